@@ -73,6 +73,7 @@ class Authenticator:
         velocity: Velocity,
         clock_ns: Callable[[], int],
         utc_now: Clock,
+        *,
         holders: Holders | None = None,
     ) -> None:
         """Take where keys are looked up; without `holders` nobody can be signed in."""
@@ -140,7 +141,6 @@ class Authenticator:
         Raises StoreUnavailableError.
         """
         if order.credentials_epoch is not None:
-            # The spend gate refuses calls of frozen and deleted accounts by itself.
             return self._holders is not None and await self._holders.still_allows(
                 order.account_id, order.credentials_epoch
             )

@@ -23,8 +23,8 @@ _SECRET = re.compile(r"[A-Za-z0-9_-]{16,128}")
 class Cookies:
     """The cookies of one deployment.
 
-    With https they have the prefix `__Host-` (RFC 6265bis, 4.1.3.2): a browser takes such a name from
-    this very host only, whatever its subdomains send. Without https it would not take it at all.
+    With https they have the prefix `__Host-` (RFC 6265bis, 4.1.3.2): a browser takes such a name
+    from this very host only, whatever its subdomains send. Without https it would not take it.
     """
 
     def __init__(self, public_origin: str) -> None:

@@ -1,9 +1,9 @@
 """Judges whether a request that changes something comes from a page of ours.
 
 A browser adds the cookie of a session to requests that other sites make. It also says where they
-come from, in fields that no script can set: `Sec-Fetch-Site` (W3C Fetch Metadata), and `Origin` (RFC
-6454, 7) in browsers or on connections without it. OWASP's CSRF Prevention Cheat Sheet has this as a
-complete defence, beside `SameSite`. Pure: takes a method and header fields.
+come from, in fields that no script can set: `Sec-Fetch-Site` (W3C Fetch Metadata), and `Origin`
+(RFC 6454, 7) in browsers or on connections without it. OWASP's CSRF Prevention Cheat Sheet has this
+as a complete defence, beside `SameSite`. Pure: takes a method and header fields.
 """
 
 from __future__ import annotations

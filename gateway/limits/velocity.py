@@ -121,8 +121,8 @@ _TABLE = (
     Limit(
         "account_sign_ins_hour",
         *(20, HOUR_S, "rate_limited"),
-        "guesses at one password; a browser that has been signed in before is counted by itself, so "
-        "that strangers lock nobody out",
+        "guesses at one password; a browser that has been signed in before is counted by itself, "
+        "so that strangers lock nobody out",
     ),
     Limit(
         "address_sign_ins_hour",
@@ -137,8 +137,8 @@ _TABLE = (
     Limit(
         "all_sign_ins_minute",
         *(600, MINUTE_S, "rate_limited"),
-        "stolen passwords tried from everywhere: a third of what two threads can hash; browsers that "
-        "have been signed in before are not counted",
+        "stolen passwords tried from everywhere: a third of what two threads can hash; browsers "
+        "that have been signed in before are not counted",
     ),
     Limit(
         "address_sign_ups_hour",

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 from accounts.address import parse_address
 from accounts.link import Link, Purpose, digest
+from accounts.notice import Notice
 from billing.clock import Clock
 from gateway.people.password import LinkDead
-from gateway.people.ports import Notice, People, Sessions
+from gateway.people.ports import People, Sessions
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,18 +23,18 @@ class LinkUsed:
     email: str
 
 
+@dataclass(frozen=True, slots=True)
 class Links:
     """Links that one click uses. Every method raises StoreUnavailableError."""
 
-    def __init__(self, people: People, sessions: Sessions, clock: Clock) -> None:
-        self._people = people
-        self._sessions = sessions
-        self._clock = clock
+    people: People
+    sessions: Sessions
+    clock: Clock
 
     async def look(self, secret: str) -> Link | None:
         """Return a link that works, without using it."""
-        link = await self._people.look_at_link(digest(secret))
-        return link if link is not None and link.works(self._clock()) else None
+        link = await self.people.look_at_link(digest(secret))
+        return link if link is not None and link.works(self.clock()) else None
 
     async def use(self, secret: str) -> LinkUsed | LinkDead:
         """Use a link once."""
@@ -43,7 +44,7 @@ class Links:
         name = digest(secret)
         match link.purpose:
             case Purpose.PROVE_ADDRESS:
-                has_worked = await self._people.prove_address(name) is not None
+                has_worked = await self.people.prove_address(name) is not None
             case Purpose.CHANGE_ADDRESS:
                 has_worked = await self._change(name, link)
             case Purpose.UNDO_CHANGE:
@@ -56,28 +57,27 @@ class Links:
         return LinkUsed(link.purpose, link.email) if has_worked else LinkDead()
 
     async def _change(self, name: str, link: Link) -> bool:
-        before = await self._people.holder(link.account_id)
+        before = await self.people.holder(link.account_id)
         if before is None:
             return False
         told = Notice("address_changed", before.email, link=Purpose.UNDO_CHANGE)
         key = parse_address(link.email).key
-        return await self._people.change_address(name, key, [told]) is not None
+        return await self.people.change_address(name, key, [told]) is not None
 
     async def _undo(self, name: str, link: Link) -> bool:
         key = parse_address(link.email).key
-        if await self._people.undo_change(name, key, locked(link.email)) is None:
+        if await self.people.undo_change(name, key, locked(link.email)) is None:
             return False
-        await self._sessions.end_all(link.account_id)
+        await self.sessions.end_all(link.account_id)
         return True
 
     async def _lock(self, name: str, link: Link) -> bool:
-        if await self._people.lock(name, locked(link.email)) is None:
+        if await self.people.lock(name, locked(link.email)) is None:
             return False
-        await self._sessions.end_all(link.account_id)
+        await self.sessions.end_all(link.account_id)
         return True
 
 
 def locked(email: str) -> Notice:
     """Return the mail that tells how to get back in."""
     return Notice("locked", email, link=Purpose.RESET_PASSWORD)
-

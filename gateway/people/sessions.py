@@ -69,46 +69,38 @@ class OpenSession:
     """Whether it is the one that asks."""
 
 
+@dataclass(frozen=True, slots=True)
 class BrowserSessions:
     """The sessions of people. Every method raises StoreUnavailableError."""
 
-    def __init__(
-        self,
-        people: People,
-        sessions: Sessions,
-        accounts: AccountsById,
-        epochs: KeyEpochs,
-        clock: Clock,
-        clock_ns: Callable[[], int],
-    ) -> None:
-        self._people = people
-        self._sessions = sessions
-        self._accounts = accounts
-        self._epochs = epochs
-        self._clock = clock
-        self._clock_ns = clock_ns
-        self._known: OrderedDict[str, _Known] = OrderedDict()
+    people: People
+    sessions: Sessions
+    accounts: AccountsById
+    epochs: KeyEpochs
+    clock: Clock
+    clock_ns: Callable[[], int]
+    _known: OrderedDict[str, _Known] = field(default_factory=OrderedDict, init=False, repr=False)
 
     async def who(self, secret: str) -> SignedIn | None:
         """Return who is signed in with a session; None where it is over."""
-        session = await self._sessions.find(secret)
+        session = await self.sessions.find(secret)
         if session is None:
             return None
-        at = self._clock()
+        at = self.clock()
         known = await self._holder(session.account_id, remembered=True)
         if known is not None and not is_alive(session, known.holder, at):
             # What is remembered may be older than the session: its password was changed elsewhere.
             known = await self._holder(session.account_id, remembered=False)
         if known is None or not is_alive(session, known.holder, at):
-            await self._sessions.end(secret)
+            await self.sessions.end(secret)
             return None
         if at - session.seen_at >= TOUCHED_EVERY:
-            await self._sessions.touch(secret, at)
+            await self.sessions.touch(secret, at)
         return SignedIn(session, known.holder, known.account, known.epoch, secret)
 
     async def _holder(self, account_id: str, *, remembered: bool) -> _Known | None:
         """Return holder and account; those that are remembered serve while SQL is away."""
-        now_ns = self._clock_ns()
+        now_ns = self.clock_ns()
         epoch = await self._epoch()
         known = self._known.get(account_id) if remembered else None
         # Before it is proven, an address is asked for each time: the next request may follow the
@@ -121,8 +113,8 @@ class BrowserSessions:
         ):
             return known
         try:
-            holder = await self._people.holder(account_id)
-            account = await self._accounts.account(account_id)
+            holder = await self.people.holder(account_id)
+            account = await self.accounts.account(account_id)
         except StoreUnavailableError:
             if known is not None and known.epoch == epoch and now_ns - known.asked_ns < _STALE_NS:
                 return known
@@ -141,51 +133,54 @@ class BrowserSessions:
 
     async def _epoch(self) -> str:
         try:
-            return await self._epochs.current()
+            return await self.epochs.current()
         except StoreUnavailableError:
             return ""
 
     async def open(self, who: SignedIn) -> Sequence[OpenSession]:
         """Return a person's sessions, the last seen first."""
         account_id = who.session.account_id
-        devices = {each.id: each for each in await self._people.devices(account_id)}
+        devices = {each.id: each for each in await self.people.devices(account_id)}
         own = who.session
         return [
             OpenSession(name, each, devices.get(each.device_id), is_own=_is_same(each, own))
-            for name, each in await self._sessions.of_account(account_id)
+            for name, each in await self.sessions.of_account(account_id)
             # One of an earlier epoch is over, though the store may not know yet.
-            if is_alive(each, who.holder, self._clock())
+            if is_alive(each, who.holder, self.clock())
         ]
 
     async def sign_out(self, secret: str) -> None:
         """End a session; one that is over already stays so."""
-        await self._sessions.end(secret)
+        await self.sessions.end(secret)
 
     async def end_one(self, who: SignedIn, name: str) -> None:
         """End one session of a person, and forget its device."""
         account_id = who.session.account_id
-        for found, session in await self._sessions.of_account(account_id):
+        for found, session in await self.sessions.of_account(account_id):
             if found == name:
                 # The device first: a kill in between leaves a session that can be ended again.
-                await self._people.forget_device(account_id, session.device_id)
-        await self._sessions.end_by_name(account_id, name)
+                await self.people.forget_device(account_id, session.device_id)
+        await self.sessions.end_by_name(account_id, name)
 
     async def end_others(self, who: SignedIn) -> None:
         """End all sessions of a person but the one that asks."""
-        await self._sessions.end_all(who.session.account_id, but=who.secret)
+        await self.sessions.end_all(who.session.account_id, but=who.secret)
 
     async def end_everywhere(self, who: SignedIn) -> None:
         """End all sessions of a person."""
-        await self._sessions.end_all(who.session.account_id)
+        await self.sessions.end_all(who.session.account_id)
 
     async def still_stands(self, account_id: str, credentials_epoch: int) -> bool:
         """Return whether a person who signed in within this epoch may still place a call.
 
         Asked of SQL, and not of what is remembered: once for each call, and a call costs money.
         """
-        holder = await self._people.holder(account_id)
+        holder = await self.people.holder(account_id)
+        account = await self.accounts.account(account_id)
         return (
-            holder is not None
+            account is not None
+            and not account.frozen
+            and holder is not None
             and holder.is_proven
             and holder.locked_at is None
             and holder.credentials_epoch == credentials_epoch

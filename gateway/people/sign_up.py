@@ -12,9 +12,10 @@ from accounts import consent
 from accounts.address import EmailAddress, parse_address
 from accounts.errors import AddressError
 from accounts.link import Purpose
+from accounts.notice import Notice
 from gateway.limits.velocity import proof_mail_uses, refuse, sign_up_uses
 from gateway.people.password_policy import PasswordPolicy
-from gateway.people.ports import NewHolder, Notice, PasswordHasher, People
+from gateway.people.ports import NewHolder, PasswordHasher, People
 from gateway.people.visitor import NewSecret, Visitor
 from gateway.ports import Velocity
 
@@ -47,67 +48,58 @@ class Faults:
     by_field: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
 class SignUp:
     """Signs people up. Raises TooFastError, HasherBusyError, StoreUnavailableError."""
 
-    def __init__(
-        self,
-        people: People,
-        hasher: PasswordHasher,
-        policy: PasswordPolicy,
-        velocity: Velocity,
-        *,
-        new_account_id: NewSecret,
-        currency: str,
-    ) -> None:
-        self._people = people
-        self._hasher = hasher
-        self._policy = policy
-        self._velocity = velocity
-        self._new_account_id = new_account_id
-        self._currency = currency
+    people: People
+    hasher: PasswordHasher
+    policy: PasswordPolicy
+    velocity: Velocity
+    new_account_id: NewSecret
+    currency: str
 
     async def sign_up(self, form: SignUpForm, visitor: Visitor) -> LookIntoMail | Faults:
         """Make an account without credit, which can call once its address is proven."""
-        refuse(await self._velocity.hit(sign_up_uses(visitor.address)))
+        refuse(await self.velocity.hit(sign_up_uses(visitor.address)))
         address, faults = await self._read(form)
         if address is None or faults:
             return Faults(faults)
         # Before it is known whether the address is: both take this time.
-        password_hash = await self._hasher.hash(form.password)
+        password_hash = await self.hasher.hash(form.password)
         new = NewHolder(
-            account_id=self._new_account_id(),
-            currency=self._currency,
+            account_id=self.new_account_id(),
+            currency=self.currency,
             email=address.text,
             email_key=address.key,
             password_hash=password_hash,
             language=visitor.language,
-            consents=consent.CURRENT,
+            consents={str(each): version for each, version in consent.current().items()},
         )
-        has_room = await self._velocity.hit(proof_mail_uses(address.key)) is None
-        if not await self._people.sign_up(new, verify_email(address.text)) and has_room:
+        has_room = await self.velocity.hit(proof_mail_uses(address.key)) is None
+        if not await self.people.sign_up(new, verify_email(address.text)) and has_room:
             await self._tell_known(address)
         return LookIntoMail(address.text)
 
     async def send_again(self, email: str, visitor: Visitor) -> LookIntoMail | Faults:
         """Send the mail of a sign-up again; the outcome is the same for every address."""
-        refuse(await self._velocity.hit(sign_up_uses(visitor.address)))
+        refuse(await self.velocity.hit(sign_up_uses(visitor.address)))
         try:
             address = parse_address(email)
         except AddressError as error:
             return Faults({"email": error.code})
-        refuse(await self._velocity.hit(proof_mail_uses(address.key)))
+        refuse(await self.velocity.hit(proof_mail_uses(address.key)))
         await self._tell_known(address)
         return LookIntoMail(address.text)
 
     async def _tell_known(self, address: EmailAddress) -> None:
         """Tell the holder of an address what they can do; nobody where there is none."""
-        holder = await self._people.holder_by_email(address.key)
+        holder = await self.people.holder_by_email(address.key)
         if holder is None:
             return
         # To the address as its holder wrote it, not as somebody else has just typed it.
         notice = address_known(holder.email) if holder.is_proven else verify_email(holder.email)
-        await self._people.tell(holder.account_id, notice)
+        await self.people.tell(holder.account_id, notice)
 
     async def _read(self, form: SignUpForm) -> tuple[EmailAddress | None, dict[str, str]]:
         faults, address = {}, None
@@ -115,7 +107,7 @@ class SignUp:
             address = parse_address(form.email)
         except AddressError as error:
             faults["email"] = error.code
-        if code := await self._policy.fault(form.password, form.email):
+        if code := await self.policy.fault(form.password, form.email):
             faults["password"] = code
         if not form.accepts_terms:
             faults["terms"] = TERMS_NEEDED

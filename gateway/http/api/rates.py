@@ -99,7 +99,9 @@ class RatesApi:
         refuse(await self.velocity.hit(quote_uses(*who(request, principal.account))))
         body = await read_json(request, RateRequest)
         dialled = destination(body.destination, self.closed_destinations.closed)
-        return await self._priced(principal.account, self.rates.lookup(dialled.number), dialled.number)
+        return await self._priced(
+            principal.account, self.rates.lookup(dialled.number), dialled.number
+        )
 
     async def show_rate(self, request: Request, principal: Principal) -> Response:
         """Return the rate of numbers that begin with `prefix` and match no longer prefix."""
