@@ -191,6 +191,7 @@ PROBLEMS: dict[str, Problem] = {
         "The request has an API key and the cookie of a session.",
         "Send one of the two.",
     ),
+    "sign_up_closed": Problem(403, "Nobody can make an account here.", "Ask the operator for one."),
     "cross_origin": Problem(
         403,
         "The request comes from a page of another site.",

@@ -16,7 +16,7 @@ from accounts.session import AGE_MAX
 
 DEVICE_MAX = timedelta(days=365)
 """How long a browser is recognised after it was last signed in."""
-_SECRET = re.compile(r"[A-Za-z0-9_-]{16,128}")
+_SECRET = re.compile(r"[A-Za-z0-9._-]{16,128}")
 """A value that we may have made; anything else is asked of no store."""
 
 

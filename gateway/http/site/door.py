@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Final
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -20,13 +21,17 @@ from gateway.http.holders import Holders
 from gateway.http.principal import Principal
 from gateway.http.site.pages import ErrorPage, Page
 from gateway.http.site.rendering import HEADERS, Pages
-from gateway.http.site.words import best_language
+from gateway.http.site.words import DEFAULT_LANGUAGE, WORDS, best_language
 from gateway.http.velocity import address_of
 from gateway.people.ports import HasherBusyError
 from gateway.people.sessions import SignedIn
 from gateway.people.visitor import Visitor
 
 SIGN_IN, CONFIRM, ACCOUNT = "/sign-in", "/confirm", "/account"
+GO_ON: Final = frozenset(
+    {"/", ACCOUNT, f"{ACCOUNT}/password", f"{ACCOUNT}/address", f"{ACCOUNT}/devices"}
+)
+"""Where a person may go on after they have signed in: a request never names another place."""
 _BUSY_S = 5
 _AGENT_CHARS_MAX = 512
 
@@ -132,6 +137,17 @@ class Door:
             status=status,
             headers={"Retry-After": str(wait_s)} if wait_s else None,
         )
+
+
+def own_page(path: str) -> str:
+    """Return where to go on, if it is one of our pages; else the account."""
+    return path if path in GO_ON else ACCOUNT
+
+
+def said_in(request: Request) -> str:
+    """Return what a page is to say of what has just happened; empty for what we never say."""
+    said = request.query_params.get("said", "")
+    return said if f"said.{said}" in WORDS[DEFAULT_LANGUAGE] else ""
 
 
 def language_of(request: Request) -> str:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 
 import pytest
 import sqlalchemy as sa
+from gateway.post.texts import WIDTH, MailText, is_mailed, text_of
 from structlog.testing import capture_logs
 
 from billing.meter import CutOff
@@ -23,7 +24,6 @@ from billing.stores.payments import SqlPaymentStore
 from database.errors import StoreUnavailableError
 from gateway.errors import SettingsError
 from gateway.post.mail import DELAYS_S, WAITING_MAX, Mails, compose, is_address, try_server
-from gateway.post.texts import WIDTH, MailText, is_mailed, text_of
 from gateway.roles import storage
 from gateway.roles.serve import Node
 from gateway.secret import Secret
