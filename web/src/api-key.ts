@@ -11,6 +11,7 @@ const KEY = /^[\x21-\x7e]{8,256}$/;
 
 let kept: string | undefined;
 let offered: string | undefined;
+let brought = false;
 
 /** Take a key out of the address, if it is there: keep it where the tab has none, else offer it. */
 export function takeKey(): void {
@@ -18,8 +19,21 @@ export function takeKey(): void {
   if (given === undefined) return;
   history.replaceState(null, '', location.pathname + location.search);
   const own = storedKey();
-  if (own === undefined) keepKey(given);
+  if (own === undefined) brought = keepKey(given);
   else if (own !== given && KEY.test(given)) offered = given;
+}
+
+/** Return, once, whether a link has brought the tab's key, and nobody has looked yet who is signed in here. */
+export function takeBrought(): boolean {
+  const was = brought;
+  brought = false;
+  return was;
+}
+
+/** Offer the tab's key instead of using it: somebody is signed in, and a link can carry anybody's. */
+export function offerOwn(): void {
+  offered = storedKey();
+  dropKey();
 }
 
 /** Return the key that a link has brought to a tab with another. */

@@ -6,7 +6,7 @@
 import { LitElement, css, html, nothing } from 'lit';
 import type { TemplateResult } from 'lit';
 import { Api } from '../api';
-import { answerOffer, dropKey, offeredKey, storedKey, takeKey } from '../api-key';
+import { answerOffer, dropKey, offerOwn, offeredKey, storedKey, takeBrought, takeKey } from '../api-key';
 import { CallFailure, asFailure, isUnreachable } from '../call/failure';
 import type { CallState } from '../call/state';
 import { keepNumber } from '../call/tab-store';
@@ -41,6 +41,7 @@ export class App extends LitElement {
     failure: { attribute: false },
     told: { attribute: false },
     busy: { attribute: false },
+    asking: { attribute: false },
   };
   static override styles = [
     theme,
@@ -167,13 +168,15 @@ export class App extends LitElement {
   /** The phone already says why the gateway is away: that ended its call. */
   declare told: boolean;
   declare busy: boolean;
+  /** Without a key: whether it is not known yet if somebody is signed in. */
+  declare asking: boolean;
   #beside: typeof Beside | undefined;
   #following: Beside.Following | undefined;
 
   constructor() {
     super();
     this.phonebook = [];
-    this.callsFailed = this.told = this.busy = false;
+    this.callsFailed = this.told = this.busy = this.asking = false;
   }
 
   override connectedCallback(): void {
@@ -194,7 +197,7 @@ export class App extends LitElement {
         <h1>Caller</h1>
         ${this.api && (this.offer || this.#may('account')) ? this.#credit() : nothing}
       </header>
-      ${this.api ? this.#page() : this.#keyForm()}`;
+      ${this.api ? this.#page() : this.asking ? nothing : this.#keyForm()}`;
   }
 
   #credit(): TemplateResult {
@@ -246,7 +249,9 @@ export class App extends LitElement {
     </main>
     <footer>
       <p class="muted">${this.access?.account}</p>
-      <button type="button" ?disabled=${this.busy} @click=${() => this.#forget()}>${t('forgetKey')}</button>
+      ${this.api?.key
+        ? html`<button type="button" ?disabled=${this.busy} @click=${() => this.#forget()}>${t('forgetKey')}</button>`
+        : html`<a href="account">${t('yourAccount')}</a>`}
     </footer>`;
   }
 
@@ -343,10 +348,25 @@ export class App extends LitElement {
     // A payment is followed with the key that began it.
     if (this.api) this.followed = undefined;
     this.#clear();
-    if (!key) return;
-    this.api = new Api(key, () => isUnreachable(this.failure) && this.#recover());
-    void this.#load(this.api);
+    void (takeBrought() || !key ? this.#askWho(key) : this.#load(this.#apiOf(key)));
   };
+
+  #apiOf(key?: string): Api {
+    return new Api(key, () => isUnreachable(this.failure) && this.#recover());
+  }
+
+  /** Open the phone for whoever is signed in; else with the key, if there is one. */
+  async #askWho(key?: string): Promise<void> {
+    this.asking = true;
+    const session = this.#apiOf();
+    const access = await session.access().catch(() => undefined);
+    this.asking = false;
+    if (this.api || storedKey() !== key) return;
+    if (access && key) offerOwn();
+    if (!access && !key) return;
+    this.failure = undefined;
+    await this.#load(access ? session : this.#apiOf(key));
+  }
 
   #forget(failure?: CallFailure): void {
     const { access, last } = this;
@@ -369,6 +389,7 @@ export class App extends LitElement {
   }
 
   async #load(api: Api): Promise<void> {
+    this.api = api;
     const beside = import('./beside');
     await this.refresh();
     this.#beside = await beside;

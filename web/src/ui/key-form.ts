@@ -92,7 +92,7 @@ export class KeyForm extends LitElement {
   #form(): TemplateResult {
     return html`<form class="card" novalidate @submit=${this.#submit}>
       <h2>${t('keyTitle')}</h2>
-      <p>${t('keyIntro')}</p>
+      <p>${t('keyIntro')} <a href="sign-in">${t('signIn')}</a>.</p>
       ${this.#alert()}
       <label>
         ${t('keyLabel')}
