@@ -25,11 +25,11 @@ interface Options {
 
 export class Api {
   /**
-   * Without a key the browser's cookie says who asks: whoever is signed in. `reached` is called whenever the gateway
-   * has done what it was asked for.
+   * With an empty key the browser's cookie says who asks: whoever is signed in. `reached` is called whenever the
+   * gateway has done what it was asked for.
    */
   constructor(
-    readonly key: string | undefined,
+    readonly key: string,
     private readonly reached: () => void = () => {},
   ) {}
 

@@ -6,7 +6,7 @@
 import { LitElement, css, html, nothing } from 'lit';
 import type { TemplateResult } from 'lit';
 import { Api } from '../api';
-import { answerOffer, dropKey, offerOwn, offeredKey, storedKey, takeBrought, takeKey } from '../api-key';
+import { answerOffer, dropKey, offeredKey, storedKey, takeBrought, takeKey } from '../api-key';
 import { CallFailure, asFailure, isUnreachable } from '../call/failure';
 import type { CallState } from '../call/state';
 import { keepNumber } from '../call/tab-store';
@@ -47,8 +47,7 @@ export class App extends LitElement {
     theme,
     css`
       header,
-      main,
-      footer {
+      main {
         width: min(100%, 940px);
         margin-inline: auto;
         padding-inline: max(16px, env(safe-area-inset-left));
@@ -59,15 +58,6 @@ export class App extends LitElement {
         align-items: center;
         gap: 12px;
         padding-block: 20px;
-      }
-      footer {
-        padding-block: 0 24px;
-        text-align: center;
-      }
-      footer button {
-        background: transparent;
-        font-size: 0.875rem;
-        color: var(--muted);
       }
       h1 {
         font-size: 1.1875rem;
@@ -247,12 +237,12 @@ export class App extends LitElement {
         ${this.offer ? html`<caller-payments .api=${this.api} .balance=${this.balance}></caller-payments>` : nothing}
       </div>
     </main>
-    <footer>
-      <p class="muted">${this.access?.account}</p>
-      ${this.api?.key
-        ? html`<button type="button" ?disabled=${this.busy} @click=${() => this.#forget()}>${t('forgetKey')}</button>`
-        : html`<a href="account">${t('yourAccount')}</a>`}
-    </footer>`;
+    <caller-owner
+      .account=${this.access?.account}
+      .hasKey=${!!this.api?.key}
+      .busy=${this.busy}
+      @forget=${() => this.#forget()}
+    ></caller-owner>`;
   }
 
   #keyOffer(offered: string): TemplateResult {
@@ -343,29 +333,26 @@ export class App extends LitElement {
   readonly #open = (): void => {
     takeKey();
     this.requestUpdate();
-    const key = storedKey();
-    if (this.busy || (this.api && this.api.key === key)) return;
+    const key = storedKey() ?? '';
+    if (this.busy || this.api?.key === key) return;
     // A payment is followed with the key that began it.
     if (this.api) this.followed = undefined;
     this.#clear();
     void (takeBrought() || !key ? this.#askWho(key) : this.#load(this.#apiOf(key)));
   };
 
-  #apiOf(key?: string): Api {
+  #apiOf(key: string): Api {
     return new Api(key, () => isUnreachable(this.failure) && this.#recover());
   }
 
   /** Open the phone for whoever is signed in; else with the key, if there is one. */
-  async #askWho(key?: string): Promise<void> {
+  async #askWho(key: string): Promise<void> {
     this.asking = true;
-    const session = this.#apiOf();
-    const access = await session.access().catch(() => undefined);
+    const used = await (await import('./beside')).keyOrSession(key);
     this.asking = false;
-    if (this.api || storedKey() !== key) return;
-    if (access && key) offerOwn();
-    if (!access && !key) return;
+    if (used === undefined || this.api) return;
     this.failure = undefined;
-    await this.#load(access ? session : this.#apiOf(key));
+    await this.#load(this.#apiOf(used));
   }
 
   #forget(failure?: CallFailure): void {

@@ -5,10 +5,12 @@ import { beside } from '../i18n/en/beside';
 import './call-facts';
 import './call-notices';
 import './outcome';
+import './owner';
 import './phonebook';
 import './recent-calls';
 
 export { Following } from '../following';
+export { keyOrSession } from './who';
 export { listed } from './recent-calls';
 
 addWords(beside);

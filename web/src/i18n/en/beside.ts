@@ -1,5 +1,7 @@
 /** The words of what stands beside the phone, and of how calls end and fail, in English. */
 export const beside = {
+  forgetKey: 'Forget the API key',
+  yourAccount: 'Your account',
   loading: 'Loading…',
   phonebook: 'Try a number',
   recent: 'Recent calls',

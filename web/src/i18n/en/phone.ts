@@ -2,8 +2,6 @@
 export const phone = {
   title: 'Phone',
   credit: 'Credit',
-  forgetKey: 'Forget the API key',
-  yourAccount: 'Your account',
   mayNotCall: 'This API key may not place calls.',
 
   numberLabel: 'Phone number',
