@@ -73,16 +73,16 @@ def describe(reply_code: int, kind: str) -> str:
 
 
 def paced(
-    mails: Iterable[QueuedMail], sent_lately: Mapping[str, int]
+    mails: Iterable[QueuedMail], others_lately: Mapping[str, int]
 ) -> tuple[Sequence[QueuedMail], Sequence[QueuedMail]]:
     """Return which mails may leave now, and which have to wait a period; the order is kept.
 
     Args:
         mails: Those that are due.
-        sent_lately: Account -> mails sent to it within the last `PACE_PERIOD`.
+        others_lately: Account -> other mails that it gets now, or got within `PACE_PERIOD`.
 
     """
-    counts = Counter(sent_lately)
+    counts = Counter(others_lately)
     now, later = list[QueuedMail](), list[QueuedMail]()
     for mail in mails:
         counts[mail.account_id] += 1
