@@ -8,11 +8,11 @@ from __future__ import annotations
 import secrets
 
 import sqlalchemy as sa
-from accounts.stores.links import make_link
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from accounts.link import Purpose
 from accounts.stores import tables as people
+from accounts.stores.links import make_link
 from billing.clock import utc_now
 from billing.stores.payments import SqlPaymentStore
 from database.engine import TIMEOUT_S, reading, writing
@@ -55,7 +55,7 @@ def build_writer(settings: Settings, engine: AsyncEngine) -> MailWriter:
         # Made here and kept nowhere but in the mail.
         secret = secrets.token_urlsafe(LINK_SECRET_BYTES)
         async with writing(engine, TIMEOUT_S) as connection:
-            await make_link(connection, purpose, account_id, email, utc_now(), secret)
+            await make_link(connection, purpose, account_id, email, at=utc_now(), secret=secret)
         return f"{settings.origin}/l/{secret}"
 
     service = Service(settings.service_name, settings.origin, settings.contact_email)

@@ -15,6 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from accounts.stores.holders import erase_holder
 from billing.clock import Clock, utc_now
 from billing.ports import LedgerStore
 from billing.spend_limits import UNLIMITED, SpendLimits
@@ -334,12 +335,14 @@ class SqlAccountStore:
         await self._on_change()
 
     async def erase(self, account_id: str) -> None:
-        """Erase an account's personal data: its addresses, mails, card, the labels of its keys.
+        """Erase an account's personal data: its holder, mails and card, the labels of its keys.
 
         Its calls, payments and ledger are kept. Raises StoreUnavailableError.
         """
         accounts, keys, profiles = tables.accounts, tables.api_keys, tables.payment_profiles
         async with writing(self._engine, self._timeout_s) as connection:
+            # First, as a holder's changes lock the holder before the account.
+            await erase_holder(connection, account_id)
             await connection.execute(
                 sa.update(accounts).where(accounts.c.id == account_id).values(email="")
             )

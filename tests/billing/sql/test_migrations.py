@@ -17,21 +17,25 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from hypothesis import settings
 
+from accounts.stores.tables import metadata as people
 from billing.ports import PartitionMark
-from billing.stores.tables import metadata as of_billing
+from billing.stores.tables import metadata
 from database import migrations
 from database.columns import UtcDateTime
 from database.engine import create_engine
 from database.migrations import migrate
-from gateway.stores.mail_outbox import metadata as of_mails
+from gateway.stores.mail_outbox import metadata as mails
 from tests.billing.outbox_entries import closed, closing, opened
-
-METADATA = [of_billing, of_mails]
-"""One history of migrations makes them all."""
-TABLES = {name: table for each in METADATA for name, table in each.tables.items()}
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 REPOSITORY = Path(__file__).parents[3]
+DOMAINS = [metadata, people, mails]
+"""All that share the one database."""
+
+
+def tables():
+    """Return the tables of all domains by their names."""
+    return {name: table for domain in DOMAINS for name, table in domain.tables.items()}
 
 
 async def test_migrations_build_exactly_the_tables(engine):
@@ -40,7 +44,7 @@ async def test_migrations_build_exactly_the_tables(engine):
             connection,
             opts={"compare_server_default": True},
         )
-        return compare_metadata(context, METADATA)
+        return compare_metadata(context, DOMAINS)
 
     async with engine.connect() as connection:
         assert await connection.run_sync(differences) == []
@@ -50,7 +54,7 @@ async def test_indexes_and_constraints_are_the_tables_own(engine):
     def names(connection):
         inspector = sa.inspect(connection)
         found = set()
-        for table in TABLES:
+        for table in tables():
             found |= {index["name"] for index in inspector.get_indexes(table)}
             found |= {check["name"] for check in inspector.get_check_constraints(table)}
             found.add(inspector.get_pk_constraint(table)["name"])
@@ -59,7 +63,7 @@ async def test_indexes_and_constraints_are_the_tables_own(engine):
         return found
 
     def expected():
-        for table in TABLES.values():
+        for table in tables().values():
             yield from (index.name for index in table.indexes)
             yield from (constraint.name for constraint in table.constraints)
 
@@ -71,12 +75,12 @@ async def test_indexes_and_constraints_are_the_tables_own(engine):
 async def test_migrating_again_changes_nothing(engine):
     async with engine.begin() as connection:
         await connection.execute(
-            sa.insert(TABLES["partitions"]),
+            sa.insert(metadata.tables["partitions"]),
             {"partition": 1, "drained_count": 1, "drained_at": NOW},
         )
     await migrate(engine)
     async with engine.connect() as connection:
-        rows = await connection.execute(sa.select(TABLES["partitions"].c.partition))
+        rows = await connection.execute(sa.select(metadata.tables["partitions"].c.partition))
         assert rows.scalars().all() == [1]
 
 
@@ -155,11 +159,11 @@ async def test_keys_of_before_scopes_may_do_what_they_could_and_new_ones_may_dia
         await connection.run_sync(go_back, "0003")
         account = {"id": "alice", "slot": 1, "currency": "USD", "frozen": False, "created_at": NOW}
         await connection.execute(
-            sa.insert(TABLES["accounts"]).values(account | {"email": ""})
+            sa.insert(metadata.tables["accounts"]).values(account | {"email": ""})
         )
         await connection.execute(_key("old"))
     await migrate(engine)
-    keys = TABLES["api_keys"].c
+    keys = metadata.tables["api_keys"].c
     async with engine.begin() as connection:
         # As a process of the version before still writes them.
         await connection.execute(_key("new"))
@@ -186,7 +190,7 @@ def _key(name):
 
 async def test_charged_calls_of_before_say_when_they_were_answered_at_the_latest(engine, store):
     """A node's death left its calls without."""
-    calls = TABLES["calls"]
+    calls = metadata.tables["calls"]
     lasted = {"settled": 7, "free": 0, "known": 7}
     for call_id, seconds in lasted.items():
         await store.apply_outbox(0, [opened(call_id, 1), closed(call_id, 1, seconds)])
