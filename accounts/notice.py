@@ -63,3 +63,14 @@ class QueuedMail:
     """When it was sent or abandoned."""
     failure: str
     """Of the last try: the server's reply code and the kind of error; empty if none failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class MailCounts:
+    """How the mails of a deployment stand."""
+
+    by_state: Mapping[MailState, int]
+    oldest_waiting_at: datetime | None
+    """When the oldest mail was queued that is neither sent nor abandoned; None if there is none."""
+    untaken: int
+    """Abandoned within the last day because no server took it, not because one refused it."""

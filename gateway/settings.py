@@ -195,12 +195,22 @@ class Settings:
     events_secret: Secret = knobs.secret("Secret that signs those posts (HMAC-SHA256).")
     smtp_url: Secret = knobs.secret(
         "Mail server for notices to account holders; user and password percent-encoded. Plain "
-        "smtp:// accepts a password on this machine only. Empty: no mail.",
+        "smtp:// accepts a password on this machine only. Empty: no mail leaves.",
         pattern=r"(smtps?|smtp\+starttls)://([^\s:/?#@]+:[^\s:/?#@]+@)?[A-Za-z0-9.-]+:\d{1,5}",
     )
     mail_from: str = knobs.text(
         "",
         "Sender address of that mail.",
+        pattern=r"[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+",
+    )
+    service_name: str = knobs.text(
+        "Caller",
+        "What this service is called in mails to account holders.",
+        pattern=r"[^\s<>\"@,;:\\|](?:[^<>\"@,;:\\|\r\n\t]{0,58}[^\s<>\"@,;:\\|])?",
+    )
+    contact_email: str = knobs.text(
+        "",
+        "Address for questions, shown in each mail, and where answers to it go. Empty: none.",
         pattern=r"[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+",
     )
     outbox_alarm: int = knobs.number(

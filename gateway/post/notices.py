@@ -207,7 +207,7 @@ def _environment(*, is_html: bool) -> Environment:
     # Not escaped for the words, which are no HTML; they are escaped where they become some.
     return Environment(
         loader=FileSystemLoader(_HERE / "templates"),
-        autoescape=is_html,
+        autoescape=is_html,  # noqa: S701
         undefined=StrictUndefined,
         trim_blocks=is_html,
     )

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
+from accounts.link import MAIL_MAX
 from accounts.notice import QueuedMail
 
 FIRST_PAUSE: Final = timedelta(seconds=10)
@@ -19,7 +20,7 @@ PAUSE_MAX: Final = timedelta(hours=4)
 once the first tries have failed."""
 AWAY_PAUSE_MAX: Final = timedelta(minutes=5)
 """Longest pause while no server answers at all: that says nothing about the mail."""
-LIFETIME: Final = timedelta(days=3)
+LIFETIME: Final = MAIL_MAX
 """How long a mail is tried. RFC 5321 4.5.4.1 says four to five days between servers, which a relay
 adds to ours; a notice about one's account is of little use later."""
 SENDING_MAX: Final = timedelta(minutes=5)
@@ -73,16 +74,16 @@ def describe(reply_code: int, kind: str) -> str:
 
 
 def paced(
-    mails: Iterable[QueuedMail], sent_lately: Mapping[str, int]
+    mails: Iterable[QueuedMail], others_lately: Mapping[str, int]
 ) -> tuple[Sequence[QueuedMail], Sequence[QueuedMail]]:
     """Return which mails may leave now, and which have to wait a period; the order is kept.
 
     Args:
         mails: Those that are due.
-        sent_lately: Account -> mails sent to it within the last `PACE_PERIOD`.
+        others_lately: Account -> other mails that it gets now, or got within `PACE_PERIOD`.
 
     """
-    counts = Counter(sent_lately)
+    counts = Counter(others_lately)
     now, later = list[QueuedMail](), list[QueuedMail]()
     for mail in mails:
         counts[mail.account_id] += 1

@@ -135,6 +135,7 @@ class Node:
             *periodic_tasks.of_books(
                 *(stores, carrier_side.settler.drain, alarms, sweeps.gate_filled), metering
             ),
+            *periodic_tasks.of_mails(settings, alarms),
             *periodic_tasks.of_quotes(prices),
         ]
         await self._run(stops, tls, tasks)

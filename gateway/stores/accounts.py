@@ -25,6 +25,7 @@ from database.columns import UtcDateTime
 from database.engine import TIMEOUT_S, reading, upsert, writing
 from gateway import scopes as scope_names
 from gateway.scopes import LEAST, Scope
+from gateway.stores.mail_outbox import erase_mails
 
 KEY_ID_CHARACTERS = 16
 """Leading part of the hash that identifies a key: 64 bits, enough to tell keys apart."""
@@ -334,7 +335,7 @@ class SqlAccountStore:
         await self._on_change()
 
     async def erase(self, account_id: str) -> None:
-        """Erase an account's personal data: its holder, its card, the labels of its keys.
+        """Erase an account's personal data: its holder, mails and card, the labels of its keys.
 
         Its calls, payments and ledger are kept. Raises StoreUnavailableError.
         """
@@ -350,6 +351,7 @@ class SqlAccountStore:
             )
             # The card itself is the payment service's; this row is how we name it there.
             await connection.execute(sa.delete(profiles).where(profiles.c.account_id == account_id))
+            await erase_mails(connection, account_id)
 
     async def _find(self, query: sa.Select[*tuple[Any, ...]]) -> AccountRow | None:
         async with reading(self._engine, self._timeout_s) as connection:

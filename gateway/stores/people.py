@@ -25,12 +25,13 @@ from accounts.link import (
     Link,
     Purpose,
 )
+from accounts.notice import Notice
 from accounts.stores import audit_log, consents, devices, holders, links
 from accounts.stores import tables as people
 from billing.clock import Clock, utc_now
 from billing.stores import tables
 from database.engine import TIMEOUT_S, reading, writing
-from gateway.people.ports import NewHolder, Notice
+from gateway.people.ports import NewHolder
 
 Queue = Callable[[AsyncConnection, str, Notice, datetime], Awaitable[None]]
 """Queues a notice to the holder of an account (connection, account id, notice, now)."""
