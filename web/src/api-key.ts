@@ -11,7 +11,9 @@ const KEY = /^[\x21-\x7e]{8,256}$/;
 
 let kept: string | undefined;
 let offered: string | undefined;
-let brought = false;
+
+/** Whether a link has brought the tab's first key: a person who is signed in is to be asked about it. */
+export let brought = false;
 
 /** Take a key out of the address, if it is there: keep it where the tab has none, else offer it. */
 export function takeKey(): void {
@@ -23,16 +25,10 @@ export function takeKey(): void {
   else if (own !== given && KEY.test(given)) offered = given;
 }
 
-/** Return, once, whether a link has brought the tab's key, and nobody has looked yet who is signed in here. */
-export function takeBrought(): boolean {
-  const was = brought;
-  brought = false;
-  return was;
-}
-
 /** Offer the tab's key instead of using it: somebody is signed in, and a link can carry anybody's. */
 export function offerOwn(): void {
   offered = storedKey();
+  brought = false;
   dropKey();
 }
 

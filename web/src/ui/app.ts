@@ -6,7 +6,7 @@
 import { LitElement, css, html, nothing } from 'lit';
 import type { TemplateResult } from 'lit';
 import { Api } from '../api';
-import { answerOffer, dropKey, offeredKey, storedKey, takeBrought, takeKey } from '../api-key';
+import { answerOffer, brought, dropKey, offeredKey, storedKey, takeKey } from '../api-key';
 import { CallFailure, asFailure, isUnreachable } from '../call/failure';
 import type { CallState } from '../call/state';
 import { keepNumber } from '../call/tab-store';
@@ -158,7 +158,7 @@ export class App extends LitElement {
   /** The phone already says why the gateway is away: that ended its call. */
   declare told: boolean;
   declare busy: boolean;
-  /** Without a key: whether it is not known yet if somebody is signed in. */
+  /** Without a phone to show: whether it is not known yet if somebody is signed in. */
   declare asking: boolean;
   #beside: typeof Beside | undefined;
   #following: Beside.Following | undefined;
@@ -166,7 +166,8 @@ export class App extends LitElement {
   constructor() {
     super();
     this.phonebook = [];
-    this.callsFailed = this.told = this.busy = this.asking = false;
+    this.callsFailed = this.told = this.busy = false;
+    this.asking = true;
   }
 
   override connectedCallback(): void {
@@ -338,22 +339,8 @@ export class App extends LitElement {
     // A payment is followed with the key that began it.
     if (this.api) this.followed = undefined;
     this.#clear();
-    void (takeBrought() || !key ? this.#askWho(key) : this.#load(this.#apiOf(key)));
+    void (brought || !key ? import('./beside').then(({ askWho }) => askWho(this, key)) : this.load(key));
   };
-
-  #apiOf(key: string): Api {
-    return new Api(key, () => isUnreachable(this.failure) && this.#recover());
-  }
-
-  /** Open the phone for whoever is signed in; else with the key, if there is one. */
-  async #askWho(key: string): Promise<void> {
-    this.asking = true;
-    const used = await (await import('./beside')).keyOrSession(key);
-    this.asking = false;
-    if (used === undefined || this.api) return;
-    this.failure = undefined;
-    await this.#load(this.#apiOf(used));
-  }
 
   #forget(failure?: CallFailure): void {
     const { access, last } = this;
@@ -375,8 +362,9 @@ export class App extends LitElement {
     return this.access?.scopes.includes(scope) ?? true;
   }
 
-  async #load(api: Api): Promise<void> {
-    this.api = api;
+  /** Open the phone with a key, or with an empty one for whoever is signed in. */
+  async load(key: string): Promise<void> {
+    const api = (this.api = new Api(key, () => isUnreachable(this.failure) && this.#recover()));
     const beside = import('./beside');
     await this.refresh();
     this.#beside = await beside;

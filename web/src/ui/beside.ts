@@ -10,7 +10,7 @@ import './phonebook';
 import './recent-calls';
 
 export { Following } from '../following';
-export { keyOrSession } from './who';
+export { askWho } from './who';
 export { listed } from './recent-calls';
 
 addWords(beside);

@@ -2,17 +2,20 @@
 
 import { Api } from '../api';
 import { offerOwn, storedKey } from '../api-key';
+import type { App } from './app';
 
-/**
- * Return the key to use, empty for the session of whoever is signed in; undefined where there is neither, or the tab
- * has got another key meanwhile.
- */
-export async function keyOrSession(key: string): Promise<string | undefined> {
+/** Open the phone for whoever is signed in; else with the tab's key, if it has one. */
+export async function askWho(app: App, key: string): Promise<void> {
+  app.asking = true;
   const isSignedIn = await new Api('').access().then(
     () => true,
     () => false,
   );
-  if ((storedKey() ?? '') !== key) return undefined;
+  app.asking = false;
+  // Another key has come meanwhile, and opens the phone itself.
+  if (app.api || (storedKey() ?? '') !== key) return;
   if (isSignedIn && key) offerOwn();
-  return isSignedIn ? '' : key || undefined;
+  if (!isSignedIn && !key) return;
+  app.failure = undefined;
+  await app.load(isSignedIn ? '' : key);
 }
