@@ -44,9 +44,13 @@ HISTORY: Final[History] = {
 """All versions of each document, the oldest first; the first is material."""
 
 
-def current(history: History = HISTORY) -> dict[Document, str]:
-    """Return the version of each document that is in force."""
+def current(history: History = HISTORY) -> Mapping[str, str]:
+    """Return document -> the version that is in force."""
     return {document: versions[-1].date for document, versions in history.items()}
+
+
+CURRENT: Final = current()
+"""What somebody accepts who signs up now."""
 
 
 def missing(accepted: Mapping[str, str], history: History = HISTORY) -> tuple[Document, ...]:

@@ -59,7 +59,6 @@ SYSTEMS: Final[dict[str, str]] = {
     "Ubuntu": "Linux",
     "Windows": "Windows",
     "iOS": "iOS",
-    "iPadOS": "iPadOS",
 }
 """Families of systems that are told -> their name for a person."""
 

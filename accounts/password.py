@@ -1,6 +1,6 @@
 """Judges passwords that people choose: their length, and how soon they are guessed.
 
-Takes up to 60 ms, and the first time as long again to load its dictionaries: not for a loop that
+Takes up to 70 ms, and the first time as long again to load its dictionaries: not for a loop that
 carries audio. Knows no hash and no store.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from accounts.errors import PasswordError
@@ -33,7 +33,8 @@ _ESTIMATED_MAX = 32
 _CHOICES_MAX = 64
 """At least 8 characters remain: no 8 characters have more choices (`({[1!|7+` has 54)."""
 
-_CONTEXT_MAX = 64
+_CONTEXT_TEXT_MAX = 254
+_CONTEXT_WORDS_MAX = 64
 _CONTEXT_WORD_MIN = 3
 
 
@@ -46,8 +47,9 @@ def normalise(password: str) -> str:
 
 
 def check_password(password: str, context: Iterable[str] = ()) -> None:
-    """Raise PasswordError if a password must not be chosen; `context_words` has the context.
+    """Raise PasswordError if a password must not be chosen.
 
+    `context` has what an attacker tries first for this person: their address, the service's name.
     There are no rules of composition (NIST SP 800-63B-4). Each code point counts as a character.
     """
     if len(password) > TYPED_MAX:
@@ -57,19 +59,24 @@ def check_password(password: str, context: Iterable[str] = ()) -> None:
         raise PasswordError("password_short")
     if len(normal) > LENGTH_MAX:
         raise PasswordError("password_long")
-    if _guesses(normal, context) < GUESSES_MIN:
+    if _guesses(normal, context_words(*context)) < GUESSES_MIN:
         raise PasswordError("password_guessable")
 
 
-def context_words(email: str, service_name: str) -> tuple[str, ...]:
-    """Return the words that an attacker tries first for this person, most likely first."""
-    whole = (email, email.partition("@")[0], service_name)
-    parts = (part for text in whole for part in re.split(r"[\W_]+", text))
-    words = dict.fromkeys(word.casefold() for word in (*whole, *parts))
-    return tuple(word for word in words if len(word) >= _CONTEXT_WORD_MIN)[:_CONTEXT_MAX]
+def context_words(*context: str) -> tuple[str, ...]:
+    """Return texts and their parts, the whole ones first, cut as the password is.
+
+    Uncut, an address that is longer than that would not be recognised as a password. Words of
+    words are the same words.
+    """
+    texts = [text[:_CONTEXT_TEXT_MAX].lower() for text in context]
+    local_parts = [text.partition("@")[0] for text in texts]
+    parts = [part for text in texts for part in re.split(r"[\W_]+", text)]
+    words = dict.fromkeys(word[:_ESTIMATED_MAX] for word in (*texts, *local_parts, *parts))
+    return tuple(word for word in words if len(word) >= _CONTEXT_WORD_MIN)[:_CONTEXT_WORDS_MAX]
 
 
-def _guesses(password: str, context: Iterable[str]) -> int:
+def _guesses(password: str, words: Sequence[str]) -> int:
     """Return how many guesses an attacker with dictionaries needs for a password's beginning."""
     # Loaded where a password is chosen: its dictionaries take time and memory.
     from zxcvbn import matching, scoring  # noqa: PLC0415
@@ -77,8 +84,6 @@ def _guesses(password: str, context: Iterable[str]) -> int:
     beginning = password[:_ESTIMATED_MAX]
     while _choices(beginning, matching.L33T_TABLE) > _CHOICES_MAX:
         beginning = beginning[:-1]
-    # Cut like the password, or an address as password would not be recognised.
-    words = [word[:_ESTIMATED_MAX].lower() for word in context]
     # Not `zxcvbn()`: it keeps one person's words where the next one, in another thread, meets them.
     dictionaries = {
         **matching.RANKED_DICTIONARIES,

@@ -103,7 +103,7 @@ return 1
 
 
 class RedisSessions:
-    """`gateway.people.ports.Sessions`. Every method raises StoreUnavailableError within 1 s."""
+    """`accounts.ports.Sessions`. Every method raises StoreUnavailableError within 1 s."""
 
     def __init__(self, redis: Any, chance: Callable[[int], bytes]) -> None:
         """Take a client of one server, a Sentinel or a Cluster, and what gives random bytes."""

@@ -11,11 +11,11 @@ from accounts.address import parse_address
 from accounts.errors import AddressError
 from accounts.link import Purpose
 from accounts.notice import Notice
+from accounts.ports import People
 from accounts.session import is_stepped_up
 from billing.clock import Clock
 from gateway.limits.velocity import proof_mail_uses, refuse
 from gateway.people.password import StepUpNeeded
-from gateway.people.ports import People
 from gateway.people.sessions import SignedIn
 from gateway.people.sign_up import Faults, LookIntoMail, address_known, verify_email
 from gateway.ports import Velocity

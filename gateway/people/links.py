@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from accounts.address import parse_address
 from accounts.link import Link, Purpose, digest
 from accounts.notice import Notice
+from accounts.ports import People, Sessions
 from billing.clock import Clock
 from gateway.people.password import LinkDead
-from gateway.people.ports import People, Sessions
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,11 @@ from accounts.address import parse_address
 from accounts.errors import AddressError
 from accounts.link import Purpose, digest
 from accounts.notice import Notice
+from accounts.ports import PasswordHasher, People, Sessions
 from accounts.session import is_stepped_up
 from billing.clock import Clock
 from gateway.limits.velocity import refuse, reset_uses
 from gateway.people.password_policy import PasswordPolicy
-from gateway.people.ports import PasswordHasher, People, Sessions
 from gateway.people.sessions import SignedIn
 from gateway.people.sign_up import Faults, LookIntoMail
 from gateway.people.visitor import Visitor, recognised

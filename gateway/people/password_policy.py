@@ -12,7 +12,7 @@ from typing import Final
 
 from accounts.errors import PasswordError
 from accounts.password import check_password, context_words
-from gateway.people.ports import HasherBusyError
+from accounts.ports import HasherBusyError
 
 _AT_ONCE: Final = 1
 """The interpreter runs one thread at a time: more would only compete with the loop."""

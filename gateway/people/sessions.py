@@ -13,11 +13,11 @@ from datetime import timedelta
 from typing import Final, Protocol
 
 from accounts.holder import Device, Holder
+from accounts.ports import People, Sessions
 from accounts.session import Session, is_alive
 from billing.clock import Clock
 from database.errors import StoreUnavailableError
 from gateway.nanoseconds import SECOND_NS
-from gateway.people.ports import People, Sessions
 from gateway.ports import Account, KeyEpochs
 
 TOUCHED_EVERY: Final = timedelta(minutes=1)

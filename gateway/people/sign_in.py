@@ -14,11 +14,11 @@ from accounts.errors import AddressError
 from accounts.holder import Device, Holder
 from accounts.link import Purpose
 from accounts.notice import Notice
+from accounts.ports import PasswordHasher, People, Sessions
 from accounts.session import Session
 from accounts.sign_in import Answer, Attempt, Event, State, advance
 from billing.clock import Clock
 from gateway.limits.velocity import refuse, sign_in_place_uses, sign_in_uses
-from gateway.people.ports import PasswordHasher, People, Sessions
 from gateway.people.sessions import SignedIn
 from gateway.people.sign_up import Faults
 from gateway.people.visitor import NewSecret, Visitor, device_id, recognised

@@ -13,9 +13,9 @@ from accounts.address import EmailAddress, parse_address
 from accounts.errors import AddressError
 from accounts.link import Purpose
 from accounts.notice import Notice
+from accounts.ports import NewHolder, PasswordHasher, People
 from gateway.limits.velocity import proof_mail_uses, refuse, sign_up_uses
 from gateway.people.password_policy import PasswordPolicy
-from gateway.people.ports import NewHolder, PasswordHasher, People
 from gateway.people.visitor import NewSecret, Visitor
 from gateway.ports import Velocity
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import secrets
 import sys
 import threading
@@ -20,7 +21,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, VerifyMismatchError
 
 from accounts.password import TYPED_MAX, normalise
-from gateway.people.ports import HasherBusyError
+from accounts.ports import HasherBusyError
 from gateway.secret import Secret
 
 MEMORY_KIB: Final = 19 * 1024
@@ -34,11 +35,16 @@ WAITING_MAX: Final = 16
 NICENESS: Final = 10
 """Of the threads, so that the loop, which carries audio, has the processor first."""
 
+# With salt and hash at least as long as Argon2 takes them (RFC 9106, 3.1), without padding.
+_FORM = re.compile(
+    r"\$argon2id\$v=19\$m=\d{1,9},t=\d{1,3},p=\d{1,3}\$[A-Za-z0-9+/]{11,64}\$[A-Za-z0-9+/]{16,128}",
+    re.ASCII,
+)
 _T = TypeVar("_T")
 
 
 class Argon2Hasher:
-    """Implements `gateway.people.ports.PasswordHasher`."""
+    """Implements `accounts.ports.PasswordHasher`."""
 
     def __init__(self) -> None:
         """Take 35 ms to make the hash that stands in for those that are missing."""
@@ -82,10 +88,8 @@ class Argon2Hasher:
 
     def _is_of(self, wrapped: Secret, stored: str) -> bool:
         # Longer than any password that was accepted: no reason to read it, nor to answer sooner.
-        if stored and len(wrapped.reveal()) <= TYPED_MAX:
-            # Not an Argon2 hash, or no ASCII.
-            with suppress(ValueError):
-                return self._matches(stored, _hashed_form(wrapped))
+        if _FORM.fullmatch(stored) and len(wrapped.reveal()) <= TYPED_MAX:
+            return self._matches(stored, _hashed_form(wrapped))
         self._matches(self._decoy, b"")
         return False
 
@@ -100,8 +104,7 @@ class Argon2Hasher:
             raise HasherBusyError
         try:
             future = self._threads.submit(_told_nothing, work)
-        except RuntimeError:
-            self._room.release()
+        except RuntimeError:  # closed
             raise HasherBusyError from None
         # Not when the wait ends: a thread goes on with what nobody waits for any more.
         future.add_done_callback(self._leave)

@@ -26,12 +26,12 @@ from accounts.link import (
     Purpose,
 )
 from accounts.notice import Notice
+from accounts.ports import NewHolder
 from accounts.stores import audit_log, consents, devices, holders, links
 from accounts.stores import tables as people
 from billing.clock import Clock, utc_now
 from billing.stores import tables
 from database.engine import TIMEOUT_S, reading, writing
-from gateway.people.ports import NewHolder
 
 Queue = Callable[[AsyncConnection, str, Notice, datetime], Awaitable[None]]
 """Queues a notice to the holder of an account (connection, account id, notice, now)."""
@@ -76,7 +76,7 @@ class _Use:
 
 
 class SqlPeople:
-    """`gateway.people.ports.People` in SQLite or PostgreSQL."""
+    """`accounts.ports.People` in SQLite or PostgreSQL."""
 
     def __init__(
         self,

@@ -101,8 +101,10 @@ async def test_calls_of_a_killed_and_of_a_frozen_node_are_settled_once_by_anothe
         at(frozen, other) as at_frozen,
     ):
         lost, lost_id = await live_call(at_killed, stack)
-        _, stalled_id = await live_call(at_frozen, stack)
+        stalled, stalled_id = await live_call(at_frozen, stack)
+        # Each by its own node: one is no clock of the other.
         await seconds_pass(lost, 2)
+        await seconds_pass(stalled, 2)
         assert killed.gateway is not None
         assert frozen.gateway is not None
         frozen.gateway.popen.send_signal(signal.SIGSTOP)

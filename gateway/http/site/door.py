@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from accounts.ports import HasherBusyError
 from billing.clock import Clock
 from database.errors import StoreUnavailableError
 from gateway.errors import PROBLEMS, RequestRefusedError
@@ -23,7 +24,6 @@ from gateway.http.site.pages import ErrorPage, Page
 from gateway.http.site.rendering import HEADERS, Pages
 from gateway.http.site.words import DEFAULT_LANGUAGE, WORDS, best_language
 from gateway.http.velocity import address_of
-from gateway.people.ports import HasherBusyError
 from gateway.people.sessions import SignedIn
 from gateway.people.visitor import Visitor
 

@@ -11,6 +11,7 @@ from accounts.address import parse_address
 from accounts.holder import Device, Holder
 from accounts.link import LIFETIMES, Link, Purpose, digest
 from accounts.notice import Notice
+from accounts.ports import NewHolder
 from accounts.session import Session
 from billing.spend_limits import UNLIMITED, SpendLimits
 from database.errors import StoreUnavailableError
@@ -18,7 +19,6 @@ from gateway.people.address import Addresses
 from gateway.people.links import Links
 from gateway.people.password import Passwords
 from gateway.people.password_policy import PasswordPolicy
-from gateway.people.ports import NewHolder
 from gateway.people.sessions import BrowserSessions
 from gateway.people.sign_in import SignIn
 from gateway.people.sign_up import SignUp
@@ -53,7 +53,7 @@ class Mail:
 
 
 class MemoryPeople:
-    """`gateway.people.ports.People`, whose mails leave at once."""
+    """`accounts.ports.People`, whose mails leave at once."""
 
     def __init__(self, world):
         self.world = world
@@ -211,7 +211,7 @@ def key_of(holder: Holder) -> str:
 
 
 class MemorySessions:
-    """`gateway.people.ports.Sessions`."""
+    """`accounts.ports.Sessions`."""
 
     def __init__(self):
         self.kept: dict[str, Session] = {}
@@ -258,7 +258,7 @@ class MemorySessions:
 
 
 class PlainHasher:
-    """`gateway.people.ports.PasswordHasher` that notes what it was asked, and hides nothing."""
+    """`accounts.ports.PasswordHasher` that notes what it was asked, and hides nothing."""
 
     def __init__(self):
         self.hashed = 0

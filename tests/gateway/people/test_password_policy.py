@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
+from accounts.ports import HasherBusyError
 from gateway.people.password_policy import PasswordPolicy
-from gateway.people.ports import HasherBusyError
 
 
 async def test_it_says_what_is_wrong():

@@ -16,6 +16,7 @@ from accounts.audit_log import Act, Actor
 from accounts.holder import Device, Holder
 from accounts.link import LIFETIMES, MAIL_MAX, Purpose, digest
 from accounts.notice import Notice
+from accounts.ports import NewHolder
 from accounts.stores import audit_log, consents, links
 from accounts.stores import tables as people_tables
 from accounts.stores.consents import Consent
@@ -24,7 +25,6 @@ from accounts.stores.holders import erase_holder
 from billing.stores import tables
 from database.engine import TIMEOUT_S, create_engine, reading, writing
 from database.errors import StoreUnavailableError
-from gateway.people.ports import NewHolder
 from gateway.stores.accounts import SqlAccountStore
 from gateway.stores.people import SqlPeople
 from tests.postgres import sqlite_threads_ended

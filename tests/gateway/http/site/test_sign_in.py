@@ -115,7 +115,7 @@ async def test_signing_out_twice_is_no_fault(site):
 
 
 async def test_too_many_people_at_once_are_told_to_come_back(site):
-    from gateway.people.ports import HasherBusyError
+    from accounts.ports import HasherBusyError
 
     async def busy(*_):
         raise HasherBusyError

@@ -1,0 +1,45 @@
+"""Links in mails: each purpose ends some time, each link is used once, no secret is kept."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from accounts.link import LIFETIMES, Link, Purpose, digest
+
+AT = datetime(2026, 11, 27, tzinfo=UTC)
+LINK = Link(Purpose.PROVE_ADDRESS, "ac_1", "ann@example.com", AT + timedelta(hours=1))
+MOMENT = timedelta(microseconds=1)
+
+
+def test_a_link_works_until_it_expires():
+    assert LINK.works(AT)
+    assert LINK.works(LINK.expires_at - MOMENT)
+    assert not LINK.works(LINK.expires_at)
+
+
+def test_a_link_works_once():
+    assert not replace(LINK, used_at=AT).works(AT)
+
+
+@pytest.mark.parametrize("purpose", Purpose)
+def test_every_purpose_ends_and_what_opens_an_account_ends_soon(purpose):
+    assert timedelta(0) < LIFETIMES[purpose] <= timedelta(days=14)
+    assert LIFETIMES[Purpose.RESET_PASSWORD] == min(LIFETIMES.values())
+
+
+def test_the_address_is_not_printed():
+    assert "ann" not in repr(LINK)
+
+
+@given(st.text(max_size=50), st.text(max_size=50))
+def test_a_digest_is_of_one_secret(one, other):
+    assert len(digest(one)) == 64
+    assert (digest(one) == digest(other)) == (one == other)
+
+
+def test_a_digest_is_sha_256_whatever_came_in_the_address():
+    assert digest("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert len(digest("\ud800")) == 64
