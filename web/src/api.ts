@@ -25,11 +25,11 @@ interface Options {
 
 export class Api {
   /**
-   * With an empty key the browser's cookie says who asks: whoever is signed in. `reached` is called whenever the
+   * Without a key the browser's cookie says who asks: whoever is signed in. `reached` is called whenever the
    * gateway has done what it was asked for.
    */
   constructor(
-    readonly key: string,
+    readonly key: string | undefined,
     private readonly reached: () => void = () => {},
   ) {}
 
@@ -101,7 +101,7 @@ export class Api {
         method: options.method ?? (body ? 'POST' : 'GET'),
         headers,
         cache: 'no-store',
-        // Never both: the gateway refuses a key beside a cookie.
+        // Never both: the gateway refuses a key beside a cookie. Without a key the cookie goes along by itself.
         credentials: this.key ? 'omit' : 'same-origin',
         signal: AbortSignal.timeout(options.timeoutMs ?? TIMEOUT_MS),
         ...(body && { body: JSON.stringify(body) }),

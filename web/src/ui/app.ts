@@ -41,7 +41,6 @@ export class App extends LitElement {
     failure: { attribute: false },
     told: { attribute: false },
     busy: { attribute: false },
-    asking: { attribute: false },
   };
   static override styles = [
     theme,
@@ -159,7 +158,7 @@ export class App extends LitElement {
   declare told: boolean;
   declare busy: boolean;
   /** Without a phone to show: whether it is not known yet if somebody is signed in. */
-  declare asking: boolean;
+  asking = true;
   #beside: typeof Beside | undefined;
   #following: Beside.Following | undefined;
 
@@ -167,7 +166,6 @@ export class App extends LitElement {
     super();
     this.phonebook = [];
     this.callsFailed = this.told = this.busy = false;
-    this.asking = true;
   }
 
   override connectedCallback(): void {
@@ -231,7 +229,7 @@ export class App extends LitElement {
       ${failure ? html`<caller-outcome .failure=${failure}></caller-outcome>` : nothing}
       ${this.followed && this.offer ? this.#progress() : nothing}
       ${offered && !this.busy ? this.#keyOffer(offered) : nothing}
-      ${this.#may('calls') || this.busy ? this.#dialler() : html`<p class="card">${t('mayNotCall')}</p>`}
+      ${this.#may('calls') || this.busy ? this.#dialler() : html`<caller-no-calls></caller-no-calls>`}
       <div class="aside">
         ${this.phonebook.length ? this.#phonebook() : nothing}
         ${this.#may('records') ? this.#recentCalls() : nothing}
@@ -239,8 +237,8 @@ export class App extends LitElement {
       </div>
     </main>
     <caller-owner
+      .api=${this.api}
       .account=${this.access?.account}
-      .hasKey=${!!this.api?.key}
       .busy=${this.busy}
       @forget=${() => this.#forget()}
     ></caller-owner>`;
@@ -334,12 +332,12 @@ export class App extends LitElement {
   readonly #open = (): void => {
     takeKey();
     this.requestUpdate();
-    const key = storedKey() ?? '';
-    if (this.busy || this.api?.key === key) return;
+    const key = storedKey();
+    if (this.busy || (this.api && this.api.key === key)) return;
     // A payment is followed with the key that began it.
     if (this.api) this.followed = undefined;
     this.#clear();
-    void (brought || !key ? import('./beside').then(({ askWho }) => askWho(this, key)) : this.load(key));
+    void (brought || !key ? import('./beside').then((beside) => beside.askWho(this, key)) : this.load(key));
   };
 
   #forget(failure?: CallFailure): void {
@@ -362,8 +360,8 @@ export class App extends LitElement {
     return this.access?.scopes.includes(scope) ?? true;
   }
 
-  /** Open the phone with a key, or with an empty one for whoever is signed in. */
-  async load(key: string): Promise<void> {
+  /** Open the phone with a key, or without one for whoever is signed in. */
+  async load(key?: string): Promise<void> {
     const api = (this.api = new Api(key, () => isUnreachable(this.failure) && this.#recover()));
     const beside = import('./beside');
     await this.refresh();

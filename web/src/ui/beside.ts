@@ -4,6 +4,7 @@ import { addWords } from '../i18n';
 import { beside } from '../i18n/en/beside';
 import './call-facts';
 import './call-notices';
+import './no-calls';
 import './outcome';
 import './owner';
 import './phonebook';

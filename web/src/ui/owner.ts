@@ -2,13 +2,14 @@
 
 import { LitElement, css, html } from 'lit';
 import type { TemplateResult } from 'lit';
+import type { Api } from '../api';
 import { t } from '../i18n';
 import { theme } from './theme';
 
 export class Owner extends LitElement {
   static override properties = {
+    api: { attribute: false },
     account: { attribute: false },
-    hasKey: { attribute: false },
     busy: { attribute: false },
   };
   static override styles = [
@@ -31,16 +32,16 @@ export class Owner extends LitElement {
     `,
   ];
 
+  /** Without a key somebody is signed in. */
+  declare api: Api;
   declare account: string | undefined;
-  /** Whether the tab has a key; else somebody is signed in. */
-  declare hasKey: boolean;
   /** Whether a call goes on, which needs what it began with. */
   declare busy: boolean;
 
   protected override render(): TemplateResult {
     return html`<footer>
       <p class="muted">${this.account}</p>
-      ${this.hasKey
+      ${this.api.key
         ? html`<button type="button" ?disabled=${this.busy} @click=${this.#forget}>${t('forgetKey')}</button>`
         : html`<a href="account">${t('yourAccount')}</a>`}
     </footer>`;
