@@ -56,10 +56,10 @@ class Form(HTMLParser):
 class Site:
     """All pages, the world behind them, and a browser."""
 
-    def __init__(self, *, is_open=True):
+    def __init__(self, *, is_open=True, origin=ORIGIN):
         self.world = world = World()
         self.balance = 12_340_000
-        holders = Holders(world.browsers, Cookies(ORIGIN), frozenset({ORIGIN}))
+        holders = Holders(world.browsers, Cookies(origin), frozenset({origin}))
         self.pages = Pages("Example Calls", "help@example.com")
         self.door = door = Door(holders, self.pages, lambda: world.now)
         self.routes = [
