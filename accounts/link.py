@@ -36,6 +36,18 @@ LIFETIMES: dict[Purpose, timedelta] = {
     Purpose.NOT_ME: timedelta(days=14),
 }
 
+MAIL_MAX = timedelta(days=3)
+"""How long a mail may wait for its server: a link is made when it leaves."""
+
+STALE_AFTER_PASSWORD = frozenset({Purpose.RESET_PASSWORD, Purpose.CHANGE_ADDRESS})
+"""What another password ends: whoever asked for it may have known only the one before."""
+STALE_AFTER_ADDRESS = frozenset(
+    {Purpose.PROVE_ADDRESS, Purpose.RESET_PASSWORD, Purpose.CHANGE_ADDRESS}
+)
+"""What another address ends: a mailbox that is no more the holder's opens nothing."""
+STALE_AFTER_LOCK = frozenset({Purpose.CHANGE_ADDRESS})
+"""What a lock ends. A reset stays, as it is the way out."""
+
 
 @dataclass(frozen=True, slots=True)
 class Link:

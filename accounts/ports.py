@@ -11,25 +11,9 @@ from datetime import datetime
 from typing import Protocol
 
 from accounts.holder import Device, Holder
-from accounts.link import Link, Purpose
+from accounts.link import Link
+from accounts.notice import Notice
 from accounts.session import Session
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """A mail to a person, by its name; its text is written when it leaves."""
-
-    name: str
-    """A key of `gateway.post.notices.NOTICES`."""
-    recipient: str = field(repr=False)
-    values: Mapping[str, str] = field(default_factory=dict)
-    """What the text says besides; no secret."""
-    link: Purpose | None = None
-    """The link that is made for it when it leaves."""
-    link_email: str = field(default="", repr=False)
-    """The address that the link is about; empty: the recipient."""
-    once: str = ""
-    """Of notices with the same word only the first is kept; empty: each is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ Pure: time is an argument. Knows no cookie and no store.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -35,6 +36,14 @@ class Session:
     seen_at: datetime
     authenticated_at: datetime
     """When the person last proved who they are."""
+
+
+def name_of(secret: str) -> str:
+    """Return a session's name: what a store knows it by, and what opens nothing.
+
+    Without a salt, as a secret of 256 random bits cannot be guessed.
+    """
+    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def is_alive(session: Session, holder: Holder, at: datetime) -> bool:

@@ -183,8 +183,24 @@ PROBLEMS: dict[str, Problem] = {
     ),
     "unauthorized": Problem(
         401,
-        "The API key is missing, wrong, expired or revoked.",
-        "Send a valid key as a bearer token.",
+        "The API key is missing, wrong, expired or revoked, and nobody is signed in.",
+        "Send a valid key as a bearer token, or sign in.",
+    ),
+    "two_credentials": Problem(
+        400,
+        "The request has an API key and the cookie of a session.",
+        "Send one of the two.",
+    ),
+    "sign_up_closed": Problem(403, "Nobody can make an account here.", "Ask the operator for one."),
+    "cross_origin": Problem(
+        403,
+        "The request comes from a page of another site.",
+        "Open the page here, and try again.",
+    ),
+    "address_unproven": Problem(
+        403,
+        "Nobody has confirmed the e-mail address of this account yet.",
+        "Open the link in the mail that was sent there, or have it sent again at /account.",
     ),
     "scope_missing": Problem(
         403,

@@ -375,6 +375,8 @@ class CallOrder(msgspec.Struct, frozen=True, kw_only=True):
     """Key epoch in which the key was valid."""
     key_expires_at: datetime | None = None
     """When the key expires; None for never."""
+    credentials_epoch: int | None = None
+    """The holder's when they asked for the call; None for a program with a key."""
     is_check: bool = False
     """Not a call but a line check: some seconds of echo, free of charge."""
 

@@ -45,6 +45,12 @@ class Settings:
         "Origin under which carrier and browsers reach this gateway. Twilio needs https. "
         "Default: http, or https with TLS, on the host and port above.",
     )
+    sign_up: str = knobs.choice(
+        "closed",
+        "Whether people may make accounts for themselves at /sign-up; who has one may always sign "
+        "in.",
+        *("closed", "open"),
+    )
     tls_certificate: str = knobs.text(
         "",
         "PEM file with the certificate and its chain; the port then speaks TLS. Empty: no TLS, for "
@@ -189,12 +195,22 @@ class Settings:
     events_secret: Secret = knobs.secret("Secret that signs those posts (HMAC-SHA256).")
     smtp_url: Secret = knobs.secret(
         "Mail server for notices to account holders; user and password percent-encoded. Plain "
-        "smtp:// accepts a password on this machine only. Empty: no mail.",
+        "smtp:// accepts a password on this machine only. Empty: no mail leaves.",
         pattern=r"(smtps?|smtp\+starttls)://([^\s:/?#@]+:[^\s:/?#@]+@)?[A-Za-z0-9.-]+:\d{1,5}",
     )
     mail_from: str = knobs.text(
         "",
         "Sender address of that mail.",
+        pattern=r"[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+",
+    )
+    service_name: str = knobs.text(
+        "Caller",
+        "What this service is called in mails to account holders.",
+        pattern=r"[^\s<>\"@,;:\\|](?:[^<>\"@,;:\\|\r\n\t]{0,58}[^\s<>\"@,;:\\|])?",
+    )
+    contact_email: str = knobs.text(
+        "",
+        "Address for questions, shown in each mail, and where answers to it go. Empty: none.",
         pattern=r"[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+",
     )
     outbox_alarm: int = knobs.number(
@@ -256,14 +272,19 @@ class Settings:
         return "wss://" + urlsplit(self.origin).netloc
 
     @property
-    def page_origins(self) -> frozenset[str]:
-        """The origins whose pages may open a browser leg."""
-        origins = {self.origin, *self.allowed_origins}
+    def own_origins(self) -> frozenset[str]:
+        """The origins of our own pages."""
+        origins = {self.origin}
         # On this machine a page may be opened by either name, which to a browser are two origins.
         if urlsplit(self.origin).hostname in ("127.0.0.1", "localhost"):
             scheme, port = urlsplit(self.origin).scheme, urlsplit(self.origin).port
             origins |= {f"{scheme}://{name}:{port}" for name in ("127.0.0.1", "localhost")}
         return frozenset(origins)
+
+    @property
+    def page_origins(self) -> frozenset[str]:
+        """The origins whose pages may open a browser leg."""
+        return self.own_origins | {*self.allowed_origins}
 
 
 def from_mapping(environ: Mapping[str, str]) -> Settings:

@@ -15,6 +15,7 @@ FOLDERS = {"billing/stores": "billing/sql"}
 """Folders of modules whose tests lie in a folder of another name as well."""
 
 TESTED_BY: dict[str, tuple[str, ...]] = {
+    "accounts.audit_log": ("tests/accounts/stores/test_audit_log.py",),
     "billing.gate_rows": ("tests/billing/sql/test_gate_audit.py",),
     "billing.reconcile": (
         "tests/billing/test_reconcile.py",

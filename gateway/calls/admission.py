@@ -41,6 +41,17 @@ class Buyer:
     """Key epoch of that look-up; empty if unknown."""
     address: str
     """The client's network address."""
+    is_proven: bool = True
+    """Whether a person has proven their address; programs need not."""
+    credentials_epoch: int | None = None
+    """The holder's when they signed in; None for a program."""
+
+    def refuse_calls(self) -> None:
+        """Refuse an account that may place no call. Raises RequestRefusedError."""
+        if self.account.frozen:
+            raise RequestRefusedError("account_frozen")
+        if not self.is_proven:
+            raise RequestRefusedError("address_unproven")
 
     @property
     def subjects(self) -> tuple[str, str, str]:
@@ -124,8 +135,7 @@ class Admission:
         """Return the token that allows one check of the line, which is free of charge."""
         account = buyer.account
         refuse(await self.velocity.hit(token_uses(*buyer.subjects)))
-        if account.frozen:
-            raise RequestRefusedError("account_frozen")
+        buyer.refuse_calls()
         if self.is_draining():
             raise RequestRefusedError("gateway_draining")
         order = CallOrder(
@@ -140,6 +150,7 @@ class Admission:
             key_id=account.key_id,
             key_epoch=buyer.key_epoch,
             key_expires_at=account.key_expires_at,
+            credentials_epoch=buyer.credentials_epoch,
             is_check=True,
         )
         return await self._issue(order)
@@ -160,8 +171,7 @@ class Admission:
 
     async def _quote(self, buyer: Buyer, number: str) -> Quote:
         account = buyer.account
-        if account.frozen:
-            raise RequestRefusedError("account_frozen")
+        buyer.refuse_calls()
         dialled = destination(number, self.closed_destinations.closed)
         entry = self.rates.lookup(dialled.number)
         if entry is None:
@@ -182,6 +192,7 @@ class Admission:
             key_id=account.key_id,
             key_epoch=buyer.key_epoch,
             key_expires_at=account.key_expires_at,
+            credentials_epoch=buyer.credentials_epoch,
         )
         return self._lasting(order, entry.rate, balance)
 

@@ -72,6 +72,8 @@ class AccountDeletion:
     profiles: Profiles
     forget_customer: Callable[[str], Awaitable[None]] | None
     """Deletes a customer and the saved cards at the payment service; None if none is set up."""
+    end_sessions: Callable[[str], Awaitable[None]]
+    """Signs an account's holder out everywhere. Raises StoreUnavailableError."""
     looks_max: int = LOOKS_MAX
     look_every_s: float = LOOK_EVERY_S
 
@@ -108,8 +110,10 @@ class AccountDeletion:
         if customer_id and self.forget_customer is not None:
             await self.forget_customer(customer_id)
             customer_id = ""
-        # Last: the profile with the customer's id goes with it.
+        # Late: the profile with the customer's id goes with it.
         await self.accounts.erase(account_id)
+        # Once there is no holder: nobody can sign in any more.
+        await self.end_sessions(account_id)
         return Deletion(Outcome.DELETED, await self.gate.balance(account_id), customer_id)
 
     async def _left(self, account_id: str) -> int:

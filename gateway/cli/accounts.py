@@ -6,12 +6,14 @@ Commands that need SQL alone open SQL alone, so that a key can be revoked while 
 from __future__ import annotations
 
 import contextlib
+import secrets
 from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
+from accounts.stores.sessions import RedisSessions
 from billing.money import format_money
 from billing.stores.payments import SqlPaymentStore
 from database.errors import StoreUnavailableError
@@ -373,6 +375,7 @@ async def _delete(
         stores.accounts,
         SqlPaymentStore(stores.engine),
         services.service.forget_customer if services else None,
+        RedisSessions(stores.redis, secrets.token_bytes).end_all,
     )
     try:
         return await deletion.delete(account_id, write_off=write_off)

@@ -19,24 +19,37 @@ class Access(StrEnum):
 
     PUBLIC = "public"
     """Anybody."""
+    FORM = "form"
+    """Anybody, from a page of ours."""
     SIGNED = "signed"
     """A service that signs its requests; the handler verifies the signature first."""
     KEY = "key"
-    """Holders of any valid API key."""
+    """Holders of any valid API key, and whoever is signed in."""
+    HOLDER = "holder"
+    """Whoever is signed in, from a page of ours where it changes something."""
 
 
 class DeclaredRoute(Route):
     """A route with a declaration of who may use it.
 
-    Made by `public` and `signed`, or by `Authenticator.route`, which also checks the API key.
+    Made by `public` and `signed`, by `Authenticator.route`, which also checks the API key or the
+    session, or by `site.door.Door`, which checks where a form comes from and who is signed in.
     """
 
     def __init__(
-        self, path: str, endpoint: Endpoint, needs: Scope | Access, *, method: str
+        self,
+        path: str,
+        endpoint: Endpoint,
+        needs: Scope | Access,
+        *,
+        method: str,
+        step_up: bool = False,
     ) -> None:
         # One method per route, so that reading and changing a resource can need different scopes.
         super().__init__(path, endpoint, methods=[method])
         self.needs = needs
+        self.step_up = step_up
+        """Whether whoever is signed in must have proven lately who they are."""
 
 
 def public(path: str, endpoint: Endpoint) -> DeclaredRoute:

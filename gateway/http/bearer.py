@@ -1,4 +1,4 @@
-"""Authenticates requests by API key, and checks the key's scope and expiry.
+"""Authenticates requests by API key or session, and checks scopes and the key's expiry.
 
 An API key is a bearer token. Only its SHA-256 is stored, which is enough for a random key of 144
 bits; looking it up by hash leaks nothing of it through time.
@@ -25,9 +25,11 @@ from database.errors import StoreUnavailableError
 from gateway.errors import RequestRefusedError
 from gateway.http.access import Access, DeclaredRoute
 from gateway.http.body import JSON_BYTES_MAX, read_body
+from gateway.http.holders import Holders
+from gateway.http.principal import Principal
 from gateway.http.velocity import address_of
 from gateway.limits.velocity import Use, refuse, wrong_key_uses
-from gateway.ports import Account, AccountStore, CallOrder, KeyEpochs, Velocity
+from gateway.ports import AccountStore, CallOrder, KeyEpochs, Velocity
 from gateway.scopes import Scope
 
 KEY_PREFIX = "ck_"
@@ -51,26 +53,18 @@ def key_hash(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class Sender:
-    """The account that sends a request, and the key epoch of its look-up; empty if unknown."""
-
-    account: Account
-    epoch: str
-
-
-Handler = Callable[[Request, Sender], Awaitable[Response]]
+Handler = Callable[[Request, Principal], Awaitable[Response]]
 """Answers an authorized request."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    sender: Sender
+    program: Principal
     asked_ns: int
 
 
 class Authenticator:
-    """Finds the account of a request's API key, and makes the routes that need one."""
+    """Finds whom a request is from, and makes the routes that need to know."""
 
     def __init__(
         self,
@@ -79,36 +73,53 @@ class Authenticator:
         velocity: Velocity,
         clock_ns: Callable[[], int],
         utc_now: Clock,
+        *,
+        holders: Holders | None = None,
     ) -> None:
+        """Take where keys are looked up; without `holders` nobody can be signed in."""
         self._accounts = accounts
         self._epochs = epochs
         self._velocity = velocity
         self._clock_ns = clock_ns
         self._utc_now = utc_now
+        self._holders = holders
         self._known: OrderedDict[str, _Known] = OrderedDict()
 
     def route(
         self, path: str, handler: Handler, needs: Scope | Access, *, method: str = "GET"
     ) -> DeclaredRoute:
-        """Return a route that calls the handler only for keys with the scope that it needs.
+        """Return a route that calls the handler only for those with the scope that it needs.
 
-        `Access.KEY` admits every valid key.
+        `Access.KEY` admits every valid key, and whoever is signed in.
         """
 
         async def endpoint(request: Request) -> Response:
             # Before the body is read, so that strangers cannot make the process buffer anything.
-            sender = await self.sender(request, needs)
+            principal = await self.principal(request, needs)
             if method in _WITH_BODY:
                 body = await read_body(request, JSON_BYTES_MAX)
                 request = Request(request.scope, _replay(body))
                 # Checked again: the key may have been revoked while the body arrived.
-                sender = await self.sender(request, needs)
-            return await handler(request, sender)
+                principal = await self.principal(request, needs)
+            return await handler(request, principal)
 
         return DeclaredRoute(path, endpoint, needs, method=method)
 
-    async def sender(self, request: Request, needs: Scope | Access) -> Sender:
-        """Return the sender of a request. Raises RequestRefusedError, StoreUnavailableError."""
+    async def principal(self, request: Request, needs: Scope | Access) -> Principal:
+        """Return whom a request is from. Raises RequestRefusedError, StoreUnavailableError."""
+        if self._holders is not None and self._holders.has_cookie(request):
+            holder = await self._holders.principal(request)
+            if holder is None:
+                raise RequestRefusedError("unauthorized")
+            principal = holder
+        else:
+            principal = await self._program(request)
+        # 403 and not 401: who it is is known, so they may learn which scope is missing.
+        if isinstance(needs, Scope) and needs not in principal.scopes:
+            raise RequestRefusedError("scope_missing", scope=needs)
+        return principal
+
+    async def _program(self, request: Request) -> Principal:
         # With two headers a proxy may have looked at the other one, so neither is accepted.
         given = request.headers.getlist("authorization")
         scheme, _, key = given[0].partition(" ") if len(given) == 1 else ("", "", "")
@@ -117,21 +128,22 @@ class Authenticator:
         tried = wrong_key_uses(address_of(request))
         # Malformed keys cost no query, but count as wrong ones.
         is_key = key.startswith(KEY_PREFIX) and len(key) <= KEY_CHARS_MAX
-        sender = await self._lookup(key_hash(key), tried) if is_key else None
-        if sender is None or self._is_past(sender.account.key_expires_at):
+        program = await self._lookup(key_hash(key), tried) if is_key else None
+        if program is None or self._is_past(program.account.key_expires_at):
             # Counted only on failure. Expired and revoked keys count as wrong.
             refuse(await self._velocity.hit(tried))
             raise RequestRefusedError("unauthorized")
-        # 403 and not 401: the key is valid, so its holder may learn which scope is missing.
-        if isinstance(needs, Scope) and needs not in sender.account.scopes:
-            raise RequestRefusedError("scope_missing", scope=needs)
-        return sender
+        return program
 
     async def still_allows(self, order: CallOrder) -> bool:
-        """Return whether the key that a call token was issued to may still place the call.
+        """Return whether the key or person that a call token was issued to may still call.
 
         Raises StoreUnavailableError.
         """
+        if order.credentials_epoch is not None:
+            return self._holders is not None and await self._holders.still_allows(
+                order.account_id, order.credentials_epoch
+            )
         if self._is_past(order.key_expires_at):
             return False
         try:
@@ -158,7 +170,7 @@ class Authenticator:
         except StoreUnavailableError:
             return ""
 
-    async def _lookup(self, digest: str, tried: Sequence[Use]) -> Sender | None:
+    async def _lookup(self, digest: str, tried: Sequence[Use]) -> Principal | None:
         """Return whose key this is; None for nobody's.
 
         Raises RequestRefusedError for a key not seen before, where too many were tried: one that is
@@ -170,10 +182,10 @@ class Authenticator:
         known = self._known.get(digest)
         age_ns = _CACHE_STALE_NS
         # From another epoch, the entry only proves that the key was valid once.
-        if known is not None and known.sender.epoch == epoch:
+        if known is not None and known.program.epoch == epoch:
             age_ns = now_ns - known.asked_ns
         if known is not None and age_ns < _CACHE_NS:
-            return known.sender
+            return known.program
         if known is None:
             # Looks without counting, so that valid keys use nothing up. Beyond the limit, wrong
             # keys cost no query.
@@ -182,17 +194,17 @@ class Authenticator:
             account = await self._accounts.account_by_key_hash(digest)
         except StoreUnavailableError:
             if known is not None and age_ns < _CACHE_STALE_NS:
-                return known.sender
+                return known.program
             raise
         if account is None:
             # A revoked key counts as unknown from now on.
             self._known.pop(digest, None)
             return None
-        sender = Sender(account, epoch)
+        program = Principal(account, epoch, account.scopes)
         # Without an epoch nothing could invalidate the entry.
         if epoch:
-            self._remember(digest, _Known(sender, now_ns))
-        return sender
+            self._remember(digest, _Known(program, now_ns))
+        return program
 
     def _remember(self, digest: str, known: _Known) -> None:
         self._known.pop(digest, None)

@@ -64,6 +64,22 @@ def subject_of(address: str) -> str:
     return str(IPv4Address(packed))
 
 
+def network_of(address: str) -> str:
+    """Return the network that an address belongs to, as text: its /24 in IPv4, its /48 in IPv6.
+
+    Takes what `subject_of` takes; what is no address is one network.
+    """
+    source = source_of(address)
+    if source is _UNKNOWN:
+        source = source_of(host_of(address))
+    packed = source.network
+    if not packed:
+        return UNKNOWN_ADDRESS
+    if len(packed) == _NETWORK_BYTES:
+        return f"{IPv6Address(packed.ljust(16, bytes(1)))}/48"
+    return f"{IPv4Address(packed.ljust(4, bytes(1)))}/24"
+
+
 def _unmapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
     """Return the IPv4 address that an IPv6 socket shows as one of its own (RFC 4291, 2.5.5.2)."""
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:

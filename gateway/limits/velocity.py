@@ -15,7 +15,7 @@ from math import floor
 from typing import NamedTuple
 
 from gateway.errors import TooFastError
-from gateway.limits.source import subject_of
+from gateway.limits.source import network_of, subject_of
 
 MINUTE_S = 60
 HOUR_S = 3_600
@@ -118,6 +118,45 @@ _TABLE = (
         *(20, MINUTE_S, "rate_limited"),
         "keys cannot be guessed (144 bits); each wrong one costs the database a look",
     ),
+    Limit(
+        "account_sign_ins_hour",
+        *(20, HOUR_S, "rate_limited"),
+        "guesses at one password; a browser that has been signed in before is counted by itself, "
+        "so that strangers lock nobody out",
+    ),
+    Limit(
+        "address_sign_ins_hour",
+        *(60, HOUR_S, "rate_limited"),
+        "an office behind one address, and one password tried on many accounts",
+    ),
+    Limit(
+        "network_sign_ins_hour",
+        *(200, HOUR_S, "rate_limited"),
+        "the same from a rented network (/24, /48)",
+    ),
+    Limit(
+        "all_sign_ins_minute",
+        *(600, MINUTE_S, "rate_limited"),
+        "stolen passwords tried from everywhere: a third of what two threads can hash; browsers "
+        "that have been signed in before are not counted",
+    ),
+    Limit(
+        "address_sign_ups_hour",
+        *(10, HOUR_S, "rate_limited"),
+        "a family behind one address, with forms that came back for a weak password",
+    ),
+    Limit("network_sign_ups_hour", *(50, HOUR_S, "rate_limited"), "the same, of its /24 or /48"),
+    Limit(
+        "account_resets_hour",
+        *(5, HOUR_S, "rate_limited"),
+        "mails that arrive late are asked for again; a mailbox is not to be filled",
+    ),
+    Limit("address_resets_hour", *(20, HOUR_S, "rate_limited"), "the same, over all mailboxes"),
+    Limit(
+        "account_proof_mails_hour",
+        *(5, HOUR_S, "rate_limited"),
+        "mails that ask whether a mailbox is somebody's; anybody can have them sent",
+    ),
 )
 
 LIMITS: Mapping[str, Limit] = {limit.name: limit for limit in _TABLE}
@@ -208,6 +247,46 @@ def checkout_uses(account_id: str, address: str) -> Sequence[Use]:
 def wrong_key_uses(address: str) -> Sequence[Use]:
     """Return what a wrong key uses."""
     return (Use("address_wrong_keys_minute", subject_of(address)),)
+
+
+def sign_in_place_uses(address: str) -> Sequence[Use]:
+    """Return what an attempt to sign in uses of the place that it comes from."""
+    return (
+        Use("address_sign_ins_hour", subject_of(address)),
+        Use("network_sign_ins_hour", network_of(address)),
+    )
+
+
+def sign_in_uses(email_key: str, device_id: str) -> Sequence[Use]:
+    """Return what an attempt uses of the account, which need not exist.
+
+    `device_id` is empty for a device that has not been signed in before. One that has been has an
+    allowance of its own: strangers use up only what is theirs.
+    """
+    if device_id:
+        return (Use("account_sign_ins_hour", f"{email_key} {device_id}"),)
+    return (Use("account_sign_ins_hour", email_key), Use("all_sign_ins_minute", ALL))
+
+
+def sign_up_uses(address: str) -> Sequence[Use]:
+    """Return the uses of signing up."""
+    return (
+        Use("address_sign_ups_hour", subject_of(address)),
+        Use("network_sign_ups_hour", network_of(address)),
+    )
+
+
+def reset_uses(email_key: str, device_id: str, address: str) -> Sequence[Use]:
+    """Return the uses of asking for a link that resets the password."""
+    return (
+        Use("account_resets_hour", f"{email_key} {device_id}" if device_id else email_key),
+        Use("address_resets_hour", subject_of(address)),
+    )
+
+
+def proof_mail_uses(email_key: str) -> Sequence[Use]:
+    """Return the uses of a mail to an address that nobody has proven."""
+    return (Use("account_proof_mails_hour", email_key),)
 
 
 def outcome(account_id: str, seconds: int) -> Use:

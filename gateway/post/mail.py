@@ -1,7 +1,6 @@
-"""Mails account holders about events that concern their money.
+"""Speaks to a mail server: composes a mail, hands it over, tells why one was not taken.
 
-A mail is tried a few times and then dropped, because the books hold every fact anyway; nothing
-waits for it. The texts are in `texts`. Knows no store and no call.
+Blocks; `sender` calls it from threads. Knows no notice, no account and no store.
 """
 
 from __future__ import annotations
@@ -9,57 +8,31 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-import secrets
 import smtplib
+import socket
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
-from typing import Any, Final, Protocol
+from typing import Final
 from urllib.parse import unquote, urlsplit
 
-import structlog
-
-from billing.clock import Clock, utc_now
-from billing.payments import PaymentProfile
-from database.errors import StoreUnavailableError
 from gateway.errors import SettingsError
-from gateway.post.texts import MailText, is_mailed, text_of
+from gateway.post.notices import MailText
 from gateway.secret import Secret
 
 TIMEOUT_S: Final = 10.0
 """For each step of the conversation with the mail server."""
-DELAYS_S: Final = (5.0, 60.0, 600.0)
-"""Pauses between the attempts at one mail; after the last it is dropped."""
-WAITING_MAX: Final = 200
-"""Mails in progress at once; further ones are not sent."""
 
-_ONCE_A_DAY = frozenset({"call.cut_off"})
-_LOOPBACK = frozenset({"localhost", "127.0.0.1"})
-_ADDRESS_LENGTH_MAX = 254
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1"})
+_ADDRESS_LENGTH_MAX: Final = 254
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 # RFC 5321 4.1.2, without quoted strings, address literals and SMTPUTF8.
 _ADDRESS = re.compile(rf"{_ATOM}(?:\.{_ATOM})*@{_LABEL}(?:\.{_LABEL})*")
-
-log = structlog.get_logger(__name__)
-
-OnceADay = Callable[[str], Awaitable[bool]]
-"""Returns whether this name has not been asked for within a day. Raises StoreUnavailableError."""
-
-
-# A port, so that mail depends on no store; the payment store implements it.
-class Addresses(Protocol):
-    """Looks up account holders' addresses and accounts."""
-
-    async def profile(self, account_id: str) -> PaymentProfile:
-        """Return an account's profile; its `email` is empty if unknown.
-
-        Raises StoreUnavailableError, LookupError.
-        """
 
 
 def is_address(text: str) -> bool:
@@ -67,24 +40,53 @@ def is_address(text: str) -> bool:
     return len(text) <= _ADDRESS_LENGTH_MAX and _ADDRESS.fullmatch(text) is not None
 
 
-def compose(
-    text: MailText, *, sender: str, recipient: str, message_id: str, at: datetime
-) -> EmailMessage:
-    """Return a complete mail; the same arguments give the same mail."""
+def to_ascii(address: str) -> str:
+    """Return an address as servers take it, its domain in IDNA (RFC 5890); empty if it is none."""
+    local, _, domain = address.rpartition("@")
+    try:
+        plain = f"{local}@{domain.encode('idna').decode()}"
+    except UnicodeError:
+        return ""
+    return plain if is_address(plain) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What a mail has besides its text."""
+
+    sender: str
+    recipient: str
+    message_id: str
+    at: datetime
+    """When it was queued."""
+    sender_name: str = ""
+    reply_to: str = ""
+
+
+def compose(text: MailText, envelope: Envelope) -> EmailMessage:
+    """Return a complete mail; the same arguments give the same mail.
+
+    Raises ValueError for a header that would hold another.
+    """
     message = EmailMessage(policy=SMTP)
     message["Subject"] = text.subject
-    message["From"] = sender
-    message["To"] = recipient
-    message["Date"] = format_datetime(at)
-    message["Message-ID"] = message_id
+    message["From"] = Address(envelope.sender_name, addr_spec=envelope.sender)
+    message["To"] = Address(addr_spec=envelope.recipient)
+    if envelope.reply_to:
+        message["Reply-To"] = Address(addr_spec=envelope.reply_to)
+    message["Date"] = format_datetime(envelope.at)
+    message["Message-ID"] = envelope.message_id
     # RFC 3834 section 5: keeps automatic replies from answering it.
     message["Auto-Submitted"] = "auto-generated"
-    message.set_content(text.body, cte="quoted-printable")
+    message.set_content(text.text, cte="quoted-printable")
+    message.add_alternative(text.html, subtype="html", cte="quoted-printable")
+    # By itself it would be a random one at each try. A line of quoted-printable has no "=_".
+    message.set_boundary("=_" + re.sub(r"\W", "", envelope.message_id)[:60])
     return message
 
 
 @dataclass(frozen=True, slots=True)
-class _Server:
+class MailServer:
     """The operator's mail server."""
 
     scheme: str
@@ -92,70 +94,33 @@ class _Server:
     port: int
     user: str
     password: Secret
-    tls: ssl.SSLContext
     sender: str
     timeout_s: float
+    tls: ssl.SSLContext | None
+    """None for the system's roots, which are read with the first conversation."""
 
-    def send(self, message: EmailMessage, recipient: str) -> None:
-        """Hand over one mail; blocks. Raises OSError, a base class of smtplib's errors."""
-        with contextlib.closing(self._signed_in()) as smtp:
-            smtp.send_message(message, self.sender, [recipient])
-            # The mail has been accepted: no failure from here on may cause it to be sent again.
-            with contextlib.suppress(OSError):
-                smtp.quit()
-
-    def sign_in(self) -> None:
-        """Sign in and out; blocks. Raises OSError, a base class of smtplib's errors."""
-        with contextlib.closing(self._signed_in()) as smtp:
-            smtp.noop()
-            smtp.quit()
-
-    def _signed_in(self) -> smtplib.SMTP:
-        smtp = self._connect()
-        try:
-            if self.scheme == "smtp+starttls":
-                smtp.starttls(context=self.tls)
-            if self.user:
-                smtp.login(self.user, self.password.reveal())
-        # smtplib leaves the socket open when TLS or the login fails.
-        except BaseException:
-            smtp.close()
-            raise
-        return smtp
-
-    def _connect(self) -> smtplib.SMTP:
-        # Given explicitly, because the default is a DNS look-up.
-        name = self.sender.partition("@")[2]
-        # RFC 8314: implicit TLS starts with the first byte; STARTTLS upgrades a plain connection.
-        if self.scheme == "smtps":
-            return smtplib.SMTP_SSL(
-                self.host, self.port, name, timeout=self.timeout_s, context=self.tls
-            )
-        return smtplib.SMTP(self.host, self.port, name, timeout=self.timeout_s)
+    @property
+    def domain(self) -> str:
+        """Domain of the sender's address."""
+        return self.sender.partition("@")[2]
 
 
-async def try_server(url: Secret, sender: str) -> str:
-    """Connect to a mail server and sign in, without sending anything.
+def read_server(
+    url: Secret, sender: str, *, tls: ssl.SSLContext | None = None, timeout_s: float = TIMEOUT_S
+) -> MailServer:
+    """Return the server that a setting names.
 
-    Returns what is wrong as a sentence; empty if nothing is. Raises SettingsError.
+    Args:
+        url: `smtps://`, `smtp+starttls://` or `smtp://`, `user:password@` if needed, host and
+            port. User and password are percent-encoded.
+        sender: Sender address.
+        tls: Verifies the server's certificate; by default by the system's roots.
+        timeout_s: For each step of a conversation.
+
+    Raises:
+        SettingsError: For a server or sender that cannot be used.
+
     """
-    server = _read_server(url, sender, None, TIMEOUT_S)
-    try:
-        await asyncio.to_thread(server.sign_in)
-    except smtplib.SMTPAuthenticationError as error:
-        return f"The mail server refuses user or password ({error.smtp_code})."
-    except smtplib.SMTPNotSupportedError:
-        return "The mail server does not offer what CALLER_SMTP_URL asks for."
-    except ssl.SSLCertVerificationError:
-        return "The certificate of the mail server is not accepted."
-    except ssl.SSLError:
-        return "The mail server does not speak TLS as CALLER_SMTP_URL says."
-    except OSError:
-        return "The mail server of CALLER_SMTP_URL does not answer."
-    return ""
-
-
-def _read_server(url: Secret, sender: str, tls: ssl.SSLContext | None, timeout_s: float) -> _Server:
     if not is_address(sender):
         raise SettingsError("CALLER_MAIL_FROM must be a mail address; CALLER_SMTP_URL needs it.")
     parts = urlsplit(url.reveal())
@@ -168,173 +133,124 @@ def _read_server(url: Secret, sender: str, tls: ssl.SSLContext | None, timeout_s
     # Plain SMTP would expose the password, except on this machine.
     if parts.scheme == "smtp" and parts.password and host not in _LOOPBACK:
         raise SettingsError("CALLER_SMTP_URL: a password needs smtps or smtp+starttls.")
-    return _Server(
+    return MailServer(
         scheme=parts.scheme,
         host=host,
         port=port,
         user=unquote(parts.username or ""),
         password=Secret(unquote(parts.password or "")),
-        tls=tls or ssl.create_default_context(),
         sender=sender,
         timeout_s=timeout_s,
+        tls=tls,
     )
 
 
 @dataclass(slots=True)
-class _Mail:
-    """A mail on its way."""
+class Conversation:
+    """One connection to the server, over which mails are handed over one after the other."""
 
-    name: str
-    """Of the event."""
-    data: Mapping[str, Any]
-    account_id: str
-    message_id: str
-    at: datetime
-    may_be_sent: bool
-    """False until it is known that it is the first of the day."""
+    server: MailServer
+    _smtp: smtplib.SMTP | None = field(default=None, init=False)
 
+    def open(self) -> None:
+        """Connect and sign in, unless that is done. Raises OSError, a base of smtplib's errors."""
+        if self._smtp is None:
+            self._smtp = _signed_in(self.server)
 
-class Mails:
-    """The outgoing mail of one process, to one server; inactive without a server."""
+    def send(self, message: EmailMessage, recipient: str) -> None:
+        """Hand over one mail over the open connection. Raises OSError."""
+        assert self._smtp is not None
+        try:
+            self._smtp.send_message(message, self.server.sender, [recipient])
+        except (smtplib.SMTPResponseException, smtplib.SMTPRecipientsRefused) as error:
+            self._begin_again(error)
+            raise
+        except BaseException:
+            self.drop()
+            raise
 
-    def __init__(
-        self,
-        url: Secret,
-        sender: str,
-        *,
-        origin: str,
-        addresses: Addresses,
-        once_a_day: OnceADay,
-        tls: ssl.SSLContext | None = None,
-        delays_s: tuple[float, ...] = DELAYS_S,
-        timeout_s: float = TIMEOUT_S,
-        clock: Clock = utc_now,
-    ) -> None:
-        """Raise SettingsError for a server or sender that cannot be used.
-
-        Args:
-            url: `smtps://`, `smtp+starttls://` or `smtp://`, `user:password@` if needed, host and
-                port; empty for no mail. User and password are percent-encoded.
-            sender: Sender address.
-            origin: Origin of the phone page.
-            addresses: Queried again for each attempt.
-            once_a_day: Limits some mails to one a day, over all nodes.
-            tls: Used to verify the server's certificate; by default the system's roots.
-            delays_s: Pauses between attempts.
-            timeout_s: For each step of the conversation with the server.
-            clock: Dates the mails.
-
-        """
-        self._server = _read_server(url, sender, tls, timeout_s) if url else None
-        self._origin = origin
-        self._addresses = addresses
-        self._once_a_day = once_a_day
-        self._delays_s = delays_s
-        self._clock = clock
-        self._sending = asyncio.Lock()
-        self._work: set[asyncio.Task[None]] = set()
-
-    def notify(self, name: str, data: Mapping[str, Any]) -> None:
-        """Send mail about an event soon, if account holders are told about it."""
-        if self._server is None or not is_mailed(name, data):
+    def _begin_again(self, refusal: Exception) -> None:
+        """Leave the server as it was before a mail that it refused."""
+        # RFC 5321 3.8: the server closes after 421.
+        if self._smtp is None or self._smtp.sock is None or reply_code(refusal) == 421:
+            self.drop()
             return
-        # Bounds the tasks that pile up while the server is away.
-        if len(self._work) >= WAITING_MAX:
-            log.warning("mail not sent, too many wait", about=name, account=data["account_id"])
-            return
-        domain = self._server.sender.partition("@")[2]
-        mail = _Mail(
-            name=name,
-            data=data,
-            account_id=data["account_id"],
-            # The same for all attempts: if an answer is lost, the second copy can be recognised by
-            # it.
-            message_id=f"<{secrets.token_hex(12)}@{domain}>",
-            at=self._clock(),
-            # Decided in the task: this function must not wait for Redis.
-            may_be_sent=name not in _ONCE_A_DAY,
-        )
-        work = asyncio.get_running_loop().create_task(self._deliver(mail, self._server))
-        self._work.add(work)
-        work.add_done_callback(self._work.discard)
+        try:
+            # smtplib forgets it after a refused DATA, and the next MAIL would be a nested one.
+            self._smtp.rset()
+        except OSError:
+            self.drop()
 
-    async def leave(self, patience_s: float) -> bool:
-        """Wait, at most so long, until nothing waits to be sent; return whether that is so."""
-        if not self._work:
-            return True
-        _, left = await asyncio.wait(self._work, timeout=patience_s)
-        return not left
+    def close(self) -> None:
+        """Take leave of the server and close."""
+        if self._smtp is not None:
+            # What was handed over is taken: no failure from here on matters.
+            with contextlib.suppress(OSError):
+                self._smtp.quit()
+        self.drop()
 
-    async def stop(self) -> None:
-        """Stop; drop what still waits."""
-        # Dropped, because a stop must not wait for pauses of up to ten minutes.
-        for work in self._work:
-            work.cancel()
-        await asyncio.gather(*self._work, return_exceptions=True)
+    def drop(self) -> None:
+        """Close without a word; another `open` connects again."""
+        if self._smtp is not None:
+            self._smtp.close()
+            self._smtp = None
 
-    async def _deliver(self, mail: _Mail, server: _Server) -> None:
-        for delay_s in (*self._delays_s, None):
-            try:
-                await self._try(mail, server)
-            # Any error, even a bug in a text: nobody awaits this task.
-            except Exception as error:
-                if delay_s is None or not _is_passing(error):
-                    _give_up(mail, error)
-                    return
-            else:
-                return
-            await asyncio.sleep(delay_s)
-
-    async def _try(self, mail: _Mail, server: _Server) -> None:
-        """Send the mail once, if there is an address to send it to."""
-        # Read again at each attempt: the address may have changed, or the account been deleted.
-        profile = await self._addresses.profile(mail.account_id)
-        if not is_address(profile.email):
-            # No address at all is normal: account holders need not give one.
-            if profile.email:
-                log.warning("mail not sent, not an address", account=mail.account_id)
-            return
-        if not mail.may_be_sent:
-            # Marked before sending, so that only one of several nodes sends it. Asked only once,
-            # since a repetition would find its own mark.
-            mail.may_be_sent = await self._once_a_day(f"{mail.name}:{mail.account_id}")
-            if not mail.may_be_sent:
-                return
-        message = compose(
-            text_of(mail.name, mail.data, profile, self._origin),
-            sender=server.sender,
-            recipient=profile.email,
-            message_id=mail.message_id,
-            at=mail.at,
-        )
-        # One at a time: each send blocks a thread of the loop's pool, which DNS look-ups share.
-        async with self._sending:
-            await asyncio.to_thread(server.send, message, profile.email)
+    def interrupt(self) -> None:
+        """Make a thread that waits for the server give up; may be called from any other."""
+        smtp = self._smtp
+        if smtp is not None and smtp.sock is not None:
+            with contextlib.suppress(OSError):
+                smtp.sock.shutdown(socket.SHUT_RDWR)
 
 
-def _is_passing(error: Exception) -> bool:
-    """Return whether the same mail may be accepted later."""
-    if isinstance(error, smtplib.SMTPNotSupportedError):
-        return False
-    # RFC 5321, 4.2.1: 5yz is permanent, 4yz transient.
-    code = _smtp_code(error)
-    return isinstance(error, OSError | StoreUnavailableError) and not 500 <= code < 600
+def _signed_in(server: MailServer) -> smtplib.SMTP:
+    tls = server.tls or ssl.create_default_context()
+    smtp = _connect(server, tls)
+    try:
+        if server.scheme == "smtp+starttls":
+            smtp.starttls(context=tls)
+        if server.user:
+            smtp.login(server.user, server.password.reveal())
+    # smtplib leaves the socket open when TLS or the login fails.
+    except BaseException:
+        smtp.close()
+        raise
+    return smtp
 
 
-def _smtp_code(error: Exception) -> int:
+def _connect(server: MailServer, tls: ssl.SSLContext) -> smtplib.SMTP:
+    # The name is given explicitly, because the default is a DNS look-up.
+    place = (server.host, server.port, server.domain)
+    # RFC 8314: implicit TLS starts with the first byte; STARTTLS upgrades a plain connection.
+    if server.scheme == "smtps":
+        return smtplib.SMTP_SSL(*place, timeout=server.timeout_s, context=tls)
+    return smtplib.SMTP(*place, timeout=server.timeout_s)
+
+
+def reply_code(error: Exception) -> int:
     """Return the server's reply code; 0 if there was none."""
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         return max(code for code, _ in error.recipients.values())
     return error.smtp_code if isinstance(error, smtplib.SMTPResponseException) else 0
 
 
-def _give_up(mail: _Mail, error: Exception) -> None:
-    # Not the error's text, which may quote the address.
-    log.warning(
-        "mail not sent",
-        about=mail.name,
-        account=mail.account_id,
-        message_id=mail.message_id,
-        failure=type(error).__name__,
-        smtp_code=_smtp_code(error),
-    )
+async def try_server(url: Secret, sender: str) -> str:
+    """Connect to a mail server and sign in, without sending anything.
+
+    Returns what is wrong as a sentence; empty if nothing is. Raises SettingsError.
+    """
+    conversation = Conversation(read_server(url, sender))
+    try:
+        await asyncio.to_thread(conversation.open)
+    except smtplib.SMTPAuthenticationError as error:
+        return f"The mail server refuses user or password ({error.smtp_code})."
+    except smtplib.SMTPNotSupportedError:
+        return "The mail server does not offer what CALLER_SMTP_URL asks for."
+    except ssl.SSLCertVerificationError:
+        return "The certificate of the mail server is not accepted."
+    except ssl.SSLError:
+        return "The mail server does not speak TLS as CALLER_SMTP_URL says."
+    except OSError:
+        return "The mail server of CALLER_SMTP_URL does not answer."
+    await asyncio.to_thread(conversation.close)
+    return ""

@@ -1,4 +1,4 @@
-"""Composes access control: API keys, call tokens, velocity limits. Knows no route and no call."""
+"""Composes access control: keys, sessions, call tokens, velocity limits. Knows no route or call."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from billing.clock import utc_now
 from gateway.http.bearer import Authenticator
+from gateway.http.holders import Holders
 from gateway.roles import adapters
 from gateway.roles.storage import Stores
 from gateway.settings import Settings
@@ -23,11 +24,17 @@ class Access:
     tokens: RedisCallTokens
 
 
-def compose_access(settings: Settings, stores: Stores) -> Access:
-    """Return access control; a call token is good only while its key may place calls."""
+def compose_access(settings: Settings, stores: Stores, holders: Holders | None = None) -> Access:
+    """Return access control; a call token is good only while its key or person may place calls.
+
+    Without `holders` nobody can be signed in.
+    """
     # Monotonic time for intervals in this process, UTC for the expiry of keys.
     velocity = adapters.build_velocity(settings, stores, time.monotonic_ns)
-    auth = Authenticator(stores.accounts, stores.key_epochs, velocity, time.monotonic_ns, utc_now)
+    auth = Authenticator(
+        *(stores.accounts, stores.key_epochs, velocity, time.monotonic_ns, utc_now),
+        holders=holders,
+    )
     # Checked at redemption: the key may have been revoked since the token was issued.
     tokens = RedisCallTokens(
         stores.redis, ttl_s=settings.token_ttl_s, still_allows=auth.still_allows

@@ -1,4 +1,4 @@
-"""Runs the drainer: empties the spend gate's outbox into the SQL book of record.
+"""Runs the drainer: empties the spend gate's outbox into the SQL book of record, and sends mails.
 
 Imports no more than draining needs, since every node has one of these processes.
 """
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.roles import storage
 from gateway.roles.children import Pulse
+from gateway.roles.mail import MailDuty, open_queue
 from gateway.roles.process import stop_on_signal, wait
 from gateway.settings import Settings
 
@@ -43,7 +44,9 @@ async def work(settings: Settings, *, is_child: bool) -> None:
         stop.leave()
         return
     stores, enough = opening.result(), asyncio.Event()
-    events, mails = _open_events(settings), storage.open_mails(settings, stores)
+    events, mails = _open_events(settings), open_queue(stores.engine)
+    duty = MailDuty(settings, stores.engine)
+    duty.start()
 
     def notify(name: str, data: Mapping[str, Any]) -> None:
         if events is not None:
@@ -71,6 +74,7 @@ async def work(settings: Settings, *, is_child: bool) -> None:
             await events.stop()
         # After the last pass, which may still report refunds.
         await mails.stop()
+        await duty.stop()
         await stores.close()
     stop.leave()
 

@@ -157,6 +157,7 @@ def health_routes(
         alarms={
             "outbox": lambda: alarms.outbox.is_raised,
             "drainer": lambda: alarms.drainer.is_raised,
+            "mails": lambda: alarms.mails.is_raised,
         },
         figures={"drained_age_s": lambda: alarms.drainer.age_s},
         refusals=access.velocity.refusals,

@@ -20,6 +20,8 @@ from gateway.charging.rounds import Metering
 from gateway.charging.sweeper import Sweeper
 from gateway.heartbeat.periodic_task import PeriodicTask
 from gateway.payments.reconciler import PERIOD_S
+from gateway.post import mail_alarm
+from gateway.post.mail_alarm import MailAlarm
 from gateway.roles.carrier import CarrierSide
 from gateway.roles.membership import Membership
 from gateway.roles.payments import PaymentServices
@@ -28,6 +30,7 @@ from gateway.roles.storage import Stores
 from gateway.settings import Settings
 from gateway.sockets.tls import CERTIFICATE_INTERVAL_S, ServerTls
 from gateway.stores.drain_mark import RedisDrainMark
+from gateway.stores.mail_outbox import SqlMailOutbox
 
 RATES_INTERVAL_S = 15.0
 """How soon a rate deck that is activated, or a high-risk list, holds on every node."""
@@ -35,10 +38,11 @@ RATES_INTERVAL_S = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Alarms:
-    """The alarms on the way from the spend gate to the book."""
+    """The alarms on the way from the spend gate to the book, and from the book to people."""
 
     outbox: OutboxAlarm
     drainer: DrainerAlarm
+    mails: MailAlarm
 
 
 def new_alarms(settings: Settings, stores: Stores) -> Alarms:
@@ -46,6 +50,7 @@ def new_alarms(settings: Settings, stores: Stores) -> Alarms:
     return Alarms(
         OutboxAlarm(stores.gate, settings.outbox_alarm),
         DrainerAlarm(RedisDrainMark(stores.redis), time.monotonic),
+        MailAlarm(SqlMailOutbox(stores.engine)),
     )
 
 
@@ -127,6 +132,13 @@ def of_books(
         PeriodicTask("watch on the outbox", alarms.outbox.look, outbox_alarm.INTERVAL_S),
         PeriodicTask("watch on the drainer", alarms.drainer.look, outbox_alarm.INTERVAL_S),
     )
+
+
+def of_mails(settings: Settings, alarms: Alarms) -> Sequence[PeriodicTask]:
+    """Return the task that looks whether mails leave; without a mail server they are not to."""
+    if not settings.smtp_url:
+        return ()
+    return (PeriodicTask("watch on the mails", alarms.mails.look, mail_alarm.INTERVAL_S),)
 
 
 def of_payments(payments: PaymentServices | None) -> Sequence[PeriodicTask]:

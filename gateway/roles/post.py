@@ -10,22 +10,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gateway.post.mail import Mails
+from gateway.post.mail_queue import MailQueue
 from gateway.post.webhooks import EventPoster
-from gateway.roles import storage
+from gateway.roles.mail import mail_server, open_queue
 from gateway.roles.storage import Stores
 from gateway.settings import Settings
 
 LEAVE_S_MAX: Final = 10.0
-"""How long a command waits for what it has to tell: a few attempts at each event and mail."""
+"""How long a command waits for what it has to tell: a few attempts at each event."""
 
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """Events and mails; both return at once and deliver in the background."""
+    """Events and mails; both return at once: events are posted, and mails queued, behind them."""
 
     events: EventPoster
-    mails: Mails
+    mails: MailQueue
 
     def notify(self, name: str, data: Mapping[str, Any]) -> None:
         """Tell the operator's program and the account holder of an event."""
@@ -33,15 +33,20 @@ class Post:
         self.mails.notify(name, data)
 
     async def leave(self) -> list[str]:
-        """Wait until all has left, at most `LEAVE_S_MAX`; return a sentence for what has not."""
+        """Wait until all has left, at most `LEAVE_S_MAX`; return a sentence for what has not.
+
+        Mails have left when they are in the outbox.
+        """
         events, mails = await asyncio.gather(
             self.events.leave(LEAVE_S_MAX), self.mails.leave(LEAVE_S_MAX)
         )
         left = [] if events else ["CALLER_EVENTS_URL has not taken all events."]
-        return left if mails else [*left, "The mail server has not taken all mails."]
+        return left if mails else [*left, "SQL has not taken all mails."]
 
 
 def open_post(settings: Settings, stores: Stores) -> Post:
     """Return both, not started yet. Raises SettingsError that names what is wrong."""
+    # Refused where a person sees it, and not by the drainer alone, which sends.
+    mail_server(settings)
     events = EventPoster(settings.events_url, settings.events_secret)
-    return Post(events, storage.open_mails(settings, stores))
+    return Post(events, open_queue(stores.engine))

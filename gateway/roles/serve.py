@@ -19,12 +19,13 @@ from gateway.charging.rounds import Metering
 from gateway.heartbeat.periodic_task import PeriodicTask
 from gateway.http.app import create_app
 from gateway.roles import adapters, http, periodic_tasks, storage
-from gateway.roles.access import compose_access
+from gateway.roles.access import Access, compose_access
 from gateway.roles.carrier import compose_carrier_side
 from gateway.roles.children import Child
 from gateway.roles.media import Media, compose_media, warm_up
 from gateway.roles.membership import new_membership
 from gateway.roles.payments import PaymentServices, compose_payments
+from gateway.roles.people import compose_people, people_routes
 from gateway.roles.post import Post, open_post
 from gateway.roles.prices import load_prices
 from gateway.roles.stopping import Stops
@@ -93,7 +94,7 @@ class Node:
         stops.add("events", post.events.stop)
         metering = Metering(stores.gate, time.monotonic_ns)
         payments = self._take_payments(stops, metering) if settings.stripe_api_key else None
-        access = compose_access(settings, stores)
+        access, pages = self._let_people_in(stops)
         self.media = media = compose_media(
             *(settings, stores, carrier_side, access, metering),
             notify=post.notify,
@@ -125,7 +126,7 @@ class Node:
                 ),
                 *(http.payment_routes(settings, payments, refused) if payments else ()),
                 *http.carrier_routes(settings, carrier_side, calls, refused),
-                *http.page_routes(),
+                *pages,
             ]
         )
         tasks = [
@@ -135,6 +136,7 @@ class Node:
             *periodic_tasks.of_books(
                 *(stores, carrier_side.settler.drain, alarms, sweeps.gate_filled), metering
             ),
+            *periodic_tasks.of_mails(settings, alarms),
             *periodic_tasks.of_quotes(prices),
         ]
         await self._run(stops, tls, tasks)
@@ -149,6 +151,15 @@ class Node:
         # Called with each balance that the gate reports, so also during calls.
         metering.on_balance = payments.auto.consider
         return payments
+
+    def _let_people_in(self, stops: Stops) -> tuple[Access, http.Routes]:
+        """Return access control for programs and people, and all pages."""
+        settings, stores = self.settings, self.stores
+        people = compose_people(settings, stores)
+        stops.add("password hasher", people.close)
+        access = compose_access(settings, stores, people.holders)
+        own = people_routes(settings, stores, access.velocity, people)
+        return access, [*own, *http.page_routes()]
 
     async def _run(
         self, stops: Stops, tls: ServerTls | None, periodic: Sequence[PeriodicTask]

@@ -5,7 +5,6 @@ Knows no carrier, page or payment service: a drainer process needs nothing else 
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -13,12 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from redis.exceptions import RedisError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from billing.drain import Drainer, OnTurn
 from billing.partition import PARTITIONS
-from billing.stores.payments import SqlPaymentStore
 from billing.stores.positions import SqlPositions
 from billing.stores.redis import RedisSpendGate
 from billing.stores.redis_client import connect, disconnect, preflight
@@ -30,17 +27,12 @@ from gateway.charging.call_refunds import CallRefunds
 from gateway.charging.refilling import Refilling
 from gateway.errors import SettingsError
 from gateway.ports import Notify, to_nobody
-from gateway.post.mail import Mails
 from gateway.settings import Settings
 from gateway.stores import private_files
 from gateway.stores.accounts import SqlAccountStore
 from gateway.stores.drain_mark import RedisDrainMark
 from gateway.stores.embedded import EmbeddedValkey
 from gateway.stores.key_epochs import UNTOLD, RedisKeyEpochs
-
-_MAILED_TIMEOUT_S = 1.0
-_MAILED_TTL_S = 86_400
-"""How long it is remembered that a mail which may come once a day was sent."""
 
 
 @dataclass(slots=True)
@@ -242,26 +234,4 @@ def build_drainer(
         refunds.on_booked,
         on_turn=on_turn,
         on_drained=RedisDrainMark(stores.redis).set,
-    )
-
-
-def open_mails(settings: Settings, stores: Stores) -> Mails:
-    """Return the mails to account holders. Raises SettingsError naming what is wrong."""
-
-    async def once_a_day(name: str) -> bool:
-        try:
-            async with asyncio.timeout(_MAILED_TIMEOUT_S):
-                # SET NX lets exactly one node send the mail; the key expires by itself.
-                key = f"caller:mailed:{name}"
-                return bool(await stores.redis.set(key, b"1", nx=True, ex=_MAILED_TTL_S))
-        except (RedisError, OSError, TimeoutError) as error:
-            # The mail is tried again later rather than sent twice.
-            raise StoreUnavailableError("what was mailed cannot be noted") from error
-
-    return Mails(
-        settings.smtp_url,
-        settings.mail_from,
-        origin=settings.origin,
-        addresses=SqlPaymentStore(stores.engine),
-        once_a_day=once_a_day,
     )

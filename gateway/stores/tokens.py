@@ -19,7 +19,7 @@ from database import refusals
 from gateway.ports import CallOrder
 
 TOKEN_PREFIX = "ct_"  # noqa: S105
-_KEY_PREFIX = "caller:call-token:2:"
+_KEY_PREFIX = "caller:call-token:3:"
 """The number changes with the form of an order: nodes of two releases never misread one."""
 _TIMEOUT_S = 1.0
 _T = TypeVar("_T")

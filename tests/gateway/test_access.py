@@ -10,12 +10,19 @@ import pytest
 import pytest_asyncio
 import sqlalchemy as sa
 
+from accounts.link import Purpose, digest
+from accounts.notice import Notice
+from accounts.ports import NewHolder
+from accounts.session import Session
+from accounts.stores.links import make_link
 from billing.rating import Rate
 from billing.stores import tables
 from gateway.charging.recovery import bring_credits
 from gateway.http.access import Access, DeclaredRoute
 from gateway.http.bearer import key_hash, new_api_key
+from gateway.people.sign_up import verify_email
 from gateway.roles import storage
+from gateway.roles.people import People, compose_people
 from gateway.roles.serve import Node
 from gateway.scopes import PAGE, Scope
 from gateway.settings import from_mapping
@@ -25,7 +32,16 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ECHO = "+15005551000"
 CALL, PAYMENT = "call-of-alice", "payment-of-alice"
-PARAMETERS = {"node": "n1", "call_id": CALL, "payment_id": PAYMENT, "name": "nothing.js"}
+PARAMETERS = {
+    "node": "n1",
+    "call_id": CALL,
+    "payment_id": PAYMENT,
+    "name": "nothing.js",
+    "secret": "nothing",
+}
+PASSWORD = "correct-zebra-tram-92"
+FROM_US = {"sec-fetch-site": "same-origin"}
+FROM_ELSEWHERE = {"sec-fetch-site": "cross-site"}
 ENVIRON = {
     "CALLER_TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
     "CALLER_TWILIO_AUTH_TOKEN": "secret",
@@ -35,6 +51,7 @@ ENVIRON = {
     "CALLER_STRIPE_WEBHOOK_SECRETS": "whsec_node",
     "CALLER_STRIPE_URL": "http://127.0.0.1:9",
     "CALLER_WEBRTC": "off",
+    "CALLER_SIGN_UP": "open",
     # The walk tries more wrong keys than one address may.
     "CALLER_VELOCITY_LIMITS": "all=off",
 }
@@ -46,6 +63,7 @@ class Site:
 
     nodes: list[Node]
     stores: storage.Stores
+    people: People
     http: aiohttp.ClientSession
 
     async def new_key(self, account_id="alice", scopes=PAGE, expires_at=None):
@@ -61,13 +79,45 @@ class Site:
         await bring_credits(self.stores.gate, self.stores.ledger, account_id)
         return key, key_id
 
-    async def ask(self, node, method, path, key="", **options):
+    async def new_holder(self, account_id, *, proven=True):
+        """Let somebody sign up, by mail and form; return their address."""
+        email = f"{account_id}@example.com"
+        new = NewHolder(
+            account_id, "USD", email, email, await self.people.hasher.hash(PASSWORD), "en", {}
+        )
+        await self.people.people.sign_up(new, verify_email(email))
+        if proven:
+            link = await self.new_link(account_id, Purpose.PROVE_ADDRESS)
+            assert await self.people.people.prove_address(link)
+        return email
+
+    async def new_link(self, account_id, purpose):
+        """Return the digest of a link as a mail brings it."""
+        email, secret = f"{account_id}@example.com", f"{purpose} of {account_id}"
+        await self.people.people.tell(account_id, Notice("verify_email", email, link=purpose))
+        async with self.stores.engine.begin() as connection:
+            at = datetime.now(UTC)
+            assert await make_link(connection, purpose, account_id, email, at=at, secret=secret)
+        return digest(secret)
+
+    async def sign_in(self, email, node=None):
+        """Return the cookie that a browser gets."""
+        url = f"http://127.0.0.1:{(node or self.nodes[0]).port}/sign-in"
+        form = {"email": email, "password": PASSWORD}
+        options = {"data": form, "headers": FROM_US, "allow_redirects": False}
+        async with self.http.post(url, **options) as reply:
+            assert reply.status == 303, await reply.text()
+            return f"caller={reply.cookies['caller'].value}"
+
+    async def ask(self, node, method, path, key="", headers=None, **options):
         """Return status and code (or body) of a node's answer."""
-        headers = {"authorization": f"Bearer {key}"} if key else {}
+        headers = {**({"authorization": f"Bearer {key}"} if key else {}), **(headers or FROM_US)}
         url = f"http://127.0.0.1:{node.port}{path}"
+        options["allow_redirects"] = False
         async with self.http.request(method, url, headers=headers, **options) as reply:
             is_json = "json" in reply.headers.get("content-type", "")
-            body = await reply.json() if is_json else {}
+            # Nothing at HEAD.
+            body = (await reply.json() or {}) if is_json else {}
         return reply.status, body
 
     async def answers(self, key, method="GET", path="/v1/ledger", **options):
@@ -105,7 +155,11 @@ async def running(folder, redis_url):
             stack.push_async_callback(nodes[-1].stop)
         stores = await storage.open_stores(nodes[0].settings, is_child=True)
         stack.push_async_callback(stores.close)
-        yield Site(nodes, stores, await stack.enter_async_context(aiohttp.ClientSession()))
+        people = compose_people(nodes[0].settings, stores)
+        stack.push_async_callback(people.close)
+        # Each request says itself whose it is.
+        client = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
+        yield Site(nodes, stores, people, await stack.enter_async_context(client))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -181,12 +235,20 @@ async def test_every_route_lets_in_whom_it_says_and_nobody_else(site):
         options = {"json": {}} if method in ("POST", "PUT") else {}
         for key in invalid:
             status, body = await site.ask(node, method, path, key, **options)
-            expected = {Access.PUBLIC: None, Access.SIGNED: (403, "bad_signature")}
+            expected = {
+                Access.PUBLIC: None,
+                Access.FORM: None,
+                Access.SIGNED: (403, "bad_signature"),
+                # To the page where people sign in.
+                Access.HOLDER: (303, ""),
+            }
             _check(expected.get(needs, (401, "unauthorized")), method, path, status, body)
         for scopes, key in valid.items():
             status, body = await site.ask(node, method, path, key, **options)
             if needs is Access.SIGNED:
                 _check((403, "bad_signature"), method, path, status, body)
+            elif needs is Access.HOLDER:
+                _check((303, ""), method, path, status, body)
             elif needs in Access or needs in scopes:
                 _check(None, method, path, status, body)
             else:
@@ -201,7 +263,135 @@ def _check(expected, method, path, status, body):
         assert status not in (401, 403, 500), what
     else:
         assert status == expected[0], what
-        assert method == "HEAD" or body["code"] == expected[1], what
+        assert method == "HEAD" or body.get("code", "") == expected[1], what
+
+
+def _expected_of(needs, method, who):
+    """Return what somebody's browser is answered: None for what it asks for."""
+    is_change = method not in ("GET", "HEAD")
+    match needs:
+        case Access.PUBLIC:
+            return None
+        case Access.SIGNED:
+            return 403, "bad_signature"
+        case _ if who == "elsewhere" and is_change:
+            # On pages it is a page that says so.
+            return 403, "" if needs in (Access.FORM, Access.HOLDER) else "cross_origin"
+        case Access.FORM:
+            return None
+        case Access.HOLDER:
+            return (303, "") if who in ("locked", "ended") else None
+        case _:
+            return (401, "unauthorized") if who in ("locked", "ended") else None
+
+
+@pytest.mark.parametrize("who", ["signed-in", "unproven", "locked", "ended", "elsewhere"])
+async def test_every_route_lets_in_people_as_it_says(site, who):
+    account_id = f"holder-{who}"
+    email = await site.new_holder(account_id, proven=who != "unproven")
+    node = site.nodes[1]
+    source = FROM_ELSEWHERE if who == "elsewhere" else FROM_US
+    if who == "locked":
+        link = await site.new_link(account_id, Purpose.NOT_ME)
+        assert await site.people.people.lock(link, verify_email(email))
+    for needs, method, path in requests(node):
+        # Anew each time: some routes end the session.
+        cookie = await _session_of(site, account_id)
+        if who == "ended":
+            await site.people.sessions.end_all(account_id)
+        options = {"json": {}} if method in ("POST", "PUT") and path.startswith("/v1/") else {}
+        headers = {**source, "cookie": cookie}
+        status, body = await site.ask(node, method, path, headers=headers, **options)
+        if who == "unproven" and body.get("code") == "address_unproven":
+            assert method in ("POST", "PUT")
+            continue
+        _check(_expected_of(needs, method, who), method, path, status, body)
+
+
+async def _session_of(site, account_id):
+    """Return the cookie of a new session, without the work of a password."""
+    at = datetime.now(UTC)
+    session = Session(account_id, "device", frozenset({"pwd"}), 1, at, at, at)
+    return f"caller={await site.people.sessions.begin(session)}"
+
+
+async def test_people_reach_only_their_own_account(site):
+    cookie = await site.sign_in(await site.new_holder("carla"))
+    node = site.nodes[0]
+    for needs, method, path in requests(node):
+        if needs in (Access.PUBLIC, Access.FORM, Access.SIGNED) or path == "/v1/phonebook":
+            continue
+        if path.startswith("/account/devices/"):
+            continue
+        headers = {**FROM_US, "cookie": cookie}
+        options = {"json": {}} if method in ("POST", "PUT") and path.startswith("/v1/") else {}
+        status, body = await site.ask(node, method, path, headers=headers, **options)
+        assert "alice" not in str(body), path
+        if CALL in path or PAYMENT in path:
+            assert status == 404, path
+        if path == "/v1/key" and method == "GET":
+            assert (status, body["account"]) == (200, "carla")
+
+
+async def test_a_person_calls_and_a_token_is_worth_no_more_than_they(site):
+    first, second = site.nodes
+    email = await site.new_holder("dora")
+    cookie = await site.sign_in(email)
+    headers = {**FROM_US, "cookie": cookie}
+
+    async def asked(path="/v1/check-tokens", **body):
+        return await site.ask(second, "POST", path, headers=headers, json=body)
+
+    assert (await asked("/v1/call-tokens", destination=ECHO))[1]["code"] == "insufficient_credit"
+    tokens = [(await asked())[1]["token"] for _ in range(2)]
+    assert await site.start(first, tokens.pop()) == "check-ready"
+    changed = await site.people.people.set_password(
+        "dora", await site.people.hasher.hash("another of mine 99"), verify_email(email)
+    )
+    assert changed.credentials_epoch == 2
+    assert await site.start(first, tokens.pop()) == "bad_token"
+
+
+async def test_who_has_not_proven_their_address_reads_and_places_no_call(site):
+    cookie = await site.sign_in(await site.new_holder("ella", proven=False))
+    headers = {**FROM_US, "cookie": cookie}
+    node = site.nodes[0]
+
+    async def asked(method, path, **body):
+        options = {"json": body} if body else {}
+        status, said = await site.ask(node, method, path, headers=headers, **options)
+        return status, said.get("code", "")
+
+    assert await asked("GET", "/v1/account") == (200, "")
+    assert await asked("GET", "/v1/calls") == (200, "")
+    unproven = (403, "address_unproven")
+    assert await asked("POST", "/v1/call-tokens", destination=ECHO) == unproven
+    assert await asked("POST", "/v1/check-tokens", origin="") == unproven
+    assert await asked("POST", "/v1/top-ups", amount="10.00") == unproven
+    status, quote = await site.ask(
+        node, "POST", "/v1/quotes", headers=headers, json={"destination": ECHO}
+    )
+    assert (status, quote["refusal"]["code"]) == (200, "address_unproven")
+
+
+async def test_a_session_that_is_ended_is_over_at_once_everywhere(site):
+    cookie = await site.sign_in(await site.new_holder("fay"), site.nodes[0])
+    headers = {**FROM_US, "cookie": cookie}
+    for node in site.nodes:
+        assert (await site.ask(node, "GET", "/v1/key", headers=headers))[0] == 200
+    status, _ = await site.ask(site.nodes[1], "POST", "/sign-out", headers=headers)
+    assert status == 303
+    for node in site.nodes:
+        assert (await site.ask(node, "GET", "/v1/key", headers=headers))[0] == 401
+
+
+async def test_a_deleted_account_has_nobody_signed_in(site):
+    cookie = await site.sign_in(await site.new_holder("gwen"))
+    headers = {**FROM_US, "cookie": cookie}
+    node = site.nodes[0]
+    assert (await site.ask(node, "GET", "/v1/key", headers=headers))[0] == 200
+    await site.stores.accounts.mark_deleted("gwen")
+    assert (await site.ask(node, "GET", "/v1/key", headers=headers))[0] == 401
 
 
 async def test_a_key_reaches_only_its_own_account(site):

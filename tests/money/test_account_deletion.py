@@ -2,11 +2,18 @@
 
 import asyncio
 import dataclasses
+import secrets
 
 import pytest
 
+from accounts.holder import Device, Holder
+from accounts.session import Session
+from accounts.stores import devices, holders
+from accounts.stores.sessions import RedisSessions
+from billing.clock import utc_now
 from billing.stores.payments import SqlPaymentStore
 from billing.stores.statement import SqlStatementStore
+from database.engine import TIMEOUT_S, reading, writing
 from database.errors import StoreUnavailableError
 from gateway.charging.account_deletion import AccountDeletion, Deletion, Outcome
 from gateway.errors import PaymentError
@@ -22,6 +29,7 @@ class Office:
     def __init__(self, world):
         self.world = world
         self.accounts, self.cards = SqlAccountStore(world.engine), SqlPaymentStore(world.engine)
+        self.sessions = RedisSessions(world.gate._redis, secrets.token_bytes)
         self.customers = {"cus_1"}
         self.is_service_away = False
         self.deletion = AccountDeletion(
@@ -30,6 +38,7 @@ class Office:
             self.accounts,
             self.cards,
             self.forget_customer,
+            self.sessions.end_all,
             looks_max=200,
             look_every_s=0.02,
         )
@@ -89,6 +98,41 @@ async def test_a_deletion_ends_running_calls_and_charges_them_exactly(office):
     profile = await office.cards.profile("alice")
     assert (profile.email, profile.has_card, profile.auto_enabled) == ("", False, False)
     assert (profile.deleted, profile.frozen, office.customers) == (True, True, set())
+
+
+async def test_nothing_is_left_of_a_person(office):
+    """The holder goes from the book, and the sessions from Valkey; a repeat changes nothing."""
+    world, at = office.world, utc_now()
+    alice = Holder("alice", "alice@example.com", at, "hash", 1, "en", at)
+    async with writing(world.engine, TIMEOUT_S) as connection:
+        assert await holders.insert(connection, alice, "alice@example.com")
+        await devices.note(connection, "alice", Device("d1", "Firefox", "Linux", at, at))
+    session = Session("alice", "d1", frozenset({"pwd"}), 1, at, at, at)
+    secret = await office.sessions.begin(session)
+    assert (await office.deletion.delete("alice", write_off=False)).outcome is Outcome.HAS_CREDIT
+    assert await office.sessions.find(secret) == session
+    for _ in range(2):
+        assert await office.deletion.delete("alice", write_off=True) == DELETED
+        assert await office.sessions.find(secret) is None
+        async with reading(world.engine, TIMEOUT_S) as connection:
+            assert await holders.find(connection, "alice") is None
+            assert await devices.of_account(connection, "alice") == []
+    await world.assert_in_order()
+
+
+async def test_sessions_that_could_not_be_ended_are_ended_by_a_repeat(office):
+    ended = []
+
+    async def end_sessions(account_id):
+        ended.append(account_id)
+        if len(ended) == 1:
+            raise StoreUnavailableError("sessions cannot be kept right now")
+
+    deletion = dataclasses.replace(office.deletion, end_sessions=end_sessions)
+    with pytest.raises(StoreUnavailableError):
+        await deletion.delete("alice", write_off=True)
+    assert await deletion.delete("alice", write_off=True) == DELETED
+    assert ended == ["alice"] * 2
 
 
 async def test_credit_is_not_deleted_by_accident(office):
@@ -201,7 +245,8 @@ async def test_a_payment_service_that_is_away_leaves_the_card_for_a_repeat(offic
 
 async def test_a_customer_of_a_service_that_is_not_set_up_is_named(office):
     deletion = AccountDeletion(
-        office.world.gate, office.world.book, office.accounts, office.cards, None
+        *(office.world.gate, office.world.book, office.accounts, office.cards, None),
+        office.sessions.end_all,
     )
     named = Deletion(Outcome.DELETED, customer_id="cus_1")
     assert await deletion.delete("alice", write_off=True) == named

@@ -223,6 +223,8 @@ class FakeGateway:
     """Key -> account, of those that are good."""
     scopes: tuple[str, ...] = ("calls", "records", "payments", "account")
     """What every key may do."""
+    sessions: dict[str, str] = field(default_factory=dict)
+    """Cookie of whoever is signed in -> account."""
     senders: list[tuple[str, str]] = field(default_factory=list)
     """Path and account of every request with a good key."""
     top_ups: TopUps = field(default_factory=TopUps)
@@ -286,7 +288,7 @@ class FakeGateway:
         return noted
 
     async def _key(self, request: Request) -> Response:
-        account = self.keys.get(_bearer(request), "")
+        account = self._account_of(request) or ""
         return self._reply(request, {"account": account, "scopes": self.scopes})
 
     async def _account(self, request: Request) -> Response:
@@ -389,8 +391,15 @@ class FakeGateway:
         media_url = "wss://gateway.example/n/test/media/browser"
         return self._reply(request, {"token": "check_1", "media_url": media_url}, 201)
 
+    def _account_of(self, request: Request) -> str | None:
+        # As the gateway does, which believes neither of two.
+        assert not ("authorization" in request.headers and "cookie" in request.headers)
+        if session := request.cookies.get("caller"):
+            return self.sessions.get(session)
+        return self.keys.get(_bearer(request))
+
     def _reply(self, request: Request, body: dict[str, Any], status: int = 200) -> Response:
-        account = self.keys.get(_bearer(request))
+        account = self._account_of(request)
         if account is None:
             problem = {"status": 401, "code": "unauthorized", "title": "Wrong key.", "action": ""}
             return JSONResponse(problem, 401)

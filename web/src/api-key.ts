@@ -12,14 +12,24 @@ const KEY = /^[\x21-\x7e]{8,256}$/;
 let kept: string | undefined;
 let offered: string | undefined;
 
+/** Whether a link has brought the tab's first key: a person who is signed in is to be asked about it. */
+export let brought = false;
+
 /** Take a key out of the address, if it is there: keep it where the tab has none, else offer it. */
 export function takeKey(): void {
   const given = new URLSearchParams(location.hash.slice(1)).get('key')?.trim();
   if (given === undefined) return;
   history.replaceState(null, '', location.pathname + location.search);
   const own = storedKey();
-  if (own === undefined) keepKey(given);
+  if (own === undefined) brought = keepKey(given);
   else if (own !== given && KEY.test(given)) offered = given;
+}
+
+/** Offer the tab's key instead of using it: somebody is signed in, and a link can carry anybody's. */
+export function offerOwn(): void {
+  offered = storedKey();
+  brought = false;
+  dropKey();
 }
 
 /** Return the key that a link has brought to a tab with another. */

@@ -24,9 +24,12 @@ interface Options {
 }
 
 export class Api {
-  /** `reached` is called whenever the gateway has done what it was asked for. */
+  /**
+   * Without a key the browser's cookie says who asks: whoever is signed in. `reached` is called whenever the
+   * gateway has done what it was asked for.
+   */
   constructor(
-    readonly key: string,
+    readonly key: string | undefined,
     private readonly reached: () => void = () => {},
   ) {}
 
@@ -90,14 +93,16 @@ export class Api {
   }
 
   async #fetch(path: string, body?: object, options: Options = {}): Promise<Response> {
-    const headers = new Headers({ Authorization: `Bearer ${this.key}`, Accept: 'application/json', ...options.headers });
+    const headers = new Headers({ Accept: 'application/json', ...options.headers });
+    if (this.key) headers.set('Authorization', `Bearer ${this.key}`);
     if (body) headers.set('Content-Type', 'application/json');
     try {
       return await fetch(new URL(path, document.baseURI), {
         method: options.method ?? (body ? 'POST' : 'GET'),
         headers,
         cache: 'no-store',
-        credentials: 'omit',
+        // Never both: the gateway refuses a key beside a cookie. Without a key the cookie goes along by itself.
+        credentials: this.key ? 'omit' : 'same-origin',
         signal: AbortSignal.timeout(options.timeoutMs ?? TIMEOUT_MS),
         ...(body && { body: JSON.stringify(body) }),
       });

@@ -23,8 +23,9 @@ from gateway.calls.index import CallIndex
 from gateway.cause import Cause
 from gateway.errors import PROBLEMS, RequestRefusedError, TooFastError
 from gateway.http.access import DeclaredRoute
-from gateway.http.bearer import Authenticator, Sender
+from gateway.http.bearer import Authenticator
 from gateway.http.body import page_asked_for, read_json
+from gateway.http.principal import Principal
 from gateway.http.problems import Json
 from gateway.http.velocity import address_of
 from gateway.ports import LiveCall
@@ -153,14 +154,14 @@ class CallsApi:
             route("/v1/phonebook", self.show_phonebook, Scope.CALLS),
         ]
 
-    async def quote_call(self, request: Request, sender: Sender) -> Response:
+    async def quote_call(self, request: Request, principal: Principal) -> Response:
         """Say what a call would cost and how long it could last, or why it may not be placed.
 
         People ask while they type, so that a refusal is an ordinary answer.
         """
         body = await read_json(request, QuoteRequest)
         try:
-            quoted = await self.admission.quote(_buyer(request, sender), body.destination)
+            quoted = await self.admission.quote(_buyer(request, principal), body.destination)
         # Not about the number: as a 429 with Retry-After, so that clients slow down.
         except TooFastError:
             raise
@@ -170,47 +171,47 @@ class CallsApi:
             return Json(QuoteRefusal(refusal=_refused(refused.code)))
         return Json(QuoteReply(**_quoted(quoted)))
 
-    async def issue_token(self, request: Request, sender: Sender) -> Response:
+    async def issue_token(self, request: Request, principal: Principal) -> Response:
         """Quote a call and return the token that allows it, once."""
         body = await read_json(request, TokenRequest)
         asked = CallRequest(body.destination, body.codec, _page_origin(request, body.origin))
         # The buyer's key epoch goes into the token, for its redemption while SQL is away.
-        quoted, ticket = await self.admission.admit(_buyer(request, sender), asked)
+        quoted, ticket = await self.admission.admit(_buyer(request, principal), asked)
         reply = TokenReply(codec=body.codec, **_ticket(ticket), **_quoted(quoted))
         return Json(reply, 201)
 
-    async def issue_check_token(self, request: Request, sender: Sender) -> Response:
+    async def issue_check_token(self, request: Request, principal: Principal) -> Response:
         """Return the token that allows one check of the line, which is free of charge."""
         body = await read_json(request, CheckTokenRequest)
         origin = _page_origin(request, body.origin)
-        ticket = await self.admission.admit_check(_buyer(request, sender), origin)
+        ticket = await self.admission.admit_check(_buyer(request, principal), origin)
         return Json(CheckTokenReply(**_ticket(ticket)), 201)
 
-    async def list_live_calls(self, _request: Request, sender: Sender) -> Response:
+    async def list_live_calls(self, _request: Request, principal: Principal) -> Response:
         """Return the account's live calls on this node, newest first."""
-        calls = await self.index.live_calls(sender.account.id)
+        calls = await self.index.live_calls(principal.account.id)
         return Json({"calls": [_live_view(call) for call in calls]})
 
-    async def list_calls(self, request: Request, sender: Sender) -> Response:
+    async def list_calls(self, request: Request, principal: Principal) -> Response:
         """Return a page of the account's calls, newest first."""
         limit, before = page_asked_for(request)
-        calls, following = await self.index.page(sender.account.id, limit=limit, before=before)
+        calls, following = await self.index.page(principal.account.id, limit=limit, before=before)
         return Json({"calls": [self._view(call) for call in calls], "next": following})
 
-    async def show_call(self, request: Request, sender: Sender) -> Response:
+    async def show_call(self, request: Request, principal: Principal) -> Response:
         """Return one call, live or ended."""
-        call = await self.index.show(sender.account.id, request.path_params["call_id"])
+        call = await self.index.show(principal.account.id, request.path_params["call_id"])
         return Json(self._view(call))
 
-    async def end_call(self, request: Request, sender: Sender) -> Response:
+    async def end_call(self, request: Request, principal: Principal) -> Response:
         """End a live call; 202 because the carrier has yet to confirm it."""
         # Looked up by account, so that another account's call is simply unknown.
-        call = await self.index.end(sender.account.id, request.path_params["call_id"])
+        call = await self.index.end(principal.account.id, request.path_params["call_id"])
         return Json(_live_view(call), 202)
 
-    async def show_account(self, _request: Request, sender: Sender) -> Response:
+    async def show_account(self, _request: Request, principal: Principal) -> Response:
         """Return the account's balance: what is held for calls here is spent only once used."""
-        account = sender.account
+        account = principal.account
         balance = await self.gate.balance(account.id)
         calls = await self.index.live_calls(account.id)
         # The gate counts held credit as gone. What calls here have not used is added back; holds of
@@ -225,7 +226,7 @@ class CallsApi:
             }
         )
 
-    async def show_phonebook(self, _request: Request, _sender: Sender) -> Response:
+    async def show_phonebook(self, _request: Request, _principal: Principal) -> Response:
         """Return the operator's suggestions for the dial field."""
         pairs = (entry.partition("=") for entry in self.settings.phonebook)
         return Json({"entries": [{"number": n, "label": label} for n, _, label in pairs]})
@@ -238,8 +239,14 @@ class CallsApi:
         return _unbooked_view(call, is_own=call.opened.node == self.settings.node)
 
 
-def _buyer(request: Request, sender: Sender) -> Buyer:
-    return Buyer(sender.account, sender.epoch, address_of(request))
+def _buyer(request: Request, principal: Principal) -> Buyer:
+    return Buyer(
+        principal.account,
+        principal.epoch,
+        address_of(request),
+        principal.is_proven,
+        principal.credentials_epoch,
+    )
 
 
 def _page_origin(request: Request, named: str) -> str:

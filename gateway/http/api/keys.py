@@ -1,4 +1,4 @@
-"""Serves `GET /v1/key`: what an API key is and may do, for its holder."""
+"""Serves `GET /v1/key`: what a key or a session may do, for whoever has it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.http.access import Access, DeclaredRoute
-from gateway.http.bearer import Authenticator, Sender
+from gateway.http.bearer import Authenticator
+from gateway.http.principal import Principal
 from gateway.http.problems import Json
 from gateway.scopes import Scope
 
@@ -19,6 +20,7 @@ class KeyView(msgspec.Struct, kw_only=True):
     """A key as its holder sees it. Times are RFC 3339 in UTC."""
 
     id: str
+    """Empty for a person who is signed in."""
     account: str
     scopes: list[str]
     expires_at: datetime | None
@@ -35,15 +37,15 @@ class KeysApi:
         # Needs no scope: a page must find out what its key allows before it can show anything.
         return [self.auth.route("/v1/key", self.show_key, Access.KEY)]
 
-    async def show_key(self, _request: Request, sender: Sender) -> Response:
+    async def show_key(self, _request: Request, principal: Principal) -> Response:
         """Return whose key this is and what it may do."""
-        account = sender.account
+        account = principal.account
         return Json(
             KeyView(
                 id=account.key_id,
                 account=account.id,
-                # In enum order; the account's scopes are an unordered set.
-                scopes=[scope for scope in Scope if scope in account.scopes],
+                # In enum order; the principal's scopes are an unordered set.
+                scopes=[scope for scope in Scope if scope in principal.scopes],
                 expires_at=account.key_expires_at,
             )
         )

@@ -13,8 +13,9 @@ from billing.statement import StatementLine, StatementStore
 from gateway.browser import messages as wire
 from gateway.browser.reports import money
 from gateway.http.access import DeclaredRoute
-from gateway.http.bearer import Authenticator, Sender
+from gateway.http.bearer import Authenticator
 from gateway.http.body import page_asked_for
+from gateway.http.principal import Principal
 from gateway.http.problems import Json
 from gateway.scopes import Scope
 
@@ -44,10 +45,10 @@ class LedgerApi:
         """Return the resource's route."""
         return [self.auth.route("/v1/ledger", self.list_lines, Scope.RECORDS)]
 
-    async def list_lines(self, request: Request, sender: Sender) -> Response:
+    async def list_lines(self, request: Request, principal: Principal) -> Response:
         """Return a page of the account's lines, newest first."""
         limit, before = page_asked_for(request)
-        lines = await self.statements.page(sender.account.id, limit=limit + 1, before=before)
+        lines = await self.statements.page(principal.account.id, limit=limit + 1, before=before)
         following = lines[limit - 1].reference if len(lines) > limit else None
         return Json({"lines": [_view(line) for line in lines[:limit]], "next": following})
 

@@ -21,8 +21,9 @@ from gateway.browser import messages as wire
 from gateway.browser.reports import money
 from gateway.errors import RequestRefusedError
 from gateway.http.access import DeclaredRoute
-from gateway.http.bearer import Authenticator, Sender
+from gateway.http.bearer import Authenticator
 from gateway.http.body import page_asked_for, read_json
+from gateway.http.principal import Principal
 from gateway.http.problems import Json, payment_errors
 from gateway.http.velocity import address_of
 from gateway.limits.velocity import checkout_uses, refuse
@@ -130,9 +131,9 @@ class PaymentsApi:
             route("/v1/auto-top-up", self.set_auto, scope, method="PUT"),
         ]
 
-    async def show_offer(self, _request: Request, sender: Sender) -> Response:
+    async def show_offer(self, _request: Request, principal: Principal) -> Response:
         """Return the amounts that are offered, and what is set for automatic top-ups."""
-        profile = await self.store.profile(sender.account.id)
+        profile = await self.store.profile(principal.account.id)
         # The account's currency, which need not be the deployment's present one.
         settings, currency = self.settings, profile.currency
         return Json(
@@ -146,13 +147,14 @@ class PaymentsApi:
             )
         )
 
-    async def start_top_up(self, request: Request, sender: Sender) -> Response:
+    async def start_top_up(self, request: Request, principal: Principal) -> Response:
         """Begin a payment; the person makes it on the payment service's own page."""
         cards = self._cards()
+        _refuse_unproven(principal)
         key = _idempotency_key(request)
         body = await read_json(request, TopUpRequest)
         micros = _amount(body.amount, "amount")
-        account_id = sender.account.id
+        account_id = principal.account.id
         # After the request has been validated, so that typing errors do not count.
         await self._count_start(request, account_id, key)
         with payment_errors():
@@ -161,9 +163,10 @@ class PaymentsApi:
             )
         return Json(_view(payment, url), 201)
 
-    async def charge_saved_card(self, request: Request, sender: Sender) -> Response:
+    async def charge_saved_card(self, request: Request, principal: Principal) -> Response:
         """Charge the saved card at once; each tap has an idempotency key of its own."""
         cards = self._cards()
+        _refuse_unproven(principal)
         key = _idempotency_key(request)
         # Required: after a lost answer the client could otherwise not ask again without paying
         # twice.
@@ -171,7 +174,7 @@ class PaymentsApi:
             raise RequestRefusedError("bad_request", field="Idempotency-Key")
         body = await read_json(request, SavedCardRequest)
         micros = _amount(body.amount, "amount")
-        account_id = sender.account.id
+        account_id = principal.account.id
         await self._count_start(request, account_id, key)
         return Json(_view(await cards.auto.charge_now(account_id, micros, key)), 201)
 
@@ -181,11 +184,11 @@ class PaymentsApi:
         if not key or await self.store.find(payment_id_of(account_id, key)) is None:
             refuse(await self.velocity.hit(checkout_uses(account_id, address_of(request))))
 
-    async def show_top_up(self, request: Request, sender: Sender) -> Response:
+    async def show_top_up(self, request: Request, principal: Principal) -> Response:
         """Return a payment; a pending one is looked up at the payment service."""
         payment = await self.store.find(request.path_params["payment_id"])
         # The same answer for both, so that other accounts' ids cannot be probed.
-        if payment is None or payment.account_id != sender.account.id:
+        if payment is None or payment.account_id != principal.account.id:
             raise RequestRefusedError("payment_not_found")
         if self.cards is not None:
             # The return page polls this, so top-ups are credited even where webhooks cannot reach
@@ -193,27 +196,28 @@ class PaymentsApi:
             payment = await self.cards.payments.refresh(payment)
         return Json(_view(payment))
 
-    async def list_payments(self, request: Request, sender: Sender) -> Response:
+    async def list_payments(self, request: Request, principal: Principal) -> Response:
         """Return a page of the account's payments, newest first."""
         limit, before = page_asked_for(request)
         # One extra row tells whether another page follows.
-        found = await self.store.page(sender.account.id, limit=limit + 1, before=before)
+        found = await self.store.page(principal.account.id, limit=limit + 1, before=before)
         following = found[limit - 1].id if len(found) > limit else None
         return Json({"payments": [_view(each) for each in found[:limit]], "next": following})
 
-    async def set_auto(self, request: Request, sender: Sender) -> Response:
+    async def set_auto(self, request: Request, principal: Principal) -> Response:
         """Switch automatic top-ups on or off."""
         cards = self._cards()
+        _refuse_unproven(principal)
         body = await read_json(request, AutoTopUpRequest)
         profile = await cards.payments.set_auto(
-            sender.account.id,
+            principal.account.id,
             enabled=body.enabled,
             threshold_micros=_amount(body.threshold, "threshold"),
             amount_micros=_amount(body.amount, "amount"),
         )
         # Otherwise this node would use the old threshold until its cache expires, as other nodes
         # do.
-        cards.auto.forget(sender.account.id)
+        cards.auto.forget(principal.account.id)
         return Json(self._auto_view(profile))
 
     def _auto_view(self, profile: PaymentProfile) -> AutoTopUpView:
@@ -248,6 +252,12 @@ def _view(payment: Payment, url: str = "") -> PaymentView:
         created_at=payment.created_at,
         url=url,
     )
+
+
+def _refuse_unproven(principal: Principal) -> None:
+    # Cards that were stolen are tested with accounts that nobody stands for.
+    if not principal.is_proven:
+        raise RequestRefusedError("address_unproven")
 
 
 def _idempotency_key(request: Request) -> str:

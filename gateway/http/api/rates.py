@@ -22,8 +22,9 @@ from gateway.calls.closed_destinations import ClosedDestinations
 from gateway.charging.current_rates import CurrentRates
 from gateway.errors import RequestRefusedError
 from gateway.http.access import DeclaredRoute
-from gateway.http.bearer import Authenticator, Sender
+from gateway.http.bearer import Authenticator
 from gateway.http.body import read_json
+from gateway.http.principal import Principal
 from gateway.http.problems import Json
 from gateway.http.velocity import who
 from gateway.limits.velocity import quote_uses, refuse
@@ -92,17 +93,19 @@ class RatesApi:
             self.auth.route("/v1/rates", self.show_rate, Scope.CALLS),
         ]
 
-    async def find_rate(self, request: Request, sender: Sender) -> Response:
+    async def find_rate(self, request: Request, principal: Principal) -> Response:
         """Return the rate of the number in the body."""
         # Counted before the number is validated, so that probing the lists is limited as well.
-        refuse(await self.velocity.hit(quote_uses(*who(request, sender.account))))
+        refuse(await self.velocity.hit(quote_uses(*who(request, principal.account))))
         body = await read_json(request, RateRequest)
         dialled = destination(body.destination, self.closed_destinations.closed)
-        return await self._priced(sender.account, self.rates.lookup(dialled.number), dialled.number)
+        return await self._priced(
+            principal.account, self.rates.lookup(dialled.number), dialled.number
+        )
 
-    async def show_rate(self, request: Request, sender: Sender) -> Response:
+    async def show_rate(self, request: Request, principal: Principal) -> Response:
         """Return the rate of numbers that begin with `prefix` and match no longer prefix."""
-        refuse(await self.velocity.hit(quote_uses(*who(request, sender.account))))
+        refuse(await self.velocity.hit(quote_uses(*who(request, principal.account))))
         given = request.query_params.multi_items()
         for name, value in given:
             # In any parameter, and with a code of its own, so that the client learns to use the
@@ -116,7 +119,7 @@ class RatesApi:
         if self.closed_destinations.closed.closes(prefix):
             raise RequestRefusedError("number_high_risk", field="prefix")
         # Not `lookup`, which takes whole numbers.
-        return await self._priced(sender.account, self.rates.match(prefix), None)
+        return await self._priced(principal.account, self.rates.match(prefix), None)
 
     async def _priced(
         self, account: Account, entry: DeckEntry | None, number: str | None

@@ -17,16 +17,25 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from hypothesis import settings
 
+from accounts.stores.tables import metadata as people
 from billing.ports import PartitionMark
 from billing.stores.tables import metadata
 from database import migrations
 from database.columns import UtcDateTime
 from database.engine import create_engine
 from database.migrations import migrate
+from gateway.stores.mail_outbox import metadata as mails
 from tests.billing.outbox_entries import closed, closing, opened
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 REPOSITORY = Path(__file__).parents[3]
+DOMAINS = [metadata, people, mails]
+"""All that share the one database."""
+
+
+def tables():
+    """Return the tables of all domains by their names."""
+    return {name: table for domain in DOMAINS for name, table in domain.tables.items()}
 
 
 async def test_migrations_build_exactly_the_tables(engine):
@@ -35,7 +44,7 @@ async def test_migrations_build_exactly_the_tables(engine):
             connection,
             opts={"compare_server_default": True},
         )
-        return compare_metadata(context, metadata)
+        return compare_metadata(context, DOMAINS)
 
     async with engine.connect() as connection:
         assert await connection.run_sync(differences) == []
@@ -45,7 +54,7 @@ async def test_indexes_and_constraints_are_the_tables_own(engine):
     def names(connection):
         inspector = sa.inspect(connection)
         found = set()
-        for table in metadata.tables:
+        for table in tables():
             found |= {index["name"] for index in inspector.get_indexes(table)}
             found |= {check["name"] for check in inspector.get_check_constraints(table)}
             found.add(inspector.get_pk_constraint(table)["name"])
@@ -54,7 +63,7 @@ async def test_indexes_and_constraints_are_the_tables_own(engine):
         return found
 
     def expected():
-        for table in metadata.tables.values():
+        for table in tables().values():
             yield from (index.name for index in table.indexes)
             yield from (constraint.name for constraint in table.constraints)
 

@@ -130,6 +130,26 @@ async def test_a_check_costs_nothing_and_is_bound_like_a_call(desk):
     assert len(desk.tokens.orders) == 1
 
 
+async def test_a_person_who_has_not_proven_their_address_places_no_call(desk):
+    unproven = Buyer(Account("alice", key_id=""), "e1", ADDRESS, False, 1)
+    for asked in (
+        desk.admission.quote(unproven, ECHO),
+        desk.admission.admit(unproven, CallRequest(ECHO, "pcmu", "")),
+        desk.admission.admit_check(unproven, ""),
+    ):
+        assert await refusal(asked) == "address_unproven"
+    assert desk.tokens.orders == {}
+
+
+async def test_the_order_of_a_person_names_their_credentials_epoch(desk):
+    person = Buyer(Account("alice", key_id=""), "e1", ADDRESS, True, 7)
+    await desk.admission.admit(person, CallRequest(ECHO, "pcmu", ""))
+    await desk.admission.admit_check(person, "")
+    await desk.admit()
+    epochs = [order.credentials_epoch for order in desk.tokens.orders.values()]
+    assert epochs == [7, 7, None]
+
+
 async def test_a_draining_node_quotes_and_admits_nobody(desk):
     desk.is_draining = True
     assert await refusal(desk.admit()) == "gateway_draining"

@@ -99,7 +99,7 @@ class Door:
         client = ("192.0.2.1", 5060)
         scope = {"type": "http", "method": "GET", "headers": headers, "client": client}
         request = Request(scope)
-        return (await self.authenticator.sender(request, needs)).account
+        return (await self.authenticator.principal(request, needs)).account
 
     async def enter(self, key=None, needs=Access.KEY):
         return await self.knock(f"Bearer {key or self.key}", needs)

@@ -131,6 +131,12 @@ async def test_a_node_stops_its_sockets_first_and_its_stores_last(environ, monke
     await node.stop()
     assert order == [
         *("media sockets", "server", "metering", "periodic work", "ticker", "UDP port", "lease"),
-        *("automatic top-ups", "payment service", "events", "ending of lost carrier calls"),
+        *(
+            "password hasher",
+            "automatic top-ups",
+            "payment service",
+            "events",
+            "ending of lost carrier calls",
+        ),
         *("drainer", "mails", "stores", "carrier"),
     ]

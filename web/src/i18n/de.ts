@@ -7,10 +7,12 @@ export const de: Strings = {
   loading: 'Wird geladen…',
   credit: 'Guthaben',
   forgetKey: 'API-Schlüssel vergessen',
+  yourAccount: 'Ihr Konto',
   mayNotCall: 'Mit diesem API-Schlüssel lässt sich nicht telefonieren.',
 
   keyTitle: 'Telefon verbinden',
   keyIntro: 'Diese Seite telefoniert mit einem API-Schlüssel des Gateways.',
+  signIn: 'Anmelden, wenn Sie ein Konto haben',
   keyLabel: 'API-Schlüssel',
   keyHelp: 'Er beginnt mit „ck_“ und steht im Terminal, in dem das Gateway gestartet wurde.',
   keySubmit: 'Telefon öffnen',

@@ -6,7 +6,7 @@
 import { LitElement, css, html, nothing } from 'lit';
 import type { TemplateResult } from 'lit';
 import { Api } from '../api';
-import { answerOffer, dropKey, offeredKey, storedKey, takeKey } from '../api-key';
+import { answerOffer, brought, dropKey, offeredKey, storedKey, takeKey } from '../api-key';
 import { CallFailure, asFailure, isUnreachable } from '../call/failure';
 import type { CallState } from '../call/state';
 import { keepNumber } from '../call/tab-store';
@@ -46,8 +46,7 @@ export class App extends LitElement {
     theme,
     css`
       header,
-      main,
-      footer {
+      main {
         width: min(100%, 940px);
         margin-inline: auto;
         padding-inline: max(16px, env(safe-area-inset-left));
@@ -58,15 +57,6 @@ export class App extends LitElement {
         align-items: center;
         gap: 12px;
         padding-block: 20px;
-      }
-      footer {
-        padding-block: 0 24px;
-        text-align: center;
-      }
-      footer button {
-        background: transparent;
-        font-size: 0.875rem;
-        color: var(--muted);
       }
       h1 {
         font-size: 1.1875rem;
@@ -167,6 +157,8 @@ export class App extends LitElement {
   /** The phone already says why the gateway is away: that ended its call. */
   declare told: boolean;
   declare busy: boolean;
+  /** Without a phone to show: whether it is not known yet if somebody is signed in. */
+  asking = true;
   #beside: typeof Beside | undefined;
   #following: Beside.Following | undefined;
 
@@ -194,7 +186,7 @@ export class App extends LitElement {
         <h1>Caller</h1>
         ${this.api && (this.offer || this.#may('account')) ? this.#credit() : nothing}
       </header>
-      ${this.api ? this.#page() : this.#keyForm()}`;
+      ${this.api ? this.#page() : this.asking ? nothing : this.#keyForm()}`;
   }
 
   #credit(): TemplateResult {
@@ -237,17 +229,19 @@ export class App extends LitElement {
       ${failure ? html`<caller-outcome .failure=${failure}></caller-outcome>` : nothing}
       ${this.followed && this.offer ? this.#progress() : nothing}
       ${offered && !this.busy ? this.#keyOffer(offered) : nothing}
-      ${this.#may('calls') || this.busy ? this.#dialler() : html`<p class="card">${t('mayNotCall')}</p>`}
+      ${this.#may('calls') || this.busy ? this.#dialler() : html`<caller-no-calls></caller-no-calls>`}
       <div class="aside">
         ${this.phonebook.length ? this.#phonebook() : nothing}
         ${this.#may('records') ? this.#recentCalls() : nothing}
         ${this.offer ? html`<caller-payments .api=${this.api} .balance=${this.balance}></caller-payments>` : nothing}
       </div>
     </main>
-    <footer>
-      <p class="muted">${this.access?.account}</p>
-      <button type="button" ?disabled=${this.busy} @click=${() => this.#forget()}>${t('forgetKey')}</button>
-    </footer>`;
+    <caller-owner
+      .api=${this.api}
+      .account=${this.access?.account}
+      .busy=${this.busy}
+      @forget=${() => this.#forget()}
+    ></caller-owner>`;
   }
 
   #keyOffer(offered: string): TemplateResult {
@@ -343,9 +337,7 @@ export class App extends LitElement {
     // A payment is followed with the key that began it.
     if (this.api) this.followed = undefined;
     this.#clear();
-    if (!key) return;
-    this.api = new Api(key, () => isUnreachable(this.failure) && this.#recover());
-    void this.#load(this.api);
+    void (brought || !key ? import('./beside').then((beside) => beside.askWho(this, key)) : this.load(key));
   };
 
   #forget(failure?: CallFailure): void {
@@ -368,7 +360,9 @@ export class App extends LitElement {
     return this.access?.scopes.includes(scope) ?? true;
   }
 
-  async #load(api: Api): Promise<void> {
+  /** Open the phone with a key, or without one for whoever is signed in. */
+  async load(key?: string): Promise<void> {
+    const api = (this.api = new Api(key, () => isUnreachable(this.failure) && this.#recover()));
     const beside = import('./beside');
     await this.refresh();
     this.#beside = await beside;

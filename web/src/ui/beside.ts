@@ -4,11 +4,14 @@ import { addWords } from '../i18n';
 import { beside } from '../i18n/en/beside';
 import './call-facts';
 import './call-notices';
+import './no-calls';
 import './outcome';
+import './owner';
 import './phonebook';
 import './recent-calls';
 
 export { Following } from '../following';
+export { askWho } from './who';
 export { listed } from './recent-calls';
 
 addWords(beside);

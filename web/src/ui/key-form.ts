@@ -51,6 +51,10 @@ export class KeyForm extends LitElement {
           1rem/1.4 ui-monospace,
           monospace;
       }
+      a {
+        padding-block: 12px;
+        color: var(--accent);
+      }
       .primary {
         min-height: 52px;
         border-radius: 16px;
@@ -93,6 +97,7 @@ export class KeyForm extends LitElement {
     return html`<form class="card" novalidate @submit=${this.#submit}>
       <h2>${t('keyTitle')}</h2>
       <p>${t('keyIntro')}</p>
+      <a href="sign-in">${t('signIn')}</a>
       ${this.#alert()}
       <label>
         ${t('keyLabel')}

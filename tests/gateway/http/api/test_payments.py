@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 
@@ -9,6 +10,7 @@ from billing.payments import Payment, PaymentProfile, PaymentState
 from database.errors import StoreUnavailableError
 from gateway import settings
 from gateway.errors import PaymentError, RequestRefusedError
+from gateway.http.access import DeclaredRoute
 from gateway.http.api.payments import CardPayments, PaymentsApi
 from gateway.http.bearer import key_hash
 from gateway.http.body import JSON_BYTES_MAX, PAGE_MAX
@@ -129,6 +131,31 @@ def api(client_of):
 @pytest.fixture
 def closed_api(client_of):
     return Api(client_of, is_on=False)
+
+
+class Unproven:
+    """An authenticator for which everybody is a person with an unproven address."""
+
+    def route(self, path, handler, needs, *, method="GET"):
+        async def endpoint(request):
+            return await handler(request, SimpleNamespace(account=Account(), is_proven=False))
+
+        return DeclaredRoute(path, endpoint, needs, method=method)
+
+
+async def test_who_has_not_proven_their_address_pays_nothing_and_sees_all(client_of):
+    store = Store()
+    cards = CardPayments(Till(), Auto())
+    api = PaymentsApi(settings.Settings(), Unproven(), Velocity(), store, cards)
+    client = client_of(api.routes())
+    for method, path in (
+        ("POST", "/v1/top-ups"),
+        ("POST", "/v1/saved-card-charges"),
+        ("PUT", "/v1/auto-top-up"),
+    ):
+        reply = await client.request(method, path, json={})
+        assert (reply.status_code, reply.json()["code"]) == (403, "address_unproven")
+    assert (await client.get("/v1/top-ups")).status_code == 200
 
 
 def money(units, text=None):

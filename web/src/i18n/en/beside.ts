@@ -1,5 +1,8 @@
 /** The words of what stands beside the phone, and of how calls end and fail, in English. */
 export const beside = {
+  mayNotCall: 'This API key may not place calls.',
+  forgetKey: 'Forget the API key',
+  yourAccount: 'Your account',
   loading: 'Loading…',
   phonebook: 'Try a number',
   recent: 'Recent calls',

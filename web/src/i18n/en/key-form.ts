@@ -2,6 +2,7 @@
 export const keyForm = {
   keyTitle: 'Connect your phone',
   keyIntro: 'This page places calls with an API key of the gateway.',
+  signIn: 'Sign in, if you have an account',
   keyLabel: 'API key',
   keyHelp: 'It starts with “ck_” and is printed in the terminal where the gateway was started.',
   keySubmit: 'Open the phone',

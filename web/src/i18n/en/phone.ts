@@ -2,8 +2,6 @@
 export const phone = {
   title: 'Phone',
   credit: 'Credit',
-  forgetKey: 'Forget the API key',
-  mayNotCall: 'This API key may not place calls.',
 
   numberLabel: 'Phone number',
   numberExample: '+1 500 555 1000',

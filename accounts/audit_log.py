@@ -1,0 +1,36 @@
+"""Names what is written down of each change to an account's holder, and who made it.
+
+Holds names only; knows no store.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Act(StrEnum):
+    """What was done; values are stored."""
+
+    SIGNED_UP = "signed_up"
+    ADDRESS_PROVEN = "address_proven"
+    ADDRESS_CHANGED = "address_changed"
+    CHANGE_UNDONE = "change_undone"
+    PASSWORD_SET = "password_set"  # noqa: S105
+    PASSWORD_RESET = "password_reset"  # noqa: S105
+    PASSWORD_REHASHED = "password_rehashed"  # noqa: S105
+    """The same password under stronger parameters."""
+    LOCKED = "locked"
+    LANGUAGE_SET = "language_set"
+    SIGNED_IN = "signed_in"
+    DEVICE_ADDED = "device_added"
+    """Signed in with a device for the first time."""
+    DEVICE_FORGOTTEN = "device_forgotten"
+
+
+class Actor(StrEnum):
+    """Who did it; values are stored."""
+
+    HOLDER = "holder"
+    OPERATOR = "operator"
+    SERVICE = "service"
+    """Nobody asked for it."""

@@ -1,0 +1,200 @@
+"""Keeps one-use links in SQL: which are expected, and which have been made.
+
+A link is expected from the act that wants it; it is made when its mail leaves, which may be days
+later, and only its digest is kept. A change that makes links stale ends both kinds, so that no
+mail that was delayed brings one back. Functions on the caller's connection; each that changes
+something is called with the holder's lock held, but `make_link`, which takes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from accounts.link import LIFETIMES, MAIL_MAX, Link, Purpose, digest
+from accounts.stores import tables
+from database.engine import upsert
+
+KEPT = timedelta(days=30)
+"""How long a link that works no more can still be told from an unknown one."""
+
+_EXPECTED = tables.expected_links
+_LINKS = tables.links
+
+
+@dataclass(frozen=True, slots=True)
+class MadeLink:
+    """A link, and when the act happened whose mail it is in."""
+
+    link: Link
+    asked_at: datetime
+
+
+async def expect(
+    connection: AsyncConnection,
+    account_id: str,
+    purpose: Purpose,
+    email: str,
+    at: datetime,
+    *,
+    email_key: str = "",
+) -> None:
+    """Let mails to a holder have links of this purpose and address from now on.
+
+    Asked for again, an expectation lasts longer; it counts from when it was first asked for.
+
+    Args:
+        connection: With a transaction for writing, and the holder's lock.
+        account_id: Whose.
+        purpose: What the links do.
+        email: The address that they are about.
+        at: Now.
+        email_key: Keeps the address for this holder as long as the links may work.
+
+    """
+    mine = _EXPECTED.c.account_id == account_id
+    await connection.execute(sa.delete(_EXPECTED).where(mine, _EXPECTED.c.lapses_at <= at))
+    lapses_at = at + LIFETIMES[purpose] + MAIL_MAX
+    inserted = upsert(connection, _EXPECTED).values(
+        account_id=account_id,
+        purpose=purpose.value,
+        email=email,
+        email_key=email_key,
+        asked_at=at,
+        lapses_at=lapses_at,
+    )
+    await connection.execute(
+        inserted.on_conflict_do_update(
+            index_elements=list(_EXPECTED.primary_key), set_={"lapses_at": lapses_at}
+        )
+    )
+
+
+async def is_kept_for_another(
+    connection: AsyncConnection, account_id: str, email_key: str, at: datetime
+) -> bool:
+    """Return whether a holder other than this one may still go back to an address."""
+    query = sa.select(_EXPECTED.c.account_id).where(
+        _EXPECTED.c.email_key == email_key,
+        _EXPECTED.c.account_id != account_id,
+        _EXPECTED.c.lapses_at > at,
+    )
+    return (await connection.execute(query.limit(1))).scalar() is not None
+
+
+async def make_link(
+    connection: AsyncConnection,
+    purpose: Purpose,
+    account_id: str,
+    email: str,
+    *,
+    at: datetime,
+    secret: str,
+) -> bool:
+    """Make a link for a mail that leaves; repeating it with the same secret changes nothing.
+
+    Args:
+        connection: With a transaction for writing.
+        purpose: What the link does.
+        account_id: Whose.
+        email: The address that it is about.
+        at: Now: its life begins.
+        secret: What the mail has, of at least 128 random bits.
+
+    Returns:
+        Whether it works. One that a change has made stale is kept, so that its page can say that
+        it is over. None is kept where there is no holder.
+
+    """
+    holders = tables.holders
+    # A share is enough: what changes the holder waits for it, another mail does not.
+    held = sa.select(holders.c.account_id).where(holders.c.account_id == account_id)
+    held = held.with_for_update(read=True, key_share=True)
+    if (await connection.execute(held)).scalar() is None:
+        return False
+    mine = _LINKS.c.account_id == account_id
+    await connection.execute(sa.delete(_LINKS).where(mine, _LINKS.c.expires_at <= at - KEPT))
+    expected = await connection.execute(
+        sa.select(_EXPECTED.c.asked_at).where(
+            _EXPECTED.c.account_id == account_id,
+            _EXPECTED.c.purpose == purpose.value,
+            _EXPECTED.c.email == email,
+            _EXPECTED.c.lapses_at > at,
+        )
+    )
+    asked_at = expected.scalar()
+    await connection.execute(
+        upsert(connection, _LINKS)
+        .values(
+            digest=digest(secret),
+            purpose=purpose.value,
+            account_id=account_id,
+            email=email,
+            asked_at=asked_at or at,
+            expires_at=at + LIFETIMES[purpose] if asked_at else at,
+        )
+        .on_conflict_do_nothing()
+    )
+    return asked_at is not None
+
+
+async def find(connection: AsyncConnection, digest: str) -> MadeLink | None:
+    """Return a link by the digest of its secret."""
+    row = (await connection.execute(sa.select(_LINKS).where(_LINKS.c.digest == digest))).first()
+    if row is None:
+        return None
+    purpose = Purpose(row.purpose)
+    link = Link(purpose, row.account_id, row.email, row.expires_at, row.used_at)
+    return MadeLink(link, row.asked_at)
+
+
+async def use(connection: AsyncConnection, digest: str, purpose: Purpose, at: datetime) -> bool:
+    """Use a link up, in one step; False if it does not work (any more)."""
+    used = await connection.execute(
+        sa.update(_LINKS)
+        .where(
+            _LINKS.c.digest == digest,
+            _LINKS.c.purpose == purpose.value,
+            _LINKS.c.used_at.is_(None),
+            _LINKS.c.expires_at > at,
+        )
+        .values(used_at=at)
+        .returning(_LINKS.c.digest)
+    )
+    return used.scalar() is not None
+
+
+async def end(
+    connection: AsyncConnection,
+    account_id: str,
+    purposes: Collection[Purpose],
+    at: datetime,
+    *,
+    asked_from: datetime | None = None,
+) -> None:
+    """End a holder's links of these purposes, also those that are still to be made.
+
+    Args:
+        connection: With a transaction for writing, and the holder's lock.
+        account_id: Whose.
+        purposes: Which.
+        at: Now.
+        asked_from: Only those that were asked for then or later.
+
+    """
+    names = [purpose.value for purpose in purposes]
+    expected = [_EXPECTED.c.account_id == account_id, _EXPECTED.c.purpose.in_(names)]
+    made = [_LINKS.c.account_id == account_id, _LINKS.c.purpose.in_(names)]
+    if asked_from is not None:
+        expected.append(_EXPECTED.c.asked_at >= asked_from)
+        made.append(_LINKS.c.asked_at >= asked_from)
+    await connection.execute(sa.delete(_EXPECTED).where(*expected))
+    await connection.execute(
+        sa.update(_LINKS)
+        .where(*made, _LINKS.c.used_at.is_(None), _LINKS.c.expires_at > at)
+        .values(expires_at=at)
+    )

@@ -1,0 +1,251 @@
+"""Keeps sessions of signed-in browsers in Valkey, each under the digest of its secret.
+
+All keys of an account share a hash tag, which a secret begins with: one script reaches them in one
+step, on a cluster too. An index names an account's sessions. It is written in the same step as a
+session and lives longer, so that none can be forgotten when all are ended; what it names in vain
+does no harm. Judges no session's age and knows no cookie.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import re
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from redis.exceptions import RedisClusterException, RedisError
+
+from accounts.session import AGE_MAX, IDLE_MAX, Session, name_of
+from database import refusals
+
+SESSIONS_MAX = 50
+"""Sessions of one account; beyond them the one not seen for longest ends."""
+SECRET_BYTES = 32
+"""Random part of a secret. OWASP's Session Management Cheat Sheet asks for 64 bits at least."""
+
+_VERSION = 1
+"""Changes with the form of a session: nodes of two releases never misread one."""
+_TIMEOUT_S = 1.0
+_INDEX_TTL_S = int((IDLE_MAX + timedelta(days=1)).total_seconds())
+_TAG_CHARACTERS = 4
+"""16 bits: enough to spread accounts over a cluster's 16,384 slots."""
+_SECRET = re.compile(r"(?P<tag>[0-9a-f]{4})\.[A-Za-z0-9_-]{43}")
+
+# KEYS: the index, the new session. ARGV: the session, its life in s, its name, when it was seen,
+# the index's life in s, most sessions, what names of keys begin with, the name before or "".
+# Told again, as after a lost answer, it does nothing more.
+_KEEP = """
+local index, key = KEYS[1], KEYS[2]
+local name, prefix, before = ARGV[3], ARGV[7], ARGV[8]
+if before ~= '' and redis.call('EXISTS', key) == 0 then
+  if redis.call('ZREM', index, before) == 0 or redis.call('DEL', prefix .. before) == 0 then
+    return 0
+  end
+end
+redis.call('SET', key, ARGV[1], 'EX', ARGV[2])
+redis.call('ZADD', index, ARGV[4], name)
+redis.call('EXPIRE', index, ARGV[5])
+local living = {}
+for _, each in ipairs(redis.call('ZRANGE', index, 0, -1)) do
+  if redis.call('EXISTS', prefix .. each) == 0 then
+    redis.call('ZREM', index, each)
+  elseif each ~= name then
+    living[#living + 1] = each
+  end
+end
+for i = 1, #living + 1 - tonumber(ARGV[6]) do
+  redis.call('DEL', prefix .. living[i])
+  redis.call('ZREM', index, living[i])
+end
+return 1
+"""
+
+# KEYS: the index, the session. ARGV: the session, its life in s, its name, when it was seen, the
+# index's life in s. A session that has ended meanwhile does not come back.
+_TOUCH = """
+if redis.call('SET', KEYS[2], ARGV[1], 'XX', 'EX', ARGV[2]) then
+  redis.call('ZADD', KEYS[1], ARGV[4], ARGV[3])
+  redis.call('EXPIRE', KEYS[1], ARGV[5])
+end
+return 1
+"""
+
+# KEYS: the index. ARGV: what names of keys begin with. Returns names and sessions in turn.
+_LIST = """
+local found = {}
+for _, name in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+  local session = redis.call('GET', ARGV[1] .. name)
+  if session then
+    found[#found + 1] = name
+    found[#found + 1] = session
+  end
+end
+return found
+"""
+
+# KEYS: the index. ARGV: what names of keys begin with, a name, and whether all but that one end or
+# only that one.
+_END = """
+for _, name in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+  if (name == ARGV[2]) == (ARGV[3] == 'only') then
+    redis.call('DEL', ARGV[1] .. name)
+    redis.call('ZREM', KEYS[1], name)
+  end
+end
+return 1
+"""
+
+
+class RedisSessions:
+    """`accounts.ports.Sessions`. Every method raises StoreUnavailableError within 1 s."""
+
+    def __init__(self, redis: Any, chance: Callable[[int], bytes]) -> None:
+        """Take a client of one server, a Sentinel or a Cluster, and what gives random bytes."""
+        self._redis = redis
+        self._chance = chance
+
+    async def begin(self, session: Session) -> str:
+        """Keep a session; return its secret. Too many end the one not seen for longest."""
+        secret = self._new_secret(session.account_id)
+        async with _bounded():
+            await self._keep(secret, session, before="")
+        return secret
+
+    async def find(self, secret: str) -> Session | None:
+        """Return a session; None for unknown and ended ones. Its age is not judged here."""
+        if (key := _key_of(secret)) is None:
+            return None
+        async with _bounded():
+            return _read(await self._redis.get(key))
+
+    async def rotate(self, secret: str, session: Session) -> str | None:
+        """Replace a session of the same account, and its secret; None where it has ended.
+
+        One step: of two that replace a session at once one has it, the other gets None.
+        """
+        tag = _tag(session.account_id)
+        if (key := _key_of(secret)) is None or not secret.startswith(f"{tag}."):
+            return None
+        new_secret = self._new_secret(session.account_id)
+        async with _bounded():
+            is_kept = await self._keep(new_secret, session, before=key.removeprefix(_prefix(tag)))
+        return new_secret if is_kept else None
+
+    async def touch(self, secret: str, seen_at: datetime) -> None:
+        """Note when a session was seen; it expires by itself when it has been idle too long.
+
+        Does nothing for one that has ended, or was seen later.
+        """
+        if (key := _key_of(secret)) is None:
+            return
+        async with _bounded():
+            session = _read(await self._redis.get(key))
+            if session is None or session.seen_at >= seen_at:
+                return
+            # All else of a session is the same for its whole life, so nothing is lost between the
+            # two steps.
+            seen = replace(session, seen_at=seen_at)
+            index = _index(session.account_id)
+            await self._run(_TOUCH, (index, key), *_values(seen, name_of(secret)))
+
+    async def end(self, secret: str) -> None:
+        """End a session."""
+        if (key := _key_of(secret)) is None:
+            return
+        async with _bounded():
+            session = _read(await self._redis.getdel(key))
+            if session is not None:
+                await self._redis.zrem(_index(session.account_id), name_of(secret))
+
+    async def end_all(self, account_id: str, *, but: str = "") -> None:
+        """End all sessions of an account, except the one with this secret."""
+        await self._end(account_id, name_of(but) if but else "", "but")
+
+    async def of_account(self, account_id: str) -> Sequence[tuple[str, Session]]:
+        """Return names (digests) and sessions of an account, the last seen first."""
+        async with _bounded():
+            found = await self._run(_LIST, (_index(account_id),), _prefix(_tag(account_id)))
+        sessions = [
+            (name.decode(), msgspec.json.decode(value, type=Session))
+            for name, value in zip(found[::2], found[1::2], strict=True)
+        ]
+        return sorted(sessions, key=lambda each: each[1].seen_at, reverse=True)
+
+    async def end_by_name(self, account_id: str, name: str) -> None:
+        """End one session of an account by its name."""
+        await self._end(account_id, name, "only")
+
+    async def _end(self, account_id: str, name: str, which: str) -> None:
+        async with _bounded():
+            prefix = _prefix(_tag(account_id))
+            await self._run(_END, (_index(account_id),), prefix, name, which)
+
+    async def _keep(self, secret: str, session: Session, *, before: str) -> bool:
+        tag, name = _tag(session.account_id), name_of(secret)
+        return bool(
+            await self._run(
+                _KEEP,
+                (_index(session.account_id), _prefix(tag) + name),
+                *_values(session, name),
+                SESSIONS_MAX,
+                _prefix(tag),
+                before,
+            )
+        )
+
+    async def _run(self, script: str, keys: Sequence[str], *values: str | bytes | float) -> Any:
+        # Whole, not by its hash: it is short, seldom needed, and known to a server of any age.
+        return await self._redis.execute_command("EVAL", script, len(keys), *keys, *values)
+
+    def _new_secret(self, account_id: str) -> str:
+        random = base64.urlsafe_b64encode(self._chance(SECRET_BYTES)).rstrip(b"=").decode()
+        return f"{_tag(account_id)}.{random}"
+
+
+def _tag(account_id: str) -> str:
+    """Return the hash tag of an account's keys; it is in each secret and says nothing of whose."""
+    return hashlib.sha256(account_id.encode()).hexdigest()[:_TAG_CHARACTERS]
+
+
+def _prefix(tag: str) -> str:
+    return f"caller:session:{_VERSION}:{{{tag}}}:"
+
+
+def _index(account_id: str) -> str:
+    return f"caller:sessions:{_VERSION}:{{{_tag(account_id)}}}:{account_id}"
+
+
+def _key_of(secret: str) -> str | None:
+    """Return a session's key; None for what cannot be a secret, which anybody may send."""
+    form = _SECRET.fullmatch(secret)
+    return None if form is None else _prefix(form["tag"]) + name_of(secret)
+
+
+def _read(stored: bytes | None) -> Session | None:
+    return None if stored is None else msgspec.json.decode(stored, type=Session)
+
+
+def _values(session: Session, name: str) -> tuple[bytes, int, str, float, int]:
+    """Return the session, its life in s, its name, when it was seen, its index's life in s."""
+    left = min(IDLE_MAX, AGE_MAX - (session.seen_at - session.began_at))
+    # A life of nothing would be refused; whoever judges its age ends it all the same.
+    life_s = max(1, int(left.total_seconds()))
+    return (
+        *(msgspec.json.encode(session), life_s),
+        *(name, session.seen_at.timestamp(), _INDEX_TTL_S),
+    )
+
+
+@asynccontextmanager
+async def _bounded() -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(_TIMEOUT_S):
+            yield
+    except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
+        raise refusals.unavailable("sessions cannot be kept right now", error) from error

@@ -1,0 +1,139 @@
+"""Tables of the holders of accounts, for SQLite and PostgreSQL alike.
+
+Says what is kept, not how it is used. `database/migrations/` builds these tables, and a trigger
+that refuses to change the audit log. Lengths are bounded here as well as where input is read, so
+that no way past a form fills the disk. Knows accounts by their id only: they are billing's.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from database.columns import NAMING_CONVENTION, UtcDateTime
+
+metadata = sa.MetaData(naming_convention=NAMING_CONVENTION)
+
+ID_MAX = 64
+EMAIL_MAX = 254
+"""RFC 5321, 4.5.3.1.3: a path of 256 octets less its angle brackets."""
+EMAIL_KEY_MAX = 512
+"""Folding case may lengthen an address (Unicode, chapter 5.18)."""
+HASH_MAX = 255
+DIGEST_LENGTH = 64
+"""SHA-256 in hexadecimal."""
+LANGUAGE_MAX = 35
+"""RFC 5646, 4.4.1."""
+NAME_MAX = 64
+
+
+def _text(
+    name: str, longest: int, *, shortest: int = 1
+) -> tuple[sa.Column[str], sa.CheckConstraint]:
+    """Return a column of text, and the constraint that bounds its characters."""
+    return (
+        sa.Column(name, sa.String, nullable=False),
+        sa.CheckConstraint(_bounds(name, longest, shortest), name=f"{name}_length"),
+    )
+
+
+def _bounds(name: str, longest: int, shortest: int = 1) -> str:
+    return f"length({name}) BETWEEN {shortest} AND {longest}"
+
+
+def _holder(*, primary_key: bool = False, index: bool = False) -> sa.Column[str]:
+    """Return the reference to a holder, without whom nothing of a person may be kept."""
+    return sa.Column(
+        "account_id",
+        sa.ForeignKey("holders.account_id"),
+        nullable=False,
+        primary_key=primary_key,
+        index=index or None,
+    )
+
+
+holders = sa.Table(
+    "holders",
+    metadata,
+    sa.Column("account_id", sa.String, primary_key=True),
+    sa.CheckConstraint(_bounds("account_id", ID_MAX), name="account_id_length"),
+    *_text("email", EMAIL_MAX, shortest=3),
+    # What the address is compared by: one mailbox, one account.
+    *_text("email_key", EMAIL_KEY_MAX, shortest=3),
+    sa.Column("email_proven_at", UtcDateTime),
+    # With salt and parameters; empty for a person without a password.
+    *_text("password_hash", HASH_MAX, shortest=0),
+    # Rises with each change of credentials; sessions of an earlier one are over.
+    sa.Column("credentials_epoch", sa.Integer, nullable=False),
+    *_text("language", LANGUAGE_MAX, shortest=2),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("locked_at", UtcDateTime),
+    sa.UniqueConstraint("email_key"),
+)
+
+consents = sa.Table(
+    "consents",
+    metadata,
+    _holder(primary_key=True),
+    sa.Column("document", sa.String, primary_key=True),
+    sa.Column("version", sa.String, primary_key=True),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.CheckConstraint(_bounds("document", NAME_MAX), name="document_length"),
+    sa.CheckConstraint(_bounds("version", NAME_MAX), name="version_length"),
+)
+
+# What links a holder may still be sent: a mail may leave days after it was queued, and a link that
+# a change has made stale in between must not begin to work then.
+expected_links = sa.Table(
+    "expected_links",
+    metadata,
+    _holder(primary_key=True),
+    sa.Column("purpose", sa.String, primary_key=True),
+    sa.Column("email", sa.String, primary_key=True),
+    # Of an address that can be gone back to: nobody else gets it meanwhile. Else empty.
+    *_text("email_key", EMAIL_KEY_MAX, shortest=0),
+    sa.Column("asked_at", UtcDateTime, nullable=False),
+    # When neither a mail can wait for it any longer nor a link of it can work.
+    sa.Column("lapses_at", UtcDateTime, nullable=False),
+    sa.CheckConstraint(_bounds("purpose", NAME_MAX), name="purpose_length"),
+    sa.CheckConstraint(_bounds("email", EMAIL_MAX, 3), name="email_length"),
+    sa.Index(None, "email_key"),
+)
+
+links = sa.Table(
+    "links",
+    metadata,
+    # SHA-256 of the secret, which is in the mail only.
+    sa.Column("digest", sa.String, primary_key=True),
+    sa.CheckConstraint(_bounds("digest", DIGEST_LENGTH, DIGEST_LENGTH), name="digest_length"),
+    *_text("purpose", NAME_MAX),
+    _holder(index=True),
+    *_text("email", EMAIL_MAX, shortest=3),
+    # When the act happened whose mail it is in.
+    sa.Column("asked_at", UtcDateTime, nullable=False),
+    sa.Column("expires_at", UtcDateTime, nullable=False),
+    sa.Column("used_at", UtcDateTime),
+)
+
+devices = sa.Table(
+    "devices",
+    metadata,
+    _holder(primary_key=True),
+    sa.Column("id", sa.String, primary_key=True),
+    sa.CheckConstraint(_bounds("id", ID_MAX), name="id_length"),
+    *_text("browser", NAME_MAX, shortest=0),
+    *_text("system", NAME_MAX, shortest=0),
+    sa.Column("first_seen_at", UtcDateTime, nullable=False),
+    sa.Column("last_seen_at", UtcDateTime, nullable=False),
+)
+
+# The audit log: no row changes. It outlives the holder, of whom it says nothing but what was done.
+account_events = sa.Table(
+    "account_events",
+    metadata,
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    *_text("account_id", ID_MAX),
+    sa.Column("at", UtcDateTime, nullable=False),
+    *_text("act", NAME_MAX),
+    *_text("actor", NAME_MAX),
+    sa.Index(None, "account_id", "id"),
+)

@@ -1,0 +1,71 @@
+"""Reads and writes our two cookies: the session's, and the one by which a browser is recognised.
+
+Each holds a random secret and nothing else. Knows no store; judges nothing but a value's form.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from accounts.session import AGE_MAX
+
+DEVICE_MAX = timedelta(days=365)
+"""How long a browser is recognised after it was last signed in."""
+_SECRET = re.compile(r"[A-Za-z0-9._-]{16,128}")
+"""A value that we may have made; anything else is asked of no store."""
+
+
+class Cookies:
+    """The cookies of one deployment.
+
+    With https they have the prefix `__Host-` (RFC 6265bis, 4.1.3.2): a browser takes such a name
+    from this very host only, whatever its subdomains send. Without https it would not take it.
+    """
+
+    def __init__(self, public_origin: str) -> None:
+        self._is_secure = public_origin.startswith("https:")
+        prefix = "__Host-" if self._is_secure else ""
+        self.session_name: Final = f"{prefix}caller"
+        self.device_name: Final = f"{prefix}caller-device"
+
+    def session(self, request: Request) -> str:
+        """Return the session's secret; empty for none."""
+        return self._value(request, self.session_name)
+
+    def device(self, request: Request) -> str:
+        """Return the device's secret; empty for none."""
+        return self._value(request, self.device_name)
+
+    def set_session(self, response: Response, secret: str) -> None:
+        """Let the browser keep a session; how long it really lasts is for the server to say."""
+        self._set(response, self.session_name, secret, AGE_MAX)
+
+    def set_device(self, response: Response, secret: str) -> None:
+        """Let the browser be recognised when it comes again."""
+        self._set(response, self.device_name, secret, DEVICE_MAX)
+
+    def drop_session(self, response: Response) -> None:
+        """Let the browser forget the session."""
+        self._set(response, self.session_name, "", timedelta())
+
+    def _value(self, request: Request, name: str) -> str:
+        value = request.cookies.get(name, "")
+        return value if _SECRET.fullmatch(value) else ""
+
+    def _set(self, response: Response, name: str, secret: str, lasts: timedelta) -> None:
+        response.set_cookie(
+            name,
+            secret,
+            max_age=int(lasts.total_seconds()),
+            path="/",
+            secure=self._is_secure,
+            httponly=True,
+            # Lax, so that a link in a mail finds whoever is signed in; what changes something is
+            # also judged by `csrf`.
+            samesite="lax",
+        )

@@ -1,0 +1,55 @@
+"""Finds the person who is signed in by a request's cookie, and refuses what is not meant by them.
+
+Knows no API key, no page and no store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from gateway.errors import RequestRefusedError
+from gateway.http.cookies import Cookies
+from gateway.http.csrf import is_from_us
+from gateway.http.principal import Principal
+from gateway.people.sessions import BrowserSessions
+from gateway.scopes import PAGE
+
+
+@dataclass(frozen=True, slots=True)
+class Holders:
+    """The holders of accounts who are signed in."""
+
+    sessions: BrowserSessions
+    cookies: Cookies
+    own_origins: Collection[str]
+
+    def has_cookie(self, request: Request) -> bool:
+        """Return whether a request brings a session, be it over or not."""
+        return bool(self.cookies.session(request))
+
+    def check_source(self, request: Request) -> None:
+        """Refuse a change that another site asks for. Raises RequestRefusedError."""
+        if not is_from_us(request.method, request.headers, self.own_origins):
+            raise RequestRefusedError("cross_origin")
+
+    async def principal(self, request: Request) -> Principal | None:
+        """Return who is signed in; None where nobody is, or the session is over.
+
+        Raises RequestRefusedError, StoreUnavailableError.
+        """
+        secret = self.cookies.session(request)
+        if not secret:
+            return None
+        # A proxy, or a log, may have looked at the other one: neither is believed.
+        if "authorization" in request.headers:
+            raise RequestRefusedError("two_credentials")
+        self.check_source(request)
+        who = await self.sessions.who(secret)
+        return None if who is None else Principal(who.account, who.epoch, PAGE, who)
+
+    async def still_allows(self, account_id: str, credentials_epoch: int) -> bool:
+        """Return whether a call that a person asked for may still be placed."""
+        return await self.sessions.still_stands(account_id, credentials_epoch)

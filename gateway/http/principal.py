@@ -1,0 +1,63 @@
+"""Names whom a request is from: a program with an API key, or a person who is signed in.
+
+Holds the shape only; knows no header and no store.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from accounts.session import is_stepped_up
+from gateway.people.sessions import SignedIn
+from gateway.ports import Account
+from gateway.scopes import Scope
+
+
+class Kind(StrEnum):
+    """What a principal is."""
+
+    PROGRAM = "program"
+    HOLDER = "holder"
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Whom a request is from, and what they may do."""
+
+    account: Account
+    epoch: str
+    """Key epoch of the account's look-up; empty if unknown."""
+    scopes: frozenset[Scope]
+    signed_in: SignedIn | None = None
+    """The session of a holder; None for a program."""
+
+    @property
+    def kind(self) -> Kind:
+        """Whether it is a program or a person."""
+        return Kind.PROGRAM if self.signed_in is None else Kind.HOLDER
+
+    @property
+    def authenticated_at(self) -> datetime | None:
+        """When a person last proved who they are; None for a program."""
+        return None if self.signed_in is None else self.signed_in.session.authenticated_at
+
+    @property
+    def methods(self) -> frozenset[str]:
+        """How they proved it: RFC 8176 names, empty for a program."""
+        return frozenset() if self.signed_in is None else self.signed_in.session.methods
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether calls and payments may be made: a person must have proven their address."""
+        return self.signed_in is None or self.signed_in.holder.is_proven
+
+    @property
+    def credentials_epoch(self) -> int | None:
+        """The holder's when they signed in; None for a program."""
+        return None if self.signed_in is None else self.signed_in.session.credentials_epoch
+
+    def is_stepped_up(self, at: datetime) -> bool:
+        """Return whether a person proved who they are lately enough for a grave act."""
+        return self.signed_in is not None and is_stepped_up(self.signed_in.session, at)

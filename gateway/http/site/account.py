@@ -1,0 +1,162 @@
+"""Serves `/account`: what it is, its password and address, and where its holder is signed in.
+
+Knows no store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from billing.money import format_money
+from database.errors import StoreUnavailableError
+from gateway.http.access import DeclaredRoute
+from gateway.http.site.door import ACCOUNT, CONFIRM, SIGN_IN, Door, said_in, see
+from gateway.http.site.forms import (
+    AddressFields,
+    Nothing,
+    PasswordFields,
+    SessionFields,
+    read_form,
+)
+from gateway.http.site.pages import (
+    AccountPage,
+    ChangeAddressPage,
+    ChangePasswordPage,
+    DevicesPage,
+    SessionRow,
+)
+from gateway.people.address import Addresses
+from gateway.people.password import Passwords, PasswordSet
+from gateway.people.sessions import BrowserSessions, OpenSession, SignedIn
+from gateway.people.sign_up import Faults, LookIntoMail
+
+PASSWORD, ADDRESS, DEVICES = "/account/password", "/account/address", "/account/devices"
+
+BalanceOf = Callable[[str], Awaitable[int]]
+"""Returns an account's balance in micros. Raises StoreUnavailableError."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountPages:
+    """Handlers of what belongs to whoever is signed in."""
+
+    door: Door
+    passwords: Passwords
+    addresses: Addresses
+    sessions: BrowserSessions
+    balance_of: BalanceOf
+
+    def routes(self) -> list[DeclaredRoute]:
+        """Return the pages' routes."""
+        own = self.door.own
+        return [
+            own(ACCOUNT, self.show),
+            own("/account/proof", self.send_proof, method="POST", page=ACCOUNT),
+            own(PASSWORD, self.show_password, step_up=True),
+            own(PASSWORD, self.change_password, method="POST", step_up=True),
+            own(ADDRESS, self.show_address, step_up=True),
+            own(ADDRESS, self.change_address, method="POST", step_up=True),
+            own(DEVICES, self.show_devices),
+            own(f"{DEVICES}/end", self.end_one, method="POST", page=DEVICES),
+            own(f"{DEVICES}/end-others", self.end_others, method="POST", page=DEVICES),
+            own(f"{DEVICES}/end-all", self.end_all, method="POST", page=DEVICES),
+        ]
+
+    async def show(self, request: Request, who: SignedIn) -> Response:
+        """Show the account."""
+        account = who.account
+        try:
+            balance = format_money(await self.balance_of(account.id), account.currency)
+        except StoreUnavailableError:
+            balance = ""
+        page = AccountPage(
+            email=who.holder.email,
+            is_proven=who.holder.is_proven,
+            balance=balance,
+            account_id=account.id,
+            said=said_in(request),
+        )
+        return self.door.show(request, page)
+
+    async def send_proof(self, request: Request, who: SignedIn) -> Response:
+        """Send the mail that proves the address once more."""
+        await read_form(request, Nothing)
+        await self.addresses.send_proof(who)
+        return see(ACCOUNT, said="" if who.holder.is_proven else "sent")
+
+    async def show_password(self, request: Request, who: SignedIn) -> Response:
+        """Ask for another password."""
+        return self.door.show(request, ChangePasswordPage(who.holder.email))
+
+    async def change_password(self, request: Request, who: SignedIn) -> Response:
+        """Set another password; this browser stays signed in under another id."""
+        fields = await read_form(request, PasswordFields)
+        outcome = await self.passwords.change(who, fields.password)
+        match outcome:
+            case Faults(by_field):
+                page = ChangePasswordPage(who.holder.email, by_field)
+                return self.door.show(request, page, status=422)
+            case PasswordSet(session_secret=""):
+                return see(SIGN_IN, said="password_set")
+            case PasswordSet(session_secret=secret):
+                response = see(ACCOUNT, said="password_changed")
+                self.door.holders.cookies.set_session(response, secret)
+                return response
+        return see(CONFIRM, next=PASSWORD)
+
+    async def show_address(self, request: Request, who: SignedIn) -> Response:
+        """Ask for another address."""
+        return self.door.show(request, ChangeAddressPage(who.holder.email))
+
+    async def change_address(self, request: Request, who: SignedIn) -> Response:
+        """Send the link that takes another address."""
+        fields = await read_form(request, AddressFields)
+        outcome = await self.addresses.ask_for_change(who, fields.email)
+        match outcome:
+            case Faults(by_field):
+                page = ChangeAddressPage(who.holder.email, fields.email, by_field)
+                return self.door.show(request, page, status=422)
+            case LookIntoMail():
+                return see(ACCOUNT, said="change_asked")
+        return see(CONFIRM, next=ADDRESS)
+
+    async def show_devices(self, request: Request, who: SignedIn) -> Response:
+        """List the browsers that are signed in."""
+        rows = [_row(each) for each in await self.sessions.open(who)]
+        return self.door.show(request, DevicesPage(rows, said_in(request)))
+
+    async def end_one(self, request: Request, who: SignedIn) -> Response:
+        """Sign one browser out."""
+        fields = await read_form(request, SessionFields)
+        await self.sessions.end_one(who, fields.name)
+        return see(DEVICES, said="session_ended")
+
+    async def end_others(self, request: Request, who: SignedIn) -> Response:
+        """Sign all other browsers out."""
+        await read_form(request, Nothing)
+        await self.sessions.end_others(who)
+        return see(DEVICES, said="others_ended")
+
+    async def end_all(self, request: Request, who: SignedIn) -> Response:
+        """Sign all browsers out, this one too."""
+        await read_form(request, Nothing)
+        await self.sessions.end_everywhere(who)
+        response = see(SIGN_IN, said="signed_out")
+        self.door.holders.cookies.drop_session(response)
+        return response
+
+
+def _row(each: OpenSession) -> SessionRow:
+    session, device = each.session, each.device
+    return SessionRow(
+        name=each.name,
+        browser=device.browser if device else "",
+        system=device.system if device else "",
+        began_at=session.began_at,
+        seen_at=session.seen_at,
+        is_own=each.is_own,
+    )

@@ -1,0 +1,35 @@
+"""Serves `/terms` and `/privacy`, each with the date of its version. Knows no person."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from accounts.consent import Document, current
+from gateway.http.access import DeclaredRoute
+from gateway.http.site.door import Door
+from gateway.http.site.pages import PrivacyPage, TermsPage
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentPages:
+    """Handlers of what people accept."""
+
+    door: Door
+
+    def routes(self) -> list[DeclaredRoute]:
+        """Return the pages' routes."""
+        return [
+            self.door.page("/terms", self.show_terms),
+            self.door.page("/privacy", self.show_privacy),
+        ]
+
+    async def show_terms(self, request: Request) -> Response:
+        """Show the terms of the service."""
+        return self.door.show(request, TermsPage(current()[Document.TERMS]))
+
+    async def show_privacy(self, request: Request) -> Response:
+        """Show what is done with personal data."""
+        return self.door.show(request, PrivacyPage(current()[Document.PRIVACY]))

@@ -1,0 +1,164 @@
+"""Makes the routes of the pages: where a form comes from, who is signed in, what failed.
+
+Knows no page's meaning and no store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from accounts.ports import HasherBusyError
+from billing.clock import Clock
+from database.errors import StoreUnavailableError
+from gateway.errors import PROBLEMS, RequestRefusedError
+from gateway.http.access import Access, DeclaredRoute
+from gateway.http.holders import Holders
+from gateway.http.principal import Principal
+from gateway.http.site.pages import ErrorPage, Page
+from gateway.http.site.rendering import HEADERS, Pages
+from gateway.http.site.words import DEFAULT_LANGUAGE, WORDS, best_language
+from gateway.http.velocity import address_of
+from gateway.people.sessions import SignedIn
+from gateway.people.visitor import Visitor
+
+SIGN_IN, CONFIRM, ACCOUNT = "/sign-in", "/confirm", "/account"
+GO_ON: Final = frozenset(
+    {"/", ACCOUNT, f"{ACCOUNT}/password", f"{ACCOUNT}/address", f"{ACCOUNT}/devices"}
+)
+"""Where a person may go on after they have signed in: a request never names another place."""
+_BUSY_S = 5
+_AGENT_CHARS_MAX = 512
+
+PageHandler = Callable[[Request], Awaitable[Response]]
+HolderHandler = Callable[[Request, SignedIn], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Lets people in to pages, and tells them why not."""
+
+    holders: Holders
+    pages: Pages
+    clock: Clock
+
+    def page(self, path: str, handler: PageHandler) -> DeclaredRoute:
+        """Return a page for anybody."""
+        return DeclaredRoute(path, self._guarded(handler), Access.PUBLIC, method="GET")
+
+    def form(self, path: str, handler: PageHandler) -> DeclaredRoute:
+        """Return what takes a form of anybody, sent by a page of ours."""
+
+        async def endpoint(request: Request) -> Response:
+            # Before the body is read.
+            self.holders.check_source(request)
+            return await handler(request)
+
+        return DeclaredRoute(path, self._guarded(endpoint), Access.FORM, method="POST")
+
+    def own(
+        self,
+        path: str,
+        handler: HolderHandler,
+        *,
+        method: str = "GET",
+        step_up: bool = False,
+        page: str = "",
+    ) -> DeclaredRoute:
+        """Return a page, or what takes a form, for whoever is signed in.
+
+        `page` is where a person goes on after they have signed in, or proven who they are; without
+        it the path itself.
+        """
+
+        async def endpoint(request: Request) -> Response:
+            self.holders.check_source(request)
+            principal = await self.holders.principal(request)
+            if principal is None or principal.signed_in is None:
+                return self._sign_in_first(request, page or path)
+            if step_up and not principal.is_stepped_up(self.clock()):
+                return see(CONFIRM, next=page or path)
+            return await handler(request, principal.signed_in)
+
+        return DeclaredRoute(
+            path, self._guarded(endpoint), Access.HOLDER, method=method, step_up=step_up
+        )
+
+    async def who(self, request: Request) -> Principal | None:
+        """Return who is signed in, on a page for anybody."""
+        return await self.holders.principal(request)
+
+    def show(self, request: Request, page: Page, *, status: int = 200) -> Response:
+        """Return a page in the reader's language."""
+        return self.pages.render(page, language_of(request), status=status)
+
+    def visitor(self, request: Request) -> Visitor:
+        """Return what a request tells of the browser that sends it."""
+        return Visitor(
+            address=address_of(request),
+            language=language_of(request),
+            user_agent=request.headers.get("user-agent", "")[:_AGENT_CHARS_MAX],
+            device_secret=self.holders.cookies.device(request),
+        )
+
+    def _sign_in_first(self, request: Request, back: str) -> Response:
+        is_over = self.holders.has_cookie(request)
+        response = see(SIGN_IN, next=back, **({"said": "session_over"} if is_over else {}))
+        if is_over:
+            self.holders.cookies.drop_session(response)
+        return response
+
+    def _guarded(self, handler: PageHandler) -> PageHandler:
+        """Answer with a page also where a request is refused, or a store is away."""
+
+        async def endpoint(request: Request) -> Response:
+            try:
+                return await handler(request)
+            except RequestRefusedError as error:
+                return self._refused(request, error.code, error.retry_after_s)
+            except HasherBusyError:
+                return self._refused(request, "busy", _BUSY_S)
+            except StoreUnavailableError:
+                return self._refused(request, "store_unavailable", _BUSY_S)
+
+        return endpoint
+
+    def _refused(self, request: Request, code: str, wait_s: int) -> Response:
+        status = PROBLEMS[code].status if code in PROBLEMS else 503
+        page = ErrorPage(code, wait_minutes=-(-wait_s // 60))
+        return self.pages.render(
+            page,
+            language_of(request),
+            status=status,
+            headers={"Retry-After": str(wait_s)} if wait_s else None,
+        )
+
+
+def own_page(path: str) -> str:
+    """Return where to go on, if it is one of our pages; else the account."""
+    return path if path in GO_ON else ACCOUNT
+
+
+def said_in(request: Request) -> str:
+    """Return what a page is to say of what has just happened; empty for what we never say."""
+    said = request.query_params.get("said", "")
+    return said if f"said.{said}" in WORDS[DEFAULT_LANGUAGE] else ""
+
+
+def language_of(request: Request) -> str:
+    """Return the one of our languages that a request's sender likes best."""
+    return best_language(request.headers.get("accept-language", ""))
+
+
+def see(path: str, **query: str) -> Response:
+    """Return the redirect after a form: a reload, or the way back, sends nothing twice.
+
+    RFC 9110, 15.4.4. The path is one of ours, never one that a request names.
+    """
+    kept = {name: value for name, value in query.items() if value}
+    return RedirectResponse(f"{path}?{urlencode(kept)}" if kept else path, 303, HEADERS)

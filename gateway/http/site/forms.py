@@ -1,0 +1,83 @@
+"""Reads the forms of the pages into structs: bounded, URL-encoded, unknown fields left out.
+
+Judges no meaning: what is wrong with an address or a password is for the flows to say.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, TypeVar
+from urllib.parse import parse_qsl
+
+import msgspec
+from starlette.requests import Request
+
+from gateway.errors import RequestRefusedError
+from gateway.http.body import read_body
+
+FORM_BYTES_MAX: Final = 8 * 1024
+_FIELDS_MAX: Final = 20
+
+# Longer than what is accepted, so that a person is told what is too long.
+_Line = Annotated[str, msgspec.Meta(max_length=512)]
+_Password = Annotated[str, msgspec.Meta(max_length=1024)]
+_F = TypeVar("_F")
+
+
+class Nothing(msgspec.Struct):
+    """A form that is only a button."""
+
+
+class SignUpFields(msgspec.Struct):
+    """The form of `/sign-up`."""
+
+    email: _Line = ""
+    password: _Password = ""
+    terms: bool = False
+    adult: bool = False
+
+
+class SignInFields(msgspec.Struct):
+    """The form of `/sign-in`."""
+
+    email: _Line = ""
+    password: _Password = ""
+    next: _Line = ""
+
+
+class AddressFields(msgspec.Struct):
+    """A form that asks for an e-mail address."""
+
+    email: _Line = ""
+
+
+class PasswordFields(msgspec.Struct):
+    """A form that asks for a password: a new one, or the present one and where to go on."""
+
+    password: _Password = ""
+    next: _Line = ""
+
+
+class SessionFields(msgspec.Struct):
+    """A button that ends one session."""
+
+    name: _Line = ""
+
+
+async def read_form(request: Request, kind: type[_F]) -> _F:
+    """Return what a form was filled in with.
+
+    Raises RequestRefusedError for a body that is too long, or that no form of ours sends.
+    """
+    body = await read_body(request, FORM_BYTES_MAX)
+    try:
+        # WHATWG URL, 5.1: forms are UTF-8, percent-encoded to ASCII.
+        pairs = parse_qsl(
+            body.decode("ascii"),
+            keep_blank_values=True,
+            max_num_fields=_FIELDS_MAX,
+            errors="strict",
+        )
+        # Not strict: a checkbox says "true", as text.
+        return msgspec.convert(dict(pairs), kind, strict=False)
+    except (ValueError, msgspec.ValidationError):
+        raise RequestRefusedError("bad_request") from None

@@ -1,0 +1,104 @@
+"""Serves `/l/{secret}`, where the links in mails lead, and `/reset`, where one is asked for.
+
+A GET only shows what a link will do, for mail scanners open links. Knows no store.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from accounts.link import Link, Purpose
+from gateway.http.access import DeclaredRoute
+from gateway.http.site.door import SIGN_IN, Door, said_in, see
+from gateway.http.site.forms import AddressFields, Nothing, PasswordFields, read_form
+from gateway.http.site.pages import DeadLinkPage, LinkPage, NewPasswordPage, ResetPage
+from gateway.people.links import Links, LinkUsed
+from gateway.people.password import LinkDead, Passwords
+from gateway.people.sign_up import Faults
+
+RESET = "/reset"
+_SECRET_CHARS_MAX: Final = 128
+
+_SAID: Final = {
+    Purpose.PROVE_ADDRESS: "address_proven",
+    Purpose.CHANGE_ADDRESS: "address_changed",
+    Purpose.UNDO_CHANGE: "locked",
+    Purpose.NOT_ME: "locked",
+}
+"""What is said after a link was used."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkPages:
+    """Handlers of links in mails."""
+
+    door: Door
+    links: Links
+    passwords: Passwords
+
+    def routes(self) -> list[DeclaredRoute]:
+        """Return the pages' routes."""
+        return [
+            self.door.page("/l/{secret}", self.show),
+            self.door.form("/l/{secret}", self.use),
+            self.door.page(RESET, self.show_reset),
+            self.door.form(RESET, self.ask_for_reset),
+        ]
+
+    async def show(self, request: Request) -> Response:
+        """Show what a link will do."""
+        link = await self._look(request)
+        if link is None:
+            return self._dead(request)
+        if link.purpose is Purpose.RESET_PASSWORD:
+            return self.door.show(request, NewPasswordPage(link.email))
+        return self.door.show(request, LinkPage(link.purpose, link.email))
+
+    async def use(self, request: Request) -> Response:
+        """Do what a link is for."""
+        link = await self._look(request)
+        if link is None:
+            return self._dead(request)
+        if link.purpose is Purpose.RESET_PASSWORD:
+            return await self._reset(request, link)
+        await read_form(request, Nothing)
+        outcome = await self.links.use(request.path_params["secret"])
+        if not isinstance(outcome, LinkUsed):
+            return self._dead(request)
+        return see(SIGN_IN, said=_SAID[outcome.purpose])
+
+    async def _reset(self, request: Request, link: Link) -> Response:
+        fields = await read_form(request, PasswordFields)
+        outcome = await self.passwords.reset(request.path_params["secret"], fields.password)
+        match outcome:
+            case LinkDead():
+                return self._dead(request)
+            case Faults(by_field):
+                page = NewPasswordPage(link.email, by_field)
+                return self.door.show(request, page, status=422)
+        return see(SIGN_IN, said="password_set")
+
+    async def _look(self, request: Request) -> Link | None:
+        secret = request.path_params["secret"]
+        return await self.links.look(secret) if len(secret) <= _SECRET_CHARS_MAX else None
+
+    def _dead(self, request: Request) -> Response:
+        # 410 also for what never was a link: they are not to be told apart.
+        return self.door.show(request, DeadLinkPage(), status=410)
+
+    async def show_reset(self, request: Request) -> Response:
+        """Ask whose password was forgotten."""
+        return self.door.show(request, ResetPage(said=said_in(request)))
+
+    async def ask_for_reset(self, request: Request) -> Response:
+        """Send the link, if there is somebody to send it to."""
+        fields = await read_form(request, AddressFields)
+        outcome = await self.passwords.ask_for_reset(fields.email, self.door.visitor(request))
+        if isinstance(outcome, Faults):
+            page = ResetPage(email=fields.email, errors=outcome.by_field)
+            return self.door.show(request, page, status=422)
+        return see(RESET, said="sent_if_known")

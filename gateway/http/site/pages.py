@@ -1,0 +1,195 @@
+"""Declares each page: the dataclass is all that its template is given, and names it.
+
+Holds shapes only; knows no request and no store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import ClassVar
+
+Errors = Mapping[str, str]
+"""Field of a form -> code of what is wrong with it, a key of the words under `error.`."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignUpPage:
+    """The form for somebody who has no account."""
+
+    template: ClassVar[str] = "sign_up.html"
+    is_open: bool
+    email: str = ""
+    terms: bool = False
+    adult: bool = False
+    errors: Errors = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SignUpDonePage:
+    """What to do next, and how to have the mail sent again."""
+
+    template: ClassVar[str] = "sign_up_done.html"
+    said: str = ""
+    email: str = ""
+    errors: Errors = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SignInPage:
+    """The form for somebody who has an account."""
+
+    template: ClassVar[str] = "sign_in.html"
+    is_open: bool
+    """Whether a page to make an account can be offered."""
+    said: str = ""
+    email: str = ""
+    next: str = ""
+    errors: Errors = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ResetPage:
+    """The form for somebody who has forgotten the password."""
+
+    template: ClassVar[str] = "reset.html"
+    said: str = ""
+    email: str = ""
+    errors: Errors = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LinkPage:
+    """What a link in a mail will do, and the button that does it."""
+
+    template: ClassVar[str] = "link.html"
+    purpose: str
+    email: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewPasswordPage:
+    """The form of a link that resets the password."""
+
+    template: ClassVar[str] = "new_password.html"
+    email: str
+    errors: Errors = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLinkPage:
+    """A link that works no more."""
+
+    template: ClassVar[str] = "dead_link.html"
+
+
+@dataclass(frozen=True, slots=True)
+class AccountPage:
+    """What a person's account is."""
+
+    template: ClassVar[str] = "account.html"
+    email: str
+    is_proven: bool
+    balance: str
+    """As money; empty where it cannot be said right now."""
+    account_id: str
+    said: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePasswordPage:
+    """The form for another password."""
+
+    template: ClassVar[str] = "change_password.html"
+    email: str
+    errors: Errors = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeAddressPage:
+    """The form for another e-mail address."""
+
+    template: ClassVar[str] = "change_address.html"
+    current: str
+    email: str = ""
+    errors: Errors = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """A browser that is signed in."""
+
+    name: str
+    browser: str
+    system: str
+    began_at: datetime
+    seen_at: datetime
+    is_own: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DevicesPage:
+    """Where a person is signed in."""
+
+    template: ClassVar[str] = "devices.html"
+    sessions: Sequence[SessionRow]
+    said: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmPage:
+    """The password once more, before something that cannot be taken back."""
+
+    template: ClassVar[str] = "confirm.html"
+    email: str
+    next: str
+    errors: Errors = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TermsPage:
+    """The terms of the service."""
+
+    template: ClassVar[str] = "terms.html"
+    version: str
+    """ISO date."""
+
+
+@dataclass(frozen=True, slots=True)
+class PrivacyPage:
+    """What is done with personal data."""
+
+    template: ClassVar[str] = "privacy.html"
+    version: str
+    """ISO date."""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorPage:
+    """Why a page cannot be shown."""
+
+    template: ClassVar[str] = "error.html"
+    code: str
+    """A key of the words under `problem.`."""
+    wait_minutes: int = 0
+    """When to try again; 0 if that is not known."""
+
+
+Page = (
+    SignUpPage
+    | SignUpDonePage
+    | SignInPage
+    | ResetPage
+    | LinkPage
+    | NewPasswordPage
+    | DeadLinkPage
+    | AccountPage
+    | ChangePasswordPage
+    | ChangeAddressPage
+    | DevicesPage
+    | ConfirmPage
+    | TermsPage
+    | PrivacyPage
+    | ErrorPage
+)

@@ -1,0 +1,105 @@
+"""Serves `/sign-in`, `/sign-out` and `/confirm`. Knows no store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from accounts.sign_in import Answer
+from gateway.http.access import DeclaredRoute
+from gateway.http.site.door import ACCOUNT, CONFIRM, SIGN_IN, Door, own_page, said_in, see
+from gateway.http.site.forms import Nothing, PasswordFields, SignInFields, read_form
+from gateway.http.site.pages import ConfirmPage, SignInPage
+from gateway.people.sessions import BrowserSessions, SignedIn
+from gateway.people.sign_in import NotYet, SignIn, Welcome
+from gateway.people.sign_up import Faults
+
+
+@dataclass(frozen=True, slots=True)
+class SignInPages:
+    """Handlers of the sign-in and the sign-out."""
+
+    door: Door
+    flow: SignIn
+    sessions: BrowserSessions
+    can_sign_up: bool
+
+    def routes(self) -> list[DeclaredRoute]:
+        """Return the pages' routes."""
+        return [
+            self.door.page(SIGN_IN, self.show),
+            self.door.form(SIGN_IN, self.sign_in),
+            self.door.form("/sign-out", self.sign_out),
+            self.door.own(CONFIRM, self.show_confirm),
+            self.door.own(CONFIRM, self.confirm, method="POST", page=ACCOUNT),
+        ]
+
+    async def show(self, request: Request) -> Response:
+        """Show the form; whoever is signed in goes on."""
+        said, following = said_in(request), own_page(request.query_params.get("next", ""))
+        if await self.door.who(request) is not None:
+            return see(following, said=said)
+        return self.door.show(request, SignInPage(self.can_sign_up, said=said, next=following))
+
+    async def sign_in(self, request: Request) -> Response:
+        """Begin a session."""
+        fields = await read_form(request, SignInFields)
+        following = own_page(fields.next)
+        outcome = await self.flow.by_password(
+            fields.email, fields.password, self.door.visitor(request)
+        )
+        if isinstance(outcome, Welcome):
+            return await self._welcome(request, outcome, following)
+        errors, said = {}, ""
+        match outcome:
+            case Faults(by_field):
+                errors = dict(by_field)
+            case NotYet(Answer.LOCKED):
+                said = "account_locked"
+            case _:
+                # Beside no field: which of the two is wrong is not told.
+                errors = {"email": "credentials_wrong"}
+        page = SignInPage(self.can_sign_up, said, fields.email, following, errors)
+        return self.door.show(request, page, status=422)
+
+    async def _welcome(self, request: Request, welcome: Welcome, following: str) -> Response:
+        cookies = self.door.holders.cookies
+        if before := cookies.session(request):
+            await self.sessions.sign_out(before)
+        response = see(following)
+        cookies.set_session(response, welcome.session_secret)
+        cookies.set_device(response, welcome.device_secret)
+        return response
+
+    async def sign_out(self, request: Request) -> Response:
+        """End the session of this browser; without one there is nothing to do."""
+        await read_form(request, Nothing)
+        cookies = self.door.holders.cookies
+        if secret := cookies.session(request):
+            await self.sessions.sign_out(secret)
+        response = see(SIGN_IN, said="signed_out")
+        cookies.drop_session(response)
+        return response
+
+    async def show_confirm(self, request: Request, who: SignedIn) -> Response:
+        """Ask for the password once more."""
+        following = own_page(request.query_params.get("next", ""))
+        return self.door.show(request, ConfirmPage(who.holder.email, following))
+
+    async def confirm(self, request: Request, who: SignedIn) -> Response:
+        """Take the password, and go on."""
+        fields = await read_form(request, PasswordFields)
+        following = own_page(fields.next)
+        outcome = await self.flow.confirm(who, fields.password, self.door.visitor(request))
+        match outcome:
+            case NotYet(Answer.WRONG):
+                page = ConfirmPage(who.holder.email, following, {"password": "password_wrong"})
+                return self.door.show(request, page, status=422)
+            case NotYet():
+                return see(SIGN_IN, next=following)
+            case secret:
+                response = see(following)
+                self.door.holders.cookies.set_session(response, secret)
+                return response

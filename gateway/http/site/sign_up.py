@@ -1,0 +1,66 @@
+"""Serves `/sign-up`: the form, and what to do next. Knows no store and no mail."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.errors import RequestRefusedError
+from gateway.http.access import DeclaredRoute
+from gateway.http.site.door import Door, said_in, see
+from gateway.http.site.forms import AddressFields, SignUpFields, read_form
+from gateway.http.site.pages import SignUpDonePage, SignUpPage
+from gateway.people.sign_up import Faults, SignUp, SignUpForm
+
+SIGN_UP, DONE = "/sign-up", "/sign-up/done"
+
+
+@dataclass(frozen=True, slots=True)
+class SignUpPages:
+    """Handlers of the sign-up."""
+
+    door: Door
+    flow: SignUp
+    is_open: bool
+
+    def routes(self) -> list[DeclaredRoute]:
+        """Return the pages' routes."""
+        return [
+            self.door.page(SIGN_UP, self.show),
+            self.door.form(SIGN_UP, self.sign_up),
+            self.door.page(DONE, self.show_done),
+            self.door.form("/sign-up/again", self.send_again),
+        ]
+
+    async def show(self, request: Request) -> Response:
+        """Show the form."""
+        return self.door.show(request, SignUpPage(self.is_open))
+
+    async def sign_up(self, request: Request) -> Response:
+        """Make an account; what follows is the same for an address that has one."""
+        if not self.is_open:
+            raise RequestRefusedError("sign_up_closed")
+        fields = await read_form(request, SignUpFields)
+        form = SignUpForm(fields.email, fields.password, fields.terms, fields.adult)
+        outcome = await self.flow.sign_up(form, self.door.visitor(request))
+        if isinstance(outcome, Faults):
+            page = SignUpPage(
+                self.is_open, fields.email, fields.terms, fields.adult, outcome.by_field
+            )
+            return self.door.show(request, page, status=422)
+        return see(DONE)
+
+    async def show_done(self, request: Request) -> Response:
+        """Say what to do next."""
+        return self.door.show(request, SignUpDonePage(said=said_in(request)))
+
+    async def send_again(self, request: Request) -> Response:
+        """Send the mail again, if there is somebody to send it to."""
+        fields = await read_form(request, AddressFields)
+        outcome = await self.flow.send_again(fields.email, self.door.visitor(request))
+        if isinstance(outcome, Faults):
+            page = SignUpDonePage(email=fields.email, errors=outcome.by_field)
+            return self.door.show(request, page, status=422)
+        return see(DONE, said="sent")

@@ -1,0 +1,44 @@
+"""Reads the words of the pages: one file for each language, another language is one more file.
+
+Knows no page and no request.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from importlib import resources
+from typing import Final
+
+DEFAULT_LANGUAGE: Final = "en"
+_PREFERENCES_MAX: Final = 10
+_HEADER_CHARS_MAX: Final = 256
+
+
+def read_words() -> Mapping[str, Mapping[str, str]]:
+    """Return language (BCP 47) -> key -> words; a key is `table.name`, such as `sign_in.title`."""
+    folder = resources.files("gateway.http.site").joinpath("languages")
+    return {
+        file.name.removesuffix(".toml"): {
+            f"{table}.{name}": words
+            for table, entries in tomllib.loads(file.read_text("utf-8")).items()
+            for name, words in entries.items()
+        }
+        for file in folder.iterdir()
+        if file.name.endswith(".toml")
+    }
+
+
+WORDS: Final = read_words()
+
+
+def best_language(accepted: str) -> str:
+    """Return the one of our languages that a browser likes best, by its `Accept-Language`.
+
+    Goes by the order, which is that of the weights in what browsers send.
+    """
+    for part in accepted[:_HEADER_CHARS_MAX].split(",")[:_PREFERENCES_MAX]:
+        primary = part.partition(";")[0].strip().partition("-")[0].lower()
+        if primary in WORDS:
+            return primary
+    return DEFAULT_LANGUAGE

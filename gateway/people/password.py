@@ -1,0 +1,112 @@
+"""Sets another password: by a link in a mail, or by whoever is signed in.
+
+Every change ends all sessions but the one that made it, and tells the holder. Knows no HTTP.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from accounts.address import parse_address
+from accounts.errors import AddressError
+from accounts.link import Purpose, digest
+from accounts.notice import Notice
+from accounts.ports import PasswordHasher, People, Sessions
+from accounts.session import is_stepped_up
+from billing.clock import Clock
+from gateway.limits.velocity import refuse, reset_uses
+from gateway.people.password_policy import PasswordPolicy
+from gateway.people.sessions import SignedIn
+from gateway.people.sign_up import Faults, LookIntoMail
+from gateway.people.visitor import Visitor, recognised
+from gateway.ports import Velocity
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordSet:
+    """The password is another one."""
+
+    session_secret: str = field(default="", repr=False)
+    """Of the session that goes on; empty where the person has to sign in."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkDead:
+    """The link was used, is too old, or never was one."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepUpNeeded:
+    """The person must prove once more who they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passwords:
+    """Changes passwords. Raises TooFastError, HasherBusyError, StoreUnavailableError."""
+
+    people: People
+    sessions: Sessions
+    hasher: PasswordHasher
+    policy: PasswordPolicy
+    velocity: Velocity
+    clock: Clock
+
+    async def ask_for_reset(self, email: str, visitor: Visitor) -> LookIntoMail | Faults:
+        """Send the link that resets a password; the outcome is the same for every address."""
+        try:
+            address = parse_address(email)
+        except AddressError as error:
+            return Faults({"email": error.code})
+        holder = await self.people.holder_by_email(address.key)
+        devices = await self.people.devices(holder.account_id if holder else "")
+        uses = reset_uses(address.key, recognised(visitor, devices), visitor.address)
+        refuse(await self.velocity.hit(uses))
+        if holder is not None:
+            notice = Notice("reset_password", holder.email, link=Purpose.RESET_PASSWORD)
+            await self.people.tell(holder.account_id, notice)
+        return LookIntoMail(address.text)
+
+    async def reset(self, link_secret: str, password: str) -> PasswordSet | LinkDead | Faults:
+        """Use a link: set the password, unlock, and end all sessions."""
+        link = await self.people.look_at_link(digest(link_secret))
+        # Looked at first: a password that is refused must not use the link up.
+        if (
+            link is None
+            or link.purpose is not Purpose.RESET_PASSWORD
+            or not link.works(self.clock())
+        ):
+            return LinkDead()
+        if code := await self.policy.fault(password, link.email):
+            return Faults({"password": code})
+        password_hash = await self.hasher.hash(password)
+        notice = password_changed(link.email)
+        holder = await self.people.reset_password(digest(link_secret), password_hash, notice)
+        if holder is None:
+            return LinkDead()
+        # They are over already, by their epoch; this lets the store forget them.
+        await self.sessions.end_all(holder.account_id)
+        return PasswordSet()
+
+    async def change(self, who: SignedIn, password: str) -> PasswordSet | StepUpNeeded | Faults:
+        """Set the password of who is signed in, and end their other sessions."""
+        if not is_stepped_up(who.session, self.clock()):
+            return StepUpNeeded()
+        if code := await self.policy.fault(password, who.holder.email):
+            return Faults({"password": code})
+        holder = await self.people.set_password(
+            who.holder.account_id,
+            await self.hasher.hash(password),
+            password_changed(who.holder.email),
+        )
+        if holder is None:
+            return StepUpNeeded()
+        going_on = replace(who.session, credentials_epoch=holder.credentials_epoch)
+        # A new id: whoever has seen the old one is out, and so is everybody if this breaks off.
+        secret = await self.sessions.rotate(who.secret, going_on) or ""
+        await self.sessions.end_all(holder.account_id, but=secret)
+        return PasswordSet(secret)
+
+
+def password_changed(email: str) -> Notice:
+    """Return the mail that tells of another password."""
+    return Notice("password_changed", email)

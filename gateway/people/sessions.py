@@ -1,0 +1,192 @@
+"""Says who is signed in with a session, and ends sessions.
+
+A session is asked for in Valkey with each request, so that one that was ended is over at once. Its
+holder and account are read from SQL, and remembered for some seconds. Knows no cookie.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final, Protocol
+
+from accounts.holder import Device, Holder
+from accounts.ports import People, Sessions
+from accounts.session import Session, is_alive
+from billing.clock import Clock
+from database.errors import StoreUnavailableError
+from gateway.nanoseconds import SECOND_NS
+from gateway.ports import Account, KeyEpochs
+
+TOUCHED_EVERY: Final = timedelta(minutes=1)
+"""How exactly it is known when a session was last used: a write for each request would be waste."""
+_FRESH_NS: Final = 10 * SECOND_NS
+"""How long a holder and account are used within one key epoch, as those of API keys are."""
+_STALE_NS: Final = 60 * SECOND_NS
+"""How long they are used while SQL is away."""
+_KNOWN_MAX: Final = 10_000
+
+
+class AccountsById(Protocol):
+    """Accounts by their own ids. Raises StoreUnavailableError."""
+
+    async def account(self, account_id: str) -> Account | None:
+        """Return an account."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """A person at a browser."""
+
+    session: Session
+    holder: Holder
+    account: Account
+    epoch: str
+    """Key epoch in which the account was looked up; empty if unknown."""
+    secret: str = field(repr=False)
+    """The session's."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    holder: Holder
+    account: Account
+    epoch: str
+    asked_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSession:
+    """One of a person's sessions, as they see it."""
+
+    name: str
+    session: Session
+    device: Device | None
+    """None for one that was forgotten."""
+    is_own: bool
+    """Whether it is the one that asks."""
+
+
+@dataclass(frozen=True, slots=True)
+class BrowserSessions:
+    """The sessions of people. Every method raises StoreUnavailableError."""
+
+    people: People
+    sessions: Sessions
+    accounts: AccountsById
+    epochs: KeyEpochs
+    clock: Clock
+    clock_ns: Callable[[], int]
+    _known: OrderedDict[str, _Known] = field(default_factory=OrderedDict, init=False, repr=False)
+
+    async def who(self, secret: str) -> SignedIn | None:
+        """Return who is signed in with a session; None where it is over."""
+        session = await self.sessions.find(secret)
+        if session is None:
+            return None
+        at = self.clock()
+        known = await self._holder(session.account_id, remembered=True)
+        if known is not None and not is_alive(session, known.holder, at):
+            # What is remembered may be older than the session: its password was changed elsewhere.
+            known = await self._holder(session.account_id, remembered=False)
+        if known is None or not is_alive(session, known.holder, at):
+            await self.sessions.end(secret)
+            return None
+        if at - session.seen_at >= TOUCHED_EVERY:
+            await self.sessions.touch(secret, at)
+        return SignedIn(session, known.holder, known.account, known.epoch, secret)
+
+    async def _holder(self, account_id: str, *, remembered: bool) -> _Known | None:
+        """Return holder and account; those that are remembered serve while SQL is away."""
+        now_ns = self.clock_ns()
+        epoch = await self._epoch()
+        known = self._known.get(account_id) if remembered else None
+        # Before it is proven, an address is asked for each time: the next request may follow the
+        # proof within the second.
+        if (
+            known is not None
+            and known.epoch == epoch
+            and known.holder.is_proven
+            and now_ns - known.asked_ns < _FRESH_NS
+        ):
+            return known
+        try:
+            holder = await self.people.holder(account_id)
+            account = await self.accounts.account(account_id)
+        except StoreUnavailableError:
+            if known is not None and known.epoch == epoch and now_ns - known.asked_ns < _STALE_NS:
+                return known
+            raise
+        if holder is None or account is None:
+            self._known.pop(account_id, None)
+            return None
+        known = _Known(holder, account, epoch, now_ns)
+        # Without an epoch nothing would say that the account has changed.
+        if epoch:
+            self._known.pop(account_id, None)
+            self._known[account_id] = known
+            if len(self._known) > _KNOWN_MAX:
+                self._known.popitem(last=False)
+        return known
+
+    async def _epoch(self) -> str:
+        try:
+            return await self.epochs.current()
+        except StoreUnavailableError:
+            return ""
+
+    async def open(self, who: SignedIn) -> Sequence[OpenSession]:
+        """Return a person's sessions, the last seen first."""
+        account_id = who.session.account_id
+        devices = {each.id: each for each in await self.people.devices(account_id)}
+        own = who.session
+        return [
+            OpenSession(name, each, devices.get(each.device_id), is_own=_is_same(each, own))
+            for name, each in await self.sessions.of_account(account_id)
+            # One of an earlier epoch is over, though the store may not know yet.
+            if is_alive(each, who.holder, self.clock())
+        ]
+
+    async def sign_out(self, secret: str) -> None:
+        """End a session; one that is over already stays so."""
+        await self.sessions.end(secret)
+
+    async def end_one(self, who: SignedIn, name: str) -> None:
+        """End one session of a person, and forget its device."""
+        account_id = who.session.account_id
+        for found, session in await self.sessions.of_account(account_id):
+            if found == name:
+                # The device first: a kill in between leaves a session that can be ended again.
+                await self.people.forget_device(account_id, session.device_id)
+        await self.sessions.end_by_name(account_id, name)
+
+    async def end_others(self, who: SignedIn) -> None:
+        """End all sessions of a person but the one that asks."""
+        await self.sessions.end_all(who.session.account_id, but=who.secret)
+
+    async def end_everywhere(self, who: SignedIn) -> None:
+        """End all sessions of a person."""
+        await self.sessions.end_all(who.session.account_id)
+
+    async def still_stands(self, account_id: str, credentials_epoch: int) -> bool:
+        """Return whether a person who signed in within this epoch may still place a call.
+
+        Asked of SQL, and not of what is remembered: once for each call, and a call costs money.
+        """
+        holder = await self.people.holder(account_id)
+        account = await self.accounts.account(account_id)
+        return (
+            account is not None
+            and not account.frozen
+            and holder is not None
+            and holder.is_proven
+            and holder.locked_at is None
+            and holder.credentials_epoch == credentials_epoch
+        )
+
+
+def _is_same(one: Session, other: Session) -> bool:
+    # `seen_at` moves with each use, and the secret is known of one's own only.
+    return (one.device_id, one.began_at) == (other.device_id, other.began_at)

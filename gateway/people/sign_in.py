@@ -1,0 +1,139 @@
+"""Signs a person in and lets them prove once more who they are.
+
+What follows from what is `accounts.sign_in`'s table. An address that nobody has takes the same work
+and gets the same answer as a wrong password. Knows no HTTP.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from accounts.address import EmailAddress, parse_address
+from accounts.device import families
+from accounts.errors import AddressError
+from accounts.holder import Device, Holder
+from accounts.link import Purpose
+from accounts.notice import Notice
+from accounts.ports import PasswordHasher, People, Sessions
+from accounts.session import Session
+from accounts.sign_in import Answer, Attempt, Event, State, advance
+from billing.clock import Clock
+from gateway.limits.velocity import refuse, sign_in_place_uses, sign_in_uses
+from gateway.people.sessions import SignedIn
+from gateway.people.sign_up import Faults
+from gateway.people.visitor import NewSecret, Visitor, device_id, recognised
+from gateway.ports import Velocity
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """A session has begun."""
+
+    session_secret: str = field(repr=False)
+    device_secret: str = field(repr=False)
+    """By which the browser is recognised when it comes again."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotYet:
+    """No session has begun; the answer is all that may be told."""
+
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """Signs people in. Raises TooFastError, HasherBusyError, StoreUnavailableError."""
+
+    people: People
+    sessions: Sessions
+    hasher: PasswordHasher
+    velocity: Velocity
+    clock: Clock
+    new_secret: NewSecret
+
+    async def by_password(
+        self, email: str, password: str, visitor: Visitor
+    ) -> Welcome | NotYet | Faults:
+        """Sign a person in who gives address and password."""
+        refuse(await self.velocity.hit(sign_in_place_uses(visitor.address)))
+        try:
+            address = parse_address(email)
+        except AddressError as error:
+            return Faults({"email": error.code})
+        holder = await self.people.holder_by_email(address.key)
+        await self._count(address, holder, visitor)
+        # No holder has a second factor yet; one that has stays in NEEDS_SECOND_FACTOR here.
+        attempt = advance(Attempt(has_second_factor=False), await self._judge(holder, password))
+        if attempt.state is not State.SIGNED_IN or holder is None:
+            return NotYet(attempt.answer)
+        await self._rehash(holder, password)
+        return await self._begin(holder, attempt, visitor)
+
+    async def confirm(self, who: SignedIn, password: str, visitor: Visitor) -> str | NotYet:
+        """Take a password once more from who is signed in; return the session's new secret.
+
+        Its id changes with what it may do (OWASP Session Management Cheat Sheet).
+        """
+        # A session is a device that is recognised: nobody else can use up its tries.
+        key = parse_address(who.holder.email).key
+        place = sign_in_place_uses(visitor.address)
+        refuse(await self.velocity.hit([*place, *sign_in_uses(key, who.session.device_id)]))
+        if not await self.hasher.verify(password, who.holder.password_hash):
+            return NotYet(Answer.WRONG)
+        at = self.clock()
+        proven = replace(who.session, authenticated_at=at, seen_at=at)
+        secret = await self.sessions.rotate(who.secret, proven)
+        return NotYet(Answer.BEGIN_AGAIN) if secret is None else secret
+
+    async def _count(self, address: EmailAddress, holder: Holder | None, visitor: Visitor) -> None:
+        """Count a try for the account, or for a device that has been signed in to it before."""
+        # Asked for nobody's account too: the time must not tell whether there is one.
+        devices = await self.people.devices(holder.account_id if holder else "")
+        own = recognised(visitor, devices)
+        refuse(await self.velocity.hit(sign_in_uses(address.key, own)))
+
+    async def _judge(self, holder: Holder | None, password: str) -> Event:
+        is_right = await self.hasher.verify(password, holder.password_hash if holder else "")
+        if holder is None:
+            return Event.UNKNOWN_ADDRESS
+        if not is_right:
+            return Event.PASSWORD_WRONG
+        return Event.PASSWORD_RIGHT if holder.locked_at is None else Event.LOCKED
+
+    async def _rehash(self, holder: Holder, password: str) -> None:
+        if self.hasher.is_outdated(holder.password_hash):
+            stronger = await self.hasher.hash(password)
+            await self.people.rehash(holder.account_id, holder.password_hash, stronger)
+
+    async def _begin(self, holder: Holder, attempt: Attempt, visitor: Visitor) -> Welcome:
+        """Note the device, and begin a session under an id that no browser has brought."""
+        at = self.clock()
+        device_secret = visitor.device_secret or self.new_secret()
+        browser, system = families(visitor.user_agent)
+        device = Device(device_id(device_secret), browser, system, at, at)
+        await self.people.note_device(holder.account_id, device, new_device(holder.email, device))
+        session = Session(
+            account_id=holder.account_id,
+            device_id=device.id,
+            methods=attempt.methods,
+            credentials_epoch=holder.credentials_epoch,
+            began_at=at,
+            seen_at=at,
+            authenticated_at=at,
+        )
+        return Welcome(await self.sessions.begin(session), device_secret)
+
+
+def new_device(email: str, device: Device) -> Notice:
+    """Return the mail that tells of a sign-in with a device that was not known."""
+    return Notice(
+        "new_device",
+        email,
+        {
+            "browser": device.browser,
+            "system": device.system,
+            "at": device.first_seen_at.isoformat(),
+        },
+        link=Purpose.NOT_ME,
+    )

@@ -1,0 +1,126 @@
+"""Signs a person up, so that nobody can tell a known address from an unknown one.
+
+A known address gets the same outcome after the same work, and another mail. Knows no HTTP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from accounts import consent
+from accounts.address import EmailAddress, parse_address
+from accounts.errors import AddressError
+from accounts.link import Purpose
+from accounts.notice import Notice
+from accounts.ports import NewHolder, PasswordHasher, People
+from gateway.limits.velocity import proof_mail_uses, refuse, sign_up_uses
+from gateway.people.password_policy import PasswordPolicy
+from gateway.people.visitor import NewSecret, Visitor
+from gateway.ports import Velocity
+
+ADULT_NEEDED = "adult_needed"
+TERMS_NEEDED = "terms_needed"
+
+
+@dataclass(frozen=True, slots=True)
+class SignUpForm:
+    """What a person has filled in."""
+
+    email: str
+    password: str = field(repr=False)
+    accepts_terms: bool
+    """The terms, and what is done with personal data."""
+    is_adult: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LookIntoMail:
+    """What to do next is said in a mail."""
+
+    email: str
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """What is wrong with a form: field -> code."""
+
+    by_field: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class SignUp:
+    """Signs people up. Raises TooFastError, HasherBusyError, StoreUnavailableError."""
+
+    people: People
+    hasher: PasswordHasher
+    policy: PasswordPolicy
+    velocity: Velocity
+    new_account_id: NewSecret
+    currency: str
+
+    async def sign_up(self, form: SignUpForm, visitor: Visitor) -> LookIntoMail | Faults:
+        """Make an account without credit, which can call once its address is proven."""
+        refuse(await self.velocity.hit(sign_up_uses(visitor.address)))
+        address, faults = await self._read(form)
+        if address is None or faults:
+            return Faults(faults)
+        # Before it is known whether the address is: both take this time.
+        password_hash = await self.hasher.hash(form.password)
+        new = NewHolder(
+            account_id=self.new_account_id(),
+            currency=self.currency,
+            email=address.text,
+            email_key=address.key,
+            password_hash=password_hash,
+            language=visitor.language,
+            consents={str(each): version for each, version in consent.current().items()},
+        )
+        has_room = await self.velocity.hit(proof_mail_uses(address.key)) is None
+        if not await self.people.sign_up(new, verify_email(address.text)) and has_room:
+            await self._tell_known(address)
+        return LookIntoMail(address.text)
+
+    async def send_again(self, email: str, visitor: Visitor) -> LookIntoMail | Faults:
+        """Send the mail of a sign-up again; the outcome is the same for every address."""
+        refuse(await self.velocity.hit(sign_up_uses(visitor.address)))
+        try:
+            address = parse_address(email)
+        except AddressError as error:
+            return Faults({"email": error.code})
+        refuse(await self.velocity.hit(proof_mail_uses(address.key)))
+        await self._tell_known(address)
+        return LookIntoMail(address.text)
+
+    async def _tell_known(self, address: EmailAddress) -> None:
+        """Tell the holder of an address what they can do; nobody where there is none."""
+        holder = await self.people.holder_by_email(address.key)
+        if holder is None:
+            return
+        # To the address as its holder wrote it, not as somebody else has just typed it.
+        notice = address_known(holder.email) if holder.is_proven else verify_email(holder.email)
+        await self.people.tell(holder.account_id, notice)
+
+    async def _read(self, form: SignUpForm) -> tuple[EmailAddress | None, dict[str, str]]:
+        faults, address = {}, None
+        try:
+            address = parse_address(form.email)
+        except AddressError as error:
+            faults["email"] = error.code
+        if code := await self.policy.fault(form.password, form.email):
+            faults["password"] = code
+        if not form.accepts_terms:
+            faults["terms"] = TERMS_NEEDED
+        if not form.is_adult:
+            faults["adult"] = ADULT_NEEDED
+        return address, faults
+
+
+def verify_email(email: str) -> Notice:
+    """Return the mail that proves an address."""
+    return Notice("verify_email", email, link=Purpose.PROVE_ADDRESS)
+
+
+def address_known(email: str) -> Notice:
+    """Return the mail that reminds somebody of the account they have."""
+    return Notice("address_known", email)

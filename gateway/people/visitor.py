@@ -1,0 +1,40 @@
+"""Describes the browser that a form comes from, and recognises one that was signed in before.
+
+Holds what the flows share; knows no header and no cookie.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from accounts.holder import Device
+
+NewSecret = Callable[[], str]
+"""Returns a fresh random secret, such as `secrets.token_urlsafe`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who is at the other end, as far as a request tells."""
+
+    address: str
+    """The network address."""
+    language: str
+    """BCP 47: the one of ours that the browser likes best."""
+    user_agent: str = ""
+    device_secret: str = field(default="", repr=False)
+    """What the browser was given when it last signed in; empty for none."""
+
+
+def device_id(device_secret: str) -> str:
+    """Return what is stored of a device's secret; empty for none."""
+    # Half of a SHA-256: it only has to tell devices apart, and cannot be turned back.
+    return hashlib.sha256(device_secret.encode()).hexdigest()[:32] if device_secret else ""
+
+
+def recognised(visitor: Visitor, devices: Iterable[Device]) -> str:
+    """Return the id of the visitor's device where it is one of these; empty for a stranger's."""
+    own = device_id(visitor.device_secret)
+    return own if any(device.id == own for device in devices) else ""

@@ -1,0 +1,235 @@
+"""Writes the mails to people: which there are, and how each becomes text and HTML.
+
+The words are in `languages/`, one file for each language; the page around them in `templates/`. No
+image, no tracking, no phone number. Knows no address, server or clock.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from accounts.link import LIFETIMES
+from accounts.notice import Notice
+from billing.money import format_money
+from billing.payments import PaymentProfile
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+WIDTH: Final = 72
+"""Longest line of prose; the address of a page is never broken."""
+VALUE_LENGTH_MAX: Final = 2_000
+"""Characters of one value: the address of a payment page has some hundreds."""
+DEFAULT_LANGUAGE: Final = "en"
+
+_HERE = Path(__file__).parent
+LANGUAGES: Final = frozenset(path.stem for path in (_HERE / "languages").glob("*.toml"))
+"""BCP 47 names of the languages that mails can be written in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a notice needs to be written."""
+
+    values: frozenset[str] = frozenset()
+    """Names of its values. `micros` and `currency` are an amount (of the account's currency, where
+    that is not said); `at` is an ISO 8601 time; `url` is a page that its button opens."""
+    needs_link: bool = False
+    """Whether it makes no sense without a link of its own."""
+
+
+def _kind(*values: str, needs_link: bool = False) -> Kind:
+    return Kind(frozenset(values), needs_link)
+
+
+_PAYMENT = ("micros", "currency", "payment_id")
+
+NOTICES: Final[Mapping[str, Kind]] = {
+    "verify_email": _kind(needs_link=True),
+    "address_known": _kind(),
+    "reset_password": _kind(needs_link=True),
+    "password_changed": _kind(),
+    "change_address": _kind(needs_link=True),
+    "address_changed": _kind(needs_link=True),
+    "new_device": _kind("browser", "system", "at", needs_link=True),
+    "locked": _kind(),
+    "auto_top_up": _kind(*_PAYMENT),
+    "auto_top_up_off": _kind(*_PAYMENT, "reason", "url"),
+    "disputed": _kind(*_PAYMENT),
+    "dispute_won": _kind(*_PAYMENT),
+    "refunded": _kind(*_PAYMENT),
+    "refund_failed": _kind(*_PAYMENT),
+    "call_refunded": _kind("micros", "rule", "call_id"),
+    "out_of_credit": _kind(),
+}
+"""Name of a notice -> what it needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Who writes."""
+
+    name: str
+    origin: str
+    """Of the pages."""
+    contact: str = ""
+    """Mail address for questions; empty for none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Whom a mail is for, as the account is when the mail leaves."""
+
+    profile: PaymentProfile
+    language: str = DEFAULT_LANGUAGE
+    """BCP 47; a language that mails are not written in is read as `DEFAULT_LANGUAGE`."""
+
+
+@dataclass(frozen=True, slots=True)
+class MailText:
+    """A mail without its envelope."""
+
+    subject: str
+    text: str
+    html: str
+
+
+def write(notice: Notice, reader: Reader, service: Service, link: str = "") -> MailText:
+    """Return the mail of a notice.
+
+    Args:
+        notice: One of `NOTICES`.
+        reader: Whom it is for.
+        service: Who writes it.
+        link: Address of the page that its link leads to; empty without one.
+
+    Raises:
+        ValueError: It lacks its link or a value, or a value is not what its name says.
+        KeyError: There is no such notice.
+        MoneyError: An amount in a currency that cannot be shown.
+
+    """
+    _check(notice, link)
+    language = _known(reader.language)
+    words = _words(language)
+    own = words["notices"][notice.name]
+    context = {
+        **_context(notice, reader, words, link),
+        "origin": service.origin,
+        "service": service.name,
+        "contact": service.contact,
+    }
+    subject = _fill(own["subject"], context)
+    foot = [_fill(words[name], context) for name in ("reason", "sender")]
+    if service.contact:
+        foot.append(_fill(words["contact"], context))
+    paragraphs = _paragraphs(_render(own["body"], context))
+    page = {
+        "language": language,
+        "subject": subject,
+        "paragraphs": paragraphs,
+        "href": context["href"],
+        "button": _fill(own.get("button", ""), context),
+        "foot": foot,
+    }
+    text = "\n\n".join(_wrapped(each) for each in (*paragraphs, *foot)) + "\n"
+    html = _environment(is_html=True).get_template("layout.html").render(page)
+    return MailText(subject, text, html)
+
+
+def _check(notice: Notice, link: str) -> None:
+    kind = NOTICES[notice.name]
+    if kind.needs_link and not link:
+        raise ValueError(f"the notice {notice.name} needs a link")
+    if missing := kind.values - notice.values.keys():
+        raise ValueError(f"the notice {notice.name} lacks {', '.join(sorted(missing))}")
+
+
+def _context(
+    notice: Notice, reader: Reader, words: Mapping[str, Any], link: str
+) -> dict[str, object]:
+    """Return what a body may name."""
+    profile, kind = reader.profile, NOTICES[notice.name]
+    # On one line each: a value must neither end a header nor begin a paragraph.
+    said = {name: _flat(notice.values[name]) for name in kind.values}
+    context: dict[str, object] = {
+        **said,
+        "href": link or said.get("url", ""),
+        "frozen": profile.frozen,
+        "auto_enabled": profile.auto_enabled,
+        "auto_amount": format_money(profile.auto_amount_micros, profile.currency),
+        "auto_threshold": format_money(profile.auto_threshold_micros, profile.currency),
+    }
+    if notice.link is not None:
+        lifetime = LIFETIMES[notice.link]
+        for unit in ("days", "hours", "minutes"):
+            context[f"link_{unit}"] = lifetime // timedelta(**{unit: 1})
+    if "micros" in said:
+        currency = said.get("currency", profile.currency)
+        context["amount"] = format_money(int(said["micros"]), currency)
+    if "at" in said:
+        at = datetime.fromisoformat(said["at"]).astimezone(UTC)
+        context["at"] = at.strftime("%Y-%m-%d %H:%M UTC")
+    if "reason" in said:
+        # Of most declines a person is told only that there was one, as Stripe asks.
+        declines = words["declines"]
+        context["decline"] = declines.get(said["reason"], declines["other"])
+    if "rule" in said:
+        context["refund"] = words["refunds"].get(said["rule"], "")
+    return context
+
+
+def _known(language: str) -> str:
+    """Return the language to write in: `de` also for `de-AT`."""
+    primary = language.partition("-")[0].lower()
+    return primary if primary in LANGUAGES else DEFAULT_LANGUAGE
+
+
+@cache
+def _words(language: str) -> Mapping[str, Any]:
+    with (_HERE / "languages" / f"{language}.toml").open("rb") as file:
+        return tomllib.load(file)
+
+
+@cache
+def _environment(*, is_html: bool) -> Environment:
+    # Imported here: no process holds it before its first mail leaves.
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415
+
+    # Not escaped for the words, which are no HTML; they are escaped where they become some.
+    return Environment(
+        loader=FileSystemLoader(_HERE / "templates"),
+        autoescape=is_html,  # noqa: S701
+        undefined=StrictUndefined,
+        trim_blocks=is_html,
+    )
+
+
+def _render(template: str, context: Mapping[str, object]) -> str:
+    return _environment(is_html=False).from_string(template).render(context)
+
+
+def _fill(template: str, context: Mapping[str, object]) -> str:
+    return _flat(_render(template, context))
+
+
+def _flat(text: str) -> str:
+    return " ".join(text[:VALUE_LENGTH_MAX].split())
+
+
+def _paragraphs(body: str) -> list[str]:
+    # An empty one is what a condition left out.
+    return [flat for each in re.split(r"\n\s*\n", body) if (flat := " ".join(each.split()))]
+
+
+def _wrapped(paragraph: str) -> str:
+    # A link broken over two lines cannot be clicked, and payment pages have long addresses.
+    return textwrap.fill(paragraph, WIDTH, break_long_words=False, break_on_hyphens=False)

@@ -1,0 +1,91 @@
+"""Decides when a mail is tried again, when it is given up, and how fast mails may come.
+
+Pure: time is an argument. Knows no server, no text and no store.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from accounts.link import MAIL_MAX
+from accounts.notice import QueuedMail
+
+FIRST_PAUSE: Final = timedelta(seconds=10)
+PAUSE_FACTOR: Final = 3
+PAUSE_MAX: Final = timedelta(hours=4)
+"""Longest pause after a mail that was not taken. RFC 5321 4.5.4.1 asks for half an hour and more,
+once the first tries have failed."""
+AWAY_PAUSE_MAX: Final = timedelta(minutes=5)
+"""Longest pause while no server answers at all: that says nothing about the mail."""
+LIFETIME: Final = MAIL_MAX
+"""How long a mail is tried. RFC 5321 4.5.4.1 says four to five days between servers, which a relay
+adds to ours; a notice about one's account is of little use later."""
+SENDING_MAX: Final = timedelta(minutes=5)
+"""How long a batch may take, before whoever sends it counts as dead."""
+BATCH_MAX: Final = 10
+"""Mails of one conversation with the server."""
+BATCH_TIME_MAX: Final = timedelta(minutes=2)
+"""After that no further mail of a batch begins. All time-outs of one mail, which come to less than
+two minutes, still fit into `SENDING_MAX`."""
+PACE_PERIOD: Final = timedelta(minutes=1)
+PACE_MAX: Final = 10
+"""Mails to one account within `PACE_PERIOD`: nobody's mailbox is to be flooded from here."""
+KEPT: Final = timedelta(days=30)
+"""How long mails that were sent or abandoned are kept: somebody may ask what became of one."""
+LATE: Final = timedelta(minutes=10)
+"""Age of a waiting mail at which an operator should look."""
+
+NO_ADDRESS: Final = "no address"
+"""The failure of a mail to an account whose holder gave no address, or took it back."""
+
+
+def retry_at(
+    tries: int, created_at: datetime, at: datetime, *, is_away: bool = False
+) -> datetime | None:
+    """Return when a mail that was not taken is tried again; None if it is to be abandoned.
+
+    Args:
+        tries: How often it was tried, this one included.
+        created_at: When it was queued.
+        at: Now.
+        is_away: Whether no server could be spoken to.
+
+    """
+    # Bounded before it is raised: a float or a timedelta would overflow.
+    pause = FIRST_PAUSE * PAUSE_FACTOR ** min(max(tries - 1, 0), 12)
+    again = at + min(pause, AWAY_PAUSE_MAX if is_away else PAUSE_MAX)
+    return again if again < created_at + LIFETIME else None
+
+
+def is_final(reply_code: int) -> bool:
+    """Return whether a server's reply to a mail is its last word (RFC 5321 4.2.1: 5yz).
+
+    A code of 0 stands for no reply.
+    """
+    return 500 <= reply_code < 600
+
+
+def describe(reply_code: int, kind: str) -> str:
+    """Return what is kept of a failure. Never a server's text, which may quote an address."""
+    return f"{reply_code} {kind}" if reply_code else kind
+
+
+def paced(
+    mails: Iterable[QueuedMail], others_lately: Mapping[str, int]
+) -> tuple[Sequence[QueuedMail], Sequence[QueuedMail]]:
+    """Return which mails may leave now, and which have to wait a period; the order is kept.
+
+    Args:
+        mails: Those that are due.
+        others_lately: Account -> other mails that it gets now, or got within `PACE_PERIOD`.
+
+    """
+    counts = Counter(others_lately)
+    now, later = list[QueuedMail](), list[QueuedMail]()
+    for mail in mails:
+        counts[mail.account_id] += 1
+        (now if counts[mail.account_id] <= PACE_MAX else later).append(mail)
+    return now, later

@@ -1,0 +1,292 @@
+"""Sends the mails of the outbox, each until a server has taken it or it is given up.
+
+A mail that was taken may be sent once more if this process dies before that is noted, under the
+same Message-ID. Knows no table and no words.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final, Protocol, TypeVar
+
+import structlog
+
+from accounts.link import Purpose
+from accounts.notice import QueuedMail
+from billing.clock import Clock, utc_now
+from database.errors import StoreUnavailableError
+from gateway.post import notices, outbox_rules
+from gateway.post.mail import Conversation, Envelope, MailServer, compose, reply_code, to_ascii
+from gateway.post.notices import MailText, Reader, Service
+
+INTERVAL_S: Final = 1.0
+"""How soon a queued mail is found."""
+TIDY_INTERVAL_S: Final = 3600.0
+TIDIED_MAX: Final = 50
+"""Transactions of one tidying; what is left waits for the next."""
+LEAVE_S_MAX: Final = 2.0
+"""How long a stop waits for the mail that is being handed over."""
+
+_Result = TypeVar("_Result")
+
+log = structlog.get_logger(__name__)
+
+
+class Outbox(Protocol):
+    """Where mails wait. Raises StoreUnavailableError."""
+
+    async def claim(self, count: int, *, domain: str, until: datetime) -> Sequence[QueuedMail]:
+        """Return mails that are due and that nobody else will send until then."""
+
+    async def sent(self, mail: QueuedMail) -> None:
+        """Note that a mail was taken."""
+
+    async def put_off(self, mail: QueuedMail, failure: str, next_try_at: datetime) -> None:
+        """Queue a claimed mail again."""
+
+    async def give_back(self, mails: Sequence[QueuedMail], next_try_at: datetime) -> None:
+        """Queue claimed mails again that were not tried."""
+
+    async def abandon(self, mail: QueuedMail, failure: str) -> None:
+        """Give a claimed mail up."""
+
+    async def others_lately(
+        self, mails: Sequence[QueuedMail], since: datetime
+    ) -> Mapping[str, int]:
+        """Return how many other mails the accounts of these get now, or got since then."""
+
+    async def expire(self, created_before: datetime) -> int:
+        """Abandon mails that wait for too long; return how many, at most a bounded number."""
+
+    async def purge(self, ended_before: datetime) -> int:
+        """Forget mails that ended long ago; return how many, at most a bounded number."""
+
+
+Readers = Callable[[str], Awaitable[Reader]]
+"""Looks an account up. Raises LookupError if there is none, and StoreUnavailableError."""
+MakeLink = Callable[[Purpose, str, str], Awaitable[str]]
+"""Makes a link (purpose, account, the address it is about); returns the address of its page.
+Raises StoreUnavailableError."""
+
+
+class NoAddressError(Exception):
+    """There is nowhere to send a mail to."""
+
+
+class MailWriter:
+    """Writes a queued mail as it leaves: to whom, in which language, with which link."""
+
+    def __init__(self, readers: Readers, make_link: MakeLink, service: Service) -> None:
+        self._readers = readers
+        self._make_link = make_link
+        self.service = service
+
+    async def render(self, mail: QueuedMail) -> tuple[str, MailText]:
+        """Return the recipient, as a mail server takes it, and the mail; its link is made now.
+
+        Raises NoAddressError, LookupError, StoreUnavailableError, and what `notices.write` does.
+        """
+        notice = mail.notice
+        reader = await self._readers(mail.account_id)
+        address = notice.recipient or reader.profile.email
+        recipient = to_ascii(address)
+        if not recipient:
+            raise NoAddressError
+        link = ""
+        if notice.link is not None:
+            about = notice.link_email or address
+            link = await self._make_link(notice.link, mail.account_id, about)
+        return recipient, notices.write(notice, reader, self.service, link)
+
+
+class Sender:
+    """Hands the mails of the outbox to one server; several processes may do so at once."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        writer: MailWriter,
+        server: MailServer,
+        *,
+        clock: Clock = utc_now,
+    ) -> None:
+        self._outbox = outbox
+        self._writer = writer
+        self._server = server
+        self._clock = clock
+        self._is_leaving = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._conversation: Conversation | None = None
+        self._is_away = False
+
+    async def round(self) -> None:
+        """Send what is due, over one connection. Raises StoreUnavailableError."""
+        rules, now = outbox_rules, self._clock()
+        if self._is_leaving:
+            return
+        self._idle.clear()
+        try:
+            claimed = await self._outbox.claim(
+                rules.BATCH_MAX, domain=self._server.domain, until=now + rules.SENDING_MAX
+            )
+            if claimed:
+                lately = await self._outbox.others_lately(claimed, now - rules.PACE_PERIOD)
+                mails, later = rules.paced(claimed, lately)
+                await self._outbox.give_back(later, now + rules.PACE_PERIOD)
+                await self._send(mails, now + rules.BATCH_TIME_MAX)
+        finally:
+            self._idle.set()
+
+    async def leave(self) -> None:
+        """Begin no further mail, and wait a moment for the one that is being handed over."""
+        self._is_leaving = True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LEAVE_S_MAX):
+                await self._idle.wait()
+        if self._conversation is not None:
+            self._conversation.interrupt()
+
+    async def _send(self, mails: Sequence[QueuedMail], until: datetime) -> None:
+        self._conversation = conversation = Conversation(self._server)
+        try:
+            for number, mail in enumerate(mails):
+                if self._is_leaving or self._clock() > until:
+                    await self._outbox.give_back(mails[number:], self._clock())
+                    return
+                try:
+                    await _in_thread(conversation.open)
+                except OSError as error:
+                    await self._note_away(error, mails[number:])
+                    return
+                self._note_back()
+                await self._send_one(mail, conversation)
+            await _in_thread(conversation.close)
+        finally:
+            self._conversation = None
+            conversation.drop()
+
+    async def _send_one(self, mail: QueuedMail, conversation: Conversation) -> None:
+        try:
+            recipient, text = await self._writer.render(mail)
+            message = compose(text, self._envelope(mail, recipient))
+        except StoreUnavailableError:
+            # Its claim ends by itself, and nothing can be noted now.
+            raise
+        except NoAddressError:
+            await self._abandon(mail, 0, outbox_rules.NO_ADDRESS)
+            return
+        # A bug in a text: the mails behind it must not wait for its repair.
+        except Exception as error:
+            failure = type(error).__name__
+            log.warning(
+                "mail not written", about=mail.notice.name, account=mail.account_id, failure=failure
+            )
+            await self._put_off(mail, 0, failure)
+            return
+        try:
+            await _in_thread(lambda: conversation.send(message, recipient))
+        except OSError as error:
+            await self._not_taken(mail, reply_code(error), type(error).__name__)
+        else:
+            await self._outbox.sent(mail)
+
+    async def _not_taken(self, mail: QueuedMail, code: int, kind: str) -> None:
+        failure = outbox_rules.describe(code, kind)
+        if outbox_rules.is_final(code):
+            await self._abandon(mail, code, failure)
+        else:
+            await self._put_off(mail, code, failure)
+
+    def _envelope(self, mail: QueuedMail, recipient: str) -> Envelope:
+        service = self._writer.service
+        return Envelope(
+            sender=self._server.sender,
+            recipient=recipient,
+            message_id=mail.message_id,
+            at=mail.created_at,
+            sender_name=service.name,
+            reply_to=service.contact,
+        )
+
+    async def _put_off(
+        self, mail: QueuedMail, code: int, failure: str, *, is_away: bool = False
+    ) -> None:
+        again = outbox_rules.retry_at(mail.tries, mail.created_at, self._clock(), is_away=is_away)
+        if again is None:
+            await self._abandon(mail, code, failure)
+        else:
+            await self._outbox.put_off(mail, failure, again)
+
+    async def _abandon(self, mail: QueuedMail, code: int, failure: str) -> None:
+        await self._outbox.abandon(mail, failure)
+        log.warning(
+            "mail not sent",
+            about=mail.notice.name,
+            account=mail.account_id,
+            message_id=mail.message_id,
+            failure=failure,
+            smtp_code=code,
+        )
+
+    async def _note_away(self, error: OSError, mails: Sequence[QueuedMail]) -> None:
+        code, kind = reply_code(error), type(error).__name__
+        if not self._is_away:
+            # A wrong password is one as well: it says nothing about any mail.
+            log.warning("mail server away", failure=kind, smtp_code=code)
+        self._is_away = True
+        for mail in mails:
+            await self._put_off(mail, code, outbox_rules.describe(code, kind), is_away=True)
+
+    def _note_back(self) -> None:
+        if self._is_away:
+            log.info("mail server back")
+        self._is_away = False
+
+
+class Tidying:
+    """Gives up what waits for too long, and forgets what ended long ago."""
+
+    def __init__(self, outbox: Outbox, clock: Clock = utc_now) -> None:
+        self._outbox = outbox
+        self._clock = clock
+
+    async def round(self) -> None:
+        """Do both, in small transactions. Raises StoreUnavailableError."""
+        now = self._clock()
+        # Longer than any sender takes: this is for mails that nobody sends.
+        limit = now - outbox_rules.LIFETIME - timedelta(hours=1)
+        for _ in range(TIDIED_MAX):
+            if not await self._outbox.expire(limit):
+                break
+        for _ in range(TIDIED_MAX):
+            if not await self._outbox.purge(now - outbox_rules.KEPT):
+                break
+
+
+async def _in_thread(work: Callable[[], _Result]) -> _Result:
+    """Run what blocks in a thread that the end of the process does not wait for."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[_Result] = loop.create_future()
+
+    def tell(note: Callable[[], None]) -> None:
+        # The loop is closed when nobody waits any more.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(lambda: None if done.done() else note())
+
+    def run() -> None:
+        try:
+            result = work()
+        except BaseException as error:  # noqa: BLE001, RUF100
+            failure = error
+            tell(lambda: done.set_exception(failure))
+        else:
+            tell(lambda: done.set_result(result))
+
+    # Not the loop's own threads: DNS look-ups share them, and a stop waits for them.
+    threading.Thread(target=run, daemon=True, name="mail").start()
+    return await done

@@ -1,0 +1,90 @@
+"""Composes the way of mails to people: into the outbox, and from it to the mail server.
+
+The drainer's process sends; every other process queues. Knows no event's meaning.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from accounts.link import Purpose
+from accounts.stores import tables as people
+from accounts.stores.links import make_link
+from billing.clock import utc_now
+from billing.stores.payments import SqlPaymentStore
+from database.engine import TIMEOUT_S, reading, writing
+from gateway.heartbeat.periodic_task import PeriodicTask
+from gateway.post import sender
+from gateway.post.mail import MailServer, read_server
+from gateway.post.mail_queue import MailQueue
+from gateway.post.notices import DEFAULT_LANGUAGE, Reader, Service
+from gateway.post.sender import MailWriter, Sender, Tidying
+from gateway.settings import Settings
+from gateway.stores.mail_outbox import SqlMailOutbox
+
+LINK_SECRET_BYTES = 32
+
+
+def mail_server(settings: Settings) -> MailServer | None:
+    """Return the server that mails go to, if one is set. Raises SettingsError."""
+    return read_server(settings.smtp_url, settings.mail_from) if settings.smtp_url else None
+
+
+def open_queue(engine: AsyncEngine) -> MailQueue:
+    """Return what queues mails about events."""
+    return MailQueue(SqlMailOutbox(engine), SqlPaymentStore(engine))
+
+
+def build_writer(settings: Settings, engine: AsyncEngine) -> MailWriter:
+    """Return what writes mails as they leave."""
+    profiles = SqlPaymentStore(engine)
+
+    async def reader(account_id: str) -> Reader:
+        profile = await profiles.profile(account_id)
+        holders = people.holders.c
+        query = sa.select(holders.language).where(holders.account_id == account_id)
+        async with reading(engine, TIMEOUT_S) as connection:
+            language = await connection.scalar(query)
+        # Accounts that an operator made for a program have no holder.
+        return Reader(profile, language or DEFAULT_LANGUAGE)
+
+    async def new_link(purpose: Purpose, account_id: str, email: str) -> str:
+        # Made here and kept nowhere but in the mail.
+        secret = secrets.token_urlsafe(LINK_SECRET_BYTES)
+        async with writing(engine, TIMEOUT_S) as connection:
+            await make_link(connection, purpose, account_id, email, at=utc_now(), secret=secret)
+        return f"{settings.origin}/l/{secret}"
+
+    service = Service(settings.service_name, settings.origin, settings.contact_email)
+    return MailWriter(reader, new_link, service)
+
+
+class MailDuty:
+    """What the drainer's process does for mails, beside draining."""
+
+    def __init__(self, settings: Settings, engine: AsyncEngine) -> None:
+        """Raise SettingsError for a mail server that cannot be used."""
+        outbox = SqlMailOutbox(engine)
+        tidying = PeriodicTask(
+            "tidy the mail outbox", Tidying(outbox).round, sender.TIDY_INTERVAL_S
+        )
+        self._tasks = [tidying]
+        self._sender: Sender | None = None
+        if server := mail_server(settings):
+            self._sender = Sender(outbox, build_writer(settings, engine), server)
+            self._tasks.append(PeriodicTask("send mails", self._sender.round, sender.INTERVAL_S))
+
+    def start(self) -> None:
+        """Start on the running loop."""
+        for task in self._tasks:
+            task.start()
+
+    async def stop(self) -> None:
+        """Stop; what has not left stays in the outbox."""
+        if self._sender is not None:
+            await self._sender.leave()
+        for task in self._tasks:
+            await task.stop()

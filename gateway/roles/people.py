@@ -1,0 +1,95 @@
+"""Composes what people do with accounts: stores, flows and pages. Knows no call and no payment."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from accounts.stores.sessions import RedisSessions
+from billing.clock import utc_now
+from gateway.http.access import DeclaredRoute
+from gateway.http.cookies import Cookies
+from gateway.http.holders import Holders
+from gateway.http.site.account import AccountPages
+from gateway.http.site.documents import DocumentPages
+from gateway.http.site.door import Door
+from gateway.http.site.links import LinkPages
+from gateway.http.site.rendering import Pages
+from gateway.http.site.sign_in import SignInPages
+from gateway.http.site.sign_up import SignUpPages
+from gateway.people.address import Addresses
+from gateway.people.links import Links
+from gateway.people.password import Passwords
+from gateway.people.password_policy import PasswordPolicy
+from gateway.people.sessions import BrowserSessions
+from gateway.people.sign_in import SignIn
+from gateway.people.sign_up import SignUp
+from gateway.ports import Velocity
+from gateway.roles.storage import Stores
+from gateway.settings import Settings
+from gateway.stores.mail_outbox import queue_notice
+from gateway.stores.password_hashes import Argon2Hasher
+from gateway.stores.people import SqlPeople
+
+_ACCOUNT_ID_BYTES = 10
+_SECRET_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """Where people are kept, and how those who are signed in are found."""
+
+    people: SqlPeople
+    sessions: RedisSessions
+    hasher: Argon2Hasher
+    browsers: BrowserSessions
+    holders: Holders
+
+    async def close(self) -> None:
+        """End the threads in which passwords are hashed."""
+        self.hasher.close()
+
+
+def compose_people(settings: Settings, stores: Stores) -> People:
+    """Return the stores of people; all processes of a deployment share what they keep."""
+    people = SqlPeople(stores.engine, queue_notice)
+    sessions = RedisSessions(stores.redis, secrets.token_bytes)
+    browsers = BrowserSessions(
+        people, sessions, stores.accounts, stores.key_epochs, utc_now, time.monotonic_ns
+    )
+    holders = Holders(browsers, Cookies(settings.origin), settings.own_origins)
+    return People(people, sessions, Argon2Hasher(), browsers, holders)
+
+
+def people_routes(
+    settings: Settings, stores: Stores, velocity: Velocity, kept: People
+) -> Sequence[DeclaredRoute]:
+    """Return the routes of the pages of people."""
+    people, sessions, hasher, browsers = kept.people, kept.sessions, kept.hasher, kept.browsers
+    policy = PasswordPolicy(settings.service_name)
+    pages = Pages(settings.service_name, settings.contact_email)
+    door = Door(kept.holders, pages, utc_now)
+    is_open = settings.sign_up == "open"
+    sign_up = SignUp(people, hasher, policy, velocity, _new_account_id, settings.currency)
+    sign_in = SignIn(people, sessions, hasher, velocity, utc_now, _new_secret)
+    passwords = Passwords(people, sessions, hasher, policy, velocity, utc_now)
+    addresses = Addresses(people, velocity, utc_now)
+    links = Links(people, sessions, utc_now)
+    return [
+        *SignUpPages(door, sign_up, is_open).routes(),
+        *SignInPages(door, sign_in, browsers, is_open).routes(),
+        *LinkPages(door, links, passwords).routes(),
+        *AccountPages(door, passwords, addresses, browsers, stores.gate.balance).routes(),
+        *DocumentPages(door).routes(),
+        *pages.routes(),
+    ]
+
+
+def _new_account_id() -> str:
+    return secrets.token_hex(_ACCOUNT_ID_BYTES)
+
+
+def _new_secret() -> str:
+    return secrets.token_urlsafe(_SECRET_BYTES)

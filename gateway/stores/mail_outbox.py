@@ -1,0 +1,338 @@
+"""Keeps the mails to people in SQL until they have left, and for a while after that.
+
+A row has the name of a notice and its values, never a text or a link. Whatever queues a mail
+together with a change calls `queue_notice` in the change's own transaction. Knows no mail server
+and no words.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from accounts.link import Purpose
+from accounts.notice import MailCounts, MailState, Notice, QueuedMail
+from billing.clock import Clock, utc_now
+from database.columns import NAMING_CONVENTION, UtcDateTime
+from database.engine import TIMEOUT_S, reading, upsert, writing
+
+VALUES_LENGTH_MAX: Final = 4_000
+PURGED_MAX: Final = 500
+"""Rows of one transaction that forgets: another writer must not wait for long."""
+ENDED_LATELY: Final = timedelta(days=1)
+
+_PENDING: Final = (MailState.QUEUED, MailState.SENDING)
+
+metadata = sa.MetaData(naming_convention=NAMING_CONVENTION)
+
+
+def _text(name: str, length_max: int) -> tuple[sa.Column[str], sa.CheckConstraint]:
+    check = sa.CheckConstraint(f"length({name}) <= {length_max}", name=f"{name}_length")
+    return sa.Column(name, sa.String, nullable=False, server_default=sa.text("''")), check
+
+
+mail_outbox = sa.Table(
+    "mail_outbox",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    # Without a foreign key: the row outlives nothing, but may come before the account is known.
+    sa.Column("account_id", sa.String, nullable=False, index=True),
+    sa.Column("notice", sa.String, nullable=False),
+    # Empty for the account's own address at the time when it leaves.
+    *_text("recipient", 320),
+    # JSON, an object of strings.
+    *_text("values_json", VALUES_LENGTH_MAX),
+    *_text("link_purpose", 40),
+    *_text("link_email", 320),
+    *_text("once", 200),
+    sa.Column("state", sa.String, nullable=False),
+    sa.Column("tries", sa.Integer, nullable=False, server_default=sa.text("0")),
+    # While it is sent: when whoever sends it counts as dead.
+    sa.Column("next_try_at", UtcDateTime, nullable=False),
+    # Given at the first try.
+    *_text("message_id", 400),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    # When it was sent or abandoned.
+    sa.Column("ended_at", UtcDateTime),
+    *_text("failure", 200),
+    sa.CheckConstraint("state IN ('queued', 'sending', 'sent', 'abandoned')", name="state"),
+)
+sa.Index(
+    "ix_mail_outbox_pending",
+    mail_outbox.c.next_try_at,
+    sqlite_where=mail_outbox.c.state.in_(["queued", "sending"]),
+    postgresql_where=mail_outbox.c.state.in_(["queued", "sending"]),
+)
+sa.Index("ix_mail_outbox_created_at", mail_outbox.c.created_at)
+sa.Index(
+    "uq_mail_outbox_once",
+    mail_outbox.c.account_id,
+    mail_outbox.c.once,
+    unique=True,
+    sqlite_where=mail_outbox.c.once != "",
+    postgresql_where=mail_outbox.c.once != "",
+)
+
+
+async def queue_notice(
+    connection: AsyncConnection, account_id: str, notice: Notice, at: datetime
+) -> None:
+    """Queue a mail within the caller's transaction.
+
+    Of an account's notices with the same `once` only the first is kept. Raises ValueError for
+    values that are too long.
+    """
+    values = msgspec.json.encode(dict(notice.values)).decode()
+    if len(values) > VALUES_LENGTH_MAX:
+        raise ValueError("the values of a notice are too long")
+    await connection.execute(
+        upsert(connection, mail_outbox)
+        .values(
+            id=secrets.token_hex(12),
+            account_id=account_id,
+            notice=notice.name,
+            recipient=notice.recipient,
+            values_json=values,
+            link_purpose=notice.link or "",
+            link_email=notice.link_email,
+            once=notice.once,
+            state=MailState.QUEUED,
+            next_try_at=at,
+            created_at=at,
+        )
+        .on_conflict_do_nothing()
+    )
+
+
+async def erase_mails(connection: AsyncConnection, account_id: str) -> None:
+    """Forget all mails of an account, also those that wait, within the caller's transaction."""
+    await connection.execute(sa.delete(mail_outbox).where(mail_outbox.c.account_id == account_id))
+
+
+class SqlMailOutbox:
+    """The outbox in SQLite or PostgreSQL. Every method raises StoreUnavailableError."""
+
+    def __init__(
+        self, engine: AsyncEngine, *, timeout_s: float = TIMEOUT_S, clock: Clock = utc_now
+    ) -> None:
+        self._engine = engine
+        self._timeout_s = timeout_s
+        self._clock = clock
+
+    async def queue(self, account_id: str, notice: Notice) -> None:
+        """Queue a mail that belongs to no other change. Raises ValueError as `queue_notice`."""
+        async with writing(self._engine, self._timeout_s) as connection:
+            await queue_notice(connection, account_id, notice, self._clock())
+
+    async def claim(self, count: int, *, domain: str, until: datetime) -> Sequence[QueuedMail]:
+        """Return mails that are due and that nobody else will send, the longest due first.
+
+        Args:
+            count: How many at most.
+            domain: Right-hand side of their Message-ID, which is given at the first claim.
+            until: When the claim ends, and whoever holds it counts as dead.
+
+        """
+        rows, now = mail_outbox.c, self._clock()
+        due = (
+            sa.select(rows.id)
+            .where(rows.state.in_(_PENDING), rows.next_try_at <= now)
+            .order_by(rows.next_try_at)
+            .limit(count)
+        )
+        # Looked at first: the write lock of SQLite is not taken each second for nothing.
+        async with reading(self._engine, self._timeout_s) as connection:
+            if await connection.scalar(due.limit(1)) is None:
+                return ()
+        async with writing(self._engine, self._timeout_s) as connection:
+            ids = (await connection.scalars(due.with_for_update(skip_locked=True))).all()
+            message_id = sa.case(
+                (rows.message_id == "", sa.literal("<") + rows.id + f"@{domain}>"),
+                else_=rows.message_id,
+            )
+            claimed = await connection.execute(
+                sa.update(mail_outbox)
+                .where(rows.id.in_(ids))
+                .values(
+                    state=MailState.SENDING,
+                    tries=rows.tries + 1,
+                    next_try_at=until,
+                    message_id=message_id,
+                )
+                .returning(mail_outbox)
+            )
+            found = [_mail(row) for row in claimed.mappings()]
+        return sorted(found, key=lambda mail: (mail.created_at, mail.id))
+
+    async def sent(self, mail: QueuedMail) -> None:
+        """Note that a mail was taken, whoever holds it by now."""
+        await self._set(
+            mail, mail_outbox.c.state != MailState.SENT, state=MailState.SENT, failure=""
+        )
+
+    async def put_off(self, mail: QueuedMail, failure: str, next_try_at: datetime) -> None:
+        """Queue a claimed mail again; nothing changes once somebody else has claimed it."""
+        await self._set(
+            mail,
+            _still_holds(mail),
+            state=MailState.QUEUED,
+            failure=failure,
+            next_try_at=next_try_at,
+            ended_at=None,
+        )
+
+    async def give_back(self, mails: Sequence[QueuedMail], next_try_at: datetime) -> None:
+        """Queue claimed mails again that were not tried, as if they had not been claimed."""
+        async with writing(self._engine, self._timeout_s) as connection:
+            for mail in mails:
+                await connection.execute(
+                    sa.update(mail_outbox)
+                    .where(mail_outbox.c.id == mail.id, _still_holds(mail))
+                    .values(state=MailState.QUEUED, tries=mail.tries - 1, next_try_at=next_try_at)
+                )
+
+    async def abandon(self, mail: QueuedMail, failure: str) -> None:
+        """Give a claimed mail up; nothing changes once somebody else has claimed it."""
+        await self._set(mail, _still_holds(mail), state=MailState.ABANDONED, failure=failure)
+
+    async def _set(
+        self, mail: QueuedMail, condition: sa.ColumnElement[bool], **values: Any
+    ) -> None:
+        async with writing(self._engine, self._timeout_s) as connection:
+            await connection.execute(
+                sa.update(mail_outbox)
+                .where(mail_outbox.c.id == mail.id, condition)
+                .values({"ended_at": self._clock(), **values})
+            )
+
+    async def others_lately(
+        self, mails: Sequence[QueuedMail], since: datetime
+    ) -> Mapping[str, int]:
+        """Return how many other mails the accounts of these get now, or got since then.
+
+        Accounts without any are left out.
+        """
+        rows = mail_outbox.c
+        query = (
+            sa.select(rows.account_id, sa.func.count())
+            .where(rows.account_id.in_({mail.account_id for mail in mails}))
+            .where(rows.id.not_in([mail.id for mail in mails]))
+            .where(
+                sa.or_(
+                    rows.state == MailState.SENDING,
+                    sa.and_(rows.state == MailState.SENT, rows.ended_at > since),
+                )
+            )
+            .group_by(rows.account_id)
+        )
+        async with reading(self._engine, self._timeout_s) as connection:
+            return dict((await connection.execute(query)).all())
+
+    async def counts(self) -> MailCounts:
+        """Return how many mails there are in each state, and what an operator should know."""
+        rows = mail_outbox.c
+        states = sa.select(rows.state, sa.func.count()).group_by(rows.state)
+        oldest = sa.select(sa.func.min(rows.created_at)).where(rows.state.in_(_PENDING))
+        untaken = sa.select(sa.func.count()).where(
+            rows.state == MailState.ABANDONED,
+            rows.ended_at > self._clock() - ENDED_LATELY,
+            # A refusal says something about an address, which anybody may make up.
+            sa.not_(rows.failure.startswith("5")),
+            rows.tries > 1,
+        )
+        async with reading(self._engine, self._timeout_s) as connection:
+            found: dict[str, int] = dict((await connection.execute(states)).all())
+            return MailCounts(
+                {state: found.get(state, 0) for state in MailState},
+                await connection.scalar(oldest),
+                int(await connection.scalar(untaken) or 0),
+            )
+
+    async def expire(self, created_before: datetime) -> int:
+        """Abandon mails that were queued before this time and wait; return how many."""
+        rows = mail_outbox.c
+        old = (
+            sa.select(rows.id)
+            .where(rows.state == MailState.QUEUED, rows.created_at < created_before)
+            .limit(PURGED_MAX)
+        )
+        async with writing(self._engine, self._timeout_s) as connection:
+            ids = (await connection.scalars(old.with_for_update(skip_locked=True))).all()
+            await connection.execute(
+                sa.update(mail_outbox)
+                .where(rows.id.in_(ids))
+                .values(state=MailState.ABANDONED, ended_at=self._clock())
+            )
+        return len(ids)
+
+    async def purge(self, ended_before: datetime) -> int:
+        """Forget mails that were sent or abandoned before this time; return how many.
+
+        At most `PURGED_MAX`: fewer mean that none is left.
+        """
+        rows = mail_outbox.c
+        old = (
+            sa.select(rows.id)
+            # Whatever ended was queued before it ended, which an index tells.
+            .where(rows.created_at < ended_before, rows.ended_at < ended_before)
+            .limit(PURGED_MAX)
+        )
+        async with writing(self._engine, self._timeout_s) as connection:
+            ids = (await connection.scalars(old)).all()
+            await connection.execute(sa.delete(mail_outbox).where(rows.id.in_(ids)))
+        return len(ids)
+
+    async def newest(self, count: int) -> Sequence[QueuedMail]:
+        """Return the mails that were queued last, of all accounts, the newest first."""
+        return await self._find(_NEWEST.limit(count))
+
+    async def of_account(self, account_id: str) -> Sequence[QueuedMail]:
+        """Return all mails of an account that are kept, the newest first."""
+        return await self._find(_NEWEST.where(mail_outbox.c.account_id == account_id))
+
+    async def erase(self, account_id: str) -> None:
+        """Forget all mails of an account."""
+        async with writing(self._engine, self._timeout_s) as connection:
+            await erase_mails(connection, account_id)
+
+    async def _find(self, query: sa.Select[Any]) -> Sequence[QueuedMail]:
+        async with reading(self._engine, self._timeout_s) as connection:
+            return [_mail(row) for row in (await connection.execute(query)).mappings()]
+
+
+_NEWEST = sa.select(mail_outbox).order_by(mail_outbox.c.created_at.desc(), mail_outbox.c.id.desc())
+
+
+def _still_holds(mail: QueuedMail) -> sa.ColumnElement[bool]:
+    """Return whether nobody has claimed a mail since it was claimed as this."""
+    rows = mail_outbox.c
+    return sa.and_(rows.state == MailState.SENDING, rows.tries == mail.tries)
+
+
+def _mail(row: Mapping[Any, Any]) -> QueuedMail:
+    purpose = row["link_purpose"]
+    return QueuedMail(
+        id=row["id"],
+        account_id=row["account_id"],
+        notice=Notice(
+            row["notice"],
+            row["recipient"],
+            msgspec.json.decode(row["values_json"], type=dict[str, str]),
+            Purpose(purpose) if purpose else None,
+            row["link_email"],
+            row["once"],
+        ),
+        state=MailState(row["state"]),
+        tries=row["tries"],
+        created_at=row["created_at"],
+        next_try_at=row["next_try_at"],
+        message_id=row["message_id"],
+        ended_at=row["ended_at"],
+        failure=row["failure"],
+    )

@@ -1,0 +1,394 @@
+"""Keeps people in SQL: holders, what they did, and the mails about it, in one transaction each.
+
+Joins what `accounts` keeps of a person to the account that `billing` keeps. Every change holds its
+holder's lock, so that of two at once one comes after the other and finds what that one left. Knows
+no HTTP, and no mail but its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from accounts.audit_log import Act, Actor
+from accounts.holder import Device, Holder
+from accounts.link import (
+    STALE_AFTER_ADDRESS,
+    STALE_AFTER_LOCK,
+    STALE_AFTER_PASSWORD,
+    Link,
+    Purpose,
+)
+from accounts.notice import Notice
+from accounts.ports import NewHolder
+from accounts.stores import audit_log, consents, devices, holders, links
+from accounts.stores import tables as people
+from billing.clock import Clock, utc_now
+from billing.stores import tables
+from database.engine import TIMEOUT_S, reading, writing
+
+Queue = Callable[[AsyncConnection, str, Notice, datetime], Awaitable[None]]
+"""Queues a notice to the holder of an account (connection, account id, notice, now)."""
+
+_ACCOUNTS = tables.accounts.c
+_STANDING = holders.SELECT.join(tables.accounts, _ACCOUNTS.id == people.holders.c.account_id).where(
+    _ACCOUNTS.deleted_at.is_(None)
+)
+"""Holders whose account was not deleted: a deletion erases them last."""
+_ADDRESS_TAKEN = ("uq_holders_email_key", "UNIQUE constraint failed: holders.email_key")
+"""PostgreSQL's and SQLite's name for a second holder of an address; neither is translated."""
+
+
+class _NotDoneError(Exception):
+    """Rolls a transaction back; nobody outside sees it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Use:
+    """A link in the hand of somebody who uses it, and its holder, whose lock is held."""
+
+    connection: AsyncConnection
+    digest: str
+    link: Link
+    asked_at: datetime
+    holder: Holder
+    at: datetime
+
+    @property
+    def account_id(self) -> str:
+        return self.holder.account_id
+
+    async def use_up(self) -> bool:
+        """Use the link up; False if it does not work (any more)."""
+        return await links.use(self.connection, self.digest, self.link.purpose, self.at)
+
+    async def end(self, purposes: frozenset[Purpose]) -> None:
+        await links.end(self.connection, self.account_id, purposes, self.at)
+
+    async def record(self, act: Act) -> None:
+        await audit_log.record(self.connection, self.account_id, act, self.at)
+
+
+class SqlPeople:
+    """`accounts.ports.People` in SQLite or PostgreSQL."""
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        queue: Queue,
+        *,
+        clock: Clock = utc_now,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
+        self._engine = engine
+        self._queue_notice = queue
+        self._clock = clock
+        self._timeout_s = timeout_s
+
+    async def holder(self, account_id: str) -> Holder | None:
+        """Return the holder of an account; None where there is none, or it was deleted."""
+        return await self._find(people.holders.c.account_id == account_id)
+
+    async def holder_by_email(self, email_key: str) -> Holder | None:
+        """Return the holder who has this address."""
+        return await self._find(people.holders.c.email_key == email_key)
+
+    async def sign_up(self, new: NewHolder, notice: Notice) -> bool:
+        """Make account and holder; False, and nothing changes, where the address is known.
+
+        An address that its last holder can still go back to counts as known. A repeat of a sign-up
+        that has happened is True.
+        """
+        at = self._clock()
+        holder = Holder(
+            account_id=new.account_id,
+            email=new.email,
+            email_proven_at=None,
+            password_hash=new.password_hash,
+            credentials_epoch=1,
+            language=new.language,
+            created_at=at,
+        )
+        try:
+            async with self._writing() as connection:
+                if not await holders.insert(connection, holder, new.email_key):
+                    known = await holders.find_by_email(connection, new.email_key)
+                    return known is not None and known.account_id == new.account_id
+                await _require_free(connection, new.account_id, new.email_key, at)
+                row = tables.new_account(new.account_id, new.currency, at)
+                await connection.execute(sa.insert(tables.accounts).values(row))
+                await consents.accept(connection, new.account_id, new.consents, at)
+                await audit_log.record(connection, new.account_id, Act.SIGNED_UP, at)
+                await self._queue(connection, new.account_id, notice, at)
+        except _NotDoneError:
+            return False
+        return True
+
+    async def tell(self, account_id: str, notice: Notice) -> None:
+        """Queue a notice that belongs to no change; does nothing where there is no holder."""
+        async with self._writing() as connection:
+            if await _locked(connection, account_id) is not None:
+                await self._queue(connection, account_id, notice, self._clock())
+
+    async def look_at_link(self, digest: str) -> Link | None:
+        """Return a link without using it; None where there is none."""
+        async with reading(self._engine, self._timeout_s) as connection:
+            made = await links.find(connection, digest)
+        return None if made is None else made.link
+
+    async def prove_address(self, digest: str) -> Link | None:
+        """Use a PROVE_ADDRESS link; None where it does not work (any more)."""
+        async with self._using(digest, Purpose.PROVE_ADDRESS) as use:
+            # A link proves the address that it was sent to, and no other.
+            if use is None or use.link.email != use.holder.email or not await use.use_up():
+                return None
+            await _prove(use)
+            await use.record(Act.ADDRESS_PROVEN)
+            return use.link
+
+    async def reset_password(
+        self, digest: str, password_hash: str, notice: Notice
+    ) -> Holder | None:
+        """Use a RESET_PASSWORD link: set the password, unlock, begin a credentials epoch.
+
+        The address counts as proven: the link was read there. Return the holder as it is then.
+        """
+        async with self._using(digest, Purpose.RESET_PASSWORD) as use:
+            if use is None or use.link.email != use.holder.email or not await use.use_up():
+                return None
+            await use.end(STALE_AFTER_PASSWORD)
+            changed = await _prove(
+                use, begins_epoch=True, password_hash=password_hash, locked_at=None
+            )
+            await use.record(Act.PASSWORD_RESET)
+            await self._queue(use.connection, use.account_id, notice, use.at)
+            return changed
+
+    async def change_address(
+        self, digest: str, email_key: str, notices: Sequence[Notice]
+    ) -> Holder | None:
+        """Use a CHANGE_ADDRESS link; None also where the address became somebody else's.
+
+        The address before is kept for its holder while an UNDO_CHANGE link can go back to it. One
+        that was never proven is not: nobody knows whose it is, so that it is told nothing either.
+        """
+        try:
+            async with self._using(digest, Purpose.CHANGE_ADDRESS) as use:
+                if use is None or not await use.use_up():
+                    return None
+                before_key = await holders.email_key(use.connection, use.account_id)
+                changed = await self._move(use, email_key, STALE_AFTER_ADDRESS)
+                can_go_back = use.holder.is_proven and before_key != email_key
+                if can_go_back:
+                    await links.expect(
+                        use.connection,
+                        use.account_id,
+                        Purpose.UNDO_CHANGE,
+                        use.holder.email,
+                        use.at,
+                        email_key=before_key,
+                    )
+                await use.record(Act.ADDRESS_CHANGED)
+                for notice in notices:
+                    if can_go_back or notice.link is not Purpose.UNDO_CHANGE:
+                        await self._queue(use.connection, use.account_id, notice, use.at)
+                return changed
+        except _NotDoneError:
+            return None
+
+    async def undo_change(self, digest: str, email_key: str, notice: Notice) -> Holder | None:
+        """Use an UNDO_CHANGE link: the address before, locked, another credentials epoch.
+
+        It ends the links that would undo this change or a later one, never those of an earlier:
+        whoever took the account over has the addresses that came last.
+        """
+        try:
+            async with self._using(digest, Purpose.UNDO_CHANGE) as use:
+                if use is None or not await use.use_up():
+                    return None
+                await links.end(
+                    use.connection,
+                    use.account_id,
+                    {Purpose.UNDO_CHANGE},
+                    use.at,
+                    asked_from=use.asked_at,
+                )
+                changed = await self._move(
+                    use, email_key, STALE_AFTER_ADDRESS, begins_epoch=True, **_lock_of(use)
+                )
+                await use.record(Act.CHANGE_UNDONE)
+                await self._queue(use.connection, use.account_id, notice, use.at)
+                return changed
+        except _NotDoneError:
+            return None
+
+    async def lock(self, digest: str, notice: Notice) -> Holder | None:
+        """Use a NOT_ME link: locked, another credentials epoch."""
+        async with self._using(digest, Purpose.NOT_ME) as use:
+            if use is None or not await use.use_up():
+                return None
+            await use.end(STALE_AFTER_LOCK)
+            changed = await holders.change(
+                use.connection, use.account_id, begins_epoch=True, **_lock_of(use)
+            )
+            await use.record(Act.LOCKED)
+            await self._queue(use.connection, use.account_id, notice, use.at)
+            return changed
+
+    async def set_password(
+        self, account_id: str, password_hash: str, notice: Notice
+    ) -> Holder | None:
+        """Set another password, and begin a credentials epoch; None where there is no holder."""
+        at = self._clock()
+        async with self._writing() as connection:
+            if await _locked(connection, account_id) is None:
+                return None
+            await links.end(connection, account_id, STALE_AFTER_PASSWORD, at)
+            changed = await holders.change(
+                connection, account_id, begins_epoch=True, password_hash=password_hash
+            )
+            await audit_log.record(connection, account_id, Act.PASSWORD_SET, at)
+            await self._queue(connection, account_id, notice, at)
+            return changed
+
+    async def rehash(self, account_id: str, old_hash: str, new_hash: str) -> None:
+        """Replace a hash by one of the same password; does nothing if it has changed since."""
+        async with self._writing() as connection:
+            holder = await _locked(connection, account_id)
+            if holder is None or holder.password_hash != old_hash:
+                return
+            await holders.change(connection, account_id, password_hash=new_hash)
+            await audit_log.record(
+                connection, account_id, Act.PASSWORD_REHASHED, self._clock(), Actor.SERVICE
+            )
+
+    async def set_language(self, account_id: str, language: str) -> None:
+        """Set the language of pages and mails."""
+        async with self._writing() as connection:
+            holder = await _locked(connection, account_id)
+            if holder is None or holder.language == language:
+                return
+            await holders.change(connection, account_id, language=language)
+            await audit_log.record(connection, account_id, Act.LANGUAGE_SET, self._clock())
+
+    async def note_device(self, account_id: str, device: Device, notice: Notice | None) -> bool:
+        """Note a sign-in with a device; return whether it is new.
+
+        The notice is queued for a new device, unless it is the account's first.
+        """
+        at = self._clock()
+        async with self._writing() as connection:
+            if await _locked(connection, account_id) is None:
+                return False
+            seen = await devices.note(connection, account_id, device)
+            is_new = seen is not devices.Seen.BEFORE
+            act = Act.DEVICE_ADDED if is_new else Act.SIGNED_IN
+            await audit_log.record(connection, account_id, act, at)
+            if notice is not None and seen is devices.Seen.NEW:
+                await self._queue(connection, account_id, notice, at)
+            return is_new
+
+    async def devices(self, account_id: str) -> Sequence[Device]:
+        """Return an account's devices, the last seen first."""
+        async with reading(self._engine, self._timeout_s) as connection:
+            return await devices.of_account(connection, account_id)
+
+    async def forget_device(self, account_id: str, device_id: str) -> None:
+        """Forget a device: it is unrecognised when it comes again."""
+        async with self._writing() as connection:
+            if await _locked(connection, account_id) is None:
+                return
+            if await devices.forget(connection, account_id, device_id):
+                await audit_log.record(connection, account_id, Act.DEVICE_FORGOTTEN, self._clock())
+
+    async def _find(self, condition: sa.ColumnElement[bool]) -> Holder | None:
+        async with reading(self._engine, self._timeout_s) as connection:
+            return await holders.fetch(connection, _STANDING.where(condition))
+
+    @asynccontextmanager
+    async def _writing(self) -> AsyncIterator[AsyncConnection]:
+        async with writing(self._engine, self._timeout_s) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _using(self, digest: str, purpose: Purpose) -> AsyncIterator[_Use | None]:
+        """Open a transaction with a link and its holder; None where there is no such link."""
+        async with self._writing() as connection:
+            made = await links.find(connection, digest)
+            if made is None or made.link.purpose is not purpose:
+                yield None
+                return
+            # Before the link: two links of one holder would otherwise wait for each other.
+            holder = await _locked(connection, made.link.account_id)
+            if holder is None:
+                yield None
+                return
+            yield _Use(connection, digest, made.link, made.asked_at, holder, self._clock())
+
+    async def _move(
+        self, use: _Use, email_key: str, stale: frozenset[Purpose], **values: Any
+    ) -> Holder:
+        """Give a holder the link's address, proven, as the link was read there.
+
+        Raises _NotDoneError where somebody else has it.
+        """
+        await use.end(stale)
+        try:
+            changed = await _prove(use, email=use.link.email, email_key=email_key, **values)
+        except sa.exc.IntegrityError as error:
+            # Anything else that is refused here is our own mistake.
+            if not any(sign in str(error.orig) for sign in _ADDRESS_TAKEN):
+                raise
+            raise _NotDoneError from None
+        await _require_free(use.connection, use.account_id, email_key, use.at)
+        return changed
+
+    async def _queue(
+        self, connection: AsyncConnection, account_id: str, notice: Notice, at: datetime
+    ) -> None:
+        # What may be gone back to is decided where an address changes, not by a notice.
+        if notice.link is not None and notice.link is not Purpose.UNDO_CHANGE:
+            email = notice.link_email or notice.recipient
+            await links.expect(connection, account_id, notice.link, email, at)
+        await self._queue_notice(connection, account_id, notice, at)
+
+
+async def _locked(connection: AsyncConnection, account_id: str) -> Holder | None:
+    """Return the holder of an account that was not deleted, and lock it until the commit."""
+    query = _STANDING.where(people.holders.c.account_id == account_id)
+    return await holders.fetch(connection, query.with_for_update(of=people.holders))
+
+
+async def _prove(use: _Use, **values: Any) -> Holder:
+    """Mark the link's address as proven, and let billing's notices go there."""
+    proven_at = use.at if use.link.email != use.holder.email else use.holder.email_proven_at
+    changed = await holders.change(
+        use.connection, use.account_id, email_proven_at=proven_at or use.at, **values
+    )
+    await use.connection.execute(
+        sa.update(tables.accounts)
+        .where(_ACCOUNTS.id == use.account_id)
+        .values(email=use.link.email)
+    )
+    return changed
+
+
+def _lock_of(use: _Use) -> dict[str, Any]:
+    return {"locked_at": use.holder.locked_at or use.at}
+
+
+async def _require_free(
+    connection: AsyncConnection, account_id: str, email_key: str, at: datetime
+) -> None:
+    """Raise _NotDoneError where another holder may still go back to an address.
+
+    Asked once the address is taken: whoever gave it up has committed by then.
+    """
+    if await links.is_kept_for_another(connection, account_id, email_key, at):
+        raise _NotDoneError

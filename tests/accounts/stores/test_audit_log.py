@@ -1,0 +1,37 @@
+"""The audit log on both databases: in order, of one account, and as it was written."""
+
+import pytest
+import sqlalchemy as sa
+
+from accounts.audit_log import Act, Actor
+from accounts.stores import audit_log, tables
+from accounts.stores.audit_log import Entry
+from tests.accounts.stores.conftest import NOW
+
+
+async def test_the_newest_lines_of_an_account_come_first(change):
+    async with change() as connection:
+        await audit_log.record(connection, "alice", Act.SIGNED_UP, NOW)
+        await audit_log.record(connection, "bob", Act.SIGNED_UP, NOW)
+        await audit_log.record(connection, "alice", Act.LOCKED, NOW, Actor.OPERATOR)
+        signed_up = Entry(NOW, Act.SIGNED_UP, Actor.HOLDER)
+        locked = Entry(NOW, Act.LOCKED, Actor.OPERATOR)
+        assert await audit_log.of_account(connection, "alice", limit=9) == [locked, signed_up]
+        assert await audit_log.of_account(connection, "alice", limit=1) == [locked]
+        assert await audit_log.of_account(connection, "carol", limit=9) == []
+
+
+@pytest.mark.parametrize("act", Act)
+async def test_every_act_can_be_written_and_read(change, act):
+    async with change() as connection:
+        await audit_log.record(connection, "alice", act, NOW, Actor.SERVICE)
+        (entry,) = await audit_log.of_account(connection, "alice", limit=9)
+        assert entry == Entry(NOW, act, Actor.SERVICE)
+
+
+async def test_the_database_itself_refuses_to_rewrite_it(change, engine):
+    async with change() as connection:
+        await audit_log.record(connection, "alice", Act.SIGNED_UP, NOW)
+    with pytest.raises(sa.exc.DBAPIError, match="immutable"):
+        async with engine.begin() as connection:
+            await connection.execute(sa.update(tables.account_events).values(act="locked"))

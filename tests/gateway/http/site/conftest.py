@@ -1,0 +1,118 @@
+"""The pages on stores in memory, and a browser that follows no redirect by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+
+import httpx
+import pytest
+
+from gateway.http.app import create_app
+from gateway.http.cookies import Cookies
+from gateway.http.holders import Holders
+from gateway.http.site.account import AccountPages
+from gateway.http.site.documents import DocumentPages
+from gateway.http.site.door import Door
+from gateway.http.site.links import LinkPages
+from gateway.http.site.rendering import Pages
+from gateway.http.site.sign_in import SignInPages
+from gateway.http.site.sign_up import SignUpPages
+from tests.gateway.people.memory import EMAIL, PASSWORD, World
+
+ORIGIN = "https://calls.example.com"
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Run these tests in real time: passwords are judged in a thread."""
+    return {"real": asyncio.new_event_loop}
+
+
+class Form(HTMLParser):
+    """What a browser would send of the page's forms, and what it shows."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(html)
+        self.text = " ".join(self.text.split())
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.text += data
+
+    def of(self, tag):
+        return [attrs for name, attrs in self.tags if name == tag]
+
+    def input(self, name):
+        return next(attrs for attrs in self.of("input") if attrs.get("name") == name)
+
+
+class Site:
+    """All pages, the world behind them, and a browser."""
+
+    def __init__(self, *, is_open=True, origin=ORIGIN):
+        self.world = world = World()
+        self.balance = 12_340_000
+        holders = Holders(world.browsers, Cookies(origin), frozenset({origin}))
+        self.pages = Pages("Example Calls", "help@example.com")
+        self.door = door = Door(holders, self.pages, lambda: world.now)
+        self.routes = [
+            *SignUpPages(door, world.sign_up, is_open).routes(),
+            *SignInPages(door, world.sign_in, world.browsers, is_open).routes(),
+            *LinkPages(door, world.links, world.passwords).routes(),
+            *AccountPages(
+                door, world.passwords, world.addresses, world.browsers, self.balance_of
+            ).routes(),
+            *DocumentPages(door).routes(),
+            *self.pages.routes(),
+        ]
+        self.client = self.new_browser()
+
+    async def balance_of(self, _account_id):
+        if isinstance(self.balance, Exception):
+            raise self.balance
+        return self.balance
+
+    def new_browser(self):
+        transport = httpx.ASGITransport(create_app(self.routes), raise_app_exceptions=False)
+        return httpx.AsyncClient(transport=transport, base_url=ORIGIN)
+
+    async def get(self, path):
+        return await self.client.get(path)
+
+    async def post(self, path, headers=None, **fields):
+        given = {"sec-fetch-site": "same-origin"} if headers is None else headers
+        return await self.client.post(path, data=fields, headers=given)
+
+    async def enter(self, email=EMAIL, password=PASSWORD, **fields):
+        return await self.post("/sign-in", email=email, password=password, **fields)
+
+    def read(self, reply):
+        assert reply.headers["content-type"] == "text/html; charset=utf-8"
+        return Form(reply.text)
+
+    @property
+    def cookie(self):
+        return self.client.cookies.get("__Host-caller", "").strip('"')
+
+
+@pytest.fixture
+def site():
+    return Site()
+
+
+@pytest.fixture
+def closed_site():
+    return Site(is_open=False)
+
+
+def place(reply):
+    """Return where a redirect leads."""
+    assert reply.status_code == 303, (reply.status_code, re.sub(r"<[^>]*>", "", reply.text))
+    return reply.headers["location"]

@@ -1,0 +1,110 @@
+"""The pages of who is signed in."""
+
+from database.errors import StoreUnavailableError
+from tests.gateway.http.site.conftest import place
+from tests.gateway.people.memory import EMAIL, OTHER_PASSWORD
+
+NEW = "ada.l@example.org"
+
+
+async def test_the_account_shows_address_and_credit(site):
+    site.world.add()
+    await site.enter()
+    text = site.read(await site.get("/account")).text
+    assert EMAIL in text
+    assert "$12.34" in text
+    assert "confirmed" in text
+    site.balance = StoreUnavailableError("away")
+    reply = await site.get("/account")
+    assert reply.status_code == 200
+    assert "cannot be read right now" in reply.text
+
+
+async def test_an_unproven_address_is_said_and_the_mail_sent_again(site):
+    site.world.add(proven=False)
+    await site.enter()
+    assert "not confirmed yet" in (await site.get("/account")).text
+    assert place(await site.post("/account/proof")) == "/account?said=sent"
+    assert site.world.mails == [("verify_email", EMAIL)]
+    site.world.change(email_proven_at=site.world.now)
+    assert place(await site.post("/account/proof")) == "/account"
+
+
+async def test_the_password_is_changed_and_this_browser_stays(site):
+    site.world.add()
+    await site.enter()
+    before = site.cookie
+    assert (await site.post("/account/password", password="short")).status_code == 422
+    reply = await site.post("/account/password", password=OTHER_PASSWORD)
+    assert place(reply) == "/account?said=password_changed"
+    assert site.cookie != before
+    assert "all other browsers are signed out" in (await site.get(place(reply))).text
+
+
+async def test_where_the_session_ended_meanwhile_one_signs_in_again(site):
+    site.world.add()
+    await site.enter()
+
+    async def gone(*_):
+        return None
+
+    site.world.sessions.rotate = gone
+    reply = await site.post("/account/password", password=OTHER_PASSWORD)
+    assert place(reply) == "/sign-in?said=password_set"
+    reply = await site.post("/confirm", password=OTHER_PASSWORD)
+    assert place(reply).startswith("/sign-in")
+
+
+async def test_a_change_after_the_proof_has_aged_goes_by_the_password(site):
+    site.world.add()
+    await site.enter()
+    site.world.later(minutes=10)
+    reply = await site.post("/account/password", password=OTHER_PASSWORD)
+    assert place(reply) == "/confirm?next=%2Faccount%2Fpassword"
+    assert site.world.people.holders["ada"].credentials_epoch == 1
+
+
+async def test_the_address_is_changed_by_a_link(site):
+    site.world.add()
+    await site.enter()
+    assert EMAIL in (await site.get("/account/address")).text
+    assert (await site.post("/account/address", email="x")).status_code == 422
+    reply = await site.post("/account/address", email=NEW)
+    assert place(reply) == "/account?said=change_asked"
+    link = f"/l/{site.world.link('change_address')}"
+    assert place(await site.post(link)) == "/sign-in?said=address_changed"
+    # Whoever is signed in sees it on the page of the account.
+    assert place(await site.get("/sign-in?said=address_changed")) == "/account?said=address_changed"
+    site.world.later(seconds=10)
+    assert NEW in (await site.get("/account")).text
+
+
+async def test_browsers_are_listed_and_signed_out(site):
+    site.world.add()
+    other = site.new_browser()
+    site.client, own = other, site.client
+    await site.enter()
+    site.client = own
+    site.world.later(minutes=1)
+    await site.enter()
+    form = site.read(await site.get("/account/devices"))
+    assert "this browser" in form.text
+    assert form.text.count("Signed in 2026-11-27") == 2
+    reply = await site.post("/account/devices/end", name=form.input("name")["value"])
+    assert place(reply) == "/account/devices?said=session_ended"
+    assert (await other.get("/account")).status_code == 303
+    await site.post("/account/devices/end", name="\0nothing")
+    assert place(await site.post("/account/devices/end-others")).endswith("said=others_ended")
+    assert (await site.get("/account/devices")).status_code == 200
+    assert place(await site.post("/account/devices/end-all")) == "/sign-in?said=signed_out"
+    assert not site.world.sessions.kept
+
+
+async def test_while_sql_is_away_a_page_says_so(site):
+    site.world.add()
+    await site.enter()
+    site.world.people.is_away = True
+    site.world.later(minutes=2)
+    reply = await site.get("/account")
+    assert (reply.status_code, reply.headers["retry-after"]) == (503, "5")
+    assert "cannot be read right now" in reply.text

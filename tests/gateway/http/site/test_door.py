@@ -1,0 +1,77 @@
+"""Who is let in to which page, and that another site's forms never are."""
+
+import pytest
+
+from gateway.http.access import Access
+from gateway.http.site.door import GO_ON
+from tests.gateway.http.site.conftest import Site, place
+from tests.gateway.http.test_csrf import FIVE
+from tests.gateway.people.memory import EMAIL, OTHER_PASSWORD, PASSWORD
+
+UNSAFE = sorted(route.path for route in Site().routes if not route.methods & {"GET"})
+OWN = [route for route in Site().routes if route.needs is Access.HOLDER]
+FIELDS = {"email": EMAIL, "password": PASSWORD, "terms": "true", "adult": "true"}
+
+
+def test_there_are_forms_of_strangers_and_of_who_is_signed_in():
+    assert len(UNSAFE) > 10
+    needs = {route.needs for route in Site().routes if route.path in UNSAFE}
+    assert {Access.FORM, Access.HOLDER} <= needs
+    assert {route.path for route in OWN if "GET" in route.methods} - {"/confirm"} <= GO_ON
+
+
+@pytest.mark.parametrize("path", UNSAFE)
+@pytest.mark.parametrize(("headers", "believed"), FIVE)
+async def test_a_form_must_come_from_a_page_of_ours(site, path, headers, believed):
+    site.world.add(proven=False)
+    await site.enter()
+    before = (dict(site.world.people.holders), dict(site.world.sessions.kept), site.world.mails)
+    reply = await site.post(path.replace("{secret}", "x"), headers, **FIELDS)
+    if believed:
+        assert reply.status_code in (303, 410, 422), path
+    else:
+        assert reply.status_code == 403
+        assert "came from another site" in reply.text
+        after = (site.world.people.holders, site.world.sessions.kept, site.world.mails)
+        assert before == after
+
+
+@pytest.mark.parametrize("route", OWN, ids=lambda route: route.path + "".join(route.methods))
+async def test_what_is_a_persons_own_needs_a_session(site, route):
+    method = "POST" if "POST" in route.methods else "GET"
+    headers = {"sec-fetch-site": "same-origin"}
+    reply = await site.client.request(method, route.path, headers=headers)
+    assert place(reply).startswith("/sign-in?next=%2F")
+    site.client.cookies.set("__Host-caller", "an-ended-session-1")
+    reply = await site.client.request(method, route.path, headers=headers)
+    assert place(reply).endswith("said=session_over")
+    assert "Max-Age=0" in reply.headers["set-cookie"]
+
+
+@pytest.mark.parametrize("route", [each for each in OWN if each.step_up], ids=lambda r: r.path)
+async def test_what_is_grave_needs_a_proof_of_the_last_minutes(site, route):
+    site.world.add()
+    await site.enter()
+    site.world.later(minutes=10)
+    method = "POST" if "POST" in route.methods else "GET"
+    data = {"password": OTHER_PASSWORD, "email": "new@example.com"}
+    headers = {"sec-fetch-site": "same-origin"}
+    reply = await site.client.request(method, route.path, data=data, headers=headers)
+    assert place(reply).startswith("/confirm?next=")
+    assert not site.world.mails
+
+
+async def test_a_key_beside_the_cookie_is_refused_on_pages_too(site):
+    site.world.add()
+    await site.enter()
+    reply = await site.client.get("/account", headers={"authorization": "Bearer ck_x"})
+    assert reply.status_code == 400
+
+
+async def test_the_account_of_a_page_is_that_of_its_session(site):
+    site.world.add()
+    site.world.add("bob", "bob@example.com")
+    await site.enter("bob@example.com")
+    text = (await site.get("/account")).text
+    assert "bob@example.com" in text
+    assert EMAIL not in text

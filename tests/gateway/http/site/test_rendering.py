@@ -1,0 +1,157 @@
+"""Templates, words and headers: each page is given exactly what it uses, and every word exists."""
+
+import dataclasses
+import re
+import typing
+from pathlib import Path
+
+import jinja2
+import pytest
+from jinja2 import meta, nodes
+
+from accounts.errors import REFUSALS
+from accounts.link import Purpose
+from gateway.errors import PROBLEMS
+from gateway.http.site import pages, rendering
+from gateway.http.site.rendering import HEADERS, Pages, environment
+from gateway.http.site.words import DEFAULT_LANGUAGE, WORDS
+
+ROOT = Path(__file__).parents[4]
+PAGES = typing.get_args(pages.Page)
+CONSTANTS = {"t", "language", "service", "contact", "style"}
+TEMPLATES = Path(rendering.__file__).parent / "templates"
+SHARED = {"layout.html", "signed_in.html", "fields.html"}
+
+
+@pytest.fixture(scope="module")
+def made():
+    return environment("en", WORDS["en"], service="", contact="", style="")
+
+
+def used_by(made, name):
+    """Return the names that a template and those it extends or imports ask for."""
+    tree = made.parse(made.loader.get_source(made, name)[0])
+    names = meta.find_undeclared_variables(tree)
+    # Blocks see what is imported and defined outside of them, which the library does not know.
+    names -= {each.target for each in tree.find_all(nodes.Import)}
+    names -= {each.name for each in tree.find_all(nodes.Macro)}
+    for other in meta.find_referenced_templates(tree):
+        names |= used_by(made, other)
+    return names
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.__name__)
+def test_a_template_is_given_exactly_what_it_uses(made, page):
+    fields = {field.name for field in dataclasses.fields(page)}
+    assert used_by(made, page.template) - CONSTANTS == fields
+
+
+def test_every_template_is_of_a_page():
+    assert {path.name for path in TEMPLATES.iterdir()} == SHARED | {page.template for page in PAGES}
+    assert len({page.template for page in PAGES}) == len(PAGES)
+
+
+def words_used():
+    """Yield the keys that templates ask for; those put together end with their first part."""
+    for path in TEMPLATES.iterdir():
+        yield from re.findall(r"""\bt\("([a-z_.]+)"(?= ~|[,)])""", path.read_text())
+
+
+@pytest.mark.parametrize("language", WORDS)
+def test_every_word_is_there_and_used(language):
+    words = WORDS[language]
+    used = set(words_used())
+    whole = {key for key in used if not key.endswith((".", "_"))}
+    assert whole <= words.keys()
+    begun = tuple(key for key in used if key.endswith((".", "_")))
+    unused = {key for key in words if key not in whole and not key.startswith(begun)}
+    assert not unused
+    assert words.keys() == WORDS[DEFAULT_LANGUAGE].keys()
+
+
+@pytest.mark.parametrize("language", WORDS)
+def test_words_of_one_key_take_the_same_values_in_every_language(language):
+    for key, text in WORDS[language].items():
+        named = set(re.findall(r"\{(\w+)\}", text))
+        assert named == set(re.findall(r"\{(\w+)\}", WORDS[DEFAULT_LANGUAGE][key])), key
+
+
+def test_every_fault_purpose_and_refusal_has_words():
+    words = WORDS[DEFAULT_LANGUAGE]
+    assert {f"error.{code}" for code in REFUSALS} <= words.keys()
+    for purpose in set(Purpose) - {Purpose.RESET_PASSWORD}:
+        assert {f"link.{purpose}_{part}" for part in ("title", "text", "submit")} <= words.keys()
+    for key in words:
+        table, _, code = key.partition(".")
+        if table == "problem" and code not in ("title", "wait", "busy", "other"):
+            assert code in PROBLEMS
+
+
+async def test_pages_are_small_and_run_nothing(site):
+    site.world.add()
+    await site.enter()
+    paths = [route.path for route in site.routes if route.methods & {"GET"}]
+    for path in paths:
+        if "{name}" in path:
+            continue
+        reply = await site.get(path.replace("{secret}", "x"))
+        assert len(reply.content) < 20_000
+        assert "<script" not in reply.text
+        assert "style=" not in reply.text
+        assert " on" not in "".join(re.findall(r"<[a-z]+ [^>]*>", reply.text)).replace(" on ", " ")
+        for name, value in HEADERS.items():
+            assert reply.headers[name] == value
+
+
+def test_the_policy_of_pages_lets_nothing_run():
+    policy = dict(each.split(" ", 1) for each in HEADERS["Content-Security-Policy"].split("; "))
+    assert policy == {
+        "default-src": "'none'",
+        "style-src": "'self'",
+        "form-action": "'self'",
+        "base-uri": "'none'",
+        "frame-ancestors": "'none'",
+    }
+    # With `no-referrer` browsers send `Origin: null` with forms, which is not ours.
+    assert HEADERS["Referrer-Policy"] == "strict-origin"
+
+
+async def test_the_style_sheet_has_its_hash_in_its_name(site):
+    form = site.read(await site.get("/sign-in"))
+    (link,) = form.of("link")
+    reply = await site.get(link["href"])
+    assert reply.headers["content-type"].startswith("text/css")
+    assert "immutable" in reply.headers["cache-control"]
+    assert (await site.get("/site/style-00000000.css")).status_code == 404
+
+
+def colours(css):
+    """Return the tokens of each scheme."""
+    return [dict(re.findall(r"--([\w-]+): ([^;]+);", block)) for block in css.split("@media")[:2]]
+
+
+def test_the_colours_are_those_of_the_phone_page():
+    style = (TEMPLATES.parent / "style.css").read_text()
+    phone = (ROOT / "web/src/page.css").read_text()
+    for own, phones in zip(colours(style), colours(phone), strict=True):
+        assert own
+        assert own.items() <= phones.items()
+
+
+def test_the_style_minds_what_people_have_set():
+    style = (TEMPLATES.parent / "style.css").read_text()
+    for query in ("prefers-color-scheme", "forced-colors", "prefers-reduced-motion"):
+        assert f"@media ({query}" in style
+    assert ":focus-visible" in style
+
+
+def test_what_is_not_given_is_a_fault():
+    made = environment("en", WORDS["en"])
+    with pytest.raises(jinja2.UndefinedError):
+        made.from_string("{{ nothing }}").render()
+
+
+@pytest.mark.parametrize("contact", ["", "help@example.com"])
+def test_a_contact_is_shown_where_there_is_one(contact):
+    reply = Pages("Caller", contact).render(pages.DeadLinkPage(), "en")
+    assert ("Questions" in reply.body.decode()) == bool(contact)

@@ -1,0 +1,59 @@
+"""Our cookies: their names, what browsers are told of them, and values that are no secrets."""
+
+import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.http.cookies import Cookies
+
+SECRET = "a1b2.Zz_-" + "x" * 20
+
+
+def request(cookie):
+    return Request({"type": "http", "headers": [(b"cookie", cookie.encode())]})
+
+
+@pytest.mark.parametrize(
+    ("origin", "name", "is_secure"),
+    [
+        ("https://calls.example.com", "__Host-caller", True),
+        ("http://127.0.0.1:8080", "caller", False),
+    ],
+)
+def test_a_session_is_kept_by_the_browser_as_strictly_as_it_can_be(origin, name, is_secure):
+    response = Response()
+    cookies = Cookies(origin)
+    cookies.set_session(response, SECRET)
+    pair, *attributes = response.headers["set-cookie"].split("; ")
+    assert pair == f"{name}={SECRET}"
+    expected = {"HttpOnly", "Path=/", "SameSite=lax", "Max-Age=2592000"}
+    assert set(attributes) == expected | ({"Secure"} if is_secure else set())
+    assert cookies.session(request(f"a=b; {name}={SECRET}")) == SECRET
+
+
+def test_the_device_outlives_the_session():
+    response, cookies = Response(), Cookies("https://calls.example.com")
+    cookies.set_device(response, SECRET)
+    assert response.headers["set-cookie"].startswith(f"__Host-caller-device={SECRET}; ")
+    assert "Max-Age=31536000" in response.headers["set-cookie"]
+    assert cookies.device(request(f"__Host-caller-device={SECRET}")) == SECRET
+
+
+def test_a_session_is_dropped():
+    response = Response()
+    Cookies("https://calls.example.com").drop_session(response)
+    assert response.headers["set-cookie"].startswith('__Host-caller=""; ')
+    assert "Max-Age=0" in response.headers["set-cookie"]
+
+
+@pytest.mark.parametrize(
+    "value", ["", "short", "x" * 129, "a b c d e f g h i j", "<script>alert(1)</script>", "é" * 20]
+)
+def test_what_we_cannot_have_made_is_none(value):
+    cookies = Cookies("https://calls.example.com")
+    header = [(b"cookie", f"__Host-caller={value}".encode("latin-1"))]
+    assert cookies.session(Request({"type": "http", "headers": header})) == ""
+
+
+def test_a_name_without_its_prefix_is_not_believed():
+    assert Cookies("https://calls.example.com").session(request(f"caller={SECRET}")) == ""

@@ -1,0 +1,151 @@
+"""Sign-in: the same for wrong and unknown, counted, and each session under a new id."""
+
+import pytest
+
+from accounts.sign_in import Answer
+from gateway.errors import TooFastError
+from gateway.limits.velocity import Use
+from gateway.people.sign_in import NotYet, Welcome
+from gateway.people.sign_up import Faults
+from gateway.people.visitor import device_id
+from tests.gateway.people.memory import EMAIL, PASSWORD, a_visitor
+
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+
+
+async def attempt(world, password=PASSWORD, email=EMAIL, **visitor):
+    return await world.sign_in.by_password(email, password, a_visitor(**visitor))
+
+
+async def test_the_right_password_begins_a_session(world):
+    world.add()
+    welcome = await attempt(world, user_agent=FIREFOX)
+    assert type(welcome) is Welcome
+    session = world.sessions.kept[welcome.session_secret]
+    assert session.account_id == "ada"
+    assert session.methods == {"pwd"}
+    assert session.began_at == session.seen_at == session.authenticated_at == world.now
+    (device,) = await world.people.devices("ada")
+    assert (device.browser, device.system) == ("Firefox", "Linux")
+    assert device.id == session.device_id == device_id(welcome.device_secret)
+    assert welcome.device_secret not in device.id
+    assert not world.mails, "the first device is no news"
+    assert welcome.session_secret not in repr(welcome)
+
+
+async def test_an_unproven_holder_may_sign_in(world):
+    world.add(proven=False)
+    assert type(await attempt(world)) is Welcome
+
+
+async def test_wrong_and_unknown_get_the_same_answer_after_the_same_work(world):
+    world.add()
+    seen = []
+    for email, password in [
+        (EMAIL, "wrong password"),
+        ("eve@example.com", "wrong password"),
+        ("eve@example.com", PASSWORD),
+    ]:
+        world.people.asked.clear()
+        world.velocity.used.clear()
+        world.hasher.verified.clear()
+        answer = await attempt(world, password, email)
+        assert answer == NotYet(Answer.WRONG)
+        limits = [use.limit for use in world.velocity.used]
+        seen.append((list(world.people.asked), limits, len(world.hasher.verified)))
+    assert seen[0] == seen[1] == seen[2]
+    assert world.hasher.verified == [""], "an empty hash costs the same"
+    assert not world.sessions.kept
+
+
+async def test_what_is_no_address_is_said(world):
+    assert await attempt(world, email="ada") == Faults({"email": "address_invalid"})
+    assert not world.hasher.verified
+
+
+async def test_a_locked_account_is_told_to_whoever_knows_the_password_only(world):
+    world.add()
+    world.change(locked_at=world.now)
+    assert await attempt(world, "wrong") == NotYet(Answer.WRONG)
+    assert await attempt(world) == NotYet(Answer.LOCKED)
+    assert not world.sessions.kept
+
+
+async def test_a_new_device_is_told_of_and_a_known_one_is_not(world):
+    world.add()
+    first = await attempt(world)
+    again = await attempt(world, device_secret=first.device_secret)
+    assert again.device_secret == first.device_secret
+    assert again.session_secret != first.session_secret
+    assert not world.mails
+    await attempt(world)
+    assert world.mails == [("new_device", EMAIL)]
+    assert world.link("new_device")
+
+
+async def test_strangers_do_not_use_up_what_a_known_device_may_try(world):
+    world.add()
+    secret = (await attempt(world)).device_secret
+    world.velocity.used.clear()
+    await attempt(world, "guess")
+    assert Use("account_sign_ins_hour", EMAIL) in world.velocity.used
+    assert Use("all_sign_ins_minute", "all") in world.velocity.used
+    world.velocity.used.clear()
+    await attempt(world, device_secret=secret)
+    assert Use("account_sign_ins_hour", f"{EMAIL} {device_id(secret)}") in world.velocity.used
+    assert not any(use.limit == "all_sign_ins_minute" for use in world.velocity.used)
+    # One that was signed in to another account is a stranger here.
+    world.add("bob", "bob@example.com")
+    world.velocity.used.clear()
+    await attempt(world, email="bob@example.com", device_secret=secret)
+    assert Use("account_sign_ins_hour", "bob@example.com") in world.velocity.used
+
+
+@pytest.mark.parametrize("limit", ["address_sign_ins_hour", "account_sign_ins_hour"])
+async def test_too_many_tries_are_refused_before_a_password_is_looked_at(world, limit):
+    world.add()
+    world.velocity.refuses[limit] = 60
+    with pytest.raises(TooFastError):
+        await attempt(world)
+    assert not world.hasher.verified
+
+
+async def test_a_hash_of_weaker_parameters_is_replaced(world):
+    world.add()
+    world.change(password_hash=f"old hash of {PASSWORD}")
+    await attempt(world, "wrong")
+    assert not world.hasher.hashed
+    await attempt(world)
+    assert world.people.holders["ada"].password_hash == f"hash of {PASSWORD}"
+
+
+# The password once more.
+
+
+async def test_a_proof_gives_the_session_another_id(world):
+    world.add()
+    who = await world.enter()
+    world.later(hours=1)
+    secret = await world.sign_in.confirm(who, PASSWORD, a_visitor())
+    assert isinstance(secret, str)
+    assert await world.browsers.who(who.secret) is None
+    session = world.sessions.kept[secret]
+    assert (session.authenticated_at, session.began_at) == (world.now, who.session.began_at)
+
+
+async def test_a_wrong_proof_changes_nothing_and_is_counted_for_this_device(world):
+    world.add()
+    who = await world.enter()
+    world.velocity.used.clear()
+    assert await world.sign_in.confirm(who, "wrong", a_visitor()) == NotYet(Answer.WRONG)
+    assert (await world.browsers.who(who.secret)).session == who.session
+    own = f"{EMAIL} {who.session.device_id}"
+    assert Use("account_sign_ins_hour", own) in world.velocity.used
+
+
+async def test_of_a_session_that_ended_meanwhile_nothing_goes_on(world):
+    world.add()
+    who = await world.enter()
+    await world.browsers.sign_out(who.secret)
+    assert await world.sign_in.confirm(who, PASSWORD, a_visitor()) == NotYet(Answer.BEGIN_AGAIN)
+    assert not world.sessions.kept

@@ -1,0 +1,241 @@
+"""What a person reads: every notice in every language, as text and as HTML, and nothing else."""
+
+import re
+import tomllib
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jinja2 import UndefinedError
+
+from accounts.link import Purpose
+from accounts.notice import Notice
+from billing.call_refunds import RefundRule
+from billing.payments import PaymentProfile
+from gateway.post import notices
+from gateway.post.notices import LANGUAGES, NOTICES, WIDTH, Reader, Service, write
+
+UNIT = 1_000_000
+ORIGIN = "https://calls.example.com"
+LINK = f"{ORIGIN}/l/" + "a1B2_c3-" * 6
+PAGE = "https://checkout.stripe.com/c/pay/cs_test_" + "a1b2c3" * 40 + "?a=1&b=2"
+SERVICE = Service("Example Calls", ORIGIN, "help@example.com")
+ALICE = PaymentProfile(
+    "alice",
+    "USD",
+    email="alice@example.com",
+    auto_enabled=True,
+    auto_threshold_micros=5 * UNIT,
+    auto_amount_micros=25 * UNIT,
+)
+VALUES = {
+    "micros": str(25 * UNIT),
+    "currency": "USD",
+    "payment_id": "pay_1",
+    "reason": "authentication_required",
+    "url": PAGE,
+    "rule": "no_audio",
+    "call_id": "c1",
+    "browser": "Firefox",
+    "system": "Linux",
+    "at": "2026-11-24T13:00:00+01:00",
+}
+PURPOSES = {
+    "verify_email": Purpose.PROVE_ADDRESS,
+    "reset_password": Purpose.RESET_PASSWORD,
+    "change_address": Purpose.CHANGE_ADDRESS,
+    "address_changed": Purpose.UNDO_CHANGE,
+    "new_device": Purpose.NOT_ME,
+}
+ALL = [(name, language) for name in NOTICES for language in sorted(LANGUAGES)]
+
+
+def written(name, language="en", profile=ALICE, link=None, **values):
+    purpose = PURPOSES.get(name)
+    own = {key: VALUES[key] for key in NOTICES[name].values} | values
+    address = LINK if link is None and NOTICES[name].needs_link else link or ""
+    return write(
+        Notice(name, values=own, link=purpose), Reader(profile, language), SERVICE, address
+    )
+
+
+def flat(text):
+    return " ".join(text.split())
+
+
+class Page(HTMLParser):
+    """What an HTML mail consists of."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.links, self.words = set(), [], []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        self.links += [value for name, value in attrs if name in ("href", "src")]
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+def test_languages_have_the_same_notices_with_the_same_parts():
+    folder = Path(notices.__file__).parent / "languages"
+    assert {"en", "de", "es"} == LANGUAGES
+    shapes = []
+    for language in sorted(LANGUAGES):
+        words = tomllib.loads((folder / f"{language}.toml").read_text())
+        parts = {name: sorted(own) for name, own in words.pop("notices").items()}
+        tables = {name: sorted(own) for name, own in words.items() if isinstance(own, dict)}
+        shapes.append((parts, tables, sorted(words)))
+        assert parts.keys() == NOTICES.keys()
+    assert shapes[0] == shapes[1] == shapes[2]
+
+
+@pytest.mark.parametrize(("name", "language"), ALL)
+def test_each_notice_is_written_in_each_language(name, language):
+    mail = written(name, language)
+    assert "\n" not in mail.subject
+    assert 10 < len(mail.subject) <= 78
+    for page in (flat(mail.text), flat("".join(Page(mail.html).words))):
+        assert ORIGIN in page
+        assert "Example Calls" in page
+        assert "help@example.com" in page
+        assert "{" not in page
+        assert "Undefined" not in page
+        if "micros" in NOTICES[name].values:
+            assert "$25.00" in page
+        assert not re.search(r"\+\d{5}", page)
+    lines = mail.text.splitlines()
+    assert all(len(line) <= WIDTH or line.startswith("https://") for line in lines)
+    assert "<" not in mail.text
+
+
+@pytest.mark.parametrize(("name", "language"), ALL)
+def test_the_html_tracks_nobody_and_loads_nothing(name, language):
+    mail = written(name, language)
+    page = Page(mail.html)
+    assert f'<html lang="{language}">' in mail.html
+    assert '<meta name="color-scheme" content="light dark">' in mail.html
+    assert not page.tags & {"img", "script", "link", "style", "iframe", "form", "object"}
+    assert "url(" not in mail.html
+    href = LINK if NOTICES[name].needs_link else PAGE if "url" in NOTICES[name].values else None
+    assert set(page.links) == ({href} if href else set())
+    # The same in both: whoever reads the text misses nothing.
+    for line in flat(mail.text).split(". "):
+        if "https://" not in line:
+            assert line in flat(" ".join(page.words))
+
+
+@pytest.mark.parametrize("language", sorted(LANGUAGES))
+@pytest.mark.parametrize("name", sorted(PURPOSES))
+def test_a_link_is_on_a_line_of_its_own_and_says_how_long_it_works(name, language):
+    mail = written(name, language)
+    assert LINK in mail.text.splitlines()
+    span = {"reset_password": "60", "verify_email": "3", "change_address": "24"}.get(name, "14")
+    assert re.search(rf"\b{span}\b", mail.text.replace(LINK, ""))
+
+
+@pytest.mark.parametrize("name", sorted(PURPOSES))
+def test_without_its_link_a_notice_is_not_written(name):
+    with pytest.raises(ValueError, match="needs a link"):
+        written(name, link="")
+
+
+def test_a_link_that_may_be_missing_may_be_there():
+    for name in ("password_changed", "locked"):
+        assert f"{ORIGIN}/reset" in written(name).text
+        with_link = written(name, link=LINK)
+        assert LINK in with_link.text.splitlines()
+        assert LINK in Page(with_link.html).links
+        assert f"{ORIGIN}/reset" not in with_link.text
+
+
+def test_what_is_missing_is_an_error_and_not_a_gap():
+    with pytest.raises(ValueError, match="lacks call_id, rule"):
+        write(Notice("call_refunded", values={"micros": "1"}), Reader(ALICE), SERVICE)
+    with pytest.raises(KeyError):
+        write(Notice("unheard_of"), Reader(ALICE), SERVICE)
+    with pytest.raises(UndefinedError):
+        notices._render("{{ unheard_of }}", {})
+
+
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [("de", "de"), ("de-AT", "de"), ("ES", "es"), ("fr", "en"), ("", "en"), ("../en", "en")],
+)
+def test_a_language_that_is_not_written_is_read_in_english(asked, given):
+    assert f'<html lang="{given}">' in written("locked", asked).html
+
+
+@given(st.text(), st.text())
+def test_no_value_becomes_html_or_a_paragraph_or_a_header(browser, system):
+    mail = written("new_device", browser=browser, system=system)
+    page = Page(mail.html)
+    assert page.links == [LINK, LINK]
+    assert page.tags == Page(written("new_device").html).tags
+    assert len(mail.text.split("\n\n")) == len(written("new_device").text.split("\n\n"))
+    assert mail.subject == written("new_device").subject
+
+
+def test_a_sign_in_is_told_in_utc():
+    assert "Firefox, Linux, 2026-11-24 12:00 UTC" in written("new_device").text
+    unknown = written("new_device", "de", browser="", system="").text
+    assert "Unbekannter Browser, unbekanntes System, 2026-11-24 12:00 UTC" in unknown
+
+
+def test_a_switched_off_top_up_says_what_to_do():
+    text = flat(written("auto_top_up_off").text)
+    assert PAGE in text
+    assert "your bank asks you to confirm" in text
+    text = flat(written("auto_top_up_off", url="").text)
+    assert "top up by hand with a card that may be saved" in text
+    assert f"switch automatic top-ups on again at {ORIGIN}" in text
+
+
+@pytest.mark.parametrize(
+    ("reason", "word"),
+    [("stolen_card", "stolen"), ("lost_card", "lost"), ("do_not_honor", "honor")],
+)
+def test_what_the_bank_keeps_to_itself_is_not_told(reason, word):
+    mail = written("auto_top_up_off", reason=reason)
+    assert "your bank declined it" in flat(mail.text)
+    assert word not in mail.text + mail.html
+
+
+def test_a_charge_says_when_the_next_one_comes():
+    text = flat(written("auto_top_up", micros=str(10 * UNIT)).text)
+    assert "was charged $10.00" in text
+    assert "The next one, of $25.00, is made when your credit falls below $5.00." in text
+    text = flat(written("auto_top_up", profile=replace(ALICE, auto_enabled=False)).text)
+    assert "switched off now" in text
+    assert "falls below" not in text
+
+
+def test_a_dispute_says_whether_calls_can_be_placed():
+    frozen = replace(ALICE, frozen=True)
+    assert "frozen" not in written("disputed").text
+    assert "is frozen meanwhile" in flat(written("disputed", profile=frozen).text)
+    assert "Your account can place calls." in flat(written("dispute_won").text)
+    assert "still frozen" in flat(written("dispute_won", profile=frozen).text)
+
+
+def test_a_refund_gives_its_reason_in_the_accounts_currency_and_language():
+    euro = replace(ALICE, currency="EUR")
+    refunded = written("call_refunded", profile=euro, micros="30000")
+    assert refunded.subject == "A call was refunded: €0.03"
+    assert "No sound came from the phone." in flat(refunded.text)
+    german = written("call_refunded", "de", profile=euro, micros="30000")
+    assert "Vom Telefon kam kein Ton." in flat(german.text)
+
+
+@pytest.mark.parametrize("language", sorted(LANGUAGES))
+@pytest.mark.parametrize("rule", RefundRule)
+def test_every_reason_of_a_refund_has_words(rule, language):
+    text = flat(written("call_refunded", language, rule=rule.name.lower()).text)
+    assert notices._words(language)["refunds"][rule.name.lower()] in text
+    if language == "en":
+        assert rule.value in text

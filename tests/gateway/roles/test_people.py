@@ -1,0 +1,180 @@
+"""People on real stores: each flow from its form to its mail and back, as a node serves them."""
+
+import contextlib
+import os
+import re
+
+import aiohttp
+import pytest
+
+from gateway.roles.mail import build_writer
+from gateway.roles.serve import Node
+from gateway.settings import from_mapping
+from gateway.stores.mail_outbox import SqlMailOutbox
+from tests.valkey import free_port, valkey_server, valkey_url
+
+__all__ = ["valkey_server", "valkey_url"]
+
+ADA, NEW = "ada@example.com", "ada.l@example.org"
+PASSWORD, OTHER, THIRD = "correct-zebra-tram-92", "violin under seven lakes", "nine blue cranes 71"
+FROM_US = {"sec-fetch-site": "same-origin"}
+
+
+class Browser:
+    """A browser that keeps cookies and follows no redirect by itself."""
+
+    def __init__(self, node, client):
+        self.origin, self.client = node.settings.origin, client
+
+    async def get(self, path):
+        async with self.client.get(self.origin + path, allow_redirects=False) as reply:
+            return reply.status, reply.headers.get("location", ""), await reply.text()
+
+    async def post(self, path, **form):
+        options = {"data": form, "headers": FROM_US, "allow_redirects": False}
+        async with self.client.post(self.origin + path, **options) as reply:
+            return reply.status, reply.headers.get("location", "")
+
+    async def sign_in(self, password=PASSWORD, email=ADA):
+        return await self.post("/sign-in", email=email, password=password)
+
+
+class House:
+    """A node, its mailboxes, and browsers."""
+
+    def __init__(self, node, stack):
+        self.node, self._stack = node, stack
+        self.outbox = SqlMailOutbox(node.stores.engine)
+        self.writer = build_writer(node.settings, node.stores.engine)
+
+    async def browser(self):
+        jar = aiohttp.CookieJar(unsafe=True)
+        client = await self._stack.enter_async_context(aiohttp.ClientSession(cookie_jar=jar))
+        return Browser(self.node, client)
+
+    async def mails(self):
+        """Return name and recipient of all mails, the oldest first."""
+        mails = [(mail.notice.name, mail.notice.recipient) for mail in await self.outbox.newest(50)]
+        return mails[::-1]
+
+    async def link(self, name):
+        """Return the path that the newest mail of a name leads to."""
+        mail = next(mail for mail in await self.outbox.newest(50) if mail.notice.name == name)
+        _, text = await self.writer.render(mail)
+        return re.search(r"https?://[^/\s]+(/l/\S+)", text.text)[1]
+
+
+@pytest.fixture
+async def house(tmp_path, valkey_url):
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("CALLER_")}
+    environ = kept | {
+        "CALLER_TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
+        "CALLER_TWILIO_AUTH_TOKEN": "secret",
+        "CALLER_CALLER_ID": "+15005550006",
+        "CALLER_CARRIER_URL": "http://127.0.0.1:9",
+        "CALLER_PORT": str(free_port()),
+        "CALLER_DATA_DIR": str(tmp_path),
+        "CALLER_REDIS_URL": valkey_url,
+        "CALLER_WEBRTC": "off",
+        "CALLER_SIGN_UP": "open",
+    }
+    async with contextlib.AsyncExitStack() as stack:
+        node = Node(from_mapping(environ), environ)
+        await node.start()
+        stack.push_async_callback(node.stop)
+        yield House(node, stack)
+
+
+async def signed_up(house):
+    """Return a browser of ada's, who has proven her address and signed in."""
+    browser = await house.browser()
+    form = {"email": ADA, "password": PASSWORD, "terms": "true", "adult": "true"}
+    assert await browser.post("/sign-up", **form) == (303, "/sign-up/done")
+    link = await house.link("verify_email")
+    assert "Confirm your e-mail address" in (await browser.get(link))[2]
+    assert await browser.post(link) == (303, "/sign-in?said=address_proven")
+    assert (await browser.post(link))[0] == 410
+    assert await browser.sign_in() == (303, "/account")
+    return browser
+
+
+async def test_from_the_sign_up_to_the_account(house):
+    browser = await signed_up(house)
+    status, _, page = await browser.get("/account")
+    assert status == 200
+    assert ADA in page
+    assert "$0.00" in page
+    status, _, key = await browser.get("/v1/key")
+    assert status == 200
+    assert '"calls"' in key
+    form = {"email": "Ada@Example.com", "password": OTHER, "terms": "true", "adult": "true"}
+    assert await (await house.browser()).post("/sign-up", **form) == (303, "/sign-up/done")
+    assert await house.mails() == [("verify_email", ADA), ("address_known", ADA)]
+    assert (await browser.sign_in("wrong"))[0] == 422
+
+
+async def test_a_forgotten_password_is_set_anew_and_ends_every_session(house):
+    browser = await signed_up(house)
+    other = await house.browser()
+    assert await other.post("/reset", email=ADA) == (303, "/reset?said=sent_if_known")
+    link = await house.link("reset_password")
+    assert (await other.post(link, password="short"))[0] == 422
+    assert await other.post(link, password=OTHER) == (303, "/sign-in?said=password_set")
+    assert (await browser.get("/account"))[1].endswith("said=session_over")
+    assert (await browser.sign_in())[0] == 422
+    assert await browser.sign_in(OTHER) == (303, "/account")
+    assert ("password_changed", ADA) in await house.mails()
+
+
+async def test_a_thief_is_put_out_and_the_owner_comes_back(house):
+    own = await signed_up(house)
+    thief = await house.browser()
+    assert await thief.sign_in() == (303, "/account")
+    assert await own.post(await house.link("new_device")) == (303, "/sign-in?said=locked")
+    for browser in (own, thief):
+        assert (await browser.get("/account"))[0] == 303
+    assert (await thief.sign_in())[0] == 422
+    link = await house.link("locked")
+    assert await own.post(link, password=OTHER) == (303, "/sign-in?said=password_set")
+    assert await own.sign_in(OTHER) == (303, "/account")
+    assert (await thief.sign_in())[0] == 422
+
+
+async def test_password_and_sessions_are_changed_by_who_is_signed_in(house):
+    browser, other = await signed_up(house), await house.browser()
+    await other.sign_in()
+    said = "/account?said=password_changed"
+    assert await browser.post("/account/password", password=OTHER) == (303, said)
+    assert (await other.get("/account"))[0] == 303
+    assert (await browser.get("/account"))[0] == 200
+    await other.sign_in(OTHER)
+    page = (await browser.get("/account/devices"))[2]
+    name = re.search(r'name="name" value="([^"]+)"', page)[1]
+    await browser.post("/account/devices/end", name=name)
+    assert (await other.get("/account"))[0] == 303
+    assert (await browser.get("/account"))[0] == 200
+    assert await browser.post("/confirm", password=OTHER, next="/account/address") == (
+        303,
+        "/account/address",
+    )
+    assert await browser.post("/sign-out") == (303, "/sign-in?said=signed_out")
+    assert (await browser.get("/account"))[0] == 303
+
+
+async def test_an_address_is_changed_and_changed_back(house):
+    browser = await signed_up(house)
+    asked = "/account?said=change_asked"
+    assert await browser.post("/account/address", email=NEW) == (303, asked)
+    link = await house.link("change_address")
+    assert NEW in (await browser.get(link))[2]
+    assert await browser.post(link) == (303, "/sign-in?said=address_changed")
+    assert await browser.sign_in(email=NEW) == (303, "/account")
+    undo = await house.link("address_changed")
+    assert ("address_changed", ADA) in await house.mails()
+    assert await browser.post(undo) == (303, "/sign-in?said=locked")
+    assert (await browser.sign_in(email=NEW))[0] == 422
+    assert await browser.post(await house.link("locked"), password=THIRD) == (
+        303,
+        "/sign-in?said=password_set",
+    )
+    assert await browser.sign_in(THIRD) == (303, "/account")
