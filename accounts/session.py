@@ -41,9 +41,9 @@ class Session:
 def name_of(secret: str) -> str:
     """Return a session's name: what a store knows it by, and what opens nothing.
 
-    Without a salt, as a secret of 256 random bits cannot be guessed.
+    Without a salt, as a secret of 256 random bits cannot be guessed. No text is refused.
     """
-    return hashlib.sha256(secret.encode()).hexdigest()
+    return hashlib.sha256(secret.encode(errors="surrogatepass")).hexdigest()
 
 
 def is_alive(session: Session, holder: Holder, at: datetime) -> bool:

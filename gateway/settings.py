@@ -206,7 +206,7 @@ class Settings:
     service_name: str = knobs.text(
         "Caller",
         "What this service is called in mails to account holders.",
-        pattern=r"[^\s<>\"@,;:\\|](?:[^<>\"@,;:\\|\r\n\t]{0,58}[^\s<>\"@,;:\\|])?",
+        pattern=r"[^<>@,;:\x00-\x1f]{1,60}",
     )
     contact_email: str = knobs.text(
         "",

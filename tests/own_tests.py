@@ -71,7 +71,6 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
     "gateway.cli.simulate_payments": ("tests/calls/test_payments.py",),
     "gateway.knobs": ("tests/gateway/test_settings.py",),
     "gateway.payments.comparison": ("tests/gateway/payments/test_proof.py",),
-    "gateway.post.texts": ("tests/gateway/post/test_mail.py",),
     "gateway.roles.child": ("tests/gateway/roles/test_demo.py",),
     "gateway.roles.console": ("tests/gateway/cli/test_rates.py",),
     "gateway.roles.drain": ("tests/gateway/roles/test_drainer_process.py",),

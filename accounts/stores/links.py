@@ -86,12 +86,11 @@ async def is_kept_for_another(
     return (await connection.execute(query.limit(1))).scalar() is not None
 
 
-async def make_link(
+async def make_link(  # noqa: PLR0917
     connection: AsyncConnection,
     purpose: Purpose,
     account_id: str,
     email: str,
-    *,
     at: datetime,
     secret: str,
 ) -> bool:

@@ -1,6 +1,6 @@
 """Queues mails to account holders about events that concern their money.
 
-Nothing waits for it: a mail is queued in the background, a few times at most while the outbox is
+Nothing waits for it: a mail is queued in the background, a few times at most while SQL is
 away, because the books hold every fact anyway. Knows no text and no mail server.
 """
 
@@ -23,9 +23,9 @@ from gateway.post.notices import NOTICES
 DELAYS_S: Final = (1.0, 5.0, 30.0, 120.0)
 """Pauses between the attempts at queueing one mail; after the last it is dropped."""
 WAITING_MAX: Final = 200
-"""Mails that wait for the outbox at once; further ones are dropped."""
+"""Mails that wait for SQL at once; further ones are dropped."""
 STOP_S_MAX: Final = 2.0
-"""How long a stop waits for the outbox."""
+"""How long a stop waits for SQL."""
 
 log = structlog.get_logger(__name__)
 
@@ -108,7 +108,7 @@ class MailQueue:
         notice = notice_of(name, data, self._clock())
         if notice is None:
             return
-        # Bounds the tasks that pile up while the outbox is away.
+        # Bounds the tasks that pile up while SQL is away.
         if len(self._work) >= WAITING_MAX:
             log.warning("mail not queued, too many wait", about=name, account=data["account_id"])
             return
@@ -125,7 +125,7 @@ class MailQueue:
         return not left
 
     async def stop(self) -> None:
-        """Stop; drop what the outbox does not take now."""
+        """Stop; drop what SQL does not take now."""
         await self.leave(STOP_S_MAX)
         for work in self._work:
             work.cancel()

@@ -1,4 +1,4 @@
-"""Sends the mails of the outbox, each until a server has taken it or it is given up.
+"""Sends what is in the mail outbox, each until a server has taken it or it is given up.
 
 A mail that was taken may be sent once more if this process dies before that is noted, under the
 same Message-ID. Knows no table and no words.
@@ -104,7 +104,7 @@ class MailWriter:
 
 
 class Sender:
-    """Hands the mails of the outbox to one server; several processes may do so at once."""
+    """Hands what is in the mail outbox to one server; several processes may do so at once."""
 
     def __init__(
         self,

@@ -159,7 +159,10 @@ def health_routes(
             "drainer": lambda: alarms.drainer.is_raised,
             "mails": lambda: alarms.mails.is_raised,
         },
-        figures={"drained_age_s": lambda: alarms.drainer.age_s},
+        figures={
+            "drained_age_s": lambda: alarms.drainer.age_s,
+            "mails_waiting": lambda: alarms.mails.waiting,
+        },
         refusals=access.velocity.refusals,
         instance=instance,
     ).routes()

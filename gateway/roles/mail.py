@@ -1,4 +1,4 @@
-"""Composes the way of mails to people: into the outbox, and from it to the mail server.
+"""Composes the way of mails to people: into the mail outbox, and from it to the server.
 
 The drainer's process sends; every other process queues. Knows no event's meaning.
 """

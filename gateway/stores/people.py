@@ -131,7 +131,11 @@ class SqlPeople:
         return True
 
     async def tell(self, account_id: str, notice: Notice) -> None:
-        """Queue a notice that belongs to no change; does nothing where there is no holder."""
+        """Queue a notice that belongs to no change; does nothing where there is no holder.
+
+        A link to prove the address or to reset the password works only if it is about the address
+        as the holder spells it.
+        """
         async with self._writing() as connection:
             if await _locked(connection, account_id) is not None:
                 await self._queue(connection, account_id, notice, self._clock())
@@ -355,6 +359,9 @@ class SqlPeople:
         # What may be gone back to is decided where an address changes, not by a notice.
         if notice.link is not None and notice.link is not Purpose.UNDO_CHANGE:
             email = notice.link_email or notice.recipient
+            if not email:
+                holder = await holders.find(connection, account_id)
+                email = holder.email if holder else ""
             await links.expect(connection, account_id, notice.link, email, at)
         await self._queue_notice(connection, account_id, notice, at)
 

@@ -17,6 +17,7 @@ HEAVY = {
         "alembic",
         "asyncpg",
         "cryptography.hazmat",
+        "jinja2",
         "limits",
         "numpy",
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 
 import sqlalchemy as sa
 from alembic import op
@@ -44,7 +45,7 @@ def text_column(name: str) -> sa.Column[str]:
     return sa.Column(name, sa.String(), nullable=False)
 
 
-def time_column(name: str, *, nullable: bool = False) -> sa.Column[sa.DateTime]:
+def time_column(name: str, *, nullable: bool = False) -> sa.Column[datetime]:
     return sa.Column(name, TIME, nullable=nullable)
 
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import hashlib
+import itertools
 import secrets
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -44,6 +46,10 @@ async def redis(request):
 @pytest.fixture
 def sessions(redis):
     return RedisSessions(redis, secrets.token_bytes)
+
+
+def tag_of(account_id):
+    return hashlib.sha256(account_id.encode()).hexdigest()[:4]
 
 
 async def keys(redis, pattern="*"):
@@ -138,6 +144,19 @@ async def test_a_session_becomes_no_other_accounts(sessions):
     assert await sessions.of_account("bob") == []
 
 
+async def test_nor_one_of_an_account_whose_keys_lie_in_the_same_place(sessions):
+    firsts = {}
+    for n in itertools.count():
+        found = firsts.setdefault(tag_of(f"a{n}"), f"a{n}")
+        if found != f"a{n}":
+            break
+    one, other = (replace(ALICE, account_id=name) for name in (found, f"a{n}"))
+    secret = await sessions.begin(one)
+    await sessions.begin(other)
+    assert await sessions.rotate(secret, other) is None
+    assert await sessions.find(secret) == one
+
+
 async def test_what_is_told_again_after_a_lost_answer_does_nothing_more(sessions, redis):
     """The client repeats a command when its connection breaks."""
     secret = await sessions.begin(ALICE)
@@ -193,7 +212,7 @@ async def test_all_sessions_of_an_account_end_but_one(sessions, redis):
     await sessions.end_all("alice", but=mine)
     assert [await sessions.find(other) for other in others] == [None] * 3
     assert await sessions.find(mine) == ALICE
-    await sessions.end_all("alice", but="nonsense")
+    await sessions.end_all("alice", but="\udcff")
     assert await sessions.find(mine) is None
     assert await sessions.find(bobs) == BOB
     again = await sessions.begin(ALICE)

@@ -145,13 +145,18 @@ def test_without_its_link_a_notice_is_not_written(name):
         written(name, link="")
 
 
-def test_a_link_that_may_be_missing_may_be_there():
-    for name in ("password_changed", "locked"):
-        assert f"{ORIGIN}/reset" in written(name).text
-        with_link = written(name, link=LINK)
-        assert LINK in with_link.text.splitlines()
-        assert LINK in Page(with_link.html).links
-        assert f"{ORIGIN}/reset" not in with_link.text
+@pytest.mark.parametrize("language", sorted(LANGUAGES))
+@pytest.mark.parametrize(
+    ("name", "purpose"),
+    [("password_changed", Purpose.NOT_ME), ("locked", Purpose.RESET_PASSWORD)],
+)
+def test_a_link_that_may_be_missing_may_be_there(name, purpose, language):
+    without = written(name, language)
+    assert f"{ORIGIN}/reset" in without.text
+    with_link = write(Notice(name, link=purpose), Reader(ALICE, language), SERVICE, LINK)
+    assert LINK in with_link.text.splitlines()
+    assert LINK in Page(with_link.html).links
+    assert ("60" in with_link.text.replace(LINK, "")) is (name == "locked")
 
 
 def test_what_is_missing_is_an_error_and_not_a_gap():

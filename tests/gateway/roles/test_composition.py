@@ -72,6 +72,7 @@ class Office:
             *periodic_tasks.of_port(None),
             *periodic_tasks.of_quotes(prices),
             *periodic_tasks.of_books(stores, self.carrier_side.settler.drain, self.alarms),
+            *periodic_tasks.of_mails(settings, self.alarms),
             *periodic_tasks.of_payments(self.payments),
         ]
         routes = [
@@ -105,6 +106,8 @@ async def office(tmp_path, valkey_url):
             "CALLER_STRIPE_API_KEY": "sk_test_office",
             "CALLER_STRIPE_WEBHOOK_SECRETS": "whsec_office",
             "CALLER_STRIPE_URL": "http://127.0.0.1:9",
+            "CALLER_SMTP_URL": "smtp://127.0.0.1:9",
+            "CALLER_MAIL_FROM": "caller@calls.example.com",
         }
     )
     stops = Stops()

@@ -10,12 +10,18 @@ import time
 import pytest
 from structlog.testing import capture_logs
 
+from accounts.notice import MailState, Notice
 from gateway import settings
 from gateway.charging import outbox_alarm
 from gateway.charging.outbox_alarm import DrainerAlarm
 from gateway.roles import children, drain, storage
 from gateway.roles.children import Child
 from gateway.stores.drain_mark import RedisDrainMark
+from gateway.stores.mail_outbox import SqlMailOutbox
+from tests.gateway.post.conftest import closed_mailbox, mailbox
+from tests.gateway.post.mailbox import SENDER
+
+__all__ = ["closed_mailbox", "mailbox"]
 
 PATIENCE_S = 90
 SILENCE_S = 4.0
@@ -53,10 +59,15 @@ class Drainer:
 
 
 @pytest.fixture
-async def drainer(tmp_path, valkey_url, monkeypatch):
+async def drainer(tmp_path, valkey_url, mailbox, monkeypatch):
     monkeypatch.setattr(children, "_RESTART_DELAY_S", 0.05)
     monkeypatch.setattr(children, "_END_S_MAX", 0.5)
-    given = {"CALLER_DATA_DIR": str(tmp_path), "CALLER_REDIS_URL": valkey_url}
+    given = {
+        "CALLER_DATA_DIR": str(tmp_path),
+        "CALLER_REDIS_URL": valkey_url,
+        "CALLER_SMTP_URL": f"smtp://127.0.0.1:{mailbox.port}",
+        "CALLER_MAIL_FROM": SENDER,
+    }
     environ = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ} | given
     stores = await storage.open_stores(settings.from_mapping(given))
     opened = Drainer(environ, stores)
@@ -104,6 +115,26 @@ async def test_a_drainer_that_cannot_write_is_noticed_and_not_replaced(
     await drainer.until(lambda: not drainer.alarm.is_raised)
     assert drainer.pid == pid
     assert await stores.gate.outbox_length() == 0
+
+
+async def test_mails_leave_by_its_process_and_wait_while_there_is_none(drainer, mailbox):
+    stores, outbox = drainer.stores, SqlMailOutbox(drainer.stores.engine)
+    await stores.accounts.create_account("alice", "USD")
+    await stores.accounts.set_email("alice", "alice@example.com")
+
+    async def is_sent(count):
+        async with asyncio.timeout(PATIENCE_S):
+            while (await outbox.counts()).by_state[MailState.SENT] < count:
+                await asyncio.sleep(0.05)
+
+    await outbox.queue("alice", Notice("locked"))
+    await is_sent(1)
+    await drainer.child.stop()
+    await outbox.queue("alice", Notice("out_of_credit"))
+    await drainer.child.start()
+    await is_sent(2)
+    subjects = ["Your account at Caller is locked", "Your credit is used up"]
+    assert [mail["Subject"] for mail in mailbox.mails] == subjects
 
 
 async def test_two_drainers_at_once_do_no_harm(drainer):

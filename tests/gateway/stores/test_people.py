@@ -304,6 +304,11 @@ async def test_a_link_does_what_it_is_for_and_nothing_else(world, alice):
     assert await people.look_at_link(digest("unknown")) is None
 
 
+async def test_a_notice_to_the_accounts_own_address_has_a_link_about_that(world, alice):
+    await world.people.tell("alice", Notice("mail", "", link=Purpose.RESET_PASSWORD))
+    assert await world.works(await world.send(Purpose.RESET_PASSWORD))
+
+
 async def test_what_was_read_elsewhere_proves_nothing(world, alice):
     before = await world.people.holder("alice")
     proof, reset = [
