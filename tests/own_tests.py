@@ -69,6 +69,8 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
     "gateway.cli.settings": ("tests/gateway/test_imports.py",),
     "gateway.cli.simulate": ("tests/calls/test_whole_call.py",),
     "gateway.cli.simulate_payments": ("tests/calls/test_payments.py",),
+    "gateway.http.principal": ("tests/gateway/http/test_holders.py",),
+    "gateway.http.site.pages": ("tests/gateway/http/site/test_rendering.py",),
     "gateway.knobs": ("tests/gateway/test_settings.py",),
     "gateway.payments.comparison": ("tests/gateway/payments/test_proof.py",),
     "gateway.roles.child": ("tests/gateway/roles/test_demo.py",),
