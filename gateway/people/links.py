@@ -13,6 +13,7 @@ from accounts.notice import Notice
 from accounts.ports import People, Sessions
 from billing.clock import Clock
 from gateway.people.password import LinkDead
+from gateway.people.sessions import forget_sessions
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +69,13 @@ class Links:
         key = parse_address(link.email).key
         if await self.people.undo_change(name, key, locked(link.email)) is None:
             return False
-        await self.sessions.end_all(link.account_id)
+        await forget_sessions(self.sessions, link.account_id)
         return True
 
     async def _lock(self, name: str, link: Link) -> bool:
         if await self.people.lock(name, locked(link.email)) is None:
             return False
-        await self.sessions.end_all(link.account_id)
+        await forget_sessions(self.sessions, link.account_id)
         return True
 
 

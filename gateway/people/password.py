@@ -16,7 +16,7 @@ from accounts.session import is_stepped_up
 from billing.clock import Clock
 from gateway.limits.velocity import refuse, reset_uses
 from gateway.people.password_policy import PasswordPolicy
-from gateway.people.sessions import SignedIn
+from gateway.people.sessions import SignedIn, forget_sessions
 from gateway.people.sign_up import Faults, LookIntoMail
 from gateway.people.visitor import Visitor, recognised
 from gateway.ports import Velocity
@@ -83,8 +83,7 @@ class Passwords:
         holder = await self.people.reset_password(digest(link_secret), password_hash, notice)
         if holder is None:
             return LinkDead()
-        # They are over already, by their epoch; this lets the store forget them.
-        await self.sessions.end_all(holder.account_id)
+        await forget_sessions(self.sessions, holder.account_id)
         return PasswordSet()
 
     async def change(self, who: SignedIn, password: str) -> PasswordSet | StepUpNeeded | Faults:

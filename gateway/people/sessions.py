@@ -6,6 +6,7 @@ holder and account are read from SQL, and remembered for some seconds. Knows no 
 
 from __future__ import annotations
 
+import contextlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -185,6 +186,16 @@ class BrowserSessions:
             and holder.locked_at is None
             and holder.credentials_epoch == credentials_epoch
         )
+
+
+async def forget_sessions(sessions: Sessions, account_id: str) -> None:
+    """Let the store forget all sessions of an account whose credentials epoch has ended.
+
+    They are over by that already, at the latest when what is remembered of their holder is read
+    anew. So where the store is away, what has been done is not reported as a failure.
+    """
+    with contextlib.suppress(StoreUnavailableError):
+        await sessions.end_all(account_id)
 
 
 def _is_same(one: Session, other: Session) -> bool:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from database.errors import StoreUnavailableError
 from gateway.errors import TooFastError
 from gateway.limits.velocity import Use
 from gateway.people.password import LinkDead, PasswordSet, StepUpNeeded
@@ -117,3 +118,17 @@ async def test_a_session_that_ended_meanwhile_does_not_come_back(world):
     await world.browsers.sign_out(who.secret)
     assert await world.passwords.change(who, OTHER_PASSWORD) == PasswordSet("")
     assert not world.sessions.kept
+
+
+async def test_what_has_been_done_is_no_failure_where_the_store_of_sessions_is_away(world):
+    world.add()
+    who = await world.enter()
+    link = await asked(world)
+
+    async def away(*_args, **_options):
+        raise StoreUnavailableError("away")
+
+    world.sessions.end_all = away
+    assert await world.passwords.reset(link, OTHER_PASSWORD) == PasswordSet()
+    world.later(seconds=10)
+    assert await world.browsers.who(who.secret) is None

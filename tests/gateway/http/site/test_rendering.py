@@ -76,6 +76,17 @@ def test_words_of_one_key_take_the_same_values_in_every_language(language):
         assert named == set(re.findall(r"\{(\w+)\}", WORDS[DEFAULT_LANGUAGE][key])), key
 
 
+@pytest.mark.parametrize("language", WORDS)
+async def test_every_page_is_written_in_every_language(site, language):
+    site.world.add(proven=False)
+    await site.enter()
+    site.client.headers["accept-language"] = language
+    for path in ("/account", "/account/devices", "/terms", "/privacy", "/sign-up", "/reset"):
+        reply = await site.get(path)
+        assert f'<html lang="{language}">' in reply.text
+        assert len(reply.content) < 20_000
+
+
 def test_every_fault_purpose_and_refusal_has_words():
     words = WORDS[DEFAULT_LANGUAGE]
     assert {f"error.{code}" for code in REFUSALS} <= words.keys()

@@ -13,6 +13,8 @@ from gateway.http.site.words import WORDS, best_language
         ("en-GB,en;q=0.9", "en"),
         ("EN", "en"),
         ("tlh, en", "en"),
+        ("de-AT,de;q=0.9,en;q=0.8", "de"),
+        ("es-419", "es"),
         ("", "en"),
         ("*", "en"),
         (",".join(["tlh"] * 50) + ",en", "en"),
