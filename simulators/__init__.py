@@ -1,4 +1,4 @@
-"""Simulates services that a newcomer does not have yet: a carrier and a payment service.
+"""Simulates services that a newcomer does not have yet: a carrier, payments, a mail server.
 
-Both run behind the HTTP server in `serving`.
+Each runs behind the HTTP server in `serving`.
 """

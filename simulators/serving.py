@@ -37,7 +37,7 @@ class HttpServer:
         self._host = host
         # Bound here and not by uvicorn: an address that is taken is reported before anything else
         # is started, and the port that the system chose is known before the first request.
-        self._socket = _bind(host, port)
+        self._socket = listen(host, port)
         self._server: _Server | None = None
         self._serving: asyncio.Task[None] | None = None
 
@@ -89,7 +89,11 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _bind(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens; port 0 lets the system choose.
+
+    Raises OSError: the address is taken, or is none of this machine.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     try:

@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "drain": "gateway.cli.drain",
     "simulate": "gateway.cli.simulate",
     "simulate-payments": "gateway.cli.simulate_payments",
+    "simulate-mail": "gateway.cli.simulate_mail",
     "settings": "gateway.cli.settings",
     "accounts": "gateway.cli.accounts",
     "rates": "gateway.cli.rates",

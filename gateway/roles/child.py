@@ -16,6 +16,7 @@ ROLES: Final = {
     "drain": "gateway.roles.drain",
     "simulate": "gateway.roles.simulate",
     "simulate-payments": "gateway.roles.simulate_payments",
+    "simulate-mail": "gateway.roles.simulate_mail",
 }
 """Command -> the module whose `work` it is, imported when it is asked for."""
 

@@ -1,6 +1,6 @@
 """Composes `caller demo`: a gateway with all that a newcomer does not have yet.
 
-A simulated phone network and a simulated payment service, each a process of its own, an account
+A simulated phone network, payment service and mail server, each a process of its own, an account
 with credit, and a page to call from. The gateway is the same as in production: only its settings
 name other addresses.
 """
@@ -35,6 +35,8 @@ ACCOUNT_ID = "demo"
 CREDIT_MICROS = 10_000_000
 SIMULATED_CALLER_ID = "+15005550006"
 """Twilio's own number for tests that succeed."""
+SIMULATED_SENDER = "demo@caller.example"
+"""At a domain that nobody can have (RFC 2606)."""
 
 PHONEBOOK = {
     "+15005551000": "Echo: hear yourself",
@@ -56,6 +58,7 @@ class Demo:
         # Credentials mean the real service; each one is simulated separately.
         self._is_simulated = "CALLER_TWILIO_ACCOUNT_SID" not in environ
         self._pays_in_play = "CALLER_STRIPE_API_KEY" not in environ
+        self._keeps_mails = "CALLER_SMTP_URL" not in environ
         self._port_moved_from = 0
         self._simulated: dict[str, int] = {}
         """Command of each simulator -> its port, chosen here: the gateway's settings name it."""
@@ -123,6 +126,10 @@ class Demo:
                 "CALLER_STRIPE_WEBHOOK_SECRETS": self._secrets["stripe_webhook_secret"],
                 "CALLER_STRIPE_URL": f"http://127.0.0.1:{port}",
             }
+        if self._keeps_mails:
+            self._simulated["simulate-mail"] = _free_port("127.0.0.1", 8100)
+            self._environ["CALLER_SMTP_URL"] = f"smtp://127.0.0.1:{_free_port('127.0.0.1', 8101)}"
+            self._environ.setdefault("CALLER_MAIL_FROM", SIMULATED_SENDER)
 
     async def start(self) -> None:
         """Start the simulators and the gateway, and see that the account has its credit.
@@ -185,6 +192,9 @@ class Demo:
             Text.assemble("  ", (link, f"link {link}")),
             Text(),
         ]
+        if self._keeps_mails:
+            mails = f"http://127.0.0.1:{self._simulated['simulate-mail']}/"
+            lines += [Text.assemble("Mails of this demo: ", (mails, f"link {mails}")), Text()]
         if self._is_simulated:
             lines.append(Text("The phone network is simulated. Dial, for example:"))
             lines += [

@@ -92,6 +92,7 @@ async def findings(settings: Settings, *, is_starting: bool) -> list[Finding]:
         *files(settings),
         *certificate(settings, datetime.now(UTC)),
         *carrier_account(settings),
+        *sign_up(settings),
         await credit_store(settings),
         await database(settings),
     ]
@@ -186,6 +187,17 @@ def carrier_account(settings: Settings) -> list[Finding]:
     except GatewayError as error:
         return [wrong("carrier", str(error))]
     return []
+
+
+def sign_up(settings: Settings) -> list[Finding]:
+    """See that who signs up can prove an address, before which no call is admitted."""
+    if settings.sign_up != "open" or settings.smtp_url:
+        return []
+    text = (
+        "CALLER_SIGN_UP is open, but nobody can prove an address without mail, nor call: set"
+        " CALLER_SMTP_URL and CALLER_MAIL_FROM, or CALLER_SIGN_UP=closed."
+    )
+    return [Finding("sign-up", text, is_weak=True)]
 
 
 async def credit_store(settings: Settings) -> Finding:

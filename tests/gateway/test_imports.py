@@ -13,6 +13,7 @@ HEAVY = {
     *(
         "OpenSSL",
         "aiohttp",
+        "aiosmtpd",
         "aiosqlite",
         "alembic",
         "asyncpg",
@@ -31,9 +32,10 @@ USED = {
     "drain": {"redis", "smtplib", "sqlalchemy"},
     "simulate": {"aiohttp", "phonenumbers", "starlette", "uvicorn", "websockets"},
     "simulate-payments": {"aiohttp", "starlette", "uvicorn"},
+    "simulate-mail": {"aiosmtpd", "starlette", "uvicorn"},
     "settings": {"typer"},
     "serve": HEAVY
-    - {"aiosqlite", "alembic", "asyncpg", "sqlalchemy.dialects.postgresql", "stripe"},
+    - {"aiosmtpd", "aiosqlite", "alembic", "asyncpg", "sqlalchemy.dialects.postgresql", "stripe"},
 }
 """Command -> the heavy packages that it may import before it does anything; a role is a child."""
 
