@@ -68,6 +68,7 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
     "gateway.cli.serve": ("tests/calls/test_shutdown.py",),
     "gateway.cli.settings": ("tests/gateway/test_imports.py",),
     "gateway.cli.simulate": ("tests/calls/test_whole_call.py",),
+    "gateway.cli.simulate_mail": ("tests/gateway/cli/test_app.py",),
     "gateway.cli.simulate_payments": ("tests/calls/test_payments.py",),
     "gateway.http.principal": ("tests/gateway/http/test_holders.py",),
     "gateway.http.site.pages": ("tests/gateway/http/site/test_rendering.py",),
@@ -92,6 +93,10 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
         "tests/calls/test_shutdown.py",
     ),
     "gateway.roles.simulate": ("tests/calls/test_whole_call.py",),
+    "gateway.roles.simulate_mail": (
+        "tests/gateway/cli/test_app.py",
+        "tests/gateway/roles/test_demo.py",
+    ),
     "gateway.roles.simulate_payments": ("tests/calls/test_payments.py",),
     "gateway.roles.storage": (
         "tests/gateway/roles/test_adapters.py",

@@ -29,7 +29,7 @@ a { color: light-dark(#1f4fd8, #9db8ff); }
 nav { margin: 0 0 1rem; }
 ol { list-style: none; margin: 0; padding: 0; }
 li { border-top: 1px solid light-dark(#d1d5db, #3f4550); }
-li a { display: block; padding: .75rem .25rem; color: inherit; text-decoration: none; }
+li a { display: block; padding: .75rem 0; color: inherit; text-decoration: none; }
 li a:hover { background: light-dark(#f3f4f6, #24272e); }
 li strong { display: block; color: light-dark(#1f4fd8, #9db8ff); text-decoration: underline; }
 li span { display: block; font-size: .875rem; color: light-dark(#4b5563, #b6bcc8); }

@@ -64,8 +64,8 @@ def test_help_names_every_command():
     done = caller("--help")
     assert done.exit_code == 0
     for command in (
-        *("serve", "demo", "check", "drain", "simulate", "simulate-payments", "settings"),
-        *("accounts", "rates", "ledger", "payments"),
+        *("serve", "demo", "check", "drain", "simulate", "simulate-payments", "simulate-mail"),
+        *("settings", "accounts", "rates", "ledger", "payments"),
     ):
         assert f" {command} " in done.output
 
@@ -74,6 +74,7 @@ def test_help_names_every_command():
     "arguments",
     [
         *(["serve"], ["check"], ["drain"], ["simulate"], ["simulate-payments"]),
+        ["simulate-mail"],
         *(["accounts", "limit", "a"], ["accounts", "freeze", "a"], ["ledger", "audit"]),
         *(["accounts", "create", "a"], ["accounts", "credit", "a", "1", "--reference", "r"]),
     ],
@@ -256,10 +257,12 @@ SIMULATED = {
     "TWILIO_AUTH_TOKEN": "hush",
     "STRIPE_API_KEY": "sk_test_a",
     "STRIPE_WEBHOOK_SECRETS": "whsec_a",
+    "SMTP_URL": "smtp://127.0.0.1:8101",
+    "MAIL_FROM": "a@example.com",
 }
 
 
-@pytest.mark.parametrize("command", ["simulate", "simulate-payments"])
+@pytest.mark.parametrize("command", ["simulate", "simulate-payments", "simulate-mail"])
 def test_a_simulated_service_whose_port_is_taken_ends_and_names_it(command):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -281,6 +284,29 @@ def test_simulated_payments_need_a_key_and_a_secret():
     done = caller("simulate-payments", STRIPE_API_KEY="sk_test_a")
     assert done.exit_code == EXIT_SETTINGS
     assert "CALLER_STRIPE_WEBHOOK_SECRETS" in done.output
+
+
+def test_the_simulated_mail_server_names_the_setting_whose_port_is_taken():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        given = SIMULATED | {"SMTP_URL": f"smtp://localhost:{port}"}
+        done = caller("simulate-mail", "--port", "0", **given)
+    assert done.exit_code == EXIT_UNAVAILABLE
+    assert f"CALLER_SMTP_URL: TCP port {port} of 127.0.0.1 is in use" in done.output
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *(None, "smtps://127.0.0.1:465", "smtp://mail.example.com:25", "smtp://127.0.0.1:0"),
+        *("smtp://u:hush@127.0.0.1:8101", "smtp://127.0.0.1:99999"),
+    ],
+)
+def test_the_simulated_mail_server_is_on_this_machine_and_knows_no_password(url):
+    done = caller("simulate-mail", **({"SMTP_URL": url, "MAIL_FROM": "a@b.test"} if url else {}))
+    assert done.exit_code == EXIT_SETTINGS
+    assert "CALLER_SMTP_URL must be smtp://127.0.0.1 and a port" in done.output
+    assert "hush" not in done.output
 
 
 def test_keys_are_made_listed_and_revoked(account):

@@ -96,6 +96,26 @@ async def test_with_a_key_of_its_own_real_payments_are_taken(environ):
     assert "no money moves" in explained(Demo(environ))
 
 
+async def test_mails_are_kept_here_unless_a_mail_server_is_set(environ):
+    show = Demo(environ)
+    assert re.fullmatch(r"smtp://127\.0\.0\.1:\d+", show.settings().smtp_url.reveal())
+    assert show.settings().mail_from == "demo@caller.example"
+    assert re.search(r"Mails of this demo: http://127\.0\.0\.1:\d+/", explained(show))
+    ours = {"CALLER_SMTP_URL": "smtps://mail.example.com:465", "CALLER_MAIL_FROM": "a@example.com"}
+    show = Demo(environ | ours)
+    assert show.settings().smtp_url.reveal() == ours["CALLER_SMTP_URL"]
+    assert "Mails of this demo" not in explained(show)
+    assert Demo(environ | {"CALLER_MAIL_FROM": "a@example.com"}).settings().mail_from == (
+        "a@example.com"
+    )
+
+
+async def test_the_page_of_the_mails_and_their_server_are_two_ports(environ):
+    show = Demo(environ)
+    page = re.search(r"Mails of this demo: http://127\.0\.0\.1:(\d+)/", explained(show))[1]
+    assert not show.settings().smtp_url.reveal().endswith(f":{page}")
+
+
 async def test_with_twilios_credentials_it_calls_real_phones(environ):
     show = Demo(environ | REAL)
     assert show.settings().carrier_url == "https://api.twilio.com"
@@ -159,10 +179,30 @@ def test_the_first_command_works_and_ends_properly(environ, tmp_path):
             account = httpx.get(f"{base}/v1/account", headers=headers).json()
             assert (account["id"], account["balance"]["text"]) == ("demo", "$10.00")
             assert httpx.get(f"{base}/readyz").json()["status"] == "ok"
+            proves_an_address(base, (tmp_path / "log").read_text())
             process.send_signal(signal.SIGTERM)
             assert process.wait(30) == 0, (tmp_path / "log").read_text()
         finally:
             process.kill()
+
+
+def proves_an_address(base, printed):
+    """Sign up, and use the link of the mail that the demo shows."""
+    mails = re.search(r"Mails of this demo: (\S+)/", printed)[1]
+    fields = {"email": "ann@example.com", "password": "quiet otters paint", "adult": "true"}
+    origin = {"Origin": base}
+    reply = httpx.post(f"{base}/sign-up", data={**fields, "terms": "true"}, headers=origin)
+    assert reply.status_code == 303, reply.text
+    deadline = time.monotonic() + 40
+    while not (listed := httpx.get(f"{mails}/mails").json()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert listed[0]["to"] == [fields["email"]]
+    mail = httpx.get(f"{mails}/mails/{listed[0]['id']}").json()
+    link = re.search(rf"{base}/l/\S+", mail["text"])[0]
+    assert link in mail["html"]
+    assert httpx.get(link).status_code == 200
+    assert httpx.post(link, headers=origin).headers["location"].endswith("said=address_proven")
 
 
 def printed_key(log, process):

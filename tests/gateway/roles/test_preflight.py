@@ -159,6 +159,16 @@ def test_an_account_that_is_not_named_is_told_by_both(tmp_path):
     assert_both_say(2, "CALLER_CALLER_ID is missing", DATA_DIR=tmp_path, CALLER_ID=None)
 
 
+def test_a_sign_up_without_mail_is_a_weakness(tmp_path):
+    mail = {"SMTP_URL": "smtp://127.0.0.1:25", "MAIL_FROM": "a@example.com"}
+    for given in ({}, mail, mail | {"SIGN_UP": "open"}):
+        assert preflight.sign_up(from_mapping(environ(**given))) == []
+    found = preflight.sign_up(from_mapping(environ(SIGN_UP="open")))
+    assert [(finding.is_weak, finding.is_fatal) for finding in found] == [(True, False)]
+    _, report = run("check", DATA_DIR=tmp_path, SIGN_UP="open")
+    assert "nobody can prove an address" in report
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
