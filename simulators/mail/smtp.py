@@ -10,7 +10,7 @@ import logging
 import socket
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
@@ -88,9 +88,12 @@ class _Conversation(SMTP):
         self._delivery = delivery
         self._bytes_max = settings.mail_bytes_max + _BETWEEN_MAILS_BYTES
         self._among = among
+        self._wire: asyncio.WriteTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to answer."""
+        # Not to be asked for its class: uvloop's transports are of none of asyncio's.
+        self._wire = cast("asyncio.WriteTransport", transport)
         self._among.add(self)
         super().connection_made(transport)
 
@@ -105,14 +108,14 @@ class _Conversation(SMTP):
         self._delivery.bytes_since += len(data)
         if self._delivery.bytes_since <= self._bytes_max:
             super().data_received(data)
-        elif isinstance(self.transport, asyncio.Transport):
-            self.transport.abort()
+        elif self._wire is not None:
+            self._wire.abort()
 
     async def leave(self) -> None:
         """Close, and wait until nothing of it runs."""
         handling = self._handler_coroutine
-        if isinstance(self.transport, asyncio.Transport):
-            self.transport.abort()
+        if self._wire is not None:
+            self._wire.abort()
         if handling is not None:
             handling.cancel()
             await asyncio.gather(handling, return_exceptions=True)
@@ -122,9 +125,10 @@ class _Busy(asyncio.Protocol):
     """Turns a connection away (RFC 5321 3.8)."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.WriteTransport)
-        transport.write(b"421 %s Too many connections, try again later\r\n" % NAME.encode())
-        transport.close()
+        """Say so and close."""
+        wire = cast("asyncio.WriteTransport", transport)
+        wire.write(b"421 %s Too many connections, try again later\r\n" % NAME.encode())
+        wire.close()
 
 
 class _Delivery:

@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+import uvloop
 
 from simulators.mail.service import MailSimulatorService, MailSimulatorSettings
 
@@ -20,6 +21,17 @@ AT = datetime(2026, 11, 24, 12, 0, 5, tzinfo=UTC)
 SIGN_UP = "http://127.0.0.1:9/sign-up"
 SETTINGS = MailSimulatorSettings(sign_up_url=SIGN_UP)
 HTML = '<!doctype html><html><p><a href="http://127.0.0.1:9/l/secret">Confirm</a></p></html>'
+
+
+Loops = dict[str, Callable[[], asyncio.AbstractEventLoop]]
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> Loops:
+    """Run on the loop that is deployed; what deals with transports, on the library's own too."""
+    loops: Loops = {"uvloop": uvloop.new_event_loop}
+    return (
+        loops | {"asyncio": asyncio.new_event_loop} if item.path.name == "test_smtp.py" else loops
+    )
 
 
 def written(subject: str = "Confirm your address", text: str = "Hello.\n") -> EmailMessage:
