@@ -26,7 +26,8 @@ main { max-width: 44rem; margin: 0 auto; padding: 1.5rem 1rem; overflow-wrap: an
 h1 { font-size: 1.4rem; line-height: 1.3; margin: 0 0 1rem; }
 h2 { font-size: 1rem; margin: 1.5rem 0 .5rem; }
 a { color: light-dark(#1f4fd8, #9db8ff); }
-nav { margin: 0 0 1rem; }
+nav { margin: 0 0 .5rem; }
+nav a { display: inline-block; padding: .625rem 0; }
 ol { list-style: none; margin: 0; padding: 0; }
 li { border-top: 1px solid light-dark(#d1d5db, #3f4550); }
 li a { display: block; padding: .75rem 0; color: inherit; text-decoration: none; }
