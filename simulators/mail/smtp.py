@@ -55,15 +55,12 @@ class SmtpServer:
         self._server = await loop.create_server(self._answer, sock=self._socket)
 
     async def stop(self) -> None:
-        """Close the port and every conversation."""
-        if self._server is not None:
-            self._server.close()
-        else:
-            self._socket.close()
+        """Close the port and every conversation; only while started."""
+        assert self._server is not None, "started"
+        self._server.close()
         for conversation in tuple(self._open):
             await conversation.leave()
-        if self._server is not None:
-            await self._server.wait_closed()
+        await self._server.wait_closed()
 
     def _answer(self) -> asyncio.Protocol:
         if len(self._open) >= self._settings.conversations_max:
