@@ -101,7 +101,7 @@ async def test_a_person_gets_an_account_and_back_into_it_without_script(
         assert (each["sameSite"], each["path"], each["domain"]) == ("Lax", "/", "127.0.0.1")
     await page.get_by_role("button", name="Sign out").click()
     await expect(page.get_by_role("status")).to_have_text("You are signed out.")
-    await page.get_by_role("link", name="Forgotten the password?").click()
+    await page.get_by_role("link", name="Forgot your password?").click()
     await page.get_by_label("E-mail address").fill(EMAIL)
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("status")).to_contain_text("on its way")
