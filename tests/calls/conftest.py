@@ -10,9 +10,9 @@ import pytest
 from tests.calls.world import Customer, World
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shared_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """Serve all tests of one worker."""
+    """Serve all tests of one worker, and end with those of this folder: a gateway never rests."""
     world = World(tmp_path_factory.mktemp("world")).start()
     yield world
     world.stop()

@@ -25,7 +25,7 @@ INSECURE_HOST = "gateway.test"
 
 WEB = Path(__file__).parents[2] / "web"
 
-session_async = pytest_asyncio.fixture(scope="session", loop_scope="session")
+package_async = pytest_asyncio.fixture(scope="package", loop_scope="session")
 async_fixture = pytest_asyncio.fixture(loop_scope="session")
 
 
@@ -66,13 +66,13 @@ def microphone(tmp_path_factory: pytest.TempPathFactory, speech: Samples) -> Pat
     return path
 
 
-@session_async
+@package_async
 async def playwright() -> AsyncIterator[Playwright]:
     async with async_playwright() as driver:
         yield driver
 
 
-@session_async
+@package_async
 async def browser(playwright: Playwright, microphone: Path) -> AsyncIterator[Browser]:
     """A browser with a microphone."""
     chromium = await browsers.launch(
@@ -85,7 +85,7 @@ async def browser(playwright: Playwright, microphone: Path) -> AsyncIterator[Bro
     await chromium.close()
 
 
-@session_async
+@package_async
 async def deaf_browser(playwright: Playwright) -> AsyncIterator[Browser]:
     """A browser without a microphone, on a machine without one."""
     chromium = await browsers.launch(playwright, microphone=None, is_whole=False)
@@ -93,7 +93,7 @@ async def deaf_browser(playwright: Playwright) -> AsyncIterator[Browser]:
     await chromium.close()
 
 
-@session_async
+@package_async
 async def asking_browser(playwright: Playwright, microphone: Path) -> AsyncIterator[Browser]:
     """A browser whose microphone pages have to ask for."""
     chromium = await browsers.launch(playwright, microphone=microphone, grants=False)

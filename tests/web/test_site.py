@@ -76,8 +76,8 @@ async def test_a_person_gets_an_account_and_back_into_it_without_script(
     browser: Browser, site: Site
 ) -> None:
     page = await opened(browser, site, "/sign-in", java_script_enabled=False)
-    await page.get_by_role("link", name="Make an account").click()
-    await page.get_by_role("button", name="Make the account").click()
+    await page.get_by_role("link", name="Create an account").click()
+    await page.get_by_role("button", name="Create account").click()
     alert = page.get_by_role("alert")
     await expect(alert).to_be_focused()
     await alert.get_by_role("link").first.click()
@@ -85,8 +85,8 @@ async def test_a_person_gets_an_account_and_back_into_it_without_script(
     await page.get_by_label("Password", exact=True).fill(PASSWORD)
     await page.get_by_label("I accept the").check()
     await page.get_by_label("18 years").check()
-    await page.get_by_role("button", name="Make the account").click()
-    await expect(page.get_by_role("heading", level=1)).to_have_text("Look into your mail")
+    await page.get_by_role("button", name="Create account").click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Check your mail")
     await page.goto(f"{site.origin}/l/{site.world.link('verify_email')}")
     await page.get_by_role("button", name="Confirm the address").click()
     await expect(page.get_by_role("status")).to_contain_text("confirmed")
@@ -101,7 +101,7 @@ async def test_a_person_gets_an_account_and_back_into_it_without_script(
         assert (each["sameSite"], each["path"], each["domain"]) == ("Lax", "/", "127.0.0.1")
     await page.get_by_role("button", name="Sign out").click()
     await expect(page.get_by_role("status")).to_have_text("You are signed out.")
-    await page.get_by_role("link", name="Forgotten the password?").click()
+    await page.get_by_role("link", name="Forgot your password?").click()
     await page.get_by_label("E-mail address").fill(EMAIL)
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("status")).to_contain_text("on its way")
@@ -181,7 +181,7 @@ async def test_every_page_is_accessible(
         await page.goto(f"{site.origin}{path}")
         await check(page)
     await page.goto(f"{site.origin}/sign-up")
-    await page.get_by_role("button", name="Make the account").click()
+    await page.get_by_role("button", name="Create account").click()
     await check(page)
     await page.goto(f"{site.origin}/l/{await reset_link(site)}")
     await check(page)
@@ -225,8 +225,8 @@ async def test_it_is_seen_where_the_keyboard_is(
         "email",
         "password",
         "Sign in",
-        "Forgotten the password?",
-        "Make an account",
+        "Forgot your password?",
+        "Create an account",
     ]
     assert {(style, width) for _, style, width in seen} == {("solid", "3px")}
     await page.context.close()

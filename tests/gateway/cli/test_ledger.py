@@ -30,8 +30,40 @@ from gateway.stores.leases import RedisNodeLeases
 from tests.valkey import free_port
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """Copies of both stores, by what had been done: made by the first test that wants it."""
+    return Kept(tmp_path_factory.mktemp("kept"))
+
+
+class Kept:
+    """A book and a credit store for each name, which later tests begin with."""
+
+    def __init__(self, folder):
+        self.folder, self.gates = folder, {}
+
+    def take(self, name, caller):
+        """Put both stores in the place of the test's own; return whether they are kept."""
+        if name not in self.gates:
+            return False
+        copy_book(self.folder / name, caller.database)
+        on_redis(caller.url, partial(_put_back, self.gates[name]))
+        return True
+
+    def keep(self, name, caller, *, book=None):
+        """Keep both stores as they are, or with another book."""
+        copy_book(book or caller.database, self.folder / name)
+        self.gates[name] = on_redis(caller.url, _copy)
+
+
+def copy_book(source, target):
+    """Bring a database file to what another holds."""
+    with closing(sqlite3.connect(source)) as book, closing(sqlite3.connect(target)) as copy:
+        book.backup(copy)
+
+
 @pytest.fixture
-def caller(tmp_path, valkey_url, monkeypatch):
+def caller(tmp_path, valkey_url, monkeypatch, kept):
     """Return a way to run `caller ledger …` on stores of the test's own, on a wide terminal."""
     monkeypatch.setenv("COLUMNS", "160")
     monkeypatch.setattr("billing.stores.gate_audit.COMPARISON_PAUSE_S", 0)
@@ -45,8 +77,10 @@ def caller(tmp_path, valkey_url, monkeypatch):
 
     run.database = tmp_path / "caller.db"
     run.url = valkey_url
-    done = run("create", "acme", "--credit", "12.50", app=accounts.app)
-    assert done.exit_code == 0, done.output
+    if not kept.take("created", run):
+        done = run("create", "acme", "--credit", "12.50", app=accounts.app)
+        assert done.exit_code == 0, done.output
+        kept.keep("created", run)
     return run
 
 
@@ -300,18 +334,19 @@ async def _hold_calls(redis, ended_by="caller"):
 
 
 @pytest.fixture
-def restored(caller, request):
+def restored(caller, request, kept, tmp_path):
     """A book that is older than six calls, of which the outbox has nothing left."""
+    ended_by = getattr(request, "param", "caller")
+    if kept.take(ended_by, caller):
+        return caller
+    older = tmp_path / "older.db"
     caller("create", "bert", "--credit", "7", app=accounts.app)
-    with closing(sqlite3.connect(caller.database)) as book:
-        copy = sqlite3.connect(":memory:")
-        book.backup(copy)
-    on_redis(caller.url, partial(_hold_calls, ended_by=getattr(request, "param", "caller")))
+    copy_book(caller.database, older)
+    on_redis(caller.url, partial(_hold_calls, ended_by=ended_by))
     assert caller("rebuild", "--yes").exit_code == 0
     assert caller("audit").exit_code == 0
-    with closing(sqlite3.connect(caller.database)) as book:
-        copy.backup(book)
-    copy.close()
+    kept.keep(ended_by, caller, book=older)
+    copy_book(older, caller.database)
     return caller
 
 
@@ -369,15 +404,13 @@ def test_a_database_put_back_after_a_rebuild_was_killed_loses_nothing(
     """The partition is out of service then, and only it knows three calls and a grant."""
     copy = tmp_path / "copy.db"
     caller("create", "bert", "--credit", "7", app=accounts.app)
-    with closing(sqlite3.connect(caller.database)) as book, closing(sqlite3.connect(copy)) as kept:
-        book.backup(kept)
+    copy_book(caller.database, copy)
     on_redis(caller.url, _hold_calls)
     granted = caller("credit", "bert", "0.25", "--reference", "gift", app=accounts.app)
     assert granted.exit_code == 0, granted.output
     partition = str(partition_of("bert", PARTITIONS))
     killed_rebuild("ledger.fill_partition = die", "--partition", partition)
-    with closing(sqlite3.connect(caller.database)) as book, closing(sqlite3.connect(copy)) as kept:
-        kept.backup(book)
+    copy_book(copy, caller.database)
     said = " ".join(caller("audit").output.split())
     assert f"out of service, with all its data: 1 of 64 partitions ({partition})" in said
     assert "lost its data" not in said
@@ -398,13 +431,13 @@ def test_a_database_put_back_after_a_rebuild_was_killed_loses_nothing(
 
 
 async def _copy(redis):
-    return {key: await redis.dump(key) for key in await redis.keys("*")}
+    return {key: (await redis.pttl(key), await redis.dump(key)) for key in await redis.keys("*")}
 
 
 async def _put_back(copy, redis):
     await redis.flushall()
-    for key, value in copy.items():
-        await redis.restore(key, 0, value)
+    for key, (left_ms, value) in copy.items():
+        await redis.restore(key, max(left_ms, 0), value)
 
 
 def test_a_credit_store_restored_from_an_older_copy_is_filled_and_nothing_is_given_twice(caller):
@@ -484,8 +517,7 @@ def test_calls_are_booked_in_an_older_book_by_a_gate_that_was_filled_from_a_newe
     caller, tmp_path, times
 ):
     copy = tmp_path / "copy.db"
-    with closing(sqlite3.connect(caller.database)) as book, closing(sqlite3.connect(copy)) as kept:
-        book.backup(kept)
+    copy_book(caller.database, copy)
     caller("create", "bert", "--credit", "7", app=accounts.app)
     on_redis(caller.url, _hold_calls)
     assert caller("rebuild", "--yes").exit_code == 0
@@ -495,8 +527,7 @@ def test_calls_are_booked_in_an_older_book_by_a_gate_that_was_filled_from_a_newe
         assert done.exit_code == 0, done.output
         assert "64 of 64 partitions have lost their data" in done.output
     assert caller("audit").exit_code == 0
-    with closing(sqlite3.connect(caller.database)) as book, closing(sqlite3.connect(copy)) as kept:
-        kept.backup(book)
+    copy_book(copy, caller.database)
     done = caller("rebuild", "--yes")
     said = " ".join(done.output.split())
     assert "lost their data" not in said

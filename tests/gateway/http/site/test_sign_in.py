@@ -30,7 +30,7 @@ async def test_a_wrong_password_keeps_the_address_and_sets_no_cookie(site):
     form = site.read(reply)
     assert form.input("email")["value"] == EMAIL
     assert "value" not in form.input("password")
-    assert "Address or password is wrong" in form.text
+    assert "The address or the password is wrong" in form.text
 
 
 async def test_a_locked_account_is_told_how_to_get_back(site):

@@ -14,7 +14,7 @@ async def test_a_person_signs_up_by_form_and_mail(site):
     assert form.input("password")["autocomplete"] == "new-password"
     assert {"terms", "adult"} < {each.get("name") for each in form.of("input")}
     assert place(await site.post("/sign-up", **FIELDS)) == "/sign-up/done"
-    assert "Look into your mail" in (await site.get("/sign-up/done")).text
+    assert "Check your mail" in (await site.get("/sign-up/done")).text
     link = f"/l/{site.world.link('verify_email')}"
     for _ in range(2):
         shown = site.read(await site.get(link))
@@ -55,7 +55,7 @@ async def test_what_is_wrong_is_said_on_top_and_beside_each_field(site):
     reply = await site.post("/sign-up", email='"><b>x', password="short", terms="true")
     assert reply.status_code == 422
     form = site.read(reply)
-    assert "<title>Error: Make an account" in reply.text
+    assert "<title>Error: Create an account" in reply.text
     email, password = form.input("email"), form.input("password")
     assert email["value"] == '"><b>x'
     assert "<b>" not in reply.text
