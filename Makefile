@@ -13,7 +13,7 @@ export PYTHON VENV
 RUN := requirements/env.sh run
 DEV := requirements/env.sh dev
 TEST := requirements/env.sh test
-# More workers than cores: half of what tests do is to wait.
+# More workers than cores: half of what tests do is to wait. A fourth would starve the browsers.
 PYTEST := python -m pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
@@ -26,7 +26,7 @@ run: ## Start everything and open a phone in the browser
 	@$(RUN) caller demo $(ARGS)
 
 test: ## Pass the tests that tell whether a change is right: minutes
-	@exec $(TEST) $(PYTEST) $(ARGS)
+	@exec $(TEST) $(PYTEST) --numprocesses=4 $(ARGS)
 
 test-all: ## Pass all tests: also real servers, browsers, faults, compiled modules
 	@$(RUN) true

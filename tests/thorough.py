@@ -17,7 +17,9 @@ ROOT = Path(__file__).parent
 
 THOROUGH: dict[str, str] = {
     "benchmarks": "the benchmarks' own parts, and servers that they start",
+    "billing/sql/test_gate_audit.py": "one fault for each key of the spend gate",
     "billing/sql/test_planted_faults.py": "one fault for each column of the book",
+    "calls/test_api.py": "whole calls in real time",
     "calls/test_carrier_faults.py": "faults of the carrier, one whole call each",
     "calls/test_credit.py": "whole calls that run out of credit",
     "calls/test_deploy.py": "proxies and database servers",
@@ -32,6 +34,7 @@ THOROUGH: dict[str, str] = {
     "calls/test_tls.py": "whole calls over TLS",
     "calls/test_tokens.py": "tokens that grow old",
     "calls/test_velocity.py": "hundreds of calls",
+    "calls/test_webhooks.py": "whole calls in real time",
     "contract": "the vendor's own description of its API, from npm",
     "e2e": "browsers",
     "gateway/cli/test_accounts.py": "commands on real stores",
@@ -39,6 +42,7 @@ THOROUGH: dict[str, str] = {
     "gateway/cli/test_ledger.py": "commands on real stores",
     "gateway/cli/test_outages.py": "commands while stores are away",
     "gateway/cli/test_payments.py": "commands on real stores and a payment service",
+    "gateway/cli/test_process.py": "processes of the command line",
     "gateway/payments/test_proof.py": "audits against a payment service",
     "gateway/payments/test_webhook_delivery.py": "webhooks that are delivered again after seconds",
     "gateway/roles/test_children.py": "processes that are killed or stand still",
