@@ -22,6 +22,10 @@ RIGHTS: Final = (
     "The user of CALLER_DATABASE_URL lacks rights in the database: make it the database's owner, or"
     " GRANT it USAGE and CREATE on the schema and all rights on its tables."
 )
+OPTIONS: Final = (
+    "The server refuses one of the options of CALLER_DATABASE_URL: it has no such setting, does not"
+    " take that value, or lets no session set it."
+)
 _SQLSTATES: Final = {
     "28P01": "The database refuses the password of CALLER_DATABASE_URL.",
     "28000": "The database refuses the user of CALLER_DATABASE_URL: see the server's pg_hba.conf.",
@@ -30,6 +34,7 @@ _SQLSTATES: Final = {
     "42501": RIGHTS,
     # No schema of its search path may be used.
     "3F000": RIGHTS,
+    "55P02": OPTIONS,
 }
 """PostgreSQL's error codes that retrying does not help against (its manual, appendix A)."""
 
@@ -38,6 +43,9 @@ _ROUTINES: Final = {
     " there is no such role (CREATE ROLE), or it may not log in (ALTER ROLE … LOGIN).",
     ("42501", "CheckMyDatabase"): "The user of CALLER_DATABASE_URL may not connect to that"
     " database: GRANT it CONNECT on it.",
+    # What we set ourselves every server knows.
+    ("42704", "find_option"): OPTIONS,
+    ("22023", "parse_and_validate_value"): OPTIONS,
 }
 """What an error code means if this routine of the server reports it. Routines tell such cases apart
 because their names are not translated; the texts of errors are."""

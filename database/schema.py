@@ -16,7 +16,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from database.engine import TIMEOUT_S, reading
 from database.errors import UnfitBookError
 
-
 TABLES: Final = frozenset(
     (
         *("account_events", "accounts", "api_keys", "calls", "consents", "credits", "devices"),

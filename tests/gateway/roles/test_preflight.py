@@ -1,5 +1,6 @@
 """What is looked at before a start: the same by `check`, which reports, as by `serve`."""
 
+import os
 import re
 import socket
 import sqlite3
@@ -97,6 +98,26 @@ def test_a_database_of_another_program_is_a_sentence(tmp_path, valkey_url, made,
         rows = book.execute("SELECT count(*) FROM sqlite_schema").fetchall()
     book.close()
     assert rows == [(2,)]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("TLS_CERTIFICATE", "{}"), ("RATE_DECK", "{}"), ("DATABASE_URL", "sqlite:///{}")],
+)
+def test_a_pipe_for_a_file_is_a_sentence(tmp_path, valkey_url, name, value):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    given = {"DATA_DIR": tmp_path, "REDIS_URL": valkey_url, name: value.format(pipe)}
+    if name == "TLS_CERTIFICATE":
+        given["TLS_KEY"] = pipe
+    assert_both_say(2, f"CALLER_{name} names what is no regular file", **given)
+
+
+def test_a_parameter_of_the_database_that_is_not_known_is_named(tmp_path, valkey_url):
+    url = "postgresql://u:p@127.0.0.1:1/db?application_name=a&foo=hunter2"
+    given = {"DATA_DIR": tmp_path, "REDIS_URL": valkey_url, "DATABASE_URL": url}
+    assert_both_say(2, "CALLER_DATABASE_URL has the parameter foo, which Caller", **given)
+    assert "hunter2" not in run("check", **given)[1] + run("serve", **given)[1]
 
 
 async def test_the_names_of_all_tables_are_known(tmp_path):
