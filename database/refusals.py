@@ -14,7 +14,12 @@ from contextlib import contextmanager
 from typing import Final
 
 import sqlalchemy as sa
-from redis.exceptions import AuthenticationError, NoPermissionError, ResponseError
+from redis.exceptions import (
+    AuthenticationError,
+    InvalidResponse,
+    NoPermissionError,
+    ResponseError,
+)
 
 from database.errors import StoreFullError, StoreUnavailableError, UnfitBookError, UnfitFileError
 
@@ -80,6 +85,7 @@ _ASYNCPG_WORDS: Final = {
 """Parts of the messages of asyncpg's plain ConnectionErrors, which in full name a host."""
 
 _PASSING: Final = {
+    InvalidResponse: "What listens there does not speak Redis: see its port.",
     ssl.SSLCertVerificationError: "Its certificate is not accepted.",
     socket.gaierror: "Its name is not known to DNS.",
     ConnectionRefusedError: "Nothing listens at its address.",
