@@ -7,7 +7,6 @@ call of a store, and the owner's whole act happens before the n-th of them.
 import itertools
 import secrets
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 
 import pytest
 
@@ -18,20 +17,16 @@ from accounts.stores import links
 from accounts.stores.sessions import RedisSessions
 from billing.stores.redis_client import connect, disconnect
 from database.engine import TIMEOUT_S, writing
-from gateway.people.address import Addresses
-from gateway.people.links import Links, LinkUsed
-from gateway.people.password import Passwords, PasswordSet
-from gateway.people.password_policy import PasswordPolicy
-from gateway.people.sessions import BrowserSessions, SessionOver
-from gateway.people.sign_in import SignIn, Welcome
+from gateway.people.links import LinkUsed
+from gateway.people.password import PasswordSet
+from gateway.people.sessions import SessionOver
+from gateway.people.sign_in import Welcome
 from gateway.people.visitor import Visitor
 from gateway.stores.accounts import SqlAccountStore
 from gateway.stores.key_epochs import RedisKeyEpochs
 from gateway.stores.people import SqlPeople
-from tests.gateway.calls.test_live import Velocity
-from tests.gateway.people.memory import EMAIL, OTHER_PASSWORD, PASSWORD, PlainHasher
+from tests.gateway.people.memory import BEGINNING, EMAIL, OTHER_PASSWORD, PASSWORD, World
 
-NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
 THIEFS_PASSWORD, THIEFS_ADDRESS = "thief 77 lantern oxide", "eve@example.org"
 VISITOR = Visitor("192.0.2.1", "en", "Mozilla/5.0")
 STEPS_MAX = 20
@@ -77,26 +72,28 @@ class Stepped:
 
 
 class Node:
-    """The flows of one node."""
+    """The flows of one node: those of a world in memory, on real stores."""
 
     def __init__(self, house, turn=None):
-        stores = (house.people, house.sessions, PlainHasher(), Velocity())
+        world = World()
+        stores = {"people": house.people, "sessions": house.sessions, "hasher": world.hasher}
+        stores["velocity"] = world.velocity
         if turn is not None:
-            stores = tuple(Stepped(store, turn) for store in stores)
-        people, sessions, hasher, velocity = stores
+            stores = {name: Stepped(store, turn) for name, store in stores.items()}
 
-        def clock():
-            return NOW
+        def on(flow, *names, **more):
+            return replace(flow, **{name: stores[name] for name in names}, **more)
 
-        self.browsers = BrowserSessions(
-            people, sessions, house.accounts, house.epochs, clock, lambda: 0
+        self.browsers = on(
+            *(world.browsers, "people", "sessions"), accounts=house.accounts, epochs=house.epochs
         )
-        self.sign_in = SignIn(people, sessions, hasher, velocity, clock, secrets.token_urlsafe)
-        self.passwords = Passwords(
-            people, sessions, hasher, PasswordPolicy("Caller"), velocity, clock
+        self.sign_in = on(
+            *(world.sign_in, "people", "sessions", "hasher", "velocity"),
+            new_secret=secrets.token_urlsafe,
         )
-        self.addresses = Addresses(people, velocity, clock)
-        self.links = Links(people, sessions, clock)
+        self.passwords = on(world.passwords, "people", "sessions", "hasher", "velocity")
+        self.addresses = on(world.addresses, "people", "velocity")
+        self.links = on(world.links, "people", "sessions")
 
     async def enter(self, password=PASSWORD):
         welcome = await self.sign_in.by_password(EMAIL, password, VISITOR)
@@ -117,7 +114,7 @@ class House:
         self.sessions = RedisSessions(self.redis, secrets.token_bytes)
         self.accounts = SqlAccountStore(self.engine)
         self.people = SqlPeople(
-            self.engine, self._queue, clock=lambda: NOW, on_epoch=self.epochs.invalidate
+            self.engine, self._queue, clock=lambda: BEGINNING, on_epoch=self.epochs.invalidate
         )
         self.owners, self.other = Node(self), Node(self)
 
@@ -131,7 +128,9 @@ class House:
         old_hash = f"old hash of {PASSWORD}"
         new = NewHolder(account_id, "USD", EMAIL, EMAIL, old_hash, "en", {})
         assert await self.people.sign_up(new, Notice("verify", EMAIL, link=Purpose.PROVE_ADDRESS))
-        await self.people.prove_address(digest(await self.link(account_id, Purpose.PROVE_ADDRESS)))
+        # Which proves the address too.
+        link = digest(await self.link(account_id, Purpose.RESET_PASSWORD))
+        assert await self.people.reset_password(link, old_hash, Notice("password_changed", EMAIL))
         self.owner = await self.owners.enter()
         assert await self.other.browsers.who(self.owner.secret)
 
@@ -139,7 +138,9 @@ class House:
         secret = f"link {next(self.numbers)}"
         await self.people.tell(account_id, Notice("mail", email, link=purpose))
         async with writing(self.engine, TIMEOUT_S) as connection:
-            await links.make_link(connection, purpose, account_id, email, at=NOW, secret=secret)
+            await links.make_link(
+                connection, purpose, account_id, email, at=BEGINNING, secret=secret
+            )
         return secret
 
     async def holder(self):
@@ -226,7 +227,7 @@ async def test_whoever_is_signed_in_takes_no_account_from_its_owner(house, act, 
     if act == "reset":
         assert holder.password_hash == f"hash of {OTHER_PASSWORD}"
     else:
-        assert holder.locked_at == NOW
+        assert holder.locked_at == BEGINNING
     assert not await house.sessions.of_account(holder.account_id)
     for secret in (thief.secret, getattr(outcome, "session_secret", "")):
         assert await house.other.browsers.who(secret) is None
