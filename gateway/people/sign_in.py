@@ -18,7 +18,7 @@ from accounts.ports import PasswordHasher, People, Sessions
 from accounts.session import Session
 from accounts.sign_in import Answer, Attempt, Event, State, advance
 from billing.clock import Clock
-from gateway.limits.velocity import refuse, sign_in_place_uses, sign_in_uses
+from gateway.limits.velocity import refuse, sign_in_uses
 from gateway.people.sessions import SignedIn
 from gateway.people.sign_up import Faults
 from gateway.people.visitor import NewSecret, Visitor, device_id, recognised
@@ -56,7 +56,6 @@ class SignIn:
         self, email: str, password: str, visitor: Visitor
     ) -> Welcome | NotYet | Faults:
         """Sign a person in who gives address and password."""
-        refuse(await self.velocity.hit(sign_in_place_uses(visitor.address)))
         try:
             address = parse_address(email)
         except AddressError as error:
@@ -77,8 +76,8 @@ class SignIn:
         """
         # A session is a device that is recognised: nobody else can use up its tries.
         key = parse_address(who.holder.email).key
-        place = sign_in_place_uses(visitor.address)
-        refuse(await self.velocity.hit([*place, *sign_in_uses(key, who.session.device_id)]))
+        uses = sign_in_uses(key, who.session.device_id, visitor.address)
+        refuse(await self.velocity.hit(uses))
         if not await self.hasher.verify(password, who.holder.password_hash):
             return NotYet(Answer.WRONG)
         at = self.clock()
@@ -87,11 +86,11 @@ class SignIn:
         return NotYet(Answer.BEGIN_AGAIN) if secret is None else secret
 
     async def _count(self, address: EmailAddress, holder: Holder | None, visitor: Visitor) -> None:
-        """Count a try for the account, or for a device that has been signed in to it before."""
+        """Count a try for account and place, or for a device that was signed in to it before."""
         # Asked for nobody's account too: the time must not tell whether there is one.
         devices = await self.people.devices(holder.account_id if holder else "")
         own = recognised(visitor, devices)
-        refuse(await self.velocity.hit(sign_in_uses(address.key, own)))
+        refuse(await self.velocity.hit(sign_in_uses(address.key, own, visitor.address)))
 
     async def _judge(self, holder: Holder | None, password: str) -> Event:
         is_right = await self.hasher.verify(password, holder.password_hash if holder else "")

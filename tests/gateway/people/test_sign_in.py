@@ -101,6 +101,22 @@ async def test_strangers_do_not_use_up_what_a_known_device_may_try(world):
     assert Use("account_sign_ins_hour", "bob@example.com") in world.velocity.used
 
 
+PLACE = ["address_sign_ins_hour", "network_sign_ins_hour", "all_sign_ins_minute"]
+
+
+@pytest.mark.parametrize("limit", PLACE)
+async def test_no_stranger_at_the_same_place_locks_a_known_device_out(world, limit):
+    world.add()
+    welcome = await attempt(world)
+    who = await world.browsers.who(welcome.session_secret)
+    world.velocity.refuses[limit] = 60
+    assert type(await attempt(world, device_secret=welcome.device_secret)) is Welcome
+    assert isinstance(await world.sign_in.confirm(who, PASSWORD, a_visitor()), str)
+    for stranger in ("", "made up"):
+        with pytest.raises(TooFastError):
+            await attempt(world, device_secret=stranger)
+
+
 @pytest.mark.parametrize("limit", ["address_sign_ins_hour", "account_sign_ins_hour"])
 async def test_too_many_tries_are_refused_before_a_password_is_looked_at(world, limit):
     world.add()
