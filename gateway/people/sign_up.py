@@ -122,5 +122,5 @@ def verify_email(email: str) -> Notice:
 
 
 def address_known(email: str) -> Notice:
-    """Return the mail that reminds somebody of the account they have."""
+    """Return the mail that reminds of an account where its address is wanted for another."""
     return Notice("address_known", email)
