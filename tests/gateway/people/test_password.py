@@ -86,6 +86,16 @@ async def test_resets_are_counted_and_a_known_device_by_itself(world):
     assert await world.passwords.ask_for_reset("x", a_visitor()) == faults
 
 
+async def test_no_stranger_at_the_same_place_keeps_a_known_device_from_a_reset(world):
+    world.add()
+    welcome = await world.sign_in.by_password(EMAIL, PASSWORD, a_visitor())
+    world.velocity.refuses["address_resets_hour"] = 60
+    known = a_visitor(device_secret=welcome.device_secret)
+    assert await world.passwords.ask_for_reset(EMAIL, known) == LookIntoMail(EMAIL)
+    with pytest.raises(TooFastError):
+        await world.passwords.ask_for_reset(EMAIL, a_visitor())
+
+
 async def test_who_is_signed_in_changes_it_and_stays(world):
     world.add()
     other, who = await world.enter(), await world.enter()
