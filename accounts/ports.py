@@ -62,7 +62,10 @@ class People(Protocol):
     async def change_address(
         self, digest: str, email_key: str, notices: Sequence[Notice]
     ) -> Holder | None:
-        """Use a CHANGE_ADDRESS link; None also where the address became somebody else's."""
+        """Use a CHANGE_ADDRESS link.
+
+        Raises AddressTakenError: the address became somebody else's; the link is not used up.
+        """
 
     async def undo_change(self, digest: str, email_key: str, notice: Notice) -> Holder | None:
         """Use an UNDO_CHANGE link: the address before, locked, another credentials epoch."""
@@ -124,6 +127,10 @@ class Sessions(Protocol):
 
 class HasherBusyError(Exception):
     """Too many passwords wait to be hashed; try again in some seconds."""
+
+
+class AddressTakenError(Exception):
+    """An address belongs to another holder, or to one who may still go back to it."""
 
 
 class PasswordHasher(Protocol):

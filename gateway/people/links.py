@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from accounts.address import parse_address
 from accounts.link import Link, Purpose, digest
 from accounts.notice import Notice
-from accounts.ports import People, Sessions
+from accounts.ports import AddressTakenError, People, Sessions
 from billing.clock import Clock
 from gateway.people.password import LinkDead
 from gateway.people.sessions import forget_sessions
@@ -21,6 +21,13 @@ class LinkUsed:
     """A link has done what it was for."""
 
     purpose: Purpose
+    email: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddressTaken:
+    """The link is good, but the address belongs to another account now; nothing has changed."""
+
     email: str
 
 
@@ -37,7 +44,7 @@ class Links:
         link = await self.people.look_at_link(digest(secret))
         return link if link is not None and link.works(self.clock()) else None
 
-    async def use(self, secret: str) -> LinkUsed | LinkDead:
+    async def use(self, secret: str) -> LinkUsed | LinkDead | AddressTaken:
         """Use a link once."""
         link = await self.look(secret)
         if link is None:
@@ -47,7 +54,10 @@ class Links:
             case Purpose.PROVE_ADDRESS:
                 has_worked = await self.people.prove_address(name) is not None
             case Purpose.CHANGE_ADDRESS:
-                has_worked = await self._change(name, link)
+                try:
+                    has_worked = await self._change(name, link)
+                except AddressTakenError:
+                    return AddressTaken(link.email)
             case Purpose.UNDO_CHANGE:
                 has_worked = await self._undo(name, link)
             case Purpose.NOT_ME:

@@ -26,7 +26,7 @@ from accounts.link import (
     Purpose,
 )
 from accounts.notice import Notice
-from accounts.ports import NewHolder
+from accounts.ports import AddressTakenError, NewHolder
 from accounts.stores import audit_log, consents, devices, holders, links
 from accounts.stores import tables as people
 from billing.clock import Clock, utc_now
@@ -177,7 +177,9 @@ class SqlPeople:
     async def change_address(
         self, digest: str, email_key: str, notices: Sequence[Notice]
     ) -> Holder | None:
-        """Use a CHANGE_ADDRESS link; None also where the address became somebody else's.
+        """Use a CHANGE_ADDRESS link; None where it does not work (any more).
+
+        Raises AddressTakenError where the address became somebody else's; nothing changes then.
 
         The address before is kept for its holder while an UNDO_CHANGE link can go back to it. One
         that was never proven is not: nobody knows whose it is, so that it is told nothing either.
@@ -204,7 +206,7 @@ class SqlPeople:
                         await self._queue(use.connection, use.account_id, notice, use.at)
                 return changed
         except _NotDoneError:
-            return None
+            raise AddressTakenError from None
 
     async def undo_change(self, digest: str, email_key: str, notice: Notice) -> Holder | None:
         """Use an UNDO_CHANGE link: the address before, locked, another credentials epoch.

@@ -15,8 +15,14 @@ from accounts.link import Link, Purpose
 from gateway.http.access import DeclaredRoute
 from gateway.http.site.door import SIGN_IN, Door, said_in, see
 from gateway.http.site.forms import AddressFields, Nothing, PasswordFields, read_form
-from gateway.http.site.pages import DeadLinkPage, LinkPage, NewPasswordPage, ResetPage
-from gateway.people.links import Links, LinkUsed
+from gateway.http.site.pages import (
+    AddressTakenPage,
+    DeadLinkPage,
+    LinkPage,
+    NewPasswordPage,
+    ResetPage,
+)
+from gateway.people.links import AddressTaken, Links, LinkUsed
 from gateway.people.password import LinkDead, Passwords
 from gateway.people.sign_up import Faults
 
@@ -67,9 +73,12 @@ class LinkPages:
             return await self._reset(request, link)
         await read_form(request, Nothing)
         outcome = await self.links.use(request.path_params["secret"])
-        if not isinstance(outcome, LinkUsed):
-            return self._dead(request)
-        return see(SIGN_IN, said=_SAID[outcome.purpose])
+        match outcome:
+            case LinkUsed(purpose):
+                return see(SIGN_IN, said=_SAID[purpose])
+            case AddressTaken(email):
+                return self.door.show(request, AddressTakenPage(email), status=409)
+        return self._dead(request)
 
     async def _reset(self, request: Request, link: Link) -> Response:
         fields = await read_form(request, PasswordFields)

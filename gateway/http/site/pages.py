@@ -85,6 +85,14 @@ class DeadLinkPage:
 
 
 @dataclass(frozen=True, slots=True)
+class AddressTakenPage:
+    """A link to take an address that belongs to another account by now."""
+
+    template: ClassVar[str] = "address_taken.html"
+    email: str
+
+
+@dataclass(frozen=True, slots=True)
 class AccountPage:
     """What a person's account is."""
 
@@ -184,6 +192,7 @@ Page = (
     | LinkPage
     | NewPasswordPage
     | DeadLinkPage
+    | AddressTakenPage
     | AccountPage
     | ChangePasswordPage
     | ChangeAddressPage

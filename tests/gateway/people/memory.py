@@ -11,7 +11,7 @@ from accounts.address import parse_address
 from accounts.holder import Device, Holder
 from accounts.link import LIFETIMES, Link, Purpose, digest
 from accounts.notice import Notice
-from accounts.ports import NewHolder
+from accounts.ports import AddressTakenError, NewHolder
 from accounts.session import Session
 from billing.spend_limits import UNLIMITED, SpendLimits
 from database.errors import StoreUnavailableError
@@ -153,8 +153,13 @@ class MemoryPeople:
 
     async def change_address(self, digest, email_key, notices):
         link = self.links.get(digest)
-        if link is None or any(key_of(holder) == email_key for holder in self.holders.values()):
+        if link is None or link.account_id not in self.holders:
             return None
+        if link.works(self.world.now) and any(
+            key_of(each) == email_key and each.account_id != link.account_id
+            for each in self.holders.values()
+        ):
+            raise AddressTakenError
         if self._use(digest, Purpose.CHANGE_ADDRESS) is None:
             return None
         return self._change(link.account_id, notices, email=link.email)

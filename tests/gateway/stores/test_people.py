@@ -16,7 +16,7 @@ from accounts.audit_log import Act, Actor
 from accounts.holder import Device, Holder
 from accounts.link import LIFETIMES, MAIL_MAX, Purpose, digest
 from accounts.notice import Notice
-from accounts.ports import NewHolder
+from accounts.ports import AddressTakenError, NewHolder
 from accounts.stores import audit_log, consents, links
 from accounts.stores import tables as people_tables
 from accounts.stores.consents import Consent
@@ -462,7 +462,8 @@ async def test_an_address_that_became_somebody_elses_is_not_taken(world, alice):
     bob = replace(SIGN_UP, account_id="bob", email=WORK, email_key=WORK)
     assert await world.people.sign_up(bob, replace(VERIFY, recipient=WORK))
     before = await world.rows()
-    assert await world.people.change_address(link, WORK, told(WORK, HOME)) is None
+    with pytest.raises(AddressTakenError):
+        await world.people.change_address(link, WORK, told(WORK, HOME))
     assert await world.rows() == before
     assert await world.works(link)
 
@@ -471,8 +472,10 @@ async def test_of_two_who_take_one_address_at_once_one_has_it(world, alice):
     bob = replace(SIGN_UP, account_id="bob", email="b@example.com", email_key="b@example.com")
     await world.people.sign_up(bob, replace(VERIFY, recipient=bob.email))
     asked = [await world.ask(Purpose.CHANGE_ADDRESS, WORK, name) for name in ("alice", "bob")]
-    found = await asyncio.gather(*(world.people.change_address(link, WORK, []) for link in asked))
-    assert [each is None for each in found].count(True) == 1
+    found = await asyncio.gather(
+        *(world.people.change_address(link, WORK, []) for link in asked), return_exceptions=True
+    )
+    assert [type(each) for each in found].count(AddressTakenError) == 1
     owner = await world.people.holder_by_email(WORK)
     assert owner in found
 
@@ -547,7 +550,8 @@ async def test_nobody_else_gets_an_address_that_can_be_gone_back_to(world, alice
     assert not await people.sign_up(squatter, VERIFY)
     assert await world.rows() == before
     taking = await world.ask(Purpose.CHANGE_ADDRESS, HOME, "carol")
-    assert await people.change_address(taking, HOME, []) is None
+    with pytest.raises(AddressTakenError):
+        await people.change_address(taking, HOME, [])
     assert await SqlAccountStore(world.engine).account("bob") is None
     # Alice herself may, and once it lapses, all.
     assert (await world.move(HOME, THIEF)).email == HOME
