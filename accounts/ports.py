@@ -8,12 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 from accounts.holder import Device, Holder
 from accounts.link import Link
 from accounts.notice import Notice
 from accounts.session import Session
+
+NOBODY: Final = ""
+"""The account of an address that has none: what is done for it must be as much work, and must fail
+with it, as for an account, or addresses could be tried out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,10 @@ class People(Protocol):
         """Make account and holder; False, and nothing changes, where the address is known."""
 
     async def tell(self, account_id: str, notice: Notice) -> None:
-        """Queue a notice that belongs to no change."""
+        """Queue a notice that belongs to no change.
+
+        For NOBODY it takes the same lock, and queues nothing.
+        """
 
     async def look_at_link(self, digest: str) -> Link | None:
         """Return a link without using it; None where there is none."""

@@ -14,7 +14,7 @@ from accounts.errors import AddressError
 from accounts.holder import Device, Holder
 from accounts.link import Purpose
 from accounts.notice import Notice
-from accounts.ports import PasswordHasher, People, Sessions
+from accounts.ports import NOBODY, PasswordHasher, People, Sessions
 from accounts.session import Session
 from accounts.sign_in import Answer, Attempt, Event, State, advance
 from billing.clock import Clock
@@ -88,7 +88,7 @@ class SignIn:
     async def _count(self, address: EmailAddress, holder: Holder | None, visitor: Visitor) -> None:
         """Count a try for account and place, or for a device that was signed in to it before."""
         # Asked for nobody's account too: the time must not tell whether there is one.
-        devices = await self.people.devices(holder.account_id if holder else "")
+        devices = await self.people.devices(holder.account_id if holder else NOBODY)
         own = recognised(visitor, devices)
         refuse(await self.velocity.hit(sign_in_uses(address.key, own, visitor.address)))
 

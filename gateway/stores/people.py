@@ -131,7 +131,7 @@ class SqlPeople:
         return True
 
     async def tell(self, account_id: str, notice: Notice) -> None:
-        """Queue a notice that belongs to no change; does nothing where there is no holder.
+        """Queue a notice that belongs to no change; without a holder only takes the write lock.
 
         A link to prove the address or to reset the password works only if it is about the address
         as the holder spells it.

@@ -16,6 +16,7 @@ from accounts.session import Session
 from billing.spend_limits import UNLIMITED, SpendLimits
 from database.errors import StoreUnavailableError
 from gateway.people.address import Addresses
+from gateway.people.answer_moment import AnswerMoment
 from gateway.people.links import Links
 from gateway.people.password import Passwords
 from gateway.people.password_policy import PasswordPolicy
@@ -108,7 +109,8 @@ class MemoryPeople:
 
     async def tell(self, account_id, notice):
         self._look("tell")
-        self.mail(account_id, notice)
+        if account_id in self.holders:
+            self.mail(account_id, notice)
 
     async def look_at_link(self, digest):
         self._look("look_at_link")
@@ -314,14 +316,20 @@ class World:
         self.browsers = BrowserSessions(
             people, sessions, self, self.epochs, clock, lambda: int(self.now.timestamp() * 1e9)
         )
-        self.sign_up = SignUp(people, hasher, policy, velocity, self.new_secret, "USD")
+        self.naps: list[float] = []
+        """Seconds for which answers were held back: no time passes in a flow."""
+        moment = AnswerMoment(lambda: 0, self.nap)
+        self.sign_up = SignUp(people, hasher, policy, velocity, self.new_secret, "USD", moment)
         self.sign_in = SignIn(people, sessions, hasher, velocity, clock, self.new_secret)
-        self.passwords = Passwords(people, sessions, hasher, policy, velocity, clock)
+        self.passwords = Passwords(people, sessions, hasher, policy, velocity, clock, moment)
         self.addresses = Addresses(people, velocity, clock)
         self.links = Links(people, sessions, clock)
 
     def new_secret(self):
         return f"random-secret-{next(self._ids):04}"
+
+    async def nap(self, seconds):
+        self.naps.append(seconds)
 
     async def account(self, account_id):
         return self.accounts.get(account_id)

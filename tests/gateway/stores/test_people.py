@@ -16,7 +16,7 @@ from accounts.audit_log import Act, Actor
 from accounts.holder import Device, Holder
 from accounts.link import LIFETIMES, MAIL_MAX, Purpose, digest
 from accounts.notice import Notice
-from accounts.ports import AddressTakenError, NewHolder
+from accounts.ports import NOBODY, AddressTakenError, NewHolder
 from accounts.stores import audit_log, consents, links
 from accounts.stores import tables as people_tables
 from accounts.stores.consents import Consent
@@ -711,6 +711,23 @@ async def test_a_database_that_is_away_is_said(tmp_path):
         await people.sign_up(SIGN_UP, VERIFY)
     await engine.dispose()
     await sqlite_threads_ended()
+
+
+async def test_nobody_is_told_in_a_transaction_for_writing_too(sqlite_engine):
+    """Where writing fails, it fails for an address that nobody has as for one with an account."""
+    engine = sqlite_engine
+    async with engine.begin() as connection:
+        await connection.run_sync(mails.create)
+    world = World(engine)
+    await world.people.sign_up(SIGN_UP, VERIFY)
+    before = await world.rows()
+    await world.people.tell(NOBODY, RESET)
+    assert await world.rows() == before
+    people = SqlPeople(engine, world.queue, clock=lambda: NOW, timeout_s=0.2)
+    async with writing(engine, TIMEOUT_S):
+        for account_id in ("alice", NOBODY):
+            with pytest.raises(StoreUnavailableError):
+                await people.tell(account_id, RESET)
 
 
 def test_each_field_of_a_holder_is_a_column():
