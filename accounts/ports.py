@@ -55,8 +55,12 @@ class People(Protocol):
     async def look_at_link(self, digest: str) -> Link | None:
         """Return a link without using it; None where there is none."""
 
-    async def prove_address(self, digest: str) -> Link | None:
-        """Use a PROVE_ADDRESS link; None where it does not work (any more)."""
+    async def prove_address(self, digest: str, password_hash: str) -> Holder | None:
+        """Use a PROVE_ADDRESS link, and begin a credentials epoch; None where it does not work.
+
+        `password_hash` is what the reader's password was checked against: None also where the
+        holder has another by now. Return the holder as it is then.
+        """
 
     async def reset_password(
         self, digest: str, password_hash: str, notice: Notice

@@ -1,6 +1,7 @@
 """Shows and uses the links in mails. Mail scanners open links: only a button's POST uses one.
 
-Knows no HTTP. The link that resets a password is used by `password`.
+Knows no HTTP. Links that take a password too are used elsewhere: by `password`, which resets it,
+and `sign_in`, which proves an address.
 """
 
 from __future__ import annotations
@@ -51,8 +52,6 @@ class Links:
             return LinkDead()
         name = digest(secret)
         match link.purpose:
-            case Purpose.PROVE_ADDRESS:
-                has_worked = await self.people.prove_address(name) is not None
             case Purpose.CHANGE_ADDRESS:
                 try:
                     has_worked = await self._change(name, link)
@@ -62,8 +61,8 @@ class Links:
                 has_worked = await self._undo(name, link)
             case Purpose.NOT_ME:
                 has_worked = await self._lock(name, link)
-            case Purpose.RESET_PASSWORD:
-                # It takes a password too, and must not be used up without one.
+            case Purpose.RESET_PASSWORD | Purpose.PROVE_ADDRESS:
+                # They take a password too, and must not be used up without one.
                 has_worked = False
         return LinkUsed(link.purpose, link.email) if has_worked else LinkDead()
 

@@ -12,14 +12,15 @@ from accounts.address import EmailAddress, parse_address
 from accounts.device import families
 from accounts.errors import AddressError
 from accounts.holder import Device, Holder
-from accounts.link import Purpose
+from accounts.link import Purpose, digest
 from accounts.notice import Notice
 from accounts.ports import NOBODY, PasswordHasher, People, Sessions
 from accounts.session import Session
 from accounts.sign_in import Answer, Attempt, Event, State, advance
 from billing.clock import Clock
 from gateway.limits.velocity import refuse, sign_in_uses
-from gateway.people.sessions import SignedIn
+from gateway.people.password import LinkDead
+from gateway.people.sessions import SignedIn, forget_sessions
 from gateway.people.sign_up import Faults
 from gateway.people.visitor import NewSecret, Visitor, device_id, recognised
 from gateway.ports import Velocity
@@ -68,6 +69,38 @@ class SignIn:
             return NotYet(attempt.answer)
         await self._rehash(holder, password)
         return await self._begin(holder, attempt, visitor)
+
+    async def by_proof(
+        self, link_secret: str, password: str, visitor: Visitor
+    ) -> Welcome | NotYet | LinkDead:
+        """Prove an address by the link that was sent there and the account's password.
+
+        Whoever only reads the mailbox has not made the account: without the password they would
+        prove their address for somebody else, who signed up with it and stays signed in ("classic
+        federated merge" and "unexpired session", Sudhodanan and Paverd, Pre-hijacked accounts,
+        USENIX Security 2022). So the link takes both, and ends all sessions but the one that
+        begins. A wrong password does not use it up.
+        """
+        link = await self.people.look_at_link(digest(link_secret))
+        if (
+            link is None
+            or link.purpose is not Purpose.PROVE_ADDRESS
+            or not link.works(self.clock())
+        ):
+            return LinkDead()
+        holder = await self.people.holder(link.account_id)
+        if holder is None:
+            return LinkDead()
+        await self._count(parse_address(link.email), holder, visitor)
+        attempt = advance(Attempt(has_second_factor=False), await self._judge(holder, password))
+        if attempt.state is not State.SIGNED_IN:
+            return NotYet(attempt.answer)
+        proven = await self.people.prove_address(digest(link_secret), holder.password_hash)
+        if proven is None:
+            return LinkDead()
+        await forget_sessions(self.sessions, proven.account_id)
+        await self._rehash(proven, password)
+        return await self._begin(proven, attempt, visitor)
 
     async def confirm(self, who: SignedIn, password: str, visitor: Visitor) -> str | NotYet:
         """Take a password once more from who is signed in; return the session's new secret.

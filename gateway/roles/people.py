@@ -83,7 +83,7 @@ def people_routes(
     return [
         *SignUpPages(door, sign_up, is_open).routes(),
         *SignInPages(door, sign_in, browsers, is_open).routes(),
-        *LinkPages(door, links, passwords).routes(),
+        *LinkPages(door, links, passwords, sign_in).routes(),
         *AccountPages(door, passwords, addresses, browsers, stores.gate.balance).routes(),
         *DocumentPages(door).routes(),
         *pages.routes(),

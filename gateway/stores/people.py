@@ -146,15 +146,21 @@ class SqlPeople:
             made = await links.find(connection, digest)
         return None if made is None else made.link
 
-    async def prove_address(self, digest: str) -> Link | None:
-        """Use a PROVE_ADDRESS link; None where it does not work (any more)."""
+    async def prove_address(self, digest: str, password_hash: str) -> Holder | None:
+        """Use a PROVE_ADDRESS link, and begin a credentials epoch; None where it does not work.
+
+        Every session that began before is over: anybody can sign up with an address. None also
+        where the holder's password is no more the one that its reader gave.
+        """
         async with self._using(digest, Purpose.PROVE_ADDRESS) as use:
             # A link proves the address that it was sent to, and no other.
-            if use is None or use.link.email != use.holder.email or not await use.use_up():
+            if use is None or use.link.email != use.holder.email:
                 return None
-            await _prove(use)
+            if use.holder.password_hash != password_hash or not await use.use_up():
+                return None
+            changed = await _prove(use, begins_epoch=True)
             await use.record(Act.ADDRESS_PROVEN)
-            return use.link
+            return changed
 
     async def reset_password(
         self, digest: str, password_hash: str, notice: Notice

@@ -69,6 +69,16 @@ class LinkPage:
 
 
 @dataclass(frozen=True, slots=True)
+class ProofPage:
+    """The form of a link that proves the address: it takes the account's password."""
+
+    template: ClassVar[str] = "proof.html"
+    email: str
+    said: str = ""
+    errors: Errors = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class NewPasswordPage:
     """The form of a link that resets the password."""
 
@@ -190,6 +200,7 @@ Page = (
     | SignInPage
     | ResetPage
     | LinkPage
+    | ProofPage
     | NewPasswordPage
     | DeadLinkPage
     | AddressTakenPage

@@ -133,11 +133,16 @@ class MemoryPeople:
     def _next_epoch(self, account_id):
         return self.holders[account_id].credentials_epoch + 1
 
-    async def prove_address(self, digest):
-        link = self._use(digest, Purpose.PROVE_ADDRESS)
-        if link is not None:
-            self._change(link.account_id, [], email_proven_at=self.world.now)
-        return link
+    async def prove_address(self, digest, password_hash):
+        link = self.links.get(digest)
+        if link is None or self.holders[link.account_id].password_hash != password_hash:
+            return None
+        if self._use(digest, Purpose.PROVE_ADDRESS) is None:
+            return None
+        epoch = self._next_epoch(link.account_id)
+        return self._change(
+            link.account_id, [], email_proven_at=self.world.now, credentials_epoch=epoch
+        )
 
     async def reset_password(self, digest, password_hash, notice):
         link = self._use(digest, Purpose.RESET_PASSWORD)

@@ -24,7 +24,7 @@ async def test_a_person_signs_up_and_proves_the_address(world):
     assert world.people.consents[holder.account_id] == consent.current()
     assert world.accounts[holder.account_id].currency == "USD"
     assert world.mails == [("verify_email", EMAIL)]
-    await world.links.use(world.link("verify_email"))
+    await world.sign_in.by_proof(world.link("verify_email"), PASSWORD, a_visitor())
     assert world.people.holders[holder.account_id].is_proven
 
 
