@@ -25,6 +25,7 @@ LOCAL_LENGTH_MAX: Final = 64
 _INVISIBLE: Final = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
+_ENCODED_WORD: Final = "=?"
 _LETTERS: Final = frozenset({"Lu", "Ll", "Lt", "Lo"})
 _WORD_ENDS: Final = re.compile(r"[!-/:-@\[-`{-~]")
 """ASCII punctuation: of a domain only dots and hyphens are left when it is asked."""
@@ -50,7 +51,9 @@ class EmailAddress:
 def parse_address(text: str) -> EmailAddress:
     """Read what was typed as an address. Raises AddressError.
 
-    Refused besides what is no address (RFC 5321, 6531): quoted local parts, domain literals,
+    Refused besides what is no address (RFC 5321): local parts beyond ASCII, which need mail servers
+    that speak SMTPUTF8 (RFC 6531) all the way, or that look like an encoded word (RFC 2047), which
+    no header field can hold as they are; quoted local parts, domain literals,
     special-use domains (RFC 6761: `.test`, `.local`, `.invalid`, `localhost`, `.onion`), invisible
     characters, and words that mix scripts. `example.com` and its like are accepted, as RFC 6761
     (6.5) wants it, so that tests and a demo have addresses that are nobody's.
@@ -63,15 +66,17 @@ def parse_address(text: str) -> EmailAddress:
     typed = unicodedata.normalize("NFKC", text).strip()
     if _is_too_long(typed):
         raise AddressError("address_too_long")
-    if _INVISIBLE.search(typed):
+    if _INVISIBLE.search(typed) or _ENCODED_WORD in typed:
         raise AddressError("address_invalid")
     address = _read(typed)
     if any(_mixes_scripts(word) for word in _words(address)):
         raise AddressError("address_confusable")
+    if not address.local_part.isascii():
+        raise AddressError("address_invalid")
     # The case of a local part may matter to a mail server (RFC 5321, 2.4); no two people's
     # mailboxes differ by it, and to most people it does not matter.
-    key = f"{_folded(address.local_part)}@{address.ascii_domain}"
-    # Folding and Punycode make some addresses longer.
+    key = f"{address.local_part.lower()}@{address.ascii_domain}"
+    # Punycode makes some domains longer.
     if _is_too_long(address.normalized) or len(key.encode()) > LENGTH_MAX:
         raise AddressError("address_too_long")
     return EmailAddress(address.normalized, key)
@@ -99,11 +104,6 @@ def _is_too_long(address: str) -> bool:
     size = len(address.encode(errors="surrogatepass"))
     local = address.rpartition("@")[0].encode(errors="surrogatepass")
     return size > LENGTH_MAX or len(local) > LOCAL_LENGTH_MAX
-
-
-def _folded(local: str) -> str:
-    """Return toNFKC_Casefold (Unicode 3.13, D147) of a text without ignorable characters."""
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", local).casefold())
 
 
 def _words(address: ValidatedEmail) -> list[str]:

@@ -20,6 +20,8 @@ class Act(StrEnum):
     PASSWORD_REHASHED = "password_rehashed"  # noqa: S105
     """The same password under stronger parameters."""
     LOCKED = "locked"
+    SESSIONS_ENDED = "sessions_ended"
+    """Signed out everywhere, or everywhere else."""
     LANGUAGE_SET = "language_set"
     SIGNED_IN = "signed_in"
     DEVICE_ADDED = "device_added"

@@ -35,7 +35,11 @@ class NewHolder:
 
 
 class People(Protocol):
-    """The book of holders. Each change and its notices are committed together."""
+    """The book of holders. Each change and its notices are committed together.
+
+    What a signed-in person asks for carries the credentials epoch of their session. Where that is
+    over, or the holder locked, nothing changes, and the answer is None or False.
+    """
 
     async def holder(self, account_id: str) -> Holder | None:
         """Return the holder of an account; None where there is none, or it was deleted."""
@@ -51,6 +55,9 @@ class People(Protocol):
 
         For NOBODY it takes the same lock, and queues nothing.
         """
+
+    async def tell_signed_in(self, account_id: str, credentials_epoch: int, notice: Notice) -> bool:
+        """Queue a notice that a signed-in person asks for."""
 
     async def look_at_link(self, digest: str) -> Link | None:
         """Return a link without using it; None where there is none."""
@@ -85,14 +92,17 @@ class People(Protocol):
         """Use a NOT_ME link: locked, another credentials epoch."""
 
     async def set_password(
-        self, account_id: str, password_hash: str, notice: Notice
+        self, account_id: str, credentials_epoch: int, password_hash: str, notice: Notice
     ) -> Holder | None:
         """Set another password, and begin a credentials epoch."""
+
+    async def end_sessions(self, account_id: str, credentials_epoch: int) -> Holder | None:
+        """Begin a credentials epoch: every session that began before is over."""
 
     async def rehash(self, account_id: str, old_hash: str, new_hash: str) -> None:
         """Replace a hash by one of the same password; does nothing if it has changed since."""
 
-    async def set_language(self, account_id: str, language: str) -> None:
+    async def set_language(self, account_id: str, credentials_epoch: int, language: str) -> bool:
         """Set the language of pages and mails."""
 
     async def note_device(self, account_id: str, device: Device, notice: Notice | None) -> bool:
@@ -104,7 +114,7 @@ class People(Protocol):
     async def devices(self, account_id: str) -> Sequence[Device]:
         """Return an account's devices, the last seen first."""
 
-    async def forget_device(self, account_id: str, device_id: str) -> None:
+    async def forget_device(self, account_id: str, credentials_epoch: int, device_id: str) -> bool:
         """Forget a device: it is unrecognised when it comes again."""
 
 

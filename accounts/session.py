@@ -46,12 +46,16 @@ def name_of(secret: str) -> str:
     return hashlib.sha256(secret.encode(errors="surrogatepass")).hexdigest()
 
 
+def is_of_epoch(credentials_epoch: int, holder: Holder) -> bool:
+    """Return whether what began in a credentials epoch still stands for its holder."""
+    return credentials_epoch == holder.credentials_epoch and holder.locked_at is None
+
+
 def is_alive(session: Session, holder: Holder, at: datetime) -> bool:
     """Return whether a session still stands for its holder."""
     return (
         session.account_id == holder.account_id
-        and session.credentials_epoch == holder.credentials_epoch
-        and holder.locked_at is None
+        and is_of_epoch(session.credentials_epoch, holder)
         and _is_within(IDLE_MAX, session.seen_at, at)
         and _is_within(AGE_MAX, session.began_at, at)
     )

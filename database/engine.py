@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from database import refusals
+from database import url as urls
 from database.errors import DatabaseLockedError
 
 if TYPE_CHECKING:
@@ -44,14 +45,14 @@ _Result = TypeVar("_Result")
 def create_engine(url: str | URL, *, lock_wait_ms: int = LOCK_WAIT_MS) -> AsyncEngine:
     """Return an engine for `sqlite:///file` or `postgresql://...`; connects to nothing yet.
 
-    Raises ValueError for any other database, and for SQLite in memory: the gateway and the
-    drainer are two processes and need a file.
+    Raises UrlError for any other database, and for SQLite in memory: the gateway and the drainer
+    are two processes and need a file.
     """
-    parsed = _normalised(make_url(url))
-    if parsed.get_backend_name() == "sqlite":
-        return _create_sqlite_engine(parsed, lock_wait_ms)
+    place = urls.parse(url)
+    if place.url.get_backend_name() == "sqlite":
+        return _create_sqlite_engine(place.url, lock_wait_ms)
     return create_async_engine(
-        parsed,
+        place.url,
         hide_parameters=True,
         pool_size=POOL_SIZE,
         max_overflow=POOL_SIZE,
@@ -60,9 +61,11 @@ def create_engine(url: str | URL, *, lock_wait_ms: int = LOCK_WAIT_MS) -> AsyncE
         # transaction of each pooled connection.
         pool_pre_ping=True,
         connect_args={
-            "timeout": CONNECT_TIMEOUT_S,
+            "timeout": min(place.connect_timeout_s or CONNECT_TIMEOUT_S, TIMEOUT_S),
+            **({"dsn": place.dsn} if place.dsn else {}),
             "server_settings": {
                 "application_name": "caller",
+                **place.server_settings,
                 # The server has bounds of its own: a statement whose client has given up would
                 # otherwise go on, and keep its locks.
                 "lock_timeout": str(lock_wait_ms),
@@ -156,21 +159,6 @@ def upsert_in(dialect: str, table: sa.Table) -> postgresql.Insert | sqlite.Inser
 
         return postgresql.insert(table)
     return sqlite.insert(table)
-
-
-def _normalised(url: URL) -> URL:
-    """Name the asynchronous driver; accept what hosting providers write."""
-    if url.drivername in ("postgres", "postgresql", "postgresql+asyncpg"):
-        url = url.set(drivername="postgresql+asyncpg")
-        # libpq's name for what asyncpg calls `ssl`, with the same values.
-        if sslmode := url.query.get("sslmode"):
-            url = url.difference_update_query(["sslmode"]).update_query_dict({"ssl": sslmode})
-        return url
-    if url.drivername in ("sqlite", "sqlite+aiosqlite"):
-        if url.database in (None, "", ":memory:"):
-            raise ValueError("SQLite needs a file")
-        return url.set(drivername="sqlite+aiosqlite")
-    raise ValueError("the database must be SQLite or PostgreSQL")
 
 
 def _create_sqlite_engine(url: URL, lock_wait_ms: int) -> AsyncEngine:

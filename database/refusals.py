@@ -14,13 +14,22 @@ from contextlib import contextmanager
 from typing import Final
 
 import sqlalchemy as sa
-from redis.exceptions import AuthenticationError, NoPermissionError, ResponseError
+from redis.exceptions import (
+    AuthenticationError,
+    InvalidResponse,
+    NoPermissionError,
+    ResponseError,
+)
 
 from database.errors import StoreFullError, StoreUnavailableError, UnfitBookError, UnfitFileError
 
 RIGHTS: Final = (
     "The user of CALLER_DATABASE_URL lacks rights in the database: make it the database's owner, or"
     " GRANT it USAGE and CREATE on the schema and all rights on its tables."
+)
+OPTIONS: Final = (
+    "The server refuses one of the options of CALLER_DATABASE_URL: it has no such setting, does not"
+    " take that value, or lets no session set it."
 )
 _SQLSTATES: Final = {
     "28P01": "The database refuses the password of CALLER_DATABASE_URL.",
@@ -30,6 +39,7 @@ _SQLSTATES: Final = {
     "42501": RIGHTS,
     # No schema of its search path may be used.
     "3F000": RIGHTS,
+    "55P02": OPTIONS,
 }
 """PostgreSQL's error codes that retrying does not help against (its manual, appendix A)."""
 
@@ -38,6 +48,9 @@ _ROUTINES: Final = {
     " there is no such role (CREATE ROLE), or it may not log in (ALTER ROLE … LOGIN).",
     ("42501", "CheckMyDatabase"): "The user of CALLER_DATABASE_URL may not connect to that"
     " database: GRANT it CONNECT on it.",
+    # What we set ourselves every server knows.
+    ("42704", "find_option"): OPTIONS,
+    ("22023", "parse_and_validate_value"): OPTIONS,
 }
 """What an error code means if this routine of the server reports it. Routines tell such cases apart
 because their names are not translated; the texts of errors are."""
@@ -72,6 +85,7 @@ _ASYNCPG_WORDS: Final = {
 """Parts of the messages of asyncpg's plain ConnectionErrors, which in full name a host."""
 
 _PASSING: Final = {
+    InvalidResponse: "What listens there does not speak Redis: see its port.",
     ssl.SSLCertVerificationError: "Its certificate is not accepted.",
     socket.gaierror: "Its name is not known to DNS.",
     ConnectionRefusedError: "Nothing listens at its address.",

@@ -8,12 +8,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from database.engine import TIMEOUT_S, reading
 from database.errors import UnfitBookError
+
+TABLES: Final = frozenset(
+    (
+        *("account_events", "accounts", "api_keys", "calls", "consents", "credits", "devices"),
+        *("expected_links", "high_risk_lists", "holders", "links", "mail_outbox", "partitions"),
+        *("payment_profiles", "payments", "rate_decks", "rejected_entries", "transfers"),
+    )
+)
+"""The names of the tables that the migrations make, whatever is in them."""
 
 
 class Age(Enum):
@@ -34,7 +44,10 @@ class Schema:
 
 
 async def look(engine: AsyncEngine) -> Schema:
-    """Look at a database. Raises UnfitBookError for another release's, StoreUnavailableError."""
+    """Look at a database.
+
+    Raises UnfitBookError for another release's or another program's, StoreUnavailableError.
+    """
     async with reading(engine, TIMEOUT_S) as connection:
         return Schema(
             await connection.run_sync(require_known), await connection.run_sync(_may_change)
@@ -42,9 +55,15 @@ async def look(engine: AsyncEngine) -> Schema:
 
 
 def require_known(connection: sa.Connection) -> Age:
-    """Return the age of the tables. Raises UnfitBookError for another release's."""
+    """Return the age of the tables.
+
+    Raises UnfitBookError for another release's, and for another program's of the same names.
+    """
     known, found = _revisions(), set[str]()
-    if sa.inspect(connection).has_table("alembic_version"):
+    inspector = sa.inspect(connection)
+    # A view takes a table's name as well.
+    present = {*inspector.get_table_names(), *inspector.get_view_names()}
+    if "alembic_version" in present:
         found = set(connection.scalars(sa.text("SELECT version_num FROM alembic_version")))
     if unknown := found - set(known):
         raise UnfitBookError(
@@ -53,6 +72,13 @@ def require_known(connection: sa.Connection) -> Age:
             " one, or use the copy that was made before."
         )
     if not found:
+        # Made in one transaction, ours never come without their number.
+        if foreign := TABLES & present:
+            raise UnfitBookError(
+                "The database belongs to another program: it has tables of its own that are named"
+                f" like Caller's ({', '.join(sorted(foreign))}). Name an empty database, or one of"
+                " Caller's."
+            )
         return Age.NEW
     return Age.CURRENT if found == {known[-1]} else Age.OLDER
 

@@ -26,10 +26,27 @@ def text(default: str, doc: str, *, pattern: str = "") -> Any:
     return _knob(default, doc, _matching(pattern), pattern or "text")
 
 
-def secret(doc: str, *, pattern: str = "") -> Any:
-    """Return a setting that no log shows."""
-    parse = _matching(pattern)
-    return _knob(Secret(), doc, lambda value: Secret(parse(value)), pattern or "text", show="")
+def secret(doc: str, *, pattern: str = "", is_url: bool = False) -> Any:
+    """Return a setting that no log shows; one that is a URL must name a host that can be asked."""
+    matching = _matching(pattern)
+
+    def parse(value: str) -> Secret:
+        text = matching(value)
+        if text and is_url and not _can_be_asked(text):
+            raise ValueError("must be a URL with a host and, if any, a port from 1 to 65535")
+        return Secret(text)
+
+    return _knob(Secret(), doc, parse, pattern or "text", show="")
+
+
+def _can_be_asked(url: str) -> bool:
+    """Return whether a URL has a host, and a port that exists or none."""
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0
+    # An IPv6 address without its bracket, or a port that is no number or too large.
+    except ValueError:
+        return False
 
 
 def store(doc: str, *, pattern: str) -> Any:
@@ -94,11 +111,24 @@ def choice(default: str, doc: str, *choices: str) -> Any:
     return _knob(default, doc, parse, " or ".join(choices))
 
 
-def names(doc: str, parse_one: Callable[[str], Any], rule: str, default: str = "") -> Any:
-    """Return a setting of several values, separated by commas."""
+def names(
+    doc: str,
+    parse_one: Callable[[str], Any],
+    rule: str,
+    default: str = "",
+    *,
+    key: Callable[[Any], str] | None = None,
+) -> Any:
+    """Return a setting of several values, separated by commas; no two may have the same key."""
 
     def parse(value: str) -> tuple[Any, ...]:
-        return tuple(parse_one(part.strip()) for part in value.split(",") if part.strip())
+        found = tuple(parse_one(part.strip()) for part in value.split(",") if part.strip())
+        keys = [] if key is None else [key(each) for each in found]
+        # Only one of them would count, and nobody would notice which.
+        for place, each in enumerate(keys):
+            if (first := keys.index(each)) != place:
+                raise ValueError(f"names the same twice, in its parts {first + 1} and {place + 1}")
+        return found
 
     # The default passes the same check as what an operator writes.
     return _knob(parse(default), doc, parse, rule, show=default)
@@ -117,14 +147,18 @@ def _knob(
     return field(default=default, metadata=metadata, repr=not isinstance(default, Secret))
 
 
+_THIS_NETWORK = ip_network("0.0.0.0/8")
+_BROADCAST = ip_address("255.255.255.255")
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
 def origin(value: str) -> str:
     """Return an http(s) origin in lower case and without a path. Raises ValueError."""
+    if not _can_be_asked(value):
+        raise ValueError("must be an origin such as https://calls.example.com")
     parts = urlsplit(value)
     # Browsers copy an origin with a slash behind it; a longer path would be ignored in silence.
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
+    if parts.scheme not in ("http", "https") or parts.path.strip("/"):
         raise ValueError("must be an origin such as https://calls.example.com")
     if parts.query or parts.fragment or parts.username:
         raise ValueError("must be an origin such as https://calls.example.com")
@@ -134,11 +168,17 @@ def origin(value: str) -> str:
 
 
 def address(value: str) -> str:
-    """Return an IP address in its usual notation. Raises ValueError."""
+    """Return an IP address of one host in its usual notation. Raises ValueError."""
     try:
-        return str(ip_address(value))
+        parsed = ip_address(value)
     except ValueError:
         raise ValueError("must be IP addresses, separated by commas") from None
+    plain = getattr(parsed, "ipv4_mapped", None) or parsed
+    # Nobody can send to these: 0.0.0.0/8 is "this network" (RFC 1122, 3.2.1.3).
+    is_nowhere = plain.is_unspecified or plain in _THIS_NETWORK or plain == _BROADCAST
+    if is_nowhere or plain.is_multicast:
+        raise ValueError("must be addresses that lead to this host: no 0.0.0.0, ::, no multicast")
+    return str(parsed)
 
 
 def network(value: str) -> str:

@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from billing.money import in_units
+from billing.money import exponent, in_units
 from gateway import knobs
 from gateway.errors import SettingsError
 from gateway.limits.velocity import Override, parse_override
 from gateway.secret import Secret
 
 PREFIX = "CALLER_"
+_ALL_MAPPED = IPv6Network("::ffff:0:0/96")
+"""All addresses of IPv4, as IPv6 writes them."""
 _DOCUMENTED_ELSEWHERE = frozenset({"CALLER_CHROMIUM"})
 """Variables of the tests, which the gateway itself does not read."""
 
@@ -114,6 +116,7 @@ class Settings:
         "Suggestions on the phone page: +number=label, separated by commas.",
         knobs.phonebook_entry,
         "+number=label pairs",
+        key=lambda entry: entry.partition("=")[0],
     )
     calls_max: int = knobs.number(
         500, "Most simultaneous calls of this node; further ones are refused.", 1, 10_000, "calls"
@@ -125,6 +128,7 @@ class Settings:
         "Changes to the velocity limits, separated by commas; names and defaults are below.",
         parse_override,
         "name=amount or name=off",
+        key=lambda override: override.name,
     )
     open_high_risk: tuple[str, ...] = knobs.names(
         "Prefixes of high-risk destinations that may be called nevertheless, separated by commas.",
@@ -191,12 +195,14 @@ class Settings:
     events_url: Secret = knobs.secret(
         "Where events (low credit, cut-off, top-up, refund) are posted, signed; empty: nowhere.",
         pattern=r"https?://\S+",
+        is_url=True,
     )
     events_secret: Secret = knobs.secret("Secret that signs those posts (HMAC-SHA256).")
     smtp_url: Secret = knobs.secret(
         "Mail server for notices to account holders; user and password percent-encoded. Plain "
         "smtp:// accepts a password on this machine only. Empty: no mail leaves.",
         pattern=r"(smtps?|smtp\+starttls)://([^\s:/?#@]+:[^\s:/?#@]+@)?[A-Za-z0-9.-]+:\d{1,5}",
+        is_url=True,
     )
     mail_from: str = knobs.text(
         "",
@@ -325,6 +331,12 @@ def _contradictions(read: Settings) -> Iterator[str]:
             f"CALLER_TOP_UP_AMOUNTS offers {in_units(max(beyond))}, which is above"
             f" CALLER_TOP_UP_MAX ({in_units(read.top_up_max)})."
         )
+    digits = exponent(read.currency)
+    if finer := [amount for amount in read.top_up_amounts if amount % 10 ** (6 - digits)]:
+        yield (
+            f"CALLER_TOP_UP_AMOUNTS offers {in_units(finer[0])}, which no card pays in"
+            f" {read.currency}: amounts have at most {digits} decimals there."
+        )
     if read.stripe_webhook_secrets and not read.stripe_api_key:
         yield "CALLER_STRIPE_WEBHOOK_SECRETS needs CALLER_STRIPE_API_KEY: nobody pays without it."
     if read.smtp_url and not read.mail_from:
@@ -348,10 +360,21 @@ def _much_of_the_internet(networks: Iterable[str]) -> str:
     # Collapsed first: two halves of the internet are as much as the whole.
     parsed = [ip_network(name) for name in networks]
     fours = collapse_addresses(each for each in parsed if isinstance(each, IPv4Network))
-    sixes = collapse_addresses(each for each in parsed if isinstance(each, IPv6Network))
-    large = [str(each) for each in fours if each.prefixlen < 8]
+    sixes = list(collapse_addresses(each for each in parsed if isinstance(each, IPv6Network)))
+    # An IPv4 address may be written as one of IPv6 (RFC 4291, 2.5.5.2).
+    large = [str(each) for each in sixes if each.supernet_of(_ALL_MAPPED)]
+    fours = collapse_addresses(
+        [*fours, *(_mapped(each) for each in sixes if each.subnet_of(_ALL_MAPPED))]
+    )
+    large += [str(each) for each in fours if each.prefixlen < 8]
     large += [str(each) for each in sixes if each.prefixlen < 7]
     return next(iter(large), "")
+
+
+def _mapped(network: IPv6Network) -> IPv4Network:
+    """Return the IPv4 network that one of `_ALL_MAPPED` stands for."""
+    first = int(network.network_address) & 0xFFFF_FFFF
+    return IPv4Network((first, network.prefixlen - _ALL_MAPPED.prefixlen))
 
 
 def _nearest(name: str, known: Mapping[str, object]) -> str:

@@ -18,6 +18,8 @@ from database.engine import upsert
 _HOLDERS = tables.holders
 _COLUMNS = tuple(column for column in _HOLDERS.c if column.name != "email_key")
 
+_EPOCH_BEGUN = "caller.credentials_epoch_begun"
+
 SELECT = sa.select(*_COLUMNS)
 """The query of all holders, for `fetch`."""
 
@@ -71,6 +73,7 @@ async def change(
 
     """
     if begins_epoch:
+        connection.info[_EPOCH_BEGUN] = True
         values["credentials_epoch"] = _HOLDERS.c.credentials_epoch + 1
     changed = await connection.execute(
         sa.update(_HOLDERS)
@@ -79,6 +82,12 @@ async def change(
         .returning(*_COLUMNS)
     )
     return Holder(**changed.one()._asdict())
+
+
+def take_epoch_begun(connection: AsyncConnection) -> bool:
+    """Return whether a `change` since the last asking has begun an epoch on this connection."""
+    # It is kept beside the connection, which a pool lends again: so it is taken, not read.
+    return bool(connection.info.pop(_EPOCH_BEGUN, False))
 
 
 async def erase_holder(connection: AsyncConnection, account_id: str) -> None:

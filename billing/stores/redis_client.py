@@ -86,10 +86,21 @@ def _connect(url: str) -> Redis | RedisCluster:
         return connector(url.partition("://")[2], tls=scheme == "rediss")
     if topology or scheme not in {"redis", "rediss", "unix"}:
         raise UrlError(f"the URL's scheme must be one of {_SCHEMES}")
+    # redis-py would take database 0 for any path that is no number.
+    if scheme != "unix" and not re.fullmatch(r"/?[0-9]{0,4}", urlsplit(url).path, re.ASCII):
+        raise UrlError("the URL's path must be the database's number, such as redis://host/0")
     # Blocking: when all connections are in use a request waits, instead of failing a call.
     pool = BlockingConnectionPool.from_url(
         url, max_connections=CONNECTIONS_MAX, timeout=SOCKET_TIMEOUT_S, **_connection_options()
     )
+    try:
+        # It connects to nothing yet, but takes no parameter that it does not know.
+        pool.connection_class(**pool.connection_kwargs)
+    except TypeError as error:
+        # Parameters have plain names; what is none may be a part of a password.
+        named = re.search(r"unexpected keyword argument '([a-z_]{1,40})'", str(error))
+        name = f"the parameter {named[1]}" if named else "a parameter"
+        raise UrlError(f"the URL has {name}, which is not known") from None
     # The URL's scheme has chosen the class, so it can be replaced only afterwards.
     pool.connection_class = _PACKED[pool.connection_class]
     return Redis.from_pool(pool)
@@ -167,7 +178,9 @@ def _connection_options() -> dict[str, Any]:
 
 
 def _connect_cluster(rest: str, *, tls: bool) -> RedisCluster:
-    netloc = rest.partition("/")[0]
+    netloc, _, path = rest.partition("/")
+    if path not in ("", "0"):
+        raise UrlError("a cluster has one database only: its URL ends in the hosts")
     nodes = [ClusterNode(host, port) for host, port in _hosts(netloc, _PORT)]
     return RedisCluster(
         startup_nodes=nodes,

@@ -32,7 +32,9 @@ class Holders:
 
     def check_source(self, request: Request) -> None:
         """Refuse a change that another site asks for. Raises RequestRefusedError."""
-        if not is_from_us(request.method, request.headers, self.own_origins):
+        sites = request.headers.getlist("sec-fetch-site")
+        origins = request.headers.getlist("origin")
+        if not is_from_us(request.method, sites, origins, self.own_origins):
             raise RequestRefusedError("cross_origin")
 
     async def principal(self, request: Request) -> Principal | None:

@@ -10,8 +10,11 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from types import SimpleNamespace
 from typing import Any, Final, cast
 
+import httpx
 import stripe
 import structlog
 
@@ -56,6 +59,12 @@ CLOCKS_DIFFER_MAX: Final = timedelta(minutes=1)
 # It would store an id of this machine in the home folder, and send it to Stripe.
 stripe.enable_telemetry = False
 
+_HTTPX: Final = SimpleNamespace(
+    **{**vars(httpx), "AsyncClient": partial(httpx.AsyncClient, trust_env=False)}
+)
+"""httpx, but with no proxy from the environment (ALL_PROXY, HTTPS_PROXY): the carrier is asked
+without one, too, and one of a kind that httpx lacks, such as SOCKS, would end the process."""
+
 log = structlog.get_logger(__name__)
 
 _Reply = dict[str, Any]
@@ -67,7 +76,9 @@ class StripePayments:
 
     def __init__(self, *, api_key: str, origin: str, timeout_s: float = TIMEOUT_S) -> None:
         # No synchronous methods, so that nothing can block the loop by mistake.
-        self._http = stripe.HTTPXClient(timeout=ATTEMPT_TIMEOUT_S, allow_sync_methods=False)
+        self._http = stripe.HTTPXClient(
+            timeout=ATTEMPT_TIMEOUT_S, allow_sync_methods=False, _lib=_HTTPX
+        )
         client = stripe.StripeClient(
             api_key,
             base_addresses={"api": origin},

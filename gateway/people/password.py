@@ -5,7 +5,7 @@ Every change ends all sessions but the one that made it, and tells the holder. K
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from accounts.address import parse_address
 from accounts.errors import AddressError
@@ -17,7 +17,7 @@ from billing.clock import Clock
 from gateway.limits.velocity import refuse, reset_uses
 from gateway.people.answer_moment import AnswerMoment
 from gateway.people.password_policy import PasswordPolicy
-from gateway.people.sessions import SignedIn, forget_sessions
+from gateway.people.sessions import SessionOver, SignedIn, forget_sessions, go_on
 from gateway.people.sign_up import Faults, LookIntoMail
 from gateway.people.visitor import Visitor, recognised
 from gateway.ports import Velocity
@@ -94,24 +94,23 @@ class Passwords:
         await forget_sessions(self.sessions, holder.account_id)
         return PasswordSet()
 
-    async def change(self, who: SignedIn, password: str) -> PasswordSet | StepUpNeeded | Faults:
+    async def change(
+        self, who: SignedIn, password: str
+    ) -> PasswordSet | SessionOver | StepUpNeeded | Faults:
         """Set the password of who is signed in, and end their other sessions."""
         if not is_stepped_up(who.session, self.clock()):
             return StepUpNeeded()
         if code := await self.policy.fault(password, who.holder.email):
             return Faults({"password": code})
         holder = await self.people.set_password(
-            who.holder.account_id,
+            who.session.account_id,
+            who.session.credentials_epoch,
             await self.hasher.hash(password),
             password_changed(who.holder.email),
         )
         if holder is None:
-            return StepUpNeeded()
-        going_on = replace(who.session, credentials_epoch=holder.credentials_epoch)
-        # A new id: whoever has seen the old one is out, and so is everybody if this breaks off.
-        secret = await self.sessions.rotate(who.secret, going_on) or ""
-        await self.sessions.end_all(holder.account_id, but=secret)
-        return PasswordSet(secret)
+            return SessionOver()
+        return PasswordSet(await go_on(self.sessions, who, holder))
 
 
 def password_changed(email: str) -> Notice:

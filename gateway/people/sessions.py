@@ -1,7 +1,8 @@
 """Says who is signed in with a session, and ends sessions.
 
 A session is asked for in Valkey with each request, so that one that was ended is over at once. Its
-holder and account are read from SQL, and remembered for some seconds. Knows no cookie.
+holder and account are read from SQL, and remembered for some seconds within one key epoch, which
+ends with every credentials epoch. Knows no cookie.
 """
 
 from __future__ import annotations
@@ -9,13 +10,13 @@ from __future__ import annotations
 import contextlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Final, Protocol
 
 from accounts.holder import Device, Holder
 from accounts.ports import People, Sessions
-from accounts.session import Session, is_alive
+from accounts.session import Session, is_alive, is_of_epoch
 from billing.clock import Clock
 from database.errors import StoreUnavailableError
 from gateway.nanoseconds import SECOND_NS
@@ -48,6 +49,11 @@ class SignedIn:
     """Key epoch in which the account was looked up; empty if unknown."""
     secret: str = field(repr=False)
     """The session's."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOver:
+    """Nothing has changed: the session that asked ended meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,22 +160,30 @@ class BrowserSessions:
         """End a session; one that is over already stays so."""
         await self.sessions.end(secret)
 
-    async def end_one(self, who: SignedIn, name: str) -> None:
-        """End one session of a person, and forget its device."""
-        account_id = who.session.account_id
+    async def end_one(self, who: SignedIn, name: str) -> SessionOver | None:
+        """End one session of a person, and forget its device; what is over already stays so."""
+        account_id, own_epoch = who.session.account_id, who.session.credentials_epoch
         for found, session in await self.sessions.of_account(account_id):
             if found == name:
                 # The device first: a kill in between leaves a session that can be ended again.
-                await self.people.forget_device(account_id, session.device_id)
-        await self.sessions.end_by_name(account_id, name)
+                if not await self.people.forget_device(account_id, own_epoch, session.device_id):
+                    return SessionOver()
+                await self.sessions.end_by_name(account_id, name)
+        return None
 
-    async def end_others(self, who: SignedIn) -> None:
-        """End all sessions of a person but the one that asks."""
-        await self.sessions.end_all(who.session.account_id, but=who.secret)
+    async def end_others(self, who: SignedIn) -> str | SessionOver:
+        """End all sessions of a person but the one that asks; return its new secret."""
+        account_id, own_epoch = who.session.account_id, who.session.credentials_epoch
+        holder = await self.people.end_sessions(account_id, own_epoch)
+        if holder is None:
+            return SessionOver()
+        return await go_on(self.sessions, who, holder) or SessionOver()
 
     async def end_everywhere(self, who: SignedIn) -> None:
-        """End all sessions of a person."""
-        await self.sessions.end_all(who.session.account_id)
+        """End all sessions of a person; one that is over itself ends no other."""
+        account_id, own_epoch = who.session.account_id, who.session.credentials_epoch
+        if await self.people.end_sessions(account_id, own_epoch) is not None:
+            await forget_sessions(self.sessions, account_id)
 
     async def still_stands(self, account_id: str, credentials_epoch: int) -> bool:
         """Return whether a person who signed in within this epoch may still place a call.
@@ -183,16 +197,27 @@ class BrowserSessions:
             and not account.frozen
             and holder is not None
             and holder.is_proven
-            and holder.locked_at is None
-            and holder.credentials_epoch == credentials_epoch
+            and is_of_epoch(credentials_epoch, holder)
         )
+
+
+async def go_on(sessions: Sessions, who: SignedIn, holder: Holder) -> str:
+    """Take a session into the epoch that it has begun, and end its account's others.
+
+    Return its new secret; empty where it has ended meanwhile.
+    """
+    going_on = replace(who.session, credentials_epoch=holder.credentials_epoch)
+    # A new id: whoever has seen the old one is out, and so is everybody if this breaks off.
+    secret = await sessions.rotate(who.secret, going_on) or ""
+    await sessions.end_all(holder.account_id, but=secret)
+    return secret
 
 
 async def forget_sessions(sessions: Sessions, account_id: str) -> None:
     """Let the store forget all sessions of an account whose credentials epoch has ended.
 
-    They are over by that already, at the latest when what is remembered of their holder is read
-    anew. So where the store is away, what has been done is not reported as a failure.
+    They are over by that already. So where the store is away, what has been done is not reported as
+    a failure.
     """
     with contextlib.suppress(StoreUnavailableError):
         await sessions.end_all(account_id)

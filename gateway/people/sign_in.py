@@ -15,7 +15,7 @@ from accounts.holder import Device, Holder
 from accounts.link import Purpose, digest
 from accounts.notice import Notice
 from accounts.ports import NOBODY, PasswordHasher, People, Sessions
-from accounts.session import Session
+from accounts.session import Session, is_of_epoch
 from accounts.sign_in import Answer, Attempt, Event, State, advance
 from billing.clock import Clock
 from gateway.limits.velocity import refuse, sign_in_uses
@@ -76,10 +76,9 @@ class SignIn:
         """Prove an address by the link that was sent there and the account's password.
 
         Whoever only reads the mailbox has not made the account: without the password they would
-        prove their address for somebody else, who signed up with it and stays signed in ("classic
-        federated merge" and "unexpired session", Sudhodanan and Paverd, Pre-hijacked accounts,
-        USENIX Security 2022). So the link takes both, and ends all sessions but the one that
-        begins. A wrong password does not use it up.
+        prove their address for somebody else, who signed up with it and stays signed in (Sudhodanan
+        and Paverd, "Pre-hijacked accounts", USENIX Security 2022). So the link takes both, and ends
+        all sessions but the one that begins. A wrong password does not use it up.
         """
         link = await self.people.look_at_link(digest(link_secret))
         if (
@@ -138,7 +137,7 @@ class SignIn:
             stronger = await self.hasher.hash(password)
             await self.people.rehash(holder.account_id, holder.password_hash, stronger)
 
-    async def _begin(self, holder: Holder, attempt: Attempt, visitor: Visitor) -> Welcome:
+    async def _begin(self, holder: Holder, attempt: Attempt, visitor: Visitor) -> Welcome | NotYet:
         """Note the device, and begin a session under an id that no browser has brought."""
         at = self.clock()
         device_secret = visitor.device_secret or self.new_secret()
@@ -154,7 +153,14 @@ class SignIn:
             seen_at=at,
             authenticated_at=at,
         )
-        return Welcome(await self.sessions.begin(session), device_secret)
+        secret = await self.sessions.begin(session)
+        # Whoever began another epoch since the password was looked at has ended all sessions, but
+        # maybe before this one was there.
+        now = await self.people.holder(holder.account_id)
+        if now is None or not is_of_epoch(session.credentials_epoch, now):
+            await self.sessions.end(secret)
+            return NotYet(Answer.BEGIN_AGAIN)
+        return Welcome(secret, device_secret)
 
 
 def new_device(email: str, device: Device) -> Notice:

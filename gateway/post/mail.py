@@ -20,6 +20,8 @@ from email.utils import format_datetime
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
+from email_validator import EmailNotValidError, validate_email
+
 from gateway.errors import SettingsError
 from gateway.post.notices import MailText
 from gateway.secret import Secret
@@ -42,11 +44,13 @@ def is_address(text: str) -> bool:
 
 def to_ascii(address: str) -> str:
     """Return an address as servers take it, its domain in IDNA (RFC 5890); empty if it is none."""
-    local, _, domain = address.rpartition("@")
+    if is_address(address):
+        return address
     try:
-        plain = f"{local}@{domain.encode('idna').decode()}"
-    except UnicodeError:
+        read = validate_email(address, check_deliverability=False, allow_smtputf8=False)
+    except (EmailNotValidError, UnicodeError):
         return ""
+    plain = read.ascii_email or ""
     return plain if is_address(plain) else ""
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from billing.rate_deck import RateDeck
+from gateway import regular_files
 from gateway.errors import SettingsError
 from gateway.heartbeat.ticker import Ticker
 from gateway.limits.velocity import effective
@@ -27,7 +28,10 @@ def load_deck(settings: Settings) -> RateDeck:
     if not settings.rate_deck:
         return RateDeck.example()
     try:
-        text = Path(settings.rate_deck).read_text(encoding="utf-8")
+        text = regular_files.read(Path(settings.rate_deck)).decode()
+    except regular_files.NotRegularError:
+        text = "CALLER_RATE_DECK names what is no regular file, and cannot be read."
+        raise SettingsError(text) from None
     except (OSError, UnicodeDecodeError) as error:
         # Errors inside the deck are RateDeckError, with line and column.
         raise SettingsError("CALLER_RATE_DECK names a file that cannot be read.") from error

@@ -15,6 +15,7 @@ from billing.stores.redis import RedisSpendGate
 from billing.stores.redis_client import disconnect
 from database.engine import create_engine
 from database.errors import StoreUnavailableError
+from database.url import UrlError
 from gateway.call.high_risk import HIGH_RISK, ClosedList
 from gateway.charging.outbox_alarm import DRAINED_AGE_S_MAX
 from gateway.errors import CarrierError, PaymentError, SettingsError
@@ -89,7 +90,7 @@ async def _synced_list(settings: Settings) -> SyncedList | None:
     """Return the carrier's list; None where none was ever synced. Makes no database."""
     try:
         engine = create_engine(storage.database_url(settings))
-    except (ValueError, sa.exc.ArgumentError):
+    except UrlError:
         raise StoreUnavailableError("the database is not usable") from None
     try:
         # Connecting would create a missing SQLite file.
@@ -100,7 +101,7 @@ async def _synced_list(settings: Settings) -> SyncedList | None:
 
 
 def _is_file(name: str | None) -> bool:
-    return Path(name or "").exists()
+    return Path(name or "").is_file()
 
 
 def high_risk_finding(

@@ -56,7 +56,7 @@ class People:
 
 def compose_people(settings: Settings, stores: Stores) -> People:
     """Return the stores of people; all processes of a deployment share what they keep."""
-    people = SqlPeople(stores.engine, queue_notice)
+    people = SqlPeople(stores.engine, queue_notice, on_epoch=stores.key_epochs.invalidate)
     sessions = RedisSessions(stores.redis, secrets.token_bytes)
     browsers = BrowserSessions(
         people, sessions, stores.accounts, stores.key_epochs, utc_now, time.monotonic_ns

@@ -15,7 +15,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import sqlalchemy as sa
 from rich.text import Text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -29,6 +28,8 @@ from database.errors import (
     UnfitBookError,
     UnfitFileError,
 )
+from database.url import UrlError
+from gateway import regular_files
 from gateway.errors import EXIT_SETTINGS, EXIT_UNAVAILABLE, GatewayError
 from gateway.roles import adapters, listening, storage
 from gateway.settings import Settings
@@ -226,10 +227,10 @@ async def database(settings: Settings) -> Finding:
     """Reach SQL; see that its tables are known and that we may bring them up to date."""
     try:
         engine = create_engine(storage.database_url(settings))
-    except (ValueError, sa.exc.ArgumentError):
-        return wrong("database", "CALLER_DATABASE_URL must be sqlite:///file or postgresql://…")
+    except UrlError as error:
+        return wrong("database", f"CALLER_DATABASE_URL {error}.")
     file = Path(engine.url.database or "") if engine.dialect.name == "sqlite" else None
-    if settings.database_url and file is not None and (problem := _file_problem(file)):
+    if file is not None and (problem := _file_problem(settings, file)):
         return problem
     try:
         # Read-only: a check must not migrate, and nodes of an older release may be running.
@@ -246,8 +247,13 @@ async def database(settings: Settings) -> Finding:
     return Finding("database", _answers(found.age))
 
 
-def _file_problem(file: Path) -> Finding | None:
-    """Return what is wrong with a file outside the data folder, or with its disk."""
+def _file_problem(settings: Settings, file: Path) -> Finding | None:
+    """Return what is wrong with SQLite's file, or with its disk."""
+    if regular_files.is_other(file):
+        return wrong("database", storage.no_file(settings))
+    # The data folder has been looked at.
+    if not settings.database_url:
+        return None
     if not file.parent.is_dir():
         text = "CALLER_DATABASE_URL names a file in a folder that does not exist."
         return wrong("database", text)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from billing.drain import Drainer, OnTurn
@@ -23,6 +22,8 @@ from billing.stores.sql import SqlCdrStore, SqlLedgerStore
 from database.engine import create_engine
 from database.errors import StoreUnavailableError
 from database.migrations import PATIENT_MS, migrate
+from database.url import UrlError
+from gateway import regular_files
 from gateway.charging.call_refunds import CallRefunds
 from gateway.charging.refilling import Refilling
 from gateway.errors import SettingsError
@@ -64,6 +65,13 @@ class Stores:
         await self.engine.dispose()
         if self.valkey is not None:
             await self.valkey.stop()
+
+
+def no_file(settings: Settings) -> str:
+    """Return what to say where something that is no file has the name of SQLite's."""
+    named = "CALLER_DATABASE_URL" if settings.database_url else "CALLER_DATA_DIR"
+    where = "" if settings.database_url else f" in its {private_files.DATABASE}"
+    return f"{named} names what is no regular file{where}, and cannot be a database."
 
 
 def database_url(settings: Settings) -> str:
@@ -183,14 +191,14 @@ def open_database(settings: Settings) -> AsyncEngine:
     """Return the database alone, its tables not looked at. Raises SettingsError."""
     try:
         engine = create_engine(database_url(settings))
-    except (ValueError, sa.exc.ArgumentError):
-        raise SettingsError(
-            "CALLER_DATABASE_URL must be sqlite:///file or postgresql://…"
-        ) from None
+    except UrlError as error:
+        raise SettingsError(f"CALLER_DATABASE_URL {error}.") from None
     file = engine.url.database or ""
     # SQLite itself would only say "unable to open database file".
     if engine.dialect.name == "sqlite" and not Path(file).parent.is_dir():
         raise SettingsError("CALLER_DATABASE_URL names a file in a folder that does not exist.")
+    if engine.dialect.name == "sqlite" and regular_files.is_other(Path(file)):
+        raise SettingsError(no_file(settings))
     if engine.dialect.name == "sqlite":
         private_files.restrict_database(Path(file))
     return engine

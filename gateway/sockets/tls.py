@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import structlog
 from cryptography import x509
 
+from gateway import regular_files
 from gateway.errors import SettingsError
 
 log = structlog.get_logger(__name__)
@@ -142,7 +143,11 @@ def _read_certificates(file: Path) -> list[x509.Certificate]:
 
 def _read(file: Path, setting: str) -> bytes:
     try:
-        return file.read_bytes()
+        return regular_files.read(file)
+    except regular_files.NotRegularError:
+        raise SettingsError(
+            f"{setting} names what is no regular file, and cannot be read."
+        ) from None
     except OSError:
         raise SettingsError(f"{setting} names a file that cannot be read.") from None
 

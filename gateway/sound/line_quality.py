@@ -14,7 +14,7 @@ import msgspec
 
 from billing.cdr import LegQuality
 from gateway.browser import messages as wire
-from gateway.sound.packet_counts import Counts, Flow
+from gateway.sound.packet_counts import Counts, Flow, Slack
 from gateway.sound.report_counts import Heard, ReportCounts
 from media.g711 import FRAME_MS
 from media.level import SILENCE_DBOV
@@ -39,6 +39,8 @@ BACKLOG_S: Final = 3
 BROWSER_SILENT_S: Final = 3
 UPLINK_TOLERANCE: Final = 0.1
 """Share of a second's packets that clock drift and jitter may move to the next second."""
+UPLINK_LASTING: Final = 0.04
+"""Share of them that may stay there: less than two packets are where a second begins."""
 PHONE_SILENT_S: Final = 8
 
 
@@ -135,14 +137,18 @@ class _Direction:
         for mos, seconds in scores:
             self._mos.add(mos, seconds)
 
-    def fill(self, leg: LegQuality, rtt: _Figure) -> LegQuality:
-        """Return the leg's record with these figures filled in."""
+    def fill(self, leg: LegQuality, rtt: _Figure, untold_lost: int = 0) -> LegQuality:
+        """Return the leg's record with these figures filled in.
+
+        `untold_lost` are lost packets of seconds that have not been counted.
+        """
+        flow = Flow(self._flow.packets, self._flow.lost + untold_lost)
         # Levels are averaged as power, not as decibels.
         power = self._power.mean
         return msgspec.structs.replace(
             leg,
-            packets_lost=self._flow.lost,
-            loss_percent=round(self._flow.loss_percent, 2),
+            packets_lost=flow.lost,
+            loss_percent=round(flow.loss_percent, 2),
             jitter_ms=_rounded(self._jitter_ms.mean),
             jitter_ms_max=self._jitter_ms.most,
             rtt_ms=_rounded(rtt.mean),
@@ -274,7 +280,7 @@ class LineQuality:
 
     def __init__(self) -> None:
         self._browser = _Direction()
-        self._browser_counts = Counts(UPLINK_TOLERANCE)
+        self._browser_counts = Counts()
         self._is_expected = False
         """Whether the caller should have been heard in the previous second."""
         self._carrier = _Direction()
@@ -303,7 +309,7 @@ class LineQuality:
         browser = msgspec.structs.replace(browser, paths=tuple(self._paths))
         return (
             self._browser.fill(browser, self._rtt),
-            self._carrier.fill(carrier, self._carrier_rtt),
+            self._carrier.fill(carrier, self._carrier_rtt, self._reports.untold_lost),
         )
 
     def _heard_of_caller(self, measured: Measured) -> Flow:
@@ -322,6 +328,7 @@ class LineQuality:
             counts,
             measured.uplink_frames,
             due,
+            Slack(due * UPLINK_TOLERANCE, due * UPLINK_LASTING),
             is_counted_later=measured.path == "webrtc",
         )
 
@@ -330,6 +337,7 @@ class LineQuality:
         return self._reports.step(
             measured.report,
             measured.carrier_frames,
+            measured.downlink_frames,
             is_due=measured.downlink_frames > 0 and not measured.is_on_hold,
             is_away=measured.is_away,
             is_counted_later=measured.path == "webrtc",
@@ -383,11 +391,9 @@ class LineQuality:
         # Until the phone is heard, the browser's reports are about our own tones.
         if heard.seconds and (heard.flow.packets or heard.flow.lost) and measured.downlink_frames:
             self._carrier.counted(heard.flow)
-            # What the way to a client that never reports does to the sound is unknown.
-            if self._reports.has_reported:
-                network_ms = _network_ms(sample.rtt_ms, sample.carrier_rtt_ms)
-                delay_ms = FRAME_MS + network_ms + sample.carrier.backlog_ms
-                self._carrier.rated(sample.carrier, heard.scores(delay_ms))
+            network_ms = _network_ms(sample.rtt_ms, sample.carrier_rtt_ms)
+            delay_ms = FRAME_MS + network_ms + sample.carrier.backlog_ms
+            self._carrier.rated(sample.carrier, heard.scores(delay_ms))
         if not measured.is_muted:
             self._browser.heard(sample.browser)
             if flow.packets or flow.lost:

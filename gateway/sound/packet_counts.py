@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final, NamedTuple
+
 from media.g711 import FRAME_MS
 from media.quality import mos
+
+DRIFT: Final = 0.0004
+"""Share by which a sender's clock and ours may differ: 200 millionths each are more than any
+crystal's."""
 
 
 class Flow:
@@ -40,20 +46,30 @@ class Flow:
         return mos(delay_ms=delay_ms, loss_percent=loss_percent)
 
 
+class Slack(NamedTuple):
+    """How far a second's packets may be off without a loss."""
+
+    at_once: float
+    """More than this is lost at once: it is not waited for."""
+    lasting: float
+    """More than this is lost if the next second does not bring it; clock and jitter may move what
+    is less for good."""
+
+
 class Counts:
     """Turns cumulative counters into figures per second.
 
     The first counters are only the starting point; so are counters lower than before, which belong
     to another source. What should have arrived and did not is lost, no matter who counts it: a
     source that falls silent counts nothing. A WebRTC source counts it later, when it resumes; what
-    is already known then is not counted twice.
+    is already known then is not counted twice. Of other sources the balance is carried over, so
+    that what one second lacks and the next one brings is not lost, and many small losses are not
+    forgotten.
     """
 
-    __slots__ = ("_came", "_is_counted_later", "_known", "_last", "_name", "_sources", "_tolerance")
+    __slots__ = ("_balance", "_came", "_is_counted_later", "_known", "_last", "_name", "_sources")
 
-    def __init__(self, tolerance: float) -> None:
-        self._tolerance = tolerance
-        """Share of a second's packets that may arrive in another second."""
+    def __init__(self) -> None:
         self._last: Flow | None = None
         self._name = ""
         self._sources: dict[str, Flow] = {}
@@ -63,6 +79,8 @@ class Counts:
         """Lost packets that their source has not counted yet."""
         self._is_counted_later = False
         """Whether the previous second's source will still count what it missed."""
+        self._balance = 0.0
+        """Packets that are missing so far without being lost; negative if more came than due."""
 
     def expect(self, lost: int) -> None:
         """Expect the source to count so many lost packets that are counted elsewhere already."""
@@ -74,9 +92,9 @@ class Counts:
         counts: Flow,
         came: int,
         due: int,
+        slack: Slack,
         *,
         is_counted_later: bool,
-        seconds: int = 1,
     ) -> Flow:
         """Return what has arrived and what was lost since the last step.
 
@@ -84,9 +102,9 @@ class Counts:
             source_name: The source in use.
             counts: Its cumulative counters.
             came: Cumulative packets from all sources.
-            due: Packets that should have arrived in each second; 0 if unknown.
+            due: Packets that should have arrived since the last step; 0 if unknown.
+            slack: How many may come later.
             is_counted_later: Whether the source will itself count what is missing now.
-            seconds: How many have passed since the last step.
 
         """
         last, self._last = self._last, counts
@@ -96,6 +114,7 @@ class Counts:
         self._sources[source_name] = counts
         # Counters from which nothing can be subtracted are a new starting point.
         if last is None or source is None or came < 0:
+            self._balance = 0.0
             return Flow(packet_ms=counts.packet_ms)
         if counts.packets < source.packets:
             # A new session counts from zero; what the last one still owed it will never count.
@@ -113,10 +132,32 @@ class Counts:
         if packets and is_counted_later and not has_moved:
             self._known = 0
         # What the source has counted as lost is not missing as well.
-        missing = due * seconds - packets - lost
-        if missing > due * self._tolerance:
-            lost += missing
-            self._known += missing if is_counted_later or self._is_counted_later else 0
+        missing = self._missing(due, due - packets - lost, slack) if due else 0
+        lost += missing
+        self._known += missing if is_counted_later or self._is_counted_later else 0
+        # What is missing still is counted by a source that counts, and is not due where none is.
+        if is_counted_later or not due:
+            self._balance = 0.0
         self._is_counted_later = is_counted_later
         concealed_ms = max(counts.concealed_ms - last.concealed_ms, 0.0)
         return Flow(packets, lost, concealed_ms, counts.packet_ms)
+
+    def _missing(self, due: int, missing: int, slack: Slack) -> int:
+        """Return how many packets are lost by what is missing now and was missing before."""
+        before = self._balance
+        # Two clocks drift apart; what that moves is neither lost nor may hide what is.
+        if (off := abs(before)) <= slack.lasting:
+            before *= 1 - min(1, DRIFT * due / off) if off else 1
+        balance = before + missing
+        lost = 0
+        # What both seconds have too little of has not come; of too much nothing will be taken back.
+        if (lasting := min(before, balance)) > slack.lasting:
+            lost = round(lasting)
+        elif (ahead := max(before, balance)) < -slack.lasting:
+            balance -= ahead
+        balance -= lost
+        if balance > slack.at_once:
+            lost += round(balance)
+            balance = 0.0
+        self._balance = balance
+        return lost

@@ -8,15 +8,16 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from gateway.browser import messages as wire
-from gateway.sound.packet_counts import Counts, Flow
+from gateway.sound.packet_counts import Counts, Flow, Slack
 from media.g711 import FRAME_MS
 
 FRAMES_PER_S: Final = 1_000 // FRAME_MS
 REPORT_S: Final = 3
 """Seconds for which a client's report counts as current."""
-REPORT_TOLERANCE: Final = 0.5
-"""Share of a second's frames that may arrive in another second: reports and carrier are not aligned
-with ours."""
+CARRIER_SLACK: Final = Slack(at_once=FRAMES_PER_S, lasting=2)
+"""What a stall holds back may come within the next second; two frames are where a second begins."""
+REPORT_SLACK: Final = Slack(at_once=FRAMES_PER_S / 2, lasting=FRAMES_PER_S / 2)
+"""A report counts until the client's second ends, which is not aligned with ours."""
 
 
 class Heard(NamedTuple):
@@ -48,15 +49,31 @@ class Heard(NamedTuple):
 class ReportCounts:
     """Counts what the caller hears of the phone, each second once.
 
-    A second counts with the report that covers it, however late that is, or as lost at once while
-    the caller is away. Of a client that never reports only what is known here counts.
+    What the carrier does not bring is counted here, second by second; what is lost between here and
+    the client, by its reports, beside what was sent to it. A second counts with the report that
+    covers it, however late that is, or as lost at once while the caller is away. Of a client that
+    never reports only what is known here counts.
     """
 
-    __slots__ = ("_age_s", "_carrier", "_counts", "_heard", "_lost_s", "_open_s", "report")
+    __slots__ = (
+        "_age_s",
+        "_carrier",
+        "_counts",
+        "_heard",
+        "_lost_s",
+        "_open_s",
+        "_sent",
+        "_sent_open",
+        "_was_due",
+        "report",
+        "untold_lost",
+    )
 
     def __init__(self) -> None:
         self.report: wire.Report | None = None
         """The newest report, while it is current."""
+        self.untold_lost = 0
+        """Frames that the carrier did not bring in the seconds that the next report covers."""
         self._heard: Heard | None = None
         """What the newest report told; None before the first."""
         self._age_s = 0
@@ -64,18 +81,18 @@ class ReportCounts:
         """Seconds that the next report covers."""
         self._lost_s = 0
         """Seconds since the last report that were counted as lost without one."""
-        self._counts = Counts(REPORT_TOLERANCE)
-        self._carrier = Counts(REPORT_TOLERANCE)
-
-    @property
-    def has_reported(self) -> bool:
-        """Whether the client sends reports."""
-        return self._heard is not None
+        self._sent = 0
+        self._sent_open = 0
+        """Frames that the next report should have counted."""
+        self._was_due = False
+        self._counts = Counts()
+        self._carrier = Counts()
 
     def step(
         self,
         report: wire.Report | None,
         carrier_frames: int,
+        sent_frames: int,
         *,
         is_due: bool,
         is_away: bool,
@@ -86,34 +103,47 @@ class ReportCounts:
         Args:
             report: The newest one. By identity: the same object again is no new measurement.
             carrier_frames: Received from the carrier so far.
+            sent_frames: Sent to the caller so far.
             is_due: Whether the caller should hear the phone.
             is_away: Whether the caller can neither hear nor report.
             is_counted_later: Whether the client will count what it misses now, once more comes.
 
         """
-        if report is not None and report is not self.report:
-            return self._take(report, is_due=is_due, is_counted_later=is_counted_later)
-        self._age_s += 1
-        due = FRAMES_PER_S if is_due else 0
-        flow = Flow()
-        if self._heard is None:
-            counts = Flow(carrier_frames)
-            flow = self._carrier.step(
-                "carrier", counts, carrier_frames, due, is_counted_later=False
-            )
-        if is_away:
+        is_new = report is not None and report is not self.report
+        is_lost = is_away and not is_new
+        sent, self._sent = max(0, sent_frames - self._sent), sent_frames
+        # Of a second in which the phone was to be heard only at last, nobody knows how much is due.
+        # One that is lost as a whole cannot lose its frames once more.
+        is_whole, self._was_due = is_due and self._was_due and not is_lost, is_due
+        flow = self._carrier.step(
+            "carrier",
+            Flow(carrier_frames),
+            carrier_frames,
+            FRAMES_PER_S if is_whole else 0,
+            CARRIER_SLACK,
+            is_counted_later=False,
+        )
+        if is_lost:
+            self._age_s += 1
             self.report = None
             self._lost_s += is_due
-            return Heard(Flow(lost=due), int(is_due))
-        self._open_s += is_due
+            return Heard(Flow(lost=FRAMES_PER_S if is_due else 0), int(is_due))
+        self._sent_open += sent if is_due else 0
+        if report is not None and is_new:
+            return self._take(report, flow, is_due=is_due, is_counted_later=is_counted_later)
+        self._age_s += 1
         if self._heard is None:
             return Heard(flow, int(is_due))
+        self._open_s += is_due
+        self.untold_lost += flow.lost
         if self._age_s > REPORT_S or self.report is None:
             self.report = None
-            return Heard()
+            return Heard(flow)
         return self._heard._replace(seconds=0)
 
-    def _take(self, report: wire.Report, *, is_due: bool, is_counted_later: bool) -> Heard:
+    def _take(
+        self, report: wire.Report, carrier: Flow, *, is_due: bool, is_counted_later: bool
+    ) -> Heard:
         # A report covers the seconds since the last one, which may be more than one.
         seconds = self._open_s + is_due
         lost_s, self._lost_s = self._lost_s, 0
@@ -123,10 +153,15 @@ class ReportCounts:
             "report",
             Flow(report.packets, report.lost, report.concealed_ms),
             report.packets,
-            FRAMES_PER_S if seconds else 0,
-            seconds=seconds,
+            self._sent_open,
+            REPORT_SLACK,
             is_counted_later=is_counted_later,
         )
+        flow.lost += self.untold_lost + carrier.lost
+        if self._heard is None:
+            # The first report is where counting begins; the carrier's frames stand in.
+            flow.packets = carrier.packets
         self.report, self._age_s, self._open_s = report, 0, 0
+        self._sent_open = self.untold_lost = 0
         self._heard = Heard(flow, seconds, lost_s)
         return self._heard

@@ -1,7 +1,8 @@
-"""Stores the key epoch in Redis: a random value that every change of a key or an account deletes.
+"""Stores the key epoch in Redis: a random value that each change of a key or an account deletes.
 
-Cached look-ups of keys are valid only in the epoch in which they were made. Each process reads the
-epoch for every request, so that none can miss a change. Knows no keys.
+So does each change of a person's credentials. Cached look-ups of keys and holders are valid only in
+the epoch in which they were made. Each process reads the epoch for every request, so that none can
+miss a change. Knows no keys.
 """
 
 from __future__ import annotations

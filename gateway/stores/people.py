@@ -8,7 +8,7 @@ no HTTP, and no mail but its name.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -27,11 +27,13 @@ from accounts.link import (
 )
 from accounts.notice import Notice
 from accounts.ports import AddressTakenError, NewHolder
+from accounts.session import is_of_epoch
 from accounts.stores import audit_log, consents, devices, holders, links
 from accounts.stores import tables as people
 from billing.clock import Clock, utc_now
 from billing.stores import tables
 from database.engine import TIMEOUT_S, reading, writing
+from database.errors import StoreUnavailableError
 
 Queue = Callable[[AsyncConnection, str, Notice, datetime], Awaitable[None]]
 """Queues a notice to the holder of an account (connection, account id, notice, now)."""
@@ -43,6 +45,10 @@ _STANDING = holders.SELECT.join(tables.accounts, _ACCOUNTS.id == people.holders.
 """Holders whose account was not deleted: a deletion erases them last."""
 _ADDRESS_TAKEN = ("uq_holders_email_key", "UNIQUE constraint failed: holders.email_key")
 """PostgreSQL's and SQLite's name for a second holder of an address; neither is translated."""
+
+
+async def _tell_nobody() -> None:
+    """Do nothing: no process remembers holders."""
 
 
 class _NotDoneError(Exception):
@@ -76,7 +82,12 @@ class _Use:
 
 
 class SqlPeople:
-    """`accounts.ports.People` in SQLite or PostgreSQL."""
+    """`accounts.ports.People` in SQLite or PostgreSQL.
+
+    `on_epoch` is awaited after each commit that begins a credentials epoch, so that no process
+    believes what it remembers of a holder. If it raises StoreUnavailableError the change has
+    happened all the same, and is reported so.
+    """
 
     def __init__(
         self,
@@ -85,11 +96,13 @@ class SqlPeople:
         *,
         clock: Clock = utc_now,
         timeout_s: float = TIMEOUT_S,
+        on_epoch: Callable[[], Awaitable[None]] = _tell_nobody,
     ) -> None:
         self._engine = engine
         self._queue_notice = queue
         self._clock = clock
         self._timeout_s = timeout_s
+        self._on_epoch = on_epoch
 
     async def holder(self, account_id: str) -> Holder | None:
         """Return the holder of an account; None where there is none, or it was deleted."""
@@ -139,6 +152,14 @@ class SqlPeople:
         async with self._writing() as connection:
             if await _locked(connection, account_id) is not None:
                 await self._queue(connection, account_id, notice, self._clock())
+
+    async def tell_signed_in(self, account_id: str, credentials_epoch: int, notice: Notice) -> bool:
+        """Queue a notice that a signed-in person asks for; False where their session is over."""
+        async with self._writing() as connection:
+            if await _standing(connection, account_id, credentials_epoch) is None:
+                return False
+            await self._queue(connection, account_id, notice, self._clock())
+            return True
 
     async def look_at_link(self, digest: str) -> Link | None:
         """Return a link without using it; None where there is none."""
@@ -254,12 +275,12 @@ class SqlPeople:
             return changed
 
     async def set_password(
-        self, account_id: str, password_hash: str, notice: Notice
+        self, account_id: str, credentials_epoch: int, password_hash: str, notice: Notice
     ) -> Holder | None:
-        """Set another password, and begin a credentials epoch; None where there is no holder."""
+        """Set another password, and begin a credentials epoch; None where the session is over."""
         at = self._clock()
         async with self._writing() as connection:
-            if await _locked(connection, account_id) is None:
+            if await _standing(connection, account_id, credentials_epoch) is None:
                 return None
             await links.end(connection, account_id, STALE_AFTER_PASSWORD, at)
             changed = await holders.change(
@@ -267,6 +288,15 @@ class SqlPeople:
             )
             await audit_log.record(connection, account_id, Act.PASSWORD_SET, at)
             await self._queue(connection, account_id, notice, at)
+            return changed
+
+    async def end_sessions(self, account_id: str, credentials_epoch: int) -> Holder | None:
+        """Begin a credentials epoch; None where the session that asks is over already."""
+        async with self._writing() as connection:
+            if await _standing(connection, account_id, credentials_epoch) is None:
+                return None
+            changed = await holders.change(connection, account_id, begins_epoch=True)
+            await audit_log.record(connection, account_id, Act.SESSIONS_ENDED, self._clock())
             return changed
 
     async def rehash(self, account_id: str, old_hash: str, new_hash: str) -> None:
@@ -280,14 +310,16 @@ class SqlPeople:
                 connection, account_id, Act.PASSWORD_REHASHED, self._clock(), Actor.SERVICE
             )
 
-    async def set_language(self, account_id: str, language: str) -> None:
-        """Set the language of pages and mails."""
+    async def set_language(self, account_id: str, credentials_epoch: int, language: str) -> bool:
+        """Set the language of pages and mails; False where the session is over."""
         async with self._writing() as connection:
-            holder = await _locked(connection, account_id)
-            if holder is None or holder.language == language:
-                return
-            await holders.change(connection, account_id, language=language)
-            await audit_log.record(connection, account_id, Act.LANGUAGE_SET, self._clock())
+            holder = await _standing(connection, account_id, credentials_epoch)
+            if holder is None:
+                return False
+            if holder.language != language:
+                await holders.change(connection, account_id, language=language)
+                await audit_log.record(connection, account_id, Act.LANGUAGE_SET, self._clock())
+            return True
 
     async def note_device(self, account_id: str, device: Device, notice: Notice | None) -> bool:
         """Note a sign-in with a device; return whether it is new.
@@ -311,13 +343,17 @@ class SqlPeople:
         async with reading(self._engine, self._timeout_s) as connection:
             return await devices.of_account(connection, account_id)
 
-    async def forget_device(self, account_id: str, device_id: str) -> None:
-        """Forget a device: it is unrecognised when it comes again."""
+    async def forget_device(self, account_id: str, credentials_epoch: int, device_id: str) -> bool:
+        """Forget a device: it is unrecognised when it comes again; False: the session is over.
+
+        A repeat is True, and changes nothing.
+        """
         async with self._writing() as connection:
-            if await _locked(connection, account_id) is None:
-                return
+            if await _standing(connection, account_id, credentials_epoch) is None:
+                return False
             if await devices.forget(connection, account_id, device_id):
                 await audit_log.record(connection, account_id, Act.DEVICE_FORGOTTEN, self._clock())
+            return True
 
     async def _find(self, condition: sa.ColumnElement[bool]) -> Holder | None:
         async with reading(self._engine, self._timeout_s) as connection:
@@ -326,7 +362,15 @@ class SqlPeople:
     @asynccontextmanager
     async def _writing(self) -> AsyncIterator[AsyncConnection]:
         async with writing(self._engine, self._timeout_s) as connection:
+            # What a transaction that was rolled back has left.
+            holders.take_epoch_begun(connection)
             yield connection
+            has_begun = holders.take_epoch_begun(connection)
+        if has_begun:
+            # After the commit: before it, a node could read the old row and believe it from now on.
+            # Where this fails sessions cannot be read either, as they are kept in the same place.
+            with suppress(StoreUnavailableError):
+                await self._on_epoch()
 
     @asynccontextmanager
     async def _using(self, digest: str, purpose: Purpose) -> AsyncIterator[_Use | None]:
@@ -378,6 +422,14 @@ async def _locked(connection: AsyncConnection, account_id: str) -> Holder | None
     """Return the holder of an account that was not deleted, and lock it until the commit."""
     query = _STANDING.where(people.holders.c.account_id == account_id)
     return await holders.fetch(connection, query.with_for_update(of=people.holders))
+
+
+async def _standing(
+    connection: AsyncConnection, account_id: str, credentials_epoch: int
+) -> Holder | None:
+    """Return and lock the holder of a session; None where the session is over."""
+    holder = await _locked(connection, account_id)
+    return holder if holder is not None and is_of_epoch(credentials_epoch, holder) else None
 
 
 async def _prove(use: _Use, **values: Any) -> Holder:

@@ -31,15 +31,8 @@ def refused(text: str) -> str:
             "ann@bücher.example.net",
             "ann@xn--bcher-kva.example.net",
         ),
-        ("Jürgen@example.com", "Jürgen@example.com", "jürgen@example.com"),
-        ("Ju\u0308rgen@example.com", "Jürgen@example.com", "jürgen@example.com"),
-        ("почта@пример.рф", "почта@пример.рф", "почта@xn--e1afmkfd.xn--p1ai"),
-        ("δοκιμή@example.com", "δοκιμή@example.com", "δοκιμή@example.com"),
-        ("山田tarou@example.jp", "山田tarou@example.jp", "山田tarou@example.jp"),
-        ("カタ仮名ひら@example.jp", "カタ仮名ひら@example.jp", "カタ仮名ひら@example.jp"),
         ("ａｎｎ＠ｅｘａｍｐｌｅ．ｃｏｍ", "ann@example.com", "ann@example.com"),
-        ("ΣΊΣΥΦΟΣ@example.com", "ΣΊΣΥΦΟΣ@example.com", "σίσυφοσ@example.com"),
-        ("почта+work@example.com", "почта+work@example.com", "почта+work@example.com"),
+        ("ann@пример.рф", "ann@пример.рф", "ann@xn--e1afmkfd.xn--p1ai"),
         ("ann@mail.пример.com", "ann@mail.пример.com", "ann@mail.xn--e1afmkfd.com"),
         ("1-2_3@example.com", "1-2_3@example.com", "1-2_3@example.com"),
     ],
@@ -53,6 +46,12 @@ def test_an_address_has_a_text_and_a_key(typed, text, key):
     "typed",
     [
         "",
+        # Of mail servers that speak SMTPUTF8 all the way.
+        "Jürgen@example.com",
+        "почта@пример.рф",
+        "山田tarou@example.jp",
+        # What a header field cannot hold as it is (RFC 2047).
+        "=?utf-8?q?x?=@example.com",
         "ann",
         "@example.com",
         "ann@",
@@ -134,8 +133,6 @@ def test_words_of_letters_that_no_language_writes_together_are_refused(typed):
         "a" * 10_000 + "@example.com",
         "a" * 10_000,
         "\ufdfa" * 20 + "@example.com",  # eighteen characters each once it is taken apart
-        # Its key is too long: folded, each of these letters becomes two.
-        "İ" * 30 + "@" + ".".join(["d" * 60] * 3) + ".com",
     ],
 )
 def test_an_address_that_is_too_long_is_refused(typed):

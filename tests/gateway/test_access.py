@@ -345,10 +345,12 @@ async def test_a_person_calls_and_a_token_is_worth_no_more_than_they(site):
     assert (await asked("/v1/call-tokens", destination=ECHO))[1]["code"] == "insufficient_credit"
     tokens = [(await asked())[1]["token"] for _ in range(2)]
     assert await site.start(first, tokens.pop()) == "check-ready"
+    epoch = (await site.people.people.holder("dora")).credentials_epoch
+    password_hash = await site.people.hasher.hash("another of mine 99")
     changed = await site.people.people.set_password(
-        "dora", await site.people.hasher.hash("another of mine 99"), verify_email(email)
+        "dora", epoch, password_hash, verify_email(email)
     )
-    assert changed.credentials_epoch == 3
+    assert changed.credentials_epoch == epoch + 1
     assert await site.start(first, tokens.pop()) == "bad_token"
 
 
@@ -381,6 +383,26 @@ async def test_a_session_that_is_ended_is_over_at_once_everywhere(site):
         assert (await site.ask(node, "GET", "/v1/key", headers=headers))[0] == 200
     status, _ = await site.ask(site.nodes[1], "POST", "/sign-out", headers=headers)
     assert status == 303
+    for node in site.nodes:
+        assert (await site.ask(node, "GET", "/v1/key", headers=headers))[0] == 401
+
+
+@pytest.mark.parametrize("act", ["set", "lock", "end"])
+async def test_another_credentials_epoch_holds_at_once_everywhere(site, act):
+    name = f"hal-{act}"
+    email = await site.new_holder(name)
+    headers = {**FROM_US, "cookie": await site.sign_in(email)}
+    for node in site.nodes:
+        assert (await site.ask(node, "GET", "/v1/key", headers=headers))[0] == 200
+    people, notice = site.people.people, Notice("password_changed", email)
+    epoch = (await people.holder(name)).credentials_epoch
+    # The session itself is left as it is: that it is found does not say that it stands.
+    if act == "set":
+        assert await people.set_password(name, epoch, "another hash", notice)
+    elif act == "lock":
+        assert await people.lock(await site.new_link(name, Purpose.NOT_ME), notice)
+    else:
+        assert await people.end_sessions(name, epoch)
     for node in site.nodes:
         assert (await site.ask(node, "GET", "/v1/key", headers=headers))[0] == 401
 

@@ -41,6 +41,28 @@ def test_nothing_set_is_the_defaults():
         ("CALLER_OPEN_HIGH_RISK", "Cuba", "leading digits"),
         ("CALLER_TLS_CERTIFICATE", "a.pem", "CALLER_TLS_KEY"),
         ("CALLER_TLS_KEY", "a.key", "CALLER_TLS_CERTIFICATE"),
+        ("CALLER_PUBLIC_IPS", "203.0.113.7,0.0.0.0", "lead to this host"),
+        ("CALLER_PUBLIC_IPS", "::", "lead to this host"),
+        ("CALLER_PUBLIC_IPS", "0.0.0.1", "lead to this host"),
+        ("CALLER_PUBLIC_IPS", "::ffff:0.0.0.0", "lead to this host"),
+        ("CALLER_PUBLIC_IPS", "224.0.0.1", "lead to this host"),
+        ("CALLER_PUBLIC_IPS", "ff02::1", "lead to this host"),
+        ("CALLER_PUBLIC_IPS", "::ffff:224.0.0.1", "lead to this host"),
+        ("CALLER_PUBLIC_IPS", "255.255.255.255", "lead to this host"),
+        ("CALLER_EVENTS_URL", "http://[::1/x", "a URL with a host"),
+        ("CALLER_EVENTS_URL", "https://a.example:99999/x", "a port from 1 to 65535"),
+        ("CALLER_EVENTS_URL", "https://a.example:0/x", "a port from 1 to 65535"),
+        ("CALLER_EVENTS_URL", "https://:80/x", "a URL with a host"),
+        ("CALLER_SMTP_URL", "smtp://a.example:99999", "a port from 1 to 65535"),
+        ("CALLER_CARRIER_URL", "https://[::1", "origin such as"),
+        ("CALLER_PUBLIC_ORIGIN", "https://calls.example.com:99999", "origin such as"),
+        ("CALLER_TRUSTED_PROXIES", "::ffff:0.0.0.0/96", "trusts everyone"),
+        ("CALLER_TRUSTED_PROXIES", "::ffff:0.0.0.0/97,::ffff:128.0.0.0/97", "trusts everyone"),
+        ("CALLER_TRUSTED_PROXIES", "0.0.0.0/1,::ffff:128.0.0.0/97", "trusts everyone"),
+        ("CALLER_TRUSTED_PROXIES", "::/64", "trusts everyone"),
+        ("CALLER_TOP_UP_AMOUNTS", "10,5.005", "which no card pays in USD"),
+        ("CALLER_VELOCITY_LIMITS", "key_calls_hour=5,all=off,key_calls_hour=off", "parts 1 and 3"),
+        ("CALLER_PHONEBOOK", "+15005551000=A,+15005551000=B", "parts 1 and 2"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(name, value, named):
@@ -48,6 +70,26 @@ def test_a_wrong_value_is_refused_by_name(name, value, named):
         from_mapping({name: value})
     assert name in str(caught.value)
     assert named in str(caught.value)
+
+
+def test_what_looks_like_those_is_taken():
+    given = {
+        "CALLER_PUBLIC_IPS": "10.0.0.1,fe80::1,127.0.0.1",
+        "CALLER_EVENTS_URL": "https://[::1]:8443/x?y=z",
+        "CALLER_EVENTS_SECRET": "s",
+        "CALLER_TRUSTED_PROXIES": "::ffff:10.0.0.0/104,::1",
+        "CALLER_TOP_UP_AMOUNTS": "10,5.05",
+        "CALLER_VELOCITY_LIMITS": "all=off,key_calls_hour=5",
+        "CALLER_PHONEBOOK": "+15005551000=A,+15005551001=A",
+    }
+    assert len(from_mapping(given).top_up_amounts) == 2
+
+
+def test_a_currency_without_cents_has_no_amounts_with_them():
+    given = {"CALLER_CURRENCY": "JPY", "CALLER_TOP_UP_AMOUNTS": "1000,2.50"}
+    given |= {"CALLER_TOP_UP_MAX": "10000"}
+    with pytest.raises(SettingsError, match=r"in JPY: amounts have at most 0 decimals"):
+        from_mapping(given)
 
 
 def test_the_origin_follows_from_host_and_port():

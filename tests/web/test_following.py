@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from tests.web.conftest import open_page
 from tests.web.fake_gateway import ECHO, FakeGateway, past_call, until
@@ -152,6 +152,42 @@ async def test_a_gateway_that_restarts_is_said_once(browser: Browser, gateway: F
     await page.unroute("**/v1/**")
     await expect(page.get_by_text("Credit $5.00")).to_be_visible()
     await page.context.close()
+
+
+async def test_a_gateway_that_goes_only_after_its_drain_is_said_once(
+    browser: Browser, gateway: FakeGateway
+) -> None:
+    page, _ = await open_page(browser, gateway)
+    line = await dial(page, gateway)
+    await line.end(502, "gateway", "The gateway is being restarted. Call again in a moment.")
+    summary = page.locator("caller-phone .summary")
+    await expect(summary).to_contain_text("The gateway is being restarted.")
+    # It has answered once more before it goes.
+    await asyncio.sleep(0.5)
+    refused = await away(page)
+    assert refused
+    await expect(alert(page)).to_have_count(0)
+    await page.unroute("**/v1/**")
+    await page.evaluate("() => window.dispatchEvent(new Event('online'))")
+    await asyncio.sleep(0.5)
+    await away(page)
+    await expect(alert(page)).to_contain_text("The gateway does not answer.")
+    await page.context.close()
+
+
+async def away(page: Page) -> list[str]:
+    """Let no request come through any more; return what was asked for."""
+    refused: list[str] = []
+
+    async def refuse(route: Route) -> None:
+        refused.append(route.request.url)
+        await route.abort()
+
+    await page.route("**/v1/**", refuse)
+    await page.evaluate("() => window.dispatchEvent(new Event('online'))")
+    await until(lambda: refused)
+    await asyncio.sleep(0.5)
+    return refused
 
 
 async def test_a_list_that_is_known_stays_while_the_gateway_is_away(

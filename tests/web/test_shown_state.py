@@ -78,6 +78,20 @@ async def test_a_line_that_is_warned_of_is_not_good(browser: Browser, gateway: F
     await page.context.close()
 
 
+async def test_of_two_warnings_of_loss_the_worse_is_shown(
+    browser: Browser, gateway: FakeGateway
+) -> None:
+    page, line = await live(browser, gateway)
+    await line.send("warning", name="high-packet-loss", message="Some is lost.")
+    await expect(in_call(page)).to_contain_text("Some is lost.")
+    await line.send("warning", name="high-packets-lost-fraction", message="Much is lost.")
+    await expect(in_call(page)).to_contain_text("Much is lost.")
+    await expect(in_call(page)).not_to_contain_text("Some is lost.")
+    await line.send("warning-cleared", name="high-packets-lost-fraction")
+    await expect(in_call(page)).to_contain_text("Some is lost.")
+    await page.context.close()
+
+
 async def test_who_hung_up_is_said(page: Page, gateway: FakeGateway) -> None:
     line = await dial(page, gateway)
     await line.end()

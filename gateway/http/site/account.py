@@ -31,7 +31,7 @@ from gateway.http.site.pages import (
 )
 from gateway.people.address import Addresses
 from gateway.people.password import Passwords, PasswordSet
-from gateway.people.sessions import BrowserSessions, OpenSession, SignedIn
+from gateway.people.sessions import BrowserSessions, OpenSession, SessionOver, SignedIn
 from gateway.people.sign_up import Faults, LookIntoMail
 
 PASSWORD, ADDRESS, DEVICES = "/account/password", "/account/address", "/account/devices"
@@ -85,7 +85,8 @@ class AccountPages:
     async def send_proof(self, request: Request, who: SignedIn) -> Response:
         """Send the mail that proves the address once more."""
         await read_form(request, Nothing)
-        await self.addresses.send_proof(who)
+        if isinstance(await self.addresses.send_proof(who), SessionOver):
+            return self.door.sign_in_first(request, ACCOUNT)
         return see(ACCOUNT, said="" if who.holder.is_proven else "sent")
 
     async def show_password(self, request: Request, who: SignedIn) -> Response:
@@ -106,6 +107,8 @@ class AccountPages:
                 response = see(ACCOUNT, said="password_changed")
                 self.door.holders.cookies.set_session(response, secret)
                 return response
+            case SessionOver():
+                return self.door.sign_in_first(request, PASSWORD)
         return see(CONFIRM, next=PASSWORD)
 
     async def show_address(self, request: Request, who: SignedIn) -> Response:
@@ -122,6 +125,8 @@ class AccountPages:
                 return self.door.show(request, page, status=422)
             case LookIntoMail():
                 return see(ACCOUNT, said="change_asked")
+            case SessionOver():
+                return self.door.sign_in_first(request, ADDRESS)
         return see(CONFIRM, next=ADDRESS)
 
     async def show_devices(self, request: Request, who: SignedIn) -> Response:
@@ -132,14 +137,19 @@ class AccountPages:
     async def end_one(self, request: Request, who: SignedIn) -> Response:
         """Sign one browser out."""
         fields = await read_form(request, SessionFields)
-        await self.sessions.end_one(who, fields.name)
+        if isinstance(await self.sessions.end_one(who, fields.name), SessionOver):
+            return self.door.sign_in_first(request, DEVICES)
         return see(DEVICES, said="session_ended")
 
     async def end_others(self, request: Request, who: SignedIn) -> Response:
-        """Sign all other browsers out."""
+        """Sign all other browsers out; this one stays signed in under another id."""
         await read_form(request, Nothing)
-        await self.sessions.end_others(who)
-        return see(DEVICES, said="others_ended")
+        secret = await self.sessions.end_others(who)
+        if isinstance(secret, SessionOver):
+            return self.door.sign_in_first(request, DEVICES)
+        response = see(DEVICES, said="others_ended")
+        self.door.holders.cookies.set_session(response, secret)
+        return response
 
     async def end_all(self, request: Request, who: SignedIn) -> Response:
         """Sign all browsers out, this one too."""

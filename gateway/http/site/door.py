@@ -81,7 +81,7 @@ class Door:
             self.holders.check_source(request)
             principal = await self.holders.principal(request)
             if principal is None or principal.signed_in is None:
-                return self._sign_in_first(request, page or path)
+                return self.sign_in_first(request, page or path)
             if step_up and not principal.is_stepped_up(self.clock()):
                 return see(CONFIRM, next=page or path)
             return await handler(request, principal.signed_in)
@@ -119,7 +119,8 @@ class Door:
         cookies.set_device(response, welcome.device_secret)
         return response
 
-    def _sign_in_first(self, request: Request, back: str) -> Response:
+    def sign_in_first(self, request: Request, back: str) -> Response:
+        """Return the way to the sign-in, and from there back; a session that is over is said."""
         is_over = self.holders.has_cookie(request)
         response = see(SIGN_IN, next=back, **({"said": "session_over"} if is_over else {}))
         if is_over:

@@ -107,6 +107,8 @@ class LinkPages:
                 return await self.door.welcome(request, outcome, ACCOUNT, said="address_proven")
             case LinkDead():
                 return self._dead(request)
+            case NotYet(Answer.BEGIN_AGAIN):
+                return see(SIGN_IN)
             case NotYet(Answer.LOCKED):
                 page = ProofPage(link.email, said="account_locked")
             case _:

@@ -58,6 +58,8 @@ class SignInPages:
                 errors = dict(by_field)
             case NotYet(Answer.LOCKED):
                 said = "account_locked"
+            case NotYet(Answer.BEGIN_AGAIN):
+                said = "session_over"
             case _:
                 # Beside no field: which of the two is wrong is not told.
                 errors = {"email": "credentials_wrong"}

@@ -1,10 +1,12 @@
 """Connecting by URL: one server, a cluster, sentinels; and servers that cannot keep credits."""
 
+import asyncio
+
 import pytest
 from redis.asyncio import Redis, RedisCluster
 
 from billing.stores.redis import RedisSpendGate
-from billing.stores.redis_client import UnfitStoreError, connect, disconnect, preflight
+from billing.stores.redis_client import UnfitStoreError, UrlError, connect, disconnect, preflight
 from database.errors import StoreUnavailableError
 from tests.billing.conftest import fill
 from tests.billing.spend_gate_contract import CENT, UNIT, held_call, opening, tick
@@ -77,6 +79,37 @@ async def test_sentinels():
         master.close()
         if sentinel is not None:
             sentinel.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("redis://host/hunter2", "path must be the database's number"),
+        ("rediss://host/1/2", "path must be the database's number"),
+        ("redis+cluster://host/hunter2", "one database only"),
+        ("redis://host/0?foo=hunter2", "the parameter foo, which is not known"),
+        ("redis://host/0?Hunter2=1", "has a parameter, which is not known"),
+    ],
+)
+def test_what_a_url_ends_in_is_known_or_refused(url, words):
+    with pytest.raises(UrlError) as refused:
+        connect(url)
+    assert words in str(refused.value)
+    assert "unter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize("scheme", ["redis", "redis+cluster"])
+async def test_what_does_not_speak_redis_is_told(scheme):
+    async def answer(reader, writer):
+        await reader.read(100)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        client = connect(f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        with pytest.raises(StoreUnavailableError, match="does not speak Redis"):
+            await preflight(client)
+        await disconnect(client)
 
 
 async def test_a_server_that_evicts_is_refused(own_valkey):

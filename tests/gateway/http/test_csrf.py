@@ -27,15 +27,34 @@ FIVE = [
         ({"origin": ""}, False),
         ({"origin": "http://calls.example.com"}, False),
         ({"origin": "https://calls.example.com.evil.example"}, False),
-        ({"sec-fetch-site": "same-origin", "origin": "https://evil.example"}, True),
+        ({"sec-fetch-site": "same-origin", "origin": "https://calls.example.com"}, True),
+        ({"sec-fetch-site": "same-origin", "origin": "https://evil.example"}, False),
+        ({"sec-fetch-site": "same-origin", "origin": "null"}, False),
     ],
 )
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
 def test_a_change_must_come_from_a_page_of_ours(method, headers, believed):
-    assert is_from_us(method, headers, OURS) == believed
+    assert is_from_us(method, *fields(headers), OURS) == believed
+
+
+def fields(headers):
+    """Return the values of both fields."""
+    return [[headers[name]] if name in headers else [] for name in ("sec-fetch-site", "origin")]
+
+
+@pytest.mark.parametrize(
+    ("sites", "origins"),
+    [
+        (["same-origin", "cross-site"], []),
+        (["same-origin"], ["https://calls.example.com", "https://evil.example"]),
+        ([], ["https://calls.example.com", "null"]),
+    ],
+)
+def test_of_two_fields_both_must_agree(sites, origins):
+    assert not is_from_us("POST", sites, origins, OURS)
 
 
 @pytest.mark.parametrize("method", sorted(SAFE_METHODS))
 @pytest.mark.parametrize("headers", [headers for headers, _ in FIVE])
 def test_what_changes_nothing_may_come_from_anywhere(method, headers):
-    assert is_from_us(method, headers, OURS)
+    assert is_from_us(method, *fields(headers), OURS)

@@ -49,6 +49,16 @@ async def test_a_decline_says_why_and_what_for(shop, customer, behaviour, code):
     assert (await shop.service.intent(error.payment_intent_id)).failure == code
 
 
+@pytest.mark.parametrize("name", ["ALL_PROXY", "https_proxy", "HTTP_PROXY"])
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:9", "http://127.0.0.1:9", "what://ever"])
+async def test_no_proxy_of_the_environment_is_used(shop, monkeypatch, name, proxy):
+    monkeypatch.setenv(name, proxy)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    payments = StripePayments(api_key=API_KEY, origin=shop.simulator.origin)
+    assert await payments.find_checkout(payment()) is None
+    await payments.close()
+
+
 async def test_a_charge_that_is_repeated_is_the_same(shop, customer):
     order = charge(customer.payment_method_id, customer.customer_id)
     first, second = [await shop.service.charge(order) for _ in range(2)]

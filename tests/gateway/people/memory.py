@@ -12,7 +12,7 @@ from accounts.holder import Device, Holder
 from accounts.link import LIFETIMES, Link, Purpose, digest
 from accounts.notice import Notice
 from accounts.ports import AddressTakenError, NewHolder
-from accounts.session import Session
+from accounts.session import Session, is_of_epoch
 from billing.spend_limits import UNLIMITED, SpendLimits
 from database.errors import StoreUnavailableError
 from gateway.people.address import Addresses
@@ -126,6 +126,8 @@ class MemoryPeople:
 
     def _change(self, account_id, notices, **fields):
         holder = self.holders[account_id] = replace(self.holders[account_id], **fields)
+        if "credentials_epoch" in fields:
+            self.world.epochs.epoch += "+"
         for notice in notices:
             self.mail(account_id, notice)
         return holder
@@ -186,20 +188,39 @@ class MemoryPeople:
         now = self.world.now
         return self._change(account_id, [notice], locked_at=now, credentials_epoch=epoch, **fields)
 
-    async def set_password(self, account_id, password_hash, notice):
+    def _stands(self, account_id, credentials_epoch):
+        holder = self.holders.get(account_id)
+        return holder is not None and is_of_epoch(credentials_epoch, holder)
+
+    async def tell_signed_in(self, account_id, credentials_epoch, notice):
+        if stands := self._stands(account_id, credentials_epoch):
+            await self.tell(account_id, notice)
+        return stands
+
+    async def set_password(self, account_id, credentials_epoch, password_hash, notice):
         self._look("set_password")
+        if not self._stands(account_id, credentials_epoch):
+            return None
         epoch = self._next_epoch(account_id)
         return self._change(
             account_id, [notice], password_hash=password_hash, credentials_epoch=epoch
         )
+
+    async def end_sessions(self, account_id, credentials_epoch):
+        self._look("end_sessions")
+        if not self._stands(account_id, credentials_epoch):
+            return None
+        return self._change(account_id, [], credentials_epoch=self._next_epoch(account_id))
 
     async def rehash(self, account_id, old_hash, new_hash):
         self._look("rehash")
         if self.holders[account_id].password_hash == old_hash:
             self._change(account_id, [], password_hash=new_hash)
 
-    async def set_language(self, account_id, language):
-        self._change(account_id, [], language=language)
+    async def set_language(self, account_id, credentials_epoch, language):
+        if stands := self._stands(account_id, credentials_epoch):
+            self._change(account_id, [], language=language)
+        return stands
 
     async def note_device(self, account_id, device, notice):
         self._look("note_device")
@@ -214,8 +235,10 @@ class MemoryPeople:
         self._look("devices")
         return list(self.known_devices.get(account_id, {}).values())
 
-    async def forget_device(self, account_id, device_id):
-        self.known_devices.get(account_id, {}).pop(device_id, None)
+    async def forget_device(self, account_id, credentials_epoch, device_id):
+        if stands := self._stands(account_id, credentials_epoch):
+            self.known_devices.get(account_id, {}).pop(device_id, None)
+        return stands
 
 
 def key_of(holder: Holder) -> str:

@@ -6,6 +6,7 @@ import pytest
 
 from accounts.session import AGE_MAX, IDLE_MAX
 from database.errors import StoreUnavailableError
+from gateway.people.sessions import SessionOver
 from tests.gateway.people.memory import a_visitor
 
 
@@ -44,7 +45,7 @@ async def test_whoever_is_locked_or_has_changed_the_password_is_out_within_secon
     world.add()
     who = await world.enter()
     world.change(**({"locked_at": world.now} if change == "locked" else {"credentials_epoch": 2}))
-    # Believed for ten seconds where nobody has ended the session itself.
+    # Believed for ten seconds where no node is told, as the one that changed it died before.
     assert await world.browsers.who(who.secret) is not None
     world.later(seconds=10)
     assert await world.browsers.who(who.secret) is None
@@ -116,10 +117,22 @@ async def test_sessions_are_listed_and_ended(world):
     assert await world.browsers.who(other.secret) is None
     assert [device.id for device in await world.people.devices("ada")] == [own.session.device_id]
     other = await world.enter()
-    await world.browsers.end_others(own)
+    secret = await world.browsers.end_others(own)
     assert await world.browsers.who(other.secret) is None
-    assert await world.browsers.who(own.secret) is not None
+    assert await world.browsers.who(own.secret) is None, "whoever has seen the old id is out"
+    own = await world.browsers.who(secret)
+    assert own.session.credentials_epoch == 2
     await world.browsers.end_everywhere(own)
+    assert not world.sessions.kept
+    assert world.people.holders["ada"].credentials_epoch == 3
+
+
+async def test_one_that_ended_meanwhile_does_not_come_back_with_the_end_of_the_others(world):
+    world.add()
+    own, other = await world.enter(), await world.enter()
+    await world.browsers.sign_out(own.secret)
+    assert await world.browsers.end_others(own) == SessionOver()
+    assert await world.browsers.who(other.secret) is None
     assert not world.sessions.kept
 
 

@@ -1,5 +1,6 @@
 """What is looked at before a start: the same by `check`, which reports, as by `serve`."""
 
+import os
 import re
 import socket
 import sqlite3
@@ -10,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from billing.stores.redis_client import connect, disconnect
+from database import schema
 from database.engine import create_engine
 from database.migrations import migrate
 from gateway import errors
@@ -74,6 +76,60 @@ def test_a_book_of_a_newer_release_is_a_sentence(newer, valkey_url):
     assert_both_say(3, "The database was made by another release of Caller", **given)
     code, said = run("accounts", "keys", "acme", **given)
     assert (code, "another release of Caller" in said) == (3, True)
+
+
+@pytest.mark.parametrize("made", ["TABLE calls (at)", "VIEW calls AS SELECT 1"])
+@pytest.mark.parametrize("names_it", [True, False])
+def test_a_database_of_another_program_is_a_sentence(tmp_path, valkey_url, made, names_it):
+    file = tmp_path / "caller.db"
+    with sqlite3.connect(file) as book:
+        book.execute("CREATE TABLE accounts (name)")
+        book.execute(f"CREATE {made}")
+    book.close()
+    file.chmod(0o600)
+    given = {"DATA_DIR": tmp_path, "REDIS_URL": valkey_url}
+    if names_it:
+        given["DATABASE_URL"] = f"sqlite:///{file}"
+    words = "The database belongs to another program: it has tables of its own that are named like"
+    assert_both_say(3, words, **given)
+    code, said = run("check", **given)
+    assert (code, "accounts, calls" in said, "no tables yet" in said) == (3, True, False)
+    with sqlite3.connect(file) as book:
+        rows = book.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+    book.close()
+    assert rows == [(2,)]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("TLS_CERTIFICATE", "{}"), ("RATE_DECK", "{}"), ("DATABASE_URL", "sqlite:///{}")],
+)
+def test_a_pipe_for_a_file_is_a_sentence(tmp_path, valkey_url, name, value):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    given = {"DATA_DIR": tmp_path, "REDIS_URL": valkey_url, name: value.format(pipe)}
+    if name == "TLS_CERTIFICATE":
+        given["TLS_KEY"] = pipe
+    assert_both_say(2, f"CALLER_{name} names what is no regular file", **given)
+
+
+def test_a_parameter_of_the_database_that_is_not_known_is_named(tmp_path, valkey_url):
+    url = "postgresql://u:p@127.0.0.1:1/db?application_name=a&foo=hunter2"
+    given = {"DATA_DIR": tmp_path, "REDIS_URL": valkey_url, "DATABASE_URL": url}
+    assert_both_say(2, "CALLER_DATABASE_URL has the parameter foo, which Caller", **given)
+    assert "hunter2" not in run("check", **given)[1] + run("serve", **given)[1]
+
+
+async def test_the_names_of_all_tables_are_known(tmp_path):
+    file = tmp_path / "caller.db"
+    engine = create_engine(f"sqlite:///{file}")
+    await migrate(engine)
+    await engine.dispose()
+    with sqlite3.connect(file) as book:
+        names = book.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
+    book.close()
+    made = {name for (name,) in names if not name.startswith("sqlite_")}
+    assert made == schema.TABLES | {"alembic_version"}
 
 
 def test_a_file_that_is_no_database_is_a_setting_to_be_corrected(tmp_path, valkey_url):

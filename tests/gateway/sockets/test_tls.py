@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import ssl
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
@@ -261,7 +262,11 @@ def test_each_fault_names_its_setting(authority, pair, tmp_path):
     locked = authority.issue(tmp_path, "locked", encryption=BestAvailableEncryption(b"secret"))
     text = tmp_path / "text.pem"
     text.write_text("not PEM")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
     for certificate, key, named, words in (
+        (pipe, pair.key, "CALLER_TLS_CERTIFICATE", "no regular file"),
+        (pair.certificate, pipe, "CALLER_TLS_KEY", "no regular file"),
         (tmp_path / "none", pair.key, "CALLER_TLS_CERTIFICATE", "cannot be read"),
         (tmp_path, pair.key, "CALLER_TLS_CERTIFICATE", "cannot be read"),
         (text, pair.key, "CALLER_TLS_CERTIFICATE", "without a certificate"),

@@ -5,26 +5,27 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.sound.packet_counts import Counts, Flow
+from gateway.sound.packet_counts import Counts, Flow, Slack
 
 DUE = 50
+SLACK = Slack(5, 2)
 
 
 def lost_of(seconds: list[tuple[int, int]], *, is_counted_later: bool = True) -> int:
     """Return all that is lost of seconds of (packets, newly counted losses)."""
-    counts, packets, lost, total = Counts(0.1), 0, 0, 0
-    counts.step("a", Flow(), 0, DUE, is_counted_later=is_counted_later)
+    counts, packets, lost, total = Counts(), 0, 0, 0
+    counts.step("a", Flow(), 0, DUE, SLACK, is_counted_later=is_counted_later)
     for came, newly in seconds:
         packets, lost = packets + came, lost + newly
         flow = counts.step(
-            "a", Flow(packets, lost), packets, DUE, is_counted_later=is_counted_later
+            "a", Flow(packets, lost), packets, DUE, SLACK, is_counted_later=is_counted_later
         )
         total += flow.lost
     return total
 
 
 def test_the_first_counts_are_where_counting_begins() -> None:
-    flow = Counts(0.1).step("a", Flow(500, 7, 40.0), 500, DUE, is_counted_later=True)
+    flow = Counts().step("a", Flow(500, 7, 40.0), 500, DUE, SLACK, is_counted_later=True)
     assert (flow.packets, flow.lost, flow.concealed_ms) == (0, 0, 0)
 
 
@@ -38,9 +39,9 @@ def test_a_packet_more_or_less_is_no_loss() -> None:
 
 
 def test_where_nothing_is_due_nothing_is_missed() -> None:
-    counts = Counts(0.1)
+    counts = Counts()
     for _ in range(3):
-        assert counts.step("a", Flow(), 0, 0, is_counted_later=True).lost == 0
+        assert counts.step("a", Flow(), 0, 0, SLACK, is_counted_later=True).lost == 0
 
 
 @given(st.lists(st.integers(0, 60), max_size=60))

@@ -64,9 +64,19 @@ class World:
     """Holds up transactions that have queued a mail."""
     waits: asyncio.Event = field(default_factory=asyncio.Event)
     secrets: list = field(default_factory=list)
+    told: list = field(default_factory=list)
+    """Credentials epochs as they stood when nodes were told of them."""
+    is_untold: bool = False
 
     def __post_init__(self):
-        self.people = SqlPeople(self.engine, self.queue, clock=lambda: self.now)
+        self.people = SqlPeople(
+            self.engine, self.queue, clock=lambda: self.now, on_epoch=self.epoch_begun
+        )
+
+    async def epoch_begun(self):
+        if self.is_untold:
+            raise StoreUnavailableError("away")
+        self.told.append((await self.people.holder("alice")).credentials_epoch)
 
     async def queue(self, connection, account_id, notice, at):
         assert at == self.now
@@ -229,7 +239,7 @@ async def test_a_death_before_the_commit_leaves_all_as_it_was(world, alice):
         people.change_address(change, THIEF, [notice]),
         people.undo_change(undo, HOME, notice),
         people.lock(links_of[Purpose.NOT_ME], notice),
-        people.set_password("alice", "hash two", notice),
+        people.set_password("alice", alice.credentials_epoch, "hash two", notice),
         people.note_device("alice", replace(DEVICE, id="d2"), notice),
     ):
         with pytest.raises(Died):
@@ -388,7 +398,7 @@ async def test_another_password_ends_what_was_asked_for_under_the_one_before(
     if is_reset:
         assert await people.reset_password(reset, "hash two", notice)
     else:
-        assert await people.set_password("alice", "hash two", notice)
+        assert await people.set_password("alice", alice.credentials_epoch, "hash two", notice)
         assert not await world.works(reset)
     assert not await world.works(other)
     assert not await world.works(change)
@@ -405,11 +415,118 @@ async def test_another_password_ends_what_was_asked_for_under_the_one_before(
 
 
 async def test_a_password_that_is_set_begins_an_epoch(world, alice):
-    holder = await world.people.set_password("alice", "hash two", Notice("changed", HOME))
-    assert holder == replace(alice, password_hash="hash two", credentials_epoch=3)
+    epoch = alice.credentials_epoch
+    holder = await world.people.set_password("alice", epoch, "hash two", Notice("changed", HOME))
+    assert holder == replace(alice, password_hash="hash two", credentials_epoch=epoch + 1)
     assert await world.people.holder("alice") == holder
     assert (await world.queued())[-1] == ("changed", HOME)
     assert (await world.acts())[0] is Act.PASSWORD_SET
+
+
+def of_who_is_signed_in(people, epoch):
+    """Return each change that a session of a credentials epoch can ask for."""
+    return [
+        people.set_password("alice", epoch, "hash two", Notice("changed", HOME)),
+        people.end_sessions("alice", epoch),
+        people.tell_signed_in(
+            "alice", epoch, Notice("change_address", THIEF, link=Purpose.CHANGE_ADDRESS)
+        ),
+        people.forget_device("alice", epoch, DEVICE.id),
+        people.set_language("alice", epoch, "de"),
+    ]
+
+
+@pytest.mark.parametrize("is_locked", [True, False])
+async def test_a_session_that_is_over_changes_nothing(world, alice, is_locked):
+    await world.people.note_device("alice", DEVICE, None)
+    epoch = alice.credentials_epoch
+    if is_locked:
+        locked = await world.people.lock(await world.ask(Purpose.NOT_ME), Notice("locked", HOME))
+        # Not even where its epoch were the holder's.
+        epoch = locked.credentials_epoch
+    else:
+        await world.people.set_password("alice", epoch, "hash one", Notice("changed", HOME))
+    before, told = await world.rows(), list(world.told)
+    answers = [await asked for asked in of_who_is_signed_in(world.people, epoch)]
+    assert answers == [None, None, False, False, False]
+    assert (await world.rows(), world.told) == (before, told)
+
+
+async def test_of_two_sessions_that_set_a_password_at_once_one_does(world, alice):
+    found = await asyncio.gather(
+        *(
+            world.people.set_password(
+                "alice", alice.credentials_epoch, f"hash {n}", Notice("changed", HOME)
+            )
+            for n in range(3)
+        )
+    )
+    (won,) = [each for each in found if each is not None]
+    assert await world.people.holder("alice") == won
+
+
+async def test_sessions_are_ended_by_another_epoch_and_nothing_else(world, alice):
+    change = await world.ask(Purpose.CHANGE_ADDRESS, WORK)
+    ended = await world.people.end_sessions("alice", alice.credentials_epoch)
+    assert ended == replace(alice, credentials_epoch=alice.credentials_epoch + 1)
+    assert await world.people.holder("alice") == ended
+    assert (await world.acts())[0] is Act.SESSIONS_ENDED
+    assert await world.works(change)
+
+
+async def test_what_who_is_signed_in_asks_for_is_queued(world, alice):
+    asked = Notice("change_address", WORK, link=Purpose.CHANGE_ADDRESS)
+    assert await world.people.tell_signed_in("alice", alice.credentials_epoch, asked)
+    assert (await world.queued())[-1] == ("change_address", WORK)
+    assert await world.works(await world.send(Purpose.CHANGE_ADDRESS, WORK))
+
+
+@pytest.mark.parametrize(
+    ("act", "purpose"),
+    [
+        ("set", None),
+        ("end", None),
+        ("reset", Purpose.RESET_PASSWORD),
+        ("undo", Purpose.UNDO_CHANGE),
+        ("lock", Purpose.NOT_ME),
+    ],
+)
+async def test_nodes_are_told_of_each_epoch_once_it_is_committed(world, alice, act, purpose):
+    link, epoch = None, alice.credentials_epoch
+    if purpose is Purpose.UNDO_CHANGE:
+        await world.move(WORK, HOME)
+        link = await world.send(purpose)
+    elif purpose is not None:
+        link = await world.ask(purpose)
+    world.told.clear()
+    people, notice = world.people, Notice("done", HOME)
+    do = {
+        "set": lambda: people.set_password("alice", epoch, "hash two", notice),
+        "end": lambda: people.end_sessions("alice", epoch),
+        "reset": lambda: people.reset_password(link, "hash two", notice),
+        "undo": lambda: people.undo_change(link, HOME, notice),
+        "lock": lambda: people.lock(link, notice),
+    }[act]
+    if act != "end":
+        world.dies = True
+        with pytest.raises(Died):
+            await do()
+        world.dies = False
+        # The next on the same connection is another change.
+        await world.people.rehash("alice", "hash one", "hash one")
+        assert not world.told
+    world.is_untold = True
+    assert (await do()).credentials_epoch == epoch + 1, "what has happened is no failure"
+    world.is_untold = False
+    await world.people.rehash("alice", "hash one", "hash one")
+    assert not world.told
+    assert await do() is None
+    assert not world.told, "a repeat changes nothing"
+
+
+async def test_what_nodes_are_told_is_what_they_find(world, alice):
+    await world.people.end_sessions("alice", alice.credentials_epoch)
+    assert world.told[-1] == alice.credentials_epoch + 1
 
 
 async def test_a_hash_is_replaced_only_while_it_is_the_one_that_was_checked(world, alice):
@@ -436,7 +553,7 @@ async def test_a_lock_keeps_its_first_time_and_the_way_out(world, alice):
 
 async def test_a_language_is_set_once(world, alice):
     for _ in range(2):
-        await world.people.set_language("alice", "de")
+        await world.people.set_language("alice", alice.credentials_epoch, "de")
     assert await world.people.holder("alice") == replace(alice, language="de")
     assert (await world.acts()).count(Act.LANGUAGE_SET) == 1
 
@@ -606,7 +723,7 @@ async def test_a_device_that_was_forgotten_is_new(world, alice):
     for device in (DEVICE, phone):
         await world.people.note_device("alice", device, None)
     for _ in range(2):
-        await world.people.forget_device("alice", "d1")
+        await world.people.forget_device("alice", alice.credentials_epoch, "d1")
     assert await world.people.devices("alice") == [phone]
     assert (await world.acts()).count(Act.DEVICE_FORGOTTEN) == 1
     assert await world.people.note_device("alice", DEVICE, None)
@@ -631,16 +748,18 @@ async def test_no_more_than_so_many_devices_are_kept(world, alice):
 # -- those who are not there -----------------------------------------------------------------------
 
 
-async def do_everything(people, link, account_id="alice"):
+async def do_everything(people, link, account_id="alice", epoch=1):
     """Return what every change answers."""
     notice = Notice("done", HOME, link=Purpose.RESET_PASSWORD)
     await people.tell(account_id, notice)
     await people.rehash(account_id, "hash one", "hash two")
-    await people.set_language(account_id, "de")
-    await people.forget_device(account_id, "d1")
     return [
+        await people.set_language(account_id, epoch, "de") or None,
+        await people.forget_device(account_id, epoch, "d1") or None,
+        await people.tell_signed_in(account_id, epoch, notice) or None,
+        await people.end_sessions(account_id, epoch),
         await people.holder(account_id),
-        await people.set_password(account_id, "hash two", notice),
+        await people.set_password(account_id, epoch, "hash two", notice),
         *[
             await people.prove_address(link(Purpose.PROVE_ADDRESS), "hash one"),
             await people.reset_password(link(Purpose.RESET_PASSWORD), "hash two", notice),
@@ -665,7 +784,9 @@ async def test_an_account_that_is_being_deleted_has_no_changes(world, alice):
     await world.people.note_device("alice", DEVICE, None)
     await SqlAccountStore(world.engine, clock=lambda: NOW).mark_deleted("alice")
     before = await world.rows()
-    assert set(await do_everything(world.people, asked.__getitem__)) == {None}
+    assert set(
+        await do_everything(world.people, asked.__getitem__, epoch=alice.credentials_epoch)
+    ) == {None}
     assert await world.people.holder_by_email(HOME) is None
     assert await world.rows() == before
 

@@ -411,8 +411,9 @@ export class App extends LitElement {
   /** Nothing is wrong any more: neither here nor, of what kept a call from being placed, in the phone. */
   #recover(): void {
     this.#phone?.forget(this.failure);
+    // A gateway that drains may answer once more before it goes: what follows is told as well.
+    this.told &&= !this.failure && this.last?.ending?.cause === 502;
     this.failure = undefined;
-    this.told = false;
   }
 
   #failed(failure: CallFailure): void {

@@ -93,8 +93,14 @@ export class CallNotices extends LitElement {
   }
 
   #warnings(): TemplateResult[] {
-    // Of a gateway that is not heard nothing else is known.
-    const shown = Object.entries(this.state.warnings).filter(([name]) => !this.state.lost || name === MICROPHONE_SILENT);
+    const { lost, warnings } = this.state;
+    const shown = Object.entries(warnings).filter(
+      ([name]) =>
+        // Of a gateway that is not heard nothing else is known.
+        (!lost || name === MICROPHONE_SILENT) &&
+        // Who loses much loses some; what to do is the same.
+        !(name === 'high-packet-loss' && 'high-packets-lost-fraction' in warnings),
+    );
     return shown.map(([name, message]) => {
       const [what, next] = warningInWords(name, message);
       return html`<p class="alert small" part="warning" role="status"><strong>${what}</strong> <span>${next}</span></p>`;

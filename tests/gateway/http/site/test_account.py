@@ -1,5 +1,7 @@
 """The pages of who is signed in."""
 
+import pytest
+
 from database.errors import StoreUnavailableError
 from tests.gateway.http.site.conftest import place
 from tests.gateway.people.memory import EMAIL, OTHER_PASSWORD
@@ -55,6 +57,39 @@ async def test_where_the_session_ended_meanwhile_one_signs_in_again(site):
     assert place(reply).startswith("/sign-in")
 
 
+@pytest.mark.parametrize(
+    ("path", "form", "back"),
+    [
+        ("/account/password", {"password": OTHER_PASSWORD}, "%2Faccount%2Fpassword"),
+        ("/account/address", {"email": NEW}, "%2Faccount%2Faddress"),
+        ("/account/proof", {}, "%2Faccount"),
+        ("/account/devices/end", {"name": "its own"}, "%2Faccount%2Fdevices"),
+        ("/account/devices/end-others", {}, "%2Faccount%2Fdevices"),
+    ],
+)
+async def test_a_session_that_ends_while_it_asks_changes_nothing(site, path, form, back):
+    site.world.add(proven=path != "/account/proof")
+    await site.enter()
+    if "name" in form:
+        ((form["name"], _),) = await site.world.sessions.of_account("ada")
+    account = site.world.account
+
+    async def then_overtaken(account_id):
+        # Read last of what says who is signed in.
+        found = await account(account_id)
+        site.world.change(credentials_epoch=2)
+        return found
+
+    site.world.browsers.accounts.account = then_overtaken
+    reply = await site.post(path, **form)
+    assert place(reply) == f"/sign-in?next={back}&said=session_over"
+    assert "Max-Age=0" in reply.headers["set-cookie"]
+    holder = site.world.people.holders["ada"]
+    assert (holder.credentials_epoch, holder.email) == (2, EMAIL)
+    assert not site.world.mails
+    assert await site.world.people.devices("ada")
+
+
 async def test_a_change_after_the_proof_has_aged_goes_by_the_password(site):
     site.world.add()
     await site.enter()
@@ -106,7 +141,9 @@ async def test_browsers_are_listed_and_signed_out(site):
     assert place(reply) == "/account/devices?said=session_ended"
     assert (await other.get("/account")).status_code == 303
     await site.post("/account/devices/end", name="\0nothing")
+    before = site.cookie
     assert place(await site.post("/account/devices/end-others")).endswith("said=others_ended")
+    assert site.cookie != before
     assert (await site.get("/account/devices")).status_code == 200
     assert place(await site.post("/account/devices/end-all")) == "/sign-in?said=signed_out"
     assert not site.world.sessions.kept

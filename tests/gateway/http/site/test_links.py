@@ -63,6 +63,21 @@ async def test_a_locked_account_is_told_at_the_proof(site):
     assert "This account is locked" in reply.text
 
 
+async def test_where_another_epoch_began_meanwhile_one_signs_in(site):
+    link = await proof_link(site)
+    begin = site.world.sessions.begin
+
+    async def overtaken(session):
+        site.world.change(credentials_epoch=9)
+        return await begin(session)
+
+    site.world.sessions.begin = overtaken
+    reply = await site.post(link, password=PASSWORD)
+    assert place(reply) == "/sign-in"
+    assert "set-cookie" not in reply.headers
+    assert site.world.people.holders["ada"].is_proven
+
+
 async def test_too_many_proofs_are_told_when_to_come_back(site):
     link = await proof_link(site)
     site.world.velocity.refuses["account_sign_ins_hour"] = 600

@@ -40,6 +40,22 @@ async def test_a_locked_account_is_told_how_to_get_back(site):
     assert "This account is locked" in reply.text
 
 
+async def test_a_session_that_is_over_as_it_begins_is_said(site):
+    site.world.add()
+    begin = site.world.sessions.begin
+
+    async def overtaken(session):
+        site.world.change(credentials_epoch=2)
+        return await begin(session)
+
+    site.world.sessions.begin = overtaken
+    reply = await site.enter()
+    assert reply.status_code == 422
+    assert "set-cookie" not in reply.headers
+    assert "You were signed out" in reply.text
+    assert not site.world.sessions.kept
+
+
 async def test_a_session_brought_along_is_never_gone_on_with(site):
     """Session fixation: the id after a sign-in is a new one, and the one before is over."""
     site.world.add()

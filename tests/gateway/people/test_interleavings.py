@@ -1,0 +1,263 @@
+"""No session outlives its password: the owner acts between any two steps of a thief.
+
+Real SQL and Valkey. Two nodes: the thief asks one, the owner the other. Each step of a flow is a
+call of a store, and the owner's whole act happens before the n-th of them.
+"""
+
+import itertools
+import secrets
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from accounts.link import Purpose, digest
+from accounts.notice import Notice
+from accounts.ports import NewHolder
+from accounts.stores import links
+from accounts.stores.sessions import RedisSessions
+from billing.stores.redis_client import connect, disconnect
+from database.engine import TIMEOUT_S, writing
+from gateway.people.links import LinkUsed
+from gateway.people.password import PasswordSet
+from gateway.people.sessions import SessionOver
+from gateway.people.sign_in import Welcome
+from gateway.people.visitor import Visitor
+from gateway.stores.accounts import SqlAccountStore
+from gateway.stores.key_epochs import RedisKeyEpochs
+from gateway.stores.people import SqlPeople
+from tests.gateway.people.memory import BEGINNING, EMAIL, OTHER_PASSWORD, PASSWORD, World
+
+THIEFS_PASSWORD, THIEFS_ADDRESS = "thief 77 lantern oxide", "eve@example.org"
+VISITOR = Visitor("192.0.2.1", "en", "Mozilla/5.0")
+STEPS_MAX = 20
+
+
+@dataclass
+class Turn:
+    """Lets the owner act before the step of a number."""
+
+    step: int
+    act: object
+    steps: int = 0
+    done: list = field(default_factory=list)
+    """Names of the steps before the act."""
+
+    async def before_step(self, name):
+        self.steps += 1
+        if self.steps - 1 == self.step:
+            await self.act()
+        elif self.steps <= self.step:
+            self.done.append(name)
+
+    @property
+    def has_come(self):
+        return self.steps > self.step
+
+
+@dataclass
+class Stepped:
+    """A store whose every call is a step of somebody."""
+
+    store: object
+    turn: Turn
+
+    def __getattr__(self, name):
+        method = getattr(self.store, name)
+
+        async def call(*args, **options):
+            await self.turn.before_step(name)
+            return await method(*args, **options)
+
+        return method if name == "is_outdated" else call
+
+
+class Node:
+    """The flows of one node: those of a world in memory, on real stores."""
+
+    def __init__(self, house, turn=None):
+        world = World()
+        stores = {"people": house.people, "sessions": house.sessions, "hasher": world.hasher}
+        stores["velocity"] = world.velocity
+        if turn is not None:
+            stores = {name: Stepped(store, turn) for name, store in stores.items()}
+
+        def on(flow, *names, **more):
+            return replace(flow, **{name: stores[name] for name in names}, **more)
+
+        self.browsers = on(
+            *(world.browsers, "people", "sessions"), accounts=house.accounts, epochs=house.epochs
+        )
+        self.sign_in = on(
+            *(world.sign_in, "people", "sessions", "hasher", "velocity"),
+            new_secret=secrets.token_urlsafe,
+        )
+        self.passwords = on(world.passwords, "people", "sessions", "hasher", "velocity")
+        self.addresses = on(world.addresses, "people", "velocity")
+        self.links = on(world.links, "people", "sessions")
+
+    async def enter(self, password=PASSWORD):
+        welcome = await self.sign_in.by_password(EMAIL, password, VISITOR)
+        assert isinstance(welcome, Welcome)
+        return await self.browsers.who(welcome.session_secret)
+
+
+@dataclass
+class House:
+    """What two nodes share, and one owner with the mails she has got."""
+
+    engine: object
+    redis: object
+    numbers: object = field(default_factory=itertools.count)
+
+    def __post_init__(self):
+        self.epochs = RedisKeyEpochs(self.redis)
+        self.sessions = RedisSessions(self.redis, secrets.token_bytes)
+        self.accounts = SqlAccountStore(self.engine)
+        self.people = SqlPeople(
+            self.engine, self._queue, clock=lambda: BEGINNING, on_epoch=self.epochs.invalidate
+        )
+        self.owners, self.other = Node(self), Node(self)
+
+    async def _queue(self, _connection, _account_id, _notice, _at):
+        """Send nothing: the owner makes her links herself."""
+
+    async def move_in(self):
+        """Let the owner sign up and in; both nodes remember her."""
+        account_id = f"ada-{next(self.numbers)}"
+        # Of a weaker kind, so that the first sign-in replaces it too.
+        old_hash = f"old hash of {PASSWORD}"
+        new = NewHolder(account_id, "USD", EMAIL, EMAIL, old_hash, "en", {})
+        assert await self.people.sign_up(new, Notice("verify", EMAIL, link=Purpose.PROVE_ADDRESS))
+        # Which proves the address too.
+        link = digest(await self.link(account_id, Purpose.RESET_PASSWORD))
+        assert await self.people.reset_password(link, old_hash, Notice("password_changed", EMAIL))
+        self.owner = await self.owners.enter()
+        assert await self.other.browsers.who(self.owner.secret)
+
+    async def link(self, account_id, purpose, email=EMAIL):
+        secret = f"link {next(self.numbers)}"
+        await self.people.tell(account_id, Notice("mail", email, link=purpose))
+        async with writing(self.engine, TIMEOUT_S) as connection:
+            await links.make_link(
+                connection, purpose, account_id, email, at=BEGINNING, secret=secret
+            )
+        return secret
+
+    async def holder(self):
+        return await self.people.holder(self.owner.holder.account_id)
+
+    # What the owner does to put everybody else out.
+
+    async def change(self):
+        outcome = await self.owners.passwords.change(self.owner, OTHER_PASSWORD)
+        assert isinstance(outcome, PasswordSet)
+        assert await self.other.browsers.who(outcome.session_secret)
+
+    async def reset(self):
+        link = await self.link(self.owner.holder.account_id, Purpose.RESET_PASSWORD)
+        assert await self.owners.passwords.reset(link, OTHER_PASSWORD) == PasswordSet()
+
+    async def lock(self):
+        link = await self.link(self.owner.holder.account_id, Purpose.NOT_ME)
+        assert isinstance(await self.owners.links.use(link), LinkUsed)
+
+    async def end_others(self):
+        secret = await self.owners.browsers.end_others(self.owner)
+        assert await self.other.browsers.who(secret)
+
+    async def end_everywhere(self):
+        await self.owners.browsers.end_everywhere(self.owner)
+
+
+@pytest.fixture
+async def house(sqlite_engine, valkey_url):
+    redis = connect(valkey_url)
+    house = House(sqlite_engine, redis)
+    await house.move_in()
+    yield house
+    await disconnect(redis)
+
+
+ACTS = ["change", "reset", "lock", "end_others", "end_everywhere"]
+STEPS = range(STEPS_MAX)
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("act", ACTS)
+async def test_who_signed_in_before_or_meanwhile_is_out_at_once_on_every_node(house, act, step):
+    turn = Turn(step, getattr(house, act))
+    outcome = await Node(house, turn).sign_in.by_password(EMAIL, PASSWORD, VISITOR)
+    if not turn.has_come:
+        await turn.act()
+    elif "holder_by_email" not in turn.done and act.startswith("end"):
+        # The password is still the same, and was given only after the act.
+        assert isinstance(outcome, Welcome)
+        return
+    names = [name for name, _ in await house.sessions.of_account(house.owner.holder.account_id)]
+    assert len(names) == (1 if act in ("change", "end_others") else 0)
+    if isinstance(outcome, Welcome):
+        for node in (house.owners, house.other):
+            assert await node.browsers.who(outcome.session_secret) is None
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("act", ["change", "reset", "lock"])
+async def test_a_password_that_is_given_once_more_saves_no_session(house, act, step):
+    thief = await house.other.enter()
+    turn = Turn(step, getattr(house, act))
+    outcome = await Node(house, turn).sign_in.confirm(thief, PASSWORD, VISITOR)
+    if not turn.has_come:
+        await turn.act()
+    names = [name for name, _ in await house.sessions.of_account(house.owner.holder.account_id)]
+    assert len(names) == (1 if act == "change" else 0)
+    for secret in (thief.secret, outcome if isinstance(outcome, str) else ""):
+        assert await house.other.browsers.who(secret) is None
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("act", ["reset", "lock"])
+async def test_whoever_is_signed_in_takes_no_account_from_its_owner(house, act, step):
+    thief = await house.other.enter()
+    turn = Turn(step, getattr(house, act))
+    node = Node(house, turn)
+    outcome = await node.passwords.change(thief, THIEFS_PASSWORD)
+    if not turn.has_come:
+        await turn.act()
+    holder = await house.holder()
+    if act == "reset":
+        assert holder.password_hash == f"hash of {OTHER_PASSWORD}"
+    else:
+        assert holder.locked_at == BEGINNING
+    assert not await house.sessions.of_account(holder.account_id)
+    for secret in (thief.secret, getattr(outcome, "session_secret", "")):
+        assert await house.other.browsers.who(secret) is None
+
+
+@pytest.mark.parametrize("act", ACTS)
+async def test_a_session_that_is_over_changes_nothing(house, act):
+    thief = await house.other.enter()
+    await getattr(house, act)()
+    before = await house.holder()
+    devices = await house.people.devices(before.account_id)
+    (name, *_) = [name for name, _ in await house.sessions.of_account(before.account_id)] or ["x"]
+    node = house.other
+    assert await node.passwords.change(thief, THIEFS_PASSWORD) == SessionOver()
+    assert await node.addresses.ask_for_change(thief, THIEFS_ADDRESS) == SessionOver()
+    unproven = replace(thief, holder=replace(thief.holder, email_proven_at=None))
+    assert await node.addresses.send_proof(unproven) == SessionOver()
+    assert await node.browsers.end_others(thief) == SessionOver()
+    await node.browsers.end_everywhere(thief)
+    assert await node.browsers.end_one(thief, name) in (None, SessionOver())
+    assert await house.holder() == before
+    assert await house.people.devices(before.account_id) == devices
+    left = await house.sessions.of_account(before.account_id)
+    assert [name for name, _ in left] == ([name] if act in ("change", "end_others") else [])
+
+
+@pytest.mark.parametrize("act", ["end_others", "end_everywhere"])
+async def test_an_older_copy_of_valkey_brings_no_session_back(house, act):
+    thief = await house.other.enter()
+    await getattr(house, act)()
+    copies = [await house.sessions.begin(each.session) for each in (thief, house.owner)]
+    for copy in copies:
+        assert await house.other.browsers.who(copy) is None
