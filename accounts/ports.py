@@ -8,12 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 from accounts.holder import Device, Holder
 from accounts.link import Link
 from accounts.notice import Notice
 from accounts.session import Session
+
+NOBODY: Final = ""
+"""The account of an address that has none: what is done for it must be as much work, and must fail
+with it, as for an account, or addresses could be tried out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,10 @@ class People(Protocol):
         """Make account and holder; False, and nothing changes, where the address is known."""
 
     async def tell(self, account_id: str, notice: Notice) -> None:
-        """Queue a notice that belongs to no change."""
+        """Queue a notice that belongs to no change.
+
+        For NOBODY it takes the same lock, and queues nothing.
+        """
 
     async def tell_signed_in(self, account_id: str, credentials_epoch: int, notice: Notice) -> bool:
         """Queue a notice that a signed-in person asks for."""
@@ -55,8 +62,12 @@ class People(Protocol):
     async def look_at_link(self, digest: str) -> Link | None:
         """Return a link without using it; None where there is none."""
 
-    async def prove_address(self, digest: str) -> Link | None:
-        """Use a PROVE_ADDRESS link; None where it does not work (any more)."""
+    async def prove_address(self, digest: str, password_hash: str) -> Holder | None:
+        """Use a PROVE_ADDRESS link, and begin a credentials epoch; None where it does not work.
+
+        `password_hash` is what the reader's password was checked against: None also where the
+        holder has another by now. Return the holder as it is then.
+        """
 
     async def reset_password(
         self, digest: str, password_hash: str, notice: Notice
@@ -69,7 +80,10 @@ class People(Protocol):
     async def change_address(
         self, digest: str, email_key: str, notices: Sequence[Notice]
     ) -> Holder | None:
-        """Use a CHANGE_ADDRESS link; None also where the address became somebody else's."""
+        """Use a CHANGE_ADDRESS link.
+
+        Raises AddressTakenError: the address became somebody else's; the link is not used up.
+        """
 
     async def undo_change(self, digest: str, email_key: str, notice: Notice) -> Holder | None:
         """Use an UNDO_CHANGE link: the address before, locked, another credentials epoch."""
@@ -134,6 +148,10 @@ class Sessions(Protocol):
 
 class HasherBusyError(Exception):
     """Too many passwords wait to be hashed; try again in some seconds."""
+
+
+class AddressTakenError(Exception):
+    """An address belongs to another holder, or to one who may still go back to it."""
 
 
 class PasswordHasher(Protocol):

@@ -249,23 +249,21 @@ def wrong_key_uses(address: str) -> Sequence[Use]:
     return (Use("address_wrong_keys_minute", subject_of(address)),)
 
 
-def sign_in_place_uses(address: str) -> Sequence[Use]:
-    """Return what an attempt to sign in uses of the place that it comes from."""
-    return (
-        Use("address_sign_ins_hour", subject_of(address)),
-        Use("network_sign_ins_hour", network_of(address)),
-    )
-
-
-def sign_in_uses(email_key: str, device_id: str) -> Sequence[Use]:
-    """Return what an attempt uses of the account, which need not exist.
+def sign_in_uses(email_key: str, device_id: str, address: str) -> Sequence[Use]:
+    """Return what an attempt to sign in uses of the account, which need not exist, and its place.
 
     `device_id` is empty for a device that has not been signed in before. One that has been has an
-    allowance of its own: strangers use up only what is theirs.
+    allowance of its own, and no other: neither strangers to the account nor those who share its
+    network lock it out.
     """
     if device_id:
         return (Use("account_sign_ins_hour", f"{email_key} {device_id}"),)
-    return (Use("account_sign_ins_hour", email_key), Use("all_sign_ins_minute", ALL))
+    return (
+        Use("account_sign_ins_hour", email_key),
+        Use("address_sign_ins_hour", subject_of(address)),
+        Use("network_sign_ins_hour", network_of(address)),
+        Use("all_sign_ins_minute", ALL),
+    )
 
 
 def sign_up_uses(address: str) -> Sequence[Use]:
@@ -277,9 +275,11 @@ def sign_up_uses(address: str) -> Sequence[Use]:
 
 
 def reset_uses(email_key: str, device_id: str, address: str) -> Sequence[Use]:
-    """Return the uses of asking for a link that resets the password."""
+    """Return the uses of asking for a link that resets the password; see `sign_in_uses`."""
+    if device_id:
+        return (Use("account_resets_hour", f"{email_key} {device_id}"),)
     return (
-        Use("account_resets_hour", f"{email_key} {device_id}" if device_id else email_key),
+        Use("account_resets_hour", email_key),
         Use("address_resets_hour", subject_of(address)),
     )
 

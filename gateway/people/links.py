@@ -1,6 +1,7 @@
 """Shows and uses the links in mails. Mail scanners open links: only a button's POST uses one.
 
-Knows no HTTP. The link that resets a password is used by `password`.
+Knows no HTTP. Links that take a password too are used elsewhere: by `password`, which resets it,
+and `sign_in`, which proves an address.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from accounts.address import parse_address
 from accounts.link import Link, Purpose, digest
 from accounts.notice import Notice
-from accounts.ports import People, Sessions
+from accounts.ports import AddressTakenError, People, Sessions
 from billing.clock import Clock
 from gateway.people.password import LinkDead
 from gateway.people.sessions import forget_sessions
@@ -21,6 +22,13 @@ class LinkUsed:
     """A link has done what it was for."""
 
     purpose: Purpose
+    email: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddressTaken:
+    """The link is good, but the address belongs to another account now; nothing has changed."""
+
     email: str
 
 
@@ -37,23 +45,24 @@ class Links:
         link = await self.people.look_at_link(digest(secret))
         return link if link is not None and link.works(self.clock()) else None
 
-    async def use(self, secret: str) -> LinkUsed | LinkDead:
+    async def use(self, secret: str) -> LinkUsed | LinkDead | AddressTaken:
         """Use a link once."""
         link = await self.look(secret)
         if link is None:
             return LinkDead()
         name = digest(secret)
         match link.purpose:
-            case Purpose.PROVE_ADDRESS:
-                has_worked = await self.people.prove_address(name) is not None
             case Purpose.CHANGE_ADDRESS:
-                has_worked = await self._change(name, link)
+                try:
+                    has_worked = await self._change(name, link)
+                except AddressTakenError:
+                    return AddressTaken(link.email)
             case Purpose.UNDO_CHANGE:
                 has_worked = await self._undo(name, link)
             case Purpose.NOT_ME:
                 has_worked = await self._lock(name, link)
-            case Purpose.RESET_PASSWORD:
-                # It takes a password too, and must not be used up without one.
+            case Purpose.RESET_PASSWORD | Purpose.PROVE_ADDRESS:
+                # They take a password too, and must not be used up without one.
                 has_worked = False
         return LinkUsed(link.purpose, link.email) if has_worked else LinkDead()
 

@@ -11,10 +11,11 @@ from accounts.address import parse_address
 from accounts.errors import AddressError
 from accounts.link import Purpose, digest
 from accounts.notice import Notice
-from accounts.ports import PasswordHasher, People, Sessions
+from accounts.ports import NOBODY, PasswordHasher, People, Sessions
 from accounts.session import is_stepped_up
 from billing.clock import Clock
 from gateway.limits.velocity import refuse, reset_uses
+from gateway.people.answer_moment import AnswerMoment
 from gateway.people.password_policy import PasswordPolicy
 from gateway.people.sessions import SessionOver, SignedIn, forget_sessions, go_on
 from gateway.people.sign_up import Faults, LookIntoMail
@@ -50,20 +51,27 @@ class Passwords:
     policy: PasswordPolicy
     velocity: Velocity
     clock: Clock
+    moment: AnswerMoment
 
     async def ask_for_reset(self, email: str, visitor: Visitor) -> LookIntoMail | Faults:
         """Send the link that resets a password; the outcome is the same for every address."""
+        async with self.moment.fixed():
+            return await self._ask_for_reset(email, visitor)
+
+    async def _ask_for_reset(self, email: str, visitor: Visitor) -> LookIntoMail | Faults:
         try:
             address = parse_address(email)
         except AddressError as error:
             return Faults({"email": error.code})
         holder = await self.people.holder_by_email(address.key)
-        devices = await self.people.devices(holder.account_id if holder else "")
+        account_id = holder.account_id if holder else NOBODY
+        devices = await self.people.devices(account_id)
         uses = reset_uses(address.key, recognised(visitor, devices), visitor.address)
         refuse(await self.velocity.hit(uses))
-        if holder is not None:
-            notice = Notice("reset_password", holder.email, link=Purpose.RESET_PASSWORD)
-            await self.people.tell(holder.account_id, notice)
+        # To the address as its holder wrote it, not as somebody else has just typed it.
+        recipient = holder.email if holder else address.text
+        notice = Notice("reset_password", recipient, link=Purpose.RESET_PASSWORD)
+        await self.people.tell(account_id, notice)
         return LookIntoMail(address.text)
 
     async def reset(self, link_secret: str, password: str) -> PasswordSet | LinkDead | Faults:

@@ -12,14 +12,15 @@ from accounts.address import EmailAddress, parse_address
 from accounts.device import families
 from accounts.errors import AddressError
 from accounts.holder import Device, Holder
-from accounts.link import Purpose
+from accounts.link import Purpose, digest
 from accounts.notice import Notice
-from accounts.ports import PasswordHasher, People, Sessions
+from accounts.ports import NOBODY, PasswordHasher, People, Sessions
 from accounts.session import Session, is_of_epoch
 from accounts.sign_in import Answer, Attempt, Event, State, advance
 from billing.clock import Clock
-from gateway.limits.velocity import refuse, sign_in_place_uses, sign_in_uses
-from gateway.people.sessions import SignedIn
+from gateway.limits.velocity import refuse, sign_in_uses
+from gateway.people.password import LinkDead
+from gateway.people.sessions import SignedIn, forget_sessions
 from gateway.people.sign_up import Faults
 from gateway.people.visitor import NewSecret, Visitor, device_id, recognised
 from gateway.ports import Velocity
@@ -56,7 +57,6 @@ class SignIn:
         self, email: str, password: str, visitor: Visitor
     ) -> Welcome | NotYet | Faults:
         """Sign a person in who gives address and password."""
-        refuse(await self.velocity.hit(sign_in_place_uses(visitor.address)))
         try:
             address = parse_address(email)
         except AddressError as error:
@@ -70,6 +70,37 @@ class SignIn:
         await self._rehash(holder, password)
         return await self._begin(holder, attempt, visitor)
 
+    async def by_proof(
+        self, link_secret: str, password: str, visitor: Visitor
+    ) -> Welcome | NotYet | LinkDead:
+        """Prove an address by the link that was sent there and the account's password.
+
+        Whoever only reads the mailbox has not made the account: without the password they would
+        prove their address for somebody else, who signed up with it and stays signed in (Sudhodanan
+        and Paverd, "Pre-hijacked accounts", USENIX Security 2022). So the link takes both, and ends
+        all sessions but the one that begins. A wrong password does not use it up.
+        """
+        link = await self.people.look_at_link(digest(link_secret))
+        if (
+            link is None
+            or link.purpose is not Purpose.PROVE_ADDRESS
+            or not link.works(self.clock())
+        ):
+            return LinkDead()
+        holder = await self.people.holder(link.account_id)
+        if holder is None:
+            return LinkDead()
+        await self._count(parse_address(link.email), holder, visitor)
+        attempt = advance(Attempt(has_second_factor=False), await self._judge(holder, password))
+        if attempt.state is not State.SIGNED_IN:
+            return NotYet(attempt.answer)
+        proven = await self.people.prove_address(digest(link_secret), holder.password_hash)
+        if proven is None:
+            return LinkDead()
+        await forget_sessions(self.sessions, proven.account_id)
+        await self._rehash(proven, password)
+        return await self._begin(proven, attempt, visitor)
+
     async def confirm(self, who: SignedIn, password: str, visitor: Visitor) -> str | NotYet:
         """Take a password once more from who is signed in; return the session's new secret.
 
@@ -77,8 +108,8 @@ class SignIn:
         """
         # A session is a device that is recognised: nobody else can use up its tries.
         key = parse_address(who.holder.email).key
-        place = sign_in_place_uses(visitor.address)
-        refuse(await self.velocity.hit([*place, *sign_in_uses(key, who.session.device_id)]))
+        uses = sign_in_uses(key, who.session.device_id, visitor.address)
+        refuse(await self.velocity.hit(uses))
         if not await self.hasher.verify(password, who.holder.password_hash):
             return NotYet(Answer.WRONG)
         at = self.clock()
@@ -87,11 +118,11 @@ class SignIn:
         return NotYet(Answer.BEGIN_AGAIN) if secret is None else secret
 
     async def _count(self, address: EmailAddress, holder: Holder | None, visitor: Visitor) -> None:
-        """Count a try for the account, or for a device that has been signed in to it before."""
+        """Count a try for account and place, or for a device that was signed in to it before."""
         # Asked for nobody's account too: the time must not tell whether there is one.
-        devices = await self.people.devices(holder.account_id if holder else "")
+        devices = await self.people.devices(holder.account_id if holder else NOBODY)
         own = recognised(visitor, devices)
-        refuse(await self.velocity.hit(sign_in_uses(address.key, own)))
+        refuse(await self.velocity.hit(sign_in_uses(address.key, own, visitor.address)))
 
     async def _judge(self, holder: Holder | None, password: str) -> Event:
         is_right = await self.hasher.verify(password, holder.password_hash if holder else "")

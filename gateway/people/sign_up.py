@@ -13,8 +13,9 @@ from accounts.address import EmailAddress, parse_address
 from accounts.errors import AddressError
 from accounts.link import Purpose
 from accounts.notice import Notice
-from accounts.ports import NewHolder, PasswordHasher, People
+from accounts.ports import NOBODY, NewHolder, PasswordHasher, People
 from gateway.limits.velocity import proof_mail_uses, refuse, sign_up_uses
+from gateway.people.answer_moment import AnswerMoment
 from gateway.people.password_policy import PasswordPolicy
 from gateway.people.visitor import NewSecret, Visitor
 from gateway.ports import Velocity
@@ -58,9 +59,19 @@ class SignUp:
     velocity: Velocity
     new_account_id: NewSecret
     currency: str
+    moment: AnswerMoment
 
     async def sign_up(self, form: SignUpForm, visitor: Visitor) -> LookIntoMail | Faults:
         """Make an account without credit, which can call once its address is proven."""
+        async with self.moment.fixed():
+            return await self._sign_up(form, visitor)
+
+    async def send_again(self, email: str, visitor: Visitor) -> LookIntoMail | Faults:
+        """Send the mail of a sign-up again; the outcome is the same for every address."""
+        async with self.moment.fixed():
+            return await self._send_again(email, visitor)
+
+    async def _sign_up(self, form: SignUpForm, visitor: Visitor) -> LookIntoMail | Faults:
         refuse(await self.velocity.hit(sign_up_uses(visitor.address)))
         address, faults = await self._read(form)
         if address is None or faults:
@@ -77,25 +88,25 @@ class SignUp:
             consents={str(each): version for each, version in consent.current().items()},
         )
         has_room = await self.velocity.hit(proof_mail_uses(address.key)) is None
-        if not await self.people.sign_up(new, verify_email(address.text)) and has_room:
-            await self._tell_known(address)
+        is_new = await self.people.sign_up(new, verify_email(address.text))
+        await self._tell_known(address, is_told=has_room and not is_new)
         return LookIntoMail(address.text)
 
-    async def send_again(self, email: str, visitor: Visitor) -> LookIntoMail | Faults:
-        """Send the mail of a sign-up again; the outcome is the same for every address."""
+    async def _send_again(self, email: str, visitor: Visitor) -> LookIntoMail | Faults:
         refuse(await self.velocity.hit(sign_up_uses(visitor.address)))
         try:
             address = parse_address(email)
         except AddressError as error:
             return Faults({"email": error.code})
         refuse(await self.velocity.hit(proof_mail_uses(address.key)))
-        await self._tell_known(address)
+        await self._tell_known(address, is_told=True)
         return LookIntoMail(address.text)
 
-    async def _tell_known(self, address: EmailAddress) -> None:
-        """Tell the holder of an address what they can do; nobody where there is none."""
+    async def _tell_known(self, address: EmailAddress, *, is_told: bool) -> None:
+        """Tell the holder of an address what they can do; nobody, as slowly, where none is told."""
         holder = await self.people.holder_by_email(address.key)
-        if holder is None:
+        if holder is None or not is_told:
+            await self.people.tell(NOBODY, address_known(address.text))
             return
         # To the address as its holder wrote it, not as somebody else has just typed it.
         notice = address_known(holder.email) if holder.is_proven else verify_email(holder.email)
@@ -122,5 +133,5 @@ def verify_email(email: str) -> Notice:
 
 
 def address_known(email: str) -> Notice:
-    """Return the mail that reminds somebody of the account they have."""
+    """Return the mail that reminds of an account where its address is wanted for another."""
     return Notice("address_known", email)

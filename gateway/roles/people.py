@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from gateway.http.site.rendering import Pages
 from gateway.http.site.sign_in import SignInPages
 from gateway.http.site.sign_up import SignUpPages
 from gateway.people.address import Addresses
+from gateway.people.answer_moment import AnswerMoment
 from gateway.people.links import Links
 from gateway.people.password import Passwords
 from gateway.people.password_policy import PasswordPolicy
@@ -72,15 +74,16 @@ def people_routes(
     pages = Pages(settings.service_name, settings.contact_email)
     door = Door(kept.holders, pages, utc_now)
     is_open = settings.sign_up == "open"
-    sign_up = SignUp(people, hasher, policy, velocity, _new_account_id, settings.currency)
+    moment = AnswerMoment(time.monotonic_ns, asyncio.sleep)
+    sign_up = SignUp(people, hasher, policy, velocity, _new_account_id, settings.currency, moment)
     sign_in = SignIn(people, sessions, hasher, velocity, utc_now, _new_secret)
-    passwords = Passwords(people, sessions, hasher, policy, velocity, utc_now)
+    passwords = Passwords(people, sessions, hasher, policy, velocity, utc_now, moment)
     addresses = Addresses(people, velocity, utc_now)
     links = Links(people, sessions, utc_now)
     return [
         *SignUpPages(door, sign_up, is_open).routes(),
         *SignInPages(door, sign_in, browsers, is_open).routes(),
-        *LinkPages(door, links, passwords).routes(),
+        *LinkPages(door, links, passwords, sign_in).routes(),
         *AccountPages(door, passwords, addresses, browsers, stores.gate.balance).routes(),
         *DocumentPages(door).routes(),
         *pages.routes(),

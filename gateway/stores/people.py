@@ -26,7 +26,7 @@ from accounts.link import (
     Purpose,
 )
 from accounts.notice import Notice
-from accounts.ports import NewHolder
+from accounts.ports import AddressTakenError, NewHolder
 from accounts.session import is_of_epoch
 from accounts.stores import audit_log, consents, devices, holders, links
 from accounts.stores import tables as people
@@ -144,7 +144,7 @@ class SqlPeople:
         return True
 
     async def tell(self, account_id: str, notice: Notice) -> None:
-        """Queue a notice that belongs to no change; does nothing where there is no holder.
+        """Queue a notice that belongs to no change; without a holder only takes the write lock.
 
         A link to prove the address or to reset the password works only if it is about the address
         as the holder spells it.
@@ -167,15 +167,21 @@ class SqlPeople:
             made = await links.find(connection, digest)
         return None if made is None else made.link
 
-    async def prove_address(self, digest: str) -> Link | None:
-        """Use a PROVE_ADDRESS link; None where it does not work (any more)."""
+    async def prove_address(self, digest: str, password_hash: str) -> Holder | None:
+        """Use a PROVE_ADDRESS link, and begin a credentials epoch; None where it does not work.
+
+        Every session that began before is over: anybody can sign up with an address. None also
+        where the holder's password is no more the one that its reader gave.
+        """
         async with self._using(digest, Purpose.PROVE_ADDRESS) as use:
             # A link proves the address that it was sent to, and no other.
-            if use is None or use.link.email != use.holder.email or not await use.use_up():
+            if use is None or use.link.email != use.holder.email:
                 return None
-            await _prove(use)
+            if use.holder.password_hash != password_hash or not await use.use_up():
+                return None
+            changed = await _prove(use, begins_epoch=True)
             await use.record(Act.ADDRESS_PROVEN)
-            return use.link
+            return changed
 
     async def reset_password(
         self, digest: str, password_hash: str, notice: Notice
@@ -198,7 +204,9 @@ class SqlPeople:
     async def change_address(
         self, digest: str, email_key: str, notices: Sequence[Notice]
     ) -> Holder | None:
-        """Use a CHANGE_ADDRESS link; None also where the address became somebody else's.
+        """Use a CHANGE_ADDRESS link; None where it does not work (any more).
+
+        Raises AddressTakenError where the address became somebody else's; nothing changes then.
 
         The address before is kept for its holder while an UNDO_CHANGE link can go back to it. One
         that was never proven is not: nobody knows whose it is, so that it is told nothing either.
@@ -225,7 +233,7 @@ class SqlPeople:
                         await self._queue(use.connection, use.account_id, notice, use.at)
                 return changed
         except _NotDoneError:
-            return None
+            raise AddressTakenError from None
 
     async def undo_change(self, digest: str, email_key: str, notice: Notice) -> Holder | None:
         """Use an UNDO_CHANGE link: the address before, locked, another credentials epoch.

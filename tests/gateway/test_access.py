@@ -82,13 +82,12 @@ class Site:
     async def new_holder(self, account_id, *, proven=True):
         """Let somebody sign up, by mail and form; return their address."""
         email = f"{account_id}@example.com"
-        new = NewHolder(
-            account_id, "USD", email, email, await self.people.hasher.hash(PASSWORD), "en", {}
-        )
+        password_hash = await self.people.hasher.hash(PASSWORD)
+        new = NewHolder(account_id, "USD", email, email, password_hash, "en", {})
         await self.people.people.sign_up(new, verify_email(email))
         if proven:
             link = await self.new_link(account_id, Purpose.PROVE_ADDRESS)
-            assert await self.people.people.prove_address(link)
+            assert await self.people.people.prove_address(link, password_hash)
         return email
 
     async def new_link(self, account_id, purpose):
@@ -311,7 +310,8 @@ async def test_every_route_lets_in_people_as_it_says(site, who):
 async def _session_of(site, account_id):
     """Return the cookie of a new session, without the work of a password."""
     at = datetime.now(UTC)
-    session = Session(account_id, "device", frozenset({"pwd"}), 1, at, at, at)
+    epoch = (await site.people.people.holder(account_id)).credentials_epoch
+    session = Session(account_id, "device", frozenset({"pwd"}), epoch, at, at, at)
     return f"caller={await site.people.sessions.begin(session)}"
 
 

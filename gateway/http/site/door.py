@@ -25,6 +25,7 @@ from gateway.http.site.rendering import HEADERS, Pages
 from gateway.http.site.words import DEFAULT_LANGUAGE, WORDS, best_language
 from gateway.http.velocity import address_of
 from gateway.people.sessions import SignedIn
+from gateway.people.sign_in import Welcome
 from gateway.people.visitor import Visitor
 
 SIGN_IN, CONFIRM, ACCOUNT = "/sign-in", "/confirm", "/account"
@@ -105,6 +106,18 @@ class Door:
             user_agent=request.headers.get("user-agent", "")[:_AGENT_CHARS_MAX],
             device_secret=self.holders.cookies.device(request),
         )
+
+    async def welcome(
+        self, request: Request, welcome: Welcome, following: str, **query: str
+    ) -> Response:
+        """Let a session that has begun go on at a page; one that the browser brought is over."""
+        cookies = self.holders.cookies
+        if before := cookies.session(request):
+            await self.holders.sessions.sign_out(before)
+        response = see(following, **query)
+        cookies.set_session(response, welcome.session_secret)
+        cookies.set_device(response, welcome.device_secret)
+        return response
 
     def sign_in_first(self, request: Request, back: str) -> Response:
         """Return the way to the sign-in, and from there back; a session that is over is said."""

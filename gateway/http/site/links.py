@@ -12,24 +12,32 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from accounts.link import Link, Purpose
+from accounts.sign_in import Answer
 from gateway.http.access import DeclaredRoute
-from gateway.http.site.door import SIGN_IN, Door, said_in, see
+from gateway.http.site.door import ACCOUNT, SIGN_IN, Door, said_in, see
 from gateway.http.site.forms import AddressFields, Nothing, PasswordFields, read_form
-from gateway.http.site.pages import DeadLinkPage, LinkPage, NewPasswordPage, ResetPage
-from gateway.people.links import Links, LinkUsed
+from gateway.http.site.pages import (
+    AddressTakenPage,
+    DeadLinkPage,
+    LinkPage,
+    NewPasswordPage,
+    ProofPage,
+    ResetPage,
+)
+from gateway.people.links import AddressTaken, Links, LinkUsed
 from gateway.people.password import LinkDead, Passwords
+from gateway.people.sign_in import NotYet, SignIn, Welcome
 from gateway.people.sign_up import Faults
 
 RESET = "/reset"
 _SECRET_CHARS_MAX: Final = 128
 
 _SAID: Final = {
-    Purpose.PROVE_ADDRESS: "address_proven",
     Purpose.CHANGE_ADDRESS: "address_changed",
     Purpose.UNDO_CHANGE: "locked",
     Purpose.NOT_ME: "locked",
 }
-"""What is said after a link was used."""
+"""What is said after a link was used that takes no password."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +47,7 @@ class LinkPages:
     door: Door
     links: Links
     passwords: Passwords
+    sign_in: SignIn
 
     def routes(self) -> list[DeclaredRoute]:
         """Return the pages' routes."""
@@ -56,6 +65,8 @@ class LinkPages:
             return self._dead(request)
         if link.purpose is Purpose.RESET_PASSWORD:
             return self.door.show(request, NewPasswordPage(link.email))
+        if link.purpose is Purpose.PROVE_ADDRESS:
+            return self.door.show(request, ProofPage(link.email))
         return self.door.show(request, LinkPage(link.purpose, link.email))
 
     async def use(self, request: Request) -> Response:
@@ -65,11 +76,16 @@ class LinkPages:
             return self._dead(request)
         if link.purpose is Purpose.RESET_PASSWORD:
             return await self._reset(request, link)
+        if link.purpose is Purpose.PROVE_ADDRESS:
+            return await self._prove(request, link)
         await read_form(request, Nothing)
         outcome = await self.links.use(request.path_params["secret"])
-        if not isinstance(outcome, LinkUsed):
-            return self._dead(request)
-        return see(SIGN_IN, said=_SAID[outcome.purpose])
+        match outcome:
+            case LinkUsed(purpose):
+                return see(SIGN_IN, said=_SAID[purpose])
+            case AddressTaken(email):
+                return self.door.show(request, AddressTakenPage(email), status=409)
+        return self._dead(request)
 
     async def _reset(self, request: Request, link: Link) -> Response:
         fields = await read_form(request, PasswordFields)
@@ -81,6 +97,23 @@ class LinkPages:
                 page = NewPasswordPage(link.email, by_field)
                 return self.door.show(request, page, status=422)
         return see(SIGN_IN, said="password_set")
+
+    async def _prove(self, request: Request, link: Link) -> Response:
+        fields = await read_form(request, PasswordFields)
+        secret, visitor = request.path_params["secret"], self.door.visitor(request)
+        outcome = await self.sign_in.by_proof(secret, fields.password, visitor)
+        match outcome:
+            case Welcome():
+                return await self.door.welcome(request, outcome, ACCOUNT, said="address_proven")
+            case LinkDead():
+                return self._dead(request)
+            case NotYet(Answer.BEGIN_AGAIN):
+                return see(SIGN_IN)
+            case NotYet(Answer.LOCKED):
+                page = ProofPage(link.email, said="account_locked")
+            case _:
+                page = ProofPage(link.email, errors={"password": "password_wrong"})
+        return self.door.show(request, page, status=422)
 
     async def _look(self, request: Request) -> Link | None:
         secret = request.path_params["secret"]

@@ -69,6 +69,16 @@ class LinkPage:
 
 
 @dataclass(frozen=True, slots=True)
+class ProofPage:
+    """The form of a link that proves the address: it takes the account's password."""
+
+    template: ClassVar[str] = "proof.html"
+    email: str
+    said: str = ""
+    errors: Errors = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class NewPasswordPage:
     """The form of a link that resets the password."""
 
@@ -82,6 +92,14 @@ class DeadLinkPage:
     """A link that works no more."""
 
     template: ClassVar[str] = "dead_link.html"
+
+
+@dataclass(frozen=True, slots=True)
+class AddressTakenPage:
+    """A link to take an address that belongs to another account by now."""
+
+    template: ClassVar[str] = "address_taken.html"
+    email: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +200,10 @@ Page = (
     | SignInPage
     | ResetPage
     | LinkPage
+    | ProofPage
     | NewPasswordPage
     | DeadLinkPage
+    | AddressTakenPage
     | AccountPage
     | ChangePasswordPage
     | ChangeAddressPage

@@ -51,7 +51,7 @@ class SignInPages:
             fields.email, fields.password, self.door.visitor(request)
         )
         if isinstance(outcome, Welcome):
-            return await self._welcome(request, outcome, following)
+            return await self.door.welcome(request, outcome, following)
         errors, said = {}, ""
         match outcome:
             case Faults(by_field):
@@ -65,15 +65,6 @@ class SignInPages:
                 errors = {"email": "credentials_wrong"}
         page = SignInPage(self.can_sign_up, said, fields.email, following, errors)
         return self.door.show(request, page, status=422)
-
-    async def _welcome(self, request: Request, welcome: Welcome, following: str) -> Response:
-        cookies = self.door.holders.cookies
-        if before := cookies.session(request):
-            await self.sessions.sign_out(before)
-        response = see(following)
-        cookies.set_session(response, welcome.session_secret)
-        cookies.set_device(response, welcome.device_secret)
-        return response
 
     async def sign_out(self, request: Request) -> Response:
         """End the session of this browser; without one there is nothing to do."""

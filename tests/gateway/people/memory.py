@@ -11,11 +11,12 @@ from accounts.address import parse_address
 from accounts.holder import Device, Holder
 from accounts.link import LIFETIMES, Link, Purpose, digest
 from accounts.notice import Notice
-from accounts.ports import NewHolder
+from accounts.ports import AddressTakenError, NewHolder
 from accounts.session import Session, is_of_epoch
 from billing.spend_limits import UNLIMITED, SpendLimits
 from database.errors import StoreUnavailableError
 from gateway.people.address import Addresses
+from gateway.people.answer_moment import AnswerMoment
 from gateway.people.links import Links
 from gateway.people.password import Passwords
 from gateway.people.password_policy import PasswordPolicy
@@ -108,7 +109,8 @@ class MemoryPeople:
 
     async def tell(self, account_id, notice):
         self._look("tell")
-        self.mail(account_id, notice)
+        if account_id in self.holders:
+            self.mail(account_id, notice)
 
     async def look_at_link(self, digest):
         self._look("look_at_link")
@@ -133,11 +135,16 @@ class MemoryPeople:
     def _next_epoch(self, account_id):
         return self.holders[account_id].credentials_epoch + 1
 
-    async def prove_address(self, digest):
-        link = self._use(digest, Purpose.PROVE_ADDRESS)
-        if link is not None:
-            self._change(link.account_id, [], email_proven_at=self.world.now)
-        return link
+    async def prove_address(self, digest, password_hash):
+        link = self.links.get(digest)
+        if link is None or self.holders[link.account_id].password_hash != password_hash:
+            return None
+        if self._use(digest, Purpose.PROVE_ADDRESS) is None:
+            return None
+        epoch = self._next_epoch(link.account_id)
+        return self._change(
+            link.account_id, [], email_proven_at=self.world.now, credentials_epoch=epoch
+        )
 
     async def reset_password(self, digest, password_hash, notice):
         link = self._use(digest, Purpose.RESET_PASSWORD)
@@ -155,8 +162,13 @@ class MemoryPeople:
 
     async def change_address(self, digest, email_key, notices):
         link = self.links.get(digest)
-        if link is None or any(key_of(holder) == email_key for holder in self.holders.values()):
+        if link is None or link.account_id not in self.holders:
             return None
+        if link.works(self.world.now) and any(
+            key_of(each) == email_key and each.account_id != link.account_id
+            for each in self.holders.values()
+        ):
+            raise AddressTakenError
         if self._use(digest, Purpose.CHANGE_ADDRESS) is None:
             return None
         return self._change(link.account_id, notices, email=link.email)
@@ -332,14 +344,20 @@ class World:
         self.browsers = BrowserSessions(
             people, sessions, self, self.epochs, clock, lambda: int(self.now.timestamp() * 1e9)
         )
-        self.sign_up = SignUp(people, hasher, policy, velocity, self.new_secret, "USD")
+        self.naps: list[float] = []
+        """Seconds for which answers were held back: no time passes in a flow."""
+        moment = AnswerMoment(lambda: 0, self.nap)
+        self.sign_up = SignUp(people, hasher, policy, velocity, self.new_secret, "USD", moment)
         self.sign_in = SignIn(people, sessions, hasher, velocity, clock, self.new_secret)
-        self.passwords = Passwords(people, sessions, hasher, policy, velocity, clock)
+        self.passwords = Passwords(people, sessions, hasher, policy, velocity, clock, moment)
         self.addresses = Addresses(people, velocity, clock)
         self.links = Links(people, sessions, clock)
 
     def new_secret(self):
         return f"random-secret-{next(self._ids):04}"
+
+    async def nap(self, seconds):
+        self.naps.append(seconds)
 
     async def account(self, account_id):
         return self.accounts.get(account_id)

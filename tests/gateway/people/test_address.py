@@ -5,7 +5,7 @@ import pytest
 from accounts.link import Purpose
 from gateway.errors import TooFastError
 from gateway.people.address import ADDRESS_SAME
-from gateway.people.links import LinkUsed
+from gateway.people.links import AddressTaken, LinkUsed
 from gateway.people.password import LinkDead, StepUpNeeded
 from gateway.people.sign_up import Faults, LookIntoMail
 from tests.gateway.people.memory import EMAIL
@@ -43,9 +43,14 @@ async def test_an_address_that_became_somebody_elses_is_not_taken(world):
     world.add()
     who = await world.enter()
     await world.addresses.ask_for_change(who, NEW)
-    world.add("bob", NEW)
-    assert await world.links.use(world.link("change_address")) == LinkDead()
+    bob = world.add("bob", NEW)
+    link = world.link("change_address")
+    assert await world.links.use(link) == AddressTaken(NEW)
     assert world.people.holders["ada"].email == EMAIL
+    # It can still be used once the address is free, and only once.
+    del world.people.holders[bob.account_id]
+    assert await world.links.use(link) == LinkUsed(Purpose.CHANGE_ADDRESS, NEW)
+    assert await world.links.use(link) == LinkDead()
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,15 @@
 
 import pytest
 
+from accounts.link import LIFETIMES, Purpose
 from accounts.sign_in import Answer
 from gateway.errors import TooFastError
 from gateway.limits.velocity import Use
+from gateway.people.password import LinkDead
 from gateway.people.sign_in import NotYet, Welcome
-from gateway.people.sign_up import Faults
+from gateway.people.sign_up import Faults, verify_email
 from gateway.people.visitor import device_id
-from tests.gateway.people.memory import EMAIL, PASSWORD, a_visitor
+from tests.gateway.people.memory import EMAIL, OTHER_PASSWORD, PASSWORD, a_visitor
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
@@ -101,6 +103,22 @@ async def test_strangers_do_not_use_up_what_a_known_device_may_try(world):
     assert Use("account_sign_ins_hour", "bob@example.com") in world.velocity.used
 
 
+PLACE = ["address_sign_ins_hour", "network_sign_ins_hour", "all_sign_ins_minute"]
+
+
+@pytest.mark.parametrize("limit", PLACE)
+async def test_no_stranger_at_the_same_place_locks_a_known_device_out(world, limit):
+    world.add()
+    welcome = await attempt(world)
+    who = await world.browsers.who(welcome.session_secret)
+    world.velocity.refuses[limit] = 60
+    assert type(await attempt(world, device_secret=welcome.device_secret)) is Welcome
+    assert isinstance(await world.sign_in.confirm(who, PASSWORD, a_visitor()), str)
+    for stranger in ("", "made up"):
+        with pytest.raises(TooFastError):
+            await attempt(world, device_secret=stranger)
+
+
 @pytest.mark.parametrize("limit", ["address_sign_ins_hour", "account_sign_ins_hour"])
 async def test_too_many_tries_are_refused_before_a_password_is_looked_at(world, limit):
     world.add()
@@ -117,6 +135,97 @@ async def test_a_hash_of_weaker_parameters_is_replaced(world):
     assert not world.hasher.hashed
     await attempt(world)
     assert world.people.holders["ada"].password_hash == f"hash of {PASSWORD}"
+
+
+# The proof of an address.
+
+
+async def proof_link(world, **fields):
+    world.add(proven=False, **fields)
+    await world.people.tell("ada", verify_email(EMAIL))
+    return world.link("verify_email")
+
+
+async def test_link_and_password_prove_the_address_and_begin_the_only_session(world):
+    link = await proof_link(world)
+    before = [await world.enter() for _ in range(2)]
+    welcome = await world.sign_in.by_proof(link, PASSWORD, a_visitor(user_agent=FIREFOX))
+    assert type(welcome) is Welcome
+    assert world.people.holders["ada"].is_proven
+    assert list(world.sessions.kept) == [welcome.session_secret]
+    who = await world.browsers.who(welcome.session_secret)
+    assert (who.holder.is_proven, who.session.authenticated_at) == (True, world.now)
+    assert device_id(welcome.device_secret) in [
+        each.id for each in await world.people.devices("ada")
+    ]
+    # Over even for a store of sessions that has not forgotten them.
+    for each in before:
+        world.sessions.kept[each.secret] = each.session
+        assert await world.browsers.who(each.secret) is None
+    assert await world.sign_in.by_proof(link, PASSWORD, a_visitor()) == LinkDead()
+
+
+async def test_whoever_signed_up_with_an_address_of_somebody_else_gains_nothing_by_its_proof(world):
+    link = await proof_link(world)
+    stranger = await world.enter()
+    # The owner reads the mail, and knows only passwords of their own.
+    outcome = await world.sign_in.by_proof(link, OTHER_PASSWORD, a_visitor())
+    assert outcome == NotYet(Answer.WRONG)
+    assert not world.people.holders["ada"].is_proven
+    assert await world.links.look(link) is not None, "a wrong password does not use it up"
+    await world.passwords.ask_for_reset(EMAIL, a_visitor())
+    await world.passwords.reset(world.link("reset_password"), OTHER_PASSWORD)
+    assert world.people.holders["ada"].is_proven
+    assert await world.browsers.who(stranger.secret) is None
+    assert await attempt(world) == NotYet(Answer.WRONG)
+    assert await world.sign_in.by_proof(link, PASSWORD, a_visitor()) == NotYet(Answer.WRONG)
+    assert type(await attempt(world, OTHER_PASSWORD)) is Welcome
+
+
+async def test_a_proof_counts_as_a_sign_in(world):
+    link = await proof_link(world)
+    await world.sign_in.by_proof(link, "wrong", a_visitor())
+    assert {"account_sign_ins_hour", *PLACE} == {use.limit for use in world.velocity.used}
+    world.velocity.refuses["account_sign_ins_hour"] = 60
+    world.hasher.verified.clear()
+    with pytest.raises(TooFastError):
+        await world.sign_in.by_proof(link, PASSWORD, a_visitor())
+    assert not world.hasher.verified
+    assert await world.links.look(link) is not None
+
+
+async def test_a_locked_account_is_not_proven(world):
+    link = await proof_link(world)
+    world.change(locked_at=world.now)
+    assert await world.sign_in.by_proof(link, PASSWORD, a_visitor()) == NotYet(Answer.LOCKED)
+    assert not world.people.holders["ada"].is_proven
+
+
+async def test_a_password_that_changes_while_it_is_looked_at_proves_nothing(world):
+    link = await proof_link(world)
+    verify = world.hasher.verify
+
+    async def overtaken(password, stored):
+        world.change(password_hash=f"hash of {OTHER_PASSWORD}")
+        return await verify(password, stored)
+
+    world.hasher.verify = overtaken
+    assert await world.sign_in.by_proof(link, PASSWORD, a_visitor()) == LinkDead()
+    assert not world.people.holders["ada"].is_proven
+    assert not world.sessions.kept
+
+
+async def test_no_other_link_proves_an_address(world):
+    link = await proof_link(world)
+    await world.passwords.ask_for_reset(EMAIL, a_visitor())
+    for other in (world.link("reset_password"), "none", ""):
+        assert await world.sign_in.by_proof(other, PASSWORD, a_visitor()) == LinkDead()
+    holder = world.people.holders.pop("ada")
+    assert await world.sign_in.by_proof(link, PASSWORD, a_visitor()) == LinkDead()
+    world.people.holders["ada"] = holder
+    world.now += LIFETIMES[Purpose.PROVE_ADDRESS]
+    assert await world.sign_in.by_proof(link, PASSWORD, a_visitor()) == LinkDead()
+    assert not world.hasher.verified
 
 
 # The password once more.

@@ -3,6 +3,7 @@
 import pytest
 
 from accounts import consent
+from database.errors import StoreUnavailableError
 from gateway.errors import TooFastError
 from gateway.people.sign_up import Faults, LookIntoMail, SignUpForm
 from tests.gateway.people.memory import EMAIL, OTHER_PASSWORD, PASSWORD, a_visitor
@@ -23,7 +24,7 @@ async def test_a_person_signs_up_and_proves_the_address(world):
     assert world.people.consents[holder.account_id] == consent.current()
     assert world.accounts[holder.account_id].currency == "USD"
     assert world.mails == [("verify_email", EMAIL)]
-    await world.links.use(world.link("verify_email"))
+    await world.sign_in.by_proof(world.link("verify_email"), PASSWORD, a_visitor())
     assert world.people.holders[holder.account_id].is_proven
 
 
@@ -65,6 +66,36 @@ async def test_a_known_address_gets_the_same_answer_and_another_mail(world, spel
     assert world.hasher.hashed == 1, "as much work as for somebody new"
     # To the address as its holder wrote it.
     assert world.mails == [("address_known" if proven else "verify_email", EMAIL)]
+
+
+@pytest.mark.parametrize("flow", ["sign_up", "send_again"])
+async def test_known_and_unknown_addresses_take_the_same_work_and_time(world, flow):
+    world.add("ada", EMAIL)
+    world.add("bob", "bob@example.com", proven=False)
+    seen = []
+    for email in (EMAIL, "bob@example.com", "eve@example.com"):
+        world.people.asked.clear()
+        world.velocity.used.clear()
+        what = form(email=email) if flow == "sign_up" else email
+        assert await getattr(world.sign_up, flow)(what, a_visitor()) == LookIntoMail(email)
+        seen.append((list(world.people.asked), [use.limit for use in world.velocity.used]))
+    assert seen[0] == seen[1] == seen[2]
+    assert "tell" in seen[0][0], "all take the write lock"
+    assert world.naps == [0.5] * 3
+
+
+@pytest.mark.parametrize("email", [EMAIL, "eve@example.com"])
+async def test_where_sql_is_away_that_is_told_of_every_address_at_the_same_moment(world, email):
+    world.add()
+    world.people.is_away = True
+    for asked in (
+        world.sign_up.sign_up(form(email=email), a_visitor()),
+        world.sign_up.send_again(email, a_visitor()),
+        world.passwords.ask_for_reset(email, a_visitor()),
+    ):
+        with pytest.raises(StoreUnavailableError):
+            await asked
+    assert world.naps == [0.5] * 3
 
 
 async def test_nobody_can_have_a_mailbox_filled(world):

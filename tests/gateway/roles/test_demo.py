@@ -202,7 +202,8 @@ def proves_an_address(base, printed):
     link = re.search(rf"{base}/l/\S+", mail["text"])[0]
     assert link in mail["html"]
     assert httpx.get(link).status_code == 200
-    assert httpx.post(link, headers=origin).headers["location"].endswith("said=address_proven")
+    reply = httpx.post(link, data={"password": fields["password"]}, headers=origin)
+    assert reply.headers["location"].endswith("said=address_proven")
 
 
 def printed_key(log, process):

@@ -92,10 +92,39 @@ async def signed_up(house):
     assert await browser.post("/sign-up", **form) == (303, "/sign-up/done")
     link = await house.link("verify_email")
     assert "Confirm your e-mail address" in (await browser.get(link))[2]
-    assert await browser.post(link) == (303, "/sign-in?said=address_proven")
-    assert (await browser.post(link))[0] == 410
-    assert await browser.sign_in() == (303, "/account")
+    assert (await browser.post(link, password=OTHER))[0] == 422
+    assert await browser.post(link, password=PASSWORD) == (303, "/account?said=address_proven")
+    assert (await browser.post(link, password=PASSWORD))[0] == 410
     return browser
+
+
+async def test_whoever_signed_up_with_the_address_of_somebody_else_is_out_at_its_proof(house):
+    stranger, owner = await house.browser(), await house.browser()
+    form = {"email": ADA, "password": PASSWORD, "terms": "true", "adult": "true"}
+    await stranger.post("/sign-up", **form)
+    assert await stranger.sign_in() == (303, "/account")
+    await owner.post("/sign-up", **{**form, "password": OTHER})
+    assert await house.mails() == [("verify_email", ADA)] * 2
+    assert (await owner.post(await house.link("verify_email"), password=OTHER))[0] == 422
+    assert (await stranger.get("/account"))[0] == 200
+    await owner.post("/reset", email=ADA)
+    link = await house.link("reset_password")
+    assert await owner.post(link, password=OTHER) == (303, "/sign-in?said=password_set")
+    assert (await stranger.get("/account"))[1].endswith("said=session_over")
+    assert (await stranger.sign_in())[0] == 422
+    assert await owner.sign_in(OTHER) == (303, "/account")
+    assert "not confirmed" not in (await owner.get("/account"))[2]
+
+
+async def test_a_proof_ends_the_sessions_of_before(house):
+    before = await house.browser()
+    form = {"email": ADA, "password": PASSWORD, "terms": "true", "adult": "true"}
+    await before.post("/sign-up", **form)
+    await before.sign_in()
+    browser, link = await house.browser(), await house.link("verify_email")
+    assert (await browser.post(link, password=PASSWORD))[0] == 303
+    assert (await browser.get("/account"))[0] == 200
+    assert (await before.get("/account"))[1].endswith("said=session_over")
 
 
 async def test_from_the_sign_up_to_the_account(house):

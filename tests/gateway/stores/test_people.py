@@ -16,7 +16,7 @@ from accounts.audit_log import Act, Actor
 from accounts.holder import Device, Holder
 from accounts.link import LIFETIMES, MAIL_MAX, Purpose, digest
 from accounts.notice import Notice
-from accounts.ports import NewHolder
+from accounts.ports import NOBODY, AddressTakenError, NewHolder
 from accounts.stores import audit_log, consents, links
 from accounts.stores import tables as people_tables
 from accounts.stores.consents import Consent
@@ -166,7 +166,7 @@ async def world(engine):
 async def alice(world):
     """Alice, who has signed up and proven her address."""
     assert await world.people.sign_up(SIGN_UP, VERIFY)
-    await world.people.prove_address(await world.send(Purpose.PROVE_ADDRESS))
+    await world.people.prove_address(await world.send(Purpose.PROVE_ADDRESS), "hash one")
     return await world.people.holder("alice")
 
 
@@ -255,17 +255,17 @@ async def test_a_death_before_the_commit_leaves_all_as_it_was(world, alice):
 async def test_each_link_works_once_however_many_use_it_at_once(world, alice):
     people, notice = world.people, Notice("done", HOME)
     uses = {
-        Purpose.PROVE_ADDRESS: people.prove_address,
+        Purpose.PROVE_ADDRESS: lambda link: people.prove_address(link, holder.password_hash),
         Purpose.NOT_ME: lambda link: people.lock(link, notice),
         Purpose.RESET_PASSWORD: lambda link: people.reset_password(link, "hash two", notice),
     }
     for purpose, use in uses.items():
         link = await world.ask(purpose)
-        epoch = (await people.holder("alice")).credentials_epoch
+        holder = await people.holder("alice")
         found = await asyncio.gather(*(use(link) for _ in range(4)))
         assert [each is None for each in found].count(False) == 1
-        rises = 0 if purpose is Purpose.PROVE_ADDRESS else 1
-        assert (await people.holder("alice")).credentials_epoch == epoch + rises
+        epoch = (await people.holder("alice")).credentials_epoch
+        assert epoch == holder.credentials_epoch + 1
         assert not await world.works(link)
     change = await world.ask(Purpose.CHANGE_ADDRESS, WORK)
     found = await asyncio.gather(
@@ -301,7 +301,7 @@ async def test_a_link_does_what_it_is_for_and_nothing_else(world, alice):
     before = await world.rows()
     for purpose, link in [*asked.items(), (None, digest("unknown"))]:
         if purpose is not Purpose.PROVE_ADDRESS:
-            assert await people.prove_address(link) is None
+            assert await people.prove_address(link, "hash one") is None
         if purpose is not Purpose.RESET_PASSWORD:
             assert await people.reset_password(link, "x", notice) is None
         if purpose is not Purpose.CHANGE_ADDRESS:
@@ -325,7 +325,7 @@ async def test_what_was_read_elsewhere_proves_nothing(world, alice):
         await world.ask(purpose, WORK)
         for purpose in (Purpose.PROVE_ADDRESS, Purpose.RESET_PASSWORD)
     ]
-    assert await world.people.prove_address(proof) is None
+    assert await world.people.prove_address(proof, "hash one") is None
     assert await world.people.reset_password(reset, "x", Notice("done", HOME)) is None
     assert await world.people.holder("alice") == before
 
@@ -337,7 +337,7 @@ async def test_a_link_works_until_its_life_is_over(world, alice, purpose):
 
     async def use(link):
         if purpose is Purpose.PROVE_ADDRESS:
-            return await people.prove_address(link)
+            return await people.prove_address(link, "hash one")
         return await people.reset_password(link, "hash two", Notice("done", HOME))
 
     world.now = NOW + LIFETIMES[purpose]
@@ -352,18 +352,22 @@ async def test_a_link_works_until_its_life_is_over(world, alice, purpose):
 # -- what each change does -------------------------------------------------------------------------
 
 
-async def test_a_proof_makes_the_address_billings_too(world):
+async def test_a_proof_begins_an_epoch_and_makes_the_address_billings_too(world):
     await world.people.sign_up(SIGN_UP, VERIFY)
     link = await world.send(Purpose.PROVE_ADDRESS)
     world.now += timedelta(hours=1)
-    proven = await world.people.prove_address(link)
-    assert (proven.account_id, proven.email) == ("alice", HOME)
-    assert await world.people.holder("alice") == replace(ALICE, email_proven_at=world.now)
+    assert await world.people.prove_address(link, "hash of another") is None
+    assert await world.people.holder("alice") == ALICE
+    assert await world.works(link)
+    proven = await world.people.prove_address(link, "hash one")
+    assert proven == replace(ALICE, email_proven_at=world.now, credentials_epoch=2)
+    assert await world.people.holder("alice") == proven
     assert await world.billed_to() == HOME
     # Another one later proves nothing new.
     first_at = world.now
     world.now += timedelta(hours=1)
-    assert await world.people.prove_address(await world.ask(Purpose.PROVE_ADDRESS)) is not None
+    link = await world.ask(Purpose.PROVE_ADDRESS)
+    assert await world.people.prove_address(link, "hash one") is not None
     assert (await world.people.holder("alice")).email_proven_at == first_at
 
 
@@ -539,10 +543,10 @@ async def test_a_lock_keeps_its_first_time_and_the_way_out(world, alice):
     change = await world.ask(Purpose.CHANGE_ADDRESS, THIEF)
     reset = await world.ask(Purpose.RESET_PASSWORD)
     locked = await world.people.lock(first, Notice("locked", HOME))
-    assert locked == replace(alice, locked_at=NOW, credentials_epoch=2)
+    assert locked == replace(alice, locked_at=NOW, credentials_epoch=3)
     world.now += timedelta(minutes=1)
     again = await world.people.lock(second, Notice("locked", HOME))
-    assert again == replace(locked, credentials_epoch=3)
+    assert again == replace(locked, credentials_epoch=4)
     assert not await world.works(change)
     assert await world.works(reset)
 
@@ -570,7 +574,7 @@ async def test_an_address_changes_with_all_that_goes_with_it(world, alice):
     assert (await world.queued())[-2:] == [("changed", WORK), ("address_changed", HOME)]
     for link in [*stale, other]:
         assert not await world.works(link)
-    assert await people.prove_address(stale[0]) is None
+    assert await people.prove_address(stale[0], "hash one") is None
     assert await people.reset_password(stale[1], "x", RESET) is None
 
 
@@ -579,7 +583,8 @@ async def test_an_address_that_became_somebody_elses_is_not_taken(world, alice):
     bob = replace(SIGN_UP, account_id="bob", email=WORK, email_key=WORK)
     assert await world.people.sign_up(bob, replace(VERIFY, recipient=WORK))
     before = await world.rows()
-    assert await world.people.change_address(link, WORK, told(WORK, HOME)) is None
+    with pytest.raises(AddressTakenError):
+        await world.people.change_address(link, WORK, told(WORK, HOME))
     assert await world.rows() == before
     assert await world.works(link)
 
@@ -588,8 +593,10 @@ async def test_of_two_who_take_one_address_at_once_one_has_it(world, alice):
     bob = replace(SIGN_UP, account_id="bob", email="b@example.com", email_key="b@example.com")
     await world.people.sign_up(bob, replace(VERIFY, recipient=bob.email))
     asked = [await world.ask(Purpose.CHANGE_ADDRESS, WORK, name) for name in ("alice", "bob")]
-    found = await asyncio.gather(*(world.people.change_address(link, WORK, []) for link in asked))
-    assert [each is None for each in found].count(True) == 1
+    found = await asyncio.gather(
+        *(world.people.change_address(link, WORK, []) for link in asked), return_exceptions=True
+    )
+    assert [type(each) for each in found].count(AddressTakenError) == 1
     owner = await world.people.holder_by_email(WORK)
     assert owner in found
 
@@ -612,7 +619,7 @@ async def test_whoever_has_the_address_before_goes_back_and_locks(world, alice):
     world.now += timedelta(days=13)
     back = await people.undo_change(undo, HOME, Notice("locked", HOME))
     assert back == replace(
-        alice, email_proven_at=world.now, locked_at=world.now, credentials_epoch=2
+        alice, email_proven_at=world.now, locked_at=world.now, credentials_epoch=3
     )
     assert await world.billed_to() == HOME
     assert (await world.queued())[-1] == ("locked", HOME)
@@ -664,7 +671,8 @@ async def test_nobody_else_gets_an_address_that_can_be_gone_back_to(world, alice
     assert not await people.sign_up(squatter, VERIFY)
     assert await world.rows() == before
     taking = await world.ask(Purpose.CHANGE_ADDRESS, HOME, "carol")
-    assert await people.change_address(taking, HOME, []) is None
+    with pytest.raises(AddressTakenError):
+        await people.change_address(taking, HOME, [])
     assert await SqlAccountStore(world.engine).account("bob") is None
     # Alice herself may, and once it lapses, all.
     assert (await world.move(HOME, THIEF)).email == HOME
@@ -753,7 +761,7 @@ async def do_everything(people, link, account_id="alice", epoch=1):
         await people.holder(account_id),
         await people.set_password(account_id, epoch, "hash two", notice),
         *[
-            await people.prove_address(link(Purpose.PROVE_ADDRESS)),
+            await people.prove_address(link(Purpose.PROVE_ADDRESS), "hash one"),
             await people.reset_password(link(Purpose.RESET_PASSWORD), "hash two", notice),
             await people.change_address(link(Purpose.CHANGE_ADDRESS), WORK, [notice]),
             await people.undo_change(link(Purpose.UNDO_CHANGE), HOME, notice),
@@ -828,6 +836,23 @@ async def test_a_database_that_is_away_is_said(tmp_path):
         await people.sign_up(SIGN_UP, VERIFY)
     await engine.dispose()
     await sqlite_threads_ended()
+
+
+async def test_nobody_is_told_in_a_transaction_for_writing_too(sqlite_engine):
+    """Where writing fails, it fails for an address that nobody has as for one with an account."""
+    engine = sqlite_engine
+    async with engine.begin() as connection:
+        await connection.run_sync(mails.create)
+    world = World(engine)
+    await world.people.sign_up(SIGN_UP, VERIFY)
+    before = await world.rows()
+    await world.people.tell(NOBODY, RESET)
+    assert await world.rows() == before
+    people = SqlPeople(engine, world.queue, clock=lambda: NOW, timeout_s=0.2)
+    async with writing(engine, TIMEOUT_S):
+        for account_id in ("alice", NOBODY):
+            with pytest.raises(StoreUnavailableError):
+                await people.tell(account_id, RESET)
 
 
 def test_each_field_of_a_holder_is_a_column():

@@ -65,7 +65,7 @@ class Site:
         self.routes = [
             *SignUpPages(door, world.sign_up, is_open).routes(),
             *SignInPages(door, world.sign_in, world.browsers, is_open).routes(),
-            *LinkPages(door, world.links, world.passwords).routes(),
+            *LinkPages(door, world.links, world.passwords, world.sign_in).routes(),
             *AccountPages(
                 door, world.passwords, world.addresses, world.browsers, self.balance_of
             ).routes(),

@@ -114,6 +114,18 @@ async def test_the_address_is_changed_by_a_link(site):
     assert NEW in (await site.get("/account")).text
 
 
+async def test_an_address_that_became_somebody_elses_is_said_to_be(site):
+    site.world.add()
+    await site.enter()
+    await site.post("/account/address", email=NEW)
+    site.world.add("bob", NEW)
+    reply = await site.post(f"/l/{site.world.link('change_address')}")
+    assert reply.status_code == 409
+    form = site.read(reply)
+    assert f"{NEW} belongs to another account now. Nothing was changed" in form.text
+    assert {"/account", "/reset"} <= {each["href"] for each in form.of("a")}
+
+
 async def test_browsers_are_listed_and_signed_out(site):
     site.world.add()
     other = site.new_browser()

@@ -5,7 +5,7 @@ import pytest
 from accounts.link import Purpose
 from gateway.http.site.links import _SAID
 from tests.gateway.http.site.conftest import place
-from tests.gateway.people.memory import EMAIL, OTHER_PASSWORD
+from tests.gateway.people.memory import EMAIL, OTHER_PASSWORD, PASSWORD
 
 
 async def test_a_password_is_set_by_link(site):
@@ -19,6 +19,70 @@ async def test_a_password_is_set_by_link(site):
     assert place(await site.post(link, password=OTHER_PASSWORD)) == "/sign-in?said=password_set"
     assert (await site.post(link, password=OTHER_PASSWORD)).status_code == 410
     assert place(await site.enter(password=OTHER_PASSWORD)) == "/account"
+
+
+async def proof_link(site):
+    site.world.add(proven=False)
+    await site.post("/sign-up/again", email=EMAIL)
+    return f"/l/{site.world.link('verify_email')}"
+
+
+async def test_an_address_is_proven_by_whoever_knows_the_password_and_nobody_else_stays(site):
+    link = await proof_link(site)
+    stranger = site.new_browser()
+    site.client, own = stranger, site.client
+    await site.enter()
+    site.client = own
+    for fields in ({}, {"password": OTHER_PASSWORD}):
+        reply = await site.post(link, **fields)
+        assert reply.status_code == 422
+        assert "set-cookie" not in reply.headers
+        form = site.read(reply)
+        assert "This is not your password" in form.text
+        assert form.input("password")["aria-invalid"] == "true"
+        assert "/reset" in [each["href"] for each in form.of("a")]
+    assert place(await site.post(link, password=PASSWORD)) == "/account?said=address_proven"
+    assert (await site.get("/account")).status_code == 200
+    assert "said=session_over" in place(await stranger.get("/account"))
+
+
+async def test_a_session_of_before_the_proof_does_not_go_on_in_the_same_browser(site):
+    link = await proof_link(site)
+    await site.enter()
+    before = site.cookie
+    await site.post(link, password=PASSWORD)
+    assert site.cookie != before
+    assert list(site.world.sessions.kept) == [site.cookie]
+
+
+async def test_a_locked_account_is_told_at_the_proof(site):
+    link = await proof_link(site)
+    site.world.change(locked_at=site.world.now)
+    reply = await site.post(link, password=PASSWORD)
+    assert reply.status_code == 422
+    assert "This account is locked" in reply.text
+
+
+async def test_where_another_epoch_began_meanwhile_one_signs_in(site):
+    link = await proof_link(site)
+    begin = site.world.sessions.begin
+
+    async def overtaken(session):
+        site.world.change(credentials_epoch=9)
+        return await begin(session)
+
+    site.world.sessions.begin = overtaken
+    reply = await site.post(link, password=PASSWORD)
+    assert place(reply) == "/sign-in"
+    assert "set-cookie" not in reply.headers
+    assert site.world.people.holders["ada"].is_proven
+
+
+async def test_too_many_proofs_are_told_when_to_come_back(site):
+    link = await proof_link(site)
+    site.world.velocity.refuses["account_sign_ins_hour"] = 600
+    reply = await site.post(link, password=PASSWORD)
+    assert (reply.status_code, reply.headers["retry-after"]) == (429, "600")
 
 
 async def test_somebody_else_is_put_out_by_the_link_in_the_mail(site):
@@ -50,5 +114,5 @@ async def test_a_bad_address_is_said_at_the_reset(site):
     assert "on its way" in (await site.get("/reset?said=sent_if_known")).text
 
 
-def test_every_purpose_says_what_it_has_done():
-    assert _SAID.keys() == set(Purpose) - {Purpose.RESET_PASSWORD}
+def test_every_purpose_of_one_button_says_what_it_has_done():
+    assert _SAID.keys() == set(Purpose) - {Purpose.RESET_PASSWORD, Purpose.PROVE_ADDRESS}

@@ -19,11 +19,17 @@ async def test_a_person_signs_up_by_form_and_mail(site):
     for _ in range(2):
         shown = site.read(await site.get(link))
         assert EMAIL in shown.text
+        assert shown.input("whose")["value"] == EMAIL
+        assert shown.input("whose")["autocomplete"] == "username"
+        assert shown.input("password")["autocomplete"] == "current-password"
     assert not next(iter(site.world.people.holders.values())).is_proven
-    assert place(await site.post(link)) == "/sign-in?said=address_proven"
+    reply = await site.post(link, password=PASSWORD)
+    assert place(reply) == "/account?said=address_proven"
     assert next(iter(site.world.people.holders.values())).is_proven
-    assert (await site.post(link)).status_code == 410
-    assert "confirmed" in (await site.get("/sign-in?said=address_proven")).text
+    cookies = reply.headers.get_list("set-cookie")
+    assert [each.partition("=")[0] for each in cookies] == ["__Host-caller", "__Host-caller-device"]
+    assert "Your address is confirmed" in (await site.get(place(reply))).text
+    assert (await site.post(link, password=PASSWORD)).status_code == 410
 
 
 async def test_known_and_unknown_addresses_cannot_be_told_apart(site):
