@@ -298,8 +298,8 @@ def test_the_simulated_mail_server_names_the_setting_whose_port_is_taken():
 @pytest.mark.parametrize(
     "url",
     [
-        *(None, "smtps://127.0.0.1:465", "smtp://mail.example.com:25", "smtp://127.0.0.1:0"),
-        *("smtp://u:hush@127.0.0.1:8101", "smtp://127.0.0.1:99999"),
+        *(None, "smtps://127.0.0.1:465", "smtp://mail.example.com:25"),
+        "smtp://u:hush@127.0.0.1:8101",
     ],
 )
 def test_the_simulated_mail_server_is_on_this_machine_and_knows_no_password(url):

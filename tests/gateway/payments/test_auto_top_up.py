@@ -244,7 +244,12 @@ async def test_taps_of_many_nodes_at_once_charge_once(shop):
     charged = (await shop.balance() - 10) / 25
     # Each that was let in found the outcome of the one before it booked.
     assert charged == len(await shop.objects("charges")) - 1 >= 1
-    await asyncio.gather(*(tap("same") for _ in range(6)))
+    same = await asyncio.gather(*(tap("same") for _ in range(6)), return_exceptions=True)
+    # The first taps may have left too little of the day's limit; then none of these is let in.
+    refused = [each for each in same if isinstance(each, RequestRefusedError)]
+    assert {each.code for each in refused} <= {"card_limit_reached"}
+    assert len(refused) in (0, 6)
+    assert not [each for each in same if isinstance(each, BaseException) and each not in refused]
     assert await shop.balance() in (10 + 25 * charged, 35 + 25 * charged)
 
 

@@ -36,7 +36,9 @@ async def test_a_form_must_come_from_a_page_of_ours(site, path, headers, believe
         assert before == after
 
 
-@pytest.mark.parametrize("route", OWN, ids=lambda route: route.path + "".join(sorted(route.methods)))
+@pytest.mark.parametrize(
+    "route", OWN, ids=lambda route: route.path + "".join(sorted(route.methods))
+)
 async def test_what_is_a_persons_own_needs_a_session(site, route):
     method = "POST" if "POST" in route.methods else "GET"
     headers = {"sec-fetch-site": "same-origin"}
