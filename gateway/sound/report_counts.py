@@ -15,7 +15,9 @@ FRAMES_PER_S: Final = 1_000 // FRAME_MS
 REPORT_S: Final = 3
 """Seconds for which a client's report counts as current."""
 CARRIER_SLACK: Final = Slack(at_once=FRAMES_PER_S, lasting=2)
-"""What a stall holds back may come within the next second; two frames are where a second begins."""
+"""What a stall holds back may come within the next second; jitter of 40 ms moves as many as two
+frames over the end of a second. More slack would hide the end of a gap: three frames of it may lie
+in a second of their own."""
 REPORT_SLACK: Final = Slack(at_once=FRAMES_PER_S / 2, lasting=FRAMES_PER_S / 2)
 """A report counts until the client's second ends, which is not aligned with ours."""
 
