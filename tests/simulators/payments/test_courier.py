@@ -64,10 +64,12 @@ async def test_duplicates_and_lost_replies(payments: Payments, receiver: Receive
             {"payment_intent": session.payment_intent.id, "amount": amount}
         )
     await all_delivered(payments)
-    await receiver.until_true(lambda: len(receiver.events) >= 36)
+    # In no order, and some more than once for a lost reply: so many in all may lack one of these.
+    await receiver.until_true(
+        lambda: len(receiver.events) >= 36 and receiver.count("refund.created") >= 8
+    )
     refunds = {e.data.object.id for e in receiver.events if e.type == "refund.created"}
     assert len(refunds) == 2
-    assert receiver.count("refund.created") >= 8
 
 
 async def test_what_is_dropped_is_found_among_the_undelivered(
