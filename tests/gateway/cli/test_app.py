@@ -295,6 +295,14 @@ def test_the_simulated_mail_server_names_the_setting_whose_port_is_taken():
     assert f"CALLER_SMTP_URL: TCP port {port} of 127.0.0.1 is in use" in done.output
 
 
+@pytest.mark.parametrize("port", [0, 99_999])
+def test_a_mail_servers_port_must_be_one(port):
+    url = f"smtp://127.0.0.1:{port}"
+    done = caller("simulate-mail", SMTP_URL=url, MAIL_FROM="a@b.test")
+    assert done.exit_code == EXIT_SETTINGS
+    assert "CALLER_SMTP_URL must be a URL with a host and, if any, a port from 1 to" in done.output
+
+
 @pytest.mark.parametrize(
     "url",
     [

@@ -112,6 +112,10 @@ def test_each_notice_is_written_in_each_language(name, language):
     lines = mail.text.splitlines()
     assert all(len(line) <= WIDTH or line.startswith("https://") for line in lines)
     assert "<" not in mail.text
+    if language == "en":
+        assert mail.text.isascii()
+        why = f"You get this mail because this address was given for an account at {ORIGIN}"
+        assert why in flat(mail.text)
 
 
 @pytest.mark.parametrize(("name", "language"), ALL)
@@ -218,6 +222,11 @@ def test_a_charge_says_when_the_next_one_comes():
     text = flat(written("auto_top_up", profile=replace(ALICE, auto_enabled=False)).text)
     assert "switched off now" in text
     assert "falls below" not in text
+    assert "$25.00" not in flat(
+        written(
+            "auto_top_up", micros=str(10 * UNIT), profile=replace(ALICE, auto_enabled=False)
+        ).text
+    )
 
 
 def test_a_dispute_says_whether_calls_can_be_placed():

@@ -31,7 +31,7 @@ async def pour(peer: Peer, data: bytes) -> int:
     """Send for as long as the other end takes any of it; return how often it could be sent."""
     count = 0
     try:
-        async with asyncio.timeout(0.5):
+        async with asyncio.timeout(1.5):
             while True:
                 peer.writer.write(data)
                 count += 1
