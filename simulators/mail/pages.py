@@ -6,22 +6,16 @@ which is a document of its own with a policy of its own.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from html import escape
 from typing import Final
 
+from simulators.documents import Documents, Page
 from simulators.mail.mailbox import Mail
 from simulators.mail.mime import Body
 
 NOTICE: Final = "Simulated mail: nothing leaves this machine"
 _STYLE: Final = """
-:root { color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif; }
-body { margin: 0; background: Canvas; color: CanvasText; }
-.notice { margin: 0; padding: .5rem 1rem; text-align: center; font-weight: 600;
-  background: light-dark(#fff3c4, #453a00); color: light-dark(#3d2f00, #ffedb0); }
 main { max-width: 44rem; margin: 0 auto; padding: 1.5rem 1rem; overflow-wrap: anywhere; }
 h1 { font-size: 1.4rem; line-height: 1.3; margin: 0 0 1rem; }
 h2 { font-size: 1rem; margin: 1.5rem 0 .5rem; }
@@ -43,10 +37,9 @@ pre { margin: 0; padding: 1rem; border-radius: .5rem; font: .875rem/1.5 ui-monos
   white-space: pre-wrap; background: light-dark(#f3f4f6, #24272e); }
 :focus-visible { outline: 3px solid light-dark(#1f4fd8, #9db8ff); outline-offset: 2px; }
 """
-# The policy allows this one style sheet, the frame and no script: nothing injected can run or load.
-_STYLE_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+_DOCUMENTS: Final = Documents(NOTICE, _STYLE)
 POLICY: Final = (
-    f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; frame-src 'self'; base-uri 'none';"
+    f"default-src 'none'; style-src {_DOCUMENTS.style_source}; frame-src 'self'; base-uri 'none';"
     " form-action 'none'; frame-ancestors 'none'"
 )
 _FREEDOM: Final = "allow-top-navigation-by-user-activation"
@@ -55,15 +48,6 @@ MAIL_POLICY: Final = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none';"
     f" form-action 'none'; frame-ancestors 'self'; sandbox {_FREEDOM}"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """One document and what its browser may do with it."""
-
-    html: str
-    policy: str = POLICY
-    """Content-Security-Policy."""
 
 
 def listing(mails: Iterable[Mail], sign_up_url: str) -> Page:
@@ -127,19 +111,4 @@ def _link(url: str, label: str) -> str:
 
 
 def _page(title: str, content: str) -> Page:
-    return Page(f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(title)}</title>
-<style>{_STYLE}</style>
-</head>
-<body>
-<header class="notice">{NOTICE}</header>
-<main>
-{content}
-</main>
-</body>
-</html>
-""")
+    return Page(_DOCUMENTS.document(title, content), POLICY)

@@ -16,10 +16,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from simulators.documents import Page
 from simulators.mail import pages
 from simulators.mail.mailbox import Mail, Mailbox
 from simulators.mail.mime import read_body
-from simulators.mail.pages import Page
 
 _HEADERS: Final = {
     "Cache-Control": "no-store",

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from simulators.documents import Page
 from simulators.payments import pages
 from simulators.payments.access import read_text
 from simulators.payments.account import MerchantAccount
@@ -21,7 +22,6 @@ from simulators.payments.clock import Clock
 from simulators.payments.customers import EMAIL_MAX
 from simulators.payments.errors import ApiError
 from simulators.payments.form import Form, parse
-from simulators.payments.pages import Page
 from simulators.payments.resources import Charge, CheckoutSession, PaymentIntent
 
 _DECLINED = 402

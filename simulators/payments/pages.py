@@ -5,25 +5,19 @@ Knows how a page looks and nothing of HTTP; everything it shows is escaped.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
 from typing import Final
 from urllib.parse import urlsplit
 
+from simulators.documents import Documents, Page
 from simulators.payments.amounts import formatted
 from simulators.payments.checkout import Basket, payer_email, return_url
 from simulators.payments.resources import Charge, CheckoutSession, PaymentIntent
 
 NOTICE: Final = "Simulated payments: no money moves"
 _STYLE: Final = """
-:root { color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif; }
-body { margin: 0; background: Canvas; color: CanvasText; }
-.notice { margin: 0; padding: .5rem 1rem; text-align: center; font-weight: 600;
-  background: light-dark(#fff3c4, #453a00); color: light-dark(#3d2f00, #ffedb0); }
 main { max-width: 28rem; margin: 0 auto; padding: 2rem 1rem; }
 h1 { font-size: 1.1rem; font-weight: 600; margin: 0; }
 .amount { font-size: 2.25rem; font-weight: 700; margin: 0 0 1.5rem; }
@@ -42,18 +36,8 @@ button small { display: block; font-weight: 400; }
 [role=alert] { padding: .75rem 1rem; border-radius: .5rem; margin-bottom: 1.25rem;
   border: 1px solid light-dark(#b42318, #ff9b8f); color: light-dark(#b42318, #ff9b8f); }
 """
-# The policy allows this one style sheet and no script: nothing injected can run or load.
-_STYLE_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+_DOCUMENTS: Final = Documents(NOTICE, _STYLE)
 _HOST: Final = re.compile(r"[\w.:\[\]-]+", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """One page and what its browser may do with it."""
-
-    html: str
-    policy: str
-    """Content-Security-Policy."""
 
 
 # Value, label and description of each button; the first stands out.
@@ -150,28 +134,12 @@ def _link(url: str | None, label: str) -> str:
 
 
 def _page(title: str, body: str, target: str = "") -> Page:
-    html = f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(title)}</title>
-<style>{_STYLE}</style>
-</head>
-<body>
-<header class="notice">{NOTICE}</header>
-<main>
-{body}
-</main>
-</body>
-</html>
-"""
     # Browsers hold the redirect after a form to the same rule as the form's own address.
     policy = (
-        f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none';"
+        f"default-src 'none'; style-src {_DOCUMENTS.style_source}; base-uri 'none';"
         f" frame-ancestors 'none'; form-action 'self'{_origin(target)}"
     )
-    return Page(html, policy)
+    return Page(_DOCUMENTS.document(title, body), policy)
 
 
 def _origin(url: str) -> str:
