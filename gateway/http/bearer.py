@@ -3,17 +3,14 @@
 An API key is a bearer token. Only its SHA-256 is stored, which is enough for a random key of 144
 bits; looking it up by hash leaks nothing of it through time.
 
-Accounts of keys are cached. A cached account is valid only in the key epoch in which it was looked
-up; every change of a key or an account ends the epoch for all processes.
+Accounts of keys are remembered within a key epoch (`heartbeat.remembered`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import secrets
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from starlette.requests import Request
@@ -23,6 +20,7 @@ from starlette.types import Message
 from billing.clock import Clock
 from database.errors import StoreUnavailableError
 from gateway.errors import RequestRefusedError
+from gateway.heartbeat.remembered import Remembered
 from gateway.http.access import Access, DeclaredRoute
 from gateway.http.body import JSON_BYTES_MAX, read_body
 from gateway.http.holders import Holders
@@ -57,12 +55,6 @@ Handler = Callable[[Request, Principal], Awaitable[Response]]
 """Answers an authorized request."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
-    program: Principal
-    asked_ns: int
-
-
 class Authenticator:
     """Finds whom a request is from, and makes the routes that need to know."""
 
@@ -78,12 +70,11 @@ class Authenticator:
     ) -> None:
         """Take where keys are looked up; without `holders` nobody can be signed in."""
         self._accounts = accounts
-        self._epochs = epochs
         self._velocity = velocity
         self._clock_ns = clock_ns
         self._utc_now = utc_now
         self._holders = holders
-        self._known: OrderedDict[str, _Known] = OrderedDict()
+        self._known: Remembered[Principal] = Remembered(epochs, _CACHE_KEYS_MAX)
 
     def route(
         self, path: str, handler: Handler, needs: Scope | Access, *, method: str = "GET"
@@ -151,7 +142,7 @@ class Authenticator:
             account = await self._accounts.account_by_key_id(order.key_id)
         except StoreUnavailableError:
             # An epoch alone may have come back with an older copy of the store.
-            if order.key_epoch and order.key_epoch == await self._epoch():
+            if order.key_epoch and order.key_epoch == await self._known.epoch():
                 return True
             raise
         if account is None or self._is_past(account.key_expires_at):
@@ -163,13 +154,6 @@ class Authenticator:
         # Checked at every use, because the passing of time ends no epoch.
         return at is not None and at <= self._utc_now()
 
-    async def _epoch(self) -> str:
-        """Return the key epoch; empty while Redis is away, which no cached account matches."""
-        try:
-            return await self._epochs.current()
-        except StoreUnavailableError:
-            return ""
-
     async def _lookup(self, digest: str, tried: Sequence[Use]) -> Principal | None:
         """Return whose key this is; None for nobody's.
 
@@ -177,40 +161,29 @@ class Authenticator:
         known works on beside somebody at its address who tries others.
         """
         now_ns = self._clock_ns()
-        # Read before the account: a change in between makes the cached account invalid.
-        epoch = await self._epoch()
-        known = self._known.get(digest)
-        age_ns = _CACHE_STALE_NS
-        # From another epoch, the entry only proves that the key was valid once.
-        if known is not None and known.program.epoch == epoch:
-            age_ns = now_ns - known.asked_ns
-        if known is not None and age_ns < _CACHE_NS:
-            return known.program
-        if known is None:
+        epoch = await self._known.epoch()
+        program = self._known.find(digest, epoch, now_ns, _CACHE_NS)
+        if program is not None:
+            return program
+        # From another epoch, what is remembered only proves that the key was valid once.
+        if digest not in self._known:
             # Looks without counting, so that valid keys use nothing up. Beyond the limit, wrong
             # keys cost no query.
             refuse(await self._velocity.look(tried))
         try:
             account = await self._accounts.account_by_key_hash(digest)
         except StoreUnavailableError:
-            if known is not None and age_ns < _CACHE_STALE_NS:
-                return known.program
-            raise
+            program = self._known.find(digest, epoch, now_ns, _CACHE_STALE_NS)
+            if program is None:
+                raise
+            return program
         if account is None:
             # A revoked key counts as unknown from now on.
-            self._known.pop(digest, None)
+            self._known.forget(digest)
             return None
         program = Principal(account, epoch, account.scopes)
-        # Without an epoch nothing could invalidate the entry.
-        if epoch:
-            self._remember(digest, _Known(program, now_ns))
+        self._known.keep(digest, program, epoch, now_ns)
         return program
-
-    def _remember(self, digest: str, known: _Known) -> None:
-        self._known.pop(digest, None)
-        self._known[digest] = known
-        if len(self._known) > _CACHE_KEYS_MAX:
-            self._known.popitem(last=False)
 
 
 def _replay(body: bytes) -> Callable[[], Awaitable[Message]]:

@@ -8,7 +8,6 @@ ends with every credentials epoch. Knows no cookie.
 from __future__ import annotations
 
 import contextlib
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -19,6 +18,7 @@ from accounts.ports import People, Sessions
 from accounts.session import Session, is_alive, is_of_epoch
 from billing.clock import Clock
 from database.errors import StoreUnavailableError
+from gateway.heartbeat.remembered import Remembered
 from gateway.nanoseconds import SECOND_NS
 from gateway.ports import Account, KeyEpochs
 
@@ -61,7 +61,6 @@ class _Known:
     holder: Holder
     account: Account
     epoch: str
-    asked_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +85,11 @@ class BrowserSessions:
     epochs: KeyEpochs
     clock: Clock
     clock_ns: Callable[[], int]
-    _known: OrderedDict[str, _Known] = field(default_factory=OrderedDict, init=False, repr=False)
+    _known: Remembered[_Known] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Begin with nobody remembered."""
+        object.__setattr__(self, "_known", Remembered(self.epochs, _KNOWN_MAX))
 
     async def who(self, secret: str) -> SignedIn | None:
         """Return who is signed in with a session; None where it is over."""
@@ -108,41 +111,26 @@ class BrowserSessions:
     async def _holder(self, account_id: str, *, remembered: bool) -> _Known | None:
         """Return holder and account; those that are remembered serve while SQL is away."""
         now_ns = self.clock_ns()
-        epoch = await self._epoch()
-        known = self._known.get(account_id) if remembered else None
+        epoch = await self._known.epoch()
+        known = self._known.find(account_id, epoch, now_ns, _FRESH_NS) if remembered else None
         # Before it is proven, an address is asked for each time: the next request may follow the
         # proof within the second.
-        if (
-            known is not None
-            and known.epoch == epoch
-            and known.holder.is_proven
-            and now_ns - known.asked_ns < _FRESH_NS
-        ):
+        if known is not None and known.holder.is_proven:
             return known
         try:
             holder = await self.people.holder(account_id)
             account = await self.accounts.account(account_id)
         except StoreUnavailableError:
-            if known is not None and known.epoch == epoch and now_ns - known.asked_ns < _STALE_NS:
-                return known
-            raise
+            known = self._known.find(account_id, epoch, now_ns, _STALE_NS) if remembered else None
+            if known is None:
+                raise
+            return known
         if holder is None or account is None:
-            self._known.pop(account_id, None)
+            self._known.forget(account_id)
             return None
-        known = _Known(holder, account, epoch, now_ns)
-        # Without an epoch nothing would say that the account has changed.
-        if epoch:
-            self._known.pop(account_id, None)
-            self._known[account_id] = known
-            if len(self._known) > _KNOWN_MAX:
-                self._known.popitem(last=False)
+        known = _Known(holder, account, epoch)
+        self._known.keep(account_id, known, epoch, now_ns)
         return known
-
-    async def _epoch(self) -> str:
-        try:
-            return await self.epochs.current()
-        except StoreUnavailableError:
-            return ""
 
     async def open(self, who: SignedIn) -> Sequence[OpenSession]:
         """Return a person's sessions, the last seen first."""

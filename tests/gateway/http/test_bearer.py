@@ -13,7 +13,6 @@ from starlette.responses import PlainTextResponse
 from billing.spend_limits import UNLIMITED, SpendLimits
 from database.errors import StoreUnavailableError
 from gateway.errors import RequestRefusedError
-from gateway.http import bearer
 from gateway.http.access import Access
 from gateway.http.bearer import Authenticator, key_hash, new_api_key
 from gateway.limits.velocity import Use
@@ -190,7 +189,7 @@ async def test_an_unknown_key_is_not_believed_while_the_store_is_away(door):
 
 
 async def test_the_memory_of_keys_is_bounded(door, monkeypatch):
-    monkeypatch.setattr(bearer, "_CACHE_KEYS_MAX", 3)
+    monkeypatch.setattr(door.authenticator._known, "_count_max", 3)
     keys = [new_api_key() for _ in range(5)]
     for key in keys:
         door.accounts.by_hash[key_hash(key)] = Account(key)
