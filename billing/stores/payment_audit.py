@@ -298,11 +298,6 @@ _ROW = (
     " say what the entries say, correct the payment's row; if not, correct the outcome by a credit"
     " with a reason (`caller accounts credit`)."
 )
-_UNFINISHED = (
-    "A refund that broke off is finished by the same `caller payments refund` with its --reference."
-    " Else compare with the payment service's pages: the row and the entries must both be theirs."
-)
-
 RULES: Mapping[str, tuple[sa.Select[Any], str]] = {
     "top-up without a payment": (_top_ups_without_payment(), _COMPARE),
     "payment without its top-up": (_payments_without_top_up(), _COMPARE),
@@ -314,7 +309,7 @@ RULES: Mapping[str, tuple[sa.Select[Any], str]] = {
     "payment credited, but not paid by its state": (_unpaid_that_are_credited(), _ROW),
     "payment's refunds are not what its entries come to": (
         _sums_that_disagree(_payments.refunded_micros, _OF_PAYMENT.c.refunded, "refunded"),
-        _UNFINISHED,
+        _ROW,
     ),
     "payment's disputes are not what its entries come to": (
         _sums_that_disagree(_payments.disputed_micros, _OF_PAYMENT.c.disputed, "disputed"),
@@ -322,9 +317,9 @@ RULES: Mapping[str, tuple[sa.Select[Any], str]] = {
     ),
     "account's refunds and disputes are not what its entries come to": (
         _sums_of_accounts_that_disagree(),
-        _UNFINISHED,
+        _ROW,
     ),
     "payment's state is not that of its disputes": (_states_unlike_disputes(), _ROW),
 }
-"""Rule -> what breaks it, subject first, and what to do. An entry is booked, then the payment's row
-follows: what is found must be found again a moment later."""
+"""Rule -> what breaks it, subject first, and what to do. An entry is booked, then the payment's
+state follows: what is found must be found again a moment later."""

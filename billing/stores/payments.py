@@ -176,12 +176,12 @@ class SqlPaymentStore:
         payment_intent_id: str | None = None,
         receipt_url: str = "",
         failure: str = "",
-        refunded_micros: int | None = None,
-        disputed_micros: int | None = None,
     ) -> Payment:
         """Record what the payment service reports; a late report takes nothing back.
 
-        Raises LookupError if there is no such payment.
+        What was refunded and disputed follows from the entries that the book has of it
+        (`SqlLedgerStore.add_credit`), not from a report. Raises LookupError if there is no such
+        payment.
         """
         async with writing(self._engine, self._timeout_s) as connection:
             # Written before it is read: the row is locked, so no other report comes in between.
@@ -202,12 +202,6 @@ class SqlPaymentStore:
                     payment_intent_id=known.payment_intent_id or payment_intent_id,
                     receipt_url=receipt_url or known.receipt_url,
                     failure=failure or known.failure,
-                    refunded_micros=(
-                        known.refunded_micros if refunded_micros is None else refunded_micros
-                    ),
-                    disputed_micros=(
-                        known.disputed_micros if disputed_micros is None else disputed_micros
-                    ),
                 )
             )
             return await _get(connection, payment_id)

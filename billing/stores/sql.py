@@ -122,6 +122,8 @@ class SqlLedgerStore:
                 return None
             if sequence <= seen:
                 raise CreditsLostError
+            if payment_id is not None:
+                await _move_payment(connection, payment_id, kind, amount_micros)
             await connection.run_sync(insert_transfers, [transfer], at)
         return sequence
 
@@ -329,6 +331,23 @@ async def _raise_balance(
     if abs(account.balance_micros) > LIMIT:
         raise MoneyError("the balance would not fit the spend gate")
     return account
+
+
+async def _move_payment(
+    connection: AsyncConnection, payment_id: str, kind: str, micros: int
+) -> None:
+    """Let a payment say what has been taken back of it, with the entry that takes it."""
+    taken = {
+        "refund": tables.payments.c.refunded_micros,
+        # NULL, where it was never noted, stays so.
+        "dispute": tables.payments.c.disputed_micros,
+    }.get(kind)
+    if taken is not None:
+        await connection.execute(
+            sa.update(tables.payments)
+            .where(tables.payments.c.id == payment_id)
+            .values({taken: taken - micros})
+        )
 
 
 def _keep_rejected(

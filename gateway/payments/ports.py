@@ -182,8 +182,6 @@ class PaymentStore(Protocol):
         payment_intent_id: str | None = None,
         receipt_url: str = "",
         failure: str = "",
-        refunded_micros: int | None = None,
-        disputed_micros: int | None = None,
     ) -> Payment:
         """Store what the payment service reports; a late report undoes nothing."""
 

@@ -28,10 +28,8 @@ from billing.payments import (
     PaymentFact,
     PaymentProfile,
     PaymentState,
-    disputed_micros,
     from_minor,
     noted,
-    refunded_micros,
     state_of,
     to_minor,
 )
@@ -345,8 +343,6 @@ class Payments:
             payment_intent_id=intent_id or None,
             receipt_url=intent.receipt_url if intent else "",
             failure=intent.failure if intent else "",
-            refunded_micros=refunded_micros(intent, payment.currency) if intent else None,
-            disputed_micros=disputed_micros(intent, payment.currency) if intent else None,
         )
 
     async def _book(self, payment: Payment, intent: Intent) -> bool:

@@ -98,24 +98,38 @@ async def test_a_report_is_noted_and_a_late_one_takes_nothing_back(payments, clo
         payment_intent_id="pi_1",
         receipt_url="https://receipt",
         failure="card_declined",
-        refunded_micros=5,
     )
     assert (paid.state, paid.checkout_id, paid.payment_intent_id) == (
         *(PaymentState.PAID, "cs_1"),
         "pi_1",
     )
-    assert (paid.receipt_url, paid.failure, paid.refunded_micros) == (
-        *("https://receipt", "card_declined"),
-        5,
-    )
+    assert (paid.receipt_url, paid.failure) == ("https://receipt", "card_declined")
     assert paid.updated_at == START + timedelta(seconds=5)
     assert await payments.record("pay_1", PaymentState.OPEN, checkout_id="cs_2") == paid
     assert await payments.find_by_intent("pi_1") == paid
     assert await payments.find_by_intent("pi_2") is None
-    undone = await payments.record("pay_1", PaymentState.PAID, refunded_micros=0)
-    assert undone.refunded_micros == 0
     with pytest.raises(LookupError):
         await payments.record("pay_2", PaymentState.PAID)
+
+
+async def test_what_is_taken_back_follows_from_the_entries_alone(payments, store):
+    await begin(payments)
+    await begin(payments, "pay_2")
+
+    async def book(kind, micros, reference):
+        await store.add_credit("alice", micros, reference=reference, kind=kind, payment_id="pay_1")
+        payment = await payments.record("pay_1", PaymentState.PAID)
+        return payment.refunded_micros, payment.disputed_micros
+
+    assert await book("top-up", UNIT, "pi:1") == (0, 0)
+    for _ in range(2):
+        assert await book("refund", -300, "re:1") == (300, 0)
+    assert await book("refund", -200, "re:2") == (500, 0)
+    assert await book("dispute", -400, "du:1") == (500, 400)
+    assert await book("refund", 200, "re:2:failed") == (300, 400)
+    assert await book("dispute", 400, "du:1:won") == (300, 0)
+    other = await payments.find("pay_2")
+    assert (other.refunded_micros, other.disputed_micros) == (0, 0)
 
 
 async def test_reports_at_once_end_in_the_furthest(payments):

@@ -3,6 +3,7 @@
 import asyncio
 import copy
 from dataclasses import replace
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -312,6 +313,22 @@ async def test_a_refund_from_the_services_own_pages_takes_credit_too(shop):
     assert booked.refunded_micros == 12 * UNIT
     assert await shop.balance() == 13
     assert shop.event_names() == ["payment.received", "payment.refunded", "payment.refunded"]
+
+
+async def test_what_was_read_before_a_refund_takes_nothing_of_it_back(shop):
+    payment = await shop.paid()
+    intent = payment.payment_intent_id
+    early = await shop.service.intent(intent)
+    refund = await shop.does("POST", "/refunds", payment_intent=intent, amount=500)
+    await shop.payments.book_object("refund", refund["id"])
+
+    async def read_early(_intent_id):
+        return early
+
+    shop.payments._service = SimpleNamespace(intent=read_early)
+    booked = await shop.payments.book_outcome(payment)
+    assert (booked.refunded_micros, await shop.balance()) == (5 * UNIT, 20)
+    await shop.check()
 
 
 # -- disputes ------------------------------------------------------------------------------------
