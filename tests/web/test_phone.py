@@ -437,6 +437,21 @@ async def test_crashed_worker_ends_the_call(page: Page, gateway: FakeGateway) ->
     await expect(alert(page)).to_contain_text("Something on this page failed.")
 
 
+@pytest.mark.parametrize("is_online", [True, False])
+async def test_a_page_that_cannot_load_its_worker_says_so(
+    browser: Browser, gateway: FakeGateway, is_online: bool
+) -> None:
+    page, _ = await open_page(browser, gateway)
+    await page.route("**/socket-worker*.js*", lambda route: route.abort())
+    if not is_online:
+        await page.evaluate("Object.defineProperty(navigator, 'onLine', { value: false })")
+    await page.get_by_role("textbox").fill(ECHO)
+    await page.keyboard.press("Enter")
+    said = "The gateway does not answer." if is_online else "You are offline."
+    await expect(alert(page)).to_contain_text(said)
+    await page.context.close()
+
+
 async def test_busy_page_does_not_delay_the_audio(page: Page, gateway: FakeGateway) -> None:
     """The main thread hangs for a second; frames keep their pace."""
     line = await dial(page, gateway)

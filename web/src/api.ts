@@ -2,7 +2,7 @@
  * The gateway's REST interface, as far as this page uses it. Knows no page.
  */
 
-import { CallFailure } from './call/failure';
+import { CallFailure, unreachable } from './call/failure';
 import type {
   Account,
   CallRecord,
@@ -107,7 +107,7 @@ export class Api {
         ...(body && { body: JSON.stringify(body) }),
       });
     } catch {
-      throw new CallFailure(navigator.onLine ? 'gateway-unreachable' : 'offline');
+      throw unreachable();
     }
   }
 }

@@ -6,7 +6,7 @@
 import { CAPTURE, PLAYBACK } from '../audio/ports';
 import type { AudioPorts, FromCapture, FromPlayback, ToCapture, ToPlayback } from '../audio/ports';
 import { within } from './deadline';
-import { CallFailure } from './failure';
+import { CallFailure, unreachable } from './failure';
 import { soundChoice } from './sound-choice';
 
 /** File name of the built worklets, put in by the build. */
@@ -42,7 +42,8 @@ export class AudioGraph {
   async load(): Promise<AudioPorts> {
     const context = this.#context;
     const file = new URL(AUDIO_WORKLET_FILE, import.meta.url);
-    await within(LOAD_MS, 'gateway-unreachable', context.audioWorklet.addModule(file).catch(unreachable));
+    const loading = context.audioWorklet.addModule(file).catch(() => Promise.reject(unreachable()));
+    await within(LOAD_MS, 'gateway-unreachable', loading);
     const capture = new AudioWorkletNode(context, CAPTURE, {
       numberOfOutputs: 0,
       channelCount: 1,
@@ -135,8 +136,4 @@ function handPort(node: AudioWorkletNode): MessagePort {
   const { port1, port2 } = new MessageChannel();
   node.port.postMessage({ port: port1 } satisfies ToCapture & ToPlayback, [port1]);
   return port2;
-}
-
-function unreachable(): never {
-  throw new CallFailure('gateway-unreachable');
 }

@@ -5,7 +5,7 @@
 
 import type { ClientMessage, Ending } from '../wire';
 import { WIRE_VERSION, parseMessage } from '../wire';
-import { CallFailure } from './failure';
+import { unreachable } from './failure';
 import { ownOrigin } from './media-socket';
 import { dropCall } from './tab-store';
 import type { KeptCall } from './tab-store';
@@ -29,7 +29,7 @@ async function end({ callId, token, mediaUrl }: KeptCall): Promise<Ending | unde
   let timer = 0;
   try {
     const how = await new Promise<Ending | undefined>((resolve, reject) => {
-      const fail = (): void => reject(new CallFailure('gateway-unreachable'));
+      const fail = (): void => reject(unreachable());
       timer = window.setTimeout(fail, END_MS);
       socket.onopen = () => say({ type: 'resume', version: WIRE_VERSION, call_id: callId, token });
       // 1008: the gateway has no such call any more.

@@ -36,6 +36,11 @@ export class CallFailure extends Error {
   }
 }
 
+/** Return why nothing comes from the gateway. */
+export function unreachable(): CallFailure {
+  return new CallFailure(navigator.onLine ? 'gateway-unreachable' : 'offline');
+}
+
 /** Return whether it says that the gateway cannot be reached now, which is over as soon as it can be. */
 export function isUnreachable(failure?: CallFailure): boolean {
   return /^(offline|gateway-unreachable)$/.test(failure?.code ?? '');

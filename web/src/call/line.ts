@@ -82,7 +82,7 @@ export class Line {
       message: (message) => this.#receive(message),
       roundTrip: (ms) => (this.#roundTripMs = ms),
       closed: (code) => this.#lost(code),
-      crashed: () => this.events.ended(new CallFailure('page-crashed')),
+      failed: (failure) => this.events.ended(failure),
     });
     this.#socket.attach(ports);
     this.#ticker = window.setInterval(() => void this.#tick(), TICK_MS);

@@ -4,6 +4,7 @@
 
 import type { AudioPorts, FromWorker, ToWorker } from '../audio/ports';
 import type { ClientMessage, FirstMessage, GatewayMessage } from '../wire';
+import { CallFailure, unreachable } from './failure';
 
 /** File name of the built worker, put in by the build. */
 declare const SOCKET_WORKER_FILE: string;
@@ -13,7 +14,8 @@ export interface SocketEvents {
   roundTrip: (ms: number) => void;
   /** Once for each opening: the socket's close code. */
   closed: (code: number) => void;
-  crashed: () => void;
+  /** The worker could not be loaded, or broke. */
+  failed: (failure: CallFailure) => void;
 }
 
 export class MediaSocket {
@@ -21,7 +23,9 @@ export class MediaSocket {
 
   constructor(private readonly events: SocketEvents) {
     this.#worker.onmessage = ({ data }: MessageEvent<FromWorker>) => this.#take(data);
-    this.#worker.onerror = () => this.events.crashed();
+    // HTML 10.2.4: a script that cannot be fetched is a plain event, one that throws an ErrorEvent.
+    this.#worker.onerror = (event: Event) =>
+      this.events.failed(event instanceof ErrorEvent ? new CallFailure('page-crashed') : unreachable());
   }
 
   /** Connect and say this first; `ready` or a close follows. May be called again after a close. */
