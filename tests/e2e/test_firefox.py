@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 
 from tests.calls.world import ECHO, Customer, World, eventually
-from tests.e2e.firefox import ENTER, Firefox, Page, firefox
+from tests.e2e.firefox import ENTER, WITHIN, Firefox, Page, firefox
 from tests.e2e.network import Wire, wire
 from tests.e2e.phone_page import RAW, assert_like, heard_for, live_call
 from tests.e2e.sound_server import SoundServer, sound_server
@@ -31,6 +31,11 @@ SECURE = {"dom.securecontext.allowlist": GATEWAY}
 SCRIPT = f"if (isSecureContext) {{ {RAW} }}"
 
 SPELL_S = 2
+
+SHOWN_CALL = f"""() => {{
+  {WITHIN}
+  return within(document).find(({{ localName }}) => localName === 'caller-in-call')?.state;
+}}"""
 
 KEY_5_HZ = (770, 1336)
 """ITU-T Q.23."""
@@ -48,8 +53,8 @@ def world(network: Wire, tmp_path_factory: pytest.TempPathFactory) -> Iterator[W
     # A browser that has to wait for its turn on a busy machine is silent for seconds.
     patience = {"CALLER_MEDIA_SILENCE_S": "20", "CALLER_RESUME_S": "10"}
     world = World(tmp_path_factory.mktemp("firefox-world"), host=GATEWAY, **patience)
-    # Long enough for WebRTC: a phone that is answered sooner is heard by the socket first.
-    world.start_carrier(ring_s="5")
+    # The phone rings until `in_call` lets it be answered.
+    world.start_carrier(ring_s="60")
     world.start_gateway()
     for process in filter(None, (world.gateway, world.carrier)):
         hurry(process.popen.pid)
@@ -80,11 +85,22 @@ async def page(browser: Firefox, caller: Customer) -> AsyncIterator[Page]:
 
 
 async def in_call(page: Page, caller: Customer, path: str) -> dict[str, Any]:
+    """Call; the phone is answered once this path carries the audio."""
     await page.click("input#number")
     await page.type(ECHO + ENTER)
+    await page.find(".status", "^Ringing")
+
+    async def is_carried() -> bool:
+        found = await page.run(SHOWN_CALL)
+        return found is not None and found["path"] == path.lower()
+
+    # As long as ICE may take on a busy machine.
+    await eventually(is_carried, timeout_s=30)
+    call = await live_call(caller)
+    await caller.world.carrier_act(call["carrier_call_id"], action="answer")
     await page.find(".status", "^In call$")
     await expect_path(page, path)
-    return await live_call(caller)
+    return call
 
 
 async def expect_path(page: Page, path: str) -> None:
