@@ -42,8 +42,11 @@ export class AudioGraph {
   async load(): Promise<AudioPorts> {
     const context = this.#context;
     const file = new URL(AUDIO_WORKLET_FILE, import.meta.url);
-    const loading = context.audioWorklet.addModule(file).catch(() => Promise.reject(unreachable()));
-    await within(LOAD_MS, 'gateway-unreachable', loading);
+    try {
+      await within(LOAD_MS, context.audioWorklet.addModule(file));
+    } catch {
+      throw unreachable();
+    }
     const capture = new AudioWorkletNode(context, CAPTURE, {
       numberOfOutputs: 0,
       channelCount: 1,
@@ -83,7 +86,7 @@ export class AudioGraph {
 
   /** Throw CallFailure if the browser does not let the context run. */
   async start(): Promise<void> {
-    await within(RESUME_MS, 'audio-blocked', this.#context.resume());
+    await within(RESUME_MS, this.#context.resume(), 'audio-blocked');
   }
 
   /**

@@ -136,12 +136,12 @@ export class Call {
     const ready = new Promise<void>((resolve) => (this.#ready = resolve));
     if (typeof to === 'string') {
       // Asked for last: a token is good for a minute, and a person may take that to allow the microphone.
-      const token = await within(TOKEN_MS, 'gateway-unreachable', this.api.callToken(to));
+      const token = await within(TOKEN_MS, this.api.callToken(to));
       if (this.state.phase === 'ended') return;
       const { rate, balance, affordable_seconds: remainingSeconds } = token;
       this.#change({ ...this.#state, rate, balance, remainingSeconds });
       this.#line.start(token);
-      await within(READY_MS, 'gateway-unreachable', ready);
+      await within(READY_MS, ready);
     } else {
       this.#line.resume(to);
       await ready;

@@ -4,7 +4,8 @@
 
 import type { AudioPorts, FromWorker, ToWorker } from '../audio/ports';
 import type { ClientMessage, FirstMessage, GatewayMessage } from '../wire';
-import { CallFailure, unreachable } from './failure';
+import { asFailure, unreachable } from './failure';
+import type { CallFailure } from './failure';
 
 /** File name of the built worker, put in by the build. */
 declare const SOCKET_WORKER_FILE: string;
@@ -25,7 +26,7 @@ export class MediaSocket {
     this.#worker.onmessage = ({ data }: MessageEvent<FromWorker>) => this.#take(data);
     // HTML 10.2.4: a script that cannot be fetched is a plain event, one that throws an ErrorEvent.
     this.#worker.onerror = (event: Event) =>
-      this.events.failed(event instanceof ErrorEvent ? new CallFailure('page-crashed') : unreachable());
+      this.events.failed(event instanceof ErrorEvent ? asFailure(event) : unreachable());
   }
 
   /** Connect and say this first; `ready` or a close follows. May be called again after a close. */

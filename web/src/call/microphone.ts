@@ -44,7 +44,7 @@ export class Microphone {
   async #acquire(ms: number): Promise<void> {
     const asked = navigator.mediaDevices.getUserMedia({ audio: constraints(soundChoice()) });
     try {
-      const stream = await within(ms, 'microphone-timeout', asked);
+      const stream = await within(ms, asked, 'microphone-timeout');
       if (this.#closed) release(stream);
       else this.#use(stream);
     } catch (error) {

@@ -153,8 +153,8 @@ export class LineCheck extends LitElement {
       this.#line = line;
       this.#clock = window.setInterval(() => this.requestUpdate(), REDRAW_MS);
       await Promise.race([line.open(), over]);
-      line.start(await within(TOKEN_MS, 'gateway-unreachable', this.api.json<MediaToken>('v1/check-tokens', {})));
-      await within(RESULT_MS, 'gateway-unreachable', over);
+      line.start(await within(TOKEN_MS, this.api.json<MediaToken>('v1/check-tokens', {})));
+      await within(RESULT_MS, over);
     } catch (error) {
       this.failure = asFailure(error);
     }
