@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from typing import Annotated
 
 import typer
 
@@ -16,7 +17,16 @@ app = typer.Typer(add_completion=False)
 
 
 @app.command()
-def demo(context: typer.Context) -> None:
+def demo(
+    context: typer.Context,
+    with_history: Annotated[
+        bool,
+        typer.Option(
+            "--with-history",
+            help="Make up a year of calls and payments first. Needs a new data folder.",
+        ),
+    ] = False,
+) -> None:
     """Run everything at once, with a simulated phone network and an account with credit.
 
     With Twilio's credentials, a caller id and a public origin in the environment, the same command
@@ -24,7 +34,7 @@ def demo(context: typer.Context) -> None:
     """
 
     async def work() -> None:
-        stop, show = stop_on_signal(), Demo(context.obj)
+        stop, show = stop_on_signal(), Demo(context.obj, with_history=with_history)
         settings = show.settings()
         # Quieter than a node, so that the link to the phone stays in sight.
         level = settings.log_level if "CALLER_LOG_LEVEL" in context.obj else "warning"

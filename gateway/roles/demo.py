@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import secrets
 import socket
 from collections.abc import Mapping
@@ -23,7 +24,10 @@ from gateway import settings
 from gateway.charging.recovery import bring_credits
 from gateway.errors import EXIT_UNAVAILABLE, SettingsError
 from gateway.http.bearer import key_hash, new_api_key
+from gateway.roles import adapters, storage
 from gateway.roles.children import Child
+from gateway.roles.history import History
+from gateway.roles.prices import load_prices
 from gateway.roles.process import EndedError
 from gateway.roles.serve import Node
 from gateway.scopes import PAGE
@@ -33,6 +37,7 @@ from gateway.stores.accounts import ensure_account
 
 ACCOUNT_ID = "demo"
 CREDIT_MICROS = 10_000_000
+HISTORY_SEED = 12
 SIMULATED_CALLER_ID = "+15005550006"
 """Twilio's own number for tests that succeed."""
 SIMULATED_SENDER = "demo@caller.example"
@@ -53,8 +58,10 @@ PHONEBOOK = {
 class Demo:
     """Everything `make run` starts."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    def __init__(self, environ: Mapping[str, str], *, with_history: bool = False) -> None:
         self._environ = dict(environ)
+        self._with_history = with_history
+        self._past_calls = 0
         # Credentials mean the real service; each one is simulated separately.
         self._is_simulated = "CALLER_TWILIO_ACCOUNT_SID" not in environ
         self._pays_in_play = "CALLER_STRIPE_API_KEY" not in environ
@@ -139,6 +146,8 @@ class Demo:
         try:
             # Before the node, which talks to them as soon as it serves.
             await self._simulate()
+            if self._with_history:
+                await self._write_history()
             await self._node.start()
         except BaseException:
             await self._end_simulators()
@@ -148,6 +157,15 @@ class Demo:
         except BaseException:
             await self.stop()
             raise
+
+    async def _write_history(self) -> None:
+        # Before the node: it brings its spend gate in line with the book when it starts.
+        settings = self._settings
+        async with storage.migrated_database(settings) as engine:
+            prices = await load_prices(settings, engine, adapters.load_deck(settings))
+            history = History(engine, ACCOUNT_ID, settings.currency, prices.rates.deck)
+            # The same year each time, but for its dates.
+            self._past_calls = await history.write(random.Random(HISTORY_SEED))  # noqa: S311
 
     async def _fill(self) -> None:
         """See that the account is there, and has been given its credit."""
@@ -206,6 +224,12 @@ class Demo:
             lines.append(Text.assemble(("Real phones:", "bold yellow"), said))
         if self._pays_in_play:
             lines.append(Text("\nTop-ups are simulated too: no money moves."))
+        if self._with_history:
+            wrote = f"{self._past_calls:,} calls of the last year are made up"
+            had = (
+                "No history: this data folder has an account already. CALLER_DATA_DIR names another"
+            )
+            lines.append(Text(f"\n{wrote if self._past_calls else had}."))
         key = self._secrets["api_key"]
         lines.append(Text(f"\nAPI key for programs:  {key}\nStop with Ctrl-C.\n"))
         if self._port_moved_from:

@@ -159,31 +159,56 @@ async def test_it_says_where_the_phone_is(environ):
     assert all(number in text for number in PHONEBOOK)
 
 
-@pytest.mark.thorough
-def test_the_first_command_works_and_ends_properly(environ, tmp_path):
+@contextlib.contextmanager
+def running_demo(environ, log, *options):
+    """Run the command; give its address and the client of its account."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith("CALLER_")}
     with (
-        open(tmp_path / "log", "w+b") as log,
+        open(log, "w+b") as output,
         subprocess.Popen(
-            [sys.executable, "-m", "gateway", "demo"],
+            [sys.executable, "-m", "gateway", "demo", *options],
             env=clean | environ | {"COLUMNS": "200"},
             stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
+            stdout=output,
+            stderr=output,
         ) as process,
     ):
         try:
-            key = printed_key(tmp_path / "log", process)
+            key = printed_key(log, process)
             base = f"http://127.0.0.1:{environ['CALLER_PORT']}"
-            headers = {"authorization": f"Bearer {key}"}
-            account = httpx.get(f"{base}/v1/account", headers=headers).json()
-            assert (account["id"], account["balance"]["text"]) == ("demo", "$10.00")
-            assert httpx.get(f"{base}/readyz").json()["status"] == "ok"
-            proves_an_address(base, (tmp_path / "log").read_text())
+            with httpx.Client(headers={"authorization": f"Bearer {key}"}, base_url=base) as client:
+                yield base, client
             process.send_signal(signal.SIGTERM)
-            assert process.wait(30) == 0, (tmp_path / "log").read_text()
+            assert process.wait(30) == 0, log.read_text()
         finally:
             process.kill()
+
+
+@pytest.mark.thorough
+def test_the_first_command_works_and_ends_properly(environ, tmp_path):
+    with running_demo(environ, tmp_path / "log") as (base, client):
+        account = client.get("/v1/account").json()
+        assert (account["id"], account["balance"]["text"]) == ("demo", "$10.00")
+        assert httpx.get(f"{base}/readyz").json()["status"] == "ok"
+        proves_an_address(base, (tmp_path / "log").read_text())
+
+
+@pytest.mark.thorough
+def test_a_year_is_made_up_at_wish_and_all_books_agree(environ, tmp_path):
+    log = tmp_path / "log"
+    with running_demo(environ, log, "--with-history") as (_, client):
+        wrote = int(re.search(r"(\d+) calls of the last year", log.read_text())[1])
+        calls = client.get("/v1/calls?limit=50").json()["calls"]
+        assert calls[0]["id"] == f"history{wrote:05}"
+        assert {call["state"] for call in calls} == {"ended"}
+        audit = subprocess.run(
+            [sys.executable, "-m", "gateway", "ledger", "audit"],
+            env=os.environ | environ,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert "All agree." in audit.stdout, audit.stdout + audit.stderr
 
 
 def proves_an_address(base, printed):
