@@ -78,9 +78,9 @@ class People(Protocol):
         """
 
     async def change_address(
-        self, digest: str, email_key: str, notices: Sequence[Notice]
+        self, digest: str, credentials_epoch: int, email_key: str, notices: Sequence[Notice]
     ) -> Holder | None:
-        """Use a CHANGE_ADDRESS link.
+        """Use a CHANGE_ADDRESS link, for whoever has proven within this epoch who they are.
 
         Raises AddressTakenError: the address became somebody else's; the link is not used up.
         """

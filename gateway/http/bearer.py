@@ -26,7 +26,7 @@ from gateway.http.body import JSON_BYTES_MAX, read_body
 from gateway.http.holders import Holders
 from gateway.http.principal import Principal
 from gateway.http.velocity import address_of
-from gateway.limits.velocity import Use, refuse, wrong_key_uses
+from gateway.limits.velocity import Use, refuse, wrong_key_uses, wrong_session_uses
 from gateway.ports import AccountStore, CallOrder, KeyEpochs, Velocity
 from gateway.scopes import Scope
 
@@ -101,6 +101,7 @@ class Authenticator:
         if self._holders is not None and self._holders.has_cookie(request):
             holder = await self._holders.principal(request)
             if holder is None:
+                refuse(await self._velocity.hit(wrong_session_uses(address_of(request))))
                 raise RequestRefusedError("unauthorized")
             principal = holder
         else:

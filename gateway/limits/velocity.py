@@ -157,6 +157,23 @@ _TABLE = (
         *(5, HOUR_S, "rate_limited"),
         "mails that ask whether a mailbox is somebody's; anybody can have them sent",
     ),
+    Limit(
+        "address_wrong_links_minute",
+        *(20, MINUTE_S, "rate_limited"),
+        "links of mails cannot be guessed (256 bits); each wrong one costs the database a look",
+    ),
+    Limit(
+        "address_wrong_sessions_minute",
+        *(120, MINUTE_S, "rate_limited"),
+        "sessions cannot be guessed either; an office whose sessions have all ended comes with one "
+        "for each browser",
+    ),
+    Limit(
+        "account_epochs_hour",
+        *(20, HOUR_S, "rate_limited"),
+        "other credentials, and sign-outs of all browsers: after each all nodes ask the database "
+        "anew",
+    ),
 )
 
 LIMITS: Mapping[str, Limit] = {limit.name: limit for limit in _TABLE}
@@ -282,6 +299,21 @@ def reset_uses(email_key: str, device_id: str, address: str) -> Sequence[Use]:
         Use("account_resets_hour", email_key),
         Use("address_resets_hour", subject_of(address)),
     )
+
+
+def wrong_link_uses(address: str) -> Sequence[Use]:
+    """Return what a link uses that is none."""
+    return (Use("address_wrong_links_minute", subject_of(address)),)
+
+
+def wrong_session_uses(address: str) -> Sequence[Use]:
+    """Return what a session uses that is unknown or over."""
+    return (Use("address_wrong_sessions_minute", subject_of(address)),)
+
+
+def epoch_uses(account_id: str) -> Sequence[Use]:
+    """Return what whoever is signed in uses by beginning a credentials epoch."""
+    return (Use("account_epochs_hour", account_id),)
 
 
 def proof_mail_uses(email_key: str) -> Sequence[Use]:

@@ -1,6 +1,7 @@
 """Asks for another e-mail address: it counts once a link that was sent there is used.
 
-Both addresses are told; the old one can undo it. Knows no HTTP.
+Both addresses are told; the old one can undo it. The link alone is not enough: whoever reads the
+mailbox may have nothing to do with the account that asks for it. Knows no HTTP.
 """
 
 from __future__ import annotations
@@ -9,27 +10,46 @@ from dataclasses import dataclass
 
 from accounts.address import parse_address
 from accounts.errors import AddressError
-from accounts.link import Purpose
+from accounts.link import Link, Purpose, digest
 from accounts.notice import Notice
-from accounts.ports import People
+from accounts.ports import AddressTakenError, People
 from accounts.session import is_of_epoch, is_stepped_up
+from accounts.sign_in import Answer, Event
 from billing.clock import Clock
 from gateway.limits.velocity import proof_mail_uses, refuse
-from gateway.people.password import StepUpNeeded
+from gateway.people.links import LinkUsed
+from gateway.people.password import LinkDead, StepUpNeeded
 from gateway.people.sessions import SessionOver, SignedIn
+from gateway.people.sign_in import NotYet, SignIn
 from gateway.people.sign_up import Faults, LookIntoMail, address_known, verify_email
+from gateway.people.visitor import Visitor
 from gateway.ports import Velocity
 
 ADDRESS_SAME = "address_same"
 
 
 @dataclass(frozen=True, slots=True)
+class AddressTaken:
+    """The link is good, but the address belongs to another account now; nothing has changed."""
+
+    email: str
+
+
+Taken = LinkUsed | LinkDead | AddressTaken
+"""What a link that takes an address has done."""
+
+
+@dataclass(frozen=True, slots=True)
 class Addresses:
-    """Changes and proves addresses. Raises TooFastError, StoreUnavailableError."""
+    """Changes and proves addresses.
+
+    Raises TooFastError, HasherBusyError, StoreUnavailableError.
+    """
 
     people: People
     velocity: Velocity
     clock: Clock
+    sign_in: SignIn
 
     async def ask_for_change(
         self, who: SignedIn, email: str
@@ -58,6 +78,32 @@ class Addresses:
         is_told = await self._tell(who, notice)
         return LookIntoMail(address.text) if is_told else SessionOver()
 
+    async def take_by_password(
+        self, link_secret: str, password: str, visitor: Visitor
+    ) -> Taken | NotYet:
+        """Take the address of a link, for whoever knows the account's password.
+
+        Anybody can ask for an address of somebody else; its owner, who clicks, would have it proven
+        for an account that is not theirs. A wrong password does not use the link up.
+        """
+        link = await self._find(link_secret)
+        holder = await self.people.holder(link.account_id) if link is not None else None
+        if link is None or holder is None:
+            return LinkDead()
+        own = parse_address(holder.email)
+        event = await self.sign_in.judge(own, holder, password, visitor)
+        if event is not Event.PASSWORD_RIGHT:
+            return NotYet(Answer.WRONG)
+        return await self._take(link_secret, link, holder.credentials_epoch, holder.email)
+
+    async def take_signed_in(self, link_secret: str, who: SignedIn) -> Taken:
+        """Take the address of a link, for whoever is signed in to the account that asked for it."""
+        link = await self._find(link_secret)
+        if link is None or link.account_id != who.session.account_id:
+            return LinkDead()
+        epoch = who.session.credentials_epoch
+        return await self._take(link_secret, link, epoch, who.holder.email)
+
     async def send_proof(self, who: SignedIn) -> LookIntoMail | SessionOver:
         """Send the link that proves the address once more; nothing where it is proven."""
         if not who.holder.is_proven:
@@ -66,6 +112,23 @@ class Addresses:
             if not await self._tell(who, verify_email(who.holder.email)):
                 return SessionOver()
         return LookIntoMail(who.holder.email)
+
+    async def _find(self, link_secret: str) -> Link | None:
+        link = await self.people.look_at_link(digest(link_secret))
+        if link is None or link.purpose is not Purpose.CHANGE_ADDRESS:
+            return None
+        return link if link.works(self.clock()) else None
+
+    async def _take(
+        self, link_secret: str, link: Link, credentials_epoch: int, before: str
+    ) -> Taken:
+        told = Notice("address_changed", before, link=Purpose.UNDO_CHANGE)
+        name, key = digest(link_secret), parse_address(link.email).key
+        try:
+            changed = await self.people.change_address(name, credentials_epoch, key, [told])
+        except AddressTakenError:
+            return AddressTaken(link.email)
+        return LinkDead() if changed is None else LinkUsed(link.purpose, link.email)
 
     async def _tell(self, who: SignedIn, notice: Notice) -> bool:
         session = who.session

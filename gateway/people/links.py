@@ -1,7 +1,7 @@
 """Shows and uses the links in mails. Mail scanners open links: only a button's POST uses one.
 
-Knows no HTTP. Links that take a password too are used elsewhere: by `password`, which resets it,
-and `sign_in`, which proves an address.
+Knows no HTTP. Links that take more than a click are used elsewhere: by `password`, which resets it,
+`sign_in`, which proves an address, and `address`, which takes another.
 """
 
 from __future__ import annotations
@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from accounts.address import parse_address
 from accounts.link import Link, Purpose, digest
 from accounts.notice import Notice
-from accounts.ports import AddressTakenError, People, Sessions
+from accounts.ports import People, Sessions
 from billing.clock import Clock
+from gateway.limits.velocity import refuse, wrong_link_uses
 from gateway.people.password import LinkDead
 from gateway.people.sessions import forget_sessions
+from gateway.people.visitor import Visitor
+from gateway.ports import Velocity
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,53 +29,43 @@ class LinkUsed:
 
 
 @dataclass(frozen=True, slots=True)
-class AddressTaken:
-    """The link is good, but the address belongs to another account now; nothing has changed."""
-
-    email: str
-
-
-@dataclass(frozen=True, slots=True)
 class Links:
     """Links that one click uses. Every method raises StoreUnavailableError."""
 
     people: People
     sessions: Sessions
+    velocity: Velocity
     clock: Clock
 
-    async def look(self, secret: str) -> Link | None:
-        """Return a link that works, without using it."""
-        link = await self.people.look_at_link(digest(secret))
-        return link if link is not None and link.works(self.clock()) else None
+    async def look(self, secret: str, visitor: Visitor) -> Link | None:
+        """Return a link that works, without using it. Raises TooFastError after too many others."""
+        uses = wrong_link_uses(visitor.address)
+        # Looks without counting, so that links which work use nothing up.
+        refuse(await self.velocity.look(uses))
+        link = await self._find(secret)
+        if link is None:
+            refuse(await self.velocity.hit(uses))
+        return link
 
-    async def use(self, secret: str) -> LinkUsed | LinkDead | AddressTaken:
+    async def use(self, secret: str) -> LinkUsed | LinkDead:
         """Use a link once."""
-        link = await self.look(secret)
+        link = await self._find(secret)
         if link is None:
             return LinkDead()
         name = digest(secret)
         match link.purpose:
-            case Purpose.CHANGE_ADDRESS:
-                try:
-                    has_worked = await self._change(name, link)
-                except AddressTakenError:
-                    return AddressTaken(link.email)
             case Purpose.UNDO_CHANGE:
                 has_worked = await self._undo(name, link)
             case Purpose.NOT_ME:
                 has_worked = await self._lock(name, link)
-            case Purpose.RESET_PASSWORD | Purpose.PROVE_ADDRESS:
-                # They take a password too, and must not be used up without one.
+            case Purpose.RESET_PASSWORD | Purpose.PROVE_ADDRESS | Purpose.CHANGE_ADDRESS:
+                # They take a proof too, and must not be used up without one.
                 has_worked = False
         return LinkUsed(link.purpose, link.email) if has_worked else LinkDead()
 
-    async def _change(self, name: str, link: Link) -> bool:
-        before = await self.people.holder(link.account_id)
-        if before is None:
-            return False
-        told = Notice("address_changed", before.email, link=Purpose.UNDO_CHANGE)
-        key = parse_address(link.email).key
-        return await self.people.change_address(name, key, [told]) is not None
+    async def _find(self, secret: str) -> Link | None:
+        link = await self.people.look_at_link(digest(secret))
+        return link if link is not None and link.works(self.clock()) else None
 
     async def _undo(self, name: str, link: Link) -> bool:
         key = parse_address(link.email).key

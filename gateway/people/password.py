@@ -14,7 +14,7 @@ from accounts.notice import Notice
 from accounts.ports import NOBODY, PasswordHasher, People, Sessions
 from accounts.session import is_stepped_up
 from billing.clock import Clock
-from gateway.limits.velocity import refuse, reset_uses
+from gateway.limits.velocity import epoch_uses, refuse, reset_uses
 from gateway.people.answer_moment import AnswerMoment
 from gateway.people.password_policy import PasswordPolicy
 from gateway.people.sessions import SessionOver, SignedIn, forget_sessions, go_on
@@ -102,6 +102,7 @@ class Passwords:
             return StepUpNeeded()
         if code := await self.policy.fault(password, who.holder.email):
             return Faults({"password": code})
+        refuse(await self.velocity.hit(epoch_uses(who.session.account_id)))
         holder = await self.people.set_password(
             who.session.account_id,
             who.session.credentials_epoch,

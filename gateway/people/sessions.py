@@ -159,20 +159,6 @@ class BrowserSessions:
                 await self.sessions.end_by_name(account_id, name)
         return None
 
-    async def end_others(self, who: SignedIn) -> str | SessionOver:
-        """End all sessions of a person but the one that asks; return its new secret."""
-        account_id, own_epoch = who.session.account_id, who.session.credentials_epoch
-        holder = await self.people.end_sessions(account_id, own_epoch)
-        if holder is None:
-            return SessionOver()
-        return await go_on(self.sessions, who, holder) or SessionOver()
-
-    async def end_everywhere(self, who: SignedIn) -> None:
-        """End all sessions of a person; one that is over itself ends no other."""
-        account_id, own_epoch = who.session.account_id, who.session.credentials_epoch
-        if await self.people.end_sessions(account_id, own_epoch) is not None:
-            await forget_sessions(self.sessions, account_id)
-
     async def still_stands(self, account_id: str, credentials_epoch: int) -> bool:
         """Return whether a person who signed in within this epoch may still place a call.
 

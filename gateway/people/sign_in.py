@@ -62,9 +62,9 @@ class SignIn:
         except AddressError as error:
             return Faults({"email": error.code})
         holder = await self.people.holder_by_email(address.key)
-        await self._count(address, holder, visitor)
+        event = await self.judge(address, holder, password, visitor)
         # No holder has a second factor yet; one that has stays in NEEDS_SECOND_FACTOR here.
-        attempt = advance(Attempt(has_second_factor=False), await self._judge(holder, password))
+        attempt = advance(Attempt(has_second_factor=False), event)
         if attempt.state is not State.SIGNED_IN or holder is None:
             return NotYet(attempt.answer)
         await self._rehash(holder, password)
@@ -90,8 +90,8 @@ class SignIn:
         holder = await self.people.holder(link.account_id)
         if holder is None:
             return LinkDead()
-        await self._count(parse_address(link.email), holder, visitor)
-        attempt = advance(Attempt(has_second_factor=False), await self._judge(holder, password))
+        event = await self.judge(parse_address(link.email), holder, password, visitor)
+        attempt = advance(Attempt(has_second_factor=False), event)
         if attempt.state is not State.SIGNED_IN:
             return NotYet(attempt.answer)
         proven = await self.people.prove_address(digest(link_secret), holder.password_hash)
@@ -117,14 +117,18 @@ class SignIn:
         secret = await self.sessions.rotate(who.secret, proven)
         return NotYet(Answer.BEGIN_AGAIN) if secret is None else secret
 
-    async def _count(self, address: EmailAddress, holder: Holder | None, visitor: Visitor) -> None:
-        """Count a try for account and place, or for a device that was signed in to it before."""
+    async def judge(
+        self, address: EmailAddress, holder: Holder | None, password: str, visitor: Visitor
+    ) -> Event:
+        """Return what a password says of an address, whose holder is None for nobody.
+
+        It is counted as a try for account and place, or for a device that was signed in to the
+        account before.
+        """
         # Asked for nobody's account too: the time must not tell whether there is one.
         devices = await self.people.devices(holder.account_id if holder else NOBODY)
         own = recognised(visitor, devices)
         refuse(await self.velocity.hit(sign_in_uses(address.key, own, visitor.address)))
-
-    async def _judge(self, holder: Holder | None, password: str) -> Event:
         is_right = await self.hasher.verify(password, holder.password_hash if holder else "")
         if holder is None:
             return Event.UNKNOWN_ADDRESS

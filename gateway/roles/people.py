@@ -27,6 +27,7 @@ from gateway.people.password import Passwords
 from gateway.people.password_policy import PasswordPolicy
 from gateway.people.sessions import BrowserSessions
 from gateway.people.sign_in import SignIn
+from gateway.people.sign_out import SignOut
 from gateway.people.sign_up import SignUp
 from gateway.ports import Velocity
 from gateway.roles.storage import Stores
@@ -72,19 +73,22 @@ def people_routes(
     people, sessions, hasher, browsers = kept.people, kept.sessions, kept.hasher, kept.browsers
     policy = PasswordPolicy(settings.service_name)
     pages = Pages(settings.service_name, settings.contact_email)
-    door = Door(kept.holders, pages, utc_now)
+    door = Door(kept.holders, pages, utc_now, velocity)
     is_open = settings.sign_up == "open"
     moment = AnswerMoment(time.monotonic_ns, asyncio.sleep)
     sign_up = SignUp(people, hasher, policy, velocity, _new_account_id, settings.currency, moment)
     sign_in = SignIn(people, sessions, hasher, velocity, utc_now, _new_secret)
     passwords = Passwords(people, sessions, hasher, policy, velocity, utc_now, moment)
-    addresses = Addresses(people, velocity, utc_now)
-    links = Links(people, sessions, utc_now)
+    addresses = Addresses(people, velocity, utc_now, sign_in)
+    links = Links(people, sessions, velocity, utc_now)
+    sign_outs = SignOut(people, sessions, velocity)
     return [
         *SignUpPages(door, sign_up, is_open).routes(),
         *SignInPages(door, sign_in, browsers, is_open).routes(),
-        *LinkPages(door, links, passwords, sign_in).routes(),
-        *AccountPages(door, passwords, addresses, browsers, stores.gate.balance).routes(),
+        *LinkPages(door, links, passwords, sign_in, addresses).routes(),
+        *AccountPages(
+            door, passwords, addresses, browsers, sign_outs, stores.gate.balance
+        ).routes(),
         *DocumentPages(door).routes(),
         *pages.routes(),
     ]

@@ -202,9 +202,12 @@ class SqlPeople:
             return changed
 
     async def change_address(
-        self, digest: str, email_key: str, notices: Sequence[Notice]
+        self, digest: str, credentials_epoch: int, email_key: str, notices: Sequence[Notice]
     ) -> Holder | None:
         """Use a CHANGE_ADDRESS link; None where it does not work (any more).
+
+        `credentials_epoch` is that in which its reader proved who they are: None also where it is
+        over, or the holder is locked.
 
         Raises AddressTakenError where the address became somebody else's; nothing changes then.
 
@@ -213,7 +216,9 @@ class SqlPeople:
         """
         try:
             async with self._using(digest, Purpose.CHANGE_ADDRESS) as use:
-                if use is None or not await use.use_up():
+                if use is None or not is_of_epoch(credentials_epoch, use.holder):
+                    return None
+                if not await use.use_up():
                     return None
                 before_key = await holders.email_key(use.connection, use.account_id)
                 changed = await self._move(use, email_key, STALE_AFTER_ADDRESS)

@@ -32,6 +32,7 @@ from gateway.http.site.pages import (
 from gateway.people.address import Addresses
 from gateway.people.password import Passwords, PasswordSet
 from gateway.people.sessions import BrowserSessions, OpenSession, SessionOver, SignedIn
+from gateway.people.sign_out import SignOut
 from gateway.people.sign_up import Faults, LookIntoMail
 
 PASSWORD, ADDRESS, DEVICES = "/account/password", "/account/address", "/account/devices"
@@ -48,6 +49,7 @@ class AccountPages:
     passwords: Passwords
     addresses: Addresses
     sessions: BrowserSessions
+    sign_outs: SignOut
     balance_of: BalanceOf
 
     def routes(self) -> list[DeclaredRoute]:
@@ -144,7 +146,7 @@ class AccountPages:
     async def end_others(self, request: Request, who: SignedIn) -> Response:
         """Sign all other browsers out; this one stays signed in under another id."""
         await read_form(request, Nothing)
-        secret = await self.sessions.end_others(who)
+        secret = await self.sign_outs.end_others(who)
         if isinstance(secret, SessionOver):
             return self.door.sign_in_first(request, DEVICES)
         response = see(DEVICES, said="others_ended")
@@ -154,7 +156,7 @@ class AccountPages:
     async def end_all(self, request: Request, who: SignedIn) -> Response:
         """Sign all browsers out, this one too."""
         await read_form(request, Nothing)
-        await self.sessions.end_everywhere(who)
+        await self.sign_outs.end_everywhere(who)
         response = see(SIGN_IN, said="signed_out")
         self.door.holders.cookies.drop_session(response)
         return response

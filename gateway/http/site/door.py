@@ -24,9 +24,11 @@ from gateway.http.site.pages import ErrorPage, Page
 from gateway.http.site.rendering import HEADERS, Pages
 from gateway.http.site.words import DEFAULT_LANGUAGE, WORDS, best_language
 from gateway.http.velocity import address_of
+from gateway.limits.velocity import refuse, wrong_session_uses
 from gateway.people.sessions import SignedIn
 from gateway.people.sign_in import Welcome
 from gateway.people.visitor import Visitor
+from gateway.ports import Velocity
 
 SIGN_IN, CONFIRM, ACCOUNT = "/sign-in", "/confirm", "/account"
 GO_ON: Final = frozenset(
@@ -47,6 +49,7 @@ class Door:
     holders: Holders
     pages: Pages
     clock: Clock
+    velocity: Velocity
 
     def page(self, path: str, handler: PageHandler) -> DeclaredRoute:
         """Return a page for anybody."""
@@ -79,7 +82,7 @@ class Door:
 
         async def endpoint(request: Request) -> Response:
             self.holders.check_source(request)
-            principal = await self.holders.principal(request)
+            principal = await self.who(request)
             if principal is None or principal.signed_in is None:
                 return self.sign_in_first(request, page or path)
             if step_up and not principal.is_stepped_up(self.clock()):
@@ -91,8 +94,15 @@ class Door:
         )
 
     async def who(self, request: Request) -> Principal | None:
-        """Return who is signed in, on a page for anybody."""
-        return await self.holders.principal(request)
+        """Return who is signed in; None for nobody.
+
+        Raises RequestRefusedError, StoreUnavailableError; TooFastError after too many sessions that
+        are none.
+        """
+        principal = await self.holders.principal(request)
+        if principal is None and self.holders.has_cookie(request):
+            refuse(await self.velocity.hit(wrong_session_uses(address_of(request))))
+        return principal
 
     def show(self, request: Request, page: Page, *, status: int = 200) -> Response:
         """Return a page in the reader's language."""

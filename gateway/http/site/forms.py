@@ -66,7 +66,8 @@ class SessionFields(msgspec.Struct):
 async def read_form(request: Request, kind: type[_F]) -> _F:
     """Return what a form was filled in with.
 
-    Raises RequestRefusedError for a body that is too long, or that no form of ours sends.
+    Raises RequestRefusedError for a body that is too long, or that no form of ours sends, such as
+    one that names a field twice.
     """
     body = await read_body(request, FORM_BYTES_MAX)
     try:
@@ -77,7 +78,11 @@ async def read_form(request: Request, kind: type[_F]) -> _F:
             max_num_fields=_FIELDS_MAX,
             errors="strict",
         )
+        fields = dict(pairs)
+        # What has looked at the form before may have read the other value of a field.
+        if len(fields) < len(pairs):
+            raise RequestRefusedError("bad_request")
         # Not strict: a checkbox says "true", as text.
-        return msgspec.convert(dict(pairs), kind, strict=False)
+        return msgspec.convert(fields, kind, strict=False)
     except (ValueError, msgspec.ValidationError):
         raise RequestRefusedError("bad_request") from None

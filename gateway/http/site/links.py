@@ -23,9 +23,12 @@ from gateway.http.site.pages import (
     NewPasswordPage,
     ProofPage,
     ResetPage,
+    TakeAddressPage,
 )
-from gateway.people.links import AddressTaken, Links, LinkUsed
+from gateway.people.address import Addresses, AddressTaken, Taken
+from gateway.people.links import Links, LinkUsed
 from gateway.people.password import LinkDead, Passwords
+from gateway.people.sessions import SignedIn
 from gateway.people.sign_in import NotYet, SignIn, Welcome
 from gateway.people.sign_up import Faults
 
@@ -33,11 +36,10 @@ RESET = "/reset"
 _SECRET_CHARS_MAX: Final = 128
 
 _SAID: Final = {
-    Purpose.CHANGE_ADDRESS: "address_changed",
     Purpose.UNDO_CHANGE: "locked",
     Purpose.NOT_ME: "locked",
 }
-"""What is said after a link was used that takes no password."""
+"""What is said after a link was used that a click is enough for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class LinkPages:
     links: Links
     passwords: Passwords
     sign_in: SignIn
+    addresses: Addresses
 
     def routes(self) -> list[DeclaredRoute]:
         """Return the pages' routes."""
@@ -67,6 +70,9 @@ class LinkPages:
             return self.door.show(request, NewPasswordPage(link.email))
         if link.purpose is Purpose.PROVE_ADDRESS:
             return self.door.show(request, ProofPage(link.email))
+        if link.purpose is Purpose.CHANGE_ADDRESS:
+            needs_password = await self._own_session(request, link) is None
+            return self.door.show(request, TakeAddressPage(link.email, needs_password))
         return self.door.show(request, LinkPage(link.purpose, link.email))
 
     async def use(self, request: Request) -> Response:
@@ -78,13 +84,12 @@ class LinkPages:
             return await self._reset(request, link)
         if link.purpose is Purpose.PROVE_ADDRESS:
             return await self._prove(request, link)
+        if link.purpose is Purpose.CHANGE_ADDRESS:
+            return await self._take_address(request, link)
         await read_form(request, Nothing)
         outcome = await self.links.use(request.path_params["secret"])
-        match outcome:
-            case LinkUsed(purpose):
-                return see(SIGN_IN, said=_SAID[purpose])
-            case AddressTaken(email):
-                return self.door.show(request, AddressTakenPage(email), status=409)
+        if isinstance(outcome, LinkUsed):
+            return see(SIGN_IN, said=_SAID[outcome.purpose])
         return self._dead(request)
 
     async def _reset(self, request: Request, link: Link) -> Response:
@@ -115,9 +120,37 @@ class LinkPages:
                 page = ProofPage(link.email, errors={"password": "password_wrong"})
         return self.door.show(request, page, status=422)
 
+    async def _take_address(self, request: Request, link: Link) -> Response:
+        fields = await read_form(request, PasswordFields)
+        secret, who = request.path_params["secret"], await self._own_session(request, link)
+        outcome: Taken | NotYet
+        if who is not None:
+            outcome = await self.addresses.take_signed_in(secret, who)
+        else:
+            visitor = self.door.visitor(request)
+            outcome = await self.addresses.take_by_password(secret, fields.password, visitor)
+        match outcome:
+            case LinkUsed():
+                following = SIGN_IN if who is None else ACCOUNT
+                return see(following, said="address_changed")
+            case AddressTaken(email):
+                return self.door.show(request, AddressTakenPage(email), status=409)
+            case NotYet():
+                errors = {"password": "password_of_account_wrong"}
+                page = TakeAddressPage(link.email, needs_password=True, errors=errors)
+                return self.door.show(request, page, status=422)
+        return self._dead(request)
+
+    async def _own_session(self, request: Request, link: Link) -> SignedIn | None:
+        """Return who is signed in, if it is to the account that the link is of."""
+        principal = await self.door.who(request)
+        who = principal.signed_in if principal is not None else None
+        return who if who is not None and who.session.account_id == link.account_id else None
+
     async def _look(self, request: Request) -> Link | None:
         secret = request.path_params["secret"]
-        return await self.links.look(secret) if len(secret) <= _SECRET_CHARS_MAX else None
+        # Too long for one: looked up all the same, as what is none counts.
+        return await self.links.look(secret[:_SECRET_CHARS_MAX], self.door.visitor(request))
 
     def _dead(self, request: Request) -> Response:
         # 410 also for what never was a link: they are not to be told apart.

@@ -79,6 +79,17 @@ class ProofPage:
 
 
 @dataclass(frozen=True, slots=True)
+class TakeAddressPage:
+    """The form of a link that takes another address."""
+
+    template: ClassVar[str] = "take_address.html"
+    email: str
+    needs_password: bool
+    """Whether nobody is signed in to the account that asked for it."""
+    errors: Errors = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class NewPasswordPage:
     """The form of a link that resets the password."""
 
@@ -201,6 +212,7 @@ Page = (
     | ResetPage
     | LinkPage
     | ProofPage
+    | TakeAddressPage
     | NewPasswordPage
     | DeadLinkPage
     | AddressTakenPage

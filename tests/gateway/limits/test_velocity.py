@@ -19,6 +19,7 @@ from gateway.limits.velocity import (
     call_uses,
     checkout_uses,
     effective,
+    epoch_uses,
     longest,
     markdown,
     outcome,
@@ -32,6 +33,8 @@ from gateway.limits.velocity import (
     token_uses,
     wait_s,
     wrong_key_uses,
+    wrong_link_uses,
+    wrong_session_uses,
 )
 
 TEN = Limit("ten", 10, 60, "rate_limited", "")
@@ -70,6 +73,9 @@ def test_every_use_has_a_limit():
         *sign_up_uses("192.0.2.1"),
         *reset_uses("ada@example.com", "", "192.0.2.1"),
         *proof_mail_uses("ada@example.com"),
+        *wrong_link_uses("192.0.2.1"),
+        *wrong_session_uses("192.0.2.1"),
+        *epoch_uses("a"),
     ]
     assert {use.limit for use in uses} == LIMITS.keys()
 

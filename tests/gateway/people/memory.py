@@ -22,6 +22,7 @@ from gateway.people.password import Passwords
 from gateway.people.password_policy import PasswordPolicy
 from gateway.people.sessions import BrowserSessions
 from gateway.people.sign_in import SignIn
+from gateway.people.sign_out import SignOut
 from gateway.people.sign_up import SignUp
 from gateway.people.visitor import Visitor
 from gateway.scopes import Scope
@@ -160,9 +161,9 @@ class MemoryPeople:
             credentials_epoch=self._next_epoch(account_id),
         )
 
-    async def change_address(self, digest, email_key, notices):
+    async def change_address(self, digest, credentials_epoch, email_key, notices):
         link = self.links.get(digest)
-        if link is None or link.account_id not in self.holders:
+        if link is None or not self._stands(link.account_id, credentials_epoch):
             return None
         if link.works(self.world.now) and any(
             key_of(each) == email_key and each.account_id != link.account_id
@@ -350,8 +351,9 @@ class World:
         self.sign_up = SignUp(people, hasher, policy, velocity, self.new_secret, "USD", moment)
         self.sign_in = SignIn(people, sessions, hasher, velocity, clock, self.new_secret)
         self.passwords = Passwords(people, sessions, hasher, policy, velocity, clock, moment)
-        self.addresses = Addresses(people, velocity, clock)
-        self.links = Links(people, sessions, clock)
+        self.addresses = Addresses(people, velocity, clock, self.sign_in)
+        self.links = Links(people, sessions, velocity, clock)
+        self.sign_outs = SignOut(people, sessions, velocity)
 
     def new_secret(self):
         return f"random-secret-{next(self._ids):04}"

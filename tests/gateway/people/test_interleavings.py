@@ -92,8 +92,9 @@ class Node:
             new_secret=secrets.token_urlsafe,
         )
         self.passwords = on(world.passwords, "people", "sessions", "hasher", "velocity")
-        self.addresses = on(world.addresses, "people", "velocity")
-        self.links = on(world.links, "people", "sessions")
+        self.addresses = on(world.addresses, "people", "velocity", sign_in=self.sign_in)
+        self.links = on(world.links, "people", "sessions", "velocity")
+        self.sign_outs = on(world.sign_outs, "people", "sessions", "velocity")
 
     async def enter(self, password=PASSWORD):
         welcome = await self.sign_in.by_password(EMAIL, password, VISITOR)
@@ -162,11 +163,11 @@ class House:
         assert isinstance(await self.owners.links.use(link), LinkUsed)
 
     async def end_others(self):
-        secret = await self.owners.browsers.end_others(self.owner)
+        secret = await self.owners.sign_outs.end_others(self.owner)
         assert await self.other.browsers.who(secret)
 
     async def end_everywhere(self):
-        await self.owners.browsers.end_everywhere(self.owner)
+        await self.owners.sign_outs.end_everywhere(self.owner)
 
 
 @pytest.fixture
@@ -245,8 +246,8 @@ async def test_a_session_that_is_over_changes_nothing(house, act):
     assert await node.addresses.ask_for_change(thief, THIEFS_ADDRESS) == SessionOver()
     unproven = replace(thief, holder=replace(thief.holder, email_proven_at=None))
     assert await node.addresses.send_proof(unproven) == SessionOver()
-    assert await node.browsers.end_others(thief) == SessionOver()
-    await node.browsers.end_everywhere(thief)
+    assert await node.sign_outs.end_others(thief) == SessionOver()
+    await node.sign_outs.end_everywhere(thief)
     assert await node.browsers.end_one(thief, name) in (None, SessionOver())
     assert await house.holder() == before
     assert await house.people.devices(before.account_id) == devices

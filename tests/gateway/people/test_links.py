@@ -5,6 +5,8 @@ from datetime import timedelta
 import pytest
 
 from accounts.link import LIFETIMES, Purpose
+from gateway.errors import TooFastError
+from gateway.limits.velocity import Use
 from gateway.people.links import LinkUsed
 from gateway.people.password import LinkDead
 from gateway.people.sign_up import verify_email
@@ -16,7 +18,7 @@ async def test_a_look_uses_nothing(world):
     await world.people.tell("ada", verify_email(EMAIL))
     secret = world.link("verify_email")
     for _ in range(3):
-        assert (await world.links.look(secret)).purpose is Purpose.PROVE_ADDRESS
+        assert (await world.links.look(secret, a_visitor())).purpose is Purpose.PROVE_ADDRESS
     assert not world.people.holders["ada"].is_proven
 
 
@@ -30,13 +32,15 @@ async def test_not_me_locks_and_ends_all_sessions(world):
     assert world.people.holders["ada"].locked_at == world.now
     assert world.mails[-1] == ("locked", EMAIL)
     # The way back in.
-    assert (await world.links.look(world.link("locked"))).purpose is Purpose.RESET_PASSWORD
+    assert (
+        await world.links.look(world.link("locked"), a_visitor())
+    ).purpose is Purpose.RESET_PASSWORD
     assert await world.links.use(secret) == LinkDead()
 
 
 @pytest.mark.parametrize("secret", ["", "nothing", "x" * 128])
 async def test_what_is_no_link_does_nothing(world, secret):
-    assert await world.links.look(secret) is None
+    assert await world.links.look(secret, a_visitor()) is None
     assert await world.links.use(secret) == LinkDead()
 
 
@@ -44,22 +48,30 @@ async def test_a_link_ends(world):
     world.add(proven=False)
     await world.people.tell("ada", verify_email(EMAIL))
     world.later(seconds=LIFETIMES[Purpose.PROVE_ADDRESS] / timedelta(seconds=1))
-    assert await world.links.look(world.link("verify_email")) is None
+    assert await world.links.look(world.link("verify_email"), a_visitor()) is None
 
 
 async def test_a_link_that_takes_a_password_is_not_used_without_one(world):
     world.add(proven=False)
     await world.passwords.ask_for_reset(EMAIL, a_visitor())
     await world.people.tell("ada", verify_email(EMAIL))
-    for name in ("reset_password", "verify_email"):
+    await world.addresses.ask_for_change(await world.enter(), "new@example.com")
+    for name in ("reset_password", "verify_email", "change_address"):
         assert await world.links.use(world.link(name)) == LinkDead()
-        assert await world.links.look(world.link(name)) is not None
+        assert await world.links.look(world.link(name), a_visitor()) is not None
     assert not world.people.holders["ada"].is_proven
 
 
-async def test_a_link_of_an_erased_holder_changes_nothing(world):
+async def test_links_that_are_none_are_counted_and_soon_cost_no_look(world):
     world.add()
-    who = await world.enter()
-    await world.addresses.ask_for_change(who, "new@example.com")
-    del world.people.holders["ada"]
-    assert await world.links.use(world.link("change_address")) == LinkDead()
+    await world.passwords.ask_for_reset(EMAIL, a_visitor())
+    world.velocity.used.clear()
+    assert await world.links.look(world.link("reset_password"), a_visitor()) is not None
+    assert not world.velocity.used
+    await world.links.look("x", a_visitor())
+    assert world.velocity.used == [Use("address_wrong_links_minute", "192.0.2.1")]
+    world.velocity.refuses["address_wrong_links_minute"] = 60
+    world.people.asked.clear()
+    with pytest.raises(TooFastError):
+        await world.links.look("x", a_visitor())
+    assert not world.people.asked

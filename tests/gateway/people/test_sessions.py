@@ -6,7 +6,6 @@ import pytest
 
 from accounts.session import AGE_MAX, IDLE_MAX
 from database.errors import StoreUnavailableError
-from gateway.people.sessions import SessionOver
 from tests.gateway.people.memory import a_visitor
 
 
@@ -116,24 +115,6 @@ async def test_sessions_are_listed_and_ended(world):
     await world.browsers.end_one(own, listed[1].name)
     assert await world.browsers.who(other.secret) is None
     assert [device.id for device in await world.people.devices("ada")] == [own.session.device_id]
-    other = await world.enter()
-    secret = await world.browsers.end_others(own)
-    assert await world.browsers.who(other.secret) is None
-    assert await world.browsers.who(own.secret) is None, "whoever has seen the old id is out"
-    own = await world.browsers.who(secret)
-    assert own.session.credentials_epoch == 2
-    await world.browsers.end_everywhere(own)
-    assert not world.sessions.kept
-    assert world.people.holders["ada"].credentials_epoch == 3
-
-
-async def test_one_that_ended_meanwhile_does_not_come_back_with_the_end_of_the_others(world):
-    world.add()
-    own, other = await world.enter(), await world.enter()
-    await world.browsers.sign_out(own.secret)
-    assert await world.browsers.end_others(own) == SessionOver()
-    assert await world.browsers.who(other.secret) is None
-    assert not world.sessions.kept
 
 
 async def test_nobody_ends_a_session_of_somebody_else(world):
@@ -142,7 +123,7 @@ async def test_nobody_ends_a_session_of_somebody_else(world):
     ada, bob = await world.enter(), await world.enter("bob@example.com")
     ((name, _),) = await world.sessions.of_account("bob")
     await world.browsers.end_one(ada, name)
-    await world.browsers.end_everywhere(ada)
+    await world.sign_outs.end_everywhere(ada)
     assert await world.browsers.who(bob.secret) is not None
     assert await world.people.devices("bob")
 

@@ -196,7 +196,7 @@ async def test_an_address_is_changed_and_changed_back(house):
     assert await browser.post("/account/address", email=NEW) == (303, asked)
     link = await house.link("change_address")
     assert NEW in (await browser.get(link))[2]
-    assert await browser.post(link) == (303, "/sign-in?said=address_changed")
+    assert await browser.post(link) == (303, "/account?said=address_changed")
     assert await browser.sign_in(email=NEW) == (303, "/account")
     undo = await house.link("address_changed")
     assert ("address_changed", ADA) in await house.mails()

@@ -126,7 +126,14 @@ class World:
     async def move(self, to, before, **options):
         """Change alice's address, as whoever is signed in can."""
         link = await self.ask(Purpose.CHANGE_ADDRESS, to)
-        return await self.people.change_address(link, to, told(to, before, **options))
+        return await self.take(link, to, told(to, before, **options))
+
+    async def take(self, link, to, notices):
+        """Take an address, as whoever has just proven who they are."""
+        found = await self.people.look_at_link(link)
+        holder = await self.people.holder(found.account_id if found else NOBODY)
+        epoch = holder.credentials_epoch if holder else 1
+        return await self.people.change_address(link, epoch, to, notices)
 
     async def billed_to(self, account_id="alice"):
         """Return where billing's notices go."""
@@ -236,7 +243,7 @@ async def test_a_death_before_the_commit_leaves_all_as_it_was(world, alice):
         people.sign_up(replace(SIGN_UP, account_id="bob", email_key="b@b", email="b@b"), VERIFY),
         people.tell("alice", RESET),
         people.reset_password(reset, "hash two", notice),
-        people.change_address(change, THIEF, [notice]),
+        world.take(change, THIEF, [notice]),
         people.undo_change(undo, HOME, notice),
         people.lock(links_of[Purpose.NOT_ME], notice),
         people.set_password("alice", alice.credentials_epoch, "hash two", notice),
@@ -268,9 +275,7 @@ async def test_each_link_works_once_however_many_use_it_at_once(world, alice):
         assert epoch == holder.credentials_epoch + 1
         assert not await world.works(link)
     change = await world.ask(Purpose.CHANGE_ADDRESS, WORK)
-    found = await asyncio.gather(
-        *(people.change_address(change, WORK, told(WORK, HOME)) for _ in range(4))
-    )
+    found = await asyncio.gather(*(world.take(change, WORK, told(WORK, HOME)) for _ in range(4)))
     assert [each is None for each in found].count(False) == 1
     undo = await world.send(Purpose.UNDO_CHANGE)
     found = await asyncio.gather(*(people.undo_change(undo, HOME, notice) for _ in range(4)))
@@ -305,7 +310,7 @@ async def test_a_link_does_what_it_is_for_and_nothing_else(world, alice):
         if purpose is not Purpose.RESET_PASSWORD:
             assert await people.reset_password(link, "x", notice) is None
         if purpose is not Purpose.CHANGE_ADDRESS:
-            assert await people.change_address(link, WORK, [notice]) is None
+            assert await world.take(link, WORK, [notice]) is None
         # An address that was never left cannot be gone back to.
         assert await people.undo_change(link, HOME, notice) is None
         if purpose is not Purpose.NOT_ME:
@@ -402,7 +407,7 @@ async def test_another_password_ends_what_was_asked_for_under_the_one_before(
         assert not await world.works(reset)
     assert not await world.works(other)
     assert not await world.works(change)
-    assert await people.change_address(change, THIEF, []) is None
+    assert await world.take(change, THIEF, []) is None
     assert await people.reset_password(other, "hash three", notice) is None
     # Mails that were asked for before and leave only now bring none back.
     assert not await world.works(await world.send(Purpose.CHANGE_ADDRESS, THIEF))
@@ -584,9 +589,21 @@ async def test_an_address_that_became_somebody_elses_is_not_taken(world, alice):
     assert await world.people.sign_up(bob, replace(VERIFY, recipient=WORK))
     before = await world.rows()
     with pytest.raises(AddressTakenError):
-        await world.people.change_address(link, WORK, told(WORK, HOME))
+        await world.take(link, WORK, told(WORK, HOME))
     assert await world.rows() == before
     assert await world.works(link)
+
+
+async def test_an_address_is_taken_within_the_epoch_of_the_proof_only(world, alice):
+    link = await world.ask(Purpose.CHANGE_ADDRESS, WORK)
+    before = await world.rows()
+    for epoch in (alice.credentials_epoch - 1, alice.credentials_epoch + 1):
+        assert await world.people.change_address(link, epoch, WORK, told(WORK, HOME)) is None
+    assert await world.rows() == before
+    assert await world.works(link)
+    await world.people.end_sessions("alice", alice.credentials_epoch)
+    assert await world.people.change_address(link, alice.credentials_epoch, WORK, []) is None
+    assert await world.take(link, WORK, told(WORK, HOME))
 
 
 async def test_of_two_who_take_one_address_at_once_one_has_it(world, alice):
@@ -594,7 +611,7 @@ async def test_of_two_who_take_one_address_at_once_one_has_it(world, alice):
     await world.people.sign_up(bob, replace(VERIFY, recipient=bob.email))
     asked = [await world.ask(Purpose.CHANGE_ADDRESS, WORK, name) for name in ("alice", "bob")]
     found = await asyncio.gather(
-        *(world.people.change_address(link, WORK, []) for link in asked), return_exceptions=True
+        *(world.take(link, WORK, []) for link in asked), return_exceptions=True
     )
     assert [type(each) for each in found].count(AddressTakenError) == 1
     owner = await world.people.holder_by_email(WORK)
@@ -604,7 +621,7 @@ async def test_of_two_who_take_one_address_at_once_one_has_it(world, alice):
 async def test_the_same_address_in_another_spelling_needs_no_way_back(world, alice):
     spelt = "Alice@Example.com"
     link = await world.ask(Purpose.CHANGE_ADDRESS, spelt)
-    assert (await world.people.change_address(link, HOME, told(spelt, HOME))).email == spelt
+    assert (await world.take(link, HOME, told(spelt, HOME))).email == spelt
     assert ("address_changed", HOME) not in await world.queued()
 
 
@@ -672,7 +689,7 @@ async def test_nobody_else_gets_an_address_that_can_be_gone_back_to(world, alice
     assert await world.rows() == before
     taking = await world.ask(Purpose.CHANGE_ADDRESS, HOME, "carol")
     with pytest.raises(AddressTakenError):
-        await people.change_address(taking, HOME, [])
+        await world.take(taking, HOME, [])
     assert await SqlAccountStore(world.engine).account("bob") is None
     # Alice herself may, and once it lapses, all.
     assert (await world.move(HOME, THIEF)).email == HOME
@@ -685,7 +702,7 @@ async def test_a_sign_up_that_meets_a_change_of_address_does_not_get_the_one_bef
     change = await world.ask(Purpose.CHANGE_ADDRESS, WORK)
     world.gate = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
-        changing = tasks.create_task(world.people.change_address(change, WORK, told(WORK, HOME)))
+        changing = tasks.create_task(world.take(change, WORK, told(WORK, HOME)))
         await world.waits.wait()
         signing_up = tasks.create_task(
             world.people.sign_up(replace(SIGN_UP, account_id="bob"), VERIFY)
@@ -763,7 +780,7 @@ async def do_everything(people, link, account_id="alice", epoch=1):
         *[
             await people.prove_address(link(Purpose.PROVE_ADDRESS), "hash one"),
             await people.reset_password(link(Purpose.RESET_PASSWORD), "hash two", notice),
-            await people.change_address(link(Purpose.CHANGE_ADDRESS), WORK, [notice]),
+            await people.change_address(link(Purpose.CHANGE_ADDRESS), epoch, WORK, [notice]),
             await people.undo_change(link(Purpose.UNDO_CHANGE), HOME, notice),
             await people.lock(link(Purpose.NOT_ME), notice),
         ],

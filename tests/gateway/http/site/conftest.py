@@ -61,13 +61,14 @@ class Site:
         self.balance = 12_340_000
         holders = Holders(world.browsers, Cookies(origin), frozenset({origin}))
         self.pages = Pages("Example Calls", "help@example.com")
-        self.door = door = Door(holders, self.pages, lambda: world.now)
+        self.door = door = Door(holders, self.pages, lambda: world.now, world.velocity)
         self.routes = [
             *SignUpPages(door, world.sign_up, is_open).routes(),
             *SignInPages(door, world.sign_in, world.browsers, is_open).routes(),
-            *LinkPages(door, world.links, world.passwords, world.sign_in).routes(),
+            *LinkPages(door, world.links, world.passwords, world.sign_in, world.addresses).routes(),
             *AccountPages(
-                door, world.passwords, world.addresses, world.browsers, self.balance_of
+                *(door, world.passwords, world.addresses, world.browsers, world.sign_outs),
+                self.balance_of,
             ).routes(),
             *DocumentPages(door).routes(),
             *self.pages.routes(),

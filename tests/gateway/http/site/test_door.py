@@ -77,3 +77,12 @@ async def test_the_account_of_a_page_is_that_of_its_session(site):
     text = (await site.get("/account")).text
     assert "bob@example.com" in text
     assert EMAIL not in text
+
+
+async def test_sessions_that_are_none_are_counted(site):
+    site.client.cookies.set("__Host-caller", "an-ended-session-1")
+    site.world.velocity.refuses["address_wrong_sessions_minute"] = 60
+    reply = await site.get("/account")
+    assert (reply.status_code, reply.headers["retry-after"]) == (429, "60")
+    site.client.cookies.clear()
+    assert place(await site.get("/account")) == "/sign-in?next=%2Faccount"

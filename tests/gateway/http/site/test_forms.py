@@ -26,6 +26,15 @@ async def test_what_is_missing_is_empty():
     assert await read_form(request(b""), SignInFields) == SignInFields("", "", "")
 
 
+@pytest.mark.parametrize(
+    "body", [b"email=a&password=b&email=c", b"email=&email=", b"other=1&other=1&email=a"]
+)
+async def test_a_field_that_is_sent_twice_is_refused(body):
+    with pytest.raises(RequestRefusedError) as caught:
+        await read_form(request(body), SignInFields)
+    assert caught.value.code == "bad_request"
+
+
 @given(st.binary(max_size=300))
 async def test_nothing_that_is_sent_is_a_fault_of_ours(body):
     outcome = None

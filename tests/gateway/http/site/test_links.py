@@ -115,4 +115,46 @@ async def test_a_bad_address_is_said_at_the_reset(site):
 
 
 def test_every_purpose_of_one_button_says_what_it_has_done():
-    assert _SAID.keys() == set(Purpose) - {Purpose.RESET_PASSWORD, Purpose.PROVE_ADDRESS}
+    takes_more = {Purpose.RESET_PASSWORD, Purpose.PROVE_ADDRESS, Purpose.CHANGE_ADDRESS}
+    assert _SAID.keys() == set(Purpose) - takes_more
+
+
+async def address_link(site):
+    site.world.add()
+    await site.enter()
+    await site.post("/account/address", email="new@example.com")
+    return f"/l/{site.world.link('change_address')}"
+
+
+async def test_another_address_takes_the_password_where_nobody_is_signed_in(site):
+    link = await address_link(site)
+    site.client = site.new_browser()
+    # As a scanner of mails does.
+    for _ in range(3):
+        form = site.read(await site.get(link))
+        assert form.input("password")["autocomplete"] == "current-password"
+    assert site.world.people.holders["ada"].email == EMAIL
+    for fields in ({}, {"password": OTHER_PASSWORD}):
+        reply = await site.post(link, **fields)
+        assert reply.status_code == 422
+        form = site.read(reply)
+        assert "not the password of the account" in form.text
+        assert form.input("password")["aria-invalid"] == "true"
+        assert EMAIL not in form.text, "whose account it is is not told"
+    assert place(await site.post(link, password=PASSWORD)) == "/sign-in?said=address_changed"
+    assert site.world.people.holders["ada"].email == "new@example.com"
+    assert (await site.post(link, password=PASSWORD)).status_code == 410
+
+
+async def test_too_many_passwords_at_a_link_are_told_when_to_come_back(site):
+    link = await address_link(site)
+    site.client = site.new_browser()
+    site.world.velocity.refuses["account_sign_ins_hour"] = 600
+    reply = await site.post(link, password=PASSWORD)
+    assert (reply.status_code, reply.headers["retry-after"]) == (429, "600")
+
+
+async def test_too_many_links_that_are_none_are_told_when_to_come_back(site):
+    site.world.velocity.refuses["address_wrong_links_minute"] = 60
+    reply = await site.get("/l/nothing")
+    assert (reply.status_code, reply.headers["retry-after"]) == (429, "60")

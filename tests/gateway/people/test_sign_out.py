@@ -1,0 +1,42 @@
+"""Sign-outs of more than one browser: by another epoch, which is bounded."""
+
+import pytest
+
+from gateway.errors import TooFastError
+from gateway.limits.velocity import Use
+from gateway.people.sessions import SessionOver
+
+
+async def test_all_others_are_out_and_this_one_goes_on_under_another_id(world):
+    world.add()
+    own, other = await world.enter(), await world.enter()
+    secret = await world.sign_outs.end_others(own)
+    assert await world.browsers.who(other.secret) is None
+    assert await world.browsers.who(own.secret) is None, "whoever has seen the old id is out"
+    own = await world.browsers.who(secret)
+    assert own.session.credentials_epoch == 2
+    await world.sign_outs.end_everywhere(own)
+    assert not world.sessions.kept
+    assert world.people.holders["ada"].credentials_epoch == 3
+
+
+async def test_one_that_ended_meanwhile_does_not_come_back_with_the_end_of_the_others(world):
+    world.add()
+    own, other = await world.enter(), await world.enter()
+    await world.browsers.sign_out(own.secret)
+    assert await world.sign_outs.end_others(own) == SessionOver()
+    assert await world.browsers.who(other.secret) is None
+    assert not world.sessions.kept
+
+
+async def test_nobody_lets_all_nodes_ask_anew_at_will(world):
+    world.add()
+    own, other = await world.enter(), await world.enter()
+    world.velocity.used.clear()
+    world.velocity.refuses["account_epochs_hour"] = 60
+    for end in (world.sign_outs.end_others, world.sign_outs.end_everywhere):
+        with pytest.raises(TooFastError):
+            await end(own)
+    assert world.velocity.used == [Use("account_epochs_hour", "ada")] * 2
+    assert world.people.holders["ada"].credentials_epoch == 1
+    assert await world.browsers.who(other.secret) is not None
