@@ -1,0 +1,367 @@
+"""The data map: every kind of personal data, and what is kept that tells of no person.
+
+Export, erasure, retention, the privacy policy and the list of hosts follow from it; a test compares
+it with what the stores really hold, both ways. Holds names only.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from accounts.personal_data import (
+    Columns,
+    Erasure,
+    Fate,
+    Host,
+    Key,
+    Kind,
+    NotPersonal,
+    Period,
+    Purpose,
+    Span,
+    Via,
+    Viewer,
+)
+
+CALL_MONTHS_MAX: Final = 12
+"""How long records of calls are kept: what people are promised."""
+BOOK_YEARS: Final = 10
+"""How long books are kept as a rule: § 147 (3) AO, § 257 (4) HGB; less in some countries."""
+
+_PROVIDE, _TRANSACT, _NOTIFY = Purpose.PROVIDE, Purpose.TRANSACT, Purpose.NOTIFY
+_IMPROVE, _FRAUD, _COMPLY = Purpose.IMPROVE, Purpose.PREVENT_FRAUD, Purpose.COMPLY
+_PERSON, _OPERATOR = Viewer.PERSON, Viewer.OPERATOR
+
+_LIFE: Final = Period(Span.ACCOUNT, "without it there is no account")
+_BOOKS: Final = Period(Span.BOOKS, "books must show what was paid and charged", BOOK_YEARS)
+_DELETED: Final = Erasure(Fate.DELETED)
+_PSEUDONYMISED: Final = Erasure(
+    Fate.PSEUDONYMISED,
+    "the books need the entry, and nothing leads from its account number to a person any more",
+    BOOK_YEARS,
+)
+_YEAR: Final = Period(Span.MONTHS, "long enough to question a call or a bill", CALL_MONTHS_MAX)
+
+KINDS: Final[tuple[Kind, ...]] = (
+    Kind(
+        "account",
+        (_PROVIDE,),
+        (_PERSON, _OPERATOR),
+        _LIFE,
+        _PSEUDONYMISED,
+        sql=(
+            Columns(
+                "accounts",
+                (
+                    *("id", "slot", "currency", "frozen", "created_at", "deleted_at"),
+                    *("call_cap_micros", "day_cap_micros", "month_cap_micros", "caps_counted_from"),
+                ),
+                key="id",
+            ),
+            Columns("holders", ("account_id", "language", "created_at")),
+        ),
+        valkey=(Key("{cr:<partition>}:froz"),),
+        logs=("account",),
+        corrected_at="/account",
+    ),
+    Kind(
+        "email",
+        (_PROVIDE, _NOTIFY),
+        (_PERSON, _OPERATOR, Viewer.MAIL_SERVER, Viewer.PAYMENT_SERVICE),
+        _LIFE,
+        _DELETED,
+        sql=(
+            Columns("holders", ("email", "email_key", "email_proven_at")),
+            Columns("accounts", ("email",), key="id"),
+        ),
+        corrected_at="/account/address",
+    ),
+    Kind(
+        "credentials",
+        (_PROVIDE, _FRAUD),
+        (),
+        _LIFE,
+        _DELETED,
+        sql=(Columns("holders", ("password_hash", "credentials_epoch", "locked_at")),),
+        corrected_at="/account/password",
+        not_exported="a file with it would help whoever steals the file, and nobody else",
+    ),
+    Kind(
+        "consents",
+        (_COMPLY,),
+        (_PERSON, _OPERATOR),
+        Period(Span.ACCOUNT, "it proves what was agreed"),
+        _DELETED,
+        sql=(Columns("consents", ("account_id", "document", "version", "at")),),
+    ),
+    Kind(
+        "links",
+        (_PROVIDE, _NOTIFY),
+        (_OPERATOR,),
+        Period(Span.DAYS, "a page can still say that a link is over", 30),
+        _DELETED,
+        sql=(
+            Columns(
+                "links",
+                ("digest", "purpose", "account_id", "email", "asked_at", "expires_at", "used_at"),
+            ),
+            Columns(
+                "expected_links",
+                ("account_id", "purpose", "email", "email_key", "asked_at", "lapses_at"),
+            ),
+        ),
+    ),
+    Kind(
+        "devices",
+        (_PROVIDE, _FRAUD),
+        (_PERSON, _OPERATOR),
+        Period(Span.MONTHS, "a browser that was not seen for so long is told of again", 12),
+        _DELETED,
+        sql=(
+            Columns(
+                "devices",
+                ("account_id", "id", "browser", "system", "first_seen_at", "last_seen_at"),
+            ),
+        ),
+        corrected_at="/account/devices",
+    ),
+    Kind(
+        "sessions",
+        (_PROVIDE, _FRAUD),
+        (_PERSON,),
+        Period(Span.DAYS, "nobody stays signed in for longer", 30),
+        _DELETED,
+        valkey=(
+            Key("caller:session:1:{<tag>}:<digest>"),
+            Key("caller:sessions:1:{<tag>}:<account>"),
+        ),
+        corrected_at="/account/devices",
+    ),
+    Kind(
+        "activity",
+        (_FRAUD, _COMPLY),
+        (_PERSON, _OPERATOR),
+        Period(Span.MONTHS, "long enough to find out what somebody else did", 12),
+        _PSEUDONYMISED,
+        sql=(Columns("account_events", ("id", "account_id", "at", "act", "actor")),),
+    ),
+    Kind(
+        "mails",
+        (_NOTIFY,),
+        (_PERSON, _OPERATOR, Viewer.MAIL_SERVER),
+        Period(Span.DAYS, "somebody may ask what became of one", 30),
+        _DELETED,
+        sql=(
+            Columns(
+                "mail_outbox",
+                (
+                    *("id", "account_id", "notice", "recipient", "values_json", "link_purpose"),
+                    *("link_email", "once", "state", "tries", "next_try_at", "message_id"),
+                    *("created_at", "ended_at", "failure"),
+                ),
+            ),
+        ),
+        logs=("message_id", "about"),
+    ),
+    Kind(
+        "keys",
+        (_PROVIDE,),
+        (_PERSON, _OPERATOR),
+        Period(Span.BOOKS, "each call names the key that paid for it", BOOK_YEARS),
+        _PSEUDONYMISED,
+        sql=(
+            Columns(
+                "api_keys",
+                (
+                    *("id", "key_hash", "account_id", "label", "created_at", "revoked_at"),
+                    *("day_cap_micros", "scopes", "expires_at", "caps_counted_from"),
+                ),
+            ),
+        ),
+        logs=("key",),
+    ),
+    Kind(
+        "calls",
+        (_PROVIDE, _IMPROVE, _FRAUD),
+        (_PERSON, _OPERATOR, Viewer.CARRIER),
+        Period(
+            Span.MONTHS,
+            "long enough to question a call or a bill",
+            CALL_MONTHS_MAX,
+            "CALLER_CALLS_KEPT_MONTHS",
+        ),
+        _DELETED,
+        sql=(
+            Columns(
+                "calls",
+                (
+                    *("destination", "country", "codec", "origin", "created_at", "ringing_at"),
+                    *("answered_at", "ended_at", "cause", "cause_name", "ended_by"),
+                    *("carrier_call_id", "carrier_seconds", "browser_quality", "carrier_quality"),
+                    "node",
+                ),
+            ),
+        ),
+        valkey=(
+            Key("{cr:<partition>}:began", Via.CALL),
+            Key("{cr:<partition>}:ends", Via.CALL),
+            Key("{cr:<partition>}:led"),
+            Key("{cr:<partition>}:own", Via.CALL),
+        ),
+        logs=("call_id", "carrier_call_id", "country"),
+        services=("Twilio: call",),
+    ),
+    Kind(
+        "unread",
+        (_TRANSACT,),
+        (_OPERATOR,),
+        Period(Span.BOOKS, "money may hang on it: the operator books it by hand", BOOK_YEARS),
+        Erasure(Fate.PSEUDONYMISED, "what cannot be read is blanked; that it came stays", 0),
+        sql=(
+            Columns(
+                "rejected_entries",
+                ("partition", "entry_id", "kind", "fields", "at"),
+                key="fields",
+                via=Via.CALL,
+            ),
+        ),
+        not_exported="nobody could read it so far; once it is read it is a call or a charge",
+    ),
+    Kind(
+        "charges",
+        (_TRANSACT, _COMPLY),
+        (_PERSON, _OPERATOR),
+        _BOOKS,
+        _PSEUDONYMISED,
+        sql=(
+            Columns(
+                "transfers",
+                (
+                    *("reference", "kind", "source", "target", "micros", "currency"),
+                    *("account_id", "call_id", "at", "reason"),
+                ),
+            ),
+            Columns(
+                "credits",
+                ("account_id", "sequence", "micros", "reference", "kind", "at", "payment_id"),
+            ),
+            Columns(
+                "calls",
+                (
+                    *("id", "account_id", "opened", "closed", "currency", "rate", "seconds"),
+                    *("spent_micros", "written_off_micros", "booked_at", "key_id"),
+                ),
+            ),
+            Columns("accounts", ("balance_micros", "credit_sequence"), key="id"),
+        ),
+        valkey=(
+            *(Key(f"{{cr:<partition>}}:{name}") for name in ("bal", "cseq", "meta", "out")),
+            *(Key(f"{{cr:<partition>}}:{name}") for name in ("caps", "used")),
+            *(Key(f"{{cr:<partition>}}:{name}", Via.CALL) for name in ("call", "done", "age")),
+        ),
+        logs=("cost_micros", "seconds"),
+    ),
+    Kind(
+        "payments",
+        (_TRANSACT, _FRAUD, _COMPLY),
+        (_PERSON, _OPERATOR, Viewer.PAYMENT_SERVICE),
+        _BOOKS,
+        _PSEUDONYMISED,
+        sql=(
+            Columns(
+                "payments",
+                (
+                    *("id", "account_id", "kind", "micros", "refunded_micros", "disputed_micros"),
+                    *("currency", "state", "checkout_id", "payment_intent_id", "receipt_url"),
+                    *("failure", "created_at", "updated_at"),
+                ),
+            ),
+        ),
+        logs=("payment",),
+        services=("Stripe: payment",),
+    ),
+    Kind(
+        "card",
+        (_TRANSACT,),
+        (_PERSON, _OPERATOR, Viewer.PAYMENT_SERVICE),
+        _LIFE,
+        _DELETED,
+        sql=(
+            Columns(
+                "payment_profiles",
+                (
+                    *("account_id", "customer_id", "payment_method_id", "email", "auto_enabled"),
+                    *("auto_threshold_micros", "auto_amount_micros", "auto_off_reason"),
+                ),
+            ),
+        ),
+        services=("Stripe: customer",),
+        corrected_at="/account",
+    ),
+    Kind(
+        "limits",
+        (_FRAUD,),
+        (),
+        Period(Span.DAYS, "two periods of the longest limit, which is an hour or a day", 2),
+        Erasure(Fate.EXPIRES, "a keyed digest of an address or number; nothing leads to it"),
+        valkey=(Key("caller:velocity<rest>", Via.DIGEST),),
+        not_exported="it counts under digests, in which no person can be found",
+    ),
+    Kind(
+        "tokens",
+        (_PROVIDE,),
+        (),
+        Period(Span.MINUTES, "a call must begin within it", 10, "CALLER_TOKEN_TTL_S"),
+        Erasure(Fate.EXPIRES, "only who has the token finds it, and a minute later nobody"),
+        valkey=(Key("caller:call-token:3:<digest>", Via.NAME),),
+        not_exported="it is gone before an export could be read",
+    ),
+    Kind(
+        "network",
+        (_FRAUD,),
+        (_OPERATOR,),
+        Period(Span.LOGS, "addresses are logged of who breaks the rules of a protocol only"),
+        Erasure(Fate.EXPIRES, "log files are the operator's, and name no account beside it"),
+        logs=("peer", "source"),
+        not_exported="log files name no account beside an address",
+    ),
+)
+
+NOT_PERSONAL: Final[tuple[NotPersonal, ...]] = (
+    NotPersonal(
+        tuple(
+            f"rate_decks.{name}"
+            for name in (
+                *("version", "digest", "source", "prefixes", "content"),
+                *("imported_at", "activates_at", "withdrawn_at"),
+            )
+        ),
+        "prices by leading digits, the same for everybody",
+    ),
+    NotPersonal(
+        tuple(f"high_risk_lists.{name}" for name in ("version", "content", "synced_at")),
+        "leading digits where fraud goes, the same for everybody",
+    ),
+    NotPersonal(
+        tuple(
+            f"partitions.{name}"
+            for name in ("partition", "drained_count", "drained_at", "booked_id", "fork_id")
+        ),
+        "how far the outbox of a partition is booked",
+    ),
+    NotPersonal(("alembic_version.version_num",), "which release made the tables"),
+    NotPersonal(("caller:lease:<node>", "caller:leases"), "which processes are alive"),
+    NotPersonal(("caller:drained",), "when the outbox was last empty"),
+    NotPersonal(("caller:key-epoch",), "a random word for all accounts together"),
+    NotPersonal(("caller:ghosts",), "calls of nobody at the carrier, for some minutes"),
+)
+
+HOSTS: Final[tuple[Host, ...]] = (
+    Host("CALLER_CARRIER_URL", (_PROVIDE,), Viewer.CARRIER),
+    Host("CALLER_STRIPE_URL", (_TRANSACT,), Viewer.PAYMENT_SERVICE),
+    Host("CALLER_SMTP_URL", (_NOTIFY,), Viewer.MAIL_SERVER),
+    Host("CALLER_EVENTS_URL", (_NOTIFY,), Viewer.SITE_OWNER),
+    Host("CALLER_DATABASE_URL", (_PROVIDE,), Viewer.OPERATOR),
+    Host("CALLER_REDIS_URL", (_PROVIDE,), Viewer.OPERATOR),
+)
+"""All services that a node contacts of its own accord."""

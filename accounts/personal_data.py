@@ -1,0 +1,216 @@
+"""Describes kinds of personal data: what for, who sees them, how long, where they are kept.
+
+The shapes of the data map, and what can be asked of it; `data_map` has the kinds themselves.
+Tables, keys and fields are names here: knows no store, and no domain but by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Final
+
+
+class Purpose(StrEnum):
+    """What data are used for. The list is closed: it is what people are promised."""
+
+    PROVIDE = "provide"
+    """To place calls, keep the account and let its holder in."""
+    TRANSACT = "transact"
+    """To take payments and charge calls."""
+    NOTIFY = "notify"
+    """To send messages about the account."""
+    IMPROVE = "improve"
+    """To find out how good calls are, and make them better."""
+    PREVENT_FRAUD = "prevent_fraud"
+    COMPLY = "comply"
+    """To do what the law demands."""
+
+
+class Viewer(StrEnum):
+    """Who gets to see data."""
+
+    PERSON = "person"
+    OPERATOR = "operator"
+    CARRIER = "carrier"
+    """Twilio."""
+    PAYMENT_SERVICE = "payment_service"
+    """Stripe."""
+    MAIL_SERVER = "mail_server"
+    SITE_OWNER = "site_owner"
+    """Whoever made the account, for a program of theirs, or is told of events by a webhook."""
+
+
+class Span(StrEnum):
+    """What bounds how long data are kept."""
+
+    ACCOUNT = "account"
+    """The life of the account."""
+    BOOKS = "books"
+    """As long as the law wants books to be kept."""
+    MONTHS = "months"
+    DAYS = "days"
+    MINUTES = "minutes"
+    LOGS = "logs"
+    """As long as the operator keeps log files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """How long a kind is kept."""
+
+    span: Span
+    reason: str
+    """Why so long."""
+    count: int = 0
+    """Of months, days or minutes; of the books, the years that are usual. Else 0."""
+    setting: str = ""
+    """The setting that may shorten it."""
+
+    @property
+    def longest(self) -> timedelta | None:
+        """The most that data are kept after they have ended; None where no time bounds it."""
+        match self.span:
+            case Span.MONTHS:
+                # A month is 31 days at most: nothing is promised for less.
+                return timedelta(days=31 * self.count)
+            case Span.DAYS:
+                return timedelta(days=self.count)
+            case Span.MINUTES:
+                return timedelta(minutes=self.count)
+        return None
+
+
+class Fate(StrEnum):
+    """What becomes of a kind when its account is deleted."""
+
+    DELETED = "deleted"
+    PSEUDONYMISED = "pseudonymised"
+    """What is left leads to an account number, and the number to nobody."""
+    KEPT = "kept"
+    """As the law demands."""
+    EXPIRES = "expires"
+    """Nothing leads from the person to it, and it is gone within its period."""
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """What becomes of a kind when its account is deleted, and why where it is not deleted."""
+
+    fate: Fate
+    reason: str = ""
+    years: int = 0
+    """How long it is kept then; 0 where it is not."""
+
+
+class Via(StrEnum):
+    """What leads from a row or key to a person."""
+
+    ACCOUNT = "account"
+    """The account's id."""
+    CALL = "call"
+    """A call's id, and from there its account."""
+    PAYMENT = "payment"
+    """A payment's id, and from there its account."""
+    DIGEST = "digest"
+    """A keyed digest of an address or number; cannot be turned back."""
+    NAME = "name"
+    """A random name that nothing here leads to; only whoever has the secret finds it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Columns of one SQL table."""
+
+    table: str
+    names: tuple[str, ...]
+    key: str = "account_id"
+    """The column that leads to the person."""
+    via: Via = Via.ACCOUNT
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield `table.column`."""
+        return (f"{self.table}.{name}" for name in self.names)
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """Keys of Valkey."""
+
+    template: str
+    """The name; `<…>` stands for any characters, such as `caller:session:1:<tag>:<digest>`."""
+    via: Via = Via.ACCOUNT
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of personal data. Its title and words are in the languages of the pages."""
+
+    name: str
+    purposes: tuple[Purpose, ...]
+    seen_by: tuple[Viewer, ...]
+    period: Period
+    erasure: Erasure
+    sql: tuple[Columns, ...] = ()
+    valkey: tuple[Key, ...] = ()
+    logs: tuple[str, ...] = ()
+    """Fields of log lines."""
+    files: tuple[str, ...] = ()
+    """Below the data folder."""
+    services: tuple[str, ...] = ()
+    """What is kept by others, such as `Stripe: customer`."""
+    corrected_at: str = ""
+    """The page on which the person corrects it; empty where it states what has happened."""
+    not_exported: str = ""
+    """Why the person's export leaves it out; empty where it does not."""
+
+    @property
+    def is_exported(self) -> bool:
+        """Whether the person's export has it."""
+        return not self.not_exported
+
+    def tables(self) -> frozenset[str]:
+        """Return the names of its tables."""
+        return frozenset(columns.table for columns in self.sql)
+
+
+@dataclass(frozen=True, slots=True)
+class NotPersonal:
+    """Columns, keys or log fields that tell of no person, and why."""
+
+    names: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A service that a node contacts: what for, and by which setting it is named."""
+
+    setting: str
+    purposes: tuple[Purpose, ...]
+    viewer: Viewer
+
+
+PURPOSES: Final = tuple(Purpose)
+
+
+def columns_of(kinds: Iterable[Kind]) -> Mapping[str, str]:
+    """Return `table.column` -> the kind that it belongs to.
+
+    Raises ValueError for a column of two kinds, unless it is the key that leads to the person.
+    """
+    found: dict[str, str] = {}
+    for kind in kinds:
+        for columns in kind.sql:
+            for column in columns:
+                if column in found and column != f"{columns.table}.{columns.key}":
+                    raise ValueError(f"{column} is of two kinds: {found[column]}, {kind.name}")
+                found.setdefault(column, kind.name)
+    return found
+
+
+def unmapped(present: Iterable[str], mapped: Iterable[str]) -> tuple[str, ...]:
+    """Return what is present and in no entry of the map, in order."""
+    return tuple(sorted(set(present) - set(mapped)))
