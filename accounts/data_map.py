@@ -196,7 +196,7 @@ KINDS: Final[tuple[Kind, ...]] = (
                 "calls",
                 (
                     *("destination", "country", "codec", "origin", "created_at", "ringing_at"),
-                    *("answered_at", "ended_at", "cause", "cause_name", "ended_by"),
+                    *("answered_at", "ended_at", "cause_name"),
                     *("carrier_call_id", "carrier_seconds", "browser_quality", "carrier_quality"),
                     "node",
                 ),
@@ -250,6 +250,7 @@ KINDS: Final[tuple[Kind, ...]] = (
                 (
                     *("id", "account_id", "opened", "closed", "currency", "rate", "seconds"),
                     *("spent_micros", "written_off_micros", "booked_at", "key_id"),
+                    *("cause", "ended_by", "forgotten_at"),
                 ),
             ),
             Columns("accounts", ("balance_micros", "credit_sequence"), key="id"),

@@ -19,7 +19,17 @@ from database.errors import UnfitBookError
 TABLES: Final = frozenset(
     (
         *("account_events", "accounts", "api_keys", "calls", "consents", "credits", "devices"),
-        *("expected_links", "high_risk_lists", "holders", "links", "mail_outbox", "partitions"),
+        *(
+            "duties",
+            "expected_links",
+            "export_chunks",
+            "exports",
+            "high_risk_lists",
+            "holders",
+            "links",
+            "mail_outbox",
+            "partitions",
+        ),
         *("payment_profiles", "payments", "rate_decks", "rejected_entries", "transfers"),
     )
 )

@@ -219,6 +219,12 @@ class Settings:
         "Address for questions, shown in each mail, and where answers to it go. Empty: none.",
         pattern=r"[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+",
     )
+    calls_kept_months: int = knobs.number(
+        12,
+        "How long records of calls are kept: numbers, times, quality. What the money needs "
+        "of a call stays in the books.",
+        *(1, 12, "months"),
+    )
     outbox_alarm: int = knobs.number(
         100_000,
         "Entries waiting for the SQL database at which /readyz and the log raise an alarm.",

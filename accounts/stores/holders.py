@@ -99,8 +99,11 @@ async def erase_holder(connection: AsyncConnection, account_id: str) -> None:
     # Its parts refer to it and go before it.
     locked = sa.select(_HOLDERS.c.account_id).where(_HOLDERS.c.account_id == account_id)
     await connection.execute(locked.with_for_update())
+    of_holder = sa.select(tables.exports.c.id).where(tables.exports.c.account_id == account_id)
+    chunks = tables.export_chunks
+    await connection.execute(sa.delete(chunks).where(chunks.c.export_id.in_(of_holder)))
     for table in (
-        *(tables.devices, tables.links, tables.expected_links, tables.consents),
+        *(tables.devices, tables.links, tables.expected_links, tables.consents, tables.exports),
         _HOLDERS,
     ):
         await connection.execute(sa.delete(table).where(table.c.account_id == account_id))

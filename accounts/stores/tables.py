@@ -69,6 +69,8 @@ holders = sa.Table(
     sa.Column("locked_at", UtcDateTime),
     sa.UniqueConstraint("email_key"),
 )
+# Partial, of addresses that nobody has proven: said by the migration alone.
+sa.Index("ix_holders_unproven", holders.c.created_at)
 
 consents = sa.Table(
     "consents",
@@ -93,7 +95,7 @@ expected_links = sa.Table(
     *_text("email_key", EMAIL_KEY_MAX, shortest=0),
     sa.Column("asked_at", UtcDateTime, nullable=False),
     # When neither a mail can wait for it any longer nor a link of it can work.
-    sa.Column("lapses_at", UtcDateTime, nullable=False),
+    sa.Column("lapses_at", UtcDateTime, nullable=False, index=True),
     sa.CheckConstraint(_bounds("purpose", NAME_MAX), name="purpose_length"),
     sa.CheckConstraint(_bounds("email", EMAIL_MAX, 3), name="email_length"),
     sa.Index(None, "email_key"),
@@ -110,7 +112,7 @@ links = sa.Table(
     *_text("email", EMAIL_MAX, shortest=3),
     # When the act happened whose mail it is in.
     sa.Column("asked_at", UtcDateTime, nullable=False),
-    sa.Column("expires_at", UtcDateTime, nullable=False),
+    sa.Column("expires_at", UtcDateTime, nullable=False, index=True),
     sa.Column("used_at", UtcDateTime),
 )
 
@@ -123,7 +125,7 @@ devices = sa.Table(
     *_text("browser", NAME_MAX, shortest=0),
     *_text("system", NAME_MAX, shortest=0),
     sa.Column("first_seen_at", UtcDateTime, nullable=False),
-    sa.Column("last_seen_at", UtcDateTime, nullable=False),
+    sa.Column("last_seen_at", UtcDateTime, nullable=False, index=True),
 )
 
 # The audit log: no row changes. It outlives the holder, of whom it says nothing but what was done.
@@ -132,8 +134,49 @@ account_events = sa.Table(
     metadata,
     sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
     *_text("account_id", ID_MAX),
-    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Column("at", UtcDateTime, nullable=False, index=True),
     *_text("act", NAME_MAX),
     *_text("actor", NAME_MAX),
     sa.Index(None, "account_id", "id"),
+)
+
+# Personal data that a person has asked for, as a file in chunks: any node can hand it out, and a
+# copy of the database, or its erasure, has all of it.
+exports = sa.Table(
+    "exports",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.CheckConstraint(_bounds("id", ID_MAX), name="id_length"),
+    _holder(),
+    sa.Column("state", sa.String, nullable=False),
+    # In percent.
+    sa.Column("progress", sa.Integer, nullable=False),
+    # Name of the session that asked.
+    *_text("session_digest", DIGEST_LENGTH, shortest=DIGEST_LENGTH),
+    sa.Column("asked_at", UtcDateTime, nullable=False),
+    # How often somebody began to make it; also tells one maker from the next.
+    sa.Column("tries", sa.Integer, nullable=False),
+    # When whoever makes it counts as dead.
+    sa.Column("claimed_until", UtcDateTime),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),
+    # When it became ready, or failed.
+    sa.Column("ended_at", UtcDateTime),
+    sa.Column("expires_at", UtcDateTime),
+    sa.CheckConstraint("state IN ('queued', 'making', 'ready', 'expired', 'failed')", name="state"),
+    sa.CheckConstraint("progress BETWEEN 0 AND 100", name="progress"),
+    sa.Index(None, "account_id", "asked_at"),
+)
+# Of those that are queued or being made: said by the migration alone.
+sa.Index("ix_exports_pending", exports.c.asked_at)
+sa.Index("uq_exports_under_way", exports.c.account_id, unique=True)
+
+CHUNK_BYTES_MAX = 1024 * 1024
+
+export_chunks = sa.Table(
+    "export_chunks",
+    metadata,
+    sa.Column("export_id", sa.ForeignKey("exports.id"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("content", sa.LargeBinary, nullable=False),
+    sa.CheckConstraint(_bounds("content", CHUNK_BYTES_MAX), name="content_length"),
 )

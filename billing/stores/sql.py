@@ -264,7 +264,11 @@ class SqlCdrStore:
         calls = tables.calls
         async with reading(self._engine, self._timeout_s) as connection:
             rows = await connection.execute(
-                sa.select(calls).where(calls.c.id == call_id, calls.c.account_id == account_id)
+                sa.select(calls).where(
+                    calls.c.id == call_id,
+                    calls.c.account_id == account_id,
+                    calls.c.forgotten_at.is_(None),
+                )
             )
             row = rows.one_or_none()
         return None if row is None else record_in(row)
@@ -303,7 +307,7 @@ class SqlCdrStore:
         """
         query = newest_first(
             tables.calls, account_id, limit=min(limit, PAGE_ROWS_MAX), before=before
-        )
+        ).where(tables.calls.c.forgotten_at.is_(None))
         async with reading(self._engine, self._timeout_s) as connection:
             rows = await connection.execute(query)
             return [record_in(row) for row in rows]

@@ -151,6 +151,8 @@ calls = sa.Table(
     # When the end was booked, which is the date of the call's transfers.
     sa.Column("booked_at", UtcDateTime),
     sa.Column("key_id", sa.String, nullable=False, server_default=sa.text("''")),
+    # Since when the row says only what the money needs; NULL while it is a whole record.
+    sa.Column("forgotten_at", UtcDateTime),
     sa.Index(None, "account_id", "created_at", "id"),
     # For what looks at all accounts by time: tombstones of a filling, recent calls of an audit.
     sa.Index(None, "created_at"),
@@ -159,6 +161,8 @@ calls = sa.Table(
 # Partial: of calls that are not closed, as the migration that makes it says. Saying so here would
 # make every process load PostgreSQL's dialect.
 sa.Index("ix_calls_live", calls.c.account_id)
+# Partial as well: of calls that are not forgotten.
+sa.Index("ix_calls_kept", calls.c.created_at)
 
 partitions = sa.Table(
     "partitions",

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from gateway.roles import storage
 from gateway.roles.children import Pulse
 from gateway.roles.mail import MailDuty, open_queue
+from gateway.roles.privacy import PrivacyDuty
 from gateway.roles.process import stop_on_signal, wait
 from gateway.settings import Settings
 
@@ -47,6 +48,8 @@ async def work(settings: Settings, *, is_child: bool) -> None:
     events, mails = _open_events(settings), open_queue(stores.engine)
     duty = MailDuty(settings, stores.engine)
     duty.start()
+    privacy = PrivacyDuty(settings, stores.engine)
+    privacy.start()
 
     def notify(name: str, data: Mapping[str, Any]) -> None:
         if events is not None:
@@ -72,6 +75,7 @@ async def work(settings: Settings, *, is_child: bool) -> None:
             pulsing.cancel()
         if events is not None:
             await events.stop()
+        await privacy.stop()
         # After the last pass, which may still report refunds.
         await mails.stop()
         await duty.stop()

@@ -56,4 +56,5 @@ def test_an_erasure_knows_every_table_of_a_person():
     """A table that refers to a holder and is not emptied would keep the holder from going."""
     kept = {tables.account_events.name}
     named = {"devices", "links", "expected_links", "consents", "holders"}
+    named |= {"exports", "export_chunks"}
     assert set(tables.metadata.tables) == named | kept

@@ -41,6 +41,17 @@ ROWS = {
         "first_seen_at": NOW,
         "last_seen_at": NOW,
     },
+    "exports": {
+        "id": "e1",
+        "account_id": "alice",
+        "state": "queued",
+        "progress": 0,
+        "session_digest": "0" * 64,
+        "asked_at": NOW,
+        "tries": 0,
+        "size_bytes": 0,
+    },
+    "export_chunks": {"export_id": "e1", "number": 0, "content": b"PK"},
     "account_events": {"account_id": "alice", "at": NOW, "act": "signed_up", "actor": "holder"},
 }
 """A row of each table that is just so."""
@@ -70,7 +81,7 @@ async def test_no_text_is_longer_than_it_can_be(change, people, table, column):
             await connection.execute(insert(table, **{column: "x" * 600}))
 
 
-@pytest.mark.parametrize("table", ["consents", "expected_links", "links", "devices"])
+@pytest.mark.parametrize("table", ["consents", "expected_links", "links", "devices", "exports"])
 async def test_nothing_is_kept_of_a_person_who_is_not_there(change, people, table):
     with pytest.raises(sa.exc.IntegrityError):
         async with change() as connection:

@@ -24,12 +24,13 @@ from database import migrations
 from database.columns import UtcDateTime
 from database.engine import create_engine
 from database.migrations import migrate
+from gateway.stores.duties import metadata as duties
 from gateway.stores.mail_outbox import metadata as mails
 from tests.billing.outbox_entries import closed, closing, opened
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 REPOSITORY = Path(__file__).parents[3]
-DOMAINS = [metadata, people, mails]
+DOMAINS = [metadata, people, mails, duties]
 """All that share the one database."""
 
 

@@ -187,6 +187,10 @@ EXEMPT = {
     ("calls", "codec"): TEXTUAL,
     ("calls", "origin"): TEXTUAL,
     ("calls", "cause_name"): TEXTUAL,
+    (
+        "calls",
+        "forgotten_at",
+    ): "since when it says less; what it still says is compared all the same",
     ("calls", "carrier_call_id"): "the carrier's name for the call; compared with its bill",
     ("payments", "receipt_url"): TEXTUAL,
     ("payments", "failure"): TEXTUAL,

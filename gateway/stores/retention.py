@@ -1,0 +1,226 @@
+"""Forgets in SQL what is older than people are promised, a bounded batch at a time.
+
+One sweep for each kind of the data map whose period the database does not end by itself. Each batch
+is a transaction of its own that finds its rows by an index; what a batch has done the next one does
+not find, so that whoever dies in between leaves nothing half done. Knows no duty and no schedule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from accounts.data_map import CALL_MONTHS_MAX
+from accounts.retention import EXPORT_NOTED, MAILS_KEPT, UNPROVEN_KEPT, months_before
+from accounts.stores import links
+from accounts.stores import tables as people
+from accounts.stores.holders import erase_holder
+from billing.clock import Clock, utc_now
+from billing.stores import call_forgetting, tables
+from database.engine import AUDIT_TIMEOUT_S, TIMEOUT_S, reading, writing
+from gateway.stores.mail_outbox import erase_mails, mail_outbox
+
+BATCH: Final = 500
+"""Rows of one transaction: some 20 ms, so that no other writer waits for long."""
+ACCOUNTS_BATCH: Final = 50
+"""Accounts of one transaction; each is a dozen statements."""
+CHUNKS_BATCH: Final = 20
+"""Megabytes of exports of one transaction."""
+_MONTHS: Final = 12
+"""Of devices and of the audit log, as the data map says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """How one kind is swept."""
+
+    batch: int
+    """Rows of one batch; fewer mean that none is left."""
+    due: Callable[[datetime], sa.Select[Any]]
+    """Returns the query that counts what is to go (now)."""
+    forget: Callable[[AsyncConnection, datetime], Awaitable[int]]
+    """Forgets one batch (connection, now); returns how many rows."""
+
+
+class SqlRetention:
+    """The sweeps on one database. Every method raises StoreUnavailableError."""
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        *,
+        calls_kept_months: int = CALL_MONTHS_MAX,
+        clock: Clock = utc_now,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._timeout_s = timeout_s
+        self._sweeps = sweeps(calls_kept_months)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds that are swept, in the order in which they should be."""
+        return tuple(self._sweeps)
+
+    async def due(self, kind: str) -> int:
+        """Return how many rows of a kind are to be forgotten; changes nothing."""
+        async with reading(self._engine, AUDIT_TIMEOUT_S) as connection:
+            return int(await connection.scalar(self._sweeps[kind].due(self._clock())) or 0)
+
+    async def sweep(self, kind: str) -> tuple[int, bool]:
+        """Forget one batch of a kind; return how many rows, and whether more may be left."""
+        sweep = self._sweeps[kind]
+        async with writing(self._engine, self._timeout_s) as connection:
+            count = await sweep.forget(connection, self._clock())
+        return count, count >= sweep.batch
+
+
+def sweeps(calls_kept_months: int) -> Mapping[str, Sweep]:
+    """Return kind of the data map -> its sweep."""
+
+    def calls_before(now: datetime) -> datetime:
+        return months_before(now, calls_kept_months)
+
+    async def forget_calls(connection: AsyncConnection, now: datetime) -> int:
+        before = calls_before(now)
+        return await call_forgetting.forget_older(connection, before, limit=BATCH, now=now)
+
+    return {
+        "account": Sweep(
+            ACCOUNTS_BATCH,
+            lambda now: _counted(_unproven(now)),
+            _forget_unproven,
+        ),
+        "calls": Sweep(
+            BATCH,
+            lambda now: _count(tables.calls, call_forgetting.is_due(calls_before(now))),
+            forget_calls,
+        ),
+        "devices": _deletion(
+            people.devices,
+            lambda now: people.devices.c.last_seen_at < months_before(now, _MONTHS),
+        ),
+        "activity": _deletion(
+            people.account_events,
+            lambda now: people.account_events.c.at < months_before(now, _MONTHS),
+        ),
+        "links": _deletion(people.links, lambda now: people.links.c.expires_at <= now - links.KEPT),
+        "links_expected": _deletion(
+            people.expected_links, lambda now: people.expected_links.c.lapses_at <= now
+        ),
+        "mails": _deletion(
+            mail_outbox,
+            lambda now: sa.and_(
+                # Whatever ended was queued before it ended, which an index tells.
+                mail_outbox.c.created_at < now - MAILS_KEPT,
+                mail_outbox.c.ended_at < now - MAILS_KEPT,
+            ),
+        ),
+        "export_files": Sweep(
+            CHUNKS_BATCH,
+            lambda now: _count(people.export_chunks, _is_over(now)),
+            _forget_chunks,
+        ),
+        "exports": _deletion(
+            people.exports,
+            lambda now: sa.and_(
+                people.exports.c.asked_at < now - EXPORT_NOTED, ~_has_chunks().exists()
+            ),
+        ),
+    }
+
+
+def _count(table: sa.Table, condition: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    return sa.select(sa.func.count()).select_from(table).where(condition)
+
+
+def _counted(query: sa.Select[Any]) -> sa.Select[Any]:
+    return sa.select(sa.func.count()).select_from(query.subquery())
+
+
+def _deletion(table: sa.Table, condition: Callable[[datetime], sa.ColumnElement[bool]]) -> Sweep:
+    """Return the sweep that deletes the rows of a table that meet a condition."""
+    key = sa.tuple_(*table.primary_key)
+
+    async def forget(connection: AsyncConnection, now: datetime) -> int:
+        old = sa.select(*table.primary_key).where(condition(now)).limit(BATCH)
+        rows = (await connection.execute(old.with_for_update(skip_locked=True))).all()
+        if rows:
+            found = key.in_([tuple(row) for row in rows])
+            await connection.execute(sa.delete(table).where(found))
+        return len(rows)
+
+    return Sweep(BATCH, lambda now: _count(table, condition(now)), forget)
+
+
+def _unproven(now: datetime) -> sa.Select[Any]:
+    """Accounts that nobody has proven an address of, and that hold nothing of value."""
+    holders = people.holders.c
+    return sa.select(holders.account_id).where(
+        holders.email_proven_at.is_(None),
+        holders.created_at < now - UNPROVEN_KEPT,
+        *(
+            ~sa.select(table.c.account_id).where(table.c.account_id == holders.account_id).exists()
+            for table in _VALUABLE
+        ),
+    )
+
+
+_VALUABLE: Final = (
+    *(tables.credits, tables.calls, tables.payments),
+    *(tables.api_keys, tables.payment_profiles),
+)
+"""Tables of which a row keeps an account: an operator gave it credit or a key."""
+
+
+async def _forget_unproven(connection: AsyncConnection, now: datetime) -> int:
+    holders, accounts = people.holders.c, tables.accounts.c
+    # Locked, holder before account as everywhere: whoever proves the address, or gives the account
+    # credit, is done before or finds nobody.
+    query = _unproven(now).order_by(holders.created_at).limit(ACCOUNTS_BATCH)
+    found = (await connection.scalars(query.with_for_update(skip_locked=True))).all()
+    locked = sa.select(accounts.id).where(accounts.id.in_(found)).order_by(accounts.id)
+    await connection.execute(locked.with_for_update())
+    # Once more: the first look may have waited for nobody, and seen no credit of a moment ago.
+    still = _unproven(now).where(holders.account_id.in_(found))
+    for account_id in (await connection.scalars(still)).all():
+        await erase_holder(connection, account_id)
+        await erase_mails(connection, account_id)
+        await connection.execute(sa.delete(tables.accounts).where(accounts.id == account_id))
+    return len(found)
+
+
+def _is_over(now: datetime) -> sa.ColumnElement[bool]:
+    """Return which chunks belong to an export that nobody can fetch."""
+    exports = people.exports.c
+    over = sa.select(exports.id).where(
+        sa.or_(exports.state.in_(("expired", "failed")), exports.expires_at <= now)
+    )
+    return people.export_chunks.c.export_id.in_(over)
+
+
+def _has_chunks() -> sa.Select[Any]:
+    chunks = people.export_chunks.c
+    return sa.select(chunks.export_id).where(chunks.export_id == people.exports.c.id)
+
+
+async def _forget_chunks(connection: AsyncConnection, now: datetime) -> int:
+    exports, chunks = people.exports.c, people.export_chunks.c
+    await connection.execute(
+        sa.update(people.exports)
+        .where(exports.state == "ready", exports.expires_at <= now)
+        .values(state="expired")
+    )
+    query = sa.select(chunks.export_id, chunks.number).where(_is_over(now)).limit(CHUNKS_BATCH)
+    rows = (await connection.execute(query)).all()
+    if rows:
+        key = sa.tuple_(chunks.export_id, chunks.number)
+        found = key.in_([tuple(row) for row in rows])
+        await connection.execute(sa.delete(people.export_chunks).where(found))
+    return len(rows)

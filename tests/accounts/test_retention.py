@@ -1,0 +1,36 @@
+"""From when on data are too old."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from accounts.retention import months_before
+
+
+@pytest.mark.parametrize(
+    ("at", "months", "expected"),
+    [
+        ((2026, 11, 27), 12, (2025, 11, 27)),
+        ((2026, 1, 31), 1, (2025, 12, 31)),
+        ((2026, 3, 31), 1, (2026, 2, 28)),
+        ((2028, 3, 31), 1, (2028, 2, 29)),
+        ((2028, 2, 29), 12, (2027, 2, 28)),
+        ((2026, 12, 1), 0, (2026, 12, 1)),
+    ],
+)
+def test_the_same_day_some_months_earlier(at, months, expected):
+    moment = datetime(*at, 13, 5, tzinfo=UTC)
+    assert months_before(moment, months) == datetime(*expected, 13, 5, tzinfo=UTC)
+
+
+@given(
+    st.integers(0, 10**6).map(
+        lambda hours: datetime(2000, 1, 1, tzinfo=UTC) + timedelta(hours=hours)
+    ),
+    st.integers(1, 12),
+)
+def test_a_month_is_never_shorter_or_longer_than_one(at, months):
+    passed = at - months_before(at, months)
+    assert timedelta(days=28 * months) <= passed <= timedelta(days=31 * months)

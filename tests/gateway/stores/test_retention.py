@@ -1,0 +1,276 @@
+"""What is older than promised goes, what is younger stays, and the books stay whole."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from accounts.holder import Holder
+from accounts.retention import EXPORT_NOTED, MAILS_KEPT, UNPROVEN_KEPT, months_before
+from accounts.stores import holders, links
+from accounts.stores import tables as people
+from billing.rating import Rate
+from billing.stores import audit as audit_module
+from billing.stores import tables
+from billing.stores.audit import audit
+from billing.stores.call_forgetting import forget_of_account
+from billing.stores.sql import SqlCdrStore, SqlLedgerStore
+from database.engine import writing
+from gateway.stores.mail_outbox import mail_outbox
+from gateway.stores.retention import SqlRetention, sweeps
+from tests.billing.outbox_entries import BOOKED_AT, START, closed, opened
+from tests.billing.sql.conftest import store
+
+__all__ = ["store"]
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+YEAR_AGO = months_before(NOW, 12)
+
+
+@pytest.fixture
+def retention(engine):
+    return SqlRetention(engine, clock=lambda: NOW)
+
+
+@pytest.fixture
+async def book(engine):
+    """Alice, whose address is proven, and everything of hers that is to go, or just not yet."""
+    async with engine.begin() as connection:
+        await add_holder(connection, "alice", NOW - timedelta(days=900), proven=True)
+        for name, at in TOO_OLD.items():
+            table, row = row_of(name, at, "old")
+            await connection.execute(sa.insert(table).values(row))
+            table, row = row_of(name, at + HOUR, "new")
+            await connection.execute(sa.insert(table).values(row))
+    return engine
+
+
+async def add_holder(connection, account_id, at, *, proven=False):
+    await connection.execute(
+        sa.insert(tables.accounts).values(tables.new_account(account_id, "USD", at))
+    )
+    email = f"{account_id}@example.com"
+    holder = Holder(account_id, email, at if proven else None, "hash", 1, "en", at)
+    assert await holders.insert(connection, holder, email)
+
+
+BEFORE = timedelta(minutes=30)
+TOO_OLD = {
+    "calls": YEAR_AGO - BEFORE,
+    "devices": YEAR_AGO - BEFORE,
+    "activity": YEAR_AGO - BEFORE,
+    "links": NOW - links.KEPT - BEFORE,
+    "links_expected": NOW - BEFORE,
+    "mails": NOW - MAILS_KEPT - BEFORE,
+    "exports": NOW - EXPORT_NOTED - BEFORE,
+}
+"""Kind -> a time that is half an hour too old; an hour later it is not."""
+
+
+def row_of(kind, at, name):
+    """Return the table and a row of a kind that ended at a time."""
+    mine = {"account_id": "alice"}
+    match kind:
+        case "calls":
+            return tables.calls, call(name, at)
+        case "devices":
+            seen = {"first_seen_at": at, "last_seen_at": at}
+            return people.devices, mine | seen | {"id": name, "browser": "F", "system": "L"}
+        case "activity":
+            return people.account_events, mine | {"at": at, "act": "locked", "actor": "holder"}
+        case "links":
+            of_link = {"purpose": "not_me", "email": "a@b.c", "asked_at": at, "expires_at": at}
+            return people.links, mine | of_link | {"digest": name.ljust(64, "0")}
+        case "links_expected":
+            return people.expected_links, mine | {
+                "purpose": "not_me",
+                "email": f"{name}@b.c",
+                "email_key": "",
+                "asked_at": at - HOUR,
+                "lapses_at": at,
+            }
+        case "mails":
+            times = {"created_at": at, "ended_at": at, "next_try_at": at}
+            return mail_outbox, mine | times | {"id": name, "notice": "locked", "state": "sent"}
+        case "exports":
+            return people.exports, export(name, at, "expired")
+    raise AssertionError(kind)
+
+
+def call(name, at, **changes):
+    blanks = ("codec", "cause_name", "carrier_call_id")
+    return {
+        **dict.fromkeys(blanks, "x"),
+        **dict.fromkeys(("browser_quality", "carrier_quality"), '{"frames_in":1}'),
+        "id": name,
+        "account_id": "alice",
+        "opened": True,
+        "closed": True,
+        "node": "n1",
+        "destination": "+15005550001",
+        "origin": "https://page.example",
+        "country": "US",
+        "currency": "USD",
+        "created_at": at,
+        "ringing_at": at,
+        "answered_at": at,
+        "rate": Rate(per_minute_micros=1).to_json(),
+        "spent_micros": 0,
+        "seconds": 0,
+        "cause": 16,
+        "ended_by": "caller",
+        "ended_at": at,
+    } | changes
+
+
+def export(name, at, state, **changes):
+    return {
+        "id": name,
+        "account_id": "alice",
+        "state": state,
+        "progress": 0,
+        "session_digest": "0" * 64,
+        "asked_at": at,
+        "tries": 1,
+        "size_bytes": 0,
+    } | changes
+
+
+async def rows(engine, table):
+    async with engine.connect() as connection:
+        return (await connection.execute(sa.select(table))).mappings().all()
+
+
+@pytest.mark.parametrize("kind", TOO_OLD)
+async def test_what_is_too_old_goes_and_what_is_not_stays(book, retention, kind):
+    table, _ = row_of(kind, NOW, "any")
+    assert await retention.due(kind) == 1
+    kept_before = {
+        name: len(await rows(book, row_of(name, NOW, "any")[0])) for name in TOO_OLD if name != kind
+    }
+    assert await retention.sweep(kind) == (1, False)
+    assert await retention.due(kind) == 0
+    assert await retention.sweep(kind) == (0, False)
+    for name, count in kept_before.items():
+        assert len(await rows(book, row_of(name, NOW, "any")[0])) == count, name
+    if kind == "calls":
+        old, new = sorted(await rows(book, table), key=lambda row: row["id"], reverse=True)
+        assert (old["destination"], new["destination"]) == ("", "+15005550001")
+        assert [each.opened.call_id for each in await SqlCdrStore(book).page("alice", limit=9)] == [
+            "new"
+        ]
+        assert await SqlCdrStore(book).get("alice", "old") is None
+        return
+    (left,) = await rows(book, table)
+    _, expected = row_of(kind, TOO_OLD[kind] + HOUR, "new")
+    assert {name: left[name] for name in expected} == expected
+
+
+def test_each_kind_has_a_case():
+    assert set(sweeps(12)) == {*TOO_OLD, "account", "export_files"}
+
+
+async def test_fewer_months_are_kept_if_the_operator_says_so(book):
+    three = SqlRetention(book, calls_kept_months=3, clock=lambda: NOW)
+    assert await three.due("calls") == 2
+
+
+async def test_a_batch_is_bounded_and_says_that_more_is_left(book, retention, monkeypatch):
+    monkeypatch.setattr("gateway.stores.retention.BATCH", 3)
+    bounded = SqlRetention(book, clock=lambda: NOW)
+    async with book.begin() as connection:
+        many = [call(f"c{n}", YEAR_AGO - HOUR) for n in range(4)]
+        await connection.execute(sa.insert(tables.calls), many)
+    assert await bounded.sweep("calls") == (3, True)
+    assert await bounded.sweep("calls") == (2, False)
+
+
+async def test_a_file_that_nobody_can_fetch_is_deleted(book, retention):
+    over, week = NOW - BEFORE, timedelta(days=7)
+    async with book.begin() as connection:
+        for name, expires_at in (("e1", over), ("e2", NOW + HOUR)):
+            row = export(name, NOW - week, "ready", expires_at=expires_at)
+            await connection.execute(sa.insert(people.exports).values(row))
+            chunk = {"export_id": name, "number": 0, "content": b"PK"}
+            await connection.execute(sa.insert(people.export_chunks).values(chunk))
+    assert await retention.due("export_files") == 1
+    assert await retention.sweep("export_files") == (1, False)
+    states = {row["id"]: row["state"] for row in await rows(book, people.exports)}
+    assert (states["e1"], states["e2"]) == ("expired", "ready")
+    (left,) = await rows(book, people.export_chunks)
+    assert left["export_id"] == "e2"
+
+
+async def test_an_account_that_nobody_proved_goes_with_all_that_is_kept_of_it(engine, retention):
+    long_ago = NOW - UNPROVEN_KEPT - HOUR
+    async with engine.begin() as connection:
+        await add_holder(connection, "old", long_ago)
+        await add_holder(connection, "young", long_ago + 2 * HOUR)
+        await add_holder(connection, "proven", long_ago, proven=True)
+        await add_holder(connection, "given", long_ago)
+        for name in ("old", "young"):
+            _, mail = row_of("mails", NOW, f"mail of {name}")
+            await connection.execute(sa.insert(mail_outbox).values(mail | {"account_id": name}))
+            _, device = row_of("devices", NOW, "d")
+            await connection.execute(
+                sa.insert(people.devices).values(device | {"account_id": name})
+            )
+    await SqlLedgerStore(engine).add_credit("given", 1, reference="gift", kind="grant")
+    assert await retention.due("account") == 1
+    assert await retention.sweep("account") == (1, False)
+    for table in (tables.accounts, people.holders, people.devices, mail_outbox):
+        key = "id" if table is tables.accounts else "account_id"
+        assert "old" not in {row[key] for row in await rows(engine, table)}, table.name
+    left = {row["id"] for row in await rows(engine, tables.accounts)}
+    assert left == {"young", "proven", "given"}
+
+
+@pytest.fixture
+def no_pause(monkeypatch):
+    monkeypatch.setattr(audit_module, "RECHECK_S", 0)
+
+
+PERSONAL = (
+    *("node", "destination", "country", "codec", "origin", "cause_name", "carrier_call_id"),
+    *("ringing_at", "carrier_seconds"),
+)
+
+
+@pytest.mark.parametrize("way", ["by age", "by account"])
+async def test_what_is_left_of_a_call_is_what_its_charge_follows_from(store, engine, no_pause, way):
+    ledger = SqlLedgerStore(engine, clock=lambda: BOOKED_AT)
+    entries = [opened("paid", 50), closed("paid", 500_000, 50), opened("live", 70)]
+    entries += [opened("unanswered", 50), closed("unanswered", 0, 0)]
+    await ledger.apply_outbox(0, entries)
+    before = {row["id"]: row for row in await rows(engine, tables.calls)}
+    transfers = await rows(engine, tables.transfers)
+    assert await audit(engine) == []
+    if way == "by age":
+        later = SqlRetention(engine, clock=lambda: START + timedelta(days=400))
+        assert await later.sweep("calls") == (2, False)
+    else:
+        async with writing(engine, 5) as connection:
+            count = await forget_of_account(connection, "alice", limit=9, now=NOW)
+        assert count == 2
+    assert await audit(engine) == []
+    assert await rows(engine, tables.transfers) == transfers
+    after = {row["id"]: row for row in await rows(engine, tables.calls)}
+    assert after["live"] == before["live"]
+    for name in ("paid", "unanswered"):
+        assert [after[name][column] for column in PERSONAL] == [*[""] * 7, None, None]
+        assert after[name]["browser_quality"] == after[name]["carrier_quality"] == "{}"
+        for column in ("spent_micros", "seconds", "rate", "key_id", "cause", "ended_by"):
+            assert after[name][column] == before[name][column]
+    # The ledger dates the charge; no other time of the call can be told from its row.
+    assert after["paid"]["ended_at"] == BOOKED_AT
+    assert after["paid"]["answered_at"] == after["paid"]["created_at"]
+    assert after["paid"]["answered_at"] == BOOKED_AT - timedelta(seconds=50)
+
+
+async def test_a_call_whose_end_alone_is_known_is_forgotten_too(store, engine, no_pause):
+    ledger = SqlLedgerStore(engine, clock=lambda: BOOKED_AT)
+    await ledger.apply_outbox(0, [closed("half", 0, 0)])
+    later = SqlRetention(engine, clock=lambda: START + timedelta(days=400))
+    assert await later.sweep("calls") == (1, False)
+    assert await audit(engine) == []
