@@ -27,6 +27,9 @@ class Act(StrEnum):
     DEVICE_ADDED = "device_added"
     """Signed in with a device for the first time."""
     DEVICE_FORGOTTEN = "device_forgotten"
+    EXPORT_ASKED = "export_asked"
+    EXPORT_READY = "export_ready"
+    EXPORT_FETCHED = "export_fetched"
 
 
 class Actor(StrEnum):

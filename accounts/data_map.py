@@ -104,6 +104,7 @@ KINDS: Final[tuple[Kind, ...]] = (
             Columns(
                 "links",
                 ("digest", "purpose", "account_id", "email", "asked_at", "expires_at", "used_at"),
+                withheld=("digest",),
             ),
             Columns(
                 "expected_links",
@@ -121,6 +122,7 @@ KINDS: Final[tuple[Kind, ...]] = (
             Columns(
                 "devices",
                 ("account_id", "id", "browser", "system", "first_seen_at", "last_seen_at"),
+                withheld=("id",),
             ),
         ),
         corrected_at="/account/devices",
@@ -176,6 +178,7 @@ KINDS: Final[tuple[Kind, ...]] = (
                     *("id", "key_hash", "account_id", "label", "created_at", "revoked_at"),
                     *("day_cap_micros", "scopes", "expires_at", "caps_counted_from"),
                 ),
+                withheld=("key_hash",),
             ),
         ),
         logs=("key",),
@@ -200,6 +203,7 @@ KINDS: Final[tuple[Kind, ...]] = (
                     *("carrier_call_id", "carrier_seconds", "browser_quality", "carrier_quality"),
                     "node",
                 ),
+                beside=("id", "seconds", "spent_micros", "currency"),
             ),
         ),
         valkey=(
@@ -326,6 +330,25 @@ KINDS: Final[tuple[Kind, ...]] = (
         logs=("peer", "source"),
         not_exported="log files name no account beside an address",
     ),
+    Kind(
+        "exports",
+        (_PROVIDE, _COMPLY),
+        (_PERSON,),
+        Period(Span.DAYS, "the file can be fetched for seven days, the row bounds how often", 30),
+        _DELETED,
+        sql=(
+            Columns(
+                "exports",
+                (
+                    *("id", "account_id", "state", "progress", "session_digest", "asked_at"),
+                    *("tries", "claimed_until", "size_bytes", "ended_at", "expires_at"),
+                ),
+            ),
+            Columns("export_chunks", ("export_id", "number", "content"), "export_id", Via.EXPORT),
+        ),
+        corrected_at="/account/data",
+        not_exported="it would hold the files that were made before",
+    ),
 )
 
 NOT_PERSONAL: Final[tuple[NotPersonal, ...]] = (
@@ -349,6 +372,10 @@ NOT_PERSONAL: Final[tuple[NotPersonal, ...]] = (
             for name in ("partition", "drained_count", "drained_at", "booked_id", "fork_id")
         ),
         "how far the outbox of a partition is booked",
+    ),
+    NotPersonal(
+        tuple(f"duties.{name}" for name in ("name", "holder", "held_until", "done_at")),
+        "which process does a daily duty",
     ),
     NotPersonal(("alembic_version.version_num",), "which release made the tables"),
     NotPersonal(("caller:lease:<node>", "caller:leases"), "which processes are alive"),

@@ -114,6 +114,8 @@ class Via(StrEnum):
     """A call's id, and from there its account."""
     PAYMENT = "payment"
     """A payment's id, and from there its account."""
+    EXPORT = "export"
+    """An export's id, and from there its account."""
     DIGEST = "digest"
     """A keyed digest of an address or number; cannot be turned back."""
     NAME = "name"
@@ -129,6 +131,15 @@ class Columns:
     key: str = "account_id"
     """The column that leads to the person."""
     via: Via = Via.ACCOUNT
+    beside: tuple[str, ...] = ()
+    """Columns of other kinds that an export shows beside them, so that a row can be understood."""
+    withheld: tuple[str, ...] = ()
+    """Columns that no export has: digests of secrets, which help only who steals the file."""
+
+    @property
+    def exported(self) -> tuple[str, ...]:
+        """The columns that an export has, in order."""
+        return tuple(name for name in (*self.beside, *self.names) if name not in self.withheld)
 
     def __iter__(self) -> Iterator[str]:
         """Yield `table.column`."""

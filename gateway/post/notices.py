@@ -69,6 +69,7 @@ NOTICES: Final[Mapping[str, Kind]] = {
     "refund_failed": _kind(*_PAYMENT),
     "call_refunded": _kind("micros", "rule", "call_id"),
     "out_of_credit": _kind(),
+    "export_ready": _kind(),
 }
 """Name of a notice -> what it needs."""
 

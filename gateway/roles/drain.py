@@ -48,7 +48,7 @@ async def work(settings: Settings, *, is_child: bool) -> None:
     events, mails = _open_events(settings), open_queue(stores.engine)
     duty = MailDuty(settings, stores.engine)
     duty.start()
-    privacy = PrivacyDuty(settings, stores.engine)
+    privacy = PrivacyDuty(settings, stores)
     privacy.start()
 
     def notify(name: str, data: Mapping[str, Any]) -> None:

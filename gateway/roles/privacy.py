@@ -8,15 +8,22 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from accounts.stores.sessions import RedisSessions
+from billing.clock import utc_now
 from gateway.heartbeat.periodic_task import PeriodicTask
-from gateway.privacy import retention
+from gateway.privacy import export_maker, retention
+from gateway.privacy.export_maker import ExportMaker
 from gateway.privacy.retention import Retention
+from gateway.roles.storage import Stores
 from gateway.settings import Settings
 from gateway.stores.duties import SqlDuties
+from gateway.stores.exports import SqlExports
+from gateway.stores.personal_rows import SqlPersonalRows
 from gateway.stores.retention import SqlRetention
 
 _NAME_BYTES = 8
@@ -42,13 +49,41 @@ def build_retention(
     )
 
 
+def build_export_maker(settings: Settings, stores: Stores) -> ExportMaker:
+    """Return what makes exports."""
+    kept = RedisSessions(stores.redis, secrets.token_bytes)
+
+    async def sessions(account_id: str) -> Sequence[Mapping[str, Any]]:
+        return [
+            {
+                "began_at": each.began_at,
+                "seen_at": each.seen_at,
+                "authenticated_at": each.authenticated_at,
+                "methods": " ".join(sorted(each.methods)),
+            }
+            for _, each in await kept.of_account(account_id)
+        ]
+
+    return ExportMaker(
+        SqlExports(stores.engine),
+        SqlPersonalRows(stores.engine),
+        sessions,
+        asyncio.to_thread,
+        utc_now,
+        settings.service_name,
+        settings.origin,
+    )
+
+
 class PrivacyDuty:
     """What the drainer's process does for people's rights, beside draining."""
 
-    def __init__(self, settings: Settings, engine: AsyncEngine) -> None:
-        forgetting = build_retention(settings, engine)
+    def __init__(self, settings: Settings, stores: Stores) -> None:
+        forgetting = build_retention(settings, stores.engine)
+        making = build_export_maker(settings, stores)
         self._tasks = [
             PeriodicTask("forget old data", forgetting.round, retention.LOOK_EVERY_S),
+            PeriodicTask("make exports", making.round, export_maker.INTERVAL_S),
         ]
 
     def start(self) -> None:

@@ -1,0 +1,105 @@
+"""Judges exports of personal data: who may ask, who may fetch, how a cell is written.
+
+Pure: time is an argument. Knows no store, no archive and no page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from accounts.retention import EXPORT_KEPT
+
+A_DAY_MAX: Final = 3
+"""Exports of one account within 24 hours: each reads everything."""
+TRIES_MAX: Final = 3
+"""Makers of one export: one that kills its maker each time is given up."""
+CLAIM: Final = timedelta(minutes=2)
+"""How long a maker may be silent before it counts as dead: many times what one chunk takes."""
+_DAY: Final = timedelta(days=1)
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""What a spreadsheet may take for the beginning of a formula (OWASP, CSV Injection)."""
+
+
+class ExportState(StrEnum):
+    """How far an export is; the value is stored."""
+
+    QUEUED = "queued"
+    MAKING = "making"
+    READY = "ready"
+    EXPIRED = "expired"
+    """It was ready, and its file is gone."""
+    FAILED = "failed"
+    """Given up; another may be asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """What a person has asked for."""
+
+    id: str
+    account_id: str
+    state: ExportState
+    progress: int
+    """In percent."""
+    session_digest: str = field(repr=False)
+    """Name of the session that asked."""
+    asked_at: datetime
+    tries: int
+    """How often somebody began to make it; tells one maker from the next."""
+    size_bytes: int
+    ended_at: datetime | None
+    """When it became ready, or failed."""
+    expires_at: datetime | None
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether it is still to become ready."""
+        return self.state in (ExportState.QUEUED, ExportState.MAKING)
+
+    def can_be_fetched(self, at: datetime) -> bool:
+        """Return whether its file is there."""
+        is_kept = self.expires_at is not None and at < self.expires_at
+        return self.state is ExportState.READY and is_kept
+
+
+class ExportRefusal(StrEnum):
+    """Why no export is begun."""
+
+    UNDER_WAY = "export_under_way"
+    TOO_MANY = "export_too_many"
+
+
+def refusal(asked: Sequence[Export], at: datetime) -> ExportRefusal | None:
+    """Return why another export is refused, given those that were asked for so far."""
+    if any(export.is_under_way for export in asked):
+        return ExportRefusal.UNDER_WAY
+    if sum(export.asked_at > at - _DAY for export in asked) >= A_DAY_MAX:
+        return ExportRefusal.TOO_MANY
+    return None
+
+
+def expiry(at: datetime) -> datetime:
+    """Return until when an export can be fetched that becomes ready now."""
+    return at + EXPORT_KEPT
+
+
+def cell(value: object) -> str:
+    """Return a value as a cell of CSV that no spreadsheet takes for a formula.
+
+    Only text can be one: numbers keep their sign. OWASP, CSV Injection: an apostrophe before it.
+    """
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "true" if value else "false"
+        case datetime():
+            return value.isoformat()
+        case int() | float():
+            return str(value)
+    text = str(value)
+    return f"'{text}" if text.startswith(_FORMULA) else text

@@ -1,0 +1,286 @@
+"""Makes exports: everything that is kept of a person, as JSON and CSV in one ZIP.
+
+What goes in is what the data map says; each kind is read a page at a time and twice, once for each
+form. What an earlier maker left is begun anew. Knows no table and no page.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Protocol, TypeVar
+
+import msgspec
+import structlog
+
+from accounts.data_map import KINDS
+from accounts.export import Export, cell
+from accounts.notice import Notice
+from accounts.personal_data import Columns, Kind
+from gateway.privacy.archive import Archive
+from gateway.privacy.readme import readme
+
+SIZE_BYTES_MAX: Final = 1024**3
+"""Of one archive: a million calls come to some 60 MB."""
+ROUND_MAX: Final = 20
+"""Exports made in one round."""
+INTERVAL_S: Final = 5.0
+SESSIONS: Final = "sessions"
+VERSION: Final = 1
+"""Of the form of an archive."""
+
+_log = structlog.get_logger(__name__)
+_encode = msgspec.json.Encoder().encode
+_T = TypeVar("_T")
+
+
+class RowPage(Protocol):
+    """Some rows of one table, in the order of the exported columns."""
+
+    @property
+    def rows(self) -> Sequence[Sequence[Any]]:
+        """The rows."""
+
+    @property
+    def after(self) -> tuple[Any, ...] | None:
+        """Where the next page begins; None after the last one."""
+
+
+class PersonalRows(Protocol):
+    """What is kept of a person in SQL. Every method raises StoreUnavailableError."""
+
+    async def count(self, kind: Kind, columns: Columns, account_id: str) -> int:
+        """Return how many rows of a kind an account has in one table."""
+
+    async def page(
+        self,
+        kind: Kind,
+        columns: Columns,
+        account_id: str,
+        *,
+        after: tuple[Any, ...] | None = None,
+    ) -> RowPage:
+        """Return the rows of an account in one table that come after a place."""
+
+
+class ExportStore(Protocol):
+    """The exports. Every method raises StoreUnavailableError."""
+
+    async def claim(self) -> tuple[Export, str] | None:
+        """Return the export that has waited longest, and its reader's language."""
+
+    async def add_chunk(self, export: Export, number: int, content: bytes, progress: int) -> bool:
+        """Add a chunk, and renew the claim; False where it is lost."""
+
+    async def renew(self, export: Export, progress: int) -> bool:
+        """Renew the claim; False where it is lost."""
+
+    async def finish(self, export: Export, notice: Notice) -> bool:
+        """Let an export be fetched, and its holder be told; False where the claim is lost."""
+
+    async def fail(self, export: Export) -> bool:
+        """Give an export up; False where the claim is lost."""
+
+
+class _LostError(Exception):
+    """The claim is somebody else's, or the account is gone: nothing more is written."""
+
+
+class _TooLargeError(Exception):
+    """The archive would be larger than any may be."""
+
+
+Sessions = Callable[[str], Awaitable[Sequence[Mapping[str, Any]]]]
+"""Returns an account's sessions as rows (account id). Raises StoreUnavailableError."""
+InThread = Callable[[Callable[[], None]], Awaitable[None]]
+"""Runs work off the loop, such as `asyncio.to_thread`."""
+
+
+@dataclass(slots=True)
+class ExportMaker:
+    """Makes the exports of a deployment, one after the other."""
+
+    store: ExportStore
+    rows: PersonalRows
+    sessions: Sessions
+    in_thread: InThread
+    clock: Callable[[], datetime]
+    service: str
+    origin: str
+    size_bytes_max: int = SIZE_BYTES_MAX
+
+    async def round(self) -> None:
+        """Make what is waiting. Raises StoreUnavailableError."""
+        for _ in range(ROUND_MAX):
+            claimed = await self.store.claim()
+            if claimed is None:
+                return
+            await self._make(*claimed)
+
+    async def _make(self, export: Export, language: str) -> None:
+        making = _Making(self, export, language)
+        try:
+            await making.run()
+        except _LostError:
+            return
+        except _TooLargeError:
+            await self.store.fail(export)
+            _log.error("export too large", account=export.account_id)
+            return
+        # By its id, so that of two makers one is told of, and a repeat tells nothing.
+        await self.store.finish(export, Notice("export_ready", once=f"export:{export.id}"))
+
+
+class _Making:
+    """One export as it is made."""
+
+    def __init__(self, maker: ExportMaker, export: Export, language: str) -> None:
+        self._maker = maker
+        self._export = export
+        self._language = language
+        self._archive = Archive(maker.clock())
+        self._number = 0
+        self._size = 0
+        self._done = 0
+        self._total = 1
+        self._percent = 0
+        self._counts: dict[str, int] = {}
+        """File -> entries."""
+
+    async def run(self) -> None:
+        """Write all of it."""
+        kinds = [kind for kind in KINDS if kind.is_exported]
+        sizes = [
+            await self._maker.rows.count(kind, columns, self._export.account_id)
+            for kind in kinds
+            for columns in kind.sql
+        ]
+        # Each row is written in two forms.
+        self._total = max(1, 2 * sum(sizes))
+        for kind in kinds:
+            await self._write_json(kind)
+            for columns in kind.sql:
+                await self._write_csv(kind, columns)
+        await self._write_sessions()
+        await self._write_rest()
+        await self._maker.in_thread(self._archive.close)
+        await self._pass_on(rest=True)
+
+    async def _write_json(self, kind: Kind) -> None:
+        """Write a kind as one object: table -> its rows."""
+        name = f"data/{kind.name}.json"
+        if kind.name == SESSIONS:
+            return
+        self._archive.begin(name)
+        self._counts[name] = 0
+        head = "{"
+        for columns in kind.sql:
+            self._archive.write(f'{head}"{columns.table}":['.encode())
+            head, is_first = ",", True
+            async for rows in self._pages(kind, columns):
+                await self._in_thread(_add_json, columns.exported, rows, is_first)
+                is_first = is_first and not rows
+                self._counts[name] += len(rows)
+                await self._pass_on()
+            self._archive.write(b"]")
+        self._archive.write(b"}\n")
+        self._archive.end()
+
+    async def _write_csv(self, kind: Kind, columns: Columns) -> None:
+        part = f".{columns.table}" if len(kind.sql) > 1 else ""
+        name = f"tables/{kind.name}{part}.csv"
+        self._archive.begin(name)
+        # The mark by which spreadsheets know UTF-8.
+        self._archive.write(b"\xef\xbb\xbf")
+        self._counts[name] = 0
+        _add_csv(self._archive, columns.exported, [columns.exported])
+        async for rows in self._pages(kind, columns):
+            await self._in_thread(_add_csv, columns.exported, rows)
+            self._counts[name] += len(rows)
+            await self._pass_on()
+        self._archive.end()
+
+    async def _pages(self, kind: Kind, columns: Columns) -> AsyncIterator[Sequence[Sequence[Any]]]:
+        after: tuple[Any, ...] | None = None
+        while True:
+            page = await self._maker.rows.page(kind, columns, self._export.account_id, after=after)
+            self._done += len(page.rows)
+            yield page.rows
+            if page.after is None:
+                return
+            after = page.after
+
+    async def _write_sessions(self) -> None:
+        """Write what is kept in Valkey, where a session ends by itself."""
+        rows = await self._maker.sessions(self._export.account_id)
+        names = tuple(dict.fromkeys(name for row in rows for name in row))
+        values = [tuple(row.get(name) for name in names) for row in rows]
+        self._archive.begin(f"data/{SESSIONS}.json")
+        self._archive.write(_encode({SESSIONS: rows}) + b"\n")
+        self._archive.end()
+        self._archive.begin(f"tables/{SESSIONS}.csv")
+        _add_csv(self._archive, names, [names, *values])
+        self._archive.end()
+        for name in (f"data/{SESSIONS}.json", f"tables/{SESSIONS}.csv"):
+            self._counts[name] = len(rows)
+
+    async def _write_rest(self) -> None:
+        maker, at = self._maker, self._maker.clock()
+        text = readme(
+            self._language,
+            service=maker.service,
+            origin=maker.origin,
+            account=self._export.account_id,
+            at=at,
+        )
+        manifest = {
+            "version": VERSION,
+            "service": maker.service,
+            "account": self._export.account_id,
+            "made_at": at,
+            "entries": self._counts,
+        }
+        for name, content in (
+            ("README.txt", text.encode()),
+            ("manifest.json", msgspec.json.format(_encode(manifest)) + b"\n"),
+        ):
+            self._archive.begin(name)
+            self._archive.write(content)
+            self._archive.end()
+
+    async def _in_thread(self, work: Callable[..., None], *arguments: Any) -> None:
+        """Write off the loop: a page takes some milliseconds to encode and compress."""
+        await self._maker.in_thread(lambda: work(self._archive, *arguments))
+
+    async def _pass_on(self, *, rest: bool = False) -> None:
+        """Store the chunks that are full. Raises _LostError, _TooLargeError."""
+        percent = min(99, 100 * self._done // self._total)
+        for chunk in self._archive.take(rest=rest):
+            self._size += len(chunk)
+            if self._size > self._maker.size_bytes_max:
+                raise _TooLargeError
+            if not await self._maker.store.add_chunk(self._export, self._number, chunk, percent):
+                raise _LostError
+            self._number, self._percent = self._number + 1, percent
+        if percent >= self._percent + 10:
+            self._percent = percent
+            if not await self._maker.store.renew(self._export, percent):
+                raise _LostError
+
+
+def _add_json(
+    archive: Archive, names: Sequence[str], rows: Sequence[Sequence[Any]], is_first: bool
+) -> None:
+    texts = (_encode(dict(zip(names, row, strict=True))) for row in rows)
+    body = b",\n".join(texts)
+    archive.write(body if is_first or not body else b",\n" + body)
+
+
+def _add_csv(archive: Archive, _names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    text = io.StringIO()
+    # RFC 4180: lines end in CRLF.
+    csv.writer(text).writerows([cell(value) for value in row] for row in rows)
+    archive.write(text.getvalue().encode())

@@ -1,0 +1,110 @@
+"""Reads in SQL what the data map says is kept of a person, a page of rows at a time.
+
+What is read, and by which column it is found, is the map's; here is only in which order, so that
+each page is one range of an index. Knows no archive and no page of people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from accounts.personal_data import Columns, Kind, Via
+from accounts.stores import tables as people
+from billing.stores import tables
+from database.engine import TIMEOUT_S, reading
+from gateway.stores.mail_outbox import mail_outbox
+
+PAGE_ROWS: Final = 2_000
+
+TABLES: Final[Mapping[str, sa.Table]] = {
+    **people.metadata.tables,
+    **tables.metadata.tables,
+    mail_outbox.name: mail_outbox,
+}
+"""Every table that the data map may name."""
+
+_ORDER: Final[Mapping[str, tuple[str, ...]]] = {
+    "calls": ("created_at", "id"),
+    "transfers": ("at", "reference"),
+    "payments": ("created_at", "id"),
+    "mail_outbox": ("created_at", "id"),
+    "credits": ("sequence",),
+}
+"""Table -> what orders the rows of one account; of others the primary key."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowPage:
+    """Some rows of one table, in the order of the exported columns."""
+
+    rows: Sequence[Sequence[Any]]
+    after: tuple[Any, ...] | None
+    """Where the next page begins; None after the last one."""
+
+
+class SqlPersonalRows:
+    """The rows in SQLite or PostgreSQL. Every method raises StoreUnavailableError."""
+
+    def __init__(self, engine: AsyncEngine, *, timeout_s: float = TIMEOUT_S) -> None:
+        self._engine = engine
+        self._timeout_s = timeout_s
+
+    async def count(self, kind: Kind, columns: Columns, account_id: str) -> int:
+        """Return how many rows of a kind an account has in one table."""
+        query = sa.select(sa.func.count()).where(*_conditions(kind, columns, account_id))
+        async with reading(self._engine, self._timeout_s) as connection:
+            return int(await connection.scalar(query) or 0)
+
+    async def page(
+        self,
+        kind: Kind,
+        columns: Columns,
+        account_id: str,
+        *,
+        after: tuple[Any, ...] | None = None,
+        limit: int = PAGE_ROWS,
+        newest_first: bool = False,
+    ) -> RowPage:
+        """Return the rows of an account in one table that come after a place."""
+        table = TABLES[columns.table]
+        order = [table.c[name] for name in _order(table, columns)]
+        position = sa.tuple_(*order)
+        query = (
+            sa.select(*order, *(table.c[name] for name in columns.exported))
+            .where(*_conditions(kind, columns, account_id))
+            .order_by(*(each.desc() if newest_first else each for each in order))
+            .limit(limit)
+        )
+        if after is not None:
+            place = sa.tuple_(
+                *(sa.literal(v, each.type) for v, each in zip(after, order, strict=True))
+            )
+            query = query.where(position < place if newest_first else position > place)
+        async with reading(self._engine, self._timeout_s) as connection:
+            found = (await connection.execute(query)).all()
+        count = len(order)
+        last = tuple(found[-1][:count]) if len(found) == limit else None
+        return RowPage([row[count:] for row in found], last)
+
+
+def _order(table: sa.Table, columns: Columns) -> tuple[str, ...]:
+    if columns.table in _ORDER:
+        return _ORDER[columns.table]
+    keys = tuple(column.name for column in table.primary_key)
+    # The account is the same in all of them; a table with nothing else has one row of each.
+    return tuple(name for name in keys if name != columns.key) or keys
+
+
+def _conditions(kind: Kind, columns: Columns, account_id: str) -> Sequence[sa.ColumnElement[bool]]:
+    assert columns.via is Via.ACCOUNT, columns
+    table = TABLES[columns.table]
+    mine = [table.c[columns.key] == account_id]
+    # A call that is forgotten is none any more; its charge is.
+    if (kind.name, columns.table) == ("calls", "calls"):
+        mine.append(table.c.forgotten_at.is_(None))
+    return mine

@@ -1,0 +1,1 @@
+"""Words that more than one part of the gateway says to people."""

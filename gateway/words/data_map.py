@@ -1,0 +1,63 @@
+"""Reads the words of the data map: one file for each language, another language is one more file.
+
+What the kinds, purposes, viewers and periods of `accounts.data_map` are called. Knows no page, no
+mail and no file that they are put into.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from importlib import resources
+from typing import Final
+
+from accounts.personal_data import Kind, Period, Span
+
+DEFAULT_LANGUAGE: Final = "en"
+
+
+def read_words() -> Mapping[str, Mapping[str, str]]:
+    """Return language (BCP 47) -> key -> words; a key is `table.name`, such as `kind.calls`."""
+    folder = resources.files("gateway.words").joinpath("languages")
+    return {
+        file.name.removesuffix(".toml"): {
+            f"{table}.{name}": words
+            for table, entries in tomllib.loads(file.read_text("utf-8")).items()
+            for name, words in entries.items()
+        }
+        for file in folder.iterdir()
+        if file.name.endswith(".toml")
+    }
+
+
+WORDS: Final = read_words()
+
+
+def words_in(language: str) -> Mapping[str, str]:
+    """Return the words of a language; of one that there are none in, those of the default."""
+    return WORDS.get(language, WORDS[DEFAULT_LANGUAGE])
+
+
+def period_in(words: Mapping[str, str], period: Period, calls_kept_months: int) -> str:
+    """Return how long, in words; of calls what the operator has set."""
+    is_set = period.setting == "CALLER_CALLS_KEPT_MONTHS" and period.span is Span.MONTHS
+    count = calls_kept_months if is_set else period.count
+    one = "_one" if count == 1 else ""
+    return words[f"period.{period.span}{one}"].format(count=count)
+
+
+def list_in(words: Mapping[str, str], table: str, names: tuple[str, ...]) -> str:
+    """Return what some names of a table are called, with commas between."""
+    return ", ".join(words[f"{table}.{name}"] for name in names)
+
+
+def row_in(words: Mapping[str, str], kind: Kind, calls_kept_months: int) -> tuple[str, ...]:
+    """Return a kind as a row of text: title, what it is, purposes, period, viewers, erasure."""
+    return (
+        words[f"kind.{kind.name}"],
+        words[f"what.{kind.name}"],
+        list_in(words, "purpose", kind.purposes),
+        period_in(words, kind.period, calls_kept_months),
+        list_in(words, "viewer", kind.seen_by) or words["viewer.nobody"],
+        words[f"fate.{kind.erasure.fate}"],
+    )
