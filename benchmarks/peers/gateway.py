@@ -145,14 +145,17 @@ def _create_account(environment: Mapping[str, str]) -> str:
 
 
 @contextmanager
-def start_gateway() -> Iterator[RunningGateway]:
-    """Start a gateway with fresh stores, an account and credit; stop it in the end."""
+def start_gateway(more: Mapping[str, str] | None = None) -> Iterator[RunningGateway]:
+    """Start a gateway with fresh stores, an account and credit; stop it in the end.
+
+    `more` are settings beside those of the comparison.
+    """
     port = loopback.free_port()
     with (
         tempfile.TemporaryDirectory(prefix="caller-benchmark-") as directory,
         PlayedCarrier() as carrier,
     ):
-        environment = _environment(port, carrier, directory)
+        environment = _environment(port, carrier, directory) | dict(more or {})
         # Before the node starts, by the command line: the stores are not in use yet.
         api_key = _create_account(environment)
         command = [*_GATEWAY, "serve"]

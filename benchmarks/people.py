@@ -1,0 +1,177 @@
+"""Measures calls beside people who sign in: `python -m benchmarks.people`.
+
+A whole node carries calls while people sign in at an even pace, by a password that is right, and
+then while nobody does, in turns. Both are compared: how late frames come, and what a sign-in costs.
+Linux only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from statistics import median
+from urllib.parse import urlencode
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import loopback
+from benchmarks.generator import CompilerMissingError, Generator, Measurement, compile_library
+from benchmarks.peers.gateway import RunningGateway, start_gateway
+from benchmarks.process_cost import on_cores, total_cpu_ns
+
+CALLS = 200
+PER_S = 20
+SECONDS = 4.0
+ROUNDS = 5
+WARM_UP_S = 3.0
+CORE_SHARE_MAX = 0.8
+"""Of a core, by sign-ins at `PER_S`."""
+WORKERS = 4
+"""Connections that sign-ins come by: one alone would be paced by the answers."""
+
+EMAIL, PASSWORD = "benchmark@example.com", "quiet otters paint fences"
+UNABLE_EXIT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What was seen within one window."""
+
+    sign_ins: int
+    core_share: float
+    """Of one core, by all of the node's processes."""
+    seen: Measurement
+
+
+class People:
+    """Signs in again and again, `PER_S` times a second, until it is stopped."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._stopped = threading.Event()
+        self.done = 0
+        self.refused = 0
+        self._counting = threading.Lock()
+
+    @contextmanager
+    def coming(self) -> Iterator[None]:
+        """Sign in while this is open."""
+        workers = [threading.Thread(target=self._work, args=(n,)) for n in range(WORKERS)]
+        for worker in workers:
+            worker.start()
+        try:
+            yield
+        finally:
+            self._stopped.set()
+            for worker in workers:
+                worker.join()
+
+    def _work(self, number: int) -> None:
+        due = time.monotonic() + number / PER_S
+        while not self._stopped.wait(max(0.0, due - time.monotonic())):
+            status = post(self._port, "/sign-in", {"email": EMAIL, "password": PASSWORD})
+            with self._counting:
+                self.done += status == 303
+                self.refused += status != 303
+            due += WORKERS / PER_S
+
+
+def post(port: int, path: str, fields: dict[str, str]) -> int:
+    """Send a form as a browser does that has no session; return the status of the answer."""
+    origin = f"http://{loopback.HOST}:{port}"
+    connection = http.client.HTTPConnection(loopback.HOST, port, timeout=10)
+    headers = {"Content-Type": "application/x-www-form-urlencoded", "Origin": origin}
+    try:
+        connection.request("POST", path, urlencode(fields), headers)
+        reply = connection.getresponse()
+        reply.read()
+        return reply.status
+    finally:
+        connection.close()
+
+
+def windows(gateway: RunningGateway, calls: int, rounds: int) -> Iterator[tuple[Window, Window]]:
+    """Yield a window without sign-ins and one with them, in turns."""
+    with Generator(calls, core=max(os.sched_getaffinity(0))) as generator:
+        for index in range(calls):
+            call = gateway.dial(index)
+            generator.add_call(call.browser, call.carrier, call.stream_sid)
+        time.sleep(WARM_UP_S)
+        for _ in range(rounds):
+            alone = _measure(gateway, generator, None)
+            people = People(gateway.port)
+            with people.coming():
+                time.sleep(0.5)
+                beside = _measure(gateway, generator, people)
+            if people.refused:
+                raise RuntimeError(f"{people.refused} sign-ins were refused")
+            yield alone, beside
+
+
+def _measure(gateway: RunningGateway, generator: Generator, people: People | None) -> Window:
+    pids = [pid for part in gateway.processes().values() for pid in part]
+    generator.start_window()
+    done, cpu_ns, started = people.done if people else 0, total_cpu_ns(pids), time.monotonic()
+    time.sleep(SECONDS)
+    cpu_ns, elapsed_s = total_cpu_ns(pids) - cpu_ns, time.monotonic() - started
+    came = people.done - done if people else 0
+    return Window(came, cpu_ns / 1e9 / elapsed_s, generator.finish_window())
+
+
+def conclude(found: Sequence[tuple[Window, Window]], calls: int) -> Table:
+    """Return the medians, without sign-ins and with them."""
+    alone, beside = [a for a, _ in found], [b for _, b in found]
+    table = Table(title=f"{calls} calls, medians of {len(found)} windows each")
+    for name in ("", "sign-ins/s", "p50 us", "p99 us", "cores", "frames hurt"):
+        table.add_column(name, justify="right" if name else "left")
+    for name, each in (("alone", alone), ("people sign in", beside)):
+        table.add_row(
+            name,
+            f"{median(w.sign_ins for w in each) / SECONDS:.1f}",
+            f"{median(w.seen.p50_us for w in each):.0f}",
+            f"{median(w.seen.p99_us for w in each):.0f}",
+            f"{median(w.core_share for w in each):.2f}",
+            str(sum(sum(w.seen.faults.values()) for w in each)),
+        )
+    share = median(b.core_share - a.core_share for a, b in found)
+    came = median(w.sign_ins for w in beside) / SECONDS
+    verdict = "reached" if share <= CORE_SHARE_MAX else "MISSED"
+    table.caption = (
+        f"Sign-ins take {share:.2f} of a core, {1000 * share / max(came, 1):.0f} ms each"
+        f" (at most {CORE_SHARE_MAX}: {verdict})."
+    )
+    return table
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, and print what was found."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.people", description=__doc__)
+    parser.add_argument("--calls", type=int, default=CALLS, help=f"calls beside them ({CALLS})")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"pairs of windows ({ROUNDS})")
+    options = parser.parse_args(arguments)
+    try:
+        compile_library()
+    except CompilerMissingError as error:
+        print(error)
+        return UNABLE_EXIT
+    with start_gateway({"CALLER_SIGN_UP": "open"}) as gateway, on_cores(os.sched_getaffinity(0)):
+        fields = {"email": EMAIL, "password": PASSWORD, "terms": "true", "adult": "true"}
+        status = post(gateway.port, "/sign-up", fields)
+        if status != 303:
+            print(f"No account was made: {status}.")
+            return UNABLE_EXIT
+        found = list(windows(gateway, options.calls, options.rounds))
+    Console().print(conclude(found, options.calls))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,34 @@
+"""What is said of calls beside sign-ins: medians, the frames that were hurt, the verdict."""
+
+import io
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from benchmarks.generator import Counts, Measurement
+from benchmarks.people import SECONDS, Window, conclude
+
+NOTHING = Counts(*[0] * len(Counts.__dataclass_fields__))
+SEEN = Measurement(NOTHING, NOTHING, 300, 900, 2_000, 20, 100, "")
+
+
+def window(core_share, *, sign_ins=0, p99_us=900):
+    return Window(sign_ins, core_share, replace(SEEN, p99_us=p99_us))
+
+
+def shown(found):
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(conclude(found, 200))
+    return console.export_text()
+
+
+@pytest.mark.parametrize(("share", "verdict"), [(1.1, "reached"), (1.3, "MISSED")])
+def test_the_share_of_sign_ins_is_what_they_add(share, verdict):
+    came = round(20 * SECONDS)
+    found = [(window(0.4), window(share, sign_ins=came, p99_us=n)) for n in (800, 1_000, 9_000)]
+    text = shown(found)
+    assert f"{share - 0.4:.2f} of a core" in text
+    assert f"{verdict})" in text
+    assert "1000" in text
+    assert "20.0" in text
