@@ -24,7 +24,8 @@ from gateway import settings
 from gateway.charging.recovery import bring_credits
 from gateway.errors import EXIT_UNAVAILABLE, SettingsError
 from gateway.http.bearer import key_hash, new_api_key
-from gateway.roles import adapters, storage
+from gateway.post.notices import DEFAULT_LANGUAGE
+from gateway.roles import adapters, newcomer, storage
 from gateway.roles.children import Child
 from gateway.roles.history import History
 from gateway.roles.prices import load_prices
@@ -93,6 +94,7 @@ class Demo:
             "api_key": new_api_key(),
             "stripe_api_key": "sk_test_" + secrets.token_hex(16),
             "stripe_webhook_secret": "whsec_" + secrets.token_hex(16),
+            "password": secrets.token_urlsafe(9),
         }
         # Kept across restarts, so that the page in the browser keeps its key.
         kept = _read_secrets(path) if path.exists() else {}
@@ -183,6 +185,9 @@ class Demo:
             credit_reference="grant:demo:first",
         )
         await bring_credits(stores.gate, stores.ledger, ACCOUNT_ID)
+        await newcomer.make_holder(
+            stores.engine, ACCOUNT_ID, self._secrets["password"], DEFAULT_LANGUAGE
+        )
 
     async def stop(self, end_now: asyncio.Event | None = None) -> None:
         """End the gateway first, so that its calls end properly."""
@@ -204,10 +209,14 @@ class Demo:
     def explain(self, console: Console) -> None:
         """Say where the phone is and what can be dialled."""
         link = f"{self._settings.origin}/#key={self._secrets['api_key']}"
+        account = f"{self._settings.origin}/account"
         lines = [
             Text(),
             Text("Open the phone:", style="bold"),
             Text.assemble("  ", (link, f"link {link}")),
+            Text(),
+            Text.assemble("Its account's pages: ", (account, f"link {account}")),
+            Text(f"  Sign in as {newcomer.EMAIL} with the password {self._secrets['password']}"),
             Text(),
         ]
         if self._keeps_mails:

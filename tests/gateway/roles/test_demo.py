@@ -61,6 +61,7 @@ async def test_secrets_are_made_once_and_kept_from_others(environ, tmp_path):
     kept = tmp_path / "data" / "demo.json"
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     names = {"account_sid", "auth_token", "api_key", "stripe_api_key", "stripe_webhook_secret"}
+    names.add("password")
     assert set(json.loads(kept.read_text())) == names
 
 
@@ -191,6 +192,7 @@ def test_the_first_command_works_and_ends_properly(environ, tmp_path):
         assert (account["id"], account["balance"]["text"]) == ("demo", "$10.00")
         assert httpx.get(f"{base}/readyz").json()["status"] == "ok"
         proves_an_address(base, (tmp_path / "log").read_text())
+        signs_in(base, (tmp_path / "log").read_text())
 
 
 @pytest.mark.thorough
@@ -229,6 +231,15 @@ def proves_an_address(base, printed):
     assert httpx.get(link).status_code == 200
     reply = httpx.post(link, data={"password": fields["password"]}, headers=origin)
     assert reply.headers["location"].endswith("said=address_proven")
+
+
+def signs_in(base, printed):
+    """Sign in as the demo says, and see that the account is that of its phone."""
+    email, password = re.search(r"Sign in as (\S+) with the password (\S+)", printed).groups()
+    with httpx.Client(base_url=base, headers={"Origin": base}, follow_redirects=True) as browser:
+        browser.post("/sign-in", data={"email": email, "password": password})
+        assert "demo" in browser.get("/account").text
+        assert browser.get("/v1/account").json()["id"] == "demo"
 
 
 def printed_key(log, process):

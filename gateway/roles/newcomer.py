@@ -1,0 +1,45 @@
+"""Lets whoever starts a demo sign in: its account gets a holder, whose password is printed.
+
+The holder is as if they had signed up, read their mail and proven the address: a demo is begun by
+the person whom it belongs to. Knows no page.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from accounts import consent
+from accounts.address import parse_address
+from accounts.audit_log import Act, Actor
+from accounts.holder import Holder
+from accounts.stores import audit_log, consents, holders
+from billing.clock import utc_now
+from database.engine import TIMEOUT_S, writing
+from gateway.stores.password_hashes import Argon2Hasher
+
+EMAIL: Final = "newcomer@caller.example"
+"""At a domain that nobody can have (RFC 2606)."""
+
+
+async def make_holder(engine: AsyncEngine, account_id: str, password: str, language: str) -> None:
+    """Make the holder of an account that exists; nothing changes where it has one.
+
+    Raises StoreUnavailableError.
+    """
+    at, address = utc_now(), parse_address(EMAIL)
+    holder = Holder(
+        account_id=account_id,
+        email=address.text,
+        email_proven_at=at,
+        password_hash=await Argon2Hasher().hash(password),
+        credentials_epoch=1,
+        language=language,
+        created_at=at,
+    )
+    accepted = {str(each): version for each, version in consent.current().items()}
+    async with writing(engine, TIMEOUT_S) as connection:
+        if await holders.insert(connection, holder, address.key):
+            await consents.accept(connection, account_id, accepted, at)
+            await audit_log.record(connection, account_id, Act.SIGNED_UP, at, Actor.SERVICE)
