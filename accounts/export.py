@@ -20,7 +20,7 @@ TRIES_MAX: Final = 3
 CLAIM: Final = timedelta(minutes=2)
 """How long a maker may be silent before it counts as dead: many times what one chunk takes."""
 _DAY: Final = timedelta(days=1)
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+_FORMULA: Final = frozenset("=+-@\t\r\n＝＋－＠")
 """What a spreadsheet may take for the beginning of a formula (OWASP, CSV Injection)."""
 
 
@@ -87,19 +87,14 @@ def expiry(at: datetime) -> datetime:
     return at + EXPORT_KEPT
 
 
-def cell(value: object) -> str:
-    """Return a value as a cell of CSV that no spreadsheet takes for a formula.
+def cell(value: object) -> object:
+    """Return a value as a writer of CSV is to have it, so that no spreadsheet runs it.
 
     Only text can be one: numbers keep their sign. OWASP, CSV Injection: an apostrophe before it.
     """
-    match value:
-        case None:
-            return ""
-        case bool():
-            return "true" if value else "false"
-        case datetime():
-            return value.isoformat()
-        case int() | float():
-            return str(value)
-    text = str(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    if isinstance(value, str):
+        return f"'{value}" if value[:1] in _FORMULA else value
+    if isinstance(value, datetime):
+        return value.isoformat()
+    # A writer makes nothing of None, and text of a number.
+    return value

@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
+from accounts.export import Export, ExportRefusal
 from accounts.holder import Device, Holder
 from accounts.link import Link
 from accounts.notice import Notice
+from accounts.personal_data import Columns, Kind
 from accounts.session import Session
 
 NOBODY: Final = ""
@@ -165,3 +167,65 @@ class PasswordHasher(Protocol):
 
     def is_outdated(self, stored: str) -> bool:
         """Return whether a hash was made with weaker parameters than today's."""
+
+
+class RowPage(Protocol):
+    """Some rows of one table, in the order of the exported columns."""
+
+    @property
+    def rows(self) -> Sequence[Sequence[Any]]:
+        """The rows."""
+
+    @property
+    def after(self) -> tuple[Any, ...] | None:
+        """Where the next page begins; None after the last one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What is held of one kind in one table: how much, and the newest of it."""
+
+    kind: Kind
+    columns: Columns
+    count: int
+    """At most what was asked for."""
+    newest: Sequence[Sequence[Any]]
+    """In the order of the exported columns."""
+
+
+class PersonalRows(Protocol):
+    """What the data map says is kept of a person in SQL."""
+
+    async def count(self, kind: Kind, columns: Columns, account_id: str) -> int:
+        """Return how many rows of a kind an account has in one table."""
+
+    async def page(
+        self,
+        kind: Kind,
+        columns: Columns,
+        account_id: str,
+        *,
+        after: tuple[Any, ...] | None = None,
+    ) -> RowPage:
+        """Return the rows of an account in one table that come after a place."""
+
+    async def held(self, account_id: str, *, newest: int, count_max: int) -> Sequence[Held]:
+        """Return what is held of an account, table by table, as of one moment."""
+
+
+class Exports(Protocol):
+    """Exports that people have asked for, and their files."""
+
+    async def ask(
+        self, account_id: str, credentials_epoch: int, export_id: str, session_digest: str
+    ) -> Export | ExportRefusal | None:
+        """Queue an export; None where the session that asks is over."""
+
+    async def of_account(self, account_id: str) -> Sequence[Export]:
+        """Return an account's exports, the newest first."""
+
+    async def note_fetched(self, account_id: str, credentials_epoch: int) -> bool:
+        """Note that an export is fetched; False where the session is over."""
+
+    async def chunk(self, export_id: str, number: int) -> bytes | None:
+        """Return a chunk of a file; None after the last one."""

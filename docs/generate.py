@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
+from accounts.data_map import HOSTS, KINDS, NOT_PERSONAL
+from accounts.personal_data import Kind
 from gateway import settings
 from gateway.browser import messages
 from gateway.errors import PROBLEMS
 from gateway.limits import velocity
+from gateway.words.data_map import list_in, row_in, words_in
 
 DOCS = Path(__file__).parent
 
@@ -36,6 +40,58 @@ answered 429 with `Retry-After`. `CALLER_VELOCITY_LIMITS` changes the limits by 
 `CALLER_ACCOUNT_CALLS_MAX` raises the limits of accounts and keys too."""
 
 
+def privacy() -> str:
+    """Return the data map: kinds, what tells of no person, and the services that are contacted."""
+    words = words_in("en")
+    kinds = [
+        "| kind | what | what for | how long | who sees it | when the account is deleted |",
+        "|---|---|---|---|---|---|",
+        *(f"| {' | '.join(row_in(words, kind, 12))} |" for kind in KINDS),
+    ]
+    places = [
+        "| kind | where | why so long | corrected | exported |",
+        "|---|---|---|---|---|",
+        *(_place_row(words, kind) for kind in KINDS),
+    ]
+    others = ["| names | why |", "|---|---|"]
+    others += [
+        f"| {', '.join(f'`{name}`' for name in each.names)} | {each.reason} |"
+        for each in NOT_PERSONAL
+    ]
+    hosts = ["| setting | what for | who |", "|---|---|---|"]
+    hosts += [
+        f"| `{host.setting}` | {list_in(words, 'purpose', host.purposes)}"
+        f" | {words[f'viewer.{host.viewer}']} |"
+        for host in HOSTS
+    ]
+    return "\n".join(
+        [
+            *kinds,
+            "\n## Where\n\nColumns are `table.column` of SQL, keys those of Valkey.\n",
+            *places,
+            "\n## What tells of no person\n",
+            *others,
+            "\n## Services that are contacted\n\nNothing else is contacted by a node of its own"
+            " accord.\n",
+            *hosts,
+            "",
+        ]
+    )
+
+
+def _place_row(words: Mapping[str, str], kind: Kind) -> str:
+    where = [
+        *(f"`{columns.table}`: {', '.join(columns.names)}" for columns in kind.sql),
+        *(f"key `{key.template}`" for key in kind.valkey),
+        *(f"log field `{name}`" for name in kind.logs),
+        *kind.services,
+    ]
+    kept = "" if kind.is_exported else f"no: {kind.not_exported}"
+    corrected = f"`{kind.corrected_at}`" if kind.corrected_at else ""
+    cells = (*(words[f"kind.{kind.name}"], "; ".join(where), kind.period.reason, corrected, kept),)
+    return f"| {' | '.join(cells)} |"
+
+
 def replace_after(path: Path, heading: str, text: str) -> None:
     """Write `text` in place of everything after a heading."""
     kept = path.read_text().partition(heading)[0]
@@ -48,6 +104,7 @@ def main() -> None:
     (DOCS / "wire" / "browser-v1.schema.json").write_text(schema + "\n")
     replace_after(DOCS / "api.md", "## Codes", codes())
     replace_after(DOCS / "configuration.md", "## Settings", configuration())
+    replace_after(DOCS / "PRIVACY.md", "## Kinds", privacy())
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from docs.generate import codes, configuration
+from docs.generate import codes, configuration, privacy
 from gateway import settings
 from gateway.browser import messages
 from gateway.cli.app import COMMANDS
@@ -22,6 +22,7 @@ def test_generated_parts_are_current():
     assert published == messages.schema()
     assert (ROOT / "docs/api.md").read_text().endswith(codes())
     assert (ROOT / "docs/configuration.md").read_text().endswith(configuration())
+    assert (ROOT / "docs/PRIVACY.md").read_text().endswith(privacy())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)

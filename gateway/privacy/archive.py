@@ -11,7 +11,8 @@ from datetime import datetime
 from typing import IO, Final
 
 CHUNK_BYTES: Final = 1024 * 1024
-LEVEL: Final = 6
+LEVEL: Final = 1
+"""Of deflate (RFC 1951): a quarter of the time of the usual 6, and a fifth more bytes."""
 _FILE_MODE: Final = 0o100600 << 16
 """A regular file that only its owner reads, in the upper half of the external attributes."""
 
@@ -39,7 +40,7 @@ class Archive:
     def __init__(self, at: datetime) -> None:
         """Date all entries at this time (in UTC, as ZIP knows no zone)."""
         self._sink = _Sink()
-        self._zip = zipfile.ZipFile(self._sink, "w", zipfile.ZIP_DEFLATED)
+        self._zip = zipfile.ZipFile(self._sink, "w", zipfile.ZIP_DEFLATED, compresslevel=LEVEL)
         self._at = (at.year, at.month, at.day, at.hour, at.minute, at.second)
         self._entry: IO[bytes] | None = None
 

@@ -1,13 +1,14 @@
 """Makes exports: everything that is kept of a person, as JSON and CSV in one ZIP.
 
-What goes in is what the data map says; each kind is read a page at a time and twice, once for each
-form. What an earlier maker left is begun anew. Knows no table and no page.
+What goes in is what the data map says; each kind is read a page at a time. What an earlier maker
+left is begun anew. Knows no table and no page.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,11 +21,14 @@ from accounts.data_map import KINDS
 from accounts.export import Export, cell
 from accounts.notice import Notice
 from accounts.personal_data import Columns, Kind
+from accounts.ports import PersonalRows, RowPage
 from gateway.privacy.archive import Archive
 from gateway.privacy.readme import readme
 
 SIZE_BYTES_MAX: Final = 1024**3
 """Of one archive: a million calls come to some 60 MB."""
+KEPT_BYTES_MAX: Final = 16 * 1024**2
+"""Of one table's rows as CSV, packed, that are kept in memory: some 500,000 calls."""
 ROUND_MAX: Final = 20
 """Exports made in one round."""
 INTERVAL_S: Final = 5.0
@@ -35,35 +39,6 @@ VERSION: Final = 1
 _log = structlog.get_logger(__name__)
 _encode = msgspec.json.Encoder().encode
 _T = TypeVar("_T")
-
-
-class RowPage(Protocol):
-    """Some rows of one table, in the order of the exported columns."""
-
-    @property
-    def rows(self) -> Sequence[Sequence[Any]]:
-        """The rows."""
-
-    @property
-    def after(self) -> tuple[Any, ...] | None:
-        """Where the next page begins; None after the last one."""
-
-
-class PersonalRows(Protocol):
-    """What is kept of a person in SQL. Every method raises StoreUnavailableError."""
-
-    async def count(self, kind: Kind, columns: Columns, account_id: str) -> int:
-        """Return how many rows of a kind an account has in one table."""
-
-    async def page(
-        self,
-        kind: Kind,
-        columns: Columns,
-        account_id: str,
-        *,
-        after: tuple[Any, ...] | None = None,
-    ) -> RowPage:
-        """Return the rows of an account in one table that come after a place."""
 
 
 class ExportStore(Protocol):
@@ -134,6 +109,31 @@ class ExportMaker:
         await self.store.finish(export, Notice("export_ready", once=f"export:{export.id}"))
 
 
+class _Kept:
+    """The first pages of a table as CSV, packed, while the same rows are written as JSON.
+
+    A ZIP has one entry open at a time, and to read all rows again would take twice as long.
+    """
+
+    def __init__(self) -> None:
+        self.pages: list[bytes] = []
+        self.rows = 0
+        self.after: tuple[Any, ...] | None = None
+        """Where the rows begin that are not kept; None if all are."""
+        self._size = 0
+
+    def add(self, _archive: Archive, page: RowPage) -> None:
+        """Keep a page, unless it is too much."""
+        if self._size > KEPT_BYTES_MAX:
+            return
+        packed = zlib.compress(_csv(page.rows), 1)
+        self.pages.append(packed)
+        self.rows += len(page.rows)
+        self._size += len(packed)
+        if self._size > KEPT_BYTES_MAX:
+            self.after = page.after
+
+
 class _Making:
     """One export as it is made."""
 
@@ -161,54 +161,64 @@ class _Making:
         # Each row is written in two forms.
         self._total = max(1, 2 * sum(sizes))
         for kind in kinds:
-            await self._write_json(kind)
-            for columns in kind.sql:
-                await self._write_csv(kind, columns)
+            if kind.sql:
+                for columns, kept in zip(kind.sql, await self._write_json(kind), strict=True):
+                    await self._write_csv(kind, columns, kept)
         await self._write_sessions()
         await self._write_rest()
         await self._maker.in_thread(self._archive.close)
         await self._pass_on(rest=True)
 
-    async def _write_json(self, kind: Kind) -> None:
-        """Write a kind as one object: table -> its rows."""
-        name = f"data/{kind.name}.json"
-        if kind.name == SESSIONS:
-            return
+    async def _write_json(self, kind: Kind) -> Sequence[_Kept]:
+        """Write a kind as one object: table -> its rows. Return its rows as CSV, table by table."""
+        name, found = f"data/{kind.name}.json", list[_Kept]()
         self._archive.begin(name)
         self._counts[name] = 0
         head = "{"
         for columns in kind.sql:
+            kept = _Kept()
+            found.append(kept)
             self._archive.write(f'{head}"{columns.table}":['.encode())
             head, is_first = ",", True
-            async for rows in self._pages(kind, columns):
-                await self._in_thread(_add_json, columns.exported, rows, is_first)
-                is_first = is_first and not rows
-                self._counts[name] += len(rows)
+            async for page in self._pages(kind, columns):
+                await self._in_thread(_add_json, columns.exported, page.rows, is_first)
+                await self._in_thread(kept.add, page)
+                is_first = is_first and not page.rows
+                self._counts[name] += len(page.rows)
                 await self._pass_on()
             self._archive.write(b"]")
         self._archive.write(b"}\n")
         self._archive.end()
+        return found
 
-    async def _write_csv(self, kind: Kind, columns: Columns) -> None:
+    async def _write_csv(self, kind: Kind, columns: Columns, kept: _Kept) -> None:
         part = f".{columns.table}" if len(kind.sql) > 1 else ""
         name = f"tables/{kind.name}{part}.csv"
         self._archive.begin(name)
         # The mark by which spreadsheets know UTF-8.
         self._archive.write(b"\xef\xbb\xbf")
         self._counts[name] = 0
-        _add_csv(self._archive, columns.exported, [columns.exported])
-        async for rows in self._pages(kind, columns):
-            await self._in_thread(_add_csv, columns.exported, rows)
-            self._counts[name] += len(rows)
+        self._archive.write(_csv([columns.exported]))
+        for packed in kept.pages:
+            await self._in_thread(_add_packed, packed)
             await self._pass_on()
+        self._counts[name] = kept.rows
+        self._done += kept.rows
+        if kept.after is not None:
+            # There were more than may be kept in memory: these are read once more.
+            async for page in self._pages(kind, columns, kept.after):
+                await self._in_thread(_add_csv, page.rows)
+                self._counts[name] += len(page.rows)
+                await self._pass_on()
         self._archive.end()
 
-    async def _pages(self, kind: Kind, columns: Columns) -> AsyncIterator[Sequence[Sequence[Any]]]:
-        after: tuple[Any, ...] | None = None
+    async def _pages(
+        self, kind: Kind, columns: Columns, after: tuple[Any, ...] | None = None
+    ) -> AsyncIterator[RowPage]:
         while True:
             page = await self._maker.rows.page(kind, columns, self._export.account_id, after=after)
             self._done += len(page.rows)
-            yield page.rows
+            yield page
             if page.after is None:
                 return
             after = page.after
@@ -222,7 +232,7 @@ class _Making:
         self._archive.write(_encode({SESSIONS: rows}) + b"\n")
         self._archive.end()
         self._archive.begin(f"tables/{SESSIONS}.csv")
-        _add_csv(self._archive, names, [names, *values])
+        self._archive.write(_csv([names, *values]))
         self._archive.end()
         for name in (f"data/{SESSIONS}.json", f"tables/{SESSIONS}.csv"):
             self._counts[name] = len(rows)
@@ -279,8 +289,16 @@ def _add_json(
     archive.write(body if is_first or not body else b",\n" + body)
 
 
-def _add_csv(archive: Archive, _names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+def _add_csv(archive: Archive, rows: Sequence[Sequence[Any]]) -> None:
+    archive.write(_csv(rows))
+
+
+def _add_packed(archive: Archive, packed: bytes) -> None:
+    archive.write(zlib.decompress(packed))
+
+
+def _csv(rows: Sequence[Sequence[Any]]) -> bytes:
     text = io.StringIO()
-    # RFC 4180: lines end in CRLF.
-    csv.writer(text).writerows([cell(value) for value in row] for row in rows)
-    archive.write(text.getvalue().encode())
+    # RFC 4180: lines end in CRLF, as they do here by default.
+    csv.writer(text).writerows([[cell(value) for value in row] for row in rows])
+    return text.getvalue().encode()

@@ -14,6 +14,7 @@ from gateway.http.access import DeclaredRoute
 from gateway.http.cookies import Cookies
 from gateway.http.holders import Holders
 from gateway.http.site.account import AccountPages
+from gateway.http.site.data import DataPages
 from gateway.http.site.documents import DocumentPages
 from gateway.http.site.door import Door
 from gateway.http.site.links import LinkPages
@@ -22,6 +23,7 @@ from gateway.http.site.sign_in import SignInPages
 from gateway.http.site.sign_up import SignUpPages
 from gateway.people.address import Addresses
 from gateway.people.answer_moment import AnswerMoment
+from gateway.people.exports import OwnExports
 from gateway.people.links import Links
 from gateway.people.password import Passwords
 from gateway.people.password_policy import PasswordPolicy
@@ -32,12 +34,15 @@ from gateway.people.sign_up import SignUp
 from gateway.ports import Velocity
 from gateway.roles.storage import Stores
 from gateway.settings import Settings
+from gateway.stores.exports import SqlExports
 from gateway.stores.mail_outbox import queue_notice
 from gateway.stores.password_hashes import Argon2Hasher
 from gateway.stores.people import SqlPeople
+from gateway.stores.personal_rows import SqlPersonalRows
 
 _ACCOUNT_ID_BYTES = 10
 _SECRET_BYTES = 32
+_EXPORT_ID_BYTES = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,8 @@ def people_routes(
     addresses = Addresses(people, velocity, utc_now, sign_in)
     links = Links(people, sessions, velocity, utc_now)
     sign_outs = SignOut(people, sessions, velocity)
+    rows, exports = SqlPersonalRows(stores.engine), SqlExports(stores.engine)
+    own_exports = OwnExports(exports, utc_now, _new_export_id)
     return [
         *SignUpPages(door, sign_up, is_open).routes(),
         *SignInPages(door, sign_in, browsers, is_open).routes(),
@@ -89,13 +96,18 @@ def people_routes(
         *AccountPages(
             door, passwords, addresses, browsers, sign_outs, stores.gate.balance
         ).routes(),
-        *DocumentPages(door).routes(),
+        *DataPages(door, rows, browsers, own_exports, settings.calls_kept_months).routes(),
+        *DocumentPages(door, settings.calls_kept_months).routes(),
         *pages.routes(),
     ]
 
 
 def _new_account_id() -> str:
     return secrets.token_hex(_ACCOUNT_ID_BYTES)
+
+
+def _new_export_id() -> str:
+    return secrets.token_hex(_EXPORT_ID_BYTES)
 
 
 def _new_secret() -> str:

@@ -13,7 +13,9 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from accounts.data_map import KINDS
 from accounts.personal_data import Columns, Kind, Via
+from accounts.ports import Held
 from accounts.stores import tables as people
 from billing.stores import tables
 from database.engine import TIMEOUT_S, reading
@@ -36,6 +38,10 @@ _ORDER: Final[Mapping[str, tuple[str, ...]]] = {
     "credits": ("sequence",),
 }
 """Table -> what orders the rows of one account; of others the primary key."""
+
+_READABLE: Final = tuple(
+    (kind, columns) for kind in KINDS if kind.is_exported for columns in kind.sql
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,26 @@ class SqlPersonalRows:
         async with reading(self._engine, self._timeout_s) as connection:
             return int(await connection.scalar(query) or 0)
 
+    async def held(self, account_id: str, *, newest: int, count_max: int) -> Sequence[Held]:
+        """Return what is held of an account, table by table, as of one moment.
+
+        Of each table the newest rows, and how many there are, counted no further than `count_max`.
+        """
+        found = []
+        async with reading(self._engine, self._timeout_s) as connection:
+            for kind, columns in _READABLE:
+                table = TABLES[columns.table]
+                mine = _conditions(kind, columns, account_id)
+                some = sa.select(sa.literal(1)).select_from(table).where(*mine).limit(count_max)
+                count = await connection.scalar(
+                    sa.select(sa.func.count()).select_from(some.subquery())
+                )
+                order = (table.c[name].desc() for name in _order(table, columns))
+                query = sa.select(*(table.c[name] for name in columns.exported))
+                rows = await connection.execute(query.where(*mine).order_by(*order).limit(newest))
+                found.append(Held(kind, columns, int(count or 0), [tuple(row) for row in rows]))
+        return found
+
     async def page(
         self,
         kind: Kind,
@@ -68,7 +94,6 @@ class SqlPersonalRows:
         *,
         after: tuple[Any, ...] | None = None,
         limit: int = PAGE_ROWS,
-        newest_first: bool = False,
     ) -> RowPage:
         """Return the rows of an account in one table that come after a place."""
         table = TABLES[columns.table]
@@ -77,14 +102,14 @@ class SqlPersonalRows:
         query = (
             sa.select(*order, *(table.c[name] for name in columns.exported))
             .where(*_conditions(kind, columns, account_id))
-            .order_by(*(each.desc() if newest_first else each for each in order))
+            .order_by(*order)
             .limit(limit)
         )
         if after is not None:
             place = sa.tuple_(
                 *(sa.literal(v, each.type) for v, each in zip(after, order, strict=True))
             )
-            query = query.where(position < place if newest_first else position > place)
+            query = query.where(position > place)
         async with reading(self._engine, self._timeout_s) as connection:
             found = (await connection.execute(query)).all()
         count = len(order)

@@ -38,6 +38,7 @@ PARAMETERS = {
     "payment_id": PAYMENT,
     "name": "nothing.js",
     "secret": "nothing",
+    "export_id": "nothing",
 }
 PASSWORD = "correct-zebra-tram-92"
 FROM_US = {"sec-fetch-site": "same-origin"}

@@ -8,9 +8,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from accounts.consent import Document, current
+from accounts.data_map import KINDS
 from gateway.http.access import DeclaredRoute
-from gateway.http.site.door import Door
+from gateway.http.site.data import kind_in
+from gateway.http.site.door import Door, language_of
 from gateway.http.site.pages import PrivacyPage, TermsPage
+from gateway.words.data_map import period_in, words_in
+
+CALLS = next(kind for kind in KINDS if kind.name == "calls")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +23,7 @@ class DocumentPages:
     """Handlers of what people accept."""
 
     door: Door
+    calls_kept_months: int
 
     def routes(self) -> list[DeclaredRoute]:
         """Return the pages' routes."""
@@ -32,4 +38,7 @@ class DocumentPages:
 
     async def show_privacy(self, request: Request) -> Response:
         """Show what is done with personal data."""
-        return self.door.show(request, PrivacyPage(current()[Document.PRIVACY]))
+        words = words_in(language_of(request))
+        kinds = [kind_in(words, kind, self.calls_kept_months) for kind in KINDS]
+        months = period_in(words, CALLS.period, self.calls_kept_months)
+        return self.door.show(request, PrivacyPage(current()[Document.PRIVACY], kinds, months))

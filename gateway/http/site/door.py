@@ -33,6 +33,7 @@ from gateway.ports import Velocity
 SIGN_IN, CONFIRM, ACCOUNT = "/sign-in", "/confirm", "/account"
 GO_ON: Final = frozenset(
     {"/", ACCOUNT, f"{ACCOUNT}/password", f"{ACCOUNT}/address", f"{ACCOUNT}/devices"}
+    | {f"{ACCOUNT}/data"}
 )
 """Where a person may go on after they have signed in: a request never names another place."""
 _BUSY_S = 5

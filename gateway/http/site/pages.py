@@ -167,6 +167,56 @@ class DevicesPage:
 
 
 @dataclass(frozen=True, slots=True)
+class DataField:
+    """One value of an entry, as text."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class DataKind:
+    """What is held of one kind."""
+
+    name: str
+    title: str
+    what: str
+    purposes: str
+    period: str
+    viewers: str
+    count: int
+    has_more: bool
+    """Whether there are more than are counted."""
+    newest: Sequence[Sequence[DataField]]
+    corrected_at: str
+    """Path of the page where it is corrected; empty where it states what has happened."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRow:
+    """An export that was asked for."""
+
+    id: str
+    state: str
+    progress: int
+    asked_at: datetime
+    expires_at: datetime | None
+    megabytes: str
+
+
+@dataclass(frozen=True, slots=True)
+class DataPage:
+    """Everything that is held of a person, and how to take it with them."""
+
+    template: ClassVar[str] = "data.html"
+    kinds: Sequence[DataKind]
+    others: Sequence[DataKind]
+    """Kinds that no account leads to, or that are in no export: what they are."""
+    exports: Sequence[ExportRow]
+    said: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ConfirmPage:
     """The password once more, before something that cannot be taken back."""
 
@@ -192,6 +242,9 @@ class PrivacyPage:
     template: ClassVar[str] = "privacy.html"
     version: str
     """ISO date."""
+    kinds: Sequence[DataKind]
+    months: str
+    """How long records of calls are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +273,7 @@ Page = (
     | ChangePasswordPage
     | ChangeAddressPage
     | DevicesPage
+    | DataPage
     | ConfirmPage
     | TermsPage
     | PrivacyPage

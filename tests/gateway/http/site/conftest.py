@@ -14,13 +14,16 @@ from gateway.http.app import create_app
 from gateway.http.cookies import Cookies
 from gateway.http.holders import Holders
 from gateway.http.site.account import AccountPages
+from gateway.http.site.data import DataPages
 from gateway.http.site.documents import DocumentPages
 from gateway.http.site.door import Door
 from gateway.http.site.links import LinkPages
 from gateway.http.site.rendering import Pages
 from gateway.http.site.sign_in import SignInPages
 from gateway.http.site.sign_up import SignUpPages
+from gateway.people.exports import OwnExports
 from tests.gateway.people.memory import EMAIL, PASSWORD, World
+from tests.gateway.people.memory_exports import MemoryExports, MemoryRows
 
 ORIGIN = "https://calls.example.com"
 
@@ -62,6 +65,8 @@ class Site:
         holders = Holders(world.browsers, Cookies(origin), frozenset({origin}))
         self.pages = Pages("Example Calls", "help@example.com")
         self.door = door = Door(holders, self.pages, lambda: world.now, world.velocity)
+        self.rows, self.exports = MemoryRows(), MemoryExports(world)
+        own_exports = OwnExports(self.exports, lambda: world.now, world.new_secret)
         self.routes = [
             *SignUpPages(door, world.sign_up, is_open).routes(),
             *SignInPages(door, world.sign_in, world.browsers, is_open).routes(),
@@ -70,7 +75,8 @@ class Site:
                 *(door, world.passwords, world.addresses, world.browsers, world.sign_outs),
                 self.balance_of,
             ).routes(),
-            *DocumentPages(door).routes(),
+            *DataPages(door, self.rows, world.browsers, own_exports, 12).routes(),
+            *DocumentPages(door, 12).routes(),
             *self.pages.routes(),
         ]
         self.client = self.new_browser()
