@@ -13,6 +13,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Protocol
 
+from billing.call_filter import ANY_CALL, CallFilter
 from billing.cdr import CallRecord
 from database.errors import StoreUnavailableError
 
@@ -493,6 +494,11 @@ class CdrStore(Protocol):
         """Return those of these calls whose end is booked."""
 
     async def page(
-        self, account_id: str, *, limit: int, before: str | None = None
+        self,
+        account_id: str,
+        *,
+        limit: int,
+        before: str | None = None,
+        only: CallFilter = ANY_CALL,
     ) -> Sequence[CallRecord]:
-        """Return records, newest first, older than the call `before`."""
+        """Return records that match, newest first, older than the call `before`."""

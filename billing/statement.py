@@ -29,6 +29,19 @@ class StatementLine:
     call_id: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class CallLine:
+    """What one call has cost, or has brought back."""
+
+    at: datetime
+    kind: str
+    """`charge`; `write-off` for what was not charged; `call-refund` for what came back."""
+    reason: str
+    micros: int
+    """Positive, whatever it was."""
+    currency: str
+
+
 class StatementStore(Protocol):
     """The ledger, read by account."""
 
@@ -36,6 +49,9 @@ class StatementStore(Protocol):
         self, account_id: str, *, limit: int, before: str | None = None
     ) -> Sequence[StatementLine]:
         """Return lines, newest first, older than the line with the reference `before`."""
+
+    async def of_call(self, account_id: str, call_id: str) -> Sequence[CallLine]:
+        """Return what was booked of a call of this account, the oldest first."""
 
 
 def lines(

@@ -17,6 +17,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from billing.call_filter import ANY_CALL, CallFilter
 from billing.cdr import CallRecord
 from billing.clock import Clock, utc_now
 from billing.errors import CreditsLostError, MoneyError
@@ -26,8 +27,8 @@ from billing.outbox import OutboxBatch, fold
 from billing.ports import OutboxEntry, PartitionMark, PartitionState
 from billing.stores import tables
 from billing.stores.booking import book, insert_transfers
+from billing.stores.call_filter import matching_newest_first
 from billing.stores.call_rows import record_in
-from billing.stores.pages import newest_first
 from billing.stores.partition_marks import forget_fork, lock_and_mark, read_marks
 from billing.stores.refill import memories_of, read_partition
 from database.engine import TIMEOUT_S, Transactions, reading, upsert, writing
@@ -298,16 +299,21 @@ class SqlCdrStore:
             return frozenset(await connection.scalars(query))
 
     async def page(
-        self, account_id: str, *, limit: int, before: str | None = None
+        self,
+        account_id: str,
+        *,
+        limit: int,
+        before: str | None = None,
+        only: CallFilter = ANY_CALL,
     ) -> Sequence[CallRecord]:
-        """Return the newest records first, older than the call `before`.
+        """Return the newest records that match first, older than the call `before`.
 
         At most `PAGE_ROWS_MAX`; none when `before` is no call of this account.
         Raises StoreUnavailableError.
         """
-        query = newest_first(
-            tables.calls, account_id, limit=min(limit, PAGE_ROWS_MAX), before=before
-        ).where(tables.calls.c.forgotten_at.is_(None))
+        query = matching_newest_first(
+            account_id, only, limit=min(limit, PAGE_ROWS_MAX), before=before
+        )
         async with reading(self._engine, self._timeout_s) as connection:
             rows = await connection.execute(query)
             return [record_in(row) for row in rows]

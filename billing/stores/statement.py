@@ -9,11 +9,14 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from billing.ledger import CUSTOMER, Transfer
-from billing.statement import StatementLine, lines
+from billing.statement import CallLine, StatementLine, lines
 from billing.stores import tables
 from database.engine import TIMEOUT_S, reading
 
 PAGE_LINES_MAX = 500
+
+_OF_CALL = ("charge", "write-off", "credit:call")
+"""What the references of a call's transfers begin with."""
 
 
 class SqlStatementStore:
@@ -58,6 +61,27 @@ class SqlStatementStore:
                 query.with_only_columns(sa.func.sum(signed), maintain_column_froms=True)
             )
         return list(lines(((_transfer(row), row.at) for row in rows), int(balance or 0)))
+
+    async def of_call(self, account_id: str, call_id: str) -> Sequence[CallLine]:
+        """Return what was booked of a call of this account, the oldest first.
+
+        Raises StoreUnavailableError.
+        """
+        transfers = tables.transfers.c
+        query = (
+            sa.select(tables.transfers)
+            # By reference, which is unique: an account's transfers of years are not looked through.
+            .where(
+                transfers.reference.in_([f"{name}:{call_id}" for name in _OF_CALL]),
+                transfers.account_id == account_id,
+            )
+            .order_by(transfers.at, transfers.reference)
+        )
+        async with reading(self._engine, self._timeout_s) as connection:
+            rows = await connection.execute(query)
+            return [
+                CallLine(row.at, row.kind, row.reason, row.micros, row.currency) for row in rows
+            ]
 
 
 def _transfer(row: sa.Row[Any]) -> Transfer:

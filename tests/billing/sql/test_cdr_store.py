@@ -6,8 +6,10 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
+from billing.call_filter import ANY_CALL, CallFilter
 from billing.cdr import CallRecord, LegQuality
 from billing.stores import tables
+from billing.stores.call_filter import matching_newest_first
 from billing.stores.call_rows import closed_in, opened_in
 from billing.stores.sql import PAGE_ROWS_MAX, SqlCdrStore
 from tests.billing.outbox_entries import RATE, START, closed, closing, opened, opening, ticked
@@ -145,3 +147,97 @@ async def test_how_a_call_was_opened_and_ended_is_read_from_its_row(engine, stor
     assert closed_in(row) == msgspec.structs.replace(closing(3), **legs)
     legs["browser"] = LegQuality(talk_ms=9)
     assert closed_in(row, **legs) == msgspec.structs.replace(closing(3), **legs)
+
+
+async def planted(engine, count=0):
+    """Book some calls of alice that differ, and `count` that are alike."""
+    same = {
+        **dict.fromkeys(("codec", "origin", "cause_name", "carrier_call_id"), ""),
+        **dict.fromkeys(("browser_quality", "carrier_quality"), "{}"),
+        "account_id": "alice",
+        "opened": True,
+        "closed": True,
+        "node": "n1",
+        "country": "",
+        "currency": "USD",
+        "rate": RATE.to_json(),
+        "spent_micros": 0,
+        "seconds": 0,
+        "cause": 16,
+        "ended_by": "caller",
+        "ended_at": START,
+    }
+    told = [
+        ("a", "+442079460018", 0, START, 16, "caller"),
+        ("b", "+442079460019", 1, None, 17, "callee"),
+        ("c", "+15005550018", 2, None, 19, "carrier"),
+        ("d", "+15005550001", 3, START, 16, "credit"),
+    ]
+    rows = [
+        {
+            **same,
+            "id": f"call-{name}",
+            "destination": number,
+            "answered_at": answered_at,
+            "cause": cause,
+            "ended_by": by,
+            "created_at": START + timedelta(days=day),
+        }
+        for name, number, day, answered_at, cause, by in told
+    ] + [
+        {
+            **same,
+            "id": f"x{n}",
+            "destination": "+33123456789",
+            "answered_at": START,
+            "created_at": START - timedelta(minutes=n + 1),
+        }
+        for n in range(count)
+    ]
+    async with engine.begin() as connection:
+        await connection.execute(sa.insert(tables.calls), rows)
+
+
+@pytest.mark.parametrize(
+    ("only", "found"),
+    [
+        (ANY_CALL, "dcba"),
+        (CallFilter(since=START + timedelta(days=1)), "dcb"),
+        (CallFilter(until=START + timedelta(days=1)), "a"),
+        (CallFilter(digits="0018"), "ca"),
+        (CallFilter(digits="4420"), "ba"),
+        (CallFilter(answered=True), "da"),
+        (CallFilter(answered=False), "cb"),
+        (CallFilter(answered=False, causes=frozenset({17, 18})), "b"),
+        (CallFilter(ended_by="credit"), "d"),
+        (CallFilter(digits="0018", answered=True), "a"),
+        (CallFilter(digits="9999"), ""),
+    ],
+)
+async def test_a_filter_finds_what_matches_newest_first(engine, store, records, only, found):
+    await planted(engine)
+    page = await records.page("alice", limit=9, only=only)
+    assert [record.opened.call_id.removeprefix("call-") for record in page] == list(found)
+    assert await records.page("bob", limit=9, only=only) == []
+    if len(found) > 1:
+        older = await records.page("alice", limit=1, before=f"call-{found[0]}", only=only)
+        assert [record.opened.call_id for record in older] == [f"call-{found[1]}"]
+
+
+async def test_a_filter_looks_at_the_index_alone(engine, store):
+    """What matches few calls of many must not read the rows of the others."""
+    only = CallFilter(digits="0018", answered=False, causes=frozenset({19}), ended_by="carrier")
+    query = matching_newest_first("alice", only, limit=50, before=None)
+    text = str(query.compile(engine, compile_kwargs={"literal_binds": True}))
+    await planted(engine, 300)
+    async with engine.connect() as connection:
+        if engine.dialect.name == "sqlite":
+            plan = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}")
+            steps = [row[3] for row in plan]
+            assert any("USING COVERING INDEX ix_calls_account_id_created" in it for it in steps)
+        else:
+            await connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+            await connection.exec_driver_sql("SET LOCAL enable_bitmapscan = off")
+            plan = await connection.exec_driver_sql(f"EXPLAIN {text}")
+            steps = [row[0] for row in plan]
+            assert any("Index Only Scan" in it and "ix_calls_account_id" in it for it in steps)

@@ -66,3 +66,14 @@ async def test_a_page_begins_only_after_a_line_of_this_account(statements):
 async def test_a_page_is_bounded(statements, monkeypatch):
     monkeypatch.setattr(module, "PAGE_LINES_MAX", 3)
     assert len(await statements.page("alice", limit=1_000_000)) == 3
+
+
+async def test_what_was_booked_of_one_call(statements):
+    found = await statements.of_call("alice", "c5")
+    assert [(line.kind, line.micros, line.reason) for line in found] == [
+        ("charge", 5, ""),
+        ("write-off", 5, ""),
+        ("call-refund", 5, "Too short."),
+    ]
+    assert found[-1].at == START + timedelta(minutes=6)
+    assert await statements.of_call("bob", "c5") == await statements.of_call("alice", "x") == []
