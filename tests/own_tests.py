@@ -72,6 +72,7 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
     "gateway.cli.simulate_payments": ("tests/calls/test_payments.py",),
     "gateway.http.principal": ("tests/gateway/http/test_holders.py",),
     "gateway.http.site.pages": ("tests/gateway/http/site/test_rendering.py",),
+    "gateway.http.site.call_pages": ("tests/gateway/http/site/test_calls.py",),
     "gateway.knobs": ("tests/gateway/test_settings.py",),
     "gateway.payments.comparison": ("tests/gateway/payments/test_proof.py",),
     "gateway.roles.child": ("tests/gateway/roles/test_demo.py",),
@@ -83,6 +84,7 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
         "tests/whole_calls/test_stories.py",
     ),
     "gateway.roles.membership": ("tests/gateway/roles/test_composition.py",),
+    "gateway.roles.site": ("tests/gateway/test_access.py",),
     "gateway.roles.payments": ("tests/gateway/roles/test_composition.py",),
     "gateway.roles.preflight": (
         "tests/gateway/roles/test_preflight.py",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from billing.call_filter import ANY_CALL, CallFilter
 from billing.cdr import CallRecord
 from billing.ports import CdrStore, SpendGate
 from gateway.errors import RequestRefusedError
@@ -31,25 +32,34 @@ class CallIndex:
         return sorted(found, key=lambda call: call.opened.created_at, reverse=True)
 
     async def page(
-        self, account_id: str, *, limit: int, before: str | None
+        self, account_id: str, *, limit: int, before: str | None, only: CallFilter = ANY_CALL
     ) -> tuple[Sequence[LiveCall | CallRecord], str | None]:
         """Return a page of calls, newest first, and the call that the following page comes before.
 
-        The first page begins with live calls whose record is not written yet.
+        The first page begins with live calls whose record is not written yet, unless some calls
+        `only` are asked for.
         """
         # One more than is shown tells whether another page follows.
-        records = await self.records.page(account_id, limit=limit + 1, before=before)
+        records = await self.records.page(account_id, limit=limit + 1, before=before, only=only)
         live = {call.opened.call_id: call for call in await self.live_calls(account_id)}
         shown = records[:limit]
         # The live view goes before the record, which knows no price until the call is booked.
         calls = [live.pop(record.opened.call_id, record) for record in shown]
         following = shown[-1].opened.call_id if len(records) > limit else None
-        if before is not None:
+        if before is not None or only != ANY_CALL:
             return calls, following
         # What is live and older than this page has its record, and stands where that does.
         oldest = shown[-1].opened.created_at if following else None
         unwritten = [c for c in live.values() if oldest is None or c.opened.created_at > oldest]
         return [*unwritten, *calls], following
+
+    async def credit(self, account_id: str) -> int:
+        """Return the micros that an account has left: what is held here is spent only once used.
+
+        Holds of calls on other nodes are not visible from here.
+        """
+        balance = await self.gate.balance(account_id)
+        return balance + sum(call.unused_micros for call in await self.live_calls(account_id))
 
     async def show(self, account_id: str, call_id: str) -> LiveCall | CallRecord:
         """Return one call. Raises RequestRefusedError if there is none."""

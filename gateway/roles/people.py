@@ -47,13 +47,14 @@ _EXPORT_ID_BYTES = 12
 
 @dataclass(frozen=True, slots=True)
 class People:
-    """Where people are kept, and how those who are signed in are found."""
+    """Where people are kept, how those who are signed in are found, and what they are shown."""
 
     people: SqlPeople
     sessions: RedisSessions
     hasher: Argon2Hasher
     browsers: BrowserSessions
     holders: Holders
+    pages: Pages
 
     async def close(self) -> None:
         """End the threads in which passwords are hashed."""
@@ -68,7 +69,8 @@ def compose_people(settings: Settings, stores: Stores) -> People:
         people, sessions, stores.accounts, stores.key_epochs, utc_now, time.monotonic_ns
     )
     holders = Holders(browsers, Cookies(settings.origin), settings.own_origins)
-    return People(people, sessions, Argon2Hasher(), browsers, holders)
+    pages = Pages(settings.service_name, settings.contact_email)
+    return People(people, sessions, Argon2Hasher(), browsers, holders, pages)
 
 
 def people_routes(
@@ -77,7 +79,7 @@ def people_routes(
     """Return the routes of the pages of people."""
     people, sessions, hasher, browsers = kept.people, kept.sessions, kept.hasher, kept.browsers
     policy = PasswordPolicy(settings.service_name)
-    pages = Pages(settings.service_name, settings.contact_email)
+    pages = kept.pages
     door = Door(kept.holders, pages, utc_now, velocity)
     is_open = settings.sign_up == "open"
     moment = AnswerMoment(time.monotonic_ns, asyncio.sleep)

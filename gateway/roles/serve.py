@@ -24,10 +24,12 @@ from gateway.roles.carrier import compose_carrier_side
 from gateway.roles.children import Child
 from gateway.roles.media import Media, compose_media, warm_up
 from gateway.roles.membership import new_membership
+from gateway.roles.own_pages import own_pages
 from gateway.roles.payments import PaymentServices, compose_payments
-from gateway.roles.people import compose_people, people_routes
+from gateway.roles.people import People, compose_people, people_routes
 from gateway.roles.post import Post, open_post
 from gateway.roles.prices import load_prices
+from gateway.roles.site import site_routes
 from gateway.roles.stopping import Stops
 from gateway.settings import Settings
 from gateway.sockets.one_port import OnePortServer, create_server
@@ -94,7 +96,7 @@ class Node:
         stops.add("events", post.events.stop)
         metering = Metering(stores.gate, time.monotonic_ns)
         payments = self._take_payments(stops, metering) if settings.stripe_api_key else None
-        access, pages = self._let_people_in(stops)
+        access, people = self._let_people_in(stops)
         self.media = media = compose_media(
             *(settings, stores, carrier_side, access, metering),
             notify=post.notify,
@@ -126,7 +128,7 @@ class Node:
                 ),
                 *(http.payment_routes(settings, payments, refused) if payments else ()),
                 *http.carrier_routes(settings, carrier_side, calls, refused),
-                *pages,
+                *site_routes(settings, stores, access.velocity, people, live=calls),
             ]
         )
         tasks = [
@@ -152,14 +154,12 @@ class Node:
         metering.on_balance = payments.auto.consider
         return payments
 
-    def _let_people_in(self, stops: Stops) -> tuple[Access, http.Routes]:
-        """Return access control for programs and people, and all pages."""
+    def _let_people_in(self, stops: Stops) -> tuple[Access, People]:
+        """Return access control for programs and people, and where people are kept."""
         settings, stores = self.settings, self.stores
         people = compose_people(settings, stores)
         stops.add("password hasher", people.close)
-        access = compose_access(settings, stores, people.holders)
-        own = people_routes(settings, stores, access.velocity, people)
-        return access, [*own, *http.page_routes()]
+        return compose_access(settings, stores, people.holders), people
 
     async def _run(
         self, stops: Stops, tls: ServerTls | None, periodic: Sequence[PeriodicTask]

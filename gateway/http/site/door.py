@@ -31,9 +31,11 @@ from gateway.people.visitor import Visitor
 from gateway.ports import Velocity
 
 SIGN_IN, CONFIRM, ACCOUNT = "/sign-in", "/confirm", "/account"
+CALLS, CREDIT, KEYS = f"{ACCOUNT}/calls", f"{ACCOUNT}/credit", f"{ACCOUNT}/keys"
 GO_ON: Final = frozenset(
     {"/", ACCOUNT, f"{ACCOUNT}/password", f"{ACCOUNT}/address", f"{ACCOUNT}/devices"}
     | {f"{ACCOUNT}/data"}
+    | {CALLS, CREDIT, f"{CREDIT}/auto", f"{CREDIT}/payments", KEYS, f"{KEYS}/new"}
 )
 """Where a person may go on after they have signed in: a request never names another place."""
 _BUSY_S = 5

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar
 
+from gateway.http.site.call_pages import CallPage, CallsPage
+
 Errors = Mapping[str, str]
 """Field of a form -> code of what is wrong with it, a key of the words under `error.`."""
 
@@ -278,4 +280,6 @@ Page = (
     | TermsPage
     | PrivacyPage
     | ErrorPage
+    | CallsPage
+    | CallPage
 )

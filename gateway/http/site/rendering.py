@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from gateway.http.access import DeclaredRoute, public
+from gateway.http.site.countries import country_name
 from gateway.http.site.pages import Page
 from gateway.http.site.words import WORDS
 
@@ -91,7 +92,7 @@ class Pages:
 def environment(language: str, words: Mapping[str, str], **constants: str) -> Environment:
     """Return what the templates of one language are rendered by.
 
-    `t` returns the words of a key, with values put in by name.
+    `t` returns the words of a key, with values put in by name; `country_name` the name of a code.
     """
     made = Environment(
         loader=PackageLoader("gateway.http.site"),
@@ -106,5 +107,8 @@ def environment(language: str, words: Mapping[str, str], **constants: str) -> En
         # Formatted before it is escaped: words have no markup, so that nothing needs to be safe.
         return words[key].format(**values) if values else words[key]
 
-    made.globals.update(constants, t=t, language=language)
+    def name_of(code: str) -> str:
+        return country_name(code, language)
+
+    made.globals.update(constants, t=t, language=language, country_name=name_of)
     return made

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from billing.call_filter import ANY_CALL, CallFilter
 from billing.cdr import CallClosed, CallOpened, CallRecord
 from billing.rating import Rate
 from database.errors import StoreUnavailableError
@@ -59,7 +60,7 @@ class Records:
         mine = [r for r in self.kept if r.opened.account_id == account_id]
         return next((r for r in mine if r.opened.call_id == call_id), None)
 
-    async def page(self, account_id, *, limit, before=None):
+    async def page(self, account_id, *, limit, before=None, only=ANY_CALL):
         mine = [r for r in self.kept if r.opened.account_id == account_id]
         if before is not None:
             ids = [r.opened.call_id for r in mine]
@@ -195,3 +196,19 @@ async def test_an_old_live_call_stands_where_its_record_does(site):
     assert [call.opened.call_id for call in calls] == ["c0", call_id]
     assert isinstance(calls[1], LiveCall)
     assert following is None
+
+
+async def test_a_filtered_page_has_no_call_that_no_record_proves_to_match(site):
+    first, here = site.nodes[0], site.indexes[0]
+    call_id = await site.call_on(first)
+    calls, _ = await here.page("alice", limit=9, before=None)
+    assert [call.opened.call_id for call in calls] == [call_id]
+    assert await here.page("alice", limit=9, before=None, only=CallFilter(digits="1")) == ([], None)
+
+
+async def test_what_a_call_here_has_not_used_is_left(site):
+    here = site.indexes[0]
+    before = await here.credit("alice")
+    await site.call_on(site.nodes[0])
+    (call,) = await here.live_calls("alice")
+    assert await here.credit("alice") == before - call.cost_micros

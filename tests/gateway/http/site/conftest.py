@@ -14,6 +14,7 @@ from gateway.http.app import create_app
 from gateway.http.cookies import Cookies
 from gateway.http.holders import Holders
 from gateway.http.site.account import AccountPages
+from gateway.http.site.calls import CallPages
 from gateway.http.site.data import DataPages
 from gateway.http.site.documents import DocumentPages
 from gateway.http.site.door import Door
@@ -22,6 +23,7 @@ from gateway.http.site.rendering import Pages
 from gateway.http.site.sign_in import SignInPages
 from gateway.http.site.sign_up import SignUpPages
 from gateway.people.exports import OwnExports
+from tests.gateway.http.site.books import new_books
 from tests.gateway.people.memory import EMAIL, PASSWORD, World
 from tests.gateway.people.memory_exports import MemoryExports, MemoryRows
 
@@ -62,11 +64,13 @@ class Site:
     def __init__(self, *, is_open=True, origin=ORIGIN):
         self.world = world = World()
         self.balance = 12_340_000
+        self.books = new_books()
         holders = Holders(world.browsers, Cookies(origin), frozenset({origin}))
         self.pages = Pages("Example Calls", "help@example.com")
         self.door = door = Door(holders, self.pages, lambda: world.now, world.velocity)
         self.rows, self.exports = MemoryRows(), MemoryExports(world)
         own_exports = OwnExports(self.exports, lambda: world.now, world.new_secret)
+        self.call_pages = CallPages(door, self.books.index, self.books.statements)
         self.routes = [
             *SignUpPages(door, world.sign_up, is_open).routes(),
             *SignInPages(door, world.sign_in, world.browsers, is_open).routes(),
@@ -77,6 +81,7 @@ class Site:
             ).routes(),
             *DataPages(door, self.rows, world.browsers, own_exports, 12).routes(),
             *DocumentPages(door, 12).routes(),
+            *self.call_pages.routes(),
             *self.pages.routes(),
         ]
         self.client = self.new_browser()

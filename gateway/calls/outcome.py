@@ -1,0 +1,76 @@
+"""Says in one word how a call went, and how its line was. Knows no words and no store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+from billing.cdr import CallRecord, LegQuality
+from gateway.cause import Cause
+from gateway.ports import LiveCall
+
+
+class Outcome(StrEnum):
+    """How a call went, as its caller sees it."""
+
+    LIVE = "live"
+    """It goes on, or its end is still being booked."""
+    ANSWERED = "answered"
+    BUSY = "busy"
+    NO_ANSWER = "no_answer"
+    CANCELLED = "cancelled"
+    """The caller hung up before anybody answered."""
+    FAILED = "failed"
+    """It did not come about, for any other reason."""
+
+
+class Quality(StrEnum):
+    """How the line was."""
+
+    GOOD = "good"
+    FAIR = "fair"
+    POOR = "poor"
+    UNKNOWN = "unknown"
+    """Not measured, as of a call that was not answered."""
+
+
+_BY_CAUSE: Final[Mapping[int, Outcome]] = {
+    Cause.USER_BUSY: Outcome.BUSY,
+    Cause.NO_USER_RESPONSE: Outcome.NO_ANSWER,
+    Cause.NO_ANSWER: Outcome.NO_ANSWER,
+    Cause.ORIGINATOR_CANCEL: Outcome.CANCELLED,
+}
+
+# ITU-T G.107 annex B: from 4 users are satisfied, below 3.6 many are not.
+_GOOD_MOS, _FAIR_MOS = 4.0, 3.6
+
+
+def outcome_of(call: LiveCall | CallRecord) -> Outcome:
+    """Return how a call went."""
+    if isinstance(call, LiveCall) or call.closed is None:
+        return Outcome.LIVE
+    if call.closed.answered_at is not None:
+        return Outcome.ANSWERED
+    return _BY_CAUSE.get(call.closed.cause, Outcome.FAILED)
+
+
+def causes_of(outcome: Outcome) -> frozenset[int]:
+    """Return the causes that end unanswered calls with this outcome."""
+    if outcome is Outcome.FAILED:
+        return frozenset(Cause) - _BY_CAUSE.keys()
+    return frozenset(cause for cause, found in _BY_CAUSE.items() if found is outcome)
+
+
+def quality_of(call: LiveCall | CallRecord) -> Quality:
+    """Return how the line was: as the one of its two legs that was worse."""
+    if isinstance(call, LiveCall) or call.closed is None:
+        return Quality.UNKNOWN
+    legs: tuple[LegQuality, ...] = (call.closed.browser, call.closed.carrier)
+    measured = [leg.mos for leg in legs if leg.mos is not None]
+    if not measured:
+        return Quality.UNKNOWN
+    worst = min(measured)
+    if worst >= _GOOD_MOS:
+        return Quality.GOOD
+    return Quality.FAIR if worst >= _FAIR_MOS else Quality.POOR

@@ -1,0 +1,84 @@
+"""Declares the pages of calls; each dataclass is all that its template is given.
+
+Holds shapes only; knows no request and no store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import ClassVar
+
+from gateway.http.site.call_query import CallQuery
+
+
+@dataclass(frozen=True, slots=True)
+class CallFacts:
+    """One call, as its caller reads it."""
+
+    id: str
+    at: datetime
+    number: str
+    """E.164; empty where only the end of the call is known."""
+    country: str
+    """ISO 3166 alpha-2; empty for none."""
+    seconds: int
+    cost: str
+    """As money; empty while it is not known."""
+    outcome: str
+    """A key of the words under `outcome.`."""
+    quality: str
+    """A key of the words under `quality.`."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallsPage:
+    """The calls of an account, a page at a time."""
+
+    template: ClassVar[str] = "calls.html"
+    calls: Sequence[CallFacts]
+    query: CallQuery
+    outcomes: Sequence[str]
+    """What can be asked for."""
+    ended_by: Sequence[str]
+    is_first: bool
+    following: str
+    """Query of the address of the calls before these; empty for none."""
+    download: str
+    """Query of the address of all these calls as CSV."""
+    first: str
+    """Query of the address of the newest of these calls."""
+    errors: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CallLineRow:
+    """What a call has cost, or has brought back."""
+
+    at: datetime
+    kind: str
+    """A key of the words under `call_line.`."""
+    amount: str
+    why: str
+    """A key of the words under `refund.`; empty for none."""
+    reason: str
+    """Why, where there are no words of ours for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallPage:
+    """All about one call."""
+
+    template: ClassVar[str] = "call.html"
+    call: CallFacts
+    answered_at: datetime | None
+    ended_at: datetime | None
+    ended_by: str
+    cause: str
+    """A key of the words under `cause.`; empty while it goes on."""
+    per_minute: str
+    """As money; empty where it cannot be said."""
+    connect_fee: str
+    """Empty for none."""
+    lines: Sequence[CallLineRow]

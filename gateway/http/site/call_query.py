@@ -1,0 +1,105 @@
+"""Reads which calls a page is asked for, and writes that into the addresses of its links.
+
+An address never holds a whole number, because proxies log addresses: only a part that is shorter
+than any number that can be dialled. Knows no request and no store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Final, get_args
+from urllib.parse import urlencode
+
+from billing.call_filter import CallFilter
+from billing.cdr import EndedBy
+from gateway.call.number import DIGITS_MIN
+from gateway.calls.outcome import Outcome, causes_of
+
+DIGITS_MAX: Final = DIGITS_MIN - 1
+"""Most digits of a part of a number."""
+OUTCOMES: Final = tuple(each for each in Outcome if each is not Outcome.LIVE)
+ENDED_BY: Final[tuple[EndedBy, ...]] = get_args(EndedBy)
+_CHARS_MAX: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class CallQuery:
+    """What a form was filled in with, as it was typed; empty for what was left out."""
+
+    begin: str = ""
+    """ISO 8601 date, in UTC."""
+    end: str = ""
+    """The same; this day is included."""
+    number: str = ""
+    outcome: str = ""
+    ended_by: str = ""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether all calls are asked for."""
+        return self == CallQuery()
+
+    def address(self, **more: str) -> str:
+        """Return the query of an address, which asks for the same and for `more`."""
+        fields = {name: getattr(self, attribute) for name, attribute in _NAMES.items()}
+        return urlencode({name: text for name, text in (fields | more).items() if text})
+
+
+_NAMES: Final = {
+    "from": "begin",
+    "to": "end",
+    "number": "number",
+    "outcome": "outcome",
+    "ended_by": "ended_by",
+}
+
+
+def read_query(given: Mapping[str, str]) -> CallQuery:
+    """Return what the parameters of an address ask for."""
+    fields = {
+        attribute: given.get(name, "").strip()[:_CHARS_MAX] for name, attribute in _NAMES.items()
+    }
+    return CallQuery(**fields)
+
+
+def filter_of(query: CallQuery) -> tuple[CallFilter, Mapping[str, str]]:
+    """Return the filter, and field -> what is wrong with it; a wrong field filters nothing."""
+    errors: dict[str, str] = {}
+    begin, end = (_day(query.begin, "from", errors), _day(query.end, "to", errors))
+    if begin is not None and end is not None and end < begin:
+        errors["to"] = "dates_swapped"
+    # Whatever stands between the digits, as people write them.
+    digits = "".join(each for each in query.number if each not in " +-()./\u00a0")
+    if not (digits.isascii() and digits.isdigit()) and query.number:
+        errors["number"], digits = "digits_wrong", ""
+    if len(digits) > DIGITS_MAX:
+        errors["number"], digits = "digits_long", ""
+    outcome = Outcome(query.outcome) if query.outcome in OUTCOMES else None
+    ended_by = next((each for each in ENDED_BY if each == query.ended_by), None)
+    asked = CallFilter(
+        since=begin,
+        until=None if end is None else end + timedelta(days=1),
+        digits=digits,
+        answered=None if outcome is None else outcome is Outcome.ANSWERED,
+        causes=frozenset() if outcome in (None, Outcome.ANSWERED) else causes_of(outcome),
+        ended_by=ended_by,
+    )
+    return asked, errors
+
+
+def _day(text: str, field: str, errors: dict[str, str]) -> datetime | None:
+    """Return when a day begins; None for none, and for what is no day."""
+    if not text:
+        return None
+    try:
+        # `fromisoformat` reads other ways of writing a day as well, which no form sends.
+        day = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError:
+        day = None
+    # The last day of all has none after it, where it would end.
+    if day is None or day.date() == date.max:
+        errors[field] = "date_invalid"
+        return None
+    return day

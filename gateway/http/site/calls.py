@@ -1,0 +1,262 @@
+"""Serves `/account/calls`: an account's calls, each of them, and all of them as CSV.
+
+Reads them as the API does, through the index of calls. Knows no store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from billing.call_filter import CallFilter
+from billing.call_refunds import RefundRule
+from billing.cdr import CallRecord
+from billing.errors import RateDeckError
+from billing.money import format_money, in_units
+from billing.rating import Rate
+from billing.statement import CallLine, StatementStore
+from gateway.calls.index import CallIndex
+from gateway.calls.outcome import outcome_of, quality_of
+from gateway.cause import Cause
+from gateway.errors import RequestRefusedError
+from gateway.http.access import DeclaredRoute
+from gateway.http.site.call_pages import CallFacts, CallLineRow, CallPage, CallsPage
+from gateway.http.site.call_query import ENDED_BY, OUTCOMES, filter_of, read_query
+from gateway.http.site.csv_lines import lines
+from gateway.http.site.door import CALLS, Door
+from gateway.http.site.rendering import HEADERS
+from gateway.people.sessions import SignedIn
+from gateway.ports import LiveCall
+
+PAGE_CALLS: Final = 25
+PIECE_CALLS: Final = 500
+"""Calls that are read and written at once: what a download of any length holds in memory."""
+DOWNLOADS_MAX: Final = 4
+"""Downloads at once, in all; one for each account."""
+_BUSY_S: Final = 10
+_CURSOR_CHARS_MAX: Final = 128
+
+COLUMNS: Final = (
+    *("started_at", "number", "country", "outcome", "ended_by", "answered_at", "ended_at"),
+    *("seconds", "cost", "currency", "cause", "call_id"),
+)
+_WHY: Final = {rule.value: rule.name.lower() for rule in RefundRule}
+
+
+class Downloads:
+    """The downloads that are under way in this process."""
+
+    def __init__(self) -> None:
+        self._accounts: set[str] = set()
+
+    @contextmanager
+    def one(self, account_id: str) -> Iterator[None]:
+        """Count a download while it lasts. Raises RequestRefusedError."""
+        if account_id in self._accounts or len(self._accounts) >= DOWNLOADS_MAX:
+            raise RequestRefusedError("rate_limited", retry_after_s=_BUSY_S)
+        self._accounts.add(account_id)
+        try:
+            yield
+        finally:
+            self._accounts.discard(account_id)
+
+
+@dataclass(frozen=True, slots=True)
+class CallPages:
+    """Handlers of the pages of calls."""
+
+    door: Door
+    index: CallIndex
+    statements: StatementStore
+    downloads: Downloads = field(default_factory=Downloads)
+
+    def routes(self) -> list[DeclaredRoute]:
+        """Return the pages' routes."""
+        return [
+            self.door.own(CALLS, self.list_calls),
+            self.door.own(f"{CALLS}.csv", self.download, page=CALLS),
+            self.door.own(f"{CALLS}/{{call_id}}", self.show_call, page=CALLS),
+        ]
+
+    async def list_calls(self, request: Request, who: SignedIn) -> Response:
+        """Show a page of calls, newest first."""
+        query = read_query(request.query_params)
+        asked, errors = filter_of(query)
+        before = _cursor(request)
+        calls, following = await self.index.page(
+            who.account.id, limit=PAGE_CALLS, before=before, only=asked
+        )
+        page = CallsPage(
+            calls=[_facts(call) for call in calls],
+            query=query,
+            outcomes=OUTCOMES,
+            ended_by=ENDED_BY,
+            is_first=before is None,
+            following=query.address(before=following) if following else "",
+            download=query.address(),
+            first=query.address(),
+            errors=errors,
+        )
+        return self.door.show(request, page, status=422 if errors else 200)
+
+    async def show_call(self, request: Request, who: SignedIn) -> Response:
+        """Show one call, what it has cost and what came back."""
+        account_id, call_id = who.account.id, request.path_params["call_id"]
+        # No database asks for text with NUL.
+        if "\0" in call_id:
+            raise RequestRefusedError("call_not_found")
+        call = await self.index.show(account_id, call_id)
+        booked = await self.statements.of_call(account_id, call_id)
+        opened = call.opened
+        per_minute, connect_fee = _rate_of(opened.rate, opened.currency)
+        page = CallPage(
+            call=_facts(call),
+            answered_at=_closed(call, "answered_at"),
+            ended_at=_closed(call, "ended_at"),
+            ended_by=_ended_by(call),
+            cause=_cause_of(call),
+            per_minute=per_minute,
+            connect_fee=connect_fee,
+            lines=[_line(each) for each in booked],
+        )
+        return self.door.show(request, page)
+
+    async def download(self, request: Request, who: SignedIn) -> Response:
+        """Send all calls that are asked for as CSV, piece by piece."""
+        query = read_query(request.query_params)
+        asked, errors = filter_of(query)
+        if errors:
+            return await self.list_calls(request, who)
+        pieces = self._pieces(who.account.id, asked)
+        # Before the status line, so that a page says what fails at once.
+        head = await anext(pieces)
+        name = f"calls_{query.begin or 'all'}_{query.end or self.door.clock().date()}.csv"
+        return StreamingResponse(
+            _all_of(head, pieces),
+            headers={**HEADERS, "Content-Disposition": f'attachment; filename="{name}"'},
+            media_type="text/csv; charset=utf-8; header=present",
+        )
+
+    async def _pieces(self, account_id: str, asked: CallFilter) -> AsyncGenerator[bytes]:
+        """Yield the rows, newest first. Raises RequestRefusedError, StoreUnavailableError."""
+        with self.downloads.one(account_id):
+            before, head = None, [COLUMNS]
+            while True:
+                records = await self.index.records.page(
+                    account_id, limit=PIECE_CALLS, before=before, only=asked
+                )
+                yield lines([*head, *map(_cells, records)])
+                if len(records) < PIECE_CALLS:
+                    return
+                before, head = records[-1].opened.call_id, []
+
+
+async def _all_of(head: bytes, pieces: AsyncGenerator[bytes]) -> AsyncIterator[bytes]:
+    # Closed at once where the browser leaves, so that the download counts no longer.
+    async with aclosing(pieces):
+        yield head
+        async for piece in pieces:
+            yield piece
+
+
+def _cursor(request: Request) -> str | None:
+    before = request.query_params.get("before", "")
+    if "\0" in before or len(before) > _CURSOR_CHARS_MAX:
+        raise RequestRefusedError("bad_request", field="before")
+    return before or None
+
+
+def _facts(call: LiveCall | CallRecord) -> CallFacts:
+    opened = call.opened
+    is_live = isinstance(call, LiveCall)
+    return CallFacts(
+        id=opened.call_id,
+        at=opened.created_at,
+        number=opened.destination,
+        country=opened.country,
+        seconds=_seconds(call),
+        # A record whose opening was lost has no currency.
+        cost="" if is_live or not opened.currency else _money(call.cost_micros, opened.currency),
+        outcome=outcome_of(call),
+        quality=quality_of(call),
+    )
+
+
+def _seconds(call: LiveCall | CallRecord) -> int:
+    if isinstance(call, LiveCall):
+        return call.seconds
+    return call.used_s if call.closed is None else call.closed.seconds
+
+
+def _closed(call: LiveCall | CallRecord, name: str) -> datetime | None:
+    found: datetime | None = (
+        getattr(call, name) if isinstance(call, LiveCall) else getattr(call.closed, name, None)
+    )
+    return found
+
+
+def _ended_by(call: LiveCall | CallRecord) -> str:
+    if isinstance(call, LiveCall):
+        return call.ended_by if call.ended_at is not None else ""
+    return "" if call.closed is None else call.closed.ended_by
+
+
+def _cause_of(call: LiveCall | CallRecord) -> str:
+    if isinstance(call, LiveCall):
+        return "" if call.cause is None else call.cause.name.lower()
+    if call.closed is None or call.closed.cause not in set(Cause):
+        return ""
+    return Cause(call.closed.cause).name.lower()
+
+
+def _rate_of(text: str, currency: str) -> tuple[str, str]:
+    """Return the price of a minute and the connect fee; empty where they cannot be read."""
+    try:
+        rate = Rate.from_json(text)
+    except RateDeckError:
+        return "", ""
+    fee = _money(rate.connect_fee_micros, currency) if rate.connect_fee_micros else ""
+    return _money(rate.per_minute_micros, currency), fee
+
+
+def _line(booked: CallLine) -> CallLineRow:
+    why = _WHY.get(booked.reason, "")
+    return CallLineRow(
+        at=booked.at,
+        kind=booked.kind.replace("-", "_"),
+        amount=_money(booked.micros, booked.currency),
+        why=why,
+        reason="" if why else booked.reason,
+    )
+
+
+def _cells(record: CallRecord) -> Sequence[str]:
+    opened, closed = record.opened, record.closed
+    return (
+        _iso(opened.created_at),
+        opened.destination,
+        opened.country,
+        outcome_of(record),
+        closed.ended_by if closed else "",
+        _iso(closed.answered_at if closed else None),
+        _iso(closed.ended_at if closed else None),
+        str(_seconds(record)),
+        in_units(record.cost_micros),
+        opened.currency,
+        str(closed.cause) if closed else "",
+        opened.call_id,
+    )
+
+
+def _iso(at: datetime | None) -> str:
+    return "" if at is None else at.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _money(micros: int, currency: str) -> str:
+    return format_money(micros, currency)

@@ -1,0 +1,26 @@
+"""Names countries in the languages of the pages. Knows no page and no request."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from importlib import resources
+from typing import Final
+
+
+def read_names() -> Mapping[str, Mapping[str, str]]:
+    """Return language (BCP 47) -> ISO 3166-1 alpha-2 code -> name."""
+    folder = resources.files("gateway.http.site").joinpath("country_names")
+    return {
+        file.name.removesuffix(".toml"): tomllib.loads(file.read_text("utf-8"))
+        for file in folder.iterdir()
+        if file.name.endswith(".toml")
+    }
+
+
+NAMES: Final = read_names()
+
+
+def country_name(code: str, language: str) -> str:
+    """Return the name of a country; its code where there is no name, empty for no country."""
+    return NAMES[language].get(code, code)
