@@ -494,11 +494,6 @@ class CdrStore(Protocol):
         """Return those of these calls whose end is booked."""
 
     async def page(
-        self,
-        account_id: str,
-        *,
-        limit: int,
-        before: str | None = None,
-        only: CallFilter = ANY_CALL,
+        self, account_id: str, *, limit: int, before: str | None = None, only: CallFilter = ANY_CALL
     ) -> Sequence[CallRecord]:
         """Return records that match, newest first, older than the call `before`."""

@@ -24,9 +24,8 @@ from gateway.roles.carrier import compose_carrier_side
 from gateway.roles.children import Child
 from gateway.roles.media import Media, compose_media, warm_up
 from gateway.roles.membership import new_membership
-from gateway.roles.own_pages import own_pages
 from gateway.roles.payments import PaymentServices, compose_payments
-from gateway.roles.people import People, compose_people, people_routes
+from gateway.roles.people import People, compose_people
 from gateway.roles.post import Post, open_post
 from gateway.roles.prices import load_prices
 from gateway.roles.site import site_routes
