@@ -253,6 +253,11 @@ def quote_uses(account_id: str, key_id: str, address: str) -> Sequence[Use]:
     return _of_each("quotes_minute", account_id, key_id, address)
 
 
+def rate_uses(address: str) -> Sequence[Use]:
+    """Return the uses of asking for a rate without an account."""
+    return (Use("address_quotes_minute", subject_of(address)),)
+
+
 def checkout_uses(account_id: str, address: str) -> Sequence[Use]:
     """Return the uses of starting a payment."""
     return (

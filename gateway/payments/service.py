@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 import secrets
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
@@ -83,6 +84,17 @@ def payment_id_of(account_id: str, key: str) -> str:
     return "pay_" + digest[:24]
 
 
+@dataclass(frozen=True, slots=True)
+class ReturnPaths:
+    """Where a person comes back to from the payment page; `{}` stands for the payment's id."""
+
+    paid: str
+    cancelled: str
+
+
+PHONE: Final = ReturnPaths("/?top-up={}", "/?top-up-cancelled=1")
+
+
 class Payments:
     """The payments of one deployment; nodes have one each, independent of one another."""
 
@@ -111,12 +123,19 @@ class Payments:
         self._booking = asyncio.Semaphore(BOOKING_MAX)
 
     async def start_checkout(
-        self, account_id: str, micros: int, *, save_card: bool = False, key: str = ""
+        self,
+        account_id: str,
+        micros: int,
+        *,
+        save_card: bool = False,
+        key: str = "",
+        back: ReturnPaths = PHONE,
     ) -> tuple[Payment, str]:
         """Return a payment and the address of the page where a person makes it.
 
         `save_card`: the person allows later charges of the same card. `key` is the client's
         idempotency key; without one the same amount within `DOUBLE_CLICK` is the same payment.
+        `back` counts where this request opens the page.
 
         Raises:
             RequestRefusedError: `amount_out_of_range`, `payment_key_reused`; `account_frozen` for
@@ -144,16 +163,16 @@ class Payments:
         # A charge of the saved card has no page: one that opened now would take money twice.
         if (payment.kind, payment.micros) != (BY_PAGE, micros):
             raise RequestRefusedError("payment_key_reused")
-        page = await self._page_of(payment, profile, save_card=save_card)
+        page = await self._page_of(payment, profile, back, save_card=save_card)
         # The page was opened with the other choice: with a key that is a reuse, else a new payment.
         if page.saves_card != save_card:
             if key:
                 raise RequestRefusedError("payment_key_reused")
             payment = await self._create(self._new_id(), profile, micros)
-            page = await self._page_of(payment, profile, save_card=save_card)
+            page = await self._page_of(payment, profile, back, save_card=save_card)
         # If the process dies before this, the page's metadata still leads its webhook to the row.
         payment = await self._store.record(payment.id, PaymentState.OPEN, checkout_id=page.id)
-        return payment, page.url or self._return_url(payment)
+        return payment, page.url or self._return_url(payment, back)
 
     async def _create(
         self, payment_id: str, profile: PaymentProfile, micros: int, kind: str = BY_PAGE
@@ -175,7 +194,7 @@ class Payments:
             raise RequestRefusedError("amount_out_of_range", field="amount") from None
 
     async def _page_of(
-        self, payment: Payment, profile: PaymentProfile, *, save_card: bool
+        self, payment: Payment, profile: PaymentProfile, back: ReturnPaths, *, save_card: bool
     ) -> CheckoutPage:
         """Return the one page of a payment, as opened by the first request for it.
 
@@ -185,7 +204,7 @@ class Payments:
         if payment.checkout_id:
             return await self._service.checkout(payment.checkout_id)
         try:
-            return await self._open_page(payment, profile, save_card=save_card)
+            return await self._open_page(payment, profile, back, save_card=save_card)
         except PaymentError as error:
             if error.service_code != "idempotency_error":
                 raise
@@ -194,11 +213,11 @@ class Payments:
                 raise
             return page
 
-    def _return_url(self, payment: Payment) -> str:
-        return f"{self._settings.origin}/?top-up={payment.id}"
+    def _return_url(self, payment: Payment, back: ReturnPaths) -> str:
+        return self._settings.origin + back.paid.format(payment.id)
 
     async def _open_page(
-        self, payment: Payment, profile: PaymentProfile, *, save_card: bool
+        self, payment: Payment, profile: PaymentProfile, back: ReturnPaths, *, save_card: bool
     ) -> CheckoutPage:
         order = CheckoutOrder(
             payment=payment,
@@ -206,8 +225,8 @@ class Payments:
             save_card=save_card,
             customer_id=profile.customer_id or "",
             email=profile.email,
-            success_url=self._return_url(payment),
-            cancel_url=f"{self._settings.origin}/?top-up-cancelled=1",
+            success_url=self._return_url(payment, back),
+            cancel_url=self._settings.origin + back.cancelled.format(payment.id),
             # From the payment's own time, so that a repeated request is the same to the letter.
             expires_at=payment.created_at + CHECKOUT_LIFE,
         )
@@ -240,6 +259,18 @@ class Payments:
             threshold_micros=threshold_micros,
             amount_micros=amount_micros,
         )
+
+    async def forget_card(self, account_id: str) -> None:
+        """Forget the saved card here and at the service, and switch automatic top-ups off.
+
+        Repeating it is harmless. Raises PaymentError: nothing has changed here, try again;
+        StoreUnavailableError, LookupError.
+        """
+        profile = await self._store.profile(account_id)
+        if profile.customer_id:
+            # There first: once its id is forgotten here, nobody could have it deleted any more.
+            await self._service.forget_customer(profile.customer_id)
+        await self._store.forget_card(account_id, "")
 
     async def book_object(self, kind: str, object_id: str) -> Payment | None:
         """Book everything that an object of the service proves; None if it is not ours.

@@ -27,7 +27,7 @@ from gateway.roles.membership import new_membership
 from gateway.roles.payments import PaymentServices, compose_payments
 from gateway.roles.people import People, compose_people
 from gateway.roles.post import Post, open_post
-from gateway.roles.prices import load_prices
+from gateway.roles.prices import Prices, load_prices
 from gateway.roles.site import site_routes
 from gateway.roles.stopping import Stops
 from gateway.settings import Settings
@@ -127,7 +127,7 @@ class Node:
                 ),
                 *(http.payment_routes(settings, payments, refused) if payments else ()),
                 *http.carrier_routes(settings, carrier_side, calls, refused),
-                *site_routes(settings, stores, access.velocity, people, live=calls),
+                *self._pages(access, people, prices, payments),
             ]
         )
         tasks = [
@@ -159,6 +159,15 @@ class Node:
         people = compose_people(settings, stores)
         stops.add("password hasher", people.close)
         return compose_access(settings, stores, people.holders), people
+
+    def _pages(
+        self, access: Access, people: People, prices: Prices, payments: PaymentServices | None
+    ) -> http.Routes:
+        return site_routes(
+            *(self.settings, self.stores, people, prices, payments),
+            velocity=access.velocity,
+            live=self.media.calls,
+        )
 
     async def _run(
         self, stops: Stops, tls: ServerTls | None, periodic: Sequence[PeriodicTask]

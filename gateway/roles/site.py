@@ -5,27 +5,73 @@ What they show they read as the API does. Knows no page's meaning.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 
+from billing.stores.payments import SqlPaymentStore
 from billing.stores.statement import SqlStatementStore
 from gateway.calls.index import CallIndex
+from gateway.calls.rate_table import RateTable
 from gateway.http.access import DeclaredRoute
+from gateway.http.api.payments import CardPayments
 from gateway.http.site.calls import CallPages
+from gateway.http.site.credit import CreditPages
+from gateway.http.site.rates import RatesPages
 from gateway.ports import LiveCalls, Velocity
 from gateway.roles import http
+from gateway.roles.payments import PaymentServices
 from gateway.roles.people import People, people_routes
+from gateway.roles.prices import Prices
 from gateway.roles.storage import Stores
 from gateway.settings import Settings
 
+_ONCE_BYTES = 18
+
 
 def site_routes(
-    settings: Settings, stores: Stores, velocity: Velocity, people: People, *, live: LiveCalls
+    settings: Settings,
+    stores: Stores,
+    people: People,
+    prices: Prices,
+    payments: PaymentServices | None,
+    *,
+    velocity: Velocity,
+    live: LiveCalls,
 ) -> Sequence[DeclaredRoute]:
-    """Return the routes of the pages; `live` are the live calls within reach."""
+    """Return the routes of the pages.
+
+    Args:
+        settings: What the operator has set.
+        stores: Where accounts, records and credit are kept.
+        people: Where people are kept, and what they are shown.
+        prices: What calls cost.
+        payments: Takes payments; None where no payment service is set up.
+        velocity: Bounds how often.
+        live: The live calls within reach.
+
+    """
+    door = people.door
     index = CallIndex(settings.node, live, stores.records, stores.gate)
     statements = SqlStatementStore(stores.engine)
+    table = RateTable(prices.rates, prices.closed_destinations)
+    credit = CreditPages(
+        door,
+        settings,
+        index.credit,
+        table,
+        statements,
+        SqlPaymentStore(stores.engine),
+        velocity,
+        None if payments is None else CardPayments(payments.payments, payments.auto),
+        lambda: secrets.token_urlsafe(_ONCE_BYTES),
+    )
+    rates = RatesPages(
+        door, velocity, prices.rates, prices.closed_destinations, table, settings.currency
+    )
     return [
         *people_routes(settings, stores, velocity, people),
-        *CallPages(people.door, index, statements).routes(),
+        *CallPages(door, index, statements).routes(),
+        *credit.routes(),
+        *rates.routes(),
         *http.page_routes(),
     ]

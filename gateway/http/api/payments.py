@@ -26,10 +26,10 @@ from gateway.http.body import page_asked_for, read_json
 from gateway.http.principal import Principal
 from gateway.http.problems import Json, payment_errors
 from gateway.http.velocity import address_of
-from gateway.limits.velocity import checkout_uses, refuse
 from gateway.payments.auto_top_up import AutoTopUps
 from gateway.payments.ports import PaymentStore
-from gateway.payments.service import Payments, payment_id_of
+from gateway.payments.service import Payments
+from gateway.payments.starts import count_start
 from gateway.ports import Velocity
 from gateway.scopes import Scope
 from gateway.settings import Settings
@@ -156,7 +156,7 @@ class PaymentsApi:
         micros = _amount(body.amount, "amount")
         account_id = principal.account.id
         # After the request has been validated, so that typing errors do not count.
-        await self._count_start(request, account_id, key)
+        await count_start(self.velocity, self.store, account_id, address_of(request), key)
         with payment_errors():
             payment, url = await cards.payments.start_checkout(
                 account_id, micros, save_card=body.save_card, key=key
@@ -175,14 +175,8 @@ class PaymentsApi:
         body = await read_json(request, SavedCardRequest)
         micros = _amount(body.amount, "amount")
         account_id = principal.account.id
-        await self._count_start(request, account_id, key)
+        await count_start(self.velocity, self.store, account_id, address_of(request), key)
         return Json(_view(await cards.auto.charge_now(account_id, micros, key)), 201)
-
-    async def _count_start(self, request: Request, account_id: str, key: str) -> None:
-        """Refuse the start of a payment that is too fast; a repeat begins none."""
-        # A repetition is never limited: it begins nothing, and is how a client learns the outcome.
-        if not key or await self.store.find(payment_id_of(account_id, key)) is None:
-            refuse(await self.velocity.hit(checkout_uses(account_id, address_of(request))))
 
     async def show_top_up(self, request: Request, principal: Principal) -> Response:
         """Return a payment; a pending one is looked up at the payment service."""

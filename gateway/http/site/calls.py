@@ -29,7 +29,7 @@ from gateway.http.access import DeclaredRoute
 from gateway.http.site.call_pages import CallFacts, CallLineRow, CallPage, CallsPage
 from gateway.http.site.call_query import ENDED_BY, OUTCOMES, filter_of, read_query
 from gateway.http.site.csv_lines import lines
-from gateway.http.site.door import CALLS, Door
+from gateway.http.site.door import CALLS, Door, cursor_in
 from gateway.http.site.rendering import HEADERS
 from gateway.people.sessions import SignedIn
 from gateway.ports import LiveCall
@@ -40,7 +40,6 @@ PIECE_CALLS: Final = 500
 DOWNLOADS_MAX: Final = 4
 """Downloads at once, in all; one for each account."""
 _BUSY_S: Final = 10
-_CURSOR_CHARS_MAX: Final = 128
 
 COLUMNS: Final = (
     *("started_at", "number", "country", "outcome", "ended_by", "answered_at", "ended_at"),
@@ -88,7 +87,7 @@ class CallPages:
         """Show a page of calls, newest first."""
         query = read_query(request.query_params)
         asked, errors = filter_of(query)
-        before = _cursor(request)
+        before = cursor_in(request)
         calls, following = await self.index.page(
             who.account.id, limit=PAGE_CALLS, before=before, only=asked
         )
@@ -163,13 +162,6 @@ async def _all_of(head: bytes, pieces: AsyncGenerator[bytes]) -> AsyncIterator[b
         yield head
         async for piece in pieces:
             yield piece
-
-
-def _cursor(request: Request) -> str | None:
-    before = request.query_params.get("before", "")
-    if "\0" in before or len(before) > _CURSOR_CHARS_MAX:
-        raise RequestRefusedError("bad_request", field="before")
-    return before or None
 
 
 def _facts(call: LiveCall | CallRecord) -> CallFacts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+import unicodedata
 from collections.abc import Mapping
 from importlib import resources
 from typing import Final
@@ -24,3 +25,8 @@ NAMES: Final = read_names()
 def country_name(code: str, language: str) -> str:
     """Return the name of a country; its code where there is no name, empty for no country."""
     return NAMES[language].get(code, code)
+
+
+def sort_key(code: str, language: str) -> str:
+    """Return by what countries are sorted: their names, without what stands above letters."""
+    return unicodedata.normalize("NFD", country_name(code, language)).casefold()

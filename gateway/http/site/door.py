@@ -33,13 +33,15 @@ from gateway.ports import Velocity
 SIGN_IN, CONFIRM, ACCOUNT = "/sign-in", "/confirm", "/account"
 CALLS, CREDIT, KEYS = f"{ACCOUNT}/calls", f"{ACCOUNT}/credit", f"{ACCOUNT}/keys"
 GO_ON: Final = frozenset(
-    {"/", ACCOUNT, f"{ACCOUNT}/password", f"{ACCOUNT}/address", f"{ACCOUNT}/devices"}
+    {"/", ACCOUNT, f"{ACCOUNT}/password", f"{ACCOUNT}/address", f"{ACCOUNT}/devices", CALLS}
     | {f"{ACCOUNT}/data"}
-    | {CALLS, CREDIT, f"{CREDIT}/auto", f"{CREDIT}/payments", KEYS, f"{KEYS}/new"}
+    | {CREDIT, f"{CREDIT}/auto", f"{CREDIT}/payments", f"{CREDIT}/statement"}
+    | {KEYS, f"{KEYS}/new"}
 )
 """Where a person may go on after they have signed in: a request never names another place."""
 _BUSY_S = 5
 _AGENT_CHARS_MAX = 512
+_CURSOR_CHARS_MAX = 128
 
 PageHandler = Callable[[Request], Awaitable[Response]]
 HolderHandler = Callable[[Request, SignedIn], Awaitable[Response]]
@@ -175,6 +177,15 @@ def said_in(request: Request) -> str:
     """Return what a page is to say of what has just happened; empty for what we never say."""
     said = request.query_params.get("said", "")
     return said if f"said.{said}" in WORDS[DEFAULT_LANGUAGE] else ""
+
+
+def cursor_in(request: Request) -> str | None:
+    """Return what a page of a list comes before; None for the first. Raises RequestRefusedError."""
+    before = request.query_params.get("before", "")
+    # PostgreSQL cannot store NUL in text: the driver's error would become a 500.
+    if "\0" in before or len(before) > _CURSOR_CHARS_MAX:
+        raise RequestRefusedError("bad_request", field="before")
+    return before or None
 
 
 def language_of(request: Request) -> str:

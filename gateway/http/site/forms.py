@@ -63,6 +63,31 @@ class SessionFields(msgspec.Struct):
     name: _Line = ""
 
 
+class TopUpFields(msgspec.Struct):
+    """The form that begins a payment, on a page or with the saved card."""
+
+    once: _Line = ""
+    """Made with the form: the same form sent twice begins one payment."""
+    amount: _Line = ""
+    """Of the button that was pressed; empty for the field beside it."""
+    other: _Line = ""
+    save_card: bool = False
+
+
+class AutoTopUpFields(msgspec.Struct):
+    """The form of automatic top-ups."""
+
+    enabled: bool = False
+    threshold: _Line = ""
+    amount: _Line = ""
+
+
+class NumberFields(msgspec.Struct):
+    """A form that asks for a phone number."""
+
+    number: _Line = ""
+
+
 async def read_form(request: Request, kind: type[_F]) -> _F:
     """Return what a form was filled in with.
 

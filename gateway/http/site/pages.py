@@ -11,6 +11,15 @@ from datetime import datetime
 from typing import ClassVar
 
 from gateway.http.site.call_pages import CallPage, CallsPage
+from gateway.http.site.credit_pages import (
+    AutoTopUpPage,
+    CreditPage,
+    GoToPaymentPage,
+    PaymentPage,
+    PaymentsPage,
+    StatementPage,
+)
+from gateway.http.site.rate_pages import RatesPage
 
 Errors = Mapping[str, str]
 """Field of a form -> code of what is wrong with it, a key of the words under `error.`."""
@@ -282,4 +291,11 @@ Page = (
     | ErrorPage
     | CallsPage
     | CallPage
+    | CreditPage
+    | StatementPage
+    | PaymentsPage
+    | PaymentPage
+    | GoToPaymentPage
+    | AutoTopUpPage
+    | RatesPage
 )

@@ -42,3 +42,19 @@ def best_language(accepted: str) -> str:
         if primary in WORDS:
             return primary
     return DEFAULT_LANGUAGE
+
+
+_HOMES: Final = {"de": "DE", "en": "US", "es": "ES"}
+"""Where most of those are who say no country beside their language."""
+
+
+def best_country(accepted: str) -> str:
+    """Return the country (ISO 3166 alpha-2) that a browser's `Accept-Language` names first.
+
+    Without one, a country of its best language: a guess to begin with, which a person can correct.
+    """
+    for part in accepted[:_HEADER_CHARS_MAX].split(",")[:_PREFERENCES_MAX]:
+        for subtag in part.partition(";")[0].strip().split("-")[1:]:
+            if len(subtag) == 2 and subtag.isascii() and subtag.isalpha():
+                return subtag.upper()
+    return _HOMES.get(best_language(accepted), "")

@@ -11,6 +11,7 @@ import pytest
 from billing.payments import AutoRefusal, PaymentState
 from database.errors import StoreUnavailableError
 from gateway.errors import PaymentError, RequestRefusedError
+from gateway.payments.service import ReturnPaths
 from gateway.stores.accounts import SqlAccountStore
 from tests.gateway.payments.conftest import UNIT, until
 
@@ -55,6 +56,38 @@ async def test_the_page_comes_back_to_us_and_says_whose_money_it_is(shop):
     assert session["client_reference_id"] == "alice"
     assert session["metadata"] == {"account": "alice", "payment": payment.id}
     assert (payment.state, payment.checkout_id) == (PaymentState.OPEN, session["id"])
+
+
+async def test_whoever_begins_it_says_where_the_page_comes_back_to(shop):
+    back = ReturnPaths("/paid/{}", "/not-paid")
+    payment, _ = await shop.payments.start_checkout("alice", 25 * UNIT, key="form-1", back=back)
+    (session,) = await shop.objects("checkout.sessions")
+    assert session["success_url"] == f"https://calls.example.com/paid/{payment.id}"
+    assert session["cancel_url"] == "https://calls.example.com/not-paid"
+
+
+async def test_a_card_is_forgotten_here_and_at_the_service(shop):
+    await shop.payments.forget_card("alice")
+    booked = await shop.payments.book_outcome(await shop.pays(save_card=True))
+    assert booked.state is PaymentState.PAID
+    before = await shop.store.profile("alice")
+    assert before.has_card
+    await shop.store.set_auto("alice", enabled=True, threshold_micros=UNIT, amount_micros=10 * UNIT)
+    forget, shop.service.forget_customer = shop.service.forget_customer, _away
+    with pytest.raises(PaymentError):
+        await shop.payments.forget_card("alice")
+    # It can still be named there.
+    assert (await shop.store.profile("alice")).has_card
+    shop.service.forget_customer = forget
+    for _ in range(2):
+        await shop.payments.forget_card("alice")
+        profile = await shop.store.profile("alice")
+        assert not profile.has_card
+        assert (profile.auto_enabled, profile.auto_off_reason) == (False, "")
+
+
+async def _away(_customer_id):
+    raise PaymentError("away", retryable=True)
 
 
 async def test_a_double_click_is_one_payment_and_one_page(shop):

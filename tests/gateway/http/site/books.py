@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 
 from billing.call_filter import ANY_CALL
 from billing.cdr import CallClosed, CallOpened, CallRecord, LegQuality
+from billing.payments import Payment, PaymentProfile, PaymentState
+from billing.rate_deck import RateDeck
 from billing.rating import Rate
 from billing.statement import CallLine
 from database.errors import StoreUnavailableError
+from gateway.call.high_risk import SHIPPED
 from gateway.calls.index import CallIndex
 from gateway.ports import LiveCall
 
@@ -132,6 +135,103 @@ class Statements:
         references = [each.reference for each in self.lines]
         start = references.index(before) + 1 if before in references else 0
         return self.lines[start:][:limit]
+
+
+HOSTED = "https://checkout.stripe.com"
+UNIT = 1_000_000
+
+
+def payment(payment_id="pay_1", account_id="ada", **changes):
+    plain = Payment(payment_id, account_id, "checkout", 25 * UNIT, "USD", PaymentState.OPEN, AT, AT)
+    return replace(plain, **changes)
+
+
+class Till:
+    """What begins payments, keeps them and charges the saved card: notes what it is asked."""
+
+    def __init__(self):
+        self.payments = {}
+        self.profile = PaymentProfile("ada", "USD")
+        self.url = f"{HOSTED}/cs_1"
+        self.failure = None
+        self.begun, self.charged, self.set_to = [], [], []
+        self.refreshed, self.forgotten, self.asked_again = [], [], []
+
+    def _fail(self):
+        if self.failure is not None:
+            raise self.failure
+
+    async def find(self, payment_id):
+        return self.payments.get(payment_id)
+
+    async def page(self, account_id, *, limit, before=None):
+        mine = [each for each in self.payments.values() if each.account_id == account_id]
+        start = [each.id for each in mine].index(before) + 1 if before else 0
+        return mine[start:][:limit]
+
+    async def of_account(self, _account_id):
+        return self.profile
+
+    async def start_checkout(self, account_id, micros, *, save_card, key, back):
+        self._fail()
+        self.begun.append((account_id, micros, save_card, key, back))
+        return payment(account_id=account_id, micros=micros), self.url
+
+    async def charge_now(self, account_id, micros, key):
+        self._fail()
+        self.charged.append((account_id, micros, key))
+        return payment(kind="saved", micros=micros, state=PaymentState.PAID)
+
+    async def refresh(self, known):
+        self.refreshed.append(known.id)
+        return known
+
+    async def set_auto(self, account_id, *, enabled, threshold_micros, amount_micros):
+        self._fail()
+        self.set_to.append((account_id, enabled, threshold_micros, amount_micros))
+        return self.profile
+
+    async def forget_card(self, account_id):
+        self._fail()
+        self.forgotten.append(account_id)
+
+    def forget(self, account_id):
+        self.asked_again.append(account_id)
+
+
+class PaymentBook:
+    """`PaymentStore`, as far as pages read it."""
+
+    def __init__(self, till):
+        self.find, self.page, self.profile = till.find, till.page, till.of_account
+
+
+_DECK = """prefix,description,country,rate_per_minute,connect_fee,minimum,free,first,next
+441 442,"United Kingdom, fixed",GB,0.0120,0,0,0,1,1
+447,"United Kingdom, mobile",GB,0.0320,0,0,0,1,1
+1201 1202 1203 1204 1205 1206 1207 1208,United States,US,0.0140,0,0,0,1,1
+49,Germany,DE,0.0200,0,0,0,1,1
+43,Austria,AT,0.0300,0.01,0.10,3,60,6
+53,Cuba,CU,0.9000,0,0,0,1,1
+1500555,Simulated phone network,,0.0600,0,0,0,1,1
+"""
+
+
+class Rates:
+    """The deck in use."""
+
+    def __init__(self):
+        self.deck = RateDeck.from_csv(_DECK)
+        self.empty = RateDeck({})
+
+    def lookup(self, number):
+        return self.deck.lookup(number)
+
+
+class Closed:
+    """The closed list that the package has."""
+
+    closed = SHIPPED
 
 
 @dataclass

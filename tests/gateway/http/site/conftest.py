@@ -4,26 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import re
+import secrets
 from collections.abc import Callable
 from html.parser import HTMLParser
 
 import httpx
 import pytest
 
+from gateway.calls.rate_table import RateTable
+from gateway.http.api.payments import CardPayments
 from gateway.http.app import create_app
 from gateway.http.cookies import Cookies
 from gateway.http.holders import Holders
 from gateway.http.site.account import AccountPages
 from gateway.http.site.calls import CallPages
+from gateway.http.site.credit import CreditPages
 from gateway.http.site.data import DataPages
 from gateway.http.site.documents import DocumentPages
 from gateway.http.site.door import Door
 from gateway.http.site.links import LinkPages
+from gateway.http.site.rates import RatesPages
 from gateway.http.site.rendering import Pages
 from gateway.http.site.sign_in import SignInPages
 from gateway.http.site.sign_up import SignUpPages
 from gateway.people.exports import OwnExports
-from tests.gateway.http.site.books import new_books
+from gateway.settings import Settings
+from tests.gateway.calls.test_live import Velocity
+from tests.gateway.http.site.books import Closed, PaymentBook, Rates, Till, new_books
 from tests.gateway.people.memory import EMAIL, PASSWORD, World
 from tests.gateway.people.memory_exports import MemoryExports, MemoryRows
 
@@ -69,19 +76,35 @@ class Site:
         self.pages = Pages("Example Calls", "help@example.com")
         self.door = door = Door(holders, self.pages, lambda: world.now, world.velocity)
         self.rows, self.exports = MemoryRows(), MemoryExports(world)
-        own_exports = OwnExports(self.exports, lambda: world.now, world.new_secret)
-        self.call_pages = CallPages(door, self.books.index, self.books.statements)
+        self.own_exports = OwnExports(self.exports, lambda: world.now, world.new_secret)
+        self.till, self.rates, self.velocity = Till(), Rates(), Velocity()
+        books, table = self.books, RateTable(self.rates, Closed)
+        self.call_pages = CallPages(door, books.index, books.statements)
+        self.credit_pages = CreditPages(
+            *(door, Settings(public_origin=origin), books.index.credit, table, books.statements),
+            *(PaymentBook(self.till), self.velocity, CardPayments(self.till, self.till)),
+            lambda: secrets.token_urlsafe(18),
+        )
+        self.rates_pages = RatesPages(door, self.velocity, self.rates, Closed, table, "USD")
+        self.is_open = is_open
+        self.rebuild()
+
+    def rebuild(self):
+        """Take the pages as they are now into the application."""
+        door, world = self.door, self.world
         self.routes = [
-            *SignUpPages(door, world.sign_up, is_open).routes(),
-            *SignInPages(door, world.sign_in, world.browsers, is_open).routes(),
+            *SignUpPages(door, world.sign_up, self.is_open).routes(),
+            *SignInPages(door, world.sign_in, world.browsers, self.is_open).routes(),
             *LinkPages(door, world.links, world.passwords, world.sign_in, world.addresses).routes(),
             *AccountPages(
                 *(door, world.passwords, world.addresses, world.browsers, world.sign_outs),
                 self.balance_of,
             ).routes(),
-            *DataPages(door, self.rows, world.browsers, own_exports, 12).routes(),
+            *DataPages(door, self.rows, world.browsers, self.own_exports, 12).routes(),
             *DocumentPages(door, 12).routes(),
             *self.call_pages.routes(),
+            *self.credit_pages.routes(),
+            *self.rates_pages.routes(),
             *self.pages.routes(),
         ]
         self.client = self.new_browser()

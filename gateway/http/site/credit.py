@@ -1,0 +1,453 @@
+"""Serves `/account/credit`: what is left, what moved it, and how to have more.
+
+A person pays on the payment service's own page, or with a card saved there: no card is seen here.
+What is shown and begun is what the API shows and begins. Knows no store.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlencode, urlsplit
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from billing.call_refunds import RefundRule
+from billing.errors import MoneyError
+from billing.money import format_money, in_units, parse_money
+from billing.payments import PENDING, TOP_UP_REASONS, Payment, PaymentProfile, PaymentState
+from billing.rating import SECONDS_MAX
+from billing.statement import StatementLine, StatementStore
+from database.errors import StoreUnavailableError
+from gateway.calls.rate_table import Countries, RateTable
+from gateway.errors import RequestRefusedError
+from gateway.http.access import DeclaredRoute
+from gateway.http.api.payments import CardPayments
+from gateway.http.problems import payment_errors
+from gateway.http.site.countries import sort_key
+from gateway.http.site.credit_pages import (
+    AutoTopUp,
+    AutoTopUpPage,
+    CreditPage,
+    GoToPaymentPage,
+    Lasting,
+    Offer,
+    PaymentPage,
+    PaymentRow,
+    PaymentsPage,
+    StatementPage,
+    StatementRow,
+)
+from gateway.http.site.door import ACCOUNT, CREDIT, Door, cursor_in, language_of, said_in, see
+from gateway.http.site.forms import AutoTopUpFields, Nothing, TopUpFields, read_form
+from gateway.http.site.rendering import CONTENT_SECURITY_POLICY, HEADERS
+from gateway.http.site.words import WORDS, best_country
+from gateway.http.velocity import address_of
+from gateway.payments.ports import PaymentStore
+from gateway.payments.service import ReturnPaths
+from gateway.payments.starts import count_start
+from gateway.people.sessions import SignedIn
+from gateway.ports import Velocity
+from gateway.settings import Settings
+
+PAYMENTS, STATEMENT, AUTO = f"{CREDIT}/payments", f"{CREDIT}/statement", f"{CREDIT}/auto"
+BACK: Final = ReturnPaths(f"{PAYMENTS}/{{}}", CREDIT)
+NEWEST_LINES: Final = 5
+PAGE_ROWS: Final = 25
+LOOKS_MAX: Final = 20
+"""How often a page of a payment that is pending loads itself again: for a minute."""
+_LOOK_AGAIN_S: Final = 3
+_LASTING_MAX: Final = 6
+_HOSTED: Final = {"https://api.stripe.com": "https://checkout.stripe.com"}
+"""Origin of the payment service's API -> that of the pages it hosts, where they differ."""
+_WEB: Final = ("https://", "http://")
+_ONCE: Final = re.compile(r"[A-Za-z0-9_-]{16,64}")
+_WHY: Final = {rule.value: rule.name.lower() for rule in RefundRule}
+_HOW: Final = {reason: f"top_up_{kind}" for kind, reason in TOP_UP_REASONS.items()}
+
+CreditOf = Callable[[str], Awaitable[int]]
+"""Returns the micros that an account has left. Raises StoreUnavailableError."""
+
+
+@dataclass(frozen=True, slots=True)
+class CreditPages:
+    """Handlers of the pages of money."""
+
+    door: Door
+    settings: Settings
+    credit_of: CreditOf
+    rate_table: RateTable
+    statements: StatementStore
+    store: PaymentStore
+    velocity: Velocity
+    cards: CardPayments | None
+    """None where no payment service is set up: then nothing can be paid, but all be read."""
+    new_once: Callable[[], str]
+
+    def routes(self) -> list[DeclaredRoute]:
+        """Return the pages' routes."""
+        own = self.door.own
+        return [
+            own(CREDIT, self.show),
+            own(STATEMENT, self.show_statement),
+            own(PAYMENTS, self.list_payments),
+            own(f"{PAYMENTS}/{{payment_id}}", self.show_payment, page=PAYMENTS),
+            own(f"{CREDIT}/top-up", self.top_up, method="POST", page=CREDIT),
+            own(f"{CREDIT}/saved-card", self.charge_saved_card, method="POST", page=CREDIT),
+            own(f"{CREDIT}/forget-card", self.forget_card, method="POST", page=CREDIT),
+            own(AUTO, self.show_auto, step_up=True),
+            own(AUTO, self.set_auto, method="POST", step_up=True),
+        ]
+
+    async def show(self, request: Request, who: SignedIn) -> Response:
+        """Show the balance, the ways to pay and the newest lines of the statement."""
+        return await self._show(request, who)
+
+    async def _show(
+        self,
+        request: Request,
+        who: SignedIn,
+        other: str = "",
+        errors: Mapping[str, str] | None = None,
+    ) -> Response:
+        account = who.account
+        try:
+            micros = await self.credit_of(account.id)
+            balance = format_money(micros, account.currency)
+        except StoreUnavailableError:
+            micros, balance = 0, ""
+        countries = await self.rate_table.countries()
+        country = _country(request, countries)
+        profile = await self.store.profile(account.id)
+        found = await self.statements.page(account.id, limit=NEWEST_LINES + 1)
+        page = CreditPage(
+            balance=balance,
+            countries=_by_name(countries, language_of(request)),
+            country=country,
+            lasting=_lasting(countries, country, micros, account.currency) if balance else (),
+            offer=self._offer(profile),
+            auto=_auto(profile),
+            lines=[_row(each) for each in found[:NEWEST_LINES]],
+            has_more=len(found) > NEWEST_LINES,
+            said=said_in(request),
+            other=other,
+            errors=errors or {},
+        )
+        return self.door.pages.render(
+            page,
+            language_of(request),
+            status=422 if errors else 200,
+            headers={"Content-Security-Policy": self._policy},
+        )
+
+    @property
+    def _policy(self) -> str:
+        # A form's redirects must be allowed as well (CSP 3, 6.4.2), and its answer leads there.
+        return CONTENT_SECURITY_POLICY.replace(
+            "form-action 'self'", f"form-action 'self' {self._hosted}"
+        )
+
+    @property
+    def _hosted(self) -> str:
+        return _HOSTED.get(self.settings.stripe_url, self.settings.stripe_url)
+
+    def _offer(self, profile: PaymentProfile) -> Offer | None:
+        if self.cards is None or profile.deleted:
+            return None
+        settings, currency = self.settings, profile.currency
+        return Offer(
+            amounts=[
+                (in_units(micros), format_money(micros, currency))
+                for micros in settings.top_up_amounts
+            ],
+            minimum=format_money(settings.top_up_min, currency),
+            maximum=format_money(settings.top_up_max, currency),
+            once=self.new_once(),
+            has_card=profile.has_card,
+        )
+
+    async def top_up(self, request: Request, who: SignedIn) -> Response:
+        """Begin a payment, and lead to the page where the person makes it."""
+        cards = self._cards()
+        fields = await read_form(request, TopUpFields)
+        begun = await self._begin(request, who, fields)
+        if isinstance(begun, Response):
+            return begun
+        micros, key = begun
+        try:
+            with payment_errors():
+                payment, url = await cards.payments.start_checkout(
+                    who.account.id, micros, save_card=fields.save_card, key=key, back=BACK
+                )
+        except RequestRefusedError as error:
+            return await self._amount_refused(request, who, fields, error)
+        target = urlsplit(url)
+        if f"{target.scheme}://{target.netloc}" in (self._hosted, self.settings.origin):
+            return RedirectResponse(url, 303, HEADERS)
+        page = GoToPaymentPage(url, format_money(payment.micros, payment.currency))
+        return self.door.show(request, page)
+
+    async def charge_saved_card(self, request: Request, who: SignedIn) -> Response:
+        """Charge the saved card at once, and lead to how that went."""
+        cards = self._cards()
+        fields = await read_form(request, TopUpFields)
+        begun = await self._begin(request, who, fields)
+        if isinstance(begun, Response):
+            return begun
+        micros, key = begun
+        try:
+            payment = await cards.auto.charge_now(who.account.id, micros, key)
+        except RequestRefusedError as error:
+            return await self._amount_refused(request, who, fields, error)
+        return see(f"{PAYMENTS}/{payment.id}")
+
+    async def _begin(
+        self, request: Request, who: SignedIn, fields: TopUpFields
+    ) -> tuple[int, str] | Response:
+        """Return the micros and the idempotency key of a payment, or what to answer instead."""
+        if not who.holder.is_proven:
+            # The page says what to do about it.
+            return see(ACCOUNT)
+        micros = _amount(fields.amount or fields.other)
+        if micros is None:
+            return await self._show(request, who, fields.other, {"other": "amount_invalid"})
+        if not _ONCE.fullmatch(fields.once):
+            raise RequestRefusedError("bad_request", field="once")
+        key = f"page:{fields.once}"
+        await count_start(self.velocity, self.store, who.account.id, address_of(request), key)
+        return micros, key
+
+    async def _amount_refused(
+        self, request: Request, who: SignedIn, fields: TopUpFields, error: RequestRefusedError
+    ) -> Response:
+        if error.code != "amount_out_of_range":
+            raise error
+        other = fields.amount or fields.other
+        return await self._show(request, who, other, {"other": "amount_range"})
+
+    async def forget_card(self, request: Request, who: SignedIn) -> Response:
+        """Forget the saved card, here and at the payment service."""
+        cards = self._cards()
+        await read_form(request, Nothing)
+        with payment_errors():
+            await cards.payments.forget_card(who.account.id)
+        cards.auto.forget(who.account.id)
+        return see(CREDIT, said="card_forgotten")
+
+    async def show_statement(self, request: Request, who: SignedIn) -> Response:
+        """Show a page of what moved the credit, newest first."""
+        before = cursor_in(request)
+        # One more than is shown tells whether another page follows.
+        found = await self.statements.page(who.account.id, limit=PAGE_ROWS + 1, before=before)
+        shown = found[:PAGE_ROWS]
+        page = StatementPage(
+            lines=[_row(each) for each in shown],
+            is_first=before is None,
+            following=_before(shown[-1].reference) if len(found) > PAGE_ROWS else "",
+        )
+        return self.door.show(request, page)
+
+    async def list_payments(self, request: Request, who: SignedIn) -> Response:
+        """Show a page of payments, newest first."""
+        before = cursor_in(request)
+        found = await self.store.page(who.account.id, limit=PAGE_ROWS + 1, before=before)
+        shown = found[:PAGE_ROWS]
+        page = PaymentsPage(
+            payments=[_payment(each) for each in shown],
+            is_first=before is None,
+            following=_before(shown[-1].id) if len(found) > PAGE_ROWS else "",
+        )
+        return self.door.show(request, page)
+
+    async def show_payment(self, request: Request, who: SignedIn) -> Response:
+        """Show how a payment stands; one that is pending is looked up, some times by itself."""
+        payment_id = request.path_params["payment_id"]
+        payment = None if "\0" in payment_id else await self.store.find(payment_id)
+        # The same answer for both, so that other accounts' ids cannot be probed.
+        if payment is None or payment.account_id != who.account.id:
+            raise RequestRefusedError("payment_not_found")
+        if self.cards is not None:
+            payment = await self.cards.payments.refresh(payment)
+        is_pending = payment.state in PENDING
+        looks = _looks(request)
+        looks_again = is_pending and looks < LOOKS_MAX
+        page = PaymentPage(_payment(payment), is_pending, looks_again)
+        again = f"{PAYMENTS}/{payment_id}?looks={looks + 1}"
+        return self.door.pages.render(
+            page,
+            language_of(request),
+            # As a field, not in the page: HTML, "shared declarative refresh steps".
+            headers={"Refresh": f"{_LOOK_AGAIN_S}; url={again}"} if looks_again else None,
+        )
+
+    async def show_auto(self, request: Request, who: SignedIn) -> Response:
+        """Show what is set for automatic top-ups."""
+        self._cards()
+        profile = await self.store.profile(who.account.id)
+        fields = AutoTopUpFields(
+            profile.auto_enabled,
+            _typed(profile.auto_threshold_micros),
+            _typed(profile.auto_amount_micros),
+        )
+        return self._auto_page(request, profile, fields, {})
+
+    async def set_auto(self, request: Request, who: SignedIn) -> Response:
+        """Switch automatic top-ups on or off."""
+        cards = self._cards()
+        fields = await read_form(request, AutoTopUpFields)
+        if not who.holder.is_proven:
+            return see(ACCOUNT)
+        profile = await self.store.profile(who.account.id)
+        threshold, amount = _amount(fields.threshold), _amount(fields.amount)
+        if not fields.enabled:
+            # Off is off, whatever else the form says: what was set stays for the next time.
+            threshold = profile.auto_threshold_micros if threshold is None else threshold
+            amount = profile.auto_amount_micros if amount is None else amount
+        given = {"threshold": threshold, "amount": amount}
+        if errors := {name: "amount_invalid" for name, micros in given.items() if micros is None}:
+            return self._auto_page(request, profile, fields, errors)
+        assert threshold is not None
+        assert amount is not None
+        try:
+            await cards.payments.set_auto(
+                who.account.id,
+                enabled=fields.enabled,
+                threshold_micros=threshold,
+                amount_micros=amount,
+            )
+        except RequestRefusedError as error:
+            if error.code != "amount_out_of_range":
+                raise
+            return self._auto_page(request, profile, fields, {error.field: "amount_range"})
+        # Otherwise this node would use the old threshold until its cache expires.
+        cards.auto.forget(who.account.id)
+        return see(CREDIT, said="auto_on" if fields.enabled else "auto_off")
+
+    def _auto_page(
+        self,
+        request: Request,
+        profile: PaymentProfile,
+        fields: AutoTopUpFields,
+        errors: Mapping[str, str],
+    ) -> Response:
+        settings, currency = self.settings, profile.currency
+        # A larger amount could never be charged within the daily limit.
+        maximum = min(settings.top_up_max, settings.auto_top_up_day_max)
+        page = AutoTopUpPage(
+            is_on=fields.enabled,
+            threshold=fields.threshold,
+            amount=fields.amount,
+            maximum=format_money(maximum, currency),
+            day_maximum=format_money(settings.auto_top_up_day_max, currency),
+            has_card=profile.has_card,
+            off_reason=_decline(profile.auto_off_reason),
+            errors=errors,
+        )
+        return self.door.show(request, page, status=422 if errors else 200)
+
+    def _cards(self) -> CardPayments:
+        if self.cards is None:
+            raise RequestRefusedError("payments_off")
+        return self.cards
+
+
+def _country(request: Request, countries: Countries) -> str:
+    """Return the country that is asked for; else the one that a browser's language names."""
+    asked = request.query_params.get("to", "")
+    if asked in countries:
+        return asked
+    home = best_country(request.headers.get("accept-language", ""))
+    return home if home in countries else next(iter(sorted(countries)), "")
+
+
+def _by_name(countries: Countries, language: str) -> Sequence[str]:
+    return sorted(countries, key=lambda code: sort_key(code, language))
+
+
+def _lasting(countries: Countries, country: str, micros: int, currency: str) -> Sequence[Lasting]:
+    groups = [each for each in countries.get(country, ()) if not each.is_closed]
+    return [
+        Lasting(
+            group.description,
+            format_money(group.rate.per_minute_micros, currency),
+            group.rate.affordable_seconds(micros, SECONDS_MAX) // 60 if micros > 0 else 0,
+        )
+        for group in groups[:_LASTING_MAX]
+    ]
+
+
+def _auto(profile: PaymentProfile) -> AutoTopUp:
+    return AutoTopUp(
+        is_on=profile.auto_enabled,
+        threshold=format_money(profile.auto_threshold_micros, profile.currency),
+        amount=format_money(profile.auto_amount_micros, profile.currency),
+        off_reason=_decline(profile.auto_off_reason),
+    )
+
+
+def _row(line: StatementLine) -> StatementRow:
+    why, how = _WHY.get(line.reason, ""), _HOW.get(line.reason, "")
+    return StatementRow(
+        at=line.at,
+        kind=how or line.kind.replace("-", "_"),
+        why=why,
+        reason="" if why or how else line.reason,
+        amount=format_money(line.micros, line.currency),
+        balance=format_money(line.balance_micros, line.currency),
+        call_id=line.call_id or "",
+    )
+
+
+def _payment(payment: Payment) -> PaymentRow:
+    # That a paid one was disputed in vain concerns only the operator.
+    state = PaymentState.PAID if payment.state is PaymentState.WON else payment.state
+    refunded = payment.refunded_micros
+    return PaymentRow(
+        id=payment.id,
+        at=payment.created_at,
+        kind=payment.kind,
+        state=state.value,
+        amount=format_money(payment.micros, payment.currency),
+        refunded=format_money(refunded, payment.currency) if refunded else "",
+        receipt_url=payment.receipt_url if payment.receipt_url.startswith(_WEB) else "",
+        decline=_decline(payment.failure) if state is PaymentState.FAILED else "",
+    )
+
+
+def _decline(code: str) -> str:
+    """Return which words tell of a decline: of most only that there was one, as Stripe asks."""
+    if not code:
+        return ""
+    return code if f"decline.{code}" in WORDS["en"] else "other"
+
+
+def _before(cursor: str) -> str:
+    return urlencode({"before": cursor})
+
+
+def _looks(request: Request) -> int:
+    text = request.query_params.get("looks", "")
+    # What is no small number of ours looks no more.
+    return int(text or 0) if re.fullmatch(r"[0-9]{0,3}", text, re.ASCII) else LOOKS_MAX
+
+
+def _amount(text: str) -> int | None:
+    """Return the micros of an amount as people type it; None for what is none, and for less."""
+    try:
+        # A comma is a decimal point in most of Europe; one that groups thousands is none here.
+        micros = parse_money(text.strip().replace(",", "."))
+    except MoneyError:
+        return None
+    return micros if micros >= 0 else None
+
+
+def _typed(micros: int) -> str:
+    """Return an amount as it is typed: "25" or "12.50"; empty for nothing."""
+    if not micros:
+        return ""
+    units, _, rest = in_units(micros).partition(".")
+    rest = rest.rstrip("0")
+    return f"{units}.{rest.ljust(2, '0')}" if rest else units

@@ -1,0 +1,58 @@
+"""Declares the page of rates; the dataclass is all that its template is given.
+
+Holds shapes only; knows no request and no store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class RateRow:
+    """What calls to some numbers of a country cost."""
+
+    description: str
+    prefixes: str
+    """The first of them, with their plus signs."""
+    has_more_prefixes: bool
+    per_minute: str
+    connect_fee: str
+    """Empty for none."""
+    minimum: str
+    """Empty for none."""
+    first_s: int
+    next_s: int
+    free_s: int
+    minutes: int
+    """How long `RatesPage.credit` lasts."""
+    is_closed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CountryRow:
+    """A country in the list of all."""
+
+    code: str
+    from_price: str
+    """Of the cheapest minute; empty where all of it is closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class RatesPage:
+    """What calls cost, to a country, to a number, or to each country."""
+
+    template: ClassVar[str] = "rates.html"
+    is_signed_in: bool
+    credit: str
+    """The amount whose minutes are told, as money."""
+    countries: Sequence[CountryRow]
+    country: str = ""
+    """The one that is asked for; empty for none."""
+    rates: Sequence[RateRow] = ()
+    number: str = ""
+    refusal: str = ""
+    """Why a number cannot be called: a key of the words under `problem.`; empty for none."""
+    errors: Mapping[str, str] = field(default_factory=dict)
