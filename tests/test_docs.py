@@ -33,7 +33,7 @@ def test_links_lead_somewhere(page: Path):
 
 def test_every_event_that_is_told_is_listed():
     section = (ROOT / "docs/api.md").read_text().partition("\n## Events\n")[2].partition("\n## ")[0]
-    event = re.compile(r"(?:payment|auto_top_up|call)\.[a-z_]+")
+    event = re.compile(r"(?:payment|auto_top_up|call)\.(?!html)[a-z_]+")
     listed = {name for name in re.findall(r"`([^`]+)`", section) if event.fullmatch(name)}
     told = {
         node.value

@@ -73,14 +73,18 @@ def compose_people(settings: Settings, stores: Stores) -> People:
     return People(people, sessions, Argon2Hasher(), browsers, holders, pages)
 
 
+def new_door(kept: People, velocity: Velocity) -> Door:
+    """Return what all pages are opened by."""
+    return Door(kept.holders, kept.pages, utc_now, velocity)
+
+
 def people_routes(
-    settings: Settings, stores: Stores, velocity: Velocity, kept: People
+    settings: Settings, stores: Stores, velocity: Velocity, kept: People, door: Door
 ) -> Sequence[DeclaredRoute]:
     """Return the routes of the pages of people."""
     people, sessions, hasher, browsers = kept.people, kept.sessions, kept.hasher, kept.browsers
     policy = PasswordPolicy(settings.service_name)
     pages = kept.pages
-    door = Door(kept.holders, pages, utc_now, velocity)
     is_open = settings.sign_up == "open"
     moment = AnswerMoment(time.monotonic_ns, asyncio.sleep)
     sign_up = SignUp(people, hasher, policy, velocity, _new_account_id, settings.currency, moment)

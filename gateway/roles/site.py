@@ -20,7 +20,7 @@ from gateway.http.site.rates import RatesPages
 from gateway.ports import LiveCalls, Velocity
 from gateway.roles import http
 from gateway.roles.payments import PaymentServices
-from gateway.roles.people import People, people_routes
+from gateway.roles.people import People, new_door, people_routes
 from gateway.roles.prices import Prices
 from gateway.roles.storage import Stores
 from gateway.settings import Settings
@@ -50,7 +50,7 @@ def site_routes(
         live: The live calls within reach.
 
     """
-    door = people.door
+    door = new_door(people, velocity)
     index = CallIndex(settings.node, live, stores.records, stores.gate)
     statements = SqlStatementStore(stores.engine)
     table = RateTable(prices.rates, prices.closed_destinations)
@@ -69,7 +69,7 @@ def site_routes(
         door, velocity, prices.rates, prices.closed_destinations, table, settings.currency
     )
     return [
-        *people_routes(settings, stores, velocity, people),
+        *people_routes(settings, stores, velocity, people, door),
         *CallPages(door, index, statements).routes(),
         *credit.routes(),
         *rates.routes(),
