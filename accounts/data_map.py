@@ -212,7 +212,10 @@ KINDS: Final[tuple[Kind, ...]] = (
             Key("{cr:<partition>}:led"),
             Key("{cr:<partition>}:own", Via.CALL),
         ),
-        logs=("call_id", "carrier_call_id", "country"),
+        logs=(
+            *("call_id", "carrier_call_id", "country", "cause", "cause_name", "ended_by"),
+            "after_s",
+        ),
         services=("Twilio: call",),
     ),
     Kind(
@@ -282,7 +285,7 @@ KINDS: Final[tuple[Kind, ...]] = (
                 ),
             ),
         ),
-        logs=("payment",),
+        logs=("payment", "object", "fact"),
         services=("Stripe: payment",),
     ),
     Kind(
@@ -376,6 +379,32 @@ NOT_PERSONAL: Final[tuple[NotPersonal, ...]] = (
     NotPersonal(
         tuple(f"duties.{name}" for name in ("name", "holder", "held_until", "done_at")),
         "which process does a daily duty",
+    ),
+    NotPersonal(
+        tuple(
+            f"log:{name}"
+            for name in (
+                *("abandoned", "age_s", "calls", "characters", "count"),
+                *("dropped", "entries", "failures", "faults", "forgotten"),
+                *("found", "granted", "prefixes", "strangers_max", "timeout_s"),
+                *("turned_away", "wait_s", "waited_s", "waiting"),
+            )
+        ),
+        "counts and durations of a whole process",
+    ),
+    NotPersonal(
+        tuple(
+            f"log:{name}"
+            for name in (
+                *("beyond", "carrier_code", "code", "event_id", "failure"),
+                *("hint", "http_status", "kind", "limit", "node"),
+                *("part", "partition", "partitions", "reason", "received"),
+                *("report", "request_id", "result", "smtp_code", "state"),
+                *("status", "task", "version", "what", "where"),
+                *("why",),
+            )
+        ),
+        "names of parts of the program, and codes of what failed",
     ),
     NotPersonal(("alembic_version.version_num",), "which release made the tables"),
     NotPersonal(("caller:lease:<node>", "caller:leases"), "which processes are alive"),

@@ -1,0 +1,249 @@
+"""The data map says what there is, both ways: tables, keys of Valkey, log fields, hosts, pages."""
+
+import ast
+import re
+import time
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from accounts.data_map import HOSTS, KINDS, NOT_PERSONAL
+from accounts.personal_data import columns_of, unmapped
+from accounts.session import AGE_MAX, Session
+from accounts.stores.sessions import RedisSessions
+from billing.ports import SpendCap
+from gateway import settings
+from gateway.http.site.door import GO_ON
+from gateway.limits.velocity import LIMITS, Use
+from gateway.logs.call_events import EVENTS, FIELDS
+from gateway.ports import CallOrder, Ghost
+from gateway.stores.drain_mark import RedisDrainMark
+from gateway.stores.ghosts import RedisGhostStore
+from gateway.stores.key_epochs import RedisKeyEpochs
+from gateway.stores.leases import RedisNodeLeases
+from gateway.stores.personal_rows import TABLES
+from gateway.stores.tokens import RedisCallTokens
+from gateway.stores.velocity import RedisVelocity
+from tests.billing.conftest import client, empty_gate, gate
+from tests.billing.spend_gate_contract import CENT, UNIT, closing, opening, tick
+from tests.gateway.privacy.needles import AT
+
+__all__ = ["client", "empty_gate", "gate"]
+
+ROOT = Path(__file__).parents[2]
+OURS = ("gateway", "billing", "accounts", "database")
+LOG = "log:"
+NOT_MAPPED = {name for entry in NOT_PERSONAL for name in entry.names}
+KEYS = {key.template for kind in KINDS for key in kind.valkey} | {
+    name for name in NOT_MAPPED if name.startswith(("caller:", "{cr:"))
+}
+"""Templates of all keys of Valkey."""
+PATTERNS = {
+    template: re.compile(re.sub(r"<\w+>", "[^:{}]+", re.escape(template).replace("<rest>", ".+")))
+    for template in sorted(KEYS)
+}
+
+
+def sources():
+    for package in OURS:
+        for path in sorted((ROOT / package).glob("**/*.py")):
+            yield ast.parse(path.read_text())
+
+
+# SQL
+
+
+def columns_in(connection):
+    inspector = sa.inspect(connection)
+    return {
+        f"{table}.{column['name']}"
+        for table in inspector.get_table_names()
+        for column in inspector.get_columns(table)
+    }
+
+
+async def columns_kept(engine):
+    async with engine.connect() as connection:
+        return await connection.run_sync(columns_in)
+
+
+def mapped_columns():
+    others = {name for name in NOT_MAPPED if re.fullmatch(r"[a-z_]+\.[a-z_]+", name)}
+    return {*columns_of(KINDS), *others}
+
+
+async def test_each_column_of_the_database_is_mapped_and_none_besides(engine):
+    kept = await columns_kept(engine)
+    assert unmapped(kept, mapped_columns()) == ()
+    assert unmapped(mapped_columns(), kept) == ()
+
+
+async def test_a_column_that_nobody_mapped_is_found(engine):
+    async with engine.begin() as connection:
+        await connection.execute(sa.text("ALTER TABLE devices ADD COLUMN nickname VARCHAR"))
+        await connection.execute(sa.text("CREATE TABLE contacts (name VARCHAR)"))
+    kept = await columns_kept(engine)
+    assert unmapped(kept, mapped_columns()) == ("contacts.name", "devices.nickname")
+
+
+def test_no_column_is_both_personal_and_not():
+    assert not columns_of(KINDS).keys() & NOT_MAPPED
+
+
+def test_each_table_of_a_person_is_found_by_a_column_of_its_own():
+    for kind in KINDS:
+        for columns in kind.sql:
+            if columns.table in TABLES:
+                assert columns.key in TABLES[columns.table].c, columns
+                assert {*columns.beside} <= set(TABLES[columns.table].c.keys())
+
+
+# Valkey
+
+
+def template_of(key):
+    """Return the templates that a key may be of."""
+    return {
+        template
+        for template in KEYS
+        if re.fullmatch(
+            re.sub(r"<\w+>", "[^:{}]+", re.escape(template).replace("<rest>", ".+")), key
+        )
+    }
+
+
+async def keys_of(client):
+    return {key.decode() async for key in client.scan_iter(count=1_000)}
+
+
+@pytest.fixture
+async def used(gate, client):
+    """A Valkey in which each part has done what it keeps something for."""
+    caps = [SpendCap("day alice", 4 * CENT)]
+    await gate.open(opening("c1", caps=caps, per_minute_micros=UNIT))
+    await gate.open(opening("c3"))
+    await gate.close(closing("c3"))
+    await gate.open(opening("c2", want_micros=20 * UNIT, first_micros=CENT))
+    await gate.name_carrier_call("c1", "alice", "CA1")
+    await gate.tick(gate.partition("alice"), [tick(9 * CENT, 1, "c1", caps=caps)])
+    await gate.tick(gate.partition("alice"), [tick(90 * UNIT, 1, "c2")])
+    await gate.freeze("bob", True)
+    sessions = RedisSessions(client, lambda count: b"x" * count)
+    await sessions.begin(Session("alice", "d", frozenset({"pwd"}), 1, AT, AT, AT))
+    order = CallOrder(
+        account_id="alice",
+        destination="+15005550001",
+        country="US",
+        codec="pcmu",
+        origin="",
+        currency="USD",
+        rate="{}",
+        rate_description="",
+    )
+    await RedisCallTokens(client, ttl_s=600, still_allows=None).issue(order)
+    velocity = RedisVelocity(client, LIMITS, secret="s", clock_ns=time.monotonic_ns)
+    for name in sorted(LIMITS):
+        await velocity.hit([Use(name, "somebody")])
+        await velocity.count(Use(name, "somebody"))
+    assert await RedisNodeLeases(client).claim("n1", 1.0)
+    await RedisDrainMark(client).set()
+    await RedisKeyEpochs(client).current()
+    await RedisGhostStore(client).note("CA1", Ghost(call_id="c", node="n", noted_s=1, due_s=1))
+    return client
+
+
+async def test_each_key_of_valkey_is_mapped_and_none_besides(used):
+    keys = await keys_of(used)
+    found = {key: template_of(key) for key in keys}
+    assert [key for key, templates in found.items() if len(templates) != 1] == []
+    assert KEYS - {template for templates in found.values() for template in templates} == set()
+
+
+async def test_a_key_that_nobody_mapped_is_found(client):
+    await client.set("caller:contacts:alice", b"bob")
+    await client.set("{cr:1}:names", b"bob")
+    assert [template_of(key) for key in await keys_of(client)] == [set(), set()]
+
+
+async def test_what_is_said_to_expire_by_itself_does(used):
+    longest = {
+        "caller:velocity": 2 * 86_400,
+        "caller:call-token": 600,
+        "caller:session": AGE_MAX.total_seconds(),
+    }
+    seen = set()
+    for key in await keys_of(used):
+        for prefix, seconds in longest.items():
+            if key.startswith(prefix):
+                seen.add(prefix)
+                assert 0 < await used.ttl(key) <= seconds, key
+    assert seen == set(longest)
+
+
+def test_no_part_keeps_keys_that_are_not_used_above():
+    """A name that is written somewhere in the code begins a mapped one."""
+    written = {
+        node.value
+        for tree in sources()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and re.fullmatch(r"caller:[a-z][a-z:0-9-]*", node.value)
+    }
+    assert len(written) > 5
+    known = tuple(KEYS)
+    # An address of RFC 8141, urn:caller:…, is no key.
+    assert [name for name in sorted(written) if not any(k.startswith(name) for k in known)] == []
+
+
+# Logs
+
+
+def fields_logged():
+    """Return the names of the fields of all log lines."""
+    found = {*FIELDS, *(field for fields in EVENTS.values() for field in fields)}
+    for tree in sources():
+        for node in ast.walk(tree):
+            match node:
+                case ast.Call(ast.Attribute(ast.Name("log" | "_log"), _), [_, *_]):
+                    found |= {each.arg for each in node.keywords if each.arg}
+    return found - {"exc_info"}
+
+
+def test_each_field_of_a_log_line_is_mapped_and_none_besides():
+    mapped = {name for kind in KINDS for name in kind.logs}
+    others = {name.removeprefix(LOG) for name in NOT_MAPPED if name.startswith(LOG)}
+    assert not mapped & others
+    assert unmapped(fields_logged(), mapped | others) == ()
+    assert unmapped(mapped | others, fields_logged()) == ()
+
+
+# Hosts and pages
+
+
+def test_each_setting_that_names_a_service_is_a_host_of_the_map():
+    ours = {"CALLER_PUBLIC_ORIGIN", "CALLER_ALLOWED_ORIGINS"}
+    named = {f"CALLER_{name.upper()}" for name in settings.Settings.__dataclass_fields__}
+    of_services = {name for name in named if re.search(r"_(URL|ORIGINS?)$", name)}
+    assert {host.setting for host in HOSTS} == of_services - ours
+
+
+def test_the_code_itself_names_no_host_but_the_defaults_of_these_settings():
+    written = set()
+    for tree in sources():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                written |= set(re.findall(r"^(?:https?|wss?|smtps?)://([a-z0-9.-]+)", node.value))
+    # Of a JSON schema: its name, which nobody fetches.
+    names = {"json-schema.org"}
+    defaults = {
+        str(field.default).partition("://")[2]
+        for field in settings.Settings.__dataclass_fields__.values()
+        if str(field.default).startswith("https://")
+    }
+    assert written - names - {"127.0.0.1"} == defaults
+
+
+def test_what_is_corrected_by_people_is_corrected_on_a_page():
+    assert {kind.corrected_at for kind in KINDS} - {""} <= GO_ON
