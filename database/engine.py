@@ -37,6 +37,7 @@ POOL_SIZE = 5
 """Connections of one process; the book is off the media path and never needs many."""
 
 _SQLITE_BEGIN = "sqlite_begin"
+_FOR_WRITING = {_SQLITE_BEGIN: "BEGIN IMMEDIATE"}
 _THREADED = "threaded_engine"
 
 _Result = TypeVar("_Result")
@@ -110,14 +111,14 @@ def _engine_for_writing(engine: AsyncEngine) -> AsyncEngine:
     A transaction that reads first and writes later would fail, not wait, when another writer came
     between (sqlite.org/lang_transaction.html, 2.2).
     """
-    return engine.execution_options(**{_SQLITE_BEGIN: "BEGIN IMMEDIATE"})
+    return engine.execution_options(**_FOR_WRITING)
 
 
 class Transactions:
-    """Runs writing transactions, each as one synchronous function.
+    """Runs transactions, each as one synchronous function.
 
-    SQLite's asynchronous driver switches to its thread for every step of a statement, some twenty
-    times a transaction; here the whole transaction is one switch.
+    SQLite's asynchronous driver switches to its thread for each statement; here the whole
+    transaction is one switch.
     """
 
     def __init__(self, engine: AsyncEngine, timeout_s: float) -> None:
@@ -138,9 +139,25 @@ class Transactions:
         async with _bounded(self._engine, self._timeout_s):
             return await asyncio.to_thread(_run, self._threaded, work)
 
+    async def read(self, work: Callable[[sa.Connection], _Result]) -> _Result:
+        """Run the work in a transaction that sees one moment, for reading only.
+
+        Raises StoreUnavailableError.
+        """
+        if self._threaded is None:
+            async with reading(self._engine, self._timeout_s) as connection:
+                return await connection.run_sync(work)
+        async with _bounded(self._engine, self._timeout_s):
+            return await asyncio.to_thread(_look, self._threaded, work)
+
 
 def _run(engine: sa.Engine, work: Callable[[sa.Connection], _Result]) -> _Result:
-    with engine.begin() as connection:
+    with engine.execution_options(**_FOR_WRITING).begin() as connection:
+        return work(connection)
+
+
+def _look(engine: sa.Engine, work: Callable[[sa.Connection], _Result]) -> _Result:
+    with engine.connect() as connection:
         return work(connection)
 
 
@@ -162,43 +179,38 @@ def upsert_in(dialect: str, table: sa.Table) -> postgresql.Insert | sqlite.Inser
 
 
 def _create_sqlite_engine(url: URL, lock_wait_ms: int) -> AsyncEngine:
+    # Imported here: where PostgreSQL is used every process is smaller.
+    from database import sqlite_driver  # noqa: PLC0415
+
     # For `Transactions`. One connection is kept: to open one is a fifth of what the drainer does.
-    threaded = _prepared(
-        sa.create_engine(
-            url.set(drivername="sqlite+pysqlite"),
-            pool_size=1,
-            max_overflow=POOL_SIZE,
-            pool_timeout=CONNECT_TIMEOUT_S,
-            **_sqlite_options(lock_wait_ms),
-        )
+    threaded = sa.create_engine(
+        url.set(drivername="sqlite+pysqlite"),
+        pool_size=1,
+        max_overflow=POOL_SIZE,
+        pool_timeout=CONNECT_TIMEOUT_S,
+        **_sqlite_options(lock_wait_ms),
     )
+    sa.event.listen(threaded, "connect", lambda connection, _: _prepare_sqlite(connection))
+    sa.event.listen(threaded, "begin", _begin_sqlite)
     engine = create_async_engine(
         url,
         pool_size=POOL_SIZE,
         pool_timeout=CONNECT_TIMEOUT_S,
-        execution_options={
-            _THREADED: threaded.execution_options(**{_SQLITE_BEGIN: "BEGIN IMMEDIATE"})
-        },
-        **_sqlite_options(lock_wait_ms),
+        execution_options={_THREADED: threaded},
+        **_sqlite_options(lock_wait_ms, async_creator_fn=sqlite_driver.connect(_prepare_sqlite)),
     )
-    _prepared(engine.sync_engine)
+    sa.event.listen(engine.sync_engine, "begin", _begin_sqlite)
     sa.event.listen(engine.sync_engine, "engine_disposed", lambda _: threaded.dispose())
     return engine
 
 
-def _sqlite_options(lock_wait_ms: int) -> dict[str, Any]:
+def _sqlite_options(lock_wait_ms: int, **connect_args: Any) -> dict[str, Any]:
     return {
         # An error's text would quote them, and with them numbers and addresses.
         "hide_parameters": True,
         # The driver must not begin transactions of its own accord; `_begin_sqlite` does.
-        "connect_args": {"isolation_level": None, "timeout": lock_wait_ms / 1000},
+        "connect_args": {"isolation_level": None, "timeout": lock_wait_ms / 1000, **connect_args},
     }
-
-
-def _prepared(engine: sa.Engine) -> sa.Engine:
-    sa.event.listen(engine, "connect", _prepare_sqlite)
-    sa.event.listen(engine, "begin", _begin_sqlite)
-    return engine
 
 
 def _is_utf8(content: bytes | None) -> bool:
@@ -209,7 +221,7 @@ def _is_utf8(content: bytes | None) -> bool:
     return True
 
 
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
+def _prepare_sqlite(connection: Any) -> None:
     # SQLite keeps any bytes as text, and has no function that tells whether they are UTF-8.
     connection.create_function("is_utf8", 1, _is_utf8, deterministic=True)
     cursor = connection.cursor()

@@ -4,6 +4,7 @@ import pytest
 import sqlalchemy as sa
 
 from database.engine import TIMEOUT_S, Transactions, create_engine, reading, upsert, writing
+from database.errors import StoreUnavailableError
 from tests.postgres import sqlite_threads_ended
 
 words = sa.Table("words", sa.MetaData(), sa.Column("word", sa.String, primary_key=True))
@@ -107,6 +108,29 @@ async def test_a_transaction_is_one_function(engine):
     with pytest.raises(RuntimeError):
         await transactions.run(fail)
     assert await count(engine) == 1
+
+
+async def test_a_reading_transaction_is_one_function_that_leaves_nothing(engine):
+    def work(connection):
+        connection.execute(sa.insert(words).values(word="half"))
+        return connection.scalar(COUNT)
+
+    transactions = Transactions(engine, TIMEOUT_S)
+    await add(engine, "whole")
+    assert await transactions.read(lambda connection: connection.scalar(COUNT)) == 1
+    if engine.dialect.name == "sqlite":
+        assert await transactions.read(work) == 2
+    else:
+        with pytest.raises(StoreUnavailableError):
+            await transactions.read(work)
+    assert await count(engine) == 1
+
+
+async def test_a_reading_transaction_waits_for_no_writer(engine):
+    transactions = Transactions(engine, TIMEOUT_S)
+    async with writing(engine, TIMEOUT_S) as connection:
+        await connection.execute(sa.insert(words).values(word="later"))
+        assert await transactions.read(lambda connection: connection.scalar(COUNT)) == 0
 
 
 async def test_a_repeated_row_may_be_passed_over(engine):
