@@ -38,21 +38,13 @@ _CHOICES: Final[Mapping[sa.Column[Any], Collection[str]]] = {
 async def unreadable(connection: AsyncConnection) -> list[Disagreement]:
     """Return the values that cannot be read, by table, row and column."""
     found: list[Disagreement] = []
+    dialect = connection.dialect.name
     for table in tables.metadata.sorted_tables:
-        faults = dict(_faults(connection.dialect.name, table))
-        if not faults:
+        named = [column for column, _ in _faults(dialect, table)]
+        if not named:
             continue
-        query = (
-            sa.select(
-                *(_named(connection, column) for column in table.primary_key),
-                *(_named(connection, column).label("account") for column in _accounts(table)),
-                *(fault.label(f"in {column.name}") for column, fault in faults.items()),
-            )
-            .select_from(table)
-            .where(sa.or_(*faults.values()))
-        )
-        keys, named = len(table.primary_key), list(faults)
-        for row in await connection.execute(query.limit(FINDINGS_MAX)):
+        keys = len(table.primary_key)
+        for row in await connection.execute(_unreadable_rows(dialect, table)):
             subject = f"{table.name} {' '.join(map(str, row[:keys]))}"
             whose = f"account {row[keys]}, " if list(_accounts(table)) else ""
             names = ", ".join(
@@ -64,11 +56,26 @@ async def unreadable(connection: AsyncConnection) -> list[Disagreement]:
     return found
 
 
-def is_readable(connection: AsyncConnection, table: sa.Table) -> sa.ColumnElement[bool]:
-    """Return the condition that every value of a row can be read."""
-    return sa.not_(
-        sa.or_(sa.false(), *(fault for _, fault in _faults(connection.dialect.name, table)))
+@cache
+def _unreadable_rows(dialect: str, table: sa.Table) -> sa.Select[Any]:
+    """Return the query of the rows' keys and accounts, and of which columns are unreadable."""
+    faults = _faults(dialect, table)
+    columns: Sequence[sa.ColumnElement[Any]] = (
+        *(_named(dialect, column) for column in table.primary_key),
+        *(_named(dialect, column).label("account") for column in _accounts(table)),
+        *(fault.label(f"in {column.name}") for column, fault in faults),
     )
+    return (
+        sa.select(*columns)
+        .select_from(table)
+        .where(sa.or_(*(fault for _, fault in faults)))
+        .limit(FINDINGS_MAX)
+    )
+
+
+def is_readable(dialect: str, table: sa.Table) -> sa.ColumnElement[bool]:
+    """Return the condition that every value of a row can be read."""
+    return sa.not_(sa.or_(sa.false(), *(fault for _, fault in _faults(dialect, table))))
 
 
 async def hide(connection: AsyncConnection) -> None:
@@ -87,19 +94,33 @@ async def hide(connection: AsyncConnection) -> None:
         await connection.exec_driver_sql(f"CREATE TEMPORARY VIEW {table.name} AS {text}")
 
 
-async def blank_out(connection: AsyncConnection, *of: sa.Table) -> None:
+def blank_out(connection: sa.Connection, *of: sa.Table) -> None:
     """Replace values that cannot be read by blanks, in a transaction of SQLite to be rolled back.
 
     Keys are not blanked but spelt in ASCII, so that each row stays distinct; a row whose key cannot
     be read belongs to nothing.
     """
     # Both sides of a foreign key change, one statement after the other.
-    await connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
+    connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
     for table in of:
-        for column, fault in _faults(connection.dialect.name, table):
-            is_key = column.primary_key or column.foreign_keys
-            shown = _named(connection, column) if is_key else _blank(column)
-            await connection.execute(sa.update(table).where(fault).values({column.name: shown}))
+        for blanking in _blankings(connection.dialect.name, table):
+            connection.execute(blanking)
+
+
+@cache
+def _blankings(dialect: str, table: sa.Table) -> Sequence[sa.Update]:
+    return [
+        sa.update(table)
+        .where(fault)
+        .values(
+            {
+                column.name: _named(dialect, column)
+                if column.primary_key or column.foreign_keys
+                else _blank(column)
+            }
+        )
+        for column, fault in _faults(dialect, table)
+    ]
 
 
 def _accounts(table: sa.Table) -> Iterator[sa.Column[Any]]:
@@ -112,11 +133,11 @@ def _as_kept(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
     return sa.literal_column(f"{column.table.name}.{column.name}")
 
 
-def _named(connection: AsyncConnection, column: sa.Column[Any]) -> sa.ColumnElement[str]:
+def _named(dialect: str, column: sa.Column[Any]) -> sa.ColumnElement[str]:
     """Return a value as readable text; bytes that are no UTF-8 as a blob literal of SQLite."""
     kept = _as_kept(column)
     name = sa.cast(kept, sa.String)
-    if connection.dialect.name != "sqlite":
+    if dialect != "sqlite":
         return name
     # Blobs as well: a cast to text keeps their bytes, whatever these are.
     spelt: sa.ColumnElement[str] = "x'" + sa.func.hex(kept) + "'"

@@ -11,15 +11,16 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from billing import gate_rows, reconcile
 from billing.clock import Clock, utc_now
 from billing.gate_rows import GateContents, read_rows
 from billing.lineage import advance, rolled_back
-from billing.outbox import fold
+from billing.outbox import OutboxBatch, fold
 from billing.partition import PARTITIONS
-from billing.ports import OutboxEntry, PartitionState, SpendGate
+from billing.ports import OutboxEntry, PartitionMark, PartitionState, SpendGate
 from billing.reconcile import (
     Disagreement,
     Surplus,
@@ -32,9 +33,9 @@ from billing.stores import column_audit, tables
 from billing.stores.booking import book
 from billing.stores.findings import FINDINGS_MAX
 from billing.stores.gate_detail import read_detail
-from billing.stores.partition_marks import read_marks
-from billing.stores.positions import read_positions
-from database.engine import AUDIT_TIMEOUT_S, TIMEOUT_S, reading, upsert, writing
+from billing.stores.partition_marks import lock, read_marks
+from billing.stores.refill import here, read_positions
+from database.engine import AUDIT_TIMEOUT_S, TIMEOUT_S, reading, writing
 from database.errors import StoreUnavailableError
 
 ENTRIES_MAX = 5_000
@@ -235,8 +236,8 @@ class _Comparison:
                 # call as invented.
                 old = Disagreement(OLDER_COPY, f"partition {partition}")
                 return [old, *whole, *disagreements(gate, book), *contents.faults]
-            detail = await read_detail(
-                compared.connection, gate, partition, self.partitions, self.clock()
+            detail = await compared.connection.run_sync(
+                read_detail, gate, here(partition, self.partitions), self.clock()
             )
         return [
             *whole,
@@ -267,13 +268,7 @@ class _Comparison:
         """
         async with writing(self.engine, self.timeout_s) as connection:
             # Before anything is read: from here on no drainer moves the book away from the outbox.
-            await self._lock(connection, partition)
-            if not self.is_readable and connection.dialect.name == "sqlite":
-                # Booking reads these tables, and would fail on a value that cannot be read.
-                await column_audit.blank_out(
-                    connection, tables.accounts, tables.calls, tables.api_keys
-                )
-            marks = await read_marks(connection)
+            marks = await connection.run_sync(self._lock, partition)
             found = await self._read_between_changes(partition)
             if found is None:
                 yield None
@@ -286,23 +281,23 @@ class _Comparison:
                     or advance(marks[partition].booked_id, entries).fork_id
                 )
                 batch = fold(entries)
-                await connection.run_sync(book, batch, self.clock())
-                positions = await read_positions(connection, partition, self.partitions)
+                positions = await connection.run_sync(self._try, batch, partition)
                 yield _Compared(connection, contents, positions, batch.rejected, is_older_copy)
             # Nothing of the trial booking may stay, nor of the blanks.
             await connection.rollback()
 
-    async def _lock(self, connection: AsyncConnection, partition: int) -> None:
-        """Make all who drain this partition wait until the transaction ends."""
-        await connection.execute(
-            upsert(connection, tables.partitions)
-            .values(partition=partition, drained_count=0, drained_at=self.clock())
-            .on_conflict_do_update(
-                index_elements=["partition"],
-                # Changes nothing, and locks the row all the same.
-                set_={"drained_count": tables.partitions.c.drained_count},
-            )
-        )
+    def _lock(self, connection: sa.Connection, partition: int) -> Mapping[int, PartitionMark]:
+        """Make all who drain this partition wait; return the marks of all."""
+        lock(connection, partition, self.clock())
+        if not self.is_readable and connection.dialect.name == "sqlite":
+            # Booking reads these tables, and would fail on a value that cannot be read.
+            column_audit.blank_out(connection, tables.accounts, tables.calls, tables.api_keys)
+        return read_marks(connection)
+
+    def _try(self, connection: sa.Connection, batch: OutboxBatch, partition: int) -> PartitionState:
+        """Book what waits; return what the book then says of the partition."""
+        book(connection, batch, self.clock())
+        return read_positions(connection, here(partition, self.partitions))
 
     async def _read_between_changes(
         self, partition: int

@@ -68,9 +68,24 @@ def _counting(dialect: str) -> sa.Executable:
     )
 
 
-async def read_marks(connection: AsyncConnection) -> dict[int, PartitionMark]:
+def lock(connection: sa.Connection, partition: int, at: datetime) -> None:
+    """Make all who drain this partition wait until the transaction ends."""
+    nothing = {"partition": partition, "drained_count": 0, "drained_at": at}
+    connection.execute(_locking(connection.dialect.name), nothing)
+
+
+@cache
+def _locking(dialect: str) -> sa.Executable:
+    return upsert_in(dialect, _PARTITIONS).on_conflict_do_update(
+        index_elements=["partition"],
+        # Changes nothing, and locks the row all the same.
+        set_={"drained_count": _COLUMNS.drained_count},
+    )
+
+
+def read_marks(connection: sa.Connection) -> dict[int, PartitionMark]:
     """Return the marks of all partitions of which anything was ever booked."""
-    rows = await connection.execute(_MARKS)
+    rows = connection.execute(_MARKS)
     return {partition: PartitionMark(*mark) for partition, *mark in rows}
 
 

@@ -6,13 +6,14 @@ Knows no script of the gate and no outbox; what the outbox still holds must be b
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from billing.cdr import in_brief
 from billing.errors import RateDeckError
@@ -38,76 +39,116 @@ CALL_AGE_MAX = timedelta(hours=24)
 ROWS_AT_ONCE = 100
 """Calls taken up before the loop goes on: a node that fills has live calls, frames every 20 ms."""
 
+# All statements are made once: to make one costs more than to run it.
+IS_HERE = tables.accounts.c.slot % sa.bindparam("partitions") == sa.bindparam("partition")
+"""Whether an account is in the partition of `here`."""
+_HAS_ENDED = (
+    IS_HERE,
+    tables.calls.c.closed,
+    tables.calls.c.created_at >= sa.bindparam("created_from"),
+    tables.calls.c.ended_at >= sa.bindparam("ended_from"),
+)
 _CALLS_HERE = tables.calls.join(tables.accounts)
-
-
-async def read_partition(
-    connection: AsyncConnection, partition: int, partitions: int, now: datetime
-) -> tuple[PartitionState, Sequence[sa.Row[Any]]]:
-    """Return what the spend gate must hold for a partition, and the rows of `memories_of`."""
-    accounts, calls = tables.accounts.c, tables.calls.c
-    is_here = accounts.slot % partitions == partition
-    account_rows = await connection.execute(
-        sa.select(
-            accounts.id, accounts.balance_micros, accounts.credit_sequence, accounts.frozen
-        ).where(is_here)
-    )
-    has_ended = (
-        is_here,
-        calls.closed,
-        calls.created_at >= now - TOMBSTONE_AGE - CALL_AGE_MAX,
-        calls.ended_at >= now - TOMBSTONE_AGE,
-    )
-    ended_rows = await connection.execute(
-        # Also of calls that `_calls` leaves out: a tombstone needs only these two, and must be
-        # there to refuse late duplicates of the call.
-        sa.select(calls.id, calls.spent_micros).select_from(_CALLS_HERE).where(*has_ended)
-    )
-    here = account_rows.all()
-    rows = [
-        *await _calls(connection, is_here, ~calls.closed),
-        *await _calls(connection, *has_ended),
-    ]
-    state = PartitionState(
-        accounts=[(row.id, row.balance_micros, row.credit_sequence) for row in here],
-        open_calls=await read_open_calls(connection, is_here),
-        closed_calls=[(call_id, micros) for call_id, micros in ended_rows],
-        frozen=[row.id for row in here if row.frozen],
-        spent=[spent for kind in BUDGETS for spent in await _spent(connection, kind, is_here, now)],
-    )
-    return state, rows
-
-
-async def read_open_calls(
-    connection: AsyncConnection, is_here: sa.ColumnElement[bool]
-) -> list[OpenCall]:
-    """Return the live calls of some accounts, with the spend caps that they began under."""
-    calls = tables.calls.c
-    columns: Sequence[sa.ColumnElement[Any]] = (
-        *(calls.id, calls.node, calls.spent_micros, calls.seconds),
-        *(calls.carrier_call_id, calls.rate, calls.created_at),
+_ACCOUNTS = sa.select(
+    tables.accounts.c.id,
+    tables.accounts.c.balance_micros,
+    tables.accounts.c.credit_sequence,
+    tables.accounts.c.frozen,
+).where(IS_HERE)
+# Also of calls that `_calls` leaves out: a tombstone needs only these two, and must be there to
+# refuse late duplicates of the call.
+_TOMBSTONES = (
+    sa.select(tables.calls.c.id, tables.calls.c.spent_micros)
+    .select_from(_CALLS_HERE)
+    .where(*_HAS_ENDED)
+)
+_OPEN_CALLS = (
+    sa.select(
+        *(tables.calls.c.id, tables.calls.c.node, tables.calls.c.spent_micros),
+        *(tables.calls.c.seconds, tables.calls.c.carrier_call_id, tables.calls.c.rate),
+        tables.calls.c.created_at,
         *(kind.of_call for kind in HOLDERS.values()),
         *limit_columns(*HOLDERS),
     )
-    rows = await connection.execute(
-        sa.select(*columns).select_from(calls_with_holders()).where(is_here, ~calls.closed)
+    .select_from(calls_with_holders())
+    .where(IS_HERE, ~tables.calls.c.closed)
+)
+_SPENT = [
+    (
+        kind,
+        sa.select(kind.id, sa.func.sum(tables.calls.c.spent_micros))
+        .select_from(kind.calls)
+        # A call counts whole in the period it began in. One that reaches over the beginning of a
+        # period is counted there by its next tick, not here.
+        .where(IS_HERE, kind.limit.is_not(None), tables.calls.c.created_at >= sa.bindparam("start"))
+        .group_by(kind.id),
     )
-    return [_open_call(row) for row in rows.mappings()]
+    for kind in BUDGETS
+]
+
+Here = Mapping[str, int]
 
 
-async def _calls(
-    connection: AsyncConnection, *conditions: sa.ColumnElement[bool]
-) -> Sequence[sa.Row[Any]]:
-    """Return calls, leaving out those with a value that cannot be read."""
+def here(partition: int, partitions: int) -> Here:
+    """Return the parameters of `IS_HERE`."""
+    return {"partition": partition, "partitions": partitions}
+
+
+def read_partition(
+    connection: sa.Connection, partition: int, partitions: int, now: datetime
+) -> tuple[PartitionState, Sequence[sa.Row[Any]]]:
+    """Return what the spend gate must hold for a partition, and the rows of `memories_of`."""
+    at = here(partition, partitions)
+    since = {
+        "created_from": now - TOMBSTONE_AGE - CALL_AGE_MAX,
+        "ended_from": now - TOMBSTONE_AGE,
+    }
+    tombstones = connection.execute(_TOMBSTONES, {**at, **since}).all()
+    open_calls, ended_calls = _calls(connection.dialect.name)
+    rows = [
+        *connection.execute(open_calls, at),
+        *connection.execute(ended_calls, {**at, **since}),
+    ]
+    spent = [
+        total
+        for kind, query in _SPENT
+        for total in _totals(
+            connection.execute(query, {**at, "start": kind.period.start(now)}), kind, now
+        )
+    ]
+    return replace(
+        read_positions(connection, at),
+        closed_calls=[(call_id, micros) for call_id, micros in tombstones],
+        spent=spent,
+    ), rows
+
+
+def read_positions(connection: sa.Connection, at: Here) -> PartitionState:
+    """Return a partition's accounts, live calls and frozen flags as a transaction sees them.
+
+    Live calls come with the spend caps that they began under.
+    """
+    rows = connection.execute(_ACCOUNTS, at).all()
+    open_calls = connection.execute(_OPEN_CALLS, at).mappings()
+    return PartitionState(
+        accounts=[(row.id, row.balance_micros, row.credit_sequence) for row in rows],
+        open_calls=[_open_call(call) for call in open_calls],
+        frozen=[row.id for row in rows if row.frozen],
+    )
+
+
+@cache
+def _calls(dialect: str) -> tuple[sa.Select[Any], sa.Select[Any]]:
+    """Return the queries of live and of ended calls, without those that cannot be read."""
     # The figures of the legs are never told to a gate (`in_brief`).
     of_legs = {"browser_quality", "carrier_quality"}
     columns = (column for column in tables.calls.c if column.name not in of_legs)
-    rows = await connection.execute(
+    readable = (
         sa.select(*columns)
         .select_from(_CALLS_HERE)
-        .where(*conditions, column_audit.is_readable(connection, tables.calls))
+        .where(column_audit.is_readable(dialect, tables.calls))
     )
-    return rows.all()
+    return readable.where(IS_HERE, ~tables.calls.c.closed), readable.where(*_HAS_ENDED)
 
 
 async def memories_of(rows: Sequence[sa.Row[Any]]) -> list[CallMemory]:
@@ -161,19 +202,11 @@ def _per_minute_micros(rate: str) -> int:
         return 0
 
 
-async def _spent(
-    connection: AsyncConnection, kind: BudgetKind, is_here: sa.ColumnElement[bool], now: datetime
-) -> Sequence[tuple[str, int]]:
-    """Return what the calls of each budget of a kind have cost and hold in this period."""
-    calls = tables.calls.c
-    rows = await connection.execute(
-        sa.select(kind.id, sa.func.sum(calls.spent_micros))
-        .select_from(kind.calls)
-        # A call counts whole in the period it began in. One that reaches over the beginning of a
-        # period is counted there by its next tick, not here.
-        .where(is_here, kind.limit.is_not(None), calls.created_at >= kind.period.start(now))
-        .group_by(kind.id)
-    )
-    names = ((cap_name(kind.holder_name(of), kind.period, now), int(spent)) for of, spent in rows)
-    # The gate keeps no counters of nothing either.
-    return [(name, micros) for name, micros in names if micros]
+def _totals(
+    rows: Iterable[sa.Row[str, int]], kind: BudgetKind, now: datetime
+) -> Iterator[tuple[str, int]]:
+    """Yield what the calls of each budget of a kind have cost and hold in this period."""
+    for of, spent in rows:
+        # The gate keeps no counters of nothing either.
+        if micros := int(spent):
+            yield cap_name(kind.holder_name(of), kind.period, now), micros

@@ -200,17 +200,22 @@ class SqlLedgerStore:
 
     async def partition_state(self, partition: int, partitions: int) -> PartitionState:
         """Return what the spend gate must hold for a partition. Raises StoreUnavailableError."""
-        async with reading(self._engine, self._timeout_s) as connection:
-            state, rows = await read_partition(connection, partition, partitions, self._clock())
-            marks = await read_marks(connection)
+        now = self._clock()
+
+        def work(
+            connection: sa.Connection,
+        ) -> tuple[PartitionState, Sequence[sa.Row[Any]], Mapping[int, PartitionMark]]:
+            state, rows = read_partition(connection, partition, partitions, now)
+            return state, rows, read_marks(connection)
+
+        state, rows, marks = await self._transactions.read(work)
         mark = marks.get(partition, PartitionMark())
         # After the transaction, which must not stay open while thousands of rows are converted.
         return replace(state, memories=await memories_of(rows), mark=mark)
 
     async def marks(self) -> Mapping[int, PartitionMark]:
         """Return how far each partition's outbox is booked. Raises StoreUnavailableError."""
-        async with reading(self._engine, self._timeout_s) as connection:
-            return await read_marks(connection)
+        return await self._transactions.read(read_marks)
 
     async def forget_fork(self, partition: int, mark: PartitionMark) -> None:
         """Forget what has proven a partition an older copy. Raises StoreUnavailableError."""

@@ -8,6 +8,7 @@ from billing.ports import PartitionState
 from billing.spend_limits import Period, cap_name
 from billing.stores import tables
 from billing.stores.gate_detail import read_detail
+from billing.stores.refill import here
 from tests.billing.outbox_entries import START, closed, opened, ticked
 
 MIDNIGHT = datetime.combine(START, time(), UTC)
@@ -20,7 +21,7 @@ NOTHING = PartitionState()
 
 async def caps(engine, gate=NOTHING):
     async with engine.connect() as connection:
-        return await read_detail(connection, gate, 0, 1, START)
+        return await connection.run_sync(read_detail, gate, here(0, 1), START)
 
 
 async def limit(engine, **values):
