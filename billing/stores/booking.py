@@ -22,6 +22,7 @@ from billing.ledger import Transfer, charge_transfers
 from billing.outbox import BookedCall, CallChange, OutboxBatch
 from billing.stores import tables
 from database.engine import upsert
+from database.many import execute_many
 
 IDS_PER_QUERY = 1_000
 """Parameters of one IN list; PostgreSQL's protocol ends at 65,535, SQLite's default at 32,766."""
@@ -120,20 +121,19 @@ def _plan_update(
     writes: _Writes, call_id: str, before: BookedCall, after: BookedCall, change: CallChange
 ) -> None:
     key = {"call_id": call_id}
-    known = _totals(after)
-    # One list for each set of columns: SQLAlchemy runs a list as one statement only if all its rows
-    # have the same columns.
+    # One list for each set of columns: a list is one statement only if its rows have the same
+    # columns.
     if change.opened is not None and not before.is_opened:
         writes.opened.append(key | _opened_columns(change.opened))
     if change.ending is not None and not before.is_closed:
         written_off = {"written_off_micros": change.ending.written_off_micros}
         closing = _closed_columns(change.ending.detail, writes.at)
-        writes.closed.append(key | written_off | closing | known)
+        writes.closed.append(key | written_off | closing | _totals(after))
     elif (after.answered_at, after.carrier_call_id) != (
         before.answered_at,
         before.carrier_call_id,
     ):
-        writes.ticked_with_details.append(key | known)
+        writes.ticked_with_details.append(key | _totals(after))
     elif (after.spent_micros, after.seconds) != (before.spent_micros, before.seconds):
         # By far the most frequent write, each call once a second, so it has the fewest columns.
         writes.ticked.append(key | {"spent_micros": after.spent_micros, "seconds": after.seconds})
@@ -321,8 +321,7 @@ def _write(connection: sa.Connection, writes: _Writes) -> None:
     if writes.new_calls:
         connection.execute(sa.insert(tables.calls), writes.new_calls)
     for rows in (writes.opened, writes.ticked, writes.ticked_with_details, writes.closed):
-        if rows:
-            connection.execute(_UPDATE_CALL, rows)
+        execute_many(connection, _UPDATE_CALL, rows)
     if writes.transfers:
         insert_transfers(connection, writes.transfers, writes.at)
     # In the order of their ids, so that no two transactions wait for each other in a ring.
@@ -331,8 +330,7 @@ def _write(connection: sa.Connection, writes: _Writes) -> None:
         for account_id, delta in sorted(writes.deltas.items())
         if delta
     ]
-    if deltas:
-        connection.execute(_UPDATE_BALANCE, deltas)
+    execute_many(connection, _UPDATE_BALANCE, deltas)
 
 
 def insert_transfers(

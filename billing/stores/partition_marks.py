@@ -17,6 +17,7 @@ from billing.lineage import advance
 from billing.ports import OutboxEntry, PartitionMark
 from billing.stores import tables
 from database.engine import upsert_in
+from database.many import execute_many
 
 _PARTITIONS = tables.partitions
 _COLUMNS = _PARTITIONS.c
@@ -36,7 +37,8 @@ def lock_and_mark(
     """
     # The upsert is the lock. It also makes the row of a partition that is drained for the first
     # time.
-    connection.execute(
+    execute_many(
+        connection,
         _counting(connection.dialect.name),
         [
             {"partition": partition, "drained_count": len(entries), "drained_at": at}
@@ -51,12 +53,11 @@ def lock_and_mark(
             # A proof stays until the partition has been filled, whatever is booked meanwhile.
             proof = after.fork_id or fork_id
             moved.append({"of": partition, "booked_id": after.booked_id, "fork_id": proof})
-    if moved:
-        connection.execute(_MOVE_MARK, moved)
+    execute_many(connection, _MOVE_MARK, moved)
 
 
 @cache
-def _counting(dialect: str) -> sa.Executable:
+def _counting(dialect: str) -> sa.UpdateBase:
     """Return the statement that counts entries; built once, as building costs more than running."""
     insert = upsert_in(dialect, _PARTITIONS)
     return insert.on_conflict_do_update(
