@@ -30,6 +30,15 @@ class Act(StrEnum):
     EXPORT_ASKED = "export_asked"
     EXPORT_READY = "export_ready"
     EXPORT_FETCHED = "export_fetched"
+    SECOND_FACTOR_ADDED = "second_factor_added"
+    SECOND_FACTOR_REMOVED = "second_factor_removed"
+    RECOVERY_CODES_RENEWED = "recovery_codes_renewed"
+    RECOVERY_CODE_USED = "recovery_code_used"
+    PASSKEY_ADDED = "passkey_added"
+    PASSKEY_RENAMED = "passkey_renamed"
+    PASSKEY_REMOVED = "passkey_removed"
+    PASSKEY_COPIED = "passkey_copied"
+    """A passkey's counter went back: it was refused."""
 
 
 class Actor(StrEnum):

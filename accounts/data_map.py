@@ -87,6 +87,46 @@ KINDS: Final[tuple[Kind, ...]] = (
         not_exported="a file with it would help whoever steals the file, and nobody else",
     ),
     Kind(
+        "second_factor",
+        (_PROVIDE, _FRAUD),
+        (_PERSON,),
+        _LIFE,
+        _DELETED,
+        sql=(
+            Columns("second_factors", ("account_id", "sealed_secret", "last_step", "added_at")),
+            Columns("recovery_codes", ("account_id", "digest")),
+        ),
+        files=("second-factor.key",),
+        corrected_at="/account/security",
+        not_exported="a file with it would help whoever steals the file, and nobody else",
+    ),
+    Kind(
+        "passkeys",
+        (_PROVIDE, _FRAUD),
+        (_PERSON, _OPERATOR),
+        _LIFE,
+        _DELETED,
+        sql=(
+            Columns(
+                "passkeys",
+                (
+                    *("credential_id", "account_id", "public_key", "sign_count", "name"),
+                    *("is_synced", "is_backed_up", "added_at", "used_at"),
+                ),
+            ),
+        ),
+        corrected_at="/account/security",
+    ),
+    Kind(
+        "ceremonies",
+        (_PROVIDE, _FRAUD),
+        (),
+        Period(Span.MINUTES, "a person must find a code or a key", 15),
+        Erasure(Fate.EXPIRES, "only the browser that began it can go on", 0),
+        valkey=(Key("caller:ceremony:1:<digest>", Via.NAME),),
+        not_exported="it is over before a file is made",
+    ),
+    Kind(
         "consents",
         (_COMPLY,),
         (_PERSON, _OPERATOR),

@@ -45,6 +45,8 @@ STALE_AFTER_ADDRESS = frozenset(
     {Purpose.PROVE_ADDRESS, Purpose.RESET_PASSWORD, Purpose.CHANGE_ADDRESS}
 )
 """What another address ends: a mailbox that is no more the holder's opens nothing."""
+STALE_AFTER_SECOND_FACTOR = frozenset({Purpose.CHANGE_ADDRESS})
+"""What another second factor or passkey ends: whoever asked may have been without it."""
 STALE_AFTER_LOCK = frozenset({Purpose.CHANGE_ADDRESS})
 """What a lock ends. A reset stays, as it is the way out."""
 

@@ -10,11 +10,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Protocol
 
+from accounts.ceremony import Ceremony
+from accounts.ceremony import Purpose as CeremonyPurpose
 from accounts.export import Export, ExportRefusal
 from accounts.holder import Device, Holder
 from accounts.link import Link
 from accounts.notice import Notice
+from accounts.passkey import Passkey
 from accounts.personal_data import Columns, Kind
+from accounts.second_factor import SecondFactor
 from accounts.session import Session
 
 NOBODY: Final = ""
@@ -34,6 +38,17 @@ class NewHolder:
     language: str
     consents: Mapping[str, str]
     """Document -> version that was accepted, such as `terms`, `privacy`, `adult`."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewSecondFactor:
+    """An app whose first code was right."""
+
+    secret: bytes = field(repr=False)
+    step: int
+    """Of that code, which is used by that."""
+    digests: Sequence[str]
+    """Of its recovery codes."""
 
 
 class People(Protocol):
@@ -148,12 +163,98 @@ class Sessions(Protocol):
         """End one session of an account by its name."""
 
 
+class SecondFactors(Protocol):
+    """The second factors of holders. What begins a credentials epoch returns the holder as then."""
+
+    async def find(self, account_id: str) -> SecondFactor | None:
+        """Return a holder's second factor."""
+
+    async def add(
+        self, account_id: str, credentials_epoch: int, new: NewSecondFactor, notice: Notice
+    ) -> Holder | None:
+        """Add the only one, and begin a credentials epoch; None also where there is one."""
+
+    async def renew_codes(
+        self, account_id: str, credentials_epoch: int, digests: Sequence[str], notice: Notice
+    ) -> Holder | None:
+        """Replace the recovery codes, and begin an epoch; None also without a second factor."""
+
+    async def remove(
+        self, account_id: str, credentials_epoch: int, notice: Notice
+    ) -> Holder | None:
+        """Remove it and its recovery codes, and begin an epoch; None also where there is none."""
+
+    async def use_step(self, account_id: str, credentials_epoch: int, step: int) -> bool:
+        """Keep the step of a right code; False where it or a later one was used."""
+
+    async def use_recovery_code(
+        self, account_id: str, credentials_epoch: int, digest: str, notice: Notice
+    ) -> bool:
+        """Use a recovery code up; False where there is no such. The notice is told `left`."""
+
+
+class Passkeys(Protocol):
+    """The passkeys of holders. What begins a credentials epoch returns the holder as then."""
+
+    async def find(self, credential_id: str) -> Passkey | None:
+        """Return whose passkey this is, and what it is."""
+
+    async def of_account(self, account_id: str) -> Sequence[Passkey]:
+        """Return a holder's passkeys, the newest first."""
+
+    async def add(self, passkey: Passkey, credentials_epoch: int, notice: Notice) -> Holder | None:
+        """Add one, and begin an epoch. Raises PasskeyTakenError, TooManyPasskeysError."""
+
+    async def rename(
+        self, account_id: str, credentials_epoch: int, credential_id: str, name: str
+    ) -> bool:
+        """Give one another name; False where the session is over. One that is gone stays so."""
+
+    async def remove(
+        self, account_id: str, credentials_epoch: int, credential_id: str, notice: Notice
+    ) -> Holder | None:
+        """Remove one, and begin an epoch; one that is gone already begins none."""
+
+    async def use(self, passkey: Passkey, credentials_epoch: int, before: int) -> bool:
+        """Note a use; False where the epoch is over, or the count was not `before` any more."""
+
+    async def note_copied(self, account_id: str, credentials_epoch: int) -> None:
+        """Write down that a passkey was refused because it was copied."""
+
+
+class Ceremonies(Protocol):
+    """Ceremonies under way. A secret is in the browser's cookie only."""
+
+    async def begin(self, ceremony: Ceremony) -> str:
+        """Keep a ceremony; return its secret."""
+
+    async def find(self, secret: str, purpose: CeremonyPurpose) -> Ceremony | None:
+        """Return a ceremony of this purpose; None for one that is over, or none."""
+
+    async def attempt(self, secret: str, purpose: CeremonyPurpose) -> tuple[Ceremony, int] | None:
+        """Count a try of a ceremony; return it, and its tries with this one."""
+
+    async def take(self, secret: str, purpose: CeremonyPurpose) -> Ceremony | None:
+        """End a ceremony, and return it: once, to one of those who ask."""
+
+    async def end(self, secret: str) -> None:
+        """End a ceremony; one that is over already stays so."""
+
+
 class HasherBusyError(Exception):
     """Too many passwords wait to be hashed; try again in some seconds."""
 
 
 class AddressTakenError(Exception):
     """An address belongs to another holder, or to one who may still go back to it."""
+
+
+class PasskeyTakenError(Exception):
+    """A passkey of this id is known already."""
+
+
+class TooManyPasskeysError(Exception):
+    """A holder has as many passkeys as one may have."""
 
 
 class PasswordHasher(Protocol):

@@ -94,7 +94,8 @@ def otpauth_uri(secret: bytes, account: str, issuer: str) -> str:
     The form is that of Google Authenticator's "Key URI Format", which knows no colon in names.
     """
     names = (name.replace(":", " ").strip() for name in (account, issuer))
-    return _totp(secret).get_provisioning_uri(*names)
+    # Apps read an address by RFC 3986, in which a plus is no space; nothing else here has one.
+    return _totp(secret).get_provisioning_uri(*names).replace("+", "%20")
 
 
 def readable_secret(secret: bytes) -> str:

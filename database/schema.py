@@ -19,18 +19,9 @@ from database.errors import UnfitBookError
 TABLES: Final = frozenset(
     (
         *("account_events", "accounts", "api_keys", "calls", "consents", "credits", "devices"),
-        *(
-            "duties",
-            "expected_links",
-            "export_chunks",
-            "exports",
-            "high_risk_lists",
-            "holders",
-            "links",
-            "mail_outbox",
-            "partitions",
-        ),
-        *("payment_profiles", "payments", "rate_decks", "rejected_entries", "transfers"),
+        *("duties", "expected_links", "export_chunks", "exports", "high_risk_lists", "holders"),
+        *("links", "mail_outbox", "partitions", "passkeys", "payment_profiles", "payments"),
+        *("rate_decks", "recovery_codes", "rejected_entries", "second_factors", "transfers"),
     )
 )
 """The names of the tables that the migrations make, whatever is in them."""

@@ -21,6 +21,8 @@ from gateway.limits.velocity import Override, parse_override
 from gateway.secret import Secret
 
 PREFIX = "CALLER_"
+_KEY_CHARS_MIN = 32
+"""Of a key that secrets are sealed under: in base64 they have 192 random bits."""
 _ALL_MAPPED = IPv6Network("::ffff:0:0/96")
 """All addresses of IPv4, as IPv6 writes them."""
 _DOCUMENTED_ELSEWHERE = frozenset({"CALLER_CHROMIUM"})
@@ -198,6 +200,11 @@ class Settings:
         is_url=True,
     )
     events_secret: Secret = knobs.secret("Secret that signs those posts (HMAC-SHA256).")
+    second_factor_keys: tuple[Secret, ...] = knobs.secrets(
+        "Keys under which the secrets of second factors are kept, each of at least 32 random "
+        "characters; the first is used from now on, the others are those of before. Nodes that "
+        "share CALLER_DATABASE_URL need the same; else one is made in CALLER_DATA_DIR."
+    )
     smtp_url: Secret = knobs.secret(
         "Mail server for notices to account holders; user and password percent-encoded. Plain "
         "smtp:// accepts a password on this machine only. Empty: no mail leaves.",
@@ -349,6 +356,8 @@ def _contradictions(read: Settings) -> Iterator[str]:
         yield "CALLER_MAIL_FROM must be a mail address; CALLER_SMTP_URL needs it."
     if read.mail_from and not read.smtp_url:
         yield "CALLER_MAIL_FROM needs CALLER_SMTP_URL: without a mail server no mail is sent."
+    if any(len(key.reveal()) < _KEY_CHARS_MIN for key in read.second_factor_keys):
+        yield f"CALLER_SECOND_FACTOR_KEYS has a key of less than {_KEY_CHARS_MIN} characters."
     if bool(read.events_url) != bool(read.events_secret):
         yield "CALLER_EVENTS_URL and CALLER_EVENTS_SECRET need each other: posts are signed."
     if everyone := _much_of_the_internet(read.trusted_proxies):

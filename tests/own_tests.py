@@ -16,6 +16,12 @@ FOLDERS = {"billing/stores": "billing/sql"}
 
 TESTED_BY: dict[str, tuple[str, ...]] = {
     "accounts.audit_log": ("tests/accounts/stores/test_audit_log.py",),
+    "accounts.stores.passkeys": ("tests/gateway/stores/test_passkeys.py",),
+    "accounts.stores.second_factors": ("tests/gateway/stores/test_second_factors.py",),
+    "accounts.stores.valkey": (
+        "tests/accounts/stores/test_ceremonies.py",
+        "tests/accounts/stores/test_sessions.py",
+    ),
     "billing.gate_rows": ("tests/billing/sql/test_gate_audit.py",),
     "billing.reconcile": (
         "tests/billing/test_reconcile.py",
@@ -109,6 +115,10 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
     "gateway.settings": (
         "tests/gateway/test_settings.py",
         "tests/gateway/roles/test_preflight.py",
+    ),
+    "gateway.stores.people_transactions": (
+        "tests/gateway/stores/test_people.py",
+        "tests/gateway/stores/test_second_factors.py",
     ),
     "gateway.sockets.http_protocol": (
         "tests/gateway/sockets/test_http_protocol.py",

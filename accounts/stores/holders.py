@@ -104,6 +104,7 @@ async def erase_holder(connection: AsyncConnection, account_id: str) -> None:
     await connection.execute(sa.delete(chunks).where(chunks.c.export_id.in_(of_holder)))
     for table in (
         *(tables.devices, tables.links, tables.expected_links, tables.consents, tables.exports),
+        *(tables.second_factors, tables.recovery_codes, tables.passkeys),
         _HOLDERS,
     ):
         await connection.execute(sa.delete(table).where(table.c.account_id == account_id))

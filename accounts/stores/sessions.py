@@ -8,21 +8,18 @@ does no harm. Judges no session's age and knows no cookie.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from redis.exceptions import RedisClusterException, RedisError
 
 from accounts.session import AGE_MAX, IDLE_MAX, Session, name_of
-from database import refusals
+from accounts.stores.valkey import bounded
 
 SESSIONS_MAX = 50
 """Sessions of one account; beyond them the one not seen for longest ends."""
@@ -31,7 +28,7 @@ SECRET_BYTES = 32
 
 _VERSION = 1
 """Changes with the form of a session: nodes of two releases never misread one."""
-_TIMEOUT_S = 1.0
+_AWAY = "sessions cannot be kept right now"
 _INDEX_TTL_S = int((IDLE_MAX + timedelta(days=1)).total_seconds())
 _TAG_CHARACTERS = 4
 """16 bits: enough to spread accounts over a cluster's 16,384 slots."""
@@ -113,7 +110,7 @@ class RedisSessions:
     async def begin(self, session: Session) -> str:
         """Keep a session; return its secret. Too many end the one not seen for longest."""
         secret = self._new_secret(session.account_id)
-        async with _bounded():
+        async with bounded(_AWAY):
             await self._keep(secret, session, before="")
         return secret
 
@@ -121,7 +118,7 @@ class RedisSessions:
         """Return a session; None for unknown and ended ones. Its age is not judged here."""
         if (key := _key_of(secret)) is None:
             return None
-        async with _bounded():
+        async with bounded(_AWAY):
             return _read(await self._redis.get(key))
 
     async def rotate(self, secret: str, session: Session) -> str | None:
@@ -133,7 +130,7 @@ class RedisSessions:
         if (key := _key_of(secret)) is None or not secret.startswith(f"{tag}."):
             return None
         new_secret = self._new_secret(session.account_id)
-        async with _bounded():
+        async with bounded(_AWAY):
             is_kept = await self._keep(new_secret, session, before=key.removeprefix(_prefix(tag)))
         return new_secret if is_kept else None
 
@@ -144,7 +141,7 @@ class RedisSessions:
         """
         if (key := _key_of(secret)) is None:
             return
-        async with _bounded():
+        async with bounded(_AWAY):
             session = _read(await self._redis.get(key))
             if session is None or session.seen_at >= seen_at:
                 return
@@ -158,7 +155,7 @@ class RedisSessions:
         """End a session."""
         if (key := _key_of(secret)) is None:
             return
-        async with _bounded():
+        async with bounded(_AWAY):
             session = _read(await self._redis.getdel(key))
             if session is not None:
                 await self._redis.zrem(_index(session.account_id), name_of(secret))
@@ -169,7 +166,7 @@ class RedisSessions:
 
     async def of_account(self, account_id: str) -> Sequence[tuple[str, Session]]:
         """Return names (digests) and sessions of an account, the last seen first."""
-        async with _bounded():
+        async with bounded(_AWAY):
             found = await self._run(_LIST, (_index(account_id),), _prefix(_tag(account_id)))
         sessions = [
             (name.decode(), msgspec.json.decode(value, type=Session))
@@ -182,7 +179,7 @@ class RedisSessions:
         await self._end(account_id, name, "only")
 
     async def _end(self, account_id: str, name: str, which: str) -> None:
-        async with _bounded():
+        async with bounded(_AWAY):
             prefix = _prefix(_tag(account_id))
             await self._run(_END, (_index(account_id),), prefix, name, which)
 
@@ -240,12 +237,3 @@ def _values(session: Session, name: str) -> tuple[bytes, int, str, float, int]:
         *(msgspec.json.encode(session), life_s),
         *(name, session.seen_at.timestamp(), _INDEX_TTL_S),
     )
-
-
-@asynccontextmanager
-async def _bounded() -> AsyncIterator[None]:
-    try:
-        async with asyncio.timeout(_TIMEOUT_S):
-            yield
-    except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
-        raise refusals.unavailable("sessions cannot be kept right now", error) from error

@@ -18,6 +18,10 @@ EMAIL_MAX = 254
 """RFC 5321, 4.5.3.1.3: a path of 256 octets less its angle brackets."""
 EMAIL_KEY_MAX = 512
 """Folding case may lengthen an address (Unicode, chapter 5.18)."""
+CREDENTIAL_ID_MAX = 1364
+"""1023 bytes in base64url (W3C WebAuthn Level 3, 4)."""
+PUBLIC_KEY_MAX = 1368
+"""1024 bytes in base64."""
 HASH_MAX = 255
 DIGEST_LENGTH = 64
 """SHA-256 in hexadecimal."""
@@ -126,6 +130,44 @@ devices = sa.Table(
     *_text("system", NAME_MAX, shortest=0),
     sa.Column("first_seen_at", UtcDateTime, nullable=False),
     sa.Column("last_seen_at", UtcDateTime, nullable=False, index=True),
+)
+
+# An authenticator app, of which a holder has one at most.
+second_factors = sa.Table(
+    "second_factors",
+    metadata,
+    _holder(primary_key=True),
+    # What the app shares with us, under a key that is not in the database.
+    *_text("sealed_secret", HASH_MAX),
+    # Of the last code that was used: no earlier one is right again.
+    sa.Column("last_step", sa.BigInteger, nullable=False),
+    sa.Column("added_at", UtcDateTime, nullable=False),
+)
+
+recovery_codes = sa.Table(
+    "recovery_codes",
+    metadata,
+    _holder(primary_key=True),
+    # SHA-256 of a code that was not used yet.
+    sa.Column("digest", sa.String, primary_key=True),
+    sa.CheckConstraint(_bounds("digest", DIGEST_LENGTH, DIGEST_LENGTH), name="digest_length"),
+)
+
+passkeys = sa.Table(
+    "passkeys",
+    metadata,
+    # Base64url; of all holders no two have the same.
+    sa.Column("credential_id", sa.String, primary_key=True),
+    sa.CheckConstraint(_bounds("credential_id", CREDENTIAL_ID_MAX), name="credential_id_length"),
+    _holder(index=True),
+    # COSE in base64.
+    *_text("public_key", PUBLIC_KEY_MAX),
+    sa.Column("sign_count", sa.BigInteger, nullable=False),
+    *_text("name", NAME_MAX, shortest=0),
+    sa.Column("is_synced", sa.Boolean, nullable=False),
+    sa.Column("is_backed_up", sa.Boolean, nullable=False),
+    sa.Column("added_at", UtcDateTime, nullable=False),
+    sa.Column("used_at", UtcDateTime),
 )
 
 # The audit log: no row changes. It outlives the holder, of whom it says nothing but what was done.

@@ -1,4 +1,4 @@
-"""Reads and writes our two cookies: the session's, and the one by which a browser is recognised.
+"""Reads and writes our cookies: of the session, of the device, and of what is under way.
 
 Each holds a random secret and nothing else. Knows no store; judges nothing but a value's form.
 """
@@ -12,6 +12,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
+from accounts.ceremony import LIVES
 from accounts.session import AGE_MAX
 
 DEVICE_MAX = timedelta(days=365)
@@ -32,6 +33,7 @@ class Cookies:
         prefix = "__Host-" if self._is_secure else ""
         self.session_name: Final = f"{prefix}caller"
         self.device_name: Final = f"{prefix}caller-device"
+        self.ceremony_name: Final = f"{prefix}caller-ceremony"
 
     def session(self, request: Request) -> str:
         """Return the session's secret; empty for none."""
@@ -41,6 +43,10 @@ class Cookies:
         """Return the device's secret; empty for none."""
         return self._value(request, self.device_name)
 
+    def ceremony(self, request: Request) -> str:
+        """Return the secret of what the browser has begun; empty for none."""
+        return self._value(request, self.ceremony_name)
+
     def set_session(self, response: Response, secret: str) -> None:
         """Let the browser keep a session; how long it really lasts is for the server to say."""
         self._set(response, self.session_name, secret, AGE_MAX)
@@ -48,6 +54,14 @@ class Cookies:
     def set_device(self, response: Response, secret: str) -> None:
         """Let the browser be recognised when it comes again."""
         self._set(response, self.device_name, secret, DEVICE_MAX)
+
+    def set_ceremony(self, response: Response, secret: str) -> None:
+        """Let the browser go on with what it has begun."""
+        self._set(response, self.ceremony_name, secret, max(LIVES.values()))
+
+    def drop_ceremony(self, response: Response) -> None:
+        """Let the browser forget what it had begun."""
+        self._set(response, self.ceremony_name, "", timedelta())
 
     def drop_session(self, response: Response) -> None:
         """Let the browser forget the session."""

@@ -19,6 +19,7 @@ from gateway.limits.source import network_of, subject_of
 
 MINUTE_S = 60
 HOUR_S = 3_600
+DAY_S = 86_400
 
 AMOUNT_MAX = 1_000_000
 """Highest amount that a limit can be set to."""
@@ -156,6 +157,34 @@ _TABLE = (
         "account_proof_mails_hour",
         *(5, HOUR_S, "rate_limited"),
         "mails that ask whether a mailbox is somebody's; anybody can have them sent",
+    ),
+    Limit(
+        "account_codes_hour",
+        *(20, HOUR_S, "rate_limited"),
+        "codes of the second factor after a right password; a browser that has been signed in "
+        "before is counted by itself",
+    ),
+    Limit(
+        "account_codes_day",
+        *(60, DAY_S, "rate_limited"),
+        "the same by the day: three codes of a million are right, so that a year of guesses finds "
+        "one in fifteen; NIST SP 800-63B-4 (3.2.2) allows 100 in a row",
+    ),
+    Limit(
+        "address_codes_hour",
+        *(60, HOUR_S, "rate_limited"),
+        "the same, over the accounts of an address",
+    ),
+    Limit(
+        "address_passkey_challenges_minute",
+        *(60, MINUTE_S, "rate_limited"),
+        "a challenge each time that the page of the sign-in is opened, in an office behind one "
+        "address; each is kept for five minutes",
+    ),
+    Limit(
+        "all_passkey_challenges_minute",
+        *(6_000, MINUTE_S, "rate_limited"),
+        "the same from everywhere: so 30,000 are kept at most, some megabytes",
     ),
     Limit(
         "address_wrong_links_minute",
@@ -303,6 +332,26 @@ def reset_uses(email_key: str, device_id: str, address: str) -> Sequence[Use]:
     return (
         Use("account_resets_hour", email_key),
         Use("address_resets_hour", subject_of(address)),
+    )
+
+
+def code_uses(account_id: str, device_id: str, address: str) -> Sequence[Use]:
+    """Return the uses of a try of a code; see `sign_in_uses`."""
+    if device_id:
+        own = f"{account_id} {device_id}"
+        return (Use("account_codes_hour", own), Use("account_codes_day", own))
+    return (
+        Use("account_codes_hour", account_id),
+        Use("account_codes_day", account_id),
+        Use("address_codes_hour", subject_of(address)),
+    )
+
+
+def challenge_uses(address: str) -> Sequence[Use]:
+    """Return the uses of a challenge for a passkey."""
+    return (
+        Use("address_passkey_challenges_minute", subject_of(address)),
+        Use("all_passkey_challenges_minute", ALL),
     )
 
 

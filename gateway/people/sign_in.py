@@ -7,18 +7,22 @@ and gets the same answer as a wrong password. Knows no HTTP.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from accounts.address import EmailAddress, parse_address
+from accounts.ceremony import Ceremony
+from accounts.ceremony import Purpose as CeremonyPurpose
 from accounts.device import families
 from accounts.errors import AddressError
 from accounts.holder import Device, Holder
 from accounts.link import Purpose, digest
 from accounts.notice import Notice
-from accounts.ports import NOBODY, PasswordHasher, People, Sessions
+from accounts.ports import NOBODY, Ceremonies, PasswordHasher, People, SecondFactors, Sessions
 from accounts.session import Session, is_of_epoch
-from accounts.sign_in import Answer, Attempt, Event, State, advance
+from accounts.sign_in import CODE_TRIES_MAX, Answer, Attempt, Event, State, advance
 from billing.clock import Clock
 from gateway.limits.velocity import refuse, sign_in_uses
+from gateway.people.codes import Codes
 from gateway.people.password import LinkDead
 from gateway.people.sessions import SignedIn, forget_sessions
 from gateway.people.sign_up import Faults
@@ -33,6 +37,7 @@ class Welcome:
     session_secret: str = field(repr=False)
     device_secret: str = field(repr=False)
     """By which the browser is recognised when it comes again."""
+    answer: Answer = Answer.WELCOME
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,16 @@ class NotYet:
     """No session has begun; the answer is all that may be told."""
 
     answer: Answer
+    minutes_fast: int = 0
+    """How far off the clock of an app is, where that is the answer; negative: slow."""
+
+
+@dataclass(frozen=True, slots=True)
+class CodeNeeded:
+    """The password was right; a code of the second factor is asked for."""
+
+    ceremony_secret: str = field(repr=False)
+    """By which this browser goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +67,13 @@ class SignIn:
     velocity: Velocity
     clock: Clock
     new_secret: NewSecret
+    factors: SecondFactors
+    ceremonies: Ceremonies
+    codes: Codes
 
     async def by_password(
         self, email: str, password: str, visitor: Visitor
-    ) -> Welcome | NotYet | Faults:
+    ) -> Welcome | NotYet | CodeNeeded | Faults:
         """Sign a person in who gives address and password."""
         try:
             address = parse_address(email)
@@ -63,16 +81,14 @@ class SignIn:
             return Faults({"email": error.code})
         holder = await self.people.holder_by_email(address.key)
         event = await self.judge(address, holder, password, visitor)
-        # No holder has a second factor yet; one that has stays in NEEDS_SECOND_FACTOR here.
-        attempt = advance(Attempt(has_second_factor=False), event)
-        if attempt.state is not State.SIGNED_IN or holder is None:
-            return NotYet(attempt.answer)
+        if event is not Event.PASSWORD_RIGHT or holder is None:
+            return NotYet(advance(Attempt(has_second_factor=False), event).answer)
         await self._rehash(holder, password)
-        return await self._begin(holder, attempt, visitor)
+        return await self._after_password(holder, visitor)
 
     async def by_proof(
         self, link_secret: str, password: str, visitor: Visitor
-    ) -> Welcome | NotYet | LinkDead:
+    ) -> Welcome | NotYet | CodeNeeded | LinkDead:
         """Prove an address by the link that was sent there and the account's password.
 
         Whoever only reads the mailbox has not made the account: without the password they would
@@ -91,18 +107,52 @@ class SignIn:
         if holder is None:
             return LinkDead()
         event = await self.judge(parse_address(link.email), holder, password, visitor)
-        attempt = advance(Attempt(has_second_factor=False), event)
-        if attempt.state is not State.SIGNED_IN:
-            return NotYet(attempt.answer)
+        if event is not Event.PASSWORD_RIGHT:
+            return NotYet(advance(Attempt(has_second_factor=False), event).answer)
         proven = await self.people.prove_address(digest(link_secret), holder.password_hash)
         if proven is None:
             return LinkDead()
         await forget_sessions(self.sessions, proven.account_id)
         await self._rehash(proven, password)
-        return await self._begin(proven, attempt, visitor)
+        return await self._after_password(proven, visitor)
 
-    async def confirm(self, who: SignedIn, password: str, visitor: Visitor) -> str | NotYet:
-        """Take a password once more from who is signed in; return the session's new secret.
+    async def by_code(self, ceremony_secret: str, typed: str, visitor: Visitor) -> Welcome | NotYet:
+        """Sign a person in who has given the password, and now a code.
+
+        A try counts before it is judged: of many at once no more are looked at.
+        """
+        found = await self.ceremonies.attempt(ceremony_secret, CeremonyPurpose.CODE)
+        if found is None or found[1] > CODE_TRIES_MAX:
+            return NotYet(Answer.BEGIN_AGAIN)
+        ceremony, tries = found
+        holder = await self.people.holder(ceremony.account_id)
+        if holder is None or not is_of_epoch(ceremony.credentials_epoch, holder):
+            await self.ceremonies.end(ceremony_secret)
+            return NotYet(Answer.BEGIN_AGAIN)
+        judged = await self.codes.judge(holder, typed, visitor)
+        # As it stood after the password and the codes before this one.
+        asked = advance(Attempt(has_second_factor=True), Event.PASSWORD_RIGHT)
+        attempt = advance(replace(asked, wrong_codes=tries - 1), judged.event)
+        if attempt.state is State.NEEDS_SECOND_FACTOR:
+            return NotYet(attempt.answer, judged.minutes_fast)
+        await self.ceremonies.end(ceremony_secret)
+        if attempt.state is not State.SIGNED_IN:
+            await self.people.tell(holder.account_id, wrong_codes(holder.email, self.clock()))
+            return NotYet(attempt.answer)
+        return await self.begin(holder, attempt, visitor)
+
+    async def is_asked_for_code(self, ceremony_secret: str) -> bool:
+        """Return whether this browser has given a password, and a code is asked for."""
+        return await self.ceremonies.find(ceremony_secret, CeremonyPurpose.CODE) is not None
+
+    async def needs_code(self, who: SignedIn) -> bool:
+        """Return whether a person proves who they are with a code beside the password."""
+        return await self.factors.find(who.session.account_id) is not None
+
+    async def confirm(
+        self, who: SignedIn, password: str, code: str, visitor: Visitor
+    ) -> str | NotYet:
+        """Take the proofs of a sign-in once more; return the session's new secret.
 
         Its id changes with what it may do (OWASP Session Management Cheat Sheet).
         """
@@ -112,10 +162,32 @@ class SignIn:
         refuse(await self.velocity.hit(uses))
         if not await self.hasher.verify(password, who.holder.password_hash):
             return NotYet(Answer.WRONG)
+        attempt = Attempt(has_second_factor=await self.needs_code(who))
+        attempt, judged = advance(attempt, Event.PASSWORD_RIGHT), None
+        if attempt.state is State.NEEDS_SECOND_FACTOR:
+            judged = await self.codes.judge(who.holder, code, visitor)
+            attempt = advance(attempt, judged.event)
+        if attempt.state is not State.SIGNED_IN:
+            return NotYet(attempt.answer, judged.minutes_fast if judged else 0)
+        return await self.step_up(who, attempt)
+
+    async def step_up(self, who: SignedIn, attempt: Attempt) -> str | NotYet:
+        """Let a session go on that has proven itself once more; return its new secret."""
         at = self.clock()
-        proven = replace(who.session, authenticated_at=at, seen_at=at)
+        methods = who.session.methods | attempt.methods
+        proven = replace(who.session, authenticated_at=at, seen_at=at, methods=methods)
         secret = await self.sessions.rotate(who.secret, proven)
         return NotYet(Answer.BEGIN_AGAIN) if secret is None else secret
+
+    async def _after_password(
+        self, holder: Holder, visitor: Visitor
+    ) -> Welcome | NotYet | CodeNeeded:
+        has_second_factor = await self.factors.find(holder.account_id) is not None
+        attempt = advance(Attempt(has_second_factor), Event.PASSWORD_RIGHT)
+        if attempt.state is State.NEEDS_SECOND_FACTOR:
+            ceremony = Ceremony(CeremonyPurpose.CODE, holder.account_id, holder.credentials_epoch)
+            return CodeNeeded(await self.ceremonies.begin(ceremony))
+        return await self.begin(holder, attempt, visitor)
 
     async def judge(
         self, address: EmailAddress, holder: Holder | None, password: str, visitor: Visitor
@@ -141,7 +213,7 @@ class SignIn:
             stronger = await self.hasher.hash(password)
             await self.people.rehash(holder.account_id, holder.password_hash, stronger)
 
-    async def _begin(self, holder: Holder, attempt: Attempt, visitor: Visitor) -> Welcome | NotYet:
+    async def begin(self, holder: Holder, attempt: Attempt, visitor: Visitor) -> Welcome | NotYet:
         """Note the device, and begin a session under an id that no browser has brought."""
         at = self.clock()
         device_secret = visitor.device_secret or self.new_secret()
@@ -164,7 +236,7 @@ class SignIn:
         if now is None or not is_of_epoch(session.credentials_epoch, now):
             await self.sessions.end(secret)
             return NotYet(Answer.BEGIN_AGAIN)
-        return Welcome(secret, device_secret)
+        return Welcome(secret, device_secret, attempt.answer)
 
 
 def new_device(email: str, device: Device) -> Notice:
@@ -178,4 +250,15 @@ def new_device(email: str, device: Device) -> Notice:
             "at": device.first_seen_at.isoformat(),
         },
         link=Purpose.NOT_ME,
+    )
+
+
+def wrong_codes(email: str, at: datetime) -> Notice:
+    """Return the mail that tells of many wrong codes after a right password, once a day."""
+    return Notice(
+        "wrong_codes",
+        email,
+        {"at": at.isoformat()},
+        link=Purpose.NOT_ME,
+        once=f"wrong codes {at.date()}",
     )

@@ -41,7 +41,8 @@ class Kind:
 
     values: frozenset[str] = frozenset()
     """Names of its values. `micros` and `currency` are an amount (of the account's currency, where
-    that is not said); `at` is an ISO 8601 time; `url` is a page that its button opens."""
+    that is not said); `at` is an ISO 8601 time, `left` a number; `url` is a page that its button
+    opens."""
     needs_link: bool = False
     """Whether it makes no sense without a link of its own."""
 
@@ -61,6 +62,11 @@ NOTICES: Final[Mapping[str, Kind]] = {
     "address_changed": _kind(needs_link=True),
     "new_device": _kind("browser", "system", "at", needs_link=True),
     "locked": _kind(),
+    "second_factor_changed": _kind("change", needs_link=True),
+    "recovery_code_used": _kind("left", needs_link=True),
+    "wrong_codes": _kind("at", needs_link=True),
+    "passkey_added": _kind(needs_link=True),
+    "passkey_removed": _kind(needs_link=True),
     "auto_top_up": _kind(*_PAYMENT),
     "auto_top_up_off": _kind(*_PAYMENT, "reason", "url"),
     "disputed": _kind(*_PAYMENT),
@@ -179,6 +185,8 @@ def _context(
     if "at" in said:
         at = datetime.fromisoformat(said["at"]).astimezone(UTC)
         context["at"] = at.strftime("%Y-%m-%d %H:%M UTC")
+    if "left" in said:
+        context["left"] = int(said["left"])
     if "reason" in said:
         # Of most declines a person is told only that there was one, as Stripe asks.
         declines = words["declines"]

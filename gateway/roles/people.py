@@ -8,6 +8,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from accounts.stores.ceremonies import RedisCeremonies
+from accounts.stores.secret_box import SecretBox
 from accounts.stores.sessions import RedisSessions
 from billing.clock import utc_now
 from gateway.http.access import DeclaredRoute
@@ -19,10 +21,14 @@ from gateway.http.site.documents import DocumentPages
 from gateway.http.site.door import Door
 from gateway.http.site.links import LinkPages
 from gateway.http.site.rendering import Pages
+from gateway.http.site.security import SecurityPages
 from gateway.http.site.sign_in import SignInPages
+from gateway.http.site.sign_in_code import SignInCodePages
 from gateway.http.site.sign_up import SignUpPages
 from gateway.people.address import Addresses
 from gateway.people.answer_moment import AnswerMoment
+from gateway.people.codes import Codes
+from gateway.people.enrolment import Enrolment
 from gateway.people.exports import OwnExports
 from gateway.people.links import Links
 from gateway.people.password import Passwords
@@ -34,11 +40,15 @@ from gateway.people.sign_up import SignUp
 from gateway.ports import Velocity
 from gateway.roles.storage import Stores
 from gateway.settings import Settings
+from gateway.stores import private_files
 from gateway.stores.exports import SqlExports
+from gateway.stores.key_file import kept_key
 from gateway.stores.mail_outbox import queue_notice
+from gateway.stores.passkeys import SqlPasskeys
 from gateway.stores.password_hashes import Argon2Hasher
 from gateway.stores.people import SqlPeople
 from gateway.stores.personal_rows import SqlPersonalRows
+from gateway.stores.second_factors import SqlSecondFactors
 
 _ACCOUNT_ID_BYTES = 10
 _SECRET_BYTES = 32
@@ -50,11 +60,16 @@ class People:
     """Where people are kept, how those who are signed in are found, and what they are shown."""
 
     people: SqlPeople
+    factors: SqlSecondFactors
+    passkeys: SqlPasskeys
     sessions: RedisSessions
+    ceremonies: RedisCeremonies
     hasher: Argon2Hasher
     browsers: BrowserSessions
     holders: Holders
     pages: Pages
+    can_seal: bool
+    """Whether there is a key that second factors can be kept under."""
 
     async def close(self) -> None:
         """End the threads in which passwords are hashed."""
@@ -62,20 +77,44 @@ class People:
 
 
 def compose_people(settings: Settings, stores: Stores) -> People:
-    """Return the stores of people; all processes of a deployment share what they keep."""
+    """Return the stores of people; all processes of a deployment share what they keep.
+
+    Raises SettingsError.
+    """
     people = SqlPeople(stores.engine, queue_notice, on_epoch=stores.key_epochs.invalidate)
+    box = _secret_box(settings)
     sessions = RedisSessions(stores.redis, secrets.token_bytes)
     browsers = BrowserSessions(
         people, sessions, stores.accounts, stores.key_epochs, utc_now, time.monotonic_ns
     )
     holders = Holders(browsers, Cookies(settings.origin), settings.own_origins)
     pages = Pages(settings.service_name, settings.contact_email)
-    return People(people, sessions, Argon2Hasher(), browsers, holders, pages)
+    return People(
+        people,
+        SqlSecondFactors(people, box),
+        SqlPasskeys(people),
+        sessions,
+        RedisCeremonies(stores.redis, secrets.token_bytes, box),
+        Argon2Hasher(),
+        browsers,
+        holders,
+        pages,
+        can_seal=box is not None,
+    )
 
 
 def new_door(kept: People, velocity: Velocity) -> Door:
     """Return what all pages are opened by."""
     return Door(kept.holders, kept.pages, utc_now, velocity)
+
+
+def _secret_box(settings: Settings) -> SecretBox | None:
+    """Return what seals the secrets of second factors; None where nodes share no key for it."""
+    keys = [key.reveal() for key in settings.second_factor_keys]
+    if not keys and not settings.database_url:
+        file = settings.data_dir / private_files.SECOND_FACTOR_KEY
+        keys = [kept_key(file, lambda: secrets.token_urlsafe(_SECRET_BYTES))]
+    return SecretBox(keys, secrets.token_bytes) if keys else None
 
 
 def people_routes(
@@ -88,7 +127,16 @@ def people_routes(
     is_open = settings.sign_up == "open"
     moment = AnswerMoment(time.monotonic_ns, asyncio.sleep)
     sign_up = SignUp(people, hasher, policy, velocity, _new_account_id, settings.currency, moment)
-    sign_in = SignIn(people, sessions, hasher, velocity, utc_now, _new_secret)
+    factors, ceremonies = kept.factors, kept.ceremonies
+    codes = Codes(people, factors, velocity, utc_now)
+    sign_in = SignIn(
+        *(people, sessions, hasher, velocity, utc_now, _new_secret),
+        *(factors, ceremonies, codes),
+    )
+    enrolment = Enrolment(
+        *(factors, ceremonies, sessions, codes, velocity, utc_now, secrets.token_bytes),
+        service=settings.service_name,
+    )
     passwords = Passwords(people, sessions, hasher, policy, velocity, utc_now, moment)
     addresses = Addresses(people, velocity, utc_now, sign_in)
     links = Links(people, sessions, velocity, utc_now)
@@ -98,6 +146,8 @@ def people_routes(
     return [
         *SignUpPages(door, sign_up, is_open).routes(),
         *SignInPages(door, sign_in, browsers, is_open).routes(),
+        *SignInCodePages(door, sign_in).routes(),
+        *SecurityPages(door, enrolment, kept.can_seal).routes(),
         *LinkPages(door, links, passwords, sign_in, addresses).routes(),
         *AccountPages(
             door, passwords, addresses, browsers, sign_outs, stores.gate.balance

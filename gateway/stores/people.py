@@ -7,14 +7,14 @@ no HTTP, and no mail but its name.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from accounts.audit_log import Act, Actor
 from accounts.holder import Device, Holder
@@ -30,25 +30,13 @@ from accounts.ports import AddressTakenError, NewHolder
 from accounts.session import is_of_epoch
 from accounts.stores import audit_log, consents, devices, holders, links
 from accounts.stores import tables as people
-from billing.clock import Clock, utc_now
 from billing.stores import tables
-from database.engine import TIMEOUT_S, reading, writing
-from database.errors import StoreUnavailableError
-
-Queue = Callable[[AsyncConnection, str, Notice, datetime], Awaitable[None]]
-"""Queues a notice to the holder of an account (connection, account id, notice, now)."""
+from database.engine import reading
+from gateway.stores.people_transactions import STANDING, PeopleTransactions, locked, standing
 
 _ACCOUNTS = tables.accounts.c
-_STANDING = holders.SELECT.join(tables.accounts, _ACCOUNTS.id == people.holders.c.account_id).where(
-    _ACCOUNTS.deleted_at.is_(None)
-)
-"""Holders whose account was not deleted: a deletion erases them last."""
 _ADDRESS_TAKEN = ("uq_holders_email_key", "UNIQUE constraint failed: holders.email_key")
 """PostgreSQL's and SQLite's name for a second holder of an address; neither is translated."""
-
-
-async def _tell_nobody() -> None:
-    """Do nothing: no process remembers holders."""
 
 
 class _NotDoneError(Exception):
@@ -81,28 +69,8 @@ class _Use:
         await audit_log.record(self.connection, self.account_id, act, self.at)
 
 
-class SqlPeople:
-    """`accounts.ports.People` in SQLite or PostgreSQL.
-
-    `on_epoch` is awaited after each commit that begins a credentials epoch, so that no process
-    believes what it remembers of a holder. If it raises StoreUnavailableError the change has
-    happened all the same, and is reported so.
-    """
-
-    def __init__(
-        self,
-        engine: AsyncEngine,
-        queue: Queue,
-        *,
-        clock: Clock = utc_now,
-        timeout_s: float = TIMEOUT_S,
-        on_epoch: Callable[[], Awaitable[None]] = _tell_nobody,
-    ) -> None:
-        self._engine = engine
-        self._queue_notice = queue
-        self._clock = clock
-        self._timeout_s = timeout_s
-        self._on_epoch = on_epoch
+class SqlPeople(PeopleTransactions):
+    """`accounts.ports.People` in SQLite or PostgreSQL."""
 
     async def holder(self, account_id: str) -> Holder | None:
         """Return the holder of an account; None where there is none, or it was deleted."""
@@ -150,13 +118,13 @@ class SqlPeople:
         as the holder spells it.
         """
         async with self._writing() as connection:
-            if await _locked(connection, account_id) is not None:
+            if await locked(connection, account_id) is not None:
                 await self._queue(connection, account_id, notice, self._clock())
 
     async def tell_signed_in(self, account_id: str, credentials_epoch: int, notice: Notice) -> bool:
         """Queue a notice that a signed-in person asks for; False where their session is over."""
         async with self._writing() as connection:
-            if await _standing(connection, account_id, credentials_epoch) is None:
+            if await standing(connection, account_id, credentials_epoch) is None:
                 return False
             await self._queue(connection, account_id, notice, self._clock())
             return True
@@ -285,7 +253,7 @@ class SqlPeople:
         """Set another password, and begin a credentials epoch; None where the session is over."""
         at = self._clock()
         async with self._writing() as connection:
-            if await _standing(connection, account_id, credentials_epoch) is None:
+            if await standing(connection, account_id, credentials_epoch) is None:
                 return None
             await links.end(connection, account_id, STALE_AFTER_PASSWORD, at)
             changed = await holders.change(
@@ -298,7 +266,7 @@ class SqlPeople:
     async def end_sessions(self, account_id: str, credentials_epoch: int) -> Holder | None:
         """Begin a credentials epoch; None where the session that asks is over already."""
         async with self._writing() as connection:
-            if await _standing(connection, account_id, credentials_epoch) is None:
+            if await standing(connection, account_id, credentials_epoch) is None:
                 return None
             changed = await holders.change(connection, account_id, begins_epoch=True)
             await audit_log.record(connection, account_id, Act.SESSIONS_ENDED, self._clock())
@@ -307,7 +275,7 @@ class SqlPeople:
     async def rehash(self, account_id: str, old_hash: str, new_hash: str) -> None:
         """Replace a hash by one of the same password; does nothing if it has changed since."""
         async with self._writing() as connection:
-            holder = await _locked(connection, account_id)
+            holder = await locked(connection, account_id)
             if holder is None or holder.password_hash != old_hash:
                 return
             await holders.change(connection, account_id, password_hash=new_hash)
@@ -318,7 +286,7 @@ class SqlPeople:
     async def set_language(self, account_id: str, credentials_epoch: int, language: str) -> bool:
         """Set the language of pages and mails; False where the session is over."""
         async with self._writing() as connection:
-            holder = await _standing(connection, account_id, credentials_epoch)
+            holder = await standing(connection, account_id, credentials_epoch)
             if holder is None:
                 return False
             if holder.language != language:
@@ -333,7 +301,7 @@ class SqlPeople:
         """
         at = self._clock()
         async with self._writing() as connection:
-            if await _locked(connection, account_id) is None:
+            if await locked(connection, account_id) is None:
                 return False
             seen = await devices.note(connection, account_id, device)
             is_new = seen is not devices.Seen.BEFORE
@@ -354,7 +322,7 @@ class SqlPeople:
         A repeat is True, and changes nothing.
         """
         async with self._writing() as connection:
-            if await _standing(connection, account_id, credentials_epoch) is None:
+            if await standing(connection, account_id, credentials_epoch) is None:
                 return False
             if await devices.forget(connection, account_id, device_id):
                 await audit_log.record(connection, account_id, Act.DEVICE_FORGOTTEN, self._clock())
@@ -362,20 +330,7 @@ class SqlPeople:
 
     async def _find(self, condition: sa.ColumnElement[bool]) -> Holder | None:
         async with reading(self._engine, self._timeout_s) as connection:
-            return await holders.fetch(connection, _STANDING.where(condition))
-
-    @asynccontextmanager
-    async def _writing(self) -> AsyncIterator[AsyncConnection]:
-        async with writing(self._engine, self._timeout_s) as connection:
-            # What a transaction that was rolled back has left.
-            holders.take_epoch_begun(connection)
-            yield connection
-            has_begun = holders.take_epoch_begun(connection)
-        if has_begun:
-            # After the commit: before it, a node could read the old row and believe it from now on.
-            # Where this fails sessions cannot be read either, as they are kept in the same place.
-            with suppress(StoreUnavailableError):
-                await self._on_epoch()
+            return await holders.fetch(connection, STANDING.where(condition))
 
     @asynccontextmanager
     async def _using(self, digest: str, purpose: Purpose) -> AsyncIterator[_Use | None]:
@@ -386,7 +341,7 @@ class SqlPeople:
                 yield None
                 return
             # Before the link: two links of one holder would otherwise wait for each other.
-            holder = await _locked(connection, made.link.account_id)
+            holder = await locked(connection, made.link.account_id)
             if holder is None:
                 yield None
                 return
@@ -409,32 +364,6 @@ class SqlPeople:
             raise _NotDoneError from None
         await _require_free(use.connection, use.account_id, email_key, use.at)
         return changed
-
-    async def _queue(
-        self, connection: AsyncConnection, account_id: str, notice: Notice, at: datetime
-    ) -> None:
-        # What may be gone back to is decided where an address changes, not by a notice.
-        if notice.link is not None and notice.link is not Purpose.UNDO_CHANGE:
-            email = notice.link_email or notice.recipient
-            if not email:
-                holder = await holders.find(connection, account_id)
-                email = holder.email if holder else ""
-            await links.expect(connection, account_id, notice.link, email, at)
-        await self._queue_notice(connection, account_id, notice, at)
-
-
-async def _locked(connection: AsyncConnection, account_id: str) -> Holder | None:
-    """Return the holder of an account that was not deleted, and lock it until the commit."""
-    query = _STANDING.where(people.holders.c.account_id == account_id)
-    return await holders.fetch(connection, query.with_for_update(of=people.holders))
-
-
-async def _standing(
-    connection: AsyncConnection, account_id: str, credentials_epoch: int
-) -> Holder | None:
-    """Return and lock the holder of a session; None where the session is over."""
-    holder = await _locked(connection, account_id)
-    return holder if holder is not None and is_of_epoch(credentials_epoch, holder) else None
 
 
 async def _prove(use: _Use, **values: Any) -> Holder:

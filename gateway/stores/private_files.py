@@ -18,12 +18,15 @@ from gateway.errors import SettingsError
 DATABASE: Final = "caller.db"
 VALKEY: Final = "valkey"
 DEMO: Final = "demo.json"
+SECOND_FACTOR_KEY: Final = "second-factor.key"
 
 _TRIAL_BYTES: Final = 64 * 1024
 
 _COMPANIONS: Final = ("-wal", "-shm", "-journal")
 """Files that SQLite keeps beside a database, created with the database's mode."""
-_OURS: Final = frozenset({DATABASE, VALKEY, DEMO, *(DATABASE + end for end in _COMPANIONS)})
+_OURS: Final = frozenset(
+    {DATABASE, VALKEY, DEMO, SECOND_FACTOR_KEY, *(DATABASE + end for end in _COMPANIONS)}
+)
 
 
 def restrict_folder(folder: Path) -> None:

@@ -161,6 +161,7 @@ def test_every_knob_that_is_a_secret_is_of_the_type_that_hides_it():
         "events_url": "https://h/hush",
         "stripe_api_key": "sk_test_hush",
         "stripe_webhook_secrets": "hush,hush2",
+        "second_factor_keys": "hush" * 8,
     }
     given = {f"CALLER_{name.upper()}": texts[name] for name in hidden}
     # What these need beside them.
@@ -201,3 +202,13 @@ def test_words_are_read_as_what_they_stand_for():
     )
     assert (read.currency, read.log_level) == ("EUR", "debug")
     assert read.phonebook == ("+15005551000=Home",)
+
+
+def test_a_key_of_second_factors_is_long_enough():
+    whole = "k" * 32
+    assert (
+        len(from_mapping({"CALLER_SECOND_FACTOR_KEYS": f"{whole}, {whole}"}).second_factor_keys)
+        == 2
+    )
+    with pytest.raises(SettingsError, match="less than 32 characters"):
+        from_mapping({"CALLER_SECOND_FACTOR_KEYS": f"{whole},short"})

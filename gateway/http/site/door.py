@@ -26,17 +26,21 @@ from gateway.http.site.words import DEFAULT_LANGUAGE, WORDS, best_language
 from gateway.http.velocity import address_of
 from gateway.limits.velocity import refuse, wrong_session_uses
 from gateway.people.sessions import SignedIn
-from gateway.people.sign_in import Welcome
+from gateway.people.sign_in import CodeNeeded, Welcome
 from gateway.people.visitor import Visitor
 from gateway.ports import Velocity
 
-SIGN_IN, CONFIRM, ACCOUNT = "/sign-in", "/confirm", "/account"
+SIGN_IN, SIGN_IN_CODE, CONFIRM = "/sign-in", "/sign-in/code", "/confirm"
+ACCOUNT, SECURITY = "/account", "/account/security"
 CALLS, CREDIT, KEYS = f"{ACCOUNT}/calls", f"{ACCOUNT}/credit", f"{ACCOUNT}/keys"
 GO_ON: Final = frozenset(
-    {"/", ACCOUNT, f"{ACCOUNT}/password", f"{ACCOUNT}/address", f"{ACCOUNT}/devices", CALLS}
-    | {f"{ACCOUNT}/data"}
-    | {CREDIT, f"{CREDIT}/auto", f"{CREDIT}/payments", f"{CREDIT}/statement"}
-    | {KEYS, f"{KEYS}/new"}
+    {
+        *("/", ACCOUNT, f"{ACCOUNT}/password", f"{ACCOUNT}/address", f"{ACCOUNT}/devices", CALLS),
+        *(SECURITY, f"{ACCOUNT}/second-factor", f"{ACCOUNT}/recovery-codes"),
+        *(f"{ACCOUNT}/recovery-codes/download", f"{ACCOUNT}/data"),
+        *(CREDIT, f"{CREDIT}/auto", f"{CREDIT}/payments", f"{CREDIT}/statement"),
+        *(KEYS, f"{KEYS}/new"),
+    }
 )
 """Where a person may go on after they have signed in: a request never names another place."""
 _BUSY_S = 5
@@ -132,6 +136,12 @@ class Door:
         response = see(following, **query)
         cookies.set_session(response, welcome.session_secret)
         cookies.set_device(response, welcome.device_secret)
+        return response
+
+    def ask_for_code(self, needed: CodeNeeded, following: str) -> Response:
+        """Let a browser whose password was right go on with a code."""
+        response = see(SIGN_IN_CODE, next=following)
+        self.holders.cookies.set_ceremony(response, needed.ceremony_secret)
         return response
 
     def sign_in_first(self, request: Request, back: str) -> Response:

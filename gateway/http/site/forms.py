@@ -57,6 +57,23 @@ class PasswordFields(msgspec.Struct):
     next: _Line = ""
 
 
+class ConfirmFields(msgspec.Struct):
+    """The proofs of a sign-in once more, and where to go on."""
+
+    password: _Password = ""
+    code: _Line = ""
+    next: _Line = ""
+
+
+class CodeFields(msgspec.Struct):
+    """A code of the second factor."""
+
+    code: _Line = ""
+    by: _Line = ""
+    """`recovery` where the form asked for a recovery code."""
+    next: _Line = ""
+
+
 class SessionFields(msgspec.Struct):
     """A button that ends one session."""
 

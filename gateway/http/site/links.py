@@ -29,7 +29,7 @@ from gateway.people.address import Addresses, AddressTaken, Taken
 from gateway.people.links import Links, LinkUsed
 from gateway.people.password import LinkDead, Passwords
 from gateway.people.sessions import SignedIn
-from gateway.people.sign_in import NotYet, SignIn, Welcome
+from gateway.people.sign_in import CodeNeeded, NotYet, SignIn, Welcome
 from gateway.people.sign_up import Faults
 
 RESET = "/reset"
@@ -110,6 +110,8 @@ class LinkPages:
         match outcome:
             case Welcome():
                 return await self.door.welcome(request, outcome, ACCOUNT, said="address_proven")
+            case CodeNeeded():
+                return self.door.ask_for_code(outcome, ACCOUNT)
             case LinkDead():
                 return self._dead(request)
             case NotYet(Answer.BEGIN_AGAIN):

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar
 
+from markupsafe import Markup
+
 from gateway.http.site.call_pages import CallPage, CallsPage
 from gateway.http.site.credit_pages import (
     AutoTopUpPage,
@@ -228,12 +230,64 @@ class DataPage:
 
 
 @dataclass(frozen=True, slots=True)
+class SignInCodePage:
+    """The second step of a sign-in: a code."""
+
+    template: ClassVar[str] = "sign_in_code.html"
+    next: str
+    is_recovery: bool = False
+    """Whether a recovery code is asked for."""
+    minutes_fast: int = 0
+    """How far off the app's clock is; negative: slow, 0: that is not what is wrong."""
+    errors: Errors = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityPage:
+    """How a person proves who they are."""
+
+    template: ClassVar[str] = "security.html"
+    is_offered: bool
+    """Whether a second factor can be added."""
+    factor_since: datetime | None
+    """When the second factor was added; None without one."""
+    codes_left: int
+    has_few_codes: bool
+    said: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SecondFactorPage:
+    """What an app is told, and the form for its first code."""
+
+    template: ClassVar[str] = "second_factor.html"
+    secret: str
+    """For typing it into the app."""
+    qr_code: Markup
+    minutes_fast: int = 0
+    """How far off the app's clock is; negative: slow, 0: that is not what is wrong."""
+    errors: Errors = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryCodesPage:
+    """The recovery codes that were just made."""
+
+    template: ClassVar[str] = "recovery_codes.html"
+    codes: Sequence[str]
+    said: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ConfirmPage:
-    """The password once more, before something that cannot be taken back."""
+    """The password once more, and a code, before something that cannot be taken back."""
 
     template: ClassVar[str] = "confirm.html"
     email: str
     next: str
+    needs_code: bool
+    minutes_fast: int = 0
+    """How far off the app's clock is; negative: slow, 0: that is not what is wrong."""
     errors: Errors = field(default_factory=dict)
 
 
@@ -286,6 +340,10 @@ Page = (
     | DevicesPage
     | DataPage
     | ConfirmPage
+    | SignInCodePage
+    | SecurityPage
+    | SecondFactorPage
+    | RecoveryCodesPage
     | TermsPage
     | PrivacyPage
     | ErrorPage

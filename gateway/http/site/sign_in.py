@@ -10,10 +10,11 @@ from starlette.responses import Response
 from accounts.sign_in import Answer
 from gateway.http.access import DeclaredRoute
 from gateway.http.site.door import ACCOUNT, CONFIRM, SIGN_IN, Door, own_page, said_in, see
-from gateway.http.site.forms import Nothing, PasswordFields, SignInFields, read_form
+from gateway.http.site.forms import ConfirmFields, Nothing, SignInFields, read_form
 from gateway.http.site.pages import ConfirmPage, SignInPage
+from gateway.http.site.sign_in_code import FAULTS
 from gateway.people.sessions import BrowserSessions, SignedIn
-from gateway.people.sign_in import NotYet, SignIn, Welcome
+from gateway.people.sign_in import CodeNeeded, NotYet, SignIn, Welcome
 from gateway.people.sign_up import Faults
 
 
@@ -52,6 +53,8 @@ class SignInPages:
         )
         if isinstance(outcome, Welcome):
             return await self.door.welcome(request, outcome, following)
+        if isinstance(outcome, CodeNeeded):
+            return self.door.ask_for_code(outcome, following)
         errors, said = {}, ""
         match outcome:
             case Faults(by_field):
@@ -77,21 +80,27 @@ class SignInPages:
         return response
 
     async def show_confirm(self, request: Request, who: SignedIn) -> Response:
-        """Ask for the password once more."""
+        """Ask once more for what a sign-in asks for."""
         following = own_page(request.query_params.get("next", ""))
-        return self.door.show(request, ConfirmPage(who.holder.email, following))
+        needs_code = await self.flow.needs_code(who)
+        return self.door.show(request, ConfirmPage(who.holder.email, following, needs_code))
 
     async def confirm(self, request: Request, who: SignedIn) -> Response:
-        """Take the password, and go on."""
-        fields = await read_form(request, PasswordFields)
+        """Take the password, and a code where there is a second factor, and go on."""
+        fields = await read_form(request, ConfirmFields)
         following = own_page(fields.next)
-        outcome = await self.flow.confirm(who, fields.password, self.door.visitor(request))
+        visitor = self.door.visitor(request)
+        outcome = await self.flow.confirm(who, fields.password, fields.code, visitor)
         match outcome:
-            case NotYet(Answer.WRONG):
-                page = ConfirmPage(who.holder.email, following, {"password": "password_wrong"})
-                return self.door.show(request, page, status=422)
-            case NotYet():
+            case NotYet(Answer.BEGIN_AGAIN):
                 return see(SIGN_IN, next=following)
+            case NotYet(answer, minutes_fast):
+                errors = (
+                    {"code": FAULTS[answer]} if answer in FAULTS else {"password": "password_wrong"}
+                )
+                needs_code = await self.flow.needs_code(who)
+                page = ConfirmPage(who.holder.email, following, needs_code, minutes_fast, errors)
+                return self.door.show(request, page, status=422)
             case secret:
                 response = see(following)
                 self.door.holders.cookies.set_session(response, secret)

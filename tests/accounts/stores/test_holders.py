@@ -57,4 +57,5 @@ def test_an_erasure_knows_every_table_of_a_person():
     kept = {tables.account_events.name}
     named = {"devices", "links", "expected_links", "consents", "holders"}
     named |= {"exports", "export_chunks"}
+    named |= {"second_factors", "recovery_codes", "passkeys"}
     assert set(tables.metadata.tables) == named | kept

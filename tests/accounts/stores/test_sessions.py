@@ -310,7 +310,7 @@ async def test_a_store_that_does_not_answer_is_waited_for_no_longer_than_agreed(
 
         get = getdel = execute_command = wait
 
-    monkeypatch.setattr("accounts.stores.sessions._TIMEOUT_S", 0)
+    monkeypatch.setattr("accounts.stores.valkey.TIMEOUT_S", 0)
     for use in every_use(RedisSessions(Silent(), secrets.token_bytes)):
         with pytest.raises(StoreUnavailableError):
             await use

@@ -39,6 +39,17 @@ def test_the_device_outlives_the_session():
     assert cookies.device(request(f"__Host-caller-device={SECRET}")) == SECRET
 
 
+def test_what_is_under_way_is_kept_for_minutes_and_dropped():
+    response, cookies = Response(), Cookies("https://calls.example.com")
+    cookies.set_ceremony(response, SECRET)
+    assert response.headers["set-cookie"].startswith(f"__Host-caller-ceremony={SECRET}; ")
+    assert "Max-Age=900" in response.headers["set-cookie"]
+    assert cookies.ceremony(request(f"__Host-caller-ceremony={SECRET}")) == SECRET
+    dropped = Response()
+    cookies.drop_ceremony(dropped)
+    assert "Max-Age=0" in dropped.headers["set-cookie"]
+
+
 def test_a_session_is_dropped():
     response = Response()
     Cookies("https://calls.example.com").drop_session(response)

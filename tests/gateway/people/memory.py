@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,8 @@ from billing.spend_limits import UNLIMITED, SpendLimits
 from database.errors import StoreUnavailableError
 from gateway.people.address import Addresses
 from gateway.people.answer_moment import AnswerMoment
+from gateway.people.codes import Codes
+from gateway.people.enrolment import Enrolment
 from gateway.people.links import Links
 from gateway.people.password import Passwords
 from gateway.people.password_policy import PasswordPolicy
@@ -27,6 +30,11 @@ from gateway.people.sign_up import SignUp
 from gateway.people.visitor import Visitor
 from gateway.scopes import Scope
 from tests.gateway.calls.test_live import Velocity
+from tests.gateway.people.memory_factors import (
+    MemoryCeremonies,
+    MemoryPasskeys,
+    MemorySecondFactors,
+)
 
 BEGINNING = datetime(2026, 11, 27, 12, tzinfo=UTC)
 PASSWORD = "correct-zebra-tram-92"
@@ -349,7 +357,17 @@ class World:
         """Seconds for which answers were held back: no time passes in a flow."""
         moment = AnswerMoment(lambda: 0, self.nap)
         self.sign_up = SignUp(people, hasher, policy, velocity, self.new_secret, "USD", moment)
-        self.sign_in = SignIn(people, sessions, hasher, velocity, clock, self.new_secret)
+        self.factors, self.passkey_store = MemorySecondFactors(self), MemoryPasskeys(self)
+        self.ceremonies = MemoryCeremonies(self)
+        self.codes = Codes(people, self.factors, velocity, clock)
+        self.sign_in = SignIn(
+            *(people, sessions, hasher, velocity, clock, self.new_secret),
+            *(self.factors, self.ceremonies, self.codes),
+        )
+        self.enrolment = Enrolment(
+            *(self.factors, self.ceremonies, sessions, self.codes, velocity, clock),
+            *(random.Random(1).randbytes, "Example Calls"),
+        )
         self.passwords = Passwords(people, sessions, hasher, policy, velocity, clock, moment)
         self.addresses = Addresses(people, velocity, clock, self.sign_in)
         self.links = Links(people, sessions, velocity, clock)

@@ -206,7 +206,7 @@ async def test_who_signed_in_before_or_meanwhile_is_out_at_once_on_every_node(ho
 async def test_a_password_that_is_given_once_more_saves_no_session(house, act, step):
     thief = await house.other.enter()
     turn = Turn(step, getattr(house, act))
-    outcome = await Node(house, turn).sign_in.confirm(thief, PASSWORD, VISITOR)
+    outcome = await Node(house, turn).sign_in.confirm(thief, PASSWORD, "", VISITOR)
     if not turn.has_come:
         await turn.act()
     names = [name for name, _ in await house.sessions.of_account(house.owner.holder.account_id)]

@@ -113,7 +113,7 @@ async def test_no_stranger_at_the_same_place_locks_a_known_device_out(world, lim
     who = await world.browsers.who(welcome.session_secret)
     world.velocity.refuses[limit] = 60
     assert type(await attempt(world, device_secret=welcome.device_secret)) is Welcome
-    assert isinstance(await world.sign_in.confirm(who, PASSWORD, a_visitor()), str)
+    assert isinstance(await world.sign_in.confirm(who, PASSWORD, "", a_visitor()), str)
     for stranger in ("", "made up"):
         with pytest.raises(TooFastError):
             await attempt(world, device_secret=stranger)
@@ -237,7 +237,7 @@ async def test_a_proof_gives_the_session_another_id(world):
     world.add()
     who = await world.enter()
     world.later(hours=1)
-    secret = await world.sign_in.confirm(who, PASSWORD, a_visitor())
+    secret = await world.sign_in.confirm(who, PASSWORD, "", a_visitor())
     assert isinstance(secret, str)
     assert await world.browsers.who(who.secret) is None
     session = world.sessions.kept[secret]
@@ -248,7 +248,7 @@ async def test_a_wrong_proof_changes_nothing_and_is_counted_for_this_device(worl
     world.add()
     who = await world.enter()
     world.velocity.used.clear()
-    assert await world.sign_in.confirm(who, "wrong", a_visitor()) == NotYet(Answer.WRONG)
+    assert await world.sign_in.confirm(who, "wrong", "", a_visitor()) == NotYet(Answer.WRONG)
     assert (await world.browsers.who(who.secret)).session == who.session
     own = f"{EMAIL} {who.session.device_id}"
     assert Use("account_sign_ins_hour", own) in world.velocity.used
@@ -258,5 +258,5 @@ async def test_of_a_session_that_ended_meanwhile_nothing_goes_on(world):
     world.add()
     who = await world.enter()
     await world.browsers.sign_out(who.secret)
-    assert await world.sign_in.confirm(who, PASSWORD, a_visitor()) == NotYet(Answer.BEGIN_AGAIN)
+    assert await world.sign_in.confirm(who, PASSWORD, "", a_visitor()) == NotYet(Answer.BEGIN_AGAIN)
     assert not world.sessions.kept

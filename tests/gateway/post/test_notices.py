@@ -42,6 +42,8 @@ VALUES = {
     "browser": "Firefox",
     "system": "Linux",
     "at": "2026-11-24T13:00:00+01:00",
+    "change": "on",
+    "left": "2",
 }
 PURPOSES = {
     "verify_email": Purpose.PROVE_ADDRESS,
@@ -49,6 +51,11 @@ PURPOSES = {
     "change_address": Purpose.CHANGE_ADDRESS,
     "address_changed": Purpose.UNDO_CHANGE,
     "new_device": Purpose.NOT_ME,
+    "second_factor_changed": Purpose.NOT_ME,
+    "recovery_code_used": Purpose.NOT_ME,
+    "wrong_codes": Purpose.NOT_ME,
+    "passkey_added": Purpose.NOT_ME,
+    "passkey_removed": Purpose.NOT_ME,
 }
 ALL = [(name, language) for name in NOTICES for language in sorted(LANGUAGES)]
 

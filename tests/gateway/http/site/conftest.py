@@ -25,7 +25,9 @@ from gateway.http.site.door import Door
 from gateway.http.site.links import LinkPages
 from gateway.http.site.rates import RatesPages
 from gateway.http.site.rendering import Pages
+from gateway.http.site.security import SecurityPages
 from gateway.http.site.sign_in import SignInPages
+from gateway.http.site.sign_in_code import SignInCodePages
 from gateway.http.site.sign_up import SignUpPages
 from gateway.people.exports import OwnExports
 from gateway.settings import Settings
@@ -68,7 +70,7 @@ class Form(HTMLParser):
 class Site:
     """All pages, the world behind them, and a browser."""
 
-    def __init__(self, *, is_open=True, origin=ORIGIN):
+    def __init__(self, *, is_open=True, is_offered=True, origin=ORIGIN):
         self.world = world = World()
         self.balance = 12_340_000
         self.books = new_books()
@@ -86,7 +88,7 @@ class Site:
             lambda: secrets.token_urlsafe(18),
         )
         self.rates_pages = RatesPages(door, self.velocity, self.rates, Closed, table, "USD")
-        self.is_open = is_open
+        self.is_open, self.is_offered = is_open, is_offered
         self.rebuild()
 
     def rebuild(self):
@@ -95,6 +97,8 @@ class Site:
         self.routes = [
             *SignUpPages(door, world.sign_up, self.is_open).routes(),
             *SignInPages(door, world.sign_in, world.browsers, self.is_open).routes(),
+            *SignInCodePages(door, world.sign_in).routes(),
+            *SecurityPages(door, world.enrolment, self.is_offered).routes(),
             *LinkPages(door, world.links, world.passwords, world.sign_in, world.addresses).routes(),
             *AccountPages(
                 *(door, world.passwords, world.addresses, world.browsers, world.sign_outs),

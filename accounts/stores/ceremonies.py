@@ -1,0 +1,136 @@
+"""Keeps ceremonies in Valkey for some minutes, each under the digest of its browser's secret.
+
+What is a secret of an account is sealed. Judges no step.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from accounts.ceremony import LIVES, Ceremony, Purpose
+from accounts.stores.secret_box import SecretBox
+from accounts.stores.valkey import bounded
+
+SECRET_BYTES: Final = 32
+_VERSION: Final = 1
+"""Changes with the form of a ceremony: nodes of two releases never misread one."""
+_SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
+_AWAY: Final = "what a browser has begun cannot be kept right now"
+
+# KEYS: the ceremony. Counts a try of it in the same step as it is read; nothing brings back one
+# that is over.
+_TRY = """
+local kept = redis.call('HGET', KEYS[1], 'kept')
+if not kept then return nil end
+return {kept, redis.call('HINCRBY', KEYS[1], 'tries', 1)}
+"""
+
+# KEYS: the ceremony. Of two that take it at once one has it.
+_TAKE = """
+local kept = redis.call('HGET', KEYS[1], 'kept')
+redis.call('DEL', KEYS[1])
+return kept
+"""
+
+# KEYS: the ceremony. ARGV: what is kept, its life in s.
+_BEGIN = """
+redis.call('HSET', KEYS[1], 'kept', ARGV[1], 'tries', 0)
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+return 1
+"""
+
+
+class _Kept(msgspec.Struct, array_like=True):
+    """The form in which a ceremony is stored."""
+
+    purpose: Purpose
+    account_id: str
+    credentials_epoch: int
+    payload: str
+    is_sealed: bool
+
+
+class RedisCeremonies:
+    """`accounts.ports.Ceremonies`. Every method raises StoreUnavailableError within 1 s."""
+
+    def __init__(
+        self, redis: Any, chance: Callable[[int], bytes], box: SecretBox | None = None
+    ) -> None:
+        """Take a client, what gives random bytes, and what seals secrets.
+
+        Without a box no ceremony may have a payload that belongs to an account.
+        """
+        self._redis = redis
+        self._chance = chance
+        self._box = box
+
+    async def begin(self, ceremony: Ceremony) -> str:
+        """Keep a ceremony; return its secret."""
+        secret = base64.urlsafe_b64encode(self._chance(SECRET_BYTES)).rstrip(b"=").decode()
+        kept = msgspec.json.encode(self._written(ceremony))
+        life_s = int(LIVES[ceremony.purpose].total_seconds())
+        async with bounded(_AWAY):
+            await self._run(_BEGIN, _key(secret), kept, life_s)
+        return secret
+
+    async def find(self, secret: str, purpose: Purpose) -> Ceremony | None:
+        """Return a ceremony of this purpose; None for one that is over, or none."""
+        if not _SECRET.fullmatch(secret):
+            return None
+        async with bounded(_AWAY):
+            stored = await self._redis.hget(_key(secret), "kept")
+        return self._read(stored, purpose)
+
+    async def attempt(self, secret: str, purpose: Purpose) -> tuple[Ceremony, int] | None:
+        """Count a try of a ceremony; return it, and its tries with this one."""
+        if not _SECRET.fullmatch(secret):
+            return None
+        async with bounded(_AWAY):
+            found = await self._run(_TRY, _key(secret))
+        ceremony = self._read(found[0], purpose) if found else None
+        return None if ceremony is None else (ceremony, int(found[1]))
+
+    async def take(self, secret: str, purpose: Purpose) -> Ceremony | None:
+        """End a ceremony, and return it: once, to one of those who ask."""
+        if not _SECRET.fullmatch(secret):
+            return None
+        async with bounded(_AWAY):
+            stored = await self._run(_TAKE, _key(secret))
+        return self._read(stored, purpose)
+
+    async def end(self, secret: str) -> None:
+        """End a ceremony; one that is over already stays so."""
+        async with bounded(_AWAY):
+            await self._redis.delete(_key(secret))
+
+    def _written(self, ceremony: Ceremony) -> _Kept:
+        payload, is_sealed = base64.b64encode(ceremony.payload).decode(), False
+        if ceremony.payload and ceremony.account_id and self._box is not None:
+            payload, is_sealed = self._box.seal(ceremony.payload, ceremony.account_id), True
+        return _Kept(
+            *(ceremony.purpose, ceremony.account_id, ceremony.credentials_epoch),
+            *(payload, is_sealed),
+        )
+
+    def _read(self, stored: bytes | None, purpose: Purpose) -> Ceremony | None:
+        kept = None if stored is None else msgspec.json.decode(stored, type=_Kept)
+        if kept is None or kept.purpose is not purpose:
+            return None
+        payload = base64.b64decode(kept.payload) if not kept.is_sealed else b""
+        if kept.is_sealed and self._box is not None:
+            payload = self._box.open(kept.payload, kept.account_id)
+        return Ceremony(kept.purpose, kept.account_id, kept.credentials_epoch, payload)
+
+    async def _run(self, script: str, key: str, *values: bytes | int) -> Any:
+        # Whole, not by its hash: it is short, seldom needed, and known to a server of any age.
+        return await self._redis.execute_command("EVAL", script, 1, key, *values)
+
+
+def _key(secret: str) -> str:
+    return f"caller:ceremony:{_VERSION}:{hashlib.sha256(secret.encode()).hexdigest()}"

@@ -1,0 +1,27 @@
+"""Bounds what is asked of Valkey in time, and says as one error that it is away.
+
+Knows no key and no script.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from redis.exceptions import RedisClusterException, RedisError
+
+from database import refusals
+
+TIMEOUT_S: Final = 1.0
+
+
+@asynccontextmanager
+async def bounded(refusal: str) -> AsyncIterator[None]:
+    """Raise StoreUnavailableError that says `refusal` where the block takes too long, or fails."""
+    try:
+        async with asyncio.timeout(TIMEOUT_S):
+            yield
+    except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
+        raise refusals.unavailable(refusal, error) from error

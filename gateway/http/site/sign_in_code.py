@@ -1,0 +1,76 @@
+"""Serves `/sign-in/code`: the second step of a sign-in, a code after the password.
+
+What has been proven so far is kept on the server, for the browser that holds its secret in a
+cookie. Knows no store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from accounts.sign_in import Answer
+from gateway.http.access import DeclaredRoute
+from gateway.http.site.door import SIGN_IN, SIGN_IN_CODE, Door, own_page, see
+from gateway.http.site.forms import CodeFields, read_form
+from gateway.http.site.pages import SignInCodePage
+from gateway.people.sign_in import NotYet, SignIn, Welcome
+
+FAULTS: Final[Mapping[Answer, str]] = {
+    Answer.CODE_WRONG: "code_wrong",
+    Answer.CODE_USED: "code_used",
+    Answer.CLOCK_OFF: "code_clock_off",
+}
+"""What is said beside the field of a code."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignInCodePages:
+    """Handlers of the code."""
+
+    door: Door
+    flow: SignIn
+
+    def routes(self) -> list[DeclaredRoute]:
+        """Return the pages' routes."""
+        return [
+            self.door.page(SIGN_IN_CODE, self.show),
+            self.door.form(SIGN_IN_CODE, self.sign_in),
+        ]
+
+    async def show(self, request: Request) -> Response:
+        """Ask for the code; whoever has given no password begins with that."""
+        following = own_page(request.query_params.get("next", ""))
+        secret = self.door.holders.cookies.ceremony(request)
+        if not await self.flow.is_asked_for_code(secret):
+            return see(SIGN_IN, next=following)
+        is_recovery = request.query_params.get("by") == "recovery"
+        return self.door.show(request, SignInCodePage(following, is_recovery=is_recovery))
+
+    async def sign_in(self, request: Request) -> Response:
+        """Begin a session."""
+        fields = await read_form(request, CodeFields)
+        following = own_page(fields.next)
+        secret = self.door.holders.cookies.ceremony(request)
+        outcome = await self.flow.by_code(secret, fields.code, self.door.visitor(request))
+        match outcome:
+            case Welcome():
+                is_recovery = outcome.answer is Answer.RECOVERY_CODE_USED
+                said = "recovery_code_used" if is_recovery else ""
+                response = await self.door.welcome(request, outcome, following, said=said)
+            case NotYet(Answer.TOO_MANY_CODES):
+                response = see(SIGN_IN, next=following, said="too_many_codes")
+            case NotYet(answer) if answer in FAULTS:
+                page = SignInCodePage(
+                    *(following, fields.by == "recovery", outcome.minutes_fast),
+                    {"code": FAULTS[answer]},
+                )
+                return self.door.show(request, page, status=422)
+            case _:
+                response = see(SIGN_IN, next=following, said="code_too_late")
+        self.door.holders.cookies.drop_ceremony(response)
+        return response

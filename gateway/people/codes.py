@@ -1,0 +1,65 @@
+"""Judges a code of the second factor: one of the app, or a recovery code.
+
+Every one is used at most once, whoever else types it at the same time. Knows no HTTP.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from accounts import recovery_codes, totp
+from accounts.holder import Holder
+from accounts.link import Purpose
+from accounts.notice import Notice
+from accounts.ports import People, SecondFactors
+from accounts.sign_in import Event
+from billing.clock import Clock
+from gateway.limits.velocity import code_uses, refuse
+from gateway.people.visitor import Visitor, recognised
+from gateway.ports import Velocity
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What a code has turned out to be."""
+
+    event: Event
+    minutes_fast: int = 0
+    """How far off the app's clock is, where that is what is wrong; negative: slow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Codes:
+    """Judges codes. Raises TooFastError, StoreUnavailableError."""
+
+    people: People
+    factors: SecondFactors
+    velocity: Velocity
+    clock: Clock
+
+    async def count(self, account_id: str, visitor: Visitor) -> None:
+        """Count a try for account and place, or for a device that was signed in before."""
+        own = recognised(visitor, await self.people.devices(account_id))
+        refuse(await self.velocity.hit(code_uses(account_id, own, visitor.address)))
+
+    async def judge(self, holder: Holder, typed: str, visitor: Visitor) -> Judged:
+        """Return what a code of a holder is; a right one is used up by that."""
+        account_id, epoch = holder.account_id, holder.credentials_epoch
+        await self.count(account_id, visitor)
+        if digest := recovery_codes.digest(typed):
+            notice = Notice("recovery_code_used", holder.email, link=Purpose.NOT_ME)
+            is_used = await self.factors.use_recovery_code(account_id, epoch, digest, notice)
+            return Judged(Event.RECOVERY_CODE_RIGHT if is_used else Event.CODE_WRONG)
+        factor = await self.factors.find(account_id)
+        if factor is None:
+            return Judged(Event.CODE_WRONG)
+        now_s = int(self.clock().timestamp())
+        match totp.check(factor.secret, typed, now_s, factor.last_step):
+            case totp.Right(step):
+                is_first = await self.factors.use_step(account_id, epoch, step)
+                return Judged(Event.CODE_RIGHT if is_first else Event.CODE_USED)
+            case totp.Used():
+                return Judged(Event.CODE_USED)
+            case totp.ClockOff(minutes):
+                return Judged(Event.CLOCK_OFF, minutes)
+        return Judged(Event.CODE_WRONG)

@@ -1,0 +1,223 @@
+"""Adds and removes a second factor: an app that shows codes, and recovery codes beside it.
+
+What an app is to be told, and its recovery codes, are made when a person begins, and count once
+they have typed a first code: by that it is known that the app has them. Knows no HTTP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from accounts import recovery_codes, totp
+from accounts.ceremony import Ceremony, Purpose
+from accounts.holder import Holder
+from accounts.link import Purpose as LinkPurpose
+from accounts.notice import Notice
+from accounts.ports import Ceremonies, NewSecondFactor, SecondFactors, Sessions
+from accounts.second_factor import SecondFactor
+from accounts.session import is_stepped_up
+from accounts.sign_in import METHODS, Event
+from billing.clock import Clock
+from gateway.limits.velocity import epoch_uses, refuse
+from gateway.people.codes import Codes
+from gateway.people.password import StepUpNeeded
+from gateway.people.sessions import SessionOver, SignedIn, go_on
+from gateway.people.sign_up import Faults
+from gateway.people.visitor import Visitor
+from gateway.ports import Velocity
+
+CODE_WRONG, CODE_CLOCK_OFF = "code_wrong", "code_clock_off"
+_PAYLOAD_BYTES: Final = totp.SECRET_BYTES + recovery_codes.CHANCE_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class ToAdd:
+    """What an app is told."""
+
+    secret: bytes = field(repr=False)
+    uri: str = field(repr=False)
+    """What a QR code says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A ceremony that the browser goes on with."""
+
+    ceremony_secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """The second factor is another, or there is none any more."""
+
+    session_secret: str = field(repr=False)
+    """Of the session that goes on."""
+    ceremony_secret: str = field(default="", repr=False)
+    """By which its new recovery codes are shown; empty where there are none."""
+
+
+@dataclass(frozen=True, slots=True)
+class NothingToDo:
+    """There is a second factor already, or there is none, or it was begun too long ago."""
+
+
+@dataclass(frozen=True, slots=True)
+class WrongCode:
+    """The app has shown another code than ours."""
+
+    faults: Faults
+    minutes_fast: int = 0
+    """How far off the app's clock is; negative: slow, 0: unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """Changes second factors. Raises TooFastError, StoreUnavailableError."""
+
+    factors: SecondFactors
+    ceremonies: Ceremonies
+    sessions: Sessions
+    codes: Codes
+    velocity: Velocity
+    clock: Clock
+    chance: Callable[[int], bytes]
+    service: str
+    """What an app calls the account, beside its address."""
+
+    async def current(self, who: SignedIn) -> SecondFactor | None:
+        """Return the second factor of who is signed in."""
+        return await self.factors.find(who.session.account_id)
+
+    async def begin(self, who: SignedIn) -> Begun | NothingToDo | StepUpNeeded:
+        """Make what a new app is told."""
+        if not is_stepped_up(who.session, self.clock()):
+            return StepUpNeeded()
+        if await self.current(who) is not None:
+            return NothingToDo()
+        payload = self.chance(_PAYLOAD_BYTES)
+        return Begun(await self.ceremonies.begin(_of(who, Purpose.SECOND_FACTOR, payload)))
+
+    async def to_add(self, who: SignedIn, ceremony_secret: str) -> ToAdd | None:
+        """Return what an app is told, as often as it is asked for."""
+        ceremony = await self._begun(who, ceremony_secret)
+        if ceremony is None:
+            return None
+        secret = ceremony.payload[: totp.SECRET_BYTES]
+        return ToAdd(secret, totp.otpauth_uri(secret, who.holder.email, self.service))
+
+    async def add(
+        self, who: SignedIn, ceremony_secret: str, typed: str, visitor: Visitor
+    ) -> Changed | NothingToDo | WrongCode | SessionOver | StepUpNeeded:
+        """Add the app that shows this code, and end all other sessions."""
+        if not is_stepped_up(who.session, self.clock()):
+            return StepUpNeeded()
+        ceremony = await self._begun(who, ceremony_secret)
+        if ceremony is None:
+            return NothingToDo()
+        await self.codes.count(who.session.account_id, visitor)
+        secret = ceremony.payload[: totp.SECRET_BYTES]
+        match totp.check(secret, typed, int(self.clock().timestamp()), last_step=-1):
+            case totp.Right(step):
+                new = NewSecondFactor(secret, step, _digests(_codes_of(ceremony)))
+                return await self._add(who, ceremony_secret, new)
+            case totp.ClockOff(minutes):
+                return WrongCode(Faults({"code": CODE_CLOCK_OFF}), minutes)
+        return WrongCode(Faults({"code": CODE_WRONG}))
+
+    async def _add(
+        self, who: SignedIn, ceremony_secret: str, new: NewSecondFactor
+    ) -> Changed | SessionOver:
+        refuse(await self.velocity.hit(epoch_uses(who.session.account_id)))
+        holder = await self.factors.add(
+            *(who.session.account_id, who.session.credentials_epoch, new),
+            second_factor_changed(who.holder.email, "on"),
+        )
+        # The code is a proof too: the session has passed both factors by now.
+        return await self._go_on(who, holder, ceremony_secret, METHODS[Event.CODE_RIGHT])
+
+    async def new_codes(self, who: SignedIn) -> Changed | SessionOver | StepUpNeeded:
+        """Replace the recovery codes, and end all other sessions."""
+        if not is_stepped_up(who.session, self.clock()):
+            return StepUpNeeded()
+        refuse(await self.velocity.hit(epoch_uses(who.session.account_id)))
+        payload = self.chance(recovery_codes.CHANCE_BYTES)
+        ceremony = _of(who, Purpose.RECOVERY_CODES, payload)
+        # Before they count: killed in between, there is at worst something to show that is none.
+        ceremony_secret = await self.ceremonies.begin(ceremony)
+        holder = await self.factors.renew_codes(
+            *(who.session.account_id, who.session.credentials_epoch),
+            _digests(_codes_of(ceremony)),
+            second_factor_changed(who.holder.email, "codes"),
+        )
+        return await self._go_on(who, holder, ceremony_secret)
+
+    async def codes_to_keep(self, who: SignedIn, ceremony_secret: str) -> Sequence[str]:
+        """Return new recovery codes for some minutes; none where they were not just made."""
+        factor = await self.current(who)
+        if factor is None:
+            return ()
+        for purpose in (Purpose.SECOND_FACTOR, Purpose.RECOVERY_CODES):
+            ceremony = await self.ceremonies.find(ceremony_secret, purpose)
+            # In the epoch that they began: those of an app that another has replaced are none.
+            is_own = (
+                ceremony is not None
+                and ceremony.account_id == who.session.account_id
+                and ceremony.credentials_epoch + 1 == who.session.credentials_epoch
+            )
+            if ceremony is not None and is_own:
+                return _codes_of(ceremony)
+        return ()
+
+    async def forget_codes(self, ceremony_secret: str) -> None:
+        """Show new recovery codes no more: they are written down."""
+        await self.ceremonies.end(ceremony_secret)
+
+    async def remove(self, who: SignedIn) -> Changed | SessionOver | StepUpNeeded:
+        """Remove the second factor, and end all other sessions."""
+        if not is_stepped_up(who.session, self.clock()):
+            return StepUpNeeded()
+        refuse(await self.velocity.hit(epoch_uses(who.session.account_id)))
+        holder = await self.factors.remove(
+            *(who.session.account_id, who.session.credentials_epoch),
+            second_factor_changed(who.holder.email, "off"),
+        )
+        return await self._go_on(who, holder)
+
+    async def _begun(self, who: SignedIn, ceremony_secret: str) -> Ceremony | None:
+        ceremony = await self.ceremonies.find(ceremony_secret, Purpose.SECOND_FACTOR)
+        own = who.session.account_id, who.session.credentials_epoch
+        if ceremony is None or (ceremony.account_id, ceremony.credentials_epoch) != own:
+            return None
+        return ceremony
+
+    async def _go_on(
+        self,
+        who: SignedIn,
+        holder: Holder | None,
+        ceremony_secret: str = "",
+        methods: frozenset[str] = frozenset(),
+    ) -> Changed | SessionOver:
+        if holder is None:
+            return SessionOver()
+        proven = replace(who.session, methods=who.session.methods | methods)
+        secret = await go_on(self.sessions, replace(who, session=proven), holder)
+        return Changed(secret, ceremony_secret) if secret else SessionOver()
+
+
+def second_factor_changed(email: str, change: str) -> Notice:
+    """Return the mail that tells of it; `change` is `on`, `off`, `codes` or `reset`."""
+    return Notice("second_factor_changed", email, {"change": change}, link=LinkPurpose.NOT_ME)
+
+
+def _of(who: SignedIn, purpose: Purpose, payload: bytes) -> Ceremony:
+    return Ceremony(purpose, who.session.account_id, who.session.credentials_epoch, payload)
+
+
+def _codes_of(ceremony: Ceremony) -> Sequence[str]:
+    return recovery_codes.make(ceremony.payload[-recovery_codes.CHANCE_BYTES :])
+
+
+def _digests(codes: Sequence[str]) -> Sequence[str]:
+    return [recovery_codes.digest(code) for code in codes]

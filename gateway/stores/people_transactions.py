@@ -1,0 +1,155 @@
+"""Opens the transactions in which people are changed: with the holder's lock, and what goes along.
+
+A change, its mails, its line in the audit log and the end of an epoch commit together. Knows no
+change, no HTTP, and no mail but its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from accounts.audit_log import Act, Actor
+from accounts.holder import Holder
+from accounts.link import Purpose
+from accounts.notice import Notice
+from accounts.session import is_of_epoch
+from accounts.stores import audit_log, holders, links
+from accounts.stores import tables as people
+from billing.clock import Clock, utc_now
+from billing.stores import tables
+from database.engine import TIMEOUT_S, reading, writing
+from database.errors import StoreUnavailableError
+
+Queue = Callable[[AsyncConnection, str, Notice, datetime], Awaitable[None]]
+"""Queues a notice to the holder of an account (connection, account id, notice, now)."""
+
+STANDING = holders.SELECT.join(
+    tables.accounts, tables.accounts.c.id == people.holders.c.account_id
+).where(tables.accounts.c.deleted_at.is_(None))
+"""Holders whose account was not deleted: a deletion erases them last."""
+
+
+async def tell_nobody() -> None:
+    """Do nothing: no process remembers holders."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change of a holder under way, whose lock is held."""
+
+    connection: AsyncConnection
+    holder: Holder
+    at: datetime
+    _queue: Queue = field(repr=False)
+
+    async def begin_epoch(self) -> Holder:
+        """End every session that began before; return the holder as then."""
+        account_id = self.holder.account_id
+        return await holders.change(self.connection, account_id, begins_epoch=True)
+
+    async def record(self, act: Act, actor: Actor = Actor.HOLDER) -> None:
+        """Write a line into the audit log."""
+        await audit_log.record(self.connection, self.holder.account_id, act, self.at, actor)
+
+    async def tell(self, notice: Notice) -> None:
+        """Queue a mail."""
+        await self._queue(self.connection, self.holder.account_id, notice, self.at)
+
+    async def end_links(self, purposes: Collection[Purpose]) -> None:
+        """End the holder's links of these purposes."""
+        await links.end(self.connection, self.holder.account_id, purposes, self.at)
+
+
+class PeopleTransactions:
+    """What every change of people stands on.
+
+    `on_epoch` is awaited after each commit that begins a credentials epoch, so that no process
+    believes what it remembers of a holder. If it raises StoreUnavailableError the change has
+    happened all the same, and is reported so.
+    """
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        queue: Queue,
+        *,
+        clock: Clock = utc_now,
+        timeout_s: float = TIMEOUT_S,
+        on_epoch: Callable[[], Awaitable[None]] = tell_nobody,
+    ) -> None:
+        self._engine = engine
+        self._queue_notice = queue
+        self._clock = clock
+        self._timeout_s = timeout_s
+        self._on_epoch = on_epoch
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """Open a transaction that changes nothing. Raises StoreUnavailableError."""
+        async with reading(self._engine, self._timeout_s) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def changing(
+        self, account_id: str, credentials_epoch: int
+    ) -> AsyncIterator[Change | None]:
+        """Open a transaction of whoever proved within this epoch who they are; None: it is over.
+
+        Raises StoreUnavailableError.
+        """
+        async with self._writing() as connection:
+            holder = await standing(connection, account_id, credentials_epoch)
+            at = self._clock()
+            yield None if holder is None else Change(connection, holder, at, self._queue)
+
+    @asynccontextmanager
+    async def changing_for_operator(self, account_id: str) -> AsyncIterator[Change | None]:
+        """Open a transaction on a holder whoever is signed in; None where there is no holder."""
+        async with self._writing() as connection:
+            holder = await locked(connection, account_id)
+            at = self._clock()
+            yield None if holder is None else Change(connection, holder, at, self._queue)
+
+    @asynccontextmanager
+    async def _writing(self) -> AsyncIterator[AsyncConnection]:
+        async with writing(self._engine, self._timeout_s) as connection:
+            # What a transaction that was rolled back has left.
+            holders.take_epoch_begun(connection)
+            yield connection
+            has_begun = holders.take_epoch_begun(connection)
+        if has_begun:
+            # After the commit: before it, a node could read the old row and believe it from now on.
+            # Where this fails sessions cannot be read either, as they are kept in the same place.
+            with suppress(StoreUnavailableError):
+                await self._on_epoch()
+
+    async def _queue(
+        self, connection: AsyncConnection, account_id: str, notice: Notice, at: datetime
+    ) -> None:
+        # What may be gone back to is decided where an address changes, not by a notice.
+        if notice.link is not None and notice.link is not Purpose.UNDO_CHANGE:
+            email = notice.link_email or notice.recipient
+            if not email:
+                holder = await holders.find(connection, account_id)
+                email = holder.email if holder else ""
+            await links.expect(connection, account_id, notice.link, email, at)
+        await self._queue_notice(connection, account_id, notice, at)
+
+
+async def locked(connection: AsyncConnection, account_id: str) -> Holder | None:
+    """Return the holder of an account that was not deleted, and lock it until the commit."""
+    query = STANDING.where(people.holders.c.account_id == account_id)
+    return await holders.fetch(connection, query.with_for_update(of=people.holders))
+
+
+async def standing(
+    connection: AsyncConnection, account_id: str, credentials_epoch: int
+) -> Holder | None:
+    """Return and lock the holder of a session; None where the session is over."""
+    holder = await locked(connection, account_id)
+    return holder if holder is not None and is_of_epoch(credentials_epoch, holder) else None
