@@ -27,6 +27,7 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
         "tests/billing/test_reconcile.py",
         "tests/billing/sql/test_gate_audit.py",
     ),
+    "billing.stores.call_forgetting": ("tests/gateway/stores/test_retention.py",),
     "billing.stores.column_audit": (
         "tests/billing/sql/test_audit.py",
         "tests/billing/sql/test_planted_faults.py",

@@ -1,0 +1,95 @@
+"""From the page where a person asks for their data to the file that they are given."""
+
+import asyncio
+import io
+import json
+import re
+import zipfile
+from datetime import timedelta
+
+import aiohttp
+import sqlalchemy as sa
+
+from accounts.stores import tables as people
+from billing.clock import utc_now
+from gateway.roles.privacy import PrivacyDuty
+from gateway.stores.duties import duties
+from tests.gateway.roles.test_people import (
+    ADA,
+    FROM_US,
+    PASSWORD,
+    house,
+    signed_up,
+    valkey_server,
+    valkey_url,
+)
+
+__all__ = ["house", "valkey_server", "valkey_url"]
+
+DATA = "/account/data"
+
+
+async def until(probe):
+    """Wait until a probe finds something; return it."""
+    async with asyncio.timeout(30):
+        while True:
+            if found := await probe():
+                return found
+            await asyncio.sleep(0.05)
+
+
+async def test_a_person_asks_for_their_data_and_gets_them(house):
+    browser = await signed_up(house)
+    assert "Your data" in (await browser.get("/account"))[2]
+    status, _, page = await browser.get(DATA)
+    assert status == 200
+    assert ADA in page
+    assert await browser.post(f"{DATA}/export") == (303, f"{DATA}?said=export_asked")
+    duty = PrivacyDuty(house.node.settings, house.node.stores)
+    duty.start()
+
+    async def link():
+        return re.search(rf'"({DATA}/export/\w+)"', (await browser.get(DATA))[2])
+
+    path = (await until(link))[1]
+    await duty.stop()
+    assert ("export_ready", "") in await house.mails()
+    async with browser.client.get(browser.origin + path, headers=FROM_US) as reply:
+        assert reply.status == 200
+        content = await reply.read()
+    archive = zipfile.ZipFile(io.BytesIO(content))
+    (holder,) = json.loads(archive.read("data/email.json"))["holders"]
+    assert holder["email"] == ADA
+    sessions = json.loads(archive.read("data/sessions.json"))["sessions"]
+    assert [each["methods"] for each in sessions] == ["pwd"]
+    everything = b"".join(archive.read(name) for name in archive.namelist())
+    assert b"argon2" not in everything
+    # Somebody who is not signed in, and somebody else who is.
+    async with aiohttp.ClientSession() as stranger:
+        options = {"allow_redirects": False, "headers": FROM_US}
+        async with stranger.get(browser.origin + path, **options) as reply:
+            assert reply.headers["location"].startswith("/sign-in")
+    other = await house.browser()
+    form = {"email": "eve@example.com", "password": PASSWORD, "terms": "true", "adult": "true"}
+    await other.post("/sign-up", **form)
+    await other.sign_in(email="eve@example.com")
+    assert (await other.get(path))[1] == f"{DATA}?said=export_gone"
+
+
+async def test_what_is_too_old_is_forgotten_beside_draining(house):
+    await signed_up(house)
+    engine, old = house.node.stores.engine, utc_now() - timedelta(days=400)
+    async with engine.begin() as connection:
+        await connection.execute(sa.update(people.devices).values(last_seen_at=old))
+    duty = PrivacyDuty(house.node.settings, house.node.stores)
+    duty.start()
+
+    async def done():
+        async with engine.connect() as connection:
+            return await connection.scalar(sa.select(duties.c.done_at))
+
+    await until(done)
+    await duty.stop()
+    async with engine.connect() as connection:
+        assert (await connection.execute(sa.select(people.devices))).all() == []
+        assert len((await connection.execute(sa.select(people.holders))).all()) == 1
