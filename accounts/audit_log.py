@@ -39,6 +39,8 @@ class Act(StrEnum):
     PASSKEY_REMOVED = "passkey_removed"
     PASSKEY_COPIED = "passkey_copied"
     """A passkey's counter went back: it was refused."""
+    KEY_MADE = "key_made"
+    KEY_REVOKED = "key_revoked"
 
 
 class Actor(StrEnum):

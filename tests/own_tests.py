@@ -78,6 +78,7 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
     "gateway.cli.simulate_mail": ("tests/gateway/cli/test_app.py",),
     "gateway.cli.simulate_payments": ("tests/calls/test_payments.py",),
     "gateway.http.principal": ("tests/gateway/http/test_holders.py",),
+    "gateway.http.site.key_pages": ("tests/gateway/http/site/test_keys.py",),
     "gateway.http.site.pages": ("tests/gateway/http/site/test_rendering.py",),
     "gateway.http.site.call_pages": ("tests/gateway/http/site/test_calls.py",),
     "gateway.http.site.credit_pages": ("tests/gateway/http/site/test_credit.py",),
@@ -94,6 +95,7 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
     ),
     "gateway.roles.membership": ("tests/gateway/roles/test_composition.py",),
     "gateway.roles.site": ("tests/gateway/test_access.py",),
+    "gateway.own_keys": ("tests/gateway/people/test_keys.py",),
     "gateway.roles.payments": ("tests/gateway/roles/test_composition.py",),
     "gateway.roles.preflight": (
         "tests/gateway/roles/test_preflight.py",

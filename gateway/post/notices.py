@@ -67,6 +67,7 @@ NOTICES: Final[Mapping[str, Kind]] = {
     "wrong_codes": _kind("at", needs_link=True),
     "passkey_added": _kind(needs_link=True),
     "passkey_removed": _kind(needs_link=True),
+    "key_made": _kind("label", "at"),
     "auto_top_up": _kind(*_PAYMENT),
     "auto_top_up_off": _kind(*_PAYMENT, "reason", "url"),
     "disputed": _kind(*_PAYMENT),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 
+from billing.clock import utc_now
 from billing.stores.payments import SqlPaymentStore
 from billing.stores.statement import SqlStatementStore
 from gateway.calls.index import CallIndex
@@ -16,7 +17,9 @@ from gateway.http.access import DeclaredRoute
 from gateway.http.api.payments import CardPayments
 from gateway.http.site.calls import CallPages
 from gateway.http.site.credit import CreditPages
+from gateway.http.site.keys import KeyPages
 from gateway.http.site.rates import RatesPages
+from gateway.people.keys import Keys
 from gateway.ports import LiveCalls, Velocity
 from gateway.roles import http
 from gateway.roles.payments import PaymentServices
@@ -24,6 +27,7 @@ from gateway.roles.people import People, new_door, people_routes
 from gateway.roles.prices import Prices
 from gateway.roles.storage import Stores
 from gateway.settings import Settings
+from gateway.stores.holder_keys import SqlHolderKeys
 
 _ONCE_BYTES = 18
 
@@ -63,8 +67,9 @@ def site_routes(
         SqlPaymentStore(stores.engine),
         velocity,
         None if payments is None else CardPayments(payments.payments, payments.auto),
-        lambda: secrets.token_urlsafe(_ONCE_BYTES),
+        _new_once,
     )
+    keys = Keys(SqlHolderKeys(stores.engine, stores.key_epochs.invalidate), utc_now)
     rates = RatesPages(
         door, velocity, prices.rates, prices.closed_destinations, table, settings.currency
     )
@@ -73,5 +78,10 @@ def site_routes(
         *CallPages(door, index, statements).routes(),
         *credit.routes(),
         *rates.routes(),
+        *KeyPages(door, keys, _new_once).routes(),
         *http.page_routes(),
     ]
+
+
+def _new_once() -> str:
+    return secrets.token_urlsafe(_ONCE_BYTES)

@@ -16,8 +16,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from billing.call_refunds import RefundRule
-from billing.errors import MoneyError
-from billing.money import format_money, in_units, parse_money
+from billing.money import format_money, in_units
 from billing.payments import PENDING, TOP_UP_REASONS, Payment, PaymentProfile, PaymentState
 from billing.rating import SECONDS_MAX
 from billing.statement import StatementLine, StatementStore
@@ -27,6 +26,7 @@ from gateway.errors import RequestRefusedError
 from gateway.http.access import DeclaredRoute
 from gateway.http.api.payments import CardPayments
 from gateway.http.problems import payment_errors
+from gateway.http.site.amounts import parse_amount, typed
 from gateway.http.site.countries import sort_key
 from gateway.http.site.credit_pages import (
     AutoTopUp,
@@ -211,7 +211,7 @@ class CreditPages:
         if not who.holder.is_proven:
             # The page says what to do about it.
             return see(ACCOUNT)
-        micros = _amount(fields.amount or fields.other)
+        micros = parse_amount(fields.amount or fields.other)
         if micros is None:
             return await self._show(request, who, fields.other, {"other": "amount_invalid"})
         if not _ONCE.fullmatch(fields.once):
@@ -289,8 +289,8 @@ class CreditPages:
         profile = await self.store.profile(who.account.id)
         fields = AutoTopUpFields(
             profile.auto_enabled,
-            _typed(profile.auto_threshold_micros),
-            _typed(profile.auto_amount_micros),
+            typed(profile.auto_threshold_micros),
+            typed(profile.auto_amount_micros),
         )
         return self._auto_page(request, profile, fields, {})
 
@@ -301,7 +301,7 @@ class CreditPages:
         if not who.holder.is_proven:
             return see(ACCOUNT)
         profile = await self.store.profile(who.account.id)
-        threshold, amount = _amount(fields.threshold), _amount(fields.amount)
+        threshold, amount = parse_amount(fields.threshold), parse_amount(fields.amount)
         if not fields.enabled:
             # Off is off, whatever else the form says: what was set stays for the next time.
             threshold = profile.auto_threshold_micros if threshold is None else threshold
@@ -432,22 +432,3 @@ def _looks(request: Request) -> int:
     text = request.query_params.get("looks", "")
     # What is no small number of ours looks no more.
     return int(text or 0) if re.fullmatch(r"[0-9]{0,3}", text, re.ASCII) else LOOKS_MAX
-
-
-def _amount(text: str) -> int | None:
-    """Return the micros of an amount as people type it; None for what is none, and for less."""
-    try:
-        # A comma is a decimal point in most of Europe; one that groups thousands is none here.
-        micros = parse_money(text.strip().replace(",", "."))
-    except MoneyError:
-        return None
-    return micros if micros >= 0 else None
-
-
-def _typed(micros: int) -> str:
-    """Return an amount as it is typed: "25" or "12.50"; empty for nothing."""
-    if not micros:
-        return ""
-    units, _, rest = in_units(micros).partition(".")
-    rest = rest.rstrip("0")
-    return f"{units}.{rest.ljust(2, '0')}" if rest else units

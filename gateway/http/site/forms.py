@@ -99,6 +99,26 @@ class AutoTopUpFields(msgspec.Struct):
     amount: _Line = ""
 
 
+class NewKeyFields(msgspec.Struct):
+    """The form that makes an API key."""
+
+    once: _Line = ""
+    """Made with the form: the same form sent twice makes one key."""
+    label: _Line = ""
+    calls: bool = False
+    records: bool = False
+    payments: bool = False
+    account: bool = False
+    day_cap: _Line = ""
+    days: _Line = ""
+
+
+class KeyFields(msgspec.Struct):
+    """A button that revokes a key."""
+
+    key_id: _Line = ""
+
+
 class NumberFields(msgspec.Struct):
     """A form that asks for a phone number."""
 

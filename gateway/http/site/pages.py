@@ -21,6 +21,7 @@ from gateway.http.site.credit_pages import (
     PaymentsPage,
     StatementPage,
 )
+from gateway.http.site.key_pages import KeyMadePage, KeysPage, NewKeyPage
 from gateway.http.site.rate_pages import RatesPage
 
 Errors = Mapping[str, str]
@@ -356,4 +357,7 @@ Page = (
     | GoToPaymentPage
     | AutoTopUpPage
     | RatesPage
+    | KeysPage
+    | NewKeyPage
+    | KeyMadePage
 )

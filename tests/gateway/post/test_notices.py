@@ -39,6 +39,7 @@ VALUES = {
     "url": PAGE,
     "rule": "no_audio",
     "call_id": "c1",
+    "label": "robot",
     "browser": "Firefox",
     "system": "Linux",
     "at": "2026-11-24T13:00:00+01:00",

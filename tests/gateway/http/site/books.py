@@ -16,6 +16,7 @@ from billing.statement import CallLine
 from database.errors import StoreUnavailableError
 from gateway.call.high_risk import SHIPPED
 from gateway.calls.index import CallIndex
+from gateway.own_keys import KeyMaking, OwnKey
 from gateway.ports import LiveCall
 
 AT = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
@@ -204,6 +205,29 @@ class PaymentBook:
 
     def __init__(self, till):
         self.find, self.page, self.profile = till.find, till.page, till.of_account
+
+
+class HolderKeys:
+    """Keys of one person; `made` has them by their hashes."""
+
+    def __init__(self):
+        self.made, self.revoked = {}, []
+        self.outcome, self.stands = KeyMaking.MADE, True
+
+    async def standing(self, _account_id):
+        return [
+            OwnKey(digest[:16], each.label, AT, each.day_cap_micros, each.scopes, each.expires_at)
+            for digest, each in self.made.items()
+        ]
+
+    async def make(self, _account_id, _epoch, new, _notice):
+        if self.outcome is KeyMaking.MADE:
+            self.made.setdefault(new.key_hash, new)
+        return self.outcome
+
+    async def revoke(self, _account_id, _epoch, key_id):
+        self.revoked.append(key_id)
+        return self.stands
 
 
 _DECK = """prefix,description,country,rate_per_minute,connect_fee,minimum,free,first,next

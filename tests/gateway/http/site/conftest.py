@@ -22,6 +22,7 @@ from gateway.http.site.credit import CreditPages
 from gateway.http.site.data import DataPages
 from gateway.http.site.documents import DocumentPages
 from gateway.http.site.door import Door
+from gateway.http.site.keys import KeyPages
 from gateway.http.site.links import LinkPages
 from gateway.http.site.rates import RatesPages
 from gateway.http.site.rendering import Pages
@@ -30,9 +31,10 @@ from gateway.http.site.sign_in import SignInPages
 from gateway.http.site.sign_in_code import SignInCodePages
 from gateway.http.site.sign_up import SignUpPages
 from gateway.people.exports import OwnExports
+from gateway.people.keys import Keys
 from gateway.settings import Settings
 from tests.gateway.calls.test_live import Velocity
-from tests.gateway.http.site.books import Closed, PaymentBook, Rates, Till, new_books
+from tests.gateway.http.site.books import Closed, HolderKeys, PaymentBook, Rates, Till, new_books
 from tests.gateway.people.memory import EMAIL, PASSWORD, World
 from tests.gateway.people.memory_exports import MemoryExports, MemoryRows
 
@@ -88,6 +90,10 @@ class Site:
             lambda: secrets.token_urlsafe(18),
         )
         self.rates_pages = RatesPages(door, self.velocity, self.rates, Closed, table, "USD")
+        self.keys = HolderKeys()
+        self.key_pages = KeyPages(
+            door, Keys(self.keys, lambda: world.now), lambda: secrets.token_urlsafe(18)
+        )
         self.is_open, self.is_offered = is_open, is_offered
         self.rebuild()
 
@@ -109,6 +115,7 @@ class Site:
             *self.call_pages.routes(),
             *self.credit_pages.routes(),
             *self.rates_pages.routes(),
+            *self.key_pages.routes(),
             *self.pages.routes(),
         ]
         self.client = self.new_browser()

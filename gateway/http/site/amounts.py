@@ -1,0 +1,25 @@
+"""Reads and writes amounts as people type them into forms. Knows no currency."""
+
+from __future__ import annotations
+
+from billing.errors import MoneyError
+from billing.money import in_units, parse_money
+
+
+def parse_amount(text: str) -> int | None:
+    """Return the micros of an amount, 0 or more; None for what is none."""
+    try:
+        # A comma is a decimal point in most of Europe; one that groups thousands is none here.
+        micros = parse_money(text.strip().replace(",", "."))
+    except MoneyError:
+        return None
+    return micros if micros >= 0 else None
+
+
+def typed(micros: int) -> str:
+    """Return an amount as it is typed: "25" or "12.50"; empty for nothing."""
+    if not micros:
+        return ""
+    units, _, rest = in_units(micros).partition(".")
+    rest = rest.rstrip("0")
+    return f"{units}.{rest.ljust(2, '0')}" if rest else units

@@ -1,0 +1,119 @@
+"""Serves `/account/keys`: the API keys of whoever is signed in. Knows no store."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from billing.money import format_money
+from gateway.errors import RequestRefusedError
+from gateway.http.access import DeclaredRoute
+from gateway.http.bearer import KEY_PREFIX, key_hash
+from gateway.http.site.amounts import parse_amount
+from gateway.http.site.door import CONFIRM, KEYS, Door, said_in, see
+from gateway.http.site.forms import KeyFields, NewKeyFields, read_form
+from gateway.http.site.key_pages import KeyMadePage, KeyRow, KeysPage, NewKeyPage
+from gateway.own_keys import OwnKey
+from gateway.people.keys import LIFETIMES, KeyForm, KeyMade, Keys, secret_of
+from gateway.people.sessions import SessionOver, SignedIn
+from gateway.people.sign_up import Faults
+from gateway.scopes import PAGE, Scope
+
+NEW: Final = f"{KEYS}/new"
+SCOPES: Final = tuple(scope for scope in Scope if scope in PAGE)
+_ONCE: Final = re.compile(r"[A-Za-z0-9_-]{16,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPages:
+    """Handlers of the pages of keys."""
+
+    door: Door
+    keys: Keys
+    new_once: Callable[[], str]
+
+    def routes(self) -> list[DeclaredRoute]:
+        """Return the pages' routes."""
+        own = self.door.own
+        return [
+            own(KEYS, self.list_keys),
+            own(NEW, self.show_form, step_up=True),
+            own(NEW, self.make, method="POST", step_up=True),
+            own(f"{KEYS}/revoke", self.revoke, method="POST", page=KEYS),
+        ]
+
+    async def list_keys(self, request: Request, who: SignedIn) -> Response:
+        """List the keys that are not revoked."""
+        found = await self.keys.standing(who)
+        rows = [self._row(each, who.account.currency) for each in found]
+        return self.door.show(request, KeysPage(rows, said_in(request)))
+
+    async def show_form(self, request: Request, _who: SignedIn) -> Response:
+        """Ask what a key is to be."""
+        # The least that a program needs; all else is chosen.
+        chosen = frozenset({Scope.CALLS.value})
+        page = NewKeyPage(self.new_once(), SCOPES, tuple(LIFETIMES), chosen=chosen)
+        return self.door.show(request, page)
+
+    async def make(self, request: Request, who: SignedIn) -> Response:
+        """Make a key, and show it this once."""
+        fields = await read_form(request, NewKeyFields)
+        if not _ONCE.fullmatch(fields.once):
+            raise RequestRefusedError("bad_request", field="once")
+        cap = parse_amount(fields.day_cap) if fields.day_cap.strip() else None
+        if fields.day_cap.strip() and not cap:
+            return self._again(request, fields, {"day_cap": "amount_invalid"})
+        scopes = frozenset(scope for scope in SCOPES if getattr(fields, scope))
+        days = int(fields.days) if fields.days in {str(each) for each in LIFETIMES} else None
+        secret = KEY_PREFIX + secret_of(who.secret, fields.once)
+        outcome = await self.keys.make(
+            who, KeyForm(fields.label, scopes, cap, days), secret=secret, key_hash=key_hash(secret)
+        )
+        match outcome:
+            case KeyMade(label, made):
+                # No redirect to it: the key would have to be kept for the page that follows.
+                return self.door.show(request, KeyMadePage(label, made))
+            case Faults(by_field):
+                return self._again(request, fields, dict(by_field))
+            case SessionOver():
+                return self.door.sign_in_first(request, NEW)
+        return see(CONFIRM, next=NEW)
+
+    def _again(self, request: Request, fields: NewKeyFields, errors: dict[str, str]) -> Response:
+        page = NewKeyPage(
+            fields.once,
+            SCOPES,
+            tuple(LIFETIMES),
+            label=fields.label,
+            chosen=frozenset(scope for scope in SCOPES if getattr(fields, scope)),
+            day_cap=fields.day_cap,
+            chosen_days=fields.days,
+            errors=errors,
+        )
+        return self.door.show(request, page, status=422)
+
+    async def revoke(self, request: Request, who: SignedIn) -> Response:
+        """Revoke a key."""
+        fields = await read_form(request, KeyFields)
+        # PostgreSQL cannot look for text with NUL, and no key has such a name.
+        key_id = "" if "\0" in fields.key_id else fields.key_id
+        if isinstance(await self.keys.revoke(who, key_id), SessionOver):
+            return self.door.sign_in_first(request, KEYS)
+        return see(KEYS, said="key_revoked")
+
+    def _row(self, key: OwnKey, currency: str) -> KeyRow:
+        cap = key.day_cap_micros
+        return KeyRow(
+            id=key.id,
+            label=key.label,
+            created_at=key.created_at,
+            scopes=[scope for scope in SCOPES if scope in key.scopes],
+            day_cap="" if cap is None else format_money(cap, currency),
+            expires_at=key.expires_at,
+            is_expired=key.expires_at is not None and key.expires_at <= self.door.clock(),
+        )

@@ -1,0 +1,115 @@
+"""Makes and revokes the API keys of whoever is signed in. Knows no HTTP."""
+
+from __future__ import annotations
+
+import hmac
+from base64 import urlsafe_b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final
+
+from accounts.notice import Notice
+from accounts.session import is_stepped_up
+from billing.clock import Clock
+from gateway.own_keys import HolderKeys, KeyMaking, NewKey, OwnKey
+from gateway.people.password import StepUpNeeded
+from gateway.people.sessions import SessionOver, SignedIn
+from gateway.people.sign_up import Faults
+from gateway.scopes import PAGE, Scope
+
+LABEL_CHARS_MAX: Final = 40
+LIFETIMES: Final = {30: timedelta(days=30), 90: timedelta(days=90), 365: timedelta(days=365)}
+"""Days that can be chosen -> how long a key is good for."""
+_KEY_BYTES: Final = 18
+"""144 bits, which nobody guesses."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyForm:
+    """What a person wants a key to be."""
+
+    label: str
+    scopes: frozenset[Scope]
+    day_cap_micros: int | None
+    days: int | None
+    """How long it is good for; None for ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyMade:
+    """A key, which is shown now and never again."""
+
+    label: str
+    secret: str = field(repr=False)
+
+
+def secret_of(session_secret: str, once: str) -> str:
+    """Return the random part of the key that a form of a session makes.
+
+    The same for the same form, so that a form that is sent again, because its answer was lost,
+    makes no other key and shows the first one. It is as random as the session's secret, of which it
+    tells nothing (HMAC-SHA256 as a key derivation, NIST SP 800-108).
+    """
+    digest = hmac.digest(session_secret.encode(), b"api key\0" + once.encode(), "sha256")
+    return urlsafe_b64encode(digest[:_KEY_BYTES]).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Makes and revokes keys. Every method raises StoreUnavailableError."""
+
+    store: HolderKeys
+    clock: Clock
+
+    async def standing(self, who: SignedIn) -> Sequence[OwnKey]:
+        """Return a person's keys, the newest first."""
+        return await self.store.standing(who.account.id)
+
+    async def make(
+        self, who: SignedIn, form: KeyForm, *, secret: str, key_hash: str
+    ) -> KeyMade | Faults | SessionOver | StepUpNeeded:
+        """Make a key; `key_hash` is what is stored of `secret`."""
+        at = self.clock()
+        if not is_stepped_up(who.session, at):
+            return StepUpNeeded()
+        label = " ".join(form.label.split())
+        if errors := _errors(label, form):
+            return Faults(errors)
+        new = NewKey(
+            key_hash,
+            label,
+            form.scopes,
+            form.day_cap_micros,
+            None if form.days is None else at + LIFETIMES[form.days],
+        )
+        notice = Notice("key_made", values={"label": label, "at": at.isoformat()})
+        session = who.session
+        made = await self.store.make(session.account_id, session.credentials_epoch, new, notice)
+        match made:
+            case KeyMaking.MADE:
+                return KeyMade(label, secret)
+            case KeyMaking.SESSION_OVER:
+                return SessionOver()
+            case KeyMaking.TOO_MANY:
+                return Faults({"label": "keys_too_many"})
+        return Faults({"label": "key_revoked"})
+
+    async def revoke(self, who: SignedIn, key_id: str) -> SessionOver | None:
+        """Revoke one of a person's keys; one that is none of theirs changes nothing."""
+        session = who.session
+        stands = await self.store.revoke(session.account_id, session.credentials_epoch, key_id)
+        return None if stands else SessionOver()
+
+
+def _errors(label: str, form: KeyForm) -> dict[str, str]:
+    errors = {}
+    if not label or not label.isprintable():
+        errors["label"] = "label_needed"
+    elif len(label) > LABEL_CHARS_MAX:
+        errors["label"] = "label_long"
+    if not form.scopes or not form.scopes <= PAGE:
+        errors["calls"] = "scopes_needed"
+    if form.days is not None and form.days not in LIFETIMES:
+        errors["days"] = "days_invalid"
+    return errors
