@@ -30,3 +30,9 @@ def country_name(code: str, language: str) -> str:
 def sort_key(code: str, language: str) -> str:
     """Return by what countries are sorted: their names, without what stands above letters."""
     return unicodedata.normalize("NFD", country_name(code, language)).casefold()
+
+
+def in_words(description: str, code: str, language: str) -> str:
+    """Return what a rate deck calls numbers of a country; the country's own name translated."""
+    is_whole = description == NAMES["en"].get(code)
+    return country_name(code, language) if is_whole else description

@@ -18,6 +18,7 @@ from starlette.responses import RedirectResponse, Response
 from billing.call_refunds import RefundRule
 from billing.money import format_money, in_units
 from billing.payments import PENDING, TOP_UP_REASONS, Payment, PaymentProfile, PaymentState
+from billing.rate_table import RateGroup
 from billing.rating import SECONDS_MAX
 from billing.statement import StatementLine, StatementStore
 from database.errors import StoreUnavailableError
@@ -27,7 +28,7 @@ from gateway.http.access import DeclaredRoute
 from gateway.http.api.payments import CardPayments
 from gateway.http.problems import payment_errors
 from gateway.http.site.amounts import parse_amount, typed
-from gateway.http.site.countries import sort_key
+from gateway.http.site.countries import in_words, sort_key
 from gateway.http.site.credit_pages import (
     AutoTopUp,
     AutoTopUpPage,
@@ -50,7 +51,7 @@ from gateway.payments.ports import PaymentStore
 from gateway.payments.service import ReturnPaths
 from gateway.payments.starts import count_start
 from gateway.people.sessions import SignedIn
-from gateway.ports import Velocity
+from gateway.ports import Account, Velocity
 from gateway.settings import Settings
 
 PAYMENTS, STATEMENT, AUTO = f"{CREDIT}/payments", f"{CREDIT}/statement", f"{CREDIT}/auto"
@@ -113,7 +114,7 @@ class CreditPages:
         other: str = "",
         errors: Mapping[str, str] | None = None,
     ) -> Response:
-        account = who.account
+        account, language = who.account, language_of(request)
         try:
             micros = await self.credit_of(account.id)
             balance = format_money(micros, account.currency)
@@ -125,9 +126,13 @@ class CreditPages:
         found = await self.statements.page(account.id, limit=NEWEST_LINES + 1)
         page = CreditPage(
             balance=balance,
-            countries=_by_name(countries, language_of(request)),
+            countries=_by_name(countries, language),
             country=country,
-            lasting=_lasting(countries, country, micros, account.currency) if balance else (),
+            lasting=[
+                _lasting(group, in_words(group.description, country, language), micros, account)
+                for group in _open(countries.get(country, ()))
+                if balance
+            ],
             offer=self._offer(profile),
             auto=_auto(profile),
             lines=[_row(each) for each in found[:NEWEST_LINES]],
@@ -138,7 +143,7 @@ class CreditPages:
         )
         return self.door.pages.render(
             page,
-            language_of(request),
+            language,
             status=422 if errors else 200,
             headers={"Content-Security-Policy": self._policy},
         )
@@ -367,16 +372,14 @@ def _by_name(countries: Countries, language: str) -> Sequence[str]:
     return sorted(countries, key=lambda code: sort_key(code, language))
 
 
-def _lasting(countries: Countries, country: str, micros: int, currency: str) -> Sequence[Lasting]:
-    groups = [each for each in countries.get(country, ()) if not each.is_closed]
-    return [
-        Lasting(
-            group.description,
-            format_money(group.rate.per_minute_micros, currency),
-            group.rate.affordable_seconds(micros, SECONDS_MAX) // 60 if micros > 0 else 0,
-        )
-        for group in groups[:_LASTING_MAX]
-    ]
+def _open(groups: Sequence[RateGroup]) -> Sequence[RateGroup]:
+    return [each for each in groups if not each.is_closed][:_LASTING_MAX]
+
+
+def _lasting(group: RateGroup, description: str, micros: int, account: Account) -> Lasting:
+    seconds = group.rate.affordable_seconds(micros, SECONDS_MAX) if micros > 0 else 0
+    price = format_money(group.rate.per_minute_micros, account.currency)
+    return Lasting(description, price, seconds // 60)
 
 
 def _auto(profile: PaymentProfile) -> AutoTopUp:

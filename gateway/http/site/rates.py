@@ -21,7 +21,7 @@ from gateway.calls.rate_table import Countries, RateTable
 from gateway.charging.current_rates import CurrentRates
 from gateway.errors import RequestRefusedError
 from gateway.http.access import DeclaredRoute
-from gateway.http.site.countries import sort_key
+from gateway.http.site.countries import in_words, sort_key
 from gateway.http.site.door import Door, language_of
 from gateway.http.site.forms import NumberFields, read_form
 from gateway.http.site.rate_pages import CountryRow, RateRow, RatesPage
@@ -56,7 +56,8 @@ class RatesPages:
         countries = await self.table.countries()
         asked = request.query_params.get("country", "")
         country = asked if asked in countries else ""
-        rows = [self._row(group) for group in countries.get(country, ())]
+        language = language_of(request)
+        rows = [self._row(each, country, language) for each in countries.get(country, ())]
         return await self._page(request, countries, country=country, rates=rows)
 
     async def find(self, request: Request) -> Response:
@@ -75,7 +76,11 @@ class RatesPages:
             return await self._page(request, countries, number=number, refusal=refusal)
         group = RateGroup(entry.description, entry.rate, [entry.prefix], is_closed=False)
         return await self._page(
-            request, countries, number=number, country=entry.country, rates=[self._row(group)]
+            request,
+            countries,
+            number=number,
+            country=entry.country,
+            rates=[self._row(group, entry.country, language_of(request))],
         )
 
     def _lookup(self, text: str) -> tuple[str, DeckEntry | None, str]:
@@ -121,10 +126,10 @@ class RatesPages:
         price = open_groups[0].rate.per_minute_micros if open_groups else None
         return CountryRow(code, "" if price is None else format_money(price, self.currency))
 
-    def _row(self, group: RateGroup) -> RateRow:
+    def _row(self, group: RateGroup, country: str, language: str) -> RateRow:
         rate = group.rate
         return RateRow(
-            description=group.description,
+            description=in_words(group.description, country, language),
             prefixes=" ".join(f"+{prefix}" for prefix in group.prefixes[:PREFIXES_SHOWN]),
             has_more_prefixes=len(group.prefixes) > PREFIXES_SHOWN,
             per_minute=format_money(rate.per_minute_micros, self.currency),

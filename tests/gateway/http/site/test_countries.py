@@ -3,7 +3,7 @@
 import phonenumbers
 import pytest
 
-from gateway.http.site.countries import NAMES, country_name
+from gateway.http.site.countries import NAMES, country_name, in_words, sort_key
 from gateway.http.site.words import WORDS
 
 # Ascension, Tristan da Cunha and Kosovo have numbers, and no code of ISO 3166-1.
@@ -20,3 +20,13 @@ def test_every_country_that_has_numbers_has_a_name(language):
 def test_names_are_of_their_language():
     names = [country_name("DE", language) for language in ("en", "de", "es")]
     assert names == ["Germany", "Deutschland", "Alemania"]
+
+
+def test_a_whole_country_is_named_in_the_readers_language():
+    assert in_words("Germany", "DE", "es") == "Alemania"
+    assert in_words("Germany, mobile", "DE", "es") == "Germany, mobile"
+    assert in_words("Somewhere", "", "de") == "Somewhere"
+
+
+def test_what_stands_above_a_letter_sorts_nobody_last():
+    assert sorted(["ES", "AT", "PL"], key=lambda code: sort_key(code, "de")) == ["AT", "PL", "ES"]
