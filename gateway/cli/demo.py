@@ -36,9 +36,7 @@ def demo(
     async def work() -> None:
         stop, show = stop_on_signal(), Demo(context.obj, with_history=with_history)
         settings = show.settings()
-        # Quieter than a node, so that the link to the phone stays in sight.
-        level = settings.log_level if "CALLER_LOG_LEVEL" in context.obj else "warning"
-        formats.configure(level, settings.log_format)
+        formats.configure(settings.log_level, settings.log_format)
         with contextlib.nullcontext() if formats.is_json() else err.status("Starting the gateway…"):
             # A signal during the start cancels it and closes what was opened.
             is_stopped = await stop.covers(_start(show, settings))

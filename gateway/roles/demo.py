@@ -113,6 +113,8 @@ class Demo:
     def _prepare(self) -> None:
         """Fill in what the environment leaves open."""
         self._environ.setdefault("CALLER_SIGN_UP", "open")
+        # Quieter than a node, so that the link to the phone stays in sight.
+        self._environ.setdefault("CALLER_LOG_LEVEL", "warning")
         host = self._environ.get("CALLER_HOST", "127.0.0.1")
         if "CALLER_PORT" not in self._environ:
             port = _free_port(host, 8080)
