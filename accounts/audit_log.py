@@ -37,8 +37,8 @@ class Act(StrEnum):
     PASSKEY_ADDED = "passkey_added"
     PASSKEY_RENAMED = "passkey_renamed"
     PASSKEY_REMOVED = "passkey_removed"
-    PASSKEY_COPIED = "passkey_copied"
-    """A passkey's counter went back: it was refused."""
+    PASSKEY_COUNTED_BACK = "passkey_counted_back"
+    """A passkey's counter has not risen; one that is bound to its device was refused."""
     KEY_MADE = "key_made"
     KEY_REVOKED = "key_revoked"
 

@@ -39,16 +39,24 @@ class Passkey:
     used_at: datetime | None = None
 
 
-def is_copied(passkey: Passkey, sign_count: int) -> bool:
-    """Return whether the counter of signatures says that somebody else has the key too.
+def has_counted_back(passkey: Passkey, sign_count: int) -> bool:
+    """Return whether the counter of signatures has not risen.
 
     An authenticator that counts signs with a higher number each time; one that does not count says
-    0 (W3C WebAuthn Level 3, 6.1.1). What follows is for the relying party to decide: a passkey that
-    is synced is meant to be in several places, and its counter proves nothing; one that is bound to
-    its device was copied.
+    0 (W3C WebAuthn Level 3, 6.1.1).
     """
     counts = sign_count > 0 or passkey.sign_count > 0
-    return counts and sign_count <= passkey.sign_count and not passkey.is_synced
+    return counts and sign_count <= passkey.sign_count
+
+
+def is_copied(passkey: Passkey, sign_count: int) -> bool:
+    """Return whether a counter that has not risen says that somebody else has the key too.
+
+    What follows from it is for the relying party to decide (7.2, step 22). A passkey that is synced
+    is meant to be in several places, whose counters know nothing of one another: it is noted, and
+    goes on. One that is bound to its device was copied, and is refused.
+    """
+    return has_counted_back(passkey, sign_count) and not passkey.is_synced
 
 
 def read_name(typed: str) -> str:

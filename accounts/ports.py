@@ -218,8 +218,8 @@ class Passkeys(Protocol):
     async def use(self, passkey: Passkey, credentials_epoch: int, before: int) -> bool:
         """Note a use; False where the epoch is over, or the count was not `before` any more."""
 
-    async def note_copied(self, account_id: str, credentials_epoch: int) -> None:
-        """Write down that a passkey was refused because it was copied."""
+    async def note_counted_back(self, account_id: str, credentials_epoch: int) -> None:
+        """Write down that a passkey's counter has not risen."""
 
 
 class Ceremonies(Protocol):

@@ -7,6 +7,8 @@ import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 from accounts.stores.ceremonies import RedisCeremonies
 from accounts.stores.secret_box import SecretBox
@@ -20,6 +22,7 @@ from gateway.http.site.data import DataPages
 from gateway.http.site.documents import DocumentPages
 from gateway.http.site.door import Door
 from gateway.http.site.links import LinkPages
+from gateway.http.site.passkeys import PasskeyPages
 from gateway.http.site.rendering import Pages
 from gateway.http.site.security import SecurityPages
 from gateway.http.site.sign_in import SignInPages
@@ -31,6 +34,8 @@ from gateway.people.codes import Codes
 from gateway.people.enrolment import Enrolment
 from gateway.people.exports import OwnExports
 from gateway.people.links import Links
+from gateway.people.passkey_proofs import PasskeyProofs, RelyingParty
+from gateway.people.passkeys import Passkeys
 from gateway.people.password import Passwords
 from gateway.people.password_policy import PasswordPolicy
 from gateway.people.sessions import BrowserSessions
@@ -137,6 +142,11 @@ def people_routes(
         *(factors, ceremonies, sessions, codes, velocity, utc_now, secrets.token_bytes),
         service=settings.service_name,
     )
+    passkeys = Passkeys(
+        *(people, kept.passkeys, sessions, ceremonies, sign_in),
+        PasskeyProofs(relying_party(settings)),
+        *(velocity, utc_now, secrets.token_bytes),
+    )
     passwords = Passwords(people, sessions, hasher, policy, velocity, utc_now, moment)
     addresses = Addresses(people, velocity, utc_now, sign_in)
     links = Links(people, sessions, velocity, utc_now)
@@ -145,9 +155,10 @@ def people_routes(
     own_exports = OwnExports(exports, utc_now, _new_export_id)
     return [
         *SignUpPages(door, sign_up, is_open).routes(),
-        *SignInPages(door, sign_in, browsers, is_open).routes(),
+        *SignInPages(door, sign_in, browsers, passkeys, is_open).routes(),
         *SignInCodePages(door, sign_in).routes(),
-        *SecurityPages(door, enrolment, kept.can_seal).routes(),
+        *SecurityPages(door, enrolment, passkeys, kept.can_seal).routes(),
+        *PasskeyPages(door, passkeys).routes(),
         *LinkPages(door, links, passwords, sign_in, addresses).routes(),
         *AccountPages(
             door, passwords, addresses, browsers, sign_outs, stores.gate.balance
@@ -156,6 +167,23 @@ def people_routes(
         *DocumentPages(door, settings.calls_kept_months).routes(),
         *pages.routes(),
     ]
+
+
+def relying_party(settings: Settings) -> RelyingParty:
+    """Return who asks browsers for passkeys: the host of our pages."""
+    host = urlsplit(settings.origin).hostname or ""
+    if host == "127.0.0.1":
+        # Which browsers take for no host, but for the same machine by its name.
+        host = "localhost"
+    return RelyingParty("" if _is_ip(host) else host, settings.service_name, settings.own_origins)
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _new_account_id() -> str:

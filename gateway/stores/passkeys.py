@@ -84,8 +84,8 @@ class SqlPasskeys:
         async with self._people.changing(passkey.account_id, credentials_epoch) as change:
             return change is not None and await passkeys.use(change.connection, passkey, before)
 
-    async def note_copied(self, account_id: str, credentials_epoch: int) -> None:
-        """Write down that a passkey was refused because it was copied."""
+    async def note_counted_back(self, account_id: str, credentials_epoch: int) -> None:
+        """Write down that a passkey's counter has not risen."""
         async with self._people.changing(account_id, credentials_epoch) as change:
             if change is not None:
-                await change.record(Act.PASSKEY_COPIED, Actor.SERVICE)
+                await change.record(Act.PASSKEY_COUNTED_BACK, Actor.SERVICE)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts.passkey import NAME_MAX, Passkey, is_copied, read_name
+from accounts.passkey import NAME_MAX, Passkey, has_counted_back, is_copied, read_name
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
 
@@ -30,6 +30,8 @@ def passkey(sign_count, *, is_synced):
 def test_a_counter_that_does_not_rise_is_of_a_copy_unless_it_is_meant_to_be_one(
     before, now, copied
 ):
+    for is_synced in (False, True):
+        assert has_counted_back(passkey(before, is_synced=is_synced), now) == copied
     assert is_copied(passkey(before, is_synced=False), now) == copied
     assert not is_copied(passkey(before, is_synced=True), now)
 

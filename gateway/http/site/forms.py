@@ -20,6 +20,8 @@ _FIELDS_MAX: Final = 20
 # Longer than what is accepted, so that a person is told what is too long.
 _Line = Annotated[str, msgspec.Meta(max_length=512)]
 _Password = Annotated[str, msgspec.Meta(max_length=1024)]
+_Answer = Annotated[str, msgspec.Meta(max_length=FORM_BYTES_MAX)]
+_CredentialId = Annotated[str, msgspec.Meta(max_length=1364)]
 _F = TypeVar("_F")
 
 
@@ -72,6 +74,24 @@ class CodeFields(msgspec.Struct):
     by: _Line = ""
     """`recovery` where the form asked for a recovery code."""
     next: _Line = ""
+
+
+class PasskeyFields(msgspec.Struct):
+    """What a passkey has signed."""
+
+    ceremony: _Line = ""
+    answer: _Answer = ""
+    """JSON of the browser."""
+    next: _Line = ""
+
+
+class NamedPasskeyFields(msgspec.Struct):
+    """A passkey with its name: a new one, or one that is renamed or removed."""
+
+    ceremony: _Line = ""
+    answer: _Answer = ""
+    id: _CredentialId = ""
+    name: _Line = ""
 
 
 class SessionFields(msgspec.Struct):

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from markupsafe import Markup
 
+from accounts.passkey import Passkey
 from gateway.http.site.call_pages import CallPage, CallsPage
 from gateway.http.site.credit_pages import (
     AutoTopUpPage,
@@ -61,6 +62,8 @@ class SignInPage:
     email: str = ""
     next: str = ""
     errors: Errors = field(default_factory=dict)
+    passkey_host: str = ""
+    """The host that passkeys belong to; empty where there can be none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +257,9 @@ class SecurityPage:
     """When the second factor was added; None without one."""
     codes_left: int
     has_few_codes: bool
+    passkeys: Sequence[Passkey]
+    passkey_host: str
+    """The host that passkeys belong to; empty where there can be none."""
     said: str = ""
 
 
@@ -290,6 +296,9 @@ class ConfirmPage:
     minutes_fast: int = 0
     """How far off the app's clock is; negative: slow, 0: that is not what is wrong."""
     errors: Errors = field(default_factory=dict)
+    passkey_host: str = ""
+    """The host that the person's passkeys belong to; empty where there are none."""
+    said: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,3 +370,6 @@ Page = (
     | NewKeyPage
     | KeyMadePage
 )
+
+WITH_SCRIPT: Final = (SignInPage, ConfirmPage, SecurityPage)
+"""Pages that let passkeys in, which no browser does without script."""

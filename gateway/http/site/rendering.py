@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from importlib import resources
 from typing import Final
 
@@ -18,7 +18,7 @@ from starlette.responses import HTMLResponse, Response
 
 from gateway.http.access import DeclaredRoute, public
 from gateway.http.site.countries import country_name
-from gateway.http.site.pages import Page
+from gateway.http.site.pages import WITH_SCRIPT, Page
 from gateway.http.site.words import WORDS
 
 CONTENT_SECURITY_POLICY: Final = "; ".join(
@@ -31,6 +31,10 @@ CONTENT_SECURITY_POLICY: Final = "; ".join(
     )
 )
 """No script at all: there is nothing that injected markup could run."""
+SCRIPT_POLICY: Final = "; ".join(
+    (CONTENT_SECURITY_POLICY, "script-src 'self'", "connect-src 'self'")
+)
+"""Of the pages that let passkeys in: one file of ours, which asks nobody else."""
 
 HEADERS: Final = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
@@ -44,7 +48,15 @@ HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
 }
 
+SCRIPT_HEADERS: Final = {**HEADERS, "Content-Security-Policy": SCRIPT_POLICY}
+
 _FOREVER: Final = "public, max-age=31536000, immutable"
+
+
+@dataclass(frozen=True, slots=True)
+class _Asset:
+    content: bytes
+    media_type: str
 
 
 class Pages:
@@ -52,15 +64,17 @@ class Pages:
 
     def __init__(self, service: str, contact: str) -> None:
         """Take the operator's name for the service, and an address for questions."""
-        self._style = resources.files("gateway.http.site").joinpath("style.css").read_bytes()
-        self._style_name = f"style-{hashlib.sha256(self._style).hexdigest()[:8]}.css"
+        self._assets: dict[str, _Asset] = {}
+        style = self._add_asset("style.css", "text/css")
+        script = self._add_asset("passkeys.js", "text/javascript")
         self._environments = {
             language: environment(
                 language,
                 words,
                 service=service,
                 contact=contact,
-                style=f"/site/{self._style_name}",
+                style=style,
+                script=script,
             )
             for language, words in WORDS.items()
         }
@@ -76,17 +90,28 @@ class Pages:
         """Return a page in one of our languages."""
         template = self._environments[language].get_template(page.template)
         context = {each.name: getattr(page, each.name) for each in fields(page)}
-        return HTMLResponse(template.render(context), status, {**HEADERS, **(headers or {})})
+        has_script = isinstance(page, WITH_SCRIPT) and page.passkey_host
+        own = SCRIPT_HEADERS if has_script else HEADERS
+        return HTMLResponse(template.render(context), status, {**own, **(headers or {})})
 
     def routes(self) -> list[DeclaredRoute]:
-        """Return the route of the style sheet."""
+        """Return the route of the style sheet and the script."""
         return [public("/site/{name}", self._asset)]
 
     async def _asset(self, request: Request) -> Response:
-        if request.path_params["name"] != self._style_name:
+        asset = self._assets.get(request.path_params["name"])
+        if asset is None:
             raise HTTPException(404)
         headers = {"Cache-Control": _FOREVER, "X-Content-Type-Options": "nosniff"}
-        return Response(self._style, headers=headers, media_type="text/css")
+        return Response(asset.content, headers=headers, media_type=asset.media_type)
+
+    def _add_asset(self, name: str, media_type: str) -> str:
+        """Read a file of the package; return its address, which changes with its content."""
+        content = resources.files("gateway.http.site").joinpath(name).read_bytes()
+        stem, _, suffix = name.partition(".")
+        hashed = f"{stem}-{hashlib.sha256(content).hexdigest()[:8]}.{suffix}"
+        self._assets[hashed] = _Asset(content, media_type)
+        return f"/site/{hashed}"
 
 
 def environment(language: str, words: Mapping[str, str], **constants: str) -> Environment:

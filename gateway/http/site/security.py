@@ -20,6 +20,7 @@ from gateway.http.site.forms import CodeFields, Nothing, read_form
 from gateway.http.site.pages import Errors, RecoveryCodesPage, SecondFactorPage, SecurityPage
 from gateway.http.site.rendering import HEADERS
 from gateway.people.enrolment import Begun, Changed, Enrolment, ToAdd, WrongCode
+from gateway.people.passkeys import Passkeys
 from gateway.people.password import StepUpNeeded
 from gateway.people.sessions import SessionOver, SignedIn
 
@@ -35,6 +36,7 @@ class SecurityPages:
 
     door: Door
     enrolment: Enrolment
+    passkeys: Passkeys
     is_offered: bool
     """Whether there is a key that second factors can be kept under."""
 
@@ -67,6 +69,8 @@ class SecurityPages:
             factor_since=factor.added_at if factor else None,
             codes_left=factor.codes_left if factor else 0,
             has_few_codes=factor is not None and factor.codes_left <= CODES_LEFT_FEW,
+            passkeys=await self.passkeys.current(who),
+            passkey_host=self.passkeys.proofs.party.id,
             said=said_in(request),
         )
         return self.door.show(request, page)

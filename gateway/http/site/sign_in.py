@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,6 +13,7 @@ from gateway.http.site.door import ACCOUNT, CONFIRM, SIGN_IN, Door, own_page, sa
 from gateway.http.site.forms import ConfirmFields, Nothing, SignInFields, read_form
 from gateway.http.site.pages import ConfirmPage, SignInPage
 from gateway.http.site.sign_in_code import FAULTS
+from gateway.people.passkeys import Passkeys
 from gateway.people.sessions import BrowserSessions, SignedIn
 from gateway.people.sign_in import CodeNeeded, NotYet, SignIn, Welcome
 from gateway.people.sign_up import Faults
@@ -25,6 +26,7 @@ class SignInPages:
     door: Door
     flow: SignIn
     sessions: BrowserSessions
+    passkeys: Passkeys
     can_sign_up: bool
 
     def routes(self) -> list[DeclaredRoute]:
@@ -42,7 +44,9 @@ class SignInPages:
         said, following = said_in(request), own_page(request.query_params.get("next", ""))
         if await self.door.who(request) is not None:
             return see(following, said=said)
-        return self.door.show(request, SignInPage(self.can_sign_up, said=said, next=following))
+        host = self.passkeys.proofs.party.id
+        page = SignInPage(self.can_sign_up, said, next=following, passkey_host=host)
+        return self.door.show(request, page)
 
     async def sign_in(self, request: Request) -> Response:
         """Begin a session."""
@@ -66,7 +70,8 @@ class SignInPages:
             case _:
                 # Beside no field: which of the two is wrong is not told.
                 errors = {"email": "credentials_wrong"}
-        page = SignInPage(self.can_sign_up, said, fields.email, following, errors)
+        host = self.passkeys.proofs.party.id
+        page = SignInPage(self.can_sign_up, said, fields.email, following, errors, host)
         return self.door.show(request, page, status=422)
 
     async def sign_out(self, request: Request) -> Response:
@@ -82,8 +87,8 @@ class SignInPages:
     async def show_confirm(self, request: Request, who: SignedIn) -> Response:
         """Ask once more for what a sign-in asks for."""
         following = own_page(request.query_params.get("next", ""))
-        needs_code = await self.flow.needs_code(who)
-        return self.door.show(request, ConfirmPage(who.holder.email, following, needs_code))
+        page = await self._confirm_page(who, following)
+        return self.door.show(request, replace(page, said=said_in(request)))
 
     async def confirm(self, request: Request, who: SignedIn) -> Response:
         """Take the password, and a code where there is a second factor, and go on."""
@@ -98,10 +103,19 @@ class SignInPages:
                 errors = (
                     {"code": FAULTS[answer]} if answer in FAULTS else {"password": "password_wrong"}
                 )
-                needs_code = await self.flow.needs_code(who)
-                page = ConfirmPage(who.holder.email, following, needs_code, minutes_fast, errors)
+                page = await self._confirm_page(who, following)
+                page = replace(page, minutes_fast=minutes_fast, errors=errors)
                 return self.door.show(request, page, status=422)
             case secret:
                 response = see(following)
                 self.door.holders.cookies.set_session(response, secret)
                 return response
+
+    async def _confirm_page(self, who: SignedIn, following: str) -> ConfirmPage:
+        has_passkeys = bool(await self.passkeys.current(who))
+        return ConfirmPage(
+            email=who.holder.email,
+            next=following,
+            needs_code=await self.flow.needs_code(who),
+            passkey_host=self.passkeys.proofs.party.id if has_passkeys else "",
+        )

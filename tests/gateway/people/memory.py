@@ -21,6 +21,8 @@ from gateway.people.answer_moment import AnswerMoment
 from gateway.people.codes import Codes
 from gateway.people.enrolment import Enrolment
 from gateway.people.links import Links
+from gateway.people.passkey_proofs import PasskeyProofs, RelyingParty
+from gateway.people.passkeys import Passkeys
 from gateway.people.password import Passwords
 from gateway.people.password_policy import PasswordPolicy
 from gateway.people.sessions import BrowserSessions
@@ -40,6 +42,7 @@ BEGINNING = datetime(2026, 11, 27, 12, tzinfo=UTC)
 PASSWORD = "correct-zebra-tram-92"
 OTHER_PASSWORD = "violin under seven lakes"
 EMAIL = "ada@example.com"
+HOST = "calls.example.com"
 
 
 @dataclass(frozen=True)
@@ -363,6 +366,11 @@ class World:
         self.sign_in = SignIn(
             *(people, sessions, hasher, velocity, clock, self.new_secret),
             *(self.factors, self.ceremonies, self.codes),
+        )
+        self.passkeys = Passkeys(
+            *(people, self.passkey_store, sessions, self.ceremonies, self.sign_in),
+            PasskeyProofs(RelyingParty(HOST, "Example Calls", frozenset({f"https://{HOST}"}))),
+            *(velocity, clock, random.Random(2).randbytes),
         )
         self.enrolment = Enrolment(
             *(self.factors, self.ceremonies, sessions, self.codes, velocity, clock),

@@ -70,7 +70,7 @@ class MemoryPasskeys:
     def __init__(self, world):
         self.world = world
         self.kept: dict[str, Passkey] = {}
-        self.copied: list[str] = []
+        self.counted_back: list[str] = []
 
     async def find(self, credential_id):
         return self.kept.get(credential_id)
@@ -115,8 +115,8 @@ class MemoryPasskeys:
         self.kept[passkey.credential_id] = passkey
         return True
 
-    async def note_copied(self, account_id, credentials_epoch):
-        self.copied.append(account_id)
+    async def note_counted_back(self, account_id, credentials_epoch):
+        self.counted_back.append(account_id)
 
 
 class MemoryCeremonies:

@@ -24,6 +24,7 @@ from gateway.http.site.documents import DocumentPages
 from gateway.http.site.door import Door
 from gateway.http.site.keys import KeyPages
 from gateway.http.site.links import LinkPages
+from gateway.http.site.passkeys import PasskeyPages
 from gateway.http.site.rates import RatesPages
 from gateway.http.site.rendering import Pages
 from gateway.http.site.security import SecurityPages
@@ -102,9 +103,12 @@ class Site:
         door, world = self.door, self.world
         self.routes = [
             *SignUpPages(door, world.sign_up, self.is_open).routes(),
-            *SignInPages(door, world.sign_in, world.browsers, self.is_open).routes(),
+            *SignInPages(
+                door, world.sign_in, world.browsers, world.passkeys, self.is_open
+            ).routes(),
             *SignInCodePages(door, world.sign_in).routes(),
-            *SecurityPages(door, world.enrolment, self.is_offered).routes(),
+            *SecurityPages(door, world.enrolment, world.passkeys, self.is_offered).routes(),
+            *PasskeyPages(door, world.passkeys).routes(),
             *LinkPages(door, world.links, world.passwords, world.sign_in, world.addresses).routes(),
             *AccountPages(
                 *(door, world.passwords, world.addresses, world.browsers, world.sign_outs),

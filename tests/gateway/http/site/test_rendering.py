@@ -14,22 +14,26 @@ from accounts.errors import REFUSALS
 from gateway.errors import PROBLEMS
 from gateway.http.site import pages, rendering
 from gateway.http.site.links import _SAID
-from gateway.http.site.rendering import HEADERS, Pages, environment
+from gateway.http.site.rendering import HEADERS, SCRIPT_HEADERS, Pages, environment
 from gateway.http.site.words import DEFAULT_LANGUAGE, WORDS
 from tests.gateway.http.site.books import HOSTED
 
 ROOT = Path(__file__).parents[4]
 PAGES = typing.get_args(pages.Page)
-CONSTANTS = {"t", "language", "country_name", "here", "service", "contact", "style"}
+CONSTANTS = {"t", "language", "country_name", "here", "service", "contact", "style", "script"} | {
+    "caller"
+}
 TEMPLATES = Path(rendering.__file__).parent / "templates"
 SHARED = {"layout.html", "signed_in.html", "menu.html", "fields.html", "facts.html"} | {
     "statement_lines.html"
 }
+SCRIPTED = {"/account/security"}
+"""Of the pages that one sees when one is signed in, those that let passkeys in."""
 
 
 @pytest.fixture(scope="module")
 def made():
-    return environment("en", WORDS["en"], service="", contact="", style="")
+    return environment("en", WORDS["en"], service="", contact="", style="", script="")
 
 
 def used_by(made, name):
@@ -119,10 +123,15 @@ async def test_pages_are_small_and_run_nothing(site):
             continue
         reply = await site.get(re.sub(r"\{\w+\}", "x", path))
         assert len(gzip.compress(reply.content)) < 20_000
-        assert "<script" not in reply.text
+        is_scripted = path in SCRIPTED
+        assert reply.text.count("<script") == is_scripted
+        ours = re.findall(
+            r'<script src="/site/passkeys-[0-9a-f]{8}.js" defer></script>', reply.text
+        )
+        assert len(ours) == is_scripted
         assert "style=" not in reply.text
         assert " on" not in "".join(re.findall(r"<[a-z]+ [^>]*>", reply.text)).replace(" on ", " ")
-        for name, value in HEADERS.items():
+        for name, value in (SCRIPT_HEADERS if is_scripted else HEADERS).items():
             found = reply.headers[name]
             # Its forms lead to the payment service's page.
             if path == "/account/credit":
@@ -139,6 +148,10 @@ def test_the_policy_of_pages_lets_nothing_run():
         "base-uri": "'none'",
         "frame-ancestors": "'none'",
     }
+    scripted = dict(
+        each.split(" ", 1) for each in SCRIPT_HEADERS["Content-Security-Policy"].split("; ")
+    )
+    assert scripted == policy | {"script-src": "'self'", "connect-src": "'self'"}
     # With `no-referrer` browsers send `Origin: null` with forms, which is not ours.
     assert HEADERS["Referrer-Policy"] == "strict-origin"
 

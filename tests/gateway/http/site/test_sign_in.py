@@ -9,7 +9,7 @@ from tests.gateway.people.memory import EMAIL, PASSWORD
 async def test_a_person_signs_in_and_out(site):
     site.world.add()
     form = site.read(await site.get("/sign-in"))
-    assert form.input("email")["autocomplete"] == "username"
+    assert form.input("email")["autocomplete"] == "username webauthn"
     assert form.input("password")["autocomplete"] == "current-password"
     reply = await site.enter()
     assert place(reply) == "/account"

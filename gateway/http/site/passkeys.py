@@ -1,0 +1,146 @@
+"""Serves passkeys: challenges for the script of our pages, and forms that bring its answers.
+
+Knows no store. What a browser answers is judged elsewhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from accounts.sign_in import Answer
+from gateway.http.access import DeclaredRoute
+from gateway.http.site.door import (
+    CONFIRM,
+    SECURITY,
+    SIGN_IN,
+    Door,
+    HolderHandler,
+    own_page,
+    see,
+)
+from gateway.http.site.forms import NamedPasskeyFields, Nothing, PasskeyFields, read_form
+from gateway.http.site.rendering import HEADERS
+from gateway.people.enrolment import Changed
+from gateway.people.passkeys import Challenge, Passkeys
+from gateway.people.password import StepUpNeeded
+from gateway.people.sessions import SessionOver, SignedIn
+from gateway.people.sign_in import NotYet, Welcome
+from gateway.people.sign_up import Faults
+
+PASSKEYS: Final = "/account/passkeys"
+
+
+@dataclass(frozen=True, slots=True)
+class PasskeyPages:
+    """Handlers of passkeys."""
+
+    door: Door
+    flow: Passkeys
+
+    def routes(self) -> list[DeclaredRoute]:
+        """Return the routes."""
+        door = self.door
+
+        def own(path: str, handler: HolderHandler, *, step_up: bool = False) -> DeclaredRoute:
+            return door.own(path, handler, method="POST", step_up=step_up, page=SECURITY)
+
+        return [
+            door.form(f"{SIGN_IN}/passkey/options", self.options),
+            door.form(f"{SIGN_IN}/passkey", self.sign_in),
+            own(f"{CONFIRM}/passkey", self.confirm),
+            own(f"{PASSKEYS}/options", self.new_options, step_up=True),
+            own(PASSKEYS, self.add, step_up=True),
+            own(f"{PASSKEYS}/rename", self.rename),
+            own(f"{PASSKEYS}/remove", self.remove, step_up=True),
+        ]
+
+    async def options(self, request: Request) -> Response:
+        """Return a challenge for whatever passkey the browser has."""
+        await read_form(request, Nothing)
+        if not self.flow.is_offered:
+            return see(SIGN_IN)
+        return _challenge(await self.flow.challenge(self.door.visitor(request)))
+
+    async def sign_in(self, request: Request) -> Response:
+        """Begin a session by a passkey alone."""
+        fields = await read_form(request, PasskeyFields)
+        following, visitor = own_page(fields.next), self.door.visitor(request)
+        outcome = await self.flow.enter(fields.ceremony, fields.answer, visitor)
+        if isinstance(outcome, Welcome):
+            return await self.door.welcome(request, outcome, following)
+        return see(SIGN_IN, next=following, said=_said(outcome))
+
+    async def confirm(self, request: Request, who: SignedIn) -> Response:
+        """Take a passkey in place of the password once more."""
+        fields = await read_form(request, PasskeyFields)
+        following = own_page(fields.next)
+        outcome = await self.flow.confirm(who, fields.ceremony, fields.answer)
+        if isinstance(outcome, NotYet):
+            return see(CONFIRM, next=following, said=_said(outcome))
+        response = see(following)
+        self.door.holders.cookies.set_session(response, outcome)
+        return response
+
+    async def new_options(self, request: Request, who: SignedIn) -> Response:
+        """Return the challenge for a passkey that is to be made."""
+        await read_form(request, Nothing)
+        outcome = await self.flow.begin(who) if self.flow.is_offered else None
+        match outcome:
+            case Challenge():
+                return _challenge(outcome)
+            case StepUpNeeded():
+                return see(CONFIRM, next=SECURITY)
+        return see(SECURITY)
+
+    async def add(self, request: Request, who: SignedIn) -> Response:
+        """Add the passkey that the browser has made."""
+        fields = await read_form(request, NamedPasskeyFields)
+        visitor = self.door.visitor(request)
+        outcome = await self.flow.add(who, fields.ceremony, fields.answer, fields.name, visitor)
+        return self._changed(request, outcome, "passkey_added")
+
+    async def rename(self, request: Request, who: SignedIn) -> Response:
+        """Give a passkey another name."""
+        fields = await read_form(request, NamedPasskeyFields)
+        outcome = await self.flow.rename(who, fields.id, fields.name)
+        if isinstance(outcome, SessionOver):
+            return self.door.sign_in_first(request, SECURITY)
+        return see(SECURITY, said="passkey_renamed")
+
+    async def remove(self, request: Request, who: SignedIn) -> Response:
+        """Remove a passkey."""
+        fields = await read_form(request, NamedPasskeyFields)
+        outcome = await self.flow.remove(who, fields.id)
+        return self._changed(request, outcome, "passkey_removed")
+
+    def _changed(
+        self,
+        request: Request,
+        outcome: Changed | SessionOver | StepUpNeeded | Faults,
+        said: str,
+    ) -> Response:
+        match outcome:
+            case Changed(session_secret):
+                response = see(SECURITY, said=said)
+                self.door.holders.cookies.set_session(response, session_secret)
+                return response
+            case SessionOver():
+                return self.door.sign_in_first(request, SECURITY)
+            case Faults(by_field):
+                return see(SECURITY, said=by_field["passkey"])
+        return see(CONFIRM, next=SECURITY)
+
+
+def _challenge(challenge: Challenge) -> Response:
+    body = {"ceremony": challenge.ceremony_secret, "options": challenge.options}
+    return Response(msgspec.json.encode(body), headers=HEADERS, media_type="application/json")
+
+
+def _said(outcome: NotYet) -> str:
+    # A challenge that is over, or a session: nothing is wrong with the passkey.
+    return "passkey_late" if outcome.answer is Answer.BEGIN_AGAIN else "passkey_wrong"
