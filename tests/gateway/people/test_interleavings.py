@@ -9,27 +9,36 @@ import secrets
 from dataclasses import dataclass, field, replace
 
 import pytest
+from cryptography.hazmat.primitives.hashes import SHA1
+from cryptography.hazmat.primitives.twofactor.totp import TOTP
 
 from accounts.link import Purpose, digest
 from accounts.notice import Notice
-from accounts.ports import NewHolder
+from accounts.ports import NewHolder, NewSecondFactor
 from accounts.stores import links
+from accounts.stores.ceremonies import RedisCeremonies
+from accounts.stores.secret_box import SecretBox
 from accounts.stores.sessions import RedisSessions
+from accounts.totp import DIGITS, STEP_S
 from billing.stores.redis_client import connect, disconnect
 from database.engine import TIMEOUT_S, writing
 from gateway.people.links import LinkUsed
 from gateway.people.password import PasswordSet
-from gateway.people.sessions import SessionOver
-from gateway.people.sign_in import Welcome
+from gateway.people.sessions import SessionOver, go_on
+from gateway.people.sign_in import CodeNeeded, Welcome
 from gateway.people.visitor import Visitor
 from gateway.stores.accounts import SqlAccountStore
 from gateway.stores.key_epochs import RedisKeyEpochs
 from gateway.stores.people import SqlPeople
+from gateway.stores.second_factors import SqlSecondFactors
 from tests.gateway.people.memory import BEGINNING, EMAIL, OTHER_PASSWORD, PASSWORD, World
 
 THIEFS_PASSWORD, THIEFS_ADDRESS = "thief 77 lantern oxide", "eve@example.org"
 VISITOR = Visitor("192.0.2.1", "en", "Mozilla/5.0")
 STEPS_MAX = 20
+CODE_STEPS_MAX = 14
+APP = bytes(range(20))
+"""What an app shares with us."""
 
 
 @dataclass
@@ -77,6 +86,7 @@ class Node:
     def __init__(self, house, turn=None):
         world = World()
         stores = {"people": house.people, "sessions": house.sessions, "hasher": world.hasher}
+        stores |= {"factors": house.factors, "ceremonies": house.ceremonies}
         stores["velocity"] = world.velocity
         if turn is not None:
             stores = {name: Stepped(store, turn) for name, store in stores.items()}
@@ -87,9 +97,11 @@ class Node:
         self.browsers = on(
             *(world.browsers, "people", "sessions"), accounts=house.accounts, epochs=house.epochs
         )
+        codes = on(world.codes, "people", "factors", "velocity")
         self.sign_in = on(
-            *(world.sign_in, "people", "sessions", "hasher", "velocity"),
+            *(world.sign_in, "people", "sessions", "hasher", "velocity", "factors", "ceremonies"),
             new_secret=secrets.token_urlsafe,
+            codes=codes,
         )
         self.passwords = on(world.passwords, "people", "sessions", "hasher", "velocity")
         self.addresses = on(world.addresses, "people", "velocity", sign_in=self.sign_in)
@@ -117,6 +129,9 @@ class House:
         self.people = SqlPeople(
             self.engine, self._queue, clock=lambda: BEGINNING, on_epoch=self.epochs.invalidate
         )
+        box = SecretBox(["a key of 32 characters, or of more"], secrets.token_bytes)
+        self.factors = SqlSecondFactors(self.people, box)
+        self.ceremonies = RedisCeremonies(self.redis, secrets.token_bytes, box)
         self.owners, self.other = Node(self), Node(self)
 
     async def _queue(self, _connection, _account_id, _notice, _at):
@@ -146,6 +161,21 @@ class House:
 
     async def holder(self):
         return await self.people.holder(self.owner.holder.account_id)
+
+    async def add_second_factor(self):
+        """Let the owner add an app; return a code that is right once."""
+        new = NewSecondFactor(APP, step=0, digests=["0" * 64])
+        holder = self.owner.holder
+        notice = Notice("second_factor_changed", EMAIL)
+        epoch = holder.credentials_epoch
+        changed = await self.factors.add(holder.account_id, epoch, new, notice)
+        self.owner = replace(
+            self.owner,
+            secret=await go_on(self.sessions, self.owner, changed),
+            session=replace(self.owner.session, credentials_epoch=changed.credentials_epoch),
+            holder=changed,
+        )
+        return TOTP(APP, DIGITS, SHA1(), STEP_S).generate(int(BEGINNING.timestamp())).decode()
 
     # What the owner does to put everybody else out.
 
@@ -196,6 +226,24 @@ async def test_who_signed_in_before_or_meanwhile_is_out_at_once_on_every_node(ho
         return
     names = [name for name, _ in await house.sessions.of_account(house.owner.holder.account_id)]
     assert len(names) == (1 if act in ("change", "end_others") else 0)
+    if isinstance(outcome, Welcome):
+        for node in (house.owners, house.other):
+            assert await node.browsers.who(outcome.session_secret) is None
+
+
+@pytest.mark.parametrize("step", range(CODE_STEPS_MAX))
+@pytest.mark.parametrize("act", ["change", "end_everywhere"])
+async def test_a_code_that_is_typed_meanwhile_lets_nobody_in(house, act, step):
+    code = await house.add_second_factor()
+    needed = await house.owners.sign_in.by_password(EMAIL, PASSWORD, VISITOR)
+    assert isinstance(needed, CodeNeeded)
+    turn = Turn(step, getattr(house, act))
+    outcome = await Node(house, turn).sign_in.by_code(needed.ceremony_secret, code, VISITOR)
+    assert turn.steps < CODE_STEPS_MAX
+    if not turn.has_come:
+        await turn.act()
+    names = [name for name, _ in await house.sessions.of_account(house.owner.holder.account_id)]
+    assert len(names) == (1 if act == "change" else 0)
     if isinstance(outcome, Welcome):
         for node in (house.owners, house.other):
             assert await node.browsers.who(outcome.session_secret) is None

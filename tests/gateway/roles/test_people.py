@@ -1,16 +1,23 @@
 """People on real stores: each flow from its form to its mail and back, as a node serves them."""
 
+import base64
 import contextlib
 import os
 import re
+import time
 
 import aiohttp
 import pytest
+from cryptography.hazmat.primitives.hashes import SHA1
+from cryptography.hazmat.primitives.twofactor.totp import TOTP
 
+from accounts.totp import DIGITS, STEP_S
 from gateway.roles.mail import build_writer
+from gateway.roles.people import _secret_box, relying_party
 from gateway.roles.serve import Node
 from gateway.settings import from_mapping
 from gateway.stores.mail_outbox import SqlMailOutbox
+from tests.gateway.people.soft_passkey import SoftPasskey
 from tests.valkey import free_port, valkey_server, valkey_url
 
 __all__ = ["valkey_server", "valkey_url"]
@@ -34,6 +41,12 @@ class Browser:
         options = {"data": form, "headers": FROM_US, "allow_redirects": False}
         async with self.client.post(self.origin + path, **options) as reply:
             return reply.status, reply.headers.get("location", "")
+
+    async def ask(self, path):
+        """Return the challenge that a page's script is given."""
+        options = {"headers": FROM_US, "allow_redirects": False}
+        async with self.client.post(self.origin + path, **options) as reply:
+            return await reply.json()
 
     async def sign_in(self, password=PASSWORD, email=ADA):
         return await self.post("/sign-in", email=email, password=password)
@@ -207,3 +220,74 @@ async def test_an_address_is_changed_and_changed_back(house):
         "/sign-in?said=password_set",
     )
     assert await browser.sign_in(THIRD) == (303, "/account")
+
+
+async def test_a_second_factor_and_a_passkey_sign_in_on_real_stores(house):
+    browser = await signed_up(house)
+    assert await browser.post("/account/second-factor/begin") == (303, "/account/second-factor")
+    page = (await browser.get("/account/second-factor"))[2]
+    key = re.search(r"<code[^>]*>([A-Z2-7 ]+)</code>", page)[1].replace(" ", "")
+    secret = base64.b32decode(key)
+    step = int(time.time()) // STEP_S
+    # Of the next step: this one may end before the form is read.
+    assert await browser.post("/account/second-factor", code=code_of(secret, step + 1)) == (
+        303,
+        "/account/recovery-codes?said=second_factor_on",
+    )
+    codes = (await browser.get("/account/recovery-codes/download"))[2].split()
+    assert len(codes) == 10
+    assert ("second_factor_changed", ADA) in await house.mails()
+    other = await house.browser()
+    assert await other.sign_in() == (303, "/sign-in/code?next=%2Faccount")
+    used = await other.post("/sign-in/code", code=code_of(secret, step + 1))
+    assert used[0] == 422, "that code is used up"
+    assert await other.post("/sign-in/code", code=codes[0]) == (
+        303,
+        "/account?said=recovery_code_used",
+    )
+    assert ("recovery_code_used", ADA) in await house.mails()
+    assert "Unused recovery codes: 9." in (await other.get("/account/security"))[2]
+
+    passkey = SoftPasskey(origin=house.node.settings.origin)
+    asked = await other.ask("/account/passkeys/options")
+    answer = passkey.create(asked["options"])
+    added = await other.post("/account/passkeys", ceremony=asked["ceremony"], answer=answer)
+    assert added == (303, "/account/security?said=passkey_added")
+    assert (await browser.get("/account"))[0] == 303, "all other browsers are signed out"
+    third = await house.browser()
+    asked = await third.ask("/sign-in/passkey/options")
+    answer = passkey.get(asked["options"])
+    entered = await third.post("/sign-in/passkey", ceremony=asked["ceremony"], answer=answer)
+    assert entered == (303, "/account")
+    assert (await third.get("/account"))[0] == 200
+    again = await third.post("/sign-in/passkey", ceremony=asked["ceremony"], answer=answer)
+    assert again == (303, "/sign-in?next=%2Faccount&said=passkey_late")
+
+
+def code_of(secret, step):
+    return TOTP(secret, DIGITS, SHA1(), STEP_S).generate(step * STEP_S).decode()
+
+
+@pytest.mark.parametrize(
+    ("origin", "host"),
+    [
+        ("https://calls.example.com", "calls.example.com"),
+        ("https://calls.example.com:8443", "calls.example.com"),
+        ("http://127.0.0.1:8080", "localhost"),
+        ("http://localhost:8080", "localhost"),
+        ("https://192.0.2.1", ""),
+        ("https://[2001:db8::1]", ""),
+    ],
+)
+def test_passkeys_belong_to_the_host_of_the_public_origin(origin, host):
+    party = relying_party(from_mapping({"CALLER_PUBLIC_ORIGIN": origin}))
+    assert party.id == host
+    assert origin in party.origins
+
+
+def test_nodes_that_share_a_database_are_given_the_key():
+    shared = {"CALLER_DATABASE_URL": "postgresql://u:p@h/d"}
+    assert _secret_box(from_mapping(shared)) is None
+    keyed = shared | {"CALLER_SECOND_FACTOR_KEYS": "k" * 32}
+    box = _secret_box(from_mapping(keyed))
+    assert box.open(box.seal(b"secret", "ada"), "ada") == b"secret"
