@@ -222,6 +222,7 @@ KINDS: Final[tuple[Kind, ...]] = (
             ),
         ),
         logs=("key",),
+        corrected_at="/account/keys",
     ),
     Kind(
         "calls",
@@ -344,7 +345,7 @@ KINDS: Final[tuple[Kind, ...]] = (
             ),
         ),
         services=("Stripe: customer",),
-        corrected_at="/account",
+        corrected_at="/account/credit",
     ),
     Kind(
         "limits",

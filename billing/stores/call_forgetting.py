@@ -56,30 +56,11 @@ async def forget_older(
 
     Fewer than `limit` mean that none is left.
     """
-    return await _forget(connection, is_due(before), _CALLS.c.created_at, limit, now)
-
-
-async def forget_of_account(
-    connection: AsyncConnection, account_id: str, *, limit: int, now: datetime
-) -> int:
-    """Forget the ended calls of an account, at most `limit`; return how many."""
-    calls = _CALLS.c
-    mine = sa.and_(calls.account_id == account_id, calls.forgotten_at.is_(None), calls.closed)
-    return await _forget(connection, mine, calls.created_at, limit, now)
-
-
-async def _forget(
-    connection: AsyncConnection,
-    condition: sa.ColumnElement[bool],
-    order: sa.ColumnElement[Any],
-    limit: int,
-    now: datetime,
-) -> int:
     calls = _CALLS.c
     query = (
         sa.select(calls.id, calls.booked_at, calls.ended_at, calls.seconds)
-        .where(condition)
-        .order_by(order)
+        .where(is_due(before))
+        .order_by(calls.created_at)
         .limit(limit)
         # Whoever holds a row changes it; it is found again by the next batch.
         .with_for_update(skip_locked=True)

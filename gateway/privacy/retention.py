@@ -92,5 +92,6 @@ class Retention:
                 if count:
                     await self.sleep(max(PAUSE_S_MIN, (now_ns - begun_ns) / SECOND_NS))
         await self.duties.done(DUTY)
-        _log.info("old data forgotten", forgotten={k: n for k, n in counts.items() if n})
+        if forgotten := {kind: count for kind, count in counts.items() if count}:
+            _log.info("old data forgotten", forgotten=forgotten)
         return counts

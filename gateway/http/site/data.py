@@ -35,8 +35,10 @@ NEWEST: Final = 3
 COUNT_MAX: Final = 10_000
 """How far entries are counted for a page."""
 EXPORTS_SHOWN: Final = 5
+TEXT_MAX: Final = 60
+"""Characters shown of one value; figures of quality are some hundreds."""
 _SESSIONS: Final = "sessions"
-_MICROS: Final = "_micros"
+_MICROS: Final = "micros"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,20 +133,20 @@ class DataPages:
         found: dict[str, list[Held]] = {}
         for each in held:
             found.setdefault(each.kind.name, []).append(each)
+        words = words_in(language)
         sessions = [
-            (("signed in", each.session.began_at), ("last used", each.session.seen_at))
+            (("began_at", each.session.began_at), ("seen_at", each.session.seen_at))
             for each in await self.sessions.open(who)
         ]
-        words = words_in(language)
         shown = []
         for kind in KINDS:
             if kind.name == _SESSIONS:
                 count = len(sessions)
-                newest = [_fields(entry) for entry in sessions[:NEWEST]]
+                newest = [_fields(words, entry) for entry in sessions[:NEWEST]]
             elif kind.name in found:
                 count = sum(each.count for each in found[kind.name])
                 newest = [
-                    _fields(zip(each.columns.exported, row, strict=True))
+                    _fields(words, zip(each.columns.exported, row, strict=True))
                     for each in found[kind.name]
                     for row in each.newest
                 ]
@@ -188,21 +190,22 @@ def _row(export: Export) -> ExportRow:
     )
 
 
-def _fields(values: Iterable[tuple[str, Any]]) -> Sequence[DataField]:
+def _fields(words: Mapping[str, str], values: Iterable[tuple[str, Any]]) -> Sequence[DataField]:
     """Return an entry's values that are not empty, for people to read."""
     return [
-        DataField(name.removesuffix(_MICROS).replace("_", " "), _shown(name, value))
+        DataField(words[f"field.{name}"], _shown(words, name, value))
         for name, value in values
         if value not in (None, "")
     ]
 
 
-def _shown(name: str, value: object) -> str:
+def _shown(words: Mapping[str, str], name: str, value: object) -> str:
     match value:
         case datetime():
             return value.strftime("%Y-%m-%d %H:%M UTC")
         case bool():
-            return "yes" if value else "no"
+            return words["value.yes" if value else "value.no"]
         case int() if name.endswith(_MICROS):
             return in_units(value)
-    return str(value)
+    text = str(value)
+    return text if len(text) <= TEXT_MAX else f"{text[:TEXT_MAX]}…"

@@ -13,9 +13,7 @@ from billing.rating import Rate
 from billing.stores import audit as audit_module
 from billing.stores import tables
 from billing.stores.audit import audit
-from billing.stores.call_forgetting import forget_of_account
 from billing.stores.sql import SqlCdrStore, SqlLedgerStore
-from database.engine import writing
 from gateway.stores.mail_outbox import mail_outbox
 from gateway.stores.retention import SqlRetention, sweeps
 from tests.billing.outbox_entries import BOOKED_AT, START, closed, opened
@@ -237,8 +235,7 @@ PERSONAL = (
 )
 
 
-@pytest.mark.parametrize("way", ["by age", "by account"])
-async def test_what_is_left_of_a_call_is_what_its_charge_follows_from(store, engine, no_pause, way):
+async def test_what_is_left_of_a_call_is_what_its_charge_follows_from(store, engine, no_pause):
     ledger = SqlLedgerStore(engine, clock=lambda: BOOKED_AT)
     entries = [opened("paid", 50), closed("paid", 500_000, 50), opened("live", 70)]
     entries += [opened("unanswered", 50), closed("unanswered", 0, 0)]
@@ -246,13 +243,8 @@ async def test_what_is_left_of_a_call_is_what_its_charge_follows_from(store, eng
     before = {row["id"]: row for row in await rows(engine, tables.calls)}
     transfers = await rows(engine, tables.transfers)
     assert await audit(engine) == []
-    if way == "by age":
-        later = SqlRetention(engine, clock=lambda: START + timedelta(days=400))
-        assert await later.sweep("calls") == (2, False)
-    else:
-        async with writing(engine, 5) as connection:
-            count = await forget_of_account(connection, "alice", limit=9, now=NOW)
-        assert count == 2
+    later = SqlRetention(engine, clock=lambda: START + timedelta(days=400))
+    assert await later.sweep("calls") == (2, False)
     assert await audit(engine) == []
     assert await rows(engine, tables.transfers) == transfers
     after = {row["id"]: row for row in await rows(engine, tables.calls)}

@@ -15,6 +15,14 @@ EXPECTED = {
     *(f"viewer.{each}" for each in (*Viewer, "nobody")),
     *(f"period.{each}" for each in (*Span, "months_one")),
     *(f"fate.{each}" for each in Fate),
+    *(
+        f"field.{name}"
+        for kind in KINDS
+        if kind.is_exported
+        for columns in kind.sql
+        for name in columns.exported
+    ),
+    *("field.began_at", "field.seen_at", "value.yes", "value.no"),
 }
 
 
