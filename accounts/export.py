@@ -98,3 +98,13 @@ def cell(value: object) -> object:
         return value.isoformat()
     # A writer makes nothing of None, and text of a number.
     return value
+
+
+def cells(row: Sequence[object]) -> list[object]:
+    """Return the cells of a row."""
+    # Most values are text that needs no look but at its first character: to call `cell` for each
+    # would take twice as long.
+    return [
+        (f"'{value}" if value[:1] in _FORMULA else value) if type(value) is str else cell(value)
+        for value in row
+    ]

@@ -18,7 +18,7 @@ import msgspec
 import structlog
 
 from accounts.data_map import KINDS
-from accounts.export import Export, cell
+from accounts.export import Export, cells
 from accounts.notice import Notice
 from accounts.personal_data import Columns, Kind
 from accounts.ports import PersonalRows, RowPage
@@ -284,9 +284,9 @@ class _Making:
 def _add_json(
     archive: Archive, names: Sequence[str], rows: Sequence[Sequence[Any]], is_first: bool
 ) -> None:
-    texts = (_encode(dict(zip(names, row, strict=True))) for row in rows)
-    body = b",\n".join(texts)
-    archive.write(body if is_first or not body else b",\n" + body)
+    # Without its brackets: the array goes on over all pages.
+    body = _encode([dict(zip(names, row, strict=True)) for row in rows])[1:-1]
+    archive.write(body if is_first or not body else b"," + body)
 
 
 def _add_csv(archive: Archive, rows: Sequence[Sequence[Any]]) -> None:
@@ -300,5 +300,5 @@ def _add_packed(archive: Archive, packed: bytes) -> None:
 def _csv(rows: Sequence[Sequence[Any]]) -> bytes:
     text = io.StringIO()
     # RFC 4180: lines end in CRLF, as they do here by default.
-    csv.writer(text).writerows([[cell(value) for value in row] for row in rows])
+    csv.writer(text).writerows(map(cells, rows))
     return text.getvalue().encode()

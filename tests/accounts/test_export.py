@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts.export import A_DAY_MAX, Export, ExportRefusal, ExportState, cell, expiry, refusal
+from accounts.export import (
+    A_DAY_MAX,
+    Export,
+    ExportRefusal,
+    ExportState,
+    cell,
+    cells,
+    expiry,
+    refusal,
+)
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -69,3 +78,8 @@ def test_no_text_begins_like_a_formula(text):
 
 def test_an_export_names_no_session_where_it_is_shown():
     assert "0" * 64 not in repr(READY)
+
+
+@given(st.lists(st.text() | st.integers() | st.none() | st.just(NOW)))
+def test_a_row_is_its_cells(row):
+    assert cells(row) == [cell(value) for value in row]

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from accounts.ceremony import Ceremony, Purpose
 from accounts.data_map import HOSTS, KINDS, NOT_PERSONAL
 from accounts.personal_data import columns_of, unmapped
 from accounts.session import AGE_MAX, Session
+from accounts.stores.ceremonies import RedisCeremonies
 from accounts.stores.sessions import RedisSessions
 from billing.ports import SpendCap
 from gateway import settings
@@ -131,6 +133,9 @@ async def used(gate, client):
     await gate.freeze("bob", True)
     sessions = RedisSessions(client, lambda count: b"x" * count)
     await sessions.begin(Session("alice", "d", frozenset({"pwd"}), 1, AT, AT, AT))
+    await RedisCeremonies(client, lambda count: b"x" * count).begin(
+        Ceremony(Purpose.CODE, "alice", 1)
+    )
     order = CallOrder(
         account_id="alice",
         destination="+15005550001",
@@ -171,6 +176,7 @@ async def test_what_is_said_to_expire_by_itself_does(used):
         "caller:velocity": 2 * 86_400,
         "caller:call-token": 600,
         "caller:session": AGE_MAX.total_seconds(),
+        "caller:ceremony": 15 * 60,
     }
     seen = set()
     for key in await keys_of(used):

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
+from accounts.data_map import KINDS
 from accounts.holder import Holder
 from accounts.retention import EXPORT_NOTED, MAILS_KEPT, UNPROVEN_KEPT, months_before
 from accounts.stores import holders, links
@@ -266,3 +267,10 @@ async def test_a_call_whose_end_alone_is_known_is_forgotten_too(store, engine, n
     later = SqlRetention(engine, clock=lambda: START + timedelta(days=400))
     assert await later.sweep("calls") == (1, False)
     assert await audit(engine) == []
+
+
+def test_every_kind_with_a_period_is_swept_or_expires_by_itself():
+    bounded = [kind for kind in KINDS if kind.period.longest is not None]
+    assert len(bounded) > 6
+    for kind in bounded:
+        assert kind.name in sweeps(12) or (kind.valkey and not kind.sql), kind.name
