@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 import structlog
 
+from database.errors import StoreUnavailableError
 from gateway.nanoseconds import SECOND_NS
 
 DUTY: Final = "retention"
@@ -81,7 +82,7 @@ class Retention:
             counts[kind], is_more = 0, True
             while is_more:
                 begun_ns = self.clock_ns()
-                count, is_more = await self.sweeps.sweep(kind)
+                count, is_more = await self._sweep(kind)
                 counts[kind] += count
                 self.on_batch(kind, count)
                 now_ns = self.clock_ns()
@@ -95,3 +96,13 @@ class Retention:
         if forgotten := {kind: count for kind, count in counts.items() if count}:
             _log.info("old data forgotten", forgotten=forgotten)
         return counts
+
+    async def _sweep(self, kind: str) -> tuple[int, bool]:
+        """Forget one batch; a kind that cannot be forgotten keeps no other from it."""
+        try:
+            return await self.sweeps.sweep(kind)
+        except StoreUnavailableError:
+            raise
+        except Exception:
+            _log.exception("old data not forgotten", kind=kind)
+            return 0, False

@@ -15,7 +15,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from accounts.data_map import CALL_MONTHS_MAX
+from accounts.data_map import CALL_MONTHS_MAX, KINDS
 from accounts.retention import EXPORT_NOTED, MAILS_KEPT, UNPROVEN_KEPT, months_before
 from accounts.stores import links
 from accounts.stores import tables as people
@@ -31,8 +31,8 @@ ACCOUNTS_BATCH: Final = 50
 """Accounts of one transaction; each is a dozen statements."""
 CHUNKS_BATCH: Final = 20
 """Megabytes of exports of one transaction."""
-_MONTHS: Final = 12
-"""Of devices and of the audit log, as the data map says."""
+_MONTHS: Final = {kind.name: kind.period.count for kind in KINDS}
+"""Kind -> months that it is kept, where its period is one of months."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +92,6 @@ def sweeps(calls_kept_months: int) -> Mapping[str, Sweep]:
         return await call_forgetting.forget_older(connection, before, limit=BATCH, now=now)
 
     return {
-        "account": Sweep(
-            ACCOUNTS_BATCH,
-            lambda now: _counted(_unproven(now)),
-            _forget_unproven,
-        ),
         "calls": Sweep(
             BATCH,
             lambda now: _count(tables.calls, call_forgetting.is_due(calls_before(now))),
@@ -104,11 +99,11 @@ def sweeps(calls_kept_months: int) -> Mapping[str, Sweep]:
         ),
         "devices": _deletion(
             people.devices,
-            lambda now: people.devices.c.last_seen_at < months_before(now, _MONTHS),
+            lambda now: people.devices.c.last_seen_at < months_before(now, _MONTHS["devices"]),
         ),
         "activity": _deletion(
             people.account_events,
-            lambda now: people.account_events.c.at < months_before(now, _MONTHS),
+            lambda now: people.account_events.c.at < months_before(now, _MONTHS["activity"]),
         ),
         "links": _deletion(people.links, lambda now: people.links.c.expires_at <= now - links.KEPT),
         "links_expected": _deletion(
@@ -132,6 +127,12 @@ def sweeps(calls_kept_months: int) -> Mapping[str, Sweep]:
             lambda now: sa.and_(
                 people.exports.c.asked_at < now - EXPORT_NOTED, ~_has_chunks().exists()
             ),
+        ),
+        # Last: it is the only one that deletes what others may come to refer to.
+        "account": Sweep(
+            ACCOUNTS_BATCH,
+            lambda now: _counted(_unproven(now)),
+            _forget_unproven,
         ),
     }
 
@@ -172,11 +173,12 @@ def _unproven(now: datetime) -> sa.Select[Any]:
     )
 
 
-_VALUABLE: Final = (
-    *(tables.credits, tables.calls, tables.payments),
-    *(tables.api_keys, tables.payment_profiles),
+_VALUABLE: Final = tuple(
+    table
+    for table in tables.metadata.sorted_tables
+    if any(key.target_fullname == "accounts.id" for key in table.foreign_keys)
 )
-"""Tables of which a row keeps an account: an operator gave it credit or a key."""
+"""Tables of which a row keeps an account: somebody gave it credit, a key or something else."""
 
 
 async def _forget_unproven(connection: AsyncConnection, now: datetime) -> int:

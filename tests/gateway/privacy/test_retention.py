@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from database.errors import StoreUnavailableError
 from gateway.nanoseconds import SECOND_NS
@@ -111,6 +112,23 @@ async def test_what_breaks_off_is_taken_up_again():
     assert world.finished == 0
     del world.sweep
     assert await world.retention().run() == {"calls": 7, "devices": 0}
+
+
+async def test_a_kind_that_cannot_be_forgotten_keeps_no_other_from_it():
+    world = World(calls=3, devices=2)
+
+    async def faulty(kind):
+        if kind == "calls":
+            raise KeyError("a fault")
+        return await World.sweep(world, kind)
+
+    world.sweep = faulty
+    with capture_logs() as lines:
+        assert await world.retention().run() == {"calls": 0, "devices": 2}
+    assert ("old data not forgotten", "calls") in {
+        (line["event"], line.get("kind")) for line in lines
+    }
+    assert world.finished == 1
 
 
 def test_the_duty_is_a_daily_one():

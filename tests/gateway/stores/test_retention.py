@@ -274,3 +274,12 @@ def test_every_kind_with_a_period_is_swept_or_expires_by_itself():
     assert len(bounded) > 6
     for kind in bounded:
         assert kind.name in sweeps(12) or (kind.valkey and not kind.sql), kind.name
+
+
+def test_periods_are_those_of_the_map():
+    longest = {kind.name: kind.period.longest for kind in KINDS}
+    assert (longest["links"], longest["mails"], longest["exports"]) == (
+        links.KEPT,
+        MAILS_KEPT,
+        EXPORT_NOTED,
+    )
