@@ -67,13 +67,14 @@ class Counts:
     forgotten.
     """
 
-    __slots__ = ("_balance", "_came", "_is_counted_later", "_known", "_last", "_name", "_sources")
+    __slots__ = ("_balance", "_came", "_is_counted_later", "_known", "_last", "_left", "_name")
 
     def __init__(self) -> None:
         self._last: Flow | None = None
+        """The counters of the source in use."""
         self._name = ""
-        self._sources: dict[str, Flow] = {}
-        """The counters of each source when it was last in use."""
+        self._left: dict[str, Flow] | None = None
+        """The counters of each source that is no longer in use, if there is one."""
         self._came = 0
         self._known = 0
         """Lost packets that their source has not counted yet."""
@@ -108,10 +109,9 @@ class Counts:
 
         """
         last, self._last = self._last, counts
-        source = self._sources.get(source_name, last)
-        has_moved, self._name = self._name != source_name, source_name
+        has_moved = self._name != source_name
+        source = self._moved_to(source_name, last) if has_moved else last
         came, self._came = came - self._came, came
-        self._sources[source_name] = counts
         # Counters from which nothing can be subtracted are a new starting point.
         if last is None or source is None or came < 0:
             self._balance = 0.0
@@ -141,6 +141,19 @@ class Counts:
         self._is_counted_later = is_counted_later
         concealed_ms = max(counts.concealed_ms - last.concealed_ms, 0.0)
         return Flow(packets, lost, concealed_ms, counts.packet_ms)
+
+    def _moved_to(self, source_name: str, last: Flow | None) -> Flow | None:
+        """Leave the source in use for this one; return what it had counted when it was left.
+
+        One that is new begins where the other one is, of which only the starting point is used.
+        """
+        left, self._left = self._left or {}, None
+        source = left.pop(source_name, last)
+        if last is not None:
+            left[self._name] = last
+            self._left = left
+        self._name = source_name
+        return source
 
     def _missing(self, due: int, missing: int, slack: Slack) -> int:
         """Return how many packets are lost by what is missing now and was missing before."""
