@@ -13,7 +13,7 @@ from gateway.connection_counters import ConnectionCounters
 from gateway.errors import PeerProtocolError
 from gateway.ports import CarrierListener, MediaConnection, StreamEnd
 from gateway.twilio import media
-from gateway.twilio.media import Dtmf, Mark, Media, StartDetail, Stop, StreamStart
+from gateway.twilio.media import Dtmf, Mark, Media, Stop, StreamStart
 from gateway.twilio.outbound import Outbound
 
 try:
@@ -41,12 +41,13 @@ class TwilioLeg:
     """
 
     __slots__ = (
+        "_account_sid",
         "_bind",
+        "_call_sid",
         "_connection",
         "_listener",
         "_outbound",
         "_sid",
-        "_start",
         "_stopped",
         "on_audio",
         "on_mark",
@@ -66,10 +67,11 @@ class TwilioLeg:
         bind: Callable[[TwilioLeg, StreamStart], CarrierListener | None],
     ) -> None:
         self._connection = connection
-        self._bind = bind
+        self._bind: Callable[[TwilioLeg, StreamStart], CarrierListener | None] = bind
         self._listener: CarrierListener | None = None
         self._stopped = False
-        self._start: StartDetail | None = None
+        self._account_sid = self._call_sid = ""
+        """Whose the stream is by its start, of which nothing else is kept."""
         self.stream_sid = ""
         self._sid = b""
         self._outbound = Outbound("")
@@ -144,11 +146,13 @@ class TwilioLeg:
         if self._stopped or not is_ours or not message.stream_sid:
             raise PeerProtocolError("A stream that cannot start here.", close_code=1008)
         self.stream_sid = message.stream_sid
-        self._start = detail
+        self._account_sid, self._call_sid = detail.account_sid, detail.call_sid
         self._sid = message.stream_sid.encode()
         self._outbound = Outbound(message.stream_sid)
         # By now the leg can send: whatever it is bound to may do so at once.
         listener = self._bind(self, message)
+        # It is asked once; what it holds need not last as long as the stream.
+        self._bind = _of_no_call
         if listener is None:
             raise PeerProtocolError("A stream of no call here.", close_code=1008)
         # `bind` may have closed this leg; a listener set now would never hear of the end.
@@ -157,7 +161,7 @@ class TwilioLeg:
 
     def _stream_message(self, message: Media | Dtmf | Mark | Stop) -> None:
         # Before the start there is no call to tell, and after the end it has been told.
-        if self._listener is None or self._start is None:
+        if self._listener is None:
             return
         if isinstance(message, Dtmf):
             self._listener.stream_digit(message.dtmf.digit)
@@ -165,7 +169,7 @@ class TwilioLeg:
             self.on_mark(message.mark.name)
         elif isinstance(message, Stop):
             # An end is money: one that names another call must not stop the seconds of this one.
-            if message.contradicts(self._start):
+            if message.contradicts(self._account_sid, self._call_sid):
                 raise PeerProtocolError("A stop of another call.", close_code=1008)
             self._end(StreamEnd.STOPPED)
 
@@ -192,6 +196,10 @@ class TwilioLeg:
         self.on_audio = _discard
         if listener is not None:
             listener.stream_ended(how)
+
+
+def _of_no_call(_leg: TwilioLeg, _start: StreamStart) -> None:
+    """Stand in for a binding that has been made."""
 
 
 def _discard(_payload: bytes, _at_ms: int | None) -> None:

@@ -117,14 +117,14 @@ class Stop(msgspec.Struct, frozen=True, rename="camel", tag_field="event", tag="
     stream_sid: str
     stop: msgspec.Raw = _NO_DETAIL
 
-    def contradicts(self, start: StartDetail) -> bool:
-        """Whether it names another call or account than the start of its stream did."""
+    def contradicts(self, account_sid: str, call_sid: str) -> bool:
+        """Whether it names another account or call than the start of its stream did."""
         try:
             named = _decode_members(self.stop)
         # A stop is an end even without details; only a name that differs speaks against it.
         except _NONSENSE:
             return False
-        known = (("callSid", start.call_sid), ("accountSid", start.account_sid))
+        known = (("callSid", call_sid), ("accountSid", account_sid))
         return any(key in named and named[key] != _as_json(said) for key, said in known)
 
 
