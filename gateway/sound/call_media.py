@@ -98,20 +98,9 @@ class CallMedia:
             on_talk=lambda talking: tell(wire.Talk(leg="carrier", talking=talking)),
             repairs=repairs,
         )
-        up, down = self._uplink, self._downlink
-        self._stalls = (
-            StallWatch(
-                CALLER_STALLED_NS,
-                lambda: up.last_in_ns,
-                lambda stalled: tell(wire.Stalled(leg="browser", stalled=stalled)),
-            ),
-            StallWatch(
-                PHONE_STALLED_NS,
-                lambda: down.last_in_ns,
-                lambda stalled: tell(wire.Stalled(leg="carrier", stalled=stalled)),
-            ),
-        )
-        """Watches for what a browser on WebRTC cannot notice by itself."""
+        self._tell = tell
+        self._stalls: tuple[StallWatch, ...] = ()
+        """Watch for what a browser on WebRTC cannot notice by itself; made when it first is."""
         self._is_by_session = False
         self.take_frame = self._uplink.frame
         """Receives the caller's frames from the socket, for the whole call."""
@@ -173,6 +162,8 @@ class CallMedia:
         """Send the phone's voice as packets of this WebRTC session."""
         self._downlink.by_session(session.send_audio)
         self._is_by_session = True
+        if not self._stalls:
+            self._stalls = _stall_watches(self._uplink, self._downlink, self._tell)
         self._watch_stalls()
 
     def _watch_stalls(self) -> None:
@@ -350,6 +341,23 @@ class CallMedia:
         self.stop_tone()
         self._player = TonePlayer(frame_at, send)
         self._ticker.add_player(self._player)
+
+
+def _stall_watches(
+    up: Uplink, down: Downlink, tell: Callable[[wire.GatewayMessage], None]
+) -> tuple[StallWatch, ...]:
+    return (
+        StallWatch(
+            CALLER_STALLED_NS,
+            lambda: up.last_in_ns,
+            lambda stalled: tell(wire.Stalled(leg="browser", stalled=stalled)),
+        ),
+        StallWatch(
+            PHONE_STALLED_NS,
+            lambda: down.last_in_ns,
+            lambda stalled: tell(wire.Stalled(leg="carrier", stalled=stalled)),
+        ),
+    )
 
 
 _PROGRESS: dict[wire.ToneName, Callable[[str], tones.Tone]] = {
