@@ -99,7 +99,7 @@ class Bridge:
         )
         self._line = CarrierLine(
             *(services.carrier, dial_order, self.receive, services.reachability),
-            lambda carrier_call_id: services.stray(carrier_call_id, call_id),
+            services.stray,
         )
         self._browser: BrowserLeg | None = browser
         self._carrier_leg: CarrierLeg | None = None

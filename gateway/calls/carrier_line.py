@@ -66,9 +66,9 @@ class CarrierLine:
         order: DialOrder,
         on_event: Callable[[Event], None],
         reachability: Reachability,
-        stray: Callable[[str], None],
+        stray: Callable[[str, str], None],
     ) -> None:
-        """`stray` is called with the id of each carrier call made for this one that must end."""
+        """`stray` is given a carrier call made for this one that must end, and this one, by id."""
         self._carrier = carrier
         self._order = order
         self._on_event = on_event
@@ -114,7 +114,7 @@ class CarrierLine:
         else:
             # A callback has overtaken the reply and named another call: this one rings beside it.
             if not self.named(carrier_call_id):
-                self._stray(carrier_call_id)
+                self._stray(carrier_call_id, self._order.call_id)
 
     async def _is_proven(self) -> bool:
         self._naming = asyncio.Event()
@@ -172,7 +172,7 @@ class CarrierLine:
         # In this order: until it gives up waiting the call owns its carrier call, and what a call
         # owns is not taken for a ghost.
         self._on_event(ConfirmationAbandoned())
-        self._stray(self.carrier_call_id)
+        self._stray(self.carrier_call_id, self._order.call_id)
 
     async def _ask_to_end(self) -> bool:
         try:

@@ -34,9 +34,13 @@ class Ends:
         reachability = Reachability(virtual_loop().clock_ns)
         self.line = CarrierLine(
             *(self.carrier, dial_order("c1", order()), self._on_event, reachability),
-            self.strays.append,
+            self._stray,
         )
         reachability.reached()
+
+    def _stray(self, carrier_call_id, call_id):
+        assert call_id == "c1"
+        self.strays.append(carrier_call_id)
 
     def _on_event(self, event):
         self.events.append(event)
