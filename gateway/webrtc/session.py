@@ -346,6 +346,8 @@ class WebRtcSession:
 
     def _connect(self, keys: SrtpKeys, now_ns: int) -> None:
         self._srtp = SrtpTransport(keys)
+        # libsrtp has them now, and nobody else needs them.
+        self._dtls.keys = None
         self._protect = self._srtp.protect
         # The SSRC is random and so spreads the reports of calls that began together.
         self._report_ns = now_ns + self.ssrc % REPORT_INTERVAL_NS
