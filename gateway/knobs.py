@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from billing.errors import MoneyError
 from billing.money import is_currency, parse_money
+from gateway.colours import accents
 from gateway.secret import Secret
 
 SCHEME_PORTS = {"http": 80, "https": 443}
@@ -132,6 +133,11 @@ def names(
 
     # The default passes the same check as what an operator writes.
     return _knob(parse(default), doc, parse, rule, show=default)
+
+
+def colours(doc: str) -> Any:
+    """Return a setting of the accents of light and dark pages, which must be readable there."""
+    return _knob((), doc, accents, "#rrggbb,#rrggbb; contrast 4.5:1 or more")
 
 
 def _knob(

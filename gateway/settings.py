@@ -232,6 +232,22 @@ class Settings:
         "of a call stays in the books.",
         *(1, 12, "months"),
     )
+    operator: str = knobs.text(
+        "",
+        "The company or person who runs this service, shown on each page and in each mail.",
+        pattern=r"[^<>\x00-\x1f]{1,120}",
+    )
+    operator_address: str = knobs.text(
+        "",
+        "Their postal address, on one line.",
+        pattern=r"[^<>\x00-\x1f]{1,240}",
+    )
+    logo: str = knobs.text(
+        "", "PNG or SVG file of at most 64 KiB, shown beside the service's name on each page."
+    )
+    accent_colours: tuple[str, ...] = knobs.colours(
+        "Colours of links: for light pages, and for dark ones. Empty: those of the phone page."
+    )
     outbox_alarm: int = knobs.number(
         100_000,
         "Entries waiting for the SQL database at which /readyz and the log raise an alarm.",
@@ -352,6 +368,8 @@ def _contradictions(read: Settings) -> Iterator[str]:
         )
     if read.stripe_webhook_secrets and not read.stripe_api_key:
         yield "CALLER_STRIPE_WEBHOOK_SECRETS needs CALLER_STRIPE_API_KEY: nobody pays without it."
+    if read.operator_address and not read.operator:
+        yield "CALLER_OPERATOR_ADDRESS needs CALLER_OPERATOR: an address of nobody says nothing."
     if read.smtp_url and not read.mail_from:
         yield "CALLER_MAIL_FROM must be a mail address; CALLER_SMTP_URL needs it."
     if read.mail_from and not read.smtp_url:

@@ -5,14 +5,15 @@ Knows neither what the routes do nor who made them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
 import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from billing.errors import BillingError
@@ -27,10 +28,17 @@ log = structlog.get_logger(__name__)
 _FIELDS: Final = [(name.lower().encode(), value.encode()) for name, value in ANSWER_FIELDS.items()]
 
 
-def create_app(routes: Iterable[DeclaredRoute]) -> Starlette:
+ShowMissing = Callable[[Request], Response]
+"""Returns the page for somebody who asks for a page that is not there."""
+
+
+def create_app(
+    routes: Iterable[DeclaredRoute], *, show_missing: ShowMissing | None = None
+) -> Starlette:
     """Return the application that serves these routes.
 
-    Raises TypeError for a route that does not declare who may use it.
+    `show_missing` answers browsers; without it they are told in JSON, as programs are. Raises
+    TypeError for a route that does not declare who may use it.
     """
     served = list(routes)
     for route in served:
@@ -44,12 +52,29 @@ def create_app(routes: Iterable[DeclaredRoute]) -> Starlette:
             RequestRefusedError: problems.on_refusal,
             BillingError: problems.on_failure,
             StoreUnavailableError: problems.on_failure,
-            HTTPException: problems.on_http_error,
+            HTTPException: _on_http_error(show_missing),
         },
     )
     # Its redirects go to wherever the request's Host says.
     app.router.redirect_slashes = False
     return app
+
+
+def _on_http_error(
+    show_missing: ShowMissing | None,
+) -> Callable[[Request, Exception], Awaitable[Response]]:
+    async def answer(request: Request, error: Exception) -> Response:
+        is_missing = isinstance(error, HTTPException) and error.status_code == 404
+        if show_missing is not None and is_missing and _wants_page(request):
+            return show_missing(request)
+        return await problems.on_http_error(request, error)
+
+    return answer
+
+
+def _wants_page(request: Request) -> bool:
+    """Return whether a browser goes to an address: what programs ask names no HTML."""
+    return request.method in ("GET", "HEAD") and "text/html" in request.headers.get("accept", "")
 
 
 class Outermost:

@@ -90,6 +90,8 @@ class Service:
     """Of the pages."""
     contact: str = ""
     """Mail address for questions; empty for none."""
+    operator: str = ""
+    """Who runs it, with their postal address; empty for nobody named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,8 @@ def write(notice: Notice, reader: Reader, service: Service, link: str = "") -> M
     }
     subject = _fill(own["subject"], context)
     foot = [_fill(words[name], context) for name in ("reason", "sender")]
+    if service.operator:
+        foot.append(_flat(service.operator))
     if service.contact:
         foot.append(_fill(words["contact"], context))
     paragraphs = _paragraphs(_render(own["body"], context))

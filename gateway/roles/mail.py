@@ -58,7 +58,8 @@ def build_writer(settings: Settings, engine: AsyncEngine) -> MailWriter:
             await make_link(connection, purpose, account_id, email, at=utc_now(), secret=secret)
         return f"{settings.origin}/l/{secret}"
 
-    service = Service(settings.service_name, settings.origin, settings.contact_email)
+    operator = ", ".join(filter(None, (settings.operator, settings.operator_address)))
+    service = Service(settings.service_name, settings.origin, settings.contact_email, operator)
     return MailWriter(reader, new_link, service)
 
 

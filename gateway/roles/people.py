@@ -43,6 +43,7 @@ from gateway.people.sign_in import SignIn
 from gateway.people.sign_out import SignOut
 from gateway.people.sign_up import SignUp
 from gateway.ports import Velocity
+from gateway.roles.branding import load_branding
 from gateway.roles.storage import Stores
 from gateway.settings import Settings
 from gateway.stores import private_files
@@ -93,7 +94,7 @@ def compose_people(settings: Settings, stores: Stores) -> People:
         people, sessions, stores.accounts, stores.key_epochs, utc_now, time.monotonic_ns
     )
     holders = Holders(browsers, Cookies(settings.origin), settings.own_origins)
-    pages = Pages(settings.service_name, settings.contact_email)
+    pages = Pages(load_branding(settings))
     return People(
         people,
         SqlSecondFactors(people, box),

@@ -30,8 +30,9 @@ from database.errors import (
 )
 from database.url import UrlError
 from gateway import regular_files
-from gateway.errors import EXIT_SETTINGS, EXIT_UNAVAILABLE, GatewayError
+from gateway.errors import EXIT_SETTINGS, EXIT_UNAVAILABLE, GatewayError, SettingsError
 from gateway.roles import adapters, listening, storage
+from gateway.roles.branding import load_branding
 from gateway.settings import Settings
 from gateway.sockets import tls
 from gateway.stores import append_only, embedded, private_files
@@ -94,6 +95,7 @@ async def findings(settings: Settings, *, is_starting: bool) -> list[Finding]:
         *certificate(settings, datetime.now(UTC)),
         *carrier_account(settings),
         *sign_up(settings),
+        *branding(settings),
         await credit_store(settings),
         await database(settings),
     ]
@@ -116,6 +118,15 @@ def rates(settings: Settings) -> list[Finding]:
     if costs := deck.costs():
         text += f" {len(costs)} of them cover the carrier's minute, which the deck names."
     return [Finding("rates", text)]
+
+
+def branding(settings: Settings) -> list[Finding]:
+    """Read the logo, if there is one."""
+    try:
+        load_branding(settings)
+    except SettingsError as error:
+        return [wrong("logo", str(error))]
+    return []
 
 
 def files(settings: Settings) -> list[Finding]:

@@ -128,7 +128,8 @@ class Node:
                 *(http.payment_routes(settings, payments, refused) if payments else ()),
                 *http.carrier_routes(settings, carrier_side, calls, refused),
                 *self._pages(access, people, prices, payments),
-            ]
+            ],
+            show_missing=people.door.show_missing,
         )
         tasks = [
             *periodic_tasks.of_port(tls),

@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from gateway.http.access import DeclaredRoute, public
+from gateway.http.site.branding import Branding
 from gateway.http.site.countries import country_name
 from gateway.http.site.pages import WITH_SCRIPT, Page
 from gateway.http.site.words import WORDS
@@ -25,6 +26,7 @@ CONTENT_SECURITY_POLICY: Final = "; ".join(
     (
         "default-src 'none'",
         "style-src 'self'",
+        "img-src 'self'",
         "form-action 'self'",
         "base-uri 'none'",
         "frame-ancestors 'none'",
@@ -50,7 +52,13 @@ HEADERS: Final = {
 
 SCRIPT_HEADERS: Final = {**HEADERS, "Content-Security-Policy": SCRIPT_POLICY}
 
-_FOREVER: Final = "public, max-age=31536000, immutable"
+_ASSET_HEADERS: Final = {
+    "Cache-Control": "public, max-age=31536000, immutable",
+    "X-Content-Type-Options": "nosniff",
+    # A logo in SVG that is opened by itself is a document of ours: it may do nothing.
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +70,21 @@ class _Asset:
 class Pages:
     """Renders the pages of one deployment."""
 
-    def __init__(self, service: str, contact: str) -> None:
-        """Take the operator's name for the service, and an address for questions."""
+    def __init__(self, branding: Branding) -> None:
         self._assets: dict[str, _Asset] = {}
-        style = self._add_asset("style.css", "text/css")
+        style = self._add_asset("style.css", "text/css", branding.style)
         script = self._add_asset("passkeys.js", "text/javascript")
+        if logo := branding.logo:
+            self._assets[logo.name] = _Asset(logo.content, logo.media_type)
         self._environments = {
             language: environment(
                 language,
                 words,
-                service=service,
-                contact=contact,
+                service=branding.service,
+                contact=branding.contact,
+                operator=branding.operator,
+                address=branding.address,
+                logo=f"/site/{logo.name}" if logo else "",
                 style=style,
                 script=script,
             )
@@ -95,19 +107,19 @@ class Pages:
         return HTMLResponse(template.render(context), status, {**own, **(headers or {})})
 
     def routes(self) -> list[DeclaredRoute]:
-        """Return the route of the style sheet and the script."""
+        """Return the route of what pages load."""
         return [public("/site/{name}", self._asset)]
 
     async def _asset(self, request: Request) -> Response:
+        # Names are looked up in memory, never joined to a path, so `..` is harmless.
         asset = self._assets.get(request.path_params["name"])
         if asset is None:
             raise HTTPException(404)
-        headers = {"Cache-Control": _FOREVER, "X-Content-Type-Options": "nosniff"}
-        return Response(asset.content, headers=headers, media_type=asset.media_type)
+        return Response(asset.content, headers=_ASSET_HEADERS, media_type=asset.media_type)
 
-    def _add_asset(self, name: str, media_type: str) -> str:
+    def _add_asset(self, name: str, media_type: str, more: bytes = b"") -> str:
         """Read a file of the package; return its address, which changes with its content."""
-        content = resources.files("gateway.http.site").joinpath(name).read_bytes()
+        content = resources.files("gateway.http.site").joinpath(name).read_bytes() + more
         stem, _, suffix = name.partition(".")
         hashed = f"{stem}-{hashlib.sha256(content).hexdigest()[:8]}.{suffix}"
         self._assets[hashed] = _Asset(content, media_type)

@@ -261,3 +261,10 @@ def test_every_reason_of_a_refund_has_words(rule, language):
     assert notices._words(language)["refunds"][rule.name.lower()] in text
     if language == "en":
         assert rule.value in text
+
+
+@pytest.mark.parametrize("operator", ["", "Example & Sons, 1 High Street"])
+def test_each_mail_says_who_runs_the_service_where_that_is_known(operator):
+    service = replace(SERVICE, operator=operator)
+    mail = write(Notice("locked"), Reader(ALICE), service)
+    assert ("High Street" in mail.text) == ("Sons, 1 High Street" in mail.html) == bool(operator)

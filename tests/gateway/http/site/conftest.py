@@ -17,6 +17,7 @@ from gateway.http.app import create_app
 from gateway.http.cookies import Cookies
 from gateway.http.holders import Holders
 from gateway.http.site.account import AccountPages
+from gateway.http.site.branding import Branding
 from gateway.http.site.calls import CallPages
 from gateway.http.site.credit import CreditPages
 from gateway.http.site.data import DataPages
@@ -78,7 +79,7 @@ class Site:
         self.balance = 12_340_000
         self.books = new_books()
         holders = Holders(world.browsers, Cookies(origin), frozenset({origin}))
-        self.pages = Pages("Example Calls", "help@example.com")
+        self.pages = Pages(Branding("Example Calls", "help@example.com"))
         self.door = door = Door(holders, self.pages, lambda: world.now, world.velocity)
         self.rows, self.exports = MemoryRows(), MemoryExports(world)
         self.own_exports = OwnExports(self.exports, lambda: world.now, world.new_secret)
@@ -130,7 +131,9 @@ class Site:
         return self.balance
 
     def new_browser(self):
-        transport = httpx.ASGITransport(create_app(self.routes), raise_app_exceptions=False)
+        transport = httpx.ASGITransport(
+            create_app(self.routes, show_missing=self.door.show_missing), raise_app_exceptions=False
+        )
         return httpx.AsyncClient(transport=transport, base_url=ORIGIN)
 
     async def get(self, path):

@@ -13,6 +13,7 @@ from jinja2 import meta, nodes
 from accounts.errors import REFUSALS
 from gateway.errors import PROBLEMS
 from gateway.http.site import pages, rendering
+from gateway.http.site.branding import Branding, read_logo
 from gateway.http.site.links import _SAID
 from gateway.http.site.rendering import HEADERS, SCRIPT_HEADERS, Pages, environment
 from gateway.http.site.words import DEFAULT_LANGUAGE, WORDS
@@ -20,8 +21,9 @@ from tests.gateway.http.site.books import HOSTED
 
 ROOT = Path(__file__).parents[4]
 PAGES = typing.get_args(pages.Page)
-CONSTANTS = {"t", "language", "country_name", "here", "service", "contact", "style", "script"} | {
-    "caller"
+CONSTANTS = {
+    *("t", "language", "country_name", "here", "caller"),
+    *("service", "contact", "operator", "address", "logo", "style", "script"),
 }
 TEMPLATES = Path(rendering.__file__).parent / "templates"
 SHARED = {"layout.html", "signed_in.html", "menu.html", "fields.html", "facts.html"} | {
@@ -33,7 +35,8 @@ SCRIPTED = {"/account/security"}
 
 @pytest.fixture(scope="module")
 def made():
-    return environment("en", WORDS["en"], service="", contact="", style="", script="")
+    names = ("service", "contact", "operator", "address", "logo", "style", "script")
+    return environment("en", WORDS["en"], **dict.fromkeys(names, ""))
 
 
 def used_by(made, name):
@@ -144,6 +147,7 @@ def test_the_policy_of_pages_lets_nothing_run():
     assert policy == {
         "default-src": "'none'",
         "style-src": "'self'",
+        "img-src": "'self'",
         "form-action": "'self'",
         "base-uri": "'none'",
         "frame-ancestors": "'none'",
@@ -193,5 +197,36 @@ def test_what_is_not_given_is_a_fault():
 
 @pytest.mark.parametrize("contact", ["", "help@example.com"])
 def test_a_contact_is_shown_where_there_is_one(contact):
-    reply = Pages("Caller", contact).render(pages.DeadLinkPage(), "en")
+    reply = Pages(Branding("Caller", contact)).render(pages.DeadLinkPage(), "en")
     assert ("Questions" in reply.body.decode()) == bool(contact)
+
+
+async def test_whose_service_it_is_stands_on_each_page(site):
+    logo = read_logo(b"<svg xmlns='http://www.w3.org/2000/svg'/>")
+    accents = ("#7a1fa2", "#e2b6ff")
+    branding = Branding("Calls", "", "Example & Sons", "1 High Street", logo, accents)
+    made = Pages(branding)
+    html = made.render(pages.DeadLinkPage(), "en").body.decode()
+    assert "Example &amp; Sons, 1 High Street" in html
+    assert f'<img src="/site/{logo.name}" alt=""' in html
+    site.pages = made
+    site.rebuild()
+    client = site.new_browser()
+    reply = await client.get(f"/site/{logo.name}")
+    assert (reply.content, reply.headers["content-type"]) == (logo.content, "image/svg+xml")
+    assert reply.headers["content-security-policy"].endswith("sandbox")
+    (style,) = re.findall(r'href="(/site/style[^"]+)"', html)
+    css = (await client.get(style)).text
+    assert ":root { --accent: #7a1fa2; }" in css
+    assert "dark) { :root { --accent: #e2b6ff; } }" in css
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/account/nothing", "/site/nothing.css"])
+async def test_a_browser_is_told_by_a_page_that_there_is_none(site, path):
+    reply = await site.client.get(path, headers={"accept": "text/html,*/*;q=0.8"})
+    assert reply.status_code == 404
+    assert "There is no such page here." in site.read(reply).text
+    reply = await site.client.get(path)
+    assert reply.json()["code"] == "not_found"
+    reply = await site.client.post(path, headers={"accept": "text/html"})
+    assert "json" in reply.headers["content-type"]

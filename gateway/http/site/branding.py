@@ -1,0 +1,80 @@
+"""Holds whose service it is: its name, who runs it, its logo and its colours.
+
+Judges a logo by its content. Knows no request and no setting's name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import Final
+from xml.etree import ElementTree
+
+LOGO_BYTES_MAX: Final = 64 * 1024
+_PNG: Final = b"\x89PNG\r\n\x1a\n"
+_SVG_ROOT: Final = "{http://www.w3.org/2000/svg}svg"
+
+
+class LogoError(ValueError):
+    """A logo that is not served; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Logo:
+    """A picture beside the name."""
+
+    content: bytes
+    media_type: str
+    name: str
+    """Of its file, with the hash of its content."""
+
+
+@dataclass(frozen=True, slots=True)
+class Branding:
+    """Whose service it is."""
+
+    service: str
+    contact: str = ""
+    """Mail address for questions; empty for none."""
+    operator: str = ""
+    """The company or person who runs it; empty for none."""
+    address: str = ""
+    """Their postal address; empty for none."""
+    logo: Logo | None = None
+    accents: tuple[str, ...] = ()
+    """Colours of links in light and in dark pages; empty for ours."""
+
+    @property
+    def style(self) -> bytes:
+        """What is added to the style sheet."""
+        if not self.accents:
+            return b""
+        light, dark = self.accents
+        return (
+            f"\n:root {{ --accent: {light}; }}\n"
+            f"@media (prefers-color-scheme: dark) {{ :root {{ --accent: {dark}; }} }}\n"
+        ).encode()
+
+
+def read_logo(content: bytes) -> Logo:
+    """Return a logo. Raises LogoError for one that is too large, and neither PNG nor SVG."""
+    if len(content) > LOGO_BYTES_MAX:
+        raise LogoError(f"has {len(content)} bytes; {LOGO_BYTES_MAX} are the most")
+    digest = hashlib.sha256(content).hexdigest()[:8]
+    if content.startswith(_PNG):
+        return Logo(content, "image/png", f"logo-{digest}.png")
+    if _is_svg(content):
+        return Logo(content, "image/svg+xml", f"logo-{digest}.svg")
+    raise LogoError("is neither PNG nor SVG")
+
+
+def _is_svg(content: bytes) -> bool:
+    # Before it is parsed: entities of entities take any memory.
+    if re.search(rb"<!(DOCTYPE|ENTITY)", content, re.IGNORECASE) or b"\0" in content:
+        return False
+    try:
+        # Of a file of the operator's own, bounded, and without entities.
+        return ElementTree.fromstring(content).tag == _SVG_ROOT  # noqa: S314
+    except (ElementTree.ParseError, ValueError):
+        return False

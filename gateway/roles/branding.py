@@ -1,0 +1,36 @@
+"""Reads from the settings whose service it is. Knows no page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gateway import regular_files
+from gateway.errors import SettingsError
+from gateway.http.site.branding import Branding, Logo, LogoError, read_logo
+from gateway.settings import Settings
+
+
+def load_branding(settings: Settings) -> Branding:
+    """Return whose service it is. Raises SettingsError for a logo that cannot be shown."""
+    return Branding(
+        service=settings.service_name,
+        contact=settings.contact_email,
+        operator=settings.operator,
+        address=settings.operator_address,
+        logo=_logo(settings.logo),
+        accents=settings.accent_colours,
+    )
+
+
+def _logo(file: str) -> Logo | None:
+    if not file:
+        return None
+    try:
+        return read_logo(regular_files.read(Path(file)))
+    except regular_files.NotRegularError:
+        text = "CALLER_LOGO names what is no regular file, and cannot be read."
+        raise SettingsError(text) from None
+    except LogoError as error:
+        raise SettingsError(f"CALLER_LOGO names a file that {error}.") from None
+    except OSError as error:
+        raise SettingsError("CALLER_LOGO names a file that cannot be read.") from error
