@@ -34,7 +34,9 @@ async def signed_in(browser: Browser, gateway: FakeGateway) -> AsyncIterator[Pag
 
 async def test_who_is_signed_in_calls_without_a_key(signed_in: Page, gateway: FakeGateway) -> None:
     await expect(signed_in.locator("footer")).to_contain_text("ada")
-    await expect(signed_in.get_by_role("link", name="Your account")).to_be_visible()
+    menu = signed_in.get_by_role("navigation", name="Your account")
+    links = [await link.get_attribute("href") for link in await menu.get_by_role("link").all()]
+    assert links == ["account", "account/calls", "account/credit"]
     await expect(signed_in.get_by_role("button", name="Forget the API key")).to_be_hidden()
     await signed_in.get_by_role("textbox").fill(ECHO)
     await signed_in.keyboard.press("Enter")

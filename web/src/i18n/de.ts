@@ -8,6 +8,8 @@ export const de: Strings = {
   credit: 'Guthaben',
   forgetKey: 'API-Schlüssel vergessen',
   yourAccount: 'Ihr Konto',
+  allCalls: 'Alle Anrufe',
+  yourCredit: 'Guthaben und Zahlungen',
   mayNotCall: 'Mit diesem API-Schlüssel lässt sich nicht telefonieren.',
 
   keyTitle: 'Telefon verbinden',

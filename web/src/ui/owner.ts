@@ -43,7 +43,11 @@ export class Owner extends LitElement {
       <p class="muted">${this.account}</p>
       ${this.api.key
         ? html`<button type="button" ?disabled=${this.busy} @click=${this.#forget}>${t('forgetKey')}</button>`
-        : html`<a href="account">${t('yourAccount')}</a>`}
+        : html`<nav aria-label=${t('yourAccount')}>
+            <a href="account">${t('yourAccount')}</a>
+            <a href="account/calls">${t('allCalls')}</a>
+            <a href="account/credit">${t('yourCredit')}</a>
+          </nav>`}
     </footer>`;
   }
 

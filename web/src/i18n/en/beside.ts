@@ -3,6 +3,8 @@ export const beside = {
   mayNotCall: 'This API key may not place calls.',
   forgetKey: 'Forget the API key',
   yourAccount: 'Your account',
+  allCalls: 'All calls',
+  yourCredit: 'Credit and payments',
   loading: 'Loading…',
   phonebook: 'Try a number',
   recent: 'Recent calls',
