@@ -368,6 +368,16 @@ def _contradictions(read: Settings) -> Iterator[str]:
         )
     if read.stripe_webhook_secrets and not read.stripe_api_key:
         yield "CALLER_STRIPE_WEBHOOK_SECRETS needs CALLER_STRIPE_API_KEY: nobody pays without it."
+    yield from _of_posts(read)
+    if everyone := _much_of_the_internet(read.trusted_proxies):
+        yield (
+            f"CALLER_TRUSTED_PROXIES trusts everyone ({everyone}): anyone could choose the"
+            " address they are counted by. Name the proxy's own address or network."
+        )
+
+
+def _of_posts(read: Settings) -> Iterator[str]:
+    """Yield the same of mails, events and who writes them."""
     if read.operator_address and not read.operator:
         yield "CALLER_OPERATOR_ADDRESS needs CALLER_OPERATOR: an address of nobody says nothing."
     if read.smtp_url and not read.mail_from:
@@ -378,11 +388,6 @@ def _contradictions(read: Settings) -> Iterator[str]:
         yield f"CALLER_SECOND_FACTOR_KEYS has a key of less than {_KEY_CHARS_MIN} characters."
     if bool(read.events_url) != bool(read.events_secret):
         yield "CALLER_EVENTS_URL and CALLER_EVENTS_SECRET need each other: posts are signed."
-    if everyone := _much_of_the_internet(read.trusted_proxies):
-        yield (
-            f"CALLER_TRUSTED_PROXIES trusts everyone ({everyone}): anyone could choose the"
-            " address they are counted by. Name the proxy's own address or network."
-        )
 
 
 def _much_of_the_internet(networks: Iterable[str]) -> str:

@@ -129,7 +129,7 @@ class Node:
                 *http.carrier_routes(settings, carrier_side, calls, refused),
                 *self._pages(access, people, prices, payments),
             ],
-            show_missing=people.door.show_missing,
+            show_missing=people.pages.show_missing,
         )
         tasks = [
             *periodic_tasks.of_port(tls),

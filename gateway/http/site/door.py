@@ -117,10 +117,6 @@ class Door:
         """Return a page in the reader's language."""
         return self.pages.render(page, language_of(request), status=status)
 
-    def show_missing(self, request: Request) -> Response:
-        """Return the page for an address where there is none."""
-        return self.show(request, ErrorPage("not_found"), status=404)
-
     def visitor(self, request: Request) -> Visitor:
         """Return what a request tells of the browser that sends it."""
         return Visitor(

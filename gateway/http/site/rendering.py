@@ -19,8 +19,8 @@ from starlette.responses import HTMLResponse, Response
 from gateway.http.access import DeclaredRoute, public
 from gateway.http.site.branding import Branding
 from gateway.http.site.countries import country_name
-from gateway.http.site.pages import WITH_SCRIPT, Page
-from gateway.http.site.words import WORDS
+from gateway.http.site.pages import WITH_SCRIPT, ErrorPage, Page
+from gateway.http.site.words import WORDS, best_language
 
 CONTENT_SECURITY_POLICY: Final = "; ".join(
     (
@@ -105,6 +105,11 @@ class Pages:
         has_script = isinstance(page, WITH_SCRIPT) and page.passkey_host
         own = SCRIPT_HEADERS if has_script else HEADERS
         return HTMLResponse(template.render(context), status, {**own, **(headers or {})})
+
+    def show_missing(self, request: Request) -> Response:
+        """Return the page for an address where there is none."""
+        language = best_language(request.headers.get("accept-language", ""))
+        return self.render(ErrorPage("not_found"), language, status=404)
 
     def routes(self) -> list[DeclaredRoute]:
         """Return the route of what pages load."""

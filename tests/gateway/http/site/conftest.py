@@ -132,7 +132,8 @@ class Site:
 
     def new_browser(self):
         transport = httpx.ASGITransport(
-            create_app(self.routes, show_missing=self.door.show_missing), raise_app_exceptions=False
+            create_app(self.routes, show_missing=self.pages.show_missing),
+            raise_app_exceptions=False,
         )
         return httpx.AsyncClient(transport=transport, base_url=ORIGIN)
 
