@@ -41,6 +41,12 @@ class Act(StrEnum):
     """A passkey's counter has not risen; one that is bound to its device was refused."""
     KEY_MADE = "key_made"
     KEY_REVOKED = "key_revoked"
+    DELETION_ASKED = "deletion_asked"
+    DELETION_CANCELLED = "deletion_cancelled"
+    TERMS_ACCEPTED = "terms_accepted"
+    CHOICES_CHANGED = "choices_changed"
+    """About the use of data, and mails."""
+    ERASED = "erased"
 
 
 class Actor(StrEnum):

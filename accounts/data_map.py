@@ -54,11 +54,13 @@ KINDS: Final[tuple[Kind, ...]] = (
                 "accounts",
                 (
                     *("id", "slot", "currency", "frozen", "created_at", "deleted_at"),
+                    "keeps_quality",
                     *("call_cap_micros", "day_cap_micros", "month_cap_micros", "caps_counted_from"),
                 ),
                 key="id",
             ),
             Columns("holders", ("account_id", "language", "created_at")),
+            Columns("freezes", ("account_id", "reason", "at")),
         ),
         valkey=(Key("{cr:<partition>}:froz"),),
         logs=("account",),
@@ -133,6 +135,55 @@ KINDS: Final[tuple[Kind, ...]] = (
         Period(Span.ACCOUNT, "it proves what was agreed"),
         _DELETED,
         sql=(Columns("consents", ("account_id", "document", "version", "at")),),
+    ),
+    Kind(
+        "proof",
+        (_COMPLY,),
+        (_OPERATOR,),
+        Period(Span.MONTHS, "claims lapse by then", 48),
+        Erasure(Fate.KEPT, "it proves that the terms were accepted, to whoever has the address", 4),
+        sql=(
+            Columns(
+                "consent_proofs",
+                ("digest", "document", "version", "at", "kept_until"),
+                key="digest",
+                via=Via.DIGEST,
+            ),
+        ),
+        not_exported="it is made when the account is deleted",
+    ),
+    Kind(
+        "choices",
+        (_PROVIDE, _COMPLY),
+        (_PERSON, _OPERATOR),
+        _LIFE,
+        _DELETED,
+        sql=(Columns("holders", ("objected_at", "restricted_at", "muted")),),
+        corrected_at="/account/privacy-choices",
+    ),
+    Kind(
+        "requests",
+        (_COMPLY,),
+        (_PERSON, _OPERATOR),
+        Period(Span.BOOKS, "it proves that requests were answered in time", BOOK_YEARS),
+        Erasure(Fate.PSEUDONYMISED, "it has an account number and dates, and nobody's name", 4),
+        sql=(
+            Columns(
+                "data_requests",
+                (
+                    *("id", "account_id", "kind", "asked_at", "due_at"),
+                    *("done_at", "done_by", "note"),
+                ),
+            ),
+            Columns(
+                "erasures",
+                (
+                    *("account_id", "state", "step", "unspent", "actor"),
+                    *("asked_at", "due_at", "leased_until", "ended_at"),
+                ),
+            ),
+        ),
+        files=("erased.log",),
     ),
     Kind(
         "links",
@@ -448,8 +499,13 @@ NOT_PERSONAL: Final[tuple[NotPersonal, ...]] = (
         "names of parts of the program, and codes of what failed",
     ),
     NotPersonal(("alembic_version.version_num",), "which release made the tables"),
+    NotPersonal(
+        tuple(f"policy_notices.{name}" for name in ("version", "told_to", "done_at")),
+        "how far the mails about a new version have come",
+    ),
     NotPersonal(("caller:lease:<node>", "caller:leases"), "which processes are alive"),
     NotPersonal(("caller:drained",), "when the outbox was last empty"),
+    NotPersonal(("caller:aof-rewritten",), "when the files of Valkey were last written anew"),
     NotPersonal(("caller:key-epoch",), "a random word for all accounts together"),
     NotPersonal(("caller:ghosts",), "calls of nobody at the carrier, for some minutes"),
 )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from accounts.choices import Choices, muted_in
+
 
 @dataclass(frozen=True, slots=True)
 class Holder:
@@ -24,11 +26,20 @@ class Holder:
     created_at: datetime
     locked_at: datetime | None = None
     """When somebody said that a sign-in was not theirs; a reset of the password unlocks."""
+    objected_at: datetime | None = None
+    restricted_at: datetime | None = None
+    muted: str = ""
+    """Mails that are switched off, as they are stored; `choices` has all three."""
 
     @property
     def is_proven(self) -> bool:
         """Whether the address is known to be the person's."""
         return self.email_proven_at is not None
+
+    @property
+    def choices(self) -> Choices:
+        """What the person has chosen about the use of their data."""
+        return Choices(self.objected_at, self.restricted_at, muted_in(self.muted))
 
 
 @dataclass(frozen=True, slots=True)

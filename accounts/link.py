@@ -24,6 +24,8 @@ class Purpose(StrEnum):
     """Go back to the address before, to which the link was sent, and lock."""
     NOT_ME = "not_me"
     """Say that a sign-in was somebody else's: end all sessions, and lock."""
+    CANCEL_DELETION = "cancel_deletion"
+    """Keep the account after all."""
 
 
 LIFETIMES: dict[Purpose, timedelta] = {
@@ -34,6 +36,8 @@ LIFETIMES: dict[Purpose, timedelta] = {
     # A thief changes the address first; its owner may be away for some days.
     Purpose.UNDO_CHANGE: timedelta(days=14),
     Purpose.NOT_ME: timedelta(days=14),
+    # As long as a deletion waits; after that it does nothing.
+    Purpose.CANCEL_DELETION: timedelta(days=7),
 }
 
 MAIL_MAX = timedelta(days=3)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from billing.cdr import CallOpened
 from billing.money import in_units
@@ -242,6 +243,10 @@ def _caps_that_differ(gate: PartitionState, detail: BookedDetail) -> Iterator[Di
             yield Disagreement(CAP_UNKNOWN, name)
 
 
+ERASABLE: Final = frozenset({"destination", "country", "origin"})
+"""What an erasure blanks of an opening."""
+
+
 def _memories_that_differ(
     detail: BookedDetail, openings: Mapping[str, CallOpened], endings: Mapping[str, Ending]
 ) -> Iterator[Disagreement]:
@@ -251,6 +256,8 @@ def _memories_that_differ(
             # Calls that the book has no opening of are left to the rules about missing calls.
             for name, value in detail.openings.get(call_id, {}).items()
             if getattr(opened, name) != value
+            # Blanked there first where it is erased, and not yet in the book.
+            and not (name in ERASABLE and not getattr(opened, name))
         ]
         if others:
             figures = f"account {opened.account_id}, other {', '.join(others)}"

@@ -22,6 +22,7 @@ TABLES: Final = frozenset(
         *("duties", "expected_links", "export_chunks", "exports", "high_risk_lists", "holders"),
         *("links", "mail_outbox", "partitions", "passkeys", "payment_profiles", "payments"),
         *("rate_decks", "recovery_codes", "rejected_entries", "second_factors", "transfers"),
+        *("consent_proofs", "data_requests", "erasures", "freezes", "policy_notices"),
     )
 )
 """The names of the tables that the migrations make, whatever is in them."""

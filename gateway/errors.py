@@ -202,6 +202,11 @@ PROBLEMS: dict[str, Problem] = {
         "Nobody has confirmed the e-mail address of this account yet.",
         "Open the link in the mail that was sent there, or have it sent again at /account.",
     ),
+    "terms_changed": Problem(
+        403,
+        "The terms have changed since the holder of this account accepted them.",
+        "Read and accept them at /account/terms.",
+    ),
     "scope_missing": Problem(
         403,
         "This API key is not allowed to do that.",

@@ -314,6 +314,10 @@ class Account(Protocol):
         """Whether it may not place calls."""
 
     @property
+    def keeps_quality(self) -> bool:
+        """Whether figures of how its calls sound are kept; False once its holder objects."""
+
+    @property
     def limits(self) -> SpendLimits:
         """Its spending limits, together with those of the key it was found by."""
 
@@ -377,6 +381,8 @@ class CallOrder(msgspec.Struct, frozen=True, kw_only=True):
     """When the key expires; None for never."""
     credentials_epoch: int | None = None
     """The holder's when they asked for the call; None for a program with a key."""
+    keeps_quality: bool = True
+    """Whether figures of how it sounds are kept with it."""
     is_check: bool = False
     """Not a call but a line check: some seconds of echo, free of charge."""
 

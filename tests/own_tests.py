@@ -55,7 +55,15 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
     ),
     "gateway.__main__": ("tests/gateway/cli/test_process.py",),
     "gateway.call.carrier_status": ("tests/gateway/twilio/test_status.py",),
+    "accounts.departures": ("tests/gateway/stores/test_departures.py",),
+    "accounts.stores.erasures": ("tests/money/test_erasure.py",),
+    "billing.stores.call_husks": ("tests/money/test_erasure.py",),
+    "billing.stores.freezes": ("tests/gateway/stores/test_departures.py",),
     "gateway.charging.account_deletion": ("tests/money/test_account_deletion.py",),
+    "gateway.charging.account_erasure": (
+        "tests/money/test_erasure.py",
+        "tests/money/test_account_deletion.py",
+    ),
     "gateway.charging.call_charge": (
         "tests/gateway/charging/test_call_charge.py",
         "tests/gateway/charging/test_call_caps.py",

@@ -6,6 +6,8 @@ belongs to it. All raise what the connection raises. Knows no account but its id
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -96,15 +98,30 @@ async def erase_holder(connection: AsyncConnection, account_id: str) -> None:
     Does nothing where there is none.
     """
     # Locked first, as every change does: what is under way is over before, or finds nobody after.
-    # Its parts refer to it and go before it.
     locked = sa.select(_HOLDERS.c.account_id).where(_HOLDERS.c.account_id == account_id)
     await connection.execute(locked.with_for_update())
-    of_holder = sa.select(tables.exports.c.id).where(tables.exports.c.account_id == account_id)
-    chunks = tables.export_chunks
-    await connection.execute(sa.delete(chunks).where(chunks.c.export_id.in_(of_holder)))
-    for table in (
-        *(tables.devices, tables.links, tables.expected_links, tables.consents, tables.exports),
-        *(tables.second_factors, tables.recovery_codes, tables.passkeys),
-        _HOLDERS,
-    ):
-        await connection.execute(sa.delete(table).where(table.c.account_id == account_id))
+    for table in (*parts(), _HOLDERS):
+        await connection.execute(sa.delete(table).where(_is_of(table, account_id)))
+
+
+@cache
+def parts() -> Sequence[sa.Table]:
+    """Return the tables whose rows belong to a holder, those that refer to another one first.
+
+    By what they refer to, so that no table of a person can be forgotten.
+    """
+    found = {_HOLDERS}
+    for table in tables.metadata.sorted_tables:
+        if any(key.column.table in found for key in table.foreign_keys):
+            found.add(table)
+    found.remove(_HOLDERS)
+    return [table for table in reversed(tables.metadata.sorted_tables) if table in found]
+
+
+def _is_of(table: sa.Table, account_id: str) -> sa.ColumnElement[bool]:
+    """Return whether a row of one of these tables belongs to a holder."""
+    if "account_id" in table.c:
+        return table.c.account_id == account_id
+    key = next(iter(table.foreign_keys))
+    parents = sa.select(key.column).where(_is_of(key.column.table, account_id))
+    return key.parent.in_(parents)

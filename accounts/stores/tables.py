@@ -71,6 +71,12 @@ holders = sa.Table(
     *_text("language", LANGUAGE_MAX, shortest=2),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("locked_at", UtcDateTime),
+    # Since when the person objects to improvement, and has their data kept but not used.
+    sa.Column("objected_at", UtcDateTime),
+    sa.Column("restricted_at", UtcDateTime),
+    # Names of mails that are switched off, with blanks between.
+    sa.Column("muted", sa.String, nullable=False, server_default=sa.text("''")),
+    sa.CheckConstraint(_bounds("muted", 200, 0), name="muted_length"),
     sa.UniqueConstraint("email_key"),
 )
 # Partial, of addresses that nobody has proven: said by the migration alone.
@@ -221,4 +227,64 @@ export_chunks = sa.Table(
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("content", sa.LargeBinary, nullable=False),
     sa.CheckConstraint(_bounds("content", CHUNK_BYTES_MAX), name="content_length"),
+)
+
+# Deletions of accounts. A row outlives the holder: it tells that there is nothing to find.
+erasures = sa.Table(
+    "erasures",
+    metadata,
+    sa.Column("account_id", sa.String, primary_key=True),
+    sa.CheckConstraint(_bounds("account_id", ID_MAX), name="account_id_length"),
+    *_text("state", NAME_MAX),
+    *_text("step", NAME_MAX),
+    *_text("unspent", NAME_MAX),
+    *_text("actor", NAME_MAX),
+    sa.Column("asked_at", UtcDateTime, nullable=False),
+    sa.Column("due_at", UtcDateTime, nullable=False),
+    # Until when nobody but whoever does a step may do one.
+    sa.Column("leased_until", UtcDateTime),
+    sa.Column("ended_at", UtcDateTime),
+    sa.Index(None, "state", "due_at"),
+)
+
+# The register of what people asked for about their data: a number and dates, no person.
+data_requests = sa.Table(
+    "data_requests",
+    metadata,
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    *_text("account_id", ID_MAX),
+    *_text("kind", NAME_MAX),
+    sa.Column("asked_at", UtcDateTime, nullable=False),
+    sa.Column("due_at", UtcDateTime, nullable=False),
+    sa.Column("done_at", UtcDateTime),
+    *_text("done_by", NAME_MAX, shortest=0),
+    *_text("note", 200, shortest=0),
+    sa.Index(None, "account_id", "id"),
+    sa.Index(None, "done_at", "due_at"),
+)
+
+# Proof that an erased person had accepted, for whoever brings account number and address.
+consent_proofs = sa.Table(
+    "consent_proofs",
+    metadata,
+    # Of both together; neither can be read from it.
+    sa.Column("digest", sa.String, primary_key=True),
+    sa.CheckConstraint(_bounds("digest", DIGEST_LENGTH, DIGEST_LENGTH), name="digest_length"),
+    sa.Column("document", sa.String, primary_key=True),
+    sa.Column("version", sa.String, primary_key=True),
+    sa.CheckConstraint(_bounds("document", NAME_MAX), name="document_length"),
+    sa.CheckConstraint(_bounds("version", NAME_MAX), name="version_length"),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Column("kept_until", UtcDateTime, nullable=False, index=True),
+)
+
+# How far the mails about a version of a document have come.
+policy_notices = sa.Table(
+    "policy_notices",
+    metadata,
+    sa.Column("version", sa.String, primary_key=True),
+    sa.CheckConstraint(_bounds("version", NAME_MAX), name="version_length"),
+    # The last account that was told.
+    *_text("told_to", ID_MAX, shortest=0),
+    sa.Column("done_at", UtcDateTime),
 )

@@ -191,6 +191,9 @@ class SqlPaymentStore:
                 .values(updated_at=self._clock())
             )
             known = await _get(connection, payment_id)
+            if receipt_url and await _is_deleted(connection, known.account_id):
+                # Its page names the person, who is forgotten here.
+                receipt_url = ""
             await connection.execute(
                 sa.update(_payments)
                 .where(_payments.c.id == payment_id)
@@ -416,6 +419,12 @@ async def _lock_account(connection: AsyncConnection, account_id: str) -> None:
     query = sa.select(accounts.id).where(accounts.id == account_id).with_for_update()
     if await connection.scalar(query) is None:
         raise LookupError("no such account")
+
+
+async def _is_deleted(connection: AsyncConnection, account_id: str) -> bool:
+    accounts = tables.accounts.c
+    query = sa.select(accounts.deleted_at.is_not(None)).where(accounts.id == account_id)
+    return bool(await connection.scalar(query))
 
 
 async def _get(connection: AsyncConnection, payment_id: str) -> Payment:

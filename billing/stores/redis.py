@@ -127,6 +127,7 @@ class RedisSpendGate:
         self._withdraw = Script("withdraw")
         self._put_back = Script("put_back")
         self._remember = Script("remember")
+        self._restate = Script("restate")
         self._rebuild = Script("rebuild")
         self._forget = Script("forget", has_prelude=False)
 
@@ -268,6 +269,13 @@ class RedisSpendGate:
     async def freeze(self, account_id: str, frozen: bool) -> None:
         """Refuse, or allow again, an account's new and running calls."""
         await self._run(self._freeze, self.partition(account_id), account_id, int(frozen))
+
+    async def restate(self, account_id: str, calls: Mapping[str, tuple[bytes, bytes]]) -> None:
+        """Replace what is remembered of an account's ended calls: id -> opening, end in brief."""
+        told: list[str | bytes] = []
+        for call_id, records in calls.items():
+            told += (call_id, account_id, *records)
+        await self._run(self._restate, self.partition(account_id), *told)
 
     async def balance(self, account_id: str) -> int:
         """Return the available micros, 0 for an account never credited."""

@@ -21,6 +21,7 @@ from billing.call_filter import ANY_CALL, CallFilter
 from billing.cdr import CallRecord
 from billing.clock import Clock, utc_now
 from billing.errors import CreditsLostError, MoneyError
+from billing.freezes import FreezeReason
 from billing.ledger import credit_transfer
 from billing.money import LIMIT
 from billing.outbox import OutboxBatch, fold
@@ -29,6 +30,7 @@ from billing.stores import tables
 from billing.stores.booking import book, insert_transfers
 from billing.stores.call_filter import matching_newest_first
 from billing.stores.call_rows import record_in
+from billing.stores.freezes import set_freeze
 from billing.stores.partition_marks import forget_fork, lock_and_mark, read_marks
 from billing.stores.refill import memories_of, read_partition
 from database.engine import TIMEOUT_S, Transactions, reading, upsert, writing
@@ -235,25 +237,17 @@ class SqlLedgerStore:
             )
         return micros or 0
 
-    async def freeze(self, account_id: str, frozen: bool) -> bool:
-        """Freeze an account or release it; return whether it is frozen from now on.
+    async def freeze(
+        self, account_id: str, frozen: bool, reason: FreezeReason = FreezeReason.OPERATOR
+    ) -> bool:
+        """Freeze an account for a reason or release it; return whether it is frozen from now on.
 
-        A deleted account stays frozen. The caller has to freeze it at the spend gate as well.
-        Raises LookupError: no such account, and StoreUnavailableError.
+        A deleted account stays frozen, and one that is frozen for another reason too. The caller
+        has to freeze it at the spend gate as well. Raises LookupError: no such account, and
+        StoreUnavailableError.
         """
-        accounts = tables.accounts
-        stays = accounts.c.deleted_at.is_not(None)
         async with writing(self._engine, self._timeout_s) as connection:
-            rows = await connection.execute(
-                sa.update(accounts)
-                .where(accounts.c.id == account_id)
-                .values(frozen=sa.true() if frozen else stays)
-                .returning(accounts.c.frozen)
-            )
-            row = rows.one_or_none()
-        if row is None:
-            raise LookupError("no such account")
-        return bool(row.frozen)
+            return await set_freeze(connection, account_id, reason, frozen, self._clock())
 
 
 class SqlCdrStore:

@@ -59,6 +59,8 @@ accounts = sa.Table(
     # Number of the last credit; the gate applies credits in this order, without gaps.
     sa.Column("credit_sequence", sa.BigInteger, nullable=False, server_default=sa.text("0")),
     _flag("frozen"),
+    # Whether the sound's quality is kept with its calls; False once its holder objects.
+    sa.Column("keeps_quality", sa.Boolean, nullable=False, server_default=sa.true()),
     sa.Column("created_at", UtcDateTime, nullable=False),
     # Most that one call, one UTC day and one UTC month may cost; NULL for no cap.
     sa.Column("call_cap_micros", sa.BigInteger),
@@ -280,4 +282,13 @@ payment_profiles = sa.Table(
     _micros("auto_amount_micros", default=0),
     # Why the gateway switched it off; empty if the person did, or it is on.
     sa.Column("auto_off_reason", sa.String, nullable=False, server_default=sa.text("''")),
+)
+
+freezes = sa.Table(
+    "freezes",
+    metadata,
+    # Why an account is frozen: `accounts.frozen` is whether there is a row, or it was deleted.
+    sa.Column("account_id", sa.ForeignKey("accounts.id"), primary_key=True),
+    sa.Column("reason", sa.String, primary_key=True),
+    sa.Column("at", UtcDateTime, nullable=False),
 )

@@ -213,9 +213,14 @@ class WallClock:
 
 
 def closed(
-    call: Call, clock: WallClock, seconds: int, browser: LegQuality, carrier: LegQuality
+    call: Call,
+    clock: WallClock,
+    seconds: int,
+    order: CallOrder,
+    legs: tuple[LegQuality, LegQuality],
 ) -> CallClosed:
-    """Return the record of a call's end."""
+    """Return the record of a call's end; without the legs' figures where its holder objects."""
+    browser, carrier = legs if order.keeps_quality else (LegQuality(), LegQuality())
     cause = call.cause or Cause.NORMAL_TEMPORARY_FAILURE
     return CallClosed(
         ringing_at=clock.date_or_none(call.ringing_ns),

@@ -45,6 +45,8 @@ class Buyer:
     """Whether a person has proven their address; programs need not."""
     credentials_epoch: int | None = None
     """The holder's when they signed in; None for a program."""
+    has_accepted: bool = True
+    """Whether a person has accepted the terms that are in force; programs need not."""
 
     def refuse_calls(self) -> None:
         """Refuse an account that may place no call. Raises RequestRefusedError."""
@@ -52,6 +54,8 @@ class Buyer:
             raise RequestRefusedError("account_frozen")
         if not self.is_proven:
             raise RequestRefusedError("address_unproven")
+        if not self.has_accepted:
+            raise RequestRefusedError("terms_changed")
 
     @property
     def subjects(self) -> tuple[str, str, str]:
@@ -189,6 +193,7 @@ class Admission:
             # What the shared caps leave of the balance; the cap per call is in the limits.
             balance_micros=await self._headroom(account, balance, entry.rate.cost(1)),
             limits=account.limits,
+            keeps_quality=account.keeps_quality,
             key_id=account.key_id,
             key_epoch=buyer.key_epoch,
             key_expires_at=account.key_expires_at,

@@ -435,7 +435,7 @@ class Bridge:
 
     def closed(self, seconds: int) -> CallClosed:
         """Return the record of the ended call, which is charged for so many seconds."""
-        return reports.closed(self.call, self._wall, seconds, *self._media.quality())
+        return reports.closed(self.call, self._wall, seconds, self.order, self._media.quality())
 
     # Called by the ticker and by polling.
 

@@ -6,16 +6,13 @@ Commands that need SQL alone open SQL alone, so that a key can be revoked while 
 from __future__ import annotations
 
 import contextlib
-import secrets
 from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from accounts.stores.sessions import RedisSessions
 from billing.money import format_money
-from billing.stores.payments import SqlPaymentStore
 from database.errors import StoreUnavailableError
 from gateway.charging.account_deletion import AccountDeletion, Deletion, Outcome
 from gateway.charging.recovery import bring_credits
@@ -25,6 +22,7 @@ from gateway.http.bearer import key_hash, new_api_key
 from gateway.ports import to_nobody
 from gateway.post.mail import is_address
 from gateway.roles import storage
+from gateway.roles.erasure import compose_erasure
 from gateway.roles.payments import compose_payments
 from gateway.scopes import LEAST, Scope
 from gateway.settings import Settings
@@ -294,12 +292,15 @@ def _freeze(context: typer.Context, account_id: str, *, frozen: bool) -> None:
             # Opened only now, so that the account is frozen in SQL even while Redis is away.
             stores = await storage.open_stores(settings)
             try:
-                await stores.freeze(account_id, frozen)
+                is_frozen = await stores.freeze(account_id, frozen)
             finally:
                 await stores.close()
         except StoreUnavailableError as error:
             raise StoreUnavailableError(_FREEZE_UNTOLD) from error
-        out.print("Account frozen." if frozen else "Account unfrozen.")
+        if is_frozen and not frozen:
+            out.print("Account still frozen: its holder locked or restricted it, or is leaving.")
+        else:
+            out.print("Account frozen." if frozen else "Account unfrozen.")
 
     run_with(context, storage.open_book, work)
 
@@ -369,14 +370,7 @@ async def _delete(
     services = (
         compose_payments(settings, stores, notify=to_nobody) if settings.stripe_api_key else None
     )
-    deletion = AccountDeletion(
-        stores.gate,
-        stores.ledger,
-        stores.accounts,
-        SqlPaymentStore(stores.engine),
-        services.service.forget_customer if services else None,
-        RedisSessions(stores.redis, secrets.token_bytes).end_all,
-    )
+    deletion = AccountDeletion(compose_erasure(settings, stores, services))
     try:
         return await deletion.delete(account_id, write_off=write_off)
     finally:

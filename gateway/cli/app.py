@@ -31,6 +31,7 @@ COMMANDS: Final = {
     "rates": "gateway.cli.rates",
     "ledger": "gateway.cli.ledger",
     "payments": "gateway.cli.payments",
+    "requests": "gateway.cli.requests",
     "retention": "gateway.cli.retention",
 }
 """Command -> the module of its `app`, in the order of the help."""

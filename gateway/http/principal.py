@@ -54,6 +54,11 @@ class Principal:
         return self.signed_in is None or self.signed_in.holder.is_proven
 
     @property
+    def has_accepted(self) -> bool:
+        """Whether a person has accepted the terms that are in force; programs need not."""
+        return self.signed_in is None or not self.signed_in.missing
+
+    @property
     def credentials_epoch(self) -> int | None:
         """The holder's when they signed in; None for a program."""
         return None if self.signed_in is None else self.signed_in.session.credentials_epoch

@@ -14,6 +14,7 @@ from accounts.notice import Notice
 from accounts.ports import People, Sessions
 from billing.clock import Clock
 from gateway.limits.velocity import refuse, wrong_link_uses
+from gateway.people.leaving import Leaving, Stays
 from gateway.people.password import LinkDead
 from gateway.people.sessions import forget_sessions
 from gateway.people.visitor import Visitor
@@ -36,6 +37,8 @@ class Links:
     sessions: Sessions
     velocity: Velocity
     clock: Clock
+    leaving: Leaving | None = None
+    """None where nobody can leave by themselves."""
 
     async def look(self, secret: str, visitor: Visitor) -> Link | None:
         """Return a link that works, without using it. Raises TooFastError after too many others."""
@@ -58,6 +61,10 @@ class Links:
                 has_worked = await self._undo(name, link)
             case Purpose.NOT_ME:
                 has_worked = await self._lock(name, link)
+            case Purpose.CANCEL_DELETION:
+                has_worked = self.leaving is not None and isinstance(
+                    await self.leaving.cancel_by_link(secret), Stays
+                )
             case Purpose.RESET_PASSWORD | Purpose.PROVE_ADDRESS | Purpose.CHANGE_ADDRESS:
                 # They take a proof too, and must not be used up without one.
                 has_worked = False

@@ -8,11 +8,12 @@ ends with every credentials epoch. Knows no cookie.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Final, Protocol
 
+from accounts.consent import Document
 from accounts.holder import Device, Holder
 from accounts.ports import People, Sessions
 from accounts.session import Session, is_alive, is_of_epoch
@@ -29,6 +30,15 @@ _FRESH_NS: Final = 10 * SECOND_NS
 _STALE_NS: Final = 60 * SECOND_NS
 """How long they are used while SQL is away."""
 _KNOWN_MAX: Final = 10_000
+
+
+Missing = Callable[[str], Awaitable[tuple[Document, ...]]]
+"""Returns what an account's holder has yet to accept. Raises StoreUnavailableError."""
+
+
+async def _nothing_is_missing(_account_id: str) -> tuple[Document, ...]:
+    """Return nothing: whoever signs up accepts all there is."""
+    return ()
 
 
 class AccountsById(Protocol):
@@ -49,6 +59,8 @@ class SignedIn:
     """Key epoch in which the account was looked up; empty if unknown."""
     secret: str = field(repr=False)
     """The session's."""
+    missing: tuple[Document, ...] = ()
+    """What must be accepted before they go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +73,7 @@ class _Known:
     holder: Holder
     account: Account
     epoch: str
+    missing: tuple[Document, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +98,7 @@ class BrowserSessions:
     epochs: KeyEpochs
     clock: Clock
     clock_ns: Callable[[], int]
+    missing: Missing = _nothing_is_missing
     _known: Remembered[_Known] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -106,7 +120,7 @@ class BrowserSessions:
             return None
         if at - session.seen_at >= TOUCHED_EVERY:
             await self.sessions.touch(secret, at)
-        return SignedIn(session, known.holder, known.account, known.epoch, secret)
+        return SignedIn(session, known.holder, known.account, known.epoch, secret, known.missing)
 
     async def _holder(self, account_id: str, *, remembered: bool) -> _Known | None:
         """Return holder and account; those that are remembered serve while SQL is away."""
@@ -120,6 +134,7 @@ class BrowserSessions:
         try:
             holder = await self.people.holder(account_id)
             account = await self.accounts.account(account_id)
+            missing = await self.missing(account_id)
         except StoreUnavailableError:
             known = self._known.find(account_id, epoch, now_ns, _STALE_NS) if remembered else None
             if known is None:
@@ -128,7 +143,7 @@ class BrowserSessions:
         if holder is None or account is None:
             self._known.forget(account_id)
             return None
-        known = _Known(holder, account, epoch)
+        known = _Known(holder, account, epoch, missing)
         self._known.keep(account_id, known, epoch, now_ns)
         return known
 

@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from accounts.choices import Choices
 from accounts.link import LIFETIMES
 from accounts.notice import Notice
 from billing.money import format_money
@@ -29,6 +30,7 @@ WIDTH: Final = 72
 VALUE_LENGTH_MAX: Final = 2_000
 """Characters of one value: the address of a payment page has some hundreds."""
 DEFAULT_LANGUAGE: Final = "en"
+NO_CHOICES: Final = Choices()
 
 _HERE = Path(__file__).parent
 LANGUAGES: Final = frozenset(path.stem for path in (_HERE / "languages").glob("*.toml"))
@@ -42,7 +44,7 @@ class Kind:
     values: frozenset[str] = frozenset()
     """Names of its values. `micros` and `currency` are an amount (of the account's currency, where
     that is not said); `at` is an ISO 8601 time, `left` a number; `url` is a page that its button
-    opens."""
+    opens; `language` is the reader's, of whom nothing else is kept any more."""
     needs_link: bool = False
     """Whether it makes no sense without a link of its own."""
 
@@ -77,6 +79,9 @@ NOTICES: Final[Mapping[str, Kind]] = {
     "call_refunded": _kind("micros", "rule", "call_id"),
     "out_of_credit": _kind(),
     "export_ready": _kind(),
+    "deletion_asked": _kind("at"),
+    "account_deleted": _kind("language"),
+    "policy_changed": _kind("document", "version", "path", "material"),
 }
 """Name of a notice -> what it needs."""
 
@@ -101,6 +106,8 @@ class Reader:
     profile: PaymentProfile
     language: str = DEFAULT_LANGUAGE
     """BCP 47; a language that mails are not written in is read as `DEFAULT_LANGUAGE`."""
+    choices: Choices = NO_CHOICES
+    """What the reader has chosen about mails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +135,7 @@ def write(notice: Notice, reader: Reader, service: Service, link: str = "") -> M
 
     """
     _check(notice, link)
-    language = _known(reader.language)
+    language = _known(notice.values.get("language", reader.language))
     words = _words(language)
     own = words["notices"][notice.name]
     context = {
@@ -196,6 +203,8 @@ def _context(
         # Of most declines a person is told only that there was one, as Stripe asks.
         declines = words["declines"]
         context["decline"] = declines.get(said["reason"], declines["other"])
+    if "document" in said:
+        context["document_name"] = words["documents"].get(said["document"], "")
     if "rule" in said:
         context["refund"] = words["refunds"].get(said["rule"], "")
     return context

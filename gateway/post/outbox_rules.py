@@ -38,6 +38,8 @@ KEPT: Final = MAILS_KEPT
 LATE: Final = timedelta(minutes=10)
 """Age of a waiting mail at which an operator should look."""
 
+NOT_WANTED: Final = "not wanted"
+"""Why a mail was not sent that its reader has switched off."""
 NO_ADDRESS: Final = "no address"
 """The failure of a mail to an account whose holder gave no address, or took it back."""
 

@@ -77,6 +77,10 @@ class NoAddressError(Exception):
     """There is nowhere to send a mail to."""
 
 
+class NotWantedError(Exception):
+    """The reader has switched such mails off, or may not be written to."""
+
+
 class MailWriter:
     """Writes a queued mail as it leaves: to whom, in which language, with which link."""
 
@@ -88,10 +92,14 @@ class MailWriter:
     async def render(self, mail: QueuedMail) -> tuple[str, MailText]:
         """Return the recipient, as a mail server takes it, and the mail; its link is made now.
 
-        Raises NoAddressError, LookupError, StoreUnavailableError, and what `notices.write` does.
+        Raises NoAddressError, NotWantedError, LookupError, StoreUnavailableError, and what
+        `notices.write` does.
         """
         notice = mail.notice
         reader = await self._readers(mail.account_id)
+        # Judged as it leaves: it may have waited since before the reader chose.
+        if not reader.choices.wants(notice.name):
+            raise NotWantedError
         address = notice.recipient or reader.profile.email
         recipient = to_ascii(address)
         if not recipient:
@@ -179,6 +187,10 @@ class Sender:
             raise
         except NoAddressError:
             await self._abandon(mail, 0, outbox_rules.NO_ADDRESS)
+            return
+        except NotWantedError:
+            # No failure: nobody has to look.
+            await self._outbox.abandon(mail, outbox_rules.NOT_WANTED)
             return
         # A bug in a text: the mails behind it must not wait for its repair.
         except Exception as error:

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import secrets
 
-import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from accounts.link import Purpose
-from accounts.stores import tables as people
+from accounts.stores import holders
 from accounts.stores.links import make_link
 from billing.clock import utc_now
 from billing.stores.payments import SqlPaymentStore
@@ -23,7 +22,9 @@ from gateway.post.mail_queue import MailQueue
 from gateway.post.notices import DEFAULT_LANGUAGE, Reader, Service
 from gateway.post.sender import MailWriter, Sender, Tidying
 from gateway.settings import Settings
+from gateway.stores import policy_notices
 from gateway.stores.mail_outbox import SqlMailOutbox
+from gateway.stores.policy_notices import PolicyNotices
 
 LINK_SECRET_BYTES = 32
 
@@ -44,12 +45,12 @@ def build_writer(settings: Settings, engine: AsyncEngine) -> MailWriter:
 
     async def reader(account_id: str) -> Reader:
         profile = await profiles.profile(account_id)
-        holders = people.holders.c
-        query = sa.select(holders.language).where(holders.account_id == account_id)
         async with reading(engine, TIMEOUT_S) as connection:
-            language = await connection.scalar(query)
+            holder = await holders.find(connection, account_id)
         # Accounts that an operator made for a program have no holder.
-        return Reader(profile, language or DEFAULT_LANGUAGE)
+        if holder is None:
+            return Reader(profile, DEFAULT_LANGUAGE)
+        return Reader(profile, holder.language, holder.choices)
 
     async def new_link(purpose: Purpose, account_id: str, email: str) -> str:
         # Made here and kept nowhere but in the mail.
@@ -72,7 +73,9 @@ class MailDuty:
         tidying = PeriodicTask(
             "tidy the mail outbox", Tidying(outbox).round, sender.TIDY_INTERVAL_S
         )
-        self._tasks = [tidying]
+        notices = PolicyNotices(engine)
+        told = PeriodicTask("tell of new terms", notices.round, policy_notices.INTERVAL_S)
+        self._tasks = [tidying, told]
         self._sender: Sender | None = None
         if server := mail_server(settings):
             self._sender = Sender(outbox, build_writer(settings, engine), server)

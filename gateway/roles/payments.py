@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from billing.freezes import FreezeReason
 from billing.payments import AutoLimits
 from billing.stores.payments import SqlPaymentStore
 from billing.stores.sql import SqlLedgerStore
@@ -63,7 +64,7 @@ def compose_payments(
 
     async def freeze_changed(account_id: str, frozen: bool) -> None:
         # Charges its calls at once, so that they end now instead of within a second.
-        await stores.freeze(account_id, frozen)
+        await stores.freeze(account_id, frozen, FreezeReason.DISPUTE)
         if on_credit is not None:
             await on_credit(account_id)
 

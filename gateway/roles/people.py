@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+from accounts.consent import HISTORY
 from accounts.stores.ceremonies import RedisCeremonies
 from accounts.stores.secret_box import SecretBox
 from accounts.stores.sessions import RedisSessions
@@ -21,8 +22,10 @@ from gateway.http.site.account import AccountPages
 from gateway.http.site.data import DataPages
 from gateway.http.site.documents import DocumentPages
 from gateway.http.site.door import Door
+from gateway.http.site.leaving import LeavingPages
 from gateway.http.site.links import LinkPages
 from gateway.http.site.passkeys import PasskeyPages
+from gateway.http.site.privacy import PrivacyPages
 from gateway.http.site.rendering import Pages
 from gateway.http.site.security import SecurityPages
 from gateway.http.site.sign_in import SignInPages
@@ -33,11 +36,13 @@ from gateway.people.answer_moment import AnswerMoment
 from gateway.people.codes import Codes
 from gateway.people.enrolment import Enrolment
 from gateway.people.exports import OwnExports
+from gateway.people.leaving import Amount, Leaving
 from gateway.people.links import Links
 from gateway.people.passkey_proofs import PasskeyProofs, RelyingParty
 from gateway.people.passkeys import Passkeys
 from gateway.people.password import Passwords
 from gateway.people.password_policy import PasswordPolicy
+from gateway.people.privacy import Privacy
 from gateway.people.sessions import BrowserSessions
 from gateway.people.sign_in import SignIn
 from gateway.people.sign_out import SignOut
@@ -47,6 +52,7 @@ from gateway.roles.branding import load_branding
 from gateway.roles.storage import Stores
 from gateway.settings import Settings
 from gateway.stores import private_files
+from gateway.stores.departures import SqlDepartures
 from gateway.stores.exports import SqlExports
 from gateway.stores.key_file import kept_key
 from gateway.stores.mail_outbox import queue_notice
@@ -55,6 +61,9 @@ from gateway.stores.password_hashes import Argon2Hasher
 from gateway.stores.people import SqlPeople
 from gateway.stores.personal_rows import SqlPersonalRows
 from gateway.stores.second_factors import SqlSecondFactors
+
+ChargeNow = Callable[[str], Awaitable[None]]
+"""Charges an account's calls here now, and ends those of a frozen one."""
 
 _ACCOUNT_ID_BYTES = 10
 _SECRET_BYTES = 32
@@ -68,6 +77,8 @@ class People:
     people: SqlPeople
     factors: SqlSecondFactors
     passkeys: SqlPasskeys
+    departures: SqlDepartures
+    privacy: Privacy
     sessions: RedisSessions
     ceremonies: RedisCeremonies
     hasher: Argon2Hasher
@@ -82,16 +93,30 @@ class People:
         self.hasher.close()
 
 
-def compose_people(settings: Settings, stores: Stores) -> People:
+def compose_people(
+    settings: Settings, stores: Stores, charge_now: ChargeNow | None = None
+) -> People:
     """Return the stores of people; all processes of a deployment share what they keep.
 
-    Raises SettingsError.
+    `charge_now` lets the calls of a frozen account end at once, and not within a second. Raises
+    SettingsError.
     """
-    people = SqlPeople(stores.engine, queue_notice, on_epoch=stores.key_epochs.invalidate)
+
+    async def freeze(account_id: str, is_frozen: bool) -> None:
+        await stores.gate.freeze(account_id, is_frozen)
+        if charge_now is not None:
+            await charge_now(account_id)
+
+    people = SqlPeople(
+        *(stores.engine, queue_notice), on_epoch=stores.key_epochs.invalidate, on_freeze=freeze
+    )
+    departures = SqlDepartures(people)
+    privacy = Privacy(departures, people, HISTORY)
     box = _secret_box(settings)
     sessions = RedisSessions(stores.redis, secrets.token_bytes)
     browsers = BrowserSessions(
-        people, sessions, stores.accounts, stores.key_epochs, utc_now, time.monotonic_ns
+        *(people, sessions, stores.accounts, stores.key_epochs, utc_now, time.monotonic_ns),
+        missing=privacy.missing,
     )
     holders = Holders(browsers, Cookies(settings.origin), settings.own_origins)
     pages = Pages(load_branding(settings))
@@ -99,6 +124,8 @@ def compose_people(settings: Settings, stores: Stores) -> People:
         people,
         SqlSecondFactors(people, box),
         SqlPasskeys(people),
+        departures,
+        privacy,
         sessions,
         RedisCeremonies(stores.redis, secrets.token_bytes, box),
         Argon2Hasher(),
@@ -124,9 +151,18 @@ def _secret_box(settings: Settings) -> SecretBox | None:
 
 
 def people_routes(
-    settings: Settings, stores: Stores, velocity: Velocity, kept: People, door: Door
+    settings: Settings,
+    stores: Stores,
+    velocity: Velocity,
+    kept: People,
+    door: Door,
+    *,
+    refundable_of: Amount | None = None,
 ) -> Sequence[DeclaredRoute]:
-    """Return the routes of the pages of people."""
+    """Return the routes of the pages of people.
+
+    `refundable_of` tells how much of an account's credit cards take back, where cards are taken.
+    """
     people, sessions, hasher, browsers = kept.people, kept.sessions, kept.hasher, kept.browsers
     policy = PasswordPolicy(settings.service_name)
     pages = kept.pages
@@ -150,10 +186,15 @@ def people_routes(
     )
     passwords = Passwords(people, sessions, hasher, policy, velocity, utc_now, moment)
     addresses = Addresses(people, velocity, utc_now, sign_in)
-    links = Links(people, sessions, velocity, utc_now)
+    leaving = Leaving(kept.departures, utc_now, stores.gate.balance, refundable_of)
+    links = Links(people, sessions, velocity, utc_now, leaving)
     sign_outs = SignOut(people, sessions, velocity)
     rows, exports = SqlPersonalRows(stores.engine), SqlExports(stores.engine)
     own_exports = OwnExports(exports, utc_now, _new_export_id)
+
+    async def is_leaving(account_id: str) -> bool:
+        return await kept.departures.deletion(account_id) is not None
+
     return [
         *SignUpPages(door, sign_up, is_open).routes(),
         *SignInPages(door, sign_in, browsers, passkeys, is_open).routes(),
@@ -162,8 +203,10 @@ def people_routes(
         *PasskeyPages(door, passkeys).routes(),
         *LinkPages(door, links, passwords, sign_in, addresses).routes(),
         *AccountPages(
-            door, passwords, addresses, browsers, sign_outs, stores.gate.balance
+            *(door, passwords, addresses, browsers, sign_outs, stores.gate.balance, is_leaving)
         ).routes(),
+        *LeavingPages(door, leaving).routes(),
+        *PrivacyPages(door, kept.privacy, utc_now).routes(),
         *DataPages(door, rows, browsers, own_exports, settings.calls_kept_months).routes(),
         *DocumentPages(door, settings.calls_kept_months).routes(),
         *pages.routes(),

@@ -22,6 +22,7 @@ from gateway.roles import adapters, http, periodic_tasks, storage
 from gateway.roles.access import Access, compose_access
 from gateway.roles.carrier import compose_carrier_side
 from gateway.roles.children import Child
+from gateway.roles.erasure import of_erasure
 from gateway.roles.media import Media, compose_media, warm_up
 from gateway.roles.membership import new_membership
 from gateway.roles.payments import PaymentServices, compose_payments
@@ -95,7 +96,7 @@ class Node:
         stops.add("events", post.events.stop)
         metering = Metering(stores.gate, time.monotonic_ns)
         payments = self._take_payments(stops, metering) if settings.stripe_api_key else None
-        access, people = self._let_people_in(stops)
+        access, people = self._let_people_in(stops, metering)
         self.media = media = compose_media(
             *(settings, stores, carrier_side, access, metering),
             notify=post.notify,
@@ -134,6 +135,7 @@ class Node:
         tasks = [
             *periodic_tasks.of_port(tls),
             *periodic_tasks.of_payments(payments),
+            *of_erasure(settings, stores, payments),
             *periodic_tasks.of_node(membership, carrier_side, metering, sweeps),
             *periodic_tasks.of_books(
                 *(stores, carrier_side.settler.drain, alarms, sweeps.gate_filled), metering
@@ -154,10 +156,10 @@ class Node:
         metering.on_balance = payments.auto.consider
         return payments
 
-    def _let_people_in(self, stops: Stops) -> tuple[Access, People]:
+    def _let_people_in(self, stops: Stops, metering: Metering) -> tuple[Access, People]:
         """Return access control for programs and people, and where people are kept."""
         settings, stores = self.settings, self.stores
-        people = compose_people(settings, stores)
+        people = compose_people(settings, stores, metering.charge_now)
         stops.add("password hasher", people.close)
         return compose_access(settings, stores, people.holders), people
 

@@ -22,6 +22,7 @@ from gateway.http.site.rates import RatesPages
 from gateway.people.keys import Keys
 from gateway.ports import LiveCalls, Velocity
 from gateway.roles import http
+from gateway.roles.erasure import credit_return
 from gateway.roles.payments import PaymentServices
 from gateway.roles.people import People, new_door, people_routes
 from gateway.roles.prices import Prices
@@ -73,8 +74,9 @@ def site_routes(
     rates = RatesPages(
         door, velocity, prices.rates, prices.closed_destinations, table, settings.currency
     )
+    refundable_of = None if payments is None else credit_return(stores, payments).refundable
     return [
-        *people_routes(settings, stores, velocity, people, door),
+        *people_routes(settings, stores, velocity, people, door, refundable_of=refundable_of),
         *CallPages(door, index, statements).routes(),
         *credit.routes(),
         *rates.routes(),

@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from billing.drain import Drainer, OnTurn
+from billing.freezes import FreezeReason
 from billing.partition import PARTITIONS
 from billing.stores.positions import SqlPositions
 from billing.stores.redis import RedisSpendGate
@@ -49,15 +50,21 @@ class Stores:
     key_epochs: RedisKeyEpochs
     valkey: EmbeddedValkey | None
 
-    async def freeze(self, account_id: str, frozen: bool) -> None:
-        """Freeze or thaw an account on every node at once; a deleted one stays frozen.
+    async def freeze(
+        self, account_id: str, frozen: bool, reason: FreezeReason = FreezeReason.OPERATOR
+    ) -> bool:
+        """Freeze or thaw an account on every node at once; return whether it is frozen then.
+
+        A deleted one stays frozen, and one that is frozen for another reason too.
 
         The book first: the spend gate is brought in line with it when it was away. Raises
         LookupError: no such account; StoreUnavailableError: a repeat finishes it.
         """
-        await self.gate.freeze(account_id, await self.ledger.freeze(account_id, frozen))
+        is_frozen = await self.ledger.freeze(account_id, frozen, reason)
+        await self.gate.freeze(account_id, is_frozen)
         # After both changes, so that nodes which look the account up again see them.
         await self.key_epochs.invalidate()
+        return is_frozen
 
     async def close(self) -> None:
         """Close everything; the embedded Valkey last, for the client still speaks to it."""

@@ -15,7 +15,6 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from accounts.stores.holders import erase_holder
 from billing.clock import Clock, utc_now
 from billing.ports import LedgerStore
 from billing.spend_limits import UNLIMITED, SpendLimits
@@ -25,7 +24,6 @@ from database.columns import UtcDateTime
 from database.engine import TIMEOUT_S, reading, upsert, writing
 from gateway import scopes as scope_names
 from gateway.scopes import LEAST, Scope
-from gateway.stores.mail_outbox import erase_mails
 
 KEY_ID_CHARACTERS = 16
 """Leading part of the hash that identifies a key: 64 bits, enough to tell keys apart."""
@@ -56,6 +54,8 @@ class AccountRow:
     """What the key may do."""
     key_expires_at: datetime | None = None
     """None for never."""
+    keeps_quality: bool = True
+    """Whether figures of how its calls sound are kept; False once its holder objects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,24 +334,9 @@ class SqlAccountStore:
             )
         await self._on_change()
 
-    async def erase(self, account_id: str) -> None:
-        """Erase an account's personal data: its holder, mails and card, the labels of its keys.
-
-        Its calls, payments and ledger are kept. Raises StoreUnavailableError.
-        """
-        accounts, keys, profiles = tables.accounts, tables.api_keys, tables.payment_profiles
-        async with writing(self._engine, self._timeout_s) as connection:
-            # First, as a holder's changes lock the holder before the account.
-            await erase_holder(connection, account_id)
-            await connection.execute(
-                sa.update(accounts).where(accounts.c.id == account_id).values(email="")
-            )
-            await connection.execute(
-                sa.update(keys).where(keys.c.account_id == account_id).values(label="")
-            )
-            # The card itself is the payment service's; this row is how we name it there.
-            await connection.execute(sa.delete(profiles).where(profiles.c.account_id == account_id))
-            await erase_mails(connection, account_id)
+    async def keys_changed(self) -> None:
+        """Let no process believe what it remembers of keys. Raises StoreUnavailableError."""
+        await self._on_change()
 
     async def _find(self, query: sa.Select[*tuple[Any, ...]]) -> AccountRow | None:
         async with reading(self._engine, self._timeout_s) as connection:
@@ -370,6 +355,7 @@ class SqlAccountStore:
             key_id=key_id,
             scopes=scope_names.from_text(found.get("scopes", "")),
             key_expires_at=found.get("key_expires_at"),
+            keeps_quality=found["keeps_quality"],
         )
 
 
@@ -418,6 +404,7 @@ _ACCOUNT = sa.select(
     tables.accounts.c.frozen,
     tables.accounts.c.created_at,
     tables.accounts.c.deleted_at,
+    tables.accounts.c.keeps_quality,
     CALL_LIMIT,
     *limit_columns("account"),
 )

@@ -14,10 +14,11 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from accounts.audit_log import Act, Actor
+from accounts.data_request import Right
 from accounts.export import CLAIM, TRIES_MAX, Export, ExportRefusal, ExportState, expiry, refusal
 from accounts.notice import Notice
 from accounts.session import is_of_epoch
-from accounts.stores import audit_log, holders, tables
+from accounts.stores import audit_log, data_requests, holders, tables
 from billing.clock import Clock, utc_now
 from database.engine import TIMEOUT_S, reading, writing
 from gateway.stores.mail_outbox import queue_notice
@@ -73,6 +74,7 @@ class SqlExports:
                 .returning(*_COLUMNS)
             )
             await audit_log.record(connection, account_id, Act.EXPORT_ASKED, at)
+            await data_requests.ask(connection, account_id, Right.EXPORT, at)
             return _export(queued.one())
 
     async def of_account(self, account_id: str) -> Sequence[Export]:
@@ -176,6 +178,7 @@ class SqlExports:
                 account_id = export.account_id
                 await queue_notice(connection, account_id, notice, now)
                 await audit_log.record(connection, account_id, Act.EXPORT_READY, now, Actor.SERVICE)
+                await data_requests.answer(connection, account_id, Right.EXPORT, now, Actor.SERVICE)
             return is_mine
 
     async def fail(self, export: Export) -> bool:

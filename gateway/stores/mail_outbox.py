@@ -8,7 +8,7 @@ and no words.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -26,6 +26,9 @@ VALUES_LENGTH_MAX: Final = 4_000
 PURGED_MAX: Final = 500
 """Rows of one transaction that forgets: another writer must not wait for long."""
 ENDED_LATELY: Final = timedelta(days=1)
+
+LAST_NOTICE: Final = "account_deleted"
+"""The mail that tells a person that they are forgotten; its row alone still has the address."""
 
 _PENDING: Final = (MailState.QUEUED, MailState.SENDING)
 
@@ -101,8 +104,17 @@ async def queue_notice(
 
 
 async def erase_mails(connection: AsyncConnection, account_id: str) -> None:
-    """Forget all mails of an account, also those that wait, within the caller's transaction."""
-    await connection.execute(sa.delete(mail_outbox).where(mail_outbox.c.account_id == account_id))
+    """Forget all mails of an account, also those that wait, within the caller's transaction.
+
+    But for the last one: it is forgotten once it has been sent or given up.
+    """
+    rows = mail_outbox.c
+    await connection.execute(
+        sa.delete(mail_outbox).where(
+            rows.account_id == account_id,
+            sa.or_(rows.notice != LAST_NOTICE, rows.state.not_in(_PENDING)),
+        )
+    )
 
 
 class SqlMailOutbox:
@@ -200,6 +212,8 @@ class SqlMailOutbox:
                 .where(mail_outbox.c.id == mail.id, condition)
                 .values({"ended_at": self._clock(), **values})
             )
+            if mail.notice.name == LAST_NOTICE:
+                await _forget_last(connection, [mail.id])
 
     async def others_lately(
         self, mails: Sequence[QueuedMail], since: datetime
@@ -259,6 +273,7 @@ class SqlMailOutbox:
                 .where(rows.id.in_(ids))
                 .values(state=MailState.ABANDONED, ended_at=self._clock())
             )
+            await _forget_last(connection, ids)
         return len(ids)
 
     async def purge(self, ended_before: datetime) -> int:
@@ -297,6 +312,16 @@ class SqlMailOutbox:
 
 
 _NEWEST = sa.select(mail_outbox).order_by(mail_outbox.c.created_at.desc(), mail_outbox.c.id.desc())
+
+
+async def _forget_last(connection: AsyncConnection, ids: Collection[str]) -> None:
+    """Forget those of these mails that were a person's last, and have ended."""
+    rows = mail_outbox.c
+    await connection.execute(
+        sa.delete(mail_outbox).where(
+            rows.id.in_(ids), rows.notice == LAST_NOTICE, rows.state.not_in(_PENDING)
+        )
+    )
 
 
 def _still_holds(mail: QueuedMail) -> sa.ColumnElement[bool]:

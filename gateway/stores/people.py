@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from accounts.audit_log import Act, Actor
+from accounts.data_request import Right
 from accounts.holder import Device, Holder
 from accounts.link import (
     STALE_AFTER_ADDRESS,
@@ -28,13 +29,15 @@ from accounts.link import (
 from accounts.notice import Notice
 from accounts.ports import AddressTakenError, NewHolder
 from accounts.session import is_of_epoch
-from accounts.stores import audit_log, consents, devices, holders, links
+from accounts.stores import audit_log, consents, data_requests, devices, holders, links
 from accounts.stores import tables as people
+from billing.freezes import FreezeReason
 from billing.stores import tables
 from database.engine import reading
 from gateway.stores.people_transactions import STANDING, PeopleTransactions, locked, standing
 
 _ACCOUNTS = tables.accounts.c
+LOCKED = FreezeReason.LOCKED
 _ADDRESS_TAKEN = ("uq_holders_email_key", "UNIQUE constraint failed: holders.email_key")
 """PostgreSQL's and SQLite's name for a second holder of an address; neither is translated."""
 
@@ -165,6 +168,7 @@ class SqlPeople(PeopleTransactions):
             changed = await _prove(
                 use, begins_epoch=True, password_hash=password_hash, locked_at=None
             )
+            await self._freeze(use.connection, use.account_id, LOCKED, False, use.at)
             await use.record(Act.PASSWORD_RESET)
             await self._queue(use.connection, use.account_id, notice, use.at)
             return changed
@@ -201,6 +205,9 @@ class SqlPeople(PeopleTransactions):
                         email_key=before_key,
                     )
                 await use.record(Act.ADDRESS_CHANGED)
+                await data_requests.ask(
+                    use.connection, use.account_id, Right.CORRECTION, use.at, is_done=True
+                )
                 for notice in notices:
                     if can_go_back or notice.link is not Purpose.UNDO_CHANGE:
                         await self._queue(use.connection, use.account_id, notice, use.at)
@@ -228,6 +235,7 @@ class SqlPeople(PeopleTransactions):
                 changed = await self._move(
                     use, email_key, STALE_AFTER_ADDRESS, begins_epoch=True, **_lock_of(use)
                 )
+                await self._freeze(use.connection, use.account_id, LOCKED, True, use.at)
                 await use.record(Act.CHANGE_UNDONE)
                 await self._queue(use.connection, use.account_id, notice, use.at)
                 return changed
@@ -243,6 +251,7 @@ class SqlPeople(PeopleTransactions):
             changed = await holders.change(
                 use.connection, use.account_id, begins_epoch=True, **_lock_of(use)
             )
+            await self._freeze(use.connection, use.account_id, LOCKED, True, use.at)
             await use.record(Act.LOCKED)
             await self._queue(use.connection, use.account_id, notice, use.at)
             return changed

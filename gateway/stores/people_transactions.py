@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -21,7 +22,9 @@ from accounts.session import is_of_epoch
 from accounts.stores import audit_log, holders, links
 from accounts.stores import tables as people
 from billing.clock import Clock, utc_now
+from billing.freezes import FreezeReason
 from billing.stores import tables
+from billing.stores.freezes import set_freeze
 from database.engine import TIMEOUT_S, reading, writing
 from database.errors import StoreUnavailableError
 
@@ -34,8 +37,17 @@ STANDING = holders.SELECT.join(
 """Holders whose account was not deleted: a deletion erases them last."""
 
 
+OnFreeze = Callable[[str, bool], Awaitable[None]]
+"""Tells the spend gate whether an account is frozen. May raise StoreUnavailableError."""
+_FREEZES: Final = "caller.freezes"
+
+
 async def tell_nobody() -> None:
     """Do nothing: no process remembers holders."""
+
+
+async def freeze_nobody(_account_id: str, _is_frozen: bool) -> None:
+    """Do nothing: there is no spend gate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +58,9 @@ class Change:
     holder: Holder
     at: datetime
     _queue: Queue = field(repr=False)
+    _freeze: Callable[[AsyncConnection, str, FreezeReason, bool, datetime], Awaitable[None]] = (
+        field(repr=False)
+    )
 
     async def begin_epoch(self) -> Holder:
         """End every session that began before; return the holder as then."""
@@ -60,6 +75,10 @@ class Change:
         """Queue a mail."""
         await self._queue(self.connection, self.holder.account_id, notice, self.at)
 
+    async def freeze(self, reason: FreezeReason, frozen: bool) -> None:
+        """Freeze the account for a reason, or release it."""
+        await self._freeze(self.connection, self.holder.account_id, reason, frozen, self.at)
+
     async def end_links(self, purposes: Collection[Purpose]) -> None:
         """End the holder's links of these purposes."""
         await links.end(self.connection, self.holder.account_id, purposes, self.at)
@@ -69,8 +88,9 @@ class PeopleTransactions:
     """What every change of people stands on.
 
     `on_epoch` is awaited after each commit that begins a credentials epoch, so that no process
-    believes what it remembers of a holder. If it raises StoreUnavailableError the change has
-    happened all the same, and is reported so.
+    believes what it remembers of a holder, and `on_freeze` after each that freezes an account or
+    releases it. If they raise StoreUnavailableError the change has happened all the same, and is
+    reported so.
     """
 
     def __init__(
@@ -81,12 +101,14 @@ class PeopleTransactions:
         clock: Clock = utc_now,
         timeout_s: float = TIMEOUT_S,
         on_epoch: Callable[[], Awaitable[None]] = tell_nobody,
+        on_freeze: OnFreeze = freeze_nobody,
     ) -> None:
         self._engine = engine
         self._queue_notice = queue
         self._clock = clock
         self._timeout_s = timeout_s
         self._on_epoch = on_epoch
+        self._on_freeze = on_freeze
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
@@ -104,29 +126,66 @@ class PeopleTransactions:
         """
         async with self._writing() as connection:
             holder = await standing(connection, account_id, credentials_epoch)
-            at = self._clock()
-            yield None if holder is None else Change(connection, holder, at, self._queue)
+            yield None if holder is None else self._change(connection, holder)
+
+    @asynccontextmanager
+    async def changing_by_link(self, digest: str, purpose: Purpose) -> AsyncIterator[Change | None]:
+        """Open a transaction of whoever has a link; None where there is none of this purpose."""
+        async with self._writing() as connection:
+            made = await links.find(connection, digest)
+            if made is None or made.link.purpose is not purpose:
+                yield None
+                return
+            # Before the link: two links of one holder would otherwise wait for each other.
+            holder = await locked(connection, made.link.account_id)
+            yield None if holder is None else self._change(connection, holder)
 
     @asynccontextmanager
     async def changing_for_operator(self, account_id: str) -> AsyncIterator[Change | None]:
         """Open a transaction on a holder whoever is signed in; None where there is no holder."""
         async with self._writing() as connection:
             holder = await locked(connection, account_id)
-            at = self._clock()
-            yield None if holder is None else Change(connection, holder, at, self._queue)
+            yield None if holder is None else self._change(connection, holder)
+
+    def _change(self, connection: AsyncConnection, holder: Holder) -> Change:
+        return Change(connection, holder, self._clock(), self._queue, self._freeze)
 
     @asynccontextmanager
     async def _writing(self) -> AsyncIterator[AsyncConnection]:
         async with writing(self._engine, self._timeout_s) as connection:
             # What a transaction that was rolled back has left.
             holders.take_epoch_begun(connection)
+            connection.info.pop(_FREEZES, None)
             yield connection
             has_begun = holders.take_epoch_begun(connection)
-        if has_begun:
-            # After the commit: before it, a node could read the old row and believe it from now on.
-            # Where this fails sessions cannot be read either, as they are kept in the same place.
+            frozen: dict[str, bool] = connection.info.pop(_FREEZES, {})
+        # After the commit: before it, a node could read the old row and believe it from now on.
+        for account_id, is_frozen in frozen.items():
+            # Where this fails the comparison of gate and book follows within a minute.
             with suppress(StoreUnavailableError):
-                await self._on_epoch()
+                await self._on_freeze(account_id, is_frozen)
+        if has_begun or frozen:
+            await self.forget_remembered()
+
+    async def forget_remembered(self) -> None:
+        """Let no process believe what it remembers of holders.
+
+        Where this fails sessions cannot be read either, as they are kept in the same place.
+        """
+        with suppress(StoreUnavailableError):
+            await self._on_epoch()
+
+    async def _freeze(
+        self,
+        connection: AsyncConnection,
+        account_id: str,
+        reason: FreezeReason,
+        frozen: bool,
+        at: datetime,
+    ) -> None:
+        """Freeze an account for a reason, or release it; the gate is told after the commit."""
+        is_frozen = await set_freeze(connection, account_id, reason, frozen, at)
+        connection.info.setdefault(_FREEZES, {})[account_id] = is_frozen
 
     async def _queue(
         self, connection: AsyncConnection, account_id: str, notice: Notice, at: datetime

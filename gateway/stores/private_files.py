@@ -19,13 +19,18 @@ DATABASE: Final = "caller.db"
 VALKEY: Final = "valkey"
 DEMO: Final = "demo.json"
 SECOND_FACTOR_KEY: Final = "second-factor.key"
+ERASED: Final = "erased.log"
+"""Which accounts were erased."""
 
 _TRIAL_BYTES: Final = 64 * 1024
 
 _COMPANIONS: Final = ("-wal", "-shm", "-journal")
 """Files that SQLite keeps beside a database, created with the database's mode."""
 _OURS: Final = frozenset(
-    {DATABASE, VALKEY, DEMO, SECOND_FACTOR_KEY, *(DATABASE + end for end in _COMPANIONS)}
+    {
+        *(DATABASE, VALKEY, DEMO, SECOND_FACTOR_KEY, ERASED),
+        *(DATABASE + end for end in _COMPANIONS),
+    }
 )
 
 

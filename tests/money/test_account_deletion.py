@@ -16,8 +16,11 @@ from billing.stores.statement import SqlStatementStore
 from database.engine import TIMEOUT_S, reading, writing
 from database.errors import StoreUnavailableError
 from gateway.charging.account_deletion import AccountDeletion, Deletion, Outcome
+from gateway.charging.account_erasure import AccountErasure
 from gateway.errors import PaymentError
 from gateway.stores.accounts import SqlAccountStore
+from gateway.stores.aof import RedisAof
+from gateway.stores.erasing import SqlErasing
 from tests.money.ledger_world import CENT, HORIZON_S, UNIT
 
 DELETED = Deletion(Outcome.DELETED)
@@ -32,16 +35,29 @@ class Office:
         self.sessions = RedisSessions(world.gate._redis, secrets.token_bytes)
         self.customers = {"cus_1"}
         self.is_service_away = False
-        self.deletion = AccountDeletion(
-            world.gate,
-            world.book,
-            self.accounts,
-            self.cards,
-            self.forget_customer,
-            self.sessions.end_all,
-            looks_max=200,
-            look_every_s=0.02,
+        self.noted = {}
+        erasure = AccountErasure(
+            gate=world.gate,
+            ledger=world.book,
+            erasures=SqlErasing(world.engine, world.gate.restate),
+            accounts=self.accounts,
+            profiles=self.cards,
+            drain=world.drainer.drain_once,
+            send_back=None,
+            forget_customer=self.forget_customer,
+            end_sessions=self.sessions.end_all,
+            note=self.note,
+            rewrite_files=RedisAof(world.gate._redis).rewrite,
         )
+        self.deletion = AccountDeletion(erasure, looks_max=200, look_every_s=0.02)
+
+    def having(self, **parts):
+        """Return what deletes accounts with other parts."""
+        erasure = dataclasses.replace(self.deletion.erasure, **parts)
+        return dataclasses.replace(self.deletion, erasure=erasure)
+
+    async def note(self, account_id, at):
+        self.noted.setdefault(account_id, at)
 
     async def forget_customer(self, customer_id):
         if self.is_service_away:
@@ -91,10 +107,11 @@ async def test_a_deletion_ends_running_calls_and_charges_them_exactly(office):
     ]
     assert await world.gate.balance("alice") == 0
     await world.assert_in_order()
-    # What the books need is there.
+    # What the books need is there, and no more.
     for call in calls:
         record = await world.records.get("alice", call.call_id)
-        assert record.opened.destination == "+15005551000"
+        assert (record.opened.account_id, record.cost_micros) == ("alice", call.seconds * CENT)
+        assert (record.opened.destination, record.opened.country) == ("", "")
     profile = await office.cards.profile("alice")
     assert (profile.email, profile.has_card, profile.auto_enabled) == ("", False, False)
     assert (profile.deleted, profile.frozen, office.customers) == (True, True, set())
@@ -128,7 +145,7 @@ async def test_sessions_that_could_not_be_ended_are_ended_by_a_repeat(office):
         if len(ended) == 1:
             raise StoreUnavailableError("sessions cannot be kept right now")
 
-    deletion = dataclasses.replace(office.deletion, end_sessions=end_sessions)
+    deletion = office.having(end_sessions=end_sessions)
     with pytest.raises(StoreUnavailableError):
         await deletion.delete("alice", write_off=True)
     assert await deletion.delete("alice", write_off=True) == DELETED
@@ -196,7 +213,7 @@ class Overtaken:
 
 @pytest.mark.parametrize("at", [1, 2, 3])
 async def test_whoever_was_overtaken_books_nothing(office, at):
-    late = dataclasses.replace(office.deletion, gate=Overtaken(office, at=at))
+    late = office.having(gate=Overtaken(office, at=at))
     assert await late.delete("alice", write_off=True) == DELETED
     assert await moved(office.world) == [("closing", -50 * UNIT), ("grant", 50 * UNIT)]
     await office.world.assert_in_order()
@@ -244,10 +261,7 @@ async def test_a_payment_service_that_is_away_leaves_the_card_for_a_repeat(offic
 
 
 async def test_a_customer_of_a_service_that_is_not_set_up_is_named(office):
-    deletion = AccountDeletion(
-        *(office.world.gate, office.world.book, office.accounts, office.cards, None),
-        office.sessions.end_all,
-    )
+    deletion = office.having(forget_customer=None)
     named = Deletion(Outcome.DELETED, customer_id="cus_1")
     assert await deletion.delete("alice", write_off=True) == named
     assert await deletion.delete("alice", write_off=True) == DELETED

@@ -5,7 +5,7 @@ from __future__ import annotations
 from alembic import op
 
 revision = "0015"
-down_revision = "0013"
+down_revision = "0014"
 
 _NAME = "ix_calls_account_id_created_at_id"
 _ORDER = ["account_id", "created_at", "id"]

@@ -246,6 +246,7 @@ def _buyer(request: Request, principal: Principal) -> Buyer:
         address_of(request),
         principal.is_proven,
         principal.credentials_epoch,
+        principal.has_accepted,
     )
 
 

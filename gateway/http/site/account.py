@@ -29,6 +29,7 @@ from gateway.http.site.pages import (
     DevicesPage,
     SessionRow,
 )
+from gateway.http.site.words import WORDS
 from gateway.people.address import Addresses
 from gateway.people.password import Passwords, PasswordSet
 from gateway.people.sessions import BrowserSessions, OpenSession, SessionOver, SignedIn
@@ -41,6 +42,11 @@ BalanceOf = Callable[[str], Awaitable[int]]
 """Returns an account's balance in micros. Raises StoreUnavailableError."""
 
 
+async def _stays(_account_id: str) -> bool:
+    """Return that nobody leaves: here they cannot."""
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class AccountPages:
     """Handlers of what belongs to whoever is signed in."""
@@ -51,6 +57,8 @@ class AccountPages:
     sessions: BrowserSessions
     sign_outs: SignOut
     balance_of: BalanceOf
+    is_leaving: Callable[[str], Awaitable[bool]] = _stays
+    """Returns whether an account is going to be deleted. Raises StoreUnavailableError."""
 
     def routes(self) -> list[DeclaredRoute]:
         """Return the pages' routes."""
@@ -81,6 +89,8 @@ class AccountPages:
             balance=balance,
             account_id=account.id,
             said=said_in(request),
+            languages=[(code, words["site.language"]) for code, words in sorted(WORDS.items())],
+            is_leaving=await self.is_leaving(account.id),
         )
         return self.door.show(request, page)
 

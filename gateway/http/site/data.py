@@ -55,10 +55,17 @@ class DataPages:
         """Return the pages' routes."""
         own = self.door.own
         return [
-            own(DATA, self.show),
-            own(f"{DATA}.json", self.tell, page=DATA),
-            own(f"{DATA}/export", self.ask, method="POST", step_up=True, page=DATA),
-            own(f"{DATA}/export/{{export_id}}", self.fetch, page=DATA),
+            own(DATA, self.show, before_terms=True),
+            own(f"{DATA}.json", self.tell, page=DATA, before_terms=True),
+            own(
+                f"{DATA}/export",
+                self.ask,
+                method="POST",
+                step_up=True,
+                page=DATA,
+                before_terms=True,
+            ),
+            own(f"{DATA}/export/{{export_id}}", self.fetch, page=DATA, before_terms=True),
         ]
 
     async def show(self, request: Request, who: SignedIn) -> Response:

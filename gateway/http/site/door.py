@@ -33,6 +33,8 @@ from gateway.ports import Velocity
 SIGN_IN, SIGN_IN_CODE, CONFIRM = "/sign-in", "/sign-in/code", "/confirm"
 ACCOUNT, SECURITY = "/account", "/account/security"
 CALLS, CREDIT, KEYS = f"{ACCOUNT}/calls", f"{ACCOUNT}/credit", f"{ACCOUNT}/keys"
+DELETE, CHOICES = f"{ACCOUNT}/delete", f"{ACCOUNT}/privacy-choices"
+REQUESTS, TERMS = f"{ACCOUNT}/requests", f"{ACCOUNT}/terms"
 GO_ON: Final = frozenset(
     {
         *("/", ACCOUNT, f"{ACCOUNT}/password", f"{ACCOUNT}/address", f"{ACCOUNT}/devices", CALLS),
@@ -40,6 +42,7 @@ GO_ON: Final = frozenset(
         *(f"{ACCOUNT}/recovery-codes/download", f"{ACCOUNT}/data"),
         *(CREDIT, f"{CREDIT}/auto", f"{CREDIT}/payments", f"{CREDIT}/statement"),
         *(KEYS, f"{KEYS}/new"),
+        *(DELETE, CHOICES, REQUESTS, TERMS),
     }
 )
 """Where a person may go on after they have signed in: a request never names another place."""
@@ -82,11 +85,13 @@ class Door:
         method: str = "GET",
         step_up: bool = False,
         page: str = "",
+        before_terms: bool = False,
     ) -> DeclaredRoute:
         """Return a page, or what takes a form, for whoever is signed in.
 
         `page` is where a person goes on after they have signed in, or proven who they are; without
-        it the path itself.
+        it the path itself. Whoever has not accepted new terms is asked to first, but on a page
+        that is open `before_terms`: who does not accept must be able to take their data and leave.
         """
 
         async def endpoint(request: Request) -> Response:
@@ -94,6 +99,8 @@ class Door:
             principal = await self.who(request)
             if principal is None or principal.signed_in is None:
                 return self.sign_in_first(request, page or path)
+            if not before_terms and not principal.has_accepted:
+                return see(TERMS, next=page or path)
             if step_up and not principal.is_stepped_up(self.clock()):
                 return see(CONFIRM, next=page or path)
             return await handler(request, principal.signed_in)
@@ -111,7 +118,14 @@ class Door:
         principal = await self.holders.principal(request)
         if principal is None and self.holders.has_cookie(request):
             refuse(await self.velocity.hit(wrong_session_uses(address_of(request))))
+        if principal is not None and principal.signed_in is not None:
+            # Pages of this request are in the language that the person has chosen.
+            request.state.language = principal.signed_in.holder.language
         return principal
+
+    def language(self, request: Request) -> str:
+        """Return the language in which a request is answered."""
+        return language_of(request)
 
     def show(self, request: Request, page: Page, *, status: int = 200) -> Response:
         """Return a page in the reader's language."""
@@ -199,8 +213,9 @@ def cursor_in(request: Request) -> str | None:
 
 
 def language_of(request: Request) -> str:
-    """Return the one of our languages that a request's sender likes best."""
-    return best_language(request.headers.get("accept-language", ""))
+    """Return the language that a person has chosen, or the one that their browser likes best."""
+    chosen = getattr(request.state, "language", "")
+    return chosen if chosen in WORDS else best_language(request.headers.get("accept-language", ""))
 
 
 def see(path: str, **query: str) -> Response:

@@ -145,6 +145,35 @@ class NumberFields(msgspec.Struct):
     number: _Line = ""
 
 
+class LeavingFields(msgspec.Struct):
+    """The form of `/account/delete`."""
+
+    unspent: _Line = ""
+    when: _Line = ""
+
+
+class ChoicesFields(msgspec.Struct):
+    """The form of `/account/privacy-choices`; a box that is not ticked is not sent."""
+
+    objects: bool = False
+    restricts: bool = False
+    out_of_credit: bool = False
+    call_refunded: bool = False
+
+
+class TermsFields(msgspec.Struct):
+    """The form of `/account/terms`."""
+
+    terms: bool = False
+    next: _Line = ""
+
+
+class LanguageFields(msgspec.Struct):
+    """The choice of a language."""
+
+    language: _Line = ""
+
+
 async def read_form(request: Request, kind: type[_F]) -> _F:
     """Return what a form was filled in with.
 

@@ -38,6 +38,7 @@ _SECRET_CHARS_MAX: Final = 128
 _SAID: Final = {
     Purpose.UNDO_CHANGE: "locked",
     Purpose.NOT_ME: "locked",
+    Purpose.CANCEL_DELETION: "deletion_cancelled",
 }
 """What is said after a link was used that a click is enough for."""
 

@@ -141,6 +141,9 @@ class AccountPage:
     """As money; empty where it cannot be said right now."""
     account_id: str
     said: str = ""
+    languages: Sequence[tuple[str, str]] = ()
+    """Code and own name of each language."""
+    is_leaving: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,6 +336,77 @@ class ErrorPage:
     """When to try again; 0 if that is not known."""
 
 
+@dataclass(frozen=True, slots=True)
+class DeletePage:
+    """What a deletion does, its form; or that one waits, and the way back."""
+
+    template: ClassVar[str] = "delete.html"
+    balance: str
+    """As money; empty where there is none."""
+    refundable: str
+    """How much of it cards take back, as money; empty for nothing."""
+    may_be_now: bool
+    due_at: datetime | None
+    """When the deletion that was asked for begins; None where none was."""
+    may_cancel: bool
+    unspent: str = ""
+    is_now: bool = False
+    said: str = ""
+    errors: Errors = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ChoicesPage:
+    """What a person has chosen about the use of their data, and their mails."""
+
+    template: ClassVar[str] = "privacy_choices.html"
+    objected_at: datetime | None
+    restricted_at: datetime | None
+    wanted: Mapping[str, bool]
+    """Notice that can be switched off -> whether it is sent."""
+    said: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRow:
+    """Something that a person has asked for about their data."""
+
+    right: str
+    asked_at: datetime
+    due_at: datetime
+    done_at: datetime | None
+    is_late: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RequestsPage:
+    """All that a person has asked for about their data."""
+
+    template: ClassVar[str] = "requests.html"
+    requests: Sequence[RequestRow]
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeRow:
+    """A document that has changed."""
+
+    document: str
+    version: str
+    """ISO date."""
+    said: Sequence[str]
+    """What has changed, a sentence or two for each version; empty for a first one."""
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptTermsPage:
+    """What has changed, and the form that accepts it."""
+
+    template: ClassVar[str] = "accept_terms.html"
+    changes: Sequence[ChangeRow]
+    next: str
+    errors: Errors = field(default_factory=dict)
+
+
 Page = (
     SignUpPage
     | SignUpDonePage
@@ -354,6 +428,10 @@ Page = (
     | SecurityPage
     | SecondFactorPage
     | RecoveryCodesPage
+    | DeletePage
+    | ChoicesPage
+    | RequestsPage
+    | AcceptTermsPage
     | TermsPage
     | PrivacyPage
     | ErrorPage

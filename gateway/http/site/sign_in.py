@@ -35,8 +35,9 @@ class SignInPages:
             self.door.page(SIGN_IN, self.show),
             self.door.form(SIGN_IN, self.sign_in),
             self.door.form("/sign-out", self.sign_out),
-            self.door.own(CONFIRM, self.show_confirm),
-            self.door.own(CONFIRM, self.confirm, method="POST", page=ACCOUNT),
+            # Open before new terms are accepted: a deletion asks for the password too.
+            self.door.own(CONFIRM, self.show_confirm, before_terms=True),
+            self.door.own(CONFIRM, self.confirm, method="POST", page=ACCOUNT, before_terms=True),
         ]
 
     async def show(self, request: Request) -> Response:

@@ -69,6 +69,31 @@ ROWS = {
         "is_backed_up": False,
         "added_at": NOW,
     },
+    "erasures": {
+        "account_id": "alice",
+        "state": "waiting",
+        "step": "close",
+        "unspent": "refund",
+        "actor": "holder",
+        "asked_at": NOW,
+        "due_at": NOW,
+    },
+    "data_requests": {
+        "account_id": "alice",
+        "kind": "deletion",
+        "asked_at": NOW,
+        "due_at": NOW,
+        "done_by": "",
+        "note": "",
+    },
+    "consent_proofs": {
+        "digest": "0" * 64,
+        "document": "terms",
+        "version": "1",
+        "at": NOW,
+        "kept_until": NOW,
+    },
+    "policy_notices": {"version": "1", "told_to": ""},
     "account_events": {"account_id": "alice", "at": NOW, "act": "signed_up", "actor": "holder"},
 }
 """A row of each table that is just so."""

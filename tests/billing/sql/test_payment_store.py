@@ -8,6 +8,7 @@ import pytest
 from billing.payments import AutoHistory, AutoRefusal, PaymentProfile, PaymentState
 from billing.stores.payments import SqlPaymentStore
 from gateway.stores.accounts import SqlAccountStore
+from gateway.stores.erasing import SqlErasing
 from tests.billing.outbox_entries import START
 
 UNIT = 1_000_000
@@ -269,7 +270,7 @@ async def test_nothing_is_kept_anew_of_an_account_that_was_deleted(payments, eng
     accounts = SqlAccountStore(engine)
     assert await payments.save_card("alice", "cus_1", "pm_1", "card@example.com")
     await accounts.mark_deleted("alice")
-    await accounts.erase("alice")
+    await SqlErasing(engine).erase_person("alice")
     assert not await payments.save_card("alice", "cus_2", "pm_2", "card@example.com")
     await payments.set_auto("alice", enabled=True, threshold_micros=5, amount_micros=25)
     deleted = PaymentProfile("alice", "USD", frozen=True, deleted=True)

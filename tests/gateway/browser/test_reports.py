@@ -15,6 +15,7 @@ from gateway.cause import Cause
 from gateway.errors import PROBLEMS
 from tests.gateway.stage import order
 
+ORDER = order()
 START = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC)
 SECOND_NS = 1_000_000_000
 
@@ -162,7 +163,7 @@ def test_the_closing_tells_what_happened_when():
     call = call_of(Ringing(), Answered(), CarrierEnded(Cause.NORMAL_CLEARING, "callee", 1))
     call.carrier_call_id = "CA1"
     browser, carrier = LegQuality(frames_in=1), LegQuality(frames_in=2)
-    closed = reports.closed(call, reports.WallClock(0, START), 1, browser, carrier)
+    closed = reports.closed(call, reports.WallClock(0, START), 1, ORDER, (browser, carrier))
     times = [closed.ringing_at, closed.answered_at, closed.ended_at]
     assert [round((t - START).total_seconds()) for t in times] == [2, 3, 4]
     assert (closed.seconds, closed.carrier_seconds, closed.carrier_call_id) == (1, 1, "CA1")
@@ -170,10 +171,20 @@ def test_the_closing_tells_what_happened_when():
     assert (closed.browser, closed.carrier) == (browser, carrier)
 
 
+def test_of_a_call_whose_holder_objects_no_figure_is_kept():
+    call = call_of(Ringing(), Answered(), CarrierEnded(Cause.NORMAL_CLEARING, "callee", 1))
+    heard = LegQuality(frames_in=1, paths=("webrtc",), mos=4.1)
+    closed = reports.closed(
+        call, reports.WallClock(0, START), 1, order(keeps_quality=False), (heard, heard)
+    )
+    assert (closed.browser, closed.carrier) == (LegQuality(), LegQuality())
+    assert closed.seconds == 1
+
+
 def test_a_call_that_was_never_answered_has_no_such_date():
     call = call_of(CarrierEnded(Cause.USER_BUSY, "callee", 0))
     none = LegQuality()
-    closed = reports.closed(call, reports.WallClock(0, START), 0, none, none)
+    closed = reports.closed(call, reports.WallClock(0, START), 0, ORDER, (none, none))
     assert (closed.ringing_at, closed.answered_at) == (None, None)
 
 

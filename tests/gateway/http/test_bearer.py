@@ -30,6 +30,7 @@ class Account:
     currency: str = "USD"
     frozen: bool = False
     limits: SpendLimits = UNLIMITED
+    keeps_quality: bool = True
     key_id: str = "k1"
     scopes: frozenset[Scope] = PAGE
     key_expires_at: datetime | None = None

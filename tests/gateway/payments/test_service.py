@@ -13,6 +13,7 @@ from database.errors import StoreUnavailableError
 from gateway.errors import PaymentError, RequestRefusedError
 from gateway.payments.service import ReturnPaths
 from gateway.stores.accounts import SqlAccountStore
+from gateway.stores.erasing import SqlErasing
 from tests.gateway.payments.conftest import UNIT, until
 
 # -- paying --------------------------------------------------------------------------------------
@@ -468,7 +469,7 @@ async def test_a_stale_report_cannot_freeze_what_was_won_meanwhile(shop):
 async def deleted(shop, account_id="alice"):
     accounts = SqlAccountStore(shop.engine)
     await accounts.mark_deleted(account_id)
-    await accounts.erase(account_id)
+    await SqlErasing(shop.engine).erase_person(account_id)
 
 
 async def test_money_for_a_deleted_account_is_booked_and_reported_and_no_card_is_kept(shop):

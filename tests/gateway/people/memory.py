@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from accounts.address import parse_address
+from accounts.consent import Document, Version, current, missing
 from accounts.holder import Device, Holder
 from accounts.link import LIFETIMES, Link, Purpose, digest
 from accounts.notice import Notice
@@ -20,11 +21,13 @@ from gateway.people.address import Addresses
 from gateway.people.answer_moment import AnswerMoment
 from gateway.people.codes import Codes
 from gateway.people.enrolment import Enrolment
+from gateway.people.leaving import Leaving
 from gateway.people.links import Links
 from gateway.people.passkey_proofs import PasskeyProofs, RelyingParty
 from gateway.people.passkeys import Passkeys
 from gateway.people.password import Passwords
 from gateway.people.password_policy import PasswordPolicy
+from gateway.people.privacy import Privacy
 from gateway.people.sessions import BrowserSessions
 from gateway.people.sign_in import SignIn
 from gateway.people.sign_out import SignOut
@@ -32,6 +35,7 @@ from gateway.people.sign_up import SignUp
 from gateway.people.visitor import Visitor
 from gateway.scopes import Scope
 from tests.gateway.calls.test_live import Velocity
+from tests.gateway.people.departures import MemoryDepartures
 from tests.gateway.people.memory_factors import (
     MemoryCeremonies,
     MemoryPasskeys,
@@ -51,6 +55,7 @@ class Account:
     currency: str = "USD"
     frozen: bool = False
     limits: SpendLimits = UNLIMITED
+    keeps_quality: bool = True
     key_id: str = ""
     scopes: frozenset[Scope] = frozenset()
     key_expires_at: datetime | None = None
@@ -353,8 +358,14 @@ class World:
             self.hasher,
             self.velocity,
         )
+        self.departures = MemoryDepartures(self)
+        self.history = {Document.TERMS: (Version("2026-11-27"),)}
+        self.balance, self.refundable = 0, 0
+        self.privacy = Privacy(self.departures, people, self.history)
         self.browsers = BrowserSessions(
-            people, sessions, self, self.epochs, clock, lambda: int(self.now.timestamp() * 1e9)
+            *(people, sessions, self, self.epochs, clock),
+            lambda: int(self.now.timestamp() * 1e9),
+            missing=self.missing,
         )
         self.naps: list[float] = []
         """Seconds for which answers were held back: no time passes in a flow."""
@@ -378,8 +389,23 @@ class World:
         )
         self.passwords = Passwords(people, sessions, hasher, policy, velocity, clock, moment)
         self.addresses = Addresses(people, velocity, clock, self.sign_in)
-        self.links = Links(people, sessions, velocity, clock)
+        self.leaving = Leaving(self.departures, clock, self.balance_of, self.refundable_of)
+        self.links = Links(people, sessions, velocity, clock, self.leaving)
         self.sign_outs = SignOut(people, sessions, velocity)
+
+    async def balance_of(self, _account_id):
+        return self.balance
+
+    async def refundable_of(self, _account_id):
+        return self.refundable
+
+    async def is_leaving(self, account_id):
+        return await self.departures.deletion(account_id) is not None
+
+    async def missing(self, account_id):
+        # Who signs up accepts what is in force.
+        accepted = self.departures.versions.setdefault(account_id, dict(current(self.history)))
+        return missing(accepted, self.history)
 
     def new_secret(self):
         return f"random-secret-{next(self._ids):04}"
@@ -405,6 +431,7 @@ class World:
             created_at=self.now,
         )
         self.accounts[account_id] = Account(account_id)
+        self.departures.versions[account_id] = dict(current(self.history))
         return holder
 
     def change(self, account_id="ada", **fields):

@@ -17,6 +17,7 @@ from database.engine import create_engine
 from database.errors import StoreUnavailableError
 from gateway.scopes import LEAST, PAGE, Scope
 from gateway.stores.accounts import AccountRow, SqlAccountStore, ensure_account
+from gateway.stores.erasing import SqlErasing
 from tests.limits import limits
 from tests.postgres import sqlite_threads_ended
 
@@ -219,7 +220,7 @@ async def test_an_account_is_deleted_in_two_steps_that_may_be_repeated(accounts,
     assert await accounts.account_by_key_hash(HASH) is None
     assert (await cards.profile("alice")).customer_id == "cus_1"
     for _ in range(2):
-        await accounts.erase("alice")
+        await SqlErasing(engine).erase_person("alice")
     assert [(key.label, key.revoked_at) for key in await accounts.keys("alice")] == [("", NOW)]
     assert await cards.profile("alice") == PaymentProfile("alice", "USD", True, True)
     # Nothing brings it back.

@@ -26,6 +26,7 @@ from billing.stores import tables
 from database.engine import TIMEOUT_S, create_engine, reading, writing
 from database.errors import StoreUnavailableError
 from gateway.stores.accounts import SqlAccountStore
+from gateway.stores.erasing import SqlErasing
 from gateway.stores.people import SqlPeople
 from tests.postgres import sqlite_threads_ended
 
@@ -814,9 +815,8 @@ async def test_an_erasure_leaves_nothing_of_a_person(world, alice):
     link = await world.ask(Purpose.RESET_PASSWORD, WORK)
     bob = replace(SIGN_UP, account_id="bob", email="b@example.com", email_key="b@example.com")
     await world.people.sign_up(bob, replace(VERIFY, recipient=bob.email))
-    accounts = SqlAccountStore(world.engine)
     for _ in range(2):
-        await accounts.erase("alice")
+        await SqlErasing(world.engine).erase_person("alice")
     for name, rows in (await world.rows()).items():
         if name not in {"account_events", "mails"}:
             assert not any("alice" in str(value) for row in rows for value in row), name

@@ -24,8 +24,10 @@ from gateway.http.site.data import DataPages
 from gateway.http.site.documents import DocumentPages
 from gateway.http.site.door import Door
 from gateway.http.site.keys import KeyPages
+from gateway.http.site.leaving import LeavingPages
 from gateway.http.site.links import LinkPages
 from gateway.http.site.passkeys import PasskeyPages
+from gateway.http.site.privacy import PrivacyPages
 from gateway.http.site.rates import RatesPages
 from gateway.http.site.rendering import Pages
 from gateway.http.site.security import SecurityPages
@@ -113,8 +115,10 @@ class Site:
             *LinkPages(door, world.links, world.passwords, world.sign_in, world.addresses).routes(),
             *AccountPages(
                 *(door, world.passwords, world.addresses, world.browsers, world.sign_outs),
-                self.balance_of,
+                *(self.balance_of, world.is_leaving),
             ).routes(),
+            *LeavingPages(door, world.leaving).routes(),
+            *PrivacyPages(door, world.privacy, lambda: world.now).routes(),
             *DataPages(door, self.rows, world.browsers, self.own_exports, 12).routes(),
             *DocumentPages(door, 12).routes(),
             *self.call_pages.routes(),

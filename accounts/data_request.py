@@ -1,0 +1,63 @@
+"""Describes what a person asks for about their data, and until when it must be answered.
+
+Pure: time is an argument. Holds no more than the account's number and dates.
+"""
+
+from __future__ import annotations
+
+import calendar
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from accounts.audit_log import Actor
+
+NOTE_MAX = 200
+"""Characters of an operator's note."""
+
+
+class Right(StrEnum):
+    """The rights of the GDPR that a request is about; values are stored."""
+
+    ACCESS = "access"
+    """Article 15."""
+    CORRECTION = "correction"
+    """Article 16."""
+    DELETION = "deletion"
+    """Article 17."""
+    RESTRICTION = "restriction"
+    """Article 18."""
+    EXPORT = "export"
+    """Article 20."""
+    OBJECTION = "objection"
+    """Article 21."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataRequest:
+    """A request, and how it stands."""
+
+    id: int
+    account_id: str
+    right: Right
+    asked_at: datetime
+    due_at: datetime
+    done_at: datetime | None = None
+    done_by: Actor | None = None
+    note: str = ""
+    """Of an operator: what was done. No personal data."""
+
+    def is_late(self, at: datetime) -> bool:
+        """Return whether it should have been answered by now."""
+        return self.done_at is None and at > self.due_at
+
+
+def due(asked_at: datetime) -> datetime:
+    """Return until when a request must be answered: within one month (GDPR, article 12(3)).
+
+    A month ends with the day of the same number, or, where its last month has none, with its last
+    day (Regulation 1182/71, article 3(2)(c)).
+    """
+    year, month = (asked_at.year + asked_at.month // 12, asked_at.month % 12 + 1)
+    day = min(asked_at.day, calendar.monthrange(year, month)[1])
+    return asked_at.replace(year=year, month=month, day=day)

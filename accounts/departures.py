@@ -1,0 +1,70 @@
+"""Declares what the flows need in which people decide about their data.
+
+Holds shapes only. Every method raises StoreUnavailableError, and is safe to repeat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from accounts.data_request import DataRequest
+from accounts.erasure import Erasure, Unspent
+from accounts.holder import Holder
+from accounts.notice import Notice
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a form about the use of data says."""
+
+    objects: bool
+    """To the use of quality figures for improving the service."""
+    restricts: bool
+    """Data are to be kept and not used."""
+    muted: frozenset[str]
+    """Mails that are switched off."""
+
+
+class Departures(Protocol):
+    """What people decide about their data.
+
+    What a signed-in person asks for carries the credentials epoch of their session.
+    """
+
+    async def deletion(self, account_id: str) -> Erasure | None:
+        """Return an account's deletion that is open; None where there is none."""
+
+    async def ask_deletion(
+        self,
+        account_id: str,
+        credentials_epoch: int,
+        unspent: Unspent,
+        due_at: datetime,
+        notice: Notice,
+    ) -> bool:
+        """Note that a person leaves, and freeze the account; False where the session is over."""
+
+    async def cancel_deletion(self, account_id: str, credentials_epoch: int) -> bool | None:
+        """Keep the account after all; False where it is too late, None: the session is over."""
+
+    async def cancel_by_link(self, digest: str) -> bool:
+        """Use a CANCEL_DELETION link; False where it does not work (any more)."""
+
+    async def requests(self, account_id: str) -> Sequence[DataRequest]:
+        """Return what a person has asked for about their data, the newest first."""
+
+    async def choose(
+        self, account_id: str, credentials_epoch: int, wishes: Wishes
+    ) -> Holder | None:
+        """Keep what a person wishes, and follow it; None where the session is over."""
+
+    async def accepted(self, account_id: str) -> Mapping[str, str]:
+        """Return document -> the version that a person accepted last."""
+
+    async def accept(
+        self, account_id: str, credentials_epoch: int, versions: Mapping[str, str]
+    ) -> bool:
+        """Note what a person accepts (document -> version); False where the session is over."""

@@ -1,0 +1,138 @@
+"""Keeps in SQL the register of what people asked for about their data.
+
+Functions on the caller's connection. A row has an account's number and dates, and is kept when the
+account is deleted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from accounts.audit_log import Actor
+from accounts.data_request import DataRequest, Right, due
+from accounts.stores import tables
+
+LISTED_MAX = 200
+"""Rows of one list."""
+
+_REQUESTS = tables.data_requests
+
+
+async def ask(
+    connection: AsyncConnection,
+    account_id: str,
+    right: Right,
+    at: datetime,
+    *,
+    is_done: bool = False,
+    actor: Actor = Actor.HOLDER,
+) -> None:
+    """Note a request; nothing where the same one is open already.
+
+    Args:
+        connection: With a transaction for writing.
+        account_id: Whose.
+        right: What is asked for.
+        at: Now.
+        is_done: Whether it is answered by the very act that notes it.
+        actor: Who answered it then.
+
+    """
+    if not is_done and await _open_id(connection, account_id, right) is not None:
+        return
+    await connection.execute(
+        sa.insert(_REQUESTS).values(
+            account_id=account_id,
+            kind=right,
+            asked_at=at,
+            due_at=due(at),
+            done_at=at if is_done else None,
+            done_by=actor if is_done else "",
+            note="",
+        )
+    )
+
+
+async def answer(
+    connection: AsyncConnection, account_id: str, right: Right, at: datetime, actor: Actor
+) -> None:
+    """Note that an open request is answered; nothing where none is open."""
+    number = await _open_id(connection, account_id, right)
+    if number is not None:
+        await close(connection, number, at, actor)
+
+
+async def answer_all(
+    connection: AsyncConnection, account_id: str, at: datetime, actor: Actor
+) -> None:
+    """Note that whatever an account has asked for is answered: there is nothing left of it."""
+    await connection.execute(
+        sa.update(_REQUESTS)
+        .where(_REQUESTS.c.account_id == account_id, _REQUESTS.c.done_at.is_(None))
+        .values(done_at=at, done_by=actor)
+    )
+
+
+async def close(
+    connection: AsyncConnection, number: int, at: datetime, actor: Actor, note: str = ""
+) -> bool:
+    """Note that the request of this number is answered; False where it is not open."""
+    closed = await connection.execute(
+        sa.update(_REQUESTS)
+        .where(_REQUESTS.c.id == number, _REQUESTS.c.done_at.is_(None))
+        .values(done_at=at, done_by=actor, note=note)
+        .returning(_REQUESTS.c.id)
+    )
+    return closed.scalar() is not None
+
+
+async def of_account(connection: AsyncConnection, account_id: str) -> Sequence[DataRequest]:
+    """Return an account's newest requests, the newest first."""
+    query = sa.select(_REQUESTS).where(_REQUESTS.c.account_id == account_id)
+    return await _list(connection, query.order_by(_REQUESTS.c.id.desc()))
+
+
+async def newest(connection: AsyncConnection) -> Sequence[DataRequest]:
+    """Return the newest requests of all accounts, the newest first."""
+    return await _list(connection, sa.select(_REQUESTS).order_by(_REQUESTS.c.id.desc()))
+
+
+async def unanswered(connection: AsyncConnection) -> Sequence[DataRequest]:
+    """Return the requests that are open, the one that is due first before the others."""
+    query = sa.select(_REQUESTS).where(_REQUESTS.c.done_at.is_(None))
+    return await _list(connection, query.order_by(_REQUESTS.c.due_at, _REQUESTS.c.id))
+
+
+async def _open_id(connection: AsyncConnection, account_id: str, right: Right) -> int | None:
+    query = sa.select(sa.func.min(_REQUESTS.c.id)).where(
+        _REQUESTS.c.account_id == account_id,
+        _REQUESTS.c.kind == right,
+        _REQUESTS.c.done_at.is_(None),
+    )
+    number: int | None = await connection.scalar(query)
+    return number
+
+
+async def _list(
+    connection: AsyncConnection, query: sa.Select[*tuple[Any, ...]]
+) -> Sequence[DataRequest]:
+    rows = await connection.execute(query.limit(LISTED_MAX))
+    return [_read(row) for row in rows.mappings()]
+
+
+def _read(row: Mapping[Any, Any]) -> DataRequest:
+    return DataRequest(
+        id=row["id"],
+        account_id=row["account_id"],
+        right=Right(row["kind"]),
+        asked_at=row["asked_at"],
+        due_at=row["due_at"],
+        done_at=row["done_at"],
+        done_by=Actor(row["done_by"]) if row["done_by"] else None,
+        note=row["note"],
+    )

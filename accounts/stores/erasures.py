@@ -1,0 +1,189 @@
+"""Keeps in SQL which accounts are to be deleted, and how far each deletion has come.
+
+Functions on the caller's connection. Every change of a row says from which state it goes, so that
+of a person who cancels and a worker that begins at the same moment one comes first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from accounts.audit_log import Actor
+from accounts.erasure import STEPS, Erasure, State, Step, Unspent
+from accounts.stores import tables
+from database.engine import upsert
+
+LISTED_MAX = 1_000
+"""Rows of one list."""
+
+_ERASURES = tables.erasures
+_COLUMNS = tuple(column for column in _ERASURES.c if column.name != "leased_until")
+
+
+async def find(connection: AsyncConnection, account_id: str) -> Erasure | None:
+    """Return the deletion of an account, however it stands; None where none was ever asked for."""
+    query = sa.select(*_COLUMNS).where(_ERASURES.c.account_id == account_id)
+    row = (await connection.execute(query)).mappings().one_or_none()
+    return None if row is None else _read(row)
+
+
+async def ask(connection: AsyncConnection, erasure: Erasure) -> bool:
+    """Note a deletion that is asked for; False, and nothing changes, where one is open already."""
+    values = _values(erasure)
+    asked = await connection.execute(
+        upsert(connection, _ERASURES)
+        .values(values)
+        .on_conflict_do_update(
+            index_elements=[_ERASURES.c.account_id],
+            set_=values | {"leased_until": None},
+            where=_ERASURES.c.state == State.CANCELLED,
+        )
+        .returning(_ERASURES.c.account_id)
+    )
+    return asked.scalar() is not None
+
+
+async def begin_now(connection: AsyncConnection, erasure: Erasure) -> None:
+    """Note a deletion that begins at once, however an earlier one stands.
+
+    One that is being done goes on where it is. One that was done is done again: a copy of the
+    database from before it came back.
+    """
+    state = _ERASURES.c.state
+    values = _values(erasure) | {"leased_until": None}
+    waiting = {"due_at": erasure.due_at, "leased_until": None}
+    await connection.execute(
+        sa.update(_ERASURES)
+        .where(_ERASURES.c.account_id == erasure.account_id, state == State.WAITING)
+        .values(waiting)
+    )
+    await connection.execute(
+        upsert(connection, _ERASURES)
+        .values(values)
+        .on_conflict_do_update(
+            index_elements=[_ERASURES.c.account_id],
+            set_=values,
+            where=sa.or_(
+                state.in_((State.CANCELLED, State.DONE)),
+                # All that the earlier one was to do is done, but for old files.
+                _ERASURES.c.step == STEPS[-1],
+            ),
+        )
+    )
+
+
+async def cancel(connection: AsyncConnection, account_id: str, at: datetime) -> bool:
+    """Cancel a deletion that waits; False where none does."""
+    cancelled = await connection.execute(
+        sa.update(_ERASURES)
+        .where(_ERASURES.c.account_id == account_id, _ERASURES.c.state == State.WAITING)
+        .values(state=State.CANCELLED, ended_at=at)
+        .returning(_ERASURES.c.account_id)
+    )
+    return cancelled.scalar() is not None
+
+
+async def lease(
+    connection: AsyncConnection, at: datetime, until: datetime, *, account_id: str = ""
+) -> Erasure | None:
+    """Take a deletion that is due, or this account's, so that nobody else does a step until then.
+
+    A process that dies leaves its lease to run out.
+    """
+    query = _due(at)
+    if account_id:
+        query = query.where(_ERASURES.c.account_id == account_id)
+    found = await connection.scalar(query.with_for_update(skip_locked=True))
+    if found is None:
+        return None
+    taken = await connection.execute(
+        sa.update(_ERASURES)
+        .where(_ERASURES.c.account_id == found)
+        .values(state=State.ERASING, leased_until=until)
+        .returning(*_COLUMNS)
+    )
+    return _read(taken.mappings().one())
+
+
+async def is_any_due(connection: AsyncConnection, at: datetime) -> bool:
+    """Return whether there is a deletion that nobody works on, and that is due."""
+    return await connection.scalar(_due(at)) is not None
+
+
+def _due(at: datetime) -> sa.Select[tuple[str]]:
+    free = sa.or_(_ERASURES.c.leased_until.is_(None), _ERASURES.c.leased_until <= at)
+    due = sa.or_(
+        _ERASURES.c.state == State.ERASING,
+        sa.and_(_ERASURES.c.state == State.WAITING, _ERASURES.c.due_at <= at),
+    )
+    query = sa.select(_ERASURES.c.account_id).where(free, due)
+    return query.order_by(_ERASURES.c.due_at, _ERASURES.c.account_id).limit(1)
+
+
+async def proceed(
+    connection: AsyncConnection, account_id: str, step: Step, until: datetime
+) -> None:
+    """Note that the steps before this one are done; a step that was reached is never lost."""
+    before = STEPS[: STEPS.index(step)]
+    await connection.execute(
+        sa.update(_ERASURES)
+        .where(
+            _ERASURES.c.account_id == account_id,
+            _ERASURES.c.state == State.ERASING,
+            _ERASURES.c.step.in_(before),
+        )
+        .values(step=step, leased_until=until)
+    )
+
+
+async def rest(connection: AsyncConnection, account_id: str, until: datetime) -> None:
+    """Let nobody look at a deletion until then: something it waits for has not happened yet."""
+    await connection.execute(
+        sa.update(_ERASURES)
+        .where(_ERASURES.c.account_id == account_id, _ERASURES.c.state == State.ERASING)
+        .values(leased_until=until)
+    )
+
+
+async def finish(connection: AsyncConnection, account_id: str, at: datetime) -> bool:
+    """Note that all steps are done; False where that is noted already."""
+    finished = await connection.execute(
+        sa.update(_ERASURES)
+        .where(_ERASURES.c.account_id == account_id, _ERASURES.c.state == State.ERASING)
+        .values(state=State.DONE, ended_at=at, leased_until=None)
+        .returning(_ERASURES.c.account_id)
+    )
+    return finished.scalar() is not None
+
+
+async def done(connection: AsyncConnection, since: datetime) -> Sequence[Erasure]:
+    """Return deletions that were finished since then, at most `LISTED_MAX`, the first first."""
+    rows = await connection.execute(
+        sa.select(*_COLUMNS)
+        .where(_ERASURES.c.state == State.DONE, _ERASURES.c.ended_at >= since)
+        .order_by(_ERASURES.c.ended_at, _ERASURES.c.account_id)
+        .limit(LISTED_MAX)
+    )
+    return [_read(row) for row in rows.mappings()]
+
+
+def _values(erasure: Erasure) -> dict[str, Any]:
+    return {column.name: getattr(erasure, column.name) for column in _COLUMNS}
+
+
+def _read(row: Mapping[Any, Any]) -> Erasure:
+    return Erasure(
+        account_id=row["account_id"],
+        state=State(row["state"]),
+        step=Step(row["step"]),
+        unspent=Unspent(row["unspent"]),
+        actor=Actor(row["actor"]),
+        asked_at=row["asked_at"],
+        due_at=row["due_at"],
+        ended_at=row["ended_at"],
+    )

@@ -1,0 +1,56 @@
+"""Keeps in SQL why accounts are frozen; `accounts.frozen` says whether any reason stands.
+
+Functions on the caller's connection, so that a freeze commits together with what it follows from.
+The caller has to tell the spend gate after the commit; the comparison of gate and book does where
+it could not.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from billing.freezes import FreezeReason, released_by
+from billing.stores import tables
+from database.engine import upsert
+
+_FREEZES = tables.freezes
+
+
+async def set_freeze(
+    connection: AsyncConnection, account_id: str, reason: FreezeReason, frozen: bool, at: datetime
+) -> bool:
+    """Freeze an account for a reason, or release it; return whether it is frozen from now on.
+
+    A deleted account stays frozen. Raises LookupError: no such account.
+    """
+    accounts = tables.accounts.c
+    query = sa.select(accounts.frozen, accounts.deleted_at).where(accounts.id == account_id)
+    account = (await connection.execute(query.with_for_update())).one_or_none()
+    if account is None:
+        raise LookupError("no such account")
+    reasons = set(await standing(connection, account_id))
+    if account.frozen and not reasons:
+        # Frozen before reasons were kept, or opened again by a booking: the operator's to release.
+        reasons = {FreezeReason.OPERATOR}
+    left = reasons | {reason} if frozen else reasons - released_by(reason)
+    mine = _FREEZES.c.account_id == account_id
+    await connection.execute(sa.delete(_FREEZES).where(mine, _FREEZES.c.reason.not_in(left)))
+    if left:
+        rows = [{"account_id": account_id, "reason": each, "at": at} for each in sorted(left)]
+        await connection.execute(upsert(connection, _FREEZES).on_conflict_do_nothing(), rows)
+    is_frozen = bool(left) or account.deleted_at is not None
+    await connection.execute(
+        sa.update(tables.accounts).where(accounts.id == account_id).values(frozen=is_frozen)
+    )
+    return is_frozen
+
+
+async def standing(connection: AsyncConnection, account_id: str) -> frozenset[FreezeReason]:
+    """Return the reasons for which an account is frozen."""
+    rows = await connection.scalars(
+        sa.select(_FREEZES.c.reason).where(_FREEZES.c.account_id == account_id)
+    )
+    return frozenset(map(FreezeReason, rows))

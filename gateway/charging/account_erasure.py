@@ -1,0 +1,264 @@
+"""Deletes accounts, step by step, so that a process that dies leaves nothing undone.
+
+How far a deletion has come is a row; each step may be repeated, and is begun again by whoever finds
+it. What the books need stays: the account's number, its payments and ledger, and of its calls what
+they cost. Knows no database, no vendor and no page.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+
+import structlog
+
+from accounts.audit_log import Actor
+from accounts.erasure import Erasure, State, Step, Unspent, after
+from billing.clock import Clock, utc_now
+from billing.payments import PaymentProfile
+from billing.ports import LedgerStore, SpendGate
+from database.errors import StoreUnavailableError
+from gateway.charging.recovery import Drain, bring_credits
+
+INTERVAL_S: Final = 10.0
+"""How soon a deletion that is due begins, and how often what it waits for is looked at."""
+REST: Final = timedelta(seconds=10)
+"""How long a deletion that waits for something is left alone."""
+FAILURE_FACTOR: Final = 6
+"""How much longer one is left alone that failed."""
+ROUND_MAX: Final = 20
+"""Deletions that one round works on; those behind them wait for the next."""
+BATCHES_MAX: Final = 200
+"""Batches of records that one look works on, so that a heavy caller's do not hold up others."""
+WRITE_OFFS_MAX: Final = 3
+"""Attempts to bring a balance to nothing; a credit that arrives meanwhile costs one."""
+
+log = structlog.get_logger(__name__)
+
+
+class Erasures(Protocol):
+    """The rows of deletions. Raises StoreUnavailableError."""
+
+    async def find(self, account_id: str) -> Erasure | None:
+        """Return an account's deletion, however it stands."""
+
+    async def begin_now(self, account_id: str, unspent: Unspent, actor: Actor) -> None:
+        """Note a deletion that is due at once; one that was done is done again."""
+
+    async def lease(self, account_id: str) -> Erasure | None:
+        """Take a deletion that is due, or this account's; None where there is none to take."""
+
+    async def proceed(self, account_id: str, step: Step) -> None:
+        """Note that all before this step is done."""
+
+    async def rest(self, account_id: str, pause: timedelta) -> None:
+        """Give a deletion back; for this long nobody takes it."""
+
+    async def finish(self, account_id: str) -> None:
+        """Note that all steps are done."""
+
+    async def blank_records(self, account_id: str) -> bool:
+        """Blank some of an account's calls and payments; return whether none is left."""
+
+    async def erase_person(self, account_id: str) -> None:
+        """Erase the holder and all that is kept of the person, and queue the last mail."""
+
+
+class Accounts(Protocol):
+    """Accounts and their keys. Raises StoreUnavailableError."""
+
+    async def mark_deleted(self, account_id: str) -> None:
+        """Freeze an account for good and refuse its keys. Raises LookupError if there is none."""
+
+    async def keys_changed(self) -> None:
+        """Let no process believe what it remembers of keys and holders."""
+
+
+class Profiles(Protocol):
+    """The saved cards of accounts."""
+
+    async def profile(self, account_id: str) -> PaymentProfile:
+        """Return an account's profile. Raises LookupError if there is no such account."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a deletion has come in one go."""
+
+    account_id: str
+    next_step: Step | None
+    """What it waits for; None where it is done."""
+    customer_id: str = ""
+    """A customer whom the payment service still knows, because no service is set up here."""
+
+    @property
+    def is_erased(self) -> bool:
+        """Whether nothing is left of the person but in files that wait to be written anew."""
+        return self.next_step in {None, Step.FILES}
+
+
+@dataclass(frozen=True, slots=True)
+class AccountErasure:
+    """Does what deletions need. Raises StoreUnavailableError, PaymentError: a repeat goes on."""
+
+    gate: SpendGate
+    ledger: LedgerStore
+    erasures: Erasures
+    accounts: Accounts
+    profiles: Profiles
+    drain: Drain
+    """Books what waits in the outbox."""
+    send_back: Callable[[str], Awaitable[None]] | None
+    """Sends an account's credit back to the cards it came from; None without a service."""
+    forget_customer: Callable[[str], Awaitable[None]] | None
+    """Deletes a customer and the saved cards at the payment service; None if none is set up."""
+    end_sessions: Callable[[str], Awaitable[None]]
+    """Signs an account's holder out everywhere. Raises StoreUnavailableError."""
+    note: Callable[[str, datetime], Awaitable[None]]
+    """Writes down outside the database that an account is erased, before it is."""
+    rewrite_files: Callable[[], Awaitable[bool]]
+    """Lets the store write its files anew; False while it must wait for that."""
+    clock: Clock = utc_now
+
+    async def round(self) -> None:
+        """Work on what is due."""
+        for _ in range(ROUND_MAX):
+            progress = await self.perform()
+            if progress is None:
+                return
+            if progress.customer_id:
+                log.warning(
+                    "customer is left at the payment service, which is not set up here",
+                    account=progress.account_id,
+                    customer=progress.customer_id,
+                )
+
+    async def perform(self, account_id: str = "") -> Progress | None:
+        """Go on with a deletion as far as it goes now; None where there is none to take.
+
+        Args:
+            account_id: Whose; empty for any that is due.
+
+        Raises LookupError: no such account.
+
+        """
+        erasure = await self.erasures.lease(account_id)
+        if erasure is None:
+            return None
+        # Whoever asks for one account waits for it, and looks again soon.
+        pause = timedelta() if account_id else REST
+        try:
+            progress = await self._go_on(erasure)
+        except Exception:
+            # Longer, so that one that fails does not keep others from their turn.
+            with contextlib.suppress(StoreUnavailableError):
+                await self.erasures.rest(erasure.account_id, pause * FAILURE_FACTOR)
+            raise
+        if progress.next_step is None:
+            await self.erasures.finish(erasure.account_id)
+        else:
+            await self.erasures.rest(erasure.account_id, pause)
+        return progress
+
+    async def _go_on(self, erasure: Erasure) -> Progress:
+        account_id, customer_id = erasure.account_id, ""
+        step: Step | None = erasure.step
+        while step is not None:
+            if step is Step.CUSTOMER:
+                customer_id = await self._forget_customer(account_id)
+            elif not await self._do(step, erasure):
+                break
+            step = after(step)
+            if step is not None:
+                await self.erasures.proceed(account_id, step)
+        return Progress(account_id, step, customer_id)
+
+    async def is_erased(self, account_id: str) -> bool:
+        """Return whether nothing is left of a person but in old files, or none was to be erased."""
+        erasure = await self.erasures.find(account_id)
+        return erasure is None or erasure.state is State.DONE or erasure.step is Step.FILES
+
+    async def _do(self, step: Step, erasure: Erasure) -> bool:
+        """Do a step; return whether it is done."""
+        account_id = erasure.account_id
+        match step:
+            case Step.CLOSE:
+                # The book first: a gate that is away is brought in line with it later.
+                await self.accounts.mark_deleted(account_id)
+                await self.gate.freeze(account_id, True)
+            case Step.CALLS:
+                return await self._have_calls_ended(account_id)
+            case Step.CREDIT:
+                # Only now: what a live call holds is part of what is left.
+                await self._clear_credit(account_id, erasure.unspent)
+            case Step.RECORDS:
+                return await self._blank_records(account_id)
+            case Step.PERSON:
+                # Before it: an older copy of the database must find the note, whenever it is taken.
+                await self.note(account_id, self.clock())
+                await self.erasures.erase_person(account_id)
+            case Step.SESSIONS:
+                # Once there is no holder: nobody can sign in any more.
+                await self.end_sessions(account_id)
+                await self.accounts.keys_changed()
+            case Step.FILES:
+                return await self.rewrite_files()
+        return True
+
+    async def _have_calls_ended(self, account_id: str) -> bool:
+        """Return whether no call is open, and all are booked.
+
+        Nodes end the calls of a frozen account within a second; those of a node that is gone wait
+        for the sweeper.
+        """
+        if any(c.account_id == account_id for c in await self.gate.open_calls()):
+            return False
+        # A call that is booked after its account's records were blanked would keep its number.
+        await self.drain()
+        return True
+
+    async def _clear_credit(self, account_id: str, unspent: Unspent) -> None:
+        # The gate's balance decides: it must know every credit that is booked.
+        await bring_credits(self.gate, self.ledger, account_id)
+        if unspent is Unspent.REFUND and self.send_back is not None:
+            await self.send_back(account_id)
+        if unspent is not Unspent.KEEP:
+            await self._write_off(account_id)
+
+    async def _write_off(self, account_id: str) -> None:
+        for _ in range(WRITE_OFFS_MAX):
+            # The number of the last credit is part of the reference: a later write-off is another
+            # one, and two deletions at the same time book it once.
+            sequence = await self.gate.credit_sequence(account_id)
+            balance_micros = await self.gate.balance(account_id)
+            if not balance_micros:
+                return
+            # A credit came between the two reads: its number does not belong to this balance.
+            if await self.gate.credit_sequence(account_id) != sequence:
+                continue
+            await self.ledger.add_credit(
+                account_id,
+                -balance_micros,
+                reference=f"closing:{account_id}:{sequence}",
+                kind="closing",
+                reason="The account was deleted.",
+            )
+            await bring_credits(self.gate, self.ledger, account_id)
+
+    async def _forget_customer(self, account_id: str) -> str:
+        """Delete the customer at the payment service; return who is left where none is set up."""
+        # Read now: a card may have been saved until the account was marked.
+        customer_id = (await self.profiles.profile(account_id)).customer_id or ""
+        if customer_id and self.forget_customer is not None:
+            await self.forget_customer(customer_id)
+            return ""
+        return customer_id
+
+    async def _blank_records(self, account_id: str) -> bool:
+        for _ in range(BATCHES_MAX):
+            if await self.erasures.blank_records(account_id):
+                return True
+        return False

@@ -1,0 +1,119 @@
+"""Implements `caller requests`: what people asked for about their data, and what is due.
+
+Most requests are answered by the pages themselves; here an operator sees what is left, closes it,
+and reads which accounts were erased.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from accounts.audit_log import Actor
+from accounts.data_request import NOTE_MAX, DataRequest, Right
+from accounts.stores import data_requests
+from billing.clock import utc_now
+from database.engine import TIMEOUT_S, reading, writing
+from gateway.cli.command import fail, out, run_with
+from gateway.errors import EXIT_SETTINGS
+from gateway.roles import storage
+from gateway.settings import Settings
+
+app = typer.Typer(
+    add_completion=False,
+    help="What people asked for about their data, and what is due.",
+    no_args_is_help=True,
+)
+
+AccountId = Annotated[str, typer.Argument(help="Id of the account.")]
+
+
+@app.command("list")
+def list_requests(
+    context: typer.Context,
+    account_id: Annotated[str, typer.Argument(help="Only of this account.")] = "",
+) -> None:
+    """List the newest requests, the newest first."""
+
+    async def work(book: storage.Book, _settings: Settings) -> None:
+        async with reading(book.engine, TIMEOUT_S) as connection:
+            if account_id:
+                found = await data_requests.of_account(connection, account_id)
+            else:
+                found = await data_requests.newest(connection)
+        _show(found)
+
+    run_with(context, storage.open_book, work)
+
+
+@app.command("due")
+def list_due(context: typer.Context) -> None:
+    """List the requests that are open, the one that is due first before the others."""
+
+    async def work(book: storage.Book, _settings: Settings) -> None:
+        async with reading(book.engine, TIMEOUT_S) as connection:
+            found = await data_requests.unanswered(connection)
+        _show(found)
+
+    run_with(context, storage.open_book, work)
+
+
+@app.command("add")
+def add_request(
+    context: typer.Context,
+    account_id: AccountId,
+    right: Annotated[Right, typer.Argument(help="What is asked for.")],
+) -> None:
+    """Note a request that came by mail or letter; it is due within a month."""
+
+    async def work(book: storage.Book, _settings: Settings) -> None:
+        if await book.accounts.account(account_id) is None:
+            raise LookupError
+        async with writing(book.engine, TIMEOUT_S) as connection:
+            await data_requests.ask(connection, account_id, right, utc_now())
+        out.print("Request noted.")
+
+    run_with(context, storage.open_book, work)
+
+
+@app.command("done")
+def close_request(
+    context: typer.Context,
+    number: Annotated[int, typer.Argument(help="Number of the request, as `due` shows it.")],
+    note: Annotated[str, typer.Option(help="What was done; name no person and no address.")] = "",
+) -> None:
+    """Note that a request is answered."""
+    if len(note) > NOTE_MAX:
+        fail(f"The note is longer than {NOTE_MAX} characters.", "Shorten it.", EXIT_SETTINGS)
+
+    async def work(book: storage.Book, _settings: Settings) -> None:
+        async with writing(book.engine, TIMEOUT_S) as connection:
+            is_closed = await data_requests.close(
+                connection, number, utc_now(), Actor.OPERATOR, note
+            )
+        if not is_closed:
+            hint = "`caller requests due` lists those that are."
+            fail("No open request has this number.", hint, EXIT_SETTINGS)
+        out.print("Request closed.")
+
+    run_with(context, storage.open_book, work)
+
+
+def _show(found: Sequence[DataRequest]) -> None:
+    table = Table("number", "account", "request", "asked (UTC)", "due (UTC)", "state", "note")
+    at = utc_now()
+    for each in found:
+        state = f"done by {each.done_by}" if each.done_by else "open"
+        table.add_row(
+            str(each.id),
+            each.account_id,
+            each.right,
+            f"{each.asked_at:%Y-%m-%d}",
+            f"{each.due_at:%Y-%m-%d}",
+            "late" if each.is_late(at) else state,
+            each.note,
+        )
+    out.print(table)

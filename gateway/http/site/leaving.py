@@ -1,0 +1,100 @@
+"""Serves `/account/delete`: what goes and what stays, the choice, and the way back.
+
+Knows no store.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from accounts.erasure import State, Unspent
+from billing.money import format_money
+from gateway.http.access import DeclaredRoute
+from gateway.http.site.door import ACCOUNT, CONFIRM, DELETE, Door, said_in, see
+from gateway.http.site.forms import LeavingFields, Nothing, read_form
+from gateway.http.site.pages import DeletePage, Errors
+from gateway.people.leaving import Leaves, Leaving, LeavingForm, Stays, TooLate
+from gateway.people.password import StepUpNeeded
+from gateway.people.sessions import SessionOver, SignedIn
+from gateway.people.sign_up import Faults
+
+_UNSPENT = {each.value: each for each in (Unspent.REFUND, Unspent.GIVE_UP)}
+NOW = "now"
+
+
+@dataclass(frozen=True, slots=True)
+class LeavingPages:
+    """Handlers of the deletion that a holder asks for."""
+
+    door: Door
+    leaving: Leaving
+
+    def routes(self) -> list[DeclaredRoute]:
+        """Return the pages' routes; all are open to whoever does not accept new terms."""
+        own = self.door.own
+        cancel = f"{DELETE}/cancel"
+        return [
+            own(DELETE, self.show, step_up=True, before_terms=True),
+            own(DELETE, self.ask, method="POST", step_up=True, before_terms=True),
+            own(cancel, self.cancel, method="POST", page=DELETE, before_terms=True),
+        ]
+
+    async def show(self, request: Request, who: SignedIn) -> Response:
+        """Say what a deletion does, or that one is under way."""
+        return await self._show(request, who)
+
+    async def _show(
+        self,
+        request: Request,
+        who: SignedIn,
+        fields: LeavingFields | None = None,
+        errors: Errors | None = None,
+    ) -> Response:
+        parting = await self.leaving.look(who)
+        erasure, currency = parting.erasure, who.account.currency
+        page = DeletePage(
+            balance=_money(parting.balance_micros, currency),
+            refundable=_money(parting.refundable_micros, currency),
+            may_be_now=parting.may_be_now,
+            due_at=erasure.due_at if erasure else None,
+            may_cancel=erasure is not None and erasure.state is State.WAITING,
+            unspent=fields.unspent if fields else "",
+            is_now=fields is not None and fields.when == NOW,
+            said=said_in(request),
+            errors=errors or {},
+        )
+        return self.door.show(request, page, status=422 if errors else 200)
+
+    async def ask(self, request: Request, who: SignedIn) -> Response:
+        """Let a person leave."""
+        fields = await read_form(request, LeavingFields)
+        form = LeavingForm(_UNSPENT.get(fields.unspent), fields.when == NOW)
+        outcome = await self.leaving.ask(who, form)
+        match outcome:
+            case Faults(by_field):
+                return await self._show(request, who, fields, by_field)
+            case Leaves():
+                return see(DELETE, said="deletion_asked")
+            case StepUpNeeded():
+                return see(CONFIRM, next=DELETE)
+        return self.door.sign_in_first(request, DELETE)
+
+    async def cancel(self, request: Request, who: SignedIn) -> Response:
+        """Keep the account after all."""
+        await read_form(request, Nothing)
+        outcome = await self.leaving.cancel(who)
+        match outcome:
+            case Stays():
+                return see(ACCOUNT, said="deletion_cancelled")
+            case TooLate():
+                return see(ACCOUNT, said="deletion_too_late")
+            case SessionOver():
+                return self.door.sign_in_first(request, DELETE)
+
+
+def _money(micros: int, currency: str) -> str:
+    """Return an amount as money; empty for nothing."""
+    return format_money(micros, currency) if micros > 0 else ""

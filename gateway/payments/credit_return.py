@@ -1,0 +1,89 @@
+"""Sends all of an account's unspent credit back to the cards it came from.
+
+The newest payments first, as their refunds fail least often. What no card takes back stays. Knows
+no vendor and no reason why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from billing.money import exponent
+from billing.payments import Payment, PaymentState, refund_reference
+from gateway.errors import PaymentError, RequestRefusedError
+from gateway.payments.ports import PaymentStore
+from gateway.payments.refunds import Refunds
+
+PAGE: Final = 100
+PAYMENTS_MAX: Final = 1_000
+"""Payments that are looked at; cards of older ones have expired."""
+REFERENCE: Final = "leaving"
+"""Ends the name of each refund that is begun here."""
+_REFUNDABLE: Final = frozenset({PaymentState.PAID, PaymentState.WON})
+
+
+@dataclass(frozen=True, slots=True)
+class CreditReturn:
+    """Sends credit back. Raises StoreUnavailableError, and PaymentError where a repeat may help."""
+
+    store: PaymentStore
+    refunds: Refunds
+    balance: Callable[[str], Awaitable[int]]
+
+    async def refundable(self, account_id: str) -> int:
+        """Return how much of the balance cards can take back, in micros."""
+        left = max(0, await self.balance(account_id))
+        found = 0
+        for payment in await self._payments(account_id):
+            found += _part(payment, left - found)
+        return found
+
+    async def send_back(self, account_id: str) -> None:
+        """Send back what cards can take; a repeat finishes refunds whose outcome is not known."""
+        for payment in await self._payments(account_id):
+            for micros in await self._begun(payment):
+                await self._refund(payment, micros)
+            micros = _part(payment, await self.balance(account_id))
+            if micros > 0:
+                await self._refund(payment, micros)
+
+    async def _payments(self, account_id: str) -> list[Payment]:
+        found: list[Payment] = []
+        before = None
+        while len(found) < PAYMENTS_MAX:
+            page = await self.store.page(account_id, limit=PAGE, before=before)
+            found += page
+            if len(page) < PAGE:
+                break
+            before = page[-1].id
+        return [each for each in found if each.payment_intent_id and each.state in _REFUNDABLE]
+
+    async def _begun(self, payment: Payment) -> list[int]:
+        """Return the amounts of refunds that were begun here: their credit is taken already."""
+        first, last = refund_reference(f"{payment.id}:"), f":{REFERENCE}"
+        return [
+            -entry.micros
+            for entry in await self.store.entries(payment)
+            if entry.reference.startswith(first) and entry.reference.endswith(last)
+        ]
+
+    async def _refund(self, payment: Payment, micros: int) -> None:
+        try:
+            await self.refunds.send_back(payment.id, micros, reference=REFERENCE)
+        except RequestRefusedError:
+            # Refunded or spent meanwhile, or refused before.
+            return
+        except PaymentError as error:
+            # Refused for good, such as by a card that is closed: its credit is back.
+            if error.retryable:
+                raise
+
+
+def _part(payment: Payment, left_micros: int) -> int:
+    """Return what of a payment can go back, in micros that a card can be sent."""
+    part = min(payment.micros - payment.refunded_micros, left_micros)
+    # Whole minor units: a card cannot be sent less.
+    smallest = int(10 ** (6 - min(exponent(payment.currency), 2)))
+    return max(0, part - part % smallest)

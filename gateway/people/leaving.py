@@ -1,0 +1,129 @@
+"""Lets a person delete their account: after some days in which they may come back, or at once.
+
+At once only for whoever has proven more than that they know a password. Knows no HTTP, and nothing
+of how an account is erased.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from accounts.departures import Departures
+from accounts.erasure import GRACE, Erasure, Unspent, is_strong
+from accounts.link import Purpose, digest
+from accounts.notice import Notice
+from accounts.session import is_stepped_up
+from billing.clock import Clock
+from gateway.people.password import StepUpNeeded
+from gateway.people.sessions import SessionOver, SignedIn
+from gateway.people.sign_up import Faults
+
+UNSPENT_NEEDED, STRONG_NEEDED = "unspent_needed", "strong_needed"
+
+Amount = Callable[[str], Awaitable[int]]
+"""Returns an amount of an account in micros. Raises StoreUnavailableError."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeavingForm:
+    """What a person has filled in."""
+
+    unspent: Unspent | None
+    """What is to happen to credit that is left; None where nothing was chosen."""
+    is_now: bool
+    """Whether no days are waited for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parting:
+    """What a person should know before they leave."""
+
+    balance_micros: int
+    refundable_micros: int
+    """How much of it cards can take back."""
+    may_be_now: bool
+    erasure: Erasure | None
+    """The deletion that is open; None where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leaves:
+    """The account is frozen, and will be deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stays:
+    """The account is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class TooLate:
+    """There is no deletion that could be cancelled: it has begun, or was cancelled before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """Deletions that holders ask for. Every method raises StoreUnavailableError."""
+
+    departures: Departures
+    clock: Clock
+    balance_of: Amount
+    refundable_of: Amount | None
+    """None where no payment service is set up."""
+
+    async def look(self, who: SignedIn) -> Parting:
+        """Return what there is to know and to choose."""
+        account_id = who.account.id
+        balance = await self.balance_of(account_id)
+        refundable = 0
+        if self.refundable_of is not None and balance > 0:
+            refundable = await self.refundable_of(account_id)
+        return Parting(
+            balance_micros=balance,
+            refundable_micros=refundable,
+            may_be_now=is_strong(who.session.methods),
+            erasure=await self.departures.deletion(account_id),
+        )
+
+    async def ask(
+        self, who: SignedIn, form: LeavingForm
+    ) -> Leaves | Faults | StepUpNeeded | SessionOver:
+        """Let a person leave; repeating it changes nothing."""
+        at = self.clock()
+        if not is_stepped_up(who.session, at):
+            return StepUpNeeded()
+        if form.is_now and not is_strong(who.session.methods):
+            return Faults({"when": STRONG_NEEDED})
+        if form.unspent is None and await self.balance_of(who.account.id) > 0:
+            return Faults({"unspent": UNSPENT_NEEDED})
+        # Credit that comes meanwhile is treated as what is there: given up only where that is said.
+        unspent = form.unspent or Unspent.REFUND
+        due_at = at if form.is_now else at + GRACE
+        notice = Notice(
+            "deletion_asked",
+            who.holder.email,
+            {"at": due_at.isoformat()},
+            # A deletion at once leaves no time to cancel it.
+            link=None if form.is_now else Purpose.CANCEL_DELETION,
+        )
+        session = who.session
+        is_noted = await self.departures.ask_deletion(
+            session.account_id, session.credentials_epoch, unspent, due_at, notice
+        )
+        return Leaves() if is_noted else SessionOver()
+
+    async def cancel(self, who: SignedIn) -> Stays | TooLate | SessionOver:
+        """Keep the account of who is signed in."""
+        session = who.session
+        is_kept = await self.departures.cancel_deletion(
+            session.account_id, session.credentials_epoch
+        )
+        if is_kept is None:
+            return SessionOver()
+        return Stays() if is_kept else TooLate()
+
+    async def cancel_by_link(self, secret: str) -> Stays | TooLate:
+        """Keep the account that a link in a mail is about; whoever reads the mail may do so."""
+        is_kept = await self.departures.cancel_by_link(digest(secret))
+        return Stays() if is_kept else TooLate()

@@ -1,0 +1,79 @@
+"""Lets a person decide how their data are used, which mails they get, and accept new terms.
+
+Knows no HTTP and no text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from accounts.consent import Document, History, Version, current, missing
+from accounts.data_request import DataRequest
+from accounts.departures import Departures, Wishes
+from accounts.ports import People
+from gateway.people.sessions import SessionOver, SignedIn
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A document that is to be accepted anew."""
+
+    document: Document
+    versions: Sequence[Version]
+    """Those that the person has not accepted, the newest last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Privacy:
+    """What people decide. Every method raises StoreUnavailableError."""
+
+    departures: Departures
+    people: People
+    history: History
+
+    async def choose(self, who: SignedIn, wishes: Wishes) -> SessionOver | None:
+        """Keep what a person wishes; it holds from now on."""
+        session = who.session
+        changed = await self.departures.choose(
+            session.account_id, session.credentials_epoch, wishes
+        )
+        return SessionOver() if changed is None else None
+
+    async def requests(self, who: SignedIn) -> Sequence[DataRequest]:
+        """Return what a person has asked for about their data."""
+        return await self.departures.requests(who.account.id)
+
+    async def changes(self, who: SignedIn) -> Sequence[Change]:
+        """Return what a person has to accept before they go on; nothing for most."""
+        accepted = await self.departures.accepted(who.account.id)
+        return [
+            Change(document, _since(self.history[document], accepted.get(document, "")))
+            for document in missing(accepted, self.history)
+        ]
+
+    async def missing(self, account_id: str) -> tuple[Document, ...]:
+        """Return which documents an account's holder has to accept before they go on."""
+        return missing(await self.departures.accepted(account_id), self.history)
+
+    async def accept(self, who: SignedIn) -> SessionOver | None:
+        """Note that a person accepts what is in force now."""
+        session, versions = who.session, current(self.history)
+        is_noted = await self.departures.accept(
+            session.account_id, session.credentials_epoch, versions
+        )
+        return None if is_noted else SessionOver()
+
+    async def set_language(self, who: SignedIn, language: str) -> SessionOver | None:
+        """Let pages and mails be in another language."""
+        session = who.session
+        is_set = await self.people.set_language(
+            session.account_id, session.credentials_epoch, language
+        )
+        return None if is_set else SessionOver()
+
+
+def _since(versions: Sequence[Version], accepted: str) -> Sequence[Version]:
+    known = [version.date for version in versions]
+    begin = known.index(accepted) + 1 if accepted in known else 0
+    return versions[begin:]

@@ -1,0 +1,69 @@
+"""Composes the deletion of accounts, for nodes and for an operator's command.
+
+Not in the drainer's process, which carries no vendor: a deletion speaks to the payment service.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+
+from accounts.stores.sessions import RedisSessions
+from billing.stores.payments import SqlPaymentStore
+from gateway.charging import account_erasure
+from gateway.charging.account_erasure import AccountErasure
+from gateway.heartbeat.periodic_task import PeriodicTask
+from gateway.payments.credit_return import CreditReturn
+from gateway.roles import storage
+from gateway.roles.payments import PaymentServices
+from gateway.roles.storage import Stores
+from gateway.settings import Settings
+from gateway.stores import erasure_journal, private_files
+from gateway.stores.aof import RedisAof
+from gateway.stores.erasing import SqlErasing
+from gateway.stores.erasure_journal import ErasureJournal
+
+
+def credit_return(stores: Stores, payments: PaymentServices) -> CreditReturn:
+    """Return what sends unspent credit back."""
+    return CreditReturn(payments.store, payments.refunds, stores.gate.balance)
+
+
+def open_journal(settings: Settings, stores: Stores) -> ErasureJournal:
+    """Return the file in which this node writes down what is erased."""
+    path = settings.data_dir / private_files.ERASED
+    return ErasureJournal(path, SqlErasing(stores.engine, stores.gate.restate))
+
+
+def compose_erasure(
+    settings: Settings,
+    stores: Stores,
+    payments: PaymentServices | None,
+    journal: ErasureJournal | None = None,
+) -> AccountErasure:
+    """Return what deletes accounts; without `payments` no card and no customer is reached."""
+    return AccountErasure(
+        gate=stores.gate,
+        ledger=stores.ledger,
+        erasures=SqlErasing(stores.engine, stores.gate.restate),
+        accounts=stores.accounts,
+        profiles=SqlPaymentStore(stores.engine),
+        drain=storage.build_drainer(stores, settings).drain_once,
+        send_back=credit_return(stores, payments).send_back if payments else None,
+        forget_customer=payments.service.forget_customer if payments else None,
+        end_sessions=RedisSessions(stores.redis, secrets.token_bytes).end_all,
+        note=(journal or open_journal(settings, stores)).note,
+        rewrite_files=RedisAof(stores.redis).rewrite,
+    )
+
+
+def of_erasure(
+    settings: Settings, stores: Stores, payments: PaymentServices | None
+) -> Sequence[PeriodicTask]:
+    """Return the tasks that delete accounts; of several nodes one does each deletion."""
+    journal = open_journal(settings, stores)
+    erasure = compose_erasure(settings, stores, payments, journal)
+    return (
+        PeriodicTask("deletion of accounts", erasure.round, account_erasure.INTERVAL_S),
+        PeriodicTask("journal of erasures", journal.round, erasure_journal.INTERVAL_S),
+    )

@@ -1,0 +1,159 @@
+"""Keeps what people decide about their data: to leave, to object, to restrict, to accept.
+
+Each decision, the freeze that follows from it, its mail, its line in the register and in the audit
+log commit together. Knows no HTTP, and nothing of how an account is erased.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from accounts.audit_log import Act, Actor
+from accounts.choices import muted_text
+from accounts.data_request import DataRequest, Right
+from accounts.departures import Wishes
+from accounts.erasure import STEPS, Erasure, State, Unspent
+from accounts.holder import Holder
+from accounts.link import Purpose
+from accounts.notice import Notice
+from accounts.stores import consents, data_requests, erasures, holders, links
+from billing.freezes import FreezeReason
+from billing.stores import tables
+from gateway.stores.people_transactions import Change, PeopleTransactions
+
+
+class SqlDepartures:
+    """`accounts.departures.Departures` in SQLite or PostgreSQL."""
+
+    def __init__(self, people: PeopleTransactions) -> None:
+        self._people = people
+
+    async def deletion(self, account_id: str) -> Erasure | None:
+        """Return an account's deletion that is open; None where there is none."""
+        async with self._people.reading() as connection:
+            erasure = await erasures.find(connection, account_id)
+        return erasure if erasure is not None and erasure.is_open else None
+
+    async def ask_deletion(
+        self,
+        account_id: str,
+        credentials_epoch: int,
+        unspent: Unspent,
+        due_at: datetime,
+        notice: Notice,
+    ) -> bool:
+        """Note that a person leaves, and freeze the account; False where the session is over.
+
+        A repeat changes nothing.
+        """
+        async with self._people.changing(account_id, credentials_epoch) as change:
+            if change is None:
+                return False
+            at = change.at
+            wanted = Erasure(
+                account_id, State.WAITING, STEPS[0], unspent, Actor.HOLDER, at, max(at, due_at)
+            )
+            if not await erasures.ask(change.connection, wanted):
+                return True
+            await change.freeze(FreezeReason.LEAVING, True)
+            await data_requests.ask(change.connection, account_id, Right.DELETION, at)
+            await change.record(Act.DELETION_ASKED)
+            await change.tell(notice)
+        return True
+
+    async def cancel_deletion(self, account_id: str, credentials_epoch: int) -> bool | None:
+        """Keep the account after all; False where it is too late, None: the session is over."""
+        async with self._people.changing(account_id, credentials_epoch) as change:
+            return None if change is None else await _cancel(change)
+
+    async def cancel_by_link(self, digest: str) -> bool:
+        """Use a CANCEL_DELETION link; False where it does not work (any more)."""
+        purpose = Purpose.CANCEL_DELETION
+        async with self._people.changing_by_link(digest, purpose) as change:
+            if change is None or not await links.use(change.connection, digest, purpose, change.at):
+                return False
+            return await _cancel(change)
+
+    async def requests(self, account_id: str) -> Sequence[DataRequest]:
+        """Return what a person has asked for about their data, the newest first."""
+        async with self._people.reading() as connection:
+            return await data_requests.of_account(connection, account_id)
+
+    async def choose(
+        self, account_id: str, credentials_epoch: int, wishes: Wishes
+    ) -> Holder | None:
+        """Keep what a person wishes, and follow it; None where the session is over."""
+        async with self._people.changing(account_id, credentials_epoch) as change:
+            if change is None:
+                return None
+            changed = await _follow(change, wishes)
+        await self._people.forget_remembered()
+        return changed
+
+    async def accepted(self, account_id: str) -> Mapping[str, str]:
+        """Return document -> the version that a person accepted last."""
+        async with self._people.reading() as connection:
+            found = await consents.of_account(connection, account_id)
+        # In the order in which they were accepted.
+        return {each.document: each.version for each in found}
+
+    async def accept(
+        self, account_id: str, credentials_epoch: int, versions: Mapping[str, str]
+    ) -> bool:
+        """Note what a person accepts (document -> version); False where the session is over."""
+        async with self._people.changing(account_id, credentials_epoch) as change:
+            if change is None:
+                return False
+            await consents.accept(change.connection, account_id, versions, change.at)
+            await change.record(Act.TERMS_ACCEPTED)
+        await self._people.forget_remembered()
+        return True
+
+
+async def _cancel(change: Change) -> bool:
+    """Keep an account; False where its deletion has begun, or none was asked for."""
+    connection, account_id, at = change.connection, change.holder.account_id, change.at
+    if not await erasures.cancel(connection, account_id, at):
+        return False
+    await change.freeze(FreezeReason.LEAVING, False)
+    await change.end_links({Purpose.CANCEL_DELETION})
+    await data_requests.answer(connection, account_id, Right.DELETION, at, Actor.HOLDER)
+    await change.record(Act.DELETION_CANCELLED)
+    return True
+
+
+async def _follow(change: Change, wishes: Wishes) -> Holder:
+    """Keep what a person wishes, and what follows from it; return the holder as it is then."""
+    holder, at = change.holder, change.at
+    before = holder.choices
+    values: dict[str, Any] = {
+        "objected_at": (before.objected_at or at) if wishes.objects else None,
+        "restricted_at": (before.restricted_at or at) if wishes.restricts else None,
+        "muted": muted_text(wishes.muted),
+    }
+    if values == {name: getattr(holder, name) for name in values}:
+        return holder
+    if wishes.objects != (before.objected_at is not None):
+        await change.connection.execute(
+            sa.update(tables.accounts)
+            .where(tables.accounts.c.id == holder.account_id)
+            .values(keeps_quality=not wishes.objects)
+        )
+        if wishes.objects:
+            await _note(change, Right.OBJECTION)
+    if wishes.restricts != (before.restricted_at is not None):
+        await change.freeze(FreezeReason.RESTRICTED, wishes.restricts)
+        if wishes.restricts:
+            await _note(change, Right.RESTRICTION)
+    await change.record(Act.CHOICES_CHANGED)
+    return await holders.change(change.connection, holder.account_id, **values)
+
+
+async def _note(change: Change, right: Right) -> None:
+    """Write into the register what is done as soon as it is asked for."""
+    account_id = change.holder.account_id
+    await data_requests.ask(change.connection, account_id, right, change.at, is_done=True)

@@ -1,0 +1,181 @@
+"""Erases accounts in SQL, and keeps how far each erasure has come.
+
+Joins what `accounts` keeps of a person, what `billing` keeps of their calls and payments, and the
+mails. What a spend gate remembers of calls is changed before the book, so that a copy of either
+never brings a number back into the other. Knows no order of steps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from accounts.audit_log import Act, Actor
+from accounts.erasure import STEPS, Erasure, State, Step, Unspent
+from accounts.notice import Notice
+from accounts.stores import audit_log, consent_proofs, data_requests, erasures, holders
+from billing.clock import Clock, utc_now
+from billing.stores import call_husks, tables
+from database.engine import TIMEOUT_S, reading, writing
+from gateway.stores.mail_outbox import LAST_NOTICE, erase_mails, queue_notice
+
+LEASED: Final = timedelta(minutes=5)
+"""How long a step may take before another process does it too, which is harmless."""
+
+Restate = Callable[[str, Mapping[str, tuple[bytes, bytes]]], Awaitable[None]]
+"""Replaces what the spend gate remembers of an account's calls. May raise
+StoreUnavailableError."""
+
+
+async def _remembers_nothing(_account_id: str, _calls: Mapping[str, tuple[bytes, bytes]]) -> None:
+    """Do nothing: there is no spend gate."""
+
+
+class SqlErasing:
+    """Erasures in SQLite or PostgreSQL. Every method raises StoreUnavailableError."""
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        restate: Restate = _remembers_nothing,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        clock: Clock = utc_now,
+    ) -> None:
+        """Take a database, and the spend gate's memory of calls."""
+        self._engine = engine
+        self._restate = restate
+        self._timeout_s = timeout_s
+        self._clock = clock
+
+    async def find(self, account_id: str) -> Erasure | None:
+        """Return an account's deletion, however it stands."""
+        async with reading(self._engine, self._timeout_s) as connection:
+            return await erasures.find(connection, account_id)
+
+    async def begin_now(self, account_id: str, unspent: Unspent, actor: Actor) -> None:
+        """Note a deletion that is due at once; one that was done is done again."""
+        at = self._clock()
+        erasure = Erasure(account_id, State.WAITING, STEPS[0], unspent, actor, at, at)
+        async with writing(self._engine, self._timeout_s) as connection:
+            await erasures.begin_now(connection, erasure)
+
+    async def lease(self, account_id: str) -> Erasure | None:
+        """Take a deletion that is due, or this account's; None where there is none to take."""
+        at = self._clock()
+        # First: the write lock of SQLite is not taken each time for nothing.
+        async with reading(self._engine, self._timeout_s) as connection:
+            if not await erasures.is_any_due(connection, at):
+                return None
+        async with writing(self._engine, self._timeout_s) as connection:
+            return await erasures.lease(connection, at, at + LEASED, account_id=account_id)
+
+    async def proceed(self, account_id: str, step: Step) -> None:
+        """Note that all before this step is done."""
+        async with writing(self._engine, self._timeout_s) as connection:
+            await erasures.proceed(connection, account_id, step, self._clock() + LEASED)
+
+    async def rest(self, account_id: str, pause: timedelta) -> None:
+        """Give a deletion back; for this long nobody takes it."""
+        async with writing(self._engine, self._timeout_s) as connection:
+            await erasures.rest(connection, account_id, self._clock() + pause)
+
+    async def finish(self, account_id: str) -> None:
+        """Note that all steps are done, and that the person's request is answered."""
+        at = self._clock()
+        async with writing(self._engine, self._timeout_s) as connection:
+            if not await erasures.finish(connection, account_id, at):
+                return
+            await data_requests.answer_all(connection, account_id, at, Actor.SERVICE)
+            await audit_log.record(connection, account_id, Act.ERASED, at, Actor.SERVICE)
+
+    async def done(self, since: datetime) -> Sequence[Erasure]:
+        """Return deletions that were finished since then, the first first."""
+        async with reading(self._engine, self._timeout_s) as connection:
+            return await erasures.done(connection, since)
+
+    async def standing_since(self, account_id: str) -> datetime | None:
+        """Return when an account was made that is neither erased nor being erased; else None."""
+        query = sa.select(tables.accounts.c.created_at).where(tables.accounts.c.id == account_id)
+        async with reading(self._engine, self._timeout_s) as connection:
+            erasure = await erasures.find(connection, account_id)
+            if erasure is not None and erasure.state in {State.ERASING, State.DONE}:
+                return None
+            created_at: datetime | None = await connection.scalar(query)
+            return created_at
+
+    async def blank_records(self, account_id: str) -> bool:
+        """Blank some of an account's calls, and its payments; return whether none is left."""
+        async with reading(self._engine, self._timeout_s) as connection:
+            rows = await call_husks.whole(connection, account_id)
+        if rows:
+            await self._restate(account_id, {row.id: call_husks.husk(row) for row in rows})
+        async with writing(self._engine, self._timeout_s) as connection:
+            await call_husks.blank(connection, [row.id for row in rows])
+            await _blank_payments(connection, account_id)
+            await _blank_rejected(connection, account_id)
+        return len(rows) < call_husks.BATCH_MAX
+
+    async def erase_person(self, account_id: str) -> None:
+        """Erase the holder and all that is kept of the person, and queue the last mail.
+
+        A proof of what they accepted is kept under a digest; also the labels of keys go, and the
+        card. Repeating it changes nothing.
+        """
+        digest = await self._digest(account_id)
+        at = self._clock()
+        accounts, keys, profiles = tables.accounts, tables.api_keys, tables.payment_profiles
+        async with writing(self._engine, self._timeout_s) as connection:
+            # First, as a holder's changes lock the holder before the account.
+            holder = await holders.find(connection, account_id)
+            if holder is not None:
+                await consent_proofs.keep(connection, account_id, digest, at)
+            await holders.erase_holder(connection, account_id)
+            await connection.execute(
+                sa.update(accounts).where(accounts.c.id == account_id).values(email="")
+            )
+            await connection.execute(
+                sa.update(keys).where(keys.c.account_id == account_id).values(label="")
+            )
+            # The card itself is the payment service's; this row is how we name it there.
+            await connection.execute(sa.delete(profiles).where(profiles.c.account_id == account_id))
+            await erase_mails(connection, account_id)
+            if holder is not None and holder.is_proven:
+                # The holder's language goes with them, so the mail has it.
+                told = Notice(LAST_NOTICE, holder.email, {"language": holder.language})
+                await queue_notice(connection, account_id, told, at)
+
+    async def _digest(self, account_id: str) -> str:
+        async with reading(self._engine, self._timeout_s) as connection:
+            if await holders.find(connection, account_id) is None:
+                return ""
+            email_key = await holders.email_key(connection, account_id)
+        # Off the loop's way, and outside of a transaction: it takes a tenth of a second.
+        return await asyncio.to_thread(consent_proofs.digest, account_id, email_key)
+
+
+async def _blank_payments(connection: AsyncConnection, account_id: str) -> None:
+    """Forget the payment service's receipts: their pages name the person."""
+    payments = tables.payments
+    await connection.execute(
+        sa.update(payments)
+        .where(payments.c.account_id == account_id, payments.c.receipt_url != "")
+        .values(receipt_url="")
+    )
+
+
+async def _blank_rejected(connection: AsyncConnection, account_id: str) -> None:
+    """Blank entries that could not be read: that they came stays."""
+    rejected = tables.rejected_entries
+    # As a value of the entry, or within a record, which is JSON in JSON.
+    named = (f'"{account_id}"', f'\\"{account_id}\\"')
+    await connection.execute(
+        sa.update(rejected)
+        .where(sa.or_(*(rejected.c.fields.contains(name, autoescape=True) for name in named)))
+        .values(fields="{}")
+    )

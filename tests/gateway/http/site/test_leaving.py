@@ -1,0 +1,129 @@
+"""The page on which a person leaves: what it says, the choice, and the way back."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from accounts.erasure import GRACE, State, Unspent
+from tests.gateway.http.site.conftest import place
+
+DELETE = "/account/delete"
+
+
+@pytest.fixture
+async def ada(site):
+    site.world.add()
+    await site.enter()
+    return site
+
+
+async def test_the_page_says_what_goes_and_what_stays(ada):
+    form = ada.read(await ada.get(DELETE))
+    for words in ("API keys stop working", "ten years", "under a digest", "in 7 days"):
+        assert words in form.text
+    assert form.of("input") == []
+
+
+async def test_an_old_proof_does_not_do(ada):
+    ada.world.later(minutes=11)
+    assert place(await ada.get(DELETE)) == "/confirm?next=%2Faccount%2Fdelete"
+    assert place(await ada.post(DELETE)) == "/confirm?next=%2Faccount%2Fdelete"
+    assert ada.world.departures.erasures == {}
+
+
+async def test_a_person_leaves_and_comes_back_by_the_button(ada):
+    assert place(await ada.post(DELETE)) == f"{DELETE}?said=deletion_asked"
+    waiting = ada.world.departures.erasures["ada"]
+    assert (waiting.state, waiting.due_at) == (State.WAITING, ada.world.now + GRACE)
+    assert "2026-12-04 12:00 UTC" in ada.read(await ada.get(DELETE)).text
+    assert "This account will be deleted" in ada.read(await ada.get("/account")).text
+    # A repeat changes nothing.
+    ada.world.later(minutes=1)
+    await ada.post(DELETE)
+    assert ada.world.departures.erasures["ada"] == waiting
+    assert [mail.name for mail in ada.world.people.mails] == ["deletion_asked"]
+    assert place(await ada.post(f"{DELETE}/cancel")) == "/account?said=deletion_cancelled"
+    assert place(await ada.post(f"{DELETE}/cancel")) == "/account?said=deletion_too_late"
+    assert ada.world.departures.erasures["ada"].state is State.CANCELLED
+
+
+async def test_a_person_comes_back_by_the_link_in_the_mail(ada):
+    await ada.post(DELETE)
+    (mail,) = ada.world.people.mails
+    link = f"/l/{mail.secret}"
+    assert "Keep your account?" in ada.read(await ada.get(link)).text
+    # Looking at it does nothing: mail scanners open links.
+    assert ada.world.departures.erasures["ada"].state is State.WAITING
+    assert place(await ada.post(link)) == "/sign-in?said=deletion_cancelled"
+    assert ada.world.departures.erasures["ada"].state is State.CANCELLED
+
+
+async def test_a_link_that_comes_too_late_says_so(ada):
+    await ada.post(DELETE)
+    (mail,) = ada.world.people.mails
+    ada.world.departures.erasures.clear()
+    assert (await ada.post(f"/l/{mail.secret}")).status_code == 410
+
+
+async def test_credit_that_is_left_needs_a_choice(ada):
+    ada.world.balance, ada.world.refundable = 5_000_000, 3_000_000
+    page = await ada.get(DELETE)
+    assert "Send $3.00 back" in ada.read(page).text
+    assert "Give up $5.00" in ada.read(page).text
+    reply = await ada.post(DELETE)
+    assert reply.status_code == 422
+    assert "Choose what happens to the credit" in ada.read(reply).text
+    assert ada.world.departures.erasures == {}
+    await ada.post(DELETE, unspent="give_up")
+    assert ada.world.departures.erasures["ada"].unspent is Unspent.GIVE_UP
+
+
+async def test_where_no_card_takes_anything_back_no_refund_is_offered(ada):
+    ada.world.balance = 5_000_000
+    form = ada.read(await ada.get(DELETE))
+    assert [each["value"] for each in form.of("input")] == ["give_up"]
+
+
+async def test_at_once_is_only_for_a_second_factor(ada):
+    assert (await ada.post(DELETE, when="now")).status_code == 422
+    assert ada.world.departures.erasures == {}
+    kept, strong = ada.world.sessions.kept, frozenset({"pwd", "otp", "mfa"})
+    kept.update({secret: replace(each, methods=strong) for secret, each in kept.items()})
+    form = ada.read(await ada.get(DELETE))
+    assert [each["value"] for each in form.of("input")] == ["later", "now"]
+    await ada.post(DELETE, when="now")
+    assert ada.world.departures.erasures["ada"].due_at == ada.world.now
+    # There is nothing to come back to by a link.
+    assert [mail.secret for mail in ada.world.people.mails] == [""]
+
+
+async def test_a_deletion_that_has_begun_cannot_be_cancelled(ada):
+    await ada.post(DELETE)
+    waiting = ada.world.departures.erasures["ada"]
+    ada.world.departures.erasures["ada"] = type(waiting)(
+        "ada",
+        State.ERASING,
+        waiting.step,
+        waiting.unspent,
+        waiting.actor,
+        waiting.asked_at,
+        waiting.due_at - timedelta(days=8),
+    )
+    form = ada.read(await ada.get(DELETE))
+    assert "You can keep it" not in form.text
+    assert place(await ada.post(f"{DELETE}/cancel")) == "/account?said=deletion_too_late"
+
+
+async def test_a_session_that_ended_meanwhile_deletes_nothing(ada):
+    async def gone(*_args):
+        return False
+
+    ada.world.departures.ask_deletion = gone
+    assert place(await ada.post(DELETE)).startswith("/sign-in?next=%2Faccount%2Fdelete")
+
+    async def over(*_args):
+        return None
+
+    ada.world.departures.cancel_deletion = over
+    assert place(await ada.post(f"{DELETE}/cancel")).startswith("/sign-in?next=")

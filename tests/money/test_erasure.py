@@ -1,0 +1,341 @@
+"""A person with something everywhere leaves: nothing is found of them, and the books still agree.
+
+Deaths are exceptions out of a store, before a step and after it.
+"""
+
+import asyncio
+import dataclasses
+import secrets
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from accounts.audit_log import Act, Actor
+from accounts.data_request import Right
+from accounts.erasure import GRACE, STEPS, State, Step, Unspent
+from accounts.holder import Device, Holder
+from accounts.link import Purpose
+from accounts.notice import Notice
+from accounts.session import Session
+from accounts.stores import audit_log, consent_proofs, consents, data_requests, devices, holders
+from accounts.stores.links import expect, make_link
+from accounts.stores.sessions import RedisSessions
+from billing.clock import utc_now
+from billing.stores import tables
+from billing.stores.payments import SqlPaymentStore
+from database.engine import TIMEOUT_S, reading, writing
+from gateway.charging.account_erasure import AccountErasure
+from gateway.post import outbox_rules
+from gateway.stores.accounts import SqlAccountStore
+from gateway.stores.aof import RedisAof
+from gateway.stores.departures import SqlDepartures
+from gateway.stores.erasing import LEASED, SqlErasing
+from gateway.stores.erasure_journal import ErasureJournal
+from gateway.stores.mail_outbox import SqlMailOutbox, queue_notice
+from gateway.stores.people import SqlPeople
+from tests.money.ledger_world import UNIT
+
+EMAIL, DIALLED, DEVICE = "alice@example.com", "+15005551000", "Firefox"
+LABEL, CUSTOMER, RECEIPT = "alice's laptop", "cus_alice", "https://receipts.example/alice"
+NEEDLES = (EMAIL, DIALLED, DEVICE, LABEL, CUSTOMER, RECEIPT)
+TOLD = Notice("deletion_asked", EMAIL, {"at": "2026-12-01T12:00:00+00:00"}, Purpose.CANCEL_DELETION)
+
+
+class Died(Exception):
+    """Stands for the death of the process."""
+
+
+class Mortal:
+    """Erasures whose process dies when it is told to."""
+
+    def __init__(self, kept):
+        self._kept = kept
+        self.dies_at = None
+
+    def __getattr__(self, name):
+        async def call(*arguments):
+            if self.dies_at == (name, *arguments[1:]):
+                self.dies_at = None
+                raise Died
+            return await getattr(self._kept, name)(*arguments)
+
+        return call
+
+
+class House:
+    """All that is kept of alice, and what deletes it."""
+
+    def __init__(self, world, folder):
+        self.world, self.engine = world, world.engine
+        self.redis = world.gate._redis
+        self.now = utc_now()
+        self.accounts = SqlAccountStore(self.engine)
+        self.sessions = RedisSessions(self.redis, secrets.token_bytes)
+        self.kept = SqlErasing(self.engine, world.gate.restate, clock=self.clock)
+        self.erasures = Mortal(self.kept)
+        self.journal = ErasureJournal(folder / "erased.log", self.kept)
+        self.people = SqlPeople(
+            self.engine, queue_notice, clock=self.clock, on_freeze=world.gate.freeze
+        )
+        self.departures = SqlDepartures(self.people)
+        self.mails = SqlMailOutbox(self.engine, clock=self.clock)
+        self.forgotten = []
+        self.work = AccountErasure(
+            gate=world.gate,
+            ledger=world.book,
+            erasures=self.erasures,
+            accounts=self.accounts,
+            profiles=SqlPaymentStore(self.engine),
+            drain=world.drainer.drain_once,
+            send_back=None,
+            forget_customer=self.forget_customer,
+            end_sessions=self.sessions.end_all,
+            note=self.journal.note,
+            rewrite_files=RedisAof(self.redis).rewrite,
+            clock=self.clock,
+        )
+
+    def clock(self):
+        return self.now
+
+    async def forget_customer(self, customer_id):
+        self.forgotten.append(customer_id)
+
+    async def move_in(self):
+        """Leave something of alice, and of bob, in every place."""
+        for name in ("alice", "bob"):
+            await self._move_in(name)
+        call = await self.world.call("c-alice", "alice")
+        await self.world.pass_seconds(3)
+        await self.world.hang_up(call)
+        await self.world.drainer.drain_once()
+
+    async def _move_in(self, name):
+        at, email = self.now, f"{name}@example.com"
+        browser, number = (DEVICE, DIALLED) if name == "alice" else ("Opera", "+15005552000")
+        async with writing(self.engine, TIMEOUT_S) as connection:
+            await holders.insert(connection, Holder(name, email, at, "hash", 1, "de", at), email)
+            await consents.accept(connection, name, {"terms": "2026-11-27"}, at)
+            await devices.note(connection, name, Device(f"d-{name}", browser, "Linux", at, at))
+            await expect(connection, name, Purpose.NOT_ME, email, at)
+            await make_link(connection, Purpose.NOT_ME, name, email, at, f"secret of {name}")
+            await audit_log.record(connection, name, Act.SIGNED_UP, at)
+            await queue_notice(connection, name, Notice("password_changed", email), at)
+            payment = {
+                "account_id": name,
+                "kind": "checkout",
+                "micros": UNIT,
+                "currency": "USD",
+                "state": "failed",
+                "created_at": at,
+                "updated_at": at,
+            }
+            row = {"id": f"p-{name}", "receipt_url": f"https://receipts.example/{name}"}
+            await connection.execute(sa.insert(tables.payments).values({**payment, **row}))
+            await connection.execute(
+                sa.insert(tables.rejected_entries).values(
+                    partition=0,
+                    entry_id=f"1-{name}",
+                    kind="O",
+                    fields=f'{{"m":"{{\\"account_id\\":\\"{name}\\",\\"to\\":\\"{number}\\"}}"}}',
+                    at=at,
+                )
+            )
+        await self.accounts.set_email(name, email)
+        await self.accounts.add_api_key(name, secrets.token_hex(32), f"{name}'s laptop")
+        await SqlPaymentStore(self.engine).save_card(name, f"cus_{name}", "pm", email)
+        session = Session(name, f"d-{name}", frozenset({"pwd"}), 1, at, at, at)
+        await self.sessions.begin(session)
+
+    async def leave(self, name="alice", unspent=Unspent.GIVE_UP):
+        notice = dataclasses.replace(TOLD, recipient=f"{name}@example.com")
+        assert await self.departures.ask_deletion(name, 1, unspent, self.now + GRACE, notice)
+
+    async def found(self, *needles):
+        """Return where any of these words is: a table's column, a key of Valkey, a file."""
+        places = set()
+        async with reading(self.engine, TIMEOUT_S) as connection:
+            names = await connection.run_sync(lambda sync: sa.inspect(sync).get_table_names())
+            for name in names:
+                rows = await connection.execute(sa.text(f'SELECT * FROM "{name}"'))
+                for row in rows.mappings():
+                    for column, value in row.items():
+                        text = repr(bytes(value)) if isinstance(value, memoryview) else repr(value)
+                        if any(needle in text for needle in needles):
+                            places.add(f"{name}.{column}")
+        for key, value in (await self.everything()).items():
+            if any(needle in f"{key} {value}" for needle in needles):
+                places.add(key)
+        if self.journal.path.exists():
+            assert not any(needle in self.journal.path.read_text() for needle in needles)
+        return places
+
+    async def everything(self):
+        """Return key -> value, as text, of all of Valkey."""
+        read = {
+            b"string": self.redis.get,
+            b"hash": self.redis.hgetall,
+            b"set": self.redis.smembers,
+            b"zset": lambda key: self.redis.zrange(key, 0, -1, withscores=True),
+            b"stream": self.redis.xrange,
+        }
+        return {
+            key.decode(): str(await read[await self.redis.type(key)](key))
+            async for key in self.redis.scan_iter()
+        }
+
+
+@pytest.fixture
+async def house(new_world, valkey_url, tmp_path):
+    world = new_world(valkey_url)
+    await world.open_accounts(alice=5 * UNIT, bob=5 * UNIT)
+    house = House(world, tmp_path)
+    await house.move_in()
+    return house
+
+
+async def send_last_mail(house):
+    claimed = await house.mails.claim(9, domain="example.com", until=house.now + timedelta(hours=1))
+    last = [mail for mail in claimed if mail.account_id == "alice"]
+    assert [(mail.notice.name, mail.notice.recipient) for mail in last] == [
+        ("account_deleted", EMAIL)
+    ]
+    # Who is forgotten is written to in their language.
+    assert last[0].notice.values == {"language": "de"}
+    for mail in claimed:
+        await house.mails.sent(mail)
+
+
+async def test_nothing_is_found_of_a_person_and_the_books_agree_through_every_death(house):
+    world = house.world
+    places = await house.found(*NEEDLES)
+    for where in ("holders.email", "devices.browser", "calls.destination", "mail_outbox.recipient"):
+        assert where in places
+    before = await house.found("bob@example.com", "cus_bob", "bob's laptop")
+    unread = await world.findings()
+    assert len(unread) == 2
+    await house.leave()
+    # Nothing is done before its time.
+    assert await house.work.perform() is None
+    house.now += GRACE
+    deaths = [("proceed", step) for step in STEPS[1:]]
+    deaths.insert(deaths.index(("proceed", Step.SESSIONS)), ("erase_person",))
+    for place in [*deaths, ("finish",)]:
+        house.erasures.dies_at = place
+        with pytest.raises(Died):
+            await house.work.perform("alice")
+        assert await world.findings() == unread
+        # What a dead process held, and the pause between two writings of the files, are over.
+        house.now += LEASED
+        await house.redis.delete("caller:aof-rewritten")
+    assert (await house.work.perform("alice")).is_erased
+    await send_last_mail(house)
+    assert await house.found(*NEEDLES) == set()
+    async with reading(house.engine, TIMEOUT_S) as connection:
+        calls = tables.calls.c
+        rows = await connection.execute(sa.select(calls.id, calls.destination))
+        assert rows.all() == [("c-alice", "")]
+        assert await holders.find(connection, "alice") is None
+        proof = consent_proofs.digest("alice", EMAIL)
+        assert [each.version for each in await consent_proofs.find(connection, proof)] == [
+            "2026-11-27"
+        ]
+        (request,) = await data_requests.of_account(connection, "alice")
+        assert (request.right, request.done_by) == (Right.DELETION, Actor.SERVICE)
+        acts = [line.act for line in await audit_log.of_account(connection, "alice", limit=9)]
+        assert acts == [Act.ERASED, Act.DELETION_ASKED, Act.SIGNED_UP]
+    assert set(house.forgotten) == {CUSTOMER}
+    # Somebody else is untouched.
+    assert await house.found("bob@example.com", "cus_bob", "bob's laptop") == before
+    assert len(await house.sessions.of_account("bob")) == 1
+    assert await world.gate.balance("alice") == 0
+    assert await world.findings() == unread
+
+
+async def test_calls_end_at_once_and_the_number_of_one_that_was_live_goes_too(house):
+    call = await house.world.call("c-live", "alice")
+    await house.world.pass_seconds(2)
+    await house.leave()
+    await house.world.pass_seconds(1)
+    assert not call.is_live
+    assert (await house.world.call("c-late", "alice")).refusal == "account_frozen"
+    house.now += GRACE
+    assert (await house.work.perform("alice")).is_erased
+    async with reading(house.engine, TIMEOUT_S) as connection:
+        query = sa.select(tables.calls.c.destination).where(tables.calls.c.account_id == "alice")
+        assert set(await connection.scalars(query)) == {""}
+    assert not any(DIALLED in each for each in (await house.everything()).values())
+
+
+async def test_whoever_cancels_keeps_the_account_and_what_froze_it_besides(house):
+    await house.world.book.freeze("alice", True)
+    await house.leave()
+    assert await house.departures.cancel_deletion("alice", 1) is True
+    assert await house.departures.cancel_deletion("alice", 1) is False
+    assert (await house.accounts.account("alice")).frozen
+    await house.world.gate.freeze("alice", await house.world.book.freeze("alice", False))
+    assert not (await house.accounts.account("alice")).frozen
+    house.now += GRACE
+    assert await house.work.perform() is None
+    assert EMAIL in {(await house.people.holder("alice")).email}
+    # Another time it is meant.
+    await house.leave()
+    assert (await house.departures.deletion("alice")).state is State.WAITING
+
+
+async def test_of_a_worker_and_a_person_at_the_same_moment_one_comes_first(house):
+    await house.leave()
+    house.now += GRACE
+    is_kept, progress = await asyncio.gather(
+        house.departures.cancel_deletion("alice", 1), house.work.perform("alice")
+    )
+    assert (is_kept is True) == (progress is None)
+    assert (await house.people.holder("alice") is not None) == (progress is None)
+
+
+async def test_two_workers_do_one_deletion_once(house):
+    await house.leave()
+    house.now += GRACE
+    done = await asyncio.gather(*(house.work.perform() for _ in range(3)))
+    assert sum(each is not None for each in done) == 1
+    await send_last_mail(house)
+
+
+async def test_an_older_copy_of_the_database_does_not_bring_a_person_back(house):
+    """The file tells who was erased since; an account that is made later is another one."""
+    await house.leave()
+    house.now += GRACE
+    await house.work.perform("alice")
+    async with writing(house.engine, TIMEOUT_S) as connection:
+        # As the copy has it.
+        await connection.execute(sa.text("DELETE FROM erasures"))
+        at = house.now
+        await holders.insert(connection, Holder("alice", EMAIL, at, "hash", 1, "de", at), EMAIL)
+    other = ErasureJournal(house.journal.path, house.kept)
+    await other.round()
+    await house.redis.delete("caller:aof-rewritten")
+    assert (await house.work.perform()).account_id == "alice"
+    assert await house.people.holder("alice") is None
+    await other.round()
+    assert await house.work.perform() is None
+
+
+async def test_a_node_that_erased_nothing_writes_down_what_others_did(house, tmp_path):
+    await house.leave()
+    house.now += GRACE
+    await house.work.perform("alice")
+    other = ErasureJournal(tmp_path / "other.log", house.kept)
+    await other.round()
+    await other.round()
+    (line,) = other.path.read_text().splitlines()
+    assert line.endswith(" alice")
+
+
+async def test_a_last_mail_that_nobody_takes_is_forgotten_too(house):
+    await house.leave()
+    house.now += GRACE
+    await house.work.perform("alice")
+    house.now += outbox_rules.LIFETIME + timedelta(hours=1)
+    await house.mails.expire(house.now - outbox_rules.LIFETIME)
+    assert await house.mails.of_account("alice") == []
