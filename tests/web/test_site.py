@@ -232,6 +232,7 @@ async def test_every_page_is_accessible(
         "/rates?country=GB",
         "/account/keys",
         "/account/keys/new",
+        "/account/data?said=export_asked",
     ):
         await page.goto(f"{site.origin}{path}")
         await check(page)
