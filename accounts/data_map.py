@@ -377,7 +377,7 @@ KINDS: Final[tuple[Kind, ...]] = (
                 ),
             ),
         ),
-        logs=("payment", "object", "fact"),
+        logs=("payment", "object", "fact", "customer"),
         services=("Stripe: payment",),
     ),
     Kind(

@@ -109,6 +109,9 @@ def sweeps(calls_kept_months: int) -> Mapping[str, Sweep]:
         "links_expected": _deletion(
             people.expected_links, lambda now: people.expected_links.c.lapses_at <= now
         ),
+        "proof": _deletion(
+            people.consent_proofs, lambda now: people.consent_proofs.c.kept_until <= now
+        ),
         "mails": _deletion(
             mail_outbox,
             lambda now: sa.and_(

@@ -20,6 +20,7 @@ from gateway.http.site.door import GO_ON
 from gateway.limits.velocity import LIMITS, Use
 from gateway.logs.call_events import EVENTS, FIELDS
 from gateway.ports import CallOrder, Ghost
+from gateway.stores.aof import RedisAof
 from gateway.stores.drain_mark import RedisDrainMark
 from gateway.stores.ghosts import RedisGhostStore
 from gateway.stores.key_epochs import RedisKeyEpochs
@@ -154,6 +155,9 @@ async def used(gate, client):
     assert await RedisNodeLeases(client).claim("n1", 1.0)
     await RedisDrainMark(client).set()
     await RedisKeyEpochs(client).current()
+    await client.config_set("appendonly", "yes")
+    await RedisAof(client).rewrite()
+    await client.config_set("appendonly", "no")
     await RedisGhostStore(client).note("CA1", Ghost(call_id="c", node="n", noted_s=1, due_s=1))
     return client
 

@@ -63,6 +63,7 @@ TOO_OLD = {
     "links_expected": NOW - BEFORE,
     "mails": NOW - MAILS_KEPT - BEFORE,
     "exports": NOW - EXPORT_NOTED - BEFORE,
+    "proof": NOW - BEFORE,
 }
 """Kind -> a time that is half an hour too old; an hour later it is not."""
 
@@ -92,6 +93,9 @@ def row_of(kind, at, name):
         case "mails":
             times = {"created_at": at, "ended_at": at, "next_try_at": at}
             return mail_outbox, mine | times | {"id": name, "notice": "locked", "state": "sent"}
+        case "proof":
+            what = {"document": "terms", "version": "1", "at": at - 1_000 * HOUR}
+            return people.consent_proofs, what | {"digest": name.ljust(64, "0"), "kept_until": at}
         case "exports":
             return people.exports, export(name, at, "expired")
     raise AssertionError(kind)
