@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from billing.rate_deck import RateDeck
 from billing.rating import Rate
+
+LASTING_MINUTES_MAX: Final = 100_000
+"""Most minutes that a balance is said to last: many calls may use it, so no call's length bounds
+them, and some rates cost nothing."""
+
+
+def lasting_minutes(rate: Rate, micros: int) -> int:
+    """Return how many whole minutes of talk a balance is about enough for, in one call."""
+    return rate.affordable_seconds(micros, LASTING_MINUTES_MAX * 60) // 60 if micros > 0 else 0
 
 
 @dataclass(frozen=True, slots=True)

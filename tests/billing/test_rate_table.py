@@ -1,7 +1,8 @@
 """A deck summed up by country: groups, cheapest first, closed ones last."""
 
 from billing.rate_deck import RateDeck
-from billing.rate_table import by_country
+from billing.rate_table import LASTING_MINUTES_MAX, by_country, lasting_minutes
+from billing.rating import Rate
 
 DECK = """prefix,description,country,rate_per_minute,connect_fee,first,next
 447,"GB, mobile",GB,0.03,0,1,1
@@ -32,3 +33,10 @@ def test_each_country_has_its_groups():
 
 def test_an_empty_deck_has_no_country():
     assert by_country(RateDeck({}), lambda _: False) == {}
+
+
+def test_a_balance_lasts_longer_than_one_call_may():
+    rate = Rate(per_minute_micros=10_000, connect_fee_micros=5_000)
+    assert [lasting_minutes(rate, micros) for micros in (-1, 0, 15_000, 14_999)] == [0, 0, 1, 0]
+    assert lasting_minutes(rate, 100_005_000) == 10_000
+    assert lasting_minutes(Rate(per_minute_micros=0), 1) == LASTING_MINUTES_MAX

@@ -18,8 +18,7 @@ from starlette.responses import RedirectResponse, Response
 from billing.call_refunds import RefundRule
 from billing.money import format_money, in_units
 from billing.payments import PENDING, TOP_UP_REASONS, Payment, PaymentProfile, PaymentState
-from billing.rate_table import RateGroup
-from billing.rating import SECONDS_MAX
+from billing.rate_table import RateGroup, lasting_minutes
 from billing.statement import StatementLine, StatementStore
 from database.errors import StoreUnavailableError
 from gateway.calls.rate_table import Countries, RateTable
@@ -377,9 +376,8 @@ def _open(groups: Sequence[RateGroup]) -> Sequence[RateGroup]:
 
 
 def _lasting(group: RateGroup, description: str, micros: int, account: Account) -> Lasting:
-    seconds = group.rate.affordable_seconds(micros, SECONDS_MAX) if micros > 0 else 0
     price = format_money(group.rate.per_minute_micros, account.currency)
-    return Lasting(description, price, seconds // 60)
+    return Lasting(description, price, lasting_minutes(group.rate, micros))
 
 
 def _auto(profile: PaymentProfile) -> AutoTopUp:

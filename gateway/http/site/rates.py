@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from billing.money import MICROS_PER_UNIT, format_money
 from billing.rate_deck import DeckEntry
-from billing.rate_table import RateGroup
+from billing.rate_table import RateGroup, lasting_minutes
 from gateway.call.number import destination
 from gateway.calls.closed_destinations import ClosedDestinations
 from gateway.calls.rate_table import Countries, RateTable
@@ -138,7 +138,7 @@ class RatesPages:
             first_s=rate.first_s,
             next_s=rate.next_s,
             free_s=rate.free_s,
-            minutes=rate.affordable_seconds(EXAMPLE_MICROS) // 60,
+            minutes=lasting_minutes(rate, EXAMPLE_MICROS),
             is_closed=group.is_closed,
         )
 
