@@ -96,6 +96,7 @@ async def findings(settings: Settings, *, is_starting: bool) -> list[Finding]:
         *carrier_account(settings),
         *sign_up(settings),
         *branding(settings),
+        *second_factors(settings),
         await credit_store(settings),
         await database(settings),
     ]
@@ -210,6 +211,17 @@ def sign_up(settings: Settings) -> list[Finding]:
         " CALLER_SMTP_URL and CALLER_MAIL_FROM, or CALLER_SIGN_UP=closed."
     )
     return [Finding("sign-up", text, is_weak=True)]
+
+
+def second_factors(settings: Settings) -> list[Finding]:
+    """See that nodes which share a database share the key of second factors too."""
+    if settings.sign_up != "open" or not settings.database_url or settings.second_factor_keys:
+        return []
+    text = (
+        "Nobody can set up codes for signing in: set CALLER_SECOND_FACTOR_KEYS, the same on every"
+        " node (openssl rand -base64 32)."
+    )
+    return [Finding("second factors", text, is_weak=True)]
 
 
 async def credit_store(settings: Settings) -> Finding:

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 # A link in a sentence is as large as its words (WCAG 2.2, 2.5.8), a box is clicked by its label,
 # and the link that skips is seen by whoever has a keyboard.
-_EXEMPT = "p a, label a, .summary a, [type=hidden], [hidden], [type=checkbox], .skip"
+_EXEMPT = "p a, label a, .summary a, [type=hidden], [hidden], [hidden] *, [type=checkbox], .skip"
 _SMALL_TARGETS = """([least, exempt]) => [...document.querySelectorAll('button, input, a[href]')]
   .filter((it) => !it.matches(exempt))
   .filter((it) => {

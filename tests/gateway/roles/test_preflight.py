@@ -225,6 +225,19 @@ def test_a_sign_up_without_mail_is_a_weakness(tmp_path):
     assert "nobody can prove an address" in report
 
 
+def test_nodes_that_share_a_database_without_the_key_of_second_factors_are_a_weakness():
+    shared = {"SIGN_UP": "open", "DATABASE_URL": "postgresql://u:p@h/d"}
+    (found,) = preflight.second_factors(from_mapping(environ(**shared)))
+    assert found.is_weak
+    assert "CALLER_SECOND_FACTOR_KEYS" in found.text
+    for given in (
+        {**shared, "SIGN_UP": "closed"},
+        {**shared, "SECOND_FACTOR_KEYS": "k" * 32},
+        {"SIGN_UP": "open"},
+    ):
+        assert preflight.second_factors(from_mapping(environ(**given))) == []
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
