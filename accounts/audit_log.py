@@ -1,4 +1,4 @@
-"""Names what is written down of each change to an account's holder, and who made it.
+"""Names what is written down of each change to an account or its holder, and who made it.
 
 Holds names only; knows no store.
 """
@@ -47,6 +47,16 @@ class Act(StrEnum):
     CHOICES_CHANGED = "choices_changed"
     """About the use of data, and mails."""
     ERASED = "erased"
+    COUNTRY_OPENED = "country_opened"
+    """The account may call there; the reason is its ISO 3166 code."""
+    COUNTRY_CLOSED = "country_closed"
+    FROZEN = "frozen"
+    UNFROZEN = "unfrozen"
+    UNLOCKED = "unlocked"
+    CREDITED = "credited"
+    RULE_ALLOWED = "rule_allowed"
+    """A rule of admission does not hold for the account until a moment."""
+    RULE_RESTORED = "rule_restored"
 
 
 class Actor(StrEnum):

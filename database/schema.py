@@ -18,11 +18,12 @@ from database.errors import UnfitBookError
 
 TABLES: Final = frozenset(
     (
-        *("account_events", "accounts", "api_keys", "calls", "consents", "credits", "devices"),
-        *("duties", "expected_links", "export_chunks", "exports", "high_risk_lists", "holders"),
-        *("links", "mail_outbox", "partitions", "passkeys", "payment_profiles", "payments"),
-        *("rate_decks", "recovery_codes", "rejected_entries", "second_factors", "transfers"),
-        *("consent_proofs", "data_requests", "erasures", "freezes", "policy_notices"),
+        *("account_events", "accounts", "api_keys", "call_refusals", "calls", "consent_proofs"),
+        *("consents", "credits", "data_requests", "devices", "duties", "erasures"),
+        *("expected_links", "export_chunks", "exports", "freezes", "high_risk_lists", "holders"),
+        *("links", "mail_outbox", "opened_countries", "partitions", "passkeys"),
+        *("payment_profiles", "payments", "policy_notices", "rate_decks", "recovery_codes"),
+        *("rejected_entries", "rule_overrides", "second_factors", "transfers"),
     )
 )
 """The names of the tables that the migrations make, whatever is in them."""

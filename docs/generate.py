@@ -11,7 +11,7 @@ from accounts.personal_data import Kind
 from gateway import settings
 from gateway.browser import messages
 from gateway.errors import PROBLEMS
-from gateway.limits import velocity
+from gateway.limits import fraud, velocity
 from gateway.words.data_map import list_in, row_in, words_in
 
 DOCS = Path(__file__).parent
@@ -28,8 +28,10 @@ def codes() -> str:
 
 
 def configuration() -> str:
-    """Return the tables of all settings and of the velocity limits."""
-    return f"{settings.markdown()}\n## Velocity limits\n\n{VELOCITY}\n\n{velocity.markdown()}"
+    """Return the tables of all settings, of the velocity limits and of the rules of admission."""
+    limits = f"## Velocity limits\n\n{VELOCITY}\n\n{velocity.markdown()}"
+    rules = f"## Rules of admission\n\n{ADMISSION}\n\n{fraud.markdown()}"
+    return f"{settings.markdown()}\n{limits}\n{rules}"
 
 
 VELOCITY = """\
@@ -38,6 +40,13 @@ Valkey for all nodes together and, while that is away, by each node for itself. 
 answered 429 with `Retry-After`. `CALLER_VELOCITY_LIMITS` changes the limits by name, such as
 `account_calls_minute=120,number_calls_hour=off`; `all=off` is for tests. An operator who raises
 `CALLER_ACCOUNT_CALLS_MAX` raises the limits of accounts and keys too."""
+
+
+ADMISSION = """\
+A call is admitted by these rules, asked in this order; the first that refuses is told, with its
+code. Those that hold for accounts of people leave accounts alone that an operator has made for a
+program. A rule that an operator can lift is lifted from one account until a moment, with a reason:
+`caller fraud allow`."""
 
 
 def privacy() -> str:

@@ -274,6 +274,11 @@ PROBLEMS: dict[str, Problem] = {
         "Calls to this destination are closed, for it is often used for fraud.",
         "Call another number, or ask the operator to open this destination.",
     ),
+    "country_closed": Problem(
+        403,
+        "This account does not call this country yet.",
+        "Open the country at /account/countries, or ask the operator to.",
+    ),
     "number_in_address": Problem(
         400,
         "A phone number does not belong in an address, because proxies log addresses.",
@@ -294,6 +299,11 @@ PROBLEMS: dict[str, Problem] = {
         402,
         "The spending limit of this account or key is reached.",
         "Wait for the next day or month, or ask the operator to raise the limit.",
+    ),
+    "new_card_limited": Problem(
+        402,
+        "This account has spent what it may in a day so soon after its first payment.",
+        "Call again tomorrow (UTC), or ask the operator to lift this limit.",
     ),
     "account_frozen": Problem(
         403, "This account is not allowed to place calls.", "Ask the operator."
@@ -325,6 +335,13 @@ PROBLEMS: dict[str, Problem] = {
     "short_calls_limited": Problem(
         429,
         "Too many calls of this account ended right after the answer.",
+        "Wait and call again later, or ask the operator to look at these calls.",
+        retry=True,
+        close_code=1013,
+    ),
+    "range_limited": Problem(
+        429,
+        "Too many calls to numbers like this one ended right after the answer.",
         "Wait and call again later, or ask the operator to look at these calls.",
         retry=True,
         close_code=1013,

@@ -251,6 +251,13 @@ def prefix(value: str) -> str:
     return digits
 
 
+def country(value: str) -> str:
+    """Return an ISO 3166 alpha-2 code in upper case. Raises ValueError."""
+    if not re.fullmatch(r"[A-Za-z]{2}", value, re.ASCII):
+        raise ValueError("must be ISO 3166 codes such as US, separated by commas")
+    return value.upper()
+
+
 def phonebook_entry(value: str) -> str:
     """Return a number with its label. Raises ValueError."""
     if not re.fullmatch(r"\+\d{7,15}=[^=]{1,60}", value):

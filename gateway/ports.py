@@ -333,6 +333,10 @@ class Account(Protocol):
     def key_expires_at(self) -> datetime | None:
         """When the key expires; None for never."""
 
+    @property
+    def has_holder(self) -> bool:
+        """Whether it belongs to a person who has signed up; those of programs do not."""
+
 
 class AccountStore(Protocol):
     """Accounts and their API keys, expired keys included. Raises StoreUnavailableError."""
@@ -385,6 +389,9 @@ class CallOrder(msgspec.Struct, frozen=True, kw_only=True):
     """Whether figures of how it sounds are kept with it."""
     is_check: bool = False
     """Not a call but a line check: some seconds of echo, free of charge."""
+    lifted: tuple[str, ...] = ()
+    """Rules of admission that an operator has lifted from the account, names of `Allowance`, as far
+    as they stood in the call's way."""
 
 
 class CallTokens(Protocol):

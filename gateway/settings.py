@@ -137,6 +137,34 @@ class Settings:
         knobs.prefix,
         "leading digits such as 53",
     )
+    home_countries: tuple[str, ...] = knobs.names(
+        "Countries that every person may call, separated by commas; others they open themselves at "
+        "/account/countries. Empty: all. Accounts of programs call them all.",
+        knobs.country,
+        "ISO 3166 codes such as US,CA",
+        key=lambda country: country,
+    )
+    countries_opened_day_max: int = knobs.number(
+        3, "Most countries that a person may open within 24 hours.", 0, 300, ""
+    )
+    new_card_days: int = knobs.number(
+        7,
+        "How long a person's spending is bounded after their first payment; 0: not.",
+        0,
+        90,
+        "days",
+    )
+    new_card_day_max: int = knobs.money(
+        "20",
+        "Most that a person may spend in a day (UTC) in that time; half with a disposable "
+        "mail address.",
+    )
+    admin_networks: tuple[str, ...] = knobs.names(
+        "Addresses or networks, separated by commas, from which keys of scope admin are accepted. "
+        "Empty: any.",
+        knobs.network,
+        "IP addresses or networks",
+    )
     call_duration_max_s: int = knobs.number(
         14_400, "Longest call; also set as the carrier's time limit.", 10, 86_400, "s"
     )

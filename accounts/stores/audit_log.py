@@ -1,4 +1,4 @@
-"""Keeps the audit log of holders in SQL: what was done, when and by whom; no row changes.
+"""Keeps the audit log of accounts in SQL: what was done, when, by whom and why; no row changes.
 
 Functions on the caller's connection, so that an act and its line commit together.
 """
@@ -6,8 +6,9 @@ Functions on the caller's connection, so that an act and its line commit togethe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -16,6 +17,10 @@ from accounts.audit_log import Act, Actor
 from accounts.stores import tables
 
 _EVENTS = tables.account_events
+_SELECT = sa.select(
+    *(_EVENTS.c.at, _EVENTS.c.act, _EVENTS.c.actor),
+    *(_EVENTS.c.reason, _EVENTS.c.operator, _EVENTS.c.id),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +30,12 @@ class Entry:
     at: datetime
     act: Act
     actor: Actor
+    reason: str = ""
+    """As its actor gave it; empty where none is asked for."""
+    operator: str = ""
+    """Which operator; empty for all other actors."""
+    number: int = field(default=0, compare=False)
+    """Rises from line to line."""
 
 
 async def record(
@@ -33,21 +44,58 @@ async def record(
     act: Act,
     at: datetime,
     actor: Actor = Actor.HOLDER,
+    *,
+    reason: str = "",
+    operator: str = "",
 ) -> None:
     """Write a line."""
     await connection.execute(
-        sa.insert(_EVENTS).values(account_id=account_id, at=at, act=act.value, actor=actor.value)
+        sa.insert(_EVENTS).values(
+            account_id=account_id,
+            at=at,
+            act=act.value,
+            actor=actor.value,
+            reason=reason,
+            operator=operator,
+        )
     )
 
 
 async def of_account(
-    connection: AsyncConnection, account_id: str, *, limit: int
+    connection: AsyncConnection, account_id: str, *, limit: int, before: int | None = None
 ) -> Sequence[Entry]:
-    """Return an account's newest lines, the newest first."""
-    rows = await connection.execute(
-        sa.select(_EVENTS.c.at, _EVENTS.c.act, _EVENTS.c.actor)
-        .where(_EVENTS.c.account_id == account_id)
-        .order_by(_EVENTS.c.id.desc())
-        .limit(limit)
+    """Return an account's newest lines, the newest first; with `before` those before a number."""
+    query = (
+        _SELECT.where(_EVENTS.c.account_id == account_id).order_by(_EVENTS.c.id.desc()).limit(limit)
     )
-    return [Entry(row.at, Act(row.act), Actor(row.actor)) for row in rows]
+    if before is not None:
+        query = query.where(_EVENTS.c.id < before)
+    return [_entry(row) for row in await connection.execute(query)]
+
+
+async def count_since(
+    connection: AsyncConnection, account_id: str, act: Act, since: datetime
+) -> int:
+    """Return how often something was done since a moment."""
+    counted = sa.select(sa.func.count()).where(
+        _EVENTS.c.account_id == account_id, _EVENTS.c.act == act.value, _EVENTS.c.at > since
+    )
+    return int(await connection.scalar(counted) or 0)
+
+
+async def last(connection: AsyncConnection, account_id: str, *acts: Act) -> Entry | None:
+    """Return the newest line of one of these acts; None where there is none."""
+    row = (
+        await connection.execute(
+            _SELECT.where(
+                _EVENTS.c.account_id == account_id, _EVENTS.c.act.in_([act.value for act in acts])
+            )
+            .order_by(_EVENTS.c.id.desc())
+            .limit(1)
+        )
+    ).one_or_none()
+    return None if row is None else _entry(row)
+
+
+def _entry(row: sa.Row[*tuple[Any, ...]]) -> Entry:
+    return Entry(row.at, Act(row.act), Actor(row.actor), row.reason, row.operator, row.id)

@@ -28,6 +28,7 @@ DIGEST_LENGTH = 64
 LANGUAGE_MAX = 35
 """RFC 5646, 4.4.1."""
 NAME_MAX = 64
+REASON_MAX = 300
 
 
 def _text(
@@ -37,6 +38,14 @@ def _text(
     return (
         sa.Column(name, sa.String, nullable=False),
         sa.CheckConstraint(_bounds(name, longest, shortest), name=f"{name}_length"),
+    )
+
+
+def _text_or_none(name: str, longest: int) -> tuple[sa.Column[str], sa.CheckConstraint]:
+    """Return a column of text that is empty where nothing is said."""
+    return (
+        sa.Column(name, sa.String, nullable=False, server_default=sa.text("''")),
+        sa.CheckConstraint(_bounds(name, longest, 0), name=f"{name}_length"),
     )
 
 
@@ -176,7 +185,8 @@ passkeys = sa.Table(
     sa.Column("used_at", UtcDateTime),
 )
 
-# The audit log: no row changes. It outlives the holder, of whom it says nothing but what was done.
+# The audit log: no row changes. It outlives the holder, of whom it says nothing but what was done
+# and why.
 account_events = sa.Table(
     "account_events",
     metadata,
@@ -185,6 +195,9 @@ account_events = sa.Table(
     sa.Column("at", UtcDateTime, nullable=False, index=True),
     *_text("act", NAME_MAX),
     *_text("actor", NAME_MAX),
+    *_text_or_none("reason", REASON_MAX),
+    # Who of the operators; empty for all other actors.
+    *_text_or_none("operator", NAME_MAX),
     sa.Index(None, "account_id", "id"),
 )
 
@@ -287,4 +300,15 @@ policy_notices = sa.Table(
     # The last account that was told.
     *_text("told_to", ID_MAX, shortest=0),
     sa.Column("done_at", UtcDateTime),
+)
+
+# The countries that a holder calls besides those that are open to everybody.
+opened_countries = sa.Table(
+    "opened_countries",
+    metadata,
+    _holder(primary_key=True),
+    # ISO 3166 alpha-2.
+    sa.Column("country", sa.String, primary_key=True),
+    sa.Column("opened_at", UtcDateTime, nullable=False),
+    sa.CheckConstraint(_bounds("country", 2, 2), name="country_length"),
 )

@@ -16,13 +16,16 @@ import msgspec
 from billing.clock import Clock, utc_now
 from billing.ports import LedgerStore, SpendGate, Tick
 from billing.rating import Rate
+from billing.spend_limits import SpendLimits
 from gateway.browser.messages import FRAME_BYTES, Lack
 from gateway.browser.reports import limited_by
 from gateway.call.number import destination
 from gateway.calls.closed_destinations import ClosedDestinations
+from gateway.calls.risk import Risk, day_spent, within_day
 from gateway.charging.current_rates import CurrentRates
 from gateway.charging.recovery import bring_credits
 from gateway.errors import RequestRefusedError
+from gateway.limits.fraud import uses_left
 from gateway.limits.velocity import call_uses, quote_uses, refuse, token_uses
 from gateway.logs import call_events
 from gateway.ports import Account, CallOrder, CallTokens, Velocity
@@ -112,8 +115,11 @@ class Admission:
     ledger: LedgerStore
     rates: CurrentRates
     closed_destinations: ClosedDestinations
+    risk: Risk
     is_draining: Callable[[], bool]
     """Whether the node that would hold the call takes no new ones."""
+    on_refusal: Callable[[str, str], None] = lambda _account_id, _code: None
+    """Called with an account and the code of the refusal of its call token."""
     on_balance: Callable[[str, int], None] = lambda _account_id, _micros: None
     """Called with an account and its balance when that does not cover a call."""
     utc_now: Clock = utc_now
@@ -122,7 +128,7 @@ class Admission:
         """Return what a call would cost and how long it could last. Nothing is promised."""
         # First of all: a node remembers who is over a limit, so that a flood costs no look-up.
         refuse(await self.velocity.hit(quote_uses(*buyer.subjects)))
-        return await self._quote(buyer, number)
+        return await self._quote(buyer, number, is_binding=False)
 
     async def admit(self, buyer: Buyer, request: CallRequest) -> tuple[Quote, Ticket]:
         """Return a call's quote and its one-use token; a refusal is logged."""
@@ -132,6 +138,7 @@ class Admission:
         try:
             return await self._admit(buyer, request)
         except RequestRefusedError as error:
+            self.on_refusal(buyer.account.id, error.code)
             call_events.refused(error.code, node=self.settings.node, account=buyer.account.id)
             raise
 
@@ -164,23 +171,39 @@ class Admission:
             raise RequestRefusedError("gateway_draining")
         if request.codec not in FRAME_BYTES:
             raise RequestRefusedError("codec_unknown", field="codec")
-        quote = await self._quote(buyer, request.destination)
-        # Only looked at: a call is counted when its token is redeemed, so that tokens saved up do
-        # not pass, and nobody gets a token that would be refused then.
-        uses = call_uses(*buyer.subjects, quote.order.destination)
-        refuse(await self.velocity.look(uses))
+        quote = await self._quote(buyer, request.destination, is_binding=True)
+        lifted = await self._check_velocity(buyer, quote.order.destination)
         origin = self._allowed_origin(request.page_origin)
-        order = msgspec.structs.replace(quote.order, codec=request.codec, origin=origin)
+        order = msgspec.structs.replace(
+            quote.order, codec=request.codec, origin=origin, lifted=lifted
+        )
         return quote, await self._issue(order)
 
-    async def _quote(self, buyer: Buyer, number: str) -> Quote:
+    async def _check_velocity(self, buyer: Buyer, number: str) -> tuple[str, ...]:
+        """Refuse a call that the velocity limits would; return the rules that had to be lifted."""
+        # Only looked at: a call is counted when its token is redeemed, so that tokens saved up do
+        # not pass, and nobody gets a token that would be refused then.
+        uses = call_uses(*buyer.subjects, number)
+        refusal = await self.velocity.look(uses)
+        if refusal is None:
+            return ()
+        lifted = await self.risk.lifted(buyer.account, buyer.key_epoch)
+        if lifted:
+            refusal = await self.velocity.look(uses_left(uses, lifted))
+        refuse(refusal)
+        return tuple(sorted(lifted))
+
+    async def _quote(self, buyer: Buyer, number: str, *, is_binding: bool) -> Quote:
         account = buyer.account
         buyer.refuse_calls()
         dialled = destination(number, self.closed_destinations.closed)
+        await self.risk.check_country(account, buyer.key_epoch, dialled.country)
         entry = self.rates.lookup(dialled.number)
         if entry is None:
             raise RequestRefusedError("destination_not_priced", field="destination")
         balance = await self._balance(account.id, entry.rate.cost(1))
+        bound = await self.risk.new_card_bound(account, buyer.key_epoch, anew=is_binding)
+        limits = account.limits if bound is None else within_day(account.limits, account.id, bound)
         order = CallOrder(
             account_id=account.id,
             destination=dialled.number,
@@ -191,8 +214,10 @@ class Admission:
             rate=entry.rate.to_json(),
             rate_description=entry.description,
             # What the shared caps leave of the balance; the cap per call is in the limits.
-            balance_micros=await self._headroom(account, balance, entry.rate.cost(1)),
-            limits=account.limits,
+            balance_micros=await self._headroom(
+                account.id, limits, balance, entry.rate.cost(1), bound
+            ),
+            limits=limits,
             keeps_quality=account.keeps_quality,
             key_id=account.key_id,
             key_epoch=buyer.key_epoch,
@@ -214,19 +239,30 @@ class Admission:
             raise RequestRefusedError("insufficient_credit")
         return balance
 
-    async def _headroom(self, account: Account, balance: int, needed_micros: int) -> int:
+    async def _headroom(
+        self,
+        account_id: str,
+        limits: SpendLimits,
+        balance: int,
+        needed_micros: int,
+        new_card_bound: int | None,
+    ) -> int:
         """Return what the balance and the shared caps leave for a call of any length, in micros.
 
         Raises RequestRefusedError if a cap does not leave enough for its first increment.
         """
-        caps = account.limits.caps(self.utc_now())
+        at = self.utc_now()
+        caps = limits.caps(at)
         headrooms = [balance]
         if caps:
             # A claim of nothing for no call changes nothing and returns what has been spent.
-            partition = self.gate.partition(account.id)
-            outcome = await self.gate.tick(partition, [Tick("", account.id, 0, 0, caps)])
+            partition = self.gate.partition(account_id)
+            outcome = await self.gate.tick(partition, [Tick("", account_id, 0, 0, caps)])
+            spent_today = outcome.spent.get(day_spent(account_id, at), 0)
+            if new_card_bound is not None and new_card_bound - spent_today < needed_micros:
+                raise RequestRefusedError("new_card_limited")
             headrooms += [cap.limit_micros - outcome.spent.get(cap.name, 0) for cap in caps]
-        per_call = account.limits.call_micros
+        per_call = limits.call_micros
         if min(*headrooms, balance if per_call is None else per_call) < needed_micros:
             raise RequestRefusedError("cap_reached")
         return min(headrooms)

@@ -29,7 +29,8 @@ from gateway.charging.closings import keep_nothing
 from gateway.charging.context import Keep
 from gateway.charging.rounds import Metering
 from gateway.heartbeat.ticker import BEATS_PER_SECOND, Ticker
-from gateway.limits.velocity import call_uses, outcome
+from gateway.limits.fraud import uses_left
+from gateway.limits.velocity import call_uses, outcomes
 from gateway.logs import call_events
 from gateway.logs.refused_signatures import CARRIER_HINT, RefusedSignatures
 from gateway.nanoseconds import SECOND_NS
@@ -254,9 +255,8 @@ class Calls:
 
     async def _admit(self, leg: BrowserLeg, order: CallOrder) -> None:
         """Begin a call unless a velocity limit refuses it: tokens may have been saved up."""
-        too_fast = await self._velocity.hit(
-            call_uses(order.account_id, order.key_id, leg.connection.peer, order.destination)
-        )
+        uses = call_uses(order.account_id, order.key_id, leg.connection.peer, order.destination)
+        too_fast = await self._velocity.hit(uses_left(uses, order.lifted))
         if leg.is_closed:
             return
         if too_fast is not None:
@@ -324,7 +324,9 @@ class Calls:
         # dialling patterns, and a call without sound, which costs nothing, belongs to them.
         if call.answered_ns is not None and call.ended_ns is not None:
             seconds = (call.ended_ns - call.answered_ns) // SECOND_NS
-            self._spawn(self._velocity.count(outcome(bridge.account_id, seconds)))
+            number = bridge.order.destination
+            for outcome in outcomes(bridge.account_id, number, seconds):
+                self._spawn(self._velocity.count(outcome))
         if not self._calls:
             self._idle.set()
 

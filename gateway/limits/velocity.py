@@ -48,7 +48,12 @@ class Limit:
     by uses: it counts outcomes afterwards, and refuses uses while more are bad than good."""
 
 
+RANGE_DIGITS = 4
+"""Last digits that the numbers of one range do not share: a block of 10,000 is the least that most
+numbering plans allocate, and what is rented for revenue share."""
+
 SHORT_CALLS, LONG_CALLS = "account_short_calls_hour", "account_long_calls_hour"
+RANGE_SHORT_CALLS, RANGE_LONG_CALLS = "range_short_calls_hour", "range_long_calls_hour"
 
 _TABLE = (
     Limit(
@@ -89,6 +94,13 @@ _TABLE = (
         "so many answered calls of at most 10 s, and more of them than of longer ones: surveys and "
         "reminders that reach voicemail stay below one in two",
         outweighed_by=LONG_CALLS,
+    ),
+    Limit(
+        RANGE_SHORT_CALLS,
+        *(10, HOUR_S, "range_limited"),
+        "the same to one range of 10,000 numbers, counted per account: nobody calls ten neighbours "
+        "who all hang up, but whoever is paid by the call does",
+        outweighed_by=RANGE_LONG_CALLS,
     ),
     Limit(
         "account_tokens_minute",
@@ -269,6 +281,7 @@ def call_uses(account_id: str, key_id: str, address: str, number: str) -> Sequen
         Use("number_calls_minute", f"{account_id} {number}"),
         Use("number_calls_hour", f"{account_id} {number}"),
         Use(SHORT_CALLS, account_id),
+        Use(RANGE_SHORT_CALLS, _range_of(account_id, number)),
     )
 
 
@@ -375,9 +388,17 @@ def proof_mail_uses(email_key: str) -> Sequence[Use]:
     return (Use("account_proof_mails_hour", email_key),)
 
 
-def outcome(account_id: str, seconds: int) -> Use:
-    """Return the outcome that an ended, answered call counts as."""
-    return Use(SHORT_CALLS if seconds <= SHORT_CALL_S else LONG_CALLS, account_id)
+def outcomes(account_id: str, number: str, seconds: int) -> Sequence[Use]:
+    """Return the outcomes that an ended, answered call counts as."""
+    is_short = seconds <= SHORT_CALL_S
+    return (
+        Use(SHORT_CALLS if is_short else LONG_CALLS, account_id),
+        Use(RANGE_SHORT_CALLS if is_short else RANGE_LONG_CALLS, _range_of(account_id, number)),
+    )
+
+
+def _range_of(account_id: str, number: str) -> str:
+    return f"{account_id} {number[:-RANGE_DIGITS]}"
 
 
 def _of_each(what: str, account_id: str, key_id: str, address: str) -> Sequence[Use]:

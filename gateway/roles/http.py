@@ -32,6 +32,7 @@ from gateway.logs.refused_signatures import RefusedSignatures
 from gateway.ports import CarrierCallbacks, LiveCalls, NodeLoad
 from gateway.roles.access import Access
 from gateway.roles.carrier import CarrierSide
+from gateway.roles.fraud import Fraud
 from gateway.roles.payments import PaymentServices
 from gateway.roles.periodic_tasks import Alarms
 from gateway.roles.prices import Prices
@@ -52,6 +53,7 @@ def api_routes(
     prices: Prices,
     payments: PaymentServices | None,
     *,
+    fraud: Fraud,
     live: LiveCalls,
     is_draining: Callable[[], bool],
     on_balance: Callable[[str, int], None],
@@ -64,6 +66,7 @@ def api_routes(
         access: Who may ask, and how often.
         prices: What calls are quoted from.
         payments: Takes payments; None where no payment service is set up.
+        fraud: What admission asks of accounts, and tells of them.
         live: The live calls within reach.
         is_draining: Whether the node that would hold a new call takes none.
         on_balance: Told of an account and its balance when that does not cover a call.
@@ -78,7 +81,9 @@ def api_routes(
         ledger=stores.ledger,
         rates=prices.rates,
         closed_destinations=prices.closed_destinations,
+        risk=fraud.risk,
         is_draining=is_draining,
+        on_refusal=fraud.refusals.note,
         on_balance=on_balance,
     )
     index = CallIndex(settings.node, live, stores.records, stores.gate)

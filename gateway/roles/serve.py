@@ -23,6 +23,7 @@ from gateway.roles.access import Access, compose_access
 from gateway.roles.carrier import compose_carrier_side
 from gateway.roles.children import Child
 from gateway.roles.erasure import of_erasure
+from gateway.roles.fraud import compose_fraud
 from gateway.roles.media import Media, compose_media, warm_up
 from gateway.roles.membership import new_membership
 from gateway.roles.payments import PaymentServices, compose_payments
@@ -97,6 +98,8 @@ class Node:
         metering = Metering(stores.gate, time.monotonic_ns)
         payments = self._take_payments(stops, metering) if settings.stripe_api_key else None
         access, people = self._let_people_in(stops, metering)
+        fraud = compose_fraud(settings, stores)
+        stops.add("counts of refused calls", fraud.refusals.close)
         self.media = media = compose_media(
             *(settings, stores, carrier_side, access, metering),
             notify=post.notify,
@@ -115,6 +118,7 @@ class Node:
             [
                 *http.api_routes(
                     *(settings, stores, access, prices, payments),
+                    fraud=fraud,
                     live=calls,
                     is_draining=lambda: calls.is_draining,
                     # Read after `_take_payments` has set it.
@@ -142,6 +146,7 @@ class Node:
             ),
             *periodic_tasks.of_mails(settings, alarms),
             *periodic_tasks.of_quotes(prices),
+            *fraud.tasks(),
         ]
         await self._run(stops, tls, tasks)
 

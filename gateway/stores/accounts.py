@@ -15,6 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from accounts.stores.tables import holders
 from billing.clock import Clock, utc_now
 from billing.ports import LedgerStore
 from billing.spend_limits import UNLIMITED, SpendLimits
@@ -56,6 +57,8 @@ class AccountRow:
     """None for never."""
     keeps_quality: bool = True
     """Whether figures of how its calls sound are kept; False once its holder objects."""
+    has_holder: bool = False
+    """Whether it belongs to a person who has signed up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,6 +359,7 @@ class SqlAccountStore:
             scopes=scope_names.from_text(found.get("scopes", "")),
             key_expires_at=found.get("key_expires_at"),
             keeps_quality=found["keeps_quality"],
+            has_holder=found["has_holder"],
         )
 
 
@@ -405,6 +409,7 @@ _ACCOUNT = sa.select(
     tables.accounts.c.created_at,
     tables.accounts.c.deleted_at,
     tables.accounts.c.keeps_quality,
+    sa.exists().where(holders.c.account_id == tables.accounts.c.id).label("has_holder"),
     CALL_LIMIT,
     *limit_columns("account"),
 )

@@ -22,6 +22,7 @@ from accounts.stores import audit_log, consent_proofs, data_requests, erasures, 
 from billing.clock import Clock, utc_now
 from billing.stores import call_husks, tables
 from database.engine import TIMEOUT_S, reading, writing
+from gateway.stores.fraud import erase_fraud_rows
 from gateway.stores.mail_outbox import LAST_NOTICE, erase_mails, queue_notice
 
 LEASED: Final = timedelta(minutes=5)
@@ -145,6 +146,7 @@ class SqlErasing:
             # The card itself is the payment service's; this row is how we name it there.
             await connection.execute(sa.delete(profiles).where(profiles.c.account_id == account_id))
             await erase_mails(connection, account_id)
+            await erase_fraud_rows(connection, account_id)
             if holder is not None and holder.is_proven:
                 # The holder's language goes with them, so the mail has it.
                 told = Notice(LAST_NOTICE, holder.email, {"language": holder.language})

@@ -1,5 +1,7 @@
 """The audit log on both databases: in order, of one account, and as it was written."""
 
+from datetime import timedelta
+
 import pytest
 import sqlalchemy as sa
 
@@ -35,3 +37,32 @@ async def test_the_database_itself_refuses_to_rewrite_it(change, engine):
     with pytest.raises(sa.exc.DBAPIError, match="immutable"):
         async with engine.begin() as connection:
             await connection.execute(sa.update(tables.account_events).values(act="locked"))
+
+
+async def test_a_line_says_which_operator_and_why_and_can_be_paged(change):
+    async with change() as connection:
+        for reason in ("one", "two", "three"):
+            await audit_log.record(
+                *(connection, "alice", Act.FROZEN, NOW, Actor.OPERATOR),
+                reason=reason,
+                operator="kim",
+            )
+        await audit_log.record(connection, "alice", Act.LOCKED, NOW)
+        newest = (await audit_log.of_account(connection, "alice", limit=2))[-1]
+        assert newest == Entry(NOW, Act.FROZEN, Actor.OPERATOR, "three", "kim")
+        older = await audit_log.of_account(connection, "alice", limit=9, before=newest.number)
+        assert [entry.reason for entry in older] == ["two", "one"]
+        last = await audit_log.last(connection, "alice", Act.FROZEN, Act.UNFROZEN)
+        assert last.reason == "three"
+        assert await audit_log.last(connection, "bob", Act.FROZEN) is None
+
+
+async def test_acts_are_counted_since_a_moment(change):
+    async with change() as connection:
+        for hours in (1, 25):
+            at = NOW - timedelta(hours=hours)
+            await audit_log.record(connection, "alice", Act.COUNTRY_OPENED, at, reason="DE")
+        await audit_log.record(connection, "alice", Act.COUNTRY_CLOSED, NOW, reason="DE")
+        since = NOW - timedelta(days=1)
+        count = audit_log.count_since(connection, "alice", Act.COUNTRY_OPENED, since)
+        assert await count == 1

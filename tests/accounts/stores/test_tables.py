@@ -95,6 +95,7 @@ ROWS = {
     },
     "policy_notices": {"version": "1", "told_to": ""},
     "account_events": {"account_id": "alice", "at": NOW, "act": "signed_up", "actor": "holder"},
+    "opened_countries": {"account_id": "alice", "country": "DE", "opened_at": NOW},
 }
 """A row of each table that is just so."""
 
@@ -126,7 +127,7 @@ async def test_no_text_is_longer_than_it_can_be(change, people, table, column):
 @pytest.mark.parametrize(
     "table",
     [
-        *("consents", "expected_links", "links", "devices", "exports"),
+        *("consents", "expected_links", "links", "devices", "exports", "opened_countries"),
         *("second_factors", "recovery_codes", "passkeys"),
     ],
 )

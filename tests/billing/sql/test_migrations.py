@@ -25,12 +25,13 @@ from database.columns import UtcDateTime
 from database.engine import create_engine
 from database.migrations import migrate
 from gateway.stores.duties import metadata as duties
+from gateway.stores.fraud import metadata as fraud
 from gateway.stores.mail_outbox import metadata as mails
 from tests.billing.outbox_entries import closed, closing, opened
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 REPOSITORY = Path(__file__).parents[3]
-DOMAINS = [metadata, people, mails, duties]
+DOMAINS = [metadata, people, mails, duties, fraud]
 """All that share the one database."""
 
 

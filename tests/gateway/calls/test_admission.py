@@ -11,10 +11,12 @@ from billing.rating import Rate
 from gateway.call.high_risk import ClosedList
 from gateway.calls.admission import Admission, Buyer, CallRequest
 from gateway.calls.closed_destinations import ClosedDestinations
+from gateway.calls.risk import Risk
 from gateway.errors import RequestRefusedError, TooFastError
+from gateway.limits.fraud import RULES, Allowance, Policy, Standing
 from gateway.limits.velocity import Use, call_uses, quote_uses, token_uses
 from tests.gateway.calls.test_live import Tokens, Velocity
-from tests.gateway.http.test_bearer import Account
+from tests.gateway.http.test_bearer import Account, Epochs
 from tests.gateway.stage import CENT, CREDIT
 from tests.limits import limits
 
@@ -22,6 +24,8 @@ ECHO = "+15005551000"
 PAGE = "https://calls.example.com"
 ADDRESS = "192.0.2.1"
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+POLICY = Policy(frozenset({"US"}), new_card_days=7, new_card_day_micros=50 * CENT)
+PERSON = {"has_holder": True, "key_id": ""}
 WHO = ("alice", "k1", ADDRESS)
 DECK = """prefix,description,country,rate_per_minute,connect_fee,first,next
 1500,Test numbers,,0.60,0,1,1
@@ -39,6 +43,17 @@ class Ledger:
         return [(n, m) for n, m in self.credits.get(account_id, []) if n > sequence]
 
 
+class RiskBook:
+    """`gateway.calls.risk.RiskBook` in memory."""
+
+    def __init__(self):
+        self.kept, self.asked = Standing(), 0
+
+    async def standing(self, _account_id):
+        self.asked += 1
+        return self.kept
+
+
 class Desk:
     """The admission of one node, asked by alice."""
 
@@ -48,7 +63,9 @@ class Desk:
         settings = stage.services(**changes).settings
         self.closed_destinations = ClosedDestinations(None, settings.open_high_risk)
         self.is_draining = False
-        self.short = []
+        self.short, self.refused = [], []
+        self.book = RiskBook()
+        risk = Risk(POLICY, self.book, Epochs(), clock_ns=stage.clock_ns, utc_now=lambda: AT)
         self.admission = Admission(
             settings,
             tokens=self.tokens,
@@ -57,7 +74,9 @@ class Desk:
             ledger=self.ledger,
             rates=RateDeck.from_csv(DECK),
             closed_destinations=self.closed_destinations,
+            risk=risk,
             is_draining=lambda: self.is_draining,
+            on_refusal=lambda account_id, code: self.refused.append((account_id, code)),
             on_balance=lambda account_id, micros: self.short.append((account_id, micros)),
             utc_now=lambda: AT,
         )
@@ -311,3 +330,125 @@ async def test_a_call_that_may_not_start_gets_no_token_and_is_not_counted(desk):
     assert desk.velocity.used == list(token_uses(*WHO))
     assert desk.velocity.looked == list(call_uses(*WHO, ECHO))
     assert Use("number_calls_minute", f"alice {ECHO}") in desk.velocity.looked
+
+
+# What the book says of an account.
+
+LONDON = "+442079460018"
+PAID = Standing(first_paid_at=AT - timedelta(days=1))
+
+
+def lifted(rule, standing=PAID):
+    return replace(standing, lifted={rule: AT + timedelta(hours=1)})
+
+
+async def test_a_person_calls_their_countries_and_a_program_calls_them_all(desk):
+    await desk.admit(LONDON)
+    assert await refusal(desk.admit(LONDON, **PERSON)) == "country_closed"
+    assert await refusal(desk.quote(LONDON, **PERSON)) == "country_closed"
+    for standing in (Standing(frozenset({"GB"})), lifted(Allowance.COUNTRIES, Standing())):
+        other = Desk(desk.stage)
+        other.book.kept = standing
+        await other.admit(LONDON, **PERSON)
+    assert desk.refused == [("alice", "country_closed")]
+
+
+async def test_a_new_card_spends_so_much_a_day_and_its_calls_end_there(desk):
+    desk.book.kept = PAID
+    quote, ticket = await desk.admit(**PERSON)
+    assert (quote.affordable_s, quote.limited_by) == (50, "cap")
+    order = desk.tokens.orders[ticket.token]
+    assert order.limits == limits(day=50 * CENT)
+    opening = Opening("c0", "alice", "n1", CENT, 50 * CENT, 9, b"{}", caps=order.limits.caps(AT))
+    await desk.stage.gate.open(opening)
+    assert await refusal(desk.admit(**PERSON)) == "new_card_limited"
+    await desk.admit()
+    desk = Desk(desk.stage)
+    desk.book.kept = lifted(Allowance.NEW_CARD)
+    await desk.admit(**PERSON)
+
+
+async def test_a_first_payment_is_seen_by_the_next_call_and_not_by_each_quote(desk):
+    await desk.quote(**PERSON)
+    await desk.quote(**PERSON)
+    assert desk.book.asked == 1
+    desk.book.kept = PAID
+    assert (await desk.admit(**PERSON))[0].affordable_s == 50
+    await desk.admit(**PERSON)
+    assert desk.book.asked == 2
+
+
+async def test_a_rule_that_is_lifted_lets_this_account_go_on(desk):
+    desk.velocity.refuses["range_short_calls_hour"] = 9
+    assert await refusal(desk.admit()) == "range_limited"
+    desk.book.kept = lifted(Allowance.VELOCITY, Standing())
+    other = Desk(desk.stage)
+    other.velocity.refuses = desk.velocity.refuses
+    other.book.kept = lifted(Allowance.VELOCITY, Standing())
+    assert await refusal(other.admit()) == "range_limited"
+    other = Desk(desk.stage)
+    other.velocity.refuses = desk.velocity.refuses
+    other.book.kept = lifted(Allowance.SHORT_CALLS, Standing())
+    _, ticket = await other.admit()
+    assert other.tokens.orders[ticket.token].lifted == ("short-calls",)
+
+
+async def test_the_book_is_not_asked_where_nothing_is_set(desk):
+    await desk.admit()
+    await desk.admit(LONDON)
+    off = Desk(desk.stage)
+    off.admission = replace(
+        off.admission, risk=Risk(Policy(), off.book, Epochs(), clock_ns=desk.stage.clock_ns)
+    )
+    await off.admit(LONDON, **PERSON)
+    assert (desk.book.asked, off.book.asked) == (0, 0)
+
+
+async def test_the_rules_are_asked_in_the_order_that_is_documented(desk):
+    """Everything stands in the way at once; each time the first obstacle is taken away."""
+    desk.book.kept = PAID
+    desk.closed_destinations.closed = ClosedList((), {"4420": "GB"})
+    desk.stage.gate.fill(alice=0)
+    desk.velocity.refuses = {"number_calls_hour": 5}
+    asked = {**PERSON, "frozen": True, "number": "+44900", "limits": limits(day=1, month=1)}
+    told = []
+
+    async def refused():
+        told.append(await refusal(desk.admit(**asked)))
+
+    await refused()
+    asked["frozen"] = False
+    await refused()
+    asked["number"] = "+449012345678"
+    await refused()
+    asked["number"] = LONDON
+    await refused()
+    desk.closed_destinations.closed = ClosedList()
+    await refused()
+    desk = await _next(desk, Standing(frozenset({"FR", "GB"}), PAID.first_paid_at))
+    asked["number"] = "+33123456789"
+    await refused()
+    asked["number"] = LONDON
+    await refused()
+    desk.stage.gate.fill(alice=CREDIT * 100)
+    asked["limits"] = limits(day=1, month=1)
+    await refused()
+    desk = await _next(desk, lifted(Allowance.NEW_CARD, desk.book.kept))
+    await refused()
+    asked["limits"] = limits()
+    await refused()
+    order = [code for rule in RULES for code in rule.codes]
+    assert told == sorted(told, key=order.index)
+    assert told == [
+        *("account_frozen", "number_too_short", "number_premium", "number_high_risk"),
+        *("country_closed", "destination_not_priced", "insufficient_credit", "new_card_limited"),
+        *("cap_reached", "number_limited"),
+    ]
+
+
+async def _next(desk, standing):
+    """Return a desk that has read another standing, and all else of this one."""
+    other = Desk(desk.stage)
+    other.velocity.refuses = desk.velocity.refuses
+    other.book.kept = standing
+    return other

@@ -746,7 +746,8 @@ async def test_how_a_call_turned_out_is_counted_once_it_is_settled(stage, second
     caller.say({"type": "hangup"})
     await stage.until(lambda: len(node.calls) == 0)
     await stage.run(0.1)
-    assert node.velocity.outcomes == [Use(counted, "alice")]
+    assert node.velocity.outcomes[0] == Use(counted, "alice")
+    assert node.velocity.outcomes[1].subject == "alice +1500555"
 
 
 async def test_a_call_that_nobody_answered_counts_as_neither(stage, node):

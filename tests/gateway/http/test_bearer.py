@@ -34,6 +34,7 @@ class Account:
     key_id: str = "k1"
     scopes: frozenset[Scope] = PAGE
     key_expires_at: datetime | None = None
+    has_holder: bool = False
 
 
 class Accounts:

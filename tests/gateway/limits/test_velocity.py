@@ -24,8 +24,8 @@ from gateway.limits.velocity import (
     epoch_uses,
     longest,
     markdown,
-    outcome,
     outcome_wait_s,
+    outcomes,
     parse_override,
     proof_mail_uses,
     quote_uses,
@@ -119,8 +119,12 @@ def test_an_account_without_a_key_counts_for_none():
 @pytest.mark.parametrize(
     ("seconds", "name"), [(0, SHORT_CALLS), (10, SHORT_CALLS), (11, LONG_CALLS)]
 )
-def test_a_call_is_short_or_long(seconds, name):
-    assert outcome("a", seconds) == Use(name, "a")
+def test_a_call_is_short_or_long_for_its_account_and_for_its_range(seconds, name):
+    of_range = name.replace("account", "range")
+    found = outcomes("a", "+442079460018", seconds)
+    assert found == (Use(name, "a"), Use(of_range, "a +44207946"))
+    uses = call_uses("a", "k", "192.0.2.1", "+442079469999")
+    assert Use("range_short_calls_hour", "a +44207946") in uses
 
 
 # What the operator sets.

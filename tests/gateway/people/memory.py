@@ -59,6 +59,7 @@ class Account:
     key_id: str = ""
     scopes: frozenset[Scope] = frozenset()
     key_expires_at: datetime | None = None
+    has_holder: bool = False
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 import pytest
 
 from billing.stores.redis_client import connect, disconnect, preflight
-from gateway.limits.velocity import LIMITS, SHORT_CALLS, Override, Use, effective, outcome
+from gateway.limits.velocity import LIMITS, SHORT_CALLS, Override, Use, effective, outcomes
 from gateway.stores import velocity as module
 from gateway.stores.velocity import RedisVelocity
 from tests.money.topologies import Cluster, master_and_replica, sentinels
@@ -25,6 +25,11 @@ class Clock:
 
     def __call__(self):
         return self.now_ns
+
+
+def of_account(account_id, seconds):
+    """Return what a call counts as for its account."""
+    return outcomes(account_id, NUMBER, seconds)[0]
 
 
 def node_on(client, clock=None, **amounts):
@@ -88,7 +93,7 @@ async def test_a_limit_that_is_off_refuses_nothing(redis):
 async def test_no_number_address_or_account_is_stored(redis):
     node = node_on(redis)
     await node.hit([ONCE, Use("address_calls_hour", "192.0.2.1"), Use("key_calls_hour", "k1")])
-    await node.count(outcome("alice", 3))
+    await node.count(of_account("alice", 3))
     keys = await redis.keys("*")
     assert len(keys) == 4
     for key in keys:
@@ -128,21 +133,21 @@ async def test_short_calls_refuse_while_they_are_more_than_the_long_ones(redis):
     use = Use(SHORT_CALLS, "alice")
     for turn in range(5):
         assert await nodes[0].hit([use]) is None
-        await nodes[turn % 2].count(outcome("alice", 3))
+        await nodes[turn % 2].count(of_account("alice", 3))
     refusal = await nodes[1].hit([use])
     assert refusal.limit.code == "short_calls_limited"
     assert 0 < refusal.wait_s <= 3601
     assert (await nodes[1].look([use])).limit.name == SHORT_CALLS
     for _ in range(5):
-        await nodes[0].count(outcome("alice", 60))
+        await nodes[0].count(of_account("alice", 60))
     assert await nodes[1].hit([use]) is None
-    await nodes[0].count(outcome("alice", 0))
+    await nodes[0].count(of_account("alice", 0))
     assert await nodes[1].hit([use]) is not None
     assert await nodes[1].hit([Use(SHORT_CALLS, "bob")]) is None
 
 
 async def test_short_calls_are_not_counted_where_nobody_asks(redis):
-    await node_on(redis, **{SHORT_CALLS: None}).count(outcome("alice", 3))
+    await node_on(redis, **{SHORT_CALLS: None}).count(of_account("alice", 3))
     assert await redis.keys("*") == []
 
 

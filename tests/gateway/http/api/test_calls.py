@@ -11,14 +11,16 @@ from gateway.browser.messages import FRAME_BYTES
 from gateway.calls.admission import Admission
 from gateway.calls.closed_destinations import ClosedDestinations
 from gateway.calls.index import CallIndex
+from gateway.calls.risk import Risk
 from gateway.http.api.calls import CallsApi
 from gateway.http.bearer import key_hash
 from gateway.http.body import PAGE_MAX
+from gateway.limits.fraud import Policy
 from gateway.limits.velocity import Use
-from tests.gateway.calls.test_admission import DECK, Ledger
+from tests.gateway.calls.test_admission import DECK, Ledger, RiskBook
 from tests.gateway.calls.test_index import Records
 from tests.gateway.calls.test_live import Node, keep_talking
-from tests.gateway.http.test_bearer import Account, Accounts, authenticator
+from tests.gateway.http.test_bearer import Account, Accounts, Epochs, authenticator
 from tests.gateway.stage import CENT, CREDIT
 from tests.limits import limits
 
@@ -46,6 +48,7 @@ class Api:
             ledger=self.ledger,
             rates=RateDeck.from_csv(DECK),
             closed_destinations=self.closed_destinations,
+            risk=Risk(Policy(), RiskBook(), Epochs()),
             is_draining=lambda: self.node.calls.is_draining,
         )
         api = CallsApi(

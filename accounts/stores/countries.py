@@ -1,0 +1,45 @@
+"""Keeps in SQL which countries a holder has opened for their calls.
+
+Functions on the caller's connection; the caller holds the holder's lock. Knows no number.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from accounts.stores import tables
+from database.engine import upsert
+
+_COUNTRIES = tables.opened_countries
+
+
+async def of_account(connection: AsyncConnection, account_id: str) -> frozenset[str]:
+    """Return the countries, as ISO 3166 alpha-2; there are no more than there are countries."""
+    found = sa.select(_COUNTRIES.c.country).where(_COUNTRIES.c.account_id == account_id)
+    return frozenset(await connection.scalars(found))
+
+
+async def open_country(
+    connection: AsyncConnection, account_id: str, country: str, at: datetime
+) -> bool:
+    """Open a country; False, and nothing changes, where it is open."""
+    opened = await connection.execute(
+        upsert(connection, _COUNTRIES)
+        .values(account_id=account_id, country=country, opened_at=at)
+        .on_conflict_do_nothing()
+        .returning(_COUNTRIES.c.country)
+    )
+    return opened.scalar() is not None
+
+
+async def close_country(connection: AsyncConnection, account_id: str, country: str) -> bool:
+    """Close a country; False where it is not open."""
+    closed = await connection.execute(
+        sa.delete(_COUNTRIES)
+        .where(_COUNTRIES.c.account_id == account_id, _COUNTRIES.c.country == country)
+        .returning(_COUNTRIES.c.country)
+    )
+    return closed.scalar() is not None

@@ -1,0 +1,130 @@
+"""Asks the book for what the rules of admission look at, as seldom as can be, and applies them.
+
+Nothing is asked for accounts of programs, nor for a rule that is off; whether a rule is lifted is
+asked only once it refuses. What was read is remembered for some seconds within one key epoch, which
+ends with each change that matters here. Knows no HTTP and no price.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, Protocol
+
+from billing.clock import Clock, utc_now
+from billing.spend_limits import Budget, Period, SpendLimits
+from database.errors import StoreUnavailableError
+from gateway.errors import RequestRefusedError
+from gateway.heartbeat.remembered import Remembered
+from gateway.limits.fraud import (
+    Allowance,
+    Policy,
+    Standing,
+    is_home,
+    may_call_country,
+    new_card_bound,
+)
+from gateway.nanoseconds import SECOND_NS
+from gateway.ports import Account, KeyEpochs
+
+_FRESH_NS: Final = 10 * SECOND_NS
+"""As long as accounts of keys and of sessions are remembered."""
+_STALE_NS: Final = 60 * SECOND_NS
+"""How long while SQL is away."""
+_KNOWN_MAX: Final = 10_000
+
+
+class RiskBook(Protocol):
+    """What is kept of accounts. Raises StoreUnavailableError."""
+
+    async def standing(self, account_id: str) -> Standing:
+        """Return what the rules look at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Risk:
+    """The rules that look at the book."""
+
+    policy: Policy
+    book: RiskBook
+    epochs: KeyEpochs
+    clock_ns: Callable[[], int] = time.monotonic_ns
+    utc_now: Clock = utc_now
+    _known: Remembered[Standing] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Begin with nothing remembered."""
+        object.__setattr__(self, "_known", Remembered(self.epochs, _KNOWN_MAX))
+
+    async def check_country(self, account: Account, epoch: str, country: str) -> None:
+        """Refuse a country that the account does not call.
+
+        Raises RequestRefusedError, StoreUnavailableError.
+        """
+        if not account.has_holder or is_home(self.policy, country):
+            return
+        standing = await self._standing(account.id, epoch)
+        if not may_call_country(self.policy, standing, country, self.utc_now()):
+            raise RequestRefusedError("country_closed", field="destination")
+
+    async def new_card_bound(self, account: Account, epoch: str, *, anew: bool) -> int | None:
+        """Return the most micros that may be spent today while the card is new; None: no bound.
+
+        With `anew` an account that had not paid yet is asked for again: its first payment may have
+        come since. Raises StoreUnavailableError.
+        """
+        if not account.has_holder or not self.policy.new_card_days:
+            return None
+        standing = await self._standing(account.id, epoch)
+        if anew and standing.first_paid_at is None:
+            standing = await self._read(account.id, epoch)
+        return new_card_bound(self.policy, standing, self.utc_now())
+
+    async def lifted(self, account: Account, epoch: str) -> frozenset[Allowance]:
+        """Return the rules that an operator has lifted; none while nobody can say."""
+        with contextlib.suppress(StoreUnavailableError):
+            return (await self._standing(account.id, epoch)).lifted_at(self.utc_now())
+        return frozenset()
+
+    async def _standing(self, account_id: str, epoch: str) -> Standing:
+        known = self._known.find(account_id, epoch, self.clock_ns(), _FRESH_NS)
+        return await self._read(account_id, epoch) if known is None else known
+
+    async def _read(self, account_id: str, epoch: str) -> Standing:
+        now_ns = self.clock_ns()
+        try:
+            standing = await self.book.standing(account_id)
+        except StoreUnavailableError:
+            known = self._known.find(account_id, epoch, now_ns, _STALE_NS)
+            if known is None:
+                raise
+            return known
+        self._known.keep(account_id, standing, epoch, now_ns)
+        return standing
+
+
+def within_day(limits: SpendLimits, account_id: str, micros: int) -> SpendLimits:
+    """Return limits whose budget of the account's day is at most this.
+
+    It is counted as the account's own daily limit is, so that the spend gate ends calls at it. A
+    partition that Valkey has lost is filled without it: it counts from zero then.
+    """
+    day = Budget(f"account:{account_id}", Period.DAY, micros)
+    own = [each for each in limits.budgets if _is_same(each, day)]
+    if own:
+        day = Budget(day.holder, day.period, min(micros, own[0].limit_micros))
+    # First, as it is where an account has one of its own.
+    others = (each for each in limits.budgets if not _is_same(each, day))
+    return SpendLimits(limits.call_micros, (day, *others))
+
+
+def day_spent(account_id: str, at: datetime) -> str:
+    """Return the name under which the spend gate counts an account's day."""
+    return SpendLimits(None, (Budget(f"account:{account_id}", Period.DAY, 0),)).caps(at)[0].name
+
+
+def _is_same(one: Budget, other: Budget) -> bool:
+    return (one.holder, one.period) == (other.holder, other.period)

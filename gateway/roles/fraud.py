@@ -1,0 +1,45 @@
+"""Composes the rules of admission that look at the book. Knows no route and no call."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+
+from billing.clock import utc_now
+from gateway.calls.refusal_counts import INTERVAL_S, RefusalCounts
+from gateway.calls.risk import Risk
+from gateway.heartbeat.periodic_task import PeriodicTask
+from gateway.limits.fraud import Policy
+from gateway.roles.storage import Stores
+from gateway.settings import Settings
+from gateway.stores.fraud import SqlFraudBook
+
+_RUN_BYTES = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Fraud:
+    """What admission asks of accounts, and tells of them."""
+
+    risk: Risk
+    refusals: RefusalCounts
+
+    def tasks(self) -> list[PeriodicTask]:
+        """Return the periodic task that keeps the counts of refusals."""
+        return [PeriodicTask("counts of refused calls", self.refusals.save, INTERVAL_S)]
+
+
+def policy_of(settings: Settings) -> Policy:
+    """Return what the operator has set."""
+    return Policy(
+        home_countries=frozenset(settings.home_countries),
+        new_card_days=settings.new_card_days,
+        new_card_day_micros=settings.new_card_day_max,
+    )
+
+
+def compose_fraud(settings: Settings, stores: Stores) -> Fraud:
+    """Return the rules, for a process that quotes calls."""
+    book = SqlFraudBook(stores.engine)
+    refusals = RefusalCounts(book, secrets.token_hex(_RUN_BYTES), utc_now)
+    return Fraud(Risk(policy_of(settings), book, stores.key_epochs), refusals)
