@@ -21,7 +21,7 @@ class Scope(StrEnum):
     ACCOUNT = "account"
     """Read the account."""
     ADMIN = "admin"
-    """Reach beyond one account; no route needs it."""
+    """What an operator does with anybody's account, and nothing else."""
 
 
 LEAST = frozenset({Scope.CALLS})
@@ -29,6 +29,15 @@ LEAST = frozenset({Scope.CALLS})
 
 PAGE = frozenset(Scope) - {Scope.ADMIN}
 """What the phone page uses."""
+
+
+def are_apart(scopes: Collection[Scope]) -> bool:
+    """Return whether scopes may be one key's: an operator's key can do nothing else.
+
+    Who steals it can call nobody with it, and who steals another can do nothing to others.
+    """
+    return Scope.ADMIN not in scopes or set(scopes) == {Scope.ADMIN}
+
 
 _BY_NAME = {scope.value: scope for scope in Scope}
 

@@ -6,6 +6,7 @@ Commands that need SQL alone open SQL alone, so that a key can be revoked while 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -16,6 +17,8 @@ from billing.money import format_money
 from database.errors import StoreUnavailableError
 from gateway.charging.account_deletion import AccountDeletion, Deletion, Outcome
 from gateway.charging.recovery import bring_credits
+from gateway.cli import administration
+from gateway.cli.administration import As, order_of
 from gateway.cli.command import Yes, confirm, fail, out, read_amount, run_with
 from gateway.errors import EXIT_SETTINGS, EXIT_UNAVAILABLE, PaymentError
 from gateway.http.bearer import key_hash, new_api_key
@@ -24,9 +27,11 @@ from gateway.post.mail import is_address
 from gateway.roles import storage
 from gateway.roles.erasure import compose_erasure
 from gateway.roles.payments import compose_payments
-from gateway.scopes import LEAST, Scope
+from gateway.scopes import LEAST, Scope, are_apart
 from gateway.settings import Settings
 from gateway.stores.accounts import KeyRow, SqlAccountStore
+from gateway.stores.administration import SqlAdministration
+from gateway.stores.mail_outbox import queue_notice
 
 app = typer.Typer(
     add_completion=False, help="Accounts, their keys, credit and limits.", no_args_is_help=True
@@ -57,6 +62,7 @@ def create_account(  # noqa: PLR0917
     Without --scope the key may place calls and nothing else.
     """
     # Validate what was typed before anything is opened or written.
+    _require_apart(scope)
     micros, expires_at = read_amount(credit), _read_instant(expires)
     if email:
         _require_address(email)
@@ -120,13 +126,16 @@ def set_address(
 
 # Otherwise a negative amount would be taken for an option.
 @app.command("credit", context_settings={"ignore_unknown_options": True})
-def credit_account(
+def credit_account(  # noqa: PLR0917
     context: typer.Context,
     account_id: AccountId,
     amount: Annotated[str, typer.Argument(help="Amount, such as 10.00; negative to take back.")],
     reference: Annotated[str, typer.Option(help="Unique name; booked only once.")],
+    reason: Annotated[str, typer.Option(help="Why; kept in the audit log.")] = "granted",
+    by: As = "",
 ) -> None:
     """Grant credit to an account, once per reference."""
+    order = order_of(context, by, reason)
     micros = read_amount(amount, may_be_negative=True)
     if not micros:
         fail("The amount is zero.", "Write an amount such as 10.00 or -2.50.", EXIT_SETTINGS)
@@ -138,6 +147,8 @@ def credit_account(
             fail("The balance is lower than that.", hint, EXIT_SETTINGS)
         # With the account in the name, two accounts may use the same --reference.
         is_new = await _grant(stores, account_id, micros, f"grant:{account_id}:{reference}")
+        admin = SqlAdministration(stores.engine, queue_notice)
+        await admin.note_credit(account_id, reference, order)
         balance = await stores.gate.balance(account_id)
         state = "Credit granted" if is_new else "Already granted"
         out.print(f"{state}. Balance: {format_money(balance, settings.currency)}")
@@ -207,6 +218,7 @@ def make_key(  # noqa: PLR0917
 
     Without --scope it may place calls and nothing else.
     """
+    _require_apart(scope)
     cap, expires_at = read_amount(day) if day else None, _read_instant(expires)
 
     async def work(book: storage.Book, _settings: Settings) -> None:
@@ -235,6 +247,7 @@ def change_key(
     """Replace a key's scopes, its expiry, or both, on every node at once."""
     if not scope and not expires:
         fail("Nothing to change.", "Give --scope, --expires or both.", EXIT_SETTINGS)
+    _require_apart(scope)
     expires_at = None if expires == "never" else _read_instant(expires)
 
     async def work(book: storage.Book, _settings: Settings) -> None:
@@ -265,44 +278,7 @@ def revoke_key(context: typer.Context, account_id: AccountId, key_id: KeyId) -> 
     run_with(context, storage.open_book, work)
 
 
-@app.command("freeze")
-def freeze_account(context: typer.Context, account_id: AccountId) -> None:
-    """Freeze an account: it may place no calls, and its live calls end."""
-    _freeze(context, account_id, frozen=True)
-
-
-@app.command("unfreeze")
-def unfreeze_account(context: typer.Context, account_id: AccountId) -> None:
-    """Unfreeze an account: it may place calls again."""
-    _freeze(context, account_id, frozen=False)
-
-
-_FREEZE_UNTOLD = (
-    "The change is saved in SQL, but Redis did not answer: nodes that reach it follow within a"
-    " minute. Repeat it until it succeeds."
-)
-
-
-def _freeze(context: typer.Context, account_id: str, *, frozen: bool) -> None:
-    async def work(book: storage.Book, settings: Settings) -> None:
-        await _require_account(book.accounts, account_id)
-        # SQL first: nodes follow the book within a minute, once they reach Redis.
-        await book.ledger.freeze(account_id, frozen)
-        try:
-            # Opened only now, so that the account is frozen in SQL even while Redis is away.
-            stores = await storage.open_stores(settings)
-            try:
-                is_frozen = await stores.freeze(account_id, frozen)
-            finally:
-                await stores.close()
-        except StoreUnavailableError as error:
-            raise StoreUnavailableError(_FREEZE_UNTOLD) from error
-        if is_frozen and not frozen:
-            out.print("Account still frozen: its holder locked or restricted it, or is leaving.")
-        else:
-            out.print("Account frozen." if frozen else "Account unfrozen.")
-
-    run_with(context, storage.open_book, work)
+administration.add_to(app)
 
 
 _DELETION_BROKEN_OFF = (
@@ -401,6 +377,12 @@ def _explain(deletion: Deletion, settings: Settings) -> None:
         out.print(
             f"No payment service is set up here: delete its customer {deletion.customer_id} there.",
         )
+
+
+def _require_apart(scopes: Collection[Scope] | None) -> None:
+    if not are_apart(scopes or ()):
+        hint = "Make one key with --scope admin alone, and another for the rest."
+        fail("A key of scope admin can do nothing else.", hint, EXIT_SETTINGS)
 
 
 def _require_address(text: str) -> None:

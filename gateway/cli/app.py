@@ -28,6 +28,7 @@ COMMANDS: Final = {
     "simulate-mail": "gateway.cli.simulate_mail",
     "settings": "gateway.cli.settings",
     "accounts": "gateway.cli.accounts",
+    "fraud": "gateway.cli.fraud",
     "rates": "gateway.cli.rates",
     "ledger": "gateway.cli.ledger",
     "payments": "gateway.cli.payments",

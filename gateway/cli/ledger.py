@@ -298,8 +298,8 @@ async def _show_reopened(
             err.print(
                 Text(
                     f"The book lacked account {account_id}: it is recreated, frozen and without"
-                    f" keys. `caller accounts unfreeze {account_id}` and `caller accounts new-key"
-                    f" {account_id}` let it call again."
+                    f" keys. `caller accounts unfreeze {account_id} --reason …` and `caller"
+                    f" accounts new-key {account_id}` let it call again."
                 ),
                 soft_wrap=True,
             )

@@ -6,7 +6,7 @@ Knows no carrier, page or payment service: a drainer process needs nothing else 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,6 +94,8 @@ class Book:
     engine: AsyncEngine
     ledger: SqlLedgerStore
     accounts: SqlAccountStore
+    end_key_epoch: Callable[[], Awaitable[None]]
+    """Lets every node ask the book again. Raises StoreUnavailableError: not told, repeat it."""
 
     async def close(self) -> None:
         """Close it."""
@@ -114,14 +116,24 @@ async def open_book(settings: Settings) -> Book:
     async def end_epoch() -> None:
         try:
             # Opened here only, so that commands that change no key never need Redis.
-            async with contextlib.AsyncExitStack() as stack:
-                redis, _ = await _open_redis(settings, stack, is_child=False)
+            async with open_redis_alone(settings) as redis:
                 await RedisKeyEpochs(redis).invalidate()
         except StoreUnavailableError as error:
             raise StoreUnavailableError(UNTOLD) from error
 
     accounts = SqlAccountStore(engine, on_change=end_epoch)
-    return Book(engine, SqlLedgerStore(engine), accounts)
+    return Book(engine, SqlLedgerStore(engine), accounts, end_epoch)
+
+
+@contextlib.asynccontextmanager
+async def open_redis_alone(settings: Settings) -> AsyncIterator[Any]:
+    """Open Redis alone, for what a command asks of it beside the book.
+
+    Raises StoreUnavailableError, SettingsError.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        redis, _ = await _open_redis(settings, stack, is_child=False)
+        yield redis
 
 
 COMMAND_LOCK_WAIT_MS = 10_000

@@ -146,13 +146,14 @@ class SqlAccountStore:
         revoked one stays revoked.
 
         Raises:
-            ValueError: Not a SHA-256 in lower-case hexadecimal.
+            ValueError: Not a SHA-256 in lower-case hexadecimal, or scopes that no key may join.
             LookupError: No such account, or it was deleted.
             StoreUnavailableError: Perhaps not added; try again.
 
         """
         if not _SHA256_HEX.fullmatch(key_hash):
             raise ValueError("not a SHA-256 in hexadecimal")
+        _require_apart(scopes)
         key_id = key_hash[:KEY_ID_CHARACTERS]
         async with writing(self._engine, self._timeout_s) as connection:
             await _require_account(connection, account_id)
@@ -228,8 +229,10 @@ class SqlAccountStore:
     async def set_key_scopes(self, account_id: str, key_id: str, scopes: Collection[Scope]) -> None:
         """Replace a key's scopes.
 
-        Raises LookupError if the account has no such key, and StoreUnavailableError.
+        Raises LookupError if the account has no such key, ValueError for scopes that no key may
+        join, and StoreUnavailableError.
         """
+        _require_apart(scopes)
         await self._change_key(account_id, key_id, scopes=scope_names.to_text(scopes))
 
     async def set_key_expiry(
@@ -392,6 +395,11 @@ async def ensure_account(
     await accounts.create_account(account_id, currency)
     await accounts.add_api_key(account_id, key_hash, key_label, scopes=key_scopes)
     await ledger.add_credit(account_id, credit_micros, reference=credit_reference, kind="grant")
+
+
+def _require_apart(scopes: Collection[Scope]) -> None:
+    if not scope_names.are_apart(scopes):
+        raise ValueError("a key of scope admin has no other scope")
 
 
 async def _require_account(connection: AsyncConnection, account_id: str) -> None:

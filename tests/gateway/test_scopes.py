@@ -3,7 +3,7 @@
 import pytest
 
 from gateway import scopes
-from gateway.scopes import LEAST, PAGE, Scope
+from gateway.scopes import LEAST, PAGE, Scope, are_apart
 
 
 def test_the_least_is_enough_to_dial_and_the_page_reaches_one_account_only():
@@ -24,3 +24,10 @@ def test_names_come_in_one_order():
 def test_what_is_no_scope_allows_nothing(text):
     assert scopes.from_text(text) == frozenset()
     assert scopes.from_text(f"{text} records") == {Scope.RECORDS}
+
+
+def test_what_an_operators_key_may_do_stands_apart():
+    assert are_apart(())
+    assert are_apart(PAGE)
+    assert are_apart([Scope.ADMIN])
+    assert not are_apart([Scope.ADMIN, Scope.ACCOUNT])

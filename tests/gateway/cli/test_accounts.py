@@ -126,8 +126,8 @@ def test_money_that_comes_late_is_told_of(desk):
     "arguments",
     [
         ("credit", "acme", "5", "--reference", "r1"),
-        ("unfreeze", "acme"),
-        ("freeze", "acme"),
+        ("unfreeze", "acme", "--reason", "r"),
+        ("freeze", "acme", "--reason", "r"),
         ("new-key", "acme"),
         ("email", "acme", "a@example.com"),
         ("create", "acme"),

@@ -65,7 +65,7 @@ def test_help_names_every_command():
     assert done.exit_code == 0
     for command in (
         *("serve", "demo", "check", "drain", "simulate", "simulate-payments", "simulate-mail"),
-        *("settings", "accounts", "rates", "ledger", "payments"),
+        *("settings", "accounts", "fraud", "rates", "ledger", "payments"),
     ):
         assert f" {command} " in done.output
 
@@ -75,7 +75,11 @@ def test_help_names_every_command():
     [
         *(["serve"], ["check"], ["drain"], ["simulate"], ["simulate-payments"]),
         ["simulate-mail"],
-        *(["accounts", "limit", "a"], ["accounts", "freeze", "a"], ["ledger", "audit"]),
+        *(
+            ["accounts", "limit", "a"],
+            ["accounts", "freeze", "a", "--reason", "r"],
+            ["ledger", "audit"],
+        ),
         *(["accounts", "create", "a"], ["accounts", "credit", "a", "1", "--reference", "r"]),
     ],
 )
@@ -247,9 +251,9 @@ def test_an_account_is_frozen_in_the_book_and_thawed(account):
     account("create", "acme")
     with closing(sqlite3.connect(account.database)) as book:
         for command, frozen in (("freeze", 1), ("freeze", 1), ("unfreeze", 0)):
-            assert account(command, "acme").exit_code == 0
+            assert account(command, "acme", "--reason", "r").exit_code == 0
             assert book.execute("SELECT frozen FROM accounts").fetchall() == [(frozen,)]
-    assert "no account" in account("freeze", "nobody").output
+    assert "no account" in account("freeze", "nobody", "--reason", "r").output
 
 
 SIMULATED = {

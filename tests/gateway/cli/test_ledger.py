@@ -418,7 +418,7 @@ def test_a_database_put_back_after_a_rebuild_was_killed_loses_nothing(
     assert "call has ended in the spend gate, and not in the book: bert-0" in said
     if is_filled_by != "rebuild":
         # It opens the stores as each command and node does.
-        assert caller("unfreeze", "acme", app=accounts.app).exit_code == 0
+        assert caller("unfreeze", "acme", "--reason", "r", app=accounts.app).exit_code == 0
         assert "out of service" not in caller("audit").output
     done = caller("rebuild", "--yes")
     said = " ".join(done.output.split())
@@ -541,7 +541,7 @@ def test_calls_are_booked_in_an_older_book_by_a_gate_that_was_filled_from_a_newe
     done = caller("rebuild", "--yes", "--forget-credits")
     assert done.exit_code == 0, done.output
     for arguments in (
-        ("unfreeze", "bert"),
+        ("unfreeze", "bert", "--reason", "recreated"),
         ("new-key", "bert"),
         ("credit", "bert", "7", "--reference", "again"),
     ):

@@ -55,7 +55,7 @@ CHANGES = {
         "SELECT scopes = 'records' AND expires_at IS NOT NULL FROM api_keys"
     ),
     ("limit", "--call", "3"): "SELECT call_cap_micros = 3000000 FROM accounts",
-    ("freeze",): "SELECT frozen FROM accounts",
+    ("freeze", "--reason", "r"): "SELECT frozen FROM accounts",
 }
 
 

@@ -1,0 +1,288 @@
+"""Keeps what operators do in SQL: each act with its line in the audit log, in one transaction.
+
+Joins, like `people`, what is kept of a person to the account. Reads no password, secret or second
+factor. Knows no HTTP and no spend gate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from accounts.audit_log import Act, Actor
+from accounts.holder import Holder
+from accounts.link import STALE_AFTER_LOCK, Purpose
+from accounts.notice import Notice
+from accounts.stores import audit_log, countries, devices, holders, links
+from accounts.stores import tables as people
+from billing.clock import Clock, utc_now
+from billing.freezes import FreezeReason
+from billing.stores import tables
+from billing.stores.freezes import set_freeze, standing
+from database.engine import TIMEOUT_S, reading, writing
+from gateway.limits.fraud import Allowance
+from gateway.operators import (
+    FOUND_MAX,
+    LINES_MAX,
+    AccountState,
+    FoundAccount,
+    Line,
+    Order,
+    Refusals,
+)
+from gateway.stores import fraud
+
+Queue = Callable[[AsyncConnection, str, Notice, datetime], Awaitable[None]]
+"""Queues a notice to the holder of an account (connection, account id, notice, now)."""
+HasSecondFactor = Callable[[AsyncConnection, str], Awaitable[bool]]
+
+REFUSALS_SHOWN: Final = 20
+_FREEZES: Final = {
+    FreezeReason.OPERATOR: "an operator, who gave no reason",
+    FreezeReason.DISPUTE: "a payment is disputed",
+    FreezeReason.LOCKED: "its holder said that a sign-in was not theirs",
+    FreezeReason.LEAVING: "its holder has asked for its deletion",
+    FreezeReason.RESTRICTED: "its holder wants their data kept and not used",
+}
+_ACCOUNTS, _HOLDERS = tables.accounts.c, people.holders.c
+_FOUND = sa.select(
+    _ACCOUNTS.id,
+    sa.func.coalesce(_HOLDERS.email, _ACCOUNTS.email).label("email"),
+    _HOLDERS.account_id.is_not(None).label("has_holder"),
+    _ACCOUNTS.frozen,
+    _HOLDERS.locked_at.is_not(None).label("locked"),
+    _ACCOUNTS.deleted_at.is_not(None).label("deleted"),
+    _ACCOUNTS.created_at,
+).select_from(tables.accounts.outerjoin(people.holders, _HOLDERS.account_id == _ACCOUNTS.id))
+
+
+async def no_second_factor(_connection: AsyncConnection, _account_id: str) -> bool:
+    """Say that nobody has a second factor."""
+    return False
+
+
+class SqlAdministration:
+    """`gateway.operators.AdminBook` in SQLite or PostgreSQL."""
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        queue: Queue,
+        *,
+        has_second_factor: HasSecondFactor = no_second_factor,
+        clock: Clock = utc_now,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
+        self._engine = engine
+        self._queue = queue
+        self._has_second_factor = has_second_factor
+        self._clock = clock
+        self._timeout_s = timeout_s
+
+    async def find(self, text: str, *, limit: int, after: str = "") -> Sequence[FoundAccount]:
+        """Return accounts whose id or address holds a text, whatever its case, by their ids."""
+        held = text.lower()
+        query = (
+            _FOUND.where(
+                sa.or_(
+                    sa.func.lower(_ACCOUNTS.id).contains(held, autoescape=True),
+                    sa.func.lower(_ACCOUNTS.email).contains(held, autoescape=True),
+                    sa.func.lower(_HOLDERS.email).contains(held, autoescape=True),
+                ),
+                _ACCOUNTS.id > after,
+            )
+            .order_by(_ACCOUNTS.id)
+            .limit(min(limit, FOUND_MAX))
+        )
+        async with reading(self._engine, self._timeout_s) as connection:
+            return [FoundAccount(*row) for row in await connection.execute(query)]
+
+    async def state(self, account_id: str) -> AccountState:
+        """Return how an account stands. Raises LookupError."""
+        async with reading(self._engine, self._timeout_s) as connection:
+            row = (await connection.execute(_FOUND.where(_ACCOUNTS.id == account_id))).one_or_none()
+            if row is None:
+                raise LookupError("no such account")
+            found = FoundAccount(*row)
+            holder = await holders.find(connection, account_id)
+            known = await devices.of_account(connection, account_id)
+            signed_in = await audit_log.last(
+                connection, account_id, Act.SIGNED_IN, Act.DEVICE_ADDED
+            )
+            return AccountState(
+                found=found,
+                **await _money_of(connection, account_id),
+                freezes=await _freezes(connection, found),
+                is_proven=holder is not None and holder.is_proven,
+                locked_at=None if holder is None else holder.locked_at,
+                has_second_factor=await self._has_second_factor(connection, account_id),
+                credentials_epoch=None if holder is None else holder.credentials_epoch,
+                last_sign_in_at=None if signed_in is None else signed_in.at,
+                devices=len(known),
+                keys=await _keys_of(connection, account_id),
+                opened=sorted(await countries.of_account(connection, account_id)),
+                lifted=await fraud.overrides_of(connection, account_id),
+                refusals=[
+                    Refusals(each.hour, each.rule, each.count)
+                    for each in await fraud.refusals_of(
+                        connection, account_id, limit=REFUSALS_SHOWN
+                    )
+                ],
+            )
+
+    async def lines(
+        self, account_id: str, *, limit: int, before: int | None = None
+    ) -> Sequence[Line]:
+        """Return lines of the audit log, the newest first; they outlive the account."""
+        limit = min(limit, LINES_MAX)
+        async with reading(self._engine, self._timeout_s) as connection:
+            return [
+                Line(each.number, each.at, each.act, each.actor, each.operator, each.reason)
+                for each in await audit_log.of_account(
+                    connection, account_id, limit=limit, before=before
+                )
+            ]
+
+    async def freeze(self, account_id: str, frozen: bool, order: Order) -> bool:
+        """Freeze or thaw; return whether it is frozen from now on, be it for another reason."""
+        act = Act.FROZEN if frozen else Act.UNFROZEN
+        async with self._account(account_id) as connection:
+            reason, at = FreezeReason.OPERATOR, self._clock()
+            is_frozen = await set_freeze(connection, account_id, reason, frozen, at)
+            last = await audit_log.last(connection, account_id, Act.FROZEN, Act.UNFROZEN)
+            said = (act, order.operator, order.reason)
+            # A repeat, because the gate was away, is the same act.
+            is_repeat = last is not None and (last.act, last.operator, last.reason) == said
+            if not is_repeat:
+                await self._record(connection, account_id, act, order)
+        return is_frozen
+
+    async def lock(self, account_id: str, order: Order) -> None:
+        """Lock its holder out, until they set another password."""
+        async with self._holder(account_id) as (connection, holder, at):
+            if holder.locked_at is not None:
+                return
+            await links.end(connection, account_id, STALE_AFTER_LOCK, at)
+            await holders.change(connection, account_id, begins_epoch=True, locked_at=at)
+            await self._record(connection, account_id, Act.LOCKED, order)
+            purpose = Purpose.RESET_PASSWORD
+            await links.expect(connection, account_id, purpose, holder.email, at)
+            notice = Notice("locked", holder.email, link=purpose)
+            await self._queue(connection, account_id, notice, at)
+
+    async def unlock(self, account_id: str, order: Order) -> None:
+        """Let its holder in again."""
+        async with self._holder(account_id) as (connection, holder, _at):
+            if holder.locked_at is not None:
+                await holders.change(connection, account_id, locked_at=None)
+                await self._record(connection, account_id, Act.UNLOCKED, order)
+
+    async def sign_out(self, account_id: str, order: Order) -> None:
+        """End all sessions of its holder."""
+        async with self._holder(account_id) as (connection, _, _at):
+            await holders.change(connection, account_id, begins_epoch=True)
+            await self._record(connection, account_id, Act.SESSIONS_ENDED, order)
+
+    async def note_credit(self, account_id: str, reference: str, order: Order) -> None:
+        """Write down once that a credit was given; the ledger has the amount by its reference."""
+        room = people.REASON_MAX - len(order.reason) - 2
+        reason = f"{reference[:room]}: {order.reason}" if room > 0 else order.reason
+        events = people.account_events.c
+        async with self._account(account_id) as connection:
+            known = sa.select(events.id).where(
+                events.account_id == account_id,
+                events.act == Act.CREDITED.value,
+                events.reason == reason,
+            )
+            if await connection.scalar(known.limit(1)) is None:
+                await self._record(connection, account_id, Act.CREDITED, order, reason)
+
+    async def lift(self, account_id: str, rule: Allowance, until: datetime, order: Order) -> None:
+        """Lift a rule of admission until a moment."""
+        async with self._account(account_id) as connection:
+            lifted = await fraud.overrides_of(connection, account_id)
+            if lifted.get(rule) == until:
+                return
+            await fraud.lift(connection, account_id, rule, until)
+            said = f"{rule.value} until {until:%Y-%m-%d %H:%M} UTC: {order.reason}"
+            reason = said[: people.REASON_MAX]
+            await self._record(connection, account_id, Act.RULE_ALLOWED, order, reason)
+
+    async def restore(self, account_id: str, rule: Allowance, order: Order) -> None:
+        """Let a rule of admission hold again."""
+        async with self._account(account_id) as connection:
+            if await fraud.restore(connection, account_id, rule):
+                reason = f"{rule.value}: {order.reason}"[: people.REASON_MAX]
+                await self._record(connection, account_id, Act.RULE_RESTORED, order, reason)
+
+    async def _record(
+        self,
+        connection: AsyncConnection,
+        account_id: str,
+        act: Act,
+        order: Order,
+        reason: str = "",
+    ) -> None:
+        await audit_log.record(
+            *(connection, account_id, act, self._clock(), Actor.OPERATOR),
+            reason=reason or order.reason,
+            operator=order.operator,
+        )
+
+    @asynccontextmanager
+    async def _account(self, account_id: str) -> AsyncIterator[AsyncConnection]:
+        """Open a transaction with an account's lock. Raises LookupError."""
+        there = sa.select(_ACCOUNTS.id).where(
+            _ACCOUNTS.id == account_id, _ACCOUNTS.deleted_at.is_(None)
+        )
+        async with writing(self._engine, self._timeout_s) as connection:
+            if await connection.scalar(there.with_for_update()) is None:
+                raise LookupError("no such account")
+            yield connection
+
+    @asynccontextmanager
+    async def _holder(
+        self, account_id: str
+    ) -> AsyncIterator[tuple[AsyncConnection, Holder, datetime]]:
+        """Open a transaction with a holder's lock. Raises LookupError."""
+        query = holders.SELECT.where(_HOLDERS.account_id == account_id).with_for_update()
+        async with writing(self._engine, self._timeout_s) as connection:
+            holder = await holders.fetch(connection, query)
+            if holder is None:
+                raise LookupError("no holder of this account")
+            yield connection, holder, self._clock()
+            # Whoever asks ends the key epoch after the commit.
+            holders.take_epoch_begun(connection)
+
+
+async def _money_of(connection: AsyncConnection, account_id: str) -> dict[str, Any]:
+    money = sa.select(_ACCOUNTS.currency, _ACCOUNTS.balance_micros)
+    row = (await connection.execute(money.where(_ACCOUNTS.id == account_id))).one()
+    return row._asdict()
+
+
+async def _freezes(connection: AsyncConnection, found: FoundAccount) -> Sequence[str]:
+    """Return why an account is frozen, as far as the book says."""
+    if not found.frozen:
+        return ()
+    reasons = ["the account is deleted"] if found.deleted else []
+    last = await audit_log.last(connection, found.id, Act.FROZEN, Act.UNFROZEN)
+    for reason in sorted(await standing(connection, found.id)):
+        text = _FREEZES[reason]
+        if reason is FreezeReason.OPERATOR and last is not None and last.act is Act.FROZEN:
+            text = f"{last.operator}, {last.at:%Y-%m-%d %H:%M} UTC: {last.reason}"
+        reasons.append(text)
+    return reasons
+
+
+async def _keys_of(connection: AsyncConnection, account_id: str) -> int:
+    keys = tables.api_keys.c
+    counted = sa.select(sa.func.count()).where(
+        keys.account_id == account_id, keys.revoked_at.is_(None)
+    )
+    return int(await connection.scalar(counted) or 0)

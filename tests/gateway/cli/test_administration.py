@@ -1,0 +1,134 @@
+"""`caller accounts find`, `show`, `log`, `freeze`, `lock`, … as an operator types them."""
+
+import json
+import sqlite3
+from contextlib import closing
+
+import pytest
+from typer.testing import CliRunner
+
+from gateway.cli import app as app_module
+from gateway.errors import EXIT_SETTINGS, EXIT_UNAVAILABLE
+from tests.valkey import free_port
+
+REASON = ("--reason", "calls at night")
+
+
+class Desk:
+    """An operator at the command line of a gateway with one person and one program."""
+
+    def __init__(self, folder, redis_url):
+        self.environ = {
+            "CALLER_DATA_DIR": str(folder),
+            "CALLER_REDIS_URL": redis_url,
+            "USER": "kim",
+        }
+        self.database = folder / "caller.db"
+
+    def run(self, *arguments):
+        """Return exit code and what is said, on one line."""
+        done = CliRunner().invoke(
+            app_module.app, ["accounts", *arguments], obj=self.environ, terminal_width=200
+        )
+        assert "Traceback" not in done.output
+        return done.exit_code, " ".join(done.output.split())
+
+    def read(self, *arguments):
+        code, said = self.run(*arguments, "--json")
+        assert code == 0, said
+        return json.loads(said)
+
+    def rows(self, query):
+        with closing(sqlite3.connect(self.database)) as book:
+            return book.execute(query).fetchall()
+
+
+@pytest.fixture
+def desk(tmp_path, valkey_url):
+    desk = Desk(tmp_path, valkey_url)
+    assert desk.run("create", "acme", "--email", "shop@example.com")[0] == 0
+    assert desk.run("create", "ada")[0] == 0
+    with closing(sqlite3.connect(desk.database)) as book, book:
+        book.execute(
+            "INSERT INTO holders VALUES ('ada', 'ada@example.com', 'ada@example.com', NULL, 'hash',"
+            " 1, 'en', '2026-11-27 12:00:00.000000', NULL)"
+        )
+    return desk
+
+
+def test_accounts_are_found_and_shown(desk):
+    assert "ada@example.com" in desk.run("find", "EXAMPLE")[1]
+    assert [each["id"] for each in desk.read("find", "example", "--limit", "1")] == ["acme"]
+    assert "--after acme" in desk.run("find", "example", "--limit", "1")[1]
+    assert desk.run("find", "nothing") == (0, "No account.")
+    assert desk.run("find", "a")[0] == EXIT_SETTINGS
+    assert desk.run("show", "nobody")[0] == EXIT_SETTINGS
+    code, said = desk.run("show", "ada")
+    assert code == 0
+    assert "address ada@example.com (not confirmed)" in said
+    assert "sessions 0" in said
+    assert "hash" not in said
+    assert "state program" in desk.run("show", "acme")[1]
+
+
+def test_each_act_is_done_and_written_down(desk):
+    for act, column, value in (
+        ("freeze", "SELECT frozen FROM accounts WHERE id = 'ada'", 1),
+        ("unfreeze", "SELECT frozen FROM accounts WHERE id = 'ada'", 0),
+        ("lock", "SELECT locked_at IS NULL FROM holders", 0),
+        ("unlock", "SELECT locked_at IS NULL FROM holders", 1),
+        ("sign-out", "SELECT credentials_epoch FROM holders", 3),
+    ):
+        code, said = desk.run(act, "ada", *REASON)
+        assert code == 0, said
+        assert desk.rows(column) == [(value,)]
+    desk.run("credit", "ada", "5", "--reference", "r1", "--as", "lee", *REASON)
+    lines = desk.read("log", "ada")
+    assert [(each["act"], each["operator"]) for each in lines] == [
+        ("credited", "lee"),
+        *(("sessions_ended", "kim"), ("unlocked", "kim"), ("locked", "kim")),
+        *(("unfrozen", "kim"), ("frozen", "kim")),
+    ]
+    assert lines[0]["reason"] == "r1: calls at night"
+    assert "sessions_ended operator kim" in desk.run("log", "ada")[1].replace(" │", "")
+    older = desk.read("log", "ada", "--before", str(lines[4]["number"]))
+    assert [each["act"] for each in older] == ["frozen"]
+    assert desk.rows("SELECT notice FROM mail_outbox") == [("locked",)]
+
+
+def test_a_state_says_why_it_is_frozen_and_who_is_locked_out(desk):
+    desk.run("freeze", "ada", *REASON)
+    desk.run("lock", "ada", *REASON)
+    said = desk.run("show", "ada")[1]
+    assert "state frozen, locked" in said
+    assert "UTC: calls at night" in said
+
+
+@pytest.mark.parametrize("act", ["freeze", "lock", "unlock", "sign-out"])
+def test_an_act_needs_a_reason_and_somebody(desk, act):
+    assert desk.run(act, "ada")[0] == EXIT_SETTINGS
+    assert desk.run(act, "ada", "--reason", " ")[0] == EXIT_SETTINGS
+    assert desk.run(act, "nobody", *REASON)[0] == EXIT_SETTINGS
+    if act != "freeze":
+        assert "Nobody signs in to this account." in desk.run(act, "acme", *REASON)[1]
+    assert desk.rows("SELECT count(*) FROM account_events") == [(0,)]
+
+
+def test_sessions_are_unknown_while_redis_is_away_and_a_lock_says_so(desk):
+    desk.environ["CALLER_REDIS_URL"] = f"redis://127.0.0.1:{free_port()}"
+    assert "sessions unknown: Redis did not answer" in desk.run("show", "ada")[1]
+    code, said = desk.run("lock", "ada", *REASON)
+    assert code == EXIT_UNAVAILABLE
+    assert "The change is saved in SQL, but Redis did not answer" in said
+    assert desk.rows("SELECT locked_at IS NULL FROM holders") == [(0,)]
+
+
+def test_an_operators_key_can_do_nothing_else(desk):
+    both = ("--scope", "admin", "--scope", "calls")
+    for arguments in (("new-key", "acme", *both), ("create", "other", *both)):
+        code, said = desk.run(*arguments)
+        assert code == EXIT_SETTINGS
+        assert "A key of scope admin can do nothing else." in said
+    assert desk.run("new-key", "acme", "--scope", "admin")[0] == 0
+    (key,) = desk.rows("SELECT id FROM api_keys WHERE scopes = 'admin'")[0]
+    assert desk.run("change-key", "acme", key, *both)[0] == EXIT_SETTINGS
