@@ -240,6 +240,17 @@ PROBLEMS: dict[str, Problem] = {
         retry=True,
     ),
     "not_found": Problem(404, "There is no such thing here.", "Check the address."),
+    "account_not_found": Problem(
+        404, "There is no such account, or nobody signs in to it.", "Check the account's id."
+    ),
+    "network_refused": Problem(
+        403,
+        "Operators' keys are not accepted from this address.",
+        "Send the request from a network that CALLER_ADMIN_NETWORKS names.",
+    ),
+    "balance_too_low": Problem(
+        409, "The account has less than what is to be taken back.", "Take back less."
+    ),
     "call_not_found": Problem(404, "There is no such call.", "Check the call's id."),
     "call_ended": Problem(409, "The call has ended already.", "Nothing is left to do."),
     "call_elsewhere": Problem(

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from accounts.ports import Sessions
 from accounts.session import Session
 from billing.clock import Clock
+from gateway.errors import RequestRefusedError
 from gateway.limits.fraud import Allowance
 from gateway.operators import LIFTED_MAX, AccountState, AdminBook, Order
 from gateway.people.sessions import forget_sessions
@@ -66,7 +67,15 @@ class Administration:
         await self._ended(account_id)
 
     async def credit(self, account_id: str, micros: int, reference: str, order: Order) -> bool:
-        """Give credit once per reference; below zero: take it back. False: it was booked before."""
+        """Give credit once per reference; below zero: take it back. False: it was booked before.
+
+        Raises RequestRefusedError where there is less than what is to be taken back.
+        """
+        state = await self.book.state(account_id)
+        if state.found.deleted:
+            raise LookupError("the account is deleted")
+        if micros + state.balance_micros < 0:
+            raise RequestRefusedError("balance_too_low")
         is_new = await self.credit_account(account_id, micros, reference)
         await self.book.note_credit(account_id, reference, order)
         return is_new

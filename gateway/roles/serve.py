@@ -20,6 +20,7 @@ from gateway.heartbeat.periodic_task import PeriodicTask
 from gateway.http.app import create_app
 from gateway.roles import adapters, http, periodic_tasks, storage
 from gateway.roles.access import Access, compose_access
+from gateway.roles.administration import admin_routes
 from gateway.roles.carrier import compose_carrier_side
 from gateway.roles.children import Child
 from gateway.roles.erasure import of_erasure
@@ -171,11 +172,12 @@ class Node:
     def _pages(
         self, access: Access, people: People, prices: Prices, payments: PaymentServices | None
     ) -> http.Routes:
-        return site_routes(
+        pages = site_routes(
             *(self.settings, self.stores, people, prices, payments),
             velocity=access.velocity,
             live=self.media.calls,
         )
+        return [*pages, *admin_routes(self.settings, self.stores, access.auth, people.sessions)]
 
     async def _run(
         self, stops: Stops, tls: ServerTls | None, periodic: Sequence[PeriodicTask]

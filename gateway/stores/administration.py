@@ -97,7 +97,7 @@ class SqlAdministration:
                 _ACCOUNTS.id > after,
             )
             .order_by(_ACCOUNTS.id)
-            .limit(min(limit, FOUND_MAX))
+            .limit(min(limit, FOUND_MAX + 1))
         )
         async with reading(self._engine, self._timeout_s) as connection:
             return [FoundAccount(*row) for row in await connection.execute(query)]
@@ -139,7 +139,7 @@ class SqlAdministration:
         self, account_id: str, *, limit: int, before: int | None = None
     ) -> Sequence[Line]:
         """Return lines of the audit log, the newest first; they outlive the account."""
-        limit = min(limit, LINES_MAX)
+        limit = min(limit, LINES_MAX + 1)
         async with reading(self._engine, self._timeout_s) as connection:
             return [
                 Line(each.number, each.at, each.act, each.actor, each.operator, each.reason)

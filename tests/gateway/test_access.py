@@ -36,6 +36,7 @@ PARAMETERS = {
     "node": "n1",
     "call_id": CALL,
     "payment_id": PAYMENT,
+    "account_id": "alice",
     "name": "nothing.js",
     "secret": "nothing",
     "export_id": "nothing",
@@ -254,7 +255,7 @@ async def test_every_route_lets_in_whom_it_says_and_nobody_else(site):
             else:
                 _check((403, "scope_missing"), method, path, status, body)
                 assert method == "HEAD" or body["scope"] == needs
-    assert seen == {*Access, *Scope} - {Scope.ADMIN}
+    assert seen == {*Access, *Scope}
 
 
 def _check(expected, method, path, status, body):
@@ -279,6 +280,9 @@ def _expected_of(needs, method, who):
             return 403, "" if needs in (Access.FORM, Access.HOLDER) else "cross_origin"
         case Access.FORM:
             return None
+        case Scope.ADMIN if who not in ("locked", "ended"):
+            # Nobody is an operator by being signed in.
+            return 403, "scope_missing"
         case Access.HOLDER:
             return (303, "") if who in ("locked", "ended") else None
         case _:
@@ -419,7 +423,7 @@ async def test_a_deleted_account_has_nobody_signed_in(site):
 
 async def test_a_key_reaches_only_its_own_account(site):
     alice, _ = await site.new_key()
-    bob, _ = await site.new_key("bob", frozenset(Scope))
+    bob, _ = await site.new_key("bob")
     node = site.nodes[0]
     for path, found in ((f"/v1/calls/{CALL}", 200), (f"/v1/top-ups/{PAYMENT}", 200)):
         assert (await site.ask(node, "GET", path, alice))[0] == found
@@ -430,6 +434,37 @@ async def test_a_key_reaches_only_its_own_account(site):
             assert "alice" not in str(body), path
             if CALL in path or PAYMENT in path:
                 assert status == 404, path
+
+
+async def test_an_operators_key_reaches_every_account_and_places_no_call(site):
+    key, key_id = await site.new_key("operators", {Scope.ADMIN})
+    first, second = site.nodes
+    cookie = await site.sign_in(await site.new_holder("ivy"))
+    headers = {**FROM_US, "cookie": cookie}
+    ivy, _ = await site.new_key("ivy")
+
+    async def act(name, **body):
+        path = f"/v1/admin/accounts/ivy/{name}"
+        return await site.ask(first, "POST", path, key, json={"reason": "a test", **body})
+
+    assert await site.answers(ivy, **TOKEN) == ["", ""]
+    assert await site.answers(key, **TOKEN) == ["scope_missing"] * 2
+    assert await act("freeze") == (204, {})
+    assert await site.answers(ivy, **TOKEN) == ["account_frozen"] * 2
+    assert await act("unfreeze") == (204, {})
+    assert await site.answers(ivy, **TOKEN) == ["", ""]
+    assert await act("sign-out") == (204, {})
+    assert (await site.ask(second, "GET", "/v1/key", headers=headers))[0] == 401
+    assert await act("credit", amount="2.50", reference="r1") == (200, {"booked": True})
+    assert await act("credit", amount="2.50", reference="r1") == (200, {"booked": False})
+    _, state = await site.ask(second, "GET", "/v1/admin/accounts/ivy", key)
+    assert (state["email"], state["sessions"], state["frozen"]) == ("ivy@example.com", 0, False)
+    assert state["balance"]["text"] == "$12.50"
+    _, log = await site.ask(second, "GET", "/v1/admin/accounts/ivy/log?limit=2", key)
+    assert [(line["act"], line["operator"]) for line in log["lines"]] == [
+        ("credited", f"key {key_id}"),
+        ("sessions_ended", f"key {key_id}"),
+    ]
 
 
 TOKEN = {"method": "POST", "path": "/v1/call-tokens", "json": {"destination": ECHO}}

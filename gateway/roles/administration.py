@@ -1,0 +1,44 @@
+"""Composes what operators do by the API. Knows no command."""
+
+from __future__ import annotations
+
+from accounts.ports import Sessions
+from billing.clock import utc_now
+from gateway.charging.recovery import bring_credits
+from gateway.http.access import DeclaredRoute
+from gateway.http.api.admin import AdminApi
+from gateway.http.bearer import Authenticator
+from gateway.people.administration import Administration
+from gateway.roles.storage import Stores
+from gateway.settings import Settings
+from gateway.stores.administration import SqlAdministration
+from gateway.stores.mail_outbox import queue_notice
+
+
+def compose_administration(stores: Stores, sessions: Sessions) -> Administration:
+    """Return the acts of operators on a node's stores."""
+
+    async def credit(account_id: str, micros: int, reference: str) -> bool:
+        # As the command line names it: the same reference is the same credit.
+        sequence = await stores.ledger.add_credit(
+            account_id, micros, reference=f"grant:{account_id}:{reference}", kind="grant"
+        )
+        await bring_credits(stores.gate, stores.ledger, account_id)
+        return sequence is not None
+
+    return Administration(
+        SqlAdministration(stores.engine, queue_notice),
+        sessions,
+        stores.gate.freeze,
+        stores.key_epochs.invalidate,
+        credit,
+        utc_now,
+    )
+
+
+def admin_routes(
+    settings: Settings, stores: Stores, auth: Authenticator, sessions: Sessions
+) -> list[DeclaredRoute]:
+    """Return the routes of operators."""
+    administration = compose_administration(stores, sessions)
+    return AdminApi(auth, administration, settings.admin_networks).routes()
