@@ -62,6 +62,11 @@ def load_numbering_plans() -> None:
         _emergency_codes(country_code)
 
 
+def countries() -> frozenset[str]:
+    """Return the countries that numbers can be of, ISO 3166 alpha-2."""
+    return frozenset(phonenumbers.SUPPORTED_REGIONS)
+
+
 def destination(text: str, closed: ClosedList = SHIPPED) -> Destination:
     """Return the destination that a text dials. Raises RequestRefusedError with the reason.
 

@@ -70,6 +70,7 @@ NOTICES: Final[Mapping[str, Kind]] = {
     "passkey_added": _kind(needs_link=True),
     "passkey_removed": _kind(needs_link=True),
     "key_made": _kind("label", "at"),
+    "country_opened": _kind("country", needs_link=True),
     "auto_top_up": _kind(*_PAYMENT),
     "auto_top_up_off": _kind(*_PAYMENT, "reason", "url"),
     "disputed": _kind(*_PAYMENT),

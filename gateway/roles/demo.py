@@ -44,6 +44,9 @@ SIMULATED_CALLER_ID = "+15005550006"
 SIMULATED_SENDER = "demo@caller.example"
 """At a domain that nobody can have (RFC 2606)."""
 
+HOME_COUNTRIES = "US,GB"
+"""Those of the simulated numbers, and one more: a person opens others to see how that is done."""
+
 PHONEBOOK = {
     "+15005551000": "Echo: hear yourself",
     "+15005551001": "A tone",
@@ -115,6 +118,7 @@ class Demo:
         self._environ.setdefault("CALLER_SIGN_UP", "open")
         # Quieter than a node, so that the link to the phone stays in sight.
         self._environ.setdefault("CALLER_LOG_LEVEL", "warning")
+        self._environ.setdefault("CALLER_HOME_COUNTRIES", HOME_COUNTRIES)
         host = self._environ.get("CALLER_HOST", "127.0.0.1")
         if "CALLER_PORT" not in self._environ:
             port = _free_port(host, 8080)

@@ -19,6 +19,7 @@ from gateway.http.access import DeclaredRoute
 from gateway.http.cookies import Cookies
 from gateway.http.holders import Holders
 from gateway.http.site.account import AccountPages
+from gateway.http.site.country_pages import CountryPages
 from gateway.http.site.data import DataPages
 from gateway.http.site.documents import DocumentPages
 from gateway.http.site.door import Door
@@ -34,6 +35,7 @@ from gateway.http.site.sign_up import SignUpPages
 from gateway.people.address import Addresses
 from gateway.people.answer_moment import AnswerMoment
 from gateway.people.codes import Codes
+from gateway.people.countries import Countries
 from gateway.people.enrolment import Enrolment
 from gateway.people.exports import OwnExports
 from gateway.people.leaving import Amount, Leaving
@@ -54,6 +56,7 @@ from gateway.settings import Settings
 from gateway.stores import private_files
 from gateway.stores.departures import SqlDepartures
 from gateway.stores.exports import SqlExports
+from gateway.stores.holder_countries import SqlHolderCountries
 from gateway.stores.key_file import kept_key
 from gateway.stores.mail_outbox import queue_notice
 from gateway.stores.passkeys import SqlPasskeys
@@ -207,6 +210,7 @@ def people_routes(
         ).routes(),
         *LeavingPages(door, leaving).routes(),
         *PrivacyPages(door, kept.privacy, utc_now).routes(),
+        *CountryPages(door, _countries(settings, stores)).routes(),
         *DataPages(door, rows, browsers, own_exports, settings.calls_kept_months).routes(),
         *DocumentPages(door, settings.calls_kept_months).routes(),
         *pages.routes(),
@@ -228,6 +232,12 @@ def _is_ip(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _countries(settings: Settings, stores: Stores) -> Countries:
+    kept = SqlHolderCountries(stores.engine, queue_notice, on_change=stores.key_epochs.invalidate)
+    home = frozenset(settings.home_countries)
+    return Countries(kept, home, settings.countries_opened_day_max, utc_now)
 
 
 def _new_account_id() -> str:

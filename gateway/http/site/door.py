@@ -35,11 +35,12 @@ ACCOUNT, SECURITY = "/account", "/account/security"
 CALLS, CREDIT, KEYS = f"{ACCOUNT}/calls", f"{ACCOUNT}/credit", f"{ACCOUNT}/keys"
 DELETE, CHOICES = f"{ACCOUNT}/delete", f"{ACCOUNT}/privacy-choices"
 REQUESTS, TERMS = f"{ACCOUNT}/requests", f"{ACCOUNT}/terms"
+COUNTRIES = f"{ACCOUNT}/countries"
 GO_ON: Final = frozenset(
     {
         *("/", ACCOUNT, f"{ACCOUNT}/password", f"{ACCOUNT}/address", f"{ACCOUNT}/devices", CALLS),
         *(SECURITY, f"{ACCOUNT}/second-factor", f"{ACCOUNT}/recovery-codes"),
-        *(f"{ACCOUNT}/recovery-codes/download", f"{ACCOUNT}/data"),
+        *(f"{ACCOUNT}/recovery-codes/download", f"{ACCOUNT}/data", COUNTRIES),
         *(CREDIT, f"{CREDIT}/auto", f"{CREDIT}/payments", f"{CREDIT}/statement"),
         *(KEYS, f"{KEYS}/new"),
         *(DELETE, CHOICES, REQUESTS, TERMS),

@@ -94,6 +94,12 @@ class NamedPasskeyFields(msgspec.Struct):
     name: _Line = ""
 
 
+class CountryFields(msgspec.Struct):
+    """A form that names a country by its code."""
+
+    country: _Line = ""
+
+
 class SessionFields(msgspec.Struct):
     """A button that ends one session."""
 

@@ -305,6 +305,31 @@ class ConfirmPage:
 
 
 @dataclass(frozen=True, slots=True)
+class CountryRow:
+    """A country as a person reads it."""
+
+    code: str
+    """ISO 3166 alpha-2."""
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class CountriesPage:
+    """Where an account may call."""
+
+    template: ClassVar[str] = "countries.html"
+    home: Sequence[CountryRow]
+    """Open to everybody; empty: all are."""
+    opened: Sequence[CountryRow]
+    """That the person has opened."""
+    closed: Sequence[CountryRow]
+    """That the person can open."""
+    day_max: int
+    said: str = ""
+    errors: Errors = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class TermsPage:
     """The terms of the service."""
 
@@ -432,6 +457,7 @@ Page = (
     | ChoicesPage
     | RequestsPage
     | AcceptTermsPage
+    | CountriesPage
     | TermsPage
     | PrivacyPage
     | ErrorPage

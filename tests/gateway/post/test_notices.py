@@ -32,6 +32,7 @@ ALICE = PaymentProfile(
     auto_amount_micros=25 * UNIT,
 )
 VALUES = {
+    "country": "France",
     "micros": str(25 * UNIT),
     "currency": "USD",
     "payment_id": "pay_1",
@@ -57,6 +58,7 @@ PURPOSES = {
     "wrong_codes": Purpose.NOT_ME,
     "passkey_added": Purpose.NOT_ME,
     "passkey_removed": Purpose.NOT_ME,
+    "country_opened": Purpose.NOT_ME,
 }
 ALL = [(name, language) for name in NOTICES for language in sorted(LANGUAGES)]
 

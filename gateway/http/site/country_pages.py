@@ -1,0 +1,90 @@
+"""Serves `/account/countries`: where an account may call, and how that is widened.
+
+Knows no store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.call import number
+from gateway.http.access import DeclaredRoute
+from gateway.http.site.countries import country_name, sort_key
+from gateway.http.site.door import CONFIRM, COUNTRIES, Door, language_of, said_in, see
+from gateway.http.site.forms import CountryFields, read_form
+from gateway.http.site.pages import CountriesPage, CountryRow, Errors
+from gateway.http.site.words import best_language
+from gateway.people.countries import Countries, CountryOpened
+from gateway.people.sessions import SessionOver, SignedIn
+from gateway.people.sign_up import Faults
+
+
+@dataclass(frozen=True, slots=True)
+class CountryPages:
+    """Handlers of the countries of whoever is signed in."""
+
+    door: Door
+    countries: Countries
+
+    def routes(self) -> list[DeclaredRoute]:
+        """Return the pages' routes."""
+        own = self.door.own
+        return [
+            own(COUNTRIES, self.show, step_up=True),
+            own(COUNTRIES, self.open_country, method="POST", step_up=True),
+            own(f"{COUNTRIES}/close", self.close_country, method="POST", page=COUNTRIES),
+        ]
+
+    async def show(self, request: Request, who: SignedIn) -> Response:
+        """Show which countries are open, and a form that opens another."""
+        return await self._page(request, who, said=said_in(request))
+
+    async def open_country(self, request: Request, who: SignedIn) -> Response:
+        """Open a country."""
+        fields = await read_form(request, CountryFields)
+        code = fields.country if fields.country in number.countries() else ""
+        # In the language of the mail, not of this browser.
+        name = country_name(code, best_language(who.holder.language))
+        outcome = await self.countries.open_country(who, code, name)
+        match outcome:
+            case Faults(by_field):
+                return await self._page(request, who, errors=by_field)
+            case CountryOpened():
+                return see(COUNTRIES, said="country_opened")
+            case SessionOver():
+                return self.door.sign_in_first(request, COUNTRIES)
+        return see(CONFIRM, next=COUNTRIES)
+
+    async def close_country(self, request: Request, who: SignedIn) -> Response:
+        """Close a country."""
+        fields = await read_form(request, CountryFields)
+        outcome = await self.countries.close_country(who, fields.country[:2])
+        if isinstance(outcome, SessionOver):
+            return self.door.sign_in_first(request, COUNTRIES)
+        return see(COUNTRIES, said="country_closed")
+
+    async def _page(
+        self, request: Request, who: SignedIn, *, said: str = "", errors: Errors | None = None
+    ) -> Response:
+        language = language_of(request)
+        home = self.countries.home
+        opened = await self.countries.opened(who)
+        others = number.countries() - home - opened
+        page = CountriesPage(
+            home=_rows(language, home),
+            opened=_rows(language, opened - home),
+            closed=_rows(language, others) if home else [],
+            day_max=self.countries.day_max,
+            said=said,
+            errors=errors or {},
+        )
+        return self.door.show(request, page, status=422 if errors else 200)
+
+
+def _rows(language: str, codes: Iterable[str]) -> list[CountryRow]:
+    by_name = sorted(codes, key=lambda code: (sort_key(code, language), code))
+    return [CountryRow(code, country_name(code, language)) for code in by_name]

@@ -1,0 +1,101 @@
+"""Opens countries for a person's calls, some a day, and tells them of each by mail.
+
+What is open to everybody the operator says. Knows no HTTP, no country's name and no price.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from accounts.link import Purpose
+from accounts.notice import Notice
+from accounts.session import is_stepped_up
+from billing.clock import Clock
+from gateway.people.password import StepUpNeeded
+from gateway.people.sessions import SessionOver, SignedIn
+from gateway.people.sign_up import Faults
+
+COUNTRY_UNKNOWN, COUNTRIES_USED_UP = "country_unknown", "countries_used_up"
+
+
+class HolderCountries(Protocol):
+    """Which countries a person has opened. Raises StoreUnavailableError."""
+
+    async def opened(self, account_id: str) -> frozenset[str]:
+        """Return them, as ISO 3166 alpha-2."""
+
+    async def open_country(
+        self,
+        account_id: str,
+        credentials_epoch: int,
+        country: str,
+        *,
+        day_max: int,
+        notice: Notice,
+    ) -> bool | None:
+        """Open one; None where the session is over, False where the day's are used up."""
+
+    async def close_country(self, account_id: str, credentials_epoch: int, country: str) -> bool:
+        """Close one; False where the session is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class CountryOpened:
+    """Calls go there from now on."""
+
+
+@dataclass(frozen=True, slots=True)
+class CountryClosed:
+    """Calls go there no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Countries:
+    """What a person does with countries. Raises StoreUnavailableError."""
+
+    kept: HolderCountries
+    home: frozenset[str]
+    """Open to every person; empty: all are."""
+    day_max: int
+    """Most that a person may open within 24 hours."""
+    clock: Clock
+
+    async def opened(self, who: SignedIn) -> frozenset[str]:
+        """Return the countries that a person has opened."""
+        return await self.kept.opened(who.account.id)
+
+    async def open_country(
+        self, who: SignedIn, country: str, name: str
+    ) -> CountryOpened | SessionOver | StepUpNeeded | Faults:
+        """Open a country, and tell its name in a mail; an empty name is of no country."""
+        if not is_stepped_up(who.session, self.clock()):
+            return StepUpNeeded()
+        if not name:
+            return Faults({"country": COUNTRY_UNKNOWN})
+        if not self.home or country in self.home:
+            return CountryOpened()
+        session = who.session
+        has_opened = await self.kept.open_country(
+            session.account_id,
+            session.credentials_epoch,
+            country,
+            day_max=self.day_max,
+            notice=country_opened(who.holder.email, name),
+        )
+        if has_opened is None:
+            return SessionOver()
+        return CountryOpened() if has_opened else Faults({"country": COUNTRIES_USED_UP})
+
+    async def close_country(self, who: SignedIn, country: str) -> CountryClosed | SessionOver:
+        """Close a country that the person has opened; none is told, for none is at risk."""
+        session = who.session
+        has_closed = await self.kept.close_country(
+            session.account_id, session.credentials_epoch, country
+        )
+        return CountryClosed() if has_closed else SessionOver()
+
+
+def country_opened(email: str, name: str) -> Notice:
+    """Return the mail that tells of a country that calls may go to."""
+    return Notice("country_opened", email, {"country": name}, link=Purpose.NOT_ME)
