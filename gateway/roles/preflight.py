@@ -30,6 +30,7 @@ from database.errors import (
 )
 from database.url import UrlError
 from gateway import regular_files
+from gateway.call import number
 from gateway.errors import EXIT_SETTINGS, EXIT_UNAVAILABLE, GatewayError, SettingsError
 from gateway.roles import adapters, listening, storage
 from gateway.roles.branding import load_branding
@@ -97,6 +98,7 @@ async def findings(settings: Settings, *, is_starting: bool) -> list[Finding]:
         *sign_up(settings),
         *branding(settings),
         *second_factors(settings),
+        *home_countries(settings),
         await credit_store(settings),
         await database(settings),
     ]
@@ -222,6 +224,22 @@ def second_factors(settings: Settings) -> list[Finding]:
         " node (openssl rand -base64 32)."
     )
     return [Finding("second factors", text, is_weak=True)]
+
+
+def home_countries(settings: Settings) -> list[Finding]:
+    """See that people's calls go where the operator knows of, and that those places exist."""
+    if unknown := [code for code in settings.home_countries if code not in number.countries()]:
+        named = ", ".join(unknown)
+        text = f"CALLER_HOME_COUNTRIES names {named}, where no number is. The United Kingdom is GB."
+        return [wrong("countries", text)]
+    if settings.sign_up != "open" or settings.home_countries:
+        return []
+    text = (
+        "CALLER_SIGN_UP is open, and people call every country that has a price: whoever pays with"
+        " a stolen card calls far away. Name the countries of your customers in"
+        " CALLER_HOME_COUNTRIES; others each opens for themselves."
+    )
+    return [Finding("countries", text, is_weak=True)]
 
 
 async def credit_store(settings: Settings) -> Finding:

@@ -143,3 +143,8 @@ def test_no_number_costs_more_work_than_one_that_is_dialled(monkeypatch):
             destination(text)
     assert asked == []
     assert number._emergency_codes.cache_info().misses == loaded
+
+
+def test_the_countries_of_numbers_are_known():
+    assert {"DE", "GB", "JM", "US"} < number.countries()
+    assert not {"UK", "001", ""} & number.countries()

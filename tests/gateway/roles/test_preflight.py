@@ -215,6 +215,18 @@ def test_an_account_that_is_not_named_is_told_by_both(tmp_path):
     assert_both_say(2, "CALLER_CALLER_ID is missing", DATA_DIR=tmp_path, CALLER_ID=None)
 
 
+def test_countries_that_are_not_named_or_not_there_are_told(tmp_path):
+    def marks(**given):
+        found = preflight.home_countries(from_mapping(environ(**given)))
+        return [(finding.is_weak, finding.is_fatal) for finding in found]
+
+    assert marks() == marks(SIGN_UP="open", HOME_COUNTRIES="us,GB") == []
+    assert marks(SIGN_UP="open") == [(True, False)]
+    assert marks(HOME_COUNTRIES="US,UK") == [(False, True)]
+    _, report = run("check", DATA_DIR=tmp_path, HOME_COUNTRIES="UK")
+    assert "CALLER_HOME_COUNTRIES names UK" in report
+
+
 def test_a_sign_up_without_mail_is_a_weakness(tmp_path):
     mail = {"SMTP_URL": "smtp://127.0.0.1:25", "MAIL_FROM": "a@example.com"}
     for given in ({}, mail, mail | {"SIGN_UP": "open"}):

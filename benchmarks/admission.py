@@ -1,0 +1,140 @@
+"""Measures what it takes to admit a call, by who asks: `python -m benchmarks.admission`.
+
+Admission with real stores (Valkey and SQLite of its own), one at a time, so that every wait counts:
+the time of each, the commands that Valkey executes for it, and the statements of SQL. Times are of
+this machine and of nobody else on it; commands and statements are exact.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+import uvloop
+
+from billing.rate_deck import RateDeck
+from gateway import settings
+from gateway.calls.admission import Admission, Buyer, CallRequest
+from gateway.calls.closed_destinations import ClosedDestinations
+from gateway.charging.recovery import bring_credits
+from gateway.limits.fraud import Standing
+from gateway.roles import adapters, storage
+from gateway.roles.access import compose_access
+from gateway.roles.fraud import compose_fraud
+from gateway.stores.accounts import AccountRow
+
+ROUNDS = 500
+HOME, ABROAD = "+15005551000", "+442079460018"
+DECK = "prefix,description,country,rate_per_minute,connect_fee,first,next\n1 44,All,,0.01,0,1,1\n"
+FASTER = ",".join(f"{who}_tokens_minute=1000000" for who in ("account", "key", "address"))
+
+
+class _Book:
+    """What is kept of an account, without asking: only how often it would be asked counts."""
+
+    def __init__(self, standing: Standing) -> None:
+        self._standing = standing
+        self.asked = 0
+
+    async def standing(self, _account_id: str) -> Standing:
+        self.asked += 1
+        return self._standing
+
+
+async def _cases(stores: storage.Stores, environ: Mapping[str, str]) -> None:
+    at = datetime.now(UTC)
+    paid = Standing(frozenset({"GB"}), at - timedelta(days=1))
+    settled = Standing(frozenset({"GB"}), at - timedelta(days=30))
+    for name, number, changes, standing in (
+        ("program", ABROAD, {}, Standing()),
+        ("person, rules off", ABROAD, {"has_holder": True}, Standing()),
+        ("person who never paid", HOME, {"has_holder": True}, Standing()),
+        ("person, abroad, old card", ABROAD, {"has_holder": True}, settled),
+        ("person, abroad, new card", ABROAD, {"has_holder": True}, paid),
+    ):
+        rules = {} if "off" in name else {"CALLER_HOME_COUNTRIES": "US"}
+        days = {"CALLER_NEW_CARD_DAYS": "0" if "off" in name else "7"}
+        read = settings.from_mapping({**environ, **rules, **days})
+        book = _Book(standing)
+        admission = _admission(read, stores, book)
+        buyer = Buyer(AccountRow("alice", "USD", False, at, key_id="k1", **changes), "e1", "::1")
+        await _measure(name, admission, buyer, number, stores, book)
+
+
+def _admission(read: settings.Settings, stores: storage.Stores, book: _Book) -> Admission:
+    fraud = compose_fraud(read, stores)
+    access = compose_access(read, stores)
+    object.__setattr__(fraud.risk, "book", book)
+    return Admission(
+        read,
+        tokens=access.tokens,
+        velocity=adapters.build_velocity(read, stores, time.monotonic_ns),
+        gate=stores.gate,
+        ledger=stores.ledger,
+        rates=RateDeck.from_csv(DECK),  # type: ignore[arg-type]
+        closed_destinations=ClosedDestinations(None, ()),  # type: ignore[arg-type]
+        risk=fraud.risk,
+        is_draining=lambda: False,
+    )
+
+
+async def _measure(
+    name: str,
+    admission: Admission,
+    buyer: Buyer,
+    number: str,
+    stores: storage.Stores,
+    book: _Book,
+) -> None:
+    statements = 0
+
+    def count(*_arguments: Any) -> None:
+        nonlocal statements
+        statements += 1
+
+    request = CallRequest(number, "pcmu", "")
+    await admission.admit(buyer, request)
+    sa.event.listen(stores.engine.sync_engine, "before_cursor_execute", count)
+    before, began_ns = await _commands(stores), time.perf_counter_ns()
+    for _ in range(ROUNDS):
+        await admission.admit(buyer, request)
+    each_us = (time.perf_counter_ns() - began_ns) / ROUNDS / 1000
+    # Of which one is that which asks for the figure.
+    commands = (await _commands(stores) - before - 1) / ROUNDS
+    sa.event.remove(stores.engine.sync_engine, "before_cursor_execute", count)
+    sys.stdout.write(
+        f"{name:<28} {each_us:>7.0f} µs {commands:>6.1f} commands"
+        f" {statements / ROUNDS:>4.1f} statements, asked of the book: {book.asked}\n"
+    )
+
+
+async def _commands(stores: storage.Stores) -> int:
+    return int((await stores.redis.info("stats"))["total_commands_processed"])
+
+
+async def _run() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        environ = {
+            # Only as many tokens as are measured; the other limits count as they are.
+            "CALLER_VELOCITY_LIMITS": FASTER,
+            "CALLER_DATA_DIR": str(Path(folder) / "data"),
+            "CALLER_TWILIO_AUTH_TOKEN": "0" * 32,
+        }
+        stores = await storage.open_stores(settings.from_mapping(environ))
+        try:
+            await stores.accounts.create_account("alice", "USD")
+            await stores.ledger.add_credit("alice", 10**9, reference="r1", kind="grant")
+            await bring_credits(stores.gate, stores.ledger, "alice")
+            await _cases(stores, environ)
+        finally:
+            await stores.close()
+
+
+if __name__ == "__main__":
+    uvloop.run(_run())
