@@ -101,6 +101,8 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
         "tests/gateway/roles/test_serve.py",
         "tests/whole_calls/test_stories.py",
     ),
+    "gateway.roles.administration": ("tests/gateway/test_access.py",),
+    "gateway.roles.fraud": ("tests/gateway/roles/test_composition.py",),
     "gateway.roles.membership": ("tests/gateway/roles/test_composition.py",),
     "gateway.roles.site": ("tests/gateway/test_access.py",),
     "gateway.own_keys": ("tests/gateway/people/test_keys.py",),

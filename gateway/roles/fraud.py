@@ -6,9 +6,8 @@ import secrets
 from dataclasses import dataclass
 
 from billing.clock import utc_now
-from gateway.calls.refusal_counts import INTERVAL_S, RefusalCounts
+from gateway.calls.refusal_counts import RefusalCounts
 from gateway.calls.risk import Risk
-from gateway.heartbeat.periodic_task import PeriodicTask
 from gateway.limits.fraud import Policy
 from gateway.roles.storage import Stores
 from gateway.settings import Settings
@@ -23,10 +22,6 @@ class Fraud:
 
     risk: Risk
     refusals: RefusalCounts
-
-    def tasks(self) -> list[PeriodicTask]:
-        """Return the periodic task that keeps the counts of refusals."""
-        return [PeriodicTask("counts of refused calls", self.refusals.save, INTERVAL_S)]
 
 
 def policy_of(settings: Settings) -> Policy:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from billing.partition import PARTITIONS
 from billing.stores.positions import SqlPositions
-from gateway.calls import ghosts
+from gateway.calls import ghosts, refusal_counts
 from gateway.charging import closings, node_watch, outbox_alarm, reconcile, rounds, sweeper
 from gateway.charging.outbox_alarm import DrainerAlarm, OutboxAlarm
 from gateway.charging.reconcile import Reconciler
@@ -23,6 +23,7 @@ from gateway.payments.reconciler import PERIOD_S
 from gateway.post import mail_alarm
 from gateway.post.mail_alarm import MailAlarm
 from gateway.roles.carrier import CarrierSide
+from gateway.roles.fraud import Fraud
 from gateway.roles.membership import Membership
 from gateway.roles.payments import PaymentServices
 from gateway.roles.prices import Prices
@@ -61,7 +62,7 @@ def of_port(tls: ServerTls | None) -> Sequence[PeriodicTask]:
     return (PeriodicTask("look for a new certificate", tls.refresh, CERTIFICATE_INTERVAL_S),)
 
 
-def of_quotes(prices: Prices) -> Sequence[PeriodicTask]:
+def of_quotes(prices: Prices, fraud: Fraud) -> Sequence[PeriodicTask]:
     """Return the tasks of a process that quotes calls."""
     return (
         # Polled, because a deck may become active by its date, when nobody is there to announce it.
@@ -69,6 +70,7 @@ def of_quotes(prices: Prices) -> Sequence[PeriodicTask]:
         PeriodicTask(
             "look for new closed lists", prices.closed_destinations.refresh, RATES_INTERVAL_S
         ),
+        PeriodicTask("counts of refused calls", fraud.refusals.save, refusal_counts.INTERVAL_S),
     )
 
 

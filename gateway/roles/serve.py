@@ -21,12 +21,12 @@ from gateway.http.app import create_app
 from gateway.roles import adapters, http, periodic_tasks, storage
 from gateway.roles.access import Access, compose_access
 from gateway.roles.administration import admin_routes
-from gateway.roles.carrier import compose_carrier_side
+from gateway.roles.carrier import CarrierSide, compose_carrier_side
 from gateway.roles.children import Child
 from gateway.roles.erasure import of_erasure
-from gateway.roles.fraud import compose_fraud
+from gateway.roles.fraud import Fraud, compose_fraud
 from gateway.roles.media import Media, compose_media, warm_up
-from gateway.roles.membership import new_membership
+from gateway.roles.membership import Membership, new_membership
 from gateway.roles.payments import PaymentServices, compose_payments
 from gateway.roles.people import People, compose_people
 from gateway.roles.post import Post, open_post
@@ -98,20 +98,13 @@ class Node:
         stops.add("events", post.events.stop)
         metering = Metering(stores.gate, time.monotonic_ns)
         payments = self._take_payments(stops, metering) if settings.stripe_api_key else None
-        access, people = self._let_people_in(stops, metering)
-        fraud = compose_fraud(settings, stores)
-        stops.add("counts of refused calls", fraud.refusals.close)
+        access, fraud, people = self._let_people_in(stops, metering)
         self.media = media = compose_media(
             *(settings, stores, carrier_side, access, metering),
             notify=post.notify,
             probe=membership.look_at_origin,
         )
-        # Before anything is settled: whoever holds the lease owns the calls under this node id.
-        await membership.enter()
-        # Returned only after the calls are settled, or other nodes would settle them.
-        stops.add("lease", membership.leave)
-        # Before the port opens: calls of an earlier run still hold credit.
-        await recovery.settle_own(carrier_side.settler, settings.node)
+        await self._take_lease(stops, membership, carrier_side)
         alarms = periodic_tasks.new_alarms(settings, stores)
         calls, refused = media.calls, media.calls.refused_signatures
         sweeps = periodic_tasks.new_sweeper(membership, carrier_side, calls.holds)
@@ -146,10 +139,20 @@ class Node:
                 *(stores, carrier_side.settler.drain, alarms, sweeps.gate_filled), metering
             ),
             *periodic_tasks.of_mails(settings, alarms),
-            *periodic_tasks.of_quotes(prices),
-            *fraud.tasks(),
+            *periodic_tasks.of_quotes(prices, fraud),
         ]
         await self._run(stops, tls, tasks)
+
+    async def _take_lease(
+        self, stops: Stops, membership: Membership, carrier_side: CarrierSide
+    ) -> None:
+        """Become the owner of the calls under this node id, and settle those of an earlier run."""
+        # Before anything is settled: whoever holds the lease owns the calls.
+        await membership.enter()
+        # Returned only after the calls are settled, or other nodes would settle them.
+        stops.add("lease", membership.leave)
+        # Before the port opens: calls of an earlier run still hold credit.
+        await recovery.settle_own(carrier_side.settler, self.settings.node)
 
     def _take_payments(self, stops: Stops, metering: Metering) -> PaymentServices:
         """Open what takes payments; a change of credit reaches running calls at once."""
@@ -162,12 +165,14 @@ class Node:
         metering.on_balance = payments.auto.consider
         return payments
 
-    def _let_people_in(self, stops: Stops, metering: Metering) -> tuple[Access, People]:
-        """Return access control for programs and people, and where people are kept."""
+    def _let_people_in(self, stops: Stops, metering: Metering) -> tuple[Access, Fraud, People]:
+        """Return access control, the rules of people's calls, and where people are kept."""
         settings, stores = self.settings, self.stores
         people = compose_people(settings, stores, metering.charge_now)
         stops.add("password hasher", people.close)
-        return compose_access(settings, stores, people.holders), people
+        fraud = compose_fraud(settings, stores)
+        stops.add("counts of refused calls", fraud.refusals.close)
+        return compose_access(settings, stores, people.holders), fraud, people
 
     def _pages(
         self, access: Access, people: People, prices: Prices, payments: PaymentServices | None

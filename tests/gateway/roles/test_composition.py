@@ -17,6 +17,7 @@ from gateway.roles import adapters, http, periodic_tasks, storage
 from gateway.roles import membership as membership_module
 from gateway.roles.access import compose_access
 from gateway.roles.carrier import compose_carrier_side
+from gateway.roles.fraud import compose_fraud
 from gateway.roles.membership import new_membership
 from gateway.roles.payments import compose_payments
 from gateway.roles.post import open_post
@@ -68,9 +69,10 @@ class Office:
         self.payments = compose_payments(settings, stores, notify=post.notify)
         stops.add("payment service", self.payments.service.close)
         self.alarms = periodic_tasks.new_alarms(settings, stores)
+        fraud = compose_fraud(settings, stores)
         self.tasks = [
             *periodic_tasks.of_port(None),
-            *periodic_tasks.of_quotes(prices),
+            *periodic_tasks.of_quotes(prices, fraud),
             *periodic_tasks.of_books(stores, self.carrier_side.settler.drain, self.alarms),
             *periodic_tasks.of_mails(settings, self.alarms),
             *periodic_tasks.of_payments(self.payments),
@@ -78,6 +80,7 @@ class Office:
         routes = [
             *http.api_routes(
                 *(settings, stores, self.access, prices, self.payments),
+                fraud=fraud,
                 live=NoCalls(),
                 is_draining=lambda: False,
                 on_balance=self.payments.auto.consider,
