@@ -236,7 +236,39 @@ KINDS: Final[tuple[Kind, ...]] = (
         (_PERSON, _OPERATOR),
         Period(Span.MONTHS, "long enough to find out what somebody else did", 12),
         _PSEUDONYMISED,
-        sql=(Columns("account_events", ("id", "account_id", "at", "act", "actor")),),
+        sql=(
+            Columns(
+                "account_events",
+                ("id", "account_id", "at", "act", "actor", "reason", "operator"),
+                # Who of the operators it was tells of them, not of the person.
+                withheld=("operator",),
+            ),
+        ),
+    ),
+    Kind(
+        "countries",
+        (_PROVIDE, _FRAUD),
+        (_PERSON, _OPERATOR),
+        _LIFE,
+        _DELETED,
+        sql=(Columns("opened_countries", ("account_id", "country", "opened_at")),),
+        corrected_at="/account/countries",
+    ),
+    Kind(
+        "refusals",
+        (_FRAUD,),
+        (_PERSON, _OPERATOR),
+        Period(Span.DAYS, "most payments can be disputed for so long", 90),
+        _DELETED,
+        sql=(Columns("call_refusals", ("account_id", "hour", "rule", "run", "count")),),
+    ),
+    Kind(
+        "exceptions",
+        (_FRAUD,),
+        (_PERSON, _OPERATOR),
+        Period(Span.ACCOUNT, "whoever lifted a rule must be able to see it"),
+        _DELETED,
+        sql=(Columns("rule_overrides", ("account_id", "rule", "until")),),
     ),
     Kind(
         "mails",

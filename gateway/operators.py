@@ -27,7 +27,7 @@ LIFTED_MAX: Final = timedelta(days=366)
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Who acts, and why: both are kept, and shown to the account's holder who asks for their data.
+    """Who acts, and why: both are kept; the reason is told a holder who asks for their data.
 
     Raises ValueError where one is missing or too long.
     """

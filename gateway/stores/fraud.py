@@ -25,8 +25,6 @@ from gateway.stores.disposable_domains import is_disposable
 
 REFUSALS_KEPT: Final = timedelta(days=90)
 """As long as a card holder's bank may take to dispute most payments."""
-PURGED_MAX: Final = 500
-"""Rows of one transaction that forgets: another writer must not wait for long."""
 _NAME_MAX: Final = 64
 
 metadata = sa.MetaData(naming_convention=NAMING_CONVENTION)
@@ -111,7 +109,7 @@ class SqlFraudBook:
     async def save_refusals(
         self, run: str, counts: Mapping[tuple[str, datetime, str], int]
     ) -> None:
-        """Keep (account, hour, rule) -> the whole count of a run; forget the oldest rows."""
+        """Keep (account, hour, rule) -> the whole count of a run."""
         async with writing(self._engine, self._timeout_s) as connection:
             # In one order, so that two processes never wait for each other.
             for (account_id, hour, rule), count in sorted(counts.items()):
@@ -124,17 +122,6 @@ class SqlFraudBook:
                         set_={"count": count},
                     )
                 )
-            of = call_refusals.c
-            old = (
-                sa.select(of.account_id, of.hour, of.rule, of.run)
-                .where(of.hour < self._clock() - REFUSALS_KEPT)
-                .limit(PURGED_MAX)
-            )
-            await connection.execute(
-                sa.delete(call_refusals).where(
-                    sa.tuple_(of.account_id, of.hour, of.rule, of.run).in_(old)
-                )
-            )
 
 
 async def refusals_of(

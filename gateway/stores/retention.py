@@ -23,6 +23,7 @@ from accounts.stores.holders import erase_holder
 from billing.clock import Clock, utc_now
 from billing.stores import call_forgetting, tables
 from database.engine import AUDIT_TIMEOUT_S, TIMEOUT_S, reading, writing
+from gateway.stores.fraud import REFUSALS_KEPT, call_refusals, erase_fraud_rows
 from gateway.stores.mail_outbox import erase_mails, mail_outbox
 
 BATCH: Final = 250
@@ -104,6 +105,9 @@ def sweeps(calls_kept_months: int) -> Mapping[str, Sweep]:
         "activity": _deletion(
             people.account_events,
             lambda now: people.account_events.c.at < months_before(now, _MONTHS["activity"]),
+        ),
+        "refusals": _deletion(
+            call_refusals, lambda now: call_refusals.c.hour < now - REFUSALS_KEPT
         ),
         "links": _deletion(people.links, lambda now: people.links.c.expires_at <= now - links.KEPT),
         "links_expected": _deletion(
@@ -197,6 +201,7 @@ async def _forget_unproven(connection: AsyncConnection, now: datetime) -> int:
     for account_id in (await connection.scalars(still)).all():
         await erase_holder(connection, account_id)
         await erase_mails(connection, account_id)
+        await erase_fraud_rows(connection, account_id)
         await connection.execute(sa.delete(tables.accounts).where(accounts.id == account_id))
     return len(found)
 

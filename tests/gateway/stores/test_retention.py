@@ -15,6 +15,7 @@ from billing.stores import audit as audit_module
 from billing.stores import tables
 from billing.stores.audit import audit
 from billing.stores.sql import SqlCdrStore, SqlLedgerStore
+from gateway.stores.fraud import REFUSALS_KEPT, call_refusals
 from gateway.stores.mail_outbox import mail_outbox
 from gateway.stores.retention import SqlRetention, sweeps
 from tests.billing.outbox_entries import BOOKED_AT, START, closed, opened
@@ -59,6 +60,7 @@ TOO_OLD = {
     "calls": YEAR_AGO - BEFORE,
     "devices": YEAR_AGO - BEFORE,
     "activity": YEAR_AGO - BEFORE,
+    "refusals": NOW - REFUSALS_KEPT - BEFORE,
     "links": NOW - links.KEPT - BEFORE,
     "links_expected": NOW - BEFORE,
     "mails": NOW - MAILS_KEPT - BEFORE,
@@ -79,6 +81,8 @@ def row_of(kind, at, name):
             return people.devices, mine | seen | {"id": name, "browser": "F", "system": "L"}
         case "activity":
             return people.account_events, mine | {"at": at, "act": "locked", "actor": "holder"}
+        case "refusals":
+            return call_refusals, mine | {"hour": at, "rule": "countries", "run": name, "count": 1}
         case "links":
             of_link = {"purpose": "not_me", "email": "a@b.c", "asked_at": at, "expires_at": at}
             return people.links, mine | of_link | {"digest": name.ljust(64, "0")}
