@@ -132,6 +132,9 @@ class AdminBook(Protocol):
     async def sign_out(self, account_id: str, order: Order) -> None:
         """End all sessions of its holder. LookupError: no holder."""
 
+    async def reset_second_factor(self, account_id: str, order: Order) -> bool:
+        """Remove second factor and passkeys; False where there are none, or no holder."""
+
     async def note_credit(self, account_id: str, reference: str, order: Order) -> None:
         """Write down once that a credit was given by an operator."""
 

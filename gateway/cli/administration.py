@@ -35,7 +35,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands to `caller accounts`."""
-    for command in (find, show, log, freeze, unfreeze, lock, unlock, sign_out):
+    acts = (freeze, unfreeze, lock, unlock, sign_out, reset_second_factor)
+    for command in (find, show, log, *acts):
         app.command(command.__name__.replace("_", "-"))(command)
 
 
@@ -146,6 +147,18 @@ def sign_out(context: typer.Context, account_id: AccountId, reason: Reason, by: 
     """Sign an account's holder out everywhere."""
     order = order_of(context, by, reason)
     _act(context, account_id, lambda book: book.sign_out(account_id, order), "Signed out.")
+
+
+def reset_second_factor(
+    context: typer.Context, account_id: AccountId, reason: Reason, by: As = ""
+) -> None:
+    """Remove second factor and passkeys of somebody who has lost them; find out first who asks."""
+    order = order_of(context, by, reason)
+
+    async def act(book: SqlAdministration) -> None:
+        await book.reset_second_factor(account_id, order)
+
+    _act(context, account_id, act, "The password alone signs in now.")
 
 
 def _act(

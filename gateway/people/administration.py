@@ -66,6 +66,13 @@ class Administration:
         await self.book.sign_out(account_id, order)
         await self._ended(account_id)
 
+    async def reset_second_factor(self, account_id: str, order: Order) -> None:
+        """Remove second factor and passkeys of somebody who has lost them; the password stays."""
+        if not (await self.book.state(account_id)).found.has_holder:
+            raise LookupError("no holder of this account")
+        await self.book.reset_second_factor(account_id, order)
+        await self._ended(account_id)
+
     async def credit(self, account_id: str, micros: int, reference: str, order: Order) -> bool:
         """Give credit once per reference; below zero: take it back. False: it was booked before.
 

@@ -6,7 +6,7 @@ factor. Knows no HTTP and no spend gate.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, Final
@@ -15,10 +15,9 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from accounts.audit_log import Act, Actor
-from accounts.holder import Holder
 from accounts.link import STALE_AFTER_LOCK, Purpose
 from accounts.notice import Notice
-from accounts.stores import audit_log, countries, devices, holders, links
+from accounts.stores import audit_log, countries, devices, holders
 from accounts.stores import tables as people
 from billing.clock import Clock, utc_now
 from billing.freezes import FreezeReason
@@ -36,10 +35,8 @@ from gateway.operators import (
     Refusals,
 )
 from gateway.stores import fraud
-
-Queue = Callable[[AsyncConnection, str, Notice, datetime], Awaitable[None]]
-"""Queues a notice to the holder of an account (connection, account id, notice, now)."""
-HasSecondFactor = Callable[[AsyncConnection, str], Awaitable[bool]]
+from gateway.stores.people_transactions import Change, PeopleTransactions, Queue
+from gateway.stores.second_factors import SqlSecondFactors
 
 REFUSALS_SHOWN: Final = 20
 _FREEZES: Final = {
@@ -61,11 +58,6 @@ _FOUND = sa.select(
 ).select_from(tables.accounts.outerjoin(people.holders, _HOLDERS.account_id == _ACCOUNTS.id))
 
 
-async def no_second_factor(_connection: AsyncConnection, _account_id: str) -> bool:
-    """Say that nobody has a second factor."""
-    return False
-
-
 class SqlAdministration:
     """`gateway.operators.AdminBook` in SQLite or PostgreSQL."""
 
@@ -74,13 +66,12 @@ class SqlAdministration:
         engine: AsyncEngine,
         queue: Queue,
         *,
-        has_second_factor: HasSecondFactor = no_second_factor,
         clock: Clock = utc_now,
         timeout_s: float = TIMEOUT_S,
     ) -> None:
         self._engine = engine
-        self._queue = queue
-        self._has_second_factor = has_second_factor
+        # Whoever asks ends the key epoch: a command has to open Redis for it.
+        self._people = PeopleTransactions(engine, queue, clock=clock, timeout_s=timeout_s)
         self._clock = clock
         self._timeout_s = timeout_s
 
@@ -120,7 +111,7 @@ class SqlAdministration:
                 freezes=await _freezes(connection, found),
                 is_proven=holder is not None and holder.is_proven,
                 locked_at=None if holder is None else holder.locked_at,
-                has_second_factor=await self._has_second_factor(connection, account_id),
+                has_second_factor=await _has_second_factor(connection, account_id),
                 credentials_epoch=None if holder is None else holder.credentials_epoch,
                 last_sign_in_at=None if signed_in is None else signed_in.at,
                 devices=len(known),
@@ -164,29 +155,36 @@ class SqlAdministration:
 
     async def lock(self, account_id: str, order: Order) -> None:
         """Lock its holder out, until they set another password."""
-        async with self._holder(account_id) as (connection, holder, at):
-            if holder.locked_at is not None:
+        async with self._holder(account_id) as change:
+            if change.holder.locked_at is not None:
                 return
-            await links.end(connection, account_id, STALE_AFTER_LOCK, at)
-            await holders.change(connection, account_id, begins_epoch=True, locked_at=at)
-            await self._record(connection, account_id, Act.LOCKED, order)
-            purpose = Purpose.RESET_PASSWORD
-            await links.expect(connection, account_id, purpose, holder.email, at)
-            notice = Notice("locked", holder.email, link=purpose)
-            await self._queue(connection, account_id, notice, at)
+            await change.end_links(STALE_AFTER_LOCK)
+            await holders.change(
+                change.connection, account_id, begins_epoch=True, locked_at=change.at
+            )
+            await _record(change, Act.LOCKED, order)
+            email = change.holder.email
+            await change.tell(Notice("locked", email, link=Purpose.RESET_PASSWORD))
 
     async def unlock(self, account_id: str, order: Order) -> None:
         """Let its holder in again."""
-        async with self._holder(account_id) as (connection, holder, _at):
-            if holder.locked_at is not None:
-                await holders.change(connection, account_id, locked_at=None)
-                await self._record(connection, account_id, Act.UNLOCKED, order)
+        async with self._holder(account_id) as change:
+            if change.holder.locked_at is not None:
+                await holders.change(change.connection, account_id, locked_at=None)
+                await _record(change, Act.UNLOCKED, order)
 
     async def sign_out(self, account_id: str, order: Order) -> None:
         """End all sessions of its holder."""
-        async with self._holder(account_id) as (connection, _, _at):
-            await holders.change(connection, account_id, begins_epoch=True)
-            await self._record(connection, account_id, Act.SESSIONS_ENDED, order)
+        async with self._holder(account_id) as change:
+            await change.begin_epoch()
+            await _record(change, Act.SESSIONS_ENDED, order)
+
+    async def reset_second_factor(self, account_id: str, order: Order) -> bool:
+        """Remove second factor and passkeys; False where there are none, or no holder."""
+        # Nothing is read with a key: what is removed may be what no key opens any more.
+        factors = SqlSecondFactors(self._people, None)
+        notice = Notice("second_factor_changed", values={"change": "reset"}, link=Purpose.NOT_ME)
+        return await factors.reset(account_id, notice, operator=order.operator, reason=order.reason)
 
     async def note_credit(self, account_id: str, reference: str, order: Order) -> None:
         """Write down once that a credit was given; the ledger has the amount by its reference."""
@@ -246,18 +244,23 @@ class SqlAdministration:
             yield connection
 
     @asynccontextmanager
-    async def _holder(
-        self, account_id: str
-    ) -> AsyncIterator[tuple[AsyncConnection, Holder, datetime]]:
+    async def _holder(self, account_id: str) -> AsyncIterator[Change]:
         """Open a transaction with a holder's lock. Raises LookupError."""
-        query = holders.SELECT.where(_HOLDERS.account_id == account_id).with_for_update()
-        async with writing(self._engine, self._timeout_s) as connection:
-            holder = await holders.fetch(connection, query)
-            if holder is None:
+        async with self._people.changing_for_operator(account_id) as change:
+            if change is None:
                 raise LookupError("no holder of this account")
-            yield connection, holder, self._clock()
-            # Whoever asks ends the key epoch after the commit.
-            holders.take_epoch_begun(connection)
+            yield change
+
+
+async def _record(change: Change, act: Act, order: Order) -> None:
+    await change.record(act, Actor.OPERATOR, reason=order.reason, operator=order.operator)
+
+
+async def _has_second_factor(connection: AsyncConnection, account_id: str) -> bool:
+    """Return whether codes or passkeys are there; neither is read."""
+    factors = (people.second_factors, people.passkeys)
+    there = (sa.exists().where(table.c.account_id == account_id) for table in factors)
+    return bool(await connection.scalar(sa.select(sa.or_(*there))))
 
 
 async def _money_of(connection: AsyncConnection, account_id: str) -> dict[str, Any]:

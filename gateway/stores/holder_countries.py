@@ -5,26 +5,21 @@ Knows no HTTP and no country's name.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
-from datetime import datetime, timedelta
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import timedelta
 from typing import Final
 
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from accounts.audit_log import Act
-from accounts.holder import Holder
 from accounts.notice import Notice
-from accounts.session import is_of_epoch
-from accounts.stores import audit_log, countries, holders, links
-from accounts.stores.tables import holders as holders_table
+from accounts.stores import audit_log, countries
 from billing.clock import Clock, utc_now
-from billing.stores.tables import accounts
-from database.engine import TIMEOUT_S, reading, writing
+from database.engine import TIMEOUT_S
 from database.errors import StoreUnavailableError
+from gateway.stores.people_transactions import PeopleTransactions, Queue
 
-Queue = Callable[[AsyncConnection, str, Notice, datetime], Awaitable[None]]
-"""Queues a notice to the holder of an account (connection, account id, notice, now)."""
 DAY: Final = timedelta(hours=24)
 
 
@@ -44,15 +39,12 @@ class SqlHolderCountries:
         clock: Clock = utc_now,
         timeout_s: float = TIMEOUT_S,
     ) -> None:
-        self._engine = engine
-        self._queue = queue
+        self._people = PeopleTransactions(engine, queue, clock=clock, timeout_s=timeout_s)
         self._on_change = on_change
-        self._clock = clock
-        self._timeout_s = timeout_s
 
     async def opened(self, account_id: str) -> frozenset[str]:
         """Return the countries that are open. Raises StoreUnavailableError."""
-        async with reading(self._engine, self._timeout_s) as connection:
+        async with self._people.reading() as connection:
             return await countries.of_account(connection, account_id)
 
     async def open_country(
@@ -68,10 +60,10 @@ class SqlHolderCountries:
 
         A country that is open stays so, and is told of once. Raises StoreUnavailableError.
         """
-        at = self._clock()
-        async with self._standing(account_id, credentials_epoch) as (connection, holder):
-            if holder is None:
+        async with self._people.changing(account_id, credentials_epoch) as change:
+            if change is None:
                 return None
+            connection, at = change.connection, change.at
             if country in await countries.of_account(connection, account_id):
                 return True
             # Of the log and not of the countries: who closes one again gets none back.
@@ -81,23 +73,18 @@ class SqlHolderCountries:
             if opened >= day_max:
                 return False
             await countries.open_country(connection, account_id, country, at)
-            act = Act.COUNTRY_OPENED
-            await audit_log.record(connection, account_id, act, at, reason=country)
-            if notice.link is not None:
-                await links.expect(connection, account_id, notice.link, holder.email, at)
-            await self._queue(connection, account_id, notice, at)
+            await change.record(Act.COUNTRY_OPENED, reason=country)
+            await change.tell(notice)
         await self._told()
         return True
 
     async def close_country(self, account_id: str, credentials_epoch: int, country: str) -> bool:
         """Close a country; False where the session is over. Raises StoreUnavailableError."""
-        at = self._clock()
-        async with self._standing(account_id, credentials_epoch) as (connection, holder):
-            if holder is None:
+        async with self._people.changing(account_id, credentials_epoch) as change:
+            if change is None:
                 return False
-            if await countries.close_country(connection, account_id, country):
-                act = Act.COUNTRY_CLOSED
-                await audit_log.record(connection, account_id, act, at, reason=country)
+            if await countries.close_country(change.connection, account_id, country):
+                await change.record(Act.COUNTRY_CLOSED, reason=country)
         await self._told()
         return True
 
@@ -105,18 +92,3 @@ class SqlHolderCountries:
         # Where this fails what is remembered is used for some seconds more.
         with suppress(StoreUnavailableError):
             await self._on_change()
-
-    @asynccontextmanager
-    async def _standing(
-        self, account_id: str, credentials_epoch: int
-    ) -> AsyncIterator[tuple[AsyncConnection, Holder | None]]:
-        """Open a transaction with the holder's lock; None where the session is over."""
-        query = (
-            holders.SELECT.join(accounts, accounts.c.id == holders_table.c.account_id)
-            .where(holders_table.c.account_id == account_id, accounts.c.deleted_at.is_(None))
-            .with_for_update(of=holders_table)
-        )
-        async with writing(self._engine, self._timeout_s) as connection:
-            holder = await holders.fetch(connection, query)
-            stands = holder is not None and is_of_epoch(credentials_epoch, holder)
-            yield connection, holder if stands else None

@@ -67,9 +67,15 @@ class Change:
         account_id = self.holder.account_id
         return await holders.change(self.connection, account_id, begins_epoch=True)
 
-    async def record(self, act: Act, actor: Actor = Actor.HOLDER) -> None:
+    async def record(
+        self, act: Act, actor: Actor = Actor.HOLDER, *, reason: str = "", operator: str = ""
+    ) -> None:
         """Write a line into the audit log."""
-        await audit_log.record(self.connection, self.holder.account_id, act, self.at, actor)
+        await audit_log.record(
+            *(self.connection, self.holder.account_id, act, self.at, actor),
+            reason=reason,
+            operator=operator,
+        )
 
     async def tell(self, notice: Notice) -> None:
         """Queue a mail."""

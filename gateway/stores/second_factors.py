@@ -72,7 +72,7 @@ class SqlSecondFactors:
                 return None
             return await _finish(change, Act.SECOND_FACTOR_REMOVED, notice)
 
-    async def reset(self, account_id: str, notice: Notice) -> bool:
+    async def reset(self, account_id: str, notice: Notice, *, operator: str, reason: str) -> bool:
         """Remove second factor and passkeys for an operator, of somebody who has lost them.
 
         The password stays, and is all that is asked for then. False where there was neither: a
@@ -85,11 +85,15 @@ class SqlSecondFactors:
             keys = await passkeys.of_account(change.connection, account_id)
             for each in keys:
                 await passkeys.remove(change.connection, account_id, each.credential_id)
-                await change.record(Act.PASSKEY_REMOVED, Actor.OPERATOR)
+                await change.record(
+                    Act.PASSKEY_REMOVED, Actor.OPERATOR, reason=reason, operator=operator
+                )
             if not has_factor and not keys:
                 return False
             if has_factor:
-                await change.record(Act.SECOND_FACTOR_REMOVED, Actor.OPERATOR)
+                await change.record(
+                    Act.SECOND_FACTOR_REMOVED, Actor.OPERATOR, reason=reason, operator=operator
+                )
             await change.end_links(STALE_AFTER_SECOND_FACTOR)
             await change.begin_epoch()
             await change.tell(notice)

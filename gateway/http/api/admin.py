@@ -162,6 +162,7 @@ class AdminApi:
             self._act("lock", admin.lock),
             self._act("unlock", admin.unlock),
             self._act("sign-out", admin.sign_out),
+            self._act("reset-second-factor", admin.reset_second_factor),
         ]
 
     async def search(self, request: Request, _principal: Principal) -> Response:

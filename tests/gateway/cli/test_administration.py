@@ -53,6 +53,11 @@ def desk(tmp_path, valkey_url):
             "INSERT INTO holders VALUES ('ada', 'ada@example.com', 'ada@example.com', NULL, 'hash',"
             " 1, 'en', '2026-11-27 12:00:00.000000', NULL)"
         )
+        book.execute(
+            "INSERT INTO passkeys (credential_id, account_id, public_key, sign_count, name,"
+            " is_synced, is_backed_up, added_at)"
+            " VALUES ('YzE', 'ada', 'aw==', 0, '', 0, 0, '2026-11-27 12:00:00.000000')"
+        )
     return desk
 
 
@@ -67,6 +72,7 @@ def test_accounts_are_found_and_shown(desk):
     assert code == 0
     assert "address ada@example.com (not confirmed)" in said
     assert "sessions 0" in said
+    assert "second factor yes" in said
     assert "hash" not in said
     assert "state program" in desk.run("show", "acme")[1]
 
@@ -78,6 +84,7 @@ def test_each_act_is_done_and_written_down(desk):
         ("lock", "SELECT locked_at IS NULL FROM holders", 0),
         ("unlock", "SELECT locked_at IS NULL FROM holders", 1),
         ("sign-out", "SELECT credentials_epoch FROM holders", 3),
+        ("reset-second-factor", "SELECT count(*) FROM passkeys", 0),
     ):
         code, said = desk.run(act, "ada", *REASON)
         assert code == 0, said
@@ -86,14 +93,17 @@ def test_each_act_is_done_and_written_down(desk):
     lines = desk.read("log", "ada")
     assert [(each["act"], each["operator"]) for each in lines] == [
         ("credited", "lee"),
-        *(("sessions_ended", "kim"), ("unlocked", "kim"), ("locked", "kim")),
+        *(("passkey_removed", "kim"), ("sessions_ended", "kim")),
+        *(("unlocked", "kim"), ("locked", "kim")),
         *(("unfrozen", "kim"), ("frozen", "kim")),
     ]
     assert lines[0]["reason"] == "r1: calls at night"
     assert "sessions_ended operator kim" in desk.run("log", "ada")[1].replace(" │", "")
-    older = desk.read("log", "ada", "--before", str(lines[4]["number"]))
+    older = desk.read("log", "ada", "--before", str(lines[5]["number"]))
     assert [each["act"] for each in older] == ["frozen"]
-    assert desk.rows("SELECT notice FROM mail_outbox") == [("locked",)]
+    assert desk.rows("SELECT notice FROM mail_outbox ORDER BY created_at") == [
+        *(("locked",), ("second_factor_changed",)),
+    ]
 
 
 def test_a_state_says_why_it_is_frozen_and_who_is_locked_out(desk):
@@ -104,7 +114,7 @@ def test_a_state_says_why_it_is_frozen_and_who_is_locked_out(desk):
     assert "UTC: calls at night" in said
 
 
-@pytest.mark.parametrize("act", ["freeze", "lock", "unlock", "sign-out"])
+@pytest.mark.parametrize("act", ["freeze", "lock", "unlock", "sign-out", "reset-second-factor"])
 def test_an_act_needs_a_reason_and_somebody(desk, act):
     assert desk.run(act, "ada")[0] == EXIT_SETTINGS
     assert desk.run(act, "ada", "--reason", " ")[0] == EXIT_SETTINGS

@@ -16,7 +16,9 @@ BY_KIM = Order("kim", "calls at night")
 
 
 def state_of(account_id, **changes):
-    found = FoundAccount(account_id, "", True, False, False, account_id == "gone", NOW)
+    found = FoundAccount(
+        account_id, "", account_id != "program", False, False, account_id == "gone", NOW
+    )
     values = {
         "currency": "USD",
         "balance_micros": 5,
@@ -102,6 +104,15 @@ async def test_who_is_put_out_is_out_everywhere(world, act):
 async def test_who_is_let_in_again_is_known_everywhere(world):
     await world.admin.unlock("ada", BY_KIM)
     assert world.done == [("unlock", "ada", BY_KIM), ("epoch",)]
+
+
+async def test_a_lost_second_factor_is_taken_away_and_all_sessions_with_it(world):
+    await world.admin.reset_second_factor("ada", BY_KIM)
+    assert world.done == [("reset_second_factor", "ada", BY_KIM), ("epoch",), ("sessions", "ada")]
+    world.done.clear()
+    with pytest.raises(LookupError):
+        await world.admin.reset_second_factor("program", BY_KIM)
+    assert world.done == []
 
 
 async def test_an_act_that_nodes_are_not_told_of_is_to_be_repeated(world):

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from accounts.audit_log import Act, Actor
 from accounts.holder import Device, Holder
-from accounts.stores import devices, holders
+from accounts.stores import devices, holders, second_factors
 from accounts.stores import tables as people
 from billing.freezes import FreezeReason
 from billing.stores.freezes import set_freeze
@@ -193,10 +193,32 @@ async def test_a_state_shows_what_an_operator_needs_and_no_secret(world):
     assert (program.credentials_epoch, program.found.email) == (None, "bob@shop.example")
 
 
-async def test_whether_there_is_a_second_factor_is_asked_in_the_same_transaction(world):
-    async def has_one(_connection, account_id):
-        return account_id == "alice"
+async def test_a_second_factor_is_seen_and_reset_with_its_reason(world):
+    async def add_all():
+        async with writing(world.engine, TIMEOUT_S) as connection:
+            await second_factors.add(connection, "alice", "sealed", 1, NOW)
+            await connection.execute(
+                sa.insert(people.passkeys).values(
+                    credential_id="YzE",
+                    account_id="alice",
+                    public_key="aw==",
+                    sign_count=0,
+                    name="",
+                    is_synced=False,
+                    is_backed_up=False,
+                    added_at=NOW,
+                )
+            )
 
-    admin = SqlAdministration(world.engine, world.queue, has_second_factor=has_one)
-    assert (await admin.state("alice")).has_second_factor
-    assert not (await admin.state("bob")).has_second_factor
+    await add_all()
+    assert (await world.admin.state("alice")).has_second_factor
+    assert not (await world.admin.state("bob")).has_second_factor
+    assert await world.admin.reset_second_factor("alice", BY_KIM)
+    assert not await world.admin.reset_second_factor("alice", BY_KIM)
+    assert not (await world.admin.state("alice")).has_second_factor
+    assert (await world.holder()).credentials_epoch == 2
+    assert world.mails == [("alice", "second_factor_changed")]
+    assert sorted(await world.log()) == [
+        (Act.PASSKEY_REMOVED, "kim", "calls at night"),
+        (Act.SECOND_FACTOR_REMOVED, "kim", "calls at night"),
+    ]

@@ -109,6 +109,7 @@ async def test_the_log_is_paged_by_numbers(api):
         ("lock", ("lock", "ada", BY_KEY)),
         ("unlock", ("unlock", "ada", BY_KEY)),
         ("sign-out", ("sign_out", "ada", BY_KEY)),
+        ("reset-second-factor", ("reset_second_factor", "ada", BY_KEY)),
     ],
 )
 async def test_an_act_is_an_order_of_the_key_with_a_reason(api, name, done):
