@@ -18,6 +18,7 @@ from rich.text import Text
 
 from accounts.stores.sessions import RedisSessions
 from billing.money import format_money
+from billing.stores.redis import RedisSpendGate
 from database.errors import StoreUnavailableError
 from gateway.cli.command import fail, out, run_with
 from gateway.errors import EXIT_SETTINGS
@@ -50,9 +51,15 @@ def order_of(context: typer.Context, operator: str, reason: str) -> Order:
         fail(f"This cannot be kept: {error}.", "Give --reason, and --as if needed.", EXIT_SETTINGS)
 
 
-def administration(book: storage.Book) -> SqlAdministration:
-    """Return the book as operators use it."""
-    return SqlAdministration(book.engine, queue_notice)
+def administration(book: storage.Book, settings: Settings) -> SqlAdministration:
+    """Return the book as operators use it; the gate is told of what it freezes."""
+
+    async def freeze_gate(account_id: str, is_frozen: bool) -> None:
+        # Opened only now; where it is away it follows the book within a minute.
+        async with storage.open_redis_alone(settings) as redis:
+            await RedisSpendGate(redis).freeze(account_id, is_frozen)
+
+    return SqlAdministration(book.engine, queue_notice, on_freeze=freeze_gate)
 
 
 def find(
@@ -66,8 +73,8 @@ def find(
     if len(text) < QUERY_MIN:
         fail("That would find everybody.", f"Give {QUERY_MIN} characters or more.", EXIT_SETTINGS)
 
-    async def work(book: storage.Book, _settings: Settings) -> None:
-        found = await administration(book).find(text, limit=limit, after=after)
+    async def work(book: storage.Book, settings: Settings) -> None:
+        found = await administration(book, settings).find(text, limit=limit, after=after)
         if as_json:
             _print_json(found)
             return
@@ -85,7 +92,7 @@ def show(context: typer.Context, account_id: AccountId, as_json: AsJson = False)
     """Show how an account stands: state, credit, sessions, what was lifted and refused."""
 
     async def work(book: storage.Book, settings: Settings) -> None:
-        state = await administration(book).state(account_id)
+        state = await administration(book, settings).state(account_id)
         sessions = await _count_sessions(settings, state)
         if as_json:
             _print_json({**msgspec.to_builtins(state), "sessions": sessions})
@@ -106,8 +113,8 @@ def log(
 ) -> None:
     """List what was done with an account, by whom and why, the newest first."""
 
-    async def work(book: storage.Book, _settings: Settings) -> None:
-        lines = await administration(book).lines(account_id, limit=limit, before=before)
+    async def work(book: storage.Book, settings: Settings) -> None:
+        lines = await administration(book, settings).lines(account_id, limit=limit, before=before)
         if as_json:
             _print_json(lines)
             return
@@ -167,8 +174,8 @@ def _act(
     act: Callable[[SqlAdministration], Awaitable[None]],
     said: str,
 ) -> None:
-    async def work(book: storage.Book, _settings: Settings) -> None:
-        admin = administration(book)
+    async def work(book: storage.Book, settings: Settings) -> None:
+        admin = administration(book, settings)
         if not (await admin.state(account_id)).found.has_holder:
             hint = "`caller accounts show` says whose it is; keys are revoked by `revoke-key`."
             fail("Nobody signs in to this account.", hint, EXIT_SETTINGS)
@@ -188,7 +195,7 @@ _FREEZE_UNTOLD = (
 
 def _freeze(context: typer.Context, account_id: str, order: Order, *, frozen: bool) -> None:
     async def work(book: storage.Book, settings: Settings) -> None:
-        admin = administration(book)
+        admin = administration(book, settings)
         if (await admin.state(account_id)).found.deleted:
             hint = "`caller ledger show` shows its ledger."
             fail("The account was deleted.", hint, EXIT_SETTINGS)

@@ -48,8 +48,8 @@ def allow(  # noqa: PLR0917
         hint = f"Give a moment within the next {LIFTED_MAX.days} days."
         fail("This moment has passed, or is too far off.", hint, EXIT_SETTINGS)
 
-    async def work(book: storage.Book, _settings: Settings) -> None:
-        await administration(book).lift(account_id, rule, at, order)
+    async def work(book: storage.Book, settings: Settings) -> None:
+        await administration(book, settings).lift(account_id, rule, at, order)
         await book.end_key_epoch()
         end = f"{at:%Y-%m-%d %H:%M} UTC"
         out.print(f"The rule {rule.value} does not hold for {account_id} until {end}.")
@@ -64,8 +64,8 @@ def disallow(
     """Let a rule hold again for an account, on every node at once."""
     order = order_of(context, by, reason)
 
-    async def work(book: storage.Book, _settings: Settings) -> None:
-        await administration(book).restore(account_id, rule, order)
+    async def work(book: storage.Book, settings: Settings) -> None:
+        await administration(book, settings).restore(account_id, rule, order)
         await book.end_key_epoch()
         out.print(f"The rule {rule.value} holds for {account_id}.")
 

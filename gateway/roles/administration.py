@@ -27,7 +27,7 @@ def compose_administration(stores: Stores, sessions: Sessions) -> Administration
         return sequence is not None
 
     return Administration(
-        SqlAdministration(stores.engine, queue_notice),
+        SqlAdministration(stores.engine, queue_notice, on_freeze=stores.gate.freeze),
         sessions,
         stores.gate.freeze,
         stores.key_epochs.invalidate,

@@ -35,14 +35,20 @@ from gateway.operators import (
     Refusals,
 )
 from gateway.stores import fraud
-from gateway.stores.people_transactions import Change, PeopleTransactions, Queue
+from gateway.stores.people_transactions import (
+    Change,
+    OnFreeze,
+    PeopleTransactions,
+    Queue,
+    freeze_nobody,
+)
 from gateway.stores.second_factors import SqlSecondFactors
 
 REFUSALS_SHOWN: Final = 20
 _FREEZES: Final = {
     FreezeReason.OPERATOR: "an operator, who gave no reason",
     FreezeReason.DISPUTE: "a payment is disputed",
-    FreezeReason.LOCKED: "its holder said that a sign-in was not theirs",
+    FreezeReason.LOCKED: "its holder is locked out",
     FreezeReason.LEAVING: "its holder has asked for its deletion",
     FreezeReason.RESTRICTED: "its holder wants their data kept and not used",
 }
@@ -66,12 +72,15 @@ class SqlAdministration:
         engine: AsyncEngine,
         queue: Queue,
         *,
+        on_freeze: OnFreeze = freeze_nobody,
         clock: Clock = utc_now,
         timeout_s: float = TIMEOUT_S,
     ) -> None:
         self._engine = engine
         # Whoever asks ends the key epoch: a command has to open Redis for it.
-        self._people = PeopleTransactions(engine, queue, clock=clock, timeout_s=timeout_s)
+        self._people = PeopleTransactions(
+            engine, queue, clock=clock, timeout_s=timeout_s, on_freeze=on_freeze
+        )
         self._clock = clock
         self._timeout_s = timeout_s
 
@@ -163,6 +172,8 @@ class SqlAdministration:
                 change.connection, account_id, begins_epoch=True, locked_at=change.at
             )
             await _record(change, Act.LOCKED, order)
+            # Its calls end as well: whoever is locked out may be in the middle of one.
+            await change.freeze(FreezeReason.LOCKED, True)
             email = change.holder.email
             await change.tell(Notice("locked", email, link=Purpose.RESET_PASSWORD))
 
@@ -171,6 +182,7 @@ class SqlAdministration:
         async with self._holder(account_id) as change:
             if change.holder.locked_at is not None:
                 await holders.change(change.connection, account_id, locked_at=None)
+                await change.freeze(FreezeReason.LOCKED, False)
                 await _record(change, Act.UNLOCKED, order)
 
     async def sign_out(self, account_id: str, order: Order) -> None:

@@ -30,13 +30,19 @@ class Died(Exception):
 class World:
     def __init__(self, engine):
         self.engine, self.mails, self.dies = engine, [], False
-        self.admin = SqlAdministration(engine, self.queue, clock=lambda: NOW)
+        self.froze = []
+        self.admin = SqlAdministration(
+            engine, self.queue, clock=lambda: NOW, on_freeze=self.freeze_gate
+        )
         self.accounts = SqlAccountStore(engine, clock=lambda: NOW)
 
     async def queue(self, _connection, account_id, notice, _at):
         if self.dies:
             raise Died
         self.mails.append((account_id, notice.name))
+
+    async def freeze_gate(self, account_id, is_frozen):
+        self.froze.append((account_id, is_frozen))
 
     async def holder(self, account_id="alice"):
         async with reading(self.engine, TIMEOUT_S) as connection:
@@ -109,8 +115,11 @@ async def test_a_lock_ends_sessions_and_links_and_tells_the_way_back(world):
         rows = await connection.execute(sa.select(expected.purpose, expected.email))
         assert rows.all() == [("reset_password", "Ada@Example.com")]
 
+    assert (await world.admin.state("alice")).freezes == ["its holder is locked out"]
     await world.admin.unlock("alice", BY_KIM)
     await world.admin.unlock("alice", BY_KIM)
+    assert world.froze == [("alice", True), ("alice", False)]
+    assert not (await world.admin.state("alice")).found.frozen
     assert (await world.holder()).locked_at is None
     assert [act for act, *_ in await world.log()] == [Act.UNLOCKED, Act.LOCKED]
 
