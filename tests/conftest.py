@@ -15,10 +15,13 @@ import gc
 import os
 import signal
 import socket
+import ssl
 from collections.abc import Generator, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -28,6 +31,15 @@ pytest_plugins = ("tests.postgres", "tests.valkey")
 
 IS_CI = os.environ.get("CI", "").lower() not in ("", "0", "false")
 ALWAYS_ALLOWED = "platform:"
+LONGEST = (
+    *("benchmarks/", "calls/", "e2e/", "web/"),
+    *("whole_calls/test_variations.py", "gateway/cli/test_ledger.py", "money/"),
+    *("gateway/payments/test_proof.py", "gateway/cli/test_payments.py"),
+    *("gateway/cli/test_outages.py", "billing/sql/test_gate_audit.py", "media/test_stalls.py"),
+    *("gateway/people/test_interleavings.py", "gateway/test_access.py", "gateway/roles/"),
+    *("whole_calls/", "test_tidy.py", "media/test_playout_simulation.py", "gateway/payments/"),
+)
+"""Folders and files of which some take half a minute and more: one worker runs a file."""
 
 # Time limits per example say more about a busy machine than about the code. Under CI Hypothesis
 # tries the same examples every time.
@@ -78,8 +90,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         left_out = [item for item in items if _is_thorough(item)]
         items[:] = [item for item in items if not _is_thorough(item)]
         config.hook.pytest_deselected(items=left_out)
-    folders = ("benchmarks", "calls", "e2e", "web", "money")
-    first = tuple(f"tests/{folder}/" for folder in folders)
+    first = tuple(f"tests/{place}" for place in LONGEST)
     items.sort(key=lambda item: (*map(item.nodeid.startswith, first), True).index(True))
 
 
@@ -87,6 +98,24 @@ def pytest_collection_finish() -> None:
     """Spare the garbage collector what all tests share: the libraries, and the tests themselves."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _reads_certificates_once() -> Iterator[None]:
+    """Let HTTP clients share the authorities they trust: each would read 140 certificates anew."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("httpx._transports.default.create_ssl_context", _trusting)
+        yield
+
+
+def _trusting(verify: Any = True, cert: Any = None, trust_env: bool = True) -> ssl.SSLContext:
+    environ = (os.environ.get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"))
+    return _trusting_so(verify, cert, trust_env, *environ)
+
+
+@cache
+def _trusting_so(verify: Any, cert: Any, trust_env: bool, *_environ: str | None) -> ssl.SSLContext:
+    return httpx.create_ssl_context(verify, cert, trust_env)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -20,6 +20,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 
 import asyncpg
@@ -274,11 +275,20 @@ def run_now(work: Callable[[AsyncEngine], Awaitable[object]], url: str) -> None:
         pool.submit(asyncio.run, run()).result()
 
 
+@cache
+def new_book() -> bytes:
+    """Return the file of an SQLite database with all tables and no rows."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "book.db")
+        run_now(migrate, f"sqlite:///{file}")
+        return file.read_bytes()
+
+
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file with all tables and no rows, to be copied."""
+    """That file, to be copied."""
     template = tmp_path_factory.mktemp("template") / "book.db"
-    run_now(migrate, f"sqlite:///{template}")
+    template.write_bytes(new_book())
     return template
 
 

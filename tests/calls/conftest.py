@@ -29,14 +29,18 @@ async def world(shared_world: World) -> AsyncIterator[World]:
 
 @pytest.fixture
 def new_world(tmp_path: Path, shared_world: World) -> Iterator[Callable[..., World]]:
-    """Make gateways of one's own, with settings of one's own; the carrier is the shared one."""
+    """Make gateways of one's own, with settings of one's own; the carrier is the shared one.
+
+    They find their tables, which the shared gateway has had to make.
+    """
     made: list[World] = []
 
     def make(**changes: str) -> World:
         folder = tmp_path / f"world{len(made)}"
         folder.mkdir()
-        made.append(World(folder, carrier_port=shared_world.carrier_port, **changes))
-        return made[-1]
+        world = World(folder, carrier_port=shared_world.carrier_port, **changes)
+        made.append(world.lay_tables())
+        return world
 
     yield make
     for world in made:

@@ -25,6 +25,8 @@ from typing import Any
 import httpx
 import sqlalchemy as sa
 import websockets
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from billing.stores import tables
 from billing.stores.audit import audit
@@ -40,6 +42,7 @@ from gateway.settings import from_mapping
 from gateway.stores.accounts import SqlAccountStore
 from gateway.stores.embedded import EmbeddedValkey
 from gateway.stores.key_epochs import RedisKeyEpochs
+from tests.postgres import new_book
 from tests.valkey import free_port
 
 PATIENCE_S = 10.0
@@ -153,6 +156,7 @@ class World:
         self.carrier: Process | None = None
         self.gateway: Process | None = None
         self.account_ids: list[str] = []
+        self._engine: AsyncEngine | None = None
 
     def start(self) -> World:
         """Start both processes and return when both answer."""
@@ -164,6 +168,15 @@ class World:
         arguments = ["simulate", "--port", str(self.carrier_port), "--ring-s", ring_s]
         self.carrier = Process(arguments, self.environ, self.folder / "carrier.log")
         self.carrier.wait_for(self.control + "/state")
+
+    def lay_tables(self) -> World:
+        """Put a book with all its tables where the gateway would make it; unless it has one."""
+        place = make_url(storage.database_url(self.settings))
+        file = Path(place.database or "")
+        if place.get_backend_name() == "sqlite" and not file.exists():
+            self.settings.data_dir.mkdir(mode=0o700, exist_ok=True)
+            file.write_bytes(new_book())
+        return self
 
     def start_gateway(self) -> None:
         self.gateway = Process(["serve"], self.environ, self.folder / "gateway.log")
@@ -182,7 +195,8 @@ class World:
         settings = self.settings
         valkey = None if settings.redis_url else EmbeddedValkey(settings.data_dir / "valkey")
         redis = connect(await valkey.start() if valkey else settings.redis_url.reveal())
-        engine = create_engine(storage.database_url(settings))
+        # An engine keeps the statements that it has compiled.
+        self._engine = engine = self._engine or create_engine(storage.database_url(settings))
         epochs = RedisKeyEpochs(redis)
         stores = storage.Stores(
             redis=redis,
