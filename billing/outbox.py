@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -68,8 +68,7 @@ class OutboxBatch:
     """Unreadable entries; kept for a person to look at, as they may say who owes what."""
 
 
-@dataclass(frozen=True, slots=True)
-class BookedCall:
+class BookedCall(NamedTuple):
     """The part of a call in the book of record that decides how entries change it."""
 
     account_id: str
@@ -92,7 +91,7 @@ class BookedCall:
         # An end is final: late totals change nothing, and of two ends the first stands. Only a
         # missing opening may still be added.
         if self.is_closed:
-            return replace(self, is_opened=is_opened)
+            return self._replace(is_opened=is_opened)
         if change.ending is not None:
             return BookedCall(
                 self.account_id,

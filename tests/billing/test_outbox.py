@@ -120,7 +120,7 @@ ENDING = fold(ENTRIES).changes["c1"].ending
         (CLOSED, CallChange(ending=fold([closed("c1", 1, 1)]).changes["c1"].ending), CLOSED),
         (BookedCall("alice"), CallChange(opened=opening("c1")), BookedCall("alice", 0, 0, True)),
         (
-            replace(CLOSED, is_opened=False),
+            CLOSED._replace(is_opened=False),
             CallChange(opened=opening("c1"), held_micros=100),
             CLOSED,
         ),
@@ -193,7 +193,7 @@ def test_a_tick_can_tell_the_carriers_name_of_one_call():
         assert change.carrier_call_id == "CA1"
     live = BookedCall("alice", 100, 0, is_opened=True)
     after = live.advanced_by(fold([named]).changes["c1"])
-    assert after == replace(live, carrier_call_id="CA1")
+    assert after == live._replace(carrier_call_id="CA1")
     nameless = replace(ENDING, detail=structs.replace(ENDING.detail, carrier_call_id=""))
     assert after.advanced_by(CallChange(ending=nameless)).carrier_call_id == "CA1"
     of_two = replace(named, fields={"d": b"c1 100:0 c2 100:0", "n": b"CA1"})
