@@ -48,6 +48,8 @@ _KNOWN_CALLS = (
     .select_from(tables.calls.join(tables.accounts))
     .where(tables.calls.c.id.in_(sa.bindparam("ids", expanding=True)))
 )
+_ADD_CALL = sa.insert(tables.calls)
+_ADD_TRANSFER = sa.insert(tables.transfers)
 _UPDATE_CALL = sa.update(tables.calls).where(tables.calls.c.id == sa.bindparam("call_id"))
 _UPDATE_BALANCE = (
     sa.update(tables.accounts)
@@ -318,12 +320,10 @@ def _keep_lost_keys(
 
 
 def _write(connection: sa.Connection, writes: _Writes) -> None:
-    if writes.new_calls:
-        connection.execute(sa.insert(tables.calls), writes.new_calls)
+    execute_many(connection, _ADD_CALL, writes.new_calls)
     for rows in (writes.opened, writes.ticked, writes.ticked_with_details, writes.closed):
         execute_many(connection, _UPDATE_CALL, rows)
-    if writes.transfers:
-        insert_transfers(connection, writes.transfers, writes.at)
+    insert_transfers(connection, writes.transfers, writes.at)
     # In the order of their ids, so that no two transactions wait for each other in a ring.
     deltas = [
         {"of_account": account_id, "delta": delta}
@@ -337,8 +337,9 @@ def insert_transfers(
     connection: sa.Connection, transfers: Sequence[Transfer], at: datetime
 ) -> None:
     """Book transfers; one that is there already is an IntegrityError."""
-    connection.execute(
-        sa.insert(tables.transfers),
+    execute_many(
+        connection,
+        _ADD_TRANSFER,
         [
             {
                 "reference": transfer.reference,
