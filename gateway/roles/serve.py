@@ -107,6 +107,7 @@ class Node:
         await self._take_lease(stops, membership, carrier_side)
         alarms = periodic_tasks.new_alarms(settings, stores)
         calls, refused = media.calls, media.calls.refused_signatures
+        drain = carrier_side.settler.drain
         sweeps = periodic_tasks.new_sweeper(membership, carrier_side, calls.holds)
         self.app = create_app(
             [
@@ -135,9 +136,7 @@ class Node:
             *periodic_tasks.of_payments(payments),
             *of_erasure(settings, stores, payments),
             *periodic_tasks.of_node(membership, carrier_side, metering, sweeps),
-            *periodic_tasks.of_books(
-                *(stores, carrier_side.settler.drain, alarms, sweeps.gate_filled), metering
-            ),
+            *periodic_tasks.of_books(stores, drain, alarms, sweeps.gate_filled, metering),
             *periodic_tasks.of_mails(settings, alarms),
             *periodic_tasks.of_quotes(prices, fraud),
         ]
