@@ -109,28 +109,26 @@ class Node:
         calls, refused = media.calls, media.calls.refused_signatures
         drain = carrier_side.settler.drain
         sweeps = periodic_tasks.new_sweeper(membership, carrier_side, calls.holds)
-        self.app = create_app(
-            [
-                *http.api_routes(
-                    *(settings, stores, access, prices, payments),
-                    fraud=fraud,
-                    live=calls,
-                    is_draining=lambda: calls.is_draining,
-                    # Read after `_take_payments` has set it.
-                    on_balance=metering.on_balance,
-                ),
-                *http.health_routes(
-                    *(stores, access, alarms),
-                    load=calls,
-                    ticker=media.ticker,
-                    instance=membership.instance,
-                ),
-                *(http.payment_routes(settings, payments, refused) if payments else ()),
-                *http.carrier_routes(settings, carrier_side, calls, refused),
-                *self._pages(access, people, prices, payments),
-            ],
-            show_missing=people.pages.show_missing,
-        )
+        routes = [
+            *http.api_routes(
+                *(settings, stores, access, prices, payments),
+                fraud=fraud,
+                live=calls,
+                is_draining=lambda: calls.is_draining,
+                # Read after `_take_payments` has set it.
+                on_balance=metering.on_balance,
+            ),
+            *http.health_routes(
+                *(stores, access, alarms),
+                load=calls,
+                ticker=media.ticker,
+                instance=membership.instance,
+            ),
+            *(http.payment_routes(settings, payments, refused) if payments else ()),
+            *http.carrier_routes(settings, carrier_side, calls, refused),
+            *self._pages(access, people, prices, payments),
+        ]
+        self.app = create_app(routes, show_missing=people.pages.show_missing)
         tasks = [
             *periodic_tasks.of_port(tls),
             *periodic_tasks.of_payments(payments),
