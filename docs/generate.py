@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from accounts.data_map import HOSTS, KINDS, NOT_PERSONAL
+from accounts.data_map import HOSTS, KINDS
+from accounts.not_personal import NOT_PERSONAL
 from accounts.personal_data import Kind
 from gateway import settings
 from gateway.browser import messages

@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from accounts.data_map import CALL_MONTHS_MAX, HOSTS, KINDS, NOT_PERSONAL
+from accounts.data_map import CALL_MONTHS_MAX, HOSTS, KINDS
+from accounts.not_personal import NOT_PERSONAL
 from accounts.personal_data import Fate, Purpose, Span, Via, Viewer
 
 BY_NAME = {kind.name: kind for kind in KINDS}

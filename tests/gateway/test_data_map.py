@@ -9,7 +9,8 @@ import pytest
 import sqlalchemy as sa
 
 from accounts.ceremony import Ceremony, Purpose
-from accounts.data_map import HOSTS, KINDS, NOT_PERSONAL
+from accounts.data_map import HOSTS, KINDS
+from accounts.not_personal import NOT_PERSONAL
 from accounts.personal_data import columns_of, unmapped
 from accounts.session import AGE_MAX, Session
 from accounts.stores.ceremonies import RedisCeremonies

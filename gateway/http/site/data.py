@@ -200,7 +200,7 @@ def _row(export: Export) -> ExportRow:
 def _fields(words: Mapping[str, str], values: Iterable[tuple[str, Any]]) -> Sequence[DataField]:
     """Return an entry's values that are not empty, for people to read."""
     return [
-        DataField(words[f"field.{name}"], _shown(words, name, value))
+        DataField(words.get(f"field.{name}", name), _shown(words, name, value))
         for name, value in values
         if value not in (None, "")
     ]

@@ -1,0 +1,74 @@
+"""Names what is kept, or logged, that tells of no person, and why; the rest of the data map.
+
+Holds names only.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from accounts.personal_data import NotPersonal
+
+NOT_PERSONAL: Final[tuple[NotPersonal, ...]] = (
+    NotPersonal(
+        tuple(
+            f"rate_decks.{name}"
+            for name in (
+                *("version", "digest", "source", "prefixes", "content"),
+                *("imported_at", "activates_at", "withdrawn_at"),
+            )
+        ),
+        "prices by leading digits, the same for everybody",
+    ),
+    NotPersonal(
+        tuple(f"high_risk_lists.{name}" for name in ("version", "content", "synced_at")),
+        "leading digits where fraud goes, the same for everybody",
+    ),
+    NotPersonal(
+        tuple(
+            f"partitions.{name}"
+            for name in ("partition", "drained_count", "drained_at", "booked_id", "fork_id")
+        ),
+        "how far the outbox of a partition is booked",
+    ),
+    NotPersonal(
+        tuple(f"duties.{name}" for name in ("name", "holder", "held_until", "done_at")),
+        "which process does a daily duty",
+    ),
+    NotPersonal(
+        tuple(
+            f"log:{name}"
+            for name in (
+                *("abandoned", "age_s", "calls", "characters", "count"),
+                *("dropped", "entries", "failures", "faults", "forgotten"),
+                *("found", "granted", "prefixes", "strangers_max", "timeout_s"),
+                *("turned_away", "wait_s", "waited_s", "waiting"),
+            )
+        ),
+        "counts and durations of a whole process",
+    ),
+    NotPersonal(
+        tuple(
+            f"log:{name}"
+            for name in (
+                *("beyond", "carrier_code", "code", "event_id", "failure"),
+                *("hint", "http_status", "kind", "limit", "node"),
+                *("part", "partition", "partitions", "reason", "received"),
+                *("report", "request_id", "result", "smtp_code", "state"),
+                *("status", "task", "version", "what", "where"),
+                *("why",),
+            )
+        ),
+        "names of parts of the program, and codes of what failed",
+    ),
+    NotPersonal(("alembic_version.version_num",), "which release made the tables"),
+    NotPersonal(
+        tuple(f"policy_notices.{name}" for name in ("version", "told_to", "done_at")),
+        "how far the mails about a new version have come",
+    ),
+    NotPersonal(("caller:lease:<node>", "caller:leases"), "which processes are alive"),
+    NotPersonal(("caller:drained",), "when the outbox was last empty"),
+    NotPersonal(("caller:aof-rewritten",), "when the files of Valkey were last written anew"),
+    NotPersonal(("caller:key-epoch",), "a random word for all accounts together"),
+    NotPersonal(("caller:ghosts",), "calls of nobody at the carrier, for some minutes"),
+)
