@@ -137,10 +137,12 @@ class Enrolment:
         # The code is a proof too: the session has passed both factors by now.
         return await self._go_on(who, holder, ceremony_secret, METHODS[Event.CODE_RIGHT])
 
-    async def new_codes(self, who: SignedIn) -> Changed | SessionOver | StepUpNeeded:
+    async def new_codes(self, who: SignedIn) -> Changed | NothingToDo | SessionOver | StepUpNeeded:
         """Replace the recovery codes, and end all other sessions."""
         if not is_stepped_up(who.session, self.clock()):
             return StepUpNeeded()
+        if await self.current(who) is None:
+            return NothingToDo()
         refuse(await self.velocity.hit(epoch_uses(who.session.account_id)))
         payload = self.chance(recovery_codes.CHANCE_BYTES)
         ceremony = _of(who, Purpose.RECOVERY_CODES, payload)
@@ -174,10 +176,12 @@ class Enrolment:
         """Show new recovery codes no more: they are written down."""
         await self.ceremonies.end(ceremony_secret)
 
-    async def remove(self, who: SignedIn) -> Changed | SessionOver | StepUpNeeded:
+    async def remove(self, who: SignedIn) -> Changed | NothingToDo | SessionOver | StepUpNeeded:
         """Remove the second factor, and end all other sessions."""
         if not is_stepped_up(who.session, self.clock()):
             return StepUpNeeded()
+        if await self.current(who) is None:
+            return NothingToDo()
         refuse(await self.velocity.hit(epoch_uses(who.session.account_id)))
         holder = await self.factors.remove(
             *(who.session.account_id, who.session.credentials_epoch),

@@ -170,6 +170,9 @@ class Passkeys:
         holder = await self.passkeys.remove(
             *(who.session.account_id, who.session.credentials_epoch, credential_id), notice
         )
+        if holder is not None and holder.credentials_epoch == who.session.credentials_epoch:
+            # It was gone already: nothing has changed, and nobody is signed out.
+            return Changed(who.secret)
         return await self._go_on(who, holder)
 
     async def _use(

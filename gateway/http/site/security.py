@@ -19,7 +19,14 @@ from gateway.http.site.door import CONFIRM, SECURITY, Door, said_in, see
 from gateway.http.site.forms import CodeFields, Nothing, read_form
 from gateway.http.site.pages import Errors, RecoveryCodesPage, SecondFactorPage, SecurityPage
 from gateway.http.site.rendering import HEADERS
-from gateway.people.enrolment import Begun, Changed, Enrolment, ToAdd, WrongCode
+from gateway.people.enrolment import (
+    Begun,
+    Changed,
+    Enrolment,
+    NothingToDo,
+    ToAdd,
+    WrongCode,
+)
 from gateway.people.passkeys import Passkeys
 from gateway.people.password import StepUpNeeded
 from gateway.people.sessions import SessionOver, SignedIn
@@ -103,6 +110,8 @@ class SecurityPages:
             errors = outcome.faults.by_field
             if to_add is not None:
                 return self._page(request, to_add, outcome.minutes_fast, errors)
+        if isinstance(outcome, NothingToDo):
+            return see(SECURITY, said="begun_too_long_ago")
         return self._changed(request, outcome, RECOVERY_CODES, "second_factor_on")
 
     async def remove(self, request: Request, who: SignedIn) -> Response:
@@ -153,7 +162,8 @@ class SecurityPages:
                 return self.door.sign_in_first(request, SECURITY)
             case StepUpNeeded():
                 return see(CONFIRM, next=SECURITY)
-        return see(SECURITY, said="begun_too_long_ago")
+        # Done already, as by a form that was sent twice.
+        return see(SECURITY)
 
     def _page(
         self, request: Request, to_add: ToAdd, minutes_fast: int = 0, errors: Errors | None = None

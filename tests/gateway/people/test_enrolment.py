@@ -127,7 +127,12 @@ async def test_it_is_removed_and_all_others_are_out(world):
     assert await world.browsers.who(changed.session_secret) is not None
     assert await world.browsers.who(who.secret) is None
     assert world.mails[-1] == ("second_factor_changed", EMAIL)
-    assert await world.enrolment.remove(who) == SessionOver()
+    who = await world.browsers.who(changed.session_secret)
+    kept = dict(world.sessions.kept)
+    for again in (world.enrolment.remove, world.enrolment.new_codes):
+        assert await again(who) == NothingToDo(), "a repeat signs nobody out"
+    assert world.sessions.kept == kept
+    assert world.people.holders["ada"].credentials_epoch == 3
     assert (await world.enter()).session.methods == {"pwd"}
 
 

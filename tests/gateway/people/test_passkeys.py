@@ -256,9 +256,10 @@ async def test_it_is_renamed_and_removed_by_its_owner_only(world):
     assert await world.browsers.who(other.secret) is None
     assert await enter(world, passkey) == WRONG
     who = await world.browsers.who(changed.session_secret)
-    mails = len(world.mails)
-    assert isinstance(await world.passkeys.remove(who, own), Changed), "a repeat is no fault"
+    mails, kept = len(world.mails), dict(world.sessions.kept)
+    assert await world.passkeys.remove(who, own) == Changed(who.secret), "a repeat is no fault"
     assert len(world.mails) == mails
+    assert world.sessions.kept == kept, "and signs nobody out"
 
 
 async def test_changes_need_a_proof_of_the_last_minutes_and_a_session(world):

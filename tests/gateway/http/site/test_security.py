@@ -117,6 +117,16 @@ async def test_a_session_that_ends_meanwhile_does_not_go_on(site, path):
     assert place(reply) == "/sign-in?next=%2Faccount%2Fsecurity&said=session_over"
 
 
+@pytest.mark.parametrize("path", ["recovery-codes/new", "second-factor/off"])
+async def test_what_is_done_already_signs_nobody_out(site, path):
+    site.world.add()
+    await site.enter()
+    before = site.cookie
+    assert place(await site.post(f"/account/{path}")) == "/account/security"
+    assert site.cookie == before
+    assert (await site.get("/account")).status_code == 200
+
+
 async def test_where_no_key_is_set_up_nothing_can_be_added():
     site = Site(is_offered=False)
     site.world.add()
