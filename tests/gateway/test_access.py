@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 import sqlalchemy as sa
 
+from accounts.consent import current
 from accounts.link import Purpose, digest
 from accounts.notice import Notice
 from accounts.ports import NewHolder
@@ -85,7 +86,7 @@ class Site:
         """Let somebody sign up, by mail and form; return their address."""
         email = f"{account_id}@example.com"
         password_hash = await self.people.hasher.hash(PASSWORD)
-        new = NewHolder(account_id, "USD", email, email, password_hash, "en", {})
+        new = NewHolder(account_id, "USD", email, email, password_hash, "en", current())
         await self.people.people.sign_up(new, verify_email(email))
         if proven:
             link = await self.new_link(account_id, Purpose.PROVE_ADDRESS)
