@@ -243,7 +243,7 @@ def _caps_that_differ(gate: PartitionState, detail: BookedDetail) -> Iterator[Di
             yield Disagreement(CAP_UNKNOWN, name)
 
 
-ERASABLE: Final = frozenset({"destination", "country", "origin"})
+ERASABLE: Final = frozenset({"node", "destination", "country", "codec", "origin"})
 """What an erasure blanks of an opening."""
 
 

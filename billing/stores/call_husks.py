@@ -21,10 +21,8 @@ BATCH_MAX: Final = 200
 
 _UNMEASURED: Final = msgspec.json.encode(LegQuality()).decode()
 BLANKS: Final = {
-    "destination": "",
-    "country": "",
-    "origin": "",
-    "carrier_call_id": "",
+    **dict.fromkeys(("node", "destination", "country", "codec", "origin"), ""),
+    **dict.fromkeys(("cause_name", "carrier_call_id"), ""),
     "browser_quality": _UNMEASURED,
     "carrier_quality": _UNMEASURED,
 }
@@ -53,7 +51,7 @@ async def blank(connection: AsyncConnection, call_ids: Collection[str]) -> None:
 
 def husk(row: sa.Row[Any]) -> tuple[bytes, bytes]:
     """Return what a spend gate is to remember of a call: opening, and end in brief."""
-    names = ("destination", "country", "origin")
-    opened: CallOpened = msgspec.structs.replace(opened_in(row), **{n: BLANKS[n] for n in names})
-    closed: CallClosed = msgspec.structs.replace(closed_in(row), carrier_call_id="")
+    names = ("node", "destination", "country", "codec", "origin")
+    opened: CallOpened = msgspec.structs.replace(opened_in(row), **dict.fromkeys(names, ""))
+    closed: CallClosed = msgspec.structs.replace(closed_in(row), cause_name="", carrier_call_id="")
     return msgspec.json.encode(opened), in_brief(msgspec.json.encode(closed))

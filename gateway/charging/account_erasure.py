@@ -133,7 +133,7 @@ class AccountErasure:
                 log.warning(
                     "customer is left at the payment service, which is not set up here",
                     account=progress.account_id,
-                    customer=progress.customer_id,
+                    object=progress.customer_id,
                 )
 
     async def perform(self, account_id: str = "") -> Progress | None:

@@ -131,8 +131,7 @@ class Node:
         self.app = create_app(routes, show_missing=people.pages.show_missing)
         tasks = [
             *periodic_tasks.of_port(tls),
-            *periodic_tasks.of_payments(payments),
-            *of_erasure(settings, stores, payments),
+            *(*periodic_tasks.of_payments(payments), *of_erasure(settings, stores, payments)),
             *periodic_tasks.of_node(membership, carrier_side, metering, sweeps),
             *periodic_tasks.of_books(stores, drain, alarms, sweeps.gate_filled, metering),
             *periodic_tasks.of_mails(settings, alarms),

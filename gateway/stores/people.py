@@ -301,7 +301,9 @@ class SqlPeople(PeopleTransactions):
             if holder.language != language:
                 await holders.change(connection, account_id, language=language)
                 await audit_log.record(connection, account_id, Act.LANGUAGE_SET, self._clock())
-            return True
+        # The next page is in it already.
+        await self.forget_remembered()
+        return True
 
     async def note_device(self, account_id: str, device: Device, notice: Notice | None) -> bool:
         """Note a sign-in with a device; return whether it is new.

@@ -213,7 +213,7 @@ async def test_nothing_is_found_of_a_person_and_the_books_agree_through_every_de
     for where in ("holders.email", "devices.browser", "calls.destination", "mail_outbox.recipient"):
         assert where in places
     before = await house.found("bob@example.com", "cus_bob", "bob's laptop")
-    unread = await world.findings()
+    unread = sorted(await world.findings())
     assert len(unread) == 2
     await house.leave()
     # Nothing is done before its time.
@@ -225,9 +225,10 @@ async def test_nothing_is_found_of_a_person_and_the_books_agree_through_every_de
         house.erasures.dies_at = place
         with pytest.raises(Died):
             await house.work.perform("alice")
-        assert await world.findings() == unread
+        assert sorted(await world.findings()) == unread
         # What a dead process held, and the pause between two writings of the files, are over.
         house.now += LEASED
+        await house.redis.delete("caller:aof-rewritten")
         await house.redis.delete("caller:aof-rewritten")
     assert (await house.work.perform("alice")).is_erased
     await send_last_mail(house)
@@ -250,7 +251,7 @@ async def test_nothing_is_found_of_a_person_and_the_books_agree_through_every_de
     assert await house.found("bob@example.com", "cus_bob", "bob's laptop") == before
     assert len(await house.sessions.of_account("bob")) == 1
     assert await world.gate.balance("alice") == 0
-    assert await world.findings() == unread
+    assert sorted(await world.findings()) == unread
 
 
 async def test_calls_end_at_once_and_the_number_of_one_that_was_live_goes_too(house):

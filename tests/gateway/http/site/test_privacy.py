@@ -2,7 +2,8 @@
 
 import pytest
 
-from accounts.consent import Document, Version
+from accounts.consent import HISTORY, Document, Version
+from gateway.http.site.words import WORDS
 from tests.gateway.http.site.conftest import place
 
 CHOICES, TERMS = "/account/privacy-choices", "/account/terms"
@@ -98,6 +99,17 @@ async def test_pages_are_in_the_language_that_was_chosen(ada):
     )
     await ada.post("/account/language", language="tlh")
     assert holder(ada).language == "de"
+
+
+@pytest.mark.parametrize("language", sorted(WORDS))
+def test_every_version_that_is_asked_about_says_what_it_changes(language):
+    later = [
+        f"changes.{document}_{version.date}"
+        for document, versions in HISTORY.items()
+        for version in versions[1:]
+        if version.is_material
+    ]
+    assert set(later) == {key for key in WORDS[language] if key.startswith("changes.")}
 
 
 async def test_a_session_that_ended_meanwhile_decides_nothing(ada):

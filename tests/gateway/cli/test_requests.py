@@ -1,0 +1,37 @@
+"""`caller requests`: what came by letter is noted, seen as due, and closed with a note."""
+
+from gateway.cli import requests
+from gateway.errors import EXIT_SETTINGS
+from tests.gateway.cli.test_payments import desk, simulator
+
+__all__ = ["desk", "simulator"]
+
+
+def asked(desk, *arguments):
+    done = desk.run(*arguments, app=requests.app)
+    assert "Traceback" not in done.output
+    return done.exit_code, " ".join(done.output.split())
+
+
+def test_a_request_by_letter_is_noted_due_and_closed(desk):
+    code, said = asked(desk, "add", "nobody", "access")
+    assert code != 0
+    assert "no account" in said
+    for _ in range(2):
+        assert asked(desk, "add", "acme", "access") == (0, "Request noted.")
+    code, said = asked(desk, "due")
+    assert code == 0
+    assert said.count("acme") == 1
+    assert "open" in said
+    assert asked(desk, "done", "1", "--note", "sent by mail") == (0, "Request closed.")
+    assert asked(desk, "done", "1")[0] == EXIT_SETTINGS
+    assert "acme" not in asked(desk, "due")[1]
+    for arguments in (("list",), ("list", "acme")):
+        assert "acme" in asked(desk, *arguments)[1]
+    assert "acme" not in asked(desk, "list", "other")[1]
+
+
+def test_a_note_that_is_too_long_changes_nothing(desk):
+    code, said = asked(desk, "done", "1", "--note", "x" * 201)
+    assert code == EXIT_SETTINGS
+    assert "longer than 200" in said
