@@ -50,7 +50,9 @@ def desk(tmp_path, valkey_url):
     assert desk.run("create", "ada")[0] == 0
     with closing(sqlite3.connect(desk.database)) as book, book:
         book.execute(
-            "INSERT INTO holders VALUES ('ada', 'ada@example.com', 'ada@example.com', NULL, 'hash',"
+            "INSERT INTO holders (account_id, email, email_key, email_proven_at, password_hash,"
+            " credentials_epoch, language, created_at, locked_at)"
+            " VALUES ('ada', 'ada@example.com', 'ada@example.com', NULL, 'hash',"
             " 1, 'en', '2026-11-27 12:00:00.000000', NULL)"
         )
         book.execute(
