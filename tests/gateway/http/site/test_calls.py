@@ -134,8 +134,16 @@ async def test_one_call_shows_what_it_cost_and_what_came_back(ada):
     assert "Charged $0.1125" in text
     assert "Refunded $0.1125 2026-11-20 09:30 UTC · No sound came from the phone." in text
     assert "UTC · Because you asked." in text
-    ada.client.headers["accept-language"] = "de"
-    assert "Vom Telefon kam kein Ton." in await text_of(ada, "/account/calls/c1")
+
+
+async def test_why_a_call_was_refunded_is_told_in_the_readers_language(site):
+    site.world.add()
+    site.world.change(language="de")
+    await site.enter()
+    site.books.records.kept = [record("c1")]
+    why = "No sound came from the phone."
+    site.books.statements.of_calls["c1"] = [CallLine(AT, "call-refund", why, 9, "USD")]
+    assert "Vom Telefon kam kein Ton." in await text_of(site, "/account/calls/c1")
 
 
 async def test_a_call_without_a_rate_that_can_be_read_is_shown_without(ada):
