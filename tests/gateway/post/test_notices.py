@@ -46,6 +46,10 @@ VALUES = {
     "at": "2026-11-24T13:00:00+01:00",
     "change": "on",
     "left": "2",
+    "document": "terms",
+    "version": "2026-11-27",
+    "path": "/terms",
+    "material": "yes",
 }
 PURPOSES = {
     "verify_email": Purpose.PROVE_ADDRESS,
@@ -65,7 +69,8 @@ ALL = [(name, language) for name in NOTICES for language in sorted(LANGUAGES)]
 
 def written(name, language="en", profile=ALICE, link=None, **values):
     purpose = PURPOSES.get(name)
-    own = {key: VALUES[key] for key in NOTICES[name].values} | values
+    known = VALUES | {"language": language}
+    own = {key: known[key] for key in NOTICES[name].values} | values
     address = LINK if link is None and NOTICES[name].needs_link else link or ""
     return write(
         Notice(name, values=own, link=purpose), Reader(profile, language), SERVICE, address

@@ -43,7 +43,7 @@ export function unreachable(): CallFailure {
 
 /** Return whether it says that the gateway cannot be reached now, which is over as soon as it can be. */
 export function isUnreachable(failure?: CallFailure): boolean {
-  return /^(offline|gateway-unreachable)$/.test(failure?.code ?? '');
+  return failure?.code === 'offline' || failure?.code === 'gateway-unreachable';
 }
 
 /** Return any error as a failure; what nobody foresaw is a fault of the page. */
