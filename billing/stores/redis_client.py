@@ -209,6 +209,10 @@ class _Sentinels(Sentinel):
             return await super().discover_master(service_name)
 
 
+class _SentinelPool(SentinelConnectionPool, BlockingConnectionPool):
+    """Connections to a master: when all are in use a request waits, instead of failing a call."""
+
+
 def _connect_sentinel(rest: str, *, tls: bool) -> Redis:
     netloc, _, path = rest.partition("/")
     name, _, database = path.partition("/")
@@ -227,7 +231,12 @@ def _connect_sentinel(rest: str, *, tls: bool) -> Redis:
         **_credentials(netloc),
     )
     master: Redis = sentinel.master_for(
-        unquote(name), db=int(database or 0), ssl=tls, max_connections=CONNECTIONS_MAX
+        unquote(name),
+        connection_pool_class=_SentinelPool,
+        timeout=SOCKET_TIMEOUT_S,
+        db=int(database or 0),
+        ssl=tls,
+        max_connections=CONNECTIONS_MAX,
     )
     return master
 
