@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import PROBLEMS
 from gateway.limits.velocity import (
+    DAY_S,
     HOUR_S,
     LIMITS,
     LONG_CALLS,
@@ -49,7 +50,7 @@ def test_every_limit_has_a_bound_a_window_a_reason_and_a_refusal():
     for name, limit in LIMITS.items():
         assert limit.name == name
         assert limit.amount > 0
-        assert limit.window_s == (HOUR_S if name.endswith("_hour") else MINUTE_S)
+        assert limit.window_s == {"day": DAY_S, "hour": HOUR_S}.get(name.split("_")[-1], MINUTE_S)
         assert limit.reason
         assert PROBLEMS[limit.code].status == 429
         assert PROBLEMS[limit.code].retry

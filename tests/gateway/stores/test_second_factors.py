@@ -29,6 +29,7 @@ SECRET = bytes(range(20))
 CODES = recovery_codes.make(bytes(range(150)))
 NEW = NewSecondFactor(SECRET, 100, [recovery_codes.digest(each) for each in CODES])
 CHANGED = Notice("second_factor_changed", HOME, {"change": "on"}, link=Purpose.NOT_ME)
+BY = {"operator": "olga", "reason": "lost the phone"}
 USED = Notice("recovery_code_used", HOME, link=Purpose.NOT_ME)
 KEYS = ["a key of 32 characters, or of more"]
 
@@ -130,7 +131,7 @@ async def test_a_death_before_the_commit_leaves_all_as_it_was(world, act):
         "renew": lambda: factors.renew_codes("alice", 2, NEW.digests[:1], CHANGED),
         "remove": lambda: factors.remove("alice", 2, CHANGED),
         "code": lambda: factors.use_recovery_code("alice", 2, NEW.digests[0], USED),
-        "reset": lambda: factors.reset("alice", CHANGED),
+        "reset": lambda: factors.reset("alice", CHANGED, **BY),
     }
     before, world.dies = await world.rows(), True
     with pytest.raises(Died):
@@ -152,7 +153,7 @@ async def test_a_session_that_is_over_changes_nothing(world, is_gone):
     assert not await factors.use_step("alice", epoch, 200)
     assert not await factors.use_recovery_code("alice", epoch, NEW.digests[0], USED)
     if is_gone:
-        assert not await factors.reset("alice", CHANGED)
+        assert not await factors.reset("alice", CHANGED, **BY)
     assert await world.rows() == before
 
 
@@ -162,7 +163,7 @@ async def test_an_operator_takes_away_what_was_lost_and_nothing_else(world):
     passkey = Passkey("id", "alice", b"key", 0, "", True, True, NOW)
     await passkeys.add(passkey, 2, CHANGED)
     before = await world.people.holder("alice")
-    assert await world.factors.reset("alice", CHANGED)
+    assert await world.factors.reset("alice", CHANGED, **BY)
     holder = await world.people.holder("alice")
     assert holder.password_hash == before.password_hash
     assert holder.credentials_epoch == before.credentials_epoch + 1
@@ -170,8 +171,8 @@ async def test_an_operator_takes_away_what_was_lost_and_nothing_else(world):
     assert await passkeys.of_account("alice") == []
     assert set((await world.acts())[:2]) == {Act.SECOND_FACTOR_REMOVED, Act.PASSKEY_REMOVED}
     rows = await world.rows()
-    assert not await world.factors.reset("alice", CHANGED), "a repeat finds it done"
-    assert not await world.factors.reset("nobody", CHANGED)
+    assert not await world.factors.reset("alice", CHANGED, **BY), "a repeat finds it done"
+    assert not await world.factors.reset("nobody", CHANGED, **BY)
     assert await world.rows() == rows
 
 
