@@ -37,6 +37,9 @@ class Departures(Protocol):
     async def deletion(self, account_id: str) -> Erasure | None:
         """Return an account's deletion that is open; None where there is none."""
 
+    async def strongest_proof_since(self, account_id: str) -> datetime | None:
+        """Return when the newest of a holder's second factor and passkeys was added."""
+
     async def ask_deletion(
         self,
         account_id: str,

@@ -397,6 +397,8 @@ class PaymentProfile:
     """The account may not place calls, so it needs no credit."""
     deleted: bool = False
     """Nothing more may be charged, and no card kept."""
+    leaving: bool = False
+    """Its holder has asked for its deletion."""
     customer_id: str | None = None
     payment_method_id: str | None = None
     email: str = ""

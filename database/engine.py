@@ -151,6 +151,31 @@ class Transactions:
             return await asyncio.to_thread(_look, self._threaded, work)
 
 
+async def empty_log(engine: AsyncEngine, timeout_s: float) -> bool:
+    """Move SQLite's write-ahead log into its file and empty it: it has what was deleted since.
+
+    False while somebody reads from it: try again. True at once for PostgreSQL, whose log its
+    operator keeps. Raises StoreUnavailableError.
+    """
+    threaded: sa.Engine | None = engine.get_execution_options().get(_THREADED)
+    if threaded is None:
+        return True
+    async with _bounded(engine, timeout_s):
+        return await asyncio.to_thread(_empty_log, threaded)
+
+
+def _empty_log(engine: sa.Engine) -> bool:
+    # Past SQLAlchemy, which would begin a transaction.
+    connection = engine.raw_connection()
+    try:
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        rows = cursor.fetchall()
+        return not rows[0][0]
+    finally:
+        connection.close()
+
+
 def _run(engine: sa.Engine, work: Callable[[sa.Connection], _Result]) -> _Result:
     with engine.execution_options(**_FOR_WRITING).begin() as connection:
         return work(connection)
@@ -238,6 +263,8 @@ def _prepare_sqlite(connection: Any) -> None:
     # a payment acknowledged, so that money would be gone. FULL syncs each commit, a few a second.
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
+    # What is deleted is overwritten: an erasure must reach the file, too.
+    cursor.execute("PRAGMA secure_delete = ON")
     cursor.close()
 
 

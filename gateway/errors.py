@@ -202,6 +202,11 @@ PROBLEMS: dict[str, Problem] = {
         "Nobody has confirmed the e-mail address of this account yet.",
         "Open the link in the mail that was sent there, or have it sent again at /account.",
     ),
+    "step_up_needed": Problem(
+        403,
+        "Whoever is signed in must prove once more who they are before this.",
+        "Confirm it at /confirm, and try again within ten minutes.",
+    ),
     "terms_changed": Problem(
         403,
         "The terms have changed since the holder of this account accepted them.",

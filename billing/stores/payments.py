@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from billing.clock import Clock, utc_now
+from billing.freezes import FreezeReason
 from billing.payments import (
     AUTOMATIC,
     BY_PAGE,
@@ -444,6 +445,12 @@ async def _profile(connection: AsyncConnection, account_id: str) -> PaymentProfi
             accounts.c.currency,
             accounts.c.frozen,
             accounts.c.deleted_at.is_not(None).label("deleted"),
+            sa.exists()
+            .where(
+                tables.freezes.c.account_id == accounts.c.id,
+                tables.freezes.c.reason == FreezeReason.LEAVING,
+            )
+            .label("leaving"),
             # The holder's own address first; the one that came with a payment is the payer's.
             sa.func.coalesce(sa.func.nullif(accounts.c.email, ""), _profiles.c.email).label(
                 "email"

@@ -77,11 +77,18 @@ class Authenticator:
         self._known: Remembered[Principal] = Remembered(epochs, _CACHE_KEYS_MAX)
 
     def route(
-        self, path: str, handler: Handler, needs: Scope | Access, *, method: str = "GET"
+        self,
+        path: str,
+        handler: Handler,
+        needs: Scope | Access,
+        *,
+        method: str = "GET",
+        step_up: bool = False,
     ) -> DeclaredRoute:
         """Return a route that calls the handler only for those with the scope that it needs.
 
-        `Access.KEY` admits every valid key, and whoever is signed in.
+        `Access.KEY` admits every valid key, and whoever is signed in. With `step_up` whoever is
+        signed in must have proven lately who they are; a key proves it with each request.
         """
 
         async def endpoint(request: Request) -> Response:
@@ -92,9 +99,12 @@ class Authenticator:
                 request = Request(request.scope, _replay(body))
                 # Checked again: the key may have been revoked while the body arrived.
                 principal = await self.principal(request, needs)
+            is_person = principal.signed_in is not None
+            if step_up and is_person and not principal.is_stepped_up(self._utc_now()):
+                raise RequestRefusedError("step_up_needed")
             return await handler(request, principal)
 
-        return DeclaredRoute(path, endpoint, needs, method=method)
+        return DeclaredRoute(path, endpoint, needs, method=method, step_up=step_up)
 
     async def principal(self, request: Request, needs: Scope | Access) -> Principal:
         """Return whom a request is from. Raises RequestRefusedError, StoreUnavailableError."""

@@ -139,14 +139,15 @@ class Payments:
 
         Raises:
             RequestRefusedError: `amount_out_of_range`, `payment_key_reused`; `account_frozen` for
-                an account that was deleted.
+                an account that was deleted, or is about to be.
             PaymentError: The service refused, or is away.
             StoreUnavailableError: The book of record is away.
             LookupError: No such account.
 
         """
         profile = await self._store.profile(account_id)
-        if profile.deleted:
+        # Nobody is to pay for what is given up with the account.
+        if profile.deleted or profile.leaving:
             raise RequestRefusedError("account_frozen")
         # Validate before writing: a refused amount leaves no row.
         self.minor(micros, profile.currency)
@@ -419,16 +420,22 @@ class Payments:
             if not is_kept:
                 await self._service.forget_customer(intent.customer_id)
         if fact.kind == "dispute":
-            await self._freeze(payment, intent)
+            await self._freeze(payment, intent, only_releases=fact.micros > 0)
 
-    async def _freeze(self, payment: Payment, intent: Intent) -> None:
-        """Freeze the account while any of its payments is disputed or lost."""
+    async def _freeze(
+        self, payment: Payment, intent: Intent, *, only_releases: bool = False
+    ) -> None:
+        """Freeze the account while any of its payments is disputed or lost.
+
+        A dispute that is won freezes nothing: an operator may have released the others.
+        """
         account_id = payment.account_id
         # A dispute that is won must not unfreeze an account with another open dispute.
         is_frozen = state_of(None, intent) in TAKEN_BACK or await self._store.is_disputed(
             account_id, besides=payment.id
         )
-        await self._on_freeze(account_id, is_frozen)
+        if not (is_frozen and only_releases):
+            await self._on_freeze(account_id, is_frozen)
 
     def _tell(self, event: str, payment: Payment, fact: PaymentFact) -> None:
         self._notify(event, told(payment, fact.micros))

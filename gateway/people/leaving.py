@@ -82,7 +82,7 @@ class Leaving:
         return Parting(
             balance_micros=balance,
             refundable_micros=refundable,
-            may_be_now=is_strong(who.session.methods),
+            may_be_now=await self._may_be_now(who),
             erasure=await self.departures.deletion(account_id),
         )
 
@@ -93,7 +93,7 @@ class Leaving:
         at = self.clock()
         if not is_stepped_up(who.session, at):
             return StepUpNeeded()
-        if form.is_now and not is_strong(who.session.methods):
+        if form.is_now and not await self._may_be_now(who):
             return Faults({"when": STRONG_NEEDED})
         if form.unspent is None and await self.balance_of(who.account.id) > 0:
             return Faults({"unspent": UNSPENT_NEEDED})
@@ -112,6 +112,13 @@ class Leaving:
             session.account_id, session.credentials_epoch, unspent, due_at, notice
         )
         return Leaves() if is_noted else SessionOver()
+
+    async def _may_be_now(self, who: SignedIn) -> bool:
+        """Return whether a deletion need not wait: by a proof that nobody has just added."""
+        if not is_strong(who.session.methods):
+            return False
+        newest_at = await self.departures.strongest_proof_since(who.account.id)
+        return newest_at is not None and newest_at <= self.clock() - GRACE
 
     async def cancel(self, who: SignedIn) -> Stays | TooLate | SessionOver:
         """Keep the account of who is signed in."""

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from accounts.stores.sessions import RedisSessions
 from billing.stores.payments import SqlPaymentStore
+from database.engine import TIMEOUT_S, empty_log
 from gateway.charging import account_erasure
 from gateway.charging.account_erasure import AccountErasure
 from gateway.heartbeat.periodic_task import PeriodicTask
@@ -53,8 +54,15 @@ def compose_erasure(
         forget_customer=payments.service.forget_customer if payments else None,
         end_sessions=RedisSessions(stores.redis, secrets.token_bytes).end_all,
         note=(journal or open_journal(settings, stores)).note,
-        rewrite_files=RedisAof(stores.redis).rewrite,
+        rewrite_files=lambda: _rewrite_files(stores),
     )
+
+
+async def _rewrite_files(stores: Stores) -> bool:
+    """Write anew what still has deleted data; False while it must wait. Valkey's last: seldom."""
+    if not await empty_log(stores.engine, TIMEOUT_S):
+        return False
+    return await RedisAof(stores.redis).rewrite()
 
 
 def of_erasure(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from accounts import consent
@@ -16,6 +17,7 @@ from accounts.audit_log import Act, Actor
 from accounts.holder import Holder
 from accounts.stores import audit_log, consents, holders
 from billing.clock import utc_now
+from billing.stores import tables
 from database.engine import TIMEOUT_S, writing
 from gateway.stores.password_hashes import Argon2Hasher
 
@@ -42,4 +44,9 @@ async def make_holder(engine: AsyncEngine, account_id: str, password: str, langu
     async with writing(engine, TIMEOUT_S) as connection:
         if await holders.insert(connection, holder, address.key):
             await consents.accept(connection, account_id, accepted, at)
+            await connection.execute(
+                sa.update(tables.accounts)
+                .where(tables.accounts.c.id == account_id)
+                .values(email=address.text)
+            )
             await audit_log.record(connection, account_id, Act.SIGNED_UP, at, Actor.SERVICE)

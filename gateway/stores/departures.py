@@ -20,7 +20,15 @@ from accounts.erasure import STEPS, Erasure, State, Unspent
 from accounts.holder import Holder
 from accounts.link import Purpose
 from accounts.notice import Notice
-from accounts.stores import consents, data_requests, erasures, holders, links
+from accounts.stores import (
+    consents,
+    data_requests,
+    erasures,
+    holders,
+    links,
+    passkeys,
+    second_factors,
+)
 from billing.freezes import FreezeReason
 from billing.stores import tables
 from gateway.stores.people_transactions import Change, PeopleTransactions
@@ -37,6 +45,14 @@ class SqlDepartures:
         async with self._people.reading() as connection:
             erasure = await erasures.find(connection, account_id)
         return erasure if erasure is not None and erasure.is_open else None
+
+    async def strongest_proof_since(self, account_id: str) -> datetime | None:
+        """Return when the newest of a holder's second factor and passkeys was added."""
+        async with self._people.reading() as connection:
+            factor = await second_factors.find(connection, account_id)
+            keys = await passkeys.of_account(connection, account_id)
+        added = [each.added_at for each in keys] + ([factor.added_at] if factor else [])
+        return max(added, default=None)
 
     async def ask_deletion(
         self,

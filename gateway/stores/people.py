@@ -35,6 +35,7 @@ from billing.freezes import FreezeReason
 from billing.stores import tables
 from database.engine import reading
 from gateway.stores.people_transactions import STANDING, PeopleTransactions, locked, standing
+from gateway.stores.taking_back import keep_account, take_back
 
 _ACCOUNTS = tables.accounts.c
 LOCKED = FreezeReason.LOCKED
@@ -235,7 +236,7 @@ class SqlPeople(PeopleTransactions):
                 changed = await self._move(
                     use, email_key, STALE_AFTER_ADDRESS, begins_epoch=True, **_lock_of(use)
                 )
-                await self._freeze(use.connection, use.account_id, LOCKED, True, use.at)
+                await self._disown(use)
                 await use.record(Act.CHANGE_UNDONE)
                 await self._queue(use.connection, use.account_id, notice, use.at)
                 return changed
@@ -251,7 +252,7 @@ class SqlPeople(PeopleTransactions):
             changed = await holders.change(
                 use.connection, use.account_id, begins_epoch=True, **_lock_of(use)
             )
-            await self._freeze(use.connection, use.account_id, LOCKED, True, use.at)
+            await self._disown(use)
             await use.record(Act.LOCKED)
             await self._queue(use.connection, use.account_id, notice, use.at)
             return changed
@@ -357,6 +358,15 @@ class SqlPeople(PeopleTransactions):
                 yield None
                 return
             yield _Use(connection, digest, made.link, made.asked_at, holder, self._clock())
+
+    async def _disown(self, use: _Use) -> None:
+        """Freeze the account, and take back what was added since what the link is about."""
+        connection, account_id, at = use.connection, use.account_id, use.at
+        await self._freeze(connection, account_id, LOCKED, True, at)
+        await take_back(connection, account_id, use.asked_at, at)
+        if await keep_account(connection, account_id, at):
+            await self._freeze(connection, account_id, FreezeReason.LEAVING, False, at)
+            await data_requests.answer(connection, account_id, Right.DELETION, at, Actor.HOLDER)
 
     async def _move(
         self, use: _Use, email_key: str, stale: frozenset[Purpose], **values: Any

@@ -3,7 +3,15 @@
 import pytest
 import sqlalchemy as sa
 
-from database.engine import TIMEOUT_S, Transactions, create_engine, reading, upsert, writing
+from database.engine import (
+    TIMEOUT_S,
+    Transactions,
+    create_engine,
+    empty_log,
+    reading,
+    upsert,
+    writing,
+)
 from database.errors import StoreUnavailableError
 from tests.postgres import sqlite_threads_ended
 
@@ -145,3 +153,28 @@ async def test_our_own_mistakes_are_not_taken_for_an_outage(engine):
     await add(engine, "once")
     with pytest.raises(sa.exc.IntegrityError):
         await add(engine, "once")
+
+
+async def test_what_is_deleted_is_in_no_file(tmp_path):
+    engine = create_engine(f"sqlite:///{tmp_path}/book.db")
+    async with writing(engine, TIMEOUT_S) as connection:
+        await connection.run_sync(words.metadata.create_all)
+        await connection.execute(sa.insert(words).values(word="needle" * 20))
+    async with writing(engine, TIMEOUT_S) as connection:
+        await connection.execute(sa.delete(words))
+    assert await empty_log(engine, TIMEOUT_S)
+    found = [path.name for path in tmp_path.iterdir() if b"needle" in path.read_bytes()]
+    assert found == []
+    await engine.dispose()
+
+
+async def test_a_log_that_is_read_from_is_emptied_later(tmp_path):
+    engine = create_engine(f"sqlite:///{tmp_path}/book.db", lock_wait_ms=1)
+    async with writing(engine, TIMEOUT_S) as connection:
+        await connection.run_sync(words.metadata.create_all)
+    async with reading(engine, TIMEOUT_S) as reader:
+        await reader.scalar(COUNT)
+        await add(engine, "later")
+        assert not await empty_log(engine, TIMEOUT_S)
+    assert await empty_log(engine, TIMEOUT_S)
+    await engine.dispose()

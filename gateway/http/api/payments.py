@@ -128,7 +128,7 @@ class PaymentsApi:
             route("/v1/top-ups/{payment_id}", self.show_top_up, scope),
             route("/v1/saved-card-charges", self.charge_saved_card, scope, method="POST"),
             route("/v1/payments", self.list_payments, scope),
-            route("/v1/auto-top-up", self.set_auto, scope, method="PUT"),
+            route("/v1/auto-top-up", self.set_auto, scope, method="PUT", step_up=True),
         ]
 
     async def show_offer(self, _request: Request, principal: Principal) -> Response:

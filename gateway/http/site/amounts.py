@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 from billing.errors import MoneyError
 from billing.money import in_units, parse_money
+
+_GROUPED: Final = re.compile(r"[0-9]{1,3}([.,][0-9]{3})+")
 
 
 def parse_amount(text: str) -> int | None:
     """Return the micros of an amount, 0 or more; None for what is none."""
+    # Thousands to some, and thousandths to others: nobody is to pay either by mistake.
+    if _GROUPED.fullmatch(text.strip()):
+        return None
     try:
-        # A comma is a decimal point in most of Europe; one that groups thousands is none here.
+        # A comma is a decimal point in most of Europe.
         micros = parse_money(text.strip().replace(",", "."))
     except MoneyError:
         return None

@@ -69,7 +69,12 @@ class KeyPages:
         if fields.day_cap.strip() and not cap:
             return self._again(request, fields, {"day_cap": "amount_invalid"})
         scopes = frozenset(scope for scope in SCOPES if getattr(fields, scope))
-        days = int(fields.days) if fields.days in {str(each) for each in LIFETIMES} else None
+        # Whatever the form does not offer is judged as no number of days, not as no end.
+        lifetimes: dict[str, int | None] = {
+            "never": None,
+            **{str(each): each for each in LIFETIMES},
+        }
+        days = lifetimes.get(fields.days, 0)
         secret = KEY_PREFIX + secret_of(who.secret, fields.once)
         outcome = await self.keys.make(
             who, KeyForm(fields.label, scopes, cap, days), secret=secret, key_hash=key_hash(secret)

@@ -116,6 +116,58 @@ def door():
     return Door()
 
 
+class SignedInLongAgo:
+    """Somebody who is signed in, and has proven who they are some time ago."""
+
+    def __init__(self, minutes):
+        self.at = NOW - timedelta(minutes=minutes)
+        self.signed_in = object()
+        self.scopes = PAGE
+
+    def is_stepped_up(self, at):
+        return at - self.at <= timedelta(minutes=10)
+
+
+@pytest.mark.parametrize(("minutes", "is_let_in"), [(10, True), (11, False)])
+async def test_a_grave_act_needs_a_proof_of_who_is_signed_in(minutes, is_let_in):
+    principal = SignedInLongAgo(minutes)
+
+    class Holders:
+        def has_cookie(self, _request):
+            return True
+
+        async def principal(self, _request):
+            return principal
+
+    async def handler(_request, given):
+        return given
+
+    auth = Authenticator(
+        Accounts(), Epochs(), Velocity(), lambda: 0, lambda: NOW, holders=Holders()
+    )
+    route = auth.route("/grave", handler, Access.KEY, step_up=True)
+    assert route.step_up
+    scope = {"type": "http", "method": "GET", "headers": [], "path": "/grave"}
+    asked = route.endpoint(Request(scope))
+    if is_let_in:
+        assert await asked is principal
+        return
+    with pytest.raises(RequestRefusedError) as caught:
+        await asked
+    assert caught.value.code == "step_up_needed"
+
+
+async def test_a_key_proves_itself_with_each_request(door):
+    async def handler(_request, given):
+        return given.account.id
+
+    route = door.authenticator.route("/grave", handler, Access.KEY, step_up=True)
+    header = (b"authorization", f"Bearer {door.key}".encode())
+    client = ("192.0.2.1", 5060)
+    scope = {"type": "http", "method": "GET", "headers": [header], "client": client}
+    assert await route.endpoint(Request(scope)) == "alice"
+
+
 def test_keys_are_random_and_recognisable():
     keys = {new_api_key() for _ in range(100)}
     assert len(keys) == 100

@@ -3,12 +3,15 @@
 import asyncio
 import copy
 from dataclasses import replace
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import httpx
 import pytest
+import sqlalchemy as sa
 
 from billing.payments import AutoRefusal, PaymentState
+from billing.stores import tables
 from database.errors import StoreUnavailableError
 from gateway.errors import PaymentError, RequestRefusedError
 from gateway.payments.service import ReturnPaths
@@ -434,6 +437,31 @@ async def test_a_mere_question_of_the_bank_takes_nothing(shop):
     booked = await shop.payments.book_object("dispute", opened["id"])
     assert booked.state is PaymentState.PAID
     assert (await shop.balance(), shop.frozen) == (25, {})
+
+
+async def test_an_operators_unfreezing_is_not_undone_by_a_dispute_that_is_won(shop):
+    opened = []
+    for units in (25, 10):
+        opened.append(await dispute(shop, await shop.paid(units=units)))
+        await shop.payments.book_object("dispute", opened[-1]["id"])
+    await shop._on_freeze("alice", False)
+    await shop.does("POST", f"/disputes/{opened[0]['id']}", status="won")
+    await shop.payments.book_object("dispute", opened[0]["id"])
+    assert shop.frozen == {"alice": False}
+
+
+async def test_nobody_pays_for_an_account_that_is_about_to_be_deleted(shop):
+    async with shop.engine.begin() as connection:
+        await connection.execute(
+            sa.insert(tables.freezes).values(
+                account_id="alice", reason="leaving", at=datetime.now(UTC)
+            )
+        )
+    with pytest.raises(RequestRefusedError) as refused:
+        await shop.pays()
+    assert refused.value.code == "account_frozen"
+    assert await shop.objects("checkout.sessions") == []
+    await shop.pays("bob")
 
 
 async def test_an_operators_unfreezing_is_not_undone_by_the_next_report(shop):

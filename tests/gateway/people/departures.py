@@ -7,7 +7,7 @@ from dataclasses import replace
 from accounts.audit_log import Actor
 from accounts.choices import muted_text
 from accounts.data_request import DataRequest, Right, due
-from accounts.erasure import STEPS, Erasure, State
+from accounts.erasure import GRACE, STEPS, Erasure, State
 from accounts.link import Purpose
 from accounts.session import is_of_epoch
 
@@ -19,6 +19,7 @@ class MemoryDepartures:
         self.world = world
         self.erasures: dict[str, Erasure] = {}
         self.kept: list[DataRequest] = []
+        self.proof_since = world.now - GRACE
         self.versions: dict[str, dict[str, str]] = {}
 
     def _standing(self, account_id, epoch):
@@ -28,6 +29,9 @@ class MemoryDepartures:
     async def deletion(self, account_id):
         found = self.erasures.get(account_id)
         return found if found is not None and found.is_open else None
+
+    async def strongest_proof_since(self, account_id):
+        return self.proof_since
 
     async def ask_deletion(self, account_id, credentials_epoch, unspent, due_at, notice):
         if self._standing(account_id, credentials_epoch) is None:

@@ -136,11 +136,11 @@ def closed_api(client_of):
 class Unproven:
     """An authenticator for which everybody is a person with an unproven address."""
 
-    def route(self, path, handler, needs, *, method="GET"):
+    def route(self, path, handler, needs, *, method="GET", step_up=False):
         async def endpoint(request):
             return await handler(request, SimpleNamespace(account=Account(), is_proven=False))
 
-        return DeclaredRoute(path, endpoint, needs, method=method)
+        return DeclaredRoute(path, endpoint, needs, method=method, step_up=step_up)
 
 
 async def test_who_has_not_proven_their_address_pays_nothing_and_sees_all(client_of):

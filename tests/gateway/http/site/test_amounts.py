@@ -27,6 +27,11 @@ def test_an_amount(text, micros):
     assert parse_amount(text) == micros
 
 
+@pytest.mark.parametrize("text", ["5,000", "100,000", "1.000", "1,000,000", " 2.500 "])
+def test_what_some_take_for_thousands_is_no_amount(text):
+    assert parse_amount(text) is None
+
+
 def test_amounts_are_written_as_prices_are():
     assert [typed(micros) for micros in (0, 25_000_000, 12_500_000, 1)] == [
         "",

@@ -53,6 +53,11 @@ async def test_a_key_is_shown_once_and_kept_as_its_hash(ada):
     # A form whose answer was lost shows the same key again, and makes no other.
     assert await made(ada) == key
     assert len(ada.keys.made) == 1
+    for days in ("", "-5", "99999", "x", "30.5"):
+        reply = await ada.post(
+            "/account/keys/new", **FORM | {"once": f"form-of-{days:0>16}", "days": days}
+        )
+        assert reply.status_code in {400, 422}, days
     other = await made(ada, once="another-form-000001", days="never")
     assert other != key
     assert ada.keys.made[key_hash(other)].expires_at is None

@@ -90,6 +90,10 @@ async def test_at_once_is_only_for_a_second_factor(ada):
     assert ada.world.departures.erasures == {}
     kept, strong = ada.world.sessions.kept, frozenset({"pwd", "otp", "mfa"})
     kept.update({secret: replace(each, methods=strong) for secret, each in kept.items()})
+    ada.world.departures.proof_since = ada.world.now - timedelta(days=6)
+    assert (await ada.post(DELETE, when="now")).status_code == 422, "a thief has just added it"
+    assert ada.world.departures.erasures == {}
+    ada.world.departures.proof_since = ada.world.now - timedelta(days=7)
     form = ada.read(await ada.get(DELETE))
     assert [each["value"] for each in form.of("input")] == ["later", "now"]
     await ada.post(DELETE, when="now")
