@@ -264,38 +264,6 @@ class CarrierStreams(Protocol):
         """
 
 
-GHOSTS_MAX = 1_000
-"""Most carrier calls that may wait to be ended; further ones are not added."""
-
-
-class Ghost(msgspec.Struct, frozen=True, kw_only=True):
-    """A carrier call that was made for us, and rings or talks for nobody."""
-
-    call_id: str
-    """The call of ours that it was made for."""
-    node: str
-    """The node that this call belongs to."""
-    noted_s: float
-    due_s: float
-    """When to try next to end it. Both are seconds of the wall clock, on which the nodes agree."""
-
-
-class GhostStore(Protocol):
-    """The list of ghosts that all nodes share. Raises StoreUnavailableError."""
-
-    async def note(self, carrier_call_id: str, ghost: Ghost) -> Ghost | None:
-        """Add a ghost and return it, or the one noted before; None if the list is full."""
-
-    async def all(self) -> Mapping[str, Ghost]:
-        """Return the carrier's id of each -> the ghost."""
-
-    async def claim(self, carrier_call_id: str, seen: Ghost, claimed: Ghost) -> bool:
-        """Replace `seen` by `claimed`; return False if another node was faster."""
-
-    async def forget(self, carrier_call_id: str) -> None:
-        """Remove a ghost from the list."""
-
-
 class Account(Protocol):
     """Who pays for calls."""
 

@@ -55,6 +55,10 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
     ),
     "gateway.__main__": ("tests/gateway/cli/test_process.py",),
     "gateway.call.carrier_status": ("tests/gateway/twilio/test_status.py",),
+    "gateway.call.ghost": (
+        "tests/gateway/calls/test_ghosts.py",
+        "tests/gateway/stores/test_ghosts.py",
+    ),
     "accounts.not_personal": ("tests/gateway/test_data_map.py",),
     "accounts.departures": ("tests/gateway/stores/test_departures.py",),
     "accounts.stores.erasures": ("tests/money/test_erasure.py",),

@@ -23,9 +23,10 @@ import structlog
 
 from billing.ports import OpenCall
 from database.errors import StoreUnavailableError
+from gateway.call.ghost import GHOSTS_MAX, Ghost, GhostStore
 from gateway.charging.node_watch import NodeWatch
 from gateway.errors import CarrierError
-from gateway.ports import GHOSTS_MAX, Carrier, Ghost, GhostStore
+from gateway.ports import Carrier
 
 INTERVAL_S = 1.0
 """How often the shared list is read; it is nearly always empty."""

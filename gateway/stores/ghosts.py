@@ -13,7 +13,7 @@ import msgspec
 from redis.exceptions import RedisClusterException, RedisError
 
 from database import refusals
-from gateway.ports import GHOSTS_MAX, Ghost
+from gateway.call.ghost import GHOSTS_MAX, Ghost
 
 _KEY = "caller:ghosts"
 """Hash: the carrier's id of the call -> `Ghost` as JSON."""

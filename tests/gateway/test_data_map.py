@@ -17,10 +17,11 @@ from accounts.stores.ceremonies import RedisCeremonies
 from accounts.stores.sessions import RedisSessions
 from billing.ports import SpendCap
 from gateway import settings
+from gateway.call.ghost import Ghost
 from gateway.http.site.door import GO_ON
 from gateway.limits.velocity import LIMITS, Use
 from gateway.logs.call_events import EVENTS, FIELDS
-from gateway.ports import CallOrder, Ghost
+from gateway.ports import CallOrder
 from gateway.stores.aof import RedisAof
 from gateway.stores.drain_mark import RedisDrainMark
 from gateway.stores.ghosts import RedisGhostStore

@@ -9,12 +9,12 @@ from structlog.testing import capture_logs
 from billing.ports import OpenCall
 from database.errors import StoreUnavailableError
 from gateway.call.carrier_status import CarrierState, CarrierStatus
+from gateway.call.ghost import Ghost
 from gateway.calls import ghosts as ghosts_module
 from gateway.calls.ghosts import INTERVAL_S, Ghosts
 from gateway.cause import Cause
 from gateway.charging.node_watch import NodeWatch
 from gateway.errors import CarrierError
-from gateway.ports import Ghost
 from tests.gateway.virtual_time import virtual_loop
 
 LIFETIME_S = 1_000.0
@@ -22,7 +22,7 @@ AWAY = CarrierError("The carrier gave no answer.", cause=Cause.NETWORK_OUT_OF_OR
 
 
 class Store:
-    """`gateway.ports.GhostStore` in memory."""
+    """`gateway.call.ghost.GhostStore` in memory."""
 
     def __init__(self):
         self.ghosts: dict[str, Ghost] = {}

@@ -7,7 +7,7 @@ import pytest
 
 from billing.stores.redis_client import connect, disconnect
 from database.errors import StoreUnavailableError
-from gateway.ports import Ghost
+from gateway.call.ghost import Ghost
 from gateway.stores import ghosts as ghosts_module
 from gateway.stores.ghosts import RedisGhostStore
 
