@@ -10,7 +10,7 @@ The parts: `Sequencer` (which frame is next), `JitterBuffer` (frames before thei
 `CarrierModel` and `ClearControl` (what the carrier has), `LeadControl` (how early frames come),
 `SpeechRepair` (how audio is altered), and `Phase` (what the next frame is joined to).
 
-Works on mu-law at 8 kHz. Knows no network and no call; times are nanoseconds of one clock.
+Knows no network and no call; times are nanoseconds of one clock.
 """
 
 from __future__ import annotations
@@ -54,10 +54,7 @@ class Playout(Waiter):
 
     Frames are mu-law of 8 to 960 bytes, 8 for each ms, usually 160. What `put`, `poll` and `insert`
     return is to be sent to the carrier at once and in order; each piece is a multiple of 160 bytes.
-
-    Raises:
-        ValueError: The tunables contradict one another.
-
+    Raises ValueError where the tunables contradict one another.
     """
 
     __slots__ = (
