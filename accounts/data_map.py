@@ -408,7 +408,7 @@ KINDS: Final[tuple[Kind, ...]] = (
                 ),
             ),
         ),
-        logs=("payment", "object", "fact", "customer"),
+        logs=("payment", "object", "fact"),
         services=("Stripe: payment",),
     ),
     Kind(
