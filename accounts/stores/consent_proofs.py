@@ -59,8 +59,3 @@ async def find(connection: AsyncConnection, digest: str) -> Sequence[Consent]:
         .order_by(_PROOFS.c.at, _PROOFS.c.document)
     )
     return [Consent(**row._asdict()) for row in rows]
-
-
-async def purge(connection: AsyncConnection, at: datetime) -> None:
-    """Forget proof that is not needed any more."""
-    await connection.execute(sa.delete(_PROOFS).where(_PROOFS.c.kept_until <= at))
