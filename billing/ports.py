@@ -404,10 +404,7 @@ class PartitionState:
 
 @dataclass(frozen=True, slots=True)
 class GateRows:
-    """The raw rows of one partition of the spend gate: an audit trusts none of them.
-
-    The keys are documented at the head of `stores/prelude.lua`.
-    """
+    """The raw rows of a partition, by key (`stores/prelude.lua`): an audit trusts none of them."""
 
     balances: Mapping[bytes, bytes]
     sequences: Mapping[bytes, bytes]
@@ -485,7 +482,10 @@ class CdrStore(Protocol):
     """Call records, read by the account that owns them."""
 
     async def get(self, account_id: str, call_id: str) -> CallRecord | None:
-        """Return one record of this account."""
+        """Return one record of this account; None for a call that is forgotten."""
+
+    async def get_with_forgotten(self, account_id: str, call_id: str) -> CallRecord | None:
+        """Return one record of this account, for the money: of a forgotten call what is left."""
 
     async def booked(self, call_ids: Sequence[str]) -> Collection[str]:
         """Return those of these calls whose beginning and end are booked."""

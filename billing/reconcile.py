@@ -7,11 +7,11 @@ partition. Knows no store. The book is right; only a gate that is ahead of it ca
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Final
 
 from billing.cdr import CallOpened
+from billing.forgetting import TimesLeft, opening_left, times_left
 from billing.money import in_units
 from billing.ports import OpenCall, PartitionState
 
@@ -156,6 +156,15 @@ class Ending:
     ended_at: datetime | None = None
     ringing_at: datetime | None = None
     carrier_seconds: int | None = None
+    booked_at: datetime | None = None
+    """The date of its transfers, which the book alone knows."""
+
+    @property
+    def times_left(self) -> TimesLeft | None:
+        """Its times once the call is forgotten; None where its end is not known."""
+        if self.ended_at is None:
+            return None
+        return times_left(self.ended_at, self.booked_at, self.seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,10 +252,6 @@ def _caps_that_differ(gate: PartitionState, detail: BookedDetail) -> Iterator[Di
             yield Disagreement(CAP_UNKNOWN, name)
 
 
-ERASABLE: Final = frozenset({"node", "destination", "country", "codec", "origin"})
-"""What an erasure blanks of an opening."""
-
-
 def _memories_that_differ(
     detail: BookedDetail, openings: Mapping[str, CallOpened], endings: Mapping[str, Ending]
 ) -> Iterator[Disagreement]:
@@ -256,18 +261,37 @@ def _memories_that_differ(
             # Calls that the book has no opening of are left to the rules about missing calls.
             for name, value in detail.openings.get(call_id, {}).items()
             if getattr(opened, name) != value
-            # Blanked there first where it is erased, and not yet in the book.
-            and not (name in ERASABLE and not getattr(opened, name))
         ]
+        ending = detail.endings.get(call_id)
+        if others and ending is not None and ending.times_left is not None:
+            # A call is forgotten by the gate before it is by the book.
+            left = opening_left(ending.times_left)
+            others = [name for name in others if left.get(name) != getattr(opened, name)]
         if others:
             figures = f"account {opened.account_id}, other {', '.join(others)}"
             yield Disagreement(OPENING_MISREMEMBERED, call_id, figures)
     for call_id, told in sorted(endings.items()):
         ending = detail.endings.get(call_id)
-        if ending is not None and (figures := _ending_differences(told, ending)):
+        if ending is None or not (figures := _ending_differences(told, ending)):
+            continue
+        # As above.
+        if _ending_differences(told, _forgotten(ending)):
             yield Disagreement(
                 ENDING_MISREMEMBERED, call_id, f"account {ending.account_id}, {figures}"
             )
+
+
+def _forgotten(ending: Ending) -> Ending:
+    """Return what is left of a call's end once the call is forgotten."""
+    if (left := ending.times_left) is None:
+        return ending
+    return replace(
+        ending,
+        answered_at=left.answered_at,
+        ended_at=left.ended_at,
+        ringing_at=None,
+        carrier_seconds=None,
+    )
 
 
 def _details_of_call(call: OpenCall, booked: OpenCall) -> Iterator[Disagreement]:

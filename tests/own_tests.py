@@ -27,7 +27,10 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
         "tests/billing/test_reconcile.py",
         "tests/billing/sql/test_gate_audit.py",
     ),
-    "billing.stores.call_forgetting": ("tests/gateway/stores/test_retention.py",),
+    "billing.stores.call_forgetting": (
+        "tests/gateway/stores/test_retention.py",
+        "tests/money/test_erasure.py",
+    ),
     "billing.stores.column_audit": (
         "tests/billing/sql/test_audit.py",
         "tests/billing/sql/test_planted_faults.py",
@@ -62,7 +65,6 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
     "accounts.not_personal": ("tests/gateway/test_data_map.py",),
     "accounts.departures": ("tests/gateway/stores/test_departures.py",),
     "accounts.stores.erasures": ("tests/money/test_erasure.py",),
-    "billing.stores.call_husks": ("tests/money/test_erasure.py",),
     "billing.stores.freezes": ("tests/gateway/stores/test_departures.py",),
     "gateway.people.leaving": ("tests/gateway/http/site/test_leaving.py",),
     "gateway.people.privacy": ("tests/gateway/http/site/test_privacy.py",),

@@ -1,39 +1,39 @@
-"""Forgets who was called, from where and how it sounded; what the money needs stays in the row.
+"""Forgets calls in the book of record, and marks them: those of one account, or those of long ago.
 
-A forgotten call keeps what its charge follows from (seconds, price, the key, how it ended), so that
-the audit can compute every charge again for as long as the ledger has it. Its times become those
-that the ledger shows anyway: the date of the booking, and before it the seconds that were charged.
-Functions on the caller's connection; knows no period.
+What is left of one is the same whoever forgets it (`billing.forgetting`), so that the audit can
+compute every charge again for as long as the ledger has it. `forgotten_at` says that a row is only
+that: it is in no list, no file and no export, and nobody forgets it again. Functions on the
+caller's connection; knows no period.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from dataclasses import asdict
+from datetime import datetime
 from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from billing.forgetting import BLANKS, TimesLeft, memory_left, times_left
 from billing.stores import tables
+from billing.stores.call_rows import closed_in, opened_in
+
+ACCOUNT_BATCH: Final = 200
+"""Calls of an account in one transaction: another writer must not wait for long."""
 
 _CALLS: Final = tables.calls
-_BLANK: Final = {
-    **dict.fromkeys(("node", "destination", "country", "codec", "origin"), ""),
-    **dict.fromkeys(("cause_name", "carrier_call_id"), ""),
-    **dict.fromkeys(("browser_quality", "carrier_quality"), "{}"),
-    "ringing_at": None,
-    "carrier_seconds": None,
-}
+# A call that is not closed is not over for the money, however old.
+_IS_WHOLE: Final = sa.and_(_CALLS.c.closed, _CALLS.c.forgotten_at.is_(None))
+_TIMES: Final = ("created_at", "answered_at", "ended_at")
 _FORGET: Final = (
     sa.update(_CALLS)
-    .where(_CALLS.c.id == sa.bindparam("of"))
+    .where(_CALLS.c.id == sa.bindparam("of"), _CALLS.c.forgotten_at.is_(None))
     .values(
         {
-            **_BLANK,
-            "created_at": sa.bindparam("began"),
-            "answered_at": sa.bindparam("answered"),
-            "ended_at": sa.bindparam("ended"),
+            **BLANKS,
+            **{name: sa.bindparam(f"left_{name}") for name in _TIMES},
             "forgotten_at": sa.bindparam("now"),
         }
     )
@@ -41,12 +41,8 @@ _FORGET: Final = (
 
 
 def is_due(before: datetime) -> sa.ColumnElement[bool]:
-    """Return which calls are to be forgotten: ended ones that began before a time.
-
-    A call that is not closed is not over for the money, however old.
-    """
-    calls = _CALLS.c
-    return sa.and_(calls.forgotten_at.is_(None), calls.created_at < before, calls.closed)
+    """Return which calls are to be forgotten: ended ones that began before a time."""
+    return sa.and_(_IS_WHOLE, _CALLS.c.created_at < before)
 
 
 async def forget_older(
@@ -54,7 +50,7 @@ async def forget_older(
 ) -> int:
     """Forget calls that began before a time, at most `limit`; return how many.
 
-    Fewer than `limit` mean that none is left.
+    Fewer than `limit` mean that none is left. No spend gate remembers calls as old as these.
     """
     calls = _CALLS.c
     query = (
@@ -66,23 +62,41 @@ async def forget_older(
         .with_for_update(skip_locked=True)
     )
     rows = (await connection.execute(query)).all()
-    if rows:
-        await connection.execute(_FORGET, _values(rows, now))
+    await forget(connection, rows, now)
     return len(rows)
 
 
-def _values(rows: Sequence[Any], now: datetime) -> list[dict[str, Any]]:
-    found = []
-    for row in rows:
-        ended = row.booked_at or row.ended_at
-        answered = ended - timedelta(seconds=row.seconds)
-        found.append(
-            {
-                "of": row.id,
-                "began": answered,
-                "answered": answered if row.seconds else None,
-                "ended": ended,
-                "now": now,
-            }
-        )
-    return found
+async def whole_of(connection: AsyncConnection, account_id: str) -> Sequence[sa.Row[Any]]:
+    """Return ended calls of an account that are not forgotten, at most `ACCOUNT_BATCH`."""
+    rows = await connection.execute(
+        sa.select(_CALLS)
+        .where(_CALLS.c.account_id == account_id, _IS_WHOLE)
+        .order_by(_CALLS.c.created_at, _CALLS.c.id)
+        .limit(ACCOUNT_BATCH)
+    )
+    return rows.all()
+
+
+async def forget(
+    connection: AsyncConnection, rows: Sequence[sa.Row[*tuple[Any, ...]]], now: datetime
+) -> None:
+    """Forget ended calls, given their rows; those that are forgotten stay as they are."""
+    values = [
+        {
+            "of": row.id,
+            "now": now,
+            **{f"left_{name}": at for name, at in asdict(_times_of(row)).items()},
+        }
+        for row in rows
+    ]
+    if values:
+        await connection.execute(_FORGET, values)
+
+
+def memory_of(row: sa.Row[Any]) -> tuple[bytes, bytes]:
+    """Return what a spend gate is to remember of a call that is about to be forgotten."""
+    return memory_left(opened_in(row), closed_in(row), _times_of(row))
+
+
+def _times_of(row: sa.Row[*tuple[Any, ...]]) -> TimesLeft:
+    return times_left(row.ended_at, row.booked_at, row.seconds)

@@ -74,7 +74,7 @@ _OPENINGS = (
 )
 _ENDING = (
     *("id", "spent_micros", "written_off_micros", "seconds", "account_id", "cause", "ended_by"),
-    *("answered_at", "ended_at", "ringing_at", "carrier_seconds"),
+    *("answered_at", "ended_at", "ringing_at", "carrier_seconds", "booked_at"),
 )
 _ENDINGS = (
     sa.select(*(tables.calls.c[name] for name in _ENDING))
@@ -84,6 +84,8 @@ _ENDINGS = (
 _ENDINGS_OF = _ENDINGS.where(tables.calls.c.id.in_(_IDS))
 _RECENT_ENDINGS = _ENDINGS.where(
     tables.calls.c.ended_at >= sa.bindparam("ended_from"),
+    # The end of a forgotten call is that of its booking, which may be hours after the gate's.
+    tables.calls.c.forgotten_at.is_(None),
     # Implied by the line above, since no call lasts longer, but only `created_at` has an index.
     tables.calls.c.created_at >= sa.bindparam("created_from"),
 )

@@ -258,18 +258,28 @@ class SqlCdrStore:
         self._timeout_s = timeout_s
 
     async def get(self, account_id: str, call_id: str) -> CallRecord | None:
-        """Return one record of this account. Raises StoreUnavailableError."""
+        """Return one record of this account; None for a call that is forgotten.
+
+        Raises StoreUnavailableError.
+        """
+        return await self._get(account_id, call_id, tables.calls.c.forgotten_at.is_(None))
+
+    async def get_with_forgotten(self, account_id: str, call_id: str) -> CallRecord | None:
+        """Return one record of this account, for the money: of a forgotten call what is left.
+
+        Raises StoreUnavailableError.
+        """
+        return await self._get(account_id, call_id)
+
+    async def _get(
+        self, account_id: str, call_id: str, *conditions: sa.ColumnElement[bool]
+    ) -> CallRecord | None:
         if "\0" in call_id:  # PostgreSQL refuses such text with an error
             return None
         calls = tables.calls
+        mine = (calls.c.id == call_id, calls.c.account_id == account_id)
         async with reading(self._engine, self._timeout_s) as connection:
-            rows = await connection.execute(
-                sa.select(calls).where(
-                    calls.c.id == call_id,
-                    calls.c.account_id == account_id,
-                    calls.c.forgotten_at.is_(None),
-                )
-            )
+            rows = await connection.execute(sa.select(calls).where(*mine, *conditions))
             row = rows.one_or_none()
         return None if row is None else record_in(row)
 

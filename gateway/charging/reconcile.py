@@ -147,7 +147,7 @@ class Reconciler:
 
     async def _end_if_booked(self, call: OpenCall) -> None:
         # Without a record its opening still waits in the outbox, as that of every new call does.
-        record = await self._records.get(call.account_id, call.call_id)
+        record = await self._records.get_with_forgotten(call.account_id, call.call_id)
         if record is not None and record.closed is not None:
             await close_as_booked(self._gate, record)
             log.warning("call ended in the book only, closed in the gate", call_id=call.call_id)
@@ -155,7 +155,7 @@ class Reconciler:
     async def _reopen(self, partition: int, call: OpenCall) -> None:
         """Open a call that the gate forgot; if it has ended there, tell the book again."""
         # Read after the comparison: its end may have been booked since.
-        record = await self._records.get(call.account_id, call.call_id)
+        record = await self._records.get_with_forgotten(call.account_id, call.call_id)
         if record is None or record.closed is not None:
             return
         opening = Opening(

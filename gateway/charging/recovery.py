@@ -138,7 +138,7 @@ class Settler:
 
     async def _settle_one(self, orphan: OpenCall, without_carrier: bool) -> bool:
         # The sources in order of what they know: the book, this node's own closings, the carrier.
-        record = await self.records.get(orphan.account_id, orphan.call_id)
+        record = await self.records.get_with_forgotten(orphan.account_id, orphan.call_id)
         if record is not None and record.closed is not None:
             await close_as_booked(self.gate, record)
             return True

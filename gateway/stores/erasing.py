@@ -20,7 +20,7 @@ from accounts.erasure import STEPS, Erasure, State, Step, Unspent
 from accounts.notice import Notice
 from accounts.stores import audit_log, consent_proofs, data_requests, erasures, holders
 from billing.clock import Clock, utc_now
-from billing.stores import call_husks, tables
+from billing.stores import call_forgetting, tables
 from database.engine import TIMEOUT_S, reading, writing
 from gateway.stores.fraud import erase_fraud_rows
 from gateway.stores.mail_outbox import LAST_NOTICE, erase_mails, queue_notice
@@ -111,16 +111,18 @@ class SqlErasing:
             return created_at
 
     async def blank_records(self, account_id: str) -> bool:
-        """Blank some of an account's calls, and its payments; return whether none is left."""
+        """Forget some of an account's calls, and what its payments tell; return if none is left."""
         async with reading(self._engine, self._timeout_s) as connection:
-            rows = await call_husks.whole(connection, account_id)
+            rows = await call_forgetting.whole_of(connection, account_id)
         if rows:
-            await self._restate(account_id, {row.id: call_husks.husk(row) for row in rows})
+            told = {row.id: call_forgetting.memory_of(row) for row in rows}
+            await self._restate(account_id, told)
         async with writing(self._engine, self._timeout_s) as connection:
-            await call_husks.blank(connection, [row.id for row in rows])
+            await call_forgetting.forget(connection, rows, self._clock())
+            await _lift_caps(connection, account_id)
             await _blank_payments(connection, account_id)
             await _blank_rejected(connection, account_id)
-        return len(rows) < call_husks.BATCH_MAX
+        return len(rows) < call_forgetting.ACCOUNT_BATCH
 
     async def erase_person(self, account_id: str) -> None:
         """Erase the holder and all that is kept of the person, and queue the last mail.
@@ -159,6 +161,26 @@ class SqlErasing:
             email_key = await holders.email_key(connection, account_id)
         # Off the loop's way, and outside of a transaction: it takes a tenth of a second.
         return await asyncio.to_thread(consent_proofs.digest, account_id, email_key)
+
+
+async def _lift_caps(connection: AsyncConnection, account_id: str) -> None:
+    """Forget the limits that the person set.
+
+    With the calls: these have other times now, by which no counter of a cap could be counted again.
+    """
+    accounts, keys = tables.accounts, tables.api_keys
+    await connection.execute(
+        sa.update(accounts)
+        .where(accounts.c.id == account_id)
+        .values(
+            call_cap_micros=None, day_cap_micros=None, month_cap_micros=None, caps_counted_from=None
+        )
+    )
+    await connection.execute(
+        sa.update(keys)
+        .where(keys.c.account_id == account_id)
+        .values(day_cap_micros=None, caps_counted_from=None)
+    )
 
 
 async def _blank_payments(connection: AsyncConnection, account_id: str) -> None:

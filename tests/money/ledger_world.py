@@ -409,7 +409,7 @@ class World:
         for call in self.calls:
             if call.end is None:
                 continue
-            record = await self.records.get(call.account_id, call.call_id)
+            record = await self.records.get_with_forgotten(call.account_id, call.call_id)
             price = call.rate.cost(call.seconds)
             booked = -1
             if record is not None and record.closed is not None:

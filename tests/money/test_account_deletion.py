@@ -109,9 +109,10 @@ async def test_a_deletion_ends_running_calls_and_charges_them_exactly(office):
     await world.assert_in_order()
     # What the books need is there, and no more.
     for call in calls:
-        record = await world.records.get("alice", call.call_id)
+        record = await world.records.get_with_forgotten("alice", call.call_id)
         assert (record.opened.account_id, record.cost_micros) == ("alice", call.seconds * CENT)
         assert (record.opened.destination, record.opened.country) == ("", "")
+        assert await world.records.get("alice", call.call_id) is None
     profile = await office.cards.profile("alice")
     assert (profile.email, profile.has_card, profile.auto_enabled) == ("", False, False)
     assert (profile.deleted, profile.frozen, office.customers) == (True, True, set())

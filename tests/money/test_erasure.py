@@ -26,6 +26,7 @@ from billing.stores import tables
 from billing.stores.payments import SqlPaymentStore
 from database.engine import TIMEOUT_S, reading, writing
 from gateway.charging.account_erasure import AccountErasure
+from gateway.charging.recovery import fill_gate
 from gateway.post import outbox_rules
 from gateway.stores.accounts import SqlAccountStore
 from gateway.stores.aof import RedisAof
@@ -34,6 +35,7 @@ from gateway.stores.erasing import LEASED, SqlErasing
 from gateway.stores.erasure_journal import ErasureJournal
 from gateway.stores.mail_outbox import SqlMailOutbox, queue_notice
 from gateway.stores.people import SqlPeople
+from gateway.stores.retention import SqlRetention
 from tests.money.ledger_world import UNIT
 
 EMAIL, DIALLED, DEVICE = "alice@example.com", "+15005551000", "Firefox"
@@ -109,6 +111,8 @@ class House:
         call = await self.world.call("c-alice", "alice")
         await self.world.pass_seconds(3)
         await self.world.hang_up(call)
+        # Its end and its booking have different dates.
+        await self.world.pass_seconds(2)
         await self.world.drainer.drain_once()
 
     async def _move_in(self, name):
@@ -195,6 +199,15 @@ async def house(new_world, valkey_url, tmp_path):
     return house
 
 
+async def finish(house, account_id="alice"):
+    """Do what is left, once Valkey has written the files that it is writing."""
+    async with asyncio.timeout(30):
+        while (await house.redis.info("persistence"))["aof_rewrite_in_progress"]:
+            await asyncio.sleep(0.02)
+    await house.redis.delete("caller:aof-rewritten")
+    return await house.work.perform(account_id)
+
+
 async def send_last_mail(house):
     claimed = await house.mails.claim(9, domain="example.com", until=house.now + timedelta(hours=1))
     last = [mail for mail in claimed if mail.account_id == "alice"]
@@ -224,13 +237,11 @@ async def test_nothing_is_found_of_a_person_and_the_books_agree_through_every_de
     for place in [*deaths, ("finish",)]:
         house.erasures.dies_at = place
         with pytest.raises(Died):
-            await house.work.perform("alice")
+            await finish(house)
         assert sorted(await world.findings()) == unread
-        # What a dead process held, and the pause between two writings of the files, are over.
+        # What a dead process held is over.
         house.now += LEASED
-        await house.redis.delete("caller:aof-rewritten")
-        await house.redis.delete("caller:aof-rewritten")
-    assert (await house.work.perform("alice")).is_erased
+    assert (await finish(house)).next_step is None
     await send_last_mail(house)
     assert await house.found(*NEEDLES) == set()
     async with reading(house.engine, TIMEOUT_S) as connection:
@@ -266,6 +277,65 @@ async def test_calls_end_at_once_and_the_number_of_one_that_was_live_goes_too(ho
     async with reading(house.engine, TIMEOUT_S) as connection:
         query = sa.select(tables.calls.c.destination).where(tables.calls.c.account_id == "alice")
         assert set(await connection.scalars(query)) == {""}
+    assert not any(DIALLED in each for each in (await house.everything()).values())
+
+
+async def call_of_alice(house):
+    async with reading(house.engine, TIMEOUT_S) as connection:
+        query = sa.select(tables.calls).where(tables.calls.c.account_id == "alice")
+        return (await connection.execute(query)).one()
+
+
+async def test_a_call_of_today_is_forgotten_by_gate_and_book_alike(house):
+    """Also when its process dies in between, and where the account had set itself limits."""
+    world = house.world
+    before = await call_of_alice(house)
+    async with writing(house.engine, TIMEOUT_S) as connection:
+        for table, of in ((tables.accounts, "id"), (tables.api_keys, "account_id")):
+            capped = sa.update(table).where(table.c[of] == "alice")
+            caps = {"day_cap_micros": UNIT, "caps_counted_from": before.created_at + LEASED}
+            await connection.execute(capped.values(caps))
+    unread = sorted(await world.findings())
+    assert before.ended_at < before.booked_at
+
+    async def die_once_told(account_id, calls):
+        await world.gate.restate(account_id, calls)
+        raise Died
+
+    dying = SqlErasing(house.engine, die_once_told, clock=house.clock)
+    with pytest.raises(Died):
+        await dying.blank_records("alice")
+    assert await call_of_alice(house) == before
+    assert sorted(await world.findings()) == unread
+    # A repeat changes nothing.
+    for _ in range(2):
+        assert await house.kept.blank_records("alice")
+        left = await call_of_alice(house)
+        assert sorted(await world.findings()) == unread
+        house.now += timedelta(hours=1)
+    assert left.forgotten_at == house.now - timedelta(hours=2)
+    assert (left.seconds, left.spent_micros) == (before.seconds, before.spent_micros)
+    assert (left.ended_at, left.ringing_at, left.carrier_seconds) == (before.booked_at, None, None)
+    assert left.created_at == left.ended_at - timedelta(seconds=left.seconds)
+    async with reading(house.engine, TIMEOUT_S) as connection:
+        for table in (tables.accounts, tables.api_keys):
+            rows = await connection.execute(sa.select(table.c.day_cap_micros))
+            assert set(rows.scalars()) == {None}
+    # No list has it, retention passes by, and what settles calls still knows its charge.
+    assert list(await world.records.page("alice", limit=9)) == []
+    year = timedelta(days=400)
+    assert await SqlRetention(house.engine, clock=lambda: house.now + year).due("calls") == 0
+    record = await world.records.get_with_forgotten("alice", "c-alice")
+    assert record.cost_micros == before.spent_micros
+
+
+async def test_a_gate_that_lost_all_learns_of_a_forgotten_call_what_is_left(house):
+    world = house.world
+    unread = sorted(await world.findings())
+    assert await house.kept.blank_records("alice")
+    await house.redis.flushall()
+    await fill_gate(world.gate, world.book, world.partitions, world.drainer.drain_once)
+    assert sorted(await world.findings()) == unread
     assert not any(DIALLED in each for each in (await house.everything()).values())
 
 
