@@ -8,18 +8,28 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from structlog.testing import capture_logs
 
+from accounts.departures import Wishes
+from accounts.holder import Holder
 from accounts.link import Purpose
 from accounts.notice import MailState, Notice
+from accounts.stores import holders
 from billing.payments import PaymentProfile
+from billing.stores import tables
+from database.engine import TIMEOUT_S, writing
 from database.errors import StoreUnavailableError
 from gateway.post import outbox_rules, sender
 from gateway.post.mail import read_server
 from gateway.post.notices import Reader, Service
 from gateway.post.sender import MailWriter, NoAddressError, Sender, Tidying
+from gateway.roles.mail import build_writer
 from gateway.secret import Secret
-from gateway.stores.mail_outbox import SqlMailOutbox
+from gateway.settings import Settings
+from gateway.stores.departures import SqlDepartures
+from gateway.stores.mail_outbox import SqlMailOutbox, queue_notice
+from gateway.stores.people import SqlPeople
 from tests.gateway.post.mailbox import AT, SENDER
 
 ORIGIN = "https://calls.example.com"
@@ -464,3 +474,41 @@ async def test_what_blocks_fails_as_it_would_have(new_sender):
     assert await sender._in_thread(lambda: 7) == 7
     with pytest.raises(ZeroDivisionError):
         await sender._in_thread(lambda: 1 / 0)
+
+
+OPTIONAL = Notice("out_of_credit")
+
+
+async def test_a_mail_that_its_reader_switches_off_while_it_waits_is_not_sent(
+    engine, mailbox, clock
+):
+    """From the queue over the choice in the database to the server, which never sees it."""
+    people = SqlPeople(engine, queue_notice, clock=clock)
+    outbox = SqlMailOutbox(engine, clock=clock)
+    async with writing(engine, TIMEOUT_S) as connection:
+        for name in ("alice", "bob"):
+            account = tables.new_account(name, "USD", AT) | {"email": f"{name}@example.com"}
+            await connection.execute(sa.insert(tables.accounts).values(account))
+            holder = Holder(name, f"{name}@example.com", AT, "hash", 1, "en", AT)
+            assert await holders.insert(connection, holder, holder.email)
+    for name in ("alice", "bob"):
+        for notice in (OPTIONAL, LOCKED):
+            await outbox.queue(name, notice)
+    wishes = Wishes(objects=False, restricts=False, muted=frozenset({OPTIONAL.name}))
+    assert await SqlDepartures(people).choose("alice", 1, wishes)
+    writer = build_writer(Settings(public_origin=ORIGIN), engine)
+    server = read_server(Secret(f"smtp://127.0.0.1:{mailbox.port}"), SENDER, timeout_s=10)
+    with capture_logs() as logs:
+        await Sender(outbox, writer, server, clock=clock).round()
+    assert sorted(mail["To"] for mail in mailbox.mails) == [
+        *("alice@example.com", "bob@example.com", "bob@example.com"),
+    ]
+    by_name = {mail.notice.name: mail for mail in await outbox.of_account("alice")}
+    muted = by_name[OPTIONAL.name]
+    assert (muted.state, muted.failure) == (MailState.ABANDONED, outbox_rules.NOT_WANTED)
+    assert by_name[LOCKED.name].state is MailState.SENT
+    # Nobody has to look at what somebody wished, and it is not tried again.
+    assert logs == []
+    clock.now += timedelta(days=1)
+    await Sender(outbox, writer, server, clock=clock).round()
+    assert len(mailbox.mails) == 3
