@@ -42,6 +42,7 @@ OTHER_TABLES = {
     "api_keys": "who may do what; the account of a key is compared with that of its calls",
     "rate_decks": "a deck is compared with its digest; calls keep the rate they were quoted",
     "payment_profiles": "what a person wishes, and ids of the payment service, which checks them",
+    "freezes": "why an account is frozen; whether it is, the gate says as well",
 }
 
 ENDED, BY_HAND = "charge:many3", "credit:hello"
@@ -180,6 +181,7 @@ EXEMPT = {
     ("accounts", "month_cap_micros"): WISH,
     ("accounts", "caps_counted_from"): "bounds what a counter of the spend gate must be",
     ("accounts", "email"): WISH,
+    ("accounts", "keeps_quality"): WISH,
     ("accounts", "deleted_at"): "when; that it is deleted is compared with the freezing",
     ("calls", "node"): "whose a live call is, the spend gate says as well; then " + TEXTUAL,
     ("calls", "destination"): TEXTUAL,
