@@ -21,6 +21,7 @@ from accounts.link import LIFETIMES
 from accounts.notice import Notice
 from billing.money import format_money
 from billing.payments import PaymentProfile
+from gateway.words.languages import DEFAULT_LANGUAGE
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -29,7 +30,6 @@ WIDTH: Final = 72
 """Longest line of prose; the address of a page is never broken."""
 VALUE_LENGTH_MAX: Final = 2_000
 """Characters of one value: the address of a payment page has some hundreds."""
-DEFAULT_LANGUAGE: Final = "en"
 NO_CHOICES: Final = Choices()
 
 _HERE = Path(__file__).parent

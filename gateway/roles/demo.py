@@ -24,7 +24,6 @@ from gateway import settings
 from gateway.charging.recovery import bring_credits
 from gateway.errors import EXIT_UNAVAILABLE, SettingsError
 from gateway.http.bearer import key_hash, new_api_key
-from gateway.post.notices import DEFAULT_LANGUAGE
 from gateway.roles import adapters, newcomer, storage
 from gateway.roles.children import Child
 from gateway.roles.history import History
@@ -35,6 +34,7 @@ from gateway.scopes import PAGE
 from gateway.settings import Settings
 from gateway.stores import private_files
 from gateway.stores.accounts import ensure_account
+from gateway.words.languages import DEFAULT_LANGUAGE
 
 ACCOUNT_ID = "demo"
 CREDIT_MICROS = 10_000_000

@@ -19,12 +19,13 @@ from gateway.heartbeat.periodic_task import PeriodicTask
 from gateway.post import sender
 from gateway.post.mail import MailServer, read_server
 from gateway.post.mail_queue import MailQueue
-from gateway.post.notices import DEFAULT_LANGUAGE, Reader, Service
+from gateway.post.notices import Reader, Service
 from gateway.post.sender import MailWriter, Sender, Tidying
 from gateway.settings import Settings
 from gateway.stores import policy_notices
 from gateway.stores.mail_outbox import SqlMailOutbox
 from gateway.stores.policy_notices import PolicyNotices
+from gateway.words.languages import DEFAULT_LANGUAGE
 
 LINK_SECRET_BYTES = 32
 

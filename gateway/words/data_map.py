@@ -6,31 +6,13 @@ mail and no file that they are put into.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
-from importlib import resources
 from typing import Final
 
 from accounts.personal_data import Kind, Period, Span
+from gateway.words.languages import DEFAULT_LANGUAGE, read_words
 
-DEFAULT_LANGUAGE: Final = "en"
-
-
-def read_words() -> Mapping[str, Mapping[str, str]]:
-    """Return language (BCP 47) -> key -> words; a key is `table.name`, such as `kind.calls`."""
-    folder = resources.files("gateway.words").joinpath("languages")
-    return {
-        file.name.removesuffix(".toml"): {
-            f"{table}.{name}": words
-            for table, entries in tomllib.loads(file.read_text("utf-8")).items()
-            for name, words in entries.items()
-        }
-        for file in folder.iterdir()
-        if file.name.endswith(".toml")
-    }
-
-
-WORDS: Final = read_words()
+WORDS: Final = read_words("gateway.words")
 
 
 def words_in(language: str) -> Mapping[str, str]:

@@ -22,13 +22,14 @@ from gateway.http.holders import Holders
 from gateway.http.principal import Principal
 from gateway.http.site.pages import ErrorPage, Page
 from gateway.http.site.rendering import HEADERS, Pages
-from gateway.http.site.words import DEFAULT_LANGUAGE, WORDS, best_language
+from gateway.http.site.words import WORDS, best_language
 from gateway.http.velocity import address_of
 from gateway.limits.velocity import refuse, wrong_session_uses
 from gateway.people.sessions import SignedIn
 from gateway.people.sign_in import CodeNeeded, Welcome
 from gateway.people.visitor import Visitor
 from gateway.ports import Velocity
+from gateway.words.languages import DEFAULT_LANGUAGE
 
 SIGN_IN, SIGN_IN_CODE, CONFIRM = "/sign-in", "/sign-in/code", "/confirm"
 ACCOUNT, SECURITY = "/account", "/account/security"

@@ -5,31 +5,15 @@ Knows no page and no request.
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Mapping
-from importlib import resources
 from typing import Final
 
-DEFAULT_LANGUAGE: Final = "en"
+from gateway.words.languages import DEFAULT_LANGUAGE, read_words
+
 _PREFERENCES_MAX: Final = 10
 _HEADER_CHARS_MAX: Final = 256
 
 
-def read_words() -> Mapping[str, Mapping[str, str]]:
-    """Return language (BCP 47) -> key -> words; a key is `table.name`, such as `sign_in.title`."""
-    folder = resources.files("gateway.http.site").joinpath("languages")
-    return {
-        file.name.removesuffix(".toml"): {
-            f"{table}.{name}": words
-            for table, entries in tomllib.loads(file.read_text("utf-8")).items()
-            for name, words in entries.items()
-        }
-        for file in folder.iterdir()
-        if file.name.endswith(".toml")
-    }
-
-
-WORDS: Final = read_words()
+WORDS: Final = read_words("gateway.http.site")
 
 
 def best_language(accepted: str) -> str:

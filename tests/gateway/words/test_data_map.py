@@ -6,7 +6,8 @@ import pytest
 
 from accounts.data_map import KINDS
 from accounts.personal_data import Fate, Period, Purpose, Span, Viewer
-from gateway.words.data_map import DEFAULT_LANGUAGE, WORDS, list_in, period_in, row_in, words_in
+from gateway.words.data_map import WORDS, list_in, period_in, row_in, words_in
+from gateway.words.languages import DEFAULT_LANGUAGE
 
 EXPECTED = {
     *(f"{table}.{kind.name}" for kind in KINDS for table in ("kind", "what")),

@@ -80,9 +80,10 @@ async def test_the_statement_says_what_moved_the_credit(ada):
         line("r4", "grant", reason="Welcome."),
     ]
     text = await text_of(ada)
-    assert "Call refunded · the call $0.0001" in text
+    assert "Call refunded $0.0001" in text
     assert "No sound came from the phone. · $30.00 left" in text
-    assert "Call · the call -$0.0001" in text
+    assert "Call -$0.0001" in text
+    assert (await ada.get("/account/credit")).text.count('href="/account/calls/c1"') == 2
     assert "Automatic top-up $25.00 2026-11-20 09:30 UTC · $30.00 left" in text
     assert "Free credit $25.00 2026-11-20 09:30 UTC · Welcome. · $30.00 left" in text
     assert "All entries" not in text

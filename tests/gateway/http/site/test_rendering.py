@@ -16,7 +16,8 @@ from gateway.http.site import pages, rendering
 from gateway.http.site.branding import Branding, read_logo
 from gateway.http.site.links import _SAID
 from gateway.http.site.rendering import HEADERS, SCRIPT_HEADERS, Pages, environment
-from gateway.http.site.words import DEFAULT_LANGUAGE, WORDS
+from gateway.http.site.words import WORDS
+from gateway.words.languages import DEFAULT_LANGUAGE
 from tests.gateway.http.site.books import HOSTED
 
 ROOT = Path(__file__).parents[4]
