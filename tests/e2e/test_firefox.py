@@ -123,7 +123,12 @@ async def assert_conversation(
 
 
 async def hang_up(page: Page, caller: Customer, call: dict[str, Any]) -> list[str]:
-    """End the call; return each path that its audio has taken."""
+    """End the call; return each path that was in use, in order of first use.
+
+    The socket may be the first of them: the record begins with the ringing, and WebRTC takes more
+    than the first second of it on a busy machine. In which order they carried the words is seen on
+    the page.
+    """
     await page.click("button", "^Hang up$")
     await page.find(".status", "^Call ended$")
     record = await caller.record(call["id"])
@@ -159,7 +164,7 @@ async def test_a_call_by_webrtc(page: Page, caller: Customer, sound: SoundServer
     await page.click("button", "^Key 5$")
     await page.find("span", "^Sent: 5$")
     assert has_key_5(await hearing)
-    assert await hang_up(page, caller, call) == ["webrtc"]
+    assert (await hang_up(page, caller, call))[-1] == "webrtc"
 
 
 async def test_without_udp_the_socket_carries_the_call(
@@ -180,4 +185,4 @@ async def test_a_call_goes_on_when_udp_dies_and_when_it_lives_again(
         await assert_heard(caller, call, speech)
     await expect_path(page, "WebRTC")
     await assert_heard(caller, call, speech)
-    assert await hang_up(page, caller, call) == ["webrtc", "websocket"]
+    assert set(await hang_up(page, caller, call)) == {"webrtc", "websocket"}

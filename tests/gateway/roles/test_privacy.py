@@ -79,16 +79,23 @@ async def test_a_person_asks_for_their_data_and_gets_them(house):
 async def test_what_is_too_old_is_forgotten_beside_draining(house):
     await signed_up(house)
     engine, old = house.node.stores.engine, utc_now() - timedelta(days=400)
-    async with engine.begin() as connection:
-        await connection.execute(sa.update(people.devices).values(last_seen_at=old))
-    duty = PrivacyDuty(house.node.settings, house.node.stores)
-    duty.start()
 
     async def done():
         async with engine.connect() as connection:
             return await connection.scalar(sa.select(duties.c.done_at))
 
+    # The node's own drainer has done it when it started, and does it once a day.
     await until(done)
+    async with engine.begin() as connection:
+        await connection.execute(sa.update(people.devices).values(last_seen_at=old))
+        await connection.execute(sa.update(duties).values(done_at=old))
+    duty = PrivacyDuty(house.node.settings, house.node.stores)
+    duty.start()
+
+    async def done_again():
+        return await done() > old
+
+    await until(done_again)
     await duty.stop()
     async with engine.connect() as connection:
         assert (await connection.execute(sa.select(people.devices))).all() == []
