@@ -39,7 +39,6 @@ _PSEUDONYMISED: Final = Erasure(
     "the books need the entry, and nothing leads from its account number to a person any more",
     BOOK_YEARS,
 )
-_YEAR: Final = Period(Span.MONTHS, "long enough to question a call or a bill", CALL_MONTHS_MAX)
 
 KINDS: Final[tuple[Kind, ...]] = (
     Kind(

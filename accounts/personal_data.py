@@ -6,11 +6,10 @@ Tables, keys and fields are names here: knows no store, and no domain but by nam
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Final
 
 
 class Purpose(StrEnum):
@@ -202,26 +201,3 @@ class Host:
     setting: str
     purposes: tuple[Purpose, ...]
     viewer: Viewer
-
-
-PURPOSES: Final = tuple(Purpose)
-
-
-def columns_of(kinds: Iterable[Kind]) -> Mapping[str, str]:
-    """Return `table.column` -> the kind that it belongs to.
-
-    Raises ValueError for a column of two kinds, unless it is the key that leads to the person.
-    """
-    found: dict[str, str] = {}
-    for kind in kinds:
-        for columns in kind.sql:
-            for column in columns:
-                if column in found and column != f"{columns.table}.{columns.key}":
-                    raise ValueError(f"{column} is of two kinds: {found[column]}, {kind.name}")
-                found.setdefault(column, kind.name)
-    return found
-
-
-def unmapped(present: Iterable[str], mapped: Iterable[str]) -> tuple[str, ...]:
-    """Return what is present and in no entry of the map, in order."""
-    return tuple(sorted(set(present) - set(mapped)))

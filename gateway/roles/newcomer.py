@@ -18,7 +18,7 @@ from accounts.holder import Holder
 from accounts.stores import audit_log, consents, holders
 from billing.clock import utc_now
 from billing.stores import tables
-from database.engine import TIMEOUT_S, writing
+from database.engine import TIMEOUT_S, reading, writing
 from gateway.stores.password_hashes import Argon2Hasher
 
 EMAIL: Final = "newcomer@caller.example"
@@ -30,12 +30,17 @@ async def make_holder(engine: AsyncEngine, account_id: str, password: str, langu
 
     Raises StoreUnavailableError.
     """
-    at, address = utc_now(), parse_address(EMAIL)
+    async with reading(engine, TIMEOUT_S) as connection:
+        if await holders.find(connection, account_id) is not None:
+            return
+    at, address, hasher = utc_now(), parse_address(EMAIL), Argon2Hasher()
+    password_hash = await hasher.hash(password)
+    hasher.close()
     holder = Holder(
         account_id=account_id,
         email=address.text,
         email_proven_at=at,
-        password_hash=await Argon2Hasher().hash(password),
+        password_hash=password_hash,
         credentials_epoch=1,
         language=language,
         created_at=at,

@@ -84,7 +84,7 @@ class SqlDepartures:
     async def cancel_deletion(self, account_id: str, credentials_epoch: int) -> bool | None:
         """Keep the account after all; False where it is too late, None: the session is over."""
         async with self._people.changing(account_id, credentials_epoch) as change:
-            return None if change is None else await _cancel(change)
+            return None if change is None else await cancel(change)
 
     async def cancel_by_link(self, digest: str) -> bool:
         """Use a CANCEL_DELETION link; False where it does not work (any more)."""
@@ -92,7 +92,7 @@ class SqlDepartures:
         async with self._people.changing_by_link(digest, purpose) as change:
             if change is None or not await links.use(change.connection, digest, purpose, change.at):
                 return False
-            return await _cancel(change)
+            return await cancel(change)
 
     async def requests(self, account_id: str) -> Sequence[DataRequest]:
         """Return what a person has asked for about their data, the newest first."""
@@ -130,7 +130,7 @@ class SqlDepartures:
         return True
 
 
-async def _cancel(change: Change) -> bool:
+async def cancel(change: Change) -> bool:
     """Keep an account; False where its deletion has begun, or none was asked for."""
     connection, account_id, at = change.connection, change.holder.account_id, change.at
     if not await erasures.cancel(connection, account_id, at):

@@ -34,8 +34,9 @@ from accounts.stores import tables as people
 from billing.freezes import FreezeReason
 from billing.stores import tables
 from database.engine import reading
+from gateway.stores import departures
 from gateway.stores.people_transactions import STANDING, PeopleTransactions, locked, standing
-from gateway.stores.taking_back import keep_account, take_back
+from gateway.stores.taking_back import take_back
 
 _ACCOUNTS = tables.accounts.c
 LOCKED = FreezeReason.LOCKED
@@ -360,13 +361,11 @@ class SqlPeople(PeopleTransactions):
             yield _Use(connection, digest, made.link, made.asked_at, holder, self._clock())
 
     async def _disown(self, use: _Use) -> None:
-        """Freeze the account, and take back what was added since what the link is about."""
-        connection, account_id, at = use.connection, use.account_id, use.at
-        await self._freeze(connection, account_id, LOCKED, True, at)
-        await take_back(connection, account_id, use.asked_at, at)
-        if await keep_account(connection, account_id, at):
-            await self._freeze(connection, account_id, FreezeReason.LEAVING, False, at)
-            await data_requests.answer(connection, account_id, Right.DELETION, at, Actor.HOLDER)
+        """Freeze the account; what was added or asked for since is taken back."""
+        change = self._change(use.connection, use.holder)
+        await change.freeze(LOCKED, True)
+        await take_back(change, use.asked_at)
+        await departures.cancel(change)
 
     async def _move(
         self, use: _Use, email_key: str, stale: frozenset[Purpose], **values: Any

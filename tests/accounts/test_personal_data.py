@@ -14,9 +14,8 @@ from accounts.personal_data import (
     Purpose,
     Span,
     Viewer,
-    columns_of,
-    unmapped,
 )
+from tests.accounts.mapped import columns_of, unmapped
 
 PETS = Kind(
     "pets",

@@ -11,7 +11,6 @@ import sqlalchemy as sa
 from accounts.ceremony import Ceremony, Purpose
 from accounts.data_map import HOSTS, KINDS
 from accounts.not_personal import NOT_PERSONAL
-from accounts.personal_data import columns_of, unmapped
 from accounts.session import AGE_MAX, Session
 from accounts.stores.ceremonies import RedisCeremonies
 from accounts.stores.sessions import RedisSessions
@@ -30,6 +29,7 @@ from gateway.stores.leases import RedisNodeLeases
 from gateway.stores.personal_rows import TABLES
 from gateway.stores.tokens import RedisCallTokens
 from gateway.stores.velocity import RedisVelocity
+from tests.accounts.mapped import columns_of, unmapped
 from tests.billing.conftest import client, empty_gate, gate
 from tests.billing.spend_gate_contract import CENT, UNIT, closing, opening, tick
 from tests.gateway.privacy.needles import AT

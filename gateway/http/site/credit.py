@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 from starlette.requests import Request
@@ -70,6 +70,7 @@ _HOW: Final = {reason: f"top_up_{kind}" for kind, reason in TOP_UP_REASONS.items
 
 CreditOf = Callable[[str], Awaitable[int]]
 """Returns the micros that an account has left. Raises StoreUnavailableError."""
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,26 +245,17 @@ class CreditPages:
     async def show_statement(self, request: Request, who: SignedIn) -> Response:
         """Show a page of what moved the credit, newest first."""
         before = cursor_in(request)
-        # One more than is shown tells whether another page follows.
         found = await self.statements.page(who.account.id, limit=PAGE_ROWS + 1, before=before)
-        shown = found[:PAGE_ROWS]
-        page = StatementPage(
-            lines=[_row(each) for each in shown],
-            is_first=before is None,
-            following=_before(shown[-1].reference) if len(found) > PAGE_ROWS else "",
-        )
+        shown, following = _cut(found, lambda line: line.reference)
+        page = StatementPage([_row(each) for each in shown], before is None, following)
         return self.door.show(request, page)
 
     async def list_payments(self, request: Request, who: SignedIn) -> Response:
         """Show a page of payments, newest first."""
         before = cursor_in(request)
         found = await self.store.page(who.account.id, limit=PAGE_ROWS + 1, before=before)
-        shown = found[:PAGE_ROWS]
-        page = PaymentsPage(
-            payments=[_payment(each) for each in shown],
-            is_first=before is None,
-            following=_before(shown[-1].id) if len(found) > PAGE_ROWS else "",
-        )
+        shown, following = _cut(found, lambda payment: payment.id)
+        page = PaymentsPage([_payment(each) for each in shown], before is None, following)
         return self.door.show(request, page)
 
     async def show_payment(self, request: Request, who: SignedIn) -> Response:
@@ -425,8 +417,15 @@ def _decline(code: str) -> str:
     return code if f"decline.{code}" in WORDS["en"] else "other"
 
 
-def _before(cursor: str) -> str:
-    return urlencode({"before": cursor})
+def _cut(found: Sequence[_T], cursor_of: Callable[[_T], str]) -> tuple[Sequence[_T], str]:
+    """Return a page's rows, and the query of the next page; empty after the last one.
+
+    One row more than is shown tells that another page follows.
+    """
+    shown = found[:PAGE_ROWS]
+    if len(found) == len(shown):
+        return shown, ""
+    return shown, urlencode({"before": cursor_of(shown[-1])})
 
 
 def _looks(request: Request) -> int:

@@ -5,22 +5,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from gateway.stores.duties import LEASE, SqlDuties
+from tests.clock import Clock
 
 START = datetime(2026, 11, 24, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
 
 
-class Clock:
-    def __init__(self):
-        self.now = START
-
-    def __call__(self):
-        return self.now
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock(START)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from accounts.stores import audit_log, tables
 from accounts.stores.holders import erase_holder
 from database.engine import reading, writing
 from gateway.stores.exports import SqlExports
+from tests.clock import Clock
 from tests.gateway.stores.test_retention import NOW, add_holder
 
 DIGEST = "d" * 64
@@ -23,17 +24,9 @@ READY = Notice("export_ready")
 DAY = timedelta(days=1)
 
 
-class Clock:
-    def __init__(self):
-        self.now = NOW
-
-    def __call__(self):
-        return self.now
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock(NOW)
 
 
 @pytest.fixture

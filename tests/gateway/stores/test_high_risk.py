@@ -11,23 +11,16 @@ from database.engine import create_engine
 from database.errors import StoreUnavailableError
 from gateway.calls.closed_destinations import ClosedDestinations
 from gateway.stores.high_risk import KEPT_VERSIONS, SqlHighRiskLists, SyncedList
+from tests.clock import Clock
 from tests.postgres import sqlite_threads_ended
 
 START = datetime(2026, 11, 24, 12, tzinfo=UTC)
 LATVIA = {"37181": "LV", "3719000": "LV"}
 
 
-class Clock:
-    def __init__(self):
-        self.now = START
-
-    def __call__(self):
-        return self.now
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock(START)
 
 
 @pytest.fixture

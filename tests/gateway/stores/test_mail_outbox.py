@@ -13,6 +13,7 @@ from database.engine import create_engine, writing
 from database.errors import StoreUnavailableError
 from gateway.stores import mail_outbox
 from gateway.stores.mail_outbox import SqlMailOutbox, queue_notice
+from tests.clock import Clock
 from tests.postgres import sqlite_threads_ended
 
 START = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -28,17 +29,9 @@ NOTICE = Notice(
 PLAIN = Notice("locked")
 
 
-class Clock:
-    def __init__(self):
-        self.now = START
-
-    def __call__(self):
-        return self.now
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock(START)
 
 
 @pytest.fixture
