@@ -282,12 +282,7 @@ class SqlMailOutbox:
         At most `PURGED_MAX`: fewer mean that none is left.
         """
         rows = mail_outbox.c
-        old = (
-            sa.select(rows.id)
-            # Whatever ended was queued before it ended, which an index tells.
-            .where(rows.created_at < ended_before, rows.ended_at < ended_before)
-            .limit(PURGED_MAX)
-        )
+        old = sa.select(rows.id).where(have_ended(ended_before)).limit(PURGED_MAX)
         async with writing(self._engine, self._timeout_s) as connection:
             ids = (await connection.scalars(old)).all()
             await connection.execute(sa.delete(mail_outbox).where(rows.id.in_(ids)))
@@ -309,6 +304,12 @@ class SqlMailOutbox:
     async def _find(self, query: sa.Select[Any]) -> Sequence[QueuedMail]:
         async with reading(self._engine, self._timeout_s) as connection:
             return [_mail(row) for row in (await connection.execute(query)).mappings()]
+
+
+def have_ended(before: datetime) -> sa.ColumnElement[bool]:
+    """Return the condition that a mail was sent or abandoned before a time."""
+    # Whatever ended was queued before it ended, which an index tells.
+    return sa.and_(mail_outbox.c.created_at < before, mail_outbox.c.ended_at < before)
 
 
 _NEWEST = sa.select(mail_outbox).order_by(mail_outbox.c.created_at.desc(), mail_outbox.c.id.desc())

@@ -24,7 +24,7 @@ from billing.clock import Clock, utc_now
 from billing.stores import call_forgetting, tables
 from database.engine import AUDIT_TIMEOUT_S, TIMEOUT_S, reading, writing
 from gateway.stores.fraud import REFUSALS_KEPT, call_refusals, erase_fraud_rows
-from gateway.stores.mail_outbox import erase_mails, mail_outbox
+from gateway.stores.mail_outbox import erase_mails, have_ended, mail_outbox
 
 BATCH: Final = 250
 """Rows of one transaction: some 10 ms, so that no other writer waits for long."""
@@ -116,14 +116,7 @@ def sweeps(calls_kept_months: int) -> Mapping[str, Sweep]:
         "proof": _deletion(
             people.consent_proofs, lambda now: people.consent_proofs.c.kept_until <= now
         ),
-        "mails": _deletion(
-            mail_outbox,
-            lambda now: sa.and_(
-                # Whatever ended was queued before it ended, which an index tells.
-                mail_outbox.c.created_at < now - MAILS_KEPT,
-                mail_outbox.c.ended_at < now - MAILS_KEPT,
-            ),
-        ),
+        "mails": _deletion(mail_outbox, lambda now: have_ended(now - MAILS_KEPT)),
         "export_files": Sweep(
             CHUNKS_BATCH,
             lambda now: _count(people.export_chunks, _is_over(now)),
