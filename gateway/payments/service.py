@@ -18,7 +18,6 @@ from typing import Any, Final
 import structlog
 
 from billing.clock import Clock, utc_now
-from billing.errors import MoneyError
 from billing.payments import (
     BY_PAGE,
     PENDING,
@@ -36,6 +35,7 @@ from billing.payments import (
 )
 from billing.ports import CreditBook
 from gateway.errors import PaymentError, RequestRefusedError
+from gateway.payments.amounts import chargeable
 from gateway.payments.comparison import facts_to_book
 from gateway.payments.events import CHECKOUT, INTENT
 from gateway.payments.ports import (
@@ -187,12 +187,7 @@ class Payments:
 
         Raises RequestRefusedError: `amount_out_of_range`.
         """
-        if not self._settings.top_up_min <= micros <= self._settings.top_up_max:
-            raise RequestRefusedError("amount_out_of_range", field="amount")
-        try:
-            return to_minor(micros, currency)
-        except MoneyError:
-            raise RequestRefusedError("amount_out_of_range", field="amount") from None
+        return chargeable(self._settings, micros, currency)
 
     async def _page_of(
         self, payment: Payment, profile: PaymentProfile, back: ReturnPaths, *, save_card: bool

@@ -26,6 +26,7 @@ from gateway.http.body import page_asked_for, read_json
 from gateway.http.principal import Principal
 from gateway.http.problems import Json, payment_errors
 from gateway.http.velocity import address_of
+from gateway.payments.amounts import chargeable
 from gateway.payments.auto_top_up import AutoTopUps
 from gateway.payments.ports import PaymentStore
 from gateway.payments.service import Payments
@@ -153,9 +154,11 @@ class PaymentsApi:
         _refuse_unproven(principal)
         key = _idempotency_key(request)
         body = await read_json(request, TopUpRequest)
-        micros = _amount(body.amount, "amount")
         account_id = principal.account.id
-        # After the request has been validated, so that typing errors do not count.
+        micros = _amount(body.amount, "amount")
+        chargeable(self.settings, micros, principal.account.currency)
+        # After the request has been validated, so that typing errors and amounts that cannot be
+        # charged do not count.
         await count_start(self.velocity, self.store, account_id, address_of(request), key)
         with payment_errors():
             payment, url = await cards.payments.start_checkout(
@@ -173,8 +176,9 @@ class PaymentsApi:
         if not key:
             raise RequestRefusedError("bad_request", field="Idempotency-Key")
         body = await read_json(request, SavedCardRequest)
-        micros = _amount(body.amount, "amount")
         account_id = principal.account.id
+        micros = _amount(body.amount, "amount")
+        chargeable(self.settings, micros, principal.account.currency)
         await count_start(self.velocity, self.store, account_id, address_of(request), key)
         return Json(_view(await cards.auto.charge_now(account_id, micros, key)), 201)
 

@@ -46,6 +46,7 @@ from gateway.http.site.forms import AutoTopUpFields, Nothing, TopUpFields, read_
 from gateway.http.site.rendering import CONTENT_SECURITY_POLICY, HEADERS
 from gateway.http.site.words import WORDS, best_country
 from gateway.http.velocity import address_of
+from gateway.payments.amounts import chargeable
 from gateway.payments.ports import PaymentStore
 from gateway.payments.service import ReturnPaths
 from gateway.payments.starts import count_start
@@ -221,6 +222,11 @@ class CreditPages:
             return await self._show(request, who, fields.other, {"other": "amount_invalid"})
         if not _ONCE.fullmatch(fields.once):
             raise RequestRefusedError("bad_request", field="once")
+        try:
+            # Before it counts: whoever errs in an amount begins nothing.
+            chargeable(self.settings, micros, who.account.currency)
+        except RequestRefusedError as error:
+            return await self._amount_refused(request, who, fields, error)
         key = f"page:{fields.once}"
         await count_start(self.velocity, self.store, who.account.id, address_of(request), key)
         return micros, key

@@ -223,6 +223,16 @@ async def test_an_amount_is_a_plain_number(api, amount):
     assert api.till.asked == []
 
 
+@pytest.mark.parametrize("path", ["/v1/top-ups", "/v1/saved-card-charges"])
+@pytest.mark.parametrize("amount", ["4.99", "500.01", "10.001"])
+async def test_an_amount_that_cannot_be_charged_does_not_count_as_a_start(api, path, amount):
+    headers = {"idempotency-key": "form-1"}
+    reply = await api.ask("POST", path, json={"amount": amount}, headers=headers)
+    assert (reply.status_code, reply.json()["code"]) == (422, "amount_out_of_range")
+    assert reply.json()["field"] == "amount"
+    assert (api.till.asked, api.auto.charged, api.velocity.used) == ([], [], [])
+
+
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"amount": "5", "card": "4242"}', b"[" * 4_000])
 async def test_a_body_of_another_shape_is_refused(api, content):
     reply = await api.ask("POST", "/v1/top-ups", content=content)

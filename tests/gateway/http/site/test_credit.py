@@ -147,10 +147,13 @@ async def test_an_amount_that_is_none_is_told_beside_its_field(ada, path, amount
 
 @pytest.mark.parametrize("path", [TOP_UP, SAVED])
 async def test_an_amount_out_of_range_is_told_beside_its_field(ada, path):
-    ada.till.failure = RequestRefusedError("amount_out_of_range", field="amount")
+    ada.velocity.used.clear()
     reply = await ada.post(path, once=ONCE, other="1000")
     assert reply.status_code == 422
     assert "between the smallest and the largest" in reply.text
+    # It counts as no start of a payment, and the payment service is not asked.
+    assert not ada.velocity.used
+    assert not ada.till.begun
     ada.till.failure = RequestRefusedError("no_saved_card")
     assert (await ada.post(path, once=ONCE, other="10")).status_code == 409
 
