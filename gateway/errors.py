@@ -256,6 +256,11 @@ PROBLEMS: dict[str, Problem] = {
     "balance_too_low": Problem(
         409, "The account has less than what is to be taken back.", "Take back less."
     ),
+    "credit_reference_reused": Problem(
+        409,
+        "This reference was used for a credit of another amount.",
+        "Nothing was booked. Use a new reference for each new credit.",
+    ),
     "call_not_found": Problem(404, "There is no such call.", "Check the call's id."),
     "call_ended": Problem(409, "The call has ended already.", "Nothing is left to do."),
     "call_elsewhere": Problem(

@@ -157,6 +157,18 @@ class SqlLedgerStore:
             )
         return count or 0
 
+    async def credited_micros(self, reference: str) -> int | None:
+        """Return the amount of the credit of this reference; None where it is not booked.
+
+        Raises StoreUnavailableError.
+        """
+        credits = tables.credits.c
+        async with reading(self._engine, self._timeout_s) as connection:
+            micros: int | None = await connection.scalar(
+                sa.select(credits.micros).where(credits.reference == reference)
+            )
+        return micros
+
     async def credits_after(self, account_id: str, sequence: int) -> Sequence[tuple[int, int]]:
         """Return (sequence, micros) of the credits the spend gate has yet to see, oldest first.
 

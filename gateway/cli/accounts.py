@@ -16,11 +16,18 @@ from rich.table import Table
 from billing.money import format_money
 from database.errors import StoreUnavailableError
 from gateway.charging.account_deletion import AccountDeletion, Deletion, Outcome
+from gateway.charging.grants import book_grant
 from gateway.charging.recovery import bring_credits
 from gateway.cli import administration
 from gateway.cli.administration import As, order_of
 from gateway.cli.command import Yes, confirm, fail, out, read_amount, run_with
-from gateway.errors import EXIT_SETTINGS, EXIT_UNAVAILABLE, PaymentError
+from gateway.errors import (
+    EXIT_SETTINGS,
+    EXIT_UNAVAILABLE,
+    PROBLEMS,
+    PaymentError,
+    RequestRefusedError,
+)
 from gateway.http.bearer import key_hash, new_api_key
 from gateway.ports import to_nobody
 from gateway.post.mail import is_address
@@ -87,7 +94,7 @@ def create_account(  # noqa: PLR0917
         key = await create(stores.accounts, settings)
         try:
             # The hint below repeats this reference, so that the repetition books nothing twice.
-            await _grant(stores, account_id, micros, f"grant:{account_id}:first")
+            await _grant(stores, account_id, micros, "first")
         except StoreUnavailableError as error:
             raise StoreUnavailableError(
                 "The account was created, but its credit could not be sent to Redis. Repeat that"
@@ -145,8 +152,7 @@ def credit_account(  # noqa: PLR0917
         if micros + await stores.ledger.balance(account_id) < 0:
             hint = "`caller ledger show` shows what can be taken back."
             fail("The balance is lower than that.", hint, EXIT_SETTINGS)
-        # With the account in the name, two accounts may use the same --reference.
-        is_new = await _grant(stores, account_id, micros, f"grant:{account_id}:{reference}")
+        is_new = await _grant(stores, account_id, micros, reference)
         admin = SqlAdministration(stores.engine, queue_notice)
         await admin.note_credit(account_id, reference, order)
         balance = await stores.gate.balance(account_id)
@@ -426,7 +432,11 @@ def _read_instant(text: str) -> datetime | None:
 
 
 async def _grant(stores: storage.Stores, account_id: str, micros: int, reference: str) -> bool:
-    sequence = await stores.ledger.add_credit(account_id, micros, reference=reference, kind="grant")
+    try:
+        is_new = await book_grant(stores.ledger, account_id, micros, reference)
+    except RequestRefusedError as error:
+        problem = PROBLEMS[error.code]
+        fail(problem.message, problem.action, EXIT_SETTINGS)
     try:
         # Sends every credit that the gate lacks, because it takes them in order of their sequence.
         await bring_credits(stores.gate, stores.ledger, account_id)
@@ -435,4 +445,4 @@ async def _grant(stores: storage.Stores, account_id: str, micros: int, reference
             "The credit is saved in SQL, but Redis did not answer. Repeat the command until it"
             " succeeds: it is booked once."
         ) from error
-    return sequence is not None
+    return is_new

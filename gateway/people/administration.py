@@ -23,7 +23,9 @@ FreezeGate = Callable[[str, bool], Awaitable[None]]
 """Freezes or thaws an account at the spend gate, whose live calls end."""
 EndKeyEpoch = Callable[[], Awaitable[None]]
 Credit = Callable[[str, int, str], Awaitable[bool]]
-"""Books a credit in micros once per reference, and brings it to the gate; False: it was booked."""
+"""Books a credit in micros once per reference, and brings it to the gate; False: it was booked.
+
+Raises RequestRefusedError where the reference has another amount."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,8 @@ class Administration:
     async def credit(self, account_id: str, micros: int, reference: str, order: Order) -> bool:
         """Give credit once per reference; below zero: take it back. False: it was booked before.
 
-        Raises RequestRefusedError where there is less than what is to be taken back.
+        Raises RequestRefusedError where there is less than what is to be taken back, and where
+        the reference was used for another amount.
         """
         state = await self.book.state(account_id)
         if state.found.deleted:

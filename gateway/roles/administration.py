@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from accounts.ports import Sessions
 from billing.clock import utc_now
+from gateway.charging.grants import book_grant
 from gateway.charging.recovery import bring_credits
 from gateway.http.access import DeclaredRoute
 from gateway.http.api.admin import AdminApi
@@ -19,12 +20,9 @@ def compose_administration(stores: Stores, sessions: Sessions) -> Administration
     """Return the acts of operators on a node's stores."""
 
     async def credit(account_id: str, micros: int, reference: str) -> bool:
-        # As the command line names it: the same reference is the same credit.
-        sequence = await stores.ledger.add_credit(
-            account_id, micros, reference=f"grant:{account_id}:{reference}", kind="grant"
-        )
+        is_new = await book_grant(stores.ledger, account_id, micros, reference)
         await bring_credits(stores.gate, stores.ledger, account_id)
-        return sequence is not None
+        return is_new
 
     return Administration(
         SqlAdministration(stores.engine, queue_notice, on_freeze=stores.gate.freeze),

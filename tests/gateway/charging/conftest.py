@@ -14,7 +14,7 @@ __all__ = ["stage"]
 
 Loop = asyncio.AbstractEventLoop
 
-ON_REAL_STORES = {"test_recovery.py", "test_call_refunds.py"}
+ON_REAL_STORES = {"test_recovery.py", "test_call_refunds.py", "test_grants.py"}
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], Loop]]:

@@ -108,6 +108,16 @@ def test_each_act_is_done_and_written_down(desk):
     ]
 
 
+def test_a_reference_of_another_amount_is_no_repeat(desk):
+    credit = ("credit", "ada", "5", "--reference", "r1", *REASON)
+    assert desk.run(*credit)[0] == 0
+    assert "Already granted." in desk.run(*credit)[1]
+    code, said = desk.run("credit", "ada", "6", "--reference", "r1", *REASON)
+    assert (code, "another amount" in said) == (EXIT_SETTINGS, True)
+    assert desk.rows("SELECT balance_micros FROM accounts WHERE id = 'ada'") == [(5_000_000,)]
+    assert len(desk.read("log", "ada")) == 1
+
+
 def test_a_state_says_why_it_is_frozen_and_who_is_locked_out(desk):
     desk.run("freeze", "ada", *REASON)
     desk.run("lock", "ada", *REASON)
