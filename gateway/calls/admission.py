@@ -24,7 +24,7 @@ from gateway.calls.closed_destinations import ClosedDestinations
 from gateway.calls.risk import Risk, day_spent, within_day
 from gateway.charging.current_rates import CurrentRates
 from gateway.charging.recovery import bring_credits
-from gateway.errors import RequestRefusedError
+from gateway.errors import RequestRefusedError, TooFastError
 from gateway.limits.fraud import uses_left
 from gateway.limits.velocity import call_uses, quote_uses, refuse, token_uses
 from gateway.logs import call_events
@@ -125,10 +125,19 @@ class Admission:
     utc_now: Clock = utc_now
 
     async def quote(self, buyer: Buyer, number: str) -> Quote:
-        """Return what a call would cost and how long it could last. Nothing is promised."""
+        """Return what a call would cost and how long it could last. Nothing is promised.
+
+        Raises TooFastError only where quotes are asked for too fast; a call that the velocity
+        limits would refuse is a RequestRefusedError like any other.
+        """
         # First of all: a node remembers who is over a limit, so that a flood costs no look-up.
         refuse(await self.velocity.hit(quote_uses(*buyer.subjects)))
-        return await self._quote(buyer, number, is_binding=False)
+        quoted = await self._quote(buyer, number, is_binding=False)
+        try:
+            await self._check_velocity(buyer, quoted.order.destination)
+        except TooFastError as error:
+            raise RequestRefusedError(error.code, retry_after_s=error.retry_after_s) from None
+        return quoted
 
     async def admit(self, buyer: Buyer, request: CallRequest) -> tuple[Quote, Ticket]:
         """Return a call's quote and its one-use token; a refusal is logged."""

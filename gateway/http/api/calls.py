@@ -162,7 +162,7 @@ class CallsApi:
         body = await read_json(request, QuoteRequest)
         try:
             quoted = await self.admission.quote(_buyer(request, principal), body.destination)
-        # Not about the number: as a 429 with Retry-After, so that clients slow down.
+        # Of quotes, not of the call: as a 429 with Retry-After, so that clients slow down.
         except TooFastError:
             raise
         except RequestRefusedError as refused:

@@ -349,6 +349,21 @@ async def test_a_call_that_may_not_start_gets_no_token_and_is_not_counted(desk):
     assert Use("number_calls_minute", f"alice {ECHO}") in desk.velocity.looked
 
 
+async def test_a_quote_says_what_dialling_would_and_counts_no_call(desk):
+    desk.velocity.refuses["range_short_calls_hour"] = 9
+    with pytest.raises(RequestRefusedError) as refused:
+        await desk.quote()
+    # Nobody has asked for quotes too fast.
+    assert not isinstance(refused.value, TooFastError)
+    assert (refused.value.code, refused.value.retry_after_s) == ("range_limited", 9)
+    assert desk.velocity.used == list(quote_uses(*WHO))
+    assert desk.velocity.looked == list(call_uses(*WHO, ECHO))
+    other = Desk(desk.stage)
+    other.velocity.refuses = desk.velocity.refuses
+    other.book.kept = lifted(Allowance.SHORT_CALLS)
+    assert (await other.quote()).order.destination == ECHO
+
+
 # What the book says of an account.
 
 LONDON = "+442079460018"

@@ -181,6 +181,13 @@ async def test_a_quote_says_that_there_is_no_credit_no_room_or_no_leave(api):
     assert await code() == "insufficient_credit"
 
 
+async def test_the_quote_of_a_call_that_a_range_limit_refuses_is_an_answer(api):
+    api.node.velocity.refuses["range_short_calls_hour"] = 9
+    reply = await api.ask("POST", "/v1/quotes", json={"destination": ECHO})
+    assert (reply.status_code, reply.json()["refusal"]["code"]) == (200, "range_limited")
+    assert code_of(await api.token()) == (429, "range_limited")
+
+
 async def test_a_quote_that_is_no_request_is_refused(api):
     body = {"destination": ECHO, "codec": "pcmu"}
     assert code_of(await api.ask("POST", "/v1/quotes", json=body)) == (400, "bad_request")
