@@ -206,7 +206,8 @@ def people_routes(
         *PasskeyPages(door, passkeys).routes(),
         *LinkPages(door, links, passwords, sign_in, addresses).routes(),
         *AccountPages(
-            *(door, passwords, addresses, browsers, sign_outs, stores.gate.balance, is_leaving)
+            *(door, passwords, addresses, browsers, sign_outs, stores.gate.balance),
+            *(kept.privacy, is_leaving),
         ).routes(),
         *LeavingPages(door, leaving).routes(),
         *PrivacyPages(door, kept.privacy, utc_now).routes(),

@@ -300,9 +300,10 @@ class SqlPeople(PeopleTransactions):
             holder = await standing(connection, account_id, credentials_epoch)
             if holder is None:
                 return False
-            if holder.language != language:
-                await holders.change(connection, account_id, language=language)
-                await audit_log.record(connection, account_id, Act.LANGUAGE_SET, self._clock())
+            if holder.language == language:
+                return True
+            await holders.change(connection, account_id, language=language)
+            await audit_log.record(connection, account_id, Act.LANGUAGE_SET, self._clock())
         # The next page is in it already.
         await self.forget_remembered()
         return True

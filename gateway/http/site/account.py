@@ -1,4 +1,4 @@
-"""Serves `/account`: what it is, its password and address, and where its holder is signed in.
+"""Serves `/account`: what it is, its password, address and language, and where its holder is signed in.
 
 Knows no store.
 """
@@ -17,6 +17,7 @@ from gateway.http.access import DeclaredRoute
 from gateway.http.site.door import ACCOUNT, CONFIRM, SIGN_IN, Door, said_in, see
 from gateway.http.site.forms import (
     AddressFields,
+    LanguageFields,
     Nothing,
     PasswordFields,
     SessionFields,
@@ -27,16 +28,19 @@ from gateway.http.site.pages import (
     ChangeAddressPage,
     ChangePasswordPage,
     DevicesPage,
+    Errors,
     SessionRow,
 )
 from gateway.http.site.words import WORDS
 from gateway.people.address import Addresses
 from gateway.people.password import Passwords, PasswordSet
+from gateway.people.privacy import Privacy
 from gateway.people.sessions import BrowserSessions, OpenSession, SessionOver, SignedIn
 from gateway.people.sign_out import SignOut
 from gateway.people.sign_up import Faults, LookIntoMail
 
 PASSWORD, ADDRESS, DEVICES = "/account/password", "/account/address", "/account/devices"
+LANGUAGE = "/account/language"
 
 BalanceOf = Callable[[str], Awaitable[int]]
 """Returns an account's balance in micros. Raises StoreUnavailableError."""
@@ -57,6 +61,7 @@ class AccountPages:
     sessions: BrowserSessions
     sign_outs: SignOut
     balance_of: BalanceOf
+    privacy: Privacy
     is_leaving: Callable[[str], Awaitable[bool]] = _stays
     """Returns whether an account is going to be deleted. Raises StoreUnavailableError."""
 
@@ -65,6 +70,7 @@ class AccountPages:
         own = self.door.own
         return [
             own(ACCOUNT, self.show),
+            own(LANGUAGE, self.set_language, method="POST", page=ACCOUNT, before_terms=True),
             own("/account/proof", self.send_proof, method="POST", page=ACCOUNT),
             own(PASSWORD, self.show_password, step_up=True),
             own(PASSWORD, self.change_password, method="POST", step_up=True),
@@ -78,6 +84,9 @@ class AccountPages:
 
     async def show(self, request: Request, who: SignedIn) -> Response:
         """Show the account."""
+        return await self._show(request, who, {})
+
+    async def _show(self, request: Request, who: SignedIn, errors: Errors) -> Response:
         account = who.account
         try:
             balance = format_money(await self.balance_of(account.id), account.currency)
@@ -91,8 +100,18 @@ class AccountPages:
             said=said_in(request),
             languages=[(code, words["site.language"]) for code, words in sorted(WORDS.items())],
             is_leaving=await self.is_leaving(account.id),
+            errors=errors,
         )
-        return self.door.show(request, page)
+        return self.door.show(request, page, status=422 if errors else 200)
+
+    async def set_language(self, request: Request, who: SignedIn) -> Response:
+        """Let pages and mails be in one of our languages."""
+        fields = await read_form(request, LanguageFields)
+        if fields.language not in WORDS:
+            return await self._show(request, who, {"language": "choice_unknown"})
+        if await self.privacy.set_language(who, fields.language) is not None:
+            return self.door.sign_in_first(request, ACCOUNT)
+        return see(ACCOUNT, said="language_set")
 
     async def send_proof(self, request: Request, who: SignedIn) -> Response:
         """Send the mail that proves the address once more."""

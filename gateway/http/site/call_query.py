@@ -76,8 +76,14 @@ def filter_of(query: CallQuery) -> tuple[CallFilter, Mapping[str, str]]:
         errors["number"], digits = "digits_wrong", ""
     if len(digits) > DIGITS_MAX:
         errors["number"], digits = "digits_long", ""
-    outcome = Outcome(query.outcome) if query.outcome in OUTCOMES else None
+    outcome = next((each for each in OUTCOMES if each == query.outcome), None)
     ended_by = next((each for each in ENDED_BY if each == query.ended_by), None)
+    for field, typed, found in (
+        ("outcome", query.outcome, outcome),
+        ("ended_by", query.ended_by, ended_by),
+    ):
+        if typed and found is None:
+            errors[field] = "choice_unknown"
     asked = CallFilter(
         since=begin,
         until=None if end is None else end + timedelta(days=1),

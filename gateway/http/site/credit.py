@@ -106,7 +106,12 @@ class CreditPages:
 
     async def show(self, request: Request, who: SignedIn) -> Response:
         """Show the balance, the ways to pay and the newest lines of the statement."""
-        return await self._show(request, who)
+        asked = request.query_params.get("to", "")
+        countries = await self.rate_table.countries()
+        is_unknown = bool(countries and asked and asked not in countries)
+        return await self._show(
+            request, who, errors={"to": "country_unknown"} if is_unknown else {}
+        )
 
     async def _show(
         self,

@@ -144,6 +144,7 @@ class AccountPage:
     languages: Sequence[tuple[str, str]] = ()
     """Code and own name of each language."""
     is_leaving: bool = False
+    errors: Errors = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Serves what a person decides about their data: choices, requests, new terms, the language.
+"""Serves what a person decides about their data: choices, requests, new terms.
 
 Knows no store.
 """
@@ -15,8 +15,8 @@ from accounts.data_request import DataRequest
 from accounts.departures import Wishes
 from billing.clock import Clock
 from gateway.http.access import DeclaredRoute
-from gateway.http.site.door import ACCOUNT, CHOICES, REQUESTS, TERMS, Door, own_page, said_in, see
-from gateway.http.site.forms import ChoicesFields, LanguageFields, TermsFields, read_form
+from gateway.http.site.door import CHOICES, REQUESTS, TERMS, Door, own_page, said_in, see
+from gateway.http.site.forms import ChoicesFields, TermsFields, read_form
 from gateway.http.site.pages import (
     AcceptTermsPage,
     ChangeRow,
@@ -29,8 +29,6 @@ from gateway.http.site.words import WORDS
 from gateway.people.privacy import Privacy
 from gateway.people.sessions import SignedIn
 from gateway.people.sign_up import TERMS_NEEDED
-
-LANGUAGE = "/account/language"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +48,6 @@ class PrivacyPages:
             own(REQUESTS, self.show_requests, before_terms=True),
             own(TERMS, self.show_terms, before_terms=True),
             own(TERMS, self.accept, method="POST", before_terms=True),
-            own(LANGUAGE, self.set_language, method="POST", page=ACCOUNT, before_terms=True),
         ]
 
     async def show_choices(self, request: Request, who: SignedIn) -> Response:
@@ -115,15 +112,6 @@ class PrivacyPages:
         if await self.privacy.accept(who) is not None:
             return self.door.sign_in_first(request, TERMS)
         return see(following)
-
-    async def set_language(self, request: Request, who: SignedIn) -> Response:
-        """Let pages and mails be in one of our languages."""
-        fields = await read_form(request, LanguageFields)
-        # Only a form that is not ours names another one.
-        language = fields.language if fields.language in WORDS else who.holder.language
-        if await self.privacy.set_language(who, language) is not None:
-            return self.door.sign_in_first(request, ACCOUNT)
-        return see(ACCOUNT, said="language_set")
 
 
 def _row(each: DataRequest, *, is_late: bool) -> RequestRow:

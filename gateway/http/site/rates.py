@@ -55,6 +55,9 @@ class RatesPages:
         """Show a country's rates, if one is asked for, and the list of all countries."""
         countries = await self.table.countries()
         asked = request.query_params.get("country", "")
+        if countries and asked and asked not in countries:
+            errors = {"country": "country_unknown"}
+            return await self._page(request, countries, errors=errors, status=422)
         country = asked if asked in countries else ""
         language = language_of(request)
         rows = [self._row(each, country, language) for each in countries.get(country, ())]

@@ -115,7 +115,7 @@ class Site:
             *LinkPages(door, world.links, world.passwords, world.sign_in, world.addresses).routes(),
             *AccountPages(
                 *(door, world.passwords, world.addresses, world.browsers, world.sign_outs),
-                *(self.balance_of, world.is_leaving),
+                *(self.balance_of, world.privacy, world.is_leaving),
             ).routes(),
             *LeavingPages(door, world.leaving).routes(),
             *PrivacyPages(door, world.privacy, lambda: world.now).routes(),

@@ -18,7 +18,7 @@ TEXT = st.text(max_size=80)
 def test_any_address_is_a_filter_or_is_told_why_not(given_):
     query = read_query(given_)
     asked, errors = filter_of(query)
-    assert set(errors) <= {"from", "to", "number"}
+    assert set(errors) <= {"from", "to", "number", "outcome", "ended_by"}
     assert len(asked.digits) <= DIGITS_MAX
     assert asked.digits == "" or asked.digits.isascii()
     # What it writes into its links asks for the same again.
@@ -35,7 +35,9 @@ def test_any_address_is_a_filter_or_is_told_why_not(given_):
         ({"number": "٣٤"}, {"number": "digits_wrong"}),
         ({"number": "()"}, {"number": "digits_wrong"}),
         ({"number": "(12) 345-67"}, {}),
-        ({"outcome": "live", "ended_by": "nobody"}, {}),
+        ({"outcome": "live"}, {"outcome": "choice_unknown"}),
+        ({"outcome": "x"}, {"outcome": "choice_unknown"}),
+        ({"ended_by": "nobody"}, {"ended_by": "choice_unknown"}),
     ],
 )
 def test_what_is_wrong_is_told(given_, errors):

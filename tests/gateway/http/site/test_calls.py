@@ -116,6 +116,10 @@ async def test_what_is_wrong_with_the_form_stands_beside_its_field(ada):
     assert "Give a date, such as 2026-11-27." in form.text
     assert "a part of the number, not all of it" in form.text
     assert form.input("number")["aria-describedby"] == "number-help number-error"
+    reply = await ada.get("/account/calls?outcome=x&ended_by=nobody")
+    assert reply.status_code == 422
+    described = [each["aria-describedby"] for each in ada.read(reply).of("select")]
+    assert described == ["outcome-error", "ended_by-error"]
     # Nor is it sent by the link below.
     reply = await ada.get("/account/calls.csv?from=yesterday")
     assert reply.status_code == 422

@@ -58,12 +58,21 @@ async def test_the_balance_is_told_in_minutes_too(ada):
 
 @pytest.mark.parametrize(
     ("accepted", "asked", "chosen"),
-    [("de-AT, en", "", "AT"), ("de", "", "DE"), ("en-GB", "US", "US"), ("tlh", "XX", "US")],
+    [("de-AT, en", "", "AT"), ("de", "", "DE"), ("en-GB", "US", "US"), ("tlh", "", "US")],
 )
 async def test_the_country_is_that_of_the_browser_until_one_is_chosen(ada, accepted, asked, chosen):
     ada.client.headers["accept-language"] = accepted
     form = ada.read(await ada.get(f"/account/credit?to={asked}"))
     assert [each["value"] for each in form.of("option") if "selected" in each] == [chosen]
+
+
+async def test_a_country_that_is_not_in_the_list_is_told_beside_its_field(ada):
+    reply = await ada.get("/account/credit?to=XX")
+    assert reply.status_code == 422
+    page = ada.read(reply)
+    assert "Choose a country from the list." in page.text
+    (select,) = page.of("select")
+    assert select["aria-describedby"] == "to-error"
 
 
 async def test_without_a_rate_no_country_is_offered(ada):

@@ -97,8 +97,12 @@ async def test_pages_are_in_the_language_that_was_chosen(ada):
         '<html lang="es">'
         in (await ada.new_browser().get("/terms", headers={"accept-language": "es"})).text
     )
-    await ada.post("/account/language", language="tlh")
-    assert holder(ada).language == "de"
+    reply = await ada.post("/account/language", language="tlh")
+    assert (reply.status_code, holder(ada).language) == (422, "de")
+    page = ada.read(reply)
+    assert "Wählen Sie etwas aus der Liste." in page.text
+    (select,) = page.of("select")
+    assert (select["aria-invalid"], select["aria-describedby"]) == ("true", "language-error")
 
 
 @pytest.mark.parametrize("language", sorted(WORDS))

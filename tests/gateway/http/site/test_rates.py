@@ -29,6 +29,15 @@ async def test_who_is_signed_in_keeps_the_menu(site):
     assert [each["href"] for each in form.of("a") if "aria-current" in each] == ["/rates"]
 
 
+async def test_a_country_that_is_not_in_the_list_is_told_beside_its_field(site):
+    reply = await site.get("/rates?country=XX")
+    assert reply.status_code == 422
+    page = site.read(reply)
+    assert "Choose a country from the list." in page.text
+    (select,) = page.of("select")
+    assert select["aria-describedby"] == "country-error"
+
+
 async def test_a_country_has_its_rates(site):
     text = await text_of(site, "/rates?country=GB")
     assert "United Kingdom, fixed $0.0120 a minute +441 +442" in text
