@@ -31,7 +31,6 @@ from billing.payments import (
     from_minor,
     noted,
     state_of,
-    to_minor,
 )
 from billing.ports import CreditBook
 from gateway.errors import PaymentError, RequestRefusedError

@@ -5,6 +5,7 @@ What is open to everybody the operator says. Knows no HTTP, no country's name an
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -65,6 +66,10 @@ class Countries:
         """Return the countries that a person has opened."""
         return await self.kept.opened(who.account.id)
 
+    def is_closed(self, country: str, opened: Collection[str]) -> bool:
+        """Return whether a person who has opened these countries does not call this one."""
+        return bool(self.home) and country not in self.home and country not in opened
+
     async def open_country(
         self, who: SignedIn, country: str, name: str
     ) -> CountryOpened | SessionOver | StepUpNeeded | Faults:
@@ -73,7 +78,7 @@ class Countries:
             return StepUpNeeded()
         if not name:
             return Faults({"country": COUNTRY_UNKNOWN})
-        if not self.home or country in self.home:
+        if not self.is_closed(country, ()):
             return CountryOpened()
         session = who.session
         has_opened = await self.kept.open_country(

@@ -1,4 +1,4 @@
-"""Serves `/account`: what it is, its password, address and language, and where its holder is signed in.
+"""Serves `/account`: what it is, its password, address, language, and where it is signed in.
 
 Knows no store.
 """
@@ -111,7 +111,9 @@ class AccountPages:
             return await self._show(request, who, {"language": "choice_unknown"})
         if await self.privacy.set_language(who, fields.language) is not None:
             return self.door.sign_in_first(request, ACCOUNT)
-        return see(ACCOUNT, said="language_set")
+        # Of what was so already nothing is said: no more has happened.
+        is_other = fields.language != who.holder.language
+        return see(ACCOUNT, said="language_set" if is_other else "")
 
     async def send_proof(self, request: Request, who: SignedIn) -> Response:
         """Send the mail that proves the address once more."""

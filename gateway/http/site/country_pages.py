@@ -49,12 +49,15 @@ class CountryPages:
         code = fields.country if fields.country in number.countries() else ""
         # In the language of the mail, not of this browser.
         name = country_name(code, best_language(who.holder.language))
+        before = await self.countries.opened(who)
         outcome = await self.countries.open_country(who, code, name)
         match outcome:
             case Faults(by_field):
                 return await self._page(request, who, errors=by_field)
             case CountryOpened():
-                return see(COUNTRIES, said="country_opened")
+                # Of one that was open already nothing is said: no mail tells of it either.
+                is_new = self.countries.is_closed(code, before)
+                return see(COUNTRIES, said="country_opened" if is_new else "")
             case SessionOver():
                 return self.door.sign_in_first(request, COUNTRIES)
         return see(CONFIRM, next=COUNTRIES)
@@ -62,10 +65,12 @@ class CountryPages:
     async def close_country(self, request: Request, who: SignedIn) -> Response:
         """Close a country."""
         fields = await read_form(request, CountryFields)
-        outcome = await self.countries.close_country(who, fields.country[:2])
+        code = fields.country[:2]
+        was_opened = code in await self.countries.opened(who)
+        outcome = await self.countries.close_country(who, code)
         if isinstance(outcome, SessionOver):
             return self.door.sign_in_first(request, COUNTRIES)
-        return see(COUNTRIES, said="country_closed")
+        return see(COUNTRIES, said="country_closed" if was_opened else "")
 
     async def _page(
         self, request: Request, who: SignedIn, *, said: str = "", errors: Errors | None = None

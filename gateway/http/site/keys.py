@@ -107,9 +107,11 @@ class KeyPages:
         fields = await read_form(request, KeyFields)
         # PostgreSQL cannot look for text with NUL, and no key has such a name.
         key_id = "" if "\0" in fields.key_id else fields.key_id
+        stood = any(each.id == key_id for each in await self.keys.standing(who))
         if isinstance(await self.keys.revoke(who, key_id), SessionOver):
             return self.door.sign_in_first(request, KEYS)
-        return see(KEYS, said="key_revoked")
+        # Of one that is revoked already, or nobody's, nothing is said.
+        return see(KEYS, said="key_revoked" if stood else "")
 
     def _row(self, key: OwnKey, currency: str) -> KeyRow:
         cap = key.day_cap_micros

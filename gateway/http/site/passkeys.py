@@ -116,7 +116,9 @@ class PasskeyPages:
         """Remove a passkey."""
         fields = await read_form(request, NamedPasskeyFields)
         outcome = await self.flow.remove(who, fields.id)
-        return self._changed(request, outcome, "passkey_removed")
+        # One that was gone already begins no epoch, and the session keeps its secret.
+        is_gone = isinstance(outcome, Changed) and outcome.session_secret == who.secret
+        return self._changed(request, outcome, "" if is_gone else "passkey_removed")
 
     def _changed(
         self,

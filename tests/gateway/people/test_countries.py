@@ -23,6 +23,8 @@ class Kept:
     async def open_country(self, _account_id, _epoch, country, *, day_max, notice):
         if self.is_over:
             return None
+        if country in self.countries:
+            return True
         if len(self.countries) >= day_max:
             return False
         self.countries.add(country)

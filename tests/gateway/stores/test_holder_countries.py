@@ -78,6 +78,9 @@ async def test_closing_gives_none_of_the_days_back(world):
     assert await world.open("IT") is True
     assert await world.open("ES") is False
     assert await world.kept.opened("alice") == {"IT"}
+    acts = [act for act, _ in await world.log()]
+    assert acts == [Act.COUNTRY_OPENED, Act.COUNTRY_CLOSED, Act.COUNTRY_OPENED]
+    assert world.mails == ["country_opened", "country_opened"]
     world.now = START + timedelta(hours=24)
     assert await world.open("ES") is True
     assert [act for act, _ in await world.log()].count(Act.COUNTRY_CLOSED) == 1

@@ -218,6 +218,7 @@ class HolderKeys:
         return [
             OwnKey(digest[:16], each.label, AT, each.day_cap_micros, each.scopes, each.expires_at)
             for digest, each in self.made.items()
+            if digest[:16] not in self.revoked
         ]
 
     async def make(self, _account_id, _epoch, new, _notice):

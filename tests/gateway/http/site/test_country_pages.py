@@ -40,11 +40,16 @@ async def test_what_is_open_is_shown_and_the_rest_can_be_chosen(site, kept):
 
 async def test_a_country_is_opened_and_closed(site, kept):
     assert place(await site.post(PATH, country="FR")) == f"{PATH}?said=country_opened"
+    # What was so already is no news.
+    for code in ("FR", "US"):
+        assert place(await site.post(PATH, country=code)) == PATH
+    assert len(kept.notices) == 1
     page = site.read(await site.get(f"{PATH}?said=country_opened"))
     assert page.input("country")["value"] == "FR"
     assert "You can call there from now on." in page.text
     assert kept.notices[0].values == {"country": "France"}
     assert place(await site.post(f"{PATH}/close", country="FR")) == f"{PATH}?said=country_closed"
+    assert place(await site.post(f"{PATH}/close", country="FR")) == PATH
     assert kept.countries == set()
 
 

@@ -123,6 +123,9 @@ async def test_a_key_is_revoked(ada):
     reply = await ada.post("/account/keys/revoke", key_id=key_id)
     assert place(reply) == "/account/keys?said=key_revoked"
     assert ada.keys.revoked == [key_id]
+    for name in (key_id, "nobodys"):
+        reply = await ada.post("/account/keys/revoke", key_id=name)
+        assert place(reply) == "/account/keys"
     await ada.post("/account/keys/revoke", key_id="a\0b")
     assert ada.keys.revoked[-1] == ""
 

@@ -91,6 +91,7 @@ async def test_pages_are_in_the_language_that_was_chosen(ada):
     reply = await ada.post("/account/language", language="de")
     assert place(reply) == "/account?said=language_set"
     ada.world.epochs.epoch = "e2"
+    assert place(await ada.post("/account/language", language="de")) == "/account"
     assert '<html lang="de">' in (await ada.get("/account")).text
     # Of somebody else nothing is known.
     assert (
