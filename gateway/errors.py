@@ -272,6 +272,11 @@ PROBLEMS: dict[str, Problem] = {
         405, "This address does not allow that method.", "See the documentation of the API."
     ),
     "payload_too_large": Problem(413, "The request is too large.", "Send less.", close_code=1009),
+    "unsupported_media_type": Problem(
+        415,
+        "The body is not of a media type that is accepted here.",
+        "Send a form as application/x-www-form-urlencoded.",
+    ),
     "number_invalid": Problem(
         422,
         "This is not a valid phone number.",

@@ -15,6 +15,8 @@ from gateway.errors import RequestRefusedError
 from gateway.http.body import read_body
 
 FORM_BYTES_MAX: Final = 8 * 1024
+MEDIA_TYPE: Final = "application/x-www-form-urlencoded"
+"""What every form of ours is sent as (HTML, "form submission"): none declares another `enctype`."""
 _FIELDS_MAX: Final = 20
 
 # Longer than what is accepted, so that a person is told what is too long.
@@ -184,8 +186,9 @@ async def read_form(request: Request, kind: type[_F]) -> _F:
     """Return what a form was filled in with.
 
     Raises RequestRefusedError for a body that is too long, or that no form of ours sends, such as
-    one that names a field twice.
+    one that names a field twice, or of another media type.
     """
+    _require_form(request)
     body = await read_body(request, FORM_BYTES_MAX)
     try:
         # WHATWG URL, 5.1: forms are UTF-8, percent-encoded to ASCII.
@@ -203,3 +206,20 @@ async def read_form(request: Request, kind: type[_F]) -> _F:
         return msgspec.convert(fields, kind, strict=False)
     except (ValueError, msgspec.ValidationError):
         raise RequestRefusedError("bad_request") from None
+
+
+def _require_form(request: Request) -> None:
+    """Refuse a body that is not declared as a form, before it is read.
+
+    Whatever has looked at the request before, such as a filter in a proxy, has read it as what it
+    says it is.
+    """
+    declared = request.headers.getlist("content-type")
+    # A script that sends no body declares none.
+    headers = request.headers
+    has_body = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+    if not declared and not has_body:
+        return
+    kinds = [each.partition(";")[0].strip().lower() for each in declared]
+    if kinds != [MEDIA_TYPE]:
+        raise RequestRefusedError("unsupported_media_type")

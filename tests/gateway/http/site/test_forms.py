@@ -8,18 +8,54 @@ from starlette.requests import Request
 from gateway.errors import RequestRefusedError
 from gateway.http.site.forms import SignInFields, SignUpFields, read_form
 
+FORM = b"application/x-www-form-urlencoded"
 
-def request(body):
+
+def request(body, *kinds):
     async def receive():
         return {"type": "http.request", "body": body, "more_body": False}
 
-    return Request({"type": "http", "method": "POST", "headers": []}, receive)
+    headers = [(b"content-type", kind) for kind in kinds or (FORM,)]
+    headers.append((b"content-length", str(len(body)).encode()))
+    return Request({"type": "http", "method": "POST", "headers": headers}, receive)
 
 
 async def test_a_form_is_read():
     body = b"email=ada%40example.com&password=a+b%C3%A9&terms=true&other=1"
     form = await read_form(request(body), SignUpFields)
     assert form == SignUpFields("ada@example.com", "a bé", terms=True)
+
+
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        (b"text/plain",),
+        (b"application/json",),
+        (b"multipart/form-data; boundary=x",),
+        (b"",),
+        (FORM, FORM),
+        (FORM, b"text/plain"),
+    ],
+)
+async def test_what_is_declared_as_no_form_is_not_read(kinds):
+    with pytest.raises(RequestRefusedError) as caught:
+        await read_form(request(b"email=a", *kinds), SignInFields)
+    assert caught.value.code == "unsupported_media_type"
+
+
+@pytest.mark.parametrize("kind", [FORM + b";charset=UTF-8", FORM.upper()])
+async def test_a_form_says_what_it_is_in_any_spelling(kind):
+    assert await read_form(request(b"email=a", kind), SignInFields) == SignInFields("a")
+
+
+async def test_a_button_without_a_body_declares_nothing():
+    empty = request(b"")
+    empty.scope["headers"] = []
+    assert await read_form(empty, SignInFields) == SignInFields()
+    chunked = request(b"email=a")
+    chunked.scope["headers"] = [(b"transfer-encoding", b"chunked")]
+    with pytest.raises(RequestRefusedError):
+        await read_form(chunked, SignInFields)
 
 
 async def test_what_is_missing_is_empty():
