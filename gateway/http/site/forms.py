@@ -188,8 +188,9 @@ async def read_form(request: Request, kind: type[_F]) -> _F:
     Raises RequestRefusedError for a body that is too long, or that no form of ours sends, such as
     one that names a field twice, or of another media type.
     """
-    _require_form(request)
     body = await read_body(request, FORM_BYTES_MAX)
+    if not _is_form(request, body):
+        raise RequestRefusedError("unsupported_media_type")
     try:
         # WHATWG URL, 5.1: forms are UTF-8, percent-encoded to ASCII.
         pairs = parse_qsl(
@@ -208,18 +209,14 @@ async def read_form(request: Request, kind: type[_F]) -> _F:
         raise RequestRefusedError("bad_request") from None
 
 
-def _require_form(request: Request) -> None:
-    """Refuse a body that is not declared as a form, before it is read.
+def _is_form(request: Request, body: bytes) -> bool:
+    """Return whether a body says that it is a form.
 
     Whatever has looked at the request before, such as a filter in a proxy, has read it as what it
-    says it is.
+    says that it is.
     """
     declared = request.headers.getlist("content-type")
-    # A script that sends no body declares none.
-    headers = request.headers
-    has_body = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
-    if not declared and not has_body:
-        return
-    kinds = [each.partition(";")[0].strip().lower() for each in declared]
-    if kinds != [MEDIA_TYPE]:
-        raise RequestRefusedError("unsupported_media_type")
+    if not declared:
+        # A script that sends no body declares none.
+        return not body
+    return [each.partition(";")[0].strip().lower() for each in declared] == [MEDIA_TYPE]
