@@ -246,7 +246,7 @@ class Settings:
     )
     service_name: str = knobs.text(
         "Caller",
-        "What this service is called in mails to account holders.",
+        "What this service is called in mails and on pages.",
         pattern=r"[^<>@,;:\x00-\x1f]{1,60}",
     )
     contact_email: str = knobs.text(

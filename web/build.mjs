@@ -102,7 +102,7 @@ const page = await bundle(['main.ts', 'page.css', 'icon.svg'], {
 
 const { main: script, page: style, icon } = page.names;
 const parts = { script, style, icon, preloads: preloads(page) };
-const template = await readFile(source('index.html'), 'utf8');
+const template = (await readFile(source('index.html'), 'utf8')).replace(/\n\s+/g, '\n');
 await writeFile(path.join(OUTPUT, 'index.html'), template.replace(/\{(\w+)\}/g, (_, name) => parts[name]));
 await writeLicences();
 await compress();

@@ -6,8 +6,10 @@ Knows what the page's files may do in a browser (the policies), nothing of what 
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +45,7 @@ SECURITY_HEADERS = {
 }
 """Sent with every file: a worker obeys the policy of its own file, not the page's."""
 
+_INDEX = "index.html"
 _MEDIA_TYPES = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
@@ -63,6 +66,10 @@ _NOT_BUILT = (
 )
 
 
+Rewrite = Callable[[str], str]
+"""Returns the phone page in the name of a service."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Asset:
     """One file of the build in every coding it has; the empty key is the plain bytes."""
@@ -81,13 +88,13 @@ class _Asset:
         return Response(self.bodies[coding], headers=headers)
 
 
-def routes(static_dir: Path) -> list[DeclaredRoute]:
-    """Return the routes of the page as built into `static_dir`.
+def routes(static_dir: Path, rewrite: Rewrite | None = None) -> list[DeclaredRoute]:
+    """Return the routes of the page as built into `static_dir`, and then rewritten.
 
     Where nothing has been built, `/` answers 503 and says what to do: the API works without pages.
     """
-    assets = _load(static_dir)
-    index = assets.pop("index.html", None)
+    assets = _load(static_dir, rewrite)
+    index = assets.pop(_INDEX, None)
 
     async def page(request: Request) -> Response:
         if index is None:
@@ -104,21 +111,28 @@ def routes(static_dir: Path) -> list[DeclaredRoute]:
     return [public("/", page), public("/static/{name}", asset)]
 
 
-def _load(static_dir: Path) -> dict[str, _Asset]:
+def _load(static_dir: Path, rewrite: Rewrite | None) -> dict[str, _Asset]:
     """Read every file of a known type; other files of the folder are not served."""
     if not static_dir.is_dir():
         return {}
     files = (path for path in static_dir.iterdir() if path.suffix in _MEDIA_TYPES)
-    return {path.name: _read(path) for path in files}
+    return {path.name: _read(path, rewrite if path.name == _INDEX else None) for path in files}
 
 
-def _read(path: Path) -> _Asset:
-    plain = path.read_bytes()
-    bodies = {"": plain}
+def _read(path: Path, rewrite: Rewrite | None) -> _Asset:
+    built = path.read_bytes()
+    plain = built if rewrite is None else rewrite(built.decode()).encode()
+    if plain != built:
+        return _asset(path, {"": plain, "gzip": gzip.compress(plain, 9, mtime=0)})
+    bodies = {"": built}
     for coding, suffix in _ENCODINGS.items():
         compressed = path.with_name(path.name + suffix)
         if compressed.is_file():
             bodies[coding] = compressed.read_bytes()
+    return _asset(path, bodies)
+
+
+def _asset(path: Path, bodies: dict[str, bytes]) -> _Asset:
     # Anything else must be revalidated: cached HTML would refer to files of an older build.
     forever = _HASHED.search(path.name)
     headers = {
@@ -126,7 +140,7 @@ def _read(path: Path) -> _Asset:
         "Content-Type": _MEDIA_TYPES[path.suffix],
         "Cache-Control": "public, max-age=31536000, immutable" if forever else "no-cache",
         # Weak: the same for every coding (RFC 9110 section 8.8.1).
-        "ETag": f'W/"{hashlib.sha256(plain).hexdigest()[:16]}"',
+        "ETag": f'W/"{hashlib.sha256(bodies[""]).hexdigest()[:16]}"',
         "Vary": "Accept-Encoding",
     }
     return _Asset(bodies, headers)

@@ -173,6 +173,6 @@ def health_routes(
     ).routes()
 
 
-def page_routes() -> Routes:
-    """Return the routes of the phone page."""
-    return pages.routes(STATIC_DIR)
+def page_routes(rewrite: pages.Rewrite) -> Routes:
+    """Return the routes of the phone page, rewritten in the name of the service."""
+    return pages.routes(STATIC_DIR, rewrite)

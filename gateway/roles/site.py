@@ -81,7 +81,7 @@ def site_routes(
         *credit.routes(),
         *rates.routes(),
         *KeyPages(door, keys, _new_once).routes(),
-        *http.page_routes(),
+        *http.page_routes(people.pages.phone_page),
     ]
 
 

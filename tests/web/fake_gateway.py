@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gateway.http import pages
+from gateway.http.site.rendering import Pages
 from tests.web.fake_webrtc import EchoPeer
 
 KEY = "ck_test_0123456789abcdef"
@@ -240,6 +241,8 @@ class FakeGateway:
     token_requests: list[dict[str, Any]] = field(default_factory=list)
     addresses: list[str] = field(default_factory=list)
     """Path and query of every request."""
+    site: Pages | None = None
+    """In whose name the phone page is; None for the page as it was built."""
     connections: Callable[[], set[Any]] = set
     """uvicorn's open connections."""
 
@@ -262,7 +265,8 @@ class FakeGateway:
         """Return the application."""
         app = Starlette(
             routes=[
-                *pages.routes(STATIC),
+                *pages.routes(STATIC, self.site.phone_page if self.site else None),
+                *(self.site.routes() if self.site else ()),
                 Route("/v1/key", self._key),
                 Route("/v1/account", self._account),
                 Route("/v1/calls", self._calls),

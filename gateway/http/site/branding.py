@@ -12,6 +12,8 @@ from typing import Final
 from xml.etree import ElementTree
 
 LOGO_BYTES_MAX: Final = 64 * 1024
+OURS: Final = "Caller"
+"""What a service is called whose operator says nothing."""
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 _SVG_ROOT: Final = "{http://www.w3.org/2000/svg}svg"
 

@@ -20,6 +20,7 @@ from gateway.http.access import DeclaredRoute, public
 from gateway.http.site.branding import Branding
 from gateway.http.site.countries import country_name
 from gateway.http.site.pages import WITH_SCRIPT, ErrorPage, Page
+from gateway.http.site.phone import in_name_of
 from gateway.http.site.words import WORDS, best_language
 
 CONTENT_SECURITY_POLICY: Final = "; ".join(
@@ -72,6 +73,8 @@ class Pages:
 
     def __init__(self, branding: Branding) -> None:
         self._assets: dict[str, _Asset] = {}
+        self._branding = branding
+        self._phone_style = self._add_asset("phone.css", "text/css", branding.style)
         style = self._add_asset("style.css", "text/css", branding.style)
         script = self._add_asset("passkeys.js", "text/javascript")
         if logo := branding.logo:
@@ -105,6 +108,16 @@ class Pages:
         has_script = isinstance(page, WITH_SCRIPT) and page.passkey_host
         own = SCRIPT_HEADERS if has_script else HEADERS
         return HTMLResponse(template.render(context), status, {**own, **(headers or {})})
+
+    def phone_page(self, html: str) -> str:
+        """Return the phone page in the name of this service."""
+        logo = self._branding.logo
+        return in_name_of(
+            self._branding,
+            html,
+            logo=f"site/{logo.name}" if logo else "",
+            style=self._phone_style.lstrip("/"),
+        )
 
     def show_missing(self, request: Request) -> Response:
         """Return the page for an address where there is none."""

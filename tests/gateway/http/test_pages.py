@@ -111,3 +111,27 @@ async def test_missing_build_is_explained(tmp_path: Path) -> None:
         reply = await client.get("/")
     assert reply.status_code == 503
     assert "npm run build" in reply.text
+
+
+async def test_a_rewritten_page_is_served_with_its_own_codings_and_tag(static_dir: Path) -> None:
+    built = b"<title>Phone \xc2\xb7 Caller</title>"
+    (static_dir / "index.html").write_bytes(built)
+    (static_dir / "index.html.gz").write_bytes(gzip.compress(built))
+    (static_dir / "index.html.br").write_bytes(b"of the page as it was built")
+    routes = pages.routes(static_dir, lambda html: html.replace("Caller", "Example"))
+    transport = httpx.ASGITransport(Starlette(routes=routes))
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+        replies = [
+            await client.get("/", headers={"accept-encoding": coding})
+            for coding in ("br, gzip", "gzip", "identity")
+        ]
+    assert {reply.text for reply in replies} == {"<title>Phone · Example</title>"}
+    assert [reply.headers.get("content-encoding") for reply in replies] == ["gzip", "gzip", None]
+    (tag,) = {reply.headers["etag"] for reply in replies}
+    assert tag != await _tag(static_dir)
+
+
+async def _tag(static_dir: Path) -> str:
+    transport = httpx.ASGITransport(Starlette(routes=pages.routes(static_dir)))
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+        return str((await client.get("/")).headers["etag"])

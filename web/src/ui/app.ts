@@ -182,8 +182,8 @@ export class App extends LitElement {
 
   protected override render(): TemplateResult {
     return html`<header>
-        <span class="mark">${handset}</span>
-        <h1>Caller</h1>
+        <slot><span class="mark">${handset}</span>
+        <h1>Caller</h1></slot>
         ${this.api && (this.offer || this.#may('account')) ? this.#credit() : nothing}
       </header>
       ${this.api ? this.#page() : this.asking ? nothing : this.#keyForm()}`;
