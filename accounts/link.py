@@ -26,6 +26,9 @@ class Purpose(StrEnum):
     """Say that a sign-in was somebody else's: end all sessions, and lock."""
     CANCEL_DELETION = "cancel_deletion"
     """Keep the account after all."""
+    SIGN_IN = "sign_in"
+    """Begin a session without the password. No mail has it: it is handed over by whoever runs the
+    service, and stands for one factor only."""
 
 
 LIFETIMES: dict[Purpose, timedelta] = {
@@ -38,20 +41,22 @@ LIFETIMES: dict[Purpose, timedelta] = {
     Purpose.NOT_ME: timedelta(days=14),
     # As long as a deletion waits; after that it does nothing.
     Purpose.CANCEL_DELETION: timedelta(days=7),
+    # What was printed stays in a terminal, or a log.
+    Purpose.SIGN_IN: timedelta(hours=1),
 }
 
 MAIL_MAX = timedelta(days=3)
 """How long a mail may wait for its server: a link is made when it leaves."""
 
-STALE_AFTER_PASSWORD = frozenset({Purpose.RESET_PASSWORD, Purpose.CHANGE_ADDRESS})
+STALE_AFTER_PASSWORD = frozenset({Purpose.RESET_PASSWORD, Purpose.CHANGE_ADDRESS, Purpose.SIGN_IN})
 """What another password ends: whoever asked for it may have known only the one before."""
 STALE_AFTER_ADDRESS = frozenset(
-    {Purpose.PROVE_ADDRESS, Purpose.RESET_PASSWORD, Purpose.CHANGE_ADDRESS}
+    {Purpose.PROVE_ADDRESS, Purpose.RESET_PASSWORD, Purpose.CHANGE_ADDRESS, Purpose.SIGN_IN}
 )
 """What another address ends: a mailbox that is no more the holder's opens nothing."""
-STALE_AFTER_SECOND_FACTOR = frozenset({Purpose.CHANGE_ADDRESS})
+STALE_AFTER_SECOND_FACTOR = frozenset({Purpose.CHANGE_ADDRESS, Purpose.SIGN_IN})
 """What another second factor or passkey ends: whoever asked may have been without it."""
-STALE_AFTER_LOCK = frozenset({Purpose.CHANGE_ADDRESS})
+STALE_AFTER_LOCK = frozenset({Purpose.CHANGE_ADDRESS, Purpose.SIGN_IN})
 """What a lock ends. A reset stays, as it is the way out."""
 
 

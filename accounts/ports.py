@@ -108,6 +108,9 @@ class People(Protocol):
     async def lock(self, digest: str, notice: Notice) -> Holder | None:
         """Use a NOT_ME link: locked, another credentials epoch."""
 
+    async def use_sign_in_link(self, digest: str) -> Holder | None:
+        """Use a SIGN_IN link; None where it does not work, or its holder is locked."""
+
     async def set_password(
         self, account_id: str, credentials_epoch: int, password_hash: str, notice: Notice
     ) -> Holder | None:

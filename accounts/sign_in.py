@@ -50,6 +50,8 @@ class Event(StrEnum):
     PASSKEY_RIGHT = "passkey_right"
     """Of a passkey that has verified its user: two factors in one, which suffices alone."""
     PASSKEY_WRONG = "passkey_wrong"
+    LINK_RIGHT = "link_right"
+    """Of a link that stands for the password, where a password alone would do."""
     TOO_MANY = "too_many"
     """A velocity limit refuses the attempt."""
 
@@ -127,6 +129,8 @@ TABLE: Final[Mapping[tuple[State, Event], Outcome]] = {
     (State.START, Event.LOCKED): _LOCKED,
     (State.START, Event.PASSKEY_RIGHT): _WELCOME,
     (State.START, Event.PASSKEY_WRONG): Outcome(State.REFUSED, Answer.PASSKEY_WRONG),
+    # Of a holder with a second factor; without one it is welcome.
+    (State.START, Event.LINK_RIGHT): _BEGIN_AGAIN,
     (State.START, Event.TOO_MANY): _WAIT,
     # No code, however right, stands in for the password that was to come first.
     (State.START, Event.CODE_RIGHT): _BEGIN_AGAIN,
@@ -145,6 +149,7 @@ TABLE: Final[Mapping[tuple[State, Event], Outcome]] = {
     (State.NEEDS_SECOND_FACTOR, Event.CLOCK_OFF): _again(Answer.CLOCK_OFF),
     # A browser may ask for any of its owner's passkeys; the code is still good.
     (State.NEEDS_SECOND_FACTOR, Event.PASSKEY_WRONG): _again(Answer.PASSKEY_WRONG),
+    (State.NEEDS_SECOND_FACTOR, Event.LINK_RIGHT): _BEGIN_AGAIN,
     (State.NEEDS_SECOND_FACTOR, Event.LOCKED): _LOCKED,
     (State.NEEDS_SECOND_FACTOR, Event.TOO_MANY): _WAIT,
     # The form of the password once more, by the back button: it gives no more tries.
@@ -154,11 +159,16 @@ TABLE: Final[Mapping[tuple[State, Event], Outcome]] = {
 }
 """What follows in each state that is not final."""
 
+ONE_FACTOR: Final = frozenset({Event.PASSWORD_RIGHT, Event.LINK_RIGHT})
+"""What lets in a holder who has no second factor."""
+
 METHODS: Final[Mapping[Event, frozenset[str]]] = {
     Event.PASSWORD_RIGHT: frozenset({"pwd"}),
     Event.CODE_RIGHT: frozenset({"otp", "mfa"}),
     Event.RECOVERY_CODE_RIGHT: frozenset({"otp", "mfa"}),
     Event.PASSKEY_RIGHT: frozenset({"pop", "user", "mfa"}),
+    # For which there is no name.
+    Event.LINK_RIGHT: frozenset(),
 }
 """What an event proves, in the names of RFC 8176: `pop` is possession of a key."""
 
@@ -174,7 +184,7 @@ def advance(attempt: Attempt, event: Event) -> Attempt:
     wrong_codes = attempt.wrong_codes + outcome.counts
     if wrong_codes >= CODE_TRIES_MAX:
         outcome = _TOO_MANY_CODES
-    elif event is Event.PASSWORD_RIGHT and not attempt.has_second_factor:
+    elif event in ONE_FACTOR and not attempt.has_second_factor:
         outcome = _WELCOME
     proven = METHODS.get(event, frozenset())
     return replace(

@@ -1,7 +1,7 @@
 """Shows and uses the links in mails. Mail scanners open links: only a button's POST uses one.
 
 Knows no HTTP. Links that take more than a click are used elsewhere: by `password`, which resets it,
-`sign_in`, which proves an address, and `address`, which takes another.
+`sign_in`, which proves an address or begins a session, and `address`, which takes another.
 """
 
 from __future__ import annotations
@@ -65,8 +65,13 @@ class Links:
                 has_worked = self.leaving is not None and isinstance(
                     await self.leaving.cancel_by_link(secret), Stays
                 )
-            case Purpose.RESET_PASSWORD | Purpose.PROVE_ADDRESS | Purpose.CHANGE_ADDRESS:
-                # They take a proof too, and must not be used up without one.
+            case (
+                Purpose.RESET_PASSWORD
+                | Purpose.PROVE_ADDRESS
+                | Purpose.CHANGE_ADDRESS
+                | Purpose.SIGN_IN
+            ):
+                # They take a proof too or begin a session, and must not be used up without.
                 has_worked = False
         return LinkUsed(link.purpose, link.email) if has_worked else LinkDead()
 

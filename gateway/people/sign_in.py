@@ -116,6 +116,21 @@ class SignIn:
         await self._rehash(proven, password)
         return await self._after_password(proven, visitor)
 
+    async def by_link(self, link_secret: str, visitor: Visitor) -> Welcome | NotYet | LinkDead:
+        """Sign a person in who has a link that stands for the password.
+
+        It is one factor: whoever has a second one signs in with both, and the link is not used up.
+        """
+        link = await self.people.look_at_link(digest(link_secret))
+        if link is None or link.purpose is not Purpose.SIGN_IN or not link.works(self.clock()):
+            return LinkDead()
+        has_second_factor = await self.factors.find(link.account_id) is not None
+        attempt = advance(Attempt(has_second_factor), Event.LINK_RIGHT)
+        if attempt.state is not State.SIGNED_IN:
+            return NotYet(attempt.answer)
+        holder = await self.people.use_sign_in_link(digest(link_secret))
+        return LinkDead() if holder is None else await self.begin(holder, attempt, visitor)
+
     async def by_code(self, ceremony_secret: str, typed: str, visitor: Visitor) -> Welcome | NotYet:
         """Sign a person in who has given the password, and now a code.
 

@@ -14,12 +14,14 @@ import random
 import secrets
 import socket
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
 from rich.console import Console
 from rich.text import Text
 
+from accounts.link import LIFETIMES, Purpose
 from gateway import settings
 from gateway.charging.recovery import bring_credits
 from gateway.errors import EXIT_UNAVAILABLE, SettingsError
@@ -39,6 +41,7 @@ from gateway.words.languages import DEFAULT_LANGUAGE
 ACCOUNT_ID = "demo"
 CREDIT_MICROS = 10_000_000
 HISTORY_SEED = 12
+_LINK_BYTES = 32
 SIMULATED_CALLER_ID = "+15005550006"
 """Twilio's own number for tests that succeed."""
 SIMULATED_SENDER = "demo@caller.example"
@@ -71,6 +74,7 @@ class Demo:
         self._pays_in_play = "CALLER_STRIPE_API_KEY" not in environ
         self._keeps_mails = "CALLER_SMTP_URL" not in environ
         self._port_moved_from = 0
+        self._sign_in_link = ""
         self._simulated: dict[str, int] = {}
         """Command of each simulator -> its port, chosen here: the gateway's settings name it."""
         self._secrets = self._load_secrets(Path(environ.get("CALLER_DATA_DIR", ".caller")))
@@ -194,6 +198,9 @@ class Demo:
         await newcomer.make_holder(
             stores.engine, ACCOUNT_ID, self._secrets["password"], DEFAULT_LANGUAGE
         )
+        secret = secrets.token_urlsafe(_LINK_BYTES)
+        if await newcomer.make_link(stores.engine, ACCOUNT_ID, secret):
+            self._sign_in_link = f"{self._settings.origin}/l/{secret}"
 
     async def stop(self, end_now: asyncio.Event | None = None) -> None:
         """End the gateway first, so that its calls end properly."""
@@ -221,6 +228,7 @@ class Demo:
             Text("Open the phone:", style="bold"),
             Text.assemble("  ", (link, f"link {link}")),
             Text(),
+            *self._explain_sign_in(),
             Text.assemble("Its account's pages: ", (account, f"link {account}")),
             Text(f"  Sign in as {newcomer.EMAIL} with the password {self._secrets['password']}"),
             Text(),
@@ -252,6 +260,14 @@ class Demo:
             lines.append(Text(said, style="dim"))
         # Wrapped by nobody: a link that is broken over two lines leads nowhere.
         console.print(Text("\n").join(lines), highlight=False, soft_wrap=True)
+
+    def _explain_sign_in(self) -> list[Text]:
+        """Return what leads into the account at once, where something does."""
+        if not (link := self._sign_in_link):
+            return []
+        minutes = LIFETIMES[Purpose.SIGN_IN] // timedelta(minutes=1)
+        lines = [Text(f"Sign in (works once, for {minutes} minutes):", style="bold")]
+        return [*lines, Text.assemble("  ", (link, f"link {link}")), Text()]
 
 
 def _read_secrets(path: Path) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Lets whoever starts a demo sign in: its account gets a holder, whose password is printed.
+"""Lets whoever starts a demo sign in: its account gets a holder, a password and a link.
 
 The holder is as if they had signed up, read their mail and proven the address: a demo is begun by
 the person whom it belongs to. Knows no page.
@@ -15,11 +15,13 @@ from accounts import consent
 from accounts.address import parse_address
 from accounts.audit_log import Act, Actor
 from accounts.holder import Holder
-from accounts.stores import audit_log, consents, holders
+from accounts.link import Purpose
+from accounts.stores import audit_log, consents, holders, links, second_factors
 from billing.clock import utc_now
 from billing.stores import tables
 from database.engine import TIMEOUT_S, reading, writing
 from gateway.stores.password_hashes import Argon2Hasher
+from gateway.stores.people_transactions import locked
 
 EMAIL: Final = "newcomer@caller.example"
 """At a domain that nobody can have (RFC 2606)."""
@@ -55,3 +57,23 @@ async def make_holder(engine: AsyncEngine, account_id: str, password: str, langu
                 .values(email=address.text)
             )
             await audit_log.record(connection, account_id, Act.SIGNED_UP, at, Actor.SERVICE)
+
+
+async def make_link(engine: AsyncEngine, account_id: str, secret: str) -> bool:
+    """Make a link by which the holder signs in once, in place of all such before.
+
+    Return whether it works: whoever has a second factor, or has locked the account, signs in
+    without. Raises StoreUnavailableError.
+    """
+    at = utc_now()
+    async with writing(engine, TIMEOUT_S) as connection:
+        holder = await locked(connection, account_id)
+        if holder is None or holder.locked_at is not None:
+            return False
+        if await second_factors.find(connection, account_id) is not None:
+            return False
+        await links.end(connection, account_id, {Purpose.SIGN_IN}, at)
+        await links.expect(connection, account_id, Purpose.SIGN_IN, holder.email, at)
+        return await links.make_link(
+            connection, Purpose.SIGN_IN, account_id, holder.email, at, secret
+        )

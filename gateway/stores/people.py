@@ -258,6 +258,13 @@ class SqlPeople(PeopleTransactions):
             await self._queue(use.connection, use.account_id, notice, use.at)
             return changed
 
+    async def use_sign_in_link(self, digest: str) -> Holder | None:
+        """Use a SIGN_IN link; None where it does not work, or its holder is locked."""
+        async with self._using(digest, Purpose.SIGN_IN) as use:
+            if use is None or use.holder.locked_at is not None or not await use.use_up():
+                return None
+            return use.holder
+
     async def set_password(
         self, account_id: str, credentials_epoch: int, password_hash: str, notice: Notice
     ) -> Holder | None:

@@ -54,6 +54,7 @@ def test_what_is_final_stays(state, event):
         (Event.RECOVERY_CODE_RIGHT, State.REFUSED, Answer.BEGIN_AGAIN),
         (Event.PASSKEY_RIGHT, State.SIGNED_IN, Answer.WELCOME),
         (Event.PASSKEY_WRONG, State.REFUSED, Answer.PASSKEY_WRONG),
+        (Event.LINK_RIGHT, State.SIGNED_IN, Answer.WELCOME),
         (Event.TOO_MANY, State.REFUSED, Answer.WAIT),
     ],
 )
@@ -64,6 +65,10 @@ def test_how_an_attempt_begins(event, state, answer):
     if event is Event.PASSWORD_RIGHT:
         assert with_second_factor.state is State.NEEDS_SECOND_FACTOR
         assert with_second_factor.answer is Answer.ASK_CODE
+    elif event is Event.LINK_RIGHT:
+        # One factor of two, and not the one that codes are asked for after.
+        assert with_second_factor.state is State.REFUSED
+        assert with_second_factor.answer is Answer.BEGIN_AGAIN
     else:
         assert (with_second_factor.state, with_second_factor.answer) == (state, answer)
 
@@ -82,6 +87,7 @@ def test_how_an_attempt_begins(event, state, answer):
         (Event.RECOVERY_CODE_RIGHT, State.SIGNED_IN, Answer.RECOVERY_CODE_USED),
         (Event.PASSKEY_RIGHT, State.SIGNED_IN, Answer.WELCOME),
         (Event.PASSKEY_WRONG, State.NEEDS_SECOND_FACTOR, Answer.PASSKEY_WRONG),
+        (Event.LINK_RIGHT, State.REFUSED, Answer.BEGIN_AGAIN),
         (Event.TOO_MANY, State.REFUSED, Answer.WAIT),
     ],
 )
@@ -118,6 +124,7 @@ def test_a_session_learns_how_a_person_proved_who_they_are():
     recovered = walk(Event.PASSWORD_RIGHT, Event.RECOVERY_CODE_RIGHT, second_factor=True)
     assert recovered.methods == {"pwd", "otp", "mfa"}
     assert walk(Event.PASSKEY_RIGHT, second_factor=True).methods == {"pop", "user", "mfa"}
+    assert walk(Event.LINK_RIGHT).methods == set()
 
 
 @given(EVENTS, st.booleans())
@@ -129,6 +136,10 @@ def test_nobody_is_signed_in_without_proof(events, second_factor):
     if attempt.state is not State.SIGNED_IN:
         return
     proven = set(events)
+    if not attempt.methods:
+        assert not second_factor
+        assert events[0] is Event.LINK_RIGHT
+        return
     if attempt.methods == {"pwd"}:
         assert not second_factor
         assert events[0] is Event.PASSWORD_RIGHT

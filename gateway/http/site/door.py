@@ -31,6 +31,7 @@ from gateway.people.visitor import Visitor
 from gateway.ports import Velocity
 from gateway.words.languages import DEFAULT_LANGUAGE
 
+PHONE: Final = "/"
 SIGN_IN, SIGN_IN_CODE, CONFIRM = "/sign-in", "/sign-in/code", "/confirm"
 ACCOUNT, SECURITY = "/account", "/account/security"
 CALLS, CREDIT, KEYS = f"{ACCOUNT}/calls", f"{ACCOUNT}/credit", f"{ACCOUNT}/keys"
@@ -39,7 +40,7 @@ REQUESTS, TERMS = f"{ACCOUNT}/requests", f"{ACCOUNT}/terms"
 COUNTRIES = f"{ACCOUNT}/countries"
 GO_ON: Final = frozenset(
     {
-        *("/", ACCOUNT, f"{ACCOUNT}/password", f"{ACCOUNT}/address", f"{ACCOUNT}/devices", CALLS),
+        *(PHONE, ACCOUNT, f"{ACCOUNT}/password", f"{ACCOUNT}/address", f"{ACCOUNT}/devices", CALLS),
         *(SECURITY, f"{ACCOUNT}/second-factor", f"{ACCOUNT}/recovery-codes"),
         *(f"{ACCOUNT}/recovery-codes/download", f"{ACCOUNT}/data", COUNTRIES),
         *(CREDIT, f"{CREDIT}/auto", f"{CREDIT}/payments", f"{CREDIT}/statement"),

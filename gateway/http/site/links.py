@@ -14,7 +14,7 @@ from starlette.responses import Response
 from accounts.link import Link, Purpose
 from accounts.sign_in import Answer
 from gateway.http.access import DeclaredRoute
-from gateway.http.site.door import ACCOUNT, SIGN_IN, Door, said_in, see
+from gateway.http.site.door import ACCOUNT, PHONE, SIGN_IN, Door, said_in, see
 from gateway.http.site.forms import AddressFields, Nothing, PasswordFields, read_form
 from gateway.http.site.pages import (
     AddressTakenPage,
@@ -81,12 +81,18 @@ class LinkPages:
         link = await self._look(request)
         if link is None:
             return self._dead(request)
-        if link.purpose is Purpose.RESET_PASSWORD:
-            return await self._reset(request, link)
-        if link.purpose is Purpose.PROVE_ADDRESS:
-            return await self._prove(request, link)
-        if link.purpose is Purpose.CHANGE_ADDRESS:
-            return await self._take_address(request, link)
+        match link.purpose:
+            case Purpose.RESET_PASSWORD:
+                return await self._reset(request, link)
+            case Purpose.PROVE_ADDRESS:
+                return await self._prove(request, link)
+            case Purpose.CHANGE_ADDRESS:
+                return await self._take_address(request, link)
+            case Purpose.SIGN_IN:
+                return await self._sign_in(request)
+        return await self._use(request)
+
+    async def _use(self, request: Request) -> Response:
         await read_form(request, Nothing)
         outcome = await self.links.use(request.path_params["secret"])
         if isinstance(outcome, LinkUsed):
@@ -122,6 +128,16 @@ class LinkPages:
             case _:
                 page = ProofPage(link.email, errors={"password": "password_wrong"})
         return self.door.show(request, page, status=422)
+
+    async def _sign_in(self, request: Request) -> Response:
+        await read_form(request, Nothing)
+        secret, visitor = request.path_params["secret"], self.door.visitor(request)
+        match await self.sign_in.by_link(secret, visitor):
+            case Welcome() as outcome:
+                return await self.door.welcome(request, outcome, PHONE)
+            case LinkDead():
+                return self._dead(request)
+        return see(SIGN_IN)
 
     async def _take_address(self, request: Request, link: Link) -> Response:
         fields = await read_form(request, PasswordFields)

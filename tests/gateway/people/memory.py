@@ -191,6 +191,13 @@ class MemoryPeople:
             return None
         return self._change(link.account_id, notices, email=link.email)
 
+    async def use_sign_in_link(self, digest):
+        link = self.links.get(digest)
+        if link is None or self.holders[link.account_id].locked_at is not None:
+            return None
+        used = self._use(digest, Purpose.SIGN_IN)
+        return None if used is None else self.holders[used.account_id]
+
     async def undo_change(self, digest, email_key, notice):
         link = self._use(digest, Purpose.UNDO_CHANGE)
         if link is None:

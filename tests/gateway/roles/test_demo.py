@@ -235,6 +235,13 @@ def proves_an_address(base, printed):
 
 def signs_in(base, printed):
     """Sign in as the demo says, and see that the account is that of its phone."""
+    link = re.search(rf"{base}/l/\S+", printed)[0]
+    with httpx.Client(base_url=base, headers={"Origin": base}) as browser:
+        assert "newcomer@caller.example" in browser.get(link).text
+        assert browser.get("/account").status_code == 303
+        assert browser.post(link).headers["location"] == "/"
+        assert browser.get("/v1/account").json()["id"] == "demo"
+        assert browser.post(link).status_code == 410
     email, password = re.search(r"Sign in as (\S+) with the password (\S+)", printed).groups()
     with httpx.Client(base_url=base, headers={"Origin": base}, follow_redirects=True) as browser:
         browser.post("/sign-in", data={"email": email, "password": password})

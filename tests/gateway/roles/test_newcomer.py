@@ -1,6 +1,9 @@
 """The holder of a demo's account: proven, once, and let in by the password that is printed."""
 
-from gateway.roles.newcomer import EMAIL, make_holder
+from accounts.link import LIFETIMES, Purpose, digest
+from accounts.stores import holders
+from billing.clock import utc_now
+from gateway.roles.newcomer import EMAIL, make_holder, make_link
 from gateway.stores.accounts import SqlAccountStore
 from gateway.stores.mail_outbox import queue_notice
 from gateway.stores.password_hashes import Argon2Hasher
@@ -14,3 +17,27 @@ async def test_the_account_gets_one_holder_and_keeps_it(engine):
     holder = await SqlPeople(engine, queue_notice).holder("demo")
     assert (holder.email, holder.language, holder.is_proven) == (EMAIL, "en", True)
     assert await Argon2Hasher().verify("first password", holder.password_hash)
+
+
+async def test_a_link_signs_the_holder_in_once_and_ends_the_one_before(engine):
+    await SqlAccountStore(engine).create_account("demo", "USD")
+    people = SqlPeople(engine, queue_notice)
+    assert not await make_link(engine, "demo", "no holder yet")
+    await make_holder(engine, "demo", "a password", "en")
+    assert await make_link(engine, "demo", "first")
+    assert await make_link(engine, "demo", "second")
+    first, second = [await people.look_at_link(digest(each)) for each in ("first", "second")]
+    assert not first.works(utc_now())
+    assert (second.purpose, second.email, second.works(utc_now())) == (Purpose.SIGN_IN, EMAIL, True)
+    assert second.expires_at <= utc_now() + LIFETIMES[Purpose.SIGN_IN]
+    assert await people.use_sign_in_link(digest("first")) is None
+    assert (await people.use_sign_in_link(digest("second"))).email == EMAIL
+    assert await people.use_sign_in_link(digest("second")) is None
+
+
+async def test_nobody_who_is_locked_out_gets_a_link(engine):
+    await SqlAccountStore(engine).create_account("demo", "USD")
+    await make_holder(engine, "demo", "a password", "en")
+    async with engine.begin() as connection:
+        await holders.change(connection, "demo", locked_at=utc_now())
+    assert not await make_link(engine, "demo", "any")

@@ -316,8 +316,19 @@ async def test_a_link_does_what_it_is_for_and_nothing_else(world, alice):
         assert await people.undo_change(link, HOME, notice) is None
         if purpose is not Purpose.NOT_ME:
             assert await people.lock(link, notice) is None
+        if purpose is not Purpose.SIGN_IN:
+            assert await people.use_sign_in_link(link) is None
     assert await world.rows() == before
     assert await people.look_at_link(digest("unknown")) is None
+
+
+async def test_a_link_signs_in_once_and_nobody_who_is_locked_out(world, alice):
+    people = world.people
+    first, second = [await world.ask(Purpose.SIGN_IN) for _ in range(2)]
+    assert (await people.use_sign_in_link(first)).account_id == "alice"
+    assert await people.use_sign_in_link(first) is None
+    await people.lock(await world.ask(Purpose.NOT_ME), Notice("done", HOME))
+    assert await people.use_sign_in_link(second) is None
 
 
 async def test_a_notice_to_the_accounts_own_address_has_a_link_about_that(world, alice):
@@ -784,6 +795,7 @@ async def do_everything(people, link, account_id="alice", epoch=1):
             await people.change_address(link(Purpose.CHANGE_ADDRESS), epoch, WORK, [notice]),
             await people.undo_change(link(Purpose.UNDO_CHANGE), HOME, notice),
             await people.lock(link(Purpose.NOT_ME), notice),
+            await people.use_sign_in_link(link(Purpose.SIGN_IN)),
         ],
         await people.note_device(account_id, DEVICE, notice) or None,
     ]

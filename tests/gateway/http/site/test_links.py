@@ -3,6 +3,8 @@
 import pytest
 
 from accounts.link import Purpose
+from accounts.notice import Notice
+from accounts.second_factor import SecondFactor
 from gateway.http.site.links import _SAID
 from tests.gateway.http.site.conftest import place
 from tests.gateway.people.memory import EMAIL, OTHER_PASSWORD, PASSWORD
@@ -114,8 +116,43 @@ async def test_a_bad_address_is_said_at_the_reset(site):
     assert "on its way" in (await site.get("/reset?said=sent_if_known")).text
 
 
+async def handed_over(site):
+    """A link that whoever runs the service hands over."""
+    await site.world.people.tell("ada", Notice("handed_over", EMAIL, link=Purpose.SIGN_IN))
+    return f"/l/{site.world.link('handed_over')}"
+
+
+async def test_a_link_signs_in_by_one_button_and_once(site):
+    site.world.add()
+    link = await handed_over(site)
+    assert "Sign in" in (await site.get(link)).text
+    # A look has signed nobody in, nor used the link.
+    assert not site.world.sessions.kept
+    assert place(await site.post(link)) == "/"
+    assert (await site.get("/account")).status_code == 200
+    assert (await site.post(link)).status_code == 410
+
+
+async def test_where_the_password_is_not_enough_a_link_is_not_either(site):
+    site.world.add()
+    link = await handed_over(site)
+    secret = SecondFactor(b"x" * 20, 0, site.world.now, 0)
+    site.world.factors.kept["ada"], site.world.factors.digests["ada"] = secret, set()
+    assert place(await site.post(link)) == "/sign-in"
+    assert (await site.get("/account")).status_code == 303
+    assert (await site.get(link)).status_code == 200
+
+
+async def test_a_link_signs_nobody_in_who_is_locked(site):
+    site.world.add()
+    link = await handed_over(site)
+    site.world.change(locked_at=site.world.now)
+    assert (await site.post(link)).status_code == 410
+
+
 def test_every_purpose_of_one_button_says_what_it_has_done():
     takes_more = {Purpose.RESET_PASSWORD, Purpose.PROVE_ADDRESS, Purpose.CHANGE_ADDRESS}
+    takes_more |= {Purpose.SIGN_IN}
     assert _SAID.keys() == set(Purpose) - takes_more
 
 
