@@ -71,21 +71,15 @@ class FrameBudget:
     """Two leaky buckets: of accepted frames, and of dropped ones."""
 
     __slots__ = (
-        "_burst_ns",
         "_excess_at_ns",
-        "_excess_max_ns",
-        "_excess_ns",
-        "_frame_ns",
+        "_limits",
         "_standstill",
         "_taken_at_ns",
     )
 
     def __init__(self, limits: BudgetLimits, standstill: Standstill | None = None) -> None:
         self._standstill = standstill
-        self._frame_ns = limits.frame_ns
-        self._burst_ns = limits.burst_frames * limits.frame_ns
-        self._excess_ns = limits.excess_ns
-        self._excess_max_ns = limits.excess_frames_max * limits.excess_ns
+        self._limits = limits
         self._taken_at_ns = 0
         """When the bucket of accepted frames will be empty."""
         self._excess_at_ns = 0
@@ -94,16 +88,18 @@ class FrameBudget:
         """Count what has arrived: TAKEN, DROPPED, or FLOODED if dropping is not enough."""
         # A bucket is the time at which it will be empty: it leaks by itself, and nothing has to run
         # for a peer that is silent.
-        taken_at_ns = max(self._taken_at_ns, now_ns) + frames * self._frame_ns
-        if taken_at_ns - now_ns <= self._burst_ns:
+        limits = self._limits
+        taken_at_ns = max(self._taken_at_ns, now_ns) + frames * limits.frame_ns
+        if taken_at_ns - now_ns <= limits.burst_frames * limits.frame_ns:
             self._taken_at_ns = taken_at_ns
             return TAKEN
         # What is dropped does not fill the first bucket, so a peer is heard again as soon as
         # it slows down.
-        excess_at_ns = max(self._excess_at_ns, now_ns) + frames * self._excess_ns
+        excess_at_ns = max(self._excess_at_ns, now_ns) + frames * limits.excess_ns
         self._excess_at_ns = excess_at_ns
         from_ns = now_ns
         if self._standstill is not None:
             from_ns = max(from_ns, self._standstill.look(now_ns))
         # Only excess that goes on is a flood: a network that stalled delivers it once.
-        return FLOODED if excess_at_ns - from_ns > self._excess_max_ns else DROPPED
+        excess_max_ns = limits.excess_frames_max * limits.excess_ns
+        return FLOODED if excess_at_ns - from_ns > excess_max_ns else DROPPED

@@ -454,6 +454,7 @@ class MediaSocket(Sending):
         """Watch a peer that does not read; ping a silent one; abort one that is gone."""
         if self._phase is Phase.OPEN:
             self.check_congestion()
+            self._library.rest()
             self.keepalive(now_ns)
         elif self._rules.has_deadline and now_ns >= self._deadline_ns:
             self.abort()

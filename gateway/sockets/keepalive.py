@@ -21,20 +21,19 @@ class Due(enum.Enum):
 class Keepalive:
     """The silence of one peer."""
 
-    __slots__ = ("_interval_ns", "_pinged_ns", "_timeout_ns")
+    __slots__ = ("_limits", "_pinged_ns")
 
     def __init__(self, limits: MediaLimits) -> None:
-        self._interval_ns = limits.ping_interval_ns
-        self._timeout_ns = limits.pong_timeout_ns
+        self._limits = limits
         self._pinged_ns = 0
 
     def look(self, now_ns: int, arrived_ns: int) -> Due:
         """Return what is due; `arrived_ns` is when the peer last sent anything at all."""
         # Nothing has come since the ping. There is no state to reset: any arrival makes this false.
         if self._pinged_ns > arrived_ns:
-            is_gone = now_ns - self._pinged_ns >= self._timeout_ns
+            is_gone = now_ns - self._pinged_ns >= self._limits.pong_timeout_ns
             return Due.ABORT if is_gone else Due.NOTHING
-        if now_ns - arrived_ns < self._interval_ns:
+        if now_ns - arrived_ns < self._limits.ping_interval_ns:
             return Due.NOTHING
         self._pinged_ns = now_ns
         return Due.PING

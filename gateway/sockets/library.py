@@ -49,6 +49,14 @@ class Library:
     def _new(self, state: State) -> ServerProtocol:
         return ServerProtocol(state=state, max_size=self._message_bytes_max, logger=_log)
 
+    def rest(self) -> None:
+        """Release the core of an open connection between messages; to be called now and then.
+
+        A silent peer is pinged, and would else keep the core from its first ping on.
+        """
+        if self._protocol is not None and self._protocol.current_size is None:
+            self.release()
+
     def release(self) -> None:
         """Forget the connection so far."""
         if self._protocol is not None:

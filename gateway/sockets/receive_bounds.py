@@ -20,8 +20,7 @@ class ReceiveBounds:
     __slots__ = (
         "_budget",
         "_clock_ns",
-        "_discarded_max",
-        "_idle_max_per_s",
+        "_limits",
         "_reading",
         "_window_count",
         "_window_ns",
@@ -31,11 +30,10 @@ class ReceiveBounds:
     def __init__(
         self, limits: MediaLimits, clock_ns: Callable[[], int], reading: DirectReading
     ) -> None:
+        self._limits = limits
         self._clock_ns = clock_ns
         self._reading = reading
         self._budget = FrameBudget(limits.frames, reading.standstill)
-        self._idle_max_per_s = limits.control_frames_max_per_s
-        self._discarded_max = limits.discarded_bytes_max
         self._window_ns = self._window_count = 0
         self.discarded = 0
         """Bytes read and thrown away."""
@@ -59,7 +57,7 @@ class ReceiveBounds:
             self._window_ns = now_ns
             self._window_count = 0
         self._window_count += 1
-        return self._window_count > self._idle_max_per_s
+        return self._window_count > self._limits.control_frames_max_per_s
 
     def discard(self, size: int) -> bool:
         """Count bytes that go nowhere; tell whether to read no more of this peer."""
@@ -67,4 +65,4 @@ class ReceiveBounds:
         # (RFC 9112, 9.6). A peer that only sends is then not read, so that TCP holds it back until
         # the sweep aborts it.
         self.discarded += size
-        return self.discarded > self._discarded_max
+        return self.discarded > self._limits.discarded_bytes_max

@@ -371,6 +371,7 @@ async def test_a_silent_peer_is_pinged_and_kept_while_it_answers(serve, clock):
         peer.send(frame(PONG) + frame(TEXT, b"here"))
         await leg.wait(len(leg.events) + 1)
         server.engine.sweep(clock.advance(2))
+        assert leg.connection._library._protocol is None
     server.engine.sweep(clock.advance(19))
     assert await peer.frame() == (PING, b"")
 

@@ -43,6 +43,20 @@ def test_what_is_released_is_freed_without_the_collector():
         gc.enable()
 
 
+def test_it_rests_between_messages_and_not_within_one():
+    library = opened()
+    library.rest()
+    library.ping()
+    assert library.ready()
+    library.rest()
+    assert library._protocol is None
+    (first,) = library.judge(frame(TEXT, b"fra", fin=False))
+    library.assemble(first)
+    library.rest()
+    (last,) = library.judge(frame(CONT, b"gment"))
+    assert library.assemble(last) == (True, b"fragment")
+
+
 def test_fragments_are_counted_and_put_together():
     library = opened()
     (first,) = library.judge(frame(TEXT, b"fra", fin=False))
