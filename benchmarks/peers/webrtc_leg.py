@@ -33,9 +33,6 @@ def _echo(session: WebRtcSession, ticker: Ticker) -> None:
         put(clock(), payload, sequence)
         send(payload)
 
-    def conceal(now_ns: int) -> None:
-        playout.poll(now_ns)
-
     def change(state: SessionState) -> None:
         # A session that has ended must not stay in the ticker: its memory is what is measured.
         if state is not SessionState.CONNECTED:
@@ -44,7 +41,7 @@ def _echo(session: WebRtcSession, ticker: Ticker) -> None:
     session.on_audio = hear
     session.on_state = change
     # The ticker asks each waiter whether a packet is missing, as on a node.
-    ticker.add_waiter(playout, conceal)
+    ticker.add_waiter(playout, playout)
 
 
 async def serve() -> None:

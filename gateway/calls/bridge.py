@@ -110,16 +110,10 @@ class Bridge:
             country=order.country,
             packet_ms=int(services.settings.ptime_ms),
             ticker=services.ticker,
-            tell=self._tell,
-            on_bad_frame=self._refuse_frame,
-            on_sound=self._charge.heard,
+            listener=self,
             repairs=services.repairs,
         )
-        self._path = MediaPath(
-            *(services.endpoint, browser.connection, self._media),
-            tell=self._tell,
-            press=self._media.press,
-        )
+        self._path = MediaPath(services.endpoint, browser.connection, self._media)
         self._resumed = 0
         self._given_up: Deadline | None = None
         """When to stop waiting for a caller who is away."""
@@ -221,7 +215,7 @@ class Bridge:
 
     def stream_digit(self, digit: str) -> None:
         """Tell the caller which key was pressed at the phone."""
-        self._tell(wire.DtmfReceived(digit=digit))
+        self.tell(wire.DtmfReceived(digit=digit))
 
     def stream_ended(self, how: StreamEnd) -> None:
         """Note that the carrier's stream is over: a hang-up, or nothing more can be heard."""
@@ -236,10 +230,10 @@ class Bridge:
                     self._tell_end()
             case wire.Mute(muted=muted):
                 self._media.mute(muted)
-                self._tell(wire.Mute(muted=muted))
+                self.tell(wire.Mute(muted=muted))
             case wire.Hold(held=held):
                 self.receive(HeldByCaller() if held else ResumedByCaller())
-                self._tell(wire.Hold(held=self.call.state is State.ON_HOLD))
+                self.tell(wire.Hold(held=self.call.state is State.ON_HOLD))
             case wire.SendDtmf(digits=digits):
                 self._media.press(digits)
             case wire.Offer() | wire.SelectPath() | wire.Report():
@@ -279,13 +273,13 @@ class Bridge:
 
     def tell_draining(self, seconds_left: int) -> None:
         """Tell the caller that this node ends all calls in so many seconds."""
-        self._tell(wire.Draining(seconds_left=seconds_left))
+        self.tell(wire.Draining(seconds_left=seconds_left))
 
     def _listen(self) -> None:
         if self._browser is not None:
             self._browser.listener = self
             self._browser.take_audio(self._media.take_frame)
-        self._tell(
+        self.tell(
             reports.ready(
                 self.call_id,
                 self.order,
@@ -299,16 +293,16 @@ class Bridge:
     def _tell_state(self) -> None:
         """Tell a caller who is back how the call stands."""
         if self.call.state is State.RINGING:
-            self._tell(wire.Ringing())
+            self.tell(wire.Ringing())
         elif self.call.state in TALKING:
             self._report_answer()
             if warning := self._charge.standing_warning(self._clock_ns()):
-                self._tell(warning)
-        self._tell(wire.PathSelected(path=self._path.path))
+                self.tell(warning)
+        self.tell(wire.PathSelected(path=self._path.path))
         if self._media.is_muted:
-            self._tell(wire.Mute(muted=True))
+            self.tell(wire.Mute(muted=True))
         if self.call.state is State.ON_HOLD:
-            self._tell(wire.Hold(held=True))
+            self.tell(wire.Hold(held=True))
 
     def _wait_no_longer(self) -> None:
         if self._given_up is not None:
@@ -361,7 +355,7 @@ class Bridge:
             self._media.play_to_caller("connecting")
 
     def _play_tone(self, name: wire.ToneName) -> None:
-        self._tell(wire.ToneStarted(name=name))
+        self.tell(wire.ToneStarted(name=name))
         self._media.play_to_caller(name)
 
     def _start_meter(self) -> None:
@@ -371,7 +365,7 @@ class Bridge:
 
     def _report_answer(self) -> None:
         at = self._wall.date(self.call.answered_ns or 0)
-        self._tell(wire.Accept(at=at.isoformat().replace("+00:00", "Z")))
+        self.tell(wire.Accept(at=at.isoformat().replace("+00:00", "Z")))
 
     def _join_media(self) -> None:
         if self._carrier_leg is not None:
@@ -407,7 +401,7 @@ class Bridge:
         final, currency = self._charge.final, self.order.currency
         seconds, cost = reports.final_figures(self.call, *final, currency, has_stood=has_stood)
         ran_out_of = self._charge.ran_out_of
-        self._tell(reports.end_message(self.call_id, self.call, seconds, cost, ran_out_of))
+        self.tell(reports.end_message(self.call_id, self.call, seconds, cost, ran_out_of))
         if self._browser is not None:
             self._browser.close(1000, "call ended")
 
@@ -429,7 +423,7 @@ class Bridge:
 
     def warn(self, message: wire.CreditWarning | wire.CreditWarningCleared) -> None:
         """Warn the caller, audibly, that the call will end soon, or withdraw a warning."""
-        self._tell(message)
+        self.tell(message)
         if isinstance(message, wire.CreditWarning):
             self._media.beep()
 
@@ -444,7 +438,7 @@ class Bridge:
             self._media.watch_delay(now_ns)
             quality = self._media.measure(now_ns, self._path.network())
             # In one write: the kernel takes a third of what a second's messages cost.
-            self._tell(*self._charge.bill(now_ns), self._media.volume, *quality)
+            self.tell(*self._charge.bill(now_ns), self._media.volume, *quality)
             self._charge.warn(now_ns)
             if self._browser is None:
                 self._watch_caller()
@@ -470,14 +464,19 @@ class Bridge:
 
     # Messages to the caller.
 
-    def _tell(self, *messages: wire.GatewayMessage) -> None:
+    def tell(self, *messages: wire.GatewayMessage) -> None:
+        """Tell the caller."""
         if self._browser is not None:
             self._browser.send(*messages)
 
-    def _refuse_frame(self) -> None:
+    def bad_frame(self) -> None:
         """Refuse a frame of the wrong size: the program does not speak the codec it requested."""
         if self._browser is not None:
             self._browser.refuse("bad_message")
+
+    def sound_began(self) -> None:
+        """Note the first audio from the phone: the call is owed, from its answer on."""
+        self._charge.heard()
 
 
 _PERFORM: dict[Command, Callable[[Bridge], None]] = {
@@ -489,7 +488,7 @@ _PERFORM: dict[Command, Callable[[Bridge], None]] = {
     Command.HOLD_MEDIA: lambda bridge: bridge._media.hold(),
     Command.RESUME_MEDIA: lambda bridge: bridge._media.resume(),
     Command.STOP_METER: lambda bridge: bridge._stop_meter(),
-    Command.REPORT_RINGING: lambda bridge: bridge._tell(wire.Ringing()),
+    Command.REPORT_RINGING: lambda bridge: bridge.tell(wire.Ringing()),
     Command.REPORT_ANSWER: lambda bridge: bridge._report_answer(),
     Command.REPORT_END: lambda bridge: bridge._report_end(),
     Command.HANG_UP_CARRIER: lambda bridge: bridge._s.spawn(bridge._line.end()),

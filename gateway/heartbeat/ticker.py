@@ -46,6 +46,13 @@ class Player(Protocol):
         """Send the next 20 ms."""
 
 
+class Polled(Protocol):
+    """Acts when a deadline has passed."""
+
+    def poll(self, now_ns: int, /) -> object:
+        """Do what is due."""
+
+
 class Deadline:
     """A scheduled call of a function, which can be cancelled."""
 
@@ -76,8 +83,8 @@ class Ticker:
         self._backlog = Backlog(clock_ns())
         self._lag_ns = RecentPeak(LAG_WINDOW_NS)
         self._players: set[Player] = set()
-        self._waiters: dict[Waiter, Callable[[int], None]] = {}
-        self._urgent: dict[Waiter, Callable[[int], None]] = {}
+        self._waiters: dict[Waiter, Polled] = {}
+        self._urgent: dict[Waiter, Polled] = {}
         """The waiters that were urgent when all were last polled."""
         self._deadlines: list[tuple[int, int, Deadline]] = []
         # Breaks ties: deadlines of one time are called in the order in which they were set.
@@ -146,12 +153,12 @@ class Ticker:
         """Stop a tone; one that is not playing is ignored."""
         self._players.discard(player)
 
-    def add_waiter(self, waiter: Waiter, ask: Callable[[int], None]) -> None:
-        """Call `ask(now_ns)` within a tick of the waiter after each of its deadlines.
+    def add_waiter(self, waiter: Waiter, polled: Polled) -> None:
+        """Poll `polled` within a tick of the waiter after each of its deadlines.
 
         A tick shorter than POLL_NS makes it urgent, from the next poll of all waiters on.
         """
-        self._waiters[waiter] = ask
+        self._waiters[waiter] = polled
 
     def remove_waiter(self, waiter: Waiter) -> None:
         """Stop polling; an unknown waiter is ignored."""
@@ -266,11 +273,11 @@ class Ticker:
                 _guarded(duty, now_ns)
 
 
-def _ask(waiters: dict[Waiter, Callable[[int], None]], now_ns: int) -> None:
+def _ask(waiters: dict[Waiter, Polled], now_ns: int) -> None:
     # A copy, and looked up again: what is called may end its call, or another one.
     for waiter in tuple(waiters):
         if waiter.deadline_ns <= now_ns and waiter in waiters:
-            _guarded(waiters[waiter], now_ns)
+            _guarded(waiters[waiter].poll, now_ns)
 
 
 def _next_ns(due_ns: int, period_ns: int, now_ns: int) -> int:
@@ -278,7 +285,7 @@ def _next_ns(due_ns: int, period_ns: int, now_ns: int) -> int:
     return due_ns + max(0, (now_ns - due_ns) // period_ns + 1) * period_ns
 
 
-def _guarded(action: Callable[..., None], *arguments: int) -> None:
+def _guarded(action: Callable[..., object], *arguments: int) -> None:
     """Call a function; its failure must not stop the ticker for all other calls."""
     try:
         action(*arguments)

@@ -6,6 +6,7 @@ The bridge says what to do. Knows neither why a call rings or ends nor what it c
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Protocol
 
 from billing.cdr import LegQuality
 from gateway.browser import messages as wire
@@ -14,7 +15,7 @@ from gateway.ports import AudioSession, CarrierLeg, MediaConnection
 from gateway.sound.directions import FRAME_BYTES, FRAME_MS, Convert, Downlink, TonePlayer, Uplink
 from gateway.sound.line_quality import LineQuality, Measured
 from gateway.sound.media_path import Network
-from gateway.sound.stalls import StallWatch
+from gateway.sound.stalls import StallWatch, Voice
 from media import tones
 from media.repair_budget import RepairBudget
 from media.resample import Downsampler, Upsampler
@@ -53,6 +54,19 @@ class Beep:
             self._send(frame)
 
 
+class SoundListener(Protocol):
+    """Acts on what is heard of a call."""
+
+    def tell(self, message: wire.GatewayMessage, /) -> None:
+        """Tell the caller."""
+
+    def sound_began(self) -> None:
+        """Note the first audio from the phone; called once."""
+
+    def bad_frame(self) -> None:
+        """Note that the caller sends another codec than was ordered."""
+
+
 class CallMedia:
     """What the caller and the phone hear of each other and of the gateway."""
 
@@ -64,12 +78,9 @@ class CallMedia:
         country: str,
         packet_ms: int,
         ticker: Ticker,
-        tell: Callable[[wire.GatewayMessage], None],
-        on_bad_frame: Callable[[], None],
-        on_sound: Callable[[], None] = lambda: None,
+        listener: SoundListener,
         repairs: RepairBudget | None = None,
     ) -> None:
-        """`on_sound` is called once, at the first audio from the phone."""
         to_mulaw, from_mulaw = converters(codec)
         self._ticker = ticker
         self._country = country
@@ -81,24 +92,22 @@ class CallMedia:
         self._is_on_hold = False
         self._is_away = False
         self._is_over = False
-        self._on_sound = on_sound
+        self._listener = listener
         self._heard_bytes = self._heard_ns = 0
         self._quality = LineQuality()
         self._uplink = Uplink(
             clock_ns=ticker.clock_ns,
             frame_bytes=wire.FRAME_BYTES[codec],
             convert=to_mulaw,
-            on_talk=lambda talking: tell(wire.Talk(leg="browser", talking=talking)),
-            on_bad_frame=on_bad_frame,
+            listener=self,
             repairs=repairs,
         )
         self._downlink = Downlink(
             clock_ns=ticker.clock_ns,
             convert=from_mulaw,
-            on_talk=lambda talking: tell(wire.Talk(leg="carrier", talking=talking)),
+            listener=self,
             repairs=repairs,
         )
-        self._tell = tell
         self._stalls: tuple[StallWatch, ...] = ()
         """Watch for what a browser on WebRTC cannot notice by itself; made when it first is."""
         self._is_by_session = False
@@ -138,8 +147,8 @@ class CallMedia:
         self._uplink.join(leg)
         leg.on_audio = self._first_audio
         leg.on_mark = self._uplink.mark_returned
-        self._ticker.add_waiter(self._uplink.playout, self._uplink.poll)
-        self._ticker.add_waiter(self._downlink.pacer, self._downlink.poll)
+        self._ticker.add_waiter(self._uplink.playout, self._uplink)
+        self._ticker.add_waiter(self._downlink.pacer, self._downlink)
         self._watch_stalls()
         self._open()
         self._reassure()
@@ -149,7 +158,7 @@ class CallMedia:
         # An empty payload does not prove that anything can be heard.
         if payload and self._leg is not None:
             self._leg.on_audio = self._downlink.audio
-            self._on_sound()
+            self._listener.sound_began()
             self._downlink.audio(payload, at_ms)
 
     def hear_by_socket(self, browser: MediaConnection) -> None:
@@ -163,7 +172,10 @@ class CallMedia:
         self._downlink.by_session(session.send_audio)
         self._is_by_session = True
         if not self._stalls:
-            self._stalls = _stall_watches(self._uplink, self._downlink, self._tell)
+            self._stalls = (
+                StallWatch(CALLER_STALLED_NS, self._uplink, self),
+                StallWatch(PHONE_STALLED_NS, self._downlink, self),
+            )
         self._watch_stalls()
 
     def _watch_stalls(self) -> None:
@@ -172,9 +184,34 @@ class CallMedia:
             if self._is_by_session and self._leg is not None and not self._is_over:
                 # Started again at every move: what a move takes is no stall.
                 watch.start(self._ticker.clock_ns())
-                self._ticker.add_waiter(watch, watch.poll)
+                self._ticker.add_waiter(watch, watch)
             else:
                 self._ticker.remove_waiter(watch)
+
+    # What the voices tell.
+
+    def tell(self, message: wire.GatewayMessage) -> None:
+        """Tell the caller."""
+        self._listener.tell(message)
+
+    def caller_talks(self, talking: bool) -> None:
+        """Tell the page that the caller has begun to talk, or paused."""
+        self.tell(wire.Talk(leg="browser", talking=talking))
+
+    def phone_talks(self, talking: bool) -> None:
+        """Tell the page that the phone's side has begun to talk, or paused."""
+        self.tell(wire.Talk(leg="carrier", talking=talking))
+
+    def bad_frame(self) -> None:
+        """Pass on that the caller sends another codec than was ordered."""
+        self._listener.bad_frame()
+
+    def stalled(self, voice: Voice, is_stalled: bool) -> None:
+        """Tell the page that a voice has stalled, or is back."""
+        leg: wire.Leg = "browser" if voice is self._uplink else "carrier"
+        self.tell(wire.Stalled(leg=leg, stalled=is_stalled))
+
+    # Who hears what.
 
     def away(self) -> None:
         """Note that the caller cannot be heard; the phone hears that the line is alive."""
@@ -341,23 +378,6 @@ class CallMedia:
         self.stop_tone()
         self._player = TonePlayer(frame_at, send)
         self._ticker.add_player(self._player)
-
-
-def _stall_watches(
-    up: Uplink, down: Downlink, tell: Callable[[wire.GatewayMessage], None]
-) -> tuple[StallWatch, ...]:
-    return (
-        StallWatch(
-            CALLER_STALLED_NS,
-            lambda: up.last_in_ns,
-            lambda stalled: tell(wire.Stalled(leg="browser", stalled=stalled)),
-        ),
-        StallWatch(
-            PHONE_STALLED_NS,
-            lambda: down.last_in_ns,
-            lambda stalled: tell(wire.Stalled(leg="carrier", stalled=stalled)),
-        ),
-    )
 
 
 _PROGRESS: dict[wire.ToneName, Callable[[str], tones.Tone]] = {

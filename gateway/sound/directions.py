@@ -64,6 +64,23 @@ class BrowserAudio(Protocol):
         """Send audio in a binary message."""
 
 
+class CallerListener(Protocol):
+    """Is told of the caller's voice."""
+
+    def caller_talks(self, talking: bool, /) -> None:
+        """Note that the caller has begun to talk, or paused."""
+
+    def bad_frame(self) -> None:
+        """Note a frame of another codec than was ordered."""
+
+
+class PhoneListener(Protocol):
+    """Is told of the phone's voice."""
+
+    def phone_talks(self, talking: bool, /) -> None:
+        """Note that the phone's side has begun to talk, or paused."""
+
+
 SendPacket = Callable[[bytes, int | None], None]
 
 
@@ -81,8 +98,7 @@ class Uplink:
         "_frame_bytes",
         "_is_open",
         "_is_packets",
-        "_on_bad_frame",
-        "_on_talk",
+        "_listener",
         "dropped",
         "frames",
         "jitter",
@@ -111,15 +127,13 @@ class Uplink:
         clock_ns: Callable[[], int],
         frame_bytes: int,
         convert: Convert | None,
-        on_talk: Callable[[bool], None],
-        on_bad_frame: Callable[[], None],
+        listener: CallerListener,
         repairs: RepairBudget | None = None,
     ) -> None:
         self._clock_ns = clock_ns
         self._frame_bytes = frame_bytes
         self._convert = convert
-        self._on_talk = on_talk
-        self._on_bad_frame = on_bad_frame
+        self._listener = listener
         self._carrier = _NOWHERE
         self._is_open = False
         self._is_packets = False
@@ -156,7 +170,7 @@ class Uplink:
         """Take one frame of the caller's codec from the socket."""
         # The token has fixed the codec: another size is another codec, which would be noise.
         if len(payload) != self._frame_bytes:
-            self._on_bad_frame()
+            self._listener.bad_frame()
             return
         now_ns = self._clock_ns()
         if self._is_packets and not self._moved(now_ns, is_packets=False):
@@ -207,7 +221,7 @@ class Uplink:
         talking = self.talk.feed(payload)
         if talking is not None:
             self.playout.is_talking = talking
-            self._on_talk(talking)
+            self._listener.caller_talks(talking)
 
     def poll(self, now_ns: int) -> None:
         """Conceal what has not arrived in time."""
@@ -257,7 +271,7 @@ class Downlink:
         "_convert",
         "_due_ms",
         "_is_even",
-        "_on_talk",
+        "_listener",
         "_origin_ms",
         "_rest",
         "_send_packet",
@@ -292,7 +306,7 @@ class Downlink:
         *,
         clock_ns: Callable[[], int],
         convert: Convert | None,
-        on_talk: Callable[[bool], None],
+        listener: PhoneListener,
         repairs: RepairBudget | None = None,
     ) -> None:
         self._clock_ns = clock_ns
@@ -302,7 +316,7 @@ class Downlink:
         self._connection = _NOWHERE
         self._send_packet = None
         self._convert = convert
-        self._on_talk = on_talk
+        self._listener = listener
         self._rest = b""
         self._due_ms = 0
         self._origin_ms = 0
@@ -398,7 +412,7 @@ class Downlink:
         talking = self.talk.feed(payload)
         if talking is not None:
             self.pacer.is_talking = talking
-            self._on_talk(talking)
+            self._listener.phone_talks(talking)
 
     def _regular_ms(self, at_ms: int, length_ms: int) -> int:
         """Return the frame's timestamp in an even stream; a real gap is kept."""

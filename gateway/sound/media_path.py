@@ -42,6 +42,12 @@ class Sound(Protocol):
     def hear_by_session(self, session: AudioSession) -> None:
         """Send what the caller hears as packets of this session."""
 
+    def press(self, digits: str, /) -> None:
+        """Take keys that the caller pressed."""
+
+    def tell(self, message: wire.GatewayMessage, /) -> None:
+        """Tell the caller."""
+
 
 class Network(NamedTuple):
     """What is known about the network between browser and gateway."""
@@ -62,15 +68,10 @@ class MediaPath:
         endpoint: AudioEndpoint | None,
         browser: MediaConnection,
         sound: Sound,
-        *,
-        tell: Callable[[wire.GatewayMessage], None],
-        press: Callable[[str], None],
     ) -> None:
         self._endpoint = endpoint
         self._browser: MediaConnection | None = browser
         self._sound = sound
-        self._tell = tell
-        self._press = press
         self._session: AudioSession | None = None
         self._next: AudioSession | None = None
         """The session that replaces the one in use once it is connected."""
@@ -91,7 +92,7 @@ class MediaPath:
             self._report = message
         elif isinstance(message, wire.SelectPath):
             self._select(message.path)
-            self._tell(wire.PathSelected(path=self.path))
+            self._sound.tell(wire.PathSelected(path=self.path))
         else:
             self._answer(message)
 
@@ -99,9 +100,9 @@ class MediaPath:
         try:
             sdp = self._accept(offer.sdp)
         except OfferError as error:
-            self._tell(wire.OfferRefused(id=offer.id, code=error.code, message=str(error)))
+            self._sound.tell(wire.OfferRefused(id=offer.id, code=error.code, message=str(error)))
         else:
-            self._tell(wire.Answer(id=offer.id, sdp=sdp))
+            self._sound.tell(wire.Answer(id=offer.id, sdp=sdp))
 
     def _accept(self, sdp: str) -> str:
         self._offers += 1
@@ -126,7 +127,7 @@ class MediaPath:
             self._next.close()
         self._next = session
         session.on_audio = self._sound.take_packet
-        session.on_digit = lambda digit, _duration_ms: self._press(digit)
+        session.on_digit = lambda digit, _duration_ms: self._sound.press(digit)
         session.on_state = lambda state: self._session_changed(session, state)
         return answer
 
@@ -152,7 +153,7 @@ class MediaPath:
     def _fall_back(self) -> None:
         if self.path == "webrtc":
             self._select("websocket")
-            self._tell(wire.PathSelected(path=self.path))
+            self._sound.tell(wire.PathSelected(path=self.path))
 
     def _select(self, path: wire.Path) -> None:
         session = self._session

@@ -7,8 +7,7 @@ and no leg: it is started from outside and asks when the voice last arrived.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from media.nanoseconds import NEVER_NS
 from media.waiter import Waiter
@@ -18,26 +17,34 @@ RECHECK_NS: Final = 100_000_000
 """How often a stalled voice is checked."""
 
 
+class Voice(Protocol):
+    """What is watched."""
+
+    last_in_ns: int
+    """When it last arrived."""
+
+
+class StallListener(Protocol):
+    """Is told of stalls."""
+
+    def stalled(self, voice: Voice, is_stalled: bool, /) -> None:
+        """Note that a voice has stalled (True), or is back (False)."""
+
+
 class StallWatch(Waiter):
     """Watches one voice."""
 
-    __slots__ = ("_is_stalled", "_last_in_ns", "_limit_ns", "_since_ns", "_tell")
+    __slots__ = ("_is_stalled", "_limit_ns", "_listener", "_since_ns", "_voice")
 
-    def __init__(
-        self, limit_ns: int, last_in_ns: Callable[[], int], tell: Callable[[bool], None]
-    ) -> None:
+    def __init__(self, limit_ns: int, voice: Voice, listener: StallListener) -> None:
         """Create a watch that does nothing until it is started.
 
-        Args:
-            limit_ns: Silence after which the voice counts as stalled.
-            last_in_ns: Returns when the voice last arrived.
-            tell: Called with True when it stalls and with False when it is back.
-
+        `limit_ns` is the silence after which the voice counts as stalled.
         """
         super().__init__(NEVER_NS, TICK_NS)
         self._limit_ns = limit_ns
-        self._last_in_ns = last_in_ns
-        self._tell = tell
+        self._voice = voice
+        self._listener = listener
         self._since_ns = 0
         self._is_stalled = False
 
@@ -51,9 +58,9 @@ class StallWatch(Waiter):
         """Report a change; to be called when the deadline has passed."""
         # Asked for here and not told with each frame: while the voice arrives, a frame costs the
         # watch nothing, and a poll only moves the deadline on.
-        due_ns = max(self._last_in_ns(), self._since_ns) + self._limit_ns
+        due_ns = max(self._voice.last_in_ns, self._since_ns) + self._limit_ns
         is_stalled = now_ns >= due_ns
         self.deadline_ns = now_ns + RECHECK_NS if is_stalled else due_ns
         if is_stalled != self._is_stalled:
             self._is_stalled = is_stalled
-            self._tell(is_stalled)
+            self._listener.stalled(self._voice, is_stalled)

@@ -43,6 +43,13 @@ def ticker():
     return Ticker(lambda: 0)
 
 
+class Polled:
+    """Calls a function when it is polled."""
+
+    def __init__(self, poll) -> None:
+        self.poll = poll
+
+
 def beats(ticker: Ticker, first: int, last: int) -> None:
     for beat in range(first, last + 1):
         ticker.beat(beat * BEAT_NS)
@@ -59,7 +66,7 @@ def test_those_that_wait_are_asked_from_their_deadline_on(ticker):
         asked.append(now_ns)
         waiter.deadline_ns = now_ns + 2 * POLL_NS
 
-    ticker.add_waiter(waiter, ask)
+    ticker.add_waiter(waiter, Polled(ask))
     for poll in range(1, 7):
         ticker.poll(poll * POLL_NS)
     assert asked == [3 * POLL_NS, 5 * POLL_NS]
@@ -72,9 +79,9 @@ def test_those_that_wait_are_asked_from_their_deadline_on(ticker):
 def test_one_that_fails_or_leaves_when_asked_disturbs_no_other(ticker):
     asked = []
     first, second = Waiter(0, POLL_NS), Waiter(0, POLL_NS)
-    ticker.add_waiter(first, lambda _: (ticker.remove_waiter(second), broken()))
-    ticker.add_waiter(second, asked.append)
-    ticker.add_waiter(Waiter(0, POLL_NS), asked.append)
+    ticker.add_waiter(first, Polled(lambda _: (ticker.remove_waiter(second), broken())))
+    ticker.add_waiter(second, Polled(asked.append))
+    ticker.add_waiter(Waiter(0, POLL_NS), Polled(asked.append))
     with capture_logs() as logs:
         ticker.poll(1)
     assert asked[-1:] == [1]
@@ -224,8 +231,8 @@ async def test_the_urgent_are_asked_each_2_5_ms_and_all_others_each_10():
     ticker = Ticker(loop.clock_ns)
     patient, changeable = Waiter(0, STREAM.tick_ns), Waiter(0, STREAM.tick_ns)
     asked: list[list[int]] = [[], []]
-    ticker.add_waiter(patient, asked[0].append)
-    ticker.add_waiter(changeable, asked[1].append)
+    ticker.add_waiter(patient, Polled(asked[0].append))
+    ticker.add_waiter(changeable, Polled(asked[1].append))
     ticker.start()
 
     async def gaps() -> tuple[set[int], set[int]]:
@@ -259,7 +266,7 @@ async def test_the_loop_is_woken_no_more_often_than_somebody_asks_for(monkeypatc
         timers.append(timer)
         return call_later(*timer, **more)
 
-    ticker.add_waiter(Waiter(NEVER_NS, tick_ns), broken)
+    ticker.add_waiter(Waiter(NEVER_NS, tick_ns), Polled(broken))
     ticker.start()
     await asyncio.sleep(0.0201)
     monkeypatch.setattr(loop, "call_later", counted)
@@ -273,7 +280,7 @@ async def test_what_has_arrived_is_taken_before_anybody_is_asked():
     """After a stall of the loop frames wait in its sockets: they are not late."""
     loop = virtual_loop()
     ticker, order = Ticker(loop.clock_ns), []
-    ticker.add_waiter(Waiter(0, POLL_NS), lambda _: order.append("asked"))
+    ticker.add_waiter(Waiter(0, POLL_NS), Polled(lambda _: order.append("asked")))
     ticker.start()
     loop.call_later(POLL_NS / 1e9, lambda: loop.call_soon(order.append, "arrived"))
     await asyncio.sleep(POLL_NS / 1e9 + 0.001)
@@ -288,7 +295,7 @@ async def test_what_the_loop_does_not_read_by_itself_is_read_before_anybody_is_a
     loop = virtual_loop()
     order = []
     ticker = Ticker(loop.clock_ns, lambda: order.append("read"))
-    ticker.add_waiter(Waiter(0, URGENT_NS), lambda _: order.append("asked"))
+    ticker.add_waiter(Waiter(0, URGENT_NS), Polled(lambda _: order.append("asked")))
     ticker.start()
     await asyncio.sleep(3 * POLL_NS / 1e9 + 0.001)
     ticker.stop()

@@ -49,16 +49,17 @@ class Studio:
             country=country,
             packet_ms=20,
             ticker=self.ticker,
-            tell=self.told.append,
-            on_bad_frame=self._bad,
-            on_sound=self._sound,
+            listener=self,
         )
         self.leg = TwilioLeg(self.phone, bind=lambda *_: None)
 
-    def _bad(self):
+    def tell(self, message):
+        self.told.append(message)
+
+    def bad_frame(self):
         self.bad_frames += 1
 
-    def _sound(self):
+    def sound_began(self):
         self.sounds += 1
 
     def joined(self):

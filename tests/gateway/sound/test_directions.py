@@ -49,6 +49,19 @@ class Sent(list[bytes]):
         raise AssertionError("nothing is to be taken back")
 
 
+class Nobody:
+    """Is told of nothing but pauses."""
+
+    def caller_talks(self, talking: bool) -> None:
+        """Nobody looks."""
+
+    def phone_talks(self, talking: bool) -> None:
+        """Nobody looks."""
+
+    def bad_frame(self) -> None:
+        pytest.fail("it is a good frame")
+
+
 class Line:
     """An uplink into a carrier that plays what it is given, in order and without haste."""
 
@@ -60,14 +73,16 @@ class Line:
         options = {"frame_bytes": 160, "convert": None}
         self.uplink = Uplink(
             clock_ns=lambda: self.now_ns,
-            on_talk=self.talk.append,
-            on_bad_frame=self._bad,
+            listener=self,
             **{**options, **changes},
         )
         self.uplink.join(self.sent)
         self.uplink.is_open = True
 
-    def _bad(self) -> None:
+    def caller_talks(self, talking: bool) -> None:
+        self.talk.append(talking)
+
+    def bad_frame(self) -> None:
         self.bad_frames += 1
 
     def wait(self, duration_ns: int = FRAME_NS) -> None:
@@ -137,8 +152,7 @@ def test_a_frame_before_the_stream_has_nowhere_to_go():
         clock_ns=lambda: 0,
         frame_bytes=160,
         convert=None,
-        on_talk=lambda _: None,
-        on_bad_frame=lambda: pytest.fail("it is a good frame"),
+        listener=Nobody(),
     )
     uplink.is_open = True
     uplink.frame(FRAME)
@@ -300,7 +314,7 @@ def test_wide_audio_is_brought_to_the_phone_and_back():
     line = Line(frame_bytes=640, convert=Downsampler().convert)
     heard = Sent()
     downlink = Downlink(
-        clock_ns=lambda: line.now_ns, convert=Upsampler().convert, on_talk=lambda _: None
+        clock_ns=lambda: line.now_ns, convert=Upsampler().convert, listener=Nobody()
     )
     downlink.by_socket(heard)
     line.speak([bytes(640)] * 10)
@@ -457,10 +471,11 @@ class Ear:
         self.heard = Sent()
         self.packets: list[tuple[bytes, int | None]] = []
         self.talk: list[bool] = []
-        self.downlink = Downlink(
-            clock_ns=lambda: self.now_ns, convert=convert, on_talk=self.talk.append
-        )
+        self.downlink = Downlink(clock_ns=lambda: self.now_ns, convert=convert, listener=self)
         self.downlink.by_socket(self.heard)
+
+    def phone_talks(self, talking: bool) -> None:
+        self.talk.append(talking)
 
     def by_session(self) -> "Ear":
         self.downlink.by_session(lambda *packet: self.packets.append(packet))
@@ -492,7 +507,7 @@ def test_the_phones_frames_are_handed_on_unchanged():
 
 
 def test_a_call_that_nobody_hears_yet_is_no_fault():
-    downlink = Downlink(clock_ns=lambda: 0, convert=None, on_talk=lambda _: None)
+    downlink = Downlink(clock_ns=lambda: 0, convert=None, listener=Nobody())
     downlink.audio(FRAME)
     downlink.tone(FRAME)
     assert downlink.sent == 1

@@ -69,9 +69,13 @@ class Room:
 
     def __post_init__(self) -> None:
         self.socket = RecordingConnection()
-        self.path = MediaPath(
-            self.endpoint, self.socket, self, tell=self.told.append, press=self.pressed.append
-        )
+        self.path = MediaPath(self.endpoint, self.socket, self)
+
+    def tell(self, message: wire.GatewayMessage) -> None:
+        self.told.append(message)
+
+    def press(self, digits: str) -> None:
+        self.pressed.append(digits)
 
     def take_packet(self, sequence: int, timestamp: int, payload: bytes) -> None:
         """Nobody speaks."""

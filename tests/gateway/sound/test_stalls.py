@@ -20,9 +20,11 @@ class Voice:
     told: list[tuple[int, bool]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.watch = StallWatch(
-            LIMIT_NS, lambda: self.last_in_ns, lambda is_it: self.told.append((self.now_ns, is_it))
-        )
+        self.watch = StallWatch(LIMIT_NS, self, self)
+
+    def stalled(self, voice: Voice, is_stalled: bool) -> None:
+        assert voice is self
+        self.told.append((self.now_ns, is_stalled))
 
     def passes(self, ms: int, *, speaks: bool) -> Voice:
         for _ in range(ms // 10):
