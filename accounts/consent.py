@@ -1,5 +1,7 @@
 """Says what a person must have accepted, in which version, and what is still to be accepted.
 
+An operator may have texts of their own, with versions of their own: see `with_own`.
+
 Knows no text and no store. The notice of privacy is taken note of, not consented to: consent is
 no ground on which a person's data are processed here (GDPR, article 6(1)(b), (c) and (f)).
 """
@@ -29,7 +31,8 @@ class Version:
     """A version of a document."""
 
     date: str
-    """ISO 8601, such as `2026-11-27`: when it was posted; its name."""
+    """Its name: when it was posted, in ISO 8601, such as `2026-11-27`; of further ones on the same
+    day `2026-11-27.2` and so on. Names are in the order of time."""
     is_material: bool = True
     """Whether it must be accepted anew; else it is only told of."""
 
@@ -51,6 +54,27 @@ def current(history: History = HISTORY) -> Mapping[str, str]:
 
 CURRENT: Final = current()
 """What somebody accepts who signs up now."""
+
+
+def with_own(
+    terms: Sequence[Version], privacy: Sequence[Version], history: History = HISTORY
+) -> History:
+    """Return the versions of all documents where an operator has texts of their own.
+
+    Their terms stand in place of ours, so that ours are no more accepted. Their text on privacy is
+    beside ours: what changes materially in either is to be accepted.
+    """
+    made = dict(history)
+    if terms:
+        made[Document.TERMS] = terms
+    if privacy:
+        is_material: dict[str, bool] = {}
+        for each in (*history[Document.PRIVACY], *privacy):
+            is_material[each.date] = is_material.get(each.date, False) or each.is_material
+        made[Document.PRIVACY] = tuple(
+            Version(date, is_material[date]) for date in sorted(is_material)
+        )
+    return made
 
 
 def missing(accepted: Mapping[str, str], history: History = HISTORY) -> tuple[Document, ...]:

@@ -5,7 +5,16 @@ from itertools import pairwise
 
 import pytest
 
-from accounts.consent import AGE_MIN, CURRENT, HISTORY, Document, Version, current, missing
+from accounts.consent import (
+    AGE_MIN,
+    CURRENT,
+    HISTORY,
+    Document,
+    Version,
+    current,
+    missing,
+    with_own,
+)
 
 FIRST, SECOND, THIRD = "2026-01-01", "2026-02-01", "2026-03-01"
 ADULT = {Document.ADULT: (Version(FIRST),)}
@@ -62,3 +71,41 @@ def test_versions_are_dates_in_order_and_the_first_is_material(document):
     assert all(before < after for before, after in pairwise(dates))
     assert versions[0].is_material
     assert [each.isoformat() for each in dates] == [version.date for version in versions]
+
+
+OURS = {
+    Document.TERMS: (Version(FIRST),),
+    Document.PRIVACY: (Version(FIRST), Version(THIRD)),
+    **ADULT,
+}
+
+
+def test_without_texts_of_an_operator_nothing_changes():
+    assert with_own((), (), OURS) == OURS
+
+
+def test_terms_of_an_operator_are_accepted_in_place_of_ours():
+    own = with_own((Version(SECOND), Version("2026-02-01.2", is_material=False)), (), OURS)
+    assert current(own) == {"terms": "2026-02-01.2", "privacy": THIRD, "adult": FIRST}
+    assert missing(current(OURS), own) == (Document.TERMS,)
+    assert missing({**current(own), "terms": SECOND}, own) == ()
+    # And ours again, once there are none.
+    assert missing(current(own), OURS) == (Document.TERMS,)
+
+
+@pytest.mark.parametrize(
+    ("accepted", "asked"), [(FIRST, True), (SECOND, True), (THIRD, False), ("", True)]
+)
+def test_an_operators_text_on_privacy_is_accepted_beside_ours(accepted, asked):
+    own = with_own((), (Version(SECOND),), OURS)
+    assert [each.date for each in own[Document.PRIVACY]] == [FIRST, SECOND, THIRD]
+    answer = missing({"terms": FIRST, "adult": FIRST, "privacy": accepted}, own)
+    assert answer == ((Document.PRIVACY,) if asked else ())
+
+
+@pytest.mark.parametrize("ours", [True, False])
+@pytest.mark.parametrize("theirs", [True, False])
+def test_two_versions_of_one_day_are_one_and_material_if_either_is(ours, theirs):
+    history = {**OURS, Document.PRIVACY: (Version(FIRST), Version(SECOND, ours))}
+    own = with_own((), (Version(SECOND, theirs),), history)
+    assert own[Document.PRIVACY] == (Version(FIRST), Version(SECOND, ours or theirs))
