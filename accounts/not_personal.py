@@ -66,6 +66,13 @@ NOT_PERSONAL: Final[tuple[NotPersonal, ...]] = (
         tuple(f"policy_notices.{name}" for name in ("version", "told_to", "done_at")),
         "how far the mails about a new version have come",
     ),
+    NotPersonal(
+        tuple(
+            f"posted_texts.{name}"
+            for name in ("document", "version", "language", "digest", "posted_at")
+        ),
+        "which text of the operator was posted as which version, the same for everybody",
+    ),
     NotPersonal(("caller:lease:<node>", "caller:leases"), "which processes are alive"),
     NotPersonal(("caller:drained",), "when the outbox was last empty"),
     NotPersonal(("caller:aof-rewritten",), "when the files of Valkey were last written anew"),

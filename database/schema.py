@@ -22,8 +22,8 @@ TABLES: Final = frozenset(
         *("consents", "credits", "data_requests", "devices", "duties", "erasures"),
         *("expected_links", "export_chunks", "exports", "freezes", "high_risk_lists", "holders"),
         *("links", "mail_outbox", "opened_countries", "partitions", "passkeys"),
-        *("payment_profiles", "payments", "policy_notices", "rate_decks", "recovery_codes"),
-        *("rejected_entries", "rule_overrides", "second_factors", "transfers"),
+        *("payment_profiles", "payments", "policy_notices", "posted_texts", "rate_decks"),
+        *("recovery_codes", "rejected_entries", "rule_overrides", "second_factors", "transfers"),
     )
 )
 """The names of the tables that the migrations make, whatever is in them."""

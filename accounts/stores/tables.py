@@ -302,6 +302,22 @@ policy_notices = sa.Table(
     sa.Column("done_at", UtcDateTime),
 )
 
+# Which text an operator has posted as which version; what was accepted is that text for good.
+posted_texts = sa.Table(
+    "posted_texts",
+    metadata,
+    sa.Column("document", sa.String, primary_key=True),
+    sa.Column("version", sa.String, primary_key=True),
+    # Empty for the text of whoever reads none of the other languages.
+    sa.Column("language", sa.String, primary_key=True),
+    sa.Column("digest", sa.String, nullable=False),
+    sa.Column("posted_at", UtcDateTime, nullable=False),
+    sa.CheckConstraint(_bounds("document", NAME_MAX), name="document_length"),
+    sa.CheckConstraint(_bounds("version", NAME_MAX), name="version_length"),
+    sa.CheckConstraint(_bounds("language", LANGUAGE_MAX, 0), name="language_length"),
+    sa.CheckConstraint(_bounds("digest", DIGEST_LENGTH, DIGEST_LENGTH), name="digest_length"),
+)
+
 # The countries that a holder calls besides those that are open to everybody.
 opened_countries = sa.Table(
     "opened_countries",
