@@ -6,9 +6,11 @@ Each function returns a dataclass field for one setting. Knows no setting's name
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import field
-from ipaddress import ip_address, ip_network
+from datetime import date
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_address, ip_network
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -140,6 +142,35 @@ def colours(doc: str) -> Any:
     return _knob((), doc, accents, "#rrggbb,#rrggbb; contrast 4.5:1 or more")
 
 
+def versions(doc: str) -> Any:
+    """Return a setting of the versions of a document, the oldest first."""
+
+    def parse(value: str) -> tuple[str, ...]:
+        found = tuple(version(part.strip()) for part in value.split(",") if part.strip())
+        names = [each.partition(":")[0] for each in found]
+        if any(later <= earlier for earlier, later in pairwise(names)):
+            raise ValueError("must name each version once, the oldest first")
+        if found and ":" in found[0]:
+            raise ValueError("must begin with a version that is accepted, without :minor")
+        return found
+
+    rule = "dates such as 2026-12-01,2027-03-01:minor"
+    return _knob((), doc, parse, rule)
+
+
+def version(value: str) -> str:
+    """Return a version of a document, as it is written. Raises ValueError."""
+    name, colon, kind = value.partition(":")
+    day = re.fullmatch(r"(\d{4}-\d{2}-\d{2})(\.[2-9])?", name, re.ASCII)
+    if not day or (colon and kind != "minor"):
+        raise ValueError("must be dates such as 2026-12-01; of a small change 2027-03-01:minor")
+    try:
+        date.fromisoformat(day[1])
+    except ValueError:
+        raise ValueError("names a day that is not in the calendar") from None
+    return value
+
+
 def _knob(
     default: Any,
     doc: str,
@@ -153,6 +184,8 @@ def _knob(
     return field(default=default, metadata=metadata, repr=not isinstance(default, Secret))
 
 
+_ALL_MAPPED = IPv6Network("::ffff:0:0/96")
+"""All addresses of IPv4, as IPv6 writes them."""
 _THIS_NETWORK = ip_network("0.0.0.0/8")
 _BROADCAST = ip_address("255.255.255.255")
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
@@ -263,3 +296,28 @@ def phonebook_entry(value: str) -> str:
     if not re.fullmatch(r"\+\d{7,15}=[^=]{1,60}", value):
         raise ValueError("must be +number=label pairs, separated by commas")
     return value
+
+
+def much_of_the_internet(networks: Iterable[str]) -> str:
+    """Return a network that is too large for proxies, also when it is given in parts; else "".
+
+    Those of private addresses are no larger (10.0.0.0/8 of RFC 1918, fc00::/7 of RFC 4193).
+    """
+    # Collapsed first: two halves of the internet are as much as the whole.
+    parsed = [ip_network(name) for name in networks]
+    fours = collapse_addresses(each for each in parsed if isinstance(each, IPv4Network))
+    sixes = list(collapse_addresses(each for each in parsed if isinstance(each, IPv6Network)))
+    # An IPv4 address may be written as one of IPv6 (RFC 4291, 2.5.5.2).
+    large = [str(each) for each in sixes if each.supernet_of(_ALL_MAPPED)]
+    fours = collapse_addresses(
+        [*fours, *(_mapped(each) for each in sixes if each.subnet_of(_ALL_MAPPED))]
+    )
+    large += [str(each) for each in fours if each.prefixlen < 8]
+    large += [str(each) for each in sixes if each.prefixlen < 7]
+    return next(iter(large), "")
+
+
+def _mapped(network: IPv6Network) -> IPv4Network:
+    """Return the IPv4 network that one of `_ALL_MAPPED` stands for."""
+    first = int(network.network_address) & 0xFFFF_FFFF
+    return IPv4Network((first, network.prefixlen - _ALL_MAPPED.prefixlen))

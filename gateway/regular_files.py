@@ -11,10 +11,11 @@ class NotRegularError(OSError):
     """What is named is a folder, a pipe, a socket or a device."""
 
 
-def read(file: Path) -> bytes:
+def read(file: Path, bytes_max: int = -1) -> bytes:
     """Return the content of a regular file, which links may lead to.
 
-    Raises NotRegularError, and OSError for one that cannot be read. Never waits for a writer.
+    Of one that is longer than `bytes_max` one byte more is read, by which that is seen. Raises
+    NotRegularError, and OSError for one that cannot be read. Never waits for a writer.
     """
     # To open a pipe waits until somebody writes to it, unless told not to; what was opened is then
     # looked at, because the name may mean another file by now.
@@ -22,7 +23,7 @@ def read(file: Path) -> bytes:
     with open(descriptor, "rb") as opened:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise NotRegularError
-        return opened.read()
+        return opened.read(-1 if bytes_max < 0 else bytes_max + 1)
 
 
 def is_other(file: Path) -> bool:

@@ -6,10 +6,9 @@ out of range, is refused by name, so that a gateway never starts half configured
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, fields
 from difflib import get_close_matches
-from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,8 +22,6 @@ from gateway.secret import Secret
 PREFIX = "CALLER_"
 _KEY_CHARS_MIN = 32
 """Of a key that secrets are sealed under: in base64 they have 192 random bits."""
-_ALL_MAPPED = IPv6Network("::ffff:0:0/96")
-"""All addresses of IPv4, as IPv6 writes them."""
 _DOCUMENTED_ELSEWHERE = frozenset({"CALLER_CHROMIUM"})
 """Variables of the tests, which the gateway itself does not read."""
 
@@ -276,6 +273,23 @@ class Settings:
     accent_colours: tuple[str, ...] = knobs.colours(
         "Colours of links: for light pages, and for dark ones. Empty: those of the phone page."
     )
+    terms_file: str = knobs.text(
+        "",
+        "Text file with terms of your own, shown in place of the built ones. One such as "
+        "terms.de.txt beside terms.txt is shown to who reads German.",
+    )
+    terms_versions: tuple[str, ...] = knobs.versions(
+        "All versions of that text, separated by commas, the oldest first: the days they were "
+        "posted on. People accept a new one before they go on; with :minor they are told only."
+    )
+    privacy_file: str = knobs.text(
+        "",
+        "Text file with what you have to say about personal data, shown before the built policy "
+        "and its tables, which always stay.",
+    )
+    privacy_versions: tuple[str, ...] = knobs.versions(
+        "All versions of that text, as with CALLER_TERMS_VERSIONS."
+    )
     outbox_alarm: int = knobs.number(
         100_000,
         "Entries waiting for the SQL database at which /readyz and the log raise an alarm.",
@@ -397,11 +411,25 @@ def _contradictions(read: Settings) -> Iterator[str]:
     if read.stripe_webhook_secrets and not read.stripe_api_key:
         yield "CALLER_STRIPE_WEBHOOK_SECRETS needs CALLER_STRIPE_API_KEY: nobody pays without it."
     yield from _of_posts(read)
-    if everyone := _much_of_the_internet(read.trusted_proxies):
+    yield from _of_documents(read)
+    if everyone := knobs.much_of_the_internet(read.trusted_proxies):
         yield (
             f"CALLER_TRUSTED_PROXIES trusts everyone ({everyone}): anyone could choose the"
             " address they are counted by. Name the proxy's own address or network."
         )
+
+
+def _of_documents(read: Settings) -> Iterator[str]:
+    """Yield the same of texts that people accept."""
+    for name, file, versions in (
+        ("TERMS", read.terms_file, read.terms_versions),
+        ("PRIVACY", read.privacy_file, read.privacy_versions),
+    ):
+        if bool(file) != bool(versions):
+            yield (
+                f"{PREFIX}{name}_FILE and {PREFIX}{name}_VERSIONS need each other: what people"
+                " accept is a version."
+            )
 
 
 def _of_posts(read: Settings) -> Iterator[str]:
@@ -416,31 +444,6 @@ def _of_posts(read: Settings) -> Iterator[str]:
         yield f"CALLER_SECOND_FACTOR_KEYS has a key of less than {_KEY_CHARS_MIN} characters."
     if bool(read.events_url) != bool(read.events_secret):
         yield "CALLER_EVENTS_URL and CALLER_EVENTS_SECRET need each other: posts are signed."
-
-
-def _much_of_the_internet(networks: Iterable[str]) -> str:
-    """Return a network that is too large for proxies, also when it is given in parts; else "".
-
-    Those of private addresses are no larger (10.0.0.0/8 of RFC 1918, fc00::/7 of RFC 4193).
-    """
-    # Collapsed first: two halves of the internet are as much as the whole.
-    parsed = [ip_network(name) for name in networks]
-    fours = collapse_addresses(each for each in parsed if isinstance(each, IPv4Network))
-    sixes = list(collapse_addresses(each for each in parsed if isinstance(each, IPv6Network)))
-    # An IPv4 address may be written as one of IPv6 (RFC 4291, 2.5.5.2).
-    large = [str(each) for each in sixes if each.supernet_of(_ALL_MAPPED)]
-    fours = collapse_addresses(
-        [*fours, *(_mapped(each) for each in sixes if each.subnet_of(_ALL_MAPPED))]
-    )
-    large += [str(each) for each in fours if each.prefixlen < 8]
-    large += [str(each) for each in sixes if each.prefixlen < 7]
-    return next(iter(large), "")
-
-
-def _mapped(network: IPv6Network) -> IPv4Network:
-    """Return the IPv4 network that one of `_ALL_MAPPED` stands for."""
-    first = int(network.network_address) & 0xFFFF_FFFF
-    return IPv4Network((first, network.prefixlen - _ALL_MAPPED.prefixlen))
 
 
 def _nearest(name: str, known: Mapping[str, object]) -> str:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from accounts import consent
 from accounts.address import EmailAddress, parse_address
+from accounts.consent import HISTORY, History, current
 from accounts.errors import AddressError
 from accounts.link import Purpose
 from accounts.notice import Notice
@@ -60,6 +60,8 @@ class SignUp:
     new_account_id: NewSecret
     currency: str
     moment: AnswerMoment
+    history: History = field(default_factory=lambda: HISTORY)
+    """The versions of what is accepted."""
 
     async def sign_up(self, form: SignUpForm, visitor: Visitor) -> LookIntoMail | Faults:
         """Make an account without credit, which can call once its address is proven."""
@@ -85,7 +87,7 @@ class SignUp:
             email_key=address.key,
             password_hash=password_hash,
             language=visitor.language,
-            consents={str(each): version for each, version in consent.current().items()},
+            consents={str(each): name for each, name in current(self.history).items()},
         )
         has_room = await self.velocity.hit(proof_mail_uses(address.key)) is None
         is_new = await self.people.sign_up(new, verify_email(address.text))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gateway import regular_files
 from gateway.errors import SettingsError
-from gateway.http.site.branding import Branding, Logo, LogoError, read_logo
+from gateway.http.site.branding import LOGO_BYTES_MAX, Branding, Logo, LogoError, read_logo
 from gateway.settings import Settings
 
 
@@ -26,7 +26,7 @@ def _logo(file: str) -> Logo | None:
     if not file:
         return None
     try:
-        return read_logo(regular_files.read(Path(file)))
+        return read_logo(regular_files.read(Path(file), LOGO_BYTES_MAX))
     except regular_files.NotRegularError:
         text = "CALLER_LOGO names what is no regular file, and cannot be read."
         raise SettingsError(text) from None

@@ -32,6 +32,7 @@ from gateway.roles.history import History
 from gateway.roles.prices import load_prices
 from gateway.roles.process import EndedError
 from gateway.roles.serve import Node
+from gateway.roles.versions import read_history
 from gateway.scopes import PAGE
 from gateway.settings import Settings
 from gateway.stores import private_files
@@ -196,7 +197,8 @@ class Demo:
         )
         await bring_credits(stores.gate, stores.ledger, ACCOUNT_ID)
         await newcomer.make_holder(
-            stores.engine, ACCOUNT_ID, self._secrets["password"], DEFAULT_LANGUAGE
+            *(stores.engine, ACCOUNT_ID, self._secrets["password"], DEFAULT_LANGUAGE),
+            read_history(self._settings),
         )
         secret = secrets.token_urlsafe(_LINK_BYTES)
         if await newcomer.make_link(stores.engine, ACCOUNT_ID, secret):

@@ -21,6 +21,7 @@ from gateway.post.mail import MailServer, read_server
 from gateway.post.mail_queue import MailQueue
 from gateway.post.notices import Reader, Service
 from gateway.post.sender import MailWriter, Sender, Tidying
+from gateway.roles.versions import read_history
 from gateway.settings import Settings
 from gateway.stores import policy_notices
 from gateway.stores.mail_outbox import SqlMailOutbox
@@ -74,7 +75,7 @@ class MailDuty:
         tidying = PeriodicTask(
             "tidy the mail outbox", Tidying(outbox).round, sender.TIDY_INTERVAL_S
         )
-        notices = PolicyNotices(engine)
+        notices = PolicyNotices(engine, read_history(settings))
         told = PeriodicTask("tell of new terms", notices.round, policy_notices.INTERVAL_S)
         self._tasks = [tidying, told]
         self._sender: Sender | None = None

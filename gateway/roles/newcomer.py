@@ -11,9 +11,9 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from accounts import consent
 from accounts.address import parse_address
 from accounts.audit_log import Act, Actor
+from accounts.consent import HISTORY, History, current
 from accounts.holder import Holder
 from accounts.link import Purpose
 from accounts.stores import audit_log, consents, holders, links, second_factors
@@ -27,7 +27,9 @@ EMAIL: Final = "newcomer@caller.example"
 """At a domain that nobody can have (RFC 2606)."""
 
 
-async def make_holder(engine: AsyncEngine, account_id: str, password: str, language: str) -> None:
+async def make_holder(
+    engine: AsyncEngine, account_id: str, password: str, language: str, history: History = HISTORY
+) -> None:
     """Make the holder of an account that exists; nothing changes where it has one.
 
     Raises StoreUnavailableError.
@@ -47,7 +49,7 @@ async def make_holder(engine: AsyncEngine, account_id: str, password: str, langu
         language=language,
         created_at=at,
     )
-    accepted = {str(each): version for each, version in consent.current().items()}
+    accepted = {str(each): version for each, version in current(history).items()}
     async with writing(engine, TIMEOUT_S) as connection:
         if await holders.insert(connection, holder, address.key):
             await consents.accept(connection, account_id, accepted, at)

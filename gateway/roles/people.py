@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from accounts.consent import HISTORY
 from accounts.stores.ceremonies import RedisCeremonies
 from accounts.stores.secret_box import SecretBox
 from accounts.stores.sessions import RedisSessions
@@ -25,6 +24,7 @@ from gateway.http.site.documents import DocumentPages
 from gateway.http.site.door import Door
 from gateway.http.site.leaving import LeavingPages
 from gateway.http.site.links import LinkPages
+from gateway.http.site.own_documents import OwnDocuments
 from gateway.http.site.passkeys import PasskeyPages
 from gateway.http.site.privacy import PrivacyPages
 from gateway.http.site.rendering import Pages
@@ -51,6 +51,7 @@ from gateway.people.sign_out import SignOut
 from gateway.people.sign_up import SignUp
 from gateway.ports import Velocity
 from gateway.roles.branding import load_branding
+from gateway.roles.documents import load_documents
 from gateway.roles.storage import Stores
 from gateway.settings import Settings
 from gateway.stores import private_files
@@ -88,6 +89,7 @@ class People:
     browsers: BrowserSessions
     holders: Holders
     pages: Pages
+    documents: OwnDocuments
     can_seal: bool
     """Whether there is a key that second factors can be kept under."""
 
@@ -114,7 +116,8 @@ def compose_people(
         *(stores.engine, queue_notice), on_epoch=stores.key_epochs.invalidate, on_freeze=freeze
     )
     departures = SqlDepartures(people)
-    privacy = Privacy(departures, people, HISTORY)
+    documents = load_documents(settings)
+    privacy = Privacy(departures, people, documents.history)
     box = _secret_box(settings)
     sessions = RedisSessions(stores.redis, secrets.token_bytes)
     browsers = BrowserSessions(
@@ -135,6 +138,7 @@ def compose_people(
         browsers,
         holders,
         pages,
+        documents,
         can_seal=box is not None,
     )
 
@@ -168,10 +172,13 @@ def people_routes(
     """
     people, sessions, hasher, browsers = kept.people, kept.sessions, kept.hasher, kept.browsers
     policy = PasswordPolicy(settings.service_name)
-    pages = kept.pages
+    pages, documents = kept.pages, kept.documents
     is_open = settings.sign_up == "open"
     moment = AnswerMoment(time.monotonic_ns, asyncio.sleep)
-    sign_up = SignUp(people, hasher, policy, velocity, _new_account_id, settings.currency, moment)
+    sign_up = SignUp(
+        *(people, hasher, policy, velocity, _new_account_id, settings.currency, moment),
+        documents.history,
+    )
     factors, ceremonies = kept.factors, kept.ceremonies
     codes = Codes(people, factors, velocity, utc_now)
     sign_in = SignIn(
@@ -192,8 +199,8 @@ def people_routes(
     leaving = Leaving(kept.departures, utc_now, stores.gate.balance, refundable_of)
     links = Links(people, sessions, velocity, utc_now, leaving)
     sign_outs = SignOut(people, sessions, velocity)
-    rows, exports = SqlPersonalRows(stores.engine), SqlExports(stores.engine)
-    own_exports = OwnExports(exports, utc_now, _new_export_id)
+    rows = SqlPersonalRows(stores.engine)
+    own_exports = OwnExports(SqlExports(stores.engine), utc_now, _new_export_id)
 
     async def is_leaving(account_id: str) -> bool:
         return await kept.departures.deletion(account_id) is not None
@@ -210,10 +217,10 @@ def people_routes(
             *(kept.privacy, is_leaving),
         ).routes(),
         *LeavingPages(door, leaving).routes(),
-        *PrivacyPages(door, kept.privacy, utc_now).routes(),
+        *PrivacyPages(door, kept.privacy, documents, utc_now).routes(),
         *CountryPages(door, _countries(settings, stores)).routes(),
         *DataPages(door, rows, browsers, own_exports, settings.calls_kept_months).routes(),
-        *DocumentPages(door, settings.calls_kept_months).routes(),
+        *DocumentPages(door, documents, settings.calls_kept_months).routes(),
         *pages.routes(),
     ]
 

@@ -32,7 +32,7 @@ from database.url import UrlError
 from gateway import regular_files
 from gateway.call import number
 from gateway.errors import EXIT_SETTINGS, EXIT_UNAVAILABLE, GatewayError, SettingsError
-from gateway.roles import adapters, listening, storage
+from gateway.roles import adapters, documents, listening, storage
 from gateway.roles.branding import load_branding
 from gateway.settings import Settings
 from gateway.sockets import tls
@@ -97,6 +97,7 @@ async def findings(settings: Settings, *, is_starting: bool) -> list[Finding]:
         *carrier_account(settings),
         *sign_up(settings),
         *branding(settings),
+        *await own_documents(settings),
         *second_factors(settings),
         *home_countries(settings),
         await credit_store(settings),
@@ -130,6 +131,23 @@ def branding(settings: Settings) -> list[Finding]:
     except SettingsError as error:
         return [wrong("logo", str(error))]
     return []
+
+
+async def own_documents(settings: Settings) -> list[Finding]:
+    """Read what the operator has people accept, and compare it with what was posted."""
+    try:
+        own = documents.load_documents(settings)
+    except SettingsError as error:
+        return [wrong("documents", str(error))]
+    if not own.texts:
+        return []
+    if fault := await documents.fault(own, settings):
+        return [wrong("documents", fault)]
+    said = " ".join(f"{each.capitalize()}: version {own.version(each)}." for each in own.texts)
+    if early := documents.early(own, datetime.now(UTC)):
+        text = f"{said} {' and '.join(early)} ends with a day that is yet to come."
+        return [Finding("documents", text, is_weak=True)]
+    return [Finding("documents", said)]
 
 
 def files(settings: Settings) -> list[Finding]:

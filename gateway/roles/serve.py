@@ -23,6 +23,7 @@ from gateway.roles.access import Access, compose_access
 from gateway.roles.administration import admin_routes
 from gateway.roles.carrier import CarrierSide, compose_carrier_side
 from gateway.roles.children import Child
+from gateway.roles.documents import post_documents
 from gateway.roles.erasure import of_erasure
 from gateway.roles.fraud import Fraud, compose_fraud
 from gateway.roles.media import Media, compose_media, warm_up
@@ -98,7 +99,7 @@ class Node:
         stops.add("events", post.events.stop)
         metering = Metering(stores.gate, time.monotonic_ns)
         payments = self._take_payments(stops, metering) if settings.stripe_api_key else None
-        access, fraud, people = self._let_people_in(stops, metering)
+        access, fraud, people = await self._let_people_in(stops, metering)
         self.media = media = compose_media(
             *(settings, stores, carrier_side, access, metering),
             notify=post.notify,
@@ -161,11 +162,14 @@ class Node:
         metering.on_balance = payments.auto.consider
         return payments
 
-    def _let_people_in(self, stops: Stops, metering: Metering) -> tuple[Access, Fraud, People]:
+    async def _let_people_in(
+        self, stops: Stops, metering: Metering
+    ) -> tuple[Access, Fraud, People]:
         """Return access control, the rules of people's calls, and where people are kept."""
         settings, stores = self.settings, self.stores
         people = compose_people(settings, stores, metering.charge_now)
         stops.add("password hasher", people.close)
+        await post_documents(people.documents, settings, stores.engine)
         fraud = compose_fraud(settings, stores)
         stops.add("counts of refused calls", fraud.refusals.close)
         return compose_access(settings, stores, people.holders), fraud, people

@@ -63,6 +63,15 @@ def test_nothing_set_is_the_defaults():
         ("CALLER_TOP_UP_AMOUNTS", "10,5.005", "which no card pays in USD"),
         ("CALLER_VELOCITY_LIMITS", "key_calls_hour=5,all=off,key_calls_hour=off", "parts 1 and 3"),
         ("CALLER_PHONEBOOK", "+15005551000=A,+15005551000=B", "parts 1 and 2"),
+        ("CALLER_TERMS_VERSIONS", "2026", "dates such as"),
+        ("CALLER_TERMS_VERSIONS", "2026-12-01:major", "dates such as"),
+        ("CALLER_TERMS_VERSIONS", "2026-12-01.1", "dates such as"),
+        ("CALLER_TERMS_VERSIONS", "2026-02-30", "not in the calendar"),
+        ("CALLER_TERMS_VERSIONS", "2026-12-02,2026-12-01", "oldest first"),
+        ("CALLER_TERMS_VERSIONS", "2026-12-01,2026-12-01:minor", "each version once"),
+        ("CALLER_TERMS_VERSIONS", "2026-12-01:minor", "without :minor"),
+        ("CALLER_TERMS_VERSIONS", "2026-12-01", "CALLER_TERMS_FILE"),
+        ("CALLER_PRIVACY_FILE", "privacy.txt", "CALLER_PRIVACY_VERSIONS"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(name, value, named):
@@ -190,6 +199,11 @@ def test_fraud_settings_are_lists():
     )
     assert read.velocity_limits == (("key_calls_hour", 9), ("number_calls_hour", None))
     assert read.open_high_risk == ("53", "7840")
+
+
+def test_versions_are_kept_in_their_order():
+    values = {"CALLER_TERMS_FILE": "a.txt", "CALLER_TERMS_VERSIONS": "2026-12-01, 2027-03-01:minor"}
+    assert from_mapping(values).terms_versions == ("2026-12-01", "2027-03-01:minor")
 
 
 def test_words_are_read_as_what_they_stand_for():

@@ -62,7 +62,7 @@ class Branding:
 def read_logo(content: bytes) -> Logo:
     """Return a logo. Raises LogoError for one that is too large, and neither PNG nor SVG."""
     if len(content) > LOGO_BYTES_MAX:
-        raise LogoError(f"has {len(content)} bytes; {LOGO_BYTES_MAX} are the most")
+        raise LogoError(f"has more than {LOGO_BYTES_MAX} bytes")
     digest = hashlib.sha256(content).hexdigest()[:8]
     if content.startswith(_PNG):
         return Logo(content, "image/png", f"logo-{digest}.png")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from accounts.consent import Document, current
+from accounts.consent import Document
 from accounts.data_map import KINDS
 from gateway.http.access import DeclaredRoute
 from gateway.http.site.data import kind_in
 from gateway.http.site.door import Door, language_of
+from gateway.http.site.own_documents import OwnDocuments
+from gateway.http.site.own_text import Block
 from gateway.http.site.pages import PrivacyPage, TermsPage
 from gateway.words.data_map import period_in, words_in
 
@@ -23,6 +26,7 @@ class DocumentPages:
     """Handlers of what people accept."""
 
     door: Door
+    documents: OwnDocuments
     calls_kept_months: int
 
     def routes(self) -> list[DeclaredRoute]:
@@ -34,11 +38,17 @@ class DocumentPages:
 
     async def show_terms(self, request: Request) -> Response:
         """Show the terms of the service."""
-        return self.door.show(request, TermsPage(current()[Document.TERMS]))
+        return self.door.show(request, TermsPage(*self._own(request, Document.TERMS)))
 
     async def show_privacy(self, request: Request) -> Response:
         """Show what is done with personal data."""
         words = words_in(language_of(request))
         kinds = [kind_in(words, kind, self.calls_kept_months) for kind in KINDS]
         months = period_in(words, CALLS.period, self.calls_kept_months)
-        return self.door.show(request, PrivacyPage(current()[Document.PRIVACY], kinds, months))
+        page = PrivacyPage(*self._own(request, Document.PRIVACY), kinds, months)
+        return self.door.show(request, page)
+
+    def _own(self, request: Request, document: Document) -> tuple[str, Sequence[Block]]:
+        """Return the version of a document, and what the operator has written of it."""
+        blocks = self.documents.blocks(document, language_of(request))
+        return self.documents.version(document), blocks

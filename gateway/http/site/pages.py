@@ -23,6 +23,7 @@ from gateway.http.site.credit_pages import (
     StatementPage,
 )
 from gateway.http.site.key_pages import KeyMadePage, KeysPage, NewKeyPage
+from gateway.http.site.own_text import Block
 from gateway.http.site.rate_pages import RatesPage
 
 Errors = Mapping[str, str]
@@ -337,6 +338,8 @@ class TermsPage:
     template: ClassVar[str] = "terms.html"
     version: str
     """ISO date."""
+    own: Sequence[Block]
+    """The operator's text, in place of ours; empty for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,6 +349,8 @@ class PrivacyPage:
     template: ClassVar[str] = "privacy.html"
     version: str
     """ISO date."""
+    own: Sequence[Block]
+    """The operator's text, before ours; empty for none."""
     kinds: Sequence[DataKind]
     months: str
     """How long records of calls are kept."""

@@ -17,6 +17,7 @@ from billing.clock import Clock
 from gateway.http.access import DeclaredRoute
 from gateway.http.site.door import CHOICES, REQUESTS, TERMS, Door, own_page, said_in, see
 from gateway.http.site.forms import ChoicesFields, TermsFields, read_form
+from gateway.http.site.own_documents import OwnDocuments
 from gateway.http.site.pages import (
     AcceptTermsPage,
     ChangeRow,
@@ -37,6 +38,7 @@ class PrivacyPages:
 
     door: Door
     privacy: Privacy
+    documents: OwnDocuments
     clock: Clock
 
     def routes(self) -> list[DeclaredRoute]:
@@ -86,7 +88,7 @@ class PrivacyPages:
         changes = await self.privacy.changes(who)
         if not changes:
             return see(following)
-        words = WORDS[self.door.language(request)]
+        language = self.door.language(request)
         rows = [
             ChangeRow(
                 document=change.document,
@@ -95,7 +97,7 @@ class PrivacyPages:
                 said=[
                     text
                     for version in change.versions
-                    if (text := words.get(f"changes.{change.document}_{version.date}", ""))
+                    for text in self.documents.changes(change.document, version.date, language)
                 ],
             )
             for change in changes

@@ -26,6 +26,7 @@ from gateway.http.site.door import Door
 from gateway.http.site.keys import KeyPages
 from gateway.http.site.leaving import LeavingPages
 from gateway.http.site.links import LinkPages
+from gateway.http.site.own_documents import OwnDocuments
 from gateway.http.site.passkeys import PasskeyPages
 from gateway.http.site.privacy import PrivacyPages
 from gateway.http.site.rates import RatesPages
@@ -98,6 +99,7 @@ class Site:
         self.key_pages = KeyPages(
             door, Keys(self.keys, lambda: world.now), lambda: secrets.token_urlsafe(18)
         )
+        self.documents = OwnDocuments()
         self.is_open, self.is_offered = is_open, is_offered
         self.rebuild()
 
@@ -118,9 +120,9 @@ class Site:
                 *(self.balance_of, world.privacy, world.is_leaving),
             ).routes(),
             *LeavingPages(door, world.leaving).routes(),
-            *PrivacyPages(door, world.privacy, lambda: world.now).routes(),
+            *PrivacyPages(door, world.privacy, self.documents, lambda: world.now).routes(),
             *DataPages(door, self.rows, world.browsers, self.own_exports, 12).routes(),
-            *DocumentPages(door, 12).routes(),
+            *DocumentPages(door, self.documents, 12).routes(),
             *self.call_pages.routes(),
             *self.credit_pages.routes(),
             *self.rates_pages.routes(),

@@ -28,7 +28,7 @@ def test_a_logo_is_named_after_its_content():
         (SVG[:-3], "neither"),
         (SVG + b"\0", "neither"),
         ("<svg".encode("utf-16"), "neither"),
-        (PNG + bytes(LOGO_BYTES_MAX), "are the most"),
+        (PNG + bytes(LOGO_BYTES_MAX), "has more than"),
     ],
 )
 def test_anything_else_is_refused(content, why):

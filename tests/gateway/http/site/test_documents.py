@@ -1,9 +1,15 @@
 """The terms and the privacy policy: each says its version, and how to reach us."""
 
+import gzip
+import random
+import string
+
 import pytest
 
-from accounts.consent import current
+from accounts.consent import Document, Version, current, with_own
 from accounts.data_map import KINDS
+from gateway.http.site.own_documents import EVERYBODY, OwnDocuments
+from gateway.http.site.own_text import BYTES_MAX, read_own_text
 from gateway.words.data_map import WORDS, row_in
 
 
@@ -23,3 +29,59 @@ async def test_the_policy_lists_every_kind_of_data_in_every_language(site, langu
     for kind in KINDS:
         assert all(cell in text for cell in row_in(words, kind, 12)[:5]), kind.name
     assert {"en": "12 months", "de": "12 Monate", "es": "12 meses"}[language] in text
+
+
+HOSTILE = """# </h2><script>alert(1)</script>
+<img src=x onerror=alert(1)> & {{ service }} {% raw %} {0} %s
+- [x](javascript:alert(1))
+## Below
+Text.
+"""
+
+
+def own(site, terms=HOSTILE, privacy=HOSTILE):
+    """Let the operator have texts of their own."""
+    versions = (Version("2027-03-01"),)
+    texts = {Document.TERMS: terms, Document.PRIVACY: privacy}
+    site.documents = OwnDocuments(
+        with_own(versions, versions),
+        {document: {EVERYBODY: read_own_text(text.encode())} for document, text in texts.items()},
+    )
+    site.rebuild()
+
+
+@pytest.mark.parametrize("document", ["terms", "privacy"])
+async def test_an_operators_text_is_words_and_nothing_else(site, document):
+    plain = await site.get(f"/{document}")
+    own(site)
+    reply = await site.get(f"/{document}")
+    page = site.read(reply)
+    for tag in ("script", "img", "a"):
+        assert page.of(tag) == site.read(plain).of(tag)
+    for words in ("</h2><script>", "{{ service }} {% raw %} {0} %s", "[x](javascript:alert(1))"):
+        assert words in page.text
+    assert "Version of 2027-03-01" in page.text
+
+
+async def test_an_operators_terms_stand_in_place_of_ours_but_for_what_always_holds(site):
+    own(site)
+    text = site.read(await site.get("/terms")).text
+    assert "18 years or more" in text
+    assert "Emergency numbers cannot be called" in text
+    assert "Calls are paid in advance" not in text
+
+
+async def test_the_policy_keeps_its_tables_whatever_an_operator_says(site):
+    before = site.read(await site.get("/privacy")).text
+    own(site)
+    after = site.read(await site.get("/privacy")).text
+    assert after.endswith(before[before.index("What is kept: ") :])
+
+
+@pytest.mark.parametrize("document", ["terms", "privacy"])
+async def test_a_page_with_the_longest_text_is_small(site, document):
+    chance = random.Random(7)
+    words = ["".join(chance.choices(string.ascii_lowercase, k=6)) for _ in range(2000)]
+    longest = " ".join(chance.choices(words, k=BYTES_MAX // 7))
+    own(site, longest, longest)
+    assert len(gzip.compress((await site.get(f"/{document}")).content)) < 20 * 1024

@@ -2,7 +2,9 @@
 
 import pytest
 
-from accounts.consent import HISTORY, Document, Version
+from accounts.consent import HISTORY, Document, Version, with_own
+from gateway.http.site.own_documents import EVERYBODY, OwnDocuments
+from gateway.http.site.own_text import read_own_text
 from gateway.http.site.words import WORDS
 from tests.gateway.http.site.conftest import place
 
@@ -77,6 +79,25 @@ async def test_new_terms_are_asked_about_before_anything_else(ada):
     assert (await ada.get("/account/calls")).status_code == 200
     # Accepted: nothing is left to ask.
     assert place(await ada.get(f"{TERMS}?next=/account/devices")) == "/account/devices"
+
+
+async def test_an_operators_own_text_says_what_has_changed(ada):
+    own = (Version("2026-12-01"), Version("2027-02-01"))
+    text = read_own_text(b"Be kind.\n# 2027-02-01\nRefunds take 14 days.\n# 2026-12-01\nOurs.")
+    history = with_own(own, (), ada.world.history)
+    ada.world.history.update(history)
+    ada.documents = OwnDocuments(history, {Document.TERMS: {EVERYBODY: text}})
+    ada.world.departures.versions["ada"][Document.TERMS] = "2026-12-01"
+    ada.rebuild()
+    await ada.enter()
+    assert place(await ada.get("/account")).startswith(TERMS)
+    asked = ada.read(await ada.get(TERMS)).text
+    assert "Terms, version of 2027-02-01" in asked
+    assert "Refunds take 14 days." in asked
+    # Of what was accepted before nothing is said.
+    assert "Ours." not in asked
+    assert place(await ada.post(TERMS, terms="true", next="/account")) == "/account"
+    assert ada.world.departures.versions["ada"][Document.TERMS] == "2027-02-01"
 
 
 async def test_a_version_that_is_not_material_asks_nobody(ada):

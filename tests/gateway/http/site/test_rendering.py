@@ -28,7 +28,8 @@ CONSTANTS = {
 }
 TEMPLATES = Path(rendering.__file__).parent / "templates"
 SHARED = {"layout.html", "signed_in.html", "menu.html", "fields.html", "facts.html"} | {
-    "statement_lines.html"
+    "statement_lines.html",
+    "own_text.html",
 }
 SCRIPTED = {"/account/security"}
 """Of the pages that one sees when one is signed in, those that let passkeys in."""
