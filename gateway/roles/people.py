@@ -28,6 +28,7 @@ from gateway.http.site.own_documents import OwnDocuments
 from gateway.http.site.passkeys import PasskeyPages
 from gateway.http.site.privacy import PrivacyPages
 from gateway.http.site.rendering import Pages
+from gateway.http.site.restriction import RestrictionPages
 from gateway.http.site.security import SecurityPages
 from gateway.http.site.sign_in import SignInPages
 from gateway.http.site.sign_in_code import SignInCodePages
@@ -218,6 +219,7 @@ def people_routes(
         ).routes(),
         *LeavingPages(door, leaving).routes(),
         *PrivacyPages(door, kept.privacy, documents, utc_now).routes(),
+        *RestrictionPages(door, kept.privacy).routes(),
         *CountryPages(door, _countries(settings, stores)).routes(),
         *DataPages(door, rows, browsers, own_exports, settings.calls_kept_months).routes(),
         *DocumentPages(door, documents, settings.calls_kept_months).routes(),

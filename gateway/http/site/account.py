@@ -101,6 +101,7 @@ class AccountPages:
             languages=[(code, words["site.language"]) for code, words in sorted(WORDS.items())],
             is_leaving=await self.is_leaving(account.id),
             errors=errors,
+            is_restricted=who.holder.choices.restricted_at is not None,
         )
         return self.door.show(request, page, status=422 if errors else 200)
 

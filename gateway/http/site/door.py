@@ -37,7 +37,7 @@ ACCOUNT, SECURITY = "/account", "/account/security"
 CALLS, CREDIT, KEYS = f"{ACCOUNT}/calls", f"{ACCOUNT}/credit", f"{ACCOUNT}/keys"
 DELETE, CHOICES = f"{ACCOUNT}/delete", f"{ACCOUNT}/privacy-choices"
 REQUESTS, TERMS = f"{ACCOUNT}/requests", f"{ACCOUNT}/terms"
-COUNTRIES = f"{ACCOUNT}/countries"
+COUNTRIES, RESTRICTION = f"{ACCOUNT}/countries", f"{ACCOUNT}/restriction"
 GO_ON: Final = frozenset(
     {
         *(PHONE, ACCOUNT, f"{ACCOUNT}/password", f"{ACCOUNT}/address", f"{ACCOUNT}/devices", CALLS),
@@ -45,7 +45,7 @@ GO_ON: Final = frozenset(
         *(f"{ACCOUNT}/recovery-codes/download", f"{ACCOUNT}/data", COUNTRIES),
         *(CREDIT, f"{CREDIT}/auto", f"{CREDIT}/payments", f"{CREDIT}/statement"),
         *(KEYS, f"{KEYS}/new"),
-        *(DELETE, CHOICES, REQUESTS, TERMS),
+        *(DELETE, CHOICES, REQUESTS, RESTRICTION, TERMS),
     }
 )
 """Where a person may go on after they have signed in: a request never names another place."""

@@ -169,6 +169,12 @@ class ChoicesFields(msgspec.Struct):
     call_refunded: bool = False
 
 
+class RestrictionFields(msgspec.Struct):
+    """The button of `/account/restriction`: what is to hold from now on."""
+
+    restricts: bool
+
+
 class TermsFields(msgspec.Struct):
     """The form of `/account/terms`."""
 

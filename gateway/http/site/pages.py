@@ -146,6 +146,7 @@ class AccountPage:
     """Code and own name of each language."""
     is_leaving: bool = False
     errors: Errors = field(default_factory=dict)
+    is_restricted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -399,6 +400,18 @@ class ChoicesPage:
 
 
 @dataclass(frozen=True, slots=True)
+class RestrictionPage:
+    """What a restriction leaves, and the button that begins or ends it."""
+
+    template: ClassVar[str] = "restriction.html"
+    since: datetime | None
+    """None where there is none."""
+    kept: Sequence[str]
+    """Titles of the kinds of data that are kept."""
+    said: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RequestRow:
     """Something that a person has asked for about their data."""
 
@@ -461,6 +474,7 @@ Page = (
     | RecoveryCodesPage
     | DeletePage
     | ChoicesPage
+    | RestrictionPage
     | RequestsPage
     | AcceptTermsPage
     | CountriesPage

@@ -31,6 +31,7 @@ from gateway.http.site.passkeys import PasskeyPages
 from gateway.http.site.privacy import PrivacyPages
 from gateway.http.site.rates import RatesPages
 from gateway.http.site.rendering import Pages
+from gateway.http.site.restriction import RestrictionPages
 from gateway.http.site.security import SecurityPages
 from gateway.http.site.sign_in import SignInPages
 from gateway.http.site.sign_in_code import SignInCodePages
@@ -121,6 +122,7 @@ class Site:
             ).routes(),
             *LeavingPages(door, world.leaving).routes(),
             *PrivacyPages(door, world.privacy, self.documents, lambda: world.now).routes(),
+            *RestrictionPages(door, world.privacy).routes(),
             *DataPages(door, self.rows, world.browsers, self.own_exports, 12).routes(),
             *DocumentPages(door, self.documents, 12).routes(),
             *self.call_pages.routes(),
