@@ -5,6 +5,7 @@ Each holds a random secret and nothing else. Knows no store; judges nothing but 
 
 from __future__ import annotations
 
+import hashlib
 import re
 from datetime import timedelta
 from typing import Final
@@ -12,11 +13,14 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from accounts.ceremony import LIVES
+from accounts.ceremony import LIVES, Purpose
 from accounts.session import AGE_MAX
 
 DEVICE_MAX = timedelta(days=365)
 """How long a browser is recognised after it was last signed in."""
+CHALLENGES_MAX: Final = 8
+"""Challenges for passkeys that one browser has at once: each page that is open asks for its own."""
+_CHALLENGE = re.compile(r"[0-9a-f]{16}")
 _SECRET = re.compile(r"[A-Za-z0-9._-]{16,128}")
 """A value that we may have made; anything else is asked of no store."""
 
@@ -34,6 +38,7 @@ class Cookies:
         self.session_name: Final = f"{prefix}caller"
         self.device_name: Final = f"{prefix}caller-device"
         self.ceremony_name: Final = f"{prefix}caller-ceremony"
+        self._challenge_prefix: Final = f"{prefix}caller-passkey-"
 
     def session(self, request: Request) -> str:
         """Return the session's secret; empty for none."""
@@ -59,6 +64,28 @@ class Cookies:
         """Let the browser go on with what it has begun."""
         self._set(response, self.ceremony_name, secret, max(LIVES.values()))
 
+    def challenge(self, request: Request, name: str) -> str:
+        """Return the secret of the challenge of this name; empty where it is another browser's.
+
+        A form has the name alone. So what somebody else has begun, and let their passkey sign, is
+        of no use in this browser: it would sign its person in to another's account.
+        """
+        known = _CHALLENGE.fullmatch(name)
+        return self._value(request, self._challenge_prefix + name) if known else ""
+
+    def set_challenge(self, request: Request, response: Response, secret: str) -> None:
+        """Let the browser answer a challenge for a passkey; of too many others none is kept."""
+        prefix = self._challenge_prefix
+        others = [
+            name
+            for name in request.cookies
+            if name.startswith(prefix) and _CHALLENGE.fullmatch(name.removeprefix(prefix))
+        ]
+        if len(others) >= CHALLENGES_MAX:
+            for name in others:
+                self._set(response, name, "", timedelta())
+        self._set(response, prefix + challenge_name(secret), secret, LIVES[Purpose.PASSKEY])
+
     def drop_ceremony(self, response: Response) -> None:
         """Let the browser forget what it had begun."""
         self._set(response, self.ceremony_name, "", timedelta())
@@ -83,3 +110,8 @@ class Cookies:
             # also judged by `csrf`.
             samesite="lax",
         )
+
+
+def challenge_name(secret: str) -> str:
+    """Return what a form calls a challenge: it leads to no secret."""
+    return hashlib.sha256(secret.encode()).hexdigest()[:16]

@@ -156,12 +156,25 @@ def _or_none(judge: Callable[[], _T | None]) -> _T | None:
         return None
 
 
+def _is_of_own_page(answer: str) -> bool:
+    """Return whether a browser says that a page of the origin itself has asked.
+
+    Not one that is embedded in another site's: no page of ours is (W3C WebAuthn Level 3, 7.1 and
+    7.2, of `crossOrigin` and `topOrigin`).
+    """
+    encoded = json.loads(answer)["response"]["clientDataJSON"]
+    said = json.loads(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))
+    return said.get("crossOrigin", False) is False and "topOrigin" not in said
+
+
 def _new_key(party: RelyingParty, answer: str, challenge: bytes) -> NewKey | None:
     # Loaded in the thread, for the first passkey: it takes half a second.
     from webauthn import verify_registration_response  # noqa: PLC0415
     from webauthn.helpers.cose import COSEAlgorithmIdentifier  # noqa: PLC0415
     from webauthn.helpers.structs import CredentialDeviceType  # noqa: PLC0415
 
+    if not _is_of_own_page(answer):
+        return None
     made = verify_registration_response(
         credential=answer,
         expected_challenge=challenge,
@@ -188,6 +201,8 @@ def _new_key(party: RelyingParty, answer: str, challenge: bytes) -> NewKey | Non
 def _signed(party: RelyingParty, answer: str, challenge: bytes, public_key: bytes) -> Signed | None:
     from webauthn import verify_authentication_response  # noqa: PLC0415
 
+    if not _is_of_own_page(answer):
+        return None
     found = verify_authentication_response(
         credential=answer,
         expected_challenge=challenge,

@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from accounts.sign_in import Answer
 from gateway.http.access import DeclaredRoute
+from gateway.http.cookies import challenge_name
 from gateway.http.site.door import (
     CONFIRM,
     SECURITY,
@@ -64,13 +65,14 @@ class PasskeyPages:
         await read_form(request, Nothing)
         if not self.flow.is_offered:
             return see(SIGN_IN)
-        return _challenge(await self.flow.challenge(self.door.visitor(request)))
+        return self._challenge(request, await self.flow.challenge(self.door.visitor(request)))
 
     async def sign_in(self, request: Request) -> Response:
         """Begin a session by a passkey alone."""
         fields = await read_form(request, PasskeyFields)
         following, visitor = own_page(fields.next), self.door.visitor(request)
-        outcome = await self.flow.enter(fields.ceremony, fields.answer, visitor)
+        secret = self._begun(request, fields.ceremony)
+        outcome = await self.flow.enter(secret, fields.answer, visitor)
         if isinstance(outcome, Welcome):
             return await self.door.welcome(request, outcome, following)
         return see(SIGN_IN, next=following, said=_said(outcome))
@@ -79,7 +81,8 @@ class PasskeyPages:
         """Take a passkey in place of the password once more."""
         fields = await read_form(request, PasskeyFields)
         following = own_page(fields.next)
-        outcome = await self.flow.confirm(who, fields.ceremony, fields.answer)
+        secret = self._begun(request, fields.ceremony)
+        outcome = await self.flow.confirm(who, secret, fields.answer)
         if isinstance(outcome, NotYet):
             return see(CONFIRM, next=following, said=_said(outcome))
         response = see(following)
@@ -92,7 +95,7 @@ class PasskeyPages:
         outcome = await self.flow.begin(who) if self.flow.is_offered else None
         match outcome:
             case Challenge():
-                return _challenge(outcome)
+                return self._challenge(request, outcome)
             case StepUpNeeded():
                 return see(CONFIRM, next=SECURITY)
         return see(SECURITY)
@@ -101,7 +104,8 @@ class PasskeyPages:
         """Add the passkey that the browser has made."""
         fields = await read_form(request, NamedPasskeyFields)
         visitor = self.door.visitor(request)
-        outcome = await self.flow.add(who, fields.ceremony, fields.answer, fields.name, visitor)
+        secret = self._begun(request, fields.ceremony)
+        outcome = await self.flow.add(who, secret, fields.answer, fields.name, visitor)
         return self._changed(request, outcome, "passkey_added")
 
     async def rename(self, request: Request, who: SignedIn) -> Response:
@@ -120,6 +124,19 @@ class PasskeyPages:
         is_gone = isinstance(outcome, Changed) and outcome.session_secret == who.secret
         return self._changed(request, outcome, "" if is_gone else "passkey_removed")
 
+    def _challenge(self, request: Request, challenge: Challenge) -> Response:
+        secret = challenge.ceremony_secret
+        body = {"ceremony": challenge_name(secret), "options": challenge.options}
+        response = Response(
+            msgspec.json.encode(body), headers=HEADERS, media_type="application/json"
+        )
+        self.door.holders.cookies.set_challenge(request, response, secret)
+        return response
+
+    def _begun(self, request: Request, name: str) -> str:
+        """Return the secret of a challenge that this very browser was given; empty for none."""
+        return self.door.holders.cookies.challenge(request, name)
+
     def _changed(
         self,
         request: Request,
@@ -136,11 +153,6 @@ class PasskeyPages:
             case Faults(by_field):
                 return see(SECURITY, said=by_field["passkey"])
         return see(CONFIRM, next=SECURITY)
-
-
-def _challenge(challenge: Challenge) -> Response:
-    body = {"ceremony": challenge.ceremony_secret, "options": challenge.options}
-    return Response(msgspec.json.encode(body), headers=HEADERS, media_type="application/json")
 
 
 def _said(outcome: NotYet) -> str:

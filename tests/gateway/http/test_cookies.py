@@ -4,7 +4,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.http.cookies import Cookies
+from gateway.http.cookies import CHALLENGES_MAX, Cookies, challenge_name
 
 SECRET = "a1b2.Zz_-" + "x" * 20
 
@@ -48,6 +48,35 @@ def test_what_is_under_way_is_kept_for_minutes_and_dropped():
     dropped = Response()
     cookies.drop_ceremony(dropped)
     assert "Max-Age=0" in dropped.headers["set-cookie"]
+
+
+def test_a_challenge_is_answered_in_the_browser_that_was_given_it():
+    cookies, response = Cookies("https://calls.example.com"), Response()
+    cookies.set_challenge(request("a=b"), response, SECRET)
+    name = challenge_name(SECRET)
+    set_cookie = response.headers["set-cookie"]
+    assert set_cookie.startswith(f"__Host-caller-passkey-{name}={SECRET}; ")
+    assert {"HttpOnly", "Path=/", "SameSite=lax", "Max-Age=300", "Secure"} == set(
+        set_cookie.split("; ")[1:]
+    )
+    own = request(f"__Host-caller-passkey-{name}={SECRET}")
+    assert cookies.challenge(own, name) == SECRET
+    for other in ("", "0" * 16, name.upper(), f"{name}x", "../caller"):
+        assert cookies.challenge(own, other) == ""
+    assert cookies.challenge(request("a=b"), name) == ""
+
+
+def test_a_browser_keeps_few_challenges():
+    cookies = Cookies("http://127.0.0.1:8080")
+    others = [f"caller-passkey-{n:016x}" for n in range(CHALLENGES_MAX)]
+    for kept, dropped in ((others[1:], []), (others, others)):
+        response = Response()
+        brought = "; ".join(f"{name}={SECRET}" for name in [*kept, "caller-passkey-not-ours"])
+        cookies.set_challenge(request(brought), response, SECRET)
+        *gone, own = response.headers.getlist("set-cookie")
+        assert [each.partition("=")[0] for each in gone] == dropped
+        assert all("Max-Age=0" in each for each in gone)
+        assert own.startswith(f"caller-passkey-{challenge_name(SECRET)}=")
 
 
 def test_a_session_is_dropped():

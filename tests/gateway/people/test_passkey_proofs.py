@@ -54,7 +54,7 @@ async def test_a_passkey_is_made_and_signs(proofs, flags, is_synced, is_backed_u
     expected = (text(passkey.credential_id), 3, is_synced, is_backed_up)
     assert (new.credential_id, new.sign_count, new.is_synced, new.is_backed_up) == expected
     passkey.sign_count = 7
-    answer = passkey.get(REQUEST)
+    answer = passkey.get(REQUEST, crossOrigin=False)
     assert claimed(answer) == Claim(new.credential_id, b"ada")
     assert await proofs.signed(answer, CHALLENGE, new.public_key) == Signed(7, is_backed_up)
 
@@ -64,6 +64,9 @@ WRONG = [
     ("origin", {"origin": "https://calls.example.org"}, {}),
     ("neighbour", {"origin": f"https://evil.{HOST}"}, {}),
     ("scheme", {"origin": f"http://{HOST}"}, {}),
+    ("embedded in another site's page", {}, {"crossOrigin": True}),
+    ("no answer to that", {}, {"crossOrigin": "true"}),
+    ("a page above", {}, {"crossOrigin": False, "topOrigin": "https://evil.example"}),
     ("host", {"rp_id": "example.com"}, {}),
     ("nobody there", {"flags": UV}, {}),
     ("not unlocked", {"flags": UP}, {}),

@@ -45,6 +45,20 @@ async def test_a_person_signs_in_by_a_passkey_alone(site):
     assert (await site.get("/account/devices")).status_code == 200
 
 
+async def test_what_another_browser_began_signs_nobody_in_here(site):
+    passkey = await added(site)
+    await site.post("/sign-out")
+    ceremony, options = await challenged(site)
+    fields = {"ceremony": ceremony, "answer": passkey.get(options)}
+    own, site.client = site.client, site.new_browser()
+    reply = await site.post("/sign-in/passkey", **fields)
+    assert place(reply) == "/sign-in?next=%2Faccount&said=passkey_late"
+    assert not site.cookie
+    # Nothing is used up by that, for whoever has begun it.
+    site.client = own
+    assert place(await site.post("/sign-in/passkey", **fields)) == "/account"
+
+
 async def test_what_is_wrong_is_said_at_the_sign_in_and_sets_no_cookie(site):
     passkey = await added(site)
     await site.post("/sign-out")
