@@ -138,6 +138,11 @@ _TABLE = (
         "so that strangers lock nobody out",
     ),
     Limit(
+        "device_step_ups_hour",
+        *(20, HOUR_S, "rate_limited"),
+        "passwords that are asked for once more: wrong ones lock nobody out of the sign-in",
+    ),
+    Limit(
         "address_sign_ins_hour",
         *(60, HOUR_S, "rate_limited"),
         "an office behind one address, and one password tried on many accounts",
@@ -328,6 +333,11 @@ def sign_in_uses(email_key: str, device_id: str, address: str) -> Sequence[Use]:
         Use("network_sign_ins_hour", network_of(address)),
         Use("all_sign_ins_minute", ALL),
     )
+
+
+def step_up_uses(account_id: str, device_id: str) -> Sequence[Use]:
+    """Return what a proof once more uses, of whoever is signed in with a device."""
+    return (Use("device_step_ups_hour", f"{account_id} {device_id}"),)
 
 
 def sign_up_uses(address: str) -> Sequence[Use]:

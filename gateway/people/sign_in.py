@@ -21,7 +21,7 @@ from accounts.ports import NOBODY, Ceremonies, PasswordHasher, People, SecondFac
 from accounts.session import Session, is_of_epoch
 from accounts.sign_in import CODE_TRIES_MAX, Answer, Attempt, Event, State, advance
 from billing.clock import Clock
-from gateway.limits.velocity import refuse, sign_in_uses
+from gateway.limits.velocity import refuse, sign_in_uses, step_up_uses
 from gateway.people.codes import Codes
 from gateway.people.password import LinkDead
 from gateway.people.sessions import SignedIn, forget_sessions
@@ -171,9 +171,8 @@ class SignIn:
 
         Its id changes with what it may do (OWASP Session Management Cheat Sheet).
         """
-        # A session is a device that is recognised: nobody else can use up its tries.
-        key = parse_address(who.holder.email).key
-        uses = sign_in_uses(key, who.session.device_id, visitor.address)
+        # Of the session's device alone: nobody else can use up its tries.
+        uses = step_up_uses(who.session.account_id, who.session.device_id)
         refuse(await self.velocity.hit(uses))
         if not await self.hasher.verify(password, who.holder.password_hash):
             return NotYet(Answer.WRONG)
@@ -231,7 +230,10 @@ class SignIn:
     async def begin(self, holder: Holder, attempt: Attempt, visitor: Visitor) -> Welcome | NotYet:
         """Note the device, and begin a session under an id that no browser has brought."""
         at = self.clock()
-        device_secret = visitor.device_secret or self.new_secret()
+        # Kept where it is known to be ours, by this very account. Any other may be somebody's who
+        # wants to be recognised as this device from elsewhere.
+        is_known = recognised(visitor, await self.people.devices(holder.account_id))
+        device_secret = visitor.device_secret if is_known else self.new_secret()
         browser, system = families(visitor.user_agent)
         device = Device(device_id(device_secret), browser, system, at, at)
         await self.people.note_device(holder.account_id, device, new_device(holder.email, device))

@@ -85,6 +85,33 @@ async def test_a_new_device_is_told_of_and_a_known_one_is_not(world):
     assert world.link("new_device")
 
 
+@pytest.mark.parametrize("brought", ["a-secret-that-somebody-chose", "of another account"])
+async def test_a_device_gets_a_secret_that_no_client_has_chosen(world, brought):
+    world.add()
+    if brought == "of another account":
+        world.add("bob", "bob@example.com")
+        brought = (await attempt(world, email="bob@example.com")).device_secret
+    welcome = await attempt(world, device_secret=brought)
+    assert welcome.device_secret != brought
+    assert [each.id for each in await world.people.devices("ada")] == [
+        device_id(welcome.device_secret)
+    ]
+
+
+async def test_wrong_tries_of_a_proof_once_more_lock_nobody_out_of_the_sign_in(world):
+    world.add()
+    welcome = await attempt(world)
+    who = await world.browsers.who(welcome.session_secret)
+    world.velocity.used.clear()
+    assert await world.sign_in.confirm(who, "guess", "", a_visitor()) == NotYet(Answer.WRONG)
+    own = f"ada {device_id(welcome.device_secret)}"
+    assert world.velocity.used == [Use("device_step_ups_hour", own)]
+    world.velocity.refuses["device_step_ups_hour"] = 60
+    with pytest.raises(TooFastError):
+        await world.sign_in.confirm(who, PASSWORD, "", a_visitor())
+    assert type(await attempt(world, device_secret=welcome.device_secret)) is Welcome
+
+
 async def test_strangers_do_not_use_up_what_a_known_device_may_try(world):
     world.add()
     secret = (await attempt(world)).device_secret
@@ -250,8 +277,8 @@ async def test_a_wrong_proof_changes_nothing_and_is_counted_for_this_device(worl
     world.velocity.used.clear()
     assert await world.sign_in.confirm(who, "wrong", "", a_visitor()) == NotYet(Answer.WRONG)
     assert (await world.browsers.who(who.secret)).session == who.session
-    own = f"{EMAIL} {who.session.device_id}"
-    assert Use("account_sign_ins_hour", own) in world.velocity.used
+    own = f"ada {who.session.device_id}"
+    assert world.velocity.used == [Use("device_step_ups_hour", own)]
 
 
 async def test_of_a_session_that_ended_meanwhile_nothing_goes_on(world):
