@@ -6,16 +6,15 @@ Judges a logo by its content. Knows no request and no setting's name.
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import dataclass
 from typing import Final
-from xml.etree import ElementTree
+
+from gateway.http.site.svg import fault_of, is_svg
 
 LOGO_BYTES_MAX: Final = 64 * 1024
 OURS: Final = "Caller"
 """What a service is called whose operator says nothing."""
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
-_SVG_ROOT: Final = "{http://www.w3.org/2000/svg}svg"
 
 
 class LogoError(ValueError):
@@ -60,23 +59,17 @@ class Branding:
 
 
 def read_logo(content: bytes) -> Logo:
-    """Return a logo. Raises LogoError for one that is too large, and neither PNG nor SVG."""
+    """Return a logo.
+
+    Raises LogoError for one that is too large, neither PNG nor SVG, or does more than show itself.
+    """
     if len(content) > LOGO_BYTES_MAX:
         raise LogoError(f"has more than {LOGO_BYTES_MAX} bytes")
     digest = hashlib.sha256(content).hexdigest()[:8]
     if content.startswith(_PNG):
         return Logo(content, "image/png", f"logo-{digest}.png")
-    if _is_svg(content):
+    if is_svg(content):
+        if fault := fault_of(content):
+            raise LogoError(f"{fault}; export it as a plain SVG, or as PNG")
         return Logo(content, "image/svg+xml", f"logo-{digest}.svg")
     raise LogoError("is neither PNG nor SVG")
-
-
-def _is_svg(content: bytes) -> bool:
-    # Before it is parsed: entities of entities take any memory.
-    if re.search(rb"<!(DOCTYPE|ENTITY)", content, re.IGNORECASE) or b"\0" in content:
-        return False
-    try:
-        # Of a file of the operator's own, bounded, and without entities.
-        return ElementTree.fromstring(content).tag == _SVG_ROOT  # noqa: S314
-    except (ElementTree.ParseError, ValueError):
-        return False

@@ -36,5 +36,11 @@ def test_anything_else_is_refused(content, why):
         read_logo(content)
 
 
+def test_a_logo_that_could_run_says_what_to_do():
+    active = SVG.replace(b"></svg>", b"><script>1</script></svg>")
+    with pytest.raises(LogoError, match=r"<script>.*; export it as a plain SVG, or as PNG"):
+        read_logo(active)
+
+
 def test_without_colours_the_style_is_ours():
     assert Branding("Calls").style == b""

@@ -1,0 +1,86 @@
+"""Judges whether a picture in SVG is one, and nothing else: it runs nothing and fetches nothing.
+
+Pure; knows no file and no request.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+from xml.etree import ElementTree
+
+_SVG: Final = "http://www.w3.org/2000/svg"
+_XHTML: Final = "http://www.w3.org/1999/xhtml"
+_ACTIVE: Final = frozenset(
+    {
+        *("script", "handler", "listener", "foreignobject"),
+        *("iframe", "embed", "object", "audio", "video", "canvas"),
+        # May set an attribute of another element to what would be refused in it.
+        *("animate", "animatecolor", "animatemotion", "animatetransform", "set"),
+    }
+)
+"""Elements that run something, or hold a document (SVG 2, 5.12, 12 and 15.9; SVG Animations)."""
+_OWN: Final = re.compile(r"#|data:image/(png|jpeg|gif|webp);base64,", re.IGNORECASE)
+"""What an address may begin with: a part of the picture, or pixels that are in it."""
+_URLS: Final = re.compile(r"url\(\s*['\"]?\s*([^)]{0,32})", re.IGNORECASE)
+
+
+def is_svg(content: bytes) -> bool:
+    """Return whether a file is SVG, without the entities of which few bytes make any memory."""
+    return _read(content) is not None
+
+
+def fault_of(content: bytes) -> str:
+    """Return why an SVG is not served, for the operator; empty for one that only shows something.
+
+    Raises ValueError for what is no SVG.
+    """
+    root = _read(content)
+    if root is None:
+        raise ValueError("no SVG")
+    if re.search(rb"<\?\s*xml-stylesheet", content, re.IGNORECASE):
+        return "refers to a style sheet"
+    for element in root.iter():
+        namespace, _, name = str(element.tag).rpartition("}")
+        if name.lower() in _ACTIVE or namespace == f"{{{_XHTML}":
+            return f"has an element <{name[:32]}>, which can run or embed something"
+        if fault := _fault_of_attributes(element):
+            return fault
+        if name.lower() == "style" and (fault := _fault_of_style(element.text or "")):
+            return fault
+    return ""
+
+
+def _fault_of_attributes(element: ElementTree.Element) -> str:
+    for key, value in element.attrib.items():
+        name = key.rpartition("}")[2].lower()
+        if name.startswith("on"):
+            return f"has an attribute {name[:32]}, which runs something"
+        if name == "base":
+            return "has an attribute xml:base, which leads elsewhere"
+        if name in {"href", "src"} and not _OWN.match(value.strip()):
+            return f"refers to another place by {name}"
+        if fault := _fault_of_style(value):
+            return fault
+    return ""
+
+
+def _fault_of_style(text: str) -> str:
+    # An escape may hide any word (CSS Syntax 3, 4.3.7), and a logo needs none.
+    is_hidden = "\\" in text and "(" in text
+    if "@import" in text.lower() or is_hidden:
+        return "refers to another place in a style"
+    leads_out = any(not _OWN.match(target) for target in _URLS.findall(text))
+    return "refers to another place by url()" if leads_out else ""
+
+
+def _read(content: bytes) -> ElementTree.Element | None:
+    # Before it is parsed: entities of entities take any memory.
+    if re.search(rb"<!(DOCTYPE|ENTITY)", content, re.IGNORECASE) or b"\0" in content:
+        return None
+    try:
+        # Of a file of the operator's own, bounded, and without entities.
+        root = ElementTree.fromstring(content)  # noqa: S314
+    except (ElementTree.ParseError, ValueError, LookupError):
+        return None
+    return root if root.tag == f"{{{_SVG}}}svg" else None
