@@ -5,7 +5,7 @@ Live calls are not on it: their holds become a line when they have ended. Knows 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -27,6 +27,8 @@ class StatementLine:
     """The account's credit after it, holds of live calls not subtracted."""
     currency: str
     call_id: str | None
+    is_forgotten: bool = False
+    """Whether what its call was is kept no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +57,14 @@ class StatementStore(Protocol):
 
 
 def lines(
-    transfers: Iterable[tuple[Transfer, datetime]], balance_micros: int
+    transfers: Iterable[tuple[Transfer, datetime]],
+    balance_micros: int,
+    forgotten: Collection[str] = (),
 ) -> Iterator[StatementLine]:
-    """Yield the lines of transfers, newest first; the newest left `balance_micros`."""
+    """Yield the lines of transfers, newest first; the newest left `balance_micros`.
+
+    `forgotten` are the ids of calls that are kept no more.
+    """
     for transfer, at in transfers:
         micros = transfer.micros if transfer.target == CUSTOMER else -transfer.micros
         yield StatementLine(
@@ -69,5 +76,6 @@ def lines(
             balance_micros=balance_micros,
             currency=transfer.currency,
             call_id=transfer.call_id,
+            is_forgotten=transfer.call_id in forgotten,
         )
         balance_micros -= micros

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from billing.ledger import CUSTOMER, Transfer
 from billing.statement import CallLine, StatementLine, lines
@@ -60,7 +60,9 @@ class SqlStatementStore:
             balance = await connection.scalar(
                 query.with_only_columns(sa.func.sum(signed), maintain_column_froms=True)
             )
-        return list(lines(((_transfer(row), row.at) for row in rows), int(balance or 0)))
+            forgotten = await _forgotten(connection, {row.call_id for row in rows if row.call_id})
+        transfers_at = ((_transfer(row), row.at) for row in rows)
+        return list(lines(transfers_at, int(balance or 0), forgotten))
 
     async def of_call(self, account_id: str, call_id: str) -> Sequence[CallLine]:
         """Return what was booked of a call of this account, the oldest first.
@@ -82,6 +84,15 @@ class SqlStatementStore:
             return [
                 CallLine(row.at, row.kind, row.reason, row.micros, row.currency) for row in rows
             ]
+
+
+async def _forgotten(connection: AsyncConnection, call_ids: Collection[str]) -> Collection[str]:
+    """Return which of these calls are kept no more; of none a look is spared."""
+    if not call_ids:
+        return ()
+    calls = tables.calls.c
+    kept = sa.select(calls.id).where(calls.id.in_(call_ids), calls.forgotten_at.is_(None))
+    return set(call_ids) - set((await connection.scalars(kept)).all())
 
 
 def _transfer(row: sa.Row[Any]) -> Transfer:

@@ -25,5 +25,12 @@ def test_each_line_shows_what_it_moved_and_what_it_left():
     assert (found[1].reference, found[1].call_id, found[1].currency) == ("charge:c1", "c1", "USD")
 
 
+def test_a_line_says_that_its_call_is_forgotten():
+    (charge,) = charge_transfers("c1", "alice", "USD", charged_micros=5, written_off_micros=0)
+    for forgotten in ((), ("c1",)):
+        (line,) = lines([(charge, AT)], 0, forgotten)
+        assert (line.call_id, line.is_forgotten) == ("c1", bool(forgotten))
+
+
 def test_no_transfers_are_no_lines():
     assert list(lines([], 5)) == []

@@ -401,7 +401,8 @@ def _row(line: StatementLine) -> StatementRow:
         reason="" if why or how else line.reason,
         amount=format_money(line.micros, line.currency),
         balance=format_money(line.balance_micros, line.currency),
-        call_id=line.call_id or "",
+        call_id="" if line.is_forgotten else line.call_id or "",
+        is_forgotten=line.is_forgotten,
     )
 
 

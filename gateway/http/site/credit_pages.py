@@ -34,6 +34,9 @@ class StatementRow:
     amount: str
     balance: str
     call_id: str
+    """Of a page about the call; empty for none."""
+    is_forgotten: bool
+    """Whether what the call was is kept no more."""
 
 
 @dataclass(frozen=True, slots=True)

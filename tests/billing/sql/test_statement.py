@@ -3,8 +3,10 @@
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 
 from billing.stores import statement as module
+from billing.stores import tables
 from billing.stores.sql import SqlLedgerStore
 from billing.stores.statement import SqlStatementStore
 from tests.billing.outbox_entries import START, closed, opened
@@ -43,6 +45,16 @@ async def test_all_lines_newest_first(statements):
     first = found[0]
     assert (first.reason, first.call_id, first.kind) == ("Too short.", "c5", "call-refund")
     assert first.at == START + timedelta(minutes=6)
+
+
+async def test_lines_of_calls_that_are_forgotten_say_so(statements, engine):
+    async with engine.begin() as connection:
+        await connection.execute(
+            sa.update(tables.calls).where(tables.calls.c.id == "c5").values(forgotten_at=START)
+        )
+    found = await statements.page("alice", limit=50)
+    forgotten = [line.reference for line in found if line.is_forgotten]
+    assert forgotten == ["credit:call:c5", "charge:c5"]
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 6, 7, 8])
