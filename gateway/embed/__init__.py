@@ -1,0 +1,1 @@
+"""Buttons on other pages: their keys, rules, hours, challenges and visitors. Pure."""

@@ -1,0 +1,80 @@
+"""Decides about challenges: how hard one is, what it names, and which solutions can be right.
+
+A challenge is ALTCHA's: a number is to be found whose SHA-256 together with the salt is given. It
+makes calls of bots cost something, and holds nobody off for good. Knows no secret, store or clock.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Annotated, Final
+from urllib.parse import parse_qs
+
+import msgspec
+
+LIFETIME_S: Final = 120
+"""How long one may be solved: a slow phone, and a person who has to allow the microphone."""
+NUMBERS_MIN: Final = 20_000
+"""Numbers to try at most where a button is hardly used; a browser does it within 0.2 s."""
+NUMBERS_MAX: Final = 1_280_000
+"""The same under a flood: some seconds of a phone."""
+CALM: Final = 30
+"""Challenges of one button within a minute up to which they stay easy."""
+SOLUTION_CHARS_MAX: Final = 2_048
+
+_PARAMETERS: Final = ("expires", "button", "visitor")
+
+
+class Solution(msgspec.Struct, frozen=True):
+    """What ALTCHA's clients send back."""
+
+    algorithm: str
+    challenge: Annotated[str, msgspec.Meta(max_length=128)]
+    # A number and no text: a text could take over the end of the salt, and with it the time at
+    # which the challenge is over (CVE-2025-68113).
+    number: Annotated[int, msgspec.Meta(ge=0, le=NUMBERS_MAX)]
+    salt: Annotated[str, msgspec.Meta(max_length=512)]
+    signature: Annotated[str, msgspec.Meta(max_length=128)]
+
+
+def numbers_of(recent: int) -> int:
+    """Return how many numbers a challenge makes its solver try at most.
+
+    `recent` is how many challenges of the button were given within the last minute: each doubling
+    beyond `CALM` doubles the work.
+    """
+    numbers = NUMBERS_MIN
+    while recent > CALM and numbers < NUMBERS_MAX:
+        numbers, recent = 2 * numbers, recent // 2
+    return min(numbers, NUMBERS_MAX)
+
+
+def read_solution(text: str) -> Solution | None:
+    """Return the solution in ALTCHA's payload, JSON in base64; None for anything else."""
+    if len(text) > SOLUTION_CHARS_MAX:
+        return None
+    try:
+        return msgspec.json.decode(base64.b64decode(text, validate=True), type=Solution)
+    except (binascii.Error, ValueError, msgspec.MsgspecError, RecursionError):
+        return None
+
+
+def parameters(*, expires_s: int, button_id: str, visitor: str) -> dict[str, str]:
+    """Return what a challenge names; it is signed together with the number."""
+    return dict(zip(_PARAMETERS, (str(expires_s), button_id, visitor), strict=True))
+
+
+def is_for(solution: Solution, *, button_id: str, visitors: tuple[str, ...], now_s: int) -> bool:
+    """Return whether a solution whose signature is right names this button and one of these.
+
+    At midnight a visitor has two names, that of the day before and that of today.
+    """
+    named = parse_qs(solution.salt.partition("?")[2], keep_blank_values=True)
+    # Each exactly once: of two that differ, different readers would believe different ones.
+    values = {name: named.get(name, []) for name in _PARAMETERS}
+    if solution.algorithm != "SHA-256" or any(len(found) != 1 for found in values.values()):
+        return False
+    (expires,), (button,), (visitor,) = values.values()
+    is_fresh = expires.isascii() and expires.isdigit() and now_s <= int(expires[:12])
+    return is_fresh and button == button_id and visitor in visitors

@@ -1,0 +1,44 @@
+"""Defines publishable keys: what stands in the page of a site for everybody to read.
+
+Makes and reads the text only; knows no store and no chance, and not what a button may do.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import Final
+
+KEY_CHARS: Final = 24
+"""After the prefix, of 62 characters: 142 bits, so that nobody finds a button by guessing."""
+
+_ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_KEY: Final = re.compile(rf"pk_(live|test)_[0-9A-Za-z]{{{KEY_CHARS}}}", re.ASCII)
+BYTES: Final = 32
+"""Random bytes that a key is made of."""
+
+
+class Mode(StrEnum):
+    """What a key reaches; the value is part of its text."""
+
+    LIVE = "live"
+    """Its button's phone, at its owner's cost."""
+    TEST = "test"
+    """The gateway's own echo, which costs nothing."""
+
+
+def publishable_key(mode: Mode, chance: bytes) -> str:
+    """Return the key that `BYTES` random bytes make; the same bytes make the same key."""
+    # A division of one large number, which is uneven by less than 2^-100.
+    number = int.from_bytes(chance[:BYTES], "big")
+    text = ""
+    for _ in range(KEY_CHARS):
+        number, place = divmod(number, len(_ALPHABET))
+        text += _ALPHABET[place]
+    return f"pk_{mode}_{text}"
+
+
+def mode_of(key: str) -> Mode | None:
+    """Return the mode of a publishable key; None for a text that is none."""
+    found = _KEY.fullmatch(key)
+    return None if found is None else Mode(found[1])

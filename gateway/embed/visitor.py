@@ -1,0 +1,39 @@
+"""Names visitors so that they can be counted for a day at one button, and known nowhere else.
+
+A visitor is a network: people behind one address, and a person who changes it, are not told apart.
+Knows no store; the salt is an argument.
+"""
+
+from __future__ import annotations
+
+import hmac
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from gateway.limits.source import network_of
+
+SALT_BYTES: Final = 32
+DIGEST_CHARS: Final = 32
+"""128 bits: no two visitors of a day are taken for one."""
+
+
+def visitor_digest(salt: bytes, button_id: str, address: str) -> str:
+    """Return the name of whoever comes from an address to a button, under the salt of a day.
+
+    Of the address only its network goes into it: its /24 in IPv4, its /48 in IPv6.
+    """
+    # Keyed, as networks are few enough to be tried out by whoever has a digest.
+    named = f"{button_id}\0{network_of(address)}".encode()
+    return hmac.digest(salt, named, "sha256").hex()[:DIGEST_CHARS]
+
+
+def day_of(at: datetime) -> str:
+    """Return the name of the day of a moment, in UTC: all nodes must take the same salt."""
+    return at.astimezone(UTC).date().isoformat()
+
+
+def day_ends_in_s(at: datetime) -> int:
+    """Return how many whole seconds are left of a moment's day, at least one."""
+    moment = at.astimezone(UTC)
+    end = moment.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    return max(1, int((end - moment).total_seconds()))
