@@ -297,13 +297,39 @@ KINDS: Final[tuple[Kind, ...]] = (
                 "api_keys",
                 (
                     *("id", "key_hash", "account_id", "label", "created_at", "revoked_at"),
-                    *("day_cap_micros", "scopes", "expires_at", "caps_counted_from"),
+                    *("day_cap_micros", "month_cap_micros", "scopes", "expires_at"),
+                    "caps_counted_from",
                 ),
                 withheld=("key_hash",),
             ),
         ),
         logs=("key",),
         corrected_at="/account/keys",
+    ),
+    Kind(
+        "buttons",
+        (_PROVIDE,),
+        (_PERSON, _OPERATOR),
+        _LIFE,
+        _DELETED,
+        sql=(
+            Columns(
+                "buttons",
+                (
+                    *("id", "account_id", "key_id", "label", "destination", "rules"),
+                    *("made_at", "paused_at"),
+                ),
+            ),
+            Columns("button_keys", ("key", "button_id", "account_id", "made_at", "ends_at")),
+        ),
+    ),
+    Kind(
+        "destinations",
+        (_PROVIDE, _FRAUD),
+        (_PERSON, _OPERATOR),
+        _LIFE,
+        _DELETED,
+        sql=(Columns("proven_destinations", ("account_id", "number", "proven_at")),),
     ),
     Kind(
         "calls",

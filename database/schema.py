@@ -18,7 +18,8 @@ from database.errors import UnfitBookError
 
 TABLES: Final = frozenset(
     (
-        *("account_events", "accounts", "api_keys", "call_refusals", "calls", "consent_proofs"),
+        *("account_events", "accounts", "api_keys", "button_keys", "buttons", "call_refusals"),
+        *("calls", "consent_proofs", "proven_destinations"),
         *("consents", "credits", "data_requests", "devices", "duties", "erasures"),
         *("expected_links", "export_chunks", "exports", "freezes", "high_risk_lists", "holders"),
         *("links", "mail_outbox", "opened_countries", "partitions", "passkeys"),

@@ -22,21 +22,27 @@ class Scope(StrEnum):
     """Read the account."""
     ADMIN = "admin"
     """What an operator does with anybody's account, and nothing else."""
+    EMBED = "embed"
+    """Pay for the calls of a button on other pages, and nothing else."""
 
 
 LEAST = frozenset({Scope.CALLS})
 """The default: enough to place calls."""
 
-PAGE = frozenset(Scope) - {Scope.ADMIN}
+APART = frozenset({Scope.ADMIN, Scope.EMBED})
+"""Scopes that a key has alone."""
+
+PAGE = frozenset(Scope) - APART
 """What the phone page uses."""
 
 
 def are_apart(scopes: Collection[Scope]) -> bool:
-    """Return whether scopes may be one key's: an operator's key can do nothing else.
+    """Return whether scopes may be one key's: an operator's key, and a button's, do nothing else.
 
-    Who steals it can call nobody with it, and who steals another can do nothing to others.
+    Who steals an operator's can call nobody with it, and who steals another can do nothing to
+    others. A button's is no secret.
     """
-    return Scope.ADMIN not in scopes or set(scopes) == {Scope.ADMIN}
+    return len(set(scopes)) == 1 or APART.isdisjoint(scopes)
 
 
 _BY_NAME = {scope.value: scope for scope in Scope}

@@ -77,6 +77,10 @@ BUDGETS = (
         *("key", Period.DAY, tables.api_keys, tables.api_keys.c.day_cap_micros),
         of_call=tables.calls.c.key_id,
     ),
+    BudgetKind(
+        *("key", Period.MONTH, tables.api_keys, tables.api_keys.c.month_cap_micros),
+        of_call=tables.calls.c.key_id,
+    ),
 )
 """All kinds of budget, in the order in which a call's caps are named."""
 

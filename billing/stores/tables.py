@@ -208,13 +208,14 @@ api_keys = sa.Table(
     _text("label"),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("revoked_at", UtcDateTime),
-    # Most that the calls of this key may cost in one UTC day; NULL for no cap.
+    # Most that the calls of this key may cost in one UTC day and one UTC month; NULL for no cap.
     sa.Column("day_cap_micros", sa.BigInteger),
+    sa.Column("month_cap_micros", sa.BigInteger),
     # Names of what it may do, with blanks between.
     sa.Column("scopes", sa.String, nullable=False, server_default=sa.text("'calls'")),
     # NULL for never.
     sa.Column("expires_at", UtcDateTime),
-    # From when on all its calls count under its day; NULL for always.
+    # From when on all its calls count under its day and month; NULL for always.
     sa.Column("caps_counted_from", UtcDateTime),
 )
 

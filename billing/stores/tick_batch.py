@@ -12,11 +12,12 @@ import msgspec
 
 from billing.ports import SpendCap, Tick, TickOutcome
 
-CALLS_PER_SCRIPT_MAX = 1_000
-"""Bound of one tick script: it holds the server for some 4 ms, and Lua's stack for 2,000 values."""
+CALLS_PER_SCRIPT_MAX = 900
+"""Bound of one tick script: it holds the server for some 4 ms. Lua's stack takes 8,000 values, and
+there are two of each cap of each call, its name and what is spent."""
 
-CAPS_PER_CALL_MAX = 3
-"""An account's day and month and a key's day; keeps a tick's counters within Lua's stack."""
+CAPS_PER_CALL_MAX = 4
+"""The days and months of an account and of a key."""
 
 _ENCODER = msgspec.json.Encoder()
 

@@ -70,6 +70,8 @@ NOTICES: Final[Mapping[str, Kind]] = {
     "passkey_added": _kind(needs_link=True),
     "passkey_removed": _kind(needs_link=True),
     "key_made": _kind("label", "at"),
+    "button_made": _kind("label", "at"),
+    "button_budget": _kind("label", "period", "share", "micros"),
     "country_opened": _kind("country", needs_link=True),
     "auto_top_up": _kind(*_PAYMENT),
     "auto_top_up_off": _kind(*_PAYMENT, "reason", "url"),

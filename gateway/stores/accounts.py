@@ -399,7 +399,7 @@ async def ensure_account(
 
 def _require_apart(scopes: Collection[Scope]) -> None:
     if not scope_names.are_apart(scopes):
-        raise ValueError("a key of scope admin has no other scope")
+        raise ValueError("a key of scope admin or embed has no other scope")
 
 
 async def _require_account(connection: AsyncConnection, account_id: str) -> None:

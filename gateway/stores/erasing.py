@@ -22,6 +22,7 @@ from accounts.stores import audit_log, consent_proofs, data_requests, erasures, 
 from billing.clock import Clock, utc_now
 from billing.stores import call_forgetting, tables
 from database.engine import TIMEOUT_S, reading, writing
+from gateway.stores.button_tables import erase_button_rows
 from gateway.stores.fraud import erase_fraud_rows
 from gateway.stores.mail_outbox import LAST_NOTICE, erase_mails, queue_notice
 
@@ -149,6 +150,7 @@ class SqlErasing:
             await connection.execute(sa.delete(profiles).where(profiles.c.account_id == account_id))
             await erase_mails(connection, account_id)
             await erase_fraud_rows(connection, account_id)
+            await erase_button_rows(connection, account_id)
             if holder is not None and holder.is_proven:
                 # The holder's language goes with them, so the mail has it.
                 told = Notice(LAST_NOTICE, holder.email, {"language": holder.language})
@@ -179,7 +181,7 @@ async def _lift_caps(connection: AsyncConnection, account_id: str) -> None:
     await connection.execute(
         sa.update(keys)
         .where(keys.c.account_id == account_id)
-        .values(day_cap_micros=None, caps_counted_from=None)
+        .values(day_cap_micros=None, month_cap_micros=None, caps_counted_from=None)
     )
 
 

@@ -21,6 +21,7 @@ from billing.stores import tables
 from database.engine import TIMEOUT_S, reading, upsert, writing
 from gateway import scopes as scope_names
 from gateway.own_keys import KeyMaking, NewKey, OwnKey
+from gateway.scopes import Scope
 from gateway.stores.accounts import KEY_ID_CHARACTERS
 from gateway.stores.mail_outbox import queue_notice
 
@@ -28,6 +29,8 @@ KEYS_MAX: Final = 20
 """Keys that an account may have at once, expired ones included until they are revoked."""
 
 _KEYS = tables.api_keys.c
+_IS_SECRET: Final = _KEYS.scopes != Scope.EMBED.value
+"""Those of buttons are kept with their buttons."""
 
 
 class SqlHolderKeys:
@@ -57,7 +60,7 @@ class SqlHolderKeys:
                 *(_KEYS.id, _KEYS.label, _KEYS.created_at, _KEYS.day_cap_micros),
                 *(_KEYS.scopes, _KEYS.expires_at),
             )
-            .where(_KEYS.account_id == account_id, _KEYS.revoked_at.is_(None))
+            .where(_KEYS.account_id == account_id, _KEYS.revoked_at.is_(None), _IS_SECRET)
             .order_by(_KEYS.created_at.desc(), _KEYS.id)
             # An operator may make more than a person can.
             .limit(10 * KEYS_MAX)
@@ -83,7 +86,7 @@ class SqlHolderKeys:
                 return KeyMaking.MADE if row.revoked_at is None else KeyMaking.REVOKED
             count = await connection.scalar(
                 sa.select(sa.func.count()).where(
-                    _KEYS.account_id == account_id, _KEYS.revoked_at.is_(None)
+                    _KEYS.account_id == account_id, _KEYS.revoked_at.is_(None), _IS_SECRET
                 )
             )
             if (count or 0) >= KEYS_MAX:
@@ -115,6 +118,7 @@ class SqlHolderKeys:
                 .where(
                     _KEYS.id == key_id,
                     _KEYS.account_id == account_id,
+                    _IS_SECRET,
                     # A repeat leaves the time of the first.
                     _KEYS.revoked_at.is_(None),
                 )

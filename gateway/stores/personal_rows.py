@@ -19,7 +19,7 @@ from accounts.ports import Held
 from accounts.stores import tables as people
 from billing.stores import tables
 from database.engine import TIMEOUT_S, reading
-from gateway.stores import fraud
+from gateway.stores import button_tables, fraud
 from gateway.stores.mail_outbox import mail_outbox
 
 PAGE_ROWS: Final = 2_000
@@ -28,6 +28,7 @@ TABLES: Final[Mapping[str, sa.Table]] = {
     **people.metadata.tables,
     **tables.metadata.tables,
     **fraud.metadata.tables,
+    **button_tables.metadata.tables,
     mail_outbox.name: mail_outbox,
 }
 """Every table that the data map may name."""

@@ -8,7 +8,7 @@ from gateway.scopes import LEAST, PAGE, Scope, are_apart
 
 def test_the_least_is_enough_to_dial_and_the_page_reaches_one_account_only():
     assert frozenset({Scope.CALLS}) == LEAST
-    assert set(Scope) - PAGE == {Scope.ADMIN}
+    assert set(Scope) - PAGE == {Scope.ADMIN, Scope.EMBED}
 
 
 @pytest.mark.parametrize("held", [(), LEAST, PAGE, tuple(Scope), [Scope.ADMIN, Scope.CALLS]])
@@ -26,8 +26,10 @@ def test_what_is_no_scope_allows_nothing(text):
     assert scopes.from_text(f"{text} records") == {Scope.RECORDS}
 
 
-def test_what_an_operators_key_may_do_stands_apart():
+def test_what_an_operators_key_and_a_buttons_may_do_stands_apart():
     assert are_apart(())
     assert are_apart(PAGE)
-    assert are_apart([Scope.ADMIN])
-    assert not are_apart([Scope.ADMIN, Scope.ACCOUNT])
+    for alone in (Scope.ADMIN, Scope.EMBED):
+        assert are_apart([alone])
+        assert not are_apart([alone, Scope.ACCOUNT])
+    assert not are_apart([Scope.ADMIN, Scope.EMBED])

@@ -16,6 +16,7 @@ from billing.stores.tick_batch import CAPS_PER_CALL_MAX
 ACCOUNT_DAY = Budget("account:alice", Period.DAY, 2)
 ACCOUNT_MONTH = Budget("account:alice", Period.MONTH, 3)
 KEY_DAY = Budget("key:k1", Period.DAY, 0)
+KEY_MONTH = Budget("key:k1", Period.MONTH, 4)
 
 
 def row(*micros):
@@ -26,9 +27,9 @@ def row(*micros):
 @pytest.mark.parametrize(
     ("micros", "limits"),
     [
-        ((1, 2, 3, 0), SpendLimits(1, (ACCOUNT_DAY, ACCOUNT_MONTH, KEY_DAY))),
-        ((None, None, 3, None), SpendLimits(None, (ACCOUNT_MONTH,))),
-        ((None, None, None, None), UNLIMITED),
+        ((1, 2, 3, 0, 4), SpendLimits(1, (ACCOUNT_DAY, ACCOUNT_MONTH, KEY_DAY, KEY_MONTH))),
+        ((None, None, 3, None, None), SpendLimits(None, (ACCOUNT_MONTH,))),
+        ((None,) * 5, UNLIMITED),
     ],
 )
 def test_what_is_null_is_no_limit(micros, limits):
@@ -37,7 +38,7 @@ def test_what_is_null_is_no_limit(micros, limits):
 
 def test_a_row_without_a_key_has_the_limits_of_its_account():
     names = {column.name for column in limit_columns("account")}
-    found = {name: micros for name, micros in row(1, 2, 3, 4).items() if name in names}
+    found = {name: micros for name, micros in row(1, 2, 3, 4, 5).items() if name in names}
     assert limits_of(found, account="alice") == SpendLimits(None, (ACCOUNT_DAY, ACCOUNT_MONTH))
 
 

@@ -23,6 +23,7 @@ from database import migrations
 from database.columns import UtcDateTime
 from database.engine import create_engine
 from database.migrations import migrate
+from gateway.stores.button_tables import metadata as buttons
 from gateway.stores.duties import metadata as duties
 from gateway.stores.fraud import metadata as fraud
 from gateway.stores.mail_outbox import metadata as mails
@@ -30,7 +31,7 @@ from tests.billing.outbox_entries import closed, closing, opened
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 REPOSITORY = Path(__file__).parents[3]
-DOMAINS = [metadata, people, mails, duties, fraud]
+DOMAINS = [metadata, people, mails, duties, fraud, buttons]
 """All that share the one database."""
 
 

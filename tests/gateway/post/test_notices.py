@@ -41,6 +41,8 @@ VALUES = {
     "rule": "no_audio",
     "call_id": "c1",
     "label": "robot",
+    "period": "day",
+    "share": "80",
     "browser": "Firefox",
     "system": "Linux",
     "at": "2026-11-24T13:00:00+01:00",

@@ -1,0 +1,84 @@
+"""Tables of buttons, their publishable keys and proven numbers, for SQLite and PostgreSQL alike.
+
+Says what is kept, not how it is used. `database/migrations/` builds these tables. Accounts and API
+keys are billing's, and known by their ids.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from database.columns import NAMING_CONVENTION, UtcDateTime
+
+ID_MAX: Final = 64
+LABEL_MAX: Final = 40
+NUMBER_MAX: Final = 16
+"""E.164: fifteen digits, and the plus before them."""
+RULES_MAX: Final = 16_000
+
+metadata = sa.MetaData(naming_convention=NAMING_CONVENTION)
+
+
+def _bounded(name: str, longest: int, shortest: int = 1) -> sa.CheckConstraint:
+    check = f"length({name}) BETWEEN {shortest} AND {longest}"
+    return sa.CheckConstraint(check, name=f"{name}_length")
+
+
+buttons = sa.Table(
+    "buttons",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("account_id", sa.String, nullable=False),
+    # The API key of scope `embed` that pays for its calls; it outlives the button, as call records
+    # name it.
+    sa.Column("key_id", sa.String, nullable=False, unique=True),
+    sa.Column("label", sa.String, nullable=False),
+    # E.164; empty where each call's is signed.
+    sa.Column("destination", sa.String, nullable=False),
+    # The other rules as JSON; the budgets are the API key's.
+    sa.Column("rules", sa.Text, nullable=False),
+    sa.Column("made_at", UtcDateTime, nullable=False),
+    # Since when it takes no calls; NULL while it takes some.
+    sa.Column("paused_at", UtcDateTime),
+    _bounded("id", ID_MAX),
+    _bounded("account_id", ID_MAX),
+    _bounded("key_id", ID_MAX),
+    _bounded("label", LABEL_MAX),
+    _bounded("destination", NUMBER_MAX, 0),
+    _bounded("rules", RULES_MAX, 2),
+    sa.Index(None, "account_id", "made_at"),
+)
+
+# Publishable keys stand in pages for everybody to read: they are kept as they are.
+button_keys = sa.Table(
+    "button_keys",
+    metadata,
+    sa.Column("key", sa.String, primary_key=True),
+    sa.Column("button_id", sa.ForeignKey("buttons.id"), nullable=False, index=True),
+    sa.Column("account_id", sa.String, nullable=False),
+    sa.Column("made_at", UtcDateTime, nullable=False),
+    # NULL while it stands; then when its overlap with the one after it ends.
+    sa.Column("ends_at", UtcDateTime),
+    _bounded("key", ID_MAX),
+    _bounded("account_id", ID_MAX),
+)
+
+proven_destinations = sa.Table(
+    "proven_destinations",
+    metadata,
+    sa.Column("account_id", sa.String, primary_key=True),
+    sa.Column("number", sa.String, primary_key=True),
+    sa.Column("proven_at", UtcDateTime, nullable=False),
+    _bounded("account_id", ID_MAX),
+    _bounded("number", NUMBER_MAX, 3),
+)
+
+
+async def erase_button_rows(connection: AsyncConnection, account_id: str) -> None:
+    """Delete what is kept of an account here."""
+    # Keys first: they refer to their buttons.
+    for table in (button_keys, buttons, proven_destinations):
+        await connection.execute(sa.delete(table).where(table.c.account_id == account_id))

@@ -1,0 +1,456 @@
+"""Keeps buttons in SQL: rules, publishable keys, pauses, and what their calls came to.
+
+A button has an API key of scope `embed`, which pays and has its budgets; its publishable keys only
+lead to it, so that a button with two of them spends no more than with one. Knows no HTTP.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, date, datetime, time
+from typing import Any, Final
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from accounts.audit_log import Act, Actor
+from accounts.notice import Notice
+from accounts.session import is_of_epoch
+from accounts.stores import audit_log, holders
+from accounts.stores import tables as people
+from billing.clock import Clock, utc_now
+from billing.stores import tables
+from database.engine import TIMEOUT_S, reading, upsert, writing
+from gateway import scopes as scope_names
+from gateway.embed.keys import Mode, mode_of
+from gateway.embed.ports import (
+    BUTTONS_MAX,
+    DESTINATIONS_MAX,
+    KEYS_MAX,
+    USAGE_DAYS_MAX,
+    Button,
+    ButtonKey,
+    Change,
+    CodeTry,
+    DayUsage,
+    NewButton,
+    ProvenDestination,
+    Standing,
+)
+from gateway.embed.rules import Rules
+from gateway.scopes import Scope
+from gateway.stores.accounts import CAP_KNOWN_AFTER, KEY_ID_CHARACTERS
+from gateway.stores.button_tables import button_keys, buttons, proven_destinations
+from gateway.stores.mail_outbox import queue_notice
+
+_BUTTONS, _TEXTS, _KEYS = buttons.c, button_keys.c, tables.api_keys.c
+_APART: Final = {"destination": "", "day_cap_micros": None, "month_cap_micros": None}
+"""Rules that have columns of their own."""
+_decode = msgspec.json.Decoder(Rules).decode
+
+
+class SqlButtons:
+    """`embed.ports.Buttons` and `embed.ports.ButtonKeys` in SQLite or PostgreSQL.
+
+    `on_change` is awaited after each commit that changes what a button may do; if it raises
+    StoreUnavailableError the change is kept, and a repeat calls it again.
+    """
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        on_change: Callable[[], Awaitable[None]],
+        *,
+        timeout_s: float = TIMEOUT_S,
+        clock: Clock = utc_now,
+    ) -> None:
+        self._engine = engine
+        self._on_change = on_change
+        self._timeout_s = timeout_s
+        self._clock = clock
+
+    # For visitors.
+
+    async def by_key(self, key: str) -> Standing | None:
+        """Return the button of a publishable key that stands."""
+        if (mode := mode_of(key)) is None:
+            return None
+        query = (
+            _SELECT.add_columns(_TEXTS.ends_at)
+            .join(button_keys, _TEXTS.button_id == _BUTTONS.id)
+            .where(_TEXTS.key == key, _KEYS.revoked_at.is_(None))
+        )
+        async with self._reading() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        if row is None or _is_past(row.ends_at, self._clock()):
+            return None
+        paused = row.paused_at is not None
+        ids = (row.id, row.account_id, row.key_id)
+        return Standing(*ids, mode, _rules_of(row), paused, row.ends_at)
+
+    async def takes_calls(self, key_id: str) -> bool:
+        """Return whether the button that an API key pays for stands and is not paused."""
+        query = sa.select(_BUTTONS.id).where(
+            _BUTTONS.key_id == key_id, _BUTTONS.paused_at.is_(None)
+        )
+        async with self._reading() as connection:
+            return await connection.scalar(query) is not None
+
+    # For owners.
+
+    async def of_account(self, account_id: str) -> Sequence[Button]:
+        """Return an account's buttons, the newest first."""
+        return await self._find(_BUTTONS.account_id == account_id)
+
+    async def read(self, account_id: str, button_id: str) -> Button | None:
+        """Return one of them."""
+        found = await self._find(_BUTTONS.account_id == account_id, _BUTTONS.id == button_id)
+        return found[0] if found else None
+
+    async def _find(self, *where: sa.ColumnElement[bool]) -> Sequence[Button]:
+        now = self._clock()
+        query = _SELECT.where(*where).order_by(_BUTTONS.made_at.desc(), _BUTTONS.id)
+        texts = (
+            sa.select(button_keys)
+            .join(buttons, _TEXTS.button_id == _BUTTONS.id)
+            .where(*where)
+            .order_by(_TEXTS.made_at.desc(), _TEXTS.key)
+        )
+        async with self._reading() as connection:
+            rows = (await connection.execute(query.limit(BUTTONS_MAX))).all()
+            keys: dict[str, list[ButtonKey]] = {}
+            for text in (await connection.execute(texts)).all():
+                mode = mode_of(text.key)
+                if mode is not None and not _is_past(text.ends_at, now):
+                    key = ButtonKey(text.key, mode, text.made_at, text.ends_at)
+                    keys.setdefault(text.button_id, []).append(key)
+        return [
+            Button(
+                *(row.id, row.account_id, row.key_id, row.label, _rules_of(row)),
+                keys.get(row.id, ()),
+                row.made_at,
+                row.paused_at,
+            )
+            for row in rows
+        ]
+
+    async def make(
+        self, account_id: str, credentials_epoch: int | None, new: NewButton, notice: Notice
+    ) -> Change:
+        """Make a button with its keys, and queue the mail about it."""
+        at, rules = self._clock(), new.rules
+        # No key has this hash: nobody reaches by a bearer token what the button may do.
+        key_hash = hashlib.sha256(f"button {new.id}".encode()).hexdigest()
+        key_id = key_hash[:KEY_ID_CHARACTERS]
+        async with self._writing() as connection:
+            if not await _may(connection, account_id, credentials_epoch):
+                return Change.SESSION_OVER
+            mine = sa.select(_BUTTONS.id).where(_BUTTONS.account_id == account_id)
+            known = set(await connection.scalars(mine))
+            if new.id in known:
+                return Change.DONE
+            if len(known) >= BUTTONS_MAX:
+                return Change.TOO_MANY
+            if not await _is_proven(connection, account_id, rules.destination):
+                return Change.UNPROVEN
+            await connection.execute(
+                upsert(connection, tables.api_keys).values(
+                    id=key_id,
+                    key_hash=key_hash,
+                    account_id=account_id,
+                    label=new.label,
+                    created_at=at,
+                    day_cap_micros=rules.day_cap_micros,
+                    month_cap_micros=rules.month_cap_micros,
+                    scopes=scope_names.to_text({Scope.EMBED}),
+                )
+            )
+            await connection.execute(
+                sa.insert(buttons).values(
+                    id=new.id,
+                    account_id=account_id,
+                    key_id=key_id,
+                    label=new.label,
+                    made_at=at,
+                    **_columns_of(rules),
+                )
+            )
+            await connection.execute(
+                sa.insert(button_keys),
+                [
+                    {"key": text, "button_id": new.id, "account_id": account_id, "made_at": at}
+                    for text in (new.live_key, new.test_key)
+                ],
+            )
+            await _record(connection, account_id, credentials_epoch, Act.BUTTON_MADE, at)
+            await queue_notice(connection, account_id, notice, at)
+        return Change.DONE
+
+    async def change(
+        self,
+        account_id: str,
+        credentials_epoch: int | None,
+        button_id: str,
+        *,
+        label: str,
+        rules: Rules,
+    ) -> Change:
+        """Replace label and rules."""
+        at = self._clock()
+        async with self._writing() as connection:
+            known, change = await _locked(connection, account_id, credentials_epoch, button_id)
+            if known is None:
+                return change
+            # One that it has already was proven, whatever became of the proof.
+            if rules.destination != known.destination and not await _is_proven(
+                connection, account_id, rules.destination
+            ):
+                return Change.UNPROVEN
+            values = {"label": label, **_columns_of(rules)}
+            caps = {
+                "day_cap_micros": rules.day_cap_micros,
+                "month_cap_micros": rules.month_cap_micros,
+            }
+            before = {name: getattr(known, name) for name in (*values, *caps)}
+            if before != values | caps:
+                await connection.execute(
+                    sa.update(buttons).where(_BUTTONS.id == button_id).values(values)
+                )
+                begins = any(cap is not None and before[name] is None for name, cap in caps.items())
+                # As at an account's caps: nodes remember a key for a while.
+                counted = {"caps_counted_from": at + CAP_KNOWN_AFTER} if begins else {}
+                await connection.execute(
+                    sa.update(tables.api_keys)
+                    .where(_KEYS.id == known.key_id)
+                    .values(label=label, **caps, **counted)
+                )
+                await _record(connection, account_id, credentials_epoch, Act.BUTTON_CHANGED, at)
+        await self._on_change()
+        return Change.DONE
+
+    async def pause(
+        self, account_id: str, credentials_epoch: int | None, button_id: str, *, is_paused: bool
+    ) -> Change:
+        """Let it take no calls, or take calls again."""
+        at = self._clock()
+        async with self._writing() as connection:
+            known, change = await _locked(connection, account_id, credentials_epoch, button_id)
+            if known is None:
+                return change
+            if is_paused != (known.paused_at is not None):
+                paused_at = at if is_paused else None
+                await connection.execute(
+                    sa.update(buttons).where(_BUTTONS.id == button_id).values(paused_at=paused_at)
+                )
+                act = Act.BUTTON_PAUSED if is_paused else Act.BUTTON_RESUMED
+                await _record(connection, account_id, credentials_epoch, act, at)
+        await self._on_change()
+        return Change.DONE
+
+    async def turn(
+        self,
+        account_id: str,
+        credentials_epoch: int | None,
+        button_id: str,
+        *,
+        new_key: str,
+        ends_at: datetime,
+    ) -> Change:
+        """Give it another live key; the one that stands goes on until `ends_at`."""
+        assert mode_of(new_key) is Mode.LIVE
+        at = self._clock()
+        mine = _TEXTS.button_id == button_id
+        async with self._writing() as connection:
+            known, change = await _locked(connection, account_id, credentials_epoch, button_id)
+            if known is None:
+                return change
+            await connection.execute(sa.delete(button_keys).where(mine, _TEXTS.ends_at <= at))
+            texts = await connection.scalars(sa.select(_TEXTS.key).where(mine))
+            live = {text for text in texts if mode_of(text) is Mode.LIVE}
+            if new_key not in live:
+                if len(live) >= KEYS_MAX:
+                    return Change.TOO_MANY
+                await connection.execute(
+                    sa.update(button_keys)
+                    .where(mine, _TEXTS.key.in_(live), _TEXTS.ends_at.is_(None))
+                    .values(ends_at=ends_at)
+                )
+                await connection.execute(
+                    sa.insert(button_keys).values(
+                        key=new_key, button_id=button_id, account_id=account_id, made_at=at
+                    )
+                )
+                await _record(connection, account_id, credentials_epoch, Act.BUTTON_TURNED, at)
+        await self._on_change()
+        return Change.DONE
+
+    async def delete(
+        self, account_id: str, credentials_epoch: int | None, button_id: str
+    ) -> Change:
+        """Delete it with its keys; its API key stays, revoked, for the call records."""
+        at = self._clock()
+        async with self._writing() as connection:
+            known, change = await _locked(connection, account_id, credentials_epoch, button_id)
+            if known is None:
+                return Change.DONE if change is Change.NOT_FOUND else change
+            await connection.execute(sa.delete(button_keys).where(_TEXTS.button_id == button_id))
+            await connection.execute(sa.delete(buttons).where(_BUTTONS.id == button_id))
+            await connection.execute(
+                sa.update(tables.api_keys)
+                .where(_KEYS.id == known.key_id, _KEYS.revoked_at.is_(None))
+                .values(revoked_at=at)
+            )
+            await _record(connection, account_id, credentials_epoch, Act.BUTTON_DELETED, at)
+        await self._on_change()
+        return Change.DONE
+
+    async def usage(self, account_id: str, button_id: str, *, since: date) -> Sequence[DayUsage]:
+        """Return the days with calls since then, the newest first."""
+        calls = tables.calls.c
+        is_sqlite = self._engine.dialect.name == "sqlite"
+        moment: sa.ColumnElement[Any] = (
+            calls.created_at if is_sqlite else sa.func.timezone("UTC", calls.created_at)
+        )
+        day = sa.func.date(moment)
+        query = (
+            sa.select(
+                day.label("day"),
+                sa.func.count().label("calls"),
+                sa.func.count(calls.answered_at).label("answered"),
+                sa.func.sum(calls.seconds).label("seconds"),
+                sa.func.sum(calls.spent_micros).label("micros"),
+            )
+            .join(buttons, sa.and_(_BUTTONS.key_id == calls.key_id, _BUTTONS.id == button_id))
+            .where(
+                calls.account_id == account_id,
+                calls.created_at >= datetime.combine(since, time(), UTC),
+                # What a live call has spent is a hold.
+                calls.closed,
+            )
+            .group_by(day)
+            .order_by(day.desc())
+            .limit(USAGE_DAYS_MAX)
+        )
+        async with self._reading() as connection:
+            rows = (await connection.execute(query)).all()
+        return [
+            DayUsage(
+                date.fromisoformat(str(row.day)),
+                *(int(row.calls), int(row.answered), int(row.seconds), int(row.micros)),
+            )
+            for row in rows
+        ]
+
+    async def destinations(self, account_id: str) -> Sequence[ProvenDestination]:
+        """Return the numbers that the account has proven, the newest first."""
+        proven = proven_destinations.c
+        query = (
+            sa.select(proven.number, proven.proven_at)
+            .where(proven.account_id == account_id)
+            .order_by(proven.proven_at.desc(), proven.number)
+            .limit(DESTINATIONS_MAX)
+        )
+        async with self._reading() as connection:
+            return [ProvenDestination(*row) for row in await connection.execute(query)]
+
+    async def note_proven(
+        self, account_id: str, credentials_epoch: int | None, number: str
+    ) -> CodeTry:
+        """Note that a number was proven: PROVEN, also a second time, TOO_MANY or SESSION_OVER."""
+        at = self._clock()
+        async with self._writing() as connection:
+            if not await _may(connection, account_id, credentials_epoch):
+                return CodeTry.SESSION_OVER
+            of = proven_destinations.c
+            mine = sa.select(of.number).where(of.account_id == account_id)
+            known = set(await connection.scalars(mine))
+            if number in known:
+                return CodeTry.PROVEN
+            if len(known) >= DESTINATIONS_MAX:
+                return CodeTry.TOO_MANY
+            await connection.execute(
+                sa.insert(proven_destinations).values(
+                    account_id=account_id, number=number, proven_at=at
+                )
+            )
+            await _record(connection, account_id, credentials_epoch, Act.DESTINATION_PROVEN, at)
+        return CodeTry.PROVEN
+
+    def _reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        return reading(self._engine, self._timeout_s)
+
+    def _writing(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        return writing(self._engine, self._timeout_s)
+
+
+_SELECT = sa.select(buttons, _KEYS.day_cap_micros, _KEYS.month_cap_micros).join(
+    tables.api_keys, _KEYS.id == _BUTTONS.key_id
+)
+
+
+def _rules_of(row: Any) -> Rules:
+    rules = _decode(row.rules)
+    return msgspec.structs.replace(
+        rules,
+        destination=row.destination,
+        day_cap_micros=row.day_cap_micros,
+        month_cap_micros=row.month_cap_micros,
+    )
+
+
+def _columns_of(rules: Rules) -> dict[str, str]:
+    kept = msgspec.json.encode(msgspec.structs.replace(rules, **_APART)).decode()
+    return {"destination": rules.destination, "rules": kept}
+
+
+def _is_past(ends_at: datetime | None, now: datetime) -> bool:
+    return ends_at is not None and ends_at <= now
+
+
+async def _locked(
+    connection: AsyncConnection, account_id: str, credentials_epoch: int | None, button_id: str
+) -> tuple[Any, Change]:
+    """Return an account's button, locked until the commit, or None and why there is none."""
+    if not await _may(connection, account_id, credentials_epoch):
+        return None, Change.SESSION_OVER
+    query = _SELECT.where(_BUTTONS.account_id == account_id, _BUTTONS.id == button_id)
+    row = (await connection.execute(query.with_for_update(of=buttons))).one_or_none()
+    return row, Change.NOT_FOUND
+
+
+async def _may(connection: AsyncConnection, account_id: str, credentials_epoch: int | None) -> bool:
+    """Return whether a change may be made, and lock whom it is made for until the commit."""
+    accounts = tables.accounts
+    if credentials_epoch is None:
+        found = sa.select(accounts.c.id).where(
+            accounts.c.id == account_id, accounts.c.deleted_at.is_(None)
+        )
+        return await connection.scalar(found.with_for_update()) is not None
+    query = (
+        holders.SELECT.join(accounts, accounts.c.id == people.holders.c.account_id)
+        .where(people.holders.c.account_id == account_id, accounts.c.deleted_at.is_(None))
+        .with_for_update(of=people.holders)
+    )
+    holder = await holders.fetch(connection, query)
+    return holder is not None and is_of_epoch(credentials_epoch, holder)
+
+
+async def _is_proven(connection: AsyncConnection, account_id: str, number: str) -> bool:
+    """Return whether a destination may be used; none at all is signed call by call."""
+    of = proven_destinations.c
+    query = sa.select(of.number).where(of.account_id == account_id, of.number == number)
+    return not number or await connection.scalar(query) is not None
+
+
+async def _record(
+    connection: AsyncConnection,
+    account_id: str,
+    credentials_epoch: int | None,
+    act: Act,
+    at: datetime,
+) -> None:
+    actor = Actor.HOLDER if credentials_epoch is not None else Actor.OPERATOR
+    await audit_log.record(connection, account_id, act, at, actor)

@@ -1,0 +1,317 @@
+"""Buttons on both databases: each change once, with its line, and never of somebody else."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+
+import msgspec
+import pytest
+import sqlalchemy as sa
+
+from accounts.audit_log import Act, Actor
+from accounts.notice import Notice
+from accounts.ports import NewHolder
+from accounts.stores import audit_log
+from billing.rating import Rate
+from billing.spend_limits import Budget, Period
+from billing.stores import tables
+from database.errors import StoreUnavailableError
+from gateway.embed.keys import Mode, publishable_key
+from gateway.embed.ports import BUTTONS_MAX, DESTINATIONS_MAX, KEYS_MAX, Change, CodeTry, NewButton
+from gateway.embed.rules import Rules
+from gateway.scopes import Scope
+from gateway.stores.accounts import SqlAccountStore
+from gateway.stores.button_tables import erase_button_rows
+from gateway.stores.buttons import SqlButtons
+from gateway.stores.holder_keys import SqlHolderKeys
+from gateway.stores.mail_outbox import mail_outbox, queue_notice
+from gateway.stores.people import SqlPeople
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+PHONE = "+493012345678"
+RULES = Rules(
+    title="Sales",
+    origins=("https://example.com",),
+    destination=PHONE,
+    day_cap_micros=5_000_000,
+    month_cap_micros=50_000_000,
+)
+NOTICE = Notice("button_made", values={"label": "shop", "at": NOW.isoformat()})
+
+
+def key(n, mode=Mode.LIVE):
+    return publishable_key(mode, bytes([n] * 32))
+
+
+NEW = NewButton("b1", "shop", RULES, live_key=key(1), test_key=key(2, Mode.TEST))
+
+
+class World:
+    """A book with two people, and what was told to other nodes."""
+
+    def __init__(self, engine):
+        self.engine = engine
+        self.now, self.told, self.is_untold = NOW, 0, False
+        self.buttons = SqlButtons(engine, self.tell, clock=lambda: self.now)
+        self.accounts = SqlAccountStore(engine)
+
+    async def tell(self):
+        if self.is_untold:
+            raise StoreUnavailableError("away")
+        self.told += 1
+
+    async def lines(self, account_id="ada"):
+        async with self.engine.connect() as connection:
+            entries = await audit_log.of_account(connection, account_id, limit=50)
+        return [e for e in entries if e.act.startswith(("button_", "destination_"))][::-1]
+
+    async def acts(self, account_id="ada"):
+        return [entry.act for entry in await self.lines(account_id)]
+
+    async def mails(self):
+        async with self.engine.connect() as connection:
+            query = sa.select(mail_outbox.c.notice).where(mail_outbox.c.notice == "button_made")
+            return list(await connection.scalars(query))
+
+    async def made(self, new=NEW):
+        assert await self.buttons.note_proven("ada", 1, PHONE) is CodeTry.PROVEN
+        assert await self.buttons.make("ada", 1, new, NOTICE) is Change.DONE
+        return await self.buttons.read("ada", new.id)
+
+
+@pytest.fixture
+async def world(engine):
+    people = SqlPeople(engine, queue_notice, clock=lambda: NOW)
+    for name in ("ada", "bob"):
+        email = f"{name}@example.com"
+        await people.sign_up(
+            NewHolder(name, "USD", email, email, "hash", "en", {}), Notice("locked", email)
+        )
+    return World(engine)
+
+
+async def test_a_button_is_made_once_with_its_keys_its_mail_and_its_line(world):
+    button = await world.made()
+    assert await world.buttons.make("ada", 1, NEW, NOTICE) is Change.DONE
+    assert await world.acts() == [Act.DESTINATION_PROVEN, Act.BUTTON_MADE]
+    assert await world.mails() == ["button_made"]
+    assert (button.label, button.rules, button.paused_at) == ("shop", RULES, None)
+    assert (button.key_of(Mode.LIVE), button.key_of(Mode.TEST)) == (key(1), key(2, Mode.TEST))
+    assert list(await world.buttons.of_account("ada")) == [button]
+    assert list(await world.buttons.of_account("bob")) == []
+    account = await world.accounts.account_by_key_id(button.key_id)
+    assert (account.id, account.scopes) == ("ada", {Scope.EMBED})
+    holder = f"key:{button.key_id}"
+    assert account.limits.budgets == (
+        Budget(holder, Period.DAY, 5_000_000),
+        Budget(holder, Period.MONTH, 50_000_000),
+    )
+
+
+async def test_its_api_key_is_no_key_of_its_owners_list(world):
+    button = await world.made()
+    keys = SqlHolderKeys(world.engine, world.tell)
+    assert await keys.standing("ada") == []
+    assert await keys.revoke("ada", 1, button.key_id)
+    assert await world.buttons.by_key(key(1)) is not None
+
+
+async def test_a_visitor_finds_it_by_either_key_and_by_nothing_else(world):
+    button = await world.made()
+    live = await world.buttons.by_key(key(1))
+    assert (live.button_id, live.account_id, live.key_id) == ("b1", "ada", button.key_id)
+    assert (live.mode, live.rules, live.is_paused) == (Mode.LIVE, RULES, False)
+    assert (await world.buttons.by_key(key(2, Mode.TEST))).mode is Mode.TEST
+    for text in (key(3), "", "ck_abc", key(1).lower(), f"{key(1)}\0"):
+        assert await world.buttons.by_key(text) is None
+    await world.accounts.revoke_api_key("ada", button.key_id)
+    assert await world.buttons.by_key(key(1)) is None
+
+
+async def test_only_what_was_proven_is_called(world):
+    assert await world.buttons.make("ada", 1, NEW, NOTICE) is Change.UNPROVEN
+    await world.buttons.note_proven("bob", 1, PHONE)
+    assert await world.buttons.make("ada", 1, NEW, NOTICE) is Change.UNPROVEN
+    signed = replace(NEW, rules=msgspec.structs.replace(RULES, destination=""))
+    assert await world.buttons.make("ada", 1, signed, NOTICE) is Change.DONE
+    change = await world.buttons.change("ada", 1, "b1", label="shop", rules=RULES)
+    assert (change, await world.acts()) == (Change.UNPROVEN, [Act.BUTTON_MADE])
+
+
+async def test_other_rules_hold_and_a_budget_that_begins_is_counted_from_then_on(world):
+    button = await world.made()
+    other = msgspec.structs.replace(
+        RULES, title="Service", month_cap_micros=None, day_cap_micros=7, origins=()
+    )
+    for _ in range(2):
+        assert await world.buttons.change("ada", 1, "b1", label="desk", rules=other) is Change.DONE
+    assert (await world.acts()).count(Act.BUTTON_CHANGED) == 1
+    changed = await world.buttons.read("ada", "b1")
+    assert (changed.label, changed.rules, changed.keys) == ("desk", other, button.keys)
+    counted = tables.api_keys.c.caps_counted_from
+    async with world.engine.connect() as connection:
+        assert await connection.scalar(sa.select(counted)) is None
+    await world.buttons.change("ada", 1, "b1", label="desk", rules=RULES)
+    async with world.engine.connect() as connection:
+        assert await connection.scalar(sa.select(counted)) == NOW + timedelta(seconds=60)
+
+
+async def test_it_is_paused_and_goes_on(world):
+    button = await world.made()
+    for is_paused in (True, True, False, False):
+        await world.buttons.pause("ada", 1, "b1", is_paused=is_paused)
+        assert (await world.buttons.by_key(key(1))).is_paused is is_paused
+        assert await world.buttons.takes_calls(button.key_id) is not is_paused
+    assert (await world.acts())[2:] == [Act.BUTTON_PAUSED, Act.BUTTON_RESUMED]
+    assert not await world.buttons.takes_calls("nothing")
+
+
+async def test_a_key_that_is_turned_goes_on_until_its_overlap_ends(world):
+    button = await world.made()
+    ends_at = NOW + timedelta(days=7)
+    for _ in range(2):
+        turned = await world.buttons.turn("ada", 1, "b1", new_key=key(5), ends_at=ends_at)
+        assert turned is Change.DONE
+    assert (await world.acts()).count(Act.BUTTON_TURNED) == 1
+    found = await world.buttons.read("ada", "b1")
+    assert (found.key_of(Mode.LIVE), found.key_of(Mode.TEST)) == (key(5), key(2, Mode.TEST))
+    for each in (key(1), key(5)):
+        # One budget, whichever key a call began with.
+        assert (await world.buttons.by_key(each)).key_id == button.key_id
+    world.now = ends_at
+    assert await world.buttons.by_key(key(1)) is None
+    assert {k.key for k in (await world.buttons.read("ada", "b1")).keys} == {
+        key(5),
+        key(2, Mode.TEST),
+    }
+
+
+async def test_keys_of_one_button_are_bounded(world):
+    await world.made()
+    ends_at = NOW + timedelta(days=7)
+    outcomes = [
+        await world.buttons.turn("ada", 1, "b1", new_key=key(10 + n), ends_at=ends_at)
+        for n in range(KEYS_MAX)
+    ]
+    assert outcomes == [Change.DONE] * (KEYS_MAX - 1) + [Change.TOO_MANY]
+    world.now = ends_at
+    assert await world.buttons.turn("ada", 1, "b1", new_key=key(99), ends_at=ends_at) is Change.DONE
+
+
+async def test_what_is_deleted_is_gone_with_its_keys_and_its_calls_keep_their_key(world):
+    button = await world.made()
+    for _ in range(2):
+        assert await world.buttons.delete("ada", 1, "b1") is Change.DONE
+    assert (await world.acts())[2:] == [Act.BUTTON_DELETED]
+    assert await world.buttons.by_key(key(1)) is None
+    assert await world.buttons.read("ada", "b1") is None
+    assert await world.accounts.account_by_key_id(button.key_id) is None
+    assert [row.id for row in await world.accounts.keys("ada")] == [button.key_id]
+
+
+@pytest.mark.parametrize("who", ["bob", "ended", "deleted"])
+async def test_nobody_else_changes_it(world, who):
+    button = await world.made()
+    account_id, epoch = ("bob", 1) if who == "bob" else ("ada", 2 if who == "ended" else 1)
+    if who == "deleted":
+        await world.accounts.mark_deleted("ada")
+    no = Change.NOT_FOUND if who == "bob" else Change.SESSION_OVER
+    whose = (account_id, epoch, "b1")
+    acts = [
+        await world.buttons.change(*whose, label="x", rules=RULES),
+        await world.buttons.pause(*whose, is_paused=True),
+        await world.buttons.turn(*whose, new_key=key(9), ends_at=NOW),
+    ]
+    assert acts == [no] * 3
+    assert await world.buttons.delete(*whose) is (Change.DONE if who == "bob" else no)
+    assert await world.buttons.read("bob", "b1") is None
+    assert await world.buttons.read("ada", "b1") == button
+    if who != "bob":
+        other = replace(NEW, id="b2")
+        assert await world.buttons.make(account_id, epoch, other, NOTICE) is no
+        assert await world.buttons.note_proven(account_id, epoch, "+1") is CodeTry.SESSION_OVER
+    assert len(await world.acts()) == 2
+
+
+async def test_an_operators_process_needs_no_session(world):
+    await world.accounts.create_account("robots", "USD")
+    await world.buttons.note_proven("robots", None, PHONE)
+    assert await world.buttons.make("robots", None, NEW, NOTICE) is Change.DONE
+    assert [line.actor for line in await world.lines("robots")] == [Actor.OPERATOR] * 2
+
+
+async def test_buttons_and_numbers_are_bounded(world):
+    await world.made()
+    for n in range(1, BUTTONS_MAX + 1):
+        keys = {"live_key": key(10 + n), "test_key": key(10 + n, Mode.TEST)}
+        made = await world.buttons.make("ada", 1, replace(NEW, id=f"c{n}", **keys), NOTICE)
+        assert made is (Change.DONE if n < BUTTONS_MAX else Change.TOO_MANY)
+    for n in range(1, DESTINATIONS_MAX + 1):
+        noted = await world.buttons.note_proven("ada", 1, f"+4930{n}")
+        assert noted is (CodeTry.PROVEN if n < DESTINATIONS_MAX else CodeTry.TOO_MANY)
+    assert await world.buttons.note_proven("ada", 1, PHONE) is CodeTry.PROVEN
+    assert len(await world.buttons.destinations("ada")) == DESTINATIONS_MAX
+
+
+async def test_what_could_not_be_told_is_told_by_a_repeat(world):
+    await world.made()
+    world.is_untold = True
+    with pytest.raises(StoreUnavailableError):
+        await world.buttons.pause("ada", 1, "b1", is_paused=True)
+    world.is_untold = False
+    assert await world.buttons.pause("ada", 1, "b1", is_paused=True) is Change.DONE
+    assert (world.told, (await world.acts())[2:]) == (1, [Act.BUTTON_PAUSED])
+
+
+async def test_usage_is_the_calls_of_its_key_by_day(world):
+    button = await world.made()
+    calls = [
+        call("c1", button.key_id, NOW),
+        call("c2", button.key_id, NOW + timedelta(hours=11, minutes=59), answered_at=None),
+        call("c3", button.key_id, NOW + timedelta(hours=12)),
+        call("old", button.key_id, NOW - timedelta(days=2)),
+        call("live", button.key_id, NOW, closed=False),
+        call("other", "another", NOW),
+    ]
+    async with world.engine.begin() as connection:
+        await connection.execute(sa.insert(tables.calls), calls)
+    found = await world.buttons.usage("ada", "b1", since=date(2026, 11, 23))
+    assert [(d.day.day, d.calls, d.answered, d.seconds, d.micros) for d in found] == [
+        (25, 1, 1, 30, 7),
+        (24, 2, 1, 60, 14),
+    ]
+    assert await world.buttons.usage("bob", "b1", since=date(2026, 11, 1)) == []
+
+
+def call(call_id, key_id, at, **fields):
+    texts = ("codec", "origin", "cause_name", "carrier_call_id", "node", "country")
+    return {
+        **dict.fromkeys(texts, ""),
+        **dict.fromkeys(("browser_quality", "carrier_quality"), "{}"),
+        "id": call_id,
+        "account_id": "ada",
+        "opened": True,
+        "closed": True,
+        "destination": PHONE,
+        "currency": "USD",
+        "created_at": at,
+        "answered_at": at,
+        "rate": Rate(per_minute_micros=1).to_json(),
+        "spent_micros": 7,
+        "seconds": 30,
+        "key_id": key_id,
+        **fields,
+    }
+
+
+async def test_an_erased_account_has_no_button_and_no_number(world):
+    await world.made()
+    async with world.engine.begin() as connection:
+        await erase_button_rows(connection, "bob")
+    assert await world.buttons.read("ada", "b1") is not None
+    async with world.engine.begin() as connection:
+        await erase_button_rows(connection, "ada")
+    assert (await world.buttons.of_account("ada"), await world.buttons.destinations("ada")) == (
+        [],
+        [],
+    )
+    assert await world.buttons.by_key(key(1)) is None
