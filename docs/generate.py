@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from accounts.data_map import HOSTS, KINDS
 from accounts.not_personal import NOT_PERSONAL
@@ -17,6 +18,9 @@ from gateway.words.data_map import list_in, row_in, words_in
 
 DOCS = Path(__file__).parent
 
+SDK = DOCS.parent / "web/src/sdk"
+"""The browser SDK; `errors.json` there has the errors that begin on the page."""
+
 
 def codes() -> str:
     """Return the table of all refusals."""
@@ -26,6 +30,60 @@ def codes() -> str:
     ]
     head = ["| code | HTTP | retry | meaning | what to do |", "|---|---|---|---|---|"]
     return "\n".join([*head, *rows]) + "\n"
+
+
+def sdk_errors() -> str:
+    """Return the table of all errors of the SDK: those of the page, then the gateway's refusals."""
+    own = [
+        f"| `{code}` | {'yes' if error['retry'] else ''} | {error['title']} | {error['action']} |"
+        for code, error in _own_errors().items()
+    ]
+    refusals = [
+        f"| `{code}` | {'yes' if p.retry else ''} | {p.message} | {p.action} |"
+        for code, p in PROBLEMS.items()
+    ]
+    head = ["| code | retry | title | action |", "|---|---|---|---|"]
+    return "\n".join([*head, *own, *refusals]) + "\n"
+
+
+def sdk_error_words() -> str:
+    """Return the module of the SDK with all codes, and the words of the page's own errors."""
+    own = _own_errors()
+    words = [
+        f"  {code}: [\n    {_quoted(error['title'])},\n    {_quoted(error['action'])},\n"
+        f"    {str(error['retry']).lower()},\n  ],"
+        for code, error in own.items()
+    ]
+    return "\n".join(
+        [
+            "/**",
+            " * The codes of all errors, and the words of those that begin on the page. Written by",
+            " * docs/generate.py from errors.json and gateway/errors.py.",
+            " */\n",
+            "/** What fails on the page. */",
+            f"export type OwnCode ={_union(own)};\n",
+            "/** What the gateway refuses for. */",
+            f"export type GatewayCode ={_union(PROBLEMS)};\n",
+            "/** Code -> what has happened, what to do, and whether the same may succeed later. */",
+            "export type OwnWords = Record<OwnCode, readonly [string, string, boolean]>;\n",
+            "export const OWN_WORDS: OwnWords = {",
+            *words,
+            "};\n",
+        ]
+    )
+
+
+def _own_errors() -> dict[str, dict[str, Any]]:
+    errors: dict[str, dict[str, Any]] = json.loads((SDK / "errors.json").read_text())
+    return errors
+
+
+def _union(codes: Iterable[str]) -> str:
+    return "".join(f"\n  | '{code}'" for code in codes)
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def configuration() -> str:
@@ -113,6 +171,8 @@ def main() -> None:
     schema = json.dumps(messages.schema(), indent=2)
     (DOCS / "wire" / "browser-v1.schema.json").write_text(schema + "\n")
     replace_after(DOCS / "api.md", "## Codes", codes())
+    replace_after(DOCS / "sdk.md", "## Errors", sdk_errors())
+    (SDK / "error-words.ts").write_text(sdk_error_words())
     replace_after(DOCS / "configuration.md", "## Settings", configuration())
     replace_after(DOCS / "PRIVACY.md", "## Kinds", privacy())
 

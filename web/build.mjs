@@ -89,7 +89,7 @@ async function compress() {
 await rm(OUTPUT, { recursive: true, force: true });
 await mkdir(OUTPUT, { recursive: true });
 
-const audio = await bundle(['audio/worklets.ts', 'audio/socket-worker.ts']);
+const audio = await bundle(['sdk/audio/worklets.ts', 'sdk/audio/socket-worker.ts']);
 const page = await bundle(['main.ts', 'page.css', 'icon.svg'], {
   splitting: true,
   plugins: [compactTemplates],

@@ -2,18 +2,9 @@
  * The gateway's REST interface, as far as this page uses it. Knows no page.
  */
 
-import { CallFailure, unreachable } from './call/failure';
-import type {
-  Account,
-  CallRecord,
-  CallToken,
-  KeyAccess,
-  PhonebookEntry,
-  Problem,
-  Quote,
-  QuoteRefusal,
-  TopUpOffer,
-} from './wire';
+import type { Account, CallRecord, KeyAccess, PhonebookEntry, Quote, QuoteRefusal, TopUpOffer } from './answers';
+import { refusalOf, unreachable } from './sdk/core';
+import type { CallToken } from './sdk/core';
 
 const TIMEOUT_MS = 10_000;
 
@@ -33,7 +24,7 @@ export class Api {
     private readonly reached: () => void = () => {},
   ) {}
 
-  /** Ask for the one-use token of a call. Throws CallFailure. */
+  /** Ask for the one-use token of a call. Throws CallerError. */
   callToken(destination: string): Promise<CallToken> {
     return this.json('v1/call-tokens', { destination, codec: 'pcmu', origin: location.origin });
   }
@@ -47,17 +38,17 @@ export class Api {
     }
   }
 
-  /** Read what the key is. Throws CallFailure. */
+  /** Read what the key is. Throws CallerError. */
   access(): Promise<KeyAccess> {
     return this.json('v1/key');
   }
 
-  /** Read the account. Throws CallFailure. */
+  /** Read the account. Throws CallerError. */
   account(): Promise<Account> {
     return this.json('v1/account');
   }
 
-  /** Read the latest calls, newest first. Throws CallFailure. */
+  /** Read the latest calls, newest first. Throws CallerError. */
   async calls(limit: number): Promise<CallRecord[]> {
     return (await this.json<{ calls: CallRecord[] }>(`v1/calls?limit=${limit}`)).calls;
   }
@@ -81,15 +72,14 @@ export class Api {
     }
   }
 
-  /** Read a resource, or post to it if there is a body. Throws CallFailure. */
+  /** Read a resource, or post to it if there is a body. Throws CallerError. */
   async json<T>(path: string, body?: object, options?: Options): Promise<T> {
     const response = await this.#fetch(path, body, options);
     if (response.ok) {
       this.reached();
       return response.json() as Promise<T>;
     }
-    if (response.status === 401) throw new CallFailure('key-refused');
-    throw new CallFailure('request-refused', await readProblem(response));
+    throw await refusalOf(response);
   }
 
   async #fetch(path: string, body?: object, options: Options = {}): Promise<Response> {
@@ -109,14 +99,5 @@ export class Api {
     } catch {
       throw unreachable();
     }
-  }
-}
-
-async function readProblem(response: Response): Promise<Partial<Problem>> {
-  try {
-    return (await response.json()) as Problem;
-  } catch {
-    // A proxy's answer: its status is all it says.
-    return { status: response.status };
   }
 }

@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { captureConverter, playbackConverter } from '../../../web/src/audio/converters';
-import type { Resampler } from '../../../web/src/audio/resampler';
+import { captureConverter, playbackConverter } from '../../../web/src/sdk/audio/converters';
+import type { Resampler } from '../../../web/src/sdk/audio/resampler';
 import { amplitude, decibels, sine } from './signals';
 
 const QUANTUM = 128;

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { DelayTarget } from '../../../web/src/audio/delay-target';
+import { DelayTarget } from '../../../web/src/sdk/audio/delay-target';
 
 function feed(target: DelayTarget, from: number, to: number, delayMs: number): void {
   for (let number = from; number < to; number++) target.arrived(number * 0.02 + delayMs / 1000);

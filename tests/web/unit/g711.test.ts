@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import test from 'node:test';
-import { MULAW_DECODE, MULAW_SILENCE, encodeMulaw } from '../../../web/src/audio/g711';
+import { MULAW_DECODE, MULAW_SILENCE, encodeMulaw } from '../../../web/src/sdk/audio/g711';
 
 const vectors = JSON.parse(readFileSync(process.env.CALLER_VECTORS as string, 'utf8')) as { mulaw: number[] };
 

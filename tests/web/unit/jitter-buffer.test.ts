@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { encodeMulaw } from '../../../web/src/audio/g711';
-import { JitterBuffer } from '../../../web/src/audio/jitter-buffer';
+import { encodeMulaw } from '../../../web/src/sdk/audio/g711';
+import { JitterBuffer } from '../../../web/src/sdk/audio/jitter-buffer';
 import { arrivals, frame, listen, sample, sum } from './playout';
 import type { Arrival } from './playout';
 import { random } from './signals';

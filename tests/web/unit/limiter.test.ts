@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { limit } from '../../../web/src/audio/limiter';
+import { limit } from '../../../web/src/sdk/audio/limiter';
 import { amplitude, decibels, sine } from './signals';
 
 test('speech at its usual level is untouched, sample by sample', () => {

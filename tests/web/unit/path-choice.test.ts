@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { PathChoice } from '../../../web/src/call/path-choice';
-import type { PathAction, Sight } from '../../../web/src/call/path-choice';
+import { PathChoice } from '../../../web/src/sdk/call/path-choice';
+import type { PathAction, Sight } from '../../../web/src/sdk/call/path-choice';
 
 const STEP_MS = 250;
 

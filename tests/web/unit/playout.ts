@@ -1,7 +1,7 @@
 /** A listener in simulated time: frames arrive as a trace says, the sound card asks every 2.7 ms. */
 
-import { JitterBuffer } from '../../../web/src/audio/jitter-buffer';
-import { MULAW_DECODE, encodeMulaw } from '../../../web/src/audio/g711';
+import { JitterBuffer } from '../../../web/src/sdk/audio/jitter-buffer';
+import { MULAW_DECODE, encodeMulaw } from '../../../web/src/sdk/audio/g711';
 
 const QUANTUM_S = 128 / 48_000;
 const FRAME_S = 0.02;

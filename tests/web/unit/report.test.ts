@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { ReportSum } from '../../../web/src/call/report';
-import type { Heard } from '../../../web/src/call/report';
+import { ReportSum } from '../../../web/src/sdk/call/report';
+import type { Heard } from '../../../web/src/sdk/call/report';
 
 const heard = (packets: number, more: Partial<Heard> = {}): Heard => {
   return { packets, lost: 0, concealedMs: 0, jitterMs: 0, bufferMs: 0, roundTripMs: null, ...more };

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { Absence, isKept } from '../../../web/src/call/resumption';
+import { Absence, isKept } from '../../../web/src/sdk/call/resumption';
 
 test('pauses grow from a third of a second and stop growing', () => {
   const absence = new Absence(1000, 60_000);

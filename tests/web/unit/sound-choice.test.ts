@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { chooseSound, constraints, soundChoice } from '../../../web/src/call/sound-choice';
+import { chooseSound, constraints, soundChoice } from '../../../web/src/sdk/call/sound-choice';
 
 const kept = new Map<string, string>();
 Object.assign(globalThis, {

@@ -3,11 +3,11 @@
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import test from 'node:test';
-import { CallFailure, failureOfClose } from '../../../web/src/call/failure';
-import { dialling, elapsedSeconds, ended, heardAgain, lineQuality, received, speaking, unheard } from '../../../web/src/call/state';
-import type { CallState } from '../../../web/src/call/state';
-import { WIRE_VERSION, parseMessage } from '../../../web/src/wire';
-import type { ClientMessage, GatewayMessage } from '../../../web/src/wire';
+import { CallerError, errorOfClose } from '../../../web/src/sdk/call/error';
+import { dialling, elapsedSeconds, ended, heardAgain, lineQuality, received, speaking, unheard } from '../../../web/src/sdk/call/state';
+import type { CallState } from '../../../web/src/sdk/call/state';
+import { WIRE_VERSION, parseMessage } from '../../../web/src/sdk/wire';
+import type { ClientMessage, GatewayMessage } from '../../../web/src/sdk/wire';
 
 const NUMBER = '+15005551000';
 const vectors = JSON.parse(readFileSync(process.env.CALLER_VECTORS as string, 'utf8')) as { messages: string[] };
@@ -125,7 +125,7 @@ test('time counts from the answer to the end', () => {
 
 test('the first ending stands', () => {
   const over = after('accept', 'disconnect');
-  assert.equal(ended(over, 9, new CallFailure('connection-lost')), over);
+  assert.equal(ended(over, 9, new CallerError('connection_lost')), over);
 });
 
 test('a call taken up again keeps its clock', () => {
@@ -157,16 +157,16 @@ test('quality changes once three samples in a row agree', () => {
 });
 
 test('every close of the socket has a meaning', () => {
-  const meanings = [1006, 1008, 1011, 1012, 1013, 1007, 4400, 4429].map((code) => failureOfClose(code).code);
+  const meanings = [1006, 1008, 1011, 1012, 1013, 1007, 4400, 4429].map((code) => errorOfClose(code).code);
   assert.deepEqual(meanings, [
-    'connection-lost',
-    'token-refused',
-    'gateway-failed',
-    'gateway-busy',
-    'gateway-busy',
-    'protocol-error',
-    'protocol-error',
-    'protocol-error',
+    'connection_lost',
+    'token_refused',
+    'gateway_failed',
+    'gateway_busy',
+    'gateway_busy',
+    'protocol_error',
+    'protocol_error',
+    'protocol_error',
   ]);
 });
 

@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { dropCall, isBlocked, keepCall, keptCall, secondsLeft, setBlocked } from '../../../web/src/call/tab-store';
-import type { KeptCall } from '../../../web/src/call/tab-store';
+import { dropCall, isBlocked, keepCall, keptCall, secondsLeft, setBlocked } from '../../../web/src/sdk/call/tab-store';
+import type { KeptCall } from '../../../web/src/sdk/call/tab-store';
 
 const kept = new Map<string, string>();
 const storage = {

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { withNack } from '../../../web/src/call/webrtc';
+import { withNack } from '../../../web/src/sdk/call/webrtc';
 
 const OFFER = 'm=audio 9 UDP/TLS/RTP/SAVPF 0 126\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:126 telephone-event/8000\r\n';
 

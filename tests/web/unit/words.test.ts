@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { CallFailure } from '../../../web/src/call/failure';
+import { CallerError } from '../../../web/src/sdk/call/error';
 import { addWords, clock, failureInWords, money, price, t, when } from '../../../web/src/i18n';
 import { causeInWords, endingInWords, seconds, warningInWords } from '../../../web/src/i18n/outcomes';
 import { de } from '../../../web/src/i18n/de';
@@ -11,7 +11,7 @@ import { keyForm } from '../../../web/src/i18n/en/key-form';
 import { phone } from '../../../web/src/i18n/en/phone';
 import { tools } from '../../../web/src/i18n/en/tools';
 import { topUp } from '../../../web/src/i18n/en/top-up';
-import type { Money } from '../../../web/src/wire';
+import type { Money } from '../../../web/src/sdk/wire';
 
 const ENGLISH: Record<string, string>[] = [phone, beside, keyForm, tools, topUp];
 const GERMAN: Record<string, string | undefined> = de;
@@ -46,11 +46,11 @@ test('causes are words, also the unknown and the missing', () => {
 });
 
 test('a failure says what happened and what to do', () => {
-  assert.deepEqual(failureInWords(new CallFailure('microphone-missing')), [
+  assert.deepEqual(failureInWords(new CallerError('microphone_missing')), [
     'No microphone was found.',
     'Connect a microphone or headset, then call again.',
   ]);
-  const refused = new CallFailure('request-refused', { code: 'x', title: 'Not this number.', action: 'Try another.' });
+  const refused = new CallerError('request_refused', { code: 'x', title: 'Not this number.', action: 'Try another.' });
   assert.deepEqual(failureInWords(refused), ['Not this number.', 'Try another.']);
 });
 

@@ -2,8 +2,7 @@
  * Words, amounts and times in the reader's language. The table is chosen once, before the page is drawn.
  */
 
-import type { CallFailure } from '../call/failure';
-import type { Money } from '../wire';
+import type { CallerError, Money } from '../sdk/core';
 import type { beside } from './en/beside';
 import type { keyForm } from './en/key-form';
 import { phone } from './en/phone';
@@ -90,12 +89,11 @@ export function when(rfc3339: string, now: Date): string {
 }
 
 /** Return what failed, and what to do next. */
-export function failureInWords({ code, problem }: CallFailure): [string, string] {
-  const own: Key = `failure.${code}`;
-  const next: Key = `failure.${code}.next`;
+export function failureInWords({ kind, problem, title, action }: CallerError): [string, string] {
+  const own = `failure.${kind}`;
   const refusal = `problem.${problem?.code}`;
   return [
-    known(refusal) ?? problem?.detail ?? problem?.title ?? t(own),
-    known(`${refusal}.next`) ?? problem?.action ?? t(next),
+    known(refusal) ?? problem?.detail ?? problem?.title ?? known(own) ?? title,
+    known(`${refusal}.next`) ?? problem?.action ?? known(`${own}.next`) ?? action,
   ];
 }

@@ -1,7 +1,7 @@
 /** What is said of how calls go and end. Loaded with the parts that say it. */
 
+import type { Ending } from '../sdk/core';
 import { known, t } from '.';
-import type { Ending } from '../wire';
 
 /** Return a cause in a word or two; null is a call still going on. */
 export function causeInWords(cause: number | null): string {

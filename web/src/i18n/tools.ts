@@ -1,7 +1,7 @@
 /** What is said beside a call. Loaded with the parts that say it. */
 
+import type { CheckResult } from '../sdk/core';
 import { addWords, known, t } from '.';
-import type { CheckResult } from '../wire';
 import { tools } from './en/tools';
 
 export { t } from '.';

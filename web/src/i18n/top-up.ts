@@ -1,8 +1,8 @@
 /** What is said about paying. Loaded with the parts that say it. */
 
+import type { Payment } from '../answers';
+import type { CallerError } from '../sdk/core';
 import { addWords, failureInWords as callFailureInWords, known, t } from '.';
-import type { CallFailure } from '../call/failure';
-import type { Payment } from '../wire';
 import { topUp } from './en/top-up';
 
 export { t } from '.';
@@ -25,11 +25,11 @@ export function offInWords(reason: string): string {
 }
 
 /** Return what failed, and what to do next; it is a payment, not a call, that is tried again. */
-export function failureInWords(failure: CallFailure): [string, string] {
-  const { code, problem } = failure;
+export function failureInWords(failure: CallerError): [string, string] {
+  const { kind, problem } = failure;
   const refusal = `problem.${problem?.code}`;
-  const isWordless = code === 'request-refused' && !problem?.detail && !problem?.title;
+  const isWordless = kind === 'request_refused' && !problem?.detail && !problem?.title;
   const [what, next] = isWordless ? [t('refused'), t('refused.next')] : callFailureInWords(failure);
-  const isNetwork = code === 'offline' || code === 'gateway-unreachable';
+  const isNetwork = kind === 'offline' || kind === 'gateway_unreachable';
   return [known(refusal) ?? what, known(`${refusal}.next`) ?? (isNetwork ? t('network.next') : next)];
 }

@@ -5,7 +5,7 @@ import type { TemplateResult } from 'lit';
 import { decimalText, fieldText, minorDigits, parseAmount } from '../amount';
 import { money } from '../i18n';
 import { t } from '../i18n/top-up';
-import type { Money } from '../wire';
+import type { Money } from '../sdk/core';
 
 export interface AmountField {
   id: string;

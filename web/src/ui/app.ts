@@ -5,13 +5,13 @@
 
 import { LitElement, css, html, nothing } from 'lit';
 import type { TemplateResult } from 'lit';
+import type { CallRecord, KeyAccess, Payment, PhonebookEntry, TopUpOffer } from '../answers';
 import { Api } from '../api';
 import { answerOffer, brought, dropKey, offeredKey, storedKey, takeKey } from '../api-key';
-import { CallFailure, asFailure, isUnreachable } from '../call/failure';
-import type { CallState } from '../call/state';
-import { keepNumber } from '../call/tab-store';
 import { money, t } from '../i18n';
-import type { CallRecord, KeyAccess, Money, Payment, PhonebookEntry, TopUpOffer } from '../wire';
+import { keepNumber } from '../kept-number';
+import { CallerError, asCallerError, isUnreachable } from '../sdk/core';
+import type { CallState, Money } from '../sdk/core';
 import type * as Beside from './beside';
 import { handset } from './icons';
 import type { FollowedPayment } from './payment-progress';
@@ -153,7 +153,7 @@ export class App extends LitElement {
   /** What has become of the payment that a person comes back from. */
   declare returned: Returned | undefined;
   /** What is wrong now; the next reading that goes well ends it. */
-  declare failure: CallFailure | undefined;
+  declare failure: CallerError | undefined;
   /** The phone already says why the gateway is away: that ended its call. */
   declare told: boolean;
   declare busy: boolean;
@@ -340,7 +340,7 @@ export class App extends LitElement {
     void (brought || !key ? import('./beside').then((beside) => beside.askWho(this, key)) : this.load(key));
   };
 
-  #forget(failure?: CallFailure): void {
+  #forget(failure?: CallerError): void {
     const { access, last } = this;
     dropKey();
     // Where the tab's own key is no good any more, nobody is replaced by the one that a link has brought.
@@ -348,7 +348,7 @@ export class App extends LitElement {
     this.#clear();
     this.#open();
     if (this.api || !failure) return;
-    this.failure = access ? new CallFailure('key-revoked') : failure;
+    this.failure = access ? new CallerError('key_refused', { code: 'key_revoked' }) : failure;
     this.last = last;
   }
 
@@ -403,7 +403,7 @@ export class App extends LitElement {
       this.#recover();
       return calls.status === 'fulfilled';
     } catch (error) {
-      if (this.api === api) this.#failed(asFailure(error));
+      if (this.api === api) this.#failed(asCallerError(error));
       return false;
     }
   }
@@ -416,17 +416,17 @@ export class App extends LitElement {
     this.failure = undefined;
   }
 
-  #failed(failure: CallFailure): void {
+  #failed(failure: CallerError): void {
     this.callsFailed = !this.calls;
     // A call goes on without its key; what is wrong shows once it has ended.
-    if (failure.code === 'key-refused' && !this.busy) this.#forget(failure);
+    if (failure.kind === 'key_refused' && !this.busy) this.#forget(failure);
     else this.failure = failure;
   }
 
   async #ended(state: CallState): Promise<void> {
     this.busy = false;
     this.last = state;
-    if (state.failure?.code === 'key-refused') {
+    if (state.failure?.kind === 'key_refused') {
       this.#forget(state.failure);
       return;
     }

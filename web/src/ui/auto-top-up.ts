@@ -2,13 +2,13 @@
 
 import { LitElement, css, html, nothing } from 'lit';
 import type { PropertyValues, TemplateResult } from 'lit';
+import type { AutoTopUp, TopUpOffer } from '../answers';
 import type { Api } from '../api';
-import { asFailure } from '../call/failure';
-import type { CallFailure } from '../call/failure';
 import { money } from '../i18n';
 import { offInWords, t } from '../i18n/top-up';
 import { setAutoTopUp } from '../payments-api';
-import type { AutoTopUp, Money, TopUpOffer } from '../wire';
+import { asCallerError } from '../sdk/core';
+import type { CallerError, Money } from '../sdk/core';
 import { amountField, amountFieldStyle, amountWithin, decimal, smallest, written } from './amount-field';
 import { checkboxStyle } from './checkbox';
 import { paymentAlert } from './payment-alert';
@@ -81,7 +81,7 @@ export class AutoTopUpForm extends LitElement {
   declare amount: string;
   declare thresholdComplaint: string;
   declare amountComplaint: string;
-  declare failure: CallFailure | undefined;
+  declare failure: CallerError | undefined;
   declare sending: boolean;
   declare saved: boolean;
 
@@ -178,7 +178,7 @@ export class AutoTopUpForm extends LitElement {
       this.saved = true;
       this.dispatchEvent(new CustomEvent('changed', { detail: auto }));
     } catch (error) {
-      this.failure = asFailure(error);
+      this.failure = asCallerError(error);
     }
     this.sending = false;
   }

@@ -2,10 +2,10 @@
 
 import { LitElement, css, html, nothing } from 'lit';
 import type { TemplateResult } from 'lit';
-import type { CallState, LineQuality } from '../call/state';
 import { clock, price, t } from '../i18n';
 import type { Key } from '../i18n';
 import { isOfNetwork } from '../i18n/outcomes';
+import type { CallState, LineQuality } from '../sdk/core';
 import { theme } from './theme';
 
 const QUALITY: Record<LineQuality, Key> = { good: 'lineGood', fair: 'lineFair', poor: 'linePoor' };

@@ -5,12 +5,12 @@
 
 import { LitElement, css, html, nothing } from 'lit';
 import type { TemplateResult } from 'lit';
+import type { TopUpOffer } from '../answers';
 import type { Api } from '../api';
-import { MICROPHONE_SILENT } from '../call/call';
-import type { CallState } from '../call/state';
 import { clock, t } from '../i18n';
 import { seconds, warningInWords } from '../i18n/outcomes';
-import type { TopUpOffer } from '../wire';
+import { MICROPHONE_SILENT } from '../sdk/core';
+import type { CallState } from '../sdk/core';
 import { theme } from './theme';
 import { fireTopUp, topUpButton } from './top-up-button';
 

@@ -2,11 +2,11 @@
 
 import { LitElement, css, html } from 'lit';
 import type { PropertyValues, TemplateResult } from 'lit';
+import type { Quote, QuoteRefusal } from '../answers';
 import type { Api } from '../api';
-import { CallFailure } from '../call/failure';
 import { clock, failureInWords, price, t } from '../i18n';
 import { dialled, grouped, isDiallable } from '../number';
-import type { Quote, QuoteRefusal } from '../wire';
+import { CallerError } from '../sdk/core';
 import { handset } from './icons';
 import { ERASE, keypad, keypadStyle } from './keypad';
 import { theme } from './theme';
@@ -160,7 +160,7 @@ export class Dialler extends LitElement {
 
   #hint(): string {
     const problem = this.#refusal();
-    if (problem && problem.code !== this.told) return failureInWords(new CallFailure('request-refused', problem)).join(' ');
+    if (problem && problem.code !== this.told) return failureInWords(new CallerError('request_refused', problem)).join(' ');
     if (this.complaint) return this.complaint;
     const number = this.number;
     return isDiallable(number) ? t('willDial', { number: grouped(number) }) : t('numberHint');

@@ -5,13 +5,12 @@
 
 import { LitElement, html, nothing } from 'lit';
 import type { PropertyValues, TemplateResult } from 'lit';
+import type { TopUpOffer } from '../answers';
 import type { Api } from '../api';
-import type { Call } from '../call/call';
-import { elapsedSeconds, speaking } from '../call/state';
-import type { CallState } from '../call/state';
 import { clock, t } from '../i18n';
 import { grouped } from '../number';
-import type { TopUpOffer } from '../wire';
+import { elapsedSeconds, speaking } from '../sdk/core';
+import type { Call, CallState } from '../sdk/core';
 import * as icons from './icons';
 import { inCallStyle } from './in-call-style';
 import { keypad, keypadStyle } from './keypad';
@@ -79,11 +78,12 @@ export class InCall extends LitElement {
     this.renderRoot.querySelector('.panel')?.scrollIntoView({ block: 'nearest' });
   }
 
-  /** Move one meter; 0 to 1, linear. Bypasses rendering: it comes twenty times a second. */
-  showLevel(side: 'microphone' | 'phone', rms: number): void {
+  /** Move the meters of microphone and phone; 0 to 1, linear. Bypasses rendering: it comes ten times a second. */
+  showLevels(...levels: number[]): void {
     const { lost, held } = this.state;
-    if (lost || held) rms = 0;
-    this.renderRoot.querySelector<HTMLElement>(`.${side} i`)?.style.setProperty('--share', levelShare(rms));
+    this.renderRoot.querySelectorAll<HTMLElement>('.meter i').forEach((bar, i) => {
+      bar.style.setProperty('--share', levelShare(lost || held ? 0 : levels[i]));
+    });
   }
 
   protected override render(): TemplateResult {
@@ -101,7 +101,7 @@ export class InCall extends LitElement {
       </caller-call-notices>
       <div class="dock">
         ${live ? this.#controls() : nothing}
-        <button type="button" class="danger end" @click=${() => this.call.hangUp()}>
+        <button type="button" class="danger end" @click=${() => this.call.disconnect()}>
           ${icons.handsetDown}${t('hangUp')}
         </button>
       </div>
@@ -127,10 +127,10 @@ export class InCall extends LitElement {
   #controls(): TemplateResult {
     const { muted, held } = this.state;
     return html`<div class="controls">
-      <button type="button" aria-pressed=${muted} @click=${() => this.call.setMuted(!muted)}>
+      <button type="button" aria-pressed=${muted} @click=${() => this.call.mute(!muted)}>
         ${muted ? icons.microphoneOff : icons.microphone}${t('mute')}
       </button>
-      <button type="button" aria-pressed=${held} @click=${() => this.call.setHeld(!held)}>
+      <button type="button" aria-pressed=${held} @click=${() => this.call.hold(!held)}>
         ${held ? icons.play : icons.pause}${t('hold')}
       </button>
       ${this.#opener('keypad', icons.pad)} ${this.#opener('sound', icons.sliders)}
@@ -148,7 +148,7 @@ export class InCall extends LitElement {
     if (this.opened === 'keypad') return html`<div class="panel">${this.#keys()}</div>`;
     if (this.opened !== 'sound') return nothing;
     void import('./sound-settings');
-    return html`<caller-sound-settings class="panel" @changed=${() => this.call.applySound()}></caller-sound-settings>`;
+    return html`<caller-sound-settings class="panel"></caller-sound-settings>`;
   }
 
   #keys(): TemplateResult {

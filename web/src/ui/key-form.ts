@@ -3,11 +3,10 @@
 import { LitElement, css, html, nothing } from 'lit';
 import type { TemplateResult } from 'lit';
 import { keepKey } from '../api-key';
-import type { CallFailure } from '../call/failure';
-import type { CallState } from '../call/state';
 import { addWords, t } from '../i18n';
 import type { Key } from '../i18n';
 import { keyForm } from '../i18n/en/key-form';
+import type { CallerError, CallState } from '../sdk/core';
 import type { Returned } from './app';
 import { theme } from './theme';
 
@@ -63,7 +62,7 @@ export class KeyForm extends LitElement {
   ];
 
   /** Why the last key was no good. */
-  declare failure: CallFailure | undefined;
+  declare failure: CallerError | undefined;
   /** The call that ended as the key was found to be no good. */
   declare last: CallState | undefined;
   /** The tab comes back from the payment service's page, which another tab has opened. */

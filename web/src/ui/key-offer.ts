@@ -7,9 +7,9 @@ import { LitElement, css, html, nothing } from 'lit';
 import type { TemplateResult } from 'lit';
 import { Api } from '../api';
 import { answerOffer } from '../api-key';
-import { asFailure } from '../call/failure';
 import { addWords, t } from '../i18n';
 import { keyForm } from '../i18n/en/key-form';
+import { asCallerError } from '../sdk/core';
 import { theme } from './theme';
 
 export class KeyOffer extends LitElement {
@@ -93,7 +93,7 @@ export class KeyOffer extends LitElement {
       this.theirs = account;
       this.state = 'known';
     } catch (error) {
-      if (offered === this.offered) this.state = asFailure(error).code === 'key-refused' ? 'refused' : 'unknown';
+      if (offered === this.offered) this.state = asCallerError(error).kind === 'key_refused' ? 'refused' : 'unknown';
     }
   }
 

@@ -3,19 +3,14 @@
 import { LitElement, css, html, nothing } from 'lit';
 import type { TemplateResult } from 'lit';
 import type { Api } from '../api';
-import { within } from '../call/deadline';
-import { CallFailure, asFailure } from '../call/failure';
-import { Line } from '../call/line';
 import { failureInWords } from '../i18n';
 import { t, verdictInWords } from '../i18n/tools';
-import type { CheckResult, GatewayMessage, MediaToken } from '../wire';
+import { checkLine } from '../sdk/check';
+import type { CheckReport } from '../sdk/check';
+import { asCallerError } from '../sdk/core';
+import type { CallerError, MediaToken } from '../sdk/core';
 import { levelShare } from './level';
 import { theme } from './theme';
-
-const TOKEN_MS = 10_000;
-
-/** Connecting both ways, and as much again as the gateway listens. */
-const RESULT_MS = 30_000;
 
 const REDRAW_MS = 100;
 
@@ -76,11 +71,9 @@ export class LineCheck extends LitElement {
 
   declare api: Api;
   declare phase: 'idle' | 'opening' | 'speaking';
-  declare result: CheckResult | undefined;
-  declare failure: CallFailure | undefined;
-  #line: Line | undefined;
-  #done: () => void = () => {};
-  #fail: (failure: CallFailure) => void = () => {};
+  declare result: CheckReport | undefined;
+  declare failure: CallerError | undefined;
+  #running: AbortController | undefined;
   #seconds = 0;
   #since = 0;
   #clock = 0;
@@ -136,40 +129,25 @@ export class LineCheck extends LitElement {
     this.result = this.failure = undefined;
     this.#seconds = this.#since = 0;
     this.phase = 'opening';
+    const running = (this.#running = new AbortController());
+    this.#clock = window.setInterval(() => this.requestUpdate(), REDRAW_MS);
     try {
-      const over = new Promise<void>((resolve, reject) => {
-        this.#done = resolve;
-        this.#fail = reject;
+      this.result = await checkLine(() => this.api.json<MediaToken>('v1/check-tokens', {}), {
+        origin: location.origin,
+        speaking: (seconds) => this.#speaking(seconds),
+        level: (rms) => this.#showLevel(rms),
+        signal: running.signal,
       });
-      over.catch(() => {});
-      const line = new Line({
-        message: (message) => this.#receive(message),
-        path: () => {},
-        away: () => {},
-        ended: (failure) => this.#fail(failure ?? new CallFailure('connection-lost')),
-        level: (side, rms) => side === 'microphone' && this.#showLevel(rms),
-        dead: () => {},
-      });
-      this.#line = line;
-      this.#clock = window.setInterval(() => this.requestUpdate(), REDRAW_MS);
-      await Promise.race([line.open(), over]);
-      line.start(await within(TOKEN_MS, this.api.json<MediaToken>('v1/check-tokens', {})));
-      await within(RESULT_MS, over);
     } catch (error) {
-      this.failure = asFailure(error);
+      if (!running.signal.aborted) this.failure = asCallerError(error);
     }
     this.#stop();
   }
 
-  #receive(message: GatewayMessage): void {
-    if (message.type === 'check-ready') {
-      this.#seconds = message.seconds;
-      this.#since = performance.now();
-      this.phase = 'speaking';
-    } else if (message.type === 'check-result') {
-      this.result = message;
-      this.#done();
-    }
+  #speaking(seconds: number): void {
+    this.#seconds = seconds;
+    this.#since = performance.now();
+    this.phase = 'speaking';
   }
 
   #showLevel(rms: number): void {
@@ -178,9 +156,7 @@ export class LineCheck extends LitElement {
 
   #stop(): void {
     window.clearInterval(this.#clock);
-    this.#line?.close();
-    this.#line = undefined;
-    this.#done();
+    this.#running?.abort();
     this.phase = 'idle';
   }
 }

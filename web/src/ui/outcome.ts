@@ -2,11 +2,10 @@
 
 import { LitElement, css, html, nothing } from 'lit';
 import type { TemplateResult } from 'lit';
-import type { CallFailure } from '../call/failure';
-import { elapsedSeconds } from '../call/state';
-import type { CallState } from '../call/state';
 import { clock, failureInWords, price, t } from '../i18n';
 import { endingInWords } from '../i18n/outcomes';
+import { elapsedSeconds } from '../sdk/core';
+import type { CallerError, CallState } from '../sdk/core';
 import { theme } from './theme';
 import { topUpButton } from './top-up-button';
 
@@ -38,7 +37,7 @@ export class Outcome extends LitElement {
     `,
   ];
 
-  declare failure: CallFailure | undefined;
+  declare failure: CallerError | undefined;
   /** The call that has ended. */
   declare state: CallState | undefined;
   declare canTopUp: boolean;
@@ -49,7 +48,7 @@ export class Outcome extends LitElement {
     return this.state ? this.#summary(this.state) : nothing;
   }
 
-  #failed(failure: CallFailure): TemplateResult {
+  #failed(failure: CallerError): TemplateResult {
     const [what, next] = failureInWords(failure);
     return html`<p class="alert" role="alert"><strong>${what}</strong> <span>${next}</span></p>
       ${this.canTopUp && failure.problem?.code === 'insufficient_credit' ? topUpButton(this) : nothing}`;

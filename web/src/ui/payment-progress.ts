@@ -5,13 +5,13 @@
 
 import { LitElement, css, html, nothing } from 'lit';
 import type { PropertyValues, TemplateResult } from 'lit';
+import type { Payment, PaymentState } from '../answers';
 import type { Api } from '../api';
-import { asFailure } from '../call/failure';
-import type { CallFailure } from '../call/failure';
 import { money } from '../i18n';
 import { declineInWords, t } from '../i18n/top-up';
 import { topUp } from '../payments-api';
-import type { Payment, PaymentState } from '../wire';
+import { asCallerError } from '../sdk/core';
+import type { CallerError } from '../sdk/core';
 import { paymentAlert } from './payment-alert';
 import { theme } from './theme';
 
@@ -82,7 +82,7 @@ export class PaymentProgress extends LitElement {
   declare api: Api;
   declare followed: FollowedPayment;
   declare payment: Payment | undefined;
-  declare failure: CallFailure | undefined;
+  declare failure: CallerError | undefined;
   declare asking: boolean;
 
   constructor() {
@@ -175,7 +175,7 @@ export class PaymentProgress extends LitElement {
     try {
       return await topUp(this.api, id);
     } catch (error) {
-      const failure = asFailure(error);
+      const failure = asCallerError(error);
       const { retry, status = 500 } = failure.problem ?? {};
       if (retry || status >= 500) return undefined;
       this.failure = failure;

@@ -2,11 +2,12 @@
 
 import { LitElement, css, html, nothing } from 'lit';
 import type { PropertyValues, TemplateResult } from 'lit';
+import type { PaymentRecord } from '../answers';
 import type { Api } from '../api';
 import { money, when } from '../i18n';
 import { stateInWords, t } from '../i18n/top-up';
 import { payments } from '../payments-api';
-import type { Money, PaymentRecord } from '../wire';
+import type { Money } from '../sdk/core';
 import { theme } from './theme';
 
 const PAYMENTS_MAX = 5;

@@ -5,17 +5,12 @@
 
 import { LitElement, css, html, nothing } from 'lit';
 import type { TemplateResult } from 'lit';
+import type { PhonebookEntry, TopUpOffer } from '../answers';
 import type { Api } from '../api';
-import { Call } from '../call/call';
-import type { CallEvents } from '../call/call';
-import { asFailure, isUnreachable } from '../call/failure';
-import type { CallFailure } from '../call/failure';
-import type { CallState } from '../call/state';
-import { dropCall, keptCall, takeNumber } from '../call/tab-store';
-import type { KeptCall } from '../call/tab-store';
-import { playKey, stopKeys } from '../call/tones';
 import { t } from '../i18n';
-import type { PhonebookEntry, TopUpOffer } from '../wire';
+import { takeNumber } from '../kept-number';
+import { Call, CallerError, asCallerError, dropCall, isUnreachable, keptCall, playKey, stopKeys } from '../sdk/core';
+import type { CallState, CallToken, KeptCall } from '../sdk/core';
 import './dialler';
 import type { Dialler } from './dialler';
 import './in-call';
@@ -89,7 +84,7 @@ export class Phone extends LitElement {
   declare offer: TopUpOffer | undefined;
   declare state: CallState | undefined;
   /** Why a call could not even begin. */
-  declare failure: CallFailure | undefined;
+  declare failure: CallerError | undefined;
   /** What stands open below the dialler. */
   declare opened: 'testLine' | 'sound' | undefined;
   /** A call that the page before this one left. */
@@ -118,34 +113,43 @@ export class Phone extends LitElement {
 
   override disconnectedCallback(): void {
     super.disconnectedCallback();
-    this.#call?.hangUp();
+    this.#call?.disconnect();
   }
 
   /** Call this number, or go back to a call. Call it inside the click or key press. */
   dial(to: string | KeptCall): void {
     if (this.busy) return;
     const { kept } = this;
-    const events: CallEvents = {
-      changed: (state) => this.#changed(state),
-      level: (side, rms) => this.renderRoot.querySelector<InCall>('caller-in-call')?.showLevel(side, rms),
-    };
     this.failure = this.opened = undefined;
     stopKeys();
     try {
       // One call at a time: what the page before this one left is ended before another is placed.
       const before = kept && to !== kept ? () => endFirst(kept).then(this.#forget) : undefined;
-      this.#call = new Call(to, this.api, events, before);
+      const getToken = this.#tokens(to);
+      this.#call = new Call(to, { getToken, before, origin: location.origin, closeProtection: true })
+        .on('changed', (state) => this.#changed(state))
+        .on('volume', (...levels) => this.renderRoot.querySelector<InCall>('caller-in-call')?.showLevels(...levels));
       if (!before) this.kept = undefined;
     } catch (error) {
       this.state = undefined;
-      this.failure = asFailure(error);
+      this.failure = asCallerError(error);
       return;
     }
     this.state = this.#call.state;
-    window.addEventListener('beforeunload', askBeforeLeaving);
     // What is shown of a call begins where the phone does, not where the button was pressed.
     void this.#focusPanel().then(() => this.#panel?.scrollIntoView());
     this.dispatchEvent(new CustomEvent('call-started'));
+  }
+
+  /** Return how to get the token; a number that may not be called is no failed request, for it is asked about before. */
+  #tokens(to: string | KeptCall): (destination: string) => Promise<CallToken> {
+    const { api } = this;
+    const quote = typeof to === 'string' ? api.quote(to) : undefined;
+    return async (destination) => {
+      const refusal = (await quote)?.refusal;
+      if (refusal) throw new CallerError('request_refused', refusal);
+      return api.callToken(destination);
+    };
   }
 
   readonly #forget = (): void => {
@@ -177,9 +181,9 @@ export class Phone extends LitElement {
   }
 
   /** Tell no more that the gateway could not be reached: it can be, after this failure of the page if there was one. */
-  forget(failure?: CallFailure): void {
+  forget(failure?: CallerError): void {
     const own = this.failure ?? this.state?.failure;
-    if (own?.code === 'offline' || (failure && isUnreachable(own))) this.state = this.failure = undefined;
+    if (own?.kind === 'offline' || (failure && isUnreachable(own))) this.state = this.failure = undefined;
   }
 
   protected override firstUpdated(): void {
@@ -201,7 +205,6 @@ export class Phone extends LitElement {
     this.state = state;
     if (isNews && phase !== 'ended') this.dispatchEvent(new CustomEvent('call-placed'));
     if (phase !== 'ended') return;
-    window.removeEventListener('beforeunload', askBeforeLeaving);
     stopKeys();
     void this.#focusPanel();
     this.dispatchEvent(new CustomEvent('call-ended', { detail: state }));
@@ -282,7 +285,7 @@ export class Phone extends LitElement {
 
   #press(key: string): void {
     playKey(key);
-    this.#call?.press(key);
+    this.#call?.sendDigits(key);
   }
 
   readonly #keyDown = (event: KeyboardEvent): void => {
@@ -302,10 +305,6 @@ export class Phone extends LitElement {
 async function endFirst(call: KeptCall): Promise<void> {
   const { endKept } = await import('./return-call');
   await endKept(call);
-}
-
-function askBeforeLeaving(event: BeforeUnloadEvent): void {
-  event.preventDefault();
 }
 
 customElements.define('caller-phone', Phone);

@@ -2,9 +2,9 @@
 
 import { LitElement, css, html } from 'lit';
 import type { TemplateResult } from 'lit';
+import type { PhonebookEntry } from '../answers';
 import { t } from '../i18n';
 import { grouped } from '../number';
-import type { PhonebookEntry } from '../wire';
 import { theme } from './theme';
 
 export class Phonebook extends LitElement {

@@ -5,11 +5,11 @@
 
 import { LitElement, css, html, nothing } from 'lit';
 import type { TemplateResult } from 'lit';
-import type { CallState } from '../call/state';
+import type { CallRecord, PhonebookEntry } from '../answers';
 import { clock, price, t, when } from '../i18n';
 import { causeInWords } from '../i18n/outcomes';
 import { grouped } from '../number';
-import type { CallRecord, PhonebookEntry } from '../wire';
+import type { CallState } from '../sdk/core';
 import { handset } from './icons';
 import { theme } from './theme';
 

@@ -5,12 +5,11 @@
 
 import { LitElement, css, html } from 'lit';
 import type { TemplateResult } from 'lit';
-import { endKept } from '../call/end-kept';
-import { dialling, ended, received } from '../call/state';
-import { secondsLeft } from '../call/tab-store';
-import type { KeptCall } from '../call/tab-store';
 import { t } from '../i18n/tools';
 import { grouped } from '../number';
+import { endKept } from '../sdk/call/end-kept';
+import { dialling, ended, received, secondsLeft } from '../sdk/core';
+import type { KeptCall } from '../sdk/core';
 import { theme } from './theme';
 
 export { endKept };

@@ -5,12 +5,13 @@
 
 import { LitElement, css, html, nothing } from 'lit';
 import type { TemplateResult } from 'lit';
+import type { TopUpOffer } from '../answers';
 import type { Api } from '../api';
-import { asFailure } from '../call/failure';
 import { money } from '../i18n';
 import { declineInWords, failureInWords, t } from '../i18n/top-up';
 import { chargeSavedCard, randomKey } from '../payments-api';
-import type { Money, TopUpOffer } from '../wire';
+import { asCallerError } from '../sdk/core';
+import type { Money } from '../sdk/core';
 import { decimal } from './amount-field';
 import { theme } from './theme';
 
@@ -94,10 +95,10 @@ export class SavedCard extends LitElement {
         this.dispatchEvent(new CustomEvent('charged', { detail: { id: payment.id }, bubbles: true, composed: true }));
       }
     } catch (error) {
-      const failure = asFailure(error);
+      const failure = asCallerError(error);
       const { status = 0 } = failure.problem ?? {};
       // Also while another charge is under way: a second one would be one too many.
-      const isRefused = failure.code === 'request-refused' && status < 500 && status !== 429;
+      const isRefused = failure.kind === 'request_refused' && status < 500 && status !== 429;
       this.#stop(isRefused ? 'refused' : 'unknown', failureInWords(failure));
     }
   }

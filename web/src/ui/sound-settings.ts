@@ -1,17 +1,17 @@
-/** Microphone, loudspeaker, and what the browser does to the voice. Keeps what is changed, and fires `changed` then. */
+/** Microphone, loudspeaker, and what the browser does to the voice. What is changed is kept; a call follows it. */
 
 import { LitElement, css, html, nothing } from 'lit';
 import type { TemplateResult } from 'lit';
-import { chooseSound, soundChoice } from '../call/sound-choice';
-import type { SoundChoice } from '../call/sound-choice';
 import { t } from '../i18n/tools';
+import { Devices } from '../sdk/devices';
+import type { DeviceChoice } from '../sdk/devices';
 import { checkboxStyle } from './checkbox';
 import { theme } from './theme';
 
 const SWITCHES = ['echoCancellation', 'noiseSuppression', 'autoGainControl'] as const;
 
 export class SoundSettings extends LitElement {
-  static override properties = { devices: { attribute: false } };
+  static override properties = { microphones: { attribute: false }, speakers: { attribute: false } };
   static override styles = [
     theme,
     checkboxStyle,
@@ -41,34 +41,34 @@ export class SoundSettings extends LitElement {
     `,
   ];
 
-  declare devices: MediaDeviceInfo[];
+  declare microphones: MediaDeviceInfo[];
+  declare speakers: MediaDeviceInfo[];
+  readonly #devices = new Devices();
 
   constructor() {
     super();
-    this.devices = [];
+    this.microphones = this.speakers = [];
   }
 
   override connectedCallback(): void {
     super.connectedCallback();
-    navigator.mediaDevices?.addEventListener('devicechange', this.#list);
+    this.#devices.on('change', this.#list);
     void this.#list();
   }
 
   override disconnectedCallback(): void {
     super.disconnectedCallback();
-    navigator.mediaDevices?.removeEventListener('devicechange', this.#list);
+    this.#devices.off('change', this.#list);
   }
 
   protected override render(): TemplateResult {
-    return html`${this.#picker('microphone', 'audioinput')}
-    ${'setSinkId' in HTMLMediaElement.prototype ? this.#picker('speaker', 'audiooutput') : nothing}
+    return html`${this.#picker('microphone', this.microphones)}
+    ${this.#devices.canChooseSpeaker ? this.#picker('speaker', this.speakers) : nothing}
     ${SWITCHES.map((name) => this.#switch(name))}`;
   }
 
-  #picker(name: 'microphone' | 'speaker', kind: MediaDeviceKind): TemplateResult {
-    const chosen = soundChoice()[name];
-    // Without a permission the browser tells neither names nor ids.
-    const devices = this.devices.filter((device) => device.kind === kind && device.deviceId);
+  #picker(name: 'microphone' | 'speaker', devices: MediaDeviceInfo[]): TemplateResult {
+    const chosen = this.#devices.chosen[name];
     return html`<label class="device">
       ${t(name)}
       <select @change=${(event: Event) => this.#choose({ [name]: (event.target as HTMLSelectElement).value })}>
@@ -87,20 +87,20 @@ export class SoundSettings extends LitElement {
       <input
         type="checkbox"
         role="switch"
-        .checked=${soundChoice()[name]}
-        @change=${(event: Event) => this.#choose({ [name]: (event.target as HTMLInputElement).checked })}
+        .checked=${this.#devices.chosen[name]}
+        @change=${(event: Event) => this.#choose({ processing: { [name]: (event.target as HTMLInputElement).checked } })}
       />
       <span>${t(name)}</span>
     </label>`;
   }
 
-  #choose(changes: Partial<SoundChoice>): void {
-    chooseSound(changes);
-    this.dispatchEvent(new CustomEvent('changed'));
+  /** What a call cannot use changes nothing of it. */
+  #choose(choice: DeviceChoice): void {
+    void this.#devices.choose(choice).catch(() => {});
   }
 
   readonly #list = async (): Promise<void> => {
-    this.devices = (await navigator.mediaDevices?.enumerateDevices()) ?? [];
+    ({ microphones: this.microphones, speakers: this.speakers } = await this.#devices.list());
   };
 }
 

@@ -5,13 +5,13 @@
 
 import { LitElement, css, html, nothing } from 'lit';
 import type { PropertyValues, TemplateResult } from 'lit';
+import type { AutoTopUp, TopUpOffer } from '../answers';
 import type { Api } from '../api';
-import { asFailure } from '../call/failure';
-import type { CallFailure } from '../call/failure';
 import { money } from '../i18n';
 import { t } from '../i18n/top-up';
 import { randomKey, startTopUp } from '../payments-api';
-import type { AutoTopUp, Money, TopUpOffer } from '../wire';
+import { asCallerError } from '../sdk/core';
+import type { CallerError, Money } from '../sdk/core';
 import { amountField, amountFieldStyle, amountWithin, decimal } from './amount-field';
 import './auto-top-up';
 import { checkboxStyle } from './checkbox';
@@ -160,7 +160,7 @@ export class TopUp extends LitElement {
   declare text: string;
   declare saveCard: boolean;
   declare complaint: string;
-  declare failure: CallFailure | undefined;
+  declare failure: CallerError | undefined;
   declare sending: boolean;
   #idempotencyKey = '';
 
@@ -321,7 +321,7 @@ export class TopUp extends LitElement {
       if (this.opened && this.#idempotencyKey === key) this.#leave({ id, url });
     } catch (error) {
       this.sending = false;
-      this.failure = asFailure(error);
+      this.failure = asCallerError(error);
       await this.updateComplete;
       this.renderRoot.querySelector<HTMLElement>('.primary')?.focus();
     }

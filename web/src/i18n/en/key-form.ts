@@ -13,8 +13,8 @@ export const keyForm = {
   'topUpCancelled.next': 'Go on in the tab you came from; you can top up again there.',
   openHere: 'Open the phone here instead',
 
-  'failure.key-revoked': 'The API key is no longer accepted: it was revoked, or its time is over.',
-  'failure.key-revoked.next': 'Ask the operator for another.',
+  'problem.key_revoked': 'The API key is no longer accepted: it was revoked, or its time is over.',
+  'problem.key_revoked.next': 'Ask the operator for another.',
   keyKept: 'The key stays in this tab and is forgotten when you close it.',
 
   offerTitle: 'Change the account?',

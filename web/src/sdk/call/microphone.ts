@@ -1,11 +1,10 @@
 /**
  * The caller's microphone: opened once per call, opened again when its device goes away or another is
- * chosen. Knows no call.
+ * chosen; what it delivers goes through the page's own audio processor, if there is one. Knows no call.
  */
 
 import { within } from './deadline';
-import { failureOfMicrophone } from './failure';
-import type { CallFailure } from './failure';
+import { CallerError, errorOfMicrophone } from './error';
 import { constraints, soundChoice } from './sound-choice';
 
 /** A person has to read and answer the browser's question. */
@@ -13,25 +12,33 @@ const PROMPT_MS = 60_000;
 
 const REOPEN_MS = 10_000;
 
+/**
+ * What a page does to the voice before it is sent: given the microphone, returns the stream to send in its place. Called
+ * anew for each microphone that is opened; `signal` is aborted when its stream is used no more.
+ */
+export type AudioProcessor = (stream: MediaStream, signal: AbortSignal) => MediaStream | Promise<MediaStream>;
+
 export class Microphone {
   #stream: MediaStream | undefined;
+  #processing: AbortController | undefined;
   #closed = false;
 
   /** `onStream` gets the first stream and each later one; `onLost` says that no device is left. */
   constructor(
     private readonly onStream: (stream: MediaStream) => void,
-    private readonly onLost: (failure: CallFailure) => void,
+    private readonly onLost: (failure: CallerError) => void,
+    private readonly process?: AudioProcessor,
   ) {}
 
-  /** Ask for the microphone, on a secure page. Throws CallFailure with a microphone-… code. */
+  /** Ask for the microphone, on a secure page. Throws CallerError with a microphone-… code. */
   async open(): Promise<void> {
     await this.#acquire(PROMPT_MS);
     if (!this.#closed) navigator.mediaDevices.addEventListener('devicechange', this.#check);
   }
 
-  /** Open it again, as is chosen now. Throws CallFailure; the one in use goes on then. */
+  /** Open it again, if it is open, as is chosen now. Throws CallerError; the one in use goes on then. */
   async reopen(): Promise<void> {
-    await this.#acquire(REOPEN_MS);
+    if (this.#stream) await this.#acquire(REOPEN_MS);
   }
 
   /** Release the device; the browser's recording sign goes out. */
@@ -39,26 +46,43 @@ export class Microphone {
     this.#closed = true;
     navigator.mediaDevices.removeEventListener('devicechange', this.#check);
     release(this.#stream);
+    this.#processing?.abort();
   }
 
   async #acquire(ms: number): Promise<void> {
     const asked = navigator.mediaDevices.getUserMedia({ audio: constraints(soundChoice()) });
     try {
-      const stream = await within(ms, asked, 'microphone-timeout');
-      if (this.#closed) release(stream);
-      else this.#use(stream);
+      const stream = await within(ms, asked, 'microphone_timeout');
+      await this.#use(stream);
     } catch (error) {
       // An answer after the deadline must not leave the microphone open.
       void asked.then(release, () => {});
-      throw failureOfMicrophone(error);
+      throw errorOfMicrophone(error);
     }
   }
 
-  #use(stream: MediaStream): void {
+  /** The voice is never sent as it is where the page wants it otherwise. */
+  async #use(stream: MediaStream): Promise<void> {
+    const processing = new AbortController();
+    let sent = stream;
+    try {
+      const { process } = this;
+      if (process) sent = await within(REOPEN_MS, Promise.resolve(process(stream, processing.signal)));
+    } catch (error) {
+      processing.abort();
+      throw new CallerError('audio_processor_failed', undefined, { cause: error });
+    }
+    if (this.#closed) {
+      processing.abort();
+      release(stream);
+      return;
+    }
     release(this.#stream);
+    this.#processing?.abort();
+    this.#processing = processing;
     this.#stream = stream;
     for (const track of stream.getAudioTracks()) track.addEventListener('ended', this.#check);
-    this.onStream(stream);
+    this.onStream(sent);
   }
 
   /** Take the default device when the one in use is gone: a headset was unplugged. */
@@ -68,7 +92,7 @@ export class Microphone {
     try {
       await this.#acquire(REOPEN_MS);
     } catch (error) {
-      if (!this.#closed) this.onLost(failureOfMicrophone(error));
+      if (!this.#closed) this.onLost(errorOfMicrophone(error));
     }
   };
 }

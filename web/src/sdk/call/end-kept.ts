@@ -5,8 +5,7 @@
 
 import type { ClientMessage, Ending } from '../wire';
 import { WIRE_VERSION, parseMessage } from '../wire';
-import { unreachable } from './failure';
-import { ownOrigin } from './media-socket';
+import { unreachable } from './error';
 import { dropCall } from './tab-store';
 import type { KeptCall } from './tab-store';
 
@@ -15,7 +14,7 @@ const END_MS = 6000;
 /** Whoever asks while a call is being ended waits for the same. */
 let ending: { callId: string; done: Promise<Ending | undefined> } | undefined;
 
-/** End the call; return how it ended, or undefined if the gateway had it no more. Throws CallFailure: try again. */
+/** End the call; return how it ended, or undefined if the gateway had it no more. Throws CallerError: try again. */
 export function endKept(call: KeptCall): Promise<Ending | undefined> {
   if (ending?.callId !== call.callId) {
     ending = { callId: call.callId, done: end(call).finally(() => (ending = undefined)) };
@@ -24,7 +23,7 @@ export function endKept(call: KeptCall): Promise<Ending | undefined> {
 }
 
 async function end({ callId, token, mediaUrl }: KeptCall): Promise<Ending | undefined> {
-  const socket = new WebSocket(ownOrigin(mediaUrl));
+  const socket = new WebSocket(mediaUrl);
   const say = (message: ClientMessage): void => socket.send(JSON.stringify(message));
   let timer = 0;
   try {

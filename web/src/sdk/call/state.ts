@@ -3,7 +3,7 @@
  */
 
 import type { Ending, GatewayMessage, Lack, Money, Path, Rate, Sample } from '../wire';
-import type { CallFailure } from './failure';
+import type { CallerError } from './error';
 
 export type Phase = 'connecting' | 'ringing' | 'live' | 'ended';
 
@@ -50,7 +50,7 @@ export interface CallState {
   readonly ending?: Ending;
   /** It failed before any phone was dialled. */
   readonly unplaced?: boolean;
-  readonly failure?: CallFailure;
+  readonly failure?: CallerError;
 }
 
 /** Return the state of a call whose button was just pressed. */
@@ -76,7 +76,12 @@ export function dialling(destination: string): CallState {
 export function received(state: CallState, message: GatewayMessage, nowMs: number): CallState {
   switch (message.type) {
     case 'ready':
-      return { ...state, rate: message.rate, destination: message.destination, keptSeconds: message.resume_seconds };
+      return {
+        ...state,
+        ...(message.rate && { rate: message.rate }),
+        destination: message.destination,
+        keptSeconds: message.resume_seconds,
+      };
     case 'ringing':
       return state.phase === 'connecting' ? { ...state, phase: 'ringing' } : state;
     case 'tone':
@@ -130,7 +135,7 @@ function failing(state: CallState, tone: NonNullable<CallState['tone']>, nowMs: 
 }
 
 /** Return the state after the end; a failure says why the gateway could not. */
-export function ended(state: CallState, nowMs: number, failure?: CallFailure): CallState {
+export function ended(state: CallState, nowMs: number, failure?: CallerError): CallState {
   if (state.phase === 'ended') return state;
   const unplaced = state.phase === 'connecting' && !state.lost;
   return { ...state, phase: 'ended', endedAtMs: state.endedAtMs ?? nowMs, ...(failure && { failure, unplaced }) };

@@ -1,6 +1,5 @@
 /**
- * What this tab remembers for a while: a call that a reloaded page can return to, a number that is called after paying,
- * and that WebRTC does not get through.
+ * What this tab remembers for a while: a call that a reloaded page can return to, and that WebRTC does not get through.
  * It goes with the tab; where storage is blocked, nothing is remembered.
  */
 
@@ -17,7 +16,6 @@ export interface KeptCall {
 }
 
 const CALL = 'caller-call';
-const NUMBER = 'caller-number';
 const BLOCKED = 'caller-webrtc-blocked';
 
 /** A laptop moves to another network within minutes, without the browser's saying so. */
@@ -46,18 +44,6 @@ export function keptCall(nowMs: number): KeptCall | undefined {
 /** Return how long the gateway still keeps the call, in whole seconds. */
 export function secondsLeft({ seconds, seenAt }: KeptCall, nowMs: number): number {
   return Math.max(0, Math.ceil(seconds - (nowMs - seenAt) / 1000));
-}
-
-/** Keep the number for the page that comes back from paying; an empty one keeps nothing. */
-export function keepNumber(number: string): void {
-  write(NUMBER, number || null);
-}
-
-/** Return the number that was kept, once. */
-export function takeNumber(): string {
-  const number = read(NUMBER) ?? '';
-  write(NUMBER, null);
-  return number;
 }
 
 /** Note whether WebRTC fails on this network. */

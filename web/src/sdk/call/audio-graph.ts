@@ -6,7 +6,7 @@
 import { CAPTURE, PLAYBACK } from '../audio/ports';
 import type { AudioPorts, FromCapture, FromPlayback, ToCapture, ToPlayback } from '../audio/ports';
 import { within } from './deadline';
-import { CallFailure, unreachable } from './failure';
+import { CallerError, unreachable } from './error';
 import { soundChoice } from './sound-choice';
 
 /** File name of the built worklets, put in by the build. */
@@ -38,7 +38,7 @@ export class AudioGraph {
     this.#context = newContext();
   }
 
-  /** Build the nodes; return the ports the socket worker needs. Throws CallFailure. */
+  /** Build the nodes; return the ports the socket worker needs. Throws CallerError. */
   async load(): Promise<AudioPorts> {
     const context = this.#context;
     const file = new URL(AUDIO_WORKLET_FILE, import.meta.url);
@@ -84,9 +84,9 @@ export class AudioGraph {
     void context.setSinkId?.(soundChoice().speaker).catch(() => {});
   }
 
-  /** Throw CallFailure if the browser does not let the context run. */
+  /** Throw CallerError if the browser does not let the context run. */
   async start(): Promise<void> {
-    await within(RESUME_MS, this.#context.resume(), 'audio-blocked');
+    await within(RESUME_MS, this.#context.resume(), 'audio_blocked');
   }
 
   /**
@@ -128,8 +128,8 @@ export class AudioGraph {
 
 /** The default rate: Firefox connects no microphone to a context of another one. */
 function newContext(): AudioContext {
-  if (!window.isSecureContext) throw new CallFailure('insecure-page');
-  if (typeof AudioWorkletNode === 'undefined') throw new CallFailure('unsupported-browser');
+  if (!window.isSecureContext) throw new CallerError('insecure_page');
+  if (typeof AudioWorkletNode === 'undefined') throw new CallerError('unsupported_browser');
   const context = new AudioContext({ latencyHint: 'interactive' });
   void context.resume();
   return context;

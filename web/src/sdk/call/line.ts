@@ -3,22 +3,30 @@
  * getting back what was lost. Knows neither why there is a line nor who shows it.
  */
 
-import type { ClientMessage, FirstMessage, GatewayMessage, MediaToken, Path, Ready } from '../wire';
+import type { ClientMessage, FirstMessage, GatewayMessage, MediaToken, Path, Problem, Ready } from '../wire';
 import { WIRE_VERSION } from '../wire';
-import { CallFailure, asFailure, failureOfClose } from './failure';
-import { MediaSocket } from './media-socket';
+import { CallerError, asCallerError, errorOfClose } from './error';
+import { MediaSocket, mediaAddress } from './media-socket';
+import type { AudioProcessor } from './microphone';
 import { PathChoice } from './path-choice';
 import type { PathAction } from './path-choice';
 import { ReportSum } from './report';
 import { Absence, isKept } from './resumption';
 import { Sound } from './sound';
-import type { Side } from './sound';
+import { followChoice } from './sound-choice';
 import { dropCall, isBlocked, keepCall, setBlocked } from './tab-store';
 import type { KeptCall } from './tab-store';
 import { WebRtc } from './webrtc';
 
 const TICK_MS = 200;
 const TICKS_PER_REPORT = 5;
+
+/** How a page wants its lines. */
+export interface LineSetup {
+  /** Origin on which the gateway is reached; where it is left out, as the token says. */
+  origin?: string | undefined;
+  audioProcessor?: AudioProcessor | undefined;
+}
 
 export interface LineEvents {
   message: (message: GatewayMessage) => void;
@@ -27,8 +35,9 @@ export interface LineEvents {
   /** The socket is lost and being taken up again, or back. */
   away: (isAway: boolean) => void;
   /** Over, without a message that says so; no failure where that is as it should be. */
-  ended: (failure?: CallFailure) => void;
-  level: (side: Side, rms: number) => void;
+  ended: (failure?: CallerError) => void;
+  /** Linear levels of the microphone and the phone's voice, 0 to 1, ten times a second. */
+  level: (microphone: number, phone: number) => void;
   dead: (isDead: boolean) => void;
 }
 
@@ -45,11 +54,12 @@ export class Line {
   readonly #report = new ReportSum();
   readonly #network = (navigator as Navigator & { connection?: NetworkInformation }).connection;
   #networkType = this.#network?.type;
+  readonly #unfollow: () => void;
   #socket: MediaSocket | undefined;
   #mediaUrl = '';
   #kept: KeptCall | undefined;
   #absence: Absence | undefined;
-  #problem: { code: string; detail: string; action: string } | undefined;
+  #problem: Partial<Problem> | undefined;
   /** The phone's voice is held up before the gateway. */
   #isHeldUp = false;
   #isReady = false;
@@ -62,19 +72,19 @@ export class Line {
   #retry = 0;
 
   /** Must run inside the click: browsers let sound start only there. */
-  constructor(private readonly events: LineEvents) {
-    this.#sound = new Sound({
-      level: events.level,
-      dead: events.dead,
-      lost: events.ended,
-      changed: () => void this.#decide(),
-    });
+  constructor(
+    private readonly events: LineEvents,
+    private readonly setup: LineSetup = {},
+  ) {
+    const { level, dead, ended: lost } = events;
+    this.#sound = new Sound({ level, dead, lost, changed: () => void this.#decide() }, setup.audioProcessor);
+    this.#unfollow = followChoice(() => this.#sound.applyChoice());
     document.addEventListener('visibilitychange', this.#revive);
     window.addEventListener('online', this.#networkChanged);
     this.#network?.addEventListener('change', this.#networkMayHaveChanged);
   }
 
-  /** Open microphone and sound. Throws CallFailure. */
+  /** Open microphone and sound. Throws CallerError. */
   async open(): Promise<void> {
     const ports = await this.#sound.open();
     if (this.#isClosed) return;
@@ -90,7 +100,7 @@ export class Line {
 
   /** Connect to the gateway with a token of its own. */
   start({ media_url: mediaUrl, token }: MediaToken): void {
-    this.#mediaUrl = mediaUrl;
+    this.#mediaUrl = mediaAddress(mediaUrl, this.setup.origin);
     this.#connect({ type: 'start', version: WIRE_VERSION, token });
   }
 
@@ -116,11 +126,6 @@ export class Line {
     this.#socket?.probe();
   }
 
-  /** Change to the devices and the processing that are chosen now. Throws CallFailure; the sound goes on then. */
-  applyChoice(): Promise<void> {
-    return this.#sound.applyChoice();
-  }
-
   /** Give everything back. */
   close(): void {
     this.#isClosed = true;
@@ -129,6 +134,7 @@ export class Line {
     this.#network?.removeEventListener('change', this.#networkMayHaveChanged);
     window.clearInterval(this.#ticker);
     window.clearTimeout(this.#retry);
+    this.#unfollow();
     this.#socket?.close();
     this.#sound.close();
     if (this.#kept) dropCall();
@@ -167,7 +173,7 @@ export class Line {
         void this.#decide();
         break;
       case 'error':
-        this.#problem = { code: message.code, detail: message.message, action: message.action };
+        this.#problem = { code: message.code, detail: message.message, action: message.action, retry: message.retry };
         break;
     }
     this.events.message(message);
@@ -210,7 +216,7 @@ export class Line {
     const isRefused = this.#absence !== undefined && code === 1008;
     if (!this.#kept || isRefused || !isKept(code)) {
       const isMeant = code === 1000 && !this.#problem;
-      const failure = isRefused ? new CallFailure('call-gone') : failureOfClose(code, this.#problem);
+      const failure = isRefused ? new CallerError('call_gone') : errorOfClose(code, this.#problem);
       this.events.ended(isMeant ? undefined : failure);
       return;
     }
@@ -219,7 +225,7 @@ export class Line {
       this.events.away(true);
     }
     const pauseMs = this.#absence.next(performance.now());
-    if (pauseMs === undefined) this.events.ended(new CallFailure('connection-lost'));
+    if (pauseMs === undefined) this.events.ended(new CallerError('connection_lost'));
     else this.#retry = window.setTimeout(() => this.#takeUp(), pauseMs);
   }
 
@@ -298,7 +304,7 @@ export class Line {
       const ports = await this.#sound.revive();
       if (ports) this.#socket?.attach(ports);
     } catch (error) {
-      this.events.ended(asFailure(error));
+      this.events.ended(asCallerError(error));
     }
   };
 }

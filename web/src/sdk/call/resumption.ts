@@ -1,13 +1,13 @@
 /** When a lost socket is tried again. Pure. */
 
-import { failureOfClose } from './failure';
+import { errorOfClose } from './error';
 
 /** Pauses between attempts; the last one stays. */
 const PAUSES_MS = [300, 600, 1200, 2500];
 
 /** Return whether the gateway keeps the call of a socket that closed so. */
 export function isKept(code: number): boolean {
-  return ['connection-lost', 'gateway-busy'].includes(failureOfClose(code).code);
+  return ['connection_lost', 'gateway_busy'].includes(errorOfClose(code).code);
 }
 
 /** One absence: from the socket's loss until it is back or the gateway keeps the call no longer. */

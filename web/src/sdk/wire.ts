@@ -1,6 +1,6 @@
 /**
- * What the gateway and this page say to each other: the messages of the media socket, version 1, and the
- * REST answers the page reads. Mirrors gateway/browser/messages.py; knows no socket and no page.
+ * What the gateway and a page say to each other: the messages of the media socket, version 1, the tokens that open
+ * it and how requests are refused. Mirrors gateway/browser/messages.py; knows no socket and no page.
  */
 
 export const WIRE_VERSION = 1;
@@ -88,7 +88,8 @@ export interface Ready {
   destination: string;
   codec: 'pcmu' | 'pcm16';
   frame_bytes: number;
-  rate: Rate;
+  /** Told to those who pay for the call. */
+  rate?: Rate;
   /** Whether an offer is taken here. */
   webrtc: boolean;
   /** Takes the call up again after this socket is lost; empty where that is not possible. */
@@ -159,63 +160,20 @@ export function parseMessage(text: string): GatewayMessage | undefined {
   }
 }
 
-/** `POST /v1/quotes`: what a call would cost, and how long it can last. */
-export interface Quote {
-  destination: string;
-  rate: Rate;
-  balance: Money;
-  affordable_seconds: number;
-  /** What ends it then; absent at an older gateway. */
-  limited_by?: Lack;
-  refusal?: undefined;
-}
-
-/** The quote of a call that may not be placed. */
-export interface QuoteRefusal {
-  refusal: Pick<Problem, 'code' | 'title' | 'action'>;
-}
-
 /** `POST /v1/check-tokens`: good for one media socket. */
 export interface MediaToken {
   token: string;
   media_url: string;
+  /** How long it is good, from when it was made. */
+  expires_in_seconds?: number;
 }
 
-/** `POST /v1/call-tokens`. */
-export interface CallToken extends Quote, MediaToken {}
-
-/** `GET /v1/key`: whose a key is, and what it may do; an older page meets scopes it does not know. */
-export interface KeyAccess {
-  account: string;
-  scopes: string[];
-}
-
-/** `GET /v1/account`. */
-export interface Account {
-  id: string;
-  currency: string;
-  balance: Money;
-  live_calls: number;
-}
-
-/** One entry of `GET /v1/calls`; the cause is null while the call lives, the cost while it is being settled. */
-export interface CallRecord {
-  id: string;
-  state: 'live' | 'settling' | 'ended';
-  destination: string;
-  created_at: string;
-  answered_at: string | null;
-  ended_at: string | null;
-  seconds: number;
-  cost: Money | null;
-  cause: number | null;
-  cause_name: string | null;
-}
-
-/** One entry of `GET /v1/phonebook`: a number the operator offers to try. */
-export interface PhonebookEntry {
-  number: string;
-  label: string;
+/** `POST /v1/call-tokens`: good for one call. Prices are told to those who pay for it. */
+export interface CallToken extends MediaToken {
+  destination?: string;
+  rate?: Rate;
+  balance?: Money;
+  affordable_seconds?: number;
 }
 
 /** `application/problem+json` (RFC 9457). */
@@ -226,61 +184,4 @@ export interface Problem {
   detail?: string;
   action?: string;
   retry?: boolean;
-}
-
-/** Top-ups without a person, part of `GET /v1/top-ups` and the body and answer of `PUT /v1/auto-top-up`. */
-export interface AutoTopUp {
-  enabled: boolean;
-  threshold: Money;
-  amount: Money;
-  has_card: boolean;
-  /** Why the gateway switched it off; empty where it did not. */
-  off_reason: string;
-}
-
-/** `GET /v1/top-ups`: what can be topped up here. */
-export interface TopUpOffer {
-  enabled: boolean;
-  currency: string;
-  amounts: Money[];
-  minimum: Money;
-  maximum: Money;
-  auto: AutoTopUp;
-}
-
-export type PaymentState =
-  | 'created'
-  | 'open'
-  | 'processing'
-  | 'paid'
-  | 'failed'
-  | 'expired'
-  | 'disputed'
-  | 'lost';
-
-/** `POST /v1/top-ups`: a payment, and the page of the payment service where it is made. */
-export interface StartedTopUp {
-  id: string;
-  url: string;
-  amount: Money;
-  state: PaymentState;
-}
-
-/** `GET /v1/top-ups/{id}`. */
-export interface Payment {
-  id: string;
-  state: PaymentState;
-  amount: Money;
-  /** Empty while there is none. */
-  receipt_url: string;
-  /** Stripe's code for why the card was declined; empty where it was not. */
-  failure: string;
-}
-
-/** One entry of `GET /v1/payments`. */
-export interface PaymentRecord extends Payment {
-  created_at: string;
-  /** `checkout`, `saved` for a tap on the saved card, or `auto` for one without a person. */
-  kind: string;
-  refunded: Money;
 }

@@ -6,8 +6,9 @@
 import type { AudioPorts, FromPlayback } from '../audio/ports';
 import type { Path } from '../wire';
 import { AudioGraph } from './audio-graph';
-import type { CallFailure } from './failure';
+import type { CallerError } from './error';
 import { Microphone } from './microphone';
+import type { AudioProcessor } from './microphone';
 import type { Heard } from './report';
 import { soundChoice } from './sound-choice';
 import { WebRtc } from './webrtc';
@@ -15,15 +16,13 @@ import { WebRtc } from './webrtc';
 /** A microphone that delivers exact zeros for so many 100 ms reports is dead, not quiet. */
 const DEAD_REPORTS = 25;
 
-export type Side = 'microphone' | 'phone';
-
 export interface SoundEvents {
-  /** Linear level, 0 to 1, ten times a second. */
-  level: (side: Side, rms: number) => void;
+  /** Linear levels of the microphone and the phone's voice, 0 to 1, ten times a second. */
+  level: (microphone: number, phone: number) => void;
   /** The microphone delivers nothing, or something again. */
   dead: (isDead: boolean) => void;
   /** No microphone is left. */
-  lost: (failure: CallFailure) => void;
+  lost: (failure: CallerError) => void;
   /** WebRTC came up or went down. */
   changed: () => void;
 }
@@ -40,7 +39,10 @@ export class Sound {
   #played: FromPlayback | undefined;
 
   /** Must run inside the click: browsers let sound start only there. */
-  constructor(private readonly events: SoundEvents) {
+  constructor(
+    private readonly events: SoundEvents,
+    process?: AudioProcessor,
+  ) {
     this.#graph = new AudioGraph({
       capture: ({ rms, peak }) => this.#measured(rms, peak),
       playback: (report) => (this.#played = report),
@@ -48,10 +50,10 @@ export class Sound {
     this.#audio.autoplay = true;
     void this.#audio.play().catch(() => {});
     this.#webrtc = new WebRtc(this.#audio, events.changed);
-    this.#microphone = new Microphone((stream) => this.#speakFrom(stream), events.lost);
+    this.#microphone = new Microphone((stream) => this.#speakFrom(stream), events.lost, process);
   }
 
-  /** Open the microphone and build the audio graph; return the ports the socket needs. Throws CallFailure. */
+  /** Open the microphone and build the audio graph; return the ports the socket needs. Throws CallerError. */
   async open(): Promise<AudioPorts> {
     // Any of the two failing ends the call; closing closes whatever the other still opens.
     const [ports] = await Promise.all([this.#graph.load(), this.#microphone.open()]);
@@ -105,7 +107,7 @@ export class Sound {
     return { packets: stats.frames, lost: 0, concealedMs: stats.concealed / 8, jitterMs, bufferMs, roundTripMs };
   }
 
-  /** Change to the devices and the processing that are chosen now. Throws CallFailure; the sound goes on then. */
+  /** Change to the devices and the processing that are chosen now. Throws CallerError; the sound goes on then. */
   async applyChoice(): Promise<void> {
     this.#applySpeaker();
     await this.#microphone.reopen();
@@ -146,7 +148,7 @@ export class Sound {
     const isDead = this.#zeroReports >= DEAD_REPORTS;
     if (isDead !== this.#isDead) this.events.dead(isDead);
     this.#isDead = isDead;
-    this.events.level('microphone', this.#isMuted ? 0 : rms);
-    this.events.level('phone', this.#path === 'webrtc' ? this.#webrtc.level : (this.#played?.rms ?? 0));
+    const phone = this.#path === 'webrtc' ? this.#webrtc.level : (this.#played?.rms ?? 0);
+    this.events.level(this.#isMuted ? 0 : rms, phone);
   }
 }

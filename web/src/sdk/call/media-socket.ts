@@ -4,8 +4,8 @@
 
 import type { AudioPorts, FromWorker, ToWorker } from '../audio/ports';
 import type { ClientMessage, FirstMessage, GatewayMessage } from '../wire';
-import { asFailure, unreachable } from './failure';
-import type { CallFailure } from './failure';
+import { asCallerError, unreachable } from './error';
+import type { CallerError } from './error';
 
 /** File name of the built worker, put in by the build. */
 declare const SOCKET_WORKER_FILE: string;
@@ -16,22 +16,22 @@ export interface SocketEvents {
   /** Once for each opening: the socket's close code. */
   closed: (code: number) => void;
   /** The worker could not be loaded, or broke. */
-  failed: (failure: CallFailure) => void;
+  failed: (failure: CallerError) => void;
 }
 
 export class MediaSocket {
-  readonly #worker = new Worker(new URL(SOCKET_WORKER_FILE, import.meta.url));
+  readonly #worker = startWorker();
 
   constructor(private readonly events: SocketEvents) {
     this.#worker.onmessage = ({ data }: MessageEvent<FromWorker>) => this.#take(data);
     // HTML 10.2.4: a script that cannot be fetched is a plain event, one that throws an ErrorEvent.
     this.#worker.onerror = (event: Event) =>
-      this.events.failed(event instanceof ErrorEvent ? asFailure(event) : unreachable());
+      this.events.failed(event instanceof ErrorEvent ? asCallerError(event) : unreachable());
   }
 
   /** Connect and say this first; `ready` or a close follows. May be called again after a close. */
-  open(mediaUrl: string, first: FirstMessage): void {
-    this.#post({ kind: 'open', url: ownOrigin(mediaUrl), first });
+  open(url: string, first: FirstMessage): void {
+    this.#post({ kind: 'open', url, first });
   }
 
   /** Take the audio from and to these worklets. */
@@ -67,9 +67,20 @@ export class MediaSocket {
   }
 }
 
-/** The page speaks only with the gateway it came from, whatever name that knows itself by. */
-export function ownOrigin(mediaUrl: string): string {
-  const url = new URL(new URL(mediaUrl).pathname, location.href);
-  url.protocol = location.protocol === 'https:' ? 'wss:' : 'ws:';
+/** Pages may start no worker of another origin, but a blob of their own that loads one (HTML 10.2.6.3). */
+function startWorker(): Worker {
+  const url = new URL(SOCKET_WORKER_FILE, import.meta.url);
+  if (url.origin === location.origin) return new Worker(url);
+  const own = URL.createObjectURL(new Blob([`importScripts(${JSON.stringify(url.href)})`], { type: 'text/javascript' }));
+  const worker = new Worker(own);
+  URL.revokeObjectURL(own);
+  return worker;
+}
+
+/** Return the socket's address on this origin, whatever name the gateway knows itself by; as it is without one. */
+export function mediaAddress(mediaUrl: string, origin: string | undefined): string {
+  if (!origin) return mediaUrl;
+  const url = new URL(new URL(mediaUrl).pathname, origin);
+  url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
   return url.href;
 }

@@ -1,0 +1,18 @@
+/**
+ * What a page needs for calls and no more: it draws everything itself, has words of its own, and loads the rest of the
+ * SDK when it is wanted.
+ */
+
+export { Call, MICROPHONE_SILENT } from './call/call';
+export type { CallEvents, CallSetup, CallStatus } from './call/call';
+export { CallerError, asCallerError, isUnreachable, unreachable } from './call/error';
+export type { ErrorCode } from './call/error';
+export type { AudioProcessor } from './call/microphone';
+export { dialling, elapsedSeconds, ended, received, speaking } from './call/state';
+export type { CallState, LineQuality, Phase } from './call/state';
+export { dropCall, keptCall, secondsLeft } from './call/tab-store';
+export type { KeptCall } from './call/tab-store';
+export { playKey, stopKeys } from './call/tones';
+export type { GatewayCode, OwnCode } from './error-words';
+export { refusalOf } from './refusal';
+export type * from './wire';
