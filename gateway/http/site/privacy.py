@@ -26,7 +26,6 @@ from gateway.http.site.pages import (
     RequestRow,
     RequestsPage,
 )
-from gateway.http.site.words import WORDS
 from gateway.people.privacy import Privacy
 from gateway.people.sessions import SignedIn
 from gateway.people.sign_up import TERMS_NEEDED
