@@ -32,7 +32,8 @@ _IMPROVE, _FRAUD, _COMPLY = Purpose.IMPROVE, Purpose.PREVENT_FRAUD, Purpose.COMP
 _PERSON, _OPERATOR = Viewer.PERSON, Viewer.OPERATOR
 
 _LIFE: Final = Period(Span.ACCOUNT, "without it there is no account")
-_BOOKS: Final = Period(Span.BOOKS, "books must show what was paid and charged", BOOK_YEARS)
+_BY_LAW: Final = "CALLER_BOOKS_KEPT_YEARS"
+_BOOKS: Final = Period(Span.BOOKS, "books must show what was paid and charged", BOOK_YEARS, _BY_LAW)
 _DELETED: Final = Erasure(Fate.DELETED)
 _PSEUDONYMISED: Final = Erasure(
     Fate.PSEUDONYMISED,
@@ -163,7 +164,7 @@ KINDS: Final[tuple[Kind, ...]] = (
         "requests",
         (_COMPLY,),
         (_PERSON, _OPERATOR),
-        Period(Span.BOOKS, "it proves that requests were answered in time", BOOK_YEARS),
+        Period(Span.YEARS, "it proves that requests were answered in time", BOOK_YEARS, _BY_LAW),
         Erasure(Fate.PSEUDONYMISED, "it has an account number and dates, and nobody's name", 4),
         sql=(
             Columns(
@@ -290,7 +291,7 @@ KINDS: Final[tuple[Kind, ...]] = (
         "keys",
         (_PROVIDE,),
         (_PERSON, _OPERATOR),
-        Period(Span.BOOKS, "each call names the key that paid for it", BOOK_YEARS),
+        Period(Span.BOOKS, "each call names the key that paid for it", BOOK_YEARS, _BY_LAW),
         _PSEUDONYMISED,
         sql=(
             Columns(
@@ -370,7 +371,7 @@ KINDS: Final[tuple[Kind, ...]] = (
         "unread",
         (_TRANSACT,),
         (_OPERATOR,),
-        Period(Span.BOOKS, "money may hang on it: the operator books it by hand", BOOK_YEARS),
+        Period(Span.YEARS, "money may hang on it: the operator books it", BOOK_YEARS, _BY_LAW),
         Erasure(Fate.PSEUDONYMISED, "what cannot be read is blanked; that it came stays", 0),
         sql=(
             Columns(

@@ -49,6 +49,8 @@ class Span(StrEnum):
     """The life of the account."""
     BOOKS = "books"
     """As long as the law wants books to be kept."""
+    YEARS = "years"
+    """Of the calendar, from its end on: an entry of March is kept as long as one of December."""
     MONTHS = "months"
     DAYS = "days"
     MINUTES = "minutes"
@@ -64,14 +66,16 @@ class Period:
     reason: str
     """Why so long."""
     count: int = 0
-    """Of months, days or minutes; of the books, the years that are usual. Else 0."""
+    """Of years, months, days or minutes; of the books, the years that are usual. Else 0."""
     setting: str = ""
-    """The setting that may shorten it."""
+    """The setting that may change it."""
 
     @property
     def longest(self) -> timedelta | None:
         """The most that data are kept after they have ended; None where no time bounds it."""
         match self.span:
+            case Span.YEARS:
+                return timedelta(days=366 * (self.count + 1))
             case Span.MONTHS:
                 # A month is 31 days at most: nothing is promised for less.
                 return timedelta(days=31 * self.count)

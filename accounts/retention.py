@@ -23,6 +23,14 @@ MAILS_KEPT: Final = timedelta(days=30)
 """How long mails that were sent or abandoned are kept: somebody may ask what became of one."""
 
 
+def years_before(at: datetime, years: int) -> datetime:
+    """Return since when entries are kept for so many years of the calendar.
+
+    A year counts from its end: § 147 (4) AO, § 257 (5) HGB.
+    """
+    return at.replace(at.year - years, 1, 1, 0, 0, 0, 0)
+
+
 def months_before(at: datetime, months: int) -> datetime:
     """Return the same day some months earlier; the last of a month that has no such day."""
     index = at.year * 12 + at.month - 1 - months

@@ -14,7 +14,7 @@ from gateway import settings
 from gateway.browser import messages
 from gateway.errors import PROBLEMS
 from gateway.limits import fraud, velocity
-from gateway.words.data_map import list_in, row_in, words_in
+from gateway.words.data_map import Kept, list_in, row_in, words_in
 
 DOCS = Path(__file__).parent
 
@@ -114,7 +114,7 @@ def privacy() -> str:
     kinds = [
         "| kind | what | what for | how long | who sees it | when the account is deleted |",
         "|---|---|---|---|---|---|",
-        *(f"| {' | '.join(row_in(words, kind, 12))} |" for kind in KINDS),
+        *(f"| {' | '.join(row_in(words, kind, Kept()))} |" for kind in KINDS),
     ]
     places = [
         "| kind | where | why so long | corrected | exported |",

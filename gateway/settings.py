@@ -257,6 +257,12 @@ class Settings:
         "of a call stays in the books.",
         *(1, 12, "months"),
     )
+    books_kept_years: int = knobs.number(
+        10,
+        "How many years of the calendar books are kept, as the law demands where you are: what was "
+        "paid and charged, under account numbers, and the register of requests about data.",
+        *(1, 30, "years"),
+    )
     operator: str = knobs.text(
         "",
         "The company or person who runs this service, shown on each page and in each mail.",

@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from billing.forgetting import BLANKS, TimesLeft, memory_left, times_left
 from billing.stores import tables
 from billing.stores.call_rows import closed_in, opened_in
+from billing.stores.freezes import is_used
 
 ACCOUNT_BATCH: Final = 200
 """Calls of an account in one transaction: another writer must not wait for long."""
@@ -41,8 +42,11 @@ _FORGET: Final = (
 
 
 def is_due(before: datetime) -> sa.ColumnElement[bool]:
-    """Return which calls are to be forgotten: ended ones that began before a time."""
-    return sa.and_(_IS_WHOLE, _CALLS.c.created_at < before)
+    """Return which calls are to be forgotten: ended ones that began before a time.
+
+    Not those of a person who wants their data kept: a restriction leaves nothing but keeping.
+    """
+    return sa.and_(_IS_WHOLE, _CALLS.c.created_at < before, is_used(_CALLS.c.account_id))
 
 
 async def forget_older(

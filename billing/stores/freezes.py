@@ -54,3 +54,15 @@ async def standing(connection: AsyncConnection, account_id: str) -> frozenset[Fr
         sa.select(_FREEZES.c.reason).where(_FREEZES.c.account_id == account_id)
     )
     return frozenset(map(FreezeReason, rows))
+
+
+def is_used(account_id: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+    """Return whether data of an account may be used, and deleted once they are too old.
+
+    A restriction leaves nothing but keeping them (GDPR, articles 4(2) and 18(2)).
+    """
+    freezes = tables.freezes.c
+    restricted = sa.select(freezes.account_id).where(
+        freezes.account_id == account_id, freezes.reason == FreezeReason.RESTRICTED.value
+    )
+    return ~restricted.exists()

@@ -66,6 +66,7 @@ from gateway.stores.password_hashes import Argon2Hasher
 from gateway.stores.people import SqlPeople
 from gateway.stores.personal_rows import SqlPersonalRows
 from gateway.stores.second_factors import SqlSecondFactors
+from gateway.words.data_map import Kept
 
 ChargeNow = Callable[[str], Awaitable[None]]
 """Charges an account's calls here now, and ends those of a frozen one."""
@@ -174,6 +175,7 @@ def people_routes(
     people, sessions, hasher, browsers = kept.people, kept.sessions, kept.hasher, kept.browsers
     policy = PasswordPolicy(settings.service_name)
     pages, documents = kept.pages, kept.documents
+    how_long = Kept(settings.calls_kept_months, settings.books_kept_years)
     is_open = settings.sign_up == "open"
     moment = AnswerMoment(time.monotonic_ns, asyncio.sleep)
     sign_up = SignUp(
@@ -221,8 +223,8 @@ def people_routes(
         *PrivacyPages(door, kept.privacy, documents, utc_now).routes(),
         *RestrictionPages(door, kept.privacy).routes(),
         *CountryPages(door, _countries(settings, stores)).routes(),
-        *DataPages(door, rows, browsers, own_exports, settings.calls_kept_months).routes(),
-        *DocumentPages(door, documents, settings.calls_kept_months).routes(),
+        *DataPages(door, rows, browsers, own_exports, how_long).routes(),
+        *DocumentPages(door, documents, how_long).routes(),
         *pages.routes(),
     ]
 

@@ -31,7 +31,11 @@ _NAME_BYTES = 8
 
 def build_sweeps(settings: Settings, engine: AsyncEngine) -> SqlRetention:
     """Return what can be forgotten, and how much there is of it."""
-    return SqlRetention(engine, calls_kept_months=settings.calls_kept_months)
+    return SqlRetention(
+        engine,
+        calls_kept_months=settings.calls_kept_months,
+        books_kept_years=settings.books_kept_years,
+    )
 
 
 def build_retention(

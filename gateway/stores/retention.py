@@ -15,13 +15,14 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from accounts.data_map import CALL_MONTHS_MAX, KINDS
-from accounts.retention import EXPORT_NOTED, MAILS_KEPT, UNPROVEN_KEPT, months_before
+from accounts.data_map import BOOK_YEARS, CALL_MONTHS_MAX, KINDS
+from accounts.retention import EXPORT_NOTED, MAILS_KEPT, UNPROVEN_KEPT, months_before, years_before
 from accounts.stores import links
 from accounts.stores import tables as people
 from accounts.stores.holders import erase_holder
 from billing.clock import Clock, utc_now
 from billing.stores import call_forgetting, tables
+from billing.stores.freezes import is_used
 from database.engine import AUDIT_TIMEOUT_S, TIMEOUT_S, reading, writing
 from gateway.stores.fraud import REFUSALS_KEPT, call_refusals, erase_fraud_rows
 from gateway.stores.mail_outbox import erase_mails, have_ended, mail_outbox
@@ -56,13 +57,14 @@ class SqlRetention:
         engine: AsyncEngine,
         *,
         calls_kept_months: int = CALL_MONTHS_MAX,
+        books_kept_years: int = BOOK_YEARS,
         clock: Clock = utc_now,
         timeout_s: float = TIMEOUT_S,
     ) -> None:
         self._engine = engine
         self._clock = clock
         self._timeout_s = timeout_s
-        self._sweeps = sweeps(calls_kept_months)
+        self._sweeps = sweeps(calls_kept_months, books_kept_years)
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -82,7 +84,9 @@ class SqlRetention:
         return count, count >= sweep.batch
 
 
-def sweeps(calls_kept_months: int) -> Mapping[str, Sweep]:
+def sweeps(
+    calls_kept_months: int = CALL_MONTHS_MAX, books_kept_years: int = BOOK_YEARS
+) -> Mapping[str, Sweep]:
     """Return kind of the data map -> its sweep."""
 
     def calls_before(now: datetime) -> datetime:
@@ -100,18 +104,39 @@ def sweeps(calls_kept_months: int) -> Mapping[str, Sweep]:
         ),
         "devices": _deletion(
             people.devices,
-            lambda now: people.devices.c.last_seen_at < months_before(now, _MONTHS["devices"]),
+            lambda now: sa.and_(
+                people.devices.c.last_seen_at < months_before(now, _MONTHS["devices"]),
+                is_used(people.devices.c.account_id),
+            ),
         ),
         "activity": _deletion(
             people.account_events,
-            lambda now: people.account_events.c.at < months_before(now, _MONTHS["activity"]),
+            lambda now: sa.and_(
+                people.account_events.c.at < months_before(now, _MONTHS["activity"]),
+                is_used(people.account_events.c.account_id),
+            ),
         ),
         "refusals": _deletion(
-            call_refusals, lambda now: call_refusals.c.hour < now - REFUSALS_KEPT
+            call_refusals,
+            lambda now: sa.and_(
+                call_refusals.c.hour < now - REFUSALS_KEPT, is_used(call_refusals.c.account_id)
+            ),
         ),
         "links": _deletion(people.links, lambda now: people.links.c.expires_at <= now - links.KEPT),
         "links_expected": _deletion(
             people.expected_links, lambda now: people.expected_links.c.lapses_at <= now
+        ),
+        "requests": _deletion(
+            people.data_requests,
+            lambda now: people.data_requests.c.done_at < years_before(now, books_kept_years),
+        ),
+        "requests_to_delete": _deletion(
+            people.erasures,
+            lambda now: people.erasures.c.ended_at < years_before(now, books_kept_years),
+        ),
+        "unread": _deletion(
+            tables.rejected_entries,
+            lambda now: tables.rejected_entries.c.at < years_before(now, books_kept_years),
         ),
         "proof": _deletion(
             people.consent_proofs, lambda now: people.consent_proofs.c.kept_until <= now

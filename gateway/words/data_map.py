@@ -7,9 +7,11 @@ mail and no file that they are put into.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
-from accounts.personal_data import Kind, Period, Span
+from accounts.data_map import BOOK_YEARS, CALL_MONTHS_MAX
+from accounts.personal_data import Kind, Period
 from gateway.words.languages import DEFAULT_LANGUAGE, read_words
 
 WORDS: Final = read_words("gateway.words")
@@ -20,10 +22,26 @@ def words_in(language: str) -> Mapping[str, str]:
     return WORDS.get(language, WORDS[DEFAULT_LANGUAGE])
 
 
-def period_in(words: Mapping[str, str], period: Period, calls_kept_months: int) -> str:
-    """Return how long, in words; of calls what the operator has set."""
-    is_set = period.setting == "CALLER_CALLS_KEPT_MONTHS" and period.span is Span.MONTHS
-    count = calls_kept_months if is_set else period.count
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What an operator has set of how long data are kept."""
+
+    calls_months: int = CALL_MONTHS_MAX
+    books_years: int = BOOK_YEARS
+
+    def count(self, period: Period) -> int:
+        """Return of how many years, months, days or minutes a period is."""
+        match period.setting:
+            case "CALLER_CALLS_KEPT_MONTHS":
+                return self.calls_months
+            case "CALLER_BOOKS_KEPT_YEARS":
+                return self.books_years
+        return period.count
+
+
+def period_in(words: Mapping[str, str], period: Period, kept: Kept) -> str:
+    """Return how long, in words, by what the operator has set."""
+    count = kept.count(period)
     one = "_one" if count == 1 else ""
     return words[f"period.{period.span}{one}"].format(count=count)
 
@@ -33,13 +51,13 @@ def list_in(words: Mapping[str, str], table: str, names: tuple[str, ...]) -> str
     return ", ".join(words[f"{table}.{name}"] for name in names)
 
 
-def row_in(words: Mapping[str, str], kind: Kind, calls_kept_months: int) -> tuple[str, ...]:
+def row_in(words: Mapping[str, str], kind: Kind, kept: Kept) -> tuple[str, ...]:
     """Return a kind as a row of text: title, what it is, purposes, period, viewers, erasure."""
     return (
         words[f"kind.{kind.name}"],
         words[f"what.{kind.name}"],
         list_in(words, "purpose", kind.purposes),
-        period_in(words, kind.period, calls_kept_months),
+        period_in(words, kind.period, kept),
         list_in(words, "viewer", kind.seen_by) or words["viewer.nobody"],
         words[f"fate.{kind.erasure.fate}"],
     )

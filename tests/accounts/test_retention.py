@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts.retention import months_before
+from accounts.retention import months_before, years_before
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,15 @@ def test_the_same_day_some_months_earlier(at, months, expected):
 def test_a_month_is_never_shorter_or_longer_than_one(at, months):
     passed = at - months_before(at, months)
     assert timedelta(days=28 * months) <= passed <= timedelta(days=31 * months)
+
+
+@pytest.mark.parametrize(
+    ("at", "years", "since"),
+    [
+        (datetime(2026, 11, 27, 12, 30, 1, 5, tzinfo=UTC), 10, 2016),
+        (datetime(2026, 1, 1, tzinfo=UTC), 10, 2016),
+        (datetime(2028, 2, 29, 23, tzinfo=UTC), 1, 2027),
+    ],
+)
+def test_a_year_counts_from_its_end(at, years, since):
+    assert years_before(at, years) == datetime(since, 1, 1, tzinfo=UTC)

@@ -27,7 +27,7 @@ from gateway.http.site.rendering import HEADERS
 from gateway.people.exports import NotThere, OwnExports
 from gateway.people.password import StepUpNeeded
 from gateway.people.sessions import BrowserSessions, SessionOver, SignedIn
-from gateway.words.data_map import list_in, period_in, words_in
+from gateway.words.data_map import Kept, list_in, period_in, words_in
 
 DATA: Final = f"{ACCOUNT}/data"
 NEWEST: Final = 3
@@ -49,7 +49,7 @@ class DataPages:
     rows: PersonalRows
     sessions: BrowserSessions
     exports: OwnExports
-    calls_kept_months: int
+    kept: Kept
 
     def routes(self) -> list[DeclaredRoute]:
         """Return the pages' routes."""
@@ -76,7 +76,7 @@ class DataPages:
         page = DataPage(
             kinds,
             [
-                kind_in(words, kind, self.calls_kept_months)
+                kind_in(words, kind, self.kept)
                 for kind in KINDS
                 if kind.name not in shown and not kind.is_exported
             ],
@@ -159,14 +159,14 @@ class DataPages:
                 ]
             else:
                 continue
-            shown.append(kind_in(words, kind, self.calls_kept_months, count=count, newest=newest))
+            shown.append(kind_in(words, kind, self.kept, count=count, newest=newest))
         return shown
 
 
 def kind_in(
     words: Mapping[str, str],
     kind: Kind,
-    calls_kept_months: int,
+    kept: Kept,
     *,
     count: int = 0,
     newest: Sequence[Sequence[DataField]] = (),
@@ -177,7 +177,7 @@ def kind_in(
         title=words[f"kind.{kind.name}"],
         what=words[f"what.{kind.name}"],
         purposes=list_in(words, "purpose", kind.purposes),
-        period=period_in(words, kind.period, calls_kept_months),
+        period=period_in(words, kind.period, kept),
         viewers=list_in(words, "viewer", kind.seen_by) or words["viewer.nobody"],
         count=min(count, COUNT_MAX),
         has_more=count > COUNT_MAX,

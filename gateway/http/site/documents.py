@@ -16,7 +16,7 @@ from gateway.http.site.door import Door, language_of
 from gateway.http.site.own_documents import OwnDocuments
 from gateway.http.site.own_text import Block
 from gateway.http.site.pages import PrivacyPage, TermsPage
-from gateway.words.data_map import period_in, words_in
+from gateway.words.data_map import Kept, period_in, words_in
 
 CALLS = next(kind for kind in KINDS if kind.name == "calls")
 
@@ -27,7 +27,7 @@ class DocumentPages:
 
     door: Door
     documents: OwnDocuments
-    calls_kept_months: int
+    kept: Kept
 
     def routes(self) -> list[DeclaredRoute]:
         """Return the pages' routes."""
@@ -43,8 +43,8 @@ class DocumentPages:
     async def show_privacy(self, request: Request) -> Response:
         """Show what is done with personal data."""
         words = words_in(language_of(request))
-        kinds = [kind_in(words, kind, self.calls_kept_months) for kind in KINDS]
-        months = period_in(words, CALLS.period, self.calls_kept_months)
+        kinds = [kind_in(words, kind, self.kept) for kind in KINDS]
+        months = period_in(words, CALLS.period, self.kept)
         page = PrivacyPage(*self._own(request, Document.PRIVACY), kinds, months)
         return self.door.show(request, page)
 

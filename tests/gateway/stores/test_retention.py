@@ -7,13 +7,15 @@ import sqlalchemy as sa
 
 from accounts.data_map import KINDS
 from accounts.holder import Holder
-from accounts.retention import EXPORT_NOTED, MAILS_KEPT, UNPROVEN_KEPT, months_before
+from accounts.retention import EXPORT_NOTED, MAILS_KEPT, UNPROVEN_KEPT, months_before, years_before
 from accounts.stores import holders, links
 from accounts.stores import tables as people
+from billing.freezes import FreezeReason
 from billing.rating import Rate
 from billing.stores import audit as audit_module
 from billing.stores import tables
 from billing.stores.audit import audit
+from billing.stores.freezes import set_freeze
 from billing.stores.sql import SqlCdrStore, SqlLedgerStore
 from gateway.stores.fraud import REFUSALS_KEPT, call_refusals
 from gateway.stores.mail_outbox import mail_outbox
@@ -66,6 +68,9 @@ TOO_OLD = {
     "mails": NOW - MAILS_KEPT - BEFORE,
     "exports": NOW - EXPORT_NOTED - BEFORE,
     "proof": NOW - BEFORE,
+    "requests": years_before(NOW, 10) - BEFORE,
+    "requests_to_delete": years_before(NOW, 10) - BEFORE,
+    "unread": years_before(NOW, 10) - BEFORE,
 }
 """Kind -> a time that is half an hour too old; an hour later it is not."""
 
@@ -100,6 +105,16 @@ def row_of(kind, at, name):
         case "proof":
             what = {"document": "terms", "version": "1", "at": at - 1_000 * HOUR}
             return people.consent_proofs, what | {"digest": name.ljust(64, "0"), "kept_until": at}
+        case "requests":
+            times = {"asked_at": at - HOUR, "due_at": at, "done_at": at, "done_by": "holder"}
+            return people.data_requests, mine | times | {"kind": "access", "note": ""}
+        case "requests_to_delete":
+            how = {"state": "cancelled", "step": "close", "unspent": "give_up", "actor": "holder"}
+            times = {"asked_at": at - HOUR, "due_at": at, "ended_at": at}
+            return people.erasures, how | times | {"account_id": name}
+        case "unread":
+            entry = {"partition": 0, "entry_id": name, "kind": "x", "fields": "{}"}
+            return tables.rejected_entries, entry | {"at": at}
         case "exports":
             return people.exports, export(name, at, "expired")
     raise AssertionError(kind)
@@ -175,7 +190,36 @@ async def test_what_is_too_old_goes_and_what_is_not_stays(book, retention, kind)
 
 
 def test_each_kind_has_a_case():
-    assert set(sweeps(12)) == {*TOO_OLD, "account", "export_files"}
+    assert set(sweeps()) == {*TOO_OLD, "account", "export_files"}
+
+
+@pytest.mark.parametrize("kind", ["calls", "devices", "activity", "refusals"])
+async def test_while_a_restriction_holds_nothing_goes_because_it_is_old(book, retention, kind):
+    async with book.begin() as connection:
+        await set_freeze(connection, "alice", FreezeReason.RESTRICTED, True, NOW)
+    assert await retention.due(kind) == 0
+    assert await retention.sweep(kind) == (0, False)
+    async with book.begin() as connection:
+        await set_freeze(connection, "alice", FreezeReason.RESTRICTED, False, NOW)
+        await set_freeze(connection, "alice", FreezeReason.OPERATOR, True, NOW)
+    assert await retention.sweep(kind) == (1, False)
+
+
+async def test_what_was_not_answered_or_ended_stays_however_old(engine, retention):
+    long_ago = years_before(NOW, 20)
+    async with engine.begin() as connection:
+        for kind in ("requests", "requests_to_delete"):
+            table, row = row_of(kind, long_ago, "open")
+            open_row = row | {"done_at" if kind == "requests" else "ended_at": None}
+            await connection.execute(sa.insert(table).values(open_row))
+    for kind in ("requests", "requests_to_delete"):
+        assert await retention.sweep(kind) == (0, False)
+
+
+async def test_books_are_kept_as_long_as_the_operator_says(book):
+    fewer = SqlRetention(book, books_kept_years=9, clock=lambda: NOW)
+    for kind in ("requests", "requests_to_delete", "unread"):
+        assert await fewer.due(kind) == 2
 
 
 async def test_fewer_months_are_kept_if_the_operator_says_so(book):
@@ -281,7 +325,7 @@ def test_every_kind_with_a_period_is_swept_or_expires_by_itself():
     bounded = [kind for kind in KINDS if kind.period.longest is not None]
     assert len(bounded) > 6
     for kind in bounded:
-        assert kind.name in sweeps(12) or (kind.valkey and not kind.sql), kind.name
+        assert kind.name in sweeps() or (kind.valkey and not kind.sql), kind.name
 
 
 def test_periods_are_those_of_the_map():

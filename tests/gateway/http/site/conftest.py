@@ -39,6 +39,7 @@ from gateway.http.site.sign_up import SignUpPages
 from gateway.people.exports import OwnExports
 from gateway.people.keys import Keys
 from gateway.settings import Settings
+from gateway.words.data_map import Kept
 from tests.gateway.calls.test_live import Velocity
 from tests.gateway.http.site.books import Closed, HolderKeys, PaymentBook, Rates, Till, new_books
 from tests.gateway.people.memory import EMAIL, PASSWORD, World
@@ -123,8 +124,8 @@ class Site:
             *LeavingPages(door, world.leaving).routes(),
             *PrivacyPages(door, world.privacy, self.documents, lambda: world.now).routes(),
             *RestrictionPages(door, world.privacy).routes(),
-            *DataPages(door, self.rows, world.browsers, self.own_exports, 12).routes(),
-            *DocumentPages(door, self.documents, 12).routes(),
+            *DataPages(door, self.rows, world.browsers, self.own_exports, Kept()).routes(),
+            *DocumentPages(door, self.documents, Kept()).routes(),
             *self.call_pages.routes(),
             *self.credit_pages.routes(),
             *self.rates_pages.routes(),
