@@ -31,7 +31,7 @@ def run_now(
         bool, typer.Option("--dry-run", help="Count what would go; change nothing.")
     ] = False,
 ) -> None:
-    """Forget old call records, devices, links, mails, exports and unproven accounts.
+    """Forget old call records, devices, links, mails, exports, receipts and unproven accounts.
 
     In small transactions, so that a node goes on beside it. What is forgotten when it is broken off
     stays so; the next run goes on.

@@ -21,6 +21,7 @@ from accounts.stores import links
 from accounts.stores import tables as people
 from accounts.stores.holders import erase_holder
 from billing.clock import Clock, utc_now
+from billing.payments import PaymentState
 from billing.stores import call_forgetting, tables
 from billing.stores.freezes import is_used
 from database.engine import AUDIT_TIMEOUT_S, TIMEOUT_S, reading, writing
@@ -33,6 +34,7 @@ ACCOUNTS_BATCH: Final = 50
 """Accounts of one transaction; each is a dozen statements."""
 CHUNKS_BATCH: Final = 20
 """Megabytes of exports of one transaction."""
+_IN_VAIN: Final = (PaymentState.EXPIRED.value, PaymentState.FAILED.value)
 _MONTHS: Final = {kind.name: kind.period.count for kind in KINDS}
 """Kind -> months that it is kept, where its period is one of months."""
 
@@ -134,6 +136,14 @@ def sweeps(
             people.erasures,
             lambda now: people.erasures.c.ended_at < years_before(now, books_kept_years),
         ),
+        "payments": _deletion(
+            tables.payments,
+            lambda now: sa.and_(
+                tables.payments.c.created_at < years_before(now, books_kept_years),
+                _came_to_nothing(),
+            ),
+        ),
+        "receipts": _receipts(lambda now: years_before(now, books_kept_years)),
         "unread": _deletion(
             tables.rejected_entries,
             lambda now: tables.rejected_entries.c.at < years_before(now, books_kept_years),
@@ -183,6 +193,33 @@ def _deletion(table: sa.Table, condition: Callable[[datetime], sa.ColumnElement[
         return len(rows)
 
     return Sweep(BATCH, lambda now: _count(table, condition(now)), forget)
+
+
+def _came_to_nothing() -> sa.ColumnElement[bool]:
+    """Return which payments moved no money: no entry of the ledger hangs on them."""
+    payments, credits = tables.payments.c, tables.credits.c
+    entry = sa.select(credits.payment_id).where(
+        credits.account_id == payments.account_id, credits.payment_id == payments.id
+    )
+    return sa.and_(payments.state.in_(_IN_VAIN), ~entry.exists())
+
+
+def _receipts(before: Callable[[datetime], datetime]) -> Sweep:
+    """Return the sweep of the payment service's receipts, whose pages name the person."""
+    payments = tables.payments
+
+    def is_due(now: datetime) -> sa.ColumnElement[bool]:
+        return sa.and_(payments.c.created_at < before(now), payments.c.receipt_url != "")
+
+    async def forget(connection: AsyncConnection, now: datetime) -> int:
+        old = sa.select(payments.c.id).where(is_due(now)).limit(BATCH)
+        found = (await connection.scalars(old.with_for_update(skip_locked=True))).all()
+        await connection.execute(
+            sa.update(payments).where(payments.c.id.in_(found)).values(receipt_url="")
+        )
+        return len(found)
+
+    return Sweep(BATCH, lambda now: _count(payments, is_due(now)), forget)
 
 
 def _unproven(now: datetime) -> sa.Select[Any]:

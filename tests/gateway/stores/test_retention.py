@@ -71,6 +71,7 @@ TOO_OLD = {
     "requests": years_before(NOW, 10) - BEFORE,
     "requests_to_delete": years_before(NOW, 10) - BEFORE,
     "unread": years_before(NOW, 10) - BEFORE,
+    "payments": years_before(NOW, 10) - BEFORE,
 }
 """Kind -> a time that is half an hour too old; an hour later it is not."""
 
@@ -115,6 +116,8 @@ def row_of(kind, at, name):
         case "unread":
             entry = {"partition": 0, "entry_id": name, "kind": "x", "fields": "{}"}
             return tables.rejected_entries, entry | {"at": at}
+        case "payments":
+            return tables.payments, payment(name, at, "expired")
         case "exports":
             return people.exports, export(name, at, "expired")
     raise AssertionError(kind)
@@ -143,6 +146,19 @@ def call(name, at, **changes):
         "cause": 16,
         "ended_by": "caller",
         "ended_at": at,
+    } | changes
+
+
+def payment(name, at, state, **changes):
+    return {
+        "id": name,
+        "account_id": "alice",
+        "kind": "checkout",
+        "micros": 5_000_000,
+        "currency": "USD",
+        "state": state,
+        "created_at": at,
+        "updated_at": at,
     } | changes
 
 
@@ -190,7 +206,7 @@ async def test_what_is_too_old_goes_and_what_is_not_stays(book, retention, kind)
 
 
 def test_each_kind_has_a_case():
-    assert set(sweeps()) == {*TOO_OLD, "account", "export_files"}
+    assert set(sweeps()) == {*TOO_OLD, "account", "export_files", "receipts"}
 
 
 @pytest.mark.parametrize("kind", ["calls", "devices", "activity", "refusals"])
@@ -214,6 +230,31 @@ async def test_what_was_not_answered_or_ended_stays_however_old(engine, retentio
             await connection.execute(sa.insert(table).values(open_row))
     for kind in ("requests", "requests_to_delete"):
         assert await retention.sweep(kind) == (0, False)
+
+
+async def test_a_payment_that_moved_money_stays_and_loses_its_receipt(engine, retention):
+    old, new = years_before(NOW, 10) - HOUR, years_before(NOW, 10)
+    url = {"receipt_url": "https://pay.example/receipt"}
+    credit = {"account_id": "alice", "micros": 5_000_000, "kind": "top_up"}
+    async with engine.begin() as connection:
+        await add_holder(connection, "alice", NOW)
+        await connection.execute(
+            sa.insert(tables.payments),
+            [
+                payment("paid", old, "paid", **url),
+                payment("late", old, "failed", **url),
+                payment("new", new, "paid", **url),
+            ],
+        )
+        for number, name in enumerate(("paid", "late"), 1):
+            of = {"sequence": number, "reference": f"pi:{name}", "payment_id": name, "at": old}
+            await connection.execute(sa.insert(tables.credits).values(credit | of))
+    assert await retention.sweep("payments") == (0, False)
+    assert await retention.due("receipts") == 2
+    assert await retention.sweep("receipts") == (2, False)
+    assert await retention.sweep("receipts") == (0, False)
+    left = {row["id"]: row["receipt_url"] for row in await rows(engine, tables.payments)}
+    assert left == {"paid": "", "late": "", "new": url["receipt_url"]}
 
 
 async def test_books_are_kept_as_long_as_the_operator_says(book):
