@@ -52,6 +52,13 @@ ROWS = {
         "size_bytes": 0,
     },
     "export_chunks": {"export_id": "e1", "number": 0, "content": b"PK"},
+    "posted_texts": {
+        "document": "terms",
+        "version": "1",
+        "language": "en",
+        "digest": "0" * 64,
+        "posted_at": NOW,
+    },
     "second_factors": {
         "account_id": "alice",
         "sealed_secret": "sealed",
