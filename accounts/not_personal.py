@@ -61,6 +61,7 @@ NOT_PERSONAL: Final[tuple[NotPersonal, ...]] = (
         ),
         "names of parts of the program, and codes of what failed",
     ),
+    NotPersonal(("event_forgetting.id",), "that old lines of the audit log are being deleted"),
     NotPersonal(("alembic_version.version_num",), "which release made the tables"),
     NotPersonal(
         tuple(f"policy_notices.{name}" for name in ("version", "told_to", "done_at")),

@@ -21,6 +21,7 @@ TABLES: Final = frozenset(
         *("account_events", "accounts", "api_keys", "button_keys", "buttons", "call_refusals"),
         *("calls", "consent_proofs", "proven_destinations"),
         *("consents", "credits", "data_requests", "devices", "duties", "erasures"),
+        *("event_forgetting",),
         *("expected_links", "export_chunks", "exports", "freezes", "high_risk_lists", "holders"),
         *("links", "mail_outbox", "opened_countries", "partitions", "passkeys"),
         *("payment_profiles", "payments", "policy_notices", "posted_texts", "rate_decks"),

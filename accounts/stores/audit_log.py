@@ -1,4 +1,6 @@
-"""Keeps the audit log of accounts in SQL: what was done, when, by whom and why; no row changes.
+"""Keeps the audit log of accounts in SQL: what was done, when, by whom and why.
+
+No line changes, and none goes before its time: the database itself refuses both.
 
 Functions on the caller's connection, so that an act and its line commit together.
 """
@@ -17,6 +19,7 @@ from accounts.audit_log import Act, Actor
 from accounts.stores import tables
 
 _EVENTS = tables.account_events
+_FORGETTING = tables.event_forgetting
 _SELECT = sa.select(
     *(_EVENTS.c.at, _EVENTS.c.act, _EVENTS.c.actor),
     *(_EVENTS.c.reason, _EVENTS.c.operator, _EVENTS.c.id),
@@ -95,6 +98,22 @@ async def last(connection: AsyncConnection, account_id: str, *acts: Act) -> Entr
         )
     ).one_or_none()
     return None if row is None else _entry(row)
+
+
+async def forget(
+    connection: AsyncConnection, is_old: sa.ColumnElement[bool], *, limit: int
+) -> int:
+    """Forget the oldest lines that meet a condition; return how many, at most `limit`.
+
+    The database refuses every other way to delete a line.
+    """
+    old = sa.select(_EVENTS.c.id).where(is_old).order_by(_EVENTS.c.at).limit(limit)
+    ids = (await connection.scalars(old.with_for_update(skip_locked=True))).all()
+    if ids:
+        await connection.execute(sa.insert(_FORGETTING).values(id=1))
+        await connection.execute(sa.delete(_EVENTS).where(_EVENTS.c.id.in_(ids)))
+        await connection.execute(sa.delete(_FORGETTING))
+    return len(ids)
 
 
 def _entry(row: sa.Row[*tuple[Any, ...]]) -> Entry:

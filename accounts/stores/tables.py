@@ -185,8 +185,8 @@ passkeys = sa.Table(
     sa.Column("used_at", UtcDateTime),
 )
 
-# The audit log: no row changes. It outlives the holder, of whom it says nothing but what was done
-# and why.
+# The audit log: no row changes, and none goes before its time. It outlives the holder, of whom it
+# says nothing but what was done and why.
 account_events = sa.Table(
     "account_events",
     metadata,
@@ -199,6 +199,14 @@ account_events = sa.Table(
     # Who of the operators; empty for all other actors.
     *_text_or_none("operator", NAME_MAX),
     sa.Index(None, "account_id", "id"),
+)
+
+# Has a row within the transaction that forgets events whose time is up, and never else: a trigger
+# refuses the deletion of events without it.
+event_forgetting = sa.Table(
+    "event_forgetting",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
 )
 
 # Personal data that a person has asked for, as a file in chunks: any node can hand it out, and a

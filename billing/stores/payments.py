@@ -6,7 +6,7 @@ in the ledger. Knows no payment service and no card, only the ids that the servi
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -44,6 +44,8 @@ _OF_PAYMENTS = ("top-up", "refund", "dispute")
 """Kinds of credits that a payment causes."""
 _PENDING = sorted(state.value for state in PENDING)
 _FRUITLESS = (PaymentState.FAILED.value, PaymentState.EXPIRED.value)
+OnProfile = Callable[[AsyncConnection, PaymentProfile, PaymentProfile, datetime], Awaitable[None]]
+"""Told of a profile as it was and as it is, and when, on the connection of the change."""
 
 
 class SqlPaymentStore:
@@ -55,10 +57,13 @@ class SqlPaymentStore:
         *,
         timeout_s: float = TIMEOUT_S,
         clock: Clock = utc_now,
+        on_profile: OnProfile | None = None,
     ) -> None:
+        """Use a database; `on_profile` is awaited within each change of a profile."""
         self._engine = engine
         self._timeout_s = timeout_s
         self._clock = clock
+        self._on_profile = on_profile
 
     async def create(
         self, payment_id: str, account_id: str, kind: str, micros: int, currency: str
@@ -388,7 +393,10 @@ class SqlPaymentStore:
                 .values(account_id=account_id, **values)
                 .on_conflict_do_update(index_elements=["account_id"], set_=values)
             )
-            return await _profile(connection, account_id)
+            changed = await _profile(connection, account_id)
+            if self._on_profile is not None:
+                await self._on_profile(connection, profile, changed, self._clock())
+            return changed
 
     async def history(self, account_id: str) -> AutoHistory:
         """Return the charges of an account's saved card within the last day."""

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from accounts.data_map import BOOK_YEARS, CALL_MONTHS_MAX, KINDS
 from accounts.retention import EXPORT_NOTED, MAILS_KEPT, UNPROVEN_KEPT, months_before, years_before
-from accounts.stores import links
+from accounts.stores import audit_log, links
 from accounts.stores import tables as people
 from accounts.stores.holders import erase_holder
 from billing.clock import Clock, utc_now
@@ -98,6 +98,15 @@ def sweeps(
         before = calls_before(now)
         return await call_forgetting.forget_older(connection, before, limit=BATCH, now=now)
 
+    def is_old_event(now: datetime) -> sa.ColumnElement[bool]:
+        events = people.account_events.c
+        return sa.and_(
+            events.at < months_before(now, _MONTHS["activity"]), is_used(events.account_id)
+        )
+
+    async def forget_events(connection: AsyncConnection, now: datetime) -> int:
+        return await audit_log.forget(connection, is_old_event(now), limit=BATCH)
+
     return {
         "calls": Sweep(
             BATCH,
@@ -111,12 +120,10 @@ def sweeps(
                 is_used(people.devices.c.account_id),
             ),
         ),
-        "activity": _deletion(
-            people.account_events,
-            lambda now: sa.and_(
-                people.account_events.c.at < months_before(now, _MONTHS["activity"]),
-                is_used(people.account_events.c.account_id),
-            ),
+        "activity": Sweep(
+            BATCH,
+            lambda now: _count(people.account_events, is_old_event(now)),
+            forget_events,
         ),
         "refusals": _deletion(
             call_refusals,

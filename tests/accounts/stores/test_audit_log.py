@@ -39,6 +39,38 @@ async def test_the_database_itself_refuses_to_rewrite_it(change, engine):
             await connection.execute(sa.update(tables.account_events).values(act="locked"))
 
 
+async def test_the_database_itself_refuses_to_delete_a_line(change, engine):
+    async with change() as connection:
+        await audit_log.record(connection, "alice", Act.SIGNED_UP, NOW)
+    for statement in (
+        sa.delete(tables.account_events),
+        sa.delete(tables.account_events).where(tables.account_events.c.account_id == "alice"),
+        *([sa.text("TRUNCATE account_events")] if engine.dialect.name == "postgresql" else []),
+    ):
+        with pytest.raises(sa.exc.DBAPIError, match="immutable"):
+            async with engine.begin() as connection:
+                await connection.execute(statement)
+    async with change() as connection:
+        assert len(await audit_log.of_account(connection, "alice", limit=9)) == 1
+
+
+async def test_lines_whose_time_is_up_are_forgotten_and_no_other(change, engine):
+    is_old = tables.account_events.c.at < NOW
+    async with change() as connection:
+        for hours in range(4):
+            at = NOW - timedelta(hours=hours)
+            await audit_log.record(connection, "alice", Act.SIGNED_IN, at)
+        assert await audit_log.forget(connection, is_old, limit=2) == 2
+        left = await audit_log.of_account(connection, "alice", limit=9)
+        assert {entry.at for entry in left} == {NOW, NOW - timedelta(hours=1)}
+        assert await audit_log.forget(connection, is_old, limit=2) == 1
+        assert await audit_log.forget(connection, is_old, limit=2) == 0
+    # The leave to do so ends with the transaction, or earlier.
+    with pytest.raises(sa.exc.DBAPIError, match="immutable"):
+        async with engine.begin() as connection:
+            await connection.execute(sa.delete(tables.account_events))
+
+
 async def test_a_line_says_which_operator_and_why_and_can_be_paged(change):
     async with change() as connection:
         for reason in ("one", "two", "three"):

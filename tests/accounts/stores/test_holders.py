@@ -54,7 +54,7 @@ async def test_an_erasure_may_be_repeated_and_is_of_one_holder(change, people):
 
 def test_an_erasure_knows_every_table_of_a_person():
     """A table that refers to a holder is emptied; one that does not names nobody, and is kept."""
-    kept = {"account_events", "consent_proofs", "data_requests", "erasures"}
+    kept = {"account_events", "consent_proofs", "data_requests", "erasures", "event_forgetting"}
     kept |= {"policy_notices", "posted_texts"}
     erased = {table.name for table in holders.parts()}
     assert erased >= {"devices", "links", "expected_links", "consents", "exports", "export_chunks"}

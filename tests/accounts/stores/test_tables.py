@@ -102,6 +102,7 @@ ROWS = {
     },
     "policy_notices": {"version": "1", "told_to": ""},
     "account_events": {"account_id": "alice", "at": NOW, "act": "signed_up", "actor": "holder"},
+    "event_forgetting": {"id": 1},
     "opened_countries": {"account_id": "alice", "country": "DE", "opened_at": NOW},
 }
 """A row of each table that is just so."""

@@ -1,0 +1,46 @@
+"""Writes down in the audit log what becomes of saved cards and automatic top-ups.
+
+Within the transaction of the change, whoever asks for it. Knows no payment service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from accounts.audit_log import Act, Actor
+from accounts.stores import audit_log
+from billing.money import in_units
+from billing.payments import PaymentProfile
+
+
+async def record_profile_change(
+    connection: AsyncConnection, before: PaymentProfile, after: PaymentProfile, at: datetime
+) -> None:
+    """Write a line for each thing that has changed; none for a repeat."""
+    # A reason is kept of what nobody asked for: a card that is declined for good, or gone.
+    actor = Actor.SERVICE if after.auto_off_reason else Actor.HOLDER
+    for act, reason in changes(before, after):
+        await audit_log.record(connection, after.account_id, act, at, actor, reason=reason)
+
+
+def changes(before: PaymentProfile, after: PaymentProfile) -> Iterator[tuple[Act, str]]:
+    """Yield what is different in a profile, and what there is to say of it."""
+    if before.has_card and not after.has_card:
+        yield Act.CARD_FORGOTTEN, after.auto_off_reason
+    if after.auto_enabled:
+        if not before.auto_enabled:
+            yield Act.AUTO_TOP_UP_ON, _terms(after)
+        elif _terms(before) != _terms(after):
+            yield Act.AUTO_TOP_UP_CHANGED, _terms(after)
+    elif before.auto_enabled:
+        yield Act.AUTO_TOP_UP_OFF, after.auto_off_reason
+
+
+def _terms(profile: PaymentProfile) -> str:
+    amount, threshold = (
+        in_units(micros) for micros in (profile.auto_amount_micros, profile.auto_threshold_micros)
+    )
+    return f"{amount} {profile.currency} below {threshold}"
