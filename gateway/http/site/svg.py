@@ -9,8 +9,8 @@ import re
 from typing import Final
 from xml.etree import ElementTree
 
-_SVG: Final = "http://www.w3.org/2000/svg"
-_XHTML: Final = "http://www.w3.org/1999/xhtml"
+_SVG: Final = "{http://www.w3.org/2000/svg}"
+_XHTML: Final = "{http://www.w3.org/1999/xhtml}"
 _ACTIVE: Final = frozenset(
     {
         *("script", "handler", "listener", "foreignobject"),
@@ -41,8 +41,8 @@ def fault_of(content: bytes) -> str:
     if re.search(rb"<\?\s*xml-stylesheet", content, re.IGNORECASE):
         return "refers to a style sheet"
     for element in root.iter():
-        namespace, _, name = str(element.tag).rpartition("}")
-        if name.lower() in _ACTIVE or namespace == f"{{{_XHTML}":
+        name = str(element.tag).rpartition("}")[2]
+        if name.lower() in _ACTIVE or str(element.tag).startswith(_XHTML):
             return f"has an element <{name[:32]}>, which can run or embed something"
         if fault := _fault_of_attributes(element):
             return fault
@@ -83,4 +83,4 @@ def _read(content: bytes) -> ElementTree.Element | None:
         root = ElementTree.fromstring(content)  # noqa: S314
     except (ElementTree.ParseError, ValueError, LookupError):
         return None
-    return root if root.tag == f"{{{_SVG}}}svg" else None
+    return root if root.tag == f"{_SVG}svg" else None
