@@ -256,6 +256,9 @@ PROBLEMS: dict[str, Problem] = {
     "balance_too_low": Problem(
         409, "The account has less than what is to be taken back.", "Take back less."
     ),
+    "data_request_not_open": Problem(
+        404, "No open request has this number.", "List those that are open."
+    ),
     "credit_reference_reused": Problem(
         409,
         "This reference was used for a credit of another amount.",

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from accounts.audit_log import Act, Actor
+from accounts.data_request import DataRequest, Right
 from gateway.limits.fraud import Allowance
 
 FOUND_MAX: Final = 50
@@ -104,6 +105,24 @@ class AccountState:
     """Rules of admission that were lifted, and until when, be it past or not."""
     refusals: Sequence[Refusals]
     """The newest."""
+
+
+class Register(Protocol):
+    """What people asked for about their data. Raises StoreUnavailableError."""
+
+    async def page(
+        self, *, account_id: str, is_open: bool, limit: int, before: int | None
+    ) -> Sequence[DataRequest]:
+        """Return requests, the newest first, or those that are open, the one first that is due.
+
+        An empty `account_id` is of all; the page begins after the request of the number `before`.
+        """
+
+    async def ask(self, account_id: str, right: Right) -> None:
+        """Note a request; nothing where the same one is open. Raises LookupError: no account."""
+
+    async def close(self, number: int, note: str) -> bool:
+        """Note that a request is answered; False where none of this number is open."""
 
 
 class AdminBook(Protocol):

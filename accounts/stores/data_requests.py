@@ -93,19 +93,49 @@ async def close(
 
 async def of_account(connection: AsyncConnection, account_id: str) -> Sequence[DataRequest]:
     """Return an account's newest requests, the newest first."""
-    query = sa.select(_REQUESTS).where(_REQUESTS.c.account_id == account_id)
-    return await _list(connection, query.order_by(_REQUESTS.c.id.desc()))
+    return await page(connection, account_id=account_id)
 
 
 async def newest(connection: AsyncConnection) -> Sequence[DataRequest]:
     """Return the newest requests of all accounts, the newest first."""
-    return await _list(connection, sa.select(_REQUESTS).order_by(_REQUESTS.c.id.desc()))
+    return await page(connection)
 
 
 async def unanswered(connection: AsyncConnection) -> Sequence[DataRequest]:
     """Return the requests that are open, the one that is due first before the others."""
-    query = sa.select(_REQUESTS).where(_REQUESTS.c.done_at.is_(None))
-    return await _list(connection, query.order_by(_REQUESTS.c.due_at, _REQUESTS.c.id))
+    return await page(connection, is_open=True)
+
+
+async def page(
+    connection: AsyncConnection,
+    *,
+    account_id: str = "",
+    is_open: bool = False,
+    limit: int = LISTED_MAX,
+    before: int | None = None,
+) -> Sequence[DataRequest]:
+    """Return requests, the newest first.
+
+    Args:
+        connection: With any transaction.
+        account_id: Only of this account; empty for all.
+        is_open: Only those that are open, the one that is due first before the others.
+        limit: How many at most.
+        before: Number of the request after which the page begins; none follows an unknown one.
+
+    """
+    rows = _REQUESTS.c
+    query = sa.select(_REQUESTS).limit(min(limit, LISTED_MAX + 1))
+    if account_id:
+        query = query.where(rows.account_id == account_id)
+    if not is_open:
+        query = query.order_by(rows.id.desc())
+        return await _list(connection, query if before is None else query.where(rows.id < before))
+    query = query.where(rows.done_at.is_(None)).order_by(rows.due_at, rows.id)
+    if before is not None:
+        start = sa.select(rows.due_at, rows.id).where(rows.id == before)
+        query = query.where(sa.tuple_(rows.due_at, rows.id) > start.scalar_subquery())
+    return await _list(connection, query)
 
 
 async def _open_id(connection: AsyncConnection, account_id: str, right: Right) -> int | None:
@@ -121,8 +151,7 @@ async def _open_id(connection: AsyncConnection, account_id: str, right: Right) -
 async def _list(
     connection: AsyncConnection, query: sa.Select[*tuple[Any, ...]]
 ) -> Sequence[DataRequest]:
-    rows = await connection.execute(query.limit(LISTED_MAX))
-    return [_read(row) for row in rows.mappings()]
+    return [_read(row) for row in (await connection.execute(query)).mappings()]
 
 
 def _read(row: Mapping[Any, Any]) -> DataRequest:

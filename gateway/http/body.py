@@ -44,6 +44,16 @@ async def read_json(request: Request, kind: type[_T]) -> _T:
         raise RequestRefusedError("bad_request") from None
 
 
+def number_before(request: Request) -> tuple[int, int | None]:
+    """Return `limit`, and the number that the page comes before. Raises RequestRefusedError."""
+    limit, text = page_asked_for(request)
+    if text is None:
+        return limit, None
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise RequestRefusedError("bad_request", field="before")
+    return limit, int(text)
+
+
 def page_asked_for(request: Request) -> tuple[int, str | None]:
     """Return `limit`, and what the page comes before. Raises RequestRefusedError."""
     # `int` alone would accept signs, underscores and digits of other scripts.

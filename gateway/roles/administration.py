@@ -7,13 +7,15 @@ from billing.clock import utc_now
 from gateway.charging.grants import book_grant
 from gateway.charging.recovery import bring_credits
 from gateway.http.access import DeclaredRoute
-from gateway.http.api.admin import AdminApi
+from gateway.http.api.admin import AdminApi, AdminRoutes
+from gateway.http.api.data_requests import DataRequestsApi
 from gateway.http.bearer import Authenticator
 from gateway.people.administration import Administration
 from gateway.roles.storage import Stores
 from gateway.settings import Settings
 from gateway.stores.administration import SqlAdministration
 from gateway.stores.mail_outbox import queue_notice
+from gateway.stores.register import SqlRegister
 
 
 def compose_administration(stores: Stores, sessions: Sessions) -> Administration:
@@ -39,4 +41,6 @@ def admin_routes(
 ) -> list[DeclaredRoute]:
     """Return the routes of operators."""
     administration = compose_administration(stores, sessions)
-    return AdminApi(auth, administration, settings.admin_networks).routes()
+    networks = settings.admin_networks
+    register = DataRequestsApi(AdminRoutes(auth, networks), SqlRegister(stores.engine), utc_now)
+    return [*AdminApi(auth, administration, networks).routes(), *register.routes()]

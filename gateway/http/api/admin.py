@@ -22,7 +22,7 @@ from gateway.browser.reports import money
 from gateway.errors import RequestRefusedError
 from gateway.http.access import DeclaredRoute
 from gateway.http.bearer import Authenticator
-from gateway.http.body import page_asked_for, read_json
+from gateway.http.body import number_before, read_json
 from gateway.http.principal import Principal
 from gateway.http.problems import Json
 from gateway.http.velocity import address_of
@@ -135,7 +135,7 @@ class LineView(msgspec.Struct, kw_only=True):
 
 
 _Act = Callable[[str, Order], Awaitable[None]]
-_Handler = Callable[[Request, Principal], Awaitable[Response]]
+Handler = Callable[[Request, Principal], Awaitable[Response]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,19 +177,15 @@ class AdminApi:
 
     async def show(self, request: Request, _principal: Principal) -> Response:
         """Return how an account stands."""
-        state = await self.administration.book.state(_account(request))
+        state = await self.administration.book.state(account_in(request))
         sessions = await self.administration.sessions_of(state)
         return Json(_state(state, len(sessions)))
 
     async def show_log(self, request: Request, _principal: Principal) -> Response:
         """Return a page of what was done with an account, the newest first."""
-        limit, text = page_asked_for(request)
-        is_number = text is None or (text.isascii() and text.isdigit() and len(text) < 19)
-        if not is_number:
-            raise RequestRefusedError("bad_request", field="before")
-        before = None if text is None else int(text)
+        limit, before = number_before(request)
         lines = await self.administration.book.lines(
-            _account(request), limit=limit + 1, before=before
+            account_in(request), limit=limit + 1, before=before
         )
         following = str(lines[limit - 1].number) if len(lines) > limit else None
         return Json({"lines": [_line(each) for each in lines[:limit]], "next": following})
@@ -204,7 +200,9 @@ class AdminApi:
         if not micros:
             raise RequestRefusedError("bad_request", field="amount")
         order = _order(principal, body.reason)
-        is_new = await self.administration.credit(_account(request), micros, body.reference, order)
+        is_new = await self.administration.credit(
+            account_in(request), micros, body.reference, order
+        )
         return Json({"booked": is_new})
 
     async def allow(self, request: Request, principal: Principal) -> Response:
@@ -212,7 +210,7 @@ class AdminApi:
         body = await read_json(request, AllowRequest)
         order = _order(principal, body.reason)
         try:
-            await self.administration.lift(_account(request), body.rule, body.until, order)
+            await self.administration.lift(account_in(request), body.rule, body.until, order)
         except ValueError:
             raise RequestRefusedError("bad_request", field="until") from None
         return Response(status_code=204)
@@ -221,7 +219,7 @@ class AdminApi:
         """Let a rule of admission hold again."""
         body = await read_json(request, DisallowRequest)
         order = _order(principal, body.reason)
-        await self.administration.restore(_account(request), body.rule, order)
+        await self.administration.restore(account_in(request), body.rule, order)
         return Response(status_code=204)
 
     def _act(self, name: str, act: _Act) -> DeclaredRoute:
@@ -229,12 +227,26 @@ class AdminApi:
 
         async def handler(request: Request, principal: Principal) -> Response:
             body = await read_json(request, ActRequest)
-            await act(_account(request), _order(principal, body.reason))
+            await act(account_in(request), _order(principal, body.reason))
             return Response(status_code=204)
 
         return self._route(f"{ACCOUNT}/{name}", handler, "POST")
 
-    def _route(self, path: str, handler: _Handler, method: str = "GET") -> DeclaredRoute:
+    def _route(self, path: str, handler: Handler, method: str = "GET") -> DeclaredRoute:
+        return AdminRoutes(self.auth, self.networks).route(path, handler, method)
+
+
+@dataclass(frozen=True, slots=True)
+class AdminRoutes:
+    """What every route of operators has in common."""
+
+    auth: Authenticator
+    networks: Collection[str]
+    """From where operators' keys are accepted; empty: from anywhere."""
+
+    def route(self, path: str, handler: Handler, method: str = "GET") -> DeclaredRoute:
+        """Return a route for keys of scope admin, where LookupError is that there is no account."""
+
         async def guarded(request: Request, principal: Principal) -> Response:
             self._check_network(request)
             try:
@@ -260,7 +272,8 @@ class AdminApi:
             raise RequestRefusedError("network_refused")
 
 
-def _account(request: Request) -> str:
+def account_in(request: Request) -> str:
+    """Return the account that a path names. Raises RequestRefusedError."""
     account_id: str = request.path_params["account_id"]
     # PostgreSQL cannot store NUL in text: the driver's error would become a 500.
     if "\0" in account_id:

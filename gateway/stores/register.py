@@ -1,0 +1,55 @@
+"""Keeps the register of what people asked for about their data, as operators read and fill it.
+
+Knows no HTTP, and nobody's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from accounts.audit_log import Actor
+from accounts.data_request import DataRequest, Right
+from accounts.stores import data_requests
+from billing.clock import Clock, utc_now
+from billing.stores import tables
+from database.engine import TIMEOUT_S, reading, writing
+
+
+class SqlRegister:
+    """`gateway.operators.Register` in SQLite or PostgreSQL."""
+
+    def __init__(
+        self, engine: AsyncEngine, *, clock: Clock = utc_now, timeout_s: float = TIMEOUT_S
+    ) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._timeout_s = timeout_s
+
+    async def page(
+        self, *, account_id: str, is_open: bool, limit: int, before: int | None
+    ) -> Sequence[DataRequest]:
+        """Return a page of requests; see the port."""
+        async with reading(self._engine, self._timeout_s) as connection:
+            return await data_requests.page(
+                connection, account_id=account_id, is_open=is_open, limit=limit, before=before
+            )
+
+    async def ask(self, account_id: str, right: Right) -> None:
+        """Note a request; nothing where the same one is open. Raises LookupError: no account."""
+        accounts = tables.accounts.c
+        async with writing(self._engine, self._timeout_s) as connection:
+            # Also of one that was deleted: whoever it was may ask what is left.
+            found = sa.select(accounts.id).where(accounts.id == account_id).with_for_update()
+            if await connection.scalar(found) is None:
+                raise LookupError("no such account")
+            await data_requests.ask(connection, account_id, right, self._clock())
+
+    async def close(self, number: int, note: str) -> bool:
+        """Note that a request is answered; False where none of this number is open."""
+        async with writing(self._engine, self._timeout_s) as connection:
+            return await data_requests.close(
+                connection, number, self._clock(), Actor.OPERATOR, note
+            )
