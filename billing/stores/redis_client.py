@@ -21,6 +21,7 @@ from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import ConstantBackoff, NoBackoff
 from redis.exceptions import RedisClusterException, RedisError, ResponseError
 
+from billing.stores.redis_cluster import WaitingCluster
 from database import refusals
 from database.errors import StoreUnavailableError
 
@@ -31,7 +32,8 @@ SENTINEL_TIMEOUT_S = 0.25
 """A silent sentinel is passed over, so that another is asked before the request is given up."""
 
 CONNECTIONS_MAX = 32
-"""Connections of one process; further requests wait for one to become free."""
+"""Connections of one process, in a cluster to each node; further requests wait for one to become
+free."""
 
 VERSION_MIN = (7, 0)
 
@@ -182,9 +184,10 @@ def _connect_cluster(rest: str, *, tls: bool) -> RedisCluster:
     if path not in ("", "0"):
         raise UrlError("a cluster has one database only: its URL ends in the hosts")
     nodes = [ClusterNode(host, port) for host, port in _hosts(netloc, _PORT)]
-    return RedisCluster(
+    return WaitingCluster(
+        requests_max=CONNECTIONS_MAX,
+        wait_max_s=SOCKET_TIMEOUT_S,
         startup_nodes=nodes,
-        max_connections=CONNECTIONS_MAX,
         ssl=tls,
         **_credentials(netloc),
         **_connection_options(),
