@@ -5,6 +5,7 @@ Thin: `privacy.retention` does it. The drainer does the same once a day by itsel
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Annotated
 
 import typer
@@ -51,13 +52,25 @@ def run_now(
                 def advance(kind: str, count: int) -> None:
                     progress.advance(TaskID(bars[kind]), count)
 
-                forgotten = await build_retention(settings, engine, advance).run()
+                duty = build_retention(settings, engine, advance)
+                forgotten = await duty.run()
+                until = None if forgotten is not None else await duty.held_until()
         if forgotten is None:
-            hint = "It is done once a day; try again in a few minutes."
-            fail("Another process is doing this right now.", hint, EXIT_UNAVAILABLE)
+            what = "Another process is doing this right now, or was killed while it did."
+            fail(what, _when_to_try(until), EXIT_UNAVAILABLE)
         _show(forgotten, "forgotten")
 
     run(work(), settings)
+
+
+def _when_to_try(until: datetime | None) -> str:
+    if until is None:
+        return "It has ended meanwhile: try again."
+    # Rounded up: in the very second it may be held still.
+    at = until + timedelta(seconds=1)
+    return (
+        f"Try again at {at:%H:%M:%S} UTC: one that was killed holds it until then, and no longer."
+    )
 
 
 def _show(counts: dict[str, int], what: str) -> None:

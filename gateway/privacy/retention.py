@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 import structlog
@@ -49,6 +49,9 @@ class Duties(Protocol):
 
     async def take(self, name: str) -> bool:
         """Take or renew the lease of a duty; False while another process holds it."""
+
+    async def held_until(self, name: str) -> datetime | None:
+        """Return until when another process holds a duty, if it says nothing more; else None."""
 
     async def done(self, name: str) -> None:
         """Note that a duty was done, and give its lease back."""
@@ -96,6 +99,13 @@ class Retention:
         if forgotten := {kind: count for kind, count in counts.items() if count}:
             _log.info("old data forgotten", forgotten=forgotten)
         return counts
+
+    async def held_until(self) -> datetime | None:
+        """Return when the duty is free, if whoever holds it has died; None: it is free now.
+
+        Raises StoreUnavailableError.
+        """
+        return await self.duties.held_until(DUTY)
 
     async def _sweep(self, kind: str) -> tuple[int, bool]:
         """Forget one batch; a kind that cannot be forgotten keeps no other from it."""

@@ -6,7 +6,7 @@ another. Whoever loses a lease does no harm: each step of a duty may be done twi
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -75,6 +75,16 @@ class SqlDuties:
                 .returning(duties.c.name)
             )
             return taken.scalar() is not None
+
+    async def held_until(self, name: str) -> datetime | None:
+        """Return until when another process holds a duty, if it says nothing more; else None."""
+        now = self._clock()
+        held = sa.select(duties.c.held_until).where(
+            _is(name), duties.c.holder != self._holder, duties.c.held_until > now
+        )
+        async with reading(self._engine, self._timeout_s) as connection:
+            until: datetime | None = await connection.scalar(held)
+        return until
 
     async def done(self, name: str) -> None:
         """Note that a duty was done, and give its lease back; nothing where another holds it."""

@@ -1,6 +1,7 @@
 """`caller retention run`: what would go is counted, what goes is told, one process at a time."""
 
 import asyncio
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -68,4 +69,13 @@ def test_a_run_beside_another_is_refused(environ):
     with_book(environ, hold)
     code, output = caller(environ)
     assert code == EXIT_UNAVAILABLE
-    assert "Another process" in output
+    said = " ".join(output.split())
+    assert "Another process" in said
+    assert "or was killed" in said
+    told = re.search(r"Try again at (\d\d:\d\d:\d\d) UTC", said)[1]
+
+    async def held_until(engine):
+        return await SqlDuties(engine, "a third").held_until(DUTY)
+
+    until = with_book(environ, held_until)
+    assert told == f"{until + timedelta(seconds=1):%H:%M:%S}"

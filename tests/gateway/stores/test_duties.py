@@ -35,6 +35,19 @@ async def test_one_holds_it_until_it_is_done(two, clock):
     assert await second.is_due("d", DAY)
 
 
+async def test_until_when_another_holds_it_can_be_asked(two, clock):
+    first, second = two
+    assert await second.held_until("d") is None
+    assert await first.take("d")
+    assert await first.held_until("d") is None
+    assert await second.held_until("d") == START + LEASE
+    clock.now += timedelta(seconds=30)
+    assert await first.take("d")
+    assert await second.held_until("d") == clock.now + LEASE
+    clock.now += LEASE
+    assert await second.held_until("d") is None
+
+
 async def test_who_is_silent_loses_it_and_changes_nothing_afterwards(two, clock):
     first, second = two
     assert await first.take("d")
