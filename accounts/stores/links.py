@@ -20,7 +20,8 @@ from accounts.stores import tables
 from database.engine import upsert
 
 KEPT = timedelta(days=30)
-"""How long a link that works no more can still be told from an unknown one."""
+"""How long a link that works no more can still be told from an unknown one; then the daily
+retention forgets it."""
 
 _EXPECTED = tables.expected_links
 _LINKS = tables.links
@@ -57,6 +58,7 @@ async def expect(
 
     """
     mine = _EXPECTED.c.account_id == account_id
+    # Not for the room, which the daily retention makes: one that has lapsed must not go on.
     await connection.execute(sa.delete(_EXPECTED).where(mine, _EXPECTED.c.lapses_at <= at))
     lapses_at = at + LIFETIMES[purpose] + MAIL_MAX
     inserted = upsert(connection, _EXPECTED).values(
@@ -115,8 +117,6 @@ async def make_link(  # noqa: PLR0917
     held = held.with_for_update(read=True, key_share=True)
     if (await connection.execute(held)).scalar() is None:
         return False
-    mine = _LINKS.c.account_id == account_id
-    await connection.execute(sa.delete(_LINKS).where(mine, _LINKS.c.expires_at <= at - KEPT))
     expected = await connection.execute(
         sa.select(_EXPECTED.c.asked_at).where(
             _EXPECTED.c.account_id == account_id,

@@ -12,7 +12,6 @@ from typing import Final
 
 from accounts.link import MAIL_MAX
 from accounts.notice import QueuedMail
-from accounts.retention import MAILS_KEPT
 
 FIRST_PAUSE: Final = timedelta(seconds=10)
 PAUSE_FACTOR: Final = 3
@@ -34,7 +33,6 @@ two minutes, still fit into `SENDING_MAX`."""
 PACE_PERIOD: Final = timedelta(minutes=1)
 PACE_MAX: Final = 10
 """Mails to one account within `PACE_PERIOD`: nobody's mailbox is to be flooded from here."""
-KEPT: Final = MAILS_KEPT
 LATE: Final = timedelta(minutes=10)
 """Age of a waiting mail at which an operator should look."""
 

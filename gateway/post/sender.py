@@ -62,9 +62,6 @@ class Outbox(Protocol):
     async def expire(self, created_before: datetime) -> int:
         """Abandon mails that wait for too long; return how many, at most a bounded number."""
 
-    async def purge(self, ended_before: datetime) -> int:
-        """Forget mails that ended long ago; return how many, at most a bounded number."""
-
 
 Readers = Callable[[str], Awaitable[Reader]]
 """Looks an account up. Raises LookupError if there is none, and StoreUnavailableError."""
@@ -261,22 +258,19 @@ class Sender:
 
 
 class Tidying:
-    """Gives up what waits for too long, and forgets what ended long ago."""
+    """Gives up what waits for too long; what has ended is forgotten by the daily retention."""
 
     def __init__(self, outbox: Outbox, clock: Clock = utc_now) -> None:
         self._outbox = outbox
         self._clock = clock
 
     async def round(self) -> None:
-        """Do both, in small transactions. Raises StoreUnavailableError."""
+        """Do it in small transactions. Raises StoreUnavailableError."""
         now = self._clock()
         # Longer than any sender takes: this is for mails that nobody sends.
         limit = now - outbox_rules.LIFETIME - timedelta(hours=1)
         for _ in range(TIDIED_MAX):
             if not await self._outbox.expire(limit):
-                break
-        for _ in range(TIDIED_MAX):
-            if not await self._outbox.purge(now - outbox_rules.KEPT):
                 break
 
 

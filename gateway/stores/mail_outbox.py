@@ -23,8 +23,8 @@ from database.columns import NAMING_CONVENTION, UtcDateTime
 from database.engine import TIMEOUT_S, reading, upsert, writing
 
 VALUES_LENGTH_MAX: Final = 4_000
-PURGED_MAX: Final = 500
-"""Rows of one transaction that forgets: another writer must not wait for long."""
+EXPIRED_MAX: Final = 500
+"""Rows of one transaction that gives up: another writer must not wait for long."""
 ENDED_LATELY: Final = timedelta(days=1)
 
 LAST_NOTICE: Final = "account_deleted"
@@ -264,7 +264,7 @@ class SqlMailOutbox:
         old = (
             sa.select(rows.id)
             .where(rows.state == MailState.QUEUED, rows.created_at < created_before)
-            .limit(PURGED_MAX)
+            .limit(EXPIRED_MAX)
         )
         async with writing(self._engine, self._timeout_s) as connection:
             ids = (await connection.scalars(old.with_for_update(skip_locked=True))).all()
@@ -274,18 +274,6 @@ class SqlMailOutbox:
                 .values(state=MailState.ABANDONED, ended_at=self._clock())
             )
             await _forget_last(connection, ids)
-        return len(ids)
-
-    async def purge(self, ended_before: datetime) -> int:
-        """Forget mails that were sent or abandoned before this time; return how many.
-
-        At most `PURGED_MAX`: fewer mean that none is left.
-        """
-        rows = mail_outbox.c
-        old = sa.select(rows.id).where(have_ended(ended_before)).limit(PURGED_MAX)
-        async with writing(self._engine, self._timeout_s) as connection:
-            ids = (await connection.scalars(old)).all()
-            await connection.execute(sa.delete(mail_outbox).where(rows.id.in_(ids)))
         return len(ids)
 
     async def newest(self, count: int) -> Sequence[QueuedMail]:

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from accounts.link import LIFETIMES, MAIL_MAX, Link, Purpose, digest
 from accounts.stores import links, tables
-from accounts.stores.links import KEPT, MadeLink
+from accounts.stores.links import MadeLink
 from tests.accounts.stores.conftest import NOW
 
 HOME = "Alice@Example.com"
@@ -138,17 +138,13 @@ async def test_an_address_is_kept_for_whom_it_was_until_that_lapses(change, peop
         assert not await links.is_kept_for_another(connection, "bob", "a@b", lapses_at)
 
 
-async def test_links_that_are_long_over_make_room(change, people):
-    links_kept = sa.select(sa.func.count()).select_from(tables.links)
-    over_at = NOW + LIFE + KEPT
+async def test_an_expectation_that_has_lapsed_does_not_go_on(change, people):
+    lapsed_at = NOW + LIFETIMES[RESET] + MAIL_MAX
     async with change() as connection:
-        await links.expect(connection, "alice", RESET, HOME, NOW)
-        await make(connection, NOW, "old")
-        await make(connection, over_at - timedelta(microseconds=1), "new")
-        assert await connection.scalar(links_kept) == 2
-        await make(connection, over_at, "newest")
-        assert await connection.scalar(links_kept) == 2
-        assert await links.find(connection, digest("old")) is None
+        for at in (NOW, lapsed_at):
+            await links.expect(connection, "alice", RESET, HOME, at)
+        asked_at = await connection.scalar(sa.select(tables.expected_links.c.asked_at))
+        assert asked_at == lapsed_at
 
 
 @pytest.mark.parametrize("purpose", Purpose)
