@@ -14,6 +14,7 @@ from enum import Enum
 
 from billing.errors import MoneyError
 from billing.money import exponent
+from billing.payment_reasons import REFUND_REASONS, dispute_reasons
 
 DAY = timedelta(hours=24)
 SOFT_DECLINES_MAX = 3
@@ -158,6 +159,8 @@ class Dispute:
     status: str
     intent_id: str = ""
     """The payment it says it belongs to; empty if it does not say."""
+    reason: str = ""
+    """The service's code for why; empty if it does not say."""
 
     @property
     def is_answerable(self) -> bool:
@@ -262,12 +265,12 @@ def facts_of(intent: Intent, currency: str, kind: str) -> list[PaymentFact]:
     facts = [PaymentFact(top_up_reference(intent.id), paid, "top-up", reason)]
     for refund in intent.refunds:
         _require(refund.currency or intent.currency, currency)
-        facts += _facts(refund_amounts(refund), currency, "refund", _REFUND_REASONS)
+        facts += _facts(refund_amounts(refund), currency, "refund", REFUND_REASONS)
     for dispute in intent.disputes:
         amounts = dispute_amounts(dispute)
         if any(amounts.values()):
             _require(dispute.currency, currency)
-        facts += _facts(amounts, currency, "dispute", _DISPUTE_REASONS)
+        facts += _facts(amounts, currency, "dispute", dispute_reasons(dispute.reason))
     return facts
 
 
@@ -337,13 +340,6 @@ def _facts(
         for (reference, minor), reason in zip(amounts.items(), reasons, strict=True)
         if minor
     ]
-
-
-_REFUND_REASONS = ("Refund to your card.", "The refund to your card failed.")
-_DISPUTE_REASONS = (
-    "The payment was disputed at the card's bank.",
-    "The dispute was decided in favour of the payment.",
-)
 
 
 def _require(currency: str, expected: str) -> None:

@@ -18,6 +18,7 @@ import structlog
 from accounts.audit_log import Actor
 from accounts.erasure import Erasure, State, Step, Unspent, after
 from billing.clock import Clock, utc_now
+from billing.payment_reasons import ACCOUNT_DELETED_REASON
 from billing.payments import PaymentProfile
 from billing.ports import LedgerStore, SpendGate
 from database.errors import StoreUnavailableError
@@ -244,7 +245,7 @@ class AccountErasure:
                 -balance_micros,
                 reference=f"closing:{account_id}:{sequence}",
                 kind="closing",
-                reason="The account was deleted.",
+                reason=ACCOUNT_DELETED_REASON,
             )
             await bring_credits(self.gate, self.ledger, account_id)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from billing.errors import MoneyError
+from billing.payment_reasons import REFUND_REASON
 from billing.payments import Payment, PaymentState, refund_reference, to_minor, undone
 from billing.ports import CreditBook
 from gateway.errors import PaymentError, RequestRefusedError
@@ -102,7 +103,7 @@ class Refunds:
         if micros > min(left, await self._balance(payment.account_id)):
             raise RequestRefusedError("refund_too_large")
         # Calls may have spent it meanwhile, so check again after taking the credit.
-        is_first = await self._credit(payment, -micros, reference, "Refund to your card.")
+        is_first = await self._credit(payment, -micros, reference, REFUND_REASON)
         if await self._balance(payment.account_id) < 0:
             await self._credit(payment, micros, undone(reference), "The credit was spent.")
             raise RequestRefusedError("refund_too_large")

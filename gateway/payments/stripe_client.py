@@ -427,6 +427,7 @@ def _dispute(reply: _Reply) -> Dispute:
         currency=reply["currency"].upper(),
         status=reply["status"],
         intent_id=_id(reply.get("payment_intent")),
+        reason=reply.get("reason") or "",
     )
 
 

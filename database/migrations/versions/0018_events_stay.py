@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0018"
-down_revision = "0016"
+down_revision = "0017"
 
 # A trigger cannot see a setting of the connection in both databases, but the row of a table: it is
 # there within the transaction that forgets, which nobody else sees, and gone with its commit.

@@ -17,6 +17,7 @@ from starlette.responses import RedirectResponse, Response
 
 from billing.call_refunds import RefundRule
 from billing.money import format_money, in_units
+from billing.payment_reasons import KEYS
 from billing.payments import PENDING, TOP_UP_REASONS, Payment, PaymentProfile, PaymentState
 from billing.rate_table import RateGroup, lasting_minutes
 from billing.statement import StatementLine, StatementStore
@@ -394,11 +395,13 @@ def _auto(profile: PaymentProfile) -> AutoTopUp:
 
 def _row(line: StatementLine) -> StatementRow:
     why, how = _WHY.get(line.reason, ""), _HOW.get(line.reason, "")
+    has_words = line.reason in _WHY or line.reason in _HOW or line.reason in KEYS
     return StatementRow(
         at=line.at,
         kind=how or line.kind.replace("-", "_"),
         why=why,
-        reason="" if why or how else line.reason,
+        payment_reason=KEYS.get(line.reason, ""),
+        reason="" if has_words else line.reason,
         amount=format_money(line.micros, line.currency),
         balance=format_money(line.balance_micros, line.currency),
         call_id="" if line.is_forgotten else line.call_id or "",

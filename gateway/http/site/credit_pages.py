@@ -29,6 +29,8 @@ class StatementRow:
     """A key of the words under `ledger.`."""
     why: str
     """A key of the words under `refund.`; empty for none."""
+    payment_reason: str
+    """A key of the words under `payment_reason.`; empty for none."""
     reason: str
     """Why, where there are no words of ours for it."""
     amount: str

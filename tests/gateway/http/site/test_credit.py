@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from billing.payment_reasons import dispute_reasons
 from billing.payments import PaymentState
 from billing.statement import StatementLine
 from database.errors import StoreUnavailableError
@@ -100,6 +101,29 @@ async def test_the_statement_says_what_moved_the_credit(ada):
     assert "Automatic top-up $25.00 2026-11-20 09:30 UTC · $30.00 left" in text
     assert "Free credit $25.00 2026-11-20 09:30 UTC · Welcome. · $30.00 left" in text
     assert "All entries" not in text
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        ("en", ("Disputed at your bank", "The card's holder does not recognise it.")),
+        ("de", ("Bei Ihrer Bank angefochten", "Der Inhaber der Karte kennt die Zahlung nicht.")),
+        ("es", ("Reclamado en su banco", "El titular de la tarjeta no reconoce el pago.")),
+    ],
+)
+async def test_a_dispute_says_why_in_the_language_of_the_page(ada, language, words):
+    ada.world.change(language=language)
+    ada.world.epochs.epoch = "e2"
+    reason, _ = dispute_reasons("unrecognized")
+    plain, _ = dispute_reasons("general")
+    ada.books.statements.lines = [
+        line("r1", "dispute", -9, reason=reason),
+        line("r2", "dispute", -9, reason=plain),
+    ]
+    text = await text_of(ada)
+    assert text.count(words[0]) == 2
+    assert text.count(words[1]) == 1
+    assert "The payment was disputed" not in text
 
 
 async def test_all_lines_come_in_pages(ada):
