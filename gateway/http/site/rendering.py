@@ -9,9 +9,11 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from importlib import resources
+from types import CodeType
 from typing import Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import BytecodeCache, Environment, PackageLoader, StrictUndefined
+from jinja2.bccache import Bucket
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
@@ -144,6 +146,28 @@ class Pages:
         return f"/site/{hashed}"
 
 
+class _Compiled(BytecodeCache):
+    """Templates that were compiled once, for all languages: words come in when they are rendered.
+
+    It holds one entry a template of the package, which never changes while a process runs.
+    """
+
+    def __init__(self) -> None:
+        self._codes: dict[str, CodeType] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        """Give what was compiled, if it was."""
+        bucket.code = self._codes.get(bucket.key)
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """Keep what has been compiled."""
+        if bucket.code is not None:
+            self._codes[bucket.key] = bucket.code
+
+
+_COMPILED: Final = _Compiled()
+
+
 def environment(language: str, words: Mapping[str, str], **constants: str) -> Environment:
     """Return what the templates of one language are rendered by.
 
@@ -156,6 +180,7 @@ def environment(language: str, words: Mapping[str, str], **constants: str) -> En
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
+        bytecode_cache=_COMPILED,
     )
 
     def t(key: str, **values: object) -> str:

@@ -205,6 +205,15 @@ def test_the_style_minds_what_people_have_set():
     assert ":focus-visible" in style
 
 
+def test_a_template_is_compiled_once_for_all_languages_and_pages():
+    made = [environment(language, words, service="Caller") for language, words in WORDS.items()]
+    first, *others = [each.get_template("layout.html") for each in made]
+    assert len(others) == len(WORDS) - 1
+    assert all(each.root_render_func.__code__ is first.root_render_func.__code__ for each in others)
+    said = [each.globals["language"] for each in (first, *others)]
+    assert said == list(WORDS), "words and names stay those of the language"
+
+
 def test_what_is_not_given_is_a_fault():
     made = environment("en", WORDS["en"])
     with pytest.raises(jinja2.UndefinedError):
