@@ -24,7 +24,7 @@ from billing.payments import PaymentProfile
 from gateway.words.languages import DEFAULT_LANGUAGE
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
+    from jinja2 import Environment, Template
 
 WIDTH: Final = 72
 """Longest line of prose; the address of a page is never broken."""
@@ -239,8 +239,14 @@ def _environment(*, is_html: bool) -> Environment:
     )
 
 
+@cache
+def _template(text: str) -> Template:
+    """Compile a text of the words once: there are as many as the words have."""
+    return _environment(is_html=False).from_string(text)
+
+
 def _render(template: str, context: Mapping[str, object]) -> str:
-    return _environment(is_html=False).from_string(template).render(context)
+    return _template(template).render(context)
 
 
 def _fill(template: str, context: Mapping[str, object]) -> str:
