@@ -7,6 +7,7 @@ needs.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib import import_module, metadata
 from typing import Annotated, Any, Final
 
@@ -52,9 +53,14 @@ class _Commands(TyperGroup):
         if module is None:
             return None
         # Listing all commands in the help also calls this, and imports them all.
-        command = get_command(import_module(module).app)
-        command.name = cmd_name
-        return command
+        return _command(cmd_name, module)
+
+
+@cache
+def _command(name: str, module: str) -> Any:
+    command = get_command(import_module(module).app)
+    command.name = name
+    return command
 
 
 app = typer.Typer(
