@@ -22,6 +22,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -44,6 +45,53 @@ FAST = {
     "listen_addresses": "",
 }
 
+_END_OTHERS = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid();
+"""
+
+_WATCHED = """
+CREATE SCHEMA watch;
+CREATE TABLE watch.changes (what text);
+CREATE FUNCTION watch.note() RETURNS event_trigger LANGUAGE plpgsql AS
+    $$ BEGIN INSERT INTO watch.changes VALUES (tg_tag); END $$;
+CREATE VIEW watch.books AS
+    SELECT relname FROM pg_class
+    WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relname <> 'alembic_version';
+DO $$
+DECLARE
+    each record;
+BEGIN
+    FOR each IN SELECT * FROM watch.books LOOP
+        EXECUTE format(
+            'INSERT INTO watch.changes SELECT %L WHERE EXISTS (SELECT FROM public.%I)',
+            'rows of the template', each.relname);
+    END LOOP;
+END $$;
+CREATE EVENT TRIGGER changed ON ddl_command_end EXECUTE FUNCTION watch.note();
+"""
+"""Lets a database say whether without its rows it would be as it was."""
+
+_EMPTIED = """
+DO $$
+DECLARE
+    each record;
+BEGIN
+    IF EXISTS (SELECT FROM watch.changes) THEN
+        RAISE EXCEPTION 'without its rows it would not be as it was';
+    END IF;
+    -- Nothing is immutable here, and no order of foreign keys is kept.
+    SET LOCAL session_replication_role = replica;
+    FOR each IN SELECT * FROM watch.books LOOP
+        EXECUTE format('DELETE FROM public.%I', each.relname);
+    END LOOP;
+    FOR each IN SELECT * FROM pg_sequences WHERE last_value IS NOT NULL LOOP
+        PERFORM setval(format('%I.%I', each.schemaname, each.sequencename),
+            each.start_value, false);
+    END LOOP;
+END $$;
+"""
+
 
 class PostgresServer:
     """A private cluster on a Unix socket, in a directory of its own."""
@@ -60,6 +108,7 @@ class PostgresServer:
             os.chown(self.directory, self._user.pw_uid, self._user.pw_gid)
         self._names = (f"test{number}" for number in itertools.count())
         self._clean: list[str] = []
+        self._copies: dict[str, str] = {}
 
     def initialise(self) -> None:
         """Create the cluster."""
@@ -135,15 +184,34 @@ class PostgresServer:
 
     def drop_database(self, name: str) -> None:
         """Remove a database, ending whoever is still connected."""
+        self._copies = {c: t for c, t in self._copies.items() if name not in (c, t)}
         self._execute("postgres", f"DROP DATABASE {name} WITH (FORCE)")
+
+    def lend_copy(self, template: str, name: str) -> None:
+        """Make a database a copy of another: anew, unless it is enough to remove an old one's rows.
+
+        Which is five times faster.
+        """
+        if self._copies.get(name) == template and self._empty(name):
+            return
+        self._execute("postgres", f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        self.copy_database(template, name)
+        self._execute(name, _WATCHED)
+        self._copies[name] = template
+
+    def _empty(self, name: str) -> bool:
+        """Remove all rows; return False where that would not make it a copy again."""
+        try:
+            self._execute(name, _END_OTHERS + _EMPTIED)
+        except asyncpg.RaiseError:
+            return False
+        return True
 
     def take_back_database(self, name: str) -> None:
         """Empty a database, ending whoever is still connected; ten times faster than a new one."""
         self._execute(
             name,
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid();"
-            "DROP SCHEMA public CASCADE; CREATE SCHEMA public",
+            _END_OTHERS + "DROP SCHEMA public CASCADE; CREATE SCHEMA public",
         )
         self._clean.append(name)
 
@@ -284,6 +352,25 @@ def new_book() -> bytes:
         return file.read_bytes()
 
 
+@pytest.fixture(scope="module")
+def migrated_books() -> Iterator[None]:
+    """Let whoever starts in this process on no SQLite database find one that has its tables.
+
+    What is in the file is what a migration would make there, in a hundredth of the time.
+    """
+    from gateway.roles import storage
+
+    async def migrate_copy(engine: AsyncEngine, **options: Any) -> None:
+        file = Path(engine.url.database or "")
+        if engine.dialect.name == "sqlite" and not (file.exists() and file.stat().st_size):
+            file.write_bytes(new_book())
+        await migrate(engine, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(storage, "migrate", migrate_copy)
+        yield
+
+
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """That file, to be copied."""
@@ -332,12 +419,9 @@ async def postgres_engine(
     engines: dict[str, AsyncEngine], postgres_server: PostgresServer, postgres_template: str
 ) -> AsyncIterator[AsyncEngine]:
     """A PostgreSQL database that has its tables."""
-    postgres_server.copy_database(postgres_template, BOOK)
-    try:
-        async with _lent(engines, postgres_server.url(BOOK)) as engine:
-            yield engine
-    finally:
-        postgres_server.drop_database(BOOK)
+    postgres_server.lend_copy(postgres_template, BOOK)
+    async with _lent(engines, postgres_server.url(BOOK)) as engine:
+        yield engine
 
 
 @contextlib.asynccontextmanager
