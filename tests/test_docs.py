@@ -11,6 +11,7 @@ from docs.generate import codes, configuration, privacy
 from gateway import settings
 from gateway.browser import messages
 from gateway.cli.app import COMMANDS
+from tests.trees import tree_of
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
@@ -38,7 +39,7 @@ def test_every_event_that_is_told_is_listed():
     told = {
         node.value
         for path in ROOT.glob("gateway/**/*.py")
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(tree_of(path))
         if isinstance(node, ast.Constant)
         and isinstance(node.value, str)
         and event.fullmatch(node.value)
@@ -59,7 +60,7 @@ LOGGING = [
 def warnings_written():
     """Yield every warning of a node and its drainer: event, level, fields."""
     for path in LOGGING:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(tree_of(path)):
             match node:
                 case ast.Call(ast.Attribute(ast.Name("log" | "_log"), method), [first, *_]):
                     fields = {each.arg for each in node.keywords} - {None, "exc_info"}

@@ -3,6 +3,7 @@
 import ast
 import re
 import time
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,7 @@ from tests.accounts.mapped import columns_of, unmapped
 from tests.billing.conftest import client, empty_gate, gate
 from tests.billing.spend_gate_contract import CENT, UNIT, closing, opening, tick
 from tests.gateway.privacy.needles import AT
+from tests.trees import tree_of
 
 __all__ = ["client", "empty_gate", "gate"]
 
@@ -53,7 +55,7 @@ PATTERNS = {
 def sources():
     for package in OURS:
         for path in sorted((ROOT / package).glob("**/*.py")):
-            yield ast.parse(path.read_text())
+            yield tree_of(path)
 
 
 # SQL
@@ -212,6 +214,7 @@ def test_no_part_keeps_keys_that_are_not_used_above():
 # Logs
 
 
+@cache
 def fields_logged():
     """Return the names of the fields of all log lines."""
     found = {*FIELDS, *(field for fields in EVENTS.values() for field in fields)}

@@ -1,6 +1,7 @@
 """The table of problems is total, and each is told the same way."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from gateway.errors import PROBLEMS, RequestRefusedError
 from gateway.http import problems
 from gateway.http.access import public
 from gateway.limits.velocity import LIMITS
+from tests.trees import tree_of
 
 SOURCES = [
     path
@@ -22,11 +24,12 @@ SOURCES = [
 LETTERS = "abcdefghijklmnopqrstuvwxyz_"
 
 
+@cache
 def codes_written():
     """Return every string in the gateway's code that is told as a code, and where."""
     found: dict[str, set[str]] = {}
     for path in SOURCES:
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        for node in ast.walk(tree_of(path)):
             for code in codes_of(node):
                 found.setdefault(code, set()).add(path.name)
     return found
