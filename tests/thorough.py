@@ -18,6 +18,7 @@ ROOT = Path(__file__).parent
 THOROUGH: dict[str, str] = {
     "benchmarks": "the benchmarks' own parts, and servers that they start",
     "billing/sql/test_gate_audit.py": "one fault for each key of the spend gate",
+    "billing/sql/test_outages.py": "a database server that stands still or is killed",
     "billing/sql/test_planted_faults.py": "one fault for each column of the book",
     "calls/test_api.py": "whole calls in real time",
     "calls/test_carrier_faults.py": "faults of the carrier, one whole call each",
@@ -54,6 +55,7 @@ THOROUGH: dict[str, str] = {
     "money": "two nodes and more, real servers, faults",
     "simulators/payments/test_stripe_client.py": "the vendor's client at length",
     "test_compiled.py": "a compiler",
+    "test_postgres.py": "a database server",
     "web": "browsers",
 }
 """Folder or file of tests -> what it takes."""
@@ -64,6 +66,12 @@ def first_of(cases: Iterable[Any]) -> list[Any]:
     first, *others = cases
     values = (case if isinstance(case, tuple) else (case,) for case in others)
     return [first, *(pytest.param(*each, marks=pytest.mark.thorough) for each in values)]
+
+
+def one_in(number: int, cases: Iterable[Any]) -> list[Any]:
+    """Return cases for `parametrize`, of which `make test` runs one of each `number`."""
+    marks = ((), (pytest.mark.thorough,))
+    return [pytest.param(each, marks=marks[n % number > 0]) for n, each in enumerate(cases)]
 
 
 def is_left_out(path: Path, named: Iterable[Path]) -> bool:

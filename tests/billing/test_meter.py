@@ -361,6 +361,7 @@ def assert_promises_kept(meter, gate, credit, end_ns, grace_s):
     assert exposed <= meter.rate.cost(last_paid_s + grace_s) - meter.rate.cost(last_paid_s)
 
 
+@pytest.mark.thorough
 def test_every_short_schedule_of_a_small_world():
     """All schedules of seven half-second ticks and four fates, with little credit: 4^7 x 4."""
     for start, fates in product(range(0, 4 * CENT, CENT), product(FATES, repeat=7)):

@@ -4,6 +4,8 @@ import asyncio
 import random
 from typing import Any
 
+import pytest
+
 from tests.calls.world import Customer, World
 
 BUSY = "+15005551004"
@@ -57,6 +59,7 @@ async def test_a_call_is_answered_heard_counted_and_recorded(world: World, custo
     assert order == ["ready", "ringing", "accept", "disconnect"]
 
 
+@pytest.mark.thorough
 async def test_wide_audio_is_converted_both_ways(customer: Customer):
     frame = b"".join(
         int(6000 * (-1) ** (i // 8)).to_bytes(2, "little", signed=True) for i in range(320)
@@ -72,6 +75,7 @@ async def test_wide_audio_is_converted_both_ways(customer: Customer):
     assert len(loud) > 20
 
 
+@pytest.mark.thorough
 async def test_a_call_that_fails_says_why_and_costs_nothing(customer: Customer):
     async with customer.call(BUSY) as phone:
         call_id = (await phone.wait("ready"))["call_id"]
@@ -85,6 +89,7 @@ async def test_a_call_that_fails_says_why_and_costs_nothing(customer: Customer):
     assert await customer.balance() == 10_000_000
 
 
+@pytest.mark.thorough
 async def test_a_program_ends_a_call(customer: Customer):
     async with customer.call() as phone:
         call_id = (await phone.wait("ready"))["call_id"]
@@ -96,6 +101,7 @@ async def test_a_program_ends_a_call(customer: Customer):
     assert (again.status_code, again.json()["code"]) == (409, "call_ended")
 
 
+@pytest.mark.thorough
 async def test_calls_are_listed_newest_first_and_in_pages(customer: Customer):
     ids = []
     for _ in range(3):
@@ -112,6 +118,7 @@ async def test_calls_are_listed_newest_first_and_in_pages(customer: Customer):
     assert rest.json()["next"] is None
 
 
+@pytest.mark.thorough
 async def test_a_hold_is_never_a_cost(world: World, customer: Customer):
     """From the first ring to the written record, no answer shows more than what was used."""
     async with customer.call() as phone:

@@ -27,9 +27,13 @@ from gateway.roles.people import People, compose_people
 from gateway.roles.serve import Node
 from gateway.scopes import PAGE, Scope
 from gateway.settings import from_mapping
+from tests.thorough import first_of
 from tests.valkey import ValkeyServer, free_port
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.usefixtures("migrated_books"),
+]
 
 ECHO = "+15005551000"
 CALL, PAYMENT = "call-of-alice", "payment-of-alice"
@@ -168,7 +172,7 @@ async def running(folder, redis_url):
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def site(tmp_path_factory):
+async def site(tmp_path_factory, migrated_books):
     """Two nodes for all tests, which make keys of their own."""
     folder = tmp_path_factory.mktemp("site")
     with contextlib.closing(ValkeyServer().start()) as server:
@@ -295,7 +299,7 @@ def _expected_of(needs, method, who):
             return (401, "unauthorized") if who in ("locked", "ended") else None
 
 
-@pytest.mark.parametrize("who", ["signed-in", "unproven", "locked", "ended", "elsewhere"])
+@pytest.mark.parametrize("who", first_of(["signed-in", "unproven", "locked", "ended", "elsewhere"]))
 async def test_every_route_lets_in_people_as_it_says(site, who):
     account_id = f"holder-{who}"
     email = await site.new_holder(account_id, proven=who != "unproven")
@@ -535,6 +539,7 @@ async def test_a_token_is_worth_no_more_than_its_key(site):
     assert await site.start(second, kept.pop()) == "bad_token"
 
 
+@pytest.mark.thorough
 async def test_what_redis_lost_or_cannot_say_is_asked_of_the_book(tmp_path, own_valkey):
     async with running(tmp_path, own_valkey.url) as site:
         key, key_id = await site.new_key()

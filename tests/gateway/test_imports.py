@@ -8,6 +8,7 @@ import pytest
 
 from gateway.cli.app import COMMANDS
 from gateway.roles.child import ROLES
+from tests.thorough import first_of
 
 HEAVY = {
     *(
@@ -48,7 +49,7 @@ print(*sys.modules)
 """
 
 
-@pytest.mark.parametrize("command", USED)
+@pytest.mark.parametrize("command", first_of(USED))
 def test_a_process_carries_what_it_uses(command):
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     listed = subprocess.run(

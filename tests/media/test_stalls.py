@@ -46,7 +46,7 @@ def test_a_carrier_without_marks_is_cleared_in_pauses_or_by_the_clock(
     assert [seed for seed, call in rows.items() if call.clears > call.seconds / 4 + 1] == []
 
 
-@pytest.mark.parametrize("seed", [10_538, 13_051])
+@pytest.mark.parametrize("seed", first_of([10_538, 13_051]))
 def test_a_way_that_becomes_shorter_while_it_stands_still_hides_no_surplus(seed: int) -> None:
     """Marks show nothing: by as much as is shorter the carrier has more."""
     assert not wrong(call_of(seed))
@@ -59,7 +59,8 @@ def test_noise_without_a_pause_is_no_excuse(first: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("every", "length"), [(12.0, 0.3), (28.0, 1.0), (3.0, 0.1), (3.1, 3.0), (40.0, 3.0)]
+    ("every", "length"),
+    first_of([(12.0, 0.3), (28.0, 1.0), (3.0, 0.1), (3.1, 3.0), (40.0, 3.0)]),
 )
 @pytest.mark.parametrize("side", ["to the carrier", "from the carrier", "before us", "process"])
 def test_stalls_that_come_back_are_no_round_trip(side: str, every: float, length: float) -> None:
@@ -114,7 +115,7 @@ def test_what_a_stop_of_the_process_changes_is_known_to_the_millisecond(
     assert counted(at_frames(150, dry_ms, 1), is_packets=is_packets) != quiet
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", first_of(range(4)))
 @pytest.mark.parametrize("is_packets", [True, False], ids=["packets", "stream"])
 def test_stops_of_5_to_7_ms_several_times_a_second_alter_no_frame(
     is_packets: bool, seed: int

@@ -19,7 +19,7 @@ from tests.whole_calls.world import (
     assert_nothing_lost,
 )
 
-FEW, MANY = 12, 250
+FEW, MANY = 5, 250
 SEEDS = [
     *range(FEW),
     *(pytest.param(seed, marks=pytest.mark.thorough) for seed in range(FEW, MANY)),

@@ -113,6 +113,7 @@ async def test_starters_on_a_fresh_file_never_get_in_each_other_s_way(tmp_path):
             assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
+@pytest.mark.thorough
 def test_processes_that_start_together_take_turns(tmp_path):
     program = (
         "import asyncio, sys\n"

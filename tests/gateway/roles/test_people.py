@@ -112,6 +112,7 @@ async def signed_up(house):
     return browser
 
 
+@pytest.mark.thorough
 async def test_whoever_signed_up_with_the_address_of_somebody_else_is_out_at_its_proof(house):
     stranger, owner = await house.browser(), await house.browser()
     form = {"email": ADA, "password": PASSWORD, "terms": "true", "adult": "true"}
@@ -130,6 +131,7 @@ async def test_whoever_signed_up_with_the_address_of_somebody_else_is_out_at_its
     assert "not confirmed" not in (await owner.get("/account"))[2]
 
 
+@pytest.mark.thorough
 async def test_a_proof_ends_the_sessions_of_before(house):
     before = await house.browser()
     form = {"email": ADA, "password": PASSWORD, "terms": "true", "adult": "true"}
@@ -156,6 +158,7 @@ async def test_from_the_sign_up_to_the_account(house):
     assert (await browser.sign_in("wrong"))[0] == 422
 
 
+@pytest.mark.thorough
 async def test_a_forgotten_password_is_set_anew_and_ends_every_session(house):
     browser = await signed_up(house)
     other = await house.browser()
@@ -169,6 +172,7 @@ async def test_a_forgotten_password_is_set_anew_and_ends_every_session(house):
     assert ("password_changed", ADA) in await house.mails()
 
 
+@pytest.mark.thorough
 async def test_a_thief_is_put_out_and_the_owner_comes_back(house):
     own = await signed_up(house)
     thief = await house.browser()
@@ -183,6 +187,7 @@ async def test_a_thief_is_put_out_and_the_owner_comes_back(house):
     assert (await thief.sign_in())[0] == 422
 
 
+@pytest.mark.thorough
 async def test_password_and_sessions_are_changed_by_who_is_signed_in(house):
     browser, other = await signed_up(house), await house.browser()
     await other.sign_in()
@@ -204,6 +209,7 @@ async def test_password_and_sessions_are_changed_by_who_is_signed_in(house):
     assert (await browser.get("/account"))[0] == 303
 
 
+@pytest.mark.thorough
 async def test_an_address_is_changed_and_changed_back(house):
     browser = await signed_up(house)
     asked = "/account?said=change_asked"

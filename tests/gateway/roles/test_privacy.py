@@ -8,6 +8,7 @@ import zipfile
 from datetime import timedelta
 
 import aiohttp
+import pytest
 import sqlalchemy as sa
 
 from accounts.stores import tables as people
@@ -76,6 +77,7 @@ async def test_a_person_asks_for_their_data_and_gets_them(house):
     assert (await other.get(path))[1] == f"{DATA}?said=export_gone"
 
 
+@pytest.mark.thorough
 async def test_what_is_too_old_is_forgotten_beside_draining(house):
     await signed_up(house)
     engine, old = house.node.stores.engine, utc_now() - timedelta(days=400)

@@ -96,6 +96,7 @@ async def test_a_node_that_cannot_start_says_why_and_leaves_nothing(
     assert asyncio.all_tasks() == before
 
 
+@pytest.mark.thorough
 async def test_a_node_whose_drainer_cannot_start_listens_no_more(environ, monkeypatch):
     node = Node(from_mapping(environ), environ)
 

@@ -329,6 +329,7 @@ CYCLES, WARM_UP = 800, 100
 STATM = Path("/proc/self/statm")
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(not STATM.exists(), reason="platform: memory is read from Linux's /proc")
 def test_calls_that_have_ended_leave_no_memory_behind() -> None:
     endpoint = Recorder()
