@@ -46,12 +46,12 @@ class TalkDetector:
         "_attack_frames",
         "_frames",
         "_hangover_frames",
-        "_is_speech",
         "_quiet_frames",
         "_recent",
         "_rest",
         "_rms",
         "_talk_frames",
+        "_vad",
         "_window_mask",
         "talking",
     )
@@ -73,7 +73,7 @@ class TalkDetector:
     ) -> None:
         if not 0 < attack_frames <= attack_window_frames or hangover_ms < FRAME_MS:
             raise ValueError("The attack must fit its window, and the hangover last a frame.")
-        self._is_speech = webrtcvad.Vad(aggressiveness).is_speech
+        self._vad = webrtcvad.Vad(aggressiveness)
         self._attack_frames = attack_frames
         self._window_mask = (1 << attack_window_frames) - 1
         self._hangover_frames = -(-hangover_ms // FRAME_MS)
@@ -121,7 +121,7 @@ class TalkDetector:
         if is_level_due:
             self._rms[frames // STRIDE % LEVEL_SAMPLES] = _rms(pcm, SAMPLE_BYTES)
         is_loud = _peak(pcm, SAMPLE_BYTES) >= SPEECH_PEAK_MIN
-        speech = is_loud and self._is_speech(pcm, RATE_HZ, FRAME_SAMPLES)
+        speech = is_loud and self._vad.is_speech(pcm, RATE_HZ, FRAME_SAMPLES)
         if self.talking:
             return self._keep_talking(speech)
         self._recent = recent = (self._recent << 1 | speech) & self._window_mask

@@ -171,8 +171,6 @@ class MediaEngine:
             media.abort()
 
     def _make_socket(self, stranger: Stranger | None, *rosters: set[Any]) -> MediaSocket:
-        places = self.limits.connections_max
-        standing = Standing(self.admit, self.strangers, self.authenticated, places, stranger)
         return MediaSocket(
             self._router,
             self.limits,
@@ -181,7 +179,7 @@ class MediaEngine:
             self.reader,
             self.connections,
             *rosters,
-            standing=standing,
+            standing=Standing(self, stranger),
         )
 
     def _report_crowd(self, now_ns: int) -> None:

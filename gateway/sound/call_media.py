@@ -111,11 +111,17 @@ class CallMedia:
         self._stalls: tuple[StallWatch, ...] = ()
         """Watch for what a browser on WebRTC cannot notice by itself; made when it first is."""
         self._is_by_session = False
-        self.take_frame = self._uplink.frame
-        """Receives the caller's frames from the socket, for the whole call."""
-        self.take_packet = self._uplink.packet
-        """Receives the caller's packets from a WebRTC session."""
         self.hear_by_socket(browser)
+
+    @property
+    def take_frame(self) -> Callable[[bytes], None]:
+        """What receives the caller's frames from the socket, for the whole call."""
+        return self._uplink.frame
+
+    @property
+    def take_packet(self) -> Callable[[int, int, bytes], None]:
+        """What receives the caller's packets from a WebRTC session."""
+        return self._uplink.packet
 
     def heard_ns(self) -> int | None:
         """Return when the phone last sent audio, even silence; None before its stream has begun.
@@ -169,7 +175,7 @@ class CallMedia:
 
     def hear_by_session(self, session: AudioSession) -> None:
         """Send the phone's voice as packets of this WebRTC session."""
-        self._downlink.by_session(session.send_audio)
+        self._downlink.by_session(session)
         self._is_by_session = True
         if not self._stalls:
             self._stalls = (

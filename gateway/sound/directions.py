@@ -81,7 +81,11 @@ class PhoneListener(Protocol):
         """Note that the phone's side has begun to talk, or paused."""
 
 
-SendPacket = Callable[[bytes, int | None], None]
+class PacketAudio(Protocol):
+    """Sends what the caller hears; `gateway.ports.AudioSession` is one."""
+
+    def send_audio(self, payload: bytes, timestamp_ms: int | None = None) -> None:
+        """Send one packet of mu-law, captured at a time of the carrier's clock."""
 
 
 class Uplink:
@@ -274,7 +278,7 @@ class Downlink:
         "_listener",
         "_origin_ms",
         "_rest",
-        "_send_packet",
+        "_session",
         "_tone_ns",
         "heard_bytes",
         "is_open",
@@ -292,7 +296,7 @@ class Downlink:
     _rest: bytes
     pacer: Pacer
     _is_even: bool
-    _send_packet: SendPacket | None
+    _session: PacketAudio | None
     _convert: Convert | None
     _connection: BrowserAudio
     talk: TalkDetector
@@ -314,7 +318,7 @@ class Downlink:
         self._is_even = False
         """Whether the last audio was paced: then the outgoing timestamps run by themselves."""
         self._connection = _NOWHERE
-        self._send_packet = None
+        self._session = None
         self._convert = convert
         self._listener = listener
         self._rest = b""
@@ -336,11 +340,11 @@ class Downlink:
     def by_socket(self, connection: BrowserAudio) -> None:
         """Send frames of the caller's codec from now on."""
         self._connection = connection
-        self._send_packet = None
+        self._session = None
 
-    def by_session(self, send: SendPacket) -> None:
-        """Send mu-law packets by this function."""
-        self._send_packet = send
+    def by_session(self, session: PacketAudio) -> None:
+        """Send mu-law packets from now on."""
+        self._session = session
 
     def audio(self, payload: bytes, at_ms: int | None = None) -> None:
         """Forward audio from the carrier: mu-law, usually 160 bytes, any length by contract.
@@ -386,7 +390,7 @@ class Downlink:
 
     def _cut(self, payload: bytes, at_ms: int) -> None:
         # The browser's socket takes whole frames only; packets may be shorter, in whole ms.
-        least_ms = FRAME_MS if self._send_packet is None else PACKET_MS_MIN
+        least_ms = FRAME_MS if self._session is None else PACKET_MS_MIN
         # What is less than that waits for the next message; nothing is padded.
         audio = self._rest + payload
         start = 0
@@ -401,9 +405,9 @@ class Downlink:
         # Asked again: a poll forwards held audio, and a beep may have begun since it was taken.
         if not self.is_open:
             return
-        send_packet = self._send_packet
-        if send_packet is not None:
-            send_packet(payload, self._regular_ms(at_ms, len(payload) // SAMPLES_PER_MS))
+        session = self._session
+        if session is not None:
+            session.send_audio(payload, self._regular_ms(at_ms, len(payload) // SAMPLES_PER_MS))
         else:
             audio = payload if self._convert is None else self._convert(payload)
             self._connection.send_audio_binary(audio)
@@ -439,8 +443,8 @@ class Downlink:
         """Forward one 160-byte frame of a tone of our own; it does not count as speech."""
         # A tone replaces the phone's voice; audio held from before must not follow it.
         self.pacer.restart()
-        if self._send_packet is not None:
-            self._send_packet(frame, self._due_ms)
+        if self._session is not None:
+            self._session.send_audio(frame, self._due_ms)
             self._due_ms += FRAME_MS
             self._tone_ns = self._clock_ns()
         else:

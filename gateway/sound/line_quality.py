@@ -81,39 +81,50 @@ class Measured(NamedTuple):
     """Whether the caller can neither be heard nor hear."""
 
 
-class _Figure:
-    """Mean and extremes of one figure over the call."""
+MOS_BEST: Final = 5.0
+"""The best of the scale (ITU-T P.800)."""
 
-    __slots__ = ("_count", "_sum", "least", "most")
+
+class _Mean:
+    """Mean of one figure over the call."""
+
+    __slots__ = ("_count", "_sum")
 
     def __init__(self) -> None:
         self._count = 0
         self._sum = 0.0
-        self.least: float | None = None
-        self.most: float | None = None
 
     def add(self, value: float, weight: int = 1) -> None:
         self._count += weight
         self._sum += value * weight
-        self.least = value if self.least is None else min(self.least, value)
-        self.most = value if self.most is None else max(self.most, value)
 
     @property
-    def mean(self) -> float | None:
+    def value(self) -> float | None:
+        """It; None of nothing."""
         return self._sum / self._count if self._count else None
 
 
 class _Direction:
     """The figures of one direction over the call."""
 
-    __slots__ = ("_backlog_ms_max", "_flow", "_jitter_ms", "_mos", "_power")
+    __slots__ = (
+        "_backlog_ms_max",
+        "_flow",
+        "_jitter_ms",
+        "_jitter_ms_max",
+        "_mos",
+        "_mos_min",
+        "_power",
+    )
 
     def __init__(self) -> None:
         self._flow = Flow()
         self._backlog_ms_max = 0.0
-        self._jitter_ms = _Figure()
-        self._power = _Figure()
-        self._mos = _Figure()
+        self._jitter_ms = _Mean()
+        self._jitter_ms_max = 0.0
+        self._power = _Mean()
+        self._mos = _Mean()
+        self._mos_min = MOS_BEST
 
     def heard(self, sample: wire.LegSample) -> None:
         """Add a second in which this direction was open."""
@@ -134,29 +145,32 @@ class _Direction:
     def rated(self, sample: wire.LegSample, scores: Iterable[tuple[float, int]]) -> None:
         """Add the quality of seconds whose packets were counted, each with how many have it."""
         self._jitter_ms.add(sample.jitter_ms)
+        self._jitter_ms_max = max(self._jitter_ms_max, sample.jitter_ms)
         for mos, seconds in scores:
             self._mos.add(mos, seconds)
+            self._mos_min = min(self._mos_min, mos)
 
-    def fill(self, leg: LegQuality, rtt: _Figure, untold_lost: int = 0) -> LegQuality:
+    def fill(self, leg: LegQuality, rtt: _Mean, untold_lost: int = 0) -> LegQuality:
         """Return the leg's record with these figures filled in.
 
         `untold_lost` are lost packets of seconds that have not been counted.
         """
         flow = Flow(self._flow.packets, self._flow.lost + untold_lost)
         # Levels are averaged as power, not as decibels.
-        power = self._power.mean
+        power = self._power.value
+        jitter_ms, mos = self._jitter_ms.value, self._mos.value
         return msgspec.structs.replace(
             leg,
             packets_lost=flow.lost,
             loss_percent=round(flow.loss_percent, 2),
-            jitter_ms=_rounded(self._jitter_ms.mean),
-            jitter_ms_max=self._jitter_ms.most,
-            rtt_ms=_rounded(rtt.mean),
+            jitter_ms=_rounded(jitter_ms),
+            jitter_ms_max=None if jitter_ms is None else self._jitter_ms_max,
+            rtt_ms=_rounded(rtt.value),
             concealed_ms=round(self._flow.concealed_ms),
             backlog_ms_max=round(self._backlog_ms_max),
             level_dbov=None if power is None else round(10 * log10(power)),
-            mos=_rounded(self._mos.mean, 2),
-            mos_min=self._mos.least,
+            mos=_rounded(mos, 2),
+            mos_min=None if mos is None else self._mos_min,
         )
 
 
@@ -285,8 +299,8 @@ class LineQuality:
         """Whether the caller should have been heard in the previous second."""
         self._carrier = _Direction()
         self._reports = ReportCounts()
-        self._rtt = _Figure()
-        self._carrier_rtt = _Figure()
+        self._rtt = _Mean()
+        self._carrier_rtt = _Mean()
         self._paths: dict[str, None] = {}
         """A dict as an ordered set: paths in order of first use."""
         self._losses: list[float] = []

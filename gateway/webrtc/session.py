@@ -111,11 +111,10 @@ class WebRtcSession:
         "_lsr_ns",
         "_nacks",
         "_next_credentials",
+        "_out",
         "_packets",
         "_payload_type",
-        "_protect",
         "_report_ns",
-        "_send",
         "_srtp",
         "_stream",
         "_telephone_event",
@@ -172,18 +171,18 @@ class WebRtcSession:
         """Datagrams dropped because there were too many."""
         self._packets, self._datagrams = FrameBudget(PACKETS), FrameBudget(DATAGRAMS)
         self._handshakes = FrameBudget(HANDSHAKES)
-        self._host, self._send = host, host.send
+        self._host = host
         self._timeouts = timeouts
         self._credentials = credentials
         self._next_credentials: Credentials | None = None
         self._dtls: DtlsServer = DtlsServer(context, offer.fingerprints)
         self._srtp: SrtpTransport | None = None
-        self._protect: Callable[[bytes], bytes] | None = None
+        self._out: SrtpTransport | None = None  # it too, while our audio may pass
         self._checked_ns = now_ns
         self._end_ns = now_ns + timeouts.connect_ns
         self._report_ns = 0
         self._stream = OutgoingStream(start)
-        self._events = rtp.TelephoneEvents()
+        self._events: rtp.TelephoneEvents | None = None  # made with the first key
         self._nacks = rtp.NackList() if offer.has_nack else None
         self._asking_until_ns = 0
         self._lsr = self._lsr_ns = 0
@@ -233,13 +232,13 @@ class WebRtcSession:
                 visible; None if it follows what was sent before.
 
         """
-        protect = self._protect
-        if protect is None or len(payload) > PAYLOAD_BYTES_MAX:
+        out = self._out
+        if out is None or len(payload) > PAYLOAD_BYTES_MAX:
             return
         assert self.address is not None
         packet = self._stream.packet(self._payload_type, payload, timestamp_ms)
         try:
-            self._send(protect(packet), self.address)
+            self._host.send(out.protect(packet), self.address)
         except SrtpError:  # 2**48 packets, or no memory: must not break the audio path
             self._end(SessionState.FAILED)
 
@@ -293,12 +292,12 @@ class WebRtcSession:
         elif not request.is_controlling:
             # RFC 8445, 6.1.1: a lite agent is controlled; a full one that is wrong switches role.
             refusal = binding_error(request, ROLE_CONFLICT, "Role Conflict", password)
-            self._send(refusal, address)
+            self._host.send(refusal, address)
         elif request.unknown:
             refusal = binding_error(request, UNKNOWN_ATTRIBUTE, "Unknown Attribute", password)
-            self._send(refusal, address)
+            self._host.send(refusal, address)
         else:
-            self._send(binding_success(request, (address[0], address[1]), password), address)
+            self._host.send(binding_success(request, (address[0], address[1]), password), address)
             self._take_check(request, credentials, address, now_ns)
         return True
 
@@ -345,10 +344,9 @@ class WebRtcSession:
             self._connect(self._dtls.keys, now_ns)
 
     def _connect(self, keys: SrtpKeys, now_ns: int) -> None:
-        self._srtp = SrtpTransport(keys)
+        self._srtp = self._out = SrtpTransport(keys)
         # libsrtp has them now, and nobody else needs them.
         self._dtls.keys = None
-        self._protect = self._srtp.protect
         # The SSRC is random and so spreads the reports of calls that began together.
         self._report_ns = now_ns + self.ssrc % REPORT_INTERVAL_NS
         self.state = SessionState.CONNECTED
@@ -389,7 +387,7 @@ class WebRtcSession:
             if 0 < len(payload) <= PAYLOAD_BYTES_MAX:
                 self.on_audio(sequence, timestamp, payload)
         elif payload_type == self._telephone_event:
-            self._tell_digit(self._events.feed(timestamp, payload))
+            self._take_event(timestamp, payload)
 
     def _is_taken(self, now_ns: int) -> bool:
         """Count an authenticated packet; drop it, or end the session, if there are too many."""
@@ -404,7 +402,7 @@ class WebRtcSession:
         """Listen to another source; the first authenticated packet completes DTLS too."""
         self._dtls.confirm_last_flight()
         self.statistics.reset(ssrc)
-        self._events = rtp.TelephoneEvents()
+        self._events = None
         if self._nacks is not None:
             self._nacks = rtp.NackList()
 
@@ -415,6 +413,10 @@ class WebRtcSession:
             missing = nacks.due(now_ns, self.media_rtt_ns or RTT_GUESS_NS)
             if missing:
                 self._send_rtcp(rtcp.nack(self.ssrc, source, missing))
+
+    def _take_event(self, timestamp: int, payload: bytes) -> None:
+        self._events = events = self._events or rtp.TelephoneEvents()
+        self._tell_digit(events.feed(timestamp, payload))
 
     def _tell_digit(self, digit: tuple[str, int] | None) -> None:
         if digit is not None:
@@ -451,7 +453,8 @@ class WebRtcSession:
                 self._report(now_ns)
             if now_ns < self._asking_until_ns:
                 self._ask_again(now_ns)
-            self._tell_digit(self._events.flush(now_ns))
+            if self._events is not None:
+                self._tell_digit(self._events.flush(now_ns))
         elif now_ns - unread_ns >= self._end_ns:
             self._end(SessionState.FAILED)
         elif self.state is SessionState.SECURING:
@@ -472,18 +475,18 @@ class WebRtcSession:
 
     def _protect_and_send(self, compound: bytes) -> None:
         if self._srtp is not None and self.address is not None:
-            self._send(self._srtp.protect_rtcp(compound), self.address)
+            self._host.send(self._srtp.protect_rtcp(compound), self.address)
 
     def _send_all(self, datagrams: list[bytes], address: Address | None) -> None:
         for datagram in datagrams:
             if address is not None:
-                self._send(datagram, address)
+                self._host.send(datagram, address)
 
     def _end(self, state: SessionState) -> None:
         if self.state in _ENDED:
             return
         self.state = state
-        self._protect = None
+        self._out = None
         self._dtls.close()
         self._host.forget(self)  # before the addresses go, which it unlatches
         self.addresses.clear()

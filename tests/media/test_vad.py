@@ -18,6 +18,16 @@ SILENCE = SILENCE_FRAME * 100
 LOUD_FRAME = to_mulaw(sine(1_000, 0.02))
 
 
+class Judged:
+    """A detector whose answers the test gives."""
+
+    def __init__(self, judge) -> None:
+        self.judge = judge
+
+    def is_speech(self, pcm: bytes, _rate_hz: int, _samples: int) -> bool:
+        return self.judge(pcm)
+
+
 def frames_of(audio: bytes) -> list[bytes]:
     return [audio[at : at + FRAME_SAMPLES] for at in range(0, len(audio), FRAME_SAMPLES)]
 
@@ -58,7 +68,7 @@ def test_a_longer_hangover_bridges_a_longer_pause() -> None:
 def told_by(pattern: str) -> list[tuple[int, bool]]:
     """Return the changes when WebRTC's verdicts are these; it stretches what it hears itself."""
     detector = TalkDetector()
-    detector._is_speech = lambda _pcm, _rate, _samples: pattern[detector._frames - 1] == "1"
+    detector._vad = Judged(lambda _: pattern[detector._frames - 1] == "1")
     return changes(detector, LOUD_FRAME * len(pattern))
 
 
@@ -122,7 +132,7 @@ def test_any_cut_of_the_audio_counts_the_same(sizes: list[int]) -> None:
 def test_any_cut_of_the_audio_is_heard_in_order(sizes: list[int]) -> None:
     audio = np.random.default_rng(3).integers(0, 256, sum(sizes), np.uint8).tobytes()
     detector, heard, at = TalkDetector(), [], 0
-    detector._is_speech = lambda pcm, _rate, _samples: bool(heard.append(pcm))
+    detector._vad = Judged(lambda pcm: bool(heard.append(pcm)))
     for size in sizes:
         detector.feed(audio[at : at + size])
         at += size

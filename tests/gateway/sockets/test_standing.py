@@ -10,15 +10,16 @@ from gateway.sockets.strangers import Strangers
 
 class House:
     def __init__(self):
-        self.strangers = Strangers(MediaLimits())
+        self.limits = MediaLimits(connections_max=1)
+        self.strangers = Strangers(self.limits)
         self.authenticated = set()
         self.dropped = []
 
-    def standing(self, name, authenticated_max=1):
-        def admit(host, drop):
-            return self.strangers.enter(source_of(host), drop, 0)
+    def admit(self, host, drop):
+        return self.strangers.enter(source_of(host), drop, 0)
 
-        standing = Standing(admit, self.strangers, self.authenticated, authenticated_max)
+    def standing(self, name):
+        standing = Standing(self)
         standing.arrive("192.0.2.1:80", lambda: self.dropped.append(name))
         return standing
 

@@ -470,6 +470,8 @@ class Ear:
         self.now_ns = 5_000_000_000
         self.heard = Sent()
         self.packets: list[tuple[bytes, int | None]] = []
+        self.sent_ms: list[float] = []
+        """When each packet was sent."""
         self.talk: list[bool] = []
         self.downlink = Downlink(clock_ns=lambda: self.now_ns, convert=convert, listener=self)
         self.downlink.by_socket(self.heard)
@@ -478,8 +480,12 @@ class Ear:
         self.talk.append(talking)
 
     def by_session(self) -> "Ear":
-        self.downlink.by_session(lambda *packet: self.packets.append(packet))
+        self.downlink.by_session(self)
         return self
+
+    def send_audio(self, payload: bytes, timestamp_ms: int | None) -> None:
+        self.packets.append((payload, timestamp_ms))
+        self.sent_ms.append(self.now_ns / MS_NS)
 
     def stream(self, timestamps) -> list[int]:
         """Let the carrier send a frame at each of these; return the times of the packets."""
@@ -658,14 +664,12 @@ def burst(ear: Ear, frames: int, first_ms: int) -> None:
 def test_a_burst_of_the_phone_is_told_as_a_gap_and_no_packet_as_late(frames):
     """A browser keeps room for long for what it has seen late once."""
     ear = Ear().by_session()
-    sent_ms: list[float] = []
-    ear.downlink.by_session(
-        lambda *packet: (ear.packets.append(packet), sent_ms.append(ear.now_ns / MS_NS))
-    )
     ear.stream(range(1000, 2000, 20))
     burst(ear, frames, 2000)
-    offset = sent_ms[0] - ear.packets[0][1]
-    lateness = [at - offset - stamp for at, (_, stamp) in zip(sent_ms, ear.packets, strict=True)]
+    offset = ear.sent_ms[0] - ear.packets[0][1]
+    lateness = [
+        at - offset - stamp for at, (_, stamp) in zip(ear.sent_ms, ear.packets, strict=True)
+    ]
     assert min(lateness) >= -45
     assert max(lateness) <= 10
     ends = [stamp + len(audio) // 8 for audio, stamp in ear.packets]
