@@ -301,8 +301,8 @@ class LineQuality:
         self._reports = ReportCounts()
         self._rtt = _Mean()
         self._carrier_rtt = _Mean()
-        self._paths: dict[str, None] = {}
-        """A dict as an ordered set: paths in order of first use."""
+        self._paths: tuple[str, ...] = ()
+        """In order of first use."""
         self._losses: list[float] = []
         """Loss of the last seconds, newest last."""
         self._downlink_frames = 0
@@ -320,7 +320,7 @@ class LineQuality:
 
     def legs(self, browser: LegQuality, carrier: LegQuality) -> tuple[LegQuality, LegQuality]:
         """Return the records of both legs with the line's figures filled in."""
-        browser = msgspec.structs.replace(browser, paths=tuple(self._paths))
+        browser = msgspec.structs.replace(browser, paths=self._paths)
         return (
             self._browser.fill(browser, self._rtt),
             self._carrier.fill(carrier, self._carrier_rtt, self._reports.untold_lost),
@@ -393,7 +393,8 @@ class LineQuality:
         )
 
     def _record(self, measured: Measured, sample: wire.Sample, flow: Flow, heard: Heard) -> None:
-        self._paths[measured.path] = None
+        if measured.path not in self._paths:
+            self._paths = (*self._paths, measured.path)
         # The network is measured on hold as well; everything else needs two parties that talk.
         if sample.rtt_ms is not None:
             self._rtt.add(sample.rtt_ms)

@@ -155,7 +155,7 @@ class WebRtcSession:
         self._payload_type, self._telephone_event = offer.payload_type, offer.telephone_event
         self.address: Address | None = None
         """Where we send to: the last nominated address, until then the first one checked."""
-        self.addresses: dict[Address, None] = {}
+        self.addresses: list[Address] = []
         """Sources from which DTLS and media are accepted, by their last check."""
         self.last_in_ns = now_ns
         """When the last authenticated datagram arrived: a check, audio or a report."""
@@ -306,8 +306,7 @@ class WebRtcSession:
     ) -> None:
         self._checked_ns = self.last_in_ns = now_ns
         # To the end: the first one is then the one checked longest ago.
-        self.addresses.pop(address, None)
-        self.addresses[address] = None
+        self.addresses = [*(other for other in self.addresses if other != address), address]
         self._host.latch(self, address)
         # Before the nomination (RFC 8445, 7.3.1.5) any checked address serves for the handshake.
         if self.address is None or request.use_candidate:
@@ -318,7 +317,7 @@ class WebRtcSession:
             self._credentials, self._next_credentials = credentials, None
         if len(self.addresses) > ADDRESSES_MAX:
             oldest = next(other for other in self.addresses if other != self.address)
-            del self.addresses[oldest]
+            self.addresses.remove(oldest)
             self._host.unlatch(self, oldest)
         if self.state is SessionState.NEW:
             self.state = SessionState.CHECKED

@@ -43,6 +43,12 @@ async def test_a_token_is_good_once(desk):
     assert desk.asked == [order()]
 
 
+async def test_orders_share_the_texts_that_recur(desk):
+    one, other = [await desk.tokens.redeem(await desk.tokens.issue(order())) for _ in range(2)]
+    assert one.rate is other.rate
+    assert one.account_id is other.account_id
+
+
 async def test_of_many_who_redeem_a_token_together_one_has_it(desk):
     token = await desk.tokens.issue(order())
     redeemed = await asyncio.gather(*(desk.tokens.redeem(token) for _ in range(10)))
