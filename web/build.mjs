@@ -59,7 +59,8 @@ async function bundle(files, options = {}) {
 /** Return links for what the page needs at once but would discover only file by file. */
 function preloads({ names, outputs }) {
   const app = Object.entries(outputs).find(([file]) => path.basename(file) === names.app)[1];
-  const files = [names.app, ...app.imports.filter(({ kind }) => kind === 'import-statement').map(({ path }) => path)];
+  const imports = app.imports.filter(({ kind }) => kind === 'import-statement').map(({ path }) => path);
+  const files = [names.app, ...imports, names.beside];
   return files.map((file) => `<link rel="modulepreload" href="static/${path.basename(file)}" />`).join('\n    ');
 }
 
@@ -96,6 +97,7 @@ const page = await bundle(['main.ts', 'page.css', 'icon.svg'], {
   loader: { '.svg': 'copy' },
   define: {
     AUDIO_WORKLET_FILE: JSON.stringify(`./${audio.names.worklets}`),
+    BUILT_FOR: '"page"',
     SOCKET_WORKER_FILE: JSON.stringify(`./${audio.names['socket-worker']}`),
   },
 });

@@ -2,7 +2,7 @@
  * The gateway's REST interface, as far as this page uses it. Knows no page.
  */
 
-import type { Account, CallRecord, KeyAccess, PhonebookEntry, Quote, QuoteRefusal, TopUpOffer } from './answers';
+import type { KeyAccess, Quote, QuoteRefusal } from './answers';
 import { refusalOf, unreachable } from './sdk/core';
 import type { CallToken } from './sdk/core';
 
@@ -41,35 +41,6 @@ export class Api {
   /** Read what the key is. Throws CallerError. */
   access(): Promise<KeyAccess> {
     return this.json('v1/key');
-  }
-
-  /** Read the account. Throws CallerError. */
-  account(): Promise<Account> {
-    return this.json('v1/account');
-  }
-
-  /** Read the latest calls, newest first. Throws CallerError. */
-  async calls(limit: number): Promise<CallRecord[]> {
-    return (await this.json<{ calls: CallRecord[] }>(`v1/calls?limit=${limit}`)).calls;
-  }
-
-  /** Read the numbers the operator offers to try; none where there is no phonebook. */
-  async phonebook(): Promise<PhonebookEntry[]> {
-    try {
-      return (await this.json<{ entries: PhonebookEntry[] }>('v1/phonebook')).entries;
-    } catch {
-      return [];
-    }
-  }
-
-  /** Read what can be topped up; undefined where nothing can. */
-  async topUpOffer(): Promise<TopUpOffer | undefined> {
-    try {
-      const offer = await this.json<TopUpOffer>('v1/top-ups');
-      return offer.enabled ? offer : undefined;
-    } catch {
-      return undefined;
-    }
   }
 
   /** Read a resource, or post to it if there is a body. Throws CallerError. */

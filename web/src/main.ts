@@ -1,7 +1,7 @@
 /** Starts the phone page. */
 
 import { takeKey } from './api-key';
-import { chooseLanguage } from './i18n';
+import { chooseLanguage } from './i18n/language';
 
 // Before anything can be waited for: an address is seen, copied and kept.
 takeKey();

@@ -1,6 +1,6 @@
 /** Every word of the page, in German, and the gateway's refusals besides. */
 
-import type { Strings } from '.';
+import type { Strings } from './language';
 
 export const de: Strings = {
   title: 'Telefon',

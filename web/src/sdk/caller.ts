@@ -17,8 +17,8 @@ import { OWN_WORDS } from './error-words';
 import { WaitingToken } from './token';
 import type { CallToken, Ending, MediaToken } from './wire';
 
-/** Whether this file is served by a gateway, put in by the build. */
-declare const IS_SERVED: boolean;
+/** Where this is built for, put in by the build: a page of the gateway, its `caller.js`, or the npm package. */
+declare const BUILT_FOR: 'page' | 'gateway' | 'package';
 
 export interface CallerOptions {
   /** A token that the page has already: the reply of `POST /v1/call-tokens`. Good for one call. */
@@ -51,7 +51,7 @@ export class Caller extends Emitter<CallerEvents> {
   constructor(private readonly options: CallerOptions = {}) {
     super();
     speak(OWN_WORDS);
-    this.#origin = options.origin ?? (IS_SERVED ? new URL(import.meta.url).origin : undefined);
+    this.#origin = options.origin ?? (BUILT_FOR === 'package' ? undefined : new URL(import.meta.url).origin);
     if (options.token) this.updateToken(options.token);
   }
 

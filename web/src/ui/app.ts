@@ -5,13 +5,11 @@
 
 import { LitElement, css, html, nothing } from 'lit';
 import type { TemplateResult } from 'lit';
-import type { CallRecord, KeyAccess, Payment, PhonebookEntry, TopUpOffer } from '../answers';
+import type { CallRecord, KeyAccess, PhonebookEntry, TopUpOffer } from '../answers';
 import { Api } from '../api';
-import { answerOffer, brought, dropKey, offeredKey, storedKey, takeKey } from '../api-key';
+import { brought, storedKey, takeKey } from '../api-key';
 import { money, t } from '../i18n';
-import { keepNumber } from '../kept-number';
-import { CallerError, asCallerError, isUnreachable } from '../sdk/core';
-import type { CallState, Money } from '../sdk/core';
+import type { CallState, CallerError, Money } from '../sdk/core';
 import type * as Beside from './beside';
 import { handset } from './icons';
 import type { FollowedPayment } from './payment-progress';
@@ -19,8 +17,6 @@ import './phone';
 import type { Phone } from './phone';
 import { theme } from './theme';
 import type { TopUp } from './top-up';
-
-const RECENT_CALLS = 8;
 
 /** What a person did on the payment service's page. */
 export type Returned = 'paid' | 'cancelled';
@@ -160,7 +156,7 @@ export class App extends LitElement {
   /** Without a phone to show: whether it is not known yet if somebody is signed in. */
   asking = true;
   #beside: typeof Beside | undefined;
-  #following: Beside.Following | undefined;
+  reading: Beside.Reading | undefined;
 
   constructor() {
     super();
@@ -170,87 +166,45 @@ export class App extends LitElement {
 
   override connectedCallback(): void {
     super.connectedCallback();
-    window.addEventListener('hashchange', this.#open);
+    window.addEventListener('hashchange', this.open);
     [this.returned, this.followed] = takeReturned();
-    this.#open();
+    this.open();
   }
 
   override disconnectedCallback(): void {
     super.disconnectedCallback();
-    window.removeEventListener('hashchange', this.#open);
+    window.removeEventListener('hashchange', this.open);
   }
 
   protected override render(): TemplateResult {
     return html`<header>
         <slot><span class="mark">${handset}</span>
         <h1>Caller</h1></slot>
-        ${this.api && (this.offer || this.#may('account')) ? this.#credit() : nothing}
+        ${this.api && (this.offer || this.may('account')) ? this.#credit() : nothing}
       </header>
-      ${this.api ? this.#page() : this.asking ? nothing : this.#keyForm()}`;
+      ${this.api ? this.#page() : this.asking ? nothing : this.#beside?.keyForm(this)}`;
   }
 
   #credit(): TemplateResult {
     const left = this.left ?? this.balance;
     const balance = left ? money(left) : '…';
     return html`<div class="credit">
-      ${this.#may('account')
+      ${this.may('account')
         ? html`<p class="number"><span class="muted">${t('credit')}</span> <b>${balance}</b></p>`
         : nothing}
-      ${this.offer ? this.#topUp(this.offer) : nothing}
+      ${this.#beside?.topUp(this)}
     </div>`;
   }
 
-  #topUp(offer: TopUpOffer): TemplateResult {
-    return html`<caller-top-up
-      .api=${this.api}
-      .offer=${offer}
-      .calling=${this.busy}
-      @started=${this.#follow}
-      @leaving=${() => keepNumber(this.#phone?.number ?? '')}
-    ></caller-top-up>`;
-  }
-
-  #keyForm(): TemplateResult {
-    void import('./key-form');
-    return html`<main>
-      <caller-key-form
-        .failure=${this.failure}
-        .last=${this.last}
-        .returned=${this.returned}
-        @key-given=${this.#open}
-      ></caller-key-form>
-    </main>`;
-  }
-
   #page(): TemplateResult {
-    const offered = offeredKey();
     const failure = this.busy || this.told ? undefined : this.failure;
     return html`<main class="phone">
       ${failure ? html`<caller-outcome .failure=${failure}></caller-outcome>` : nothing}
-      ${this.followed && this.offer ? this.#progress() : nothing}
-      ${offered && !this.busy ? this.#keyOffer(offered) : nothing}
-      ${this.#may('calls') || this.busy ? this.#dialler() : html`<caller-no-calls></caller-no-calls>`}
-      <div class="aside">
-        ${this.phonebook.length ? this.#phonebook() : nothing}
-        ${this.#may('records') ? this.#recentCalls() : nothing}
-        ${this.offer ? html`<caller-payments .api=${this.api} .balance=${this.balance}></caller-payments>` : nothing}
-      </div>
+      ${this.#beside?.before(this)}
+      ${this.may('calls') || this.busy ? this.#dialler() : html`<caller-no-calls></caller-no-calls>`}
+      <div class="aside">${this.#beside?.aside(this)}</div>
     </main>
-    <caller-owner
-      .api=${this.api}
-      .account=${this.access?.account}
-      .busy=${this.busy}
-      @forget=${() => this.#forget()}
-    ></caller-owner>`;
-  }
-
-  #keyOffer(offered: string): TemplateResult {
-    void import('./key-offer');
-    return html`<caller-key-offer
-      .offered=${offered}
-      .account=${this.access?.account}
-      @answered=${this.#open}
-    ></caller-key-offer>`;
+    ${this.#beside?.owner(this)}`;
   }
 
   #dialler(): TemplateResult {
@@ -258,47 +212,16 @@ export class App extends LitElement {
       .api=${this.api}
       .phonebook=${this.phonebook}
       .offer=${this.offer}
-      @top-up=${this.#openTopUp}
-      @charged=${this.#follow}
+      @top-up=${this.openTopUp}
+      @charged=${this.follow}
       @credit=${(event: CustomEvent<Money>) => (this.left = event.detail)}
       @call-started=${() => (this.busy = true)}
-      @call-placed=${() => this.#following?.changed()}
+      @call-placed=${() => this.reading?.changed()}
       @call-ended=${(event: CustomEvent<CallState>) => this.#ended(event.detail)}
     ></caller-phone>`;
   }
 
-  #recentCalls(): TemplateResult {
-    return html`<caller-recent-calls
-      .last=${this.last}
-      .calls=${this.calls}
-      .phonebook=${this.phonebook}
-      .failed=${this.callsFailed}
-      .busy=${this.busy}
-      .canCall=${this.#may('calls')}
-      @retry=${() => void this.refresh()}
-      @redial=${(event: CustomEvent<string>) => this.#phone?.dial(event.detail)}
-    ></caller-recent-calls>`;
-  }
-
-  #phonebook(): TemplateResult {
-    return html`<caller-phonebook
-      .entries=${this.phonebook}
-      .busy=${this.busy}
-      @choose=${(event: CustomEvent<string>) => this.#phone?.choose(event.detail)}
-    ></caller-phonebook>`;
-  }
-
-  #progress(): TemplateResult {
-    return html`<caller-payment-progress
-      .api=${this.api}
-      .followed=${this.followed}
-      @concluded=${(event: CustomEvent<Payment>) => void this.#concluded(event.detail)}
-      @retry=${this.#openTopUp}
-      @closed=${this.#unfollow}
-    ></caller-payment-progress>`;
-  }
-
-  get #phone(): Phone | null {
+  get phone(): Phone | null {
     return this.renderRoot.querySelector<Phone>('caller-phone');
   }
 
@@ -306,134 +229,60 @@ export class App extends LitElement {
     return this.renderRoot.querySelector('caller-top-up');
   }
 
-  readonly #openTopUp = (): void => {
+  readonly openTopUp = (): void => {
     void this.#topUpButton?.open();
   };
 
-  readonly #follow = (event: CustomEvent<FollowedPayment>): void => {
+  readonly follow = (event: CustomEvent<FollowedPayment>): void => {
     this.followed = event.detail;
   };
 
-  /** A payment has an outcome: the credit is another, and so may be the card that is saved. */
-  async #concluded({ state }: Payment): Promise<void> {
-    await this.refresh();
-    // Another object: what is listed of payments is read by it.
-    this.balance &&= { ...this.balance };
-    this.#following?.changed();
-    if (this.api && this.#may('payments')) this.offer = (await this.api.topUpOffer()) ?? this.offer;
-    if (state === 'paid') this.#phone?.offerCall();
-  }
-
-  readonly #unfollow = (): void => {
+  readonly unfollow = (): void => {
     this.followed = undefined;
     this.#topUpButton?.focus();
   };
 
-  readonly #open = (): void => {
+  readonly open = (): void => {
     takeKey();
     this.requestUpdate();
     const key = storedKey();
     if (this.busy || (this.api && this.api.key === key)) return;
     // A payment is followed with the key that began it.
     if (this.api) this.followed = undefined;
-    this.#clear();
-    void (brought || !key ? import('./beside').then((beside) => beside.askWho(this, key)) : this.load(key));
+    this.clear();
+    void (brought || !key ? this.#load().then((beside) => beside.askWho(this, key)) : this.load(key));
   };
 
-  #forget(failure?: CallerError): void {
-    const { access, last } = this;
-    dropKey();
-    // Where the tab's own key is no good any more, nobody is replaced by the one that a link has brought.
-    answerOffer(failure !== undefined);
-    this.#clear();
-    this.#open();
-    if (this.api || !failure) return;
-    this.failure = access ? new CallerError('key_refused', { code: 'key_revoked' }) : failure;
-    this.last = last;
+  async #load(): Promise<typeof Beside> {
+    return (this.#beside ??= await import('./beside'));
   }
 
-  #clear(): void {
+  clear(): void {
     this.api = this.access = this.balance = this.left = this.calls = this.last = this.offer = this.failure = undefined;
   }
 
-  #may(scope: string): boolean {
+  may(scope: string): boolean {
     return this.access?.scopes.includes(scope) ?? true;
   }
 
   /** Open the phone with a key, or without one for whoever is signed in. */
   async load(key?: string): Promise<void> {
-    const api = (this.api = new Api(key, () => isUnreachable(this.failure) && this.#recover()));
-    const beside = import('./beside');
-    await this.refresh();
-    this.#beside = await beside;
-    this.#following ??= new this.#beside.Following(this);
-    if (this.api !== api) return;
-    if (this.#may('calls')) this.phonebook = await api.phonebook();
-    const offer = this.#may('payments') ? await api.topUpOffer() : undefined;
-    if (offer) await import('./paying');
-    if (this.api === api) this.offer = offer;
-  }
-
-  /** Whether a call goes on, here excepted, or is being settled. */
-  goesOn(): boolean {
-    const calls = this.busy ? undefined : this.#beside?.listed(this.calls, this.last);
-    return calls?.some(({ state }) => state !== 'ended') ?? false;
-  }
-
-  /** Read what is shown of the account; return whether that went well. */
-  async refresh(): Promise<boolean> {
-    const { api } = this;
-    if (!api) return true;
-    try {
-      const access = await api.access();
-      if (this.api !== api) return true;
-      this.access = access;
-      const [account, calls] = await Promise.allSettled([
-        this.#may('account') ? api.account() : undefined,
-        this.#may('records') ? api.calls(RECENT_CALLS) : undefined,
-      ]);
-      if (this.api !== api) return true;
-      this.callsFailed = calls.status === 'rejected' && !this.calls;
-      if (calls.status === 'fulfilled') this.calls = calls.value;
-      if (account.status === 'rejected') throw account.reason;
-      if (calls.status === 'rejected' && !account.value) throw calls.reason;
-      const balance = account.value?.balance;
-      if (balance?.micros !== this.balance?.micros) this.balance = balance;
-      if (!this.busy) this.left = undefined;
-      this.#recover();
-      return calls.status === 'fulfilled';
-    } catch (error) {
-      if (this.api === api) this.#failed(asCallerError(error));
-      return false;
-    }
-  }
-
-  /** Nothing is wrong any more: neither here nor, of what kept a call from being placed, in the phone. */
-  #recover(): void {
-    this.#phone?.forget(this.failure);
-    // A gateway that drains may answer once more before it goes: what follows is told as well.
-    this.told &&= !this.failure && this.last?.ending?.cause === 502;
-    this.failure = undefined;
-  }
-
-  #failed(failure: CallerError): void {
-    this.callsFailed = !this.calls;
-    // A call goes on without its key; what is wrong shows once it has ended.
-    if (failure.kind === 'key_refused' && !this.busy) this.#forget(failure);
-    else this.failure = failure;
+    const api = (this.api = new Api(key, () => this.reading?.reached()));
+    const { Reading } = await this.#load();
+    this.reading ??= new Reading(this);
+    await this.reading.begin(api);
   }
 
   async #ended(state: CallState): Promise<void> {
     this.busy = false;
     this.last = state;
     if (state.failure?.kind === 'key_refused') {
-      this.#forget(state.failure);
+      this.reading?.forget(state.failure);
       return;
     }
     // 502: the gateway is being restarted.
     this.told = state.failure !== undefined || state.ending?.cause === 502;
-    await this.refresh();
-    this.#following?.changed();
+    await this.reading?.renew();
   }
 }
 

@@ -10,8 +10,8 @@ import './owner';
 import './phonebook';
 import './recent-calls';
 
-export { Following } from '../following';
+export { aside, before, keyForm, owner, topUp } from './aside';
+export { Reading } from './reading';
 export { askWho } from './who';
-export { listed } from './recent-calls';
 
 addWords(beside);

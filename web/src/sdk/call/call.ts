@@ -6,7 +6,6 @@
 import { Emitter } from '../emitter';
 import type { CallToken, Ending, GatewayMessage, Money, Path, Sample } from '../wire';
 import { within } from './deadline';
-import { digitsIn } from './digits';
 import { CallerError, asCallerError } from './error';
 import { Line } from './line';
 import type { LineSetup } from './line';
@@ -27,6 +26,13 @@ const SILENT_WATCHES = 4;
 
 /** How long it then takes to know that the socket is lost, from where the gateway's patience is counted. */
 const PROBED_MS = 1500;
+
+/** The keys of ITU-T Q.23, and pauses as other SDKs write them. */
+const KEYS = /^[0-9*#A-Dw]+$/;
+const PAUSE_MS = 500;
+
+/** A pause, or as many keys as a message holds (gateway/browser/messages.py). */
+const PRESSED = /w|[^w]{1,32}/g;
 
 /** Told like the gateway's own warnings. */
 export const MICROPHONE_SILENT = 'microphone-silent';
@@ -165,9 +171,12 @@ export class Call extends Emitter<CallEvents> {
 
   /** Press keys of the phone in the call: 0 to 9, *, #, A to D, and `w` for a pause. Throws CallerError for others. */
   sendDigits(digits: string): void {
-    for (const { keys, afterMs } of digitsIn(digits)) {
-      if (afterMs) window.setTimeout(() => this.#press(keys), afterMs);
-      else this.#press(keys);
+    if (!KEYS.test(digits)) throw new CallerError('digits_invalid');
+    let afterMs = 0;
+    for (const part of digits.match(PRESSED) ?? []) {
+      if (part === 'w') afterMs += PAUSE_MS;
+      else if (afterMs) window.setTimeout(() => this.#press(part), afterMs);
+      else this.#press(part);
     }
   }
 
@@ -193,7 +202,8 @@ export class Call extends Emitter<CallEvents> {
       // Asked for last: a token is good for a minute, and a person may take that to allow the microphone.
       const token = await within(TOKEN_MS, this.#token(to));
       if (this.state.phase === 'ended') return;
-      this.#change(quoted(this.#state, token));
+      const { rate, balance, affordable_seconds: remainingSeconds } = token;
+      this.#change({ ...this.#state, rate, balance, remainingSeconds });
       this.#line.start(token);
       await within(READY_MS, ready);
     } else {
@@ -235,25 +245,13 @@ export class Call extends Emitter<CallEvents> {
 
   /** Tell of what a message brings beside the state that follows from it. */
   #tell(message: GatewayMessage): void {
-    switch (message.type) {
-      case 'dtmf':
-        this.emit('dtmf', message.digit);
-        break;
-      case 'sample':
-        this.emit('sample', message);
-        break;
-      case 'cost':
-        this.emit('cost', message);
-        break;
-      case 'credit':
-        this.emit('credit', message);
-        break;
-      case 'warning':
-        this.emit('warning', message.name, message);
-        break;
-      case 'warning-cleared':
-        this.emit('warning-cleared', message.name);
-    }
+    const { type } = message;
+    if (type === 'sample') this.emit(type, message);
+    else if (type === 'cost') this.emit(type, message);
+    else if (type === 'credit') this.emit(type, message);
+    else if (type === 'warning') this.emit(type, message.name, message);
+    else if (type === 'warning-cleared') this.emit(type, message.name);
+    else if (type === 'dtmf') this.emit(type, message.digit);
   }
 
   #sendHangup(): void {
@@ -327,16 +325,6 @@ export class Call extends Emitter<CallEvents> {
 function takingUp({ destination, seconds, seenAt }: KeptCall): CallState {
   const state = { ...dialling(destination), away: true, keptSeconds: seconds };
   return unheard(state, performance.now() - (Date.now() - seenAt));
-}
-
-/** Return the state with what the token tells of prices. */
-function quoted(state: CallState, { rate, balance, affordable_seconds: remainingSeconds }: CallToken): CallState {
-  return {
-    ...state,
-    ...(rate && { rate }),
-    ...(balance && { balance }),
-    ...(remainingSeconds !== undefined && { remainingSeconds }),
-  };
 }
 
 function askBeforeLeaving(event: BeforeUnloadEvent): void {

@@ -7,8 +7,9 @@ import type { ClientMessage, FirstMessage, GatewayMessage } from '../wire';
 import { asCallerError, unreachable } from './error';
 import type { CallerError } from './error';
 
-/** File name of the built worker, put in by the build. */
+/** File name of the built worker, and where this is built for: put in by the build. */
 declare const SOCKET_WORKER_FILE: string;
+declare const BUILT_FOR: 'page' | 'gateway' | 'package';
 
 export interface SocketEvents {
   message: (message: GatewayMessage) => void;
@@ -70,7 +71,7 @@ export class MediaSocket {
 /** Pages may start no worker of another origin, but a blob of their own that loads one (HTML 10.2.6.3). */
 function startWorker(): Worker {
   const url = new URL(SOCKET_WORKER_FILE, import.meta.url);
-  if (url.origin === location.origin) return new Worker(url);
+  if (BUILT_FOR === 'page' || url.origin === location.origin) return new Worker(url);
   const own = URL.createObjectURL(new Blob([`importScripts(${JSON.stringify(url.href)})`], { type: 'text/javascript' }));
   const worker = new Worker(own);
   URL.revokeObjectURL(own);

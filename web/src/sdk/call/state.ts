@@ -12,9 +12,10 @@ export interface CallState {
   readonly destination: string;
   /** Why the call fails or has been cut off, while its tone is heard. */
   readonly tone?: 'busy' | 'congestion' | 'cut-off';
-  readonly rate?: Rate;
-  readonly balance?: Money;
-  readonly remainingSeconds?: number;
+  /** Prices are told to those who pay for the call. */
+  readonly rate?: Rate | undefined;
+  readonly balance?: Money | undefined;
+  readonly remainingSeconds?: number | undefined;
   /** The last warning that the call will soon be cut off, unless it was taken back. */
   readonly endWarning?: { readonly secondsLeft: number; readonly cause: Lack } | undefined;
   /** Charged so far. */
@@ -76,12 +77,7 @@ export function dialling(destination: string): CallState {
 export function received(state: CallState, message: GatewayMessage, nowMs: number): CallState {
   switch (message.type) {
     case 'ready':
-      return {
-        ...state,
-        ...(message.rate && { rate: message.rate }),
-        destination: message.destination,
-        keptSeconds: message.resume_seconds,
-      };
+      return { ...state, rate: message.rate, destination: message.destination, keptSeconds: message.resume_seconds };
     case 'ringing':
       return state.phase === 'connecting' ? { ...state, phase: 'ringing' } : state;
     case 'tone':

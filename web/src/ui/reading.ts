@@ -1,0 +1,126 @@
+/**
+ * Reads what the page shows of the account: at the start, after what may have changed it, and now and then. Knows no
+ * markup; the page shows what it is given.
+ */
+
+import { account, calls, phonebook, topUpOffer } from '../account-api';
+import type { Payment } from '../answers';
+import type { Api } from '../api';
+import { answerOffer, dropKey } from '../api-key';
+import { Following } from '../following';
+import { CallerError, asCallerError, isUnreachable } from '../sdk/core';
+import type { App } from './app';
+import { listed } from './recent-calls';
+
+const RECENT_CALLS = 8;
+
+export class Reading {
+  #following: Following | undefined;
+
+  constructor(private readonly app: App) {}
+
+  /** Read all that there is to show of whoever asks. */
+  async begin(api: Api): Promise<void> {
+    const { app } = this;
+    await this.refresh();
+    this.#following ??= new Following(this);
+    if (app.api !== api) return;
+    if (app.may('calls')) app.phonebook = await phonebook(api);
+    const offer = app.may('payments') ? await topUpOffer(api) : undefined;
+    if (offer) await import('./paying');
+    if (app.api === api) app.offer = offer;
+  }
+
+  /** Read again what changes; return whether that went well. */
+  async refresh(): Promise<boolean> {
+    const { app } = this;
+    const { api } = app;
+    if (!api) return true;
+    try {
+      const access = await api.access();
+      if (app.api !== api) return true;
+      app.access = access;
+      const [read, listing] = await Promise.allSettled([
+        app.may('account') ? account(api) : undefined,
+        app.may('records') ? calls(api, RECENT_CALLS) : undefined,
+      ]);
+      if (app.api !== api) return true;
+      app.callsFailed = listing.status === 'rejected' && !app.calls;
+      if (listing.status === 'fulfilled') app.calls = listing.value;
+      if (read.status === 'rejected') throw read.reason;
+      if (listing.status === 'rejected' && !read.value) throw listing.reason;
+      const balance = read.value?.balance;
+      if (balance?.micros !== app.balance?.micros) app.balance = balance;
+      if (!app.busy) app.left = undefined;
+      this.#recover();
+      return listing.status === 'fulfilled';
+    } catch (error) {
+      if (app.api === api) this.#failed(asCallerError(error));
+      return false;
+    }
+  }
+
+  /** Read again what has changed, and let the other tabs of this browser read it as well. */
+  async renew(): Promise<void> {
+    await this.refresh();
+    this.changed();
+  }
+
+  /** Let the other tabs of this browser read again what has changed here. */
+  changed(): void {
+    this.#following?.changed();
+  }
+
+  /** A payment has an outcome: the credit is another, and so may be the card that is saved. */
+  async concluded({ state }: Payment): Promise<void> {
+    const { app } = this;
+    await this.refresh();
+    // Another object: what is listed of payments is read by it.
+    app.balance &&= { ...app.balance };
+    this.changed();
+    if (app.api && app.may('payments')) app.offer = (await topUpOffer(app.api)) ?? app.offer;
+    if (state === 'paid') app.phone?.offerCall();
+  }
+
+  /** Whether a call goes on, here excepted, or is being settled. */
+  goesOn(): boolean {
+    const shown = this.app.busy ? undefined : listed(this.app.calls, this.app.last);
+    return shown?.some(({ state }) => state !== 'ended') ?? false;
+  }
+
+  /** The gateway has done what it was asked for. */
+  reached(): void {
+    if (isUnreachable(this.app.failure)) this.#recover();
+  }
+
+  /** Forget the tab's key, as is wanted, or because it is not good any more. */
+  forget(failure?: CallerError): void {
+    const { app } = this;
+    const { access, last } = app;
+    dropKey();
+    // Where the tab's own key is no good any more, nobody is replaced by the one that a link has brought.
+    answerOffer(failure !== undefined);
+    app.clear();
+    app.open();
+    if (app.api || !failure) return;
+    app.failure = access ? new CallerError('key_refused', { code: 'key_revoked' }) : failure;
+    app.last = last;
+  }
+
+  /** Nothing is wrong any more: neither here nor, of what kept a call from being placed, in the phone. */
+  #recover(): void {
+    const { app } = this;
+    app.phone?.forget(app.failure);
+    // A gateway that drains may answer once more before it goes: what follows is told as well.
+    app.told &&= !app.failure && app.last?.ending?.cause === 502;
+    app.failure = undefined;
+  }
+
+  #failed(failure: CallerError): void {
+    const { app } = this;
+    app.callsFailed = !app.calls;
+    // A call goes on without its key; what is wrong shows once it has ended.
+    if (failure.kind === 'key_refused' && !app.busy) this.forget(failure);
+    else app.failure = failure;
+  }
+}
