@@ -6,6 +6,7 @@ import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
+import { buildSdk, sayWeight } from './build-sdk.mjs';
 
 const WEB = import.meta.dirname;
 const OUTPUT = path.resolve(WEB, process.env.CALLER_WEB_OUTPUT ?? '../gateway/http/static');
@@ -78,8 +79,9 @@ async function writeLicences() {
 
 /** Write .gz and .br beside each text, so that the server compresses nothing. */
 async function compress() {
-  for (const name of await readdir(OUTPUT)) {
-    const file = path.join(OUTPUT, name);
+  for (const entry of await readdir(OUTPUT, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue;
+    const file = path.join(entry.parentPath, entry.name);
     const bytes = await readFile(file);
     const quality = { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } };
     await writeFile(`${file}.gz`, gzipSync(bytes, { level: 9 }));
@@ -107,4 +109,6 @@ const parts = { script, style, icon, preloads: preloads(page) };
 const template = (await readFile(source('index.html'), 'utf8')).replace(/\n\s+/g, '\n');
 await writeFile(path.join(OUTPUT, 'index.html'), template.replace(/\{(\w+)\}/g, (_, name) => parts[name]));
 await writeLicences();
+const sdk = await buildSdk(path.join(OUTPUT, 'sdk'), 'gateway');
 await compress();
+await sayWeight(sdk);

@@ -1,4 +1,4 @@
-"""Serves the built phone page: its HTML at `/` and its files below `/static/`.
+"""Serves the built phone page: its HTML at `/` and its files below `/static/`; the SDK below `/sdk/`.
 
 Everything is read once, at start, so that a request touches no disk and no path of its making.
 Knows what the page's files may do in a browser (the policies), nothing of what is in them.
@@ -44,6 +44,17 @@ SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 """Sent with every file: a worker obeys the policy of its own file, not the page's."""
+
+SDK_HEADERS = {
+    **SECURITY_HEADERS,
+    "Access-Control-Allow-Origin": "*",
+    "Cross-Origin-Resource-Policy": "cross-origin",
+}
+"""Sent with the files of the SDK, which any page may load: a page of another origin gets a module,
+and an audio worklet, only with CORS (HTML, 8.1.4.2), and one that is isolated only with CORP."""
+
+SDK_PATH = "/sdk/v1"
+"""Where the SDK is; what breaks pages that use it would be v2."""
 
 _INDEX = "index.html"
 _MEDIA_TYPES = {
@@ -93,7 +104,8 @@ def routes(static_dir: Path, rewrite: Rewrite | None = None) -> list[DeclaredRou
 
     Where nothing has been built, `/` answers 503 and says what to do: the API works without pages.
     """
-    assets = _load(static_dir, rewrite)
+    assets = _load(static_dir, SECURITY_HEADERS, rewrite)
+    sdk = _load(static_dir / "sdk", SDK_HEADERS)
     index = assets.pop(_INDEX, None)
 
     async def page(request: Request) -> Response:
@@ -102,41 +114,56 @@ def routes(static_dir: Path, rewrite: Rewrite | None = None) -> list[DeclaredRou
         return index.respond(request)
 
     async def asset(request: Request) -> Response:
-        # Names are looked up in memory, never joined to a path, so `..` is harmless.
-        found = assets.get(request.path_params["name"])
-        if found is None:
-            raise HTTPException(404)
-        return found.respond(request)
+        return _named(request, assets)
 
-    return [public("/", page), public("/static/{name}", asset)]
+    async def sdk_file(request: Request) -> Response:
+        return _named(request, sdk)
+
+    return [
+        public("/", page),
+        public("/static/{name}", asset),
+        public(f"{SDK_PATH}/{{name}}", sdk_file),
+    ]
 
 
-def _load(static_dir: Path, rewrite: Rewrite | None) -> dict[str, _Asset]:
+def _named(request: Request, assets: dict[str, _Asset]) -> Response:
+    # Names are looked up in memory, never joined to a path, so `..` is harmless.
+    found = assets.get(request.path_params["name"])
+    if found is None:
+        raise HTTPException(404)
+    return found.respond(request)
+
+
+def _load(
+    static_dir: Path, policies: dict[str, str], rewrite: Rewrite | None = None
+) -> dict[str, _Asset]:
     """Read every file of a known type; other files of the folder are not served."""
     if not static_dir.is_dir():
         return {}
     files = (path for path in static_dir.iterdir() if path.suffix in _MEDIA_TYPES)
-    return {path.name: _read(path, rewrite if path.name == _INDEX else None) for path in files}
+    return {
+        path.name: _read(path, policies, rewrite if path.name == _INDEX else None) for path in files
+    }
 
 
-def _read(path: Path, rewrite: Rewrite | None) -> _Asset:
+def _read(path: Path, policies: dict[str, str], rewrite: Rewrite | None) -> _Asset:
     built = path.read_bytes()
     plain = built if rewrite is None else rewrite(built.decode()).encode()
     if plain != built:
-        return _asset(path, {"": plain, "gzip": gzip.compress(plain, 9, mtime=0)})
+        return _asset(path, policies, {"": plain, "gzip": gzip.compress(plain, 9, mtime=0)})
     bodies = {"": built}
     for coding, suffix in _ENCODINGS.items():
         compressed = path.with_name(path.name + suffix)
         if compressed.is_file():
             bodies[coding] = compressed.read_bytes()
-    return _asset(path, bodies)
+    return _asset(path, policies, bodies)
 
 
-def _asset(path: Path, bodies: dict[str, bytes]) -> _Asset:
+def _asset(path: Path, policies: dict[str, str], bodies: dict[str, bytes]) -> _Asset:
     # Anything else must be revalidated: cached HTML would refer to files of an older build.
     forever = _HASHED.search(path.name)
     headers = {
-        **SECURITY_HEADERS,
+        **policies,
         "Content-Type": _MEDIA_TYPES[path.suffix],
         "Cache-Control": "public, max-age=31536000, immutable" if forever else "no-cache",
         # Weak: the same for every coding (RFC 9110 section 8.8.1).

@@ -41,7 +41,7 @@ def node() -> str:
 @pytest.fixture(scope="session")
 def built_pages() -> Path:
     """The pages, built anew if they are not what the sources would give."""
-    sources = [*WEB.joinpath("src").rglob("*.*"), WEB / "build.mjs", WEB / "package-lock.json"]
+    sources = [*WEB.joinpath("src").rglob("*.*"), *WEB.glob("*.mjs"), WEB / "package-lock.json"]
     index = STATIC / "index.html"
     newest = max(path.stat().st_mtime for path in sources)
     if not index.exists() or index.stat().st_mtime < newest:

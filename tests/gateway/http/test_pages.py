@@ -24,6 +24,8 @@ def static_dir(tmp_path: Path) -> Path:
     (tmp_path / "app-ABCD2345.js.gz").write_bytes(gzip.compress(SCRIPT))
     (tmp_path / "THIRD_PARTY_LICENSES.txt").write_text("BSD")
     (tmp_path / "build.stamp").write_text("secret")
+    (tmp_path / "sdk").mkdir()
+    (tmp_path / "sdk/caller.js").write_bytes(SCRIPT)
     return tmp_path
 
 
@@ -135,3 +137,16 @@ async def _tag(static_dir: Path) -> str:
     transport = httpx.ASGITransport(Starlette(routes=pages.routes(static_dir)))
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
         return str((await client.get("/")).headers["etag"])
+
+
+async def test_any_page_may_load_the_sdk_and_none_the_phone(client: httpx.AsyncClient) -> None:
+    reply = await client.get("/sdk/v1/caller.js", headers={"Origin": "https://shop.example"})
+    assert (reply.status_code, reply.content) == (200, SCRIPT)
+    assert reply.headers["access-control-allow-origin"] == "*"
+    assert reply.headers["cross-origin-resource-policy"] == "cross-origin"
+    assert reply.headers["cache-control"] == "no-cache"
+    phone = await client.get("/static/app-ABCD2345.js", headers={"Origin": "https://shop.example"})
+    assert "access-control-allow-origin" not in phone.headers
+    assert phone.headers["cross-origin-resource-policy"] == "same-origin"
+    assert (await client.get("/static/caller.js")).status_code == 404
+    assert (await client.get("/sdk/v1/app-ABCD2345.js")).status_code == 404
