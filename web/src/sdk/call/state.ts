@@ -10,6 +10,8 @@ export type Phase = 'connecting' | 'ringing' | 'live' | 'ended';
 export interface CallState {
   readonly phase: Phase;
   readonly destination: string;
+  /** The gateway's name for the call, once it has it. */
+  readonly callId?: string;
   /** Why the call fails or has been cut off, while its tone is heard. */
   readonly tone?: 'busy' | 'congestion' | 'cut-off';
   /** Prices are told to those who pay for the call. */
@@ -77,7 +79,13 @@ export function dialling(destination: string): CallState {
 export function received(state: CallState, message: GatewayMessage, nowMs: number): CallState {
   switch (message.type) {
     case 'ready':
-      return { ...state, rate: message.rate, destination: message.destination, keptSeconds: message.resume_seconds };
+      return {
+        ...state,
+        callId: message.call_id,
+        rate: message.rate,
+        destination: message.destination,
+        keptSeconds: message.resume_seconds,
+      };
     case 'ringing':
       return state.phase === 'connecting' ? { ...state, phase: 'ringing' } : state;
     case 'tone':
