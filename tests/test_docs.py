@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from docs.generate import codes, configuration, privacy
+from docs.generate import SDK, codes, configuration, privacy, sdk_error_words, sdk_errors
 from gateway import settings
 from gateway.browser import messages
 from gateway.cli.app import COMMANDS
@@ -22,6 +22,8 @@ def test_generated_parts_are_current():
     published = json.loads((ROOT / "docs/wire/browser-v1.schema.json").read_text())
     assert published == messages.schema()
     assert (ROOT / "docs/api.md").read_text().endswith(codes())
+    assert (ROOT / "docs/sdk.md").read_text().endswith(f"## Errors\n\n{sdk_errors()}")
+    assert (SDK / "error-words.ts").read_text() == sdk_error_words()
     assert (ROOT / "docs/configuration.md").read_text().endswith(configuration())
     assert (ROOT / "docs/PRIVACY.md").read_text().endswith(privacy())
 

@@ -1,6 +1,7 @@
-"""Serves the built phone page: its HTML at `/` and its files below `/static/`; the SDK below `/sdk/`.
+"""Serves the phone page, its HTML at `/` and its files below `/static/`, and the browser SDK.
 
-Everything is read once, at start, so that a request touches no disk and no path of its making.
+All that was built is read once, at start, so that a request touches no disk and no path of its
+making.
 Knows what the page's files may do in a browser (the policies), nothing of what is in them.
 """
 

@@ -480,6 +480,7 @@ class FakeGateway:
         if line.start["token"] == "check_1" and line.seconds == 1:
             await line.send("check-result", **{**VERDICT, **self.check_verdict})
             await line.socket.close(1000)
+            return
         if len(line.frames) % 50 == 0:
             cost = line.seconds * 13_000 // 60
             await line.send("cost", seconds=line.seconds, cost=money(cost))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
+from av.audio.frame import AudioFrame
 from av.frame import Frame
 
 LOCAL_NAME = re.compile(r"a=candidate:.*\.local .*\r\n")
@@ -29,8 +30,15 @@ class Echo(MediaStreamTrack):
             frame = await self._source.recv()
             assert isinstance(frame, Frame)
             self._peer.frames += 1
+            if self._peer.selected:
+                self._peer.loudest = max(self._peer.loudest or 0, _peak(frame))
             if self._peer.selected and not self._peer.silent:
                 return frame
+
+
+def _peak(frame: Frame) -> int:
+    assert isinstance(frame, AudioFrame)
+    return int(abs(frame.to_ndarray().astype(int)).max())
 
 
 class EchoPeer:
@@ -40,6 +48,8 @@ class EchoPeer:
         self.offers: list[str] = []
         self.frames = 0
         """Frames of the page's microphone, silent ones among them."""
+        self.loudest: int | None = None
+        """Largest sample that came while this path was taken."""
         self.selected = False
         self.silent = False
         """Send nothing, though the page expects it."""

@@ -11,6 +11,7 @@ import { keyForm } from '../../../web/src/i18n/en/key-form';
 import { phone } from '../../../web/src/i18n/en/phone';
 import { tools } from '../../../web/src/i18n/en/tools';
 import { topUp } from '../../../web/src/i18n/en/top-up';
+import { OWN_WORDS } from '../../../web/src/sdk/error-words';
 import type { Money } from '../../../web/src/sdk/wire';
 
 const ENGLISH: Record<string, string>[] = [phone, beside, keyForm, tools, topUp];
@@ -78,6 +79,12 @@ test('every failure has a next step in every language', () => {
       assert.ok(table[`${key}.next`], key);
     }
   }
+});
+
+test('whatever fails in the phone has words of its own', () => {
+  // What only other pages can do wrong is told in the words of the SDK.
+  const others = ['audio_processor_failed', 'already_in_call', 'token_missing', 'token_expired', 'token_unavailable', 'digits_invalid'];
+  for (const kind of Object.keys(OWN_WORDS)) assert.equal(`failure.${kind}` in beside, !others.includes(kind), kind);
 });
 
 test('texts of both languages take the same values', () => {

@@ -1,0 +1,127 @@
+"""A project that has the SDK as an npm package, as anybody's has: compiled and bundled in tests."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.web.conftest import WEB
+
+ROOT = WEB.parent
+
+SIZES_MAX = {"caller.js": 14 * 1024, "worklets.js": 3500, "socket-worker.js": 1024}
+"""Bytes of each file, gzipped: less than a third of what other calling SDKs take."""
+
+
+def pack(node: str, folder: Path) -> Path:
+    """Build the package there."""
+    environment = {**os.environ, "CALLER_SDK_OUTPUT": str(folder)}
+    subprocess.run([node, WEB / "build-package.mjs"], env=environment, check=True)
+    return folder
+
+
+@dataclass(frozen=True)
+class Project:
+    """A folder with sources and packages."""
+
+    folder: Path
+    node: str
+
+    @classmethod
+    def make(cls, folder: Path, node: str, package: Path) -> Project:
+        """Make a project whose packages are the SDK, React and its types."""
+        modules = folder / "node_modules"
+        (modules / "@types").mkdir(parents=True)
+        (modules / "caller-sdk").symlink_to(package)
+        for name in ("react", "react-dom", "scheduler", "csstype", "@types/react"):
+            (modules / name).symlink_to(WEB / "node_modules" / name)
+        (modules / "@types/react-dom").symlink_to(WEB / "node_modules/@types/react-dom")
+        (folder / "package.json").write_text('{"type": "module"}')
+        return cls(folder, node)
+
+    def compile(self, resolution: str) -> str:
+        """Return what the compiler finds, as strict as it can be."""
+        module = "nodenext" if resolution == "nodenext" else "esnext"
+        options = {
+            "target": "es2022",
+            "module": module,
+            "moduleResolution": resolution,
+            "lib": ["es2022", "dom", "dom.iterable"],
+            "jsx": "react-jsx",
+            "strict": True,
+            "exactOptionalPropertyTypes": True,
+            # Once is enough for the declarations themselves.
+            "skipLibCheck": resolution != "nodenext",
+            "noEmit": True,
+            "types": [],
+        }
+        (self.folder / "tsconfig.json").write_text(
+            json.dumps({"compilerOptions": options, "include": ["*.ts", "*.tsx"]})
+        )
+        compiler = WEB / "node_modules/typescript/bin/tsc"
+        done = subprocess.run(
+            [self.node, compiler, "--project", self.folder],
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        return done.stdout + done.stderr
+
+    def bundle(self, source: str, *options: str) -> str:
+        """Return the source and all that it imports as one module."""
+        esbuild = WEB / "node_modules/.bin/esbuild"
+        command = [esbuild, source, "--bundle", "--format=esm", "--jsx=automatic", *options]
+        production = '--define:process.env.NODE_ENV="production"'
+        return subprocess.run(
+            [*command, production, "--log-level=error"],
+            cwd=self.folder,
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+
+
+def migration_rows() -> list[str]:
+    """Return the code on the right of the table in docs/sdk.md, in its order."""
+    section = (ROOT / "docs/sdk.md").read_text().partition("## Coming from")[2]
+    table = section.partition("\n## ")[0]
+    rows = re.findall(r"^\| [^|]*\| `([^`]+)` \|", table, re.MULTILINE)
+    assert len(rows) > 30
+    return rows
+
+
+def migration_source() -> str:
+    """Return a module whose `run` does what the table says, row after row, in one call."""
+    lines = []
+    for row in migration_rows():
+        if row.startswith("show(call.status())"):
+            lines.append("await live;")
+        lines.append(f"{row};")
+        if row.startswith("const call ="):
+            lines.append("const live = new Promise((done) => call.on('accept', done));")
+    body = "\n  ".join(lines)
+    return f"""
+import {{ Caller }} from 'caller-sdk';
+import type {{ CallToken, MediaToken }} from 'caller-sdk';
+
+export async function run(
+  number: string,
+  token: CallToken,
+  getToken: (destination: string) => Promise<CallToken>,
+  getCheckToken: () => Promise<MediaToken>,
+  show: (...values: unknown[]) => void,
+  renew: () => void,
+): Promise<void> {{
+  {body}
+}}
+"""
+
+
+def copied(name: str, folder: Path) -> Path:
+    """Copy an example into a project."""
+    return Path(shutil.copy(ROOT / "examples" / name, folder))
