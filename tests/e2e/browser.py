@@ -61,11 +61,13 @@ async def launch(
     grants: bool = True,
     is_whole: bool = True,
     flags: tuple[str, ...] = (),
+    without: tuple[str, ...] = (),
 ) -> Browser:
     """Start a browser whose microphone plays this WAV file over and over, or that has none.
 
     With `grants`, every page may use it; else each is asked about as a person's browser would. Only
-    a whole browser asks; one without windows shows the same pages with half the work.
+    a whole browser asks; one without windows shows the same pages with half the work. `without`
+    takes back flags that Playwright starts every browser with.
     Skips the test where there is no browser; tests/conftest.py turns that into a failure under CI.
     """
     arguments = [*FLAGS, *flags]
@@ -81,6 +83,8 @@ async def launch(
         executable = install_chromium()
     try:
         # Playwright gives every browser a fresh profile.
-        return await playwright.chromium.launch(executable_path=executable, args=arguments)
+        return await playwright.chromium.launch(
+            executable_path=executable, args=arguments, ignore_default_args=[*without]
+        )
     except Error as error:
         pytest.skip(f"No Chromium: {error.message.splitlines()[0]}")

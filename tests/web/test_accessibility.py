@@ -31,14 +31,14 @@ _SMALL_TARGETS = """(least) => {
     .map((control) => control.outerHTML);
 }"""
 
-_SIDEWAYS = "() => document.scrollingElement.scrollWidth - document.scrollingElement.clientWidth"
+SIDEWAYS = "() => document.scrollingElement.scrollWidth - document.scrollingElement.clientWidth"
 
 
 async def check(page: Page) -> None:
     """Fail on anything axe finds, on sideways scrolling and on small targets."""
     results = await Axe().run(page, options={"runOnly": {"type": "tag", "values": RULES}})
     assert results.violations_count == 0, results.generate_report()
-    assert await page.evaluate(_SIDEWAYS) == 0
+    assert await page.evaluate(SIDEWAYS) == 0
     assert await page.evaluate(_SMALL_TARGETS, TARGET_PX) == []
 
 

@@ -21,6 +21,13 @@ const BLOCKED = 'caller-webrtc-blocked';
 /** A laptop moves to another network within minutes, without the browser's saying so. */
 const BLOCKED_MS = 600_000;
 
+let isForgetful = false;
+
+/** Keep nothing in this browser from now on: what a page in other people's pages owes their visitors. */
+export function keepNothing(): void {
+  isForgetful = true;
+}
+
 /** Keep the call for a page that is loaded again. */
 export function keepCall(call: KeptCall): void {
   write(CALL, JSON.stringify(call));
@@ -57,6 +64,7 @@ export function isBlocked(): boolean {
 }
 
 function read(name: string): string | null {
+  if (isForgetful) return null;
   try {
     return sessionStorage.getItem(name);
   } catch {
@@ -65,6 +73,7 @@ function read(name: string): string | null {
 }
 
 function write(name: string, value: string | null): void {
+  if (isForgetful) return;
   try {
     if (value === null) sessionStorage.removeItem(name);
     else sessionStorage.setItem(name, value);

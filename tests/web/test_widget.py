@@ -1,0 +1,478 @@
+"""The button in other people's pages: what they may forbid, what it asks of them, what it keeps."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, FrameLocator, Page, Playwright, expect
+
+from tests.e2e import browser as browsers
+from tests.web.fake_embed import BUTTON, FakeEmbedGateway, HostPages, hosting
+from tests.web.fake_gateway import STATIC, running, until
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+module_async = pytest_asyncio.fixture(scope="module", loop_scope="session")
+async_fixture = pytest_asyncio.fixture(loop_scope="session")
+
+ASKS_FOR_A_CLICK = "--autoplay-policy=document-user-activation-required"
+"""As people's browsers do: sound needs a click."""
+
+STRICT = (
+    "default-src 'self'; script-src 'self' {gateway}; frame-src {gateway}; style-src 'self';"
+    " require-trusted-types-for 'script'"
+)
+
+
+@dataclass
+class Site:
+    """A gateway, somebody's pages with its button, and a browser in front of them."""
+
+    gateway: FakeEmbedGateway
+    pages: HostPages
+    browser: Browser
+
+
+@module_async
+async def site(playwright: Playwright, microphone: Path, built_pages: Path) -> AsyncIterator[Site]:
+    assert built_pages
+    browser = await browsers.launch(
+        playwright, microphone=microphone, is_whole=False, flags=(ASKS_FOR_A_CLICK,)
+    )
+    async with (
+        running(FakeEmbedGateway(resume_seconds=15)) as gateway,
+        hosting(HostPages(gateway.origin)) as pages,
+    ):
+        yield Site(gateway, pages, browser)
+    await browser.close()
+
+
+@dataclass
+class Visit:
+    """One visitor's tab."""
+
+    site: Site
+    page: Page
+    faults: list[str]
+    requests: list[str]
+
+    @property
+    def button(self) -> Any:
+        """The button in the page."""
+        return self.page.locator("caller-button button")
+
+    @property
+    def link(self) -> Any:
+        """What stands in the button's place where no frame may open."""
+        return self.page.locator("caller-button a[part]")
+
+    @property
+    def frame(self) -> FrameLocator:
+        """The phone."""
+        return self.page.frame_locator("caller-button iframe")
+
+    @property
+    def status(self) -> Any:
+        """The line that says what the phone is doing."""
+        return self.frame.locator(".status")
+
+    async def call(self) -> None:
+        """Open the phone, call, and wait for the answer."""
+        await self.button.click()
+        await self.frame.get_by_role("button", name="Call now").click()
+        await expect(self.status).to_have_text("In call")
+
+    async def events(self) -> list[dict[str, Any]]:
+        """Return what the page has been told, in its order."""
+        told: list[dict[str, Any]] = await self.page.evaluate("() => window.told")
+        return told
+
+
+_LISTEN = """
+window.told = [];
+for (const name of ['connecting', 'ringing', 'accept', 'mute', 'ended', 'error', 'close']) {
+  document.addEventListener(`caller-${name}`, ({ detail }) => window.told.push({ ...detail, name }));
+}
+"""
+
+
+@async_fixture
+async def visit(site: Site) -> AsyncIterator[Visit]:
+    """A visitor who has been nowhere; fails the test if the browser complained of anything."""
+    gateway = site.gateway
+    gateway.origins, gateway.answers, gateway.lines = "http://localhost:*", True, []
+    gateway.addresses.clear()
+    visit = await visiting(site, site.browser)
+    yield visit
+    await visit.page.context.close()
+    assert visit.faults == []
+
+
+async def visiting(site: Site, browser: Browser) -> Visit:
+    """Open a tab in a context of its own."""
+    context = await browser.new_context(locale="en-US")
+    await context.add_init_script(_LISTEN)
+    page = await context.new_page()
+    visit = Visit(site, page, [], [])
+    page.on("pageerror", lambda error: visit.faults.append(str(error)))
+    page.on("console", lambda said: said.type == "error" and visit.faults.append(said.text))
+    page.on("request", lambda request: visit.requests.append(request.url))
+    return visit
+
+
+def integrity() -> str:
+    """Return the digest of the loader, as a page states it."""
+    digest = hashlib.sha384((STATIC / "loader.js").read_bytes()).digest()
+    return f"sha384-{base64.b64encode(digest).decode()}"
+
+
+@pytest.mark.parametrize(
+    ("headers", "proof"),
+    [
+        ({}, ""),
+        ({"Content_Security_Policy": STRICT}, "right"),
+        ({"Permissions_Policy": 'microphone=(self "{gateway}")'}, ""),
+        ({"Cross_Origin_Embedder_Policy": "require-corp"}, ""),
+        ({"Cross_Origin_Embedder_Policy": "credentialless"}, ""),
+    ],
+    ids=["no policy", "strict policy", "microphone lent", "require-corp", "credentialless"],
+)
+async def test_a_call_from_a_page_that_allows_it(
+    visit: Visit, headers: dict[str, str], proof: str
+) -> None:
+    pages = visit.site.pages
+    url = pages.add("/allowed", integrity=proof and integrity(), **headers)
+    await visit.page.goto(url)
+    await visit.call()
+    line = visit.site.gateway.line
+    await until(lambda: len(line.frames) > 25)
+    await visit.frame.get_by_role("button", name="Hang up").click()
+    await expect(visit.status).to_have_text("Call ended")
+    assert line.of_type("hangup")
+    told = await visit.events()
+    assert [event["name"] for event in told] == ["connecting", "ringing", "accept", "ended"]
+    assert told[-1]["outcome"] == "answered"
+
+
+_REFUSED = (
+    ("frame-src missing", {"Content_Security_Policy": STRICT.replace("frame-src {gateway};", "")}),
+    ("not on the list", {}),
+)
+
+
+@pytest.mark.parametrize(("why", "headers"), _REFUSED, ids=[why for why, _ in _REFUSED])
+async def test_where_no_frame_may_open_a_link_leads_to_our_page(
+    visit: Visit, why: str, headers: dict[str, str]
+) -> None:
+    gateway = visit.site.gateway
+    if why == "not on the list":
+        gateway.origins = "https://elsewhere.example"
+    await visit.page.goto(visit.site.pages.add("/refused", **headers))
+    await visit.button.click()
+    await expect(visit.link).to_be_focused()
+    await expect(visit.link).to_have_text("Call us ↗")
+    assert (await visit.link.get_attribute("href")).startswith(f"{gateway.origin}/c/{BUTTON}#")
+    await expect(visit.page.locator("iframe")).to_have_count(0)
+    assert {"name": "error", "code": "frame-blocked"} in await visit.events()
+    # The browser says so in the console as well, for whoever looks after the page.
+    assert visit.faults
+    visit.faults.clear()
+
+
+async def test_where_our_script_is_not_what_it_should_be_the_link_within_stays(
+    visit: Visit,
+) -> None:
+    wrong = f"sha384-{base64.b64encode(bytes(48)).decode()}"
+    await visit.page.goto(visit.site.pages.add("/wrong", integrity=wrong))
+    await expect(visit.page.get_by_role("link", name="Call us")).to_be_visible()
+    await expect(visit.button).to_have_count(0)
+    assert "integrity" in visit.faults.pop()
+
+
+@pytest.mark.parametrize("policy", ["microphone=()", "microphone=(self)"])
+async def test_where_the_microphone_is_kept_from_frames_the_phone_says_so(
+    visit: Visit, policy: str
+) -> None:
+    await visit.page.goto(visit.site.pages.add("/deaf", Permissions_Policy=policy))
+    await visit.button.click()
+    await expect(visit.status).to_have_text("This page keeps the microphone from the phone")
+    link = visit.frame.get_by_role("link", name="Call from a page of its own")
+    assert await link.get_attribute("href") == f"{visit.site.gateway.origin}/c/{BUTTON}"
+    assert await link.get_attribute("target") == "_blank"
+    assert (await visit.events())[-1]["code"] == "blocked_by_page"
+
+
+async def test_a_page_that_is_busy_disturbs_no_call(visit: Visit) -> None:
+    await visit.page.goto(visit.site.pages.add("/busy"))
+    await visit.call()
+    line = visit.site.gateway.line
+    busy = "() => { const end = Date.now() + 6000; while (Date.now() < end); }"
+    block = asyncio.create_task(visit.page.evaluate(busy))
+    before = len(line.frames)
+    await until(lambda: len(line.frames) > before + 100)
+    assert not block.done()
+    await block
+
+
+async def test_nothing_is_asked_for_before_the_click_and_nothing_is_kept_after(
+    visit: Visit,
+) -> None:
+    site, page = visit.site, visit.page
+    url = site.pages.add("/quiet")
+    await page.goto(url)
+    await expect(visit.button).to_be_visible()
+    await page.mouse.move(20, 20)
+    await visit.button.hover()
+    await page.wait_for_load_state("networkidle")
+    assert visit.requests == [url, f"{site.gateway.origin}/embed/v1.js"]
+    await visit.call()
+    await until(lambda: site.gateway.line.frames)
+    await visit.frame.get_by_role("button", name="Hang up").click()
+    await expect(visit.status).to_have_text("Call ended")
+    homes = (site.gateway.origin, site.pages.origin)
+    assert [url for url in visit.requests if not url.startswith(homes)] == []
+    assert not any("language" in address for address in site.gateway.addresses)
+    assert await page.context.cookies() == []
+    kept = """async () => [document.cookie, localStorage.length, sessionStorage.length,
+      (await indexedDB.databases()).length, (await caches.keys()).length]"""
+    for frame in page.frames:
+        assert await frame.evaluate(kept) == ["", 0, 0, 0, 0]
+
+
+_HOSTILE: list[Any] = [
+    None,
+    7,
+    "close",
+    {"caller": 1},
+    {"caller": 1, "type": "close"},
+    {"caller": 2, "type": "close"},
+    {"caller": 1, "type": "size", "height": "9999"},
+    {"caller": 1, "type": "accept", "__proto__": {"polluted": True}},
+    {"caller": 1, "type": "ended", "outcome": "answered", "seconds": 1},
+]
+
+
+async def test_messages_of_strangers_change_nothing(visit: Visit) -> None:
+    page = visit.page
+    await page.goto(visit.site.pages.add("/hostile", "<iframe id=stranger srcdoc=''></iframe>"))
+    await visit.call()
+    told = await visit.events()
+    say = """(messages) => { for (const message of messages) {
+      window.postMessage(message, '*');
+      document.getElementById('stranger').contentWindow.eval(
+        `parent.postMessage(${JSON.stringify(message)}, '*')`);
+    } }"""
+    await page.evaluate(say, _HOSTILE)
+    # The same from a page of the gateway's own origin that is not the frame.
+    forged = """({ origin, messages }) => messages.forEach((data) => window.dispatchEvent(
+      new MessageEvent('message', { data, origin, source: window })))"""
+    messages = {"origin": visit.site.gateway.origin, "messages": _HOSTILE}
+    await page.evaluate(forged, messages)
+    # And to the frame, from a window that is not the one around it.
+    inward = """(messages) => messages.forEach((message) => document.getElementById('stranger')
+      .contentWindow.eval(`parent.document.querySelector('caller-button').shadowRoot
+      .querySelector('iframe').contentWindow.postMessage(${JSON.stringify(message)}, '*')`))"""
+    await page.evaluate(inward, [*_HOSTILE, {"caller": 1, "type": "hang-up"}])
+    await expect(visit.status).to_have_text("In call")
+    assert await visit.events() == told
+    assert await page.evaluate("() => ({}).polluted") is None
+    await until(lambda: len(visit.site.gateway.line.frames) > 100)
+    assert not visit.site.gateway.line.of_type("hangup")
+
+
+async def test_the_page_around_may_hang_up(visit: Visit) -> None:
+    await visit.page.goto(visit.site.pages.add("/hangs-up"))
+    await visit.call()
+    await visit.page.evaluate("() => document.querySelector('caller-button').hangUp()")
+    await expect(visit.status).to_have_text("Call ended")
+
+
+async def test_a_page_whose_prototypes_are_spoiled_still_calls(visit: Visit) -> None:
+    spoil = (
+        "Object.prototype.type = 'close'; Object.prototype.caller = 1; Array.prototype.extra = 1;"
+    )
+    await visit.page.add_init_script(spoil)
+    await visit.page.goto(visit.site.pages.add("/spoiled"))
+    await visit.call()
+
+
+async def test_of_two_buttons_one_calls_at_a_time(visit: Visit) -> None:
+    other = f'<caller-button id="other" key="{BUTTON}" label="The other"></caller-button>'
+    page = visit.page
+    await page.goto(visit.site.pages.add("/two", other))
+    first, second = await page.locator("caller-button button").all()
+    await first.click()
+    await expect(page.locator("iframe")).to_have_count(1)
+    await expect(visit.frame.get_by_role("button", name="Call now")).to_be_visible()
+    await second.click()
+    await expect(page.locator("iframe")).to_have_count(1)
+    await expect(page.locator("#other iframe")).to_be_visible()
+    await visit.frame.get_by_role("button", name="Call now").click()
+    await expect(visit.status).to_have_text("In call")
+    await first.click()
+    await expect(page.locator("#other iframe")).to_be_visible()
+    await expect(visit.status).to_have_text("In call")
+    assert len(visit.site.gateway.lines) == 1
+
+
+async def test_a_thousand_buttons_ask_for_one_script(visit: Visit) -> None:
+    many = f'<caller-button key="{BUTTON}" label="Call"></caller-button>' * 1000
+    await visit.page.goto(visit.site.pages.add("/thousand", many))
+    await expect(visit.page.locator("caller-button button")).to_have_count(1001)
+    assert len(visit.requests) == 2
+    await visit.page.locator("caller-button button").last.click()
+    await expect(visit.frame.get_by_role("button", name="Call now")).to_be_focused()
+
+
+async def test_the_focus_goes_into_the_phone_and_comes_back(visit: Visit) -> None:
+    page = visit.page
+    await page.goto(visit.site.pages.add("/focus"))
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Enter")
+    await expect(visit.frame.get_by_role("button", name="Call now")).to_be_focused()
+    await page.keyboard.press("Escape")
+    await expect(page.locator("iframe")).to_have_count(0)
+    await expect(visit.button).to_be_focused()
+    await page.keyboard.press("Enter")
+    await expect(visit.frame.get_by_role("button", name="Call now")).to_be_focused()
+    await page.keyboard.press("Enter")
+    await expect(visit.status).to_have_text("In call")
+    # A call under way is put away, not ended, and comes back by the button.
+    await page.keyboard.press("Escape")
+    await expect(page.locator("iframe")).to_be_hidden()
+    await expect(visit.button).to_be_focused()
+    await page.keyboard.press("Enter")
+    await expect(page.locator("iframe")).to_be_visible()
+    await expect(visit.status).to_have_text("In call")
+
+
+async def test_a_page_left_in_a_call_ends_it_and_can_call_again_on_return(visit: Visit) -> None:
+    page, gateway = visit.page, visit.site.gateway
+    there = visit.site.pages.add("/there")
+    await page.goto(visit.site.pages.add("/left"))
+    await visit.call()
+    line = gateway.line
+    await page.goto(there)
+    await until(lambda: line.of_type("hangup") or line.close_code is not None)
+    await page.go_back()
+    await page.reload()
+    await visit.call()
+    assert gateway.line is not line
+
+
+async def test_a_page_that_comes_back_as_it_was_calls(
+    visit: Visit, playwright: Playwright, microphone: Path
+) -> None:
+    # Only a whole browser keeps pages for the way back.
+    browser = await browsers.launch(
+        playwright, microphone=microphone, without=("--disable-back-forward-cache",)
+    )
+    kept, pages = await visiting(visit.site, browser), visit.site.pages
+    there = pages.add("/elsewhere")
+    # The page acts by itself: of one that has been kept, the driver sees nothing.
+    returns = """<script>addEventListener('pageshow', ({ persisted }) => {
+      if (!persisted) return;
+      const button = document.querySelector('caller-button');
+      button.close();
+      button.setAttribute('start', 'at-once');
+      button.call();
+    });</script>"""
+    await kept.page.goto(pages.add("/kept", returns))
+    await kept.button.click()
+    await expect(kept.frame.get_by_role("button", name="Call now")).to_be_visible()
+    await kept.page.goto(there)
+    await kept.page.evaluate("() => history.back()")
+    await until(lambda: visit.site.gateway.lines)
+    assert pages.addresses.count("/kept") == 1
+    await browser.close()
+
+
+async def test_a_button_of_the_pages_own(visit: Visit) -> None:
+    own = """<button id="own">Talk</button>"""
+    page, gateway = visit.page, visit.site.gateway
+    await page.goto(visit.site.pages.add("/own", own, button=" "))
+    await page.evaluate(
+        """async ([loader, key]) => {
+          const { Caller } = await import(loader);
+          const phone = Caller.button({ key, language: 'de', theme: 'dark' });
+          document.getElementById('own').onclick = () => phone.call();
+        }""",
+        [f"{gateway.origin}/embed/v1.js", BUTTON],
+    )
+    await page.locator("#own").click()
+    await expect(visit.status).to_have_text("Bereit")
+    assert await visit.frame.locator("html").get_attribute("data-theme") == "dark"
+    assert await visit.frame.locator("html").get_attribute("lang") == "de"
+    await page.keyboard.press("Escape")
+    await expect(page.locator("#own")).to_be_focused()
+
+
+async def test_a_call_that_the_owner_signs_needs_no_proof(visit: Visit) -> None:
+    page, gateway = visit.page, visit.site.gateway
+    await page.goto(visit.site.pages.add("/signed"))
+    solved = len(gateway.solutions)
+    await page.evaluate(
+        """() => {
+          document.querySelector('caller-button').token = async () => ({ token: 'of_the_owner' });
+        }"""
+    )
+    await visit.call()
+    assert gateway.signed == ["of_the_owner"]
+    assert len(gateway.solutions) == solved
+    assert gateway.hosts[-1] == visit.site.pages.origin
+
+
+async def test_a_page_may_have_the_click_call_at_once(visit: Visit) -> None:
+    button = f'<caller-button key="{BUTTON}" label="Call" start="at-once"></caller-button>'
+    await visit.page.goto(visit.site.pages.add("/at-once", button=button))
+    await visit.button.click()
+    await expect(visit.status).to_have_text("In call")
+
+
+async def test_terms_are_accepted_first(visit: Visit) -> None:
+    terms = 'terms="https://shop.example/terms" start="at-once"'
+    button = f'<caller-button key="{BUTTON}" label="Call" {terms}></caller-button>'
+    await visit.page.goto(visit.site.pages.add("/terms", button=button))
+    await visit.button.click()
+    call = visit.frame.get_by_role("button", name="Call now")
+    await call.click()
+    await expect(visit.frame.get_by_role("alert")).to_contain_text(["Accept the terms first."])
+    link = visit.frame.get_by_role("link", name="terms")
+    assert await link.get_attribute("href") == "https://shop.example/terms"
+    assert visit.site.gateway.lines == []
+    await visit.frame.get_by_role("checkbox").check()
+    await call.click()
+    await expect(visit.status).to_have_text("In call")
+
+
+async def test_a_script_is_no_address_of_terms(visit: Visit) -> None:
+    terms = 'terms="javascript:alert(1)"'
+    button = f'<caller-button key="{BUTTON}" label="Call" {terms}></caller-button>'
+    await visit.page.goto(visit.site.pages.add("/script", button=button))
+    await visit.button.click()
+    await expect(visit.frame.get_by_role("button", name="Call now")).to_be_visible()
+    await expect(visit.frame.get_by_role("checkbox")).to_have_count(0)
+
+
+async def test_looks_are_the_pages_to_choose(visit: Visit) -> None:
+    style = """<style>caller-button { --caller-color: rgb(120, 0, 120); }
+      caller-button::part(button) { text-transform: uppercase; }</style>"""
+    floating = f'<caller-button key="{BUTTON}" label="Call" placement="floating"></caller-button>'
+    page = visit.page
+    await page.goto(visit.site.pages.add("/looks", style, button=floating))
+    looks = "(b) => [getComputedStyle(b).backgroundColor, getComputedStyle(b).textTransform]"
+    assert await visit.button.evaluate(looks) == ["rgb(120, 0, 120)", "uppercase"]
+    side = "(b) => innerWidth - b.getBoundingClientRect().right"
+    assert await visit.button.evaluate(side) == 16
+    await page.evaluate("() => { document.documentElement.dir = 'rtl'; }")
+    assert await visit.button.evaluate("(b) => b.getBoundingClientRect().left") == 16
+    await visit.button.evaluate("(b) => b.getRootNode().host.setAttribute('label', 'Talk')")
+    await expect(visit.button).to_have_text("Talk")

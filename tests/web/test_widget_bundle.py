@@ -1,0 +1,62 @@
+"""What a visitor loads to talk: counted as a browser asks for it, with both ways of the audio."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, expect
+
+from tests.web.fake_embed import FakeEmbedGateway, HostPages, hosting
+from tests.web.fake_gateway import running, until
+
+LOADER_BYTES_MAX = 1536
+"""What every page with a button loads, clicked or not, gzipped."""
+TALK_BYTES_MAX = 25 * 1024
+"""Everything until the phone speaks, gzipped: loader, frame, words, worklets and workers."""
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_all_that_a_visitor_loads_to_talk_is_small(
+    browser: Browser, built_pages: Path
+) -> None:
+    async with (
+        running(FakeEmbedGateway(webrtc=True)) as gateway,
+        hosting(HostPages(gateway.origin)) as pages,
+    ):
+        # German words are the longest.
+        context = await browser.new_context(locale="de-DE")
+        page = await context.new_page()
+        button = '<caller-button key="pk_live_0123456789abcdefghijklmn" lang="de"></caller-button>'
+        await page.goto(pages.add("/", button=button))
+        await page.locator("caller-button button").click()
+        phone = page.frame_locator("caller-button iframe")
+        await phone.get_by_role("button", name="Jetzt anrufen").click()
+        await expect(phone.locator(".status")).to_have_text("Im Gespräch")
+        await until(lambda: gateway.line.peer.selected)
+        await context.close()
+    files = re.findall(r"/static/([^?\s]+)", " ".join(gateway.addresses))
+    names = {"loader.js", "frame.html", *files}
+    for part in ("frame", "style", "de", "solver", "worklets", "socket-worker"):
+        assert any(name.startswith(f"{part}-") for name in names), part
+    sizes = {name: len(gzip.compress((built_pages / name).read_bytes(), 9)) for name in names}
+    assert sizes["loader.js"] <= LOADER_BYTES_MAX
+    assert sum(sizes.values()) <= TALK_BYTES_MAX, sizes
+
+
+def test_every_file_of_the_frame_is_there(built_pages: Path) -> None:
+    html = (built_pages / "frame.html").read_text()
+    named = set(re.findall(r'(?:src|href)="../static/([^"]+)"', html))
+    assert named
+    for name in named:
+        assert (built_pages / name).is_file(), name
+
+
+def test_the_loader_brings_nothing_along(built_pages: Path) -> None:
+    """All of us that runs in other people's pages is one file, which they can demand by its hash."""
+    text = (built_pages / "loader.js").read_text()
+    assert not re.search(
+        r"\bimport\s*[({\"']|\beval\b|\bFunction\b|innerHTML|document\.write", text
+    )

@@ -1,0 +1,411 @@
+"""The phone behind a button, state by state: each says what to do, to everybody."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+import pytest_asyncio
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Browser, Page, Playwright, expect
+
+from tests.e2e import browser as browsers
+from tests.web.fake_embed import BUTTON, FakeEmbedGateway, problem, status
+from tests.web.fake_gateway import running, until
+from tests.web.test_accessibility import RULES, SIDEWAYS, TARGET_PX
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+module_async = pytest_asyncio.fixture(scope="module", loop_scope="session")
+async_fixture = pytest_asyncio.fixture(loop_scope="session")
+
+
+@module_async
+async def visitors(playwright: Playwright, microphone: Path) -> AsyncIterator[Browser]:
+    browser = await browsers.launch(playwright, microphone=microphone, is_whole=False)
+    yield browser
+    await browser.close()
+
+
+@module_async
+async def shared_gateway(built_pages: Path) -> AsyncIterator[FakeEmbedGateway]:
+    assert built_pages
+    async with running(FakeEmbedGateway(resume_seconds=15)) as fake:
+        yield fake
+
+
+@async_fixture
+async def gateway(shared_gateway: FakeEmbedGateway) -> FakeEmbedGateway:
+    fake = shared_gateway
+    fake.status, fake.answers, fake.is_away = status(), True, False
+    fake.refusals.clear()
+    fake.lines.clear()
+    return fake
+
+
+async def open_phone(
+    visitors: Browser,
+    gateway: FakeEmbedGateway,
+    *,
+    key: str = BUTTON,
+    script: str = "",
+    **options: Any,
+) -> Page:
+    """Open a button's page of its own; the options are Playwright's."""
+    context = await visitors.new_context(**{"locale": "en-US", "timezone_id": "UTC", **options})
+    if script:
+        await context.add_init_script(script)
+    page = await context.new_page()
+    await page.goto(f"{gateway.origin}/c/{key}")
+    return page
+
+
+_SMALL = """(least) => [...document.querySelectorAll('button, label, .button')]
+  .map((control) => control.getBoundingClientRect())
+  .filter(({ width, height }) => width && (width < least || height < least)).length"""
+
+
+async def check(page: Page) -> None:
+    """Fail on anything axe finds, on sideways scrolling and on small targets."""
+    results = await Axe().run(page, options={"runOnly": {"type": "tag", "values": RULES}})
+    assert results.violations_count == 0, results.generate_report()
+    assert await page.evaluate(SIDEWAYS) == 0
+    # Links within a sentence are as high as its lines (WCAG 2.2, 2.5.8: inline).
+    assert await page.evaluate(_SMALL, TARGET_PX) == 0
+
+
+def says(page: Page) -> Any:
+    """The line that says how the phone stands."""
+    return page.locator(".status")
+
+
+async def press(page: Page, name: str) -> None:
+    """Press a button."""
+    await page.get_by_role("button", name=name, exact=True).click()
+
+
+async def call(page: Page) -> None:
+    """Call and wait for the answer."""
+    await press(page, "Call now")
+    await expect(says(page)).to_have_text("In call")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said", "next_step"),
+    [
+        (
+            {"state": "closed", "opens_at": "2026-11-30T08:00:00Z"},
+            "Closed now",
+            "Calls are taken again from Monday, November 30 at 8:00 AM, your time.",
+        ),
+        ({"state": "closed"}, "Closed now", "No calls are taken for now. Come back another day."),
+        ({"state": "paused"}, "No calls are taken now", "Please try again later."),
+        (
+            {"state": "unavailable"},
+            "This button takes no calls now",
+            "Please reach them in another way.",
+        ),
+    ],
+)
+async def test_a_button_that_takes_no_calls_says_when_or_what_else(
+    visitors: Browser,
+    gateway: FakeEmbedGateway,
+    changes: dict[str, Any],
+    said: str,
+    next_step: str,
+) -> None:
+    gateway.status = status(**changes)
+    page = await open_phone(visitors, gateway)
+    await expect(says(page)).to_have_text(said)
+    await expect(page.get_by_text(next_step)).to_be_visible()
+    gateway.status = status()
+    await press(page, "Try again")
+    await expect(says(page)).to_have_text("Ready to call")
+    await page.context.close()
+
+
+async def test_hours_are_told_on_both_clocks(visitors: Browser, gateway: FakeEmbedGateway) -> None:
+    gateway.status = status(state="closed", opens_at="2026-11-30T08:00:00Z")
+    page = await open_phone(visitors, gateway, timezone_id="America/New_York")
+    await expect(page.get_by_text("November 30 at 3:00 AM, your time.")).to_be_visible()
+    await expect(page.get_by_text("November 30 at 9:00 AM in Berlin.")).to_be_visible()
+    hours = page.locator("dl")
+    await expect(hours).to_contain_text("Mon9:00 AM–12:00 PM, 1:00 PM–5:00 PM")
+    await expect(hours).to_contain_text("Sunclosed")
+    await page.context.close()
+    page = await open_phone(visitors, gateway, timezone_id="Europe/Paris")
+    await expect(page.get_by_text("November 30 at 9:00 AM, your time.")).to_be_visible()
+    await expect(page.get_by_text("in Berlin.")).to_have_count(0)
+    await page.context.close()
+
+
+async def test_a_button_that_is_gone_is_said_to_be(
+    visitors: Browser, gateway: FakeEmbedGateway
+) -> None:
+    page = await open_phone(visitors, gateway, key="pk_live_gone")
+    await expect(says(page)).to_have_text("This button does not exist any more")
+    await expect(page.get_by_role("button", name="Try again")).to_have_count(0)
+    await page.context.close()
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("button_busy", "All lines are in use"),
+        ("budget_reached", "No more calls are taken for now"),
+        ("button_paused", "No calls are taken now"),
+        ("button_unavailable", "This button takes no calls now"),
+        ("challenge_used", "The check before the call failed"),
+        ("never_heard_of", "Something went wrong"),
+    ],
+)
+async def test_a_refused_call_can_be_tried_again(
+    visitors: Browser, gateway: FakeEmbedGateway, code: str, said: str
+) -> None:
+    gateway.refusals.append(problem(code))
+    page = await open_phone(visitors, gateway)
+    solved = len(gateway.solutions)
+    await press(page, "Call now")
+    await expect(says(page)).to_have_text(said)
+    await press(page, "Try again")
+    await expect(says(page)).to_have_text("In call")
+    # Each try solves a challenge of its own.
+    assert len({solution["salt"] for solution in gateway.solutions[solved:]}) == 2
+    await page.context.close()
+
+
+async def test_who_has_called_too_often_learns_how_long_to_wait(
+    visitors: Browser, gateway: FakeEmbedGateway
+) -> None:
+    gateway.refusals.append(problem("button_limited", 429, **{"Retry-After": "754"}))
+    page = await open_phone(visitors, gateway)
+    await press(page, "Call now")
+    await expect(says(page)).to_have_text("Too many calls from here")
+    await expect(page.get_by_text("Time to wait: 12:34.")).to_be_visible()
+    await page.context.close()
+
+
+async def test_a_button_that_has_closed_meanwhile_says_when_it_opens(
+    visitors: Browser, gateway: FakeEmbedGateway
+) -> None:
+    page = await open_phone(visitors, gateway)
+    await expect(says(page)).to_have_text("Ready to call")
+    gateway.refusals.append(problem("button_closed"))
+    gateway.status = status(state="closed", opens_at="2026-11-30T08:00:00Z")
+    await press(page, "Call now")
+    await expect(says(page)).to_have_text("Closed now")
+    await page.context.close()
+
+
+_REJECT = """navigator.mediaDevices.getUserMedia = () =>
+  Promise.reject(new DOMException('', '{name}'));"""
+
+
+@pytest.mark.parametrize(
+    ("script", "said", "can_retry"),
+    [
+        (_REJECT.replace("{name}", "NotAllowedError"), "The microphone is not allowed", True),
+        (_REJECT.replace("{name}", "NotFoundError"), "No microphone was found", True),
+        (_REJECT.replace("{name}", "NotReadableError"), "The microphone is in use", True),
+        ("delete window.AudioWorkletNode;", "This browser cannot place calls", False),
+    ],
+    ids=["refused", "missing", "taken", "unsupported"],
+)
+async def test_where_this_machine_cannot_another_may(
+    visitors: Browser, gateway: FakeEmbedGateway, script: str, said: str, *, can_retry: bool
+) -> None:
+    page = await open_phone(visitors, gateway, script=script)
+    await press(page, "Call now")
+    await expect(says(page)).to_have_text(said)
+    await expect(page.get_by_role("img")).to_have_attribute(
+        "src", f"{gateway.origin}/c/{BUTTON}/qr.svg"
+    )
+    await expect(page.get_by_role("button", name="Try again")).to_have_count(int(can_retry))
+    assert gateway.lines == []
+    await page.context.close()
+
+
+async def test_who_was_offline_goes_on_by_itself(
+    visitors: Browser, gateway: FakeEmbedGateway
+) -> None:
+    page = await open_phone(visitors, gateway)
+    await expect(says(page)).to_have_text("Ready to call")
+    # A page that has all its files, as one in a train has.
+    await call(page)
+    await press(page, "Hang up")
+    await page.context.set_offline(offline=True)
+    await press(page, "Call again")
+    await expect(says(page)).to_have_text("You are offline")
+    await page.context.set_offline(offline=False)
+    await expect(says(page)).to_have_text("In call")
+    await page.context.close()
+
+
+async def test_a_gateway_that_does_not_answer_is_asked_again(
+    visitors: Browser, gateway: FakeEmbedGateway
+) -> None:
+    gateway.is_away = True
+    page = await open_phone(visitors, gateway)
+    await expect(says(page)).to_have_text("No answer from the phone service")
+    gateway.is_away = False
+    await press(page, "Try again")
+    await expect(says(page)).to_have_text("Ready to call")
+    await page.context.close()
+
+
+@pytest.mark.parametrize(
+    ("ending", "said", "next_step"),
+    [
+        ({"cause": 17}, "The line is busy", "Call again in a few minutes."),
+        ({"cause": 19}, "Nobody answered", "Call again later."),
+        ({"cause": 21}, "The call was declined", "Call again later."),
+        ({"cause": 41}, "The call could not be connected", "Call again in a moment."),
+    ],
+)
+async def test_an_unanswered_call_says_why(
+    visitors: Browser,
+    gateway: FakeEmbedGateway,
+    ending: dict[str, Any],
+    said: str,
+    next_step: str,
+) -> None:
+    gateway.answers = False
+    page = await open_phone(visitors, gateway)
+    await press(page, "Call now")
+    await expect(says(page)).to_have_text("Ringing…")
+    await gateway.line.end(**ending)
+    await expect(says(page)).to_have_text(said)
+    await expect(page.get_by_text(next_step)).to_be_visible()
+    await page.context.close()
+
+
+@pytest.mark.parametrize(
+    ("cut_off", "said"),
+    [
+        ("duration", "The call reached its longest time"),
+        ("credit", "The call had to end here"),
+        ("cap", "The call had to end here"),
+    ],
+)
+async def test_the_end_is_announced_and_explained_without_money(
+    visitors: Browser, gateway: FakeEmbedGateway, cut_off: str, said: str
+) -> None:
+    page = await open_phone(visitors, gateway)
+    await call(page)
+    line = gateway.line
+    await line.send("credit-warning", seconds_left=30, cause=cut_off)
+    alert = page.get_by_role("alert")
+    await expect(alert).to_have_text("This call ends in 0:30. You can call again then.")
+    await line.end(602, "gateway", cut_off=cut_off)
+    await expect(says(page)).to_have_text(said)
+    await expect(alert).to_have_text("")
+    await expect(page.get_by_role("button", name="Call again")).to_be_visible()
+    assert "$" not in await page.inner_text("main")
+    await page.context.close()
+
+
+async def test_a_call_is_muted_and_keys_are_pressed(
+    visitors: Browser, gateway: FakeEmbedGateway
+) -> None:
+    page = await open_phone(visitors, gateway)
+    await call(page)
+    line = gateway.line
+    mute = page.get_by_role("button", name="Mute")
+    await mute.click()
+    await expect(mute).to_have_attribute("aria-pressed", "true")
+    await expect(says(page)).to_have_text("In call, muted")
+    await until(lambda: line.of_type("mute"))
+    await press(page, "Keypad")
+    await press(page, "Key 4")
+    await page.keyboard.press("#")
+    await page.keyboard.press("x")
+    await expect(page.get_by_text("Sent: 4#")).to_be_visible()
+    assert "".join(message["digits"] for message in line.of_type("dtmf")) == "4#"
+    await line.sample(2.0)
+    await expect(page.get_by_text("Line: poor")).to_be_visible()
+    await page.context.close()
+
+
+async def test_a_lost_connection_is_got_back(visitors: Browser, gateway: FakeEmbedGateway) -> None:
+    page = await open_phone(visitors, gateway)
+    await call(page)
+    gateway.cut()
+    await expect(says(page)).to_have_text("No connection. Getting it back…")
+    await expect(says(page)).to_have_text("In call")
+    assert gateway.line.start["type"] == "resume"
+    await page.context.close()
+
+
+async def test_a_test_button_says_so(visitors: Browser, gateway: FakeEmbedGateway) -> None:
+    gateway.status = status(mode="test")
+    page = await open_phone(visitors, gateway)
+    await expect(page.get_by_text("Test: you will hear yourself")).to_be_visible()
+    await page.context.close()
+
+
+@pytest.mark.parametrize(
+    ("language", "ready", "consent"),
+    [("de-AT", "Bereit", "hier wird sie nie aufgezeichnet"), ("es", "Listo", "nunca se graba")],
+)
+async def test_visitors_read_their_own_language(
+    visitors: Browser, gateway: FakeEmbedGateway, language: str, ready: str, consent: str
+) -> None:
+    page = await open_phone(visitors, gateway, locale=language)
+    await expect(says(page)).to_contain_text(ready)
+    await expect(page.get_by_text(consent)).to_be_visible()
+    assert await page.get_attribute("html", "lang") == language
+    await page.context.close()
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(280, "light"), (1280, "dark")])
+async def test_every_state_is_for_everybody(
+    visitors: Browser, gateway: FakeEmbedGateway, width: int, scheme: Literal["light", "dark"]
+) -> None:
+    options: dict[str, Any] = {"viewport": {"width": width, "height": 640}, "color_scheme": scheme}
+    gateway.status = status(state="closed", opens_at="2026-11-30T08:00:00Z")
+    page = await open_phone(visitors, gateway, reduced_motion="reduce", **options)
+    await expect(says(page)).to_have_text("Closed now")
+    await check(page)
+    gateway.status, gateway.answers = status(), False
+    await press(page, "Try again")
+    await expect(page.get_by_role("button", name="Call now")).to_be_visible()
+    await check(page)
+    await press(page, "Call now")
+    await expect(says(page)).to_have_text("Ringing…")
+    pulse = page.locator(".pulse")
+    assert await pulse.evaluate("(e) => getComputedStyle(e).animationName") == "none"
+    await check(page)
+    await gateway.answer(gateway.line)
+    await press(page, "Keypad")
+    await press(page, "Mute")
+    await gateway.line.send("credit-warning", seconds_left=10, cause="duration")
+    await gateway.line.send("warning", name="no-audio-from-phone", message="m")
+    await expect(page.get_by_text("No sound comes from the other side.")).to_be_visible()
+    await check(page)
+    clock = page.get_by_role("timer")
+    assert await clock.evaluate("(e) => e.closest('[aria-live], [role=status]')") is None
+    await press(page, "Hang up")
+    await expect(says(page)).to_have_text("Call ended")
+    await check(page)
+    await page.evaluate("() => {%s}" % _REJECT.replace("{name}", "NotFoundError"))
+    await press(page, "Call again")
+    await expect(says(page)).to_have_text("No microphone was found")
+    await check(page)
+    await page.context.close()
+
+
+async def test_forced_colours_keep_edges_and_states(
+    visitors: Browser, gateway: FakeEmbedGateway
+) -> None:
+    page = await open_phone(visitors, gateway, forced_colors="active")
+    await call(page)
+    mute, keypad = (page.get_by_role("button", name=name) for name in ("Mute", "Keypad"))
+    await mute.click()
+    await expect(mute).to_have_attribute("aria-pressed", "true")
+    edge = "(e) => getComputedStyle(e).borderTopColor"
+    assert await keypad.evaluate(edge) != "rgba(0, 0, 0, 0)"
+    ground = "(e) => getComputedStyle(e).backgroundColor"
+    assert await mute.evaluate(ground) != await keypad.evaluate(ground)
+    await page.context.close()

@@ -1,0 +1,47 @@
+// Builds the button for other pages: loader.js, which runs in them, and the frame with all that it loads.
+
+import { readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { gzipSync } from 'node:zlib';
+
+/** One line, as a minifier of JavaScript leaves text alone. */
+const compactText = {
+  name: 'compact-text',
+  setup({ onLoad }) {
+    onLoad({ filter: /widget\/loader\.ts$/ }, async ({ path: file }) => {
+      const text = await readFile(file, 'utf8');
+      return { loader: 'ts', contents: text.replace(/const CSS = `[^`]*`/, (css) => css.replace(/\n/g, '')) };
+    });
+  },
+};
+
+/**
+ * Build with the page's own `bundle`, given what it put in for the files of the audio and the file of the icon, and
+ * print what a visitor loads to talk.
+ */
+export async function buildWidget({ bundle, source, output, define, audio, icon }) {
+  // Its name stays: it is what other pages refer to, and the gateway adds the version.
+  await bundle(['widget/loader.ts'], { entryNames: '[name]', plugins: [compactText] });
+  const { names: workers } = await bundle(['widget/frame/solver.ts']);
+  const { names, outputs } = await bundle(['widget/frame/frame.ts', 'widget/frame/style.css'], {
+    splitting: true,
+    define: { ...define, SOLVER_FILE: JSON.stringify(`./${workers.solver}`) },
+  });
+  const shared = Object.entries(outputs)
+    .filter(([file]) => path.basename(file) === names.frame)
+    .flatMap(([, { imports }]) => imports.filter(({ kind }) => kind === 'import-statement'))
+    .map((chunk) => path.basename(chunk.path));
+  const preloads = shared.map((file) => `<link rel="modulepreload" href="../static/${file}" />`).join('');
+  const parts = { script: names.frame, style: names.style, icon, preloads };
+  const template = (await readFile(source('widget/frame.html'), 'utf8')).replace(/\n\s+/g, '\n');
+  const html = template.replace(/\{(\w+)\}/g, (_, name) => parts[name]);
+  await writeFile(path.join(output, 'frame.html'), html);
+  await report(output, ['loader.js', 'frame.html', names.style, names.frame, ...shared, workers.solver, ...audio]);
+}
+
+/** Print the gzipped size of each file; words of a language besides English come in addition. */
+async function report(output, files) {
+  const sizes = await Promise.all(files.map(async (file) => gzipSync(await readFile(path.join(output, file)), { level: 9 }).length));
+  files.forEach((file, i) => console.log(`${String(sizes[i]).padStart(6)}  ${file}`));
+  console.log(`${String(sizes.reduce((sum, size) => sum + size)).padStart(6)}  bytes, gzipped, for a visitor's call`);
+}

@@ -1,0 +1,28 @@
+/** Makes elements. Text is always text: nothing here reads markup. */
+
+type Child = Node | string | false | undefined;
+
+/** Return an element with these properties (those that it has) or attributes (all others), and children. */
+export function h<Tag extends keyof HTMLElementTagNameMap>(
+  tag: Tag,
+  properties: Record<string, unknown> = {},
+  ...children: Child[]
+): HTMLElementTagNameMap[Tag] {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (name in element) Object.assign(element, { [name]: value });
+    else element.setAttribute(name, String(value));
+  }
+  element.append(...children.filter((child) => child !== undefined && child !== false));
+  return element;
+}
+
+/** Return a button that does something. */
+export function button(text: string, onclick: () => void, className = ''): HTMLButtonElement {
+  return h('button', { type: 'button', className, onclick }, text);
+}
+
+/** Return a link that leaves the page, and the call, as they are. */
+export function link(text: string, href: string, className = ''): HTMLAnchorElement {
+  return h('a', { href, className, target: '_blank', rel: 'noopener' }, text);
+}

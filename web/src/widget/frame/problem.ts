@@ -1,0 +1,71 @@
+/** What keeps a visitor from talking, and which ways out there are. Pure. */
+
+/** Codes that there are words for; the gateway's own (gateway/errors.py), the SDK's, and the frame's. */
+export const PROBLEMS = [
+  'button_paused',
+  'button_busy',
+  'button_limited',
+  'budget_reached',
+  'button_unavailable',
+  'not_found',
+  'bad_origin',
+  'challenge',
+  'microphone_refused',
+  'microphone_missing',
+  'microphone_busy',
+  'microphone_timeout',
+  'blocked_by_page',
+  'audio_blocked',
+  'unsupported_browser',
+  'insecure_page',
+  'offline',
+  'gateway_unreachable',
+  'connection_lost',
+  'gateway_busy',
+  'unforeseen',
+] as const;
+
+export type Problem = (typeof PROBLEMS)[number];
+
+/** Codes that mean the same to a visitor as another. */
+const ALIKE: Record<string, Problem> = {
+  challenge_wrong: 'challenge',
+  challenge_used: 'challenge',
+  token_refused: 'challenge',
+  button_not_found: 'not_found',
+  rate_limited: 'button_limited',
+  calls_limited: 'button_limited',
+  call_gone: 'connection_lost',
+  gateway_failed: 'gateway_busy',
+};
+
+/** Trying again changes nothing. */
+const FINAL: readonly Problem[] = ['not_found', 'bad_origin', 'blocked_by_page', 'unsupported_browser', 'insecure_page'];
+
+/** A page of our own, or a phone of one's own, may help. */
+const LOCAL: readonly Problem[] = [
+  'bad_origin',
+  'blocked_by_page',
+  'microphone_refused',
+  'microphone_missing',
+  'microphone_busy',
+  'audio_blocked',
+  'unsupported_browser',
+  'insecure_page',
+];
+
+/** Return what a code means to a visitor. */
+export function problemOf(code: string): Problem {
+  const known = PROBLEMS.find((problem) => problem === code);
+  return known ?? (Object.hasOwn(ALIKE, code) ? ALIKE[code] : 'unforeseen');
+}
+
+/** Return whether a second try may succeed. */
+export function mayTryAgain(problem: Problem): boolean {
+  return !FINAL.includes(problem);
+}
+
+/** Return whether another page or machine may be without it. */
+export function isLocal(problem: Problem): boolean {
+  return LOCAL.includes(problem);
+}

@@ -1,0 +1,26 @@
+/** The page's end of the worker that solves challenges. */
+
+import { CallerError } from '../../sdk/core';
+import type { Challenge } from './proof';
+
+/** File name of the built worker, put in by the build. */
+declare const SOLVER_FILE: string;
+
+/** A slow phone under the hardest challenge; longer ones are worth nothing when they are solved. */
+const SOLVE_MS = 60_000;
+
+/** Return the solution. Throws CallerError. */
+export async function solve(challenge: Challenge): Promise<string> {
+  const worker = new Worker(new URL(SOLVER_FILE, import.meta.url));
+  try {
+    return await new Promise((resolve, reject) => {
+      const fail = (): void => reject(new CallerError('request_refused', { code: 'challenge_wrong' }));
+      worker.onmessage = ({ data }: MessageEvent<string>) => (data ? resolve(data) : fail());
+      worker.onerror = fail;
+      window.setTimeout(fail, SOLVE_MS);
+      worker.postMessage(challenge);
+    });
+  } finally {
+    worker.terminate();
+  }
+}

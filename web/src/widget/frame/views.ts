@@ -1,0 +1,112 @@
+/**
+ * What the frame shows: one function for each state, which returns its elements. Draws what it is given and decides
+ * nothing; the name of the button and the line that says how it stands are the page's, above.
+ */
+
+import { button, h, link } from './dom';
+import type { Status } from './embed-api';
+import { isLocal, mayTryAgain } from './problem';
+import type { Problem } from './problem';
+import { clock, minute, moment, t, weekday } from './words';
+import type { Key } from './words';
+
+/** What a visitor can do, and where the rest of our pages are. */
+export interface Actions {
+  call: () => void;
+  /** Look again whether the button takes calls. */
+  again: () => void;
+  hangUp: () => void;
+  /** This button's page of its own, and its address as a QR code. */
+  page: string;
+  qr: string;
+  /** Whether the frame stands in somebody else's page. */
+  isFramed: boolean;
+}
+
+/** Draw what a call does and where it goes, before the first one. */
+export function ready({ operator }: Status, terms: string, { call }: Actions): Node[] {
+  const accepted = h('input', { type: 'checkbox' });
+  const needed = h('p', { role: 'alert', className: 'small wrong' });
+  const start = (): void => {
+    if (!terms || accepted.checked) return call();
+    needed.textContent = t('termsNeeded');
+    accepted.focus();
+  };
+  const consent = h('p', { className: 'small muted' }, t('consent'), ' ');
+  if (operator.name) consent.append(t('carriedBy', { operator: operator.name }), ' ');
+  if (operator.privacy_url) consent.append(link(t('privacy'), operator.privacy_url));
+  return [
+    h('div', { className: 'mark', 'aria-hidden': true }, handset()),
+    ...(terms ? [h('label', { className: 'small' }, accepted, h('span', {}, ...withLink('terms', terms))), needed] : []),
+    button(t('call'), start, 'go main'),
+    consent,
+  ];
+}
+
+/** Draw when the button takes calls again: on the visitor's clock, and on the owner's. */
+export function closed({ opens_at: opensAt, zone, hours }: Status, { again }: Actions): Node[] {
+  const at = opensAt ? new Date(opensAt) : undefined;
+  const [here, there] = at ? [moment(at), moment(at, zone)] : [];
+  return [
+    h('p', {}, at ? t('opensAt', { time: here as string }) : t('opensNever')),
+    ...(there !== here ? [h('p', { className: 'muted small' }, t('opensAtToo', { time: there as string, zone: place(zone) }))] : []),
+    h('h2', {}, t('hoursIn', { zone: place(zone) })),
+    h('dl', { className: 'hours small' }, ...hours.flatMap((spans, day) => [h('dt', {}, weekday(day)), h('dd', {}, spansOf(spans))])),
+    button(t('tryAgain'), again),
+  ];
+}
+
+/** Draw what keeps the visitor from talking, and the ways out. */
+export function problem(what: Problem, retryAfterS: number, { again, page, qr, isFramed }: Actions): Node[] {
+  const goesElsewhere = isLocal(what) && isFramed;
+  const next = what === 'button_limited' && retryAfterS ? t('waitFor', { time: clock(retryAfterS) }) : t(`${what}.next`);
+  return [
+    h('p', {}, next),
+    ...(mayTryAgain(what) ? [button(t('tryAgain'), again, goesElsewhere ? '' : 'go main')] : []),
+    ...(goesElsewhere ? [link(t('elsewhere'), page, 'button go main')] : []),
+    ...(isLocal(what) ? [h('figure', {}, h('img', { src: qr, alt: page, width: 132, height: 132 }), h('figcaption', { className: 'small muted' }, t('scan')))] : []),
+  ];
+}
+
+/** Draw a call that is not answered yet. */
+export function waiting(isRinging: boolean, { hangUp }: Actions): Node[] {
+  return [
+    h('div', { className: 'mark pulse', 'aria-hidden': true }, handset()),
+    ...(isRinging ? [] : [h('p', { className: 'small muted' }, t('allow'))]),
+    button(t('hangUp'), hangUp, 'stop main'),
+  ];
+}
+
+/** Draw how a call went. */
+export function ended(outcome: Key, seconds: number, next: string, { call }: Actions): Node[] {
+  return [
+    ...(seconds ? [h('p', {}, t('lasted', { time: clock(seconds) }))] : []),
+    ...(next ? [h('p', {}, next)] : []),
+    button(t('callAgain'), call, outcome === 'answered' ? 'main' : 'go main'),
+  ];
+}
+
+/** The handset, 24 units square, in the text's colour. */
+function handset(): SVGElement {
+  const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
+  const path = document.createElementNS(svg.namespaceURI, 'path');
+  svg.setAttribute('viewBox', '0 0 24 24');
+  path.setAttribute('d', 'M5 3h4l2 5-3 2a12 12 0 0 0 6 6l2-3 5 2v4c0 1-1 2-2 2A17 17 0 0 1 3 5c0-1 1-2 2-2z');
+  svg.append(path);
+  return svg as SVGElement;
+}
+
+function withLink(key: 'terms', href: string): (Node | string)[] {
+  const [before, after] = t(key, { terms: '\n' }).split('\n');
+  return [before, link(t('termsLink'), href), after];
+}
+
+function spansOf(spans: Status['hours'][number]): string {
+  const times = spans.map(([start, end]) => (end - start === 1440 ? t('dayOpen') : `${minute(start)}–${minute(end)}`));
+  return times.join(', ') || t('dayClosed');
+}
+
+/** Europe/Berlin -> Berlin; UTC. */
+function place(zone: string): string {
+  return zone.split('/').pop()?.replace(/_/g, ' ') ?? zone;
+}

@@ -1,0 +1,62 @@
+/** The frame's words and times in the visitor's language. The language is chosen once, before anything is drawn. */
+
+import type { en } from './words/en';
+
+export type Key = keyof typeof en;
+
+export type Words = Record<Key, string>;
+
+/** Language -> its words, loaded only where they are read. */
+const LANGUAGES = new Map<string, () => Promise<Words>>([
+  ['en', async () => (await import('./words/en')).en],
+  ['de', async () => (await import('./words/de')).de],
+  ['es', async () => (await import('./words/es')).es],
+]);
+
+let words: Partial<Words> = {};
+let locale = 'en';
+
+/** Choose the first of these languages (BCP 47) that there are words in, else English. Throws if they do not come. */
+export async function chooseLanguage(preferred: readonly string[]): Promise<void> {
+  const codeOf = (tag: string): string => tag.toLowerCase().split('-')[0];
+  locale = preferred.find((tag) => LANGUAGES.has(codeOf(tag))) ?? 'en';
+  words = (await LANGUAGES.get(codeOf(locale))?.()) ?? {};
+  document.documentElement.lang = locale;
+}
+
+/** Return the text, its {names} filled in. */
+export function t(key: Key, values: Record<string, string> = {}): string {
+  return known(key).replace(/\{(\w+)\}/g, (_, name: string) => values[name]);
+}
+
+/** Return the key's text; empty where there is none. */
+export function known(key: string): string {
+  return words[key as Key] ?? '';
+}
+
+/** Return seconds as on a clock: 0:07, 12:34, 1:02:03. */
+export function clock(seconds: number): string {
+  const [h, m, s] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60];
+  const two = (value: number): string => String(value).padStart(2, '0');
+  return h ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
+}
+
+/** Return a moment as people of the language write it, on the wall of a zone or, without one, of the visitor. */
+export function moment(at: Date, timeZone?: string): string {
+  return format(at, { weekday: 'long', day: 'numeric', month: 'long', hour: 'numeric', minute: '2-digit' }, timeZone);
+}
+
+/** Return the name of a day of the week, 0 for Monday. */
+export function weekday(day: number): string {
+  // The first of January 2024 was a Monday.
+  return format(new Date(Date.UTC(2024, 0, 1 + day)), { weekday: 'short' }, 'UTC');
+}
+
+/** Return a minute of the day as on a wall. */
+export function minute(of: number): string {
+  return format(new Date(Date.UTC(2024, 0, 1, 0, of)), { hour: 'numeric', minute: '2-digit' }, 'UTC');
+}
+
+function format(at: Date, options: Intl.DateTimeFormatOptions, timeZone?: string): string {
+  return new Intl.DateTimeFormat(locale, timeZone ? { ...options, timeZone } : options).format(at);
+}

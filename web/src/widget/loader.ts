@@ -1,0 +1,200 @@
+/**
+ * `<caller-button key="pk_live_…">`: a button on anybody's page that opens the phone in a frame of our own origin.
+ * All of us that runs in the host page; asks for nothing but itself before the click, and knows nothing of calls.
+ *
+ * Content: a link to `/c/{key}`, which stands there until the script runs, and where it never does.
+ *
+ * Attributes
+ * - `key`        the button's publishable key
+ * - `label`      words on the button; else those of the link within it
+ * - `language`   en, de or es; else that of the page around it, else the browser's
+ * - `theme`      light or dark; else as the visitor's system has it
+ * - `placement`  floating: in the corner of the window; none: no button; else as it stands in the text
+ * - `terms`      https address of terms that a visitor accepts before the first call
+ * - `start`      at-once: the click itself calls, for a page that says beside the button what a call does
+ *
+ * Properties and methods
+ * - `token`      for a button whose calls are signed: what `POST /v1/call-tokens` answered, or a function that
+ *                returns it or a promise of it, asked for each call
+ * - `call()`     opens the phone, or shows it again; inside a click
+ * - `hangUp()`   ends the call
+ * - `close()`    closes the phone and gives the focus back
+ *
+ * Events, which bubble and are composed
+ * - `caller-connecting`, `caller-ringing`, `caller-accept`, `caller-mute` { muted }
+ * - `caller-ended` { outcome, seconds }, `caller-error` { code, retry }, `caller-close`
+ *
+ * Parts: `button`, `iframe`, and `a`, the link where no frame may open. Custom properties: `--caller-color`, `--caller-text`, `--caller-radius`.
+ */
+
+import { VERSION } from './protocol';
+import type { FromFrame, SignedToken, ToFrame } from './protocol';
+
+/** The gateway that this file came from. */
+const GATEWAY = new URL('..', import.meta.url);
+
+/** How long the frame may take; and, once all of it is there, its word. */
+const READY_MS = 5000;
+const LOADED_MS = 1500;
+
+const CSS = `button,a{display:inline-block;padding:.9em 2em;border:1px solid #0000;border-radius:var(--caller-radius,1em);background:var(--caller-color,#0a7048);color:var(--caller-text,#fff);font:600 1rem system-ui}
+:host([placement=none]) button{display:none}
+:host([placement=floating]),iframe{position:fixed;inset:auto;bottom:1rem;inset-inline-end:1rem;z-index:99}
+iframe{width:min(360px,100vw - 2rem);max-height:calc(100vh - 2rem);padding:0;border:1px solid #8886;border-radius:1em}`;
+
+const sheet = new CSSStyleSheet();
+sheet.replaceSync(CSS);
+
+/** The one whose phone is open: a visitor has one microphone. */
+let opened: Caller | undefined;
+
+export class Caller extends HTMLElement {
+  static observedAttributes = ['label'];
+
+  declare token: SignedToken | (() => SignedToken | Promise<SignedToken>) | undefined;
+  #button = make('button');
+  #frame: HTMLIFrameElement | undefined;
+  #opener: HTMLElement | null = null;
+  #isLive = false;
+
+  constructor() {
+    super();
+    const root = this.attachShadow({ mode: 'open' });
+    root.adoptedStyleSheets = [sheet];
+    root.append(this.#button);
+    this.#button.onclick = () => this.call();
+  }
+
+  /** Return a button without our looks, for a page with its own: made once, then `call()` in each click. */
+  static button({ token, ...attributes }: Record<string, string> & { token?: Caller['token'] }): Caller {
+    const button = new this();
+    for (const name in attributes) button.setAttribute(name, attributes[name]);
+    button.setAttribute('placement', 'none');
+    button.token = token;
+    document.body.append(button);
+    return button;
+  }
+
+  connectedCallback(): void {
+    this.#button.textContent = this.getAttribute('label') || (this.textContent as string).trim() || '☎';
+  }
+
+  attributeChangedCallback(): void {
+    this.connectedCallback();
+  }
+
+  disconnectedCallback(): void {
+    this.close();
+  }
+
+  call(): void {
+    if (opened !== this) {
+      if (opened && opened.#isLive) return opened.call();
+      opened?.close();
+      this.#open();
+    }
+    this.#frame?.togglePopover?.(true);
+    this.#frame?.focus();
+  }
+
+  hangUp(): void {
+    this.#post({ type: 'hang-up' });
+  }
+
+  close(): void {
+    if (opened !== this) return;
+    opened = undefined;
+    this.#isLive = false;
+    this.#frame?.remove();
+    this.#focusBack();
+    this.#fire('close');
+  }
+
+  #open(): void {
+    opened = this;
+    this.#opener = document.activeElement as HTMLElement | null;
+    const frame = (this.#frame = make('iframe'));
+    frame.allow = 'microphone; autoplay; screen-wake-lock';
+    frame.referrerPolicy = 'origin';
+    frame.title = this.#button.textContent as string;
+    frame.popover = 'manual';
+    frame.src = this.#address('embed');
+    frame.onload = () => setTimeout(() => this.#blocked(frame), LOADED_MS);
+    setTimeout(() => this.#blocked(frame), READY_MS);
+    // Stays, and is the same one for each frame; a frame that is gone has no window to speak from.
+    addEventListener('message', this.#receive);
+    this.shadowRoot?.append(frame);
+  }
+
+  /** Refused by the page's policy or by the key's list of pages, or out of reach: a page of its own can tell. */
+  #blocked(frame: HTMLIFrameElement): void {
+    // The frame that has spoken has no handler any more.
+    if (!frame.isConnected || !frame.onload) return;
+    const link = make('a');
+    link.textContent = `${this.#button.textContent} ↗`;
+    link.href = this.#address('c');
+    link.target = '_blank';
+    this.#button.replaceWith(link);
+    this.close();
+    link.focus();
+    this.#fire('error', { code: 'frame-blocked' });
+  }
+
+  readonly #receive = ({ data, origin, source }: MessageEvent<FromFrame & { caller?: number }>): void => {
+    const frame = this.#frame as HTMLIFrameElement;
+    if (origin !== GATEWAY.origin || source !== frame.contentWindow || data?.caller !== VERSION) return;
+    const { type } = data;
+    if (type === 'ready') frame.onload = null;
+    else if (type === 'size') frame.height = data.height;
+    else if (type === 'sign') void this.#sign();
+    else if (type !== 'close') {
+      this.#isLive = type !== 'ended' && type !== 'error';
+      this.#fire(type, data);
+    } else if (this.#isLive) {
+      // The phone is put away and the call goes on.
+      frame.togglePopover?.(false);
+      this.#focusBack();
+    } else this.close();
+  };
+
+  #focusBack(): void {
+    this.#opener?.focus();
+    // Safari gives a button that is clicked no focus; one that is not shown takes none.
+    this.#button.focus();
+  }
+
+  async #sign(): Promise<void> {
+    let token;
+    try {
+      token = await (typeof this.token === 'function' ? this.token() : this.token);
+    } finally {
+      this.#post({ type: 'token', token });
+    }
+  }
+
+  #post(message: ToFrame): void {
+    this.#frame?.contentWindow?.postMessage({ ...message, caller: VERSION }, GATEWAY.origin);
+  }
+
+  #fire(name: string, detail?: object): void {
+    this.dispatchEvent(new CustomEvent(`caller-${name}`, { detail, bubbles: true, composed: true }));
+  }
+
+  /** The settings are of no concern to any server: they stand behind the #. */
+  #address(page: 'embed' | 'c'): string {
+    // Of two that are named alike the first counts.
+    const settings = new URLSearchParams([
+      ...[...this.attributes].map(({ name, value }) => [name, value]),
+      ['language', this.closest<HTMLElement>('[lang]')?.lang || ''],
+    ]);
+    return `${GATEWAY.href}${page}/${this.getAttribute('key')}#${settings}`;
+  }
+}
+
+function make<Tag extends 'a' | 'button' | 'iframe'>(tag: Tag): HTMLElementTagNameMap[Tag] {
+  const element = document.createElement(tag);
+  element.setAttribute('part', tag);
+  return element;
+}
+
+if (!customElements.get('caller-button')) customElements.define('caller-button', Caller);

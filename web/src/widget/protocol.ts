@@ -1,0 +1,33 @@
+/**
+ * What the loader in the host page and the frame say to each other, version 1. Each end takes a message only from the
+ * one window and the one origin that it must come from. Knows neither end.
+ */
+
+/** Every message carries it as `caller`; a later version speaks by another number. */
+export const VERSION = 1;
+
+/** What `POST /v1/call-tokens` has answered the owner's back end: good for one call within a minute. */
+export interface SignedToken {
+  token: string;
+}
+
+/** From the host page to the frame. */
+export type ToFrame =
+  /** Answers `sign`; without a token where the host page signs no calls. */
+  { type: 'token'; token: SignedToken | undefined } | { type: 'hang-up' };
+
+/** From the frame to the host page; what an owner may listen to is fired there as `caller-…`. */
+export type FromFrame =
+  | { type: 'ready' }
+  /** A call is about to begin: is it signed? */
+  | { type: 'sign' }
+  /** What the frame would be high enough with, in CSS pixels. */
+  | { type: 'size'; height: string }
+  | { type: 'close' }
+  | { type: 'connecting' }
+  | { type: 'ringing' }
+  | { type: 'accept' }
+  | { type: 'mute'; muted: boolean }
+  /** How it went, in one word (see frame/outcome.ts), and seconds of talk. */
+  | { type: 'ended'; outcome: string; seconds: number }
+  | { type: 'error'; code: string; retry: boolean };
