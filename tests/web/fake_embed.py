@@ -196,10 +196,8 @@ class HostPages:
         In names of headers an underscore stands for a hyphen, in values `{gateway}` for its origin.
         """
         proof = f' integrity="{integrity}" crossorigin="anonymous"' if integrity else ""
-        button = (
-            button
-            or f'<caller-button key="{BUTTON}"><a href="{self.gateway}/c/{BUTTON}">Call us</a></caller-button>'
-        )
+        link = f'<a href="{self.gateway}/c/{BUTTON}">Call us</a>'
+        button = button or f'<caller-button key="{BUTTON}">{link}</caller-button>'
         markup = (
             '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Shop</title>'
             f'<script type="module" src="{self.gateway}/embed/v1.js"{proof}></script></head>'

@@ -99,7 +99,8 @@ class Visit:
 _LISTEN = """
 window.told = [];
 for (const name of ['connecting', 'ringing', 'accept', 'mute', 'ended', 'error', 'close']) {
-  document.addEventListener(`caller-${name}`, ({ detail }) => window.told.push({ ...detail, name }));
+  document.addEventListener(`caller-${name}`, (event) =>
+    window.told.push({ ...event.detail, name }));
 }
 """
 

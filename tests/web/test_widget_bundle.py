@@ -55,7 +55,7 @@ def test_every_file_of_the_frame_is_there(built_pages: Path) -> None:
 
 
 def test_the_loader_brings_nothing_along(built_pages: Path) -> None:
-    """All of us that runs in other people's pages is one file, which they can demand by its hash."""
+    """All of us that runs in other people's pages is one file: they can demand it by its hash."""
     text = (built_pages / "loader.js").read_text()
     assert not re.search(
         r"\bimport\s*[({\"']|\beval\b|\bFunction\b|innerHTML|document\.write", text
