@@ -100,9 +100,7 @@ async def last(connection: AsyncConnection, account_id: str, *acts: Act) -> Entr
     return None if row is None else _entry(row)
 
 
-async def forget(
-    connection: AsyncConnection, is_old: sa.ColumnElement[bool], *, limit: int
-) -> int:
+async def forget(connection: AsyncConnection, is_old: sa.ColumnElement[bool], *, limit: int) -> int:
     """Forget the oldest lines that meet a condition; return how many, at most `limit`.
 
     The database refuses every other way to delete a line.
