@@ -28,6 +28,7 @@ def own_logging(monkeypatch):
     yield
     root.handlers[:] = handlers
     for name, level in levels.items():
-        logging.getLogger(name).setLevel(level)
+        if logging.getLogger(name).level != level:
+            logging.getLogger(name).setLevel(level)
     threading.excepthook, sys.unraisablehook = hooks
     structlog.reset_defaults()

@@ -52,6 +52,7 @@ async def test_one_server_over_tcp_with_a_password():
         server.close()
 
 
+@pytest.mark.thorough
 async def test_a_cluster():
     bus = str(free_port())
     server = ValkeyServer("--cluster-enabled", "yes", "--cluster-port", bus, with_port=True)

@@ -31,6 +31,7 @@ from gateway.stores.departures import SqlDepartures
 from gateway.stores.mail_outbox import SqlMailOutbox, queue_notice
 from gateway.stores.people import SqlPeople
 from tests.gateway.post.mailbox import AT, SENDER
+from tests.thorough import one_in
 
 ORIGIN = "https://calls.example.com"
 SERVICE = Service("Example Calls", ORIGIN, "help@example.com")
@@ -153,7 +154,7 @@ STEPS = ["HELLO", "EHLO", "MAIL", "RCPT", "DATA", "END"]
 
 
 @pytest.mark.parametrize("answer", ["451 later", "421 closing", "drop", "stall"])
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", one_in(3, STEPS))
 async def test_what_is_not_taken_now_is_tried_again_as_the_same_mail(
     outbox, mailbox, new_sender, clock, step, answer
 ):

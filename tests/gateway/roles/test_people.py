@@ -229,6 +229,7 @@ async def test_an_address_is_changed_and_changed_back(house):
     assert await browser.sign_in(THIRD) == (303, "/account")
 
 
+@pytest.mark.thorough
 async def test_a_second_factor_and_a_passkey_sign_in_on_real_stores(house):
     browser = await signed_up(house)
     assert await browser.post("/account/second-factor/begin") == (303, "/account/second-factor")

@@ -585,7 +585,7 @@ def test_a_gap_of_the_carrier_is_lost_to_the_frame(is_reporting, path, silent_ms
 
 
 @paths
-@reporting
+@pytest.mark.parametrize("is_reporting", first_of([True, False]))
 @given(
     # What jitter moves over the end of a second is two frames at most.
     jitter=st.lists(st.integers(0, 40), min_size=1_000, max_size=1_000),

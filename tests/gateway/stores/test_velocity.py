@@ -181,6 +181,7 @@ async def test_what_a_node_counts_alone_is_bounded(monkeypatch):
     await disconnect(client)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("topology", ["cluster", "sentinel"])
 async def test_every_kind_of_server_counts(topology):
     with ExitStack() as stack:
