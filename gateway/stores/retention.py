@@ -113,48 +113,23 @@ def sweeps(
             lambda now: _count(tables.calls, call_forgetting.is_due(calls_before(now))),
             forget_calls,
         ),
-        "devices": _deletion(
+        "devices": _unrestricted(
             people.devices,
-            lambda now: sa.and_(
-                people.devices.c.last_seen_at < months_before(now, _MONTHS["devices"]),
-                is_used(people.devices.c.account_id),
-            ),
+            lambda now: people.devices.c.last_seen_at < months_before(now, _MONTHS["devices"]),
         ),
         "activity": Sweep(
             BATCH,
             lambda now: _count(people.account_events, is_old_event(now)),
             forget_events,
         ),
-        "refusals": _deletion(
-            call_refusals,
-            lambda now: sa.and_(
-                call_refusals.c.hour < now - REFUSALS_KEPT, is_used(call_refusals.c.account_id)
-            ),
+        "refusals": _unrestricted(
+            call_refusals, lambda now: call_refusals.c.hour < now - REFUSALS_KEPT
         ),
         "links": _deletion(people.links, lambda now: people.links.c.expires_at <= now - links.KEPT),
         "links_expected": _deletion(
             people.expected_links, lambda now: people.expected_links.c.lapses_at <= now
         ),
-        "requests": _deletion(
-            people.data_requests,
-            lambda now: people.data_requests.c.done_at < years_before(now, books_kept_years),
-        ),
-        "requests_to_delete": _deletion(
-            people.erasures,
-            lambda now: people.erasures.c.ended_at < years_before(now, books_kept_years),
-        ),
-        "payments": _deletion(
-            tables.payments,
-            lambda now: sa.and_(
-                tables.payments.c.created_at < years_before(now, books_kept_years),
-                _came_to_nothing(),
-            ),
-        ),
-        "receipts": _receipts(lambda now: years_before(now, books_kept_years)),
-        "unread": _deletion(
-            tables.rejected_entries,
-            lambda now: tables.rejected_entries.c.at < years_before(now, books_kept_years),
-        ),
+        **_of_books(lambda now: years_before(now, books_kept_years)),
         "proof": _deletion(
             people.consent_proofs, lambda now: people.consent_proofs.c.kept_until <= now
         ),
@@ -179,6 +154,22 @@ def sweeps(
     }
 
 
+def _of_books(before: Callable[[datetime], datetime]) -> Mapping[str, Sweep]:
+    """Return the sweeps of what is kept for the years that the law demands."""
+    requests, erasures = people.data_requests, people.erasures
+    payments, rejected = tables.payments, tables.rejected_entries
+    return {
+        "requests": _deletion(requests, lambda now: requests.c.done_at < before(now)),
+        "requests_to_delete": _deletion(erasures, lambda now: erasures.c.ended_at < before(now)),
+        "payments": _deletion(
+            payments,
+            lambda now: sa.and_(payments.c.created_at < before(now), _came_to_nothing()),
+        ),
+        "receipts": _receipts(before),
+        "unread": _deletion(rejected, lambda now: rejected.c.at < before(now)),
+    }
+
+
 def _count(table: sa.Table, condition: sa.ColumnElement[bool]) -> sa.Select[Any]:
     return sa.select(sa.func.count()).select_from(table).where(condition)
 
@@ -200,6 +191,13 @@ def _deletion(table: sa.Table, condition: Callable[[datetime], sa.ColumnElement[
         return len(rows)
 
     return Sweep(BATCH, lambda now: _count(table, condition(now)), forget)
+
+
+def _unrestricted(
+    table: sa.Table, condition: Callable[[datetime], sa.ColumnElement[bool]]
+) -> Sweep:
+    """Return the same of accounts whose data may be used."""
+    return _deletion(table, lambda now: sa.and_(condition(now), is_used(table.c.account_id)))
 
 
 def _came_to_nothing() -> sa.ColumnElement[bool]:
