@@ -19,6 +19,7 @@ from billing.ports import GateRows, OpenCall, PartitionState
 from billing.reconcile import Disagreement, Ending
 
 COUNT_DIFFERS = "spend gate miscounts an account's open calls"
+KEY_COUNT_DIFFERS = "spend gate miscounts an API key's open calls"
 BURN_DIFFERS = "spend gate has a wrong burn rate"
 STRAY = "spend gate has a row that belongs to nothing"
 MALFORMED = "spend gate has a row that cannot be read"
@@ -182,7 +183,7 @@ def _open_calls(rows: GateRows, faults: list[Disagreement]) -> Iterator[OpenCall
         # Half a call can be neither charged nor closed, so it is not one for the other rules.
         if owner is None or hold is None:
             read = None if owner is None else _owner(owner)
-            whose = "" if read is None else f"account {read[0]}"
+            whose = "" if read is None else f"account {read.account_id}"
             key = "call" if owner is None else "own"
             faults.append(Disagreement(STRAY, f"{key} {name}", whose))
             continue
@@ -190,20 +191,28 @@ def _open_calls(rows: GateRows, faults: list[Disagreement]) -> Iterator[OpenCall
         if read is None or held is None:
             faults.append(Disagreement(MALFORMED, f"{'own' if read is None else 'call'} {name}"))
             continue
-        account_id, node, carrier_call_id, per_minute_micros, cap_names = read
         yield OpenCall(
             name,
-            account_id,
-            node,
+            read.account_id,
+            read.node,
             int(held[1]),
             int(held[2]),
-            carrier_call_id,
-            per_minute_micros,
-            cap_names,
+            read.carrier_call_id,
+            read.per_minute_micros,
+            read.cap_names,
+            read.key_id,
         )
 
 
-_Owner = tuple[str, str, str, int, tuple[str, ...]]
+class _Owner(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    account_id: str
+    node: str
+    carrier_call_id: str
+    per_minute_micros: int
+    cap_names: tuple[str, ...]
+    key_id: str = ""
+
+
 _OWNER = msgspec.json.Decoder(_Owner)
 
 
@@ -218,22 +227,28 @@ def _owner(row: bytes) -> _Owner | None:
 def _miscounts(meta: Mapping[bytes, bytes], calls: Sequence[OpenCall]) -> Iterator[Disagreement]:
     """Yield counters that do not match the open calls, and counters of no account."""
     counts = Counter(call.account_id for call in calls)
+    of_keys = Counter(call.key_id for call in calls if call.key_id)
     burns: Counter[str] = Counter()
     for call in calls:
         # The tick script adds a call's rate once its first second is confirmed.
         if call.seconds:
             burns[call.account_id] += call.per_minute_micros
     kept = {_text(name): value for name, value in meta.items()}
-    for prefix, due, rule in (("n:", counts, COUNT_DIFFERS), ("b:", burns, BURN_DIFFERS)):
-        accounts = {name.removeprefix(prefix) for name in kept if name.startswith(prefix)}
-        for account in sorted(accounts | {name for name, micros in due.items() if micros}):
+    rules = (
+        ("n:", counts, COUNT_DIFFERS),
+        ("b:", burns, BURN_DIFFERS),
+        ("k:", of_keys, KEY_COUNT_DIFFERS),
+    )
+    for prefix, due, rule in rules:
+        counted = {name.removeprefix(prefix) for name in kept if name.startswith(prefix)}
+        for whose in sorted(counted | {name for name, count in due.items() if count}):
             # The scripts delete a counter that has reached zero.
-            if kept.get(prefix + account, b"0") != b"%d" % due[account]:
-                yield Disagreement(rule, account)
+            if kept.get(prefix + whose, b"0") != b"%d" % due[whose]:
+                yield Disagreement(rule, whose)
     for name in sorted(kept.keys() - {"ready", "filling"}):
         # The last close of an account deletes this mark, so it stands only beside open calls.
         is_of_ending = name.startswith("e:") and counts[name.removeprefix("e:")] > 0
-        if not name.startswith(("n:", "b:")) and not is_of_ending:
+        if not name.startswith(("n:", "b:", "k:")) and not is_of_ending:
             yield Disagreement(STRAY, f"meta {name}")
 
 

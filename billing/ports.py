@@ -74,6 +74,9 @@ class Opening:
     caps: Sequence[SpendCap] = ()
     per_minute_micros: int = 0
     """What the call will cost per minute once it is answered."""
+    key_id: str = ""
+    key_calls_max: int = 0
+    """Most open calls of the API key that pays, on all nodes; 0 for any number."""
     sharers: int = 0
     """Calls that may come to share the balance: the hold takes at most its share, or the first
     increment if that is more. 0 for as much as is wanted."""
@@ -129,8 +132,7 @@ class TickOutcome:
     frozen: Collection[str] = ()
     """Accounts whose calls must end."""
     filling: str = ""
-    """Identifies the filling from the book of record that the partition lives on: a later one knows
-    only what the book had been told when it was made."""
+    """Identifies the filling that the partition lives on: another one knows what the book knew."""
     open_calls: Mapping[str, int] = field(default_factory=dict)
     """Account -> how many calls it has, answered or not, on all nodes."""
     ending: Collection[str] = ()
@@ -148,8 +150,7 @@ class Closing:
     detail: bytes
     """`CallClosed` as JSON, for the book of record."""
     is_out_of_credit: bool = False
-    """It ended for want of credit: what it leaves must not keep another call of its account
-    alive."""
+    """It ended for want of credit: its rest must keep no other call of its account alive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +178,7 @@ class OpenCall:
     """Empty until the carrier has given it."""
     per_minute_micros: int = 0
     cap_names: Sequence[str] = ()
+    key_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,10 +237,9 @@ class SpendGate(Protocol):
         """Post a call's final price, free the rest of its hold. Raises StoreUnavailableError."""
 
     async def tell_again(self, call_id: str, account_id: str, opened: bytes = b"") -> bool:
-        """Put a closed call's end into the outbox again, for a book that lacks it.
+        """Put a closed call's end into the outbox again, for a book that lacks it; True if put.
 
-        Does nothing while the end is still waiting there. `opened`, a `CallOpened` as JSON, is sent
-        with it. Returns whether it was put. Raises StoreUnavailableError.
+        Not while it still waits there. `opened` is a `CallOpened` as JSON, to be sent with it.
         """
 
     async def tell_open(self, partition: int) -> int:

@@ -27,6 +27,7 @@ balance = balance + held - charged
 redis.call('HSET', BAL, account, whole(balance))
 redis.call('HDEL', CALL, call)
 redis.call('HDEL', OWN, call)
+count_key(owner.key, -1)
 -- What this call leaves was not enough for its own next second, so it must not carry a cheaper call
 -- on: if credit ran out, the others are told to end ('e:'). Any other end frees credit for them.
 if ARGV[9] ~= '1' then

@@ -76,7 +76,7 @@ ADVICE: Mapping[str, str] = {
             *(reconcile.BALANCES_DIFFER, reconcile.HOLDS_DIFFER, reconcile.OWNER_DIFFERS),
             *(reconcile.SECONDS_DIFFER, reconcile.RATE_DIFFERS, reconcile.ENDING_DIFFERS),
             *(reconcile.CAP_DIFFERS, reconcile.CAP_UNKNOWN, reconcile.CAP_FOREIGN),
-            *(gate_rows.COUNT_DIFFERS, gate_rows.BURN_DIFFERS),
+            *(gate_rows.COUNT_DIFFERS, gate_rows.BURN_DIFFERS, gate_rows.KEY_COUNT_DIFFERS),
             *(gate_rows.STRAY, gate_rows.MALFORMED),
         ),
         _REBUILD,

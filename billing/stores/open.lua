@@ -1,7 +1,8 @@
 -- Place a call's first hold.
 -- ARGV: call, account, owner (as in OWN), first, want, most open calls, record,
 --   JSON [[cap, limit], ...], seconds for which an unused cap is kept, most caps to trim,
---   '1' if the call is live already and is opened whatever it can hold, most calls to share with
+--   '1' if the call is live already and is opened whatever it can hold, most calls to share with,
+--   API key or '', most open calls of that key, 0 for any number
 -- Returns {result, held, balance, wanted}.
 if not is_ready() then return not_ready() end
 local call, account = ARGV[1], ARGV[2]
@@ -20,6 +21,11 @@ if redis.call('HEXISTS', DONE, call) == 1 then return {'already_closed', 0, bala
 local is_new = ARGV[11] ~= '1'
 if is_new and redis.call('SISMEMBER', FROZ, account) == 1 then return {'frozen', 0, balance, 0} end
 if is_new and tonumber(redis.call('HGET', META, 'n:' .. account) or '0') >= calls_max then
+  return {'too_many_calls', 0, balance, 0}
+end
+local key, key_calls_max = ARGV[13], tonumber(ARGV[14])
+if is_new and key_calls_max > 0
+  and tonumber(redis.call('HGET', META, 'k:' .. key) or '0') >= key_calls_max then
   return {'too_many_calls', 0, balance, 0}
 end
 if is_new and first > balance then return {'insufficient_credit', 0, balance, 0} end
@@ -44,6 +50,7 @@ redis.call('HSET', BAL, account, whole(balance))
 redis.call('HSET', CALL, call, whole(held) .. ':0')
 redis.call('HSET', OWN, call, ARGV[3])
 redis.call('HINCRBY', META, 'n:' .. account, 1)
+count_key(key, 1)
 -- Names of past periods are trimmed here, a few at each opening, which keeps up with the new ones.
 if #caps > 0 then
   local now = clock()

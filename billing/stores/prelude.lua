@@ -2,13 +2,15 @@
 -- script is legal in a cluster. Amounts are micros, whole and below 2^53: exact as Lua numbers.
 local BAL = KEYS[1]   -- hash: account -> available micros
 local CALL = KEYS[2]  -- hash: open call -> 'held:seconds', both cumulative
-local OWN = KEYS[3]   -- hash: open call -> '["account","node","carrier call",per minute,["cap",...]]'
+local OWN = KEYS[3]   -- hash: open call -> '["account","node","carrier call",per minute,["cap",...],
+  -- "API key, or nothing"]'
 local DONE = KEYS[4]  -- hash: closed call -> final micros; the tombstones
 local CSEQ = KEYS[5]  -- hash: account -> sequence of the last credit applied
 local FROZ = KEYS[6]  -- set: frozen accounts
 local LED = KEYS[7]   -- stream: the outbox; every entry is state, so it may be applied twice
 local META = KEYS[8]  -- hash: 'ready', 'filling'; per account 'n:' how many open calls it has, 'b:'
-  -- what they burn a minute, 'e:' there if one of them has ended for want of credit
+  -- what they burn a minute, 'e:' there if one of them has ended for want of credit; per API key 'k:'
+  -- how many open calls it pays for
 local AGE = KEYS[9]   -- sorted set: closed call -> when, in seconds; trims the tombstones
 local CAPS = KEYS[10] -- hash: spend cap -> micros its calls hold or have cost
 local USED = KEYS[11] -- sorted set: spend cap -> last opening or closing, in seconds; trims CAPS
@@ -25,17 +27,25 @@ local function available(account)
   return tonumber(redis.call('HGET', BAL, account) or '0')
 end
 
--- Decode a row of OWN. Rows of the first version have only two fields.
+-- Decode a row of OWN. Rows of the first version have only two fields, others lack the key.
 local function owner_in(row)
   local fields = cjson.decode(row)
   return {account = fields[1], node = fields[2], carrier_call = fields[3] or '',
-    per_minute = fields[4] or 0, caps = fields[5] or {}}
+    per_minute = fields[4] or 0, caps = fields[5] or {}, key = fields[6] or ''}
 end
 
 local function keep_owner(call, owner)
   local caps = #owner.caps > 0 and cjson.encode(owner.caps) or '[]'
-  redis.call('HSET', OWN, call, string.format('[%s,%s,%s,%s,%s]', cjson.encode(owner.account),
-    cjson.encode(owner.node), cjson.encode(owner.carrier_call), whole(owner.per_minute), caps))
+  redis.call('HSET', OWN, call, string.format('[%s,%s,%s,%s,%s,%s]', cjson.encode(owner.account),
+    cjson.encode(owner.node), cjson.encode(owner.carrier_call), whole(owner.per_minute), caps,
+    cjson.encode(owner.key)))
+end
+
+-- Count one open call of an API key more, or less; a counter of nothing is not kept.
+local function count_key(key, calls)
+  if key ~= '' and redis.call('HINCRBY', META, 'k:' .. key, calls) <= 0 then
+    redis.call('HDEL', META, 'k:' .. key)
+  end
 end
 
 -- Change what an account's answered calls burn a minute. A counter of nothing is not kept, or META

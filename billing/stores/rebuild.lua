@@ -26,14 +26,15 @@ for _, row in ipairs(accounts) do
   redis.call('HSET', CSEQ, row[1], whole(row[3]))
 end
 for _, row in ipairs(open) do
-  local call, account, node, held, seconds, carrier_call, per_minute, caps = unpack(row)
+  local call, account, node, held, seconds, carrier_call, per_minute, caps, key = unpack(row)
   redis.call('HSET', CALL, call, whole(held) .. ':' .. whole(seconds))
   keep(BEGAN, began, call)
   -- The book may be an older copy, to which the id was never told.
   if carrier_call == '' and owners[call] then carrier_call = owner_in(owners[call]).carrier_call end
   keep_owner(call, {account = account, node = node, carrier_call = carrier_call,
-    per_minute = per_minute, caps = caps})
+    per_minute = per_minute, caps = caps, key = key})
   redis.call('HINCRBY', META, 'n:' .. account, 1)
+  count_key(key, 1)
   if seconds > 0 then change_burn(account, per_minute) end
 end
 local now = clock()

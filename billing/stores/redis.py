@@ -140,7 +140,10 @@ class RedisSpendGate:
         assert _CALL_ID.fullmatch(opening.call_id), "call ids are made of A-Z a-z 0-9 _ -"
         assert len(opening.caps) <= CAPS_PER_CALL_MAX
         names = [cap.name for cap in opening.caps]
-        owner = (opening.account_id, opening.node, "", opening.per_minute_micros, names)
+        owner = (
+            *(opening.account_id, opening.node, "", opening.per_minute_micros, names),
+            opening.key_id,
+        )
         result, held, balance, wanted = await self._run(
             self._open,
             self.partition(opening.account_id),
@@ -156,6 +159,8 @@ class RedisSpendGate:
             CAPS_TRIMMED_MAX,
             int(opening.is_running),
             opening.sharers,
+            opening.key_id,
+            opening.key_calls_max,
         )
         return OpenOutcome(OpenResult(result.decode()), held, balance, wanted)
 
@@ -281,6 +286,12 @@ class RedisSpendGate:
         """Return the available micros, 0 for an account never credited."""
         micros, _ = await self._run(self._read, self.partition(account_id), account_id, 0)
         return int(micros)
+
+    async def calls_of_key(self, account_id: str, key_id: str) -> int:
+        """Return how many open calls an account's API key pays for."""
+        meta = self._keys[self.partition(account_id)][_KEY_NAMES.index("meta")]
+        field = f"k:{key_id}".encode()
+        return int(await self._bounded(self._redis.execute_command("HGET", meta, field)) or 0)
 
     async def rebuild(self, partition: int, state: PartitionState) -> bool:
         """Fill an empty partition; return False if it was ready already.
@@ -459,8 +470,8 @@ def _unavailable(cause: Exception) -> StoreUnavailableError:
 def _open_call(call_id: bytes, owner: bytes, state: bytes) -> OpenCall:
     """Return a call from its rows in OWN and CALL."""
     account_id, node, *fields = msgspec.json.decode(owner)
-    # Rows of the first version end here.
-    carrier_call_id, per_minute_micros, cap_names = fields or ("", 0, ())
+    # Rows of the first version end here, those of the second before the key.
+    carrier_call_id, per_minute_micros, cap_names, key_id = (*(fields or ("", 0, ())), "")[:4]
     held, seconds = state.split(b":")
     return OpenCall(
         call_id.decode(),
@@ -471,6 +482,7 @@ def _open_call(call_id: bytes, owner: bytes, state: bytes) -> OpenCall:
         carrier_call_id,
         per_minute_micros,
         tuple(cap_names),
+        key_id,
     )
 
 

@@ -191,6 +191,7 @@ def _open_call(row: sa.RowMapping) -> OpenCall:
         per_minute_micros=_per_minute_micros(row["rate"]),
         # A call counts in the period it began in, until its next tick names another.
         cap_names=tuple(cap.name for cap in limits_of(row, **holder_ids).caps(row["created_at"])),
+        key_id=row["key_id"],
     )
 
 

@@ -170,6 +170,7 @@ class Reconciler:
             detail=msgspec.json.encode(record.opened),
             caps=[SpendCap(name, LIMIT) for name in call.cap_names],
             per_minute_micros=_per_minute_micros(record.opened.rate),
+            key_id=record.opened.key_id,
             is_running=True,
         )
         result = (await self._gate.open(opening)).result

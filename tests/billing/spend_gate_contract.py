@@ -189,6 +189,35 @@ class SpendGateContract:
         assert (await gate.open(opening("c3", **two))).result is OpenResult.OPENED
         assert (await gate.open(opening("c4", **two))).result is OpenResult.TOO_MANY_CALLS
 
+    async def test_open_counts_the_calls_of_a_key_that_bounds_them(self, gate):
+        one = {"key_id": "k1", "key_calls_max": 1}
+        assert (await gate.open(opening("c1", **one))).result is OpenResult.OPENED
+        assert (await gate.open(opening("c2", **one))).result is OpenResult.TOO_MANY_CALLS
+        assert (await gate.open(opening("c1", **one))).result is OpenResult.OPENED
+        assert await gate.calls_of_key("alice", "k1") == 1
+        # Neither another key nor the account's other calls are counted with them.
+        other = {"key_id": "k2", "key_calls_max": 1}
+        assert (await gate.open(opening("c3", **other))).result is OpenResult.OPENED
+        assert (await gate.open(opening("c4"))).result is OpenResult.OPENED
+        # One that runs on is counted, and refused by nothing.
+        assert (await gate.open(opening("c5", **one, is_running=True))).result is OpenResult.OPENED
+        for call_id in ("c1", "c1"):
+            await gate.close(closing(call_id))
+        assert (await gate.open(opening("c6", **one))).result is OpenResult.TOO_MANY_CALLS
+        await gate.name_carrier_call("c5", "alice", "CA1")
+        await gate.close(closing("c5"))
+        assert await gate.calls_of_key("alice", "k1") == 0
+        assert (await gate.open(opening("c6", **one))).result is OpenResult.OPENED
+
+    async def test_calls_of_a_key_are_counted_on_by_a_partition_that_was_filled(self, empty_gate):
+        gate, partition = empty_gate, empty_gate.partition("alice")
+        calls = [held_call("c1", CENT, 1, key_id="k1"), held_call("c2", CENT, 1)]
+        await gate.rebuild(partition, PartitionState([("alice", UNIT, 1)], calls))
+        one = {"key_id": "k1", "key_calls_max": 1}
+        assert (await gate.open(opening("c3", **one))).result is OpenResult.TOO_MANY_CALLS
+        await gate.close(closing("c1"))
+        assert (await gate.open(opening("c3", **one))).result is OpenResult.OPENED
+
     async def test_open_after_close_is_refused(self, gate):
         await gate.open(opening())
         await gate.close(closing())

@@ -153,6 +153,7 @@ class MemorySpendGate(OneByOne):
             seconds=0,
             per_minute_micros=opening.per_minute_micros,
             cap_names=names,
+            key_id=opening.key_id,
         )
         part.began[opening.call_id] = opening.detail
         part.note(
@@ -174,10 +175,17 @@ class MemorySpendGate(OneByOne):
             return OpenResult.FROZEN
         if part.count(opening.account_id) >= opening.concurrent_calls_max:
             return OpenResult.TOO_MANY_CALLS
+        of_key = sum(call.key_id == opening.key_id for call in part.calls.values())
+        if opening.key_calls_max and of_key >= opening.key_calls_max:
+            return OpenResult.TOO_MANY_CALLS
         if opening.first_micros > balance:
             return OpenResult.INSUFFICIENT_CREDIT
         reaches = opening.first_micros <= part.reach(opening.account_id, opening.caps)
         return None if reaches else OpenResult.CAP_REACHED
+
+    async def calls_of_key(self, account_id: str, key_id: str) -> int:
+        calls = self._of(account_id).calls.values()
+        return sum(call.key_id == key_id for call in calls)
 
     async def tick(self, partition: int, ticks: Sequence[Tick]) -> TickOutcome:
         self.ticks.append((partition, ticks))

@@ -67,9 +67,9 @@ async def test_an_open_call_is_described_whole(capped):
     )
     state = await capped.partition_state(0, 1)
     assert sorted(state.open_calls, key=lambda call: call.call_id) == [
-        OpenCall("c1", "alice", "n1", 120, 4, "", 10**12, (DAY, MONTH, KEY_DAY)),
-        OpenCall("c2", "alice", "n1", 100, 0, "", 13_000, (DAY, MONTH)),
-        OpenCall("c3", "bob", "n1", 100, 0, "", 13_000, ()),
+        OpenCall("c1", "alice", "n1", 120, 4, "", 10**12, (DAY, MONTH, KEY_DAY), "k1"),
+        OpenCall("c2", "alice", "n1", 100, 0, "", 13_000, (DAY, MONTH), "k2"),
+        OpenCall("c3", "bob", "n1", 100, 0, "", 13_000, (), "revoked-and-gone"),
     ]
 
 
