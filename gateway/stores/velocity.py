@@ -11,6 +11,7 @@ import asyncio
 import hmac
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -118,13 +119,18 @@ class RedisVelocity:
         # A use that one limit refuses has counted at the others, as all are asked in one round
         # trip. So what is refused is remembered, and asked about no more until its time is up: a
         # flood that is refused costs no request, and uses up nobody else's limit.
-        asked = [(self._limits[use.limit], use) for use in uses if use.limit in self._limits]
+        asked = [(self._limit_of(use), use) for use in uses if use.limit in self._limits]
         refusal = longest([r for limit, use in asked if (r := self._remembered(limit, use))])
         if refusal is None:
             refusal = await self._either(lambda storage: self._judge(storage, asked, ask))
         if refusal is not None:
             self.refusals[refusal.limit.name] += 1
         return refusal
+
+    def _limit_of(self, use: Use) -> Limit:
+        # Counters of another amount are others: a change of it begins anew.
+        limit = self._limits[use.limit]
+        return replace(limit, amount=use.amount) if use.amount else limit
 
     async def _judge(
         self, storage: _Storage, asked: Sequence[tuple[Limit, Use]], ask: _Ask

@@ -17,11 +17,14 @@ from gateway.limits.velocity import (
     Refusal,
     Use,
     Window,
+    button_call_uses,
+    button_uses,
     call_uses,
     challenge_uses,
     checkout_uses,
     code_uses,
     effective,
+    embed_uses,
     epoch_uses,
     longest,
     markdown,
@@ -35,7 +38,9 @@ from gateway.limits.velocity import (
     sign_up_uses,
     step_up_uses,
     token_uses,
+    visitor_uses,
     wait_s,
+    wrong_button_uses,
     wrong_key_uses,
     wrong_link_uses,
     wrong_session_uses,
@@ -66,6 +71,36 @@ def test_an_account_has_room_for_its_keys_and_an_address_for_its_accounts():
             assert limit.amount < account.amount < address.amount
 
 
+AMOUNTS = {
+    "visitor_hour": 1,
+    "visitor_day": 2,
+    "network_hour": 3,
+    "network_day": 4,
+    "button_hour": 5,
+    "button_day": 6,
+}
+
+
+def test_a_button_has_amounts_of_its_own():
+    assert [(use.limit, use.subject, use.amount) for use in visitor_uses("v", "n", AMOUNTS)] == [
+        ("visitor_button_calls_hour", "v", 1),
+        ("visitor_button_calls_day", "v", 2),
+        ("network_button_calls_hour", "n", 3),
+        ("network_button_calls_day", "n", 4),
+    ]
+    assert [use.amount for use in visitor_uses("v", "", AMOUNTS)] == [1, 2]
+    assert visitor_uses("", "", AMOUNTS) == ()
+    assert [(use.subject, use.amount) for use in button_uses("b", AMOUNTS)] == [("b", 5), ("b", 6)]
+
+
+def test_a_number_of_ones_own_is_called_as_often_as_one_likes():
+    own = button_call_uses("a", "+442079460018", is_signed=False)
+    assert {use.limit for use in own} == {"account_calls_minute", "account_calls_hour"}
+    signed = button_call_uses("a", "+442079460018", is_signed=True)
+    of_any_call = call_uses("a", "", "", "+442079460018")
+    assert {*signed} == {use for use in of_any_call if not use.limit.startswith("address")}
+
+
 def test_every_use_has_a_limit():
     uses = [
         *call_uses("a", "k", "192.0.2.1", "+442079460018"),
@@ -83,6 +118,10 @@ def test_every_use_has_a_limit():
         *wrong_link_uses("192.0.2.1"),
         *wrong_session_uses("192.0.2.1"),
         *epoch_uses("a"),
+        *embed_uses("192.0.2.1"),
+        *wrong_button_uses("192.0.2.1"),
+        *visitor_uses("v", "n", AMOUNTS),
+        *button_uses("b", AMOUNTS),
     ]
     assert {use.limit for use in uses} == LIMITS.keys()
 
