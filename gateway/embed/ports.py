@@ -259,6 +259,16 @@ class Challenge:
     signature: str = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Names to count by, good for one day and one button."""
+
+    name: str
+    """Of one address, in IPv6 of its /64."""
+    network: str
+    """Of its /24 or /48."""
+
+
 class Spent(Enum):
     """What became of a solution."""
 
@@ -278,5 +288,5 @@ class Challenges(Protocol):
     async def spend(self, button_id: str, address: str, solution: str) -> Spent:
         """Use a solution up, which is ALTCHA's payload in base64."""
 
-    async def visitor(self, button_id: str, address: str) -> str:
-        """Return the digest of a visitor of today."""
+    async def visitor(self, button_id: str, address: str) -> Visitor:
+        """Return how a visitor and their network are called today at this button."""

@@ -1,7 +1,7 @@
 """Names visitors so that they can be counted for a day at one button, and known nowhere else.
 
-A visitor is a network: people behind one address, and a person who changes it, are not told apart.
-Knows no store; the salt is an argument.
+A visitor is an address: people behind one are not told apart, and a person who changes it is not
+known again. Knows no store; the salt is an argument.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import hmac
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from gateway.limits.source import network_of
+from gateway.limits.source import network_of, subject_of
 
 SALT_BYTES: Final = 32
 DIGEST_CHARS: Final = 32
@@ -18,13 +18,19 @@ DIGEST_CHARS: Final = 32
 
 
 def visitor_digest(salt: bytes, button_id: str, address: str) -> str:
-    """Return the name of whoever comes from an address to a button, under the salt of a day.
+    """Return the name of an address (in IPv6 of its /64) at a button, under the salt of a day."""
+    return _digest(salt, "visitor", button_id, subject_of(address))
 
-    Of the address only its network goes into it: its /24 in IPv4, its /48 in IPv6.
-    """
-    # Keyed, as networks are few enough to be tried out by whoever has a digest.
-    named = f"{button_id}\0{network_of(address)}".encode()
-    return hmac.digest(salt, named, "sha256").hex()[:DIGEST_CHARS]
+
+def network_digest(salt: bytes, button_id: str, address: str) -> str:
+    """Return the same of its network: the /24 in IPv4, the /48 in IPv6."""
+    return _digest(salt, "network", button_id, network_of(address))
+
+
+def _digest(salt: bytes, *named: str) -> str:
+    # Keyed, as addresses are few enough to be tried out by whoever has a digest.
+    digest = hmac.digest(salt, "\0".join(named).encode(), "sha256")
+    return digest.hex()[:DIGEST_CHARS]
 
 
 def day_of(at: datetime) -> str:

@@ -2,24 +2,43 @@
 
 from datetime import UTC, datetime, timedelta, timezone
 
-from gateway.embed.visitor import DIGEST_CHARS, SALT_BYTES, day_ends_in_s, day_of, visitor_digest
+import pytest
+
+from gateway.embed.visitor import (
+    DIGEST_CHARS,
+    SALT_BYTES,
+    day_ends_in_s,
+    day_of,
+    network_digest,
+    visitor_digest,
+)
 
 SALT = bytes(SALT_BYTES)
 
 
-def test_one_network_is_one_visitor_at_one_button_under_one_salt():
-    name = visitor_digest(SALT, "b1", "192.0.2.7:5060")
+@pytest.mark.parametrize(
+    ("digest", "same", "other"),
+    [
+        (visitor_digest, ("192.0.2.7", "192.0.2.7:5060"), "192.0.2.8"),
+        (network_digest, ("192.0.2.7", "192.0.2.200"), "192.0.3.7"),
+        (visitor_digest, ("2001:db8:1::7", "2001:db8:1::8"), "2001:db8:1:ff::1"),
+        (network_digest, ("2001:db8:1::7", "2001:db8:1:ff::1"), "2001:db8:2::7"),
+    ],
+)
+def test_one_place_has_one_name_at_one_button_under_one_salt(digest, same, other):
+    (name,) = {digest(SALT, "b1", address) for address in same}
     assert len(name) == DIGEST_CHARS
-    assert name == visitor_digest(SALT, "b1", "192.0.2.200")
-    others = [
-        visitor_digest(SALT, "b1", "192.0.3.7"),
-        visitor_digest(SALT, "b2", "192.0.2.7"),
-        visitor_digest(b"\1" * SALT_BYTES, "b1", "192.0.2.7"),
-        visitor_digest(SALT, "b1", "2001:db8:1::7"),
-        visitor_digest(SALT, "b1", ""),
-    ]
-    assert len({name, *others}) == len(others) + 1
-    assert others[3] == visitor_digest(SALT, "b1", "2001:db8:1:ff::1")
+    others = {
+        digest(SALT, "b1", other),
+        digest(SALT, "b2", same[0]),
+        digest(b"\1" * SALT_BYTES, "b1", same[0]),
+        digest(SALT, "b1", ""),
+    }
+    assert len({name, *others}) == 5
+
+
+def test_an_address_and_its_network_have_two_names():
+    assert visitor_digest(SALT, "b1", "") != network_digest(SALT, "b1", "")
 
 
 def test_days_are_those_of_utc_on_all_nodes():

@@ -1,0 +1,149 @@
+"""Gives challenges to visitors, and burns solved ones in Valkey; keeps the salt of each day.
+
+A challenge is signed and kept nowhere; of a used one its digest is, until it is too old. Knows no
+button but by its id, and no request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, TypeVar
+
+import msgspec
+from altcha import v1 as altcha
+from redis.exceptions import RedisError
+
+from billing.clock import Clock, utc_now
+from database import refusals
+from gateway.embed.challenge import LIFETIME_S, is_for, numbers_of, parameters, read_solution
+from gateway.embed.ports import Challenge, Spent, Visitor
+from gateway.embed.visitor import (
+    SALT_BYTES,
+    day_ends_in_s,
+    day_of,
+    network_digest,
+    visitor_digest,
+)
+
+_BURNT: Final = "caller:challenge:1:"
+_GIVEN: Final = "caller:challenges-given:1:"
+_SALT: Final = "caller:visitor-salt:1:"
+_PERIOD_S: Final = 60
+"""Over which the challenges of a button are counted."""
+_TIMEOUT_S: Final = 1.0
+_SLACK_S: Final = 60
+"""How much longer something is kept than it counts, as the clocks of nodes differ."""
+_T = TypeVar("_T")
+
+
+class RedisChallenges:
+    """`embed.ports.Challenges` in Valkey or Redis."""
+
+    def __init__(
+        self,
+        redis: Any,
+        new_bytes: Callable[[int], bytes],
+        *,
+        secret: str,
+        clock: Clock = utc_now,
+    ) -> None:
+        """Take a source of random bytes, and a secret that all nodes share."""
+        self._redis = redis
+        self._new_bytes = new_bytes
+        # Of its own kind: no signature of anything else with the same secret passes for one.
+        self._key = hmac.digest(secret.encode(), b"challenges of buttons", "sha256").hex()
+        self._clock = clock
+        self._salts: dict[str, bytes] = {}
+
+    async def give(self, button_id: str, address: str) -> Challenge:
+        """Return a fresh challenge, harder the more of the button's were given lately."""
+        at = self._clock()
+        visitor = await self._network(button_id, address, at)
+        period = int(at.timestamp()) // _PERIOD_S
+        counter = f"{_GIVEN}{button_id}:{period}"
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.incr(counter)
+        pipeline.expire(counter, 2 * _PERIOD_S)
+        pipeline.get(f"{_GIVEN}{button_id}:{period - 1}")
+        given, _, before = await _bounded(pipeline.execute())
+        # The minute before counts as far as it is within the last sixty seconds.
+        left = 1 - at.timestamp() % _PERIOD_S / _PERIOD_S
+        recent = int(given + int(before or 0) * left)
+        expires_s = int(at.timestamp()) + LIFETIME_S
+        made = altcha.create_challenge(
+            altcha.ChallengeOptions(
+                max_number=numbers_of(recent),
+                hmac_key=self._key,
+                params=parameters(expires_s=expires_s, button_id=button_id, visitor=visitor),
+            )
+        )
+        return Challenge(made.algorithm, made.challenge, made.max_number, made.salt, made.signature)
+
+    async def spend(self, button_id: str, address: str, solution: str) -> Spent:
+        """Use a solution up."""
+        at = self._clock()
+        read = read_solution(solution)
+        if read is None or not self._is_signed(read):
+            return Spent.WRONG
+        days = {day_of(moment): moment for moment in (at, at - timedelta(seconds=LIFETIME_S))}
+        visitors = [await self._network(button_id, address, day) for day in days.values()]
+        now_s = int(at.timestamp())
+        if not is_for(read, button_id=button_id, visitors=tuple(visitors), now_s=now_s):
+            return Spent.WRONG
+        name = _BURNT + hashlib.sha256(read.challenge.encode()).hexdigest()
+        # In one step: of two that bring it at once, on any nodes, one is let in.
+        is_first = await _bounded(self._redis.set(name, b"1", nx=True, ex=LIFETIME_S + _SLACK_S))
+        return Spent.RIGHT if is_first else Spent.USED
+
+    def _is_signed(self, solution: Any) -> bool:
+        # When it ends is `is_for`'s to say, by the clock that is an argument here.
+        payload = altcha.Payload(**msgspec.structs.asdict(solution))
+        is_right, _ = altcha.verify_solution(payload, self._key, check_expires=False)
+        return is_right
+
+    async def visitor(self, button_id: str, address: str) -> Visitor:
+        """Return how a visitor and their network are called today at this button."""
+        salt = await self._salt(self._clock())
+        return Visitor(
+            visitor_digest(salt, button_id, address), network_digest(salt, button_id, address)
+        )
+
+    async def _network(self, button_id: str, address: str, at: datetime) -> str:
+        return network_digest(await self._salt(at), button_id, address)
+
+    async def _salt(self, at: datetime) -> bytes:
+        """Return the salt of a moment's day, which all nodes share until its end."""
+        day = day_of(at)
+        if (known := self._salts.get(day)) is not None:
+            return known
+        name, left_s = _SALT + day, _left_s(at, self._clock())
+        made = await _bounded(
+            self._redis.set(name, self._new_bytes(SALT_BYTES), nx=True, get=True, ex=left_s)
+        )
+        salt = made if made is not None else await _bounded(self._redis.get(name))
+        # Gone between the two: of yesterday at midnight, whose challenges are over then.
+        salt = bytes(salt or self._new_bytes(SALT_BYTES))
+        # Today's and yesterday's; of any other day nothing may be known here either.
+        now = self._clock()
+        kept = {day_of(now), day_of(now - timedelta(seconds=LIFETIME_S))}
+        self._salts = {known: self._salts[known] for known in kept & self._salts.keys()}
+        self._salts[day] = salt
+        return salt
+
+
+def _left_s(at: datetime, now: datetime) -> int:
+    """Return how long the salt of a moment's day is kept: as long as its challenges are good."""
+    end = at.astimezone(UTC) + timedelta(seconds=day_ends_in_s(at))
+    return max(1, int((end - now).total_seconds())) + LIFETIME_S + _SLACK_S
+
+
+async def _bounded(reply: Awaitable[_T]) -> _T:
+    try:
+        async with asyncio.timeout(_TIMEOUT_S):
+            return await reply
+    except (RedisError, OSError, TimeoutError) as error:
+        raise refusals.unavailable("challenges cannot be kept right now", error) from error
