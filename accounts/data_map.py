@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from accounts.button_kinds import BUTTON_KINDS
 from accounts.personal_data import (
     Columns,
     Erasure,
@@ -307,31 +308,7 @@ KINDS: Final[tuple[Kind, ...]] = (
         logs=("key",),
         corrected_at="/account/keys",
     ),
-    Kind(
-        "buttons",
-        (_PROVIDE,),
-        (_PERSON, _OPERATOR),
-        _LIFE,
-        _DELETED,
-        sql=(
-            Columns(
-                "buttons",
-                (
-                    *("id", "account_id", "key_id", "label", "destination", "rules"),
-                    *("made_at", "paused_at"),
-                ),
-            ),
-            Columns("button_keys", ("key", "button_id", "account_id", "made_at", "ends_at")),
-        ),
-    ),
-    Kind(
-        "destinations",
-        (_PROVIDE, _FRAUD),
-        (_PERSON, _OPERATOR),
-        _LIFE,
-        _DELETED,
-        sql=(Columns("proven_destinations", ("account_id", "number", "proven_at")),),
-    ),
+    *BUTTON_KINDS,
     Kind(
         "calls",
         (_PROVIDE, _IMPROVE, _FRAUD),
@@ -470,7 +447,7 @@ KINDS: Final[tuple[Kind, ...]] = (
         (),
         Period(Span.MINUTES, "a call must begin within it", 10, "CALLER_TOKEN_TTL_S"),
         Erasure(Fate.EXPIRES, "only who has the token finds it, and a minute later nobody"),
-        valkey=(Key("caller:call-token:3:<digest>", Via.NAME),),
+        valkey=(Key("caller:call-token:4:<digest>", Via.NAME),),
         not_exported="it is gone before an export could be read",
     ),
     Kind(

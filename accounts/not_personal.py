@@ -78,5 +78,9 @@ NOT_PERSONAL: Final[tuple[NotPersonal, ...]] = (
     NotPersonal(("caller:drained",), "when the outbox was last empty"),
     NotPersonal(("caller:aof-rewritten",), "when the files of Valkey were last written anew"),
     NotPersonal(("caller:key-epoch",), "a random word for all accounts together"),
+    NotPersonal(
+        ("caller:challenges-given:1:<button>:<minute>",),
+        "how many challenges of a button were given within a minute, of everybody together",
+    ),
     NotPersonal(("caller:ghosts",), "calls of nobody at the carrier, for some minutes"),
 )

@@ -326,6 +326,23 @@ class KeyEpochs(Protocol):
         """
 
 
+class VisitorTerms(msgspec.Struct, frozen=True, kw_only=True):
+    """What holds for a call that a visitor begins with a button on another page."""
+
+    # What a visitor's call costs, who pays and how much there is, is its owner's alone: whoever
+    # reports to its caller leaves that out.
+
+    button_id: str
+    seconds_max: int
+    """Longest that the call may last."""
+    calls_max: int
+    """Most calls of the button at once."""
+    is_signed: bool = False
+    """Whether the owner's back end has named the destination."""
+    signer_key_id: str = ""
+    """Of the API key that it did so with; empty for none."""
+
+
 class CallOrder(msgspec.Struct, frozen=True, kw_only=True):
     """The call that a token allows, with everything that was promised for it."""
 
@@ -360,6 +377,8 @@ class CallOrder(msgspec.Struct, frozen=True, kw_only=True):
     lifted: tuple[str, ...] = ()
     """Rules of admission that an operator has lifted from the account, names of `Allowance`, as far
     as they stood in the call's way."""
+    visitor: VisitorTerms | None = None
+    """None for a call whose caller pays for it, or has a key of whoever does."""
 
 
 class CallTokens(Protocol):
@@ -370,6 +389,9 @@ class CallTokens(Protocol):
 
     async def issue(self, order: CallOrder) -> str:
         """Return a fresh token for this order."""
+
+    async def look(self, token: str) -> tuple[CallOrder, int] | None:
+        """Return a token's order, and for how many seconds it is good; None for none that is."""
 
     async def redeem(self, token: str) -> CallOrder | None:
         """Return the token's order and use the token up.

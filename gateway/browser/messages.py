@@ -157,7 +157,8 @@ class Ready(_Tagged, tag="ready"):
     destination: str
     codec: Codec
     frame_bytes: int
-    rate: RateQuote
+    rate: RateQuote | None = None
+    """The price; null where somebody else pays, whose price is none of the caller's business."""
     webrtc: bool = False
     """Whether an `offer` is accepted here."""
     resume_token: str = ""
@@ -347,6 +348,7 @@ class _End(_Tagged):
     """Charged for; null, like `cost`, where another node may have settled the call meanwhile. The
     call's record tells it."""
     cost: Money | None
+    """Null also where somebody else pays."""
     action: str = ""
     """What to do next; empty if that is obvious."""
     cut_off: Lack | None = None

@@ -51,6 +51,12 @@ _CUT_OFF_WORDS: dict[CutOff, tuple[str, str]] = {
 }
 """Why a call was cut off, and what to do."""
 
+_CUT_OFF_FOR_VISITORS = (
+    "The call was ended because its time is used up.",
+    "Call again to go on.",
+)
+"""The same for who does not pay: nothing of somebody else's credit."""
+
 _TONES: dict[Cause, wire.ToneName] = {
     Cause.USER_BUSY: "busy",
     Cause.UNALLOCATED_NUMBER: "congestion",
@@ -61,6 +67,12 @@ _TONES: dict[Cause, wire.ToneName] = {
     Cause.NETWORK_OUT_OF_ORDER: "congestion",
     Cause.GATEWAY_DOWN: "congestion",
 }
+
+
+def lack_of(ran_out_of: CutOff, *, hides_money: bool) -> wire.Lack:
+    """Return what a call runs out of; of somebody else's credit nothing is said."""
+    lack = LACKS[ran_out_of]
+    return "cap" if hides_money and lack == "credit" else lack
 
 
 def money(micros: int, currency: str) -> wire.Money:
@@ -105,10 +117,11 @@ def ready(
     return wire.Ready(
         version=wire.VERSION,
         call_id=call_id,
-        destination=order.destination,
+        # What a call costs, and which number it goes to, is told to whoever has asked for it.
+        destination="" if order.visitor else order.destination,
         codec=codec,
         frame_bytes=wire.FRAME_BYTES[codec],
-        rate=quote(order, rate),
+        rate=None if order.visitor else quote(order, rate),
         webrtc=webrtc,
         resume_token=resume_token if resume_seconds else "",
         resume_seconds=resume_seconds,
@@ -152,13 +165,16 @@ def end_message(
     seconds: int | None,
     cost: wire.Money | None,
     ran_out_of: CutOff | None = None,
+    *,
+    hides_money: bool = False,
 ) -> wire.Cancel | wire.Disconnect:
     """Return the last message of a call; seconds and cost are None where they are not known."""
     cause = call.cause or Cause.NORMAL_TEMPORARY_FAILURE
     message, action, lack = cause.message, "", None
     # The Q.850 cause only says "allotted time-out": the caller needs to know which allotment.
     if ran_out_of in LACKS:
-        (message, action), lack = _CUT_OFF_WORDS[ran_out_of], LACKS[ran_out_of]
+        words = _CUT_OFF_FOR_VISITORS if hides_money else _CUT_OFF_WORDS[ran_out_of]
+        (message, action), lack = words, lack_of(ran_out_of, hides_money=hides_money)
     gave_up = call.answered_ns is None and call.ended_by == "caller"
     kind = wire.Cancel if gave_up else wire.Disconnect
     return kind(
@@ -168,7 +184,7 @@ def end_message(
         message=message,
         ended_by=call.ended_by,
         seconds=seconds,
-        cost=cost,
+        cost=None if hides_money else cost,
         action=action,
         cut_off=lack,
     )

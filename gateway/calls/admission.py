@@ -6,7 +6,7 @@ knows no HTTP and no live call.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
@@ -26,7 +26,7 @@ from gateway.charging.current_rates import CurrentRates
 from gateway.charging.recovery import bring_credits
 from gateway.errors import RequestRefusedError, TooFastError
 from gateway.limits.fraud import uses_left
-from gateway.limits.velocity import call_uses, quote_uses, refuse, token_uses
+from gateway.limits.velocity import Use, call_uses, quote_uses, refuse, token_uses
 from gateway.logs import call_events
 from gateway.ports import Account, CallOrder, CallTokens, Velocity
 from gateway.settings import Settings
@@ -98,6 +98,7 @@ class Ticket:
     expires_at: datetime
     ttl_s: int
     media_url: str
+    codec: str = "pcmu"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +133,10 @@ class Admission:
         """
         # First of all: a node remembers who is over a limit, so that a flood costs no look-up.
         refuse(await self.velocity.hit(quote_uses(*buyer.subjects)))
-        quoted = await self._quote(buyer, number, is_binding=False)
+        quoted = await self.price(buyer, number, is_binding=False)
+        uses = call_uses(*buyer.subjects, quoted.order.destination)
         try:
-            await self._check_velocity(buyer, quoted.order.destination)
+            await self.check_velocity(buyer, uses)
         except TooFastError as error:
             raise RequestRefusedError(error.code, retry_after_s=error.retry_after_s) from None
         return quoted
@@ -163,7 +165,7 @@ class Admission:
             destination="",
             country="",
             codec="pcmu",
-            origin=self._allowed_origin(page_origin),
+            origin=self.allowed_origin(page_origin),
             currency=account.currency,
             rate="",
             rate_description="",
@@ -173,26 +175,26 @@ class Admission:
             credentials_epoch=buyer.credentials_epoch,
             is_check=True,
         )
-        return await self._issue(order)
+        return await self.issue(order)
 
     async def _admit(self, buyer: Buyer, request: CallRequest) -> tuple[Quote, Ticket]:
         if self.is_draining():
             raise RequestRefusedError("gateway_draining")
         if request.codec not in FRAME_BYTES:
             raise RequestRefusedError("codec_unknown", field="codec")
-        quote = await self._quote(buyer, request.destination, is_binding=True)
-        lifted = await self._check_velocity(buyer, quote.order.destination)
-        origin = self._allowed_origin(request.page_origin)
+        quote = await self.price(buyer, request.destination, is_binding=True)
+        uses = call_uses(*buyer.subjects, quote.order.destination)
+        lifted = await self.check_velocity(buyer, uses)
+        origin = self.allowed_origin(request.page_origin)
         order = msgspec.structs.replace(
             quote.order, codec=request.codec, origin=origin, lifted=lifted
         )
-        return quote, await self._issue(order)
+        return quote, await self.issue(order)
 
-    async def _check_velocity(self, buyer: Buyer, number: str) -> tuple[str, ...]:
+    async def check_velocity(self, buyer: Buyer, uses: Sequence[Use]) -> tuple[str, ...]:
         """Refuse a call that the velocity limits would; return the rules that had to be lifted."""
         # Only looked at: a call is counted when its token is redeemed, so that tokens saved up do
         # not pass, and nobody gets a token that would be refused then.
-        uses = call_uses(*buyer.subjects, number)
         refusal = await self.velocity.look(uses)
         if refusal is None:
             return ()
@@ -202,7 +204,8 @@ class Admission:
         refuse(refusal)
         return tuple(sorted(lifted))
 
-    async def _quote(self, buyer: Buyer, number: str, *, is_binding: bool) -> Quote:
+    async def price(self, buyer: Buyer, number: str, *, is_binding: bool) -> Quote:
+        """Return the order of a call by all rules but those of velocity, and what it would cost."""
         account = buyer.account
         buyer.refuse_calls()
         dialled = destination(number, self.closed_destinations.closed)
@@ -284,16 +287,21 @@ class Admission:
         lack = limited_by(seconds, longest_s, is_capped=reach_micros < balance)
         return Quote(order, rate, balance, seconds, lack)
 
-    def _allowed_origin(self, origin: str) -> str:
+    def allowed_origin(self, origin: str) -> str:
         """Return the page origin that a token is bound to; empty binds it to none."""
         if origin and origin not in self.settings.page_origins:
             raise RequestRefusedError("bad_origin", field="origin")
         return origin
 
-    async def _issue(self, order: CallOrder) -> Ticket:
+    async def issue(self, order: CallOrder) -> Ticket:
+        """Return the token of an order that is admitted."""
         token = await self.tokens.issue(order)
-        expires_at = self.utc_now() + timedelta(seconds=self.tokens.ttl_s)
-        return Ticket(token, expires_at, self.tokens.ttl_s, self._media_url(order.origin))
+        return self.ticket(token, order, self.tokens.ttl_s)
+
+    def ticket(self, token: str, order: CallOrder, left_s: int) -> Ticket:
+        """Return a token of this order that is good for so long, with what its client needs."""
+        expires_at = self.utc_now() + timedelta(seconds=left_s)
+        return Ticket(token, expires_at, left_s, self._media_url(order.origin), order.codec)
 
     def _media_url(self, page_origin: str) -> str:
         """Return the socket's address, on the page's own origin where there is one."""

@@ -381,7 +381,7 @@ class Bridge:
         self._media.part()
         tone = reports.end_tone(self.call)
         if self._charge.refusal and self._browser is not None:
-            self._browser.refuse(self._charge.refusal)
+            self._browser.refuse(self._charge.told_refusal)
         elif tone is not None and self._browser is not None:
             self._play_tone(tone)
             self._end_tone = self._s.ticker.at(self._clock_ns() + END_TONE_NS, self._tell_end)
@@ -401,7 +401,8 @@ class Bridge:
         final, currency = self._charge.final, self.order.currency
         seconds, cost = reports.final_figures(self.call, *final, currency, has_stood=has_stood)
         ran_out_of = self._charge.ran_out_of
-        self.tell(reports.end_message(self.call_id, self.call, seconds, cost, ran_out_of))
+        told = (self.call_id, self.call, seconds, cost, ran_out_of)
+        self.tell(reports.end_message(*told, hides_money=self.order.visitor is not None))
         if self._browser is not None:
             self._browser.close(1000, "call ended")
 

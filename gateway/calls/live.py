@@ -9,6 +9,7 @@ import asyncio
 import secrets
 import string
 from collections.abc import Callable, Coroutine, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -28,9 +29,10 @@ from gateway.cause import Cause
 from gateway.charging.closings import keep_nothing
 from gateway.charging.context import Keep
 from gateway.charging.rounds import Metering
+from gateway.embed.refusals import told_to_visitor
 from gateway.heartbeat.ticker import BEATS_PER_SECOND, Ticker
 from gateway.limits.fraud import uses_left
-from gateway.limits.velocity import call_uses, outcomes
+from gateway.limits.velocity import Use, button_call_uses, call_uses, outcomes
 from gateway.logs import call_events
 from gateway.logs.refused_signatures import CARRIER_HINT, RefusedSignatures
 from gateway.nanoseconds import SECOND_NS
@@ -53,6 +55,7 @@ from gateway.ports import (
     to_nobody,
 )
 from gateway.settings import Settings
+from gateway.sound.echo_call import EchoCall
 from gateway.sound.echo_check import EchoCheck
 
 log = structlog.get_logger(__name__)
@@ -125,7 +128,7 @@ class Calls:
             resume_key=secrets.token_bytes(32),
         )
         self._calls: dict[str, Bridge] = {}
-        self._checks: dict[EchoCheck, str] = {}
+        self._checks: dict[EchoCheck | EchoCall, str] = {}
         self._idle = asyncio.Event()
         self._idle.set()
         self.is_draining = False
@@ -249,13 +252,13 @@ class Calls:
             return
         leg.mark_authenticated()
         if order.is_check:
-            self._check(leg, order.account_id)
+            self._check(leg, order)
         else:
             await self._admit(leg, order)
 
     async def _admit(self, leg: BrowserLeg, order: CallOrder) -> None:
         """Begin a call unless a velocity limit refuses it: tokens may have been saved up."""
-        uses = call_uses(order.account_id, order.key_id, leg.connection.peer, order.destination)
+        uses = _uses_of(order, leg.connection.peer)
         too_fast = await self._velocity.hit(uses_left(uses, order.lifted))
         if leg.is_closed:
             return
@@ -267,23 +270,31 @@ class Calls:
         else:
             self._begin(leg, order)
 
-    def _check(self, leg: BrowserLeg, account_id: str) -> None:
+    def _check(self, leg: BrowserLeg, order: CallOrder) -> None:
         """Begin a line check. It is free of charge, so only a few may run at once."""
-        running = list(self._checks.values())
+        account_id, running = order.account_id, list(self._checks.values())
+        shared = (leg, self._services.endpoint, self._ticker)
         if running.count(account_id) >= self._settings.account_calls_max:
             leg.refuse("too_many_checks")
         elif len(running) >= self._settings.calls_max:
             leg.refuse("gateway_full")
-        else:
-            check = EchoCheck(leg, self._services.endpoint, self._ticker, on_end=self._checks.pop)
+        elif order.visitor is None:
+            check = EchoCheck(*shared, on_end=self._checks.pop)
             self._checks[check] = account_id
             check.start()
+        else:
+            longest = min(order.visitor.seconds_max, self._settings.call_duration_max_s)
+            echo = EchoCall(
+                *shared, call_id=_new_call_id(), seconds_max=longest, on_end=self._checks.pop
+            )
+            self._checks[echo] = account_id
+            echo.start(datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"))
 
     def _refuse(self, leg: BrowserLeg, order: CallOrder, code: str, wait_s: int = 0) -> None:
         """Refuse a call whose token is good."""
         if not order.is_check:
             call_events.refused(code, node=self._settings.node, account=order.account_id)
-        leg.refuse(code, wait_s)
+        leg.refuse(told_to_visitor(code) if order.visitor else code, wait_s)
 
     def _refusal(self, leg: BrowserLeg, order: CallOrder | None) -> str:
         if order is None:
@@ -295,7 +306,7 @@ class Calls:
         return "gateway_full" if len(self._calls) >= self._settings.calls_max else ""
 
     def _begin(self, leg: BrowserLeg, order: CallOrder) -> None:
-        call_id = "".join(secrets.choice(_ID_ALPHABET) for _ in range(_ID_LENGTH))
+        call_id = _new_call_id()
         bridge = Bridge(
             call_id,
             order,
@@ -324,8 +335,10 @@ class Calls:
         # dialling patterns, and a call without sound, which costs nothing, belongs to them.
         if call.answered_ns is not None and call.ended_ns is not None:
             seconds = (call.ended_ns - call.answered_ns) // SECOND_NS
-            number = bridge.order.destination
-            for outcome in outcomes(bridge.account_id, number, seconds):
+            number, terms = bridge.order.destination, bridge.order.visitor
+            # To a number of the account's own nobody pays for short calls.
+            counts = terms is None or terms.is_signed
+            for outcome in outcomes(bridge.account_id, number, seconds) if counts else ():
                 self._spawn(self._velocity.count(outcome))
         if not self._calls:
             self._idle.set()
@@ -419,6 +432,19 @@ class Calls:
         return self._idle.is_set()
 
 
+def _new_call_id() -> str:
+    return "".join(secrets.choice(_ID_ALPHABET) for _ in range(_ID_LENGTH))
+
+
+def _uses_of(order: CallOrder, peer: str) -> Sequence[Use]:
+    """Return what a call uses of the velocity limits when it begins."""
+    terms = order.visitor
+    if terms is None:
+        return call_uses(order.account_id, order.key_id, peer, order.destination)
+    # Those of its button were spent when its token was asked for.
+    return button_call_uses(order.account_id, order.destination, is_signed=terms.is_signed)
+
+
 def _view(call: Bridge) -> LiveCall:
     seconds, cost_micros = call.used()
     return LiveCall(
@@ -439,6 +465,8 @@ def _time_limit_s(order: CallOrder, most_s: int) -> int:
     # The cap per call is fixed for the call. The balance does not bound it: a top-up may raise that
     # while the call runs, and the carrier's limit is set once.
     limit_micros = order.limits.call_micros
+    if order.visitor is not None:
+        most_s = min(most_s, order.visitor.seconds_max + _TIME_LIMIT_MARGIN_S)
     if limit_micros is None:
         return most_s
     reach_s = Rate.from_json(order.rate).affordable_seconds(limit_micros, most_s)

@@ -23,8 +23,10 @@ class AdviceOfCharge:
         self.balance_micros = 0
         """What the account has left, including what is held for its calls here and not used."""
 
-    def bill(self, meter: CallMeter, now_ns: int) -> tuple[wire.Cost, wire.Credit]:
-        """Return what has been used and what is left."""
+    def bill(self, meter: CallMeter, now_ns: int) -> tuple[wire.Cost | wire.Credit, ...]:
+        """Return what has been used and what is left; nothing for who does not pay."""
+        if self._context.order.visitor is not None:
+            return ()
         currency = self._context.order.currency
         return (
             wire.Cost(
@@ -45,7 +47,8 @@ class AdviceOfCharge:
         change = self._warnings.note(left_s)
         if change is Change.GIVEN:
             cause = reports.LACKS[meter.runs_out_of]
-            self._context.call.warn(wire.CreditWarning(seconds_left=left_s, cause=cause))
+            told = self._lack(meter)
+            self._context.call.warn(wire.CreditWarning(seconds_left=left_s, cause=told))
             self._context.notify("call.credit_warning", cause=cause, seconds_left=left_s)
         elif change is Change.TAKEN_BACK:
             self._context.call.warn(wire.CreditWarningCleared(seconds_left=left_s))
@@ -54,5 +57,9 @@ class AdviceOfCharge:
         """Return the warning in force, for a caller who has resumed the call."""
         if not self._warnings.is_standing:
             return None
-        cause = reports.LACKS[meter.runs_out_of]
-        return wire.CreditWarning(seconds_left=meter.remaining_s(now_ns), cause=cause)
+        left_s = meter.remaining_s(now_ns)
+        return wire.CreditWarning(seconds_left=left_s, cause=self._lack(meter))
+
+    def _lack(self, meter: CallMeter) -> wire.Lack:
+        hides_money = self._context.order.visitor is not None
+        return reports.lack_of(meter.runs_out_of, hides_money=hides_money)

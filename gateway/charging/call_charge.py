@@ -25,6 +25,7 @@ from gateway.charging.context import CallContext
 from gateway.charging.cut_off import CutOffTimer
 from gateway.charging.hold import Hold
 from gateway.charging.settlement import Settlement
+from gateway.embed.refusals import told_to_visitor
 
 log = structlog.get_logger(__name__)
 
@@ -85,8 +86,11 @@ class CallCharge:
 
     def _longest(self) -> tuple[int, CutOff]:
         """Return how many seconds the call may last, and what limits them."""
+        order = self._context.order
         longest_s = self._context.services.settings.call_duration_max_s
-        limit_micros = self._context.order.limits.call_micros
+        if order.visitor is not None:
+            longest_s = min(longest_s, order.visitor.seconds_max)
+        limit_micros = order.limits.call_micros
         if limit_micros is not None:
             seconds = self.rate.affordable_seconds(limit_micros, longest_s)
             if seconds < longest_s:
@@ -159,6 +163,12 @@ class CallCharge:
     # What the bridge asks.
 
     @property
+    def told_refusal(self) -> str:
+        """Why the first hold was refused, as the caller is told; empty if it was not."""
+        hides = self.refusal and self._context.order.visitor is not None
+        return told_to_visitor(self.refusal) if hides else self.refusal
+
+    @property
     def ran_out_of(self) -> CutOff | None:
         """What the call ran out of when it was cut off; None if it was not."""
         return self._cut_off.ran_out_of
@@ -173,8 +183,8 @@ class CallCharge:
         """What the gate holds for the call beyond what it has used: still the account's."""
         return self.meter.unused_micros(self._context.now_ns()) if self._hold.is_open else 0
 
-    def bill(self, now_ns: int) -> tuple[wire.Cost, wire.Credit]:
-        """Return what has been used and what is left."""
+    def bill(self, now_ns: int) -> tuple[wire.Cost | wire.Credit, ...]:
+        """Return what has been used and what is left; nothing for who does not pay."""
         return self._advice.bill(self.meter, now_ns)
 
     def warn(self, now_ns: int) -> None:

@@ -61,7 +61,7 @@ class Hold:
     def opening(self, want_micros: int) -> Opening:
         """Return the request that opens the call."""
         context = self._context
-        settings = context.services.settings
+        settings, visitor = context.services.settings, context.order.visitor
         return Opening(
             call_id=context.opened.call_id,
             account_id=context.opened.account_id,
@@ -73,6 +73,8 @@ class Hold:
             detail=msgspec.json.encode(context.opened),
             caps=self._caps.at(context.now_ns()),
             per_minute_micros=self._rate.per_minute_micros,
+            key_id=context.order.key_id,
+            key_calls_max=0 if visitor is None else visitor.calls_max,
         )
 
     async def place(self, want_micros: int) -> OpenOutcome:

@@ -23,6 +23,8 @@ class Access(StrEnum):
     """Anybody, from a page of ours."""
     SIGNED = "signed"
     """A service that signs its requests; the handler verifies the signature first."""
+    VISITOR = "visitor"
+    """Anybody who names a publishable key that stands."""
     KEY = "key"
     """Holders of any valid API key, and whoever is signed in."""
     HOLDER = "holder"
@@ -33,7 +35,8 @@ class DeclaredRoute(Route):
     """A route with a declaration of who may use it.
 
     Made by `public` and `signed`, by `Authenticator.route`, which also checks the API key or the
-    session, or by `site.door.Door`, which checks where a form comes from and who is signed in.
+    session, by `embed.door.ButtonDoor`, which finds the button, or by `site.door.Door`, which
+    checks where a form comes from and who is signed in.
     """
 
     def __init__(

@@ -19,6 +19,7 @@ from starlette.types import Message
 
 from billing.clock import Clock
 from database.errors import StoreUnavailableError
+from gateway.embed.ports import ButtonKeys
 from gateway.errors import RequestRefusedError
 from gateway.heartbeat.remembered import Remembered
 from gateway.http.access import Access, DeclaredRoute
@@ -67,13 +68,18 @@ class Authenticator:
         utc_now: Clock,
         *,
         holders: Holders | None = None,
+        buttons: ButtonKeys | None = None,
     ) -> None:
-        """Take where keys are looked up; without `holders` nobody can be signed in."""
+        """Take where keys are looked up; without `holders` nobody can be signed in.
+
+        Without `buttons` no visitor's call begins.
+        """
         self._accounts = accounts
         self._velocity = velocity
         self._clock_ns = clock_ns
         self._utc_now = utc_now
         self._holders = holders
+        self._buttons = buttons
         self._known: Remembered[Principal] = Remembered(epochs, _CACHE_KEYS_MAX)
 
     def route(
@@ -150,16 +156,31 @@ class Authenticator:
             return False
         try:
             # From SQL and not the cache: it happens once per call, and a call costs money.
-            account = await self._accounts.account_by_key_id(order.key_id)
+            return await self._books_allow(order)
         except StoreUnavailableError:
             # An epoch alone may have come back with an older copy of the store.
             if order.key_epoch and order.key_epoch == await self._known.epoch():
                 return True
             raise
+
+    async def _books_allow(self, order: CallOrder) -> bool:
+        is_check, terms = order.is_check, order.visitor
+        if terms is None:
+            return await self._may(order.key_id, Scope.CALLS, is_check=is_check)
+        if not await self._may(order.key_id, Scope.EMBED, is_check=is_check):
+            return False
+        signer = terms.signer_key_id
+        if signer and not await self._may(signer, Scope.CALLS, is_check=is_check):
+            return False
+        # Paused since: its owner wants no call any more.
+        return self._buttons is not None and await self._buttons.takes_calls(order.key_id)
+
+    async def _may(self, key_id: str, scope: Scope, *, is_check: bool) -> bool:
+        account = await self._accounts.account_by_key_id(key_id)
         if account is None or self._is_past(account.key_expires_at):
             return False
         # The spend gate refuses calls of frozen accounts, but is not asked for line checks.
-        return Scope.CALLS in account.scopes and not (order.is_check and account.frozen)
+        return scope in account.scopes and not (is_check and account.frozen)
 
     def _is_past(self, at: datetime | None) -> bool:
         # Checked at every use, because the passing of time ends no epoch.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,25 +20,36 @@ from starlette.responses import PlainTextResponse, Response
 
 from gateway.http.access import DeclaredRoute, public
 
-CONTENT_SECURITY_POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        # No 'unsafe-inline': the page holds the API key, so injected markup must not run.
-        "script-src 'self'",
-        "style-src 'self'",
-        "connect-src 'self'",
-        "worker-src 'self'",
-        "img-src 'self'",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
+
+def policy(ancestors: str) -> str:
+    """Return the Content-Security-Policy of a page that these may show in a frame.
+
+    It loads and reaches its own origin only, and nothing inline.
+    """
+    return "; ".join(
+        (
+            "default-src 'none'",
+            # No 'unsafe-inline': the page holds the API key, so injected markup must not run.
+            "script-src 'self'",
+            "style-src 'self'",
+            "connect-src 'self'",
+            "worker-src 'self'",
+            "img-src 'self'",
+            "base-uri 'none'",
+            "form-action 'none'",
+            f"frame-ancestors {ancestors}",
+        )
     )
-)
-"""What the page may load and reach: its own origin only, nothing inline, never in a frame."""
+
+
+CONTENT_SECURITY_POLICY = policy("'none'")
+"""Of our own pages, which are never in a frame."""
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",
+    # A worker must say so itself, to be one of a frame in a page that isolates itself.
+    "Cross-Origin-Embedder-Policy": "require-corp",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "microphone=(self), screen-wake-lock=(self), camera=(), geolocation=()",
     "Referrer-Policy": "no-referrer",
@@ -72,7 +83,7 @@ _ENCODINGS = {"br": ".br", "gzip": ".gz"}
 _HASHED = re.compile(r"-[0-9A-Z]{8}\.\w+$")
 """A name that carries the hash of its content, as esbuild writes it."""
 
-_NOT_BUILT = (
+NOT_BUILT = (
     "The web pages are not built. Install the package (pip install .), "
     "or run `npm ci && npm run build` in web/, then restart the gateway.\n"
 )
@@ -83,14 +94,15 @@ Rewrite = Callable[[str], str]
 
 
 @dataclass(frozen=True, slots=True)
-class _Asset:
+class Asset:
     """One file of the build in every coding it has; the empty key is the plain bytes."""
 
     bodies: dict[str, bytes]
     headers: dict[str, str]
 
-    def respond(self, request: Request) -> Response:
-        headers = dict(self.headers)
+    def respond(self, request: Request, other: Mapping[str, str] | None = None) -> Response:
+        """Answer a request; `other` headers stand in place of its own of the same name."""
+        headers = {**self.headers, **(other or {})}
         if request.headers.get("if-none-match") == headers["ETag"]:
             # RFC 9110, 15.4.5: a 304 carries ETag, Cache-Control and Vary like the 200.
             return Response(status_code=304, headers=headers)
@@ -111,7 +123,7 @@ def routes(static_dir: Path, rewrite: Rewrite | None = None) -> list[DeclaredRou
 
     async def page(request: Request) -> Response:
         if index is None:
-            return PlainTextResponse(_NOT_BUILT, 503, SECURITY_HEADERS)
+            return PlainTextResponse(NOT_BUILT, 503, SECURITY_HEADERS)
         return index.respond(request)
 
     async def asset(request: Request) -> Response:
@@ -127,7 +139,7 @@ def routes(static_dir: Path, rewrite: Rewrite | None = None) -> list[DeclaredRou
     ]
 
 
-def _named(request: Request, assets: dict[str, _Asset]) -> Response:
+def _named(request: Request, assets: dict[str, Asset]) -> Response:
     # Names are looked up in memory, never joined to a path, so `..` is harmless.
     found = assets.get(request.path_params["name"])
     if found is None:
@@ -137,17 +149,18 @@ def _named(request: Request, assets: dict[str, _Asset]) -> Response:
 
 def _load(
     static_dir: Path, policies: dict[str, str], rewrite: Rewrite | None = None
-) -> dict[str, _Asset]:
+) -> dict[str, Asset]:
     """Read every file of a known type; other files of the folder are not served."""
     if not static_dir.is_dir():
         return {}
     files = (path for path in static_dir.iterdir() if path.suffix in _MEDIA_TYPES)
     return {
-        path.name: _read(path, policies, rewrite if path.name == _INDEX else None) for path in files
+        path.name: read(path, policies, rewrite if path.name == _INDEX else None) for path in files
     }
 
 
-def _read(path: Path, policies: dict[str, str], rewrite: Rewrite | None) -> _Asset:
+def read(path: Path, policies: dict[str, str], rewrite: Rewrite | None = None) -> Asset:
+    """Return a file of the build in every coding that it has."""
     built = path.read_bytes()
     plain = built if rewrite is None else rewrite(built.decode()).encode()
     if plain != built:
@@ -160,7 +173,7 @@ def _read(path: Path, policies: dict[str, str], rewrite: Rewrite | None) -> _Ass
     return _asset(path, policies, bodies)
 
 
-def _asset(path: Path, policies: dict[str, str], bodies: dict[str, bytes]) -> _Asset:
+def _asset(path: Path, policies: dict[str, str], bodies: dict[str, bytes]) -> Asset:
     # Anything else must be revalidated: cached HTML would refer to files of an older build.
     forever = _HASHED.search(path.name)
     headers = {
@@ -171,7 +184,7 @@ def _asset(path: Path, policies: dict[str, str], bodies: dict[str, bytes]) -> _A
         "ETag": f'W/"{hashlib.sha256(bodies[""]).hexdigest()[:16]}"',
         "Vary": "Accept-Encoding",
     }
-    return _Asset(bodies, headers)
+    return Asset(bodies, headers)
 
 
 def _best_coding(accepted: str, bodies: dict[str, bytes]) -> str:

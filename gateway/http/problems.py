@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 
 import msgspec
 from starlette.exceptions import HTTPException
@@ -35,7 +36,12 @@ class Json(Response):
 
 
 def problem(
-    code: str, *, field: str = "", scope: str = "", headers: Mapping[str, str] | None = None
+    code: str,
+    *,
+    field: str = "",
+    scope: str = "",
+    opens_at: datetime | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> Response:
     """Return the reply for a code of the table."""
     entry = PROBLEMS[code]
@@ -49,6 +55,8 @@ def problem(
     }
     if field:
         body["field"] = field
+    if opens_at is not None:
+        body["opens_at"] = opens_at.isoformat(timespec="seconds").replace("+00:00", "Z")
     extra = dict(headers or {})
     if scope:
         body["scope"] = scope
@@ -70,7 +78,13 @@ async def on_refusal(_request: Request, error: Exception) -> Response:
         # Registered for this type only, so any other error is a bug in the registration.
         raise error
     wait = {"Retry-After": str(error.retry_after_s)} if error.retry_after_s else None
-    return problem(error.code, field=error.field, scope=error.scope, headers=wait)
+    return problem(
+        error.code,
+        field=error.field,
+        scope=error.scope,
+        opens_at=error.opens_at,
+        headers=wait,
+    )
 
 
 async def on_failure(_request: Request, error: Exception) -> Response:

@@ -11,6 +11,7 @@ from gateway.http.holders import Holders
 from gateway.roles import adapters
 from gateway.roles.storage import Stores
 from gateway.settings import Settings
+from gateway.stores.buttons import SqlButtons
 from gateway.stores.tokens import RedisCallTokens
 from gateway.stores.velocity import RedisVelocity
 
@@ -34,6 +35,7 @@ def compose_access(settings: Settings, stores: Stores, holders: Holders | None =
     auth = Authenticator(
         *(stores.accounts, stores.key_epochs, velocity, time.monotonic_ns, utc_now),
         holders=holders,
+        buttons=SqlButtons(stores.engine, stores.key_epochs.invalidate),
     )
     # Checked at redemption: the key may have been revoked since the token was issued.
     tokens = RedisCallTokens(

@@ -32,6 +32,7 @@ from gateway.logs.refused_signatures import RefusedSignatures
 from gateway.ports import CarrierCallbacks, LiveCalls, NodeLoad
 from gateway.roles.access import Access
 from gateway.roles.carrier import CarrierSide
+from gateway.roles.embed import compose_embed, embed_routes
 from gateway.roles.fraud import Fraud
 from gateway.roles.payments import PaymentServices
 from gateway.roles.periodic_tasks import Alarms
@@ -86,6 +87,7 @@ def api_routes(
         on_refusal=fraud.refusals.note,
         on_balance=on_balance,
     )
+    embed = compose_embed(settings, stores, velocity, admission)
     index = CallIndex(settings.node, live, stores.records, stores.gate)
     cards = None if payments is None else CardPayments(payments.payments, payments.auto)
     payment_store = SqlPaymentStore(stores.engine)
@@ -93,7 +95,12 @@ def api_routes(
         settings, auth, velocity, stores.gate, prices.rates, prices.closed_destinations
     )
     return [
-        *CallsApi(settings, auth, admission, index, stores.gate).routes(),
+        *CallsApi(
+            *(settings, auth, admission, index, stores.gate),
+            buttons=embed.door,
+            button_admission=embed.admission,
+        ).routes(),
+        *embed_routes(settings, embed, STATIC_DIR),
         *PaymentsApi(settings, auth, velocity, payment_store, cards).routes(),
         *rates.routes(),
         *KeysApi(auth).routes(),

@@ -20,7 +20,7 @@ from database import refusals
 from gateway.ports import CallOrder
 
 TOKEN_PREFIX = "ct_"  # noqa: S105
-_KEY_PREFIX = "caller:call-token:3:"
+_KEY_PREFIX = "caller:call-token:4:"
 """The number changes with the form of an order: nodes of two releases never misread one."""
 _TIMEOUT_S = 1.0
 _COMMON = ("account_id", "codec", "country", "currency", "key_epoch", "key_id", "rate")
@@ -44,6 +44,15 @@ class RedisCallTokens:
         token = TOKEN_PREFIX + secrets.token_urlsafe(24)
         await _bounded(self._redis.set(_key(token), msgspec.json.encode(order), ex=self.ttl_s))
         return token
+
+    async def look(self, token: str) -> tuple[CallOrder, int] | None:
+        """Return the token's order and the seconds that are left of it; it stays good."""
+        pipeline = self._redis.pipeline(transaction=True)
+        pipeline.get(_key(token)).ttl(_key(token))
+        stored, left_s = await _bounded(pipeline.execute())
+        if stored is None:
+            return None
+        return msgspec.json.decode(stored, type=CallOrder), max(0, left_s)
 
     async def redeem(self, token: str) -> CallOrder | None:
         """Return the token's order and delete the token.

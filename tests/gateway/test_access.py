@@ -19,10 +19,14 @@ from accounts.stores.links import make_link
 from billing.rating import Rate
 from billing.stores import tables
 from gateway.charging.recovery import bring_credits
+from gateway.embed.keys import Mode, publishable_key
+from gateway.embed.ports import NewButton
+from gateway.embed.rules import Rules
 from gateway.http.access import Access, DeclaredRoute
 from gateway.http.bearer import key_hash, new_api_key
 from gateway.people.sign_up import verify_email
 from gateway.roles import storage
+from gateway.roles.embed import buttons_of
 from gateway.roles.people import People, compose_people
 from gateway.roles.serve import Node
 from gateway.scopes import PAGE, Scope
@@ -37,6 +41,13 @@ pytestmark = [
 
 ECHO = "+15005551000"
 CALL, PAYMENT = "call-of-alice", "payment-of-alice"
+BUTTON = NewButton(
+    "b-1",
+    "shop",
+    Rules(title="Sales", destination=ECHO, day_cap_micros=10**6),
+    live_key=publishable_key(Mode.LIVE, b"1" * 32),
+    test_key=publishable_key(Mode.TEST, b"2" * 32),
+)
 PARAMETERS = {
     "node": "n1",
     "call_id": CALL,
@@ -45,6 +56,7 @@ PARAMETERS = {
     "name": "nothing.js",
     "secret": "nothing",
     "export_id": "nothing",
+    "key": BUTTON.live_key,
 }
 PASSWORD = "correct-zebra-tram-92"
 FROM_US = {"sec-fetch-site": "same-origin"}
@@ -214,6 +226,9 @@ async def add_objects_of_alice(site):
         "created_at": at,
         "updated_at": at,
     }
+    buttons = buttons_of(site.stores)
+    await buttons.note_proven("alice", None, ECHO)
+    await buttons.make("alice", None, BUTTON, Notice("button_made", values={}))
     async with site.stores.engine.begin() as connection:
         await connection.execute(sa.insert(tables.calls), call)
         await connection.execute(sa.insert(tables.payments), payment)
@@ -249,6 +264,7 @@ async def test_every_route_lets_in_whom_it_says_and_nobody_else(site):
             expected = {
                 Access.PUBLIC: None,
                 Access.FORM: None,
+                Access.VISITOR: None,
                 Access.SIGNED: (403, "bad_signature"),
                 # To the page where people sign in.
                 Access.HOLDER: (303, ""),
@@ -265,7 +281,31 @@ async def test_every_route_lets_in_whom_it_says_and_nobody_else(site):
             else:
                 _check((403, "scope_missing"), method, path, status, body)
                 assert method == "HEAD" or body["scope"] == needs
-    assert seen == {*Access, *Scope}
+    # A button's key is no bearer token.
+    assert seen == {*Access, *Scope} - {Scope.EMBED}
+
+
+async def test_no_route_of_visitors_is_open_without_a_key_that_stands(site):
+    node, buttons = site.nodes[0], buttons_of(site.stores)
+    turned = publishable_key(Mode.LIVE, b"3" * 32)
+    await buttons.turn(
+        "alice", None, BUTTON.id, new_key=turned, ends_at=datetime.now(UTC) + timedelta(days=1)
+    )
+    for needs, method, path in requests(node):
+        if needs is not Access.VISITOR:
+            continue
+        options = {"json": {}} if method == "POST" else {}
+        wrong = [publishable_key(Mode.LIVE, b"9" * 32), "ck_x", BUTTON.live_key.lower()]
+        for key in wrong:
+            found = await site.ask(node, method, path.replace(BUTTON.live_key, key), **options)
+            code = "button_not_found" if path.startswith("/v1/") else "not_found"
+            _check((404, code), method, path, *found)
+        for key in (turned, BUTTON.test_key, BUTTON.live_key):
+            found = await site.ask(node, method, path.replace(BUTTON.live_key, key), **options)
+            _check(None, method, path, *found)
+            assert found[0] != 404, path
+    # And as a bearer token it is nothing.
+    assert await site.answers(BUTTON.live_key) == ["unauthorized"] * 2
 
 
 def _check(expected, method, path, status, body):
@@ -283,6 +323,9 @@ def _expected_of(needs, method, who):
     match needs:
         case Access.PUBLIC:
             return None
+        case Access.VISITOR:
+            # Only the frame asks, and that is a page of ours.
+            return (403, "bad_origin") if who == "elsewhere" and is_change else None
         case Access.SIGNED:
             return 403, "bad_signature"
         case _ if who == "elsewhere" and is_change:
@@ -334,7 +377,10 @@ async def test_people_reach_only_their_own_account(site):
     await site.new_holder("carla")
     node = site.nodes[0]
     for needs, method, path in requests(node):
-        if needs in (Access.PUBLIC, Access.FORM, Access.SIGNED) or path == "/v1/phonebook":
+        if (
+            needs in (Access.PUBLIC, Access.VISITOR, Access.FORM, Access.SIGNED)
+            or path == "/v1/phonebook"
+        ):
             continue
         if path.startswith("/account/devices/"):
             continue

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from altcha import v1 as altcha
 
 from accounts.ceremony import Ceremony, Purpose
 from accounts.data_map import HOSTS, KINDS
@@ -18,11 +19,13 @@ from accounts.stores.sessions import RedisSessions
 from billing.ports import SpendCap
 from gateway import settings
 from gateway.call.ghost import Ghost
+from gateway.embed.ports import Spent
 from gateway.http.site.door import GO_ON
 from gateway.limits.velocity import LIMITS, Use
 from gateway.logs.call_events import EVENTS, FIELDS
 from gateway.ports import CallOrder
 from gateway.stores.aof import RedisAof
+from gateway.stores.challenges import RedisChallenges
 from gateway.stores.drain_mark import RedisDrainMark
 from gateway.stores.ghosts import RedisGhostStore
 from gateway.stores.key_epochs import RedisKeyEpochs
@@ -156,6 +159,13 @@ async def used(gate, client):
     for name in sorted(LIMITS):
         await velocity.hit([Use(name, "somebody")])
         await velocity.count(Use(name, "somebody"))
+    challenges = RedisChallenges(client, lambda count: b"x" * count, secret="s")
+    given = await challenges.give("b1", "192.0.2.1")
+    number = altcha.solve_challenge(given.challenge, given.salt, given.algorithm, given.maxnumber)
+    solved = altcha.Payload(
+        given.algorithm, given.challenge, number.number, given.salt, given.signature
+    )
+    assert await challenges.spend("b1", "192.0.2.1", solved.to_base64()) is Spent.RIGHT
     assert await RedisNodeLeases(client).claim("n1", 1.0)
     await RedisDrainMark(client).set()
     await RedisKeyEpochs(client).current()

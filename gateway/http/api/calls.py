@@ -19,12 +19,15 @@ from billing.ports import SpendGate
 from gateway.browser import messages as wire
 from gateway.browser.reports import money, quote
 from gateway.calls.admission import Admission, Buyer, CallRequest, Quote, Ticket
+from gateway.calls.button_admission import ButtonAdmission, SignedCall
 from gateway.calls.index import CallIndex
 from gateway.cause import Cause
 from gateway.errors import PROBLEMS, RequestRefusedError, TooFastError
 from gateway.http.access import DeclaredRoute
 from gateway.http.bearer import Authenticator
 from gateway.http.body import page_asked_for, read_json
+from gateway.http.embed.api import visitor_token
+from gateway.http.embed.door import ButtonDoor
 from gateway.http.principal import Principal
 from gateway.http.problems import Json
 from gateway.http.velocity import address_of
@@ -36,10 +39,15 @@ from gateway.settings import Settings
 class TokenRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Body of `POST /v1/call-tokens`."""
 
-    # Longer than any number: people type spaces, brackets and hyphens.
-    destination: Annotated[str, msgspec.Meta(max_length=64)]
+    # Longer than any number: people type spaces, brackets and hyphens. Only with a button that has
+    # a number of its own it is left out.
+    destination: Annotated[str, msgspec.Meta(max_length=64)] = ""
     codec: str = "pcmu"
     origin: Annotated[str, msgspec.Meta(max_length=256)] = ""
+    button: Annotated[str, msgspec.Meta(max_length=64)] = ""
+    """Publishable key of a button of the same account: its rules hold, and it pays."""
+    visitor: Annotated[str, msgspec.Meta(max_length=64)] = ""
+    """With a button: whom the caller's back end knows the visitor as; opaque here."""
 
 
 class QuoteRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -136,6 +144,8 @@ class CallsApi:
     admission: Admission
     index: CallIndex
     gate: SpendGate
+    buttons: ButtonDoor
+    button_admission: ButtonAdmission
 
     def routes(self) -> list[DeclaredRoute]:
         """Return the resources' routes."""
@@ -174,11 +184,35 @@ class CallsApi:
     async def issue_token(self, request: Request, principal: Principal) -> Response:
         """Quote a call and return the token that allows it, once."""
         body = await read_json(request, TokenRequest)
+        if body.button:
+            return await self._issue_button_token(request, principal, body)
+        if not body.destination or body.visitor:
+            raise RequestRefusedError(
+                "bad_request", field="visitor" if body.visitor else "destination"
+            )
         asked = CallRequest(body.destination, body.codec, _page_origin(request, body.origin))
         # The buyer's key epoch goes into the token, for its redemption while SQL is away.
         quoted, ticket = await self.admission.admit(_buyer(request, principal), asked)
         reply = TokenReply(codec=body.codec, **_ticket(ticket), **_quoted(quoted))
         return Json(reply, 201)
+
+    async def _issue_button_token(
+        self, request: Request, principal: Principal, body: TokenRequest
+    ) -> Response:
+        """Return a token for a page to hand to its visitor: without a word of money."""
+        visit = await self.buttons.find(body.button, address_of(request))
+        # Another account's is none, to whoever asks. People call by themselves.
+        if visit is None or visit.account.id != principal.account.id or not _is_program(principal):
+            raise RequestRefusedError("button_not_found", field="button")
+        call = SignedCall(
+            body.destination,
+            body.visitor,
+            body.codec,
+            _page_origin(request, body.origin),
+            principal.account.key_id,
+        )
+        ticket = await self.button_admission.admit_signed(visit, call)
+        return Json(visitor_token(ticket), 201)
 
     async def issue_check_token(self, request: Request, principal: Principal) -> Response:
         """Return the token that allows one check of the line, which is free of charge."""
@@ -237,6 +271,10 @@ class CallsApi:
         if call.closed is not None:
             return _ended_view(call, call.closed)
         return _unbooked_view(call, is_own=call.opened.node == self.settings.node)
+
+
+def _is_program(principal: Principal) -> bool:
+    return principal.signed_in is None
 
 
 def _buyer(request: Request, principal: Principal) -> Buyer:

@@ -57,6 +57,9 @@ class Api:
             admission=admission,
             index=CallIndex(settings.node, self.node.calls, self.records, stage.gate),
             gate=stage.gate,
+            # Calls with a button: tests/gateway/test_buttons.py.
+            buttons=None,
+            button_admission=None,
         )
         self.client = client_of(api.routes())
 

@@ -1,0 +1,69 @@
+"""The part of the data map about buttons on other pages, their owners' numbers and visitors.
+
+Holds names only.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from accounts.personal_data import (
+    Columns,
+    Erasure,
+    Fate,
+    Key,
+    Kind,
+    Period,
+    Purpose,
+    Span,
+    Via,
+    Viewer,
+)
+
+_PROVIDE, _FRAUD = Purpose.PROVIDE, Purpose.PREVENT_FRAUD
+_PERSON, _OPERATOR = Viewer.PERSON, Viewer.OPERATOR
+_LIFE: Final = Period(Span.ACCOUNT, "it is there until its owner deletes it")
+_DELETED: Final = Erasure(Fate.DELETED)
+
+BUTTON_KINDS: Final[tuple[Kind, ...]] = (
+    Kind(
+        "buttons",
+        (_PROVIDE,),
+        (_PERSON, _OPERATOR),
+        _LIFE,
+        _DELETED,
+        sql=(
+            Columns(
+                "buttons",
+                (
+                    *("id", "account_id", "key_id", "label", "destination", "rules"),
+                    *("made_at", "paused_at"),
+                ),
+            ),
+            Columns("button_keys", ("key", "button_id", "account_id", "made_at", "ends_at")),
+        ),
+    ),
+    Kind(
+        "destinations",
+        (_PROVIDE, _FRAUD),
+        (_PERSON, _OPERATOR),
+        _LIFE,
+        _DELETED,
+        sql=(Columns("proven_destinations", ("account_id", "number", "proven_at")),),
+    ),
+    # People without an account, of whom nothing is kept but this.
+    Kind(
+        "visitors",
+        (_FRAUD,),
+        (),
+        Period(Span.DAYS, "calls of one visitor with one button are counted by the day", 2),
+        Erasure(
+            Fate.EXPIRES, "digests under the salt of a day: with the salt nothing leads to anybody"
+        ),
+        valkey=(
+            Key("caller:visitor-salt:1:<day>", Via.DIGEST),
+            Key("caller:challenge:1:<digest>", Via.DIGEST),
+        ),
+        not_exported="nobody can be found in it, and the day after there is nothing to look in",
+    ),
+)

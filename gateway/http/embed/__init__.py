@@ -1,0 +1,1 @@
+"""What visitors of other pages ask of a button: its frame, a challenge, and a call's token."""

@@ -1,0 +1,177 @@
+"""Serves `/v1/embed/{key}`: how a button stands, challenges, and the tokens of visitors' calls.
+
+Turns requests into calls of `ButtonAdmission`, and its answers into JSON. What is answered is for a
+stranger: neither price nor balance nor number is in it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.calls.admission import Ticket
+from gateway.calls.button_admission import ButtonAdmission, Visit
+from gateway.embed.challenge import LIFETIME_S, SOLUTION_CHARS_MAX
+from gateway.embed.hours import Week
+from gateway.errors import RequestRefusedError
+from gateway.http.access import DeclaredRoute
+from gateway.http.body import read_json
+from gateway.http.embed.door import ButtonDoor, origin_of
+from gateway.http.problems import Json
+from gateway.settings import Settings
+
+_CODEC: Final = "pcmu"
+"""What pages speak."""
+
+
+class Operator(msgspec.Struct, kw_only=True):
+    """Whose service it is."""
+
+    name: str
+    privacy_url: str
+
+
+class ButtonState(msgspec.Struct, kw_only=True):
+    """How a button stands, as its page shows it."""
+
+    state: str
+    mode: str
+    opens_at: str | None
+    """RFC 3339, in UTC; null while it is open, and where it is not known."""
+    zone: str
+    """Of its opening hours, such as Europe/Berlin."""
+    hours: Week
+    """Monday first: each day's spans, in minutes from its midnight."""
+    name: str
+    """Who answers."""
+    seconds_max: int
+    operator: Operator
+    codec: str
+
+
+class ChallengeRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Body of `POST /v1/embed/{key}/challenges`."""
+
+
+class ChallengeBody(msgspec.Struct, kw_only=True):
+    """A challenge in ALTCHA's words."""
+
+    algorithm: str
+    challenge: str
+    maxnumber: int
+    salt: str
+    signature: str
+
+
+class ChallengeReply(msgspec.Struct, kw_only=True):
+    """What a visitor's machine has to solve before a token is asked for."""
+
+    challenge: ChallengeBody
+    expires_in_seconds: int
+
+
+class VisitorTokenRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Body of `POST /v1/embed/{key}/call-tokens`: a solution, or a token that the owner got."""
+
+    solution: Annotated[str, msgspec.Meta(max_length=SOLUTION_CHARS_MAX)] = ""
+    token: Annotated[str, msgspec.Meta(max_length=256)] = ""
+    host: Annotated[str, msgspec.Meta(max_length=256)] = ""
+    """Origin of the page that the frame stands in, as the browser tells it; empty for our own."""
+
+
+class VisitorTokenReply(msgspec.Struct, kw_only=True):
+    """A one-use token, and the media socket that takes it."""
+
+    token: str
+    expires_at: str
+    expires_in_seconds: int
+    media_url: str
+    codec: str
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedApi:
+    """Handlers of what pages with a button ask."""
+
+    settings: Settings
+    door: ButtonDoor
+    admission: ButtonAdmission
+
+    def routes(self) -> list[DeclaredRoute]:
+        """Return their routes."""
+        route = self.door.route
+        return [
+            route("/v1/embed/{key}", self.show, method="GET"),
+            route("/v1/embed/{key}/challenges", self.give_challenge, method="POST"),
+            route("/v1/embed/{key}/call-tokens", self.issue_token, method="POST"),
+        ]
+
+    async def show(self, _request: Request, visit: Visit) -> Response:
+        """Say whether the button takes calls, and what a page shows of it."""
+        phase, opens_at = await self.admission.phase(visit)
+        rules, settings = visit.standing.rules, self.settings
+        operator = Operator(
+            name=settings.operator or settings.service_name,
+            privacy_url=f"{settings.origin}/privacy",
+        )
+        return Json(
+            ButtonState(
+                state=phase,
+                mode=visit.standing.mode,
+                opens_at=None if opens_at is None else _text_of(opens_at),
+                zone=rules.hours.zone,
+                hours=rules.hours.week,
+                name=rules.title,
+                seconds_max=rules.seconds_max,
+                operator=operator,
+                codec=_CODEC,
+            )
+        )
+
+    async def give_challenge(self, request: Request, visit: Visit) -> Response:
+        """Give a challenge that is good for this button and this visitor's network."""
+        await read_json(request, ChallengeRequest)
+        challenges = self.admission.challenges
+        given = await challenges.give(visit.standing.button_id, visit.address)
+        body = ChallengeBody(
+            algorithm=given.algorithm,
+            challenge=given.challenge,
+            maxnumber=given.maxnumber,
+            salt=given.salt,
+            signature=given.signature,
+        )
+        return Json(ChallengeReply(challenge=body, expires_in_seconds=LIFETIME_S), 201)
+
+    async def issue_token(self, request: Request, visit: Visit) -> Response:
+        """Return the token of one call, for a solved challenge."""
+        body = await read_json(request, VisitorTokenRequest)
+        origins = visit.standing.rules.origins
+        # Beside `frame-ancestors`, which browsers keep: this also tells a page of ours that was
+        # framed by a browser which does not.
+        if body.host and body.host not in (*origins, *self.settings.own_origins):
+            raise RequestRefusedError("bad_origin", field="host")
+        if body.token:
+            ticket = await self.admission.show(visit, body.token)
+        else:
+            ticket = await self.admission.admit(visit, body.solution, origin_of(request))
+        return Json(visitor_token(ticket), 201)
+
+
+def visitor_token(ticket: Ticket) -> VisitorTokenReply:
+    """Return what a visitor's page gets of a token."""
+    return VisitorTokenReply(
+        token=ticket.token,
+        expires_at=_text_of(ticket.expires_at),
+        expires_in_seconds=ticket.ttl_s,
+        media_url=ticket.media_url,
+        codec=ticket.codec,
+    )
+
+
+def _text_of(at: datetime) -> str:
+    return at.isoformat(timespec="seconds").replace("+00:00", "Z")

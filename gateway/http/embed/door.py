@@ -1,0 +1,164 @@
+"""Opens routes to anybody who names a publishable key that stands.
+
+The button and its account are remembered within a key epoch, so that a request asks no SQL. Knows
+no call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection
+from typing import Final
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Message
+
+from billing.clock import Clock
+from database.errors import StoreUnavailableError
+from gateway.calls.button_admission import Visit
+from gateway.embed.keys import mode_of
+from gateway.embed.ports import ButtonKeys, Standing
+from gateway.errors import RequestRefusedError
+from gateway.heartbeat.remembered import Remembered
+from gateway.http.access import Access, DeclaredRoute
+from gateway.http.body import JSON_BYTES_MAX, read_body
+from gateway.http.velocity import address_of
+from gateway.limits.velocity import embed_uses, refuse, wrong_button_uses
+from gateway.ports import Account, AccountStore, KeyEpochs, Velocity
+
+Handler = Callable[[Request, Visit], Awaitable[Response]]
+"""Answers a visitor's request."""
+
+_CACHE_NS: Final = 10_000_000_000
+"""As long as accounts of keys are remembered; see `bearer`."""
+_CACHE_STALE_NS: Final = 600_000_000_000
+_CACHE_KEYS_MAX: Final = 10_000
+
+_Found = tuple[Standing, Account]
+
+
+class ButtonDoor:
+    """Finds the button that a request names, and makes the routes that need one."""
+
+    def __init__(
+        self,
+        buttons: ButtonKeys,
+        accounts: AccountStore,
+        epochs: KeyEpochs,
+        velocity: Velocity,
+        *,
+        own_origins: Collection[str],
+        clock_ns: Callable[[], int],
+        utc_now: Clock,
+    ) -> None:
+        self._buttons = buttons
+        self._accounts = accounts
+        self._velocity = velocity
+        self._own_origins = own_origins
+        self._clock_ns = clock_ns
+        self._utc_now = utc_now
+        self._known: Remembered[_Found] = Remembered(epochs, _CACHE_KEYS_MAX)
+
+    def route(self, path: str, handler: Handler, *, method: str = "GET") -> DeclaredRoute:
+        """Return a route whose path has the publishable key as `{key}`."""
+
+        async def endpoint(request: Request) -> Response:
+            # First of all: a node remembers who is over a limit, so that a flood costs no look-up.
+            refuse(await self._velocity.hit(embed_uses(address_of(request))))
+            if method == "POST":
+                self._require_own_page(request)
+            visit = await self._visit(request)
+            if method == "POST":
+                body = await read_body(request, JSON_BYTES_MAX)
+                request = Request(request.scope, _replay(body))
+                # Looked up again: the button may have been paused while the body arrived.
+                visit = await self._visit(request)
+            return await handler(request, visit)
+
+        return DeclaredRoute(path, endpoint, Access.VISITOR, method=method)
+
+    def _require_own_page(self, request: Request) -> None:
+        """Refuse what another page asks for: only the frame does. Programs name no page."""
+        origin = origin_of(request)
+        site = request.headers.get("sec-fetch-site", "same-origin")
+        if site != "same-origin" or (origin and origin not in self._own_origins):
+            raise RequestRefusedError("bad_origin")
+
+    def page(self, path: str, handler: Handler) -> DeclaredRoute:
+        """Return the same for a page: who names no button is shown that there is none."""
+
+        async def endpoint(request: Request) -> Response:
+            address = address_of(request)
+            refuse(await self._velocity.hit(embed_uses(address)))
+            visit = await self.find(request.path_params["key"], address)
+            if visit is None:
+                raise HTTPException(404)
+            return await handler(request, visit)
+
+        return DeclaredRoute(path, endpoint, Access.VISITOR, method="GET")
+
+    async def _visit(self, request: Request) -> Visit:
+        address = address_of(request)
+        visit = await self.find(request.path_params["key"], address)
+        if visit is None:
+            raise RequestRefusedError("button_not_found")
+        return visit
+
+    async def find(self, key: str, address: str) -> Visit | None:
+        """Return the button of a key for whoever comes from an address; None if none stands.
+
+        Raises RequestRefusedError for too many keys that are none, and StoreUnavailableError.
+        """
+        wrong = wrong_button_uses(address)
+        epoch = await self._known.epoch()
+        # Malformed keys cost no query, but count as wrong ones.
+        found = await self._lookup(key, epoch, address) if mode_of(key) is not None else None
+        if found is None or self._is_past(found[0]):
+            refuse(await self._velocity.hit(wrong))
+            return None
+        return Visit(*found, epoch, address)
+
+    async def _lookup(self, key: str, epoch: str, address: str) -> _Found | None:
+        now_ns = self._clock_ns()
+        known = self._known.find(key, epoch, now_ns, _CACHE_NS)
+        if known is not None:
+            return known
+        if key not in self._known:
+            # Without counting: beyond the limit, wrong keys cost no query.
+            refuse(await self._velocity.look(wrong_button_uses(address)))
+        try:
+            found = await self._read(key)
+        except StoreUnavailableError:
+            known = self._known.find(key, epoch, now_ns, _CACHE_STALE_NS)
+            if known is None:
+                raise
+            return known
+        if found is None:
+            self._known.forget(key)
+            return None
+        self._known.keep(key, found, epoch, now_ns)
+        return found
+
+    async def _read(self, key: str) -> _Found | None:
+        standing = await self._buttons.by_key(key)
+        if standing is None:
+            return None
+        account = await self._accounts.account_by_key_id(standing.key_id)
+        return None if account is None else (standing, account)
+
+    def _is_past(self, standing: Standing) -> bool:
+        # Checked at every use, because the passing of time ends no epoch.
+        return standing.ends_at is not None and standing.ends_at <= self._utc_now()
+
+
+def origin_of(request: Request) -> str:
+    """Return the origin of the page that asks; empty for a program."""
+    return request.headers.get("origin", "")
+
+
+def _replay(body: bytes) -> Callable[[], Awaitable[Message]]:
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive

@@ -1,0 +1,62 @@
+"""Composes what visitors of other pages may do with a button. Knows no live call."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from billing.clock import utc_now
+from gateway.calls.admission import Admission
+from gateway.calls.button_admission import ButtonAdmission
+from gateway.http.access import DeclaredRoute
+from gateway.http.embed.api import EmbedApi
+from gateway.http.embed.door import ButtonDoor
+from gateway.http.embed.frames import EmbedFiles, files_in
+from gateway.ports import Velocity
+from gateway.roles.storage import Stores
+from gateway.settings import Settings
+from gateway.stores.buttons import SqlButtons
+from gateway.stores.challenges import RedisChallenges
+
+
+@dataclass(frozen=True, slots=True)
+class Embed:
+    """How buttons are found, and what admits their calls."""
+
+    door: ButtonDoor
+    admission: ButtonAdmission
+
+
+def buttons_of(stores: Stores) -> SqlButtons:
+    """Return where buttons are kept."""
+    return SqlButtons(stores.engine, stores.key_epochs.invalidate)
+
+
+def compose_embed(
+    settings: Settings, stores: Stores, velocity: Velocity, admission: Admission
+) -> Embed:
+    """Return what visitors' calls pass through, beside the rules of any call."""
+    door = ButtonDoor(
+        *(buttons_of(stores), stores.accounts, stores.key_epochs, velocity),
+        own_origins=settings.own_origins,
+        clock_ns=time.monotonic_ns,
+        utc_now=utc_now,
+    )
+    challenges = RedisChallenges(
+        stores.redis,
+        secrets.token_bytes,
+        # The secret that all nodes share.
+        secret=settings.twilio_auth_token.reveal(),
+    )
+    return Embed(door, ButtonAdmission(admission, challenges, stores.gate))
+
+
+def embed_routes(settings: Settings, embed: Embed, static_dir: Path) -> Sequence[DeclaredRoute]:
+    """Return the routes of visitors."""
+    return [
+        *EmbedApi(settings, embed.door, embed.admission).routes(),
+        *EmbedFiles(settings, embed.door, files_in(static_dir)).routes(),
+    ]
