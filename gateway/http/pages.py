@@ -1,8 +1,7 @@
 """Serves the phone page, its HTML at `/` and its files below `/static/`, and the browser SDK.
 
 All that was built is read once, at start, so that a request touches no disk and no path of its
-making.
-Knows what the page's files may do in a browser (the policies), nothing of what is in them.
+making. Knows what the files may do in a browser (the policies), nothing of what is in them.
 """
 
 from __future__ import annotations
