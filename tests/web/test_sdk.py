@@ -95,6 +95,7 @@ async def test_plain_page_has_every_control(
     status = page.get_by_role("status")
     await page.get_by_role("button", name="Call").click()
     await expect(status).to_have_text("open")
+    await expect(page.get_by_role("button", name="Call")).to_be_hidden()
     await page.get_by_role("button", name="Mute").click()
     await page.get_by_role("button", name="Hold").click()
     await page.get_by_label("Digits to send").fill("12#")
