@@ -1,6 +1,6 @@
 /**
- * What a page needs for calls and no more: it draws everything itself, has words of its own, and loads the rest of the
- * SDK when it is wanted.
+ * What the gateway's own pages need for calls and no more: each draws everything itself, has words of its own, and loads
+ * the rest of the SDK when it is wanted. Not for others: it changes with those pages.
  */
 
 export { Call, MICROPHONE_SILENT } from './call/call';

@@ -11,6 +11,9 @@ import type { CallerError } from './error';
 declare const SOCKET_WORKER_FILE: string;
 declare const BUILT_FOR: 'page' | 'gateway' | 'package';
 
+/** How long a worker may take to load. */
+const LOAD_MS = 10_000;
+
 export interface SocketEvents {
   message: (message: GatewayMessage) => void;
   roundTrip: (ms: number) => void;
@@ -73,9 +76,9 @@ function startWorker(): Worker {
   const url = new URL(SOCKET_WORKER_FILE, import.meta.url);
   if (BUILT_FOR === 'page' || url.origin === location.origin) return new Worker(url);
   const own = URL.createObjectURL(new Blob([`importScripts(${JSON.stringify(url.href)})`], { type: 'text/javascript' }));
-  const worker = new Worker(own);
-  URL.revokeObjectURL(own);
-  return worker;
+  // Not at once: not every browser has read it by the time the constructor returns.
+  window.setTimeout(() => URL.revokeObjectURL(own), LOAD_MS);
+  return new Worker(own);
 }
 
 /** Return the socket's address on this origin, whatever name the gateway knows itself by; as it is without one. */
