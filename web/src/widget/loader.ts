@@ -5,7 +5,7 @@
  * Content: a link to `/c/{key}`, which stands there until the script runs, and where it never does.
  *
  * Attributes
- * - `key`        the button's publishable key
+ * - `key`        the button's publishable key; or `data-key`, where a framework keeps `key` for itself
  * - `label`      words on the button; else those of the link within it
  * - `language`   en, de or es; else that of the page around it, else the browser's
  * - `theme`      light or dark; else as the visitor's system has it
@@ -187,7 +187,7 @@ export class Caller extends HTMLElement {
       ...[...this.attributes].map(({ name, value }) => [name, value]),
       ['language', this.closest<HTMLElement>('[lang]')?.lang || ''],
     ]);
-    return `${GATEWAY.href}${page}/${this.getAttribute('key')}#${settings}`;
+    return `${GATEWAY.href}${page}/${settings.get('key') || settings.get('data-key')}#${settings}`;
   }
 }
 
