@@ -17,6 +17,7 @@ from playwright.async_api import Browser, Page, Playwright, async_playwright
 from tests.e2e import browser as browsers
 from tests.web.fake_gateway import KEY, STATIC, FakeGateway, running
 from tests.web.speech import MICROPHONE_HZ, Samples, speech_like, write_wav
+from tests.web.visits import Site, Visit, open_site, visiting
 
 SPEECH_S = 8
 
@@ -177,3 +178,21 @@ async def page(browser: Browser, gateway: FakeGateway) -> AsyncIterator[Page]:
     yield phone
     await phone.context.close()
     assert faults.texts == []
+
+
+@package_async
+async def site(playwright: Playwright, microphone: Path, built_pages: Path) -> AsyncIterator[Site]:
+    """A gateway with a button, somebody's pages that carry it, and a browser for their visitors."""
+    assert built_pages
+    async with open_site(playwright, microphone) as opened:
+        yield opened
+
+
+@async_fixture
+async def visit(site: Site) -> AsyncIterator[Visit]:
+    """A visitor who has been nowhere; fails the test if the browser complained of anything."""
+    site.forget()
+    visitor = await visiting(site, site.browser)
+    yield visitor
+    await visitor.page.context.close()
+    assert visitor.faults == []

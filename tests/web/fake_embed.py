@@ -218,7 +218,11 @@ class HostPages:
                 return Response(status_code=404)
             return HTMLResponse(found[0], headers=found[1])
 
-        return Starlette(routes=[Route("/{path:path}", page)])
+        async def sign(_request: Request) -> Response:
+            return JSONResponse({"token": "of_the_owner", "media_url": "wss://gateway.example/"})
+
+        signing = Route("/call-token", sign, methods=["POST"])
+        return Starlette(routes=[signing, Route("/{path:path}", page)])
 
 
 @asynccontextmanager

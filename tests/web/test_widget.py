@@ -5,128 +5,23 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
-from playwright.async_api import Browser, FrameLocator, Page, Playwright, expect
+from playwright.async_api import Playwright, expect
 
 from tests.e2e import browser as browsers
-from tests.web.fake_embed import BUTTON, FakeEmbedGateway, HostPages, hosting
-from tests.web.fake_gateway import STATIC, running, until
+from tests.web.fake_embed import BUTTON
+from tests.web.fake_gateway import STATIC, until
+from tests.web.visits import Visit, visiting
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-module_async = pytest_asyncio.fixture(scope="module", loop_scope="session")
-async_fixture = pytest_asyncio.fixture(loop_scope="session")
-
-ASKS_FOR_A_CLICK = "--autoplay-policy=document-user-activation-required"
-"""As people's browsers do: sound needs a click."""
 
 STRICT = (
     "default-src 'self'; script-src 'self' {gateway}; frame-src {gateway}; style-src 'self';"
     " require-trusted-types-for 'script'"
 )
-
-
-@dataclass
-class Site:
-    """A gateway, somebody's pages with its button, and a browser in front of them."""
-
-    gateway: FakeEmbedGateway
-    pages: HostPages
-    browser: Browser
-
-
-@module_async
-async def site(playwright: Playwright, microphone: Path, built_pages: Path) -> AsyncIterator[Site]:
-    assert built_pages
-    browser = await browsers.launch(
-        playwright, microphone=microphone, is_whole=False, flags=(ASKS_FOR_A_CLICK,)
-    )
-    async with (
-        running(FakeEmbedGateway(resume_seconds=15)) as gateway,
-        hosting(HostPages(gateway.origin)) as pages,
-    ):
-        yield Site(gateway, pages, browser)
-    await browser.close()
-
-
-@dataclass
-class Visit:
-    """One visitor's tab."""
-
-    site: Site
-    page: Page
-    faults: list[str]
-    requests: list[str]
-
-    @property
-    def button(self) -> Any:
-        """The button in the page."""
-        return self.page.locator("caller-button button")
-
-    @property
-    def link(self) -> Any:
-        """What stands in the button's place where no frame may open."""
-        return self.page.locator("caller-button a[part]")
-
-    @property
-    def frame(self) -> FrameLocator:
-        """The phone."""
-        return self.page.frame_locator("caller-button iframe")
-
-    @property
-    def status(self) -> Any:
-        """The line that says what the phone is doing."""
-        return self.frame.locator(".status")
-
-    async def call(self) -> None:
-        """Open the phone, call, and wait for the answer."""
-        await self.button.click()
-        await self.frame.get_by_role("button", name="Call now").click()
-        await expect(self.status).to_have_text("In call")
-
-    async def events(self) -> list[dict[str, Any]]:
-        """Return what the page has been told, in its order."""
-        told: list[dict[str, Any]] = await self.page.evaluate("() => window.told")
-        return told
-
-
-_LISTEN = """
-window.told = [];
-for (const name of ['connecting', 'ringing', 'accept', 'mute', 'ended', 'error', 'close']) {
-  document.addEventListener(`caller-${name}`, (event) =>
-    window.told.push({ ...event.detail, name }));
-}
-"""
-
-
-@async_fixture
-async def visit(site: Site) -> AsyncIterator[Visit]:
-    """A visitor who has been nowhere; fails the test if the browser complained of anything."""
-    gateway = site.gateway
-    gateway.origins, gateway.answers, gateway.lines = "http://localhost:*", True, []
-    gateway.addresses.clear()
-    visit = await visiting(site, site.browser)
-    yield visit
-    await visit.page.context.close()
-    assert visit.faults == []
-
-
-async def visiting(site: Site, browser: Browser) -> Visit:
-    """Open a tab in a context of its own."""
-    context = await browser.new_context(locale="en-US")
-    await context.add_init_script(_LISTEN)
-    page = await context.new_page()
-    visit = Visit(site, page, [], [])
-    page.on("pageerror", lambda error: visit.faults.append(str(error)))
-    page.on("console", lambda said: said.type == "error" and visit.faults.append(said.text))
-    page.on("request", lambda request: visit.requests.append(request.url))
-    return visit
 
 
 def integrity() -> str:

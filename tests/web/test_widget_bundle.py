@@ -7,10 +7,11 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import expect
 
-from tests.web.fake_embed import FakeEmbedGateway, HostPages, hosting
-from tests.web.fake_gateway import running, until
+from tests.web.fake_embed import BUTTON
+from tests.web.fake_gateway import until
+from tests.web.visits import Visit
 
 LOADER_BYTES_MAX = 1536
 """What every page with a button loads, clicked or not, gzipped."""
@@ -19,24 +20,16 @@ TALK_BYTES_MAX = 25 * 1024
 
 
 @pytest.mark.asyncio(loop_scope="session")
-async def test_all_that_a_visitor_loads_to_talk_is_small(
-    browser: Browser, built_pages: Path
-) -> None:
-    async with (
-        running(FakeEmbedGateway(webrtc=True)) as gateway,
-        hosting(HostPages(gateway.origin)) as pages,
-    ):
-        # German words are the longest.
-        context = await browser.new_context(locale="de-DE")
-        page = await context.new_page()
-        button = '<caller-button key="pk_live_0123456789abcdefghijklmn" lang="de"></caller-button>'
-        await page.goto(pages.add("/", button=button))
-        await page.locator("caller-button button").click()
-        phone = page.frame_locator("caller-button iframe")
-        await phone.get_by_role("button", name="Jetzt anrufen").click()
-        await expect(phone.locator(".status")).to_have_text("Im Gespräch")
-        await until(lambda: gateway.line.peer.selected)
-        await context.close()
+async def test_all_that_a_visitor_loads_to_talk_is_small(visit: Visit, built_pages: Path) -> None:
+    gateway = visit.site.gateway
+    gateway.webrtc = True
+    # German words are the longest.
+    button = f'<caller-button key="{BUTTON}" lang="de"></caller-button>'
+    await visit.page.goto(visit.site.pages.add("/small", button=button))
+    await visit.button.click()
+    await visit.frame.get_by_role("button", name="Jetzt anrufen").click()
+    await expect(visit.status).to_have_text("Im Gespräch")
+    await until(lambda: gateway.line.peer.selected)
     files = re.findall(r"/static/([^?\s]+)", " ".join(gateway.addresses))
     names = {"loader.js", "frame.html", *files}
     for part in ("frame", "style", "de", "solver", "worklets", "socket-worker"):

@@ -2,47 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, Page, Playwright, expect
+from playwright.async_api import Browser, Page, expect
 
-from tests.e2e import browser as browsers
+from tests.web.conftest import async_fixture
 from tests.web.fake_embed import BUTTON, FakeEmbedGateway, problem, status
-from tests.web.fake_gateway import running, until
+from tests.web.fake_gateway import until
 from tests.web.test_accessibility import RULES, SIDEWAYS, TARGET_PX
+from tests.web.visits import Site
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-module_async = pytest_asyncio.fixture(scope="module", loop_scope="session")
-async_fixture = pytest_asyncio.fixture(loop_scope="session")
 
-
-@module_async
-async def visitors(playwright: Playwright, microphone: Path) -> AsyncIterator[Browser]:
-    browser = await browsers.launch(playwright, microphone=microphone, is_whole=False)
-    yield browser
-    await browser.close()
-
-
-@module_async
-async def shared_gateway(built_pages: Path) -> AsyncIterator[FakeEmbedGateway]:
-    assert built_pages
-    async with running(FakeEmbedGateway(resume_seconds=15)) as fake:
-        yield fake
+@async_fixture
+async def gateway(site: Site) -> FakeEmbedGateway:
+    site.forget()
+    return site.gateway
 
 
 @async_fixture
-async def gateway(shared_gateway: FakeEmbedGateway) -> FakeEmbedGateway:
-    fake = shared_gateway
-    fake.status, fake.answers, fake.is_away = status(), True, False
-    fake.refusals.clear()
-    fake.lines.clear()
-    return fake
+async def visitors(site: Site) -> Browser:
+    return site.browser
 
 
 async def open_phone(
