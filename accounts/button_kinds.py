@@ -37,7 +37,7 @@ BUTTON_KINDS: Final[tuple[Kind, ...]] = (
                 "buttons",
                 (
                     *("id", "account_id", "key_id", "label", "destination", "rules"),
-                    *("made_at", "paused_at"),
+                    *("made_at", "paused_at", "budget_told"),
                 ),
             ),
             Columns("button_keys", ("key", "button_id", "account_id", "made_at", "ends_at")),

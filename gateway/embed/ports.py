@@ -5,13 +5,14 @@ Shapes and promises only; knows no store, no carrier and no HTTP.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import Enum
 from typing import Final, Protocol
 
 from accounts.notice import Notice
+from billing.spend_limits import Period
 from gateway.embed.keys import Mode
 from gateway.embed.rules import Rules
 
@@ -290,3 +291,38 @@ class Challenges(Protocol):
 
     async def visitor(self, button_id: str, address: str) -> Visitor:
         """Return how a visitor and their network are called today at this button."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budgeted:
+    """A button that has a budget."""
+
+    button_id: str
+    account_id: str
+    key_id: str
+    label: str
+    day_cap_micros: int | None
+    month_cap_micros: int | None
+    told: str
+    """What its owner has been told; see `embed.budget_notices`."""
+
+    @property
+    def caps(self) -> Mapping[Period, int]:
+        """Its budgets."""
+        caps = {Period.DAY: self.day_cap_micros, Period.MONTH: self.month_cap_micros}
+        return {period: cap for period, cap in caps.items() if cap is not None}
+
+    @property
+    def holder(self) -> str:
+        """Its name at the spend gate."""
+        return f"key:{self.key_id}"
+
+
+class BudgetBook(Protocol):
+    """What is kept of buttons. Every method raises StoreUnavailableError."""
+
+    async def budgeted(self, after: str, limit: int) -> Sequence[Budgeted]:
+        """Return the buttons with a budget whose ids come after this one, in order."""
+
+    async def tell(self, button: Budgeted, told: str, notices: Sequence[Notice]) -> bool:
+        """Queue mails, and note what is told; False, and nothing, where that is not as it was."""

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from gateway.roles import storage
+from gateway.roles.budgets import watch_budgets
 from gateway.roles.children import Pulse
 from gateway.roles.mail import MailDuty, open_queue
 from gateway.roles.privacy import PrivacyDuty
@@ -50,6 +51,8 @@ async def work(settings: Settings, *, is_child: bool) -> None:
     duty.start()
     privacy = PrivacyDuty(settings, stores)
     privacy.start()
+    budgets = watch_budgets(stores)
+    budgets.start()
 
     def notify(name: str, data: Mapping[str, Any]) -> None:
         if events is not None:
@@ -75,6 +78,7 @@ async def work(settings: Settings, *, is_child: bool) -> None:
             pulsing.cancel()
         if events is not None:
             await events.stop()
+        await budgets.stop()
         await privacy.stop()
         # After the last pass, which may still report refunds.
         await mails.stop()

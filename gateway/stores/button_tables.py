@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from database.columns import NAMING_CONVENTION, UtcDateTime
+from gateway.embed.budget_notices import TOLD_CHARS_MAX
 
 ID_MAX: Final = 64
 LABEL_MAX: Final = 40
@@ -43,6 +44,9 @@ buttons = sa.Table(
     sa.Column("made_at", UtcDateTime, nullable=False),
     # Since when it takes no calls; NULL while it takes some.
     sa.Column("paused_at", UtcDateTime),
+    # How much of its budgets its owner has been told is used (`embed.budget_notices`).
+    sa.Column("budget_told", sa.String, nullable=False, server_default=sa.text("''")),
+    _bounded("budget_told", TOLD_CHARS_MAX, 0),
     _bounded("id", ID_MAX),
     _bounded("account_id", ID_MAX),
     _bounded("key_id", ID_MAX),

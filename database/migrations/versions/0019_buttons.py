@@ -23,6 +23,7 @@ def upgrade() -> None:
         sa.Column("rules", sa.Text(), nullable=False),
         sa.Column("made_at", TIME, nullable=False),
         sa.Column("paused_at", TIME),
+        sa.Column("budget_told", sa.String(), nullable=False, server_default=sa.text("''")),
         sa.PrimaryKeyConstraint("id", name="pk_buttons"),
         sa.UniqueConstraint("key_id", name="uq_buttons_key_id"),
         *lengths(
@@ -33,6 +34,7 @@ def upgrade() -> None:
             label=(1, 40),
             destination=(0, 16),
             rules=(2, 16_000),
+            budget_told=(0, 64),
         ),
     )
     op.create_index("ix_buttons_account_id_made_at", "buttons", ["account_id", "made_at"])

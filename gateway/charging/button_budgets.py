@@ -1,0 +1,103 @@
+"""Tells owners of buttons how much of their budgets is used.
+
+One process of the deployment looks once a minute; what was told is committed with the mails, so
+that each is sent once, whoever is killed when. Knows no mail's words and no SQL.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+
+from accounts.notice import Notice
+from billing.clock import Clock
+from billing.ports import SpendGate, Tick
+from billing.spend_limits import Budget, SpendLimits, cap_name
+from database.errors import StoreUnavailableError
+from gateway.embed.budget_notices import News, Used, news_of
+from gateway.embed.ports import BudgetBook, Budgeted
+
+INTERVAL_S: Final = 60.0
+"""How soon an owner is told: what bounds the cost is the budget itself."""
+DUTY: Final = "budgets of buttons"
+PAGE_BUTTONS: Final = 500
+
+
+class Duties(Protocol):
+    """Who of all processes does something. Every method raises StoreUnavailableError."""
+
+    async def is_due(self, name: str, every: timedelta) -> bool:
+        """Return whether it was last done so long ago."""
+
+    async def take(self, name: str) -> bool:
+        """Take it; False while another process does it."""
+
+    async def done(self, name: str) -> None:
+        """Note that it was done."""
+
+
+@dataclass(frozen=True, slots=True)
+class ButtonBudgets:
+    """Looks at all budgets of buttons."""
+
+    book: BudgetBook
+    gate: SpendGate
+    duties: Duties
+    utc_now: Clock
+
+    async def round(self) -> None:
+        """Tell whoever is to be told, unless another process does. Raises StoreUnavailableError."""
+        # A little less than the pause between two looks, which would else find it not due.
+        every = timedelta(seconds=0.75 * INTERVAL_S)
+        if not await self.duties.is_due(DUTY, every) or not await self.duties.take(DUTY):
+            return
+        after = ""
+        while page := await self.book.budgeted(after, PAGE_BUTTONS):
+            await self._look(page)
+            after = page[-1].button_id
+        await self.duties.done(DUTY)
+
+    async def _look(self, page: Sequence[Budgeted]) -> None:
+        at = self.utc_now()
+        spent = await self._spent(page, at)
+        for button in page:
+            used = {
+                period.value: Used(spent.get(cap_name(button.holder, period, at), 0), cap)
+                for period, cap in button.caps.items()
+            }
+            news, told = news_of(button.told, at, used)
+            if news:
+                notices = [_notice(button, each) for each in news]
+                await self.book.tell(button, told, notices)
+
+    async def _spent(self, page: Sequence[Budgeted], at: datetime) -> Mapping[str, int]:
+        """Return what the calls of each budget have cost or hold, by its name at the gate."""
+        claims: defaultdict[int, list[Tick]] = defaultdict(list)
+        for button in page:
+            budgets = (Budget(button.holder, p, cap) for p, cap in button.caps.items())
+            caps = SpendLimits(None, tuple(budgets)).caps(at)
+            # A claim of nothing for no call changes nothing and returns what has been spent.
+            tick = Tick("", button.account_id, 0, 0, caps)
+            claims[self.gate.partition(button.account_id)].append(tick)
+        spent: dict[str, int] = {}
+        for outcome in (await self.gate.tick_all(claims)).values():
+            # Of a partition that is away the next round tells.
+            if not isinstance(outcome, StoreUnavailableError):
+                spent.update(outcome.spent)
+        return spent
+
+
+def _notice(button: Budgeted, news: News) -> Notice:
+    return Notice(
+        "button_budget",
+        values={
+            "label": button.label,
+            "period": news.period,
+            "share": str(news.share),
+            "micros": str(news.cap),
+        },
+        once=f"budget {button.button_id} {news.name} {news.share}",
+    )
