@@ -48,6 +48,9 @@ class Tokens:
         self.orders[token] = order
         return token
 
+    async def look(self, token):
+        return (self.orders[token], 42) if token in self.orders else None
+
     async def redeem(self, token):
         await asyncio.sleep(self.delay_s)
         if self.fault:

@@ -1,0 +1,218 @@
+"""Which visitors' calls are let in, what is spent for them, and what their order says."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+
+from billing.spend_limits import Budget, Period, SpendLimits
+from gateway.calls.button_admission import ButtonAdmission, Phase, SignedCall, Visit
+from gateway.embed.hours import Hours, Span
+from gateway.embed.keys import Mode
+from gateway.embed.ports import Spent, Standing, Visitor
+from gateway.embed.rules import Amounts, Rules
+from gateway.errors import RequestRefusedError, TooFastError
+from gateway.limits.velocity import Use
+from tests.gateway.calls.test_admission import ADDRESS, AT, ECHO, OPEN, PAGE, Desk
+from tests.gateway.http.test_bearer import Account
+from tests.gateway.stage import CENT, stage
+
+__all__ = ["stage"]
+
+UK = "+442079460018"
+RULES = Rules(title="Sales", destination=ECHO, seconds_max=90, amounts=Amounts(visitor_hour=3))
+STANDING = Standing("b1", "alice", "k1", Mode.LIVE, RULES, is_paused=False, ends_at=None)
+SHUT = Hours(week=((),) * 7)
+
+
+class Challenges:
+    """`embed.ports.Challenges` that finds what the test says."""
+
+    def __init__(self):
+        self.spent, self.finds = [], Spent.RIGHT
+
+    async def spend(self, *what):
+        self.spent.append(what)
+        return self.finds
+
+    async def visitor(self, button_id, address):
+        return Visitor(f"v of {address}", f"n of {address}")
+
+
+class Doorstep:
+    """A button of alice's, on the node of the admission's tests."""
+
+    def __init__(self, stage):
+        self.desk = Desk(stage)
+        self.challenges = Challenges()
+        self.admission = ButtonAdmission(
+            self.desk.admission, self.challenges, stage.gate, utc_now=lambda: AT
+        )
+        self.standing, self.account = STANDING, Account()
+
+    def rules(self, **changes):
+        rules = msgspec.structs.replace(self.standing.rules, **changes)
+        self.standing = replace(self.standing, rules=rules)
+
+    @property
+    def visit(self):
+        return Visit(self.standing, self.account, "e1", ADDRESS)
+
+    async def admit(self, origin=PAGE):
+        return await self.admission.admit(self.visit, "solution", origin)
+
+    async def sign(self, destination="", visitor="v-7", codec="pcmu"):
+        call = SignedCall(destination, visitor, codec, "", "k2")
+        return await self.admission.admit_signed(self.visit, call)
+
+    async def phase(self):
+        return await self.admission.phase(self.visit)
+
+    def order(self, ticket):
+        return self.desk.tokens.orders[ticket.token]
+
+    @property
+    def hit(self):
+        return [use.limit for use in self.desk.velocity.used]
+
+
+@pytest.fixture
+def door(stage):
+    return Doorstep(stage)
+
+
+async def refused(asked):
+    with pytest.raises(RequestRefusedError) as refusal:
+        await asked
+    return refusal.value
+
+
+async def test_a_visitors_order_says_what_holds_and_whom_it_hides(door):
+    order = door.order(await door.admit())
+    assert (order.destination, order.origin, order.key_id) == (ECHO, PAGE, "k1")
+    terms = order.visitor
+    assert (terms.button_id, terms.seconds_max, terms.calls_max) == ("b1", 90, 2)
+    assert not terms.is_signed
+    assert not order.is_check
+    assert door.challenges.spent == [("b1", ADDRESS, "solution")]
+
+
+async def test_amounts_are_the_buttons_and_spent_before_anything_is_looked_up(door):
+    door.desk.velocity.refuses = {"visitor_button_calls_hour": 30}
+    error = await refused(door.admit())
+    assert isinstance(error, TooFastError)
+    assert (error.code, error.retry_after_s) == ("button_limited", 30)
+    assert door.hit == [
+        *("visitor_button_calls_hour", "visitor_button_calls_day"),
+        *("network_button_calls_hour", "network_button_calls_day"),
+    ]
+    assert door.desk.velocity.used[0] == Use("visitor_button_calls_hour", f"v of {ADDRESS}", 3)
+    door.desk.velocity.refuses = {"button_calls_day": 60}
+    assert (await refused(door.admit())).code == "button_limited"
+    assert door.hit[-2:] == ["button_calls_hour", "button_calls_day"]
+    assert door.desk.tokens.orders == {}
+
+
+@pytest.mark.parametrize(
+    ("found", "code"), [(Spent.WRONG, "challenge_wrong"), (Spent.USED, "challenge_used")]
+)
+async def test_without_work_nothing_is_spent(door, found, code):
+    door.challenges.finds = found
+    assert (await refused(door.admit())).code == code
+    assert door.hit == []
+
+
+async def test_a_button_that_takes_no_calls_says_so_before_all_else(door):
+    door.rules(hours=SHUT)
+    error = await refused(door.admit())
+    assert (error.code, error.opens_at) == ("button_closed", None)
+    door.rules(hours=Hours(week=((Span(780, 840),),) * 7))
+    opens_at = datetime(2026, 3, 1, 13, tzinfo=UTC)
+    assert (await refused(door.admit())).opens_at == opens_at
+    assert await door.phase() == (Phase.CLOSED, opens_at)
+    door.standing = replace(door.standing, is_paused=True)
+    assert (await refused(door.admit())).code == "button_paused"
+    assert await door.phase() == (Phase.PAUSED, None)
+    door.standing = STANDING
+    door.desk.is_draining = True
+    assert (await refused(door.admit())).code == "gateway_draining"
+    assert door.challenges.spent == []
+
+
+async def test_what_is_the_owners_alone_is_not_told(door, stage):
+    async def told(**account):
+        door.account = Account(**account)
+        return (await refused(door.admit())).code
+
+    assert await told(frozen=True) == "button_unavailable"
+    assert await told(id="penniless") == "button_unavailable"
+    door.rules(destination="+33142685300")
+    assert await told() == "button_unavailable"
+    door.rules(destination=ECHO)
+    day = SpendLimits(None, (Budget("key:k1", Period.DAY, CENT // 10),))
+    assert await told(limits=day) == "budget_reached"
+    door.desk.velocity.refuses = {"account_calls_hour": 9}
+    assert await told() == "button_limited"
+
+
+async def test_phases(door):
+    assert await door.phase() == (Phase.OPEN, None)
+    door.account = Account(frozen=True)
+    assert await door.phase() == (Phase.UNAVAILABLE, None)
+    door.account = Account(id="penniless")
+    assert await door.phase() == (Phase.UNAVAILABLE, None)
+    # An echo costs nothing.
+    door.standing = replace(door.standing, mode=Mode.TEST)
+    assert await door.phase() == (Phase.OPEN, None)
+
+
+async def test_lines_that_are_all_in_use_are_busy(door, stage):
+    door.rules(calls_at_once=1)
+    part = stage.gate._of("alice")
+    part.calls["c0"] = replace(OPEN, key_id="k1")
+    assert (await refused(door.admit())).code == "button_busy"
+    part.calls["c0"] = replace(OPEN, key_id="k2")
+    assert await door.admit()
+
+
+async def test_a_test_key_orders_an_echo(door):
+    door.standing = replace(door.standing, mode=Mode.TEST)
+    for ticket in (await door.admit(), await door.sign()):
+        order = door.order(ticket)
+        assert (order.is_check, order.destination, order.rate) == (True, "", "")
+        assert order.visitor.seconds_max == 90
+    door.account = Account(frozen=True)
+    assert (await refused(door.admit())).code == "button_unavailable"
+
+
+async def test_a_number_is_signed_by_the_owner_alone(door):
+    assert (await refused(door.sign(UK))).field == "destination"
+    door.rules(destination="")
+    # A visitor without the owner's word has no number to call.
+    assert (await refused(door.admit())).code == "bad_token"
+    assert (await refused(door.sign())).field == "destination"
+    door.desk.velocity.used.clear()
+    order = door.order(await door.sign(UK, codec="pcm16"))
+    assert (order.destination, order.codec) == (UK, "pcm16")
+    assert (order.visitor.is_signed, order.visitor.signer_key_id) == (True, "k2")
+    used = door.desk.velocity.used
+    assert Use("visitor_button_calls_hour", "b1 v-7", 3) in used
+    assert not [use for use in used if use.limit.startswith("network")]
+    # Of any number that is not its own the outcomes of calls count.
+    assert "account_short_calls_hour" in {use.limit for use in door.desk.velocity.looked}
+    assert (await refused(door.sign(UK, codec="mp3"))).code == "codec_unknown"
+    # A back end is told what any key is told.
+    door.account = Account(frozen=True)
+    assert (await refused(door.sign(UK))).code == "account_frozen"
+
+
+async def test_a_token_is_shown_to_its_own_button_alone(door):
+    ticket = await door.admit()
+    shown = await door.admission.show(door.visit, ticket.token)
+    assert (shown.token, shown.ttl_s, shown.media_url) == (ticket.token, 42, ticket.media_url)
+    assert (await refused(door.admission.show(door.visit, "ct_none"))).code == "bad_token"
+    other = replace(door.visit, standing=replace(STANDING, button_id="b2"))
+    assert (await refused(door.admission.show(other, ticket.token))).code == "bad_token"
+    _, own = await door.desk.admit()
+    assert (await refused(door.admission.show(door.visit, own.token))).code == "bad_token"

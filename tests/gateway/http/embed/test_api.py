@@ -1,0 +1,136 @@
+"""What a button's page asks, and that nothing in the answers is the owner's alone."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+
+from gateway.calls.admission import Ticket
+from gateway.calls.button_admission import Phase
+from gateway.embed.hours import Hours, Span
+from gateway.embed.ports import Challenge
+from gateway.errors import RequestRefusedError
+from gateway.http.embed.api import EmbedApi
+from gateway.settings import from_mapping
+from tests.gateway.http.embed.shop import HOST, KEY, OWN, RULES, STANDING, Shop
+
+AT = datetime(2026, 11, 28, 13, tzinfo=UTC)
+TICKET = Ticket("ct_1", AT, 60, "wss://calls.example.com/n/n1/media/browser")
+SHOWN = {
+    "token": "ct_1",
+    "expires_at": "2026-11-28T13:00:00Z",
+    "expires_in_seconds": 60,
+    "media_url": "wss://calls.example.com/n/n1/media/browser",
+    "codec": "pcmu",
+}
+
+
+class Desk(Shop):
+    """The routes, over an admission that answers what the test says."""
+
+    def __init__(self, client_of):
+        super().__init__()
+        self.challenges = self
+        self.at_once = Phase.OPEN, None
+        self.refusal, self.asked = None, []
+        settings = from_mapping(
+            {"CALLER_PUBLIC_ORIGIN": OWN, "CALLER_OPERATOR": "Example Calls Ltd"}
+        )
+        self.client = client_of(EmbedApi(settings, self.door, self).routes())
+
+    async def phase(self, visit):
+        return self.at_once
+
+    async def give(self, button_id, address):
+        return Challenge("SHA-256", "c", 20_000, f"salt of {button_id}&", "s")
+
+    async def admit(self, visit, solution, origin):
+        self.asked.append(("admit", solution, origin))
+        if self.refusal:
+            raise self.refusal
+        return TICKET
+
+    async def show(self, visit, token):
+        self.asked.append(("show", token))
+        return TICKET
+
+    async def ask(self, **body):
+        reply = await self.client.post(f"/v1/embed/{KEY}/call-tokens", json=body)
+        return reply.status_code, reply.json()
+
+
+@pytest.fixture
+def desk(client_of):
+    return Desk(client_of)
+
+
+async def test_how_a_button_stands(desk):
+    hours = Hours("Europe/Berlin", ((Span(540, 1020),),) * 5 + ((), ()))
+    rules = msgspec.structs.replace(RULES, hours=hours)
+    desk.buttons.by[KEY] = replace(STANDING, rules=rules)
+    desk.at_once = Phase.CLOSED, AT
+    reply = await desk.client.get(f"/v1/embed/{KEY}")
+    assert reply.headers["cache-control"] == "no-store"
+    assert reply.json() == {
+        "state": "closed",
+        "mode": "live",
+        "opens_at": "2026-11-28T13:00:00Z",
+        "zone": "Europe/Berlin",
+        "hours": [[[540, 1020]]] * 5 + [[], []],
+        "name": "Sales",
+        "seconds_max": 600,
+        "operator": {"name": "Example Calls Ltd", "privacy_url": f"{OWN}/privacy"},
+        "codec": "pcmu",
+    }
+    desk.at_once = Phase.OPEN, None
+    assert (await desk.client.get(f"/v1/embed/{KEY}")).json()["opens_at"] is None
+
+
+async def test_a_challenge_is_given_in_altchas_words(desk):
+    reply = await desk.client.post(f"/v1/embed/{KEY}/challenges", json={})
+    assert reply.status_code == 201
+    assert reply.json() == {
+        "challenge": {
+            "algorithm": "SHA-256",
+            "challenge": "c",
+            "maxnumber": 20_000,
+            "salt": "salt of b1&",
+            "signature": "s",
+        },
+        "expires_in_seconds": 120,
+    }
+    more = await desk.client.post(f"/v1/embed/{KEY}/challenges", json={"maxnumber": 1})
+    assert more.json()["code"] == "bad_request"
+
+
+async def test_a_token_has_no_word_of_money(desk):
+    assert await desk.ask(solution="s") == (201, SHOWN)
+    assert await desk.ask(token="ct_1") == (201, SHOWN)
+    assert desk.asked == [("admit", "s", ""), ("show", "ct_1")]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"destination": "+1"}, {"solution": 1}, {"solution": "x" * 2_049}, {"token": "x" * 257}],
+)
+async def test_nothing_else_is_taken(desk, body):
+    assert (await desk.ask(**body))[1]["code"] == "bad_request"
+    assert desk.asked == []
+
+
+async def test_only_pages_on_the_list_hold_the_frame(desk):
+    for host in (HOST, OWN, ""):
+        assert (await desk.ask(solution="s", host=host))[0] == 201
+    status, told = await desk.ask(solution="s", host="https://evil.example")
+    assert (status, told["code"], told["field"]) == (403, "bad_origin", "host")
+
+
+async def test_a_refusal_says_when_it_opens_and_when_to_try_again(desk):
+    desk.refusal = RequestRefusedError("button_closed", opens_at=AT)
+    status, told = await desk.ask(solution="s")
+    assert (status, told["code"]) == (409, "button_closed")
+    assert told["opens_at"] == "2026-11-28T13:00:00Z"
+    desk.refusal = RequestRefusedError("button_limited", retry_after_s=30)
+    reply = await desk.client.post(f"/v1/embed/{KEY}/call-tokens", json={"solution": "s"})
+    assert (reply.status_code, reply.headers["retry-after"]) == (429, "30")

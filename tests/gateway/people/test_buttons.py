@@ -1,0 +1,189 @@
+"""Buttons of people: what is asked of the store, and what a person is told."""
+
+from dataclasses import replace
+from datetime import date, timedelta
+
+import msgspec
+import pytest
+
+from gateway.embed.keys import Mode, mode_of
+from gateway.embed.ports import Button, ButtonKey, Change
+from gateway.embed.rules import Rules
+from gateway.people.buttons import (
+    OVERLAPS,
+    USAGE_DAYS,
+    ButtonForm,
+    NotFound,
+    OwnButtons,
+    chance_of,
+)
+from gateway.people.password import StepUpNeeded
+from gateway.people.sessions import SessionOver
+from gateway.people.sign_up import Faults
+from tests.gateway.people.memory import World
+
+RULES = Rules(title=" Sales ", origins=("https://Example.com/",), day_cap_micros=10**6)
+FORM = ButtonForm("  my   shop ", RULES)
+ONCE = {"secret": "session secret", "once": "form 1"}
+
+
+class Store:
+    """`Buttons` that does what the test says."""
+
+    def __init__(self, outcome=Change.DONE):
+        self.outcome, self.asked = outcome, []
+        self.kept = {}
+
+    async def of_account(self, account_id):
+        return list(self.kept.values())
+
+    async def read(self, account_id, button_id):
+        return self.kept.get(button_id)
+
+    async def make(self, account_id, epoch, new, notice):
+        self.asked.append(("make", account_id, epoch, new, notice))
+        if self.outcome is Change.DONE:
+            self.kept[new.id] = button(new.id, new.label, new.rules)
+        return self.outcome
+
+    async def usage(self, account_id, button_id, *, since):
+        return [since]
+
+    async def destinations(self, account_id):
+        return [account_id]
+
+    def __getattr__(self, name):
+        async def ask(*what, **more):
+            self.asked.append((name, *what, more))
+            return self.outcome
+
+        return ask
+
+
+def button(button_id="b1", label="shop", rules=RULES):
+    keys = [ButtonKey("pk_live_x", Mode.LIVE, None, None)]
+    return Button(button_id, "ada", "k1", label, rules, keys, None, None)
+
+
+@pytest.fixture
+async def ada():
+    world = World()
+    world.add()
+    return world, await world.enter()
+
+
+def buttons(ada, store):
+    return OwnButtons(store, lambda: ada[0].now, call_seconds_max=3_600)
+
+
+async def test_a_button_is_made_as_the_form_says_and_by_one_form_once(ada):
+    world, who = ada
+    store = Store()
+    made = [await buttons(ada, store).make(who, FORM, **ONCE) for _ in range(2)]
+    assert made[0] == made[1] == store.kept[made[0].id]
+    (_, account_id, epoch, new, notice), again = store.asked
+    assert again[3] == new
+    assert (account_id, epoch, new.label) == ("ada", 1, "my shop")
+    assert new.rules == msgspec.structs.replace(
+        RULES, title="Sales", origins=("https://example.com",)
+    )
+    assert (mode_of(new.live_key), mode_of(new.test_key)) == (Mode.LIVE, Mode.TEST)
+    assert (notice.name, notice.values) == (
+        "button_made",
+        {"label": "my shop", "at": world.now.isoformat()},
+    )
+    other = await buttons(ada, store).make(who, FORM, **(ONCE | {"once": "form 2"}))
+    assert other.id != new.id
+
+
+def test_what_a_form_makes_tells_nothing_of_its_session():
+    chance = chance_of("secret", "once", "button")
+    assert chance == chance_of("secret", "once", "button")
+    others = {chance_of("secret", "once", "live key"), chance_of("secret", "two", "button")}
+    assert chance not in others | {chance_of("other", "once", "button")}
+    assert b"secret" not in chance
+
+
+@pytest.mark.parametrize(
+    ("label", "rules", "wrong"),
+    [
+        ("", {}, {"label": "button_label_needed"}),
+        ("a" * 41, {}, {"label": "label_long"}),
+        ("shop", {"title": ""}, {"title": "title_needed"}),
+        ("shop", {"seconds_max": 3_601}, {"seconds_max": "seconds_range"}),
+    ],
+)
+async def test_what_is_wrong_is_told_and_nothing_made(ada, label, rules, wrong):
+    store = Store()
+    form = ButtonForm(label, msgspec.structs.replace(RULES, **rules))
+    assert await buttons(ada, store).make(ada[1], form, **ONCE) == Faults(wrong)
+    assert await buttons(ada, store).change(ada[1], "b1", form) == Faults(wrong)
+    assert store.asked == []
+
+
+@pytest.mark.parametrize(
+    ("outcome", "told"),
+    [
+        (Change.SESSION_OVER, SessionOver()),
+        (Change.TOO_MANY, Faults({"label": "buttons_too_many"})),
+        (Change.UNPROVEN, Faults({"destination": "destination_unproven"})),
+        (Change.NOT_FOUND, NotFound()),
+    ],
+)
+async def test_what_the_store_refuses_is_told(ada, outcome, told):
+    own, who = buttons(ada, Store(outcome)), ada[1]
+    assert await own.make(who, FORM, **ONCE) == told
+    assert await own.change(who, "b1", FORM) == told
+    assert await own.pause(who, "b1", is_paused=True) == told
+    ended = SessionOver() if outcome is Change.SESSION_OVER else None
+    assert await own.delete(who, "b1") == ended
+
+
+async def test_grave_acts_need_a_proof_and_a_pause_none(ada):
+    world, who = ada
+    world.now += timedelta(hours=1)
+    store = Store()
+    store.kept["b1"] = button()
+    own = buttons(ada, store)
+    asked = [
+        await own.make(who, FORM, **ONCE),
+        await own.change(who, "b1", FORM),
+        await own.pause(who, "b1", is_paused=False),
+        await own.turn(who, "b1", overlap_days=1, **ONCE),
+        await own.delete(who, "b1"),
+    ]
+    assert asked == [StepUpNeeded()] * 5
+    assert store.asked == []
+    assert await own.pause(who, "b1", is_paused=True) == store.kept["b1"]
+
+
+async def test_a_key_is_turned_with_an_overlap(ada):
+    world, who = ada
+    store = Store()
+    store.kept["b1"] = button()
+    own = buttons(ada, store)
+    assert await own.turn(who, "b1", overlap_days=7, **ONCE) == store.kept["b1"]
+    (_, *whose, more) = store.asked[0]
+    assert whose == ["ada", 1, "b1"]
+    assert mode_of(more["new_key"]) is Mode.LIVE
+    assert more["ends_at"] == world.now + OVERLAPS[7]
+    assert await own.turn(who, "b1", overlap_days=2, **ONCE) == Faults(
+        {"overlap": "overlap_invalid"}
+    )
+    store.outcome = Change.TOO_MANY
+    assert await own.turn(who, "b1", overlap_days=0, **ONCE) == Faults(
+        {"overlap": "button_keys_too_many"}
+    )
+
+
+async def test_what_is_there_is_shown(ada):
+    world, who = ada
+    store = Store()
+    store.kept["b1"] = replace(button(), label="shop")
+    own = buttons(ada, store)
+    assert await own.of(who) == [store.kept["b1"]]
+    assert await own.read(who, "b1") == store.kept["b1"]
+    assert await own.destinations(who) == ["ada"]
+    (since,) = await own.usage(who, "b1")
+    assert since == (world.now - timedelta(days=USAGE_DAYS - 1)).date()
+    assert isinstance(since, date)
