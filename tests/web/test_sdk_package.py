@@ -57,7 +57,7 @@ def test_package_is_complete_and_has_no_sources(package: Path) -> None:
 
 def test_package_is_imported_where_there_is_no_browser(package: Path, node: str) -> None:
     script = f"import * as sdk from {json.dumps((package / 'caller.js').as_uri())};" + (
-        "console.log(JSON.stringify([Object.keys(sdk), new sdk.CallerError('offline').kind]))"
+        "console.log(JSON.stringify([Object.keys(sdk), new sdk.Caller().activeCall ?? null, sdk.MICROPHONE_SILENT]))"
     )
     done = subprocess.run(
         [node, "--input-type=module", "--eval", script],
@@ -65,9 +65,9 @@ def test_package_is_imported_where_there_is_no_browser(package: Path, node: str)
         capture_output=True,
         text=True,
     )
-    names, kind = json.loads(done.stdout)
+    names, call, warning = json.loads(done.stdout)
     assert names == PUBLIC
-    assert kind == "offline"
+    assert (call, warning) == (None, "microphone-silent")
 
 
 def test_files_are_small(package: Path) -> None:

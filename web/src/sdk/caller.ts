@@ -92,7 +92,8 @@ export class Caller extends Emitter<CallerEvents> {
    */
   async check(getCheckToken: () => Promise<MediaToken>, options: CheckOptions = {}): Promise<CheckReport> {
     if (this.activeCall) throw new CallerError('already_in_call');
-    return checkLine(getCheckToken, { origin: this.#origin, ...options });
+    const { audioProcessor } = this.options;
+    return checkLine(getCheckToken, { origin: this.#origin, audioProcessor, ...options });
   }
 
   /** Have this token wait for the next call. */

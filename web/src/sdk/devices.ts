@@ -3,6 +3,7 @@
  * that are under way follow what is chosen.
  */
 
+import { within } from './call/deadline';
 import { Microphone } from './call/microphone';
 import { chooseSound, soundChoice } from './call/sound-choice';
 import type { SoundChoice } from './call/sound-choice';
@@ -12,6 +13,9 @@ import { Emitter } from './emitter';
 const TEST_HZ = 440;
 const TEST_S = 0.6;
 const TEST_LEVEL = 0.15;
+
+/** A context that may not play stands still. */
+const TEST_MS_MAX = 3000;
 
 /** Samples that a level is measured over, and how often. */
 const LEVEL_SAMPLES = 2048;
@@ -28,11 +32,12 @@ export interface DeviceChoice {
 }
 
 export class Devices extends Emitter<{ change: [] }> {
-  readonly #media = navigator.mediaDevices as MediaDevices | undefined;
+  /** None on an insecure page, nor where a page is drawn by a server. */
+  readonly #media = (globalThis.navigator as Navigator | undefined)?.mediaDevices as MediaDevices | undefined;
 
-  constructor() {
-    super();
+  override on(name: 'change', listener: () => void): this {
     this.#media?.addEventListener('devicechange', this.#changed);
+    return super.on(name, listener);
   }
 
   /** Whether this browser lets a page choose the loudspeaker. */
@@ -60,7 +65,7 @@ export class Devices extends Emitter<{ change: [] }> {
     return chooseSound({ ...devices, ...processing });
   }
 
-  /** Play a short tone through the loudspeaker that is chosen. Call it inside the click. */
+  /** Play a short tone through the loudspeaker that is chosen. Call it inside the click. Throws CallerError. */
   async testSpeaker(): Promise<void> {
     const context: AudioContext & { setSinkId?: (id: string) => Promise<void> } = new AudioContext();
     try {
@@ -74,7 +79,7 @@ export class Devices extends Emitter<{ change: [] }> {
       gain.gain.linearRampToValueAtTime(0, start + TEST_S);
       tone.start();
       tone.stop(start + TEST_S);
-      await new Promise((resolve) => (tone.onended = resolve));
+      await within(TEST_MS_MAX, new Promise((resolve) => (tone.onended = resolve)), 'audio_blocked');
     } finally {
       void context.close();
     }
@@ -110,7 +115,7 @@ export class Devices extends Emitter<{ change: [] }> {
     return stop;
   }
 
-  /** Listen to the machine's changes no more. */
+  /** Tell of no more changes until somebody listens again. */
   close(): void {
     this.#media?.removeEventListener('devicechange', this.#changed);
   }

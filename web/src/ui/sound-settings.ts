@@ -58,7 +58,7 @@ export class SoundSettings extends LitElement {
 
   override disconnectedCallback(): void {
     super.disconnectedCallback();
-    this.#devices.off('change', this.#list);
+    this.#devices.close();
   }
 
   protected override render(): TemplateResult {
