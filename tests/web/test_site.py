@@ -22,7 +22,7 @@ from tests.gateway.people.memory import EMAIL, OTHER_PASSWORD, PASSWORD
 from tests.valkey import free_port
 from tests.web.conftest import async_fixture
 from tests.web.fake_gateway import until
-from tests.web.test_accessibility import _SIDEWAYS, RULES, TARGET_PX
+from tests.web.test_accessibility import RULES, SIDEWAYS, TARGET_PX
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -43,7 +43,7 @@ async def check(page: Page) -> None:
     """Fail on anything axe finds, on sideways scrolling and on small targets."""
     results = await Axe().run(page, options={"runOnly": {"type": "tag", "values": RULES}})
     assert results.violations_count == 0, results.generate_report()
-    assert await page.evaluate(_SIDEWAYS) == 0
+    assert await page.evaluate(SIDEWAYS) == 0
     assert await page.evaluate(_SMALL_TARGETS, [TARGET_PX, _EXEMPT]) == []
 
 
