@@ -99,6 +99,24 @@ def migration_rows() -> list[str]:
     return rows
 
 
+def documented_source() -> str:
+    """Return a module that compiles if docs/sdk.md lists just the options and events there are."""
+    text = (ROOT / "docs/sdk.md").read_text()
+    _, caller, call, *_ = re.split(r"\n## (?:Caller|Call|Coming from)\b.*\n", text)
+    options = re.findall(r"^\| `(\w+)", caller.partition("| method |")[0], re.MULTILINE)
+    events = [
+        name
+        for cell in re.findall(r"^\| (`[^|]+`) \|", call, re.MULTILINE)
+        for name in re.findall(r"`([\w-]+)`", cell)
+    ]
+    lists = {"CallerOptions": options, "CallEvents": events}
+    return "import type { CallEvents, CallerOptions } from 'caller-sdk';\n" + "".join(
+        f"export const of{kind}: Record<keyof {kind}, true> = "
+        f"{{ {', '.join(f'{name!r}: true' for name in names)} }};\n"
+        for kind, names in lists.items()
+    )
+
+
 def migration_source() -> str:
     """Return a module whose `run` does what the table says, row after row, in one call."""
     lines = []

@@ -12,7 +12,15 @@ from pathlib import Path
 import pytest
 
 from tests.web.conftest import WEB
-from tests.web.sdk_project import ROOT, SIZES_MAX, Project, copied, migration_source, pack
+from tests.web.sdk_project import (
+    ROOT,
+    SIZES_MAX,
+    Project,
+    copied,
+    documented_source,
+    migration_source,
+    pack,
+)
 
 PUBLIC = [
     *("Call", "Caller", "CallerError", "Devices", "MICROPHONE_SILENT"),
@@ -57,7 +65,9 @@ def test_package_is_complete_and_has_no_sources(package: Path) -> None:
 
 def test_package_is_imported_where_there_is_no_browser(package: Path, node: str) -> None:
     script = f"import * as sdk from {json.dumps((package / 'caller.js').as_uri())};" + (
-        "console.log(JSON.stringify([Object.keys(sdk), new sdk.Caller().activeCall ?? null, sdk.MICROPHONE_SILENT]))"
+        "const caller = new sdk.Caller();"
+        "const seen = [Object.keys(sdk), caller.activeCall ?? null, sdk.MICROPHONE_SILENT];"
+        "console.log(JSON.stringify(seen));"
     )
     done = subprocess.run(
         [node, "--input-type=module", "--eval", script],
@@ -111,6 +121,7 @@ def test_the_sdk_imports_nothing_else_and_pages_only_the_sdk() -> None:
 def test_types_serve_strict_projects(project: Project, resolution: str) -> None:
     copied("react-hook.tsx", project.folder)
     (project.folder / "migration.ts").write_text(migration_source())
+    (project.folder / "documented.ts").write_text(documented_source())
     assert project.compile(resolution) == ""
 
 
