@@ -50,6 +50,8 @@ BUTTON_KINDS: Final[tuple[Kind, ...]] = (
         _LIFE,
         _DELETED,
         sql=(Columns("proven_destinations", ("account_id", "number", "proven_at")),),
+        # While a number is being proven.
+        valkey=(Key("caller:proof-code:1:<digest>", Via.DIGEST),),
     ),
     # People without an account, of whom nothing is kept but this.
     Kind(

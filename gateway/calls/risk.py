@@ -83,6 +83,15 @@ class Risk:
             standing = await self._read(account.id, epoch)
         return new_card_bound(self.policy, standing, self.utc_now())
 
+    async def has_paid(self, account: Account) -> bool:
+        """Return whether an account has ever paid; one of a program its operator vouches for.
+
+        Raises StoreUnavailableError.
+        """
+        if not account.has_holder:
+            return True
+        return (await self._read(account.id, "")).first_paid_at is not None
+
     async def lifted(self, account: Account, epoch: str) -> frozenset[Allowance]:
         """Return the rules that an operator has lifted; none while nobody can say."""
         with contextlib.suppress(StoreUnavailableError):

@@ -198,6 +198,30 @@ CODE_TRIES_MAX: Final = 5
 """One try of 200,000 is right by chance."""
 
 
+class Comparison(Enum):
+    """What a code is that was typed."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    OVER = "over"
+
+
+class ProofCodes(Protocol):
+    """Codes of numbers that are being proven. Every method raises StoreUnavailableError.
+
+    A place is the digest of who asked and of which number.
+    """
+
+    async def keep(self, place: str, code_digest: str) -> None:
+        """Keep a code in place of the one before it, for `CODE_LIFETIME_S`."""
+
+    async def compare(self, place: str, code_digest: str) -> Comparison:
+        """Try a code, `CODE_TRIES_MAX` times at most. A right one stays."""
+
+    async def forget(self, place: str) -> None:
+        """Forget a code."""
+
+
 class Proofs(Protocol):
     """Proves that a number is an account's: a call speaks a code that is typed back.
 

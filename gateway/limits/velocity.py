@@ -145,6 +145,16 @@ def button_uses(button_id: str, amounts: Mapping[str, int]) -> Sequence[Use]:
     )
 
 
+def proof_call_uses(account_id: str, number: str, address: str) -> Sequence[Use]:
+    """Return the uses of a call that speaks a code to a number."""
+    return (
+        Use("account_proof_calls_day", account_id),
+        Use("number_proof_calls_day", number),
+        Use("network_proof_calls_day", network_of(address)),
+        Use("all_proof_calls_hour", ALL),
+    )
+
+
 def button_call_uses(account_id: str, number: str, *, is_signed: bool) -> Sequence[Use]:
     """Return the uses of starting a visitor's call, beside those of its button.
 

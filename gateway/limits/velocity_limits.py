@@ -227,6 +227,26 @@ TABLE = (
         "of one network: an office, or a rented range",
     ),
     Limit("network_button_calls_day", *(60, DAY_S, "button_limited"), "the same, by the day"),
+    Limit(
+        "account_proof_calls_day",
+        *(6, DAY_S, "rate_limited"),
+        "calls that speak a code, to prove that a number is one's own; the operator pays them",
+    ),
+    Limit(
+        "number_proof_calls_day",
+        *(3, DAY_S, "number_limited"),
+        "the same to one number, whoever asks: nobody is to be pestered",
+    ),
+    Limit(
+        "network_proof_calls_day",
+        *(12, DAY_S, "rate_limited"),
+        "the same, over the accounts of a network (/24, /48)",
+    ),
+    Limit(
+        "all_proof_calls_hour",
+        *(100, HOUR_S, "rate_limited"),
+        "the same, of everybody: what the operator may lose by it is bounded",
+    ),
     Limit("button_calls_hour", *(100, HOUR_S, "button_limited"), "of everybody with one button"),
     Limit("button_calls_day", *(500, DAY_S, "button_limited"), "the same, by the day"),
 )

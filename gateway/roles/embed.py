@@ -11,15 +11,20 @@ from pathlib import Path
 from billing.clock import utc_now
 from gateway.calls.admission import Admission
 from gateway.calls.button_admission import ButtonAdmission
+from gateway.calls.destination_proofs import Announcer, DestinationProofs
 from gateway.http.access import DeclaredRoute
 from gateway.http.embed.api import EmbedApi
 from gateway.http.embed.door import ButtonDoor
 from gateway.http.embed.frames import EmbedFiles, files_in
+from gateway.people.buttons import OwnButtons
 from gateway.ports import Velocity
+from gateway.roles.fraud import Fraud
+from gateway.roles.prices import Prices
 from gateway.roles.storage import Stores
 from gateway.settings import Settings
 from gateway.stores.buttons import SqlButtons
 from gateway.stores.challenges import RedisChallenges
+from gateway.stores.proof_codes import RedisProofCodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,36 @@ def compose_embed(
         secret=settings.twilio_auth_token.reveal(),
     )
     return Embed(door, ButtonAdmission(admission, challenges, stores.gate))
+
+
+def own_buttons(settings: Settings, stores: Stores) -> OwnButtons:
+    """Return what people do with their buttons."""
+    return OwnButtons(buttons_of(stores), utc_now, settings.call_duration_max_s)
+
+
+def compose_proofs(
+    settings: Settings,
+    stores: Stores,
+    velocity: Velocity,
+    *,
+    prices: Prices,
+    fraud: Fraud,
+    announcer: Announcer,
+) -> DestinationProofs:
+    """Return what proves that numbers are people's; `announcer` is the carrier."""
+    return DestinationProofs(
+        accounts=stores.accounts,
+        numbers=buttons_of(stores),
+        codes=RedisProofCodes(stores.redis),
+        announcer=announcer,
+        velocity=velocity,
+        rates=prices.rates,
+        closed_destinations=prices.closed_destinations,
+        risk=fraud.risk,
+        new_number=secrets.randbelow,
+        secret=settings.twilio_auth_token.reveal(),
+        service=settings.service_name,
+    )
 
 
 def embed_routes(settings: Settings, embed: Embed, static_dir: Path) -> Sequence[DeclaredRoute]:

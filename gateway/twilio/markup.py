@@ -31,6 +31,16 @@ def connect_twiml(hooks: CallHooks) -> str:
     return str(response)
 
 
+def say_twiml(text: str, language: str) -> str:
+    """Return the TwiML that says a text, in a language such as `de-DE`, and ends the call."""
+    response = VoiceResponse()
+    # Whoever picks up says hello first.
+    response.pause(length=1)
+    response.say(text, language=language)
+    response.hangup()
+    return str(response)
+
+
 def hangup_twiml() -> str:
     """Return the TwiML that ends the call."""
     response = VoiceResponse()

@@ -22,7 +22,7 @@ from gateway.cause import Cause
 from gateway.errors import CarrierError
 from gateway.ports import DialOrder
 from gateway.twilio.hooks import CallHooks
-from gateway.twilio.markup import WEBHOOK_OVERRIDES, connect_twiml
+from gateway.twilio.markup import WEBHOOK_OVERRIDES, connect_twiml, say_twiml
 from gateway.twilio.status import from_reply
 
 log = structlog.get_logger(__name__)
@@ -32,6 +32,9 @@ TRIAL = ", on trial"
 """Added to the status of an account that is on trial (the `type` of Twilio's Account resource)."""
 TOO_MANY_REQUESTS = 429
 """Never processed, and always safe to retry (Twilio error 20429)."""
+ANNOUNCEMENT_RING_S = 30
+ANNOUNCEMENT_S_MAX = 60
+"""Three times as long as what is said takes."""
 QUEUE_S_MAX = 86_400
 """How long Twilio may queue a call before it dials or cancels it."""
 _PLACE_ATTEMPTS = 4
@@ -141,6 +144,21 @@ class TwilioCarrier:
         if not call.sid:
             raise _no_answer()
         return str(call.sid)
+
+    async def announce(self, number: str, text: str, language: str) -> None:
+        """Call a number and say a text, once. Raises CarrierError.
+
+        Without media and without reports: nobody here waits for the phone.
+        """
+        await _translated(
+            self._client.calls.create_async(
+                to=number,
+                from_=self._caller_id,
+                twiml=say_twiml(text, language),
+                timeout=ANNOUNCEMENT_RING_S,
+                time_limit=ANNOUNCEMENT_S_MAX,
+            )
+        )
 
     async def hang_up(self, carrier_call_id: str) -> CarrierStatus:
         """End the call; return its state, UNKNOWN where the reply does not show it."""

@@ -193,6 +193,7 @@ def _describe(line: Line) -> Json:
             else (closed_at_ns - ordered_at_ns) / 1e6
         ),
         "heard_frames": line.conversation.recording.frames,
+        "said": [{"text": said.text, "language": said.language} for said in line.conversation.said],
         "streams": [_describe_leg(leg) for leg in legs],
     }
 

@@ -42,6 +42,7 @@ class Conversation:
     def __init__(self, equipment: Equipment, call: Call, script: Script) -> None:
         self.callee = Callee(script, equipment.settings.echo_delay_ms)
         self.recording = Recording(equipment.settings.heard_s_max)
+        self.said: list[twiml.Say] = []
         self.legs: deque[MediaLeg] = deque(maxlen=LEGS_KEPT)
         """Streams of this call, newest last."""
         self._equipment = equipment
@@ -85,6 +86,10 @@ class Conversation:
                     if not await self._stream(verb):
                         return None
                 case twiml.Pause():
+                    await asyncio.sleep(verb.duration_s)
+                case twiml.Say():
+                    # Not spoken, but shown by the control API.
+                    self.said.append(verb)
                     await asyncio.sleep(verb.duration_s)
                 case twiml.PlayDigits():
                     await self._play_digits(verb.digits)

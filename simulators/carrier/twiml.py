@@ -52,9 +52,22 @@ class Hangup:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Waits; stands in for `<Say>` and for `<Play>` of a file, too."""
+    """Waits; stands in for `<Play>` of a file, too."""
 
     duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Speaks a text; here it lasts as long as the text would take to be read."""
+
+    text: str
+    language: str
+
+    @property
+    def duration_s(self) -> float:
+        """How long it takes."""
+        return len(self.text) / _SPOKEN_CHARS_PER_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +84,7 @@ class Unknown:
     name: str
 
 
-Verb = Stream | Redirect | Hangup | Pause | PlayDigits | Unknown
+Verb = Stream | Redirect | Hangup | Pause | Say | PlayDigits | Unknown
 
 
 def parse(document: bytes) -> tuple[Verb, ...]:
@@ -115,8 +128,7 @@ def _pause(element: ElementTree.Element) -> Verb:
 
 
 def _say(element: ElementTree.Element) -> Verb:
-    # Nothing is spoken here: the verb lasts as long as its text would take to be read.
-    return Pause(len("".join(element.itertext())) / _SPOKEN_CHARS_PER_S)
+    return Say("".join(element.itertext()), element.get("language", "en-US"))
 
 
 def _play(element: ElementTree.Element) -> Verb:

@@ -7,6 +7,7 @@ import base64
 import contextlib
 import json
 import secrets
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,9 +21,12 @@ from altcha import v1 as altcha
 from accounts.notice import Notice
 from gateway.embed.hours import Hours
 from gateway.embed.keys import Mode, publishable_key
-from gateway.embed.ports import Change, NewButton
+from gateway.embed.ports import Change, CodeTry, NewButton, ProofCaller, ProofStart
 from gateway.embed.rules import Rules
-from gateway.roles.embed import buttons_of
+from gateway.roles import adapters
+from gateway.roles.embed import buttons_of, compose_proofs
+from gateway.roles.fraud import compose_fraud
+from gateway.roles.prices import load_prices
 from tests.calls.world import ECHO, SILENT_FRAME, Customer, Phone, World, eventually
 
 TONE = "+15005551001"
@@ -310,6 +314,40 @@ async def test_two_keys_of_one_button_share_its_budget(shop: Shop):
     await shop.owner.record(ended["call_id"])
     for key in (shop.key, turned):
         assert await shop.refusal(key) == "budget_reached"
+
+
+async def test_a_number_is_proven_by_a_code_that_a_call_speaks(world: World, customer: Customer):
+    """Over the real stores and the carrier's REST, as the owner's pages ask for it."""
+    carrier = adapters.build_carrier(world.settings)
+    caller = ProofCaller(customer.account_id, "192.0.2.1", "de")
+    async with world.stores() as stores:
+        velocity = adapters.build_velocity(world.settings, stores, time.monotonic_ns)
+        deck = adapters.load_deck(world.settings)
+        prices = await load_prices(world.settings, stores.engine, deck)
+        fraud = compose_fraud(world.settings, stores)
+        proofs = compose_proofs(
+            *(world.settings, stores, velocity), prices=prices, fraud=fraud, announcer=carrier
+        )
+        assert await proofs.start(caller, "+1 500 555 1001") is ProofStart.CALLED
+
+        async def spoken() -> str:
+            calls = (await world.carrier_get("/calls"))["calls"]
+            texts = [said["text"] for call in calls for said in call["said"]]
+            return next((text for text in texts if "Ihr Code" in text), "")
+
+        digits = [word[0] for word in (await eventually(spoken)).split() if word[:-1].isdigit()]
+        assert digits[:6] == digits[6:]
+        code = "".join(digits[:6])
+        wrong = code[::-1] if code != code[::-1] else "123456"
+        whose = (customer.account_id, None, TONE)
+        assert await proofs.try_code(*whose, wrong) is CodeTry.WRONG
+        assert await proofs.try_code(*whose, f"{code[:3]} {code[3:]}") is CodeTry.PROVEN
+        assert await proofs.try_code(*whose, code) is CodeTry.OVER
+        assert await proofs.start(caller, TONE) is ProofStart.ALREADY_PROVEN
+        found = await buttons_of(stores).destinations(customer.account_id)
+        assert [each.number for each in found] == [TONE]
+        await fraud.refusals.close()
+    await carrier.close()
 
 
 async def test_no_more_calls_at_once_than_it_may(shop: Shop):

@@ -31,6 +31,7 @@ from gateway.stores.ghosts import RedisGhostStore
 from gateway.stores.key_epochs import RedisKeyEpochs
 from gateway.stores.leases import RedisNodeLeases
 from gateway.stores.personal_rows import TABLES
+from gateway.stores.proof_codes import RedisProofCodes
 from gateway.stores.tokens import RedisCallTokens
 from gateway.stores.velocity import RedisVelocity
 from tests.accounts.mapped import columns_of, unmapped
@@ -166,6 +167,7 @@ async def used(gate, client):
         given.algorithm, given.challenge, number.number, given.salt, given.signature
     )
     assert await challenges.spend("b1", "192.0.2.1", solved.to_base64()) is Spent.RIGHT
+    await RedisProofCodes(client).keep("place", "digest")
     assert await RedisNodeLeases(client).claim("n1", 1.0)
     await RedisDrainMark(client).set()
     await RedisKeyEpochs(client).current()

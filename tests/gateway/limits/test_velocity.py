@@ -31,6 +31,7 @@ from gateway.limits.velocity import (
     outcome_wait_s,
     outcomes,
     parse_override,
+    proof_call_uses,
     proof_mail_uses,
     quote_uses,
     reset_uses,
@@ -122,6 +123,7 @@ def test_every_use_has_a_limit():
         *wrong_button_uses("192.0.2.1"),
         *visitor_uses("v", "n", AMOUNTS),
         *button_uses("b", AMOUNTS),
+        *proof_call_uses("a", "+442079460018", "192.0.2.1"),
     ]
     assert {use.limit for use in uses} == LIMITS.keys()
 

@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 import pytest
 
 from gateway.twilio.hooks import NodeHooks
-from gateway.twilio.markup import WEBHOOK_OVERRIDES, connect_twiml, hangup_twiml
+from gateway.twilio.markup import WEBHOOK_OVERRIDES, connect_twiml, hangup_twiml, say_twiml
 
 HOOKS = NodeHooks(
     origin="https://calls.example.com",
@@ -50,3 +50,9 @@ def test_it_fits_into_a_request():
 def test_the_end_is_a_hang_up_and_nothing_else():
     response = ElementTree.fromstring(hangup_twiml())
     assert [child.tag for child in response] == ["Hangup"]
+
+
+def test_a_text_is_said_in_its_language_and_the_call_ended():
+    response = ElementTree.fromstring(say_twiml("Ihr Code <1> & 2", "de-DE"))
+    assert [child.tag for child in response] == ["Pause", "Say", "Hangup"]
+    assert (response[1].text, response[1].attrib) == ("Ihr Code <1> & 2", {"language": "de-DE"})

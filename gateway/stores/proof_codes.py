@@ -1,0 +1,65 @@
+"""Keeps in Valkey the codes of numbers that are being proven: digests, for ten minutes.
+
+Knows no number and no code, only digests of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from collections.abc import Awaitable
+from typing import Any, Final, TypeVar
+
+from redis.exceptions import RedisError
+
+from database import refusals
+from gateway.embed.ports import CODE_LIFETIME_S, CODE_TRIES_MAX, Comparison
+
+_PREFIX: Final = "caller:proof-code:1:"
+_TIMEOUT_S: Final = 1.0
+_T = TypeVar("_T")
+
+
+class RedisProofCodes:
+    """`embed.ports.ProofCodes` in Valkey or Redis."""
+
+    def __init__(self, redis: Any) -> None:
+        self._redis = redis
+
+    async def keep(self, place: str, code_digest: str) -> None:
+        """Keep a code in place of the one before it."""
+        name = _PREFIX + place
+        pipeline = self._redis.pipeline(transaction=True)
+        pipeline.delete(name)
+        pipeline.hset(name, mapping={"code": code_digest, "tries": 0})
+        pipeline.expire(name, CODE_LIFETIME_S)
+        await _bounded(pipeline.execute())
+
+    async def compare(self, place: str, code_digest: str) -> Comparison:
+        """Try a code. A right one stays, so that what follows from it may be repeated."""
+        name = _PREFIX + place
+        pipeline = self._redis.pipeline(transaction=True)
+        # Counted before it is compared: of many at once no more than the first few are.
+        pipeline.hincrby(name, "tries", 1)
+        pipeline.hget(name, "code")
+        tries, kept = await _bounded(pipeline.execute())
+        if kept is None:
+            # What was counted has begun a row of nothing.
+            await _bounded(self._redis.delete(name))
+            return Comparison.OVER
+        if tries > CODE_TRIES_MAX:
+            return Comparison.OVER
+        is_right = hmac.compare_digest(kept, code_digest.encode())
+        return Comparison.RIGHT if is_right else Comparison.WRONG
+
+    async def forget(self, place: str) -> None:
+        """Forget a code."""
+        await _bounded(self._redis.delete(_PREFIX + place))
+
+
+async def _bounded(reply: Awaitable[_T]) -> _T:
+    try:
+        async with asyncio.timeout(_TIMEOUT_S):
+            return await reply
+    except (RedisError, OSError, TimeoutError) as error:
+        raise refusals.unavailable("codes cannot be kept right now", error) from error
