@@ -28,6 +28,7 @@ from gateway.errors import EXIT_UNAVAILABLE, SettingsError
 from gateway.http.bearer import key_hash, new_api_key
 from gateway.roles import adapters, newcomer, storage
 from gateway.roles.children import Child
+from gateway.roles.embed import buttons_of
 from gateway.roles.history import History
 from gateway.roles.prices import load_prices
 from gateway.roles.process import EndedError
@@ -76,6 +77,7 @@ class Demo:
         self._keeps_mails = "CALLER_SMTP_URL" not in environ
         self._port_moved_from = 0
         self._sign_in_link = ""
+        self._button_keys: dict[str, str] = {}
         self._simulated: dict[str, int] = {}
         """Command of each simulator -> its port, chosen here: the gateway's settings name it."""
         self._secrets = self._load_secrets(Path(environ.get("CALLER_DATA_DIR", ".caller")))
@@ -200,6 +202,10 @@ class Demo:
             *(stores.engine, ACCOUNT_ID, self._secrets["password"], DEFAULT_LANGUAGE),
             read_history(self._settings),
         )
+        if self._is_simulated:
+            seed, number = self._secrets["api_key"], next(iter(PHONEBOOK))
+            made = await newcomer.make_button(buttons_of(stores), ACCOUNT_ID, seed, number)
+            self._button_keys = {"calls the echo": made.live_key, "reaches nobody": made.test_key}
         secret = secrets.token_urlsafe(_LINK_BYTES)
         if await newcomer.make_link(stores.engine, ACCOUNT_ID, secret):
             self._sign_in_link = f"{self._settings.origin}/l/{secret}"
@@ -255,6 +261,7 @@ class Demo:
                 "No history: this data folder has an account already. CALLER_DATA_DIR names another"
             )
             lines.append(Text(f"\n{wrote if self._past_calls else had}."))
+        lines += self._explain_button()
         key = self._secrets["api_key"]
         lines.append(Text(f"\nAPI key for programs:  {key}\nStop with Ctrl-C.\n"))
         if self._port_moved_from:
@@ -262,6 +269,18 @@ class Demo:
             lines.append(Text(said, style="dim"))
         # Wrapped by nobody: a link that is broken over two lines leads nowhere.
         console.print(Text("\n").join(lines), highlight=False, soft_wrap=True)
+
+    def _explain_button(self) -> list[Text]:
+        """Return the keys of the button that other pages may show, where there is one."""
+        if not self._button_keys:
+            return []
+        shown = (f"  {key}  {what}" for what, key in self._button_keys.items())
+        page = f"{self._settings.origin}/c/{next(iter(self._button_keys.values()))}"
+        return [
+            Text("\nA button for other pages, by its publishable keys:"),
+            *map(Text, shown),
+            Text.assemble("  Its own page: ", (page, f"link {page}")),
+        ]
 
     def _explain_sign_in(self) -> list[Text]:
         """Return what leads into the account at once, where something does."""

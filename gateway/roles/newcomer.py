@@ -1,4 +1,4 @@
-"""Lets whoever starts a demo sign in: its account gets a holder, a password and a link.
+"""Lets whoever starts a demo sign in: its account gets a holder, a password, a link and a button.
 
 The holder is as if they had signed up, read their mail and proven the address: a demo is begun by
 the person whom it belongs to. Knows no page.
@@ -6,6 +6,7 @@ the person whom it belongs to. Knows no page.
 
 from __future__ import annotations
 
+import hashlib
 from typing import Final
 
 import sqlalchemy as sa
@@ -16,13 +17,22 @@ from accounts.audit_log import Act, Actor
 from accounts.consent import HISTORY, History, current
 from accounts.holder import Holder
 from accounts.link import Purpose
+from accounts.notice import Notice
 from accounts.stores import audit_log, consents, holders, links, second_factors
 from billing.clock import utc_now
 from billing.stores import tables
 from database.engine import TIMEOUT_S, reading, writing
+from gateway.embed.keys import Mode, publishable_key
+from gateway.embed.ports import NewButton
+from gateway.embed.rules import Rules
+from gateway.stores.buttons import SqlButtons
 from gateway.stores.password_hashes import Argon2Hasher
 from gateway.stores.people_transactions import locked
 
+HOST_ORIGINS: Final = ("http://localhost:8000", "http://127.0.0.1:8000")
+"""Of pages on this machine that may show the demo's button, as `python -m http.server` has them."""
+_DAY_MICROS: Final = 1_000_000
+_MONTH_MICROS: Final = 10_000_000
 EMAIL: Final = "newcomer@caller.example"
 """At a domain that nobody can have (RFC 2606)."""
 
@@ -79,3 +89,27 @@ async def make_link(engine: AsyncEngine, account_id: str, secret: str) -> bool:
         return await links.make_link(
             connection, Purpose.SIGN_IN, account_id, holder.email, at, secret
         )
+
+
+async def make_button(buttons: SqlButtons, account_id: str, seed: str, number: str) -> NewButton:
+    """Return the demo's button, which calls this number; made once for a seed.
+
+    Raises StoreUnavailableError.
+    """
+    keys = (
+        publishable_key(mode, hashlib.sha256(f"{mode} key of {seed}".encode()).digest())
+        for mode in Mode
+    )
+    rules = Rules(
+        title="The demo",
+        origins=HOST_ORIGINS,
+        destination=number,
+        day_cap_micros=_DAY_MICROS,
+        month_cap_micros=_MONTH_MICROS,
+    )
+    button = NewButton("demo", "demo", rules, *keys)
+    # The number is the simulated network's, and nobody's.
+    await buttons.note_proven(account_id, None, number)
+    notice = Notice("button_made", values={"label": button.label, "at": utc_now().isoformat()})
+    await buttons.make(account_id, None, button, notice)
+    return button
