@@ -17,6 +17,7 @@ from gateway.nanoseconds import SECOND_NS
 from gateway.ports import AudioEndpoint, AudioSession, MediaConnection
 from gateway.sound.directions import FRAME_BYTES
 from gateway.sound.media_path import MediaPath
+from media.vad import TalkDetector
 
 WARNED_S: Final = 10
 """How long before its end the caller is warned, as the last time of any call."""
@@ -44,6 +45,7 @@ class EchoCall:
         self._deadlines: list[Deadline] = []
         self._began_ns = 0
         self._is_muted = self._is_held = False
+        self._talk = TalkDetector()
         self.take_packet = self._packet
         self._path = MediaPath(endpoint, leg.connection, self)
 
@@ -64,6 +66,7 @@ class EchoCall:
         )
         self.tell(wire.Ringing())
         self.tell(wire.Accept(at=at))
+        self._ticker.add_duty(0, self._each_second)
         warned_s = max(0, self._seconds_max - WARNED_S)
         self._deadlines = [
             self._ticker.when_read(self._began_ns + warned_s * SECOND_NS, self._warn),
@@ -113,6 +116,12 @@ class EchoCall:
             self._leg.refuse("bad_message")
         elif not self._is_muted and not self._is_held:
             self._send(payload)
+            self._talk.feed(payload)
+
+    def _each_second(self, _now_ns: int) -> None:
+        # A client that hears nothing for two seconds takes the connection for lost.
+        level = self._talk.level_dbov
+        self.tell(wire.Volume(input_dbov=level, output_dbov=level))
 
     def _warn(self) -> None:
         left_s = self._seconds_max - self._seconds()
@@ -147,6 +156,7 @@ class EchoCall:
             for deadline in self._deadlines:
                 deadline.cancel()
             self._deadlines = []
+            self._ticker.remove_duty(0, self._each_second)
             self._leg.listener = None
             self._leg.take_audio(None)
             self._path.close()
