@@ -167,16 +167,32 @@ async def test_messages_of_strangers_change_nothing(visit: Visit) -> None:
         `parent.postMessage(${JSON.stringify(message)}, '*')`);
     } }"""
     await page.evaluate(say, _HOSTILE)
-    # The same from a page of the gateway's own origin that is not the frame.
-    forged = """({ origin, messages }) => messages.forEach((data) => window.dispatchEvent(
-      new MessageEvent('message', { data, origin, source: window })))"""
-    messages = {"origin": visit.site.gateway.origin, "messages": _HOSTILE}
-    await page.evaluate(forged, messages)
+    # The same from a page of the gateway's own origin that is not the frame, from what has taken
+    # the frame's place, and from a frame of another version.
+    forged = """([messages, origin]) => {
+      const frame = document.querySelector('caller-button').shadowRoot.querySelector('iframe');
+      const fire = (data, origin, source) =>
+        window.dispatchEvent(new MessageEvent('message', { data, origin, source }));
+      for (const data of messages) {
+        fire(data, origin, window);
+        fire(data, 'https://elsewhere.example', frame.contentWindow);
+        if (data?.caller === 1) fire({ ...data, caller: 2 }, origin, frame.contentWindow);
+      }
+    }"""
+    await page.evaluate(forged, [_HOSTILE, visit.site.gateway.origin])
     # And to the frame, from a window that is not the one around it.
     inward = """(messages) => messages.forEach((message) => document.getElementById('stranger')
       .contentWindow.eval(`parent.document.querySelector('caller-button').shadowRoot
       .querySelector('iframe').contentWindow.postMessage(${JSON.stringify(message)}, '*')`))"""
     await page.evaluate(inward, [*_HOSTILE, {"caller": 1, "type": "hang-up"}])
+    moved = """(origin) => {
+      const data = { caller: 1, type: 'hang-up' };
+      const fire = (data, origin) =>
+        window.dispatchEvent(new MessageEvent('message', { data, origin, source: parent }));
+      fire(data, 'https://elsewhere.example');
+      fire({ ...data, caller: 2 }, origin);
+    }"""
+    await page.frames[-1].evaluate(moved, visit.site.pages.origin)
     await expect(visit.status).to_have_text("In call")
     assert await visit.events() == told
     assert await page.evaluate("() => ({}).polluted") is None

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from playwright.async_api import expect
 
+from tests.web.conftest import WEB
 from tests.web.fake_embed import BUTTON, HostPages
 from tests.web.visits import Visit
 
@@ -31,6 +34,30 @@ def recipe(name: str, pages: HostPages) -> str:
     blocks = re.findall(rf"^```html{name}\n(.*?)^```", document, re.MULTILINE | re.DOTALL)
     assert len(blocks) == 1, name
     return filled(blocks[0], pages)
+
+
+def component(heading: str, pages: HostPages) -> str:
+    """Return the component of a recipe for React."""
+    document = (ROOT / "docs/buttons.md").read_text()
+    (block,) = re.findall(rf"^## {heading}$.*?^```jsx\n(.*?)^```", document, re.M | re.S)
+    return filled(block, pages)
+
+
+NEXT_SCRIPT = """import { useEffect } from 'react';
+export default function Script(attributes) {
+  useEffect(() => {
+    document.head.append(Object.assign(document.createElement('script'), attributes));
+  }, []);
+}
+"""
+"""Does what next/script does: adds the script once the page is there."""
+
+START = """import { StrictMode } from 'react';
+import { createRoot } from 'react-dom/client';
+import * as recipe from './recipe.jsx';
+const CallButton = recipe.CallButton ?? recipe.default;
+createRoot(document.getElementById('app')).render(<StrictMode><CallButton /></StrictMode>);
+"""
 
 
 def page(body: str, head: str = "") -> str:
@@ -140,6 +167,31 @@ async def test_an_element_that_a_framework_makes_before_the_script_is_there(visi
     )
     await visit.call()
     assert visit.site.gateway.signed == ["of_the_owner"]
+
+
+@pytest.mark.parametrize("heading", ["React", "Next.js"])
+async def test_react_renders_it(visit: Visit, heading: str, node: str, tmp_path: Path) -> None:
+    assert node
+    if not (WEB / "node_modules/react-dom").is_dir():
+        pytest.skip("Needs React: `npm ci` in web/.")
+    pages = visit.site.pages
+    (tmp_path / "recipe.jsx").write_text(component(heading, pages))
+    (tmp_path / "script.jsx").write_text(NEXT_SCRIPT)
+    (tmp_path / "start.jsx").write_text(START)
+    options = ["--bundle", "--format=esm", "--jsx=automatic", "--minify", "--log-level=error"]
+    named = [f"--alias:next/script={tmp_path}/script.jsx", "--external:http://*"]
+    built = subprocess.run(
+        [WEB / "node_modules/.bin/esbuild", tmp_path / "start.jsx", *options, *named],
+        env={**os.environ, "NODE_PATH": str(WEB / "node_modules")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    script = f'<div id="app"></div><script type="module">{built.stdout}</script>'
+    pages.pages["/react"] = (page(script), {})
+    await visit.page.goto(f"{pages.origin}/react")
+    await expect(visit.button).to_have_text("Call us")
+    await visit.call()
 
 
 async def test_vue_writes_the_element_as_it_stands(visit: Visit) -> None:
