@@ -29,6 +29,8 @@ export class AudioGraph {
   #playback: AudioWorkletNode | undefined;
   #source: MediaStreamAudioSourceNode | undefined;
   #stream: MediaStream | undefined;
+  #gain: GainNode | undefined;
+  #volume = 1;
   #isMuted = false;
   #isCarrying = true;
   #closed = false;
@@ -55,7 +57,8 @@ export class AudioGraph {
     const playback = new AudioWorkletNode(context, PLAYBACK, { numberOfInputs: 0 });
     capture.port.onmessage = ({ data }: MessageEvent<FromCapture>) => this.levels.capture(data);
     playback.port.onmessage = ({ data }: MessageEvent<FromPlayback>) => this.levels.playback(data);
-    playback.connect(context.destination);
+    this.#gain = new GainNode(context, { gain: this.#volume });
+    playback.connect(this.#gain).connect(context.destination);
     this.#capture = capture;
     this.#playback = playback;
     this.carry(this.#isCarrying, this.#isMuted);
@@ -67,6 +70,12 @@ export class AudioGraph {
   attach(stream: MediaStream): void {
     this.#stream = stream;
     this.#connectSource();
+  }
+
+  /** Play at this linear loudness, 0 to 1. */
+  setVolume(volume: number): void {
+    this.#volume = volume;
+    if (this.#gain) this.#gain.gain.value = volume;
   }
 
   /** Carry the audio of the call, or leave that to another path; a muted microphone is sent as silence. */

@@ -155,6 +155,11 @@ export class Call extends Emitter<CallEvents> {
     this.#line.send({ type: 'mute', muted: on });
   }
 
+  /** Play the phone's voice at this loudness, 0 to 1; iOS leaves that to the keys of the device. */
+  setVolume(volume: number): void {
+    this.#line.setVolume(Math.min(1, Math.max(0, volume)));
+  }
+
   isMuted(): boolean {
     return this.#state.muted;
   }

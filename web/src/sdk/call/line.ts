@@ -121,6 +121,10 @@ export class Line {
     this.#sound.setMuted(isMuted);
   }
 
+  setVolume(volume: number): void {
+    this.#sound.setVolume(volume);
+  }
+
   /** Find out soon whether the gateway still answers. */
   probe(): void {
     this.#socket?.probe();

@@ -95,6 +95,12 @@ export class Sound {
     this.#apply();
   }
 
+  /** Play at this linear loudness, 0 to 1, by either path. */
+  setVolume(volume: number): void {
+    this.#audio.volume = volume;
+    this.#graph.setVolume(volume);
+  }
+
   /** Return what WebRTC has brought; undefined while there is none. */
   heardByWebRtc(): Promise<Heard | undefined> {
     return this.#webrtc.heard();
