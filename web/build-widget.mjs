@@ -10,7 +10,7 @@ const compactText = {
   setup({ onLoad }) {
     onLoad({ filter: /widget\/loader\.ts$/ }, async ({ path: file }) => {
       const text = await readFile(file, 'utf8');
-      return { loader: 'ts', contents: text.replace(/const CSS = `[^`]*`/, (css) => css.replace(/\n/g, '')) };
+      return { loader: 'ts', contents: text.replace(/const CSS = `[^`]*`/, (css) => css.replace(/\n\s*/g, '')) };
     });
   },
 };
@@ -41,7 +41,8 @@ export async function buildWidget({ bundle, source, output, define, audio, icon 
 
 /** Print the gzipped size of each file; words of a language besides English come in addition. */
 async function report(output, files) {
-  const sizes = await Promise.all(files.map(async (file) => gzipSync(await readFile(path.join(output, file)), { level: 9 }).length));
+  const contents = await Promise.all(files.map((file) => readFile(path.join(output, file))));
+  const sizes = contents.map((content) => gzipSync(content, { level: 9 }).length);
   files.forEach((file, i) => console.log(`${String(sizes[i]).padStart(6)}  ${file}`));
   console.log(`${String(sizes.reduce((sum, size) => sum + size)).padStart(6)}  bytes, gzipped, for a visitor's call`);
 }

@@ -392,3 +392,24 @@ async def test_forced_colours_keep_edges_and_states(
     ground = "(e) => getComputedStyle(e).backgroundColor"
     assert await mute.evaluate(ground) != await keypad.evaluate(ground)
     await page.context.close()
+
+
+async def test_the_voice_is_as_loud_as_is_wanted(
+    visitors: Browser, gateway: FakeEmbedGateway
+) -> None:
+    """On either path: what the page plays itself, and what the browser plays of WebRTC."""
+    keep = """
+    window.gains = [], window.audios = [];
+    window.GainNode = class extends GainNode {
+      constructor(...given) { super(...given); gains.push(this); }
+    };
+    window.Audio = class extends Audio { constructor() { super(); audios.push(this); } };"""
+    page = await open_phone(visitors, gateway, script=keep)
+    await call(page)
+    volume = page.get_by_role("slider", name="Volume")
+    await volume.focus()
+    for _ in range(4):
+        await page.keyboard.press("ArrowLeft")
+    loudness = "() => [gains[0].gain.value, audios[0].volume].map((level) => level.toFixed(2))"
+    assert await page.evaluate(loudness) == ["0.80", "0.80"]
+    await page.context.close()

@@ -24,7 +24,8 @@
  * - `caller-connecting`, `caller-ringing`, `caller-accept`, `caller-mute` { muted }
  * - `caller-ended` { outcome, seconds }, `caller-error` { code, retry }, `caller-close`
  *
- * Parts: `button`, `iframe`, and `a`, the link where no frame may open. Custom properties: `--caller-color`, `--caller-text`, `--caller-radius`.
+ * Parts: `button`, `iframe`, and `a`, the link where no frame may open.
+ * Custom properties: `--caller-color`, `--caller-text`, `--caller-radius`.
  */
 
 import { VERSION } from './protocol';
@@ -37,10 +38,16 @@ const GATEWAY = new URL('..', import.meta.url);
 const READY_MS = 5000;
 const LOADED_MS = 1500;
 
-const CSS = `button,a{display:inline-block;padding:.9em 2em;border:1px solid #0000;border-radius:var(--caller-radius,1em);background:var(--caller-color,#0a7048);color:var(--caller-text,#fff);font:600 1rem system-ui}
+/** One line in the build. */
+const CSS = `
+button,a{
+  display:inline-block;padding:.9em 2em;border:1px solid #0000;border-radius:var(--caller-radius,1em);
+  background:var(--caller-color,#0a7048);color:var(--caller-text,#fff);font:600 1rem system-ui}
 :host([placement=none]) button{display:none}
 :host([placement=floating]),iframe{position:fixed;inset:auto;bottom:1rem;inset-inline-end:1rem;z-index:99}
-iframe{width:min(360px,100vw - 2rem);max-height:calc(100vh - 2rem);padding:0;border:1px solid #8886;border-radius:1em}`;
+iframe{
+  width:min(360px,100vw - 2rem);max-height:calc(100vh - 2rem);padding:0;border:1px solid #8886;border-radius:1em}
+`;
 
 const sheet = new CSSStyleSheet();
 sheet.replaceSync(CSS);

@@ -1,6 +1,7 @@
 /** Makes elements. Text is always text: nothing here reads markup. */
 
-type Child = Node | string | false | undefined;
+/** What stands in an element; nothing for what is false or empty. */
+export type Child = Node | string | false | undefined;
 
 /** Return an element with these properties (those that it has) or attributes (all others), and children. */
 export function h<Tag extends keyof HTMLElementTagNameMap>(
@@ -13,8 +14,13 @@ export function h<Tag extends keyof HTMLElementTagNameMap>(
     if (name in element) Object.assign(element, { [name]: value });
     else element.setAttribute(name, String(value));
   }
-  element.append(...children.filter((child) => child !== undefined && child !== false));
+  element.append(...present(children));
   return element;
+}
+
+/** Return those that are something. */
+export function present(children: readonly Child[]): (Node | string)[] {
+  return children.filter((child): child is Node | string => child !== undefined && child !== false && child !== '');
 }
 
 /** Return a button that does something. */

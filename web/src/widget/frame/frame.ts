@@ -5,7 +5,7 @@
 
 import { Call, asCallerError, elapsedSeconds, keepNothing, playKey, stopKeys } from '../../sdk/core';
 import type { CallState, CallToken } from '../../sdk/core';
-import { button, h } from './dom';
+import { button, h, present } from './dom';
 import { EmbedApi } from './embed-api';
 import type { Status } from './embed-api';
 import { Host } from './host';
@@ -159,6 +159,7 @@ class Frame {
         this.host.tell({ type: 'mute', muted: isMuted });
       },
       press: (key) => this.#press(key),
+      volume: (volume) => call.setVolume(volume),
       hangUp: () => call.disconnect(),
     });
     this.#show('live', t('live'), this.#inCall.nodes);
@@ -182,12 +183,12 @@ class Frame {
     this.#show(what, t(what), views.problem(what, this.api.retryAfterS, this.#actions));
   }
 
-  #show(phase: string, status: string, nodes: Node[]): void {
+  #show(phase: string, status: string, children: views.View): void {
     const isFirst = this.#phase === '' || this.#phase === 'loading';
     this.#phase = phase;
     this.#say(status);
     const hadFocus = this.#view.contains(document.activeElement);
-    this.#view.replaceChildren(...nodes);
+    this.#view.replaceChildren(...present(children));
     // Elsewhere a key that is held down would press what has come in place of the button.
     if (isFirst) this.#view.querySelector<HTMLElement>('.main')?.focus();
     else if (hadFocus) this.#status.focus();

@@ -20,6 +20,8 @@ const WARNINGS: Record<string, Key> = {
 export interface InCallActions {
   mute: (isMuted: boolean) => void;
   press: (key: string) => void;
+  /** 0 to 1. */
+  volume: (volume: number) => void;
   hangUp: () => void;
 }
 
@@ -49,11 +51,14 @@ export class InCall {
       keys.ariaExpanded = String(!pad.hidden);
     });
     keys.ariaExpanded = 'false';
+    const volume = h('input', { type: 'range', max: '1', step: '0.05', value: '1', ariaLabel: t('volume') });
+    volume.oninput = () => actions.volume(volume.valueAsNumber);
+    const loudness = canSetVolume() ? [h('span', { ariaHidden: 'true' }, t('volume')), volume] : [];
     this.nodes = [
       this.#time,
       this.#ending,
       this.#warning,
-      h('div', { className: 'meters small' }, ...this.#you.nodes, ...this.#them.nodes),
+      h('div', { className: 'meters small' }, ...this.#you.nodes, ...this.#them.nodes, ...loudness),
       this.#line,
       h('div', { className: 'row' }, this.#mute, keys),
       // Above the pad: within reach also where the window is low.
@@ -74,7 +79,8 @@ export class InCall {
     const name = Object.keys(WARNINGS).find((warning) => warning in warnings);
     put(this.#warning, name && !lost ? t(WARNINGS[name]) : '');
     const endsAtMs = (lost ? cutAtMs : undefined) ?? drainedAtMs;
-    const left = endsAtMs === undefined ? endWarning && (remainingSeconds ?? endWarning.secondsLeft) : Math.max(0, Math.ceil((endsAtMs - nowMs) / 1000));
+    const warnedOf = endWarning && (remainingSeconds ?? endWarning.secondsLeft);
+    const left = endsAtMs === undefined ? warnedOf : Math.max(0, Math.ceil((endsAtMs - nowMs) / 1000));
     put(this.#ending, left === undefined ? '' : t('endsIn', { time: clock(left) }));
   }
 
@@ -84,6 +90,13 @@ export class InCall {
     this.#you.show(this.#state.muted ? 0 : input, browser);
     this.#them.show(output, carrier);
   }
+}
+
+/** iOS leaves loudness to the keys of the device, and a page's own setting without effect. */
+function canSetVolume(): boolean {
+  const audio = new Audio();
+  audio.volume = 0.5;
+  return audio.volume === 0.5;
 }
 
 /** What is empty takes no room; what is the same is not said twice. */

@@ -4,11 +4,15 @@
  */
 
 import { button, h, link } from './dom';
+import type { Child } from './dom';
 import type { Status } from './embed-api';
 import { isLocal, mayTryAgain } from './problem';
 import type { Problem } from './problem';
 import { clock, minute, moment, t, weekday } from './words';
 import type { Key } from './words';
+
+/** What stands below the name of the button and how it stands. */
+export type View = readonly Child[];
 
 /** What a visitor can do, and where the rest of our pages are. */
 export interface Actions {
@@ -24,7 +28,7 @@ export interface Actions {
 }
 
 /** Draw what a call does and where it goes, before the first one. */
-export function ready({ operator }: Status, terms: string, { call }: Actions): Node[] {
+export function ready({ operator }: Status, terms: string, { call }: Actions): View {
   const accepted = h('input', { type: 'checkbox' });
   const needed = h('p', { role: 'alert', className: 'small wrong' });
   const start = (): void => {
@@ -37,51 +41,59 @@ export function ready({ operator }: Status, terms: string, { call }: Actions): N
   if (operator.privacy_url) consent.append(link(t('privacy'), operator.privacy_url));
   return [
     h('div', { className: 'mark', 'aria-hidden': true }, handset()),
-    ...(terms ? [h('label', { className: 'small' }, accepted, h('span', {}, ...withLink('terms', terms))), needed] : []),
+    terms && h('label', { className: 'small' }, accepted, h('span', {}, ...withLink('terms', terms))),
+    terms && needed,
     button(t('call'), start, 'go main'),
     consent,
   ];
 }
 
 /** Draw when the button takes calls again: on the visitor's clock, and on the owner's. */
-export function closed({ opens_at: opensAt, zone, hours }: Status, { again }: Actions): Node[] {
+export function closed({ opens_at: opensAt, zone, hours }: Status, { again }: Actions): View {
   const at = opensAt ? new Date(opensAt) : undefined;
+  const week = hours.flatMap((spans, day) => [h('dt', {}, weekday(day)), h('dd', {}, spansOf(spans))]);
   const [here, there] = at ? [moment(at), moment(at, zone)] : [];
   return [
     h('p', {}, at ? t('opensAt', { time: here as string }) : t('opensNever')),
-    ...(there !== here ? [h('p', { className: 'muted small' }, t('opensAtToo', { time: there as string, zone: place(zone) }))] : []),
+    there !== here && h('p', { className: 'muted small' }, t('opensAtToo', { time: there as string, zone: place(zone) })),
     h('h2', {}, t('hoursIn', { zone: place(zone) })),
-    h('dl', { className: 'hours small' }, ...hours.flatMap((spans, day) => [h('dt', {}, weekday(day)), h('dd', {}, spansOf(spans))])),
+    h('dl', { className: 'hours small' }, ...week),
     button(t('tryAgain'), again),
   ];
 }
 
 /** Draw what keeps the visitor from talking, and the ways out. */
-export function problem(what: Problem, retryAfterS: number, { again, page, qr, isFramed }: Actions): Node[] {
+export function problem(what: Problem, retryAfterS: number, { again, page, qr, isFramed }: Actions): View {
   const goesElsewhere = isLocal(what) && isFramed;
   const next = what === 'button_limited' && retryAfterS ? t('waitFor', { time: clock(retryAfterS) }) : t(`${what}.next`);
   return [
     h('p', {}, next),
-    ...(mayTryAgain(what) ? [button(t('tryAgain'), again, goesElsewhere ? '' : 'go main')] : []),
-    ...(goesElsewhere ? [link(t('elsewhere'), page, 'button go main')] : []),
-    ...(isLocal(what) ? [h('figure', {}, h('img', { src: qr, alt: page, width: 132, height: 132 }), h('figcaption', { className: 'small muted' }, t('scan')))] : []),
+    mayTryAgain(what) && button(t('tryAgain'), again, goesElsewhere ? '' : 'go main'),
+    goesElsewhere && link(t('elsewhere'), page, 'button go main'),
+    isLocal(what) && code(page, qr),
   ];
 }
 
+/** Draw the way to another machine. */
+function code(page: string, qr: string): HTMLElement {
+  const picture = h('img', { src: qr, alt: page, width: 132, height: 132 });
+  return h('figure', {}, picture, h('figcaption', { className: 'small muted' }, t('scan')));
+}
+
 /** Draw a call that is not answered yet. */
-export function waiting(isRinging: boolean, { hangUp }: Actions): Node[] {
+export function waiting(isRinging: boolean, { hangUp }: Actions): View {
   return [
     h('div', { className: 'mark pulse', 'aria-hidden': true }, handset()),
-    ...(isRinging ? [] : [h('p', { className: 'small muted' }, t('allow'))]),
+    !isRinging && h('p', { className: 'small muted' }, t('allow')),
     button(t('hangUp'), hangUp, 'stop main'),
   ];
 }
 
 /** Draw how a call went. */
-export function ended(outcome: Key, seconds: number, next: string, { call }: Actions): Node[] {
+export function ended(outcome: Key, seconds: number, next: string, { call }: Actions): View {
   return [
-    ...(seconds ? [h('p', {}, t('lasted', { time: clock(seconds) }))] : []),
-    ...(next ? [h('p', {}, next)] : []),
+    seconds > 0 && h('p', {}, t('lasted', { time: clock(seconds) })),
+    next && h('p', {}, next),
     button(t('callAgain'), call, outcome === 'answered' ? 'main' : 'go main'),
   ];
 }

@@ -44,6 +44,7 @@ export const de: Words = {
   sent: 'Gesendet: {digits}',
   you: 'Sie',
   them: 'Gegenüber',
+  volume: 'Lautstärke',
   line: 'Leitung: {quality}',
   good: 'gut',
   fair: 'mäßig',

@@ -41,6 +41,7 @@ export const en = {
   sent: 'Sent: {digits}',
   you: 'You',
   them: 'They',
+  volume: 'Volume',
   line: 'Line: {quality}',
   good: 'good',
   fair: 'fair',

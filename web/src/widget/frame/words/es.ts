@@ -44,6 +44,7 @@ export const es: Words = {
   sent: 'Enviado: {digits}',
   you: 'Usted',
   them: 'Interlocutor',
+  volume: 'Volumen',
   line: 'Línea: {quality}',
   good: 'buena',
   fair: 'regular',
