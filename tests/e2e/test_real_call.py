@@ -22,7 +22,7 @@ from tests.web.speech import Samples
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 # Taps what the page plays, as the loudspeaker would get it: by Web Audio, or by WebRTC.
-_TAP = """
+TAP = """
 window.played = 0;
 const addTransceiver = RTCPeerConnection.prototype.addTransceiver;
 RTCPeerConnection.prototype.addTransceiver = function (...kind) {
@@ -61,7 +61,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def page(chromium: Browser, caller: Customer) -> AsyncIterator[Page]:
-    async with phone_page(chromium, caller, RAW + _TAP) as page:
+    async with phone_page(chromium, caller, RAW + TAP) as page:
         yield page
 
 
