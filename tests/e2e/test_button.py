@@ -112,6 +112,9 @@ async def test_the_page_of_its_own_speaks_the_same_and_shows_its_code(
         await page.get_by_role("button", name="Call now").click()
         await expect(page.locator(".status")).to_have_text("In call", timeout=15_000)
         await page.wait_for_function("() => window.played > 0.02")
+        # The gateway is heard from second to second, as in any call.
+        await expect(page.get_by_role("timer")).to_have_text("0:04", timeout=15_000)
+        await expect(page.locator(".status")).to_have_text("In call")
         await page.get_by_role("button", name="Hang up").click()
         await expect(page.locator(".status")).to_have_text("Call ended")
         code = await page.request.get(f"{url}/qr.svg")
