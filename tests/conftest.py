@@ -114,11 +114,12 @@ def pytest_collection(session: pytest.Session) -> None:
     pytest keeps what it has made of a file's assertions beside the file. In a tree where nothing is
     kept yet, workers that began with the same file would each make it of all.
     """
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
-    if not worker or _named(session.config):
+    # Not by the environment, which a pytest that a test starts has from its worker.
+    worker = getattr(session.config, "workerinput", None)
+    if worker is None or _named(session.config):
         return
     modules = (name for file in sorted(ROOT.rglob("test_*.py")) for name in _imported_as(file))
-    first, step = int(worker.removeprefix("gw")), int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+    first, step = int(worker["workerid"].removeprefix("gw")), worker["workercount"]
     for name in islice(modules, first, None, step):
         # Whatever is wrong with a file is told when it is collected.
         with contextlib.suppress(Exception, pytest.skip.Exception, pytest.fail.Exception):
