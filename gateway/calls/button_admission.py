@@ -27,6 +27,7 @@ from gateway.limits.velocity import (
     button_uses,
     refuse,
     token_uses,
+    visitor_network_uses,
     visitor_uses,
 )
 from gateway.ports import Account, CallOrder, VisitorTerms
@@ -186,8 +187,9 @@ class ButtonAdmission:
     async def _spend_amounts(self, standing: Standing, visitor: str, network: str) -> None:
         velocity, amounts = self.admission.velocity, standing.rules.amounts
         each = msgspec.structs.asdict(amounts)
-        refuse(await velocity.hit(visitor_uses(visitor, network, each)))
-        # After it: who is refused for themselves uses up nobody else's calls.
+        # One after the other: who is refused for themselves uses up nobody else's calls.
+        refuse(await velocity.hit(visitor_uses(visitor, each)))
+        refuse(await velocity.hit(visitor_network_uses(network, each)))
         refuse(await velocity.hit(button_uses(standing.button_id, each)))
 
     async def _order(self, visit: Visit, number: str, *, is_signed: bool) -> CallOrder:

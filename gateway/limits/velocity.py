@@ -122,26 +122,33 @@ def wrong_button_uses(address: str) -> Sequence[Use]:
     return (Use("address_wrong_buttons_minute", subject_of(address)),)
 
 
-def visitor_uses(visitor: str, network: str, amounts: Mapping[str, int]) -> Sequence[Use]:
-    """Return the uses of a call that a visitor begins with a button.
+def visitor_uses(visitor: str, amounts: Mapping[str, int]) -> Sequence[Use]:
+    """Return the uses of a call that a visitor begins with a button; none for nobody.
 
-    Both are names within the button; an empty network is not counted. `amounts` are the button's:
-    `visitor_hour`, `visitor_day`, `network_hour`, `network_day`.
+    `amounts` are the button's: `visitor_hour` and `visitor_day`.
     """
-    named = {"visitor": visitor, "network": network}
-    return tuple(
-        Use(f"{who}_button_calls_{period}", name, amounts[f"{who}_{period}"])
-        for who, name in named.items()
-        if name
-        for period in ("hour", "day")
-    )
+    return _of_button("visitor_", visitor, amounts)
+
+
+def visitor_network_uses(network: str, amounts: Mapping[str, int]) -> Sequence[Use]:
+    """Return what the same uses of the visitor's network: `network_hour` and `network_day`."""
+    return _of_button("network_", network, amounts)
 
 
 def button_uses(button_id: str, amounts: Mapping[str, int]) -> Sequence[Use]:
     """Return what the same uses of the button itself: `button_hour` and `button_day`."""
+    return _of_button("", button_id, amounts)
+
+
+def _of_button(who: str, subject: str, amounts: Mapping[str, int]) -> Sequence[Use]:
     return tuple(
-        Use(f"button_calls_{period}", button_id, amounts[f"button_{period}"])
+        Use(
+            f"{who}button_calls_{period}",
+            subject,
+            amounts[f"{who or 'button_'}{period}"],
+        )
         for period in ("hour", "day")
+        if subject
     )
 
 

@@ -324,16 +324,51 @@ async def test_calls_of_the_first_version_are_read_named_and_closed(gate, client
 
 
 async def test_a_full_tick_of_calls_with_all_caps_fits_lua(gate):
-    """A thousand calls, each under three caps of its own."""
-    count = CALLS_PER_SCRIPT_MAX
-    caps = [[SpendCap(f"{n}-{k}", UNIT) for k in range(3)] for n in range(count)]
+    """As many calls as a script takes, each under as many caps of its own as a call can have."""
+    count, each = CALLS_PER_SCRIPT_MAX, redis_store.CAPS_PER_CALL_MAX
+    caps = [[SpendCap(f"{n}-{k}", UNIT) for k in range(each)] for n in range(count)]
     for n in range(count):
         few = {"first_micros": 1, "want_micros": 1, "concurrent_calls_max": count}
         await gate.open(opening(f"c{n}", caps=caps[n], **few))
     claims = [tick(2, 1, f"c{n}", caps=caps[n]) for n in range(count)]
     outcome = await gate.tick(gate.partition("alice"), claims)
     assert outcome.short == {}
-    assert outcome.spent == {f"{n}-{k}": 2 for n in range(count) for k in range(3)}
+    assert outcome.spent == {f"{n}-{k}": 2 for n in range(count) for k in range(each)}
+
+
+async def test_fifty_calls_at_once_on_two_nodes_spend_no_more_than_a_budget(gate, valkey_url):
+    """However they begin, tick and end: neither holds nor charges are ever above it."""
+    client = connect(valkey_url)
+    nodes = [gate, RedisSpendGate(client, timeout_s=5)]
+    budget = [SpendCap("key:k1:day:2026-11-28", 25 * CENT)]
+    partition = gate.partition("alice")
+
+    async def spent():
+        return (await gate.tick(partition, [tick(0, 0, "", caps=budget)])).spent[budget[0].name]
+
+    async def call(n):
+        node, call_id = nodes[n % 2], f"c{n}"
+        asked = opening(call_id, caps=budget, key_id="k1", key_calls_max=30, node=f"n{n % 2}")
+        opened = await node.open(replace(asked, want_micros=CENT))
+        if opened.result is not OpenResult.OPENED:
+            return opened.result
+        for second in range(1, 6):
+            await node.tick(partition, [tick((second + 1) * CENT, second, call_id, caps=budget)])
+            assert await spent() <= 25 * CENT
+        held = (await node.tick(partition, [tick(0, 5, call_id, caps=budget)])).short
+        assert held == {}
+        return OpenResult.OPENED
+
+    outcomes = await asyncio.gather(*(call(n) for n in range(50)))
+    opened = outcomes.count(OpenResult.OPENED)
+    assert 0 < opened <= 25
+    assert set(outcomes) <= {OpenResult.OPENED, OpenResult.CAP_REACHED, OpenResult.TOO_MANY_CALLS}
+    charged = 0
+    for call_ in await gate.open_calls():
+        # Whatever a node asks for at the end, within what was granted.
+        charged += (await gate.close(closing(call_.call_id, call_.held_micros, 1))).charged_micros
+    assert charged == await spent() == 25 * CENT
+    await disconnect(client)
 
 
 async def test_a_call_has_no_more_caps_than_a_script_can_count(gate):

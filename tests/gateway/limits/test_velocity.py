@@ -39,6 +39,7 @@ from gateway.limits.velocity import (
     sign_up_uses,
     step_up_uses,
     token_uses,
+    visitor_network_uses,
     visitor_uses,
     wait_s,
     wrong_button_uses,
@@ -83,15 +84,20 @@ AMOUNTS = {
 
 
 def test_a_button_has_amounts_of_its_own():
-    assert [(use.limit, use.subject, use.amount) for use in visitor_uses("v", "n", AMOUNTS)] == [
+    uses = [
+        *visitor_uses("v", AMOUNTS),
+        *visitor_network_uses("n", AMOUNTS),
+        *button_uses("b", AMOUNTS),
+    ]
+    assert [(use.limit, use.subject, use.amount) for use in uses] == [
         ("visitor_button_calls_hour", "v", 1),
         ("visitor_button_calls_day", "v", 2),
         ("network_button_calls_hour", "n", 3),
         ("network_button_calls_day", "n", 4),
+        ("button_calls_hour", "b", 5),
+        ("button_calls_day", "b", 6),
     ]
-    assert [use.amount for use in visitor_uses("v", "", AMOUNTS)] == [1, 2]
-    assert visitor_uses("", "", AMOUNTS) == ()
-    assert [(use.subject, use.amount) for use in button_uses("b", AMOUNTS)] == [("b", 5), ("b", 6)]
+    assert visitor_uses("", AMOUNTS) == visitor_network_uses("", AMOUNTS) == ()
 
 
 def test_a_number_of_ones_own_is_called_as_often_as_one_likes():
@@ -121,7 +127,8 @@ def test_every_use_has_a_limit():
         *epoch_uses("a"),
         *embed_uses("192.0.2.1"),
         *wrong_button_uses("192.0.2.1"),
-        *visitor_uses("v", "n", AMOUNTS),
+        *visitor_uses("v", AMOUNTS),
+        *visitor_network_uses("n", AMOUNTS),
         *button_uses("b", AMOUNTS),
         *proof_call_uses("a", "+442079460018", "192.0.2.1"),
     ]
