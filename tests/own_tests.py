@@ -107,6 +107,7 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
     "gateway.cli.simulate_mail": ("tests/gateway/cli/test_app.py",),
     "gateway.cli.simulate_payments": ("tests/calls/test_payments.py",),
     "gateway.http.principal": ("tests/gateway/http/test_holders.py",),
+    "gateway.http.site.button_pages": ("tests/gateway/http/site/test_buttons.py",),
     "gateway.http.site.key_pages": ("tests/gateway/http/site/test_keys.py",),
     "gateway.http.site.pages": ("tests/gateway/http/site/test_rendering.py",),
     "gateway.http.site.call_pages": ("tests/gateway/http/site/test_calls.py",),

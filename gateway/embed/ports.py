@@ -159,8 +159,12 @@ class Buttons(Protocol):
     ) -> Change:
         """Delete it with its keys, for good. DONE also for one that is not there."""
 
-    async def usage(self, account_id: str, button_id: str, *, since: date) -> Sequence[DayUsage]:
-        """Return the days with calls since then, the newest first; at most `USAGE_DAYS_MAX`."""
+    async def usage(self, account_id: str, *, since: date) -> Mapping[str, Sequence[DayUsage]]:
+        """Return button id -> its days with calls since then, the newest first.
+
+        Of buttons without calls nothing; of all the newest `USAGE_DAYS_MAX` days times
+        `BUTTONS_MAX`.
+        """
 
     async def destinations(self, account_id: str) -> Sequence[ProvenDestination]:
         """Return the numbers that the account has proven, the newest first."""

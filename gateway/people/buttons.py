@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -84,10 +84,10 @@ class OwnButtons:
         """Return the numbers that a person has proven, the newest first."""
         return await self.store.destinations(who.account.id)
 
-    async def usage(self, who: SignedIn, button_id: str) -> Sequence[DayUsage]:
-        """Return what a button's calls came to by day, in the last `USAGE_DAYS`."""
+    async def usage(self, who: SignedIn) -> Mapping[str, Sequence[DayUsage]]:
+        """Return what calls came to by day, in the last `USAGE_DAYS`, by the button's id."""
         since = (self.clock() - timedelta(days=USAGE_DAYS - 1)).date()
-        return await self.store.usage(who.account.id, button_id, since=since)
+        return await self.store.usage(who.account.id, since=since)
 
     async def make(self, who: SignedIn, form: ButtonForm, *, secret: str, once: str) -> Outcome:
         """Make a button with its keys.
@@ -98,7 +98,7 @@ class OwnButtons:
         if not is_stepped_up(who.session, at):
             return StepUpNeeded()
         label, rules = " ".join(form.label.split()), tidied(form.rules)
-        if wrong := self._faults(label, rules):
+        if wrong := self.faults(label, rules):
             return Faults(wrong)
         new = NewButton(
             chance_of(secret, once, "button").hex()[: 2 * _ID_BYTES],
@@ -117,7 +117,7 @@ class OwnButtons:
         if not is_stepped_up(who.session, self.clock()):
             return StepUpNeeded()
         label, rules = " ".join(form.label.split()), tidied(form.rules)
-        if wrong := self._faults(label, rules):
+        if wrong := self.faults(label, rules):
             return Faults(wrong)
         changed = await self.store.change(*_whose(who), button_id, label=label, rules=rules)
         return await self._outcome(who, button_id, changed)
@@ -153,7 +153,8 @@ class OwnButtons:
         deleted = await self.store.delete(*_whose(who), button_id)
         return SessionOver() if deleted is Change.SESSION_OVER else None
 
-    def _faults(self, label: str, rules: Rules) -> dict[str, str]:
+    def faults(self, label: str, rules: Rules) -> dict[str, str]:
+        """Return what is wrong with a tidied form: field -> word; empty where nothing is."""
         wrong = dict(faults(rules, call_seconds_max=self.call_seconds_max))
         if not label or not label.isprintable():
             wrong["label"] = "button_label_needed"

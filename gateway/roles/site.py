@@ -15,13 +15,16 @@ from gateway.calls.index import CallIndex
 from gateway.calls.rate_table import RateTable
 from gateway.http.access import DeclaredRoute
 from gateway.http.api.payments import CardPayments
+from gateway.http.site.buttons import ButtonPages
 from gateway.http.site.calls import CallPages
 from gateway.http.site.credit import CreditPages
 from gateway.http.site.keys import KeyPages
 from gateway.http.site.rates import RatesPages
+from gateway.people.buttons import OwnButtons
 from gateway.people.keys import Keys
 from gateway.ports import LiveCalls, Velocity
 from gateway.roles import http
+from gateway.roles.embed import buttons_of
 from gateway.roles.erasure import credit_return
 from gateway.roles.payments import PaymentServices
 from gateway.roles.people import People, new_door, people_routes
@@ -71,6 +74,7 @@ def site_routes(
         _new_once,
     )
     keys = Keys(SqlHolderKeys(stores.engine, stores.key_epochs.invalidate), utc_now)
+    buttons = OwnButtons(buttons_of(stores), utc_now, settings.call_duration_max_s)
     rates = RatesPages(
         door, velocity, prices.rates, prices.closed_destinations, table, settings.currency
     )
@@ -81,6 +85,7 @@ def site_routes(
         *credit.routes(),
         *rates.routes(),
         *KeyPages(door, keys, _new_once).routes(),
+        *ButtonPages(door, buttons, index.credit, settings.origin, _new_once).routes(),
         *http.page_routes(people.pages.phone_page),
     ]
 

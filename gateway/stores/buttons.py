@@ -7,7 +7,7 @@ lead to it, so that a button with two of them spends no more than with one. Know
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, date, datetime, time
 from typing import Any, Final
@@ -307,8 +307,8 @@ class SqlButtons:
         await self._on_change()
         return Change.DONE
 
-    async def usage(self, account_id: str, button_id: str, *, since: date) -> Sequence[DayUsage]:
-        """Return the days with calls since then, the newest first."""
+    async def usage(self, account_id: str, *, since: date) -> Mapping[str, Sequence[DayUsage]]:
+        """Return button id -> its days with calls since then, the newest first."""
         calls = tables.calls.c
         is_sqlite = self._engine.dialect.name == "sqlite"
         moment: sa.ColumnElement[Any] = (
@@ -317,32 +317,32 @@ class SqlButtons:
         day = sa.func.date(moment)
         query = (
             sa.select(
+                _BUTTONS.id.label("button_id"),
                 day.label("day"),
                 sa.func.count().label("calls"),
                 sa.func.count(calls.answered_at).label("answered"),
                 sa.func.sum(calls.seconds).label("seconds"),
                 sa.func.sum(calls.spent_micros).label("micros"),
             )
-            .join(buttons, sa.and_(_BUTTONS.key_id == calls.key_id, _BUTTONS.id == button_id))
+            .join(buttons, _BUTTONS.key_id == calls.key_id)
             .where(
                 calls.account_id == account_id,
                 calls.created_at >= datetime.combine(since, time(), UTC),
                 # What a live call has spent is a hold.
                 calls.closed,
             )
-            .group_by(day)
-            .order_by(day.desc())
-            .limit(USAGE_DAYS_MAX)
+            .group_by(_BUTTONS.id, day)
+            .order_by(day.desc(), _BUTTONS.id)
+            .limit(USAGE_DAYS_MAX * BUTTONS_MAX)
         )
         async with self._reading() as connection:
             rows = (await connection.execute(query)).all()
-        return [
-            DayUsage(
-                date.fromisoformat(str(row.day)),
-                *(int(row.calls), int(row.answered), int(row.seconds), int(row.micros)),
-            )
-            for row in rows
-        ]
+        found: dict[str, list[DayUsage]] = {}
+        for row in rows:
+            counts = (int(row.calls), int(row.answered), int(row.seconds), int(row.micros))
+            usage = DayUsage(date.fromisoformat(str(row.day)), *counts)
+            found.setdefault(row.button_id, []).append(usage)
+        return found
 
     async def destinations(self, account_id: str) -> Sequence[ProvenDestination]:
         """Return the numbers that the account has proven, the newest first."""

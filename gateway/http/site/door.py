@@ -5,6 +5,7 @@ Knows no page's meaning and no store.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
@@ -38,6 +39,7 @@ CALLS, CREDIT, KEYS = f"{ACCOUNT}/calls", f"{ACCOUNT}/credit", f"{ACCOUNT}/keys"
 DELETE, CHOICES = f"{ACCOUNT}/delete", f"{ACCOUNT}/privacy-choices"
 REQUESTS, TERMS = f"{ACCOUNT}/requests", f"{ACCOUNT}/terms"
 COUNTRIES, RESTRICTION = f"{ACCOUNT}/countries", f"{ACCOUNT}/restriction"
+BUTTONS, DESTINATIONS = f"{ACCOUNT}/buttons", f"{ACCOUNT}/destinations"
 GO_ON: Final = frozenset(
     {
         *(PHONE, ACCOUNT, f"{ACCOUNT}/password", f"{ACCOUNT}/address", f"{ACCOUNT}/devices", CALLS),
@@ -45,10 +47,12 @@ GO_ON: Final = frozenset(
         *(f"{ACCOUNT}/recovery-codes/download", f"{ACCOUNT}/data", COUNTRIES),
         *(CREDIT, f"{CREDIT}/auto", f"{CREDIT}/payments", f"{CREDIT}/statement"),
         *(KEYS, f"{KEYS}/new"),
+        *(BUTTONS, f"{BUTTONS}/new", DESTINATIONS),
         *(DELETE, CHOICES, REQUESTS, RESTRICTION, TERMS),
     }
 )
 """Where a person may go on after they have signed in: a request never names another place."""
+_GO_ON_ONE: Final = re.compile(rf"{BUTTONS}/[0-9a-f]{{24}}(/rules)?", re.ASCII)
 _BUSY_S = 5
 _AGENT_CHARS_MAX = 512
 _CURSOR_CHARS_MAX = 128
@@ -93,19 +97,20 @@ class Door:
         """Return a page, or what takes a form, for whoever is signed in.
 
         `page` is where a person goes on after they have signed in, or proven who they are; without
-        it the path itself. Whoever has not accepted new terms is asked to first, but on a page
+        it the path itself. Both may name parameters of the path. Whoever has not accepted new terms is asked to first, but on a page
         that is open `before_terms`: who does not accept must be able to take their data and leave.
         """
 
         async def endpoint(request: Request) -> Response:
             self.holders.check_source(request)
             principal = await self.who(request)
+            back = (page or path).format(**request.path_params)
             if principal is None or principal.signed_in is None:
-                return self.sign_in_first(request, page or path)
+                return self.sign_in_first(request, back)
             if not before_terms and not principal.has_accepted:
-                return see(TERMS, next=page or path)
+                return see(TERMS, next=back)
             if step_up and not principal.is_stepped_up(self.clock()):
-                return see(CONFIRM, next=page or path)
+                return see(CONFIRM, next=back)
             return await handler(request, principal.signed_in)
 
         return DeclaredRoute(
@@ -197,7 +202,7 @@ class Door:
 
 def own_page(path: str) -> str:
     """Return where to go on, if it is one of our pages; else the account."""
-    return path if path in GO_ON else ACCOUNT
+    return path if path in GO_ON or _GO_ON_ONE.fullmatch(path) else ACCOUNT
 
 
 def said_in(request: Request) -> str:

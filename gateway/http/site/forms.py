@@ -17,12 +17,13 @@ from gateway.http.body import read_body
 FORM_BYTES_MAX: Final = 8 * 1024
 MEDIA_TYPE: Final = "application/x-www-form-urlencoded"
 """What every form of ours is sent as (HTML, "form submission"): none declares another `enctype`."""
-_FIELDS_MAX: Final = 20
+_FIELDS_MAX: Final = 32
 
 # Longer than what is accepted, so that a person is told what is too long.
 _Line = Annotated[str, msgspec.Meta(max_length=512)]
 _Password = Annotated[str, msgspec.Meta(max_length=1024)]
 _Answer = Annotated[str, msgspec.Meta(max_length=FORM_BYTES_MAX)]
+_Lines = Annotated[str, msgspec.Meta(max_length=FORM_BYTES_MAX)]
 _CredentialId = Annotated[str, msgspec.Meta(max_length=1364)]
 _F = TypeVar("_F")
 
@@ -147,10 +148,57 @@ class KeyFields(msgspec.Struct):
     key_id: _Line = ""
 
 
+class ButtonFields(msgspec.Struct):
+    """The form of a button; what is no text yet is made one of by `button_forms`."""
+
+    once: _Line = ""
+    """Made with the form: the same form sent twice makes one button."""
+    label: _Line = ""
+    title: _Line = ""
+    origins: _Lines = ""
+    """One a line."""
+    destination: _Line = ""
+    """E.164, or `SIGNED`."""
+    opens: _Line = "always"
+    """`always` or `week`."""
+    zone: _Line = ""
+    monday: _Line = ""
+    tuesday: _Line = ""
+    wednesday: _Line = ""
+    thursday: _Line = ""
+    friday: _Line = ""
+    saturday: _Line = ""
+    sunday: _Line = ""
+    holidays: _Lines = ""
+    """One a line."""
+    seconds_max: _Line = ""
+    calls_at_once: _Line = ""
+    visitor_hour: _Line = ""
+    visitor_day: _Line = ""
+    button_hour: _Line = ""
+    button_day: _Line = ""
+    day_cap: _Line = ""
+    month_cap: _Line = ""
+
+
+class TurnFields(msgspec.Struct):
+    """The form that replaces a button's live key."""
+
+    once: _Line = ""
+    days: _Line = ""
+
+
 class NumberFields(msgspec.Struct):
     """A form that asks for a phone number."""
 
     number: _Line = ""
+
+
+class CodeOfNumberFields(msgspec.Struct):
+    """A code that was spoken to a phone number."""
+
+    number: _Line = ""
+    code: _Line = ""
 
 
 class LeavingFields(msgspec.Struct):

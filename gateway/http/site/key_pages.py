@@ -58,3 +58,6 @@ class KeyMadePage:
     template: ClassVar[str] = "key_made.html"
     label: str
     key: str = field(repr=False)
+
+
+OfKeys = KeysPage | NewKeyPage | KeyMadePage

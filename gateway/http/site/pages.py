@@ -13,6 +13,7 @@ from typing import ClassVar, Final
 from markupsafe import Markup
 
 from accounts.passkey import Passkey
+from gateway.http.site.button_pages import OfButtons
 from gateway.http.site.call_pages import CallPage, CallsPage
 from gateway.http.site.credit_pages import (
     AutoTopUpPage,
@@ -22,7 +23,7 @@ from gateway.http.site.credit_pages import (
     PaymentsPage,
     StatementPage,
 )
-from gateway.http.site.key_pages import KeyMadePage, KeysPage, NewKeyPage
+from gateway.http.site.key_pages import OfKeys
 from gateway.http.site.own_text import Block
 from gateway.http.site.rate_pages import RatesPage
 
@@ -490,9 +491,8 @@ Page = (
     | GoToPaymentPage
     | AutoTopUpPage
     | RatesPage
-    | KeysPage
-    | NewKeyPage
-    | KeyMadePage
+    | OfKeys
+    | OfButtons
 )
 
 WITH_SCRIPT: Final = (SignInPage, ConfirmPage, SecurityPage)

@@ -46,8 +46,8 @@ class Store:
             self.kept[new.id] = button(new.id, new.label, new.rules)
         return self.outcome
 
-    async def usage(self, account_id, button_id, *, since):
-        return [since]
+    async def usage(self, account_id, *, since):
+        return {"b1": [since]}
 
     async def destinations(self, account_id):
         return [account_id]
@@ -184,6 +184,6 @@ async def test_what_is_there_is_shown(ada):
     assert await own.of(who) == [store.kept["b1"]]
     assert await own.read(who, "b1") == store.kept["b1"]
     assert await own.destinations(who) == ["ada"]
-    (since,) = await own.usage(who, "b1")
+    (since,) = (await own.usage(who))["b1"]
     assert since == (world.now - timedelta(days=USAGE_DAYS - 1)).date()
     assert isinstance(since, date)

@@ -274,12 +274,13 @@ async def test_usage_is_the_calls_of_its_key_by_day(world):
     ]
     async with world.engine.begin() as connection:
         await connection.execute(sa.insert(tables.calls), calls)
-    found = await world.buttons.usage("ada", "b1", since=date(2026, 11, 23))
-    assert [(d.day.day, d.calls, d.answered, d.seconds, d.micros) for d in found] == [
+    found = await world.buttons.usage("ada", since=date(2026, 11, 23))
+    assert list(found) == ["b1"]
+    assert [(d.day.day, d.calls, d.answered, d.seconds, d.micros) for d in found["b1"]] == [
         (25, 1, 1, 30, 7),
         (24, 2, 1, 60, 14),
     ]
-    assert await world.buttons.usage("bob", "b1", since=date(2026, 11, 1)) == []
+    assert await world.buttons.usage("bob", since=date(2026, 11, 1)) == {}
 
 
 def call(call_id, key_id, at, **fields):

@@ -18,9 +18,11 @@ from gateway.http.cookies import Cookies
 from gateway.http.holders import Holders
 from gateway.http.site.account import AccountPages
 from gateway.http.site.branding import Branding
+from gateway.http.site.buttons import ButtonPages
 from gateway.http.site.calls import CallPages
 from gateway.http.site.credit import CreditPages
 from gateway.http.site.data import DataPages
+from gateway.http.site.destinations import DestinationPages
 from gateway.http.site.documents import DocumentPages
 from gateway.http.site.door import Door
 from gateway.http.site.keys import KeyPages
@@ -36,12 +38,14 @@ from gateway.http.site.security import SecurityPages
 from gateway.http.site.sign_in import SignInPages
 from gateway.http.site.sign_in_code import SignInCodePages
 from gateway.http.site.sign_up import SignUpPages
+from gateway.people.buttons import OwnButtons
 from gateway.people.exports import OwnExports
 from gateway.people.keys import Keys
 from gateway.settings import Settings
 from gateway.words.data_map import Kept
 from tests.gateway.calls.test_live import Velocity
 from tests.gateway.http.site.books import Closed, HolderKeys, PaymentBook, Rates, Till, new_books
+from tests.gateway.http.site.button_books import MemoryButtons, MemoryProofs
 from tests.gateway.people.memory import EMAIL, PASSWORD, World
 from tests.gateway.people.memory_exports import MemoryExports, MemoryRows
 
@@ -101,6 +105,9 @@ class Site:
         self.key_pages = KeyPages(
             door, Keys(self.keys, lambda: world.now), lambda: secrets.token_urlsafe(18)
         )
+        self.buttons = MemoryButtons()
+        self.proofs = MemoryProofs(self.buttons)
+        self.own_buttons = OwnButtons(self.buttons, lambda: world.now, 3_600)
         self.documents = OwnDocuments()
         self.is_open, self.is_offered = is_open, is_offered
         self.rebuild()
@@ -130,6 +137,11 @@ class Site:
             *self.credit_pages.routes(),
             *self.rates_pages.routes(),
             *self.key_pages.routes(),
+            *ButtonPages(
+                *(door, self.own_buttons, self.balance_of, ORIGIN),
+                lambda: secrets.token_urlsafe(18),
+            ).routes(),
+            *DestinationPages(door, self.own_buttons, self.proofs).routes(),
             *self.pages.routes(),
         ]
         self.client = self.new_browser()

@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.http.access import Access
-from gateway.http.site.door import GO_ON
+from gateway.http.site.door import GO_ON, own_page
 from tests.gateway.http.site.conftest import Site, place
 from tests.gateway.http.test_csrf import FIVE
 from tests.gateway.people.memory import EMAIL, OTHER_PASSWORD, PASSWORD
@@ -14,7 +14,12 @@ ANSWERS = {
     # A challenge is no page.
     **dict.fromkeys(("/account/passkeys/options", "/sign-in/passkey/options"), (200,)),
     # Without the word that its form has of us.
-    "/account/keys/new": (400,),
+    **dict.fromkeys(("/account/keys/new", "/account/buttons/new"), (400,)),
+    # There is no such button.
+    **dict.fromkeys(
+        [f"/account/buttons/{{button_id}}/{act}" for act in ("rules", "pause", "resume", "turn")],
+        (404,),
+    ),
 }
 FIELDS = {"email": EMAIL, "password": PASSWORD, "terms": "true", "adult": "true"}
 
@@ -25,7 +30,23 @@ def test_there_are_forms_of_strangers_and_of_who_is_signed_in():
     assert {Access.FORM, Access.HOLDER} <= needs
     pages = {route.path for route in OWN if "GET" in route.methods} - {"/confirm"}
     # The way to one call, to a file, or to what programs read, leads over the page that offers it.
-    assert {path for path in pages if not path.endswith((".json", ".csv", "}"))} <= GO_ON
+    fixed = {path for path in pages if "{" not in path}
+    assert {path for path in fixed if not path.endswith((".json", ".csv"))} <= GO_ON
+
+
+@pytest.mark.parametrize(
+    ("path", "following"),
+    [
+        ("/account/buttons/0123456789abcdef01234567", ""),
+        ("/account/buttons/0123456789abcdef01234567/rules", ""),
+        ("/account/buttons/0123456789abcdef01234567/delete", "/account"),
+        ("/account/buttons/0123456789abcdef01234567?x=//y", "/account"),
+        ("/account/buttons/..", "/account"),
+        ("//evil.example/account/buttons", "/account"),
+    ],
+)
+def test_one_goes_on_at_a_page_of_ours_alone(path, following):
+    assert own_page(path) == (following or path)
 
 
 @pytest.mark.parametrize("path", UNSAFE)

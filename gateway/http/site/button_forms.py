@@ -1,0 +1,160 @@
+"""Turns the form of a button into its rules, and rules into a form.
+
+What is no number, no day and no hours is told here, with the line it stands in; what the rules
+themselves forbid is for `embed.rules` to say. Knows no request and no store.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Final
+
+import msgspec
+
+from gateway.embed.hours import ALWAYS, Hours, Span
+from gateway.embed.origins import OriginError, parse_origin
+from gateway.embed.rules import Amounts, Rules
+from gateway.http.site.amounts import parse_amount, typed
+from gateway.http.site.forms import ButtonFields
+from gateway.http.site.opening_hours import parse_day, write_day
+
+SIGNED: Final = "signed"
+"""In place of a number: the owner's back end names it, call by call."""
+WEEK: Final = "week"
+DAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+AMOUNTS: Final = ("visitor_hour", "visitor_day", "button_hour", "button_day")
+"""Those that a form has; others stay as they are."""
+SHOWN_CHARS_MAX: Final = 80
+"""Of a wrong line."""
+
+_OFFICE: Final = (Span(9 * 60, 17 * 60),)
+_OFFICE_WEEK: Final = (_OFFICE,) * 5 + ((),) * 2
+"""What is proposed to whoever wants hours at all."""
+_UNIT: Final = 10**6
+
+NEW: Final = Rules(
+    title="",
+    seconds_max=300,
+    amounts=Amounts(visitor_hour=3, visitor_day=9),
+    day_cap_micros=5 * _UNIT,
+    month_cap_micros=50 * _UNIT,
+)
+"""What a form begins with: little enough to lose, and enough to be called by people."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadForm:
+    """What somebody has typed."""
+
+    label: str
+    rules: Rules
+    errors: dict[str, str] = field(default_factory=dict)
+    """Field -> what is wrong with it."""
+    wrong_lines: dict[str, str] = field(default_factory=dict)
+    """Field -> the line in it that is wrong, with its number."""
+
+
+def read(fields: ButtonFields, kept: Rules) -> ReadForm:
+    """Return what a form says; what it does not ask for stays as in `kept`."""
+    errors: dict[str, str] = {}
+    lines: dict[str, str] = {}
+    if not fields.destination:
+        errors["destination"] = "destination_needed"
+    origins = fields.origins.splitlines()
+    # What is wrong is what the rules say; here only where.
+    _first_wrong(origins, _origin_fault, "origins", {}, lines)
+    holidays = fields.holidays.splitlines()
+    _first_wrong(holidays, _holiday_fault, "holidays", errors, lines)
+    week = ALWAYS
+    if fields.opens == WEEK:
+        days = [parse_day(getattr(fields, day)) for day in DAYS]
+        errors |= {
+            name: "hours_invalid" for name, day in zip(DAYS, days, strict=True) if day is None
+        }
+        week = tuple(day or () for day in days)
+    caps = {"day_cap": fields.day_cap.strip(), "month_cap": fields.month_cap.strip()}
+    micros = {name: parse_amount(text) if text else None for name, text in caps.items()}
+    errors |= {name: "amount_invalid" for name, text in caps.items() if text and not micros[name]}
+    rules = Rules(
+        title=fields.title,
+        origins=tuple(origins),
+        destination="" if fields.destination == SIGNED else fields.destination,
+        hours=Hours(
+            zone=fields.zone.strip(),
+            week=week,
+            holidays=tuple(day for text in holidays if (day := _date(text)) is not None),
+        ),
+        seconds_max=_count(fields.seconds_max),
+        calls_at_once=_count(fields.calls_at_once),
+        amounts=msgspec.structs.replace(
+            kept.amounts, **{name: _count(getattr(fields, name)) for name in AMOUNTS}
+        ),
+        day_cap_micros=micros["day_cap"],
+        month_cap_micros=micros["month_cap"],
+    )
+    return ReadForm(fields.label, rules, errors, lines)
+
+
+def written(label: str, rules: Rules, *, once: str = "", is_new: bool = False) -> ButtonFields:
+    """Return the form that shows rules; that of a new button has chosen no destination."""
+    hours = rules.hours
+    is_always = hours.week == ALWAYS
+    days = _OFFICE_WEEK if is_always else hours.week
+    return ButtonFields(
+        once=once,
+        label=label,
+        title=rules.title,
+        origins="\n".join(rules.origins),
+        destination=rules.destination or ("" if is_new else SIGNED),
+        opens="always" if is_always else WEEK,
+        zone=hours.zone,
+        **{name: write_day(day) for name, day in zip(DAYS, days, strict=True)},
+        holidays="\n".join(day.isoformat() for day in hours.holidays),
+        seconds_max=str(rules.seconds_max),
+        calls_at_once=str(rules.calls_at_once),
+        **{name: str(getattr(rules.amounts, name)) for name in AMOUNTS},
+        day_cap=typed(rules.day_cap_micros or 0),
+        month_cap=typed(rules.month_cap_micros or 0),
+    )
+
+
+def _first_wrong(
+    lines: list[str],
+    fault_of: Callable[[str], str],
+    name: str,
+    errors: dict[str, str],
+    wrong_lines: dict[str, str],
+) -> None:
+    """Note the first line of a field that has a fault, and which."""
+    for number, line in enumerate(lines, 1):
+        if line.strip() and (fault := fault_of(line)):
+            errors[name] = fault
+            wrong_lines[name] = f"{number}: {line.strip()[:SHOWN_CHARS_MAX]}"
+            return
+
+
+def _origin_fault(text: str) -> str:
+    try:
+        parse_origin(text)
+    except OriginError as error:
+        return error.code
+    return ""
+
+
+def _holiday_fault(text: str) -> str:
+    return "" if _date(text) is not None else "date_invalid"
+
+
+def _date(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text.strip())
+    except ValueError:
+        return None
+
+
+def _count(text: str) -> int:
+    """Return a number as typed; one that no rule allows for what is none."""
+    return int(text) if re.fullmatch(r"\s*[0-9]{1,9}\s*", text, re.ASCII) else -1

@@ -1,0 +1,152 @@
+"""Declares the pages of buttons; each dataclass is all that its template is given.
+
+Holds shapes only; knows no request and no store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import ClassVar
+
+from gateway.embed.ports import ProvenDestination
+from gateway.http.site.bars import Bar
+from gateway.http.site.forms import ButtonFields
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What the calls of a button came to in a period, beside its budget."""
+
+    calls: int
+    cost: str
+    """As money."""
+    budget: str
+    """As money; empty for none."""
+
+
+@dataclass(frozen=True, slots=True)
+class ButtonRow:
+    """A button in the list."""
+
+    id: str
+    label: str
+    destination: str
+    """Masked; empty where its owner's back end names each call's."""
+    state: str
+    """A key of the words under `button_state.`."""
+    opens_at: datetime | None
+    """When it is closed until, if that is known."""
+    today: Spent
+    month: Spent
+
+
+@dataclass(frozen=True, slots=True)
+class ButtonsPage:
+    """The buttons of an account."""
+
+    template: ClassVar[str] = "buttons.html"
+    buttons: Sequence[ButtonRow]
+    may_more: bool
+    """Whether the account may have another one."""
+    said: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ButtonFormPage:
+    """The form of a button: a new one, or the rules of one that is there."""
+
+    template: ClassVar[str] = "button_form.html"
+    button_id: str
+    """Empty for a new one."""
+    form: ButtonFields
+    destinations: Sequence[str]
+    """The numbers that can be chosen, E.164."""
+    zones: Sequence[str]
+    seconds_most: int
+    currency: str
+    needs_proof: bool = False
+    """Whether whoever sent it must first prove once more who they are."""
+    errors: Mapping[str, str] = field(default_factory=dict)
+    wrong_lines: Mapping[str, str] = field(default_factory=dict)
+    """Field -> the line in it that is wrong, with its number."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndingKey:
+    """A live key that was replaced and still works."""
+
+    key: str
+    ends_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRow:
+    """A day with calls."""
+
+    day: date
+    calls: int
+    answered: int
+    seconds: int
+    cost: str
+    """As money."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """The calls of each day, as a picture."""
+
+    width: int
+    height: int
+    bars: Sequence[Bar]
+    first: date
+    last: date
+    most: int
+    """Calls of the tallest bar."""
+
+
+@dataclass(frozen=True, slots=True)
+class ButtonPage:
+    """One button: what to paste, how it stands, what it has cost."""
+
+    template: ClassVar[str] = "button.html"
+    button: ButtonRow
+    title: str
+    origin: str
+    """Of the gateway."""
+    origins: Sequence[str]
+    live_key: str
+    test_key: str
+    ending: Sequence[EndingKey]
+    chart: Chart
+    usage: Sequence[UsageRow]
+    """The newest day first."""
+    once: str
+    overlaps: Sequence[int]
+    """Days that a key may go on for when it is replaced."""
+    said: str = ""
+    errors: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationsPage:
+    """The numbers that are proven to be an account's, and the form that proves another."""
+
+    template: ClassVar[str] = "destinations.html"
+    destinations: Sequence[ProvenDestination]
+    number: str
+    """As typed; empty at first."""
+    is_called: bool
+    """Whether the number has been called, and its code is asked for."""
+    minutes: int
+    """How long a code is good."""
+    refusal: str = ""
+    """Why the number cannot be called: a key of the words under `problem.`; empty for none."""
+    wait_minutes: int = 0
+    """When to try again; 0 if that is not known."""
+    said: str = ""
+    errors: Mapping[str, str] = field(default_factory=dict)
+
+
+OfButtons = ButtonsPage | ButtonFormPage | ButtonPage | DestinationsPage

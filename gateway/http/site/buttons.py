@@ -1,0 +1,406 @@
+"""Serves `/account/buttons`: the buttons of whoever is signed in. Knows no store.
+
+Whoever fills in the long form for longer than a proof lasts is shown it again with all that they
+have typed, and proves in another window.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Final
+from zoneinfo import available_timezones
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from billing.money import format_money
+from database.errors import StoreUnavailableError
+from gateway.embed.keys import Mode
+from gateway.embed.ports import BUTTONS_MAX, Button, DayUsage
+from gateway.embed.rules import Rules, tidied
+from gateway.errors import RequestRefusedError
+from gateway.http.access import DeclaredRoute
+from gateway.http.site.bars import bars
+from gateway.http.site.button_forms import NEW as NEW_RULES
+from gateway.http.site.button_forms import ReadForm, read, written
+from gateway.http.site.button_pages import (
+    ButtonFormPage,
+    ButtonPage,
+    ButtonRow,
+    ButtonsPage,
+    Chart,
+    EndingKey,
+    Spent,
+    UsageRow,
+)
+from gateway.http.site.door import BUTTONS, CONFIRM, Door, said_in, see
+from gateway.http.site.forms import ButtonFields, Nothing, TurnFields, read_form
+from gateway.people.buttons import ButtonForm, NotFound, Outcome, OwnButtons
+from gateway.people.password import StepUpNeeded
+from gateway.people.sessions import SessionOver, SignedIn
+from gateway.people.sign_up import Faults
+from gateway.ports import Account
+
+NEW, ONE = f"{BUTTONS}/new", f"{BUTTONS}/{{button_id}}"
+RULES = f"{ONE}/rules"
+OVERLAP_DAYS: Final = (0, 1, 7)
+CHART_DAYS: Final = 30
+CHART_WIDTH, CHART_HEIGHT = 600, 120
+_ONCE: Final = re.compile(r"[A-Za-z0-9_-]{16,64}")
+_REGIONS: Final = ("Africa", "America", "Asia", "Atlantic", "Australia", "Europe", "Indian")
+_WORDS: Final = {
+    # Of forms about money these say something else.
+    "amount_range": "count_range",
+    "week": "hours_invalid",
+}
+
+CreditOf = Callable[[str], Awaitable[int]]
+"""Returns the micros that an account has left. Raises StoreUnavailableError."""
+
+
+@dataclass(frozen=True, slots=True)
+class ButtonPages:
+    """Handlers of the pages of buttons."""
+
+    door: Door
+    buttons: OwnButtons
+    credit_of: CreditOf
+    origin: str
+    """Of the gateway."""
+    new_once: Callable[[], str]
+
+    def routes(self) -> list[DeclaredRoute]:
+        """Return the pages' routes."""
+        own = self.door.own
+        return [
+            own(BUTTONS, self.list_buttons),
+            own(NEW, self.show_form, step_up=True),
+            own(NEW, self.make, method="POST"),
+            own(ONE, self.show),
+            own(RULES, self.show_rules, step_up=True),
+            own(RULES, self.change, method="POST"),
+            own(f"{ONE}/pause", self.pause, method="POST", page=ONE),
+            own(f"{ONE}/resume", self.resume, method="POST", page=ONE, step_up=True),
+            own(f"{ONE}/turn", self.turn, method="POST", page=ONE, step_up=True),
+            own(f"{ONE}/delete", self.delete, method="POST", page=ONE, step_up=True),
+        ]
+
+    async def list_buttons(self, request: Request, who: SignedIn) -> Response:
+        """List the buttons, with what they have cost."""
+        found = await self.buttons.of(who)
+        usage = await self.buttons.usage(who) if found else {}
+        has_credit = await self._has_credit(who) if found else True
+        at = self.door.clock()
+        rows = [
+            _row(each, usage.get(each.id, ()), who.account, at, has_credit=has_credit)
+            for each in found
+        ]
+        page = ButtonsPage(rows, len(rows) < BUTTONS_MAX, said_in(request))
+        return self.door.show(request, page)
+
+    async def show_form(self, request: Request, who: SignedIn) -> Response:
+        """Ask what a button is to be."""
+        form = written("", NEW_RULES, once=self.new_once(), is_new=True)
+        return await self._form(request, who, "", form)
+
+    async def make(self, request: Request, who: SignedIn) -> Response:
+        """Make a button, and lead to it."""
+        fields = await read_form(request, ButtonFields)
+        if not _ONCE.fullmatch(fields.once):
+            raise RequestRefusedError("bad_request", field="once")
+        form = read(fields, NEW_RULES)
+        if form.errors:
+            return await self._again(request, who, "", fields, form)
+        outcome = await self.buttons.make(
+            who, ButtonForm(form.label, form.rules), secret=who.secret, once=fields.once
+        )
+        return await self._saved(request, who, "", fields, form, outcome)
+
+    async def show(self, request: Request, who: SignedIn) -> Response:
+        """Show one button."""
+        return await self._show(request, who, await self._one(request, who))
+
+    async def show_rules(self, request: Request, who: SignedIn) -> Response:
+        """Show the rules of a button, to be changed."""
+        button = await self._one(request, who)
+        form = written(button.label, button.rules)
+        return await self._form(request, who, button.id, form, button.rules)
+
+    async def change(self, request: Request, who: SignedIn) -> Response:
+        """Replace name and rules."""
+        button = await self._one(request, who)
+        fields = await read_form(request, ButtonFields)
+        form = read(fields, button.rules)
+        if form.errors:
+            return await self._again(request, who, button.id, fields, form, button.rules)
+        outcome = await self.buttons.change(who, button.id, ButtonForm(form.label, form.rules))
+        return await self._saved(request, who, button.id, fields, form, outcome, button.rules)
+
+    async def pause(self, request: Request, who: SignedIn) -> Response:
+        """Let a button take no calls."""
+        return await self._set_paused(request, who, is_paused=True)
+
+    async def resume(self, request: Request, who: SignedIn) -> Response:
+        """Let a button take calls again."""
+        return await self._set_paused(request, who, is_paused=False)
+
+    async def turn(self, request: Request, who: SignedIn) -> Response:
+        """Replace the live key."""
+        button = await self._one(request, who)
+        fields = await read_form(request, TurnFields)
+        if not _ONCE.fullmatch(fields.once):
+            raise RequestRefusedError("bad_request", field="once")
+        # Whatever the form does not offer is judged as no number of days.
+        days = {str(each): each for each in OVERLAP_DAYS}.get(fields.days, -1)
+        outcome = await self.buttons.turn(
+            who, button.id, overlap_days=days, secret=who.secret, once=fields.once
+        )
+        if isinstance(outcome, Faults):
+            return await self._show(request, who, button, outcome.by_field)
+        return self._done(request, button.id, outcome, said="button_turned")
+
+    async def delete(self, request: Request, who: SignedIn) -> Response:
+        """Delete a button."""
+        await read_form(request, Nothing)
+        button_id = _id_in(request)
+        stood = await self.buttons.read(who, button_id) is not None
+        match await self.buttons.delete(who, button_id):
+            case SessionOver():
+                return self.door.sign_in_first(request, BUTTONS)
+            case StepUpNeeded():
+                return see(CONFIRM, next=BUTTONS)
+        # Of one that is deleted already, or nobody's, nothing is said.
+        return see(BUTTONS, said="button_deleted" if stood else "")
+
+    async def _set_paused(self, request: Request, who: SignedIn, *, is_paused: bool) -> Response:
+        await read_form(request, Nothing)
+        button = await self._one(request, who)
+        outcome = await self.buttons.pause(who, button.id, is_paused=is_paused)
+        # Of what was so already nothing is said.
+        was_paused = button.paused_at is not None
+        said = "button_paused" if is_paused else "button_resumed"
+        return self._done(request, button.id, outcome, said="" if was_paused is is_paused else said)
+
+    def _done(self, request: Request, button_id: str, outcome: Outcome, *, said: str) -> Response:
+        back = ONE.format(button_id=button_id)
+        match outcome:
+            case SessionOver():
+                return self.door.sign_in_first(request, back)
+            case StepUpNeeded():
+                return see(CONFIRM, next=back)
+            case NotFound():
+                raise RequestRefusedError("button_not_found")
+        return see(back, said=said)
+
+    async def _saved(
+        self,
+        request: Request,
+        who: SignedIn,
+        button_id: str,
+        fields: ButtonFields,
+        form: ReadForm,
+        outcome: Outcome,
+        kept: Rules = NEW_RULES,
+    ) -> Response:
+        match outcome:
+            case Button(id=made_id):
+                said = "button_changed" if button_id else "button_made"
+                return see(ONE.format(button_id=made_id), said=said)
+            case Faults(by_field):
+                form = replace(form, errors=dict(by_field))
+                return await self._again(request, who, button_id, fields, form, kept)
+            case StepUpNeeded():
+                return await self._form(request, who, button_id, fields, kept, needs_proof=True)
+            case NotFound():
+                raise RequestRefusedError("button_not_found")
+        return self.door.sign_in_first(
+            request, RULES.format(button_id=button_id) if button_id else NEW
+        )
+
+    async def _again(
+        self,
+        request: Request,
+        who: SignedIn,
+        button_id: str,
+        fields: ButtonFields,
+        form: ReadForm,
+        kept: Rules = NEW_RULES,
+    ) -> Response:
+        """Show a form with all that is wrong in it, also what the rules say."""
+        found = self.buttons.faults(" ".join(form.label.split()), tidied(form.rules))
+        errors = {**found, **form.errors}
+        named = {name: _WORDS.get(code, code) for name, code in errors.items()}
+        lines = {name: line for name, line in form.wrong_lines.items() if name in named}
+        return await self._form(
+            request, who, button_id, fields, kept, errors=named, wrong_lines=lines
+        )
+
+    async def _form(
+        self,
+        request: Request,
+        who: SignedIn,
+        button_id: str,
+        fields: ButtonFields,
+        kept: Rules = NEW_RULES,
+        *,
+        needs_proof: bool = False,
+        errors: Mapping[str, str] | None = None,
+        wrong_lines: Mapping[str, str] | None = None,
+    ) -> Response:
+        proven = [each.number for each in await self.buttons.destinations(who)]
+        # One that it has already was proven, whatever became of the proof.
+        own = [kept.destination] if kept.destination else []
+        page = ButtonFormPage(
+            button_id=button_id,
+            form=fields,
+            destinations=list(dict.fromkeys([*own, *proven])),
+            zones=zones(),
+            seconds_most=self.buttons.call_seconds_max,
+            currency=who.account.currency,
+            needs_proof=needs_proof,
+            errors=errors or {},
+            wrong_lines=wrong_lines or {},
+        )
+        status = 422 if errors else 403 if needs_proof else 200
+        return self.door.show(request, page, status=status)
+
+    async def _show(
+        self,
+        request: Request,
+        who: SignedIn,
+        button: Button,
+        errors: Mapping[str, str] | None = None,
+    ) -> Response:
+        days = (await self.buttons.usage(who)).get(button.id, ())
+        at, has_credit = self.door.clock(), await self._has_credit(who)
+        currency = who.account.currency
+        page = ButtonPage(
+            button=_row(button, days, who.account, at, has_credit=has_credit),
+            title=button.rules.title,
+            origin=self.origin,
+            origins=button.rules.origins,
+            live_key=button.key_of(Mode.LIVE),
+            test_key=button.key_of(Mode.TEST),
+            ending=[EndingKey(key.key, key.ends_at) for key in button.keys if key.ends_at],
+            chart=_chart(days, at),
+            usage=[
+                UsageRow(
+                    *(each.day, each.calls, each.answered, each.seconds),
+                    cost=format_money(each.micros, currency),
+                )
+                for each in days
+            ],
+            once=self.new_once(),
+            overlaps=OVERLAP_DAYS,
+            said=said_in(request),
+            errors=errors or {},
+        )
+        return self.door.show(request, page, status=422 if errors else 200)
+
+    async def _one(self, request: Request, who: SignedIn) -> Button:
+        """Return the button that a path names. Raises RequestRefusedError."""
+        button = await self.buttons.read(who, _id_in(request))
+        if button is None:
+            raise RequestRefusedError("button_not_found")
+        return button
+
+    async def _has_credit(self, who: SignedIn) -> bool:
+        try:
+            return await self.credit_of(who.account.id) > 0
+        except StoreUnavailableError:
+            # Nothing is claimed of what is not known.
+            return True
+
+
+def _id_in(request: Request) -> str:
+    button_id = str(request.path_params["button_id"])
+    # PostgreSQL cannot look for text with NUL, and no button has such an id.
+    return "" if "\0" in button_id else button_id
+
+
+def _row(
+    button: Button, days: Sequence[DayUsage], account: Account, at: datetime, *, has_credit: bool
+) -> ButtonRow:
+    rules, currency = button.rules, account.currency
+    today = [each for each in days if each.day == at.date()]
+    month = [each for each in days if each.day >= at.date().replace(day=1)]
+    state = _state(
+        button,
+        at,
+        is_frozen=account.frozen,
+        has_credit=has_credit,
+        is_day_used=_is_used(today, rules.day_cap_micros),
+        is_month_used=_is_used(month, rules.month_cap_micros),
+    )
+    return ButtonRow(
+        id=button.id,
+        label=button.label,
+        destination=masked(rules.destination),
+        state=state,
+        opens_at=rules.hours.next_opening(at) if state == "closed" else None,
+        today=_spent(today, rules.day_cap_micros, currency),
+        month=_spent(month, rules.month_cap_micros, currency),
+    )
+
+
+def _state(
+    button: Button,
+    at: datetime,
+    *,
+    is_frozen: bool,
+    has_credit: bool,
+    is_day_used: bool,
+    is_month_used: bool,
+) -> str:
+    """Return why a button takes no calls: first what its owner must end; or that it is open."""
+    reasons = {
+        "paused": button.paused_at is not None,
+        "frozen": is_frozen,
+        "no_credit": not has_credit,
+        "month_used": is_month_used,
+        "day_used": is_day_used,
+        "closed": not button.rules.hours.is_open(at),
+    }
+    return next((reason for reason, holds in reasons.items() if holds), "open")
+
+
+def _is_used(days: Sequence[DayUsage], cap_micros: int | None) -> bool:
+    return cap_micros is not None and sum(each.micros for each in days) >= cap_micros
+
+
+def _spent(days: Sequence[DayUsage], cap_micros: int | None, currency: str) -> Spent:
+    return Spent(
+        calls=sum(each.calls for each in days),
+        cost=format_money(sum(each.micros for each in days), currency),
+        budget="" if cap_micros is None else format_money(cap_micros, currency),
+    )
+
+
+def _chart(days: Sequence[DayUsage], at: datetime) -> Chart:
+    last = at.date()
+    first = last - timedelta(days=CHART_DAYS - 1)
+    calls = {each.day: each.calls for each in days}
+    values = [calls.get(first + timedelta(days=place), 0) for place in range(CHART_DAYS)]
+    return Chart(
+        *(CHART_WIDTH, CHART_HEIGHT),
+        bars=bars(values, width=CHART_WIDTH, height=CHART_HEIGHT),
+        first=first,
+        last=last,
+        most=max(values),
+    )
+
+
+def masked(number: str) -> str:
+    """Return a number by which its owner knows it, and nobody who looks over their shoulder."""
+    return f"{number[:3]} … {number[-4:]}" if number else ""
+
+
+@lru_cache(maxsize=1)
+def zones() -> Sequence[str]:
+    """Return the time zones that are proposed: those of cities, and UTC."""
+    cities = (name for name in available_timezones() if name.startswith(_REGIONS))
+    return ("UTC", *sorted(cities))
