@@ -40,7 +40,7 @@ export const en = {
   key: 'Key {key}',
   sent: 'Sent: {digits}',
   you: 'You',
-  them: 'They',
+  them: 'Them',
   volume: 'Volume',
   line: 'Line: {quality}',
   good: 'good',
