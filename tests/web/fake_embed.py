@@ -187,6 +187,8 @@ class HostPages:
     pages: dict[str, tuple[str, dict[str, str]]] = field(default_factory=dict)
     """Path -> markup and headers."""
     addresses: list[str] = field(default_factory=list)
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    """Until it is set, `/gate` is not answered."""
 
     def add(
         self, path: str, body: str = "", *, integrity: str = "", button: str = "", **headers: str
@@ -221,8 +223,16 @@ class HostPages:
         async def sign(_request: Request) -> Response:
             return JSONResponse({"token": "of_the_owner", "media_url": "wss://gateway.example/"})
 
-        signing = Route("/call-token", sign, methods=["POST"])
-        return Starlette(routes=[signing, Route("/{path:path}", page)])
+        async def wait(_request: Request) -> Response:
+            await self.gate.wait()
+            return Response()
+
+        routes = [
+            Route("/call-token", sign, methods=["POST"]),
+            Route("/gate", wait),
+            Route("/{path:path}", page),
+        ]
+        return Starlette(routes=routes)
 
 
 @asynccontextmanager
