@@ -50,14 +50,17 @@ class ButtonBudgets:
 
     async def round(self) -> None:
         """Tell whoever is to be told, unless another process does. Raises StoreUnavailableError."""
+        # First: where there are no buttons nothing is written.
+        page = await self.book.budgeted("", PAGE_BUTTONS)
         # A little less than the pause between two looks, which would else find it not due.
         every = timedelta(seconds=0.75 * INTERVAL_S)
-        if not await self.duties.is_due(DUTY, every) or not await self.duties.take(DUTY):
+        if not page or not await self.duties.is_due(DUTY, every):
             return
-        after = ""
-        while page := await self.book.budgeted(after, PAGE_BUTTONS):
+        if not await self.duties.take(DUTY):
+            return
+        while page:
             await self._look(page)
-            after = page[-1].button_id
+            page = await self.book.budgeted(page[-1].button_id, PAGE_BUTTONS)
         await self.duties.done(DUTY)
 
     async def _look(self, page: Sequence[Budgeted]) -> None:

@@ -23,13 +23,14 @@ from billing.clock import utc_now
 from billing.stores import tables
 from database.engine import TIMEOUT_S, reading, writing
 from gateway.embed.keys import Mode, publishable_key
+from gateway.embed.origins import LOOPBACK
 from gateway.embed.ports import NewButton
 from gateway.embed.rules import Rules
 from gateway.stores.buttons import SqlButtons
 from gateway.stores.password_hashes import Argon2Hasher
 from gateway.stores.people_transactions import locked
 
-HOST_ORIGINS: Final = ("http://localhost:8000", "http://127.0.0.1:8000")
+HOST_ORIGINS: Final = tuple(f"http://{host}:8000" for host in sorted(LOOPBACK))
 """Of pages on this machine that may show the demo's button, as `python -m http.server` has them."""
 _DAY_MICROS: Final = 1_000_000
 _MONTH_MICROS: Final = 10_000_000

@@ -56,6 +56,7 @@ PARAMETERS = {
     "name": "nothing.js",
     "secret": "nothing",
     "export_id": "nothing",
+    "number": "1",
     "key": BUTTON.live_key,
 }
 PASSWORD = "correct-zebra-tram-92"
