@@ -3,8 +3,11 @@
 from accounts.link import LIFETIMES, Purpose, digest
 from accounts.stores import holders
 from billing.clock import utc_now
-from gateway.roles.newcomer import EMAIL, make_holder, make_link
+from gateway.embed.keys import Mode
+from gateway.embed.rules import faults
+from gateway.roles.newcomer import EMAIL, HOST_ORIGINS, make_button, make_holder, make_link
 from gateway.stores.accounts import SqlAccountStore
+from gateway.stores.buttons import SqlButtons
 from gateway.stores.mail_outbox import queue_notice
 from gateway.stores.password_hashes import Argon2Hasher
 from gateway.stores.people import SqlPeople
@@ -41,3 +44,23 @@ async def test_nobody_who_is_locked_out_gets_a_link(engine):
     async with engine.begin() as connection:
         await holders.change(connection, "demo", locked_at=utc_now())
     assert not await make_link(engine, "demo", "any")
+
+
+async def test_the_demos_button_is_made_once_and_calls_the_number(engine):
+    await SqlAccountStore(engine).create_account("demo", "USD")
+    told = []
+
+    async def tell():
+        told.append(None)
+
+    buttons = SqlButtons(engine, tell)
+    made = [await make_button(buttons, "demo", "seed", "+15005551000") for _ in range(2)]
+    assert made[0] == made[1]
+    (button,) = await buttons.of_account("demo")
+    assert (button.rules.destination, button.rules.origins) == ("+15005551000", HOST_ORIGINS)
+    assert button.key_of(Mode.LIVE) == made[0].live_key
+    assert button.key_of(Mode.TEST) == made[0].test_key
+    assert faults(button.rules, call_seconds_max=3_600) == {}
+    # Another demo has other keys: it is seeded by its own secret.
+    other = await make_button(buttons, "demo", "other", "+15005551000")
+    assert other.live_key != made[0].live_key

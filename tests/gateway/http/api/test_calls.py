@@ -118,6 +118,8 @@ async def test_a_token_quotes_the_call(api):
         ({"destination": 5}, (400, "bad_request")),
         ({"destination": "1" * 65}, (400, "bad_request")),
         ({"destination": ECHO, "extra": 1}, (400, "bad_request")),
+        # Whom a program calls for is asked with a button alone.
+        ({"destination": ECHO, "visitor": "v-7"}, (400, "bad_request")),
         ([], (400, "bad_request")),
     ],
 )
