@@ -21,5 +21,5 @@ def test_no_bar_leaves_the_chart_and_none_with_a_value_is_missed(values):
     for value, bar in zip(values, bars(values, width=600, height=120), strict=True):
         assert 0 <= bar.x < bar.x + bar.width <= 600
         assert bar.y + bar.height == 120
-        assert 0 <= bar.y
+        assert bar.y >= 0
         assert (bar.height > 0) is (value > 0)
