@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 
 from gateway.charging import recovery
 from gateway.charging.rounds import Metering
+from gateway.embed.ports import Proofs
 from gateway.heartbeat.periodic_task import PeriodicTask
 from gateway.http.app import create_app
 from gateway.roles import adapters, http, periodic_tasks, storage
@@ -24,6 +25,7 @@ from gateway.roles.administration import admin_routes
 from gateway.roles.carrier import CarrierSide, compose_carrier_side
 from gateway.roles.children import Child
 from gateway.roles.documents import post_documents
+from gateway.roles.embed import compose_proofs
 from gateway.roles.erasure import of_erasure
 from gateway.roles.fraud import Fraud, compose_fraud
 from gateway.roles.media import Media, compose_media, warm_up
@@ -107,6 +109,8 @@ class Node:
         )
         await self._take_lease(stops, membership, carrier_side)
         alarms = periodic_tasks.new_alarms(settings, stores)
+        kept = (settings, stores, access.velocity)
+        proofs = compose_proofs(*kept, prices=prices, fraud=fraud, announcer=carrier)
         calls, refused = media.calls, media.calls.refused_signatures
         drain = carrier_side.settler.drain
         sweeps = periodic_tasks.new_sweeper(membership, carrier_side, calls.holds)
@@ -127,7 +131,7 @@ class Node:
             ),
             *(http.payment_routes(settings, payments, refused) if payments else ()),
             *http.carrier_routes(settings, carrier_side, calls, refused),
-            *self._pages(access, people, prices, payments),
+            *self._pages(access, people, prices, payments, proofs=proofs),
         ]
         self.app = create_app(routes, show_missing=people.pages.show_missing)
         tasks = [
@@ -175,12 +179,19 @@ class Node:
         return compose_access(settings, stores, people.holders), fraud, people
 
     def _pages(
-        self, access: Access, people: People, prices: Prices, payments: PaymentServices | None
+        self,
+        access: Access,
+        people: People,
+        prices: Prices,
+        payments: PaymentServices | None,
+        *,
+        proofs: Proofs,
     ) -> http.Routes:
         pages = site_routes(
             *(self.settings, self.stores, people, prices, payments),
             velocity=access.velocity,
             live=self.media.calls,
+            proofs=proofs,
         )
         return [*pages, *admin_routes(self.settings, self.stores, access.auth, people.sessions)]
 

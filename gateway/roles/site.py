@@ -13,18 +13,19 @@ from billing.stores.payments import SqlPaymentStore
 from billing.stores.statement import SqlStatementStore
 from gateway.calls.index import CallIndex
 from gateway.calls.rate_table import RateTable
+from gateway.embed.ports import Proofs
 from gateway.http.access import DeclaredRoute
 from gateway.http.api.payments import CardPayments
 from gateway.http.site.buttons import ButtonPages
 from gateway.http.site.calls import CallPages
 from gateway.http.site.credit import CreditPages
+from gateway.http.site.destinations import DestinationPages
 from gateway.http.site.keys import KeyPages
 from gateway.http.site.rates import RatesPages
-from gateway.people.buttons import OwnButtons
 from gateway.people.keys import Keys
 from gateway.ports import LiveCalls, Velocity
 from gateway.roles import http
-from gateway.roles.embed import buttons_of
+from gateway.roles.embed import own_buttons
 from gateway.roles.erasure import credit_return
 from gateway.roles.payments import PaymentServices
 from gateway.roles.people import People, new_door, people_routes
@@ -45,6 +46,7 @@ def site_routes(
     *,
     velocity: Velocity,
     live: LiveCalls,
+    proofs: Proofs,
 ) -> Sequence[DeclaredRoute]:
     """Return the routes of the pages.
 
@@ -56,6 +58,7 @@ def site_routes(
         payments: Takes payments; None where no payment service is set up.
         velocity: Bounds how often.
         live: The live calls within reach.
+        proofs: Proves that numbers are people's.
 
     """
     door = new_door(people, velocity)
@@ -74,7 +77,7 @@ def site_routes(
         _new_once,
     )
     keys = Keys(SqlHolderKeys(stores.engine, stores.key_epochs.invalidate), utc_now)
-    buttons = OwnButtons(buttons_of(stores), utc_now, settings.call_duration_max_s)
+    buttons = own_buttons(settings, stores)
     rates = RatesPages(
         door, velocity, prices.rates, prices.closed_destinations, table, settings.currency
     )
@@ -86,6 +89,7 @@ def site_routes(
         *rates.routes(),
         *KeyPages(door, keys, _new_once).routes(),
         *ButtonPages(door, buttons, index.credit, settings.origin, _new_once).routes(),
+        *DestinationPages(door, buttons, proofs).routes(),
         *http.page_routes(people.pages.phone_page),
     ]
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Final
 from zoneinfo import available_timezones
 
@@ -62,6 +62,32 @@ CreditOf = Callable[[str], Awaitable[int]]
 """Returns the micros that an account has left. Raises StoreUnavailableError."""
 
 
+@dataclass(frozen=True)
+class _Filled:
+    """A form as somebody has filled it in."""
+
+    button_id: str
+    """Empty for a new button."""
+    fields: ButtonFields
+    kept: Rules
+    """The rules as they were before."""
+
+    @cached_property
+    def form(self) -> ReadForm:
+        """What it says."""
+        return read(self.fields, self.kept)
+
+    @property
+    def button_form(self) -> ButtonForm:
+        """What it says, without faults of its own."""
+        return ButtonForm(self.form.label, self.form.rules)
+
+    @property
+    def path(self) -> str:
+        """Where it stands."""
+        return RULES.format(button_id=self.button_id) if self.button_id else NEW
+
+
 @dataclass(frozen=True, slots=True)
 class ButtonPages:
     """Handlers of the pages of buttons."""
@@ -104,21 +130,21 @@ class ButtonPages:
 
     async def show_form(self, request: Request, who: SignedIn) -> Response:
         """Ask what a button is to be."""
-        form = written("", NEW_RULES, once=self.new_once(), is_new=True)
-        return await self._form(request, who, "", form)
+        fields = written("", NEW_RULES, once=self.new_once(), is_new=True)
+        return await self._form(request, who, _Filled("", fields, NEW_RULES))
 
     async def make(self, request: Request, who: SignedIn) -> Response:
         """Make a button, and lead to it."""
         fields = await read_form(request, ButtonFields)
         if not _ONCE.fullmatch(fields.once):
             raise RequestRefusedError("bad_request", field="once")
-        form = read(fields, NEW_RULES)
-        if form.errors:
-            return await self._again(request, who, "", fields, form)
+        filled = _Filled("", fields, NEW_RULES)
+        if errors := filled.form.errors:
+            return await self._again(request, who, filled, errors)
         outcome = await self.buttons.make(
-            who, ButtonForm(form.label, form.rules), secret=who.secret, once=fields.once
+            who, filled.button_form, secret=who.secret, once=fields.once
         )
-        return await self._saved(request, who, "", fields, form, outcome)
+        return await self._saved(request, who, filled, outcome)
 
     async def show(self, request: Request, who: SignedIn) -> Response:
         """Show one button."""
@@ -127,18 +153,17 @@ class ButtonPages:
     async def show_rules(self, request: Request, who: SignedIn) -> Response:
         """Show the rules of a button, to be changed."""
         button = await self._one(request, who)
-        form = written(button.label, button.rules)
-        return await self._form(request, who, button.id, form, button.rules)
+        fields = written(button.label, button.rules)
+        return await self._form(request, who, _Filled(button.id, fields, button.rules))
 
     async def change(self, request: Request, who: SignedIn) -> Response:
         """Replace name and rules."""
         button = await self._one(request, who)
-        fields = await read_form(request, ButtonFields)
-        form = read(fields, button.rules)
-        if form.errors:
-            return await self._again(request, who, button.id, fields, form, button.rules)
-        outcome = await self.buttons.change(who, button.id, ButtonForm(form.label, form.rules))
-        return await self._saved(request, who, button.id, fields, form, outcome, button.rules)
+        filled = _Filled(button.id, await read_form(request, ButtonFields), button.rules)
+        if errors := filled.form.errors:
+            return await self._again(request, who, filled, errors)
+        outcome = await self.buttons.change(who, button.id, filled.button_form)
+        return await self._saved(request, who, filled, outcome)
 
     async def pause(self, request: Request, who: SignedIn) -> Response:
         """Let a button take no calls."""
@@ -197,73 +222,51 @@ class ButtonPages:
         return see(back, said=said)
 
     async def _saved(
-        self,
-        request: Request,
-        who: SignedIn,
-        button_id: str,
-        fields: ButtonFields,
-        form: ReadForm,
-        outcome: Outcome,
-        kept: Rules = NEW_RULES,
+        self, request: Request, who: SignedIn, filled: _Filled, outcome: Outcome
     ) -> Response:
         match outcome:
-            case Button(id=made_id):
-                said = "button_changed" if button_id else "button_made"
-                return see(ONE.format(button_id=made_id), said=said)
+            case Button(id=button_id):
+                said = "button_changed" if filled.button_id else "button_made"
+                return see(ONE.format(button_id=button_id), said=said)
             case Faults(by_field):
-                form = replace(form, errors=dict(by_field))
-                return await self._again(request, who, button_id, fields, form, kept)
+                return await self._again(request, who, filled, by_field)
             case StepUpNeeded():
-                return await self._form(request, who, button_id, fields, kept, needs_proof=True)
+                return await self._form(request, who, filled, needs_proof=True)
             case NotFound():
                 raise RequestRefusedError("button_not_found")
-        return self.door.sign_in_first(
-            request, RULES.format(button_id=button_id) if button_id else NEW
-        )
+        return self.door.sign_in_first(request, filled.path)
 
     async def _again(
-        self,
-        request: Request,
-        who: SignedIn,
-        button_id: str,
-        fields: ButtonFields,
-        form: ReadForm,
-        kept: Rules = NEW_RULES,
+        self, request: Request, who: SignedIn, filled: _Filled, errors: Mapping[str, str]
     ) -> Response:
         """Show a form with all that is wrong in it, also what the rules say."""
+        form = filled.form
         found = self.buttons.faults(" ".join(form.label.split()), tidied(form.rules))
-        errors = {**found, **form.errors}
-        named = {name: _WORDS.get(code, code) for name, code in errors.items()}
-        lines = {name: line for name, line in form.wrong_lines.items() if name in named}
-        return await self._form(
-            request, who, button_id, fields, kept, errors=named, wrong_lines=lines
-        )
+        named = {name: _WORDS.get(code, code) for name, code in {**found, **errors}.items()}
+        return await self._form(request, who, filled, errors=named)
 
     async def _form(
         self,
         request: Request,
         who: SignedIn,
-        button_id: str,
-        fields: ButtonFields,
-        kept: Rules = NEW_RULES,
+        filled: _Filled,
         *,
         needs_proof: bool = False,
         errors: Mapping[str, str] | None = None,
-        wrong_lines: Mapping[str, str] | None = None,
     ) -> Response:
         proven = [each.number for each in await self.buttons.destinations(who)]
         # One that it has already was proven, whatever became of the proof.
-        own = [kept.destination] if kept.destination else []
+        own = [number] if (number := filled.kept.destination) else []
         page = ButtonFormPage(
-            button_id=button_id,
-            form=fields,
+            button_id=filled.button_id,
+            form=filled.fields,
             destinations=list(dict.fromkeys([*own, *proven])),
             zones=zones(),
             seconds_most=self.buttons.call_seconds_max,
             currency=who.account.currency,
             needs_proof=needs_proof,
             errors=errors or {},
-            wrong_lines=wrong_lines or {},
+            wrong_lines=filled.form.wrong_lines,
         )
         status = 422 if errors else 403 if needs_proof else 200
         return self.door.show(request, page, status=status)

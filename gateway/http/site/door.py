@@ -97,8 +97,9 @@ class Door:
         """Return a page, or what takes a form, for whoever is signed in.
 
         `page` is where a person goes on after they have signed in, or proven who they are; without
-        it the path itself. Both may name parameters of the path. Whoever has not accepted new terms is asked to first, but on a page
-        that is open `before_terms`: who does not accept must be able to take their data and leave.
+        it the path itself. Both may name parameters of the path. Whoever has not accepted new terms
+        is asked to first, but on a page that is open `before_terms`: who does not accept must be
+        able to take their data and leave.
         """
 
         async def endpoint(request: Request) -> Response:

@@ -201,8 +201,8 @@ async def test_one_button_shows_what_to_paste(ada):
     assert len(reply.content) < 20_000
     for key in (LIVE, TEST):
         assert (
-            f'<script type="module" src="{ORIGIN}/embed/v1.js"></script> <caller-button key="{key}">'
-            f'<a href="{ORIGIN}/c/{key}">Call us</a></caller-button>'
+            f'<script type="module" src="{ORIGIN}/embed/v1.js"></script> '
+            f'<caller-button key="{key}"><a href="{ORIGIN}/c/{key}">Call us</a></caller-button>'
         ) in page.text
     assert f"script-src {ORIGIN}; frame-src {ORIGIN}" in page.text
     assert f'microphone=(self "{ORIGIN}")' in page.text

@@ -15,6 +15,8 @@ ANSWERS = {
     **dict.fromkeys(("/account/passkeys/options", "/sign-in/passkey/options"), (200,)),
     # Without the word that its form has of us.
     **dict.fromkeys(("/account/keys/new", "/account/buttons/new"), (400,)),
+    # Without the choice.
+    "/account/restriction": (400,),
     # There is no such button.
     **dict.fromkeys(
         [f"/account/buttons/{{button_id}}/{act}" for act in ("rules", "pause", "resume", "turn")],
