@@ -221,6 +221,20 @@ async def test_a_lost_call_comes_back(page: Page, gateway: FakeGateway) -> None:
     assert await page.evaluate("call.status()") == "open"
 
 
+async def test_another_call_ends_what_a_reload_has_left(page: Page, gateway: FakeGateway) -> None:
+    gateway.resume_seconds = 15
+    await begin(page, gateway)
+    await told(page, "accept")
+    await page.reload()
+    await page.wait_for_function(
+        "() => window.sdk && new sdk.Caller().keptCall?.callId === 'call_1'"
+    )
+    await begin(page, gateway)
+    await told(page, "accept")
+    assert [line.start["type"] for line in gateway.lines] == ["start", "resume", "start"]
+    assert gateway.lines[1].of_type("hangup")
+
+
 async def test_refusals_are_typed_and_in_the_words_of_the_gateway(
     page: Page, gateway: FakeGateway
 ) -> None:
