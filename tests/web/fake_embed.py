@@ -191,7 +191,14 @@ class HostPages:
     """Until it is set, `/gate` is not answered."""
 
     def add(
-        self, path: str, body: str = "", *, integrity: str = "", button: str = "", **headers: str
+        self,
+        path: str,
+        body: str = "",
+        *,
+        script: str = "/embed/v1.js",
+        integrity: str = "",
+        button: str = "",
+        **headers: str,
     ) -> str:
         """Add a page with the button in it; return its address.
 
@@ -202,7 +209,7 @@ class HostPages:
         button = button or f'<caller-button key="{BUTTON}">{link}</caller-button>'
         markup = (
             '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Shop</title>'
-            f'<script type="module" src="{self.gateway}/embed/v1.js"{proof}></script></head>'
+            f'<script type="module" src="{self.gateway}{script}"{proof}></script></head>'
             f"<body><h1>Shop</h1>{button}{body}</body></html>"
         )
         named = {name.replace("_", "-"): value for name, value in headers.items()}
