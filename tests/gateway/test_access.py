@@ -59,7 +59,6 @@ PARAMETERS = {
     "number": "1",
     "key": BUTTON.live_key,
     "button_id": BUTTON.id,
-    "number": "1",
 }
 PASSWORD = "correct-zebra-tram-92"
 FROM_US = {"sec-fetch-site": "same-origin"}
