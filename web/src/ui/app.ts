@@ -18,9 +18,6 @@ import type { Phone } from './phone';
 import { theme } from './theme';
 import type { TopUp } from './top-up';
 
-/** What a person did on the payment service's page. */
-export type Returned = 'paid' | 'cancelled';
-
 export class App extends LitElement {
   static override properties = {
     api: { attribute: false },
@@ -147,7 +144,7 @@ export class App extends LitElement {
   /** The payment a person comes back from, or makes in another tab. */
   declare followed: FollowedPayment | undefined;
   /** What has become of the payment that a person comes back from. */
-  declare returned: Returned | undefined;
+  declare returned: Beside.Returned | undefined;
   /** What is wrong now; the next reading that goes well ends it. */
   declare failure: CallerError | undefined;
   /** The phone already says why the gateway is away: that ended its call. */
@@ -167,7 +164,6 @@ export class App extends LitElement {
   override connectedCallback(): void {
     super.connectedCallback();
     window.addEventListener('hashchange', this.open);
-    [this.returned, this.followed] = takeReturned();
     this.open();
   }
 
@@ -254,7 +250,9 @@ export class App extends LitElement {
   };
 
   async #load(): Promise<typeof Beside> {
-    return (this.#beside ??= await import('./beside'));
+    const beside = await import('./beside');
+    if (!this.#beside) [this.returned, this.followed] = beside.takeReturned();
+    return (this.#beside = beside);
   }
 
   clear(): void {
@@ -284,15 +282,6 @@ export class App extends LitElement {
     this.told = state.failure !== undefined || state.ending?.cause === 502;
     await this.reading?.renew();
   }
-}
-
-/** Take out of the address what the payment service's page sends a person back with. */
-function takeReturned(): [Returned?, FollowedPayment?] {
-  const query = new URLSearchParams(location.search);
-  const id = query.get('top-up');
-  if (id === null && !query.has('top-up-cancelled')) return [];
-  history.replaceState(null, '', location.pathname + location.hash);
-  return id === null ? ['cancelled'] : ['paid', { id }];
 }
 
 customElements.define('caller-app', App);

@@ -12,6 +12,8 @@ import './recent-calls';
 
 export { aside, before, keyForm, owner, topUp } from './aside';
 export { Reading } from './reading';
+export { takeReturned } from './returned';
+export type { Returned } from './returned';
 export { askWho } from './who';
 
 addWords(beside);

@@ -7,7 +7,7 @@ import { addWords, t } from '../i18n';
 import type { Key } from '../i18n';
 import { keyForm } from '../i18n/en/key-form';
 import type { CallerError, CallState } from '../sdk/core';
-import type { Returned } from './app';
+import type { Returned } from './returned';
 import { theme } from './theme';
 
 const WORDS: Record<Returned, [Key, Key]> = {
