@@ -149,9 +149,13 @@ class Admission:
         try:
             return await self._admit(buyer, request)
         except RequestRefusedError as error:
-            self.on_refusal(buyer.account.id, error.code)
-            call_events.refused(error.code, node=self.settings.node, account=buyer.account.id)
+            self.note_refusal(buyer.account.id, error.code)
             raise
+
+    def note_refusal(self, account_id: str, code: str) -> None:
+        """Log and count that an account's call was refused."""
+        self.on_refusal(account_id, code)
+        call_events.refused(code, node=self.settings.node, account=account_id)
 
     async def admit_check(self, buyer: Buyer, page_origin: str) -> Ticket:
         """Return the token that allows one check of the line, which is free of charge."""

@@ -193,6 +193,14 @@ class ButtonAdmission:
         refuse(await velocity.hit(button_uses(standing.button_id, each)))
 
     async def _order(self, visit: Visit, number: str, *, is_signed: bool) -> CallOrder:
+        """Return the order of a call; a refusal is logged and counted as that of any call."""
+        try:
+            return await self._admitted(visit, number, is_signed=is_signed)
+        except RequestRefusedError as error:
+            self.admission.note_refusal(visit.account.id, error.code)
+            raise
+
+    async def _admitted(self, visit: Visit, number: str, *, is_signed: bool) -> CallOrder:
         standing, buyer = visit.standing, visit.buyer
         quote = await self.admission.price(buyer, number, is_binding=True)
         uses = button_call_uses(visit.account.id, quote.order.destination, is_signed=is_signed)

@@ -143,6 +143,8 @@ async def test_what_is_the_owners_alone_is_not_told(door, stage):
         return (await refused(door.admit())).code
 
     assert await told(frozen=True) == "button_unavailable"
+    # To the owner it is what it is.
+    assert door.desk.refused == [("alice", "account_frozen")]
     assert await told(id="penniless") == "button_unavailable"
     door.rules(destination="+33142685300")
     assert await told() == "button_unavailable"
