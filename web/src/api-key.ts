@@ -17,9 +17,13 @@ export let brought = false;
 
 /** Take a key out of the address, if it is there: keep it where the tab has none, else offer it. */
 export function takeKey(): void {
-  const given = new URLSearchParams(location.hash.slice(1)).get('key')?.trim();
+  const url = new URL(location.href);
+  const fragment = new URLSearchParams(url.hash.slice(1));
+  const given = fragment.get('key')?.trim();
   if (given === undefined) return;
-  history.replaceState(null, '', location.pathname + location.search);
+  fragment.delete('key');
+  url.hash = fragment.toString();
+  history.replaceState(null, '', url);
   const own = storedKey();
   if (own === undefined) brought = keepKey(given);
   else if (own !== given && KEY.test(given)) offered = given;

@@ -7,7 +7,7 @@ import { answerOffer, dropKey, keepKey, offeredKey, storedKey, takeKey } from '.
 const OWN = 'ck_own_0123456789';
 const LINKED = 'ck_linked_0123456';
 const kept = new Map<string, string>();
-const address = { hash: '', pathname: '/', search: '?top-up=pay_1' };
+const address = new URL('https://phone.example/?top-up=pay_1');
 Object.assign(globalThis, {
   sessionStorage: {
     getItem: (name: string) => kept.get(name) ?? null,
@@ -16,8 +16,8 @@ Object.assign(globalThis, {
   },
   location: address,
   history: {
-    replaceState: (_state: null, _title: string, shown: string) => {
-      assert.equal(shown, '/?top-up=pay_1');
+    replaceState: (_state: null, _title: string, shown: URL) => {
+      assert.equal(shown.href, 'https://phone.example/?top-up=pay_1');
       address.hash = '';
     },
   },

@@ -10,6 +10,7 @@ export const de: Strings = {
   yourAccount: 'Ihr Konto',
   allCalls: 'Alle Anrufe',
   yourCredit: 'Guthaben und Zahlungen',
+  takeLinks: 'Links mit Telefonnummern hier öffnen',
   mayNotCall: 'Mit diesem API-Schlüssel lässt sich nicht telefonieren.',
 
   keyTitle: 'Telefon verbinden',

@@ -9,7 +9,7 @@ import type { CallRecord, KeyAccess, PhonebookEntry, TopUpOffer } from '../answe
 import { Api } from '../api';
 import { brought, storedKey, takeKey } from '../api-key';
 import { money, t } from '../i18n';
-import type { CallState, CallerError, Money } from '../sdk/core';
+import type { Call, CallState, CallerError, Money } from '../sdk/core';
 import type * as Beside from './beside';
 import { handset } from './icons';
 import type { FollowedPayment } from './payment-progress';
@@ -211,7 +211,7 @@ export class App extends LitElement {
       @top-up=${this.openTopUp}
       @charged=${this.follow}
       @credit=${(event: CustomEvent<Money>) => (this.left = event.detail)}
-      @call-started=${() => (this.busy = true)}
+      @call-started=${this.#began}
       @call-placed=${() => this.reading?.changed()}
       @call-ended=${(event: CustomEvent<CallState>) => this.#ended(event.detail)}
     ></caller-phone>`;
@@ -221,21 +221,12 @@ export class App extends LitElement {
     return this.renderRoot.querySelector<Phone>('caller-phone');
   }
 
-  get #topUpButton(): TopUp | null {
-    return this.renderRoot.querySelector('caller-top-up');
-  }
-
   readonly openTopUp = (): void => {
-    void this.#topUpButton?.open();
+    void this.renderRoot.querySelector<TopUp>('caller-top-up')?.open();
   };
 
   readonly follow = (event: CustomEvent<FollowedPayment>): void => {
     this.followed = event.detail;
-  };
-
-  readonly unfollow = (): void => {
-    this.followed = undefined;
-    this.#topUpButton?.focus();
   };
 
   readonly open = (): void => {
@@ -270,6 +261,11 @@ export class App extends LitElement {
     this.reading ??= new Reading(this);
     await this.reading.begin(api);
   }
+
+  readonly #began = ({ detail }: CustomEvent<Call>): void => {
+    this.busy = true;
+    this.#beside?.accompany(detail);
+  };
 
   async #ended(state: CallState): Promise<void> {
     this.busy = false;

@@ -6,6 +6,7 @@ import type { Payment } from '../answers';
 import { offeredKey } from '../api-key';
 import { keepNumber } from '../kept-number';
 import type { App } from './app';
+import type { TopUp } from './top-up';
 
 /** Draw the form for a key, where nobody is known to use the page. */
 export function keyForm(app: App): TemplateResult {
@@ -83,8 +84,13 @@ function progress(app: App): TemplateResult {
     .followed=${app.followed}
     @concluded=${(event: CustomEvent<Payment>) => void app.reading?.concluded(event.detail)}
     @retry=${app.openTopUp}
-    @closed=${app.unfollow}
+    @closed=${() => unfollow(app)}
   ></caller-payment-progress>`;
+}
+
+function unfollow(app: App): void {
+  app.followed = undefined;
+  app.renderRoot.querySelector<TopUp>('caller-top-up')?.focus();
 }
 
 function keyOffer(app: App, offered: string): TemplateResult {

@@ -10,6 +10,7 @@ import './owner';
 import './phonebook';
 import './recent-calls';
 
+export { accompany } from '../installed/call-outside';
 export { aside, before, keyForm, owner, topUp } from './aside';
 export { Reading } from './reading';
 export { takeReturned } from './returned';

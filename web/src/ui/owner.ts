@@ -1,10 +1,18 @@
-/** Says whose phone it is. Fires `forget` when the tab's key is to be forgotten. */
+/** Says whose phone it is, and offers to open links of numbers in it. Fires `forget` when the tab's key is to be forgotten. */
 
-import { LitElement, css, html } from 'lit';
+import { LitElement, css, html, nothing } from 'lit';
 import type { TemplateResult } from 'lit';
 import type { Api } from '../api';
 import { t } from '../i18n';
 import { theme } from './theme';
+
+/** Safari and phones have no such choice. */
+const canTakeLinks = 'registerProtocolHandler' in navigator && window.isSecureContext;
+
+/** Have the browser ask whether links of numbers (RFC 3966) are to be opened here. */
+function takeLinks(): void {
+  navigator.registerProtocolHandler('tel', `${location.origin}${location.pathname}#to=%s`);
+}
 
 export class Owner extends LitElement {
   static override properties = {
@@ -48,6 +56,7 @@ export class Owner extends LitElement {
             <a href="account/calls">${t('allCalls')}</a>
             <a href="account/credit">${t('yourCredit')}</a>
           </nav>`}
+      ${canTakeLinks ? html`<button type="button" @click=${takeLinks}>${t('takeLinks')}</button>` : nothing}
     </footer>`;
   }
 

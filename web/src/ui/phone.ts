@@ -138,7 +138,7 @@ export class Phone extends LitElement {
     this.state = this.#call.state;
     // What is shown of a call begins where the phone does, not where the button was pressed.
     void this.#focusPanel().then(() => this.#panel?.scrollIntoView());
-    this.dispatchEvent(new CustomEvent('call-started'));
+    this.dispatchEvent(new CustomEvent('call-started', { detail: this.#call }));
   }
 
   /** Return how to get the token; a number that may not be called is no failed request, for it is asked about before. */

@@ -9,6 +9,7 @@ import type { Api } from '../api';
 import { answerOffer, dropKey } from '../api-key';
 import { Following } from '../following';
 import { CallerError, asCallerError, isUnreachable } from '../sdk/core';
+import { followAddress, showKept } from './address';
 import type { App } from './app';
 import { listed } from './recent-calls';
 
@@ -17,7 +18,9 @@ const RECENT_CALLS = 8;
 export class Reading {
   #following: Following | undefined;
 
-  constructor(private readonly app: App) {}
+  constructor(private readonly app: App) {
+    followAddress(app);
+  }
 
   /** Read all that there is to show of whoever asks. */
   async begin(api: Api): Promise<void> {
@@ -62,6 +65,7 @@ export class Reading {
 
   /** Read again what has changed, and let the other tabs of this browser read it as well. */
   async renew(): Promise<void> {
+    void showKept(this.app);
     await this.refresh();
     this.changed();
   }

@@ -2,10 +2,12 @@
 
 import { Api } from '../api';
 import { offerOwn, storedKey } from '../api-key';
+import { followAddress } from './address';
 import type { App } from './app';
 
 /** Open the phone for whoever is signed in; else with the tab's key, if it has one. */
 export async function askWho(app: App, key?: string): Promise<void> {
+  followAddress(app);
   app.asking = true;
   const isSignedIn = await new Api(undefined).access().then(
     () => true,

@@ -5,6 +5,7 @@ export const beside = {
   yourAccount: 'Your account',
   allCalls: 'All calls',
   yourCredit: 'Credit and payments',
+  takeLinks: 'Open links of phone numbers here',
   loading: 'Loading…',
   phonebook: 'Try a number',
   recent: 'Recent calls',

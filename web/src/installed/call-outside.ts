@@ -1,0 +1,58 @@
+/** Shows a call outside the page: in the tab's title, and in the controls that the browser has for calls. */
+
+import { clock, t } from '../i18n';
+import { grouped } from '../number';
+import { elapsedSeconds } from '../sdk/core';
+import type { Call, CallState } from '../sdk/core';
+
+const REDRAW_MS = 1000;
+
+/** Return the tab's title during a call: how long it has lasted, or what it waits for, and whom it calls. */
+export function titleOf(state: CallState, nowMs: number): string {
+  const first = state.phase === 'live' ? clock(elapsedSeconds(state, nowMs)) : t(state.phase);
+  return `${first} · ${grouped(state.destination)}`;
+}
+
+/** Follow a call until it has ended. */
+export function accompany(call: Call): void {
+  const title = document.title;
+  const show = (): void => {
+    document.title = titleOf(call.state, performance.now());
+  };
+  const timer = window.setInterval(show, REDRAW_MS);
+  const setMicrophone = control(call);
+  call.on('changed', ({ phase, muted }) => {
+    if (phase === 'ended') {
+      window.clearInterval(timer);
+      document.title = title;
+      control();
+    } else {
+      show();
+      setMicrophone(!muted);
+    }
+  });
+  show();
+}
+
+/** Let the browser's controls act on a call, on none without one; return what tells them of the microphone. */
+function control(call?: Call): (isActive: boolean) => void {
+  const session = navigator.mediaSession as MediaSession | undefined;
+  const actions = {
+    hangup: () => call?.disconnect(),
+    togglemicrophone: () => call?.mute(!call.isMuted()),
+  };
+  for (const [name, act] of Object.entries(actions)) {
+    try {
+      session?.setActionHandler(name as MediaSessionAction, call ? act : null);
+    } catch {
+      // This browser has no such control (Media Session, 5: TypeError).
+    }
+  }
+  return (isActive) => {
+    try {
+      void session?.setMicrophoneActive?.(isActive).catch(() => {});
+    } catch {
+      // The page is no longer shown.
+    }
+  };
+}
