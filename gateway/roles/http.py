@@ -180,6 +180,6 @@ def health_routes(
     ).routes()
 
 
-def page_routes(rewrite: pages.Rewrite) -> Routes:
+def page_routes(rewrite: pages.Rewrite, rewrite_manifest: pages.Rewrite) -> Routes:
     """Return the routes of the phone page, rewritten in the name of the service."""
-    return pages.routes(STATIC_DIR, rewrite)
+    return pages.routes(STATIC_DIR, rewrite, rewrite_manifest)

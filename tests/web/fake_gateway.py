@@ -265,7 +265,7 @@ class FakeGateway:
         """Return the application."""
         app = Starlette(
             routes=[
-                *pages.routes(STATIC, self.site.phone_page if self.site else None),
+                *self._pages(),
                 *(self.site.routes() if self.site else ()),
                 Route("/v1/key", self._key),
                 Route("/v1/account", self._account),
@@ -290,6 +290,12 @@ class FakeGateway:
             await app(scope, receive, send)
 
         return noted
+
+    def _pages(self) -> list[Any]:
+        site = self.site
+        return pages.routes(
+            STATIC, site.phone_page if site else None, site.phone_manifest if site else None
+        )
 
     async def _key(self, request: Request) -> Response:
         account = self._account_of(request) or ""

@@ -1,20 +1,26 @@
 """Puts whose service it is into the phone page: its title, its header, its icon, its colours.
 
-In the HTML, as the page's script is the same for everybody: what the page's element holds is shown
-in place of the script's own header (HTML, 4.12.4 "the slot element"). Knows no request and no file.
+And into its manifest, by which systems install it. The page is changed in its HTML, as its script
+is the same for everybody: what the page's element holds is shown in place of the script's own
+header (HTML, 4.12.4 "the slot element"). Knows no request and no file.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from html import escape
 from typing import Final
 
-from gateway.http.site.branding import OURS, Branding
+from gateway.http.site.branding import OURS, Branding, Logo
 
 _TITLE: Final = re.compile(r"(<title>.* · ).*?(</title>)")
 _ICON: Final = re.compile(r'(<link rel="icon" href=")([^"]*)(" />)')
 _HEAD_ENDS: Final = "</head>"
+SHORT_NAME_MAX: Final = 12
+"""Characters that a home screen has room for (web.dev, "Add a web app manifest")."""
+ICON_PX_MIN: Final = 144
+"""Side of the smallest icon that makes a page installable (Chromium's installability check)."""
 _ELEMENT: Final = "<caller-app></caller-app>"
 
 
@@ -38,6 +44,36 @@ def in_name_of(branding: Branding, html: str, *, logo: str, style: str) -> str:
     icon = _ICON.search(html)
     mark = f'<img src="{icon[2]}" alt="" />' if icon else ""
     return html.replace(_ELEMENT, f"<caller-app>{mark}<h1>{name}</h1></caller-app>", 1)
+
+
+def manifest_of(branding: Branding, manifest: str, *, logo: str) -> str:
+    """Return the manifest (W3C Web Application Manifest) in the name of a service.
+
+    Args:
+        branding: Whose service it is.
+        manifest: The manifest as it was built.
+        logo: Address of the logo, relative to the manifest; empty for none.
+
+    """
+    members = json.loads(manifest)
+    members["name"] = branding.service
+    if len(branding.service) <= SHORT_NAME_MAX:
+        members["short_name"] = branding.service
+    else:
+        # Systems shorten a name themselves, where they know how much room there is.
+        del members["short_name"]
+    if branding.logo and (sizes := _icon_sizes(branding.logo)):
+        members["icons"] = [{"src": logo, "sizes": sizes, "type": branding.logo.media_type}]
+    return json.dumps(members, ensure_ascii=False)
+
+
+def _icon_sizes(logo: Logo) -> str:
+    """Return the sizes that a logo is an icon in; empty for one that no system would take."""
+    if logo.media_type == "image/svg+xml":
+        return "any"
+    # Big-endian, at the same place in every PNG (W3C PNG, 11.2.2).
+    width, height = (int.from_bytes(logo.content[at : at + 4]) for at in (16, 20))
+    return f"{width}x{height}" if width == height >= ICON_PX_MIN else ""
 
 
 def _literal(text: str) -> str:

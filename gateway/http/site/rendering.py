@@ -22,7 +22,7 @@ from gateway.http.access import DeclaredRoute, public
 from gateway.http.site.branding import Branding
 from gateway.http.site.countries import country_name
 from gateway.http.site.pages import WITH_SCRIPT, ErrorPage, Page
-from gateway.http.site.phone import in_name_of
+from gateway.http.site.phone import in_name_of, manifest_of
 from gateway.http.site.words import WORDS, best_language
 
 CONTENT_SECURITY_POLICY: Final = "; ".join(
@@ -113,13 +113,17 @@ class Pages:
 
     def phone_page(self, html: str) -> str:
         """Return the phone page in the name of this service."""
-        logo = self._branding.logo
-        return in_name_of(
-            self._branding,
-            html,
-            logo=f"site/{logo.name}" if logo else "",
-            style=self._phone_style.lstrip("/"),
-        )
+        style = self._phone_style.lstrip("/")
+        return in_name_of(self._branding, html, logo=self._logo, style=style)
+
+    def phone_manifest(self, manifest: str) -> str:
+        """Return the phone's manifest in the name of this service."""
+        return manifest_of(self._branding, manifest, logo=self._logo)
+
+    @property
+    def _logo(self) -> str:
+        """Address of the logo as the phone page names it."""
+        return f"site/{self._branding.logo.name}" if self._branding.logo else ""
 
     def show_missing(self, request: Request) -> Response:
         """Return the page for an address where there is none."""

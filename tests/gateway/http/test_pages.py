@@ -23,6 +23,9 @@ def static_dir(tmp_path: Path) -> Path:
     (tmp_path / "app-ABCD2345.js").write_bytes(SCRIPT)
     (tmp_path / "app-ABCD2345.js.gz").write_bytes(gzip.compress(SCRIPT))
     (tmp_path / "THIRD_PARTY_LICENSES.txt").write_text("BSD")
+    (tmp_path / "manifest.webmanifest").write_text('{"name":"Caller"}')
+    (tmp_path / "offline.js").write_bytes(SCRIPT)
+    (tmp_path / "icon-512-ABCD2345.png").write_bytes(b"PNG")
     (tmp_path / "build.stamp").write_text("secret")
     (tmp_path / "sdk").mkdir()
     (tmp_path / "sdk/caller.js").write_bytes(SCRIPT)
@@ -47,6 +50,45 @@ async def test_page_is_served_under_a_strict_policy(client: httpx.AsyncClient) -
     assert reply.headers["permissions-policy"].startswith("microphone=(self)")
     assert reply.headers["referrer-policy"] == "no-referrer"
     assert reply.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_the_phone_has_an_address_of_its_own(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/phone")).content == HTML
+
+
+@pytest.mark.parametrize(
+    ("path", "media_type", "caching"),
+    [
+        ("/manifest.webmanifest", "application/manifest+json", "no-cache"),
+        # A worker that were kept for ever could never be replaced by a better one.
+        ("/offline.js", "text/javascript; charset=utf-8", "no-cache"),
+        ("/static/icon-512-ABCD2345.png", "image/png", "public, max-age=31536000, immutable"),
+    ],
+)
+async def test_what_an_installed_phone_needs_is_served(
+    client: httpx.AsyncClient, path: str, media_type: str, caching: str
+) -> None:
+    reply = await client.get(path)
+    assert reply.status_code == 200
+    assert reply.headers["content-type"] == media_type
+    assert reply.headers["cache-control"] == caching
+
+
+async def test_without_a_build_there_is_nothing_to_install(tmp_path: Path) -> None:
+    transport = httpx.ASGITransport(Starlette(routes=pages.routes(tmp_path)))
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as opened:
+        assert (await opened.get("/manifest.webmanifest")).status_code == 404
+        assert (await opened.get("/offline.js")).status_code == 404
+
+
+async def test_page_and_manifest_are_rewritten_each_in_its_way(static_dir: Path) -> None:
+    routes = pages.routes(
+        static_dir, lambda html: html + "<!-- page -->", lambda text: text.replace("Caller", "Ours")
+    )
+    transport = httpx.ASGITransport(Starlette(routes=routes))
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as opened:
+        assert (await opened.get("/")).text.endswith("<!-- page -->")
+        assert (await opened.get("/manifest.webmanifest")).json() == {"name": "Ours"}
 
 
 async def test_hashed_files_are_kept_for_ever_and_others_asked_for_anew(

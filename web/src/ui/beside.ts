@@ -2,6 +2,7 @@
 
 import { addWords } from '../i18n';
 import { beside } from '../i18n/en/beside';
+import { keepOffline } from '../installed/keep-offline';
 import './call-facts';
 import './call-notices';
 import './no-calls';
@@ -18,3 +19,4 @@ export type { Returned } from './returned';
 export { askWho } from './who';
 
 addWords(beside);
+keepOffline();

@@ -1,13 +1,16 @@
 """The phone page in the name of a service, from the page's own source."""
 
+import json
+import struct
 from pathlib import Path
 
 import pytest
 
 from gateway.http.site.branding import OURS, Branding, read_logo
-from gateway.http.site.phone import in_name_of
+from gateway.http.site.phone import in_name_of, manifest_of
 
 SOURCE = Path(__file__).parents[4] / "web/src/index.html"
+MANIFEST = SOURCE.with_name("installed").joinpath("manifest.json").read_text()
 LOGO = read_logo(b"<svg xmlns='http://www.w3.org/2000/svg'/>")
 
 
@@ -65,3 +68,47 @@ def test_a_name_is_text_and_nothing_else(built, name, shown):
     assert f"<title>Phone · {shown}</title>" in html
     assert f"<h1>{shown}</h1>" in html
     assert html.count("<script") == built.count("<script")
+
+
+def installed(branding: Branding) -> dict[str, object]:
+    logo = f"site/{branding.logo.name}" if branding.logo else ""
+    return json.loads(manifest_of(branding, MANIFEST, logo=logo))
+
+
+def png(width: int, height: int) -> bytes:
+    """Return as much of a picture as says how large it is."""
+    return b"\x89PNG\r\n\x1a\n" + b"\x00\x00\x00\x0dIHDR" + struct.pack(">II", width, height)
+
+
+def test_manifest_is_in_the_name_of_the_service():
+    members = installed(Branding("Exämple"))
+    assert (members["name"], members["short_name"]) == ("Exämple", "Exämple")
+    assert members["icons"] == json.loads(MANIFEST)["icons"]
+
+
+def test_a_name_that_is_too_long_for_a_home_screen_is_shortened_by_who_knows_how_much_fits():
+    members = installed(Branding("Example Telephones"))
+    assert members["name"] == "Example Telephones"
+    assert "short_name" not in members
+
+
+def test_numbers_come_to_an_installed_phone_in_the_fragment_which_no_proxy_sees():
+    assert installed(Branding(OURS))["protocol_handlers"] == [
+        {"protocol": "tel", "url": "./#to=%s"}
+    ]
+
+
+def test_a_logo_is_the_icon_where_a_system_takes_it():
+    assert installed(Branding("A", logo=LOGO))["icons"] == [
+        {"src": f"site/{LOGO.name}", "sizes": "any", "type": "image/svg+xml"}
+    ]
+    square = read_logo(png(256, 256))
+    assert installed(Branding("A", logo=square))["icons"] == [
+        {"src": f"site/{square.name}", "sizes": "256x256", "type": "image/png"}
+    ]
+
+
+@pytest.mark.parametrize(("width", "height"), [(143, 143), (512, 256), (0, 0)])
+def test_a_logo_of_another_shape_leaves_the_icons_as_they_are(width, height):
+    members = installed(Branding("A", logo=read_logo(png(width, height))))
+    assert members["icons"] == json.loads(MANIFEST)["icons"]
