@@ -36,6 +36,8 @@ export class InCall {
   readonly #you = meter(t('you'));
   readonly #them = meter(t('them'));
   #state: CallState;
+  #warned: CallState['endWarning'];
+  #warnedEndsAtMs = 0;
 
   constructor(state: CallState, actions: InCallActions) {
     this.#state = state;
@@ -71,16 +73,18 @@ export class InCall {
   /** Draw what is known now; milliseconds of the monotonic clock. */
   update(state: CallState, nowMs: number): void {
     this.#state = state;
-    const { muted, quality, lost, sentDigits, warnings, cutAtMs, drainedAtMs, endWarning, remainingSeconds } = state;
+    const { muted, quality, lost, sentDigits, warnings, cutAtMs, drainedAtMs, endWarning } = state;
     put(this.#time, clock(elapsedSeconds(state, nowMs)));
     this.#mute.ariaPressed = String(muted);
     put(this.#line, lost ? '' : t('line', { quality: t(quality ?? 'unknown') }));
     put(this.#sent, sentDigits ? t('sent', { digits: sentDigits }) : '');
     const name = Object.keys(WARNINGS).find((warning) => warning in warnings);
     put(this.#warning, name && !lost ? t(WARNINGS[name]) : '');
-    const endsAtMs = (lost ? cutAtMs : undefined) ?? drainedAtMs;
-    const warnedOf = endWarning && (remainingSeconds ?? endWarning.secondsLeft);
-    const left = endsAtMs === undefined ? warnedOf : Math.max(0, Math.ceil((endsAtMs - nowMs) / 1000));
+    // Counted down here: visitors are not told each second how much is left.
+    if (endWarning && endWarning !== this.#warned) this.#warnedEndsAtMs = nowMs + 1000 * endWarning.secondsLeft;
+    this.#warned = endWarning;
+    const endsAtMs = (lost ? cutAtMs : undefined) ?? drainedAtMs ?? (endWarning && this.#warnedEndsAtMs);
+    const left = endsAtMs === undefined ? undefined : Math.max(0, Math.ceil((endsAtMs - nowMs) / 1000));
     put(this.#ending, left === undefined ? '' : t('endsIn', { time: clock(left) }));
   }
 
