@@ -62,6 +62,7 @@ def problem(code: str, status: int = 403, **headers: str) -> Response:
 class FakeEmbedGateway(FakeGateway):
     """The gateway with one button on it."""
 
+    tells_money: bool = False
     origins: str = "http://localhost:*"
     """Pages that may show the button, as `frame-ancestors` has them."""
     status: dict[str, Any] = field(default_factory=status)

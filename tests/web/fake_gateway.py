@@ -220,6 +220,8 @@ class FakeGateway:
     check_verdict: dict[str, Any] = field(default_factory=dict)
     """What the verdict of a check says besides the usual."""
     balance: int = 5_000_000
+    tells_money: bool = True
+    """Whether whoever calls is told each second what it costs."""
     keys: dict[str, str] = field(default_factory=lambda: {KEY: "alice", OTHER_KEY: "mallory"})
     """Key -> account, of those that are good."""
     scopes: tuple[str, ...] = ("calls", "records", "payments", "account")
@@ -487,7 +489,7 @@ class FakeGateway:
             await line.send("check-result", **{**VERDICT, **self.check_verdict})
             await line.socket.close(1000)
             return
-        if len(line.frames) % 50 == 0:
+        if len(line.frames) % 50 == 0 and self.tells_money:
             cost = line.seconds * 13_000 // 60
             await line.send("cost", seconds=line.seconds, cost=money(cost))
             left = self.balance - cost

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
 import pytest
@@ -281,6 +282,9 @@ async def test_the_end_is_announced_and_explained_without_money(
     await line.send("credit-warning", seconds_left=30, cause=cut_off)
     alert = page.get_by_role("alert")
     await expect(alert).to_have_text("This call ends in 0:30. You can call again then.")
+    seen = page.locator("p.alert").filter(has_text="This call ends")
+    await expect(seen).to_contain_text(re.compile(r"0:2[0-8]"))
+    await expect(alert).to_contain_text("0:30")
     await line.end(602, "gateway", cut_off=cut_off)
     await expect(says(page)).to_have_text(said)
     await expect(alert).to_have_text("")
