@@ -250,6 +250,8 @@ class Demo:
                 Text.assemble("  ", (number, "cyan"), f"  {label}")
                 for number, label in PHONEBOOK.items()
             ]
+            heard = f"{self._environ['CALLER_CARRIER_URL']}/said"
+            lines.append(Text.assemble("Codes that calls speak: ", (heard, f"link {heard}")))
         else:
             said = " calls go through your Twilio account."
             lines.append(Text.assemble(("Real phones:", "bold yellow"), said))

@@ -6,6 +6,7 @@ import asyncio
 
 from starlette.applications import Starlette
 
+from simulators.carrier.announcements import Announcements
 from simulators.carrier.callee import prepare
 from simulators.carrier.clock import Clock
 from simulators.carrier.control import ControlApi
@@ -69,7 +70,7 @@ class SimulatorService:
         rest = RestApi(equipment, exchange, faults)
         control = ControlApi(equipment, exchange, faults)
         app = Starlette(
-            routes=[*rest.routes(), *control.routes()],
+            routes=[*rest.routes(), *control.routes(), *Announcements(exchange).routes()],
             exception_handlers=dict(EXCEPTION_HANDLERS),
         )
         equipment.tasks.spawn(equipment.ticker.run())
