@@ -24,6 +24,8 @@
  * - `caller-connecting`, `caller-ringing`, `caller-accept`, `caller-mute` { muted }
  * - `caller-ended` { outcome, seconds }, `caller-error` { code, retry }, `caller-close`
  *
+ * During a call it has the attribute `live`, and its button a dot: the phone may have been put away.
+ *
  * Parts: `button`, `iframe`, and `a`, the link where no frame may open.
  * Custom properties: `--caller-color`, `--caller-text`, `--caller-radius`.
  */
@@ -41,12 +43,13 @@ const LOADED_MS = 1500;
 /** One line in the build. */
 const CSS = `
 button,a{
-  display:inline-block;padding:.9em 2em;border:1px solid #0000;border-radius:var(--caller-radius,1em);
-  background:var(--caller-color,#0a7048);color:var(--caller-text,#fff);font:600 1rem system-ui}
+  display:inline-block;padding:.9em 2em;background:var(--caller-color,#0a7048);color:var(--caller-text,#fff);
+  font:600 1rem system-ui}
+button,a,iframe{border:1px solid #8886;border-radius:var(--caller-radius,1em)}
 :host([placement=none]) button{display:none}
-:host([placement=floating]),iframe{position:fixed;inset:auto;bottom:1rem;inset-inline-end:1rem;z-index:99}
-iframe{
-  width:min(360px,100vw - 2rem);max-height:calc(100vh - 2rem);padding:0;border:1px solid #8886;border-radius:1em}
+:host([live]) button::after{content:' ●'}
+:host([placement=floating]),iframe{position:fixed;inset-block:auto 1rem;inset-inline:auto 1rem;z-index:99}
+iframe{width:min(360px,100vw - 2rem);max-height:90vh;padding:0}
 `;
 
 const sheet = new CSSStyleSheet();
@@ -62,7 +65,6 @@ export class Caller extends HTMLElement {
   #button = make('button');
   #frame: HTMLIFrameElement | undefined;
   #opener: HTMLElement | null = null;
-  #isLive = false;
 
   constructor() {
     super();
@@ -96,7 +98,7 @@ export class Caller extends HTMLElement {
 
   call(): void {
     if (opened !== this) {
-      if (opened && opened.#isLive) return opened.call();
+      if (opened?.hasAttribute('live')) return opened.call();
       opened?.close();
       this.#open();
     }
@@ -111,7 +113,7 @@ export class Caller extends HTMLElement {
   close(): void {
     if (opened !== this) return;
     opened = undefined;
-    this.#isLive = false;
+    this.toggleAttribute('live', false);
     this.#frame?.remove();
     this.#focusBack();
     this.#fire('close');
@@ -129,7 +131,7 @@ export class Caller extends HTMLElement {
     frame.onload = () => setTimeout(() => this.#blocked(frame), LOADED_MS);
     setTimeout(() => this.#blocked(frame), READY_MS);
     // Stays, and is the same one for each frame; a frame that is gone has no window to speak from.
-    addEventListener('message', this.#receive);
+    addEventListener('message', this);
     this.shadowRoot?.append(frame);
   }
 
@@ -147,7 +149,8 @@ export class Caller extends HTMLElement {
     this.#fire('error', { code: 'frame-blocked' });
   }
 
-  readonly #receive = ({ data, origin, source }: MessageEvent<FromFrame & { caller?: number }>): void => {
+  /** Take a message, if it is one of the frame. */
+  handleEvent({ data, origin, source }: MessageEvent<FromFrame & { caller?: number }>): void {
     const frame = this.#frame as HTMLIFrameElement;
     if (origin !== GATEWAY.origin || source !== frame.contentWindow || data?.caller !== VERSION) return;
     const { type } = data;
@@ -155,14 +158,14 @@ export class Caller extends HTMLElement {
     else if (type === 'size') frame.height = data.height;
     else if (type === 'sign') void this.#sign();
     else if (type !== 'close') {
-      this.#isLive = type !== 'ended' && type !== 'error';
+      this.toggleAttribute('live', type !== 'ended' && type !== 'error');
       this.#fire(type, data);
-    } else if (this.#isLive) {
+    } else if (this.hasAttribute('live')) {
       // The phone is put away and the call goes on.
       frame.togglePopover?.(false);
       this.#focusBack();
     } else this.close();
-  };
+  }
 
   #focusBack(): void {
     this.#opener?.focus();
@@ -189,11 +192,10 @@ export class Caller extends HTMLElement {
 
   /** The settings are of no concern to any server: they stand behind the #. */
   #address(page: 'embed' | 'c'): string {
+    const settings = new URLSearchParams();
+    for (const { name, value } of this.attributes) settings.append(name, value);
     // Of two that are named alike the first counts.
-    const settings = new URLSearchParams([
-      ...[...this.attributes].map(({ name, value }) => [name, value]),
-      ['language', this.closest<HTMLElement>('[lang]')?.lang || ''],
-    ]);
+    settings.append('language', this.closest<HTMLElement>('[lang]')?.lang || '');
     return `${GATEWAY.href}${page}/${settings.get('key') || settings.get('data-key')}#${settings}`;
   }
 }

@@ -114,7 +114,7 @@ function withLink(key: 'terms', href: string): (Node | string)[] {
 }
 
 function spansOf(spans: Status['hours'][number]): string {
-  const times = spans.map(([start, end]) => (end - start === 1440 ? t('dayOpen') : `${minute(start)}–${minute(end)}`));
+  const times = spans.map(([start, end]) => (end - start === 1440 ? t('dayOpen') : `${minute(start)}\u2060–\u2060${minute(end)}`));
   return times.join(', ') || t('dayClosed');
 }
 
