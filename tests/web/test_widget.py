@@ -270,6 +270,7 @@ async def test_the_focus_goes_into_the_phone_and_comes_back(visit: Visit) -> Non
     await page.keyboard.press("Escape")
     await expect(page.locator("iframe")).to_be_hidden()
     await expect(visit.button).to_be_focused()
+    await expect(page.locator("caller-button[live]")).to_have_count(1)
     await page.keyboard.press("Enter")
     await expect(page.locator("iframe")).to_be_visible()
     await expect(visit.status).to_have_text("In call")

@@ -116,7 +116,10 @@ async def test_hours_are_told_on_both_clocks(visitors: Browser, gateway: FakeEmb
     await expect(page.get_by_text("November 30 at 3:00 AM, your time.")).to_be_visible()
     await expect(page.get_by_text("November 30 at 9:00 AM in Berlin.")).to_be_visible()
     hours = page.locator("dl")
-    await expect(hours).to_contain_text("Mon9:00 AM–12:00 PM, 1:00 PM–5:00 PM")
+    # Joined: no line ends between the two times of a span.
+    joined = "\u2060–\u2060"
+    spans = f"9:00 AM{joined}12:00 PM, 1:00 PM{joined}5:00 PM"
+    await expect(hours).to_contain_text(f"Mon{spans}")
     await expect(hours).to_contain_text("Sunclosed")
     await page.context.close()
     page = await open_phone(visitors, gateway, timezone_id="Europe/Paris")
