@@ -120,9 +120,16 @@ class Buttons(Protocol):
         """Return one of them."""
 
     async def make(
-        self, account_id: str, credentials_epoch: int | None, new: NewButton, notice: Notice
+        self,
+        account_id: str,
+        credentials_epoch: int | None,
+        new: NewButton,
+        notice: Notice | None = None,
     ) -> Change:
-        """Make a button with both of its keys. DONE, TOO_MANY, UNPROVEN or SESSION_OVER."""
+        """Make a button with both of its keys. DONE, TOO_MANY, UNPROVEN or SESSION_OVER.
+
+        `notice` is the mail about it; None where the operator's own process makes it.
+        """
 
     async def change(
         self,

@@ -17,7 +17,6 @@ from accounts.audit_log import Act, Actor
 from accounts.consent import HISTORY, History, current
 from accounts.holder import Holder
 from accounts.link import Purpose
-from accounts.notice import Notice
 from accounts.stores import audit_log, consents, holders, links, second_factors
 from billing.clock import utc_now
 from billing.stores import tables
@@ -111,6 +110,5 @@ async def make_button(buttons: SqlButtons, account_id: str, seed: str, number: s
     button = NewButton("demo", "demo", rules, *keys)
     # The number is the simulated network's, and nobody's.
     await buttons.note_proven(account_id, None, number)
-    notice = Notice("button_made", values={"label": button.label, "at": utc_now().isoformat()})
-    await buttons.make(account_id, None, button, notice)
+    await buttons.make(account_id, None, button)
     return button

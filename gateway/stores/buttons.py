@@ -138,7 +138,11 @@ class SqlButtons:
         ]
 
     async def make(
-        self, account_id: str, credentials_epoch: int | None, new: NewButton, notice: Notice
+        self,
+        account_id: str,
+        credentials_epoch: int | None,
+        new: NewButton,
+        notice: Notice | None = None,
     ) -> Change:
         """Make a button with its keys, and queue the mail about it."""
         at, rules = self._clock(), new.rules
@@ -186,7 +190,8 @@ class SqlButtons:
                 ],
             )
             await _record(connection, account_id, credentials_epoch, Act.BUTTON_MADE, at)
-            await queue_notice(connection, account_id, notice, at)
+            if notice is not None:
+                await queue_notice(connection, account_id, notice, at)
         return Change.DONE
 
     async def change(

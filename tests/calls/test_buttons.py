@@ -18,7 +18,6 @@ import msgspec
 import pytest
 from altcha import v1 as altcha
 
-from accounts.notice import Notice
 from gateway.embed.hours import Hours
 from gateway.embed.keys import Mode, publishable_key
 from gateway.embed.ports import Change, CodeTry, NewButton, ProofCaller, ProofStart
@@ -128,7 +127,7 @@ async def shop_of(world: World, owner: Customer, **changes: Any) -> AsyncIterato
         buttons = buttons_of(stores)
         for number in (ECHO, TONE):
             await buttons.note_proven(owner.account_id, None, number)
-        made = await buttons.make(owner.account_id, None, button, Notice("button_made"))
+        made = await buttons.make(owner.account_id, None, button)
         assert made is Change.DONE
     async with httpx.AsyncClient(base_url=world.base) as http:
         yield Shop(world, owner, button, http)

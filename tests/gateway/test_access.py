@@ -230,7 +230,7 @@ async def add_objects_of_alice(site):
     }
     buttons = buttons_of(site.stores)
     await buttons.note_proven("alice", None, ECHO)
-    await buttons.make("alice", None, BUTTON, Notice("button_made", values={}))
+    await buttons.make("alice", None, BUTTON)
     async with site.stores.engine.begin() as connection:
         await connection.execute(sa.insert(tables.calls), call)
         await connection.execute(sa.insert(tables.payments), payment)

@@ -14,7 +14,7 @@ from gateway.stores.personal_rows import TABLES
 
 AT = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
-FIRST = ("accounts", "holders", "payments")
+FIRST = ("accounts", "holders", "payments", "buttons")
 """Tables that others refer to."""
 NOBODYS = (
     *("partitions", "rate_decks", "high_risk_lists", "rejected_entries", "export_chunks"),
@@ -44,6 +44,8 @@ FITTING: dict[tuple[str, str], Any] = {
     ("exports", "state"): "ready",
     ("exports", "progress"): 100,
     ("api_keys", "scopes"): "calls records",
+    ("buttons", "destination"): "+493011111111",
+    ("proven_destinations", "number"): "+493022222222",
 }
 
 
@@ -60,6 +62,8 @@ def row_of(account_id: str, name: str) -> dict[str, Any]:
         key = (name, column.name)
         if column.name == "account_id" or key == ("accounts", "id"):
             found[column.name] = account_id
+        elif key == ("button_keys", "button_id"):
+            found[column.name] = needle(account_id, "buttons", "id")
         elif key in FITTING:
             value = FITTING[key]
             found[column.name] = value % account_id if key[1] == "values_json" else value

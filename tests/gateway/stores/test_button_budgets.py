@@ -51,7 +51,7 @@ class World:
         rules = Rules(title=name, day_cap_micros=day, month_cap_micros=month)
         keys = (publishable_key(mode, name.encode().ljust(32, b".")) for mode in Mode)
         new = NewButton(name, name, rules, *keys)
-        await self.buttons.make("ada", None, new, Notice("button_made"))
+        await self.buttons.make("ada", None, new)
 
     async def spend(self, name, micros):
         button = await self.buttons.read("ada", name)
