@@ -18,7 +18,7 @@ FIRST = ("accounts", "holders", "payments", "buttons")
 """Tables that others refer to."""
 NOBODYS = (
     *("partitions", "rate_decks", "high_risk_lists", "rejected_entries", "export_chunks"),
-    *("consent_proofs", "policy_notices"),
+    *("consent_proofs", "policy_notices", "event_forgetting"),
 )
 """Tables without rows of one account."""
 
