@@ -48,9 +48,10 @@ export class Host {
   };
 }
 
-/** Return the origin of the page around this one; empty if the browser does not say. */
+/** Return the origin of the page around this one; empty if the browser does not say, or it has none (HTML, 7.1.1). */
 function opener(): string {
-  return location.ancestorOrigins?.[0] ?? (URL.canParse(document.referrer) ? new URL(document.referrer).origin : '');
+  const [origin = ''] = /^https?:\/\/[^/]+/.exec(location.ancestorOrigins?.[0] ?? document.referrer) ?? [];
+  return origin;
 }
 
 /** Whatever a page sends is read as what it should be, and nothing more. */
