@@ -13,10 +13,13 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, expect
 
 from billing.statement import CallLine, StatementLine
+from gateway.embed.hours import Hours
+from gateway.embed.ports import DayUsage, NewButton, ProvenDestination
 from gateway.http.app import create_app
 from gateway.own_keys import NewKey
 from gateway.scopes import PAGE
 from tests.gateway.http.site.books import AT, UNIT, live, payment, record
+from tests.gateway.http.site.button_books import NUMBER, button_of, rules
 from tests.gateway.http.site.conftest import Site
 from tests.gateway.people.memory import EMAIL, OTHER_PASSWORD, PASSWORD
 from tests.valkey import free_port
@@ -26,10 +29,14 @@ from tests.web.test_accessibility import RULES, SIDEWAYS, TARGET_PX
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
+LIVE, TEST = "pk_live_" + "a" * 24, "pk_test_" + "b" * 24
 
 # A link in a sentence is as large as its words (WCAG 2.2, 2.5.8), a box is clicked by its label,
 # and the link that skips is seen by whoever has a keyboard.
-_EXEMPT = "p a, label a, .summary a, [type=hidden], [hidden], [hidden] *, [type=checkbox], .skip"
+_EXEMPT = (
+    "p a, label a, .summary a, [type=hidden], [hidden], [hidden] *, [type=checkbox], [type=radio]"
+    ", .skip"
+)
 _SMALL_TARGETS = """([least, exempt]) => [...document.querySelectorAll('button, input, a[href]')]
   .filter((it) => !it.matches(exempt))
   .filter((it) => {
@@ -175,6 +182,10 @@ def furnish(site: Site) -> None:
     site.till.profile = replace(
         site.till.profile, customer_id="cus_1", payment_method_id="pm_1", auto_off_reason="other"
     )
+    button = NewButton("0" * 24, "shop", rules(hours=Hours(holidays=(AT.date(),))), LIVE, TEST)
+    site.buttons.kept[button.id] = button_of(button)
+    site.buttons.used[button.id] = [DayUsage(site.world.now.date(), 3, 2, 3_700, UNIT)]
+    site.buttons.proven = [ProvenDestination(NUMBER, AT)]
     site.keys.made["ab" * 32] = NewKey("ab" * 32, "robot", PAGE, UNIT, AT)
 
 
@@ -231,6 +242,11 @@ async def test_every_page_is_accessible(
         "/rates?country=GB",
         "/account/keys",
         "/account/keys/new",
+        "/account/buttons",
+        "/account/buttons/new",
+        f"/account/buttons/{'0' * 24}",
+        f"/account/buttons/{'0' * 24}/rules",
+        "/account/destinations",
         "/account/data?said=export_asked",
     ):
         await page.goto(f"{site.origin}{path}")

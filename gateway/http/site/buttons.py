@@ -131,6 +131,9 @@ class ButtonPages:
     async def show_form(self, request: Request, who: SignedIn) -> Response:
         """Ask what a button is to be."""
         fields = written("", NEW_RULES, once=self.new_once(), is_new=True)
+        # Whoever has just proven a number wants it called.
+        newest = next(iter(await self.buttons.destinations(who)), None)
+        fields.destination = "" if newest is None else newest.number
         return await self._form(request, who, _Filled("", fields, NEW_RULES))
 
     async def make(self, request: Request, who: SignedIn) -> Response:

@@ -107,7 +107,7 @@ async def test_a_button_is_made_by_a_form_once(ada):
     page = ada.read(await ada.get("/account/buttons/new"))
     radios = [each for each in page.of("input") if each.get("name") == "destination"]
     assert [each["value"] for each in radios] == [NUMBER, "signed"]
-    assert not [each for each in radios if "checked" in each], "that is for its owner to say"
+    assert [each["value"] for each in radios if "checked" in each] == [NUMBER]
     assert re.fullmatch(r"[\w-]{16,64}", page.input("once")["value"])
     assert len(page.of("option")) == len(zones()) > 300
     replies = [await ada.post("/account/buttons/new", **form()) for _ in range(2)]
@@ -116,6 +116,13 @@ async def test_a_button_is_made_by_a_form_once(ada):
     assert (made.label, made.rules) == ("shop", RULES)
     text = ada.read(await ada.get(f"/account/buttons/{made.id}?said=button_made")).text
     assert "The button is made." in text
+
+
+async def test_without_a_proven_number_nothing_is_chosen(ada):
+    ada.buttons.proven.clear()
+    page = ada.read(await ada.get("/account/buttons/new"))
+    radios = [each for each in page.of("input") if each.get("name") == "destination"]
+    assert [(each["value"], "checked" in each) for each in radios] == [("signed", False)]
 
 
 async def test_all_that_is_wrong_is_told_at_once_beside_what_was_typed(ada):
