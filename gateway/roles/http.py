@@ -12,6 +12,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from billing.clock import utc_now
 from billing.stores.payments import SqlPaymentStore
 from billing.stores.statement import SqlStatementStore
 from database import refusals
@@ -20,6 +21,7 @@ from gateway.calls.index import CallIndex
 from gateway.heartbeat.ticker import Ticker
 from gateway.http import pages
 from gateway.http.access import DeclaredRoute
+from gateway.http.api.buttons import ButtonsApi
 from gateway.http.api.calls import CallsApi
 from gateway.http.api.keys import KeysApi
 from gateway.http.api.ledger import LedgerApi
@@ -32,7 +34,7 @@ from gateway.logs.refused_signatures import RefusedSignatures
 from gateway.ports import CarrierCallbacks, LiveCalls, NodeLoad
 from gateway.roles.access import Access
 from gateway.roles.carrier import CarrierSide
-from gateway.roles.embed import compose_embed, embed_routes
+from gateway.roles.embed import buttons_of, compose_embed, embed_routes
 from gateway.roles.fraud import Fraud
 from gateway.roles.payments import PaymentServices
 from gateway.roles.periodic_tasks import Alarms
@@ -105,6 +107,7 @@ def api_routes(
         *rates.routes(),
         *KeysApi(auth).routes(),
         *LedgerApi(auth, SqlStatementStore(stores.engine)).routes(),
+        *ButtonsApi(auth, buttons_of(stores), utc_now).routes(),
     ]
 
 

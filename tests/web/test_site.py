@@ -182,10 +182,6 @@ def furnish(site: Site) -> None:
     site.till.profile = replace(
         site.till.profile, customer_id="cus_1", payment_method_id="pm_1", auto_off_reason="other"
     )
-    button = NewButton("0" * 24, "shop", rules(hours=Hours(holidays=(AT.date(),))), LIVE, TEST)
-    site.buttons.kept[button.id] = button_of(button)
-    site.buttons.used[button.id] = [DayUsage(site.world.now.date(), 3, 2, 3_700, UNIT)]
-    site.buttons.proven = [ProvenDestination(NUMBER, AT)]
     site.keys.made["ab" * 32] = NewKey("ab" * 32, "robot", PAGE, UNIT, AT)
 
 
@@ -242,11 +238,6 @@ async def test_every_page_is_accessible(
         "/rates?country=GB",
         "/account/keys",
         "/account/keys/new",
-        "/account/buttons",
-        "/account/buttons/new",
-        f"/account/buttons/{'0' * 24}",
-        f"/account/buttons/{'0' * 24}/rules",
-        "/account/destinations",
         "/account/data?said=export_asked",
     ):
         await page.goto(f"{site.origin}{path}")
@@ -261,6 +252,35 @@ async def test_every_page_is_accessible(
     assert all(
         refused in text or "does not conform to the required format" in text for text in faults
     )
+    await page.context.close()
+
+
+@pytest.mark.parametrize("options", WIDE_AND_NARROW, ids=["narrow", "dark"])
+async def test_the_pages_of_buttons_are_accessible(
+    browser: Browser, site: Site, options: dict[str, Any]
+) -> None:
+    site.world.add()
+    kept = rules(hours=Hours(week=((),) * 7, holidays=(AT.date(),)))
+    button = NewButton("0" * 24, "shop", kept, LIVE, TEST)
+    site.buttons.kept[button.id] = button_of(button)
+    site.buttons.used[button.id] = [DayUsage(site.world.now.date(), 3, 2, 3_700, UNIT)]
+    site.buttons.proven = [ProvenDestination(NUMBER, AT)]
+    page = await opened(browser, site, "/sign-in", java_script_enabled=False, **options)
+    await sign_in(page, site)
+    one = f"/account/buttons/{button.id}"
+    for path in ("/account/buttons", one, f"{one}/rules", "/account/destinations"):
+        await page.goto(f"{site.origin}{path}")
+        for each in await page.locator("summary").all():
+            await each.click()
+        await check(page)
+    await page.get_by_label("Your phone number").fill(NUMBER)
+    await page.get_by_role("button", name="Call me with a code").click()
+    await check(page)
+    await page.goto(f"{site.origin}/account/buttons/new")
+    await page.get_by_label("Sites that show it").fill("https://*.example.com")
+    await page.get_by_role("button", name="Make the button").click()
+    await expect(page.get_by_role("alert")).to_be_focused()
+    await check(page)
     await page.context.close()
 
 
