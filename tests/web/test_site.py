@@ -265,7 +265,7 @@ async def test_the_pages_of_buttons_are_accessible(
     site.buttons.kept[button.id] = button_of(button)
     site.buttons.used[button.id] = [DayUsage(site.world.now.date(), 3, 2, 3_700, UNIT)]
     site.buttons.proven = [ProvenDestination(NUMBER, AT)]
-    page = await opened(browser, site, "/sign-in", java_script_enabled=False, **options)
+    page = await opened(browser, site, "/sign-in", **options)
     await sign_in(page, site)
     one = f"/account/buttons/{button.id}"
     for path in ("/account/buttons", one, f"{one}/rules", "/account/destinations"):
