@@ -134,6 +134,12 @@ class Settings:
         knobs.prefix,
         "leading digits such as 53",
     )
+    landing_button: str = knobs.text(
+        "",
+        "Test key of a button that newcomers may try at /welcome: it reaches the gateway's own "
+        "echo and costs nothing. Empty: none.",
+        pattern=r"pk_test_[0-9A-Za-z]{24}",
+    )
     home_countries: tuple[str, ...] = knobs.names(
         "Countries that every person may call, separated by commas; others they open themselves at "
         "/account/countries. Empty: all. Accounts of programs call them all.",

@@ -24,6 +24,7 @@ from rich.text import Text
 from accounts.link import LIFETIMES, Purpose
 from gateway import settings
 from gateway.charging.recovery import bring_credits
+from gateway.embed.keys import Mode
 from gateway.errors import EXIT_UNAVAILABLE, SettingsError
 from gateway.http.bearer import key_hash, new_api_key
 from gateway.roles import adapters, newcomer, storage
@@ -126,6 +127,9 @@ class Demo:
         # Quieter than a node, so that the link to the phone stays in sight.
         self._environ.setdefault("CALLER_LOG_LEVEL", "warning")
         self._environ.setdefault("CALLER_HOME_COUNTRIES", HOME_COUNTRIES)
+        if self._is_simulated:
+            key = newcomer.button_key(Mode.TEST, self._secrets["api_key"])
+            self._environ.setdefault("CALLER_LANDING_BUTTON", key)
         host = self._environ.get("CALLER_HOST", "127.0.0.1")
         if "CALLER_PORT" not in self._environ:
             port = _free_port(host, 8080)

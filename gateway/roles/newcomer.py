@@ -91,15 +91,17 @@ async def make_link(engine: AsyncEngine, account_id: str, secret: str) -> bool:
         )
 
 
+def button_key(mode: Mode, seed: str) -> str:
+    """Return the key of the demo's button for a mode; the same for a seed each time."""
+    return publishable_key(mode, hashlib.sha256(f"{mode} key of {seed}".encode()).digest())
+
+
 async def make_button(buttons: SqlButtons, account_id: str, seed: str, number: str) -> NewButton:
     """Return the demo's button, which calls this number; made once for a seed.
 
     Raises StoreUnavailableError.
     """
-    keys = (
-        publishable_key(mode, hashlib.sha256(f"{mode} key of {seed}".encode()).digest())
-        for mode in Mode
-    )
+    keys = (button_key(mode, seed) for mode in Mode)
     rules = Rules(
         title="The demo",
         origins=HOST_ORIGINS,

@@ -21,6 +21,7 @@ from gateway.http.site.calls import CallPages
 from gateway.http.site.credit import CreditPages
 from gateway.http.site.destinations import DestinationPages
 from gateway.http.site.keys import KeyPages
+from gateway.http.site.landing import LandingPages
 from gateway.http.site.rates import RatesPages
 from gateway.people.keys import Keys
 from gateway.ports import LiveCalls, Velocity
@@ -81,12 +82,18 @@ def site_routes(
     rates = RatesPages(
         door, velocity, prices.rates, prices.closed_destinations, table, settings.currency
     )
+    landing = LandingPages(
+        *(door, table, settings.currency, settings.home_countries),
+        is_open=settings.sign_up == "open",
+        button=settings.landing_button,
+    )
     refundable_of = None if payments is None else credit_return(stores, payments).refundable
     return [
         *people_routes(settings, stores, velocity, people, door, refundable_of=refundable_of),
         *CallPages(door, index, statements).routes(),
         *credit.routes(),
         *rates.routes(),
+        *landing.routes(),
         *KeyPages(door, keys, _new_once).routes(),
         *ButtonPages(door, buttons, index.credit, settings.origin, _new_once).routes(),
         *DestinationPages(door, buttons, proofs).routes(),

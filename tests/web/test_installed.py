@@ -65,6 +65,37 @@ async def test_number_waits_until_it_is_known_whose_phone_it_is(
     await page.context.close()
 
 
+async def test_who_is_new_goes_to_where_the_service_says_what_it_is(
+    browser: Browser, built_pages: object
+) -> None:
+    async with running(FakeGateway(site=Pages(Branding("Exämple")))) as gateway:
+        page, _ = await open_page(browser, gateway, key=None)
+        await page.wait_for_url(f"{gateway.origin}/welcome")
+        # Whoever has a key asks for the phone itself.
+        await page.goto(f"{gateway.origin}/phone#to=%2B15005551000")
+        await page.get_by_label("API key").fill(KEY)
+        await page.keyboard.press("Enter")
+        await expect(field(page)).to_have_value(SHOWN)
+        assert page.url == f"{gateway.origin}/phone"
+        # What was given there stays with the tab.
+        await page.goto(gateway.origin)
+        await expect(field(page)).to_be_visible()
+        await page.context.close()
+
+
+async def test_who_asks_while_the_gateway_cannot_answer_is_sent_nowhere(
+    browser: Browser, built_pages: object
+) -> None:
+    async with running(FakeGateway(site=Pages(Branding("Exämple")))) as gateway:
+        context = await browser.new_context(locale="en-US")
+        page = await context.new_page()
+        await page.route("**/v1/key", lambda route: route.fulfill(status=503))
+        await page.goto(gateway.origin)
+        await expect(page.get_by_label("API key")).to_be_visible()
+        assert page.url == f"{gateway.origin}/"
+        await context.close()
+
+
 async def test_number_waits_while_a_call_goes_on(page: Page, gateway: FakeGateway) -> None:
     line = await dial(page, gateway)
     await page.evaluate("location.hash = 'to=%2B442079460018'")

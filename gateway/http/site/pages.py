@@ -24,8 +24,8 @@ from gateway.http.site.credit_pages import (
     StatementPage,
 )
 from gateway.http.site.key_pages import OfKeys
+from gateway.http.site.landing_pages import OfPrices
 from gateway.http.site.own_text import Block
-from gateway.http.site.rate_pages import RatesPage
 
 Errors = Mapping[str, str]
 """Field of a form -> code of what is wrong with it, a key of the words under `error.`."""
@@ -490,7 +490,7 @@ Page = (
     | PaymentPage
     | GoToPaymentPage
     | AutoTopUpPage
-    | RatesPage
+    | OfPrices
     | OfKeys
     | OfButtons
 )

@@ -46,6 +46,15 @@ def in_name_of(branding: Branding, html: str, *, logo: str, style: str) -> str:
     return html.replace(_ELEMENT, f"<caller-app>{mark}<h1>{name}</h1></caller-app>", 1)
 
 
+def with_welcome(html: str, welcome: str) -> str:
+    """Return the phone page that sends whoever it does not know to the address of another.
+
+    Without script it leads there, as it can do nothing else then.
+    """
+    html = html.replace("<caller-app>", f'<caller-app welcome="{welcome}">', 1)
+    return html.replace("<noscript><p>", f'<noscript><p><a href="{welcome}">Welcome</a> · ', 1)
+
+
 def manifest_of(branding: Branding, manifest: str, *, logo: str) -> str:
     """Return the manifest (W3C Web Application Manifest) in the name of a service.
 

@@ -22,7 +22,7 @@ from gateway.http.access import DeclaredRoute, public
 from gateway.http.site.branding import Branding
 from gateway.http.site.countries import country_name
 from gateway.http.site.pages import WITH_SCRIPT, ErrorPage, Page
-from gateway.http.site.phone import in_name_of, manifest_of
+from gateway.http.site.phone import in_name_of, manifest_of, with_welcome
 from gateway.http.site.words import WORDS, best_language
 
 CONTENT_SECURITY_POLICY: Final = "; ".join(
@@ -114,7 +114,8 @@ class Pages:
     def phone_page(self, html: str) -> str:
         """Return the phone page in the name of this service."""
         style = self._phone_style.lstrip("/")
-        return in_name_of(self._branding, html, logo=self._logo, style=style)
+        html = in_name_of(self._branding, html, logo=self._logo, style=style)
+        return with_welcome(html, "welcome")
 
     def phone_manifest(self, manifest: str) -> str:
         """Return the phone's manifest in the name of this service."""

@@ -2,6 +2,8 @@
 
 import { Api } from '../api';
 import { offerOwn, storedKey } from '../api-key';
+import { asCallerError } from '../sdk/core';
+import type { CallerError } from '../sdk/core';
 import { followAddress } from './address';
 import type { App } from './app';
 
@@ -9,16 +11,21 @@ import type { App } from './app';
 export async function askWho(app: App, key?: string): Promise<void> {
   followAddress(app);
   app.asking = true;
-  const isSignedIn = await new Api(undefined).access().then(
-    () => true,
-    () => false,
-  );
+  let failure: CallerError | undefined;
+  await new Api(undefined).access().catch((error: unknown) => (failure = asCallerError(error)));
+  const isSignedIn = !failure;
   app.asking = false;
   app.requestUpdate();
   // Another key has come meanwhile, and opens the phone itself.
   if (app.api || storedKey() !== key) return;
   if (isSignedIn && key) offerOwn();
-  if (!isSignedIn && !key) return;
+  if (!isSignedIn && !key) {
+    // Whoever asked for the phone itself, or is told something here, stays.
+    const welcome = failure?.kind === 'key_refused' && app.getAttribute('welcome');
+    const stays = location.pathname.endsWith('/phone') || app.failure || app.last || app.returned;
+    if (welcome && !stays) location.replace(welcome);
+    return;
+  }
   app.failure = undefined;
   await app.load(isSignedIn ? undefined : key);
 }

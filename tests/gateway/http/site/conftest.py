@@ -26,6 +26,7 @@ from gateway.http.site.destinations import DestinationPages
 from gateway.http.site.documents import DocumentPages
 from gateway.http.site.door import Door
 from gateway.http.site.keys import KeyPages
+from gateway.http.site.landing import LandingPages
 from gateway.http.site.leaving import LeavingPages
 from gateway.http.site.links import LinkPages
 from gateway.http.site.own_documents import OwnDocuments
@@ -101,6 +102,8 @@ class Site:
             lambda: secrets.token_urlsafe(18),
         )
         self.rates_pages = RatesPages(door, self.velocity, self.rates, Closed, table, "USD")
+        self.table = table
+        self.home_countries, self.landing_button = (), ""
         self.keys = HolderKeys()
         self.key_pages = KeyPages(
             door, Keys(self.keys, lambda: world.now), lambda: secrets.token_urlsafe(18)
@@ -116,6 +119,10 @@ class Site:
         """Take the pages as they are now into the application."""
         door, world = self.door, self.world
         self.routes = [
+            *LandingPages(
+                *(door, self.table, "USD", self.home_countries, self.is_open),
+                self.landing_button,
+            ).routes(),
             *SignUpPages(door, world.sign_up, self.is_open).routes(),
             *SignInPages(
                 door, world.sign_in, world.browsers, world.passkeys, self.is_open

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.http.site.branding import OURS, Branding, read_logo
-from gateway.http.site.phone import in_name_of, manifest_of
+from gateway.http.site.phone import in_name_of, manifest_of, with_welcome
 
 SOURCE = Path(__file__).parents[4] / "web/src/index.html"
 MANIFEST = SOURCE.with_name("installed").joinpath("manifest.json").read_text()
@@ -112,3 +112,10 @@ def test_a_logo_is_the_icon_where_a_system_takes_it():
 def test_a_logo_of_another_shape_leaves_the_icons_as_they_are(width, height):
     members = installed(Branding("A", logo=read_logo(png(width, height))))
     assert members["icons"] == json.loads(MANIFEST)["icons"]
+
+
+def test_who_is_not_known_is_sent_to_the_welcome_and_without_script_led_there(built):
+    for html in (built, named(Branding("Example Calls"), built)):
+        page = with_welcome(html, "welcome")
+        assert page.count('<caller-app welcome="welcome">') == 1
+        assert '<noscript><p><a href="welcome">' in page

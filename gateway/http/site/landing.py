@@ -1,0 +1,73 @@
+"""Serves `/welcome`: what the service is, what a call costs, how to begin; for whoever is new.
+
+The phone page sends people here whom it does not know: only it can see the key of a tab. Knows no
+account and no store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from billing.money import format_money
+from gateway.calls.rate_table import Countries, RateTable
+from gateway.http.access import DeclaredRoute
+from gateway.http.site.door import PHONE, Door, language_of, see
+from gateway.http.site.landing_pages import LandingPage
+from gateway.http.site.rate_pages import CountryRow
+from gateway.http.site.rendering import CONTENT_SECURITY_POLICY
+from gateway.http.site.words import best_country
+
+WELCOME: Final = "/welcome"
+COUNTRIES_SHOWN: Final = 4
+
+_BUTTON_HEADERS: Final = {
+    # What a page of somebody else needs for a button, with us in their place (docs/buttons.md).
+    "Content-Security-Policy": f"{CONTENT_SECURITY_POLICY}; script-src 'self'; frame-src 'self'",
+    "Permissions-Policy": "microphone=(self), autoplay=(self), speaker-selection=(self),"
+    " camera=(), geolocation=()",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LandingPages:
+    """Handler of the page for newcomers."""
+
+    door: Door
+    table: RateTable
+    currency: str
+    """Of the deck, ISO 4217."""
+    home_countries: Sequence[str]
+    """Those that every person may call, as ISO 3166 codes; empty for all."""
+    is_open: bool
+    """Whether people make accounts themselves."""
+    button: str = ""
+    """Publishable key of a button to try; empty for none."""
+
+    def routes(self) -> list[DeclaredRoute]:
+        """Return the page's route."""
+        return [self.door.page(WELCOME, self.show)]
+
+    async def show(self, request: Request) -> Response:
+        """Show the page; whoever is signed in goes on to the phone."""
+        if await self.door.who(request) is not None:
+            return see(PHONE)
+        rows = self._rows(request, await self.table.countries())
+        page = LandingPage(self.is_open, rows, self.button)
+        headers = _BUTTON_HEADERS if self.button else None
+        return self.door.pages.render(page, language_of(request), headers=headers)
+
+    def _rows(self, request: Request, countries: Countries) -> list[CountryRow]:
+        own = best_country(request.headers.get("accept-language", ""))
+        rows = []
+        for code in dict.fromkeys((own, *self.home_countries)):
+            # The cheapest comes first; a country that is closed is nothing to begin with.
+            rates = [each.rate for each in countries.get(code, ()) if not each.is_closed]
+            if rates:
+                price = format_money(rates[0].per_minute_micros, self.currency)
+                rows.append(CountryRow(code, price))
+        return rows[:COUNTRIES_SHOWN]
