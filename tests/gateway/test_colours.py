@@ -7,7 +7,7 @@ import pytest
 
 from gateway.colours import DARK_GROUNDS, LIGHT_GROUNDS, accents, colour, contrast, faults
 
-STYLE = Path(__file__).parents[2] / "gateway/http/site/style.css"
+STYLE = Path(__file__).parents[2] / "gateway/http/site/tokens.css"
 
 
 def test_contrast_is_that_of_wcag():
@@ -16,7 +16,7 @@ def test_contrast_is_that_of_wcag():
     assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.005)
 
 
-def test_the_grounds_are_those_of_the_style_sheet():
+def test_the_grounds_are_those_of_the_pages():
     schemes = STYLE.read_text().split("@media")[:2]
     for scheme, grounds in zip(schemes, (LIGHT_GROUNDS, DARK_GROUNDS), strict=True):
         found = dict(re.findall(r"--(\w+): (#\w+);", scheme))

@@ -77,7 +77,7 @@ class Pages:
         self._assets: dict[str, _Asset] = {}
         self._branding = branding
         self._phone_style = self._add_asset("phone.css", "text/css", branding.style)
-        style = self._add_asset("style.css", "text/css", branding.style)
+        style = self._add_asset("style.css", "text/css", branding.style, before="tokens.css")
         script = self._add_asset("passkeys.js", "text/javascript")
         if logo := branding.logo:
             self._assets[logo.name] = _Asset(logo.content, logo.media_type)
@@ -142,9 +142,11 @@ class Pages:
             raise HTTPException(404)
         return Response(asset.content, headers=_ASSET_HEADERS, media_type=asset.media_type)
 
-    def _add_asset(self, name: str, media_type: str, more: bytes = b"") -> str:
-        """Read a file of the package; return its address, which changes with its content."""
-        content = resources.files("gateway.http.site").joinpath(name).read_bytes() + more
+    def _add_asset(self, name: str, media_type: str, more: bytes = b"", *, before: str = "") -> str:
+        """Read files of the package; return their address, which changes with their content."""
+        folder = resources.files("gateway.http.site")
+        parts = [folder.joinpath(each).read_bytes() for each in (before, name) if each]
+        content = b"\n".join(parts) + more
         stem, _, suffix = name.partition(".")
         hashed = f"{stem}-{hashlib.sha256(content).hexdigest()[:8]}.{suffix}"
         self._assets[hashed] = _Asset(content, media_type)

@@ -190,21 +190,34 @@ async def test_the_style_sheet_has_its_hash_in_its_name(site):
     assert (await site.get("/site/style-00000000.css")).status_code == 404
 
 
-def colours(css):
-    """Return the tokens of each scheme."""
-    return [dict(re.findall(r"--([\w-]+): ([^;]+);", block)) for block in css.split("@media")[:2]]
+def test_every_style_sheet_takes_its_colours_from_one_place():
+    folder = TEMPLATES.parent
+    tokens = (folder / "tokens.css").read_text()
+    named = set(re.findall(r"--([\w-]+):", tokens))
+    dark = tokens.partition("@media")[2]
+    assert set(re.findall(r"--([\w-]+):", dark)) == named - {"sans"}
+    sheets = [folder / "style.css", folder / "phone.css"]
+    sheets += [ROOT / "web/src/page.css", ROOT / "web/src/widget/frame/style.css"]
+    for sheet in sheets:
+        css = sheet.read_text()
+        assert not re.search(r"#[0-9a-f]{3,8}\b", css), sheet.name
+        own = set(re.findall(r"--([\w-]+):", css))
+        # The height that the page's script sets has a value of its own where it is used.
+        assert set(re.findall(r"var\(--([\w-]+)\)", css)) <= named | own, sheet.name
 
 
-def test_the_colours_are_those_of_the_phone_page():
-    style = (TEMPLATES.parent / "style.css").read_text()
-    phone = (ROOT / "web/src/page.css").read_text()
-    for own, phones in zip(colours(style), colours(phone), strict=True):
-        assert own
-        assert own.items() <= phones.items()
+async def test_the_pages_load_the_colours_and_then_the_operators_own():
+    pages_of_one = Pages(Branding("A", accents=("#7a1fa2", "#e2b6ff")))
+    (css,) = (
+        each.content.decode()
+        for name, each in pages_of_one._assets.items()
+        if name.startswith("style-")
+    )
+    assert css.index("--accent: #1557c0") < css.index("var(--accent)") < css.index("#7a1fa2")
 
 
 def test_the_style_minds_what_people_have_set():
-    style = (TEMPLATES.parent / "style.css").read_text()
+    style = "".join((TEMPLATES.parent / name).read_text() for name in ("tokens.css", "style.css"))
     for query in ("prefers-color-scheme", "forced-colors", "prefers-reduced-motion"):
         assert f"@media ({query}" in style
     assert ":focus-visible" in style
