@@ -22,6 +22,8 @@ _ACTIVE: Final = frozenset(
 """Elements that run something, or hold a document (SVG 2, 5.12, 12 and 15.9; SVG Animations)."""
 _OWN: Final = re.compile(r"#|data:image/(png|jpeg|gif|webp);base64,", re.IGNORECASE)
 """What an address may begin with: a part of the picture, or pixels that are in it."""
+_FETCHING: Final = re.compile(r"@import|(image-set|image|cross-fade|src)\(", re.IGNORECASE)
+"""What takes an address as a plain text (CSS Images 4, 2.4; CSS Values 5, 6.1)."""
 _URLS: Final = re.compile(r"url\(\s*['\"]?\s*([^)]{0,32})", re.IGNORECASE)
 
 
@@ -46,8 +48,11 @@ def fault_of(content: bytes) -> str:
             return f"has an element <{name[:32]}>, which can run or embed something"
         if fault := _fault_of_attributes(element):
             return fault
-        if name.lower() == "style" and (fault := _fault_of_style(element.text or "")):
-            return fault
+        if name.lower() == "style":
+            sheet = element.text or ""
+            # An at-rule fetches without brackets, and an escape may hide its name.
+            if fault := _fault_of_style(sheet + "(" if "@" in sheet else sheet):
+                return fault
     return ""
 
 
@@ -68,7 +73,7 @@ def _fault_of_attributes(element: ElementTree.Element) -> str:
 def _fault_of_style(text: str) -> str:
     # An escape may hide any word (CSS Syntax 3, 4.3.7), and a logo needs none.
     is_hidden = "\\" in text and "(" in text
-    if "@import" in text.lower() or is_hidden:
+    if is_hidden or _FETCHING.search(text):
         return "refers to another place in a style"
     leads_out = any(not _OWN.match(target) for target in _URLS.findall(text))
     return "refers to another place by url()" if leads_out else ""

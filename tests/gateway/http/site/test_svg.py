@@ -44,6 +44,8 @@ def test_what_only_shows_itself_is_served(inside):
         ("<a><set attributeName='href' to='javascript:1'/></a>", "<set>"),
         ("<animate attributeName='href'/>", "<animate>"),
         ("<iframe/>", "<iframe>"),
+        ("<style>@\\69mport 'https://evil.example/a.css'</style>", "in a style"),
+        ("<style>a { fill: image-set('https://evil.example/a.png' 1x) }</style>", "in a style"),
         ("<g onload='alert(1)'/>", "onload"),
         ("<g ONCLICK='1'/>", "onclick"),
         ("<g xml:base='https://evil.example/'/>", "xml:base"),
