@@ -286,6 +286,11 @@ def epoch_uses(account_id: str) -> Sequence[Use]:
     return (Use("account_epochs_hour", account_id),)
 
 
+def key_uses(account_id: str) -> Sequence[Use]:
+    """Return what whoever is signed in uses by making an API key."""
+    return (Use("account_keys_hour", account_id),)
+
+
 def proof_mail_uses(email_key: str) -> Sequence[Use]:
     """Return the uses of a mail to an address that nobody has proven."""
     return (Use("account_proof_mails_hour", email_key),)

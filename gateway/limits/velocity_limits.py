@@ -199,6 +199,11 @@ TABLE = (
         "anew",
     ),
     Limit(
+        "account_keys_hour",
+        *(20, HOUR_S, "rate_limited"),
+        "keys that are made are told by mail, and what is told before others must not hold them up",
+    ),
+    Limit(
         "address_embeds_minute",
         *(120, MINUTE_S, "rate_limited"),
         "what a page with a button asks: three requests for each call, in an office behind one "

@@ -12,10 +12,12 @@ from typing import Final
 from accounts.notice import Notice
 from accounts.session import is_stepped_up
 from billing.clock import Clock
+from gateway.limits.velocity import key_uses, refuse
 from gateway.own_keys import HolderKeys, KeyMaking, NewKey, OwnKey
 from gateway.people.password import StepUpNeeded
 from gateway.people.sessions import SessionOver, SignedIn
 from gateway.people.sign_up import Faults
+from gateway.ports import Velocity
 from gateway.scopes import PAGE, Scope
 
 LABEL_CHARS_MAX: Final = 40
@@ -60,6 +62,7 @@ class Keys:
     """Makes and revokes keys. Every method raises StoreUnavailableError."""
 
     store: HolderKeys
+    velocity: Velocity
     clock: Clock
 
     async def standing(self, who: SignedIn) -> Sequence[OwnKey]:
@@ -69,13 +72,17 @@ class Keys:
     async def make(
         self, who: SignedIn, form: KeyForm, *, secret: str, key_hash: str
     ) -> KeyMade | Faults | SessionOver | StepUpNeeded:
-        """Make a key; `key_hash` is what is stored of `secret`."""
+        """Make a key; `key_hash` is what is stored of `secret`.
+
+        Raises RequestRefusedError where too many were made within the hour.
+        """
         at = self.clock()
         if not is_stepped_up(who.session, at):
             return StepUpNeeded()
         label = " ".join(form.label.split())
         if errors := _errors(label, form):
             return Faults(errors)
+        refuse(await self.velocity.hit(key_uses(who.session.account_id)))
         new = NewKey(
             key_hash,
             label,

@@ -77,7 +77,7 @@ def site_routes(
         None if payments is None else CardPayments(payments.payments, payments.auto),
         _new_once,
     )
-    keys = Keys(SqlHolderKeys(stores.engine, stores.key_epochs.invalidate), utc_now)
+    keys = Keys(SqlHolderKeys(stores.engine, stores.key_epochs.invalidate), velocity, utc_now)
     buttons = own_buttons(settings, stores)
     rates = RatesPages(
         door, velocity, prices.rates, prices.closed_destinations, table, settings.currency

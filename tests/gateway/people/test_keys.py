@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.errors import RequestRefusedError
 from gateway.own_keys import KeyMaking
 from gateway.people.keys import KeyForm, KeyMade, Keys, secret_of
 from gateway.people.password import StepUpNeeded
@@ -46,7 +47,9 @@ async def ada():
 
 async def make(ada, store, form=FORM):
     world, who = ada
-    return await Keys(store, lambda: world.now).make(who, form, secret="ck_x", key_hash="ab")
+    return await Keys(store, world.velocity, lambda: world.now).make(
+        who, form, secret="ck_x", key_hash="ab"
+    )
 
 
 async def test_a_key_is_made_as_the_form_says(ada):
@@ -92,6 +95,14 @@ async def test_what_the_store_refuses_is_told(ada, outcome, told):
     assert await make(ada, Store(outcome)) == told
 
 
+async def test_so_many_keys_an_hour_that_their_mails_hold_up_no_other(ada):
+    store = Store()
+    ada[0].velocity.refuses["account_keys_hour"] = 60
+    with pytest.raises(RequestRefusedError) as refused:
+        await make(ada, store)
+    assert (refused.value.code, store.made) == ("rate_limited", [])
+
+
 async def test_a_key_needs_a_proof_of_the_last_minutes(ada):
     ada[0].later(minutes=10)
     store = Store()
@@ -102,9 +113,9 @@ async def test_a_key_needs_a_proof_of_the_last_minutes(ada):
 async def test_a_key_is_revoked_within_the_epoch_of_the_session(ada):
     world, who = ada
     for store, told in ((Store(), None), (Store(stands=False), SessionOver())):
-        assert await Keys(store, lambda: world.now).revoke(who, "k1") == told
+        assert await Keys(store, world.velocity, lambda: world.now).revoke(who, "k1") == told
         assert store.revoked == [("ada", 1, "k1")]
-    assert await Keys(Store(), lambda: world.now).standing(who) == ["ada"]
+    assert await Keys(Store(), world.velocity, lambda: world.now).standing(who) == ["ada"]
 
 
 @given(st.text(min_size=1), st.text())

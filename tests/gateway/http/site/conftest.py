@@ -106,7 +106,9 @@ class Site:
         self.home_countries, self.landing_button = (), ""
         self.keys = HolderKeys()
         self.key_pages = KeyPages(
-            door, Keys(self.keys, lambda: world.now), lambda: secrets.token_urlsafe(18)
+            door,
+            Keys(self.keys, world.velocity, lambda: world.now),
+            lambda: secrets.token_urlsafe(18),
         )
         self.buttons = MemoryButtons()
         self.proofs = MemoryProofs(self.buttons)
