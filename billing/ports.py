@@ -151,6 +151,8 @@ class Closing:
     """`CallClosed` as JSON, for the book of record."""
     is_out_of_credit: bool = False
     """It ended for want of credit: its rest must keep no other call of its account alive."""
+    caps: Sequence[SpendCap] = ()
+    """What is beyond the hold is charged as far as these allow, and else written off."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 -- Post a call's final price: return the rest of its hold, or, where grace has left seconds unpaid,
--- take their price as far as the balance reaches and write off the rest. The tombstone makes this
--- happen once.
+-- take their price as far as the balance and the call's caps reach and write off the rest. The
+-- tombstone makes this happen once.
 -- ARGV: call, account, final, seconds, record, seconds for which tombstones are kept, most tombstones
---   to trim, the record in brief, '1' if the call ended for want of credit
+--   to trim, the record in brief, '1' if the call ended for want of credit, and for each of its caps
+--   name and limit
 -- Returns {result, charged, written off, balance}.
 if not is_ready() then return not_ready() end
 local call, account, final = ARGV[1], ARGV[2], tonumber(ARGV[3])
@@ -22,7 +23,14 @@ local held, confirmed = open:match('^(%d+):(%d+)$')
 held, confirmed = tonumber(held), tonumber(confirmed)
 local charged = final
 -- A negative balance pays nothing of it: it stays as it is.
-if final > held then charged = held + math.max(0, math.min(final - held, balance)) end
+if final > held then
+  local reach = balance
+  for i = 10, #ARGV, 2 do
+    local spent = tonumber(redis.call('HGET', CAPS, ARGV[i]) or '0')
+    reach = math.min(reach, tonumber(ARGV[i + 1]) - spent)
+  end
+  charged = held + math.max(0, math.min(final - held, reach))
+end
 balance = balance + held - charged
 redis.call('HSET', BAL, account, whole(balance))
 redis.call('HDEL', CALL, call)

@@ -213,6 +213,7 @@ class RedisSpendGate:
             TOMBSTONES_TRIMMED_MAX,
             in_brief(closing.detail),
             int(closing.is_out_of_credit),
+            *[argument for cap in closing.caps for argument in (cap.name, cap.limit_micros)],
         )
         assert result != b"other_account", "a call is closed by the account that opened it"
         return CloseOutcome(CloseResult(result.decode()), charged, written_off, balance)

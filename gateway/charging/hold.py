@@ -7,13 +7,14 @@ if this one dies. Knows no caller; what the call costs is decided by its meter.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 
 import msgspec
 import structlog
 
 from billing.meter import SHARERS_PER_CALL, CallMeter, MeterState
-from billing.ports import Opening, OpenOutcome, OpenResult
+from billing.ports import Opening, OpenOutcome, OpenResult, SpendCap
 from billing.rating import Rate
 from database.errors import StoreUnavailableError
 from gateway.call.machine import Ended
@@ -58,6 +59,11 @@ class Hold:
         self._is_naming = False
         """The filling of the spend gate that knows the carrier's id of the call."""
 
+    @property
+    def caps(self) -> Sequence[SpendCap]:
+        """The spend caps that hold for the call now."""
+        return self._caps.at(self._context.now_ns())
+
     def opening(self, want_micros: int) -> Opening:
         """Return the request that opens the call."""
         context = self._context
@@ -71,7 +77,7 @@ class Hold:
             want_micros=want_micros,
             concurrent_calls_max=settings.account_calls_max,
             detail=msgspec.json.encode(context.opened),
-            caps=self._caps.at(context.now_ns()),
+            caps=self.caps,
             per_minute_micros=self._rate.per_minute_micros,
             key_id=context.order.key_id,
             key_calls_max=0 if visitor is None else visitor.calls_max,

@@ -76,6 +76,7 @@ class Settlement:
             seconds=seconds,
             detail=msgspec.json.encode(self._context.call.closed(seconds)),
             is_out_of_credit=is_out_of_credit,
+            caps=self._hold.caps,
         )
 
     async def _close(self, closing: Closing) -> CloseResult:

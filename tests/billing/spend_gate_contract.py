@@ -52,8 +52,8 @@ def opening(call_id="c1", account_id="alice", **changes):
     return Opening(call_id=call_id, account_id=account_id, **(fields | changes))
 
 
-def closing(call_id="c1", final_micros=3 * CENT, seconds=3, account_id="alice"):
-    return Closing(call_id, account_id, final_micros, seconds, b'{"closed":true}')
+def closing(call_id="c1", final_micros=3 * CENT, seconds=3, account_id="alice", caps=()):
+    return Closing(call_id, account_id, final_micros, seconds, b'{"closed":true}', caps=caps)
 
 
 def tick(want_micros, seconds, call_id="c1", account_id="alice", caps=()):
@@ -874,7 +874,21 @@ class SpendGateContract:
         await gate.close(closing())
         assert await self.spent(gate) == {DAY.name: 3 * CENT, MONTH.name: 3 * CENT}
 
-    async def test_grace_counts_beyond_a_cap(self, gate):
+    @pytest.mark.parametrize(("others", "charged"), [(0, 25), (12, 13), (20, 5), (25, 0)])
+    async def test_grace_is_charged_as_far_as_the_caps_that_are_named(self, gate, others, charged):
+        day = SpendCap("shared", 25 * CENT)
+        if others:
+            await gate.open(opening("c2", caps=[MONTH, day], want_micros=others * CENT))
+        # Of a full cap a call that the gate had lost is opened with nothing.
+        await gate.open(opening(caps=[MONTH, day], is_running=others == 25))
+        outcome = await gate.close(closing(final_micros=40 * CENT, caps=[MONTH, day]))
+        assert (outcome.charged_micros, outcome.written_off_micros) == (
+            charged * CENT,
+            (40 - charged) * CENT,
+        )
+        assert (await self.spent(gate))["shared"] == 25 * CENT
+
+    async def test_grace_counts_beyond_a_cap_that_whoever_closes_does_not_name(self, gate):
         cap = SpendCap("shared", 8 * CENT)
         await gate.open(opening(caps=[cap]))
         assert (await gate.close(closing(final_micros=11 * CENT))).charged_micros == 11 * CENT

@@ -255,7 +255,8 @@ class MemorySpendGate(OneByOne):
         if call is None:
             return CloseOutcome(CloseResult.UNKNOWN, 0, 0, balance)
         assert call.account_id == account_id, "a call is closed by the account that opened it"
-        beyond = max(0, min(closing.final_micros - call.held_micros, balance))
+        left = [cap.limit_micros - part.spent.get(cap.name, 0) for cap in closing.caps]
+        beyond = max(0, min(closing.final_micros - call.held_micros, balance, *left))
         charged = min(closing.final_micros, call.held_micros + beyond)
         written_off = closing.final_micros - charged
         part.balances[account_id] = balance = balance + call.held_micros - charged
