@@ -395,6 +395,8 @@ class PaymentProfile:
     """Nothing more may be charged, and no card kept."""
     leaving: bool = False
     """Its holder has asked for its deletion."""
+    restricted: bool = False
+    """Its holder wants their data kept and not used."""
     customer_id: str | None = None
     payment_method_id: str | None = None
     email: str = ""

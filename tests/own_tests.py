@@ -40,6 +40,10 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
         "tests/billing/sql/test_cdr_store.py",
         "tests/billing/sql/test_payment_store.py",
     ),
+    "billing.stores.payment_profiles": (
+        "tests/billing/sql/test_payment_store.py",
+        "tests/gateway/stores/test_taking_back.py",
+    ),
     "billing.stores.payments": ("tests/billing/sql/test_payment_store.py",),
     "billing.stores.redis_outbox": (
         "tests/billing/stores/test_redis.py",

@@ -14,7 +14,6 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from billing.clock import Clock, utc_now
-from billing.freezes import FreezeReason
 from billing.payments import (
     AUTOMATIC,
     BY_PAGE,
@@ -31,14 +30,13 @@ from billing.payments import (
     PaymentState,
 )
 from billing.payments import advance as further
-from billing.stores import tables
+from billing.stores import payment_profiles, tables
 from billing.stores.pages import newest_first
 from database.engine import TIMEOUT_S, reading, upsert, writing
 
 PAGE_ROWS_MAX = 200
 
 _payments = tables.payments
-_profiles = tables.payment_profiles
 _credits = tables.credits.c
 _OF_PAYMENTS = ("top-up", "refund", "dispute")
 """Kinds of credits that a payment causes."""
@@ -130,7 +128,7 @@ class SqlPaymentStore:
         """
         async with writing(self._engine, self._timeout_s) as connection:
             await _lock_account(connection, account_id)
-            profile = await _profile(connection, account_id)
+            profile = await payment_profiles.find(connection, account_id)
             # A repeated tap comes with the id of the first: it must get that charge's outcome, even
             # if a second one would be refused by now.
             known = (
@@ -341,7 +339,7 @@ class SqlPaymentStore:
         Raises LookupError if there is no such account.
         """
         async with reading(self._engine, self._timeout_s) as connection:
-            return await _profile(connection, account_id)
+            return await payment_profiles.find(connection, account_id)
 
     async def save_card(
         self, account_id: str, customer_id: str, payment_method_id: str, email: str = ""
@@ -366,7 +364,10 @@ class SqlPaymentStore:
     async def set_auto(
         self, account_id: str, *, enabled: bool, threshold_micros: int, amount_micros: int
     ) -> PaymentProfile:
-        """Set automatic top-ups as the person wants them; forget why they were off."""
+        """Set automatic top-ups as the person wants them; forget why they were off.
+
+        A frozen account's are not switched on: the profile that is returned says `frozen`.
+        """
         return await self._set_profile(
             account_id,
             {
@@ -375,25 +376,29 @@ class SqlPaymentStore:
                 "auto_amount_micros": amount_micros,
                 "auto_off_reason": "",
             },
+            even_frozen=not enabled,
         )
 
     async def switch_auto_off(self, account_id: str, reason: str) -> None:
         """Switch automatic top-ups off."""
         await self._set_profile(account_id, {"auto_enabled": False, "auto_off_reason": reason})
 
-    async def _set_profile(self, account_id: str, values: dict[str, Any]) -> PaymentProfile:
+    async def _set_profile(
+        self, account_id: str, values: dict[str, Any], *, even_frozen: bool = True
+    ) -> PaymentProfile:
         async with writing(self._engine, self._timeout_s) as connection:
             # A deletion of the account comes before or after this: nothing erased is saved again.
             await _lock_account(connection, account_id)
-            profile = await _profile(connection, account_id)
-            if profile.deleted:
+            profile = await payment_profiles.find(connection, account_id)
+            # A freeze locks the account as well: what a thief asks for at that moment waits for it.
+            if profile.deleted or (profile.frozen and not even_frozen):
                 return profile
             await connection.execute(
-                upsert(connection, _profiles)
+                upsert(connection, tables.payment_profiles)
                 .values(account_id=account_id, **values)
                 .on_conflict_do_update(index_elements=["account_id"], set_=values)
             )
-            changed = await _profile(connection, account_id)
+            changed = await payment_profiles.find(connection, account_id)
             if self._on_profile is not None:
                 await self._on_profile(connection, profile, changed, self._clock())
             return changed
@@ -442,37 +447,6 @@ async def _get(connection: AsyncConnection, payment_id: str) -> Payment:
     if row is None:
         raise LookupError("no such payment")
     return _payment(row)
-
-
-async def _profile(connection: AsyncConnection, account_id: str) -> PaymentProfile:
-    accounts = tables.accounts
-    columns = [column for column in _profiles.c if column.name not in ("account_id", "email")]
-    rows = await connection.execute(
-        sa.select(
-            accounts.c.id.label("account_id"),
-            accounts.c.currency,
-            accounts.c.frozen,
-            accounts.c.deleted_at.is_not(None).label("deleted"),
-            sa.exists()
-            .where(
-                tables.freezes.c.account_id == accounts.c.id,
-                tables.freezes.c.reason == FreezeReason.LEAVING,
-            )
-            .label("leaving"),
-            # The holder's own address first; the one that came with a payment is the payer's.
-            sa.func.coalesce(sa.func.nullif(accounts.c.email, ""), _profiles.c.email).label(
-                "email"
-            ),
-            *columns,
-        )
-        .select_from(accounts.outerjoin(_profiles))
-        .where(accounts.c.id == account_id)
-    )
-    row = rows.one_or_none()
-    if row is None:
-        raise LookupError("no such account")
-    # An account without a profile is a row of NULLs.
-    return PaymentProfile(**{k: v for k, v in row._mapping.items() if v is not None})
 
 
 async def _history(connection: AsyncConnection, account_id: str, now: datetime) -> AutoHistory:

@@ -35,6 +35,7 @@ from gateway.operators import (
     Refusals,
 )
 from gateway.stores import fraud
+from gateway.stores.card_events import stop_automatic_top_ups
 from gateway.stores.people_transactions import (
     Change,
     OnFreeze,
@@ -174,6 +175,7 @@ class SqlAdministration:
             await _record(change, Act.LOCKED, order)
             # Its calls end as well: whoever is locked out may be in the middle of one.
             await change.freeze(FreezeReason.LOCKED, True)
+            await stop_automatic_top_ups(change.connection, account_id, change.at)
             email = change.holder.email
             await change.tell(Notice("locked", email, link=Purpose.RESET_PASSWORD))
 

@@ -13,7 +13,20 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from accounts.audit_log import Act, Actor
 from accounts.stores import audit_log
 from billing.money import in_units
+from billing.payment_reasons import ACCOUNT_LOCKED
 from billing.payments import PaymentProfile
+from billing.stores import payment_profiles
+
+
+async def stop_automatic_top_ups(
+    connection: AsyncConnection, account_id: str, at: datetime
+) -> None:
+    """Switch automatic top-ups off with a lock: a thief may have switched them on.
+
+    The account's lock is held. They stay off when its holder is let in again.
+    """
+    change = await payment_profiles.switch_auto_off(connection, account_id, ACCOUNT_LOCKED)
+    await record_profile_change(connection, *change, at)
 
 
 async def record_profile_change(

@@ -35,6 +35,7 @@ from billing.freezes import FreezeReason
 from billing.stores import tables
 from database.engine import reading
 from gateway.stores import departures
+from gateway.stores.card_events import stop_automatic_top_ups
 from gateway.stores.people_transactions import STANDING, PeopleTransactions, locked, standing
 from gateway.stores.taking_back import take_back
 
@@ -372,6 +373,7 @@ class SqlPeople(PeopleTransactions):
         """Freeze the account; what was added or asked for since is taken back."""
         change = self._change(use.connection, use.holder)
         await change.freeze(LOCKED, True)
+        await stop_automatic_top_ups(use.connection, use.account_id, use.at)
         await take_back(change, use.asked_at)
         await departures.cancel(change)
 

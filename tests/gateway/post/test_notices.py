@@ -180,6 +180,11 @@ def test_a_link_that_may_be_missing_may_be_there(name, purpose, language):
     assert ("60" in with_link.text.replace(LINK, "")) is (name == "locked")
 
 
+@pytest.mark.parametrize("language", sorted(LANGUAGES))
+def test_a_lock_says_where_automatic_top_ups_are_switched_on_again(language):
+    assert f"{ORIGIN}/account/credit" in written("locked", language).text
+
+
 def test_what_is_missing_is_an_error_and_not_a_gap():
     with pytest.raises(ValueError, match="lacks call_id, rule"):
         write(Notice("call_refunded", values={"micros": "1"}), Reader(ALICE), SERVICE)

@@ -10,7 +10,9 @@ from accounts.holder import Device, Holder
 from accounts.stores import devices, holders, second_factors
 from accounts.stores import tables as people
 from billing.freezes import FreezeReason
+from billing.payment_reasons import ACCOUNT_LOCKED
 from billing.stores.freezes import set_freeze
+from billing.stores.payments import SqlPaymentStore
 from database.engine import TIMEOUT_S, reading, writing
 from gateway.limits.fraud import Allowance
 from gateway.operators import Order, Refusals
@@ -102,6 +104,15 @@ async def test_a_freeze_has_its_reason_and_a_repeat_no_second_line(world):
         await world.admin.freeze("bob", False, BY_KIM)
     assert await world.log("bob") == []
     assert (await world.admin.state("bob")).freezes == ["the account is deleted"]
+
+
+async def test_a_lock_stops_automatic_top_ups(world):
+    cards = SqlPaymentStore(world.engine)
+    await cards.save_card("alice", "cus_1", "pm_1")
+    await cards.set_auto("alice", enabled=True, threshold_micros=1, amount_micros=1)
+    await world.admin.lock("alice", BY_KIM)
+    profile = await cards.profile("alice")
+    assert (profile.auto_enabled, profile.auto_off_reason) == (False, ACCOUNT_LOCKED)
 
 
 async def test_a_lock_ends_sessions_and_links_and_tells_the_way_back(world):

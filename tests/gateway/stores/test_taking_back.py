@@ -14,13 +14,15 @@ from accounts.notice import Notice
 from accounts.passkey import Passkey
 from accounts.ports import NewSecondFactor
 from accounts.stores.secret_box import SecretBox
+from billing.payment_reasons import ACCOUNT_LOCKED
 from billing.stores import tables
+from billing.stores.payments import SqlPaymentStore
 from gateway.scopes import LEAST
 from gateway.stores.accounts import SqlAccountStore
 from gateway.stores.departures import SqlDepartures
 from gateway.stores.passkeys import SqlPasskeys
 from gateway.stores.second_factors import SqlSecondFactors
-from tests.gateway.stores.test_people import HOME, SIGN_UP, VERIFY, World, mails
+from tests.gateway.stores.test_people import HOME, SIGN_UP, THIEF, VERIFY, World, mails
 
 CODES = recovery_codes.make(bytes(range(150)))
 FACTOR = NewSecondFactor(bytes(20), 100, [recovery_codes.digest(each) for each in CODES])
@@ -108,3 +110,59 @@ async def test_the_newest_proof_says_since_when_a_deletion_need_not_wait(world):
     world.now += DAY
     await add_passkey(world, "second")
     assert await world.departures.strongest_proof_since("alice") == first + DAY
+
+
+UNIT = 1_000_000
+
+
+async def switched_on(world):
+    """Save a card, and have it charged whenever credit is low, as a thief would."""
+    cards = SqlPaymentStore(world.engine)
+    await cards.save_card("alice", "cus_1", "pm_1")
+    await cards.set_auto(
+        "alice", enabled=True, threshold_micros=100 * UNIT, amount_micros=100 * UNIT
+    )
+    return cards
+
+
+def is_off(profile):
+    return (profile.auto_enabled, profile.auto_off_reason) == (False, ACCOUNT_LOCKED)
+
+
+async def test_a_lock_stops_automatic_top_ups_for_longer_than_it_lasts(world):
+    cards = await switched_on(world)
+    assert await world.people.lock(await world.ask(Purpose.NOT_ME), LOCKED)
+    assert is_off(await cards.profile("alice"))
+    assert (await world.acts()).count(Act.AUTO_TOP_UP_OFF) == 1
+    reset = await world.ask(Purpose.RESET_PASSWORD)
+    assert await world.people.reset_password(reset, "hash two", CHANGED)
+    profile = await cards.profile("alice")
+    assert (profile.frozen, profile.has_card) == (False, True)
+    assert is_off(profile)
+
+
+async def test_an_address_that_is_taken_back_stops_them_too(world):
+    # An address that was never proven could not be gone back to.
+    assert await world.people.prove_address(await world.ask(Purpose.PROVE_ADDRESS), "hash one")
+    await world.move(THIEF, HOME)
+    undo = await world.send(Purpose.UNDO_CHANGE)
+    cards = await switched_on(world)
+    assert await world.people.undo_change(undo, HOME, LOCKED)
+    assert is_off(await cards.profile("alice"))
+
+
+async def test_what_was_off_before_a_lock_keeps_its_reason(world):
+    cards = await switched_on(world)
+    await cards.switch_auto_off("alice", "expired_card")
+    assert await world.people.lock(await world.ask(Purpose.NOT_ME), LOCKED)
+    profile = await cards.profile("alice")
+    assert (profile.auto_enabled, profile.auto_off_reason) == (False, "expired_card")
+
+
+async def test_nobody_switches_them_on_while_an_account_is_locked(world):
+    """A thief's request may be under way when the account is locked."""
+    cards = await switched_on(world)
+    assert await world.people.lock(await world.ask(Purpose.NOT_ME), LOCKED)
+    profile = await cards.set_auto("alice", enabled=True, threshold_micros=UNIT, amount_micros=UNIT)
+    assert profile.frozen
+    assert is_off(await cards.profile("alice"))
