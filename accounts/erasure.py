@@ -66,8 +66,9 @@ class Unspent(StrEnum):
     REFUND = "refund"
     """It goes back to the cards it came from; what no card takes back is given up."""
     GIVE_UP = "give_up"
+    """It is given up, but for what was paid after that was asked: that goes back to its card."""
     KEEP = "keep"
-    """An operator has seen that there is none; what comes meanwhile stays in the books."""
+    """An operator has seen that there is none; what no card takes back stays in the books."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,8 +112,9 @@ class AccountErasure:
     profiles: Profiles
     drain: Drain
     """Books what waits in the outbox."""
-    send_back: Callable[[str], Awaitable[None]] | None
-    """Sends an account's credit back to the cards it came from; None without a service."""
+    send_back: Callable[[str, datetime | None], Awaitable[None]] | None
+    """Sends an account's credit back to the cards it came from, all or what was paid since a
+    moment; None without a service."""
     forget_customer: Callable[[str], Awaitable[None]] | None
     """Deletes a customer and the saved cards at the payment service; None if none is set up."""
     end_sessions: Callable[[str], Awaitable[None]]
@@ -194,7 +195,7 @@ class AccountErasure:
                 return await self._have_calls_ended(account_id)
             case Step.CREDIT:
                 # Only now: what a live call holds is part of what is left.
-                await self._clear_credit(account_id, erasure.unspent)
+                await self._clear_credit(erasure)
             case Step.RECORDS:
                 return await self._blank_records(account_id)
             case Step.PERSON:
@@ -221,11 +222,15 @@ class AccountErasure:
         await self.drain()
         return True
 
-    async def _clear_credit(self, account_id: str, unspent: Unspent) -> None:
+    async def _clear_credit(self, erasure: Erasure) -> None:
+        account_id, unspent = erasure.account_id, erasure.unspent
         # The gate's balance decides: it must know every credit that is booked.
         await bring_credits(self.gate, self.ledger, account_id)
-        if unspent is Unspent.REFUND and self.send_back is not None:
-            await self.send_back(account_id)
+        if self.send_back is not None:
+            # Nobody has given up, or seen, what was paid after it was asked: a page that was open
+            # then may still have been paid.
+            since = None if unspent is Unspent.REFUND else erasure.asked_at
+            await self.send_back(account_id, since)
         if unspent is not Unspent.KEEP:
             await self._write_off(account_id)
 

@@ -1,4 +1,4 @@
-"""Sends all of an account's unspent credit back to the cards it came from.
+"""Sends an account's unspent credit back to the cards it came from.
 
 The newest payments first, as their refunds fail least often. What no card takes back stays. Knows
 no vendor and no reason why.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from billing.money import exponent
@@ -40,9 +41,15 @@ class CreditReturn:
             found += _part(payment, left - found)
         return found
 
-    async def send_back(self, account_id: str) -> None:
-        """Send back what cards can take; a repeat finishes refunds whose outcome is not known."""
+    async def send_back(self, account_id: str, since: datetime | None = None) -> None:
+        """Send back what cards can take; a repeat finishes refunds whose outcome is not known.
+
+        With `since` only of payments whose credit was booked then or later, whenever they were
+        begun.
+        """
         for payment in await self._payments(account_id):
+            if since is not None and not await self._is_booked_since(payment, since):
+                continue
             for micros in await self._begun(payment):
                 await self._refund(payment, micros)
             micros = _part(payment, await self.balance(account_id))
@@ -59,6 +66,12 @@ class CreditReturn:
                 break
             before = page[-1].id
         return [each for each in found if each.payment_intent_id and each.state in _REFUNDABLE]
+
+    async def _is_booked_since(self, payment: Payment, since: datetime) -> bool:
+        return any(
+            entry.kind == "top-up" and entry.at is not None and entry.at >= since
+            for entry in await self.store.entries(payment)
+        )
 
     async def _begun(self, payment: Payment) -> list[int]:
         """Return the amounts of refunds that were begun here: their credit is taken already."""

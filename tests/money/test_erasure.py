@@ -265,6 +265,23 @@ async def test_nothing_is_found_of_a_person_and_the_books_agree_through_every_de
     assert sorted(await world.findings()) == unread
 
 
+@pytest.mark.parametrize("unspent", [Unspent.GIVE_UP, Unspent.REFUND])
+async def test_only_what_was_there_at_the_ask_is_given_up(house, unspent):
+    gate, sent = house.world.gate, []
+
+    async def send_back(account_id, since):
+        # Before anything is written off.
+        sent.append((account_id, since, await gate.balance(account_id) > 0))
+
+    house.work = dataclasses.replace(house.work, send_back=send_back)
+    asked_at = house.now
+    await house.leave(unspent=unspent)
+    house.now += GRACE
+    assert (await house.work.perform("alice")).is_erased
+    assert sent == [("alice", asked_at if unspent is Unspent.GIVE_UP else None, True)]
+    assert await gate.balance("alice") == 0
+
+
 async def test_calls_end_at_once_and_the_number_of_one_that_was_live_goes_too(house):
     call = await house.world.call("c-live", "alice")
     await house.world.pass_seconds(2)

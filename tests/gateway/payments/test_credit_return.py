@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+import httpx
 import pytest
 
 from billing.payments import BookedCredit, Payment, PaymentState
@@ -110,3 +111,19 @@ async def test_payments_of_many_pages_are_looked_at(monkeypatch):
     monkeypatch.setattr("gateway.payments.credit_return.PAGE", 2)
     till = Till(50 * UNIT, *(paid(number, 1) for number in range(5)))
     assert await returning(till).refundable("ada") == 5 * UNIT
+
+
+async def test_what_was_paid_after_a_moment_goes_back_whenever_it_was_begun(shop):
+    await shop.paid(units=5)
+    late, url = await shop.payments.start_checkout("alice", 30 * UNIT)
+    asked_at = datetime.now(UTC)
+    async with httpx.AsyncClient() as browser:
+        await browser.post(url, data={"method": "card", "email": "alice@example.com"})
+    await shop.payments.book_outcome(late)
+    assert await shop.balance() == 35
+    credit_return = CreditReturn(shop.store, shop.refunds, shop.ledger.balance)
+    for _ in range(2):
+        await credit_return.send_back("alice", asked_at)
+    (refund,) = await shop.objects("refunds")
+    assert (refund["amount"], await shop.balance()) == (3_000, 5)
+    assert (await shop.store.find(late.id)).refunded_micros == 30 * UNIT
