@@ -260,7 +260,7 @@ class AutoTopUps:
                 payment.account_id, payment.micros, save_card=True
             )
         # Without a link the mail says where to top up by hand.
-        except PaymentError:
+        except (PaymentError, RequestRefusedError):
             return ""
         return url
 

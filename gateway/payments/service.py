@@ -138,15 +138,15 @@ class Payments:
 
         Raises:
             RequestRefusedError: `amount_out_of_range`, `payment_key_reused`; `account_frozen` for
-                an account that was deleted, or is about to be.
+                an account that was deleted, is about to be, or is restricted.
             PaymentError: The service refused, or is away.
             StoreUnavailableError: The book of record is away.
             LookupError: No such account.
 
         """
         profile = await self._store.profile(account_id)
-        # Nobody is to pay for what is given up with the account.
-        if profile.deleted or profile.leaving:
+        # Nobody is to pay for what is given up with the account, or may not be used.
+        if profile.deleted or profile.leaving or profile.restricted:
             raise RequestRefusedError("account_frozen")
         # Validate before writing: a refused amount leaves no row.
         self.minor(micros, profile.currency)
@@ -237,7 +237,8 @@ class Payments:
     ) -> PaymentProfile:
         """Switch automatic top-ups on or off.
 
-        Raises RequestRefusedError: `amount_out_of_range`, `no_saved_card`; StoreUnavailableError.
+        Raises RequestRefusedError: `amount_out_of_range`, `no_saved_card`, `account_frozen` where
+        they are to be switched on; StoreUnavailableError.
         """
         profile = await self._store.profile(account_id)
         if enabled:
@@ -248,12 +249,15 @@ class Payments:
                 raise RequestRefusedError("amount_out_of_range", field="amount")
             if not profile.has_card:
                 raise RequestRefusedError("no_saved_card")
-        return await self._store.set_auto(
+        changed = await self._store.set_auto(
             account_id,
             enabled=enabled,
             threshold_micros=threshold_micros,
             amount_micros=amount_micros,
         )
+        if enabled and changed.frozen:
+            raise RequestRefusedError("account_frozen")
+        return changed
 
     async def forget_card(self, account_id: str) -> None:
         """Forget the saved card here and at the service, and switch automatic top-ups off.

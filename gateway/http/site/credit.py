@@ -17,7 +17,7 @@ from starlette.responses import RedirectResponse, Response
 
 from billing.call_refunds import RefundRule
 from billing.money import format_money, in_units
-from billing.payment_reasons import KEYS
+from billing.payment_reasons import ACCOUNT_LOCKED, KEYS
 from billing.payments import PENDING, TOP_UP_REASONS, Payment, PaymentProfile, PaymentState
 from billing.rate_table import RateGroup, lasting_minutes
 from billing.statement import StatementLine, StatementStore
@@ -141,6 +141,7 @@ class CreditPages:
                 if balance
             ],
             offer=self._offer(profile),
+            closed=_closed(profile),
             auto=_auto(profile),
             lines=[_row(each) for each in found[:NEWEST_LINES]],
             has_more=len(found) > NEWEST_LINES,
@@ -351,7 +352,7 @@ class CreditPages:
             maximum=format_money(maximum, currency),
             day_maximum=format_money(settings.auto_top_up_day_max, currency),
             has_card=profile.has_card,
-            off_reason=_decline(profile.auto_off_reason),
+            off_reason=_off_reason(profile.auto_off_reason),
             errors=errors,
         )
         return self.door.show(request, page, status=422 if errors else 200)
@@ -384,12 +385,18 @@ def _lasting(group: RateGroup, description: str, micros: int, account: Account) 
     return Lasting(description, price, lasting_minutes(group.rate, micros))
 
 
+def _closed(profile: PaymentProfile) -> str:
+    if profile.leaving:
+        return "leaving"
+    return "restricted" if profile.restricted else ""
+
+
 def _auto(profile: PaymentProfile) -> AutoTopUp:
     return AutoTopUp(
         is_on=profile.auto_enabled,
         threshold=format_money(profile.auto_threshold_micros, profile.currency),
         amount=format_money(profile.auto_amount_micros, profile.currency),
-        off_reason=_decline(profile.auto_off_reason),
+        off_reason=_off_reason(profile.auto_off_reason),
     )
 
 
@@ -423,6 +430,10 @@ def _payment(payment: Payment) -> PaymentRow:
         receipt_url=payment.receipt_url if payment.receipt_url.startswith(_WEB) else "",
         decline=_decline(payment.failure) if state is PaymentState.FAILED else "",
     )
+
+
+def _off_reason(code: str) -> str:
+    return code if code == ACCOUNT_LOCKED else _decline(code)
 
 
 def _decline(code: str) -> str:

@@ -61,7 +61,7 @@ class AutoTopUp:
     threshold: str
     amount: str
     off_reason: str
-    """A key of the words under `decline.`; empty where the person switched them off."""
+    """`ACCOUNT_LOCKED`, or a key of the words under `decline.`; empty where the person did it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,8 @@ class CreditPage:
     lasting: Sequence[Lasting]
     offer: Offer | None
     """None where nothing can be paid."""
+    closed: str
+    """Why the account takes no payments, "leaving" or "restricted"; empty where it does."""
     auto: AutoTopUp
     lines: Sequence[StatementRow]
     has_more: bool
@@ -158,5 +160,5 @@ class AutoTopUpPage:
     day_maximum: str
     has_card: bool
     off_reason: str
-    """A key of the words under `decline.`; empty for none."""
+    """As in `AutoTopUp`."""
     errors: Mapping[str, str] = field(default_factory=dict)

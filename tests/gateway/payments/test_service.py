@@ -8,10 +8,10 @@ from types import SimpleNamespace
 
 import httpx
 import pytest
-import sqlalchemy as sa
 
+from billing.freezes import FreezeReason
 from billing.payments import AutoRefusal, PaymentState
-from billing.stores import tables
+from billing.stores.freezes import set_freeze
 from database.errors import StoreUnavailableError
 from gateway.errors import PaymentError, RequestRefusedError
 from gateway.payments.service import ReturnPaths
@@ -450,18 +450,33 @@ async def test_an_operators_unfreezing_is_not_undone_by_a_dispute_that_is_won(sh
     assert shop.frozen == {"alice": False}
 
 
-async def test_nobody_pays_for_an_account_that_is_about_to_be_deleted(shop):
+async def freeze(shop, reason):
     async with shop.engine.begin() as connection:
-        await connection.execute(
-            sa.insert(tables.freezes).values(
-                account_id="alice", reason="leaving", at=datetime.now(UTC)
-            )
-        )
+        await set_freeze(connection, "alice", FreezeReason(reason), True, datetime.now(UTC))
+
+
+@pytest.mark.parametrize("reason", ["leaving", "restricted"])
+async def test_nobody_pays_for_what_is_given_up_or_not_used(shop, reason):
+    await freeze(shop, reason)
     with pytest.raises(RequestRefusedError) as refused:
         await shop.pays()
     assert refused.value.code == "account_frozen"
     assert await shop.objects("checkout.sessions") == []
     await shop.pays("bob")
+
+
+@pytest.mark.parametrize("reason", ["leaving", "restricted", "locked"])
+async def test_automatic_top_ups_of_a_frozen_account_are_only_switched_off(shop, reason):
+    await shop.paid(save_card=True)
+    on = {"enabled": True, "threshold_micros": 5 * UNIT, "amount_micros": 20 * UNIT}
+    await shop.payments.set_auto("alice", **on)
+    await freeze(shop, reason)
+    with pytest.raises(RequestRefusedError) as refused:
+        await shop.payments.set_auto("alice", **on | {"amount_micros": 30 * UNIT})
+    assert refused.value.code == "account_frozen"
+    assert (await shop.store.profile("alice")).auto_amount_micros == 20 * UNIT
+    profile = await shop.payments.set_auto("alice", **on | {"enabled": False})
+    assert not profile.auto_enabled
 
 
 async def test_an_operators_unfreezing_is_not_undone_by_the_next_report(shop):

@@ -288,6 +288,7 @@ export const de: Strings = {
   'off.expired_card': 'Es wurde abgeschaltet: Ihre Karte ist abgelaufen. Speichern Sie beim nächsten Aufladen eine andere.',
   'off.insufficient_funds': 'Es wurde abgeschaltet: Die Karte war mehrmals nicht gedeckt.',
   'off.card_gone': 'Es wurde abgeschaltet: Die Karte ist nicht mehr gespeichert. Speichern Sie beim nächsten Aufladen eine.',
+  'off.account_locked': 'Es wurde abgeschaltet, als Ihr Konto gesperrt wurde. Schalten Sie es wieder ein, wenn Sie möchten.',
   'off.other': 'Es wurde abgeschaltet: Ihre Karte wurde abgelehnt. Speichern Sie beim nächsten Aufladen eine andere.',
 
   tap: '{amount} von der gespeicherten Karte aufladen',

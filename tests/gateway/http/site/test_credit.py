@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from billing.payment_reasons import dispute_reasons
+from billing.payment_reasons import ACCOUNT_LOCKED, dispute_reasons
 from billing.payments import PaymentState
 from billing.statement import StatementLine
 from database.errors import StoreUnavailableError
@@ -308,8 +308,28 @@ async def test_why_automatic_top_ups_are_off_is_told(ada):
     assert "The saved card is no longer there." in await text_of(ada)
     with_card(ada, auto_off_reason="generic_decline")
     assert "Your bank declined it." in await text_of(ada, AUTO)
+    with_card(ada, auto_off_reason=ACCOUNT_LOCKED)
+    for path in ("/account/credit", AUTO):
+        text = await text_of(ada, path)
+        assert "switched off when your account was locked" in text
+        assert "could not be charged" not in text
     ada.till.profile = replace(ada.till.profile, customer_id=None, auto_off_reason="")
     assert "There is no saved card." in await text_of(ada, AUTO)
+
+
+@pytest.mark.parametrize(
+    ("state", "way_out"), [("leaving", "/account/delete"), ("restricted", "/account/restriction")]
+)
+async def test_an_account_that_takes_no_payment_says_why_and_keeps_its_card_in_hand(
+    ada, state, way_out
+):
+    with_card(ada, **{state: True})
+    page = ada.read(await ada.get("/account/credit"))
+    assert "No credit can be bought meanwhile." in page.text
+    assert way_out in [each["href"] for each in page.of("a")]
+    actions = {each.get("action") for each in page.of("form")}
+    assert TOP_UP not in actions
+    assert "/account/credit/forget-card" in actions
 
 
 async def test_what_is_wrong_with_automatic_top_ups_stands_beside_its_field(ada):

@@ -30,6 +30,7 @@ export const topUp = {
   'off.expired_card': 'It was switched off: your card has expired. Save another card when you next top up.',
   'off.insufficient_funds': 'It was switched off: the card had too little money, more than once.',
   'off.card_gone': 'It was switched off: the saved card is no longer on file. Save one when you next top up.',
+  'off.account_locked': 'It was switched off when your account was locked. Switch it on again if you want it.',
   'off.other': 'It was switched off: your card was declined. Save another card when you next top up.',
 
   tap: 'Add {amount} from saved card',
