@@ -103,8 +103,6 @@ def pytest_collection_finish() -> None:
     """Spare the garbage collector what all tests share: the libraries, and the tests themselves."""
     gc.collect()
     gc.freeze()
-    # As often as by default it would cost a tenth of what tests do.
-    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.hookimpl(tryfirst=True)
