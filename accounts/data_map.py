@@ -194,7 +194,10 @@ KINDS: Final[tuple[Kind, ...]] = (
         sql=(
             Columns(
                 "links",
-                ("digest", "purpose", "account_id", "email", "asked_at", "expires_at", "used_at"),
+                (
+                    *("digest", "purpose", "account_id", "email", "asked_at", "reach"),
+                    *("expires_at", "used_at"),
+                ),
                 withheld=("digest",),
             ),
             Columns(
@@ -282,7 +285,7 @@ KINDS: Final[tuple[Kind, ...]] = (
                 (
                     *("id", "account_id", "notice", "recipient", "values_json", "link_purpose"),
                     *("link_email", "once", "state", "tries", "next_try_at", "message_id"),
-                    *("created_at", "ended_at", "failure"),
+                    *("created_at", "ended_at", "failure", "reach"),
                 ),
             ),
         ),

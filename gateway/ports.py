@@ -305,6 +305,10 @@ class Account(Protocol):
     def has_holder(self) -> bool:
         """Whether it belongs to a person who has signed up; those of programs do not."""
 
+    @property
+    def is_locked(self) -> bool:
+        """Whether its holder has said that somebody else was in it: its keys work no more."""
+
 
 class AccountStore(Protocol):
     """Accounts and their API keys, expired keys included. Raises StoreUnavailableError."""

@@ -29,10 +29,13 @@ _LINKS = tables.links
 
 @dataclass(frozen=True, slots=True)
 class MadeLink:
-    """A link, and when the act happened whose mail it is in."""
+    """A link, and what its mail was about."""
 
     link: Link
     asked_at: datetime
+    """When its purpose was first asked for at this address."""
+    reach: datetime
+    """From when on it takes back what was added (see `accounts.notice.Notice.reach`)."""
 
 
 async def expect(
@@ -95,6 +98,8 @@ async def make_link(  # noqa: PLR0917
     email: str,
     at: datetime,
     secret: str,
+    *,
+    reach: datetime | None = None,
 ) -> bool:
     """Make a link for a mail that leaves; repeating it with the same secret changes nothing.
 
@@ -105,6 +110,7 @@ async def make_link(  # noqa: PLR0917
         email: The address that it is about.
         at: Now: its life begins.
         secret: What the mail has, of at least 128 random bits.
+        reach: From when on it takes back what was added; None: from now on.
 
     Returns:
         Whether it works. One that a change has made stale is kept, so that its page can say that
@@ -134,6 +140,7 @@ async def make_link(  # noqa: PLR0917
             account_id=account_id,
             email=email,
             asked_at=asked_at or at,
+            reach=reach or at,
             expires_at=at + LIFETIMES[purpose] if asked_at else at,
         )
         .on_conflict_do_nothing()
@@ -148,7 +155,7 @@ async def find(connection: AsyncConnection, digest: str) -> MadeLink | None:
         return None
     purpose = Purpose(row.purpose)
     link = Link(purpose, row.account_id, row.email, row.expires_at, row.used_at)
-    return MadeLink(link, row.asked_at)
+    return MadeLink(link, row.asked_at, row.reach or row.asked_at)
 
 
 async def use(connection: AsyncConnection, digest: str, purpose: Purpose, at: datetime) -> bool:

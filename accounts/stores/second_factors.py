@@ -56,13 +56,18 @@ async def replace_codes(
 
 async def remove(connection: AsyncConnection, account_id: str) -> bool:
     """Remove a second factor and its recovery codes; False where there is none."""
-    await connection.execute(sa.delete(_CODES).where(_CODES.c.account_id == account_id))
+    await remove_codes(connection, account_id)
     removed = await connection.execute(
         sa.delete(_FACTORS)
         .where(_FACTORS.c.account_id == account_id)
         .returning(_FACTORS.c.account_id)
     )
     return removed.scalar() is not None
+
+
+async def remove_codes(connection: AsyncConnection, account_id: str) -> None:
+    """Remove the recovery codes of a second factor, which stays."""
+    await connection.execute(sa.delete(_CODES).where(_CODES.c.account_id == account_id))
 
 
 async def use_step(

@@ -129,8 +129,10 @@ links = sa.Table(
     *_text("purpose", NAME_MAX),
     _holder(index=True),
     *_text("email", EMAIL_MAX, shortest=3),
-    # When the act happened whose mail it is in.
+    # When its purpose was first asked for at this address.
     sa.Column("asked_at", UtcDateTime, nullable=False),
+    # From when on it takes back what was added: of its own mail, never of another's.
+    sa.Column("reach", UtcDateTime),
     sa.Column("expires_at", UtcDateTime, nullable=False, index=True),
     sa.Column("used_at", UtcDateTime),
 )

@@ -141,6 +141,9 @@ class Authenticator:
             # Counted only on failure. Expired and revoked keys count as wrong.
             refuse(await self._velocity.hit(tried))
             raise RequestRefusedError("unauthorized")
+        if program.account.is_locked:
+            # The key may be a thief's, older than what the lock took back: it reads nothing either.
+            raise RequestRefusedError("account_frozen")
         return program
 
     async def still_allows(self, order: CallOrder) -> bool:
@@ -177,7 +180,7 @@ class Authenticator:
 
     async def _may(self, key_id: str, scope: Scope, *, is_check: bool) -> bool:
         account = await self._accounts.account_by_key_id(key_id)
-        if account is None or self._is_past(account.key_expires_at):
+        if account is None or account.is_locked or self._is_past(account.key_expires_at):
             return False
         # The spend gate refuses calls of frozen accounts, but is not asked for line checks.
         return scope in account.scopes and not (is_check and account.frozen)

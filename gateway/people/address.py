@@ -7,6 +7,7 @@ mailbox may have nothing to do with the account that asks for it. Knows no HTTP.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from accounts.address import parse_address
 from accounts.errors import AddressError
@@ -74,7 +75,11 @@ class Addresses:
         if other is not None:
             await self.people.tell(other.account_id, address_known(other.email))
             return LookIntoMail(address.text)
-        notice = Notice("change_address", address.text, link=Purpose.CHANGE_ADDRESS)
+        notice = Notice(
+            *("change_address", address.text),
+            link=Purpose.CHANGE_ADDRESS,
+            reach=who.session.began_at,
+        )
         is_told = await self._tell(who, notice)
         return LookIntoMail(address.text) if is_told else SessionOver()
 
@@ -102,7 +107,8 @@ class Addresses:
         if link is None or link.account_id != who.session.account_id:
             return LinkDead()
         epoch = who.session.credentials_epoch
-        return await self._take(link_secret, link, epoch, who.holder.email)
+        began_at = who.session.began_at
+        return await self._take(link_secret, link, epoch, who.holder.email, reach=began_at)
 
     async def send_proof(self, who: SignedIn) -> LookIntoMail | SessionOver:
         """Send the link that proves the address once more; nothing where it is proven."""
@@ -120,9 +126,15 @@ class Addresses:
         return link if link.works(self.clock()) else None
 
     async def _take(
-        self, link_secret: str, link: Link, credentials_epoch: int, before: str
+        self,
+        link_secret: str,
+        link: Link,
+        credentials_epoch: int,
+        before: str,
+        *,
+        reach: datetime | None = None,
     ) -> Taken:
-        told = Notice("address_changed", before, link=Purpose.UNDO_CHANGE)
+        told = Notice("address_changed", before, link=Purpose.UNDO_CHANGE, reach=reach)
         name, key = digest(link_secret), parse_address(link.email).key
         try:
             changed = await self.people.change_address(name, credentials_epoch, key, [told])

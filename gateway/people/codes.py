@@ -6,6 +6,7 @@ Every one is used at most once, whoever else types it at the same time. Knows no
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from accounts import recovery_codes, totp
 from accounts.holder import Holder
@@ -42,12 +43,17 @@ class Codes:
         own = recognised(visitor, await self.people.devices(account_id))
         refuse(await self.velocity.hit(code_uses(account_id, own, visitor.address)))
 
-    async def judge(self, holder: Holder, typed: str, visitor: Visitor) -> Judged:
-        """Return what a code of a holder is; a right one is used up by that."""
+    async def judge(
+        self, holder: Holder, typed: str, visitor: Visitor, *, reach: datetime | None = None
+    ) -> Judged:
+        """Return what a code of a holder is; a right one is used up by that.
+
+        `reach` is when the session began in which it is typed; None: it is to begin one.
+        """
         account_id, epoch = holder.account_id, holder.credentials_epoch
         await self.count(account_id, visitor)
         if digest := recovery_codes.digest(typed):
-            notice = Notice("recovery_code_used", holder.email, link=Purpose.NOT_ME)
+            notice = Notice("recovery_code_used", holder.email, link=Purpose.NOT_ME, reach=reach)
             is_used = await self.factors.use_recovery_code(account_id, epoch, digest, notice)
             return Judged(Event.RECOVERY_CODE_RIGHT if is_used else Event.CODE_WRONG)
         factor = await self.factors.find(account_id)

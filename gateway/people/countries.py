@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from accounts.link import Purpose
@@ -86,7 +87,7 @@ class Countries:
             session.credentials_epoch,
             country,
             day_max=self.day_max,
-            notice=country_opened(who.holder.email, name),
+            notice=country_opened(who.holder.email, name, reach=session.began_at),
         )
         if has_opened is None:
             return SessionOver()
@@ -101,6 +102,6 @@ class Countries:
         return CountryClosed() if has_closed else SessionOver()
 
 
-def country_opened(email: str, name: str) -> Notice:
+def country_opened(email: str, name: str, *, reach: datetime | None = None) -> Notice:
     """Return the mail that tells of a country that calls may go to."""
-    return Notice("country_opened", email, {"country": name}, link=Purpose.NOT_ME)
+    return Notice("country_opened", email, {"country": name}, link=Purpose.NOT_ME, reach=reach)

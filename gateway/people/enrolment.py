@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Final
 
 from accounts import recovery_codes, totp
@@ -132,7 +133,7 @@ class Enrolment:
         refuse(await self.velocity.hit(epoch_uses(who.session.account_id)))
         holder = await self.factors.add(
             *(who.session.account_id, who.session.credentials_epoch, new),
-            second_factor_changed(who.holder.email, "on"),
+            _changed(who, "on"),
         )
         # The code is a proof too: the session has passed both factors by now.
         return await self._go_on(who, holder, ceremony_secret, METHODS[Event.CODE_RIGHT])
@@ -151,7 +152,7 @@ class Enrolment:
         holder = await self.factors.renew_codes(
             *(who.session.account_id, who.session.credentials_epoch),
             _digests(_codes_of(ceremony)),
-            second_factor_changed(who.holder.email, "codes"),
+            _changed(who, "codes"),
         )
         return await self._go_on(who, holder, ceremony_secret)
 
@@ -185,7 +186,7 @@ class Enrolment:
         refuse(await self.velocity.hit(epoch_uses(who.session.account_id)))
         holder = await self.factors.remove(
             *(who.session.account_id, who.session.credentials_epoch),
-            second_factor_changed(who.holder.email, "off"),
+            _changed(who, "off"),
         )
         return await self._go_on(who, holder)
 
@@ -210,9 +211,17 @@ class Enrolment:
         return Changed(secret, ceremony_secret) if secret else SessionOver()
 
 
-def second_factor_changed(email: str, change: str) -> Notice:
+def _changed(who: SignedIn, change: str) -> Notice:
+    return second_factor_changed(who.holder.email, change, reach=who.session.began_at)
+
+
+def second_factor_changed(email: str, change: str, *, reach: datetime | None = None) -> Notice:
     """Return the mail that tells of it; `change` is `on`, `off`, `codes` or `reset`."""
-    return Notice("second_factor_changed", email, {"change": change}, link=LinkPurpose.NOT_ME)
+    return Notice(
+        *("second_factor_changed", email, {"change": change}),
+        link=LinkPurpose.NOT_ME,
+        reach=reach,
+    )
 
 
 def _of(who: SignedIn, purpose: Purpose, payload: bytes) -> Ceremony:

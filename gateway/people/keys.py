@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
+from accounts.link import Purpose
 from accounts.notice import Notice
 from accounts.session import is_stepped_up
 from billing.clock import Clock
@@ -90,8 +91,12 @@ class Keys:
             form.day_cap_micros,
             None if form.days is None else at + LIFETIMES[form.days],
         )
-        notice = Notice("key_made", values={"label": label, "at": at.isoformat()})
         session = who.session
+        notice = Notice(
+            *("key_made", who.holder.email, {"label": label, "at": at.isoformat()}),
+            link=Purpose.NOT_ME,
+            reach=session.began_at,
+        )
         made = await self.store.make(session.account_id, session.credentials_epoch, new, notice)
         match made:
             case KeyMaking.MADE:

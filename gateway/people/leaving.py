@@ -106,6 +106,7 @@ class Leaving:
             {"at": due_at.isoformat()},
             # A deletion at once leaves no time to cancel it.
             link=None if form.is_now else Purpose.CANCEL_DELETION,
+            reach=who.session.began_at,
         )
         session = who.session
         is_noted = await self.departures.ask_deletion(

@@ -142,7 +142,7 @@ class Passkeys:
             is_backed_up=new.is_backed_up,
             added_at=self.clock(),
         )
-        notice = Notice("passkey_added", who.holder.email, link=LinkPurpose.NOT_ME)
+        notice = _told("passkey_added", who)
         try:
             holder = await self.passkeys.add(passkey, epoch, notice)
         except PasskeyTakenError:
@@ -166,7 +166,7 @@ class Passkeys:
         if not is_stepped_up(who.session, self.clock()):
             return StepUpNeeded()
         refuse(await self.velocity.hit(epoch_uses(who.session.account_id)))
-        notice = Notice("passkey_removed", who.holder.email, link=LinkPurpose.NOT_ME)
+        notice = _told("passkey_removed", who)
         holder = await self.passkeys.remove(
             *(who.session.account_id, who.session.credentials_epoch, credential_id), notice
         )
@@ -224,3 +224,7 @@ class Passkeys:
             return SessionOver()
         secret = await go_on(self.sessions, who, holder)
         return Changed(secret) if secret else SessionOver()
+
+
+def _told(name: str, who: SignedIn) -> Notice:
+    return Notice(name, who.holder.email, link=LinkPurpose.NOT_ME, reach=who.session.began_at)

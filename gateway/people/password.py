@@ -6,6 +6,7 @@ Every change ends all sessions but the one that made it, and tells the holder. K
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from accounts.address import parse_address
 from accounts.errors import AddressError
@@ -107,13 +108,13 @@ class Passwords:
             who.session.account_id,
             who.session.credentials_epoch,
             await self.hasher.hash(password),
-            password_changed(who.holder.email),
+            password_changed(who.holder.email, reach=who.session.began_at),
         )
         if holder is None:
             return SessionOver()
         return PasswordSet(await go_on(self.sessions, who, holder))
 
 
-def password_changed(email: str) -> Notice:
-    """Return the mail that tells of another password."""
-    return Notice("password_changed", email)
+def password_changed(email: str, *, reach: datetime | None = None) -> Notice:
+    """Return the mail that tells of another password; a reset adds the names of what stays."""
+    return Notice("password_changed", email, link=Purpose.NOT_ME, reach=reach)

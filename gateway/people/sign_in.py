@@ -179,7 +179,8 @@ class SignIn:
         attempt = Attempt(has_second_factor=await self.needs_code(who))
         attempt, judged = advance(attempt, Event.PASSWORD_RIGHT), None
         if attempt.state is State.NEEDS_SECOND_FACTOR:
-            judged = await self.codes.judge(who.holder, code, visitor)
+            began_at = who.session.began_at
+            judged = await self.codes.judge(who.holder, code, visitor, reach=began_at)
             attempt = advance(attempt, judged.event)
         if attempt.state is not State.SIGNED_IN:
             return NotYet(attempt.answer, judged.minutes_fast if judged else 0)

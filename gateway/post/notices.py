@@ -44,13 +44,18 @@ class Kind:
     values: frozenset[str] = frozenset()
     """Names of its values. `micros` and `currency` are an amount (of the account's currency, where
     that is not said); `at` is an ISO 8601 time, `left` a number; `url` is a page that its button
-    opens; `language` is the reader's, of whom nothing else is kept any more."""
+    opens; `passkeys` and `keys` are names of what stays, empty for none; `language` is the
+    reader's, of whom nothing else is kept any more."""
+    may_have: frozenset[str] = frozenset()
+    """Names of values that count as empty where they are not given."""
     needs_link: bool = False
     """Whether it makes no sense without a link of its own."""
+    has_alarm: bool = False
+    """Whether it also has a NOT_ME link, as its own does something milder."""
 
 
-def _kind(*values: str, needs_link: bool = False) -> Kind:
-    return Kind(frozenset(values), needs_link)
+def _kind(*values: str, needs_link: bool = False, has_alarm: bool = False) -> Kind:
+    return Kind(frozenset(values), needs_link=needs_link, has_alarm=has_alarm)
 
 
 _PAYMENT = ("micros", "currency", "payment_id")
@@ -59,7 +64,7 @@ NOTICES: Final[Mapping[str, Kind]] = {
     "verify_email": _kind(needs_link=True),
     "address_known": _kind(),
     "reset_password": _kind(needs_link=True),
-    "password_changed": _kind(),
+    "password_changed": Kind(may_have=frozenset({"passkeys", "keys"})),
     "change_address": _kind(needs_link=True),
     "address_changed": _kind(needs_link=True),
     "new_device": _kind("browser", "system", "at", needs_link=True),
@@ -69,7 +74,7 @@ NOTICES: Final[Mapping[str, Kind]] = {
     "wrong_codes": _kind("at", needs_link=True),
     "passkey_added": _kind(needs_link=True),
     "passkey_removed": _kind(needs_link=True),
-    "key_made": _kind("label", "at"),
+    "key_made": _kind("label", "at", needs_link=True),
     "button_made": _kind("label", "at"),
     "button_budget": _kind("label", "period", "share", "micros"),
     "country_opened": _kind("country", needs_link=True),
@@ -82,7 +87,7 @@ NOTICES: Final[Mapping[str, Kind]] = {
     "call_refunded": _kind("micros", "rule", "call_id"),
     "out_of_credit": _kind(),
     "export_ready": _kind(),
-    "deletion_asked": _kind("at"),
+    "deletion_asked": _kind("at", has_alarm=True),
     "account_deleted": _kind("language"),
     "policy_changed": _kind("document", "version", "path", "material"),
 }
@@ -122,7 +127,9 @@ class MailText:
     html: str
 
 
-def write(notice: Notice, reader: Reader, service: Service, link: str = "") -> MailText:
+def write(
+    notice: Notice, reader: Reader, service: Service, link: str = "", alarm: str = ""
+) -> MailText:
     """Return the mail of a notice.
 
     Args:
@@ -130,6 +137,7 @@ def write(notice: Notice, reader: Reader, service: Service, link: str = "") -> M
         reader: Whom it is for.
         service: Who writes it.
         link: Address of the page that its link leads to; empty without one.
+        alarm: Address of the page that locks the account, where that is another.
 
     Raises:
         ValueError: It lacks its link or a value, or a value is not what its name says.
@@ -143,6 +151,7 @@ def write(notice: Notice, reader: Reader, service: Service, link: str = "") -> M
     own = words["notices"][notice.name]
     context = {
         **_context(notice, reader, words, link),
+        "alarm": alarm,
         "origin": service.origin,
         "service": service.name,
         "contact": service.contact,
@@ -182,6 +191,7 @@ def _context(
     profile, kind = reader.profile, NOTICES[notice.name]
     # On one line each: a value must neither end a header nor begin a paragraph.
     said = {name: _flat(notice.values[name]) for name in kind.values}
+    said |= {name: _flat(notice.values.get(name, "")) for name in kind.may_have}
     context: dict[str, object] = {
         **said,
         "href": link or said.get("url", ""),

@@ -65,9 +65,9 @@ class Outbox(Protocol):
 
 Readers = Callable[[str], Awaitable[Reader]]
 """Looks an account up. Raises LookupError if there is none, and StoreUnavailableError."""
-MakeLink = Callable[[Purpose, str, str], Awaitable[str]]
-"""Makes a link (purpose, account, the address it is about); returns the address of its page.
-Raises StoreUnavailableError."""
+MakeLink = Callable[[Purpose, str, str, datetime], Awaitable[str]]
+"""Makes a link (purpose, account, the address it is about, its reach); returns the address of its
+page. Raises StoreUnavailableError."""
 
 
 class NoAddressError(Exception):
@@ -101,11 +101,13 @@ class MailWriter:
         recipient = to_ascii(address)
         if not recipient:
             raise NoAddressError
-        link = ""
+        about, reach = notice.link_email or address, notice.reach or mail.created_at
+        link = alarm = ""
         if notice.link is not None:
-            about = notice.link_email or address
-            link = await self._make_link(notice.link, mail.account_id, about)
-        return recipient, notices.write(notice, reader, self.service, link)
+            link = await self._make_link(notice.link, mail.account_id, about, reach)
+        if notices.NOTICES[notice.name].has_alarm:
+            alarm = await self._make_link(Purpose.NOT_ME, mail.account_id, about, reach)
+        return recipient, notices.write(notice, reader, self.service, link, alarm)
 
 
 class Sender:

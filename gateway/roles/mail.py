@@ -6,6 +6,7 @@ The drainer's process sends; every other process queues. Knows no event's meanin
 from __future__ import annotations
 
 import secrets
+from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -54,11 +55,16 @@ def build_writer(settings: Settings, engine: AsyncEngine) -> MailWriter:
             return Reader(profile, DEFAULT_LANGUAGE)
         return Reader(profile, holder.language, holder.choices)
 
-    async def new_link(purpose: Purpose, account_id: str, email: str) -> str:
+    async def new_link(purpose: Purpose, account_id: str, email: str, reach: datetime) -> str:
         # Made here and kept nowhere but in the mail.
         secret = secrets.token_urlsafe(LINK_SECRET_BYTES)
         async with writing(engine, TIMEOUT_S) as connection:
-            await make_link(connection, purpose, account_id, email, at=utc_now(), secret=secret)
+            await make_link(
+                *(connection, purpose, account_id, email),
+                at=utc_now(),
+                secret=secret,
+                reach=reach,
+            )
         return f"{settings.origin}/l/{secret}"
 
     operator = ", ".join(filter(None, (settings.operator, settings.operator_address)))

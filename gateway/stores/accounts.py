@@ -59,6 +59,8 @@ class AccountRow:
     """Whether figures of how its calls sound are kept; False once its holder objects."""
     has_holder: bool = False
     """Whether it belongs to a person who has signed up."""
+    is_locked: bool = False
+    """Whether its holder has said that somebody else was in it: no key of it works meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,6 +365,7 @@ class SqlAccountStore:
             key_expires_at=found.get("key_expires_at"),
             keeps_quality=found["keeps_quality"],
             has_holder=found["has_holder"],
+            is_locked=found["is_locked"],
         )
 
 
@@ -418,6 +421,9 @@ _ACCOUNT = sa.select(
     tables.accounts.c.deleted_at,
     tables.accounts.c.keeps_quality,
     sa.exists().where(holders.c.account_id == tables.accounts.c.id).label("has_holder"),
+    sa.exists()
+    .where(holders.c.account_id == tables.accounts.c.id, holders.c.locked_at.is_not(None))
+    .label("is_locked"),
     CALL_LIMIT,
     *limit_columns("account"),
 )

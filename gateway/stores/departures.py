@@ -79,6 +79,12 @@ class SqlDepartures:
             await data_requests.ask(change.connection, account_id, Right.DELETION, at)
             await change.record(Act.DELETION_ASKED)
             await change.tell(notice)
+            # Its mail has this link too, beside the one that only keeps the account.
+            await links.expect(
+                *(change.connection, account_id, Purpose.NOT_ME),
+                notice.recipient or change.holder.email,
+                at,
+            )
         return True
 
     async def cancel_deletion(self, account_id: str, credentials_epoch: int) -> bool | None:

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from accounts.audit_log import Act
 from accounts.notice import Notice
 from accounts.session import is_of_epoch
-from accounts.stores import audit_log, holders
+from accounts.stores import audit_log, holders, links
 from accounts.stores import tables as people
 from billing.clock import Clock, utc_now
 from billing.stores import tables
@@ -104,6 +104,8 @@ class SqlHolderKeys:
                 )
             )
             await audit_log.record(connection, account_id, Act.KEY_MADE, at)
+            if notice.link is not None:
+                await links.expect(connection, account_id, notice.link, notice.recipient, at)
             await queue_notice(connection, account_id, notice, at)
         return KeyMaking.MADE
 

@@ -64,6 +64,8 @@ mail_outbox = sa.Table(
     # When it was sent or abandoned.
     sa.Column("ended_at", UtcDateTime),
     *_text("failure", 200),
+    # From when on its link takes back what was added; null: from when it was queued.
+    sa.Column("reach", UtcDateTime),
     sa.CheckConstraint("state IN ('queued', 'sending', 'sent', 'abandoned')", name="state"),
 )
 sa.Index("ix_mail_outbox_created_at", mail_outbox.c.created_at)
@@ -94,6 +96,7 @@ async def queue_notice(
             values_json=values,
             link_purpose=notice.link or "",
             link_email=notice.link_email,
+            reach=notice.reach,
             once=notice.once,
             state=MailState.QUEUED,
             next_try_at=at,
@@ -330,7 +333,8 @@ def _mail(row: Mapping[Any, Any]) -> QueuedMail:
             msgspec.json.decode(row["values_json"], type=dict[str, str]),
             Purpose(purpose) if purpose else None,
             row["link_email"],
-            row["once"],
+            once=row["once"],
+            reach=row["reach"],
         ),
         state=MailState(row["state"]),
         tries=row["tries"],

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -37,7 +37,7 @@ from database.engine import reading
 from gateway.stores import departures
 from gateway.stores.card_events import stop_automatic_top_ups
 from gateway.stores.people_transactions import STANDING, PeopleTransactions, locked, standing
-from gateway.stores.taking_back import take_back
+from gateway.stores.taking_back import take_back, what_stays
 
 _ACCOUNTS = tables.accounts.c
 LOCKED = FreezeReason.LOCKED
@@ -57,6 +57,7 @@ class _Use:
     digest: str
     link: Link
     asked_at: datetime
+    reach: datetime
     holder: Holder
     at: datetime
 
@@ -162,7 +163,8 @@ class SqlPeople(PeopleTransactions):
     ) -> Holder | None:
         """Use a RESET_PASSWORD link: set the password, unlock, begin a credentials epoch.
 
-        The address counts as proven: the link was read there. Return the holder as it is then.
+        The address counts as proven: the link was read there. The notice names what stays. Return
+        the holder as it is then.
         """
         async with self._using(digest, Purpose.RESET_PASSWORD) as use:
             if use is None or use.link.email != use.holder.email or not await use.use_up():
@@ -173,7 +175,9 @@ class SqlPeople(PeopleTransactions):
             )
             await self._freeze(use.connection, use.account_id, LOCKED, False, use.at)
             await use.record(Act.PASSWORD_RESET)
-            await self._queue(use.connection, use.account_id, notice, use.at)
+            stays = await what_stays(use.connection, use.account_id)
+            told = replace(notice, values={**notice.values, **stays})
+            await self._queue(use.connection, use.account_id, told, use.at)
             return changed
 
     async def change_address(
@@ -213,7 +217,10 @@ class SqlPeople(PeopleTransactions):
                 )
                 for notice in notices:
                     if can_go_back or notice.link is not Purpose.UNDO_CHANGE:
-                        await self._queue(use.connection, use.account_id, notice, use.at)
+                        # Whoever asked may have taken the address elsewhere, without a session.
+                        reach = min(notice.reach or use.at, use.reach)
+                        told = replace(notice, reach=reach)
+                        await self._queue(use.connection, use.account_id, told, use.at)
                 return changed
         except _NotDoneError:
             raise AddressTakenError from None
@@ -367,14 +374,18 @@ class SqlPeople(PeopleTransactions):
             if holder is None:
                 yield None
                 return
-            yield _Use(connection, digest, made.link, made.asked_at, holder, self._clock())
+            yield _Use(
+                *(connection, digest, made.link, made.asked_at, made.reach),
+                holder,
+                self._clock(),
+            )
 
     async def _disown(self, use: _Use) -> None:
         """Freeze the account; what was added or asked for since is taken back."""
         change = self._change(use.connection, use.holder)
         await change.freeze(LOCKED, True)
         await stop_automatic_top_ups(use.connection, use.account_id, use.at)
-        await take_back(change, use.asked_at)
+        await take_back(change, use.reach)
         await departures.cancel(change)
 
     async def _move(

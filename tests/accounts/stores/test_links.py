@@ -26,7 +26,7 @@ async def test_a_link_lives_from_when_its_mail_leaves(change, people):
     async with change() as connection:
         await links.expect(connection, "alice", RESET, HOME, NOW)
         assert await make(connection, left_at)
-        assert await links.find(connection, digest("secret")) == MadeLink(link, NOW)
+        assert await links.find(connection, digest("secret")) == MadeLink(link, NOW, left_at)
         assert await links.find(connection, digest("other")) is None
         assert await links.find(connection, "secret") is None
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -35,6 +35,7 @@ class Account:
     scopes: frozenset[Scope] = PAGE
     key_expires_at: datetime | None = None
     has_holder: bool = False
+    is_locked: bool = False
 
 
 class Accounts:
@@ -181,6 +182,14 @@ def test_what_is_stored_is_the_hash():
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
 async def test_a_good_key_opens(door, scheme):
     assert (await door.knock(f"{scheme} {door.key}")).id == "alice"
+
+
+async def test_no_key_of_a_locked_account_opens(door):
+    digest, account = door.accounts.by_hash.popitem()
+    door.accounts.by_hash[digest] = replace(account, is_locked=True)
+    with pytest.raises(RequestRefusedError) as caught:
+        await door.knock(f"Bearer {door.key}")
+    assert caught.value.code == "account_frozen"
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,8 @@ class MemoryPeople:
         self.links: dict[str, Link] = {}
         self.known_devices: dict[str, dict[str, Device]] = {}
         self.mails: list[Mail] = []
+        self.reaches: dict[str, datetime | None] = {}
+        """Of the last mail of each name."""
         self.is_away = False
         self.asked: list[str] = []
         self._ids = itertools.count()
@@ -98,6 +100,7 @@ class MemoryPeople:
             ends = self.world.now + LIFETIMES[notice.link]
             self.links[digest(secret)] = Link(notice.link, account_id, email, ends)
         self.mails.append(Mail(notice.name, notice.recipient, secret))
+        self.reaches[notice.name] = notice.reach
 
     async def holder(self, account_id):
         self._look("holder")

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from accounts.link import Purpose
 from gateway.errors import RequestRefusedError
 from gateway.own_keys import KeyMaking
 from gateway.people.keys import KeyForm, KeyMade, Keys, secret_of
@@ -53,13 +54,14 @@ async def make(ada, store, form=FORM):
 
 
 async def test_a_key_is_made_as_the_form_says(ada):
-    world, store = ada[0], Store()
+    (world, who), store = ada, Store()
     assert await make(ada, store) == KeyMade("my robot", "ck_x")
     ((account_id, epoch, new, notice),) = store.made
     assert (account_id, epoch) == ("ada", 1)
     assert (new.key_hash, new.label, new.scopes) == ("ab", "my robot", FORM.scopes)
     assert (new.day_cap_micros, new.expires_at) == (5_000_000, world.now + timedelta(days=30))
-    assert (notice.name, notice.recipient) == ("key_made", "")
+    assert (notice.name, notice.recipient) == ("key_made", who.holder.email)
+    assert (notice.link, notice.reach) == (Purpose.NOT_ME, who.session.began_at)
     assert notice.values == {"label": "my robot", "at": world.now.isoformat()}
     await make(ada, store, replace(FORM, days=None))
     assert store.made[-1][2].expires_at is None

@@ -65,6 +65,7 @@ PURPOSES = {
     "passkey_added": Purpose.NOT_ME,
     "passkey_removed": Purpose.NOT_ME,
     "country_opened": Purpose.NOT_ME,
+    "key_made": Purpose.NOT_ME,
 }
 ALL = [(name, language) for name in NOTICES for language in sorted(LANGUAGES)]
 
@@ -177,6 +178,7 @@ def test_a_link_that_may_be_missing_may_be_there(name, purpose, language):
     with_link = write(Notice(name, link=purpose), Reader(ALICE, language), SERVICE, LINK)
     assert LINK in with_link.text.splitlines()
     assert LINK in Page(with_link.html).links
+    assert ("14 " in with_link.text) is (name == "password_changed")
     assert ("60" in with_link.text.replace(LINK, "")) is (name == "locked")
 
 
@@ -282,3 +284,21 @@ def test_each_mail_says_who_runs_the_service_where_that_is_known(operator):
     service = replace(SERVICE, operator=operator)
     mail = write(Notice("locked"), Reader(ALICE), service)
     assert ("High Street" in mail.text) == ("Sons, 1 High Street" in mail.html) == bool(operator)
+
+
+@pytest.mark.parametrize("language", sorted(LANGUAGES))
+def test_a_mail_about_a_deletion_has_a_link_that_keeps_and_one_that_locks(language):
+    values = {"at": VALUES["at"]}
+    notice = Notice("deletion_asked", values=values, link=Purpose.CANCEL_DELETION)
+    mail = write(notice, Reader(ALICE, language), SERVICE, LINK, f"{LINK}-alarm")
+    assert {LINK, f"{LINK}-alarm"} <= set(mail.text.splitlines())
+
+
+@pytest.mark.parametrize("language", sorted(LANGUAGES))
+def test_a_mail_about_a_reset_names_what_stays(language):
+    values = {"passkeys": "Phone", "keys": "robot, shop"}
+    notice = Notice("password_changed", values=values, link=Purpose.NOT_ME)
+    mail = write(notice, Reader(ALICE, language), SERVICE, LINK)
+    text = " ".join(mail.text.split())
+    for said in ("Phone", f"{ORIGIN}/account/security", "robot, shop", f"{ORIGIN}/account/keys"):
+        assert said in text

@@ -58,7 +58,7 @@ class People:
             "bob": Reader(replace(alice, account_id="bob", email="bob@bücher.example"), "de-AT"),
             "carol": Reader(replace(alice, account_id="carol", email="")),
         }
-        self.links = []
+        self.links, self.reaches = [], []
         self.failures = 0
 
     async def reader(self, account_id):
@@ -67,7 +67,8 @@ class People:
             raise StoreUnavailableError("away")
         return self.readers[account_id]
 
-    async def make_link(self, purpose, account_id, email):
+    async def make_link(self, purpose, account_id, email, reach):
+        self.reaches.append(reach)
         self.links.append((purpose, account_id, email))
         return f"{ORIGIN}/l/secret-{len(self.links)}"
 
@@ -143,6 +144,28 @@ async def test_a_link_is_about_another_address_where_the_notice_says_so(outbox, 
     await outbox.queue("alice", undo)
     await new_sender().round()
     assert people.links == [(Purpose.UNDO_CHANGE, "alice", "before@example.com")]
+
+
+async def test_each_link_reaches_as_far_as_its_own_mail_says(outbox, people, new_sender, clock):
+    began_at = AT - timedelta(days=3)
+    notice = Notice("passkey_added", link=Purpose.NOT_ME)
+    await outbox.queue("alice", replace(notice, reach=began_at))
+    queued_at = clock.now
+    await outbox.queue("bob", notice)
+    values, keeps = {"at": AT.isoformat()}, Purpose.CANCEL_DELETION
+    asked = Notice("deletion_asked", "c@example.com", values, keeps, reach=began_at)
+    await outbox.queue("carol", asked)
+    clock.now += timedelta(hours=1)
+    await new_sender().round()
+    made = [
+        (link[0], link[1], reach) for link, reach in zip(people.links, people.reaches, strict=True)
+    ]
+    assert sorted(made) == [
+        (Purpose.CANCEL_DELETION, "carol", began_at),
+        (Purpose.NOT_ME, "alice", began_at),
+        (Purpose.NOT_ME, "bob", queued_at),
+        (Purpose.NOT_ME, "carol", began_at),
+    ]
 
 
 def patience_s(answer):

@@ -1,0 +1,252 @@
+"""How far back a link reaches: to the session whose act its mail tells of, and no further."""
+
+import os
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from accounts import recovery_codes
+from accounts.erasure import Unspent
+from accounts.holder import Device
+from accounts.link import Purpose, digest
+from accounts.notice import Notice
+from accounts.passkey import Passkey
+from accounts.ports import NewHolder, NewSecondFactor
+from accounts.session import Session
+from accounts.stores import links
+from accounts.stores import tables as kept
+from accounts.stores.secret_box import SecretBox
+from billing.payments import PaymentProfile
+from billing.stores import tables
+from database.engine import TIMEOUT_S, writing
+from gateway.people.enrolment import second_factor_changed
+from gateway.people.keys import KeyForm, Keys
+from gateway.people.password import password_changed
+from gateway.people.sessions import SignedIn
+from gateway.people.sign_in import new_device
+from gateway.post.notices import Reader, Service
+from gateway.post.sender import MailWriter
+from gateway.scopes import LEAST
+from gateway.stores.accounts import SqlAccountStore
+from gateway.stores.departures import SqlDepartures
+from gateway.stores.holder_keys import SqlHolderKeys
+from gateway.stores.mail_outbox import SqlMailOutbox, queue_notice
+from gateway.stores.passkeys import SqlPasskeys
+from gateway.stores.people import SqlPeople
+from gateway.stores.second_factors import SqlSecondFactors
+from tests.gateway.calls.test_live import Velocity
+from tests.gateway.people.memory import BEGINNING
+
+HOME, THIEFS = "ada@example.com", "eve@example.org"
+CODES = [recovery_codes.digest(each) for each in recovery_codes.make(bytes(range(150)))]
+LOCKED = Notice("locked", HOME, link=Purpose.RESET_PASSWORD)
+SERVICE = Service("Caller", "https://caller.example")
+DAY, LATE = timedelta(days=1), timedelta(seconds=95)
+
+
+@dataclass
+class House:
+    """An account on real stores, whose mails leave as they do."""
+
+    engine: object
+    now: object = BEGINNING
+    made: dict = field(default_factory=dict)
+    """Name of a mail and purpose -> digests of the links in it, in the order they left."""
+
+    def __post_init__(self):
+        def clock():
+            return self.now
+
+        self.people = SqlPeople(self.engine, queue_notice, clock=clock)
+        self.factors = SqlSecondFactors(self.people, SecretBox(["k" * 32], os.urandom))
+        self.passkeys = SqlPasskeys(self.people)
+        self.departures = SqlDepartures(self.people)
+        self.accounts = SqlAccountStore(self.engine, clock=clock)
+        holders = SqlHolderKeys(self.engine, self.accounts.keys_changed, clock=clock)
+        self.keys = Keys(holders, Velocity(), clock)
+        self.outbox = SqlMailOutbox(self.engine, clock=clock)
+
+    async def move_in(self):
+        new = NewHolder("ada", "USD", HOME, HOME, "hash", "en", {})
+        assert await self.people.sign_up(
+            new, Notice("verify_email", HOME, link=Purpose.PROVE_ADDRESS)
+        )
+        proof = (await self.mails())["verify_email", Purpose.PROVE_ADDRESS][-1]
+        assert await self.people.prove_address(proof, "hash")
+        await self.sign_in("owner's")
+
+    async def sign_in(self, device):
+        """Sign in with the password; the owner is told where the device is new."""
+        seen = Device(device, "", "", self.now, self.now)
+        await self.people.note_device("ada", seen, new_device(HOME, seen))
+        holder, account = await self.people.holder("ada"), await self.accounts.account("ada")
+        times = dict.fromkeys(("began_at", "seen_at", "authenticated_at"), self.now)
+        session = Session("ada", device, frozenset({"pwd"}), holder.credentials_epoch, **times)
+        return SignedIn(session, holder, account, "", "secret")
+
+    async def epoch(self):
+        return (await self.people.holder("ada")).credentials_epoch
+
+    async def add_passkey(self, name, began_at):
+        key = Passkey(name, "ada", b"key", 0, name, True, True, self.now)
+        told = Notice("passkey_added", HOME, link=Purpose.NOT_ME, reach=began_at)
+        assert await self.passkeys.add(key, await self.epoch(), told)
+
+    async def add_app(self, began_at):
+        factor = NewSecondFactor(bytes(20), 100, CODES)
+        told = second_factor_changed(HOME, "on", reach=began_at)
+        assert await self.factors.add("ada", await self.epoch(), factor, told)
+
+    async def mails(self):
+        """Let all mails leave; return the links in them."""
+
+        async def reader(account_id):
+            return Reader(PaymentProfile(account_id, "USD", email=HOME))
+
+        for mail in await self.outbox.claim(99, domain="x", until=self.now + DAY):
+
+            async def make(purpose, account_id, email, reach, name=mail.notice.name):
+                earlier = self.made.setdefault((name, purpose), [])
+                secret = f"{name} {purpose} {len(earlier)}"
+                earlier.append(digest(secret))
+                async with writing(self.engine, TIMEOUT_S) as connection:
+                    await links.make_link(
+                        *(connection, purpose, account_id, email),
+                        at=self.now,
+                        secret=secret,
+                        reach=reach,
+                    )
+                return secret
+
+            await MailWriter(reader, make, SERVICE).render(mail)
+            await self.outbox.sent(mail)
+        return self.made
+
+    async def left(self):
+        """Return what lets somebody in: passkeys, keys, whether there is an app, its codes."""
+        async with self.engine.connect() as connection:
+            keys = tables.api_keys.c
+            labels = await connection.scalars(
+                sa.select(keys.label).where(keys.revoked_at.is_(None)).order_by(keys.label)
+            )
+            codes = await connection.scalar(
+                sa.select(sa.func.count()).select_from(kept.recovery_codes)
+            )
+        passkeys = [each.credential_id for each in await self.passkeys.of_account("ada")]
+        return passkeys, labels.all(), await self.factors.find("ada") is not None, codes
+
+
+@pytest.fixture
+async def house(engine):
+    house = House(engine)
+    await house.move_in()
+    return house
+
+
+async def break_in(house):
+    """Let the owner have a passkey and a key, and a thief add theirs."""
+    await house.add_passkey("owner's", house.now)
+    await house.accounts.add_api_key("ada", "1" * 64, "owner's", scopes=LEAST)
+    house.now += DAY
+    thief = await house.sign_in("thief's")
+    house.now += LATE
+    await house.add_passkey("thief's", thief.session.began_at)
+    await house.accounts.add_api_key("ada", "2" * 64, "thief's", scopes=LEAST)
+    house.now += LATE
+    return thief.session.began_at
+
+
+@pytest.mark.parametrize("has_session", [True, False], ids=["signed in", "by the password"])
+async def test_an_undone_change_of_address_takes_all_of_its_session_back(house, has_session):
+    began_at = await break_in(house)
+    asked = Notice("change_address", THIEFS, link=Purpose.CHANGE_ADDRESS, reach=began_at)
+    assert await house.people.tell_signed_in("ada", await house.epoch(), asked)
+    link = (await house.mails())["change_address", Purpose.CHANGE_ADDRESS][-1]
+    house.now += LATE
+    reach = began_at if has_session else None
+    told = Notice("address_changed", HOME, link=Purpose.UNDO_CHANGE, reach=reach)
+    assert await house.people.change_address(link, await house.epoch(), THIEFS, [told])
+    undo = (await house.mails())["address_changed", Purpose.UNDO_CHANGE][-1]
+    assert await house.people.undo_change(undo, HOME, LOCKED)
+    assert await house.left() == (["owner's"], ["owner's"], False, 0)
+
+
+@pytest.mark.parametrize("mail", ["second_factor_changed", "password_changed", "deletion_asked"])
+async def test_a_late_act_of_a_thief_is_told_with_the_reach_of_their_session(house, mail):
+    began_at = await break_in(house)
+    epoch = await house.epoch()
+    match mail:
+        case "second_factor_changed":
+            await house.add_app(began_at)
+        case "password_changed":
+            told = password_changed(HOME, reach=began_at)
+            assert await house.people.set_password("ada", epoch, "thief's", told)
+        case "deletion_asked":
+            values, link = {"at": house.now.isoformat()}, Purpose.CANCEL_DELETION
+            told = Notice(mail, HOME, values, link, reach=began_at)
+            due_at = house.now + DAY
+            asked = (Unspent.GIVE_UP, due_at, told)
+            assert await house.departures.ask_deletion("ada", epoch, *asked)
+    assert await house.people.lock((await house.mails())[mail, Purpose.NOT_ME][-1], LOCKED)
+    assert await house.left() == (["owner's"], ["owner's"], False, 0)
+    assert await house.departures.deletion("ada") is None
+
+
+async def test_a_key_that_a_thief_made_goes_by_the_mail_that_tells_of_it(house):
+    thief = await house.sign_in("thief's")
+    house.now += LATE
+    form = KeyForm("thief's", scopes=LEAST, day_cap_micros=None, days=None)
+    await house.keys.make(thief, form, secret="ck_x", key_hash="2" * 64)
+    assert await house.people.lock((await house.mails())["key_made", Purpose.NOT_ME][-1], LOCKED)
+    assert await house.left() == ([], [], False, 0)
+
+
+async def test_a_sign_in_reaches_back_to_itself_and_never_to_an_earlier_one(house):
+    await house.sign_in("first")
+    house.now += DAY
+    await house.add_app(house.now)
+    for device in ("second", "third"):
+        house.now += 10 * DAY
+        await house.sign_in(device)
+        await house.mails()
+    for link in (await house.mails())["new_device", Purpose.NOT_ME][1:]:
+        assert await house.people.lock(link, LOCKED)
+    assert await house.left() == ([], [], True, len(CODES))
+
+
+async def test_recovery_codes_that_a_thief_has_read_are_gone_and_the_app_stays(house):
+    await house.add_app(house.now)
+    house.now += DAY
+    began_at = (await house.sign_in("thief's")).session.began_at
+    house.now += LATE
+    told = second_factor_changed(HOME, "codes", reach=began_at)
+    assert await house.factors.renew_codes("ada", await house.epoch(), CODES, told)
+    link = (await house.mails())["second_factor_changed", Purpose.NOT_ME][-1]
+    assert await house.people.lock(link, LOCKED)
+    assert await house.left() == ([], [], True, 0)
+
+
+async def test_a_reset_names_what_stays(house):
+    await break_in(house)
+    ask = Notice("reset_password", HOME, link=Purpose.RESET_PASSWORD)
+    await house.people.tell("ada", ask)
+    link = (await house.mails())["reset_password", Purpose.RESET_PASSWORD][-1]
+    assert await house.people.reset_password(link, "another", password_changed(HOME))
+    (mail,) = await house.outbox.claim(9, domain="x", until=house.now + DAY)
+    names = "thief's, owner's"
+    assert mail.notice.values == {"passkeys": names, "keys": names}
+
+
+async def test_an_account_says_that_it_is_locked_until_another_password_is_set(house):
+    await house.accounts.add_api_key("ada", "1" * 64, "owner's", scopes=LEAST)
+    house.now += DAY
+    await house.sign_in("thief's")
+    assert not (await house.accounts.account_by_key_hash("1" * 64)).is_locked
+    link = (await house.mails())["new_device", Purpose.NOT_ME][-1]
+    assert await house.people.lock(link, LOCKED)
+    assert (await house.accounts.account_by_key_hash("1" * 64)).is_locked
+    reset = (await house.mails())["locked", Purpose.RESET_PASSWORD][-1]
+    assert await house.people.reset_password(reset, "another", password_changed(HOME))
+    assert not (await house.accounts.account_by_key_hash("1" * 64)).is_locked
