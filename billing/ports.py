@@ -81,8 +81,7 @@ class Opening:
     """Calls that may come to share the balance: the hold takes at most its share, or the first
     increment if that is more. 0 for as much as is wanted."""
     is_running: bool = False
-    """The call is live and the gate has lost it: it is opened whatever it can hold, so that its end
-    is charged as far as the balance reaches."""
+    """The call is live and the gate has lost it: it is opened whatever it can hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +140,7 @@ class TickOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """An ended call, to be charged for good."""
+    """An ended call, to be charged for good, beyond its hold as far as balance and caps allow."""
 
     call_id: str
     account_id: str
@@ -152,7 +151,6 @@ class Closing:
     is_out_of_credit: bool = False
     """It ended for want of credit: its rest must keep no other call of its account alive."""
     caps: Sequence[SpendCap] = ()
-    """What is beyond the hold is charged as far as these allow, and else written off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +160,7 @@ class CloseOutcome:
     result: CloseResult
     charged_micros: int = 0
     written_off_micros: int = 0
-    """The price of seconds already used that the balance could not pay."""
+    """The price of seconds already used that balance and caps could not pay."""
     balance_micros: int = 0
 
 
