@@ -19,6 +19,7 @@ from websockets.protocol import State
 
 from gateway.webrtc.certificate import Certificate, make_certificate
 from gateway.webrtc.endpoint import WebRtcEndpoint
+from gateway.webrtc.session import Address
 from media.g711 import FRAME_NS, SILENCE_FRAME
 from simulators.carrier.media_socket import MediaSocket
 from tests.gateway.virtual_time import virtual_loop
@@ -74,6 +75,8 @@ class Browser:
         self.frames_ns: list[int] = []
         self.close_code: int | None = None
         self.peer: Peer | None = None
+        self._from_gateway: dict[Address, Way] = {}
+        """By the address of each peer, for a session that is being replaced still sends."""
         self.sends_packets = False
         self.packet_ways: tuple[Way, ...] = ()
         """The ways of packets, to the gateway and from it."""
@@ -181,6 +184,9 @@ class Browser:
 
     # WebRTC.
 
+    def _take_datagram(self, datagram: bytes, to: Address) -> None:
+        self._from_gateway[to].send(datagram)
+
     async def moves_to_webrtc(self, endpoint: WebRtcEndpoint) -> None:
         """Offer, shake hands, and hear and speak by packets from then on."""
         # Each connection of a browser has a port and a certificate of its own.
@@ -190,9 +196,9 @@ class Browser:
         self.peer = Peer(to_gateway.send, certificate=certificate(number))
         self._sequence = None
         self.peer.on_audio = self._hear_packet
-        from_gateway = Way(self._delay_ns, self.peer.receive)
+        self._from_gateway[address] = from_gateway = Way(self._delay_ns, self.peer.receive)
         self.packet_ways = to_gateway, from_gateway
-        endpoint.send = lambda datagram, _: from_gateway.send(datagram)  # type: ignore[method-assign]
+        endpoint.send = self._take_datagram  # type: ignore[method-assign]
         self.say(type="offer", id=1, sdp=self.peer.offer())
         self.peer.accept((await self.wait("answer"))["sdp"])
         self.peer.connect()
