@@ -41,7 +41,7 @@ class TokenRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     # Longer than any number: people type spaces, brackets and hyphens. Only with a button that has
     # a number of its own it is left out.
-    destination: Annotated[str, msgspec.Meta(max_length=64)] = ""
+    destination: Annotated[str, msgspec.Meta(max_length=64)] | None = None
     codec: str = "pcmu"
     origin: Annotated[str, msgspec.Meta(max_length=256)] = ""
     button: Annotated[str, msgspec.Meta(max_length=64)] = ""
@@ -186,7 +186,7 @@ class CallsApi:
         body = await read_json(request, TokenRequest)
         if body.button:
             return await self._issue_button_token(request, principal, body)
-        if not body.destination or body.visitor:
+        if body.destination is None or body.visitor:
             raise RequestRefusedError(
                 "bad_request", field="visitor" if body.visitor else "destination"
             )
@@ -205,7 +205,7 @@ class CallsApi:
         if visit is None or visit.account.id != principal.account.id or not _is_program(principal):
             raise RequestRefusedError("button_not_found", field="button")
         call = SignedCall(
-            body.destination,
+            body.destination or "",
             body.visitor,
             body.codec,
             _page_origin(request, body.origin),
