@@ -445,6 +445,9 @@ async def test_a_page_that_cannot_load_its_worker_says_so(
     await page.route("**/socket-worker*.js*", lambda route: route.abort())
     if not is_online:
         await page.evaluate("Object.defineProperty(navigator, 'onLine', { value: false })")
+        # Nothing is answered any more, or the page would take that for being online again.
+        for path in ("account", "calls*", "payments*", "quotes"):
+            await page.route(f"**/v1/{path}", lambda _: None)
     await page.get_by_role("textbox").fill(ECHO)
     await page.keyboard.press("Enter")
     said = "The gateway does not answer." if is_online else "You are offline."
