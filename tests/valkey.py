@@ -1,7 +1,8 @@
 """A Valkey server of the test session's own, and empty databases on it.
 
-Fixtures for all tests: `valkey_server`, one process for each worker, and `valkey_url`, the same
-emptied. Tests that kill or stop a server make one of their own: `ValkeyServer`.
+Fixtures for all tests: `valkey_server`, one process for each worker, `valkey_url`, the same
+emptied, and `redis`, a client of it. Tests that kill or stop a server make one of their own:
+`ValkeyServer`.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from redis.asyncio import Redis
 
+from billing.stores.redis_client import connect, disconnect
 from gateway.stores.embedded import bundled_server
 
 START_TIMEOUT_S = 20
@@ -147,6 +150,14 @@ def valkey_url(valkey_server: ValkeyServer) -> str:
     """The URL of an empty database."""
     assert valkey_server.command("FLUSHALL") == b"+OK\r\n"
     return valkey_server.url
+
+
+@pytest.fixture
+async def redis(valkey_url: str) -> AsyncIterator[Redis]:
+    """A client of an empty database."""
+    client = connect(valkey_url)
+    yield client
+    await disconnect(client)
 
 
 @pytest.fixture

@@ -18,13 +18,6 @@ CHALLENGE = Ceremony(Purpose.PASSKEY, payload=b"a challenge")
 
 
 @pytest.fixture
-async def redis(valkey_url):
-    client = connect(valkey_url)
-    yield client
-    await disconnect(client)
-
-
-@pytest.fixture
 def ceremonies(redis):
     return RedisCeremonies(redis, secrets.token_bytes, BOX)
 

@@ -9,8 +9,6 @@ import sqlalchemy as sa
 
 from accounts.audit_log import Act, Actor
 from accounts.notice import Notice
-from accounts.ports import NewHolder
-from accounts.stores import audit_log
 from billing.rating import Rate
 from billing.spend_limits import Budget, Period
 from billing.stores import tables
@@ -23,8 +21,7 @@ from gateway.stores.accounts import SqlAccountStore
 from gateway.stores.button_tables import erase_button_rows
 from gateway.stores.buttons import SqlButtons
 from gateway.stores.holder_keys import SqlHolderKeys
-from gateway.stores.mail_outbox import mail_outbox, queue_notice
-from gateway.stores.people import SqlPeople
+from tests.gateway.stores.two_people import TwoPeople
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 PHONE = "+493012345678"
@@ -45,32 +42,20 @@ def key(n, mode=Mode.LIVE):
 NEW = NewButton("b1", "shop", RULES, live_key=key(1), test_key=key(2, Mode.TEST))
 
 
-class World:
-    """A book with two people, and what was told to other nodes."""
+class World(TwoPeople):
+    """Their buttons."""
 
     def __init__(self, engine):
-        self.engine = engine
-        self.now, self.told, self.is_untold = NOW, 0, False
+        super().__init__(engine, NOW)
         self.buttons = SqlButtons(engine, self.tell, clock=lambda: self.now)
         self.accounts = SqlAccountStore(engine)
 
-    async def tell(self):
-        if self.is_untold:
-            raise StoreUnavailableError("away")
-        self.told += 1
-
     async def lines(self, account_id="ada"):
-        async with self.engine.connect() as connection:
-            entries = await audit_log.of_account(connection, account_id, limit=50)
+        entries = await self.entries(account_id)
         return [e for e in entries if e.act.startswith(("button_", "destination_"))][::-1]
 
     async def acts(self, account_id="ada"):
         return [entry.act for entry in await self.lines(account_id)]
-
-    async def mails(self):
-        async with self.engine.connect() as connection:
-            query = sa.select(mail_outbox.c.notice).where(mail_outbox.c.notice == "button_made")
-            return list(await connection.scalars(query))
 
     async def made(self, new=NEW):
         assert await self.buttons.note_proven("ada", 1, PHONE) is CodeTry.PROVEN
@@ -80,20 +65,16 @@ class World:
 
 @pytest.fixture
 async def world(engine):
-    people = SqlPeople(engine, queue_notice, clock=lambda: NOW)
-    for name in ("ada", "bob"):
-        email = f"{name}@example.com"
-        await people.sign_up(
-            NewHolder(name, "USD", email, email, "hash", "en", {}), Notice("locked", email)
-        )
-    return World(engine)
+    world = World(engine)
+    await world.sign_up()
+    return world
 
 
 async def test_a_button_is_made_once_with_its_keys_its_mail_and_its_line(world):
     button = await world.made()
     assert await world.buttons.make("ada", 1, NEW, NOTICE) is Change.DONE
     assert await world.acts() == [Act.DESTINATION_PROVEN, Act.BUTTON_MADE]
-    assert await world.mails() == ["button_made"]
+    assert await world.mails("button_made") == ["button_made"]
     assert (button.label, button.rules, button.paused_at) == ("shop", RULES, None)
     assert (button.key_of(Mode.LIVE), button.key_of(Mode.TEST)) == (key(1), key(2, Mode.TEST))
     assert list(await world.buttons.of_account("ada")) == [button]

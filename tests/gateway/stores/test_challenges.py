@@ -48,13 +48,6 @@ class Nodes:
 
 
 @pytest.fixture
-async def redis(valkey_url):
-    client = connect(valkey_url)
-    yield client
-    await disconnect(client)
-
-
-@pytest.fixture
 def nodes(redis):
     return Nodes(redis)
 

@@ -8,16 +8,13 @@ import sqlalchemy as sa
 
 from accounts.audit_log import Act
 from accounts.notice import Notice
-from accounts.ports import NewHolder
-from accounts.stores import audit_log
 from billing.stores import tables
 from database.errors import StoreUnavailableError
 from gateway.own_keys import KeyMaking, NewKey
 from gateway.scopes import Scope
 from gateway.stores.accounts import SqlAccountStore
 from gateway.stores.holder_keys import KEYS_MAX, SqlHolderKeys
-from gateway.stores.mail_outbox import mail_outbox, queue_notice
-from gateway.stores.people import SqlPeople
+from tests.gateway.stores.two_people import TwoPeople
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 NEW = NewKey(
@@ -26,47 +23,31 @@ NEW = NewKey(
 NOTICE = Notice("key_made", values={"label": "robot", "at": NOW.isoformat()})
 
 
-class World:
-    """A book with two people, and what was told to other nodes."""
+class World(TwoPeople):
+    """Their keys."""
 
     def __init__(self, engine):
-        self.engine = engine
-        self.now, self.told, self.is_untold = NOW, 0, False
+        super().__init__(engine, NOW)
         self.keys = SqlHolderKeys(engine, self.tell, clock=lambda: self.now)
         self.accounts = SqlAccountStore(engine)
 
-    async def tell(self):
-        if self.is_untold:
-            raise StoreUnavailableError("away")
-        self.told += 1
-
     async def acts(self, account_id="ada"):
-        async with self.engine.connect() as connection:
-            entries = await audit_log.of_account(connection, account_id, limit=50)
-        return [entry.act for entry in entries if entry.act in (Act.KEY_MADE, Act.KEY_REVOKED)]
-
-    async def mails(self):
-        async with self.engine.connect() as connection:
-            query = sa.select(mail_outbox.c.notice).where(mail_outbox.c.notice == "key_made")
-            return list(await connection.scalars(query))
+        acts = [entry.act for entry in await self.entries(account_id)]
+        return [act for act in acts if act in (Act.KEY_MADE, Act.KEY_REVOKED)]
 
 
 @pytest.fixture
 async def world(engine):
-    people = SqlPeople(engine, queue_notice, clock=lambda: NOW)
-    for name in ("ada", "bob"):
-        email = f"{name}@example.com"
-        await people.sign_up(
-            NewHolder(name, "USD", email, email, "hash", "en", {}), Notice("locked", email)
-        )
-    return World(engine)
+    world = World(engine)
+    await world.sign_up()
+    return world
 
 
 async def test_a_key_is_made_once_with_its_mail_and_its_line(world):
     for _ in range(2):
         assert await world.keys.make("ada", 1, NEW, NOTICE) is KeyMaking.MADE
     assert await world.acts() == [Act.KEY_MADE]
-    assert await world.mails() == ["key_made"]
+    assert await world.mails("key_made") == ["key_made"]
     (key,) = await world.keys.standing("ada")
     assert (key.id, key.label, key.created_at) == ("ab" * 8, "robot", NOW)
     assert (key.scopes, key.day_cap_micros) == (NEW.scopes, 5_000_000)
@@ -107,7 +88,7 @@ async def test_a_session_that_is_over_changes_nothing(world, over):
     other = replace(NEW, key_hash="cd" * 32)
     assert await world.keys.make(account_id, epoch, other, NOTICE) is KeyMaking.SESSION_OVER
     assert not await world.keys.revoke(account_id, epoch, "ab" * 8)
-    assert (await world.acts(), len(await world.mails())) == ([Act.KEY_MADE], 1)
+    assert (await world.acts(), len(await world.mails("key_made"))) == ([Act.KEY_MADE], 1)
 
 
 async def test_keys_are_bounded_and_the_newest_comes_first(world):

@@ -11,13 +11,6 @@ from gateway.stores import leases as module
 from gateway.stores.leases import RedisNodeLeases
 
 
-@pytest.fixture
-async def redis(valkey_url):
-    client = connect(valkey_url)
-    yield client
-    await disconnect(client)
-
-
 async def test_nobody_lives_at_first(redis):
     leases = RedisNodeLeases(redis)
     assert await leases.nodes() == {}

@@ -11,13 +11,6 @@ from gateway.stores.proof_codes import RedisProofCodes
 
 
 @pytest.fixture
-async def redis(valkey_url):
-    client = connect(valkey_url)
-    yield client
-    await disconnect(client)
-
-
-@pytest.fixture
 def codes(redis):
     return RedisProofCodes(redis)
 

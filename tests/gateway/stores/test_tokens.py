@@ -24,13 +24,6 @@ class Desk:
 
 
 @pytest.fixture
-async def redis(valkey_url):
-    client = connect(valkey_url)
-    yield client
-    await disconnect(client)
-
-
-@pytest.fixture
 def desk(redis):
     return Desk(redis)
 

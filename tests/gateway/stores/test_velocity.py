@@ -38,13 +38,6 @@ def node_on(client, clock=None, **amounts):
     return RedisVelocity(client, limits, secret=SECRET, clock_ns=clock or Clock())
 
 
-@pytest.fixture
-async def redis(valkey_url):
-    client = connect(valkey_url)
-    yield client
-    await disconnect(client)
-
-
 async def test_two_nodes_count_together(redis):
     nodes = [node_on(redis, number_calls_hour=5) for _ in range(2)]
     answers = [await nodes[turn % 2].hit([ONCE]) for turn in range(8)]
