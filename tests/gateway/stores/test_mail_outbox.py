@@ -236,6 +236,24 @@ async def test_what_nobody_sends_is_abandoned_in_the_end(outbox, clock):
     assert await outbox.expire(START + 2 * MINUTE) == 0
 
 
+async def test_what_ended_long_ago_is_told_from_all_else(engine, outbox, clock):
+    for _ in range(3):
+        await outbox.queue("alice", PLAIN)
+    sent, abandoned = await claim(outbox, clock, 2)
+    clock.now += timedelta(days=2)
+    await outbox.sent(sent)
+    await outbox.abandon(abandoned, "TimeoutError")
+    clock.now += timedelta(days=30)
+
+    async def states_before(before):
+        query = sa.select(mail_outbox.mail_outbox.c.state).where(mail_outbox.have_ended(before))
+        async with engine.connect() as connection:
+            return sorted(await connection.scalars(query))
+
+    assert await states_before(clock.now - timedelta(days=30)) == []
+    assert await states_before(clock.now - timedelta(days=29)) == ["abandoned", "sent"]
+
+
 async def test_giving_up_is_done_in_bounded_steps(outbox, clock, monkeypatch):
     monkeypatch.setattr(mail_outbox, "EXPIRED_MAX", 2)
     for _ in range(3):

@@ -205,6 +205,20 @@ async def test_what_is_too_old_goes_and_what_is_not_stays(book, retention, kind)
     assert {name: left[name] for name in expected} == expected
 
 
+async def test_a_link_goes_at_the_moment_until_which_it_can_be_told_from_an_unknown_one(
+    book, retention
+):
+    instant = timedelta(microseconds=1)
+    async with book.begin() as connection:
+        await connection.execute(sa.delete(people.links))
+        for name, at in (("old", NOW - links.KEPT), ("new", NOW - links.KEPT + instant)):
+            _, row = row_of("links", at, name)
+            await connection.execute(sa.insert(people.links).values(row))
+    assert await retention.sweep("links") == (1, False)
+    (left,) = await rows(book, people.links)
+    assert left["digest"] == "new".ljust(64, "0")
+
+
 def test_each_kind_has_a_case():
     assert set(sweeps()) == {*TOO_OLD, "account", "export_files", "receipts"}
 
