@@ -8,7 +8,8 @@ import { build } from 'esbuild';
 const WEB = import.meta.dirname;
 const SOURCE = path.join(WEB, 'src/sdk');
 
-const common = {
+/** What all that is built here has in common. */
+export const common = {
   absWorkingDir: WEB,
   bundle: true,
   minify: true,

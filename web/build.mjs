@@ -7,7 +7,7 @@ import path from 'node:path';
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
 import { buildIcons } from './build-icons.mjs';
-import { buildSdk, sayWeight } from './build-sdk.mjs';
+import { buildSdk, common, sayWeight } from './build-sdk.mjs';
 import { buildWidget } from './build-widget.mjs';
 import { tokens } from './tokens.mjs';
 
@@ -15,18 +15,11 @@ const WEB = import.meta.dirname;
 const OUTPUT = path.resolve(WEB, process.env.CALLER_WEB_OUTPUT ?? '../gateway/http/static');
 const source = (name) => path.join(WEB, 'src', name);
 
-const common = {
-  bundle: true,
-  minify: true,
-  format: 'esm',
-  target: 'es2022',
-  charset: 'utf8',
-  legalComments: 'none',
-  metafile: true,
+const hashed = {
+  ...common,
   outdir: OUTPUT,
   entryNames: '[name]-[hash]',
   chunkNames: '[name]-[hash]',
-  absWorkingDir: WEB,
 };
 
 /** Parts that the page imports when they are wanted. */
@@ -52,7 +45,7 @@ const compactTemplates = {
 
 /** Build entry points; return esbuild's account of the outputs and the file name each entry point became. */
 async function bundle(files, options = {}) {
-  const { metafile } = await build({ ...common, entryPoints: files.map(source), ...options });
+  const { metafile } = await build({ ...hashed, entryPoints: files.map(source), ...options });
   const names = {};
   for (const [file, { entryPoint }] of Object.entries(metafile.outputs)) {
     if (entryPoint) names[path.parse(entryPoint).name] = path.basename(file);
