@@ -164,6 +164,10 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
         "tests/gateway/sockets/test_http_protocol.py",
         "tests/gateway/sockets/test_one_port.py",
     ),
+    "gateway.sound.echo": (
+        "tests/gateway/sound/test_echo_call.py",
+        "tests/gateway/sound/test_echo_check.py",
+    ),
     "gateway.sound.report_counts": ("tests/gateway/sound/test_line_quality.py",),
     "gateway.twilio.reader": ("tests/gateway/twilio/test_pricing.py",),
     "simulators.carrier.callbacks": ("tests/simulators/carrier/test_line.py",),

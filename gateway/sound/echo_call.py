@@ -14,16 +14,14 @@ from gateway.browser.leg import BrowserLeg
 from gateway.cause import Cause
 from gateway.heartbeat.ticker import Deadline, Ticker
 from gateway.nanoseconds import SECOND_NS
-from gateway.ports import AudioEndpoint, AudioSession, MediaConnection
-from gateway.sound.directions import FRAME_BYTES
-from gateway.sound.media_path import MediaPath
-from media.vad import TalkDetector
+from gateway.ports import AudioEndpoint
+from gateway.sound.echo import Echo
 
 WARNED_S: Final = 10
 """How long before its end the caller is warned, as the last time of any call."""
 
 
-class EchoCall:
+class EchoCall(Echo):
     """One visitor who hears themselves."""
 
     def __init__(
@@ -36,18 +34,13 @@ class EchoCall:
         seconds_max: int,
         on_end: Callable[[EchoCall], object],
     ) -> None:
-        self._leg = leg
-        self._ticker = ticker
+        super().__init__(leg, endpoint, ticker)
         self._call_id = call_id
         self._seconds_max = seconds_max
         self._on_end = on_end
-        self._send: Callable[[bytes], None] = leg.connection.send_audio_binary
         self._deadlines: list[Deadline] = []
         self._began_ns = 0
         self._is_muted = self._is_held = False
-        self._talk = TalkDetector()
-        self.take_packet = self._packet
-        self._path = MediaPath(endpoint, leg.connection, self)
 
     def start(self, at: str) -> None:
         """Ring and answer at once; `at` is this moment (RFC 3339, UTC)."""
@@ -73,21 +66,6 @@ class EchoCall:
             self._ticker.when_read(self._began_ns + self._seconds_max * SECOND_NS, self._finish),
         ]
 
-    def hear_by_socket(self, browser: MediaConnection) -> None:
-        """Echo on the socket from now on."""
-        self._send = browser.send_audio_binary
-
-    def hear_by_session(self, session: AudioSession) -> None:
-        """Echo by WebRTC from now on."""
-        self._send = session.send_audio
-
-    def press(self, digits: str) -> None:
-        """Discard keys: there is no phone to hear them."""
-
-    def tell(self, message: wire.GatewayMessage) -> None:
-        """Tell the caller."""
-        self._leg.send(message)
-
     def browser_message(self, message: wire.ClientMessage) -> None:
         """Act on a message from the caller."""
         match message:
@@ -102,21 +80,9 @@ class EchoCall:
             case wire.Offer() | wire.SelectPath() | wire.Report():
                 self._path.take(message)
 
-    def browser_closed(self, _code: int) -> None:
-        """Note that the caller is gone."""
-        self._over()
-
-    def _packet(self, _sequence: int, _timestamp: int, payload: bytes) -> None:
-        # Others are dropped. A frame of a wrong size, on the socket, is a fault of the program.
-        if payload and not len(payload) % FRAME_BYTES:
-            self._frame(payload)
-
-    def _frame(self, payload: bytes) -> None:
-        if not payload or len(payload) % FRAME_BYTES:
-            self._leg.refuse("bad_message")
-        elif not self._is_muted and not self._is_held:
-            self._send(payload)
-            self._talk.feed(payload)
+    def _echo(self, payload: bytes) -> None:
+        if not self._is_muted and not self._is_held:
+            super()._echo(payload)
 
     def _each_second(self, _now_ns: int) -> None:
         # A client that hears nothing for two seconds takes the connection for lost.
@@ -157,7 +123,5 @@ class EchoCall:
                 deadline.cancel()
             self._deadlines = []
             self._ticker.remove_duty(0, self._each_second)
-            self._leg.listener = None
-            self._leg.take_audio(None)
-            self._path.close()
+            self._let_go()
             self._on_end(self)

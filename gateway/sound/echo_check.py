@@ -14,10 +14,10 @@ from gateway.heartbeat.ticker import Deadline, Ticker
 from gateway.nanoseconds import SECOND_NS
 from gateway.ports import AudioEndpoint, AudioSession, MediaConnection
 from gateway.sound.directions import FRAME_BYTES, FRAME_MS
-from gateway.sound.media_path import MediaPath, Network
+from gateway.sound.echo import Echo
+from gateway.sound.media_path import Network
 from media.level import SILENCE_DBOV
 from media.quality import JitterMeter, mos
-from media.vad import TalkDetector
 
 SECONDS = 5
 WAIT_NS = 15_000_000_000
@@ -78,7 +78,7 @@ def judge(
     )
 
 
-class EchoCheck:
+class EchoCheck(Echo):
     """One caller who hears themselves."""
 
     def __init__(
@@ -89,16 +89,11 @@ class EchoCheck:
         *,
         on_end: Callable[[EchoCheck], object],
     ) -> None:
-        self._leg = leg
-        self._ticker = ticker
+        super().__init__(leg, endpoint, ticker)
         self._on_end = on_end
-        self._talk = TalkDetector()
         self._level_dbov = SILENCE_DBOV
-        self._send: Callable[[bytes], None] = leg.connection.send_audio_binary
         self._end: Deadline | None = None
         self._latest_ns = 0
-        self.take_packet = self._packet
-        self._path = MediaPath(endpoint, leg.connection, self)
         self._restart_measurement()
 
     def _restart_measurement(self) -> None:
@@ -120,20 +115,13 @@ class EchoCheck:
 
     def hear_by_socket(self, browser: MediaConnection) -> None:
         """Echo on the socket from now on."""
-        self._send = browser.send_audio_binary
+        super().hear_by_socket(browser)
         self._restart_measurement()
 
     def hear_by_session(self, session: AudioSession) -> None:
         """Echo by WebRTC from now on."""
-        self._send = session.send_audio
+        super().hear_by_session(session)
         self._restart_measurement()
-
-    def press(self, digits: str) -> None:
-        """Take keys: there is nobody to hear them."""
-
-    def tell(self, message: wire.GatewayMessage) -> None:
-        """Tell the caller."""
-        self._leg.send(message)
 
     def browser_message(self, message: wire.ClientMessage) -> None:
         """Act on a message from the caller."""
@@ -142,19 +130,7 @@ class EchoCheck:
         elif isinstance(message, wire.Offer | wire.SelectPath | wire.Report):
             self._path.take(message)
 
-    def browser_closed(self, _code: int) -> None:
-        """Note that the caller is gone."""
-        self._over()
-
-    def _packet(self, _sequence: int, _timestamp: int, payload: bytes) -> None:
-        # Others are dropped. A frame of a wrong size, on the socket, is a fault of the program.
-        if payload and not len(payload) % FRAME_BYTES:
-            self._frame(payload)
-
-    def _frame(self, payload: bytes) -> None:
-        if not payload or len(payload) % FRAME_BYTES:
-            self._leg.refuse("bad_message")
-            return
+    def _echo(self, payload: bytes) -> None:
         now_ns = self._ticker.clock_ns()
         if not self._frames:
             self._first_ns = now_ns
@@ -166,9 +142,7 @@ class EchoCheck:
             self._end = self._ticker.when_read(due_ns, self._finish)
         self._frames += len(payload) // FRAME_BYTES
         self._jitter.feed(now_ns, self._frames * FRAME_MS)
-        # Echoed before it is judged, as a call forwards first.
-        self._send(payload)
-        self._talk.feed(payload)
+        super()._echo(payload)
         self._level_dbov = max(self._level_dbov, self._talk.level_dbov)
 
     def _finish(self) -> None:
@@ -203,7 +177,5 @@ class EchoCheck:
         if self._end is not None:
             self._end.cancel()
             self._end = None
-            self._leg.listener = None
-            self._leg.take_audio(None)
-            self._path.close()
+            self._let_go()
             self._on_end(self)
