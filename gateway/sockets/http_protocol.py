@@ -70,6 +70,11 @@ def _plain_answer(status: HTTPStatus, text: str) -> bytes:
     ).encode()
 
 
+def _without_body(answer: bytes) -> bytes:
+    """Return what HEAD is answered: the head that GET would get (RFC 9110, 9.3.2)."""
+    return answer[: answer.index(_HEAD_END) + len(_HEAD_END)]
+
+
 _TOO_LARGE: Final = _plain_answer(
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "The request is too large.\n"
 )
@@ -127,6 +132,7 @@ class OnePortProtocol(HttpToolsProtocol):
         self._half_closing: HalfClosing
         self._ignores_input = False  # whatever still comes is dropped
         self._fault = _BAD_REQUEST  # what a request is answered that the parser gives up
+        self._is_head_method = False  # the request that is being parsed: its answer has no body
         self._undecided = b""
         self._between_requests = True
         self._is_expecting = True  # a head, which the engine has set a deadline
@@ -223,6 +229,7 @@ class OnePortProtocol(HttpToolsProtocol):
     def on_url(self, url: bytes) -> None:
         """Note the address of a request, or a piece of it."""
         self._count_parsed(len(url))
+        self._is_head_method = self.parser.get_method() == b"HEAD"
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -270,6 +277,7 @@ class OnePortProtocol(HttpToolsProtocol):
         """Note that the request, body included, has been received."""
         super().on_message_complete()
         self._between_requests = True
+        self._is_head_method = False
         self._in_body = False
         self._deadline_ns = None
         self._head_bytes = self._framing_bytes = 0
@@ -430,7 +438,7 @@ class OnePortProtocol(HttpToolsProtocol):
         elif self._in_body and (cycle.response_started or cycle.response_complete):
             self._raw.abort()
         else:
-            self.transport.write(answer)
+            self.transport.write(_without_body(answer) if self._is_head_method else answer)
             self.transport.close()
             if self._in_body:  # the application waits for the rest of it
                 cycle.disconnected = True

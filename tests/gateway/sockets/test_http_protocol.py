@@ -221,6 +221,25 @@ async def test_one_address_is_answered_so_many_requests_and_others_as_before() -
     assert len(house.asked) == 7
 
 
+async def test_a_refusal_of_head_has_no_body() -> None:
+    house = House(limits=MediaLimits(requests_per_s=10, requests_at_once=2))
+    head = HELLO.replace(b"GET", b"HEAD")
+    too_large = [head[:-2], b"X: " + b"x" * 65_536]
+    for request, status in (
+        (too_large, b"431"),
+        ([head], b"200"),
+        ([head], b"200"),
+        ([head], b"429"),
+    ):
+        client = Client(house)
+        for piece in request:
+            client.protocol.data_received(piece)
+        await passes()
+        answer = bytes(client.transport.sent)
+        assert answer.startswith(b"HTTP/1.1 " + status)
+        assert answer.endswith(b"\r\n\r\n")
+
+
 async def test_what_a_proxy_relays_counts_for_whom_it_names() -> None:
     house = House("203.0.113.7", limits=MediaLimits(requests_per_s=10, requests_at_once=5))
     proxy = Client(house)
