@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from accounts.link import Purpose
 from accounts.notice import Notice
 from accounts.session import is_stepped_up
 from billing.clock import Clock
@@ -107,8 +108,12 @@ class OwnButtons:
             live_key=publishable_key(Mode.LIVE, chance_of(secret, once, "live key")),
             test_key=publishable_key(Mode.TEST, chance_of(secret, once, "test key")),
         )
-        notice = Notice("button_made", values={"label": label, "at": at.isoformat()})
         session = who.session
+        notice = Notice(
+            *("button_made", who.holder.email, {"label": label, "at": at.isoformat()}),
+            link=Purpose.NOT_ME,
+            reach=session.began_at,
+        )
         made = await self.store.make(session.account_id, session.credentials_epoch, new, notice)
         return await self._outcome(who, new.id, made)
 

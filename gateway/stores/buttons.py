@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from accounts.audit_log import Act, Actor
 from accounts.notice import Notice
 from accounts.session import is_of_epoch
-from accounts.stores import audit_log, holders
+from accounts.stores import audit_log, holders, links
 from accounts.stores import tables as people
 from billing.clock import Clock, utc_now
 from billing.stores import tables
@@ -191,6 +191,8 @@ class SqlButtons:
             )
             await _record(connection, account_id, credentials_epoch, Act.BUTTON_MADE, at)
             if notice is not None:
+                if notice.link is not None:
+                    await links.expect(connection, account_id, notice.link, notice.recipient, at)
                 await queue_notice(connection, account_id, notice, at)
         return Change.DONE
 
@@ -246,6 +248,11 @@ class SqlButtons:
             if known is None:
                 return change
             if is_paused != (known.paused_at is not None):
+                # A lock has taken the number back of one that it has paused.
+                if not is_paused and not await _is_proven(
+                    connection, account_id, known.destination
+                ):
+                    return Change.UNPROVEN
                 paused_at = at if is_paused else None
                 await connection.execute(
                     sa.update(buttons).where(_BUTTONS.id == button_id).values(paused_at=paused_at)

@@ -208,6 +208,8 @@ class ButtonPages:
         await read_form(request, Nothing)
         button = await self._one(request, who)
         outcome = await self.buttons.pause(who, button.id, is_paused=is_paused)
+        if isinstance(outcome, Faults):
+            return await self._show(request, who, button, outcome.by_field)
         # Of what was so already nothing is said.
         was_paused = button.paused_at is not None
         said = "button_paused" if is_paused else "button_resumed"

@@ -6,6 +6,7 @@ from datetime import date, timedelta
 import msgspec
 import pytest
 
+from accounts.link import Purpose
 from gateway.embed.keys import Mode, mode_of
 from gateway.embed.ports import Button, ButtonKey, Change
 from gateway.embed.rules import Rules
@@ -92,6 +93,7 @@ async def test_a_button_is_made_as_the_form_says_and_by_one_form_once(ada):
         "button_made",
         {"label": "my shop", "at": world.now.isoformat()},
     )
+    assert (notice.link, notice.reach) == (Purpose.NOT_ME, who.session.began_at)
     other = await buttons(ada, store).make(who, FORM, **(ONCE | {"once": "form 2"}))
     assert other.id != new.id
 

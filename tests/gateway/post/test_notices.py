@@ -62,6 +62,7 @@ PURPOSES = {
     "second_factor_changed": Purpose.NOT_ME,
     "recovery_code_used": Purpose.NOT_ME,
     "wrong_codes": Purpose.NOT_ME,
+    "button_made": Purpose.NOT_ME,
     "passkey_added": Purpose.NOT_ME,
     "passkey_removed": Purpose.NOT_ME,
     "country_opened": Purpose.NOT_ME,

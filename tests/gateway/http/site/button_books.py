@@ -59,6 +59,10 @@ class MemoryButtons:
         return await self._put(account_id, button_id, label=label, rules=rules)
 
     async def pause(self, account_id, _epoch, button_id, *, is_paused):
+        known = await self.read(account_id, button_id)
+        to = known.rules.destination if known else ""
+        if to and not is_paused and not self._is_proven(to):
+            return Change.UNPROVEN
         return await self._put(account_id, button_id, paused_at=AT if is_paused else None)
 
     async def turn(self, account_id, _epoch, button_id, *, new_key, ends_at):

@@ -250,6 +250,15 @@ async def test_a_button_is_paused_at_once_and_goes_on_after_a_proof(ada):
     assert ada.buttons.kept[ID].paused_at is None
 
 
+async def test_a_button_whose_number_is_no_more_proven_does_not_go_on(ada):
+    keep(ada, paused_at=AT)
+    ada.buttons.proven = []
+    reply = await ada.post(f"{ONE}/resume")
+    assert reply.status_code == 422
+    assert "This number has not been proven to be yours." in ada.read(reply).text
+    assert ada.buttons.kept[ID].paused_at == AT
+
+
 async def test_a_key_is_replaced_and_the_old_one_goes_on(ada):
     keep(ada)
     page = ada.read(await ada.get(ONE))
