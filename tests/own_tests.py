@@ -35,6 +35,7 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
         "tests/billing/sql/test_audit.py",
         "tests/billing/sql/test_planted_faults.py",
     ),
+    "billing.stores.late_payments": ("tests/money/test_late_payments.py",),
     "billing.stores.findings": ("tests/billing/sql/test_audit.py",),
     "billing.stores.pages": (
         "tests/billing/sql/test_cdr_store.py",

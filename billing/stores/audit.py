@@ -19,7 +19,14 @@ from billing.clock import Clock, utc_now
 from billing.ledger import CREDIT_SOURCES, CUSTOMER, REVENUE, WRITE_OFF
 from billing.money import LIMIT
 from billing.reconcile import Disagreement
-from billing.stores import call_audit, column_audit, payment_audit, row_audit, tables
+from billing.stores import (
+    call_audit,
+    column_audit,
+    late_payments,
+    payment_audit,
+    row_audit,
+    tables,
+)
 from billing.stores.call_audit import shown_transfer
 from billing.stores.findings import BY_HAND, CLOCKS, FINDINGS_MAX, FROM_LEDGER, TIMES, finding
 from database.engine import AUDIT_TIMEOUT_S, reading
@@ -41,7 +48,8 @@ async def audit(
         if found and connection.dialect.name == "sqlite":
             await column_audit.hide(connection)
         found += await _broken(connection, _QUERIES.keys() - payment_audit.RULES.keys())
-        found += await row_audit.audit_rows(connection, clock())
+        found += await row_audit.audit_rows(connection, now := clock())
+        found += await late_payments.audit_late_payments(connection, now)
         passing = await _broken(connection, payment_audit.RULES)
     # What payments' rules find may be a payment under way, whose row is about to follow its credit.
     if passing:
@@ -282,6 +290,7 @@ _LIMITED = {rule: query.limit(FINDINGS_MAX) for rule, (query, _) in _QUERIES.ite
 ADVICE: Mapping[str, str] = {
     **{rule: advice for rule, (_, advice) in _QUERIES.items()},
     column_audit.UNREADABLE: column_audit.ADVICE,
+    late_payments.RULE: late_payments.ADVICE,
     row_audit.PRICE_DIFFERS: BY_HAND,
     row_audit.PRICE_UNKNOWN: FROM_LEDGER,
     row_audit.QUALITY_UNREADABLE: (

@@ -109,6 +109,9 @@ class PaymentService(Protocol):
     async def checkout(self, checkout_id: str) -> CheckoutPage:
         """Fetch a page's state."""
 
+    async def expire_checkout(self, checkout_id: str) -> None:
+        """Close a page that nobody has paid; refused where it was paid, or has ended."""
+
     async def find_checkout(self, payment: Payment) -> CheckoutPage | None:
         """Look for a page that was opened for a payment but not recorded; None if there is none."""
 

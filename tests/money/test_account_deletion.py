@@ -43,6 +43,7 @@ class Office:
             accounts=self.accounts,
             profiles=self.cards,
             drain=world.drainer.drain_once,
+            settle=None,
             send_back=None,
             forget_customer=self.forget_customer,
             end_sessions=self.sessions.end_all,

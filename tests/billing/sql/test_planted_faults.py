@@ -481,6 +481,10 @@ TOGETHER = {
         ],
         "closing of an account that is not deleted: welcome (account bob, booked 0.001000)",
     ),
+    "an account deleted before its payments, which stay": (
+        f"UPDATE accounts SET deleted_at = {moment(START)}, frozen = NOT frozen WHERE id = 'bob'",
+        "paid after its account was deleted, and not sent back: p1 (account bob, booked 0.000900",
+    ),
     "a grant and its transfer dated in the future": (
         [
             f"UPDATE credits SET at = {AHEAD} WHERE reference = 'welcome'",
