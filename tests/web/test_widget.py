@@ -352,6 +352,32 @@ async def test_a_call_that_the_owner_signs_needs_no_proof(visit: Visit) -> None:
     assert gateway.hosts[-1] == visit.site.pages.origin
 
 
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("too_many_calls", "All lines are in use"),
+        ("gateway_unreachable", "No answer from the phone service"),
+        # What is between the owner and the gateway.
+        ("insufficient_credit", "This button takes no calls now"),
+        ("scope_missing", "This button takes no calls now"),
+    ],
+)
+async def test_what_the_owners_back_end_was_refused_for_is_said(
+    visit: Visit, code: str, said: str
+) -> None:
+    page, gateway = visit.page, visit.site.gateway
+    await page.goto(visit.site.pages.add("/refused-signing"))
+    solved = len(gateway.solutions)
+    sign = """(code) => { document.querySelector('caller-button').token =
+      () => ({ status: 403, code, title: 'Top up.' }); }"""
+    await page.evaluate(sign, code)
+    await visit.button.click()
+    await visit.frame.get_by_role("button", name="Call now").click()
+    await expect(visit.status).to_have_text(said)
+    # Nobody works for a call that there will not be.
+    assert (len(gateway.solutions), gateway.signed) == (solved, [])
+
+
 async def test_a_page_may_have_the_click_call_at_once(visit: Visit) -> None:
     button = f'<caller-button key="{BUTTON}" label="Call" start="at-once"></caller-button>'
     await visit.page.goto(visit.site.pages.add("/at-once", button=button))

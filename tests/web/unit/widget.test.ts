@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import type { Ending } from '../../../web/src/sdk/core';
 import { outcomeOf } from '../../../web/src/widget/frame/outcome';
-import { PROBLEMS, isLocal, mayTryAgain, problemOf } from '../../../web/src/widget/frame/problem';
+import { PROBLEMS, isLocal, mayTryAgain, problemOf, signedCodeOf } from '../../../web/src/widget/frame/problem';
 import { find, payload } from '../../../web/src/widget/frame/proof';
 import { digester } from '../../../web/src/widget/frame/sha256';
 import { de } from '../../../web/src/widget/frame/words/de';
@@ -70,6 +70,11 @@ test('every problem has words in every language, and a way out', () => {
 test('a code that nobody knows is said to be unforeseen, whatever objects inherit', () => {
   for (const code of ['teapot', 'constructor', '__proto__', '']) assert.equal(problemOf(code), 'unforeseen');
   assert.equal(problemOf('challenge_used'), 'challenge');
+});
+
+test('of what an owner is refused for a visitor learns what concerns visitors', () => {
+  for (const code of ['button_closed', 'button_busy', 'too_many_calls']) assert.equal(signedCodeOf(code), code);
+  for (const code of ['insufficient_credit', 'scope_missing', '']) assert.equal(signedCodeOf(code), 'button_unavailable');
 });
 
 test('each language fills in the same things', () => {

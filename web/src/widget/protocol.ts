@@ -6,14 +6,18 @@
 /** Every message carries it as `caller`; a later version speaks by another number. */
 export const VERSION = 1;
 
-/** What `POST /v1/call-tokens` has answered the owner's back end: good for one call within a minute. */
+/**
+ * What `POST /v1/call-tokens` has answered the owner's back end: a token, good for one call within a minute, or the code
+ * of its refusal.
+ */
 export interface SignedToken {
-  token: string;
+  token?: string;
+  code?: string;
 }
 
 /** From the host page to the frame. */
 export type ToFrame =
-  /** Answers `sign`; without a token where the host page signs no calls. */
+  /** Answers `sign`; undefined where the host page signs no calls. */
   { type: 'token'; token: SignedToken | undefined } | { type: 'hang-up' };
 
 /** From the frame to the host page; what an owner may listen to is fired there as `caller-…`. */

@@ -122,7 +122,7 @@ class Frame {
     const { signed, atMs = 0, solution = '' } = await prepared;
     if (!signed) return this.api.token({ solution }, this.host.origin);
     const isFresh = performance.now() - atMs < SIGNED_MS;
-    return this.api.token({ token: isFresh ? signed : ((await this.host.sign()) ?? '') }, this.host.origin);
+    return this.api.token({ token: isFresh ? signed : await this.host.sign() }, this.host.origin);
   }
 
   #follow(call: Call, state: CallState): void {

@@ -3,8 +3,10 @@
  * than the one it was opened by, which no page can forge: the browser tells it. Knows no call.
  */
 
+import { CallerError } from '../../sdk/core';
 import { VERSION } from '../protocol';
-import type { FromFrame, ToFrame } from '../protocol';
+import type { FromFrame, SignedToken, ToFrame } from '../protocol';
+import { signedCodeOf } from './problem';
 
 /** How long the owner's back end may take to sign a call. */
 const SIGN_MS = 8000;
@@ -12,7 +14,7 @@ const SIGN_MS = 8000;
 export class Host {
   /** Origin of the page around this one; empty where there is none. */
   readonly origin = this.isThere ? opener() : '';
-  #signed: (token?: string) => void = () => {};
+  #signed: (answer?: SignedToken) => void = () => {};
 
   /** Called when the page around the frame wants the call ended. */
   hangUp: () => void = () => {};
@@ -30,21 +32,25 @@ export class Host {
     if (this.origin) window.parent.postMessage({ ...message, caller: VERSION }, this.origin);
   }
 
-  /** Ask for the token of a call that the owner signs; undefined where it is not signed. */
-  async sign(): Promise<string | undefined> {
-    if (!this.origin) return undefined;
-    const signed = new Promise<string | undefined>((resolve) => {
+  /** Ask for the token of a call that the owner signs; empty where it is not signed. Throws CallerError if refused. */
+  async sign(): Promise<string> {
+    if (!this.origin) return '';
+    const answer = new Promise<SignedToken | undefined>((resolve) => {
       this.#signed = resolve;
       window.setTimeout(resolve, SIGN_MS);
     });
     this.tell({ type: 'sign' });
-    return signed;
+    // Whatever a page sends is read as what it should be, and nothing more.
+    const { token, code } = (await answer) ?? {};
+    if (token) return String(token);
+    if (code) throw new CallerError('request_refused', { code: signedCodeOf(String(code)) });
+    return '';
   }
 
   readonly #receive = ({ data, origin, source }: MessageEvent<(ToFrame & { caller?: unknown }) | null>): void => {
     if (source !== window.parent || origin !== this.origin || data?.caller !== VERSION) return;
     if (data.type === 'hang-up') this.hangUp();
-    else if (data.type === 'token') this.#signed(textOf(data.token?.token));
+    else if (data.type === 'token') this.#signed(data.token);
   };
 }
 
@@ -52,9 +58,4 @@ export class Host {
 function opener(): string {
   const [origin = ''] = /^https?:\/\/[^/]+/.exec(location.ancestorOrigins?.[0] ?? document.referrer) ?? [];
   return origin;
-}
-
-/** Whatever a page sends is read as what it should be, and nothing more. */
-function textOf(value: unknown): string | undefined {
-  return typeof value === 'string' ? value : undefined;
 }
