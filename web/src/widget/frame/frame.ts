@@ -70,7 +70,9 @@ class Frame {
   /** Show how the button stands; call at once where the page around wants that. */
   async open(asked: Promise<Status>): Promise<void> {
     await this.#look(asked);
-    if (this.#phase === 'ready' && settings.get('start') === 'at-once' && !terms()) this.#start();
+    // On a page of our own the settings are a link's, which may come from anybody.
+    const isAtOnce = this.host.isThere && settings.get('start') === 'at-once';
+    if (this.#phase === 'ready' && isAtOnce && !terms()) this.#start();
   }
 
   async #look(asked = this.api.status()): Promise<void> {
@@ -98,10 +100,10 @@ class Frame {
   /** Begin a call; inside the click. */
   #start(): void {
     try {
-      const prepared = this.#prepare();
-      // The call waits for it, unless it fails before it comes to that.
-      prepared.catch(() => {});
-      const call = (this.#call = new Call('', { getToken: () => this.#token(prepared), origin: BASE.origin }));
+      let prepared: Prepared = {};
+      // A slow phone under a hard challenge takes longer than a token may.
+      const before = async (): Promise<unknown> => (prepared = await this.#prepare());
+      const call = (this.#call = new Call('', { before, getToken: () => this.#token(prepared), origin: BASE.origin }));
       call.on('changed', (state) => this.#follow(call, state));
       call.on('volume', (input, output) => this.#inCall?.level(input, output));
       this.host.tell({ type: 'connecting' });
@@ -118,8 +120,7 @@ class Frame {
     return { solution: await solve(await this.api.challenge()) };
   }
 
-  async #token(prepared: Promise<Prepared>): Promise<CallToken> {
-    const { signed, atMs = 0, solution = '' } = await prepared;
+  async #token({ signed, atMs = 0, solution = '' }: Prepared): Promise<CallToken> {
     if (!signed) return this.api.token({ solution }, this.host.origin);
     const isFresh = performance.now() - atMs < SIGNED_MS;
     return this.api.token({ token: isFresh ? signed : await this.host.sign() }, this.host.origin);
