@@ -21,6 +21,7 @@ THOROUGH: dict[str, str] = {
     "billing/sql/test_outages.py": "a database server that stands still or is killed",
     "billing/sql/test_planted_faults.py": "one fault for each column of the book",
     "calls/test_api.py": "whole calls in real time",
+    "calls/test_back_ends.py": "programs of four languages",
     "calls/test_carrier_faults.py": "faults of the carrier, one whole call each",
     "calls/test_credit.py": "whole calls that run out of credit",
     "calls/test_deploy.py": "proxies and database servers",
