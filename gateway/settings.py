@@ -140,6 +140,12 @@ class Settings:
         "echo and costs nothing. Empty: none.",
         pattern=r"pk_test_[0-9A-Za-z]{24}",
     )
+    human_check: str = knobs.text(
+        "",
+        "Async function that tells whether a visitor who calls by a button is a person, as "
+        "package.module:function; docs/buttons.md has an example. Empty: none.",
+        pattern=r"[A-Za-z_][\w.]*:[A-Za-z_]\w*",
+    )
     home_countries: tuple[str, ...] = knobs.names(
         "Countries that every person may call, separated by commas; others they open themselves at "
         "/account/countries. Empty: all. Accounts of programs call them all.",

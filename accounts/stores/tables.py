@@ -198,7 +198,7 @@ account_events = sa.Table(
     *_text("act", NAME_MAX),
     *_text("actor", NAME_MAX),
     *_text_or_none("reason", REASON_MAX),
-    # Who of the operators; empty for all other actors.
+    # Who of the operators, or which API key; empty for all other actors.
     *_text_or_none("operator", NAME_MAX),
     sa.Index(None, "account_id", "id"),
 )

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from billing.clock import utc_now
 from billing.stores.payments import SqlPaymentStore
 from billing.stores.statement import SqlStatementStore
 from database import refusals
@@ -34,7 +33,7 @@ from gateway.logs.refused_signatures import RefusedSignatures
 from gateway.ports import CarrierCallbacks, LiveCalls, NodeLoad
 from gateway.roles.access import Access
 from gateway.roles.carrier import CarrierSide
-from gateway.roles.embed import buttons_of, compose_embed, embed_routes
+from gateway.roles.embed import compose_embed, embed_routes, own_buttons
 from gateway.roles.fraud import Fraud
 from gateway.roles.payments import PaymentServices
 from gateway.roles.periodic_tasks import Alarms
@@ -89,7 +88,7 @@ def api_routes(
         on_refusal=fraud.refusals.note,
         on_balance=on_balance,
     )
-    embed = compose_embed(settings, stores, velocity, admission)
+    embed = compose_embed(settings, stores, velocity, admission, fraud.visitors.note)
     index = CallIndex(settings.node, live, stores.records, stores.gate)
     cards = None if payments is None else CardPayments(payments.payments, payments.auto)
     payment_store = SqlPaymentStore(stores.engine)
@@ -107,7 +106,9 @@ def api_routes(
         *rates.routes(),
         *KeysApi(auth).routes(),
         *LedgerApi(auth, SqlStatementStore(stores.engine)).routes(),
-        *ButtonsApi(auth, buttons_of(stores), utc_now).routes(),
+        *ButtonsApi(
+            auth, own_buttons(settings, stores), settings.twilio_auth_token.reveal()
+        ).routes(),
     ]
 
 
