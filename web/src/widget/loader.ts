@@ -15,7 +15,8 @@
  *
  * Properties and methods
  * - `token`      for a button whose calls are signed: what `POST /v1/call-tokens` answered, or a function that
- *                returns it or a promise of it, asked for each call
+ *                returns it or a promise of it, asked for each call; where the operator checks that persons call,
+ *                `{ human }` with what the check has given the page
  * - `call()`     opens the phone, or shows it again; inside a click
  * - `hangUp()`   ends the call
  * - `close()`    closes the phone and gives the focus back

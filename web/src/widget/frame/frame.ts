@@ -115,15 +115,15 @@ class Frame {
 
   /** Have the call signed, or solve a challenge for it, while the visitor allows the microphone. */
   async #prepare(): Promise<Prepared> {
-    const signed = await this.host.sign();
-    if (signed) return { signed, atMs: performance.now() };
-    return { solution: await solve(await this.api.challenge()) };
+    const { token, human } = await this.host.sign();
+    if (token) return { signed: token, atMs: performance.now() };
+    return { solution: await solve(await this.api.challenge()), human };
   }
 
-  async #token({ signed, atMs = 0, solution = '' }: Prepared): Promise<CallToken> {
-    if (!signed) return this.api.token({ solution }, this.host.origin);
+  async #token({ signed, atMs = 0, solution = '', human = '' }: Prepared): Promise<CallToken> {
+    if (!signed) return this.api.token({ solution, human }, this.host.origin);
     const isFresh = performance.now() - atMs < SIGNED_MS;
-    return this.api.token({ token: isFresh ? signed : await this.host.sign() }, this.host.origin);
+    return this.api.token({ token: isFresh ? signed : (await this.host.sign()).token }, this.host.origin);
   }
 
   #follow(call: Call, state: CallState): void {
@@ -218,6 +218,8 @@ interface Prepared {
   /** When it was signed, in milliseconds of the monotonic clock. */
   atMs?: number;
   solution?: string;
+  /** What says that a person calls; of no use where a call is signed. */
+  human?: string;
 }
 
 /** Return the address of the terms that have to be accepted; empty where there are none. */

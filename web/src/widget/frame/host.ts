@@ -14,7 +14,7 @@ const SIGN_MS = 8000;
 export class Host {
   /** Origin of the page around this one; empty where there is none. */
   readonly origin = this.isThere ? opener() : '';
-  #signed: (answer?: SignedToken) => void = () => {};
+  #signed: (answer: SignedToken) => void = () => {};
 
   /** Called when the page around the frame wants the call ended. */
   hangUp: () => void = () => {};
@@ -32,25 +32,26 @@ export class Host {
     if (this.origin) window.parent.postMessage({ ...message, caller: VERSION }, this.origin);
   }
 
-  /** Ask for the token of a call that the owner signs; empty where it is not signed. Throws CallerError if refused. */
-  async sign(): Promise<string> {
-    if (!this.origin) return '';
-    const answer = new Promise<SignedToken | undefined>((resolve) => {
+  /**
+   * Ask for the token of a call that the owner signs, and for what says that a person makes it; empty where there is
+   * none. Throws CallerError if it was refused.
+   */
+  async sign(): Promise<{ token: string; human: string }> {
+    if (!this.origin) return { token: '', human: '' };
+    const answer = new Promise<SignedToken>((resolve) => {
       this.#signed = resolve;
-      window.setTimeout(resolve, SIGN_MS);
+      window.setTimeout(resolve, SIGN_MS, {});
     });
     this.tell({ type: 'sign' });
-    // Whatever a page sends is read as what it should be, and nothing more.
-    const { token, code } = (await answer) ?? {};
-    if (token) return String(token);
-    if (code) throw new CallerError('request_refused', { code: signedCodeOf(String(code)) });
-    return '';
+    const { token, code, human } = await answer;
+    if (!token && code) throw new CallerError('request_refused', { code: signedCodeOf(textOf(code)) });
+    return { token: textOf(token), human: textOf(human) };
   }
 
   readonly #receive = ({ data, origin, source }: MessageEvent<(ToFrame & { caller?: unknown }) | null>): void => {
     if (source !== window.parent || origin !== this.origin || data?.caller !== VERSION) return;
     if (data.type === 'hang-up') this.hangUp();
-    else if (data.type === 'token') this.#signed(data.token);
+    else if (data.type === 'token') this.#signed(data.token ?? {});
   };
 }
 
@@ -58,4 +59,9 @@ export class Host {
 function opener(): string {
   const [origin = ''] = /^https?:\/\/[^/]+/.exec(location.ancestorOrigins?.[0] ?? document.referrer) ?? [];
   return origin;
+}
+
+/** Whatever a page sends is read as what it should be, and nothing more. */
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : '';
 }
