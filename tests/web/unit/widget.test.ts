@@ -55,6 +55,9 @@ test('an outcome follows from the cause, unless somebody has talked', () => {
   assert.equal(outcomeOf(ending(487, { ended_by: 'caller' }), false), 'cancelled');
   assert.equal(outcomeOf(undefined, false), 'cancelled');
   assert.equal(outcomeOf(ending(602, { cut_off: 'duration' }), true), 'longest');
+  for (const wasAnswered of [true, false]) {
+    assert.equal(outcomeOf(ending(504, { ended_by: 'operator' }), wasAnswered), 'closed_button');
+  }
   for (const lack of ['credit', 'cap'] as const) assert.equal(outcomeOf(ending(602, { cut_off: lack }), true), 'budget');
 });
 
