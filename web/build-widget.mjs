@@ -3,15 +3,20 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { gzipSync } from 'node:zlib';
+import { languages, wordIn } from './languages.mjs';
 import { tokens } from './tokens.mjs';
 
-/** One line, as a minifier of JavaScript leaves text alone. */
-const compactText = {
-  name: 'compact-text',
+/** One line, as a minifier of JavaScript leaves text alone; and the button's names where they are read, for brevity. */
+export const compactLoader = {
+  name: 'compact-loader',
   setup({ onLoad }) {
     onLoad({ filter: /widget\/loader\.ts$/ }, async ({ path: file }) => {
-      const text = await readFile(file, 'utf8');
-      return { loader: 'ts', contents: text.replace(/const CSS = `[^`]*`/, (css) => css.replace(/\n\s*/g, '')) };
+      const { en, ...others } = await wordIn(path.join(path.dirname(file), 'frame/words'), 'name');
+      const text = (await readFile(file, 'utf8'))
+        .replace(/const CSS = `[^`]*`/, (css) => css.replace(/\n\s*/g, ''))
+        .replace('|| NAMES[', `|| (${JSON.stringify(others)})[`)
+        .replace('|| NAME;', `|| ${JSON.stringify(en)};`);
+      return { loader: 'ts', contents: text };
     });
   },
 };
@@ -22,11 +27,11 @@ const compactText = {
  */
 export async function buildWidget({ bundle, source, output, define, audio, icon }) {
   // Its name stays: it is what other pages refer to, and the gateway adds the version.
-  await bundle(['widget/loader.ts'], { entryNames: '[name]', plugins: [compactText] });
+  await bundle(['widget/loader.ts'], { entryNames: '[name]', plugins: [compactLoader] });
   const { names: workers } = await bundle(['widget/frame/solver.ts']);
   const { names, outputs } = await bundle(['widget/frame/frame.ts', 'widget/frame/style.css'], {
     splitting: true,
-    plugins: [tokens],
+    plugins: [languages, tokens],
     define: { ...define, SOLVER_FILE: JSON.stringify(`./${workers.solver}`) },
   });
   const shared = Object.entries(outputs)

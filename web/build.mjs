@@ -9,6 +9,7 @@ import { build } from 'esbuild';
 import { buildIcons } from './build-icons.mjs';
 import { buildSdk, common, sayWeight } from './build-sdk.mjs';
 import { buildWidget } from './build-widget.mjs';
+import { languages } from './languages.mjs';
 import { tokens } from './tokens.mjs';
 
 const WEB = import.meta.dirname;
@@ -96,7 +97,7 @@ const define = {
 };
 const page = await bundle(['main.ts', 'page.css', 'icon.svg'], {
   splitting: true,
-  plugins: [compactTemplates, tokens],
+  plugins: [compactTemplates, languages, tokens],
   loader: { '.svg': 'copy' },
   define,
 });

@@ -27,8 +27,9 @@ LATER = (
     "return-call-",
     "sound-settings-",
     "de-",
+    "es-",
 )
-"""What is loaded only when it is wanted."""
+"""What is loaded only when it is wanted, or in other languages than the reader's."""
 
 
 @pytest.mark.asyncio(loop_scope="session")

@@ -2,7 +2,8 @@
 
 import type { Words } from '../words';
 
-export const de: Words = {
+export const words: Words = {
+  name: 'Anrufen',
   title: 'Anruf',
   close: 'Schließen',
   putAway: 'Telefon ausblenden, der Anruf läuft weiter',

@@ -1,6 +1,7 @@
 /** Every word of the frame, in English. */
 
-export const en = {
+export const words = {
+  name: 'Call',
   title: 'Phone call',
   close: 'Close',
   putAway: 'Hide the phone, the call goes on',

@@ -2,7 +2,8 @@
 
 import type { Words } from '../words';
 
-export const es: Words = {
+export const words: Words = {
+  name: 'Llamar',
   title: 'Llamada',
   close: 'Cerrar',
   putAway: 'Ocultar el teléfono, la llamada sigue',
