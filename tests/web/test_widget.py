@@ -242,6 +242,23 @@ async def test_of_two_buttons_one_calls_at_a_time(visit: Visit) -> None:
     assert len(visit.site.gateway.lines) == 1
 
 
+async def test_a_button_without_words_has_a_name_in_the_language_of_the_page(visit: Visit) -> None:
+    pages = visit.site.pages
+    bare = f'<caller-button key="{BUTTON}"> </caller-button>'
+    named = {"es-MX": "Llamar", "de": "Anrufen", "fr": "Call", "": "Call"}
+    body = "".join(f'<p lang="{language}">{bare}</p>' for language in named)
+    await visit.page.goto(pages.add("/bare", button=body))
+    for (language, name), shown in zip(named.items(), await visit.button.all(), strict=True):
+        await expect(shown).to_have_accessible_name(name), language
+        await expect(shown).to_have_text("☎")
+    await visit.button.first.click()
+    await expect(visit.page.locator("iframe")).to_have_attribute("title", "Llamar")
+    await visit.page.locator("caller-button").first.evaluate(
+        "(e) => e.setAttribute('label', 'Hola')"
+    )
+    await expect(visit.button.first).to_have_accessible_name("Hola")
+
+
 async def test_a_thousand_buttons_ask_for_one_script(visit: Visit) -> None:
     many = f'<caller-button key="{BUTTON}" label="Call"></caller-button>' * 1000
     await visit.page.goto(visit.site.pages.add("/thousand", many))

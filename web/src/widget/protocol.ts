@@ -6,6 +6,11 @@
 /** Every message carries it as `caller`; a later version speaks by another number. */
 export const VERSION = 1;
 
+/** How long the frame may take to say `ready`; and, once all of it is there, its word. */
+export const READY_MS = 5000;
+export const LOADED_MS = 1500;
+
+
 /** What the host page has for a call. */
 export interface SignedToken {
   /** What `POST /v1/call-tokens` has answered the owner's back end: good for one call within a minute. */
