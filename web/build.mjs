@@ -10,7 +10,7 @@ import { buildIcons } from './build-icons.mjs';
 import { buildSdk, common, sayWeight } from './build-sdk.mjs';
 import { buildWidget } from './build-widget.mjs';
 import { languages } from './languages.mjs';
-import { tokens } from './tokens.mjs';
+import { lightTokens, tokens, withTokens } from './tokens.mjs';
 
 const WEB = import.meta.dirname;
 const OUTPUT = path.resolve(WEB, process.env.CALLER_WEB_OUTPUT ?? '../gateway/http/static');
@@ -27,7 +27,7 @@ const hashed = {
 const LATER = ['beside', 'key-form', 'key-offer', 'line-check', 'paying', 'return-call', 'sound-settings'];
 
 /**
- * Takes the indentation out of css`…` and html`…` templates, which a minifier of JavaScript must leave alone. What is
+ * Puts in the tokens, and takes the indentation out of css`…` and html`…` templates, which a minifier of JavaScript must leave alone. What is
  * loaded later imports the app as well: so all that they share stays in one file, which compresses better than five.
  */
 const compactTemplates = {
@@ -35,7 +35,7 @@ const compactTemplates = {
   setup({ onLoad }) {
     onLoad({ filter: /src\/ui\/.*\.ts$/ }, async ({ path: file }) => {
       const text = await readFile(file, 'utf8');
-      const compact = text.replace(/css`[^`]*`/g, (css) => {
+      const compact = (await withTokens(text)).replace(/css`[^`]*`/g, (css) => {
         return css.replace(/\/\*.*?\*\//gs, '').replace(/\s+/g, ' ').replace(/ ?([{};,]) ?|(:) /g, '$1$2').replace(/;}/g, '}');
       });
       const shared = LATER.includes(path.parse(file).name) ? "\nimport './app';" : '';
@@ -109,6 +109,7 @@ await writeFile(path.join(OUTPUT, 'index.html'), template.replace(/\{(\w+)\}/g, 
 // Their names stay: a worker's is its identity, and what it may look at is what lies beside it.
 await bundle(['installed/offline.ts'], { entryNames: '[name]' });
 const manifest = JSON.parse(await readFile(source('installed/manifest.json'), 'utf8'));
+manifest.background_color = manifest.theme_color = (await lightTokens()).ground;
 manifest.icons = await buildIcons(source('icon.svg'), OUTPUT);
 await writeFile(path.join(OUTPUT, 'manifest.webmanifest'), JSON.stringify(manifest));
 await buildWidget({ bundle, source, output: OUTPUT, define, audio: Object.values(audio.names), icon });

@@ -21,6 +21,7 @@ from accounts.link import LIFETIMES
 from accounts.notice import Notice
 from billing.money import format_money
 from billing.payments import PaymentProfile
+from gateway import tokens
 from gateway.words.languages import DEFAULT_LANGUAGE
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ NO_CHOICES: Final = Choices()
 _HERE = Path(__file__).parent
 LANGUAGES: Final = frozenset(path.stem for path in (_HERE / "languages").glob("*.toml"))
 """BCP 47 names of the languages that mails can be written in."""
+
+_LOOK: Final = {name: tokens.in_pixels(value) for name, value in tokens.LIGHT.items()}
+"""Written into each element: few programs that show mails read a style sheet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +178,7 @@ def write(
         "foot": foot,
     }
     text = "\n\n".join(_wrapped(each) for each in (*paragraphs, *foot)) + "\n"
-    html = _environment(is_html=True).get_template("layout.html").render(page)
+    html = _environment(is_html=True).get_template("layout.html").render(page, look=_LOOK)
     return MailText(subject, text, html)
 
 

@@ -42,17 +42,17 @@ export class App extends LitElement {
       main {
         width: min(100%, 940px);
         margin-inline: auto;
-        padding-inline: max(16px, env(safe-area-inset-left));
+        padding-inline: max(var(--space-4), env(safe-area-inset-left));
       }
       header {
         display: flex;
         flex-wrap: wrap;
         align-items: center;
-        gap: 12px;
-        padding-block: 20px;
+        gap: var(--space-3);
+        padding-block: var(--space-5);
       }
       h1 {
-        font-size: 1.1875rem;
+        font-size: var(--letters-l);
         font-weight: 650;
         letter-spacing: -0.01em;
       }
@@ -61,7 +61,7 @@ export class App extends LitElement {
         place-items: center;
         width: 36px;
         height: 36px;
-        border-radius: 11px;
+        border-radius: var(--radius-s);
         background: var(--go);
         color: var(--on-go);
       }
@@ -72,12 +72,12 @@ export class App extends LitElement {
         min-height: 36px;
         margin-inline-start: auto;
         border: 1px solid var(--line);
-        border-radius: 23px;
+        border-radius: var(--radius-round);
         background: var(--card);
-        font-size: 0.9375rem;
+        font-size: var(--letters-s);
       }
       .credit p {
-        padding-inline: 14px;
+        padding-inline: var(--space-3);
         line-height: 1.25;
       }
       .credit b {
@@ -86,8 +86,8 @@ export class App extends LitElement {
       main {
         display: grid;
         grid-template-columns: minmax(0, 1fr);
-        gap: 20px;
-        padding-block: 4px 20px;
+        gap: var(--space-5);
+        padding-block: var(--space-1) var(--space-5);
       }
       caller-phone,
       .aside {
@@ -97,7 +97,7 @@ export class App extends LitElement {
       }
       .aside {
         display: grid;
-        gap: 20px;
+        gap: var(--space-5);
       }
       main > caller-outcome,
       caller-payment-progress {
@@ -110,19 +110,19 @@ export class App extends LitElement {
       }
       @media (max-height: 700px) {
         header {
-          padding-block: 10px;
+          padding-block: var(--space-3);
         }
       }
       @media (min-width: 860px) {
         main.phone {
           grid-template-columns: 420px minmax(0, 1fr);
           align-items: start;
-          gap: 24px;
-          padding-block-start: 20px;
+          gap: var(--space-6);
+          padding-block-start: var(--space-5);
         }
         .aside {
           max-width: none;
-          gap: 24px;
+          gap: var(--space-6);
         }
       }
     `,

@@ -34,14 +34,14 @@ export class AutoTopUpForm extends LitElement {
     checkboxStyle,
     css`
       :host {
-        margin-block-start: 16px;
+        margin-block-start: var(--space-4);
         border-block-start: 1px solid var(--line);
       }
       summary {
         display: flex;
         align-items: center;
-        gap: 8px;
-        min-height: 52px;
+        gap: var(--space-2);
+        min-height: var(--target-l);
         cursor: pointer;
         font-weight: 600;
       }
@@ -52,7 +52,7 @@ export class AutoTopUpForm extends LitElement {
         border: solid currentColor;
         border-width: 0 2px 2px 0;
         rotate: -45deg;
-        transition: rotate 0.15s;
+        transition: rotate var(--quick);
       }
       details[open] summary::before {
         rotate: 45deg;
@@ -64,7 +64,7 @@ export class AutoTopUpForm extends LitElement {
       form,
       .fields {
         display: grid;
-        gap: 14px;
+        gap: var(--space-3);
       }
       .fields {
         grid-template-columns: repeat(auto-fit, minmax(min(100%, 150px), 1fr));

@@ -23,18 +23,18 @@ export class CallFacts extends LitElement {
         gap: 1px;
         overflow: hidden;
         border: 1px solid var(--line);
-        border-radius: 16px;
+        border-radius: var(--radius-m);
         background: var(--line);
       }
       div {
-        padding: 10px 14px;
+        padding: var(--space-3) var(--space-3);
         background: var(--card);
       }
       div:last-child:nth-child(odd) {
         grid-column: 1 / -1;
       }
       dt {
-        font-size: 0.8125rem;
+        font-size: var(--letters-xs);
         color: var(--muted);
       }
       dd {
@@ -43,7 +43,7 @@ export class CallFacts extends LitElement {
       }
       dd small {
         display: block;
-        font-size: 0.75rem;
+        font-size: var(--letters-xs);
         font-weight: 400;
         color: var(--muted);
       }

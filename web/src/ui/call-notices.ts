@@ -33,7 +33,7 @@ export class CallNotices extends LitElement {
       }
       .top-up {
         justify-self: start;
-        margin-top: 6px;
+        margin-top: var(--space-2);
       }
     `,
   ];

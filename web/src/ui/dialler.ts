@@ -37,21 +37,21 @@ export class Dialler extends LitElement {
     css`
       form {
         display: grid;
-        gap: 12px;
+        gap: var(--space-3);
       }
       label {
-        font-size: 0.875rem;
+        font-size: var(--letters-s);
         color: var(--muted);
       }
       input {
         width: 100%;
         min-width: 0;
         min-height: 60px;
-        padding: 0 16px;
+        padding: 0 var(--space-4);
         border: 1px solid var(--muted);
-        border-radius: 16px;
+        border-radius: var(--radius-m);
         background: transparent;
-        font-size: clamp(1rem, 8vw, 1.5rem);
+        font-size: clamp(1rem, 8vw, var(--letters-xl));
         letter-spacing: 0.01em;
       }
       input::placeholder {
@@ -67,16 +67,16 @@ export class Dialler extends LitElement {
       }
       .field {
         display: grid;
-        gap: 6px;
+        gap: var(--space-1);
       }
       .primary {
         display: flex;
         align-items: center;
         justify-content: center;
-        gap: 10px;
-        min-height: 56px;
-        border-radius: 18px;
-        font-size: 1.0625rem;
+        gap: var(--space-2);
+        min-height: var(--target-l);
+        border-radius: var(--radius-m);
+        font-size: var(--letters-l);
       }
     `,
   ];

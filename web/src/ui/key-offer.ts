@@ -27,17 +27,17 @@ export class KeyOffer extends LitElement {
       }
       section {
         display: grid;
-        gap: 12px;
+        gap: var(--space-3);
       }
       div {
         display: flex;
         flex-wrap: wrap;
-        gap: 10px;
+        gap: var(--space-2);
       }
       button {
-        min-height: 44px;
-        padding-inline: 18px;
-        border-radius: 14px;
+        min-height: var(--target);
+        padding-inline: var(--space-4);
+        border-radius: var(--radius-s);
       }
     `,
   ];

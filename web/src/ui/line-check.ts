@@ -26,10 +26,10 @@ export class LineCheck extends LitElement {
     css`
       :host {
         display: grid;
-        gap: 12px;
-        padding: 16px;
+        gap: var(--space-3);
+        padding: var(--space-4);
         border: 1px solid var(--line);
-        border-radius: 16px;
+        border-radius: var(--radius-m);
       }
       progress {
         width: 100%;
@@ -39,7 +39,7 @@ export class LineCheck extends LitElement {
       .bar {
         overflow: hidden;
         height: 8px;
-        border-radius: 4px;
+        border-radius: var(--radius-round);
         background: var(--soft-strong);
       }
       .bar i {
@@ -54,7 +54,7 @@ export class LineCheck extends LitElement {
         gap: 2px;
       }
       .verdict strong {
-        font-size: 1.0625rem;
+        font-size: var(--letters-l);
         font-weight: 600;
       }
       @media (forced-colors: active) {

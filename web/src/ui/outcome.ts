@@ -19,8 +19,8 @@ export class Outcome extends LitElement {
     theme,
     css`
       .summary {
-        padding: 12px 14px;
-        border-radius: 14px;
+        padding: var(--space-3) var(--space-3);
+        border-radius: var(--radius-s);
         background: var(--soft);
         text-align: center;
       }
@@ -32,7 +32,7 @@ export class Outcome extends LitElement {
         font-weight: 600;
       }
       .top-up {
-        margin-top: 8px;
+        margin-top: var(--space-2);
       }
     `,
   ];

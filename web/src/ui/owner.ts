@@ -24,17 +24,17 @@ export class Owner extends LitElement {
     theme,
     css`
       footer {
-        padding: 0 16px 24px;
+        padding: 0 var(--space-4) var(--space-6);
         text-align: center;
       }
       button {
         background: transparent;
-        font-size: 0.875rem;
+        font-size: var(--letters-s);
         color: var(--muted);
       }
       a {
         display: inline-block;
-        padding: 10px;
+        padding: var(--space-3);
         color: var(--accent);
       }
     `,

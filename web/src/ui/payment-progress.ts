@@ -49,9 +49,9 @@ export class PaymentProgress extends LitElement {
         display: flex;
         flex-wrap: wrap;
         align-items: center;
-        gap: 8px 16px;
-        padding: 14px 18px;
-        border-radius: 18px;
+        gap: var(--space-2) var(--space-4);
+        padding: var(--space-3) var(--space-4);
+        border-radius: var(--radius-m);
       }
       .words {
         flex: 1 1 220px;
@@ -64,13 +64,13 @@ export class PaymentProgress extends LitElement {
       .buttons {
         display: flex;
         flex-wrap: wrap;
-        gap: 8px;
+        gap: var(--space-2);
       }
       a {
         display: inline-grid;
         place-items: center;
-        min-width: 44px;
-        min-height: 44px;
+        min-width: var(--target);
+        min-height: var(--target);
         color: var(--accent);
       }
       .alert {

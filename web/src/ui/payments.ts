@@ -23,7 +23,7 @@ export class Payments extends LitElement {
     css`
       section {
         display: grid;
-        gap: 12px;
+        gap: var(--space-3);
       }
       ul {
         padding: 0;
@@ -33,9 +33,9 @@ export class Payments extends LitElement {
         display: grid;
         grid-template-columns: 1fr auto;
         align-items: center;
-        gap: 2px 12px;
+        gap: 2px var(--space-3);
         min-height: 64px;
-        padding: 10px 0;
+        padding: var(--space-3) 0;
         border-top: 1px solid var(--line);
       }
       li:first-child {
@@ -53,8 +53,8 @@ export class Payments extends LitElement {
       a {
         display: inline-grid;
         place-items: center;
-        min-width: 44px;
-        min-height: 44px;
+        min-width: var(--target);
+        min-height: var(--target);
         color: var(--accent);
       }
     `,

@@ -34,7 +34,7 @@ export class Phone extends LitElement {
     css`
       section {
         display: grid;
-        gap: 18px;
+        gap: var(--space-4);
         /* The header's height, where time and cost fit below it. */
         scroll-margin-block-start: clamp(0rem, (100vh - 33rem) * 9, 9rem);
       }
@@ -45,8 +45,8 @@ export class Phone extends LitElement {
         display: flex;
         align-items: center;
         justify-content: center;
-        gap: 8px;
-        font-size: 0.9375rem;
+        gap: var(--space-2);
+        font-size: var(--letters-s);
         color: var(--muted);
       }
       .status::before {
@@ -68,11 +68,11 @@ export class Phone extends LitElement {
       .tools {
         display: grid;
         grid-template-columns: repeat(auto-fit, minmax(min(100%, 7rem), 1fr));
-        gap: 8px;
+        gap: var(--space-2);
       }
       @media (max-width: 400px) {
         section {
-          padding: 16px;
+          padding: var(--space-4);
         }
       }
     `,

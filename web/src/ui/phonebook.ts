@@ -14,19 +14,19 @@ export class Phonebook extends LitElement {
     css`
       section {
         display: grid;
-        gap: 14px;
+        gap: var(--space-3);
       }
       ul {
         display: grid;
         grid-template-columns: repeat(auto-fill, minmax(min(100%, 180px), 1fr));
-        gap: 8px;
+        gap: var(--space-2);
         padding: 0;
         list-style: none;
       }
       button {
         width: 100%;
         height: 100%;
-        padding: 8px 14px;
+        padding: var(--space-2) var(--space-3);
         text-align: start;
       }
       span {

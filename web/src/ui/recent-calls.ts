@@ -27,7 +27,7 @@ export class RecentCalls extends LitElement {
     css`
       section {
         display: grid;
-        gap: 12px;
+        gap: var(--space-3);
       }
       ul {
         container-type: inline-size;
@@ -38,8 +38,8 @@ export class RecentCalls extends LitElement {
         display: grid;
         grid-template-columns: minmax(0, 1fr) auto auto;
         align-items: center;
-        gap: 12px;
-        padding: 10px 0;
+        gap: var(--space-3);
+        padding: var(--space-3) 0;
         border-top: 1px solid var(--line);
       }
       li:first-child {

@@ -28,9 +28,9 @@ export class ReturnCall extends LitElement {
     css`
       div {
         display: grid;
-        gap: 8px;
-        padding: 14px;
-        border-radius: 14px;
+        gap: var(--space-2);
+        padding: var(--space-3);
+        border-radius: var(--radius-s);
         background: var(--soft);
         text-align: center;
       }

@@ -27,14 +27,14 @@ export class SavedCard extends LitElement {
     css`
       :host {
         display: grid;
-        gap: 8px;
-        margin-top: 6px;
+        gap: var(--space-2);
+        margin-top: var(--space-2);
         font-weight: 400;
       }
       div {
         display: flex;
         flex-wrap: wrap;
-        gap: 8px;
+        gap: var(--space-2);
       }
     `,
   ];

@@ -18,22 +18,22 @@ export class SoundSettings extends LitElement {
     css`
       :host {
         display: grid;
-        gap: 4px;
+        gap: var(--space-1);
       }
       .device {
         display: grid;
-        gap: 6px;
-        margin-block-end: 8px;
-        font-size: 0.875rem;
+        gap: var(--space-1);
+        margin-block-end: var(--space-2);
+        font-size: var(--letters-s);
         color: var(--muted);
       }
       select {
         width: 100%;
         min-width: 0;
-        min-height: 48px;
-        padding: 0 12px;
+        min-height: var(--target-m);
+        padding: 0 var(--space-3);
         border: 1px solid var(--muted);
-        border-radius: 14px;
+        border-radius: var(--radius-s);
         background: var(--card);
         color: var(--text);
         font: inherit;

@@ -44,7 +44,7 @@ declare const NAME: string;
 /** One line in the build. */
 const CSS = `
 button,a{
-  display:inline-block;padding:.9em 2em;background:var(--caller-color,#0a7048);color:var(--caller-text,#fff);
+  display:inline-block;padding:.9em 2em;background:var(--caller-color,var(--go));color:var(--caller-text,var(--on-go));
   font:600 1rem system-ui}
 button,a,iframe{border-radius:var(--caller-radius,1em);border:1px solid #8886}
 :host([placement=none]) button{display:none}

@@ -10,7 +10,6 @@ export const VERSION = 1;
 export const READY_MS = 5000;
 export const LOADED_MS = 1500;
 
-
 /** What the host page has for a call. */
 export interface SignedToken {
   /** What `POST /v1/call-tokens` has answered the owner's back end: good for one call within a minute. */
