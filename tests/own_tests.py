@@ -117,6 +117,7 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
     "gateway.http.site.pages": ("tests/gateway/http/site/test_rendering.py",),
     "gateway.http.site.call_pages": ("tests/gateway/http/site/test_calls.py",),
     "gateway.http.site.credit_pages": ("tests/gateway/http/site/test_credit.py",),
+    "gateway.http.site.design_pages": ("tests/gateway/http/site/test_design.py",),
     "gateway.http.site.landing_pages": ("tests/gateway/http/site/test_landing.py",),
     "gateway.http.site.rate_pages": ("tests/gateway/http/site/test_rates.py",),
     "gateway.knobs": ("tests/gateway/test_settings.py",),

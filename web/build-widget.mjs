@@ -22,8 +22,8 @@ export const compactLoader = {
 };
 
 /**
- * Build with the page's own `bundle`, given what it put in for the files of the audio and the file of the icon, and
- * print what a visitor loads to talk.
+ * Build with the page's own `bundle`, given what it put in for the files of the audio and the file of the icon; print
+ * what a visitor loads to talk, and return the frame's style sheet.
  */
 export async function buildWidget({ bundle, source, output, define, audio, icon }) {
   // Its name stays: it is what other pages refer to, and the gateway adds the version.
@@ -44,6 +44,7 @@ export async function buildWidget({ bundle, source, output, define, audio, icon 
   const html = template.replace(/\{(\w+)\}/g, (_, name) => parts[name]);
   await writeFile(path.join(output, 'frame.html'), html);
   await report(output, ['loader.js', 'frame.html', names.style, names.frame, ...shared, workers.solver, ...audio]);
+  return names.style;
 }
 
 /** Print the gzipped size of each file; words of a language besides English come in addition. */

@@ -112,7 +112,13 @@ const manifest = JSON.parse(await readFile(source('installed/manifest.json'), 'u
 manifest.background_color = manifest.theme_color = (await lightTokens()).ground;
 manifest.icons = await buildIcons(source('icon.svg'), OUTPUT);
 await writeFile(path.join(OUTPUT, 'manifest.webmanifest'), JSON.stringify(manifest));
-await buildWidget({ bundle, source, output: OUTPUT, define, audio: Object.values(audio.names), icon });
+const frameStyle = await buildWidget({ bundle, source, output: OUTPUT, define, audio: Object.values(audio.names), icon });
+const specimens = await bundle(['design/design.ts', 'design/specimen.css'], {
+  plugins: [compactTemplates, languages, tokens],
+  define,
+});
+const design = { script: specimens.names.design, phone: [style, specimens.names.specimen], frame: [frameStyle], icon };
+await writeFile(path.join(OUTPUT, 'design.json'), JSON.stringify(design));
 await writeLicences();
 const sdk = await buildSdk(path.join(OUTPUT, 'sdk'), 'gateway');
 await compress();

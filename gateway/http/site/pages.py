@@ -23,6 +23,7 @@ from gateway.http.site.credit_pages import (
     PaymentsPage,
     StatementPage,
 )
+from gateway.http.site.design_pages import OfDesign
 from gateway.http.site.key_pages import OfKeys
 from gateway.http.site.landing_pages import OfPrices
 from gateway.http.site.own_text import Block
@@ -493,6 +494,7 @@ Page = (
     | OfPrices
     | OfKeys
     | OfButtons
+    | OfDesign
 )
 
 WITH_SCRIPT: Final = (SignInPage, ConfirmPage, SecurityPage)

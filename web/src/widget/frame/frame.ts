@@ -5,13 +5,13 @@
 
 import { Call, asCallerError, elapsedSeconds, keepNothing, playKey, stopKeys } from '../../sdk/core';
 import type { CallState, CallToken } from '../../sdk/core';
-import { button, h, present } from './dom';
 import { EmbedApi } from './embed-api';
 import type { Status } from './embed-api';
 import { Host } from './host';
 import { InCall } from './in-call';
 import { outcomeOf } from './outcome';
 import { mayTryAgain, problemOf } from './problem';
+import { Screen } from './screen';
 import { solve } from './solve';
 import * as views from './views';
 import { chooseLanguage, clock, known, t } from './words';
@@ -29,11 +29,7 @@ const KEY = location.pathname.split('/').pop() ?? '';
 const settings = new URLSearchParams(location.hash.slice(1));
 
 class Frame {
-  readonly #name = h('h1');
-  readonly #status = h('p', { role: 'status', className: 'status', tabIndex: -1 });
-  readonly #alert = h('p', { role: 'alert', className: 'hidden' });
-  readonly #view = h('div', { className: 'view' });
-  readonly #close = button('✕', () => this.host.tell({ type: 'close' }), 'close');
+  readonly #screen: Screen;
   readonly #actions: views.Actions;
   #call: Call | undefined;
   #inCall: InCall | undefined;
@@ -57,9 +53,7 @@ class Frame {
       qr: new URL(`c/${KEY}/qr.svg`, BASE).href,
       isFramed: isThere,
     };
-    document.documentElement.classList.add(isThere ? 'framed' : 'alone');
-    document.title = t('title');
-    main.replaceChildren(h('header', {}, this.#name, isThere && this.#close), this.#status, this.#alert, this.#view);
+    this.#screen = new Screen(main, isThere, () => host.tell({ type: 'close' }));
     document.addEventListener('keydown', (event) => this.#key(event));
     // A page that is left, or kept for the way back, must not go on talking.
     window.addEventListener('pagehide', () => this.#call?.disconnect());
@@ -79,9 +73,7 @@ class Frame {
     this.#show('loading', t('loading'), []);
     try {
       const found = await asked;
-      this.#name.textContent = found.name;
-      document.title = `${found.name} · ${t('title')}`;
-      if (found.mode === 'test') this.#name.append(h('small', {}, t('test')));
+      this.#screen.name(found.name, found.mode === 'test');
       if (found.state === 'closed') this.#show('closed', t('closed'), views.closed(found, this.#actions));
       else if (found.state !== 'open') this.#fail(`button_${found.state}`);
       else if (!isAllowed()) this.#fail('blocked_by_page');
@@ -141,14 +133,13 @@ class Frame {
     } else if (phase === 'live') {
       if (this.#phase !== 'live') this.#answer(call, state);
       this.#inCall?.update(state, performance.now());
-      this.#say(t(lost ? 'reconnecting' : muted ? 'liveMuted' : 'live'));
-      const warned = endWarning ? t('endsIn', { time: clock(endWarning.secondsLeft) }) : '';
-      if (this.#alert.textContent !== warned) this.#alert.textContent = warned;
+      this.#screen.say(t(lost ? 'reconnecting' : muted ? 'liveMuted' : 'live'));
+      this.#screen.warn(endWarning ? t('endsIn', { time: clock(endWarning.secondsLeft) }) : '');
     } else {
       const isRinging = phase === 'ringing';
       if (isRinging && this.#phase !== phase) this.host.tell({ type: 'ringing' });
       if (this.#phase !== phase) this.#show(phase, t(phase), views.waiting(isRinging, this.#actions));
-      this.#say(t(lost ? 'reconnecting' : tone === 'busy' ? 'busyTone' : tone ? 'failingTone' : phase));
+      this.#screen.say(t(lost ? 'reconnecting' : tone === 'busy' ? 'busyTone' : tone ? 'failingTone' : phase));
     }
   }
 
@@ -172,7 +163,7 @@ class Frame {
     this.#inCall = undefined;
     this.#call = undefined;
     this.#wasCalling = failure !== undefined;
-    this.#alert.textContent = '';
+    this.#screen.warn('');
     stopKeys();
   }
 
@@ -184,21 +175,9 @@ class Frame {
     this.#show(what, t(what), views.problem(what, this.api.retryAfterS, this.#actions));
   }
 
-  #show(phase: string, status: string, children: views.View): void {
-    const isFirst = this.#phase === '' || this.#phase === 'loading';
+  #show(phase: string, status: string, view: views.View): void {
     this.#phase = phase;
-    this.#say(status);
-    const hadFocus = this.#view.contains(document.activeElement);
-    this.#view.replaceChildren(...present(children));
-    // Elsewhere a key that is held down would press what has come in place of the button.
-    if (isFirst) this.#view.querySelector<HTMLElement>('.main')?.focus();
-    else if (hadFocus) this.#status.focus();
-    const isOn = this.#call !== undefined;
-    this.#close.ariaLabel = t(isOn ? 'putAway' : 'close');
-  }
-
-  #say(status: string): void {
-    if (this.#status.textContent !== status) this.#status.textContent = status;
+    this.#screen.show(status, view, this.#call !== undefined);
   }
 
   #press(key: string): void {
