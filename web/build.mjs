@@ -24,11 +24,12 @@ const hashed = {
 };
 
 /** Parts that the page imports when they are wanted. */
-const LATER = ['beside', 'key-form', 'key-offer', 'line-check', 'paying', 'return-call', 'sound-settings'];
+const LATER = ['key-form', 'key-offer', 'line-check', 'paying', 'return-call', 'sound-settings'];
 
 /**
- * Puts in the tokens, and takes the indentation out of css`…` and html`…` templates, which a minifier of JavaScript must leave alone. What is
- * loaded later imports the app as well: so all that they share stays in one file, which compresses better than five.
+ * Puts in the tokens, and takes the indentation out of css`…` and html`…` templates, which a minifier of JavaScript must
+ * leave alone. What is loaded later imports what stands beside the phone as well, and that the app: so all that they
+ * share stays in one file each, which compresses better than five.
  */
 const compactTemplates = {
   name: 'compact-templates',
@@ -38,7 +39,8 @@ const compactTemplates = {
       const compact = (await withTokens(text)).replace(/css`[^`]*`/g, (css) => {
         return css.replace(/\/\*.*?\*\//gs, '').replace(/\s+/g, ' ').replace(/ ?([{};,]) ?|(:) /g, '$1$2').replace(/;}/g, '}');
       });
-      const shared = LATER.includes(path.parse(file).name) ? "\nimport './app';" : '';
+      const { name } = path.parse(file);
+      const shared = LATER.includes(name) ? "\nimport './beside';" : name === 'beside' ? "\nimport './app';" : '';
       return { loader: 'ts', contents: compact.replace(/\n\s+/g, '\n') + shared };
     });
   },
@@ -56,16 +58,16 @@ async function bundle(files, options = {}) {
 
 /** Return links for what the page needs at once but would discover only file by file. */
 function preloads({ names, outputs }) {
-  const app = Object.entries(outputs).find(([file]) => path.basename(file) === names.app)[1];
-  const imports = app.imports.filter(({ kind }) => kind === 'import-statement').map(({ path }) => path);
-  const files = [names.app, ...imports, names.beside];
-  return files.map((file) => `<link rel="modulepreload" href="static/${path.basename(file)}" />`).join('\n');
+  const first = Object.entries(outputs).filter(([file]) => [names.app, names.beside].includes(path.basename(file)));
+  const imports = first.flatMap(([, output]) => output.imports).filter(({ kind }) => kind === 'import-statement');
+  const files = new Set([names.app, names.beside, ...imports.map((chunk) => path.basename(chunk.path))]);
+  return [...files].map((file) => `<link rel="modulepreload" href="static/${file}" />`).join('\n');
 }
 
 /** Write the licence texts of the packages that end up in the bundles. */
 async function writeLicences() {
   const parts = [];
-  for (const name of ['lit', 'lit-html', 'lit-element', '@lit/reactive-element']) {
+  for (const name of ['lit-html']) {
     const folder = path.join(WEB, 'node_modules', name);
     const { version, license } = JSON.parse(await readFile(path.join(folder, 'package.json'), 'utf8'));
     const text = await readFile(path.join(folder, 'LICENSE'), 'utf8');

@@ -3,14 +3,13 @@
  * comes once calls can be made, and where the gateway takes payments.
  */
 
-import { LitElement, css, html, nothing } from 'lit';
-import type { TemplateResult } from 'lit';
 import type { CallRecord, KeyAccess, PhonebookEntry, TopUpOffer } from '../answers';
 import { Api } from '../api';
 import { brought, storedKey, takeKey } from '../api-key';
-import { money, t } from '../i18n';
 import type { Call, CallState, CallerError, Money } from '../sdk/core';
 import type * as Beside from './beside';
+import { DrawnElement, css, html, nothing } from './element';
+import type { TemplateResult } from './element';
 import { handset } from './icons';
 import type { FollowedPayment } from './payment-progress';
 import './phone';
@@ -18,23 +17,24 @@ import type { Phone } from './phone';
 import { theme } from './theme';
 import type { TopUp } from './top-up';
 
-export class App extends LitElement {
-  static override properties = {
-    api: { attribute: false },
-    access: { attribute: false },
-    balance: { attribute: false },
-    left: { attribute: false },
-    calls: { attribute: false },
-    last: { attribute: false },
-    callsFailed: { attribute: false },
-    phonebook: { attribute: false },
-    offer: { attribute: false },
-    followed: { attribute: false },
-    returned: { attribute: false },
-    failure: { attribute: false },
-    told: { attribute: false },
-    busy: { attribute: false },
-  };
+export class App extends DrawnElement {
+  static override properties = [
+    'api',
+    'access',
+    'beside',
+    'balance',
+    'left',
+    'calls',
+    'last',
+    'callsFailed',
+    'phonebook',
+    'offer',
+    'followed',
+    'returned',
+    'failure',
+    'told',
+    'busy',
+  ];
   static override styles = [
     theme,
     css`
@@ -65,23 +65,8 @@ export class App extends LitElement {
         background: var(--go);
         color: var(--on-go);
       }
-      .credit {
-        display: flex;
-        flex-wrap: wrap;
-        align-items: center;
-        min-height: 36px;
+      caller-credit {
         margin-inline-start: auto;
-        border: 1px solid var(--line);
-        border-radius: var(--radius-round);
-        background: var(--card);
-        font-size: var(--letters-s);
-      }
-      .credit p {
-        padding-inline: var(--space-3);
-        line-height: 1.25;
-      }
-      .credit b {
-        font-weight: 600;
       }
       main {
         display: grid;
@@ -131,6 +116,8 @@ export class App extends LitElement {
   declare api: Api | undefined;
   /** What the key may do; until that is known, the page is shown as if it may do everything. */
   declare access: KeyAccess | undefined;
+  /** What comes beside the phone, once it is there. */
+  declare beside: typeof Beside | undefined;
   declare balance: Money | undefined;
   /** What the call under way says is left. */
   declare left: Money | undefined;
@@ -152,7 +139,6 @@ export class App extends LitElement {
   declare busy: boolean;
   /** Without a phone to show: whether it is not known yet if somebody is signed in. */
   asking = true;
-  #beside: typeof Beside | undefined;
   reading: Beside.Reading | undefined;
 
   constructor() {
@@ -176,36 +162,24 @@ export class App extends LitElement {
     return html`<header>
         <slot><span class="mark">${handset}</span>
         <h1>Caller</h1></slot>
-        ${this.api && (this.offer || this.may('account')) ? this.#credit() : nothing}
+        ${this.api ? this.beside?.credit(this) : nothing}
       </header>
-      ${this.api ? this.#page() : this.asking ? nothing : this.#beside?.keyForm(this)}`;
-  }
-
-  #credit(): TemplateResult {
-    const left = this.left ?? this.balance;
-    const balance = left ? money(left) : '…';
-    return html`<div class="credit">
-      ${this.may('account')
-        ? html`<p class="number"><span class="muted">${t('credit')}</span> <b>${balance}</b></p>`
-        : nothing}
-      ${this.#beside?.topUp(this)}
-    </div>`;
+      ${this.api ? this.#page() : this.asking ? nothing : this.beside?.keyForm(this)}`;
   }
 
   #page(): TemplateResult {
-    const failure = this.busy || this.told ? undefined : this.failure;
     return html`<main class="phone">
-      ${failure ? html`<caller-outcome .failure=${failure}></caller-outcome>` : nothing}
-      ${this.#beside?.before(this)}
-      ${this.may('calls') || this.busy ? this.#dialler() : html`<caller-no-calls></caller-no-calls>`}
-      <div class="aside">${this.#beside?.aside(this)}</div>
+      ${this.beside?.before(this)}
+      ${this.may('calls') || this.busy ? this.#dialler() : this.beside?.noCalls()}
+      <div class="aside">${this.beside?.aside(this)}</div>
     </main>
-    ${this.#beside?.owner(this)}`;
+    ${this.beside?.owner(this)}`;
   }
 
   #dialler(): TemplateResult {
     return html`<caller-phone
       .api=${this.api}
+      .beside=${this.beside}
       .phonebook=${this.phonebook}
       .offer=${this.offer}
       @top-up=${this.openTopUp}
@@ -213,7 +187,7 @@ export class App extends LitElement {
       @credit=${(event: CustomEvent<Money>) => (this.left = event.detail)}
       @call-started=${this.#began}
       @call-placed=${() => this.reading?.changed()}
-      @call-ended=${(event: CustomEvent<CallState>) => this.#ended(event.detail)}
+      @call-ended=${this.#ended}
     ></caller-phone>`;
   }
 
@@ -242,8 +216,8 @@ export class App extends LitElement {
 
   async #load(): Promise<typeof Beside> {
     const beside = await import('./beside');
-    if (!this.#beside) [this.returned, this.followed] = beside.takeReturned();
-    return (this.#beside = beside);
+    if (!this.beside) [this.returned, this.followed] = beside.takeReturned();
+    return (this.beside = beside);
   }
 
   clear(): void {
@@ -264,20 +238,14 @@ export class App extends LitElement {
 
   readonly #began = ({ detail }: CustomEvent<Call>): void => {
     this.busy = true;
-    this.#beside?.accompany(detail);
+    this.beside?.accompany(detail);
   };
 
-  async #ended(state: CallState): Promise<void> {
+  readonly #ended = ({ detail }: CustomEvent<CallState>): void => {
     this.busy = false;
-    this.last = state;
-    if (state.failure?.kind === 'key_refused') {
-      this.reading?.forget(state.failure);
-      return;
-    }
-    // 502: the gateway is being restarted.
-    this.told = state.failure !== undefined || state.ending?.cause === 502;
-    await this.reading?.renew();
-  }
+    this.last = detail;
+    void this.reading?.ended(detail);
+  };
 }
 
-customElements.define('caller-app', App);
+App.define('caller-app');

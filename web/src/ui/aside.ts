@@ -1,11 +1,12 @@
 /** What the page shows around the phone, and in its place where nobody is known to use it. Decides nothing. */
 
-import { html, nothing } from 'lit';
-import type { TemplateResult } from 'lit';
 import type { Payment } from '../answers';
 import { offeredKey } from '../api-key';
+import { t } from '../i18n';
 import { keepNumber } from '../kept-number';
 import type { App } from './app';
+import { html, nothing } from './element';
+import type { TemplateResult } from './element';
 import type { TopUp } from './top-up';
 
 /** Draw the form for a key, where nobody is known to use the page. */
@@ -21,8 +22,14 @@ export function keyForm(app: App): TemplateResult {
   </main>`;
 }
 
-/** Draw the button that tops up, where that can be done. */
-export function topUp(app: App): TemplateResult | typeof nothing {
+/** Draw what is left to call with, and the button that tops up. */
+export function credit(app: App): TemplateResult | typeof nothing {
+  const isShown = app.may('account');
+  if (!app.offer && !isShown) return nothing;
+  return html`<caller-credit .balance=${app.left ?? app.balance} .isShown=${isShown}>${topUp(app)}</caller-credit>`;
+}
+
+function topUp(app: App): TemplateResult | typeof nothing {
   if (!app.offer) return nothing;
   return html`<caller-top-up
     .api=${app.api}
@@ -33,11 +40,18 @@ export function topUp(app: App): TemplateResult | typeof nothing {
   ></caller-top-up>`;
 }
 
-/** Draw what stands before the phone: a payment that is made or come back from, a key that a link has brought. */
+/** Draw what stands before the phone: what is wrong, a payment that is made or come back from, a key that a link has brought. */
 export function before(app: App): TemplateResult {
   const offered = offeredKey();
-  return html`${app.followed && app.offer ? progress(app) : nothing}
+  const failure = app.busy || app.told ? undefined : app.failure;
+  return html`${failure ? html`<caller-outcome .failure=${failure}></caller-outcome>` : nothing}
+  ${app.followed && app.offer ? progress(app) : nothing}
   ${offered && !app.busy ? keyOffer(app, offered) : nothing}`;
+}
+
+/** Draw what stands where the phone would, for a key that may not place calls. */
+export function noCalls(): TemplateResult {
+  return html`<p class="card">${t('mayNotCall')}</p>`;
 }
 
 /** Draw what stands beside the phone. */

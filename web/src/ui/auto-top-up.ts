@@ -1,36 +1,38 @@
 /** Settings of top-ups without a person: whether, below what, how much. Fires `changed` with the new ones. */
 
-import { LitElement, css, html, nothing } from 'lit';
-import type { PropertyValues, TemplateResult } from 'lit';
 import type { AutoTopUp, TopUpOffer } from '../answers';
 import type { Api } from '../api';
-import { money } from '../i18n';
+import { money } from '../i18n/figures';
 import { offInWords, t } from '../i18n/top-up';
 import { setAutoTopUp } from '../payments-api';
 import { asCallerError } from '../sdk/core';
 import type { CallerError, Money } from '../sdk/core';
 import { amountField, amountFieldStyle, amountWithin, decimal, smallest, written } from './amount-field';
 import { checkboxStyle } from './checkbox';
+import { DrawnElement, css, html, nothing } from './element';
+import type { Changes, TemplateResult } from './element';
 import { paymentAlert } from './payment-alert';
 import { theme } from './theme';
+import { told } from './told';
 
-export class AutoTopUpForm extends LitElement {
-  static override properties = {
-    api: { attribute: false },
-    offer: { attribute: false },
-    opened: { attribute: false },
-    enabled: { attribute: false },
-    threshold: { attribute: false },
-    amount: { attribute: false },
-    thresholdComplaint: { attribute: false },
-    amountComplaint: { attribute: false },
-    failure: { attribute: false },
-    sending: { attribute: false },
-    saved: { attribute: false },
-  };
+export class AutoTopUpForm extends DrawnElement {
+  static override properties = [
+    'api',
+    'offer',
+    'opened',
+    'enabled',
+    'threshold',
+    'amount',
+    'thresholdComplaint',
+    'amountComplaint',
+    'failure',
+    'sending',
+    'saved',
+  ];
   static override styles = [
     theme,
-    amountFieldStyle,
+    told,
+        amountFieldStyle,
     checkboxStyle,
     css`
       :host {
@@ -91,7 +93,7 @@ export class AutoTopUpForm extends LitElement {
     this.thresholdComplaint = this.amountComplaint = '';
   }
 
-  protected override willUpdate(changed: PropertyValues): void {
+  protected override willUpdate(changed: Changes): void {
     if (!changed.has('offer')) return;
     const { auto, minimum, amounts } = this.offer;
     this.enabled = auto.enabled;
@@ -184,4 +186,4 @@ export class AutoTopUpForm extends LitElement {
   }
 }
 
-customElements.define('caller-auto-top-up', AutoTopUpForm);
+AutoTopUpForm.define('caller-auto-top-up');

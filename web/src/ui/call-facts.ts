@@ -1,21 +1,24 @@
 /** What a call under way costs, how long it can last and how good its line is. */
 
-import { LitElement, css, html, nothing } from 'lit';
-import type { TemplateResult } from 'lit';
-import { clock, price, t } from '../i18n';
+import { clock, t } from '../i18n';
 import type { Key } from '../i18n';
+import { price } from '../i18n/figures';
 import { isOfNetwork } from '../i18n/outcomes';
 import type { CallState, LineQuality } from '../sdk/core';
+import { DrawnElement, css, html, nothing } from './element';
+import type { TemplateResult } from './element';
 import { theme } from './theme';
+import { told } from './told';
 
 const QUALITY: Record<LineQuality, Key> = { good: 'lineGood', fair: 'lineFair', poor: 'linePoor' };
 
 const PATH = { webrtc: 'WebRTC', websocket: 'WebSocket' };
 
-export class CallFacts extends LitElement {
-  static override properties = { state: { attribute: false } };
+export class CallFacts extends DrawnElement {
+  static override properties = ['state'];
   static override styles = [
     theme,
+    told,
     css`
       dl {
         display: grid;
@@ -133,4 +136,4 @@ function fact(name: Key, value: string | TemplateResult, note = ''): TemplateRes
   </div>`;
 }
 
-customElements.define('caller-call-facts', CallFacts);
+CallFacts.define('caller-call-facts');

@@ -3,26 +3,23 @@
  * put around; `top-up` comes from it where credit is what is missing.
  */
 
-import { LitElement, css, html, nothing } from 'lit';
-import type { TemplateResult } from 'lit';
 import type { TopUpOffer } from '../answers';
 import type { Api } from '../api';
 import { clock, t } from '../i18n';
 import { seconds, warningInWords } from '../i18n/outcomes';
 import { MICROPHONE_SILENT } from '../sdk/core';
 import type { CallState } from '../sdk/core';
+import { DrawnElement, css, html, nothing } from './element';
+import type { TemplateResult } from './element';
 import { theme } from './theme';
+import { told } from './told';
 import { fireTopUp, topUpButton } from './top-up-button';
 
-export class CallNotices extends LitElement {
-  static override properties = {
-    state: { attribute: false },
-    api: { attribute: false },
-    offer: { attribute: false },
-    nowMs: { attribute: false },
-  };
+export class CallNotices extends DrawnElement {
+  static override properties = ['state', 'api', 'offer', 'nowMs'];
   static override styles = [
     theme,
+    told,
     css`
       .ending {
         font-weight: 600;
@@ -108,4 +105,4 @@ export class CallNotices extends LitElement {
   }
 }
 
-customElements.define('caller-call-notices', CallNotices);
+CallNotices.define('caller-call-notices');

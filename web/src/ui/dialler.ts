@@ -1,36 +1,18 @@
 /** The phone before a call: number, price, keypad, Call. Fires `dial` with the number as its detail. */
 
-import { LitElement, css, html } from 'lit';
-import type { PropertyValues, TemplateResult } from 'lit';
-import type { Quote, QuoteRefusal } from '../answers';
 import type { Api } from '../api';
-import { clock, failureInWords, price, t } from '../i18n';
+import { t } from '../i18n';
 import { dialled, grouped, isDiallable } from '../number';
-import { CallerError } from '../sdk/core';
+import type * as Beside from './beside';
+import { DrawnElement, css, html } from './element';
+import type { Changes, TemplateResult } from './element';
 import { handset } from './icons';
 import { ERASE, keypad, keypadStyle } from './keypad';
+import type { Quoting } from './quoting';
 import { theme } from './theme';
 
-/** Pause in typing after which the price is asked for. */
-const QUOTE_MS = 400;
-
-/** Shortest emergency code with its plus sign: from there on a number may already be one. */
-const ASKED_LENGTH_MIN = 4;
-
-/** Refusals of a number that is still being typed, which more digits may mend. */
-const UNFINISHED = /^number_(too_short|invalid)$/;
-
-/** Refusals of the number itself: it is not dialled. Others may be over by then. */
-const OF_NUMBER = /^(number_|destination_)/;
-
-export class Dialler extends LitElement {
-  static override properties = {
-    api: { attribute: false },
-    text: { attribute: false },
-    answer: { attribute: false },
-    told: { attribute: false },
-    complaint: { attribute: false },
-  };
+export class Dialler extends DrawnElement {
+  static override properties = ['api', 'beside', 'text', 'told', 'complaint'];
   static override styles = [
     theme,
     keypadStyle,
@@ -83,13 +65,12 @@ export class Dialler extends LitElement {
 
   declare api: Api;
   declare text: string;
-  /** What a call to the number would cost, or why it may not be placed, once that is known. */
-  declare answer: Quote | QuoteRefusal | undefined;
+  /** What comes beside the phone, once it is there. */
+  declare beside: typeof Beside | undefined;
   /** Code of the refusal that stands above already. */
   declare told: string | undefined;
   declare complaint: string;
-  #quoted = '';
-  #quoteTimer = 0;
+  #quoting: Quoting | undefined;
 
   constructor() {
     super();
@@ -109,13 +90,7 @@ export class Dialler extends LitElement {
 
   override disconnectedCallback(): void {
     super.disconnectedCallback();
-    window.clearTimeout(this.#quoteTimer);
-  }
-
-  /** Ask anew what the call would cost: the credit is another. */
-  requote(): void {
-    this.#quoted = '';
-    this.#askPrice();
+    this.#quoting?.stop();
   }
 
   /** The number as it would be dialled. */
@@ -128,12 +103,17 @@ export class Dialler extends LitElement {
     if (window.matchMedia('(pointer: fine)').matches) this.#input.focus();
   }
 
-  protected override updated(changed: PropertyValues): void {
+  protected override willUpdate(): void {
+    if (this.beside) this.#quoting ??= new this.beside.Quoting(this);
+  }
+
+  protected override updated(changed: Changes): void {
     // Typed text is the field's own; only what others set is written into it.
     if (changed.has('text') && this.#input.value !== this.text) this.#input.value = this.text;
   }
 
   protected override render(): TemplateResult {
+    const isRefused = this.#quoting?.isRefused;
     return html`<form novalidate @submit=${this.#submit}>
       <div class="field">
         <label for="number">${t('numberLabel')}</label>
@@ -147,11 +127,11 @@ export class Dialler extends LitElement {
           maxlength="64"
           placeholder=${t('numberExample')}
           aria-describedby="hint"
-          aria-invalid=${this.complaint || this.#refusal() ? 'true' : 'false'}
+          aria-invalid=${this.complaint || isRefused ? 'true' : 'false'}
           @input=${(event: InputEvent) => this.#set((event.target as HTMLInputElement).value)}
         />
-        <p id="hint" class="hint small ${this.#refusal() ? 'complaint' : 'muted'}" aria-live="polite">${this.#hint()}</p>
-        <p class="hint small number" aria-live="polite">${this.#price()}</p>
+        <p id="hint" class="hint small ${isRefused ? 'complaint' : 'muted'}" aria-live="polite">${this.#hint()}</p>
+        <p class="hint small number" aria-live="polite">${this.#quoting?.priceInWords()}</p>
       </div>
       ${keypad('dial', this.#press)}
       <button class="primary" type="submit">${handset}${t('call')}</button>
@@ -159,42 +139,10 @@ export class Dialler extends LitElement {
   }
 
   #hint(): string {
-    const problem = this.#refusal();
-    if (problem && problem.code !== this.told) return failureInWords(new CallerError('request_refused', problem)).join(' ');
-    if (this.complaint) return this.complaint;
-    const number = this.number;
+    const problem = this.#quoting?.refusalInWords() ?? this.complaint;
+    if (problem) return problem;
+    const { number } = this;
     return isDiallable(number) ? t('willDial', { number: grouped(number) }) : t('numberHint');
-  }
-
-  /** Return why the number that is written may not be called, if that is known and will not mend itself. */
-  #refusal(): QuoteRefusal['refusal'] | undefined {
-    const refusal = this.answer?.refusal;
-    return refusal && (isDiallable(this.number) || !UNFINISHED.test(refusal.code)) ? refusal : undefined;
-  }
-
-  #price(): string {
-    if (!this.answer || this.answer.refusal) return '';
-    const { rate, affordable_seconds: seconds, limited_by: limit = 'credit' } = this.answer;
-    const perMinute = t('perMinute', { price: price(rate.per_minute) });
-    const fee = rate.connect_fee.micros ? ` ${t('connectFee', { price: price(rate.connect_fee) })}` : '';
-    return t(`lasts.${limit}`, { price: perMinute + fee, time: clock(seconds) });
-  }
-
-  /** Ask for the price of the number as it stands once nothing more is typed. */
-  #askPrice(): void {
-    const number = this.number;
-    if (number === this.#quoted) return;
-    this.#quoted = number;
-    this.answer = undefined;
-    window.clearTimeout(this.#quoteTimer);
-    if (number.length < ASKED_LENGTH_MIN) return;
-    this.#quoteTimer = window.setTimeout(() => void this.#fetchPrice(number), QUOTE_MS);
-  }
-
-  async #fetchPrice(destination: string): Promise<void> {
-    // Without an answer the number can be dialled all the same; the call then says what is wrong.
-    const answer = await this.api.quote(destination);
-    if (this.#quoted === destination) this.answer = answer;
   }
 
   get #input(): HTMLInputElement {
@@ -204,7 +152,7 @@ export class Dialler extends LitElement {
   #set(text: string): void {
     this.text = text;
     this.complaint = '';
-    this.#askPrice();
+    this.#quoting?.ask();
   }
 
   readonly #press = (key: string): void => {
@@ -215,8 +163,7 @@ export class Dialler extends LitElement {
   readonly #submit = (event: Event): void => {
     event.preventDefault();
     const number = this.number;
-    const refusal = this.#refusal();
-    if (refusal && OF_NUMBER.test(refusal.code)) {
+    if (this.#quoting?.forbids) {
       this.#input.focus();
       return;
     }
@@ -229,4 +176,4 @@ export class Dialler extends LitElement {
   };
 }
 
-customElements.define('caller-dialler', Dialler);
+Dialler.define('caller-dialler');

@@ -1,6 +1,6 @@
 /** The look of a call under way. */
 
-import { css } from 'lit';
+import { css } from './element';
 
 export const inCallStyle = css`
   :host {
@@ -56,48 +56,6 @@ export const inCallStyle = css`
       box-shadow: 0 0 0 22px transparent;
     }
   }
-  .meters {
-    display: grid;
-    gap: var(--space-2);
-    font-size: var(--letters-s);
-  }
-  .meter {
-    display: flex;
-    flex-wrap: wrap;
-    align-items: center;
-    gap: var(--space-1) var(--space-3);
-  }
-  .meter span:first-child {
-    min-width: 3.5rem;
-  }
-  .meter .muted {
-    min-width: 4.5rem;
-  }
-  .bar {
-    flex: 1 1 40px;
-    overflow: hidden;
-    height: 8px;
-    border-radius: var(--radius-round);
-    background: var(--soft-strong);
-  }
-  .bar i {
-    display: block;
-    height: 100%;
-    border-radius: var(--radius-round);
-    background: var(--level);
-    transform: scaleX(var(--share, 0));
-    transform-origin: left;
-    transition: transform var(--quick) linear;
-  }
-  :host(:dir(rtl)) .bar i {
-    transform-origin: right;
-  }
-  .talking span:first-child {
-    font-weight: 600;
-  }
-  .talking .muted {
-    color: var(--go);
-  }
   /* Mute and Hang up stay within reach: on a small screen at its bottom, else where the card ends on it. */
   .dock {
     container-type: inline-size;
@@ -130,13 +88,6 @@ export const inCallStyle = css`
     background: var(--text);
     color: var(--card);
   }
-  .digits {
-    display: flex;
-    justify-content: space-between;
-    gap: var(--space-3);
-    min-height: 1.45em;
-    margin-bottom: calc(-1 * var(--space-2));
-  }
   .end {
     display: flex;
     align-items: center;
@@ -147,8 +98,6 @@ export const inCallStyle = css`
     font-size: var(--letters-l);
   }
   .panel {
-    display: grid;
-    gap: var(--space-3);
     scroll-margin-block: var(--space-3);
   }
   /* Large text in a narrow window: the labels stand beside their icons, so that the dock covers less. */
@@ -179,7 +128,7 @@ export const inCallStyle = css`
       font-size: 2.25rem;
     }
     :host([keypad]) caller-call-facts::part(list),
-    :host([keypad]) .meters {
+    :host([keypad]) caller-call-meters {
       display: none;
     }
     :host([keypad]) caller-call-notices::part(warning) {
@@ -187,13 +136,6 @@ export const inCallStyle = css`
     }
   }
   @media (forced-colors: active) {
-    .bar {
-      border: 1px solid CanvasText;
-    }
-    .bar i {
-      forced-color-adjust: none;
-      background: Highlight;
-    }
     .controls button[aria-pressed='true'],
     .controls button[aria-expanded='true'] {
       forced-color-adjust: none;

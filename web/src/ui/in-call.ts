@@ -3,32 +3,24 @@
  * Fires `key` with a key of the pad as its detail, and `top-up`.
  */
 
-import { LitElement, html, nothing } from 'lit';
-import type { PropertyValues, TemplateResult } from 'lit';
 import type { TopUpOffer } from '../answers';
 import type { Api } from '../api';
 import { clock, t } from '../i18n';
 import { grouped } from '../number';
-import { elapsedSeconds, speaking } from '../sdk/core';
+import { elapsedSeconds } from '../sdk/core';
 import type { Call, CallState } from '../sdk/core';
+import type { CallMeters } from './call-meters';
+import { DrawnElement, html, nothing } from './element';
+import type { Changes, TemplateResult } from './element';
 import * as icons from './icons';
 import { inCallStyle } from './in-call-style';
-import { keypad, keypadStyle } from './keypad';
-import { levelShare } from './level';
 import { theme } from './theme';
 
 const REDRAW_MS = 250;
 
-export class InCall extends LitElement {
-  static override properties = {
-    call: { attribute: false },
-    state: { attribute: false },
-    label: { attribute: false },
-    api: { attribute: false },
-    offer: { attribute: false },
-    opened: { attribute: false },
-  };
-  static override styles = [theme, keypadStyle, inCallStyle];
+export class InCall extends DrawnElement {
+  static override properties = ['api', 'call', 'label', 'offer', 'opened', 'state'];
+  static override styles = [theme, inCallStyle];
 
   declare call: Call;
   declare state: CallState;
@@ -70,7 +62,7 @@ export class InCall extends LitElement {
     this.toggleAttribute('keypad', this.opened === 'keypad');
   }
 
-  protected override updated(changed: PropertyValues): void {
+  protected override updated(changed: Changes): void {
     if (changed.has('opened')) this.#showPanel();
   }
 
@@ -78,12 +70,10 @@ export class InCall extends LitElement {
     this.renderRoot.querySelector('.panel')?.scrollIntoView({ block: 'nearest' });
   }
 
-  /** Move the meters of microphone and phone; 0 to 1, linear. Bypasses rendering: it comes ten times a second. */
+  /** Show how loud microphone and phone are; 0 to 1, linear. */
   showLevels(...levels: number[]): void {
-    const { lost, held } = this.state;
-    this.renderRoot.querySelectorAll<HTMLElement>('.meter i').forEach((bar, i) => {
-      bar.style.setProperty('--share', levelShare(lost || held ? 0 : levels[i]));
-    });
+    // Not a function before what comes beside the phone is there.
+    this.renderRoot.querySelector<CallMeters>('caller-call-meters')?.showLevels?.(...levels);
   }
 
   protected override render(): TemplateResult {
@@ -97,7 +87,7 @@ export class InCall extends LitElement {
       ${live ? this.#time() : this.#waiting()}
       <caller-call-notices .state=${state} .api=${this.api} .offer=${this.offer} .nowMs=${performance.now()}>
         <caller-call-facts .state=${state}></caller-call-facts>
-        ${live ? this.#meters() : nothing}
+        ${live ? html`<caller-call-meters .state=${state}></caller-call-meters>` : nothing}
       </caller-call-notices>
       <div class="dock">
         ${live ? this.#controls() : nothing}
@@ -117,11 +107,6 @@ export class InCall extends LitElement {
     const asking = this.state.phase === 'connecting' && !this.state.rate;
     return html`<div class="pulse" aria-hidden="true">${icons.handset}</div>
       ${asking ? html`<p class="small muted centre">${t('allowMicrophone')}</p>` : nothing}`;
-  }
-
-  #meters(): TemplateResult {
-    const { browser, carrier } = speaking(this.state);
-    return html`<div class="meters">${meter('microphone', t('you'), browser)}${meter('phone', t('them'), carrier)}</div>`;
   }
 
   #controls(): TemplateResult {
@@ -145,28 +130,11 @@ export class InCall extends LitElement {
   }
 
   #panel(): TemplateResult | typeof nothing {
-    if (this.opened === 'keypad') return html`<div class="panel">${this.#keys()}</div>`;
+    if (this.opened === 'keypad') return html`<caller-call-keys class="panel" .state=${this.state}></caller-call-keys>`;
     if (this.opened !== 'sound') return nothing;
     void import('./sound-settings');
     return html`<caller-sound-settings class="panel"></caller-sound-settings>`;
   }
-
-  #keys(): TemplateResult {
-    const { sentDigits, heardDigits } = this.state;
-    return html`<p class="digits small muted number">
-        <span>${sentDigits ? t('sent', { digits: sentDigits }) : ''}</span>
-        <span>${heardDigits ? t('received', { digits: heardDigits }) : ''}</span>
-      </p>
-      ${keypad('call', (key) => this.dispatchEvent(new CustomEvent('key', { detail: key })))}`;
-  }
 }
 
-function meter(side: 'microphone' | 'phone', who: string, talking: boolean): TemplateResult {
-  return html`<div class="meter ${side} ${talking ? 'talking' : ''}">
-    <span>${who}</span>
-    <span class="bar" aria-hidden="true"><i></i></span>
-    <span class="muted">${t(talking ? 'speaking' : 'silent')}</span>
-  </div>`;
-}
-
-customElements.define('caller-in-call', InCall);
+InCall.define('caller-in-call');

@@ -1,29 +1,26 @@
 /** Asks for the API key when the address brought none. Fires `key-given` once the key is kept. */
 
-import { LitElement, css, html, nothing } from 'lit';
-import type { TemplateResult } from 'lit';
 import { keepKey } from '../api-key';
 import { addWords, t } from '../i18n';
 import type { Key } from '../i18n';
 import { keyForm } from '../i18n/en/key-form';
 import type { CallerError, CallState } from '../sdk/core';
+import { DrawnElement, css, html, nothing } from './element';
+import type { TemplateResult } from './element';
 import type { Returned } from './returned';
 import { theme } from './theme';
+import { told } from './told';
 
 const WORDS: Record<Returned, [Key, Key]> = {
   paid: ['topUpReturned', 'topUpReturned.next'],
   cancelled: ['topUpCancelled', 'topUpCancelled.next'],
 };
 
-export class KeyForm extends LitElement {
-  static override properties = {
-    failure: { attribute: false },
-    last: { attribute: false },
-    returned: { attribute: false },
-    complaint: { attribute: false },
-  };
+export class KeyForm extends DrawnElement {
+  static override properties = ['failure', 'last', 'returned', 'complaint'];
   static override styles = [
     theme,
+    told,
     css`
       :host {
         width: min(100%, 440px);
@@ -134,4 +131,4 @@ export class KeyForm extends LitElement {
 }
 
 addWords(keyForm);
-customElements.define('caller-key-form', KeyForm);
+KeyForm.define('caller-key-form');

@@ -3,22 +3,17 @@
  * `answered` once it is decided.
  */
 
-import { LitElement, css, html, nothing } from 'lit';
-import type { TemplateResult } from 'lit';
 import { Api } from '../api';
 import { answerOffer } from '../api-key';
 import { addWords, t } from '../i18n';
 import { keyForm } from '../i18n/en/key-form';
 import { asCallerError } from '../sdk/core';
+import { DrawnElement, css, html, nothing } from './element';
+import type { Changes, TemplateResult } from './element';
 import { theme } from './theme';
 
-export class KeyOffer extends LitElement {
-  static override properties = {
-    offered: { attribute: false },
-    account: { attribute: false },
-    theirs: { attribute: false },
-    state: { attribute: false },
-  };
+export class KeyOffer extends DrawnElement {
+  static override properties = ['offered', 'account', 'theirs', 'state'];
   static override styles = [
     theme,
     css`
@@ -55,11 +50,11 @@ export class KeyOffer extends LitElement {
     this.state = 'asking';
   }
 
-  protected override willUpdate(changed: Map<string, unknown>): void {
+  protected override willUpdate(changed: Changes): void {
     if (changed.has('offered')) void this.#look(this.offered);
   }
 
-  protected override updated(changed: Map<string, unknown>): void {
+  protected override updated(changed: Changes): void {
     if (changed.has('state')) this.renderRoot.querySelector('button')?.focus();
   }
 
@@ -104,4 +99,4 @@ export class KeyOffer extends LitElement {
 }
 
 addWords(keyForm);
-customElements.define('caller-key-offer', KeyOffer);
+KeyOffer.define('caller-key-offer');

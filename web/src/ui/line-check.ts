@@ -1,28 +1,25 @@
 /** “Test my line”: the voice goes to the gateway and back for some seconds, and a verdict follows. It places no call. */
 
-import { LitElement, css, html, nothing } from 'lit';
-import type { TemplateResult } from 'lit';
 import type { Api } from '../api';
-import { failureInWords } from '../i18n';
+import { failureInWords } from '../i18n/figures';
 import { t, verdictInWords } from '../i18n/tools';
 import { checkLine } from '../sdk/check';
 import type { CheckReport } from '../sdk/check';
 import { asCallerError } from '../sdk/core';
 import type { CallerError, MediaToken } from '../sdk/core';
+import { DrawnElement, css, html, nothing } from './element';
+import type { TemplateResult } from './element';
 import { levelShare } from './level';
 import { theme } from './theme';
+import { told } from './told';
 
 const REDRAW_MS = 100;
 
-export class LineCheck extends LitElement {
-  static override properties = {
-    api: { attribute: false },
-    phase: { attribute: false },
-    result: { attribute: false },
-    failure: { attribute: false },
-  };
+export class LineCheck extends DrawnElement {
+  static override properties = ['api', 'phase', 'result', 'failure'];
   static override styles = [
     theme,
+    told,
     css`
       :host {
         display: grid;
@@ -161,4 +158,4 @@ export class LineCheck extends LitElement {
   }
 }
 
-customElements.define('caller-line-check', LineCheck);
+LineCheck.define('caller-line-check');

@@ -1,22 +1,21 @@
 /** How a call ended, or why it or the page failed, and what to do next. Fires `top-up` where credit is what is missing. */
 
-import { LitElement, css, html, nothing } from 'lit';
-import type { TemplateResult } from 'lit';
-import { clock, failureInWords, price, t } from '../i18n';
+import { clock, t } from '../i18n';
+import { failureInWords, price } from '../i18n/figures';
 import { endingInWords } from '../i18n/outcomes';
 import { elapsedSeconds } from '../sdk/core';
 import type { CallerError, CallState } from '../sdk/core';
+import { DrawnElement, css, html, nothing } from './element';
+import type { TemplateResult } from './element';
 import { theme } from './theme';
+import { told } from './told';
 import { topUpButton } from './top-up-button';
 
-export class Outcome extends LitElement {
-  static override properties = {
-    failure: { attribute: false },
-    state: { attribute: false },
-    canTopUp: { attribute: false },
-  };
+export class Outcome extends DrawnElement {
+  static override properties = ['failure', 'state', 'canTopUp'];
   static override styles = [
     theme,
+    told,
     css`
       .summary {
         padding: var(--space-3) var(--space-3);
@@ -67,4 +66,4 @@ export class Outcome extends LitElement {
   }
 }
 
-customElements.define('caller-outcome', Outcome);
+Outcome.define('caller-outcome');

@@ -1,9 +1,9 @@
 /** Says whose phone it is, and offers to open links of numbers in it. Fires `forget` when the tab's key is to be forgotten. */
 
-import { LitElement, css, html, nothing } from 'lit';
-import type { TemplateResult } from 'lit';
 import type { Api } from '../api';
 import { t } from '../i18n';
+import { DrawnElement, css, html, nothing } from './element';
+import type { TemplateResult } from './element';
 import { theme } from './theme';
 
 /** Safari and phones have no such choice. */
@@ -14,12 +14,8 @@ function takeLinks(): void {
   navigator.registerProtocolHandler('tel', `${location.origin}${location.pathname}#to=%s`);
 }
 
-export class Owner extends LitElement {
-  static override properties = {
-    api: { attribute: false },
-    account: { attribute: false },
-    busy: { attribute: false },
-  };
+export class Owner extends DrawnElement {
+  static override properties = ['api', 'account', 'busy'];
   static override styles = [
     theme,
     css`
@@ -65,4 +61,4 @@ export class Owner extends LitElement {
   };
 }
 
-customElements.define('caller-owner', Owner);
+Owner.define('caller-owner');

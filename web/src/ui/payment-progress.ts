@@ -3,17 +3,18 @@
  * time and only while somebody looks. Fires `concluded` once it has one, `retry` and `closed`.
  */
 
-import { LitElement, css, html, nothing } from 'lit';
-import type { PropertyValues, TemplateResult } from 'lit';
 import type { Payment, PaymentState } from '../answers';
 import type { Api } from '../api';
-import { money } from '../i18n';
+import { money } from '../i18n/figures';
 import { declineInWords, t } from '../i18n/top-up';
 import { topUp } from '../payments-api';
 import { asCallerError } from '../sdk/core';
 import type { CallerError } from '../sdk/core';
+import { DrawnElement, css, html, nothing } from './element';
+import type { Changes, TemplateResult } from './element';
 import { paymentAlert } from './payment-alert';
 import { theme } from './theme';
+import { told } from './told';
 
 /** The payment to follow; `url` is its page while it is open in another tab. */
 export interface FollowedPayment {
@@ -34,16 +35,11 @@ const ELSEWHERE: Pace = { pauseMs: 2000, asks: 300 };
 
 const FINAL: readonly PaymentState[] = ['paid', 'failed', 'expired', 'disputed', 'lost'];
 
-export class PaymentProgress extends LitElement {
-  static override properties = {
-    api: { attribute: false },
-    followed: { attribute: false },
-    payment: { attribute: false },
-    failure: { attribute: false },
-    asking: { attribute: false },
-  };
+export class PaymentProgress extends DrawnElement {
+  static override properties = ['api', 'followed', 'payment', 'failure', 'asking'];
   static override styles = [
     theme,
+    told,
     css`
       .card {
         display: flex;
@@ -90,7 +86,7 @@ export class PaymentProgress extends LitElement {
     this.asking = true;
   }
 
-  protected override willUpdate(changed: PropertyValues): void {
+  protected override willUpdate(changed: Changes): void {
     if (changed.has('followed')) void this.#follow();
   }
 
@@ -203,4 +199,4 @@ async function seen(): Promise<void> {
   }
 }
 
-customElements.define('caller-payment-progress', PaymentProgress);
+PaymentProgress.define('caller-payment-progress');

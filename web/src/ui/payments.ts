@@ -1,23 +1,19 @@
 /** The latest payments of the account: when, how much, how each stands, what went back. Nothing before the first. */
 
-import { LitElement, css, html, nothing } from 'lit';
-import type { PropertyValues, TemplateResult } from 'lit';
 import type { PaymentRecord } from '../answers';
 import type { Api } from '../api';
-import { money, when } from '../i18n';
+import { money, when } from '../i18n/figures';
 import { stateInWords, t } from '../i18n/top-up';
 import { payments } from '../payments-api';
 import type { Money } from '../sdk/core';
+import { DrawnElement, css, html, nothing } from './element';
+import type { Changes, TemplateResult } from './element';
 import { theme } from './theme';
 
 const PAYMENTS_MAX = 5;
 
-export class Payments extends LitElement {
-  static override properties = {
-    api: { attribute: false },
-    balance: { attribute: false },
-    payments: { attribute: false },
-  };
+export class Payments extends DrawnElement {
+  static override properties = ['api', 'balance', 'payments'];
   static override styles = [
     theme,
     css`
@@ -70,7 +66,7 @@ export class Payments extends LitElement {
     this.payments = [];
   }
 
-  protected override willUpdate(changed: PropertyValues): void {
+  protected override willUpdate(changed: Changes): void {
     if (changed.has('balance') || changed.has('api')) void this.#read();
   }
 
@@ -111,4 +107,4 @@ function row(payment: PaymentRecord, now: Date): TemplateResult {
   </li>`;
 }
 
-customElements.define('caller-payments', Payments);
+Payments.define('caller-payments');

@@ -1,14 +1,14 @@
 /** Numbers the operator offers to try. Fires `choose` with the number as its detail. */
 
-import { LitElement, css, html } from 'lit';
-import type { TemplateResult } from 'lit';
 import type { PhonebookEntry } from '../answers';
 import { t } from '../i18n';
 import { grouped } from '../number';
+import { DrawnElement, css, html } from './element';
+import type { TemplateResult } from './element';
 import { theme } from './theme';
 
-export class Phonebook extends LitElement {
-  static override properties = { entries: { attribute: false }, busy: { attribute: false } };
+export class Phonebook extends DrawnElement {
+  static override properties = ['entries', 'busy'];
   static override styles = [
     theme,
     css`
@@ -67,4 +67,4 @@ export class Phonebook extends LitElement {
   }
 }
 
-customElements.define('caller-phonebook', Phonebook);
+Phonebook.define('caller-phonebook');

@@ -3,25 +3,19 @@
  * where they could not be read.
  */
 
-import { LitElement, css, html, nothing } from 'lit';
-import type { TemplateResult } from 'lit';
 import type { CallRecord, PhonebookEntry } from '../answers';
-import { clock, price, t, when } from '../i18n';
+import { clock, t } from '../i18n';
+import { price, when } from '../i18n/figures';
 import { causeInWords } from '../i18n/outcomes';
 import { grouped } from '../number';
 import type { CallState } from '../sdk/core';
+import { DrawnElement, css, html, nothing } from './element';
+import type { TemplateResult } from './element';
 import { handset } from './icons';
 import { theme } from './theme';
 
-export class RecentCalls extends LitElement {
-  static override properties = {
-    calls: { attribute: false },
-    last: { attribute: false },
-    phonebook: { attribute: false },
-    failed: { attribute: false },
-    busy: { attribute: false },
-    canCall: { attribute: false },
-  };
+export class RecentCalls extends DrawnElement {
+  static override properties = ['calls', 'last', 'phonebook', 'failed', 'busy', 'canCall'];
   static override styles = [
     theme,
     css`
@@ -173,4 +167,4 @@ function recordOf({ destination, ending, cost }: CallState): CallRecord | undefi
   };
 }
 
-customElements.define('caller-recent-calls', RecentCalls);
+RecentCalls.define('caller-recent-calls');

@@ -3,26 +3,21 @@
  * state of the call after it, and `gone` when it is too late for either.
  */
 
-import { LitElement, css, html } from 'lit';
-import type { TemplateResult } from 'lit';
 import { t } from '../i18n/tools';
 import { grouped } from '../number';
 import { endKept } from '../sdk/call/end-kept';
 import { dialling, ended, received, secondsLeft } from '../sdk/core';
 import type { KeptCall } from '../sdk/core';
+import { DrawnElement, css, html } from './element';
+import type { TemplateResult } from './element';
 import { theme } from './theme';
 
 export { endKept };
 
 const REDRAW_MS = 250;
 
-export class ReturnCall extends LitElement {
-  static override properties = {
-    call: { attribute: false },
-    label: { attribute: false },
-    ending: { attribute: false },
-    stays: { attribute: false },
-  };
+export class ReturnCall extends DrawnElement {
+  static override properties = ['call', 'label', 'ending', 'stays'];
   static override styles = [
     theme,
     css`
@@ -116,4 +111,4 @@ export class ReturnCall extends LitElement {
   }
 }
 
-customElements.define('caller-return-call', ReturnCall);
+ReturnCall.define('caller-return-call');

@@ -3,25 +3,20 @@
  * begun, and `another` for the ordinary way.
  */
 
-import { LitElement, css, html, nothing } from 'lit';
-import type { TemplateResult } from 'lit';
 import type { TopUpOffer } from '../answers';
 import type { Api } from '../api';
-import { money } from '../i18n';
+import { money } from '../i18n/figures';
 import { declineInWords, failureInWords, t } from '../i18n/top-up';
 import { chargeSavedCard, randomKey } from '../payments-api';
 import { asCallerError } from '../sdk/core';
 import type { Money } from '../sdk/core';
 import { decimal } from './amount-field';
+import { DrawnElement, css, html, nothing } from './element';
+import type { TemplateResult } from './element';
 import { theme } from './theme';
 
-export class SavedCard extends LitElement {
-  static override properties = {
-    api: { attribute: false },
-    offer: { attribute: false },
-    state: { attribute: false },
-    words: { attribute: false },
-  };
+export class SavedCard extends DrawnElement {
+  static override properties = ['api', 'offer', 'state', 'words'];
   static override styles = [
     theme,
     css`
@@ -109,4 +104,4 @@ export class SavedCard extends LitElement {
   }
 }
 
-customElements.define('caller-saved-card', SavedCard);
+SavedCard.define('caller-saved-card');

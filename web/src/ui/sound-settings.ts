@@ -1,17 +1,17 @@
 /** Microphone, loudspeaker, and what the browser does to the voice. What is changed is kept; a call follows it. */
 
-import { LitElement, css, html, nothing } from 'lit';
-import type { TemplateResult } from 'lit';
 import { t } from '../i18n/tools';
 import { Devices } from '../sdk/devices';
 import type { DeviceChoice } from '../sdk/devices';
 import { checkboxStyle } from './checkbox';
+import { DrawnElement, css, html, nothing } from './element';
+import type { TemplateResult } from './element';
 import { theme } from './theme';
 
 const SWITCHES = ['echoCancellation', 'noiseSuppression', 'autoGainControl'] as const;
 
-export class SoundSettings extends LitElement {
-  static override properties = { microphones: { attribute: false }, speakers: { attribute: false } };
+export class SoundSettings extends DrawnElement {
+  static override properties = ['microphones', 'speakers'];
   static override styles = [
     theme,
     checkboxStyle,
@@ -104,4 +104,4 @@ export class SoundSettings extends LitElement {
   };
 }
 
-customElements.define('caller-sound-settings', SoundSettings);
+SoundSettings.define('caller-sound-settings');

@@ -1,6 +1,6 @@
 /** The look every part shares. Colours meet WCAG 2.2 AA on both schemes; the page's own are in page.css. */
 
-import { css } from 'lit';
+import { css } from './element';
 
 export const theme = css`
   :host {
@@ -79,19 +79,6 @@ export const theme = css`
   .number {
     font-variant-numeric: tabular-nums;
   }
-  .alert {
-    display: grid;
-    gap: 2px;
-    padding: var(--space-3) var(--space-3);
-    border-radius: var(--radius-s);
-    border-inline-start: 4px solid var(--stop);
-    background: var(--alert);
-    font-size: var(--letters-s);
-    text-align: start;
-  }
-  .alert strong {
-    font-weight: 600;
-  }
   .primary {
     background: var(--go);
     color: var(--on-go);
@@ -108,18 +95,9 @@ export const theme = css`
   .danger:hover {
     background: var(--stop-strong);
   }
-  .hidden {
-    position: absolute;
-    width: 1px;
-    height: 1px;
-    overflow: hidden;
-    clip-path: inset(50%);
-    white-space: nowrap;
-  }
   @media (forced-colors: active) {
     button,
-    .card,
-    .alert {
+    .card {
       border: 1px solid ButtonText;
     }
   }

@@ -3,11 +3,9 @@
  * `started` with a payment that goes on in another tab, because a call keeps this one.
  */
 
-import { LitElement, css, html, nothing } from 'lit';
-import type { PropertyValues, TemplateResult } from 'lit';
 import type { AutoTopUp, TopUpOffer } from '../answers';
 import type { Api } from '../api';
-import { money } from '../i18n';
+import { money } from '../i18n/figures';
 import { t } from '../i18n/top-up';
 import { randomKey, startTopUp } from '../payments-api';
 import { asCallerError } from '../sdk/core';
@@ -15,9 +13,12 @@ import type { CallerError, Money } from '../sdk/core';
 import { amountField, amountFieldStyle, amountWithin, decimal } from './amount-field';
 import './auto-top-up';
 import { checkboxStyle } from './checkbox';
+import { DrawnElement, css, html, nothing } from './element';
+import type { Changes, TemplateResult } from './element';
 import { paymentAlert } from './payment-alert';
 import type { FollowedPayment } from './payment-progress';
 import { theme } from './theme';
+import { told } from './told';
 
 /** What makes another payment of it. */
 const THE_PAYMENT = ['opened', 'choice', 'text', 'saveCard'] as const;
@@ -25,22 +26,23 @@ const THE_PAYMENT = ['opened', 'choice', 'text', 'saveCard'] as const;
 /** The choice of an amount that is written. */
 const OTHER = -1;
 
-export class TopUp extends LitElement {
-  static override properties = {
-    api: { attribute: false },
-    offer: { attribute: false },
-    calling: { attribute: false },
-    opened: { attribute: false },
-    choice: { attribute: false },
-    text: { attribute: false },
-    saveCard: { attribute: false },
-    complaint: { attribute: false },
-    failure: { attribute: false },
-    sending: { attribute: false },
-  };
+export class TopUp extends DrawnElement {
+  static override properties = [
+    'api',
+    'offer',
+    'calling',
+    'opened',
+    'choice',
+    'text',
+    'saveCard',
+    'complaint',
+    'failure',
+    'sending',
+  ];
   static override styles = [
     theme,
-    amountFieldStyle,
+    told,
+        amountFieldStyle,
     checkboxStyle,
     css`
       .open {
@@ -198,7 +200,7 @@ export class TopUp extends LitElement {
     else this.#dialog.showModal();
   }
 
-  protected override willUpdate(changed: PropertyValues): void {
+  protected override willUpdate(changed: Changes): void {
     // Another amount is another payment; the same one tried again is the same.
     if (THE_PAYMENT.some((name) => changed.has(name))) {
       this.#idempotencyKey = randomKey();
@@ -344,4 +346,4 @@ export class TopUp extends LitElement {
   };
 }
 
-customElements.define('caller-top-up', TopUp);
+TopUp.define('caller-top-up');

@@ -119,4 +119,9 @@ export const beside = {
   you: 'You',
   them: 'Phone',
   'cause.609': 'Gateway unreachable',
+  credit: 'Credit',
+  testLine: 'Test my line',
+  'lasts.credit': '{price} · enough for {time}',
+  perMinute: '{price}/min',
+  connectFee: 'plus {price} per call',
 } as const;

@@ -3,7 +3,8 @@
  * draws is in views.ts and in-call.ts, what it says in words.ts. Keeps nothing in the browser.
  */
 
-import { Call, asCallerError, elapsedSeconds, keepNothing, playKey, stopKeys } from '../../sdk/core';
+import { playKey, stopKeys } from '../../sdk/call/tones';
+import { Call, asCallerError, elapsedSeconds, keepNothing } from '../../sdk/core';
 import type { CallState, CallToken } from '../../sdk/core';
 import { EmbedApi } from './embed-api';
 import type { Status } from './embed-api';

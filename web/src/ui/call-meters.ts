@@ -1,0 +1,94 @@
+/** How loud either side of a call is, and which of them speaks. */
+
+import { t } from '../i18n';
+import { speaking } from '../sdk/core';
+import type { CallState } from '../sdk/core';
+import { DrawnElement, css, html } from './element';
+import type { TemplateResult } from './element';
+import { levelShare } from './level';
+import { theme } from './theme';
+
+export class CallMeters extends DrawnElement {
+  static override properties = ['state'];
+  static override styles = [
+    theme,
+    css`
+      :host {
+        display: grid;
+        gap: 8px;
+        font-size: 0.875rem;
+      }
+      .meter {
+        display: flex;
+        flex-wrap: wrap;
+        align-items: center;
+        gap: 4px 12px;
+      }
+      .meter span:first-child {
+        min-width: 3.5rem;
+      }
+      .meter .muted {
+        min-width: 4.5rem;
+      }
+      .bar {
+        flex: 1 1 40px;
+        overflow: hidden;
+        height: 8px;
+        border-radius: 4px;
+        background: var(--soft-strong);
+      }
+      .bar i {
+        display: block;
+        height: 100%;
+        border-radius: 4px;
+        background: var(--level);
+        transform: scaleX(var(--share, 0));
+        transform-origin: left;
+        transition: transform 0.1s linear;
+      }
+      :host(:dir(rtl)) .bar i {
+        transform-origin: right;
+      }
+      .talking span:first-child {
+        font-weight: 600;
+      }
+      .talking .muted {
+        color: var(--go);
+      }
+      @media (forced-colors: active) {
+        .bar {
+          border: 1px solid CanvasText;
+        }
+        .bar i {
+          forced-color-adjust: none;
+          background: Highlight;
+        }
+      }
+    `,
+  ];
+
+  declare state: CallState;
+
+  /** Move the meters of microphone and phone; 0 to 1, linear. Bypasses rendering: it comes ten times a second. */
+  showLevels(...levels: number[]): void {
+    const { lost, held } = this.state;
+    this.renderRoot.querySelectorAll<HTMLElement>('.bar i').forEach((bar, i) => {
+      bar.style.setProperty('--share', levelShare(lost || held ? 0 : levels[i]));
+    });
+  }
+
+  protected override render(): TemplateResult {
+    const { browser, carrier } = speaking(this.state);
+    return html`${meter('microphone', t('you'), browser)}${meter('phone', t('them'), carrier)}`;
+  }
+}
+
+function meter(side: 'microphone' | 'phone', who: string, talking: boolean): TemplateResult {
+  return html`<div class="meter ${side} ${talking ? 'talking' : ''}">
+    <span>${who}</span>
+    <span class="bar" aria-hidden="true"><i></i></span>
+    <span class="muted">${t(talking ? 'speaking' : 'silent')}</span>
+  </div>`;
+}
+
+CallMeters.define('caller-call-meters');

@@ -1,0 +1,50 @@
+/** What is left to call with, and around it what adds to it. */
+
+import { t } from '../i18n';
+import { money } from '../i18n/figures';
+import type { Money } from '../sdk/core';
+import { DrawnElement, css, html, nothing } from './element';
+import type { TemplateResult } from './element';
+import { theme } from './theme';
+
+export class Credit extends DrawnElement {
+  static override properties = ['balance', 'isShown'];
+  static override styles = [
+    theme,
+    css`
+      .credit {
+        display: flex;
+        flex-wrap: wrap;
+        align-items: center;
+        min-height: 36px;
+        border: 1px solid var(--line);
+        border-radius: 23px;
+        background: var(--card);
+        font-size: 0.9375rem;
+      }
+      p {
+        padding-inline: 14px;
+        line-height: 1.25;
+      }
+      b {
+        font-weight: 600;
+      }
+    `,
+  ];
+
+  declare balance: Money | undefined;
+  /** Whether the key may read the balance. */
+  declare isShown: boolean;
+
+  protected override render(): TemplateResult {
+    const balance = this.balance ? money(this.balance) : '…';
+    return html`<div class="credit">
+      ${this.isShown
+        ? html`<p class="number"><span class="muted">${t('credit')}</span> <b>${balance}</b></p>`
+        : nothing}
+      <slot></slot>
+    </div>`;
+  }
+}
+
+Credit.define('caller-credit');

@@ -1,0 +1,52 @@
+/** What can be done before a call: testing the line, choosing the devices. */
+
+import type { Api } from '../api';
+import { t } from '../i18n';
+import { DrawnElement, css, html, nothing } from './element';
+import type { TemplateResult } from './element';
+import { theme } from './theme';
+
+export class Tools extends DrawnElement {
+  static override properties = ['api', 'opened'];
+  static override styles = [
+    theme,
+    css`
+      :host,
+      .tools {
+        display: grid;
+        gap: 18px;
+      }
+      .tools {
+        grid-template-columns: repeat(auto-fit, minmax(min(100%, 7rem), 1fr));
+        gap: 8px;
+      }
+    `,
+  ];
+
+  declare api: Api;
+  declare opened: 'testLine' | 'sound' | undefined;
+
+  protected override render(): TemplateResult {
+    return html`<div class="tools">${this.#opener('testLine')} ${this.#opener('sound')}</div>
+      ${this.#tool()}`;
+  }
+
+  #opener(name: 'testLine' | 'sound'): TemplateResult {
+    const isOpen = this.opened === name;
+    return html`<button type="button" aria-expanded=${isOpen} @click=${() => (this.opened = isOpen ? undefined : name)}>
+      ${t(name)}
+    </button>`;
+  }
+
+  #tool(): TemplateResult | typeof nothing {
+    if (!this.opened) return nothing;
+    if (this.opened === 'testLine') {
+      void import('./line-check');
+      return html`<caller-line-check .api=${this.api}></caller-line-check>`;
+    }
+    void import('./sound-settings');
+    return html`<caller-sound-settings></caller-sound-settings>`;
+  }
+}
+
+Tools.define('caller-tools');
