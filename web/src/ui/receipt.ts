@@ -1,0 +1,24 @@
+/** The way from a call to its page in the account, which shows how its price follows. */
+
+import { t } from '../i18n';
+import { css, html } from './element';
+import type { TemplateResult } from './element';
+
+/** Draw a link to the page of a call with this number; in a tab of its own, for a call may be going on here. */
+export function receipt(callId: string, number: string): TemplateResult {
+  return html`<a
+    class="receipt small"
+    href="account/calls/${encodeURIComponent(callId)}"
+    target="_blank"
+    aria-label=${t('callReceiptOf', { number })}
+    >${t('callReceipt')}</a
+  >`;
+}
+
+export const receiptStyle = css`
+  .receipt {
+    display: inline-block;
+    padding-block: 4px;
+    color: var(--accent);
+  }
+`;
