@@ -330,7 +330,7 @@ KINDS: Final[tuple[Kind, ...]] = (
                     *("destination", "country", "codec", "origin", "created_at", "ringing_at"),
                     *("answered_at", "ended_at", "cause_name"),
                     *("carrier_call_id", "carrier_seconds", "browser_quality", "carrier_quality"),
-                    "node",
+                    *("feedback", "node"),
                 ),
                 beside=("id", "seconds", "spent_micros", "currency"),
             ),

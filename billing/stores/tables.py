@@ -150,6 +150,8 @@ calls = sa.Table(
     # `LegQuality` as JSON.
     _text("browser_quality"),
     _text("carrier_quality"),
+    # What the caller has said of it; empty for nothing.
+    sa.Column("feedback", sa.String, nullable=False, server_default=sa.text("''")),
     # When the end was booked, which is the date of the call's transfers.
     sa.Column("booked_at", UtcDateTime),
     sa.Column("key_id", sa.String, nullable=False, server_default=sa.text("''")),

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from billing.stores.call_feedback import SqlFeedbackStore
 from billing.stores.payments import SqlPaymentStore
 from billing.stores.statement import SqlStatementStore
 from database import refusals
@@ -21,6 +22,7 @@ from gateway.heartbeat.ticker import Ticker
 from gateway.http import pages
 from gateway.http.access import DeclaredRoute
 from gateway.http.api.buttons import ButtonsApi
+from gateway.http.api.call_feedback import CallFeedbackApi
 from gateway.http.api.calls import CallsApi
 from gateway.http.api.keys import KeysApi
 from gateway.http.api.ledger import LedgerApi
@@ -101,6 +103,7 @@ def api_routes(
             buttons=embed.door,
             button_admission=embed.admission,
         ).routes(),
+        *CallFeedbackApi(auth, SqlFeedbackStore(stores.engine)).routes(),
         *embed_routes(settings, embed, STATIC_DIR),
         *PaymentsApi(settings, auth, velocity, payment_store, cards).routes(),
         *rates.routes(),

@@ -59,7 +59,9 @@ def imported(static: Path, prefix: str) -> set[str]:
     while wanted:
         name = wanted.pop()
         found.add(name)
-        wanted |= set(re.findall(r'(?:from|import)"\./([^"]+)"', (static / name).read_text())) - found
+        wanted |= (
+            set(re.findall(r'(?:from|import)"\./([^"]+)"', (static / name).read_text())) - found
+        )
     return found
 
 

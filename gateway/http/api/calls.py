@@ -14,6 +14,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from billing.call_feedback import Feedback
 from billing.cdr import CallClosed, CallOpened, CallRecord, LegQuality
 from billing.ports import SpendGate
 from gateway.browser import messages as wire
@@ -133,6 +134,8 @@ class CallView(msgspec.Struct, kw_only=True, omit_defaults=False):
     carrier_seconds: int | None = None
     browser: LegQuality | None = None
     carrier: LegQuality | None = None
+    feedback: Feedback | None = None
+    """What the caller has said of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -388,4 +391,5 @@ def _ended_view(record: CallRecord, closed: CallClosed) -> CallView:
         carrier_seconds=closed.carrier_seconds,
         browser=closed.browser,
         carrier=closed.carrier,
+        feedback=record.feedback,
     )
