@@ -24,7 +24,7 @@ const hashed = {
 };
 
 /** Parts that the page imports when they are wanted. */
-const LATER = ['key-form', 'key-offer', 'line-check', 'paying', 'return-call', 'sound-settings'];
+const LATER = ['feedback', 'key-form', 'key-offer', 'line-check', 'paying', 'return-call', 'sound-settings'];
 
 /**
  * Puts in the tokens, and takes the indentation out of css`…` and html`…` templates, which a minifier of JavaScript must

@@ -19,7 +19,14 @@ than half of what calling libraries take without a page."""
 BESIDE = "beside-"
 """What stands beside the phone; it comes when it comes, and no call waits for it."""
 
+NUMBERS = "number-format-"
+"""How numbers are grouped while they are written; loaded by the field, and no call waits for it."""
+
+NUMBERS_BYTES_MAX = 35 * 1024
+"""Most of it the plans of all countries."""
+
 LATER = (
+    "feedback-",
     "key-form-",
     "key-offer-",
     "line-check-",
@@ -43,7 +50,7 @@ async def test_all_that_is_loaded_to_talk_is_small(
     await expect(page.locator("caller-phone .status")).to_have_text("In call")
     await until(lambda: gateway.line.peer.selected)
     files = re.findall(r"/static/([^?\s]+)", " ".join(gateway.addresses))
-    names = {"index.html", *files} - beside(built_pages)
+    names = {"index.html", *files} - beside(built_pages) - imported(built_pages, NUMBERS)
     assert not any(name.startswith(LATER) for name in names)
     for part in ("app", "main", "page", "worklets", "socket-worker"):
         assert any(name.startswith(f"{part}-") for name in names), part
@@ -68,6 +75,13 @@ def imported(static: Path, prefix: str) -> set[str]:
 def beside(static: Path) -> set[str]:
     """What is loaded for what stands beside the phone and for nothing else."""
     return imported(static, BESIDE) - imported(static, "app-") - imported(static, "main-")
+
+
+def test_what_groups_numbers_is_small(built_pages: Path) -> None:
+    names = imported(built_pages, NUMBERS)
+    assert names
+    sizes = [len(gzip.compress((built_pages / name).read_bytes(), 9)) for name in names]
+    assert sum(sizes) <= NUMBERS_BYTES_MAX
 
 
 def test_every_file_of_the_page_is_there(built_pages: Path) -> None:

@@ -15,7 +15,6 @@ import type { FollowedPayment } from './payment-progress';
 import './phone';
 import type { Phone } from './phone';
 import { theme } from './theme';
-import type { TopUp } from './top-up';
 
 export class App extends DrawnElement {
   static override properties = [
@@ -153,11 +152,6 @@ export class App extends DrawnElement {
     this.open();
   }
 
-  override disconnectedCallback(): void {
-    super.disconnectedCallback();
-    window.removeEventListener('hashchange', this.open);
-  }
-
   protected override render(): TemplateResult {
     return html`<header>
         <slot><span class="mark">${handset}</span>
@@ -181,9 +175,10 @@ export class App extends DrawnElement {
       .api=${this.api}
       .beside=${this.beside}
       .phonebook=${this.phonebook}
+      .takesFeedback=${this.access?.takes_feedback}
       .offer=${this.offer}
-      @top-up=${this.openTopUp}
-      @charged=${this.follow}
+      @top-up=${() => this.beside?.openTopUp(this)}
+      @charged=${(event: CustomEvent<FollowedPayment>) => (this.followed = event.detail)}
       @credit=${(event: CustomEvent<Money>) => (this.left = event.detail)}
       @call-started=${this.#began}
       @call-placed=${() => this.reading?.changed()}
@@ -194,14 +189,6 @@ export class App extends DrawnElement {
   get phone(): Phone | null {
     return this.renderRoot.querySelector<Phone>('caller-phone');
   }
-
-  readonly openTopUp = (): void => {
-    void this.renderRoot.querySelector<TopUp>('caller-top-up')?.open();
-  };
-
-  readonly follow = (event: CustomEvent<FollowedPayment>): void => {
-    this.followed = event.detail;
-  };
 
   readonly open = (): void => {
     takeKey();

@@ -7,6 +7,7 @@ import { keepNumber } from '../kept-number';
 import type { App } from './app';
 import { html, nothing } from './element';
 import type { TemplateResult } from './element';
+import type { FollowedPayment } from './payment-progress';
 import type { TopUp } from './top-up';
 
 /** Draw the form for a key, where nobody is known to use the page. */
@@ -35,7 +36,7 @@ function topUp(app: App): TemplateResult | typeof nothing {
     .api=${app.api}
     .offer=${app.offer}
     .calling=${app.busy}
-    @started=${app.follow}
+    @started=${(event: CustomEvent<FollowedPayment>) => (app.followed = event.detail)}
     @leaving=${() => keepNumber(app.phone?.number ?? '')}
   ></caller-top-up>`;
 }
@@ -47,6 +48,11 @@ export function before(app: App): TemplateResult {
   return html`${failure ? html`<caller-outcome .failure=${failure}></caller-outcome>` : nothing}
   ${app.followed && app.offer ? progress(app) : nothing}
   ${offered && !app.busy ? keyOffer(app, offered) : nothing}`;
+}
+
+/** Open the dialog that tops up. */
+export function openTopUp(app: App): void {
+  void app.renderRoot.querySelector<TopUp>('caller-top-up')?.open();
 }
 
 /** Draw what stands where the phone would, for a key that may not place calls. */
@@ -87,6 +93,7 @@ function recentCalls(app: App): TemplateResult {
     .failed=${app.callsFailed}
     .busy=${app.busy}
     .canCall=${app.may('calls')}
+    .hasReceipts=${!app.api?.key}
     @retry=${() => void app.reading?.refresh()}
     @redial=${(event: CustomEvent<string>) => app.phone?.dial(event.detail)}
   ></caller-recent-calls>`;
@@ -97,7 +104,7 @@ function progress(app: App): TemplateResult {
     .api=${app.api}
     .followed=${app.followed}
     @concluded=${(event: CustomEvent<Payment>) => void app.reading?.concluded(event.detail)}
-    @retry=${app.openTopUp}
+    @retry=${() => openTopUp(app)}
     @closed=${() => unfollow(app)}
   ></caller-payment-progress>`;
 }

@@ -7,7 +7,9 @@ import './call-facts';
 import './call-keys';
 import './call-meters';
 import './call-notices';
+import './call-pulse';
 import './credit';
+import './key-help';
 import './outcome';
 import './owner';
 import './phonebook';
@@ -16,7 +18,7 @@ import './tools';
 
 export { accompany } from '../installed/call-outside';
 export { playKey, stopKeys } from '../sdk/call/tones';
-export { aside, before, credit, keyForm, noCalls, owner } from './aside';
+export { aside, before, credit, keyForm, noCalls, openTopUp, owner } from './aside';
 export { aboveDialler } from './idle';
 export { keyDown } from './keys';
 export { Quoting } from './quoting';
@@ -24,6 +26,7 @@ export { Reading } from './reading';
 export { takeReturned } from './returned';
 export type { Returned } from './returned';
 export { askWho } from './who';
+export { Writing } from './writing';
 
 addWords(beside);
 keepOffline();

@@ -10,6 +10,7 @@ import { handset } from './icons';
 import { ERASE, keypad, keypadStyle } from './keypad';
 import type { Quoting } from './quoting';
 import { theme } from './theme';
+import type { Writing } from './writing';
 
 export class Dialler extends DrawnElement {
   static override properties = ['api', 'beside', 'text', 'told', 'complaint'];
@@ -71,6 +72,7 @@ export class Dialler extends DrawnElement {
   declare told: string | undefined;
   declare complaint: string;
   #quoting: Quoting | undefined;
+  #writing: Writing | undefined;
 
   constructor() {
     super();
@@ -80,7 +82,7 @@ export class Dialler extends DrawnElement {
 
   /** Show this number, ready to be dialled. */
   fill(number: string): void {
-    this.#set(grouped(number));
+    this.#set(this.#grouped(number));
   }
 
   /** Put the focus where Enter dials what is shown. */
@@ -93,9 +95,15 @@ export class Dialler extends DrawnElement {
     this.#quoting?.stop();
   }
 
+  /** Show what is written as it is read from now on. */
+  reread(): void {
+    this.#set(this.text);
+    this.requestUpdate();
+  }
+
   /** The number as it would be dialled. */
   get number(): string {
-    return dialled(this.text, navigator.language);
+    return this.#writing?.national(this.text) ?? dialled(this.text, navigator.language);
   }
 
   protected override firstUpdated(): void {
@@ -104,7 +112,9 @@ export class Dialler extends DrawnElement {
   }
 
   protected override willUpdate(): void {
-    if (this.beside) this.#quoting ??= new this.beside.Quoting(this);
+    if (!this.beside || this.#quoting) return;
+    this.#writing = new this.beside.Writing(this);
+    this.#quoting = new this.beside.Quoting(this);
   }
 
   protected override updated(changed: Changes): void {
@@ -142,7 +152,12 @@ export class Dialler extends DrawnElement {
     const problem = this.#quoting?.refusalInWords() ?? this.complaint;
     if (problem) return problem;
     const { number } = this;
-    return isDiallable(number) ? t('willDial', { number: grouped(number) }) : t('numberHint');
+    const words = isDiallable(number) ? t('willDial', { number: this.#grouped(number) }) : t('numberHint');
+    return this.#writing?.placed(words, number) ?? words;
+  }
+
+  #grouped(number: string): string {
+    return this.#writing?.shown(number) ?? grouped(number);
   }
 
   get #input(): HTMLInputElement {
@@ -150,13 +165,13 @@ export class Dialler extends DrawnElement {
   }
 
   #set(text: string): void {
-    this.text = text;
+    this.text = this.#writing?.tidy(text) ?? text;
     this.complaint = '';
     this.#quoting?.ask();
   }
 
   readonly #press = (key: string): void => {
-    this.#set(key === ERASE ? this.text.trimEnd().slice(0, -1) : this.text + key);
+    this.#set(key === ERASE ? this.text.replace(/\W+$/, '').slice(0, -1) : this.text + key);
     this.dispatchEvent(new CustomEvent('key', { detail: key }));
   };
 

@@ -32,30 +32,6 @@ export const inCallStyle = css`
   .centre {
     text-align: center;
   }
-  .pulse {
-    display: grid;
-    place-items: center;
-    justify-self: center;
-    width: 84px;
-    height: 84px;
-    margin: var(--space-3);
-    border-radius: 50%;
-    background: var(--soft);
-    color: var(--go);
-    animation: pulse var(--beat) ease-out infinite;
-  }
-  .pulse svg {
-    width: 32px;
-    height: 32px;
-  }
-  @keyframes pulse {
-    from {
-      box-shadow: 0 0 0 0 color-mix(in srgb, var(--level) 45%, transparent);
-    }
-    to {
-      box-shadow: 0 0 0 22px transparent;
-    }
-  }
   /* Mute and Hang up stay within reach: on a small screen at its bottom, else where the card ends on it. */
   .dock {
     container-type: inline-size;

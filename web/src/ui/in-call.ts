@@ -91,7 +91,13 @@ export class InCall extends DrawnElement {
       </caller-call-notices>
       <div class="dock">
         ${live ? this.#controls() : nothing}
-        <button type="button" class="danger end" @click=${() => this.call.disconnect()}>
+        <button
+          type="button"
+          class="danger end"
+          aria-keyshortcuts="Control+Shift+H"
+          title="${t('hangUp')} (${t('hangUpKeys')})"
+          @click=${() => this.call.disconnect()}
+        >
           ${icons.handsetDown}${t('hangUp')}
         </button>
       </div>
@@ -105,17 +111,17 @@ export class InCall extends DrawnElement {
 
   #waiting(): TemplateResult {
     const asking = this.state.phase === 'connecting' && !this.state.rate;
-    return html`<div class="pulse" aria-hidden="true">${icons.handset}</div>
+    return html`<caller-call-pulse></caller-call-pulse>
       ${asking ? html`<p class="small muted centre">${t('allowMicrophone')}</p>` : nothing}`;
   }
 
   #controls(): TemplateResult {
     const { muted, held } = this.state;
     return html`<div class="controls">
-      <button type="button" aria-pressed=${muted} @click=${() => this.call.mute(!muted)}>
+      <button type="button" aria-pressed=${muted} aria-keyshortcuts="M" title="${t('mute')} (M)" @click=${() => this.call.mute(!muted)}>
         ${muted ? icons.microphoneOff : icons.microphone}${t('mute')}
       </button>
-      <button type="button" aria-pressed=${held} @click=${() => this.call.hold(!held)}>
+      <button type="button" aria-pressed=${held} aria-keyshortcuts="H" title="${t('hold')} (H)" @click=${() => this.call.hold(!held)}>
         ${held ? icons.play : icons.pause}${t('hold')}
       </button>
       ${this.#opener('keypad', icons.pad)} ${this.#opener('sound', icons.sliders)}

@@ -4,6 +4,7 @@
  */
 
 import type { CallState } from '../sdk/core';
+import type { KeyHelp } from './key-help';
 import type { Phone } from './phone';
 
 export type Act = 'mute' | 'hold' | 'hangUp' | 'help' | { digit: string };
@@ -38,8 +39,8 @@ export function keyDown(phone: Phone, event: KeyboardEvent): void {
   if (act === 'mute') call?.mute(!call.isMuted());
   else if (act === 'hold') call?.hold(!call.isHeld());
   else if (act === 'hangUp') call?.disconnect();
-  else if (act === 'help') phone.dispatchEvent(new CustomEvent('keys-wanted'));
+  else if (act === 'help') void phone.renderRoot.querySelector<KeyHelp>('caller-key-help')?.open();
   else phone.press(act.digit);
-  // Some browsers have other uses of theirs for these.
-  if (act !== 'help') event.preventDefault();
+  // Browsers have uses of their own for some: quick find, the history.
+  event.preventDefault();
 }

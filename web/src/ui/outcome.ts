@@ -3,19 +3,22 @@
 import { clock, t } from '../i18n';
 import { failureInWords, price } from '../i18n/figures';
 import { endingInWords } from '../i18n/outcomes';
+import { grouped } from '../number';
 import { elapsedSeconds } from '../sdk/core';
 import type { CallerError, CallState } from '../sdk/core';
 import { DrawnElement, css, html, nothing } from './element';
 import type { TemplateResult } from './element';
+import { receipt, receiptStyle } from './receipt';
 import { theme } from './theme';
 import { told } from './told';
 import { topUpButton } from './top-up-button';
 
 export class Outcome extends DrawnElement {
-  static override properties = ['failure', 'state', 'canTopUp'];
+  static override properties = ['failure', 'state', 'canTopUp', 'hasReceipt'];
   static override styles = [
     theme,
     told,
+    receiptStyle,
     css`
       .summary {
         padding: var(--space-3) var(--space-3);
@@ -40,6 +43,8 @@ export class Outcome extends DrawnElement {
   /** The call that has ended. */
   declare state: CallState | undefined;
   declare canTopUp: boolean;
+  /** Whether the call's page is there for whoever reads this. */
+  declare hasReceipt: boolean;
 
   protected override render(): TemplateResult | typeof nothing {
     const failure = this.failure ?? this.state?.failure;
@@ -61,6 +66,7 @@ export class Outcome extends DrawnElement {
       <strong>${what}</strong>
       ${state.cost ? html`<span class="small muted number">${t('summary', figures)}</span>` : nothing}
       ${next ? html`<span class="small">${next}</span>` : nothing}
+      ${this.hasReceipt && state.callId && state.cost ? receipt(state.callId, grouped(state.destination)) : nothing}
       ${this.canTopUp && state.ending?.cut_off === 'credit' ? topUpButton(this) : nothing}
     </div>`;
   }

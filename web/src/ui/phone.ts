@@ -18,7 +18,7 @@ import type { InCall } from './in-call';
 import { theme } from './theme';
 
 export class Phone extends DrawnElement {
-  static override properties = ['api', 'beside', 'phonebook', 'offer', 'state', 'failure', 'kept'];
+  static override properties = ['takesFeedback', 'api', 'beside', 'phonebook', 'offer', 'state', 'failure', 'kept'];
   static override styles = [
     theme,
     css`
@@ -69,6 +69,8 @@ export class Phone extends DrawnElement {
   declare phonebook: PhonebookEntry[];
   /** What can be topped up; undefined where nothing can. */
   declare offer: TopUpOffer | undefined;
+  /** Whether what is said of calls is kept. */
+  declare takesFeedback: boolean | undefined;
   declare state: CallState | undefined;
   /** Why a call could not even begin. */
   declare failure: CallerError | undefined;
@@ -158,12 +160,6 @@ export class Phone extends DrawnElement {
     return this.#dialler?.number ?? '';
   }
 
-  /** Offer the call that waited for credit. */
-  offerCall(): void {
-    const { number } = this;
-    if (!this.busy && number) this.choose(number);
-  }
-
   get #panel(): HTMLElement | null {
     return this.renderRoot.querySelector('section');
   }
@@ -188,6 +184,7 @@ export class Phone extends DrawnElement {
     return html`<section class="card" tabindex="-1" aria-label=${t('title')}>
       <p class="status ${this.busy && this.state?.lost ? 'lost' : (this.state?.phase ?? '')}" role="status">${this.#status()}</p>
       ${this.busy ? this.#inCall() : this.#idle()}
+      <caller-key-help></caller-key-help>
     </section>`;
   }
 

@@ -92,7 +92,8 @@ export class Reading {
     app.balance &&= { ...app.balance };
     this.changed();
     if (app.api && app.may('payments')) app.offer = (await topUpOffer(app.api)) ?? app.offer;
-    if (state === 'paid') app.phone?.offerCall();
+    // The call that waited for credit is one Enter away.
+    if (state === 'paid' && !app.busy && app.phone?.number) app.phone.choose(app.phone.number);
   }
 
   /** Whether a call goes on, here excepted, or is being settled. */

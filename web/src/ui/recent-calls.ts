@@ -12,12 +12,14 @@ import type { CallState } from '../sdk/core';
 import { DrawnElement, css, html, nothing } from './element';
 import type { TemplateResult } from './element';
 import { handset } from './icons';
+import { receipt, receiptStyle } from './receipt';
 import { theme } from './theme';
 
 export class RecentCalls extends DrawnElement {
-  static override properties = ['calls', 'last', 'phonebook', 'failed', 'busy', 'canCall'];
+  static override properties = ['calls', 'last', 'phonebook', 'failed', 'busy', 'canCall', 'hasReceipts'];
   static override styles = [
     theme,
+    receiptStyle,
     css`
       section {
         display: grid;
@@ -83,13 +85,15 @@ export class RecentCalls extends DrawnElement {
   declare failed: boolean;
   /** A call is under way: nothing can be redialled. */
   declare busy: boolean;
+  /** Whether the pages of calls are there for whoever reads this. */
+  declare hasReceipts: boolean;
   /** Whether the key may place calls. */
   declare canCall: boolean;
 
   constructor() {
     super();
     this.phonebook = [];
-    this.failed = this.busy = this.canCall = false;
+    this.failed = this.busy = this.canCall = this.hasReceipts = false;
   }
 
   protected override render(): TemplateResult {
@@ -125,6 +129,7 @@ export class RecentCalls extends DrawnElement {
       <div class="figures small number">
         <span>${clock(call.seconds)}</span>
         <span class="muted">${call.cost ? price(call.cost) : t('settling')}</span>
+        ${this.hasReceipts && call.state === 'ended' && call.answered_at ? receipt(call.id, name ?? number) : nothing}
       </div>
       ${this.canCall ? this.#redial(call.destination, name ?? number) : nothing}
     </li>`;

@@ -26,4 +26,5 @@ export const phone = {
   ended: 'Call ended',
   reconnecting: 'No connection. Getting it back…',
   sound: 'Sound',
+  hangUpKeys: 'Ctrl+Shift+H',
 } as const;

@@ -1,0 +1,43 @@
+/** What is seen of a phone that is being reached. Says nothing: the status does. */
+
+import { DrawnElement, css, html } from './element';
+import type { TemplateResult } from './element';
+import { handset } from './icons';
+import { theme } from './theme';
+
+export class CallPulse extends DrawnElement {
+  static override styles = [
+    theme,
+    css`
+      .pulse {
+        display: grid;
+        place-items: center;
+        width: 84px;
+        height: 84px;
+        margin: 14px auto;
+        border-radius: 50%;
+        background: var(--soft);
+        color: var(--go);
+        animation: pulse 1.6s ease-out infinite;
+      }
+      .pulse svg {
+        width: 32px;
+        height: 32px;
+      }
+      @keyframes pulse {
+        from {
+          box-shadow: 0 0 0 0 color-mix(in srgb, var(--level) 45%, transparent);
+        }
+        to {
+          box-shadow: 0 0 0 22px transparent;
+        }
+      }
+    `,
+  ];
+
+  protected override render(): TemplateResult {
+    return html`<div class="pulse" aria-hidden="true">${handset}</div>`;
+  }
+}
+
+CallPulse.define('caller-call-pulse');
