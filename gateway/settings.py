@@ -140,19 +140,17 @@ class Settings:
         "echo and costs nothing. Empty: none.",
         pattern=r"pk_test_[0-9A-Za-z]{24}",
     )
-<<<<<<< HEAD
     human_check: str = knobs.text(
         "",
         "Async function that tells whether a visitor who calls by a button is a person, as "
         "package.module:function; docs/buttons.md has an example. Empty: none.",
         pattern=r"[A-Za-z_][\w.]*:[A-Za-z_]\w*",
-=======
+    )
     design_page: str = knobs.choice(
         "off",
         "Whether /design shows every element of our pages in every state, for those who work on "
         "them; a demo has it on.",
         *("on", "off"),
->>>>>>> c12b025b (design: /design shows every element in every state, where a demo serves it)
     )
     home_countries: tuple[str, ...] = knobs.names(
         "Countries that every person may call, separated by commas; others they open themselves at "

@@ -67,7 +67,7 @@ function preloads({ names, outputs }) {
 /** Write the licence texts of the packages that end up in the bundles. */
 async function writeLicences() {
   const parts = [];
-  for (const name of ['lit-html']) {
+  for (const name of ['lit-html', 'libphonenumber-js']) {
     const folder = path.join(WEB, 'node_modules', name);
     const { version, license } = JSON.parse(await readFile(path.join(folder, 'package.json'), 'utf8'));
     const text = await readFile(path.join(folder, 'LICENSE'), 'utf8');

@@ -442,6 +442,9 @@ class FakeGateway:
             return
         if line.start["type"] == "resume" and self.lines:
             line.peer = self.line.peer
+            # A socket that is lost is closed already.
+            with suppress(RuntimeError):
+                await self.line.socket.close(1000, "taken up elsewhere")
         self.lines.append(line)
         try:
             await self._place(line)

@@ -175,7 +175,7 @@ export class App extends DrawnElement {
       .api=${this.api}
       .beside=${this.beside}
       .phonebook=${this.phonebook}
-      .takesFeedback=${this.access?.takes_feedback}
+      .reading=${this.reading}
       .offer=${this.offer}
       @top-up=${() => this.beside?.openTopUp(this)}
       @charged=${(event: CustomEvent<FollowedPayment>) => (this.followed = event.detail)}
@@ -225,7 +225,7 @@ export class App extends DrawnElement {
 
   readonly #began = ({ detail }: CustomEvent<Call>): void => {
     this.busy = true;
-    this.beside?.accompany(detail);
+    this.reading?.began(detail);
   };
 
   readonly #ended = ({ detail }: CustomEvent<CallState>): void => {

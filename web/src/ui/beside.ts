@@ -9,6 +9,7 @@ import './call-meters';
 import './call-notices';
 import './call-pulse';
 import './credit';
+import './elsewhere';
 import './key-help';
 import './outcome';
 import './owner';
@@ -16,7 +17,7 @@ import './phonebook';
 import './recent-calls';
 import './tools';
 
-export { accompany } from '../installed/call-outside';
+export { labelOf } from '../labels';
 export { playKey, stopKeys } from '../sdk/call/tones';
 export { aside, before, credit, keyForm, noCalls, openTopUp, owner } from './aside';
 export { aboveDialler } from './idle';

@@ -4,6 +4,9 @@ import { clock, t } from '../i18n';
 import type { Key } from '../i18n';
 import { price } from '../i18n/figures';
 import { isOfNetwork } from '../i18n/outcomes';
+import { popOut } from '../installed/call-outside';
+import { canOpen } from '../installed/call-window';
+import { labelOf } from '../labels';
 import type { CallState, LineQuality } from '../sdk/core';
 import { DrawnElement, css, html, nothing } from './element';
 import type { TemplateResult } from './element';
@@ -87,7 +90,7 @@ export class CallFacts extends DrawnElement {
   declare state: CallState;
 
   protected override render(): TemplateResult {
-    return html`${this.#facts()}
+    return html`${this.#facts()} ${canOpen && this.state.phase === 'live' ? this.#popOut() : nothing}
       <p class="hidden" role="status">${this.#spokenLine()}</p>`;
   }
 
@@ -101,6 +104,11 @@ export class CallFacts extends DrawnElement {
       ${fact('rate', perMinute, rate.connect_fee.micros ? t('connectFee', { price: price(rate.connect_fee) }) : '')}
       ${phase === 'live' ? fact('line', this.#line(), this.#way()) : nothing}
     </dl>`;
+  }
+
+  #popOut(): TemplateResult {
+    const label = labelOf(this.state.destination, []);
+    return html`<button type="button" class="small" part="pop-out" @click=${() => popOut(label)}>${t('popOut')}</button>`;
   }
 
   #line(): TemplateResult | string {

@@ -5,15 +5,23 @@ import { html, nothing } from './element';
 import type { TemplateResult } from './element';
 import type { Phone } from './phone';
 
-/** Draw what has become of the last call, and the way back to one that the page before this one left. */
+/**
+ * Draw what has become of the last call, a call that goes on in another tab, and the way back to one that the page before
+ * this one left.
+ */
 export function aboveDialler(phone: Phone): TemplateResult {
-  const { failure, state, kept } = phone;
-  if (phone.takesFeedback && state) void import('./feedback');
-  return html`${failure || state
-      ? html`<caller-outcome .failure=${failure} .state=${state} .canTopUp=${!!phone.offer} .hasReceipt=${!phone.api.key}></caller-outcome>`
-      : nothing}
-    ${phone.takesFeedback && !failure && state?.answeredAtMs !== undefined && state.callId
+  const { state, kept, reading } = phone;
+  const elsewhere = kept ? undefined : reading?.tabs.elsewhere;
+  return html`${phone.failure || state ? outcome(phone) : nothing}
+    ${state?.callId && asks(phone)
       ? html`<caller-feedback .api=${phone.api} .callId=${state.callId}></caller-feedback>`
+      : nothing}
+    ${elsewhere
+      ? html`<caller-elsewhere
+          .number=${elsewhere.destination}
+          .label=${phone.labelOf(elsewhere.destination)}
+          @take=${() => reading?.tabs.take()}
+        ></caller-elsewhere>`
       : nothing}
     ${kept
       ? html`<caller-return-call
@@ -24,4 +32,20 @@ export function aboveDialler(phone: Phone): TemplateResult {
           @gone=${phone.forgetKept}
         ></caller-return-call>`
       : nothing}`;
+}
+
+function outcome({ failure, state, offer, api }: Phone): TemplateResult {
+  return html`<caller-outcome
+    .failure=${failure}
+    .state=${state}
+    .canTopUp=${!!offer}
+    .hasReceipt=${!api.key}
+  ></caller-outcome>`;
+}
+
+/** Whether somebody is asked how the last call was: one that was answered, and is over. */
+function asks({ failure, state, reading }: Phone): boolean {
+  if (failure || state?.answeredAtMs === undefined || !reading?.takesFeedback) return false;
+  void import('./feedback');
+  return true;
 }

@@ -18,7 +18,7 @@ import type { InCall } from './in-call';
 import { theme } from './theme';
 
 export class Phone extends DrawnElement {
-  static override properties = ['takesFeedback', 'api', 'beside', 'phonebook', 'offer', 'state', 'failure', 'kept'];
+  static override properties = ['reading', 'api', 'beside', 'phonebook', 'offer', 'state', 'failure', 'kept'];
   static override styles = [
     theme,
     css`
@@ -69,8 +69,8 @@ export class Phone extends DrawnElement {
   declare phonebook: PhonebookEntry[];
   /** What can be topped up; undefined where nothing can. */
   declare offer: TopUpOffer | undefined;
-  /** Whether what is said of calls is kept. */
-  declare takesFeedback: boolean | undefined;
+  /** Knows the account, once it is there. */
+  declare reading: Beside.Reading | undefined;
   declare state: CallState | undefined;
   /** Why a call could not even begin. */
   declare failure: CallerError | undefined;
@@ -208,9 +208,9 @@ export class Phone extends DrawnElement {
     ></caller-in-call>`;
   }
 
-  /** Return the number's name, if the phonebook has one. */
+  /** Return the number's name, if it has one. */
   labelOf(destination = ''): string {
-    return this.phonebook.find(({ number }) => number === destination)?.label ?? '';
+    return this.beside?.labelOf(destination, this.phonebook) ?? '';
   }
 
   #idle(): TemplateResult {

@@ -8,10 +8,12 @@ import type { Payment } from '../answers';
 import type { Api } from '../api';
 import { answerOffer, dropKey } from '../api-key';
 import { Following } from '../following';
+import { accompany } from '../installed/call-outside';
 import { CallerError, asCallerError, isUnreachable } from '../sdk/core';
-import type { CallState } from '../sdk/core';
+import type { Call, CallState } from '../sdk/core';
 import { followAddress, showKept } from './address';
 import type { App } from './app';
+import { OtherTabs } from './other-tabs';
 import type { Phone } from './phone';
 import { listed } from './recent-calls';
 
@@ -20,8 +22,22 @@ const RECENT_CALLS = 8;
 export class Reading {
   #following: Following | undefined;
 
+  readonly tabs: OtherTabs;
+
   constructor(private readonly app: App) {
     followAddress(app);
+    this.tabs = new OtherTabs(app);
+  }
+
+  /** Whether what is said of calls is kept. */
+  get takesFeedback(): boolean {
+    return this.app.access?.takes_feedback ?? false;
+  }
+
+  /** A call begins on this page. */
+  began(call: Call): void {
+    accompany(call);
+    this.tabs.follow(call);
   }
 
   /** Read all that there is to show of whoever asks. */

@@ -7,16 +7,19 @@ import type { CallRecord, PhonebookEntry } from '../answers';
 import { clock, t } from '../i18n';
 import { price, when } from '../i18n/figures';
 import { causeInWords } from '../i18n/outcomes';
+import { NAME_LENGTH_MAX, labelOf, setLabel } from '../labels';
 import { grouped } from '../number';
 import type { CallState } from '../sdk/core';
-import { DrawnElement, css, html, nothing } from './element';
+import { DrawnElement, css, html, nothing, svg } from './element';
 import type { TemplateResult } from './element';
-import { handset } from './icons';
+import { handset, icon } from './icons';
 import { receipt, receiptStyle } from './receipt';
 import { theme } from './theme';
 
+const pencil = icon(svg`<path d="M4 20l1-4L16 5l3 3L8 19zM14 7l3 3" />`, 16);
+
 export class RecentCalls extends DrawnElement {
-  static override properties = ['calls', 'last', 'phonebook', 'failed', 'busy', 'canCall', 'hasReceipts'];
+  static override properties = ['calls', 'last', 'phonebook', 'failed', 'busy', 'canCall', 'hasReceipts', 'naming'];
   static override styles = [
     theme,
     receiptStyle,
@@ -49,6 +52,21 @@ export class RecentCalls extends DrawnElement {
       .who span {
         display: block;
         font-weight: 400;
+      }
+      .name {
+        display: inline-grid;
+        margin-inline-start: 4px;
+        background: transparent;
+        color: var(--muted);
+        vertical-align: middle;
+      }
+      .field {
+        width: 100%;
+        min-height: 44px;
+        padding: 0 12px;
+        border: 1px solid var(--muted);
+        border-radius: 12px;
+        background: transparent;
       }
       .figures {
         text-align: end;
@@ -87,6 +105,8 @@ export class RecentCalls extends DrawnElement {
   declare busy: boolean;
   /** Whether the pages of calls are there for whoever reads this. */
   declare hasReceipts: boolean;
+  /** The call whose number is being given a name. */
+  declare naming: string | undefined;
   /** Whether the key may place calls. */
   declare canCall: boolean;
 
@@ -120,10 +140,22 @@ export class RecentCalls extends DrawnElement {
 
   #row(call: CallRecord, now: Date): TemplateResult {
     const number = grouped(call.destination);
-    const name = this.phonebook.find((entry) => entry.number === call.destination)?.label;
+    const name = labelOf(call.destination, this.phonebook) || undefined;
     return html`<li>
       <div class="who">
-        <bdi class="number">${name ?? number}</bdi>
+        ${this.naming === call.id
+          ? this.#nameField(call.destination, name ?? '', number)
+          : html`<bdi class="number">${name ?? number}</bdi>
+              <button
+                type="button"
+                class="name"
+                data-call=${call.id}
+                title=${t('rename')}
+                aria-label=${t('renameOf', { number: name ?? number })}
+                @click=${() => this.#name(call.id)}
+              >
+                ${pencil}
+              </button>`}
         <span class="small muted">${when(call.created_at, now)} · ${causeInWords(call.cause)}</span>
       </div>
       <div class="figures small number">
@@ -133,6 +165,40 @@ export class RecentCalls extends DrawnElement {
       </div>
       ${this.canCall ? this.#redial(call.destination, name ?? number) : nothing}
     </li>`;
+  }
+
+  #nameField(destination: string, name: string, number: string): TemplateResult {
+    const keyDown = ({ key, target }: KeyboardEvent): void => {
+      if (key === 'Escape') (target as HTMLInputElement).value = name;
+      if (key === 'Enter' || key === 'Escape') void this.#named(destination, (target as HTMLInputElement).value);
+    };
+    return html`<input
+        class="field"
+        .value=${name}
+        placeholder=${number}
+        maxlength=${NAME_LENGTH_MAX}
+        autocomplete="off"
+        aria-label=${t('nameOf', { number })}
+        aria-describedby="kept"
+        @keydown=${keyDown}
+        @change=${({ target }: Event) => void this.#named(destination, (target as HTMLInputElement).value)}
+      />
+      <span id="kept" class="small muted">${t('nameKept')}</span>`;
+  }
+
+  async #name(callId: string): Promise<void> {
+    this.naming = callId;
+    await this.updateComplete;
+    this.renderRoot.querySelector<HTMLInputElement>('.field')?.select();
+  }
+
+  async #named(destination: string, name: string): Promise<void> {
+    const callId = this.naming;
+    if (!callId) return;
+    setLabel(destination, name);
+    this.naming = undefined;
+    await this.updateComplete;
+    this.renderRoot.querySelector<HTMLElement>(`[data-call="${CSS.escape(callId)}"]`)?.focus();
   }
 
   #redial(destination: string, number: string): TemplateResult {

@@ -45,7 +45,7 @@ export class Tools extends DrawnElement {
       return html`<caller-line-check .api=${this.api}></caller-line-check>`;
     }
     void import('./sound-settings');
-    return html`<caller-sound-settings></caller-sound-settings>`;
+    return html`<caller-sound-settings .canTry=${true}></caller-sound-settings>`;
   }
 }
 

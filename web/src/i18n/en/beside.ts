@@ -146,4 +146,11 @@ export const beside = {
   feedbackSend: 'Send',
   feedbackSent: 'Thank you.',
   feedbackFailed: 'That did not get through. Try again in a moment.',
+  popOut: 'Show in a small window',
+  rename: 'Name this number',
+  renameOf: 'Name {number}',
+  nameOf: 'Name of {number}',
+  nameKept: 'It stays in this browser.',
+  elsewhereTitle: 'Your call to {number} goes on in another tab.',
+  elsewhereTake: 'Take it over here',
 } as const;

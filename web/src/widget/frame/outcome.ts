@@ -2,22 +2,19 @@
 
 import type { Ending } from '../../sdk/core';
 
-<<<<<<< HEAD
-export type Outcome =
-  | 'answered'
-  | 'cancelled'
-  | 'busy'
-  | 'unanswered'
-  | 'declined'
-  | 'longest'
-  | 'budget'
-  | 'closed_button'
-  | 'failed';
-=======
-export const OUTCOMES = ['answered', 'cancelled', 'busy', 'unanswered', 'declined', 'longest', 'budget', 'failed'] as const;
+export const OUTCOMES = [
+  'answered',
+  'cancelled',
+  'busy',
+  'unanswered',
+  'declined',
+  'longest',
+  'budget',
+  'closed_button',
+  'failed',
+] as const;
 
 export type Outcome = (typeof OUTCOMES)[number];
->>>>>>> c12b025b (design: /design shows every element in every state, where a demo serves it)
 
 /** Causes of ITU-T Q.850 that a visitor can do something with. */
 const CAUSES: Record<number, Outcome> = { 17: 'busy', 18: 'unanswered', 19: 'unanswered', 21: 'declined' };
