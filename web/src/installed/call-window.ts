@@ -8,8 +8,8 @@ import { clock, t } from '../i18n';
 import { grouped } from '../number';
 import { elapsedSeconds } from '../sdk/core';
 import type { Call } from '../sdk/core';
-import { html } from '../ui/element';
-import type { TemplateResult } from '../ui/element';
+import { html } from 'lit';
+import type { TemplateResult } from 'lit';
 import * as icons from '../ui/icons';
 
 const REDRAW_MS = 250;

@@ -4,8 +4,8 @@ import { decimalText, fieldText, minorDigits, parseAmount } from '../amount';
 import { money } from '../i18n/figures';
 import { t } from '../i18n/top-up';
 import type { Money } from '../sdk/core';
-import { css, html } from './element';
-import type { TemplateResult } from './element';
+import { css, html } from 'lit';
+import type { TemplateResult } from 'lit';
 
 export interface AmountField {
   id: string;

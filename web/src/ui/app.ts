@@ -8,16 +8,17 @@ import { Api } from '../api';
 import { brought, storedKey, takeKey } from '../api-key';
 import type { Call, CallState, CallerError, Money } from '../sdk/core';
 import type * as Beside from './beside';
-import { DrawnElement, css, html, nothing } from './element';
-import type { TemplateResult } from './element';
+import { LitElement, css, html, nothing } from 'lit';
+import type { TemplateResult } from 'lit';
+import { fields } from './fields';
 import { handset } from './icons';
 import type { FollowedPayment } from './payment-progress';
 import './phone';
 import type { Phone } from './phone';
 import { theme } from './theme';
 
-export class App extends DrawnElement {
-  static override properties = [
+export class App extends LitElement {
+  static override properties = fields(
     'api',
     'access',
     'beside',
@@ -33,7 +34,7 @@ export class App extends DrawnElement {
     'failure',
     'told',
     'busy',
-  ];
+  );
   static override styles = [
     theme,
     css`
@@ -235,4 +236,4 @@ export class App extends DrawnElement {
   };
 }
 
-App.define('caller-app');
+customElements.define('caller-app', App);

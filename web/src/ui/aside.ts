@@ -5,8 +5,8 @@ import { offeredKey } from '../api-key';
 import { t } from '../i18n';
 import { keepNumber } from '../kept-number';
 import type { App } from './app';
-import { html, nothing } from './element';
-import type { TemplateResult } from './element';
+import { html, nothing } from 'lit';
+import type { TemplateResult } from 'lit';
 import type { FollowedPayment } from './payment-progress';
 import type { TopUp } from './top-up';
 

@@ -9,14 +9,15 @@ import { asCallerError } from '../sdk/core';
 import type { CallerError, Money } from '../sdk/core';
 import { amountField, amountFieldStyle, amountWithin, decimal, smallest, written } from './amount-field';
 import { checkboxStyle } from './checkbox';
-import { DrawnElement, css, html, nothing } from './element';
-import type { Changes, TemplateResult } from './element';
+import { LitElement, css, html, nothing } from 'lit';
+import type { PropertyValues, TemplateResult } from 'lit';
+import { fields } from './fields';
 import { paymentAlert } from './payment-alert';
 import { theme } from './theme';
 import { told } from './told';
 
-export class AutoTopUpForm extends DrawnElement {
-  static override properties = [
+export class AutoTopUpForm extends LitElement {
+  static override properties = fields(
     'api',
     'offer',
     'opened',
@@ -28,7 +29,7 @@ export class AutoTopUpForm extends DrawnElement {
     'failure',
     'sending',
     'saved',
-  ];
+  );
   static override styles = [
     theme,
     told,
@@ -93,7 +94,7 @@ export class AutoTopUpForm extends DrawnElement {
     this.thresholdComplaint = this.amountComplaint = '';
   }
 
-  protected override willUpdate(changed: Changes): void {
+  protected override willUpdate(changed: PropertyValues): void {
     if (!changed.has('offer')) return;
     const { auto, minimum, amounts } = this.offer;
     this.enabled = auto.enabled;
@@ -186,4 +187,4 @@ export class AutoTopUpForm extends DrawnElement {
   }
 }
 
-AutoTopUpForm.define('caller-auto-top-up');
+customElements.define('caller-auto-top-up', AutoTopUpForm);

@@ -8,8 +8,9 @@ import { popOut } from '../installed/call-outside';
 import { canOpen } from '../installed/call-window';
 import { labelOf } from '../labels';
 import type { CallState, LineQuality } from '../sdk/core';
-import { DrawnElement, css, html, nothing } from './element';
-import type { TemplateResult } from './element';
+import { LitElement, css, html, nothing } from 'lit';
+import type { TemplateResult } from 'lit';
+import { fields } from './fields';
 import { theme } from './theme';
 import { told } from './told';
 
@@ -17,8 +18,8 @@ const QUALITY: Record<LineQuality, Key> = { good: 'lineGood', fair: 'lineFair', 
 
 const PATH = { webrtc: 'WebRTC', websocket: 'WebSocket' };
 
-export class CallFacts extends DrawnElement {
-  static override properties = ['state'];
+export class CallFacts extends LitElement {
+  static override properties = fields('state');
   static override styles = [
     theme,
     told,
@@ -144,4 +145,4 @@ function fact(name: Key, value: string | TemplateResult, note = ''): TemplateRes
   </div>`;
 }
 
-CallFacts.define('caller-call-facts');
+customElements.define('caller-call-facts', CallFacts);

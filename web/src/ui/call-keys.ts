@@ -2,13 +2,14 @@
 
 import { t } from '../i18n';
 import type { CallState } from '../sdk/core';
-import { DrawnElement, css, html } from './element';
-import type { TemplateResult } from './element';
+import { LitElement, css, html } from 'lit';
+import type { TemplateResult } from 'lit';
+import { fields } from './fields';
 import { keypad, keypadStyle } from './keypad';
 import { theme } from './theme';
 
-export class CallKeys extends DrawnElement {
-  static override properties = ['state'];
+export class CallKeys extends LitElement {
+  static override properties = fields('state');
   static override styles = [
     theme,
     keypadStyle,
@@ -39,4 +40,4 @@ export class CallKeys extends DrawnElement {
   };
 }
 
-CallKeys.define('caller-call-keys');
+customElements.define('caller-call-keys', CallKeys);

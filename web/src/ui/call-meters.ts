@@ -3,13 +3,14 @@
 import { t } from '../i18n';
 import { speaking } from '../sdk/core';
 import type { CallState } from '../sdk/core';
-import { DrawnElement, css, html } from './element';
-import type { TemplateResult } from './element';
+import { LitElement, css, html } from 'lit';
+import type { TemplateResult } from 'lit';
+import { fields } from './fields';
 import { levelShare } from './level';
 import { theme } from './theme';
 
-export class CallMeters extends DrawnElement {
-  static override properties = ['state'];
+export class CallMeters extends LitElement {
+  static override properties = fields('state');
   static override styles = [
     theme,
     css`
@@ -91,4 +92,4 @@ function meter(side: 'microphone' | 'phone', who: string, talking: boolean): Tem
   </div>`;
 }
 
-CallMeters.define('caller-call-meters');
+customElements.define('caller-call-meters', CallMeters);

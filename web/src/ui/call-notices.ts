@@ -9,14 +9,15 @@ import { clock, t } from '../i18n';
 import { seconds, warningInWords } from '../i18n/outcomes';
 import { MICROPHONE_SILENT } from '../sdk/core';
 import type { CallState } from '../sdk/core';
-import { DrawnElement, css, html, nothing } from './element';
-import type { TemplateResult } from './element';
+import { LitElement, css, html, nothing } from 'lit';
+import type { TemplateResult } from 'lit';
+import { fields } from './fields';
 import { theme } from './theme';
 import { told } from './told';
 import { fireTopUp, topUpButton } from './top-up-button';
 
-export class CallNotices extends DrawnElement {
-  static override properties = ['state', 'api', 'offer', 'nowMs'];
+export class CallNotices extends LitElement {
+  static override properties = fields('state', 'api', 'offer', 'nowMs');
   static override styles = [
     theme,
     told,
@@ -105,4 +106,4 @@ export class CallNotices extends DrawnElement {
   }
 }
 
-CallNotices.define('caller-call-notices');
+customElements.define('caller-call-notices', CallNotices);

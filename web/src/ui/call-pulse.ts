@@ -1,11 +1,11 @@
 /** What is seen of a phone that is being reached. Says nothing: the status does. */
 
-import { DrawnElement, css, html } from './element';
-import type { TemplateResult } from './element';
+import { LitElement, css, html } from 'lit';
+import type { TemplateResult } from 'lit';
 import { handset } from './icons';
 import { theme } from './theme';
 
-export class CallPulse extends DrawnElement {
+export class CallPulse extends LitElement {
   static override styles = [
     theme,
     css`
@@ -40,4 +40,4 @@ export class CallPulse extends DrawnElement {
   }
 }
 
-CallPulse.define('caller-call-pulse');
+customElements.define('caller-call-pulse', CallPulse);

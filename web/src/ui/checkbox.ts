@@ -1,6 +1,6 @@
 /** How a checkbox and its words look: a target of 44 px around a box of 22. */
 
-import { css } from './element';
+import { css } from 'lit';
 
 export const checkboxStyle = css`
   .checkbox {

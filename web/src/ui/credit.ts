@@ -3,12 +3,13 @@
 import { t } from '../i18n';
 import { money } from '../i18n/figures';
 import type { Money } from '../sdk/core';
-import { DrawnElement, css, html, nothing } from './element';
-import type { TemplateResult } from './element';
+import { LitElement, css, html, nothing } from 'lit';
+import type { TemplateResult } from 'lit';
+import { fields } from './fields';
 import { theme } from './theme';
 
-export class Credit extends DrawnElement {
-  static override properties = ['balance', 'isShown'];
+export class Credit extends LitElement {
+  static override properties = fields('balance', 'isShown');
   static override styles = [
     theme,
     css`
@@ -47,4 +48,4 @@ export class Credit extends DrawnElement {
   }
 }
 
-Credit.define('caller-credit');
+customElements.define('caller-credit', Credit);

@@ -4,16 +4,17 @@ import type { Api } from '../api';
 import { t } from '../i18n';
 import { dialled, grouped, isDiallable } from '../number';
 import type * as Beside from './beside';
-import { DrawnElement, css, html } from './element';
-import type { Changes, TemplateResult } from './element';
+import { LitElement, css, html } from 'lit';
+import type { PropertyValues, TemplateResult } from 'lit';
+import { fields } from './fields';
 import { handset } from './icons';
 import { ERASE, keypad, keypadStyle } from './keypad';
 import type { Quoting } from './quoting';
 import { theme } from './theme';
 import type { Writing } from './writing';
 
-export class Dialler extends DrawnElement {
-  static override properties = ['api', 'beside', 'text', 'told', 'complaint'];
+export class Dialler extends LitElement {
+  static override properties = fields('api', 'beside', 'text', 'told', 'complaint');
   static override styles = [
     theme,
     keypadStyle,
@@ -117,7 +118,7 @@ export class Dialler extends DrawnElement {
     this.#quoting = new this.beside.Quoting(this);
   }
 
-  protected override updated(changed: Changes): void {
+  protected override updated(changed: PropertyValues): void {
     // Typed text is the field's own; only what others set is written into it.
     if (changed.has('text') && this.#input.value !== this.text) this.#input.value = this.text;
   }
@@ -191,4 +192,4 @@ export class Dialler extends DrawnElement {
   };
 }
 
-Dialler.define('caller-dialler');
+customElements.define('caller-dialler', Dialler);

@@ -2,12 +2,13 @@
 
 import { t } from '../i18n';
 import { grouped } from '../number';
-import { DrawnElement, css, html } from './element';
-import type { TemplateResult } from './element';
+import { LitElement, css, html } from 'lit';
+import type { TemplateResult } from 'lit';
+import { fields } from './fields';
 import { theme } from './theme';
 
-export class Elsewhere extends DrawnElement {
-  static override properties = ['number', 'label'];
+export class Elsewhere extends LitElement {
+  static override properties = fields('number', 'label');
   static override styles = [
     theme,
     css`
@@ -42,4 +43,4 @@ export class Elsewhere extends DrawnElement {
   }
 }
 
-Elsewhere.define('caller-elsewhere');
+customElements.define('caller-elsewhere', Elsewhere);

@@ -5,8 +5,9 @@ import { giveFeedback } from '../account-api';
 import type { Api } from '../api';
 import { t } from '../i18n';
 import { checkboxStyle } from './checkbox';
-import { DrawnElement, css, html, nothing } from './element';
-import type { TemplateResult } from './element';
+import { LitElement, css, html, nothing } from 'lit';
+import type { PropertyValues, TemplateResult } from 'lit';
+import { fields } from './fields';
 import { theme } from './theme';
 
 const STARS = [1, 2, 3, 4, 5] as const;
@@ -16,8 +17,8 @@ const FLAWS: Flaw[] = ['audio-latency', 'choppy-audio', 'dropped-call', 'echo', 
 /** Up to so many stars something was wrong. */
 const FLAWED_MAX = 4;
 
-export class Feedback extends DrawnElement {
-  static override properties = ['api', 'callId', 'stars', 'flaws', 'phase'];
+export class Feedback extends LitElement {
+  static override properties = fields('api', 'callId', 'stars', 'flaws', 'phase');
   static override styles = [
     theme,
     checkboxStyle,
@@ -81,8 +82,8 @@ export class Feedback extends DrawnElement {
   declare flaws: readonly Flaw[];
   declare phase: 'asking' | 'sending' | 'failed' | 'sent';
 
-  protected override willUpdate(changes: ReadonlyMap<string, unknown>): void {
-    if (!changes.has('callId')) return;
+  protected override willUpdate(changed: PropertyValues): void {
+    if (!changed.has('callId')) return;
     this.stars = 0;
     this.flaws = [];
     this.phase = 'asking';
@@ -146,4 +147,4 @@ export class Feedback extends DrawnElement {
   };
 }
 
-Feedback.define('caller-feedback');
+customElements.define('caller-feedback', Feedback);

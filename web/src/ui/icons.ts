@@ -1,7 +1,7 @@
 /** Line icons, 24 units square, drawn in the text's colour. Hidden from assistive technology: words stand beside them. */
 
-import { html, svg } from './element';
-import type { TemplateResult } from './element';
+import { html, svg } from 'lit';
+import type { TemplateResult } from 'lit';
 
 const HANDSET =
   'M22 16.9v3a2 2 0 0 1-2.2 2 19.8 19.8 0 0 1-8.6-3.1 19.5 19.5 0 0 1-6-6A19.8 19.8 0 0 1 2.1 4.2 2 2 0 0 1 4.1 2h3' +

@@ -1,6 +1,6 @@
 /** The look of a call under way. */
 
-import { css } from './element';
+import { css } from 'lit';
 
 export const inCallStyle = css`
   :host {

@@ -10,16 +10,17 @@ import { grouped } from '../number';
 import { elapsedSeconds } from '../sdk/core';
 import type { Call, CallState } from '../sdk/core';
 import type { CallMeters } from './call-meters';
-import { DrawnElement, html, nothing } from './element';
-import type { Changes, TemplateResult } from './element';
+import { LitElement, html, nothing } from 'lit';
+import type { PropertyValues, TemplateResult } from 'lit';
+import { fields } from './fields';
 import * as icons from './icons';
 import { inCallStyle } from './in-call-style';
 import { theme } from './theme';
 
 const REDRAW_MS = 250;
 
-export class InCall extends DrawnElement {
-  static override properties = ['api', 'call', 'label', 'offer', 'opened', 'state'];
+export class InCall extends LitElement {
+  static override properties = fields('api', 'call', 'label', 'offer', 'opened', 'state');
   static override styles = [theme, inCallStyle];
 
   declare call: Call;
@@ -62,7 +63,7 @@ export class InCall extends DrawnElement {
     this.toggleAttribute('keypad', this.opened === 'keypad');
   }
 
-  protected override updated(changed: Changes): void {
+  protected override updated(changed: PropertyValues): void {
     if (changed.has('opened')) this.#showPanel();
   }
 
@@ -143,4 +144,4 @@ export class InCall extends DrawnElement {
   }
 }
 
-InCall.define('caller-in-call');
+customElements.define('caller-in-call', InCall);

@@ -5,8 +5,9 @@ import { addWords, t } from '../i18n';
 import type { Key } from '../i18n';
 import { keyForm } from '../i18n/en/key-form';
 import type { CallerError, CallState } from '../sdk/core';
-import { DrawnElement, css, html, nothing } from './element';
-import type { TemplateResult } from './element';
+import { LitElement, css, html, nothing } from 'lit';
+import type { TemplateResult } from 'lit';
+import { fields } from './fields';
 import type { Returned } from './returned';
 import { theme } from './theme';
 import { told } from './told';
@@ -16,8 +17,8 @@ const WORDS: Record<Returned, [Key, Key]> = {
   cancelled: ['topUpCancelled', 'topUpCancelled.next'],
 };
 
-export class KeyForm extends DrawnElement {
-  static override properties = ['failure', 'last', 'returned', 'complaint'];
+export class KeyForm extends LitElement {
+  static override properties = fields('failure', 'last', 'returned', 'complaint');
   static override styles = [
     theme,
     told,
@@ -131,4 +132,4 @@ export class KeyForm extends DrawnElement {
 }
 
 addWords(keyForm);
-KeyForm.define('caller-key-form');
+customElements.define('caller-key-form', KeyForm);

@@ -2,8 +2,9 @@
 
 import { t } from '../i18n';
 import type { Key } from '../i18n';
-import { DrawnElement, css, html, nothing } from './element';
-import type { TemplateResult } from './element';
+import { LitElement, css, html, nothing } from 'lit';
+import type { TemplateResult } from 'lit';
+import { fields } from './fields';
 import { theme } from './theme';
 
 /** Keys as they are printed on them, or the words for those that are named by language, and what they do. */
@@ -15,8 +16,8 @@ const KEYS: [string | { named: Key }, Key][] = [
   ['?', 'keysHelp'],
 ];
 
-export class KeyHelp extends DrawnElement {
-  static override properties = ['opened'];
+export class KeyHelp extends LitElement {
+  static override properties = fields('opened');
   static override styles = [
     theme,
     css`
@@ -72,4 +73,4 @@ export class KeyHelp extends DrawnElement {
   }
 }
 
-KeyHelp.define('caller-key-help');
+customElements.define('caller-key-help', KeyHelp);

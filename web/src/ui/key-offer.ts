@@ -8,12 +8,13 @@ import { answerOffer } from '../api-key';
 import { addWords, t } from '../i18n';
 import { keyForm } from '../i18n/en/key-form';
 import { asCallerError } from '../sdk/core';
-import { DrawnElement, css, html, nothing } from './element';
-import type { Changes, TemplateResult } from './element';
+import { LitElement, css, html, nothing } from 'lit';
+import type { PropertyValues, TemplateResult } from 'lit';
+import { fields } from './fields';
 import { theme } from './theme';
 
-export class KeyOffer extends DrawnElement {
-  static override properties = ['offered', 'account', 'theirs', 'state'];
+export class KeyOffer extends LitElement {
+  static override properties = fields('offered', 'account', 'theirs', 'state');
   static override styles = [
     theme,
     css`
@@ -50,11 +51,11 @@ export class KeyOffer extends DrawnElement {
     this.state = 'asking';
   }
 
-  protected override willUpdate(changed: Changes): void {
+  protected override willUpdate(changed: PropertyValues): void {
     if (changed.has('offered')) void this.#look(this.offered);
   }
 
-  protected override updated(changed: Changes): void {
+  protected override updated(changed: PropertyValues): void {
     if (changed.has('state')) this.renderRoot.querySelector('button')?.focus();
   }
 
@@ -99,4 +100,4 @@ export class KeyOffer extends DrawnElement {
 }
 
 addWords(keyForm);
-KeyOffer.define('caller-key-offer');
+customElements.define('caller-key-offer', KeyOffer);

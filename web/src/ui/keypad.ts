@@ -1,8 +1,8 @@
 /** The twelve keys. Before a call the corners are plus and erase; in it they are star and hash. */
 
 import { t } from '../i18n';
-import { css, html } from './element';
-import type { TemplateResult } from './element';
+import { css, html } from 'lit';
+import type { TemplateResult } from 'lit';
 import { erase } from './icons';
 
 /** Letters below the digits (ITU-T E.161). */

@@ -7,16 +7,17 @@ import { checkLine } from '../sdk/check';
 import type { CheckReport } from '../sdk/check';
 import { asCallerError } from '../sdk/core';
 import type { CallerError, MediaToken } from '../sdk/core';
-import { DrawnElement, css, html, nothing } from './element';
-import type { TemplateResult } from './element';
+import { LitElement, css, html, nothing } from 'lit';
+import type { TemplateResult } from 'lit';
+import { fields } from './fields';
 import { levelShare } from './level';
 import { theme } from './theme';
 import { told } from './told';
 
 const REDRAW_MS = 100;
 
-export class LineCheck extends DrawnElement {
-  static override properties = ['api', 'phase', 'result', 'failure'];
+export class LineCheck extends LitElement {
+  static override properties = fields('api', 'phase', 'result', 'failure');
   static override styles = [
     theme,
     told,
@@ -158,4 +159,4 @@ export class LineCheck extends DrawnElement {
   }
 }
 
-LineCheck.define('caller-line-check');
+customElements.define('caller-line-check', LineCheck);

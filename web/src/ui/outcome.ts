@@ -6,15 +6,16 @@ import { endingInWords } from '../i18n/outcomes';
 import { grouped } from '../number';
 import { elapsedSeconds } from '../sdk/core';
 import type { CallerError, CallState } from '../sdk/core';
-import { DrawnElement, css, html, nothing } from './element';
-import type { TemplateResult } from './element';
+import { LitElement, css, html, nothing } from 'lit';
+import type { TemplateResult } from 'lit';
+import { fields } from './fields';
 import { receipt, receiptStyle } from './receipt';
 import { theme } from './theme';
 import { told } from './told';
 import { topUpButton } from './top-up-button';
 
-export class Outcome extends DrawnElement {
-  static override properties = ['failure', 'state', 'canTopUp', 'hasReceipt'];
+export class Outcome extends LitElement {
+  static override properties = fields('failure', 'state', 'canTopUp', 'hasReceipt');
   static override styles = [
     theme,
     told,
@@ -72,4 +73,4 @@ export class Outcome extends DrawnElement {
   }
 }
 
-Outcome.define('caller-outcome');
+customElements.define('caller-outcome', Outcome);

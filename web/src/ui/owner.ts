@@ -2,8 +2,9 @@
 
 import type { Api } from '../api';
 import { t } from '../i18n';
-import { DrawnElement, css, html, nothing } from './element';
-import type { TemplateResult } from './element';
+import { LitElement, css, html, nothing } from 'lit';
+import type { TemplateResult } from 'lit';
+import { fields } from './fields';
 import { theme } from './theme';
 
 /** Safari and phones have no such choice. */
@@ -14,8 +15,8 @@ function takeLinks(): void {
   navigator.registerProtocolHandler('tel', `${location.origin}${location.pathname}#to=%s`);
 }
 
-export class Owner extends DrawnElement {
-  static override properties = ['api', 'account', 'busy'];
+export class Owner extends LitElement {
+  static override properties = fields('api', 'account', 'busy');
   static override styles = [
     theme,
     css`
@@ -61,4 +62,4 @@ export class Owner extends DrawnElement {
   };
 }
 
-Owner.define('caller-owner');
+customElements.define('caller-owner', Owner);

@@ -2,8 +2,8 @@
 
 import { failureInWords } from '../i18n/top-up';
 import type { CallerError } from '../sdk/core';
-import { html } from './element';
-import type { TemplateResult } from './element';
+import { html } from 'lit';
+import type { TemplateResult } from 'lit';
 
 /** Draw the failure; it is read aloud at once. */
 export function paymentAlert(failure: CallerError): TemplateResult {

@@ -10,8 +10,9 @@ import { declineInWords, t } from '../i18n/top-up';
 import { topUp } from '../payments-api';
 import { asCallerError } from '../sdk/core';
 import type { CallerError } from '../sdk/core';
-import { DrawnElement, css, html, nothing } from './element';
-import type { Changes, TemplateResult } from './element';
+import { LitElement, css, html, nothing } from 'lit';
+import type { PropertyValues, TemplateResult } from 'lit';
+import { fields } from './fields';
 import { paymentAlert } from './payment-alert';
 import { theme } from './theme';
 import { told } from './told';
@@ -35,8 +36,8 @@ const ELSEWHERE: Pace = { pauseMs: 2000, asks: 300 };
 
 const FINAL: readonly PaymentState[] = ['paid', 'failed', 'expired', 'disputed', 'lost'];
 
-export class PaymentProgress extends DrawnElement {
-  static override properties = ['api', 'followed', 'payment', 'failure', 'asking'];
+export class PaymentProgress extends LitElement {
+  static override properties = fields('api', 'followed', 'payment', 'failure', 'asking');
   static override styles = [
     theme,
     told,
@@ -86,7 +87,7 @@ export class PaymentProgress extends DrawnElement {
     this.asking = true;
   }
 
-  protected override willUpdate(changed: Changes): void {
+  protected override willUpdate(changed: PropertyValues): void {
     if (changed.has('followed')) void this.#follow();
   }
 
@@ -199,4 +200,4 @@ async function seen(): Promise<void> {
   }
 }
 
-PaymentProgress.define('caller-payment-progress');
+customElements.define('caller-payment-progress', PaymentProgress);

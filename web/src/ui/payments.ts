@@ -6,14 +6,15 @@ import { money, when } from '../i18n/figures';
 import { stateInWords, t } from '../i18n/top-up';
 import { payments } from '../payments-api';
 import type { Money } from '../sdk/core';
-import { DrawnElement, css, html, nothing } from './element';
-import type { Changes, TemplateResult } from './element';
+import { LitElement, css, html, nothing } from 'lit';
+import type { PropertyValues, TemplateResult } from 'lit';
+import { fields } from './fields';
 import { theme } from './theme';
 
 const PAYMENTS_MAX = 5;
 
-export class Payments extends DrawnElement {
-  static override properties = ['api', 'balance', 'payments'];
+export class Payments extends LitElement {
+  static override properties = fields('api', 'balance', 'payments');
   static override styles = [
     theme,
     css`
@@ -66,7 +67,7 @@ export class Payments extends DrawnElement {
     this.payments = [];
   }
 
-  protected override willUpdate(changed: Changes): void {
+  protected override willUpdate(changed: PropertyValues): void {
     if (changed.has('balance') || changed.has('api')) void this.#read();
   }
 
@@ -107,4 +108,4 @@ function row(payment: PaymentRecord, now: Date): TemplateResult {
   </li>`;
 }
 
-Payments.define('caller-payments');
+customElements.define('caller-payments', Payments);

@@ -11,14 +11,15 @@ import type { CallState, CallToken, KeptCall } from '../sdk/core';
 import './dialler';
 import type { Dialler } from './dialler';
 import type * as Beside from './beside';
-import { DrawnElement, css, html } from './element';
-import type { TemplateResult } from './element';
+import { LitElement, css, html } from 'lit';
+import type { TemplateResult } from 'lit';
+import { fields } from './fields';
 import './in-call';
 import type { InCall } from './in-call';
 import { theme } from './theme';
 
-export class Phone extends DrawnElement {
-  static override properties = ['reading', 'api', 'beside', 'phonebook', 'offer', 'state', 'failure', 'kept'];
+export class Phone extends LitElement {
+  static override properties = fields('reading', 'api', 'beside', 'phonebook', 'offer', 'state', 'failure', 'kept');
   static override styles = [
     theme,
     css`
@@ -247,4 +248,4 @@ async function endFirst(call: KeptCall): Promise<void> {
   await endKept(call);
 }
 
-Phone.define('caller-phone');
+customElements.define('caller-phone', Phone);

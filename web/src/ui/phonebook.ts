@@ -3,12 +3,13 @@
 import type { PhonebookEntry } from '../answers';
 import { t } from '../i18n';
 import { grouped } from '../number';
-import { DrawnElement, css, html } from './element';
-import type { TemplateResult } from './element';
+import { LitElement, css, html } from 'lit';
+import type { TemplateResult } from 'lit';
+import { fields } from './fields';
 import { theme } from './theme';
 
-export class Phonebook extends DrawnElement {
-  static override properties = ['entries', 'busy'];
+export class Phonebook extends LitElement {
+  static override properties = fields('entries', 'busy');
   static override styles = [
     theme,
     css`
@@ -67,4 +68,4 @@ export class Phonebook extends DrawnElement {
   }
 }
 
-Phonebook.define('caller-phonebook');
+customElements.define('caller-phonebook', Phonebook);

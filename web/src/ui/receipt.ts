@@ -1,8 +1,8 @@
 /** The way from a call to its page in the account, which shows how its price follows. */
 
 import { t } from '../i18n';
-import { css, html } from './element';
-import type { TemplateResult } from './element';
+import { css, html } from 'lit';
+import type { TemplateResult } from 'lit';
 
 /** Draw a link to the page of a call with this number; in a tab of its own, for a call may be going on here. */
 export function receipt(callId: string, number: string): TemplateResult {

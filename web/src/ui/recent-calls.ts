@@ -10,16 +10,17 @@ import { causeInWords } from '../i18n/outcomes';
 import { NAME_LENGTH_MAX, labelOf, setLabel } from '../labels';
 import { grouped } from '../number';
 import type { CallState } from '../sdk/core';
-import { DrawnElement, css, html, nothing, svg } from './element';
-import type { TemplateResult } from './element';
+import { LitElement, css, html, nothing, svg } from 'lit';
+import type { TemplateResult } from 'lit';
+import { fields } from './fields';
 import { handset, icon } from './icons';
 import { receipt, receiptStyle } from './receipt';
 import { theme } from './theme';
 
 const pencil = icon(svg`<path d="M4 20l1-4L16 5l3 3L8 19zM14 7l3 3" />`, 16);
 
-export class RecentCalls extends DrawnElement {
-  static override properties = ['calls', 'last', 'phonebook', 'failed', 'busy', 'canCall', 'hasReceipts', 'naming'];
+export class RecentCalls extends LitElement {
+  static override properties = fields('calls', 'last', 'phonebook', 'failed', 'busy', 'canCall', 'hasReceipts', 'naming');
   static override styles = [
     theme,
     receiptStyle,
@@ -238,4 +239,4 @@ function recordOf({ destination, ending, cost }: CallState): CallRecord | undefi
   };
 }
 
-RecentCalls.define('caller-recent-calls');
+customElements.define('caller-recent-calls', RecentCalls);

@@ -8,16 +8,17 @@ import { grouped } from '../number';
 import { endKept } from '../sdk/call/end-kept';
 import { dialling, ended, received, secondsLeft } from '../sdk/core';
 import type { KeptCall } from '../sdk/core';
-import { DrawnElement, css, html } from './element';
-import type { TemplateResult } from './element';
+import { LitElement, css, html } from 'lit';
+import type { TemplateResult } from 'lit';
+import { fields } from './fields';
 import { theme } from './theme';
 
 export { endKept };
 
 const REDRAW_MS = 250;
 
-export class ReturnCall extends DrawnElement {
-  static override properties = ['call', 'label', 'ending', 'stays'];
+export class ReturnCall extends LitElement {
+  static override properties = fields('call', 'label', 'ending', 'stays');
   static override styles = [
     theme,
     css`
@@ -111,4 +112,4 @@ export class ReturnCall extends DrawnElement {
   }
 }
 
-ReturnCall.define('caller-return-call');
+customElements.define('caller-return-call', ReturnCall);

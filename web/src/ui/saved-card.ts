@@ -11,12 +11,13 @@ import { chargeSavedCard, randomKey } from '../payments-api';
 import { asCallerError } from '../sdk/core';
 import type { Money } from '../sdk/core';
 import { decimal } from './amount-field';
-import { DrawnElement, css, html, nothing } from './element';
-import type { TemplateResult } from './element';
+import { LitElement, css, html, nothing } from 'lit';
+import type { TemplateResult } from 'lit';
+import { fields } from './fields';
 import { theme } from './theme';
 
-export class SavedCard extends DrawnElement {
-  static override properties = ['api', 'offer', 'state', 'words'];
+export class SavedCard extends LitElement {
+  static override properties = fields('api', 'offer', 'state', 'words');
   static override styles = [
     theme,
     css`
@@ -104,4 +105,4 @@ export class SavedCard extends DrawnElement {
   }
 }
 
-SavedCard.define('caller-saved-card');
+customElements.define('caller-saved-card', SavedCard);

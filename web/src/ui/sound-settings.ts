@@ -10,16 +10,17 @@ import type { CallerError } from '../sdk/core';
 import { Devices } from '../sdk/devices';
 import type { DeviceChoice } from '../sdk/devices';
 import { checkboxStyle } from './checkbox';
-import { DrawnElement, css, html, nothing } from './element';
-import type { TemplateResult } from './element';
+import { LitElement, css, html, nothing } from 'lit';
+import type { TemplateResult } from 'lit';
+import { fields } from './fields';
 import { levelShare } from './level';
 import { theme } from './theme';
 import { told } from './told';
 
 const SWITCHES = ['echoCancellation', 'noiseSuppression', 'autoGainControl'] as const;
 
-export class SoundSettings extends DrawnElement {
-  static override properties = ['canTry', 'microphones', 'speakers', 'isListening', 'failure'];
+export class SoundSettings extends LitElement {
+  static override properties = fields('canTry', 'microphones', 'speakers', 'isListening', 'failure');
   static override styles = [
     theme,
     told,
@@ -223,4 +224,4 @@ export class SoundSettings extends DrawnElement {
   };
 }
 
-SoundSettings.define('caller-sound-settings');
+customElements.define('caller-sound-settings', SoundSettings);

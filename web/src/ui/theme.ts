@@ -1,6 +1,6 @@
 /** The look every part shares. Colours meet WCAG 2.2 AA on both schemes; the page's own are in page.css. */
 
-import { css } from './element';
+import { css } from 'lit';
 
 export const theme = css`
   :host {

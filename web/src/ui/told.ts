@@ -1,6 +1,6 @@
 /** The look of what is told: by words on a ground of their own, or to screen readers alone. */
 
-import { css } from './element';
+import { css } from 'lit';
 
 export const told = css`
   .alert {

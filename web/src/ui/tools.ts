@@ -2,12 +2,13 @@
 
 import type { Api } from '../api';
 import { t } from '../i18n';
-import { DrawnElement, css, html, nothing } from './element';
-import type { TemplateResult } from './element';
+import { LitElement, css, html, nothing } from 'lit';
+import type { TemplateResult } from 'lit';
+import { fields } from './fields';
 import { theme } from './theme';
 
-export class Tools extends DrawnElement {
-  static override properties = ['api', 'opened'];
+export class Tools extends LitElement {
+  static override properties = fields('api', 'opened');
   static override styles = [
     theme,
     css`
@@ -49,4 +50,4 @@ export class Tools extends DrawnElement {
   }
 }
 
-Tools.define('caller-tools');
+customElements.define('caller-tools', Tools);

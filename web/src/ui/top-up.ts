@@ -13,8 +13,9 @@ import type { CallerError, Money } from '../sdk/core';
 import { amountField, amountFieldStyle, amountWithin, decimal } from './amount-field';
 import './auto-top-up';
 import { checkboxStyle } from './checkbox';
-import { DrawnElement, css, html, nothing } from './element';
-import type { Changes, TemplateResult } from './element';
+import { LitElement, css, html, nothing } from 'lit';
+import type { PropertyValues, TemplateResult } from 'lit';
+import { fields } from './fields';
 import { paymentAlert } from './payment-alert';
 import type { FollowedPayment } from './payment-progress';
 import { theme } from './theme';
@@ -26,8 +27,8 @@ const THE_PAYMENT = ['opened', 'choice', 'text', 'saveCard'] as const;
 /** The choice of an amount that is written. */
 const OTHER = -1;
 
-export class TopUp extends DrawnElement {
-  static override properties = [
+export class TopUp extends LitElement {
+  static override properties = fields(
     'api',
     'offer',
     'calling',
@@ -38,7 +39,7 @@ export class TopUp extends DrawnElement {
     'complaint',
     'failure',
     'sending',
-  ];
+  );
   static override styles = [
     theme,
     told,
@@ -200,7 +201,7 @@ export class TopUp extends DrawnElement {
     else this.#dialog.showModal();
   }
 
-  protected override willUpdate(changed: Changes): void {
+  protected override willUpdate(changed: PropertyValues): void {
     // Another amount is another payment; the same one tried again is the same.
     if (THE_PAYMENT.some((name) => changed.has(name))) {
       this.#idempotencyKey = randomKey();
@@ -346,4 +347,4 @@ export class TopUp extends DrawnElement {
   };
 }
 
-TopUp.define('caller-top-up');
+customElements.define('caller-top-up', TopUp);

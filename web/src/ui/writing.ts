@@ -20,7 +20,7 @@ export class Writing {
     renderRoot.addEventListener('focusin', () => void this.#load());
     // Before the dialler reads what is in the field.
     renderRoot.addEventListener('input', (event) => this.#written(event as InputEvent), true);
-    if (renderRoot.activeElement) void this.#load();
+    if (dialler.shadowRoot?.activeElement) void this.#load();
   }
 
   /** Return a number that somebody writes, grouped. */
