@@ -27,6 +27,8 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
         "tests/billing/test_reconcile.py",
         "tests/billing/sql/test_gate_audit.py",
     ),
+    "billing.stores.closed_audit": ("tests/billing/sql/test_closed_books.py",),
+    "gateway.stores.book_closing": ("tests/gateway/stores/test_retention.py",),
     "billing.stores.call_forgetting": (
         "tests/gateway/stores/test_retention.py",
         "tests/money/test_erasure.py",
@@ -68,6 +70,7 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
         "tests/gateway/stores/test_ghosts.py",
     ),
     "accounts.button_kinds": ("tests/gateway/test_data_map.py",),
+    "accounts.money_kinds": ("tests/gateway/test_data_map.py",),
     "gateway.charging.button_budgets": ("tests/gateway/stores/test_button_budgets.py",),
     "gateway.embed.ports": (
         "tests/gateway/stores/test_buttons.py",

@@ -15,7 +15,8 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from accounts.data_map import BOOK_YEARS, CALL_MONTHS_MAX, KINDS
+from accounts.data_map import CALL_MONTHS_MAX, KINDS
+from accounts.money_kinds import BOOK_YEARS
 from accounts.retention import EXPORT_NOTED, MAILS_KEPT, UNPROVEN_KEPT, months_before, years_before
 from accounts.stores import audit_log, links
 from accounts.stores import tables as people
@@ -24,7 +25,8 @@ from billing.clock import Clock, utc_now
 from billing.payments import PaymentState
 from billing.stores import call_forgetting, tables
 from billing.stores.freezes import is_used
-from database.engine import AUDIT_TIMEOUT_S, TIMEOUT_S, reading, writing
+from database.engine import AUDIT_TIMEOUT_S, TIMEOUT_S, reading_long, writing
+from gateway.stores.book_closing import SqlBookClosing
 from gateway.stores.fraud import REFUSALS_KEPT, call_refusals, erase_fraud_rows
 from gateway.stores.mail_outbox import erase_mails, have_ended, mail_outbox
 
@@ -34,6 +36,8 @@ ACCOUNTS_BATCH: Final = 50
 """Accounts of one transaction; each is a dozen statements."""
 CHUNKS_BATCH: Final = 20
 """Megabytes of exports of one transaction."""
+BOOKS: Final = "books"
+"""The kind that is carried forward as well, see `billing.stores.closed_books`."""
 _IN_VAIN: Final = (PaymentState.EXPIRED.value, PaymentState.FAILED.value)
 _MONTHS: Final = {kind.name: kind.period.count for kind in KINDS}
 """Kind -> months that it is kept, where its period is one of months."""
@@ -67,19 +71,25 @@ class SqlRetention:
         self._clock = clock
         self._timeout_s = timeout_s
         self._sweeps = sweeps(calls_kept_months, books_kept_years)
+        self._books = SqlBookClosing(engine, books_kept_years, clock, timeout_s)
 
     @property
     def kinds(self) -> tuple[str, ...]:
         """The kinds that are swept, in the order in which they should be."""
-        return tuple(self._sweeps)
+        # After the calls: those of an account are forgotten before its books are closed.
+        return (*self._sweeps, BOOKS)
 
     async def due(self, kind: str) -> int:
         """Return how many rows of a kind are to be forgotten; changes nothing."""
-        async with reading(self._engine, AUDIT_TIMEOUT_S) as connection:
+        if kind == BOOKS:
+            return await self._books.due()
+        async with reading_long(self._engine, AUDIT_TIMEOUT_S) as connection:
             return int(await connection.scalar(self._sweeps[kind].due(self._clock())) or 0)
 
     async def sweep(self, kind: str) -> tuple[int, bool]:
         """Forget one batch of a kind; return how many rows, and whether more may be left."""
+        if kind == BOOKS:
+            return await self._books.sweep()
         sweep = self._sweeps[kind]
         async with writing(self._engine, self._timeout_s) as connection:
             count = await sweep.forget(connection, self._clock())
