@@ -205,7 +205,10 @@ KINDS: Final[tuple[Kind, ...]] = (
         sql=(
             Columns(
                 "devices",
-                ("account_id", "id", "browser", "system", "first_seen_at", "last_seen_at"),
+                (
+                    *("account_id", "id", "browser", "system", "country"),
+                    *("first_seen_at", "last_seen_at"),
+                ),
                 withheld=("id",),
             ),
         ),

@@ -159,6 +159,12 @@ class Settings:
         "ISO 3166 codes such as US,CA",
         key=lambda country: country,
     )
+    address_countries: str = knobs.text(
+        "",
+        "Country database in MaxMind's format (.mmdb), by which a sign-in's country is told from "
+        "its address; read again when it changes. Nothing is sent to anybody. Empty: no country is "
+        "told, nor kept.",
+    )
     countries_opened_day_max: int = knobs.number(
         3, "Most countries that a person may open within 24 hours.", 0, 300, ""
     )
@@ -172,7 +178,7 @@ class Settings:
     new_card_day_max: int = knobs.money(
         "20",
         "Most that a person may spend in a day (UTC) in that time; half with a disposable "
-        "mail address.",
+        "mail address, or from countries they do not call (CALLER_ADDRESS_COUNTRIES).",
     )
     admin_networks: tuple[str, ...] = knobs.names(
         "Addresses or networks, separated by commas, from which keys of scope admin are accepted. "

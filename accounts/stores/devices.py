@@ -1,4 +1,4 @@
-"""Keeps in SQL which browsers a holder has signed in with: families only.
+"""Keeps in SQL which browsers a holder has signed in with: families, and the last country.
 
 Functions on the caller's connection; the caller holds the holder's lock.
 """
@@ -37,7 +37,12 @@ async def note(connection: AsyncConnection, account_id: str, device: Device) -> 
         sa.update(_DEVICES)
         .where(mine, _DEVICES.c.id == device.id)
         # A browser's family changes with nothing but the browser, which is known by its id.
-        .values(browser=device.browser, system=device.system, last_seen_at=device.last_seen_at)
+        .values(
+            browser=device.browser,
+            system=device.system,
+            country=device.country,
+            last_seen_at=device.last_seen_at,
+        )
         .returning(_DEVICES.c.id)
     )
     if updated.scalar() is not None:
@@ -49,6 +54,7 @@ async def note(connection: AsyncConnection, account_id: str, device: Device) -> 
             id=device.id,
             browser=device.browser,
             system=device.system,
+            country=device.country,
             first_seen_at=device.first_seen_at,
             last_seen_at=device.last_seen_at,
         )

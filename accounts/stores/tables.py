@@ -145,6 +145,8 @@ devices = sa.Table(
     sa.CheckConstraint(_bounds("id", ID_MAX), name="id_length"),
     *_text("browser", NAME_MAX, shortest=0),
     *_text("system", NAME_MAX, shortest=0),
+    # ISO 3166 alpha-2, by the address of the last sign-in; empty where nobody could tell.
+    sa.Column("country", sa.String(2), nullable=False, server_default=sa.text("''")),
     sa.Column("first_seen_at", UtcDateTime, nullable=False),
     sa.Column("last_seen_at", UtcDateTime, nullable=False, index=True),
 )

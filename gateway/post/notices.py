@@ -73,7 +73,9 @@ NOTICES: Final[Mapping[str, Kind]] = {
     "password_changed": Kind(may_have=_THINGS),
     "change_address": _kind(needs_link=True),
     "address_changed": _kind(needs_link=True),
-    "new_device": _kind("browser", "system", "at", needs_link=True),
+    "new_device": Kind(
+        frozenset({"browser", "system", "at"}), frozenset({"country"}), needs_link=True
+    ),
     "locked": Kind(may_have=_THINGS),
     "second_factor_changed": _kind("change", needs_link=True),
     "recovery_code_used": _kind("left", needs_link=True),

@@ -27,10 +27,12 @@ from gateway.roles.carrier import CarrierSide
 from gateway.roles.fraud import Fraud
 from gateway.roles.membership import Membership
 from gateway.roles.payments import PaymentServices
+from gateway.roles.people import People
 from gateway.roles.prices import Prices
 from gateway.roles.storage import Stores
 from gateway.settings import Settings
 from gateway.sockets.tls import CERTIFICATE_INTERVAL_S, ServerTls
+from gateway.stores import address_countries
 from gateway.stores.drain_mark import RedisDrainMark
 from gateway.stores.mail_outbox import SqlMailOutbox
 
@@ -61,6 +63,19 @@ def of_port(tls: ServerTls | None) -> Sequence[PeriodicTask]:
     if tls is None:
         return ()
     return (PeriodicTask("look for a new certificate", tls.refresh, CERTIFICATE_INTERVAL_S),)
+
+
+def of_people(people: People) -> Sequence[PeriodicTask]:
+    """Return the tasks of a process that lets people in."""
+    if people.countries is None:
+        return ()
+    return (
+        PeriodicTask(
+            "look for new countries of addresses",
+            people.countries.refresh,
+            address_countries.INTERVAL_S,
+        ),
+    )
 
 
 def of_quotes(prices: Prices, fraud: Fraud) -> Sequence[PeriodicTask]:

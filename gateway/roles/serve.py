@@ -145,6 +145,7 @@ class Node:
             *periodic_tasks.of_books(stores, drain, alarms, sweeps.gate_filled, metering),
             *periodic_tasks.of_mails(settings, alarms),
             *periodic_tasks.of_quotes(prices, fraud),
+            *periodic_tasks.of_people(people),
         ]
         await self._run(stops, tls, tasks)
 

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from accounts.stores import countries
-from accounts.stores.tables import holders
+from accounts.stores.tables import devices, holders
 from billing.clock import Clock, utc_now
 from billing.stores.tables import closed_books, credits
 from database.columns import NAMING_CONVENTION, UtcDateTime
@@ -96,10 +96,14 @@ class SqlFraudBook:
             closed_books.c.account_id == account_id, closed_books.c.payments_micros != 0
         )
         email_key = sa.select(holders.c.email_key).where(holders.c.account_id == account_id)
+        seen_in = sa.select(devices.c.country).where(
+            devices.c.account_id == account_id, devices.c.country != ""
+        )
         async with reading(self._engine, self._timeout_s) as connection:
             opened = await countries.of_account(connection, account_id)
             first_paid_at = await connection.scalar(closed) or await connection.scalar(first_paid)
             address = await connection.scalar(email_key)
+            seen = frozenset(await connection.scalars(seen_in))
             lifted = await overrides_of(connection, account_id)
         domain = str(address or "").rpartition("@")[2]
         return Standing(
@@ -107,6 +111,7 @@ class SqlFraudBook:
             first_paid_at=first_paid_at,
             # It bounds what is spent after a payment only.
             is_disposable=first_paid_at is not None and await is_disposable(domain),
+            seen_in=seen,
             lifted=lifted,
         )
 

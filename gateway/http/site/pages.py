@@ -177,6 +177,8 @@ class SessionRow:
     name: str
     browser: str
     system: str
+    country: str
+    """Its name; empty where nobody could tell."""
     began_at: datetime
     seen_at: datetime
     is_own: bool
@@ -329,6 +331,8 @@ class CountriesPage:
     """That the person has opened."""
     closed: Sequence[CountryRow]
     """That the person can open."""
+    proposed: str
+    """Code of the one that the form shows chosen; empty for none."""
     day_max: int
     said: str = ""
     errors: Errors = field(default_factory=dict)
