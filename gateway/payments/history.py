@@ -223,7 +223,7 @@ class PaymentHistory:
         told: dict[str, list[Disagreement]] = {}
         proven: set[str] = set()
         for trace in traces:
-            if trace.amounts and trace.amounts.keys() <= closed:
+            if trace.amounts and all(name in closed for name in trace.amounts):
                 # Of books that are closed nothing is left that could be compared.
                 continue
             top_up = booked.get(top_up_reference(trace.intent_id))
