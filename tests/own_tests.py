@@ -72,12 +72,14 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
     "accounts.button_kinds": ("tests/gateway/test_data_map.py",),
     "accounts.money_kinds": ("tests/gateway/test_data_map.py",),
     "gateway.charging.button_budgets": ("tests/gateway/stores/test_button_budgets.py",),
+    "gateway.button_problems": ("tests/gateway/http/test_problems.py",),
     "gateway.embed.ports": (
         "tests/gateway/stores/test_buttons.py",
         "tests/gateway/stores/test_button_budgets.py",
     ),
     "gateway.limits.velocity_limits": ("tests/gateway/limits/test_velocity.py",),
     "gateway.roles.budgets": ("tests/gateway/roles/test_drainer_process.py",),
+    "gateway.problem": ("tests/gateway/http/test_problems.py",),
     "gateway.roles.embed": ("tests/gateway/test_access.py",),
     "gateway.stores.button_tables": ("tests/gateway/stores/test_buttons.py",),
     "accounts.not_personal": ("tests/gateway/test_data_map.py",),
@@ -87,6 +89,7 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
     "gateway.people.leaving": ("tests/gateway/http/site/test_leaving.py",),
     "gateway.people.privacy": ("tests/gateway/http/site/test_privacy.py",),
     "gateway.roles.erasure": ("tests/gateway/test_access.py", "tests/gateway/cli/test_accounts.py"),
+    "gateway.stores.button_editors": ("tests/gateway/stores/test_buttons.py",),
     "gateway.stores.erasing": ("tests/money/test_erasure.py",),
     "gateway.charging.account_deletion": ("tests/money/test_account_deletion.py",),
     "gateway.charging.account_erasure": (
