@@ -59,7 +59,8 @@ PARAMETERS = {
     "export_id": "nothing",
     "number": "1",
     "key": BUTTON.live_key,
-    "button_id": BUTTON.id,
+    # Whoever may delete it would.
+    "button_id": "nothing",
 }
 PASSWORD = "correct-zebra-tram-92"
 FROM_US = {"sec-fetch-site": "same-origin"}

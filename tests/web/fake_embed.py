@@ -72,6 +72,8 @@ class FakeEmbedGateway(FakeGateway):
     """What visitors' machines have found."""
     signed: list[str] = field(default_factory=list)
     """Tokens of the owner's back end that visitors' calls came with."""
+    humans: list[str] = field(default_factory=list)
+    """What host pages have handed on from a check of persons."""
     hosts: list[str] = field(default_factory=list)
     """Origins of the pages around the phone, as it told them."""
     is_away: bool = False
@@ -150,6 +152,7 @@ class FakeEmbedGateway(FakeGateway):
         if "token" in body:
             self.signed.append(body["token"])
         else:
+            self.humans.append(body["human"])
             self.solutions.append(json.loads(base64.b64decode(body["solution"])))
         if self.refusals:
             return self.refusals.pop(0)

@@ -146,6 +146,7 @@ async def test_a_button_that_is_gone_is_said_to_be(
         ("button_paused", "No calls are taken now"),
         ("button_unavailable", "This button takes no calls now"),
         ("challenge_used", "The check before the call failed"),
+        ("human_check_failed", "It was not confirmed that a person is calling"),
         ("never_heard_of", "Something went wrong"),
     ],
 )
@@ -290,6 +291,7 @@ async def test_a_gateway_that_does_not_answer_is_asked_again(
         ({"cause": 19}, "Nobody answered", "Call again later."),
         ({"cause": 21}, "The call was declined", "Call again later."),
         ({"cause": 41}, "The call could not be connected", "Call again in a moment."),
+        ({"cause": 504}, "The button was closed", "Please try again later."),
     ],
 )
 async def test_an_unanswered_call_says_why(
