@@ -24,6 +24,7 @@ from gateway.embed.keys import Mode
 from gateway.embed.ports import ButtonEras, Challenges, Spent, Standing
 from gateway.embed.refusals import told_to_visitor
 from gateway.embed.terms import VisitorTerms
+from gateway.embed.visitor import named_digest
 from gateway.errors import RequestRefusedError, TooFastError
 from gateway.limits.velocity import button_call_uses, refuse, token_uses
 from gateway.ports import Account, CallOrder
@@ -183,7 +184,8 @@ class ButtonAdmission:
         self._require_open(visit)
         terms = await self._terms(
             standing,
-            visitor=f"{_counted_as(standing)} {call.visitor}",
+            # What they call people may be an address: it stands in no store, not for a minute.
+            visitor=named_digest(_counted_as(standing), call.visitor),
             is_signed=rules.is_signed,
             signer_key_id=call.signer_key_id,
         )

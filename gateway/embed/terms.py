@@ -35,8 +35,8 @@ class VisitorTerms(msgspec.Struct, frozen=True, kw_only=True):
     signer_key_id: str = ""
     """Of the API key that it did so with; empty for none."""
     visitor: str = ""
-    """Whose calls it is one of: a digest of the day (`embed.visitor`), or whom the owner's back end
-    names."""
+    """Whose calls it is one of: a digest of the day, or of whom the owner's back end names
+    (`embed.visitor`)."""
     network: str = ""
     """Of which network, a digest too; empty where the owner's back end has asked."""
     amounts: Amounts = Amounts()
