@@ -25,7 +25,7 @@ from tests.web.fake_gateway import STATIC, FakeGateway, until
 
 BUTTON = "pk_live_0123456789abcdefghijklmn"
 NUMBERS = 300
-"""Numbers that a challenge makes a visitor's machine try at most."""
+"""Numbers that a challenge makes a visitor's machine try at most, unless it is a hard one."""
 
 WEEKDAYS = [[[540, 720], [780, 1020]]] * 5
 
@@ -78,6 +78,8 @@ class FakeEmbedGateway(FakeGateway):
     """Origins of the pages around the phone, as it told them."""
     is_away: bool = False
     """Answers no request for the button any more."""
+    numbers: int = NUMBERS
+    """Those of the next challenges."""
 
     def app(self) -> ASGIApp:
         """Return the application."""
@@ -135,12 +137,12 @@ class FakeEmbedGateway(FakeGateway):
         return JSONResponse(self.status)
 
     async def _challenge(self, _request: Request) -> Response:
-        salt, number = f"salt{len(self.solutions)}?expires=4102444800&", NUMBERS - 7
+        salt, number = f"salt{len(self.solutions)}?expires=4102444800&", self.numbers - 7
         digest = hashlib.sha256(f"{salt}{number}".encode()).hexdigest()
         challenge = {
             "algorithm": "SHA-256",
             "challenge": digest,
-            "maxnumber": NUMBERS,
+            "maxnumber": self.numbers,
             "salt": salt,
             "signature": "signed",
         }

@@ -205,6 +205,21 @@ async def test_a_slow_phone_may_take_its_time_over_a_challenge(
     await page.context.close()
 
 
+async def test_who_hangs_up_works_for_the_call_no_longer(
+    visitors: Browser, gateway: FakeEmbedGateway
+) -> None:
+    # Minutes of work.
+    gateway.numbers = 10**9
+    page = await open_phone(visitors, gateway)
+    async with page.expect_event("worker", lambda worker: "/solver-" in worker.url) as solver:
+        await press(page, "Call now")
+    worker = await solver.value
+    async with worker.expect_event("close"):
+        await press(page, "Hang up")
+    await expect(says(page)).to_have_text("Call ended")
+    await page.context.close()
+
+
 async def test_a_link_to_the_page_of_a_button_calls_nobody_by_itself(
     visitors: Browser, gateway: FakeEmbedGateway
 ) -> None:

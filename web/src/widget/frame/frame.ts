@@ -95,9 +95,11 @@ class Frame {
     try {
       let prepared: Prepared = {};
       // A slow phone under a hard challenge takes longer than a token may.
-      const before = async (): Promise<unknown> => (prepared = await this.#prepare());
+      const over = new AbortController();
+      const before = async (): Promise<unknown> => (prepared = await this.#prepare(over.signal));
       const call = (this.#call = new Call('', { before, getToken: () => this.#token(prepared), origin: BASE.origin }));
       call.on('changed', (state) => this.#follow(call, state));
+      call.on('disconnect', () => over.abort());
       call.on('volume', (input, output) => this.#inCall?.level(input, output));
       this.host.tell({ type: 'connecting' });
       this.#follow(call, call.state);
@@ -106,11 +108,11 @@ class Frame {
     }
   }
 
-  /** Have the call signed, or solve a challenge for it, while the visitor allows the microphone. */
-  async #prepare(): Promise<Prepared> {
+  /** Have the call signed, or solve a challenge for it, while the visitor allows the microphone; until it is over. */
+  async #prepare(over: AbortSignal): Promise<Prepared> {
     const { token, human } = await this.host.sign();
     if (token) return { signed: token, atMs: performance.now() };
-    return { solution: await solve(await this.api.challenge()), human };
+    return { solution: await solve(await this.api.challenge(), over), human };
   }
 
   async #token({ signed, atMs = 0, solution = '', human = '' }: Prepared): Promise<CallToken> {
