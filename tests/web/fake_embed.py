@@ -249,14 +249,18 @@ class HostPages:
 
 
 @asynccontextmanager
-async def hosting(pages: HostPages) -> AsyncIterator[HostPages]:
-    """Serve the site on a free port, under a name that is another site than the gateway's."""
-    config = uvicorn.Config(pages.app(), port=0, log_level="error", lifespan="off")
+async def hosting(pages: HostPages, address: str = "") -> AsyncIterator[HostPages]:
+    """Serve the site on a free port of this address.
+
+    Without one it is loopback's, under a name that is another site than the gateway's.
+    """
+    bound = address or "127.0.0.1"
+    config = uvicorn.Config(pages.app(), host=bound, port=0, log_level="error", lifespan="off")
     server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve())
     await until(lambda: server.started)
     port = server.servers[0].sockets[0].getsockname()[1]
-    pages.origin = f"http://localhost:{port}"
+    pages.origin = f"http://{address or 'localhost'}:{port}"
     try:
         yield pages
     finally:
