@@ -61,6 +61,7 @@ export class AutoTopUpForm extends LitElement {
         rotate: 45deg;
       }
       summary span {
+        flex: none;
         margin-inline-start: auto;
         font-weight: 400;
       }

@@ -34,7 +34,7 @@ export class CallFacts extends LitElement {
         background: var(--line);
       }
       div {
-        padding: var(--space-3) var(--space-3);
+        padding: var(--space-3) var(--space-2);
         background: var(--card);
       }
       div:last-child:nth-child(odd) {

@@ -30,7 +30,9 @@ function label(key: string): string {
 }
 
 export const keypadStyle = css`
+  /* A telephone's keys stand alike wherever one reads from. */
   .pad {
+    direction: ltr;
     display: grid;
     grid-template-columns: repeat(3, minmax(0, 1fr));
     gap: var(--space-2);

@@ -47,6 +47,9 @@ export class LineCheck extends LitElement {
         transform: scaleX(var(--share, 0));
         transform-origin: left;
       }
+      :host(:dir(rtl)) .bar i {
+        transform-origin: right;
+      }
       .verdict {
         display: grid;
         gap: 2px;
