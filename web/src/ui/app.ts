@@ -84,10 +84,6 @@ export class App extends LitElement {
         display: grid;
         gap: var(--space-5);
       }
-      main > caller-outcome,
-      caller-payment-progress {
-        grid-column: 1 / -1;
-      }
       @media (max-width: 400px) {
         .mark {
           display: none;

@@ -21,6 +21,10 @@ export class Outcome extends LitElement {
     told,
     receiptStyle,
     css`
+      /* Above the phone and what stands beside it. */
+      :host {
+        grid-column: 1 / -1;
+      }
       .summary {
         padding: var(--space-3) var(--space-3);
         border-radius: var(--radius-s);

@@ -42,6 +42,10 @@ export class PaymentProgress extends LitElement {
     theme,
     told,
     css`
+      /* Above the phone and what stands beside it. */
+      :host {
+        grid-column: 1 / -1;
+      }
       .card {
         display: flex;
         flex-wrap: wrap;
