@@ -554,6 +554,18 @@ async def test_recent_calls_are_listed_and_called_again(
     await expect(rows.first).to_contain_text("1:02:05")
     await expect(rows.first).to_contain_text("$0.8071")
     await expect(rows.nth(1)).to_contain_text("Busy")
+    assert await page.evaluate("() => localStorage.length") == 0
+    await button(page, "Name +44 20 7946 0018").click()
+    await page.keyboard.type("Ada")
+    await page.keyboard.press("Escape")
+    await expect(rows.first).not_to_contain_text("Ada")
+    await page.keyboard.press("Enter")
+    await page.keyboard.type("Ada")
+    await page.keyboard.press("Enter")
+    await expect(rows.first).to_contain_text("Ada")
+    await expect(button(page, "Name Ada")).to_be_focused()
+    await page.reload()
+    await expect(button(page, "Call Ada again")).to_be_visible()
     await button(page, "Call Echo again").click()
     await until(lambda: gateway.lines)
     assert gateway.token_requests[-1]["destination"] == ECHO

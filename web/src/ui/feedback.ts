@@ -61,9 +61,13 @@ export class Feedback extends LitElement {
         opacity: 0;
         cursor: pointer;
       }
+      legend {
+        margin-inline: auto;
+        padding: 0;
+      }
       .flaws {
-        display: grid;
-        justify-self: stretch;
+        justify-items: start;
+        gap: 0;
       }
       @media (forced-colors: active) {
         .star.on {

@@ -45,6 +45,9 @@ export class KeyHelp extends LitElement {
       dt {
         font-weight: 600;
       }
+      form {
+        margin-block-start: 16px;
+      }
     `,
   ];
 

@@ -169,9 +169,13 @@ export class RecentCalls extends LitElement {
   }
 
   #nameField(destination: string, name: string, number: string): TemplateResult {
-    const keyDown = ({ key, target }: KeyboardEvent): void => {
-      if (key === 'Escape') (target as HTMLInputElement).value = name;
-      if (key === 'Enter' || key === 'Escape') void this.#named(destination, (target as HTMLInputElement).value);
+    const keyDown = (event: KeyboardEvent): void => {
+      const input = event.target as HTMLInputElement;
+      if (event.key === 'Escape') input.value = name;
+      else if (event.key !== 'Enter') return;
+      // The button that gets the focus would take this key as its own.
+      event.preventDefault();
+      void this.#named(destination, input.value);
     };
     return html`<input
         class="field"

@@ -32,7 +32,7 @@ export class SoundSettings extends LitElement {
         gap: 8px;
         margin-block: 8px;
       }
-      [aria-pressed='true'] {
+      button[aria-pressed='true'] {
         background: var(--text);
         color: var(--card);
       }
@@ -60,7 +60,7 @@ export class SoundSettings extends LitElement {
           forced-color-adjust: none;
           background: Highlight;
         }
-        [aria-pressed='true'] {
+        button[aria-pressed='true'] {
           forced-color-adjust: none;
           background: Highlight;
           color: HighlightText;
