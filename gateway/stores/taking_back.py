@@ -14,8 +14,9 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from accounts.audit_log import Act
-from accounts.stores import audit_log, countries, devices, second_factors
+from accounts.audit_log import Act, Actor
+from accounts.data_request import Right
+from accounts.stores import audit_log, countries, data_requests, devices, second_factors
 from accounts.stores import tables as people
 from billing.stores import tables
 from gateway.scopes import Scope
@@ -48,7 +49,7 @@ async def take_back(change: Change, since: datetime) -> Mapping[str, str]:
     for country in await countries.close_since(connection, account_id, begin):
         await change.record(Act.COUNTRY_CLOSED, reason=country)
     await devices.forget_since(connection, account_id, begin)
-    await _drop_exports(connection, account_id, begin)
+    await _drop_exports(change, begin)
     return {name: _listed(found) for name, found in names.items()}
 
 
@@ -93,16 +94,19 @@ async def _take_codes_back(change: Change, begin: datetime) -> None:
         await second_factors.remove_codes(connection, account_id)
 
 
-async def _drop_exports(connection: AsyncConnection, account_id: str, begin: datetime) -> None:
+async def _drop_exports(change: Change, begin: datetime) -> None:
     """Drop files that were asked for; whoever is making one finds that it is gone, and stops."""
+    connection, account_id = change.connection, change.holder.account_id
     exports, chunks = people.exports.c, people.export_chunks.c
-    asked = sa.and_(exports.account_id == account_id, exports.asked_at >= begin)
-    await connection.execute(
-        sa.delete(people.export_chunks).where(
-            chunks.export_id.in_(sa.select(exports.id).where(asked))
-        )
-    )
-    await connection.execute(sa.delete(people.exports).where(asked))
+    asked = sa.select(exports.id).where(exports.account_id == account_id, exports.asked_at >= begin)
+    # Locked first: a chunk that is being added would come between the two deletions.
+    dropped = (await connection.scalars(asked.with_for_update())).all()
+    if not dropped:
+        return
+    await connection.execute(sa.delete(people.export_chunks).where(chunks.export_id.in_(dropped)))
+    await connection.execute(sa.delete(people.exports).where(exports.id.in_(dropped)))
+    # Nobody waits for one any more.
+    await data_requests.answer(connection, account_id, Right.EXPORT, change.at, Actor.HOLDER)
 
 
 async def what_stays(connection: AsyncConnection, account_id: str) -> dict[str, str]:

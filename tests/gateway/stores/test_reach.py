@@ -3,6 +3,7 @@
 What came before could be disputed when the link was made, and so goes with it.
 """
 
+import asyncio
 import os
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -322,10 +323,12 @@ async def test_a_country_is_closed_and_an_export_is_gone_that_a_thief_asked_for(
     house.now += LONG
     await house.sign_in("thief's")
     await ask("CU", "thief's")
+    assert await exports.ask("ada", 2, "thief's second", "0" * 64)
     link = (await house.mails())["new_device", Purpose.NOT_ME][-1]
     assert await house.people.lock(link, LOCKED)
     assert await countries.opened("ada") == {"FR"}
     assert [each.id for each in await exports.of_account("ada")] == ["owner's"]
+    assert all(each.done_at for each in await house.departures.requests("ada"))
     assert await exports.chunk("owner's", 0) == b"all of it"
     assert await exports.chunk("thief's", 0) is None
 
@@ -340,6 +343,22 @@ async def test_recovery_codes_that_a_thief_has_read_are_gone_and_the_app_stays(h
     link = (await house.mails())["second_factor_changed", Purpose.NOT_ME][-1]
     assert await house.people.lock(link, LOCKED)
     assert await house.left() == ([], [], True, 0)
+
+
+async def test_a_chunk_that_is_being_added_to_an_export_holds_no_lock_up(house):
+    exports = SqlExports(house.engine, clock=lambda: house.now)
+    await house.sign_in("thief's")
+    link = (await house.mails())["new_device", Purpose.NOT_ME][-1]
+    assert await exports.ask("ada", 2, "thief's", "0" * 64)
+    async with writing(house.engine, TIMEOUT_S) as connection:
+        await connection.execute(sa.update(kept.exports).values(progress=9))
+        locking = asyncio.create_task(house.people.lock(link, LOCKED))
+        # Time to find no chunk, for whoever does not wait for this transaction.
+        await asyncio.sleep(0.3)
+        chunk = {"export_id": "thief's", "number": 0, "content": b"x"}
+        await connection.execute(sa.insert(kept.export_chunks).values(chunk))
+    assert await locking
+    assert await exports.of_account("ada") == []
 
 
 async def test_a_reset_names_what_stays(house):
