@@ -70,13 +70,15 @@ def test_a_program_ends_by_a_signal_to_its_group(simulated, number, code):
         os.kill(pid, 0)
 
 
-async def test_programs_go_with_whoever_has_forked_them(tmp_path):
-    nursery, world = forks.Nursery(), World(tmp_path)
-    arguments = ["simulate", "--port", str(world.carrier_port)]
-    with (tmp_path / "log").open("ab") as output:
-        program = nursery.start(arguments, {"PATH": os.environ["PATH"]}, output.fileno())
-    nursery._process.kill()
-    nursery.close()
+async def test_programs_go_with_whoever_has_forked_them(tmp_path, monkeypatch):
+    own, world = forks.Nursery(), World(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(forks, "nursery", lambda: own)
+        world.start_carrier()
+    program = world.carrier.popen
+    assert program.poll() is None
+    own._process.kill()
+    own.close()
     assert program.wait(60) == -signal.SIGTERM
 
     async def is_gone():
