@@ -149,6 +149,8 @@ class Buttons(Protocol):
     ) -> Change:
         """Make a button with both of its keys. DONE, TOO_MANY, UNPROVEN or SESSION_OVER.
 
+        NOT_FOUND for one that was made before, and deleted since.
+
         `notice` is the mail about it; None where the operator's own process makes it.
         """
 

@@ -157,6 +157,9 @@ class SqlButtons:
             known = set(await connection.scalars(mine))
             if new.id in known:
                 return Change.DONE
+            # By a request that comes again: what was deleted stays deleted.
+            if await was_of(connection, account_id, new.id):
+                return Change.NOT_FOUND
             if len(known) >= BUTTONS_MAX:
                 return Change.TOO_MANY
             if not await _is_proven(connection, account_id, rules.destination):

@@ -198,6 +198,14 @@ async def test_what_is_deleted_is_gone_with_its_keys_and_its_calls_keep_their_ke
     assert [row.id for row in await world.accounts.keys("ada")] == [button.key_id]
 
 
+async def test_what_is_deleted_is_not_made_again_by_the_same_request(world):
+    await world.made()
+    assert await world.buttons.delete("ada", 1, "b1") is Change.DONE
+    assert await world.buttons.make("ada", 1, NEW, NOTICE) is Change.NOT_FOUND
+    assert await world.buttons.by_key(key(1)) is None
+    assert await world.buttons.delete("ada", 1, "b1") is Change.DONE
+
+
 @pytest.mark.parametrize("who", ["bob", "ended", "deleted"])
 async def test_nobody_else_changes_it(world, who):
     button = await world.made()
