@@ -172,7 +172,7 @@ FAULTS = {
         "runs out of",
     ),
     "a word that is broken": (
-        "(e) => { e.style.cssText = 'width:60px;padding:0;justify-self:start' }",
+        "(e) => { e.style.cssText = 'width:40px;min-width:0;padding:0;justify-self:start' }",
         "broken",
     ),
     "a button over another": ("(e) => { e.style.marginBlockEnd = '-30px' }", "lies over"),

@@ -15,14 +15,7 @@ from markupsafe import Markup
 from accounts.passkey import Passkey
 from gateway.http.site.button_pages import OfButtons
 from gateway.http.site.call_pages import CallPage, CallsPage
-from gateway.http.site.credit_pages import (
-    AutoTopUpPage,
-    CreditPage,
-    GoToPaymentPage,
-    PaymentPage,
-    PaymentsPage,
-    StatementPage,
-)
+from gateway.http.site.credit_pages import OfCredit
 from gateway.http.site.design_pages import OfDesign
 from gateway.http.site.key_pages import OfKeys
 from gateway.http.site.landing_pages import OfPrices
@@ -489,12 +482,7 @@ Page = (
     | ErrorPage
     | CallsPage
     | CallPage
-    | CreditPage
-    | StatementPage
-    | PaymentsPage
-    | PaymentPage
-    | GoToPaymentPage
-    | AutoTopUpPage
+    | OfCredit
     | OfPrices
     | OfKeys
     | OfButtons

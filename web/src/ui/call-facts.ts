@@ -48,6 +48,11 @@ export class CallFacts extends LitElement {
         font-weight: 600;
         overflow-wrap: anywhere;
       }
+      @media (max-width: 400px) {
+        dd {
+          font-size: var(--letters-s);
+        }
+      }
       dd small {
         display: block;
         font-size: var(--letters-xs);
