@@ -135,6 +135,7 @@ async def test_one_call_shows_what_it_cost_and_what_came_back(ada):
     ]
     text = await text_of(ada, "/account/calls/c1")
     assert "Answered. Somebody hung up." in text
+    assert "Answered 2026-11-20 09:30:09 UTC Ended 2026-11-20 09:33:34 UTC · You" in text
     assert "$0.03 a minute · $0.01 for the connection" in text
     assert (
         "205 s at $0.03 a minute $0.1025 For the connection $0.01 Price of the call $0.1125" in text
