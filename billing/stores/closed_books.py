@@ -3,8 +3,8 @@
 What belongs together goes together, once the youngest of it is too old: a call with all that was
 booked of it, a payment with its top-up, refunds and disputes, any other credit by itself. Triggers
 of the database add each entry that is deleted to the account's sums and refuse to delete any other,
-so that at each commit balances are what they were. Functions on the caller's connection; knows no
-number of years.
+so that at each commit balances are what they were. Functions on the caller's connection,
+synchronous so that SQLite does a batch in one visit of a thread; knows no number of years.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from datetime import datetime
 from typing import Final
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from billing.ledger import LEDGER_ACCOUNTS
 from billing.payments import PENDING, PaymentState
@@ -133,15 +132,15 @@ def _is_due(before: datetime) -> sa.ColumnElement[bool]:
     return sa.and_(_is_open(before), ~whole.exists())
 
 
-async def count_due(connection: AsyncConnection, before: datetime) -> int:
+def count_due(connection: sa.Connection, before: datetime) -> int:
     """Return how many transfers are to be closed, once calls as old as these are forgotten."""
     query = sa.select(sa.func.count()).select_from(tables.transfers.join(tables.accounts))
-    found = await connection.scalar(query.where(_is_open(before), is_closable_entry(before)))
+    found = connection.scalar(query.where(_is_open(before), is_closable_entry(before)))
     return int(found or 0)
 
 
-async def accounts_due(
-    connection: AsyncConnection, before: datetime, *, after: str, limit: int
+def accounts_due(
+    connection: sa.Connection, before: datetime, *, after: str, limit: int
 ) -> Sequence[str]:
     """Return accounts behind `after` that have anything so old, in the order of their ids."""
     old = (
@@ -158,11 +157,11 @@ async def accounts_due(
         .order_by(_accounts.id)
         .limit(limit)
     )
-    return (await connection.scalars(query)).all()
+    return (connection.scalars(query)).all()
 
 
-async def close_some(
-    connection: AsyncConnection, account_id: str, before: datetime, *, limit: int
+def close_some(
+    connection: sa.Connection, account_id: str, before: datetime, *, limit: int
 ) -> tuple[int, bool]:
     """Close some of an account's books; return how many transfers went, and whether all did.
 
@@ -171,21 +170,21 @@ async def close_some(
     """
     query = sa.select(_accounts.created_at).where(_accounts.id == account_id, _is_due(before))
     # Locked: a refund that is booked meanwhile comes before, and its payment stays, or after.
-    opened_at = await connection.scalar(query.with_for_update(skip_locked=True))
+    opened_at = connection.scalar(query.with_for_update(skip_locked=True))
     if opened_at is None:
         return 0, True
     row = upsert(connection, tables.closed_books).values(
         account_id=account_id, until=opened_at, closing=before
     )
-    await connection.execute(
+    connection.execute(
         row.on_conflict_do_update(index_elements=["account_id"], set_={"closing": before})
     )
     closed = [
-        await close(connection, account_id, before, limit)
+        close(connection, account_id, before, limit)
         for close in (_close_calls, _close_payments, _close_credits)
     ]
     is_done = all(units < limit for units, _ in closed)
-    await connection.execute(
+    connection.execute(
         sa.update(tables.closed_books)
         .where(_closed.account_id == account_id)
         .values({"closing": None} | ({"until": before} if is_done else {}))
@@ -193,8 +192,8 @@ async def close_some(
     return sum(entries for _, entries in closed), is_done
 
 
-async def _close_calls(
-    connection: AsyncConnection, account_id: str, before: datetime, limit: int
+def _close_calls(
+    connection: sa.Connection, account_id: str, before: datetime, limit: int
 ) -> tuple[int, int]:
     """Close calls; return how many, and how many transfers went with them."""
     query = (
@@ -205,24 +204,24 @@ async def _close_calls(
         .order_by(_calls.created_at)
         .limit(limit)
     )
-    call_ids = (await connection.scalars(query)).all()
+    call_ids = (connection.scalars(query)).all()
     if not call_ids:
         return 0, 0
     names = [name + call_id for call_id in call_ids for name in _OF_CALLS]
-    gone = await _delete_transfers(connection, before, _transfers.reference.in_(names))
-    refunds = await _delete_transfers(
+    gone = _delete_transfers(connection, before, _transfers.reference.in_(names))
+    refunds = _delete_transfers(
         connection, before, _transfers.kind == "call-refund", _transfers.call_id.in_(call_ids)
     )
     of_refunds = [reference.removeprefix(CREDIT) for reference in refunds]
-    await connection.execute(
+    connection.execute(
         sa.delete(tables.credits).where(_credits.reference.in_(of_refunds), _credits.at < before)
     )
-    await connection.execute(sa.delete(tables.calls).where(_calls.id.in_(call_ids)))
+    connection.execute(sa.delete(tables.calls).where(_calls.id.in_(call_ids)))
     return len(call_ids), len(gone) + len(refunds)
 
 
-async def _close_payments(
-    connection: AsyncConnection, account_id: str, before: datetime, limit: int
+def _close_payments(
+    connection: sa.Connection, account_id: str, before: datetime, limit: int
 ) -> tuple[int, int]:
     query = (
         sa.select(_payments.id)
@@ -230,17 +229,17 @@ async def _close_payments(
         .order_by(_payments.created_at)
         .limit(limit)
     )
-    payment_ids = (await connection.scalars(query)).all()
+    payment_ids = (connection.scalars(query)).all()
     if not payment_ids:
         return 0, 0
     mine = sa.and_(_credits.account_id == account_id, _credits.payment_id.in_(payment_ids))
-    entries = await _delete_credits(connection, before, mine)
-    await connection.execute(sa.delete(tables.payments).where(_payments.id.in_(payment_ids)))
+    entries = _delete_credits(connection, before, mine)
+    connection.execute(sa.delete(tables.payments).where(_payments.id.in_(payment_ids)))
     return len(payment_ids), entries
 
 
-async def _close_credits(
-    connection: AsyncConnection, account_id: str, before: datetime, limit: int
+def _close_credits(
+    connection: sa.Connection, account_id: str, before: datetime, limit: int
 ) -> tuple[int, int]:
     query = (
         sa.select(_credits.reference)
@@ -248,30 +247,30 @@ async def _close_credits(
         .order_by(_credits.sequence)
         .limit(limit)
     )
-    references = (await connection.scalars(query)).all()
+    references = (connection.scalars(query)).all()
     if not references:
         return 0, 0
-    entries = await _delete_credits(connection, before, _credits.reference.in_(references))
+    entries = _delete_credits(connection, before, _credits.reference.in_(references))
     return len(references), entries
 
 
-async def _delete_credits(
-    connection: AsyncConnection, before: datetime, which: sa.ColumnElement[bool]
+def _delete_credits(
+    connection: sa.Connection, before: datetime, which: sa.ColumnElement[bool]
 ) -> int:
     """Delete credits with their transfers; return how many of these."""
-    gone = await connection.scalars(
+    gone = connection.scalars(
         sa.delete(tables.credits).where(which, _credits.at < before).returning(_credits.reference)
     )
     names = [CREDIT + reference for reference in gone]
-    return len(await _delete_transfers(connection, before, _transfers.reference.in_(names)))
+    return len(_delete_transfers(connection, before, _transfers.reference.in_(names)))
 
 
-async def _delete_transfers(
-    connection: AsyncConnection, before: datetime, *which: sa.ColumnElement[bool]
+def _delete_transfers(
+    connection: sa.Connection, before: datetime, *which: sa.ColumnElement[bool]
 ) -> Collection[str]:
     # Dated before, or the database refuses: one that is not, against the rules, stays, and the
     # audit names it.
-    gone = await connection.scalars(
+    gone = connection.scalars(
         sa.delete(tables.transfers)
         .where(*which, _transfers.at < before)
         .returning(_transfers.reference)

@@ -10,12 +10,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
+import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from accounts.retention import years_before
 from billing.clock import Clock
 from billing.stores import closed_books
-from database.engine import AUDIT_TIMEOUT_S, reading_long, writing
+from database.engine import AUDIT_TIMEOUT_S, Transactions, reading_long
 
 BATCH: Final = 250
 """Calls, payments or credits of one transaction: some 30 ms, so that nobody waits for long."""
@@ -32,29 +33,30 @@ class SqlBookClosing:
         self._engine = engine
         self._years = books_kept_years
         self._clock = clock
-        self._timeout_s = timeout_s
+        self._transactions = Transactions(engine, timeout_s)
         self._after = ""
         """Account behind which the next batch begins: else each would pass by all before it."""
 
     async def due(self) -> int:
         """Return how many entries of the ledger are to be closed; changes nothing."""
         async with reading_long(self._engine, AUDIT_TIMEOUT_S) as connection:
-            return await closed_books.count_due(connection, self._before())
+            return await connection.run_sync(closed_books.count_due, self._before())
 
     async def sweep(self) -> tuple[int, bool]:
         """Close one batch; return how many entries, and whether more may be left."""
         before = self._before()
         async with reading_long(self._engine, AUDIT_TIMEOUT_S) as connection:
-            due = await closed_books.accounts_due(
-                connection, before, after=self._after, limit=ACCOUNTS_BATCH
+            due = await connection.run_sync(
+                closed_books.accounts_due, before, after=self._after, limit=ACCOUNTS_BATCH
             )
         if not due:
             self._after = ""
             return 0, False
-        count, after = 0, self._after
-        async with writing(self._engine, self._timeout_s) as connection:
+
+        def close(connection: sa.Connection) -> tuple[int, str]:
+            count, after = 0, self._after
             for account_id in due:
-                entries, is_done = await closed_books.close_some(
+                entries, is_done = closed_books.close_some(
                     connection, account_id, before, limit=BATCH
                 )
                 count += entries
@@ -63,8 +65,10 @@ class SqlBookClosing:
                 after = account_id
                 if count >= BATCH:
                     break
-        # Only now: what is not committed is done once more.
-        self._after = after
+            return count, after
+
+        # Only after the commit: what is not committed is done once more.
+        count, self._after = await self._transactions.run(close)
         return count, True
 
     def _before(self) -> datetime:

@@ -149,7 +149,7 @@ class SqlErasing:
             told = {row.id: call_forgetting.memory_of(row) for row in rows}
             await self._restate(account_id, told)
         async with writing(self._engine, self._timeout_s) as connection:
-            await call_forgetting.forget(connection, rows, self._clock())
+            await connection.run_sync(call_forgetting.forget, rows, self._clock())
             await _lift_caps(connection, account_id)
             await _blank_payments(connection, account_id)
             await _blank_rejected(connection, account_id)

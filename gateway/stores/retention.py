@@ -25,7 +25,7 @@ from billing.clock import Clock, utc_now
 from billing.payments import PaymentState
 from billing.stores import call_forgetting, tables
 from billing.stores.freezes import is_used
-from database.engine import AUDIT_TIMEOUT_S, TIMEOUT_S, reading_long, writing
+from database.engine import AUDIT_TIMEOUT_S, TIMEOUT_S, Transactions, reading_long, writing
 from gateway.stores.book_closing import SqlBookClosing
 from gateway.stores.fraud import REFUSALS_KEPT, call_refusals, erase_fraud_rows
 from gateway.stores.mail_outbox import erase_mails, have_ended, mail_outbox
@@ -51,8 +51,11 @@ class Sweep:
     """Rows of one batch; fewer mean that none is left."""
     due: Callable[[datetime], sa.Select[Any]]
     """Returns the query that counts what is to go (now)."""
-    forget: Callable[[AsyncConnection, datetime], Awaitable[int]]
+    forget: Callable[[AsyncConnection, datetime], Awaitable[int]] | None
     """Forgets one batch (connection, now); returns how many rows."""
+    forget_at_once: Callable[[sa.Connection, datetime], int] | None = None
+    """The same where it takes long: SQLite does it in one visit of a thread, and no other writer
+    waits for the loop."""
 
 
 class SqlRetention:
@@ -70,6 +73,7 @@ class SqlRetention:
         self._engine = engine
         self._clock = clock
         self._timeout_s = timeout_s
+        self._transactions = Transactions(engine, timeout_s)
         self._sweeps = sweeps(calls_kept_months, books_kept_years)
         self._books = SqlBookClosing(engine, books_kept_years, clock, timeout_s)
 
@@ -90,9 +94,13 @@ class SqlRetention:
         """Forget one batch of a kind; return how many rows, and whether more may be left."""
         if kind == BOOKS:
             return await self._books.sweep()
-        sweep = self._sweeps[kind]
-        async with writing(self._engine, self._timeout_s) as connection:
-            count = await sweep.forget(connection, self._clock())
+        sweep, now = self._sweeps[kind], self._clock()
+        if (at_once := sweep.forget_at_once) is not None:
+            count = await self._transactions.run(lambda connection: at_once(connection, now))
+        else:
+            assert sweep.forget is not None
+            async with writing(self._engine, self._timeout_s) as connection:
+                count = await sweep.forget(connection, now)
         return count, count >= sweep.batch
 
 
@@ -104,9 +112,9 @@ def sweeps(
     def calls_before(now: datetime) -> datetime:
         return months_before(now, calls_kept_months)
 
-    async def forget_calls(connection: AsyncConnection, now: datetime) -> int:
+    def forget_calls(connection: sa.Connection, now: datetime) -> int:
         before = calls_before(now)
-        return await call_forgetting.forget_older(connection, before, limit=BATCH, now=now)
+        return call_forgetting.forget_older(connection, before, limit=BATCH, now=now)
 
     def is_old_event(now: datetime) -> sa.ColumnElement[bool]:
         events = people.account_events.c
@@ -121,6 +129,7 @@ def sweeps(
         "calls": Sweep(
             BATCH,
             lambda now: _count(tables.calls, call_forgetting.is_due(calls_before(now))),
+            None,
             forget_calls,
         ),
         "devices": _unrestricted(

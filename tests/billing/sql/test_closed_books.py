@@ -31,6 +31,10 @@ def no_pause(monkeypatch):
     monkeypatch.setattr(audit_module, "RECHECK_S", 0)
 
 
+async def accounts_due(connection, until):
+    return await connection.run_sync(closed_books.accounts_due, until, after="", limit=9)
+
+
 class Book:
     """A book that is written at any time, and closed until any."""
 
@@ -71,20 +75,22 @@ class Book:
     async def close(self, until=NEW_YEAR, *, limit=100, batches=None):
         """Close alice's books; return how many entries went with each batch."""
         async with self.engine.begin() as connection:
-            await forget_older(connection, until, limit=1_000, now=until)
+            await connection.run_sync(forget_older, until, limit=1_000, now=until)
         counts = []
         while batches is None or len(counts) < batches:
             async with self.engine.begin() as connection:
-                due = await closed_books.accounts_due(connection, until, after="", limit=9)
+                due = await accounts_due(connection, until)
                 if not due:
                     break
-                count, _ = await closed_books.close_some(connection, due[0], until, limit=limit)
+                count, _ = await connection.run_sync(
+                    closed_books.close_some, due[0], until, limit=limit
+                )
             counts.append(count)
         return counts
 
     async def due(self, until=NEW_YEAR):
         async with self.engine.connect() as connection:
-            return await closed_books.count_due(connection, until)
+            return await connection.run_sync(closed_books.count_due, until)
 
     async def rows(self, name, *columns):
         table = tables.metadata.tables[name]
@@ -260,9 +266,10 @@ async def test_an_account_that_may_not_be_closed_stays(book, name):
             row = {"account_id": "alice", "reason": "restricted", "at": SPRING}
             await connection.execute(sa.insert(tables.freezes).values(row))
         else:
-            await forget_older(connection, NEW_YEAR, limit=1, now=NEW_YEAR)
-        assert await closed_books.accounts_due(connection, NEW_YEAR, after="", limit=9) == []
-        assert await closed_books.close_some(connection, "alice", NEW_YEAR, limit=9) == (0, True)
+            await connection.run_sync(forget_older, NEW_YEAR, limit=1, now=NEW_YEAR)
+        assert await accounts_due(connection, NEW_YEAR) == []
+        closed_now = await connection.run_sync(closed_books.close_some, "alice", NEW_YEAR, limit=9)
+        assert closed_now == (0, True)
     assert await book.due() == (0 if name == "restricted" else 8)
     assert await book.rows("closed_books", "account_id") == []
 
@@ -387,7 +394,7 @@ FAULTS = {
 async def test_each_fault_is_found(book, fault):
     statements, rules = FAULTS[fault]
     async with book.engine.begin() as connection:
-        await forget_older(connection, NEW_YEAR, limit=1_000, now=NEW_YEAR)
+        await connection.run_sync(forget_older, NEW_YEAR, limit=1_000, now=NEW_YEAR)
         for name in BOOKS:
             await connection.exec_driver_sql(f"CREATE TABLE old_{name} AS SELECT * FROM {name}")
     await book.close()

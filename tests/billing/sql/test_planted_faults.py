@@ -255,7 +255,7 @@ async def close_books(engine):
         ledger = SqlLedgerStore(engine, clock=lambda at=at: at)
         await ledger.add_credit("closed", 10, reference=name, kind="grant")
     async with engine.begin() as connection:
-        done = await closed_books.close_some(connection, "closed", START, limit=9)
+        done = await connection.run_sync(closed_books.close_some, "closed", START, limit=9)
     assert done == (1, True)
 
 

@@ -160,17 +160,23 @@ async def test_what_closed_books_had_is_neither_missed_nor_booked_again(shop, wa
     for one in await walk():
         await walk.over.book(one)
     await forget(shop, "payments")
+    micros = payment.micros
     async with shop.engine.begin() as connection:
-        names = [top_up_reference(payment.payment_intent_id)]
-        rows = [
-            {"account_id": "alice", "sequence": number, "reference": name}
-            for number, name in enumerate(names, 1)
-        ]
-        await connection.execute(sa.insert(tables.closed_credits), rows)
-        await connection.execute(sa.update(tables.accounts).values(credit_sequence=1))
+        closed = {"account_id": "alice", "until": datetime.now(UTC) - timedelta(days=1)}
+        sums = {"customer_micros": micros, "payments_micros": -micros}
+        await connection.execute(sa.insert(tables.closed_books).values(closed | sums))
+        credit = {"sequence": 1, "reference": top_up_reference(payment.payment_intent_id)}
+        await connection.execute(
+            sa.insert(tables.closed_credits).values(credit | {"account_id": "alice"})
+        )
+        await connection.execute(
+            sa.update(tables.accounts)
+            .where(tables.accounts.c.id == "alice")
+            .values(credit_sequence=1, balance_micros=micros)
+        )
     # The top-up is closed; what came back of it since is booked, and makes its payment anew.
     (found,) = {one.intent.id: one for one in await walk()}.values()
     assert [name[:3] for name in found.references] == ["re:"]
     assert await walk.over.book(found) is None
     assert await walk() == []
-    assert await shop.balance() == -5
+    assert await shop.balance() == micros / UNIT - 5
