@@ -18,8 +18,8 @@ from billing.clock import Clock
 from billing.stores import closed_books
 from database.engine import AUDIT_TIMEOUT_S, Transactions, reading_long
 
-BATCH: Final = 250
-"""Calls, payments or credits of one transaction: some 30 ms, so that nobody waits for long."""
+BATCH: Final = 100
+"""Calls, payments or credits of one transaction: more would cost no less for each."""
 ACCOUNTS_BATCH: Final = 10
 """Accounts of one transaction; each is half a dozen statements."""
 
