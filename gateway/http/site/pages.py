@@ -165,13 +165,12 @@ class ChangeAddressPage:
 
 @dataclass(frozen=True, slots=True)
 class SessionRow:
-    """A browser that is signed in."""
+    """A browser that is signed in, and the name of the country where it was, if it can be told."""
 
     name: str
     browser: str
     system: str
     country: str
-    """Its name; empty where nobody could tell."""
     began_at: datetime
     seen_at: datetime
     is_own: bool
@@ -315,17 +314,15 @@ class CountryRow:
 
 @dataclass(frozen=True, slots=True)
 class CountriesPage:
-    """Where an account may call."""
+    """Where an account may call; `proposed` is the code that is shown chosen, empty for none."""
 
     template: ClassVar[str] = "countries.html"
     home: Sequence[CountryRow]
     """Open to everybody; empty: all are."""
     opened: Sequence[CountryRow]
-    """That the person has opened."""
     closed: Sequence[CountryRow]
     """That the person can open."""
     proposed: str
-    """Code of the one that the form shows chosen; empty for none."""
     day_max: int
     said: str = ""
     errors: Errors = field(default_factory=dict)
