@@ -146,7 +146,8 @@ devices = sa.Table(
     *_text("browser", NAME_MAX, shortest=0),
     *_text("system", NAME_MAX, shortest=0),
     # ISO 3166 alpha-2, by the address of the last sign-in; empty where nobody could tell.
-    sa.Column("country", sa.String(2), nullable=False, server_default=sa.text("''")),
+    sa.Column("country", sa.String, nullable=False, server_default=sa.text("''")),
+    sa.CheckConstraint(_bounds("country", 2, 0), name="country_length"),
     sa.Column("first_seen_at", UtcDateTime, nullable=False),
     sa.Column("last_seen_at", UtcDateTime, nullable=False, index=True),
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlalchemy as sa
 from alembic import op
 
 revision = "0023"
@@ -10,8 +9,11 @@ down_revision = "0022"
 
 
 def upgrade() -> None:
-    country = sa.Column("country", sa.String(2), nullable=False, server_default=sa.text("''"))
-    op.add_column("devices", country)
+    # Said in SQL: in SQLite Alembic would copy the table.
+    op.execute(
+        "ALTER TABLE devices ADD COLUMN country VARCHAR DEFAULT '' NOT NULL"
+        " CONSTRAINT ck_devices_country_length CHECK (length(country) BETWEEN 0 AND 2)"
+    )
 
 
 def downgrade() -> None:
