@@ -148,8 +148,7 @@ class Settings:
     )
     design_page: str = knobs.choice(
         "off",
-        "Whether /design shows every element of our pages in every state, for those who work on "
-        "them; a demo has it on.",
+        "Whether /design shows every element of our pages in every state; a demo has it on.",
         *("on", "off"),
     )
     home_countries: tuple[str, ...] = knobs.names(
@@ -162,8 +161,7 @@ class Settings:
     address_countries: str = knobs.text(
         "",
         "Country database in MaxMind's format (.mmdb), by which a sign-in's country is told from "
-        "its address; read again when it changes. Nothing is sent to anybody. Empty: no country is "
-        "told, nor kept.",
+        "its address; read again when it changes. Nothing is sent to anybody. Empty: none is told.",
     )
     countries_opened_day_max: int = knobs.number(
         3, "Most countries that a person may open within 24 hours.", 0, 300, ""
