@@ -9,6 +9,7 @@ import type { CallState, Ending, Money } from '../sdk/core';
 import { OWN_WORDS } from '../sdk/error-words';
 import '../ui/app';
 import '../ui/beside';
+import '../ui/feedback';
 import '../ui/key-form';
 import '../ui/key-offer';
 import '../ui/line-check';
@@ -123,6 +124,9 @@ function elsewhere(): Record<string, () => readonly HTMLElement[]> {
     'dialler: priced': () => [inCard(make('caller-dialler', { api, text: NUMBER, answer: quote }))],
     'dialler: refused': () => [inCard(make('caller-dialler', { api, text: '+19005550100', answer: { refusal } }))],
     'dialler: complaint': () => [inCard(make('caller-dialler', { api, text: '12', complaint: 'Write the number in full.' }))],
+    credit: () => [make('caller-credit', { balance: usd(12_340_000), isShown: true })],
+    'credit: unknown': () => [make('caller-credit', { isShown: true })],
+    'call in another tab': () => [make('caller-elsewhere', { number: NUMBER, label: 'Echo' })],
     'no calls': () => [make('caller-no-calls')],
     'key form': () => [make('caller-key-form')],
     'key form: complaint': () => [make('caller-key-form', { complaint: 'This does not look like an API key.' })],
@@ -161,7 +165,16 @@ function outcomes(): Record<string, () => readonly HTMLElement[]> {
   const causes = Object.keys(beside).flatMap((key) => /^cause\.(\d+)$/.exec(key)?.[1] ?? []).map(Number);
   const kinds = Object.keys(OWN_WORDS).filter((kind) => `failure.${kind}` in beside);
   const refused = new CallerError('request_refused', { code: 'insufficient_credit' });
+  const feedback = (differs: object) => (): readonly HTMLElement[] => {
+    const element = make('caller-feedback', { api: new Answered(), callId: 'c' });
+    return [inCard(later(element, () => Object.assign(element, differs)))];
+  };
   return {
+    feedback: feedback({}),
+    'feedback: flawed': feedback({ stars: 2, flaws: ['echo'] }),
+    'feedback: sending': feedback({ stars: 5, phase: 'sending' }),
+    'feedback: failed': feedback({ stars: 5, phase: 'failed' }),
+    'feedback: sent': feedback({ stars: 5, phase: 'sent' }),
     'outcome: each cause': each(causes.map((cause) => ({ state: ended({ cause }) }))),
     'outcome: each end': each([
       { state: ended({ ended_by: 'caller' }) },

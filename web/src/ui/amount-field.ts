@@ -1,11 +1,11 @@
 /** A field for an amount of money, with what is wrong with it in words. Keeps nothing: a part of other forms. */
 
+import { css, html } from 'lit';
+import type { TemplateResult } from 'lit';
 import { decimalText, fieldText, minorDigits, parseAmount } from '../amount';
 import { money } from '../i18n/figures';
 import { t } from '../i18n/top-up';
 import type { Money } from '../sdk/core';
-import { css, html } from 'lit';
-import type { TemplateResult } from 'lit';
 
 export interface AmountField {
   id: string;

@@ -3,13 +3,13 @@
  * comes once calls can be made, and where the gateway takes payments.
  */
 
+import { LitElement, css, html, nothing } from 'lit';
+import type { TemplateResult } from 'lit';
 import type { CallRecord, KeyAccess, PhonebookEntry, TopUpOffer } from '../answers';
 import { Api } from '../api';
 import { brought, storedKey, takeKey } from '../api-key';
 import type { Call, CallState, CallerError, Money } from '../sdk/core';
 import type * as Beside from './beside';
-import { LitElement, css, html, nothing } from 'lit';
-import type { TemplateResult } from 'lit';
 import { fields } from './fields';
 import { handset } from './icons';
 import type { FollowedPayment } from './payment-progress';

@@ -1,12 +1,12 @@
 /** What the page shows around the phone, and in its place where nobody is known to use it. Decides nothing. */
 
+import { html, nothing } from 'lit';
+import type { TemplateResult } from 'lit';
 import type { Payment } from '../answers';
 import { offeredKey } from '../api-key';
 import { t } from '../i18n';
 import { keepNumber } from '../kept-number';
 import type { App } from './app';
-import { html, nothing } from 'lit';
-import type { TemplateResult } from 'lit';
 import type { FollowedPayment } from './payment-progress';
 import type { TopUp } from './top-up';
 

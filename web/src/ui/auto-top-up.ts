@@ -1,5 +1,7 @@
 /** Settings of top-ups without a person: whether, below what, how much. Fires `changed` with the new ones. */
 
+import { LitElement, css, html, nothing } from 'lit';
+import type { PropertyValues, TemplateResult } from 'lit';
 import type { AutoTopUp, TopUpOffer } from '../answers';
 import type { Api } from '../api';
 import { money } from '../i18n/figures';
@@ -9,8 +11,6 @@ import { asCallerError } from '../sdk/core';
 import type { CallerError, Money } from '../sdk/core';
 import { amountField, amountFieldStyle, amountWithin, decimal, smallest, written } from './amount-field';
 import { checkboxStyle } from './checkbox';
-import { LitElement, css, html, nothing } from 'lit';
-import type { PropertyValues, TemplateResult } from 'lit';
 import { fields } from './fields';
 import { paymentAlert } from './payment-alert';
 import { theme } from './theme';

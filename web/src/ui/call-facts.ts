@@ -1,5 +1,7 @@
 /** What a call under way costs, how long it can last and how good its line is. */
 
+import { LitElement, css, html, nothing } from 'lit';
+import type { TemplateResult } from 'lit';
 import { clock, t } from '../i18n';
 import type { Key } from '../i18n';
 import { price } from '../i18n/figures';
@@ -8,8 +10,6 @@ import { popOut } from '../installed/call-outside';
 import { canOpen } from '../installed/call-window';
 import { labelOf } from '../labels';
 import type { CallState, LineQuality } from '../sdk/core';
-import { LitElement, css, html, nothing } from 'lit';
-import type { TemplateResult } from 'lit';
 import { fields } from './fields';
 import { theme } from './theme';
 import { told } from './told';

@@ -1,9 +1,9 @@
 /** The keypad during a call, and what was pressed on either side. Fires `key` with the key as its detail. */
 
-import { t } from '../i18n';
-import type { CallState } from '../sdk/core';
 import { LitElement, css, html } from 'lit';
 import type { TemplateResult } from 'lit';
+import { t } from '../i18n';
+import type { CallState } from '../sdk/core';
 import { fields } from './fields';
 import { keypad, keypadStyle } from './keypad';
 import { theme } from './theme';
@@ -17,9 +17,9 @@ export class CallKeys extends LitElement {
       p {
         display: flex;
         justify-content: space-between;
-        gap: 12px;
+        gap: var(--space-3);
         min-height: 1.45em;
-        margin-bottom: 4px;
+        margin-bottom: var(--space-1);
       }
     `,
   ];

@@ -1,10 +1,10 @@
 /** How loud either side of a call is, and which of them speaks. */
 
+import { LitElement, css, html } from 'lit';
+import type { TemplateResult } from 'lit';
 import { t } from '../i18n';
 import { speaking } from '../sdk/core';
 import type { CallState } from '../sdk/core';
-import { LitElement, css, html } from 'lit';
-import type { TemplateResult } from 'lit';
 import { fields } from './fields';
 import { levelShare } from './level';
 import { theme } from './theme';
@@ -16,14 +16,14 @@ export class CallMeters extends LitElement {
     css`
       :host {
         display: grid;
-        gap: 8px;
-        font-size: 0.875rem;
+        gap: var(--space-2);
+        font-size: var(--letters-s);
       }
       .meter {
         display: flex;
         flex-wrap: wrap;
         align-items: center;
-        gap: 4px 12px;
+        gap: var(--space-1) var(--space-3);
       }
       .meter span:first-child {
         min-width: 3.5rem;
@@ -35,17 +35,17 @@ export class CallMeters extends LitElement {
         flex: 1 1 40px;
         overflow: hidden;
         height: 8px;
-        border-radius: 4px;
+        border-radius: var(--radius-round);
         background: var(--soft-strong);
       }
       .bar i {
         display: block;
         height: 100%;
-        border-radius: 4px;
+        border-radius: var(--radius-round);
         background: var(--level);
         transform: scaleX(var(--share, 0));
         transform-origin: left;
-        transition: transform 0.1s linear;
+        transition: transform var(--quick) linear;
       }
       :host(:dir(rtl)) .bar i {
         transform-origin: right;

@@ -3,14 +3,14 @@
  * put around; `top-up` comes from it where credit is what is missing.
  */
 
+import { LitElement, css, html, nothing } from 'lit';
+import type { TemplateResult } from 'lit';
 import type { TopUpOffer } from '../answers';
 import type { Api } from '../api';
 import { clock, t } from '../i18n';
 import { seconds, warningInWords } from '../i18n/outcomes';
 import { MICROPHONE_SILENT } from '../sdk/core';
 import type { CallState } from '../sdk/core';
-import { LitElement, css, html, nothing } from 'lit';
-import type { TemplateResult } from 'lit';
 import { fields } from './fields';
 import { theme } from './theme';
 import { told } from './told';

@@ -18,7 +18,7 @@ export class CallPulse extends LitElement {
         border-radius: 50%;
         background: var(--soft);
         color: var(--go);
-        animation: pulse 1.6s ease-out infinite;
+        animation: pulse var(--beat) ease-out infinite;
       }
       .pulse svg {
         width: 32px;

@@ -1,10 +1,10 @@
 /** What is left to call with, and around it what adds to it. */
 
+import { LitElement, css, html, nothing } from 'lit';
+import type { TemplateResult } from 'lit';
 import { t } from '../i18n';
 import { money } from '../i18n/figures';
 import type { Money } from '../sdk/core';
-import { LitElement, css, html, nothing } from 'lit';
-import type { TemplateResult } from 'lit';
 import { fields } from './fields';
 import { theme } from './theme';
 
@@ -19,12 +19,12 @@ export class Credit extends LitElement {
         align-items: center;
         min-height: 36px;
         border: 1px solid var(--line);
-        border-radius: 23px;
+        border-radius: var(--radius-round);
         background: var(--card);
-        font-size: 0.9375rem;
+        font-size: var(--letters-s);
       }
       p {
-        padding-inline: 14px;
+        padding-inline: var(--space-3);
         line-height: 1.25;
       }
       b {

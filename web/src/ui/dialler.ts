@@ -1,11 +1,11 @@
 /** The phone before a call: number, price, keypad, Call. Fires `dial` with the number as its detail. */
 
+import { LitElement, css, html } from 'lit';
+import type { PropertyValues, TemplateResult } from 'lit';
 import type { Api } from '../api';
 import { t } from '../i18n';
 import { dialled, grouped, isDiallable } from '../number';
 import type * as Beside from './beside';
-import { LitElement, css, html } from 'lit';
-import type { PropertyValues, TemplateResult } from 'lit';
 import { fields } from './fields';
 import { handset } from './icons';
 import { ERASE, keypad, keypadStyle } from './keypad';

@@ -1,9 +1,9 @@
 /** A call that goes on in another tab, and the way to go on with it here. Fires `take` inside the click. */
 
-import { t } from '../i18n';
-import { grouped } from '../number';
 import { LitElement, css, html } from 'lit';
 import type { TemplateResult } from 'lit';
+import { t } from '../i18n';
+import { grouped } from '../number';
 import { fields } from './fields';
 import { theme } from './theme';
 
@@ -14,7 +14,7 @@ export class Elsewhere extends LitElement {
     css`
       div {
         display: grid;
-        gap: 8px;
+        gap: var(--space-2);
         padding: 14px;
         border-radius: 14px;
         background: var(--soft);

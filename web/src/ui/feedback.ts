@@ -1,12 +1,12 @@
 /** Asks whoever has called how the call was: five stars and, where it was not good, what was wrong. Sent once. */
 
+import { LitElement, css, html, nothing } from 'lit';
+import type { PropertyValues, TemplateResult } from 'lit';
 import type { CallFeedback, Flaw } from '../answers';
 import { giveFeedback } from '../account-api';
 import type { Api } from '../api';
 import { t } from '../i18n';
 import { checkboxStyle } from './checkbox';
-import { LitElement, css, html, nothing } from 'lit';
-import type { PropertyValues, TemplateResult } from 'lit';
 import { fields } from './fields';
 import { theme } from './theme';
 
@@ -27,7 +27,7 @@ export class Feedback extends LitElement {
       fieldset {
         display: grid;
         justify-items: center;
-        gap: 8px;
+        gap: var(--space-2);
         min-width: 0;
         margin: 0;
         padding: 0;
@@ -42,7 +42,7 @@ export class Feedback extends LitElement {
         place-items: center;
         width: 44px;
         height: 44px;
-        border-radius: 12px;
+        border-radius: var(--radius-s);
         font-size: 1.75rem;
         color: var(--muted);
       }

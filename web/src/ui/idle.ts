@@ -1,8 +1,8 @@
 /** What the phone shows above the dialler while there is no call. Decides nothing. */
 
-import type { CallState } from '../sdk/core';
 import { html, nothing } from 'lit';
 import type { TemplateResult } from 'lit';
+import type { CallState } from '../sdk/core';
 import type { Phone } from './phone';
 
 /**

@@ -100,6 +100,9 @@ export const inCallStyle = css`
     :host {
       gap: var(--space-3);
     }
+    .name {
+      font-size: var(--letters-l);
+    }
     .time {
       font-size: 2.25rem;
     }

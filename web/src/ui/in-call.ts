@@ -3,6 +3,8 @@
  * Fires `key` with a key of the pad as its detail, and `top-up`.
  */
 
+import { LitElement, html, nothing } from 'lit';
+import type { PropertyValues, TemplateResult } from 'lit';
 import type { TopUpOffer } from '../answers';
 import type { Api } from '../api';
 import { clock, t } from '../i18n';
@@ -10,8 +12,6 @@ import { grouped } from '../number';
 import { elapsedSeconds } from '../sdk/core';
 import type { Call, CallState } from '../sdk/core';
 import type { CallMeters } from './call-meters';
-import { LitElement, html, nothing } from 'lit';
-import type { PropertyValues, TemplateResult } from 'lit';
 import { fields } from './fields';
 import * as icons from './icons';
 import { inCallStyle } from './in-call-style';

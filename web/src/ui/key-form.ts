@@ -1,12 +1,12 @@
 /** Asks for the API key when the address brought none. Fires `key-given` once the key is kept. */
 
+import { LitElement, css, html, nothing } from 'lit';
+import type { TemplateResult } from 'lit';
 import { keepKey } from '../api-key';
 import { addWords, t } from '../i18n';
 import type { Key } from '../i18n';
 import { keyForm } from '../i18n/en/key-form';
 import type { CallerError, CallState } from '../sdk/core';
-import { LitElement, css, html, nothing } from 'lit';
-import type { TemplateResult } from 'lit';
 import { fields } from './fields';
 import type { Returned } from './returned';
 import { theme } from './theme';

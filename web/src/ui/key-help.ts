@@ -1,9 +1,9 @@
 /** Which keys do what in the phone, in a dialog that `open` shows and Escape closes. */
 
-import { t } from '../i18n';
-import type { Key } from '../i18n';
 import { LitElement, css, html, nothing } from 'lit';
 import type { TemplateResult } from 'lit';
+import { t } from '../i18n';
+import type { Key } from '../i18n';
 import { fields } from './fields';
 import { theme } from './theme';
 
@@ -26,9 +26,9 @@ export class KeyHelp extends LitElement {
       }
       dialog {
         width: min(100% - 24px, 360px);
-        padding: 24px;
+        padding: var(--space-6);
         border: 1px solid var(--line);
-        border-radius: 24px;
+        border-radius: var(--radius-l);
         background: var(--card);
         color: inherit;
         box-shadow: var(--shadow);
@@ -39,14 +39,14 @@ export class KeyHelp extends LitElement {
       dl {
         display: grid;
         grid-template-columns: auto 1fr;
-        gap: 8px 16px;
-        margin-block: 16px;
+        gap: var(--space-2) var(--space-4);
+        margin-block: var(--space-4);
       }
       dt {
         font-weight: 600;
       }
       form {
-        margin-block-start: 16px;
+        margin-block-start: var(--space-4);
       }
     `,
   ];

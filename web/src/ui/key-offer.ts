@@ -3,13 +3,13 @@
  * `answered` once it is decided.
  */
 
+import { LitElement, css, html, nothing } from 'lit';
+import type { PropertyValues, TemplateResult } from 'lit';
 import { Api } from '../api';
 import { answerOffer } from '../api-key';
 import { addWords, t } from '../i18n';
 import { keyForm } from '../i18n/en/key-form';
 import { asCallerError } from '../sdk/core';
-import { LitElement, css, html, nothing } from 'lit';
-import type { PropertyValues, TemplateResult } from 'lit';
 import { fields } from './fields';
 import { theme } from './theme';
 

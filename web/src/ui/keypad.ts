@@ -1,8 +1,8 @@
 /** The twelve keys. Before a call the corners are plus and erase; in it they are star and hash. */
 
-import { t } from '../i18n';
 import { css, html } from 'lit';
 import type { TemplateResult } from 'lit';
+import { t } from '../i18n';
 import { erase } from './icons';
 
 /** Letters below the digits (ITU-T E.161). */
@@ -49,7 +49,7 @@ export const keypadStyle = css`
   }
   .pad small {
     font-size: var(--letters-xs);
-    letter-spacing: 0.08em;
+    letter-spacing: 0.02em;
     color: var(--muted);
   }
 `;

@@ -1,5 +1,7 @@
 /** “Test my line”: the voice goes to the gateway and back for some seconds, and a verdict follows. It places no call. */
 
+import { LitElement, css, html, nothing } from 'lit';
+import type { TemplateResult } from 'lit';
 import type { Api } from '../api';
 import { failureInWords } from '../i18n/figures';
 import { t, verdictInWords } from '../i18n/tools';
@@ -7,8 +9,6 @@ import { checkLine } from '../sdk/check';
 import type { CheckReport } from '../sdk/check';
 import { asCallerError } from '../sdk/core';
 import type { CallerError, MediaToken } from '../sdk/core';
-import { LitElement, css, html, nothing } from 'lit';
-import type { TemplateResult } from 'lit';
 import { fields } from './fields';
 import { levelShare } from './level';
 import { theme } from './theme';

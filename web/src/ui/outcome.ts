@@ -1,13 +1,13 @@
 /** How a call ended, or why it or the page failed, and what to do next. Fires `top-up` where credit is what is missing. */
 
+import { LitElement, css, html, nothing } from 'lit';
+import type { TemplateResult } from 'lit';
 import { clock, t } from '../i18n';
 import { failureInWords, price } from '../i18n/figures';
 import { endingInWords } from '../i18n/outcomes';
 import { grouped } from '../number';
 import { elapsedSeconds } from '../sdk/core';
 import type { CallerError, CallState } from '../sdk/core';
-import { LitElement, css, html, nothing } from 'lit';
-import type { TemplateResult } from 'lit';
 import { fields } from './fields';
 import { receipt, receiptStyle } from './receipt';
 import { theme } from './theme';

@@ -1,9 +1,9 @@
 /** Says whose phone it is, and offers to open links of numbers in it. Fires `forget` when the tab's key is to be forgotten. */
 
-import type { Api } from '../api';
-import { t } from '../i18n';
 import { LitElement, css, html, nothing } from 'lit';
 import type { TemplateResult } from 'lit';
+import type { Api } from '../api';
+import { t } from '../i18n';
 import { fields } from './fields';
 import { theme } from './theme';
 

@@ -3,6 +3,8 @@
  * time and only while somebody looks. Fires `concluded` once it has one, `retry` and `closed`.
  */
 
+import { LitElement, css, html, nothing } from 'lit';
+import type { PropertyValues, TemplateResult } from 'lit';
 import type { Payment, PaymentState } from '../answers';
 import type { Api } from '../api';
 import { money } from '../i18n/figures';
@@ -10,8 +12,6 @@ import { declineInWords, t } from '../i18n/top-up';
 import { topUp } from '../payments-api';
 import { asCallerError } from '../sdk/core';
 import type { CallerError } from '../sdk/core';
-import { LitElement, css, html, nothing } from 'lit';
-import type { PropertyValues, TemplateResult } from 'lit';
 import { fields } from './fields';
 import { paymentAlert } from './payment-alert';
 import { theme } from './theme';

@@ -1,13 +1,13 @@
 /** The latest payments of the account: when, how much, how each stands, what went back. Nothing before the first. */
 
+import { LitElement, css, html, nothing } from 'lit';
+import type { PropertyValues, TemplateResult } from 'lit';
 import type { PaymentRecord } from '../answers';
 import type { Api } from '../api';
 import { money, when } from '../i18n/figures';
 import { stateInWords, t } from '../i18n/top-up';
 import { payments } from '../payments-api';
 import type { Money } from '../sdk/core';
-import { LitElement, css, html, nothing } from 'lit';
-import type { PropertyValues, TemplateResult } from 'lit';
 import { fields } from './fields';
 import { theme } from './theme';
 

@@ -3,6 +3,8 @@
  * ring and to be charged, and `call-ended`, `credit` with what a call says is left, and `top-up` where somebody wants credit.
  */
 
+import { LitElement, css, html } from 'lit';
+import type { TemplateResult } from 'lit';
 import type { PhonebookEntry, TopUpOffer } from '../answers';
 import type { Api } from '../api';
 import { t } from '../i18n';
@@ -11,8 +13,6 @@ import type { CallState, CallToken, KeptCall } from '../sdk/core';
 import './dialler';
 import type { Dialler } from './dialler';
 import type * as Beside from './beside';
-import { LitElement, css, html } from 'lit';
-import type { TemplateResult } from 'lit';
 import { fields } from './fields';
 import './in-call';
 import type { InCall } from './in-call';

@@ -1,10 +1,10 @@
 /** Numbers the operator offers to try. Fires `choose` with the number as its detail. */
 
+import { LitElement, css, html } from 'lit';
+import type { TemplateResult } from 'lit';
 import type { PhonebookEntry } from '../answers';
 import { t } from '../i18n';
 import { grouped } from '../number';
-import { LitElement, css, html } from 'lit';
-import type { TemplateResult } from 'lit';
 import { fields } from './fields';
 import { theme } from './theme';
 

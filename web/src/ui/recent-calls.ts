@@ -3,6 +3,8 @@
  * where they could not be read.
  */
 
+import { LitElement, css, html, nothing, svg } from 'lit';
+import type { TemplateResult } from 'lit';
 import type { CallRecord, PhonebookEntry } from '../answers';
 import { clock, t } from '../i18n';
 import { price, when } from '../i18n/figures';
@@ -10,8 +12,6 @@ import { causeInWords } from '../i18n/outcomes';
 import { NAME_LENGTH_MAX, labelOf, setLabel } from '../labels';
 import { grouped } from '../number';
 import type { CallState } from '../sdk/core';
-import { LitElement, css, html, nothing, svg } from 'lit';
-import type { TemplateResult } from 'lit';
 import { fields } from './fields';
 import { handset, icon } from './icons';
 import { receipt, receiptStyle } from './receipt';
@@ -56,17 +56,17 @@ export class RecentCalls extends LitElement {
       }
       .name {
         display: inline-grid;
-        margin-inline-start: 4px;
+        margin-inline-start: var(--space-1);
         background: transparent;
         color: var(--muted);
         vertical-align: middle;
       }
       .field {
         width: 100%;
-        min-height: 44px;
-        padding: 0 12px;
+        min-height: var(--target);
+        padding: 0 var(--space-3);
         border: 1px solid var(--muted);
-        border-radius: 12px;
+        border-radius: var(--radius-s);
         background: transparent;
       }
       .figures {

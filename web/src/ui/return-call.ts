@@ -3,13 +3,13 @@
  * state of the call after it, and `gone` when it is too late for either.
  */
 
+import { LitElement, css, html } from 'lit';
+import type { TemplateResult } from 'lit';
 import { t } from '../i18n/tools';
 import { grouped } from '../number';
 import { endKept } from '../sdk/call/end-kept';
 import { dialling, ended, received, secondsLeft } from '../sdk/core';
 import type { KeptCall } from '../sdk/core';
-import { LitElement, css, html } from 'lit';
-import type { TemplateResult } from 'lit';
 import { fields } from './fields';
 import { theme } from './theme';
 

@@ -3,6 +3,8 @@
  * begun, and `another` for the ordinary way.
  */
 
+import { LitElement, css, html, nothing } from 'lit';
+import type { TemplateResult } from 'lit';
 import type { TopUpOffer } from '../answers';
 import type { Api } from '../api';
 import { money } from '../i18n/figures';
@@ -11,8 +13,6 @@ import { chargeSavedCard, randomKey } from '../payments-api';
 import { asCallerError } from '../sdk/core';
 import type { Money } from '../sdk/core';
 import { decimal } from './amount-field';
-import { LitElement, css, html, nothing } from 'lit';
-import type { TemplateResult } from 'lit';
 import { fields } from './fields';
 import { theme } from './theme';
 

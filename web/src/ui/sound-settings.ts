@@ -3,6 +3,8 @@
  * call goes on, both can be tried.
  */
 
+import { LitElement, css, html, nothing } from 'lit';
+import type { TemplateResult } from 'lit';
 import { failureInWords } from '../i18n/figures';
 import { t } from '../i18n/tools';
 import { asCallerError } from '../sdk/core';
@@ -10,8 +12,6 @@ import type { CallerError } from '../sdk/core';
 import { Devices } from '../sdk/devices';
 import type { DeviceChoice } from '../sdk/devices';
 import { checkboxStyle } from './checkbox';
-import { LitElement, css, html, nothing } from 'lit';
-import type { TemplateResult } from 'lit';
 import { fields } from './fields';
 import { levelShare } from './level';
 import { theme } from './theme';
@@ -29,8 +29,8 @@ export class SoundSettings extends LitElement {
       .trial {
         display: grid;
         grid-template-columns: repeat(auto-fit, minmax(min(100%, 9rem), 1fr));
-        gap: 8px;
-        margin-block: 8px;
+        gap: var(--space-2);
+        margin-block: var(--space-2);
       }
       button[aria-pressed='true'] {
         background: var(--text);
@@ -39,7 +39,7 @@ export class SoundSettings extends LitElement {
       .bar {
         overflow: hidden;
         height: 8px;
-        border-radius: 4px;
+        border-radius: var(--radius-round);
         background: var(--soft-strong);
       }
       .bar i {

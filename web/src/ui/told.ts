@@ -6,11 +6,11 @@ export const told = css`
   .alert {
     display: grid;
     gap: 2px;
-    padding: 12px 14px;
-    border-radius: 14px;
+    padding: var(--space-3);
+    border-radius: var(--radius-s);
     border-inline-start: 4px solid var(--stop);
     background: var(--alert);
-    font-size: 0.9375rem;
+    font-size: var(--letters-s);
     text-align: start;
   }
   .alert strong {

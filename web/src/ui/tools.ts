@@ -1,9 +1,9 @@
 /** What can be done before a call: testing the line, choosing the devices. */
 
-import type { Api } from '../api';
-import { t } from '../i18n';
 import { LitElement, css, html, nothing } from 'lit';
 import type { TemplateResult } from 'lit';
+import type { Api } from '../api';
+import { t } from '../i18n';
 import { fields } from './fields';
 import { theme } from './theme';
 
@@ -19,7 +19,7 @@ export class Tools extends LitElement {
       }
       .tools {
         grid-template-columns: repeat(auto-fit, minmax(min(100%, 7rem), 1fr));
-        gap: 8px;
+        gap: var(--space-2);
       }
     `,
   ];

@@ -1,8 +1,8 @@
 /** “Top up now”, beside words that say why: fires `top-up` from the element that shows it, up to the page. */
 
-import { t } from '../i18n';
 import { html } from 'lit';
 import type { TemplateResult } from 'lit';
+import { t } from '../i18n';
 
 /** Ask the page for the dialog in which credit is bought. */
 export function fireTopUp(from: HTMLElement): void {

@@ -3,6 +3,8 @@
  * `started` with a payment that goes on in another tab, because a call keeps this one.
  */
 
+import { LitElement, css, html, nothing } from 'lit';
+import type { PropertyValues, TemplateResult } from 'lit';
 import type { AutoTopUp, TopUpOffer } from '../answers';
 import type { Api } from '../api';
 import { money } from '../i18n/figures';
@@ -13,8 +15,6 @@ import type { CallerError, Money } from '../sdk/core';
 import { amountField, amountFieldStyle, amountWithin, decimal } from './amount-field';
 import './auto-top-up';
 import { checkboxStyle } from './checkbox';
-import { LitElement, css, html, nothing } from 'lit';
-import type { PropertyValues, TemplateResult } from 'lit';
 import { fields } from './fields';
 import { paymentAlert } from './payment-alert';
 import type { FollowedPayment } from './payment-progress';
