@@ -443,7 +443,7 @@ class FakeGateway:
         if line.start["type"] == "resume" and self.lines:
             line.peer = self.line.peer
             # A socket that is lost is closed already.
-            with suppress(RuntimeError):
+            with suppress(RuntimeError, WebSocketDisconnect):
                 await self.line.socket.close(1000, "taken up elsewhere")
         self.lines.append(line)
         try:

@@ -45,9 +45,9 @@
     if (!scrolling && rects.some((rect) => rect.left < 0 || rect.right > innerWidth + 1)) faults.push(`"${words}" is outside of the window`);
   }
 
-  // A short word is not broken where it has no hyphen.
+  // A short word is not broken where it has no hyphen; the parts of an address are no words.
   for (const { node, element } of texts) {
-    for (const found of node.data.matchAll(/(?<![\p{L}\p{N}])\p{L}{2,10}(?![\p{L}\p{N}])/gu)) {
+    for (const found of node.data.matchAll(/(?<![\p{L}\p{N}.@])\p{L}{2,10}(?![\p{L}\p{N}]|[.@]\p{L})/gu)) {
       const range = document.createRange();
       range.setStart(node, found.index);
       range.setEnd(node, found.index + found[0].length);

@@ -56,6 +56,7 @@ async def test_it_is_forgotten_with_its_call(engine, feedback, records, store):
     await store.apply_outbox(3, [opened("c1", 100), closed("c1", 90, 3)])
     await feedback.give("alice", "c1", BAD)
     async with engine.begin() as connection:
-        await forget(connection, await whole_of(connection, "alice"), START + timedelta(days=400))
+        whole = await whole_of(connection, "alice")
+        await connection.run_sync(forget, whole, START + timedelta(days=400))
     assert (await records.get_with_forgotten("alice", "c1")).feedback is None
     assert await feedback.give("alice", "c1", GOOD) is None
