@@ -2,9 +2,8 @@
 
 `python -m tests.own_coverage` runs pytest with this module as its plug-in: each test file is a
 context of the measurement. `tests/own_tests.py` says which files are whose. A module is judged
-where all of its own tests that can be are run: with `--thorough` those that `make test` leaves out
-as well, but never those that see a process from outside, for what a process does that a test starts
-is not measured. So it can be run in pieces, by folders: whose own tests are in none is not judged.
+where its own tests are run: with `--thorough` those that `make test` leaves out as well, but never
+those that see a process from outside, for what a process does that a test starts is not measured.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -119,7 +118,7 @@ class Row:
     module: str
     tests: tuple[str, ...]
     is_measured: bool
-    """Whether those of its own tests that can be are run."""
+    """Whether one of its own tests is run."""
     own_branches: Share
     all_branches: Share
     own_lines: Share
@@ -156,17 +155,7 @@ def is_run(test: str, *, thorough: bool) -> bool:
     return thorough or not any(is_left_out(place, ()) for place in places)
 
 
-def are_run(tests: Iterable[str], places: Sequence[Path], *, thorough: bool) -> bool:
-    """Return whether tests of which some can be run all are, by these places or the whole run."""
-    runnable = [ROOT / test for test in tests if is_run(test, thorough=thorough)]
-    return bool(runnable) and all(
-        not places or any(test.is_relative_to(place) for place in places) for test in runnable
-    )
-
-
-def rows(
-    measured: coverage.Coverage, places: Sequence[Path] = (), *, thorough: bool = False
-) -> Iterator[Row]:
+def rows(measured: coverage.Coverage, *, thorough: bool = False) -> Iterator[Row]:
     """Yield what was measured of each module."""
     data = measured.get_data()
     for module, path in modules():
@@ -178,7 +167,7 @@ def rows(
         own = _shares(source, data)
         data.set_query_contexts(None)
         every = _shares(source, data)
-        is_measured = are_run(tests, places, thorough=thorough)
+        is_measured = any(is_run(test, thorough=thorough) for test in tests)
         yield Row(module, tests, is_measured, own[0], every[0], own[1], every[1])
 
 
@@ -206,9 +195,8 @@ def main(arguments: list[str]) -> int:
         measured = _coverage(Path(folder, "part"))
         measured.combine([folder])
         thorough = "--thorough" in arguments
-        places = [ROOT / word for word in arguments if (ROOT / word).exists()]
         table = sorted(
-            rows(measured, places, thorough=thorough),
+            rows(measured, thorough=thorough),
             key=lambda row: (row.own_branches.percent, row.module),
         )
     print("branches: own    branches: all    lines: own       lines: all       module")

@@ -15,8 +15,14 @@ from markupsafe import Markup
 from accounts.passkey import Passkey
 from gateway.http.site.button_pages import OfButtons
 from gateway.http.site.call_pages import CallPage, CallsPage
-from gateway.http.site.credit_pages import OfCredit
-from gateway.http.site.design_pages import OfDesign
+from gateway.http.site.credit_pages import (
+    AutoTopUpPage,
+    CreditPage,
+    GoToPaymentPage,
+    PaymentPage,
+    PaymentsPage,
+    StatementPage,
+)
 from gateway.http.site.key_pages import OfKeys
 from gateway.http.site.landing_pages import OfPrices
 from gateway.http.site.own_text import Block
@@ -165,12 +171,11 @@ class ChangeAddressPage:
 
 @dataclass(frozen=True, slots=True)
 class SessionRow:
-    """A browser that is signed in, and the name of the country where it was, if it can be told."""
+    """A browser that is signed in."""
 
     name: str
     browser: str
     system: str
-    country: str
     began_at: datetime
     seen_at: datetime
     is_own: bool
@@ -314,15 +319,15 @@ class CountryRow:
 
 @dataclass(frozen=True, slots=True)
 class CountriesPage:
-    """Where an account may call; `proposed` is the code that is shown chosen, empty for none."""
+    """Where an account may call."""
 
     template: ClassVar[str] = "countries.html"
     home: Sequence[CountryRow]
     """Open to everybody; empty: all are."""
     opened: Sequence[CountryRow]
+    """That the person has opened."""
     closed: Sequence[CountryRow]
     """That the person can open."""
-    proposed: str
     day_max: int
     said: str = ""
     errors: Errors = field(default_factory=dict)
@@ -479,11 +484,15 @@ Page = (
     | ErrorPage
     | CallsPage
     | CallPage
-    | OfCredit
+    | CreditPage
+    | StatementPage
+    | PaymentsPage
+    | PaymentPage
+    | GoToPaymentPage
+    | AutoTopUpPage
     | OfPrices
     | OfKeys
     | OfButtons
-    | OfDesign
 )
 
 WITH_SCRIPT: Final = (SignInPage, ConfirmPage, SecurityPage)

@@ -2,8 +2,7 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { constraints, soundChoice } from '../../../web/src/sdk/call/sound-choice';
-import { chooseSound } from '../../../web/src/sdk/call/sound-choosing';
+import { chooseSound, constraints, soundChoice } from '../../../web/src/sdk/call/sound-choice';
 
 const kept = new Map<string, string>();
 Object.assign(globalThis, {

@@ -2,8 +2,7 @@
 
 import type { Payment } from '../answers';
 import type { CallerError } from '../sdk/core';
-import { addWords, known, t } from '.';
-import { failureInWords as callFailureInWords } from './figures';
+import { addWords, failureInWords as callFailureInWords, known, t } from '.';
 import { topUp } from './en/top-up';
 
 export { t } from '.';

@@ -5,9 +5,8 @@
 
 import { within } from './call/deadline';
 import { Microphone } from './call/microphone';
-import { soundChoice } from './call/sound-choice';
+import { chooseSound, soundChoice } from './call/sound-choice';
 import type { SoundChoice } from './call/sound-choice';
-import { chooseSound } from './call/sound-choosing';
 import { Emitter } from './emitter';
 
 /** What the test of a loudspeaker plays: an A of the telephone's band, softly. */

@@ -3,7 +3,7 @@
 import { css, html } from 'lit';
 import type { TemplateResult } from 'lit';
 import { decimalText, fieldText, minorDigits, parseAmount } from '../amount';
-import { money } from '../i18n/figures';
+import { money } from '../i18n';
 import { t } from '../i18n/top-up';
 import type { Money } from '../sdk/core';
 
@@ -20,18 +20,18 @@ export interface AmountField {
 export const amountFieldStyle = css`
   .field {
     display: grid;
-    gap: var(--space-1);
+    gap: 4px;
   }
   .field label {
-    font-size: var(--letters-s);
+    font-size: 0.875rem;
     font-weight: 600;
   }
   .field input {
     width: 100%;
-    min-height: var(--target-m);
-    padding: 0 var(--space-3);
+    min-height: 48px;
+    padding: 0 14px;
     border: 1px solid var(--muted);
-    border-radius: var(--radius-s);
+    border-radius: 12px;
     background: transparent;
   }
   .field input[aria-invalid='true'] {

@@ -4,47 +4,44 @@ import { LitElement, css, html, nothing } from 'lit';
 import type { PropertyValues, TemplateResult } from 'lit';
 import type { AutoTopUp, TopUpOffer } from '../answers';
 import type { Api } from '../api';
-import { money } from '../i18n/figures';
+import { money } from '../i18n';
 import { offInWords, t } from '../i18n/top-up';
 import { setAutoTopUp } from '../payments-api';
 import { asCallerError } from '../sdk/core';
 import type { CallerError, Money } from '../sdk/core';
 import { amountField, amountFieldStyle, amountWithin, decimal, smallest, written } from './amount-field';
 import { checkboxStyle } from './checkbox';
-import { fields } from './fields';
 import { paymentAlert } from './payment-alert';
 import { theme } from './theme';
-import { told } from './told';
 
 export class AutoTopUpForm extends LitElement {
-  static override properties = fields(
-    'api',
-    'offer',
-    'opened',
-    'enabled',
-    'threshold',
-    'amount',
-    'thresholdComplaint',
-    'amountComplaint',
-    'failure',
-    'sending',
-    'saved',
-  );
+  static override properties = {
+    api: { attribute: false },
+    offer: { attribute: false },
+    opened: { attribute: false },
+    enabled: { attribute: false },
+    threshold: { attribute: false },
+    amount: { attribute: false },
+    thresholdComplaint: { attribute: false },
+    amountComplaint: { attribute: false },
+    failure: { attribute: false },
+    sending: { attribute: false },
+    saved: { attribute: false },
+  };
   static override styles = [
     theme,
-    told,
-        amountFieldStyle,
+    amountFieldStyle,
     checkboxStyle,
     css`
       :host {
-        margin-block-start: var(--space-4);
+        margin-block-start: 16px;
         border-block-start: 1px solid var(--line);
       }
       summary {
         display: flex;
         align-items: center;
-        gap: var(--space-2);
-        min-height: var(--target-l);
+        gap: 8px;
+        min-height: 52px;
         cursor: pointer;
         font-weight: 600;
       }
@@ -55,20 +52,19 @@ export class AutoTopUpForm extends LitElement {
         border: solid currentColor;
         border-width: 0 2px 2px 0;
         rotate: -45deg;
-        transition: rotate var(--quick);
+        transition: rotate 0.15s;
       }
       details[open] summary::before {
         rotate: 45deg;
       }
       summary span {
-        flex: none;
         margin-inline-start: auto;
         font-weight: 400;
       }
       form,
       .fields {
         display: grid;
-        gap: var(--space-3);
+        gap: 14px;
       }
       .fields {
         grid-template-columns: repeat(auto-fit, minmax(min(100%, 150px), 1fr));

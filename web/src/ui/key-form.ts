@@ -7,10 +7,8 @@ import { addWords, t } from '../i18n';
 import type { Key } from '../i18n';
 import { keyForm } from '../i18n/en/key-form';
 import type { CallerError, CallState } from '../sdk/core';
-import { fields } from './fields';
 import type { Returned } from './returned';
 import { theme } from './theme';
-import { told } from './told';
 
 const WORDS: Record<Returned, [Key, Key]> = {
   paid: ['topUpReturned', 'topUpReturned.next'],
@@ -18,10 +16,14 @@ const WORDS: Record<Returned, [Key, Key]> = {
 };
 
 export class KeyForm extends LitElement {
-  static override properties = fields('failure', 'last', 'returned', 'complaint');
+  static override properties = {
+    failure: { attribute: false },
+    last: { attribute: false },
+    returned: { attribute: false },
+    complaint: { attribute: false },
+  };
   static override styles = [
     theme,
-    told,
     css`
       :host {
         width: min(100%, 440px);
@@ -29,32 +31,32 @@ export class KeyForm extends LitElement {
       }
       form {
         display: grid;
-        gap: var(--space-3);
+        gap: 14px;
       }
       label {
         display: grid;
-        gap: var(--space-1);
-        font-size: var(--letters-s);
+        gap: 6px;
+        font-size: 0.875rem;
         font-weight: 600;
       }
       input {
         width: 100%;
-        min-height: var(--target-l);
-        padding: 0 var(--space-3);
+        min-height: 52px;
+        padding: 0 14px;
         border: 1px solid var(--muted);
-        border-radius: var(--radius-s);
+        border-radius: 14px;
         background: transparent;
         font:
-          var(--letters-m)/1.4 ui-monospace,
+          1rem/1.4 ui-monospace,
           monospace;
       }
       a {
-        padding-block: var(--space-3);
+        padding-block: 12px;
         color: var(--accent);
       }
       .primary {
-        min-height: var(--target-l);
-        border-radius: var(--radius-m);
+        min-height: 52px;
+        border-radius: 16px;
       }
     `,
   ];

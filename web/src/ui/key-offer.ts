@@ -4,17 +4,21 @@
  */
 
 import { LitElement, css, html, nothing } from 'lit';
-import type { PropertyValues, TemplateResult } from 'lit';
+import type { TemplateResult } from 'lit';
 import { Api } from '../api';
 import { answerOffer } from '../api-key';
 import { addWords, t } from '../i18n';
 import { keyForm } from '../i18n/en/key-form';
 import { asCallerError } from '../sdk/core';
-import { fields } from './fields';
 import { theme } from './theme';
 
 export class KeyOffer extends LitElement {
-  static override properties = fields('offered', 'account', 'theirs', 'state');
+  static override properties = {
+    offered: { attribute: false },
+    account: { attribute: false },
+    theirs: { attribute: false },
+    state: { attribute: false },
+  };
   static override styles = [
     theme,
     css`
@@ -23,17 +27,17 @@ export class KeyOffer extends LitElement {
       }
       section {
         display: grid;
-        gap: var(--space-3);
+        gap: 12px;
       }
       div {
         display: flex;
         flex-wrap: wrap;
-        gap: var(--space-2);
+        gap: 10px;
       }
       button {
-        min-height: var(--target);
-        padding-inline: var(--space-4);
-        border-radius: var(--radius-s);
+        min-height: 44px;
+        padding-inline: 18px;
+        border-radius: 14px;
       }
     `,
   ];
@@ -51,11 +55,11 @@ export class KeyOffer extends LitElement {
     this.state = 'asking';
   }
 
-  protected override willUpdate(changed: PropertyValues): void {
+  protected override willUpdate(changed: Map<string, unknown>): void {
     if (changed.has('offered')) void this.#look(this.offered);
   }
 
-  protected override updated(changed: PropertyValues): void {
+  protected override updated(changed: Map<string, unknown>): void {
     if (changed.has('state')) this.renderRoot.querySelector('button')?.focus();
   }
 

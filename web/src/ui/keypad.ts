@@ -30,12 +30,10 @@ function label(key: string): string {
 }
 
 export const keypadStyle = css`
-  /* A telephone's keys stand alike wherever one reads from. */
   .pad {
-    direction: ltr;
     display: grid;
     grid-template-columns: repeat(3, minmax(0, 1fr));
-    gap: var(--space-2);
+    gap: 8px;
   }
   .pad button {
     display: grid;
@@ -43,13 +41,13 @@ export const keypadStyle = css`
     align-content: center;
     min-height: 3.375rem;
     padding: 0;
-    border-radius: var(--radius-m);
-    font-size: var(--letters-xl);
+    border-radius: 16px;
+    font-size: 1.375rem;
     line-height: 1.1;
   }
   .pad small {
-    font-size: var(--letters-xs);
-    letter-spacing: 0.02em;
+    font-size: 0.6875rem;
+    letter-spacing: 0.08em;
     color: var(--muted);
   }
 `;

@@ -2,32 +2,25 @@
 
 import { LitElement, css, html, nothing } from 'lit';
 import type { TemplateResult } from 'lit';
-import { clock, t } from '../i18n';
-import { failureInWords, price } from '../i18n/figures';
+import { clock, failureInWords, price, t } from '../i18n';
 import { endingInWords } from '../i18n/outcomes';
-import { grouped } from '../number';
 import { elapsedSeconds } from '../sdk/core';
 import type { CallerError, CallState } from '../sdk/core';
-import { fields } from './fields';
-import { receipt, receiptStyle } from './receipt';
 import { theme } from './theme';
-import { told } from './told';
 import { topUpButton } from './top-up-button';
 
 export class Outcome extends LitElement {
-  static override properties = fields('failure', 'state', 'canTopUp', 'hasReceipt');
+  static override properties = {
+    failure: { attribute: false },
+    state: { attribute: false },
+    canTopUp: { attribute: false },
+  };
   static override styles = [
     theme,
-    told,
-    receiptStyle,
     css`
-      /* Above the phone and what stands beside it. */
-      :host {
-        grid-column: 1 / -1;
-      }
       .summary {
-        padding: var(--space-3) var(--space-3);
-        border-radius: var(--radius-s);
+        padding: 12px 14px;
+        border-radius: 14px;
         background: var(--soft);
         text-align: center;
       }
@@ -39,7 +32,7 @@ export class Outcome extends LitElement {
         font-weight: 600;
       }
       .top-up {
-        margin-top: var(--space-2);
+        margin-top: 8px;
       }
     `,
   ];
@@ -48,8 +41,6 @@ export class Outcome extends LitElement {
   /** The call that has ended. */
   declare state: CallState | undefined;
   declare canTopUp: boolean;
-  /** Whether the call's page is there for whoever reads this. */
-  declare hasReceipt: boolean;
 
   protected override render(): TemplateResult | typeof nothing {
     const failure = this.failure ?? this.state?.failure;
@@ -71,7 +62,6 @@ export class Outcome extends LitElement {
       <strong>${what}</strong>
       ${state.cost ? html`<span class="small muted number">${t('summary', figures)}</span>` : nothing}
       ${next ? html`<span class="small">${next}</span>` : nothing}
-      ${this.hasReceipt && state.callId && state.cost ? receipt(state.callId, grouped(state.destination)) : nothing}
       ${this.canTopUp && state.ending?.cut_off === 'credit' ? topUpButton(this) : nothing}
     </div>`;
   }

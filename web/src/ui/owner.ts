@@ -4,7 +4,6 @@ import { LitElement, css, html, nothing } from 'lit';
 import type { TemplateResult } from 'lit';
 import type { Api } from '../api';
 import { t } from '../i18n';
-import { fields } from './fields';
 import { theme } from './theme';
 
 /** Safari and phones have no such choice. */
@@ -16,22 +15,26 @@ function takeLinks(): void {
 }
 
 export class Owner extends LitElement {
-  static override properties = fields('api', 'account', 'busy');
+  static override properties = {
+    api: { attribute: false },
+    account: { attribute: false },
+    busy: { attribute: false },
+  };
   static override styles = [
     theme,
     css`
       footer {
-        padding: 0 var(--space-4) var(--space-6);
+        padding: 0 16px 24px;
         text-align: center;
       }
       button {
         background: transparent;
-        font-size: var(--letters-s);
+        font-size: 0.875rem;
         color: var(--muted);
       }
       a {
         display: inline-block;
-        padding: var(--space-3);
+        padding: 10px;
         color: var(--accent);
       }
     `,

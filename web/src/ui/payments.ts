@@ -4,23 +4,26 @@ import { LitElement, css, html, nothing } from 'lit';
 import type { PropertyValues, TemplateResult } from 'lit';
 import type { PaymentRecord } from '../answers';
 import type { Api } from '../api';
-import { money, when } from '../i18n/figures';
+import { money, when } from '../i18n';
 import { stateInWords, t } from '../i18n/top-up';
 import { payments } from '../payments-api';
 import type { Money } from '../sdk/core';
-import { fields } from './fields';
 import { theme } from './theme';
 
 const PAYMENTS_MAX = 5;
 
 export class Payments extends LitElement {
-  static override properties = fields('api', 'balance', 'payments');
+  static override properties = {
+    api: { attribute: false },
+    balance: { attribute: false },
+    payments: { attribute: false },
+  };
   static override styles = [
     theme,
     css`
       section {
         display: grid;
-        gap: var(--space-3);
+        gap: 12px;
       }
       ul {
         padding: 0;
@@ -30,9 +33,9 @@ export class Payments extends LitElement {
         display: grid;
         grid-template-columns: 1fr auto;
         align-items: center;
-        gap: 2px var(--space-3);
+        gap: 2px 12px;
         min-height: 64px;
-        padding: var(--space-3) 0;
+        padding: 10px 0;
         border-top: 1px solid var(--line);
       }
       li:first-child {
@@ -50,8 +53,8 @@ export class Payments extends LitElement {
       a {
         display: inline-grid;
         place-items: center;
-        min-width: var(--target);
-        min-height: var(--target);
+        min-width: 44px;
+        min-height: 44px;
         color: var(--accent);
       }
     `,

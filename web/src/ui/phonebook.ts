@@ -5,29 +5,28 @@ import type { TemplateResult } from 'lit';
 import type { PhonebookEntry } from '../answers';
 import { t } from '../i18n';
 import { grouped } from '../number';
-import { fields } from './fields';
 import { theme } from './theme';
 
 export class Phonebook extends LitElement {
-  static override properties = fields('entries', 'busy');
+  static override properties = { entries: { attribute: false }, busy: { attribute: false } };
   static override styles = [
     theme,
     css`
       section {
         display: grid;
-        gap: var(--space-3);
+        gap: 14px;
       }
       ul {
         display: grid;
         grid-template-columns: repeat(auto-fill, minmax(min(100%, 180px), 1fr));
-        gap: var(--space-2);
+        gap: 8px;
         padding: 0;
         list-style: none;
       }
       button {
         width: 100%;
         height: 100%;
-        padding: var(--space-2) var(--space-3);
+        padding: 8px 14px;
         text-align: start;
       }
       span {

@@ -7,7 +7,7 @@ import { LitElement, css, html, nothing } from 'lit';
 import type { PropertyValues, TemplateResult } from 'lit';
 import type { AutoTopUp, TopUpOffer } from '../answers';
 import type { Api } from '../api';
-import { money } from '../i18n/figures';
+import { money } from '../i18n';
 import { t } from '../i18n/top-up';
 import { randomKey, startTopUp } from '../payments-api';
 import { asCallerError } from '../sdk/core';
@@ -15,11 +15,9 @@ import type { CallerError, Money } from '../sdk/core';
 import { amountField, amountFieldStyle, amountWithin, decimal } from './amount-field';
 import './auto-top-up';
 import { checkboxStyle } from './checkbox';
-import { fields } from './fields';
 import { paymentAlert } from './payment-alert';
 import type { FollowedPayment } from './payment-progress';
 import { theme } from './theme';
-import { told } from './told';
 
 /** What makes another payment of it. */
 const THE_PAYMENT = ['opened', 'choice', 'text', 'saveCard'] as const;
@@ -28,35 +26,34 @@ const THE_PAYMENT = ['opened', 'choice', 'text', 'saveCard'] as const;
 const OTHER = -1;
 
 export class TopUp extends LitElement {
-  static override properties = fields(
-    'api',
-    'offer',
-    'calling',
-    'opened',
-    'choice',
-    'text',
-    'saveCard',
-    'complaint',
-    'failure',
-    'sending',
-  );
+  static override properties = {
+    api: { attribute: false },
+    offer: { attribute: false },
+    calling: { attribute: false },
+    opened: { attribute: false },
+    choice: { attribute: false },
+    text: { attribute: false },
+    saveCard: { attribute: false },
+    complaint: { attribute: false },
+    failure: { attribute: false },
+    sending: { attribute: false },
+  };
   static override styles = [
     theme,
-    told,
-        amountFieldStyle,
+    amountFieldStyle,
     checkboxStyle,
     css`
       .open {
-        border-radius: var(--radius-round);
+        border-radius: 22px;
         color: var(--go);
         font-weight: 600;
       }
       dialog {
         width: min(100% - 24px, 440px);
         max-height: calc(100dvh - 24px);
-        padding: var(--space-6);
+        padding: 24px;
         border: 1px solid var(--line);
-        border-radius: var(--radius-l);
+        border-radius: 24px;
         background: var(--card);
         color: inherit;
         box-shadow: var(--shadow);
@@ -80,35 +77,35 @@ export class TopUp extends LitElement {
         }
       }
       dialog::backdrop {
-        background: var(--backdrop);
+        background: rgb(0 0 0 / 55%);
       }
       form {
         display: grid;
         grid-template-columns: minmax(0, 1fr);
-        gap: var(--space-4);
+        gap: 16px;
       }
       fieldset {
         display: grid;
         grid-template-columns: repeat(auto-fit, minmax(min(100%, max(7rem, 40%)), 1fr));
-        gap: var(--space-2);
+        gap: 8px;
         min-width: 0;
         margin: 0;
         padding: 0;
         border: 0;
       }
       legend {
-        padding: 0 0 var(--space-2);
-        font-size: var(--letters-s);
+        padding: 0 0 6px;
+        font-size: 0.875rem;
         font-weight: 600;
       }
       .option {
         position: relative;
         display: grid;
         place-items: center;
-        min-height: var(--target-l);
-        padding: var(--space-1) var(--space-2);
+        min-height: 52px;
+        padding: 4px 8px;
         border: 1px solid var(--muted);
-        border-radius: var(--radius-s);
+        border-radius: 14px;
         text-align: center;
       }
       /* The legend is the first child. */
@@ -139,11 +136,11 @@ export class TopUp extends LitElement {
       }
       .buttons {
         display: grid;
-        gap: var(--space-2);
+        gap: 8px;
       }
       .primary {
-        min-height: var(--target-l);
-        border-radius: var(--radius-m);
+        min-height: 52px;
+        border-radius: 16px;
       }
       @media (forced-colors: active) {
         .option:has(:checked) {
