@@ -19,6 +19,7 @@ from accounts.session import Session
 from accounts.stores.links import make_link
 from billing.rating import Rate
 from billing.stores import tables
+from database.engine import TIMEOUT_S, writing
 from gateway.charging.recovery import bring_credits
 from gateway.embed.keys import Mode, publishable_key
 from gateway.embed.ports import NewButton
@@ -119,7 +120,7 @@ class Site:
         """Return the digest of a link as a mail brings it."""
         email, secret = f"{account_id}@example.com", f"{purpose} of {account_id}"
         await self.people.people.tell(account_id, Notice("verify_email", email, link=purpose))
-        async with self.stores.engine.begin() as connection:
+        async with writing(self.stores.engine, TIMEOUT_S) as connection:
             at = datetime.now(UTC)
             assert await make_link(connection, purpose, account_id, email, at=at, secret=secret)
         return digest(secret)
