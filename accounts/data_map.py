@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from accounts.button_kinds import BUTTON_KINDS
+from accounts.money_kinds import BOOK_YEARS, BY_LAW, MONEY_KINDS, PSEUDONYMISED
 from accounts.personal_data import (
     Columns,
     Erasure,
@@ -25,30 +26,19 @@ from accounts.personal_data import (
 
 CALL_MONTHS_MAX: Final = 12
 """How long records of calls are kept: what people are promised."""
-BOOK_YEARS: Final = 10
-"""How long books are kept as a rule: § 147 (3) AO, § 257 (4) HGB; less in some countries."""
-
 _PROVIDE, _TRANSACT, _NOTIFY = Purpose.PROVIDE, Purpose.TRANSACT, Purpose.NOTIFY
 _IMPROVE, _FRAUD, _COMPLY = Purpose.IMPROVE, Purpose.PREVENT_FRAUD, Purpose.COMPLY
 _PERSON, _OPERATOR = Viewer.PERSON, Viewer.OPERATOR
 
 _LIFE: Final = Period(Span.ACCOUNT, "without it there is no account")
-_BY_LAW: Final = "CALLER_BOOKS_KEPT_YEARS"
-_BOOKS: Final = Period(Span.BOOKS, "books must show what was paid and charged", BOOK_YEARS, _BY_LAW)
 _DELETED: Final = Erasure(Fate.DELETED)
-_PSEUDONYMISED: Final = Erasure(
-    Fate.PSEUDONYMISED,
-    "the books need the entry, and nothing leads from its account number to a person any more",
-    BOOK_YEARS,
-)
-
 KINDS: Final[tuple[Kind, ...]] = (
     Kind(
         "account",
         (_PROVIDE,),
         (_PERSON, _OPERATOR),
         _LIFE,
-        _PSEUDONYMISED,
+        PSEUDONYMISED,
         sql=(
             Columns(
                 "accounts",
@@ -165,7 +155,7 @@ KINDS: Final[tuple[Kind, ...]] = (
         "requests",
         (_COMPLY,),
         (_PERSON, _OPERATOR),
-        Period(Span.YEARS, "it proves that requests were answered in time", BOOK_YEARS, _BY_LAW),
+        Period(Span.YEARS, "it proves that requests were answered in time", BOOK_YEARS, BY_LAW),
         Erasure(Fate.PSEUDONYMISED, "it has an account number and dates, and nobody's name", 4),
         sql=(
             Columns(
@@ -215,7 +205,10 @@ KINDS: Final[tuple[Kind, ...]] = (
         sql=(
             Columns(
                 "devices",
-                ("account_id", "id", "browser", "system", "first_seen_at", "last_seen_at"),
+                (
+                    *("account_id", "id", "browser", "system", "country"),
+                    *("first_seen_at", "last_seen_at"),
+                ),
                 withheld=("id",),
             ),
         ),
@@ -238,7 +231,7 @@ KINDS: Final[tuple[Kind, ...]] = (
         (_FRAUD, _COMPLY),
         (_PERSON, _OPERATOR),
         Period(Span.MONTHS, "long enough to find out what somebody else did", 12),
-        _PSEUDONYMISED,
+        PSEUDONYMISED,
         sql=(
             Columns(
                 "account_events",
@@ -295,8 +288,8 @@ KINDS: Final[tuple[Kind, ...]] = (
         "keys",
         (_PROVIDE,),
         (_PERSON, _OPERATOR),
-        Period(Span.BOOKS, "each call names the key that paid for it", BOOK_YEARS, _BY_LAW),
-        _PSEUDONYMISED,
+        Period(Span.BOOKS, "each call names the key that paid for it", BOOK_YEARS, BY_LAW),
+        PSEUDONYMISED,
         sql=(
             Columns(
                 "api_keys",
@@ -330,7 +323,7 @@ KINDS: Final[tuple[Kind, ...]] = (
                     *("destination", "country", "codec", "origin", "created_at", "ringing_at"),
                     *("answered_at", "ended_at", "cause_name"),
                     *("carrier_call_id", "carrier_seconds", "browser_quality", "carrier_quality"),
-                    "node",
+                    *("feedback", "node"),
                 ),
                 beside=("id", "seconds", "spent_micros", "currency"),
             ),
@@ -347,94 +340,7 @@ KINDS: Final[tuple[Kind, ...]] = (
         ),
         services=("Twilio: call",),
     ),
-    Kind(
-        "unread",
-        (_TRANSACT,),
-        (_OPERATOR,),
-        Period(Span.YEARS, "money may hang on it: the operator books it", BOOK_YEARS, _BY_LAW),
-        Erasure(Fate.PSEUDONYMISED, "what cannot be read is blanked; that it came stays", 0),
-        sql=(
-            Columns(
-                "rejected_entries",
-                ("partition", "entry_id", "kind", "fields", "at"),
-                key="fields",
-                via=Via.CALL,
-            ),
-        ),
-        not_exported="nobody could read it so far; once it is read it is a call or a charge",
-    ),
-    Kind(
-        "charges",
-        (_TRANSACT, _COMPLY),
-        (_PERSON, _OPERATOR),
-        _BOOKS,
-        _PSEUDONYMISED,
-        sql=(
-            Columns(
-                "transfers",
-                (
-                    *("reference", "kind", "source", "target", "micros", "currency"),
-                    *("account_id", "call_id", "at", "reason"),
-                ),
-            ),
-            Columns(
-                "credits",
-                ("account_id", "sequence", "micros", "reference", "kind", "at", "payment_id"),
-            ),
-            Columns(
-                "calls",
-                (
-                    *("id", "account_id", "opened", "closed", "currency", "rate", "seconds"),
-                    *("spent_micros", "written_off_micros", "booked_at", "key_id"),
-                    *("cause", "ended_by", "forgotten_at"),
-                ),
-            ),
-            Columns("accounts", ("balance_micros", "credit_sequence"), key="id"),
-        ),
-        valkey=(
-            *(Key(f"{{cr:<partition>}}:{name}") for name in ("bal", "cseq", "meta", "out")),
-            *(Key(f"{{cr:<partition>}}:{name}") for name in ("caps", "used")),
-            *(Key(f"{{cr:<partition>}}:{name}", Via.CALL) for name in ("call", "done", "age")),
-        ),
-        logs=("cost_micros", "seconds"),
-    ),
-    Kind(
-        "payments",
-        (_TRANSACT, _FRAUD, _COMPLY),
-        (_PERSON, _OPERATOR, Viewer.PAYMENT_SERVICE),
-        _BOOKS,
-        _PSEUDONYMISED,
-        sql=(
-            Columns(
-                "payments",
-                (
-                    *("id", "account_id", "kind", "micros", "refunded_micros", "disputed_micros"),
-                    *("currency", "state", "checkout_id", "payment_intent_id", "receipt_url"),
-                    *("failure", "created_at", "updated_at"),
-                ),
-            ),
-        ),
-        logs=("payment", "object", "fact"),
-        services=("Stripe: payment",),
-    ),
-    Kind(
-        "card",
-        (_TRANSACT,),
-        (_PERSON, _OPERATOR, Viewer.PAYMENT_SERVICE),
-        _LIFE,
-        _DELETED,
-        sql=(
-            Columns(
-                "payment_profiles",
-                (
-                    *("account_id", "customer_id", "payment_method_id", "email", "auto_enabled"),
-                    *("auto_threshold_micros", "auto_amount_micros", "auto_off_reason"),
-                ),
-            ),
-        ),
-        services=("Stripe: customer",),
-        corrected_at="/account/credit",
-    ),
+    *MONEY_KINDS,
     Kind(
         "limits",
         (_FRAUD,),
@@ -450,7 +356,7 @@ KINDS: Final[tuple[Kind, ...]] = (
         (),
         Period(Span.MINUTES, "a call must begin within it", 10, "CALLER_TOKEN_TTL_S"),
         Erasure(Fate.EXPIRES, "only who has the token finds it, and a minute later nobody"),
-        valkey=(Key("caller:call-token:4:<digest>", Via.NAME),),
+        valkey=(Key("caller:call-token:5:<digest>", Via.NAME),),
         not_exported="it is gone before an export could be read",
     ),
     Kind(

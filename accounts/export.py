@@ -100,11 +100,16 @@ def cell(value: object) -> object:
     return value
 
 
+_SHOWN_AS_THEY_ARE: Final = frozenset({int, bool, type(None)})
+
+
 def cells(row: Sequence[object]) -> list[object]:
     """Return the cells of a row."""
-    # Most values are text that needs no look but at its first character: to call `cell` for each
-    # would take twice as long.
+    # Most values are text that needs no look but at its first character, or numbers: to call `cell`
+    # for each would take twice as long.
     return [
-        (f"'{value}" if value[:1] in _FORMULA else value) if type(value) is str else cell(value)
+        (f"'{value}" if value[:1] in _FORMULA else value)
+        if type(value) is str
+        else (value if type(value) in _SHOWN_AS_THEY_ARE else cell(value))
         for value in row
     ]

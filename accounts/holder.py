@@ -53,3 +53,5 @@ class Device:
     """Such as `Linux`; empty where unknown."""
     first_seen_at: datetime
     last_seen_at: datetime
+    country: str = ""
+    """Where it was at its last sign-in, ISO 3166 alpha-2; empty where nobody could tell."""

@@ -48,6 +48,9 @@ LIFETIMES: dict[Purpose, timedelta] = {
 MAIL_MAX = timedelta(days=3)
 """How long a mail may wait for its server: a link is made when it leaves."""
 
+DISPUTABLE = LIFETIMES[Purpose.NOT_ME] + MAIL_MAX
+"""How long an act can be disputed by the link in the mail that tells of it."""
+
 STALE_AFTER_PASSWORD = frozenset({Purpose.RESET_PASSWORD, Purpose.CHANGE_ADDRESS, Purpose.SIGN_IN})
 """What another password ends: whoever asked for it may have known only the one before."""
 STALE_AFTER_ADDRESS = frozenset(
@@ -74,6 +77,21 @@ class Link:
     def works(self, at: datetime) -> bool:
         """Return whether it can be used at this time."""
         return self.used_at is None and at < self.expires_at
+
+
+def taken_back_since(made_at: datetime, reach: datetime | None) -> datetime:
+    """Return from when on a link takes back what was added (see `accounts.notice.Notice.reach`).
+
+    Whoever is disputed may have had another session before. So a link reaches as far as all those
+    together that worked when it was made, whichever of them is used.
+
+    Args:
+        made_at: When the link was made.
+        reach: When the session began whose act its mail tells of; None where that is not known.
+
+    """
+    earliest = made_at - DISPUTABLE
+    return earliest if reach is None else min(reach, earliest)
 
 
 def digest(secret: str) -> str:

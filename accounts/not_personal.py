@@ -79,8 +79,14 @@ NOT_PERSONAL: Final[tuple[NotPersonal, ...]] = (
     NotPersonal(("caller:aof-rewritten",), "when the files of Valkey were last written anew"),
     NotPersonal(("caller:key-epoch",), "a random word for all accounts together"),
     NotPersonal(
-        ("caller:challenges-given:1:<button>:<minute>",),
-        "how many challenges of a button were given within a minute, of everybody together",
+        ("caller:challenges-given:1:<key>:<minute>",),
+        "how many challenges of a publishable key were given within a minute, of everybody "
+        "together; beside it the same of a network, by its digest of the day",
     ),
+    NotPersonal(
+        ("caller:refused-visitors:1:<button>:<day>",),
+        "how many visitors a button has refused on a day, by reason, of everybody together",
+    ),
+    NotPersonal(("caller:button-era:1:<button>",), "a random word, by which its calls end"),
     NotPersonal(("caller:ghosts",), "calls of nobody at the carrier, for some minutes"),
 )

@@ -28,8 +28,8 @@ class Notice:
     link_email: str = field(default="", repr=False)
     """The address that the link is about; empty: the recipient."""
     reach: datetime | None = field(default=None, kw_only=True)
-    """From when on its link takes back what was added: when the session began that did what the
-    mail tells of. None: when the mail was queued."""
+    """When the session began that did what the mail tells of: its link takes back what was added
+    since, and what `accounts.link.DISPUTABLE` adds. None: when the mail was queued."""
     once: str = ""
     """Of an account's notices with the same word only the first is kept; empty: each is."""
 

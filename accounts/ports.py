@@ -106,7 +106,7 @@ class People(Protocol):
         """Use an UNDO_CHANGE link: the address before, locked, another credentials epoch."""
 
     async def lock(self, digest: str, notice: Notice) -> Holder | None:
-        """Use a NOT_ME link: locked, another credentials epoch."""
+        """Use a NOT_ME link: locked, another credentials epoch, and back at the link's address."""
 
     async def use_sign_in_link(self, digest: str) -> Holder | None:
         """Use a SIGN_IN link; None where it does not work, or its holder is locked."""

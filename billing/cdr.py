@@ -11,6 +11,8 @@ from typing import Literal
 
 import msgspec
 
+from billing.call_feedback import Feedback
+
 EndedBy = Literal["caller", "callee", "carrier", "credit", "limit", "operator", "gateway"]
 
 
@@ -110,3 +112,5 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
     written_off_micros: int = 0
     used_s: int = 0
     """Seconds used, as far as they are booked."""
+    feedback: Feedback | None = None
+    """What the caller has said of it."""

@@ -33,6 +33,7 @@ BLANKS: Final[Mapping[str, Any]] = {
     # The figures of no leg are a record that can be read.
     "browser_quality": "{}",
     "carrier_quality": "{}",
+    "feedback": "",
 }
 """Column of the call's row -> what is there once it is forgotten; the times are in `TimesLeft`."""
 

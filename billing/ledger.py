@@ -23,6 +23,8 @@ WRITE_OFF = "write_off"
 """The price of seconds carried that a balance could not pay; and what deleted accounts had left, or
 owed."""
 
+LEDGER_ACCOUNTS = (CUSTOMER, PAYMENTS, GRANTS, REVENUE, WRITE_OFF)
+
 CREDIT_SOURCES: Mapping[str, str] = {
     "top-up": PAYMENTS,
     "refund": PAYMENTS,

@@ -56,15 +56,19 @@ class Rate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         """
         if seconds <= 0:
             return 0
-        billed = 0
-        if (rated := seconds - self.free_s) > 0:
-            # Negated floor division rounds up: an increment that has begun is billed whole.
-            beyond_first = max(0, rated - self.first_s)
-            billed = self.first_s - (-beyond_first // self.next_s) * self.next_s
         # Rounded once, on the total. Rounding each second up would add up over a long call.
+        billed = self.billed_seconds(seconds)
         micros = self.connect_fee_micros - (-billed * self.per_minute_micros // 60)
         micros = max(micros, self.minimum_micros)
         return min(micros, self.cap_micros) if self.cap_micros else micros
+
+    def billed_seconds(self, seconds: int) -> int:
+        """Return the seconds that the price per minute is paid for, in whole increments."""
+        if (rated := seconds - self.free_s) <= 0:
+            return 0
+        # Negated floor division rounds up: an increment that has begun is billed whole.
+        beyond_first = max(0, rated - self.first_s)
+        return self.first_s - (-beyond_first // self.next_s) * self.next_s
 
     def affordable_seconds(self, micros: int, cap: int = SECONDS_MAX) -> int:
         """Return the most seconds, up to `cap`, whose cost does not exceed `micros`."""

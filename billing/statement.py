@@ -8,9 +8,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 from billing.ledger import CUSTOMER, Transfer
+
+CARRIED_FORWARD: Final = "carried-forward"
+"""Kind, and reference, of the line that stands for books that are closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,20 @@ class StatementStore(Protocol):
 
     async def of_call(self, account_id: str, call_id: str) -> Sequence[CallLine]:
         """Return what was booked of a call of this account, the oldest first."""
+
+
+def carried_forward(until: datetime, micros: int, currency: str) -> StatementLine:
+    """Return the line for all that is older than an account's books."""
+    return StatementLine(
+        reference=CARRIED_FORWARD,
+        at=until,
+        kind=CARRIED_FORWARD,
+        reason="",
+        micros=micros,
+        balance_micros=micros,
+        currency=currency,
+        call_id=None,
+    )
 
 
 def lines(

@@ -95,6 +95,18 @@ async def reading(engine: AsyncEngine, timeout_s: float) -> AsyncIterator[AsyncC
 
 
 @asynccontextmanager
+async def reading_long(engine: AsyncEngine, timeout_s: float) -> AsyncIterator[AsyncConnection]:
+    """Open the same without the database's own limit on each statement: minutes of a large ledger.
+
+    `timeout_s` bounds it as a whole. Raises StoreUnavailableError.
+    """
+    async with reading(engine, timeout_s) as connection:
+        if connection.dialect.name == "postgresql":
+            await connection.execute(sa.text("SET LOCAL statement_timeout = 0"))
+        yield connection
+
+
+@asynccontextmanager
 async def writing(engine: AsyncEngine, timeout_s: float) -> AsyncIterator[AsyncConnection]:
     """Open a transaction for writing; commits unless the body raises.
 

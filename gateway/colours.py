@@ -6,11 +6,13 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from gateway.tokens import DARK, LIGHT
+
 CONTRAST_MIN: Final = 4.5
 """Of text on its background: WCAG 2.2, 1.4.3 (AA)."""
-LIGHT_GROUNDS: Final = ("#ffffff", "#eef1f4")
-"""What links stand on, and around it, in the light scheme of the pages' style sheet."""
-DARK_GROUNDS: Final = ("#171c22", "#0e1216")
+LIGHT_GROUNDS: Final = (LIGHT["card"], LIGHT["ground"])
+"""What links stand on, and around it, in the light scheme of the pages."""
+DARK_GROUNDS: Final = (DARK["card"], DARK["ground"])
 """The same in its dark scheme."""
 
 _COLOUR: Final = re.compile(r"#[0-9a-f]{6}", re.ASCII)

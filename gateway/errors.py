@@ -15,10 +15,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
+from gateway.button_problems import BUTTON_PROBLEMS
 from gateway.cause import Cause
+from gateway.problem import Problem
 
 
 class GatewayError(Exception):
@@ -150,6 +151,7 @@ class RequestRefusedError(GatewayError):
         scope: str = "",
         retry_after_s: int = 0,
         opens_at: datetime | None = None,
+        reason: str = "",
     ) -> None:
         # The text is static: what it is about goes into fields, and no number or token into a log.
         super().__init__(PROBLEMS[code].message)
@@ -159,25 +161,14 @@ class RequestRefusedError(GatewayError):
         """The scope that the key lacks; empty for other refusals."""
         self.retry_after_s = retry_after_s
         """When the same request may succeed; 0 if unknown."""
+        self.reason = reason
+        """A word for what is wrong with the field; empty where the code says all."""
         self.opens_at = opens_at
         """When a button opens that is closed; None if that is not known, or not the reason."""
 
 
 class TooFastError(RequestRefusedError):
     """A request that a velocity limit refuses."""
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """How a refusal is reported to programs (status) and to people (message, action)."""
-
-    status: int
-    message: str
-    action: str
-    retry: bool = False
-    close_code: int = 1008
-    """Of a WebSocket: 1008 refuses by policy (RFC 6455 7.4.1); 1012 and 1013, registered with IANA,
-    ask to try again."""
 
 
 PROBLEMS: dict[str, Problem] = {
@@ -384,29 +375,7 @@ PROBLEMS: dict[str, Problem] = {
         retry=True,
         close_code=1013,
     ),
-    "button_not_found": Problem(
-        404, "This call button is not in use any more.", "Reach the owner of the page otherwise."
-    ),
-    "button_closed": Problem(409, "Nobody takes calls now.", "Call during the opening hours."),
-    "button_paused": Problem(409, "This call button is switched off for now.", "Call again later."),
-    "button_busy": Problem(
-        409, "All lines are in use.", "Call again in a few minutes.", retry=True, close_code=1013
-    ),
-    "button_limited": Problem(
-        429, "Too many calls from here.", "Wait and call again.", retry=True, close_code=1013
-    ),
-    "budget_reached": Problem(
-        409, "This call button takes no more calls for now.", "Call again on another day."
-    ),
-    "button_unavailable": Problem(
-        409, "This call button takes no calls now.", "Reach the owner of the page otherwise."
-    ),
-    "challenge_wrong": Problem(
-        422, "The proof of work is wrong or too old.", "Solve a new challenge.", retry=True
-    ),
-    "challenge_used": Problem(
-        409, "The proof of work was used before.", "Solve a new challenge.", retry=True
-    ),
+    **BUTTON_PROBLEMS,
     "payments_off": Problem(
         501, "Top-ups by card are not set up here.", "Ask the operator for credit."
     ),

@@ -18,6 +18,7 @@ from billing.spend_limits import UNLIMITED, SpendLimits
 from gateway.call.carrier_status import CarrierStatus
 from gateway.cause import Cause
 from gateway.connection_counters import ConnectionCounters
+from gateway.embed.terms import VisitorTerms
 from gateway.limits.velocity import Refusal as VelocityRefusal
 from gateway.limits.velocity import Use
 from gateway.scopes import Scope
@@ -328,23 +329,6 @@ class KeyEpochs(Protocol):
 
         Raises StoreUnavailableError.
         """
-
-
-class VisitorTerms(msgspec.Struct, frozen=True, kw_only=True):
-    """What holds for a call that a visitor begins with a button on another page."""
-
-    # What a visitor's call costs, who pays and how much there is, is its owner's alone: whoever
-    # reports to its caller leaves that out.
-
-    button_id: str
-    seconds_max: int
-    """Longest that the call may last."""
-    calls_max: int
-    """Most calls of the button at once."""
-    is_signed: bool = False
-    """Whether the owner's back end has named the destination."""
-    signer_key_id: str = ""
-    """Of the API key that it did so with; empty for none."""
 
 
 class CallOrder(msgspec.Struct, frozen=True, kw_only=True):

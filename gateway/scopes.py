@@ -20,6 +20,8 @@ class Scope(StrEnum):
     """Top up, switch automatic top-ups on and off, read payments."""
     ACCOUNT = "account"
     """Read the account."""
+    BUTTONS = "buttons"
+    """Make, change and delete buttons on other pages."""
     ADMIN = "admin"
     """What an operator does with anybody's account, and nothing else."""
     EMBED = "embed"

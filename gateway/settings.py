@@ -140,12 +140,28 @@ class Settings:
         "echo and costs nothing. Empty: none.",
         pattern=r"pk_test_[0-9A-Za-z]{24}",
     )
+    human_check: str = knobs.text(
+        "",
+        "Async function that tells whether a visitor who calls by a button is a person, as "
+        "package.module:function; docs/buttons.md has an example. Empty: none.",
+        pattern=r"[A-Za-z_][\w.]*:[A-Za-z_]\w*",
+    )
+    design_page: str = knobs.choice(
+        "off",
+        "Whether /design shows every element of our pages in every state; a demo has it on.",
+        *("on", "off"),
+    )
     home_countries: tuple[str, ...] = knobs.names(
         "Countries that every person may call, separated by commas; others they open themselves at "
         "/account/countries. Empty: all. Accounts of programs call them all.",
         knobs.country,
         "ISO 3166 codes such as US,CA",
         key=lambda country: country,
+    )
+    address_countries: str = knobs.text(
+        "",
+        "Country database in MaxMind's format (.mmdb), by which a sign-in's country is told from "
+        "its address; read again when it changes. Nothing is sent to anybody. Empty: none is told.",
     )
     countries_opened_day_max: int = knobs.number(
         3, "Most countries that a person may open within 24 hours.", 0, 300, ""
@@ -160,7 +176,7 @@ class Settings:
     new_card_day_max: int = knobs.money(
         "20",
         "Most that a person may spend in a day (UTC) in that time; half with a disposable "
-        "mail address.",
+        "mail address, or from countries they do not call (CALLER_ADDRESS_COUNTRIES).",
     )
     admin_networks: tuple[str, ...] = knobs.names(
         "Addresses or networks, separated by commas, from which keys of scope admin are accepted. "

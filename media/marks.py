@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import Final
 
 from media.clear_control import PATIENCE_NS, ClearControl
+from media.mark_spread import MarkSpread
 from media.nanoseconds import MS_NS, NEVER_NS, SECOND_NS
 from media.surplus import SURPLUS_NS_MIN, SurplusFilter
 
@@ -63,6 +64,7 @@ class Marks:
         "_longer_ns",
         "_name",
         "_sent_ns",
+        "_spread",
         "_surplus",
         "_waiting",
         "clear_control",
@@ -71,6 +73,7 @@ class Marks:
 
     def __init__(self) -> None:
         self.clear_control = ClearControl()
+        self._spread = MarkSpread()
         self._surplus = SurplusFilter(self.clear_control)
         self._waiting: dict[str, tuple[int, int]] = {}
         """By name: when the mark was sent, and the audio before it by the model, in ns."""
@@ -133,22 +136,26 @@ class Marks:
         self.clear_control.mark_returned()
         self._learnt += 1
         if self.clear_control.is_measuring or self.rtt_ns is None:
+            self._spread.returned(trip_ns, is_first=True)
             self._measured(now_ns, trip_ns)
             return 0
+        self._spread.returned(trip_ns, is_first=False)
         surplus_ns = trip_ns - self.rtt_ns
         if surplus_ns < 0 and self._learnt <= LEARN_MARKS:
             # The whole stream is new, not only what the carrier plays.
             is_new = self._count <= LEARN_MARKS
             if audio_ns or is_new:
                 self.rtt_ns = trip_ns
-            if surplus_ns < -BEAT_NS:
+            if surplus_ns < -max(BEAT_NS, self._spread.lateness_ns):
                 self.clear_control.doubt(NEVER_NS if is_new else now_ns + PATIENCE_NS)
             return 0
         return surplus_ns
 
     def correct(self, now_ns: int, surplus_ns: int) -> int:
         """Return what to add to the model for the surplus of a mark that came back."""
-        return self._surplus.correct(now_ns, surplus_ns)
+        added_ns = self._surplus.correct(now_ns, surplus_ns, self._spread.lateness_ns)
+        self._spread.corrected(added_ns)
+        return added_ns
 
     def relearn(self) -> None:
         """Let marks lower the floor again: the carrier was dry and begins on a beat of its own.
@@ -177,28 +184,38 @@ class Marks:
 
         One that is longer than the floor is believed when another says the same: the way may have
         stood still. One that is much shorter is believed and measured again: the way may have stood
-        still for less than it became shorter by.
+        still for less than it became shorter by. Where marks come back unevenly, chance changes
+        nothing.
         """
         control = self.clear_control
         longer_ns, self._longer_ns = self._longer_ns, None
         control.is_measuring = False
+        lateness_ns = self._spread.lateness_ns
+        noise_ns = max(SURPLUS_NS_MIN, lateness_ns)
         change_ns = 0 if self.rtt_ns is None else trip_ns - self.rtt_ns
         is_confirmed = longer_ns is not None and abs(trip_ns - longer_ns) <= SURPLUS_NS_MIN
-        if change_ns > LONGER_NS_MIN and not is_confirmed:
+        if change_ns > max(LONGER_NS_MIN, lateness_ns) and not is_confirmed:
             # Not believed yet: the next measurement either says the same or shows a stall.
             self._longer_ns = trip_ns
             self._forced += 1
             control.doubt(now_ns if self._forced <= FORCED_MAX else NEVER_NS)
             return
-        is_first, self.rtt_ns = self.rtt_ns is None, trip_ns
+        is_first = self.rtt_ns is None
+        if not lateness_ns or change_ns < 0 or is_confirmed:
+            self.rtt_ns = trip_ns
         self._forced = 0
         control.trust()
         if is_first and trip_ns > USUAL_NS_MAX:
             control.doubt(now_ns + FIRST_PATIENCE_NS)
-        self._checks = CHECKS if abs(change_ns) > SURPLUS_NS_MIN else max(0, self._checks - 1)
+        self._checks = CHECKS if abs(change_ns) > noise_ns else max(0, self._checks - 1)
         if self._checks == CHECKS:
             control.doubt(now_ns + PATIENCE_NS)
-        elif self._checks:
-            # Not at once: whatever stood still during this measurement could still do so.
-            control.wait_until(now_ns + CHECKED_AFTER_NS)
-            control.doubt(NEVER_NS)
+        else:
+            self._check_later(now_ns)
+
+    def _check_later(self, now_ns: int) -> None:
+        """Measure again in a pause if the floor is to be confirmed."""
+        if self._checks:
+            # Not at once: whatever stood still during the last measurement could still do so.
+            self.clear_control.wait_until(now_ns + CHECKED_AFTER_NS)
+            self.clear_control.doubt(NEVER_NS)

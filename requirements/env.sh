@@ -197,6 +197,9 @@ ensure_servers() { # what cannot be had is left to the tests: they skip, and und
         have $server || [ -x /usr/sbin/$server ] || { is_apt_root && install_packages $server; } ||
             say "$server is missing: its tests will not run (Debian: apt install $server)."
     done
+    # Go's example is tested where Go is: it would be the largest of all that is installed here.
+    have php || { is_apt_root && install_packages php-cli; } ||
+        say "PHP is missing: the test of its example will not run (Debian: apt install php-cli)."
     have cc || { is_apt_root && install_packages gcc libc6-dev; } ||
         say "A C compiler is missing: tests of the load generator will not run."
     has_browser || install_browser ||

@@ -2,8 +2,9 @@
 
 `python -m tests.own_coverage` runs pytest with this module as its plug-in: each test file is a
 context of the measurement. `tests/own_tests.py` says which files are whose. A module is judged
-where its own tests are run: with `--thorough` those that `make test` leaves out as well, but never
-those that see a process from outside, for what a process does that a test starts is not measured.
+where all of its own tests that can be are run: with `--thorough` those that `make test` leaves out
+as well, but never those that see a process from outside, for what a process does that a test starts
+is not measured. So it can be run in pieces, by folders: whose own tests are in none is not judged.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -118,7 +119,7 @@ class Row:
     module: str
     tests: tuple[str, ...]
     is_measured: bool
-    """Whether one of its own tests is run."""
+    """Whether those of its own tests that can be are run."""
     own_branches: Share
     all_branches: Share
     own_lines: Share
@@ -155,7 +156,17 @@ def is_run(test: str, *, thorough: bool) -> bool:
     return thorough or not any(is_left_out(place, ()) for place in places)
 
 
-def rows(measured: coverage.Coverage, *, thorough: bool = False) -> Iterator[Row]:
+def are_run(tests: Iterable[str], places: Sequence[Path], *, thorough: bool) -> bool:
+    """Return whether tests of which some can be run all are, by these places or the whole run."""
+    runnable = [ROOT / test for test in tests if is_run(test, thorough=thorough)]
+    return bool(runnable) and all(
+        not places or any(test.is_relative_to(place) for place in places) for test in runnable
+    )
+
+
+def rows(
+    measured: coverage.Coverage, places: Sequence[Path] = (), *, thorough: bool = False
+) -> Iterator[Row]:
     """Yield what was measured of each module."""
     data = measured.get_data()
     for module, path in modules():
@@ -167,7 +178,7 @@ def rows(measured: coverage.Coverage, *, thorough: bool = False) -> Iterator[Row
         own = _shares(source, data)
         data.set_query_contexts(None)
         every = _shares(source, data)
-        is_measured = any(is_run(test, thorough=thorough) for test in tests)
+        is_measured = are_run(tests, places, thorough=thorough)
         yield Row(module, tests, is_measured, own[0], every[0], own[1], every[1])
 
 
@@ -195,8 +206,9 @@ def main(arguments: list[str]) -> int:
         measured = _coverage(Path(folder, "part"))
         measured.combine([folder])
         thorough = "--thorough" in arguments
+        places = [ROOT / word for word in arguments if (ROOT / word).exists()]
         table = sorted(
-            rows(measured, thorough=thorough),
+            rows(measured, places, thorough=thorough),
             key=lambda row: (row.own_branches.percent, row.module),
         )
     print("branches: own    branches: all    lines: own       lines: all       module")

@@ -431,6 +431,31 @@ async def _lent(engines: dict[str, AsyncEngine], url: str) -> AsyncIterator[Asyn
     await engine.dispose()
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the mark known of tests whose cases do not need each kind of database."""
+    config.addinivalue_line("markers", "by_turns: its cases take SQLite and PostgreSQL by turns")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out each second case of tests that are marked `by_turns`.
+
+    What their parameters change does not meet the kind of database: each parameter's values still
+    meet all of the others', and both databases if there is another parameter.
+    """
+    left_out = [item for item in items if item.get_closest_marker("by_turns") and _is_odd(item)]
+    if left_out:
+        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=left_out)
+
+
+def _is_odd(item: pytest.Item) -> bool:
+    """Return whether a case with parameters is of the other colour on the board of all cases."""
+    params: dict[str, Any] = item.callspec.params  # type: ignore[attr-defined]
+    marks = list(item.iter_markers("parametrize"))
+    steps = sum(list(mark.args[1]).index(params[mark.args[0]]) for mark in marks)
+    return bool(marks) and (steps + (params["engine"] == "postgres")) % 2 > 0
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
 def engine(request: pytest.FixtureRequest) -> AsyncEngine:
     """A database of either kind that has its tables."""

@@ -34,6 +34,18 @@ def test_links_lead_somewhere(page: Path):
         assert (page.parent / target).exists(), target
 
 
+def test_back_ends_are_shown_as_they_are_run():
+    """tests/calls/test_back_ends.py runs each of them."""
+    shown = dict(
+        re.findall(
+            r"^```\w+ (call.token\.\w+)\n(.*?)^```$",
+            (ROOT / "docs/buttons.md").read_text(),
+            re.M | re.S,
+        )
+    )
+    assert shown == {path.name: path.read_text() for path in ROOT.glob("examples/back-ends/*")}
+
+
 def test_every_event_that_is_told_is_listed():
     section = (ROOT / "docs/api.md").read_text().partition("\n## Events\n")[2].partition("\n## ")[0]
     event = re.compile(r"(?:payment|auto_top_up|call)\.(?!html)[a-z_]+")

@@ -2,13 +2,13 @@
 
 import pytest
 
-from tests.own_coverage import FLOOR_PERCENT, Row, Share, is_run
+from tests.own_coverage import FLOOR_PERCENT, Row, Share, are_run, is_run
 from tests.own_tests import ROOT, TESTED_BY, modules, own_tests
 
 
 def row(taken, *tests):
     share = Share(taken, 100)
-    is_measured = any(is_run(test, thorough=False) for test in tests)
+    is_measured = are_run(tests, [], thorough=False)
     return Row(
         "media.vad", tests, is_measured, share, Share(100, 100), Share(90, 100), Share(95, 100)
     )
@@ -40,6 +40,18 @@ def test_with_thorough_all_is_run_but_what_sees_processes():
     assert is_run("tests/gateway/cli/test_ledger.py", thorough=True)
     assert not is_run("tests/gateway/cli/test_ledger.py", thorough=False)
     assert not is_run("tests/calls/test_shutdown.py", thorough=True)
+
+
+def test_in_pieces_a_module_is_judged_where_all_of_its_tests_are():
+    tests = own_tests("billing.reconcile")
+    assert tests == ("tests/billing/test_reconcile.py", "tests/billing/sql/test_gate_audit.py")
+    folder, file = ROOT / "tests/billing", ROOT / tests[0]
+    assert are_run(tests, [folder], thorough=True)
+    assert are_run(tests, [], thorough=True)
+    assert not are_run(tests, [file], thorough=True)
+    assert are_run(tests, [file], thorough=False), "the other one is thorough"
+    assert not are_run(tests, [ROOT / "tests/media"], thorough=False)
+    assert not are_run(["tests/calls/test_shutdown.py"], [], thorough=True)
 
 
 def test_a_row_shows_own_and_all():

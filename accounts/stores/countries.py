@@ -5,6 +5,7 @@ Functions on the caller's connection; the caller holds the holder's lock. Knows 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -33,6 +34,18 @@ async def open_country(
         .returning(_COUNTRIES.c.country)
     )
     return opened.scalar() is not None
+
+
+async def close_since(
+    connection: AsyncConnection, account_id: str, since: datetime
+) -> Sequence[str]:
+    """Close the countries that were opened then or later; return them."""
+    closed = await connection.scalars(
+        sa.delete(_COUNTRIES)
+        .where(_COUNTRIES.c.account_id == account_id, _COUNTRIES.c.opened_at >= since)
+        .returning(_COUNTRIES.c.country)
+    )
+    return closed.all()
 
 
 async def close_country(connection: AsyncConnection, account_id: str, country: str) -> bool:

@@ -1,4 +1,4 @@
-"""Keeps in SQL which browsers a holder has signed in with: families only.
+"""Keeps in SQL which browsers a holder has signed in with: families, and the last country.
 
 Functions on the caller's connection; the caller holds the holder's lock.
 """
@@ -6,6 +6,7 @@ Functions on the caller's connection; the caller holds the holder's lock.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from enum import Enum
 
 import sqlalchemy as sa
@@ -25,7 +26,7 @@ class Seen(Enum):
 
     BEFORE = "before"
     FIRST_OF_ALL = "first_of_all"
-    """The holder had no device until then."""
+    """No device of the holder is kept."""
     NEW = "new"
 
 
@@ -36,7 +37,12 @@ async def note(connection: AsyncConnection, account_id: str, device: Device) -> 
         sa.update(_DEVICES)
         .where(mine, _DEVICES.c.id == device.id)
         # A browser's family changes with nothing but the browser, which is known by its id.
-        .values(browser=device.browser, system=device.system, last_seen_at=device.last_seen_at)
+        .values(
+            browser=device.browser,
+            system=device.system,
+            country=device.country,
+            last_seen_at=device.last_seen_at,
+        )
         .returning(_DEVICES.c.id)
     )
     if updated.scalar() is not None:
@@ -48,6 +54,7 @@ async def note(connection: AsyncConnection, account_id: str, device: Device) -> 
             id=device.id,
             browser=device.browser,
             system=device.system,
+            country=device.country,
             first_seen_at=device.first_seen_at,
             last_seen_at=device.last_seen_at,
         )
@@ -71,6 +78,15 @@ async def of_account(connection: AsyncConnection, account_id: str) -> Sequence[D
         .order_by(_DEVICES.c.last_seen_at.desc(), _DEVICES.c.id)
     )
     return [Device(**row._asdict()) for row in rows]
+
+
+async def forget_since(connection: AsyncConnection, account_id: str, since: datetime) -> None:
+    """Forget the devices that were first seen then or later."""
+    await connection.execute(
+        sa.delete(_DEVICES).where(
+            _DEVICES.c.account_id == account_id, _DEVICES.c.first_seen_at >= since
+        )
+    )
 
 
 async def forget(connection: AsyncConnection, account_id: str, device_id: str) -> bool:

@@ -161,6 +161,17 @@ async def finish(connection: AsyncConnection, account_id: str, at: datetime) -> 
     return finished.scalar() is not None
 
 
+async def reopen(connection: AsyncConnection, account_id: str, step: Step) -> bool:
+    """Let a deletion that is done be done again from this step on; False where none is."""
+    reopened = await connection.execute(
+        sa.update(_ERASURES)
+        .where(_ERASURES.c.account_id == account_id, _ERASURES.c.state == State.DONE)
+        .values(state=State.ERASING, step=step, ended_at=None, leased_until=None)
+        .returning(_ERASURES.c.account_id)
+    )
+    return reopened.scalar() is not None
+
+
 async def done(connection: AsyncConnection, since: datetime) -> Sequence[Erasure]:
     """Return deletions that were finished since then, at most `LISTED_MAX`, the first first."""
     rows = await connection.execute(

@@ -100,6 +100,10 @@ async def erase_holder(connection: AsyncConnection, account_id: str) -> None:
     # Locked first, as every change does: what is under way is over before, or finds nobody after.
     locked = sa.select(_HOLDERS.c.account_id).where(_HOLDERS.c.account_id == account_id)
     await connection.execute(locked.with_for_update())
+    # Whoever makes an export has not that lock: a chunk would come between the two deletions.
+    exports = tables.exports.c
+    making = sa.select(exports.id).where(exports.account_id == account_id)
+    await connection.execute(making.with_for_update())
     for table in (*parts(), _HOLDERS):
         await connection.execute(sa.delete(table).where(_is_of(table, account_id)))
 

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from accounts.link import LIFETIMES, MAIL_MAX, Link, Purpose, digest
+from accounts.link import LIFETIMES, MAIL_MAX, Link, Purpose, digest, taken_back_since
 from accounts.stores import tables
 from database.engine import upsert
 
@@ -35,7 +35,9 @@ class MadeLink:
     asked_at: datetime
     """When its purpose was first asked for at this address."""
     reach: datetime
-    """From when on it takes back what was added (see `accounts.notice.Notice.reach`)."""
+    """When the session began whose act its mail tells of (see `accounts.notice.Notice.reach`)."""
+    takes_back_since: datetime
+    """From when on it takes back what was added."""
 
 
 async def expect(
@@ -110,7 +112,7 @@ async def make_link(  # noqa: PLR0917
         email: The address that it is about.
         at: Now: its life begins.
         secret: What the mail has, of at least 128 random bits.
-        reach: From when on it takes back what was added; None: from now on.
+        reach: When the session began whose act its mail tells of; None: now.
 
     Returns:
         Whether it works. One that a change has made stale is kept, so that its page can say that
@@ -155,7 +157,24 @@ async def find(connection: AsyncConnection, digest: str) -> MadeLink | None:
         return None
     purpose = Purpose(row.purpose)
     link = Link(purpose, row.account_id, row.email, row.expires_at, row.used_at)
-    return MadeLink(link, row.asked_at, row.reach or row.asked_at)
+    # Of one that a change has ended this is too early; it takes nothing back any more.
+    made_at = row.expires_at - LIFETIMES[purpose]
+    since = taken_back_since(made_at, row.reach)
+    return MadeLink(link, row.asked_at, row.reach or made_at, since)
+
+
+async def way_back(
+    connection: AsyncConnection, account_id: str, email: str, at: datetime
+) -> tuple[str, datetime] | None:
+    """Return the key of an address that a holder can still go back to, and when they left it."""
+    query = sa.select(_EXPECTED.c.email_key, _EXPECTED.c.asked_at).where(
+        _EXPECTED.c.account_id == account_id,
+        _EXPECTED.c.purpose == Purpose.UNDO_CHANGE.value,
+        _EXPECTED.c.email == email,
+        _EXPECTED.c.lapses_at > at,
+    )
+    row = (await connection.execute(query)).one_or_none()
+    return None if row is None else (row.email_key, row.asked_at)
 
 
 async def use(connection: AsyncConnection, digest: str, purpose: Purpose, at: datetime) -> bool:

@@ -145,6 +145,9 @@ devices = sa.Table(
     sa.CheckConstraint(_bounds("id", ID_MAX), name="id_length"),
     *_text("browser", NAME_MAX, shortest=0),
     *_text("system", NAME_MAX, shortest=0),
+    # ISO 3166 alpha-2, by the address of the last sign-in; empty where nobody could tell.
+    sa.Column("country", sa.String, nullable=False, server_default=sa.text("''")),
+    sa.CheckConstraint(_bounds("country", 2, 0), name="country_length"),
     sa.Column("first_seen_at", UtcDateTime, nullable=False),
     sa.Column("last_seen_at", UtcDateTime, nullable=False, index=True),
 )
@@ -198,7 +201,7 @@ account_events = sa.Table(
     *_text("act", NAME_MAX),
     *_text("actor", NAME_MAX),
     *_text_or_none("reason", REASON_MAX),
-    # Who of the operators; empty for all other actors.
+    # Who of the operators, or which API key; empty for all other actors.
     *_text_or_none("operator", NAME_MAX),
     sa.Index(None, "account_id", "id"),
 )

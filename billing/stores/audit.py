@@ -7,8 +7,7 @@ repairs: a ledger that disagrees with itself is a matter for people.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,10 +18,18 @@ from billing.clock import Clock, utc_now
 from billing.ledger import CREDIT_SOURCES, CUSTOMER, REVENUE, WRITE_OFF
 from billing.money import LIMIT
 from billing.reconcile import Disagreement
-from billing.stores import call_audit, column_audit, payment_audit, row_audit, tables
+from billing.stores import (
+    call_audit,
+    closed_audit,
+    column_audit,
+    late_payments,
+    payment_audit,
+    row_audit,
+    tables,
+)
 from billing.stores.call_audit import shown_transfer
 from billing.stores.findings import BY_HAND, CLOCKS, FINDINGS_MAX, FROM_LEDGER, TIMES, finding
-from database.engine import AUDIT_TIMEOUT_S, reading
+from database.engine import AUDIT_TIMEOUT_S, reading_long
 
 RECHECK_S = 3.0
 """How long what is booked about a payment may be ahead of the payment's own row."""
@@ -35,18 +42,19 @@ async def audit(
 
     Lines name account ids, call ids and references. Raises StoreUnavailableError.
     """
-    async with _reading_long(engine, timeout_s) as connection:
+    async with reading_long(engine, timeout_s) as connection:
         found = await column_audit.unreadable(connection)
         # Only SQLite can hold values that cannot be read; those that can are audited all the same.
         if found and connection.dialect.name == "sqlite":
             await column_audit.hide(connection)
         found += await _broken(connection, _QUERIES.keys() - payment_audit.RULES.keys())
-        found += await row_audit.audit_rows(connection, clock())
+        found += await row_audit.audit_rows(connection, now := clock())
+        found += await late_payments.audit_late_payments(connection, now)
         passing = await _broken(connection, payment_audit.RULES)
     # What payments' rules find may be a payment under way, whose row is about to follow its credit.
     if passing:
         await asyncio.sleep(RECHECK_S)
-        async with _reading_long(engine, timeout_s) as connection:
+        async with reading_long(engine, timeout_s) as connection:
             # The views that hide values ended with the other transaction.
             if found and connection.dialect.name == "sqlite":
                 await column_audit.hide(connection)
@@ -71,17 +79,19 @@ class Totals:
     currency: str
     accounts: int = 0
     balances: int = 0
-    """Credits less charges less holds."""
+    """Credits less charges less holds, and what was carried forward."""
     credits: int = 0
     charges: int = 0
     holds: int = 0
     write_offs: int = 0
+    carried: int = 0
+    """Left of books that are closed: what their credits came to, less their charges."""
 
 
 async def totals(engine: AsyncEngine, *, timeout_s: float = AUDIT_TIMEOUT_S) -> Sequence[Totals]:
     """Return the totals of each currency. Raises StoreUnavailableError."""
     found: dict[str, dict[str, int]] = {}
-    async with _reading_long(engine, timeout_s) as connection:
+    async with reading_long(engine, timeout_s) as connection:
         if connection.dialect.name == "sqlite" and await column_audit.unreadable(connection):
             await column_audit.hide(connection)
         for query in _TOTALS:
@@ -94,18 +104,8 @@ async def totals(engine: AsyncEngine, *, timeout_s: float = AUDIT_TIMEOUT_S) -> 
     return [Totals(currency, **sums) for currency, sums in sorted(found.items())]
 
 
-@asynccontextmanager
-async def _reading_long(engine: AsyncEngine, timeout_s: float) -> AsyncIterator[AsyncConnection]:
-    """Open a reading transaction without the database's own limit on each statement."""
-    async with reading(engine, timeout_s) as connection:
-        if connection.dialect.name == "postgresql":
-            # An audit of a large ledger takes minutes; `timeout_s` bounds it as a whole.
-            await connection.execute(sa.text("SET LOCAL statement_timeout = 0"))
-        yield connection
-
-
 def _balances_that_disagree() -> sa.Select[Any]:
-    """An account's balance is its ledger balance less the holds of its live calls."""
+    """An account's balance is what its ledger has, and carries, less its live calls' holds."""
     accounts, calls, postings = tables.accounts.c, tables.calls.c, tables.postings.c
     booked = (
         sa.select(sa.func.coalesce(sa.func.sum(postings.micros), 0))
@@ -119,18 +119,33 @@ def _balances_that_disagree() -> sa.Select[Any]:
         .correlate(tables.accounts)
         .scalar_subquery()
     )
-    due = booked - held
-    return sa.select(
-        accounts.id, accounts.balance_micros.label("balance"), due.label("ledger less holds")
-    ).where(accounts.balance_micros != due)
+    carried = tables.closed_books.c.customer_micros
+    due = booked + sa.func.coalesce(carried, 0) - held
+    return (
+        sa.select(
+            accounts.id,
+            accounts.balance_micros.label("balance"),
+            due.label("ledger less holds"),
+            carried.label("of that carried forward"),
+        )
+        .outerjoin_from(tables.accounts, tables.closed_books)
+        .where(accounts.balance_micros != due)
+    )
 
 
 def _credits_with_gaps() -> sa.Select[Any]:
-    """Credits are numbered from 1 to the account's sequence, none missing."""
-    accounts, credits = tables.accounts.c, tables.credits.c
+    """Credits, closed ones too, are numbered from 1 to the account's sequence, none missing."""
+    accounts = tables.accounts.c
+    # A number that is in both is found by another rule, and counts once here.
+    numbers = sa.union(
+        *(
+            sa.select(table.c.account_id, table.c.sequence)
+            for table in (tables.credits, tables.closed_credits)
+        )
+    ).subquery("numbers")
     count, last = (
-        sa.func.count(credits.sequence),
-        sa.func.coalesce(sa.func.max(credits.sequence), 0),
+        sa.func.count(numbers.c.sequence),
+        sa.func.coalesce(sa.func.max(numbers.c.sequence), 0),
     )
     return (
         sa.select(
@@ -139,15 +154,14 @@ def _credits_with_gaps() -> sa.Select[Any]:
             sa.cast(count, sa.String).label("credits"),
             sa.cast(last, sa.String).label("the last of number"),
         )
-        .select_from(tables.accounts.outerjoin(tables.credits))
+        .select_from(tables.accounts.outerjoin(numbers, numbers.c.account_id == accounts.id))
         .group_by(accounts.id, accounts.credit_sequence)
         .having(
             sa.or_(
                 count != accounts.credit_sequence,
                 last != accounts.credit_sequence,
-                # As many as the highest number says, from 1, and none twice by the primary key: so
-                # none is missing.
-                sa.func.min(credits.sequence) != 1,
+                # As many as the highest number says, from 1, and none twice: so none is missing.
+                sa.func.min(numbers.c.sequence) != 1,
             )
         )
     )
@@ -274,6 +288,7 @@ _QUERIES: Mapping[str, tuple[sa.Select[Any], str]] = {
     **_RULES,
     **call_audit.RULES,
     **payment_audit.RULES,
+    **closed_audit.RULES,
 }
 
 # Made once: to make a statement costs more than to run it.
@@ -282,6 +297,7 @@ _LIMITED = {rule: query.limit(FINDINGS_MAX) for rule, (query, _) in _QUERIES.ite
 ADVICE: Mapping[str, str] = {
     **{rule: advice for rule, (_, advice) in _QUERIES.items()},
     column_audit.UNREADABLE: column_audit.ADVICE,
+    late_payments.RULE: late_payments.ADVICE,
     row_audit.PRICE_DIFFERS: BY_HAND,
     row_audit.PRICE_UNKNOWN: FROM_LEDGER,
     row_audit.QUALITY_UNREADABLE: (
@@ -325,6 +341,9 @@ _TOTALS: Sequence[sa.Select[Any]] = [
             _sum_of_kind("charge").label("charges"),
             _sum_of_kind("write-off").label("write_offs"),
         ).join_from(tables.transfers, tables.accounts),
+        sa.select(
+            _accounts.currency, sa.func.sum(tables.closed_books.c.customer_micros).label("carried")
+        ).join_from(tables.closed_books, tables.accounts),
         sa.select(_accounts.currency, sa.func.sum(_calls.spent_micros).label("holds"))
         .join_from(tables.calls, tables.accounts)
         .where(~_calls.closed),

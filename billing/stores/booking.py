@@ -8,9 +8,9 @@ however many calls the batch names; synchronous, so that SQLite books in one vis
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
@@ -26,6 +26,9 @@ from database.many import execute_many
 
 IDS_PER_QUERY = 1_000
 """Parameters of one IN list; PostgreSQL's protocol ends at 65,535, SQLite's default at 32,766."""
+BOOKS_OPEN = timedelta(days=365)
+"""How old a call is at least before its account's books can be closed: who books younger ones need
+not ask."""
 KEY_HASH_CHARACTERS = 64
 UNKNOWN_CURRENCY = "XXX"
 """ISO 4217: no currency."""
@@ -78,8 +81,11 @@ def book(connection: sa.Connection, batch: OutboxBatch, at: datetime) -> None:
     """Write what the batch says and the book does not."""
     known, known_currencies = _known_calls(connection, batch.changes)
     currencies = _currencies(connection, batch.changes, known_currencies, at)
+    closed = _of_closed_books(connection, batch.changes, known, at)
     writes = _Writes(at)
     for call_id, change in batch.changes.items():
+        if call_id in closed:
+            continue
         before = known.get(call_id)
         # A tick of a call the book never saw: its opening is still to come, or was lost with the
         # gate's memory; totals are cumulative, so whatever comes next says the same and more.
@@ -241,6 +247,41 @@ def _known_calls(
             known[call_id] = BookedCall(account_id, *totals)
             currencies[account_id] = currency
     return known, currencies
+
+
+def _of_closed_books(
+    connection: sa.Connection,
+    changes: Mapping[str, CallChange],
+    known: Container[str],
+    at: datetime,
+) -> frozenset[str]:
+    """Return unknown calls that began before their account's books were closed.
+
+    They were booked, and are carried forward; only a gate that is years old tells of them.
+    """
+    begun = {
+        call_id: (change.account_id, began_at)
+        for call_id, change in changes.items()
+        if call_id not in known and (began_at := _began_at(change)) and at - began_at > BOOKS_OPEN
+    }
+    if not begun:
+        return frozenset()
+    books = tables.closed_books.c
+    until: dict[str, datetime] = {}
+    for chunk in _chunks({account_id for account_id, _ in begun.values()}):
+        query = sa.select(books.account_id, books.until).where(books.account_id.in_(chunk))
+        until.update({row.account_id: row.until for row in connection.execute(query)})
+    return frozenset(
+        call_id
+        for call_id, (account_id, began_at) in begun.items()
+        if account_id in until and began_at < until[account_id]
+    )
+
+
+def _began_at(change: CallChange) -> datetime | None:
+    if change.opened is not None:
+        return change.opened.created_at
+    return change.ending.detail.ended_at if change.ending is not None else None
 
 
 def _currencies(

@@ -3,7 +3,8 @@
 What is left of one is the same whoever forgets it (`billing.forgetting`), so that the audit can
 compute every charge again for as long as the ledger has it. `forgotten_at` says that a row is only
 that: it is in no list, no file and no export, and nobody forgets it again. Functions on the
-caller's connection; knows no period.
+caller's connection, those that write synchronous, so that SQLite forgets a batch in one visit of a
+thread; knows no period.
 """
 
 from __future__ import annotations
@@ -49,9 +50,7 @@ def is_due(before: datetime) -> sa.ColumnElement[bool]:
     return sa.and_(_IS_WHOLE, _CALLS.c.created_at < before, is_used(_CALLS.c.account_id))
 
 
-async def forget_older(
-    connection: AsyncConnection, before: datetime, *, limit: int, now: datetime
-) -> int:
+def forget_older(connection: sa.Connection, before: datetime, *, limit: int, now: datetime) -> int:
     """Forget calls that began before a time, at most `limit`; return how many.
 
     Fewer than `limit` mean that none is left. No spend gate remembers calls as old as these.
@@ -65,8 +64,8 @@ async def forget_older(
         # Whoever holds a row changes it; it is found again by the next batch.
         .with_for_update(skip_locked=True)
     )
-    rows = (await connection.execute(query)).all()
-    await forget(connection, rows, now)
+    rows = (connection.execute(query)).all()
+    forget(connection, rows, now)
     return len(rows)
 
 
@@ -81,8 +80,8 @@ async def whole_of(connection: AsyncConnection, account_id: str) -> Sequence[sa.
     return rows.all()
 
 
-async def forget(
-    connection: AsyncConnection, rows: Sequence[sa.Row[*tuple[Any, ...]]], now: datetime
+def forget(
+    connection: sa.Connection, rows: Sequence[sa.Row[*tuple[Any, ...]]], now: datetime
 ) -> None:
     """Forget ended calls, given their rows; those that are forgotten stay as they are."""
     values = [
@@ -94,7 +93,7 @@ async def forget(
         for row in rows
     ]
     if values:
-        await connection.execute(_FORGET, values)
+        connection.execute(_FORGET, values)
 
 
 def memory_of(row: sa.Row[Any]) -> tuple[bytes, bytes]:

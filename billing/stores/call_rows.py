@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from billing.call_feedback import feedback_in
 from billing.cdr import CallClosed, CallOpened, CallRecord, LegQuality
 from billing.errors import RateDeckError
 from billing.rating import Rate
@@ -32,6 +33,7 @@ def record_in(row: sa.Row[Any]) -> CallRecord:
         cost_micros=row.spent_micros if row.closed else _used_micros(row),
         written_off_micros=row.written_off_micros,
         used_s=row.seconds,
+        feedback=feedback_in(row.feedback),
     )
 
 

@@ -23,6 +23,11 @@ _WAS_DISPUTED = [*_TAKEN, PaymentState.WON.value]
 _KINDS_BACK = ("refund", "dispute")
 
 _TOP_UP = "pi:" + _payments.payment_intent_id
+_IS_CLOSED = sa.exists(
+    sa.select(tables.closed_credits.c.reference).where(tables.closed_credits.c.reference == _TOP_UP)
+)
+"""Whether a payment's top-up was carried forward: its row is here again for what came back later,
+and says nothing of the entries that are gone."""
 _ARE_KEPT = sa.exists(sa.select(_payments.id))
 """Whether there are payments at all: a book may get its credit by other means."""
 
@@ -151,7 +156,7 @@ def _payments_without_top_up() -> sa.Select[Any]:
     booked = sa.select(_credits.reference).where(_credits.reference == _TOP_UP)
     return _shown_payment().where(
         _payments.state.in_(CREDITED),
-        _payments.payment_intent_id.is_(None) | ~booked.exists(),
+        _payments.payment_intent_id.is_(None) | ~(booked.exists() | _IS_CLOSED),
     )
 
 
@@ -216,7 +221,7 @@ def _sums_that_disagree(
         .select_from(_WITH_ENTRIES)
         # NULL in `noted`, where what disputes took was never recorded, is unequal to nothing and
         # passes.
-        .where(_payments.account_id.not_in(_UNNOTED), noted != entries)
+        .where(_payments.account_id.not_in(_UNNOTED), noted != entries, ~_IS_CLOSED)
     )
 
 
@@ -256,6 +261,7 @@ def _states_unlike_disputes() -> sa.Select[Any]:
         .select_from(_WITH_ENTRIES)
         .where(
             _payments.account_id.not_in(_UNNOTED),
+            ~_IS_CLOSED,
             sa.or_(
                 (count > 0) != _payments.state.in_(_WAS_DISPUTED),
                 takes & _payments.state.not_in(_TAKEN),

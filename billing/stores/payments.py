@@ -31,6 +31,7 @@ from billing.payments import (
 )
 from billing.payments import advance as further
 from billing.stores import payment_profiles, tables
+from billing.stores.closed_books import OF_PAYMENTS
 from billing.stores.pages import newest_first
 from database.engine import TIMEOUT_S, reading, upsert, writing
 
@@ -38,8 +39,6 @@ PAGE_ROWS_MAX = 200
 
 _payments = tables.payments
 _credits = tables.credits.c
-_OF_PAYMENTS = ("top-up", "refund", "dispute")
-"""Kinds of credits that a payment causes."""
 _PENDING = sorted(state.value for state in PENDING)
 _FRUITLESS = (PaymentState.FAILED.value, PaymentState.EXPIRED.value)
 OnProfile = Callable[[AsyncConnection, PaymentProfile, PaymentProfile, datetime], Awaitable[None]]
@@ -252,13 +251,22 @@ class SqlPaymentStore:
             return [_payment(row) for row in await connection.execute(query)]
 
     async def is_booked(self, reference: str) -> bool:
-        """Whether a credit of this reference is in the book."""
-        credits = tables.credits.c
-        async with reading(self._engine, self._timeout_s) as connection:
-            found = await connection.scalar(
-                sa.select(credits.reference).where(credits.reference == reference)
+        """Whether a credit of this reference is in the book, or was and is closed."""
+        query = sa.union_all(
+            *(
+                sa.select(table.c.reference).where(table.c.reference == reference)
+                for table in (tables.credits, tables.closed_credits)
             )
-        return found is not None
+        )
+        async with reading(self._engine, self._timeout_s) as connection:
+            return await connection.scalar(query) is not None
+
+    async def closed(self, references: Collection[str]) -> Collection[str]:
+        """Return those whose credits were booked and are closed; a few hundred at a time."""
+        closed = tables.closed_credits.c.reference
+        async with reading(self._engine, self._timeout_s) as connection:
+            query = sa.select(closed).where(closed.in_(references))
+            return frozenset(await connection.scalars(query))
 
     async def booked(self, references: Collection[str]) -> Mapping[str, BookedCredit]:
         """Return the credits of these references, by reference; a few hundred at a time."""
@@ -285,7 +293,7 @@ class SqlPaymentStore:
         """
         key = sa.tuple_(_credits.account_id, _credits.sequence)
         query = (
-            _credit_query(_credits.at >= since, _credits.kind.in_(_OF_PAYMENTS), key > after)
+            _credit_query(_credits.at >= since, _credits.kind.in_(OF_PAYMENTS), key > after)
             .add_columns(_credits.sequence)
             .order_by(_credits.account_id, _credits.sequence)
             .limit(limit)

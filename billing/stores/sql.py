@@ -119,7 +119,8 @@ class SqlLedgerStore:
                 .returning(tables.credits.c.sequence)
             )
             sequence: int | None = booked.scalar()
-            if sequence is None:
+            # Of one whose books are closed no more is left than that it was booked.
+            if sequence is None or await _is_closed(connection, reference):
                 # Takes back the balance and the sequence that the repeat has raised.
                 await connection.rollback()
                 return None
@@ -362,6 +363,12 @@ async def _raise_balance(
     if abs(account.balance_micros) > LIMIT:
         raise MoneyError("the balance would not fit the spend gate")
     return account
+
+
+async def _is_closed(connection: AsyncConnection, reference: str) -> bool:
+    closed = tables.closed_credits.c
+    query = sa.select(closed.sequence).where(closed.reference == reference)
+    return await connection.scalar(query) is not None
 
 
 async def _move_payment(

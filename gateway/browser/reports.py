@@ -57,6 +57,9 @@ _CUT_OFF_FOR_VISITORS = (
 )
 """The same for who does not pay: nothing of somebody else's credit."""
 
+CLOSED_BUTTON = "The button was closed."
+"""What a visitor is told whose call the button's owner, or an operator, has ended."""
+
 _TONES: dict[Cause, wire.ToneName] = {
     Cause.USER_BUSY: "busy",
     Cause.UNALLOCATED_NUMBER: "congestion",
@@ -175,6 +178,8 @@ def end_message(
     if ran_out_of in LACKS:
         words = _CUT_OFF_FOR_VISITORS if hides_money else _CUT_OFF_WORDS[ran_out_of]
         (message, action), lack = words, lack_of(ran_out_of, hides_money=hides_money)
+    elif hides_money and cause is Cause.MANAGER_REQUEST:
+        message = CLOSED_BUTTON
     gave_up = call.answered_ns is None and call.ended_by == "caller"
     kind = wire.Cancel if gave_up else wire.Disconnect
     return kind(

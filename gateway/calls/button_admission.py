@@ -7,7 +7,8 @@ owner's money. Knows no HTTP.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
@@ -18,19 +19,15 @@ from billing.clock import Clock, utc_now
 from billing.spend_limits import UNLIMITED
 from gateway.browser.messages import FRAME_BYTES
 from gateway.calls.admission import Admission, Buyer, Ticket
+from gateway.calls.human_check import HumanCheck, HumanRequest
 from gateway.embed.keys import Mode
-from gateway.embed.ports import Challenges, Spent, Standing
+from gateway.embed.ports import ButtonEras, Challenges, Spent, Standing
 from gateway.embed.refusals import told_to_visitor
+from gateway.embed.terms import VisitorTerms
+from gateway.embed.visitor import named_digest
 from gateway.errors import RequestRefusedError, TooFastError
-from gateway.limits.velocity import (
-    button_call_uses,
-    button_uses,
-    refuse,
-    token_uses,
-    visitor_network_uses,
-    visitor_uses,
-)
-from gateway.ports import Account, CallOrder, VisitorTerms
+from gateway.limits.velocity import button_call_uses, refuse, token_uses
+from gateway.ports import Account, CallOrder
 
 
 class CallsOfKeys(Protocol):
@@ -68,10 +65,20 @@ class SignedCall:
     destination: str
     """As typed; empty for the button's own."""
     visitor: str
-    """Whom the back end knows them as; empty for nobody in particular."""
+    """Whom the back end knows them as."""
     codec: str
     page_origin: str
     signer_key_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What a visitor's page has done for a call."""
+
+    solution: str
+    """Of a challenge, ALTCHA's payload in base64."""
+    human: str = field(default="", repr=False)
+    """What the operator's check of persons has given the page; empty for nothing."""
 
 
 class Phase(StrEnum):
@@ -95,6 +102,11 @@ class ButtonAdmission:
     admission: Admission
     challenges: Challenges
     gate: CallsOfKeys
+    eras: ButtonEras
+    humans: HumanCheck | None = None
+    """Says whether a person is calling; None where the operator has none."""
+    turned_away: Callable[[str, str], None] = lambda _button_id, _code: None
+    """Called with a button and the code of the refusal of its visitor."""
     utc_now: Clock = utc_now
 
     async def phase(self, visit: Visit) -> tuple[Phase, datetime | None]:
@@ -112,28 +124,40 @@ class ButtonAdmission:
             return Phase.UNAVAILABLE, None
         return Phase.OPEN, None
 
-    async def admit(self, visit: Visit, solution: str, page_origin: str) -> Ticket:
+    async def admit(self, visit: Visit, proof: Proof, page_origin: str) -> Ticket:
         """Return the token of a visitor's call; the solved challenge is used up."""
+        try:
+            return await self._admit(visit, proof, page_origin)
+        except RequestRefusedError as error:
+            self.turn_away(visit, error.code)
+            raise _for_visitors(error) from None
+
+    def turn_away(self, visit: Visit, code: str) -> None:
+        """Count a visitor who is refused; those of a test key miss nothing."""
+        if visit.standing.mode is Mode.LIVE:
+            self.turned_away(visit.standing.button_id, code)
+
+    async def _admit(self, visit: Visit, proof: Proof, page_origin: str) -> Ticket:
         standing = visit.standing
         self._require_open(visit)
-        # Before a limit is spent: what it takes to use up those of a button is work.
-        match await self.challenges.spend(standing.button_id, visit.address, solution):
+        # Before a limit is spent: what it takes to use up those of a visitor is work.
+        match await self.challenges.spend(standing.key, visit.address, proof.solution):
             case Spent.WRONG:
                 raise RequestRefusedError("challenge_wrong")
             case Spent.USED:
                 raise RequestRefusedError("challenge_used")
-        who = await self.challenges.visitor(standing.button_id, visit.address)
-        await self._spend_amounts(standing, who.name, who.network)
+        if self.humans is not None:
+            await self.humans.require(proof.human, HumanRequest(standing.key, visit.address))
+        who = await self.challenges.visitor(_counted_as(standing), visit.address)
+        terms = await self._terms(standing, visitor=who.name, network=who.network)
+        await self._allow(terms, standing.mode)
         origin = self.admission.allowed_origin(page_origin)
         if standing.mode is Mode.TEST:
-            return await self.admission.issue(self._echo(visit, origin))
+            return await self.admission.issue(self._echo(visit, terms, origin))
         # Nobody but the owner's back end names a number.
         if standing.rules.is_signed:
             raise RequestRefusedError("bad_token")
-        try:
-            order = await self._order(visit, standing.rules.destination, is_signed=False)
-        except RequestRefusedError as error:
-            raise _for_visitors(error) from None
+        order = await self._order(visit, terms, standing.rules.destination)
         return await self.admission.issue(msgspec.structs.replace(order, origin=origin))
 
     async def admit_signed(self, visit: Visit, call: SignedCall) -> Ticket:
@@ -141,6 +165,13 @@ class ButtonAdmission:
 
         Refusals are meant for the back end, and say what any call would be refused for.
         """
+        try:
+            return await self._admit_signed(visit, call)
+        except RequestRefusedError as error:
+            self.turn_away(visit, error.code)
+            raise
+
+    async def _admit_signed(self, visit: Visit, call: SignedCall) -> Ticket:
         standing = visit.standing
         rules = standing.rules
         # First of all, as for any token: a flood costs no look-up.
@@ -151,16 +182,19 @@ class ButtonAdmission:
         if bool(call.destination) is not rules.is_signed:
             raise RequestRefusedError("bad_request", field="destination")
         self._require_open(visit)
-        visitor = f"{standing.button_id} {call.visitor}" if call.visitor else ""
-        await self._spend_amounts(standing, visitor, "")
+        terms = await self._terms(
+            standing,
+            # What they call people may be an address: it stands in no store, not for a minute.
+            visitor=named_digest(_counted_as(standing), call.visitor),
+            is_signed=rules.is_signed,
+            signer_key_id=call.signer_key_id,
+        )
+        await self._allow(terms, standing.mode)
         origin = self.admission.allowed_origin(call.page_origin)
         if standing.mode is Mode.TEST:
-            return await self.admission.issue(self._echo(visit, origin))
-        number = call.destination or rules.destination
-        order = await self._order(visit, number, is_signed=rules.is_signed)
-        assert order.visitor is not None
-        terms = msgspec.structs.replace(order.visitor, signer_key_id=call.signer_key_id)
-        order = msgspec.structs.replace(order, codec=call.codec, origin=origin, visitor=terms)
+            return await self.admission.issue(self._echo(visit, terms, origin))
+        order = await self._order(visit, terms, call.destination or rules.destination)
+        order = msgspec.structs.replace(order, codec=call.codec, origin=origin)
         return await self.admission.issue(order)
 
     async def show(self, visit: Visit, token: str) -> Ticket:
@@ -184,35 +218,59 @@ class ButtonAdmission:
         if self.admission.is_draining():
             raise RequestRefusedError("gateway_draining")
 
-    async def _spend_amounts(self, standing: Standing, visitor: str, network: str) -> None:
-        velocity, amounts = self.admission.velocity, standing.rules.amounts
-        each = msgspec.structs.asdict(amounts)
-        # One after the other: who is refused for themselves uses up nobody else's calls.
-        refuse(await velocity.hit(visitor_uses(visitor, each)))
-        refuse(await velocity.hit(visitor_network_uses(network, each)))
-        refuse(await velocity.hit(button_uses(standing.button_id, each)))
+    async def _allow(self, terms: VisitorTerms, mode: Mode) -> None:
+        """Count a token; refuse one whose call would be refused. Calls count when they begin."""
+        velocity = self.admission.velocity
+        # One after the other: who is refused for themselves uses up nothing of anybody else.
+        for uses in terms.token_uses:
+            refuse(await velocity.hit(uses))
+        shared = terms.button_uses if mode is Mode.LIVE else ()
+        refuse(await velocity.look([use for own in terms.own_uses for use in own] + [*shared]))
 
-    async def _order(self, visit: Visit, number: str, *, is_signed: bool) -> CallOrder:
+    async def _terms(
+        self,
+        standing: Standing,
+        *,
+        visitor: str,
+        network: str = "",
+        is_signed: bool = False,
+        signer_key_id: str = "",
+    ) -> VisitorTerms:
+        rules, button_id = standing.rules, standing.button_id
+        eras = await self.eras.current([button_id])
+        return VisitorTerms(
+            button_id=standing.button_id,
+            seconds_max=rules.seconds_max,
+            calls_max=rules.calls_at_once,
+            is_signed=is_signed,
+            signer_key_id=signer_key_id,
+            visitor=visitor,
+            network=network,
+            amounts=rules.amounts,
+            era=eras.get(button_id, ""),
+        )
+
+    async def _order(self, visit: Visit, terms: VisitorTerms, number: str) -> CallOrder:
         """Return the order of a call; a refusal is logged and counted as that of any call."""
         try:
-            return await self._admitted(visit, number, is_signed=is_signed)
+            return await self._admitted(visit, terms, number)
         except RequestRefusedError as error:
             self.admission.note_refusal(visit.account.id, error.code)
             raise
 
-    async def _admitted(self, visit: Visit, number: str, *, is_signed: bool) -> CallOrder:
+    async def _admitted(self, visit: Visit, terms: VisitorTerms, number: str) -> CallOrder:
         standing, buyer = visit.standing, visit.buyer
         quote = await self.admission.price(buyer, number, is_binding=True)
-        uses = button_call_uses(visit.account.id, quote.order.destination, is_signed=is_signed)
+        dialled = quote.order.destination
+        uses = button_call_uses(visit.account.id, dialled, is_signed=terms.is_signed)
         lifted = await self.admission.check_velocity(buyer, uses)
         # Only looked at, as the spend gate counts for good when the call begins.
         calls = await self.gate.calls_of_key(visit.account.id, standing.key_id)
         if calls >= standing.rules.calls_at_once:
             raise RequestRefusedError("button_busy")
-        terms = _terms(standing, is_signed=is_signed)
         return msgspec.structs.replace(quote.order, lifted=lifted, visitor=terms)
 
-    def _echo(self, visit: Visit, origin: str) -> CallOrder:
+    def _echo(self, visit: Visit, terms: VisitorTerms, origin: str) -> CallOrder:
         """Return the order of a call that reaches nobody, and costs nothing."""
         account = visit.account
         if account.frozen:
@@ -230,21 +288,19 @@ class ButtonAdmission:
             key_id=account.key_id,
             key_epoch=visit.key_epoch,
             is_check=True,
-            visitor=_terms(visit.standing, is_signed=False),
+            visitor=msgspec.structs.replace(terms, is_signed=False, signer_key_id=""),
         )
 
 
-def _terms(standing: Standing, *, is_signed: bool) -> VisitorTerms:
-    rules = standing.rules
-    return VisitorTerms(
-        button_id=standing.button_id,
-        seconds_max=rules.seconds_max,
-        calls_max=rules.calls_at_once,
-        is_signed=is_signed,
-    )
+def _counted_as(standing: Standing) -> str:
+    """Return whose visitors are counted: those of a test key use up nobody's calls."""
+    is_live = standing.mode is Mode.LIVE
+    return standing.button_id if is_live else f"{standing.button_id} test"
 
 
 def _for_visitors(error: RequestRefusedError) -> RequestRefusedError:
     code = told_to_visitor(error.code)
+    if code == error.code:
+        return error
     kind = TooFastError if isinstance(error, TooFastError) else RequestRefusedError
     return kind(code, retry_after_s=error.retry_after_s)

@@ -10,6 +10,7 @@ import secrets
 import string
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import structlog
@@ -21,6 +22,7 @@ from gateway.browser.leg import BrowserLeg
 from gateway.browser.messages import Resume, Start
 from gateway.call.carrier_status import CarrierStatus
 from gateway.call.resume_token import generation_of
+from gateway.calls import counting
 from gateway.calls.bridge import Bridge
 from gateway.calls.polling import INTERVAL_BEATS, Polling
 from gateway.calls.reachability import Probe, Reachability, not_looked_at
@@ -30,9 +32,9 @@ from gateway.charging.closings import keep_nothing
 from gateway.charging.context import Keep
 from gateway.charging.rounds import Metering
 from gateway.embed.refusals import told_to_visitor
+from gateway.embed.terms import VisitorTerms
 from gateway.heartbeat.ticker import BEATS_PER_SECOND, Ticker
-from gateway.limits.fraud import uses_left
-from gateway.limits.velocity import Use, button_call_uses, call_uses, outcomes
+from gateway.limits.velocity import outcomes
 from gateway.logs import call_events
 from gateway.logs.refused_signatures import CARRIER_HINT, RefusedSignatures
 from gateway.nanoseconds import SECOND_NS
@@ -92,13 +94,16 @@ class Calls:
         notify: Notify = to_nobody,
         endpoint: AudioEndpoint | None = None,
         probe: Probe = not_looked_at,
+        turned_away: Callable[[str, str], None] = lambda _button_id, _code: None,
     ) -> None:
         """Serve calls.
 
         `stray` ends a carrier call that was made for one of them and that it does not use; `found`
         does where only the carrier's word says whose it is. `probe` checks the public origin when
-        the carrier does not seem to reach it.
+        the carrier does not seem to reach it. `turned_away` is told of a button and the code of the
+        refusal of its visitor's call.
         """
+        self._turned_away = turned_away
         self._settings = settings
         self._tokens = tokens
         self._velocity = velocity
@@ -123,12 +128,14 @@ class Calls:
             stray=stray,
             keep=keep,
             notify=notify,
+            count=partial(counting.held, velocity),
+            refused=self._note_refused,
             endpoint=endpoint,
             # Of this run only: no call outlives its process, so that no token needs to.
             resume_key=secrets.token_bytes(32),
         )
         self._calls: dict[str, Bridge] = {}
-        self._checks: dict[EchoCheck | EchoCall, str] = {}
+        self._checks: dict[EchoCheck | EchoCall, CallOrder] = {}
         self._idle = asyncio.Event()
         self._idle.set()
         self.is_draining = False
@@ -159,6 +166,20 @@ class Calls:
             return None
         call.end(Cause.MANAGER_REQUEST, "operator")
         return _view(call)
+
+    def visitors(self) -> Sequence[VisitorTerms]:
+        """Return what holds for each call here that a visitor has begun, also with a test key."""
+        orders = (*(call.order for call in self._calls.values()), *self._checks.values())
+        return [order.visitor for order in orders if order.visitor is not None]
+
+    def end_visitors(self, is_over: Callable[[VisitorTerms], bool]) -> None:
+        """End the visitors' calls here for which this holds."""
+        for call in tuple(self._calls.values()):
+            if call.order.visitor is not None and is_over(call.order.visitor):
+                call.end(Cause.MANAGER_REQUEST, "operator")
+        for check, order in tuple(self._checks.items()):
+            if isinstance(check, EchoCall) and order.visitor and is_over(order.visitor):
+                check.closed()
 
     def _of(self, account_id: str, call_id: str) -> Bridge | None:
         call = self._calls.get(call_id)
@@ -251,19 +272,17 @@ class Calls:
             self._refuse(leg, order, refusal)
             return
         leg.mark_authenticated()
-        if order.is_check:
-            self._check(leg, order)
-        else:
-            await self._admit(leg, order)
+        await self._admit(leg, order)
 
     async def _admit(self, leg: BrowserLeg, order: CallOrder) -> None:
-        """Begin a call unless a velocity limit refuses it: tokens may have been saved up."""
-        uses = _uses_of(order, leg.connection.peer)
-        too_fast = await self._velocity.hit(uses_left(uses, order.lifted))
+        """Begin a call or a check unless a velocity limit refuses it."""
+        too_fast = await counting.begun(self._velocity, order, leg.connection.peer)
         if leg.is_closed:
             return
         if too_fast is not None:
             self._refuse(leg, order, too_fast.limit.code, too_fast.wait_s)
+        elif order.is_check:
+            self._check(leg, order)
         # Checked again: others may have taken the last line, or the drain begun, during the await.
         elif refusal := self._refusal(leg, order):
             self._refuse(leg, order, refusal)
@@ -272,29 +291,34 @@ class Calls:
 
     def _check(self, leg: BrowserLeg, order: CallOrder) -> None:
         """Begin a line check. It is free of charge, so only a few may run at once."""
-        account_id, running = order.account_id, list(self._checks.values())
+        running = [each.account_id for each in self._checks.values()]
         shared = (leg, self._services.endpoint, self._ticker)
-        if running.count(account_id) >= self._settings.account_calls_max:
+        if running.count(order.account_id) >= self._settings.account_calls_max:
             leg.refuse("too_many_checks")
         elif len(running) >= self._settings.calls_max:
             leg.refuse("gateway_full")
         elif order.visitor is None:
             check = EchoCheck(*shared, on_end=self._checks.pop)
-            self._checks[check] = account_id
+            self._checks[check] = order
             check.start()
         else:
             longest = min(order.visitor.seconds_max, self._settings.call_duration_max_s)
             echo = EchoCall(
                 *shared, call_id=_new_call_id(), seconds_max=longest, on_end=self._checks.pop
             )
-            self._checks[echo] = account_id
+            self._checks[echo] = order
             echo.start(datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"))
 
     def _refuse(self, leg: BrowserLeg, order: CallOrder, code: str, wait_s: int = 0) -> None:
         """Refuse a call whose token is good."""
+        self._note_refused(order, code)
         if not order.is_check:
             call_events.refused(code, node=self._settings.node, account=order.account_id)
         leg.refuse(told_to_visitor(code) if order.visitor else code, wait_s)
+
+    def _note_refused(self, order: CallOrder, code: str) -> None:
+        if order.visitor is not None and not order.is_check:
+            self._turned_away(order.visitor.button_id, code)
 
     def _refusal(self, leg: BrowserLeg, order: CallOrder | None) -> str:
         if order is None:
@@ -434,15 +458,6 @@ class Calls:
 
 def _new_call_id() -> str:
     return "".join(secrets.choice(_ID_ALPHABET) for _ in range(_ID_LENGTH))
-
-
-def _uses_of(order: CallOrder, peer: str) -> Sequence[Use]:
-    """Return what a call uses of the velocity limits when it begins."""
-    terms = order.visitor
-    if terms is None:
-        return call_uses(order.account_id, order.key_id, peer, order.destination)
-    # Those of its button were spent when its token was asked for.
-    return button_call_uses(order.account_id, order.destination, is_signed=terms.is_signed)
 
 
 def _view(call: Bridge) -> LiveCall:

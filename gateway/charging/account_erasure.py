@@ -8,7 +8,7 @@ they cost. Knows no database, no vendor and no page.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Protocol
@@ -34,8 +34,10 @@ ROUND_MAX: Final = 20
 """Deletions that one round works on; those behind them wait for the next."""
 BATCHES_MAX: Final = 200
 """Batches of records that one look works on, so that a heavy caller's do not hold up others."""
-WRITE_OFFS_MAX: Final = 3
-"""Attempts to bring a balance to nothing; a credit that arrives meanwhile costs one."""
+LATE_INTERVAL_S: Final = 60.0
+"""How soon what was paid after a deletion begins to go back."""
+CREDIT_ROUNDS_MAX: Final = 4
+"""Attempts to bring a balance to nothing; refunds, and credit that arrives meanwhile, cost one."""
 
 log = structlog.get_logger(__name__)
 
@@ -60,6 +62,9 @@ class Erasures(Protocol):
 
     async def finish(self, account_id: str) -> None:
         """Note that all steps are done."""
+
+    async def reopen_paid_late(self) -> Sequence[str]:
+        """Let deletions be done again from the credit on that something was paid after."""
 
     async def blank_records(self, account_id: str) -> bool:
         """Blank some of an account's calls and payments; return whether none is left."""
@@ -112,6 +117,9 @@ class AccountErasure:
     profiles: Profiles
     drain: Drain
     """Books what waits in the outbox."""
+    settle: Callable[[str], Awaitable[None]] | None
+    """Closes an account's pages that could still be paid, and books what was; None without a
+    service."""
     send_back: Callable[[str, datetime | None], Awaitable[None]] | None
     """Sends an account's credit back to the cards it came from, all or what was paid since a
     moment; None without a service."""
@@ -137,6 +145,11 @@ class AccountErasure:
                     account=progress.account_id,
                     object=progress.customer_id,
                 )
+
+    async def look_for_late_payments(self) -> None:
+        """Take deletions up again that something was paid after; `round` sends it back."""
+        for account_id in await self.erasures.reopen_paid_late():
+            log.warning("payment for a deleted account goes back", account=account_id)
 
     async def perform(self, account_id: str = "") -> Progress | None:
         """Go on with a deletion as far as it goes now; None where there is none to take.
@@ -195,7 +208,7 @@ class AccountErasure:
                 return await self._have_calls_ended(account_id)
             case Step.CREDIT:
                 # Only now: what a live call holds is part of what is left.
-                await self._clear_credit(erasure)
+                return await self._clear_credit(erasure)
             case Step.RECORDS:
                 return await self._blank_records(account_id)
             case Step.PERSON:
@@ -222,37 +235,40 @@ class AccountErasure:
         await self.drain()
         return True
 
-    async def _clear_credit(self, erasure: Erasure) -> None:
+    async def _clear_credit(self, erasure: Erasure) -> bool:
+        """Send credit back, and give up what is left; False if more has come each time."""
         account_id, unspent = erasure.account_id, erasure.unspent
-        # The gate's balance decides: it must know every credit that is booked.
-        await bring_credits(self.gate, self.ledger, account_id)
-        if self.send_back is not None:
-            # Nobody has given up, or seen, what was paid after it was asked: a page that was open
-            # then may still have been paid.
-            since = None if unspent is Unspent.REFUND else erasure.asked_at
-            await self.send_back(account_id, since)
-        if unspent is not Unspent.KEEP:
-            await self._write_off(account_id)
-
-    async def _write_off(self, account_id: str) -> None:
-        for _ in range(WRITE_OFFS_MAX):
-            # The number of the last credit is part of the reference: a later write-off is another
-            # one, and two deletions at the same time book it once.
+        # Nobody has given up, or seen, what was paid after it was asked: a page that was open then
+        # may still have been paid.
+        since = None if unspent is Unspent.REFUND else erasure.asked_at
+        for _ in range(CREDIT_ROUNDS_MAX):
+            if self.settle is not None:
+                await self.settle(account_id)
+            # The gate's balance decides: it must know every credit that is booked.
+            await bring_credits(self.gate, self.ledger, account_id)
             sequence = await self.gate.credit_sequence(account_id)
+            if self.send_back is not None:
+                await self.send_back(account_id, since)
             balance_micros = await self.gate.balance(account_id)
-            if not balance_micros:
-                return
-            # A credit came between the two reads: its number does not belong to this balance.
+            # Refunds, or a credit that nobody has tried to send back yet.
             if await self.gate.credit_sequence(account_id) != sequence:
                 continue
-            await self.ledger.add_credit(
-                account_id,
-                -balance_micros,
-                reference=f"closing:{account_id}:{sequence}",
-                kind="closing",
-                reason=ACCOUNT_DELETED_REASON,
-            )
-            await bring_credits(self.gate, self.ledger, account_id)
+            if balance_micros and unspent is not Unspent.KEEP:
+                await self._write_off(account_id, balance_micros, sequence)
+            return True
+        return False
+
+    async def _write_off(self, account_id: str, balance_micros: int, sequence: int) -> None:
+        # The number of the last credit is part of the reference: a later write-off is another one,
+        # and two deletions at the same time book it once.
+        await self.ledger.add_credit(
+            account_id,
+            -balance_micros,
+            reference=f"closing:{account_id}:{sequence}",
+            kind="closing",
+            reason=ACCOUNT_DELETED_REASON,
+        )
+        await bring_credits(self.gate, self.ledger, account_id)
 
     async def _forget_customer(self, account_id: str) -> str:
         """Delete the customer at the payment service; return who is left where none is set up."""

@@ -75,14 +75,24 @@ class CallCharge:
         want_micros = self.rate.cost(min(settings.prepaid_horizon_s, seconds_max))
         try:
             outcome = await self._hold.place(want_micros)
+            too_many = await self._counted(outcome)
         except StoreUnavailableError:
-            self._hold_unanswered("store_unavailable")
+            self._refuse_and_void("store_unavailable", Cause.NORMAL_TEMPORARY_FAILURE)
         except Exception:
             # No deadline ends a call that waits for its first hold: it must hear something.
             log.exception("hold not placed", call_id=self._context.opened.call_id)
-            self._hold_unanswered("internal_error")
+            self._refuse_and_void("internal_error", Cause.NORMAL_TEMPORARY_FAILURE)
         else:
-            self._hold_answered(outcome, seconds_max, limit)
+            if too_many:
+                self._refuse_and_void(too_many, Cause.OUTGOING_CALL_BARRED)
+            else:
+                self._hold_answered(outcome, seconds_max, limit)
+
+    async def _counted(self, outcome: OpenOutcome) -> str:
+        """Count the call, if its hold is placed; return the code of why it may not go on."""
+        context = self._context
+        is_placed = outcome.result is OpenResult.OPENED
+        return await context.services.count(context.order) if is_placed else ""
 
     def _longest(self) -> tuple[int, CutOff]:
         """Return how many seconds the call may last, and what limits them."""
@@ -121,14 +131,15 @@ class CallCharge:
         self._advice.balance_micros = outcome.balance_micros + outcome.granted_micros
         self._context.call.receive(HoldPlaced())
 
-    def _hold_unanswered(self, code: str) -> None:
-        """Refuse the call, and void a hold that may have been placed without an answer."""
-        self._refuse(code, Cause.NORMAL_TEMPORARY_FAILURE)
+    def _refuse_and_void(self, code: str, cause: Cause) -> None:
+        """Refuse the call, and void a hold that was placed, or may have been without an answer."""
+        self._refuse(code, cause)
         # Without this it would stay held until the sweeper finds a call that no bridge holds.
         self._context.services.spawn(Settlement(self._context, self._hold).void())
 
     def _refuse(self, code: str, cause: Cause) -> None:
         self.refusal = code
+        self._context.services.refused(self._context.order, code)
         self._context.call.receive(HoldRefused(cause))
 
     # What the bridge reports.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -20,8 +20,20 @@ from gateway.settings import Settings
 Spawn = Callable[[Coroutine[Any, Any, None]], None]
 """Runs a coroutine of a call in the background; the node cancels it at the end of its drain."""
 
+Count = Callable[[CallOrder], Awaitable[str]]
+"""Counts a call whose first hold is placed; returns the code of why it may not go on, or nothing.
+Never raises."""
+
+Refused = Callable[[CallOrder, str], None]
+"""Takes a refused call's order, and the code of the refusal."""
+
 Keep = Callable[[Opening, Closing], None]
 """Keeps the end of a call, and the request to open it again, until it is booked."""
+
+
+async def uncounted(_order: CallOrder) -> str:
+    """Count nothing, and let the call go on."""
+    return ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +46,9 @@ class ChargeServices:
     ticker: Ticker
     spawn: Spawn
     keep: Keep = keep_nothing
+    count: Count = uncounted
+    refused: Refused = lambda _order, _code: None
+    """Told that a call was refused after its token was redeemed."""
     notify: Notify = to_nobody
     """Takes warnings and cut-offs for the operator's program."""
 

@@ -58,8 +58,20 @@ class _Commands(TyperGroup):
 
 @cache
 def _command(name: str, module: str) -> Any:
-    command = get_command(import_module(module).app)
+    command = _built(import_module(module).app)
     command.name = name
+    return command
+
+
+def _built(typed: typer.Typer) -> Any:
+    """Return a command that runs without Pydantic, which is 6 MB of a process.
+
+    Typer asks it what None means for the flags that it adds itself: about help and completion.
+    """
+    command = get_command(typed)
+    for option in (*command.params, command.get_help_option(typer.Context(command))):
+        if option is not None and option.default is None and getattr(option, "is_flag", False):
+            option.default = False
     return command
 
 
@@ -100,7 +112,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> Any:
     # Typer draws a box around a usage error; with JSON log lines we write a plain line instead.
     is_drawn = not formats.is_json()
     try:
-        return app(
+        return _built(app)(
             # Passed on as the context's object, so that nothing below reads `os.environ`.
             obj=dict(environ),
             prog_name="caller",

@@ -400,10 +400,11 @@ def _advice(finding: str) -> str:
 
 def _totals_table(sums: Iterable[Totals]) -> Table:
     table = Table("currency", show_edge=False)
-    for name in ("accounts", "credits", "charges", "holds", "balances", "write-offs"):
+    names = ("accounts", "carried forward", "credits", "charges", "holds", "balances", "write-offs")
+    for name in names:
         table.add_column(name, justify="right")
     for of in sums:
-        amounts = (of.credits, of.charges, of.holds, of.balances, of.write_offs)
+        amounts = (of.carried, of.credits, of.charges, of.holds, of.balances, of.write_offs)
         shown = (_shown(micros, of.currency) for micros in amounts)
         table.add_row(of.currency, str(of.accounts), *shown)
     return table

@@ -34,6 +34,8 @@ def run_now(
 ) -> None:
     """Forget old call records, devices, links, mails, exports, receipts and unproven accounts.
 
+    Close books that no law asks for any more, and carry forward what they came to.
+
     In small transactions, so that a node goes on beside it. What is forgotten when it is broken off
     stays so; the next run goes on.
     """

@@ -16,14 +16,14 @@ import msgspec
 LIFETIME_S: Final = 120
 """How long one may be solved: a slow phone, and a person who has to allow the microphone."""
 NUMBERS_MIN: Final = 20_000
-"""Numbers to try at most where a button is hardly used; a browser does it within 0.2 s."""
+"""Numbers to try at most where a key is hardly used; a browser does it within 0.2 s."""
 NUMBERS_MAX: Final = 1_280_000
 """The same under a flood: some seconds of a phone."""
 CALM: Final = 30
-"""Challenges of one button within a minute up to which they stay easy."""
+"""Challenges of one key within a minute up to which they stay easy."""
 SOLUTION_CHARS_MAX: Final = 2_048
 
-_PARAMETERS: Final = ("expires", "button", "visitor")
+_PARAMETERS: Final = ("expires", "key", "visitor")
 
 
 class Solution(msgspec.Struct, frozen=True):
@@ -41,7 +41,7 @@ class Solution(msgspec.Struct, frozen=True):
 def numbers_of(recent: int) -> int:
     """Return how many numbers a challenge makes its solver try at most.
 
-    `recent` is how many challenges of the button were given within the last minute: each doubling
+    `recent` is how many challenges of the key were given within the last minute: each doubling
     beyond `CALM` doubles the work.
     """
     numbers = NUMBERS_MIN
@@ -60,13 +60,13 @@ def read_solution(text: str) -> Solution | None:
         return None
 
 
-def parameters(*, expires_s: int, button_id: str, visitor: str) -> dict[str, str]:
+def parameters(*, expires_s: int, key: str, visitor: str) -> dict[str, str]:
     """Return what a challenge names; it is signed together with the number."""
-    return dict(zip(_PARAMETERS, (str(expires_s), button_id, visitor), strict=True))
+    return dict(zip(_PARAMETERS, (str(expires_s), key, visitor), strict=True))
 
 
-def is_for(solution: Solution, *, button_id: str, visitors: tuple[str, ...], now_s: int) -> bool:
-    """Return whether a solution whose signature is right names this button and one of these.
+def is_for(solution: Solution, *, key: str, visitors: tuple[str, ...], now_s: int) -> bool:
+    """Return whether a solution whose signature is right names this key and one of these.
 
     At midnight a visitor has two names, that of the day before and that of today.
     """
@@ -75,6 +75,6 @@ def is_for(solution: Solution, *, button_id: str, visitors: tuple[str, ...], now
     values = {name: named.get(name, []) for name in _PARAMETERS}
     if solution.algorithm != "SHA-256" or any(len(found) != 1 for found in values.values()):
         return False
-    (expires,), (button,), (visitor,) = values.values()
+    (expires,), (named_key,), (visitor,) = values.values()
     is_fresh = expires.isascii() and expires.isdigit() and now_s <= int(expires[:12])
-    return is_fresh and button == button_id and visitor in visitors
+    return is_fresh and named_key == key and visitor in visitors

@@ -5,7 +5,7 @@ Shapes and promises only; knows no store, no carrier and no HTTP.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import Enum
@@ -14,6 +14,7 @@ from typing import Final, Protocol
 from accounts.notice import Notice
 from billing.spend_limits import Period
 from gateway.embed.keys import Mode
+from gateway.embed.refusals import Reason
 from gateway.embed.rules import Rules
 
 BUTTONS_MAX: Final = 20
@@ -105,12 +106,32 @@ class ProvenDestination:
     proven_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class ByKey:
+    """A program that changes a button, by the API key that it has."""
+
+    key_id: str
+
+
+Editor = int | ByKey | None
+"""Who makes a change: the credentials epoch of a session, a program, or None for an operator's own
+process."""
+
+
+@dataclass(frozen=True, slots=True)
+class TakenBack:
+    """What became of a proven number that was taken back."""
+
+    was_proven: bool
+    buttons: Sequence[Button]
+    """Those that call it; they are paused."""
+
+
 class Buttons(Protocol):
     """The buttons of accounts. Every method raises StoreUnavailableError.
 
-    `credentials_epoch` is that of the session from which the change comes; None where an operator's
-    own process makes it. Each change commits with its audit event and its mail, and is safe to
-    repeat.
+    Each change commits with its audit event, which names the editor, and its mail, and is safe to
+    repeat. SESSION_OVER also of a key that may not do it any more.
     """
 
     async def of_account(self, account_id: str) -> Sequence[Button]:
@@ -122,11 +143,13 @@ class Buttons(Protocol):
     async def make(
         self,
         account_id: str,
-        credentials_epoch: int | None,
+        editor: Editor,
         new: NewButton,
         notice: Notice | None = None,
     ) -> Change:
         """Make a button with both of its keys. DONE, TOO_MANY, UNPROVEN or SESSION_OVER.
+
+        NOT_FOUND for one that was made before, and deleted since.
 
         `notice` is the mail about it; None where the operator's own process makes it.
         """
@@ -134,7 +157,7 @@ class Buttons(Protocol):
     async def change(
         self,
         account_id: str,
-        credentials_epoch: int | None,
+        editor: Editor,
         button_id: str,
         *,
         label: str,
@@ -143,14 +166,20 @@ class Buttons(Protocol):
         """Replace label and rules. DONE, NOT_FOUND, UNPROVEN or SESSION_OVER."""
 
     async def pause(
-        self, account_id: str, credentials_epoch: int | None, button_id: str, *, is_paused: bool
+        self, account_id: str, editor: Editor, button_id: str, *, is_paused: bool
     ) -> Change:
-        """Let it take no calls, or take calls again; calls that run go on."""
+        """Let it take no calls, or take calls again; calls that run go on.
+
+        UNPROVEN for one that is to call a number that was taken back.
+        """
+
+    async def note_ended(self, account_id: str, editor: Editor, button_id: str) -> Change:
+        """Note in the audit log that its calls are ended."""
 
     async def turn(
         self,
         account_id: str,
-        credentials_epoch: int | None,
+        editor: Editor,
         button_id: str,
         *,
         new_key: str,
@@ -161,10 +190,8 @@ class Buttons(Protocol):
         Budgets and limits are the button's, so that two keys spend no more than one.
         """
 
-    async def delete(
-        self, account_id: str, credentials_epoch: int | None, button_id: str
-    ) -> Change:
-        """Delete it with its keys, for good. DONE also for one that is not there."""
+    async def delete(self, account_id: str, editor: Editor, button_id: str) -> Change:
+        """Delete it with its keys, for good. DONE also for one that was deleted before."""
 
     async def usage(self, account_id: str, *, since: date) -> Mapping[str, Sequence[DayUsage]]:
         """Return button id -> its days with calls since then, the newest first.
@@ -175,6 +202,16 @@ class Buttons(Protocol):
 
     async def destinations(self, account_id: str) -> Sequence[ProvenDestination]:
         """Return the numbers that the account has proven, the newest first."""
+
+    async def take_back(self, account_id: str, editor: Editor, number: str) -> TakenBack | Change:
+        """Forget that a number is proven, and pause the buttons that call it; SESSION_OVER."""
+
+
+class ButtonRefusals(Protocol):
+    """How many visitors were refused, and why. Raises StoreUnavailableError."""
+
+    async def of_day(self, button_id: str, at: datetime) -> Mapping[Reason, int]:
+        """Return reason -> how often on a moment's day in UTC, the most frequent first."""
 
 
 class ProofStart(Enum):
@@ -270,8 +307,10 @@ class Standing:
     mode: Mode
     rules: Rules
     is_paused: bool
+    key: str
+    """The publishable key that was named."""
     ends_at: datetime | None
-    """When the key that was named ends."""
+    """When that key ends."""
 
 
 class ButtonKeys(Protocol):
@@ -311,21 +350,34 @@ class Spent(Enum):
     RIGHT = "right"
     """And used up by this."""
     WRONG = "wrong"
-    """Wrong, too old, or of another button or network."""
+    """Wrong, too old, or of another key or network."""
     USED = "used"
 
 
 class Challenges(Protocol):
     """Challenges of all nodes together. Every method raises StoreUnavailableError."""
 
-    async def give(self, button_id: str, address: str) -> Challenge:
-        """Return a fresh challenge for whoever asks from this address."""
+    async def give(self, key: str, address: str) -> Challenge:
+        """Return a fresh challenge, for a publishable key and whoever asks from this address."""
 
-    async def spend(self, button_id: str, address: str, solution: str) -> Spent:
+    async def spend(self, key: str, address: str, solution: str) -> Spent:
         """Use a solution up, which is ALTCHA's payload in base64."""
 
     async def visitor(self, button_id: str, address: str) -> Visitor:
         """Return how a visitor and their network are called today at this button."""
+
+
+class ButtonEras(Protocol):
+    """Ends the calls of a button on whatever node they are. Raises StoreUnavailableError.
+
+    An era is a name that no other one has. When another begins, the calls of the one before end.
+    """
+
+    async def current(self, button_ids: Collection[str]) -> Mapping[str, str]:
+        """Return button id -> its era; nothing of those in their first."""
+
+    async def end(self, button_id: str) -> None:
+        """End the calls of a button that go on; a repeat ends those that have begun since."""
 
 
 @dataclass(frozen=True, slots=True)

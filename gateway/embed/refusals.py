@@ -1,12 +1,13 @@
-"""Says what a visitor is told when a call is refused.
+"""Says what a visitor is told when a call is refused, and by which reason its owner counts it.
 
-Nothing of what is the owner's alone: neither credit nor price, number or frozen account. Knows no
-request.
+A visitor is told nothing of what is the owner's alone: neither credit nor price, number or frozen
+account. Knows no request.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Final
 
 REFUSALS: Final[Mapping[str, str]] = {
@@ -23,6 +24,7 @@ _KEPT: Final = frozenset(
         *("bad_token", "bad_origin", "bad_message", "bad_request", "bad_resume", "rate_limited"),
         *("button_busy", "button_closed", "button_limited", "button_not_found", "button_paused"),
         *("budget_reached", "button_unavailable", "challenge_used", "challenge_wrong"),
+        *("human_check_failed", "human_check_unavailable"),
         *("gateway_draining", "gateway_full", "internal_error", "message_flood", "start_timeout"),
         *("store_unavailable", "too_many_checks"),
     )
@@ -33,3 +35,44 @@ _KEPT: Final = frozenset(
 def told_to_visitor(code: str) -> str:
     """Return the code that stands for a refusal; what is not known to be harmless says nothing."""
     return code if code in _KEPT else REFUSALS.get(code, "button_unavailable")
+
+
+class Reason(StrEnum):
+    """Why visitors do not get through, as their button's owner sees it; values are stored."""
+
+    CLOSED = "closed"
+    """Outside its opening hours."""
+    PAUSED = "paused"
+    BUSY = "busy"
+    """All of its lines, or of the gateway's, were in use."""
+    BUDGET = "budget"
+    LIMIT = "limit"
+    """Too many calls or tokens: of the visitor, their network, or all together."""
+    CREDIT = "credit"
+    """The account has too little of it, or may place no calls."""
+    ORIGIN = "origin"
+    """The page is not one of the button's."""
+    CHALLENGE = "challenge"
+    """The proof of work was wrong, too old or used."""
+    HUMAN = "human"
+    """The operator's check of persons said no, or gave no answer."""
+    OTHER = "other"
+
+
+_REASONS: Final[Mapping[str, Reason]] = {
+    "button_closed": Reason.CLOSED,
+    "button_paused": Reason.PAUSED,
+    **dict.fromkeys(("button_busy", "too_many_calls", "gateway_full"), Reason.BUSY),
+    **dict.fromkeys(("budget_reached", "cap_reached", "new_card_limited"), Reason.BUDGET),
+    **dict.fromkeys(("button_limited", "calls_limited", "number_limited"), Reason.LIMIT),
+    **dict.fromkeys(("short_calls_limited", "range_limited", "rate_limited"), Reason.LIMIT),
+    **dict.fromkeys(("insufficient_credit", "account_frozen"), Reason.CREDIT),
+    "bad_origin": Reason.ORIGIN,
+    **dict.fromkeys(("challenge_wrong", "challenge_used"), Reason.CHALLENGE),
+    **dict.fromkeys(("human_check_failed", "human_check_unavailable"), Reason.HUMAN),
+}
+
+
+def reason_of(code: str) -> Reason:
+    """Return by which reason a refusal is counted."""
+    return _REASONS.get(code, Reason.OTHER)

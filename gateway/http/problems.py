@@ -41,6 +41,7 @@ def problem(
     field: str = "",
     scope: str = "",
     opens_at: datetime | None = None,
+    reason: str = "",
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """Return the reply for a code of the table."""
@@ -55,6 +56,8 @@ def problem(
     }
     if field:
         body["field"] = field
+    if reason:
+        body["reason"] = reason
     if opens_at is not None:
         body["opens_at"] = opens_at.isoformat(timespec="seconds").replace("+00:00", "Z")
     extra = dict(headers or {})
@@ -83,6 +86,7 @@ async def on_refusal(_request: Request, error: Exception) -> Response:
         field=error.field,
         scope=error.scope,
         opens_at=error.opens_at,
+        reason=error.reason,
         headers=wait,
     )
 

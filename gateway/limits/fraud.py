@@ -74,7 +74,8 @@ RULES: Sequence[Rule] = (
     Rule(
         Allowance.NEW_CARD,
         ("new_card_limited",),
-        "what was spent today, in the days after the first payment; a disposable mail address",
+        "what was spent today, in the days after the first payment; a disposable mail address,"
+        " and the countries of sign-ins",
         HOLDERS,
         Allowance.NEW_CARD,
         is_counted=True,
@@ -133,6 +134,9 @@ class Standing:
     """Whether the holder's address is at a service that gives addresses away for minutes."""
     lifted: Mapping[Allowance, datetime] | None = None
     """Rules that an operator has lifted, until when."""
+    seen_in: frozenset[str] = frozenset()
+    """Countries that the holder has signed in from, ISO 3166 alpha-2; empty where nobody can
+    tell."""
 
     def allows(self, rule: Allowance, at: datetime) -> bool:
         """Return whether a rule is lifted at a moment."""
@@ -161,13 +165,20 @@ def may_call_country(policy: Policy, standing: Standing, country: str, at: datet
 def new_card_bound(policy: Policy, standing: Standing, at: datetime) -> int | None:
     """Return the most micros that a person may spend in the day of a moment; None for no bound.
 
-    Half of it for a disposable address, which alone is no reason to refuse anybody.
+    Half of it for a disposable address, and for who is only ever somewhere else than where they
+    may call: neither alone is a reason to refuse anybody.
     """
     if standing.first_paid_at is None or standing.allows(Allowance.NEW_CARD, at):
         return None
     if at >= standing.first_paid_at + timedelta(days=policy.new_card_days):
         return None
-    return policy.new_card_day_micros // (2 if standing.is_disposable else 1)
+    is_odd = standing.is_disposable or _is_foreign(policy, standing)
+    return policy.new_card_day_micros // (2 if is_odd else 1)
+
+
+def _is_foreign(policy: Policy, standing: Standing) -> bool:
+    own = standing.opened | policy.home_countries
+    return bool(policy.home_countries and standing.seen_in and own.isdisjoint(standing.seen_in))
 
 
 def uses_left(uses: Sequence[Use], lifted: Collection[str]) -> Sequence[Use]:

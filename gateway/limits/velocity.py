@@ -39,6 +39,11 @@ RANGE_DIGITS = 4
 """Last digits that the numbers of one range do not share: a block of 10,000 is the least that most
 numbering plans allocate, and what is rented for revenue share."""
 
+TOKENS_PER_CALL = 4
+"""Tokens that a visitor may ask for, for each call that may begin."""
+TOKENS_WAITING_MIN = 3
+"""Of them within a minute, also where fewer calls may begin within an hour."""
+
 ALL = "all"
 OFF = "off"
 
@@ -138,6 +143,22 @@ def visitor_network_uses(network: str, amounts: Mapping[str, int]) -> Sequence[U
 def button_uses(button_id: str, amounts: Mapping[str, int]) -> Sequence[Use]:
     """Return what the same uses of the button itself: `button_hour` and `button_day`."""
     return _of_button("", button_id, amounts)
+
+
+def visitor_token_uses(
+    visitor: str, network: str, amounts: Mapping[str, int]
+) -> Sequence[Sequence[Use]]:
+    """Return the uses of a token for a visitor's call: first theirs, and then their network's.
+
+    Larger than those of calls, which count only once they begin.
+    """
+    least, hour = TOKENS_WAITING_MIN, amounts["visitor_hour"]
+    own = (
+        Use("visitor_button_tokens_minute", visitor, max(least, hour)),
+        Use("visitor_button_tokens_hour", visitor, TOKENS_PER_CALL * hour),
+    )
+    theirs = Use("network_button_tokens_hour", network, TOKENS_PER_CALL * amounts["network_hour"])
+    return own if visitor else (), (theirs,) if network else ()
 
 
 def _of_button(who: str, subject: str, amounts: Mapping[str, int]) -> Sequence[Use]:

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Final
 
 from billing.money import exponent
+from billing.payment_reasons import LEAVING
 from billing.payments import Payment, PaymentState, refund_reference
 from gateway.errors import PaymentError, RequestRefusedError
 from gateway.payments.ports import PaymentStore
@@ -20,8 +21,6 @@ from gateway.payments.refunds import Refunds
 PAGE: Final = 100
 PAYMENTS_MAX: Final = 1_000
 """Payments that are looked at; cards of older ones have expired."""
-REFERENCE: Final = "leaving"
-"""Ends the name of each refund that is begun here."""
 _REFUNDABLE: Final = frozenset({PaymentState.PAID, PaymentState.WON})
 
 
@@ -57,14 +56,7 @@ class CreditReturn:
                 await self._refund(payment, micros)
 
     async def _payments(self, account_id: str) -> list[Payment]:
-        found: list[Payment] = []
-        before = None
-        while len(found) < PAYMENTS_MAX:
-            page = await self.store.page(account_id, limit=PAGE, before=before)
-            found += page
-            if len(page) < PAGE:
-                break
-            before = page[-1].id
+        found = await payments_of(self.store, account_id)
         return [each for each in found if each.payment_intent_id and each.state in _REFUNDABLE]
 
     async def _is_booked_since(self, payment: Payment, since: datetime) -> bool:
@@ -75,7 +67,7 @@ class CreditReturn:
 
     async def _begun(self, payment: Payment) -> list[int]:
         """Return the amounts of refunds that were begun here: their credit is taken already."""
-        first, last = refund_reference(f"{payment.id}:"), f":{REFERENCE}"
+        first, last = refund_reference(f"{payment.id}:"), f":{LEAVING}"
         return [
             -entry.micros
             for entry in await self.store.entries(payment)
@@ -84,7 +76,7 @@ class CreditReturn:
 
     async def _refund(self, payment: Payment, micros: int) -> None:
         try:
-            await self.refunds.send_back(payment.id, micros, reference=REFERENCE)
+            await self.refunds.send_back(payment.id, micros, reference=LEAVING)
         except RequestRefusedError:
             # Refunded or spent meanwhile, or refused before.
             return
@@ -92,6 +84,19 @@ class CreditReturn:
             # Refused for good, such as by a card that is closed: its credit is back.
             if error.retryable:
                 raise
+
+
+async def payments_of(store: PaymentStore, account_id: str) -> list[Payment]:
+    """Return an account's payments, the newest first, about `PAYMENTS_MAX` at most."""
+    found: list[Payment] = []
+    before = None
+    while len(found) < PAYMENTS_MAX:
+        page = await store.page(account_id, limit=PAGE, before=before)
+        found += page
+        if len(page) < PAGE:
+            break
+        before = page[-1].id
+    return found
 
 
 def _part(payment: Payment, left_micros: int) -> int:

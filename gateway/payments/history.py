@@ -213,7 +213,7 @@ class PaymentHistory:
         """
         names = {name for trace in traces for name in trace.amounts}
         names |= {top_up_reference(trace.intent_id) for trace in traces}
-        booked = await self._store.booked(names)
+        booked, closed = await self._store.booked(names), await self._store.closed(names)
         payments = await self._store.find_all(
             {t.payment_id for t in traces} | {c.named_payment_id for c in booked.values()},
             {trace.checkout_id for trace in traces if trace.checkout_id},
@@ -223,6 +223,9 @@ class PaymentHistory:
         told: dict[str, list[Disagreement]] = {}
         proven: set[str] = set()
         for trace in traces:
+            if trace.amounts and all(name in closed for name in trace.amounts):
+                # Of books that are closed nothing is left that could be compared.
+                continue
             top_up = booked.get(top_up_reference(trace.intent_id))
             rows = [payments.get(trace.payment_id), by_page.get(trace.checkout_id)]
             # Refunds and disputes have no metadata of ours, so each would seem to differ from the
@@ -245,5 +248,5 @@ class PaymentHistory:
         return list(suspects.values()), told, proven
 
     async def _lacking(self, references: Sequence[str]) -> Sequence[str]:
-        booked = await self._store.booked(references)
-        return [reference for reference in dict.fromkeys(references) if reference not in booked]
+        known = {*await self._store.booked(references), *await self._store.closed(references)}
+        return [reference for reference in dict.fromkeys(references) if reference not in known]

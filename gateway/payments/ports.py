@@ -109,6 +109,9 @@ class PaymentService(Protocol):
     async def checkout(self, checkout_id: str) -> CheckoutPage:
         """Fetch a page's state."""
 
+    async def expire_checkout(self, checkout_id: str) -> None:
+        """Close a page that nobody has paid; refused where it was paid, or has ended."""
+
     async def find_checkout(self, payment: Payment) -> CheckoutPage | None:
         """Look for a page that was opened for a payment but not recorded; None if there is none."""
 
@@ -200,7 +203,10 @@ class PaymentStore(Protocol):
         """Return payments that are not final and not checked since then, oldest first."""
 
     async def is_booked(self, reference: str) -> bool:
-        """Return whether a credit with this reference is booked."""
+        """Return whether a credit with this reference is, or was, booked."""
+
+    async def closed(self, references: Collection[str]) -> Collection[str]:
+        """Return the references of those that were booked in books that are closed."""
 
     async def booked(self, references: Collection[str]) -> Mapping[str, BookedCredit]:
         """Return the credits with these references, by reference."""

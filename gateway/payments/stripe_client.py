@@ -111,6 +111,11 @@ class StripePayments:
         async with self._asking():
             return _checkout_page((await self._sessions.retrieve_async(checkout_id)).to_dict())
 
+    async def expire_checkout(self, checkout_id: str) -> None:
+        """Close a page that nobody has paid; refused where it was paid, or has ended."""
+        async with self._asking():
+            await self._sessions.expire_async(checkout_id)
+
     async def find_checkout(self, payment: Payment) -> CheckoutPage | None:
         """Look for a page that was opened for a payment but not recorded; None if there is none."""
         # Sessions cannot be searched by metadata, so recent ones are scanned, newest first.
@@ -144,12 +149,9 @@ class StripePayments:
             # Nothing was received, so nothing can have gone back: saves two requests.
             if reply["status"] != "succeeded":
                 return _intent(reply, (), ())
-            refunds = await self._refunds.list_async(
-                {"payment_intent": intent_id, "limit": LIST_MAX}
-            )
-            disputes = await self._disputes.list_async(
-                {"payment_intent": intent_id, "limit": LIST_MAX}
-            )
+            of_it: _Reply = {"payment_intent": intent_id, "limit": LIST_MAX}
+            refunds = await self._refunds.list_async(cast(Any, of_it))
+            disputes = await self._disputes.list_async(cast(Any, of_it))
             return _intent(reply, refunds.to_dict()["data"], disputes.to_dict()["data"])
 
     async def intent_id_of(self, kind: str, object_id: str) -> str:

@@ -1,175 +1,120 @@
-"""Makes, changes, pauses, turns and deletes the buttons of whoever is signed in. Knows no HTTP."""
+"""The buttons of whoever is signed in: what they may do by being there, and what needs a step-up.
+
+Knows no HTTP.
+"""
 
 from __future__ import annotations
 
-import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from accounts.notice import Notice
 from accounts.session import is_stepped_up
-from billing.clock import Clock
-from gateway.embed.keys import Mode, publishable_key
-from gateway.embed.ports import Button, Buttons, Change, DayUsage, NewButton, ProvenDestination
-from gateway.embed.rules import Rules, faults, tidied
+from gateway.embed.ports import Button, ButtonRefusals, DayUsage, ProvenDestination, TakenBack
+from gateway.embed.refusals import Reason
+from gateway.people.button_acts import ButtonActs, ButtonForm, Outcome, Seed, Whose
 from gateway.people.password import StepUpNeeded
 from gateway.people.sessions import SessionOver, SignedIn
-from gateway.people.sign_up import Faults
 
-LABEL_CHARS_MAX: Final = 40
-OVERLAPS: Final = {
-    0: timedelta(0),
-    1: timedelta(days=1),
-    7: timedelta(days=7),
-    30: timedelta(days=30),
-}
-"""Days that can be chosen -> how long a key that is replaced goes on."""
 USAGE_DAYS: Final = 31
-_ID_BYTES: Final = 12
 
-
-@dataclass(frozen=True, slots=True)
-class ButtonForm:
-    """What a person wants a button to be."""
-
-    label: str
-    """For them alone."""
-    rules: Rules
-
-
-@dataclass(frozen=True, slots=True)
-class NotFound:
-    """There is no such button of this person."""
-
-
-Outcome = Button | Faults | SessionOver | StepUpNeeded | NotFound
-"""The button as it is now, or why nothing was changed."""
-
-_FAULTS: Final = {
-    Change.TOO_MANY: {"label": "buttons_too_many"},
-    Change.UNPROVEN: {"destination": "destination_unproven"},
-}
-
-
-def chance_of(session_secret: str, once: str, what: str) -> bytes:
-    """Return the random bytes that a form of a session makes something of.
-
-    The same for the same form, so that a form that is sent again makes no other button. As random
-    as the session's secret, of which it tells nothing (HMAC-SHA256 as a key derivation, NIST SP
-    800-108).
-    """
-    return hmac.digest(session_secret.encode(), f"{what}\0{once}".encode(), "sha256")
+OpenCalls = Callable[[str, str], Awaitable[int]]
+"""Returns how many calls of an account an API key pays for, on all nodes. Raises
+StoreUnavailableError."""
 
 
 @dataclass(frozen=True, slots=True)
 class OwnButtons:
     """The buttons of one who is signed in. Every method raises StoreUnavailableError."""
 
-    store: Buttons
-    clock: Clock
-    call_seconds_max: int
-    """How long any call of this gateway may last."""
+    acts: ButtonActs
+    refusals: ButtonRefusals
+    open_calls: OpenCalls
 
     async def of(self, who: SignedIn) -> Sequence[Button]:
         """Return a person's buttons, the newest first."""
-        return await self.store.of_account(who.account.id)
+        return await self.acts.store.of_account(who.account.id)
 
     async def read(self, who: SignedIn, button_id: str) -> Button | None:
         """Return one of them."""
-        return await self.store.read(who.account.id, button_id)
+        return await self.acts.store.read(who.account.id, button_id)
 
     async def destinations(self, who: SignedIn) -> Sequence[ProvenDestination]:
         """Return the numbers that a person has proven, the newest first."""
-        return await self.store.destinations(who.account.id)
+        return await self.acts.store.destinations(who.account.id)
 
     async def usage(self, who: SignedIn) -> Mapping[str, Sequence[DayUsage]]:
         """Return what calls came to by day, in the last `USAGE_DAYS`, by the button's id."""
-        since = (self.clock() - timedelta(days=USAGE_DAYS - 1)).date()
-        return await self.store.usage(who.account.id, since=since)
+        since = (self.acts.clock() - timedelta(days=USAGE_DAYS - 1)).date()
+        return await self.acts.store.usage(who.account.id, since=since)
 
-    async def make(self, who: SignedIn, form: ButtonForm, *, secret: str, once: str) -> Outcome:
+    async def running(self, button: Button) -> int:
+        """Return how many of its calls go on."""
+        return await self.open_calls(button.account_id, button.key_id)
+
+    async def refused_today(self, button: Button) -> Mapping[Reason, int]:
+        """Return how many visitors were refused today, by reason, the most frequent first."""
+        return await self.refusals.of_day(button.id, self.acts.clock())
+
+    async def make(
+        self, who: SignedIn, form: ButtonForm, *, secret: str, once: str
+    ) -> Outcome | StepUpNeeded:
         """Make a button with its keys.
 
-        `secret` is the session's, `once` names the form that is sent (see `chance_of`).
+        `secret` is the session's, `once` names the form that is sent (see `Seed`).
         """
-        at = self.clock()
-        if not is_stepped_up(who.session, at):
+        if self._is_late(who):
             return StepUpNeeded()
-        label, rules = " ".join(form.label.split()), tidied(form.rules)
-        if wrong := self.faults(label, rules):
-            return Faults(wrong)
-        new = NewButton(
-            chance_of(secret, once, "button").hex()[: 2 * _ID_BYTES],
-            label,
-            rules,
-            live_key=publishable_key(Mode.LIVE, chance_of(secret, once, "live key")),
-            test_key=publishable_key(Mode.TEST, chance_of(secret, once, "test key")),
-        )
-        notice = Notice("button_made", values={"label": label, "at": at.isoformat()})
-        session = who.session
-        made = await self.store.make(session.account_id, session.credentials_epoch, new, notice)
-        return await self._outcome(who, new.id, made)
+        return await self.acts.make(_whose(who), form, Seed(secret, once))
 
-    async def change(self, who: SignedIn, button_id: str, form: ButtonForm) -> Outcome:
+    async def change(
+        self, who: SignedIn, button_id: str, form: ButtonForm
+    ) -> Outcome | StepUpNeeded:
         """Replace name and rules."""
-        if not is_stepped_up(who.session, self.clock()):
+        if self._is_late(who):
             return StepUpNeeded()
-        label, rules = " ".join(form.label.split()), tidied(form.rules)
-        if wrong := self.faults(label, rules):
-            return Faults(wrong)
-        changed = await self.store.change(*_whose(who), button_id, label=label, rules=rules)
-        return await self._outcome(who, button_id, changed)
+        return await self.acts.change(_whose(who), button_id, form)
 
-    async def pause(self, who: SignedIn, button_id: str, *, is_paused: bool) -> Outcome:
+    async def pause(
+        self, who: SignedIn, button_id: str, *, is_paused: bool
+    ) -> Outcome | StepUpNeeded:
         """Let it take no calls, or take calls again."""
         # Without a step-up: whoever sees it being abused must be able to stop it at once.
-        if not is_paused and not is_stepped_up(who.session, self.clock()):
+        if not is_paused and self._is_late(who):
             return StepUpNeeded()
-        change = await self.store.pause(*_whose(who), button_id, is_paused=is_paused)
-        return await self._outcome(who, button_id, change)
+        return await self.acts.pause(_whose(who), button_id, is_paused=is_paused)
+
+    async def end_calls(self, who: SignedIn, button_id: str) -> Outcome:
+        """End its calls that go on; without a step-up, as a pause."""
+        return await self.acts.end_calls(_whose(who), button_id)
 
     async def turn(
         self, who: SignedIn, button_id: str, *, overlap_days: int, secret: str, once: str
-    ) -> Outcome:
+    ) -> Outcome | StepUpNeeded:
         """Give it another live key; the one that stands goes on for `overlap_days`."""
-        at = self.clock()
-        if not is_stepped_up(who.session, at):
+        if self._is_late(who):
             return StepUpNeeded()
-        if overlap_days not in OVERLAPS:
-            return Faults({"overlap": "overlap_invalid"})
-        new_key = publishable_key(Mode.LIVE, chance_of(secret, once, "live key"))
-        ends_at = at + OVERLAPS[overlap_days]
-        turned = await self.store.turn(*_whose(who), button_id, new_key=new_key, ends_at=ends_at)
-        if turned is Change.TOO_MANY:
-            return Faults({"overlap": "button_keys_too_many"})
-        return await self._outcome(who, button_id, turned)
+        seed = Seed(secret, once)
+        return await self.acts.turn(_whose(who), button_id, overlap_days=overlap_days, seed=seed)
 
     async def delete(self, who: SignedIn, button_id: str) -> SessionOver | StepUpNeeded | None:
         """Delete it for good; one that is not there is deleted already."""
-        if not is_stepped_up(who.session, self.clock()):
+        if self._is_late(who):
             return StepUpNeeded()
-        deleted = await self.store.delete(*_whose(who), button_id)
-        return SessionOver() if deleted is Change.SESSION_OVER else None
+        return await self.acts.delete(_whose(who), button_id)
 
-    def faults(self, label: str, rules: Rules) -> dict[str, str]:
-        """Return what is wrong with a tidied form: field -> word; empty where nothing is."""
-        wrong = dict(faults(rules, call_seconds_max=self.call_seconds_max))
-        if not label or not label.isprintable():
-            wrong["label"] = "button_label_needed"
-        elif len(label) > LABEL_CHARS_MAX:
-            wrong["label"] = "label_long"
-        return wrong
+    async def take_back(self, who: SignedIn, number: str) -> TakenBack | SessionOver | StepUpNeeded:
+        """Let no button call a proven number any more."""
+        if self._is_late(who):
+            return StepUpNeeded()
+        return await self.acts.take_back(_whose(who), number)
 
-    async def _outcome(self, who: SignedIn, button_id: str, change: Change) -> Outcome:
-        if change is Change.SESSION_OVER:
-            return SessionOver()
-        if change in _FAULTS:
-            return Faults(_FAULTS[change])
-        button = await self.store.read(who.account.id, button_id)
-        return NotFound() if button is None else button
+    def _is_late(self, who: SignedIn) -> bool:
+        """Return whether a person must prove once more who they are."""
+        return not is_stepped_up(who.session, self.acts.clock())
 
 
-def _whose(who: SignedIn) -> tuple[str, int]:
-    return who.session.account_id, who.session.credentials_epoch
+def _whose(who: SignedIn) -> Whose:
+    session = who.session
+    return Whose(session.account_id, session.credentials_epoch, session.began_at)

@@ -236,8 +236,11 @@ class SignIn:
         is_known = recognised(visitor, await self.people.devices(holder.account_id))
         device_secret = visitor.device_secret if is_known else self.new_secret()
         browser, system = families(visitor.user_agent)
-        device = Device(device_id(device_secret), browser, system, at, at)
-        await self.people.note_device(holder.account_id, device, new_device(holder.email, device))
+        device = Device(device_id(device_secret), browser, system, at, at, visitor.country)
+        told = new_device(
+            holder.email, device, country=visitor.country_names.get(holder.language, "")
+        )
+        await self.people.note_device(holder.account_id, device, told)
         session = Session(
             account_id=holder.account_id,
             device_id=device.id,
@@ -257,8 +260,11 @@ class SignIn:
         return Welcome(secret, device_secret, attempt.answer)
 
 
-def new_device(email: str, device: Device) -> Notice:
-    """Return the mail that tells of a sign-in with a device that was not known."""
+def new_device(email: str, device: Device, *, country: str = "") -> Notice:
+    """Return the mail that tells of a sign-in with a device that was not known.
+
+    `country` is the name of where it was, in the language of the mail; empty where nobody can tell.
+    """
     return Notice(
         "new_device",
         email,
@@ -266,6 +272,7 @@ def new_device(email: str, device: Device) -> Notice:
             "browser": device.browser,
             "system": device.system,
             "at": device.first_seen_at.isoformat(),
+            "country": country,
         },
         link=Purpose.NOT_ME,
     )

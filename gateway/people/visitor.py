@@ -6,7 +6,7 @@ Holds what the flows share; knows no header and no cookie.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from accounts.holder import Device
@@ -24,6 +24,10 @@ class Visitor:
     language: str
     """BCP 47: the one of ours that the browser likes best."""
     user_agent: str = ""
+    country: str = ""
+    """ISO 3166 alpha-2, by the address; empty where nobody can tell."""
+    country_names: Mapping[str, str] = field(default_factory=dict)
+    """What the country is called in each of our languages (BCP 47)."""
     device_secret: str = field(default="", repr=False)
     """What the browser was given when it last signed in; empty for none."""
 

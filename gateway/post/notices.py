@@ -21,6 +21,7 @@ from accounts.link import LIFETIMES
 from accounts.notice import Notice
 from billing.money import format_money
 from billing.payments import PaymentProfile
+from gateway import tokens
 from gateway.words.languages import DEFAULT_LANGUAGE
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ _HERE = Path(__file__).parent
 LANGUAGES: Final = frozenset(path.stem for path in (_HERE / "languages").glob("*.toml"))
 """BCP 47 names of the languages that mails can be written in."""
 
+_LOOK: Final = {name: tokens.in_pixels(value) for name, value in tokens.LIGHT.items()}
+"""Written into each element: few programs that show mails read a style sheet."""
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:
@@ -44,7 +48,8 @@ class Kind:
     values: frozenset[str] = frozenset()
     """Names of its values. `micros` and `currency` are an amount (of the account's currency, where
     that is not said); `at` is an ISO 8601 time, `left` a number; `url` is a page that its button
-    opens; `passkeys` and `keys` are names of what stays, empty for none; `language` is the
+    opens; `passkeys`, `keys` and `buttons` are names of what
+    stays, or was taken back, empty for none; `language` is the
     reader's, of whom nothing else is kept any more."""
     may_have: frozenset[str] = frozenset()
     """Names of values that count as empty where they are not given."""
@@ -59,23 +64,26 @@ def _kind(*values: str, needs_link: bool = False, has_alarm: bool = False) -> Ki
 
 
 _PAYMENT = ("micros", "currency", "payment_id")
+_THINGS: Final = frozenset({"passkeys", "keys", "buttons"})
 
 NOTICES: Final[Mapping[str, Kind]] = {
     "verify_email": _kind(needs_link=True),
     "address_known": _kind(),
     "reset_password": _kind(needs_link=True),
-    "password_changed": Kind(may_have=frozenset({"passkeys", "keys"})),
+    "password_changed": Kind(may_have=_THINGS),
     "change_address": _kind(needs_link=True),
     "address_changed": _kind(needs_link=True),
-    "new_device": _kind("browser", "system", "at", needs_link=True),
-    "locked": _kind(),
+    "new_device": Kind(
+        frozenset({"browser", "system", "at"}), frozenset({"country"}), needs_link=True
+    ),
+    "locked": Kind(may_have=_THINGS),
     "second_factor_changed": _kind("change", needs_link=True),
     "recovery_code_used": _kind("left", needs_link=True),
     "wrong_codes": _kind("at", needs_link=True),
     "passkey_added": _kind(needs_link=True),
     "passkey_removed": _kind(needs_link=True),
     "key_made": _kind("label", "at", needs_link=True),
-    "button_made": _kind("label", "at"),
+    "button_made": _kind("label", "at", needs_link=True),
     "button_budget": _kind("label", "period", "share", "micros"),
     "country_opened": _kind("country", needs_link=True),
     "auto_top_up": _kind(*_PAYMENT),
@@ -172,7 +180,7 @@ def write(
         "foot": foot,
     }
     text = "\n\n".join(_wrapped(each) for each in (*paragraphs, *foot)) + "\n"
-    html = _environment(is_html=True).get_template("layout.html").render(page)
+    html = _environment(is_html=True).get_template("layout.html").render(page, look=_LOOK)
     return MailText(subject, text, html)
 
 

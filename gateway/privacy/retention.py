@@ -93,7 +93,7 @@ class Retention:
                     if not await self.duties.take(DUTY):
                         return None
                     renewed_ns = now_ns
-                if count:
+                if count or is_more:
                     await self.sleep(max(PAUSE_S_MIN, (now_ns - begun_ns) / SECOND_NS))
         await self.duties.done(DUTY)
         if forgotten := {kind: count for kind, count in counts.items() if count}:

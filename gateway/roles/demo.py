@@ -124,6 +124,7 @@ class Demo:
     def _prepare(self) -> None:
         """Fill in what the environment leaves open."""
         self._environ.setdefault("CALLER_SIGN_UP", "open")
+        self._environ.setdefault("CALLER_DESIGN_PAGE", "on")
         # Quieter than a node, so that the link to the phone stays in sight.
         self._environ.setdefault("CALLER_LOG_LEVEL", "warning")
         self._environ.setdefault("CALLER_HOME_COUNTRIES", HOME_COUNTRIES)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from billing.clock import utc_now
+from gateway.calls import human_check
 from gateway.calls.admission import Admission
 from gateway.calls.button_admission import ButtonAdmission
 from gateway.calls.destination_proofs import Announcer, DestinationProofs
@@ -16,15 +17,18 @@ from gateway.http.access import DeclaredRoute
 from gateway.http.embed.api import EmbedApi
 from gateway.http.embed.door import ButtonDoor
 from gateway.http.embed.frames import EmbedFiles, files_in
+from gateway.people.button_acts import ButtonActs
 from gateway.people.buttons import OwnButtons
 from gateway.ports import Velocity
 from gateway.roles.fraud import Fraud
 from gateway.roles.prices import Prices
 from gateway.roles.storage import Stores
 from gateway.settings import Settings
+from gateway.stores.button_eras import RedisButtonEras
 from gateway.stores.buttons import SqlButtons
 from gateway.stores.challenges import RedisChallenges
 from gateway.stores.proof_codes import RedisProofCodes
+from gateway.stores.visitor_refusals import RedisVisitorRefusals
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +45,17 @@ def buttons_of(stores: Stores) -> SqlButtons:
 
 
 def compose_embed(
-    settings: Settings, stores: Stores, velocity: Velocity, admission: Admission
+    settings: Settings,
+    stores: Stores,
+    velocity: Velocity,
+    admission: Admission,
+    turned_away: Callable[[str, str], None],
 ) -> Embed:
-    """Return what visitors' calls pass through, beside the rules of any call."""
+    """Return what visitors' calls pass through, beside the rules of any call.
+
+    `turned_away` is told of a button and the code of the refusal of its visitor. Raises
+    SettingsError for a check of persons that cannot be loaded.
+    """
     door = ButtonDoor(
         *(buttons_of(stores), stores.accounts, stores.key_epochs, velocity),
         own_origins=settings.own_origins,
@@ -56,12 +68,24 @@ def compose_embed(
         # The secret that all nodes share.
         secret=settings.twilio_auth_token.reveal(),
     )
-    return Embed(door, ButtonAdmission(admission, challenges, stores.gate))
+    rules = ButtonAdmission(
+        admission,
+        challenges,
+        stores.gate,
+        RedisButtonEras(stores.redis),
+        human_check.load(settings.human_check),
+        turned_away,
+    )
+    return Embed(door, rules)
 
 
 def own_buttons(settings: Settings, stores: Stores) -> OwnButtons:
-    """Return what people do with their buttons."""
-    return OwnButtons(buttons_of(stores), utc_now, settings.call_duration_max_s)
+    """Return what people and programs do with their buttons."""
+    acts = ButtonActs(
+        *(buttons_of(stores), RedisButtonEras(stores.redis), utc_now),
+        call_seconds_max=settings.call_duration_max_s,
+    )
+    return OwnButtons(acts, RedisVisitorRefusals(stores.redis), stores.gate.calls_of_key)
 
 
 def compose_proofs(

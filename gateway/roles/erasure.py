@@ -15,6 +15,7 @@ from gateway.charging import account_erasure
 from gateway.charging.account_erasure import AccountErasure
 from gateway.heartbeat.periodic_task import PeriodicTask
 from gateway.payments.credit_return import CreditReturn
+from gateway.payments.last_payments import LastPayments
 from gateway.roles import storage
 from gateway.roles.payments import PaymentServices
 from gateway.roles.storage import Stores
@@ -28,6 +29,11 @@ from gateway.stores.erasure_journal import ErasureJournal
 def credit_return(stores: Stores, payments: PaymentServices) -> CreditReturn:
     """Return what sends unspent credit back."""
     return CreditReturn(payments.store, payments.refunds, stores.gate.balance)
+
+
+def last_payments(payments: PaymentServices) -> LastPayments:
+    """Return what ends the payments of an account that leaves."""
+    return LastPayments(payments.payments, payments.service, payments.store)
 
 
 def open_journal(settings: Settings, stores: Stores) -> ErasureJournal:
@@ -50,6 +56,7 @@ def compose_erasure(
         accounts=stores.accounts,
         profiles=SqlPaymentStore(stores.engine),
         drain=storage.build_drainer(stores, settings).drain_once,
+        settle=last_payments(payments).settle if payments else None,
         send_back=credit_return(stores, payments).send_back if payments else None,
         forget_customer=payments.service.forget_customer if payments else None,
         end_sessions=RedisSessions(stores.redis, secrets.token_bytes).end_all,
@@ -71,7 +78,15 @@ def of_erasure(
     """Return the tasks that delete accounts; of several nodes one does each deletion."""
     journal = open_journal(settings, stores)
     erasure = compose_erasure(settings, stores, payments, journal)
-    return (
+    tasks = [
         PeriodicTask("deletion of accounts", erasure.round, account_erasure.INTERVAL_S),
         PeriodicTask("journal of erasures", journal.round, erasure_journal.INTERVAL_S),
-    )
+    ]
+    if payments is not None:
+        tasks.append(
+            PeriodicTask(
+                *("payments of deleted accounts", erasure.look_for_late_payments),
+                account_erasure.LATE_INTERVAL_S,
+            )
+        )
+    return tasks

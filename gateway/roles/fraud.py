@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from billing.clock import utc_now
 from gateway.calls.refusal_counts import RefusalCounts
 from gateway.calls.risk import Risk
+from gateway.calls.visitor_refusals import VisitorRefusals
 from gateway.limits.fraud import Policy
 from gateway.roles.storage import Stores
 from gateway.settings import Settings
 from gateway.stores.fraud import SqlFraudBook
+from gateway.stores.visitor_refusals import RedisVisitorRefusals
 
 _RUN_BYTES = 6
 
@@ -22,6 +24,7 @@ class Fraud:
 
     risk: Risk
     refusals: RefusalCounts
+    visitors: VisitorRefusals
 
 
 def policy_of(settings: Settings) -> Policy:
@@ -37,4 +40,5 @@ def compose_fraud(settings: Settings, stores: Stores) -> Fraud:
     """Return the rules, for a process that quotes calls."""
     book = SqlFraudBook(stores.engine)
     refusals = RefusalCounts(book, secrets.token_hex(_RUN_BYTES), utc_now)
-    return Fraud(Risk(policy_of(settings), book, stores.key_epochs), refusals)
+    visitors = VisitorRefusals(RedisVisitorRefusals(stores.redis), utc_now)
+    return Fraud(Risk(policy_of(settings), book, stores.key_epochs), refusals, visitors)

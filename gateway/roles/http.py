@@ -12,7 +12,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from billing.clock import utc_now
+from billing.stores.call_feedback import SqlFeedbackStore
 from billing.stores.payments import SqlPaymentStore
 from billing.stores.statement import SqlStatementStore
 from database import refusals
@@ -22,6 +22,7 @@ from gateway.heartbeat.ticker import Ticker
 from gateway.http import pages
 from gateway.http.access import DeclaredRoute
 from gateway.http.api.buttons import ButtonsApi
+from gateway.http.api.call_feedback import CallFeedbackApi
 from gateway.http.api.calls import CallsApi
 from gateway.http.api.keys import KeysApi
 from gateway.http.api.ledger import LedgerApi
@@ -34,7 +35,7 @@ from gateway.logs.refused_signatures import RefusedSignatures
 from gateway.ports import CarrierCallbacks, LiveCalls, NodeLoad
 from gateway.roles.access import Access
 from gateway.roles.carrier import CarrierSide
-from gateway.roles.embed import buttons_of, compose_embed, embed_routes
+from gateway.roles.embed import compose_embed, embed_routes, own_buttons
 from gateway.roles.fraud import Fraud
 from gateway.roles.payments import PaymentServices
 from gateway.roles.periodic_tasks import Alarms
@@ -89,7 +90,7 @@ def api_routes(
         on_refusal=fraud.refusals.note,
         on_balance=on_balance,
     )
-    embed = compose_embed(settings, stores, velocity, admission)
+    embed = compose_embed(settings, stores, velocity, admission, fraud.visitors.note)
     index = CallIndex(settings.node, live, stores.records, stores.gate)
     cards = None if payments is None else CardPayments(payments.payments, payments.auto)
     payment_store = SqlPaymentStore(stores.engine)
@@ -102,12 +103,15 @@ def api_routes(
             buttons=embed.door,
             button_admission=embed.admission,
         ).routes(),
+        *CallFeedbackApi(auth, SqlFeedbackStore(stores.engine)).routes(),
         *embed_routes(settings, embed, STATIC_DIR),
         *PaymentsApi(settings, auth, velocity, payment_store, cards).routes(),
         *rates.routes(),
         *KeysApi(auth).routes(),
         *LedgerApi(auth, SqlStatementStore(stores.engine)).routes(),
-        *ButtonsApi(auth, buttons_of(stores), utc_now).routes(),
+        *ButtonsApi(
+            auth, own_buttons(settings, stores), settings.twilio_auth_token.reveal()
+        ).routes(),
     ]
 
 

@@ -103,6 +103,7 @@ def compose_media(
     *,
     notify: Notify,
     probe: Callable[[], Awaitable[str]],
+    turned_away: Callable[[str, str], None] = lambda _button_id, _code: None,
     clock_ns: Callable[[], int] = time.monotonic_ns,
 ) -> Media:
     """Return the media of a process, not started yet.
@@ -115,6 +116,7 @@ def compose_media(
         metering: Charges the calls.
         notify: Told of warnings and cut-offs.
         probe: Looks at the public origin; returns what is wrong with it, or nothing.
+        turned_away: Told of a button and the code of the refusal of its visitor's call.
         clock_ns: Monotonic nanoseconds.
 
     """
@@ -136,6 +138,7 @@ def compose_media(
         notify=notify,
         endpoint=endpoint,
         probe=probe,
+        turned_away=turned_away,
     )
     engine = MediaEngine(
         calls.route,

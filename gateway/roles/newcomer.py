@@ -24,13 +24,15 @@ from database.engine import TIMEOUT_S, reading, writing
 from gateway.embed.keys import Mode, publishable_key
 from gateway.embed.origins import LOOPBACK
 from gateway.embed.ports import NewButton
-from gateway.embed.rules import Rules
+from gateway.embed.rules import Amounts, Rules
 from gateway.stores.buttons import SqlButtons
 from gateway.stores.password_hashes import Argon2Hasher
 from gateway.stores.people_transactions import locked
 
 HOST_ORIGINS: Final = tuple(f"http://{host}:8000" for host in sorted(LOOPBACK))
 """Of pages on this machine that may show the demo's button, as `python -m http.server` has them."""
+_AMOUNTS: Final = Amounts(visitor_hour=60, visitor_day=300, network_hour=60, network_day=300)
+"""Whoever builds a page calls again and again."""
 _DAY_MICROS: Final = 1_000_000
 _MONTH_MICROS: Final = 10_000_000
 EMAIL: Final = "newcomer@caller.example"
@@ -106,6 +108,7 @@ async def make_button(buttons: SqlButtons, account_id: str, seed: str, number: s
         title="The demo",
         origins=HOST_ORIGINS,
         destination=number,
+        amounts=_AMOUNTS,
         day_cap_micros=_DAY_MICROS,
         month_cap_micros=_MONTH_MICROS,
     )

@@ -56,6 +56,7 @@ from gateway.roles.documents import load_documents
 from gateway.roles.storage import Stores
 from gateway.settings import Settings
 from gateway.stores import private_files
+from gateway.stores.address_countries import AddressCountries, read_countries
 from gateway.stores.departures import SqlDepartures
 from gateway.stores.exports import SqlExports
 from gateway.stores.holder_countries import SqlHolderCountries
@@ -92,6 +93,8 @@ class People:
     holders: Holders
     pages: Pages
     documents: OwnDocuments
+    countries: AddressCountries | None
+    """Tells in which country an address is; None where the operator has set no file."""
     can_seal: bool
     """Whether there is a key that second factors can be kept under."""
 
@@ -141,13 +144,16 @@ def compose_people(
         holders,
         pages,
         documents,
+        read_countries(settings.address_countries),
         can_seal=box is not None,
     )
 
 
 def new_door(kept: People, velocity: Velocity) -> Door:
     """Return what all pages are opened by."""
-    return Door(kept.holders, kept.pages, utc_now, velocity)
+    if kept.countries is None:
+        return Door(kept.holders, kept.pages, utc_now, velocity)
+    return Door(kept.holders, kept.pages, utc_now, velocity, kept.countries.country)
 
 
 def _secret_box(settings: Settings) -> SecretBox | None:

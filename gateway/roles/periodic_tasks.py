@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from billing.partition import PARTITIONS
 from billing.stores.positions import SqlPositions
-from gateway.calls import ghosts, refusal_counts
+from gateway.calls import ended_buttons, ghosts, refusal_counts, visitor_refusals
+from gateway.calls.ended_buttons import EndedButtons
 from gateway.charging import closings, node_watch, outbox_alarm, reconcile, rounds, sweeper
 from gateway.charging.outbox_alarm import DrainerAlarm, OutboxAlarm
 from gateway.charging.reconcile import Reconciler
@@ -26,10 +27,12 @@ from gateway.roles.carrier import CarrierSide
 from gateway.roles.fraud import Fraud
 from gateway.roles.membership import Membership
 from gateway.roles.payments import PaymentServices
+from gateway.roles.people import People
 from gateway.roles.prices import Prices
 from gateway.roles.storage import Stores
 from gateway.settings import Settings
 from gateway.sockets.tls import CERTIFICATE_INTERVAL_S, ServerTls
+from gateway.stores import address_countries
 from gateway.stores.drain_mark import RedisDrainMark
 from gateway.stores.mail_outbox import SqlMailOutbox
 
@@ -62,6 +65,19 @@ def of_port(tls: ServerTls | None) -> Sequence[PeriodicTask]:
     return (PeriodicTask("look for a new certificate", tls.refresh, CERTIFICATE_INTERVAL_S),)
 
 
+def of_people(people: People) -> Sequence[PeriodicTask]:
+    """Return the tasks of a process that lets people in."""
+    if people.countries is None:
+        return ()
+    return (
+        PeriodicTask(
+            "look for new countries of addresses",
+            people.countries.refresh,
+            address_countries.INTERVAL_S,
+        ),
+    )
+
+
 def of_quotes(prices: Prices, fraud: Fraud) -> Sequence[PeriodicTask]:
     """Return the tasks of a process that quotes calls."""
     return (
@@ -71,6 +87,9 @@ def of_quotes(prices: Prices, fraud: Fraud) -> Sequence[PeriodicTask]:
             "look for new closed lists", prices.closed_destinations.refresh, RATES_INTERVAL_S
         ),
         PeriodicTask("counts of refused calls", fraud.refusals.save, refusal_counts.INTERVAL_S),
+        PeriodicTask(
+            "counts of refused visitors", fraud.visitors.save, visitor_refusals.INTERVAL_S
+        ),
     )
 
 
@@ -88,17 +107,22 @@ def new_sweeper(
 
 
 def of_node(
-    membership: Membership, carrier_side: CarrierSide, metering: Metering, sweeps: Sweeper
+    membership: Membership,
+    carrier_side: CarrierSide,
+    metering: Metering,
+    sweeps: Sweeper,
+    ended: EndedButtons,
 ) -> Sequence[PeriodicTask]:
     """Return the tasks of a process that holds calls."""
-    ended = carrier_side.closings.round
+    closed = carrier_side.closings.round
     return (
         # A separate task, so that a slow sweep never delays the renewal.
         PeriodicTask("lease", membership.watch.renew, node_watch.RENEWAL_S),
         PeriodicTask("sweep for lost calls", sweeps.sweep, sweeper.INTERVAL_S),
         PeriodicTask("reminder of calls", metering.remind, rounds.REMINDER_S),
         PeriodicTask("ending of lost carrier calls", carrier_side.ghosts.round, ghosts.INTERVAL_S),
-        PeriodicTask("check that ended calls are booked", ended, closings.INTERVAL_S),
+        PeriodicTask("check that ended calls are booked", closed, closings.INTERVAL_S),
+        PeriodicTask("calls of ended buttons", ended.look, ended_buttons.INTERVAL_S),
     )
 
 

@@ -37,6 +37,7 @@ from gateway.roles.branding import load_branding
 from gateway.settings import Settings
 from gateway.sockets import tls
 from gateway.stores import append_only, embedded, private_files
+from gateway.stores.address_countries import read_countries
 from gateway.stores.leases import RedisNodeLeases
 
 CERTIFICATE_DAYS_LEFT_MIN = 14
@@ -100,6 +101,7 @@ async def findings(settings: Settings, *, is_starting: bool) -> list[Finding]:
         *await own_documents(settings),
         *second_factors(settings),
         *home_countries(settings),
+        *countries_of_addresses(settings),
         await credit_store(settings),
         await database(settings),
     ]
@@ -258,6 +260,15 @@ def home_countries(settings: Settings) -> list[Finding]:
         " CALLER_HOME_COUNTRIES; others each opens for themselves."
     )
     return [Finding("countries", text, is_weak=True)]
+
+
+def countries_of_addresses(settings: Settings) -> list[Finding]:
+    """Read the file by which countries of addresses are told, where one is set."""
+    try:
+        read_countries(settings.address_countries)
+    except SettingsError as error:
+        return [wrong("addresses", str(error))]
+    return []
 
 
 async def credit_store(settings: Settings) -> Finding:

@@ -9,12 +9,13 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from accounts.stores.sessions import RedisSessions
 from billing.clock import utc_now
+from database.engine import TIMEOUT_S, empty_log
 from gateway.heartbeat.periodic_task import PeriodicTask
 from gateway.privacy import export_maker, retention
 from gateway.privacy.export_maker import ExportMaker
@@ -26,6 +27,8 @@ from gateway.stores.exports import SqlExports
 from gateway.stores.personal_rows import SqlPersonalRows
 from gateway.stores.retention import SqlRetention
 
+LOG_EMPTIED_EVERY_S: Final = 600.0
+"""How long SQLite's files still have what was deleted, such as the last mail to who was erased."""
 _NAME_BYTES = 8
 
 
@@ -88,6 +91,11 @@ class PrivacyDuty:
         self._tasks = [
             PeriodicTask("forget old data", forgetting.round, retention.LOOK_EVERY_S),
             PeriodicTask("make exports", making.round, export_maker.INTERVAL_S),
+            PeriodicTask(
+                "empty the database's log",
+                lambda: empty_log(stores.engine, TIMEOUT_S),
+                LOG_EMPTIED_EVERY_S,
+            ),
         ]
 
     def start(self) -> None:

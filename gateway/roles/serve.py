@@ -14,6 +14,7 @@ from pathlib import Path
 
 from starlette.applications import Starlette
 
+from gateway.calls.ended_buttons import EndedButtons
 from gateway.charging import recovery
 from gateway.charging.rounds import Metering
 from gateway.embed.ports import Proofs
@@ -39,6 +40,7 @@ from gateway.roles.stopping import Stops
 from gateway.settings import Settings
 from gateway.sockets.one_port import OnePortServer, create_server
 from gateway.sockets.tls import ServerTls
+from gateway.stores.button_eras import RedisButtonEras
 
 DRAINER_SILENCE_S_MAX = 15.0
 """How long the drainer may show no sign of life before it is replaced."""
@@ -106,6 +108,7 @@ class Node:
             *(settings, stores, carrier_side, access, metering),
             notify=post.notify,
             probe=membership.look_at_origin,
+            turned_away=fraud.visitors.note,
         )
         await self._take_lease(stops, membership, carrier_side)
         alarms = periodic_tasks.new_alarms(settings, stores)
@@ -114,6 +117,7 @@ class Node:
         calls, refused = media.calls, media.calls.refused_signatures
         drain = carrier_side.settler.drain
         sweeps = periodic_tasks.new_sweeper(membership, carrier_side, calls.holds)
+        ended = EndedButtons(RedisButtonEras(stores.redis), calls)
         routes = [
             *http.api_routes(
                 *(settings, stores, access, prices, payments),
@@ -137,10 +141,11 @@ class Node:
         tasks = [
             *periodic_tasks.of_port(tls),
             *(*periodic_tasks.of_payments(payments), *of_erasure(settings, stores, payments)),
-            *periodic_tasks.of_node(membership, carrier_side, metering, sweeps),
+            *periodic_tasks.of_node(membership, carrier_side, metering, sweeps, ended),
             *periodic_tasks.of_books(stores, drain, alarms, sweeps.gate_filled, metering),
             *periodic_tasks.of_mails(settings, alarms),
             *periodic_tasks.of_quotes(prices, fraud),
+            *periodic_tasks.of_people(people),
         ]
         await self._run(stops, tls, tasks)
 
@@ -176,6 +181,7 @@ class Node:
         await post_documents(people.documents, settings, stores.engine)
         fraud = compose_fraud(settings, stores)
         stops.add("counts of refused calls", fraud.refusals.close)
+        stops.add("counts of refused visitors", fraud.visitors.close)
         return compose_access(settings, stores, people.holders), fraud, people
 
     def _pages(

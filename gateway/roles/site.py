@@ -19,6 +19,7 @@ from gateway.http.api.payments import CardPayments
 from gateway.http.site.buttons import ButtonPages
 from gateway.http.site.calls import CallPages
 from gateway.http.site.credit import CreditPages
+from gateway.http.site.design import DesignPages
 from gateway.http.site.destinations import DestinationPages
 from gateway.http.site.keys import KeyPages
 from gateway.http.site.landing import LandingPages
@@ -88,12 +89,14 @@ def site_routes(
         button=settings.landing_button,
     )
     refundable_of = None if payments is None else credit_return(stores, payments).refundable
+    design = DesignPages(door, http.STATIC_DIR, settings.landing_button)
     return [
         *people_routes(settings, stores, velocity, people, door, refundable_of=refundable_of),
         *CallPages(door, index, statements).routes(),
         *credit.routes(),
         *rates.routes(),
         *landing.routes(),
+        *(design.routes() if settings.design_page == "on" else ()),
         *KeyPages(door, keys, _new_once).routes(),
         *ButtonPages(door, buttons, index.credit, settings.origin, _new_once).routes(),
         *DestinationPages(door, buttons, proofs).routes(),

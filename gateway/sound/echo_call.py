@@ -11,6 +11,7 @@ from typing import Final
 
 from gateway.browser import messages as wire
 from gateway.browser.leg import BrowserLeg
+from gateway.browser.reports import CLOSED_BUTTON
 from gateway.cause import Cause
 from gateway.heartbeat.ticker import Deadline, Ticker
 from gateway.nanoseconds import SECOND_NS
@@ -93,16 +94,22 @@ class EchoCall(Echo):
         left_s = self._seconds_max - self._seconds()
         self.tell(wire.CreditWarning(seconds_left=left_s, cause="duration"))
 
+    def closed(self) -> None:
+        """End the call: its button's owner has ended all of them."""
+        self._end(Cause.MANAGER_REQUEST, "operator", message=CLOSED_BUTTON)
+
     def _finish(self) -> None:
         self._end(Cause.ALLOTTED_TIMEOUT, "limit", "duration")
 
-    def _end(self, cause: Cause, ended_by: str, lack: wire.Lack | None = None) -> None:
+    def _end(
+        self, cause: Cause, ended_by: str, lack: wire.Lack | None = None, message: str = ""
+    ) -> None:
         self.tell(
             wire.Disconnect(
                 call_id=self._call_id,
                 cause=cause,
                 name=cause.name,
-                message=cause.message,
+                message=message or cause.message,
                 ended_by=ended_by,
                 seconds=self._seconds(),
                 cost=None,

@@ -6,9 +6,9 @@ lead to it, so that a button with two of them spends no more than with one. Know
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from datetime import UTC, date, datetime, time
 from typing import Any, Final
 
@@ -16,10 +16,9 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from accounts.audit_log import Act, Actor
+from accounts.audit_log import Act
 from accounts.notice import Notice
-from accounts.session import is_of_epoch
-from accounts.stores import audit_log, holders
+from accounts.stores import holders, links
 from accounts.stores import tables as people
 from billing.clock import Clock, utc_now
 from billing.stores import tables
@@ -36,13 +35,16 @@ from gateway.embed.ports import (
     Change,
     CodeTry,
     DayUsage,
+    Editor,
     NewButton,
     ProvenDestination,
     Standing,
+    TakenBack,
 )
 from gateway.embed.rules import Rules
 from gateway.scopes import Scope
 from gateway.stores.accounts import CAP_KNOWN_AFTER, KEY_ID_CHARACTERS
+from gateway.stores.button_editors import key_hash_of, may_change, record, was_of
 from gateway.stores.button_tables import button_keys, buttons, proven_destinations
 from gateway.stores.mail_outbox import queue_notice
 
@@ -89,7 +91,7 @@ class SqlButtons:
             return None
         paused = row.paused_at is not None
         ids = (row.id, row.account_id, row.key_id)
-        return Standing(*ids, mode, _rules_of(row), paused, row.ends_at)
+        return Standing(*ids, mode, _rules_of(row), paused, key, row.ends_at)
 
     async def takes_calls(self, key_id: str) -> bool:
         """Return whether the button that an API key pays for stands and is not paused."""
@@ -140,22 +142,24 @@ class SqlButtons:
     async def make(
         self,
         account_id: str,
-        credentials_epoch: int | None,
+        editor: Editor,
         new: NewButton,
         notice: Notice | None = None,
     ) -> Change:
         """Make a button with its keys, and queue the mail about it."""
         at, rules = self._clock(), new.rules
-        # No key has this hash: nobody reaches by a bearer token what the button may do.
-        key_hash = hashlib.sha256(f"button {new.id}".encode()).hexdigest()
+        key_hash = key_hash_of(new.id)
         key_id = key_hash[:KEY_ID_CHARACTERS]
         async with self._writing() as connection:
-            if not await _may(connection, account_id, credentials_epoch):
+            if not await may_change(connection, account_id, editor):
                 return Change.SESSION_OVER
             mine = sa.select(_BUTTONS.id).where(_BUTTONS.account_id == account_id)
             known = set(await connection.scalars(mine))
             if new.id in known:
                 return Change.DONE
+            # By a request that comes again: what was deleted stays deleted.
+            if await was_of(connection, account_id, new.id):
+                return Change.NOT_FOUND
             if len(known) >= BUTTONS_MAX:
                 return Change.TOO_MANY
             if not await _is_proven(connection, account_id, rules.destination):
@@ -189,15 +193,15 @@ class SqlButtons:
                     for text in (new.live_key, new.test_key)
                 ],
             )
-            await _record(connection, account_id, credentials_epoch, Act.BUTTON_MADE, at)
+            await record(connection, account_id, editor, Act.BUTTON_MADE, at)
             if notice is not None:
-                await queue_notice(connection, account_id, notice, at)
+                await _tell(connection, account_id, notice, at)
         return Change.DONE
 
     async def change(
         self,
         account_id: str,
-        credentials_epoch: int | None,
+        editor: Editor,
         button_id: str,
         *,
         label: str,
@@ -206,7 +210,7 @@ class SqlButtons:
         """Replace label and rules."""
         at = self._clock()
         async with self._writing() as connection:
-            known, change = await _locked(connection, account_id, credentials_epoch, button_id)
+            known, change = await _locked(connection, account_id, editor, button_id)
             if known is None:
                 return change
             # One that it has already was proven, whatever became of the proof.
@@ -232,33 +236,35 @@ class SqlButtons:
                     .where(_KEYS.id == known.key_id)
                     .values(label=label, **caps, **counted)
                 )
-                await _record(connection, account_id, credentials_epoch, Act.BUTTON_CHANGED, at)
+                await record(connection, account_id, editor, Act.BUTTON_CHANGED, at)
         await self._on_change()
         return Change.DONE
 
     async def pause(
-        self, account_id: str, credentials_epoch: int | None, button_id: str, *, is_paused: bool
+        self, account_id: str, editor: Editor, button_id: str, *, is_paused: bool
     ) -> Change:
         """Let it take no calls, or take calls again."""
         at = self._clock()
         async with self._writing() as connection:
-            known, change = await _locked(connection, account_id, credentials_epoch, button_id)
+            known, change = await _locked(connection, account_id, editor, button_id)
             if known is None:
                 return change
+            if not is_paused and not await _is_proven(connection, account_id, known.destination):
+                return Change.UNPROVEN
             if is_paused != (known.paused_at is not None):
                 paused_at = at if is_paused else None
                 await connection.execute(
                     sa.update(buttons).where(_BUTTONS.id == button_id).values(paused_at=paused_at)
                 )
                 act = Act.BUTTON_PAUSED if is_paused else Act.BUTTON_RESUMED
-                await _record(connection, account_id, credentials_epoch, act, at)
+                await record(connection, account_id, editor, act, at)
         await self._on_change()
         return Change.DONE
 
     async def turn(
         self,
         account_id: str,
-        credentials_epoch: int | None,
+        editor: Editor,
         button_id: str,
         *,
         new_key: str,
@@ -269,7 +275,7 @@ class SqlButtons:
         at = self._clock()
         mine = _TEXTS.button_id == button_id
         async with self._writing() as connection:
-            known, change = await _locked(connection, account_id, credentials_epoch, button_id)
+            known, change = await _locked(connection, account_id, editor, button_id)
             if known is None:
                 return change
             await connection.execute(sa.delete(button_keys).where(mine, _TEXTS.ends_at <= at))
@@ -288,19 +294,18 @@ class SqlButtons:
                         key=new_key, button_id=button_id, account_id=account_id, made_at=at
                     )
                 )
-                await _record(connection, account_id, credentials_epoch, Act.BUTTON_TURNED, at)
+                await record(connection, account_id, editor, Act.BUTTON_TURNED, at)
         await self._on_change()
         return Change.DONE
 
-    async def delete(
-        self, account_id: str, credentials_epoch: int | None, button_id: str
-    ) -> Change:
+    async def delete(self, account_id: str, editor: Editor, button_id: str) -> Change:
         """Delete it with its keys; its API key stays, revoked, for the call records."""
         at = self._clock()
         async with self._writing() as connection:
-            known, change = await _locked(connection, account_id, credentials_epoch, button_id)
+            known, change = await _locked(connection, account_id, editor, button_id)
             if known is None:
-                return Change.DONE if change is Change.NOT_FOUND else change
+                is_gone = await was_of(connection, account_id, button_id)
+                return Change.DONE if change is Change.NOT_FOUND and is_gone else change
             await connection.execute(sa.delete(button_keys).where(_TEXTS.button_id == button_id))
             await connection.execute(sa.delete(buttons).where(_BUTTONS.id == button_id))
             await connection.execute(
@@ -308,8 +313,18 @@ class SqlButtons:
                 .where(_KEYS.id == known.key_id, _KEYS.revoked_at.is_(None))
                 .values(revoked_at=at)
             )
-            await _record(connection, account_id, credentials_epoch, Act.BUTTON_DELETED, at)
+            await record(connection, account_id, editor, Act.BUTTON_DELETED, at)
         await self._on_change()
+        return Change.DONE
+
+    async def note_ended(self, account_id: str, editor: Editor, button_id: str) -> Change:
+        """Note in the audit log that its calls are ended."""
+        async with self._writing() as connection:
+            known, change = await _locked(connection, account_id, editor, button_id)
+            if known is None:
+                return change
+            act = Act.BUTTON_CALLS_ENDED
+            await record(connection, account_id, editor, act, self._clock())
         return Change.DONE
 
     async def usage(self, account_id: str, *, since: date) -> Mapping[str, Sequence[DayUsage]]:
@@ -361,13 +376,33 @@ class SqlButtons:
         async with self._reading() as connection:
             return [ProvenDestination(*row) for row in await connection.execute(query)]
 
-    async def note_proven(
-        self, account_id: str, credentials_epoch: int | None, number: str
-    ) -> CodeTry:
+    async def take_back(self, account_id: str, editor: Editor, number: str) -> TakenBack | Change:
+        """Forget that a number is proven, and pause the buttons that call it."""
+        at, of = self._clock(), proven_destinations.c
+        theirs = (_BUTTONS.account_id == account_id, _BUTTONS.destination == number)
+        async with self._writing() as connection:
+            if not await may_change(connection, account_id, editor):
+                return Change.SESSION_OVER
+            forgotten = await connection.execute(
+                sa.delete(proven_destinations).where(
+                    of.account_id == account_id, of.number == number
+                )
+            )
+            if was_proven := forgotten.rowcount > 0:
+                await record(connection, account_id, editor, Act.DESTINATION_TAKEN_BACK, at)
+            paused = await connection.execute(
+                sa.update(buttons).where(*theirs, _BUTTONS.paused_at.is_(None)).values(paused_at=at)
+            )
+            for _ in range(paused.rowcount):
+                await record(connection, account_id, editor, Act.BUTTON_PAUSED, at)
+        await self._on_change()
+        return TakenBack(was_proven, await self._find(*theirs))
+
+    async def note_proven(self, account_id: str, editor: Editor, number: str) -> CodeTry:
         """Note that a number was proven: PROVEN, also a second time, TOO_MANY or SESSION_OVER."""
         at = self._clock()
         async with self._writing() as connection:
-            if not await _may(connection, account_id, credentials_epoch):
+            if not await may_change(connection, account_id, editor):
                 return CodeTry.SESSION_OVER
             of = proven_destinations.c
             mine = sa.select(of.number).where(of.account_id == account_id)
@@ -381,7 +416,7 @@ class SqlButtons:
                     account_id=account_id, number=number, proven_at=at
                 )
             )
-            await _record(connection, account_id, credentials_epoch, Act.DESTINATION_PROVEN, at)
+            await record(connection, account_id, editor, Act.DESTINATION_PROVEN, at)
         return CodeTry.PROVEN
 
     def _reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
@@ -416,31 +451,25 @@ def _is_past(ends_at: datetime | None, now: datetime) -> bool:
 
 
 async def _locked(
-    connection: AsyncConnection, account_id: str, credentials_epoch: int | None, button_id: str
+    connection: AsyncConnection, account_id: str, editor: Editor, button_id: str
 ) -> tuple[Any, Change]:
     """Return an account's button, locked until the commit, or None and why there is none."""
-    if not await _may(connection, account_id, credentials_epoch):
+    if not await may_change(connection, account_id, editor):
         return None, Change.SESSION_OVER
     query = _SELECT.where(_BUTTONS.account_id == account_id, _BUTTONS.id == button_id)
     row = (await connection.execute(query.with_for_update(of=buttons))).one_or_none()
     return row, Change.NOT_FOUND
 
 
-async def _may(connection: AsyncConnection, account_id: str, credentials_epoch: int | None) -> bool:
-    """Return whether a change may be made, and lock whom it is made for until the commit."""
-    accounts = tables.accounts
-    if credentials_epoch is None:
-        found = sa.select(accounts.c.id).where(
-            accounts.c.id == account_id, accounts.c.deleted_at.is_(None)
-        )
-        return await connection.scalar(found.with_for_update()) is not None
-    query = (
-        holders.SELECT.join(accounts, accounts.c.id == people.holders.c.account_id)
-        .where(people.holders.c.account_id == account_id, accounts.c.deleted_at.is_(None))
-        .with_for_update(of=people.holders)
+async def _tell(connection: AsyncConnection, account_id: str, notice: Notice, at: datetime) -> None:
+    """Queue a mail, whose link works from now on, to the account's holder if there is one."""
+    holder = await holders.fetch(
+        connection, holders.SELECT.where(people.holders.c.account_id == account_id)
     )
-    holder = await holders.fetch(connection, query)
-    return holder is not None and is_of_epoch(credentials_epoch, holder)
+    if holder is not None:
+        if notice.link is not None:
+            await links.expect(connection, account_id, notice.link, holder.email, at)
+        await queue_notice(connection, account_id, replace(notice, recipient=holder.email), at)
 
 
 async def _is_proven(connection: AsyncConnection, account_id: str, number: str) -> bool:
@@ -448,14 +477,3 @@ async def _is_proven(connection: AsyncConnection, account_id: str, number: str) 
     of = proven_destinations.c
     query = sa.select(of.number).where(of.account_id == account_id, of.number == number)
     return not number or await connection.scalar(query) is not None
-
-
-async def _record(
-    connection: AsyncConnection,
-    account_id: str,
-    credentials_epoch: int | None,
-    act: Act,
-    at: datetime,
-) -> None:
-    actor = Actor.HOLDER if credentials_epoch is not None else Actor.OPERATOR
-    await audit_log.record(connection, account_id, act, at, actor)

@@ -1,7 +1,7 @@
 """Gives challenges to visitors, and burns solved ones in Valkey; keeps the salt of each day.
 
-A challenge is signed and kept nowhere; of a used one its digest is, until it is too old. Knows no
-button but by its id, and no request.
+A challenge is signed and kept nowhere; of a used one its digest is, until it is too old. Knows
+no rules and no request.
 """
 
 from __future__ import annotations
@@ -19,7 +19,14 @@ from redis.exceptions import RedisError
 
 from billing.clock import Clock, utc_now
 from database import refusals
-from gateway.embed.challenge import LIFETIME_S, is_for, numbers_of, parameters, read_solution
+from gateway.embed.challenge import (
+    CALM,
+    LIFETIME_S,
+    is_for,
+    numbers_of,
+    parameters,
+    read_solution,
+)
 from gateway.embed.ports import Challenge, Spent, Visitor
 from gateway.embed.visitor import (
     SALT_BYTES,
@@ -33,7 +40,7 @@ _BURNT: Final = "caller:challenge:1:"
 _GIVEN: Final = "caller:challenges-given:1:"
 _SALT: Final = "caller:visitor-salt:1:"
 _PERIOD_S: Final = 60
-"""Over which the challenges of a button are counted."""
+"""Over which the challenges of a key are counted."""
 _TIMEOUT_S: Final = 1.0
 _SLACK_S: Final = 60
 """How much longer something is kept than it counts, as the clocks of nodes differ."""
@@ -59,40 +66,46 @@ class RedisChallenges:
         self._clock = clock
         self._salts: dict[str, bytes] = {}
 
-    async def give(self, button_id: str, address: str) -> Challenge:
-        """Return a fresh challenge, harder the more of the button's were given lately."""
+    async def give(self, key: str, address: str) -> Challenge:
+        """Return a fresh challenge, harder the more of the key's were given lately."""
         at = self._clock()
-        visitor = await self._network(button_id, address, at)
-        period = int(at.timestamp()) // _PERIOD_S
-        counter = f"{_GIVEN}{button_id}:{period}"
-        pipeline = self._redis.pipeline(transaction=False)
-        pipeline.incr(counter)
-        pipeline.expire(counter, 2 * _PERIOD_S)
-        pipeline.get(f"{_GIVEN}{button_id}:{period - 1}")
-        given, _, before = await _bounded(pipeline.execute())
-        # The minute before counts as far as it is within the last sixty seconds.
-        left = 1 - at.timestamp() % _PERIOD_S / _PERIOD_S
-        recent = int(given + int(before or 0) * left)
+        visitor = await self._network(key, address, at)
+        own = await self._given(visitor, at, 1)
+        # One network alone makes it hard for itself, and for nobody else.
+        recent = max(own, await self._given(key, at, 1 if own <= CALM // 2 else 0))
         expires_s = int(at.timestamp()) + LIFETIME_S
         made = altcha.create_challenge(
             altcha.ChallengeOptions(
                 max_number=numbers_of(recent),
                 hmac_key=self._key,
-                params=parameters(expires_s=expires_s, button_id=button_id, visitor=visitor),
+                params=parameters(expires_s=expires_s, key=key, visitor=visitor),
             )
         )
         return Challenge(made.algorithm, made.challenge, made.max_number, made.salt, made.signature)
 
-    async def spend(self, button_id: str, address: str, solution: str) -> Spent:
+    async def _given(self, whose: str, at: datetime, more: int) -> int:
+        """Return how many were given within the last minute, these ones counted."""
+        period = int(at.timestamp()) // _PERIOD_S
+        counter = f"{_GIVEN}{whose}:{period}"
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.incrby(counter, more)
+        pipeline.expire(counter, 2 * _PERIOD_S)
+        pipeline.get(f"{_GIVEN}{whose}:{period - 1}")
+        given, _, before = await _bounded(pipeline.execute())
+        # The minute before counts as far as it is within the last sixty seconds.
+        left = 1 - at.timestamp() % _PERIOD_S / _PERIOD_S
+        return int(given + int(before or 0) * left)
+
+    async def spend(self, key: str, address: str, solution: str) -> Spent:
         """Use a solution up."""
         at = self._clock()
         read = read_solution(solution)
         if read is None or not self._is_signed(read):
             return Spent.WRONG
         days = {day_of(moment): moment for moment in (at, at - timedelta(seconds=LIFETIME_S))}
-        visitors = [await self._network(button_id, address, day) for day in days.values()]
+        visitors = [await self._network(key, address, day) for day in days.values()]
         now_s = int(at.timestamp())
-        if not is_for(read, button_id=button_id, visitors=tuple(visitors), now_s=now_s):
+        if not is_for(read, key=key, visitors=tuple(visitors), now_s=now_s):
             return Spent.WRONG
         name = _BURNT + hashlib.sha256(read.challenge.encode()).hexdigest()
         # In one step: of two that bring it at once, on any nodes, one is let in.
@@ -112,8 +125,8 @@ class RedisChallenges:
             visitor_digest(salt, button_id, address), network_digest(salt, button_id, address)
         )
 
-    async def _network(self, button_id: str, address: str, at: datetime) -> str:
-        return network_digest(await self._salt(at), button_id, address)
+    async def _network(self, key: str, address: str, at: datetime) -> str:
+        return network_digest(await self._salt(at), key, address)
 
     async def _salt(self, at: datetime) -> bytes:
         """Return the salt of a moment's day, which all nodes share until its end."""

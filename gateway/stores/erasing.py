@@ -19,8 +19,10 @@ from accounts.audit_log import Act, Actor
 from accounts.erasure import STEPS, Erasure, State, Step, Unspent
 from accounts.notice import Notice
 from accounts.stores import audit_log, consent_proofs, data_requests, erasures, holders
+from accounts.stores import tables as people
 from billing.clock import Clock, utc_now
 from billing.stores import call_forgetting, tables
+from billing.stores.late_payments import late_payments
 from database.engine import TIMEOUT_S, reading, writing
 from gateway.stores.button_tables import erase_button_rows
 from gateway.stores.fraud import erase_fraud_rows
@@ -28,6 +30,9 @@ from gateway.stores.mail_outbox import LAST_NOTICE, erase_mails, queue_notice
 
 LEASED: Final = timedelta(minutes=5)
 """How long a step may take before another process does it too, which is harmless."""
+
+REOPENED_MAX: Final = 50
+"""Deletions that one look takes up again."""
 
 Restate = Callable[[str, Mapping[str, tuple[bytes, bytes]]], Awaitable[None]]
 """Replaces what the spend gate remembers of an account's calls. May raise
@@ -96,6 +101,31 @@ class SqlErasing:
             await data_requests.answer_all(connection, account_id, at, Actor.SERVICE)
             await audit_log.record(connection, account_id, Act.ERASED, at, Actor.SERVICE)
 
+    async def reopen_paid_late(self) -> Sequence[str]:
+        """Let deletions be done again from the credit on that something was paid after.
+
+        Return their accounts, at most `REOPENED_MAX`. One that is still being done gets there by
+        itself.
+        """
+        late = late_payments().with_only_columns(tables.payments.c.account_id).distinct()
+        of = people.erasures.c
+        query = (
+            late.join(people.erasures, of.account_id == tables.payments.c.account_id)
+            .where(of.state == State.DONE)
+            .limit(REOPENED_MAX)
+        )
+        # First: the write lock of SQLite is not taken each time for nothing.
+        async with reading(self._engine, self._timeout_s) as connection:
+            found = (await connection.scalars(query)).all()
+        if not found:
+            return ()
+        async with writing(self._engine, self._timeout_s) as connection:
+            return [
+                account_id
+                for account_id in found
+                if await erasures.reopen(connection, account_id, Step.CREDIT)
+            ]
+
     async def done(self, since: datetime) -> Sequence[Erasure]:
         """Return deletions that were finished since then, the first first."""
         async with reading(self._engine, self._timeout_s) as connection:
@@ -119,7 +149,7 @@ class SqlErasing:
             told = {row.id: call_forgetting.memory_of(row) for row in rows}
             await self._restate(account_id, told)
         async with writing(self._engine, self._timeout_s) as connection:
-            await call_forgetting.forget(connection, rows, self._clock())
+            await connection.run_sync(call_forgetting.forget, rows, self._clock())
             await _lift_caps(connection, account_id)
             await _blank_payments(connection, account_id)
             await _blank_rejected(connection, account_id)

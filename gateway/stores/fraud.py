@@ -15,9 +15,9 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from accounts.stores import countries
-from accounts.stores.tables import holders
+from accounts.stores.tables import devices, holders
 from billing.clock import Clock, utc_now
-from billing.stores.tables import credits
+from billing.stores.tables import closed_books, credits
 from database.columns import NAMING_CONVENTION, UtcDateTime
 from database.engine import TIMEOUT_S, reading, upsert, writing
 from gateway.limits.fraud import Allowance, Standing
@@ -91,11 +91,19 @@ class SqlFraudBook:
             .order_by(credits.c.sequence)
             .limit(1)
         )
+        # Of payments whose books are closed no date is left but that all were before this one.
+        closed = sa.select(closed_books.c.until).where(
+            closed_books.c.account_id == account_id, closed_books.c.payments_micros != 0
+        )
         email_key = sa.select(holders.c.email_key).where(holders.c.account_id == account_id)
+        seen_in = sa.select(devices.c.country).where(
+            devices.c.account_id == account_id, devices.c.country != ""
+        )
         async with reading(self._engine, self._timeout_s) as connection:
             opened = await countries.of_account(connection, account_id)
-            first_paid_at = await connection.scalar(first_paid)
+            first_paid_at = await connection.scalar(closed) or await connection.scalar(first_paid)
             address = await connection.scalar(email_key)
+            seen = frozenset(await connection.scalars(seen_in))
             lifted = await overrides_of(connection, account_id)
         domain = str(address or "").rpartition("@")[2]
         return Standing(
@@ -103,6 +111,7 @@ class SqlFraudBook:
             first_paid_at=first_paid_at,
             # It bounds what is spent after a payment only.
             is_disposable=first_paid_at is not None and await is_disposable(domain),
+            seen_in=seen,
             lifted=lifted,
         )
 

@@ -7,6 +7,7 @@ has it, it is wrapped, and nothing that a library raises over it is passed on.
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import re
 import secrets
@@ -35,6 +36,10 @@ WAITING_MAX: Final = 16
 NICENESS: Final = 10
 """Of the threads, so that the loop, which carries audio, has the processor first."""
 
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_MAPPED_BYTES_MIN: Final = 1024 * 1024
+"""From this size on memory goes back to the system when it is freed."""
+
 # With salt and hash at least as long as Argon2 takes them (RFC 9106, 3.1), without padding.
 _FORM = re.compile(
     r"\$argon2id\$v=19\$m=\d{1,9},t=\d{1,3},p=\d{1,3}\$[A-Za-z0-9+/]{11,64}\$[A-Za-z0-9+/]{16,128}",
@@ -48,6 +53,7 @@ class Argon2Hasher:
 
     def __init__(self) -> None:
         """Take 35 ms to make the hash that stands in for those that are missing."""
+        _give_memory_back()
         self._argon2 = PasswordHasher(PASSES, MEMORY_KIB, LANES)
         self._decoy = self._argon2.hash(secrets.token_bytes(32))
         self._room = threading.BoundedSemaphore(THREADS + WAITING_MAX)
@@ -131,3 +137,15 @@ def _give_way() -> None:
     if sys.platform == "linux":
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+
+
+def _give_memory_back() -> None:
+    """Let go of the 19 MiB of a hash when it is made, in the whole process.
+
+    glibc takes the first of them for the usual size of a block (mallopt(3), M_MMAP_THRESHOLD): from
+    then on each heap keeps up to twice that many bytes. Bounds that are set stay.
+    """
+    # Other C libraries have no such function, nor that rule.
+    if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):
+        mallopt(_M_MMAP_THRESHOLD, _MAPPED_BYTES_MIN)
+        mallopt(_M_TRIM_THRESHOLD, _MAPPED_BYTES_MIN)

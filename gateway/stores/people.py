@@ -55,11 +55,13 @@ class _Use:
 
     connection: AsyncConnection
     digest: str
-    link: Link
-    asked_at: datetime
-    reach: datetime
+    made: links.MadeLink
     holder: Holder
     at: datetime
+
+    @property
+    def link(self) -> Link:
+        return self.made.link
 
     @property
     def account_id(self) -> str:
@@ -218,7 +220,7 @@ class SqlPeople(PeopleTransactions):
                 for notice in notices:
                     if can_go_back or notice.link is not Purpose.UNDO_CHANGE:
                         # Whoever asked may have taken the address elsewhere, without a session.
-                        reach = min(notice.reach or use.at, use.reach)
+                        reach = min(notice.reach or use.at, use.made.reach)
                         told = replace(notice, reach=reach)
                         await self._queue(use.connection, use.account_id, told, use.at)
                 return changed
@@ -235,36 +237,39 @@ class SqlPeople(PeopleTransactions):
             async with self._using(digest, Purpose.UNDO_CHANGE) as use:
                 if use is None or not await use.use_up():
                     return None
-                await links.end(
-                    use.connection,
-                    use.account_id,
-                    {Purpose.UNDO_CHANGE},
-                    use.at,
-                    asked_from=use.asked_at,
-                )
-                changed = await self._move(
-                    use, email_key, STALE_AFTER_ADDRESS, begins_epoch=True, **_lock_of(use)
-                )
-                await self._disown(use)
-                await use.record(Act.CHANGE_UNDONE)
-                await self._queue(use.connection, use.account_id, notice, use.at)
+                changed = await self._go_back(use, email_key, use.made.asked_at)
+                await self._disown(use, changed, notice)
                 return changed
         except _NotDoneError:
             return None
 
     async def lock(self, digest: str, notice: Notice) -> Holder | None:
-        """Use a NOT_ME link: locked, another credentials epoch."""
-        async with self._using(digest, Purpose.NOT_ME) as use:
-            if use is None or not await use.use_up():
-                return None
-            await use.end(STALE_AFTER_LOCK)
-            changed = await holders.change(
-                use.connection, use.account_id, begins_epoch=True, **_lock_of(use)
-            )
-            await self._disown(use)
-            await use.record(Act.LOCKED)
-            await self._queue(use.connection, use.account_id, notice, use.at)
-            return changed
+        """Use a NOT_ME link: locked, another credentials epoch.
+
+        One that was sent to an address before goes back to it, as the link in the mail about its
+        change would: whoever took the account over reads the mails that come after.
+        """
+        try:
+            async with self._using(digest, Purpose.NOT_ME) as use:
+                if use is None or not await use.use_up():
+                    return None
+                way = None
+                if use.link.email != use.holder.email:
+                    way = await links.way_back(
+                        use.connection, use.account_id, use.link.email, use.at
+                    )
+                if way is not None:
+                    changed = await self._go_back(use, *way)
+                else:
+                    await use.end(STALE_AFTER_LOCK)
+                    changed = await holders.change(
+                        use.connection, use.account_id, begins_epoch=True, **_lock_of(use)
+                    )
+                await use.record(Act.LOCKED)
+                await self._disown(use, changed, notice)
+                return changed
+        except _NotDoneError:
+            return None
 
     async def use_sign_in_link(self, digest: str) -> Holder | None:
         """Use a SIGN_IN link; None where it does not work, or its holder is locked."""
@@ -330,14 +335,24 @@ class SqlPeople(PeopleTransactions):
         """
         at = self._clock()
         async with self._writing() as connection:
-            if await locked(connection, account_id) is None:
+            holder = await locked(connection, account_id)
+            if holder is None:
                 return False
             seen = await devices.note(connection, account_id, device)
             is_new = seen is not devices.Seen.BEFORE
+            is_told = seen is devices.Seen.NEW
+            if seen is devices.Seen.FIRST_OF_ALL:
+                # The log knows those that were forgotten, as by a lock.
+                is_told = (
+                    await audit_log.count_since(
+                        connection, account_id, Act.DEVICE_ADDED, holder.created_at
+                    )
+                    > 0
+                )
+            if is_told and notice is not None:
+                await self._queue(connection, account_id, notice, at)
             act = Act.DEVICE_ADDED if is_new else Act.SIGNED_IN
             await audit_log.record(connection, account_id, act, at)
-            if notice is not None and seen is devices.Seen.NEW:
-                await self._queue(connection, account_id, notice, at)
             return is_new
 
     async def devices(self, account_id: str) -> Sequence[Device]:
@@ -374,19 +389,37 @@ class SqlPeople(PeopleTransactions):
             if holder is None:
                 yield None
                 return
-            yield _Use(
-                *(connection, digest, made.link, made.asked_at, made.reach),
-                holder,
-                self._clock(),
-            )
+            yield _Use(connection, digest, made, holder, self._clock())
 
-    async def _disown(self, use: _Use) -> None:
-        """Freeze the account; what was added or asked for since is taken back."""
+    async def _disown(self, use: _Use, changed: Holder, notice: Notice) -> None:
+        """Freeze the account, take back what was added or asked for, and tell what that was."""
         change = self._change(use.connection, use.holder)
         await change.freeze(LOCKED, True)
         await stop_automatic_top_ups(use.connection, use.account_id, use.at)
-        await take_back(change, use.reach)
+        taken = await take_back(change, use.made.takes_back_since)
         await departures.cancel(change)
+        # To the address as it is now: at another one the link would open nothing.
+        told = replace(notice, recipient=changed.email, values={**notice.values, **taken})
+        await self._queue(use.connection, use.account_id, told, use.at)
+
+    async def _go_back(self, use: _Use, email_key: str, changed_at: datetime) -> Holder:
+        """Give a locked holder the link's address, which they left then.
+
+        The ways back from that change and from later ones end, never those from an earlier one.
+        Raises _NotDoneError.
+        """
+        await links.end(
+            use.connection,
+            use.account_id,
+            {Purpose.UNDO_CHANGE},
+            use.at,
+            asked_from=changed_at,
+        )
+        changed = await self._move(
+            use, email_key, STALE_AFTER_ADDRESS, begins_epoch=True, **_lock_of(use)
+        )
+        await use.record(Act.CHANGE_UNDONE)
+        return changed
 
     async def _move(
         self, use: _Use, email_key: str, stale: frozenset[Purpose], **values: Any

@@ -15,7 +15,8 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from accounts.data_map import BOOK_YEARS, CALL_MONTHS_MAX, KINDS
+from accounts.data_map import CALL_MONTHS_MAX, KINDS
+from accounts.money_kinds import BOOK_YEARS
 from accounts.retention import EXPORT_NOTED, MAILS_KEPT, UNPROVEN_KEPT, months_before, years_before
 from accounts.stores import audit_log, links
 from accounts.stores import tables as people
@@ -24,16 +25,19 @@ from billing.clock import Clock, utc_now
 from billing.payments import PaymentState
 from billing.stores import call_forgetting, tables
 from billing.stores.freezes import is_used
-from database.engine import AUDIT_TIMEOUT_S, TIMEOUT_S, reading, writing
+from database.engine import AUDIT_TIMEOUT_S, TIMEOUT_S, Transactions, reading_long, writing
+from gateway.stores.book_closing import SqlBookClosing
 from gateway.stores.fraud import REFUSALS_KEPT, call_refusals, erase_fraud_rows
 from gateway.stores.mail_outbox import erase_mails, have_ended, mail_outbox
 
-BATCH: Final = 250
-"""Rows of one transaction: some 10 ms, so that no other writer waits for long."""
+BATCH: Final = 100
+"""Rows of one transaction, so that no other writer waits for long; more cost no less for each."""
 ACCOUNTS_BATCH: Final = 50
 """Accounts of one transaction; each is a dozen statements."""
 CHUNKS_BATCH: Final = 20
 """Megabytes of exports of one transaction."""
+BOOKS: Final = "books"
+"""The kind that is carried forward as well, see `billing.stores.closed_books`."""
 _IN_VAIN: Final = (PaymentState.EXPIRED.value, PaymentState.FAILED.value)
 _MONTHS: Final = {kind.name: kind.period.count for kind in KINDS}
 """Kind -> months that it is kept, where its period is one of months."""
@@ -47,8 +51,11 @@ class Sweep:
     """Rows of one batch; fewer mean that none is left."""
     due: Callable[[datetime], sa.Select[Any]]
     """Returns the query that counts what is to go (now)."""
-    forget: Callable[[AsyncConnection, datetime], Awaitable[int]]
+    forget: Callable[[AsyncConnection, datetime], Awaitable[int]] | None
     """Forgets one batch (connection, now); returns how many rows."""
+    forget_at_once: Callable[[sa.Connection, datetime], int] | None = None
+    """The same where it takes long: SQLite does it in one visit of a thread, and no other writer
+    waits for the loop."""
 
 
 class SqlRetention:
@@ -66,23 +73,34 @@ class SqlRetention:
         self._engine = engine
         self._clock = clock
         self._timeout_s = timeout_s
+        self._transactions = Transactions(engine, timeout_s)
         self._sweeps = sweeps(calls_kept_months, books_kept_years)
+        self._books = SqlBookClosing(engine, books_kept_years, clock, timeout_s)
 
     @property
     def kinds(self) -> tuple[str, ...]:
         """The kinds that are swept, in the order in which they should be."""
-        return tuple(self._sweeps)
+        # After the calls: those of an account are forgotten before its books are closed.
+        return (*self._sweeps, BOOKS)
 
     async def due(self, kind: str) -> int:
         """Return how many rows of a kind are to be forgotten; changes nothing."""
-        async with reading(self._engine, AUDIT_TIMEOUT_S) as connection:
+        if kind == BOOKS:
+            return await self._books.due()
+        async with reading_long(self._engine, AUDIT_TIMEOUT_S) as connection:
             return int(await connection.scalar(self._sweeps[kind].due(self._clock())) or 0)
 
     async def sweep(self, kind: str) -> tuple[int, bool]:
         """Forget one batch of a kind; return how many rows, and whether more may be left."""
-        sweep = self._sweeps[kind]
-        async with writing(self._engine, self._timeout_s) as connection:
-            count = await sweep.forget(connection, self._clock())
+        if kind == BOOKS:
+            return await self._books.sweep()
+        sweep, now = self._sweeps[kind], self._clock()
+        if (at_once := sweep.forget_at_once) is not None:
+            count = await self._transactions.run(lambda connection: at_once(connection, now))
+        else:
+            assert sweep.forget is not None
+            async with writing(self._engine, self._timeout_s) as connection:
+                count = await sweep.forget(connection, now)
         return count, count >= sweep.batch
 
 
@@ -94,9 +112,9 @@ def sweeps(
     def calls_before(now: datetime) -> datetime:
         return months_before(now, calls_kept_months)
 
-    async def forget_calls(connection: AsyncConnection, now: datetime) -> int:
+    def forget_calls(connection: sa.Connection, now: datetime) -> int:
         before = calls_before(now)
-        return await call_forgetting.forget_older(connection, before, limit=BATCH, now=now)
+        return call_forgetting.forget_older(connection, before, limit=BATCH, now=now)
 
     def is_old_event(now: datetime) -> sa.ColumnElement[bool]:
         events = people.account_events.c
@@ -111,6 +129,7 @@ def sweeps(
         "calls": Sweep(
             BATCH,
             lambda now: _count(tables.calls, call_forgetting.is_due(calls_before(now))),
+            None,
             forget_calls,
         ),
         "devices": _unrestricted(

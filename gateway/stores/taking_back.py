@@ -1,92 +1,135 @@
 """Takes back what was added to an account by whoever its holder says they were not.
 
-A thief who adds a passkey, an app for codes, recovery codes or a key of the API would otherwise
-come back after the lock. What is older than the disputed session stays: a mailbox alone must not be
-enough to take a second factor away. Knows no link and no lock.
+A thief who adds a passkey, an app for codes, a key of the API or a button would otherwise come
+back, or go on spending, after the lock. What is older stays: a mailbox alone must not be enough to
+take a second factor away. What was removed does not come back. Knows no link and no lock.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from accounts.audit_log import Act
-from accounts.stores import audit_log, second_factors
+from accounts.audit_log import Act, Actor
+from accounts.data_request import Right
+from accounts.stores import audit_log, countries, data_requests, devices, second_factors
 from accounts.stores import tables as people
 from billing.stores import tables
 from gateway.scopes import Scope
+from gateway.stores.button_tables import buttons
+from gateway.stores.buttons_taken_back import take_buttons_back
 from gateway.stores.people_transactions import Change
 
 _MARGIN: Final = timedelta(minutes=1)
 """Clocks of two nodes differ, and what is added is dated before its transaction."""
 _NAMED_MAX: Final = 10
 _NAMES_LENGTH_MAX: Final = 500
+_PASSKEYS, _KEYS = people.passkeys.c, tables.api_keys.c
+_IS_SECRET: Final = _KEYS.scopes != Scope.EMBED.value
+"""Those of buttons are on pages for anybody to read."""
 
 
-async def take_back(change: Change, since: datetime) -> None:
-    """Remove passkeys, a second factor, recovery codes and API keys that were added since.
+async def take_back(change: Change, since: datetime) -> Mapping[str, str]:
+    """Remove what was added since, whoever added it; return names, as the notice `locked` has them.
 
-    `since` is the reach of the link: when the session began whose act is disputed.
+    Passkeys, a second factor, recovery codes, API keys, buttons and their keys, proven numbers,
+    opened countries, exports, and which browsers are recognised.
     """
     connection, account_id, begin = change.connection, change.holder.account_id, since - _MARGIN
-    passkeys, keys = people.passkeys.c, tables.api_keys.c
-    removed = await connection.execute(
+    names = {
+        "passkeys": await _remove_passkeys(change, begin),
+        "keys": await _revoke_keys(change, begin),
+        "buttons": await take_buttons_back(change, begin),
+    }
+    await _take_codes_back(change, begin)
+    for country in await countries.close_since(connection, account_id, begin):
+        await change.record(Act.COUNTRY_CLOSED, reason=country)
+    await devices.forget_since(connection, account_id, begin)
+    await _drop_exports(change, begin)
+    return {name: _listed(found) for name, found in names.items()}
+
+
+async def _remove_passkeys(change: Change, begin: datetime) -> Sequence[str]:
+    removed = await change.connection.scalars(
         sa.delete(people.passkeys)
-        .where(passkeys.account_id == account_id, passkeys.added_at >= begin)
-        .returning(passkeys.credential_id)
+        .where(_PASSKEYS.account_id == change.holder.account_id, _PASSKEYS.added_at >= begin)
+        .returning(_PASSKEYS.name)
     )
-    acts = [Act.PASSKEY_REMOVED for _ in removed]
+    return await _recorded(change, Act.PASSKEY_REMOVED, removed)
+
+
+async def _revoke_keys(change: Change, begin: datetime) -> Sequence[str]:
+    revoked = await change.connection.scalars(
+        sa.update(tables.api_keys)
+        .where(
+            *(_KEYS.account_id == change.holder.account_id, _KEYS.created_at >= begin),
+            *(_KEYS.revoked_at.is_(None), _IS_SECRET),
+        )
+        .values(revoked_at=change.at)
+        .returning(_KEYS.label)
+    )
+    return await _recorded(change, Act.KEY_REVOKED, revoked)
+
+
+async def _recorded(change: Change, act: Act, names: Iterable[str]) -> Sequence[str]:
+    """Write a line for each of what was taken back; return their names."""
+    found = list(names)
+    for _ in found:
+        await change.record(act)
+    return found
+
+
+async def _take_codes_back(change: Change, begin: datetime) -> None:
+    connection, account_id = change.connection, change.holder.account_id
     factor = await second_factors.find(connection, account_id)
     if factor is not None and factor.added_at >= begin:
         await second_factors.remove(connection, account_id)
-        acts.append(Act.SECOND_FACTOR_REMOVED)
+        await change.record(Act.SECOND_FACTOR_REMOVED)
     elif await audit_log.count_since(connection, account_id, Act.RECOVERY_CODES_RENEWED, begin):
         # Of an app that is the owner's: they make new ones, and whoever has read these cannot.
         await second_factors.remove_codes(connection, account_id)
-    revoked = await connection.execute(
-        sa.update(tables.api_keys)
-        .where(
-            keys.account_id == account_id,
-            keys.created_at >= begin,
-            keys.revoked_at.is_(None),
-        )
-        .values(revoked_at=change.at)
-        .returning(keys.id)
-    )
-    acts += [Act.KEY_REVOKED for _ in revoked]
-    for act in acts:
-        await change.record(act)
+
+
+async def _drop_exports(change: Change, begin: datetime) -> None:
+    """Drop files that were asked for; whoever is making one finds that it is gone, and stops."""
+    connection, account_id = change.connection, change.holder.account_id
+    exports, chunks = people.exports.c, people.export_chunks.c
+    asked = sa.select(exports.id).where(exports.account_id == account_id, exports.asked_at >= begin)
+    # Locked first: a chunk that is being added would come between the two deletions.
+    dropped = (await connection.scalars(asked.with_for_update())).all()
+    if not dropped:
+        return
+    await connection.execute(sa.delete(people.export_chunks).where(chunks.export_id.in_(dropped)))
+    await connection.execute(sa.delete(people.exports).where(exports.id.in_(dropped)))
+    # Nobody waits for one any more.
+    await data_requests.answer(connection, account_id, Right.EXPORT, change.at, Actor.HOLDER)
 
 
 async def what_stays(connection: AsyncConnection, account_id: str) -> dict[str, str]:
-    """Return the names of an account's passkeys and keys, as `password_changed` has them."""
-    passkeys, keys = people.passkeys.c, tables.api_keys.c
-    own_passkeys = (
-        sa.select(passkeys.name)
-        .where(passkeys.account_id == account_id)
-        .order_by(passkeys.added_at.desc())
-    )
-    own_keys = (
-        sa.select(keys.label)
-        .where(
-            keys.account_id == account_id,
-            keys.revoked_at.is_(None),
-            # Those of buttons are on pages for anybody to read.
-            keys.scopes != Scope.EMBED.value,
-        )
-        .order_by(keys.created_at.desc())
-    )
-    return {
-        "passkeys": await _names(connection, own_passkeys),
-        "keys": await _names(connection, own_keys),
+    """Return the names of what lets somebody in or spend, as `password_changed` has them."""
+    own = {
+        "passkeys": sa.select(_PASSKEYS.name)
+        .where(_PASSKEYS.account_id == account_id)
+        .order_by(_PASSKEYS.added_at.desc()),
+        "keys": sa.select(_KEYS.label)
+        .where(_KEYS.account_id == account_id, _KEYS.revoked_at.is_(None), _IS_SECRET)
+        .order_by(_KEYS.created_at.desc()),
+        "buttons": sa.select(buttons.c.label)
+        .where(buttons.c.account_id == account_id, buttons.c.paused_at.is_(None))
+        .order_by(buttons.c.made_at.desc()),
     }
+    return {name: _listed(await _found(connection, query)) for name, query in own.items()}
 
 
-async def _names(connection: AsyncConnection, query: sa.Select[str]) -> str:
-    found = (await connection.scalars(query.limit(_NAMED_MAX + 1))).all()
+async def _found(connection: AsyncConnection, query: sa.Select[Any]) -> Sequence[str]:
+    return (await connection.scalars(query.limit(_NAMED_MAX + 1))).all()
+
+
+def _listed(found: Sequence[str]) -> str:
     # A passkey may have no name.
     names = ", ".join(name or "?" for name in found[:_NAMED_MAX])
     is_whole = len(found) <= _NAMED_MAX and len(names) <= _NAMES_LENGTH_MAX

@@ -67,6 +67,8 @@ class _SharedStorage(RedisStorage):
     """
 
     STORAGE_SCHEME = None  # type: ignore[assignment]
+    # It imports all that are named here and installed, of which one is used.
+    DEPENDENCIES = {"redis": RedisStorage.DEPENDENCIES["redis"]}  # noqa: RUF012 - as declared there
 
     def __init__(self, client: Any) -> None:
         self._client = client

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from accounts.data_map import BOOK_YEARS, CALL_MONTHS_MAX
+from accounts.data_map import CALL_MONTHS_MAX
+from accounts.money_kinds import BOOK_YEARS
 from accounts.personal_data import Kind, Period
 from gateway.words.languages import DEFAULT_LANGUAGE, read_words
 

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.calls.forks import CAN_FORK
 from tests.calls.world import Customer, World
 
 
 @pytest.fixture(scope="package")
 def shared_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Serve all tests of one worker, and end with those of this folder: a gateway never rests."""
-    world = World(tmp_path_factory.mktemp("world")).start()
+    # As a person starts them, from nothing.
+    world = World(tmp_path_factory.mktemp("world"), is_forked=False).start()
     yield world
     world.stop()
 
@@ -35,10 +37,11 @@ def new_world(tmp_path: Path, shared_world: World) -> Iterator[Callable[..., Wor
     """
     made: list[World] = []
 
-    def make(**changes: str) -> World:
+    def make(*, is_forked: bool = CAN_FORK, **changes: str) -> World:
         folder = tmp_path / f"world{len(made)}"
         folder.mkdir()
-        world = World(folder, carrier_port=shared_world.carrier_port, **changes)
+        carrier_port = shared_world.carrier_port
+        world = World(folder, carrier_port=carrier_port, is_forked=is_forked, **changes)
         made.append(world.lay_tables())
         return world
 

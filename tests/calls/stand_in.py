@@ -21,7 +21,7 @@ import websockets
 from aiohttp import web
 from twilio.request_validator import RequestValidator
 
-from tests.calls.world import ACCOUNT_SID, AUTH_TOKEN, SILENT_FRAME, World
+from tests.calls.world import ACCOUNT_SID, AUTH_TOKEN, PATIENCE_S, SILENT_FRAME, World
 
 STREAM_SID = "MZ" + "5" * 32
 _SILENCE = base64.b64encode(SILENT_FRAME).decode()
@@ -44,7 +44,7 @@ async def post_signed(
         **sign(url, _Form(lists)),
         **kwargs.pop("headers", {}),
     }
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
         return await client.post(url, content=kwargs.pop("content", body), headers=headers)
 
 
@@ -115,7 +115,7 @@ async def speaking(world: World, call: PlacedCall) -> AsyncIterator[None]:
 
 async def close_code(ws: websockets.ClientConnection) -> int | None:
     """Return the code with which the gateway closes a socket."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         with contextlib.suppress(websockets.ConnectionClosed):
             while True:
                 await ws.recv()
@@ -187,7 +187,7 @@ class StandIn:
 
     async def next_call(self) -> PlacedCall:
         """Wait for a call to be placed; return the newest."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             await self.placed.wait()
         self.placed.clear()
         return self.calls[-1]

@@ -151,7 +151,8 @@ async def test_a_visitor_calls_and_reads_nothing_of_the_owners_money(shop: Shop)
         assert (ready["destination"], ready["rate"]) == ("", None)
         await phone.wait("accept")
         await phone.wait("volume")
-        await phone.wait_frames(5)
+        # Of the phone's sound, without which nothing is owed; before it came the ringing.
+        await phone.wait_frames(len(phone.frames) + 5)
         ended = await phone.hang_up()
         assert (ended["cost"], ended["ended_by"]) == (None, "caller")
         assert not {"cost", "credit"} & set(phone.kinds())
@@ -197,6 +198,9 @@ async def test_nothing_is_swapped(shop: Shop, world: World):
     other_owner = await world.new_customer()
     async with shop_of(world, other_owner, destination="") as other:
         assert await shop.refusal(solution=await other.solution()) == "challenge_wrong"
+        # Nor those of another key of the same button.
+        of_test = await shop.solution(shop.button.test_key)
+        assert await shop.refusal(solution=of_test) == "challenge_wrong"
         assert await shop.refusal(solution="") == "challenge_wrong"
         # Which number is called no visitor says.
         body = {"solution": await shop.solution(), "destination": TONE}
@@ -228,6 +232,10 @@ async def test_the_owners_back_end_signs_a_number(shop: Shop):
         await phone.wait("accept")
         await phone.hang_up()
     assert (await shop.owner.record(ready["call_id"]))["destination"] == TONE
+    # Whom its calls are counted by, it has to say.
+    refused = await shop.signed(destination=TONE, visitor="")
+    assert (refused.status_code, refused.json()["code"]) == (422, "visitor_needed")
+    assert refused.json()["field"] == "visitor"
     # Refusals to a back end are those of any call.
     refused = await shop.signed(destination="+4420")
     assert (refused.status_code, refused.json()["code"]) == (422, "number_too_short")

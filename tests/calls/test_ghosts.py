@@ -6,7 +6,7 @@ Whose a call is, only the carrier's own word to the call's own addresses proves.
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from urllib.parse import urlsplit
 
 import pytest
@@ -31,14 +31,23 @@ CALLER_ID = "+15005550006"
 NO_ANSWER_CAUSE = 102
 STREAM_S = 20
 """How long an answered call waits for its stream here: longer than a test takes."""
-GONE_S = 60
-"""Until a node that was killed is believed gone, with room for a busy machine."""
+
+
+@pytest.fixture(scope="module")
+def played_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A gateway whose carrier is the test, on a port of its own."""
+    folder = tmp_path_factory.mktemp("played")
+    world = World(folder, CALLER_STREAM_TIMEOUT_S=str(STREAM_S)).lay_tables()
+    world.start_gateway()
+    yield world
+    world.stop()
 
 
 @pytest.fixture
-def own_world(new_world: Callable[..., World]) -> World:
-    """A gateway whose carrier is the test, on a port of its own."""
-    return played(new_world(CALLER_STREAM_TIMEOUT_S=str(STREAM_S)))
+async def own_world(played_world: World) -> AsyncIterator[World]:
+    """That gateway; when a test is over, its books must balance."""
+    yield played_world
+    await played_world.assert_books_balance()
 
 
 def played(world: World) -> World:
@@ -50,9 +59,10 @@ def played(world: World) -> World:
 
 @contextlib.asynccontextmanager
 async def carrier_of(world: World) -> AsyncIterator[StandIn]:
-    """Start the world's gateway with the test as its carrier."""
+    """Be the carrier of the world's gateway, which is started if it has not been."""
     async with StandIn(world.carrier_port).serving() as carrier:
-        await asyncio.to_thread(world.start_gateway)
+        if world.gateway is None:
+            await asyncio.to_thread(world.start_gateway)
         yield carrier
 
 
@@ -60,9 +70,9 @@ async def is_ended(call: PlacedCall) -> bool:
     return call.status == "completed"
 
 
-async def assert_ended(call: PlacedCall, timeout_s: float = 10) -> None:
+async def assert_ended(call: PlacedCall) -> None:
     """The carrier is asked to end the call, and does."""
-    await eventually(lambda: is_ended(call), timeout_s)
+    await eventually(lambda: is_ended(call))
 
 
 async def failed_call(customer: Customer) -> dict:
@@ -106,7 +116,6 @@ async def test_a_failed_create_takes_nobodys_call_for_its_own(own_world: World):
         assert await one.balance() == 10_000_000
         assert stranger.status == "in-progress"
         assert set(carrier.ended) == {theirs.sid}
-        await own_world.assert_books_balance()
         await one.http.aclose()
         await other.http.aclose()
 
@@ -145,7 +154,6 @@ async def test_a_phone_that_rings_for_nobody_is_hung_up(own_world: World, word: 
         await assert_ended(call)
         assert len(carrier.ended) >= 3, "404 is no proof that it has ended"
         assert await customer.balance() == 10_000_000
-        await own_world.assert_books_balance()
         await customer.http.aclose()
 
 
@@ -180,19 +188,22 @@ async def test_a_callback_in_time_proves_the_call(own_world: World):
         await customer.http.aclose()
 
 
-async def test_a_ghost_is_ended_although_the_process_is_killed_meanwhile(own_world: World):
-    async with carrier_of(own_world) as carrier:
-        customer = await own_world.new_customer()
+async def test_a_ghost_is_ended_although_the_process_is_killed_meanwhile(
+    new_world: Callable[..., World],
+):
+    world = played(new_world())
+    async with carrier_of(world) as carrier:
+        customer = await world.new_customer()
         call = await lost_call(customer, carrier)
         carrier.unseen = 1_000_000
         await call.report("ringing")
         await eventually(lambda: was_asked(carrier, call))
-        assert own_world.gateway is not None
-        own_world.gateway.popen.kill()
-        own_world.gateway.popen.wait()
+        assert world.gateway is not None
+        world.gateway.popen.kill()
+        world.gateway.popen.wait()
         carrier.unseen = 0
-        await asyncio.to_thread(own_world.start_gateway)
-        await assert_ended(call, 30)
+        await asyncio.to_thread(world.start_gateway)
+        await assert_ended(call)
         await customer.http.aclose()
 
 
@@ -310,7 +321,7 @@ async def test_a_callback_at_the_wrong_node_ends_what_no_node_lives_on(cluster: 
         first.gateway.popen.kill()
         first.gateway.popen.wait()
         await misled(orphan)
-        await assert_ended(orphan, GONE_S)
+        await assert_ended(orphan)
         await customer.http.aclose()
 
 

@@ -167,7 +167,8 @@ async def test_a_caller_who_breaks_the_protocol_or_vanishes_loses_only_the_call(
 @pytest.fixture(scope="module")
 def played_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A gateway whose carrier the test plays."""
-    world = World(tmp_path_factory.mktemp("played"))
+    # What comes between an answer and its stream takes a busy machine its time.
+    world = World(tmp_path_factory.mktemp("played"), CALLER_STREAM_TIMEOUT_S="20").lay_tables()
     world.start_gateway()
     yield world
     world.stop()

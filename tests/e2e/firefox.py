@@ -88,6 +88,17 @@ class Page:
             "browsingContext.navigate", context=self._context, url=url, wait="complete"
         )
 
+    async def frame(self, timeout_s: float = FIND_S) -> Page:
+        """Return the page that is framed in this one, once there is one."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            tree = await self._session.command("browsingContext.getTree", root=self._context)
+            framed = tree["contexts"][0]["children"]
+            if framed:
+                return Page(self._session, framed[0]["context"])
+            assert time.monotonic() < deadline, f"no frame: {await self.run(READ)}"
+            await asyncio.sleep(0.05)
+
     async def run(self, function: str, *arguments: Any) -> Any:
         """Call a function in the page; arguments and result must be JSON."""
         wrapped = f"async (given) => JSON.stringify(await ({function})(...JSON.parse(given)))"

@@ -14,12 +14,14 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
+from tests.calls.test_buttons import shop_of
 from tests.calls.world import ECHO, Customer, World, eventually
 from tests.e2e.firefox import ENTER, WITHIN, Firefox, Page, firefox
 from tests.e2e.network import Wire, wire
 from tests.e2e.phone_page import RAW, assert_like, heard_for, live_call
 from tests.e2e.sound_server import SoundServer, sound_server
 from tests.priority import hurry
+from tests.web.fake_embed import HostPages, hosting
 from tests.web.speech import WIRE_HZ, Samples, likeness_at_any_speed
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -186,3 +188,27 @@ async def test_a_call_goes_on_when_udp_dies_and_when_it_lives_again(
     await expect_path(page, "WebRTC")
     await assert_heard(caller, call, speech)
     assert set(await hang_up(page, caller, call)) == {"webrtc", "websocket"}
+
+
+async def test_a_button_calls_from_the_page_of_somebody_else(
+    browser: Firefox, caller: Customer, sound: SoundServer, speech: Samples
+):
+    world = caller.world
+    async with (
+        hosting(HostPages(world.base), GATEWAY) as pages,
+        shop_of(world, caller, origins=(pages.origin,)) as shop,
+        browser.page() as page,
+    ):
+        button = f'<caller-button key="{shop.key}" label="Call us"></caller-button>'
+        await page.goto(pages.add("/", button=button))
+        await page.click("button", "^Call us$")
+        phone = await page.frame()
+        await phone.click("button", "^Call now$")
+        await phone.find(".status", "^Ringing")
+        call = await live_call(caller)
+        await world.carrier_act(call["carrier_call_id"], action="answer")
+        await phone.find(".status", "^In call$")
+        await assert_conversation(caller, call, sound, speech)
+        await phone.click("button", "^Hang up$")
+        await phone.find(".status", "^Call ended$")
+        assert (await caller.record(call["id"]))["ended_by"] == "caller"

@@ -172,7 +172,7 @@ async def test_an_owner_gets_from_nothing_to_a_first_call(
     # And the owner sees what it cost.
     async def is_counted() -> bool:
         await owner.page.reload()
-        return "1 calls" in await owner.page.locator("main").inner_text()
+        return "1 call," in await owner.page.locator("main").inner_text()
 
     await eventually(is_counted, 40)
     await expect(owner.page.get_by_role("img", name="Calls of each day")).to_be_visible()

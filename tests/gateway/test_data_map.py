@@ -20,11 +20,13 @@ from billing.ports import SpendCap
 from gateway import settings
 from gateway.call.ghost import Ghost
 from gateway.embed.ports import Spent
+from gateway.embed.refusals import Reason
 from gateway.http.site.door import GO_ON
 from gateway.limits.velocity import LIMITS, Use
 from gateway.logs.call_events import EVENTS, FIELDS
 from gateway.ports import CallOrder
 from gateway.stores.aof import RedisAof
+from gateway.stores.button_eras import RedisButtonEras
 from gateway.stores.challenges import RedisChallenges
 from gateway.stores.drain_mark import RedisDrainMark
 from gateway.stores.ghosts import RedisGhostStore
@@ -34,6 +36,7 @@ from gateway.stores.personal_rows import TABLES
 from gateway.stores.proof_codes import RedisProofCodes
 from gateway.stores.tokens import RedisCallTokens
 from gateway.stores.velocity import RedisVelocity
+from gateway.stores.visitor_refusals import RedisVisitorRefusals
 from tests.accounts.mapped import columns_of, unmapped
 from tests.billing.conftest import client, empty_gate, gate
 from tests.billing.spend_gate_contract import CENT, UNIT, closing, opening, tick
@@ -167,6 +170,8 @@ async def used(gate, client):
         given.algorithm, given.challenge, number.number, given.salt, given.signature
     )
     assert await challenges.spend("b1", "192.0.2.1", solved.to_base64()) is Spent.RIGHT
+    await RedisButtonEras(client).end("b1")
+    await RedisVisitorRefusals(client).add({("b1", "2026-11-28", Reason.BUSY): 1})
     await RedisProofCodes(client).keep("place", "digest")
     assert await RedisNodeLeases(client).claim("n1", 1.0)
     await RedisDrainMark(client).set()

@@ -65,6 +65,8 @@ class Call:
     """Of the frames before us, and of both ways to the carrier."""
     bunch_ms: float = 0
     """One mark of six is held back by so much at most, until the last stall."""
+    wander_ms: float = 0
+    """Each mark is held back by any time up to this, alone."""
     ppm: float = 0
     """How much faster than ours the carrier's clock is."""
     talker_ppm: float = 0
@@ -77,7 +79,7 @@ class Call:
     is_loud: bool = False
     playout: Playout = field(default_factory=Playout)
 
-    clears: int = 0
+    cleared_at: list[int] = field(default_factory=list)
     end: int = 0
     """When the carrier runs dry."""
     backlogs: list[tuple[int, int, int]] = field(default_factory=list)
@@ -175,7 +177,7 @@ class Call:
         self._look(now)
 
     def _clear(self, now: int) -> None:
-        self.clears += 1
+        self.cleared_at.append(now)
         at = self._through("to the carrier", now, self._way(now, 1))
         self._at(at, self._cleared)
         self.playout.cleared(now)
@@ -202,6 +204,8 @@ class Call:
             self._marks.remove(entry)
             if now < (self.seconds - CALM_S) * SECOND and self._chance.random() < 1 / 6:
                 now += int(self._chance.uniform(0, self.bunch_ms) * MS)
+            if self.wander_ms:
+                now += int(self._chance.uniform(0, self.wander_ms) * MS)
             at = self._through("from the carrier", now, self._way(now, 2))
             self._at(at, lambda at: self._mark_back(at, entry[1]), is_ours=True)
 
@@ -220,6 +224,11 @@ class Call:
 
     def _observe(self, now: int) -> None:
         self.backlogs.append((now, max(0, self.end - now), self.playout.lead_ns(now)))
+
+    @property
+    def clears(self) -> int:
+        """How often the carrier was cleared."""
+        return len(self.cleared_at)
 
     @property
     def backlog_ms(self) -> float:

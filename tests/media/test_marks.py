@@ -332,3 +332,19 @@ def test_marks_that_a_clear_brings_back_say_nothing() -> None:
     assert marks.returned(20 * SECOND + MS, name) == 0
     assert marks.rtt_ns == 40 * MS
     assert marks.due(21 * SECOND, 21 * SECOND) is not None
+
+
+def test_where_marks_wander_chance_does_not_raise_the_floor() -> None:
+    marks = learnt(count=3)
+    for second in range(3, 8):
+        wander = 0 if second % 2 else 29 * MS
+        trip(marks, second * SECOND, lead=30 * MS, rtt=40 * MS, surplus=wander)
+    marks.clear_control.trust()
+    measured(marks, 20 * SECOND, 140 * MS)
+    assert marks.rtt_ns == 40 * MS
+    assert not marks.clear_control.is_in_doubt
+    measured(marks, 30 * SECOND, 340 * MS)
+    assert marks.rtt_ns == 40 * MS
+    assert marks.clear_control.is_in_doubt
+    measured(marks, 40 * SECOND, 330 * MS)
+    assert marks.rtt_ns == 330 * MS, "two measurements say so"

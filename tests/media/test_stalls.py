@@ -12,7 +12,7 @@ import random
 import pytest
 
 from media.playout_counters import PlayoutCounters
-from tests.media.stalled_world import Call, Stalls, call_of, judged
+from tests.media.stalled_world import SECOND, Call, Stalls, call_of, judged
 from tests.thorough import first_of
 
 BACKLOG_MS_MAX = 100
@@ -79,6 +79,15 @@ def test_a_quiet_line_is_never_cleared(is_loud: bool) -> None:
     counters = call.playout.counters
     assert counters.cut_ms == 0
     assert counters.concealed_ms <= 80, "the end of the call"
+
+
+@pytest.mark.parametrize("wander_ms", first_of([100, 20, 60, 200, 300]))
+def test_marks_that_come_back_unevenly_clear_nothing_once_they_are_known(wander_ms: int) -> None:
+    """Nothing stands still: each clear is one too many, and more than two a minute are heard."""
+    calls = [Call(seed, 75, wander_ms=wander_ms, is_packets=seed % 2 == 0) for seed in range(8)]
+    late = [at for call in calls for at in call.run((70, 74)).cleared_at if at > 15 * SECOND]
+    assert len(late) <= 2 * len(calls)
+    assert max(call.backlog_ms for call in calls) <= BACKLOG_MS_MAX
 
 
 def counted(

@@ -17,11 +17,12 @@ class Carrier:
         self.filter = SurplusFilter(self.control)
         self.now_ns = 100 * SECOND_NS
 
-    def marks(self, *surplus_ms: float) -> list[float]:
+    def marks(self, *surplus_ms: float, lateness_ms: int = 0) -> list[float]:
         corrections = []
         for ms in surplus_ms:
             self.now_ns += SECOND_NS
-            corrections.append(self.filter.correct(self.now_ns, int(ms * MS_NS)) / MS_NS)
+            added = self.filter.correct(self.now_ns, int(ms * MS_NS), lateness_ms * MS_NS)
+            corrections.append(added / MS_NS)
         return corrections
 
 
@@ -81,3 +82,31 @@ def test_a_clear_forgets_the_marks_before_it() -> None:
     carrier.marks(200)
     carrier.filter.cleared()
     assert carrier.marks(180) == [0], "the one before says nothing any more"
+
+
+def test_marks_that_come_back_unevenly_agree_by_four_on_more_than_they_are_late_by() -> None:
+    carrier = Carrier()
+    assert carrier.marks(90, 70, 99, 60, lateness_ms=100) == [0] * 4
+    assert not carrier.control.is_in_doubt, "not even a pause is used"
+    carrier.marks(0)
+    assert carrier.marks(150, 120, 180, lateness_ms=100) == [0] * 3
+    assert not carrier.control.is_in_doubt
+    assert carrier.marks(160, lateness_ms=100) == [120]
+    assert carrier.control.is_due(carrier.now_ns + PATIENCE_NS, MS_NS)
+
+
+def test_two_that_are_far_later_than_marks_are_at_all_agree_as_ever() -> None:
+    carrier = Carrier()
+    assert carrier.marks(201, 220, lateness_ms=100) == [0, 201]
+
+
+def test_what_marks_said_while_they_came_back_unevenly_counts_once_they_are_even_again() -> None:
+    carrier = Carrier()
+    assert carrier.marks(60, 61, lateness_ms=200) == [0, 0]
+    assert carrier.marks(62) == [61]
+
+
+def test_a_slow_clock_is_not_seen_in_three_marks_that_wander() -> None:
+    carrier = Carrier()
+    assert carrier.marks(*[4, 25, 9] * 16, lateness_ms=60) == [0] * 48
+    assert carrier.marks(*[8, 25, 9] * 16, lateness_ms=60) == [0] * 47 + [8]

@@ -12,7 +12,7 @@ from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -49,6 +49,7 @@ UNIT = 100 * CENT
 CENT_A_SECOND = Rate(per_minute_micros=60 * CENT)
 PARTITIONS = 4
 HORIZON_S, GRACE_S = 8, 6
+_T = TypeVar("_T")
 
 
 class RepeatingGate(RedisSpendGate):
@@ -217,7 +218,7 @@ class World:
         self.partitions = partitions
         self.timeout_s = timeout_s
         self.calls: list[PhoneCall] = []
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._sleepers: dict[asyncio.Task[Any], tuple[int, asyncio.Future[None]]] = {}
         self._moved = asyncio.Event()
         self._faults: list[BaseException] = []
@@ -285,9 +286,14 @@ class World:
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a coroutine of a call in the background."""
+        self.begin(work)
+
+    def begin(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
+        """Run a coroutine, for whose next sleep the world waits."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._over)
+        return task
 
     async def calm(self) -> None:
         """Wait until all work is done, or waits for time to pass."""
@@ -295,7 +301,7 @@ class World:
             self._moved.clear()
             await self._moved.wait()
 
-    def _over(self, task: asyncio.Task[None]) -> None:
+    def _over(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         self._sleepers.pop(task, None)
         self._moved.set()

@@ -15,6 +15,7 @@ from billing.stores.payments import SqlPaymentStore
 from billing.stores.statement import SqlStatementStore
 from database.engine import TIMEOUT_S, reading, writing
 from database.errors import StoreUnavailableError
+from gateway.charging import account_deletion
 from gateway.charging.account_deletion import AccountDeletion, Deletion, Outcome
 from gateway.charging.account_erasure import AccountErasure
 from gateway.errors import PaymentError
@@ -43,6 +44,7 @@ class Office:
             accounts=self.accounts,
             profiles=self.cards,
             drain=world.drainer.drain_once,
+            settle=None,
             send_back=None,
             forget_customer=self.forget_customer,
             end_sessions=self.sessions.end_all,
@@ -65,12 +67,17 @@ class Office:
         self.customers.discard(customer_id)
 
     async def delete(self, *, write_off=True):
-        """Delete alice's account, and let the nodes go on meanwhile."""
-        deleting = asyncio.create_task(self.deletion.delete("alice", write_off=write_off))
-        while not deleting.done():
-            await self.world.pass_seconds()
-            assert await self.world.findings() == []
-            await asyncio.sleep(0.02)
+        """Delete alice's account, and let the nodes go on meanwhile.
+
+        It looks each second of the world, for as long as a command does.
+        """
+        deletion = dataclasses.replace(self.deletion, looks_max=45, look_every_s=1)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(account_deletion, "asyncio", self.world.asyncio_in_world_time())
+            deleting = self.world.begin(deletion.delete("alice", write_off=write_off))
+            while not deleting.done():
+                await self.world.pass_seconds()
+                assert await self.world.findings() == []
         return await deleting
 
 

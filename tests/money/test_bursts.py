@@ -7,6 +7,8 @@ import pytest
 from billing.rating import Rate
 from tests.money.ledger_world import CENT, SECOND_NS, UNIT
 
+pytestmark = pytest.mark.by_turns
+
 CALLS_MAX = 20
 
 

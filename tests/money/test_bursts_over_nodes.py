@@ -10,6 +10,8 @@ import pytest
 from billing.rating import Rate
 from tests.money.ledger_world import CENT, SECOND_NS
 
+pytestmark = pytest.mark.by_turns
+
 CALLS_MAX = 20
 CENT_A_SECOND = (Rate(per_minute_micros=60 * CENT),)
 TENTH_NS = SECOND_NS // 10
@@ -100,10 +102,11 @@ ODD_RATES = {
 }
 
 
-@pytest.mark.parametrize(("seed", "stagger", "cents"), [(0, 0, 110), (1, 0, 200), (2, 3, 200)])
+@pytest.mark.parametrize("way", [(0, 0, 110), (1, 0, 200), (2, 3, 200)])
 @pytest.mark.parametrize("split", [(10, 10), (7, 7, 6)])
 @pytest.mark.parametrize("rates", ODD_RATES.values(), ids=ODD_RATES)
-async def test_cheap_calls_end_with_the_dear_ones(new_burst, rates, split, cents, stagger, seed):
+async def test_cheap_calls_end_with_the_dear_ones(new_burst, rates, split, way):
+    seed, stagger, cents = way
     world = await new_burst(split, cents)
     calls = await run(world, split, rates=rates, stagger=stagger, seed=seed, may_be_refused=True)
     placed = [call for call in calls if not call.refusal]

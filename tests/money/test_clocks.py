@@ -8,6 +8,7 @@ from billing.rating import RATE_MICROS_MAX, SECONDS_MAX, Rate
 from tests.money.ledger_world import CENT, GRACE_S, HORIZON_S, UNIT
 
 
+@pytest.mark.by_turns
 @pytest.mark.parametrize("hours", [-30, -1, 1, 30])
 async def test_a_wall_clock_that_jumps_changes_no_charge(world, hours):
     calls = [await world.call(f"c{n}") for n in range(2)]

@@ -90,6 +90,7 @@ class House:
             accounts=self.accounts,
             profiles=SqlPaymentStore(self.engine),
             drain=world.drainer.drain_once,
+            settle=None,
             send_back=None,
             forget_customer=self.forget_customer,
             end_sessions=self.sessions.end_all,

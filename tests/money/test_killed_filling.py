@@ -85,6 +85,7 @@ async def lives(world, work):
             return
 
 
+@pytest.mark.by_turns
 @pytest.mark.parametrize("then", COMMANDS)
 @pytest.mark.parametrize("gift", [0, GIFT])
 async def test_a_rebuild_killed_at_each_request_before_the_book_is_put_back(

@@ -18,6 +18,7 @@ RATES = [
 ]
 
 
+@pytest.mark.by_turns
 @pytest.mark.parametrize("rate", RATES)
 async def test_ticks_that_come_thrice_late_and_in_any_order_charge_once(world, rate):
     gate = world.nodes[0].gate

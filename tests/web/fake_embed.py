@@ -25,7 +25,7 @@ from tests.web.fake_gateway import STATIC, FakeGateway, until
 
 BUTTON = "pk_live_0123456789abcdefghijklmn"
 NUMBERS = 300
-"""Numbers that a challenge makes a visitor's machine try at most."""
+"""Numbers that a challenge makes a visitor's machine try at most, unless it is a hard one."""
 
 WEEKDAYS = [[[540, 720], [780, 1020]]] * 5
 
@@ -72,10 +72,14 @@ class FakeEmbedGateway(FakeGateway):
     """What visitors' machines have found."""
     signed: list[str] = field(default_factory=list)
     """Tokens of the owner's back end that visitors' calls came with."""
+    humans: list[str] = field(default_factory=list)
+    """What host pages have handed on from a check of persons."""
     hosts: list[str] = field(default_factory=list)
     """Origins of the pages around the phone, as it told them."""
     is_away: bool = False
     """Answers no request for the button any more."""
+    numbers: int = NUMBERS
+    """Those of the next challenges."""
 
     def app(self) -> ASGIApp:
         """Return the application."""
@@ -133,12 +137,12 @@ class FakeEmbedGateway(FakeGateway):
         return JSONResponse(self.status)
 
     async def _challenge(self, _request: Request) -> Response:
-        salt, number = f"salt{len(self.solutions)}?expires=4102444800&", NUMBERS - 7
+        salt, number = f"salt{len(self.solutions)}?expires=4102444800&", self.numbers - 7
         digest = hashlib.sha256(f"{salt}{number}".encode()).hexdigest()
         challenge = {
             "algorithm": "SHA-256",
             "challenge": digest,
-            "maxnumber": NUMBERS,
+            "maxnumber": self.numbers,
             "salt": salt,
             "signature": "signed",
         }
@@ -150,6 +154,7 @@ class FakeEmbedGateway(FakeGateway):
         if "token" in body:
             self.signed.append(body["token"])
         else:
+            self.humans.append(body["human"])
             self.solutions.append(json.loads(base64.b64decode(body["solution"])))
         if self.refusals:
             return self.refusals.pop(0)
@@ -244,14 +249,18 @@ class HostPages:
 
 
 @asynccontextmanager
-async def hosting(pages: HostPages) -> AsyncIterator[HostPages]:
-    """Serve the site on a free port, under a name that is another site than the gateway's."""
-    config = uvicorn.Config(pages.app(), port=0, log_level="error", lifespan="off")
+async def hosting(pages: HostPages, address: str = "") -> AsyncIterator[HostPages]:
+    """Serve the site on a free port of this address.
+
+    Without one it is loopback's, under a name that is another site than the gateway's.
+    """
+    bound = address or "127.0.0.1"
+    config = uvicorn.Config(pages.app(), host=bound, port=0, log_level="error", lifespan="off")
     server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve())
     await until(lambda: server.started)
     port = server.servers[0].sockets[0].getsockname()[1]
-    pages.origin = f"http://localhost:{port}"
+    pages.origin = f"http://{address or 'localhost'}:{port}"
     try:
         yield pages
     finally:

@@ -226,6 +226,11 @@ class FakeGateway:
     """Key -> account, of those that are good."""
     scopes: tuple[str, ...] = ("calls", "records", "payments", "account")
     """What every key may do."""
+    takes_feedback: bool = True
+    feedback: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    """Id of the call and body, of all that was said of calls."""
+    unwritten: int = 0
+    """How often a call that is spoken of is not there yet."""
     sessions: dict[str, str] = field(default_factory=dict)
     """Cookie of whoever is signed in -> account."""
     senders: list[tuple[str, str]] = field(default_factory=list)
@@ -272,6 +277,7 @@ class FakeGateway:
                 Route("/v1/key", self._key),
                 Route("/v1/account", self._account),
                 Route("/v1/calls", self._calls),
+                Route("/v1/calls/{call}/feedback", self._feedback, methods=["PUT"]),
                 Route("/v1/phonebook", self._phonebook),
                 Route("/v1/top-ups", self._offer),
                 Route("/v1/top-ups", self._start_top_up, methods=["POST"]),
@@ -301,7 +307,8 @@ class FakeGateway:
 
     async def _key(self, request: Request) -> Response:
         account = self._account_of(request) or ""
-        return self._reply(request, {"account": account, "scopes": self.scopes})
+        key = {"account": account, "scopes": self.scopes, "takes_feedback": self.takes_feedback}
+        return self._reply(request, key)
 
     async def _account(self, request: Request) -> Response:
         return self._reply(
@@ -310,6 +317,14 @@ class FakeGateway:
 
     async def _calls(self, request: Request) -> Response:
         return self._reply(request, {"calls": self.calls, "next": None})
+
+    async def _feedback(self, request: Request) -> Response:
+        if self.unwritten:
+            self.unwritten -= 1
+            return JSONResponse({"status": 404, "code": "call_not_found"}, 404)
+        said = await request.json()
+        self.feedback.append((request.path_params["call"], said))
+        return self._reply(request, {"kept": said})
 
     async def _phonebook(self, request: Request) -> Response:
         if self.phonebook is None:
@@ -427,6 +442,9 @@ class FakeGateway:
             return
         if line.start["type"] == "resume" and self.lines:
             line.peer = self.line.peer
+            # A socket that is lost is closed already.
+            with suppress(RuntimeError, WebSocketDisconnect):
+                await self.line.socket.close(1000, "taken up elsewhere")
         self.lines.append(line)
         try:
             await self._place(line)

@@ -14,7 +14,7 @@ from gateway.http.site.rendering import Pages
 from tests.web.conftest import open_page
 from tests.web.fake_gateway import ECHO, KEY, FakeGateway, running, until
 from tests.web.test_accessibility import check
-from tests.web.test_phone import button, dial
+from tests.web.test_phone import button, dial, status
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -131,6 +131,35 @@ async def test_browsers_controls_mute_and_hang_up(browser: Browser, gateway: Fak
     await until(lambda: gateway.line.of_type("hangup") != [])
     await expect(button(page, "Call")).to_be_visible()
     assert await page.evaluate("[hangup, togglemicrophone]") == [None, None]
+    await page.context.close()
+
+
+_SMALL_WINDOWS = (
+    "window.documentPictureInPicture ??= { requestWindow: async () => window.open('about:blank') };"
+)
+"""For a browser without windows, which has no small ones either."""
+
+
+async def test_a_call_in_a_small_window_mutes_hangs_up_and_closes_with_it(
+    browser: Browser, gateway: FakeGateway
+) -> None:
+    page, faults = await open_page(browser, gateway, script=_SMALL_WINDOWS)
+    line = await dial(page, gateway)
+    async with page.context.expect_page() as opening:
+        await button(page, "Show in a small window").click()
+    small = await opening.value
+    await expect(small.get_by_role("timer")).to_have_text(re.compile(r"^0:\d\d$"))
+    await expect(small.locator("body")).to_contain_text("+1 500 555 1000")
+    ground = "(e) => getComputedStyle(e).backgroundColor"
+    await expect(button(small, "Mute")).to_have_attribute("aria-pressed", "false")
+    await button(small, "Mute").click()
+    await expect(status(page)).to_have_text("In call, muted")
+    await expect(button(small, "Mute")).to_have_attribute("aria-pressed", "true")
+    assert await button(small, "Hang up").evaluate(ground) != "rgba(0, 0, 0, 0)"
+    await button(small, "Hang up").click()
+    await until(lambda: line.of_type("hangup"))
+    await until(small.is_closed)
+    assert faults.texts == []
     await page.context.close()
 
 

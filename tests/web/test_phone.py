@@ -91,7 +91,8 @@ async def test_whole_call_by_keyboard(
     await until(lambda: line.of_type("dtmf"))
     await page.keyboard.press("Escape")
     await expect(status(page)).to_have_text("In call")
-    for _ in range(5):
+    # The small window, Mute, Hold, Keypad, Sound.
+    for _ in range(6):
         await page.keyboard.press("Tab")
     await expect(button(page, "Hang up")).to_be_focused()
     await page.keyboard.press("Enter")
@@ -152,10 +153,64 @@ async def test_keys_send_dtmf_only_from_inside_the_phone(page: Page, gateway: Fa
     assert "".join(message["digits"] for message in line.of_type("dtmf")) == "4#*"
 
 
+async def test_keys_work_the_controls_only_from_inside_the_phone(
+    page: Page, gateway: FakeGateway
+) -> None:
+    line = await dial(page, gateway)
+    await page.keyboard.press("m")
+    await expect(status(page)).to_have_text("In call, muted")
+    await page.keyboard.press("m")
+    await page.keyboard.press("h")
+    await expect(status(page)).to_have_text("On hold")
+    await page.keyboard.press("h")
+    await expect(status(page)).to_have_text("In call")
+    await page.keyboard.press("?")
+    help_ = page.get_by_role("dialog", name="Keys")
+    await expect(help_).to_contain_text("Ctrl+Shift+H")
+    await page.keyboard.press("Escape")
+    await expect(help_).to_be_hidden()
+    await expect(status(page)).to_have_text("In call")
+    await page.get_by_role("heading", name="Recent calls").click()
+    await page.keyboard.press("m")
+    await page.keyboard.press("Control+Shift+H")
+    await line.send("dtmf", digit="7")
+    await expect(status(page)).to_have_text("In call")
+    assert [message["muted"] for message in line.of_type("mute")] == [True, False]
+    await button(page, "Hang up").focus()
+    await page.keyboard.press("Control+Shift+H")
+    await until(lambda: line.of_type("hangup"))
+
+
+async def test_a_number_is_grouped_and_placed_while_it_is_written(
+    browser: Browser, gateway: FakeGateway
+) -> None:
+    page, faults = await open_page(browser, gateway, locale="de-DE")
+    field = page.get_by_role("textbox")
+    await field.press_sequentially("030901820")
+    await expect(field).to_have_value("030 901820")
+    hint = page.locator("caller-dialler #hint")
+    await expect(hint).to_have_text("Gewählt wird +49 30 901820 · Deutschland")
+    # The caret stays where it is: a digit that is forgotten is put in, and taken out again.
+    await field.evaluate("(input) => input.setSelectionRange(5, 5)")
+    await page.keyboard.press("7")
+    await expect(field).to_have_value("030 9701820")
+    await page.keyboard.press("Backspace")
+    await page.keyboard.press("Backspace")
+    await expect(field).to_have_value("030 01820")
+    await field.fill("")
+    await page.keyboard.insert_text("+44 (0)20-7946.0018")
+    await expect(field).to_have_value("+44 20 7946 0018")
+    await page.keyboard.press("Enter")
+    await until(lambda: gateway.token_requests)
+    assert gateway.token_requests[0]["destination"] == "+442079460018"
+    await page.context.close()
+    assert faults.texts == []
+
+
 async def test_keypad_writes_the_number(page: Page, gateway: FakeGateway) -> None:
     for name in ("Plus", "Key 1", "Key 5", "Key 0", "Key 0", "Key 7", "Erase last digit"):
         await button(page, name).click()
-    await expect(page.get_by_role("textbox")).to_have_value("+1500")
+    await expect(page.get_by_role("textbox")).to_have_value("+1 500")
 
 
 async def test_ringing_and_an_answer_are_shown(page: Page, gateway: FakeGateway) -> None:
@@ -500,6 +555,18 @@ async def test_recent_calls_are_listed_and_called_again(
     await expect(rows.first).to_contain_text("1:02:05")
     await expect(rows.first).to_contain_text("$0.8071")
     await expect(rows.nth(1)).to_contain_text("Busy")
+    assert await page.evaluate("() => localStorage.length") == 0
+    await button(page, "Name +44 20 7946 0018").click()
+    await page.keyboard.type("Ada")
+    await page.keyboard.press("Escape")
+    await expect(rows.first).not_to_contain_text("Ada")
+    await page.keyboard.press("Enter")
+    await page.keyboard.type("Ada")
+    await page.keyboard.press("Enter")
+    await expect(rows.first).to_contain_text("Ada")
+    await expect(button(page, "Name Ada")).to_be_focused()
+    await page.reload()
+    await expect(button(page, "Call Ada again")).to_be_visible()
     await button(page, "Call Echo again").click()
     await until(lambda: gateway.lines)
     assert gateway.token_requests[-1]["destination"] == ECHO

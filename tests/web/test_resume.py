@@ -10,7 +10,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from tests.web.conftest import async_fixture, open_page
-from tests.web.fake_gateway import FakeGateway, Line, until
+from tests.web.fake_gateway import KEY, FakeGateway, Line, until
 from tests.web.test_phone import SILENCE, alert, button, dial, heard, status
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -151,6 +151,23 @@ async def test_reloaded_page_offers_the_way_back(page: Page, gateway: FakeGatewa
     assert len(gateway.token_requests) == 1
     await line.send("cost", seconds=75, cost={"micros": 1, "currency": "USD", "text": ""})
     await expect(page.get_by_role("timer")).to_have_text("1:15")
+
+
+async def test_another_tab_takes_the_call_over(page: Page, gateway: FakeGateway) -> None:
+    line = await dial(page, gateway)
+    other = await page.context.new_page()
+    await other.goto(f"{gateway.origin}/#key={KEY}")
+    await expect(other.locator("caller-elsewhere")).to_contain_text("+1 500 555 1000 goes on")
+    await button(other, "Take it over here").click()
+    await expect(status(other)).to_have_text("In call")
+    assert gateway.line.start == {**RESUME, "token": "resume_1"}
+    # The first tab lets go, says where the call is, and hangs nothing up.
+    await expect(status(page)).to_have_text("Ready to call")
+    await expect(page.locator("caller-elsewhere")).to_be_visible()
+    assert line.of_type("hangup") == []
+    await heard(gateway.line, 20)
+    await button(other, "Hang up").click()
+    await expect(page.locator("caller-elsewhere")).to_have_count(0)
 
 
 async def test_way_back_closes_in_time(page: Page, gateway: FakeGateway) -> None:

@@ -28,7 +28,11 @@ PUBLIC = [
 ]
 """All that the SDK promises, by name."""
 
-ENTRANCES = {"core", "check", "devices", "call/end-kept"}
+ENTRANCES = {
+    *("core", "check", "devices", "call/end-kept", "call/sound-choosing", "call/tones"),
+    # Shown whole at /design.
+    "error-words",
+}
 """What pages import of the SDK: what calls need, and what is loaded when it is wanted."""
 
 

@@ -153,7 +153,7 @@ async def test_a_number_in_the_making_is_not_blamed(page: Page, gateway: FakeGat
     gateway.refused = {"+1500": "number_too_short"}
     await page.get_by_role("textbox").fill("+1500")
     await until(lambda: gateway.quoted == ["+1500"])
-    await expect(hint(page)).to_have_text("With country code, any format")
+    await expect(hint(page)).to_have_text("With country code, any format · United States")
 
 
 async def test_a_number_dialled_at_once_is_no_failed_request(
@@ -274,7 +274,7 @@ async def test_the_number_waits_while_its_caller_pays(
     await expect(page.get_by_role("textbox")).to_have_value("+1 500 555 1000")
     await expect(page.locator("caller-payment-progress")).to_contain_text("Added $25.00.")
     await expect(button(page, "Call")).to_be_focused()
-    await expect(hint(page)).to_have_text("Will dial +1 500 555 1000")
+    await expect(hint(page)).to_have_text("Will dial +1 500 555 1000 · United States")
     assert "555" not in page.url
     await page.keyboard.press("Enter")
     await expect(status(page)).to_have_text("In call")

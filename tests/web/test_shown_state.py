@@ -10,7 +10,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from tests.web.conftest import open_page
-from tests.web.fake_gateway import ECHO, FakeGateway, Line, past_call, until
+from tests.web.fake_gateway import ECHO, FakeGateway, Line, money, past_call, until
 from tests.web.test_phone import alert, button, dial, status
 from tests.web.test_resume import RESUME, reload, stored
 
@@ -99,6 +99,41 @@ async def test_who_hung_up_is_said(page: Page, gateway: FakeGateway) -> None:
     await dial(page, gateway)
     await button(page, "Hang up").click()
     await expect(page.locator("caller-phone .summary")).to_contain_text("You hung up.")
+
+
+async def test_how_a_call_was_is_said_once_by_keyboard(page: Page, gateway: FakeGateway) -> None:
+    gateway.unwritten = 1
+    await dial(page, gateway)
+    await gateway.line.end()
+    stars = page.get_by_role("radio", name="star")
+    await expect(stars).to_have_count(5)
+    await stars.first.focus()
+    await page.keyboard.press("Space")
+    await page.keyboard.press("ArrowRight")
+    await expect(page.get_by_role("radio", name="2 stars")).to_be_checked()
+    await page.get_by_role("checkbox", name="Echo").check()
+    await button(page, "Send").click()
+    await expect(page.get_by_text("Thank you.")).to_be_visible()
+    assert gateway.feedback == [("call_1", {"stars": 2, "flaws": ["echo"]})]
+    await expect(stars).to_have_count(0)
+
+
+async def test_whoever_objects_is_not_asked_and_reads_what_the_call_cost(
+    browser: Browser, gateway: FakeGateway
+) -> None:
+    gateway.takes_feedback = False
+    gateway.sessions = {"s": "alice"}
+    page, _ = await open_page(browser, gateway, key=None)
+    cookie = {"name": "caller", "value": "s", "url": gateway.origin}
+    await page.context.add_cookies([cookie])
+    await page.reload()
+    await dial(page, gateway)
+    await gateway.line.send("cost", seconds=1, cost=money(217))
+    await gateway.line.end()
+    receipt = page.locator("caller-outcome").get_by_role("link", name="Receipt of the call")
+    await expect(receipt).to_have_attribute("href", "account/calls/call_1")
+    assert await page.get_by_role("radio").count() == 0
+    await page.context.close()
 
 
 async def test_a_lost_call_counts_down_to_its_end(browser: Browser, gateway: FakeGateway) -> None:

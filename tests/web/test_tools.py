@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -116,6 +117,28 @@ async def test_sound_is_chosen_before_a_call_and_kept(
     await expect(page.get_by_role("switch", name="Suppress noise")).not_to_be_checked()
     assert faults.texts == []
     await page.context.close()
+
+
+async def holds(element: Any, condition: str) -> None:
+    """Wait until a condition of an element holds."""
+    async with asyncio.timeout(10):
+        while not await element.evaluate(condition):
+            await asyncio.sleep(0.05)
+
+
+async def test_the_microphone_is_tried_and_given_back(page: Page, gateway: FakeGateway) -> None:
+    await button(page, "Sound").click()
+    await button(page, "Play a test tone").click()
+    listen = button(page, "Try the microphone")
+    await listen.click()
+    bar = page.get_by_role("img", name="Your microphone").locator("i")
+    await holds(bar, "(bar) => Number(getComputedStyle(bar).getPropertyValue('--share')) > 0.2")
+    await listen.click()
+    await expect(bar).to_have_count(0)
+    ended = "() => opened.streams.flatMap((s) => s.getTracks()).map((track) => track.readyState)"
+    assert set(await page.evaluate(ended)) == {"ended"}
+    given_back = "() => opened.contexts.every(({ state }) => state === 'closed')"
+    await holds(page.locator("body"), given_back)
 
 
 @pytest.mark.parametrize("webrtc", [False, True])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import audioop
 import json
 import os
+import shutil
 import struct
 import subprocess
 from pathlib import Path
@@ -13,6 +14,7 @@ import msgspec
 import pytest
 
 from gateway.browser import messages as wire
+from gateway.cause import Cause
 from tests.web.conftest import WEB
 
 UNIT = Path(__file__).parent / "unit"
@@ -92,6 +94,11 @@ MESSAGES: list[wire.GatewayMessage] = [
 ]
 
 
+PHONE_LANGUAGES = "i18n/languages"
+FRAME_LANGUAGES = "widget/frame/words"
+"""Folders below `web/src`: each file in them is a language."""
+
+
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Where the suites find what the gateway says, and leave what the page says."""
@@ -99,18 +106,23 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     vectors = folder / "vectors.json"
     mulaw = struct.unpack("<256h", audioop.ulaw2lin(bytes(range(256)), 2))
     messages = [wire.encode(message).decode() for message in MESSAGES]
-    vectors.write_text(json.dumps({"mulaw": mulaw, "messages": messages}))
+    said = {"mulaw": mulaw, "messages": messages, "causes": list(Cause)}
+    vectors.write_text(json.dumps(said))
     return {"CALLER_VECTORS": str(vectors), "CALLER_SAID": str(folder / "said.json")}
+
+
+def _bundled(node: str, source: Path, folder: Path) -> Path:
+    """Return the file that Node runs for a source."""
+    bundle = folder / "bundle.mjs"
+    subprocess.run([node, UNIT / "bundle.mjs", source, bundle], check=True)
+    return bundle
 
 
 @pytest.mark.parametrize("suite", SUITES)
 def test_suite_passes_in_node(
     suite: str, node: str, environment: dict[str, str], tmp_path: Path
 ) -> None:
-    bundle = tmp_path / "suite.mjs"
-    esbuild = WEB / "node_modules/.bin/esbuild"
-    options = ["--bundle", "--platform=node", "--format=esm", "--log-level=error"]
-    subprocess.run([esbuild, UNIT / suite, f"--outfile={bundle}", *options], check=True)
+    bundle = _bundled(node, UNIT / suite, tmp_path)
     done = subprocess.run(
         [node, "--test", "--test-reporter=spec", bundle],
         check=False,
@@ -120,6 +132,33 @@ def test_suite_passes_in_node(
         timeout=60,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("folder", "chooser", "words"),
+    [
+        (PHONE_LANGUAGES, "i18n/language", "strings.call"),
+        (FRAME_LANGUAGES, "widget/frame/words", "t('call')"),
+    ],
+)
+def test_another_language_is_one_more_file(
+    folder: str, chooser: str, words: str, node: str, tmp_path: Path
+) -> None:
+    sources = tmp_path / "src"
+    shutil.copytree(WEB / "src", sources)
+    spanish = (sources / folder / "es.ts").read_text()
+    basque = spanish.replace("call: '", "call: 'Deitu · ")
+    (sources / folder / "eu.ts").write_text(basque)
+    script = tmp_path / "choose.ts"
+    script.write_text(
+        "Object.assign(globalThis, { document: { documentElement: {} } });"
+        f"const chosen = await import('./src/{chooser}');"
+        "await chosen.chooseLanguage(['xx', 'eu-ES', 'de']);"
+        f"console.log(document.documentElement.lang.slice(0, 2), chosen.{words});"
+    )
+    bundle = _bundled(node, script, tmp_path)
+    said = subprocess.run([node, bundle], check=True, capture_output=True, text=True).stdout
+    assert said.startswith("eu Deitu · ")
 
 
 def test_gateway_understands_all_the_page_says(

@@ -242,6 +242,23 @@ async def test_of_two_buttons_one_calls_at_a_time(visit: Visit) -> None:
     assert len(visit.site.gateway.lines) == 1
 
 
+async def test_a_button_without_words_has_a_name_in_the_language_of_the_page(visit: Visit) -> None:
+    pages = visit.site.pages
+    bare = f'<caller-button key="{BUTTON}"> </caller-button>'
+    named = {"es-MX": "Llamar", "de": "Anrufen", "fr": "Call", "": "Call"}
+    body = "".join(f'<p lang="{language}">{bare}</p>' for language in named)
+    await visit.page.goto(pages.add("/bare", button=body))
+    for (language, name), shown in zip(named.items(), await visit.button.all(), strict=True):
+        await expect(shown).to_have_accessible_name(name), language
+        await expect(shown).to_have_text("☎")
+    await visit.button.first.click()
+    await expect(visit.page.locator("iframe")).to_have_attribute("title", "Llamar")
+    await visit.page.locator("caller-button").first.evaluate(
+        "(e) => e.setAttribute('label', 'Hola')"
+    )
+    await expect(visit.button.first).to_have_accessible_name("Hola")
+
+
 async def test_a_thousand_buttons_ask_for_one_script(visit: Visit) -> None:
     many = f'<caller-button key="{BUTTON}" label="Call"></caller-button>' * 1000
     await visit.page.goto(visit.site.pages.add("/thousand", many))
@@ -350,6 +367,32 @@ async def test_a_call_that_the_owner_signs_needs_no_proof(visit: Visit) -> None:
     assert gateway.signed == ["of_the_owner"]
     assert len(gateway.solutions) == solved
     assert gateway.hosts[-1] == visit.site.pages.origin
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("too_many_calls", "All lines are in use"),
+        ("gateway_unreachable", "No answer from the phone service"),
+        # What is between the owner and the gateway.
+        ("insufficient_credit", "This button takes no calls now"),
+        ("scope_missing", "This button takes no calls now"),
+    ],
+)
+async def test_what_the_owners_back_end_was_refused_for_is_said(
+    visit: Visit, code: str, said: str
+) -> None:
+    page, gateway = visit.page, visit.site.gateway
+    await page.goto(visit.site.pages.add("/refused-signing"))
+    solved = len(gateway.solutions)
+    sign = """(code) => { document.querySelector('caller-button').token =
+      () => ({ status: 403, code, title: 'Top up.' }); }"""
+    await page.evaluate(sign, code)
+    await visit.button.click()
+    await visit.frame.get_by_role("button", name="Call now").click()
+    await expect(visit.status).to_have_text(said)
+    # Nobody works for a call that there will not be.
+    assert (len(gateway.solutions), gateway.signed) == (solved, [])
 
 
 async def test_a_page_may_have_the_click_call_at_once(visit: Visit) -> None:

@@ -220,6 +220,20 @@ async def test_a_call_that_is_signed(visit: Visit) -> None:
     assert visit.site.gateway.signed == ["of_the_owner"]
 
 
+async def test_what_a_check_of_persons_has_given_is_handed_on(visit: Visit) -> None:
+    pages, gateway = visit.site.pages, visit.site.gateway
+    script = f'<script type="module" src="{pages.gateway}/embed/v1.js"></script>'
+    check = "<script>const solveTheCheck = async () => 'a person';</script>"
+    pages.pages["/human"] = (page(script + check + recipe(" human", pages)), {})
+    solved = len(gateway.solutions)
+    await visit.page.goto(f"{pages.origin}/human")
+    await visit.call()
+    # Beside the work, and not in its place.
+    assert gateway.humans[-1:] == ["a person"]
+    assert len(gateway.solutions) == solved + 1
+    assert gateway.signed == []
+
+
 async def test_the_page_with_all_of_it(visit: Visit) -> None:
     pages = visit.site.pages
     pages.pages["/host"] = (filled((ROOT / "examples/host.html").read_text(), pages), {})

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Any, Literal
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from tests.web.conftest import async_fixture
 from tests.web.fake_embed import BUTTON, FakeEmbedGateway, problem, status
@@ -145,6 +146,7 @@ async def test_a_button_that_is_gone_is_said_to_be(
         ("button_paused", "No calls are taken now"),
         ("button_unavailable", "This button takes no calls now"),
         ("challenge_used", "The check before the call failed"),
+        ("human_check_failed", "It was not confirmed that a person is calling"),
         ("never_heard_of", "Something went wrong"),
     ],
 )
@@ -171,6 +173,61 @@ async def test_who_has_called_too_often_learns_how_long_to_wait(
     await press(page, "Call now")
     await expect(says(page)).to_have_text("Too many calls from here")
     await expect(page.get_by_text("Time to wait: 12:34.")).to_be_visible()
+    await page.context.close()
+
+
+_NOTE_SOUND = """const resume = AudioContext.prototype.resume;
+AudioContext.prototype.resume = async function () {
+  await resume.call(this);
+  window.resumed = (window.resumed ?? 0) + 1;
+};"""
+
+
+async def test_a_slow_phone_may_take_its_time_over_a_challenge(
+    visitors: Browser, gateway: FakeEmbedGateway
+) -> None:
+    page = await open_phone(visitors, gateway, script=_NOTE_SOUND)
+    held = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await held.wait()
+        await route.continue_()
+
+    await page.route("**/solver-*.js", hold)
+    await page.clock.install()
+    await press(page, "Call now")
+    # Microphone and sound are there: the call waits for nothing but the solution.
+    await page.wait_for_function("() => window.resumed === 2")
+    await page.clock.fast_forward(50_000)
+    await expect(says(page)).to_have_text("Connecting…")
+    held.set()
+    await expect(says(page)).to_have_text("In call")
+    await page.context.close()
+
+
+async def test_who_hangs_up_works_for_the_call_no_longer(
+    visitors: Browser, gateway: FakeEmbedGateway
+) -> None:
+    # Minutes of work.
+    gateway.numbers = 10**9
+    page = await open_phone(visitors, gateway)
+    async with page.expect_event("worker", lambda worker: "/solver-" in worker.url) as solver:
+        await press(page, "Call now")
+    worker = await solver.value
+    async with worker.expect_event("close"):
+        await press(page, "Hang up")
+    await expect(says(page)).to_have_text("Call ended")
+    await page.context.close()
+
+
+async def test_a_link_to_the_page_of_a_button_calls_nobody_by_itself(
+    visitors: Browser, gateway: FakeEmbedGateway
+) -> None:
+    page = await open_phone(visitors, gateway, key=f"{BUTTON}#start=at-once")
+    await expect(page.get_by_role("button", name="Call now")).to_be_focused()
+    await press(page, "Call now")
+    await expect(says(page)).to_have_text("In call")
+    assert len(gateway.lines) == 1
     await page.context.close()
 
 
@@ -249,6 +306,7 @@ async def test_a_gateway_that_does_not_answer_is_asked_again(
         ({"cause": 19}, "Nobody answered", "Call again later."),
         ({"cause": 21}, "The call was declined", "Call again later."),
         ({"cause": 41}, "The call could not be connected", "Call again in a moment."),
+        ({"cause": 504}, "The button was closed", "Please try again later."),
     ],
 )
 async def test_an_unanswered_call_says_why(

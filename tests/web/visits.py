@@ -11,7 +11,7 @@ from typing import Any
 from playwright.async_api import Browser, FrameLocator, Page, Playwright, expect
 
 from tests.e2e import browser as browsers
-from tests.web.fake_embed import FakeEmbedGateway, HostPages, hosting, status
+from tests.web.fake_embed import NUMBERS, FakeEmbedGateway, HostPages, hosting, status
 from tests.web.fake_gateway import running
 
 ASKS_FOR_A_CLICK = "--autoplay-policy=document-user-activation-required"
@@ -30,7 +30,7 @@ class Site:
         """Be as nobody had ever been here."""
         fake = self.gateway
         fake.origins, fake.status, fake.answers = "http://localhost:*", status(), True
-        fake.is_away = fake.webrtc = False
+        fake.is_away, fake.webrtc, fake.numbers = False, False, NUMBERS
         for kept in (fake.addresses, fake.lines, fake.refusals, fake.signed):
             kept.clear()
 

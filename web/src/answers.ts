@@ -22,6 +22,17 @@ export interface QuoteRefusal {
 export interface KeyAccess {
   account: string;
   scopes: string[];
+  /** Whether what is said of calls is kept; absent at an older gateway. */
+  takes_feedback?: boolean;
+}
+
+export type Flaw = 'audio-latency' | 'choppy-audio' | 'dropped-call' | 'echo' | 'noisy-call';
+
+/** Body of `PUT /v1/calls/{id}/feedback`. */
+export interface CallFeedback {
+  /** 1 to 5. */
+  stars: number;
+  flaws: readonly Flaw[];
 }
 
 /** `GET /v1/account`. */

@@ -1,32 +1,45 @@
-"""Serves `/v1/buttons`: the buttons of the account, their rules, keys, and what they have cost.
+"""Serves `/v1/buttons`: the buttons of the account, their rules, keys, costs and refused visitors.
 
-Reads only: whom a button calls and what it may spend is changed by a person, on pages that ask who
-they are.
+What changes a button needs the scope `buttons`. A key that has it was made by a person who had just
+proven who they are, or by the operator; whoever is signed in proves it before the act itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Annotated, Any, Final
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from billing.clock import Clock
+from billing.errors import MoneyError
+from billing.money import parse_money
 from gateway.browser import messages as wire
 from gateway.browser.reports import money
 from gateway.embed.hours import Hours
-from gateway.embed.ports import Button, Buttons, DayUsage
-from gateway.embed.rules import Amounts
+from gateway.embed.ports import Button, Buttons, ByKey, DayUsage
+from gateway.embed.refusals import Reason
+from gateway.embed.rules import Amounts, Rules
 from gateway.errors import RequestRefusedError
 from gateway.http.access import DeclaredRoute
-from gateway.http.bearer import Authenticator
+from gateway.http.bearer import Authenticator, Handler
+from gateway.http.body import read_json
 from gateway.http.principal import Principal
 from gateway.http.problems import Json
-from gateway.people.buttons import USAGE_DAYS
+from gateway.people.button_acts import ButtonForm, NotFound, Outcome, Seed, Whose
+from gateway.people.buttons import USAGE_DAYS, OwnButtons
+from gateway.people.sessions import SessionOver
+from gateway.people.sign_up import Faults
 from gateway.scopes import Scope
+
+ONE: Final = "/v1/buttons/{button_id}"
+_ONCE: Final = re.compile(r"[!-~]{16,128}", re.ASCII)
+
+_Text = Annotated[str, msgspec.Meta(max_length=256)]
 
 
 class KeyView(msgspec.Struct, kw_only=True):
@@ -71,66 +84,270 @@ class ButtonView(msgspec.Struct, kw_only=True):
     """The days with calls in the last `USAGE_DAYS`, the newest first."""
 
 
+class OneButtonView(ButtonView, kw_only=True):
+    """A button that was asked for by itself."""
+
+    live_calls: int
+    """On all nodes."""
+    refused_today: Mapping[Reason, int]
+    """Reason -> visitors who were refused on this UTC day."""
+
+
+class ButtonBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Body of `POST /v1/buttons` and `PUT /v1/buttons/{button_id}`: the whole button."""
+
+    label: _Text
+    title: _Text
+    destination: _Text = ""
+    """A number that is proven, in E.164; empty: the account's back end names each call's."""
+    origins: tuple[_Text, ...] = ()
+    hours: Hours = Hours()
+    seconds_max: int = Rules(title="").seconds_max
+    calls_at_once: int = Rules(title="").calls_at_once
+    amounts: Amounts = Amounts()
+    day_cap: str | None = None
+    """In the account's currency, such as "5.00"; null for none."""
+    month_cap: str | None = None
+
+    def form(self) -> ButtonForm:
+        """Return what it says. Raises RequestRefusedError."""
+        rules = Rules(
+            title=self.title,
+            origins=self.origins,
+            destination=self.destination,
+            hours=self.hours,
+            seconds_max=self.seconds_max,
+            calls_at_once=self.calls_at_once,
+            amounts=self.amounts,
+            day_cap_micros=_micros(self.day_cap, "day_cap"),
+            month_cap_micros=_micros(self.month_cap, "month_cap"),
+        )
+        return ButtonForm(self.label, rules)
+
+
+class TurnBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Body of `POST /v1/buttons/{button_id}/turn`."""
+
+    overlap_days: int = 1
+    """How long the key that is replaced goes on: 0, 1, 7 or 30 days."""
+
+
+class NumberBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Body of `POST /v1/destinations/take-back`. Numbers stay out of addresses."""
+
+    number: _Text
+
+
 @dataclass(frozen=True, slots=True)
 class ButtonsApi:
-    """Handlers of buttons."""
+    """Handlers of buttons, and of the numbers that they may call."""
 
     auth: Authenticator
-    buttons: Buttons
-    clock: Clock
+    buttons: OwnButtons
+    secret: str
+    """What keys that programs make are made of, with their idempotency key; all nodes share it."""
 
     def routes(self) -> list[DeclaredRoute]:
         """Return the resource's routes."""
+        route = self.auth.route
+
+        def writing(
+            path: str, handler: Handler, method: str = "POST", *, is_grave: bool = True
+        ) -> DeclaredRoute:
+            return route(path, handler, Scope.BUTTONS, method=method, step_up=is_grave)
+
         return [
-            self.auth.route("/v1/buttons", self.list_buttons, Scope.ACCOUNT),
-            self.auth.route("/v1/buttons/{button_id}", self.show_button, Scope.ACCOUNT),
+            route("/v1/buttons", self.list_buttons, Scope.ACCOUNT),
+            writing("/v1/buttons", self.make),
+            route(ONE, self.show_button, Scope.ACCOUNT),
+            writing(ONE, self.change, "PUT"),
+            writing(ONE, self.delete, "DELETE"),
+            # As on the pages: whoever sees a button being abused can stop it at once.
+            writing(f"{ONE}/pause", self.pause, is_grave=False),
+            writing(f"{ONE}/end-calls", self.end_calls, is_grave=False),
+            writing(f"{ONE}/resume", self.resume),
+            writing(f"{ONE}/turn", self.turn),
+            route("/v1/destinations", self.list_destinations, Scope.BUTTONS),
+            writing("/v1/destinations/take-back", self.take_back),
         ]
 
     async def list_buttons(self, _request: Request, principal: Principal) -> Response:
         """Return all buttons of the account, the newest first: there are few."""
         account = principal.account
-        found = await self.buttons.of_account(account.id)
-        usage = await self.buttons.usage(account.id, since=self._since) if found else {}
-        views = [_view(each, usage.get(each.id, ()), account.currency) for each in found]
+        found = await self._store.of_account(account.id)
+        usage = await self._store.usage(account.id, since=self._since) if found else {}
+        views = [
+            ButtonView(**_fields(each, usage.get(each.id, ()), account.currency)) for each in found
+        ]
         return Json({"buttons": views})
 
     async def show_button(self, request: Request, principal: Principal) -> Response:
         """Return one button."""
-        account, button_id = principal.account, str(request.path_params["button_id"])
-        # PostgreSQL cannot look for text with NUL, and no button has such an id.
-        found = None if "\0" in button_id else await self.buttons.read(account.id, button_id)
-        if found is None:
-            raise RequestRefusedError("button_not_found")
-        usage = await self.buttons.usage(account.id, since=self._since)
-        return Json(_view(found, usage.get(button_id, ()), account.currency))
+        found = await self._store.read(principal.account.id, _id_in(request))
+        return await self._shown(principal, NotFound() if found is None else found)
+
+    async def make(self, request: Request, principal: Principal) -> Response:
+        """Make a button; the same idempotency key again makes none, and shows the first."""
+        seed = self._seed(request, principal)
+        form = (await read_json(request, ButtonBody)).form()
+        made = await self.buttons.acts.make(_whose(principal), form, seed)
+        return await self._shown(principal, made, 201)
+
+    async def change(self, request: Request, principal: Principal) -> Response:
+        """Replace name and rules: what the body leaves out is as in a new button."""
+        form = (await read_json(request, ButtonBody)).form()
+        changed = await self.buttons.acts.change(_whose(principal), _id_in(request), form)
+        return await self._shown(principal, changed)
+
+    async def pause(self, request: Request, principal: Principal) -> Response:
+        """Let it take no calls."""
+        return await self._set_paused(request, principal, is_paused=True)
+
+    async def resume(self, request: Request, principal: Principal) -> Response:
+        """Let it take calls again."""
+        return await self._set_paused(request, principal, is_paused=False)
+
+    async def end_calls(self, request: Request, principal: Principal) -> Response:
+        """End its calls that go on; 202, because their nodes have yet to end them."""
+        ended = await self.buttons.acts.end_calls(_whose(principal), _id_in(request))
+        return await self._shown(principal, ended, 202)
+
+    async def turn(self, request: Request, principal: Principal) -> Response:
+        """Replace the live key; the same idempotency key again replaces nothing more."""
+        seed = self._seed(request, principal)
+        body = await read_json(request, TurnBody)
+        turned = await self.buttons.acts.turn(
+            _whose(principal), _id_in(request), overlap_days=body.overlap_days, seed=seed
+        )
+        return await self._shown(principal, turned)
+
+    async def delete(self, request: Request, principal: Principal) -> Response:
+        """Delete it for good and end its calls; one that is not there is deleted already."""
+        outcome = await self.buttons.acts.delete(_whose(principal), _id_in(request))
+        if isinstance(outcome, SessionOver):
+            raise RequestRefusedError("unauthorized")
+        return Response(status_code=204)
+
+    async def list_destinations(self, _request: Request, principal: Principal) -> Response:
+        """Return the numbers that the account has proven, the newest first."""
+        found = await self._store.destinations(principal.account.id)
+        numbers = [{"number": each.number, "proven_at": each.proven_at} for each in found]
+        return Json({"destinations": numbers})
+
+    async def take_back(self, request: Request, principal: Principal) -> Response:
+        """Forget that a number is proven; its buttons are paused, and their calls end."""
+        body = await read_json(request, NumberBody)
+        if "\0" in body.number:
+            raise RequestRefusedError("destination_not_found", field="number")
+        taken = await self.buttons.acts.take_back(_whose(principal), body.number)
+        if isinstance(taken, SessionOver):
+            raise RequestRefusedError("unauthorized")
+        if not taken.was_proven and not taken.buttons:
+            raise RequestRefusedError("destination_not_found", field="number")
+        paused = [{"id": each.id, "label": each.label} for each in taken.buttons]
+        return Json({"paused_buttons": paused})
+
+    async def _set_paused(
+        self, request: Request, principal: Principal, *, is_paused: bool
+    ) -> Response:
+        outcome = await self.buttons.acts.pause(
+            _whose(principal), _id_in(request), is_paused=is_paused
+        )
+        return await self._shown(principal, outcome)
+
+    async def _shown(self, principal: Principal, outcome: Outcome, status: int = 200) -> Response:
+        """Return the button as it is now. Raises RequestRefusedError for what was not done."""
+        match outcome:
+            case NotFound():
+                raise RequestRefusedError("button_not_found")
+            case SessionOver():
+                raise RequestRefusedError("unauthorized")
+            case Faults(by_field):
+                raise _refusal_of(by_field)
+        account = principal.account
+        usage = await self._store.usage(account.id, since=self._since)
+        fields = _fields(outcome, usage.get(outcome.id, ()), account.currency)
+        return Json(
+            OneButtonView(
+                **fields,
+                live_calls=await self.buttons.running(outcome),
+                refused_today=await self.buttons.refused_today(outcome),
+            ),
+            status,
+        )
+
+    def _seed(self, request: Request, principal: Principal) -> Seed:
+        """Return what an act that makes something makes it of. Raises RequestRefusedError."""
+        key = request.headers.get("idempotency-key", "")
+        # Required: after a lost answer a program could otherwise not ask again without a second.
+        if not _ONCE.fullmatch(key):
+            raise RequestRefusedError("bad_request", field="Idempotency-Key")
+        return Seed(self.secret, f"{principal.account.id}\0{request.url.path}\0{key}")
+
+    @property
+    def _store(self) -> Buttons:
+        return self.buttons.acts.store
 
     @property
     def _since(self) -> date:
-        return (self.clock() - timedelta(days=USAGE_DAYS - 1)).date()
+        return (self.buttons.acts.clock() - timedelta(days=USAGE_DAYS - 1)).date()
 
 
-def _view(button: Button, usage: Sequence[DayUsage], currency: str) -> ButtonView:
+def _whose(principal: Principal) -> Whose:
+    account, epoch = principal.account, principal.credentials_epoch
+    return Whose(account.id, ByKey(account.key_id) if epoch is None else epoch)
+
+
+def _refusal_of(by_field: Mapping[str, str]) -> RequestRefusedError:
+    """Return the first fault as a refusal."""
+    field, word = min(by_field.items())
+    match word:
+        case "buttons_too_many":
+            return RequestRefusedError("buttons_too_many")
+        case "button_keys_too_many":
+            return RequestRefusedError("button_keys_too_many")
+        case "destination_unproven":
+            return RequestRefusedError("destination_unproven", field=field)
+    return RequestRefusedError("button_rules_wrong", field=field, reason=word)
+
+
+def _id_in(request: Request) -> str:
+    button_id = str(request.path_params["button_id"])
+    # PostgreSQL cannot look for text with NUL, and no button has such an id.
+    return "" if "\0" in button_id else button_id
+
+
+def _micros(text: str | None, field: str) -> int | None:
+    if text is None:
+        return None
+    try:
+        return parse_money(text)
+    except MoneyError:
+        raise RequestRefusedError("button_rules_wrong", field=field, reason="cap_range") from None
+
+
+def _fields(button: Button, usage: Sequence[DayUsage], currency: str) -> dict[str, Any]:
     rules = button.rules
     day, month = rules.day_cap_micros, rules.month_cap_micros
-    return ButtonView(
-        id=button.id,
-        label=button.label,
-        title=rules.title,
-        destination=rules.destination,
-        origins=rules.origins,
-        hours=rules.hours,
-        seconds_max=rules.seconds_max,
-        calls_at_once=rules.calls_at_once,
-        amounts=rules.amounts,
-        day_cap=None if day is None else money(day, currency),
-        month_cap=None if month is None else money(month, currency),
-        keys=[
+    return {
+        "id": button.id,
+        "label": button.label,
+        "title": rules.title,
+        "destination": rules.destination,
+        "origins": rules.origins,
+        "hours": rules.hours,
+        "seconds_max": rules.seconds_max,
+        "calls_at_once": rules.calls_at_once,
+        "amounts": rules.amounts,
+        "day_cap": None if day is None else money(day, currency),
+        "month_cap": None if month is None else money(month, currency),
+        "keys": [
             KeyView(key=each.key, mode=each.mode, made_at=each.made_at, ends_at=each.ends_at)
             for each in button.keys
         ],
-        made_at=button.made_at,
-        paused_at=button.paused_at,
-        usage=[
+        "made_at": button.made_at,
+        "paused_at": button.paused_at,
+        "usage": [
             UsageView(
                 day=each.day,
                 calls=each.calls,
@@ -140,4 +357,4 @@ def _view(button: Button, usage: Sequence[DayUsage], currency: str) -> ButtonVie
             )
             for each in usage
         ],
-    )
+    }

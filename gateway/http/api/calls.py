@@ -14,6 +14,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from billing.call_feedback import Feedback
 from billing.cdr import CallClosed, CallOpened, CallRecord, LegQuality
 from billing.ports import SpendGate
 from gateway.browser import messages as wire
@@ -47,7 +48,7 @@ class TokenRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     button: Annotated[str, msgspec.Meta(max_length=64)] = ""
     """Publishable key of a button of the same account: its rules hold, and it pays."""
     visitor: Annotated[str, msgspec.Meta(max_length=64)] = ""
-    """With a button: whom the caller's back end knows the visitor as; opaque here."""
+    """With a button, and needed there: whom the caller's back end knows the visitor as."""
 
 
 class QuoteRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -133,6 +134,8 @@ class CallView(msgspec.Struct, kw_only=True, omit_defaults=False):
     carrier_seconds: int | None = None
     browser: LegQuality | None = None
     carrier: LegQuality | None = None
+    feedback: Feedback | None = None
+    """What the caller has said of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +203,8 @@ class CallsApi:
         self, request: Request, principal: Principal, body: TokenRequest
     ) -> Response:
         """Return a token for a page to hand to its visitor: without a word of money."""
+        if not body.visitor.strip():
+            raise RequestRefusedError("visitor_needed", field="visitor")
         visit = await self.buttons.find(body.button, address_of(request))
         # Another account's is none, to whoever asks. People call by themselves.
         if visit is None or visit.account.id != principal.account.id or not _is_program(principal):
@@ -386,4 +391,5 @@ def _ended_view(record: CallRecord, closed: CallClosed) -> CallView:
         carrier_seconds=closed.carrier_seconds,
         browser=closed.browser,
         carrier=closed.carrier,
+        feedback=record.feedback,
     )

@@ -24,6 +24,8 @@ class KeyView(msgspec.Struct, kw_only=True):
     account: str
     scopes: list[str]
     expires_at: datetime | None
+    takes_feedback: bool
+    """Whether what is said of calls is kept: not where somebody objects to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,5 +49,6 @@ class KeysApi:
                 # In enum order; the principal's scopes are an unordered set.
                 scopes=[scope for scope in Scope if scope in principal.scopes],
                 expires_at=account.key_expires_at,
+                takes_feedback=account.keeps_quality,
             )
         )

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.calls.admission import Ticket
-from gateway.calls.button_admission import ButtonAdmission, Visit
+from gateway.calls.button_admission import ButtonAdmission, Proof, Visit
 from gateway.embed.challenge import LIFETIME_S, SOLUTION_CHARS_MAX
 from gateway.embed.hours import Week
 from gateway.errors import RequestRefusedError
@@ -49,6 +49,8 @@ class ButtonState(msgspec.Struct, kw_only=True):
     """Monday first: each day's spans, in minutes from its midnight."""
     name: str
     """Who answers."""
+    human_check: bool
+    """Whether the host page must hand on what the operator's check of persons has given it."""
     seconds_max: int
     operator: Operator
     codec: str
@@ -80,6 +82,8 @@ class VisitorTokenRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=Tr
 
     solution: Annotated[str, msgspec.Meta(max_length=SOLUTION_CHARS_MAX)] = ""
     token: Annotated[str, msgspec.Meta(max_length=256)] = ""
+    human: Annotated[str, msgspec.Meta(max_length=2_048)] = ""
+    """What the operator's check of persons has given the page, where there is one."""
     host: Annotated[str, msgspec.Meta(max_length=256)] = ""
     """Origin of the page that the frame stands in, as the browser tells it; empty for our own."""
 
@@ -127,6 +131,7 @@ class EmbedApi:
                 zone=rules.hours.zone,
                 hours=rules.hours.week,
                 name=rules.title,
+                human_check=self.admission.humans is not None,
                 seconds_max=rules.seconds_max,
                 operator=operator,
                 codec=_CODEC,
@@ -134,10 +139,10 @@ class EmbedApi:
         )
 
     async def give_challenge(self, request: Request, visit: Visit) -> Response:
-        """Give a challenge that is good for this button and this visitor's network."""
+        """Give a challenge that is good for this key and this visitor's network."""
         await read_json(request, ChallengeRequest)
         challenges = self.admission.challenges
-        given = await challenges.give(visit.standing.button_id, visit.address)
+        given = await challenges.give(visit.standing.key, visit.address)
         body = ChallengeBody(
             algorithm=given.algorithm,
             challenge=given.challenge,
@@ -154,11 +159,13 @@ class EmbedApi:
         # Beside `frame-ancestors`, which browsers keep: this also tells a page of ours that was
         # framed by a browser which does not.
         if body.host and body.host not in (*origins, *self.settings.own_origins):
+            self.admission.turn_away(visit, "bad_origin")
             raise RequestRefusedError("bad_origin", field="host")
         if body.token:
             ticket = await self.admission.show(visit, body.token)
         else:
-            ticket = await self.admission.admit(visit, body.solution, origin_of(request))
+            proof = Proof(body.solution, body.human)
+            ticket = await self.admission.admit(visit, proof, origin_of(request))
         return Json(visitor_token(ticket), 201)
 
 

@@ -14,7 +14,8 @@ from starlette.responses import Response
 from billing.money import format_money
 from database.errors import StoreUnavailableError
 from gateway.http.access import DeclaredRoute
-from gateway.http.site.door import ACCOUNT, CONFIRM, SIGN_IN, Door, said_in, see
+from gateway.http.site.countries import country_name
+from gateway.http.site.door import ACCOUNT, CONFIRM, SIGN_IN, Door, language_of, said_in, see
 from gateway.http.site.forms import (
     AddressFields,
     LanguageFields,
@@ -165,7 +166,8 @@ class AccountPages:
 
     async def show_devices(self, request: Request, who: SignedIn) -> Response:
         """List the browsers that are signed in."""
-        rows = [_row(each) for each in await self.sessions.open(who)]
+        language = language_of(request)
+        rows = [_row(each, language) for each in await self.sessions.open(who)]
         return self.door.show(request, DevicesPage(rows, said_in(request)))
 
     async def end_one(self, request: Request, who: SignedIn) -> Response:
@@ -194,12 +196,13 @@ class AccountPages:
         return response
 
 
-def _row(each: OpenSession) -> SessionRow:
+def _row(each: OpenSession, language: str) -> SessionRow:
     session, device = each.session, each.device
     return SessionRow(
         name=each.name,
         browser=device.browser if device else "",
         system=device.system if device else "",
+        country=country_name(device.country, language) if device else "",
         began_at=session.began_at,
         seen_at=session.seen_at,
         is_own=each.is_own,

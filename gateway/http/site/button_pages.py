@@ -11,6 +11,7 @@ from datetime import date, datetime
 from typing import ClassVar
 
 from gateway.embed.ports import ProvenDestination
+from gateway.embed.refusals import Reason
 from gateway.http.site.bars import Bar
 from gateway.http.site.forms import ButtonFields
 
@@ -112,6 +113,10 @@ class ButtonPage:
 
     template: ClassVar[str] = "button.html"
     button: ButtonRow
+    running: int
+    """Its calls that go on, on all nodes."""
+    refused: Mapping[Reason, int]
+    """Reason -> visitors who were refused today, the most frequent first."""
     title: str
     origin: str
     """Of the gateway."""
@@ -135,6 +140,8 @@ class DestinationsPage:
 
     template: ClassVar[str] = "destinations.html"
     destinations: Sequence[ProvenDestination]
+    callers: Mapping[str, Sequence[str]]
+    """Number -> the names of the buttons that call it."""
     number: str
     """As typed; empty at first."""
     is_called: bool

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property, lru_cache
-from typing import Final
+from typing import Final, TypeVar
 from zoneinfo import available_timezones
 
 from starlette.requests import Request
@@ -39,7 +39,8 @@ from gateway.http.site.button_pages import (
 )
 from gateway.http.site.door import BUTTONS, CONFIRM, Door, said_in, see
 from gateway.http.site.forms import ButtonFields, Nothing, TurnFields, read_form
-from gateway.people.buttons import ButtonForm, NotFound, Outcome, OwnButtons
+from gateway.people.button_acts import ButtonForm, NotFound, Outcome
+from gateway.people.buttons import OwnButtons
 from gateway.people.password import StepUpNeeded
 from gateway.people.sessions import SessionOver, SignedIn
 from gateway.people.sign_up import Faults
@@ -58,6 +59,7 @@ _WORDS: Final = {
     "week": "hours_invalid",
 }
 
+_T = TypeVar("_T")
 CreditOf = Callable[[str], Awaitable[int]]
 """Returns the micros that an account has left. Raises StoreUnavailableError."""
 
@@ -110,6 +112,7 @@ class ButtonPages:
             own(RULES, self.show_rules, step_up=True),
             own(RULES, self.change, method="POST"),
             own(f"{ONE}/pause", self.pause, method="POST", page=ONE),
+            own(f"{ONE}/end-calls", self.end_calls, method="POST", page=ONE),
             own(f"{ONE}/resume", self.resume, method="POST", page=ONE, step_up=True),
             own(f"{ONE}/turn", self.turn, method="POST", page=ONE, step_up=True),
             own(f"{ONE}/delete", self.delete, method="POST", page=ONE, step_up=True),
@@ -172,6 +175,13 @@ class ButtonPages:
         """Let a button take no calls."""
         return await self._set_paused(request, who, is_paused=True)
 
+    async def end_calls(self, request: Request, who: SignedIn) -> Response:
+        """End the calls of a button that go on."""
+        await read_form(request, Nothing)
+        button = await self._one(request, who)
+        outcome = await self.buttons.end_calls(who, button.id)
+        return self._done(request, button.id, outcome, said="button_calls_ended")
+
     async def resume(self, request: Request, who: SignedIn) -> Response:
         """Let a button take calls again."""
         return await self._set_paused(request, who, is_paused=False)
@@ -208,12 +218,16 @@ class ButtonPages:
         await read_form(request, Nothing)
         button = await self._one(request, who)
         outcome = await self.buttons.pause(who, button.id, is_paused=is_paused)
+        if isinstance(outcome, Faults):
+            return await self._show(request, who, button, outcome.by_field)
         # Of what was so already nothing is said.
         was_paused = button.paused_at is not None
         said = "button_paused" if is_paused else "button_resumed"
         return self._done(request, button.id, outcome, said="" if was_paused is is_paused else said)
 
-    def _done(self, request: Request, button_id: str, outcome: Outcome, *, said: str) -> Response:
+    def _done(
+        self, request: Request, button_id: str, outcome: Outcome | StepUpNeeded, *, said: str
+    ) -> Response:
         back = ONE.format(button_id=button_id)
         match outcome:
             case SessionOver():
@@ -225,7 +239,7 @@ class ButtonPages:
         return see(back, said=said)
 
     async def _saved(
-        self, request: Request, who: SignedIn, filled: _Filled, outcome: Outcome
+        self, request: Request, who: SignedIn, filled: _Filled, outcome: Outcome | StepUpNeeded
     ) -> Response:
         match outcome:
             case Button(id=button_id):
@@ -244,7 +258,7 @@ class ButtonPages:
     ) -> Response:
         """Show a form with all that is wrong in it, also what the rules say."""
         form = filled.form
-        found = self.buttons.faults(" ".join(form.label.split()), tidied(form.rules))
+        found = self.buttons.acts.faults(" ".join(form.label.split()), tidied(form.rules))
         named = {name: _WORDS.get(code, code) for name, code in {**found, **errors}.items()}
         return await self._form(request, who, filled, errors=named)
 
@@ -265,7 +279,7 @@ class ButtonPages:
             form=filled.fields,
             destinations=list(dict.fromkeys([*own, *proven])),
             zones=zones(),
-            seconds_most=self.buttons.call_seconds_max,
+            seconds_most=self.buttons.acts.call_seconds_max,
             currency=who.account.currency,
             needs_proof=needs_proof,
             errors=errors or {},
@@ -286,6 +300,8 @@ class ButtonPages:
         currency = who.account.currency
         page = ButtonPage(
             button=_row(button, days, who.account, at, has_credit=has_credit),
+            running=await self._known(self.buttons.running(button), 0),
+            refused=await self._known(self.buttons.refused_today(button), {}),
             title=button.rules.title,
             origin=self.origin,
             origins=button.rules.origins,
@@ -313,6 +329,13 @@ class ButtonPages:
         if button is None:
             raise RequestRefusedError("button_not_found")
         return button
+
+    async def _known(self, asked: Awaitable[_T], instead: _T) -> _T:
+        """Return what a store says that the page can do without."""
+        try:
+            return await asked
+        except StoreUnavailableError:
+            return instead
 
     async def _has_credit(self, who: SignedIn) -> bool:
         try:

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from gateway.http.site.call_query import CallQuery
+from gateway.http.site.receipts import Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,4 +82,6 @@ class CallPage:
     """As money; empty where it cannot be said."""
     connect_fee: str
     """Empty for none."""
+    steps: Sequence[Step]
+    """How its price follows; empty while it goes on, and where nothing was to be paid."""
     lines: Sequence[CallLineRow]

@@ -17,9 +17,7 @@ from starlette.responses import Response, StreamingResponse
 from billing.call_filter import CallFilter
 from billing.call_refunds import RefundRule
 from billing.cdr import CallRecord
-from billing.errors import RateDeckError
 from billing.money import format_money, in_units
-from billing.rating import Rate
 from billing.statement import CallLine, StatementStore
 from gateway.calls.index import CallIndex
 from gateway.calls.outcome import outcome_of, quality_of
@@ -30,6 +28,7 @@ from gateway.http.site.call_pages import CallFacts, CallLineRow, CallPage, Calls
 from gateway.http.site.call_query import ENDED_BY, OUTCOMES, filter_of, read_query
 from gateway.http.site.csv_lines import lines
 from gateway.http.site.door import CALLS, Door, cursor_in
+from gateway.http.site.receipts import exact, per_minute_of, steps_of
 from gateway.http.site.rendering import HEADERS
 from gateway.people.sessions import SignedIn
 from gateway.ports import LiveCall
@@ -113,7 +112,8 @@ class CallPages:
         call = await self.index.show(account_id, call_id)
         booked = await self.statements.of_call(account_id, call_id)
         opened = call.opened
-        per_minute, connect_fee = _rate_of(opened.rate, opened.currency)
+        per_minute, connect_fee = per_minute_of(opened.rate, opened.currency)
+        is_over = isinstance(call, CallRecord) and call.closed is not None
         page = CallPage(
             call=_facts(call),
             answered_at=_closed(call, "answered_at"),
@@ -122,6 +122,7 @@ class CallPages:
             cause=_cause_of(call),
             per_minute=per_minute,
             connect_fee=connect_fee,
+            steps=steps_of(opened.rate, _seconds(call), opened.currency) if is_over else (),
             lines=[_line(each) for each in booked],
         )
         return self.door.show(request, page)
@@ -207,22 +208,12 @@ def _cause_of(call: LiveCall | CallRecord) -> str:
     return Cause(call.closed.cause).name.lower()
 
 
-def _rate_of(text: str, currency: str) -> tuple[str, str]:
-    """Return the price of a minute and the connect fee; empty where they cannot be read."""
-    try:
-        rate = Rate.from_json(text)
-    except RateDeckError:
-        return "", ""
-    fee = _money(rate.connect_fee_micros, currency) if rate.connect_fee_micros else ""
-    return _money(rate.per_minute_micros, currency), fee
-
-
 def _line(booked: CallLine) -> CallLineRow:
     why = _WHY.get(booked.reason, "")
     return CallLineRow(
         at=booked.at,
         kind=booked.kind.replace("-", "_"),
-        amount=_money(booked.micros, booked.currency),
+        amount=exact(booked.micros, booked.currency),
         why=why,
         reason="" if why else booked.reason,
     )

@@ -27,6 +27,11 @@ def country_name(code: str, language: str) -> str:
     return NAMES[language].get(code, code)
 
 
+def names_of(code: str) -> Mapping[str, str]:
+    """Return language (BCP 47) -> name of a country; of no country nothing."""
+    return {language: country_name(code, language) for language in NAMES} if code else {}
+
+
 def sort_key(code: str, language: str) -> str:
     """Return by what countries are sorted: their names, without what stands above letters."""
     return unicodedata.normalize("NFD", country_name(code, language)).casefold()

@@ -83,6 +83,8 @@ class CountryPages:
             home=_rows(language, home),
             opened=_rows(language, opened - home),
             closed=_rows(language, others) if home else [],
+            # Whoever has chosen none yet most likely wants the one they are in.
+            proposed=self.door.visitor(request).country if not opened else "",
             day_max=self.countries.day_max,
             said=said,
             errors=errors or {},

@@ -162,3 +162,7 @@ class AutoTopUpPage:
     off_reason: str
     """As in `AutoTopUp`."""
     errors: Mapping[str, str] = field(default_factory=dict)
+
+
+OfCredit = CreditPage | StatementPage | PaymentsPage | PaymentPage | GoToPaymentPage | AutoTopUpPage
+"""The pages of an account's money."""

@@ -16,15 +16,16 @@ from gateway.embed.ports import CODE_LIFETIME_S, CodeTry, ProofCaller, Proofs, P
 from gateway.errors import RequestRefusedError
 from gateway.http.access import DeclaredRoute
 from gateway.http.site.button_pages import DestinationsPage
-from gateway.http.site.door import DESTINATIONS, Door, language_of, said_in, see
+from gateway.http.site.door import CONFIRM, DESTINATIONS, Door, language_of, said_in, see
 from gateway.http.site.forms import CodeOfNumberFields, NumberFields, read_form
 from gateway.http.site.words import WORDS
 from gateway.http.velocity import address_of
 from gateway.people.buttons import OwnButtons
-from gateway.people.sessions import SignedIn
+from gateway.people.password import StepUpNeeded
+from gateway.people.sessions import SessionOver, SignedIn
 from gateway.words.languages import DEFAULT_LANGUAGE
 
-CODE = f"{DESTINATIONS}/code"
+CODE, TAKE_BACK = f"{DESTINATIONS}/code", f"{DESTINATIONS}/take-back"
 _STARTS = {
     ProofStart.ALREADY_PROVEN: "destination_known",
     ProofStart.TOO_MANY: "destinations_too_many",
@@ -51,6 +52,7 @@ class DestinationPages:
         return [
             own(DESTINATIONS, self.show, step_up=True),
             own(DESTINATIONS, self.start, method="POST", step_up=True),
+            own(TAKE_BACK, self.take_back, method="POST", step_up=True, page=DESTINATIONS),
             own(CODE, self.try_code, method="POST", step_up=True, page=DESTINATIONS),
         ]
 
@@ -92,6 +94,19 @@ class DestinationPages:
                 return await self._page(request, who, number, errors=errors, is_called=True)
         return await self._page(request, who, number, errors={"number": _TRIES[tried]})
 
+    async def take_back(self, request: Request, who: SignedIn) -> Response:
+        """Let no button call a number any more."""
+        number = (await read_form(request, NumberFields)).number.strip()
+        # PostgreSQL cannot look for text with NUL, and no number has one.
+        taken = await self.buttons.take_back(who, "" if "\0" in number else number)
+        match taken:
+            case SessionOver():
+                return self.door.sign_in_first(request, DESTINATIONS)
+            case StepUpNeeded():
+                return see(CONFIRM, next=DESTINATIONS)
+        # Of one that was taken back already, or was never proven, nothing is said.
+        return see(DESTINATIONS, said="destination_taken_back" if taken.was_proven else "")
+
     async def _page(
         self,
         request: Request,
@@ -103,8 +118,12 @@ class DestinationPages:
         refusal: str = "",
         wait_minutes: int = 0,
     ) -> Response:
+        callers: dict[str, list[str]] = {}
+        for button in await self.buttons.of(who):
+            callers.setdefault(button.rules.destination, []).append(button.label)
         page = DestinationsPage(
             destinations=await self.buttons.destinations(who),
+            callers=callers,
             number=number,
             is_called=is_called,
             minutes=CODE_LIFETIME_S // 60,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlencode
 
@@ -21,6 +21,7 @@ from gateway.errors import PROBLEMS, RequestRefusedError
 from gateway.http.access import Access, DeclaredRoute
 from gateway.http.holders import Holders
 from gateway.http.principal import Principal
+from gateway.http.site.countries import names_of
 from gateway.http.site.pages import ErrorPage, Page
 from gateway.http.site.rendering import HEADERS, Pages
 from gateway.http.site.words import WORDS, best_language
@@ -69,6 +70,8 @@ class Door:
     pages: Pages
     clock: Clock
     velocity: Velocity
+    country_of: Callable[[str], str] = field(default=lambda _address: "")
+    """Returns in which country an address is, ISO 3166 alpha-2; empty where nobody can tell."""
 
     def page(self, path: str, handler: PageHandler) -> DeclaredRoute:
         """Return a page for anybody."""
@@ -142,8 +145,12 @@ class Door:
 
     def visitor(self, request: Request) -> Visitor:
         """Return what a request tells of the browser that sends it."""
+        address = address_of(request)
+        country = self.country_of(address)
         return Visitor(
-            address=address_of(request),
+            address=address,
+            country=country,
+            country_names=names_of(country),
             language=language_of(request),
             user_agent=request.headers.get("user-agent", "")[:_AGENT_CHARS_MAX],
             device_secret=self.holders.cookies.device(request),

@@ -138,6 +138,7 @@ class NewKeyFields(msgspec.Struct):
     records: bool = False
     payments: bool = False
     account: bool = False
+    buttons: bool = False
     day_cap: _Line = ""
     days: _Line = ""
 

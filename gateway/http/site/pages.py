@@ -15,14 +15,8 @@ from markupsafe import Markup
 from accounts.passkey import Passkey
 from gateway.http.site.button_pages import OfButtons
 from gateway.http.site.call_pages import CallPage, CallsPage
-from gateway.http.site.credit_pages import (
-    AutoTopUpPage,
-    CreditPage,
-    GoToPaymentPage,
-    PaymentPage,
-    PaymentsPage,
-    StatementPage,
-)
+from gateway.http.site.credit_pages import OfCredit
+from gateway.http.site.design_pages import OfDesign
 from gateway.http.site.key_pages import OfKeys
 from gateway.http.site.landing_pages import OfPrices
 from gateway.http.site.own_text import Block
@@ -171,11 +165,12 @@ class ChangeAddressPage:
 
 @dataclass(frozen=True, slots=True)
 class SessionRow:
-    """A browser that is signed in."""
+    """A browser that is signed in, and the name of the country where it was, if it can be told."""
 
     name: str
     browser: str
     system: str
+    country: str
     began_at: datetime
     seen_at: datetime
     is_own: bool
@@ -319,15 +314,15 @@ class CountryRow:
 
 @dataclass(frozen=True, slots=True)
 class CountriesPage:
-    """Where an account may call."""
+    """Where an account may call; `proposed` is the code that is shown chosen, empty for none."""
 
     template: ClassVar[str] = "countries.html"
     home: Sequence[CountryRow]
     """Open to everybody; empty: all are."""
     opened: Sequence[CountryRow]
-    """That the person has opened."""
     closed: Sequence[CountryRow]
     """That the person can open."""
+    proposed: str
     day_max: int
     said: str = ""
     errors: Errors = field(default_factory=dict)
@@ -484,15 +479,11 @@ Page = (
     | ErrorPage
     | CallsPage
     | CallPage
-    | CreditPage
-    | StatementPage
-    | PaymentsPage
-    | PaymentPage
-    | GoToPaymentPage
-    | AutoTopUpPage
+    | OfCredit
     | OfPrices
     | OfKeys
     | OfButtons
+    | OfDesign
 )
 
 WITH_SCRIPT: Final = (SignInPage, ConfirmPage, SecurityPage)

@@ -9,7 +9,7 @@ from accounts.stores.devices import DEVICES_MAX, Seen
 from tests.accounts.stores.conftest import NOW
 
 LAPTOP = Device("d1", "Firefox", "Linux", NOW, NOW)
-PHONE = Device("d2", "Safari", "iOS", NOW, NOW + timedelta(hours=1))
+PHONE = Device("d2", "Safari", "iOS", NOW, NOW + timedelta(hours=1), "FR")
 
 
 async def test_the_first_device_of_all_is_told_from_a_new_one(change, people):

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from accounts.link import LIFETIMES, MAIL_MAX, Link, Purpose, digest
+from accounts.link import DISPUTABLE, LIFETIMES, MAIL_MAX, Link, Purpose, digest
 from accounts.stores import links, tables
 from accounts.stores.links import MadeLink
 from tests.accounts.stores.conftest import NOW
@@ -26,7 +26,9 @@ async def test_a_link_lives_from_when_its_mail_leaves(change, people):
     async with change() as connection:
         await links.expect(connection, "alice", RESET, HOME, NOW)
         assert await make(connection, left_at)
-        assert await links.find(connection, digest("secret")) == MadeLink(link, NOW, left_at)
+        assert await links.find(connection, digest("secret")) == MadeLink(
+            *(link, NOW, left_at), takes_back_since=left_at - DISPUTABLE
+        )
         assert await links.find(connection, digest("other")) is None
         assert await links.find(connection, "secret") is None
 

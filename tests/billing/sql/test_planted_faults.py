@@ -13,9 +13,10 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
+from billing.ledger import LEDGER_ACCOUNTS
 from billing.payments import PaymentState
 from billing.stores import audit as audit_module
-from billing.stores import call_audit, payment_audit, tables
+from billing.stores import call_audit, closed_books, payment_audit, tables
 from billing.stores.audit import ADVICE, audit, totals
 from billing.stores.column_audit import UNREADABLE
 from billing.stores.payments import SqlPaymentStore
@@ -34,7 +35,10 @@ from tests.billing.sql import test_audit
 from tests.billing.sql.test_migrations import go_back
 from tests.postgres import run_now
 
-MONEY_TABLES = ("accounts", "credits", "transfers", "calls", "payments")
+MONEY_TABLES = (
+    *("accounts", "credits", "transfers", "calls", "payments"),
+    *("closed_books", "closed_credits"),
+)
 OTHER_TABLES = {
     "high_risk_lists": "what is refused; it holds no money, and a sync replaces it whole",
     "partitions": "the lock of those who drain, and when they did: proven by what they booked",
@@ -48,6 +52,8 @@ OTHER_TABLES = {
 ENDED, BY_HAND = "charge:many3", "credit:hello"
 TEXTUAL = "says something to people; nothing is computed from it"
 WISH = "what somebody has set; there is no second place that knows it"
+
+CARRIED = "account_id = 'closed'"
 
 FAULTS = {
     # table, column: condition of the row, value or expression, rule
@@ -172,9 +178,26 @@ FAULTS = {
     ),
     ("payments", "checkout_id"): ("id = 'p2'", "'cs_9'", "payment with impossible figures"),
     ("payments", "payment_intent_id"): ("id = 'p1'", "'9'", "top-up without a payment"),
+    ("closed_books", "account_id"): (CARRIED, "'bob'", "balance is not ledger less holds"),
+    ("closed_books", "until"): (CARRIED, "{later}", "entry of closed books is still there"),
+    ("closed_books", "closing"): (CARRIED, "{earlier}", "books left open for deletion"),
+    **{
+        ("closed_books", f"{name}_micros"): (
+            CARRIED,
+            f"{name}_micros + 1",
+            "books carried forward do not balance",
+        )
+        for name in LEDGER_ACCOUNTS
+    },
+    ("closed_credits", "account_id"): (CARRIED, "'bob'", "credit sequence has gaps"),
+    ("closed_credits", "sequence"): (CARRIED, "sequence + 9", "credit sequence has gaps"),
 }
 
 EXEMPT = {
+    (
+        "closed_credits",
+        "reference",
+    ): "what must not be booked again, told by whoever would; nothing is computed from it",
     ("accounts", "created_at"): TEXTUAL,
     ("accounts", "call_cap_micros"): WISH,
     ("accounts", "day_cap_micros"): WISH,
@@ -218,7 +241,22 @@ async def fill(engine):
         await connection.execute(sa.insert(tables.api_keys), key)
     await charge_calls(SqlLedgerStore(engine, clock=lambda: BOOKED_AT))
     await take_payments(SqlLedgerStore(engine, clock=lambda: BOOKED_AT), SqlPaymentStore(engine))
+    await close_books(engine)
     assert await audit(engine) == []
+
+
+async def close_books(engine):
+    """Make an account whose first entry is carried forward, and whose second is not."""
+    years_ago = START.replace(year=2000)
+    async with engine.begin() as connection:
+        row = tables.new_account("closed", "USD", years_ago)
+        await connection.execute(sa.insert(tables.accounts).values(row))
+    for at, name in ((years_ago, "old"), (BOOKED_AT, "young")):
+        ledger = SqlLedgerStore(engine, clock=lambda at=at: at)
+        await ledger.add_credit("closed", 10, reference=name, kind="grant")
+    async with engine.begin() as connection:
+        done = await connection.run_sync(closed_books.close_some, "closed", START, limit=9)
+    assert done == (1, True)
 
 
 @pytest.fixture(scope="module")
@@ -307,8 +345,9 @@ async def plant(engine, *statements):
     async with engine.connect() as connection:
         if is_sqlite:
             await connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
-            for table in ("credits", "transfers"):
-                await connection.exec_driver_sql(f"DROP TRIGGER {table}_update_immutable")
+            for table in ("credits", "transfers", "closed_books", "closed_credits"):
+                for event in ("update", "delete"):
+                    await connection.exec_driver_sql(f"DROP TRIGGER {table}_{event}_immutable")
         else:
             await connection.exec_driver_sql("SET session_replication_role = replica")
         await connection.commit()
@@ -481,6 +520,10 @@ TOGETHER = {
         ],
         "closing of an account that is not deleted: welcome (account bob, booked 0.001000)",
     ),
+    "an account deleted before its payments, which stay": (
+        f"UPDATE accounts SET deleted_at = {moment(START)}, frozen = NOT frozen WHERE id = 'bob'",
+        "paid after its account was deleted, and not sent back: p1 (account bob, booked 0.000900",
+    ),
     "a grant and its transfer dated in the future": (
         [
             f"UPDATE credits SET at = {AHEAD} WHERE reference = 'welcome'",
@@ -542,6 +585,11 @@ async def test_entries_that_do_not_say_their_payment_are_judged_together(book):
 
 async def test_a_book_of_the_version_before_is_in_order(book):
     async with book.begin() as connection:
+        # Books that are closed cannot go back.
+        await connection.exec_driver_sql(f"UPDATE closed_books SET closing = {AHEAD}")
+        for table in ("transfers", "credits", "closed_credits", "closed_books"):
+            await connection.exec_driver_sql(f"DELETE FROM {table} WHERE {CARRIED}")
+        await connection.exec_driver_sql("DELETE FROM accounts WHERE id = 'closed'")
         await connection.run_sync(go_back, "0005")
     await migrate(book)
     assert await audit(book) == []
@@ -588,7 +636,7 @@ async def test_every_value_of_sqlite_that_cannot_be_read_is_named_and_hides_no_o
     if book.dialect.name != "sqlite":
         pytest.skip("platform: PostgreSQL refuses such values")
     with closing_file(sqlite3.connect(book.url.database, isolation_level=None)) as file:
-        for table in ("credits", "transfers"):
+        for table in ("credits", "transfers", "closed_books", "closed_credits"):
             file.execute(f"DROP TRIGGER {table}_update_immutable")
         file.execute("UPDATE accounts SET balance_micros = balance_micros + 1 WHERE id = 'idle'")
         for name in MONEY_TABLES:

@@ -7,14 +7,18 @@ import msgspec
 import pytest
 
 from billing.spend_limits import Budget, Period, SpendLimits
-from gateway.calls.button_admission import ButtonAdmission, Phase, SignedCall, Visit
+from database.errors import StoreUnavailableError
+from gateway.calls.button_admission import ButtonAdmission, Phase, Proof, SignedCall, Visit
 from gateway.embed.hours import Hours, Span
 from gateway.embed.keys import Mode
 from gateway.embed.ports import Spent, Standing, Visitor
 from gateway.embed.rules import Amounts, Rules
+from gateway.embed.visitor import named_digest
 from gateway.errors import RequestRefusedError, TooFastError
 from gateway.limits.velocity import Use
 from tests.gateway.calls.test_admission import ADDRESS, AT, ECHO, OPEN, PAGE, Desk
+from tests.gateway.calls.test_ended_buttons import Eras
+from tests.gateway.calls.test_human_check import check
 from tests.gateway.http.test_bearer import Account
 from tests.gateway.stage import CENT, stage
 
@@ -22,7 +26,9 @@ __all__ = ["stage"]
 
 UK = "+442079460018"
 RULES = Rules(title="Sales", destination=ECHO, seconds_max=90, amounts=Amounts(visitor_hour=3))
-STANDING = Standing("b1", "alice", "k1", Mode.LIVE, RULES, is_paused=False, ends_at=None)
+STANDING = Standing(
+    "b1", "alice", "k1", Mode.LIVE, RULES, is_paused=False, key="pk_live_" + "a" * 24, ends_at=None
+)
 SHUT = Hours(week=((),) * 7)
 
 
@@ -30,13 +36,14 @@ class Challenges:
     """`embed.ports.Challenges` that finds what the test says."""
 
     def __init__(self):
-        self.spent, self.finds = [], Spent.RIGHT
+        self.spent, self.finds, self.named = [], Spent.RIGHT, []
 
     async def spend(self, *what):
         self.spent.append(what)
         return self.finds
 
     async def visitor(self, button_id, address):
+        self.named.append(button_id)
         return Visitor(f"v of {address}", f"n of {address}")
 
 
@@ -46,10 +53,18 @@ class Doorstep:
     def __init__(self, stage):
         self.desk = Desk(stage)
         self.challenges = Challenges()
-        self.admission = ButtonAdmission(
-            self.desk.admission, self.challenges, stage.gate, utc_now=lambda: AT
-        )
+        self.eras, self.turned_away = Eras(), []
+        self.humans = None
+        self.gate = stage.gate
         self.standing, self.account = STANDING, Account()
+
+    @property
+    def admission(self):
+        return ButtonAdmission(
+            *(self.desk.admission, self.challenges, self.gate, self.eras, self.humans),
+            turned_away=lambda *told: self.turned_away.append(told),
+            utc_now=lambda: AT,
+        )
 
     def rules(self, **changes):
         rules = msgspec.structs.replace(self.standing.rules, **changes)
@@ -60,7 +75,7 @@ class Doorstep:
         return Visit(self.standing, self.account, "e1", ADDRESS)
 
     async def admit(self, origin=PAGE):
-        return await self.admission.admit(self.visit, "solution", origin)
+        return await self.admission.admit(self.visit, Proof("solution", "response"), origin)
 
     async def sign(self, destination="", visitor="v-7", codec="pcmu"):
         call = SignedCall(destination, visitor, codec, "", "k2")
@@ -95,20 +110,49 @@ async def test_a_visitors_order_says_what_holds_and_whom_it_hides(door):
     assert (terms.button_id, terms.seconds_max, terms.calls_max) == ("b1", 90, 2)
     assert not terms.is_signed
     assert not order.is_check
-    assert door.challenges.spent == [("b1", ADDRESS, "solution")]
+    assert door.challenges.spent == [(STANDING.key, ADDRESS, "solution")]
+    assert (terms.visitor, terms.network) == (f"v of {ADDRESS}", f"n of {ADDRESS}")
+    assert terms.amounts == RULES.amounts
 
 
-async def test_amounts_are_the_buttons_and_spent_before_anything_is_looked_up(door):
-    door.desk.velocity.refuses = {"visitor_button_calls_hour": 30}
+async def test_a_token_counts_as_a_token_and_not_as_a_call(door):
+    await door.admit()
+    assert door.desk.velocity.used == [
+        Use("visitor_button_tokens_minute", f"v of {ADDRESS}", 3),
+        Use("visitor_button_tokens_hour", f"v of {ADDRESS}", 12),
+        Use("network_button_tokens_hour", f"n of {ADDRESS}", 80),
+    ]
+    assert door.desk.velocity.looked[:6] == [
+        Use("visitor_button_calls_hour", f"v of {ADDRESS}", 3),
+        Use("visitor_button_calls_day", f"v of {ADDRESS}", 12),
+        Use("network_button_calls_hour", f"n of {ADDRESS}", 20),
+        Use("network_button_calls_day", f"n of {ADDRESS}", 60),
+        Use("button_calls_hour", "b1", 100),
+        Use("button_calls_day", "b1", 500),
+    ]
+
+
+async def test_amounts_are_the_buttons_and_looked_at_before_anything_is_priced(door):
+    door.desk.velocity.refuses = {"visitor_button_tokens_minute": 30}
     error = await refused(door.admit())
     assert isinstance(error, TooFastError)
     assert (error.code, error.retry_after_s) == ("button_limited", 30)
-    assert door.hit == ["visitor_button_calls_hour", "visitor_button_calls_day"]
-    assert door.desk.velocity.used[0] == Use("visitor_button_calls_hour", f"v of {ADDRESS}", 3)
+    # Who asks too often uses up nothing of their network.
+    assert door.hit == ["visitor_button_tokens_minute", "visitor_button_tokens_hour"]
     door.desk.velocity.refuses = {"button_calls_day": 60}
     assert (await refused(door.admit())).code == "button_limited"
-    assert door.hit[-2:] == ["button_calls_hour", "button_calls_day"]
+    assert door.desk.refused == []
     assert door.desk.tokens.orders == {}
+
+
+async def test_calls_of_a_test_key_use_up_nobodys(door):
+    door.standing = replace(door.standing, mode=Mode.TEST)
+    door.desk.velocity.refuses = {"button_calls_hour": 60}
+    order = door.order(await door.admit())
+    assert door.challenges.named == ["b1 test"]
+    assert order.visitor.visitor == f"v of {ADDRESS}"
+    order = door.order(await door.sign())
+    assert order.visitor.visitor == named_digest("b1 test", "v-7")
 
 
 @pytest.mark.parametrize(
@@ -196,7 +240,9 @@ async def test_a_number_is_signed_by_the_owner_alone(door):
     assert (order.destination, order.codec) == (UK, "pcm16")
     assert (order.visitor.is_signed, order.visitor.signer_key_id) == (True, "k2")
     used = door.desk.velocity.used
-    assert Use("visitor_button_calls_hour", "b1 v-7", 3) in used
+    assert Use("visitor_button_tokens_hour", named_digest("b1", "v-7"), 12) in used
+    # How a back end calls its visitors is nobody's to read.
+    assert b"v-7" not in msgspec.json.encode(order)
     assert not [use for use in used if use.limit.startswith("network")]
     # Of any number that is not its own the outcomes of calls count.
     assert "account_short_calls_hour" in {use.limit for use in door.desk.velocity.looked}
@@ -215,3 +261,45 @@ async def test_a_token_is_shown_to_its_own_button_alone(door):
     assert (await refused(door.admission.show(other, ticket.token))).code == "bad_token"
     _, own = await door.desk.admit()
     assert (await refused(door.admission.show(door.visit, own.token))).code == "bad_token"
+
+
+async def test_a_call_belongs_to_the_era_in_which_it_was_asked_for(door):
+    assert door.order(await door.admit()).visitor.era == ""
+    await door.eras.end("b1")
+    assert door.order(await door.admit()).visitor.era == "era 1"
+    door.rules(destination="")
+    assert door.order(await door.sign(UK)).visitor.era == "era 1"
+    door.eras.is_away = True
+    with pytest.raises(StoreUnavailableError):
+        await door.admit()
+
+
+async def test_a_person_is_asked_for_once_the_work_is_done(door):
+    door.humans = check({"response": False})
+    assert (await refused(door.admit())).code == "human_check_failed"
+    assert len(door.challenges.spent) == 1
+    assert door.hit == []
+    door.challenges.finds = Spent.USED
+    assert (await refused(door.admit())).code == "challenge_used"
+    door.challenges.finds = Spent.RIGHT
+    door.humans = check({"response": True})
+    assert await door.admit()
+    # Whom the owner's back end sends has been looked at by it.
+    door.humans = check({})
+    assert await door.sign()
+
+
+async def test_why_visitors_are_refused_is_told_as_to_their_owner(door):
+    door.account = Account(id="penniless")
+    assert (await refused(door.admit())).code == "button_unavailable"
+    door.account = Account()
+    door.rules(hours=SHUT)
+    await refused(door.admit())
+    await refused(door.sign())
+    door.standing = replace(door.standing, mode=Mode.TEST)
+    await refused(door.admit())
+    assert door.turned_away == [
+        ("b1", "insufficient_credit"),
+        ("b1", "button_closed"),
+        ("b1", "button_closed"),
+    ]

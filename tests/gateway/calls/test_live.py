@@ -11,6 +11,7 @@ from gateway.call.resume_token import resume_token
 from gateway.calls import live as calls_module
 from gateway.calls.live import Calls
 from gateway.connection_counters import ConnectionCounters
+from gateway.embed.terms import VisitorTerms
 from gateway.limits.velocity import (
     LIMITS,
     LONG_CALLS,
@@ -28,6 +29,7 @@ from tests.gateway.sound.test_media_path import Endpoint
 from tests.gateway.stage import CENT, CREDIT, SILENT_FRAME, Stage, order
 from tests.limits import limits
 
+TERMS = VisitorTerms(button_id="b1", seconds_max=60, calls_max=2, visitor="v1", network="n1")
 BROWSER, CARRIER = "/n/n1/media/browser", "/n/n1/media/carrier"
 PAGE = "https://calls.example.com"
 
@@ -772,6 +774,58 @@ async def test_a_call_that_nobody_answered_counts_as_neither(stage, node):
     await stage.until(lambda: len(node.calls) == 0)
     await stage.run(0.1)
     assert node.velocity.outcomes == []
+
+
+async def test_a_visitors_call_that_is_one_too_many_gives_its_hold_back(stage, node):
+    async def nothing(_uses):
+        """Find nothing: others count in the same moment."""
+
+    node.velocity.look, node.velocity.refuses = nothing, {"button_calls_hour": 60}
+    visitor = await node.starts(visitor=TERMS)
+    await stage.until(lambda: visitor.closed)
+    assert refusal_of(visitor) == ("button_limited", 1013)
+    await stage.run(1)
+    assert (stage.balance(), stage.carrier.placed, len(node.calls)) == (CREDIT, [], 0)
+
+
+async def test_visitors_calls_can_be_ended_and_are_told_that_the_button_was_closed(stage, node):
+    visitor, other = await node.starts(visitor=TERMS), await node.starts()
+    echo = await node.starts(visitor=TERMS, is_check=True)
+    check = await node.starts(is_check=True)
+    assert [terms.button_id for terms in node.calls.visitors()] == ["b1", "b1"]
+    node.calls.end_visitors(lambda terms: terms.button_id == "b2")
+    assert len(node.calls.visitors()) == 2
+    node.calls.end_visitors(lambda terms: terms.button_id == "b1")
+    await stage.until(lambda: not node.calls.visitors())
+    for connection in (visitor, echo):
+        (ended,) = connection.of("disconnect")
+        assert (ended["cause"], ended["ended_by"]) == (504, "operator")
+        assert ended["message"] == "The button was closed."
+    assert not other.closed
+    assert not check.closed
+
+
+async def test_refused_visitors_are_told_of_with_their_button(stage, node):
+    told = []
+    node.calls._turned_away = lambda *each: told.append(each)
+    node.velocity.refuses = {"visitor_button_calls_day": 60, "account_calls_hour": 60}
+    await node.starts(visitor=TERMS)
+    await node.starts(visitor=TERMS, is_check=True)
+    await node.starts()
+    assert told == [("b1", "button_limited")]
+    node.velocity.refuses = {}
+    stage.gate._of("alice").frozen.add("alice")
+    await node.starts(visitor=TERMS)
+    assert told[1:] == [("b1", "account_frozen")]
+
+
+async def test_what_a_visitor_uses_up_is_told_before_a_call_begins(stage, node):
+    node.velocity.refuses = {"visitor_button_calls_day": 60}
+    visitor = await node.starts(visitor=TERMS)
+    assert refusal_of(visitor) == ("button_limited", 1013)
+    assert visitor.of("error")[0]["retry_after_s"] == 60
+    echo = await node.starts(visitor=TERMS, is_check=True)
+    assert refusal_of(echo) == ("button_limited", 1013)
 
 
 async def test_a_check_of_the_line_is_no_call(stage, node):

@@ -50,7 +50,7 @@ def test_what_no_command_expected_is_logged_without_what_was_at_hand(monkeypatch
         raise ZeroDivisionError(len(secret))
 
     monkeypatch.setenv("CALLER_TWILIO_AUTH_TOKEN", "hunter2-hunter2")
-    monkeypatch.setattr("gateway.cli.app.app", fails)
+    monkeypatch.setattr("gateway.cli.app._built", lambda _: fails)
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == EXIT_CRASHED

@@ -142,7 +142,7 @@ def test_an_audit_that_finds_nothing_shows_the_totals(caller):
     assert "All agree." in done.output
     (row,) = [line.split("│") for line in done.output.splitlines() if "USD" in line]
     assert [cell.strip() for cell in row] == [
-        *("USD", "1", "$12.50", "$0.00", "$0.00", "$12.50", "$0.00"),
+        *("USD", "1", "$0.00", "$12.50", "$0.00", "$0.00", "$12.50", "$0.00"),
     ]
 
 

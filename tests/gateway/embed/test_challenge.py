@@ -1,4 +1,4 @@
-"""Challenges: harder under pressure, and good for one button, one visitor and two minutes."""
+"""Challenges: harder under pressure, and good for one key, one visitor and two minutes."""
 
 import base64
 import json
@@ -19,7 +19,7 @@ from gateway.embed.challenge import (
     read_solution,
 )
 
-SALT = "0011?expires=1000&button=b1&visitor=v1&"
+SALT = "0011?expires=1000&key=k1&visitor=v1&"
 GOOD = {"algorithm": "SHA-256", "challenge": "c", "number": 7, "salt": SALT, "signature": "s"}
 
 
@@ -51,7 +51,7 @@ def test_a_payload_is_read():
         base64.b64encode(b"[]").decode(),
         base64.b64encode(b"\xff").decode(),
         base64.b64encode(b"[" * 1200).decode(),
-        payload(number="button=b1&visitor=v1&7"),
+        payload(number="key=k1&visitor=v1&7"),
         payload(number=-1),
         payload(number=7.5),
         payload(number=NUMBERS_MAX + 1),
@@ -69,13 +69,13 @@ def test_reading_never_fails(text):
     read_solution(text)
 
 
-def is_good(salt=SALT, algorithm="SHA-256", button_id="b1", visitors=("v1", "v2"), now_s=1000):
+def is_good(salt=SALT, algorithm="SHA-256", key="k1", visitors=("v1", "v2"), now_s=1000):
     solution = Solution(algorithm, "c", 7, salt, "s")
-    return is_for(solution, button_id=button_id, visitors=visitors, now_s=now_s)
+    return is_for(solution, key=key, visitors=visitors, now_s=now_s)
 
 
 def test_what_was_named_is_found():
-    named = parameters(expires_s=1000, button_id="b1", visitor="v1")
+    named = parameters(expires_s=1000, key="k1", visitor="v1")
     assert is_good("0011?" + "&".join(f"{k}={v}" for k, v in named.items()) + "&")
     assert is_good(visitors=("v0", "v1"))
     assert is_good(now_s=0)
@@ -85,13 +85,13 @@ def test_what_was_named_is_found():
     "wrong",
     [
         {"now_s": 1001},
-        {"button_id": "b2"},
+        {"key": "k2"},
         {"visitors": ("v2",)},
         {"algorithm": "SHA-1"},
         {"salt": "0011"},
-        {"salt": "0011?button=b1&visitor=v1&"},
+        {"salt": "0011?key=k1&visitor=v1&"},
         {"salt": SALT + "expires=9999&"},
-        {"salt": SALT + "button=b1&"},
+        {"salt": SALT + "key=k1&"},
         {"salt": SALT.replace("1000", "-1000")},
         {"salt": SALT.replace("1000", "9e9")},
         {"salt": SALT.replace("1000", "")},

@@ -9,6 +9,7 @@ from gateway.embed.visitor import (
     SALT_BYTES,
     day_ends_in_s,
     day_of,
+    named_digest,
     network_digest,
     visitor_digest,
 )
@@ -47,3 +48,10 @@ def test_days_are_those_of_utc_on_all_nodes():
     there = late.astimezone(timezone(timedelta(hours=9)))
     assert day_of(there) == "2026-11-27"
     assert day_ends_in_s(datetime(2026, 11, 27, tzinfo=UTC)) == 86_400
+
+
+def test_whom_a_back_end_names_is_one_at_one_button_and_not_to_be_read():
+    name = named_digest("b1", "ada@example.com")
+    assert name == named_digest("b1", "ada@example.com")
+    assert len({name, named_digest("b2", "ada@example.com"), named_digest("b1", "bob")}) == 3
+    assert "ada" not in name

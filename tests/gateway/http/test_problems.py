@@ -54,7 +54,7 @@ def codes_of(node):
 
 TELLING = {
     *("RequestRefusedError", "refuse", "problem", "_send_error"),
-    *("_refuse_hold", "_hold_unanswered"),
+    *("_refuse_hold", "_refuse_and_void"),
 }
 
 

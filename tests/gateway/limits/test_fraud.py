@@ -1,5 +1,6 @@
 """The rules of admission: their order, their names, and what they decide on plain values."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -64,6 +65,10 @@ def test_a_country_is_home_or_opened_or_allowed(standing, country, may):
         (7, {}, None),
         (6.99, {}, 20),
         (1, {"is_disposable": True}, 10),
+        (1, {"seen_in": frozenset({"FR"})}, 10),
+        (1, {"seen_in": frozenset({"FR"}), "is_disposable": True}, 10),
+        (1, {"seen_in": frozenset({"FR", "DE"})}, 20),
+        (1, {"seen_in": frozenset({"FR"}), "opened": frozenset({"FR"})}, 20),
         (1, {"lifted": {Allowance.NEW_CARD: SOON}}, None),
         (1, {"lifted": {Allowance.NEW_CARD: PAST}}, 20),
     ],
@@ -71,6 +76,12 @@ def test_a_country_is_home_or_opened_or_allowed(standing, country, may):
 def test_a_card_is_new_for_so_many_days(days, changes, bound):
     standing = Standing(first_paid_at=AT - timedelta(days=days), **changes)
     assert new_card_bound(POLICY, standing, AT) == bound
+
+
+def test_where_every_country_may_be_called_none_is_odd():
+    standing = Standing(first_paid_at=AT, seen_in=frozenset({"FR"}))
+    anywhere = replace(POLICY, home_countries=frozenset())
+    assert new_card_bound(anywhere, standing, AT) == POLICY.new_card_day_micros
 
 
 def test_who_has_not_paid_has_no_card():

@@ -41,6 +41,7 @@ from gateway.limits.velocity import (
     step_up_uses,
     token_uses,
     visitor_network_uses,
+    visitor_token_uses,
     visitor_uses,
     wait_s,
     wrong_button_uses,
@@ -131,6 +132,7 @@ def test_every_use_has_a_limit():
         *wrong_button_uses("192.0.2.1"),
         *visitor_uses("v", AMOUNTS),
         *visitor_network_uses("n", AMOUNTS),
+        *(use for uses in visitor_token_uses("v", "n", AMOUNTS) for use in uses),
         *button_uses("b", AMOUNTS),
         *proof_call_uses("a", "+442079460018", "192.0.2.1"),
     ]

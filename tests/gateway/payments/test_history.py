@@ -7,6 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from billing.errors import CreditsLostError
+from billing.payments import top_up_reference
 from billing.stores import tables
 from billing.stores.sql import SqlLedgerStore
 from gateway.errors import PaymentError
@@ -151,3 +152,31 @@ async def test_no_number_is_given_out_that_the_spend_gate_has_seen(shop):
     assert await shop.ledger.add_credit("alice", UNIT, reference="c", kind="grant") == 2
     assert await careful.add_credit("alice", UNIT, reference="b", kind="grant") == 3
     assert await shop.balance() == 3
+
+
+async def test_what_closed_books_had_is_neither_missed_nor_booked_again(shop, walk):
+    payment = await shop.paid()
+    await shop.does("POST", "/refunds", payment_intent=payment.payment_intent_id, amount=500)
+    for one in await walk():
+        await walk.over.book(one)
+    await forget(shop, "payments")
+    micros = payment.micros
+    async with shop.engine.begin() as connection:
+        closed = {"account_id": "alice", "until": datetime.now(UTC) - timedelta(days=1)}
+        sums = {"customer_micros": micros, "payments_micros": -micros}
+        await connection.execute(sa.insert(tables.closed_books).values(closed | sums))
+        credit = {"sequence": 1, "reference": top_up_reference(payment.payment_intent_id)}
+        await connection.execute(
+            sa.insert(tables.closed_credits).values(credit | {"account_id": "alice"})
+        )
+        await connection.execute(
+            sa.update(tables.accounts)
+            .where(tables.accounts.c.id == "alice")
+            .values(credit_sequence=1, balance_micros=micros)
+        )
+    # The top-up is closed; what came back of it since is booked, and makes its payment anew.
+    (found,) = {one.intent.id: one for one in await walk()}.values()
+    assert [name[:3] for name in found.references] == ["re:"]
+    assert await walk.over.book(found) is None
+    assert await walk() == []
+    assert await shop.balance() == micros / UNIT - 5

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -69,6 +69,7 @@ class Mail:
     name: str
     to: str
     secret: str
+    values: Mapping[str, str]
 
 
 class MemoryPeople:
@@ -99,7 +100,7 @@ class MemoryPeople:
             email = notice.link_email or notice.recipient
             ends = self.world.now + LIFETIMES[notice.link]
             self.links[digest(secret)] = Link(notice.link, account_id, email, ends)
-        self.mails.append(Mail(notice.name, notice.recipient, secret))
+        self.mails.append(Mail(notice.name, notice.recipient, secret, notice.values))
         self.reaches[notice.name] = notice.reach
 
     async def holder(self, account_id):

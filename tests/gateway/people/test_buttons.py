@@ -6,20 +6,17 @@ from datetime import date, timedelta
 import msgspec
 import pytest
 
+from accounts.link import Purpose
 from gateway.embed.keys import Mode, mode_of
-from gateway.embed.ports import Button, ButtonKey, Change
+from gateway.embed.ports import Button, ButtonKey, Change, TakenBack
+from gateway.embed.refusals import Reason
 from gateway.embed.rules import Rules
-from gateway.people.buttons import (
-    OVERLAPS,
-    USAGE_DAYS,
-    ButtonForm,
-    NotFound,
-    OwnButtons,
-    chance_of,
-)
+from gateway.people.button_acts import OVERLAPS, ButtonActs, ButtonForm, NotFound, Seed
+from gateway.people.buttons import USAGE_DAYS, OwnButtons
 from gateway.people.password import StepUpNeeded
 from gateway.people.sessions import SessionOver
 from gateway.people.sign_up import Faults
+from tests.gateway.calls.test_ended_buttons import Eras
 from tests.gateway.people.memory import World
 
 RULES = Rules(title=" Sales ", origins=("https://Example.com/",), day_cap_micros=10**6)
@@ -72,8 +69,20 @@ async def ada():
     return world, await world.enter()
 
 
-def buttons(ada, store):
-    return OwnButtons(store, lambda: ada[0].now, call_seconds_max=3_600)
+class Refusals:
+    """`ButtonRefusals` that has one."""
+
+    async def of_day(self, button_id, at):
+        return {Reason.BUSY: 1} if button_id == "b1" and at.year == 2026 else {}
+
+
+async def two_calls(_account_id, _key_id):
+    return 2
+
+
+def buttons(ada, store, eras=None):
+    acts = ButtonActs(store, eras or Eras(), lambda: ada[0].now, call_seconds_max=3_600)
+    return OwnButtons(acts, Refusals(), two_calls)
 
 
 async def test_a_button_is_made_as_the_form_says_and_by_one_form_once(ada):
@@ -92,15 +101,17 @@ async def test_a_button_is_made_as_the_form_says_and_by_one_form_once(ada):
         "button_made",
         {"label": "my shop", "at": world.now.isoformat()},
     )
+    assert (notice.link, notice.reach) == (Purpose.NOT_ME, who.session.began_at)
     other = await buttons(ada, store).make(who, FORM, **(ONCE | {"once": "form 2"}))
     assert other.id != new.id
 
 
 def test_what_a_form_makes_tells_nothing_of_its_session():
-    chance = chance_of("secret", "once", "button")
-    assert chance == chance_of("secret", "once", "button")
-    others = {chance_of("secret", "once", "live key"), chance_of("secret", "two", "button")}
-    assert chance not in others | {chance_of("other", "once", "button")}
+    seed = Seed("secret", "once")
+    chance = seed.chance("button")
+    assert chance == Seed("secret", "once").chance("button")
+    others = {seed.chance("live key"), Seed("secret", "two").chance("button")}
+    assert chance not in others | {Seed("other", "once").chance("button")}
     assert b"secret" not in chance
 
 
@@ -135,6 +146,7 @@ async def test_what_the_store_refuses_is_told(ada, outcome, told):
     assert await own.make(who, FORM, **ONCE) == told
     assert await own.change(who, "b1", FORM) == told
     assert await own.pause(who, "b1", is_paused=True) == told
+    assert await own.end_calls(who, "b1") == told
     ended = SessionOver() if outcome is Change.SESSION_OVER else None
     assert await own.delete(who, "b1") == ended
 
@@ -151,10 +163,12 @@ async def test_grave_acts_need_a_proof_and_a_pause_none(ada):
         await own.pause(who, "b1", is_paused=False),
         await own.turn(who, "b1", overlap_days=1, **ONCE),
         await own.delete(who, "b1"),
+        await own.take_back(who, "+1"),
     ]
-    assert asked == [StepUpNeeded()] * 5
+    assert asked == [StepUpNeeded()] * 6
     assert store.asked == []
     assert await own.pause(who, "b1", is_paused=True) == store.kept["b1"]
+    assert await own.end_calls(who, "b1") == store.kept["b1"]
 
 
 async def test_a_key_is_turned_with_an_overlap(ada):
@@ -187,3 +201,32 @@ async def test_what_is_there_is_shown(ada):
     (since,) = (await own.usage(who))["b1"]
     assert since == (world.now - timedelta(days=USAGE_DAYS - 1)).date()
     assert isinstance(since, date)
+    assert await own.running(store.kept["b1"]) == 2
+    assert await own.refused_today(store.kept["b1"]) == {Reason.BUSY: 1}
+
+
+async def test_what_is_ended_deleted_or_taken_back_ends_its_calls(ada):
+    store, eras, who = Store(), Eras(), ada[1]
+    store.kept["b1"] = button()
+    own = buttons(ada, store, eras)
+    assert await own.end_calls(who, "b1") == store.kept["b1"]
+    assert await own.delete(who, "b2") is None
+    # Also by a repeat: the first may have been cut short after it was committed.
+    assert await own.delete(who, "b2") is None
+    assert eras.ended == ["b1", "b2", "b2"]
+    # A pause lets them go on.
+    await own.pause(who, "b1", is_paused=True)
+    store.outcome = TakenBack(True, [button("b3"), button("b4")])
+    assert await own.take_back(who, "+1") == store.outcome
+    assert eras.ended[3:] == ["b3", "b4"]
+
+
+@pytest.mark.parametrize("outcome", [Change.NOT_FOUND, Change.SESSION_OVER])
+async def test_calls_of_another_accounts_button_go_on(ada, outcome):
+    eras, who = Eras(), ada[1]
+    own = buttons(ada, Store(outcome), eras)
+    await own.end_calls(who, "b1")
+    await own.delete(who, "b1")
+    if outcome is Change.SESSION_OVER:
+        assert await own.take_back(who, "+1") == SessionOver()
+    assert eras.ended == []

@@ -85,6 +85,20 @@ async def test_a_new_device_is_told_of_and_a_known_one_is_not(world):
     assert world.link("new_device")
 
 
+async def test_where_a_sign_in_came_from_is_kept_and_told(world):
+    world.add()
+    known = await attempt(world)
+    names = {"en": "France", "de": "Frankreich"}
+    await attempt(world, country="FR", country_names=names)
+    assert world.mails == [("new_device", EMAIL)]
+    assert world.people.mails[-1].values["country"] == "France"
+    countries = {device.country for device in await world.people.devices("ada")}
+    assert countries == {"", "FR"}
+    # A browser that is known is where it was last.
+    await attempt(world, device_secret=known.device_secret, country="DE")
+    assert {device.country for device in await world.people.devices("ada")} == {"DE", "FR"}
+
+
 @pytest.mark.parametrize("brought", ["a-secret-that-somebody-chose", "of another account"])
 async def test_a_device_gets_a_secret_that_no_client_has_chosen(world, brought):
     world.add()

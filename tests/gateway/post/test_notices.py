@@ -62,6 +62,7 @@ PURPOSES = {
     "second_factor_changed": Purpose.NOT_ME,
     "recovery_code_used": Purpose.NOT_ME,
     "wrong_codes": Purpose.NOT_ME,
+    "button_made": Purpose.NOT_ME,
     "passkey_added": Purpose.NOT_ME,
     "passkey_removed": Purpose.NOT_ME,
     "country_opened": Purpose.NOT_ME,
@@ -216,6 +217,10 @@ def test_no_value_becomes_html_or_a_paragraph_or_a_header(browser, system):
 
 def test_a_sign_in_is_told_in_utc():
     assert "Firefox, Linux, 2026-11-24 12:00 UTC" in written("new_device").text
+    assert "12:00 UTC\n" in written("new_device").text
+    told = {"en": "UTC, from France", "de": "UTC, aus: France", "es": "UTC, desde: France"}
+    for language, text in told.items():
+        assert text in written("new_device", language, country="France").text
     unknown = written("new_device", "de", browser="", system="").text
     assert "Unbekannter Browser, unbekanntes System, 2026-11-24 12:00 UTC" in unknown
 

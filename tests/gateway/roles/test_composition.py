@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from billing.ports import Opening
+from gateway.calls.ended_buttons import EndedButtons
 from gateway.charging.recovery import bring_credits
 from gateway.errors import SettingsError
 from gateway.heartbeat.ticker import Ticker
@@ -170,8 +171,11 @@ async def test_its_periodic_work_has_nothing_of_a_node(office):
     assert {"look for payments", "look for new rates", "watch on the outbox"} <= names
     assert not names & {"lease", "sweep for lost calls", "reminder of calls"}
     sweeps = periodic_tasks.new_sweeper(office.membership, office.carrier_side, lambda _: False)
-    of_node = periodic_tasks.of_node(office.membership, office.carrier_side, Metering(), sweeps)
-    assert {"lease", "sweep for lost calls", "reminder of calls"} <= {d._name for d in of_node}
+    ended = EndedButtons(None, None)
+    of_node = periodic_tasks.of_node(
+        office.membership, office.carrier_side, Metering(), sweeps, ended
+    )
+    assert {"lease", "reminder of calls", "calls of ended buttons"} <= {d._name for d in of_node}
 
 
 async def test_what_is_not_there_has_no_periodic_work():

@@ -4,7 +4,7 @@ from accounts.link import LIFETIMES, Purpose, digest
 from accounts.stores import holders
 from billing.clock import utc_now
 from gateway.embed.keys import Mode
-from gateway.embed.rules import faults
+from gateway.embed.rules import Amounts, faults
 from gateway.roles.newcomer import EMAIL, HOST_ORIGINS, make_button, make_holder, make_link
 from gateway.stores.accounts import SqlAccountStore
 from gateway.stores.buttons import SqlButtons
@@ -61,6 +61,8 @@ async def test_the_demos_button_is_made_once_and_calls_the_number(engine):
     assert button.key_of(Mode.LIVE) == made[0].live_key
     assert button.key_of(Mode.TEST) == made[0].test_key
     assert faults(button.rules, call_seconds_max=3_600) == {}
+    # Who builds a page calls more often than a visitor may.
+    assert button.rules.amounts.visitor_hour > Amounts().visitor_hour
     # Another demo has other keys: it is seeded by its own secret.
     other = await make_button(buttons, "demo", "other", "+15005551000")
     assert other.live_key != made[0].live_key

@@ -21,6 +21,7 @@ from gateway.roles.preflight import Finding, away, wrong
 from gateway.settings import from_mapping
 from gateway.stores import append_only
 from gateway.stores.leases import RedisNodeLeases
+from tests import mmdb
 from tests.certificates import Authority
 from tests.valkey import free_port
 
@@ -225,6 +226,16 @@ def test_countries_that_are_not_named_or_not_there_are_told(tmp_path):
     assert marks(HOME_COUNTRIES="US,UK") == [(False, True)]
     _, report = run("check", DATA_DIR=tmp_path, HOME_COUNTRIES="UK")
     assert "CALLER_HOME_COUNTRIES names UK" in report
+
+
+def test_a_file_of_countries_that_cannot_be_used_is_told(tmp_path):
+    file = mmdb.write(tmp_path / "countries.mmdb", {"203.0.113.0/24": "DE"})
+    for given in ({}, {"ADDRESS_COUNTRIES": str(file)}):
+        assert preflight.countries_of_addresses(from_mapping(environ(**given))) == []
+    file.write_bytes(b"broken")
+    (found,) = preflight.countries_of_addresses(from_mapping(environ(ADDRESS_COUNTRIES=str(file))))
+    assert found.is_fatal
+    assert f"CALLER_ADDRESS_COUNTRIES names {file}, which cannot be used" in found.text
 
 
 def test_a_sign_up_without_mail_is_a_weakness(tmp_path):

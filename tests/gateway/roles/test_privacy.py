@@ -11,10 +11,13 @@ import aiohttp
 import pytest
 import sqlalchemy as sa
 
+from accounts.notice import Notice
 from accounts.stores import tables as people
 from billing.clock import utc_now
+from database.engine import TIMEOUT_S, empty_log
 from gateway.roles.privacy import PrivacyDuty
 from gateway.stores.duties import duties
+from gateway.stores.mail_outbox import mail_outbox, queue_notice
 from tests.gateway.roles.test_people import (
     ADA,
     FROM_US,
@@ -37,6 +40,33 @@ async def until(probe):
             if found := await probe():
                 return found
             await asyncio.sleep(0.05)
+
+
+async def test_what_was_deleted_leaves_the_files_soon(house):
+    """Also where nothing else is written, as after the last mail to somebody who was erased."""
+    engine, folder = house.node.stores.engine, house.node.settings.data_dir
+
+    def is_found():
+        files = [*folder.glob("caller.db*")]
+        assert files
+        return any(b"needle@example.org" in path.read_bytes() for path in files)
+
+    async with engine.begin() as connection:
+        told = Notice("account_deleted", "needle@example.org", {"language": "en"})
+        await queue_notice(connection, "nobody", told, utc_now())
+    assert await empty_log(engine, TIMEOUT_S)
+    async with engine.begin() as connection:
+        gone = sa.delete(mail_outbox).where(mail_outbox.c.account_id == "nobody")
+        await connection.execute(gone)
+    assert is_found()
+    duty = PrivacyDuty(house.node.settings, house.node.stores)
+    duty.start()
+
+    async def is_gone():
+        return not is_found()
+
+    await until(is_gone)
+    await duty.stop()
 
 
 async def test_a_person_asks_for_their_data_and_gets_them(house):

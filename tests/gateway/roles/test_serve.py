@@ -133,6 +133,7 @@ async def test_a_node_stops_its_sockets_first_and_its_stores_last(environ, monke
     assert order == [
         *("media sockets", "server", "metering", "periodic work", "ticker", "UDP port", "lease"),
         *(
+            "counts of refused visitors",
             "counts of refused calls",
             "password hasher",
             "automatic top-ups",

@@ -14,7 +14,16 @@ from billing.spend_limits import Budget, Period
 from billing.stores import tables
 from database.errors import StoreUnavailableError
 from gateway.embed.keys import Mode, publishable_key
-from gateway.embed.ports import BUTTONS_MAX, DESTINATIONS_MAX, KEYS_MAX, Change, CodeTry, NewButton
+from gateway.embed.ports import (
+    BUTTONS_MAX,
+    DESTINATIONS_MAX,
+    KEYS_MAX,
+    ByKey,
+    Change,
+    CodeTry,
+    NewButton,
+    TakenBack,
+)
 from gateway.embed.rules import Rules
 from gateway.scopes import Scope
 from gateway.stores.accounts import SqlAccountStore
@@ -189,6 +198,14 @@ async def test_what_is_deleted_is_gone_with_its_keys_and_its_calls_keep_their_ke
     assert [row.id for row in await world.accounts.keys("ada")] == [button.key_id]
 
 
+async def test_what_is_deleted_is_not_made_again_by_the_same_request(world):
+    await world.made()
+    assert await world.buttons.delete("ada", 1, "b1") is Change.DONE
+    assert await world.buttons.make("ada", 1, NEW, NOTICE) is Change.NOT_FOUND
+    assert await world.buttons.by_key(key(1)) is None
+    assert await world.buttons.delete("ada", 1, "b1") is Change.DONE
+
+
 @pytest.mark.parametrize("who", ["bob", "ended", "deleted"])
 async def test_nobody_else_changes_it(world, who):
     button = await world.made()
@@ -203,7 +220,9 @@ async def test_nobody_else_changes_it(world, who):
         await world.buttons.turn(*whose, new_key=key(9), ends_at=NOW),
     ]
     assert acts == [no] * 3
-    assert await world.buttons.delete(*whose) is (Change.DONE if who == "bob" else no)
+    assert await world.buttons.note_ended(*whose) is no
+    # Of another account's it is not said that it is gone: nobody ends its calls by that.
+    assert await world.buttons.delete(*whose) is no
     assert await world.buttons.read("bob", "b1") is None
     assert await world.buttons.read("ada", "b1") == button
     if who != "bob":
@@ -218,6 +237,51 @@ async def test_an_operators_process_needs_no_session(world):
     await world.buttons.note_proven("robots", None, PHONE)
     assert await world.buttons.make("robots", None, NEW, NOTICE) is Change.DONE
     assert [line.actor for line in await world.lines("robots")] == [Actor.OPERATOR] * 2
+
+
+async def test_a_program_changes_buttons_by_its_key_and_stands_in_the_log(world):
+    button = await world.made()
+    for name, scopes in (("f" * 64, {Scope.BUTTONS}), ("e" * 64, {Scope.CALLS})):
+        await world.accounts.add_api_key("ada", name, "program", scopes=scopes)
+    by, lacks = ByKey("f" * 16), ByKey("e" * 16)
+    for other in (lacks, ByKey("nobody")):
+        paused = await world.buttons.pause("ada", other, "b1", is_paused=True)
+        assert paused is Change.SESSION_OVER
+    assert await world.buttons.pause("bob", by, "b1", is_paused=True) is Change.SESSION_OVER
+    assert await world.buttons.pause("ada", by, "b1", is_paused=True) is Change.DONE
+    assert await world.buttons.note_ended("ada", by, "b1") is Change.DONE
+    assert [(e.act, e.actor, e.operator) for e in (await world.lines())[2:]] == [
+        (Act.BUTTON_PAUSED, Actor.KEY, "f" * 16),
+        (Act.BUTTON_CALLS_ENDED, Actor.KEY, "f" * 16),
+    ]
+    await world.accounts.revoke_api_key("ada", "f" * 16)
+    assert await world.buttons.delete("ada", by, "b1") is Change.SESSION_OVER
+    assert (await world.buttons.read("ada", "b1")).keys == button.keys
+
+
+async def test_a_number_that_is_taken_back_stops_the_buttons_that_call_it(world):
+    await world.made()
+    other = msgspec.structs.replace(RULES, destination="")
+    keys = {"live_key": key(11), "test_key": key(12, Mode.TEST)}
+    await world.buttons.make("ada", 1, replace(NEW, id="b2", rules=other, **keys), NOTICE)
+    assert await world.buttons.take_back("bob", 1, PHONE) == TakenBack(False, [])
+    assert await world.buttons.take_back("ada", 2, PHONE) is Change.SESSION_OVER
+    taken = await world.buttons.take_back("ada", 1, PHONE)
+    assert taken.was_proven
+    (stopped,) = taken.buttons
+    assert (stopped.id, stopped.paused_at) == ("b1", NOW)
+    assert await world.buttons.destinations("ada") == []
+    assert (await world.buttons.read("ada", "b2")).paused_at is None
+    assert (await world.acts())[3:] == [Act.DESTINATION_TAKEN_BACK, Act.BUTTON_PAUSED]
+    # A repeat says which they are once more, and writes nothing.
+    again = await world.buttons.take_back("ada", 1, PHONE)
+    assert (again.was_proven, [each.id for each in again.buttons]) == (False, ["b1"])
+    assert len(await world.acts()) == 5
+    # It goes on when its number is proven again, and not before.
+    resumed = await world.buttons.pause("ada", 1, "b1", is_paused=False)
+    assert resumed is Change.UNPROVEN
+    await world.buttons.note_proven("ada", 1, PHONE)
+    assert await world.buttons.pause("ada", 1, "b1", is_paused=False) is Change.DONE
 
 
 async def test_buttons_and_numbers_are_bounded(world):

@@ -1,4 +1,4 @@
-"""Challenges of two nodes over one Valkey: good once, for one button and network."""
+"""Challenges of two nodes over one Valkey: good once, for one key and network."""
 
 import asyncio
 import base64
@@ -10,11 +10,13 @@ from altcha import v1 as altcha
 
 from billing.stores.redis_client import connect, disconnect
 from database.errors import StoreUnavailableError
-from gateway.embed.challenge import CALM, LIFETIME_S, NUMBERS_MIN
+from gateway.embed.challenge import CALM, LIFETIME_S, NUMBERS_MAX, NUMBERS_MIN
 from gateway.embed.ports import Spent
 from gateway.stores.challenges import RedisChallenges
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+LIVE, TEST, TURNED = "pk_live_a", "pk_test_a", "pk_live_b"
+"""Of one button."""
 ADDRESS, NEIGHBOUR, STRANGER = "192.0.2.1", "192.0.2.99", "198.51.100.1"
 
 
@@ -32,8 +34,8 @@ class Nodes:
         self.count += 1
         return bytes([self.count]) * count
 
-    async def solved(self, button_id="b1", address=ADDRESS, **changes):
-        given = await self.one.give(button_id, address)
+    async def solved(self, key=LIVE, address=ADDRESS, **changes):
+        given = await self.one.give(key, address)
         solution = altcha.solve_challenge(
             given.challenge, given.salt, given.algorithm, given.maxnumber
         )
@@ -55,39 +57,41 @@ def nodes(redis):
 async def test_a_solution_is_good_once_on_whatever_node(nodes):
     solution = await nodes.solved()
     spent = await asyncio.gather(
-        *(node.spend("b1", ADDRESS, solution) for node in (nodes.one, nodes.other) * 5)
+        *(node.spend(LIVE, ADDRESS, solution) for node in (nodes.one, nodes.other) * 5)
     )
     assert sorted(spent, key=str) == [Spent.RIGHT] + [Spent.USED] * 9
 
 
-async def test_it_is_good_for_its_button_and_network_and_for_two_minutes(nodes):
+async def test_it_is_good_for_its_key_and_network_and_for_two_minutes(nodes):
     solution = await nodes.solved()
-    assert await nodes.one.spend("b2", ADDRESS, solution) is Spent.WRONG
-    assert await nodes.one.spend("b1", STRANGER, solution) is Spent.WRONG
+    for other in (TEST, TURNED):
+        assert await nodes.one.spend(other, ADDRESS, solution) is Spent.WRONG
+        assert await nodes.one.spend(LIVE, ADDRESS, await nodes.solved(other)) is Spent.WRONG
+    assert await nodes.one.spend(LIVE, STRANGER, solution) is Spent.WRONG
     nodes.now = NOW + timedelta(seconds=LIFETIME_S + 1)
-    assert await nodes.one.spend("b1", ADDRESS, solution) is Spent.WRONG
+    assert await nodes.one.spend(LIVE, ADDRESS, solution) is Spent.WRONG
     nodes.now = NOW + timedelta(seconds=LIFETIME_S)
-    assert await nodes.other.spend("b1", NEIGHBOUR, solution) is Spent.RIGHT
+    assert await nodes.other.spend(LIVE, NEIGHBOUR, solution) is Spent.RIGHT
 
 
 async def test_midnight_makes_no_solution_wrong(nodes):
     nodes.now = NOW.replace(hour=23, minute=59, second=30)
     solution = await nodes.solved()
     nodes.now += timedelta(seconds=60)
-    assert await nodes.one.spend("b1", ADDRESS, solution) is Spent.RIGHT
+    assert await nodes.one.spend(LIVE, ADDRESS, solution) is Spent.RIGHT
 
 
 @pytest.mark.parametrize("signature", ["", "0" * 64])
 async def test_a_forged_one_is_wrong(nodes, signature):
-    assert await nodes.one.spend("b1", ADDRESS, await nodes.solved(signature=signature)) is (
+    assert await nodes.one.spend(LIVE, ADDRESS, await nodes.solved(signature=signature)) is (
         Spent.WRONG
     )
 
 
 async def test_another_secret_or_another_number_is_wrong(nodes, redis):
     foreign = RedisChallenges(redis, nodes.new_bytes, secret="other", clock=lambda: NOW)
-    assert await foreign.spend("b1", ADDRESS, await nodes.solved()) is Spent.WRONG
-    assert await nodes.one.spend("b1", ADDRESS, await nodes.solved(number=NUMBERS_MIN)) is (
+    assert await foreign.spend(LIVE, ADDRESS, await nodes.solved()) is Spent.WRONG
+    assert await nodes.one.spend(LIVE, ADDRESS, await nodes.solved(number=NUMBERS_MIN)) is (
         Spent.WRONG
     )
 
@@ -98,18 +102,38 @@ async def test_what_a_challenge_names_cannot_be_moved_into_its_number(nodes):
     head, _, tail = solution["salt"].partition("&")
     moved = {"salt": f"{head}&", "number": f"{tail}{solution['number']}"}
     text = base64.b64encode(json.dumps(solution | moved).encode()).decode()
-    assert await nodes.one.spend("b1", ADDRESS, text) is Spent.WRONG
+    assert await nodes.one.spend(LIVE, ADDRESS, text) is Spent.WRONG
 
 
-async def test_a_button_that_is_used_much_is_harder_and_calms_down(nodes):
-    nodes.now = NOW + timedelta(seconds=59)
-    given = [await nodes.one.give("b1", ADDRESS) for _ in range(2 * CALM + 1)]
-    assert given[0].maxnumber == NUMBERS_MIN < given[-1].maxnumber
-    assert (await nodes.other.give("b2", ADDRESS)).maxnumber == NUMBERS_MIN
-    nodes.now += timedelta(seconds=2)
-    assert (await nodes.other.give("b1", ADDRESS)).maxnumber > NUMBERS_MIN
-    nodes.now += timedelta(seconds=120)
-    assert (await nodes.one.give("b1", ADDRESS)).maxnumber == NUMBERS_MIN
+async def flooded(nodes, count, second):
+    """Ask for challenges from as many networks at a second; return the work of the last one."""
+    nodes.now = NOW + timedelta(seconds=second)
+    for n in range(count):
+        given = await (nodes.one, nodes.other)[n % 2].give(LIVE, f"10.{n // 250}.{n % 250}.1")
+    return given.maxnumber
+
+
+async def test_work_doubles_with_a_flood_from_everywhere_and_falls_when_it_is_over(nodes):
+    minute = 60
+    costs = [
+        await flooded(nodes, CALM * 2**n - (CALM * 2 ** (n - 1) if n else 0), second=1)
+        for n in range(5)
+    ]
+    assert costs == [NUMBERS_MIN * 2**n for n in range(5)]
+    # Whoever comes half a minute later finds what is left of it, and after two minutes nothing.
+    assert (await flooded(nodes, 1, minute + 30)) == 8 * NUMBERS_MIN
+    assert (await flooded(nodes, 1, 2 * minute)) == NUMBERS_MIN
+    # No flood makes it harder than a phone can do.
+    assert await flooded(nodes, 2_000, 5 * minute) == NUMBERS_MAX
+    assert (await nodes.one.give(TURNED, ADDRESS)).maxnumber == NUMBERS_MIN
+
+
+async def test_one_network_makes_it_hard_for_itself_alone(nodes):
+    own = [await nodes.one.give(LIVE, ADDRESS) for _ in range(8 * CALM)]
+    assert own[0].maxnumber == NUMBERS_MIN
+    assert own[-1].maxnumber == 8 * NUMBERS_MIN
+    assert (await nodes.other.give(LIVE, NEIGHBOUR)).maxnumber == 8 * NUMBERS_MIN
+    assert (await nodes.other.give(LIVE, STRANGER)).maxnumber == NUMBERS_MIN
 
 
 async def test_a_visitor_has_one_name_a_day_on_all_nodes(nodes, redis):
@@ -131,9 +155,9 @@ async def test_without_valkey_nothing_is_given_and_nothing_let_in(own_valkey):
     solution = await nodes.solved()
     own_valkey.kill()
     with pytest.raises(StoreUnavailableError):
-        await nodes.one.give("b1", ADDRESS)
+        await nodes.one.give(LIVE, ADDRESS)
     with pytest.raises(StoreUnavailableError):
-        await nodes.one.spend("b1", ADDRESS, solution)
+        await nodes.one.spend(LIVE, ADDRESS, solution)
     with pytest.raises(StoreUnavailableError):
         await nodes.other.visitor("b1", ADDRESS)
     await disconnect(client)

@@ -133,6 +133,24 @@ async def test_a_chunk_is_bounded_by_the_database_itself(exports):
         await exports.add_chunk(export, 0, b"x" * (tables.CHUNK_BYTES_MAX + 1), 1)
 
 
+async def test_a_chunk_that_is_being_added_holds_no_erasure_up(engine, exports):
+    await exports.ask("alice", 1, "e1", DIGEST)
+
+    async def erase():
+        async with writing(engine, 5) as connection:
+            await erase_holder(connection, "alice")
+
+    async with writing(engine, 5) as connection:
+        await connection.execute(sa.update(tables.exports).values(progress=9))
+        erasing = asyncio.create_task(erase())
+        # Time to find no chunk, for whoever does not wait for this transaction.
+        await asyncio.sleep(0.3)
+        chunk = {"export_id": "e1", "number": 0, "content": b"x"}
+        await connection.execute(sa.insert(tables.export_chunks).values(chunk))
+    await erasing
+    assert await exports.chunk("e1", 0) is None
+
+
 async def test_it_goes_with_its_holder(engine, exports):
     await made(exports, "e1")
     async with writing(engine, 5) as connection:

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
-from accounts.holder import Holder
-from accounts.stores import countries, holders
+from accounts.holder import Device, Holder
+from accounts.stores import countries, devices, holders
 from billing.stores import tables
 from database.engine import TIMEOUT_S, reading, writing
 from gateway.limits.fraud import Allowance, Standing
@@ -42,6 +42,21 @@ async def pay(engine, sequence, at, kind="top-up"):
                 at=at,
             )
         )
+
+
+async def test_a_standing_has_the_countries_of_sign_ins_and_payments_of_closed_books(book, engine):
+    await pay(engine, 2, NOW)
+    async with writing(engine, TIMEOUT_S) as connection:
+        for name, country in (("d1", "FR"), ("d2", ""), ("d3", "US")):
+            await devices.note(connection, "alice", Device(name, "", "", NOW, NOW, country))
+    standing = await book.standing("alice")
+    assert (standing.seen_in, standing.first_paid_at) == ({"FR", "US"}, NOW)
+    year = NOW.replace(year=2020)
+    async with writing(engine, TIMEOUT_S) as connection:
+        row = {"account_id": "alice", "until": year, "payments_micros": -5, "customer_micros": 5}
+        await connection.execute(sa.insert(tables.closed_books).values(row))
+    # A card of years ago is no new one.
+    assert (await book.standing("alice")).first_paid_at == year
 
 
 async def test_nothing_is_known_of_a_program(book):

@@ -142,15 +142,15 @@ async def test_nodes_that_never_came_back_are_forgotten_after_a_week(redis, monk
     assert set(await leases.nodes()) == {"new"}
 
 
-async def test_a_server_that_is_away_is_said_soon(own_valkey):
+async def test_a_server_that_is_away_is_said_soon(own_valkey, monkeypatch):
     client = connect(own_valkey.url)
     leases = RedisNodeLeases(client)
     await leases.renew("n1")
     own_valkey.pause()
+    monkeypatch.setattr(module, "_TIMEOUT_S", 0.1)
     for attempt in (leases.renew("n1"), leases.nodes(), leases.alive(), leases.forget("n1")):
-        async with asyncio.timeout(2):
-            with pytest.raises(StoreUnavailableError):
-                await attempt
+        with pytest.raises(StoreUnavailableError):
+            await attempt
     own_valkey.resume()
     own_valkey.kill()
     with pytest.raises(StoreUnavailableError):

@@ -1,7 +1,9 @@
 """Hashes of passwords, real ones: what they are made with, how many at once, and what is told."""
 
 import asyncio
+import ctypes
 import os
+import subprocess
 import sys
 import threading
 import traceback
@@ -14,6 +16,7 @@ from argon2.exceptions import HashingError, VerificationError
 from accounts.password import TYPED_MAX
 from accounts.ports import HasherBusyError
 from gateway.stores.password_hashes import (
+    MEMORY_KIB,
     NICENESS,
     THREADS,
     WAITING_MAX,
@@ -58,6 +61,34 @@ async def test_a_hash_is_made_with_the_set_of_owasp_and_a_salt_of_its_own(hasher
     assert one.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
     assert one.split("$")[4] != other.split("$")[4]
     assert PASSWORD not in one
+
+
+HEAPS_GROW = '''
+import asyncio, ctypes
+from gateway.stores.password_hashes import THREADS, Argon2Hasher
+
+class Sizes(ctypes.Structure):
+    """As mallinfo(3) has them; the first is what all heaps have of the system."""
+    _fields_ = [("heaps", ctypes.c_size_t), ("others", ctypes.c_size_t * 9)]
+
+mallinfo = ctypes.CDLL(None).mallinfo2
+mallinfo.restype = Sizes
+
+async def grow():
+    before = mallinfo().heaps
+    hasher = Argon2Hasher()
+    await asyncio.gather(*(hasher.hash("correct horse") for _ in range(2 * THREADS)))
+    print(mallinfo().heaps - before)
+
+asyncio.run(grow())
+'''
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="needs glibc 2.33")
+def test_the_memory_of_a_hash_goes_back_to_the_system():
+    """In a process of its own, in which nothing has been hashed."""
+    grown = subprocess.check_output([sys.executable, "-c", HEAPS_GROW], timeout=60)
+    assert int(grown) < MEMORY_KIB * 1024
 
 
 async def test_two_keyboards_send_one_password(hasher):

@@ -1,7 +1,11 @@
-"""How far back a link reaches: to the session whose act its mail tells of, and no further."""
+"""How far back a link reaches: to the session whose act its mail tells of, and what came before it.
 
+What came before could be disputed when the link was made, and so goes with it.
+"""
+
+import asyncio
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import pytest
@@ -10,7 +14,7 @@ import sqlalchemy as sa
 from accounts import recovery_codes
 from accounts.erasure import Unspent
 from accounts.holder import Device
-from accounts.link import Purpose, digest
+from accounts.link import DISPUTABLE, LIFETIMES, Purpose, digest
 from accounts.notice import Notice
 from accounts.passkey import Passkey
 from accounts.ports import NewHolder, NewSecondFactor
@@ -21,6 +25,7 @@ from accounts.stores.secret_box import SecretBox
 from billing.payments import PaymentProfile
 from billing.stores import tables
 from database.engine import TIMEOUT_S, writing
+from gateway.people.countries import country_opened
 from gateway.people.enrolment import second_factor_changed
 from gateway.people.keys import KeyForm, Keys
 from gateway.people.password import password_changed
@@ -31,19 +36,25 @@ from gateway.post.sender import MailWriter
 from gateway.scopes import LEAST
 from gateway.stores.accounts import SqlAccountStore
 from gateway.stores.departures import SqlDepartures
+from gateway.stores.exports import SqlExports
+from gateway.stores.holder_countries import SqlHolderCountries
 from gateway.stores.holder_keys import SqlHolderKeys
 from gateway.stores.mail_outbox import SqlMailOutbox, queue_notice
 from gateway.stores.passkeys import SqlPasskeys
 from gateway.stores.people import SqlPeople
+from gateway.stores.people_transactions import tell_nobody
 from gateway.stores.second_factors import SqlSecondFactors
 from tests.gateway.calls.test_live import Velocity
 from tests.gateway.people.memory import BEGINNING
 
-HOME, THIEFS = "ada@example.com", "eve@example.org"
+HOME, THIEFS, NEW_HOME = "ada@example.com", "eve@example.org", "ada@example.net"
 CODES = [recovery_codes.digest(each) for each in recovery_codes.make(bytes(range(150)))]
 LOCKED = Notice("locked", HOME, link=Purpose.RESET_PASSWORD)
 SERVICE = Service("Caller", "https://caller.example")
+SEEN = {"browser": "", "system": "", "at": BEGINNING.isoformat()}
 DAY, LATE = timedelta(days=1), timedelta(seconds=95)
+LONG = DISPUTABLE + DAY
+"""After it nobody can dispute any more what was told of before."""
 
 
 @dataclass
@@ -149,7 +160,7 @@ async def break_in(house):
     """Let the owner have a passkey and a key, and a thief add theirs."""
     await house.add_passkey("owner's", house.now)
     await house.accounts.add_api_key("ada", "1" * 64, "owner's", scopes=LEAST)
-    house.now += DAY
+    house.now += LONG
     thief = await house.sign_in("thief's")
     house.now += LATE
     await house.add_passkey("thief's", thief.session.began_at)
@@ -203,22 +214,128 @@ async def test_a_key_that_a_thief_made_goes_by_the_mail_that_tells_of_it(house):
     assert await house.left() == ([], [], False, 0)
 
 
-async def test_a_sign_in_reaches_back_to_itself_and_never_to_an_earlier_one(house):
+async def test_a_sign_in_reaches_no_further_than_what_could_still_be_disputed(house):
     await house.sign_in("first")
     house.now += DAY
     await house.add_app(house.now)
-    for device in ("second", "third"):
-        house.now += 10 * DAY
-        await house.sign_in(device)
+    for pause in (LONG, 10 * DAY):
+        house.now += pause
+        await house.sign_in(str(pause))
         await house.mails()
     for link in (await house.mails())["new_device", Purpose.NOT_ME][1:]:
         assert await house.people.lock(link, LOCKED)
     assert await house.left() == ([], [], True, len(CODES))
 
 
+@pytest.mark.parametrize("pause", [3 * LATE, 10 * DAY], ids=["minutes", "days"])
+@pytest.mark.parametrize("mail", ["new_device", "country_opened"])
+async def test_a_thief_keeps_nothing_of_a_session_before_the_one_that_is_disputed(
+    house, mail, pause
+):
+    await break_in(house)
+    await house.add_app(house.now)
+    house.now += pause
+    second = await house.sign_in("thief's second")
+    if mail == "country_opened":
+        told = country_opened(HOME, "Cuba", reach=second.session.began_at)
+        await house.people.tell("ada", told)
+    link = (await house.mails())[mail, Purpose.NOT_ME][-1]
+    house.now += LIFETIMES[Purpose.NOT_ME] - LATE
+    assert await house.people.lock(link, LOCKED)
+    assert await house.left() == (["owner's"], ["owner's"], False, 0)
+
+
+async def test_a_link_from_before_reaches_were_kept_goes_by_when_it_was_made(house):
+    await break_in(house)
+    await house.sign_in("thief's second")
+    link = (await house.mails())["new_device", Purpose.NOT_ME][-1]
+    async with writing(house.engine, TIMEOUT_S) as connection:
+        await connection.execute(sa.update(kept.links).values(reach=None))
+    assert await house.people.lock(link, LOCKED)
+    assert await house.left() == (["owner's"], ["owner's"], False, 0)
+
+
+async def test_a_lock_by_a_mail_to_the_address_before_goes_back_to_it(house):
+    """A thief who reads the mails of an address of theirs would else set the next password."""
+    began_at = await break_in(house)
+    early = (await house.mails())["new_device", Purpose.NOT_ME][-1]
+    asked = Notice("change_address", THIEFS, link=Purpose.CHANGE_ADDRESS, reach=began_at)
+    assert await house.people.tell_signed_in("ada", await house.epoch(), asked)
+    taken = (await house.mails())["change_address", Purpose.CHANGE_ADDRESS][-1]
+    told = Notice("address_changed", HOME, link=Purpose.UNDO_CHANGE, reach=began_at)
+    assert await house.people.change_address(taken, await house.epoch(), THIEFS, [told])
+    late = Notice("new_device", THIEFS, link=Purpose.NOT_ME)
+    ask = Notice("reset_password", THIEFS, link=Purpose.RESET_PASSWORD)
+    for notice in (replace(late, values=SEEN), ask):
+        await house.people.tell("ada", notice)
+    thiefs = (await house.mails())["reset_password", Purpose.RESET_PASSWORD][-1]
+    holder = await house.people.lock(early, LOCKED)
+    assert (holder.email, holder.locked_at) == (HOME, house.now)
+    assert not await house.people.reset_password(thiefs, "thief's", password_changed(THIEFS))
+    (mail,) = await house.outbox.claim(9, domain="x", until=house.now + DAY)
+    assert (mail.notice.name, mail.notice.recipient) == ("locked", HOME)
+    assert mail.notice.values == {"passkeys": "thief's", "keys": "thief's", "buttons": ""}
+    # One that was sent to the thief's address leads nowhere else.
+    again = (await house.mails())["new_device", Purpose.NOT_ME][-1]
+    assert (await house.people.lock(again, LOCKED)).email == HOME
+
+
+async def test_an_address_that_its_owner_has_left_is_not_gone_back_to(house):
+    """By a link in a mail to the present one: nobody else reads that."""
+    asked = Notice("change_address", NEW_HOME, link=Purpose.CHANGE_ADDRESS)
+    assert await house.people.tell_signed_in("ada", await house.epoch(), asked)
+    taken = (await house.mails())["change_address", Purpose.CHANGE_ADDRESS][-1]
+    told = Notice("address_changed", HOME, link=Purpose.UNDO_CHANGE)
+    assert await house.people.change_address(taken, await house.epoch(), NEW_HOME, [told])
+    await house.people.tell("ada", Notice("new_device", NEW_HOME, SEEN, link=Purpose.NOT_ME))
+    link = (await house.mails())["new_device", Purpose.NOT_ME][-1]
+    assert (await house.people.lock(link, LOCKED)).email == NEW_HOME
+
+
+async def test_browsers_seen_for_the_first_time_are_recognised_no_more(house):
+    """Also where none is left: whoever comes next is told of."""
+    house.now += LATE
+    thief = await house.sign_in("thief's")
+    link = (await house.mails())["new_device", Purpose.NOT_ME][-1]
+    assert await house.people.lock(link, LOCKED)
+    assert await house.people.devices("ada") == []
+    await house.mails()
+    await house.sign_in(thief.session.device_id)
+    (mail,) = await house.outbox.claim(9, domain="x", until=house.now + DAY)
+    assert mail.notice.name == "new_device"
+
+
+async def test_a_country_is_closed_and_an_export_is_gone_that_a_thief_asked_for(house):
+    countries = SqlHolderCountries(
+        house.engine, queue_notice, on_change=tell_nobody, clock=lambda: house.now
+    )
+    exports = SqlExports(house.engine, clock=lambda: house.now)
+
+    async def ask(country, export_id):
+        told = country_opened(HOME, country)
+        assert await countries.open_country("ada", 2, country, day_max=9, notice=told)
+        assert await exports.ask("ada", 2, export_id, "0" * 64)
+        export, _ = await exports.claim()
+        assert await exports.add_chunk(export, 0, b"all of it", progress=9)
+        assert await exports.finish(export, Notice("export_ready", HOME))
+
+    await ask("FR", "owner's")
+    house.now += LONG
+    await house.sign_in("thief's")
+    await ask("CU", "thief's")
+    assert await exports.ask("ada", 2, "thief's second", "0" * 64)
+    link = (await house.mails())["new_device", Purpose.NOT_ME][-1]
+    assert await house.people.lock(link, LOCKED)
+    assert await countries.opened("ada") == {"FR"}
+    assert [each.id for each in await exports.of_account("ada")] == ["owner's"]
+    assert all(each.done_at for each in await house.departures.requests("ada"))
+    assert await exports.chunk("owner's", 0) == b"all of it"
+    assert await exports.chunk("thief's", 0) is None
+
+
 async def test_recovery_codes_that_a_thief_has_read_are_gone_and_the_app_stays(house):
     await house.add_app(house.now)
-    house.now += DAY
+    house.now += LONG
     began_at = (await house.sign_in("thief's")).session.began_at
     house.now += LATE
     told = second_factor_changed(HOME, "codes", reach=began_at)
@@ -226,6 +343,22 @@ async def test_recovery_codes_that_a_thief_has_read_are_gone_and_the_app_stays(h
     link = (await house.mails())["second_factor_changed", Purpose.NOT_ME][-1]
     assert await house.people.lock(link, LOCKED)
     assert await house.left() == ([], [], True, 0)
+
+
+async def test_a_chunk_that_is_being_added_to_an_export_holds_no_lock_up(house):
+    exports = SqlExports(house.engine, clock=lambda: house.now)
+    await house.sign_in("thief's")
+    link = (await house.mails())["new_device", Purpose.NOT_ME][-1]
+    assert await exports.ask("ada", 2, "thief's", "0" * 64)
+    async with writing(house.engine, TIMEOUT_S) as connection:
+        await connection.execute(sa.update(kept.exports).values(progress=9))
+        locking = asyncio.create_task(house.people.lock(link, LOCKED))
+        # Time to find no chunk, for whoever does not wait for this transaction.
+        await asyncio.sleep(0.3)
+        chunk = {"export_id": "thief's", "number": 0, "content": b"x"}
+        await connection.execute(sa.insert(kept.export_chunks).values(chunk))
+    assert await locking
+    assert await exports.of_account("ada") == []
 
 
 async def test_a_reset_names_what_stays(house):
@@ -236,12 +369,12 @@ async def test_a_reset_names_what_stays(house):
     assert await house.people.reset_password(link, "another", password_changed(HOME))
     (mail,) = await house.outbox.claim(9, domain="x", until=house.now + DAY)
     names = "thief's, owner's"
-    assert mail.notice.values == {"passkeys": names, "keys": names}
+    assert mail.notice.values == {"passkeys": names, "keys": names, "buttons": ""}
 
 
 async def test_an_account_says_that_it_is_locked_until_another_password_is_set(house):
     await house.accounts.add_api_key("ada", "1" * 64, "owner's", scopes=LEAST)
-    house.now += DAY
+    house.now += LONG
     await house.sign_in("thief's")
     assert not (await house.accounts.account_by_key_hash("1" * 64)).is_locked
     link = (await house.mails())["new_device", Purpose.NOT_ME][-1]

@@ -271,6 +271,47 @@ async def test_a_payment_that_moved_money_stays_and_loses_its_receipt(engine, re
     assert left == {"paid": "", "late": "", "new": url["receipt_url"]}
 
 
+async def test_books_are_closed_year_by_year(engine, retention):
+    first, second = NOW.replace(year=2014), NOW.replace(year=2016)
+    async with engine.begin() as connection:
+        await add_holder(connection, "alice", first, proven=True)
+        await add_holder(connection, "idle", first, proven=True)
+    for at, name in ((first, "first"), (second, "second")):
+        await SqlLedgerStore(engine, clock=lambda at=at: at).add_credit(
+            "alice", 7, reference=name, kind="grant"
+        )
+    assert retention.kinds[-1] == "books"
+    assert await retention.due("books") == 1
+    assert await retention.sweep("books") == (1, True)
+    assert await retention.sweep("books") == (0, False)
+    # The other one is not ten years old before this year's end.
+    (left,) = await rows(engine, tables.transfers)
+    assert left["reference"] == "credit:second"
+    new_year = SqlRetention(engine, clock=lambda: NOW.replace(year=2027, month=1, day=1))
+    assert await new_year.due("books") == 1
+    assert [await new_year.sweep("books") for _ in range(2)] == [(1, True), (0, False)]
+    (closed_until,) = await rows(engine, tables.closed_books)
+    assert closed_until["until"] == datetime(2017, 1, 1, tzinfo=UTC)
+    assert await audit(engine) == []
+
+
+async def test_many_accounts_are_closed_a_few_at_a_time(engine, monkeypatch):
+    monkeypatch.setattr("gateway.stores.book_closing.ACCOUNTS_BATCH", 2)
+    monkeypatch.setattr("gateway.stores.book_closing.BATCH", 3)
+    old = NOW.replace(year=2014)
+    ledger = SqlLedgerStore(engine, clock=lambda: old)
+    for name, count in (("a", 1), ("b", 5), ("c", 1), ("d", 1)):
+        async with engine.begin() as connection:
+            await add_holder(connection, name, old, proven=True)
+        for number in range(count):
+            await ledger.add_credit(name, 7, reference=f"{name}{number}", kind="grant")
+    retention = SqlRetention(engine, clock=lambda: NOW)
+    assert await retention.due("books") == 8
+    found = [await retention.sweep("books") for _ in range(4)]
+    assert found == [(4, True), (3, True), (1, True), (0, False)]
+    assert await audit(engine) == []
+
+
 async def test_books_are_kept_as_long_as_the_operator_says(book):
     fewer = SqlRetention(book, books_kept_years=9, clock=lambda: NOW)
     for kind in ("requests", "requests_to_delete", "unread"):

@@ -1,4 +1,4 @@
-"""What a lock takes back: what was added since the act that is disputed, and nothing older."""
+"""What a lock takes back: what was added lately, and nothing older."""
 
 import os
 from datetime import timedelta
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from accounts import recovery_codes
 from accounts.audit_log import Act
 from accounts.erasure import State, Unspent
-from accounts.link import Purpose
+from accounts.link import DISPUTABLE, Purpose
 from accounts.notice import Notice
 from accounts.passkey import Passkey
 from accounts.ports import NewSecondFactor
@@ -29,6 +29,7 @@ FACTOR = NewSecondFactor(bytes(20), 100, [recovery_codes.digest(each) for each i
 CHANGED = Notice("changed", HOME)
 LOCKED = Notice("locked", HOME, link=Purpose.RESET_PASSWORD)
 DAY = timedelta(days=1)
+LONG = DISPUTABLE + DAY
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ async def keys_that_work(world):
 async def test_what_a_thief_added_is_gone_and_what_the_owner_had_is_there(world):
     await add_passkey(world, "owner's")
     await world.accounts.add_api_key("alice", "1" * 64, "owner's", scopes=LEAST)
-    world.now += DAY
+    world.now += LONG
     link = await world.ask(Purpose.NOT_ME)
     await add_passkey(world, "thief's")
     await world.accounts.add_api_key("alice", "2" * 64, "thief's", scopes=LEAST)
@@ -80,7 +81,7 @@ async def test_what_a_thief_added_is_gone_and_what_the_owner_had_is_there(world)
 
 async def test_a_mailbox_alone_takes_no_second_factor_away(world):
     assert await world.factors.add("alice", 1, FACTOR, CHANGED)
-    world.now += DAY
+    world.now += LONG
     link = await world.ask(Purpose.NOT_ME)
     assert await world.people.lock(link, LOCKED)
     assert await world.factors.find("alice") is not None

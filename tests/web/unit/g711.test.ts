@@ -1,11 +1,9 @@
 /** G.711 against the decoder of Python's audioop, and against the quantiser's own definition. */
 
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import test from 'node:test';
 import { MULAW_DECODE, MULAW_SILENCE, encodeMulaw } from '../../../web/src/sdk/audio/g711';
-
-const vectors = JSON.parse(readFileSync(process.env.CALLER_VECTORS as string, 'utf8')) as { mulaw: number[] };
+import { vectors } from './vectors';
 
 /** The one code with a twin: negative zero, which no encoder sends. */
 const NEGATIVE_ZERO = 0x7f;

@@ -2,7 +2,8 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { chooseSound, constraints, soundChoice } from '../../../web/src/sdk/call/sound-choice';
+import { constraints, soundChoice } from '../../../web/src/sdk/call/sound-choice';
+import { chooseSound } from '../../../web/src/sdk/call/sound-choosing';
 
 const kept = new Map<string, string>();
 Object.assign(globalThis, {

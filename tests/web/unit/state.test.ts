@@ -1,16 +1,16 @@
 /** What the page knows of a call, from the messages the gateway's own encoder writes. */
 
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import test from 'node:test';
 import { CallerError, errorOfClose } from '../../../web/src/sdk/call/error';
 import { dialling, elapsedSeconds, ended, heardAgain, lineQuality, received, speaking, unheard } from '../../../web/src/sdk/call/state';
 import type { CallState } from '../../../web/src/sdk/call/state';
 import { WIRE_VERSION, parseMessage } from '../../../web/src/sdk/wire';
 import type { ClientMessage, GatewayMessage } from '../../../web/src/sdk/wire';
+import { vectors } from './vectors';
 
 const NUMBER = '+15005551000';
-const vectors = JSON.parse(readFileSync(process.env.CALLER_VECTORS as string, 'utf8')) as { messages: string[] };
 const messages = new Map(vectors.messages.map((text) => [parseMessage(text)?.type as string, parseMessage(text)]));
 
 function message(type: GatewayMessage['type']): GatewayMessage {

@@ -3,14 +3,13 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
+import { languages } from 'languages:../../../web/src/widget/frame/words';
 import type { Ending } from '../../../web/src/sdk/core';
 import { outcomeOf } from '../../../web/src/widget/frame/outcome';
-import { PROBLEMS, isLocal, mayTryAgain, problemOf } from '../../../web/src/widget/frame/problem';
+import { PROBLEMS, isLocal, mayTryAgain, problemOf, signedCodeOf } from '../../../web/src/widget/frame/problem';
 import { find, payload } from '../../../web/src/widget/frame/proof';
 import { digester } from '../../../web/src/widget/frame/sha256';
-import { de } from '../../../web/src/widget/frame/words/de';
-import { en } from '../../../web/src/widget/frame/words/en';
-import { es } from '../../../web/src/widget/frame/words/es';
+import { words as en } from '../../../web/src/widget/frame/words/en';
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
 const hex = (words: Int32Array): string => [...words].map((word) => (word >>> 0).toString(16).padStart(8, '0')).join('');
@@ -55,12 +54,19 @@ test('an outcome follows from the cause, unless somebody has talked', () => {
   assert.equal(outcomeOf(ending(487, { ended_by: 'caller' }), false), 'cancelled');
   assert.equal(outcomeOf(undefined, false), 'cancelled');
   assert.equal(outcomeOf(ending(602, { cut_off: 'duration' }), true), 'longest');
+  for (const wasAnswered of [true, false]) {
+    assert.equal(outcomeOf(ending(504, { ended_by: 'operator' }), wasAnswered), 'closed_button');
+  }
   for (const lack of ['credit', 'cap'] as const) assert.equal(outcomeOf(ending(602, { cut_off: lack }), true), 'budget');
 });
 
+/** The tables of all languages. */
+const TABLES = await Promise.all(Object.values(languages).map(async (load) => (await load!()).words));
+
 test('every problem has words in every language, and a way out', () => {
+  assert.ok(TABLES.length > 2);
   for (const problem of PROBLEMS) {
-    for (const words of [en, de, es]) assert.ok(words[problem] && words[`${problem}.next`], problem);
+    for (const words of TABLES) assert.ok(words[problem] && words[`${problem}.next`], problem);
     assert.equal(problemOf(problem), problem);
   }
   assert.ok(!mayTryAgain('not_found') && mayTryAgain('button_busy'));
@@ -72,10 +78,15 @@ test('a code that nobody knows is said to be unforeseen, whatever objects inheri
   assert.equal(problemOf('challenge_used'), 'challenge');
 });
 
+test('of what an owner is refused for a visitor learns what concerns visitors', () => {
+  for (const code of ['button_closed', 'button_busy', 'too_many_calls']) assert.equal(signedCodeOf(code), code);
+  for (const code of ['insufficient_credit', 'scope_missing', '']) assert.equal(signedCodeOf(code), 'button_unavailable');
+});
+
 test('each language fills in the same things', () => {
   const filled = (text: string): string[] => [...text.matchAll(/\{\w+\}/g)].map(String).sort();
-  for (const words of [de, es]) {
+  for (const words of TABLES) {
     assert.deepEqual(Object.keys(words).sort(), Object.keys(en).sort());
-    for (const [key, text] of Object.entries(en)) assert.deepEqual(filled(words[key as keyof typeof en]), filled(text), key);
+    for (const [key, text] of Object.entries(en)) assert.deepEqual(filled(words[key]), filled(text), key);
   }
 });

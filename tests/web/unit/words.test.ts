@@ -2,10 +2,11 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { languages } from 'languages:../../../web/src/i18n/languages';
 import { CallerError } from '../../../web/src/sdk/call/error';
-import { addWords, clock, failureInWords, money, price, t, when } from '../../../web/src/i18n';
+import { addWords, clock, t } from '../../../web/src/i18n';
+import { failureInWords, money, price, when } from '../../../web/src/i18n/figures';
 import { causeInWords, endingInWords, seconds, warningInWords } from '../../../web/src/i18n/outcomes';
-import { de } from '../../../web/src/i18n/de';
 import { beside } from '../../../web/src/i18n/en/beside';
 import { keyForm } from '../../../web/src/i18n/en/key-form';
 import { phone } from '../../../web/src/i18n/en/phone';
@@ -13,9 +14,12 @@ import { tools } from '../../../web/src/i18n/en/tools';
 import { topUp } from '../../../web/src/i18n/en/top-up';
 import { OWN_WORDS } from '../../../web/src/sdk/error-words';
 import type { Money } from '../../../web/src/sdk/wire';
+import { vectors } from './vectors';
 
 const ENGLISH: Record<string, string>[] = [phone, beside, keyForm, tools, topUp];
-const GERMAN: Record<string, string | undefined> = de;
+
+/** The tables of all other languages. */
+const OTHERS = await Promise.all(Object.values(languages).map(async (load) => (await load!()).words));
 
 addWords(beside);
 
@@ -74,7 +78,7 @@ test('who ended a call is said', () => {
 });
 
 test('every failure has a next step in every language', () => {
-  for (const table of [...ENGLISH, GERMAN]) {
+  for (const table of [...ENGLISH, ...OTHERS]) {
     for (const key of Object.keys(table).filter((key) => /^(failure|problem)\.[^.]+$/.test(key))) {
       assert.ok(table[`${key}.next`], key);
     }
@@ -87,11 +91,24 @@ test('whatever fails in the phone has words of its own', () => {
   for (const kind of Object.keys(OWN_WORDS)) assert.equal(`failure.${kind}` in beside, !others.includes(kind), kind);
 });
 
-test('texts of both languages take the same values', () => {
+test('texts of all languages take the same values', () => {
   const blanks = (text = ''): string => (text.match(/\{\w+\}/g) ?? []).sort().join();
-  for (const part of ENGLISH) {
-    for (const [key, text] of Object.entries(part)) assert.equal(blanks(GERMAN[key]), blanks(text), key);
+  for (const table of OTHERS) {
+    for (const part of ENGLISH) {
+      for (const [key, text] of Object.entries(part)) assert.equal(blanks(table[key]), blanks(text), key);
+    }
   }
+});
+
+test('what the gateway says in English is said in every other language', () => {
+  assert.ok(OTHERS.length > 1);
+  const english = new Set(ENGLISH.flatMap(Object.keys));
+  const gateways = (table: object): string[] => Object.keys(table).filter((key) => !english.has(key)).sort();
+  for (const table of OTHERS) assert.deepEqual(gateways(table), gateways(OTHERS[0]));
+});
+
+test('every cause of a call’s end has words', () => {
+  for (const cause of vectors.causes) assert.ok(`cause.${cause}` in beside, String(cause));
 });
 
 test('a key says the same in every part of the table', () => {

@@ -1,8 +1,7 @@
-/** Words, amounts and times in the reader's language. */
+/** Words in the reader's language. */
 
-import type { CallerError, Money } from '../sdk/core';
 import { phone } from './en/phone';
-import { addWords, locale, strings } from './language';
+import { addWords, strings } from './language';
 import type { Key } from './language';
 
 export { addWords } from './language';
@@ -20,27 +19,6 @@ export function t(key: Key, values: Record<string, string> = {}): string {
   return (strings[key] ?? key).replace(/\{(\w+)\}/g, (_, name: string) => values[name]);
 }
 
-/** Return an amount that is paid or left, in the whole minor units it holds: $5.00, and $4.99 for $4.999. */
-export function money({ micros, currency }: Money): string {
-  const unit = 10 ** (6 - minorDigits(currency));
-  return inCurrency(currency).format((Math.floor(micros / unit) * unit) / 1e6);
-}
-
-/** Return what calls cost, always with two digits more, so that a running cost keeps its width: $0.0130. */
-export function price({ micros, currency }: Money): string {
-  return inCurrency(currency, Math.min(minorDigits(currency) + 2, 4)).format(micros / 1e6);
-}
-
-/** Return how many digits the currency has after the decimal separator (ISO 4217). */
-function minorDigits(currency: string): number {
-  return inCurrency(currency).resolvedOptions().maximumFractionDigits ?? 2;
-}
-
-function inCurrency(currency: string, minimumFractionDigits?: number): Intl.NumberFormat {
-  const digits = { minimumFractionDigits, maximumFractionDigits: minimumFractionDigits };
-  return new Intl.NumberFormat(locale, { style: 'currency', currency, ...digits });
-}
-
 /** Return seconds as 0:07, 12:40 or 1:02:03. */
 export function clock(seconds: number): string {
   const two = (value: number): string => String(value).padStart(2, '0');
@@ -48,22 +26,4 @@ export function clock(seconds: number): string {
   const hours = Math.floor(seconds / 3600);
   const rest = two(Math.floor(seconds) % 60);
   return hours ? `${hours}:${two(minutes)}:${rest}` : `${minutes}:${rest}`;
-}
-
-/** Return an instant in the reader's zone: the time today, the day as well before. */
-export function when(rfc3339: string, now: Date): string {
-  const at = new Date(rfc3339);
-  const today = at.toDateString() === now.toDateString();
-  const day = today ? {} : ({ day: 'numeric', month: 'short' } as const);
-  return new Intl.DateTimeFormat(locale, { ...day, hour: 'numeric', minute: '2-digit' }).format(at);
-}
-
-/** Return what failed, and what to do next. */
-export function failureInWords({ kind, problem, title, action }: CallerError): [string, string] {
-  const own = `failure.${kind}`;
-  const refusal = `problem.${problem?.code}`;
-  return [
-    known(refusal) ?? problem?.detail ?? problem?.title ?? known(own) ?? title,
-    known(`${refusal}.next`) ?? problem?.action ?? known(`${own}.next`) ?? action,
-  ];
 }

@@ -1,5 +1,6 @@
 /** The reader's language and its table of words, chosen once, before the page is drawn. Knows no page. */
 
+import { languages } from 'languages:./languages';
 import type { beside } from './en/beside';
 import type { keyForm } from './en/key-form';
 import type { phone } from './en/phone';
@@ -13,11 +14,6 @@ export type Key = keyof English;
 /** A language's table: the page's own words, and the gateway's, which say themselves in English. */
 export type Strings = Record<Key, string> & Partial<Record<string, string>>;
 
-/** Languages besides English -> their table, loaded only where it is read. */
-const OTHERS: Record<string, () => Promise<Strings>> = {
-  de: async () => (await import('./de')).de,
-};
-
 export let strings: Partial<Strings> = {};
 
 /** The reader's own variant of the language, such as en-GB, for amounts and times. */
@@ -25,11 +21,15 @@ export let locale = 'en-US';
 
 /** Choose the first of the reader's languages that there is a table for, and mark the page with it. */
 export async function chooseLanguage(preferred: readonly string[]): Promise<void> {
-  const codes = preferred.map((tag) => tag.toLowerCase().split('-')[0]);
-  const language = codes.find((code) => code === 'en' || code in OTHERS) ?? 'en';
-  if (language in OTHERS) strings = await OTHERS[language]();
-  locale = preferred.find((tag) => tag.startsWith(language)) ?? language;
-  document.documentElement.lang = language;
+  for (const tag of preferred) {
+    const [code] = tag.toLowerCase().split('-');
+    const load = languages[code];
+    if (!load && code !== 'en') continue;
+    if (load) strings = (await load()).words;
+    locale = tag;
+    document.documentElement.lang = code;
+    break;
+  }
 }
 
 /** Take English words that a part of the page brings along; other languages have them already. */

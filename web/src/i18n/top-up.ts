@@ -2,7 +2,8 @@
 
 import type { Payment } from '../answers';
 import type { CallerError } from '../sdk/core';
-import { addWords, failureInWords as callFailureInWords, known, t } from '.';
+import { addWords, known, t } from '.';
+import { failureInWords as callFailureInWords } from './figures';
 import { topUp } from './en/top-up';
 
 export { t } from '.';

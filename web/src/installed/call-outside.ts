@@ -1,9 +1,13 @@
-/** Shows a call outside the page: in the tab's title, and in the controls that the browser has for calls. */
+/**
+ * Shows a call outside the page: in the tab's title, in the controls that the browser has for calls, and in a small
+ * window where that is wanted.
+ */
 
 import { clock, t } from '../i18n';
 import { grouped } from '../number';
 import { elapsedSeconds } from '../sdk/core';
 import type { Call, CallState } from '../sdk/core';
+import { openCallWindow } from './call-window';
 
 const REDRAW_MS = 1000;
 
@@ -13,8 +17,18 @@ export function titleOf(state: CallState, nowMs: number): string {
   return `${first} · ${grouped(state.destination)}`;
 }
 
+/** The call that is followed. */
+let accompanied: Call | undefined;
+
+/** Show the call that goes on in a small window. Call it inside the click. */
+export function popOut(label: string): void {
+  // Refused without a click, and where another page has such a window.
+  if (accompanied) void openCallWindow(accompanied, label).catch(() => {});
+}
+
 /** Follow a call until it has ended. */
 export function accompany(call: Call): void {
+  accompanied = call;
   const title = document.title;
   const show = (): void => {
     document.title = titleOf(call.state, performance.now());
@@ -25,6 +39,7 @@ export function accompany(call: Call): void {
     if (phase === 'ended') {
       window.clearInterval(timer);
       document.title = title;
+      accompanied = undefined;
       control();
     } else {
       show();

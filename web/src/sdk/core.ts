@@ -12,7 +12,6 @@ export { dialling, elapsedSeconds, ended, received, speaking } from './call/stat
 export type { CallState, LineQuality, Phase } from './call/state';
 export { dropCall, keepNothing, keptCall, secondsLeft } from './call/tab-store';
 export type { KeptCall } from './call/tab-store';
-export { playKey, stopKeys } from './call/tones';
 export type { GatewayCode, OwnCode } from './error-words';
 export { refusalOf } from './refusal';
 export type * from './wire';

@@ -5,8 +5,9 @@
 
 import { within } from './call/deadline';
 import { Microphone } from './call/microphone';
-import { chooseSound, soundChoice } from './call/sound-choice';
+import { soundChoice } from './call/sound-choice';
 import type { SoundChoice } from './call/sound-choice';
+import { chooseSound } from './call/sound-choosing';
 import { Emitter } from './emitter';
 
 /** What the test of a loudspeaker plays: an A of the telephone's band, softly. */

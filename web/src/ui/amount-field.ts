@@ -3,7 +3,7 @@
 import { css, html } from 'lit';
 import type { TemplateResult } from 'lit';
 import { decimalText, fieldText, minorDigits, parseAmount } from '../amount';
-import { money } from '../i18n';
+import { money } from '../i18n/figures';
 import { t } from '../i18n/top-up';
 import type { Money } from '../sdk/core';
 
@@ -20,18 +20,18 @@ export interface AmountField {
 export const amountFieldStyle = css`
   .field {
     display: grid;
-    gap: 4px;
+    gap: var(--space-1);
   }
   .field label {
-    font-size: 0.875rem;
+    font-size: var(--letters-s);
     font-weight: 600;
   }
   .field input {
     width: 100%;
-    min-height: 48px;
-    padding: 0 14px;
+    min-height: var(--target-m);
+    padding: 0 var(--space-3);
     border: 1px solid var(--muted);
-    border-radius: 12px;
+    border-radius: var(--radius-s);
     background: transparent;
   }
   .field input[aria-invalid='true'] {

@@ -8,33 +8,33 @@ import type { TemplateResult } from 'lit';
 import type { CallRecord, KeyAccess, PhonebookEntry, TopUpOffer } from '../answers';
 import { Api } from '../api';
 import { brought, storedKey, takeKey } from '../api-key';
-import { money, t } from '../i18n';
 import type { Call, CallState, CallerError, Money } from '../sdk/core';
 import type * as Beside from './beside';
+import { fields } from './fields';
 import { handset } from './icons';
 import type { FollowedPayment } from './payment-progress';
 import './phone';
 import type { Phone } from './phone';
 import { theme } from './theme';
-import type { TopUp } from './top-up';
 
 export class App extends LitElement {
-  static override properties = {
-    api: { attribute: false },
-    access: { attribute: false },
-    balance: { attribute: false },
-    left: { attribute: false },
-    calls: { attribute: false },
-    last: { attribute: false },
-    callsFailed: { attribute: false },
-    phonebook: { attribute: false },
-    offer: { attribute: false },
-    followed: { attribute: false },
-    returned: { attribute: false },
-    failure: { attribute: false },
-    told: { attribute: false },
-    busy: { attribute: false },
-  };
+  static override properties = fields(
+    'api',
+    'access',
+    'beside',
+    'balance',
+    'left',
+    'calls',
+    'last',
+    'callsFailed',
+    'phonebook',
+    'offer',
+    'followed',
+    'returned',
+    'failure',
+    'told',
+    'busy',
+  );
   static override styles = [
     theme,
     css`
@@ -42,17 +42,17 @@ export class App extends LitElement {
       main {
         width: min(100%, 940px);
         margin-inline: auto;
-        padding-inline: max(16px, env(safe-area-inset-left));
+        padding-inline: max(var(--space-4), env(safe-area-inset-left));
       }
       header {
         display: flex;
         flex-wrap: wrap;
         align-items: center;
-        gap: 12px;
-        padding-block: 20px;
+        gap: var(--space-3);
+        padding-block: var(--space-5);
       }
       h1 {
-        font-size: 1.1875rem;
+        font-size: var(--letters-l);
         font-weight: 650;
         letter-spacing: -0.01em;
       }
@@ -61,33 +61,18 @@ export class App extends LitElement {
         place-items: center;
         width: 36px;
         height: 36px;
-        border-radius: 11px;
+        border-radius: var(--radius-s);
         background: var(--go);
         color: var(--on-go);
       }
-      .credit {
-        display: flex;
-        flex-wrap: wrap;
-        align-items: center;
-        min-height: 36px;
+      caller-credit {
         margin-inline-start: auto;
-        border: 1px solid var(--line);
-        border-radius: 23px;
-        background: var(--card);
-        font-size: 0.9375rem;
-      }
-      .credit p {
-        padding-inline: 14px;
-        line-height: 1.25;
-      }
-      .credit b {
-        font-weight: 600;
       }
       main {
         display: grid;
         grid-template-columns: minmax(0, 1fr);
-        gap: 20px;
-        padding-block: 4px 20px;
+        gap: var(--space-5);
+        padding-block: var(--space-1) var(--space-5);
       }
       caller-phone,
       .aside {
@@ -97,11 +82,7 @@ export class App extends LitElement {
       }
       .aside {
         display: grid;
-        gap: 20px;
-      }
-      main > caller-outcome,
-      caller-payment-progress {
-        grid-column: 1 / -1;
+        gap: var(--space-5);
       }
       @media (max-width: 400px) {
         .mark {
@@ -110,19 +91,19 @@ export class App extends LitElement {
       }
       @media (max-height: 700px) {
         header {
-          padding-block: 10px;
+          padding-block: var(--space-3);
         }
       }
       @media (min-width: 860px) {
         main.phone {
           grid-template-columns: 420px minmax(0, 1fr);
           align-items: start;
-          gap: 24px;
-          padding-block-start: 20px;
+          gap: var(--space-6);
+          padding-block-start: var(--space-5);
         }
         .aside {
           max-width: none;
-          gap: 24px;
+          gap: var(--space-6);
         }
       }
     `,
@@ -131,6 +112,8 @@ export class App extends LitElement {
   declare api: Api | undefined;
   /** What the key may do; until that is known, the page is shown as if it may do everything. */
   declare access: KeyAccess | undefined;
+  /** What comes beside the phone, once it is there. */
+  declare beside: typeof Beside | undefined;
   declare balance: Money | undefined;
   /** What the call under way says is left. */
   declare left: Money | undefined;
@@ -152,7 +135,6 @@ export class App extends LitElement {
   declare busy: boolean;
   /** Without a phone to show: whether it is not known yet if somebody is signed in. */
   asking = true;
-  #beside: typeof Beside | undefined;
   reading: Beside.Reading | undefined;
 
   constructor() {
@@ -167,67 +149,43 @@ export class App extends LitElement {
     this.open();
   }
 
-  override disconnectedCallback(): void {
-    super.disconnectedCallback();
-    window.removeEventListener('hashchange', this.open);
-  }
-
   protected override render(): TemplateResult {
     return html`<header>
         <slot><span class="mark">${handset}</span>
         <h1>Caller</h1></slot>
-        ${this.api && (this.offer || this.may('account')) ? this.#credit() : nothing}
+        ${this.api ? this.beside?.credit(this) : nothing}
       </header>
-      ${this.api ? this.#page() : this.asking ? nothing : this.#beside?.keyForm(this)}`;
-  }
-
-  #credit(): TemplateResult {
-    const left = this.left ?? this.balance;
-    const balance = left ? money(left) : '…';
-    return html`<div class="credit">
-      ${this.may('account')
-        ? html`<p class="number"><span class="muted">${t('credit')}</span> <b>${balance}</b></p>`
-        : nothing}
-      ${this.#beside?.topUp(this)}
-    </div>`;
+      ${this.api ? this.#page() : this.asking ? nothing : this.beside?.keyForm(this)}`;
   }
 
   #page(): TemplateResult {
-    const failure = this.busy || this.told ? undefined : this.failure;
     return html`<main class="phone">
-      ${failure ? html`<caller-outcome .failure=${failure}></caller-outcome>` : nothing}
-      ${this.#beside?.before(this)}
-      ${this.may('calls') || this.busy ? this.#dialler() : html`<caller-no-calls></caller-no-calls>`}
-      <div class="aside">${this.#beside?.aside(this)}</div>
+      ${this.beside?.before(this)}
+      ${this.may('calls') || this.busy ? this.#dialler() : this.beside?.noCalls()}
+      <div class="aside">${this.beside?.aside(this)}</div>
     </main>
-    ${this.#beside?.owner(this)}`;
+    ${this.beside?.owner(this)}`;
   }
 
   #dialler(): TemplateResult {
     return html`<caller-phone
       .api=${this.api}
+      .beside=${this.beside}
       .phonebook=${this.phonebook}
+      .reading=${this.reading}
       .offer=${this.offer}
-      @top-up=${this.openTopUp}
-      @charged=${this.follow}
+      @top-up=${() => this.beside?.openTopUp(this)}
+      @charged=${(event: CustomEvent<FollowedPayment>) => (this.followed = event.detail)}
       @credit=${(event: CustomEvent<Money>) => (this.left = event.detail)}
       @call-started=${this.#began}
       @call-placed=${() => this.reading?.changed()}
-      @call-ended=${(event: CustomEvent<CallState>) => this.#ended(event.detail)}
+      @call-ended=${this.#ended}
     ></caller-phone>`;
   }
 
   get phone(): Phone | null {
     return this.renderRoot.querySelector<Phone>('caller-phone');
   }
-
-  readonly openTopUp = (): void => {
-    void this.renderRoot.querySelector<TopUp>('caller-top-up')?.open();
-  };
-
-  readonly follow = (event: CustomEvent<FollowedPayment>): void => {
-    this.followed = event.detail;
-  };
 
   readonly open = (): void => {
     takeKey();
@@ -242,8 +200,8 @@ export class App extends LitElement {
 
   async #load(): Promise<typeof Beside> {
     const beside = await import('./beside');
-    if (!this.#beside) [this.returned, this.followed] = beside.takeReturned();
-    return (this.#beside = beside);
+    if (!this.beside) [this.returned, this.followed] = beside.takeReturned();
+    return (this.beside = beside);
   }
 
   clear(): void {
@@ -264,20 +222,14 @@ export class App extends LitElement {
 
   readonly #began = ({ detail }: CustomEvent<Call>): void => {
     this.busy = true;
-    this.#beside?.accompany(detail);
+    this.reading?.began(detail);
   };
 
-  async #ended(state: CallState): Promise<void> {
+  readonly #ended = ({ detail }: CustomEvent<CallState>): void => {
     this.busy = false;
-    this.last = state;
-    if (state.failure?.kind === 'key_refused') {
-      this.reading?.forget(state.failure);
-      return;
-    }
-    // 502: the gateway is being restarted.
-    this.told = state.failure !== undefined || state.ending?.cause === 502;
-    await this.reading?.renew();
-  }
+    this.last = detail;
+    void this.reading?.ended(detail);
+  };
 }
 
 customElements.define('caller-app', App);

@@ -4,8 +4,10 @@ import { html, nothing } from 'lit';
 import type { TemplateResult } from 'lit';
 import type { Payment } from '../answers';
 import { offeredKey } from '../api-key';
+import { t } from '../i18n';
 import { keepNumber } from '../kept-number';
 import type { App } from './app';
+import type { FollowedPayment } from './payment-progress';
 import type { TopUp } from './top-up';
 
 /** Draw the form for a key, where nobody is known to use the page. */
@@ -21,23 +23,41 @@ export function keyForm(app: App): TemplateResult {
   </main>`;
 }
 
-/** Draw the button that tops up, where that can be done. */
-export function topUp(app: App): TemplateResult | typeof nothing {
+/** Draw what is left to call with, and the button that tops up. */
+export function credit(app: App): TemplateResult | typeof nothing {
+  const isShown = app.may('account');
+  if (!app.offer && !isShown) return nothing;
+  return html`<caller-credit .balance=${app.left ?? app.balance} .isShown=${isShown}>${topUp(app)}</caller-credit>`;
+}
+
+function topUp(app: App): TemplateResult | typeof nothing {
   if (!app.offer) return nothing;
   return html`<caller-top-up
     .api=${app.api}
     .offer=${app.offer}
     .calling=${app.busy}
-    @started=${app.follow}
+    @started=${(event: CustomEvent<FollowedPayment>) => (app.followed = event.detail)}
     @leaving=${() => keepNumber(app.phone?.number ?? '')}
   ></caller-top-up>`;
 }
 
-/** Draw what stands before the phone: a payment that is made or come back from, a key that a link has brought. */
+/** Draw what stands before the phone: what is wrong, a payment that is made or come back from, a key that a link has brought. */
 export function before(app: App): TemplateResult {
   const offered = offeredKey();
-  return html`${app.followed && app.offer ? progress(app) : nothing}
+  const failure = app.busy || app.told ? undefined : app.failure;
+  return html`${failure ? html`<caller-outcome .failure=${failure}></caller-outcome>` : nothing}
+  ${app.followed && app.offer ? progress(app) : nothing}
   ${offered && !app.busy ? keyOffer(app, offered) : nothing}`;
+}
+
+/** Open the dialog that tops up. */
+export function openTopUp(app: App): void {
+  void app.renderRoot.querySelector<TopUp>('caller-top-up')?.open();
+}
+
+/** Draw what stands where the phone would, for a key that may not place calls. */
+export function noCalls(): TemplateResult {
+  return html`<p class="card">${t('mayNotCall')}</p>`;
 }
 
 /** Draw what stands beside the phone. */
@@ -73,6 +93,7 @@ function recentCalls(app: App): TemplateResult {
     .failed=${app.callsFailed}
     .busy=${app.busy}
     .canCall=${app.may('calls')}
+    .hasReceipts=${!app.api?.key}
     @retry=${() => void app.reading?.refresh()}
     @redial=${(event: CustomEvent<string>) => app.phone?.dial(event.detail)}
   ></caller-recent-calls>`;
@@ -83,7 +104,7 @@ function progress(app: App): TemplateResult {
     .api=${app.api}
     .followed=${app.followed}
     @concluded=${(event: CustomEvent<Payment>) => void app.reading?.concluded(event.detail)}
-    @retry=${app.openTopUp}
+    @retry=${() => openTopUp(app)}
     @closed=${() => unfollow(app)}
   ></caller-payment-progress>`;
 }

@@ -4,44 +4,47 @@ import { LitElement, css, html, nothing } from 'lit';
 import type { PropertyValues, TemplateResult } from 'lit';
 import type { AutoTopUp, TopUpOffer } from '../answers';
 import type { Api } from '../api';
-import { money } from '../i18n';
+import { money } from '../i18n/figures';
 import { offInWords, t } from '../i18n/top-up';
 import { setAutoTopUp } from '../payments-api';
 import { asCallerError } from '../sdk/core';
 import type { CallerError, Money } from '../sdk/core';
 import { amountField, amountFieldStyle, amountWithin, decimal, smallest, written } from './amount-field';
 import { checkboxStyle } from './checkbox';
+import { fields } from './fields';
 import { paymentAlert } from './payment-alert';
 import { theme } from './theme';
+import { told } from './told';
 
 export class AutoTopUpForm extends LitElement {
-  static override properties = {
-    api: { attribute: false },
-    offer: { attribute: false },
-    opened: { attribute: false },
-    enabled: { attribute: false },
-    threshold: { attribute: false },
-    amount: { attribute: false },
-    thresholdComplaint: { attribute: false },
-    amountComplaint: { attribute: false },
-    failure: { attribute: false },
-    sending: { attribute: false },
-    saved: { attribute: false },
-  };
+  static override properties = fields(
+    'api',
+    'offer',
+    'opened',
+    'enabled',
+    'threshold',
+    'amount',
+    'thresholdComplaint',
+    'amountComplaint',
+    'failure',
+    'sending',
+    'saved',
+  );
   static override styles = [
     theme,
-    amountFieldStyle,
+    told,
+        amountFieldStyle,
     checkboxStyle,
     css`
       :host {
-        margin-block-start: 16px;
+        margin-block-start: var(--space-4);
         border-block-start: 1px solid var(--line);
       }
       summary {
         display: flex;
         align-items: center;
-        gap: 8px;
-        min-height: 52px;
+        gap: var(--space-2);
+        min-height: var(--target-l);
         cursor: pointer;
         font-weight: 600;
       }
@@ -52,19 +55,20 @@ export class AutoTopUpForm extends LitElement {
         border: solid currentColor;
         border-width: 0 2px 2px 0;
         rotate: -45deg;
-        transition: rotate 0.15s;
+        transition: rotate var(--quick);
       }
       details[open] summary::before {
         rotate: 45deg;
       }
       summary span {
+        flex: none;
         margin-inline-start: auto;
         font-weight: 400;
       }
       form,
       .fields {
         display: grid;
-        gap: 14px;
+        gap: var(--space-3);
       }
       .fields {
         grid-template-columns: repeat(auto-fit, minmax(min(100%, 150px), 1fr));

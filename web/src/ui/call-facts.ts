@@ -2,20 +2,27 @@
 
 import { LitElement, css, html, nothing } from 'lit';
 import type { TemplateResult } from 'lit';
-import { clock, price, t } from '../i18n';
+import { clock, t } from '../i18n';
 import type { Key } from '../i18n';
+import { price } from '../i18n/figures';
 import { isOfNetwork } from '../i18n/outcomes';
+import { popOut } from '../installed/call-outside';
+import { canOpen } from '../installed/call-window';
+import { labelOf } from '../labels';
 import type { CallState, LineQuality } from '../sdk/core';
+import { fields } from './fields';
 import { theme } from './theme';
+import { told } from './told';
 
 const QUALITY: Record<LineQuality, Key> = { good: 'lineGood', fair: 'lineFair', poor: 'linePoor' };
 
 const PATH = { webrtc: 'WebRTC', websocket: 'WebSocket' };
 
 export class CallFacts extends LitElement {
-  static override properties = { state: { attribute: false } };
+  static override properties = fields('state');
   static override styles = [
     theme,
+    told,
     css`
       dl {
         display: grid;
@@ -23,27 +30,32 @@ export class CallFacts extends LitElement {
         gap: 1px;
         overflow: hidden;
         border: 1px solid var(--line);
-        border-radius: 16px;
+        border-radius: var(--radius-m);
         background: var(--line);
       }
       div {
-        padding: 10px 14px;
+        padding: var(--space-3) var(--space-2);
         background: var(--card);
       }
       div:last-child:nth-child(odd) {
         grid-column: 1 / -1;
       }
       dt {
-        font-size: 0.8125rem;
+        font-size: var(--letters-xs);
         color: var(--muted);
       }
       dd {
         font-weight: 600;
         overflow-wrap: anywhere;
       }
+      @media (max-width: 400px) {
+        dd {
+          font-size: var(--letters-s);
+        }
+      }
       dd small {
         display: block;
-        font-size: 0.75rem;
+        font-size: var(--letters-xs);
         font-weight: 400;
         color: var(--muted);
       }
@@ -84,7 +96,7 @@ export class CallFacts extends LitElement {
   declare state: CallState;
 
   protected override render(): TemplateResult {
-    return html`${this.#facts()}
+    return html`${this.#facts()} ${canOpen && this.state.phase === 'live' ? this.#popOut() : nothing}
       <p class="hidden" role="status">${this.#spokenLine()}</p>`;
   }
 
@@ -98,6 +110,11 @@ export class CallFacts extends LitElement {
       ${fact('rate', perMinute, rate.connect_fee.micros ? t('connectFee', { price: price(rate.connect_fee) }) : '')}
       ${phase === 'live' ? fact('line', this.#line(), this.#way()) : nothing}
     </dl>`;
+  }
+
+  #popOut(): TemplateResult {
+    const label = labelOf(this.state.destination, []);
+    return html`<button type="button" class="small" part="pop-out" @click=${() => popOut(label)}>${t('popOut')}</button>`;
   }
 
   #line(): TemplateResult | string {

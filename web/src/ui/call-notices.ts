@@ -11,18 +11,16 @@ import { clock, t } from '../i18n';
 import { seconds, warningInWords } from '../i18n/outcomes';
 import { MICROPHONE_SILENT } from '../sdk/core';
 import type { CallState } from '../sdk/core';
+import { fields } from './fields';
 import { theme } from './theme';
+import { told } from './told';
 import { fireTopUp, topUpButton } from './top-up-button';
 
 export class CallNotices extends LitElement {
-  static override properties = {
-    state: { attribute: false },
-    api: { attribute: false },
-    offer: { attribute: false },
-    nowMs: { attribute: false },
-  };
+  static override properties = fields('state', 'api', 'offer', 'nowMs');
   static override styles = [
     theme,
+    told,
     css`
       .ending {
         font-weight: 600;
@@ -33,7 +31,7 @@ export class CallNotices extends LitElement {
       }
       .top-up {
         justify-self: start;
-        margin-top: 6px;
+        margin-top: var(--space-2);
       }
     `,
   ];

@@ -25,10 +25,10 @@ export const checkboxStyle = css`
     width: 22px;
     height: 22px;
     border: 2px solid var(--muted);
-    border-radius: 6px;
+    border-radius: var(--radius-s);
     color: var(--on-go);
     font-weight: 700;
-    font-size: 0.875rem;
+    font-size: var(--letters-s);
   }
   .checkbox input:checked::before {
     content: '✓';
@@ -41,7 +41,7 @@ export const checkboxStyle = css`
   }
   .checkbox input:focus-visible {
     outline-offset: -6px;
-    border-radius: 12px;
+    border-radius: var(--radius-s);
   }
   @media (forced-colors: active) {
     .checkbox input:checked::before {

@@ -8,7 +8,7 @@ const HANDSET =
   'a2 2 0 0 1 2 1.7c.1 1 .4 1.9.7 2.8a2 2 0 0 1-.5 2.1L8.1 9.9a16 16 0 0 0 6 6l1.3-1.3a2 2 0 0 1 2.1-.4' +
   'c.9.3 1.8.6 2.8.7a2 2 0 0 1 1.7 2z';
 
-function icon(paths: TemplateResult, size = 20): TemplateResult {
+export function icon(paths: TemplateResult, size = 20): TemplateResult {
   return html`<svg viewBox="0 0 24 24" width=${size} height=${size} aria-hidden="true">${paths}</svg>`;
 }
 

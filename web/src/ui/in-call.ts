@@ -9,26 +9,19 @@ import type { TopUpOffer } from '../answers';
 import type { Api } from '../api';
 import { clock, t } from '../i18n';
 import { grouped } from '../number';
-import { elapsedSeconds, speaking } from '../sdk/core';
+import { elapsedSeconds } from '../sdk/core';
 import type { Call, CallState } from '../sdk/core';
+import type { CallMeters } from './call-meters';
+import { fields } from './fields';
 import * as icons from './icons';
 import { inCallStyle } from './in-call-style';
-import { keypad, keypadStyle } from './keypad';
-import { levelShare } from './level';
 import { theme } from './theme';
 
 const REDRAW_MS = 250;
 
 export class InCall extends LitElement {
-  static override properties = {
-    call: { attribute: false },
-    state: { attribute: false },
-    label: { attribute: false },
-    api: { attribute: false },
-    offer: { attribute: false },
-    opened: { attribute: false },
-  };
-  static override styles = [theme, keypadStyle, inCallStyle];
+  static override properties = fields('api', 'call', 'label', 'offer', 'opened', 'state');
+  static override styles = [theme, inCallStyle];
 
   declare call: Call;
   declare state: CallState;
@@ -78,12 +71,10 @@ export class InCall extends LitElement {
     this.renderRoot.querySelector('.panel')?.scrollIntoView({ block: 'nearest' });
   }
 
-  /** Move the meters of microphone and phone; 0 to 1, linear. Bypasses rendering: it comes ten times a second. */
+  /** Show how loud microphone and phone are; 0 to 1, linear. */
   showLevels(...levels: number[]): void {
-    const { lost, held } = this.state;
-    this.renderRoot.querySelectorAll<HTMLElement>('.meter i').forEach((bar, i) => {
-      bar.style.setProperty('--share', levelShare(lost || held ? 0 : levels[i]));
-    });
+    // Not a function before what comes beside the phone is there.
+    this.renderRoot.querySelector<CallMeters>('caller-call-meters')?.showLevels?.(...levels);
   }
 
   protected override render(): TemplateResult {
@@ -97,11 +88,17 @@ export class InCall extends LitElement {
       ${live ? this.#time() : this.#waiting()}
       <caller-call-notices .state=${state} .api=${this.api} .offer=${this.offer} .nowMs=${performance.now()}>
         <caller-call-facts .state=${state}></caller-call-facts>
-        ${live ? this.#meters() : nothing}
+        ${live ? html`<caller-call-meters .state=${state}></caller-call-meters>` : nothing}
       </caller-call-notices>
       <div class="dock">
         ${live ? this.#controls() : nothing}
-        <button type="button" class="danger end" @click=${() => this.call.disconnect()}>
+        <button
+          type="button"
+          class="danger end"
+          aria-keyshortcuts="Control+Shift+H"
+          title="${t('hangUp')} (${t('hangUpKeys')})"
+          @click=${() => this.call.disconnect()}
+        >
           ${icons.handsetDown}${t('hangUp')}
         </button>
       </div>
@@ -115,22 +112,17 @@ export class InCall extends LitElement {
 
   #waiting(): TemplateResult {
     const asking = this.state.phase === 'connecting' && !this.state.rate;
-    return html`<div class="pulse" aria-hidden="true">${icons.handset}</div>
+    return html`<caller-call-pulse></caller-call-pulse>
       ${asking ? html`<p class="small muted centre">${t('allowMicrophone')}</p>` : nothing}`;
-  }
-
-  #meters(): TemplateResult {
-    const { browser, carrier } = speaking(this.state);
-    return html`<div class="meters">${meter('microphone', t('you'), browser)}${meter('phone', t('them'), carrier)}</div>`;
   }
 
   #controls(): TemplateResult {
     const { muted, held } = this.state;
     return html`<div class="controls">
-      <button type="button" aria-pressed=${muted} @click=${() => this.call.mute(!muted)}>
+      <button type="button" aria-pressed=${muted} aria-keyshortcuts="M" title="${t('mute')} (M)" @click=${() => this.call.mute(!muted)}>
         ${muted ? icons.microphoneOff : icons.microphone}${t('mute')}
       </button>
-      <button type="button" aria-pressed=${held} @click=${() => this.call.hold(!held)}>
+      <button type="button" aria-pressed=${held} aria-keyshortcuts="H" title="${t('hold')} (H)" @click=${() => this.call.hold(!held)}>
         ${held ? icons.play : icons.pause}${t('hold')}
       </button>
       ${this.#opener('keypad', icons.pad)} ${this.#opener('sound', icons.sliders)}
@@ -145,28 +137,11 @@ export class InCall extends LitElement {
   }
 
   #panel(): TemplateResult | typeof nothing {
-    if (this.opened === 'keypad') return html`<div class="panel">${this.#keys()}</div>`;
+    if (this.opened === 'keypad') return html`<caller-call-keys class="panel" .state=${this.state}></caller-call-keys>`;
     if (this.opened !== 'sound') return nothing;
     void import('./sound-settings');
     return html`<caller-sound-settings class="panel"></caller-sound-settings>`;
   }
-
-  #keys(): TemplateResult {
-    const { sentDigits, heardDigits } = this.state;
-    return html`<p class="digits small muted number">
-        <span>${sentDigits ? t('sent', { digits: sentDigits }) : ''}</span>
-        <span>${heardDigits ? t('received', { digits: heardDigits }) : ''}</span>
-      </p>
-      ${keypad('call', (key) => this.dispatchEvent(new CustomEvent('key', { detail: key })))}`;
-  }
-}
-
-function meter(side: 'microphone' | 'phone', who: string, talking: boolean): TemplateResult {
-  return html`<div class="meter ${side} ${talking ? 'talking' : ''}">
-    <span>${who}</span>
-    <span class="bar" aria-hidden="true"><i></i></span>
-    <span class="muted">${t(talking ? 'speaking' : 'silent')}</span>
-  </div>`;
 }
 
 customElements.define('caller-in-call', InCall);

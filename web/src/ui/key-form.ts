@@ -7,8 +7,10 @@ import { addWords, t } from '../i18n';
 import type { Key } from '../i18n';
 import { keyForm } from '../i18n/en/key-form';
 import type { CallerError, CallState } from '../sdk/core';
+import { fields } from './fields';
 import type { Returned } from './returned';
 import { theme } from './theme';
+import { told } from './told';
 
 const WORDS: Record<Returned, [Key, Key]> = {
   paid: ['topUpReturned', 'topUpReturned.next'],
@@ -16,14 +18,10 @@ const WORDS: Record<Returned, [Key, Key]> = {
 };
 
 export class KeyForm extends LitElement {
-  static override properties = {
-    failure: { attribute: false },
-    last: { attribute: false },
-    returned: { attribute: false },
-    complaint: { attribute: false },
-  };
+  static override properties = fields('failure', 'last', 'returned', 'complaint');
   static override styles = [
     theme,
+    told,
     css`
       :host {
         width: min(100%, 440px);
@@ -31,32 +29,32 @@ export class KeyForm extends LitElement {
       }
       form {
         display: grid;
-        gap: 14px;
+        gap: var(--space-3);
       }
       label {
         display: grid;
-        gap: 6px;
-        font-size: 0.875rem;
+        gap: var(--space-1);
+        font-size: var(--letters-s);
         font-weight: 600;
       }
       input {
         width: 100%;
-        min-height: 52px;
-        padding: 0 14px;
+        min-height: var(--target-l);
+        padding: 0 var(--space-3);
         border: 1px solid var(--muted);
-        border-radius: 14px;
+        border-radius: var(--radius-s);
         background: transparent;
         font:
-          1rem/1.4 ui-monospace,
+          var(--letters-m)/1.4 ui-monospace,
           monospace;
       }
       a {
-        padding-block: 12px;
+        padding-block: var(--space-3);
         color: var(--accent);
       }
       .primary {
-        min-height: 52px;
-        border-radius: 16px;
+        min-height: var(--target-l);
+        border-radius: var(--radius-m);
       }
     `,
   ];

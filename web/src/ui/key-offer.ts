@@ -4,21 +4,17 @@
  */
 
 import { LitElement, css, html, nothing } from 'lit';
-import type { TemplateResult } from 'lit';
+import type { PropertyValues, TemplateResult } from 'lit';
 import { Api } from '../api';
 import { answerOffer } from '../api-key';
 import { addWords, t } from '../i18n';
 import { keyForm } from '../i18n/en/key-form';
 import { asCallerError } from '../sdk/core';
+import { fields } from './fields';
 import { theme } from './theme';
 
 export class KeyOffer extends LitElement {
-  static override properties = {
-    offered: { attribute: false },
-    account: { attribute: false },
-    theirs: { attribute: false },
-    state: { attribute: false },
-  };
+  static override properties = fields('offered', 'account', 'theirs', 'state');
   static override styles = [
     theme,
     css`
@@ -27,17 +23,17 @@ export class KeyOffer extends LitElement {
       }
       section {
         display: grid;
-        gap: 12px;
+        gap: var(--space-3);
       }
       div {
         display: flex;
         flex-wrap: wrap;
-        gap: 10px;
+        gap: var(--space-2);
       }
       button {
-        min-height: 44px;
-        padding-inline: 18px;
-        border-radius: 14px;
+        min-height: var(--target);
+        padding-inline: var(--space-4);
+        border-radius: var(--radius-s);
       }
     `,
   ];
@@ -55,11 +51,11 @@ export class KeyOffer extends LitElement {
     this.state = 'asking';
   }
 
-  protected override willUpdate(changed: Map<string, unknown>): void {
+  protected override willUpdate(changed: PropertyValues): void {
     if (changed.has('offered')) void this.#look(this.offered);
   }
 
-  protected override updated(changed: Map<string, unknown>): void {
+  protected override updated(changed: PropertyValues): void {
     if (changed.has('state')) this.renderRoot.querySelector('button')?.focus();
   }
 

@@ -30,10 +30,12 @@ function label(key: string): string {
 }
 
 export const keypadStyle = css`
+  /* A telephone's keys stand alike wherever one reads from. */
   .pad {
+    direction: ltr;
     display: grid;
     grid-template-columns: repeat(3, minmax(0, 1fr));
-    gap: 8px;
+    gap: var(--space-2);
   }
   .pad button {
     display: grid;
@@ -41,13 +43,13 @@ export const keypadStyle = css`
     align-content: center;
     min-height: 3.375rem;
     padding: 0;
-    border-radius: 16px;
-    font-size: 1.375rem;
+    border-radius: var(--radius-m);
+    font-size: var(--letters-xl);
     line-height: 1.1;
   }
   .pad small {
-    font-size: 0.6875rem;
-    letter-spacing: 0.08em;
+    font-size: var(--letters-xs);
+    letter-spacing: 0.02em;
     color: var(--muted);
   }
 `;

@@ -3,33 +3,31 @@
 import { LitElement, css, html, nothing } from 'lit';
 import type { TemplateResult } from 'lit';
 import type { Api } from '../api';
-import { failureInWords } from '../i18n';
+import { failureInWords } from '../i18n/figures';
 import { t, verdictInWords } from '../i18n/tools';
 import { checkLine } from '../sdk/check';
 import type { CheckReport } from '../sdk/check';
 import { asCallerError } from '../sdk/core';
 import type { CallerError, MediaToken } from '../sdk/core';
+import { fields } from './fields';
 import { levelShare } from './level';
 import { theme } from './theme';
+import { told } from './told';
 
 const REDRAW_MS = 100;
 
 export class LineCheck extends LitElement {
-  static override properties = {
-    api: { attribute: false },
-    phase: { attribute: false },
-    result: { attribute: false },
-    failure: { attribute: false },
-  };
+  static override properties = fields('api', 'phase', 'result', 'failure');
   static override styles = [
     theme,
+    told,
     css`
       :host {
         display: grid;
-        gap: 12px;
-        padding: 16px;
+        gap: var(--space-3);
+        padding: var(--space-4);
         border: 1px solid var(--line);
-        border-radius: 16px;
+        border-radius: var(--radius-m);
       }
       progress {
         width: 100%;
@@ -39,7 +37,7 @@ export class LineCheck extends LitElement {
       .bar {
         overflow: hidden;
         height: 8px;
-        border-radius: 4px;
+        border-radius: var(--radius-round);
         background: var(--soft-strong);
       }
       .bar i {
@@ -49,12 +47,15 @@ export class LineCheck extends LitElement {
         transform: scaleX(var(--share, 0));
         transform-origin: left;
       }
+      :host(:dir(rtl)) .bar i {
+        transform-origin: right;
+      }
       .verdict {
         display: grid;
         gap: 2px;
       }
       .verdict strong {
-        font-size: 1.0625rem;
+        font-size: var(--letters-l);
         font-weight: 600;
       }
       @media (forced-colors: active) {

@@ -2,25 +2,32 @@
 
 import { LitElement, css, html, nothing } from 'lit';
 import type { TemplateResult } from 'lit';
-import { clock, failureInWords, price, t } from '../i18n';
+import { clock, t } from '../i18n';
+import { failureInWords, price } from '../i18n/figures';
 import { endingInWords } from '../i18n/outcomes';
+import { grouped } from '../number';
 import { elapsedSeconds } from '../sdk/core';
 import type { CallerError, CallState } from '../sdk/core';
+import { fields } from './fields';
+import { receipt, receiptStyle } from './receipt';
 import { theme } from './theme';
+import { told } from './told';
 import { topUpButton } from './top-up-button';
 
 export class Outcome extends LitElement {
-  static override properties = {
-    failure: { attribute: false },
-    state: { attribute: false },
-    canTopUp: { attribute: false },
-  };
+  static override properties = fields('failure', 'state', 'canTopUp', 'hasReceipt');
   static override styles = [
     theme,
+    told,
+    receiptStyle,
     css`
+      /* Above the phone and what stands beside it. */
+      :host {
+        grid-column: 1 / -1;
+      }
       .summary {
-        padding: 12px 14px;
-        border-radius: 14px;
+        padding: var(--space-3) var(--space-3);
+        border-radius: var(--radius-s);
         background: var(--soft);
         text-align: center;
       }
@@ -32,7 +39,7 @@ export class Outcome extends LitElement {
         font-weight: 600;
       }
       .top-up {
-        margin-top: 8px;
+        margin-top: var(--space-2);
       }
     `,
   ];
@@ -41,6 +48,8 @@ export class Outcome extends LitElement {
   /** The call that has ended. */
   declare state: CallState | undefined;
   declare canTopUp: boolean;
+  /** Whether the call's page is there for whoever reads this. */
+  declare hasReceipt: boolean;
 
   protected override render(): TemplateResult | typeof nothing {
     const failure = this.failure ?? this.state?.failure;
@@ -62,6 +71,7 @@ export class Outcome extends LitElement {
       <strong>${what}</strong>
       ${state.cost ? html`<span class="small muted number">${t('summary', figures)}</span>` : nothing}
       ${next ? html`<span class="small">${next}</span>` : nothing}
+      ${this.hasReceipt && state.callId && state.cost ? receipt(state.callId, grouped(state.destination)) : nothing}
       ${this.canTopUp && state.ending?.cut_off === 'credit' ? topUpButton(this) : nothing}
     </div>`;
   }

@@ -4,6 +4,7 @@ import { LitElement, css, html, nothing } from 'lit';
 import type { TemplateResult } from 'lit';
 import type { Api } from '../api';
 import { t } from '../i18n';
+import { fields } from './fields';
 import { theme } from './theme';
 
 /** Safari and phones have no such choice. */
@@ -15,26 +16,22 @@ function takeLinks(): void {
 }
 
 export class Owner extends LitElement {
-  static override properties = {
-    api: { attribute: false },
-    account: { attribute: false },
-    busy: { attribute: false },
-  };
+  static override properties = fields('api', 'account', 'busy');
   static override styles = [
     theme,
     css`
       footer {
-        padding: 0 16px 24px;
+        padding: 0 var(--space-4) var(--space-6);
         text-align: center;
       }
       button {
         background: transparent;
-        font-size: 0.875rem;
+        font-size: var(--letters-s);
         color: var(--muted);
       }
       a {
         display: inline-block;
-        padding: 10px;
+        padding: var(--space-3);
         color: var(--accent);
       }
     `,

@@ -7,13 +7,15 @@ import { LitElement, css, html, nothing } from 'lit';
 import type { PropertyValues, TemplateResult } from 'lit';
 import type { Payment, PaymentState } from '../answers';
 import type { Api } from '../api';
-import { money } from '../i18n';
+import { money } from '../i18n/figures';
 import { declineInWords, t } from '../i18n/top-up';
 import { topUp } from '../payments-api';
 import { asCallerError } from '../sdk/core';
 import type { CallerError } from '../sdk/core';
+import { fields } from './fields';
 import { paymentAlert } from './payment-alert';
 import { theme } from './theme';
+import { told } from './told';
 
 /** The payment to follow; `url` is its page while it is open in another tab. */
 export interface FollowedPayment {
@@ -35,23 +37,22 @@ const ELSEWHERE: Pace = { pauseMs: 2000, asks: 300 };
 const FINAL: readonly PaymentState[] = ['paid', 'failed', 'expired', 'disputed', 'lost'];
 
 export class PaymentProgress extends LitElement {
-  static override properties = {
-    api: { attribute: false },
-    followed: { attribute: false },
-    payment: { attribute: false },
-    failure: { attribute: false },
-    asking: { attribute: false },
-  };
+  static override properties = fields('api', 'followed', 'payment', 'failure', 'asking');
   static override styles = [
     theme,
+    told,
     css`
+      /* Above the phone and what stands beside it. */
+      :host {
+        grid-column: 1 / -1;
+      }
       .card {
         display: flex;
         flex-wrap: wrap;
         align-items: center;
-        gap: 8px 16px;
-        padding: 14px 18px;
-        border-radius: 18px;
+        gap: var(--space-2) var(--space-4);
+        padding: var(--space-3) var(--space-4);
+        border-radius: var(--radius-m);
       }
       .words {
         flex: 1 1 220px;
@@ -64,13 +65,13 @@ export class PaymentProgress extends LitElement {
       .buttons {
         display: flex;
         flex-wrap: wrap;
-        gap: 8px;
+        gap: var(--space-2);
       }
       a {
         display: inline-grid;
         place-items: center;
-        min-width: 44px;
-        min-height: 44px;
+        min-width: var(--target);
+        min-height: var(--target);
         color: var(--accent);
       }
       .alert {

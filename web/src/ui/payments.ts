@@ -4,26 +4,23 @@ import { LitElement, css, html, nothing } from 'lit';
 import type { PropertyValues, TemplateResult } from 'lit';
 import type { PaymentRecord } from '../answers';
 import type { Api } from '../api';
-import { money, when } from '../i18n';
+import { money, when } from '../i18n/figures';
 import { stateInWords, t } from '../i18n/top-up';
 import { payments } from '../payments-api';
 import type { Money } from '../sdk/core';
+import { fields } from './fields';
 import { theme } from './theme';
 
 const PAYMENTS_MAX = 5;
 
 export class Payments extends LitElement {
-  static override properties = {
-    api: { attribute: false },
-    balance: { attribute: false },
-    payments: { attribute: false },
-  };
+  static override properties = fields('api', 'balance', 'payments');
   static override styles = [
     theme,
     css`
       section {
         display: grid;
-        gap: 12px;
+        gap: var(--space-3);
       }
       ul {
         padding: 0;
@@ -33,9 +30,9 @@ export class Payments extends LitElement {
         display: grid;
         grid-template-columns: 1fr auto;
         align-items: center;
-        gap: 2px 12px;
+        gap: 2px var(--space-3);
         min-height: 64px;
-        padding: 10px 0;
+        padding: var(--space-3) 0;
         border-top: 1px solid var(--line);
       }
       li:first-child {
@@ -53,8 +50,8 @@ export class Payments extends LitElement {
       a {
         display: inline-grid;
         place-items: center;
-        min-width: 44px;
-        min-height: 44px;
+        min-width: var(--target);
+        min-height: var(--target);
         color: var(--accent);
       }
     `,

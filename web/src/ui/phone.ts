@@ -3,38 +3,29 @@
  * ring and to be charged, and `call-ended`, `credit` with what a call says is left, and `top-up` where somebody wants credit.
  */
 
-import { LitElement, css, html, nothing } from 'lit';
+import { LitElement, css, html } from 'lit';
 import type { TemplateResult } from 'lit';
 import type { PhonebookEntry, TopUpOffer } from '../answers';
 import type { Api } from '../api';
 import { t } from '../i18n';
-import { takeNumber } from '../kept-number';
-import { Call, CallerError, asCallerError, dropCall, isUnreachable, keptCall, playKey, stopKeys } from '../sdk/core';
+import { Call, CallerError, asCallerError, dropCall, keptCall } from '../sdk/core';
 import type { CallState, CallToken, KeptCall } from '../sdk/core';
 import './dialler';
 import type { Dialler } from './dialler';
+import type * as Beside from './beside';
+import { fields } from './fields';
 import './in-call';
 import type { InCall } from './in-call';
 import { theme } from './theme';
 
-const DTMF_KEY = /^[0-9*#]$/;
-
 export class Phone extends LitElement {
-  static override properties = {
-    api: { attribute: false },
-    phonebook: { attribute: false },
-    offer: { attribute: false },
-    state: { attribute: false },
-    failure: { attribute: false },
-    opened: { attribute: false },
-    kept: { attribute: false },
-  };
+  static override properties = fields('reading', 'api', 'beside', 'phonebook', 'offer', 'state', 'failure', 'kept');
   static override styles = [
     theme,
     css`
       section {
         display: grid;
-        gap: 18px;
+        gap: var(--space-4);
         /* The header's height, where time and cost fit below it. */
         scroll-margin-block-start: clamp(0rem, (100vh - 33rem) * 9, 9rem);
       }
@@ -45,8 +36,8 @@ export class Phone extends LitElement {
         display: flex;
         align-items: center;
         justify-content: center;
-        gap: 8px;
-        font-size: 0.9375rem;
+        gap: var(--space-2);
+        font-size: var(--letters-s);
         color: var(--muted);
       }
       .status::before {
@@ -65,38 +56,34 @@ export class Phone extends LitElement {
       .notice {
         text-align: center;
       }
-      .tools {
-        display: grid;
-        grid-template-columns: repeat(auto-fit, minmax(min(100%, 7rem), 1fr));
-        gap: 8px;
-      }
       @media (max-width: 400px) {
         section {
-          padding: 16px;
+          padding: var(--space-4);
         }
       }
     `,
   ];
 
   declare api: Api;
+  /** What comes beside the phone, once it is there. */
+  declare beside: typeof Beside | undefined;
   declare phonebook: PhonebookEntry[];
   /** What can be topped up; undefined where nothing can. */
   declare offer: TopUpOffer | undefined;
+  /** Knows the account, once it is there. */
+  declare reading: Beside.Reading | undefined;
   declare state: CallState | undefined;
   /** Why a call could not even begin. */
   declare failure: CallerError | undefined;
-  /** What stands open below the dialler. */
-  declare opened: 'testLine' | 'sound' | undefined;
   /** A call that the page before this one left. */
   declare kept: KeptCall | undefined;
-  #call: Call | undefined;
-  /** The number that was written before somebody went away to pay. */
-  #restored = '';
+  /** The call that is under way, or was last. */
+  call: Call | undefined;
 
   constructor() {
     super();
     this.phonebook = [];
-    this.addEventListener('keydown', this.#keyDown);
+    this.addEventListener('keydown', (event) => this.beside?.keyDown(this, event));
   }
 
   /** Whether a call is under way. */
@@ -108,25 +95,24 @@ export class Phone extends LitElement {
     super.connectedCallback();
     this.kept = keptCall(Date.now());
     if (this.kept) void import('./return-call');
-    this.#restored = takeNumber();
   }
 
   override disconnectedCallback(): void {
     super.disconnectedCallback();
-    this.#call?.disconnect();
+    this.call?.disconnect();
   }
 
   /** Call this number, or go back to a call. Call it inside the click or key press. */
   dial(to: string | KeptCall): void {
     if (this.busy) return;
     const { kept } = this;
-    this.failure = this.opened = undefined;
-    stopKeys();
+    this.failure = undefined;
+    this.beside?.stopKeys();
     try {
       // One call at a time: what the page before this one left is ended before another is placed.
-      const before = kept && to !== kept ? () => endFirst(kept).then(this.#forget) : undefined;
+      const before = kept && to !== kept ? () => endFirst(kept).then(this.forgetKept) : undefined;
       const getToken = this.#tokens(to);
-      this.#call = new Call(to, { getToken, before, origin: location.origin, closeProtection: true })
+      this.call = new Call(to, { getToken, before, origin: location.origin, closeProtection: true })
         .on('changed', (state) => this.#changed(state))
         .on('volume', (...levels) => this.renderRoot.querySelector<InCall>('caller-in-call')?.showLevels(...levels));
       if (!before) this.kept = undefined;
@@ -135,10 +121,10 @@ export class Phone extends LitElement {
       this.failure = asCallerError(error);
       return;
     }
-    this.state = this.#call.state;
+    this.state = this.call.state;
     // What is shown of a call begins where the phone does, not where the button was pressed.
     void this.#focusPanel().then(() => this.#panel?.scrollIntoView());
-    this.dispatchEvent(new CustomEvent('call-started', { detail: this.#call }));
+    this.dispatchEvent(new CustomEvent('call-started', { detail: this.call }));
   }
 
   /** Return how to get the token; a number that may not be called is no failed request, for it is asked about before. */
@@ -152,16 +138,17 @@ export class Phone extends LitElement {
     };
   }
 
-  readonly #forget = (): void => {
+  /** Forget the call that the page before this one left. */
+  readonly forgetKept = (): void => {
     this.kept = undefined;
     dropCall();
   };
 
   /** Show how a call that was not taken up again has ended. */
-  readonly #endedUnseen = ({ detail }: CustomEvent<CallState>): void => {
-    this.#forget();
-    this.#changed(detail);
-  };
+  endedUnseen(state: CallState): void {
+    this.forgetKept();
+    this.#changed(state);
+  }
 
   /** Show this number, one Enter away from being called. */
   choose(number: string): void {
@@ -172,22 +159,6 @@ export class Phone extends LitElement {
   /** What is written as the number to be called. */
   get number(): string {
     return this.#dialler?.number ?? '';
-  }
-
-  /** Offer the call that waited for credit. */
-  offerCall(): void {
-    const { number } = this;
-    if (!this.busy && number) this.choose(number);
-  }
-
-  /** Tell no more that the gateway could not be reached: it can be, after this failure of the page if there was one. */
-  forget(failure?: CallerError): void {
-    const own = this.failure ?? this.state?.failure;
-    if (own?.kind === 'offline' || (failure && isUnreachable(own))) this.state = this.failure = undefined;
-  }
-
-  protected override firstUpdated(): void {
-    if (this.#restored) this.#dialler?.fill(this.#restored);
   }
 
   get #panel(): HTMLElement | null {
@@ -205,7 +176,7 @@ export class Phone extends LitElement {
     this.state = state;
     if (isNews && phase !== 'ended') this.dispatchEvent(new CustomEvent('call-placed'));
     if (phase !== 'ended') return;
-    stopKeys();
+    this.beside?.stopKeys();
     void this.#focusPanel();
     this.dispatchEvent(new CustomEvent('call-ended', { detail: state }));
   }
@@ -214,6 +185,7 @@ export class Phone extends LitElement {
     return html`<section class="card" tabindex="-1" aria-label=${t('title')}>
       <p class="status ${this.busy && this.state?.lost ? 'lost' : (this.state?.phase ?? '')}" role="status">${this.#status()}</p>
       ${this.busy ? this.#inCall() : this.#idle()}
+      <caller-key-help></caller-key-help>
     </section>`;
   }
 
@@ -228,70 +200,39 @@ export class Phone extends LitElement {
 
   #inCall(): TemplateResult {
     return html`<caller-in-call
-      .call=${this.#call}
+      .call=${this.call}
       .state=${this.state}
-      .label=${this.#label(this.state?.destination)}
+      .label=${this.labelOf(this.state?.destination)}
       .api=${this.api}
       .offer=${this.offer}
-      @key=${(event: CustomEvent<string>) => this.#press(event.detail)}
+      @key=${(event: CustomEvent<string>) => this.press(event.detail)}
     ></caller-in-call>`;
   }
 
-  #label(destination = ''): string {
-    return this.phonebook.find(({ number }) => number === destination)?.label ?? '';
+  /** Return the number's name, if it has one. */
+  labelOf(destination = ''): string {
+    return this.beside?.labelOf(destination, this.phonebook) ?? '';
   }
 
   #idle(): TemplateResult {
-    const { failure, state, offer } = this;
-    return html`${failure || state
-        ? html`<caller-outcome .failure=${failure} .state=${state} .canTopUp=${!!offer}></caller-outcome>`
-        : nothing}
-      ${this.kept
-        ? html`<caller-return-call
-            .call=${this.kept}
-            .label=${this.#label(this.kept.destination)}
-            @ended=${this.#endedUnseen}
-            @return=${() => this.kept && this.dial(this.kept)}
-            @gone=${this.#forget}
-          ></caller-return-call>`
-        : nothing}
+    const { beside, state } = this;
+    return html`${beside?.aboveDialler(this)}
       <caller-dialler
         .api=${this.api}
+        .beside=${beside}
         .told=${state?.failure?.problem?.code}
         @dial=${(event: CustomEvent<string>) => this.dial(event.detail)}
-        @key=${(event: CustomEvent<string>) => playKey(event.detail)}
+        @key=${(event: CustomEvent<string>) => beside?.playKey(event.detail)}
       ></caller-dialler>
-      <div class="tools">${this.#opener('testLine')} ${this.#opener('sound')}</div>
-      ${this.#tool()}
+      <caller-tools .api=${this.api}></caller-tools>
       <p class="notice small muted">${t('notice')}</p>`;
   }
 
-  #opener(name: 'testLine' | 'sound'): TemplateResult {
-    const isOpen = this.opened === name;
-    return html`<button type="button" aria-expanded=${isOpen} @click=${() => (this.opened = isOpen ? undefined : name)}>
-      ${t(name)}
-    </button>`;
+  /** Press a key of the telephone at the phone. */
+  press(key: string): void {
+    this.beside?.playKey(key);
+    this.call?.sendDigits(key);
   }
-
-  #tool(): TemplateResult | typeof nothing {
-    if (!this.opened) return nothing;
-    if (this.opened === 'testLine') {
-      void import('./line-check');
-      return html`<caller-line-check .api=${this.api}></caller-line-check>`;
-    }
-    void import('./sound-settings');
-    return html`<caller-sound-settings></caller-sound-settings>`;
-  }
-
-  #press(key: string): void {
-    playKey(key);
-    this.#call?.sendDigits(key);
-  }
-
-  readonly #keyDown = (event: KeyboardEvent): void => {
-    const plain = !event.ctrlKey && !event.metaKey && !event.altKey && !event.repeat;
-    if (plain && this.state?.phase === 'live' && DTMF_KEY.test(event.key)) this.#press(event.key);
-  };
 
   /** Keep the focus in the phone when the control that had it goes: digits go on, Enter does nothing. */
   async #focusPanel(): Promise<void> {

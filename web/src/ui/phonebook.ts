@@ -5,28 +5,29 @@ import type { TemplateResult } from 'lit';
 import type { PhonebookEntry } from '../answers';
 import { t } from '../i18n';
 import { grouped } from '../number';
+import { fields } from './fields';
 import { theme } from './theme';
 
 export class Phonebook extends LitElement {
-  static override properties = { entries: { attribute: false }, busy: { attribute: false } };
+  static override properties = fields('entries', 'busy');
   static override styles = [
     theme,
     css`
       section {
         display: grid;
-        gap: 14px;
+        gap: var(--space-3);
       }
       ul {
         display: grid;
         grid-template-columns: repeat(auto-fill, minmax(min(100%, 180px), 1fr));
-        gap: 8px;
+        gap: var(--space-2);
         padding: 0;
         list-style: none;
       }
       button {
         width: 100%;
         height: 100%;
-        padding: 8px 14px;
+        padding: var(--space-2) var(--space-3);
         text-align: start;
       }
       span {

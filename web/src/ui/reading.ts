@@ -8,9 +8,13 @@ import type { Payment } from '../answers';
 import type { Api } from '../api';
 import { answerOffer, dropKey } from '../api-key';
 import { Following } from '../following';
+import { accompany } from '../installed/call-outside';
 import { CallerError, asCallerError, isUnreachable } from '../sdk/core';
+import type { Call, CallState } from '../sdk/core';
 import { followAddress, showKept } from './address';
 import type { App } from './app';
+import { OtherTabs } from './other-tabs';
+import type { Phone } from './phone';
 import { listed } from './recent-calls';
 
 const RECENT_CALLS = 8;
@@ -18,13 +22,28 @@ const RECENT_CALLS = 8;
 export class Reading {
   #following: Following | undefined;
 
+  readonly tabs: OtherTabs;
+
   constructor(private readonly app: App) {
     followAddress(app);
+    this.tabs = new OtherTabs(app);
+  }
+
+  /** Whether what is said of calls is kept. */
+  get takesFeedback(): boolean {
+    return this.app.access?.takes_feedback ?? false;
+  }
+
+  /** A call begins on this page. */
+  began(call: Call): void {
+    accompany(call);
+    this.tabs.follow(call);
   }
 
   /** Read all that there is to show of whoever asks. */
   async begin(api: Api): Promise<void> {
     const { app } = this;
+    void showKept(app);
     await this.refresh();
     this.#following ??= new Following(this);
     if (app.api !== api) return;
@@ -63,8 +82,14 @@ export class Reading {
     }
   }
 
-  /** Read again what has changed, and let the other tabs of this browser read it as well. */
-  async renew(): Promise<void> {
+  /** A call has ended on this page. */
+  async ended({ failure, ending }: CallState): Promise<void> {
+    if (failure?.kind === 'key_refused') {
+      this.forget(failure);
+      return;
+    }
+    // 502: the gateway is being restarted.
+    this.app.told = failure !== undefined || ending?.cause === 502;
     void showKept(this.app);
     await this.refresh();
     this.changed();
@@ -83,7 +108,8 @@ export class Reading {
     app.balance &&= { ...app.balance };
     this.changed();
     if (app.api && app.may('payments')) app.offer = (await topUpOffer(app.api)) ?? app.offer;
-    if (state === 'paid') app.phone?.offerCall();
+    // The call that waited for credit is one Enter away.
+    if (state === 'paid' && !app.busy && app.phone?.number) app.phone.choose(app.phone.number);
   }
 
   /** Whether a call goes on, here excepted, or is being settled. */
@@ -114,7 +140,7 @@ export class Reading {
   /** Nothing is wrong any more: neither here nor, of what kept a call from being placed, in the phone. */
   #recover(): void {
     const { app } = this;
-    app.phone?.forget(app.failure);
+    if (app.phone) forgetFailure(app.phone, app.failure);
     // A gateway that drains may answer once more before it goes: what follows is told as well.
     app.told &&= !app.failure && app.last?.ending?.cause === 502;
     app.failure = undefined;
@@ -127,4 +153,10 @@ export class Reading {
     if (failure.kind === 'key_refused' && !app.busy) this.forget(failure);
     else app.failure = failure;
   }
+}
+
+/** Have the phone tell no more that the gateway could not be reached: it can be, after this failure of the page if there was one. */
+function forgetFailure(phone: Phone, failure: CallerError | undefined): void {
+  const own = phone.failure ?? phone.state?.failure;
+  if (own?.kind === 'offline' || (failure && isUnreachable(own))) phone.state = phone.failure = undefined;
 }

@@ -3,31 +3,31 @@
  * where they could not be read.
  */
 
-import { LitElement, css, html, nothing } from 'lit';
+import { LitElement, css, html, nothing, svg } from 'lit';
 import type { TemplateResult } from 'lit';
 import type { CallRecord, PhonebookEntry } from '../answers';
-import { clock, price, t, when } from '../i18n';
+import { clock, t } from '../i18n';
+import { price, when } from '../i18n/figures';
 import { causeInWords } from '../i18n/outcomes';
+import { NAME_LENGTH_MAX, labelOf, setLabel } from '../labels';
 import { grouped } from '../number';
 import type { CallState } from '../sdk/core';
-import { handset } from './icons';
+import { fields } from './fields';
+import { handset, icon } from './icons';
+import { receipt, receiptStyle } from './receipt';
 import { theme } from './theme';
 
+const pencil = icon(svg`<path d="M4 20l1-4L16 5l3 3L8 19zM14 7l3 3" />`, 16);
+
 export class RecentCalls extends LitElement {
-  static override properties = {
-    calls: { attribute: false },
-    last: { attribute: false },
-    phonebook: { attribute: false },
-    failed: { attribute: false },
-    busy: { attribute: false },
-    canCall: { attribute: false },
-  };
+  static override properties = fields('calls', 'last', 'phonebook', 'failed', 'busy', 'canCall', 'hasReceipts', 'naming');
   static override styles = [
     theme,
+    receiptStyle,
     css`
       section {
         display: grid;
-        gap: 12px;
+        gap: var(--space-3);
       }
       ul {
         container-type: inline-size;
@@ -38,8 +38,8 @@ export class RecentCalls extends LitElement {
         display: grid;
         grid-template-columns: minmax(0, 1fr) auto auto;
         align-items: center;
-        gap: 12px;
-        padding: 10px 0;
+        gap: var(--space-3);
+        padding: var(--space-3) 0;
         border-top: 1px solid var(--line);
       }
       li:first-child {
@@ -53,6 +53,21 @@ export class RecentCalls extends LitElement {
       .who span {
         display: block;
         font-weight: 400;
+      }
+      .name {
+        display: inline-grid;
+        margin-inline-start: var(--space-1);
+        background: transparent;
+        color: var(--muted);
+        vertical-align: middle;
+      }
+      .field {
+        width: 100%;
+        min-height: var(--target);
+        padding: 0 var(--space-3);
+        border: 1px solid var(--muted);
+        border-radius: var(--radius-s);
+        background: transparent;
       }
       .figures {
         text-align: end;
@@ -89,13 +104,17 @@ export class RecentCalls extends LitElement {
   declare failed: boolean;
   /** A call is under way: nothing can be redialled. */
   declare busy: boolean;
+  /** Whether the pages of calls are there for whoever reads this. */
+  declare hasReceipts: boolean;
+  /** The call whose number is being given a name. */
+  declare naming: string | undefined;
   /** Whether the key may place calls. */
   declare canCall: boolean;
 
   constructor() {
     super();
     this.phonebook = [];
-    this.failed = this.busy = this.canCall = false;
+    this.failed = this.busy = this.canCall = this.hasReceipts = false;
   }
 
   protected override render(): TemplateResult {
@@ -122,18 +141,69 @@ export class RecentCalls extends LitElement {
 
   #row(call: CallRecord, now: Date): TemplateResult {
     const number = grouped(call.destination);
-    const name = this.phonebook.find((entry) => entry.number === call.destination)?.label;
+    const name = labelOf(call.destination, this.phonebook) || undefined;
     return html`<li>
       <div class="who">
-        <bdi class="number">${name ?? number}</bdi>
+        ${this.naming === call.id
+          ? this.#nameField(call.destination, name ?? '', number)
+          : html`<bdi class="number">${name ?? number}</bdi>
+              <button
+                type="button"
+                class="name"
+                data-call=${call.id}
+                title=${t('rename')}
+                aria-label=${t('renameOf', { number: name ?? number })}
+                @click=${() => this.#name(call.id)}
+              >
+                ${pencil}
+              </button>`}
         <span class="small muted">${when(call.created_at, now)} · ${causeInWords(call.cause)}</span>
       </div>
       <div class="figures small number">
         <span>${clock(call.seconds)}</span>
         <span class="muted">${call.cost ? price(call.cost) : t('settling')}</span>
+        ${this.hasReceipts && call.state === 'ended' && call.answered_at ? receipt(call.id, name ?? number) : nothing}
       </div>
       ${this.canCall ? this.#redial(call.destination, name ?? number) : nothing}
     </li>`;
+  }
+
+  #nameField(destination: string, name: string, number: string): TemplateResult {
+    const keyDown = (event: KeyboardEvent): void => {
+      const input = event.target as HTMLInputElement;
+      if (event.key === 'Escape') input.value = name;
+      else if (event.key !== 'Enter') return;
+      // The button that gets the focus would take this key as its own.
+      event.preventDefault();
+      void this.#named(destination, input.value);
+    };
+    return html`<input
+        class="field"
+        .value=${name}
+        placeholder=${number}
+        maxlength=${NAME_LENGTH_MAX}
+        autocomplete="off"
+        aria-label=${t('nameOf', { number })}
+        aria-describedby="kept"
+        @keydown=${keyDown}
+        @change=${({ target }: Event) => void this.#named(destination, (target as HTMLInputElement).value)}
+      />
+      <span id="kept" class="small muted">${t('nameKept')}</span>`;
+  }
+
+  async #name(callId: string): Promise<void> {
+    this.naming = callId;
+    await this.updateComplete;
+    this.renderRoot.querySelector<HTMLInputElement>('.field')?.select();
+  }
+
+  async #named(destination: string, name: string): Promise<void> {
+    const callId = this.naming;
+    if (!callId) return;
+    setLabel(destination, name);
+    this.naming = undefined;
+    await this.updateComplete;
+    this.renderRoot.querySelector<HTMLElement>(`[data-call="${CSS.escape(callId)}"]`)?.focus();
   }
 
   #redial(destination: string, number: string): TemplateResult {

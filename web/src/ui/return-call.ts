@@ -10,6 +10,7 @@ import { grouped } from '../number';
 import { endKept } from '../sdk/call/end-kept';
 import { dialling, ended, received, secondsLeft } from '../sdk/core';
 import type { KeptCall } from '../sdk/core';
+import { fields } from './fields';
 import { theme } from './theme';
 
 export { endKept };
@@ -17,20 +18,15 @@ export { endKept };
 const REDRAW_MS = 250;
 
 export class ReturnCall extends LitElement {
-  static override properties = {
-    call: { attribute: false },
-    label: { attribute: false },
-    ending: { attribute: false },
-    stays: { attribute: false },
-  };
+  static override properties = fields('call', 'label', 'ending', 'stays');
   static override styles = [
     theme,
     css`
       div {
         display: grid;
-        gap: 8px;
-        padding: 14px;
-        border-radius: 14px;
+        gap: var(--space-2);
+        padding: var(--space-3);
+        border-radius: var(--radius-s);
         background: var(--soft);
         text-align: center;
       }

@@ -7,34 +7,30 @@ import { LitElement, css, html, nothing } from 'lit';
 import type { TemplateResult } from 'lit';
 import type { TopUpOffer } from '../answers';
 import type { Api } from '../api';
-import { money } from '../i18n';
+import { money } from '../i18n/figures';
 import { declineInWords, failureInWords, t } from '../i18n/top-up';
 import { chargeSavedCard, randomKey } from '../payments-api';
 import { asCallerError } from '../sdk/core';
 import type { Money } from '../sdk/core';
 import { decimal } from './amount-field';
+import { fields } from './fields';
 import { theme } from './theme';
 
 export class SavedCard extends LitElement {
-  static override properties = {
-    api: { attribute: false },
-    offer: { attribute: false },
-    state: { attribute: false },
-    words: { attribute: false },
-  };
+  static override properties = fields('api', 'offer', 'state', 'words');
   static override styles = [
     theme,
     css`
       :host {
         display: grid;
-        gap: 8px;
-        margin-top: 6px;
+        gap: var(--space-2);
+        margin-top: var(--space-2);
         font-weight: 400;
       }
       div {
         display: flex;
         flex-wrap: wrap;
-        gap: 8px;
+        gap: var(--space-2);
       }
     `,
   ];

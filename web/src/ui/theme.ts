@@ -17,17 +17,17 @@ export const theme = css`
     color: inherit;
   }
   button {
-    min-width: 44px;
-    min-height: 44px;
-    padding: 0 16px;
+    min-width: var(--target);
+    min-height: var(--target);
+    padding: 0 var(--space-4);
     border: 1px solid transparent;
-    border-radius: 12px;
+    border-radius: var(--radius-s);
     background: var(--soft);
     cursor: pointer;
     touch-action: manipulation;
     transition:
-      background-color 0.15s,
-      transform 0.08s;
+      background-color var(--quick),
+      transform var(--quick);
   }
   button:hover {
     background: var(--soft-strong);
@@ -52,7 +52,7 @@ export const theme = css`
     margin: 0;
   }
   h2 {
-    font-size: 1.0625rem;
+    font-size: var(--letters-l);
     font-weight: 600;
   }
   svg {
@@ -66,31 +66,18 @@ export const theme = css`
   .card {
     background: var(--card);
     border: 1px solid var(--line);
-    border-radius: 24px;
+    border-radius: var(--radius-l);
     box-shadow: var(--shadow);
-    padding: 24px;
+    padding: var(--space-6);
   }
   .muted {
     color: var(--muted);
   }
   .small {
-    font-size: 0.875rem;
+    font-size: var(--letters-s);
   }
   .number {
     font-variant-numeric: tabular-nums;
-  }
-  .alert {
-    display: grid;
-    gap: 2px;
-    padding: 12px 14px;
-    border-radius: 14px;
-    border-inline-start: 4px solid var(--stop);
-    background: var(--alert);
-    font-size: 0.9375rem;
-    text-align: start;
-  }
-  .alert strong {
-    font-weight: 600;
   }
   .primary {
     background: var(--go);
@@ -108,18 +95,9 @@ export const theme = css`
   .danger:hover {
     background: var(--stop-strong);
   }
-  .hidden {
-    position: absolute;
-    width: 1px;
-    height: 1px;
-    overflow: hidden;
-    clip-path: inset(50%);
-    white-space: nowrap;
-  }
   @media (forced-colors: active) {
     button,
-    .card,
-    .alert {
+    .card {
       border: 1px solid ButtonText;
     }
   }

@@ -7,7 +7,7 @@ import { LitElement, css, html, nothing } from 'lit';
 import type { PropertyValues, TemplateResult } from 'lit';
 import type { AutoTopUp, TopUpOffer } from '../answers';
 import type { Api } from '../api';
-import { money } from '../i18n';
+import { money } from '../i18n/figures';
 import { t } from '../i18n/top-up';
 import { randomKey, startTopUp } from '../payments-api';
 import { asCallerError } from '../sdk/core';
@@ -15,9 +15,11 @@ import type { CallerError, Money } from '../sdk/core';
 import { amountField, amountFieldStyle, amountWithin, decimal } from './amount-field';
 import './auto-top-up';
 import { checkboxStyle } from './checkbox';
+import { fields } from './fields';
 import { paymentAlert } from './payment-alert';
 import type { FollowedPayment } from './payment-progress';
 import { theme } from './theme';
+import { told } from './told';
 
 /** What makes another payment of it. */
 const THE_PAYMENT = ['opened', 'choice', 'text', 'saveCard'] as const;
@@ -26,34 +28,35 @@ const THE_PAYMENT = ['opened', 'choice', 'text', 'saveCard'] as const;
 const OTHER = -1;
 
 export class TopUp extends LitElement {
-  static override properties = {
-    api: { attribute: false },
-    offer: { attribute: false },
-    calling: { attribute: false },
-    opened: { attribute: false },
-    choice: { attribute: false },
-    text: { attribute: false },
-    saveCard: { attribute: false },
-    complaint: { attribute: false },
-    failure: { attribute: false },
-    sending: { attribute: false },
-  };
+  static override properties = fields(
+    'api',
+    'offer',
+    'calling',
+    'opened',
+    'choice',
+    'text',
+    'saveCard',
+    'complaint',
+    'failure',
+    'sending',
+  );
   static override styles = [
     theme,
-    amountFieldStyle,
+    told,
+        amountFieldStyle,
     checkboxStyle,
     css`
       .open {
-        border-radius: 22px;
+        border-radius: var(--radius-round);
         color: var(--go);
         font-weight: 600;
       }
       dialog {
         width: min(100% - 24px, 440px);
         max-height: calc(100dvh - 24px);
-        padding: 24px;
+        padding: var(--space-6);
         border: 1px solid var(--line);
-        border-radius: 24px;
+        border-radius: var(--radius-l);
         background: var(--card);
         color: inherit;
         box-shadow: var(--shadow);
@@ -77,35 +80,35 @@ export class TopUp extends LitElement {
         }
       }
       dialog::backdrop {
-        background: rgb(0 0 0 / 55%);
+        background: var(--backdrop);
       }
       form {
         display: grid;
         grid-template-columns: minmax(0, 1fr);
-        gap: 16px;
+        gap: var(--space-4);
       }
       fieldset {
         display: grid;
         grid-template-columns: repeat(auto-fit, minmax(min(100%, max(7rem, 40%)), 1fr));
-        gap: 8px;
+        gap: var(--space-2);
         min-width: 0;
         margin: 0;
         padding: 0;
         border: 0;
       }
       legend {
-        padding: 0 0 6px;
-        font-size: 0.875rem;
+        padding: 0 0 var(--space-2);
+        font-size: var(--letters-s);
         font-weight: 600;
       }
       .option {
         position: relative;
         display: grid;
         place-items: center;
-        min-height: 52px;
-        padding: 4px 8px;
+        min-height: var(--target-l);
+        padding: var(--space-1) var(--space-2);
         border: 1px solid var(--muted);
-        border-radius: 14px;
+        border-radius: var(--radius-s);
         text-align: center;
       }
       /* The legend is the first child. */
@@ -136,11 +139,11 @@ export class TopUp extends LitElement {
       }
       .buttons {
         display: grid;
-        gap: 8px;
+        gap: var(--space-2);
       }
       .primary {
-        min-height: 52px;
-        border-radius: 16px;
+        min-height: var(--target-l);
+        border-radius: var(--radius-m);
       }
       @media (forced-colors: active) {
         .option:has(:checked) {

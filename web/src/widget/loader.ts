@@ -6,7 +6,7 @@
  *
  * Attributes
  * - `key`        the button's publishable key; or `data-key`, where a framework keeps `key` for itself
- * - `label`      words on the button; else those of the link within it
+ * - `label`      words on the button; else those of the link within it, else ☎, named in the language of the page
  * - `language`   en, de or es; else that of the page around it, else the browser's
  * - `theme`      light or dark; else as the visitor's system has it
  * - `placement`  floating: in the corner of the window; none: no button; else as it stands in the text
@@ -15,7 +15,8 @@
  *
  * Properties and methods
  * - `token`      for a button whose calls are signed: what `POST /v1/call-tokens` answered, or a function that
- *                returns it or a promise of it, asked for each call
+ *                returns it or a promise of it, asked for each call; where the operator checks that persons call,
+ *                `{ human }` with what the check has given the page
  * - `call()`     opens the phone, or shows it again; inside a click
  * - `hangUp()`   ends the call
  * - `close()`    closes the phone and gives the focus back
@@ -30,22 +31,22 @@
  * Custom properties: `--caller-color`, `--caller-text`, `--caller-radius`.
  */
 
-import { VERSION } from './protocol';
+import { LOADED_MS, READY_MS, VERSION } from './protocol';
 import type { FromFrame, SignedToken, ToFrame } from './protocol';
 
 /** The gateway that this file came from. */
 const GATEWAY = new URL('..', import.meta.url);
 
-/** How long the frame may take; and, once all of it is there, its word. */
-const READY_MS = 5000;
-const LOADED_MS = 1500;
+/** What a button without words is called, by the language of the page, and in any other one: put in by the build. */
+declare const NAMES: Record<string, string>;
+declare const NAME: string;
 
 /** One line in the build. */
 const CSS = `
 button,a{
-  display:inline-block;padding:.9em 2em;background:var(--caller-color,#0a7048);color:var(--caller-text,#fff);
+  display:inline-block;padding:.9em 2em;background:var(--caller-color,var(--go));color:var(--caller-text,var(--on-go));
   font:600 1rem system-ui}
-button,a,iframe{border:1px solid #8886;border-radius:var(--caller-radius,1em)}
+button,a,iframe{border-radius:var(--caller-radius,1em);border:1px solid #8886}
 :host([placement=none]) button{display:none}
 :host([live]) button::after{content:' ●'}
 :host([placement=floating]),iframe{position:fixed;inset-block:auto 1rem;inset-inline:auto 1rem;z-index:99}
@@ -55,16 +56,18 @@ iframe{width:min(360px,100vw - 2rem);max-height:90vh;padding:0}
 const sheet = new CSSStyleSheet();
 sheet.replaceSync(CSS);
 
+type Signer = () => SignedToken | Promise<SignedToken>;
+
 /** The one whose phone is open: a visitor has one microphone. */
-let opened: Caller | undefined;
+let opened: Caller | null | undefined;
 
 export class Caller extends HTMLElement {
   static observedAttributes = ['label'];
 
-  declare token: SignedToken | (() => SignedToken | Promise<SignedToken>) | undefined;
+  declare token: SignedToken | Signer | undefined;
   #button = make('button');
   #frame: HTMLIFrameElement | undefined;
-  #opener: HTMLElement | null = null;
+  #opener: HTMLElement | null | undefined;
 
   constructor() {
     super();
@@ -77,76 +80,84 @@ export class Caller extends HTMLElement {
   /** Return a button without our looks, for a page with its own: made once, then `call()` in each click. */
   static button({ token, ...attributes }: Record<string, string> & { token?: Caller['token'] }): Caller {
     const button = new this();
+    attributes.placement = 'none';
     for (const name in attributes) button.setAttribute(name, attributes[name]);
-    button.setAttribute('placement', 'none');
-    button.token = token;
     document.body.append(button);
+    button.token = token;
     return button;
-  }
-
-  connectedCallback(): void {
-    this.#button.textContent = this.getAttribute('label') || (this.textContent as string).trim() || '☎';
-  }
-
-  attributeChangedCallback(): void {
-    this.connectedCallback();
   }
 
   disconnectedCallback(): void {
     this.close();
   }
 
+  attributeChangedCallback(): void {
+    this.connectedCallback();
+  }
+
+  connectedCallback(): void {
+    const words = this.getAttribute('label') || (this.textContent as string).trim();
+    this.#button.ariaLabel = words || NAMES[this.closest<HTMLElement>('[lang]')?.lang.slice(0, 2) as string] || NAME;
+    this.#button.textContent = words || '☎';
+  }
+
   call(): void {
     if (opened !== this) {
       if (opened?.hasAttribute('live')) return opened.call();
       opened?.close();
-      this.#open();
+      opened = this;
+      this.#opener = document.activeElement as HTMLElement | null;
+      const frame = (this.#frame = make('iframe'));
+      frame.referrerPolicy = 'origin';
+      frame.allow = 'microphone;autoplay;screen-wake-lock';
+      frame.popover = 'manual';
+      frame.title = this.#button.ariaLabel as string;
+      frame.src = this.#address('embed');
+      frame.onload = () => setTimeout(() => this.#blocked(frame), LOADED_MS);
+      setTimeout(() => this.#blocked(frame), READY_MS);
+      // Stays, and is the same one for each frame; a frame that is gone has no window to speak from.
+      addEventListener('message', this);
+      (this.shadowRoot as ShadowRoot).append(frame);
     }
     this.#frame?.togglePopover?.(true);
     this.#frame?.focus();
   }
 
   hangUp(): void {
-    this.#post({ type: 'hang-up' });
+    this.#post('hang-up');
   }
 
   close(): void {
     if (opened !== this) return;
-    opened = undefined;
+    opened = null;
     this.toggleAttribute('live', false);
     this.#frame?.remove();
     this.#focusBack();
     this.#fire('close');
   }
 
-  #open(): void {
-    opened = this;
-    this.#opener = document.activeElement as HTMLElement | null;
-    const frame = (this.#frame = make('iframe'));
-    frame.allow = 'microphone; autoplay; screen-wake-lock';
-    frame.referrerPolicy = 'origin';
-    frame.title = this.#button.textContent as string;
-    frame.popover = 'manual';
-    frame.src = this.#address('embed');
-    frame.onload = () => setTimeout(() => this.#blocked(frame), LOADED_MS);
-    setTimeout(() => this.#blocked(frame), READY_MS);
-    // Stays, and is the same one for each frame; a frame that is gone has no window to speak from.
-    addEventListener('message', this);
-    this.shadowRoot?.append(frame);
-  }
-
   /** Refused by the page's policy or by the key's list of pages, or out of reach: a page of its own can tell. */
   #blocked(frame: HTMLIFrameElement): void {
-    // The frame that has spoken has no handler any more.
-    if (!frame.isConnected || !frame.onload) return;
+    // The frame that is gone has no window, and the one that has spoken no handler.
+    if (!frame.contentWindow || !frame.onload) return;
     const link = make('a');
-    link.textContent = `${this.#button.textContent} ↗`;
+    link.textContent = `${this.#button.ariaLabel} ↗`;
     link.href = this.#address('c');
     link.target = '_blank';
     this.#button.replaceWith(link);
     this.close();
     link.focus();
     this.#fire('error', { code: 'frame-blocked' });
+  }
+
+  #post(type: ToFrame['type'], token?: SignedToken): void {
+    this.#frame?.contentWindow?.postMessage({ type, token, caller: VERSION }, GATEWAY.origin);
+  }
+
+  #focusBack(): void {
+    (this.#opener as HTMLElement).focus();
+    // Safari gives a button that is clicked no focus; one that is not shown takes none.
+    this.#button.focus();
   }
 
   /** Take a message, if it is one of the frame. */
@@ -157,52 +168,45 @@ export class Caller extends HTMLElement {
     if (type === 'ready') frame.onload = null;
     else if (type === 'size') frame.height = data.height;
     else if (type === 'sign') void this.#sign();
-    else if (type !== 'close') {
-      this.toggleAttribute('live', type !== 'ended' && type !== 'error');
+    else if (type === 'close') {
+      if (this.hasAttribute('live')) {
+        // The phone is put away and the call goes on.
+        frame.togglePopover?.(false);
+        this.#focusBack();
+      } else this.close();
+    } else {
+      this.toggleAttribute('live', type !== 'error' && type !== 'ended');
       this.#fire(type, data);
-    } else if (this.hasAttribute('live')) {
-      // The phone is put away and the call goes on.
-      frame.togglePopover?.(false);
-      this.#focusBack();
-    } else this.close();
-  }
-
-  #focusBack(): void {
-    this.#opener?.focus();
-    // Safari gives a button that is clicked no focus; one that is not shown takes none.
-    this.#button.focus();
-  }
-
-  async #sign(): Promise<void> {
-    let token;
-    try {
-      token = await (typeof this.token === 'function' ? this.token() : this.token);
-    } finally {
-      this.#post({ type: 'token', token });
     }
   }
 
-  #post(message: ToFrame): void {
-    this.#frame?.contentWindow?.postMessage({ ...message, caller: VERSION }, GATEWAY.origin);
-  }
-
   #fire(name: string, detail?: object): void {
-    this.dispatchEvent(new CustomEvent(`caller-${name}`, { detail, bubbles: true, composed: true }));
+    this.dispatchEvent(new CustomEvent('caller-' + name, { detail, bubbles: true, composed: true }));
   }
 
   /** The settings are of no concern to any server: they stand behind the #. */
   #address(page: 'embed' | 'c'): string {
     const settings = new URLSearchParams();
-    for (const { name, value } of this.attributes) settings.append(name, value);
+    for (const each of this.attributes) settings.append(each.name, each.value);
     // Of two that are named alike the first counts.
     settings.append('language', this.closest<HTMLElement>('[lang]')?.lang || '');
-    return `${GATEWAY.href}${page}/${settings.get('key') || settings.get('data-key')}#${settings}`;
+    return `${GATEWAY}${page}/${this.getAttribute('key') || this.dataset.key}#${settings}`;
+  }
+
+  async #sign(): Promise<void> {
+    let token: SignedToken | undefined;
+    try {
+      // What can be called has `call`; a token has not.
+      token = await ((this.token as Signer)?.call ? (this.token as Signer)() : (this.token as SignedToken));
+    } finally {
+      this.#post('token', token);
+    }
   }
 }
 
 function make<Tag extends 'a' | 'button' | 'iframe'>(tag: Tag): HTMLElementTagNameMap[Tag] {
-  const element = document.createElement(tag);
-  element.setAttribute('part', tag);
+  const element: { part: unknown } & HTMLElementTagNameMap[Tag] = document.createElement(tag);
+  element.part = tag;
   return element;
 }
 

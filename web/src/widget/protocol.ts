@@ -6,20 +6,29 @@
 /** Every message carries it as `caller`; a later version speaks by another number. */
 export const VERSION = 1;
 
-/** What `POST /v1/call-tokens` has answered the owner's back end: good for one call within a minute. */
+/** How long the frame may take to say `ready`; and, once all of it is there, its word. */
+export const READY_MS = 5000;
+export const LOADED_MS = 1500;
+
+/** What the host page has for a call. */
 export interface SignedToken {
-  token: string;
+  /** What `POST /v1/call-tokens` has answered the owner's back end: good for one call within a minute. */
+  token?: string;
+  /** The code of its refusal. */
+  code?: string;
+  /** What the operator's check of persons has given the page, where there is one and the call is not signed. */
+  human?: string;
 }
 
 /** From the host page to the frame. */
 export type ToFrame =
-  /** Answers `sign`; without a token where the host page signs no calls. */
+  /** Answers `sign`; without anything where the host page has nothing to say. */
   { type: 'token'; token: SignedToken | undefined } | { type: 'hang-up' };
 
 /** From the frame to the host page; what an owner may listen to is fired there as `caller-…`. */
 export type FromFrame =
   | { type: 'ready' }
-  /** A call is about to begin: is it signed? */
+  /** A call is about to begin: is it signed, and who says that a person makes it? */
   | { type: 'sign' }
   /** What the frame would be high enough with, in CSS pixels. */
   | { type: 'size'; height: string }

@@ -14,7 +14,7 @@ from tests.gateway.http.test_bearer import Account, Accounts, authenticator
     ("scopes", "told"),
     [
         ({Scope.RECORDS, Scope.CALLS}, ["calls", "records"]),
-        (PAGE, ["calls", "records", "payments", "account"]),
+        (PAGE, ["calls", "records", "payments", "account", "buttons"]),
         ((), []),
     ],
 )
@@ -29,5 +29,6 @@ async def test_a_key_is_told_what_it_is(client_of, scopes, told):
         "account": "alice",
         "scopes": told,
         "expires_at": "2090-01-01T00:00:00Z",
+        "takes_feedback": True,
     }
     assert (await client.get("/v1/key")).status_code == 401

@@ -17,7 +17,7 @@ OWN = "https://calls.example.com"
 HOST = "https://shop.example"
 KEY = publishable_key(Mode.LIVE, b"1" * 32)
 RULES = Rules(title="Sales", origins=(HOST,), destination="+15005551000")
-STANDING = Standing("b1", "alice", "k1", Mode.LIVE, RULES, is_paused=False, ends_at=None)
+STANDING = Standing("b1", "alice", "k1", Mode.LIVE, RULES, is_paused=False, key=KEY, ends_at=None)
 
 
 class Buttons:

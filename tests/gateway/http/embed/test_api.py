@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from gateway.calls.admission import Ticket
-from gateway.calls.button_admission import Phase
+from gateway.calls.button_admission import Phase, Proof
 from gateway.embed.hours import Hours, Span
 from gateway.embed.ports import Challenge
 from gateway.errors import RequestRefusedError
@@ -34,6 +34,7 @@ class Desk(Shop):
         self.challenges = self
         self.at_once = Phase.OPEN, None
         self.refusal, self.asked = None, []
+        self.humans, self.turned_away = None, []
         settings = from_mapping(
             {"CALLER_PUBLIC_ORIGIN": OWN, "CALLER_OPERATOR": "Example Calls Ltd"}
         )
@@ -45,8 +46,11 @@ class Desk(Shop):
     async def give(self, button_id, address):
         return Challenge("SHA-256", "c", 20_000, f"salt of {button_id}&", "s")
 
-    async def admit(self, visit, solution, origin):
-        self.asked.append(("admit", solution, origin))
+    def turn_away(self, visit, code):
+        self.turned_away.append((visit.standing.button_id, code))
+
+    async def admit(self, visit, proof, origin):
+        self.asked.append(("admit", proof, origin))
         if self.refusal:
             raise self.refusal
         return TICKET
@@ -79,12 +83,15 @@ async def test_how_a_button_stands(desk):
         "zone": "Europe/Berlin",
         "hours": [[[540, 1020]]] * 5 + [[], []],
         "name": "Sales",
+        "human_check": False,
         "seconds_max": 600,
         "operator": {"name": "Example Calls Ltd", "privacy_url": f"{OWN}/privacy"},
         "codec": "pcmu",
     }
     desk.at_once = Phase.OPEN, None
     assert (await desk.client.get(f"/v1/embed/{KEY}")).json()["opens_at"] is None
+    desk.humans = object()
+    assert (await desk.client.get(f"/v1/embed/{KEY}")).json()["human_check"] is True
 
 
 async def test_a_challenge_is_given_in_altchas_words(desk):
@@ -95,7 +102,7 @@ async def test_a_challenge_is_given_in_altchas_words(desk):
             "algorithm": "SHA-256",
             "challenge": "c",
             "maxnumber": 20_000,
-            "salt": "salt of b1&",
+            "salt": f"salt of {KEY}&",
             "signature": "s",
         },
         "expires_in_seconds": 120,
@@ -107,7 +114,12 @@ async def test_a_challenge_is_given_in_altchas_words(desk):
 async def test_a_token_has_no_word_of_money(desk):
     assert await desk.ask(solution="s") == (201, SHOWN)
     assert await desk.ask(token="ct_1") == (201, SHOWN)
-    assert desk.asked == [("admit", "s", ""), ("show", "ct_1")]
+    assert await desk.ask(solution="s", human="r") == (201, SHOWN)
+    assert desk.asked == [
+        ("admit", Proof("s"), ""),
+        ("show", "ct_1"),
+        ("admit", Proof("s", "r"), ""),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -124,6 +136,7 @@ async def test_only_pages_on_the_list_hold_the_frame(desk):
         assert (await desk.ask(solution="s", host=host))[0] == 201
     status, told = await desk.ask(solution="s", host="https://evil.example")
     assert (status, told["code"], told["field"]) == (403, "bad_origin", "host")
+    assert desk.turned_away == [("b1", "bad_origin")]
 
 
 async def test_a_refusal_says_when_it_opens_and_when_to_try_again(desk):

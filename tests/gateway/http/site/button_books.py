@@ -13,10 +13,12 @@ from gateway.embed.ports import (
     Change,
     CodeTry,
     DayUsage,
+    Editor,
     NewButton,
     ProofCaller,
     ProofStart,
     ProvenDestination,
+    TakenBack,
 )
 from gateway.embed.rules import Rules
 
@@ -30,8 +32,11 @@ class MemoryButtons:
 
     def __init__(self):
         self.kept: dict[str, Button] = {}
+        self.deleted: list[str] = []
         self.used: dict[str, list[DayUsage]] = {}
         self.proven: list[ProvenDestination] = []
+        self.editors: list[Editor] = []
+        """Who has made, ended and taken back."""
         self.outcome = Change.DONE
         """What is answered in place of every change; DONE: what is right."""
 
@@ -43,6 +48,7 @@ class MemoryButtons:
         return button if button and button.account_id == account_id else None
 
     async def make(self, account_id, _epoch, new, _notice):
+        self.editors.append(_epoch)
         if new.rules.destination and not self._is_proven(new.rules.destination):
             return Change.UNPROVEN
         if new.id not in self.kept and len(self.kept) >= BUTTONS_MAX:
@@ -59,10 +65,31 @@ class MemoryButtons:
         return await self._put(account_id, button_id, label=label, rules=rules)
 
     async def pause(self, account_id, _epoch, button_id, *, is_paused):
+        known = await self.read(account_id, button_id)
+        number = known.rules.destination if known else ""
+        if not is_paused and number and not self._is_proven(number):
+            return Change.UNPROVEN
         return await self._put(account_id, button_id, paused_at=AT if is_paused else None)
 
+    async def note_ended(self, account_id, _editor, button_id):
+        self.editors.append(_editor)
+        return await self._put(account_id, button_id)
+
+    async def take_back(self, account_id, editor, number):
+        self.editors.append(editor)
+        if self.outcome is not Change.DONE:
+            return self.outcome
+        was_proven = self._is_proven(number)
+        self.proven = [each for each in self.proven if each.number != number]
+        theirs = [b.id for b in self.kept.values() if b.rules.destination == number]
+        for button_id in theirs:
+            await self._put(account_id, button_id, paused_at=AT)
+        return TakenBack(was_proven, [self.kept[button_id] for button_id in theirs])
+
     async def turn(self, account_id, _epoch, button_id, *, new_key, ends_at):
-        before = (await self.read(account_id, button_id)).keys
+        if (known := await self.read(account_id, button_id)) is None:
+            return Change.NOT_FOUND
+        before = known.keys
         if new_key in [each.key for each in before]:
             return self.outcome
         ended = [
@@ -73,9 +100,15 @@ class MemoryButtons:
         return await self._put(account_id, button_id, keys=keys)
 
     async def delete(self, account_id, _epoch, button_id):
-        if self.outcome is Change.DONE and await self.read(account_id, button_id):
+        if self.outcome is not Change.DONE:
+            return self.outcome
+        return Change.DONE if await self._gone(account_id, button_id) else Change.NOT_FOUND
+
+    async def _gone(self, account_id, button_id):
+        if await self.read(account_id, button_id):
+            self.deleted.append(button_id)
             del self.kept[button_id]
-        return self.outcome
+        return button_id in self.deleted
 
     async def usage(self, account_id, *, since):
         return {

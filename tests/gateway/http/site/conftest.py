@@ -39,11 +39,13 @@ from gateway.http.site.security import SecurityPages
 from gateway.http.site.sign_in import SignInPages
 from gateway.http.site.sign_in_code import SignInCodePages
 from gateway.http.site.sign_up import SignUpPages
+from gateway.people.button_acts import ButtonActs
 from gateway.people.buttons import OwnButtons
 from gateway.people.exports import OwnExports
 from gateway.people.keys import Keys
 from gateway.settings import Settings
 from gateway.words.data_map import Kept
+from tests.gateway.calls.test_ended_buttons import Eras
 from tests.gateway.calls.test_live import Velocity
 from tests.gateway.http.site.books import Closed, HolderKeys, PaymentBook, Rates, Till, new_books
 from tests.gateway.http.site.button_books import MemoryButtons, MemoryProofs
@@ -112,7 +114,9 @@ class Site:
         )
         self.buttons = MemoryButtons()
         self.proofs = MemoryProofs(self.buttons)
-        self.own_buttons = OwnButtons(self.buttons, lambda: world.now, 3_600)
+        self.eras, self.refused, self.running = Eras(), {}, 0
+        acts = ButtonActs(self.buttons, self.eras, lambda: world.now, 3_600)
+        self.own_buttons = OwnButtons(acts, self, self.running_of)
         self.documents = OwnDocuments()
         self.is_open, self.is_offered = is_open, is_offered
         self.rebuild()
@@ -154,6 +158,14 @@ class Site:
             *self.pages.routes(),
         ]
         self.client = self.new_browser()
+
+    async def running_of(self, _account_id, _key_id):
+        if isinstance(self.running, Exception):
+            raise self.running
+        return self.running
+
+    async def of_day(self, _button_id, _at):
+        return self.refused
 
     async def balance_of(self, _account_id):
         if isinstance(self.balance, Exception):

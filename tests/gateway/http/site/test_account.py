@@ -1,5 +1,7 @@
 """The pages of who is signed in."""
 
+from dataclasses import replace
+
 import pytest
 
 from database.errors import StoreUnavailableError
@@ -126,6 +128,18 @@ async def test_an_address_that_became_somebody_elses_is_said_to_be(site):
     form = site.read(reply)
     assert f"{NEW} belongs to another account now. Nothing was changed" in form.text
     assert {"/account", "/reset"} <= {each["href"] for each in form.of("a")}
+
+
+async def test_where_a_browser_was_is_listed_where_it_can_be_told(site):
+    site.world.add()
+    await site.enter()
+    assert "Germany" not in site.read(await site.get("/account/devices")).text
+    site.door = replace(site.door, country_of={"127.0.0.1": "DE"}.__getitem__)
+    site.rebuild()
+    site.client = site.new_browser()
+    await site.enter()
+    assert "· Germany" in site.read(await site.get("/account/devices")).text
+    assert site.world.people.mails[-1].values["country"] == "Germany"
 
 
 async def test_browsers_are_listed_and_signed_out(site):

@@ -11,6 +11,7 @@ from database.errors import StoreUnavailableError
 from gateway.embed.hours import Hours, Span
 from gateway.embed.keys import Mode
 from gateway.embed.ports import Change, DayUsage, NewButton, ProvenDestination
+from gateway.embed.refusals import Reason
 from gateway.http.site.button_forms import written
 from gateway.http.site.buttons import masked, zones
 from tests.gateway.http.site.button_books import AT, NUMBER, button_of, rules
@@ -220,6 +221,48 @@ async def test_one_button_shows_what_to_paste(ada):
     assert "No calls yet." in page.text
 
 
+async def test_calls_that_go_on_are_told_and_ended(ada):
+    keep(ada)
+    assert "go on now." not in ada.read(await ada.get(ONE)).text
+    ada.running = 1
+    assert "1 call goes on now. End it now" in ada.read(await ada.get(ONE)).text
+    ada.running = 3
+    assert "3 calls go on now. End them now" in ada.read(await ada.get(ONE)).text
+    # Without a proof, as a pause: whoever sees it being abused stops it at once.
+    ada.world.now += timedelta(hours=1)
+    assert place(await ada.post(f"{ONE}/pause")) == f"{ONE}?said=button_paused"
+    assert ada.eras.ended == []
+    page = ada.read(await ada.get(f"{ONE}?said=button_paused"))
+    assert "Calls that go on are not ended: you can end them here." in page.text
+    assert place(await ada.post(f"{ONE}/end-calls")) == f"{ONE}?said=button_calls_ended"
+    assert ada.eras.ended == [ID]
+    ada.running = StoreUnavailableError("away")
+    assert "go on now." not in ada.read(await ada.get(ONE)).text
+
+
+async def test_why_visitors_did_not_get_through_is_told(ada):
+    keep(ada)
+    assert "did not get through" not in ada.read(await ada.get(ONE)).text
+    ada.refused = {Reason.LIMIT: 7, Reason.BUSY: 1}
+    text = ada.read(await ada.get(ONE)).text
+    assert "too many calls of one visitor, one network or all7 all lines were in use1" in text
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [("en", "1 call, $0.50 of $5.00"), ("de", "1 Anruf, "), ("es", "1 llamada, ")],
+)
+async def test_one_call_is_one_call(ada, language, said):
+    ada.world.change(language=language)
+    keep(ada)
+    ada.buttons.used[ID] = [DayUsage(ada.world.now.date(), 1, 1, 60, 500_000)]
+    for path in (ONE, "/account/buttons"):
+        text = ada.read(await ada.get(path)).text
+        assert said in text
+    most = {"en": "at most 1 call a day", "de": "1 Anruf am Tag", "es": "1 llamada al día"}
+    assert most[language] in ada.read(await ada.get(ONE)).text
+
+
 async def test_usage_is_a_picture_and_a_table(ada):
     keep(ada, label="<b>")
     today = ada.world.now.date()
@@ -250,6 +293,15 @@ async def test_a_button_is_paused_at_once_and_goes_on_after_a_proof(ada):
     assert ada.buttons.kept[ID].paused_at is None
 
 
+async def test_a_button_whose_number_is_no_more_proven_does_not_go_on(ada):
+    keep(ada, paused_at=AT)
+    ada.buttons.proven = []
+    reply = await ada.post(f"{ONE}/resume")
+    assert reply.status_code == 422
+    assert "This number has not been proven to be yours." in ada.read(reply).text
+    assert ada.buttons.kept[ID].paused_at == AT
+
+
 async def test_a_key_is_replaced_and_the_old_one_goes_on(ada):
     keep(ada)
     page = ada.read(await ada.get(ONE))
@@ -266,6 +318,14 @@ async def test_a_key_is_replaced_and_the_old_one_goes_on(ada):
         reply = await ada.post(f"{ONE}/turn", once="another-form-000001", days=days)
         assert reply.status_code == 422
         assert "Choose one from the list." in ada.read(reply).text
+
+
+async def test_a_button_whose_number_was_taken_back_does_not_go_on(ada):
+    keep(ada, paused_at=AT)
+    ada.buttons.proven.clear()
+    reply = await ada.post(f"{ONE}/resume")
+    assert reply.status_code == 422
+    assert "This number has not been proven to be yours." in ada.read(reply).text
 
 
 async def test_a_button_is_deleted(ada):

@@ -73,6 +73,7 @@ async def test_a_call_that_goes_on_has_no_price_yet(ada):
     assert "$0.05" not in text
     text = await text_of(ada, "/account/calls/c1")
     assert "It is charged when it has ended." in text
+    assert "Price of the call" not in text
     assert "Ended" not in text
 
 
@@ -134,7 +135,12 @@ async def test_one_call_shows_what_it_cost_and_what_came_back(ada):
     ]
     text = await text_of(ada, "/account/calls/c1")
     assert "Answered. Somebody hung up." in text
+    assert "Answered 2026-11-20 09:30:09 UTC Ended 2026-11-20 09:33:34 UTC · You" in text
     assert "$0.03 a minute · $0.01 for the connection" in text
+    assert (
+        "205 s at $0.03 a minute $0.1025 For the connection $0.01 Price of the call $0.1125" in text
+    )
+    assert "Call c1. Printed, this page is a receipt." in text
     assert "Charged $0.1125" in text
     assert "Refunded $0.1125 2026-11-20 09:30 UTC · No sound came from the phone." in text
     assert "UTC · Because you asked." in text

@@ -1,5 +1,6 @@
 """The page of the countries that an account can call."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -36,6 +37,19 @@ async def test_what_is_open_is_shown_and_the_rest_can_be_chosen(site, kept):
     assert "FR" in offered
     assert "US" not in offered
     assert not [each for each in page.of("input") if each.get("name") == "country"]
+
+
+@pytest.mark.parametrize(("here", "proposed"), [("FR", ["FR"]), ("US", []), ("", [])])
+async def test_who_has_chosen_none_is_proposed_the_one_they_are_in(site, here, proposed):
+    site.door = replace(site.door, country_of=lambda _address: here)
+    await _opened(site, {"US", "GB"})
+    chosen = [
+        one["value"] for one in site.read(await site.get(PATH)).of("option") if "selected" in one
+    ]
+    assert chosen == proposed
+    await site.post(PATH, country="IT")
+    page = site.read(await site.get(PATH))
+    assert not [one for one in page.of("option") if "selected" in one]
 
 
 async def test_a_country_is_opened_and_closed(site, kept):

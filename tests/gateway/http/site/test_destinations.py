@@ -2,9 +2,9 @@
 
 import pytest
 
-from gateway.embed.ports import CodeTry, ProofStart, ProvenDestination
+from gateway.embed.ports import Change, CodeTry, NewButton, ProofStart, ProvenDestination
 from gateway.errors import RequestRefusedError, TooFastError
-from tests.gateway.http.site.button_books import AT, CODE, NUMBER
+from tests.gateway.http.site.button_books import AT, CODE, NUMBER, button_of, rules
 from tests.gateway.http.site.conftest import place
 
 PAGE = "/account/destinations"
@@ -99,3 +99,27 @@ async def test_a_session_that_is_over_proves_nothing(ada):
 async def test_proven_numbers_are_listed_whatever_is_asked(ada):
     ada.buttons.proven.append(ProvenDestination(NUMBER, AT))
     assert NUMBER in (await ada.get(PAGE)).text
+
+
+async def test_a_number_is_taken_back_and_says_which_buttons_stop(ada):
+    ada.buttons.proven.append(ProvenDestination(NUMBER, AT))
+    assert "No button calls it." in ada.read(await ada.get(PAGE)).text
+    new = NewButton("b1", "shop", rules(), "pk_live_" + "a" * 24, "pk_test_" + "b" * 24)
+    ada.buttons.kept["b1"] = button_of(new)
+    page = ada.read(await ada.get(PAGE))
+    assert "Called by: shop. These buttons are paused then, and their calls end." in page.text
+    reply = await ada.post(f"{PAGE}/take-back", number=NUMBER)
+    assert place(reply) == f"{PAGE}?said=destination_taken_back"
+    assert ada.buttons.proven == []
+    assert ada.buttons.kept["b1"].paused_at == AT
+    assert ada.eras.ended == ["b1"]
+    for number in (NUMBER, "", "a\0b"):
+        assert place(await ada.post(f"{PAGE}/take-back", number=number)) == PAGE
+
+
+async def test_a_session_that_is_over_takes_nothing_back(ada):
+    ada.buttons.proven.append(ProvenDestination(NUMBER, AT))
+    ada.buttons.outcome = Change.SESSION_OVER
+    reply = await ada.post(f"{PAGE}/take-back", number=NUMBER)
+    assert place(reply).startswith("/sign-in")
+    assert len(ada.buttons.proven) == 1

@@ -19,7 +19,10 @@ ANSWERS = {
     "/account/restriction": (400,),
     # There is no such button.
     **dict.fromkeys(
-        [f"/account/buttons/{{button_id}}/{act}" for act in ("rules", "pause", "resume", "turn")],
+        [
+            f"/account/buttons/{{button_id}}/{act}"
+            for act in ("rules", "pause", "resume", "end-calls", "turn")
+        ],
         (404,),
     ),
 }

@@ -17,6 +17,7 @@ from gateway.http.site.branding import Branding, read_logo
 from gateway.http.site.links import _SAID
 from gateway.http.site.rendering import HEADERS, SCRIPT_HEADERS, Pages, environment
 from gateway.http.site.words import WORDS
+from gateway.tokens import LIGHT
 from gateway.words.languages import DEFAULT_LANGUAGE
 from tests.gateway.http.site.books import HOSTED
 
@@ -190,12 +191,18 @@ async def test_the_style_sheet_has_its_hash_in_its_name(site):
     assert (await site.get("/site/style-00000000.css")).status_code == 404
 
 
+def _numbered(names):
+    """Return those of a scale, such as `space-1`: they are the same in both schemes."""
+    return {name for name in names if re.match(r"(letters|space|radius|target)-", name)}
+
+
 def test_every_style_sheet_takes_its_colours_from_one_place():
     folder = TEMPLATES.parent
     tokens = (folder / "tokens.css").read_text()
     named = set(re.findall(r"--([\w-]+):", tokens))
     dark = tokens.partition("@media")[2]
-    assert set(re.findall(r"--([\w-]+):", dark)) == named - {"sans"}
+    of_light = {"sans", "target", "quick", "beat", "backdrop", *_numbered(named)}
+    assert set(re.findall(r"--([\w-]+):", dark)) == named - of_light
     sheets = [folder / "style.css", folder / "phone.css"]
     sheets += [ROOT / "web/src/page.css", ROOT / "web/src/widget/frame/style.css"]
     for sheet in sheets:
@@ -204,6 +211,31 @@ def test_every_style_sheet_takes_its_colours_from_one_place():
         own = set(re.findall(r"--([\w-]+):", css))
         # The height that the page's script sets has a value of its own where it is used.
         assert set(re.findall(r"var\(--([\w-]+)\)", css)) <= named | own, sheet.name
+
+
+_MEASURED = re.compile(
+    r"(?:^|[\s;{])((?:row-|column-)?gap|padding[\w-]*|margin[\w-]*|border-radius|font-size"
+    r"|transition|animation|min-(?:height|width)):\s*([^;{}`]+);"
+)
+"""Declarations of lengths and times that there are tokens for."""
+
+
+def test_no_style_sheet_measures_by_itself_what_a_token_says():
+    targets = {value for name, value in LIGHT.items() if name.startswith("target")}
+    scales = re.compile(r"(?:letters|space|radius)-|quick|beat")
+    others = {value for name, value in LIGHT.items() if scales.match(name)}
+    assert "44px" in targets
+    assert {"12px", "0.875rem", "0.15s"} <= others
+    sheets = [TEMPLATES.parent / "style.css", TEMPLATES.parent / "phone.css"]
+    for kind in ("css", "ts"):
+        sheets += (ROOT / "web/src").rglob(f"*.{kind}")
+    for sheet in sheets:
+        text = sheet.read_text()
+        css = text if sheet.suffix == ".css" else "".join(re.findall(r"css`(.*?)`", text, re.S))
+        for name, value in _MEASURED.findall(css):
+            own = set(re.findall(r"(?<![\w.-])[\d.]+(?:px|rem|s)\b", value))
+            said = targets if name.startswith("min-") else others
+            assert not own & said, f"{sheet.name}: {name}: {value}"
 
 
 async def test_the_pages_load_the_colours_and_then_the_operators_own():

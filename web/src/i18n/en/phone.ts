@@ -1,7 +1,6 @@
 /** The words that are read until a call stands, in English. The other parts of the table come with what says them. */
 export const phone = {
   title: 'Phone',
-  credit: 'Credit',
 
   numberLabel: 'Phone number',
   numberExample: '+1 500 555 1000',
@@ -26,10 +25,6 @@ export const phone = {
   live: 'In call',
   ended: 'Call ended',
   reconnecting: 'No connection. Getting it back…',
-  testLine: 'Test my line',
   sound: 'Sound',
-  'lasts.credit': '{price} · enough for {time}',
-
-  perMinute: '{price}/min',
-  connectFee: 'plus {price} per call',
+  hangUpKeys: 'Ctrl+Shift+H',
 } as const;

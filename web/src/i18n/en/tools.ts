@@ -30,4 +30,8 @@ export const tools = {
   returnEnding: 'Ending…',
   returnStays: 'It could not be ended. Check your network and try again; else the gateway ends it by itself.',
   returnSeconds: '{seconds} s left',
+
+  tryTone: 'Play a test tone',
+  tryMicrophone: 'Try the microphone',
+  trySpeak: 'Speak: the bar shows how loud you are. Nothing is sent.',
 } as const;

@@ -13,7 +13,6 @@ export const topUp = {
   newTab: 'It opens in a new tab, so your call goes on.',
   pay: 'Continue to payment',
   opening: 'Opening the payment page…',
-  close: 'Close',
   tryAgain: 'Try again',
   newTabLabel: '{text} (opens in a new tab)',
 

@@ -12,7 +12,7 @@ export interface SoundChoice {
   speaker: string;
 }
 
-const STORED = 'caller-sound';
+export const STORED = 'caller-sound';
 
 const USUAL: SoundChoice = {
   echoCancellation: true,
@@ -25,9 +25,9 @@ const USUAL: SoundChoice = {
 let choice: SoundChoice | undefined;
 
 /** What follows the choice: the calls that are under way. */
-const followers = new Set<() => Promise<void>>();
+export const followers = new Set<() => Promise<void>>();
 
-/** Return what holds. */
+/** Return what holds: one object, which is changed where another choice is made. */
 export function soundChoice(): SoundChoice {
   choice ??= { ...USUAL, ...stored() };
   return choice;
@@ -37,20 +37,6 @@ export function soundChoice(): SoundChoice {
 export function followChoice(apply: () => Promise<void>): () => void {
   followers.add(apply);
   return () => void followers.delete(apply);
-}
-
-/**
- * Choose, for this and later calls of this browser. Throws CallerError if a call that is under way cannot use what is
- * chosen; its sound goes on as it was then.
- */
-export async function chooseSound(changes: Partial<SoundChoice>): Promise<void> {
-  choice = { ...soundChoice(), ...changes };
-  try {
-    localStorage.setItem(STORED, JSON.stringify(choice));
-  } catch {
-    // Storage is blocked: the choice lives as long as the page.
-  }
-  await Promise.all([...followers].map((apply) => apply()));
 }
 
 /** Return what to ask of the microphone. A device that is gone must not keep a call from starting: all is `ideal`. */

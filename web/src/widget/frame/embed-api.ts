@@ -46,7 +46,7 @@ export class EmbedApi {
    * Ask for the token of one call, for a solution or for what the owner has signed; `host` is the origin of the page
    * around ours, empty where there is none. Throws CallerError.
    */
-  token(given: { solution: string } | { token: string }, host: string): Promise<CallToken> {
+  token(given: { solution: string; human?: string } | { token: string }, host: string): Promise<CallToken> {
     return this.#ask('/call-tokens', { ...given, host });
   }
 

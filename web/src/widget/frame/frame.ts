@@ -3,15 +3,16 @@
  * draws is in views.ts and in-call.ts, what it says in words.ts. Keeps nothing in the browser.
  */
 
-import { Call, asCallerError, elapsedSeconds, keepNothing, playKey, stopKeys } from '../../sdk/core';
+import { playKey, stopKeys } from '../../sdk/call/tones';
+import { Call, asCallerError, elapsedSeconds, keepNothing } from '../../sdk/core';
 import type { CallState, CallToken } from '../../sdk/core';
-import { button, h, present } from './dom';
 import { EmbedApi } from './embed-api';
 import type { Status } from './embed-api';
 import { Host } from './host';
 import { InCall } from './in-call';
 import { outcomeOf } from './outcome';
 import { mayTryAgain, problemOf } from './problem';
+import { Screen } from './screen';
 import { solve } from './solve';
 import * as views from './views';
 import { chooseLanguage, clock, known, t } from './words';
@@ -29,11 +30,7 @@ const KEY = location.pathname.split('/').pop() ?? '';
 const settings = new URLSearchParams(location.hash.slice(1));
 
 class Frame {
-  readonly #name = h('h1');
-  readonly #status = h('p', { role: 'status', className: 'status', tabIndex: -1 });
-  readonly #alert = h('p', { role: 'alert', className: 'hidden' });
-  readonly #view = h('div', { className: 'view' });
-  readonly #close = button('✕', () => this.host.tell({ type: 'close' }), 'close');
+  readonly #screen: Screen;
   readonly #actions: views.Actions;
   #call: Call | undefined;
   #inCall: InCall | undefined;
@@ -57,9 +54,7 @@ class Frame {
       qr: new URL(`c/${KEY}/qr.svg`, BASE).href,
       isFramed: isThere,
     };
-    document.documentElement.classList.add(isThere ? 'framed' : 'alone');
-    document.title = t('title');
-    main.replaceChildren(h('header', {}, this.#name, isThere && this.#close), this.#status, this.#alert, this.#view);
+    this.#screen = new Screen(main, isThere, () => host.tell({ type: 'close' }));
     document.addEventListener('keydown', (event) => this.#key(event));
     // A page that is left, or kept for the way back, must not go on talking.
     window.addEventListener('pagehide', () => this.#call?.disconnect());
@@ -70,16 +65,16 @@ class Frame {
   /** Show how the button stands; call at once where the page around wants that. */
   async open(asked: Promise<Status>): Promise<void> {
     await this.#look(asked);
-    if (this.#phase === 'ready' && settings.get('start') === 'at-once' && !terms()) this.#start();
+    // On a page of our own the settings are a link's, which may come from anybody.
+    const isAtOnce = this.host.isThere && settings.get('start') === 'at-once';
+    if (this.#phase === 'ready' && isAtOnce && !terms()) this.#start();
   }
 
   async #look(asked = this.api.status()): Promise<void> {
     this.#show('loading', t('loading'), []);
     try {
       const found = await asked;
-      this.#name.textContent = found.name;
-      document.title = `${found.name} · ${t('title')}`;
-      if (found.mode === 'test') this.#name.append(h('small', {}, t('test')));
+      this.#screen.name(found.name, found.mode === 'test');
       if (found.state === 'closed') this.#show('closed', t('closed'), views.closed(found, this.#actions));
       else if (found.state !== 'open') this.#fail(`button_${found.state}`);
       else if (!isAllowed()) this.#fail('blocked_by_page');
@@ -98,11 +93,13 @@ class Frame {
   /** Begin a call; inside the click. */
   #start(): void {
     try {
-      const prepared = this.#prepare();
-      // The call waits for it, unless it fails before it comes to that.
-      prepared.catch(() => {});
-      const call = (this.#call = new Call('', { getToken: () => this.#token(prepared), origin: BASE.origin }));
+      let prepared: Prepared = {};
+      // A slow phone under a hard challenge takes longer than a token may.
+      const over = new AbortController();
+      const before = async (): Promise<unknown> => (prepared = await this.#prepare(over.signal));
+      const call = (this.#call = new Call('', { before, getToken: () => this.#token(prepared), origin: BASE.origin }));
       call.on('changed', (state) => this.#follow(call, state));
+      call.on('disconnect', () => over.abort());
       call.on('volume', (input, output) => this.#inCall?.level(input, output));
       this.host.tell({ type: 'connecting' });
       this.#follow(call, call.state);
@@ -111,18 +108,17 @@ class Frame {
     }
   }
 
-  /** Have the call signed, or solve a challenge for it, while the visitor allows the microphone. */
-  async #prepare(): Promise<Prepared> {
-    const signed = await this.host.sign();
-    if (signed) return { signed, atMs: performance.now() };
-    return { solution: await solve(await this.api.challenge()) };
+  /** Have the call signed, or solve a challenge for it, while the visitor allows the microphone; until it is over. */
+  async #prepare(over: AbortSignal): Promise<Prepared> {
+    const { token, human } = await this.host.sign();
+    if (token) return { signed: token, atMs: performance.now() };
+    return { solution: await solve(await this.api.challenge(), over), human };
   }
 
-  async #token(prepared: Promise<Prepared>): Promise<CallToken> {
-    const { signed, atMs = 0, solution = '' } = await prepared;
-    if (!signed) return this.api.token({ solution }, this.host.origin);
+  async #token({ signed, atMs = 0, solution = '', human = '' }: Prepared): Promise<CallToken> {
+    if (!signed) return this.api.token({ solution, human }, this.host.origin);
     const isFresh = performance.now() - atMs < SIGNED_MS;
-    return this.api.token({ token: isFresh ? signed : ((await this.host.sign()) ?? '') }, this.host.origin);
+    return this.api.token({ token: isFresh ? signed : (await this.host.sign()).token }, this.host.origin);
   }
 
   #follow(call: Call, state: CallState): void {
@@ -140,14 +136,13 @@ class Frame {
     } else if (phase === 'live') {
       if (this.#phase !== 'live') this.#answer(call, state);
       this.#inCall?.update(state, performance.now());
-      this.#say(t(lost ? 'reconnecting' : muted ? 'liveMuted' : 'live'));
-      const warned = endWarning ? t('endsIn', { time: clock(endWarning.secondsLeft) }) : '';
-      if (this.#alert.textContent !== warned) this.#alert.textContent = warned;
+      this.#screen.say(t(lost ? 'reconnecting' : muted ? 'liveMuted' : 'live'));
+      this.#screen.warn(endWarning ? t('endsIn', { time: clock(endWarning.secondsLeft) }) : '');
     } else {
       const isRinging = phase === 'ringing';
       if (isRinging && this.#phase !== phase) this.host.tell({ type: 'ringing' });
       if (this.#phase !== phase) this.#show(phase, t(phase), views.waiting(isRinging, this.#actions));
-      this.#say(t(lost ? 'reconnecting' : tone === 'busy' ? 'busyTone' : tone ? 'failingTone' : phase));
+      this.#screen.say(t(lost ? 'reconnecting' : tone === 'busy' ? 'busyTone' : tone ? 'failingTone' : phase));
     }
   }
 
@@ -171,7 +166,7 @@ class Frame {
     this.#inCall = undefined;
     this.#call = undefined;
     this.#wasCalling = failure !== undefined;
-    this.#alert.textContent = '';
+    this.#screen.warn('');
     stopKeys();
   }
 
@@ -183,21 +178,9 @@ class Frame {
     this.#show(what, t(what), views.problem(what, this.api.retryAfterS, this.#actions));
   }
 
-  #show(phase: string, status: string, children: views.View): void {
-    const isFirst = this.#phase === '' || this.#phase === 'loading';
+  #show(phase: string, status: string, view: views.View): void {
     this.#phase = phase;
-    this.#say(status);
-    const hadFocus = this.#view.contains(document.activeElement);
-    this.#view.replaceChildren(...present(children));
-    // Elsewhere a key that is held down would press what has come in place of the button.
-    if (isFirst) this.#view.querySelector<HTMLElement>('.main')?.focus();
-    else if (hadFocus) this.#status.focus();
-    const isOn = this.#call !== undefined;
-    this.#close.ariaLabel = t(isOn ? 'putAway' : 'close');
-  }
-
-  #say(status: string): void {
-    if (this.#status.textContent !== status) this.#status.textContent = status;
+    this.#screen.show(status, view, this.#call !== undefined);
   }
 
   #press(key: string): void {
@@ -217,6 +200,8 @@ interface Prepared {
   /** When it was signed, in milliseconds of the monotonic clock. */
   atMs?: number;
   solution?: string;
+  /** What says that a person calls; of no use where a call is signed. */
+  human?: string;
 }
 
 /** Return the address of the terms that have to be accepted; empty where there are none. */

@@ -3,8 +3,10 @@
  * than the one it was opened by, which no page can forge: the browser tells it. Knows no call.
  */
 
+import { CallerError } from '../../sdk/core';
 import { VERSION } from '../protocol';
-import type { FromFrame, ToFrame } from '../protocol';
+import type { FromFrame, SignedToken, ToFrame } from '../protocol';
+import { signedCodeOf } from './problem';
 
 /** How long the owner's back end may take to sign a call. */
 const SIGN_MS = 8000;
@@ -12,7 +14,7 @@ const SIGN_MS = 8000;
 export class Host {
   /** Origin of the page around this one; empty where there is none. */
   readonly origin = this.isThere ? opener() : '';
-  #signed: (token?: string) => void = () => {};
+  #signed: (answer: SignedToken) => void = () => {};
 
   /** Called when the page around the frame wants the call ended. */
   hangUp: () => void = () => {};
@@ -30,21 +32,26 @@ export class Host {
     if (this.origin) window.parent.postMessage({ ...message, caller: VERSION }, this.origin);
   }
 
-  /** Ask for the token of a call that the owner signs; undefined where it is not signed. */
-  async sign(): Promise<string | undefined> {
-    if (!this.origin) return undefined;
-    const signed = new Promise<string | undefined>((resolve) => {
+  /**
+   * Ask for the token of a call that the owner signs, and for what says that a person makes it; empty where there is
+   * none. Throws CallerError if it was refused.
+   */
+  async sign(): Promise<{ token: string; human: string }> {
+    if (!this.origin) return { token: '', human: '' };
+    const answer = new Promise<SignedToken>((resolve) => {
       this.#signed = resolve;
-      window.setTimeout(resolve, SIGN_MS);
+      window.setTimeout(resolve, SIGN_MS, {});
     });
     this.tell({ type: 'sign' });
-    return signed;
+    const { token, code, human } = await answer;
+    if (!token && code) throw new CallerError('request_refused', { code: signedCodeOf(textOf(code)) });
+    return { token: textOf(token), human: textOf(human) };
   }
 
   readonly #receive = ({ data, origin, source }: MessageEvent<(ToFrame & { caller?: unknown }) | null>): void => {
     if (source !== window.parent || origin !== this.origin || data?.caller !== VERSION) return;
     if (data.type === 'hang-up') this.hangUp();
-    else if (data.type === 'token') this.#signed(textOf(data.token?.token));
+    else if (data.type === 'token') this.#signed(data.token ?? {});
   };
 }
 
@@ -55,6 +62,6 @@ function opener(): string {
 }
 
 /** Whatever a page sends is read as what it should be, and nothing more. */
-function textOf(value: unknown): string | undefined {
-  return typeof value === 'string' ? value : undefined;
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : '';
 }

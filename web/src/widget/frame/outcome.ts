@@ -2,22 +2,30 @@
 
 import type { Ending } from '../../sdk/core';
 
-export type Outcome =
-  | 'answered'
-  | 'cancelled'
-  | 'busy'
-  | 'unanswered'
-  | 'declined'
-  | 'longest'
-  | 'budget'
-  | 'failed';
+export const OUTCOMES = [
+  'answered',
+  'cancelled',
+  'busy',
+  'unanswered',
+  'declined',
+  'longest',
+  'budget',
+  'closed_button',
+  'failed',
+] as const;
+
+export type Outcome = (typeof OUTCOMES)[number];
 
 /** Causes of ITU-T Q.850 that a visitor can do something with. */
 const CAUSES: Record<number, Outcome> = { 17: 'busy', 18: 'unanswered', 19: 'unanswered', 21: 'declined' };
 
+/** FreeSWITCH's, as the gateway names it: the button's owner has ended its calls, or the operator has. */
+const MANAGER_REQUEST = 504;
+
 /** Return the outcome; `ending` is missing where the visitor hung up before there was a call. */
 export function outcomeOf(ending: Ending | undefined, wasAnswered: boolean): Outcome {
   if (ending?.cut_off) return ending.cut_off === 'duration' ? 'longest' : 'budget';
+  if (ending?.cause === MANAGER_REQUEST) return 'closed_button';
   if (wasAnswered) return 'answered';
   if (!ending || ending.ended_by === 'caller') return 'cancelled';
   return CAUSES[ending.cause] ?? 'failed';

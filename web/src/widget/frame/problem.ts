@@ -10,6 +10,7 @@ export const PROBLEMS = [
   'not_found',
   'bad_origin',
   'challenge',
+  'human',
   'microphone_refused',
   'microphone_missing',
   'microphone_busy',
@@ -32,9 +33,13 @@ const ALIKE: Record<string, Problem> = {
   challenge_wrong: 'challenge',
   challenge_used: 'challenge',
   token_refused: 'challenge',
+  human_check_failed: 'human',
+  human_check_unavailable: 'human',
   button_not_found: 'not_found',
   rate_limited: 'button_limited',
   calls_limited: 'button_limited',
+  cap_reached: 'budget_reached',
+  too_many_calls: 'button_busy',
   call_gone: 'connection_lost',
   gateway_failed: 'gateway_busy',
 };
@@ -58,6 +63,11 @@ const LOCAL: readonly Problem[] = [
 export function problemOf(code: string): Problem {
   const known = PROBLEMS.find((problem) => problem === code);
   return known ?? (Object.hasOwn(ALIKE, code) ? ALIKE[code] : 'unforeseen');
+}
+
+/** Return a code that the owner's back end has handed on; what concerns the owner alone says no more than that. */
+export function signedCodeOf(code: string): string {
+  return code === 'button_closed' || problemOf(code) !== 'unforeseen' ? code : 'button_unavailable';
 }
 
 /** Return whether a second try may succeed. */

@@ -9,14 +9,16 @@ declare const SOLVER_FILE: string;
 /** A slow phone under the hardest challenge; longer ones are worth nothing when they are solved. */
 const SOLVE_MS = 60_000;
 
-/** Return the solution. Throws CallerError. */
-export async function solve(challenge: Challenge): Promise<string> {
+/** Return the solution. Throws CallerError, or at once what `signal` is aborted with. */
+export async function solve(challenge: Challenge, signal: AbortSignal): Promise<string> {
+  signal.throwIfAborted();
   const worker = new Worker(new URL(SOLVER_FILE, import.meta.url));
   try {
     return await new Promise((resolve, reject) => {
       const fail = (): void => reject(new CallerError('request_refused', { code: 'challenge_wrong' }));
       worker.onmessage = ({ data }: MessageEvent<string>) => (data ? resolve(data) : fail());
       worker.onerror = fail;
+      signal.onabort = () => reject(signal.reason);
       window.setTimeout(fail, SOLVE_MS);
       worker.postMessage(challenge);
     });

@@ -1,26 +1,24 @@
 /** The frame's words and times in the visitor's language. The language is chosen once, before anything is drawn. */
 
-import type { en } from './words/en';
+import { languages } from 'languages:./words';
+import type { words as english } from './words/en';
 
-export type Key = keyof typeof en;
+export type Key = keyof typeof english;
 
 export type Words = Record<Key, string>;
-
-/** Language -> its words, loaded only where they are read. */
-const LANGUAGES = new Map<string, () => Promise<Words>>([
-  ['en', async () => (await import('./words/en')).en],
-  ['de', async () => (await import('./words/de')).de],
-  ['es', async () => (await import('./words/es')).es],
-]);
 
 let words: Partial<Words> = {};
 let locale = 'en';
 
 /** Choose the first of these languages (BCP 47) that there are words in, else English. Throws if they do not come. */
 export async function chooseLanguage(preferred: readonly string[]): Promise<void> {
-  const codeOf = (tag: string): string => tag.toLowerCase().split('-')[0];
-  locale = preferred.find((tag) => LANGUAGES.has(codeOf(tag))) ?? 'en';
-  words = (await LANGUAGES.get(codeOf(locale))?.()) ?? {};
+  for (const tag of [...preferred, locale]) {
+    const load = languages[tag.toLowerCase().split('-')[0]];
+    if (!load) continue;
+    words = (await load()).words;
+    locale = tag;
+    break;
+  }
   document.documentElement.lang = locale;
 }
 

@@ -2,7 +2,8 @@
 
 import type { Words } from '../words';
 
-export const de: Words = {
+export const words: Words = {
+  name: 'Anrufen',
   title: 'Anruf',
   close: 'Schließen',
   putAway: 'Telefon ausblenden, der Anruf läuft weiter',
@@ -68,6 +69,8 @@ export const de: Words = {
   'longest.next': 'Rufen Sie noch einmal an, um weiterzusprechen.',
   budget: 'Der Anruf musste hier enden',
   'budget.next': 'Später werden wieder Anrufe angenommen.',
+  closed_button: 'Der Anrufknopf wurde geschlossen',
+  'closed_button.next': 'Bitte versuchen Sie es später noch einmal.',
   failed: 'Es kam keine Verbindung zustande',
   'failed.next': 'Rufen Sie gleich noch einmal an.',
 
@@ -91,6 +94,8 @@ export const de: Words = {
   'bad_origin.next': 'Rufen Sie auf seiner eigenen Seite an.',
   challenge: 'Die Prüfung vor dem Anruf ist fehlgeschlagen',
   'challenge.next': 'Versuchen Sie es noch einmal.',
+  human: 'Es wurde nicht bestätigt, dass ein Mensch anruft',
+  'human.next': 'Machen Sie die Prüfung auf dieser Seite noch einmal, und versuchen Sie es dann wieder.',
   microphone_refused: 'Das Mikrofon ist nicht erlaubt',
   'microphone_refused.next': 'Erlauben Sie es über das Symbol in der Adresszeile und versuchen Sie es dann erneut.',
   microphone_missing: 'Kein Mikrofon gefunden',

@@ -1,6 +1,7 @@
 /** Every word of the frame, in English. */
 
-export const en = {
+export const words = {
+  name: 'Call',
   title: 'Phone call',
   close: 'Close',
   putAway: 'Hide the phone, the call goes on',
@@ -65,6 +66,8 @@ export const en = {
   'longest.next': 'Call again to go on talking.',
   budget: 'The call had to end here',
   'budget.next': 'Calls are taken again later.',
+  closed_button: 'The button was closed',
+  'closed_button.next': 'Please try again later.',
   failed: 'The call could not be connected',
   'failed.next': 'Call again in a moment.',
 
@@ -88,6 +91,8 @@ export const en = {
   'bad_origin.next': 'Call from a page of its own.',
   challenge: 'The check before the call failed',
   'challenge.next': 'Try again.',
+  human: 'It was not confirmed that a person is calling',
+  'human.next': 'Do the check on this page once more, then try again.',
   microphone_refused: 'The microphone is not allowed',
   'microphone_refused.next': 'Allow it by the symbol in the address bar, then try again.',
   microphone_missing: 'No microphone was found',

@@ -2,7 +2,8 @@
 
 import type { Words } from '../words';
 
-export const es: Words = {
+export const words: Words = {
+  name: 'Llamar',
   title: 'Llamada',
   close: 'Cerrar',
   putAway: 'Ocultar el teléfono, la llamada sigue',
@@ -68,6 +69,8 @@ export const es: Words = {
   'longest.next': 'Llame otra vez para seguir hablando.',
   budget: 'La llamada tuvo que terminar aquí',
   'budget.next': 'Más tarde se atenderán llamadas de nuevo.',
+  closed_button: 'El botón se ha cerrado',
+  'closed_button.next': 'Inténtelo más tarde.',
   failed: 'No se pudo conectar la llamada',
   'failed.next': 'Llame otra vez dentro de un momento.',
 
@@ -91,6 +94,8 @@ export const es: Words = {
   'bad_origin.next': 'Llame desde su propia página.',
   challenge: 'Falló la comprobación previa a la llamada',
   'challenge.next': 'Inténtelo de nuevo.',
+  human: 'No se confirmó que llame una persona',
+  'human.next': 'Repita la comprobación en esta página e inténtelo de nuevo.',
   microphone_refused: 'El micrófono no está permitido',
   'microphone_refused.next': 'Permítalo con el símbolo de la barra de direcciones e inténtelo de nuevo.',
   microphone_missing: 'No se encontró ningún micrófono',

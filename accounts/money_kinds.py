@@ -1,0 +1,144 @@
+"""The kinds of personal data of which the books consist; a part of the data map.
+
+Holds names only.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from accounts.personal_data import (
+    Columns,
+    Erasure,
+    Fate,
+    Key,
+    Kind,
+    Period,
+    Purpose,
+    Span,
+    Via,
+    Viewer,
+)
+
+BOOK_YEARS: Final = 10
+"""How long books are kept as a rule: § 147 (3) AO, § 257 (4) HGB; less in some countries."""
+BY_LAW: Final = "CALLER_BOOKS_KEPT_YEARS"
+PSEUDONYMISED: Final = Erasure(
+    Fate.PSEUDONYMISED,
+    "the books need the entry, and nothing leads from its account number to a person any more",
+    BOOK_YEARS,
+)
+_BOOKS: Final = Period(Span.BOOKS, "books must show what was paid and charged", BOOK_YEARS, BY_LAW)
+
+MONEY_KINDS: Final[tuple[Kind, ...]] = (
+    Kind(
+        "unread",
+        (Purpose.TRANSACT,),
+        (Viewer.OPERATOR,),
+        Period(Span.YEARS, "money may hang on it: the operator books it", BOOK_YEARS, BY_LAW),
+        Erasure(Fate.PSEUDONYMISED, "what cannot be read is blanked; that it came stays", 0),
+        sql=(
+            Columns(
+                "rejected_entries",
+                ("partition", "entry_id", "kind", "fields", "at"),
+                key="fields",
+                via=Via.CALL,
+            ),
+        ),
+        not_exported="nobody could read it so far; once it is read it is a call or a charge",
+    ),
+    Kind(
+        "charges",
+        (Purpose.TRANSACT, Purpose.COMPLY),
+        (Viewer.PERSON, Viewer.OPERATOR),
+        _BOOKS,
+        PSEUDONYMISED,
+        sql=(
+            Columns(
+                "transfers",
+                (
+                    *("reference", "kind", "source", "target", "micros", "currency"),
+                    *("account_id", "call_id", "at", "reason"),
+                ),
+            ),
+            Columns(
+                "credits",
+                ("account_id", "sequence", "micros", "reference", "kind", "at", "payment_id"),
+            ),
+            Columns(
+                "calls",
+                (
+                    *("id", "account_id", "opened", "closed", "currency", "rate", "seconds"),
+                    *("spent_micros", "written_off_micros", "booked_at", "key_id"),
+                    *("cause", "ended_by", "forgotten_at"),
+                ),
+            ),
+            Columns("accounts", ("balance_micros", "credit_sequence"), key="id"),
+        ),
+        valkey=(
+            *(Key(f"{{cr:<partition>}}:{name}") for name in ("bal", "cseq", "meta", "out")),
+            *(Key(f"{{cr:<partition>}}:{name}") for name in ("caps", "used")),
+            *(Key(f"{{cr:<partition>}}:{name}", Via.CALL) for name in ("call", "done", "age")),
+        ),
+        logs=("cost_micros", "seconds"),
+    ),
+    Kind(
+        "carried",
+        (Purpose.TRANSACT, Purpose.COMPLY),
+        (Viewer.PERSON, Viewer.OPERATOR),
+        Period(Span.ACCOUNT, "a balance is the sum of all that was ever booked"),
+        Erasure(
+            Fate.PSEUDONYMISED,
+            "it is one sum and the names of entries, and nothing leads from them to a person",
+        ),
+        sql=(
+            Columns(
+                "closed_books",
+                (
+                    *("account_id", "until", "closing"),
+                    *("customer_micros", "payments_micros", "grants_micros"),
+                    *("revenue_micros", "write_off_micros"),
+                ),
+                withheld=("closing",),
+            ),
+            Columns("closed_credits", ("account_id", "sequence", "reference")),
+        ),
+    ),
+    Kind(
+        "payments",
+        (Purpose.TRANSACT, Purpose.PREVENT_FRAUD, Purpose.COMPLY),
+        (Viewer.PERSON, Viewer.OPERATOR, Viewer.PAYMENT_SERVICE),
+        _BOOKS,
+        PSEUDONYMISED,
+        sql=(
+            Columns(
+                "payments",
+                (
+                    *("id", "account_id", "kind", "micros", "refunded_micros", "disputed_micros"),
+                    *("currency", "state", "checkout_id", "payment_intent_id", "receipt_url"),
+                    *("failure", "created_at", "updated_at"),
+                ),
+            ),
+        ),
+        logs=("payment", "object", "fact"),
+        services=("Stripe: payment",),
+    ),
+    Kind(
+        "card",
+        (Purpose.TRANSACT,),
+        (Viewer.PERSON, Viewer.OPERATOR, Viewer.PAYMENT_SERVICE),
+        Period(Span.ACCOUNT, "without it there is no account"),
+        Erasure(Fate.DELETED),
+        sql=(
+            Columns(
+                "payment_profiles",
+                (
+                    *("account_id", "customer_id", "payment_method_id", "email", "auto_enabled"),
+                    *("auto_threshold_micros", "auto_amount_micros", "auto_off_reason"),
+                ),
+            ),
+        ),
+        services=("Stripe: customer",),
+        corrected_at="/account/credit",
+    ),
+)

@@ -1,0 +1,82 @@
+"""Finds what was paid to accounts after they were deleted, and has not begun to go back.
+
+Such a payment was under way while its account was deleted: at a bank, or on a page that nobody
+could close in time. Functions on the caller's connection. Knows no payment service.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from billing.payment_reasons import LEAVING
+from billing.payments import PaymentState, refund_reference, undone
+from billing.reconcile import Disagreement
+from billing.stores import tables
+from billing.stores.findings import FINDINGS_MAX, figures_of
+
+RULE: Final = "paid after its account was deleted, and not sent back"
+ADVICE: Final = (
+    "A node that has the payment service sends it back within minutes: look why none does. By hand,"
+    " `caller payments refund` sends it back, and what no card takes"
+    " `caller accounts delete ACCOUNT --write-off` writes off."
+)
+SENT_BACK_WITHIN: Final = timedelta(hours=1)
+"""How long it may take: a payment service may be away."""
+_REFUNDABLE: Final = (PaymentState.PAID.value, PaymentState.WON.value)
+
+_accounts, _payments = tables.accounts.c, tables.payments.c
+_credits = tables.credits.c
+
+
+def late_payments() -> sa.Select[Any]:
+    """Return the query of account, payment, amount and time of each.
+
+    An account that has nothing has none: its credit was sent back or written off.
+    """
+    refunds = tables.credits.alias("refunds").c
+    begins = refund_reference("")
+    sent = sa.select(refunds.reference).where(
+        refunds.payment_id == _payments.id,
+        # Not by LIKE, to which the `_` of an id is any character.
+        sa.func.substr(refunds.reference, 1, len(begins)) == begins,
+        sa.or_(*(_ends(refunds.reference, f":{end}") for end in (LEAVING, undone(LEAVING)))),
+    )
+    return (
+        sa.select(
+            _payments.id,
+            _payments.account_id.label("account"),
+            _credits.micros.label("booked"),
+            _credits.at.label("at"),
+        )
+        .join_from(tables.accounts, tables.payments, _payments.account_id == _accounts.id)
+        .join(tables.credits, _credits.payment_id == _payments.id)
+        .where(
+            _accounts.deleted_at.is_not(None),
+            _accounts.balance_micros > 0,
+            _payments.state.in_(_REFUNDABLE),
+            _credits.kind == "top-up",
+            _credits.at >= _accounts.deleted_at,
+            ~sent.exists(),
+        )
+    )
+
+
+async def audit_late_payments(connection: AsyncConnection, now: datetime) -> list[Disagreement]:
+    """Return what should have gone back by now, at most `FINDINGS_MAX`."""
+    query = late_payments().where(_credits.at < now - SENT_BACK_WITHIN).limit(FINDINGS_MAX)
+    return [
+        Disagreement(
+            *(RULE, row.id),
+            figures_of([("account", row.account), ("booked", row.booked), ("at", row.at)]),
+        )
+        for row in await connection.execute(query)
+    ]
+
+
+def _ends(text: sa.ColumnElement[str], ending: str) -> sa.ColumnElement[bool]:
+    start = sa.func.length(text) - len(ending) + 1
+    return sa.func.substr(text, start) == ending

@@ -1,0 +1,45 @@
+"""Serves `PUT /v1/calls/{call_id}/feedback`: what the caller says of a call once it is over.
+
+Knows no store, and no page.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from billing.call_feedback import Feedback, FeedbackStore
+from gateway.errors import RequestRefusedError
+from gateway.http.access import DeclaredRoute
+from gateway.http.bearer import Authenticator
+from gateway.http.body import read_json
+from gateway.http.principal import Principal
+from gateway.http.problems import Json
+from gateway.scopes import Scope
+
+
+@dataclass(frozen=True, slots=True)
+class CallFeedbackApi:
+    """Handler of feedback."""
+
+    auth: Authenticator
+    store: FeedbackStore
+
+    def routes(self) -> list[DeclaredRoute]:
+        """Return the resource's route."""
+        path = "/v1/calls/{call_id}/feedback"
+        return [self.auth.route(path, self.give, Scope.CALLS, method="PUT")]
+
+    async def give(self, request: Request, principal: Principal) -> Response:
+        """Keep what is said first of a call, and return what is kept; repeating it is harmless."""
+        feedback = await read_json(request, Feedback)
+        # It serves to improve the service, and to that this person has objected: nothing is kept.
+        if not principal.account.keeps_quality:
+            return Json({"kept": None})
+        call_id = request.path_params["call_id"]
+        kept = await self.store.give(principal.account.id, call_id, feedback)
+        if kept is None:
+            raise RequestRefusedError("call_not_found")
+        return Json({"kept": kept})

@@ -1,0 +1,80 @@
+"""Decides in a transaction who may change a button, and writes down who has.
+
+On the caller's connection. Knows no rules of buttons.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from accounts.audit_log import Act, Actor
+from accounts.session import is_of_epoch
+from accounts.stores import audit_log, holders
+from accounts.stores import tables as people
+from billing.stores import tables
+from gateway import scopes as scope_names
+from gateway.embed.ports import ByKey, Editor
+from gateway.scopes import Scope
+
+_KEYS = tables.api_keys.c
+
+
+def key_hash_of(button_id: str) -> str:
+    """Return the hash of the API key that pays for a button; the key's id is its beginning."""
+    # No key has this hash: nobody reaches by a bearer token what the button may do.
+    return hashlib.sha256(f"button {button_id}".encode()).hexdigest()
+
+
+async def may_change(connection: AsyncConnection, account_id: str, editor: Editor) -> bool:
+    """Return whether a change may be made, and lock whom it is made for until the commit."""
+    accounts = tables.accounts
+    if isinstance(editor, ByKey) and not await _stands(connection, account_id, editor):
+        return False
+    if not isinstance(editor, int):
+        found = sa.select(accounts.c.id).where(
+            accounts.c.id == account_id, accounts.c.deleted_at.is_(None)
+        )
+        return await connection.scalar(found.with_for_update()) is not None
+    query = (
+        holders.SELECT.join(accounts, accounts.c.id == people.holders.c.account_id)
+        .where(people.holders.c.account_id == account_id, accounts.c.deleted_at.is_(None))
+        .with_for_update(of=people.holders)
+    )
+    holder = await holders.fetch(connection, query)
+    return holder is not None and is_of_epoch(editor, holder)
+
+
+async def _stands(connection: AsyncConnection, account_id: str, editor: ByKey) -> bool:
+    """Return whether a program's key still may change buttons."""
+    query = sa.select(_KEYS.scopes).where(
+        _KEYS.id == editor.key_id, _KEYS.account_id == account_id, _KEYS.revoked_at.is_(None)
+    )
+    scopes = await connection.scalar(query)
+    return scopes is not None and Scope.BUTTONS in scope_names.from_text(scopes)
+
+
+async def was_of(connection: AsyncConnection, account_id: str, button_id: str) -> bool:
+    """Return whether a button that is not there was an account's: its API key stays."""
+    key = sa.select(_KEYS.id).where(
+        _KEYS.account_id == account_id, _KEYS.key_hash == key_hash_of(button_id)
+    )
+    return await connection.scalar(key) is not None
+
+
+async def record(
+    connection: AsyncConnection,
+    account_id: str,
+    editor: Editor,
+    act: Act,
+    at: datetime,
+) -> None:
+    """Write into the audit log what was done, and by whom."""
+    if isinstance(editor, ByKey):
+        actor, operator = Actor.KEY, editor.key_id
+    else:
+        actor, operator = Actor.OPERATOR if editor is None else Actor.HOLDER, ""
+    await audit_log.record(connection, account_id, act, at, actor, operator=operator)

@@ -1,0 +1,97 @@
+"""Takes back what was done to an account's buttons by whoever its holder says they were not.
+
+A button spends its owner's credit for anybody who sees it, so a thief's would go on after the lock.
+Within the lock's transaction. Knows no visitor and no page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+import sqlalchemy as sa
+
+from accounts.audit_log import Act
+from accounts.stores import audit_log
+from billing.stores import tables
+from gateway.embed.keys import Mode, mode_of
+from gateway.stores.button_tables import button_keys, buttons, proven_destinations
+from gateway.stores.people_transactions import Change
+
+_BUTTONS, _TEXTS, _PROVEN = buttons.c, button_keys.c, proven_destinations.c
+_UNSEEN: Final = (Act.BUTTON_CHANGED, Act.BUTTON_RESUMED)
+"""After these nobody but the owner can tell whether a button does what it should."""
+
+
+async def take_buttons_back(change: Change, begin: datetime) -> Sequence[str]:
+    """Delete buttons that were made since, and withdraw keys and numbers; return their labels.
+
+    Older buttons are paused, until their owner has looked at them, where one was changed or resumed
+    since: what their rules were before is not known. So are those that lead to a number which was
+    proven since.
+    """
+    made = await _delete_made(change, begin)
+    await _withdraw_keys(change, begin)
+    await _pause(change, await _forget_numbers(change, begin), begin)
+    return made
+
+
+async def _delete_made(change: Change, begin: datetime) -> Sequence[str]:
+    connection = change.connection
+    query = sa.select(_BUTTONS.id, _BUTTONS.key_id, _BUTTONS.label).where(
+        _BUTTONS.account_id == change.holder.account_id, _BUTTONS.made_at >= begin
+    )
+    made = (await connection.execute(query)).all()
+    for button in made:
+        await connection.execute(sa.delete(button_keys).where(_TEXTS.button_id == button.id))
+        await connection.execute(sa.delete(buttons).where(_BUTTONS.id == button.id))
+        # It stays, revoked, for the call records.
+        await connection.execute(
+            sa.update(tables.api_keys)
+            .where(tables.api_keys.c.id == button.key_id, tables.api_keys.c.revoked_at.is_(None))
+            .values(revoked_at=change.at)
+        )
+        await change.record(Act.BUTTON_DELETED)
+    return [button.label for button in made]
+
+
+async def _withdraw_keys(change: Change, begin: datetime) -> None:
+    """Delete publishable keys that are newer; the one that each has replaced stands again."""
+    connection = change.connection
+    withdrawn = await connection.scalars(
+        sa.delete(button_keys)
+        .where(_TEXTS.account_id == change.holder.account_id, _TEXTS.made_at >= begin)
+        .returning(_TEXTS.button_id)
+    )
+    for button_id in set(withdrawn):
+        of_button = sa.select(_TEXTS.key).where(_TEXTS.button_id == button_id)
+        older = await connection.scalars(of_button.order_by(_TEXTS.made_at.desc()))
+        latest = next((key for key in older if mode_of(key) is Mode.LIVE), None)
+        await connection.execute(
+            sa.update(button_keys).where(_TEXTS.key == latest).values(ends_at=None)
+        )
+        await change.record(Act.BUTTON_TURNED)
+
+
+async def _forget_numbers(change: Change, begin: datetime) -> Sequence[str]:
+    """Forget numbers that were proven since; return them."""
+    numbers = await change.connection.scalars(
+        sa.delete(proven_destinations)
+        .where(_PROVEN.account_id == change.holder.account_id, _PROVEN.proven_at >= begin)
+        .returning(_PROVEN.number)
+    )
+    return numbers.all()
+
+
+async def _pause(change: Change, numbers: Sequence[str], begin: datetime) -> None:
+    connection, account_id = change.connection, change.holder.account_id
+    which = [_BUTTONS.account_id == account_id, _BUTTONS.paused_at.is_(None)]
+    counts = [await audit_log.count_since(connection, account_id, act, begin) for act in _UNSEEN]
+    if not any(counts):
+        which.append(_BUTTONS.destination.in_(numbers))
+    paused = await connection.scalars(
+        sa.update(buttons).where(*which).values(paused_at=change.at).returning(_BUTTONS.id)
+    )
+    for _ in paused.all():
+        await change.record(Act.BUTTON_PAUSED)

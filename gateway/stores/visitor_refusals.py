@@ -1,0 +1,55 @@
+"""Keeps in Valkey for a day how many visitors each button has refused, by reason.
+
+A number beside a word, and nothing of any visitor. Knows no call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Mapping
+from datetime import datetime
+from typing import Any, Final, TypeVar
+
+from redis.exceptions import RedisError
+
+from database import refusals
+from gateway.embed.refusals import Reason
+from gateway.embed.visitor import day_of
+
+_PREFIX: Final = "caller:refused-visitors:1:"
+_TIMEOUT_S: Final = 1.0
+KEPT_S: Final = 86_400
+"""After the last one that was added: today's are there all day."""
+_T = TypeVar("_T")
+
+
+class RedisVisitorRefusals:
+    """`embed.ports.ButtonRefusals` and `calls.visitor_refusals.RefusalStore` in Valkey or Redis."""
+
+    def __init__(self, redis: Any) -> None:
+        self._redis = redis
+
+    async def add(self, counts: Mapping[tuple[str, str, Reason], int]) -> None:
+        """Add to (button, day, reason) -> how often."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for (button_id, day, reason), count in counts.items():
+            name = f"{_PREFIX}{button_id}:{day}"
+            pipeline.hincrby(name, reason.value, count)
+            pipeline.expire(name, KEPT_S)
+        await _bounded(pipeline.execute())
+
+    async def of_day(self, button_id: str, at: datetime) -> Mapping[Reason, int]:
+        """Return reason -> how often on a moment's day in UTC, the most frequent first."""
+        kept = await _bounded(self._redis.hgetall(f"{_PREFIX}{button_id}:{day_of(at)}"))
+        # Another release may have reasons that this one does not know.
+        known = {reason.value: reason for reason in Reason}
+        found = {known[k.decode()]: int(v) for k, v in kept.items() if k.decode() in known}
+        return dict(sorted(found.items(), key=lambda each: (-each[1], each[0])))
+
+
+async def _bounded(reply: Awaitable[_T]) -> _T:
+    try:
+        async with asyncio.timeout(_TIMEOUT_S):
+            return await reply
+    except (RedisError, OSError, TimeoutError) as error:
+        raise refusals.unavailable("refused visitors cannot be counted now", error) from error

@@ -1,0 +1,34 @@
+// Finds the languages that lie in a folder: each file is one, named by its code (BCP 47).
+
+import { readFile, readdir } from 'node:fs/promises';
+import path from 'node:path';
+import { transform } from 'esbuild';
+
+async function codesIn(folder) {
+  return (await readdir(folder)).map((file) => path.parse(file).name).sort();
+}
+
+/** Gives `import { languages } from 'languages:./folder'`: code -> what loads the file, which becomes a part of its own. */
+export const languages = {
+  name: 'languages',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^languages:/ }, ({ path: name, resolveDir }) => {
+      return { path: path.resolve(resolveDir, name.slice('languages:'.length)), namespace: 'languages' };
+    });
+    onLoad({ filter: /.*/, namespace: 'languages' }, async ({ path: folder }) => {
+      const loaders = (await codesIn(folder)).map((code) => `${code}: () => import('./${code}'),`);
+      // Without what objects inherit: a page may ask for any name.
+      return { contents: `export const languages = { __proto__: null, ${loaders.join(' ')} };`, resolveDir: folder };
+    });
+  },
+};
+
+/** Return code -> one word of each language. */
+export async function wordIn(folder, key) {
+  const entries = (await codesIn(folder)).map(async (code) => {
+    const { code: script } = await transform(await readFile(path.join(folder, `${code}.ts`), 'utf8'), { loader: 'ts' });
+    const { words } = await import(`data:text/javascript,${encodeURIComponent(script)}`);
+    return [code, words[key]];
+  });
+  return Object.fromEntries(await Promise.all(entries));
+}

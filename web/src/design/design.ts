@@ -1,0 +1,51 @@
+/**
+ * The pages below /design: `/design` shows all specimens, `/design/phone` one of the phone's and `/design/frame` one of
+ * the button's frame, by its name behind the #. A page of its own for each, for what is fixed to a window needs one.
+ */
+
+import { chooseLanguage as chooseForPhone } from '../i18n/language';
+import { chooseLanguage as chooseForFrame } from '../widget/frame/words';
+import { frameSpecimens } from './frame-specimens';
+import { phoneSpecimens } from './phone-specimens';
+
+const languages = [document.documentElement.lang, ...navigator.languages];
+await chooseForPhone(languages);
+await chooseForFrame(languages);
+
+const main = document.querySelector('main') as HTMLElement;
+const { specimens: kind } = document.documentElement.dataset;
+if (kind === 'phone') await showEach(await phoneSpecimens());
+else if (kind === 'frame') await showEach(frameSpecimens(main));
+else {
+  list('phone', Object.keys(await phoneSpecimens()));
+  list('frame', Object.keys(frameSpecimens(main)));
+}
+document.documentElement.dataset.ready = '';
+
+/** Show the specimen that the address names, now and whenever it names another. */
+async function showEach(specimens: Record<string, () => readonly HTMLElement[]>): Promise<void> {
+  const show = (): void => {
+    const [first] = Object.keys(specimens);
+    const name = decodeURIComponent(location.hash.slice(1)) || first;
+    const shown = specimens[name]?.() ?? [];
+    if (shown.length) main.replaceChildren(...shown);
+    document.documentElement.dataset.shown = name;
+  };
+  window.addEventListener('hashchange', show);
+  show();
+}
+
+/** Show each specimen in a frame. */
+function list(kind: 'phone' | 'frame', names: readonly string[]): void {
+  const section = document.querySelector(`[data-list=${kind}]`) as HTMLElement;
+  for (const name of names) {
+    const figure = document.createElement('figure');
+    const caption = document.createElement('figcaption');
+    const frame = document.createElement('iframe');
+    caption.textContent = frame.title = name;
+    frame.loading = 'lazy';
+    frame.src = `/design/${kind}#${encodeURIComponent(name)}`;
+    figure.append(caption, frame);
+    section.append(figure);
+  }
+}
