@@ -25,7 +25,6 @@ THOROUGH: dict[str, str] = {
     "calls/test_carrier_faults.py": "faults of the carrier, one whole call each",
     "calls/test_credit.py": "whole calls that run out of credit",
     "calls/test_deploy.py": "proxies and database servers",
-    "calls/test_forks.py": "processes",
     "calls/test_ghosts.py": "nodes that are killed",
     "calls/test_logs.py": "whole calls at debug level",
     "calls/test_media_socket.py": "whole calls that break the protocol, each until a time-out",

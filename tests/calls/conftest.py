@@ -7,15 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.calls.forks import CAN_FORK
 from tests.calls.world import Customer, World
 
 
 @pytest.fixture(scope="package")
 def shared_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Serve all tests of one worker, and end with those of this folder: a gateway never rests."""
-    # As a person starts them, from nothing.
-    world = World(tmp_path_factory.mktemp("world"), is_forked=False).start()
+    world = World(tmp_path_factory.mktemp("world")).start()
     yield world
     world.stop()
 
@@ -37,11 +35,10 @@ def new_world(tmp_path: Path, shared_world: World) -> Iterator[Callable[..., Wor
     """
     made: list[World] = []
 
-    def make(*, is_forked: bool = CAN_FORK, **changes: str) -> World:
+    def make(**changes: str) -> World:
         folder = tmp_path / f"world{len(made)}"
         folder.mkdir()
-        carrier_port = shared_world.carrier_port
-        world = World(folder, carrier_port=carrier_port, is_forked=is_forked, **changes)
+        world = World(folder, carrier_port=shared_world.carrier_port, **changes)
         made.append(world.lay_tables())
         return world
 

@@ -6,7 +6,7 @@ Whose a call is, only the carrier's own word to the call's own addresses proves.
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from urllib.parse import urlsplit
 
 import pytest
@@ -33,21 +33,10 @@ STREAM_S = 20
 """How long an answered call waits for its stream here: longer than a test takes."""
 
 
-@pytest.fixture(scope="module")
-def played_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """A gateway whose carrier is the test, on a port of its own."""
-    folder = tmp_path_factory.mktemp("played")
-    world = World(folder, CALLER_STREAM_TIMEOUT_S=str(STREAM_S)).lay_tables()
-    world.start_gateway()
-    yield world
-    world.stop()
-
-
 @pytest.fixture
-async def own_world(played_world: World) -> AsyncIterator[World]:
-    """That gateway; when a test is over, its books must balance."""
-    yield played_world
-    await played_world.assert_books_balance()
+def own_world(new_world: Callable[..., World]) -> World:
+    """A gateway whose carrier is the test, on a port of its own."""
+    return played(new_world(CALLER_STREAM_TIMEOUT_S=str(STREAM_S)))
 
 
 def played(world: World) -> World:
@@ -59,10 +48,9 @@ def played(world: World) -> World:
 
 @contextlib.asynccontextmanager
 async def carrier_of(world: World) -> AsyncIterator[StandIn]:
-    """Be the carrier of the world's gateway, which is started if it has not been."""
+    """Start the world's gateway with the test as its carrier."""
     async with StandIn(world.carrier_port).serving() as carrier:
-        if world.gateway is None:
-            await asyncio.to_thread(world.start_gateway)
+        await asyncio.to_thread(world.start_gateway)
         yield carrier
 
 
@@ -116,6 +104,7 @@ async def test_a_failed_create_takes_nobodys_call_for_its_own(own_world: World):
         assert await one.balance() == 10_000_000
         assert stranger.status == "in-progress"
         assert set(carrier.ended) == {theirs.sid}
+        await own_world.assert_books_balance()
         await one.http.aclose()
         await other.http.aclose()
 
@@ -154,6 +143,7 @@ async def test_a_phone_that_rings_for_nobody_is_hung_up(own_world: World, word: 
         await assert_ended(call)
         assert len(carrier.ended) >= 3, "404 is no proof that it has ended"
         assert await customer.balance() == 10_000_000
+        await own_world.assert_books_balance()
         await customer.http.aclose()
 
 
@@ -188,21 +178,18 @@ async def test_a_callback_in_time_proves_the_call(own_world: World):
         await customer.http.aclose()
 
 
-async def test_a_ghost_is_ended_although_the_process_is_killed_meanwhile(
-    new_world: Callable[..., World],
-):
-    world = played(new_world())
-    async with carrier_of(world) as carrier:
-        customer = await world.new_customer()
+async def test_a_ghost_is_ended_although_the_process_is_killed_meanwhile(own_world: World):
+    async with carrier_of(own_world) as carrier:
+        customer = await own_world.new_customer()
         call = await lost_call(customer, carrier)
         carrier.unseen = 1_000_000
         await call.report("ringing")
         await eventually(lambda: was_asked(carrier, call))
-        assert world.gateway is not None
-        world.gateway.popen.kill()
-        world.gateway.popen.wait()
+        assert own_world.gateway is not None
+        own_world.gateway.popen.kill()
+        own_world.gateway.popen.wait()
         carrier.unseen = 0
-        await asyncio.to_thread(world.start_gateway)
+        await asyncio.to_thread(own_world.start_gateway)
         await assert_ended(call)
         await customer.http.aclose()
 

@@ -10,19 +10,12 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.calls.world import Customer, Phone, Process, World, free_port
 from tests.valkey import ValkeyServer
-
-
-@pytest.fixture
-def new_world(new_world: Callable[..., World]) -> Callable[..., World]:
-    """Make gateways that are started as a person starts them."""
-    return partial(new_world, is_forked=False)
 
 
 async def test_a_stop_lets_calls_finish_and_ends_them_at_the_deadline(

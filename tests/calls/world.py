@@ -42,7 +42,6 @@ from gateway.settings import from_mapping
 from gateway.stores.accounts import SqlAccountStore
 from gateway.stores.embedded import EmbeddedValkey
 from gateway.stores.key_epochs import RedisKeyEpochs
-from tests.calls import forks
 from tests.postgres import new_book
 from tests.valkey import free_port
 
@@ -66,27 +65,13 @@ _names = itertools.count()
 
 
 class Process:
-    """A `python -m gateway …` process with its output in a file.
+    """A `python -m gateway …` process with its output in a file."""
 
-    It goes when the test process does, however that ends.
-    """
-
-    def __init__(
-        self,
-        arguments: list[str],
-        environ: Mapping[str, str],
-        log: Path,
-        *,
-        is_forked: bool = forks.CAN_FORK,
-    ) -> None:
-        """Start it, from nothing or as a fork of one that has imported the program."""
+    def __init__(self, arguments: list[str], environ: Mapping[str, str], log: Path) -> None:
         self.log = log
-        self.popen: subprocess.Popen[bytes] | forks.Fork
+        # It goes when the test process does, however that ends.
+        guard = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
         with log.open("ab") as output:
-            if is_forked:
-                self.popen = forks.nursery().start(arguments, environ, output.fileno())
-                return
-            guard = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
             self.popen = subprocess.Popen(
                 [*guard, sys.executable, "-m", "gateway", *arguments],
                 env=dict(environ),
@@ -142,11 +127,10 @@ class World:
         *,
         host: str = "127.0.0.1",
         carrier_port: int | None = None,
-        is_forked: bool = forks.CAN_FORK,
         **changes: str,
     ) -> None:
         """Make a world whose gateway listens here; with a port, its carrier is another world's."""
-        self.folder, self.is_forked = folder, is_forked
+        self.folder = folder
         self.port, self.carrier_port = free_port(), carrier_port or free_port()
         self.base = f"http://{host}:{self.port}"
         self.control = f"http://127.0.0.1:{self.carrier_port}/simulator/v1"
@@ -181,8 +165,7 @@ class World:
 
     def start_carrier(self, ring_s: str = "0.3") -> None:
         arguments = ["simulate", "--port", str(self.carrier_port), "--ring-s", ring_s]
-        log = self.folder / "carrier.log"
-        self.carrier = Process(arguments, self.environ, log, is_forked=self.is_forked)
+        self.carrier = Process(arguments, self.environ, self.folder / "carrier.log")
         self.carrier.wait_for(self.control + "/state")
 
     def lay_tables(self) -> World:
@@ -195,8 +178,7 @@ class World:
         return self
 
     def start_gateway(self) -> None:
-        log = self.folder / "gateway.log"
-        self.gateway = Process(["serve"], self.environ, log, is_forked=self.is_forked)
+        self.gateway = Process(["serve"], self.environ, self.folder / "gateway.log")
         self.gateway.wait_for(self.base + "/healthz")
 
     def stop(self) -> None:
