@@ -184,8 +184,8 @@ class Marks:
 
         One that is longer than the floor is believed when another says the same: the way may have
         stood still. One that is much shorter is believed and measured again: the way may have stood
-        still for less than it became shorter by. Where marks come back unevenly, chance changes
-        nothing.
+        still for less than it became shorter by. Where marks come back unevenly, what chance
+        explains changes nothing by itself.
         """
         control = self.clear_control
         longer_ns, self._longer_ns = self._longer_ns, None
@@ -194,12 +194,13 @@ class Marks:
         noise_ns = max(SURPLUS_NS_MIN, lateness_ns)
         change_ns = 0 if self.rtt_ns is None else trip_ns - self.rtt_ns
         is_confirmed = longer_ns is not None and abs(trip_ns - longer_ns) <= SURPLUS_NS_MIN
-        if change_ns > max(LONGER_NS_MIN, lateness_ns) and not is_confirmed:
+        if change_ns > LONGER_NS_MIN and not is_confirmed:
             # Not believed yet: the next measurement either says the same or shows a stall.
             self._longer_ns = trip_ns
-            self._forced += 1
-            control.doubt(now_ns if self._forced <= FORCED_MAX else NEVER_NS)
-            return
+            if change_ns > lateness_ns:
+                self._forced += 1
+                control.doubt(now_ns if self._forced <= FORCED_MAX else NEVER_NS)
+                return
         is_first = self.rtt_ns is None
         if not lateness_ns or change_ns < 0 or is_confirmed:
             self.rtt_ns = trip_ns

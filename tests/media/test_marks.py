@@ -348,3 +348,16 @@ def test_where_marks_wander_chance_does_not_raise_the_floor() -> None:
     assert marks.clear_control.is_in_doubt
     measured(marks, 40 * SECOND, 330 * MS)
     assert marks.rtt_ns == 330 * MS, "two measurements say so"
+
+
+def test_what_chance_explains_raises_the_floor_when_two_measurements_agree_on_it() -> None:
+    marks = learnt(count=3)
+    for second in range(3, 8):
+        wander = 0 if second % 2 else 29 * MS
+        trip(marks, second * SECOND, lead=30 * MS, rtt=40 * MS, surplus=wander)
+    marks.clear_control.trust()
+    measured(marks, 20 * SECOND, 140 * MS)
+    measured(marks, 30 * SECOND, 90 * MS)
+    assert marks.rtt_ns == 40 * MS, "they differ as chance does"
+    measured(marks, 40 * SECOND, 110 * MS)
+    assert marks.rtt_ns == 110 * MS
