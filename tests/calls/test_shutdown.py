@@ -103,11 +103,18 @@ def alive(pid: int) -> bool:
 
 
 @pytest.fixture(autouse=True)
-def heeded_hang_ups() -> Iterator[None]:
-    """Heed SIGHUP, and let what is started inherit that: a run under nohup(1) ignores it."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+def heeded_signals() -> Iterator[None]:
+    """Heed what this run was told to ignore, and let what is started inherit that.
+
+    nohup(1) ignores SIGHUP, a shell SIGINT for what it starts in the background.
+    """
+    told = (signal.SIGHUP, signal.SIGINT)
+    ignored = [number for number in told if signal.getsignal(number) is signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, signal.SIG_DFL)
     yield
-    signal.signal(signal.SIGHUP, before)
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="platform: looks into /proc")
