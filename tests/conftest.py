@@ -131,6 +131,21 @@ def _imported_as(file: Path) -> Iterator[str]:
         yield ".".join(file.relative_to(ROOT.parent).with_suffix("").parts)
 
 
+@pytest.fixture
+def heeded_signals() -> Iterator[None]:
+    """Heed what this run was told to ignore, and let what is started inherit that.
+
+    nohup(1) ignores SIGHUP, a shell SIGINT for what it starts in the background.
+    """
+    told = (signal.SIGHUP, signal.SIGINT)
+    ignored = [number for number in told if signal.getsignal(number) is signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, signal.SIG_DFL)
+    yield
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _tells_of_faults_plainly() -> None:
     """Let tracebacks in logs be Python's own: to draw them with all variables takes 0.3 s each."""

@@ -9,13 +9,15 @@ import socket
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.calls.world import Customer, Phone, Process, World, free_port
 from tests.valkey import ValkeyServer
+
+pytestmark = pytest.mark.usefixtures("heeded_signals")
 
 
 async def test_a_stop_lets_calls_finish_and_ends_them_at_the_deadline(
@@ -100,21 +102,6 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
     except OSError:
         return False
-
-
-@pytest.fixture(autouse=True)
-def heeded_signals() -> Iterator[None]:
-    """Heed what this run was told to ignore, and let what is started inherit that.
-
-    nohup(1) ignores SIGHUP, a shell SIGINT for what it starts in the background.
-    """
-    told = (signal.SIGHUP, signal.SIGINT)
-    ignored = [number for number in told if signal.getsignal(number) is signal.SIG_IGN]
-    for number in ignored:
-        signal.signal(number, signal.SIG_DFL)
-    yield
-    for number in ignored:
-        signal.signal(number, signal.SIG_IGN)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="platform: looks into /proc")

@@ -8,6 +8,8 @@ import pytest
 
 from gateway.errors import EXIT_INTERRUPTED
 
+pytestmark = pytest.mark.usefixtures("heeded_signals")
+
 INTERRUPTED_AT = """
 import os, signal, sys
 
