@@ -19,7 +19,6 @@ from typing import IO
 import numpy as np
 import pytest
 
-from tests.priority import at_once
 from tests.web.speech import MICROPHONE_HZ, WIRE_HZ, Samples, resampled
 
 PROGRAMS = ("pulseaudio", "pacat", "parec")
@@ -56,7 +55,7 @@ class SoundServer:
         """Return what the loudspeaker plays from now on, at 8 kHz."""
         size = int(seconds * MICROPHONE_HZ) * 2
         listener = await asyncio.create_subprocess_exec(
-            *at_once(["parec", *FORMAT, "--device=loudspeaker.monitor"]),
+            *("parec", *FORMAT, "--device=loudspeaker.monitor"),
             env=self.environ,
             stdout=asyncio.subprocess.PIPE,
         )
@@ -103,7 +102,7 @@ def _running(command: list[str], environ: dict[str, str], output: IO[bytes]) -> 
     # It goes when the test process does, however that ends.
     guard = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
     process = subprocess.Popen(
-        at_once([*guard, *command]),
+        [*guard, *command],
         env=environ,
         stdin=subprocess.DEVNULL,
         stdout=output,
