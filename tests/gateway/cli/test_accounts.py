@@ -112,11 +112,20 @@ def test_where_no_service_is_set_up_its_customer_is_named(desk):
     assert f"delete its customer {customer_id} there" in said
 
 
-def test_money_that_comes_late_is_told_of(desk):
+def test_money_that_comes_late_goes_back(desk):
+    desk.pays(25)
+    code, said = asked(desk, "delete", "acme", "--yes")
+    assert (code, "Credit arrived" in said) == (0, False)
+    assert kept(desk, "SELECT state, refunded_micros FROM payments") == [("paid", 25_000_000)]
+    assert kept(desk, "SELECT balance_micros FROM accounts") == [(0,)]
+
+
+def test_money_that_comes_late_is_told_of_where_nobody_can_send_it_back(desk):
     payment_id = desk.pays(25)
-    asked(desk, "delete", "acme", "--yes")
+    without_service = {"CALLER_STRIPE_API_KEY": ""}
+    asked(desk, "delete", "acme", "--yes", **without_service)
     desk.says("reconcile")
-    _, said = asked(desk, "delete", "acme", "--yes")
+    _, said = asked(desk, "delete", "acme", "--yes", **without_service)
     assert "Credit arrived meanwhile: $25.00." in said
     assert desk.says("refund", payment_id, "25").endswith("$25.00")
     assert "Credit" not in asked(desk, "delete", "acme", "--yes")[1]
