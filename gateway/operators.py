@@ -118,11 +118,14 @@ class Register(Protocol):
         An empty `account_id` is of all; the page begins after the request of the number `before`.
         """
 
-    async def ask(self, account_id: str, right: Right) -> None:
+    async def ask(self, account_id: str, right: Right, operator: str) -> None:
         """Note a request; nothing where the same one is open. Raises LookupError: no account."""
 
-    async def close(self, number: int, note: str) -> bool:
-        """Note that a request is answered; False where none of this number is open."""
+    async def close(self, number: int, note: str, operator: str) -> bool:
+        """Note that a request is answered; False where none of this number is open.
+
+        `note` says what was done, in printable characters, NOTE_MAX at most.
+        """
 
 
 class AdminBook(Protocol):

@@ -31,8 +31,8 @@ async def ask(
     *,
     is_done: bool = False,
     actor: Actor = Actor.HOLDER,
-) -> None:
-    """Note a request; nothing where the same one is open already.
+) -> bool:
+    """Note a request; False, and nothing is noted, where the same one is open already.
 
     Args:
         connection: With a transaction for writing.
@@ -44,7 +44,7 @@ async def ask(
 
     """
     if not is_done and await _open_id(connection, account_id, right) is not None:
-        return
+        return False
     await connection.execute(
         sa.insert(_REQUESTS).values(
             account_id=account_id,
@@ -56,6 +56,7 @@ async def ask(
             note="",
         )
     )
+    return True
 
 
 async def answer(
@@ -80,15 +81,16 @@ async def answer_all(
 
 async def close(
     connection: AsyncConnection, number: int, at: datetime, actor: Actor, note: str = ""
-) -> bool:
-    """Note that the request of this number is answered; False where it is not open."""
+) -> DataRequest | None:
+    """Note that the request of this number is answered; None where it is not open."""
     closed = await connection.execute(
         sa.update(_REQUESTS)
         .where(_REQUESTS.c.id == number, _REQUESTS.c.done_at.is_(None))
         .values(done_at=at, done_by=actor, note=note)
-        .returning(_REQUESTS.c.id)
+        .returning(_REQUESTS)
     )
-    return closed.scalar() is not None
+    row = closed.mappings().one_or_none()
+    return None if row is None else _read(row)
 
 
 async def of_account(connection: AsyncConnection, account_id: str) -> Sequence[DataRequest]:

@@ -1,7 +1,7 @@
 """Implements `caller requests`: what people asked for about their data, and what is due.
 
 Most requests are answered by the pages themselves; here an operator sees what is left, closes it,
-and reads which accounts were erased.
+and reads which accounts were erased. What they write has a line in the audit log.
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from accounts.audit_log import Actor
 from accounts.data_request import NOTE_MAX, DataRequest, Right
 from accounts.stores import data_requests
 from billing.clock import utc_now
-from database.engine import TIMEOUT_S, reading, writing
+from database.engine import TIMEOUT_S, reading
+from gateway.cli.administration import As, order_of
 from gateway.cli.command import fail, out, run_with
 from gateway.errors import EXIT_SETTINGS
 from gateway.roles import storage
 from gateway.settings import Settings
+from gateway.stores.register import SqlRegister
 
 app = typer.Typer(
     add_completion=False,
@@ -66,14 +67,13 @@ def add_request(
     context: typer.Context,
     account_id: AccountId,
     right: Annotated[Right, typer.Argument(help="What is asked for.")],
+    by: As = "",
 ) -> None:
     """Note a request that came by mail or letter; it is due within a month."""
+    order = order_of(context, by, right.value)
 
     async def work(book: storage.Book, _settings: Settings) -> None:
-        if await book.accounts.account(account_id) is None:
-            raise LookupError
-        async with writing(book.engine, TIMEOUT_S) as connection:
-            await data_requests.ask(connection, account_id, right, utc_now())
+        await SqlRegister(book.engine).ask(account_id, right, order.operator)
         out.print("Request noted.")
 
     run_with(context, storage.open_book, work)
@@ -84,17 +84,15 @@ def close_request(
     context: typer.Context,
     number: Annotated[int, typer.Argument(help="Number of the request, as `due` shows it.")],
     note: Annotated[str, typer.Option(help="What was done; name no person and no address.")] = "",
+    by: As = "",
 ) -> None:
     """Note that a request is answered."""
     if len(note) > NOTE_MAX:
         fail(f"The note is longer than {NOTE_MAX} characters.", "Shorten it.", EXIT_SETTINGS)
+    order = order_of(context, by, note or "answered")
 
     async def work(book: storage.Book, _settings: Settings) -> None:
-        async with writing(book.engine, TIMEOUT_S) as connection:
-            is_closed = await data_requests.close(
-                connection, number, utc_now(), Actor.OPERATOR, note
-            )
-        if not is_closed:
+        if not await SqlRegister(book.engine).close(number, note, order.operator):
             hint = "`caller requests due` lists those that are."
             fail("No open request has this number.", hint, EXIT_SETTINGS)
         out.print("Request closed.")

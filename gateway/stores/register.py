@@ -1,6 +1,6 @@
 """Keeps the register of what people asked for about their data, as operators read and fill it.
 
-Knows no HTTP, and nobody's name.
+What they write commits together with its line in the audit log. Knows no HTTP, and nobody's name.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from accounts.audit_log import Actor
+from accounts.audit_log import Act, Actor
 from accounts.data_request import DataRequest, Right
-from accounts.stores import data_requests
+from accounts.stores import audit_log, data_requests
 from billing.clock import Clock, utc_now
 from billing.stores import tables
 from database.engine import TIMEOUT_S, reading, writing
@@ -37,7 +37,7 @@ class SqlRegister:
                 connection, account_id=account_id, is_open=is_open, limit=limit, before=before
             )
 
-    async def ask(self, account_id: str, right: Right) -> None:
+    async def ask(self, account_id: str, right: Right, operator: str) -> None:
         """Note a request; nothing where the same one is open. Raises LookupError: no account."""
         accounts = tables.accounts.c
         async with writing(self._engine, self._timeout_s) as connection:
@@ -45,11 +45,24 @@ class SqlRegister:
             found = sa.select(accounts.id).where(accounts.id == account_id).with_for_update()
             if await connection.scalar(found) is None:
                 raise LookupError("no such account")
-            await data_requests.ask(connection, account_id, right, self._clock())
+            at = self._clock()
+            if await data_requests.ask(connection, account_id, right, at):
+                await audit_log.record(
+                    *(connection, account_id, Act.REQUEST_NOTED, at, Actor.OPERATOR),
+                    reason=right.value,
+                    operator=operator,
+                )
 
-    async def close(self, number: int, note: str) -> bool:
+    async def close(self, number: int, note: str, operator: str) -> bool:
         """Note that a request is answered; False where none of this number is open."""
+        at = self._clock()
         async with writing(self._engine, self._timeout_s) as connection:
-            return await data_requests.close(
-                connection, number, self._clock(), Actor.OPERATOR, note
+            closed = await data_requests.close(connection, number, at, Actor.OPERATOR, note)
+            if closed is None:
+                return False
+            await audit_log.record(
+                *(connection, closed.account_id, Act.REQUEST_ANSWERED, at, Actor.OPERATOR),
+                reason=f"{closed.right.value}: {note}" if note else closed.right.value,
+                operator=operator,
             )
+        return True

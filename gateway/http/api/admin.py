@@ -281,10 +281,15 @@ def account_in(request: Request) -> str:
     return account_id
 
 
+def operator_of(principal: Principal) -> str:
+    """Return what the audit log calls whoever acts with a key of scope admin."""
+    # The key's id: whose it is its label says, which may change.
+    return f"key {principal.account.key_id}"
+
+
 def _order(principal: Principal, reason: str) -> Order:
     try:
-        # The key's id: whose it is its label says, which may change.
-        return Order(f"key {principal.account.key_id}", reason)
+        return Order(operator_of(principal), reason)
     except ValueError:
         raise RequestRefusedError("bad_request", field="reason") from None
 

@@ -17,7 +17,7 @@ from accounts.data_request import NOTE_MAX, DataRequest, Right
 from billing.clock import Clock
 from gateway.errors import RequestRefusedError
 from gateway.http.access import DeclaredRoute
-from gateway.http.api.admin import ACCOUNT, ADMIN, AdminRoutes, account_in
+from gateway.http.api.admin import ACCOUNT, ADMIN, AdminRoutes, account_in, operator_of
 from gateway.http.body import number_before, read_json
 from gateway.http.principal import Principal
 from gateway.http.problems import Json
@@ -92,18 +92,21 @@ class DataRequestsApi:
         following = str(found[limit - 1].id) if len(found) > limit else None
         return Json({"requests": [_view(each, at) for each in found[:limit]], "next": following})
 
-    async def add(self, request: Request, _principal: Principal) -> Response:
+    async def add(self, request: Request, principal: Principal) -> Response:
         """Note a request that came by mail or letter; nothing where the same one is open."""
         body = await read_json(request, DataRequestBody)
-        await self.register.ask(account_in(request), body.right)
+        await self.register.ask(account_in(request), body.right, operator_of(principal))
         return Response(status_code=204)
 
-    async def close(self, request: Request, _principal: Principal) -> Response:
+    async def close(self, request: Request, principal: Principal) -> Response:
         """Note that a request is answered."""
         body = await read_json(request, DoneBody)
+        if body.note and not body.note.isprintable():
+            raise RequestRefusedError("bad_request", field="note")
         text = request.path_params["number"]
         is_number = text.isascii() and text.isdigit() and len(text) <= _NUMBER_DIGITS_MAX
-        if not (is_number and await self.register.close(int(text), body.note)):
+        operator = operator_of(principal)
+        if not (is_number and await self.register.close(int(text), body.note, operator)):
             raise RequestRefusedError("data_request_not_open")
         return Response(status_code=204)
 

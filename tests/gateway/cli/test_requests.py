@@ -1,6 +1,8 @@
 """`caller requests`: what came by letter is noted, seen as due, and closed with a note."""
 
-from gateway.cli import requests
+import json
+
+from gateway.cli import accounts, requests
 from gateway.errors import EXIT_SETTINGS
 from tests.gateway.cli.test_payments import desk, simulator
 
@@ -23,12 +25,19 @@ def test_a_request_by_letter_is_noted_due_and_closed(desk):
     assert code == 0
     assert said.count("acme") == 1
     assert "open" in said
-    assert asked(desk, "done", "1", "--note", "sent by mail") == (0, "Request closed.")
+    done = ("done", "1", "--note", "sent by mail", "--as", "kim")
+    assert asked(desk, *done) == (0, "Request closed.")
     assert asked(desk, "done", "1")[0] == EXIT_SETTINGS
     assert "acme" not in asked(desk, "due")[1]
     for arguments in (("list",), ("list", "acme")):
         assert "acme" in asked(desk, *arguments)[1]
     assert "acme" not in asked(desk, "list", "other")[1]
+    lines = json.loads(desk.run("log", "acme", "--json", app=accounts.app).stdout)
+    assert [(each["act"], each["reason"]) for each in lines] == [
+        ("request_answered", "access: sent by mail"),
+        ("request_noted", "access"),
+    ]
+    assert lines[0]["operator"] == "kim"
 
 
 def test_a_note_that_is_too_long_changes_nothing(desk):
