@@ -94,6 +94,8 @@ PENDING = frozenset({PaymentState.CREATED, PaymentState.OPEN, PaymentState.PROCE
 """States that are not final."""
 TAKEN_BACK = frozenset({PaymentState.DISPUTED, PaymentState.LOST})
 """States that keep an account frozen."""
+PAID_STATES = TAKEN_BACK | {PaymentState.PAID, PaymentState.WON}
+"""States of a payment that was made, whatever became of it since."""
 
 # In order of progress. FAILED and EXPIRED rank alike, so that of the two the first report stays.
 _RANK = {state: rank for rank, state in enumerate(PaymentState)} | {

@@ -18,6 +18,7 @@ from billing.payments import (
     AUTOMATIC,
     BY_PAGE,
     DAY,
+    PAID_STATES,
     PENDING,
     SAVED_CARD_KINDS,
     TAKEN_BACK,
@@ -43,6 +44,8 @@ _PENDING = sorted(state.value for state in PENDING)
 _FRUITLESS = (PaymentState.FAILED.value, PaymentState.EXPIRED.value)
 OnProfile = Callable[[AsyncConnection, PaymentProfile, PaymentProfile, datetime], Awaitable[None]]
 """Told of a profile as it was and as it is, and when, on the connection of the change."""
+OnPaid = Callable[[AsyncConnection, Payment, datetime], Awaitable[None]]
+"""Told once of a payment that was made, and when it is recorded, on the connection of that."""
 
 
 class SqlPaymentStore:
@@ -55,12 +58,14 @@ class SqlPaymentStore:
         timeout_s: float = TIMEOUT_S,
         clock: Clock = utc_now,
         on_profile: OnProfile | None = None,
+        on_paid: OnPaid | None = None,
     ) -> None:
-        """Use a database; `on_profile` is awaited within each change of a profile."""
+        """Use a database; what is told is awaited within the transaction that it is told of."""
         self._engine = engine
         self._timeout_s = timeout_s
         self._clock = clock
         self._on_profile = on_profile
+        self._on_paid = on_paid
 
     async def create(
         self, payment_id: str, account_id: str, kind: str, micros: int, currency: str
@@ -188,10 +193,9 @@ class SqlPaymentStore:
         """
         async with writing(self._engine, self._timeout_s) as connection:
             # Written before it is read: the row is locked, so no other report comes in between.
+            now = self._clock()
             await connection.execute(
-                sa.update(_payments)
-                .where(_payments.c.id == payment_id)
-                .values(updated_at=self._clock())
+                sa.update(_payments).where(_payments.c.id == payment_id).values(updated_at=now)
             )
             known = await _get(connection, payment_id)
             if receipt_url and await _is_deleted(connection, known.account_id):
@@ -210,7 +214,11 @@ class SqlPaymentStore:
                     failure=failure or known.failure,
                 )
             )
-            return await _get(connection, payment_id)
+            recorded = await _get(connection, payment_id)
+            is_new = known.state not in PAID_STATES and recorded.state in PAID_STATES
+            if is_new and self._on_paid is not None:
+                await self._on_paid(connection, recorded, now)
+            return recorded
 
     async def find(self, payment_id: str) -> Payment | None:
         """Return a payment."""

@@ -15,6 +15,7 @@ from typing import Final
 from billing.errors import MoneyError
 from billing.money import format_money, in_units, is_currency
 from billing.payments import (
+    PAID_STATES,
     BookedCredit,
     Intent,
     Payment,
@@ -48,10 +49,6 @@ OF_LISTS = frozenset({PAYMENT_DIFFERS, ENTRY_DIFFERS, BOOKED_BEFORE})
 CLOCKS_DIFFER_MAX: Final = timedelta(days=1)
 """How much earlier a credit may be dated than its object at the payment service. It may be much
 later: what was lost is booked when it is found again."""
-
-_WAS_PAID = frozenset(
-    {PaymentState.PAID, PaymentState.DISPUTED, PaymentState.WON, PaymentState.LOST}
-)
 
 _ADVICE: Final = (
     "Look the payment up on the payment service's pages: they say what was paid, and by whom. Then"
@@ -138,7 +135,7 @@ def is_blank(trace: PaymentTrace, payment: Payment) -> bool:
 
 def _is_due(trace: PaymentTrace, payment: Payment) -> bool:
     """Return whether the row must name the object's intent, or that it has none."""
-    was_paid = payment.state in _WAS_PAID
+    was_paid = payment.state in PAID_STATES
     # A page nobody has paid on has no intent; it may be paid between the two readings.
     return was_paid if trace.intent_id else not was_paid
 
@@ -220,12 +217,12 @@ def _row_that_differs(payment: Payment, intent: Intent) -> Iterator[Disagreement
     due = state_of(None, intent)
     # An appeal may be won after all; here a lost payment stays lost.
     is_won = due is PaymentState.WON and payment.state is PaymentState.LOST
-    was_paid = due in _WAS_PAID or payment.state in _WAS_PAID
+    was_paid = due in PAID_STATES or payment.state in PAID_STATES
     if was_paid and payment.state is not due and not is_won:
         figures = f"{whose}: {payment.state.value} here, {due.value} there"
         yield Disagreement(STATE_DIFFERS, payment.id, figures)
     # Nothing was received before it was paid, and other currencies cannot be compared.
-    if due not in _WAS_PAID or payment.currency != intent.currency:
+    if due not in PAID_STATES or payment.currency != intent.currency:
         return
     currency = intent.currency
     for name, here, there in (

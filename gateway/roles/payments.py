@@ -23,7 +23,7 @@ from gateway.payments.service import Payments
 from gateway.ports import Notify
 from gateway.roles.storage import Stores
 from gateway.settings import Settings
-from gateway.stores.card_events import record_profile_change
+from gateway.stores.card_events import record_auto_top_up, record_profile_change
 
 if TYPE_CHECKING:
     from gateway.payments.stripe_client import StripePayments
@@ -70,7 +70,9 @@ def compose_payments(
             await on_credit(account_id)
 
     service = StripePayments(api_key=settings.stripe_api_key.reveal(), origin=settings.stripe_url)
-    store = SqlPaymentStore(stores.engine, on_profile=record_profile_change)
+    store = SqlPaymentStore(
+        stores.engine, on_profile=record_profile_change, on_paid=record_auto_top_up
+    )
     # Without the gate's sequence: it makes the ledger refuse numbers that the gate has seen, and
     # here exactly those are booked again.
     ledger = SqlLedgerStore(stores.engine) if recovers else stores.ledger

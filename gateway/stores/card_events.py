@@ -14,7 +14,7 @@ from accounts.audit_log import Act, Actor
 from accounts.stores import audit_log
 from billing.money import in_units
 from billing.payment_reasons import ACCOUNT_LOCKED
-from billing.payments import PaymentProfile
+from billing.payments import AUTOMATIC, Payment, PaymentProfile
 from billing.stores import payment_profiles
 
 
@@ -37,6 +37,15 @@ async def record_profile_change(
     actor = Actor.SERVICE if after.auto_off_reason else Actor.HOLDER
     for act, reason in changes(before, after):
         await audit_log.record(connection, after.account_id, act, at, actor, reason=reason)
+
+
+async def record_auto_top_up(connection: AsyncConnection, payment: Payment, at: datetime) -> None:
+    """Write a line for a payment that was made, if nobody asked for it at that moment."""
+    if payment.kind == AUTOMATIC:
+        await audit_log.record(
+            *(connection, payment.account_id, Act.AUTO_TOPPED_UP, at, Actor.SERVICE),
+            reason=f"{in_units(payment.micros)} {payment.currency}",
+        )
 
 
 def changes(before: PaymentProfile, after: PaymentProfile) -> Iterator[tuple[Act, str]]:

@@ -5,10 +5,11 @@ import sqlalchemy as sa
 
 from accounts.audit_log import Act, Actor
 from accounts.stores import audit_log
+from billing.payments import AUTOMATIC, BY_TAP, PaymentState
 from billing.stores.payments import SqlPaymentStore
 from database.engine import TIMEOUT_S, reading
 from gateway.stores.accounts import SqlAccountStore
-from gateway.stores.card_events import record_profile_change
+from gateway.stores.card_events import record_auto_top_up, record_profile_change
 
 UNIT = 1_000_000
 
@@ -20,10 +21,15 @@ class Died(Exception):
 class World:
     def __init__(self, engine):
         self.engine, self.dies = engine, False
-        self.store = SqlPaymentStore(engine, on_profile=self.record)
+        self.store = SqlPaymentStore(engine, on_profile=self.record, on_paid=self.record_paid)
 
     async def record(self, *change):
         await record_profile_change(*change)
+        if self.dies:
+            raise Died
+
+    async def record_paid(self, *payment):
+        await record_auto_top_up(*payment)
         if self.dies:
             raise Died
 
@@ -77,6 +83,22 @@ async def test_what_nobody_asked_for_says_why(world):
         (Act.AUTO_TOP_UP_OFF, Actor.SERVICE, "stolen_card"),
         (Act.CARD_FORGOTTEN, Actor.SERVICE, "card_gone"),
     ]
+
+
+async def test_a_top_up_that_nobody_asked_for_has_its_line_once_it_is_paid(world):
+    for name, kind in (("p1", AUTOMATIC), ("p2", BY_TAP), ("p3", AUTOMATIC)):
+        await world.store.create(name, "ada", kind, 25 * UNIT, "USD")
+    for state in (PaymentState.PROCESSING, PaymentState.PAID, PaymentState.PAID):
+        await world.store.record("p1", state)
+    await world.store.record("p1", PaymentState.DISPUTED)
+    await world.store.record("p2", PaymentState.PAID)
+    await world.store.record("p3", PaymentState.FAILED)
+    assert await world.lines() == [(Act.AUTO_TOPPED_UP, Actor.SERVICE, "25.000000 USD")]
+    world.dies = True
+    with pytest.raises(Died):
+        await world.store.record("p3", PaymentState.PAID)
+    assert len(await world.lines()) == 1
+    assert (await world.store.find("p3")).state is PaymentState.FAILED
 
 
 async def test_neither_is_there_without_the_other(world):
