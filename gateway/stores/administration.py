@@ -154,12 +154,21 @@ class SqlAdministration:
         act = Act.FROZEN if frozen else Act.UNFROZEN
         async with self._account(account_id) as connection:
             reason, at = FreezeReason.OPERATOR, self._clock()
+            before = (
+                await standing(connection, account_id),
+                await _is_frozen(connection, account_id),
+            )
             is_frozen = await set_freeze(connection, account_id, reason, frozen, at)
             last = await audit_log.last(connection, account_id, Act.FROZEN, Act.UNFROZEN)
             said = (act, order.operator, order.reason)
             # A repeat, because the gate was away, is the same act.
             is_repeat = last is not None and (last.act, last.operator, last.reason) == said
-            if not is_repeat:
+            # Another reason for a freeze is one more; a release changes something or nothing.
+            is_nothing = not frozen and before == (
+                await standing(connection, account_id),
+                is_frozen,
+            )
+            if not is_repeat and not is_nothing:
                 await self._record(connection, account_id, act, order)
         return is_frozen
 
@@ -202,14 +211,16 @@ class SqlAdministration:
 
     async def note_credit(self, account_id: str, reference: str, order: Order) -> None:
         """Write down once that a credit was given; the ledger has the amount by its reference."""
-        room = people.REASON_MAX - len(order.reason) - 2
-        reason = f"{reference[:room]}: {order.reason}" if room > 0 else order.reason
+        # Whole, so that a repeat with another reason is known by it.
+        name = f"{reference}: "[: people.REASON_MAX]
+        reason = (name + order.reason)[: people.REASON_MAX]
         events = people.account_events.c
         async with self._account(account_id) as connection:
             known = sa.select(events.id).where(
                 events.account_id == account_id,
                 events.act == Act.CREDITED.value,
-                events.reason == reason,
+                # Not by LIKE, which takes capitals for small letters in SQLite.
+                sa.func.substr(events.reason, 1, len(name)) == name,
             )
             if await connection.scalar(known.limit(1)) is None:
                 await self._record(connection, account_id, Act.CREDITED, order, reason)
@@ -295,6 +306,11 @@ async def _freezes(connection: AsyncConnection, found: FoundAccount) -> Sequence
             text = f"{last.operator}, {last.at:%Y-%m-%d %H:%M} UTC: {last.reason}"
         reasons.append(text)
     return reasons
+
+
+async def _is_frozen(connection: AsyncConnection, account_id: str) -> bool:
+    query = sa.select(_ACCOUNTS.frozen).where(_ACCOUNTS.id == account_id)
+    return bool(await connection.scalar(query))
 
 
 async def _keys_of(connection: AsyncConnection, account_id: str) -> int:

@@ -130,8 +130,12 @@ class SqlDepartures:
         async with self._people.changing(account_id, credentials_epoch) as change:
             if change is None:
                 return False
-            await consents.accept(change.connection, account_id, versions, change.at)
-            await change.record(Act.TERMS_ACCEPTED)
+            found = await consents.of_account(change.connection, account_id)
+            known = {(each.document, each.version) for each in found}
+            # A form that comes twice accepts nothing more.
+            if not known.issuperset(versions.items()):
+                await consents.accept(change.connection, account_id, versions, change.at)
+                await change.record(Act.TERMS_ACCEPTED)
         await self._people.forget_remembered()
         return True
 

@@ -99,6 +99,11 @@ async def test_a_freeze_has_its_reason_and_a_repeat_no_second_line(world):
         (Act.UNFROZEN, "lee", "all is well"),
         (Act.FROZEN, "kim", "calls at night"),
     ]
+    for _ in range(2):
+        # There is nothing to release.
+        assert not await world.admin.freeze("alice", False, BY_KIM)
+        assert not await world.admin.freeze("bob", False, BY_KIM)
+    assert len(await world.log()) == 2
     await world.accounts.mark_deleted("bob")
     with pytest.raises(LookupError):
         await world.admin.freeze("bob", False, BY_KIM)
@@ -151,8 +156,8 @@ async def test_who_is_signed_out_has_another_epoch(world):
 
 async def test_a_credit_is_noted_once_and_a_rule_is_lifted_and_restored(world):
     until = NOW + timedelta(days=2)
-    for _ in range(2):
-        await world.admin.note_credit("alice", "r1", BY_KIM)
+    for order in (BY_KIM, BY_KIM, Order("lee", "asked for again")):
+        await world.admin.note_credit("alice", "r1", order)
         await world.admin.lift("alice", Allowance.COUNTRIES, until, BY_KIM)
     assert (await world.admin.state("alice")).lifted == {Allowance.COUNTRIES: until}
     for _ in range(2):

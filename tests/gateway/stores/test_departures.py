@@ -163,9 +163,10 @@ async def test_choices_are_kept_with_their_time_and_followed(house):
 
 async def test_what_was_accepted_last_counts(house):
     assert await house.departures.accepted("alice") == {"terms": "2026-11-27"}
-    assert await house.departures.accept("alice", 1, {"terms": "2027-02-01"})
+    for _ in range(2):
+        assert await house.departures.accept("alice", 1, {"terms": "2027-02-01"})
     assert (await house.departures.accepted("alice"))["terms"] == "2027-02-01"
-    assert (await house.acts())[0] is Act.TERMS_ACCEPTED
+    assert await house.acts() == [Act.TERMS_ACCEPTED, Act.SIGNED_UP]
 
 
 async def test_a_lock_ends_calls_and_another_password_lets_them_again(house):
