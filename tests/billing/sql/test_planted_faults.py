@@ -212,6 +212,7 @@ EXEMPT = {
     ("calls", "codec"): TEXTUAL,
     ("calls", "origin"): TEXTUAL,
     ("calls", "cause_name"): TEXTUAL,
+    ("calls", "feedback"): TEXTUAL,
     (
         "calls",
         "forgotten_at",

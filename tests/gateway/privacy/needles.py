@@ -41,6 +41,7 @@ FITTING: dict[tuple[str, str], Any] = {
     ("mail_outbox", "link_purpose"): "not_me",
     ("mail_outbox", "values_json"): '{"browser":"of %s"}',
     ("opened_countries", "country"): "FR",
+    ("devices", "country"): "FR",
     ("exports", "state"): "ready",
     ("exports", "progress"): 100,
     ("api_keys", "scopes"): "calls records",
