@@ -29,6 +29,7 @@ from database.engine import AUDIT_TIMEOUT_S, TIMEOUT_S, Transactions, reading_lo
 from gateway.stores.book_closing import SqlBookClosing
 from gateway.stores.fraud import REFUSALS_KEPT, call_refusals, erase_fraud_rows
 from gateway.stores.mail_outbox import erase_mails, have_ended, mail_outbox
+from gateway.stores.old_keys import SqlOldKeys
 
 BATCH: Final = 100
 """Rows of one transaction, so that no other writer waits for long; more cost no less for each."""
@@ -36,6 +37,7 @@ ACCOUNTS_BATCH: Final = 50
 """Accounts of one transaction; each is a dozen statements."""
 CHUNKS_BATCH: Final = 20
 """Megabytes of exports of one transaction."""
+KEYS: Final = "keys"
 BOOKS: Final = "books"
 """The kind that is carried forward as well, see `billing.stores.closed_books`."""
 _IN_VAIN: Final = (PaymentState.EXPIRED.value, PaymentState.FAILED.value)
@@ -75,25 +77,29 @@ class SqlRetention:
         self._timeout_s = timeout_s
         self._transactions = Transactions(engine, timeout_s)
         self._sweeps = sweeps(calls_kept_months, books_kept_years)
-        self._books = SqlBookClosing(engine, books_kept_years, clock, timeout_s)
+        # Books last: calls of an account are forgotten before them.
+        self._apart: Mapping[str, SqlOldKeys | SqlBookClosing] = {
+            KEYS: SqlOldKeys(engine, books_kept_years, clock, timeout_s),
+            BOOKS: SqlBookClosing(engine, books_kept_years, clock, timeout_s),
+        }
+        """Kinds that are looked for outside of the transaction that forgets them."""
 
     @property
     def kinds(self) -> tuple[str, ...]:
         """The kinds that are swept, in the order in which they should be."""
-        # After the calls: those of an account are forgotten before its books are closed.
-        return (*self._sweeps, BOOKS)
+        return (*self._sweeps, *self._apart)
 
     async def due(self, kind: str) -> int:
         """Return how many rows of a kind are to be forgotten; changes nothing."""
-        if kind == BOOKS:
-            return await self._books.due()
+        if kind in self._apart:
+            return await self._apart[kind].due()
         async with reading_long(self._engine, AUDIT_TIMEOUT_S) as connection:
             return int(await connection.scalar(self._sweeps[kind].due(self._clock())) or 0)
 
     async def sweep(self, kind: str) -> tuple[int, bool]:
         """Forget one batch of a kind; return how many rows, and whether more may be left."""
-        if kind == BOOKS:
-            return await self._books.sweep()
+        if kind in self._apart:
+            return await self._apart[kind].sweep()
         sweep, now = self._sweeps[kind], self._clock()
         if (at_once := sweep.forget_at_once) is not None:
             count = await self._transactions.run(lambda connection: at_once(connection, now))
