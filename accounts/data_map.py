@@ -38,7 +38,10 @@ KINDS: Final[tuple[Kind, ...]] = (
         (_PROVIDE,),
         (_PERSON, _OPERATOR),
         _LIFE,
-        PSEUDONYMISED,
+        Erasure(
+            Fate.ANONYMOUS,
+            "books are closed under its number, which leads to nobody and is given to nobody again",
+        ),
         sql=(
             Columns(
                 "accounts",

@@ -88,8 +88,9 @@ MONEY_KINDS: Final[tuple[Kind, ...]] = (
         (Viewer.PERSON, Viewer.OPERATOR),
         Period(Span.ACCOUNT, "a balance is the sum of all that was ever booked"),
         Erasure(
-            Fate.PSEUDONYMISED,
-            "it is one sum and the names of entries, and nothing leads from them to a person",
+            Fate.ANONYMOUS,
+            "all books together must add up; it is one sum for each ledger account, and digests of"
+            " what entries were called",
         ),
         sql=(
             Columns(

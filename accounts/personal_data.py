@@ -92,6 +92,8 @@ class Fate(StrEnum):
     DELETED = "deleted"
     PSEUDONYMISED = "pseudonymised"
     """What is left leads to an account number, and the number to nobody."""
+    ANONYMOUS = "anonymous"
+    """A number that leads to nobody stays for good, with sums and dates."""
     KEPT = "kept"
     """As the law demands."""
     EXPIRES = "expires"

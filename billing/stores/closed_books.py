@@ -3,8 +3,9 @@
 What belongs together goes together, once the youngest of it is too old: a call with all that was
 booked of it, a payment with its top-up, refunds and disputes, any other credit by itself. Triggers
 of the database add each entry that is deleted to the account's sums and refuse to delete any other,
-so that at each commit balances are what they were. Functions on the caller's connection,
-synchronous so that SQLite does a batch in one visit of a thread; knows no number of years.
+so that at each commit balances are what they were. Of a deleted account the names of closed credits
+are hidden. Functions on the caller's connection, synchronous so that SQLite does a batch in one
+visit of a thread; knows no number of years.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import sqlalchemy as sa
 
 from billing.ledger import LEDGER_ACCOUNTS
 from billing.payments import PENDING, PaymentState
-from billing.stores import tables
+from billing.stores import closed_names, tables
 from billing.stores.freezes import is_used
 from database.engine import upsert
 
@@ -108,14 +109,15 @@ def is_closable_entry(before: Moment) -> sa.ColumnElement[bool]:
 
 
 def _is_open(before: datetime) -> sa.ColumnElement[bool]:
-    """Return which accounts may be closed until a moment, and are not.
+    """Return which accounts may be closed until a moment, and are not, or were deleted since.
 
     Not those of a person who wants their data kept.
     """
     closed = sa.select(_closed.account_id).where(
         _closed.account_id == _accounts.id, _closed.until >= before
     )
-    return sa.and_(_accounts.created_at < before, ~closed.exists(), is_used(_accounts.id))
+    is_left = ~closed.exists() | closed_names.are_to_hide()
+    return sa.and_(_accounts.created_at < before, is_left, is_used(_accounts.id))
 
 
 def _is_due(before: datetime) -> sa.ColumnElement[bool]:
@@ -143,17 +145,18 @@ def accounts_due(
     connection: sa.Connection, before: datetime, *, after: str, limit: int
 ) -> Sequence[str]:
     """Return accounts behind `after` that have anything so old, in the order of their ids."""
-    old = (
+    old = [
         sa.select(table.c.account_id).where(table.c.account_id == _accounts.id, at < before)
         for table, at in (
             (tables.transfers, _transfers.at),
             (tables.calls, _calls.created_at),
             (tables.payments, _payments.created_at),
         )
-    )
+    ]
+    has_any = sa.or_(closed_names.are_to_hide(), *(each.exists() for each in old))
     query = (
         sa.select(_accounts.id)
-        .where(_accounts.id > after, _is_due(before), sa.or_(*(each.exists() for each in old)))
+        .where(_accounts.id > after, _is_due(before), has_any)
         .order_by(_accounts.id)
         .limit(limit)
     )
@@ -165,16 +168,21 @@ def close_some(
 ) -> tuple[int, bool]:
     """Close some of an account's books; return how many transfers went, and whether all did.
 
-    Those of at most `limit` calls, payments and other credits. Whoever is killed has closed a batch
-    or nothing; the next one goes on. Of an account that is not due, or in use, nothing goes.
+    Those of at most `limit` calls, payments and other credits; as many names are hidden. Whoever is
+    killed has closed a batch or nothing; the next one goes on. Of an account that is not due, or in
+    use, nothing goes.
     """
-    query = sa.select(_accounts.created_at).where(_accounts.id == account_id, _is_due(before))
+    until = sa.select(_closed.until).where(_closed.account_id == account_id).scalar_subquery()
+    query = sa.select(_accounts.created_at, _accounts.deleted_at, until.label("until")).where(
+        _accounts.id == account_id, _is_due(before)
+    )
     # Locked: a refund that is booked meanwhile comes before, and its payment stays, or after.
-    opened_at = connection.scalar(query.with_for_update(skip_locked=True))
-    if opened_at is None:
+    locked = query.with_for_update(skip_locked=True, of=tables.accounts)
+    account = connection.execute(locked).one_or_none()
+    if account is None:
         return 0, True
     row = upsert(connection, tables.closed_books).values(
-        account_id=account_id, until=opened_at, closing=before
+        account_id=account_id, until=account.created_at, closing=before
     )
     connection.execute(
         row.on_conflict_do_update(index_elements=["account_id"], set_={"closing": before})
@@ -183,11 +191,15 @@ def close_some(
         close(connection, account_id, before, limit)
         for close in (_close_calls, _close_payments, _close_credits)
     ]
-    is_done = all(units < limit for units, _ in closed)
+    # Last, so that those of this batch are hidden with it.
+    is_deleted = account.deleted_at is not None
+    hidden = closed_names.hide_some(connection, account_id, limit=limit) if is_deleted else 0
+    is_done = all(units < limit for units in (hidden, *(units for units, _ in closed)))
+    is_later = account.until is None or account.until < before
     connection.execute(
         sa.update(tables.closed_books)
         .where(_closed.account_id == account_id)
-        .values({"closing": None} | ({"until": before} if is_done else {}))
+        .values({"closing": None} | ({"until": before} if is_done and is_later else {}))
     )
     return sum(entries for _, entries in closed), is_done
 

@@ -33,6 +33,7 @@ from billing.payments import (
 from billing.payments import advance as further
 from billing.stores import payment_profiles, tables
 from billing.stores.closed_books import OF_PAYMENTS
+from billing.stores.closed_names import names_of
 from billing.stores.pages import newest_first
 from database.engine import TIMEOUT_S, reading, upsert, writing
 
@@ -262,7 +263,7 @@ class SqlPaymentStore:
         """Whether a credit of this reference is in the book, or was and is closed."""
         query = sa.union_all(
             *(
-                sa.select(table.c.reference).where(table.c.reference == reference)
+                sa.select(table.c.reference).where(table.c.reference.in_(names_of(reference)))
                 for table in (tables.credits, tables.closed_credits)
             )
         )
@@ -272,9 +273,10 @@ class SqlPaymentStore:
     async def closed(self, references: Collection[str]) -> Collection[str]:
         """Return those whose credits were booked and are closed; a few hundred at a time."""
         closed = tables.closed_credits.c.reference
+        names = {name: reference for reference in references for name in names_of(reference)}
         async with reading(self._engine, self._timeout_s) as connection:
-            query = sa.select(closed).where(closed.in_(references))
-            return frozenset(await connection.scalars(query))
+            query = sa.select(closed).where(closed.in_(names))
+            return frozenset(names[name] for name in await connection.scalars(query))
 
     async def booked(self, references: Collection[str]) -> Mapping[str, BookedCredit]:
         """Return the credits of these references, by reference; a few hundred at a time."""

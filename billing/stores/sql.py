@@ -30,6 +30,7 @@ from billing.stores import tables
 from billing.stores.booking import book, insert_transfers
 from billing.stores.call_filter import matching_newest_first
 from billing.stores.call_rows import record_in
+from billing.stores.closed_names import names_of
 from billing.stores.freezes import set_freeze
 from billing.stores.partition_marks import forget_fork, lock_and_mark, read_marks
 from billing.stores.refill import memories_of, read_partition
@@ -367,7 +368,7 @@ async def _raise_balance(
 
 async def _is_closed(connection: AsyncConnection, reference: str) -> bool:
     closed = tables.closed_credits.c
-    query = sa.select(closed.sequence).where(closed.reference == reference)
+    query = sa.select(closed.sequence).where(closed.reference.in_(names_of(reference)))
     return await connection.scalar(query) is not None
 
 

@@ -11,6 +11,7 @@ from billing.stores import audit as audit_module
 from billing.stores import closed_books, tables
 from billing.stores.audit import ADVICE, audit, totals
 from billing.stores.call_forgetting import forget_older
+from billing.stores.closed_names import names_of
 from billing.stores.payments import SqlPaymentStore
 from billing.stores.sql import SqlLedgerStore
 from billing.stores.statement import SqlStatementStore
@@ -234,6 +235,73 @@ async def test_what_comes_back_of_a_payment_whose_books_are_closed_is_booked(boo
     assert await book.ledger.balance("alice") == BALANCE - 30
     await book.close(LATER)
     assert await audit(book.engine) == []
+
+
+async def delete(book, at=SUMMER):
+    async with book.engine.begin() as connection:
+        account = tables.accounts.c
+        gone = sa.update(tables.accounts).where(account.id == "alice")
+        await connection.execute(gone.values(deleted_at=at, frozen=True))
+
+
+NAMES = ["gift", "call:refunded", "pi:p1", "refund:p1:200:x"]
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+async def test_of_a_deleted_account_no_name_is_left_and_nothing_is_booked_twice(book, is_first):
+    if is_first:
+        await delete(book)
+        await book.close(limit=1)
+    else:
+        # Closed while it lived: what it was deleted with is hidden with the next round.
+        await book.close()
+        await delete(book)
+        assert await book.close(limit=3) == [0, 0]
+    hidden = await book.rows("closed_credits", "reference")
+    assert hidden == [names_of(name)[1] for name in NAMES]
+    assert not [name for name in NAMES if name in str(hidden)]
+    rows = await book.rows("closed_books", "until", "closing", *CARRIED)
+    assert rows == [(NEW_YEAR, None, *CARRIED.values())]
+    assert await audit(book.engine) == []
+    assert await book.close() == []
+    assert await book.credit(SUMMER, 1_000, "gift") is None
+    assert await book.credit(SUMMER, 500, "pi:p1", "top-up", payment_id="p1") is None
+    assert await book.payments.is_booked("pi:p1")
+    assert await book.payments.closed(["pi:p1", "pi:p2"]) == {"pi:p1"}
+    assert await book.ledger.balance("alice") == BALANCE
+    # What comes back yet of a payment whose books are closed is booked.
+    await book.payments.create("p1", "alice", "checkout", 500, "USD")
+    await book.credit(SUMMER, -30, "re:late", "refund", payment_id="p1")
+    await book.state(SUMMER, "p1", "paid")
+    assert await audit(book.engine) == []
+
+
+async def test_each_batch_that_hides_names_leaves_a_book_that_adds_up(book):
+    await book.close()
+    await delete(book)
+    for left in range(len(NAMES), 0, -1):
+        names = await book.rows("closed_credits", "reference")
+        assert sum(not name.startswith("sha256:") for name in names) == left
+        assert await book.close(limit=1, batches=1) == [0]
+        assert await audit(book.engine) == []
+    # One look more, which finds none.
+    assert await book.close(limit=1) in ([], [0])
+
+
+async def test_who_may_be_closed_for_a_shorter_time_is_not_opened_again(book):
+    await book.close()
+    await delete(book)
+    await book.close(SUMMER - timedelta(days=300))
+    assert await book.rows("closed_books", "until") == [NEW_YEAR]
+
+
+async def test_a_number_of_a_deleted_accounts_credit_is_missed(book):
+    await book.close()
+    await delete(book)
+    await book.close()
+    await plant(book.engine, "DELETE FROM closed_credits WHERE sequence = 4")
+    found = await audit(book.engine)
+    assert [one.startswith("credit sequence has gaps") for one in found] == [True]
 
 
 async def test_a_statement_begins_with_what_was_carried(book):
