@@ -96,7 +96,9 @@ NOTICES: Final[Mapping[str, Kind]] = {
     "out_of_credit": _kind(),
     "export_ready": _kind(),
     "deletion_asked": _kind("at", has_alarm=True),
+    "deletion_cancelled": _kind(),
     "account_deleted": _kind("language"),
+    "restricted": _kind(),
     "policy_changed": _kind("document", "version", "path", "material"),
 }
 """Name of a notice -> what it needs."""

@@ -90,7 +90,7 @@ class SqlDepartures:
     async def cancel_deletion(self, account_id: str, credentials_epoch: int) -> bool | None:
         """Keep the account after all; False where it is too late, None: the session is over."""
         async with self._people.changing(account_id, credentials_epoch) as change:
-            return None if change is None else await cancel(change)
+            return None if change is None else await _cancel_and_tell(change)
 
     async def cancel_by_link(self, digest: str) -> bool:
         """Use a CANCEL_DELETION link; False where it does not work (any more)."""
@@ -98,7 +98,7 @@ class SqlDepartures:
         async with self._people.changing_by_link(digest, purpose) as change:
             if change is None or not await links.use(change.connection, digest, purpose, change.at):
                 return False
-            return await cancel(change)
+            return await _cancel_and_tell(change)
 
     async def requests(self, account_id: str) -> Sequence[DataRequest]:
         """Return what a person has asked for about their data, the newest first."""
@@ -152,6 +152,13 @@ async def cancel(change: Change) -> bool:
     return True
 
 
+async def _cancel_and_tell(change: Change) -> bool:
+    is_cancelled = await cancel(change)
+    if is_cancelled:
+        await change.tell(Notice("deletion_cancelled"))
+    return is_cancelled
+
+
 async def _follow(change: Change, wishes: Wishes) -> Holder:
     """Keep what a person wishes, and what follows from it; return the holder as it is then."""
     holder, at = change.holder, change.at
@@ -175,6 +182,7 @@ async def _follow(change: Change, wishes: Wishes) -> Holder:
         await change.freeze(FreezeReason.RESTRICTED, wishes.restricts)
         if wishes.restricts:
             await _note(change, Right.RESTRICTION)
+            await change.tell(Notice("restricted"))
     await change.record(Act.CHOICES_CHANGED)
     return await holders.change(change.connection, holder.account_id, **values)
 

@@ -62,6 +62,10 @@ class House:
         async with reading(self.engine, TIMEOUT_S) as connection:
             return [each.act for each in await audit_log.of_account(connection, "alice", limit=9)]
 
+    async def mails(self, name):
+        mails = await SqlMailOutbox(self.engine).of_account("alice")
+        return sum(mail.notice.name == name for mail in mails)
+
     async def link(self, purpose):
         """Return the digest of a link that a mail has brought."""
         async with writing(self.engine, TIMEOUT_S) as connection:
@@ -110,8 +114,10 @@ async def test_the_link_keeps_the_account_once(house):
     other = await house.link(Purpose.NOT_ME)
     assert not await house.departures.cancel_by_link(other)
     assert not await house.departures.cancel_by_link("0" * 64)
+    assert await house.mails("deletion_cancelled") == 0
     assert await house.departures.cancel_by_link(link)
     assert not await house.departures.cancel_by_link(link)
+    assert await house.mails("deletion_cancelled") == 1
     assert await house.departures.deletion("alice") is None
     assert house.frozen == [("alice", True), ("alice", False)]
     assert (await house.departures.requests("alice"))[0].done_at == NOW
@@ -152,6 +158,7 @@ async def test_choices_are_kept_with_their_time_and_followed(house):
     assert rights == {Right.OBJECTION: NOW, Right.RESTRICTION: NOW}
     epochs = house.epochs
     assert await house.departures.choose("alice", 1, wishes) == holder
+    assert await house.mails("restricted") == 1
     assert (await house.acts()).count(Act.CHOICES_CHANGED) == 1
     assert house.epochs > epochs
     ended = await house.departures.choose("alice", 1, NO_WISHES)
@@ -159,6 +166,7 @@ async def test_choices_are_kept_with_their_time_and_followed(house):
     account = await house.accounts.account("alice")
     assert (account.frozen, account.keeps_quality) == (False, True)
     assert house.frozen == [("alice", True), ("alice", False)]
+    assert await house.mails("restricted") == 1
 
 
 async def test_what_was_accepted_last_counts(house):
