@@ -43,8 +43,11 @@ _payments = tables.payments
 _credits = tables.credits.c
 _PENDING = sorted(state.value for state in PENDING)
 _FRUITLESS = (PaymentState.FAILED.value, PaymentState.EXPIRED.value)
-OnProfile = Callable[[AsyncConnection, PaymentProfile, PaymentProfile, datetime], Awaitable[None]]
-"""Told of a profile as it was and as it is, and when, on the connection of the change."""
+OnProfile = Callable[
+    [AsyncConnection, PaymentProfile, PaymentProfile, datetime, str], Awaitable[None]
+]
+"""Told of a profile as it was and as it is, when, and which API key asked, empty for none; on the
+connection of the change."""
 OnPaid = Callable[[AsyncConnection, Payment, datetime], Awaitable[None]]
 """Told once of a payment that was made, and when it is recorded, on the connection of that."""
 
@@ -261,11 +264,9 @@ class SqlPaymentStore:
 
     async def is_booked(self, reference: str) -> bool:
         """Whether a credit of this reference is in the book, or was and is closed."""
+        tried, names = (tables.credits, tables.closed_credits), names_of(reference)
         query = sa.union_all(
-            *(
-                sa.select(table.c.reference).where(table.c.reference.in_(names_of(reference)))
-                for table in (tables.credits, tables.closed_credits)
-            )
+            *(sa.select(each.c.reference).where(each.c.reference.in_(names)) for each in tried)
         )
         async with reading(self._engine, self._timeout_s) as connection:
             return await connection.scalar(query) is not None
@@ -380,7 +381,13 @@ class SqlPaymentStore:
         )
 
     async def set_auto(
-        self, account_id: str, *, enabled: bool, threshold_micros: int, amount_micros: int
+        self,
+        account_id: str,
+        *,
+        enabled: bool,
+        threshold_micros: int,
+        amount_micros: int,
+        key_id: str = "",
     ) -> PaymentProfile:
         """Set automatic top-ups as the person wants them; forget why they were off.
 
@@ -395,6 +402,7 @@ class SqlPaymentStore:
                 "auto_off_reason": "",
             },
             even_frozen=not enabled,
+            key_id=key_id,
         )
 
     async def switch_auto_off(self, account_id: str, reason: str) -> None:
@@ -402,7 +410,7 @@ class SqlPaymentStore:
         await self._set_profile(account_id, {"auto_enabled": False, "auto_off_reason": reason})
 
     async def _set_profile(
-        self, account_id: str, values: dict[str, Any], *, even_frozen: bool = True
+        self, account_id: str, values: dict[str, Any], *, even_frozen: bool = True, key_id: str = ""
     ) -> PaymentProfile:
         async with writing(self._engine, self._timeout_s) as connection:
             # A deletion of the account comes before or after this: nothing erased is saved again.
@@ -418,7 +426,7 @@ class SqlPaymentStore:
             )
             changed = await payment_profiles.find(connection, account_id)
             if self._on_profile is not None:
-                await self._on_profile(connection, profile, changed, self._clock())
+                await self._on_profile(connection, profile, changed, self._clock(), key_id)
             return changed
 
     async def history(self, account_id: str) -> AutoHistory:

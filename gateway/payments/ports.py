@@ -242,9 +242,15 @@ class PaymentStore(Protocol):
         """Delete the card and its customer, and switch automatic top-ups off."""
 
     async def set_auto(
-        self, account_id: str, *, enabled: bool, threshold_micros: int, amount_micros: int
+        self,
+        account_id: str,
+        *,
+        enabled: bool,
+        threshold_micros: int,
+        amount_micros: int,
+        key_id: str = "",
     ) -> PaymentProfile:
-        """Store the holder's settings for automatic top-ups."""
+        """Store the holder's settings for automatic top-ups; `key_id` as `Payments` has it."""
 
     async def switch_auto_off(self, account_id: str, reason: str) -> None:
         """Switch automatic top-ups off."""

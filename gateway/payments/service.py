@@ -233,12 +233,19 @@ class Payments:
             raise
 
     async def set_auto(
-        self, account_id: str, *, enabled: bool, threshold_micros: int, amount_micros: int
+        self,
+        account_id: str,
+        *,
+        enabled: bool,
+        threshold_micros: int,
+        amount_micros: int,
+        key_id: str = "",
     ) -> PaymentProfile:
         """Switch automatic top-ups on or off.
 
-        Raises RequestRefusedError: `amount_out_of_range`, `no_saved_card`, `account_frozen` where
-        they are to be switched on; StoreUnavailableError.
+        `key_id` is the API key that asks; empty for the holder. Raises RequestRefusedError:
+        `amount_out_of_range`, `no_saved_card`, `account_frozen` where they are to be switched on;
+        StoreUnavailableError.
         """
         profile = await self._store.profile(account_id)
         if enabled:
@@ -254,6 +261,7 @@ class Payments:
             enabled=enabled,
             threshold_micros=threshold_micros,
             amount_micros=amount_micros,
+            key_id=key_id,
         )
         if enabled and changed.frozen:
             raise RequestRefusedError("account_frozen")

@@ -30,13 +30,22 @@ async def stop_automatic_top_ups(
 
 
 async def record_profile_change(
-    connection: AsyncConnection, before: PaymentProfile, after: PaymentProfile, at: datetime
+    connection: AsyncConnection,
+    before: PaymentProfile,
+    after: PaymentProfile,
+    at: datetime,
+    key_id: str = "",
 ) -> None:
-    """Write a line for each thing that has changed; none for a repeat."""
+    """Write a line for each thing that has changed; none for a repeat.
+
+    `key_id` is the API key that asked; empty for the holder, and where nobody did.
+    """
     # A reason is kept of what nobody asked for: a card that is declined for good, or gone.
-    actor = Actor.SERVICE if after.auto_off_reason else Actor.HOLDER
+    actor = Actor.SERVICE if after.auto_off_reason else Actor.KEY if key_id else Actor.HOLDER
     for act, reason in changes(before, after):
-        await audit_log.record(connection, after.account_id, act, at, actor, reason=reason)
+        await audit_log.record(
+            *(connection, after.account_id, act, at, actor), reason=reason, operator=key_id
+        )
 
 
 async def record_auto_top_up(connection: AsyncConnection, payment: Payment, at: datetime) -> None:

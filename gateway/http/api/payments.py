@@ -23,7 +23,7 @@ from gateway.errors import RequestRefusedError
 from gateway.http.access import DeclaredRoute
 from gateway.http.bearer import Authenticator
 from gateway.http.body import page_asked_for, read_json
-from gateway.http.principal import Principal
+from gateway.http.principal import Kind, Principal
 from gateway.http.problems import Json, payment_errors
 from gateway.http.velocity import address_of
 from gateway.payments.amounts import chargeable
@@ -212,6 +212,7 @@ class PaymentsApi:
             enabled=body.enabled,
             threshold_micros=_amount(body.threshold, "threshold"),
             amount_micros=_amount(body.amount, "amount"),
+            key_id=principal.account.key_id if principal.kind is Kind.PROGRAM else "",
         )
         # Otherwise this node would use the old threshold until its cache expires, as other nodes
         # do.

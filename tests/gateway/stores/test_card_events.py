@@ -38,12 +38,13 @@ class World:
             found = await audit_log.of_account(connection, "ada", limit=99)
         return [(line.act, line.actor, line.reason) for line in reversed(found)]
 
-    async def set_auto(self, enabled, threshold=5, amount=25):
+    async def set_auto(self, enabled, threshold=5, amount=25, **by):
         await self.store.set_auto(
             "ada",
             enabled=enabled,
             threshold_micros=threshold * UNIT,
             amount_micros=amount * UNIT,
+            **by,
         )
 
 
@@ -63,6 +64,13 @@ async def test_each_change_of_automatic_top_ups_has_its_line_once(world):
         (Act.AUTO_TOP_UP_CHANGED, Actor.HOLDER, "25.000000 USD below 10.000000"),
         (Act.AUTO_TOP_UP_OFF, Actor.HOLDER, ""),
     ]
+
+
+async def test_a_program_that_changes_them_is_named_by_its_key(world):
+    await world.set_auto(True, key_id="k1")
+    async with reading(world.engine, TIMEOUT_S) as connection:
+        (line,) = await audit_log.of_account(connection, "ada", limit=9)
+    assert (line.act, line.actor, line.operator) == (Act.AUTO_TOP_UP_ON, Actor.KEY, "k1")
 
 
 async def test_a_card_that_is_forgotten_takes_them_along(world):

@@ -64,8 +64,8 @@ class Till:
         self._note(account_id, micros, save_card, key)
         return payment(account_id=account_id, micros=micros), PAY_URL
 
-    async def set_auto(self, account_id, *, enabled, threshold_micros, amount_micros):
-        self._note(account_id, enabled, threshold_micros, amount_micros)
+    async def set_auto(self, account_id, *, enabled, threshold_micros, amount_micros, key_id):
+        self._note(account_id, enabled, threshold_micros, amount_micros, key_id)
         return replace(
             ALICE,
             auto_enabled=enabled,
@@ -330,7 +330,8 @@ async def test_automatic_top_ups_are_set_and_asked_for_again(api):
         "has_card": True,
         "off_reason": "",
     }
-    assert api.till.asked == [("alice", True, 5 * UNIT, 25 * UNIT)]
+    # The audit log will name the key.
+    assert api.till.asked == [("alice", True, 5 * UNIT, 25 * UNIT, "k1")]
     assert api.auto.forgotten == ["alice"]
 
 
