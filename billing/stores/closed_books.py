@@ -109,21 +109,20 @@ def is_closable_entry(before: Moment) -> sa.ColumnElement[bool]:
 
 
 def _is_open(before: datetime) -> sa.ColumnElement[bool]:
-    """Return which accounts may be closed until a moment, and are not, or were deleted since.
+    """Return which accounts may be closed until a moment, and are not.
 
     Not those of a person who wants their data kept.
     """
     closed = sa.select(_closed.account_id).where(
         _closed.account_id == _accounts.id, _closed.until >= before
     )
-    is_left = ~closed.exists() | closed_names.are_to_hide()
-    return sa.and_(_accounts.created_at < before, is_left, is_used(_accounts.id))
+    return sa.and_(_accounts.created_at < before, ~closed.exists(), is_used(_accounts.id))
 
 
 def _is_due(before: datetime) -> sa.ColumnElement[bool]:
-    """Return which of these have no call that is to be forgotten first.
+    """Return which of these, or of accounts with names to hide, have no call to forget first.
 
-    Of one that is whole more is known than its charge.
+    Of a call that is whole more is known than its charge.
     """
     whole = sa.select(_calls.id).where(
         _calls.account_id == _accounts.id,
@@ -131,7 +130,8 @@ def _is_due(before: datetime) -> sa.ColumnElement[bool]:
         _calls.closed,
         _calls.forgotten_at.is_(None),
     )
-    return sa.and_(_is_open(before), ~whole.exists())
+    has_names = sa.and_(closed_names.are_to_hide(), is_used(_accounts.id))
+    return sa.and_(_is_open(before) | has_names, ~whole.exists())
 
 
 def count_due(connection: sa.Connection, before: datetime) -> int:
