@@ -101,6 +101,12 @@ class Page(HTMLParser):
         self.words.append(data)
 
 
+@pytest.mark.parametrize("frozen", [True, False])
+def test_an_account_that_stays_frozen_is_not_said_to_call_again(frozen):
+    mail = written("deletion_cancelled", profile=replace(ALICE, frozen=frozen))
+    assert ("It can place calls again." in flat(mail.text)) is not frozen
+
+
 def test_languages_have_the_same_notices_with_the_same_parts():
     folder = Path(notices.__file__).parent / "languages"
     assert {"en", "de", "es"} == LANGUAGES
