@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, Page, expect
 
 from tests.web.conftest import WEB, async_fixture
 from tests.web.design import design_served
@@ -160,6 +160,40 @@ async def test_every_element_that_is_defined_is_shown(browser: Browser, origin: 
     await page.context.close()
     assert len(defined) > 20
     assert defined - shown == set()
+
+
+async def test_the_page_of_all_asks_nothing_and_stays_where_it_is(
+    browser: Browser, origin: str
+) -> None:
+    context = await browser.new_context()
+    page = await context.new_page()
+    asked: set[str] = set()
+    page.on("request", lambda request: asked.add(request.url))
+    await page.goto(f"{origin}/design")
+    await page.wait_for_function("() => 'ready' in document.documentElement.dataset")
+    frames = await page.locator("[data-list] iframe").count()
+    # Far ones are loaded as soon as they come near: here, at once.
+    await page.evaluate(
+        "() => document.querySelectorAll('iframe').forEach((f) => f.loading='eager')"
+    )
+    await page.wait_for_function(
+        """(count) => [...document.querySelectorAll('[data-list] iframe')].filter((frame) =>
+          'ready' in (frame.contentDocument?.documentElement?.dataset ?? {})).length === count""",
+        arg=frames,
+        timeout=180_000,
+    )
+    # What asks who is signed in, and a dialog, which focuses what is in it.
+    app = page.frame_locator("iframe[title='app']")
+    await expect(app.locator("caller-key-form")).to_be_attached()
+    dialog = page.frame_locator("iframe[title='top-up: open']").locator("dialog")
+    await expect(dialog).to_have_attribute("open", "")
+    own = re.compile(re.escape(origin) + r"/(design(/phone|/frame)?$|static/|site/|embed/v1\.js)")
+    assert [url for url in asked if not own.match(url)] == []
+    assert await page.evaluate(
+        "() => document.activeElement === document.body && document.hasFocus()"
+    )
+    assert await page.evaluate("() => scrollY") == 0
+    await context.close()
 
 
 FAULTS = {

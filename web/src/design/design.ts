@@ -12,6 +12,11 @@ const languages = [document.documentElement.lang, ...navigator.languages];
 await chooseForPhone(languages);
 await chooseForFrame(languages);
 
+// A specimen shows what it is given: nothing is asked of the gateway, where this browser may have an account.
+window.fetch = () => Promise.reject(new Error('A specimen asks for nothing.'));
+
+if (window !== window.parent) stayBeside();
+
 const main = document.querySelector('main') as HTMLElement;
 const { specimens: kind } = document.documentElement.dataset;
 if (kind === 'phone') await showEach(await phoneSpecimens());
@@ -21,6 +26,18 @@ else {
   list('frame', Object.keys(frameSpecimens(main)));
 }
 document.documentElement.dataset.ready = '';
+
+/** Take away each way to take the focus or scroll: beside all others a specimen would bring the page to it. */
+function stayBeside(): void {
+  const { toggleAttribute } = Element.prototype;
+  HTMLElement.prototype.focus = Element.prototype.scrollIntoView = () => {};
+  HTMLDialogElement.prototype.showModal = HTMLDialogElement.prototype.show = function () {
+    this.open = true;
+  };
+  Element.prototype.toggleAttribute = function (name, isThere) {
+    return name !== 'autofocus' && toggleAttribute.call(this, name, isThere);
+  };
+}
 
 /** Show the specimen that the address names, now and whenever it names another. */
 async function showEach(specimens: Record<string, () => readonly HTMLElement[]>): Promise<void> {
