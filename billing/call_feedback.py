@@ -6,6 +6,8 @@ No text of theirs: that could be about anybody.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Final, Protocol
 
@@ -32,10 +34,22 @@ class Feedback(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     flaws: Annotated[tuple[Flaw, ...], msgspec.Meta(max_length=len(Flaw))] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Only:
+    """Which of an account's calls may be spoken of."""
+
+    key_id: str
+    """Those that this API key pays for."""
+    ended_after: datetime
+    """And that go on or have ended since."""
+
+
 class FeedbackStore(Protocol):
     """What callers have said of calls. Every method raises StoreUnavailableError."""
 
-    async def give(self, account_id: str, call_id: str, feedback: Feedback) -> Feedback | None:
+    async def give(
+        self, account_id: str, call_id: str, feedback: Feedback, only: Only | None = None
+    ) -> Feedback | None:
         """Keep what is said first of a call, and return it.
 
         None if the account has no such call. Whoever repeats it changes nothing.

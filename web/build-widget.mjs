@@ -21,6 +21,16 @@ export const compactLoader = {
   },
 };
 
+/** What is loaded later imports the frame as well: so all that they share stays in one file, which compresses better. */
+const sharing = {
+  name: 'sharing',
+  setup({ onLoad }) {
+    onLoad({ filter: /frame\/feedback\.ts$/ }, async ({ path: file }) => {
+      return { loader: 'ts', contents: `${await readFile(file, 'utf8')}\nimport './frame';` };
+    });
+  },
+};
+
 /**
  * Build with the page's own `bundle`, given what it put in for the files of the audio and the file of the icon; print
  * what a visitor loads to talk, and return the frame's style sheet.
@@ -31,7 +41,7 @@ export async function buildWidget({ bundle, source, output, define, audio, icon 
   const { names: workers } = await bundle(['widget/frame/solver.ts']);
   const { names, outputs } = await bundle(['widget/frame/frame.ts', 'widget/frame/style.css'], {
     splitting: true,
-    plugins: [languages, tokens],
+    plugins: [languages, tokens, sharing],
     define: { ...define, SOLVER_FILE: JSON.stringify(`./${workers.solver}`) },
   });
   const shared = Object.entries(outputs)

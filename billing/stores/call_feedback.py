@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from billing.call_feedback import Feedback, feedback_in, feedback_text
+from billing.call_feedback import Feedback, Only, feedback_in, feedback_text
 from billing.stores import tables
 from database.engine import TIMEOUT_S, writing
 
@@ -17,7 +17,9 @@ class SqlFeedbackStore:
         self._engine = engine
         self._timeout_s = timeout_s
 
-    async def give(self, account_id: str, call_id: str, feedback: Feedback) -> Feedback | None:
+    async def give(
+        self, account_id: str, call_id: str, feedback: Feedback, only: Only | None = None
+    ) -> Feedback | None:
         """Keep what is said first of a call, and return it.
 
         None if the account has no such call. Whoever repeats it changes nothing. Raises
@@ -27,7 +29,10 @@ class SqlFeedbackStore:
             return None
         calls = tables.calls.c
         # A call that is forgotten is none any more.
-        mine = (calls.id == call_id, calls.account_id == account_id, calls.forgotten_at.is_(None))
+        mine = [calls.id == call_id, calls.account_id == account_id, calls.forgotten_at.is_(None)]
+        if only is not None:
+            is_recent = sa.or_(calls.ended_at.is_(None), calls.ended_at > only.ended_after)
+            mine += [calls.key_id == only.key_id, is_recent]
         change = (
             sa.update(tables.calls)
             .where(*mine, calls.feedback == "")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from billing.call_feedback import FeedbackStore
 from billing.clock import utc_now
 from gateway.calls import human_check
 from gateway.calls.admission import Admission
@@ -113,9 +114,11 @@ def compose_proofs(
     )
 
 
-def embed_routes(settings: Settings, embed: Embed, static_dir: Path) -> Sequence[DeclaredRoute]:
+def embed_routes(
+    settings: Settings, embed: Embed, feedback: FeedbackStore, static_dir: Path
+) -> Sequence[DeclaredRoute]:
     """Return the routes of visitors."""
     return [
-        *EmbedApi(settings, embed.door, embed.admission).routes(),
+        *EmbedApi(settings, embed.door, embed.admission, feedback, utc_now).routes(),
         *EmbedFiles(settings, embed.door, files_in(static_dir)).routes(),
     ]

@@ -91,6 +91,7 @@ def api_routes(
         on_balance=on_balance,
     )
     embed = compose_embed(settings, stores, velocity, admission, fraud.visitors.note)
+    feedback = SqlFeedbackStore(stores.engine)
     index = CallIndex(settings.node, live, stores.records, stores.gate)
     cards = None if payments is None else CardPayments(payments.payments, payments.auto)
     payment_store = SqlPaymentStore(stores.engine)
@@ -103,8 +104,8 @@ def api_routes(
             buttons=embed.door,
             button_admission=embed.admission,
         ).routes(),
-        *CallFeedbackApi(auth, SqlFeedbackStore(stores.engine)).routes(),
-        *embed_routes(settings, embed, STATIC_DIR),
+        *CallFeedbackApi(auth, feedback).routes(),
+        *embed_routes(settings, embed, feedback, STATIC_DIR),
         *PaymentsApi(settings, auth, velocity, payment_store, cards).routes(),
         *rates.routes(),
         *KeysApi(auth).routes(),

@@ -46,6 +46,7 @@ def status(**fields: Any) -> dict[str, Any]:
         "hours": [*WEEKDAYS, [], []],
         "name": "Sales of Example",
         "seconds_max": 600,
+        "takes_feedback": True,
         "operator": {"name": "Example Calls", "privacy_url": "https://calls.example/privacy"},
         "codec": "pcmu",
         **fields,
@@ -91,6 +92,7 @@ class FakeEmbedGateway(FakeGateway):
             Route("/v1/embed/{key}", self._status),
             Route("/v1/embed/{key}/challenges", self._challenge, methods=["POST"]),
             Route("/v1/embed/{key}/call-tokens", self._embed_token, methods=["POST"]),
+            Route("/v1/embed/{key}/calls/{call}/feedback", self._said, methods=["PUT"]),
         ]
         own = Starlette(routes=routes)
         rest = super().app()
@@ -147,6 +149,14 @@ class FakeEmbedGateway(FakeGateway):
             "signature": "signed",
         }
         return JSONResponse({"challenge": challenge, "expires_in_seconds": 120}, 201)
+
+    async def _said(self, request: Request) -> Response:
+        if self.unwritten:
+            self.unwritten -= 1
+            return problem("call_not_found", 404)
+        said = await request.json()
+        self.feedback.append((request.path_params["call"], said))
+        return JSONResponse({"kept": said})
 
     async def _embed_token(self, request: Request) -> Response:
         body = await request.json()

@@ -478,3 +478,69 @@ async def test_the_voice_is_as_loud_as_is_wanted(
     loudness = "() => [gains[0].gain.value, audios[0].volume].map((level) => level.toFixed(2))"
     assert await page.evaluate(loudness) == ["0.80", "0.80"]
     await page.context.close()
+
+
+STARS = {
+    "en-US": ("How was the call?", "4 stars: good", "Thank you."),
+    "de": ("Wie war der Anruf?", "4 Sterne: gut", "Danke."),
+    "es": ("¿Qué tal la llamada?", "4 estrellas: buena", "Gracias."),
+}
+
+
+@pytest.mark.parametrize(("language", "words"), STARS.items(), ids=STARS)
+async def test_whoever_has_talked_says_by_one_key_how_it_was(
+    visitors: Browser, gateway: FakeEmbedGateway, language: str, words: tuple[str, str, str]
+) -> None:
+    page = await open_phone(
+        visitors, gateway, locale=language, viewport={"width": 280, "height": 640}
+    )
+    await page.locator(".go").click()
+    await expect(page.get_by_role("timer")).to_be_visible()
+    # The record of the call is not written yet, once.
+    gateway.unwritten = 1
+    assert not any("/feedback-" in address for address in gateway.addresses)
+    await page.locator(".stop").click()
+    asked, stars, thanks = words
+    await expect(page.get_by_text(asked)).to_be_visible()
+    await check(page)
+    await page.get_by_role("button", name=stars).focus()
+    await page.keyboard.press("Enter")
+    told = page.get_by_text(thanks)
+    await expect(told).to_be_focused()
+    assert gateway.feedback == [("call_1", {"stars": 4})]
+    await expect(page.get_by_text(asked)).to_have_count(0)
+    await page.context.close()
+
+
+async def test_what_does_not_get_through_can_be_said_once_more(
+    visitors: Browser, gateway: FakeEmbedGateway
+) -> None:
+    page = await open_phone(visitors, gateway)
+    await call(page)
+    await press(page, "Hang up")
+    await page.route("**/feedback", lambda route: route.abort())
+    await press(page, "1 star: bad")
+    await expect(page.get_by_text("That did not get through.")).to_be_visible()
+    await page.unroute("**/feedback")
+    await press(page, "2 stars: poor")
+    await expect(page.get_by_text("Thank you.")).to_be_visible()
+    assert gateway.feedback == [("call_1", {"stars": 2})]
+    await page.context.close()
+
+
+async def test_nobody_is_asked_who_has_not_talked_or_where_nothing_is_kept(
+    visitors: Browser, gateway: FakeEmbedGateway
+) -> None:
+    gateway.answers = False
+    page = await open_phone(visitors, gateway)
+    await press(page, "Call now")
+    await expect(says(page)).to_have_text("Ringing…")
+    await press(page, "Hang up")
+    await expect(says(page)).to_have_text("Call ended")
+    gateway.answers, gateway.status = True, status(takes_feedback=False)
+    await page.reload()
+    await call(page)
+    await press(page, "Hang up")
+    await expect(says(page)).to_have_text("Call ended")
+    assert not any("/feedback-" in address for address in gateway.addresses)
+    await page.context.close()

@@ -31,7 +31,7 @@ class Site:
         fake = self.gateway
         fake.origins, fake.status, fake.answers = "http://localhost:*", status(), True
         fake.is_away, fake.webrtc, fake.numbers = False, False, NUMBERS
-        for kept in (fake.addresses, fake.lines, fake.refusals, fake.signed):
+        for kept in (fake.addresses, fake.lines, fake.refusals, fake.signed, fake.feedback):
             kept.clear()
 
 

@@ -1,11 +1,7 @@
 /** The gateway's REST interface for what is shown of an account. Apart from api.ts, for calls need none of it. */
 
-import type { Account, CallFeedback, CallRecord, PhonebookEntry, TopUpOffer } from './answers';
+import type { Account, CallRecord, PhonebookEntry, TopUpOffer } from './answers';
 import type { Api } from './api';
-import { CallerError } from './sdk/core';
-
-/** The record of a call that has just ended is written within moments: pauses before it is asked for again. */
-const PAUSES_MS = [500, 1500, 4000];
 
 /** Read the account. Throws CallerError. */
 export function account(api: Api): Promise<Account> {
@@ -34,20 +30,4 @@ export async function topUpOffer(api: Api): Promise<TopUpOffer | undefined> {
   } catch {
     return undefined;
   }
-}
-
-/** Say how a call was; return whether the gateway has taken it. What is said first stays, so repeating it is harmless. */
-export async function giveFeedback(api: Api, callId: string, said: CallFeedback): Promise<boolean> {
-  const path = `v1/calls/${encodeURIComponent(callId)}/feedback`;
-  for (const pauseMs of [...PAUSES_MS, undefined]) {
-    try {
-      await api.json(path, said, { method: 'PUT' });
-      return true;
-    } catch (error) {
-      const isUnwritten = error instanceof CallerError && error.problem?.code === 'call_not_found';
-      if (!isUnwritten || pauseMs === undefined) return false;
-      await new Promise((resolve) => window.setTimeout(resolve, pauseMs));
-    }
-  }
-  return false;
 }

@@ -1,4 +1,4 @@
-"""Serves `/v1/embed/{key}`: how a button stands, challenges, and the tokens of visitors' calls.
+"""Serves `/v1/embed/{key}`: how a button stands, challenges, tokens of visitors' calls, feedback.
 
 Turns requests into calls of `ButtonAdmission`, and its answers into JSON. What is answered is for a
 stranger: neither price nor balance nor number is in it.
@@ -7,17 +7,20 @@ stranger: neither price nor balance nor number is in it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Final
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from billing.call_feedback import Feedback, FeedbackStore, Only
+from billing.clock import Clock
 from gateway.calls.admission import Ticket
 from gateway.calls.button_admission import ButtonAdmission, Proof, Visit
 from gateway.embed.challenge import LIFETIME_S, SOLUTION_CHARS_MAX
 from gateway.embed.hours import Week
+from gateway.embed.keys import Mode
 from gateway.errors import RequestRefusedError
 from gateway.http.access import DeclaredRoute
 from gateway.http.body import read_json
@@ -27,6 +30,8 @@ from gateway.settings import Settings
 
 _CODEC: Final = "pcmu"
 """What pages speak."""
+FEEDBACK_WITHIN: Final = timedelta(minutes=10)
+"""Of a call's end: who says later how it was is not who has just hung up."""
 
 
 class Operator(msgspec.Struct, kw_only=True):
@@ -52,6 +57,8 @@ class ButtonState(msgspec.Struct, kw_only=True):
     human_check: bool
     """Whether the host page must hand on what the operator's check of persons has given it."""
     seconds_max: int
+    takes_feedback: bool
+    """Whether what visitors say of calls is kept."""
     operator: Operator
     codec: str
 
@@ -105,6 +112,8 @@ class EmbedApi:
     settings: Settings
     door: ButtonDoor
     admission: ButtonAdmission
+    feedback: FeedbackStore
+    utc_now: Clock
 
     def routes(self) -> list[DeclaredRoute]:
         """Return their routes."""
@@ -113,6 +122,7 @@ class EmbedApi:
             route("/v1/embed/{key}", self.show, method="GET"),
             route("/v1/embed/{key}/challenges", self.give_challenge, method="POST"),
             route("/v1/embed/{key}/call-tokens", self.issue_token, method="POST"),
+            route("/v1/embed/{key}/calls/{call_id}/feedback", self.give_feedback, method="PUT"),
         ]
 
     async def show(self, _request: Request, visit: Visit) -> Response:
@@ -133,6 +143,7 @@ class EmbedApi:
                 name=rules.title,
                 human_check=self.admission.humans is not None,
                 seconds_max=rules.seconds_max,
+                takes_feedback=_takes_feedback(visit),
                 operator=operator,
                 codec=_CODEC,
             )
@@ -167,6 +178,27 @@ class EmbedApi:
             proof = Proof(body.solution, body.human)
             ticket = await self.admission.admit(visit, proof, origin_of(request))
         return Json(visitor_token(ticket), 201)
+
+    async def give_feedback(self, request: Request, visit: Visit) -> Response:
+        """Keep what a visitor says first of their call, and return what is kept.
+
+        Whoever knows a call's id has made it: it is random, and told to nobody else but those who
+        may read the account's calls.
+        """
+        feedback = await read_json(request, Feedback)
+        # The owner has objected to such use, or the call has no record: nothing is kept.
+        if not _takes_feedback(visit):
+            return Json({"kept": None})
+        only = Only(visit.standing.key_id, self.utc_now() - FEEDBACK_WITHIN)
+        call_id = request.path_params["call_id"]
+        kept = await self.feedback.give(visit.account.id, call_id, feedback, only)
+        if kept is None:
+            raise RequestRefusedError("call_not_found")
+        return Json({"kept": kept})
+
+
+def _takes_feedback(visit: Visit) -> bool:
+    return visit.account.keeps_quality and visit.standing.mode is Mode.LIVE
 
 
 def visitor_token(ticket: Ticket) -> VisitorTokenReply:

@@ -66,10 +66,10 @@ class ButtonDoor:
         async def endpoint(request: Request) -> Response:
             # First of all: a node remembers who is over a limit, so that a flood costs no look-up.
             refuse(await self._velocity.hit(embed_uses(address_of(request))))
-            if method == "POST":
+            if method != "GET":
                 self._require_own_page(request)
             visit = await self._visit(request)
-            if method == "POST":
+            if method != "GET":
                 body = await read_body(request, JSON_BYTES_MAX)
                 request = Request(request.scope, _replay(body))
                 # Looked up again: the button may have been paused while the body arrived.

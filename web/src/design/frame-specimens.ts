@@ -2,7 +2,9 @@
 
 import { dialling } from '../sdk/core';
 import type { CallState } from '../sdk/core';
+import { h } from '../widget/frame/dom';
 import type { Status } from '../widget/frame/embed-api';
+import { feedback } from '../widget/frame/feedback';
 import { InCall } from '../widget/frame/in-call';
 import { OUTCOMES } from '../widget/frame/outcome';
 import { PROBLEMS } from '../widget/frame/problem';
@@ -20,6 +22,7 @@ const STATUS: Status = {
   hours: [...Array.from({ length: 5 }, (): [number, number][] => [[540, 720], [780, 1020]]), [[0, 1440]], []],
   name: 'Customer service of a company with a long name',
   seconds_max: 600,
+  takes_feedback: true,
   operator: { name: 'Example Calls', privacy_url: 'https://calls.example/privacy' },
 };
 
@@ -79,6 +82,11 @@ export function frameSpecimens(main: HTMLElement): Record<string, () => readonly
     const seconds = outcome === 'answered' ? 3725 : 0;
     add(`ended: ${outcome}`, () => t(outcome), () => views.ended(outcome, seconds, known(`${outcome}.next`), ACTIONS));
   }
+  add('ended, asked how it was', () => t('answered'), () => {
+    const place = h('div');
+    void feedback(() => new Promise(nothing)).then((asked) => place.replaceWith(asked));
+    return views.ended('answered', 3725, '', ACTIONS, place);
+  });
   return specimens;
 }
 

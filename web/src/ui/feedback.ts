@@ -3,8 +3,8 @@
 import { LitElement, css, html, nothing } from 'lit';
 import type { PropertyValues, TemplateResult } from 'lit';
 import type { CallFeedback, Flaw } from '../answers';
-import { giveFeedback } from '../account-api';
 import type { Api } from '../api';
+import { sendFeedback } from '../call-feedback';
 import { t } from '../i18n';
 import { checkboxStyle } from './checkbox';
 import { fields } from './fields';
@@ -146,7 +146,8 @@ export class Feedback extends LitElement {
     const { callId, stars, flaws } = this;
     const said: CallFeedback = { stars, flaws: stars <= FLAWED_MAX ? flaws : [] };
     this.phase = 'sending';
-    const isKept = await giveFeedback(this.api, callId, said);
+    const path = `v1/calls/${encodeURIComponent(callId)}/feedback`;
+    const isKept = await sendFeedback(() => this.api.json(path, said, { method: 'PUT' }));
     if (callId === this.callId) this.phase = isKept ? 'sent' : 'failed';
   };
 }

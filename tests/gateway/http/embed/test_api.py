@@ -1,19 +1,22 @@
 """What a button's page asks, and that nothing in the answers is the owner's alone."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
 
+from billing.call_feedback import Feedback, Only
 from gateway.calls.admission import Ticket
 from gateway.calls.button_admission import Phase, Proof
 from gateway.embed.hours import Hours, Span
+from gateway.embed.keys import Mode
 from gateway.embed.ports import Challenge
 from gateway.errors import RequestRefusedError
 from gateway.http.embed.api import EmbedApi
 from gateway.settings import from_mapping
 from tests.gateway.http.embed.shop import HOST, KEY, OWN, RULES, STANDING, Shop
+from tests.gateway.http.test_bearer import Account
 
 AT = datetime(2026, 11, 28, 13, tzinfo=UTC)
 TICKET = Ticket("ct_1", AT, 60, "wss://calls.example.com/n/n1/media/browser")
@@ -38,13 +41,11 @@ class Desk(Shop):
         settings = from_mapping(
             {"CALLER_PUBLIC_ORIGIN": OWN, "CALLER_OPERATOR": "Example Calls Ltd"}
         )
-        self.client = client_of(EmbedApi(settings, self.door, self).routes())
+        routes = EmbedApi(settings, self.door, self, self, lambda: AT).routes()
+        self.client = client_of(routes)
 
     async def phase(self, visit):
         return self.at_once
-
-    async def give(self, button_id, address):
-        return Challenge("SHA-256", "c", 20_000, f"salt of {button_id}&", "s")
 
     def turn_away(self, visit, code):
         self.turned_away.append((visit.standing.button_id, code))
@@ -58,6 +59,17 @@ class Desk(Shop):
     async def show(self, visit, token):
         self.asked.append(("show", token))
         return TICKET
+
+    async def give(self, *asked):
+        # A challenge, or feedback: each is asked for by one part of the routes alone.
+        if len(asked) == 2:
+            return Challenge("SHA-256", "c", 20_000, f"salt of {asked[0]}&", "s")
+        self.asked.append(asked)
+        return None if asked[1] != "c1" else asked[2]
+
+    async def say(self, call_id="c1", **body):
+        reply = await self.client.put(f"/v1/embed/{KEY}/calls/{call_id}/feedback", json=body)
+        return reply.status_code, reply.json()
 
     async def ask(self, **body):
         reply = await self.client.post(f"/v1/embed/{KEY}/call-tokens", json=body)
@@ -85,6 +97,7 @@ async def test_how_a_button_stands(desk):
         "name": "Sales",
         "human_check": False,
         "seconds_max": 600,
+        "takes_feedback": True,
         "operator": {"name": "Example Calls Ltd", "privacy_url": f"{OWN}/privacy"},
         "codec": "pcmu",
     }
@@ -147,3 +160,36 @@ async def test_a_refusal_says_when_it_opens_and_when_to_try_again(desk):
     desk.refusal = RequestRefusedError("button_limited", retry_after_s=30)
     reply = await desk.client.post(f"/v1/embed/{KEY}/call-tokens", json={"solution": "s"})
     assert (reply.status_code, reply.headers["retry-after"]) == (429, "30")
+
+
+async def test_a_visitor_says_how_their_call_was(desk):
+    assert await desk.say(stars=4) == (200, {"kept": {"stars": 4, "flaws": []}})
+    # Only of the button's own calls that have just ended.
+    only = Only("k1", AT - timedelta(minutes=10))
+    assert desk.asked == [("alice", "c1", Feedback(stars=4), only)]
+    status, problem = await desk.say("c2", stars=4)
+    assert (status, problem["code"]) == (404, "call_not_found")
+
+
+@pytest.mark.parametrize("body", [{}, {"stars": 6}, {"stars": 4, "text": "hello"}])
+async def test_nothing_else_is_said_of_a_call(desk, body):
+    status, problem = await desk.say(**body)
+    assert (status, problem["code"], desk.asked) == (400, "bad_request", [])
+
+
+async def test_only_the_frame_says_how_a_call_was(desk):
+    path, page = f"/v1/embed/{KEY}/calls/c1/feedback", {"origin": "https://elsewhere.example"}
+    reply = await desk.client.put(path, json={"stars": 1}, headers=page)
+    assert (reply.json()["code"], desk.asked) == ("bad_origin", [])
+
+
+@pytest.mark.parametrize(
+    ("mode", "keeps_quality"), [(Mode.TEST, True), (Mode.LIVE, False)], ids=["test", "objection"]
+)
+async def test_where_nothing_is_kept_nobody_is_asked(desk, mode, keeps_quality):
+    desk.buttons.by[KEY] = replace(STANDING, mode=mode)
+    desk.accounts.by_hash["x"] = Account(keeps_quality=keeps_quality)
+    shown = (await desk.client.get(f"/v1/embed/{KEY}")).json()
+    assert shown["takes_feedback"] is False
+    assert await desk.say(stars=4) == (200, {"kept": None})
+    assert desk.asked == []

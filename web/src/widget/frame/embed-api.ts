@@ -19,6 +19,8 @@ export interface Status {
   /** Who answers, as the owner calls it. */
   name: string;
   seconds_max: number;
+  /** Whether what visitors say of calls is kept. */
+  takes_feedback: boolean;
   operator: { name: string; privacy_url: string };
 }
 
@@ -50,9 +52,14 @@ export class EmbedApi {
     return this.#ask('/call-tokens', { ...given, host });
   }
 
-  async #ask<T>(path: string, body?: object): Promise<T> {
+  /** Say how a call was, in stars. Throws CallerError. */
+  feedback(callId: string, stars: number): Promise<unknown> {
+    return this.#ask(`/calls/${callId}/feedback`, { stars }, 'PUT');
+  }
+
+  async #ask<T>(path: string, body?: object, method = 'POST'): Promise<T> {
     const response = await fetch(new URL(`v1/embed/${this.key}${path}`, this.base), {
-      ...(body && { method: 'POST', body: JSON.stringify(body), headers: { 'Content-Type': 'application/json' } }),
+      ...(body && { method, body: JSON.stringify(body), headers: { 'Content-Type': 'application/json' } }),
       cache: 'no-store',
       credentials: 'omit',
       signal: AbortSignal.timeout(TIMEOUT_MS),

@@ -6,6 +6,7 @@
 import { playKey, stopKeys } from '../../sdk/call/tones';
 import { Call, asCallerError, elapsedSeconds, keepNothing } from '../../sdk/core';
 import type { CallState, CallToken } from '../../sdk/core';
+import { h } from './dom';
 import { EmbedApi } from './embed-api';
 import type { Status } from './embed-api';
 import { Host } from './host';
@@ -37,6 +38,7 @@ class Frame {
   #phase = '';
   /** What has failed was a call, not the look at the button. */
   #wasCalling = false;
+  #takesFeedback = false;
   #clock = 0;
 
   constructor(
@@ -75,6 +77,7 @@ class Frame {
     try {
       const found = await asked;
       this.#screen.name(found.name, found.mode === 'test');
+      this.#takesFeedback = found.takes_feedback;
       if (found.state === 'closed') this.#show('closed', t('closed'), views.closed(found, this.#actions));
       else if (found.state !== 'open') this.#fail(`button_${found.state}`);
       else if (!isAllowed()) this.#fail('blocked_by_page');
@@ -131,7 +134,9 @@ class Frame {
         const outcome = outcomeOf(ending, state.answeredAtMs !== undefined);
         const seconds = elapsedSeconds(state, performance.now());
         this.host.tell({ type: 'ended', outcome, seconds });
-        this.#show('ended', t(outcome), views.ended(outcome, seconds, known(`${outcome}.next`), this.#actions));
+        const asked = this.#takesFeedback && state.answeredAtMs !== undefined && h('div');
+        this.#show('ended', t(outcome), views.ended(outcome, seconds, known(`${outcome}.next`), this.#actions, asked));
+        if (asked) void this.#askHow(asked, state.callId as string);
       }
     } else if (phase === 'live') {
       if (this.#phase !== 'live') this.#answer(call, state);
@@ -143,6 +148,16 @@ class Frame {
       if (isRinging && this.#phase !== phase) this.host.tell({ type: 'ringing' });
       if (this.#phase !== phase) this.#show(phase, t(phase), views.waiting(isRinging, this.#actions));
       this.#screen.say(t(lost ? 'reconnecting' : tone === 'busy' ? 'busyTone' : tone ? 'failingTone' : phase));
+    }
+  }
+
+  /** Ask how the call was, in place of an element, if it can be loaded and that still stands. */
+  async #askHow(place: HTMLElement, callId: string): Promise<void> {
+    try {
+      const { feedback } = await import('./feedback');
+      place.replaceWith(await feedback((stars) => this.api.feedback(callId, stars)));
+    } catch {
+      // The call is over, and well: that nobody can be asked is no fault to tell a visitor.
     }
   }
 

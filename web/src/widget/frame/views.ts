@@ -89,12 +89,13 @@ export function waiting(isRinging: boolean, { hangUp }: Actions): View {
   ];
 }
 
-/** Draw how a call went. */
-export function ended(outcome: Key, seconds: number, next: string, { call }: Actions): View {
+/** Draw how a call went, and below that where the visitor is asked how it was. */
+export function ended(outcome: Key, seconds: number, next: string, { call }: Actions, asked?: Child): View {
   return [
     seconds > 0 && h('p', {}, t('lasted', { time: clock(seconds) })),
     next && h('p', {}, next),
     button(t('callAgain'), call, outcome === 'answered' ? 'main' : 'go main'),
+    asked,
   ];
 }
 
