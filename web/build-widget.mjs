@@ -3,20 +3,16 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { languages, wordIn } from './languages.mjs';
+import { languages } from './languages.mjs';
 import { tokens, withTokens } from './tokens.mjs';
 
-/** Tokens and names of the button put in where they are read, and one line, as a minifier of JavaScript leaves text alone. */
+/** Tokens put in where they are read, and one line, as a minifier of JavaScript leaves text alone. */
 export const compactLoader = {
   name: 'compact-loader',
   setup({ onLoad }) {
     onLoad({ filter: /widget\/loader\.ts$/ }, async ({ path: file }) => {
-      const { en, ...others } = await wordIn(path.join(path.dirname(file), 'frame/words'), 'name');
-      const text = (await withTokens(await readFile(file, 'utf8'), { isLight: true }))
-        .replace(/const CSS = `[^`]*`/, (css) => css.replace(/\n\s*/g, ''))
-        .replace('|| NAMES[', `|| (${JSON.stringify(others)})[`)
-        .replace('|| NAME;', `|| ${JSON.stringify(en)};`);
-      return { loader: 'ts', contents: text };
+      const text = await withTokens(await readFile(file, 'utf8'), { isLight: true });
+      return { loader: 'ts', contents: text.replace(/const CSS = `[^`]*`/, (css) => css.replace(/\n\s*/g, '')) };
     });
   },
 };

@@ -1,8 +1,7 @@
 // Finds the languages that lie in a folder: each file is one, named by its code (BCP 47).
 
-import { readFile, readdir } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import path from 'node:path';
-import { transform } from 'esbuild';
 
 async function codesIn(folder) {
   return (await readdir(folder)).map((file) => path.parse(file).name).sort();
@@ -22,13 +21,3 @@ export const languages = {
     });
   },
 };
-
-/** Return code -> one word of each language. */
-export async function wordIn(folder, key) {
-  const entries = (await codesIn(folder)).map(async (code) => {
-    const { code: script } = await transform(await readFile(path.join(folder, `${code}.ts`), 'utf8'), { loader: 'ts' });
-    const { words } = await import(`data:text/javascript,${encodeURIComponent(script)}`);
-    return [code, words[key]];
-  });
-  return Object.fromEntries(await Promise.all(entries));
-}

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import gzip
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 from playwright.async_api import expect
 
+from tests.web.conftest import WEB
 from tests.web.fake_embed import BUTTON
 from tests.web.fake_gateway import until
 from tests.web.visits import Visit
@@ -67,3 +70,28 @@ def test_the_loader_brings_nothing_along(built_pages: Path) -> None:
     assert not re.search(
         r"\bimport\s*[({\"']|\beval\b|\bFunction\b|innerHTML|document\.write", text
     )
+
+
+LANGUAGES = ("widget/frame/words", "i18n/languages")
+"""Folders below `web/src`: of the button's frame, and of the phone."""
+
+
+def test_a_fourth_language_is_one_file_and_costs_every_page_nothing(
+    built_pages: Path, node: str, tmp_path: Path
+) -> None:
+    web, tokens = tmp_path / "web", tmp_path / "gateway/http/site/tokens.css"
+    shutil.copytree(WEB, web, ignore=shutil.ignore_patterns("node_modules"))
+    web.joinpath("node_modules").symlink_to((WEB / "node_modules").resolve())
+    tokens.parent.mkdir(parents=True)
+    shutil.copy(built_pages.parent / "site/tokens.css", tokens)
+    for folder in LANGUAGES:
+        words = (web / "src" / folder / "es.ts").read_text().replace(": '", ": 'Tlh · ")
+        (web / "src" / folder / "tlh.ts").write_text(words)
+    subprocess.run([node, "build.mjs"], cwd=web, check=True, stdout=subprocess.DEVNULL)
+    built = tmp_path / "gateway/http/static"
+    assert (built / "loader.js").read_bytes() == (built_pages / "loader.js").read_bytes()
+    frame = re.findall(r"static/([^\"]+\.js)", (built / "frame.html").read_text())
+    loads = "".join((built / name).read_text() for name in frame)
+    (name,) = set(re.findall(r"tlh:\(\)=>import\(\"\./(tlh-\w+\.js)\"\)", loads))
+    assert "Tlh · " in (built / name).read_text()
+    assert len(list(built.glob("tlh-*.js"))) == len(LANGUAGES)

@@ -6,8 +6,8 @@
  *
  * Attributes
  * - `key`        the button's publishable key; or `data-key`, where a framework keeps `key` for itself
- * - `label`      words on the button; else those of the link within it, else ☎, named in the language of the page
- * - `language`   en, de or es; else that of the page around it, else the browser's
+ * - `label`      words on the button; else those of the link within it, else ☎, with the page's title as its name
+ * - `language`   of the phone, such as en; else that of the page around it, else the browser's
  * - `theme`      light or dark; else as the visitor's system has it
  * - `placement`  floating: in the corner of the window; none: no button; else as it stands in the text
  * - `terms`      https address of terms that a visitor accepts before the first call
@@ -36,10 +36,6 @@ import type { FromFrame, SignedToken, ToFrame } from './protocol';
 
 /** The gateway that this file came from. */
 const GATEWAY = new URL('..', import.meta.url);
-
-/** What a button without words is called, by the language of the page, and in any other one: put in by the build. */
-declare const NAMES: Record<string, string>;
-declare const NAME: string;
 
 /** One line in the build. */
 const CSS = `
@@ -97,7 +93,8 @@ export class Caller extends HTMLElement {
 
   connectedCallback(): void {
     const words = this.getAttribute('label') || (this.textContent as string).trim();
-    this.#button.ariaLabel = words || NAMES[this.closest<HTMLElement>('[lang]')?.lang.slice(0, 2) as string] || NAME;
+    // The page's own words are in its language; the sign is read out in the listener's.
+    this.#button.ariaLabel = words || `☎ ${document.title}`;
     this.#button.textContent = words || '☎';
   }
 

@@ -3,7 +3,6 @@
 import type { Words } from '../words';
 
 export const words: Words = {
-  name: 'Anrufen',
   title: 'Anruf',
   close: 'Schließen',
   putAway: 'Telefon ausblenden, der Anruf läuft weiter',

@@ -1,7 +1,6 @@
 /** Every word of the frame, in English. */
 
 export const words = {
-  name: 'Call',
   title: 'Phone call',
   close: 'Close',
   putAway: 'Hide the phone, the call goes on',

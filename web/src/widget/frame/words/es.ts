@@ -3,7 +3,6 @@
 import type { Words } from '../words';
 
 export const words: Words = {
-  name: 'Llamar',
   title: 'Llamada',
   close: 'Cerrar',
   putAway: 'Ocultar el teléfono, la llamada sigue',
