@@ -22,6 +22,9 @@ from gateway.ports import (
 
 OFFERS_MAX = 60
 """Offers accepted per socket; a browser whose network keeps changing makes one now and then."""
+OFFER_EVERY_NS = 5_000_000_000
+"""Time that gives a call one of them back once its socket is another one: who takes a call up again
+and again makes no more."""
 
 ALIVE_NS = 3_000_000_000
 """Silence after which a session no longer counts as alive: a browser sends 50 packets a second."""
@@ -78,6 +81,8 @@ class MediaPath:
         self._silent_ns = -1
         """When the session in use was last heard before its newest offer."""
         self._offers = 0
+        self._refilled_ns = 0
+        """When offers were given back; 0 for never, so that a call's second socket has them all."""
         self._report: wire.Report | None = None
         self.path: wire.Path = "websocket"
 
@@ -186,8 +191,9 @@ class MediaPath:
     def socket_back(self, browser: MediaConnection, read_ns: int) -> None:
         """Another control socket has taken the call up."""
         self._browser = browser
-        # Each socket has an allowance of its own.
-        self._offers = 0
+        refill = (read_ns - self._refilled_ns) // OFFER_EVERY_NS
+        self._offers = max(0, min(self._offers, OFFERS_MAX) - refill)
+        self._refilled_ns += refill * OFFER_EVERY_NS
         # Where a session has carried the audio all along, only the control messages were missing.
         if not (self.path == "webrtc" and self.is_audible(read_ns)):
             self._select("websocket")

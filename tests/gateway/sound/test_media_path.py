@@ -7,7 +7,7 @@ import pytest
 from gateway.browser import messages as wire
 from gateway.errors import OfferError
 from gateway.ports import SessionQuality, SessionState
-from gateway.sound.media_path import ALIVE_NS, OFFERS_MAX, MediaPath
+from gateway.sound.media_path import ALIVE_NS, OFFER_EVERY_NS, OFFERS_MAX, MediaPath
 from tests.gateway.recording import RecordingConnection
 
 REPORT = wire.Report(packets=50, rtt_ms=33.0, buffer_ms=40.0)
@@ -179,6 +179,25 @@ def test_offers_are_bounded(room):
     for _ in range(OFFERS_MAX):
         assert isinstance(room.offer(), wire.Answer)
     assert room.offer().code == "webrtc_off"
+
+
+def offers_taken(room):
+    """Return how many are taken until one is refused."""
+    return next(n for n in range(2 * OFFERS_MAX) if not isinstance(room.offer(), wire.Answer))
+
+
+def test_who_takes_a_call_up_again_and_again_makes_no_more_offers(room):
+    now_ns = 1_000 * OFFER_EVERY_NS
+    assert offers_taken(room) == OFFERS_MAX
+    room.path.socket_back(RecordingConnection(), now_ns)
+    assert offers_taken(room) == OFFERS_MAX
+    for _ in range(3):
+        room.path.socket_back(RecordingConnection(), now_ns + OFFER_EVERY_NS - 1)
+        assert offers_taken(room) == 0
+    room.path.socket_back(RecordingConnection(), now_ns + 5 * OFFER_EVERY_NS)
+    assert offers_taken(room) == 5
+    # And only the newest is a session: the others have made way.
+    assert sum(not session.closed for session in room.endpoint.sessions) == 1
 
 
 def test_digits_of_the_session_are_pressed(room):

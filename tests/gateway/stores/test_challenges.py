@@ -136,6 +136,19 @@ async def test_one_network_makes_it_hard_for_itself_alone(nodes):
     assert (await nodes.other.give(LIVE, STRANGER)).maxnumber == NUMBERS_MIN
 
 
+async def test_what_nobody_solves_is_kept_nowhere_and_keeps_nobody_out(nodes, redis):
+    networks = 250
+    for _ in range(1_000):
+        await nodes.one.give(LIVE, ADDRESS)
+    await flooded(nodes, networks, second=1)
+    kept = [name async for name in redis.scan_iter(match="*challenge*")]
+    # One count for each network and one for the key, whatever was asked for.
+    assert len(kept) == networks + 2
+    assert all([0 < await redis.ttl(name) <= 2 * 60 for name in kept])
+    solution = await nodes.solved(address=STRANGER)
+    assert await nodes.other.spend(LIVE, STRANGER, solution) is Spent.RIGHT
+
+
 async def test_a_visitor_has_one_name_a_day_on_all_nodes(nodes, redis):
     name = await nodes.one.visitor("b1", ADDRESS)
     assert name == await nodes.other.visitor("b1", ADDRESS)
