@@ -129,6 +129,42 @@ def test_types_serve_strict_projects(project: Project, resolution: str) -> None:
     assert project.compile(resolution) == ""
 
 
+@pytest.fixture(scope="module")
+def tarball(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tarball")
+    command = ["npm", "pack", "--silent", "--pack-destination", folder]
+    subprocess.run(command, cwd=package, check=True, stdout=subprocess.DEVNULL)
+    [made] = folder.glob("caller-sdk-*.tgz")
+    return made
+
+
+@pytest.mark.parametrize("resolution", ["bundler", "nodenext"])
+def test_what_is_packed_serves_an_empty_project(
+    node: str, tarball: Path, tmp_path: Path, resolution: str
+) -> None:
+    (tmp_path / "package.json").write_text('{"private": true, "type": "module"}')
+    install = ["npm", "install", "--offline", "--ignore-scripts", "--no-audit", "--no-fund"]
+    subprocess.run([*install, tarball], cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
+    installed = tmp_path / "node_modules/caller-sdk"
+    assert installed.is_dir()
+    assert not installed.is_symlink()
+    page = (ROOT / "examples/ten-line-phone.html").read_text()
+    script = page.partition('<script type="module">')[2].partition("</script>")[0]
+    # What a program in TypeScript has to say besides: the package, and what is in the page.
+    changes = {
+        "https://calls.example.com/sdk/v1/caller.js": "caller-sdk",
+        "'input, button, output')": "'input, button, output') as unknown as "
+        "[HTMLInputElement, HTMLButtonElement, HTMLOutputElement]",
+    }
+    for before, after in changes.items():
+        assert before in script
+        script = script.replace(before, after)
+    (tmp_path / "phone.ts").write_text(script)
+    assert Project(tmp_path, node).compile(resolution) == ""
+    (tmp_path / "phone.ts").write_text(script.replace("number.value", "42"))
+    assert "phone.ts" in Project(tmp_path, node).compile(resolution)
+
+
 def test_types_refuse_what_is_wrong(project: Project) -> None:
     wrong = """
 import { Caller } from 'caller-sdk';
