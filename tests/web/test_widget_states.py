@@ -544,3 +544,18 @@ async def test_nobody_is_asked_who_has_not_talked_or_where_nothing_is_kept(
     await expect(says(page)).to_have_text("Call ended")
     assert not any("/feedback-" in address for address in gateway.addresses)
     await page.context.close()
+
+
+async def test_the_solver_comes_while_the_challenge_is_asked_for(
+    visitors: Browser, gateway: FakeEmbedGateway
+) -> None:
+    page = await open_phone(visitors, gateway)
+
+    async def answered_once_it_is_there(route: Route) -> None:
+        await until(lambda: any("/solver-" in address for address in gateway.addresses))
+        await route.continue_()
+
+    await page.route("**/challenges", answered_once_it_is_there)
+    await call(page)
+    assert len(gateway.solutions) > 0
+    await page.context.close()

@@ -115,7 +115,7 @@ class Frame {
   async #prepare(over: AbortSignal): Promise<Prepared> {
     const { token, human } = await this.host.sign();
     if (token) return { signed: token, atMs: performance.now() };
-    return { solution: await solve(await this.api.challenge(), over), human };
+    return { solution: await solve(this.api.challenge(), over), human };
   }
 
   async #token({ signed, atMs = 0, solution = '', human = '' }: Prepared): Promise<CallToken> {
