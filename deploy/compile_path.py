@@ -1,4 +1,4 @@
-"""Compiles the frame path where there is a C compiler: its modules with mypyc, and two in C.
+"""Compiles the frame path where there is a C compiler: its modules with mypyc, and three in C.
 
 The modules are ordinary Python, and run as they are without it. COMPILE_CALLER=1 makes a build fail
 where it cannot compile, COMPILE_CALLER=0 forbids it.
@@ -22,9 +22,9 @@ from typing import Any
 REQUIREMENTS = ["mypy>=2,<3", "setuptools>=77"]
 LIBRARY = "caller"
 """Names the library that holds the code of all modules, so that they call one another directly."""
-NATIVE = ("gateway.twilio._native", "gateway.sockets._native")
+NATIVE = ("gateway.twilio._native", "gateway.sockets._native", "gateway.webrtc._native")
 """Written in C."""
-LINUX_ONLY = "gateway.sockets._native"
+LINUX_ONLY = ("gateway.sockets._native", "gateway.webrtc._native")
 LIB = "lib"
 
 NO_COMPILER = """
@@ -126,7 +126,7 @@ def main(folder: str, modules: Sequence[str]) -> None:
         group_name=LIBRARY,
     )
     for name in NATIVE:
-        if name != LINUX_ONLY or sys.platform == "linux":
+        if name not in LINUX_ONLY or sys.platform == "linux":
             extensions.append(Extension(name, [source_of(name)]))
     what = {"name": LIBRARY, "ext_modules": extensions, "cmdclass": {"build_ext": OnEveryCore}}
     build = Distribution(what).get_command_obj("build_ext")

@@ -16,6 +16,9 @@ HEADER_BYTES: Final = 12
 VERSION: Final = 0x80
 """First byte of an RTP version 2 header without padding, extension or CSRC."""
 
+MARKER: Final = 0x80
+"""Bit of the second byte, above the payload type."""
+
 SEQUENCE_MASK: Final = 0xFFFF
 JUMP_FRAMES_MAX: Final = 500
 LATE_FRAMES_MAX: Final = 100
@@ -26,7 +29,6 @@ _HEADER: Final = struct.Struct("!BBHII")
 _VERSION_BITS: Final = 0xC0
 _PADDING: Final = 0x20
 _EXTENSION: Final = 0x10
-_MARKER: Final = 0x80
 _NS_PER_TICK: Final = 1_000_000_000 // RATE_HZ
 
 
@@ -44,7 +46,7 @@ class RtpPacket(NamedTuple):
 def pack(payload_type: int, marker: bool, sequence: int, timestamp: int, ssrc: int) -> bytes:
     """Return the header of a packet, to be followed by its payload."""
     return _HEADER.pack(
-        VERSION, payload_type | _MARKER if marker else payload_type, sequence, timestamp, ssrc
+        VERSION, payload_type | MARKER if marker else payload_type, sequence, timestamp, ssrc
     )
 
 
@@ -62,7 +64,7 @@ def parse(packet: bytes) -> RtpPacket | None:
         if not HEADER_BYTES <= start <= end:
             return None
         payload = packet[start:end]
-    return RtpPacket(second & 0x7F, second >= _MARKER, sequence, timestamp, ssrc, payload)
+    return RtpPacket(second & 0x7F, second >= MARKER, sequence, timestamp, ssrc, payload)
 
 
 def _payload_bounds(packet: bytes, first: int) -> tuple[int, int]:

@@ -7,7 +7,6 @@ Knows no call and owns no timer: `tick` must be called some ten times a second.
 
 from __future__ import annotations
 
-import errno
 import os
 import secrets
 import socket
@@ -16,30 +15,32 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from gateway.errors import OfferError
 from gateway.nanoseconds import SECOND_NS
 from gateway.ports import AudioSession, SessionState
+from gateway.webrtc import direct
 from gateway.webrtc.certificate import Identity
 from gateway.webrtc.dtls import DtlsContext
+from gateway.webrtc.host import Address, Credentials, SessionTimeouts
 from gateway.webrtc.outgoing import RtpStart
 from gateway.webrtc.port import Port
 from gateway.webrtc.sdp import SdpAnswer, SdpOffer, parse_offer, write_answer
-from gateway.webrtc.session import Address, Credentials, SessionTimeouts, WebRtcSession
+from gateway.webrtc.session import DATAGRAMS, WebRtcSession
+from gateway.webrtc.srtp import SrtpTransport
 from gateway.webrtc.stun import username_of
+from gateway.webrtc.udp import bind, drops, family_of
+
+if TYPE_CHECKING:
+    from gateway.webrtc._native import Line
 
 log = structlog.get_logger(__name__)
 
 DATAGRAM_BYTES_MAX: Final = 1_500
 """Capacity of libsrtp's buffers; a browser sends 1,200."""
-BUFFER_BYTES: Final = 4 * 1024 * 1024
-"""Requested from the kernel for each direction: a quarter of a second of 1,000 calls with 50
-packets a second, at the 1,280 bytes the kernel counts for each. It grants what `net.core.rmem_max`
-allows."""
 ADDRESS_HELD_NS: Final = 6 * SECOND_NS
 """An address stays with its session for this long after it was last heard.
 
@@ -67,7 +68,7 @@ class EndpointCounters:
     """What has happened since the endpoint was created."""
 
     datagrams: int = 0
-    """Received, of any kind."""
+    """Received, of any kind; without the audio that lines carry."""
     unknown_source: int = 0
     """DTLS and media from addresses that no check has latched."""
     unknown_ufrag: int = 0
@@ -159,22 +160,26 @@ class WebRtcEndpoint:
             raise
 
     def _listen(self, family: socket.AddressFamily, host: str) -> None:
-        bound = _bind(family, host, self._port, is_fixed=bool(self._host))
+        bound = bind(family, host, self._port, is_fixed=bool(self._host))
         # Where the kernel chose, the second family takes the same: answers name one port.
         self._port = bound.getsockname()[1]
         # The rows of our sockets in `/proc/net/udp` are found by it.
         self._inodes.add(str(os.fstat(bound.fileno()).st_ino))
         self._ports[4 if family == socket.AF_INET6 else 2] = Port(
-            bound, DATAGRAM_BYTES_MAX, self.take
+            bound,
+            DATAGRAM_BYTES_MAX,
+            self.take,
+            failed=self._count_fault,
+            clock_ns=self._clock_ns,
         )
 
     def _hosts(self) -> Iterator[tuple[socket.AddressFamily, str]]:
         """Yield what to bind: the host named, or each advertised family."""
         if self._host:
-            yield _family(self._host), self._host
+            yield family_of(self._host), self._host
             return
-        for family in sorted({_family(address) for address in self._addresses}):
-            own = [address for address in self._addresses if _family(address) == family]
+        for family in sorted({family_of(address) for address in self._addresses}):
+            own = [address for address in self._addresses if family_of(address) == family]
             yield family, own[0] if len(own) == 1 else ""
 
     def stop(self) -> None:
@@ -198,7 +203,7 @@ class WebRtcEndpoint:
 
         Known on Linux only; elsewhere 0.
         """
-        return sum(_drops(path, self._inodes) for path in ("/proc/net/udp", "/proc/net/udp6"))
+        return sum(drops(path, self._inodes) for path in ("/proc/net/udp", "/proc/net/udp6"))
 
     # -- sessions ----------------------------------------------------------------------------
 
@@ -319,8 +324,8 @@ class WebRtcEndpoint:
         try:
             self.receive(datagram, address, self._clock_ns())
         # The port reads a batch: what follows belongs to other calls.
-        except Exception:
-            self._count_fault()
+        except Exception as error:
+            self._count_fault(error)
 
     def receive(self, datagram: bytes, address: Address, now_ns: int) -> None:
         """Pass a datagram to its session, or drop it."""
@@ -364,12 +369,13 @@ class WebRtcEndpoint:
         """Call a function; one session's failure must not end the others."""
         try:
             action(*arguments)
-        except Exception:
-            self._count_fault()
+        except Exception as error:
+            self._count_fault(error)
 
-    def _count_fault(self) -> None:
+    def _count_fault(self, error: Exception) -> None:
         self.counters.handler_faults += 1
-        log.exception("webrtc session handler failed", faults=self.counters.handler_faults)
+        faults = self.counters.handler_faults
+        log.error("webrtc session handler failed", faults=faults, exc_info=error)
 
     # -- what a session asks of its host -----------------------------------------------------
 
@@ -377,16 +383,38 @@ class WebRtcEndpoint:
         """Send a datagram now or never: audio that waits is useless."""
         port = self._ports.get(len(address))
         if port is None or not port.send(datagram, address):
-            self.counters.unsent += 1
+            self.not_sent()
+
+    def not_sent(self) -> None:
+        """Count a datagram that the kernel did not accept."""
+        self.counters.unsent += 1
+
+    def make_line(self, session: WebRtcSession, transport: SrtpTransport) -> Line | None:
+        """Return what carries the session's audio past Python; None where that is not compiled."""
+        # Without a port nothing would come to it.
+        return direct.make_line(session, transport, DATAGRAMS) if self._ports else None
+
+    def aim(self, line: Line, address: Address) -> None:
+        """Let a line send to this address."""
+        port = self._ports.get(len(address))
+        if port is not None:
+            port.aim(line, address)
 
     def latch(self, session: WebRtcSession, address: Address) -> None:
         """Route datagrams from this address to the session."""
         self._by_address[address] = session
+        self._route(address, session.line)
 
     def unlatch(self, session: WebRtcSession, address: Address) -> None:
         """Undo that, unless the address has become another session's."""
         if self._by_address.get(address) is session:
             del self._by_address[address]
+            self._route(address, None)
+
+    def _route(self, address: Address, line: Line | None) -> None:
+        port = self._ports.get(len(address))
+        if port is not None:
+            port.route(address, line)
 
     def retire(self, ufrag: str) -> None:
         """Forget a fragment that a restart has replaced."""
@@ -396,6 +424,10 @@ class WebRtcEndpoint:
         """Count a session as connected: it was pending until now."""
         self.counters.connected += 1
         self._leave_pending(session)
+        for address in session.addresses:
+            # Another session may have latched it since.
+            if self._by_address.get(address) is session:
+                self._route(address, session.line)
 
     def forget(self, session: WebRtcSession) -> None:
         """Forget a session that has ended."""
@@ -435,43 +467,3 @@ class _Entry:
 def _make_credentials(offer: SdpOffer) -> Credentials:
     # RFC 8445, 5.3: at least 24 random bits in the fragment and 128 in the password.
     return Credentials(secrets.token_hex(8), secrets.token_hex(16), offer.ufrag)
-
-
-def _family(address: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in address else socket.AF_INET
-
-
-def _bind(family: socket.AddressFamily, host: str, port: int, *, is_fixed: bool) -> socket.socket:
-    """Bind the host; if that fails and it is not fixed, all addresses.
-
-    On a socket bound to all addresses the kernel chooses the source address of a reply, and
-    browsers drop one that does not come from where they asked (RFC 8445, 7.2.5.2.1).
-    """
-    bound = socket.socket(family, socket.SOCK_DGRAM)
-    try:
-        bound.setblocking(False)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
-        if family == socket.AF_INET6:
-            # Each family has a socket of its own on the same port; this one must not take IPv4 too.
-            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        try:
-            bound.bind((host, port))
-        except OSError as error:
-            # Behind a NAT the advertised address is not one of this machine, and cannot be bound.
-            if is_fixed or error.errno != errno.EADDRNOTAVAIL:
-                raise
-            bound.bind(("", port))
-    except OSError:
-        bound.close()
-        raise
-    return bound
-
-
-def _drops(path: str, inodes: set[str]) -> int:
-    """Sum the last column of the rows of our sockets (proc(5))."""
-    try:
-        rows = [row.split() for row in Path(path).read_text("ascii").splitlines()[1:]]
-    except OSError:
-        return 0
-    return sum(int(row[-1]) for row in rows if row[9] in inodes)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from media import rtcp, rtp
+from media import rtcp
 from media.g711 import RATE_HZ
 
 FRAME_TICKS: Final = RATE_HZ // 50
@@ -31,28 +31,39 @@ class RtpStart:
 
 
 class OutgoingStream:
-    """Packs mu-law into packets, and reports on them."""
+    """Numbers the packets of mu-law, and reports on them."""
 
-    __slots__ = ("_expected", "_offset", "_sequence", "cname", "octets", "packets", "ssrc")
+    __slots__ = (
+        "_expected",
+        "_offset",
+        "cname",
+        "octets",
+        "packets",
+        "sequence",
+        "ssrc",
+        "timestamp",
+    )
 
     def __init__(self, start: RtpStart) -> None:
         self.ssrc = start.ssrc
         self.cname = start.cname
         self.packets = self.octets = 0
-        self._sequence = start.sequence
-        self._expected = start.timestamp
-        """Timestamp of the next packet if it follows without a gap."""
+        self.sequence = start.sequence
+        """Of the last packet."""
+        self.timestamp = self._expected = start.timestamp
+        """`_expected` is the timestamp of the next packet if it follows without a gap."""
         self._offset: int | None = None
         """Offset from the carrier's ticks to ours."""
 
-    def packet(self, payload_type: int, payload: bytes, timestamp_ms: int | None) -> bytes:
-        """Return the next packet, with the marker bit at the start and after a gap.
+    def advance(self, size: int, timestamp_ms: int | None) -> bool:
+        """Begin the next packet: its `sequence` and `timestamp` are set; return its marker bit.
+
+        The marker is set at the start and after a gap.
 
         Args:
-            payload_type: Of PCMU.
-            payload: Mu-law bytes.
+            size: Mu-law bytes of its payload.
             timestamp_ms: When its audio was captured, on a clock of any origin; None if it follows
-                what was packed before.
+                what was sent before.
 
         """
         timestamp = self._expected
@@ -64,12 +75,12 @@ class OutgoingStream:
             # silence for it instead of taking it for late packets.
             timestamp = timestamp + ahead & _WORD
             marker = marker or ahead >= FRAME_TICKS
-        size = len(payload)
-        self._sequence = sequence = self._sequence + 1 & 0xFFFF
+        self.sequence = self.sequence + 1 & 0xFFFF
+        self.timestamp = timestamp
         self._expected = timestamp + size & _WORD
         self.packets += 1
         self.octets += size
-        return rtp.pack(payload_type, marker, sequence, timestamp, self.ssrc) + payload
+        return marker
 
     def report(self, block: rtcp.ReportBlock | None, now_ns: int) -> bytes:
         """Return a compound report on the stream, and on what `block` says was received."""

@@ -8,7 +8,12 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+from gateway.webrtc import direct
+
+if TYPE_CHECKING:
+    from gateway.webrtc._native import Line, Reader
 
 BATCH_DATAGRAMS_MAX: Final = 128
 """Datagrams read in a row; then the loop's other sockets get their turn."""
@@ -18,7 +23,13 @@ class Port:
     """Reads and writes datagrams; never waits, and buffers none."""
 
     def __init__(
-        self, bound: socket.socket, bytes_max: int, take: Callable[[bytes, Any], None]
+        self,
+        bound: socket.socket,
+        bytes_max: int,
+        take: Callable[[bytes, Any], None],
+        *,
+        failed: Callable[[Exception], None],
+        clock_ns: Callable[[], int],
     ) -> None:
         """Start reading on the running loop.
 
@@ -26,6 +37,8 @@ class Port:
             bound: Non-blocking socket; closed by `close`.
             bytes_max: Longer datagrams arrive cut to one byte more.
             take: Called with each datagram and its source address; must not raise.
+            failed: Called with what a session raised for audio that was routed to it.
+            clock_ns: Monotonic nanoseconds.
 
         """
         self.name = bound.getsockname()
@@ -34,9 +47,20 @@ class Port:
         # One byte more than may be: one that is too long differs from one that just fits.
         self._bytes = bytes_max + 1
         self._take = take
+        self._clock_ns = clock_ns
+        self._reader = direct.make_reader(bound.fileno(), bytes_max, take, failed)
         self._loop = asyncio.get_running_loop()
         self._datagrams = 0
         self._loop.add_reader(bound, self.read)
+
+    def route(self, address: Any, line: Line | None) -> None:
+        """Let a line take the audio that comes from this address; None leaves it to `take`."""
+        if self._reader is not None:
+            self._reader.route(address, line)
+
+    def aim(self, line: Line, address: Any) -> None:
+        """Let a line send to this address by this port."""
+        line.aim(self._socket.fileno(), address)
 
     def send(self, datagram: bytes, address: Any) -> bool:
         """Send a datagram now; return whether the kernel accepted it."""
@@ -67,10 +91,14 @@ class Port:
         # The loop finds a reader by its descriptor, which a closed socket no longer has.
         if self._socket.fileno() >= 0:
             self._loop.remove_reader(self._socket)
+        if self._reader is not None:
+            self._reader.close()
         self._socket.close()
 
     def read(self) -> bool:
         """Read what has arrived, up to a bound; return whether that was all."""
+        if self._reader is not None:
+            return self._read_directly(self._reader)
         receive, take, size = self._receive, self._take, self._bytes
         for count in range(BATCH_DATAGRAMS_MAX):
             try:
@@ -85,4 +113,12 @@ class Port:
             else:
                 take(datagram, address)
         self._datagrams += BATCH_DATAGRAMS_MAX
+        return False
+
+    def _read_directly(self, reader: Reader) -> bool:
+        for _ in range(0, BATCH_DATAGRAMS_MAX, direct.BATCH):
+            count = reader.read(self._clock_ns())
+            self._datagrams += count
+            if count < direct.BATCH:
+                return True
         return False

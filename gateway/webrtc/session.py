@@ -11,14 +11,14 @@ caller's monotonic clock.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from pylibsrtp import Error as SrtpError
 
 from gateway.limits.frame_budget import FLOODED, BudgetLimits, FrameBudget
 from gateway.ports import SessionQuality, SessionState
 from gateway.webrtc.dtls import DtlsContext, DtlsServer, DtlsState, SrtpKeys
+from gateway.webrtc.host import Address, Credentials, Host, SessionTimeouts
 from gateway.webrtc.outgoing import OutgoingStream, RtpStart
 from gateway.webrtc.sdp import SdpOffer
 from gateway.webrtc.srtp import SrtpTransport
@@ -32,8 +32,8 @@ from gateway.webrtc.stun import (
 )
 from media import rtcp, rtp
 
-Address = tuple[str, int] | tuple[str, int, int, int]
-"""A socket address of IPv4 or of IPv6."""
+if TYPE_CHECKING:
+    from gateway.webrtc._native import Line
 
 PAYLOAD_BYTES_MAX: Final = 960
 """120 ms of mu-law: the longest packet a browser sends, well within a datagram."""
@@ -53,47 +53,6 @@ _NS_PER_MS: Final = 1_000_000
 _ENDED: Final = frozenset({SessionState.CLOSED, SessionState.FAILED})
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """Both ends' credentials for connectivity checks (RFC 8445, 5.3)."""
-
-    ufrag: str
-    password: str
-    remote_ufrag: str
-
-
-@dataclass(frozen=True, slots=True)
-class SessionTimeouts:
-    """How long a browser may take, in nanoseconds."""
-
-    connect_ns: int
-    """From the offer to the end of the handshake."""
-    consent_ns: int
-    """Longest time without a check, once connected."""
-
-
-class Host(Protocol):
-    """Carries a session's datagrams, and finds it by address and user name fragment."""
-
-    def send(self, datagram: bytes, address: Address) -> object:
-        """Send a datagram; one that cannot be sent is lost."""
-
-    def latch(self, session: WebRtcSession, address: Address) -> None:
-        """Route datagrams from this address to the session."""
-
-    def unlatch(self, session: WebRtcSession, address: Address) -> None:
-        """Undo that."""
-
-    def retire(self, ufrag: str) -> None:
-        """Forget a fragment that a restart has replaced."""
-
-    def connected(self, session: WebRtcSession) -> None:
-        """Count a session as connected: it was pending until now."""
-
-    def forget(self, session: WebRtcSession) -> None:
-        """Forget a session that has ended."""
-
-
 class WebRtcSession:
     """One browser's audio in both directions."""
 
@@ -105,6 +64,7 @@ class WebRtcSession:
         "_dtls",
         "_end_ns",
         "_events",
+        "_excess",
         "_handshakes",
         "_host",
         "_lsr",
@@ -121,8 +81,8 @@ class WebRtcSession:
         "_timeouts",
         "address",
         "addresses",
-        "excess",
         "last_in_ns",
+        "line",
         "media_rtt_ns",
         "on_audio",
         "on_digit",
@@ -136,7 +96,7 @@ class WebRtcSession:
 
     def __init__(
         self,
-        host: Host,
+        host: Host[WebRtcSession],
         context: DtlsContext,
         offer: SdpOffer,
         *,
@@ -164,11 +124,11 @@ class WebRtcSession:
         """The browser's last report on our stream: loss and jitter."""
         self.media_rtt_ns: int | None = None
         """Round trip by the browser's last report."""
-        self.packets_in = 0
+        self.packets_in = self._excess = 0
         self.wrong_source = 0
         """Datagrams from an address without a check."""
-        self.excess = 0
-        """Datagrams dropped because there were too many."""
+        self.line: Line | None = None
+        """Carries the audio of the source that is heard, and ours, where that is compiled."""
         self._packets, self._datagrams = FrameBudget(PACKETS), FrameBudget(DATAGRAMS)
         self._handshakes = FrameBudget(HANDSHAKES)
         self._host = host
@@ -213,6 +173,11 @@ class WebRtcSession:
         return 0 if self._srtp is None else self._srtp.replayed
 
     @property
+    def excess(self) -> int:
+        """Datagrams dropped because there were too many."""
+        return self._excess + (0 if self.line is None else self.line.excess)
+
+    @property
     def quality(self) -> SessionQuality:
         """What the network has done to the browser's stream."""
         rtt_ns = self.media_rtt_ns
@@ -236,9 +201,17 @@ class WebRtcSession:
         if out is None or len(payload) > PAYLOAD_BYTES_MAX:
             return
         assert self.address is not None
-        packet = self._stream.packet(self._payload_type, payload, timestamp_ms)
+        stream, kind, line = self._stream, self._payload_type, self.line
+        marker = stream.advance(len(payload), timestamp_ms)
+        sequence, timestamp, ssrc = stream.sequence, stream.timestamp, stream.ssrc
         try:
-            self._host.send(out.protect(packet), self.address)
+            if line is None:
+                header = rtp.pack(kind, marker, sequence, timestamp, ssrc)
+                self._host.send(out.protect(header + payload), self.address)
+            else:
+                kind = kind | rtp.MARKER if marker else kind
+                if not line.send(kind, sequence, timestamp, ssrc, payload):
+                    self._host.not_sent()
         except SrtpError:  # 2**48 packets, or no memory: must not break the audio path
             self._end(SessionState.FAILED)
 
@@ -288,7 +261,7 @@ class WebRtcSession:
         if (request.local_ufrag, request.remote_ufrag) != (ufrag, credentials.remote_ufrag):
             return False
         if self._handshakes.spend(now_ns, 1):
-            self.excess += 1
+            self._excess += 1
         elif not request.is_controlling:
             # RFC 8445, 6.1.1: a lite agent is controlled; a full one that is wrong switches role.
             refusal = binding_error(request, ROLE_CONFLICT, "Role Conflict", password)
@@ -311,6 +284,7 @@ class WebRtcSession:
         # Before the nomination (RFC 8445, 7.3.1.5) any checked address serves for the handshake.
         if self.address is None or request.use_candidate:
             self.address = address
+            self._aim()
         # Only now: until the new path is nominated the old one carries the call (RFC 8445, 9).
         if request.use_candidate and credentials is self._next_credentials:
             self._host.retire(self._credentials.ufrag)
@@ -329,7 +303,7 @@ class WebRtcSession:
             return
         # One budget with the checks: both are rare, and cost far more than a packet of audio.
         if self._handshakes.spend(now_ns, 1):
-            self.excess += 1
+            self._excess += 1
             return
         if self.state is SessionState.CHECKED:
             self.state = SessionState.SECURING
@@ -342,8 +316,14 @@ class WebRtcSession:
         elif self._dtls.keys is not None and self.state is SessionState.SECURING:
             self._connect(self._dtls.keys, now_ns)
 
+    def _aim(self) -> None:
+        if self.line is not None and self.address is not None:
+            self._host.aim(self.line, self.address)
+
     def _connect(self, keys: SrtpKeys, now_ns: int) -> None:
-        self._srtp = self._out = SrtpTransport(keys)
+        self._srtp = self._out = transport = SrtpTransport(keys)
+        self.line = self._host.make_line(self, transport)
+        self._aim()
         # libsrtp has them now, and nobody else needs them.
         self._dtls.keys = None
         # The SSRC is random and so spreads the reports of calls that began together.
@@ -358,7 +338,7 @@ class WebRtcSession:
             self.wrong_source += 1
             return
         if self._datagrams.spend(now_ns, 1):
-            self.excess += 1
+            self._excess += 1
             return
         if rtcp.is_rtcp(datagram):
             self._receive_rtcp(datagram, now_ns)
@@ -370,11 +350,28 @@ class WebRtcSession:
         packet = rtp.parse(plain)
         if packet is None or not self._is_taken(now_ns):
             return
-        self.last_in_ns = now_ns
         payload_type, _, sequence, timestamp, ssrc, payload = packet
         # A track that the page replaces has an SSRC of its own.
         if ssrc != self.statistics.ssrc:
             self._begin_source(ssrc)
+        self._hear(payload_type, sequence, timestamp, payload, now_ns)
+
+    def take_packet(
+        self, payload_type: int, sequence: int, timestamp: int, payload: bytes, now_ns: int
+    ) -> None:
+        """Take an authenticated packet of the source that is heard; the line calls this."""
+        if self._is_taken(now_ns):
+            self._hear(payload_type, sequence, timestamp, payload, now_ns)
+
+    def packet_refused(self, status: int) -> None:
+        """Count a packet for which libsrtp returned this error; the line calls this."""
+        if self._srtp is not None:
+            self._srtp.count_refused(status)
+
+    def _hear(
+        self, payload_type: int, sequence: int, timestamp: int, payload: bytes, now_ns: int
+    ) -> None:
+        self.last_in_ns = now_ns
         is_audio = payload_type == self._payload_type
         self.packets_in += 1
         self.statistics.feed(sequence, timestamp if is_audio else None, now_ns)
@@ -392,7 +389,7 @@ class WebRtcSession:
         """Count an authenticated packet; drop it, or end the session, if there are too many."""
         verdict = self._packets.spend(now_ns, 1)
         if verdict:
-            self.excess += 1
+            self._excess += 1
             if verdict == FLOODED:
                 self._end(SessionState.FAILED)
         return not verdict
@@ -401,6 +398,8 @@ class WebRtcSession:
         """Listen to another source; the first authenticated packet completes DTLS too."""
         self._dtls.confirm_last_flight()
         self.statistics.reset(ssrc)
+        if self.line is not None:
+            self.line.hear(ssrc)
         self._events = None
         if self._nacks is not None:
             self._nacks = rtp.NackList()
@@ -489,8 +488,10 @@ class WebRtcSession:
         self._dtls.close()
         self._host.forget(self)  # before the addresses go, which it unlatches
         self.addresses.clear()
+        if self.line is not None:
+            self.line.close()
+        # The listener and the line hold us; breaking the cycle frees all without a full collection.
         on_state = self.on_state
-        # The listener holds us; breaking the cycle frees both without a full collection.
         self.on_audio = self.on_digit = self.on_state = _ignore
         on_state(state)
 

@@ -71,6 +71,11 @@ class SrtpTransport:
         self._out: Any = self._out_owner[0]
         self._sources: set[bytes] = set()
 
+    @property
+    def contexts(self) -> tuple[Any, Any]:
+        """Libsrtp's contexts of what comes and of what is sent; this object keeps them."""
+        return self._in, self._out
+
     def protect(self, packet: bytes) -> bytes:
         """Return an RTP packet, protected.
 
@@ -94,6 +99,14 @@ class SrtpTransport:
         """Return the RTCP compound, or None if it fails authentication."""
         # The SSRC of the sender, by the header of RTCP (RFC 3550, 6.4).
         return self._unprotected(_unprotect_rtcp, datagram, datagram[4:8])
+
+    def count_refused(self, status: int) -> None:
+        """Count a packet for which libsrtp returned this error."""
+        # Mostly retransmissions that were not needed; packets with a wrong tag are counted apart.
+        if status in _REPLAYED:
+            self.replayed += 1
+        else:
+            self.bad_packets += 1
 
     def _protected(self, function: Any, packet: bytes) -> bytes:
         size = len(packet)
@@ -120,12 +133,7 @@ class SrtpTransport:
         _bytes[0:size] = datagram
         status: int = function(self._in, _packet, _size)
         if status:
-            # Mostly retransmissions that were not needed; packets with a wrong tag are counted
-            # apart.
-            if status in _REPLAYED:
-                self.replayed += 1
-            else:
-                self.bad_packets += 1
+            self.count_refused(status)
             return None
         # Only now, when the packet is authenticated: a forger cannot use the places up.
         if not is_known:

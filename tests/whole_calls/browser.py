@@ -19,7 +19,7 @@ from websockets.protocol import State
 
 from gateway.webrtc.certificate import Certificate, make_certificate
 from gateway.webrtc.endpoint import WebRtcEndpoint
-from gateway.webrtc.session import Address
+from gateway.webrtc.host import Address
 from media.g711 import FRAME_NS, SILENCE_FRAME
 from simulators.carrier.media_socket import MediaSocket
 from tests.gateway.virtual_time import virtual_loop

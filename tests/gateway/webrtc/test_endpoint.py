@@ -20,7 +20,7 @@ from structlog.testing import capture_logs
 
 from gateway.errors import OfferError
 from gateway.ports import SessionState
-from gateway.webrtc import endpoint as module
+from gateway.webrtc import udp
 from gateway.webrtc.certificate import RENEWED_AFTER, make_certificate
 from gateway.webrtc.endpoint import (
     ADDRESS_HELD_NS,
@@ -28,7 +28,8 @@ from gateway.webrtc.endpoint import (
     EndpointLimits,
     WebRtcEndpoint,
 )
-from gateway.webrtc.session import Address, WebRtcSession
+from gateway.webrtc.host import Address
+from gateway.webrtc.session import WebRtcSession
 from tests.gateway.webrtc.peer import Peer
 from tests.gateway.webrtc.wire import HERE, SECOND, THERE, take
 
@@ -436,6 +437,7 @@ async def listening(**options: Any) -> AsyncIterator[WebRtcEndpoint]:
 
 @pytest.mark.parametrize("make_loop", LOOPS)
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+@pytest.mark.usefixtures("way")
 def test_a_call_over_real_sockets(make_loop: Any, host: str) -> None:
     async def run() -> None:
         async with listening() as endpoint:
@@ -462,6 +464,7 @@ def test_a_call_over_real_sockets(make_loop: Any, host: str) -> None:
 
 
 @pytest.mark.parametrize("make_loop", LOOPS)
+@pytest.mark.usefixtures("way")
 def test_stop_says_goodbye_and_frees_the_port(make_loop: Any) -> None:
     async def run() -> None:
         async with listening() as endpoint:
@@ -530,7 +533,7 @@ async def test_a_host_that_is_not_ours_is_told() -> None:
 
 @pytest.mark.skipif(not Path("/proc/net/udp").exists(), reason="platform: Linux's /proc/net/udp")
 async def test_drops_of_the_kernel_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "BUFFER_BYTES", 4_096)
+    monkeypatch.setattr(udp, "BUFFER_BYTES", 4_096)
     async with listening() as endpoint:
         assert endpoint.kernel_drops() == 0
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as flood:
@@ -541,7 +544,7 @@ async def test_drops_of_the_kernel_are_counted(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_system_that_does_not_tell_drops_has_none() -> None:
-    assert module._drops("/nowhere/net/udp", {"1"}) == 0
+    assert udp.drops("/nowhere/net/udp", {"1"}) == 0
 
 
 async def test_what_the_kernel_does_not_take_is_counted_and_not_kept() -> None:

@@ -20,10 +20,8 @@ def packed(
     ours: OutgoingStream, timestamp_ms: int | None = None, size: int = 160
 ) -> tuple[int, bool, int]:
     """Pack some audio; return sequence number, marker and timestamp."""
-    packet = rtp.parse(ours.packet(0, b"\x55" * size, timestamp_ms))
-    assert packet is not None
-    assert (packet.payload_type, packet.ssrc, packet.payload) == (0, 9, b"\x55" * size)
-    return packet.sequence, packet.marker, packet.timestamp
+    marker = ours.advance(size, timestamp_ms)
+    return ours.sequence, marker, ours.timestamp
 
 
 def test_packets_follow_one_another_and_the_first_is_marked() -> None:

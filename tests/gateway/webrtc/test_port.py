@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from typing import Any
@@ -26,11 +27,23 @@ class World:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
         bound.bind(("127.0.0.1", 0))
         self.taken: list[bytes] = []
-        self.port = Port(bound, BYTES_MAX, lambda datagram, _: self.taken.append(datagram))
+        self.on_taken: Callable[[], None] = lambda: None
+        self.faults: list[Exception] = []
+        self.port = Port(
+            bound,
+            BYTES_MAX,
+            self.take,
+            failed=self.faults.append,
+            clock_ns=time.monotonic_ns,
+        )
         self.peer = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.peer.settimeout(5)
         self.peer.bind(("127.0.0.1", 0))
         self.peer.connect(self.port.name)
+
+    def take(self, datagram: bytes, _address: Any) -> None:
+        self.taken.append(datagram)
+        self.on_taken()
 
     def say(self, count: int) -> list[bytes]:
         """Send datagrams and return them."""
@@ -53,7 +66,9 @@ class World:
 
 
 @pytest.fixture(params=LOOPS, ids=["asyncio", "uvloop"])
-def run(request: pytest.FixtureRequest) -> Callable[[Callable[[World], Awaitable[None]]], None]:
+def run(
+    way: str, request: pytest.FixtureRequest
+) -> Callable[[Callable[[World], Awaitable[None]]], None]:
     def run(play: Callable[[World], Awaitable[None]]) -> None:
         async def main() -> None:
             with closing(World()) as world:
@@ -109,6 +124,17 @@ def test_a_paced_port_is_read_when_it_is_told_to(run: Any) -> None:
     run(play)
 
 
+def test_what_is_more_than_a_batch_is_read_to_its_end(run: Any) -> None:
+    async def play(world: World) -> None:
+        world.port.pace(True)
+        said = world.say(BATCH_DATAGRAMS_MAX - 1)
+        while not world.port.read():
+            pass
+        assert world.taken == said
+
+    run(play)
+
+
 def test_a_flood_leaves_the_loop_to_others(run: Any) -> None:
     async def play(world: World) -> None:
         world.say(3 * BATCH_DATAGRAMS_MAX)
@@ -121,7 +147,7 @@ def test_a_flood_leaves_the_loop_to_others(run: Any) -> None:
 @pytest.mark.parametrize("is_paced", [False, True])
 def test_a_port_closed_by_whoever_takes(run: Any, is_paced: bool) -> None:
     async def play(world: World) -> None:
-        world.port._take = lambda datagram, _: (world.taken.append(datagram), world.port.close())
+        world.on_taken = world.port.close
         if is_paced:
             world.port.pace(True)
         world.say(3)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from gateway.ports import SessionState
 from gateway.webrtc.certificate import make_certificate
 from gateway.webrtc.dtls import PROFILES
+from gateway.webrtc.host import Address, Credentials
 from gateway.webrtc.sdp import parse_offer
 from gateway.webrtc.session import (
     ADDRESSES_MAX,
@@ -20,8 +21,6 @@ from gateway.webrtc.session import (
     HANDSHAKES,
     PACKETS,
     PAYLOAD_BYTES_MAX,
-    Address,
-    Credentials,
 )
 from gateway.webrtc.stun import BINDING_ERROR, BINDING_SUCCESS, binding_request
 from media import rtcp
@@ -101,7 +100,7 @@ def test_a_failure_of_srtp_ends_the_session_and_raises_nothing() -> None:
     wire = Wire().connect()
     wire.session.send_audio(AUDIO)
     # No two packets are protected with one sequence number.
-    wire.session._stream._sequence -= 1
+    wire.session._stream.sequence -= 1
     wire.session.send_audio(AUDIO)
     assert wire.session.state is SessionState.FAILED
 

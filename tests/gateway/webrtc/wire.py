@@ -9,9 +9,11 @@ from typing import Any
 from gateway.ports import SessionState
 from gateway.webrtc.certificate import make_certificate
 from gateway.webrtc.dtls import DtlsContext
+from gateway.webrtc.host import Address, Credentials, SessionTimeouts
 from gateway.webrtc.outgoing import RtpStart
 from gateway.webrtc.sdp import SdpAnswer, parse_offer, write_answer
-from gateway.webrtc.session import Address, Credentials, SessionTimeouts, WebRtcSession
+from gateway.webrtc.session import WebRtcSession
+from gateway.webrtc.srtp import SrtpTransport
 from tests.gateway.webrtc.peer import Peer
 
 MS = 1_000_000
@@ -84,6 +86,15 @@ class Wire:
 
     def retire(self, ufrag: str) -> None:
         self.retired.append(ufrag)
+
+    def make_line(self, session: WebRtcSession, transport: SrtpTransport) -> None:
+        """There is no port: datagrams are in lists."""
+
+    def aim(self, line: object, address: Address) -> None:
+        raise AssertionError
+
+    def not_sent(self) -> None:
+        raise AssertionError
 
     def connected(self, session: WebRtcSession) -> None:
         self.connections += 1

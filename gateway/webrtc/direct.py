@@ -1,0 +1,66 @@
+"""Moves WebRTC audio between the port and libsrtp directly, where `_native` is.
+
+It is compiled with the frame path, and asks for Linux. Without it `Port`, `WebRtcSession` and
+`SrtpTransport` do the same for each packet.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from pylibsrtp import Error
+from pylibsrtp._binding import ffi, lib
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.limits.frame_budget import BudgetLimits
+    from gateway.webrtc._native import Line, Owner, Reader
+    from gateway.webrtc.srtp import SrtpTransport
+
+
+def _address_of(pointer: Any) -> int:
+    return int(ffi.cast("uintptr_t", pointer))
+
+
+PROTECT: Final = _address_of(ffi.addressof(lib, "srtp_protect"))
+UNPROTECT: Final = _address_of(ffi.addressof(lib, "srtp_unprotect"))
+
+try:
+    from gateway.webrtc import _native
+except ImportError:  # interpreted, or not Linux
+    IS_AVAILABLE, BATCH = False, 1
+else:
+    IS_AVAILABLE, BATCH = True, _native.BATCH
+    _native.use(PROTECT, UNPROTECT, Error)
+
+
+def make_reader(
+    descriptor: int,
+    datagram_bytes_max: int,
+    take: Callable[[bytes, Any], None],
+    failed: Callable[[Exception], None],
+) -> Reader | None:
+    """Return a reader of this UDP socket; None where the loop has to read it.
+
+    Args:
+        descriptor: Of a non-blocking socket.
+        datagram_bytes_max: Longer datagrams are cut to one byte more.
+        take: Called with each datagram that no line takes, and its source address.
+        failed: Called with what a call raised.
+
+    """
+    return _native.Reader(descriptor, datagram_bytes_max, take, failed) if IS_AVAILABLE else None
+
+
+def make_line(session: Owner, transport: SrtpTransport, limits: BudgetLimits) -> Line | None:
+    """Return what carries a session's audio by this transport; None where Python has to.
+
+    `limits` bound what is looked at before it is authenticated.
+    """
+    if not IS_AVAILABLE:
+        return None
+    incoming, outgoing = (_address_of(context) for context in transport.contexts)
+    return _native.Line(
+        session, transport, incoming, outgoing, limits.frame_ns, limits.burst_frames
+    )
