@@ -6,6 +6,7 @@ It is compiled with the frame path, and asks for Linux. Without it `Port`, `WebR
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from pylibsrtp import Error
@@ -19,20 +20,25 @@ if TYPE_CHECKING:
     from gateway.webrtc.srtp import SrtpTransport
 
 
+CIPHER: Final = "srtp_err_status_t(*)(struct srtp_ctx_t_ *, void *, int *)"
+"""What `_native` takes either function for: that of libsrtp 2. The third version has another."""
+
+
 def _address_of(pointer: Any) -> int:
     return int(ffi.cast("uintptr_t", pointer))
 
 
-PROTECT: Final = _address_of(ffi.addressof(lib, "srtp_protect"))
-UNPROTECT: Final = _address_of(ffi.addressof(lib, "srtp_unprotect"))
+_CIPHERS: Final = [ffi.addressof(lib, name) for name in ("srtp_protect", "srtp_unprotect")]
+PROTECT, UNPROTECT = map(_address_of, _CIPHERS)
+IS_KNOWN: Final = all(ffi.typeof(cipher).cname == CIPHER for cipher in _CIPHERS)
 
-try:
+IS_AVAILABLE, BATCH = False, 1
+with suppress(ImportError):  # interpreted, or not Linux
     from gateway.webrtc import _native
-except ImportError:  # interpreted, or not Linux
-    IS_AVAILABLE, BATCH = False, 1
-else:
-    IS_AVAILABLE, BATCH = True, _native.BATCH
-    _native.use(PROTECT, UNPROTECT, Error)
+
+    if IS_KNOWN:
+        IS_AVAILABLE, BATCH = True, _native.BATCH
+        _native.use(PROTECT, UNPROTECT, Error)
 
 
 def make_reader(

@@ -33,6 +33,10 @@ SSRC = 0x89AB_CDEF
 FRAME = bytes(range(160))
 
 
+def test_the_functions_of_libsrtp_are_those_that_it_was_written_for() -> None:
+    assert direct.IS_KNOWN
+
+
 # -- one peer and one session, their datagrams read when they are told to -------------------------
 
 
