@@ -123,6 +123,21 @@ test('a second of audio at once is cut short, not carried along', () => {
   assert.ok(buffer.stats.skipped + buffer.stats.shortened > 4000, 'nothing was removed');
 });
 
+test('however much comes at once, what waits is never said to be less than nothing', () => {
+  for (const frames of [20, 30, 60, 150]) {
+    const buffer = new JitterBuffer();
+    for (let second = 0; second < 3; second++) {
+      for (let number = 0; number < 50; number++) {
+        // For half a second nothing, then all of it together.
+        const due = number < 25 ? 1 : number === 49 ? frames : 0;
+        for (let i = 0; i < due; i++) buffer.push(frame(number), second + number / 50);
+        for (let pulled = 0; pulled < 160; pulled += buffer.pull().length);
+        assert.ok(buffer.levelMs >= 0, `${frames} frames: ${buffer.levelMs} ms`);
+      }
+    }
+  }
+});
+
 test('missing frames are bridged without a click', () => {
   const buffer = new JitterBuffer();
   const out: number[] = [];

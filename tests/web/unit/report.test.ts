@@ -45,3 +45,10 @@ test('what holds now is passed on, to a tenth', () => {
   assert.deepEqual([report.jitter_ms, report.buffer_ms, report.rtt_ms], [3.1, 41.3, 20]);
   assert.equal(new ReportSum().add('websocket', heard(1)).rtt_ms, null);
 });
+
+test('no figure is beyond what a report may say, for that would end the call', () => {
+  for (const [said, told] of [[-450, 0], [NaN, 0], [Infinity, 600_000], [1e9, 600_000], [599_999.96, 600_000]]) {
+    const report = new ReportSum().add('webrtc', heard(1, { jitterMs: said, bufferMs: said, roundTripMs: said }));
+    assert.deepEqual([report.jitter_ms, report.buffer_ms, report.rtt_ms], [told, told, told], `${said}`);
+  }
+});

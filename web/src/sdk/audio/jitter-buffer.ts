@@ -155,7 +155,7 @@ export class JitterBuffer {
     for (let i = 0; i < lag; i++) head[i] += (head[i + lag] - head[i]) * (i / lag);
     head.copyWithin(lag, 2 * lag);
     this.stats.shortened += lag;
-    this.#level -= lag;
+    this.#level = Math.max(0, this.#level - lag);
     return this.#seam(head.subarray(0, 2 * PITCH_MAX - lag));
   }
 
@@ -182,7 +182,8 @@ export class JitterBuffer {
     if (this.#concealing === 0) this.#startConcealing();
     this.#concealing += 1;
     this.#ring.skip(count);
-    this.#level -= count;
+    // Not the mean less what went: a burst is gone before the mean has noticed it.
+    this.#level = this.#ring.length;
     this.stats.skipped += count;
   }
 

@@ -40,11 +40,16 @@ export class ReportSum {
       packets: this.#total.packets,
       lost: this.#total.lost,
       concealed_ms: round(this.#total.concealedMs),
-      jitter_ms: round(heard.jitterMs),
-      buffer_ms: round(heard.bufferMs),
-      rtt_ms: heard.roundTripMs === null ? null : round(heard.roundTripMs),
+      jitter_ms: bounded(heard.jitterMs),
+      buffer_ms: bounded(heard.bufferMs),
+      rtt_ms: heard.roundTripMs === null ? null : bounded(heard.roundTripMs),
     };
   }
 }
+
+/** The gateway ends a call whose report is beyond this; no figure is worth that, whatever a browser says. */
+const MS_MAX = 600_000;
+
+const bounded = (value: number): number => (value > 0 ? Math.min(round(value), MS_MAX) : 0);
 
 const round = (value: number): number => Math.round(10 * value) / 10;
