@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.calls.world import Customer, Phone, Process, World, free_port
+from tests.calls.world import Customer, Phone, Process, World, eventually, free_port
 from tests.valkey import ValkeyServer
 
 pytestmark = pytest.mark.usefixtures("heeded_signals")
@@ -55,9 +55,13 @@ async def test_a_stop_lets_calls_finish_and_ends_them_at_the_deadline(
         assert (record["cause"], record["cost"]) == (ended["cause"], ended["cost"])
         state = await world.carrier_get(f"/calls/{record['carrier_call_id']}")
         assert state["status"] == "completed"
+
     # Who was cut off by us has it back, and reads why.
-    lines = (await customer.http.get("/v1/ledger")).json()["lines"]
-    (refund,) = [line for line in lines if line["kind"] == "call-refund"]
+    async def refunds() -> list[dict]:
+        lines = (await customer.http.get("/v1/ledger")).json()["lines"]
+        return [line for line in lines if line["kind"] == "call-refund"]
+
+    (refund,) = await eventually(refunds)
     assert (refund["call_id"], refund["amount"]) == (stayed["call_id"], stayed["cost"])
     assert "fault on our side" in refund["reason"]
     await customer.ordinary_call()
