@@ -24,8 +24,10 @@ LATENESS_NS_MAX: Final = 300 * MS_NS
 """The most that is taken for chance, whatever stalls do to the differences."""
 EVEN_NS_MAX: Final = 5 * MS_NS
 """Largest median difference of marks that come back evenly."""
-AGAIN_EVEN: Final = 3
-"""This many differences in a row that are as small end what stalls have disturbed at once."""
+SAME_NS_MAX: Final = 3 * MS_NS
+SAME: Final = 3
+"""This many of the last differences that are as small say that the line is even, whatever stalls do
+to the others: where marks wander by 60 ms, one of ten is."""
 
 
 class MarkSpread:
@@ -55,8 +57,9 @@ class MarkSpread:
         self._differences = (*self._differences, abs(trip_ns - before_ns))[-DIFFERENCES:]
         count = len(self._differences)
         median_ns = sorted(self._differences)[count // 2]
-        last = self._differences[-AGAIN_EVEN:]
-        is_uneven = count >= DIFFERENCES_MIN and median_ns > EVEN_NS_MAX and max(last) > EVEN_NS_MAX
+        same = sum(each_ns <= SAME_NS_MAX for each_ns in self._differences)
+        is_even = median_ns <= EVEN_NS_MAX or same >= SAME
+        is_uneven = count >= DIFFERENCES_MIN and not is_even
         self.lateness_ns = min(LATENESS_NS_MAX, LATENESS * median_ns) if is_uneven else 0
 
     def corrected(self, length_ns: int) -> None:

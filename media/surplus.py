@@ -50,6 +50,7 @@ class SurplusFilter:
         "_steady_before_ns",
         "_steady_marks",
         "_steady_ns",
+        "_uneven_marks",
     )
 
     def __init__(self, clear_control: ClearControl) -> None:
@@ -60,6 +61,8 @@ class SurplusFilter:
         """When the model was raised last."""
         self._has_corrected = False
         """The model has been raised since the last clear."""
+        self._uneven_marks = 0
+        """How many of the last marks, and of those to come, may be late by chance."""
         self._steady_marks = 0
         """Small surpluses in a row."""
         self._steady_ns = NEVER_NS
@@ -80,6 +83,9 @@ class SurplusFilter:
         self._last_ns = (*self._last_ns[1:], surplus_ns)
         control.surplus_ns = max(0, surplus_ns)
         noise_ns = max(SURPLUS_NS_MIN, lateness_ns)
+        self._uneven_marks = (
+            AGREEING_MARKS_UNEVEN if lateness_ns else max(0, self._uneven_marks - 1)
+        )
         # Within noise. Below zero the model follows by half: a fast clock would let the carrier run
         # dry.
         if -DRIFT_NS_MAX <= surplus_ns <= noise_ns:
@@ -97,7 +103,9 @@ class SurplusFilter:
             if is_lower or is_far_off:
                 control.doubt(now_ns + PATIENCE_NS if is_lower else NEVER_NS)
             return 0
-        if agreed_ns > SLOW_NS_MAX or now_ns - self._corrected_ns < SLOW_APART_NS:
+        # What was not believed while marks came back unevenly did not come slowly, as a clock's.
+        is_slow = agreed_ns <= SLOW_NS_MAX and not self._uneven_marks
+        if not is_slow or now_ns - self._corrected_ns < SLOW_APART_NS:
             # If it was audio, it is gone once the playout has shortened it. If it is back, it was
             # something else, and only a clear can tell.
             control.doubt(now_ns if self._has_corrected else now_ns + PATIENCE_NS)

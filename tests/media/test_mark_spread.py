@@ -41,6 +41,16 @@ def test_many_stalls_are_forgotten_when_four_marks_agree() -> None:
     assert spread.lateness_ns == 0
 
 
+def test_three_of_seven_that_agree_are_no_chance_wherever_they_stand() -> None:
+    spread = after(*[40, 340] * 5)
+    after(341, 40, 42, 300, 301, spread=spread)
+    assert spread.lateness_ns == 0
+    after(40, 340, spread=spread)
+    assert spread.lateness_ns == 0, "still among the last seven"
+    after(40, 340, 40, spread=spread)
+    assert spread.lateness_ns == 300 * MS_NS
+
+
 def test_nobody_is_believed_to_be_later_than_a_stall_of_moment() -> None:
     assert after(*[0, 900] * 9).lateness_ns == 300 * MS_NS
 

@@ -110,3 +110,11 @@ def test_a_slow_clock_is_not_seen_in_three_marks_that_wander() -> None:
     carrier = Carrier()
     assert carrier.marks(*[4, 25, 9] * 16, lateness_ms=60) == [0] * 48
     assert carrier.marks(*[8, 25, 9] * 16, lateness_ms=60) == [0] * 47 + [8]
+
+
+def test_what_was_not_believed_while_marks_were_uneven_is_no_slow_clock() -> None:
+    carrier = Carrier()
+    assert carrier.marks(35, 36, 37, lateness_ms=200) == [0] * 3
+    assert not carrier.control.is_in_doubt
+    assert carrier.marks(36) == [36]
+    assert carrier.control.is_in_doubt
