@@ -9,6 +9,7 @@ import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -154,6 +155,11 @@ async def test_a_phone_that_rings_at_a_killed_node_is_hung_up_by_another(cluster
     await customer.http.aclose()
 
 
+async def is_booked(customer: Customer, call_id: str) -> bool:
+    """Tell whether a call of another node is in the book, by which alone it is known here."""
+    return (await customer.http.get(f"/v1/calls/{call_id}")).is_success
+
+
 @pytest.mark.parametrize("killed_after_s", [0, 6])
 async def test_phones_of_a_node_killed_after_a_flush_are_hung_up_by_another(
     cluster: Cluster, killed_after_s: int
@@ -167,15 +173,15 @@ async def test_phones_of_a_node_killed_after_a_flush_are_hung_up_by_another(
         await ringing.wait("ringing")
         talking, talking_id = await live_call(at_killed, stack)
         await seconds_pass(talking, 2)
+        calls = (ringing.events[0]["call_id"], talking_id)
+        for call_id in calls:
+            await eventually(partial(is_booked, customer, call_id))
         cluster.server.command("FLUSHALL")
         await asyncio.sleep(killed_after_s)
         assert killed.gateway is not None
         killed.gateway.popen.kill()
         killed.gateway.popen.wait()
-        records = [
-            await customer.record(call_id, SETTLE_TIMEOUT_S)
-            for call_id in (ringing.events[0]["call_id"], talking_id)
-        ]
+        records = [await customer.record(call_id, SETTLE_TIMEOUT_S) for call_id in calls]
     assert [record["cause"] for record in records] == [41, 41]
     await assert_over_at_carrier(sweeping, records[1])
     state = await sweeping.carrier_get(f"/calls/{records[0]['carrier_call_id']}")

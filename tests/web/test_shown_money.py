@@ -275,7 +275,7 @@ async def test_the_number_waits_while_its_caller_pays(
     await expect(page.locator("caller-payment-progress")).to_contain_text("Added $25.00.")
     await expect(button(page, "Call")).to_be_focused()
     await expect(hint(page)).to_have_text("Will dial +1 500 555 1000 · United States")
-    assert "555" not in page.url
+    assert "555" not in page.url.removeprefix(gateway.origin)
     await page.keyboard.press("Enter")
     await expect(status(page)).to_have_text("In call")
     await page.context.close()
