@@ -271,7 +271,7 @@ async def test_where_this_machine_cannot_another_may(
     await page.context.close()
 
 
-async def test_who_was_offline_goes_on_by_itself(
+async def test_who_was_offline_is_told_of_the_network_and_calls_by_a_click_alone(
     visitors: Browser, gateway: FakeEmbedGateway
 ) -> None:
     page = await open_phone(visitors, gateway)
@@ -282,7 +282,41 @@ async def test_who_was_offline_goes_on_by_itself(
     await page.context.set_offline(offline=True)
     await press(page, "Call again")
     await expect(says(page)).to_have_text("You are offline")
+    await expect(page.get_by_role("button", name="Try again")).to_be_visible()
+    # Who writes elsewhere meanwhile keeps the focus: their space bar must not call.
+    await page.evaluate("document.activeElement.blur()")
+    before = len(gateway.addresses)
     await page.context.set_offline(offline=False)
+    await expect(says(page)).to_have_text("You are online again")
+    await expect(page.get_by_role("button", name="Call now")).not_to_be_focused()
+    assert gateway.addresses[before:] == [f"/v1/embed/{BUTTON}?"]
+    assert len(gateway.lines) == 1
+    await call(page)
+    assert len(gateway.lines) == 2
+    await page.context.close()
+
+
+async def test_who_has_gone_on_is_not_called_back_by_the_network(
+    visitors: Browser, gateway: FakeEmbedGateway
+) -> None:
+    page = await open_phone(visitors, gateway)
+    await call(page)
+    await press(page, "Hang up")
+    await page.context.set_offline(offline=True)
+    await press(page, "Call again")
+    await expect(says(page)).to_have_text("You are offline")
+    looked: asyncio.Future[Route] = asyncio.get_running_loop().create_future()
+
+    async def hold(route: Route) -> None:
+        looked.set_result(route)
+
+    await page.route(f"**/v1/embed/{BUTTON}", hold)
+    await page.context.set_offline(offline=False)
+    held = await looked
+    await press(page, "Try again")
+    await expect(says(page)).to_have_text("In call")
+    async with page.expect_response(f"**/v1/embed/{BUTTON}"):
+        await held.continue_()
     await expect(says(page)).to_have_text("In call")
     await page.context.close()
 

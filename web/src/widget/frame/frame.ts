@@ -60,37 +60,46 @@ class Frame {
     document.addEventListener('keydown', (event) => this.#key(event));
     // A page that is left, or kept for the way back, must not go on talking.
     window.addEventListener('pagehide', () => this.#call?.disconnect());
-    window.addEventListener('online', () => this.#phase === 'offline' && void this.#again());
+    // Only looks: whoever wanted to call may be gone, or speak with somebody else by now.
+    window.addEventListener('online', () => this.#phase === 'offline' && void this.#look(this.api.status(), t('online')));
     new ResizeObserver(() => this.host.tell({ type: 'size', height: String(main.offsetHeight) })).observe(main);
   }
 
   /** Show how the button stands; call at once where the page around wants that. */
   async open(asked: Promise<Status>): Promise<void> {
-    await this.#look(asked);
+    await this.#load(asked);
     // On a page of our own the settings are a link's, which may come from anybody.
     const isAtOnce = this.host.isThere && settings.get('start') === 'at-once';
     if (this.#phase === 'ready' && isAtOnce && !terms()) this.#start();
   }
 
-  async #look(asked = this.api.status()): Promise<void> {
+  async #load(asked = this.api.status()): Promise<void> {
     this.#show('loading', t('loading'), []);
+    await this.#look(asked);
+  }
+
+  /** Show how the button stands in place of what is shown; `ready` says that it takes calls. */
+  async #look(asked: Promise<Status>, ready = t('ready')): Promise<void> {
+    const phase = this.#phase;
     try {
       const found = await asked;
+      // The visitor has gone on meanwhile.
+      if (this.#phase !== phase) return;
       this.#screen.name(found.name, found.mode === 'test');
       this.#takesFeedback = found.takes_feedback;
       if (found.state === 'closed') this.#show('closed', t('closed'), views.closed(found, this.#actions));
       else if (found.state !== 'open') this.#fail(`button_${found.state}`);
       else if (!isAllowed()) this.#fail('blocked_by_page');
-      else this.#show('ready', t('ready'), views.ready(found, terms(), this.#actions));
+      else this.#show('ready', ready, views.ready(found, terms(), this.#actions));
     } catch (error) {
-      this.#fail(asCallerError(error).code);
+      if (this.#phase === phase) this.#fail(asCallerError(error).code);
     }
   }
 
   /** Try once more what has failed: whoever has been on the way to a call goes on there. */
   async #again(): Promise<void> {
     if (this.#wasCalling) this.#start();
-    else await this.#look();
+    else await this.#load();
   }
 
   /** Begin a call; inside the click. */
@@ -188,7 +197,7 @@ class Frame {
   #fail(code: string): void {
     const what = problemOf(code);
     // Whether the gateway says closed now, it says better itself when asked again.
-    if (code === 'button_closed') return void this.#look();
+    if (code === 'button_closed') return void this.#load();
     this.host.tell({ type: 'error', code, retry: mayTryAgain(what) });
     this.#show(what, t(what), views.problem(what, this.api.retryAfterS, this.#actions));
   }

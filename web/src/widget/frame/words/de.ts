@@ -10,6 +10,7 @@ export const words: Words = {
   test: 'Test: Sie hören sich selbst',
 
   ready: 'Bereit',
+  online: 'Sie sind wieder online',
   call: 'Jetzt anrufen',
   callAgain: 'Noch einmal anrufen',
   tryAgain: 'Erneut versuchen',

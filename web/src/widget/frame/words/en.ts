@@ -8,6 +8,7 @@ export const words = {
   test: 'Test: you will hear yourself',
 
   ready: 'Ready to call',
+  online: 'You are online again',
   call: 'Call now',
   callAgain: 'Call again',
   tryAgain: 'Try again',

@@ -10,6 +10,7 @@ export const words: Words = {
   test: 'Prueba: se oirá a sí mismo',
 
   ready: 'Listo para llamar',
+  online: 'Vuelve a tener conexión',
   call: 'Llamar ahora',
   callAgain: 'Llamar otra vez',
   tryAgain: 'Intentar de nuevo',
