@@ -206,6 +206,9 @@ class ButtonAdmission:
         # Another button's token is another owner's, or has other rules.
         if order.visitor is None or order.visitor.button_id != visit.standing.button_id:
             raise RequestRefusedError("bad_token")
+        # A page with the test key says that the call is none, and one with the live key that it is.
+        if order.is_check is not (visit.standing.mode is Mode.TEST):
+            raise RequestRefusedError("bad_token")
         return self.admission.ticket(token, order, left_s)
 
     def _require_open(self, visit: Visit) -> None:

@@ -263,6 +263,16 @@ async def test_a_token_is_shown_to_its_own_button_alone(door):
     assert (await refused(door.admission.show(door.visit, own.token))).code == "bad_token"
 
 
+async def test_a_token_of_one_mode_is_not_shown_to_the_key_of_the_other(door):
+    live, live_ticket = door.visit, await door.sign()
+    door.standing = replace(door.standing, mode=Mode.TEST)
+    test, test_ticket = door.visit, await door.sign()
+    assert (await refused(door.admission.show(test, live_ticket.token))).code == "bad_token"
+    assert (await refused(door.admission.show(live, test_ticket.token))).code == "bad_token"
+    assert (await door.admission.show(live, live_ticket.token)).token == live_ticket.token
+    assert (await door.admission.show(test, test_ticket.token)).token == test_ticket.token
+
+
 async def test_a_call_belongs_to_the_era_in_which_it_was_asked_for(door):
     assert door.order(await door.admit()).visitor.era == ""
     await door.eras.end("b1")
