@@ -27,6 +27,7 @@ class Cause(IntEnum):
     FACILITY_NOT_SUBSCRIBED = 50
     OUTGOING_CALL_BARRED = 52
     BEARERCAPABILITY_NOTAVAIL = 58
+    SERVICE_UNAVAILABLE = 63
     RECOVERY_ON_TIMER_EXPIRE = 102
     PROTOCOL_ERROR = 111
     # From here on FreeSWITCH's.
@@ -61,6 +62,8 @@ _MESSAGES = {
     ),
     Cause.OUTGOING_CALL_BARRED: "Calls to this number are not allowed.",
     Cause.BEARERCAPABILITY_NOTAVAIL: "The sound connection to the phone could not be set up.",
+    # Q.850 knows no word for a limit: of all causes this one alone is nobody's but ours.
+    Cause.SERVICE_UNAVAILABLE: "The call button takes no more calls for now: a limit is reached.",
     Cause.RECOVERY_ON_TIMER_EXPIRE: "The phone network did not answer in time.",
     Cause.PROTOCOL_ERROR: "The phone network sent something that cannot be understood.",
     Cause.ORIGINATOR_CANCEL: "You hung up before the call was answered.",

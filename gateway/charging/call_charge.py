@@ -84,7 +84,7 @@ class CallCharge:
             self._refuse_and_void("internal_error", Cause.NORMAL_TEMPORARY_FAILURE)
         else:
             if too_many:
-                self._refuse_and_void(too_many, Cause.OUTGOING_CALL_BARRED)
+                self._refuse_and_void(too_many, Cause.SERVICE_UNAVAILABLE)
             else:
                 self._hold_answered(outcome, seconds_max, limit)
 

@@ -24,6 +24,7 @@ from billing.clock import Clock, utc_now
 from billing.stores import tables
 from database.engine import TIMEOUT_S, reading, upsert, writing
 from gateway import scopes as scope_names
+from gateway.cause import Cause
 from gateway.embed.keys import Mode, mode_of
 from gateway.embed.ports import (
     BUTTONS_MAX,
@@ -350,6 +351,8 @@ class SqlButtons:
                 calls.created_at >= datetime.combine(since, time(), UTC),
                 # What a live call has spent is a hold.
                 calls.closed,
+                # Refused once its hold was placed, as one of too many that began at once.
+                calls.cause.is_distinct_from(Cause.SERVICE_UNAVAILABLE.value),
             )
             .group_by(_BUTTONS.id, day)
             .order_by(day.desc(), _BUTTONS.id)

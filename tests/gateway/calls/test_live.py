@@ -786,6 +786,7 @@ async def test_a_visitors_call_that_is_one_too_many_gives_its_hold_back(stage, n
     assert refusal_of(visitor) == ("button_limited", 1013)
     await stage.run(1)
     assert (stage.balance(), stage.carrier.placed, len(node.calls)) == (CREDIT, [], 0)
+    assert stage.record().cause_name == "SERVICE_UNAVAILABLE"
 
 
 async def test_visitors_calls_can_be_ended_and_are_told_that_the_button_was_closed(stage, node):

@@ -13,6 +13,7 @@ from billing.rating import Rate
 from billing.spend_limits import Budget, Period
 from billing.stores import tables
 from database.errors import StoreUnavailableError
+from gateway.cause import Cause
 from gateway.embed.keys import Mode, publishable_key
 from gateway.embed.ports import (
     BUTTONS_MAX,
@@ -317,8 +318,11 @@ async def test_usage_is_the_calls_of_its_key_by_day(world):
         call("live", button.key_id, NOW, closed=False),
         call("other", "another", NOW),
     ]
+    too_many = call("many", button.key_id, NOW, answered_at=None, seconds=0, spent_micros=0)
     async with world.engine.begin() as connection:
         await connection.execute(sa.insert(tables.calls), calls)
+        cause = Cause.SERVICE_UNAVAILABLE.value
+        await connection.execute(sa.insert(tables.calls), [{**too_many, "cause": cause}])
     found = await world.buttons.usage("ada", since=date(2026, 11, 23))
     assert list(found) == ["b1"]
     assert [(d.day.day, d.calls, d.answered, d.seconds, d.micros) for d in found["b1"]] == [

@@ -31,6 +31,7 @@ export const beside = {
   'cause.50': 'Own number not accepted',
   'cause.52': 'Not allowed',
   'cause.58': 'No sound possible',
+  'cause.63': 'Limit of the button reached',
   'cause.102': 'Network timeout',
   'cause.111': 'Network not understood',
   'cause.502': 'Gateway restarted',

@@ -144,6 +144,7 @@ export const words: Strings = {
   'cause.50': 'Eigene Nummer nicht angenommen',
   'cause.52': 'Nicht erlaubt',
   'cause.58': 'Kein Ton möglich',
+  'cause.63': 'Grenze des Knopfs erreicht',
   'cause.102': 'Netz antwortet nicht',
   'cause.111': 'Netz unverständlich',
   'cause.487': 'Abgebrochen',

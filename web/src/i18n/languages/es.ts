@@ -144,6 +144,7 @@ export const words: Strings = {
   'cause.50': 'Número propio no aceptado',
   'cause.52': 'No permitida',
   'cause.58': 'Sin sonido posible',
+  'cause.63': 'Límite del botón alcanzado',
   'cause.102': 'La red no respondió',
   'cause.111': 'Red incomprensible',
   'cause.487': 'Cancelada',
