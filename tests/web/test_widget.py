@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Playwright, expect
+from playwright.async_api import Playwright, Route, expect
 
 from tests.e2e import browser as browsers
 from tests.web.fake_embed import BUTTON
@@ -84,6 +84,66 @@ async def test_where_no_frame_may_open_a_link_leads_to_our_page(
     # The browser says so in the console as well, for whoever looks after the page.
     assert visit.faults
     visit.faults.clear()
+
+
+async def test_a_slow_network_is_no_refusal(visit: Visit) -> None:
+    page = visit.page
+    await page.clock.install()
+    held: list[Route] = []
+    asked = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        held.append(route)
+        asked.set()
+
+    frames = f"{visit.site.gateway.origin}/embed/{BUTTON}"
+    await page.route(frames, hold)
+    await page.goto(visit.site.pages.add("/slow"))
+    await visit.button.click()
+    await asked.wait()
+    await page.clock.fast_forward(15_000)
+    await expect(visit.link).to_have_count(0)
+    await held.pop().continue_()
+    await expect(visit.status).to_have_text("Ready to call")
+    await page.clock.fast_forward(60_000)
+    await expect(visit.status).to_have_text("Ready to call")
+    assert await visit.events() == []
+
+
+async def test_a_frame_that_did_not_come_is_asked_for_again_by_the_next_click(visit: Visit) -> None:
+    page = visit.page
+    await page.clock.install()
+    asked = asyncio.Event()
+
+    async def hold(_route: Route) -> None:
+        asked.set()
+
+    frames = f"{visit.site.gateway.origin}/embed/{BUTTON}"
+    await page.route(frames, hold)
+    await page.goto(visit.site.pages.add("/lost"))
+    await visit.button.click()
+    await asked.wait()
+    await page.clock.fast_forward(20_000)
+    await page.clock.fast_forward(20_000)
+    await expect(visit.link).to_be_focused()
+    assert {"name": "error", "code": "frame-blocked"} in await visit.events()
+    await page.unroute(frames)
+    await visit.call()
+    await expect(visit.link).to_have_count(0)
+
+
+async def test_a_button_that_is_in_no_page_says_so_and_calls_once_it_is(visit: Visit) -> None:
+    page = visit.page
+    await page.goto(visit.site.pages.add("/apart"))
+    await expect(visit.button).to_be_visible()
+    said = await page.evaluate("""() => {
+      window.apart = document.querySelector('caller-button');
+      window.apart.remove();
+      try { window.apart.call(); } catch (error) { return `${error}`; }
+    }""")
+    assert said == "Error: not connected"
+    await page.evaluate("() => document.body.append(window.apart)")
+    await visit.call()
 
 
 async def test_where_our_script_is_not_what_it_should_be_the_link_within_stays(

@@ -17,7 +17,7 @@
  * - `token`      for a button whose calls are signed: what `POST /v1/call-tokens` answered, or a function that
  *                returns it or a promise of it, asked for each call; where the operator checks that persons call,
  *                `{ human }` with what the check has given the page
- * - `call()`     opens the phone, or shows it again; inside a click
+ * - `call()`     opens the phone, or shows it again; inside a click; throws Error where the element is in no page
  * - `hangUp()`   ends the call
  * - `close()`    closes the phone and gives the focus back
  *
@@ -27,7 +27,7 @@
  *
  * During a call it has the attribute `live`, and its button a dot: the phone may have been put away.
  *
- * Parts: `button`, `iframe`, and `a`, the link where no frame may open.
+ * Parts: `button`, `iframe`, and `a`, the link beside it where no frame has opened.
  * Custom properties: `--caller-color`, `--caller-text`, `--caller-radius`.
  */
 
@@ -99,6 +99,7 @@ export class Caller extends HTMLElement {
   }
 
   call(): void {
+    if (!this.isConnected) throw Error('not connected');
     if (opened !== this) {
       if (opened?.hasAttribute('live')) return opened.call();
       opened?.close();
@@ -110,14 +111,14 @@ export class Caller extends HTMLElement {
       frame.popover = 'manual';
       frame.title = this.#button.ariaLabel as string;
       frame.src = this.#address('embed');
-      frame.onload = () => setTimeout(() => this.#blocked(frame), LOADED_MS);
-      setTimeout(() => this.#blocked(frame), READY_MS);
+      setTimeout((frame.onload = () => setTimeout(() => this.#blocked(frame), LOADED_MS)), READY_MS - LOADED_MS);
       // Stays, and is the same one for each frame; a frame that is gone has no window to speak from.
       addEventListener('message', this);
-      (this.shadowRoot as ShadowRoot).append(frame);
+      // The link of an attempt that failed goes.
+      (this.shadowRoot as ShadowRoot).replaceChildren(this.#button, frame);
     }
-    this.#frame?.togglePopover?.(true);
-    this.#frame?.focus();
+    (this.#frame as HTMLIFrameElement).togglePopover?.(true);
+    (this.#frame as HTMLIFrameElement).focus();
   }
 
   hangUp(): void {
@@ -141,7 +142,8 @@ export class Caller extends HTMLElement {
     link.textContent = `${this.#button.ariaLabel} ↗`;
     link.href = this.#address('c');
     link.target = '_blank';
-    this.#button.replaceWith(link);
+    // Beside the button: another click tries again, as the network may have been slow.
+    this.#button.after(link);
     this.close();
     link.focus();
     this.#fire('error', { code: 'frame-blocked' });
@@ -187,7 +189,7 @@ export class Caller extends HTMLElement {
     for (const each of this.attributes) settings.append(each.name, each.value);
     // Of two that are named alike the first counts.
     settings.append('language', this.closest<HTMLElement>('[lang]')?.lang || '');
-    return `${GATEWAY}${page}/${this.getAttribute('key') || this.dataset.key}#${settings}`;
+    return GATEWAY + page + `/${this.getAttribute('key') || this.dataset.key}#${settings}`;
   }
 
   async #sign(): Promise<void> {

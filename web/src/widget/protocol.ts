@@ -6,8 +6,11 @@
 /** Every message carries it as `caller`; a later version speaks by another number. */
 export const VERSION = 1;
 
-/** How long the frame may take to say `ready`; and, once all of it is there, its word. */
-export const READY_MS = 5000;
+/**
+ * How long the frame may take to say `ready` over a slow network; and, once all of it is there, its word. A frame that is
+ * refused is there at once and says nothing: browsers tell its load like any other (HTML, 7.4.2.2).
+ */
+export const READY_MS = 20_000;
 export const LOADED_MS = 1500;
 
 /** What the host page has for a call. */
