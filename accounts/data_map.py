@@ -359,7 +359,7 @@ KINDS: Final[tuple[Kind, ...]] = (
         (),
         Period(Span.MINUTES, "a call must begin within it", 10, "CALLER_TOKEN_TTL_S"),
         Erasure(Fate.EXPIRES, "only who has the token finds it, and a minute later nobody"),
-        valkey=(Key("caller:call-token:5:<digest>", Via.NAME),),
+        valkey=(Key("caller:call-token:6:<digest>", Via.NAME),),
         not_exported="it is gone before an export could be read",
     ),
     Kind(

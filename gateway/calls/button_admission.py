@@ -243,6 +243,7 @@ class ButtonAdmission:
         eras = await self.eras.current([button_id])
         return VisitorTerms(
             button_id=standing.button_id,
+            key=standing.key,
             seconds_max=rules.seconds_max,
             calls_max=rules.calls_at_once,
             is_signed=is_signed,

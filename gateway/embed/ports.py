@@ -319,8 +319,8 @@ class ButtonKeys(Protocol):
     async def by_key(self, key: str) -> Standing | None:
         """Return the button of a publishable key that stands; None for all other texts."""
 
-    async def takes_calls(self, key_id: str) -> bool:
-        """Return whether the button that this API key pays for stands and is not paused."""
+    async def takes_calls(self, key: str) -> bool:
+        """Return whether a publishable key stands and its button is not paused."""
 
 
 @dataclass(frozen=True, slots=True)

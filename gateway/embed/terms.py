@@ -26,6 +26,8 @@ class VisitorTerms(msgspec.Struct, frozen=True, kw_only=True):
     # reports to its caller leaves that out.
 
     button_id: str
+    key: str
+    """The publishable key that it was asked for with."""
     seconds_max: int
     """Longest that the call may last."""
     calls_max: int

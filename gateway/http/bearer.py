@@ -175,8 +175,8 @@ class Authenticator:
         signer = terms.signer_key_id
         if signer and not await self._may(signer, Scope.CALLS, is_check=is_check):
             return False
-        # Paused since: its owner wants no call any more.
-        return self._buttons is not None and await self._buttons.takes_calls(order.key_id)
+        # Paused or turned since: its owner wants no such call any more.
+        return self._buttons is not None and await self._buttons.takes_calls(terms.key)
 
     async def _may(self, key_id: str, scope: Scope, *, is_check: bool) -> bool:
         account = await self._accounts.account_by_key_id(key_id)

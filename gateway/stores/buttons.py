@@ -94,13 +94,10 @@ class SqlButtons:
         ids = (row.id, row.account_id, row.key_id)
         return Standing(*ids, mode, _rules_of(row), paused, key, row.ends_at)
 
-    async def takes_calls(self, key_id: str) -> bool:
-        """Return whether the button that an API key pays for stands and is not paused."""
-        query = sa.select(_BUTTONS.id).where(
-            _BUTTONS.key_id == key_id, _BUTTONS.paused_at.is_(None)
-        )
-        async with self._reading() as connection:
-            return await connection.scalar(query) is not None
+    async def takes_calls(self, key: str) -> bool:
+        """Return whether a publishable key stands and its button is not paused."""
+        standing = await self.by_key(key)
+        return standing is not None and not standing.is_paused
 
     # For owners.
 

@@ -20,7 +20,7 @@ from database import refusals
 from gateway.ports import CallOrder
 
 TOKEN_PREFIX = "ct_"  # noqa: S105
-_KEY_PREFIX = "caller:call-token:5:"
+_KEY_PREFIX = "caller:call-token:6:"
 """The number changes with the form of an order: nodes of two releases never misread one."""
 _TIMEOUT_S = 1.0
 _COMMON = ("account_id", "codec", "country", "currency", "key_epoch", "key_id", "rate")

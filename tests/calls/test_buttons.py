@@ -271,6 +271,23 @@ async def test_a_pause_holds_at_once_and_a_call_that_runs_goes_on(shop: Shop):
     assert await shop.token()
 
 
+async def test_a_key_that_was_turned_at_once_begins_no_call_by_a_token_of_before(shop: Shop):
+    saved = await shop.token()
+    async with shop.call(await shop.token()) as phone:
+        await phone.wait("accept")
+        async with shop.world.stores() as stores:
+            turned = await buttons_of(stores).turn(
+                *(shop.owner.account_id, None, shop.button.id),
+                new_key=publishable_key(Mode.LIVE, secrets.token_bytes(32)),
+                ends_at=datetime.now(UTC),
+            )
+        assert turned is Change.DONE
+        async with shop.call(saved) as late:
+            assert await late.refused() == ("bad_token", 1008)
+        await phone.wait_frames(10)
+        assert (await phone.hang_up())["ended_by"] == "caller"
+
+
 async def test_opening_hours_and_a_frozen_owner_close_it(shop: Shop):
     await shop.change(hours=Hours(week=((),) * 7))
     state = await shop.state()

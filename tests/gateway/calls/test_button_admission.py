@@ -108,6 +108,7 @@ async def test_a_visitors_order_says_what_holds_and_whom_it_hides(door):
     assert (order.destination, order.origin, order.key_id) == (ECHO, PAGE, "k1")
     terms = order.visitor
     assert (terms.button_id, terms.seconds_max, terms.calls_max) == ("b1", 90, 2)
+    assert terms.key == STANDING.key
     assert not terms.is_signed
     assert not order.is_check
     assert door.challenges.spent == [(STANDING.key, ADDRESS, "solution")]

@@ -13,6 +13,7 @@ from tests.gateway.stage import order
 PEER = "192.0.2.1:5060"
 TERMS = VisitorTerms(
     button_id="b1",
+    key="pk_live_1",
     seconds_max=60,
     calls_max=2,
     visitor="v1",

@@ -33,7 +33,7 @@ class Calls:
         self.running = []
 
     def begins(self, button_id, era=""):
-        terms = VisitorTerms(button_id=button_id, seconds_max=60, calls_max=2, era=era)
+        terms = VisitorTerms(button_id=button_id, key="pk", seconds_max=60, calls_max=2, era=era)
         self.running.append(terms)
         return terms
 

@@ -29,7 +29,9 @@ from tests.gateway.sound.test_media_path import Endpoint
 from tests.gateway.stage import CENT, CREDIT, SILENT_FRAME, Stage, order
 from tests.limits import limits
 
-TERMS = VisitorTerms(button_id="b1", seconds_max=60, calls_max=2, visitor="v1", network="n1")
+TERMS = VisitorTerms(
+    button_id="b1", key="pk", seconds_max=60, calls_max=2, visitor="v1", network="n1"
+)
 BROWSER, CARRIER = "/n/n1/media/browser", "/n/n1/media/carrier"
 PAGE = "https://calls.example.com"
 

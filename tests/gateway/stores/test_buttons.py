@@ -147,11 +147,11 @@ async def test_other_rules_hold_and_a_budget_that_begins_is_counted_from_then_on
 
 
 async def test_it_is_paused_and_goes_on(world):
-    button = await world.made()
+    await world.made()
     for is_paused in (True, True, False, False):
         await world.buttons.pause("ada", 1, "b1", is_paused=is_paused)
         assert (await world.buttons.by_key(key(1))).is_paused is is_paused
-        assert await world.buttons.takes_calls(button.key_id) is not is_paused
+        assert await world.buttons.takes_calls(key(1)) is not is_paused
     assert (await world.acts())[2:] == [Act.BUTTON_PAUSED, Act.BUTTON_RESUMED]
     assert not await world.buttons.takes_calls("nothing")
 
@@ -168,8 +168,12 @@ async def test_a_key_that_is_turned_goes_on_until_its_overlap_ends(world):
     for each in (key(1), key(5)):
         # One budget, whichever key a call began with.
         assert (await world.buttons.by_key(each)).key_id == button.key_id
+        assert await world.buttons.takes_calls(each)
     world.now = ends_at
     assert await world.buttons.by_key(key(1)) is None
+    # Nor does a token that it was given before begin a call.
+    assert not await world.buttons.takes_calls(key(1))
+    assert await world.buttons.takes_calls(key(5))
     assert {k.key for k in (await world.buttons.read("ada", "b1")).keys} == {
         key(5),
         key(2, Mode.TEST),
