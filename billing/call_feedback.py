@@ -41,7 +41,7 @@ class Only:
     key_id: str
     """Those that this API key pays for."""
     ended_after: datetime
-    """And that go on or have ended since."""
+    """And that have ended since, by their records."""
 
 
 class FeedbackStore(Protocol):

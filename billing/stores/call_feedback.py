@@ -31,8 +31,8 @@ class SqlFeedbackStore:
         # A call that is forgotten is none any more.
         mine = [calls.id == call_id, calls.account_id == account_id, calls.forgotten_at.is_(None)]
         if only is not None:
-            is_recent = sa.or_(calls.ended_at.is_(None), calls.ended_at > only.ended_after)
-            mine += [calls.key_id == only.key_id, is_recent]
+            # Of one that goes on it is not known.
+            mine += [calls.key_id == only.key_id, calls.ended_at > only.ended_after]
         change = (
             sa.update(tables.calls)
             .where(*mine, calls.feedback == "")

@@ -82,6 +82,8 @@ async def test_visitors_speak_only_of_their_buttons_calls_that_have_just_ended(
     assert await feedback.give("alice", "c1", BAD, Only("k1", ended_at - second)) == GOOD
 
 
-async def test_a_visitor_may_speak_before_the_end_is_booked(feedback, store):
+async def test_a_visitor_speaks_once_the_end_is_booked(feedback, store):
     await store.apply_outbox(3, [opened_with("k1")])
+    assert await feedback.give("alice", "c1", BAD, Only("k1", START)) is None
+    await store.apply_outbox(3, [closed("c1", 90, 3)])
     assert await feedback.give("alice", "c1", GOOD, Only("k1", START)) == GOOD
