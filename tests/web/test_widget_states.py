@@ -546,6 +546,38 @@ async def test_whoever_has_talked_says_by_one_key_how_it_was(
     await page.context.close()
 
 
+_BROKEN = r"""() => [...document.querySelectorAll('button')].flatMap((button) => {
+  const text = button.firstChild;
+  if (text?.nodeType !== Node.TEXT_NODE || !button.offsetParent) return [];
+  return [...text.data.matchAll(/\S+/g)].filter(({ 0: word, index }) => {
+    const range = document.createRange();
+    range.setStart(text, index);
+    range.setEnd(text, index + word.length);
+    return new Set([...range.getClientRects()].map(({ top }) => top)).size > 1;
+  }).map(([word]) => word);
+})"""
+"""Words on buttons that are broken in their middle."""
+
+
+@pytest.mark.parametrize("language", ["en", "de", "es"])
+async def test_large_text_breaks_no_word_of_a_key(
+    visitors: Browser, gateway: FakeEmbedGateway, language: str
+) -> None:
+    """Twice as large as usual, on the narrowest of phones (WCAG 2.2, 1.4.4)."""
+    page = await open_phone(
+        visitors, gateway, locale=language, viewport={"width": 280, "height": 640}
+    )
+    await page.evaluate("document.documentElement.style.fontSize = '200%'")
+    await page.locator(".go").click()
+    await expect(page.get_by_role("timer")).to_be_visible()
+    assert await page.evaluate(_BROKEN) == []
+    await check(page)
+    await page.locator(".stop").click()
+    await expect(page.get_by_role("timer")).to_have_count(0)
+    assert await page.evaluate(_BROKEN) == []
+    await page.context.close()
+
+
 async def test_what_does_not_get_through_can_be_said_once_more(
     visitors: Browser, gateway: FakeEmbedGateway
 ) -> None:
