@@ -60,6 +60,29 @@ async def switch_auto_off(
     return before, await find(connection, account_id)
 
 
+async def forget_card(
+    connection: AsyncConnection, account_id: str
+) -> tuple[PaymentProfile, PaymentProfile]:
+    """Forget the card, its customer and its payer's address, and switch automatic top-ups off.
+
+    Return the profile before and after. The caller holds the account's lock. Raises LookupError if
+    there is no such account.
+    """
+    before = await find(connection, account_id)
+    await connection.execute(
+        sa.update(_PROFILES)
+        .where(_PROFILES.c.account_id == account_id)
+        .values(
+            customer_id=None,
+            payment_method_id=None,
+            email="",
+            auto_enabled=False,
+            auto_off_reason="",
+        )
+    )
+    return before, await find(connection, account_id)
+
+
 def _is_frozen_for(reason: FreezeReason) -> sa.ColumnElement[bool]:
     freezes = tables.freezes.c
     return sa.exists().where(freezes.account_id == _ACCOUNTS.id, freezes.reason == reason)

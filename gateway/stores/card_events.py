@@ -29,6 +29,16 @@ async def stop_automatic_top_ups(
     await record_profile_change(connection, *change, at)
 
 
+async def forget_card(connection: AsyncConnection, account_id: str, at: datetime) -> None:
+    """Forget the saved card of somebody who was not the account's holder, and stop charging it.
+
+    The account's lock is held. The payment service keeps its customer: it is the payer's own, and
+    whoever pays next gets another one.
+    """
+    change = await payment_profiles.forget_card(connection, account_id)
+    await record_profile_change(connection, *change, at)
+
+
 async def record_profile_change(
     connection: AsyncConnection,
     before: PaymentProfile,

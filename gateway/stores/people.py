@@ -37,7 +37,7 @@ from database.engine import reading
 from gateway.stores import departures
 from gateway.stores.card_events import stop_automatic_top_ups
 from gateway.stores.people_transactions import STANDING, PeopleTransactions, locked, standing
-from gateway.stores.taking_back import take_back, what_stays
+from gateway.stores.taking_back import take_all_back, take_back, what_stays
 
 _ACCOUNTS = tables.accounts.c
 LOCKED = FreezeReason.LOCKED
@@ -165,8 +165,9 @@ class SqlPeople(PeopleTransactions):
     ) -> Holder | None:
         """Use a RESET_PASSWORD link: set the password, unlock, begin a credentials epoch.
 
-        The address counts as proven: the link was read there. The notice names what stays. Return
-        the holder as it is then.
+        The address counts as proven: the link was read there. Where it was not proven before,
+        nothing stays of what was added until now: whoever did so had proven nothing. The notice
+        names what stays. Return the holder as it is then.
         """
         async with self._using(digest, Purpose.RESET_PASSWORD) as use:
             if use is None or use.link.email != use.holder.email or not await use.use_up():
@@ -176,6 +177,9 @@ class SqlPeople(PeopleTransactions):
                 use, begins_epoch=True, password_hash=password_hash, locked_at=None
             )
             await self._freeze(use.connection, use.account_id, LOCKED, False, use.at)
+            if not use.holder.is_proven:
+                await take_all_back(self._change(use.connection, use.holder))
+                await use.record(Act.ADDRESS_PROVEN)
             await use.record(Act.PASSWORD_RESET)
             stays = await what_stays(use.connection, use.account_id)
             told = replace(notice, values={**notice.values, **stays})

@@ -2,13 +2,15 @@
 
 A thief who adds a passkey, an app for codes, a key of the API or a button would otherwise come
 back, or go on spending, after the lock. What is older stays: a mailbox alone must not be enough to
-take a second factor away. What was removed does not come back. Knows no link and no lock.
+take a second factor away. What was removed does not come back. Before an address was proven nobody
+stood for the account, and whoever made it may not be the address's owner: all of it goes when
+somebody without the password is the first to prove it. Knows no link and no lock.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -16,16 +18,21 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from accounts.audit_log import Act, Actor
 from accounts.data_request import Right
+from accounts.link import Purpose
 from accounts.stores import audit_log, countries, data_requests, devices, second_factors
 from accounts.stores import tables as people
 from billing.stores import tables
 from gateway.scopes import Scope
+from gateway.stores import departures
 from gateway.stores.button_tables import buttons
 from gateway.stores.buttons_taken_back import take_buttons_back
+from gateway.stores.card_events import forget_card
 from gateway.stores.people_transactions import Change
 
 _MARGIN: Final = timedelta(minutes=1)
 """Clocks of two nodes differ, and what is added is dated before its transaction."""
+_EVER: Final = datetime(2000, 1, 1, tzinfo=UTC)
+"""Before the first account: clocks of nodes may differ by any time."""
 _NAMED_MAX: Final = 10
 _NAMES_LENGTH_MAX: Final = 500
 _PASSKEYS, _KEYS = people.passkeys.c, tables.api_keys.c
@@ -51,6 +58,18 @@ async def take_back(change: Change, since: datetime) -> Mapping[str, str]:
     await devices.forget_since(connection, account_id, begin)
     await _drop_exports(change, begin)
     return {name: _listed(found) for name, found in names.items()}
+
+
+async def take_all_back(change: Change) -> None:
+    """Remove whatever was added or asked for in the account's whole life, whoever did it.
+
+    What `take_back` removes, and the saved card with automatic top-ups, all links, and a deletion
+    that waits.
+    """
+    await take_back(change, _EVER)
+    await forget_card(change.connection, change.holder.account_id, change.at)
+    await departures.cancel(change)
+    await change.end_links(set(Purpose))
 
 
 async def _remove_passkeys(change: Change, begin: datetime) -> Sequence[str]:

@@ -401,7 +401,9 @@ async def test_a_reset_proves_unlocks_and_begins_an_epoch(world):
     )
     assert await world.billed_to() == HOME
     assert (await world.queued())[-1] == ("password_changed", HOME)
-    assert await world.acts() == [Act.PASSWORD_RESET, Act.LOCKED, Act.SIGNED_UP]
+    assert await world.acts() == [
+        *(Act.PASSWORD_RESET, Act.ADDRESS_PROVEN, Act.LOCKED, Act.SIGNED_UP)
+    ]
 
 
 @pytest.mark.parametrize("is_reset", [True, False])

@@ -1,4 +1,7 @@
-"""What a lock takes back: what was added lately, and nothing older."""
+"""What a lock takes back: what was added lately, and nothing older.
+
+And what the first proof of an address takes back: everything.
+"""
 
 import os
 from datetime import timedelta
@@ -13,16 +16,30 @@ from accounts.link import DISPUTABLE, Purpose
 from accounts.notice import Notice
 from accounts.passkey import Passkey
 from accounts.ports import NewSecondFactor
+from accounts.stores import countries
+from accounts.stores import tables as people
 from accounts.stores.secret_box import SecretBox
 from billing.payment_reasons import ACCOUNT_LOCKED
 from billing.stores import tables
 from billing.stores.payments import SqlPaymentStore
+from gateway.embed.ports import Change, CodeTry
 from gateway.scopes import LEAST
 from gateway.stores.accounts import SqlAccountStore
+from gateway.stores.buttons import SqlButtons
 from gateway.stores.departures import SqlDepartures
 from gateway.stores.passkeys import SqlPasskeys
 from gateway.stores.second_factors import SqlSecondFactors
-from tests.gateway.stores.test_people import HOME, SIGN_UP, THIEF, VERIFY, World, mails
+from tests.gateway.stores.test_buttons import NEW, PHONE, key
+from tests.gateway.stores.test_people import (
+    DEVICE,
+    HOME,
+    SIGN_UP,
+    THIEF,
+    VERIFY,
+    Died,
+    World,
+    mails,
+)
 
 CODES = recovery_codes.make(bytes(range(150)))
 FACTOR = NewSecondFactor(bytes(20), 100, [recovery_codes.digest(each) for each in CODES])
@@ -38,10 +55,19 @@ async def world(engine):
         await connection.run_sync(mails.create)
     world = World(engine)
     assert await world.people.sign_up(SIGN_UP, VERIFY)
+    world.verify = await world.send(Purpose.PROVE_ADDRESS)
     world.factors = SqlSecondFactors(world.people, SecretBox(["k" * 32], os.urandom))
     world.passkeys = SqlPasskeys(world.people)
     world.accounts = SqlAccountStore(engine, clock=lambda: world.now)
     world.departures = SqlDepartures(world.people)
+    world.buttons = SqlButtons(engine, world.epoch_begun, clock=lambda: world.now)
+    return world
+
+
+@pytest.fixture
+async def proven(world):
+    """The same, of somebody who has proven their address."""
+    assert await world.people.prove_address(world.verify, "hash one")
     return world
 
 
@@ -61,56 +87,58 @@ async def keys_that_work(world):
         return (await connection.scalars(labels)).all()
 
 
-async def test_what_a_thief_added_is_gone_and_what_the_owner_had_is_there(world):
-    await add_passkey(world, "owner's")
-    await world.accounts.add_api_key("alice", "1" * 64, "owner's", scopes=LEAST)
-    world.now += LONG
-    link = await world.ask(Purpose.NOT_ME)
-    await add_passkey(world, "thief's")
-    await world.accounts.add_api_key("alice", "2" * 64, "thief's", scopes=LEAST)
-    assert await world.factors.add("alice", await epoch(world), FACTOR, CHANGED)
-    world.now += DAY
-    assert await world.people.lock(link, LOCKED)
-    assert [each.credential_id for each in await world.passkeys.of_account("alice")] == ["owner's"]
-    assert await world.factors.find("alice") is None
-    assert await keys_that_work(world) == ["owner's"]
-    acts = set((await world.acts())[:4])
+async def test_what_a_thief_added_is_gone_and_what_the_owner_had_is_there(proven):
+    await add_passkey(proven, "owner's")
+    await proven.accounts.add_api_key("alice", "1" * 64, "owner's", scopes=LEAST)
+    proven.now += LONG
+    link = await proven.ask(Purpose.NOT_ME)
+    await add_passkey(proven, "thief's")
+    await proven.accounts.add_api_key("alice", "2" * 64, "thief's", scopes=LEAST)
+    assert await proven.factors.add("alice", await epoch(proven), FACTOR, CHANGED)
+    proven.now += DAY
+    assert await proven.people.lock(link, LOCKED)
+    assert [each.credential_id for each in await proven.passkeys.of_account("alice")] == ["owner's"]
+    assert await proven.factors.find("alice") is None
+    assert await keys_that_work(proven) == ["owner's"]
+    acts = set((await proven.acts())[:4])
     removed = {Act.PASSKEY_REMOVED, Act.SECOND_FACTOR_REMOVED, Act.KEY_REVOKED}
     assert acts == removed | {Act.LOCKED}
 
 
-async def test_a_mailbox_alone_takes_no_second_factor_away(world):
-    assert await world.factors.add("alice", 1, FACTOR, CHANGED)
-    world.now += LONG
-    link = await world.ask(Purpose.NOT_ME)
-    assert await world.people.lock(link, LOCKED)
-    assert await world.factors.find("alice") is not None
+async def test_a_mailbox_alone_takes_no_second_factor_away(proven):
+    assert await proven.factors.add("alice", await epoch(proven), FACTOR, CHANGED)
+    proven.now += LONG
+    link = await proven.ask(Purpose.NOT_ME)
+    assert await proven.people.lock(link, LOCKED)
+    assert await proven.factors.find("alice") is not None
 
 
-async def test_a_deletion_that_a_thief_asked_for_is_cancelled(world):
-    link = await world.ask(Purpose.NOT_ME)
-    due_at = world.now + DAY
-    assert await world.departures.ask_deletion("alice", 1, Unspent.GIVE_UP, due_at, CHANGED)
-    assert (await world.departures.deletion("alice")).state is State.WAITING
-    assert await world.people.lock(link, LOCKED)
-    assert await world.departures.deletion("alice") is None
-    (request,) = await world.departures.requests("alice")
-    assert request.done_at == world.now
+async def test_a_deletion_that_a_thief_asked_for_is_cancelled(proven):
+    link = await proven.ask(Purpose.NOT_ME)
+    due_at = proven.now + DAY
+    assert await proven.departures.ask_deletion(
+        "alice", await epoch(proven), Unspent.GIVE_UP, due_at, CHANGED
+    )
+    assert (await proven.departures.deletion("alice")).state is State.WAITING
+    assert await proven.people.lock(link, LOCKED)
+    assert await proven.departures.deletion("alice") is None
+    (request,) = await proven.departures.requests("alice")
+    assert request.done_at == proven.now
     # Frozen all the same, as it is locked, until another password is set.
-    assert (await world.accounts.account("alice")).frozen
-    reset = await world.ask(Purpose.RESET_PASSWORD)
-    assert await world.people.reset_password(reset, "hash two", CHANGED)
-    assert not (await world.accounts.account("alice")).frozen
+    assert (await proven.accounts.account("alice")).frozen
+    reset = await proven.ask(Purpose.RESET_PASSWORD)
+    assert await proven.people.reset_password(reset, "hash two", CHANGED)
+    assert not (await proven.accounts.account("alice")).frozen
 
 
-async def test_the_newest_proof_says_since_when_a_deletion_need_not_wait(world):
-    assert await world.departures.strongest_proof_since("alice") is None
-    assert await world.factors.add("alice", 1, FACTOR, CHANGED)
-    first = world.now
-    assert await world.departures.strongest_proof_since("alice") == first
-    world.now += DAY
-    await add_passkey(world, "second")
-    assert await world.departures.strongest_proof_since("alice") == first + DAY
+async def test_the_newest_proof_says_since_when_a_deletion_need_not_wait(proven):
+    assert await proven.departures.strongest_proof_since("alice") is None
+    assert await proven.factors.add("alice", await epoch(proven), FACTOR, CHANGED)
+    first = proven.now
+    assert await proven.departures.strongest_proof_since("alice") == first
+    proven.now += DAY
+    await add_passkey(proven, "second")
+    assert await proven.departures.strongest_proof_since("alice") == first + DAY
 
 
 UNIT = 1_000_000
@@ -130,40 +158,125 @@ def is_off(profile):
     return (profile.auto_enabled, profile.auto_off_reason) == (False, ACCOUNT_LOCKED)
 
 
-async def test_a_lock_stops_automatic_top_ups_for_longer_than_it_lasts(world):
-    cards = await switched_on(world)
-    assert await world.people.lock(await world.ask(Purpose.NOT_ME), LOCKED)
+async def test_a_lock_stops_automatic_top_ups_for_longer_than_it_lasts(proven):
+    cards = await switched_on(proven)
+    assert await proven.people.lock(await proven.ask(Purpose.NOT_ME), LOCKED)
     assert is_off(await cards.profile("alice"))
-    assert (await world.acts()).count(Act.AUTO_TOP_UP_OFF) == 1
-    reset = await world.ask(Purpose.RESET_PASSWORD)
-    assert await world.people.reset_password(reset, "hash two", CHANGED)
+    assert (await proven.acts()).count(Act.AUTO_TOP_UP_OFF) == 1
+    reset = await proven.ask(Purpose.RESET_PASSWORD)
+    assert await proven.people.reset_password(reset, "hash two", CHANGED)
     profile = await cards.profile("alice")
     assert (profile.frozen, profile.has_card) == (False, True)
     assert is_off(profile)
 
 
-async def test_an_address_that_is_taken_back_stops_them_too(world):
-    # An address that was never proven could not be gone back to.
-    assert await world.people.prove_address(await world.ask(Purpose.PROVE_ADDRESS), "hash one")
-    await world.move(THIEF, HOME)
-    undo = await world.send(Purpose.UNDO_CHANGE)
-    cards = await switched_on(world)
-    assert await world.people.undo_change(undo, HOME, LOCKED)
+async def test_an_address_that_is_taken_back_stops_them_too(proven):
+    await proven.move(THIEF, HOME)
+    undo = await proven.send(Purpose.UNDO_CHANGE)
+    cards = await switched_on(proven)
+    assert await proven.people.undo_change(undo, HOME, LOCKED)
     assert is_off(await cards.profile("alice"))
 
 
-async def test_what_was_off_before_a_lock_keeps_its_reason(world):
-    cards = await switched_on(world)
+async def test_what_was_off_before_a_lock_keeps_its_reason(proven):
+    cards = await switched_on(proven)
     await cards.switch_auto_off("alice", "expired_card")
-    assert await world.people.lock(await world.ask(Purpose.NOT_ME), LOCKED)
+    assert await proven.people.lock(await proven.ask(Purpose.NOT_ME), LOCKED)
     profile = await cards.profile("alice")
     assert (profile.auto_enabled, profile.auto_off_reason) == (False, "expired_card")
 
 
-async def test_nobody_switches_them_on_while_an_account_is_locked(world):
+async def test_nobody_switches_them_on_while_an_account_is_locked(proven):
     """A thief's request may be under way when the account is locked."""
-    cards = await switched_on(world)
-    assert await world.people.lock(await world.ask(Purpose.NOT_ME), LOCKED)
+    cards = await switched_on(proven)
+    assert await proven.people.lock(await proven.ask(Purpose.NOT_ME), LOCKED)
     profile = await cards.set_auto("alice", enabled=True, threshold_micros=UNIT, amount_micros=UNIT)
     assert profile.frozen
     assert is_off(await cards.profile("alice"))
+
+
+async def fill(world):
+    """Add whatever can be added to an account; return links that were asked for."""
+    await world.accounts.add_api_key("alice", "3" * 64, "stranger's", scopes=LEAST)
+    await world.people.note_device("alice", DEVICE, None)
+    assert await world.buttons.note_proven("alice", 1, PHONE) is CodeTry.PROVEN
+    assert await world.buttons.make("alice", 1, NEW) is Change.DONE
+    async with world.engine.begin() as connection:
+        assert await countries.open_country(connection, "alice", "CU", world.now)
+    await switched_on(world)
+    await add_passkey(world, "stranger's")
+    assert await world.factors.add("alice", await epoch(world), FACTOR, CHANGED)
+    due_at = world.now + DAY
+    assert await world.departures.ask_deletion(
+        "alice", await epoch(world), Unspent.GIVE_UP, due_at, CHANGED
+    )
+    asked = {each: await world.ask(each) for each in (Purpose.NOT_ME, Purpose.PROVE_ADDRESS)}
+    asked[Purpose.CHANGE_ADDRESS] = await world.ask(Purpose.CHANGE_ADDRESS, THIEF)
+    return asked
+
+
+async def what_is_there(world):
+    """Return the kinds of what lets somebody in, spends, or waits."""
+    found = {
+        "keys": await keys_that_work(world),
+        "passkeys": await world.passkeys.of_account("alice"),
+        "app": await world.factors.find("alice"),
+        "buttons": await world.buttons.of_account("alice"),
+        "calls": await world.buttons.by_key(key(1)),
+        "numbers": await world.buttons.destinations("alice"),
+        "devices": await world.people.devices("alice"),
+        "deletion": await world.departures.deletion("alice"),
+    }
+    profile = await SqlPaymentStore(world.engine).profile("alice")
+    found["card"] = profile.has_card or profile.customer_id or profile.auto_enabled
+    async with world.engine.connect() as connection:
+        found["countries"] = await countries.of_account(connection, "alice")
+        codes = people.recovery_codes
+        found["codes"] = (await connection.execute(sa.select(codes.c.digest))).all()
+    return {name for name, each in found.items() if each}
+
+
+async def test_who_proves_an_address_first_by_a_reset_gets_an_account_with_nothing_in_it(world):
+    """Anybody can sign up with an address of somebody else."""
+    asked = await fill(world)
+    before = await what_is_there(world)
+    # No link could take back what is older than this.
+    world.now += LONG * 2
+    reset = await world.ask(Purpose.RESET_PASSWORD)
+    asked[Purpose.CHANGE_ADDRESS] = await world.ask(Purpose.CHANGE_ADDRESS, THIEF)
+    assert before == {
+        *("app", "buttons", "calls", "card", "codes", "countries"),
+        *("deletion", "devices", "keys", "numbers", "passkeys"),
+    }
+    stood = await epoch(world)
+    assert await world.people.reset_password(reset, "hash two", CHANGED)
+    assert await what_is_there(world) == set()
+    assert [purpose for purpose, link in asked.items() if await world.works(link)] == []
+    assert await epoch(world) > stood
+    assert not (await world.accounts.account("alice")).frozen
+    acts = await world.acts()
+    assert acts[0] is Act.PASSWORD_RESET
+    assert acts[1] is Act.ADDRESS_PROVEN
+    assert {Act.KEY_REVOKED, Act.PASSKEY_REMOVED, Act.CARD_FORGOTTEN} <= set(acts)
+
+
+async def test_what_a_password_proves_stays_and_so_does_what_a_later_reset_finds(world):
+    await fill(world)
+    before = await what_is_there(world)
+    assert await world.people.prove_address(world.verify, "hash one")
+    assert await what_is_there(world) == before
+    reset = await world.ask(Purpose.RESET_PASSWORD)
+    assert await world.people.reset_password(reset, "hash two", CHANGED)
+    assert await what_is_there(world) == before
+    assert (await world.acts()).count(Act.ADDRESS_PROVEN) == 1
+
+
+async def test_a_death_in_between_leaves_all_as_it_was(world):
+    await fill(world)
+    before = await what_is_there(world)
+    reset = await world.ask(Purpose.RESET_PASSWORD)
+    world.dies = True
+    with pytest.raises(Died):
+        await world.people.reset_password(reset, "hash two", CHANGED)
+    assert await what_is_there(world) == before
+    assert not (await world.people.holder("alice")).is_proven
