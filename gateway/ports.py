@@ -307,6 +307,10 @@ class Account(Protocol):
         """Whether it belongs to a person who has signed up; those of programs do not."""
 
     @property
+    def is_unproven(self) -> bool:
+        """Whether it is a person's who has not proven their address: it may not call or pay."""
+
+    @property
     def is_locked(self) -> bool:
         """Whether its holder has said that somebody else was in it: its keys work no more."""
 

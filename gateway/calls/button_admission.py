@@ -55,7 +55,8 @@ class Visit:
     @property
     def buyer(self) -> Buyer:
         """Who pays."""
-        return Buyer(self.account, self.key_epoch, self.address)
+        is_proven = not self.account.is_unproven
+        return Buyer(self.account, self.key_epoch, self.address, is_proven)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,7 @@ class ButtonAdmission:
             return Phase.PAUSED, None
         if not hours.is_open(at):
             return Phase.CLOSED, hours.next_opening(at)
-        if visit.account.frozen:
+        if visit.account.frozen or visit.account.is_unproven:
             return Phase.UNAVAILABLE, None
         is_free = standing.mode is Mode.TEST
         if not is_free and await self.gate.balance(visit.account.id) <= 0:
@@ -277,7 +278,7 @@ class ButtonAdmission:
     def _echo(self, visit: Visit, terms: VisitorTerms, origin: str) -> CallOrder:
         """Return the order of a call that reaches nobody, and costs nothing."""
         account = visit.account
-        if account.frozen:
+        if account.frozen or account.is_unproven:
             raise RequestRefusedError("button_unavailable")
         return CallOrder(
             account_id=account.id,

@@ -50,8 +50,13 @@ class Principal:
 
     @property
     def is_proven(self) -> bool:
-        """Whether calls and payments may be made: a person must have proven their address."""
-        return self.signed_in is None or self.signed_in.holder.is_proven
+        """Whether calls and payments may be made: a person must have proven their address.
+
+        Also where a key of theirs asks; accounts that an operator made have no such person.
+        """
+        if self.signed_in is None:
+            return not self.account.is_unproven
+        return self.signed_in.holder.is_proven
 
     @property
     def has_accepted(self) -> bool:

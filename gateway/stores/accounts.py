@@ -59,6 +59,8 @@ class AccountRow:
     """Whether figures of how its calls sound are kept; False once its holder objects."""
     has_holder: bool = False
     """Whether it belongs to a person who has signed up."""
+    is_unproven: bool = False
+    """Whether its holder has not proven their address: nobody stands for what its keys do."""
     is_locked: bool = False
     """Whether its holder has said that somebody else was in it: no key of it works meanwhile."""
 
@@ -365,6 +367,7 @@ class SqlAccountStore:
             key_expires_at=found.get("key_expires_at"),
             keeps_quality=found["keeps_quality"],
             has_holder=found["has_holder"],
+            is_unproven=found["is_unproven"],
             is_locked=found["is_locked"],
         )
 
@@ -424,6 +427,9 @@ _ACCOUNT = sa.select(
     sa.exists()
     .where(holders.c.account_id == tables.accounts.c.id, holders.c.locked_at.is_not(None))
     .label("is_locked"),
+    sa.exists()
+    .where(holders.c.account_id == tables.accounts.c.id, holders.c.email_proven_at.is_(None))
+    .label("is_unproven"),
     CALL_LIMIT,
     *limit_columns("account"),
 )

@@ -187,6 +187,8 @@ async def test_what_is_the_owners_alone_is_not_told(door, stage):
         door.account = Account(**account)
         return (await refused(door.admit())).code
 
+    assert await told(is_unproven=True) == "button_unavailable"
+    assert door.desk.refused.pop() == ("alice", "address_unproven")
     assert await told(frozen=True) == "button_unavailable"
     # To the owner it is what it is.
     assert door.desk.refused == [("alice", "account_frozen")]
@@ -202,8 +204,9 @@ async def test_what_is_the_owners_alone_is_not_told(door, stage):
 
 async def test_phases(door):
     assert await door.phase() == (Phase.OPEN, None)
-    door.account = Account(frozen=True)
-    assert await door.phase() == (Phase.UNAVAILABLE, None)
+    for account in (Account(frozen=True), Account(is_unproven=True)):
+        door.account = account
+        assert await door.phase() == (Phase.UNAVAILABLE, None)
     door.account = Account(id="penniless")
     assert await door.phase() == (Phase.UNAVAILABLE, None)
     # An echo costs nothing.
@@ -226,8 +229,9 @@ async def test_a_test_key_orders_an_echo(door):
         order = door.order(ticket)
         assert (order.is_check, order.destination, order.rate) == (True, "", "")
         assert order.visitor.seconds_max == 90
-    door.account = Account(frozen=True)
-    assert (await refused(door.admit())).code == "button_unavailable"
+    for account in (Account(frozen=True), Account(is_unproven=True)):
+        door.account = account
+        assert (await refused(door.admit())).code == "button_unavailable"
 
 
 async def test_a_number_is_signed_by_the_owner_alone(door):

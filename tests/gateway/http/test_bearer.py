@@ -35,6 +35,7 @@ class Account:
     scopes: frozenset[Scope] = PAGE
     key_expires_at: datetime | None = None
     has_holder: bool = False
+    is_unproven: bool = False
     is_locked: bool = False
 
 

@@ -60,6 +60,7 @@ class Account:
     scopes: frozenset[Scope] = frozenset()
     key_expires_at: datetime | None = None
     has_holder: bool = False
+    is_unproven: bool = False
 
 
 @dataclass(frozen=True)

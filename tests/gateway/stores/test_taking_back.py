@@ -271,6 +271,15 @@ async def test_what_a_password_proves_stays_and_so_does_what_a_later_reset_finds
     assert (await world.acts()).count(Act.ADDRESS_PROVEN) == 1
 
 
+async def test_an_account_says_whether_its_holder_has_yet_to_prove_their_address(world):
+    await world.accounts.add_api_key("alice", "3" * 64, "own", scopes=LEAST)
+    await world.accounts.create_account("program", "USD")
+    assert not (await world.accounts.account("program")).is_unproven
+    assert (await world.accounts.account_by_key_hash("3" * 64)).is_unproven
+    assert await world.people.prove_address(world.verify, "hash one")
+    assert not (await world.accounts.account_by_key_hash("3" * 64)).is_unproven
+
+
 async def test_a_death_in_between_leaves_all_as_it_was(world):
     await fill(world)
     before = await what_is_there(world)

@@ -181,6 +181,10 @@ async def test_a_quote_says_that_there_is_no_credit_no_room_or_no_leave(api):
     assert await code() == "cap_reached"
     api.accounts.by_hash[key_hash("ck_alice")] = Account("alice", frozen=True)
     assert await code() == "account_frozen"
+    # A key is no way around the proof that its maker owes.
+    api.accounts.by_hash[key_hash("ck_alice")] = Account("alice", is_unproven=True)
+    assert await code() == "address_unproven"
+    assert code_of(await api.token()) == (403, "address_unproven")
     api.accounts.by_hash[key_hash("ck_alice")] = Account("alice")
     api.stage.gate.fill(alice=CENT - 1)
     assert await code() == "insufficient_credit"

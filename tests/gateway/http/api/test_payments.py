@@ -101,7 +101,8 @@ class Api:
     """The API, and requests of one of its accounts."""
 
     def __init__(self, client_of, *, is_on=True):
-        self.store, self.till, self.auto, accounts = Store(), Till(), Auto(), Accounts()
+        self.store, self.till, self.auto = Store(), Till(), Auto()
+        self.accounts = accounts = Accounts()
         self.velocity = Velocity()
         for account_id in ("alice", "bob"):
             accounts.by_hash[key_hash(f"ck_{account_id}")] = Account(account_id)
@@ -156,6 +157,12 @@ async def test_who_has_not_proven_their_address_pays_nothing_and_sees_all(client
         reply = await client.request(method, path, json={})
         assert (reply.status_code, reply.json()["code"]) == (403, "address_unproven")
     assert (await client.get("/v1/top-ups")).status_code == 200
+
+
+async def test_a_key_of_who_has_not_proven_their_address_pays_nothing(api):
+    api.accounts.by_hash[key_hash("ck_alice")] = Account("alice", is_unproven=True)
+    reply = await api.ask("PUT", "/v1/auto-top-up", json={})
+    assert (reply.status_code, reply.json()["code"]) == (403, "address_unproven")
 
 
 def money(units, text=None):
