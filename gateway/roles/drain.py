@@ -47,9 +47,9 @@ async def work(settings: Settings, *, is_child: bool) -> None:
         return
     stores, enough = opening.result(), asyncio.Event()
     events, mails = _open_events(settings), open_queue(stores.engine)
-    duty = MailDuty(settings, stores.engine)
-    duty.start()
     privacy = PrivacyDuty(settings, stores)
+    duty = MailDuty(settings, stores.engine, privacy.empty_files)
+    duty.start()
     privacy.start()
     budgets = watch_budgets(stores)
     budgets.start()

@@ -6,6 +6,7 @@ The drainer's process sends; every other process queues. Knows no event's meanin
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -75,9 +76,17 @@ def build_writer(settings: Settings, engine: AsyncEngine) -> MailWriter:
 class MailDuty:
     """What the drainer's process does for mails, beside draining."""
 
-    def __init__(self, settings: Settings, engine: AsyncEngine) -> None:
-        """Raise SettingsError for a mail server that cannot be used."""
-        outbox = SqlMailOutbox(engine)
+    def __init__(
+        self,
+        settings: Settings,
+        engine: AsyncEngine,
+        on_forgotten: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Take what is called once the last mail to a person is gone.
+
+        Raises SettingsError for a mail server that cannot be used.
+        """
+        outbox = SqlMailOutbox(engine, on_forgotten=on_forgotten)
         tidying = PeriodicTask(
             "tidy the mail outbox", Tidying(outbox).round, sender.TIDY_INTERVAL_S
         )

@@ -6,6 +6,7 @@ Knows no page.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from accounts.stores.sessions import RedisSessions
 from billing.clock import utc_now
 from database.engine import TIMEOUT_S, empty_log
+from database.errors import StoreUnavailableError
 from gateway.heartbeat.periodic_task import PeriodicTask
 from gateway.privacy import export_maker, retention
 from gateway.privacy.export_maker import ExportMaker
@@ -28,7 +30,9 @@ from gateway.stores.personal_rows import SqlPersonalRows
 from gateway.stores.retention import SqlRetention
 
 LOG_EMPTIED_EVERY_S: Final = 600.0
-"""How long SQLite's files still have what was deleted, such as the last mail to who was erased."""
+"""How long SQLite's files still have what was deleted without anybody hurrying."""
+LOG_TRIED_EVERY_S: Final = 1.0
+"""After a try that somebody's reading has hindered; no reader stays for long."""
 _NAME_BYTES = 8
 
 
@@ -88,20 +92,29 @@ class PrivacyDuty:
     def __init__(self, settings: Settings, stores: Stores) -> None:
         forgetting = build_retention(settings, stores.engine)
         making = build_export_maker(settings, stores)
+
+        async def empty() -> None:
+            while True:
+                with contextlib.suppress(StoreUnavailableError):
+                    if await empty_log(stores.engine, TIMEOUT_S):
+                        return
+                await asyncio.sleep(LOG_TRIED_EVERY_S)
+
+        self._emptying = PeriodicTask("empty the database's log", empty, LOG_EMPTIED_EVERY_S)
         self._tasks = [
             PeriodicTask("forget old data", forgetting.round, retention.LOOK_EVERY_S),
             PeriodicTask("make exports", making.round, export_maker.INTERVAL_S),
-            PeriodicTask(
-                "empty the database's log",
-                lambda: empty_log(stores.engine, TIMEOUT_S),
-                LOG_EMPTIED_EVERY_S,
-            ),
+            self._emptying,
         ]
 
     def start(self) -> None:
         """Start on the running loop."""
         for task in self._tasks:
             task.start()
+
+    def empty_files(self) -> None:
+        """Let the database's files lose now what was just deleted: it was the last of a person."""
+        self._emptying.hurry()
 
     async def stop(self) -> None:
         """Stop; what is not finished is taken up by the next process."""

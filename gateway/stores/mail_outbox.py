@@ -8,7 +8,7 @@ and no words.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -124,9 +124,19 @@ class SqlMailOutbox:
     """The outbox in SQLite or PostgreSQL. Every method raises StoreUnavailableError."""
 
     def __init__(
-        self, engine: AsyncEngine, *, timeout_s: float = TIMEOUT_S, clock: Clock = utc_now
+        self,
+        engine: AsyncEngine,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        clock: Clock = utc_now,
+        on_forgotten: Callable[[], None] = lambda: None,
     ) -> None:
+        """Take a database, and what is called after each commit that forgets a last mail.
+
+        The files of the database have it until they are emptied.
+        """
         self._engine = engine
+        self._on_forgotten = on_forgotten
         self._timeout_s = timeout_s
         self._clock = clock
 
@@ -215,8 +225,10 @@ class SqlMailOutbox:
                 .where(mail_outbox.c.id == mail.id, condition)
                 .values({"ended_at": self._clock(), **values})
             )
-            if mail.notice.name == LAST_NOTICE:
-                await _forget_last(connection, [mail.id])
+            is_last = mail.notice.name == LAST_NOTICE
+            is_forgotten = is_last and await _forget_last(connection, [mail.id])
+        if is_forgotten:
+            self._on_forgotten()
 
     async def others_lately(
         self, mails: Sequence[QueuedMail], since: datetime
@@ -276,7 +288,9 @@ class SqlMailOutbox:
                 .where(rows.id.in_(ids))
                 .values(state=MailState.ABANDONED, ended_at=self._clock())
             )
-            await _forget_last(connection, ids)
+            is_forgotten = await _forget_last(connection, ids)
+        if is_forgotten:
+            self._on_forgotten()
         return len(ids)
 
     async def newest(self, count: int) -> Sequence[QueuedMail]:
@@ -306,14 +320,15 @@ def have_ended(before: datetime) -> sa.ColumnElement[bool]:
 _NEWEST = sa.select(mail_outbox).order_by(mail_outbox.c.created_at.desc(), mail_outbox.c.id.desc())
 
 
-async def _forget_last(connection: AsyncConnection, ids: Collection[str]) -> None:
-    """Forget those of these mails that were a person's last, and have ended."""
+async def _forget_last(connection: AsyncConnection, ids: Collection[str]) -> bool:
+    """Forget those of these mails that were a person's last, and have ended; False for none."""
     rows = mail_outbox.c
-    await connection.execute(
-        sa.delete(mail_outbox).where(
-            rows.id.in_(ids), rows.notice == LAST_NOTICE, rows.state.not_in(_PENDING)
-        )
+    forgotten = await connection.scalars(
+        sa.delete(mail_outbox)
+        .where(rows.id.in_(ids), rows.notice == LAST_NOTICE, rows.state.not_in(_PENDING))
+        .returning(rows.id)
     )
+    return bool(forgotten.all())
 
 
 def _still_holds(mail: QueuedMail) -> sa.ColumnElement[bool]:

@@ -15,6 +15,8 @@ from accounts.notice import Notice
 from accounts.stores import tables as people
 from billing.clock import utc_now
 from database.engine import TIMEOUT_S, empty_log
+from database.errors import StoreUnavailableError
+from gateway.roles import privacy
 from gateway.roles.privacy import PrivacyDuty
 from gateway.stores.duties import duties
 from gateway.stores.mail_outbox import mail_outbox, queue_notice
@@ -51,21 +53,49 @@ async def test_what_was_deleted_leaves_the_files_soon(house):
         assert files
         return any(b"needle@example.org" in path.read_bytes() for path in files)
 
-    async with engine.begin() as connection:
-        told = Notice("account_deleted", "needle@example.org", {"language": "en"})
-        await queue_notice(connection, "nobody", told, utc_now())
-    assert await empty_log(engine, TIMEOUT_S)
-    async with engine.begin() as connection:
-        gone = sa.delete(mail_outbox).where(mail_outbox.c.account_id == "nobody")
-        await connection.execute(gone)
-    assert is_found()
-    duty = PrivacyDuty(house.node.settings, house.node.stores)
-    duty.start()
+    async def write_and_delete():
+        async with engine.begin() as connection:
+            told = Notice("account_deleted", "needle@example.org", {"language": "en"})
+            await queue_notice(connection, "nobody", told, utc_now())
+        assert await empty_log(engine, TIMEOUT_S)
+        async with engine.begin() as connection:
+            gone = sa.delete(mail_outbox).where(mail_outbox.c.account_id == "nobody")
+            await connection.execute(gone)
+        assert is_found()
 
     async def is_gone():
         return not is_found()
 
+    await write_and_delete()
+    duty = PrivacyDuty(house.node.settings, house.node.stores)
+    duty.start()
     await until(is_gone)
+    # It has been done at the start; the next time would be minutes away.
+    await write_and_delete()
+    duty.empty_files()
+    await until(is_gone)
+    await duty.stop()
+
+
+async def test_a_reader_only_delays_that(house, monkeypatch):
+    tries = asyncio.Queue()
+
+    async def is_emptied(_engine, _timeout_s):
+        found = [StoreUnavailableError("locked"), False, True][tries.qsize()]
+        tries.put_nowait(found)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    monkeypatch.setattr(privacy, "empty_log", is_emptied)
+    monkeypatch.setattr(privacy, "LOG_TRIED_EVERY_S", 0.0)
+    duty = PrivacyDuty(house.node.settings, house.node.stores)
+    duty.start()
+
+    async def is_done():
+        return tries.qsize() == 3
+
+    await until(is_done)
     await duty.stop()
 
 

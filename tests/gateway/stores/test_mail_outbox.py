@@ -287,3 +287,24 @@ async def test_a_database_that_is_away_is_named_so(tmp_path):
         await SqlMailOutbox(engine).newest(1)
     await engine.dispose()
     await sqlite_threads_ended()
+
+
+@pytest.mark.parametrize("ends", ["sent", "abandoned", "expired"])
+async def test_who_forgets_the_last_mail_to_a_person_says_so(engine, clock, ends):
+    """Once it is committed: the files are emptied of it then."""
+    told = []
+    outbox = SqlMailOutbox(engine, clock=clock, on_forgotten=lambda: told.append(1))
+
+    async def end(notice):
+        await outbox.queue("alice", notice)
+        if ends == "expired":
+            assert await outbox.expire(clock.now + MINUTE) == 1
+            return
+        (mail,) = await claim(outbox, clock)
+        await (outbox.sent(mail) if ends == "sent" else outbox.abandon(mail, "550"))
+
+    await end(PLAIN)
+    assert told == []
+    await end(Notice(mail_outbox.LAST_NOTICE, "alice@example.com"))
+    assert told == [1]
+    assert [mail.notice.name for mail in await outbox.newest(9)] == [PLAIN.name]
