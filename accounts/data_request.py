@@ -15,6 +15,9 @@ from accounts.audit_log import Actor
 NOTE_MAX = 200
 """Characters of an operator's note."""
 
+WITHDRAWN = "withdrawn"
+"""The note of a request whose holder has taken it back; stored."""
+
 
 class Right(StrEnum):
     """The rights of the GDPR that a request is about; values are stored."""
@@ -45,7 +48,12 @@ class DataRequest:
     done_at: datetime | None = None
     done_by: Actor | None = None
     note: str = ""
-    """Of an operator: what was done. No personal data."""
+    """Of an operator: what was done; or `WITHDRAWN`. No personal data."""
+
+    @property
+    def is_withdrawn(self) -> bool:
+        """Whether its holder has taken it back."""
+        return self.done_by is Actor.HOLDER and self.note == WITHDRAWN
 
     def is_late(self, at: datetime) -> bool:
         """Return whether it should have been answered by now."""

@@ -60,12 +60,18 @@ async def ask(
 
 
 async def answer(
-    connection: AsyncConnection, account_id: str, right: Right, at: datetime, actor: Actor
+    connection: AsyncConnection,
+    account_id: str,
+    right: Right,
+    at: datetime,
+    actor: Actor,
+    *,
+    note: str = "",
 ) -> None:
     """Note that an open request is answered; nothing where none is open."""
     number = await _open_id(connection, account_id, right)
     if number is not None:
-        await close(connection, number, at, actor)
+        await close(connection, number, at, actor, note)
 
 
 async def answer_all(

@@ -104,7 +104,8 @@ def _show(found: Sequence[DataRequest]) -> None:
     table = Table("number", "account", "request", "asked (UTC)", "due (UTC)", "state", "note")
     at = utc_now()
     for each in found:
-        state = f"done by {each.done_by}" if each.done_by else "open"
+        verb = "withdrawn" if each.is_withdrawn else "done"
+        state = f"{verb} by {each.done_by}" if each.done_by else "open"
         table.add_row(
             str(each.id),
             each.account_id,

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from accounts.audit_log import Act, Actor
 from accounts.choices import muted_text
-from accounts.data_request import DataRequest, Right
+from accounts.data_request import WITHDRAWN, DataRequest, Right
 from accounts.departures import Wishes
 from accounts.erasure import STEPS, Erasure, State, Unspent
 from accounts.holder import Holder
@@ -147,7 +147,9 @@ async def cancel(change: Change) -> bool:
         return False
     await change.freeze(FreezeReason.LEAVING, False)
     await change.end_links({Purpose.CANCEL_DELETION})
-    await data_requests.answer(connection, account_id, Right.DELETION, at, Actor.HOLDER)
+    await data_requests.answer(
+        *(connection, account_id, Right.DELETION, at, Actor.HOLDER), note=WITHDRAWN
+    )
     await change.record(Act.DELETION_CANCELLED)
     return True
 

@@ -415,6 +415,8 @@ class RequestRow:
     asked_at: datetime
     due_at: datetime
     done_at: datetime | None
+    is_withdrawn: bool
+    """Whether the person has taken it back, which is when it was done."""
     is_late: bool
 
 

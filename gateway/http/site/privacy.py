@@ -116,4 +116,5 @@ class PrivacyPages:
 
 
 def _row(each: DataRequest, *, is_late: bool) -> RequestRow:
-    return RequestRow(each.right, each.asked_at, each.due_at, each.done_at, is_late)
+    dates = (each.asked_at, each.due_at, each.done_at)
+    return RequestRow(each.right, *dates, each.is_withdrawn, is_late)

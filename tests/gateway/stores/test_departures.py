@@ -116,6 +116,7 @@ async def test_the_link_keeps_the_account_once(house):
     assert not await house.departures.cancel_by_link("0" * 64)
     assert await house.mails("deletion_cancelled") == 0
     assert await house.departures.cancel_by_link(link)
+    assert [each.is_withdrawn for each in await house.departures.requests("alice")] == [True]
     assert not await house.departures.cancel_by_link(link)
     assert await house.mails("deletion_cancelled") == 1
     assert await house.departures.deletion("alice") is None

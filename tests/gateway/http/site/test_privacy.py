@@ -1,8 +1,12 @@
 """What a person decides about their data: choices, requests, new terms, the language."""
 
+from dataclasses import replace
+
 import pytest
 
+from accounts.audit_log import Actor
 from accounts.consent import HISTORY, Document, Version, with_own
+from accounts.data_request import WITHDRAWN
 from gateway.http.site.own_documents import EVERYBODY, OwnDocuments
 from gateway.http.site.own_text import read_own_text
 from gateway.http.site.words import WORDS
@@ -61,6 +65,14 @@ async def test_requests_are_listed_with_their_dates(ada):
     ada.world.later(days=31)
     await ada.enter()
     assert "late" in ada.read(await ada.get("/account/requests")).text
+    kept = ada.world.departures.kept
+    kept[:] = [
+        replace(each, done_at=ada.world.now, done_by=Actor.HOLDER, note=note)
+        for each in kept
+        for note in ("", WITHDRAWN)
+    ]
+    text = ada.read(await ada.get("/account/requests")).text
+    assert [text.count(word) for word in ("Done", "Withdrawn", "Due by")] == [1, 1, 0]
 
 
 async def test_new_terms_are_asked_about_before_anything_else(ada):
