@@ -110,6 +110,17 @@ async def lease(
     return _read(taken.mappings().one())
 
 
+async def held_until(connection: AsyncConnection, account_id: str, at: datetime) -> datetime | None:
+    """Return until when a deletion that has begun is leased; None where it is free."""
+    query = sa.select(_ERASURES.c.leased_until).where(
+        _ERASURES.c.account_id == account_id,
+        _ERASURES.c.state == State.ERASING,
+        _ERASURES.c.leased_until > at,
+    )
+    until: datetime | None = await connection.scalar(query)
+    return until
+
+
 async def is_any_due(connection: AsyncConnection, at: datetime) -> bool:
     """Return whether there is a deletion that nobody works on, and that is due."""
     return await connection.scalar(_due(at)) is not None

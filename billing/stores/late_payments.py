@@ -22,7 +22,7 @@ RULE: Final = "paid after its account was deleted, and not sent back"
 ADVICE: Final = (
     "A node that has the payment service sends it back within minutes: look why none does. By hand,"
     " `caller payments refund` sends it back, and what no card takes"
-    " `caller accounts delete ACCOUNT --write-off` writes off."
+    " `caller accounts delete ACCOUNT --write-off --reason …` writes off."
 )
 SENT_BACK_WITHIN: Final = timedelta(hours=1)
 """How long it may take: a payment service may be away."""

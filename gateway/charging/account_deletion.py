@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import Enum
 
 from accounts.audit_log import Actor
 from accounts.erasure import Unspent
 from gateway.charging.account_erasure import AccountErasure
 from gateway.charging.recovery import bring_credits
+from gateway.operators import Order
 
 LOOK_EVERY_S = 0.5
+HELD_LOOKS_MAX = 4
+"""Looks, 2 s in all, within which a process that lives comes to the next step of a deletion."""
 LOOKS_MAX = 90
 """Looks for what a deletion waits for, 45 s in all: calls of a node that is gone wait for the
 sweeper."""
@@ -29,6 +33,8 @@ class Outcome(Enum):
     """Nothing was changed: what is left must be refunded or written off."""
     CALLS_GO_ON = "calls_go_on"
     """No new calls are possible, but not all calls have ended: nodes go on with the deletion."""
+    HELD = "held"
+    """Another process does it, or was killed while it did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +45,8 @@ class Deletion:
     left_micros: int = 0
     customer_id: str = ""
     """A customer whom the payment service still knows, because no service is set up here."""
+    held_until: datetime | None = None
+    """When another process, if it was killed, stands in the way no longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +56,16 @@ class AccountDeletion:
     erasure: AccountErasure
     looks_max: int = LOOKS_MAX
     look_every_s: float = LOOK_EVERY_S
+    held_looks_max: int = HELD_LOOKS_MAX
 
-    async def delete(self, account_id: str, *, write_off: bool) -> Deletion:
+    async def delete(
+        self, account_id: str, *, write_off: bool, order: Order | None = None
+    ) -> Deletion:
         """Delete an account; repeating it finishes what is left to do.
 
         Args:
             account_id: The account.
+            order: Who wants it, and why, for the audit log.
             write_off: Bring what it has left, or owes, to nothing.
 
         Raises:
@@ -71,9 +83,9 @@ class AccountDeletion:
         if left_micros and not write_off and not profile.deleted:
             return Deletion(Outcome.HAS_CREDIT, left_micros)
         unspent = Unspent.GIVE_UP if write_off else Unspent.KEEP
-        await work.erasures.begin_now(account_id, unspent, Actor.OPERATOR)
-        customer_id = ""
-        for _ in range(self.looks_max):
+        await work.erasures.begin_now(account_id, unspent, Actor.OPERATOR, order)
+        customer_id, held, seen = "", 0, None
+        for look in range(self.looks_max):
             progress = await work.perform(account_id)
             if progress is not None:
                 customer_id = customer_id or progress.customer_id
@@ -82,8 +94,19 @@ class AccountDeletion:
             if is_erased:
                 left_micros = await work.gate.balance(account_id)
                 return Deletion(Outcome.DELETED, left_micros, customer_id)
+            until = await work.erasures.held_until(account_id)
+            # Whoever lives says so with each step.
+            held = held + 1 if until is not None and until == seen else 0
+            seen = until
+            if held >= self.held_looks_max and self._outlasts(until, look):
+                return Deletion(Outcome.HELD, held_until=until)
             await asyncio.sleep(self.look_every_s)
         return Deletion(Outcome.CALLS_GO_ON, await self._left(account_id))
+
+    def _outlasts(self, until: datetime | None, look: int) -> bool:
+        """Return whether somebody may hold a deletion for longer than looks are left."""
+        left = timedelta(seconds=(self.looks_max - look) * self.look_every_s)
+        return until is not None and until > self.erasure.clock() + left
 
     async def _left(self, account_id: str) -> int:
         """Return what an account has, its holds included, in micros."""

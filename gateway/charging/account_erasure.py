@@ -23,6 +23,7 @@ from billing.payments import PaymentProfile
 from billing.ports import LedgerStore, SpendGate
 from database.errors import StoreUnavailableError
 from gateway.charging.recovery import Drain, bring_credits
+from gateway.operators import Order
 
 INTERVAL_S: Final = 10.0
 """How soon a deletion that is due begins, and how often what it waits for is looked at."""
@@ -48,8 +49,13 @@ class Erasures(Protocol):
     async def find(self, account_id: str) -> Erasure | None:
         """Return an account's deletion, however it stands."""
 
-    async def begin_now(self, account_id: str, unspent: Unspent, actor: Actor) -> None:
+    async def begin_now(
+        self, account_id: str, unspent: Unspent, actor: Actor, order: Order | None = None
+    ) -> None:
         """Note a deletion that is due at once; one that was done is done again."""
+
+    async def held_until(self, account_id: str) -> datetime | None:
+        """Return until when somebody holds a deletion, if they say nothing more; else None."""
 
     async def lease(self, account_id: str) -> Erasure | None:
         """Take a deletion that is due, or this account's; None where there is none to take."""

@@ -19,8 +19,8 @@ from gateway.charging.account_deletion import AccountDeletion, Deletion, Outcome
 from gateway.charging.grants import book_grant
 from gateway.charging.recovery import bring_credits
 from gateway.cli import administration
-from gateway.cli.administration import As, order_of
-from gateway.cli.command import Yes, confirm, fail, out, read_amount, run_with
+from gateway.cli.administration import As, Reason, order_of
+from gateway.cli.command import Yes, confirm, fail, out, read_amount, run_with, when_to_try
 from gateway.errors import (
     EXIT_SETTINGS,
     EXIT_UNAVAILABLE,
@@ -29,6 +29,7 @@ from gateway.errors import (
     RequestRefusedError,
 )
 from gateway.http.bearer import key_hash, new_api_key
+from gateway.operators import Order
 from gateway.ports import to_nobody
 from gateway.post.mail import is_address
 from gateway.roles import storage
@@ -298,13 +299,15 @@ _DELETION_NOT_BEGUN = (
 
 
 @app.command("delete")
-def delete_account(
+def delete_account(  # noqa: PLR0917
     context: typer.Context,
     account_id: AccountId,
+    reason: Reason,
     write_off: Annotated[
         bool, typer.Option("--write-off", help="Write off the remaining credit or debt.")
     ] = False,
     yes: Yes = False,
+    by: As = "",
 ) -> None:
     """Delete an account: end its calls, revoke its keys, erase its addresses and saved card.
 
@@ -312,6 +315,7 @@ def delete_account(
     interrupted deletion.
     """
     # Ask before anything is opened, so that answering no leaves no trace.
+    order = order_of(context, by, reason)
     confirm(f"Delete {account_id} for good?", yes=yes)
 
     async def work(book: storage.Book, settings: Settings) -> None:
@@ -337,7 +341,7 @@ def delete_account(
 
     async def delete(stores: storage.Stores, settings: Settings) -> None:
         try:
-            deletion = await _delete(stores, settings, account_id, write_off=write_off)
+            deletion = await _delete(stores, settings, account_id, order, write_off=write_off)
         except PaymentError:
             hint = "Nobody can call; repeat the command to finish."
             fail("The payment service did not delete the card.", hint, EXIT_UNAVAILABLE)
@@ -347,14 +351,14 @@ def delete_account(
 
 
 async def _delete(
-    stores: storage.Stores, settings: Settings, account_id: str, *, write_off: bool
+    stores: storage.Stores, settings: Settings, account_id: str, order: Order, *, write_off: bool
 ) -> Deletion:
     services = (
         compose_payments(settings, stores, notify=to_nobody) if settings.stripe_api_key else None
     )
     deletion = AccountDeletion(compose_erasure(settings, stores, services))
     try:
-        return await deletion.delete(account_id, write_off=write_off)
+        return await deletion.delete(account_id, write_off=write_off, order=order)
     finally:
         if services is not None:
             await services.service.close()
@@ -368,6 +372,13 @@ def _explain(deletion: Deletion, settings: Settings) -> None:
             f"The account has {left}, holds of running calls included. Nothing was changed.",
             "`caller payments refund` sends it back to the card; or delete it with --write-off.",
             EXIT_SETTINGS,
+        )
+    if deletion.outcome is Outcome.HELD:
+        fail(
+            "The account is closed. Another process is deleting it right now, or was killed while"
+            " it did.",
+            when_to_try(deletion.held_until),
+            EXIT_UNAVAILABLE,
         )
     if deletion.outcome is Outcome.CALLS_GO_ON:
         fail(

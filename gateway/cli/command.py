@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Awaitable, Callable, Coroutine
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import FrameType
 from typing import Annotated, Any, Final, NoReturn, Protocol, TypeVar
 
@@ -163,3 +163,14 @@ def read_amount(text: str, *, may_be_negative: bool = False) -> int:
     if micros < 0 and not may_be_negative:
         fail("The amount must not be negative.", "Write one such as 10.00.", EXIT_SETTINGS)
     return micros
+
+
+def when_to_try(until: datetime | None) -> str:
+    """Return the advice about what another process holds until a moment; None: no longer."""
+    if until is None:
+        return "It has ended meanwhile: try again."
+    # Rounded up: in the very second it may be held still.
+    at = until + timedelta(seconds=1)
+    return (
+        f"Try again at {at:%H:%M:%S} UTC: one that was killed holds it until then, and no longer."
+    )

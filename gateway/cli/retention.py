@@ -5,14 +5,13 @@ Thin: `privacy.retention` does it. The drainer does the same once a day by itsel
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
 from typing import Annotated
 
 import typer
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
-from gateway.cli.command import err, fail, out, read_settings, run
+from gateway.cli.command import err, fail, out, read_settings, run, when_to_try
 from gateway.errors import EXIT_UNAVAILABLE
 from gateway.roles import storage
 from gateway.roles.privacy import build_retention, build_sweeps
@@ -59,20 +58,10 @@ def run_now(
                 until = None if forgotten is not None else await duty.held_until()
         if forgotten is None:
             what = "Another process is doing this right now, or was killed while it did."
-            fail(what, _when_to_try(until), EXIT_UNAVAILABLE)
+            fail(what, when_to_try(until), EXIT_UNAVAILABLE)
         _show(forgotten, "forgotten")
 
     run(work(), settings)
-
-
-def _when_to_try(until: datetime | None) -> str:
-    if until is None:
-        return "It has ended meanwhile: try again."
-    # Rounded up: in the very second it may be held still.
-    at = until + timedelta(seconds=1)
-    return (
-        f"Try again at {at:%H:%M:%S} UTC: one that was killed holds it until then, and no longer."
-    )
 
 
 def _show(counts: dict[str, int], what: str) -> None:

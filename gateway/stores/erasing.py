@@ -24,6 +24,7 @@ from billing.clock import Clock, utc_now
 from billing.stores import call_forgetting, tables
 from billing.stores.late_payments import late_payments
 from database.engine import TIMEOUT_S, reading, writing
+from gateway.operators import Order
 from gateway.stores.button_tables import erase_button_rows
 from gateway.stores.fraud import erase_fraud_rows
 from gateway.stores.mail_outbox import LAST_NOTICE, erase_mails, queue_notice
@@ -65,12 +66,28 @@ class SqlErasing:
         async with reading(self._engine, self._timeout_s) as connection:
             return await erasures.find(connection, account_id)
 
-    async def begin_now(self, account_id: str, unspent: Unspent, actor: Actor) -> None:
-        """Note a deletion that is due at once; one that was done is done again."""
+    async def begin_now(
+        self, account_id: str, unspent: Unspent, actor: Actor, order: Order | None = None
+    ) -> None:
+        """Note a deletion that is due at once; one that was done is done again.
+
+        An operator's order gets its line in the audit log, also where it is a repeat.
+        """
         at = self._clock()
         erasure = Erasure(account_id, State.WAITING, STEPS[0], unspent, actor, at, at)
         async with writing(self._engine, self._timeout_s) as connection:
             await erasures.begin_now(connection, erasure)
+            if order is not None:
+                await audit_log.record(
+                    *(connection, account_id, Act.DELETION_ASKED, at, actor),
+                    reason=order.reason,
+                    operator=order.operator,
+                )
+
+    async def held_until(self, account_id: str) -> datetime | None:
+        """Return until when somebody holds a deletion, if they say nothing more; else None."""
+        async with reading(self._engine, self._timeout_s) as connection:
+            return await erasures.held_until(connection, account_id, self._clock())
 
     async def lease(self, account_id: str) -> Erasure | None:
         """Take a deletion that is due, or this account's; None where there is none to take."""

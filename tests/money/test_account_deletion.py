@@ -3,12 +3,15 @@
 import asyncio
 import dataclasses
 import secrets
+from datetime import timedelta
 
 import pytest
 
+from accounts.audit_log import Act, Actor
+from accounts.erasure import Unspent
 from accounts.holder import Device, Holder
 from accounts.session import Session
-from accounts.stores import devices, holders
+from accounts.stores import audit_log, devices, holders
 from accounts.stores.sessions import RedisSessions
 from billing.clock import utc_now
 from billing.stores.payments import SqlPaymentStore
@@ -19,9 +22,10 @@ from gateway.charging import account_deletion
 from gateway.charging.account_deletion import AccountDeletion, Deletion, Outcome
 from gateway.charging.account_erasure import AccountErasure
 from gateway.errors import PaymentError
+from gateway.operators import Order
 from gateway.stores.accounts import SqlAccountStore
 from gateway.stores.aof import RedisAof
-from gateway.stores.erasing import SqlErasing
+from gateway.stores.erasing import LEASED, SqlErasing
 from tests.money.ledger_world import CENT, HORIZON_S, UNIT
 
 DELETED = Deletion(Outcome.DELETED)
@@ -51,7 +55,9 @@ class Office:
             note=self.note,
             rewrite_files=RedisAof(world.gate._redis).rewrite,
         )
-        self.deletion = AccountDeletion(erasure, looks_max=200, look_every_s=0.02)
+        self.deletion = AccountDeletion(
+            erasure, looks_max=200, look_every_s=0.02, held_looks_max=200
+        )
 
     def having(self, **parts):
         """Return what deletes accounts with other parts."""
@@ -302,3 +308,31 @@ async def test_a_deletion_in_the_last_paid_seconds_takes_no_more_than_there_is(o
     assert 8 <= call.seconds <= 12
     assert await world.lowest_balance() == 0
     await world.assert_in_order()
+
+
+async def test_what_a_killed_command_holds_is_said_at_once_with_its_end(office):
+    erasures = office.deletion.erasure.erasures
+    await erasures.begin_now("alice", Unspent.GIVE_UP, Actor.OPERATOR)
+    before = utc_now()
+    assert await erasures.held_until("alice") is None
+    # Its process is killed in the middle of a step.
+    assert await erasures.lease("alice")
+    deletion = dataclasses.replace(office.deletion, held_looks_max=4)
+    held = await deletion.delete("alice", write_off=True)
+    assert held.outcome is Outcome.HELD
+    assert before + LEASED <= held.held_until <= utc_now() + LEASED
+    await erasures.rest("alice", timedelta())
+    assert await erasures.held_until("alice") is None
+    assert await office.deletion.delete("alice", write_off=True) == DELETED
+
+
+async def test_the_audit_log_says_who_has_an_account_deleted_and_why(office):
+    order = Order("kim", "asked for by letter")
+    assert await office.deletion.delete("alice", write_off=True, order=order) == DELETED
+    async with reading(office.world.engine, TIMEOUT_S) as connection:
+        erased, asked = await audit_log.of_account(connection, "alice", limit=9)
+    assert (asked.act, asked.actor, asked.operator, asked.reason) == (
+        *(Act.DELETION_ASKED, Actor.OPERATOR),
+        *("kim", "asked for by letter"),
+    )
+    assert (erased.act, erased.actor) == (Act.ERASED, Actor.SERVICE)

@@ -70,13 +70,13 @@ def test_what_is_no_address_changes_nothing(desk, arguments):
 
 def test_credit_stands_in_the_way_until_it_is_written_off(desk):
     save_card(desk)
-    code, said = asked(desk, "delete", "acme", "--yes")
+    code, said = asked(desk, "delete", "acme", "--reason", "asked for", "--yes")
     assert code == EXIT_SETTINGS
     assert "The account has $25.00, holds of running calls included. Nothing was changed." in said
     assert kept(desk, "SELECT frozen, deleted_at FROM accounts") == [(0, None)]
-    code, said = asked(desk, "delete", "acme", "--yes", "--write-off")
+    code, said = asked(desk, "delete", "acme", "--reason", "asked for", "--yes", "--write-off")
     assert (code, said.startswith("Account deleted. Its call records,")) == (0, True)
-    assert asked(desk, "delete", "acme", "--yes")[0] == 0
+    assert asked(desk, "delete", "acme", "--reason", "asked for", "--yes")[0] == 0
     assert desk.does("GET", "/objects/customers")["data"] == []
     ((frozen, email, balance),) = kept(desk, "SELECT frozen, email, balance_micros FROM accounts")
     assert (frozen, email, balance) == (1, "", 0)
@@ -88,7 +88,7 @@ def test_credit_stands_in_the_way_until_it_is_written_off(desk):
 
 
 def test_a_deletion_is_asked_about(desk):
-    done = desk.run("delete", "acme", app=accounts.app)
+    done = desk.run("delete", "acme", "--reason", "asked for", app=accounts.app)
     assert done.exit_code == 1
     assert "for good?" in done.output
     assert kept(desk, "SELECT deleted_at FROM accounts") == [(None,)]
@@ -97,24 +97,33 @@ def test_a_deletion_is_asked_about(desk):
 def test_a_payment_service_that_is_away_is_said_so_and_the_repeat_finishes(desk):
     save_card(desk)
     desk.does("PUT", "/faults", requests={"status": 500, "count": 9, "path": "/v1/customers"})
-    code, said = asked(desk, "delete", "acme", "--yes", "--write-off")
+    code, said = asked(desk, "delete", "acme", "--reason", "asked for", "--yes", "--write-off")
     assert code == EXIT_UNAVAILABLE
     assert "Nobody can call; repeat the command to finish." in said
     desk.does("DELETE", "/faults")
-    assert asked(desk, "delete", "acme", "--yes")[0] == 0
+    assert asked(desk, "delete", "acme", "--reason", "asked for", "--yes")[0] == 0
     assert desk.does("GET", "/objects/customers")["data"] == []
 
 
 def test_where_no_service_is_set_up_its_customer_is_named(desk):
     save_card(desk)
     customer_id = desk.does("GET", "/objects/customers")["data"][0]["id"]
-    _, said = asked(desk, "delete", "acme", "--yes", "--write-off", CALLER_STRIPE_API_KEY="")
+    _, said = asked(
+        desk,
+        "delete",
+        "acme",
+        "--reason",
+        "asked for",
+        "--yes",
+        "--write-off",
+        CALLER_STRIPE_API_KEY="",
+    )
     assert f"delete its customer {customer_id} there" in said
 
 
 def test_money_that_comes_late_goes_back(desk):
     desk.pays(25)
-    code, said = asked(desk, "delete", "acme", "--yes")
+    code, said = asked(desk, "delete", "acme", "--reason", "asked for", "--yes")
     assert (code, "Credit arrived" in said) == (0, False)
     assert kept(desk, "SELECT state, refunded_micros FROM payments") == [("paid", 25_000_000)]
     assert kept(desk, "SELECT balance_micros FROM accounts") == [(0,)]
@@ -123,12 +132,12 @@ def test_money_that_comes_late_goes_back(desk):
 def test_money_that_comes_late_is_told_of_where_nobody_can_send_it_back(desk):
     payment_id = desk.pays(25)
     without_service = {"CALLER_STRIPE_API_KEY": ""}
-    asked(desk, "delete", "acme", "--yes", **without_service)
+    asked(desk, "delete", "acme", "--reason", "asked for", "--yes", **without_service)
     desk.says("reconcile")
-    _, said = asked(desk, "delete", "acme", "--yes", **without_service)
+    _, said = asked(desk, "delete", "acme", "--reason", "asked for", "--yes", **without_service)
     assert "Credit arrived meanwhile: $25.00." in said
     assert desk.says("refund", payment_id, "25").endswith("$25.00")
-    assert "Credit" not in asked(desk, "delete", "acme", "--yes")[1]
+    assert "Credit" not in asked(desk, "delete", "acme", "--reason", "asked for", "--yes")[1]
 
 
 @pytest.mark.parametrize(
@@ -143,13 +152,13 @@ def test_money_that_comes_late_is_told_of_where_nobody_can_send_it_back(desk):
     ],
 )
 def test_a_deleted_account_stays_deleted(desk, arguments):
-    asked(desk, "delete", "acme", "--yes")
+    asked(desk, "delete", "acme", "--reason", "asked for", "--yes")
     assert asked(desk, *arguments)[0] == EXIT_SETTINGS
     assert kept(desk, "SELECT frozen, email, balance_micros FROM accounts") == [(1, "", 0)]
 
 
 def test_nobody_is_deleted_who_is_not_there(desk):
-    assert "no account" in asked(desk, "delete", "nobody", "--yes")[1]
+    assert "no account" in asked(desk, "delete", "nobody", "--reason", "asked for", "--yes")[1]
 
 
 def scopes_and_end(desk, key):
@@ -227,3 +236,18 @@ def test_no_amount_brings_an_account_below_nothing(desk, arguments, words):
     assert kept(desk, "SELECT id, balance_micros, day_cap_micros FROM accounts") == [
         ("acme", 0, None)
     ]
+
+
+def test_a_deletion_needs_a_reason_and_says_what_another_process_holds(desk):
+    assert desk.run("delete", "acme", "--yes", app=accounts.app).exit_code == 2
+    delete = ("delete", "acme", "--yes", "--write-off", "--reason", "asked for", "--as", "kim")
+    assert asked(desk, *delete)[0] == 0
+    with closing(sqlite3.connect(f"{desk.environ['CALLER_DATA_DIR']}/caller.db")) as book, book:
+        book.execute(
+            "UPDATE erasures SET state = 'erasing', step = 'calls',"
+            " leased_until = '2126-11-27 12:30:00.000000'"
+        )
+    code, said = asked(desk, *delete)
+    assert code == EXIT_UNAVAILABLE
+    assert "or was killed while it did. Try again at 12:30:01 UTC" in said
+    assert "not all of its calls" not in said

@@ -131,18 +131,23 @@ def test_a_locked_file_is_named_within_seconds(caller, arguments):
 def test_a_deletion_is_kept_in_sql_while_redis_is_away_and_finished_by_a_repetition(caller):
     there = caller.given["CALLER_REDIS_URL"]
     lose_redis(caller)
-    code, said = caller("accounts", "delete", "acme", "--yes")
+    code, said = caller("accounts", "delete", "acme", "--reason", "asked for", "--yes")
     assert code == EXIT_UNAVAILABLE
     assert "Redis did not answer" in said
     marked = "SELECT frozen, deleted_at IS NOT NULL FROM accounts"
     assert one(caller, marked) == (0, 0)
-    code, said = caller("accounts", "delete", "acme", "--write-off", "--yes")
+    code, said = caller(
+        "accounts", "delete", "acme", "--reason", "asked for", "--write-off", "--yes"
+    )
     assert code == EXIT_UNAVAILABLE
     assert "The deletion is noted in SQL" in said
     assert one(caller, marked) == (1, 1)
     assert one(caller, "SELECT revoked_at IS NOT NULL FROM api_keys") == (1,)
     caller.given["CALLER_REDIS_URL"] = there
-    assert caller("accounts", "delete", "acme", "--write-off", "--yes")[0] == 0
+    assert (
+        caller("accounts", "delete", "acme", "--reason", "asked for", "--write-off", "--yes")[0]
+        == 0
+    )
 
 
 @pytest.mark.parametrize(
