@@ -39,7 +39,8 @@ def last_payments(payments: PaymentServices) -> LastPayments:
 def open_journal(settings: Settings, stores: Stores) -> ErasureJournal:
     """Return the file in which this node writes down what is erased."""
     path = settings.data_dir / private_files.ERASED
-    return ErasureJournal(path, SqlErasing(stores.engine, stores.gate.restate))
+    erasing = SqlErasing(stores.engine, stores.gate.restate)
+    return ErasureJournal(path, erasing, stores.accounts.mark_deleted)
 
 
 def compose_erasure(

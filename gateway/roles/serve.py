@@ -27,7 +27,7 @@ from gateway.roles.carrier import CarrierSide, compose_carrier_side
 from gateway.roles.children import Child
 from gateway.roles.documents import post_documents
 from gateway.roles.embed import compose_proofs
-from gateway.roles.erasure import of_erasure
+from gateway.roles.erasure import of_erasure, open_journal
 from gateway.roles.fraud import Fraud, compose_fraud
 from gateway.roles.media import Media, compose_media, warm_up
 from gateway.roles.membership import Membership, new_membership
@@ -152,13 +152,18 @@ class Node:
     async def _take_lease(
         self, stops: Stops, membership: Membership, carrier_side: CarrierSide
     ) -> None:
-        """Become the owner of the calls under this node id, and settle those of an earlier run."""
+        """Become the owner of the calls under this node id, and settle those of an earlier run.
+
+        Accounts that were erased before, and came back, are closed.
+        """
         # Before anything is settled: whoever holds the lease owns the calls.
         await membership.enter()
         # Returned only after the calls are settled, or other nodes would settle them.
         stops.add("lease", membership.leave)
         # Before the port opens: calls of an earlier run still hold credit.
         await recovery.settle_own(carrier_side.settler, self.settings.node)
+        # And an older copy of the database, if one was put back, has people who were erased.
+        await open_journal(self.settings, self.stores).apply()
 
     def _take_payments(self, stops: Stops, metering: Metering) -> PaymentServices:
         """Open what takes payments; a change of credit reaches running calls at once."""

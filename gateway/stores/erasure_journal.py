@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -49,6 +49,8 @@ class ErasureJournal:
 
     path: Path
     erasures: Erasures
+    close: Callable[[str], Awaitable[None]]
+    """Freezes an account for good: nobody signs in, and its keys open nothing."""
     _known: dict[str, datetime] = field(default_factory=dict)
     _is_read: bool = False
     _looked_from: datetime = _BEGINNING
@@ -68,14 +70,20 @@ class ErasureJournal:
             raise StoreUnavailableError(said) from error
         self._known[account_id] = at
 
-    async def round(self) -> None:
-        """Erase again what came back, and write down what other nodes have erased."""
+    async def apply(self) -> None:
+        """Close accounts that came back with an older copy, and erase them again."""
         await self._read()
         for account_id, at in list(self._known.items()):
             created_at = await self.erasures.standing_since(account_id)
             if created_at is not None and must_repeat(at, created_at):
                 log.warning("erased account came back, and is erased again", account=account_id)
                 await self.erasures.begin_now(account_id, Unspent.KEEP, Actor.SERVICE)
+                # At once: the first step of the deletion may be some seconds away.
+                await self.close(account_id)
+
+    async def round(self) -> None:
+        """Erase again what came back, and write down what other nodes have erased."""
+        await self.apply()
         for erasure in await self.erasures.done(self._looked_from):
             if erasure.ended_at is not None:
                 await self.note(erasure.account_id, erasure.ended_at)

@@ -76,7 +76,7 @@ class House:
         self.sessions = RedisSessions(self.redis, secrets.token_bytes)
         self.kept = SqlErasing(self.engine, world.gate.restate, clock=self.clock)
         self.erasures = Mortal(self.kept)
-        self.journal = ErasureJournal(folder / "erased.log", self.kept)
+        self.journal = ErasureJournal(folder / "erased.log", self.kept, self.accounts.mark_deleted)
         self.people = SqlPeople(
             self.engine, queue_notice, clock=self.clock, on_freeze=world.gate.freeze
         )
@@ -401,7 +401,7 @@ async def test_an_older_copy_of_the_database_does_not_bring_a_person_back(house)
         await connection.execute(sa.text("DELETE FROM erasures"))
         at = house.now
         await holders.insert(connection, Holder("alice", EMAIL, at, "hash", 1, "de", at), EMAIL)
-    other = ErasureJournal(house.journal.path, house.kept)
+    other = ErasureJournal(house.journal.path, house.kept, house.accounts.mark_deleted)
     await other.round()
     await house.redis.delete("caller:aof-rewritten")
     assert (await house.work.perform()).account_id == "alice"
@@ -414,7 +414,7 @@ async def test_a_node_that_erased_nothing_writes_down_what_others_did(house, tmp
     await house.leave()
     house.now += GRACE
     await house.work.perform("alice")
-    other = ErasureJournal(tmp_path / "other.log", house.kept)
+    other = ErasureJournal(tmp_path / "other.log", house.kept, house.accounts.mark_deleted)
     await other.round()
     await other.round()
     (line,) = other.path.read_text().splitlines()

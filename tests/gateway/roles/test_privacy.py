@@ -1,9 +1,12 @@
 """From the page where a person asks for their data to the file that they are given."""
 
 import asyncio
+import contextlib
 import io
 import json
+import os
 import re
+import sqlite3
 import zipfile
 from datetime import timedelta
 
@@ -18,6 +21,7 @@ from database.engine import TIMEOUT_S, empty_log
 from database.errors import StoreUnavailableError
 from gateway.roles import privacy
 from gateway.roles.privacy import PrivacyDuty
+from gateway.roles.serve import Node
 from gateway.stores.duties import duties
 from gateway.stores.mail_outbox import mail_outbox, queue_notice
 from tests.gateway.roles.test_people import (
@@ -162,3 +166,22 @@ async def test_what_is_too_old_is_forgotten_beside_draining(house):
     async with engine.connect() as connection:
         assert (await connection.execute(sa.select(people.devices))).all() == []
         assert len((await connection.execute(sa.select(people.holders))).all()) == 1
+
+
+async def test_who_came_back_with_an_older_copy_is_shut_out_before_the_ports_open(house):
+    await signed_up(house)
+    settings = house.node.settings
+    async with house.node.stores.engine.connect() as connection:
+        account_id = await connection.scalar(sa.select(people.holders.c.account_id))
+    await house.node.stop()
+    line = f"{(utc_now() + timedelta(days=1)).isoformat()} {account_id}\n"
+    (settings.data_dir / "erased.log").write_text(line)
+    node = Node(settings, dict(os.environ))
+    await node.start()
+    try:
+        # Read without giving way to a periodic task.
+        with contextlib.closing(sqlite3.connect(settings.data_dir / "caller.db")) as book:
+            (row,) = book.execute("SELECT frozen, deleted_at IS NOT NULL FROM accounts").fetchall()
+    finally:
+        await node.stop()
+    assert row == (1, 1)
