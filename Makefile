@@ -30,7 +30,7 @@ test: ## Pass the tests that tell whether a change is right: minutes
 
 test-all: ## Pass all tests: also real servers, browsers, faults, compiled modules
 	@$(RUN) true
-	@exec $(TEST) python -m tests.wheel_tree python -m tests.in_time $(PYTEST) --thorough $(ARGS)
+	@exec $(TEST) python -m tests.wheel_tree $(PYTEST) --thorough $(ARGS)
 
 coverage: ## Show what the tests of each module leave bare; fail below the floor
 	@exec $(TEST) python -m tests.own_coverage --numprocesses=2 --dist=loadfile --no-loadscope-reorder $(ARGS)

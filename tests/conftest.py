@@ -37,7 +37,7 @@ pytest_plugins = ("tests.postgres", "tests.valkey")
 IS_CI = os.environ.get("CI", "").lower() not in ("", "0", "false")
 ALWAYS_ALLOWED = "platform:"
 LONGEST = (
-    *("benchmarks/", "calls/", "web/"),
+    *("benchmarks/", "calls/", "e2e/", "web/"),
     *("whole_calls/test_variations.py", "gateway/cli/test_ledger.py", "money/"),
     *("gateway/payments/test_proof.py", "gateway/cli/test_payments.py"),
     *("gateway/cli/test_outages.py", "billing/sql/test_gate_audit.py", "media/test_stalls.py"),

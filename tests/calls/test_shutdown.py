@@ -121,7 +121,7 @@ def alive(pid: int) -> bool:
 async def test_a_signal_to_all_processes_takes_nothing_from_a_node_that_drains(
     new_world: Callable[..., World], tell: Callable[[World, int], None], number: int, code: int
 ):
-    world = new_world(CALLER_DRAIN_TIMEOUT_S="5")
+    world = new_world(CALLER_DRAIN_TIMEOUT_S="10")
     await asyncio.to_thread(world.start_gateway)
     customer = await world.new_customer()
     family = gateway_of(world).family()

@@ -21,6 +21,7 @@ import pytest
 import websockets
 
 from tests.e2e.network import Machine
+from tests.priority import at_once
 
 START_S = 60.0
 COMMAND_S = 30.0
@@ -253,7 +254,7 @@ def _start(
     port = ["--remote-debugging-port", str(DEBUGGING_PORT)]
     with machine.entered(), (profile / LOG).open("wb") as log:
         return subprocess.Popen(
-            [*guard, program, *options, *port, "about:blank"],
+            at_once([*guard, program, *options, *port, "about:blank"]),
             env={**environ, "HOME": str(profile), "MOZ_CRASHREPORTER_DISABLE": "1"},
             stdin=subprocess.DEVNULL,
             stdout=log,

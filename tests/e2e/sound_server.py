@@ -19,6 +19,7 @@ from typing import IO
 import numpy as np
 import pytest
 
+from tests.priority import at_once
 from tests.web.speech import MICROPHONE_HZ, WIRE_HZ, Samples, resampled
 
 PROGRAMS = ("pulseaudio", "pacat", "parec")
@@ -55,7 +56,7 @@ class SoundServer:
         """Return what the loudspeaker plays from now on, at 8 kHz."""
         size = int(seconds * MICROPHONE_HZ) * 2
         listener = await asyncio.create_subprocess_exec(
-            *("parec", *FORMAT, "--device=loudspeaker.monitor"),
+            *at_once(["parec", *FORMAT, "--device=loudspeaker.monitor"]),
             env=self.environ,
             stdout=asyncio.subprocess.PIPE,
         )
@@ -102,7 +103,7 @@ def _running(command: list[str], environ: dict[str, str], output: IO[bytes]) -> 
     # It goes when the test process does, however that ends.
     guard = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
     process = subprocess.Popen(
-        [*guard, *command],
+        at_once([*guard, *command]),
         env=environ,
         stdin=subprocess.DEVNULL,
         stdout=output,

@@ -20,6 +20,7 @@ from tests.e2e.firefox import ENTER, WITHIN, Firefox, Page, firefox
 from tests.e2e.network import Wire, wire
 from tests.e2e.phone_page import RAW, assert_like, heard_for, live_call
 from tests.e2e.sound_server import SoundServer, sound_server
+from tests.priority import hurry
 from tests.web.fake_embed import HostPages, hosting
 from tests.web.speech import WIRE_HZ, Samples, likeness_at_any_speed
 
@@ -60,6 +61,8 @@ def world(network: Wire, tmp_path_factory: pytest.TempPathFactory) -> Iterator[W
     # The phone rings until `in_call` lets it be answered.
     world.start_carrier(ring_s="60")
     world.start_gateway()
+    for process in filter(None, (world.gateway, world.carrier)):
+        hurry(process.popen.pid)
     yield world
     world.stop()
 
