@@ -11,6 +11,7 @@ from playwright.async_api import Browser, Error, Page, expect
 
 from gateway.http.site.branding import Branding
 from gateway.http.site.rendering import Pages
+from tests.calls.world import eventually
 from tests.web.conftest import open_page
 from tests.web.fake_gateway import ECHO, KEY, FakeGateway, running, until
 from tests.web.test_accessibility import check
@@ -19,6 +20,12 @@ from tests.web.test_phone import button, dial, status
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 SHOWN = "+1 500 555 1000"
+INSTALL = """async () => {
+  dispatchEvent(new Event('appinstalled'));
+  const found = await navigator.serviceWorker.getRegistration();
+  return found?.active?.state === 'activated';
+}"""
+"""Told until somebody listens: what does so is loaded after all that is shown."""
 
 
 def field(page: Page) -> Any:
@@ -199,8 +206,7 @@ async def test_an_installed_phone_says_that_there_is_no_network_and_opens_when_t
     await expect(page.get_by_role("textbox")).to_be_visible()
     registered = "navigator.serviceWorker.getRegistrations().then((all) => all.length)"
     assert await page.evaluate(registered) == 0
-    await page.evaluate("dispatchEvent(new Event('appinstalled'))")
-    await page.evaluate("navigator.serviceWorker.ready.then(() => {})")
+    await eventually(lambda: page.evaluate(INSTALL))
     assert await page.evaluate("caches.keys()") == []
     await page.context.set_offline(True)
     await page.reload()
@@ -218,8 +224,7 @@ async def test_an_installed_phone_says_that_there_is_no_network_and_opens_when_t
 async def test_the_worker_looks_at_the_phone_and_at_nothing_else(
     page: Page, gateway: FakeGateway
 ) -> None:
-    await page.evaluate("dispatchEvent(new Event('appinstalled'))")
-    await page.evaluate("navigator.serviceWorker.ready.then(() => {})")
+    await eventually(lambda: page.evaluate(INSTALL))
     await page.reload()
     await expect(field(page)).to_be_visible()
     assert await page.evaluate("navigator.serviceWorker.controller !== null")
