@@ -115,7 +115,7 @@ async def speaking(world: World, call: PlacedCall) -> AsyncIterator[None]:
 
 async def close_code(ws: websockets.ClientConnection) -> int | None:
     """Return the code with which the gateway closes a socket."""
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(10):
         with contextlib.suppress(websockets.ConnectionClosed):
             while True:
                 await ws.recv()
@@ -187,7 +187,7 @@ class StandIn:
 
     async def next_call(self) -> PlacedCall:
         """Wait for a call to be placed; return the newest."""
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(10):
             await self.placed.wait()
         self.placed.clear()
         return self.calls[-1]

@@ -93,7 +93,7 @@ async def test_a_call_over_tls_is_heard_and_outlives_its_certificate(
         async def is_renewed() -> bool:
             return await asyncio.to_thread(shown, world) != first
 
-        await eventually(is_renewed)
+        await eventually(is_renewed, 15)
         said = len(phone.frames)
         await phone.speak(more)
         await phone.wait_frames(said + 10)

@@ -334,12 +334,18 @@ def test_marks_that_a_clear_brings_back_say_nothing() -> None:
     assert marks.due(21 * SECOND, 21 * SECOND) is not None
 
 
-def test_where_marks_wander_chance_does_not_raise_the_floor() -> None:
+def wandering() -> Marks:
+    """Marks of a way of 40 ms that come back up to 29 ms late by chance."""
     marks = learnt(count=3)
     for second in range(3, 8):
         wander = 0 if second % 2 else 29 * MS
         trip(marks, second * SECOND, lead=30 * MS, rtt=40 * MS, surplus=wander)
     marks.clear_control.trust()
+    return marks
+
+
+def test_where_marks_wander_chance_does_not_raise_the_floor() -> None:
+    marks = wandering()
     measured(marks, 20 * SECOND, 140 * MS)
     assert marks.rtt_ns == 40 * MS
     assert not marks.clear_control.is_in_doubt
@@ -351,11 +357,7 @@ def test_where_marks_wander_chance_does_not_raise_the_floor() -> None:
 
 
 def test_what_chance_explains_raises_the_floor_when_two_measurements_agree_on_it() -> None:
-    marks = learnt(count=3)
-    for second in range(3, 8):
-        wander = 0 if second % 2 else 29 * MS
-        trip(marks, second * SECOND, lead=30 * MS, rtt=40 * MS, surplus=wander)
-    marks.clear_control.trust()
+    marks = wandering()
     measured(marks, 20 * SECOND, 140 * MS)
     measured(marks, 30 * SECOND, 90 * MS)
     assert marks.rtt_ns == 40 * MS, "they differ as chance does"

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import signal
+import time
 
 import pytest
 
@@ -39,11 +40,13 @@ async def test_a_gateway_that_was_stopped_past_paid_time_and_grace_cuts_there(st
         await phone.wait("accept")
         cost = await phone.wait("cost", where=lambda e: e["seconds"] >= 3)
         world.gateway.popen.send_signal(signal.SIGSTOP)
+        stopped = time.monotonic()
         await asyncio.sleep(HORIZON_S + GRACE_S + 4)
         async with world.stores() as stores:
             (held,) = await stores.gate.open_calls()
             world.gateway.popen.send_signal(signal.SIGCONT)
         record = await customer.record(call_id)
+        assert time.monotonic() - stopped < 30
     assert (record["ended_by"], record["cause"]) == ("gateway", 41)
     assert cost["seconds"] < record["seconds"] <= held.seconds + HORIZON_S
     assert record["cost"]["micros"] == record["seconds"] * SECOND_MICROS == held.held_micros
