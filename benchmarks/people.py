@@ -143,9 +143,11 @@ def conclude(found: Sequence[tuple[Window, Window]], calls: int) -> Table:
         )
     share = median(b.core_share - a.core_share for a, b in found)
     came = median(w.sign_ins for w in beside) / SECONDS
-    verdict = "reached" if share <= CORE_SHARE_MAX else "MISSED"
+    # A busy machine lets fewer come than are due, and those cost less.
+    due = share * PER_S / max(came, 1)
+    verdict = "reached" if due <= CORE_SHARE_MAX else "MISSED"
     table.caption = (
-        f"Sign-ins take {share:.2f} of a core, {1000 * share / max(came, 1):.0f} ms each"
+        f"A sign-in takes {1000 * due / PER_S:.0f} ms of CPU, {PER_S} a second {due:.2f} of a core"
         f" (at most {CORE_SHARE_MAX}: {verdict})."
     )
     return table

@@ -32,3 +32,11 @@ def test_the_share_of_sign_ins_is_what_they_add(share, verdict):
     assert f"{verdict})" in text
     assert "1000" in text
     assert "20.0" in text
+
+
+def test_fewer_sign_ins_than_are_due_are_judged_as_if_all_had_come():
+    few = round(10 * SECONDS)
+    text = shown([(window(0.4), window(0.9, sign_ins=few))] * 3)
+    assert "takes 50 ms of CPU" in text
+    assert "1.00 of a core" in text
+    assert "MISSED)" in text
