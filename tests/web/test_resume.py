@@ -56,6 +56,28 @@ async def test_closed_by_a_proxy_is_lost_as_well(page: Page, gateway: FakeGatewa
     await expect(status(page)).to_have_text("In call")
 
 
+async def test_what_the_gateway_ends_with_a_reason_is_not_taken_up(
+    page: Page, gateway: FakeGateway
+) -> None:
+    line = await dial(page, gateway)
+    said = {"message": "All lines are in use.", "action": "Call again in a minute."}
+    await line.send("error", code="button_busy", retry=True, **said)
+    await line.socket.close(1013)
+    await expect(alert(page)).to_contain_text("All lines are in use.")
+    assert len(gateway.lines) == 1
+
+
+async def test_a_refused_message_leaves_a_call_that_can_be_taken_up(
+    page: Page, gateway: FakeGateway
+) -> None:
+    line = await dial(page, gateway)
+    await line.send("error", code="bad_message", message="Not now.", action="", retry=False)
+    await line.send("levels", browser=None, carrier=None)
+    await line.socket.close(1013)
+    await taken_up(gateway)
+    await expect(status(page)).to_have_text("In call")
+
+
 async def test_microphone_muted_meanwhile_stays_muted(page: Page, gateway: FakeGateway) -> None:
     line = await dial(page, gateway)
     gateway.cut()

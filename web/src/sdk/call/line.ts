@@ -149,6 +149,8 @@ export class Line {
   }
 
   #receive(message: GatewayMessage): void {
+    // Said right before the end it is the reason; whatever comes behind it shows that the call goes on.
+    this.#problem = undefined;
     switch (message.type) {
       case 'ready':
         this.#isReady = true;
@@ -192,7 +194,6 @@ export class Line {
 
   #isBack(): void {
     this.#absence = undefined;
-    this.#problem = undefined;
     this.send({ type: 'media', path: this.#choice.path });
     this.events.away(false);
   }
@@ -218,7 +219,9 @@ export class Line {
   #lost(code: number): void {
     this.#isReady = false;
     const isRefused = this.#absence !== undefined && code === 1008;
-    if (!this.#kept || isRefused || !isKept(code)) {
+    // The gateway keeps no call that it has ended itself, and said why.
+    const isOver = this.#absence === undefined && this.#problem !== undefined && code !== 1006;
+    if (!this.#kept || isRefused || isOver || !isKept(code)) {
       const isMeant = code === 1000 && !this.#problem;
       const failure = isRefused ? new CallerError('call_gone') : errorOfClose(code, this.#problem);
       this.events.ended(isMeant ? undefined : failure);
