@@ -165,6 +165,21 @@ async def test_a_refused_call_can_be_tried_again(
     await page.context.close()
 
 
+async def test_clicks_of_a_program_within_one_task_make_one_call(
+    visitors: Browser, gateway: FakeEmbedGateway
+) -> None:
+    page = await open_phone(visitors, gateway)
+    lines = len(gateway.lines)
+    await page.get_by_role("button", name="Call now").evaluate(
+        "(go) => { go.click(); go.click(); go.click(); }"
+    )
+    await expect(says(page)).to_have_text("In call")
+    await press(page, "Hang up")
+    await expect(says(page)).to_have_text("Call ended")
+    assert len(gateway.lines) == lines + 1
+    await page.context.close()
+
+
 async def test_who_has_called_too_often_learns_how_long_to_wait(
     visitors: Browser, gateway: FakeEmbedGateway
 ) -> None:

@@ -102,8 +102,9 @@ class Frame {
     else await this.#load();
   }
 
-  /** Begin a call; inside the click. */
+  /** Begin a call; inside the click. There is one at a time, however often a program clicks. */
   #start(): void {
+    if (this.#call) return;
     try {
       let prepared: Prepared = {};
       // A slow phone under a hard challenge takes longer than a token may.
