@@ -85,23 +85,22 @@ MOS_BEST: Final = 5.0
 """The best of the scale (ITU-T P.800)."""
 
 
-class _Mean:
-    """Mean of one figure over the call."""
+_Total = tuple[int, float]
+"""How many values of one figure there were over the call, and their sum. Compiled, such a pair lies
+in its owner and is no object of its own."""
 
-    __slots__ = ("_count", "_sum")
+_NOTHING: Final[_Total] = (0, 0.0)
 
-    def __init__(self) -> None:
-        self._count = 0
-        self._sum = 0.0
 
-    def add(self, value: float, weight: int = 1) -> None:
-        self._count += weight
-        self._sum += value * weight
+def _plus(total: _Total, value: float, weight: int = 1) -> _Total:
+    count, added = total
+    return count + weight, added + value * weight
 
-    @property
-    def value(self) -> float | None:
-        """It; None of nothing."""
-        return self._sum / self._count if self._count else None
+
+def _mean(total: _Total) -> float | None:
+    """Return the mean; None of nothing."""
+    count, added = total
+    return added / count if count else None
 
 
 class _Direction:
@@ -120,10 +119,10 @@ class _Direction:
     def __init__(self) -> None:
         self._flow = Flow()
         self._backlog_ms_max = 0.0
-        self._jitter_ms = _Mean()
+        self._jitter_ms: _Total = _NOTHING
         self._jitter_ms_max = 0.0
-        self._power = _Mean()
-        self._mos = _Mean()
+        self._power: _Total = _NOTHING
+        self._mos: _Total = _NOTHING
         self._mos_min = MOS_BEST
 
     def heard(self, sample: wire.LegSample) -> None:
@@ -131,7 +130,7 @@ class _Direction:
         self._backlog_ms_max = max(self._backlog_ms_max, sample.backlog_ms)
         # The level is that of the sound: seconds without any would only tell how long pauses were.
         if sample.level_dbov > SILENCE_DBOV:
-            self._power.add(10 ** (sample.level_dbov / 10))
+            self._power = _plus(self._power, 10 ** (sample.level_dbov / 10))
 
     def counted(self, flow: Flow) -> None:
         """Add packets that were counted."""
@@ -144,28 +143,28 @@ class _Direction:
 
     def rated(self, sample: wire.LegSample, scores: Iterable[tuple[float, int]]) -> None:
         """Add the quality of seconds whose packets were counted, each with how many have it."""
-        self._jitter_ms.add(sample.jitter_ms)
+        self._jitter_ms = _plus(self._jitter_ms, sample.jitter_ms)
         self._jitter_ms_max = max(self._jitter_ms_max, sample.jitter_ms)
         for mos, seconds in scores:
-            self._mos.add(mos, seconds)
+            self._mos = _plus(self._mos, mos, seconds)
             self._mos_min = min(self._mos_min, mos)
 
-    def fill(self, leg: LegQuality, rtt: _Mean, untold_lost: int = 0) -> LegQuality:
+    def fill(self, leg: LegQuality, rtt: _Total, untold_lost: int = 0) -> LegQuality:
         """Return the leg's record with these figures filled in.
 
         `untold_lost` are lost packets of seconds that have not been counted.
         """
         flow = Flow(self._flow.packets, self._flow.lost + untold_lost)
         # Levels are averaged as power, not as decibels.
-        power = self._power.value
-        jitter_ms, mos = self._jitter_ms.value, self._mos.value
+        power = _mean(self._power)
+        jitter_ms, mos = _mean(self._jitter_ms), _mean(self._mos)
         return msgspec.structs.replace(
             leg,
             packets_lost=flow.lost,
             loss_percent=round(flow.loss_percent, 2),
             jitter_ms=_rounded(jitter_ms),
             jitter_ms_max=None if jitter_ms is None else self._jitter_ms_max,
-            rtt_ms=_rounded(rtt.value),
+            rtt_ms=_rounded(_mean(rtt)),
             concealed_ms=round(self._flow.concealed_ms),
             backlog_ms_max=round(self._backlog_ms_max),
             level_dbov=None if power is None else round(10 * log10(power)),
@@ -299,11 +298,11 @@ class LineQuality:
         """Whether the caller should have been heard in the previous second."""
         self._carrier = _Direction()
         self._reports = ReportCounts()
-        self._rtt = _Mean()
-        self._carrier_rtt = _Mean()
+        self._rtt: _Total = _NOTHING
+        self._carrier_rtt: _Total = _NOTHING
         self._paths: tuple[str, ...] = ()
         """In order of first use."""
-        self._losses: list[float] = []
+        self._losses: tuple[float, ...] = ()
         """Loss of the last seconds, newest last."""
         self._downlink_frames = 0
         self._level_dbov: int | None = None
@@ -397,9 +396,9 @@ class LineQuality:
             self._paths = (*self._paths, measured.path)
         # The network is measured on hold as well; everything else needs two parties that talk.
         if sample.rtt_ms is not None:
-            self._rtt.add(sample.rtt_ms)
+            self._rtt = _plus(self._rtt, sample.rtt_ms)
         if sample.carrier_rtt_ms is not None:
-            self._carrier_rtt.add(sample.carrier_rtt_ms)
+            self._carrier_rtt = _plus(self._carrier_rtt, sample.carrier_rtt_ms)
         if measured.is_on_hold:
             return
         self._carrier.heard(sample.carrier)
@@ -423,7 +422,7 @@ class LineQuality:
         losses = [f.loss_percent for f, _ in flows if f.packets]
         scores = [leg.mos for f, leg in flows if f.packets or not f.lost]
         if losses:
-            self._losses = [*self._losses[1 - MEAN_LOSS_SAMPLES :], max(losses)]
+            self._losses = (*self._losses[1 - MEAN_LOSS_SAMPLES :], max(losses))
         is_full = len(self._losses) == MEAN_LOSS_SAMPLES
         # A live microphone does not repeat the same level for long; a dead one does.
         is_same_level = measured.uplink_level_dbov == self._level_dbov
