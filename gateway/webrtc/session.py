@@ -321,7 +321,7 @@ class WebRtcSession:
             self._host.aim(self.line, self.address)
 
     def _connect(self, keys: SrtpKeys, now_ns: int) -> None:
-        self._srtp = self._out = transport = SrtpTransport(keys)
+        self._srtp = self._out = transport = SrtpTransport(keys, self.ssrc)
         self.line = self._host.make_line(self, transport)
         self._aim()
         # libsrtp has them now, and nobody else needs them.

@@ -47,8 +47,8 @@ class SrtpTransport:
         "replayed",
     )
 
-    def __init__(self, keys: SrtpKeys) -> None:
-        """Set up both directions.
+    def __init__(self, keys: SrtpKeys, ssrc: int) -> None:
+        """Set up both directions; what is sent has this SSRC.
 
         Raises:
             Error: libsrtp has no memory, or refuses the keys.
@@ -58,8 +58,12 @@ class SrtpTransport:
             key=keys.client, ssrc_type=Policy.SSRC_ANY_INBOUND, srtp_profile=keys.profile
         )
         incoming.window_size = REPLAY_WINDOW
+        # For any SSRC libsrtp would keep a template beside the stream that it makes of it.
         outgoing = Policy(
-            key=keys.server, ssrc_type=Policy.SSRC_ANY_OUTBOUND, srtp_profile=keys.profile
+            key=keys.server,
+            ssrc_type=Policy.SSRC_SPECIFIC,
+            ssrc_value=ssrc,
+            srtp_profile=keys.profile,
         )
         self.bad_packets = 0
         """Packets that failed authentication."""
@@ -69,7 +73,7 @@ class SrtpTransport:
         # libsrtp takes the pointer inside; the owner frees the context and so has to be kept.
         self._in: Any = self._in_owner[0]
         self._out: Any = self._out_owner[0]
-        self._sources: set[bytes] = set()
+        self._sources: tuple[bytes, ...] = ()
 
     @property
     def contexts(self) -> tuple[Any, Any]:
@@ -137,7 +141,7 @@ class SrtpTransport:
             return None
         # Only now, when the packet is authenticated: a forger cannot use the places up.
         if not is_known:
-            self._sources.add(source)
+            self._sources = (*self._sources, source)
         packet: bytes = _bytes[0 : _size[0]]
         return packet
 

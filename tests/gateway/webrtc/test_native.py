@@ -289,8 +289,9 @@ class World:
     def __init__(self, native: ModuleType, limits: BudgetLimits = DATAGRAMS) -> None:
         number, key, salt = PROFILES[b"SRTP_AEAD_AES_128_GCM"]
         ours, theirs = b"s" * (key + salt), b"c" * (key + salt)
-        self.transport = SrtpTransport(SrtpKeys(number, client=theirs, server=ours))
-        self.peer = SrtpTransport(SrtpKeys(number, client=ours, server=theirs))
+        self.transport = SrtpTransport(SrtpKeys(number, client=theirs, server=ours), SSRC)
+        self._keys = SrtpKeys(number, client=ours, server=theirs)
+        self.peer = SrtpTransport(self._keys, SSRC)
         self.session = Session()
         with way_of(native):
             self.line: Any = direct.make_line(self.session, self.transport, limits)
@@ -314,9 +315,10 @@ class World:
         self.others.append(datagram)
 
     def say(self, *sequences: int, ssrc: int = SSRC) -> None:
+        peer = self.peer if ssrc == SSRC else SrtpTransport(self._keys, ssrc)
         for sequence in sequences:
             packet = rtp.pack(0, False, sequence, 160 * sequence, ssrc) + FRAME
-            self.far.send(self.peer.protect(packet))
+            self.far.send(peer.protect(packet))
 
     def close(self) -> None:
         self.reader.close()
@@ -467,9 +469,9 @@ def test_the_budget_is_pythons(
 @pytest.mark.parametrize("size", [0, 1, 160, PAYLOAD_BYTES_MAX])
 def test_a_packet_is_sent_as_python_would_pack_it(world: World, size: int) -> None:
     payload = bytes(range(256)) * 4
-    assert world.line.send(0x80, 0xFFFF, 2**32 - 1, 2**32 - 2, payload[:size])
+    assert world.line.send(0x80, 0xFFFF, 2**32 - 1, SSRC, payload[:size])
     sent = world.peer.unprotect(world.far.recv(2_000))
-    assert sent == rtp.pack(0, True, 0xFFFF, 2**32 - 1, 2**32 - 2) + payload[:size]
+    assert sent == rtp.pack(0, True, 0xFFFF, 2**32 - 1, SSRC) + payload[:size]
 
 
 def test_a_packet_that_cannot_be_protected_raises(world: World) -> None:

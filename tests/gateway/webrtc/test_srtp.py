@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import pytest
+from pylibsrtp import Error
 
 from gateway.webrtc.dtls import PROFILES, SrtpKeys
 from gateway.webrtc.srtp import REPLAY_WINDOW, SOURCES_MAX, SrtpTransport
 from media import rtcp, rtp
 
 
-def pair(profile: bytes = b"SRTP_AEAD_AES_128_GCM") -> tuple[SrtpTransport, SrtpTransport]:
-    """Return us and the peer."""
+def pair(
+    profile: bytes = b"SRTP_AEAD_AES_128_GCM", ssrc: int = 1
+) -> tuple[SrtpTransport, SrtpTransport]:
+    """Return us and the peer, who both send as this SSRC."""
     number, key, salt = PROFILES[profile]
     ours, theirs = b"s" * (key + salt), b"c" * (key + salt)
-    us = SrtpTransport(SrtpKeys(number, client=theirs, server=ours))
-    return us, SrtpTransport(SrtpKeys(number, client=ours, server=theirs))
+    us = SrtpTransport(SrtpKeys(number, client=theirs, server=ours), ssrc)
+    return us, SrtpTransport(SrtpKeys(number, client=ours, server=theirs), ssrc)
 
 
 def packet(sequence: int, ssrc: int = 1) -> bytes:
@@ -53,13 +56,20 @@ def test_the_counter_of_sequences_rolls_over() -> None:
 
 
 def test_sources_are_bounded_over_both_kinds() -> None:
-    us, peer = pair()
+    us, _ = pair()
+    peers = {ssrc: pair(ssrc=ssrc)[1] for ssrc in (*range(SOURCES_MAX), 99)}
     for ssrc in range(SOURCES_MAX):
-        assert us.unprotect(peer.protect(packet(1, ssrc))) is not None
-    assert us.unprotect(peer.protect(packet(1, 99))) is None
-    assert us.unprotect_rtcp(peer.protect_rtcp(rtcp.receiver_report(99, None, "n"))) is None
-    assert us.unprotect(peer.protect(packet(2, 0))) is not None
-    assert us.unprotect_rtcp(peer.protect_rtcp(rtcp.receiver_report(0, None, "n"))) is not None
+        assert us.unprotect(peers[ssrc].protect(packet(1, ssrc))) is not None
+    assert us.unprotect(peers[99].protect(packet(1, 99))) is None
+    assert us.unprotect_rtcp(peers[99].protect_rtcp(rtcp.receiver_report(99, None, "n"))) is None
+    assert us.unprotect(peers[0].protect(packet(2, 0))) is not None
+    assert us.unprotect_rtcp(peers[0].protect_rtcp(rtcp.receiver_report(0, None, "n"))) is not None
+
+
+def test_no_other_source_is_sent() -> None:
+    us, _ = pair(ssrc=1)
+    with pytest.raises(Error):
+        us.protect(packet(1, ssrc=2))
 
 
 def test_forged_packets_take_no_sources() -> None:
