@@ -32,6 +32,7 @@ _protect: Final[Any] = lib.srtp_protect
 _protect_rtcp: Final[Any] = lib.srtp_protect_rtcp
 _unprotect: Final[Any] = lib.srtp_unprotect
 _unprotect_rtcp: Final[Any] = lib.srtp_unprotect_rtcp
+_dealloc: Final[Any] = lib.srtp_dealloc
 
 
 class SrtpTransport:
@@ -39,9 +40,7 @@ class SrtpTransport:
 
     __slots__ = (
         "_in",
-        "_in_owner",
         "_out",
-        "_out_owner",
         "_sources",
         "bad_packets",
         "replayed",
@@ -69,10 +68,8 @@ class SrtpTransport:
         """Packets that failed authentication."""
         self.replayed = 0
         """Packets that had arrived before, or are too old to tell."""
-        self._in_owner, self._out_owner = _context(incoming), _context(outgoing)
-        # libsrtp takes the pointer inside; the owner frees the context and so has to be kept.
-        self._in: Any = self._in_owner[0]
-        self._out: Any = self._out_owner[0]
+        self._in: Any = _context(incoming)
+        self._out: Any = _context(outgoing)
         self._sources: tuple[bytes, ...] = ()
 
     @property
@@ -151,8 +148,4 @@ def _context(policy: Policy) -> Any:
     made = ffi.new("srtp_t *")
     if lib.srtp_create(made, policy._policy):
         raise Error("No SRTP context could be made.")
-    return ffi.gc(made, _dealloc)
-
-
-def _dealloc(made: Any) -> None:
-    lib.srtp_dealloc(made[0])
+    return ffi.gc(made[0], _dealloc)
