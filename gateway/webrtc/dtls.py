@@ -134,13 +134,13 @@ class DtlsServer:
         self._ssl: SSL.Connection | None = None
         self._attempts = 0
         self._datagrams = 0
-        self._flight: list[bytes] = []
+        self._flight: tuple[bytes, ...] = ()
         self._repeat_after_ns = FIRST_REPEAT_NS
         self._repeat_at_ns = 0
-        self._farewell: list[bytes] = []
+        self._farewell: tuple[bytes, ...] = ()
         self._closing: _ClosingKey | None = None
 
-    def receive(self, datagram: bytes, now_ns: int) -> list[bytes]:
+    def receive(self, datagram: bytes, now_ns: int) -> tuple[bytes, ...]:
         """Take a datagram; return the datagrams to send in reply. Never raises."""
         if self.state is DtlsState.HANDSHAKING:
             return self._receive_handshake(datagram, now_ns)
@@ -148,14 +148,14 @@ class DtlsServer:
         if self._closing is not None and self._closing.opens(datagram):
             self.state = DtlsState.CLOSED
         # The peer repeats its last flight if ours was lost (RFC 6347, 4.2.4).
-        return self._flight if self._flight and _holds_finished(datagram) else []
+        return self._flight if self._flight and _holds_finished(datagram) else ()
 
-    def repeat(self, now_ns: int) -> list[bytes]:
+    def repeat(self, now_ns: int) -> tuple[bytes, ...]:
         """Return the last flight again when that is due (RFC 6347, 4.2.4)."""
         if self.state is not DtlsState.HANDSHAKING or not self._flight:
-            return []
+            return ()
         if now_ns < self._repeat_at_ns:
-            return []
+            return ()
         # RFC 6347, 4.2.4.1: the interval doubles, so that a slow path is not filled with copies.
         self._repeat_after_ns *= 2
         self._repeat_at_ns = now_ns + self._repeat_after_ns
@@ -164,25 +164,25 @@ class DtlsServer:
     def confirm_last_flight(self) -> None:
         """Forget our last flight: the peer has used its keys, so it has received it."""
         if self.state is DtlsState.CONNECTED:
-            self._flight = []
+            self._flight = ()
 
-    def close(self) -> list[bytes]:
+    def close(self) -> tuple[bytes, ...]:
         """Return the close_notify that ends the association; empty if there is none."""
         # It was sealed while OpenSSL was there, and can be sent once.
-        datagrams = self._farewell if self.state is DtlsState.CONNECTED else []
+        datagrams = self._farewell if self.state is DtlsState.CONNECTED else ()
         if self.state is not DtlsState.FAILED:
             self.state = DtlsState.CLOSED
         self._forget()
         return datagrams
 
-    def _receive_handshake(self, datagram: bytes, now_ns: int) -> list[bytes]:
+    def _receive_handshake(self, datagram: bytes, now_ns: int) -> tuple[bytes, ...]:
         self._datagrams += 1
         # Some cost us a signature: the budget of the session bounds their rate, this their number.
         if self._datagrams > _DATAGRAMS_MAX:
             return self._fail()
         # Before the keys are there an alert may come from anyone (RFC 6347, 4.1.2.7).
         if datagram[0] == _ALERT and datagram[3:5] == b"\0\0":
-            return []
+            return ()
         # No cookie is asked for (RFC 6347, 4.2.1): datagrams get here from addresses only that a
         # connectivity check with our password has proven.
         if self._ssl is None:
@@ -200,7 +200,7 @@ class DtlsServer:
                 return self._fail()
             # Send no alert: the datagram may have been forged, and the real peer must retry.
             self._forget()
-            return []
+            return ()
         else:
             return self._finish()
         written = self._written()
@@ -211,7 +211,7 @@ class DtlsServer:
             self._repeat_at_ns = now_ns + FIRST_REPEAT_NS
         return written
 
-    def _finish(self) -> list[bytes]:
+    def _finish(self) -> tuple[bytes, ...]:
         """Keep only what the rest of the association needs, and free OpenSSL's connection.
 
         A connection takes some 80 KiB, and memory between those of calls that begin together would
@@ -248,7 +248,7 @@ class DtlsServer:
                 matches |= hmac.compare_digest(actual, expected.encode())
         return matches
 
-    def _fail(self) -> list[bytes]:
+    def _fail(self) -> tuple[bytes, ...]:
         """Give up; return what OpenSSL wants to send, such as a fatal alert."""
         self.state = DtlsState.FAILED
         written = self._written()
@@ -257,23 +257,23 @@ class DtlsServer:
 
     def _forget(self) -> None:
         self._ssl = None
-        self._flight = []
+        self._flight = ()
 
-    def _shut_down(self) -> list[bytes]:
+    def _shut_down(self) -> tuple[bytes, ...]:
         """Return what is still to be sent and a close_notify."""
         assert self._ssl is not None
         with contextlib.suppress(SSL.Error):
             self._ssl.shutdown()
         return self._written()
 
-    def _written(self) -> list[bytes]:
+    def _written(self) -> tuple[bytes, ...]:
         if self._ssl is None:
-            return []
+            return ()
         try:
             # More than any flight; nothing to read is an error to OpenSSL.
-            return list(split_at_records(self._ssl.bio_read(65536)))
+            return tuple(split_at_records(self._ssl.bio_read(65536)))
         except SSL.Error:
-            return []
+            return ()
 
 
 def _holds_finished(datagram: bytes) -> bool:

@@ -115,7 +115,7 @@ class WebRtcSession:
         self._payload_type, self._telephone_event = offer.payload_type, offer.telephone_event
         self.address: Address | None = None
         """Where we send to: the last nominated address, until then the first one checked."""
-        self.addresses: list[Address] = []
+        self.addresses: tuple[Address, ...] = ()
         """Sources from which DTLS and media are accepted, by their last check."""
         self.last_in_ns = now_ns
         """When the last authenticated datagram arrived: a check, audio or a report."""
@@ -279,7 +279,7 @@ class WebRtcSession:
     ) -> None:
         self._checked_ns = self.last_in_ns = now_ns
         # To the end: the first one is then the one checked longest ago.
-        self.addresses = [*(other for other in self.addresses if other != address), address]
+        self.addresses = (*(other for other in self.addresses if other != address), address)
         self._host.latch(self, address)
         # Before the nomination (RFC 8445, 7.3.1.5) any checked address serves for the handshake.
         if self.address is None or request.use_candidate:
@@ -291,7 +291,7 @@ class WebRtcSession:
             self._credentials, self._next_credentials = credentials, None
         if len(self.addresses) > ADDRESSES_MAX:
             oldest = next(other for other in self.addresses if other != self.address)
-            self.addresses.remove(oldest)
+            self.addresses = tuple(other for other in self.addresses if other != oldest)
             self._host.unlatch(self, oldest)
         if self.state is SessionState.NEW:
             self.state = SessionState.CHECKED
@@ -475,7 +475,7 @@ class WebRtcSession:
         if self._srtp is not None and self.address is not None:
             self._host.send(self._srtp.protect_rtcp(compound), self.address)
 
-    def _send_all(self, datagrams: list[bytes], address: Address | None) -> None:
+    def _send_all(self, datagrams: tuple[bytes, ...], address: Address | None) -> None:
         for datagram in datagrams:
             if address is not None:
                 self._host.send(datagram, address)
@@ -487,7 +487,7 @@ class WebRtcSession:
         self._out = None
         self._dtls.close()
         self._host.forget(self)  # before the addresses go, which it unlatches
-        self.addresses.clear()
+        self.addresses = ()
         if self.line is not None:
             self.line.close()
         # The listener and the line hold us; breaking the cycle frees all without a full collection.

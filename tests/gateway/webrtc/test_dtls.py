@@ -167,7 +167,7 @@ def test_a_lost_flight_is_repeated_after_ever_longer_times() -> None:
     handshake.to_client += lost
     handshake.pump()
     assert server.state is DtlsState.CONNECTED
-    assert server.repeat(now_ns + 10**12) == []
+    assert server.repeat(now_ns + 10**12) == ()
 
 
 def test_half_a_flight_and_then_its_repetition_are_enough() -> None:
@@ -208,14 +208,14 @@ def test_the_last_flight_is_repeated_when_the_client_repeats_its_own() -> None:
 
 def test_an_alert_that_nothing_proves_ends_nothing() -> None:
     handshake = Handshake()
-    assert handshake.server.receive(FATAL_ALERT, 0) == []
+    assert handshake.server.receive(FATAL_ALERT, 0) == ()
     handshake.client.say_hello()
     flight = handshake.server.receive(handshake.to_server.pop(), 0)
-    assert handshake.server.receive(FATAL_ALERT, 0) == []
+    assert handshake.server.receive(FATAL_ALERT, 0) == ()
     handshake.to_client += flight
     handshake.pump()
     assert handshake.server.state is DtlsState.CONNECTED
-    assert handshake.server.receive(FATAL_ALERT, 0) == []
+    assert handshake.server.receive(FATAL_ALERT, 0) == ()
     assert handshake.server.state is DtlsState.CONNECTED
 
 
@@ -225,7 +225,7 @@ def test_a_spoilt_hello_costs_an_attempt_and_not_the_handshake() -> None:
     hello = handshake.to_server[0]
     spoilt = hello[:60] + b"\xff" * 40 + hello[100:]
     for _ in range(3):
-        assert handshake.server.receive(spoilt, 0) == []
+        assert handshake.server.receive(spoilt, 0) == ()
     handshake.pump()
     assert handshake.server.state is DtlsState.CONNECTED
 
@@ -238,7 +238,7 @@ def test_attempts_are_bounded() -> None:
     for _ in range(4):
         handshake.server.receive(spoilt, 0)
     assert handshake.server.state is DtlsState.FAILED
-    assert handshake.server.receive(hello, 0) == []
+    assert handshake.server.receive(hello, 0) == ()
 
 
 def test_datagrams_of_a_handshake_are_bounded() -> None:
@@ -297,7 +297,7 @@ def test_close_notify_reaches_the_client(settled: bool) -> None:
     handshake.pump()
     assert handshake.client.closed_by_server
     assert handshake.server.state is DtlsState.CLOSED
-    assert handshake.server.close() == []
+    assert handshake.server.close() == ()
 
 
 @pytest.mark.parametrize("settled", [False, True])
@@ -326,11 +326,11 @@ def test_only_a_repeated_flight_is_answered_with_ours() -> None:
     handshake = Handshake().run()
     finished = b"\x16\xfe\xfd\0\1" + bytes(6) + b"\0\1?"
     (flight,) = handshake.server.receive(finished, 0)
-    assert handshake.server.receive(bytes(20) + finished, 0) == []
+    assert handshake.server.receive(bytes(20) + finished, 0) == ()
     change_cipher_spec = b"\x14\xfe\xfd" + bytes(8) + b"\0\1\1"
-    assert handshake.server.receive(change_cipher_spec + finished, 0) == [flight]
+    assert handshake.server.receive(change_cipher_spec + finished, 0) == (flight,)
     for other in (b"\x16", finished[:3] + bytes(2) + finished[5:], b"\x17" + finished[1:]):
-        assert handshake.server.receive(other, 0) == []
+        assert handshake.server.receive(other, 0) == ()
 
 
 def test_application_data_is_read_away() -> None:
@@ -348,8 +348,8 @@ def test_application_data_is_read_away() -> None:
 def test_a_handshake_that_is_given_up_takes_nothing_more() -> None:
     handshake = Handshake()
     handshake.client.say_hello()
-    assert handshake.server.close() == []
-    assert handshake.server.receive(handshake.to_server[0], 0) == []
+    assert handshake.server.close() == ()
+    assert handshake.server.receive(handshake.to_server[0], 0) == ()
     assert handshake.server.state is DtlsState.CLOSED
 
 
