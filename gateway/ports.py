@@ -69,15 +69,23 @@ class SessionState(Enum):
     FAILED = auto()
 
 
+class SessionListener(Protocol):
+    """Acts on what a browser's WebRTC session tells beside its audio."""
+
+    def pressed(self, digit: str, duration_ms: int, /) -> None:
+        """Take a key (RFC 4733), once it is released."""
+
+    def session_changed(self, session: AudioSession, state: SessionState, /) -> None:
+        """Note that the session is connected, closed or failed."""
+
+
 class AudioSession(Protocol):
-    """One browser's WebRTC session. A call plugs its callables into it and sends through it."""
+    """One browser's WebRTC session. A call plugs itself into it and sends through it."""
 
     on_audio: Callable[[int, int, bytes], None]
     """Called with sequence number, RTP timestamp and payload of each packet, mu-law."""
-    on_digit: Callable[[str, int], None]
-    """Called once for each key (RFC 4733), with its duration in ms."""
-    on_state: Callable[[SessionState], None]
-    """Called when the session is connected, closed or failed."""
+    listener: SessionListener | None
+    """Acts on what is not audio; the session lets go of it before it tells its end."""
 
     @property
     def state(self) -> SessionState:

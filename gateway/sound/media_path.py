@@ -132,11 +132,17 @@ class MediaPath:
             self._next.close()
         self._next = session
         session.on_audio = self._sound.take_packet
-        session.on_digit = lambda digit, _duration_ms: self._sound.press(digit)
-        session.on_state = lambda state: self._session_changed(session, state)
+        session.listener = self
         return answer
 
-    def _session_changed(self, session: AudioSession, state: SessionState) -> None:
+    # What the sessions tell.
+
+    def pressed(self, digit: str, _duration_ms: int) -> None:
+        """Take a key that the caller pressed."""
+        self._sound.press(digit)
+
+    def session_changed(self, session: AudioSession, state: SessionState) -> None:
+        """Use a session that is connected; do without one that has ended."""
         if state is SessionState.CONNECTED and session is self._next:
             # The old session carries the audio until the new one is connected, so that nothing is
             # lost.
@@ -216,10 +222,6 @@ class MediaPath:
         for session in (self._session, self._next):
             if session is not None:
                 # Its end is wanted: nothing falls back to the socket.
-                session.on_state = _nobody
+                session.listener = None
                 session.close()
         self._session = self._next = None
-
-
-def _nobody(_state: SessionState) -> None:
-    """Discard the state of a session that was closed on purpose."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from pylibsrtp import Error as SrtpError
 
 from gateway.limits.frame_budget import FLOODED, BudgetLimits, FrameBudget
-from gateway.ports import SessionQuality, SessionState
+from gateway.ports import SessionListener, SessionQuality, SessionState
 from gateway.webrtc.dtls import DtlsContext, DtlsServer, DtlsState, SrtpKeys
 from gateway.webrtc.host import Address, Credentials, Host, SessionTimeouts
 from gateway.webrtc.outgoing import OutgoingStream, RtpStart
@@ -83,10 +83,9 @@ class WebRtcSession:
         "addresses",
         "last_in_ns",
         "line",
+        "listener",
         "media_rtt_ns",
         "on_audio",
-        "on_digit",
-        "on_state",
         "packets_in",
         "remote_report",
         "state",
@@ -107,10 +106,8 @@ class WebRtcSession:
     ) -> None:
         self.on_audio: Callable[[int, int, bytes], None] = _ignore
         """Called with sequence number, timestamp and mu-law payload of each packet on arrival."""
-        self.on_digit: Callable[[str, int], None] = _ignore
-        """Called with a digit and its duration in milliseconds when it ends (RFC 4733)."""
-        self.on_state: Callable[[SessionState], None] = _ignore
-        """Called once with CONNECTED, and once with CLOSED or FAILED."""
+        self.listener: SessionListener | None = None
+        """Told of digits, once of CONNECTED, and once of CLOSED or FAILED."""
         self.state = SessionState.NEW
         self._payload_type, self._telephone_event = offer.payload_type, offer.telephone_event
         self.address: Address | None = None
@@ -330,7 +327,8 @@ class WebRtcSession:
         self._report_ns = now_ns + self.ssrc % REPORT_INTERVAL_NS
         self.state = SessionState.CONNECTED
         self._host.connected(self)
-        self.on_state(SessionState.CONNECTED)
+        if self.listener is not None:
+            self.listener.session_changed(self, SessionState.CONNECTED)
 
     def receive_media(self, datagram: bytes, address: Address, now_ns: int) -> None:
         """Take an SRTP or SRTCP packet; one that fails authentication is only counted."""
@@ -417,8 +415,8 @@ class WebRtcSession:
         self._tell_digit(events.feed(timestamp, payload))
 
     def _tell_digit(self, digit: tuple[str, int] | None) -> None:
-        if digit is not None:
-            self.on_digit(*digit)
+        if digit is not None and self.listener is not None:
+            self.listener.pressed(*digit)
 
     def _receive_rtcp(self, datagram: bytes, now_ns: int) -> None:
         srtp = self._srtp
@@ -491,10 +489,11 @@ class WebRtcSession:
         if self.line is not None:
             self.line.close()
         # The listener and the line hold us; breaking the cycle frees all without a full collection.
-        on_state = self.on_state
-        self.on_audio = self.on_digit = self.on_state = _ignore
-        on_state(state)
+        listener, self.listener = self.listener, None
+        self.on_audio = _ignore
+        if listener is not None:
+            listener.session_changed(self, state)
 
 
 def _ignore(*_: object) -> None:
-    """Discard an event while nobody is listening."""
+    """Discard audio while nobody is listening."""

@@ -339,7 +339,7 @@ async def test_it_rings_by_webrtc_too(stage):
 async def test_keys_of_the_session_are_pressed(stage):
     stage.endpoint = Endpoint()
     call = await stage.call().answered()
-    connect(call).on_digit("7", 100)
+    connect(call).listener.pressed("7", 100)
     assert call.heard_by_phone == [tones.dtmf("7")]
 
 

@@ -21,11 +21,11 @@ class Session:
         self.last_in_ns = 0
         self.quality = SessionQuality(50, 1, 2.5, None)
         self.closed = 0
-        self.on_state = None
+        self.listener = None
 
     def become(self, state: SessionState) -> None:
         self.state = state
-        self.on_state(state)
+        self.listener.session_changed(self, state)
 
     def send_audio(self, payload: bytes, timestamp_ms: int | None = None) -> None:
         """Nobody listens."""
@@ -201,7 +201,7 @@ def test_who_takes_a_call_up_again_and_again_makes_no_more_offers(room):
 
 
 def test_digits_of_the_session_are_pressed(room):
-    room.connect().on_digit("5", 120)
+    room.connect().listener.pressed("5", 120)
     assert room.pressed == ["5"]
 
 
@@ -253,7 +253,7 @@ def test_the_end_closes_every_session_once(room):
     room.path.close()
     room.path.close()
     assert [session.closed for session in room.endpoint.sessions] == [1, 1]
-    first.on_state(SessionState.CLOSED)
+    assert first.listener is None
     assert not room.path.can_offer
 
 

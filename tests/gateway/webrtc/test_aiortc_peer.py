@@ -16,7 +16,7 @@ from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import AudioStreamTrack
 from av import AudioFrame
 
-from gateway.ports import SessionState
+from gateway.ports import AudioSession, SessionState
 from gateway.webrtc.endpoint import WebRtcEndpoint
 
 RATE_HZ = 8_000
@@ -58,6 +58,16 @@ class Tone(AudioStreamTrack):
         return frame
 
 
+class States(asyncio.Queue[SessionState]):
+    """The states of a session."""
+
+    def pressed(self, digit: str, duration_ms: int) -> None:
+        """Nobody dials."""
+
+    def session_changed(self, _session: AudioSession, state: SessionState) -> None:
+        self.put_nowait(state)
+
+
 @pytest.fixture
 async def endpoint() -> AsyncIterator[WebRtcEndpoint]:
     endpoint = WebRtcEndpoint(addresses=["127.0.0.1"])
@@ -81,9 +91,9 @@ async def test_aiortc_talks_and_listens(
     browser.addTrack(Tone(400))
     await browser.setLocalDescription(await browser.createOffer())
     session, answer = endpoint.accept(browser.localDescription.sdp)
-    states: asyncio.Queue[SessionState] = asyncio.Queue()
+    states = States()
     heard: asyncio.Queue[tuple[int, int, bytes]] = asyncio.Queue()
-    session.on_state = states.put_nowait
+    session.listener = states
     session.on_audio = lambda *packet: heard.put_nowait(packet)
     async with asyncio.timeout(30):
         await browser.setRemoteDescription(RTCSessionDescription(answer, "answer"))

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from gateway.errors import OfferError
-from gateway.ports import SessionState
+from gateway.ports import AudioSession, SessionState
 from gateway.webrtc import udp
 from gateway.webrtc.certificate import RENEWED_AFTER, make_certificate
 from gateway.webrtc.endpoint import (
@@ -306,14 +306,17 @@ def test_a_fault_of_one_calls_handler_ends_neither_the_call_nor_the_others() -> 
     endpoint = Recorder()
     one, two = endpoint.call().connect(HERE), endpoint.call().connect(THERE)
 
-    def fail(*_: object) -> None:
-        raise RuntimeError
+    class Failing:
+        def pressed(self, *_: object) -> None:
+            raise RuntimeError
 
-    one.session.on_audio = fail
+        session_changed = pressed
+
+    one.session.on_audio = Failing().pressed
     with capture_logs() as logs:
         one.speak(HERE)
         two.speak(THERE)
-        one.session.on_state = fail
+        one.session.listener = Failing()
         endpoint.tick(endpoint.now_ns + 31 * SECOND)
     assert two.session.packets_in == 1
     assert len(endpoint) == 0
@@ -396,11 +399,14 @@ class Browser:
         self.changed = asyncio.Event()
         self.states: list[SessionState] = []
         self.heard: list[bytes] = []
-        self.session.on_state = self._state
+        self.session.listener = self
         self.session.on_audio = self._audio
         asyncio.get_running_loop().add_reader(self.socket, self._read)
 
-    def _state(self, state: SessionState) -> None:
+    def pressed(self, digit: str, duration_ms: int) -> None:
+        """Nobody dials."""
+
+    def session_changed(self, _session: AudioSession, state: SessionState) -> None:
         self.states.append(state)
         self.changed.set()
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from pylibsrtp import Error
 
 from gateway.limits.frame_budget import BudgetLimits, FrameBudget
-from gateway.ports import SessionState
+from gateway.ports import AudioSession, SessionState
 from gateway.webrtc import direct
 from gateway.webrtc.dtls import PROFILES, SrtpKeys
 from gateway.webrtc.endpoint import DATAGRAM_BYTES_MAX, WebRtcEndpoint
@@ -62,14 +62,19 @@ class Side:
         self.session, answer = self.endpoint.accept(self.peer.offer())
         self.peer.accept(answer)
         self.session.on_audio = self.heard
-        self.session.on_digit = lambda *digit: self.events.append(digit)
-        self.session.on_state = self.events.append
+        self.session.listener = self
         self.peer.connect()
         while not self.peer.connected or self.session.state is not SessionState.CONNECTED:
             self.move()
         # Else it is spread by the SSRC, which is random.
         self.session._report_ns = self.now_ns + SECOND
         return self
+
+    def pressed(self, digit: str, duration_ms: int) -> None:
+        self.events.append((digit, duration_ms))
+
+    def session_changed(self, _session: AudioSession, state: SessionState) -> None:
+        self.events.append(state)
 
     def heard(self, *packet: Any) -> None:
         """Note a packet, and answer it."""

@@ -588,7 +588,7 @@ def test_an_ended_session_takes_nothing_and_holds_nobody() -> None:
     assert wire.sent == []
     assert wire.audio == []
     assert len(wire.states) == 2
-    assert wire.session.on_audio is wire.session.on_digit is wire.session.on_state
+    assert wire.session.listener is None
 
 
 # -- floods --------------------------------------------------------------------------------------

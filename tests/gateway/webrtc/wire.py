@@ -6,7 +6,7 @@ import functools
 from datetime import UTC, datetime
 from typing import Any
 
-from gateway.ports import SessionState
+from gateway.ports import AudioSession, SessionState
 from gateway.webrtc.certificate import make_certificate
 from gateway.webrtc.dtls import DtlsContext
 from gateway.webrtc.host import Address, Credentials, SessionTimeouts
@@ -62,10 +62,15 @@ class Wire:
             now_ns=self.now_ns,
         )
         session.on_audio = lambda *packet: self.audio.append(packet)
-        session.on_digit = lambda *digit: self.digits.append(digit)
-        session.on_state = self.states.append
+        session.listener = self
         self.answer("server01", SERVER_PASSWORD)
         return session
+
+    def pressed(self, digit: str, duration_ms: int) -> None:
+        self.digits.append((digit, duration_ms))
+
+    def session_changed(self, session: AudioSession, state: SessionState) -> None:
+        self.states.append(state)
 
     def answer(self, ufrag: str, password: str) -> None:
         """Give the peer an answer with these credentials."""
