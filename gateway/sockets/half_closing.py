@@ -9,6 +9,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from gateway.sockets.addresses import own_of, peer_of
+
 
 def _nobody() -> None:
     """Stand in for the callback of a connection that has ended."""
@@ -27,8 +29,19 @@ class HalfClosing:
         self._is_closing = False
 
     def __getattr__(self, name: str) -> Any:
-        # uvicorn uses much of a transport; only closing and writing differ here.
+        # uvicorn uses much of a transport; only what follows differs here.
         return getattr(self._transport, name)
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """Return what the transport knows, but its socket; addresses are host and port alone."""
+        # uvicorn asks each connection for both addresses, through the socket if it gets one. The
+        # transport would keep them for all the time that the connection is a media socket.
+        if name == "socket":
+            return default
+        if name in {"peername", "sockname"}:
+            address = peer_of(self._transport) if name == "peername" else own_of(self._transport)
+            return default if address is None else address[:2]
+        return self._transport.get_extra_info(name, default)
 
     def is_closing(self) -> bool:
         """Tell whether nothing more can be sent."""

@@ -15,6 +15,7 @@ import structlog
 
 from gateway.connection_counters import ConnectionCounters
 from gateway.sockets import direct
+from gateway.sockets.addresses import peer_of
 from gateway.sockets.counters import EngineCounters
 from gateway.sockets.frame_header import (
     BINARY_FIN,
@@ -178,14 +179,16 @@ class Sending(asyncio.Protocol):
         # the watch on unsent bytes holds audio back long before.
         is_tls = transport.get_extra_info("sslcontext") is not None
         transport.set_write_buffer_limits(high=int(is_tls), low=0)
-        peer = transport.get_extra_info("peername")
-        if isinstance(peer, tuple):
+        peer = peer_of(transport)
+        if peer is not None:
             host = f"[{peer[0]}]" if ":" in peer[0] else peer[0]
             self.peer = f"{host}:{peer[1]}"
-        # A peer that has gone already makes these fail. Then the descriptor stays unknown, all goes
-        # through the transport, and that reports the end.
+        connection = transport.get_extra_info("socket")
+        # Closed, or a peer that has gone already, which makes these fail: then the descriptor stays
+        # unknown, all goes through the transport, and that reports the end.
+        if connection is None:
+            return
         with contextlib.suppress(OSError):
-            connection = transport.get_extra_info("socket")
             connection.setsockopt(
                 socket.SOL_SOCKET, socket.SO_SNDBUF, self._limits.send_buffer_bytes
             )

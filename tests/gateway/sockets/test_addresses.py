@@ -1,0 +1,70 @@
+"""Addresses of connections, which their transports are not to keep."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from gateway.sockets.addresses import own_of, peer_of
+from gateway.sockets.half_closing import HalfClosing
+
+
+class Transport:
+    """A transport that is asked for its socket alone."""
+
+    def __init__(self, connection: socket.socket | None) -> None:
+        self._connection = connection
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        assert name in {"socket", "sslcontext"}
+        return self._connection if name == "socket" else default
+
+
+@pytest.fixture(params=["127.0.0.1", "::1"])
+def ends(request: pytest.FixtureRequest) -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Return our end of a connection and the peer's."""
+    host = request.param
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with (
+        socket.create_server((host, 0), family=family) as server,
+        socket.create_connection(server.getsockname()[:2]) as peer,
+    ):
+        ours, _ = server.accept()
+        with ours:
+            yield ours, peer
+
+
+def test_the_kernel_is_asked_and_the_connection_stays_open(ends: Any) -> None:
+    ours, peer = ends
+    assert peer_of(Transport(ours)) == peer.getsockname()
+    assert own_of(Transport(ours)) == peer.getpeername()
+    ours.sendall(b"still here")
+    assert peer.recv(100) == b"still here"
+
+
+def test_what_closes_in_halves_has_addresses_but_no_socket(ends: Any) -> None:
+    ours, peer = ends
+    closing = HalfClosing(Transport(ours), lambda: None)
+    assert closing.get_extra_info("socket") is None
+    assert closing.get_extra_info("peername") == peer.getsockname()[:2]
+    assert closing.get_extra_info("sockname") == peer.getpeername()[:2]
+    assert closing.get_extra_info("sslcontext", "none") == "none"
+
+
+def test_of_a_peer_that_has_gone_nothing_is_known(ends: Any) -> None:
+    ours, _ = ends
+    ours.close()
+    assert peer_of(Transport(ours)) is None
+    assert HalfClosing(Transport(ours), lambda: None).get_extra_info("peername", "?") == "?"
+
+
+def test_a_transport_without_a_socket_says_what_it_knows() -> None:
+    class Memory:
+        def get_extra_info(self, name: str) -> Any:
+            return ("192.0.2.1", 5000) if name == "peername" else None
+
+    assert peer_of(Memory()) == ("192.0.2.1", 5000)
+    assert own_of(Memory()) is None
