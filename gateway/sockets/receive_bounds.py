@@ -33,7 +33,8 @@ class ReceiveBounds:
         self._limits = limits
         self._clock_ns = clock_ns
         self._reading = reading
-        self._budget = FrameBudget(limits.frames, reading.standstill)
+        self._budget: FrameBudget | None = None
+        """Of what the direct reader does not count; made with the first frame of that."""
         self._window_ns = self._window_count = 0
         self.discarded = 0
         """Bytes read and thrown away."""
@@ -47,6 +48,8 @@ class ReceiveBounds:
         # taken from those, or a peer that mixes frames of both kinds would have two budgets.
         if self._reading.is_on:
             return self._reading.spend(frames)
+        if self._budget is None:
+            self._budget = FrameBudget(self._limits.frames, self._reading.standstill)
         return self._budget.spend(self._clock_ns(), frames)
 
     def has_many_idle(self, now_ns: int) -> bool:
