@@ -36,7 +36,7 @@ from gateway.sockets.frame_header import (
     TEXT_FIN,
     frame_extent,
 )
-from gateway.sockets.keepalive import Due, Keepalive
+from gateway.sockets.keepalive import Due, due_now
 from gateway.sockets.library import Library
 from gateway.sockets.limits import MediaLimits
 from gateway.sockets.opening import OpeningHandshake, answer, refuse
@@ -69,13 +69,13 @@ class MediaSocket(Sending):
         "_arrived_ns",
         "_bounds",
         "_held",
-        "_keepalive",
         "_library",
         "_message_bytes_max",
         "_on_binary",
         "_on_fast_path",
         "_on_text",
         "_opening",
+        "_pinged_ns",
         "_reading",
         "_rosters",
         "_router",
@@ -109,10 +109,10 @@ class MediaSocket(Sending):
         self._opening: OpeningHandshake | None = OpeningHandshake(
             self._library.protocol, limits.head_bytes_max
         )
-        self._keepalive = Keepalive(limits)
         self._on_fast_path = False  # the phase delivers, and no fragmented message is in progress
         self._held = b""  # the beginning of an incomplete frame
         self._arrived_ns = 0  # of the last frame that went to the library
+        self._pinged_ns = 0
         self._on_text = self._on_binary = self.on_close = _ignore
 
     # The leg's callables, which the direct reader holds too.
@@ -462,8 +462,10 @@ class MediaSocket(Sending):
     def keepalive(self, now_ns: int) -> None:
         """Ping a peer that has been silent for long; abort one that answers no ping."""
         # Frames that went to the library, and those that did not, each have their own time.
-        due = self._keepalive.look(now_ns, max(self._arrived_ns, self.counters.last_in_ns))
+        arrived_ns = max(self._arrived_ns, self.counters.last_in_ns)
+        due = due_now(self._limits, now_ns, arrived_ns, self._pinged_ns)
         if due is Due.PING:
+            self._pinged_ns = now_ns
             self._library.ping()
             self._flush()
         elif due is Due.ABORT:

@@ -18,22 +18,17 @@ class Due(enum.Enum):
     ABORT = "abort"
 
 
-class Keepalive:
-    """The silence of one peer."""
+def due_now(limits: MediaLimits, now_ns: int, arrived_ns: int, pinged_ns: int) -> Due:
+    """Return what is due.
 
-    __slots__ = ("_limits", "_pinged_ns")
+    Args:
+        limits: How long a peer may be silent.
+        now_ns: Now.
+        arrived_ns: When the peer last sent anything at all.
+        pinged_ns: When it was last pinged; 0 for never.
 
-    def __init__(self, limits: MediaLimits) -> None:
-        self._limits = limits
-        self._pinged_ns = 0
-
-    def look(self, now_ns: int, arrived_ns: int) -> Due:
-        """Return what is due; `arrived_ns` is when the peer last sent anything at all."""
-        # Nothing has come since the ping. There is no state to reset: any arrival makes this false.
-        if self._pinged_ns > arrived_ns:
-            is_gone = now_ns - self._pinged_ns >= self._limits.pong_timeout_ns
-            return Due.ABORT if is_gone else Due.NOTHING
-        if now_ns - arrived_ns < self._limits.ping_interval_ns:
-            return Due.NOTHING
-        self._pinged_ns = now_ns
-        return Due.PING
+    """
+    # Nothing has come since the ping. There is no state to reset: any arrival makes this false.
+    if pinged_ns > arrived_ns:
+        return Due.ABORT if now_ns - pinged_ns >= limits.pong_timeout_ns else Due.NOTHING
+    return Due.NOTHING if now_ns - arrived_ns < limits.ping_interval_ns else Due.PING
