@@ -56,10 +56,12 @@ class Polled(Protocol):
 class Deadline:
     """A scheduled call of a function, which can be cancelled."""
 
-    __slots__ = ("action",)
+    __slots__ = ("action", "until_ns")
 
-    def __init__(self, action: Callable[[], None]) -> None:
+    def __init__(self, action: Callable[[], None], until_ns: int = 0) -> None:
         self.action: Callable[[], None] | None = action
+        self.until_ns = until_ns
+        """All that came until then is read before it is called."""
 
     def cancel(self) -> None:
         """Never call it."""
@@ -124,25 +126,17 @@ class Ticker:
 
     def at(self, due_ns: int, action: Callable[[], None]) -> Deadline:
         """Call `action` at the first beat at or after `due_ns`."""
-        deadline = Deadline(action)
-        heapq.heappush(self._deadlines, (due_ns, next(self._order), deadline))
-        return deadline
+        return self._set(due_ns, Deadline(action))
 
     def when_read(self, due_ns: int, action: Callable[[], None]) -> Deadline:
         """Call `action` at the first beat at which all that came until `due_ns` has been read.
 
         For what ends a peer that has not said something in time.
         """
+        return self._set(due_ns, Deadline(action, due_ns))
 
-        def judge() -> None:
-            if self.read_ns >= due_ns:
-                action()
-            else:
-                # The same deadline again, so that whoever holds it can still cancel it.
-                later_ns = self.clock_ns() + REREAD_NS
-                heapq.heappush(self._deadlines, (later_ns, next(self._order), deadline))
-
-        deadline = self.at(due_ns, judge)
+    def _set(self, due_ns: int, deadline: Deadline) -> Deadline:
+        heapq.heappush(self._deadlines, (due_ns, next(self._order), deadline))
         return deadline
 
     def add_player(self, player: Player) -> None:
@@ -259,7 +253,12 @@ class Ticker:
         # Collected first: what they add waits for another beat, however early this one is. One may
         # also cancel another of the same beat.
         for deadline in due:
-            if deadline.action is not None:
+            if deadline.action is None:
+                continue
+            if deadline.until_ns and self.read_ns < deadline.until_ns:
+                # The same deadline again, so that whoever holds it can still cancel it.
+                self._set(self.clock_ns() + REREAD_NS, deadline)
+            else:
                 _guarded(deadline.action)
         self._beat += 1
         duties = self._duties[self._beat % BEATS_PER_SECOND]
