@@ -25,8 +25,9 @@ STRIDE: Final = 5
 """While someone talks, every fifth frame is examined, and every frame once a pause has begun: the
 end of talk is reported at most 80 ms late. The level is taken from every fifth frame in any case: a
 volume meter cannot show more."""
-LEVEL_SAMPLES: Final = 5
-"""Levels remembered, so that one reading covers half a second."""
+Levels = tuple[int, int, int, int, int]
+"""Levels remembered, newest first, so that one reading covers half a second. Compiled, they lie in
+their owner and are no object of their own."""
 
 
 SPEECH_PEAK_MIN: Final = 200
@@ -83,7 +84,7 @@ class TalkDetector:
         """Frames since the last one with speech, while talking."""
         self._frames = 0
         self._talk_frames = 0
-        self._rms = [0] * LEVEL_SAMPLES
+        self._rms: Levels = (0, 0, 0, 0, 0)
         self._rest = b""
         """Less than a frame, left over from audio of other sizes."""
         self.talking = False
@@ -101,7 +102,8 @@ class TalkDetector:
     @property
     def level_dbov(self) -> int:
         """Level of the last half second, from -127 to 0 dBov (RFC 6464)."""
-        return level_dbov(sqrt(sum(rms * rms for rms in self._rms) / LEVEL_SAMPLES))
+        a, b, c, d, e = self._rms
+        return level_dbov(sqrt((a * a + b * b + c * c + d * d + e * e) / 5))
 
     def feed(self, frame: bytes) -> bool | None:
         """Take mu-law audio in order; return True when talk starts, False when it stops.
@@ -119,7 +121,8 @@ class TalkDetector:
             return None
         pcm = _ulaw2lin(frame, SAMPLE_BYTES)
         if is_level_due:
-            self._rms[frames // STRIDE % LEVEL_SAMPLES] = _rms(pcm, SAMPLE_BYTES)
+            a, b, c, d, _ = self._rms
+            self._rms = (_rms(pcm, SAMPLE_BYTES), a, b, c, d)
         is_loud = _peak(pcm, SAMPLE_BYTES) >= SPEECH_PEAK_MIN
         speech = is_loud and self._vad.is_speech(pcm, RATE_HZ, FRAME_SAMPLES)
         if self.talking:
