@@ -6,6 +6,7 @@ money.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Final
 
@@ -146,7 +147,9 @@ class TwilioLeg:
         if self._stopped or not is_ours or not message.stream_sid:
             raise PeerProtocolError("A stream that cannot start here.", close_code=1008)
         self.stream_sid = message.stream_sid
-        self._account_sid, self._call_sid = detail.account_sid, detail.call_sid
+        # All streams of a carrier's account say the same: it is kept once.
+        self._account_sid = sys.intern(detail.account_sid)
+        self._call_sid = detail.call_sid
         self._sid = message.stream_sid.encode()
         self._outbound = Outbound(message.stream_sid)
         # By now the leg can send: whatever it is bound to may do so at once.

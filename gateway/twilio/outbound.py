@@ -25,14 +25,13 @@ _media_message: Final = media_message
 
 
 class Outbound:
-    """Builds the messages of one stream; the constant parts are encoded once."""
+    """Builds the messages of one stream; what each frame begins with is encoded once."""
 
-    __slots__ = ("_media_prefix", "_stream")
+    __slots__ = ("_media_prefix", "_stream_sid")
 
     def __init__(self, stream_sid: str) -> None:
-        sid = msgspec.json.encode(stream_sid)
-        self._stream = b'"streamSid":' + sid
-        self._media_prefix = b'{"event":"media",' + self._stream + b',"media":{"payload":"'
+        self._stream_sid = stream_sid
+        self._media_prefix = b'{"event":"media",' + self._stream() + b',"media":{"payload":"'
 
     def media(self, payload: bytes) -> bytes:
         """Return a media message with mu-law audio of any length."""
@@ -41,8 +40,11 @@ class Outbound:
     def mark(self, name: str) -> bytes:
         """Return a mark message; it is returned once the audio before it is played or cleared."""
         encoded = msgspec.json.encode(name)
-        return b'{"event":"mark",' + self._stream + b',"mark":{"name":' + encoded + b"}}"
+        return b'{"event":"mark",' + self._stream() + b',"mark":{"name":' + encoded + b"}}"
 
     def clear(self) -> bytes:
         """Return the order to discard all audio not played yet; pending marks are returned."""
-        return b'{"event":"clear",' + self._stream + b"}"
+        return b'{"event":"clear",' + self._stream() + b"}"
+
+    def _stream(self) -> bytes:
+        return b'"streamSid":' + msgspec.json.encode(self._stream_sid)
