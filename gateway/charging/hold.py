@@ -35,11 +35,11 @@ class Hold:
         "_context",
         "_is_naming",
         "_is_reopening",
+        "_lock",
         "_meter",
         "_named_in",
         "_rate",
         "is_open",
-        "lock",
     )
 
     _meter: CallMeter
@@ -51,13 +51,20 @@ class Hold:
         self._caps = caps
         self.is_open = False
         """Whether the gate holds credit for the call, as far as is known."""
-        self.lock = asyncio.Lock()
-        """Taken while the call is opened again or closed: a closed call must stay closed."""
+        self._lock: asyncio.Lock | None = None
         self._is_reopening = False
         self._carrier_call_id = ""
         self._named_in: str | None = None
         self._is_naming = False
         """The filling of the spend gate that knows the carrier's id of the call."""
+
+    @property
+    def lock(self) -> asyncio.Lock:
+        """Taken while the call is opened again or closed: a closed call must stay closed."""
+        # Made with the first of either: few calls are opened again.
+        if self._lock is None:
+            self._lock = asyncio.Lock()
+        return self._lock
 
     @property
     def caps(self) -> Sequence[SpendCap]:
