@@ -62,20 +62,13 @@ class Way:
             self._arm()
 
 
-class NoSocket:
-    """What an option can be set on for nothing."""
-
-    def setsockopt(self, *_: object) -> None:
-        raise OSError("there is no socket")
-
-
 class Transport(asyncio.Transport):
     """One end of a TCP connection."""
 
     out: Way
 
     def __init__(self, protocol: asyncio.Protocol, peer: str) -> None:
-        super().__init__({"peername": (peer, 5060), "socket": NoSocket()})
+        super().__init__({"peername": (peer, 5060)})
         self.protocol = protocol
         self._unread: list[bytes] | None = None
         """What has come while nobody reads; None while somebody does."""
