@@ -1,4 +1,4 @@
-"""Tells owners of buttons how much of their budgets is used.
+"""Tells owners of buttons how much of their budgets is used, or held for calls under way.
 
 One process of the deployment looks once a minute; what was told is committed with the mails, so
 that each is sent once, whoever is killed when. Knows no mail's words and no SQL.

@@ -1,4 +1,4 @@
-"""Decides when a button's owner is told how much of its budgets is used: at 50, 80 and 100 %.
+"""Decides when a button's owner is told how much of its budgets is used or held: 50, 80, 100 %.
 
 What was told is a text that is kept with the button, such as `2026-11-28:80 2026-11:50`. Knows no
 mail and no store; amounts are micros.

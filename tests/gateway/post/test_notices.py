@@ -231,6 +231,20 @@ def test_a_sign_in_is_told_in_utc():
     assert "Unbekannter Browser, unbekanntes System, 2026-11-24 12:00 UTC" in unknown
 
 
+@pytest.mark.parametrize("share", ["50", "100"])
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        ("en", "used, or held for calls under way"),
+        ("de", "verbraucht oder für laufende Anrufe reserviert"),
+        ("es", "usado o reservado para llamadas en curso"),
+    ],
+)
+def test_a_share_of_a_budget_is_what_is_used_or_held(language, words, share):
+    """As the spend gate counts both."""
+    assert words in flat(written("button_budget", language, share=share).text)
+
+
 def test_a_switched_off_top_up_says_what_to_do():
     text = flat(written("auto_top_up_off").text)
     assert PAGE in text
