@@ -346,7 +346,8 @@ class KeyEpochs(Protocol):
 class CallOrder(msgspec.Struct, frozen=True, kw_only=True):
     """The call that a token allows, with everything that was promised for it."""
 
-    # Frozen with the token: a rate deck, list or cap that changes later changes no promise.
+    # Frozen with the token: a rate deck, list or cap that changes later changes no promise. The
+    # rules and budgets of a button hold as they are when its visitor's call begins.
 
     account_id: str
     destination: str
@@ -393,10 +394,12 @@ class CallTokens(Protocol):
     async def look(self, token: str) -> tuple[CallOrder, int] | None:
         """Return a token's order, and for how many seconds it is good; None for none that is."""
 
-    async def redeem(self, token: str) -> CallOrder | None:
-        """Return the token's order and use the token up.
+    async def redeem(self, token: str) -> tuple[CallOrder, str] | None:
+        """Return the token's order as it holds now, and use the token up.
 
-        None for a wrong, used or expired one, and if its key may not place calls any more.
+        The text is the code of why the call may not begin all the same, as of a button that was
+        paused since; empty where it may. None for a wrong, used or expired token, and if its key
+        may not place calls any more.
         """
 
 

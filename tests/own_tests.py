@@ -77,6 +77,7 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
         "tests/gateway/stores/test_buttons.py",
         "tests/gateway/stores/test_button_budgets.py",
     ),
+    "gateway.calls.redemption": ("tests/gateway/http/test_bearer.py",),
     "gateway.limits.velocity_limits": ("tests/gateway/limits/test_velocity.py",),
     "gateway.roles.budgets": ("tests/gateway/roles/test_drainer_process.py",),
     "gateway.problem": ("tests/gateway/http/test_problems.py",),

@@ -214,11 +214,9 @@ class ButtonAdmission:
 
     def _require_open(self, visit: Visit) -> None:
         standing, at = visit.standing, self.utc_now()
-        if standing.is_paused:
-            raise RequestRefusedError("button_paused")
-        hours = standing.rules.hours
-        if not hours.is_open(at):
-            raise RequestRefusedError("button_closed", opens_at=hours.next_opening(at))
+        if code := standing.refusal(at):
+            opens_at = None if standing.is_paused else standing.rules.hours.next_opening(at)
+            raise RequestRefusedError(code, opens_at=opens_at)
         if self.admission.is_draining():
             raise RequestRefusedError("gateway_draining")
 

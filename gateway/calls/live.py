@@ -251,7 +251,7 @@ class Calls:
 
     async def _redeem(self, leg: BrowserLeg, token: str) -> None:
         try:
-            order = await self._tokens.redeem(token)
+            redeemed = await self._tokens.redeem(token)
         except StoreUnavailableError:
             leg.refuse("store_unavailable")
             return
@@ -263,12 +263,12 @@ class Calls:
         # The token is used up all the same: it allows one attempt.
         if leg.is_closed:
             return
-        refusal = self._refusal(leg, order)
-        if order is None:
+        if redeemed is None:
             # Anyone can send a token that is none, so that is no event of a call.
-            leg.refuse(refusal)
+            leg.refuse("bad_token")
             return
-        if refusal:
+        order, refusal = redeemed
+        if refusal := refusal or self._refusal(leg, order):
             self._refuse(leg, order, refusal)
             return
         leg.mark_authenticated()
@@ -320,9 +320,7 @@ class Calls:
         if order.visitor is not None and not order.is_check:
             self._turned_away(order.visitor.button_id, code)
 
-    def _refusal(self, leg: BrowserLeg, order: CallOrder | None) -> str:
-        if order is None:
-            return "bad_token"
+    def _refusal(self, leg: BrowserLeg, order: CallOrder) -> str:
         if order.origin and order.origin != leg.origin:
             return "bad_origin"
         if self.is_draining:

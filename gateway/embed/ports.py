@@ -312,15 +312,18 @@ class Standing:
     ends_at: datetime | None
     """When that key ends."""
 
+    def refusal(self, at: datetime) -> str:
+        """Return the code of why it takes no calls at a moment; empty where it does."""
+        if self.is_paused:
+            return "button_paused"
+        return "" if self.rules.hours.is_open(at) else "button_closed"
+
 
 class ButtonKeys(Protocol):
     """Finds buttons for visitors. Every method raises StoreUnavailableError."""
 
     async def by_key(self, key: str) -> Standing | None:
         """Return the button of a publishable key that stands; None for all other texts."""
-
-    async def takes_calls(self, key: str) -> bool:
-        """Return whether a publishable key stands and its button is not paused."""
 
 
 @dataclass(frozen=True, slots=True)

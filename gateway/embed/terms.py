@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from gateway.embed.rules import Amounts
+from gateway.embed.rules import Amounts, Rules
 from gateway.limits.velocity import (
     Use,
     button_uses,
@@ -45,6 +45,15 @@ class VisitorTerms(msgspec.Struct, frozen=True, kw_only=True):
     """How many calls may begin."""
     era: str = ""
     """In which the token was asked for; see `embed.ports.ButtonEras`."""
+
+    def under(self, rules: Rules) -> VisitorTerms:
+        """Return the same under other rules of its button; who calls whom stays."""
+        return msgspec.structs.replace(
+            self,
+            seconds_max=rules.seconds_max,
+            calls_max=rules.calls_at_once,
+            amounts=rules.amounts,
+        )
 
     @property
     def token_uses(self) -> Sequence[Sequence[Use]]:

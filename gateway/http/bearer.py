@@ -19,6 +19,7 @@ from starlette.types import Message
 
 from billing.clock import Clock
 from database.errors import StoreUnavailableError
+from gateway.calls.redemption import as_button_stands
 from gateway.embed.ports import ButtonKeys
 from gateway.errors import RequestRefusedError
 from gateway.heartbeat.remembered import Remembered
@@ -28,7 +29,7 @@ from gateway.http.holders import Holders
 from gateway.http.principal import Principal
 from gateway.http.velocity import address_of
 from gateway.limits.velocity import Use, refuse, wrong_key_uses, wrong_session_uses
-from gateway.ports import AccountStore, CallOrder, KeyEpochs, Velocity
+from gateway.ports import Account, AccountStore, CallOrder, KeyEpochs, Velocity
 from gateway.scopes import Scope
 
 KEY_PREFIX = "ck_"
@@ -146,44 +147,53 @@ class Authenticator:
             raise RequestRefusedError("account_frozen")
         return program
 
-    async def still_allows(self, order: CallOrder) -> bool:
-        """Return whether the key or person that a call token was issued to may still call.
+    async def at_redemption(self, order: CallOrder) -> tuple[CallOrder, str] | None:
+        """Return a token's order as it holds now, and the code of why its call may not begin.
 
-        Raises StoreUnavailableError.
+        The code is empty where it may. None if the key or person that the token was issued to may
+        not call any more. Raises StoreUnavailableError.
         """
         if order.credentials_epoch is not None:
-            return self._holders is not None and await self._holders.still_allows(
+            stands = self._holders is not None and await self._holders.still_allows(
                 order.account_id, order.credentials_epoch
             )
+            return (order, "") if stands else None
         if self._is_past(order.key_expires_at):
-            return False
+            return None
         try:
             # From SQL and not the cache: it happens once per call, and a call costs money.
-            return await self._books_allow(order)
+            return await self._by_the_books(order)
         except StoreUnavailableError:
             # An epoch alone may have come back with an older copy of the store.
             if order.key_epoch and order.key_epoch == await self._known.epoch():
-                return True
+                return order, ""
             raise
 
-    async def _books_allow(self, order: CallOrder) -> bool:
+    async def _by_the_books(self, order: CallOrder) -> tuple[CallOrder, str] | None:
         is_check, terms = order.is_check, order.visitor
         if terms is None:
-            return await self._may(order.key_id, Scope.CALLS, is_check=is_check)
-        if not await self._may(order.key_id, Scope.EMBED, is_check=is_check):
-            return False
+            payer = await self._allowed(order.key_id, Scope.CALLS, is_check=is_check)
+            return None if payer is None else (order, "")
+        standing = None if self._buttons is None else await self._buttons.by_key(terms.key)
+        # Its key was turned since, or it was deleted.
+        if standing is None:
+            return order, "button_not_found"
+        payer = await self._allowed(order.key_id, Scope.EMBED, is_check=is_check)
+        if payer is None:
+            return order, "account_frozen"
         signer = terms.signer_key_id
-        if signer and not await self._may(signer, Scope.CALLS, is_check=is_check):
-            return False
-        # Paused or turned since: its owner wants no such call any more.
-        return self._buttons is not None and await self._buttons.takes_calls(terms.key)
+        if signer and await self._allowed(signer, Scope.CALLS, is_check=is_check) is None:
+            return None
+        return as_button_stands(order, terms, standing, payer.limits, self._utc_now())
 
-    async def _may(self, key_id: str, scope: Scope, *, is_check: bool) -> bool:
+    async def _allowed(self, key_id: str, scope: Scope, *, is_check: bool) -> Account | None:
+        """Return the account of a key that may place calls; None for any other key."""
         account = await self._accounts.account_by_key_id(key_id)
         if account is None or account.is_locked or self._is_past(account.key_expires_at):
-            return False
+            return None
         # The spend gate refuses calls of frozen accounts, but is not asked for line checks.
-        return scope in account.scopes and not (is_check and account.frozen)
+        may = scope in account.scopes and not (is_check and account.frozen)
+        return account if may else None
 
     def _is_past(self, at: datetime | None) -> bool:
         # Checked at every use, because the passing of time ends no epoch.

@@ -37,8 +37,8 @@ def compose_access(settings: Settings, stores: Stores, holders: Holders | None =
         holders=holders,
         buttons=SqlButtons(stores.engine, stores.key_epochs.invalidate),
     )
-    # Checked at redemption: the key may have been revoked since the token was issued.
+    # The key may have been revoked, or its button changed, since the token was issued.
     tokens = RedisCallTokens(
-        stores.redis, ttl_s=settings.token_ttl_s, still_allows=auth.still_allows
+        stores.redis, ttl_s=settings.token_ttl_s, at_redemption=auth.at_redemption
     )
     return Access(velocity, auth, tokens)

@@ -94,11 +94,6 @@ class SqlButtons:
         ids = (row.id, row.account_id, row.key_id)
         return Standing(*ids, mode, _rules_of(row), paused, key, row.ends_at)
 
-    async def takes_calls(self, key: str) -> bool:
-        """Return whether a publishable key stands and its button is not paused."""
-        standing = await self.by_key(key)
-        return standing is not None and not standing.is_paused
-
     # For owners.
 
     async def of_account(self, account_id: str) -> Sequence[Button]:

@@ -32,11 +32,18 @@ class RedisCallTokens:
     """Issues and redeems call tokens."""
 
     def __init__(
-        self, redis: Any, *, ttl_s: int, still_allows: Callable[[CallOrder], Awaitable[bool]]
+        self,
+        redis: Any,
+        *,
+        ttl_s: int,
+        at_redemption: Callable[[CallOrder], Awaitable[tuple[CallOrder, str] | None]],
     ) -> None:
-        """Take the lifetime of tokens, and a check that an order's key may still place calls."""
+        """Take the lifetime of tokens, and what says how an order stands when it is redeemed.
+
+        That returns what `redeem` does.
+        """
         self._redis = redis
-        self._still_allows = still_allows
+        self._at_redemption = at_redemption
         self.ttl_s = ttl_s
 
     async def issue(self, order: CallOrder) -> str:
@@ -54,10 +61,11 @@ class RedisCallTokens:
             return None
         return msgspec.json.decode(stored, type=CallOrder), max(0, left_s)
 
-    async def redeem(self, token: str) -> CallOrder | None:
-        """Return the token's order and delete the token.
+    async def redeem(self, token: str) -> tuple[CallOrder, str] | None:
+        """Return the token's order as it holds now, and delete the token.
 
-        None for a wrong, used or expired token, and if its key may no longer place calls. Raises
+        The text is the code of why its call may not begin, empty where it may. None for a wrong,
+        used or expired token, and if its key may no longer place calls. Raises
         StoreUnavailableError.
         """
         # One step: of two that bring the same token at once, on any nodes, one gets the order.
@@ -66,7 +74,7 @@ class RedisCallTokens:
             return None
         order = _shared(msgspec.json.decode(stored, type=CallOrder))
         # After the deletion: a token whose key was revoked is used up all the same.
-        return order if await self._still_allows(order) else None
+        return await self._at_redemption(order)
 
 
 def _shared(order: CallOrder) -> CallOrder:

@@ -263,7 +263,7 @@ async def test_a_pause_holds_at_once_and_a_call_that_runs_goes_on(shop: Shop):
         assert (await shop.state())["state"] == "paused"
         assert await shop.refusal() == "button_paused"
         async with shop.call(saved) as late:
-            assert await late.refused() == ("bad_token", 1008)
+            assert await late.refused() == ("button_paused", 1008)
         await phone.wait_frames(10)
         ended = await phone.hang_up()
         assert ended["ended_by"] == "caller"
@@ -283,7 +283,7 @@ async def test_a_key_that_was_turned_at_once_begins_no_call_by_a_token_of_before
             )
         assert turned is Change.DONE
         async with shop.call(saved) as late:
-            assert await late.refused() == ("bad_token", 1008)
+            assert await late.refused() == ("button_not_found", 1008)
         await phone.wait_frames(10)
         assert (await phone.hang_up())["ended_by"] == "caller"
 

@@ -158,7 +158,7 @@ async def used(gate, client):
         rate="{}",
         rate_description="",
     )
-    await RedisCallTokens(client, ttl_s=600, still_allows=None).issue(order)
+    await RedisCallTokens(client, ttl_s=600, at_redemption=None).issue(order)
     velocity = RedisVelocity(client, LIMITS, secret="s", clock_ns=time.monotonic_ns)
     for name in sorted(LIMITS):
         await velocity.hit([Use(name, "somebody")])

@@ -46,6 +46,7 @@ class Tokens:
         self.is_away = False
         self.delay_s = 0.0
         self.fault = None
+        self.refusal = ""
 
     async def issue(self, order):
         token = f"ct_{len(self.orders)}"
@@ -61,7 +62,8 @@ class Tokens:
             raise self.fault
         if self.is_away:
             raise StoreUnavailableError("away")
-        return self.orders.pop(token, None)
+        order = self.orders.pop(token, None)
+        return None if order is None else (order, self.refusal)
 
 
 class Velocity:
@@ -820,6 +822,21 @@ async def test_refused_visitors_are_told_of_with_their_button(stage, node):
     stage.gate._of("alice").frozen.add("alice")
     await node.starts(visitor=TERMS)
     assert told[1:] == [("b1", "account_frozen")]
+
+
+@pytest.mark.parametrize("code", ["button_paused", "button_closed", "button_not_found"])
+async def test_a_button_that_takes_no_calls_any_more_says_so_when_one_would_begin(
+    stage, node, code
+):
+    told = []
+    node.calls._turned_away = lambda *each: told.append(each)
+    node.tokens.refusal = code
+    for is_check in (False, True):
+        visitor = await node.starts(visitor=TERMS, is_check=is_check)
+        assert [error["code"] for error in visitor.of("error")] == [code]
+    # Whom a test key was for misses nothing.
+    assert told == [("b1", code)]
+    assert not stage.carrier.placed
 
 
 async def test_what_a_visitor_uses_up_is_told_before_a_call_begins(stage, node):

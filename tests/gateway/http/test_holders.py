@@ -139,8 +139,8 @@ async def test_the_order_of_a_person_is_good_while_they_stand(api):
         rate_description="",
         credentials_epoch=1,
     )
-    assert await api.auth.still_allows(order)
+    assert await api.auth.at_redemption(order) == (order, "")
     api.world.change(credentials_epoch=2)
-    assert not await api.auth.still_allows(order)
+    assert await api.auth.at_redemption(order) is None
     plain = Authenticator(api.keys, Epochs(), api.world.velocity, lambda: 0, lambda: api.world.now)
-    assert not await plain.still_allows(order), "where nobody can be signed in"
+    assert await plain.at_redemption(order) is None, "where nobody can be signed in"

@@ -144,7 +144,7 @@ async def test_it_admits_calls_that_a_node_will_hold(office, client):
     assert quote["balance"]["micros"] == 10**7
     reply = await client.post("/v1/call-tokens", json=body)
     assert reply.status_code == 201
-    order = await office.access.tokens.redeem(reply.json()["token"])
+    order, _ = await office.access.tokens.redeem(reply.json()["token"])
     assert (order.account_id, order.destination) == ("alice", ECHO)
 
 

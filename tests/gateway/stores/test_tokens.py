@@ -15,12 +15,13 @@ class Desk:
 
     def __init__(self, redis):
         self.allows = True
+        self.refusal = ""
         self.asked = []
-        self.tokens = RedisCallTokens(redis, ttl_s=60, still_allows=self._still_allows)
+        self.tokens = RedisCallTokens(redis, ttl_s=60, at_redemption=self.at_redemption)
 
-    async def _still_allows(self, asked):
+    async def at_redemption(self, asked):
         self.asked.append(asked)
-        return self.allows
+        return (asked, self.refusal) if self.allows else None
 
 
 @pytest.fixture
@@ -31,13 +32,14 @@ def desk(redis):
 async def test_a_token_is_good_once(desk):
     token = await desk.tokens.issue(order())
     assert token.startswith(TOKEN_PREFIX)
-    assert await desk.tokens.redeem(token) == order()
+    assert await desk.tokens.redeem(token) == (order(), "")
     assert await desk.tokens.redeem(token) is None
     assert desk.asked == [order()]
 
 
 async def test_orders_share_the_texts_that_recur(desk):
-    one, other = [await desk.tokens.redeem(await desk.tokens.issue(order())) for _ in range(2)]
+    tokens = [await desk.tokens.issue(order()) for _ in range(2)]
+    (one, _), (other, _) = [await desk.tokens.redeem(token) for token in tokens]
     assert one.rate is other.rate
     assert one.account_id is other.account_id
 
@@ -45,14 +47,14 @@ async def test_orders_share_the_texts_that_recur(desk):
 async def test_of_many_who_redeem_a_token_together_one_has_it(desk):
     token = await desk.tokens.issue(order())
     redeemed = await asyncio.gather(*(desk.tokens.redeem(token) for _ in range(10)))
-    assert [found for found in redeemed if found] == [order()]
+    assert [found for found in redeemed if found] == [(order(), "")]
 
 
 async def test_tokens_are_told_apart_and_unknown_ones_are_none(desk):
     first, second = [await desk.tokens.issue(order(destination=to)) for to in ("+1", "+2")]
     assert first != second
-    assert (await desk.tokens.redeem(second)).destination == "+2"
-    assert (await desk.tokens.redeem(first)).destination == "+1"
+    assert (await desk.tokens.redeem(second))[0].destination == "+2"
+    assert (await desk.tokens.redeem(first))[0].destination == "+1"
     assert await desk.tokens.redeem(TOKEN_PREFIX + "x") is None
 
 
@@ -61,6 +63,14 @@ async def test_a_token_whose_key_may_call_no_more_is_burnt(desk):
     desk.allows = False
     assert await desk.tokens.redeem(token) is None
     desk.allows = True
+    assert await desk.tokens.redeem(token) is None
+
+
+async def test_a_token_whose_button_takes_no_calls_says_so_and_is_burnt(desk):
+    token = await desk.tokens.issue(order())
+    desk.refusal = "button_paused"
+    assert await desk.tokens.redeem(token) == (order(), "button_paused")
+    desk.refusal = ""
     assert await desk.tokens.redeem(token) is None
 
 
@@ -75,7 +85,7 @@ async def test_a_store_that_is_away_is_said(desk, redis):
     token = await desk.tokens.issue(order())
     await disconnect(redis)
     away = connect("redis://127.0.0.1:1")
-    tokens = RedisCallTokens(away, ttl_s=60, still_allows=desk._still_allows)
+    tokens = RedisCallTokens(away, ttl_s=60, at_redemption=desk.at_redemption)
     with pytest.raises(StoreUnavailableError):
         await tokens.redeem(token)
     with pytest.raises(StoreUnavailableError):
