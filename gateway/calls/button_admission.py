@@ -21,7 +21,7 @@ from gateway.browser.messages import FRAME_BYTES
 from gateway.calls.admission import Admission, Buyer, Ticket
 from gateway.calls.human_check import HumanCheck, HumanRequest
 from gateway.embed.keys import Mode
-from gateway.embed.ports import ButtonEras, Challenges, Spent, Standing
+from gateway.embed.ports import ButtonEras, ButtonKeys, Challenges, Spent, Standing
 from gateway.embed.refusals import told_to_visitor
 from gateway.embed.terms import VisitorTerms
 from gateway.embed.visitor import named_digest
@@ -104,6 +104,7 @@ class ButtonAdmission:
     challenges: Challenges
     gate: CallsOfKeys
     eras: ButtonEras
+    buttons: ButtonKeys
     humans: HumanCheck | None = None
     """Says whether a person is calling; None where the operator has none."""
     turned_away: Callable[[str, str], None] = lambda _button_id, _code: None
@@ -209,6 +210,10 @@ class ButtonAdmission:
             raise RequestRefusedError("bad_token")
         # A page with the test key says that the call is none, and one with the live key that it is.
         if order.is_check is not (visit.standing.mode is Mode.TEST):
+            raise RequestRefusedError("bad_token")
+        # Signed with another key of the button's, which may have ended since.
+        key = order.visitor.key
+        if key != visit.standing.key and await self.buttons.by_key(key) is None:
             raise RequestRefusedError("bad_token")
         return self.admission.ticket(token, order, left_s)
 

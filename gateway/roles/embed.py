@@ -57,8 +57,9 @@ def compose_embed(
     `turned_away` is told of a button and the code of the refusal of its visitor. Raises
     SettingsError for a check of persons that cannot be loaded.
     """
+    buttons = buttons_of(stores)
     door = ButtonDoor(
-        *(buttons_of(stores), stores.accounts, stores.key_epochs, velocity),
+        *(buttons, stores.accounts, stores.key_epochs, velocity),
         own_origins=settings.own_origins,
         clock_ns=time.monotonic_ns,
         utc_now=utc_now,
@@ -74,6 +75,7 @@ def compose_embed(
         challenges,
         stores.gate,
         RedisButtonEras(stores.redis),
+        buttons,
         human_check.load(settings.human_check),
         turned_away,
     )

@@ -47,13 +47,23 @@ class Challenges:
         return Visitor(f"v of {address}", f"n of {address}")
 
 
+class Keys:
+    """`embed.ports.ButtonKeys` in memory."""
+
+    def __init__(self, *standing):
+        self.known = {each.key: each for each in standing}
+
+    async def by_key(self, key):
+        return self.known.get(key)
+
+
 class Doorstep:
     """A button of alice's, on the node of the admission's tests."""
 
     def __init__(self, stage):
         self.desk = Desk(stage)
         self.challenges = Challenges()
-        self.eras, self.turned_away = Eras(), []
+        self.eras, self.turned_away, self.keys = Eras(), [], Keys(STANDING)
         self.humans = None
         self.gate = stage.gate
         self.standing, self.account = STANDING, Account()
@@ -61,7 +71,7 @@ class Doorstep:
     @property
     def admission(self):
         return ButtonAdmission(
-            *(self.desk.admission, self.challenges, self.gate, self.eras, self.humans),
+            *(self.desk.admission, self.challenges, self.gate, self.eras, self.keys, self.humans),
             turned_away=lambda *told: self.turned_away.append(told),
             utc_now=lambda: AT,
         )
@@ -266,6 +276,14 @@ async def test_a_token_is_shown_to_its_own_button_alone(door):
     assert (await refused(door.admission.show(other, ticket.token))).code == "bad_token"
     _, own = await door.desk.admit()
     assert (await refused(door.admission.show(door.visit, own.token))).code == "bad_token"
+
+
+async def test_a_token_of_a_key_that_was_turned_is_shown_to_no_other_once_that_has_ended(door):
+    ticket = await door.admit()
+    turned = replace(door.visit, standing=replace(STANDING, key="pk_live_" + "b" * 24))
+    assert (await door.admission.show(turned, ticket.token)).token == ticket.token
+    del door.keys.known[STANDING.key]
+    assert (await refused(door.admission.show(turned, ticket.token))).code == "bad_token"
 
 
 async def test_a_token_of_one_mode_is_not_shown_to_the_key_of_the_other(door):
