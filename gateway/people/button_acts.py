@@ -25,6 +25,7 @@ from gateway.embed.ports import (
     TakenBack,
 )
 from gateway.embed.rules import Rules, faults, tidied
+from gateway.errors import RequestRefusedError
 from gateway.people.sessions import SessionOver
 from gateway.people.sign_up import Faults
 
@@ -54,6 +55,8 @@ class Whose:
 
     account_id: str
     editor: Editor
+    is_proven: bool
+    """Whether calls may be made: a person must have proven their address."""
     since: datetime | None = None
     """When the session of whoever changes them began; None for a program."""
 
@@ -100,7 +103,13 @@ class ButtonActs:
     """How long any call of this gateway may last."""
 
     async def make(self, whose: Whose, form: ButtonForm, seed: Seed) -> Outcome:
-        """Make a button with its keys."""
+        """Make a button with its keys.
+
+        Raises RequestRefusedError where nobody has proven the address of the account.
+        """
+        # It could take no call, and its mails would go to somebody who need not know of it.
+        if not whose.is_proven:
+            raise RequestRefusedError("address_unproven")
         label, rules = " ".join(form.label.split()), tidied(form.rules)
         if wrong := self.faults(label, rules):
             return Faults(wrong)

@@ -117,4 +117,5 @@ class OwnButtons:
 
 def _whose(who: SignedIn) -> Whose:
     session = who.session
-    return Whose(session.account_id, session.credentials_epoch, session.began_at)
+    is_proven = who.holder.is_proven
+    return Whose(session.account_id, session.credentials_epoch, is_proven, session.began_at)

@@ -295,7 +295,8 @@ class ButtonsApi:
 
 def _whose(principal: Principal) -> Whose:
     account, epoch = principal.account, principal.credentials_epoch
-    return Whose(account.id, ByKey(account.key_id) if epoch is None else epoch)
+    editor = ByKey(account.key_id) if epoch is None else epoch
+    return Whose(account.id, editor, principal.is_proven)
 
 
 def _refusal_of(by_field: Mapping[str, str]) -> RequestRefusedError:

@@ -37,7 +37,7 @@ from gateway.http.site.button_pages import (
     Spent,
     UsageRow,
 )
-from gateway.http.site.door import BUTTONS, CONFIRM, Door, said_in, see
+from gateway.http.site.door import ACCOUNT, BUTTONS, CONFIRM, Door, said_in, see
 from gateway.http.site.forms import ButtonFields, Nothing, TurnFields, read_form
 from gateway.people.button_acts import ButtonForm, NotFound, Outcome
 from gateway.people.buttons import OwnButtons
@@ -133,6 +133,9 @@ class ButtonPages:
 
     async def show_form(self, request: Request, who: SignedIn) -> Response:
         """Ask what a button is to be."""
+        if not who.holder.is_proven:
+            # The page says what to do about it.
+            return see(ACCOUNT)
         fields = written("", NEW_RULES, once=self.new_once(), is_new=True)
         # Whoever has just proven a number wants it called.
         newest = next(iter(await self.buttons.destinations(who)), None)
@@ -144,6 +147,8 @@ class ButtonPages:
         fields = await read_form(request, ButtonFields)
         if not _ONCE.fullmatch(fields.once):
             raise RequestRefusedError("bad_request", field="once")
+        if not who.holder.is_proven:
+            return see(ACCOUNT)
         filled = _Filled("", fields, NEW_RULES)
         if errors := filled.form.errors:
             return await self._again(request, who, filled, errors)

@@ -43,8 +43,12 @@ def eras():
 
 
 @pytest.fixture
-def client(client_of, buttons, eras):
-    accounts = Accounts()
+def accounts():
+    return Accounts()
+
+
+@pytest.fixture
+def client(client_of, accounts, buttons, eras):
     accounts.by_hash[key_hash(KEY)] = Account("alice")
     accounts.by_hash[key_hash("ck_dials")] = Account("alice", scopes=frozenset({Scope.CALLS}))
     acts = ButtonActs(buttons, eras, lambda: NOW, call_seconds_max=3_600)
@@ -110,6 +114,18 @@ async def test_a_button_is_made_once_for_one_idempotency_key(client, buttons):
     other = {"idempotency-key": "fedcba9876543210"}
     assert (await client.post("/v1/buttons", json=BODY, headers=other)).status_code == 201
     assert len(buttons.kept) == 2
+
+
+async def test_an_account_of_an_unproven_address_makes_no_button(client, accounts, buttons):
+    buttons.proven.append(ProvenDestination(NUMBER, AT))
+    accounts.by_hash[key_hash(KEY)] = Account("alice", is_unproven=True)
+    reply = await client.post("/v1/buttons", json=BODY, headers=ONCE)
+    assert (reply.status_code, reply.json()["code"]) == (403, "address_unproven")
+    assert buttons.kept == {}
+    # What was made before can still be stopped.
+    keep(buttons, "b1")
+    assert (await client.post("/v1/buttons/b1/pause", json={})).status_code == 200
+    assert (await client.delete("/v1/buttons/b1")).status_code == 204
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,17 @@ async def test_without_credit_a_button_says_so_and_nothing_is_claimed_of_what_is
         assert f"shop {state}" in ada.read(await ada.get(ONE)).text
 
 
+async def test_whoever_has_not_proven_their_address_makes_no_button(ada):
+    ada.world.change(email_proven_at=None)
+    for reply in (
+        await ada.get("/account/buttons/new"),
+        await ada.post("/account/buttons/new", **form()),
+    ):
+        # Which says what to do about it.
+        assert place(reply) == "/account"
+    assert ada.buttons.kept == {}
+
+
 async def test_a_button_is_made_by_a_form_once(ada):
     page = ada.read(await ada.get("/account/buttons/new"))
     radios = [each for each in page.of("input") if each.get("name") == "destination"]

@@ -114,13 +114,15 @@ async def test_every_page_is_written_in_every_language(site, language):
         "/account/privacy-choices",
         "/account/requests",
         "/account/buttons",
-        "/account/buttons/new",
         "/account/destinations",
         "/terms",
         "/privacy",
         "/sign-up",
         "/reset",
+        "/account/buttons/new",
     ):
+        if path == "/account/buttons/new":
+            site.world.change(email_proven_at=site.world.now)
         reply = await site.get(path)
         assert f'<html lang="{language}">' in reply.text
         assert length(path, reply) < 20_000
