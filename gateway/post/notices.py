@@ -57,27 +57,32 @@ class Kind:
     """Whether it makes no sense without a link of its own."""
     has_alarm: bool = False
     """Whether it also has a NOT_ME link, as its own does something milder."""
+    is_urgent: bool = False
+    """Whether it lets somebody in, or takes back what shuts them out: other mails do not hold it
+    up."""
 
 
-def _kind(*values: str, needs_link: bool = False, has_alarm: bool = False) -> Kind:
-    return Kind(frozenset(values), needs_link=needs_link, has_alarm=has_alarm)
+def _kind(
+    *values: str, needs_link: bool = False, has_alarm: bool = False, is_urgent: bool = False
+) -> Kind:
+    return Kind(frozenset(values), needs_link=needs_link, has_alarm=has_alarm, is_urgent=is_urgent)
 
 
 _PAYMENT = ("micros", "currency", "payment_id")
 _THINGS: Final = frozenset({"passkeys", "keys", "buttons"})
 
 NOTICES: Final[Mapping[str, Kind]] = {
-    "verify_email": _kind(needs_link=True),
-    "address_known": _kind(),
-    "reset_password": _kind(needs_link=True),
-    "password_changed": Kind(may_have=_THINGS),
-    "change_address": _kind(needs_link=True),
-    "address_changed": _kind(needs_link=True),
+    "verify_email": _kind(needs_link=True, is_urgent=True),
+    "address_known": _kind(is_urgent=True),
+    "reset_password": _kind(needs_link=True, is_urgent=True),
+    "password_changed": Kind(may_have=_THINGS, is_urgent=True),
+    "change_address": _kind(needs_link=True, is_urgent=True),
+    "address_changed": _kind(needs_link=True, is_urgent=True),
     "new_device": Kind(
         frozenset({"browser", "system", "at"}), frozenset({"country"}), needs_link=True
     ),
-    "locked": Kind(may_have=_THINGS),
-    "second_factor_changed": _kind("change", needs_link=True),
+    "locked": Kind(may_have=_THINGS, is_urgent=True),
+    "second_factor_changed": _kind("change", needs_link=True, is_urgent=True),
     "recovery_code_used": _kind("left", needs_link=True),
     "wrong_codes": _kind("at", needs_link=True),
     "passkey_added": _kind(needs_link=True),
@@ -95,13 +100,16 @@ NOTICES: Final[Mapping[str, Kind]] = {
     "call_refunded": _kind("micros", "rule", "call_id"),
     "out_of_credit": _kind(),
     "export_ready": _kind(),
-    "deletion_asked": _kind("at", has_alarm=True),
+    "deletion_asked": _kind("at", has_alarm=True, is_urgent=True),
     "deletion_cancelled": _kind(),
     "account_deleted": _kind("language"),
     "restricted": _kind(),
     "policy_changed": _kind("document", "version", "path", "material"),
 }
 """Name of a notice -> what it needs."""
+
+URGENT: Final = frozenset(name for name, kind in NOTICES.items() if kind.is_urgent)
+"""Names of the notices that other mails do not hold up."""
 
 
 @dataclass(frozen=True, slots=True)

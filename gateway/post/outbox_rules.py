@@ -6,7 +6,7 @@ Pure: time is an argument. Knows no server, no text and no store.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -32,7 +32,8 @@ BATCH_TIME_MAX: Final = timedelta(minutes=2)
 two minutes, still fit into `SENDING_MAX`."""
 PACE_PERIOD: Final = timedelta(minutes=1)
 PACE_MAX: Final = 10
-"""Mails to one account within `PACE_PERIOD`: nobody's mailbox is to be flooded from here."""
+"""Mails to one account within `PACE_PERIOD`: nobody's mailbox is to be flooded from here. Of
+those that let somebody in, so many of each kind, whatever else goes to the account."""
 LATE: Final = timedelta(minutes=10)
 """Age of a waiting mail at which an operator should look."""
 
@@ -74,18 +75,28 @@ def describe(reply_code: int, kind: str) -> str:
 
 
 def paced(
-    mails: Iterable[QueuedMail], others_lately: Mapping[str, int]
+    mails: Iterable[QueuedMail],
+    others_lately: Mapping[tuple[str, str], int],
+    urgent: Collection[str],
 ) -> tuple[Sequence[QueuedMail], Sequence[QueuedMail]]:
     """Return which mails may leave now, and which have to wait a period; the order is kept.
 
     Args:
         mails: Those that are due.
-        others_lately: Account -> other mails that it gets now, or got within `PACE_PERIOD`.
+        others_lately: Account and name of a notice -> other mails that it gets now, or got within
+            `PACE_PERIOD`.
+        urgent: Names of the notices that are held up by their own kind alone: whoever makes many
+            mails of another must not keep them from leaving.
 
     """
-    counts = Counter(others_lately)
+    of_kind, of_account = Counter(others_lately), Counter[str]()
+    for (account_id, _), count in others_lately.items():
+        of_account[account_id] += count
     now, later = list[QueuedMail](), list[QueuedMail]()
     for mail in mails:
-        counts[mail.account_id] += 1
-        (now if counts[mail.account_id] <= PACE_MAX else later).append(mail)
+        kind = (mail.account_id, mail.notice.name)
+        of_kind[kind] += 1
+        of_account[mail.account_id] += 1
+        count = of_kind[kind] if mail.notice.name in urgent else of_account[mail.account_id]
+        (now if count <= PACE_MAX else later).append(mail)
     return now, later

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, Protocol, TypeVar
 
@@ -39,8 +39,13 @@ log = structlog.get_logger(__name__)
 class Outbox(Protocol):
     """Where mails wait. Raises StoreUnavailableError."""
 
-    async def claim(self, count: int, *, domain: str, until: datetime) -> Sequence[QueuedMail]:
-        """Return mails that are due and that nobody else will send until then."""
+    async def claim(
+        self, count: int, *, domain: str, until: datetime, first: Collection[str]
+    ) -> Sequence[QueuedMail]:
+        """Return mails that are due and that nobody else will send until then.
+
+        Those of the notices that `first` names come before all others.
+        """
 
     async def sent(self, mail: QueuedMail) -> None:
         """Note that a mail was taken."""
@@ -56,8 +61,11 @@ class Outbox(Protocol):
 
     async def others_lately(
         self, mails: Sequence[QueuedMail], since: datetime
-    ) -> Mapping[str, int]:
-        """Return how many other mails the accounts of these get now, or got since then."""
+    ) -> Mapping[tuple[str, str], int]:
+        """Return how many other mails the accounts of these get now, or got since then.
+
+        By account and name of the notice.
+        """
 
     async def expire(self, created_before: datetime) -> int:
         """Abandon mails that wait for too long; return how many, at most a bounded number."""
@@ -139,11 +147,14 @@ class Sender:
         self._idle.clear()
         try:
             claimed = await self._outbox.claim(
-                rules.BATCH_MAX, domain=self._server.domain, until=now + rules.SENDING_MAX
+                rules.BATCH_MAX,
+                domain=self._server.domain,
+                until=now + rules.SENDING_MAX,
+                first=notices.URGENT,
             )
             if claimed:
                 lately = await self._outbox.others_lately(claimed, now - rules.PACE_PERIOD)
-                mails, later = rules.paced(claimed, lately)
+                mails, later = rules.paced(claimed, lately, notices.URGENT)
                 await self._outbox.give_back(later, now + rules.PACE_PERIOD)
                 await self._send(mails, now + rules.BATCH_TIME_MAX)
         finally:

@@ -145,20 +145,23 @@ class SqlMailOutbox:
         async with writing(self._engine, self._timeout_s) as connection:
             await queue_notice(connection, account_id, notice, self._clock())
 
-    async def claim(self, count: int, *, domain: str, until: datetime) -> Sequence[QueuedMail]:
+    async def claim(
+        self, count: int, *, domain: str, until: datetime, first: Collection[str] = ()
+    ) -> Sequence[QueuedMail]:
         """Return mails that are due and that nobody else will send, the longest due first.
 
         Args:
             count: How many at most.
             domain: Right-hand side of their Message-ID, which is given at the first claim.
             until: When the claim ends, and whoever holds it counts as dead.
+            first: Names of the notices whose mails come before all others.
 
         """
         rows, now = mail_outbox.c, self._clock()
         due = (
             sa.select(rows.id)
             .where(rows.state.in_(_PENDING), rows.next_try_at <= now)
-            .order_by(rows.next_try_at)
+            .order_by(sa.case((rows.notice.in_(first), 0), else_=1), rows.next_try_at)
             .limit(count)
         )
         # Looked at first: the write lock of SQLite is not taken each second for nothing.
@@ -183,7 +186,9 @@ class SqlMailOutbox:
                 .returning(mail_outbox)
             )
             found = [_mail(row) for row in claimed.mappings()]
-        return sorted(found, key=lambda mail: (mail.created_at, mail.id))
+        return sorted(
+            found, key=lambda mail: (mail.notice.name not in first, mail.created_at, mail.id)
+        )
 
     async def sent(self, mail: QueuedMail) -> None:
         """Note that a mail was taken, whoever holds it by now."""
@@ -232,14 +237,14 @@ class SqlMailOutbox:
 
     async def others_lately(
         self, mails: Sequence[QueuedMail], since: datetime
-    ) -> Mapping[str, int]:
+    ) -> Mapping[tuple[str, str], int]:
         """Return how many other mails the accounts of these get now, or got since then.
 
-        Accounts without any are left out.
+        By account and name of the notice; those without any are left out.
         """
         rows = mail_outbox.c
         query = (
-            sa.select(rows.account_id, sa.func.count())
+            sa.select(rows.account_id, rows.notice, sa.func.count())
             .where(rows.account_id.in_({mail.account_id for mail in mails}))
             .where(rows.id.not_in([mail.id for mail in mails]))
             .where(
@@ -248,10 +253,11 @@ class SqlMailOutbox:
                     sa.and_(rows.state == MailState.SENT, rows.ended_at > since),
                 )
             )
-            .group_by(rows.account_id)
+            .group_by(rows.account_id, rows.notice)
         )
         async with reading(self._engine, self._timeout_s) as connection:
-            return dict((await connection.execute(query)).all())
+            found = (await connection.execute(query)).all()
+        return {(account_id, notice): count for account_id, notice, count in found}
 
     async def counts(self) -> MailCounts:
         """Return how many mails there are in each state, and what an operator should know."""

@@ -13,9 +13,12 @@ from gateway.post import outbox_rules as rules
 AT = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
-def mail(number, account_id="alice"):
+URGENT = {"reset", "verify"}
+
+
+def mail(number, account_id="alice", notice="told"):
     return QueuedMail(
-        *(str(number), account_id, Notice("locked"), MailState.SENDING, 1, AT, AT, "<1@x>"),
+        *(str(number), account_id, Notice(notice), MailState.SENDING, 1, AT, AT, "<1@x>"),
         None,
         "",
     )
@@ -73,12 +76,25 @@ def test_a_batch_ends_before_its_claim_does():
 
 def test_nobody_is_flooded():
     due = [mail(number) for number in range(15)] + [mail(99, "bob")]
-    now, later = rules.paced(due, {})
+    now, later = rules.paced(due, {}, URGENT)
     assert [each.id for each in now] == [*map(str, range(10)), "99"]
     assert [each.id for each in later] == [*map(str, range(10, 15))]
 
 
 def test_what_was_sent_lately_counts():
-    now, later = rules.paced([mail(1), mail(2), mail(3, "bob")], {"alice": rules.PACE_MAX - 1})
+    lately = {("alice", "told"): rules.PACE_MAX - 3, ("alice", "reset"): 2, ("carol", "told"): 99}
+    now, later = rules.paced([mail(1), mail(2), mail(3, "bob")], lately, URGENT)
     assert [each.id for each in now] == ["1", "3"]
     assert [each.id for each in later] == ["2"]
+
+
+def test_what_is_urgent_is_held_up_by_its_own_kind_alone():
+    lately = {
+        ("alice", "told"): 9 * rules.PACE_MAX,
+        ("alice", "verify"): rules.PACE_MAX,
+        ("alice", "reset"): rules.PACE_MAX - 1,
+    }
+    due = [mail(1, notice="reset"), mail(2, notice="reset"), mail(3, notice="verify"), mail(4)]
+    now, later = rules.paced(due, lately, URGENT)
+    assert [each.id for each in now] == ["1"]
+    assert [each.id for each in later] == ["2", "3", "4"]

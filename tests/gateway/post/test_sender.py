@@ -367,6 +367,46 @@ async def test_nobody_is_flooded(outbox, mailbox, new_sender, clock):
     assert {mail.tries for mail in await outbox.newest(99)} == {1}
 
 
+@pytest.mark.parametrize(
+    ("name", "link"),
+    [
+        ("reset_password", Purpose.RESET_PASSWORD),
+        ("verify_email", Purpose.PROVE_ADDRESS),
+        ("password_changed", Purpose.NOT_ME),
+        ("address_changed", Purpose.UNDO_CHANGE),
+        ("deletion_asked", Purpose.CANCEL_DELETION),
+    ],
+)
+async def test_whoever_makes_many_notices_holds_up_no_mail_that_lets_their_reader_in(
+    outbox, mailbox, new_sender, clock, name, link
+):
+    values = {"label": "shop", "at": AT.isoformat()}
+    for _ in range(3 * outbox_rules.PACE_MAX):
+        await outbox.queue("alice", Notice("button_made", values=values, link=Purpose.NOT_ME))
+    post = new_sender()
+    # Once with notices in line, and once when they have used up what a mailbox may get.
+    for _ in range(2):
+        clock.now += SECOND
+        await outbox.queue("alice", Notice(name, values={"at": AT.isoformat()}, link=link))
+        await post.round()
+        assert {mail.notice.name for mail in await outbox.newest(1)} == {name}
+        assert [mail.state for mail in await outbox.newest(1)] == [MailState.SENT]
+    # Urgent mails use up what notices may use, and not the other way round.
+    assert len(mailbox.mails) == outbox_rules.PACE_MAX + 1
+
+
+async def test_so_many_of_an_urgent_kind_leave_at_once_as_of_all_notices(
+    outbox, mailbox, new_sender
+):
+    for name in ("locked", "address_known"):
+        for _ in range(outbox_rules.PACE_MAX + 2):
+            await outbox.queue("alice", Notice(name))
+    post = new_sender()
+    for _ in range(4):
+        await post.round()
+    assert len(mailbox.mails) == 2 * outbox_rules.PACE_MAX
+
+
 async def test_a_batch_ends_in_time_for_its_claim(outbox, mailbox, people, new_sender, clock):
     async def slow(account_id):
         clock.now += outbox_rules.BATCH_TIME_MAX + SECOND

@@ -39,8 +39,8 @@ def outbox(engine, clock):
     return SqlMailOutbox(engine, clock=clock)
 
 
-async def claim(outbox, clock, count=10):
-    return await outbox.claim(count, domain="x.example", until=clock.now + 5 * MINUTE)
+async def claim(outbox, clock, count=10, **more):
+    return await outbox.claim(count, domain="x.example", until=clock.now + 5 * MINUTE, **more)
 
 
 async def only(outbox):
@@ -103,6 +103,20 @@ async def test_a_claim_is_bounded_and_takes_the_longest_due_first(outbox, clock)
     assert [mail.account_id for mail in first] == ["a0", "a1"]
     assert [mail.account_id for mail in await claim(outbox, clock)] == ["a2", "a3", "a4"]
     assert await claim(outbox, clock) == ()
+
+
+async def test_a_claim_takes_first_what_it_is_told_to(outbox, clock):
+    for number in range(3):
+        await outbox.queue(f"a{number}", Notice("button_made"))
+        clock.now += MINUTE
+    for account, name in (("b1", "reset_password"), ("b2", "verify_email")):
+        await outbox.queue(account, Notice(name))
+        clock.now += MINUTE
+    first = {"verify_email", "reset_password"}
+    claimed = [await claim(outbox, clock, count, first=first) for count in (1, 3, 9)]
+    assert [[mail.account_id for mail in mails] for mails in claimed] == [
+        *(["b1"], ["b2", "a0", "a1"], ["a2"])
+    ]
 
 
 async def test_senders_at_once_share_the_mails(engine, outbox, clock):
@@ -194,11 +208,11 @@ async def test_the_pace_of_an_account_can_be_told(outbox, clock):
     elsewhere = await claim(outbox, clock, 1)
     mine = await claim(outbox, clock)
     before = clock.now - MINUTE
-    assert await outbox.others_lately(mine, before) == {"bob": 1}
-    await outbox.queue("alice", PLAIN)
+    assert await outbox.others_lately(mine, before) == {("bob", "locked"): 1}
+    await outbox.queue("alice", NOTICE)
     (late,) = await claim(outbox, clock)
-    assert await outbox.others_lately([late], before) == {"alice": 3}
-    assert await outbox.others_lately([late], clock.now) == {"alice": 1}
+    assert await outbox.others_lately([late], before) == {("alice", "locked"): 3}
+    assert await outbox.others_lately([late], clock.now) == {("alice", "locked"): 1}
     await outbox.give_back(elsewhere, clock.now)
     assert await outbox.others_lately([late], clock.now) == {}
     assert await outbox.others_lately((), before) == {}
