@@ -60,29 +60,34 @@ class Kind:
     is_urgent: bool = False
     """Whether it lets somebody in, or takes back what shuts them out: other mails do not hold it
     up."""
+    needs_proof: bool = True
+    """Whether it goes only to an address that somebody has proven: whose another one is, nobody
+    knows. False for what a person must have to prove it, or to take the account over."""
 
 
-def _kind(
-    *values: str, needs_link: bool = False, has_alarm: bool = False, is_urgent: bool = False
-) -> Kind:
-    return Kind(frozenset(values), needs_link=needs_link, has_alarm=has_alarm, is_urgent=is_urgent)
+def _kind(*values: str, needs_link: bool = False) -> Kind:
+    return Kind(frozenset(values), needs_link=needs_link)
+
+
+def _way_in(*, needs_link: bool = True) -> Kind:
+    return Kind(needs_link=needs_link, is_urgent=True, needs_proof=False)
 
 
 _PAYMENT = ("micros", "currency", "payment_id")
 _THINGS: Final = frozenset({"passkeys", "keys", "buttons"})
 
 NOTICES: Final[Mapping[str, Kind]] = {
-    "verify_email": _kind(needs_link=True, is_urgent=True),
-    "address_known": _kind(is_urgent=True),
-    "reset_password": _kind(needs_link=True, is_urgent=True),
+    "verify_email": _way_in(),
+    "address_known": _way_in(needs_link=False),
+    "reset_password": _way_in(),
     "password_changed": Kind(may_have=_THINGS, is_urgent=True),
-    "change_address": _kind(needs_link=True, is_urgent=True),
-    "address_changed": _kind(needs_link=True, is_urgent=True),
+    "change_address": _way_in(),
+    "address_changed": Kind(needs_link=True, is_urgent=True),
     "new_device": Kind(
         frozenset({"browser", "system", "at"}), frozenset({"country"}), needs_link=True
     ),
-    "locked": Kind(may_have=_THINGS, is_urgent=True),
-    "second_factor_changed": _kind("change", needs_link=True, is_urgent=True),
+    "locked": Kind(may_have=_THINGS, is_urgent=True, needs_proof=False),
+    "second_factor_changed": Kind(frozenset({"change"}), needs_link=True, is_urgent=True),
     "recovery_code_used": _kind("left", needs_link=True),
     "wrong_codes": _kind("at", needs_link=True),
     "passkey_added": _kind(needs_link=True),
@@ -100,7 +105,7 @@ NOTICES: Final[Mapping[str, Kind]] = {
     "call_refunded": _kind("micros", "rule", "call_id"),
     "out_of_credit": _kind(),
     "export_ready": _kind(),
-    "deletion_asked": _kind("at", has_alarm=True, is_urgent=True),
+    "deletion_asked": Kind(frozenset({"at"}), has_alarm=True, is_urgent=True),
     "deletion_cancelled": _kind(),
     "account_deleted": _kind("language"),
     "restricted": _kind(),
@@ -134,6 +139,8 @@ class Reader:
     """BCP 47; a language that mails are not written in is read as `DEFAULT_LANGUAGE`."""
     choices: Choices = NO_CHOICES
     """What the reader has chosen about mails."""
+    is_unproven: bool = False
+    """Whether the account is a person's who has not proven their address."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,8 @@ LATE: Final = timedelta(minutes=10)
 NOT_WANTED: Final = "not wanted"
 """Why a mail was not sent that its reader has switched off."""
 NO_ADDRESS: Final = "no address"
-"""The failure of a mail to an account whose holder gave no address, or took it back."""
+"""The failure of a mail to an account whose holder gave no address, took it back, or has yet to
+prove it."""
 
 
 def retry_at(

@@ -79,7 +79,7 @@ page. Raises StoreUnavailableError."""
 
 
 class NoAddressError(Exception):
-    """There is nowhere to send a mail to."""
+    """There is nowhere to send a mail to, or nobody has proven that it is the reader's."""
 
 
 class NotWantedError(Exception):
@@ -105,6 +105,10 @@ class MailWriter:
         # Judged as it leaves: it may have waited since before the reader chose.
         if not reader.choices.wants(notice.name):
             raise NotWantedError
+        kind = notices.NOTICES[notice.name]
+        # Whoever signs up with an address of somebody else has nothing sent there at will.
+        if reader.is_unproven and kind.needs_proof:
+            raise NoAddressError
         address = notice.recipient or reader.profile.email
         recipient = to_ascii(address)
         if not recipient:
@@ -113,7 +117,7 @@ class MailWriter:
         link = alarm = ""
         if notice.link is not None:
             link = await self._make_link(notice.link, mail.account_id, about, reach)
-        if notices.NOTICES[notice.name].has_alarm:
+        if kind.has_alarm:
             alarm = await self._make_link(Purpose.NOT_ME, mail.account_id, about, reach)
         return recipient, notices.write(notice, reader, self.service, link, alarm)
 

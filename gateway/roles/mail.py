@@ -54,7 +54,7 @@ def build_writer(settings: Settings, engine: AsyncEngine) -> MailWriter:
         # Accounts that an operator made for a program have no holder.
         if holder is None:
             return Reader(profile, DEFAULT_LANGUAGE)
-        return Reader(profile, holder.language, holder.choices)
+        return Reader(profile, holder.language, holder.choices, is_unproven=not holder.is_proven)
 
     async def new_link(purpose: Purpose, account_id: str, email: str, reach: datetime) -> str:
         # Made here and kept nowhere but in the mail.

@@ -314,6 +314,46 @@ async def test_without_an_address_nobody_is_written_to(outbox, mailbox, people, 
     assert (await outbox.counts()).untaken == 0
 
 
+async def test_to_an_unproven_address_goes_what_proves_it_or_takes_it_back(engine, mailbox, clock):
+    outbox = SqlMailOutbox(engine, clock=clock)
+    async with writing(engine, TIMEOUT_S) as connection:
+        for name, proven_at in (("ada", AT), ("eve", None)):
+            account = tables.new_account(name, "USD", AT) | {"email": f"{name}@example.com"}
+            await connection.execute(sa.insert(tables.accounts).values(account))
+            holder = Holder(name, f"{name}@example.com", proven_at, "hash", 1, "en", AT)
+            assert await holders.insert(connection, holder, holder.email)
+    by_name = {
+        "verify_email": Purpose.PROVE_ADDRESS,
+        "reset_password": Purpose.RESET_PASSWORD,
+        "change_address": Purpose.CHANGE_ADDRESS,
+        "locked": Purpose.RESET_PASSWORD,
+        "address_known": None,
+    }
+    told = ("button_made", "key_made", "passkey_added", "country_opened", "new_device")
+    told += ("password_changed", "second_factor_changed", "wrong_codes", "deletion_asked")
+    by_name |= dict.fromkeys(told, Purpose.NOT_ME)
+    values = dict.fromkeys(("label", "browser", "system", "country", "change"), "x")
+    values["at"] = AT.isoformat()
+    for account_id in ("ada", "eve"):
+        for name, link in by_name.items():
+            to = f"{account_id}@example.com"
+            await outbox.queue(account_id, Notice(name, to, values, link))
+    writer = build_writer(Settings(public_origin=ORIGIN), engine)
+    server = read_server(Secret(f"smtp://127.0.0.1:{mailbox.port}"), SENDER, timeout_s=10)
+    with capture_logs() as logs:
+        while MailState.QUEUED in await states(outbox):
+            clock.now += outbox_rules.PACE_PERIOD
+            await Sender(outbox, writer, server, clock=clock).round()
+    names = Counter((mail.account_id, mail.state) for mail in await outbox.newest(99))
+    assert names == {
+        ("ada", MailState.SENT): len(by_name),
+        ("eve", MailState.SENT): len(by_name) - len(told),
+        ("eve", MailState.ABANDONED): len(told),
+    }
+    assert sorted(line["about"] for line in logs) == sorted(told)
+    assert {line["failure"] for line in logs} == {outbox_rules.NO_ADDRESS}
+
+
 @pytest.mark.parametrize(
     ("account_id", "notice"),
     [("nobody", LOCKED), ("alice", Notice("unheard_of")), ("alice", Notice("new_device"))],
