@@ -312,6 +312,11 @@ def key_uses(account_id: str) -> Sequence[Use]:
     return (Use("account_keys_hour", account_id),)
 
 
+def button_making_uses(account_id: str) -> Sequence[Use]:
+    """Return what an account uses by making a button, in a page or by a key."""
+    return (Use("account_buttons_hour", account_id),)
+
+
 def proof_mail_uses(email_key: str) -> Sequence[Use]:
     """Return the uses of a mail to an address that nobody has proven."""
     return (Use("account_proof_mails_hour", email_key),)

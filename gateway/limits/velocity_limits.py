@@ -204,6 +204,11 @@ TABLE = (
         "keys that are made are told by mail, and what is told before others must not hold them up",
     ),
     Limit(
+        "account_buttons_hour",
+        *(20, HOUR_S, "rate_limited"),
+        "the same of buttons: as many as an account may have; whoever deletes one makes no more",
+    ),
+    Limit(
         "address_embeds_minute",
         *(120, MINUTE_S, "rate_limited"),
         "what a page with a button asks: three requests for each call, in an office behind one "

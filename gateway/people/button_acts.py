@@ -26,8 +26,10 @@ from gateway.embed.ports import (
 )
 from gateway.embed.rules import Rules, faults, tidied
 from gateway.errors import RequestRefusedError
+from gateway.limits.velocity import button_making_uses, refuse
 from gateway.people.sessions import SessionOver
 from gateway.people.sign_up import Faults
+from gateway.ports import Velocity
 
 LABEL_CHARS_MAX: Final = 40
 OVERLAPS: Final = {
@@ -98,6 +100,7 @@ class ButtonActs:
 
     store: Buttons
     eras: ButtonEras
+    velocity: Velocity
     clock: Clock
     call_seconds_max: int
     """How long any call of this gateway may last."""
@@ -105,7 +108,8 @@ class ButtonActs:
     async def make(self, whose: Whose, form: ButtonForm, seed: Seed) -> Outcome:
         """Make a button with its keys.
 
-        Raises RequestRefusedError where nobody has proven the address of the account.
+        Raises RequestRefusedError where nobody has proven the address of the account, or too many
+        were made within the hour.
         """
         # It could take no call, and its mails would go to somebody who need not know of it.
         if not whose.is_proven:
@@ -113,6 +117,7 @@ class ButtonActs:
         label, rules = " ".join(form.label.split()), tidied(form.rules)
         if wrong := self.faults(label, rules):
             return Faults(wrong)
+        refuse(await self.velocity.hit(button_making_uses(whose.account_id)))
         new = NewButton(
             seed.chance("button").hex()[: 2 * _ID_BYTES],
             label,

@@ -82,10 +82,10 @@ def compose_embed(
     return Embed(door, rules)
 
 
-def own_buttons(settings: Settings, stores: Stores) -> OwnButtons:
+def own_buttons(settings: Settings, stores: Stores, velocity: Velocity) -> OwnButtons:
     """Return what people and programs do with their buttons."""
     acts = ButtonActs(
-        *(buttons_of(stores), RedisButtonEras(stores.redis), utc_now),
+        *(buttons_of(stores), RedisButtonEras(stores.redis), velocity, utc_now),
         call_seconds_max=settings.call_duration_max_s,
     )
     return OwnButtons(acts, RedisVisitorRefusals(stores.redis), stores.gate.calls_of_key)

@@ -111,7 +111,7 @@ def api_routes(
         *KeysApi(auth).routes(),
         *LedgerApi(auth, SqlStatementStore(stores.engine)).routes(),
         *ButtonsApi(
-            auth, own_buttons(settings, stores), settings.twilio_auth_token.reveal()
+            auth, own_buttons(settings, stores, velocity), settings.twilio_auth_token.reveal()
         ).routes(),
     ]
 

@@ -79,7 +79,7 @@ def site_routes(
         _new_once,
     )
     keys = Keys(SqlHolderKeys(stores.engine, stores.key_epochs.invalidate), velocity, utc_now)
-    buttons = own_buttons(settings, stores)
+    buttons = own_buttons(settings, stores, velocity)
     rates = RatesPages(
         door, velocity, prices.rates, prices.closed_destinations, table, settings.currency
     )

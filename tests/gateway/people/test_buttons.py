@@ -81,7 +81,10 @@ async def two_calls(_account_id, _key_id):
 
 
 def buttons(ada, store, eras=None):
-    acts = ButtonActs(store, eras or Eras(), lambda: ada[0].now, call_seconds_max=3_600)
+    world = ada[0]
+    acts = ButtonActs(
+        store, eras or Eras(), world.velocity, lambda: world.now, call_seconds_max=3_600
+    )
     return OwnButtons(acts, Refusals(), two_calls)
 
 

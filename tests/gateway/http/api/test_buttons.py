@@ -9,10 +9,12 @@ from gateway.embed.ports import ByKey, Change, DayUsage, NewButton, ProvenDestin
 from gateway.embed.refusals import Reason
 from gateway.http.api.buttons import ButtonsApi
 from gateway.http.bearer import key_hash
+from gateway.limits.velocity import Use
 from gateway.people.button_acts import ButtonActs
 from gateway.people.buttons import OwnButtons
 from gateway.scopes import Scope
 from tests.gateway.calls.test_ended_buttons import Eras
+from tests.gateway.calls.test_live import Velocity
 from tests.gateway.http.site.button_books import AT, NUMBER, MemoryButtons, button_of, rules
 from tests.gateway.http.test_bearer import Account, Accounts, authenticator
 
@@ -48,10 +50,15 @@ def accounts():
 
 
 @pytest.fixture
-def client(client_of, accounts, buttons, eras):
+def velocity():
+    return Velocity()
+
+
+@pytest.fixture
+def client(client_of, accounts, buttons, eras, velocity):
     accounts.by_hash[key_hash(KEY)] = Account("alice")
     accounts.by_hash[key_hash("ck_dials")] = Account("alice", scopes=frozenset({Scope.CALLS}))
-    acts = ButtonActs(buttons, eras, lambda: NOW, call_seconds_max=3_600)
+    acts = ButtonActs(buttons, eras, velocity, lambda: NOW, call_seconds_max=3_600)
     own = OwnButtons(acts, Refusals(), two_calls)
     api = ButtonsApi(authenticator(accounts), own, "secret")
     return client_of(api.routes(), authorization=f"Bearer {KEY}")
@@ -126,6 +133,24 @@ async def test_an_account_of_an_unproven_address_makes_no_button(client, account
     keep(buttons, "b1")
     assert (await client.post("/v1/buttons/b1/pause", json={})).status_code == 200
     assert (await client.delete("/v1/buttons/b1")).status_code == 204
+
+
+async def test_an_account_makes_so_many_buttons_an_hour_also_where_it_deletes_them(
+    client, buttons, velocity
+):
+    buttons.proven.append(ProvenDestination(NUMBER, AT))
+    # What is wrong makes none, and counts as none.
+    await client.post("/v1/buttons", json=BODY | {"title": ""}, headers=ONCE)
+    assert velocity.used == []
+    made = (await client.post("/v1/buttons", json=BODY, headers=ONCE)).json()
+    assert velocity.used == [Use("account_buttons_hour", "alice")]
+    velocity.refuses["account_buttons_hour"] = 60
+    assert (await client.delete(f"/v1/buttons/{made['id']}")).status_code == 204
+    other = {"idempotency-key": "fedcba9876543210"}
+    reply = await client.post("/v1/buttons", json=BODY, headers=other)
+    assert (reply.status_code, reply.json()["code"]) == (429, "rate_limited")
+    assert reply.headers["retry-after"] == "60"
+    assert buttons.kept == {}
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,7 @@ class Site:
         self.buttons = MemoryButtons()
         self.proofs = MemoryProofs(self.buttons)
         self.eras, self.refused, self.running = Eras(), {}, 0
-        acts = ButtonActs(self.buttons, self.eras, lambda: world.now, 3_600)
+        acts = ButtonActs(self.buttons, self.eras, world.velocity, lambda: world.now, 3_600)
         self.own_buttons = OwnButtons(acts, self, self.running_of)
         self.documents = OwnDocuments()
         self.is_open, self.is_offered = is_open, is_offered

@@ -115,6 +115,12 @@ async def test_whoever_has_not_proven_their_address_makes_no_button(ada):
     assert ada.buttons.kept == {}
 
 
+async def test_whoever_makes_too_many_buttons_is_told_to_wait(ada):
+    ada.world.velocity.refuses["account_buttons_hour"] = 300
+    reply = await ada.post("/account/buttons/new", **form())
+    assert (reply.status_code, ada.buttons.kept) == (429, {})
+
+
 async def test_a_button_is_made_by_a_form_once(ada):
     page = ada.read(await ada.get("/account/buttons/new"))
     radios = [each for each in page.of("input") if each.get("name") == "destination"]
