@@ -48,11 +48,11 @@ async def ask(connection: AsyncConnection, erasure: Erasure) -> bool:
     return asked.scalar() is not None
 
 
-async def begin_now(connection: AsyncConnection, erasure: Erasure) -> None:
-    """Note a deletion that begins at once, however an earlier one stands.
+async def begin_now(connection: AsyncConnection, erasure: Erasure) -> bool:
+    """Note a deletion that begins at once, however an earlier one stands; return if one begins.
 
     One that is being done goes on where it is. One that was done is done again: a copy of the
-    database from before it came back.
+    database from before it came back, or credit has come since.
     """
     state = _ERASURES.c.state
     values = _values(erasure) | {"leased_until": None}
@@ -62,7 +62,7 @@ async def begin_now(connection: AsyncConnection, erasure: Erasure) -> None:
         .where(_ERASURES.c.account_id == erasure.account_id, state == State.WAITING)
         .values(waiting)
     )
-    await connection.execute(
+    begun = await connection.execute(
         upsert(connection, _ERASURES)
         .values(values)
         .on_conflict_do_update(
@@ -74,7 +74,9 @@ async def begin_now(connection: AsyncConnection, erasure: Erasure) -> None:
                 _ERASURES.c.step == STEPS[-1],
             ),
         )
+        .returning(_ERASURES.c.account_id)
     )
+    return begun.scalar() is not None
 
 
 async def cancel(connection: AsyncConnection, account_id: str, at: datetime) -> bool:

@@ -7,7 +7,7 @@ Knows no command line, no database and no vendor.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
 
@@ -47,6 +47,8 @@ class Deletion:
     """A customer whom the payment service still knows, because no service is set up here."""
     held_until: datetime | None = None
     """When another process, if it was killed, stands in the way no longer."""
+    has_old_files: bool = field(default=False, compare=False)
+    """Whether files that still have what was deleted wait to be written anew, which nodes do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class AccountDeletion:
 
         Args:
             account_id: The account.
-            order: Who wants it, and why, for the audit log.
+            order: Who wants it, and why, for the audit log; None: that has been written.
             write_off: Bring what it has left, or owes, to nothing.
 
         Raises:
@@ -83,6 +85,9 @@ class AccountDeletion:
         if left_micros and not write_off and not profile.deleted:
             return Deletion(Outcome.HAS_CREDIT, left_micros)
         unspent = Unspent.GIVE_UP if write_off else Unspent.KEEP
+        if profile.deleted and not (write_off and left_micros):
+            # It only finishes what another has ordered, who has their line.
+            order = None
         await work.erasures.begin_now(account_id, unspent, Actor.OPERATOR, order)
         customer_id, held, seen = "", 0, None
         for look in range(self.looks_max):
@@ -93,7 +98,11 @@ class AccountDeletion:
             is_erased = progress.is_erased if progress else await work.is_erased(account_id)
             if is_erased:
                 left_micros = await work.gate.balance(account_id)
-                return Deletion(Outcome.DELETED, left_micros, customer_id)
+                erasure = await work.erasures.find(account_id)
+                has_old_files = erasure is not None and erasure.is_open
+                return Deletion(
+                    Outcome.DELETED, left_micros, customer_id, has_old_files=has_old_files
+                )
             until = await work.erasures.held_until(account_id)
             # Whoever lives says so with each step.
             held = held + 1 if until is not None and until == seen else 0

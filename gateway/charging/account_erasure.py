@@ -52,7 +52,10 @@ class Erasures(Protocol):
     async def begin_now(
         self, account_id: str, unspent: Unspent, actor: Actor, order: Order | None = None
     ) -> None:
-        """Note a deletion that is due at once; one that was done is done again."""
+        """Note a deletion that is due at once; one that was done is done again.
+
+        An operator's order closes the account with it.
+        """
 
     async def held_until(self, account_id: str) -> datetime | None:
         """Return until when somebody holds a deletion, if they say nothing more; else None."""

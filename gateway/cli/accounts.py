@@ -13,6 +13,8 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from accounts.audit_log import Actor
+from accounts.erasure import Unspent
 from billing.money import format_money
 from database.errors import StoreUnavailableError
 from gateway.charging.account_deletion import AccountDeletion, Deletion, Outcome
@@ -39,6 +41,7 @@ from gateway.scopes import LEAST, Scope, are_apart
 from gateway.settings import Settings
 from gateway.stores.accounts import KeyRow, SqlAccountStore
 from gateway.stores.administration import SqlAdministration
+from gateway.stores.erasing import SqlErasing
 from gateway.stores.mail_outbox import queue_notice
 
 app = typer.Typer(
@@ -290,7 +293,8 @@ administration.add_to(app)
 
 _DELETION_BROKEN_OFF = (
     "The deletion is noted in SQL: the account is frozen and its keys are revoked. Redis, or SQL,"
-    " did not answer then, so it is not finished: repeat it until it succeeds."
+    " did not answer then, so it is not finished: nodes go on with it. Repeat it until it succeeds"
+    " to see that it is done."
 )
 _DELETION_NOT_BEGUN = (
     "Redis did not answer, and without it nobody knows what the account has left. Repeat the"
@@ -324,24 +328,27 @@ def delete_account(  # noqa: PLR0917
             raise LookupError
         # Without --write-off only the gate knows whether credit is left, so it is asked before
         # anything is marked. A deletion that has begun is continued.
-        is_marked = write_off or account.deleted_at is not None
-        if is_marked:
-            # SQL first; the keys are refused as soon as Redis can be reached.
+        is_repeat = account.deleted_at is not None
+        begins_here = write_off and not is_repeat
+        if begins_here:
+            # SQL first, with who ordered it; keys are refused as soon as Redis can be reached.
+            erasing = SqlErasing(book.engine)
+            await erasing.begin_now(account_id, Unspent.GIVE_UP, Actor.OPERATOR, order)
             with contextlib.suppress(StoreUnavailableError):
-                await book.accounts.mark_deleted(account_id)
+                await book.accounts.keys_changed()
         try:
             stores = await storage.open_stores(settings)
             try:
-                await delete(stores, settings)
+                await delete(stores, settings, None if begins_here else order)
             finally:
                 await stores.close()
         except StoreUnavailableError as error:
-            said = _DELETION_BROKEN_OFF if is_marked else _DELETION_NOT_BEGUN
+            said = _DELETION_BROKEN_OFF if begins_here or is_repeat else _DELETION_NOT_BEGUN
             raise StoreUnavailableError(said) from error
 
-    async def delete(stores: storage.Stores, settings: Settings) -> None:
+    async def delete(stores: storage.Stores, settings: Settings, unsaid: Order | None) -> None:
         try:
-            deletion = await _delete(stores, settings, account_id, order, write_off=write_off)
+            deletion = await _delete(stores, settings, account_id, unsaid, write_off=write_off)
         except PaymentError:
             hint = "Nobody can call; repeat the command to finish."
             fail("The payment service did not delete the card.", hint, EXIT_UNAVAILABLE)
@@ -351,7 +358,12 @@ def delete_account(  # noqa: PLR0917
 
 
 async def _delete(
-    stores: storage.Stores, settings: Settings, account_id: str, order: Order, *, write_off: bool
+    stores: storage.Stores,
+    settings: Settings,
+    account_id: str,
+    order: Order | None,
+    *,
+    write_off: bool,
 ) -> Deletion:
     services = (
         compose_payments(settings, stores, notify=to_nobody) if settings.stripe_api_key else None
@@ -387,6 +399,11 @@ def _explain(deletion: Deletion, settings: Settings) -> None:
             EXIT_UNAVAILABLE,
         )
     out.print("Account deleted. Its call records, payments and ledger are kept for the books.")
+    if deletion.has_old_files:
+        out.print(
+            "Files of the databases may still have what was deleted: a node writes them anew"
+            " within ten minutes."
+        )
     if deletion.left_micros:
         out.print(f"Credit arrived meanwhile: {left}. Refund it, or repeat with --write-off.")
     # The card was saved while a payment service was set up; now only a person can delete it.

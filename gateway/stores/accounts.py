@@ -325,23 +325,8 @@ class SqlAccountStore:
 
         Raises LookupError: no such account, and StoreUnavailableError.
         """
-        accounts, keys = tables.accounts, tables.api_keys
-        at = self._clock()
         async with writing(self._engine, self._timeout_s) as connection:
-            marked = await connection.execute(
-                sa.update(accounts)
-                .where(accounts.c.id == account_id)
-                # A deletion may break off and be repeated: the first time is the one that counts.
-                .values(frozen=True, deleted_at=sa.func.coalesce(accounts.c.deleted_at, at))
-                .returning(accounts.c.id)
-            )
-            if marked.scalar() is None:
-                raise LookupError("no such account")
-            await connection.execute(
-                sa.update(keys)
-                .where(keys.c.account_id == account_id, keys.c.revoked_at.is_(None))
-                .values(revoked_at=at)
-            )
+            await close(connection, account_id, self._clock())
         await self._on_change()
 
     async def keys_changed(self) -> None:
@@ -370,6 +355,35 @@ class SqlAccountStore:
             is_unproven=found["is_unproven"],
             is_locked=found["is_locked"],
         )
+
+
+async def close(connection: AsyncConnection, account_id: str, at: datetime) -> bool:
+    """Freeze an account for good and revoke its keys; False where it was marked deleted before.
+
+    On the caller's connection; once it has committed, no process may believe what it remembers of
+    keys. Raises LookupError: no such account.
+    """
+    accounts, keys = tables.accounts, tables.api_keys
+    mine = accounts.c.id == account_id
+    marked = await connection.execute(
+        sa.update(accounts)
+        # A deletion may break off and be repeated: the first time is the one that counts.
+        .where(mine, accounts.c.deleted_at.is_(None))
+        .values(deleted_at=at)
+        .returning(accounts.c.id)
+    )
+    is_first = marked.scalar() is not None
+    frozen = await connection.execute(
+        sa.update(accounts).where(mine).values(frozen=True).returning(accounts.c.id)
+    )
+    if frozen.scalar() is None:
+        raise LookupError("no such account")
+    await connection.execute(
+        sa.update(keys)
+        .where(keys.c.account_id == account_id, keys.c.revoked_at.is_(None))
+        .values(revoked_at=at)
+    )
+    return is_first
 
 
 def _counted_from(

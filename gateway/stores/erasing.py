@@ -25,6 +25,7 @@ from billing.stores import call_forgetting, tables
 from billing.stores.late_payments import late_payments
 from database.engine import TIMEOUT_S, reading, writing
 from gateway.operators import Order
+from gateway.stores.accounts import close
 from gateway.stores.button_tables import erase_button_rows
 from gateway.stores.fraud import erase_fraud_rows
 from gateway.stores.mail_outbox import LAST_NOTICE, erase_mails, queue_notice
@@ -71,13 +72,16 @@ class SqlErasing:
     ) -> None:
         """Note a deletion that is due at once; one that was done is done again.
 
-        An operator's order gets its line in the audit log, also where it is a repeat.
+        An operator's order closes the account and gets its line in the audit log with it. One that
+        only repeats what is being done gets none: whoever ordered it first has it. Raises
+        LookupError: no such account.
         """
         at = self._clock()
         erasure = Erasure(account_id, State.WAITING, STEPS[0], unspent, actor, at, at)
         async with writing(self._engine, self._timeout_s) as connection:
-            await erasures.begin_now(connection, erasure)
-            if order is not None:
+            # Before the account: so do those who ask for their own deletion.
+            has_begun = await erasures.begin_now(connection, erasure)
+            if order is not None and (await close(connection, account_id, at) or has_begun):
                 await audit_log.record(
                     *(connection, account_id, Act.DELETION_ASKED, at, actor),
                     reason=order.reason,

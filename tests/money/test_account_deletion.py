@@ -21,8 +21,10 @@ from database.errors import StoreUnavailableError
 from gateway.charging import account_deletion
 from gateway.charging.account_deletion import AccountDeletion, Deletion, Outcome
 from gateway.charging.account_erasure import AccountErasure
+from gateway.cli import accounts, command
 from gateway.errors import PaymentError
 from gateway.operators import Order
+from gateway.settings import Settings
 from gateway.stores.accounts import SqlAccountStore
 from gateway.stores.aof import RedisAof
 from gateway.stores.erasing import LEASED, SqlErasing
@@ -336,3 +338,41 @@ async def test_the_audit_log_says_who_has_an_account_deleted_and_why(office):
         *("kim", "asked for by letter"),
     )
     assert (erased.act, erased.actor) == (Act.ERASED, Actor.SERVICE)
+
+
+async def test_an_order_has_its_line_in_the_transaction_that_closes_the_account(office):
+    erasures, orders = office.deletion.erasure.erasures, [Order("kim", "1"), Order("lee", "2")]
+    await asyncio.gather(
+        *(erasures.begin_now("alice", Unspent.GIVE_UP, Actor.OPERATOR, each) for each in orders)
+    )
+    assert (await office.accounts.account("alice")).deleted_at is not None
+    # Who finishes what another has begun, or finds it done, has ordered nothing.
+    for _ in range(2):
+        await office.deletion.delete("alice", write_off=True, order=Order("max", "3"))
+    world = office.world
+    assert len(await asked_by(world)) == 1
+    # To give up what has come since is an act of its own.
+    await world.credit("alice", UNIT, "late")
+    await office.deletion.delete("alice", write_off=True, order=Order("max", "4"))
+    assert (await asked_by(world))[0] == ("max", "4")
+    assert len(await asked_by(world)) == 2
+
+
+async def asked_by(world):
+    """Return who has ordered alice's deletion, and why, the newest first."""
+    async with reading(world.engine, TIMEOUT_S) as connection:
+        lines = await audit_log.of_account(connection, "alice", limit=9)
+    return [(each.operator, each.reason) for each in lines if each.act is Act.DELETION_ASKED]
+
+
+@pytest.mark.parametrize("is_rewritten", [True, False])
+async def test_a_deletion_says_whether_old_files_still_wait(office, is_rewritten):
+    async def rewrite_files():
+        return is_rewritten
+
+    deletion = office.having(rewrite_files=rewrite_files)
+    done = await deletion.delete("alice", write_off=True)
+    assert (done.outcome, done.has_old_files) == (Outcome.DELETED, not is_rewritten)
+    with command.out.capture() as said:
+        accounts._explain(done, Settings())
+    assert ("within ten minutes" in " ".join(said.get().split())) is not is_rewritten

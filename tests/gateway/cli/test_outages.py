@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager
 import pytest
 from typer.testing import CliRunner
 
+from accounts.audit_log import Act
 from gateway.cli import command
 from gateway.cli.app import app
 from gateway.errors import EXIT_UNAVAILABLE
@@ -148,6 +149,23 @@ def test_a_deletion_is_kept_in_sql_while_redis_is_away_and_finished_by_a_repetit
         caller("accounts", "delete", "acme", "--reason", "asked for", "--write-off", "--yes")[0]
         == 0
     )
+
+
+def test_who_orders_a_deletion_has_its_line_from_the_moment_that_the_account_is_closed(caller):
+    there = caller.given["CALLER_REDIS_URL"]
+    lose_redis(caller)
+    delete = ("accounts", "delete", "acme", "--write-off", "--yes", "--reason")
+    assert caller(*delete, "first", "--as", "kim")[0] == EXIT_UNAVAILABLE
+    lines = "SELECT group_concat(operator || ':' || reason) FROM account_events WHERE act = '{}'"
+    asked = lines.format(Act.DELETION_ASKED.value)
+    assert one(caller, asked) == ("kim:first",)
+    # What begins it is there too, so that nodes go on with it.
+    assert one(caller, "SELECT state, unspent FROM erasures") == ("waiting", "give_up")
+    assert caller(*delete, "second", "--as", "lee")[0] == EXIT_UNAVAILABLE
+    caller.given["CALLER_REDIS_URL"] = there
+    assert caller(*delete, "third", "--as", "lee")[0] == 0
+    assert caller(*delete, "fourth", "--as", "lee")[0] == 0
+    assert one(caller, asked) == ("kim:first",)
 
 
 @pytest.mark.parametrize(
