@@ -167,6 +167,11 @@ class RequestRefusedError(GatewayError):
         """When a button opens that is closed; None if that is not known, or not the reason."""
 
 
+def frozen_account(*, restricted: bool) -> RequestRefusedError:
+    """Return the refusal of a frozen account: whoever restricted their own can end that."""
+    return RequestRefusedError("account_restricted" if restricted else "account_frozen")
+
+
 class TooFastError(RequestRefusedError):
     """A request that a velocity limit refuses."""
 
@@ -336,6 +341,11 @@ PROBLEMS: dict[str, Problem] = {
     ),
     "account_frozen": Problem(
         403, "This account is not allowed to place calls.", "Ask the operator."
+    ),
+    "account_restricted": Problem(
+        403,
+        "The holder of this account wants its data kept and not used: no calls and no top-ups.",
+        "End the restriction under /account/restriction.",
     ),
     "too_many_calls": Problem(
         429, "Too many calls at once on this account.", "End another call first.", retry=True

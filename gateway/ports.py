@@ -291,6 +291,10 @@ class Account(Protocol):
         """Whether it may not place calls."""
 
     @property
+    def is_restricted(self) -> bool:
+        """Whether it is frozen because its holder wants their data kept and not used."""
+
+    @property
     def keeps_quality(self) -> bool:
         """Whether figures of how its calls sound are kept; False once its holder objects."""
 

@@ -24,7 +24,7 @@ from gateway.calls.closed_destinations import ClosedDestinations
 from gateway.calls.risk import Risk, day_spent, within_day
 from gateway.charging.current_rates import CurrentRates
 from gateway.charging.recovery import bring_credits
-from gateway.errors import RequestRefusedError, TooFastError
+from gateway.errors import RequestRefusedError, TooFastError, frozen_account
 from gateway.limits.fraud import uses_left
 from gateway.limits.velocity import Use, call_uses, quote_uses, refuse, token_uses
 from gateway.logs import call_events
@@ -54,7 +54,7 @@ class Buyer:
     def refuse_calls(self) -> None:
         """Refuse an account that may place no call. Raises RequestRefusedError."""
         if self.account.frozen:
-            raise RequestRefusedError("account_frozen")
+            raise frozen_account(restricted=self.account.is_restricted)
         if not self.is_proven:
             raise RequestRefusedError("address_unproven")
         if not self.has_accepted:

@@ -27,7 +27,7 @@ from gateway.embed.ports import (
     ProvenDestination,
 )
 from gateway.embed.proof import code_of, digest_of, spoken, tidied_code
-from gateway.errors import CarrierError, RequestRefusedError
+from gateway.errors import CarrierError, RequestRefusedError, frozen_account
 from gateway.limits.velocity import proof_call_uses, refuse
 from gateway.ports import Account, Velocity
 
@@ -83,7 +83,7 @@ class DestinationProofs:
         """Call a number, as typed by a person, and speak a code."""
         account = await self.accounts.account(caller.account_id)
         if account is None or account.frozen:
-            raise RequestRefusedError("account_frozen")
+            raise frozen_account(restricted=account is not None and account.is_restricted)
         dialled = destination(number, self.closed_destinations.closed)
         await self.risk.check_country(account, "", dialled.country)
         if self.rates.lookup(dialled.number) is None:

@@ -46,7 +46,11 @@ class Rule:
 
 
 RULES: Sequence[Rule] = (
-    Rule("account", ("account_frozen", "address_unproven"), "whether the account may call at all"),
+    Rule(
+        "account",
+        ("account_frozen", "account_restricted", "address_unproven"),
+        "whether the account may call at all",
+    ),
     Rule("emergency", ("number_emergency",), "the number alone"),
     Rule("number", ("number_invalid", "number_too_short"), "the number alone"),
     Rule(

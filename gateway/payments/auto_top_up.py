@@ -31,7 +31,7 @@ from billing.payments import (
     saved_card_amount,
     to_minor,
 )
-from gateway.errors import PaymentError, RequestRefusedError
+from gateway.errors import PaymentError, RequestRefusedError, frozen_account
 from gateway.payments.ports import Charge, PaymentService, PaymentStore
 from gateway.payments.service import Payments, new_payment_id, payment_id_of
 from gateway.ports import Notify
@@ -47,7 +47,6 @@ RESUME_MAX: Final = timedelta(hours=20)
 
 _DECLINED = 402
 REFUSALS = {
-    AutoRefusal.FROZEN: "account_frozen",
     AutoRefusal.NO_CARD: "no_saved_card",
     AutoRefusal.IN_FLIGHT: "charge_in_flight",
     AutoRefusal.DAY_CAP: "card_limit_reached",
@@ -150,7 +149,7 @@ class AutoTopUps:
 
         Raises:
             RequestRefusedError: `amount_out_of_range`, `payment_key_reused`, `account_frozen`,
-                `no_saved_card`, `charge_in_flight`, `card_limit_reached`.
+                `account_restricted`, `no_saved_card`, `charge_in_flight`, `card_limit_reached`.
             StoreUnavailableError: The book of record is away.
             LookupError: No such account.
 
@@ -165,6 +164,8 @@ class AutoTopUps:
         # The id is derived from the key, so a repetition on any node finds the same row.
         payment_id = payment_id_of(account_id, key)
         begun = await self._store.begin_charge(account_id, payment_id, decide, kind=BY_TAP)
+        if begun is AutoRefusal.FROZEN:
+            raise frozen_account(restricted=profile.restricted)
         if isinstance(begun, AutoRefusal):
             raise RequestRefusedError(REFUSALS[begun])
         # The key was used for a checkout, or for another amount.

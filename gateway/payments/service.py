@@ -33,7 +33,7 @@ from billing.payments import (
     state_of,
 )
 from billing.ports import CreditBook
-from gateway.errors import PaymentError, RequestRefusedError
+from gateway.errors import PaymentError, RequestRefusedError, frozen_account
 from gateway.payments.amounts import chargeable
 from gateway.payments.comparison import facts_to_book
 from gateway.payments.events import CHECKOUT, INTENT
@@ -138,7 +138,7 @@ class Payments:
 
         Raises:
             RequestRefusedError: `amount_out_of_range`, `payment_key_reused`; `account_frozen` for
-                an account that was deleted, is about to be, or is restricted.
+                an account that was deleted or is about to be, `account_restricted`.
             PaymentError: The service refused, or is away.
             StoreUnavailableError: The book of record is away.
             LookupError: No such account.
@@ -147,7 +147,7 @@ class Payments:
         profile = await self._store.profile(account_id)
         # Nobody is to pay for what is given up with the account, or may not be used.
         if profile.deleted or profile.leaving or profile.restricted:
-            raise RequestRefusedError("account_frozen")
+            raise frozen_account(restricted=profile.restricted)
         # Validate before writing: a refused amount leaves no row.
         self.minor(micros, profile.currency)
         if key:
@@ -244,8 +244,8 @@ class Payments:
         """Switch automatic top-ups on or off.
 
         `key_id` is the API key that asks; empty for the holder. Raises RequestRefusedError:
-        `amount_out_of_range`, `no_saved_card`, `account_frozen` where they are to be switched on;
-        StoreUnavailableError.
+        `amount_out_of_range`, `no_saved_card`, and `account_frozen` or `account_restricted` where
+        they are to be switched on; StoreUnavailableError.
         """
         profile = await self._store.profile(account_id)
         if enabled:
@@ -264,7 +264,7 @@ class Payments:
             key_id=key_id,
         )
         if enabled and changed.frozen:
-            raise RequestRefusedError("account_frozen")
+            raise frozen_account(restricted=changed.restricted)
         return changed
 
     async def forget_card(self, account_id: str) -> None:

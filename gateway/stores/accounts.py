@@ -21,6 +21,7 @@ from billing.ports import LedgerStore
 from billing.spend_limits import UNLIMITED, SpendLimits
 from billing.stores import tables
 from billing.stores.budgets import CALL_LIMIT, limit_columns, limits_of
+from billing.stores.freezes import is_used
 from database.columns import UtcDateTime
 from database.engine import TIMEOUT_S, reading, upsert, writing
 from gateway import scopes as scope_names
@@ -63,6 +64,8 @@ class AccountRow:
     """Whether its holder has not proven their address: nobody stands for what its keys do."""
     is_locked: bool = False
     """Whether its holder has said that somebody else was in it: no key of it works meanwhile."""
+    is_restricted: bool = False
+    """Whether it is frozen because its holder wants their data kept and not used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,6 +357,7 @@ class SqlAccountStore:
             has_holder=found["has_holder"],
             is_unproven=found["is_unproven"],
             is_locked=found["is_locked"],
+            is_restricted=found["is_restricted"],
         )
 
 
@@ -444,6 +448,7 @@ _ACCOUNT = sa.select(
     sa.exists()
     .where(holders.c.account_id == tables.accounts.c.id, holders.c.email_proven_at.is_(None))
     .label("is_unproven"),
+    (~is_used(tables.accounts.c.id)).label("is_restricted"),
     CALL_LIMIT,
     *limit_columns("account"),
 )

@@ -112,6 +112,7 @@ async def test_whoever_may_place_no_call_is_told_the_first_reason(desk):
     waiting = replace(buyer(), is_proven=False, has_accepted=False)
     asked = [
         (replace(waiting, account=Account(frozen=True)), "account_frozen"),
+        (replace(waiting, account=Account(frozen=True, is_restricted=True)), "account_restricted"),
         (waiting, "address_unproven"),
         (replace(waiting, is_proven=True), "terms_changed"),
     ]

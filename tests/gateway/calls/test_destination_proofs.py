@@ -127,6 +127,8 @@ async def test_only_what_the_account_may_call_is_called(office):
     )
     office.account_found = Account(frozen=True)
     assert (await office.refusal()).code == "account_frozen"
+    office.account_found = Account(frozen=True, is_restricted=True)
+    assert (await office.refusal()).code == "account_restricted"
     office.account_found = None
     assert (await office.refusal()).code == "account_frozen"
     assert (office.calls, office.velocity.used) == ([], [])

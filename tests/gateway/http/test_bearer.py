@@ -42,6 +42,7 @@ class Account:
     has_holder: bool = False
     is_unproven: bool = False
     is_locked: bool = False
+    is_restricted: bool = False
 
 
 class Accounts:

@@ -455,12 +455,20 @@ async def freeze(shop, reason):
         await set_freeze(connection, "alice", FreezeReason(reason), True, datetime.now(UTC))
 
 
+def code_of_freeze(reason):
+    """Return what is said: who has restricted their own account can end that."""
+    return "account_restricted" if reason == "restricted" else "account_frozen"
+
+
 @pytest.mark.parametrize("reason", ["leaving", "restricted"])
 async def test_nobody_pays_for_what_is_given_up_or_not_used(shop, reason):
     await freeze(shop, reason)
     with pytest.raises(RequestRefusedError) as refused:
         await shop.pays()
-    assert refused.value.code == "account_frozen"
+    assert refused.value.code == code_of_freeze(reason)
+    with pytest.raises(RequestRefusedError) as refused:
+        await shop.auto.charge_now("alice", 25 * UNIT, "tap")
+    assert refused.value.code == code_of_freeze(reason)
     assert await shop.objects("checkout.sessions") == []
     await shop.pays("bob")
 
@@ -473,7 +481,7 @@ async def test_automatic_top_ups_of_a_frozen_account_are_only_switched_off(shop,
     await freeze(shop, reason)
     with pytest.raises(RequestRefusedError) as refused:
         await shop.payments.set_auto("alice", **on | {"amount_micros": 30 * UNIT})
-    assert refused.value.code == "account_frozen"
+    assert refused.value.code == code_of_freeze(reason)
     assert (await shop.store.profile("alice")).auto_amount_micros == 20 * UNIT
     profile = await shop.payments.set_auto("alice", **on | {"enabled": False})
     assert not profile.auto_enabled

@@ -61,6 +61,7 @@ class Account:
     key_expires_at: datetime | None = None
     has_holder: bool = False
     is_unproven: bool = False
+    is_restricted: bool = False
 
 
 @dataclass(frozen=True)

@@ -73,6 +73,7 @@ export type GatewayCode =
   | 'cap_reached'
   | 'new_card_limited'
   | 'account_frozen'
+  | 'account_restricted'
   | 'too_many_calls'
   | 'rate_limited'
   | 'calls_limited'

@@ -216,6 +216,8 @@ export const words: Strings = {
   'problem.scope_missing.next': 'Bitten Sie den Betreiber um einen, der es erlaubt.',
   'problem.account_frozen': 'Dieses Konto darf nicht telefonieren.',
   'problem.account_frozen.next': 'Wenden Sie sich an den Betreiber.',
+  'problem.account_restricted': 'Die Daten dieses Kontos werden auf Wunsch aufbewahrt und nicht benutzt.',
+  'problem.account_restricted.next': 'Beenden Sie die Einschränkung in Ihrem Konto (/account/restriction).',
   'problem.address_unproven': 'Die E-Mail-Adresse dieses Kontos ist noch nicht bestätigt.',
   'problem.address_unproven.next': 'Öffnen Sie den Link in der Mail, die dorthin ging, oder lassen Sie sie in Ihrem Konto neu senden.',
   'problem.terms_changed': 'Die Bedingungen haben sich geändert, seit Sie sie angenommen haben.',

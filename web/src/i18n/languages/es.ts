@@ -216,6 +216,8 @@ export const words: Strings = {
   'problem.scope_missing.next': 'Pida al operador una que lo permita.',
   'problem.account_frozen': 'Esta cuenta no puede llamar.',
   'problem.account_frozen.next': 'Pregunte al operador.',
+  'problem.account_restricted': 'Los datos de esta cuenta se conservan y no se usan, como pidió su titular.',
+  'problem.account_restricted.next': 'Termine la limitación en su cuenta (/account/restriction).',
   'problem.address_unproven': 'Nadie ha confirmado aún la dirección de correo de esta cuenta.',
   'problem.address_unproven.next': 'Abra el enlace del correo que se le envió, o pídalo de nuevo en su cuenta.',
   'problem.terms_changed': 'Las condiciones han cambiado desde que las aceptó.',
