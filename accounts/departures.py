@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 from accounts.data_request import DataRequest
 from accounts.erasure import Erasure, Unspent
@@ -26,6 +26,10 @@ class Wishes:
     """Data are to be kept and not used."""
     muted: frozenset[str]
     """Mails that are switched off."""
+
+
+NO_WISHES: Final = Wishes(objects=False, restricts=False, muted=frozenset())
+"""Of a new account."""
 
 
 class Departures(Protocol):

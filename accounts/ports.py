@@ -87,11 +87,12 @@ class People(Protocol):
         """
 
     async def reset_password(
-        self, digest: str, password_hash: str, notice: Notice
+        self, digest: str, password_hash: str, notice: Notice, language: str = ""
     ) -> Holder | None:
         """Use a RESET_PASSWORD link: set the password, unlock, begin a credentials epoch.
 
-        The address counts as proven: the link was read there. Return the holder as it is then.
+        The address counts as proven: the link was read there. Of an account that nobody had proven
+        nothing stays, and its language becomes this one. Return the holder as it is then.
         """
 
     async def change_address(

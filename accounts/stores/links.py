@@ -193,6 +193,13 @@ async def use(connection: AsyncConnection, digest: str, purpose: Purpose, at: da
     return used.scalar() is not None
 
 
+async def forget_elsewhere(connection: AsyncConnection, account_id: str, email: str) -> None:
+    """Forget a holder's links that are about another address than this one."""
+    await connection.execute(
+        sa.delete(_LINKS).where(_LINKS.c.account_id == account_id, _LINKS.c.email != email)
+    )
+
+
 async def end(
     connection: AsyncConnection,
     account_id: str,

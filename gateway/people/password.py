@@ -75,8 +75,13 @@ class Passwords:
         await self.people.tell(account_id, notice)
         return LookIntoMail(address.text)
 
-    async def reset(self, link_secret: str, password: str) -> PasswordSet | LinkDead | Faults:
-        """Use a link: set the password, unlock, and end all sessions."""
+    async def reset(
+        self, link_secret: str, password: str, language: str = ""
+    ) -> PasswordSet | LinkDead | Faults:
+        """Use a link: set the password, unlock, and end all sessions.
+
+        `language` is its reader's; one who takes an account over that nobody has proven has it so.
+        """
         link = await self.people.look_at_link(digest(link_secret))
         # Looked at first: a password that is refused must not use the link up.
         if (
@@ -89,7 +94,9 @@ class Passwords:
             return Faults({"password": code})
         password_hash = await self.hasher.hash(password)
         notice = password_changed(link.email)
-        holder = await self.people.reset_password(digest(link_secret), password_hash, notice)
+        holder = await self.people.reset_password(
+            digest(link_secret), password_hash, notice, language
+        )
         if holder is None:
             return LinkDead()
         await forget_sessions(self.sessions, holder.account_id)

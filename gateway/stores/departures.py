@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from accounts.audit_log import Act, Actor
 from accounts.choices import muted_text
 from accounts.data_request import WITHDRAWN, DataRequest, Right
-from accounts.departures import Wishes
+from accounts.departures import NO_WISHES, Wishes
 from accounts.erasure import STEPS, Erasure, State, Unspent
 from accounts.holder import Holder
 from accounts.link import Purpose
@@ -152,6 +152,11 @@ async def cancel(change: Change) -> bool:
     )
     await change.record(Act.DELETION_CANCELLED)
     return True
+
+
+async def forget_wishes(change: Change) -> Holder:
+    """Put a holder's choices back to those of a new account; return the holder as it is then."""
+    return await _follow(change, NO_WISHES)
 
 
 async def _cancel_and_tell(change: Change) -> bool:

@@ -120,6 +120,18 @@ async def erase_mails(connection: AsyncConnection, account_id: str) -> None:
     )
 
 
+async def forget_mails_elsewhere(connection: AsyncConnection, account_id: str, email: str) -> None:
+    """Forget an account's mails to, or about, another address than this; also those that wait."""
+    rows = mail_outbox.c
+    ours = ("", email)
+    await connection.execute(
+        sa.delete(mail_outbox).where(
+            rows.account_id == account_id,
+            sa.or_(rows.recipient.not_in(ours), rows.link_email.not_in(ours)),
+        )
+    )
+
+
 class SqlMailOutbox:
     """The outbox in SQLite or PostgreSQL. Every method raises StoreUnavailableError."""
 

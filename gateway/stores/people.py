@@ -161,13 +161,14 @@ class SqlPeople(PeopleTransactions):
             return changed
 
     async def reset_password(
-        self, digest: str, password_hash: str, notice: Notice
+        self, digest: str, password_hash: str, notice: Notice, language: str = ""
     ) -> Holder | None:
         """Use a RESET_PASSWORD link: set the password, unlock, begin a credentials epoch.
 
         The address counts as proven: the link was read there. Where it was not proven before,
-        nothing stays of what was added until now: whoever did so had proven nothing. The notice
-        names what stays. Return the holder as it is then.
+        nothing stays of what was added or chosen until now: whoever did so had proven nothing, and
+        the account's language is the reader's. The notice names what stays. Return the holder as it
+        is then.
         """
         async with self._using(digest, Purpose.RESET_PASSWORD) as use:
             if use is None or use.link.email != use.holder.email or not await use.use_up():
@@ -178,7 +179,7 @@ class SqlPeople(PeopleTransactions):
             )
             await self._freeze(use.connection, use.account_id, LOCKED, False, use.at)
             if not use.holder.is_proven:
-                await take_all_back(self._change(use.connection, use.holder))
+                changed = await take_all_back(self._change(use.connection, changed), language)
                 await use.record(Act.ADDRESS_PROVEN)
             await use.record(Act.PASSWORD_RESET)
             stays = await what_stays(use.connection, use.account_id)

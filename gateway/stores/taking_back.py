@@ -18,8 +18,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from accounts.audit_log import Act, Actor
 from accounts.data_request import Right
+from accounts.holder import Holder
 from accounts.link import Purpose
-from accounts.stores import audit_log, countries, data_requests, devices, second_factors
+from accounts.stores import (
+    audit_log,
+    countries,
+    data_requests,
+    devices,
+    holders,
+    links,
+    second_factors,
+)
 from accounts.stores import tables as people
 from billing.stores import tables
 from gateway.scopes import Scope
@@ -27,6 +36,7 @@ from gateway.stores import departures
 from gateway.stores.button_tables import buttons
 from gateway.stores.buttons_taken_back import take_buttons_back
 from gateway.stores.card_events import forget_card
+from gateway.stores.mail_outbox import forget_mails_elsewhere
 from gateway.stores.people_transactions import Change
 
 _MARGIN: Final = timedelta(minutes=1)
@@ -60,16 +70,31 @@ async def take_back(change: Change, since: datetime) -> Mapping[str, str]:
     return {name: _listed(found) for name, found in names.items()}
 
 
-async def take_all_back(change: Change) -> None:
-    """Remove whatever was added or asked for in the account's whole life, whoever did it.
+async def take_all_back(change: Change, language: str = "") -> Holder:
+    """Remove whatever was added, chosen or asked for in the account's whole life, whoever did it.
 
-    What `take_back` removes, and the saved card with automatic top-ups, all links, and a deletion
-    that waits.
+    What `take_back` removes, and the saved card with automatic top-ups, all links, a deletion that
+    waits, choices, other people's addresses, and names of keys. Return the holder as it is then, in
+    this language if one is given.
     """
+    connection, holder = change.connection, change.holder
     await take_back(change, _EVER)
-    await forget_card(change.connection, change.holder.account_id, change.at)
+    await forget_card(connection, holder.account_id, change.at)
     await departures.cancel(change)
     await change.end_links(set(Purpose))
+    # Whoever asked to change the address named one that is none of its owner's.
+    await links.forget_elsewhere(connection, holder.account_id, holder.email)
+    await forget_mails_elsewhere(connection, holder.account_id, holder.email)
+    await connection.execute(
+        sa.update(tables.api_keys)
+        .where(_KEYS.account_id == holder.account_id, _KEYS.revoked_at.is_not(None))
+        .values(label="")
+    )
+    changed = await departures.forget_wishes(change)
+    if language in {"", changed.language}:
+        return changed
+    await change.record(Act.LANGUAGE_SET)
+    return await holders.change(connection, holder.account_id, language=language)
 
 
 async def _remove_passkeys(change: Change, begin: datetime) -> Sequence[str]:

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from accounts.link import Link, Purpose
 from accounts.sign_in import Answer
 from gateway.http.access import DeclaredRoute
-from gateway.http.site.door import ACCOUNT, PHONE, SIGN_IN, Door, said_in, see
+from gateway.http.site.door import ACCOUNT, PHONE, SIGN_IN, Door, language_of, said_in, see
 from gateway.http.site.forms import AddressFields, Nothing, PasswordFields, read_form
 from gateway.http.site.pages import (
     AddressTakenPage,
@@ -101,7 +101,9 @@ class LinkPages:
 
     async def _reset(self, request: Request, link: Link) -> Response:
         fields = await read_form(request, PasswordFields)
-        outcome = await self.passwords.reset(request.path_params["secret"], fields.password)
+        outcome = await self.passwords.reset(
+            request.path_params["secret"], fields.password, language_of(request)
+        )
         match outcome:
             case LinkDead():
                 return self._dead(request)

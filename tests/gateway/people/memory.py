@@ -170,14 +170,17 @@ class MemoryPeople:
             link.account_id, [], email_proven_at=self.world.now, credentials_epoch=epoch
         )
 
-    async def reset_password(self, digest, password_hash, notice):
+    async def reset_password(self, digest, password_hash, notice, language=""):
         link = self._use(digest, Purpose.RESET_PASSWORD)
         if link is None:
             return None
         account_id = link.account_id
+        if self.holders[account_id].is_proven or not language:
+            language = self.holders[account_id].language
         return self._change(
             account_id,
             [notice],
+            language=language,
             password_hash=password_hash,
             locked_at=None,
             email_proven_at=self.world.now,

@@ -116,7 +116,8 @@ class World:
         return await self.send(purpose, email, account_id)
 
     async def works(self, link):
-        return (await self.people.look_at_link(link)).works(self.now)
+        found = await self.people.look_at_link(link)
+        return found is not None and found.works(self.now)
 
     async def acts(self, account_id="alice"):
         """Return what was done, the newest first."""

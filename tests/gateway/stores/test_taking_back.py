@@ -4,6 +4,7 @@ And what the first proof of an address takes back: everything.
 """
 
 import os
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -11,6 +12,9 @@ import sqlalchemy as sa
 
 from accounts import recovery_codes
 from accounts.audit_log import Act
+from accounts.choices import OPTIONAL_NOTICES
+from accounts.data_map import KINDS
+from accounts.departures import Wishes
 from accounts.erasure import State, Unspent
 from accounts.link import DISPUTABLE, Purpose
 from accounts.notice import Notice
@@ -27,6 +31,7 @@ from gateway.scopes import LEAST
 from gateway.stores.accounts import SqlAccountStore
 from gateway.stores.buttons import SqlButtons
 from gateway.stores.departures import SqlDepartures
+from gateway.stores.mail_outbox import mail_outbox, queue_notice
 from gateway.stores.passkeys import SqlPasskeys
 from gateway.stores.second_factors import SqlSecondFactors
 from tests.gateway.stores.test_buttons import NEW, PHONE, key
@@ -258,6 +263,69 @@ async def test_who_proves_an_address_first_by_a_reset_gets_an_account_with_nothi
     assert acts[0] is Act.PASSWORD_RESET
     assert acts[1] is Act.ADDRESS_PROVEN
     assert {Act.KEY_REVOKED, Act.PASSKEY_REMOVED, Act.CARD_FORGOTTEN} <= set(acts)
+
+
+async def choices_of(world, account_id):
+    """Return what the data map says is chosen, and what follows from it, by its name."""
+    accounts, holders = tables.accounts.c, people.holders.c
+    kept = [each for kind in KINDS if kind.name == "choices" for each in kind.sql]
+    chosen = [people.metadata.tables[each.table].c[name] for each in kept for name in each.names]
+    query = sa.select(*chosen, holders.language, accounts.keeps_quality, accounts.frozen).join(
+        tables.accounts, accounts.id == holders.account_id
+    )
+    async with world.engine.connect() as connection:
+        found = await connection.execute(query.where(accounts.id == account_id))
+        return found.one()._asdict()
+
+
+async def test_what_a_stranger_has_chosen_is_as_in_a_new_account(world):
+    other = replace(SIGN_UP, account_id="bob", email=THIEF, email_key=THIEF)
+    assert await world.people.sign_up(other, Notice("verify_email", THIEF))
+    of_new = await choices_of(world, "bob")
+    wishes = Wishes(objects=True, restricts=True, muted=frozenset(OPTIONAL_NOTICES))
+    assert await world.departures.choose("alice", await epoch(world), wishes)
+    assert await world.people.set_language("alice", await epoch(world), "de")
+    before = await choices_of(world, "alice")
+    # A choice that is new in the data map has to be made above.
+    assert [name for name in of_new if of_new[name] == before[name]] == []
+    assert (await world.accounts.account("alice")).is_restricted
+    reset = await world.ask(Purpose.RESET_PASSWORD)
+    holder = await world.people.reset_password(reset, "hash two", CHANGED, "es")
+    assert await choices_of(world, "alice") == {**of_new, "language": "es"}
+    assert holder == await world.people.holder("alice")
+    assert (holder.password_hash, holder.is_proven) == ("hash two", True)
+    assert not (await world.accounts.account("alice")).is_restricted
+    acts = await world.acts()
+    assert (acts.count(Act.CHOICES_CHANGED), acts.count(Act.LANGUAGE_SET)) == (2, 2)
+
+
+async def test_no_address_and_no_name_of_a_stranger_stays(world):
+    await fill(world)
+    asked = Notice("change_address", THIEF, link=Purpose.CHANGE_ADDRESS, link_email=THIEF)
+    async with world.engine.begin() as connection:
+        await queue_notice(connection, "alice", asked, world.now)
+        await queue_notice(connection, "alice", VERIFY, world.now)
+    known = (
+        *(people.links.c.email, people.expected_links.c.email, tables.api_keys.c.label),
+        *(mail_outbox.c.recipient, mail_outbox.c.link_email),
+    )
+
+    async def strange():
+        """Return the columns that tell of the stranger."""
+        async with world.engine.connect() as connection:
+            return {
+                str(column)
+                for column in known
+                for value in await connection.scalars(sa.select(column))
+                if value in {THIEF, "stranger's"}
+            }
+
+    assert await strange() == set(map(str, known))
+    reset = await world.ask(Purpose.RESET_PASSWORD)
+    assert await world.people.reset_password(reset, "hash two", CHANGED)
+    assert await strange() == set()
+    async with world.engine.connect() as connection:
+        assert (await connection.scalars(sa.select(mail_outbox.c.notice))).all() == [VERIFY.name]
 
 
 async def test_what_a_password_proves_stays_and_so_does_what_a_later_reset_finds(world):

@@ -23,6 +23,16 @@ async def test_a_password_is_set_by_link(site):
     assert place(await site.enter(password=OTHER_PASSWORD)) == "/account"
 
 
+@pytest.mark.parametrize(("proven", "language"), [(True, "en"), (False, "de")])
+async def test_who_takes_an_unproven_account_over_has_it_in_their_language(site, proven, language):
+    site.world.add(proven=proven)
+    await site.post("/reset", email=EMAIL)
+    headers = {"sec-fetch-site": "same-origin", "accept-language": "de-AT, en"}
+    link = f"/l/{site.world.link('reset_password')}"
+    await site.post(link, headers, password=OTHER_PASSWORD)
+    assert site.world.people.holders["ada"].language == language
+
+
 async def proof_link(site):
     site.world.add(proven=False)
     await site.post("/sign-up/again", email=EMAIL)
