@@ -338,13 +338,10 @@ class AccountStore(Protocol):
 
 
 class KeyEpochs(Protocol):
-    """The key epoch: a cached look-up of a key is valid only in the epoch it was made in."""
+    """Key epochs: a cached look-up of a key is valid in its own. Raises StoreUnavailableError."""
 
     async def current(self) -> str:
-        """Return the epoch, never empty; it differs after each change of a key or an account.
-
-        Raises StoreUnavailableError.
-        """
+        """Return the epoch, never empty; it differs after each change of a key or an account."""
 
 
 class CallOrder(msgspec.Struct, frozen=True, kw_only=True):
