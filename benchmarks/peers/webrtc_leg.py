@@ -14,7 +14,7 @@ import uvloop
 from benchmarks import loopback
 from benchmarks.peers.offers import serve_offers
 from gateway.heartbeat.ticker import BEATS_PER_SECOND, Ticker
-from gateway.ports import SessionState
+from gateway.ports import AudioSession, SessionState
 from gateway.webrtc.endpoint import WebRtcEndpoint
 from gateway.webrtc.session import WebRtcSession
 from media.playout import Playout
@@ -23,25 +23,31 @@ SWEEP_BEATS = 5
 """Between two looks at all sessions, as the node has it."""
 
 
-def _echo(session: WebRtcSession, ticker: Ticker) -> None:
-    """Send a browser what it says."""
-    playout = Playout()
-    clock, put, send = ticker.clock_ns, playout.put, session.send_audio
+class _Echo:
+    """Sends a browser what it says."""
 
-    def hear(sequence: int, _timestamp: int, payload: bytes) -> None:
-        # Through the model as in a call, though it is the packet itself that goes back.
-        put(clock(), payload, sequence)
-        send(payload)
+    def __init__(self, session: WebRtcSession, ticker: Ticker) -> None:
+        self._ticker = ticker
+        self._playout = playout = Playout()
+        clock, put, send = ticker.clock_ns, playout.put, session.send_audio
 
-    def change(state: SessionState) -> None:
-        # A session that has ended must not stay in the ticker: its memory is what is measured.
+        def hear(sequence: int, _timestamp: int, payload: bytes) -> None:
+            # Through the model as in a call, though it is the packet itself that goes back.
+            put(clock(), payload, sequence)
+            send(payload)
+
+        session.on_audio = hear
+        session.listener = self
+        # The ticker asks each waiter whether a packet is missing, as on a node.
+        ticker.add_waiter(playout, playout)
+
+    def pressed(self, digit: str, duration_ms: int) -> None:
+        """Nobody dials."""
+
+    def session_changed(self, _session: AudioSession, state: SessionState) -> None:
+        """Forget the sound of a session that has ended: its memory is what is measured."""
         if state is not SessionState.CONNECTED:
-            ticker.remove_waiter(playout)
-
-    session.on_audio = hear
-    session.on_state = change
-    # The ticker asks each waiter whether a packet is missing, as on a node.
-    ticker.add_waiter(playout, playout)
+            self._ticker.remove_waiter(self._playout)
 
 
 async def serve() -> None:
@@ -58,7 +64,7 @@ async def serve() -> None:
 
     async def answer(offer: str) -> str:
         session, text = endpoint.accept(offer)
-        _echo(session, ticker)
+        _Echo(session, ticker)
         return text
 
     await serve_offers(answer)
