@@ -28,11 +28,16 @@ class Period(Enum):
         return midnight if self is Period.DAY else midnight.replace(day=1)
 
 
+def holder_name(kind: str, holder_id: str) -> str:
+    """Name the owner of a budget, an `account` or a `key`, as the spend gate does."""
+    return f"{kind}:{holder_id}"
+
+
 class Budget(msgspec.Struct, frozen=True):
     """What the calls of an account, or of a key, may cost together in each period."""
 
     holder: str
-    """The owner: `account:…` or `key:…`, with the id."""
+    """The owner, by its `holder_name`."""
     period: Period
     limit_micros: int
 

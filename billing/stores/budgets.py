@@ -13,7 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from billing.spend_limits import Budget, Period, SpendLimits
+from billing.spend_limits import Budget, Period, SpendLimits, holder_name
 from billing.stores import tables
 
 
@@ -61,7 +61,7 @@ class BudgetKind:
 
     def holder_name(self, holder_id: str) -> str:
         """Name a holder as the spend gate does."""
-        return f"{self.holder}:{holder_id}"
+        return holder_name(self.holder, holder_id)
 
 
 BUDGETS = (

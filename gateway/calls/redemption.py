@@ -10,7 +10,7 @@ from datetime import datetime
 
 import msgspec
 
-from billing.spend_limits import SpendLimits
+from billing.spend_limits import SpendLimits, holder_name
 from gateway.embed.ports import Standing
 from gateway.embed.terms import VisitorTerms
 from gateway.ports import CallOrder
@@ -32,7 +32,7 @@ def as_button_stands(
     leave enough for the call is the spend gate's to say.
 
     """
-    holder = f"key:{order.key_id}"
+    holder = holder_name("key", order.key_id)
     promised = (each for each in order.limits.budgets if each.holder != holder)
     set_now = (each for each in limits.budgets if each.holder == holder)
     bounds = msgspec.structs.replace(order.limits, budgets=(*promised, *set_now))

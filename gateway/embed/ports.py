@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Final, Protocol
 
 from accounts.notice import Notice
-from billing.spend_limits import Period
+from billing.spend_limits import Period, holder_name
 from gateway.embed.keys import Mode
 from gateway.embed.refusals import Reason
 from gateway.embed.rules import Rules
@@ -405,7 +405,7 @@ class Budgeted:
     @property
     def holder(self) -> str:
         """Its name at the spend gate."""
-        return f"key:{self.key_id}"
+        return holder_name("key", self.key_id)
 
 
 class BudgetBook(Protocol):
