@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, async_playwright
 
-from gateway.ports import SessionState
+from gateway.ports import AudioSession, SessionState
 from gateway.webrtc.endpoint import WebRtcEndpoint
 from gateway.webrtc.session import WebRtcSession
 from tests.e2e.browser import launch
@@ -86,10 +86,15 @@ class Line:
             return self.endpoint.restart(self.session, offer)
         session, answer = self.endpoint.accept(offer)
         self.session = session
-        session.on_state = self.states.put_nowait
-        session.on_digit = lambda *digit: self.digits.put_nowait(digit)
+        session.listener = self
         session.on_audio = self._echo
         return answer
+
+    def pressed(self, digit: str, duration_ms: int) -> None:
+        self.digits.put_nowait((digit, duration_ms))
+
+    def session_changed(self, _session: AudioSession, state: SessionState) -> None:
+        self.states.put_nowait(state)
 
     def _echo(self, _sequence: int, _timestamp: int, payload: bytes) -> None:
         assert self.session is not None
