@@ -6,7 +6,7 @@ Whose a call is, only the carrier's own word to the call's own addresses proves.
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from urllib.parse import urlsplit
 
 import pytest
@@ -35,10 +35,15 @@ GONE_S = 60
 """Until a node that was killed is believed gone, with room for a busy machine."""
 
 
-@pytest.fixture
-def own_world(new_world: Callable[..., World]) -> World:
-    """A gateway whose carrier is the test, on a port of its own."""
-    return played(new_world(CALLER_STREAM_TIMEOUT_S=str(STREAM_S)))
+@pytest.fixture(scope="module")
+def own_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A gateway of this file whose carrier is the test, on a port of its own."""
+    folder = tmp_path_factory.mktemp("ghosts")
+    world = played(World(folder, CALLER_STREAM_TIMEOUT_S=str(STREAM_S))).lay_tables()
+    # A process goes with the thread that has started it, and a test's threads with the test.
+    world.start_gateway()
+    yield world
+    world.stop()
 
 
 def played(world: World) -> World:
@@ -50,9 +55,10 @@ def played(world: World) -> World:
 
 @contextlib.asynccontextmanager
 async def carrier_of(world: World) -> AsyncIterator[StandIn]:
-    """Start the world's gateway with the test as its carrier."""
+    """Start the world's gateway, unless it runs, with the test as its carrier."""
     async with StandIn(world.carrier_port).serving() as carrier:
-        await asyncio.to_thread(world.start_gateway)
+        if world.gateway is None:
+            await asyncio.to_thread(world.start_gateway)
         yield carrier
 
 
@@ -180,18 +186,21 @@ async def test_a_callback_in_time_proves_the_call(own_world: World):
         await customer.http.aclose()
 
 
-async def test_a_ghost_is_ended_although_the_process_is_killed_meanwhile(own_world: World):
-    async with carrier_of(own_world) as carrier:
-        customer = await own_world.new_customer()
+async def test_a_ghost_is_ended_although_the_process_is_killed_meanwhile(
+    new_world: Callable[..., World],
+):
+    world = played(new_world(CALLER_STREAM_TIMEOUT_S=str(STREAM_S)))
+    async with carrier_of(world) as carrier:
+        customer = await world.new_customer()
         call = await lost_call(customer, carrier)
         carrier.unseen = 1_000_000
         await call.report("ringing")
         await eventually(lambda: was_asked(carrier, call))
-        assert own_world.gateway is not None
-        own_world.gateway.popen.kill()
-        own_world.gateway.popen.wait()
+        assert world.gateway is not None
+        world.gateway.popen.kill()
+        world.gateway.popen.wait()
         carrier.unseen = 0
-        await asyncio.to_thread(own_world.start_gateway)
+        await asyncio.to_thread(world.start_gateway)
         await assert_ended(call, 30)
         await customer.http.aclose()
 
