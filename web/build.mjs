@@ -15,6 +15,8 @@ import { lightTokens, tokens, withTokens } from './tokens.mjs';
 const WEB = import.meta.dirname;
 const OUTPUT = path.resolve(WEB, process.env.CALLER_WEB_OUTPUT ?? '../gateway/http/static');
 const source = (name) => path.join(WEB, 'src', name);
+/** The one of all pages, those that the gateway writes as well. */
+const ICON = '../../gateway/http/site/icon.svg';
 
 const hashed = {
   ...common,
@@ -97,7 +99,7 @@ const define = {
   BUILT_FOR: '"page"',
   SOCKET_WORKER_FILE: JSON.stringify(`./${audio.names['socket-worker']}`),
 };
-const page = await bundle(['main.ts', 'page.css', 'icon.svg'], {
+const page = await bundle(['main.ts', 'page.css', ICON], {
   splitting: true,
   plugins: [compactTemplates, languages, tokens],
   loader: { '.svg': 'copy' },
@@ -112,7 +114,7 @@ await writeFile(path.join(OUTPUT, 'index.html'), template.replace(/\{(\w+)\}/g, 
 await bundle(['installed/offline.ts'], { entryNames: '[name]' });
 const manifest = JSON.parse(await readFile(source('installed/manifest.json'), 'utf8'));
 manifest.background_color = manifest.theme_color = (await lightTokens()).ground;
-manifest.icons = await buildIcons(source('icon.svg'), OUTPUT);
+manifest.icons = await buildIcons(source(ICON), OUTPUT);
 await writeFile(path.join(OUTPUT, 'manifest.webmanifest'), JSON.stringify(manifest));
 const frameStyle = await buildWidget({ bundle, source, output: OUTPUT, define, audio: Object.values(audio.names), icon });
 const specimens = await bundle(['design/design.ts', 'design/specimen.css'], {

@@ -43,7 +43,7 @@ def node() -> str:
 def built_pages() -> Path:
     """The pages, built anew if they are not what the sources would give."""
     sources = [*WEB.joinpath("src").rglob("*.*"), *WEB.glob("*.mjs"), WEB / "package-lock.json"]
-    sources.append(STATIC.parent / "site/tokens.css")
+    sources += [STATIC.parent / "site" / name for name in ("tokens.css", "icon.svg")]
     index = STATIC / "index.html"
     newest = max(path.stat().st_mtime for path in sources)
     if not index.exists() or index.stat().st_mtime < newest:

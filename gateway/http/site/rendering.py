@@ -79,8 +79,10 @@ class Pages:
         self._phone_style = self._add_asset("phone.css", "text/css", branding.style)
         style = self._add_asset("style.css", "text/css", branding.style, before="tokens.css")
         script = self._add_asset("passkeys.js", "text/javascript")
+        icon = self._add_asset("icon.svg", "image/svg+xml")
         if logo := branding.logo:
             self._assets[logo.name] = _Asset(logo.content, logo.media_type)
+            icon = f"/site/{logo.name}"
         self._environments = {
             language: environment(
                 language,
@@ -89,7 +91,8 @@ class Pages:
                 contact=branding.contact,
                 operator=branding.operator,
                 address=branding.address,
-                logo=f"/site/{logo.name}" if logo else "",
+                logo=icon if logo else "",
+                icon=icon,
                 style=style,
                 script=script,
             )

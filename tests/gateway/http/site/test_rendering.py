@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[4]
 PAGES = typing.get_args(pages.Page)
 CONSTANTS = {
     *("t", "language", "country_name", "here", "caller"),
-    *("service", "contact", "operator", "address", "logo", "style", "script"),
+    *("service", "contact", "operator", "address", "logo", "icon", "style", "script"),
 }
 TEMPLATES = Path(rendering.__file__).parent / "templates"
 SHARED = {"layout.html", "signed_in.html", "menu.html", "fields.html", "facts.html"} | {
@@ -45,7 +45,7 @@ def length(path, reply):
 
 @pytest.fixture(scope="module")
 def made():
-    names = ("service", "contact", "operator", "address", "logo", "style", "script")
+    names = ("service", "contact", "operator", "address", "logo", "icon", "style", "script")
     return environment("en", WORDS["en"], **dict.fromkeys(names, ""))
 
 
@@ -184,11 +184,14 @@ def test_the_policy_of_pages_lets_nothing_run():
     assert HEADERS["Referrer-Policy"] == "strict-origin"
 
 
-async def test_the_style_sheet_has_its_hash_in_its_name(site):
+@pytest.mark.parametrize(
+    ("rel", "media_type"), [("stylesheet", "text/css"), ("icon", "image/svg+xml")]
+)
+async def test_what_a_page_is_shown_with_has_its_hash_in_its_name(site, rel, media_type):
     form = site.read(await site.get("/sign-in"))
-    (link,) = form.of("link")
+    (link,) = (each for each in form.of("link") if each["rel"] == rel)
     reply = await site.get(link["href"])
-    assert reply.headers["content-type"].startswith("text/css")
+    assert reply.headers["content-type"].startswith(media_type)
     assert "immutable" in reply.headers["cache-control"]
     assert (await site.get("/site/style-00000000.css")).status_code == 404
 
@@ -286,6 +289,7 @@ async def test_whose_service_it_is_stands_on_each_page(site):
     html = made.render(pages.DeadLinkPage(), "en").body.decode()
     assert "Example &amp; Sons, 1 High Street" in html
     assert f'<img src="/site/{logo.name}" alt=""' in html
+    assert f'<link rel="icon" href="/site/{logo.name}">' in html
     site.pages = made
     site.rebuild()
     client = site.new_browser()
