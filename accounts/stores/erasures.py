@@ -22,6 +22,9 @@ LISTED_MAX = 1_000
 """Rows of one list."""
 
 _ERASURES = tables.erasures
+_WAITS_FOR_FILES = sa.and_(_ERASURES.c.state == State.ERASING, _ERASURES.c.step == STEPS[-1])
+IS_DONE_BUT_FILES = sa.or_(_ERASURES.c.state == State.DONE, _WAITS_FOR_FILES)
+"""All that a deletion was to do is done, but for old files."""
 _COLUMNS = tuple(column for column in _ERASURES.c if column.name != "leased_until")
 
 
@@ -69,9 +72,8 @@ async def begin_now(connection: AsyncConnection, erasure: Erasure) -> bool:
             index_elements=[_ERASURES.c.account_id],
             set_=values,
             where=sa.or_(
-                state.in_((State.CANCELLED, State.DONE)),
-                # All that the earlier one was to do is done, but for old files.
-                _ERASURES.c.step == STEPS[-1],
+                state == State.CANCELLED,
+                IS_DONE_BUT_FILES,
             ),
         )
         .returning(_ERASURES.c.account_id)
@@ -163,11 +165,18 @@ async def rest(connection: AsyncConnection, account_id: str, until: datetime) ->
     )
 
 
+async def waiting_for_files(connection: AsyncConnection) -> Sequence[str]:
+    """Return accounts that wait for files to be written anew, at most `LISTED_MAX`."""
+    query = sa.select(_ERASURES.c.account_id).where(_WAITS_FOR_FILES)
+    query = query.order_by(_ERASURES.c.due_at, _ERASURES.c.account_id).limit(LISTED_MAX)
+    return (await connection.scalars(query)).all()
+
+
 async def finish(connection: AsyncConnection, account_id: str, at: datetime) -> bool:
-    """Note that all steps are done; False where that is noted already."""
+    """Note that the last step is done; False where that is noted, or others are to be done anew."""
     finished = await connection.execute(
         sa.update(_ERASURES)
-        .where(_ERASURES.c.account_id == account_id, _ERASURES.c.state == State.ERASING)
+        .where(_ERASURES.c.account_id == account_id, _WAITS_FOR_FILES)
         .values(state=State.DONE, ended_at=at, leased_until=None)
         .returning(_ERASURES.c.account_id)
     )
@@ -175,10 +184,13 @@ async def finish(connection: AsyncConnection, account_id: str, at: datetime) -> 
 
 
 async def reopen(connection: AsyncConnection, account_id: str, step: Step) -> bool:
-    """Let a deletion that is done be done again from this step on; False where none is."""
+    """Let a deletion that is done, but for old files, be done again from this step on.
+
+    False where none is.
+    """
     reopened = await connection.execute(
         sa.update(_ERASURES)
-        .where(_ERASURES.c.account_id == account_id, _ERASURES.c.state == State.DONE)
+        .where(_ERASURES.c.account_id == account_id, IS_DONE_BUT_FILES)
         .values(state=State.ERASING, step=step, ended_at=None, leased_until=None)
         .returning(_ERASURES.c.account_id)
     )

@@ -69,8 +69,11 @@ class Erasures(Protocol):
     async def rest(self, account_id: str, pause: timedelta) -> None:
         """Give a deletion back; for this long nobody takes it."""
 
+    async def waiting_for_files(self) -> Sequence[str]:
+        """Return accounts of which nothing is left but in old files."""
+
     async def finish(self, account_id: str) -> None:
-        """Note that all steps are done."""
+        """Note that the last step is done; nothing where a deletion has begun anew meanwhile."""
 
     async def reopen_paid_late(self) -> Sequence[str]:
         """Let deletions be done again from the credit on that something was paid after."""
@@ -229,7 +232,16 @@ class AccountErasure:
                 await self.end_sessions(account_id)
                 await self.accounts.keys_changed()
             case Step.FILES:
-                return await self.rewrite_files()
+                return await self._rewrite_files()
+        return True
+
+    async def _rewrite_files(self) -> bool:
+        """Let files be written anew, once for all deletions that wait for that by now."""
+        waiting = await self.erasures.waiting_for_files()
+        if not await self.rewrite_files():
+            return False
+        for account_id in waiting:
+            await self.erasures.finish(account_id)
         return True
 
     async def _have_calls_ended(self, account_id: str) -> bool:

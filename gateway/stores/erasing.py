@@ -114,7 +114,10 @@ class SqlErasing:
             await erasures.rest(connection, account_id, self._clock() + pause)
 
     async def finish(self, account_id: str) -> None:
-        """Note that all steps are done, and that the person's request is answered."""
+        """Note that the last step is done, and that the person's request is answered.
+
+        Nothing is noted where a deletion has begun anew meanwhile.
+        """
         at = self._clock()
         async with writing(self._engine, self._timeout_s) as connection:
             if not await erasures.finish(connection, account_id, at):
@@ -122,17 +125,22 @@ class SqlErasing:
             await data_requests.answer_all(connection, account_id, at, Actor.SERVICE)
             await audit_log.record(connection, account_id, Act.ERASED, at, Actor.SERVICE)
 
+    async def waiting_for_files(self) -> Sequence[str]:
+        """Return accounts of which nothing is left but in old files."""
+        async with reading(self._engine, self._timeout_s) as connection:
+            return await erasures.waiting_for_files(connection)
+
     async def reopen_paid_late(self) -> Sequence[str]:
         """Let deletions be done again from the credit on that something was paid after.
 
-        Return their accounts, at most `REOPENED_MAX`. One that is still being done gets there by
-        itself.
+        Return their accounts, at most `REOPENED_MAX`. One that waits for old files only begins
+        there again; another that is still being done is found once it comes so far.
         """
         late = late_payments().with_only_columns(tables.payments.c.account_id).distinct()
         of = people.erasures.c
         query = (
             late.join(people.erasures, of.account_id == tables.payments.c.account_id)
-            .where(of.state == State.DONE)
+            .where(erasures.IS_DONE_BUT_FILES)
             .limit(REOPENED_MAX)
         )
         # First: the write lock of SQLite is not taken each time for nothing.

@@ -25,7 +25,7 @@ from billing.clock import utc_now
 from billing.stores import tables
 from billing.stores.payments import SqlPaymentStore
 from database.engine import TIMEOUT_S, reading, writing
-from gateway.charging.account_erasure import AccountErasure
+from gateway.charging.account_erasure import REST, AccountErasure
 from gateway.charging.recovery import fill_gate
 from gateway.post import outbox_rules
 from gateway.stores.accounts import SqlAccountStore
@@ -389,6 +389,34 @@ async def test_two_workers_do_one_deletion_once(house):
     done = await asyncio.gather(*(house.work.perform() for _ in range(3)))
     assert sum(each is not None for each in done) == 1
     await send_last_mail(house)
+
+
+async def test_files_are_written_anew_once_for_all_who_wait(house):
+    """However many there are: a rewriting is rare, and a later one would find nothing more."""
+    accounts = [f"a{number}" for number in range(5)]
+    await house.world.open_accounts(**dict.fromkeys(accounts, 0))
+    rewritten = []
+
+    async def not_yet():
+        return False
+
+    async def rewrite():
+        rewritten.append(await house.kept.waiting_for_files())
+        # One begins anew meanwhile: what it has to do once more is not called done.
+        await house.kept.begin_now("a4", Unspent.GIVE_UP, Actor.OPERATOR)
+        return True
+
+    house.work = dataclasses.replace(house.work, rewrite_files=not_yet)
+    for account_id in accounts:
+        await house.kept.begin_now(account_id, Unspent.GIVE_UP, Actor.OPERATOR)
+        progress = await house.work.perform(account_id)
+        assert (progress.next_step, progress.is_erased) == (Step.FILES, True)
+    house.now += REST
+    house.work = dataclasses.replace(house.work, rewrite_files=rewrite)
+    await house.work.perform("a0")
+    assert rewritten == [accounts]
+    states = {each: (await house.kept.find(each)).state for each in accounts}
+    assert states == dict.fromkeys(accounts[:4], State.DONE) | {"a4": State.WAITING}
 
 
 async def test_an_older_copy_of_the_database_does_not_bring_a_person_back(house):

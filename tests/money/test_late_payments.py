@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from accounts.audit_log import Actor
-from accounts.erasure import State, Unspent
+from accounts.erasure import State, Step, Unspent
 from billing.clock import utc_now
 from billing.payments import Payment, PaymentState
 from billing.stores import late_payments, tables
@@ -217,6 +217,18 @@ async def test_a_payment_after_a_deletion_goes_back_and_leaves_nothing(till, uns
     kept = await till.store.find(payment.id)
     assert (kept.receipt_url, kept.refunded_micros) == ("", 25 * UNIT)
     assert till.events == ["payment.received", "payment.account_deleted", "payment.refunded"]
+
+
+async def test_a_payment_goes_back_while_old_files_are_waited_for(till):
+    async def not_yet():
+        return False
+
+    till.work = dataclasses.replace(till.work, rewrite_files=not_yet)
+    await till.kept.begin_now("alice", Unspent.GIVE_UP, Actor.HOLDER)
+    assert (await till.work.perform("alice")).next_step is Step.FILES
+    payment = await till.payments.book_outcome(await till.paid_late("pay_late"))
+    await till.go_on()
+    assert await till.refunds() == {payment.payment_intent_id: 2500}
 
 
 async def test_a_page_that_is_open_when_a_deletion_begins_takes_no_money(till):
