@@ -207,6 +207,7 @@ async def end(
     at: datetime,
     *,
     asked_from: datetime | None = None,
+    but_at: str | None = None,
 ) -> None:
     """End a holder's links of these purposes, also those that are still to be made.
 
@@ -216,6 +217,7 @@ async def end(
         purposes: Which.
         at: Now.
         asked_from: Only those that were asked for then or later.
+        but_at: Only those that are about another address than this one.
 
     """
     names = [purpose.value for purpose in purposes]
@@ -224,6 +226,9 @@ async def end(
     if asked_from is not None:
         expected.append(_EXPECTED.c.asked_at >= asked_from)
         made.append(_LINKS.c.asked_at >= asked_from)
+    if but_at is not None:
+        expected.append(_EXPECTED.c.email != but_at)
+        made.append(_LINKS.c.email != but_at)
     await connection.execute(sa.delete(_EXPECTED).where(*expected))
     await connection.execute(
         sa.update(_LINKS)

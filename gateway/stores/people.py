@@ -286,12 +286,18 @@ class SqlPeople(PeopleTransactions):
     async def set_password(
         self, account_id: str, credentials_epoch: int, password_hash: str, notice: Notice
     ) -> Holder | None:
-        """Set another password, and begin a credentials epoch; None where the session is over."""
+        """Set another password, and begin a credentials epoch; None where the session is over.
+
+        A reset that was asked for ends, but where nobody has proven the address: whoever made the
+        account with that of somebody else must not keep its owner out.
+        """
         at = self._clock()
         async with self._writing() as connection:
-            if await standing(connection, account_id, credentials_epoch) is None:
+            holder = await standing(connection, account_id, credentials_epoch)
+            if holder is None:
                 return None
-            await links.end(connection, account_id, STALE_AFTER_PASSWORD, at)
+            stays = frozenset() if holder.is_proven else {Purpose.RESET_PASSWORD}
+            await links.end(connection, account_id, STALE_AFTER_PASSWORD - stays, at)
             changed = await holders.change(
                 connection, account_id, begins_epoch=True, password_hash=password_hash
             )
@@ -410,16 +416,13 @@ class SqlPeople(PeopleTransactions):
     async def _go_back(self, use: _Use, email_key: str, changed_at: datetime) -> Holder:
         """Give a locked holder the link's address, which they left then.
 
-        The ways back from that change and from later ones end, never those from an earlier one.
-        Raises _NotDoneError.
+        The ways back from that change and from later ones end, never those from an earlier one;
+        and whatever else was sent since to another address, where whoever took the account over
+        reads it. Raises _NotDoneError.
         """
-        await links.end(
-            use.connection,
-            use.account_id,
-            {Purpose.UNDO_CHANGE},
-            use.at,
-            asked_from=changed_at,
-        )
+        whose = (use.connection, use.account_id)
+        await links.end(*whose, {Purpose.UNDO_CHANGE}, use.at, asked_from=changed_at)
+        await links.end(*whose, set(Purpose), use.at, asked_from=changed_at, but_at=use.link.email)
         changed = await self._move(
             use, email_key, STALE_AFTER_ADDRESS, begins_epoch=True, **_lock_of(use)
         )

@@ -42,6 +42,9 @@ _ORDER: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Table -> what orders the rows of one account; of others the primary key."""
 
+_MAILED: Final = frozenset({"links", "mails"})
+"""Kinds that tell what was sent to a mailbox."""
+
 _READABLE: Final = tuple(
     (kind, columns) for kind in KINDS if kind.is_exported for columns in kind.sql
 )
@@ -135,4 +138,11 @@ def _conditions(kind: Kind, columns: Columns, account_id: str) -> Sequence[sa.Co
     # A call that is forgotten is none any more; its charge is.
     if (kind.name, columns.table) == ("calls", "calls"):
         mine.append(table.c.forgotten_at.is_(None))
+    if kind.name in _MAILED:
+        # Whoever has not proven the address may not be its owner, who may be asking for a way in.
+        holders = people.holders.c
+        proven = sa.exists().where(
+            holders.account_id == account_id, holders.email_proven_at.is_not(None)
+        )
+        mine.append(proven)
     return mine

@@ -434,6 +434,23 @@ async def test_another_password_ends_what_was_asked_for_under_the_one_before(
     assert not await world.works(other)
 
 
+async def test_no_password_ends_the_reset_of_an_address_that_nobody_has_proven(world):
+    """Whoever made the account may not be the address's owner, who comes in by the mail only."""
+    await world.people.sign_up(SIGN_UP, VERIFY)
+    change = await world.ask(Purpose.CHANGE_ADDRESS, THIEF)
+    late, asked = Notice("mail", HOME, link=Purpose.RESET_PASSWORD), []
+    for epoch in range(1, 6):
+        asked.append(await world.ask(Purpose.RESET_PASSWORD))
+        await world.people.tell("alice", late)
+        assert await world.people.set_password("alice", epoch, "hash two", Notice("set", HOME))
+        asked.append(await world.send(Purpose.RESET_PASSWORD))
+    assert not await world.works(change)
+    assert all([await world.works(each) for each in asked])
+    owner = await world.people.reset_password(asked[0], "hash three", Notice("reset", HOME))
+    assert owner.password_hash == "hash three"
+    assert not any([await world.works(each) for each in asked])
+
+
 async def test_a_password_that_is_set_begins_an_epoch(world, alice):
     epoch = alice.credentials_epoch
     holder = await world.people.set_password("alice", epoch, "hash two", Notice("changed", HOME))
@@ -682,6 +699,28 @@ async def test_a_thief_who_changes_the_address_twice_cannot_undo_the_undoing(
     for link in (thiefs, spare, late):
         assert await world.people.undo_change(link, middle, Notice("locked", middle)) is None
     assert (await world.people.holder("alice")).email == HOME
+
+
+@pytest.mark.parametrize("is_undone", [True, False])
+async def test_no_link_in_a_mailbox_of_the_thief_outlives_the_way_back(world, alice, is_undone):
+    owners = await world.ask(Purpose.NOT_ME)
+    world.now += timedelta(minutes=1)
+    await world.move(THIEF, HOME)
+    kinds = set(Purpose) - {Purpose.UNDO_CHANGE, Purpose.PROVE_ADDRESS}
+    thiefs = [await world.ask(each, THIEF) for each in kinds]
+    locked = Notice("locked", HOME)
+    if is_undone:
+        undo = await world.send(Purpose.UNDO_CHANGE)
+        assert await world.people.undo_change(undo, HOME, locked)
+        assert await world.works(owners)
+    else:
+        assert await world.people.lock(owners, locked)
+    assert (await world.people.holder("alice")).email == HOME
+    # Mails that wait until now bring none back.
+    late = [await world.send(each, THIEF) for each in kinds]
+    assert not any([await world.works(each) for each in thiefs + late])
+    assert await world.people.lock(thiefs[0], locked) is None
+    assert await world.works(await world.ask(Purpose.NOT_ME))
 
 
 async def test_an_address_that_was_never_proven_is_no_way_back(world):

@@ -6,6 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from accounts.data_map import KINDS
+from accounts.stores import tables as people
 from billing.stores import tables
 from gateway.stores.personal_rows import SqlPersonalRows
 from tests.gateway.privacy.needles import AT, add_calls, add_person, row_of
@@ -38,6 +39,24 @@ async def test_each_table_of_each_kind_is_read_with_its_exported_columns(rows, n
         for column, value in zip(columns.exported, row, strict=True):
             assert value == expected.get(column, value), column
         assert page.after is None
+
+
+async def test_nobody_is_told_of_mails_to_an_address_that_they_have_not_proven(engine, rows):
+    """Its owner may be asking for a way in."""
+    holders = people.holders
+    async with engine.begin() as connection:
+        alice = sa.update(holders).where(holders.c.account_id == "alice")
+        await connection.execute(alice.values(email_proven_at=None))
+    hidden = {
+        held.kind.name
+        for held in await rows.held("alice", newest=1, count_max=9)
+        if held.count == 0
+    }
+    assert hidden == {"links", "mails"}
+    for kind in map(BY_NAME.get, hidden):
+        for columns in kind.sql:
+            assert (await rows.page(kind, columns, "alice")).rows == []
+            assert len((await rows.page(kind, columns, "mallory")).rows) == 1
 
 
 async def test_pages_follow_one_another_in_order_and_without_gaps(engine, rows):
