@@ -48,8 +48,6 @@ class Buyer:
     """Whether a person has proven their address; programs need not."""
     credentials_epoch: int | None = None
     """The holder's when they signed in; None for a program."""
-    has_accepted: bool = True
-    """Whether a person has accepted the terms that are in force; programs need not."""
 
     def refuse_calls(self) -> None:
         """Refuse an account that may place no call. Raises RequestRefusedError."""
@@ -57,8 +55,6 @@ class Buyer:
             raise frozen_account(restricted=self.account.is_restricted)
         if not self.is_proven:
             raise RequestRefusedError("address_unproven")
-        if not self.has_accepted:
-            raise RequestRefusedError("terms_changed")
 
     @property
     def subjects(self) -> tuple[str, str, str]:

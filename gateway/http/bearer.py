@@ -91,12 +91,16 @@ class Authenticator:
         *,
         method: str = "GET",
         step_up: bool = False,
+        before_terms: bool = False,
     ) -> DeclaredRoute:
         """Return a route that calls the handler only for those with the scope that it needs.
 
         `Access.KEY` admits every valid key, and whoever is signed in. With `step_up` whoever is
-        signed in must have proven lately who they are; a key proves it with each request.
+        signed in must have proven lately who they are; a key proves it with each request. Whoever
+        has not accepted the terms in force looks and ends what there is, and does nothing else but
+        where it is allowed `before_terms`; programs need not.
         """
+        needs_terms = method in _WITH_BODY and not before_terms
 
         async def endpoint(request: Request) -> Response:
             # Before the body is read, so that strangers cannot make the process buffer anything.
@@ -109,6 +113,8 @@ class Authenticator:
             is_person = principal.signed_in is not None
             if step_up and is_person and not principal.is_stepped_up(self._utc_now()):
                 raise RequestRefusedError("step_up_needed")
+            if needs_terms and not principal.has_accepted:
+                raise RequestRefusedError("terms_changed")
             return await handler(request, principal)
 
         return DeclaredRoute(path, endpoint, needs, method=method, step_up=step_up)

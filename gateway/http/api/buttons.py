@@ -154,7 +154,14 @@ class ButtonsApi:
         def writing(
             path: str, handler: Handler, method: str = "POST", *, is_grave: bool = True
         ) -> DeclaredRoute:
-            return route(path, handler, Scope.BUTTONS, method=method, step_up=is_grave)
+            return route(
+                path,
+                handler,
+                Scope.BUTTONS,
+                method=method,
+                step_up=is_grave,
+                before_terms=not is_grave,
+            )
 
         return [
             route("/v1/buttons", self.list_buttons, Scope.ACCOUNT),

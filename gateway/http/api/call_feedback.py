@@ -30,7 +30,7 @@ class CallFeedbackApi:
     def routes(self) -> list[DeclaredRoute]:
         """Return the resource's route."""
         path = "/v1/calls/{call_id}/feedback"
-        return [self.auth.route(path, self.give, Scope.CALLS, method="PUT")]
+        return [self.auth.route(path, self.give, Scope.CALLS, method="PUT", before_terms=True)]
 
     async def give(self, request: Request, principal: Principal) -> Response:
         """Keep what is said first of a call, and return what is kept; repeating it is harmless."""

@@ -154,7 +154,7 @@ class CallsApi:
         """Return the resources' routes."""
         route = self.auth.route
         return [
-            route("/v1/quotes", self.quote_call, Scope.CALLS, method="POST"),
+            route("/v1/quotes", self.quote_call, Scope.CALLS, method="POST", before_terms=True),
             route("/v1/call-tokens", self.issue_token, Scope.CALLS, method="POST"),
             route("/v1/check-tokens", self.issue_check_token, Scope.CALLS, method="POST"),
             # Separate from the list of calls: a key that only dials can see and end live calls,
@@ -289,7 +289,6 @@ def _buyer(request: Request, principal: Principal) -> Buyer:
         address_of(request),
         principal.is_proven,
         principal.credentials_epoch,
-        principal.has_accepted,
     )
 
 

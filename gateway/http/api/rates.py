@@ -89,7 +89,9 @@ class RatesApi:
     def routes(self) -> list[DeclaredRoute]:
         """Return the resource's routes."""
         return [
-            self.auth.route("/v1/rates", self.find_rate, Scope.CALLS, method="POST"),
+            self.auth.route(
+                "/v1/rates", self.find_rate, Scope.CALLS, method="POST", before_terms=True
+            ),
             self.auth.route("/v1/rates", self.show_rate, Scope.CALLS),
         ]
 

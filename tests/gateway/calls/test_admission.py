@@ -108,20 +108,19 @@ async def refusal(asked):
 
 
 async def test_whoever_may_place_no_call_is_told_the_first_reason(desk):
-    """A person must have proven their address, and accepted the terms in force."""
-    waiting = replace(buyer(), is_proven=False, has_accepted=False)
+    """A person must have proven their address."""
+    waiting = replace(buyer(), is_proven=False)
     asked = [
         (replace(waiting, account=Account(frozen=True)), "account_frozen"),
         (replace(waiting, account=Account(frozen=True, is_restricted=True)), "account_restricted"),
         (waiting, "address_unproven"),
-        (replace(waiting, is_proven=True), "terms_changed"),
     ]
     request = CallRequest(ECHO, "pcmu", "")
     for who, code in asked:
         assert await refusal(desk.admission.admit(who, request)) == code
         assert await refusal(desk.admission.admit_check(who, "")) == code
     assert not desk.tokens.orders
-    await desk.admission.admit(replace(waiting, is_proven=True, has_accepted=True), request)
+    await desk.admission.admit(replace(waiting, is_proven=True), request)
     assert len(desk.tokens.orders) == 1
 
 

@@ -38,6 +38,7 @@ class Api:
             self.auth.route("/read", self.handle, Scope.RECORDS),
             self.auth.route("/change", self.handle, Scope.CALLS, method="POST"),
             self.auth.route("/end", self.handle, Scope.CALLS, method="DELETE"),
+            self.auth.route("/ask", self.handle, Scope.CALLS, method="PUT", before_terms=True),
             self.auth.route("/key", self.handle, Access.KEY),
             self.auth.route("/admin", self.handle, Scope.ADMIN),
         ]
@@ -97,6 +98,16 @@ async def test_a_cookie_changes_nothing_for_another_site(api, method, path, head
     expected = (200, "") if believed else (403, "cross_origin")
     assert await api.ask(method, path, who.secret, headers) == expected
     assert len(api.seen) == believed
+
+
+async def test_whoever_has_not_accepted_the_terms_in_force_looks_and_ends(api):
+    api.world.add("ada")
+    api.world.departures.versions["ada"] = {}
+    who = await api.world.enter()
+    for method, path in (("GET", "/read"), ("DELETE", "/end"), ("PUT", "/ask")):
+        assert await api.ask(method, path, who.secret, OURS) == (200, "")
+    assert await api.ask("POST", "/change", who.secret, OURS) == (403, "terms_changed")
+    assert len(api.seen) == 3
 
 
 async def test_a_key_and_a_cookie_at_once_are_neither(api):
