@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 import uvloop
-from socket_peers import Clock, MediaServer
 
 from gateway.sockets import direct
 from tests.certificates import Authority
 from tests.compiling import native_module
+from tests.gateway.sockets.socket_peers import Clock, MediaServer
 
 Loop = asyncio.AbstractEventLoop
 _ON_UVLOOP = (

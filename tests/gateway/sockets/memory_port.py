@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 import uvicorn
-from socket_peers import Clock
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
@@ -19,6 +18,7 @@ from uvicorn.server import ServerState
 from gateway.ports import Refusal
 from gateway.sockets import MediaEngine, MediaLimits
 from gateway.sockets.http_protocol import OnePortProtocol
+from tests.gateway.sockets.socket_peers import Clock
 
 PASSES = 12
 """Passes of the loop in which an answer is given."""
@@ -32,7 +32,7 @@ class Transport(asyncio.Transport):
         self.sent = bytearray()
         self.has_ended = False
         self.is_closed = False
-        self.is_reading = True
+        self._reads = True
         self.unsent_bytes = 0
         self.on_closed: Callable[[], object] = lambda: None
 
@@ -61,11 +61,14 @@ class Transport(asyncio.Transport):
     def get_write_buffer_size(self) -> int:
         return self.unsent_bytes
 
+    def is_reading(self) -> bool:
+        return self._reads
+
     def pause_reading(self) -> None:
-        self.is_reading = False
+        self._reads = False
 
     def resume_reading(self) -> None:
-        self.is_reading = True
+        self._reads = True
 
 
 class House:

@@ -250,9 +250,9 @@ class DeafPeer:
         self._socket = connection
         self._held = b""
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = tls and tls.wrap_bio(
-            self._incoming, self._outgoing, server_hostname="127.0.0.1"
-        )
+        self._tls: ssl.SSLObject | None = None
+        if tls is not None:
+            self._tls = tls.wrap_bio(self._incoming, self._outgoing, server_hostname="127.0.0.1")
 
     @classmethod
     async def open(cls, port: int, tls: ssl.SSLContext | None = None) -> DeafPeer:

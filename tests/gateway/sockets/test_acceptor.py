@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
-from socket_peers import Clock, EchoLeg, Peer, handshake
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -26,6 +25,7 @@ from gateway.sockets.acceptor import Acceptor
 from gateway.sockets.proxies import Proxies
 from gateway.sockets.strangers import Stranger
 from tests.certificates import Authority
+from tests.gateway.sockets.socket_peers import Clock, EchoLeg, Peer, handshake
 
 HELLO = b"GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n"
 HOSTILE, CALLER = "127.0.0.2", "127.0.1.3"

@@ -6,7 +6,11 @@ import asyncio
 import struct
 
 import pytest
-from socket_peers import (
+from websockets.asyncio.client import connect
+
+from gateway.ports import Acceptance, Refusal
+from gateway.sockets import MediaLimits
+from tests.gateway.sockets.socket_peers import (
     ACCEPT,
     BINARY,
     CLOSE,
@@ -19,10 +23,6 @@ from socket_peers import (
     frame,
     handshake,
 )
-from websockets.asyncio.client import connect
-
-from gateway.ports import Acceptance, Refusal
-from gateway.sockets import MediaLimits
 
 EURO = "€".encode()
 LIMITS = MediaLimits(message_bytes_max=70_000)

@@ -7,7 +7,8 @@ import sys
 from typing import Any
 
 import pytest
-from socket_peers import BINARY, TEXT, frame
+
+from tests.gateway.sockets.socket_peers import BINARY, TEXT, frame
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="It stands on Linux's epoll."),

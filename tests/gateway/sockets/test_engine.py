@@ -7,7 +7,6 @@ import random
 from typing import Any
 
 import pytest
-from socket_peers import CLOSE, Clock, EchoLeg, Leg, close_frame, handshake
 from structlog.testing import capture_logs
 
 from gateway.nanoseconds import SECOND_NS
@@ -16,6 +15,7 @@ from gateway.sockets.counters import EngineCounters
 from gateway.sockets.engine import MediaEngine
 from gateway.sockets.fast_lane import MediaSocket
 from gateway.sockets.limits import MediaLimits
+from tests.gateway.sockets.socket_peers import CLOSE, Clock, EchoLeg, Leg, close_frame, handshake
 from tests.thorough import one_in
 
 
@@ -97,7 +97,7 @@ def test_limits_are_positive_and_frozen():
     assert all(value > 0 for value in (*values.pop("frames").values(), *values.values()))
     assert limits.handshake_timeout_ns == 5 * SECOND_NS
     with pytest.raises(dataclasses.FrozenInstanceError):
-        limits.message_bytes_max = 1
+        limits.message_bytes_max = 1  # type: ignore[misc]
 
 
 # Strangers.
@@ -111,7 +111,7 @@ class Far:
         self.sent = b""
         self.is_dropped = False
         self.socket: MediaSocket = engine.protocol_factory()
-        self.socket.connection_made(self)  # type: ignore[arg-type]
+        self.socket.connection_made(self)
         if said and not self.is_dropped:
             self.socket.data_received(said)
 

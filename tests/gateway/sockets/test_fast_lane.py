@@ -10,7 +10,14 @@ import socket
 import weakref
 
 import pytest
-from socket_peers import (
+from structlog.testing import capture_logs
+from websockets.utils import apply_mask
+
+from gateway.ports import Acceptance, MediaConnection
+from gateway.sockets.fast_lane import MediaSocket
+from gateway.sockets.limits import MediaLimits
+from gateway.sockets.phase import Phase
+from tests.gateway.sockets.socket_peers import (
     BINARY,
     CLOSE,
     CONT,
@@ -24,13 +31,6 @@ from socket_peers import (
     frame,
     handshake,
 )
-from structlog.testing import capture_logs
-from websockets.utils import apply_mask
-
-from gateway.ports import Acceptance, MediaConnection
-from gateway.sockets.fast_lane import MediaSocket
-from gateway.sockets.limits import MediaLimits
-from gateway.sockets.phase import Phase
 
 
 async def test_it_is_the_connection_that_legs_expect(serve):

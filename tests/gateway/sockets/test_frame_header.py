@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from socket_peers import BINARY, CLOSE, PING, TEXT, frame
 from websockets.frames import Frame, Opcode
 
 from gateway.sockets.frame_header import (
@@ -17,6 +16,7 @@ from gateway.sockets.frame_header import (
     frame_extent,
     message_bytes,
 )
+from tests.gateway.sockets.socket_peers import BINARY, CLOSE, PING, TEXT, frame
 
 LENGTHS = [0, 1, 125, 126, 160, 1023, 1024, 65_535, 65_536, 100_000]
 

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
-from framings import FRAMINGS, HELLO, SMUGGLED, Framing
-from memory_port import PASSES, House, Transport, answers, statuses
 
+from tests.gateway.sockets.framings import FRAMINGS, HELLO, SMUGGLED, Framing
+from tests.gateway.sockets.memory_port import PASSES, House, Transport, answers, statuses
 from tests.thorough import one_in
 
 

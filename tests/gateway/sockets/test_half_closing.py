@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from memory_port import Transport
-
 from gateway.sockets.half_closing import HalfClosing
+from tests.gateway.sockets.memory_port import Transport
 
 
 def test_what_is_written_before_the_end_is_sent_and_nothing_behind_it():
@@ -39,7 +38,7 @@ def test_a_transport_that_is_closed_is_left_alone():
 def test_everything_else_is_the_transports():
     transport = Transport()
     HalfClosing(transport, lambda: None).pause_reading()
-    assert not transport.is_reading
+    assert not transport.is_reading()
 
 
 def test_nothing_is_written_to_a_transport_that_somebody_else_has_closed():

@@ -7,11 +7,11 @@ import gc
 import weakref
 
 import pytest
-from framings import HELLO
-from memory_port import PASSES, House, Transport, statuses
 
 from gateway.sockets import MediaLimits
 from gateway.sockets.http_protocol import OnePortProtocol
+from tests.gateway.sockets.framings import HELLO
+from tests.gateway.sockets.memory_port import PASSES, House, Transport, statuses
 
 SLOW = HELLO.replace(b"/hello", b"/slow")
 HEAD = b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import gc
 import weakref
 
-from socket_peers import CLOSE, CONT, PING, PONG, TEXT, close_frame, frame
 from websockets.frames import CloseCode
 
 from gateway.sockets.library import Library
+from tests.gateway.sockets.socket_peers import CLOSE, CONT, PING, PONG, TEXT, close_frame, frame
 
 
 def opened() -> Library:

@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from socket_peers import BINARY, MASK, PING, TEXT, frame
 
 from gateway.limits.frame_budget import FLOODED, TAKEN, BudgetLimits, FrameBudget, Standstill
 from gateway.sockets.frame_header import BINARY_FIN, TEXT_FIN, data_header
+from tests.gateway.sockets.socket_peers import BINARY, MASK, PING, TEXT, frame
 
 BYTES_MAX = 1000
 
@@ -170,12 +170,12 @@ def test_handlers_are_those_of_the_time_when_they_were_asked_for(reader):
     reader.poller.ask_again(100_000)
 
 
-def test_a_handler_may_be_exchanged_by_itself(reader):
+def test_a_handler_may_be_exchanged_by_itself(reader, monkeypatch):
     owner, heard = Owner(), []
     descriptor, far = reader.open(owner)
 
     def exchange(_: Any) -> None:
-        owner.on_text = heard.append
+        monkeypatch.setattr(owner, "on_text", heard.append)
         reader.poller.ask_again(descriptor)
 
     owner.act = exchange
@@ -201,18 +201,19 @@ def test_an_owner_that_cannot_be_asked_gets_everything_as_it_came(reader, monkey
 
 
 def test_a_socket_that_is_removed_while_it_is_asked_is_not_read(reader):
+    unwanted: list[bytes] = []
+
     class Leaving(Owner):
         @property
         def on_text(self) -> Callable[[bytes], None]:
             reader.poller.remove(descriptor)
-            return self.unwanted.append
+            return unwanted.append
 
     owner = Leaving()
-    owner.unwanted = []
     descriptor, far = reader.open(owner)
     far.sendall(frame(TEXT, b"a"))
     reader.read()
-    assert (owner.events, owner.unwanted) == ([("data", frame(TEXT, b"a"))], [])
+    assert (owner.events, unwanted) == ([("data", frame(TEXT, b"a"))], [])
 
 
 def test_more_than_one_read_takes_is_read_in_turns(reader):

@@ -14,7 +14,18 @@ import pytest
 import uvicorn
 from hypothesis import given
 from hypothesis import strategies as st
-from socket_peers import (
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from websockets.asyncio.client import connect
+
+from gateway.ports import Acceptance, HandshakeRequest, Refusal
+from gateway.sockets import MediaEngine
+from gateway.sockets.http_protocol import OnePortProtocol, is_media_request
+from gateway.sockets.one_port import OnePortServer, create_server
+from tests.gateway.sockets.socket_peers import (
     BINARY,
     CLOSE,
     PING,
@@ -28,17 +39,6 @@ from socket_peers import (
     frame,
     handshake,
 )
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
-from websockets.asyncio.client import connect
-
-from gateway.ports import Acceptance, HandshakeRequest, Refusal
-from gateway.sockets import MediaEngine
-from gateway.sockets.http_protocol import OnePortProtocol, is_media_request
-from gateway.sockets.one_port import OnePortServer, create_server
 
 HELLO = b"GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n"
 

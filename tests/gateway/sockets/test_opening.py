@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from socket_peers import PATH, handshake
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
 from gateway.ports import Acceptance, Refusal
 from gateway.sockets.opening import HeaderMap, OpeningHandshake, answer, refuse
+from tests.gateway.sockets.socket_peers import PATH, handshake
 
 HEAD = handshake()
 

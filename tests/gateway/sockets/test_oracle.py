@@ -16,13 +16,24 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from socket_peers import BINARY, CLOSE, CONT, PING, PONG, TEXT, Clock, Leg, frame, handshake
 from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from gateway.ports import Acceptance
 from gateway.sockets import MediaEngine, MediaLimits
+from tests.gateway.sockets.socket_peers import (
+    BINARY,
+    CLOSE,
+    CONT,
+    PING,
+    PONG,
+    TEXT,
+    Clock,
+    Leg,
+    frame,
+    handshake,
+)
 
 MESSAGE_BYTES_MAX = 300
 LIMITS = MediaLimits(message_bytes_max=MESSAGE_BYTES_MAX, control_frames_max_per_s=10_000)
@@ -58,7 +69,7 @@ def outcome_of_ours(pieces: list[bytes]) -> tuple[list[tuple[str, Any]], bytes, 
     leg = Leg()
     media = MediaEngine(lambda _: Acceptance(leg.attach), LIMITS, Clock()).protocol_factory()
     transport = MemoryTransport()
-    media.connection_made(transport)  # type: ignore[arg-type]
+    media.connection_made(transport)
     for piece in pieces:
         media.data_received(piece)
     return leg.events, transport.sent.partition(b"\r\n\r\n")[2], transport.ended
@@ -93,7 +104,7 @@ async def outcome_past_the_transport(
     media = MediaEngine(lambda _: Acceptance(leg.attach), LIMITS, Clock()).protocol_factory()
     with socket.create_connection(listener.getsockname()) as far, listener.accept()[0] as near:
         transport = SocketTransport(near)
-        media.connection_made(transport)  # type: ignore[arg-type]
+        media.connection_made(transport)
         for piece in pieces:
             far.sendall(piece)
             if transport.is_reading:

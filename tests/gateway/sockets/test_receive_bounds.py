@@ -7,10 +7,20 @@ import sys
 from typing import Any
 
 import pytest
-from socket_peers import BINARY, CLOSE, CONT, PING, PONG, TEXT, Peer, close_frame, frame
 
 from gateway.limits.frame_budget import BudgetLimits
 from gateway.sockets import MediaLimits
+from tests.gateway.sockets.socket_peers import (
+    BINARY,
+    CLOSE,
+    CONT,
+    PING,
+    PONG,
+    TEXT,
+    Peer,
+    close_frame,
+    frame,
+)
 
 AUDIO = frame(BINARY, bytes(160))
 BURST = BudgetLimits().burst_frames
@@ -83,7 +93,7 @@ async def test_who_floods_on_and_reads_nothing_is_not_read_and_is_gone_in_time(
 ) -> None:
     server = await serve()
     peer, leg = await server.open()
-    peer.reader._transport.pause_reading()  # type: ignore[attr-defined]
+    peer.reader._transport.pause_reading()
     await pour(peer, AUDIO * 100)
     assert leg.events[-1] == ("close", 1008)
     (media,) = server.engine.connections

@@ -15,8 +15,6 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from framings import FRAMINGS
-from socket_peers import Clock
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
@@ -25,6 +23,8 @@ from starlette.routing import Route
 from gateway.ports import Refusal
 from gateway.sockets import MediaEngine, MediaLimits, OnePortServer, create_server
 from gateway.sockets.strangers import Stranger
+from tests.gateway.sockets.framings import FRAMINGS
+from tests.gateway.sockets.socket_peers import Clock
 
 _SEED = 9112
 _VICTIMS = 4
@@ -122,7 +122,7 @@ class House:
         self.server: OnePortServer = create_server(
             Starlette(routes=routes), engine=engine, host="127.0.0.1", port=0, grace_s=1
         )
-        self._admit, engine.admit = engine.admit, self._count  # type: ignore[method-assign]
+        self._admit, engine.admit = engine.admit, self._count
 
     def _count(self, host: str, drop: Callable[[], object]) -> Stranger:
         self.accepted += 1

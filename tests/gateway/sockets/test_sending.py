@@ -10,11 +10,12 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from socket_peers import BINARY, CLOSE, TEXT, DeafPeer, Leg, MediaServer
 
+from gateway.sockets.fast_lane import MediaSocket
 from gateway.sockets.limits import MediaLimits
 from gateway.sockets.phase import Phase
 from gateway.sockets.tls import ServerTls
+from tests.gateway.sockets.socket_peers import BINARY, CLOSE, TEXT, DeafPeer, Leg, MediaServer
 
 AUDIO_BYTES = 1000
 
@@ -181,7 +182,7 @@ async def test_audio_waits_while_the_kernel_holds_too_much(deaf):
     assert leg.connection.counters.audio_dropped == 10
     assert leg.connection.counters.messages_out == 50
     await peer.frames_until((BINARY, audio(49)))
-    await sweep_until(leg, lambda: leg.connection.counters.messages_out == 60)
+    await sweep_until(leg.connection, lambda: leg.connection.counters.messages_out == 60)
     frames = await peer.frames_until((BINARY, audio(69)))
     assert frames == [(BINARY, audio(number)) for number in range(60, 70)]
 
@@ -270,8 +271,8 @@ class StubTransport:
         return self._connection
 
 
-async def sweep_until(leg: Leg, done: Callable[[], bool]) -> None:
+async def sweep_until(media: MediaSocket, done: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
         while not done():
-            leg.connection.check_congestion()
+            media.check_congestion()
             await asyncio.sleep(0.002)

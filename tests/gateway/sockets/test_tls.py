@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
-from socket_peers import BINARY, TEXT, Clock, EchoLeg, Peer, frame, handshake
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -27,6 +26,7 @@ from gateway.ports import Acceptance, HandshakeRequest
 from gateway.sockets import MediaEngine, MediaLimits, create_server
 from gateway.sockets.tls import CertificateFacts, ServerTls, load, read_facts
 from tests.certificates import DAY, Authority, Pair
+from tests.gateway.sockets.socket_peers import BINARY, TEXT, Clock, EchoLeg, Peer, frame, handshake
 
 HELLO = b"GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
