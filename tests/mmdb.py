@@ -35,7 +35,8 @@ def _control(kind, size):
 
 def database(records):
     """Return a database of network (IPv4 or IPv6) -> record; networks must not overlap."""
-    tree, data, places = [[None, None]], b"", []
+    tree: list[list[int | None]] = [[None, None]]
+    data, places = b"", []
     for name, record in records.items():
         network = ipaddress.ip_network(name)
         is_old = network.version == 4

@@ -227,7 +227,7 @@ class PostgresServer:
         with ThreadPoolExecutor(1) as pool:
             pool.submit(asyncio.run, execute()).result()
 
-    def _identity(self) -> dict[str, object]:
+    def _identity(self) -> dict[str, Any]:
         if self._user is None:
             return {"cwd": self.directory}
         return {

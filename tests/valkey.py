@@ -62,15 +62,10 @@ class ValkeyServer:
         guard = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
         self._process = subprocess.Popen(
             [
-                *(
-                    *guard,
-                    find_binary(),
-                    *self._config,
-                    "--port",
-                    str(self.port),
-                    "--bind",
-                    "127.0.0.1",
-                ),
+                *guard,
+                find_binary(),
+                *self._config,
+                *("--port", str(self.port), "--bind", "127.0.0.1"),
                 *("--unixsocket", str(self.socket), "--dir", str(self.directory)),
                 *("--logfile", str(self.directory / "log"), "--save", ""),
                 *("--appendonly", "yes", "--appendfsync", "everysec", *self._arguments),
@@ -181,6 +176,7 @@ def valkey_url(valkey_server: ValkeyServer) -> str:
 async def redis(valkey_url: str) -> AsyncIterator[Redis]:
     """A client of an empty database."""
     client = connect(valkey_url)
+    assert isinstance(client, Redis)
     yield client
     await disconnect(client)
 

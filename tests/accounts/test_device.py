@@ -75,7 +75,7 @@ def test_every_name_that_is_told_is_a_family_of_the_library():
 
     browsers, systems, _devices = load_builtins()
     # A matcher without a fixed family takes it out of the header.
-    known = {matcher.family for matcher in (*browsers, *systems)}
+    known = {matcher.family for matcher in (*browsers, *systems)}  # type: ignore[attr-defined]
     taken_from_header = {
         "Android", "Brave", "Chrome", "Chromium", "Debian", "Edge", "Fedora", "FreeBSD",
         "Firefox", "HeadlessChrome", "Linux", "OpenBSD", "Opera", "Ubuntu", "Vivaldi", "Windows",

@@ -72,6 +72,7 @@ def test_only_text_that_a_spreadsheet_would_run_is_changed(value, written):
 @given(st.text())
 def test_no_text_begins_like_a_formula(text):
     written = cell(text)
+    assert isinstance(written, str)
     assert written[:1] not in ("=", "+", "-", "@", "\t", "\r", "\n")
     assert written.removeprefix("'") == text.removeprefix("'")
 

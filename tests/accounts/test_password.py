@@ -155,11 +155,12 @@ def test_symbols_that_can_be_read_in_many_ways_do_not_hide_eight_characters():
 def test_what_is_made_to_take_long_is_cut(monkeypatch):
     seen = []
     judge = matching.omnimatch
-    monkeypatch.setattr(
-        matching,
-        "omnimatch",
-        lambda password, words: seen.append(password) or judge(password, words),
-    )
+
+    def noted(password, words):
+        seen.append(password)
+        return judge(password, words)
+
+    monkeypatch.setattr(matching, "omnimatch", noted)
     check_password("4@8({[<369!1|7+$5%20" * 6)
     check_password("the quick brown fox jumps over the lazy dog")
     cut, long = seen[0], seen[-1]

@@ -1,6 +1,6 @@
 """From when on data are too old."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
 from hypothesis import given
@@ -21,8 +21,8 @@ from accounts.retention import months_before, years_before
     ],
 )
 def test_the_same_day_some_months_earlier(at, months, expected):
-    moment = datetime(*at, 13, 5, tzinfo=UTC)
-    assert months_before(moment, months) == datetime(*expected, 13, 5, tzinfo=UTC)
+    moment, earlier = (datetime.combine(date(*day), time(13, 5), UTC) for day in (at, expected))
+    assert months_before(moment, months) == earlier
 
 
 @given(

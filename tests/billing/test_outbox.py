@@ -44,7 +44,7 @@ def test_the_first_of_two_ends_stands():
     assert fold([closed("c1", 90), closed("c1", 40)]).changes["c1"].ending.charged_micros == 90
 
 
-GOOD_OPENING, GOOD_CLOSING = ENTRIES[0].fields, ENTRIES[3].fields
+GOOD_OPENING, GOOD_CLOSING = dict(ENTRIES[0].fields), dict(ENTRIES[3].fields)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def settled(seconds, **known):
     """Return the end of a call by whoever settled it, 20 s after the others."""
     values = {"answered_at": None, "ended_at": START + timedelta(seconds=20)} | known
     detail = structs.replace(closing(seconds), **values)
-    fields = closed("c1", 9, seconds).fields | {"m": json.encode(detail)}
+    fields = dict(closed("c1", 9, seconds).fields) | {"m": json.encode(detail)}
     return fold([entry("C", **fields)]).changes["c1"]
 
 

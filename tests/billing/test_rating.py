@@ -78,7 +78,7 @@ def test_is_exact_but_for_one_rounding_up(rate, s):
         billed += rate.next_s if billed else rate.first_s
     exact = Fraction(billed * rate.per_minute_micros, 60)
     exact += rate.connect_fee_micros
-    exact = max(exact, rate.minimum_micros) if s else 0
+    exact = max(exact, rate.minimum_micros) if s else Fraction(0)
     exact = min(exact, rate.cap_micros) if rate.cap_micros else exact
     assert 0 <= rate.cost(s) - exact < 1
 

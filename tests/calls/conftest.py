@@ -35,10 +35,10 @@ def new_world(tmp_path: Path, shared_world: World) -> Iterator[Callable[..., Wor
     """
     made: list[World] = []
 
-    def make(**changes: str) -> World:
+    def make(kind: type[World] = World, **changes: str) -> World:
         folder = tmp_path / f"world{len(made)}"
         folder.mkdir()
-        world = World(folder, carrier_port=shared_world.carrier_port, **changes)
+        world = kind(folder, carrier_port=shared_world.carrier_port, **changes)
         made.append(world.lay_tables())
         return world
 

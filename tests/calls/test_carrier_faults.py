@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tests.calls.world import Customer, Phone, World, free_port
+from tests.calls.world import Customer, Phone, World
+from tests.valkey import free_port
 
 NEVER_STREAMS = "+15005551012"
 DUPLICATES = "+15005551014"

@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from tests.calls.test_credit import SECOND_MICROS, TONE
-from tests.calls.world import Customer, Process, World, eventually, free_port
+from tests.calls.world import Customer, Process, World, eventually
+from tests.valkey import free_port
 
 KEY, SECRET = "sk_test_calls", "whsec_calls"
 DOLLAR = 1_000_000
@@ -36,10 +37,17 @@ class Till:
         return await self.act("POST", f"/sessions/{session_id}/pay", **how)
 
 
+class Shop(World):
+    """A gateway that sells credit, with the service that takes the money."""
+
+    till: Till
+
+
 @pytest.fixture
 async def shop(new_world):
     port = free_port()
     world = new_world(
+        Shop,
         CALLER_STRIPE_API_KEY=KEY,
         CALLER_STRIPE_WEBHOOK_SECRETS=SECRET,
         CALLER_STRIPE_URL=f"http://127.0.0.1:{port}",
@@ -84,9 +92,9 @@ async def has_balance(customer: Customer, at_least: int):
     await eventually(is_there, 15)
 
 
-async def save_a_card(world: World, customer: Customer):
+async def save_a_card(shop: Shop, customer: Customer):
     """Top up once, and let the card be kept."""
-    await world.till.pay(await top_up(customer, "5", save_card=True))
+    await shop.till.pay(await top_up(customer, "5", save_card=True))
     await has_balance(customer, 5 * DOLLAR)
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.calls.world import Customer, Phone, Process, World, eventually, free_port
-from tests.valkey import ValkeyServer
+from tests.calls.world import Customer, Phone, Process, World, eventually
+from tests.valkey import ValkeyServer, free_port
 
 pytestmark = pytest.mark.usefixtures("heeded_signals")
 

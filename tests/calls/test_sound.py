@@ -267,7 +267,11 @@ async def test_noise_on_the_udp_port_is_not_answered_and_disturbs_nobody(custome
         stranger.peer.candidates = udp.peer.candidates
         real = udp.peer.packet(spoken(1)[0])
         answers: list[bytes] = []
-        stranger.peer.receive = answers.append  # type: ignore[method-assign]
+
+        def receive(datagram: bytes) -> None:
+            answers.append(datagram)
+
+        stranger.peer.receive = receive
         for first in range(256):
             stranger.peer.send(bytes([first]) * 40)
             stranger.peer.send(bytes([first]) + real[1:])

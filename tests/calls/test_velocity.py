@@ -6,8 +6,9 @@ import httpx
 import pytest
 
 from gateway.limits.velocity import LIMITS
-from tests.calls.test_payments import KEY, SECRET, free_port
+from tests.calls.test_payments import KEY, SECRET
 from tests.calls.world import ECHO, Customer, Phone, Process, World
+from tests.valkey import free_port
 
 TO_ONE_NUMBER = LIMITS["number_calls_minute"].amount
 

@@ -105,7 +105,7 @@ class Document:
             self._host,
             asked.method.lower(),
             asked.path,
-            args=parse_qsl(asked.query, keep_blank_values=True),  # type: ignore[arg-type]
+            args=parse_qsl(asked.query, keep_blank_values=True),
             headers={"Authorization": asked.authorization},
             data=asked.body or None,
             content_type=asked.content_type,

@@ -72,7 +72,7 @@ class Owner:
     async def click(self, role: str, name: str) -> None:
         self.clicks += 1
         # An exact name: each is one thing on its page.
-        await self.page.get_by_role(role, name=name, exact=True).click()  # type: ignore[arg-type]
+        await self.page.get_by_role(role, name=name, exact=True).click()
 
     async def tick(self, label: str) -> None:
         self.clicks += 1

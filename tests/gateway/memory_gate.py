@@ -194,7 +194,7 @@ class MemorySpendGate(OneByOne):
         return await self._answer(lambda: self._tick(self._ready(partition), ticks))
 
     async def tick_all(self, claims):
-        outcomes = {}
+        outcomes: dict[int, TickOutcome | StoreUnavailableError] = {}
         for partition, ticks in claims.items():
             try:
                 outcomes[partition] = await self.tick(partition, ticks)

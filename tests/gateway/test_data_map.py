@@ -165,7 +165,8 @@ async def used(gate, client):
         await velocity.count(Use(name, "somebody"))
     challenges = RedisChallenges(client, lambda count: b"x" * count, secret="s")
     given = await challenges.give("b1", "192.0.2.1")
-    number = altcha.solve_challenge(given.challenge, given.salt, given.algorithm, given.maxnumber)
+    asked = (given.algorithm, given.challenge, given.maxnumber, given.salt, given.signature)
+    number = altcha.solve_challenge(altcha.Challenge(*asked))
     solved = altcha.Payload(
         given.algorithm, given.challenge, number.number, given.salt, given.signature
     )

@@ -15,7 +15,7 @@ from gateway.errors import (
 
 
 def test_codes_are_unique_within_the_tree():
-    kinds = [GatewayError, *GatewayError.__subclasses__()]
+    kinds: list[type[GatewayError]] = [GatewayError, *GatewayError.__subclasses__()]
     codes = [kind.code for kind in kinds if kind is not RequestRefusedError]
     assert len(set(codes)) == len(codes)
 

@@ -330,7 +330,7 @@ def call_of(seed: int, **changes: object) -> Call:
         "beat": chance.choice((1, FRAME, FRAME)),
         "is_packets": chance.random() < 0.5,
     }
-    return Call(seed, **{**values, **changes})  # type: ignore[arg-type]
+    return Call(seed, **{**values, **changes})
 
 
 def _ways(chance: random.Random) -> tuple[float, float]:

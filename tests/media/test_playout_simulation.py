@@ -68,7 +68,7 @@ def test_delay_and_silence_stay_small(
     last_ms: float,
     dry_s: float,
 ) -> None:
-    world = World(network(), carrier=beside(), **more).run()  # type: ignore[arg-type]
+    world = World(network(), carrier=beside(), **more).run()
     assert world.delay_ms() <= delay_ms
     assert world.last_delay_ms <= last_ms
     assert world.dry_s <= dry_s

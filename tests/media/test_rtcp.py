@@ -95,6 +95,7 @@ def test_a_description_ends_on_a_word_after_a_zero(name):
     first, names = RtcpPacket.parse(compound)
     assert isinstance(first, RtcpRrPacket)
     assert first.reports == []
+    assert isinstance(names, RtcpSdesPacket)
     assert names.chunks[0].items == [(1, name.encode())]
     assert compound.endswith(b"\x00")
 
@@ -103,6 +104,7 @@ def test_a_description_ends_on_a_word_after_a_zero(name):
 def test_losses_are_clamped_to_their_24_bits(lost, told):
     block = ReportBlock(1, 255, lost, 2, 3, 4, 5)
     (read,) = rtcp.parse(rtcp.receiver_report(7, block, "a"))
+    assert isinstance(read, ReportBlock)
     assert (read.lost, read.fraction_lost) == (told, 255)
 
 
@@ -111,6 +113,7 @@ def test_counters_wrap():
         7, NOW_NS, 0, packets=(1 << 32) + 1, octets=(1 << 33) + 2, block=None, cname="a"
     )
     (read,) = rtcp.parse(compound)
+    assert isinstance(read, rtcp.SenderReport)
     assert (read.packets, read.octets) == (1, 2)
 
 

@@ -12,7 +12,8 @@ import random
 import pytest
 
 from media.playout_counters import PlayoutCounters
-from tests.media.stalled_world import SECOND, Call, Stalls, call_of, judged
+from tests.media.playout_world import SECOND
+from tests.media.stalled_world import Call, Stalls, call_of, judged
 from tests.thorough import first_of
 
 BACKLOG_MS_MAX = 100

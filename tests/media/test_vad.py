@@ -132,7 +132,12 @@ def test_any_cut_of_the_audio_counts_the_same(sizes: list[int]) -> None:
 def test_any_cut_of_the_audio_is_heard_in_order(sizes: list[int]) -> None:
     audio = np.random.default_rng(3).integers(0, 256, sum(sizes), np.uint8).tobytes()
     detector, heard, at = TalkDetector(), [], 0
-    detector._vad = Judged(lambda pcm: bool(heard.append(pcm)))
+
+    def judge(pcm: bytes) -> bool:
+        heard.append(pcm)
+        return False
+
+    detector._vad = Judged(judge)
     for size in sizes:
         detector.feed(audio[at : at + size])
         at += size

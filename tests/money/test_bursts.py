@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from billing.rating import Rate
-from tests.money.ledger_world import CENT, SECOND_NS, UNIT
+from gateway.nanoseconds import SECOND_NS
+from tests.money.ledger_world import CENT, UNIT
 
 pytestmark = pytest.mark.by_turns
 

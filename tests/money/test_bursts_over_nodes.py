@@ -8,7 +8,8 @@ import random
 import pytest
 
 from billing.rating import Rate
-from tests.money.ledger_world import CENT, SECOND_NS
+from gateway.nanoseconds import SECOND_NS
+from tests.money.ledger_world import CENT
 
 pytestmark = pytest.mark.by_turns
 

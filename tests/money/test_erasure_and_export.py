@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from accounts.erasure import GRACE
-from accounts.export import ExportState
+from accounts.export import Export, ExportState
 from accounts.stores import tables as people
 from database.engine import TIMEOUT_S, reading
 from gateway.privacy.export_maker import ExportMaker
@@ -68,7 +68,9 @@ class Office:
         return []
 
     async def ask(self, name):
-        assert (await self.store.ask(name, 1, f"e-{name}", DIGEST)).id == f"e-{name}"
+        export = await self.store.ask(name, 1, f"e-{name}", DIGEST)
+        assert isinstance(export, Export)
+        assert export.id == f"e-{name}"
 
     async def left(self):
         """Return of which exports there are rows, and of which there are parts of a file."""

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from redis.asyncio import Redis
+from redis.asyncio.sentinel import SentinelConnectionPool
 
 from billing.rating import Rate
 from billing.stores.redis import RedisSpendGate, connect, disconnect
@@ -84,6 +85,8 @@ async def test_no_sentinel_is_forgotten_by_those_who_ask_at_once():
     """After a failover many connections look for the master at the same time."""
     with master_and_replica() as (master, _), sentinels(master) as (url, _):
         client = connect(url)
+        assert isinstance(client, Redis)
+        assert isinstance(client.connection_pool, SentinelConnectionPool)
         asked = client.connection_pool.sentinel_manager
         # The first is gone, so that everybody goes on to the next.
         asked.sentinels[0] = Redis(host="127.0.0.1", port=free_port(), **asked.sentinel_kwargs)

@@ -16,7 +16,8 @@ from billing.rating import Rate
 from billing.stores.gate_script import Script
 from database.errors import StoreUnavailableError
 from gateway.charging import cut_off
-from tests.money.ledger_world import CENT, GRACE_S, HORIZON_S, SECOND_NS, UNIT
+from gateway.nanoseconds import SECOND_NS
+from tests.money.ledger_world import CENT, GRACE_S, HORIZON_S, UNIT
 from tests.valkey import ValkeyServer
 
 WAIT_S = 20

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from tests.valkey import ValkeyServer, free_port
 
@@ -51,7 +52,7 @@ def sentinels(master: ValkeyServer, count: int = 3) -> Iterator[tuple[str, list[
         for server in servers:
             server.start()
         for server in servers:
-            until(lambda s=server: _known(s) == (b"1", b"%d" % (count - 1)))
+            until(partial(_knows_all, server, count))
         ports = ",".join(f"127.0.0.1:{server.port}" for server in servers)
         yield f"redis+sentinel://{ports}/main", servers
     finally:
@@ -59,13 +60,13 @@ def sentinels(master: ValkeyServer, count: int = 3) -> Iterator[tuple[str, list[
             server.close()
 
 
-def _known(sentinel: ValkeyServer) -> tuple[bytes, bytes]:
-    """Return how many replicas and other sentinels one has heard of."""
+def _knows_all(sentinel: ValkeyServer, count: int) -> bool:
+    """Return whether one of so many sentinels has heard of the replica and of all others."""
     words = sentinel.command("SENTINEL", "MASTER", "main").split(b"\r\n")
     if b"num-slaves" not in words:
-        return b"", b""
+        return False
     values = [words[words.index(name) + 2] for name in (b"num-slaves", b"num-other-sentinels")]
-    return values[0], values[1]
+    return values == [b"1", b"%d" % (count - 1)]
 
 
 class Cluster:
@@ -83,7 +84,7 @@ class Cluster:
                 first = str(self.servers[0].port)
                 server.command("CLUSTER", "MEET", "127.0.0.1", first, bus)
         for server in self.servers:
-            until(lambda s=server: self._is_whole(s))
+            until(partial(self._is_whole, server))
 
     @property
     def url(self) -> str:

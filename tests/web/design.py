@@ -26,13 +26,13 @@ async def design_served(static_dir: Path) -> AsyncIterator[str]:
     site = Site()
 
     async def loader(request: object) -> object:
-        return files_in(static_dir)[LOADER].respond(request)  # type: ignore[arg-type]
+        return files_in(static_dir)[LOADER].respond(request)
 
     routes = [
         *DesignPages(site.door, static_dir, BUTTON).routes(),
         *site.pages.routes(),
         *pages.routes(static_dir, site.pages.phone_page),
-        public("/embed/v1.js", loader),  # type: ignore[arg-type]
+        public("/embed/v1.js", loader),
     ]
     port = free_port()
     config = uvicorn.Config(create_app(routes), port=port, log_level="error", lifespan="off")

@@ -79,10 +79,10 @@ class Project:
     def bundle(self, source: str, *options: str) -> str:
         """Return the source and all that it imports as one module."""
         esbuild = WEB / "node_modules/.bin/esbuild"
-        command = [esbuild, source, "--bundle", "--format=esm", "--jsx=automatic", *options]
-        production = '--define:process.env.NODE_ENV="production"'
+        command: list[str | Path] = [esbuild, source, "--bundle", "--format=esm", *options]
+        command += ["--jsx=automatic", '--define:process.env.NODE_ENV="production"']
         return subprocess.run(
-            [*command, production, "--log-level=error"],
+            [*command, "--log-level=error"],
             cwd=self.folder,
             check=True,
             capture_output=True,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import httpx
 import uvicorn
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, ConsoleMessage, Page
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -87,16 +87,17 @@ class Shop:
         kind = reply.headers["content-type"]
         return Response(reply.content, reply.status_code, media_type=kind)
 
+    def _note_policy(self, message: ConsoleMessage) -> None:
+        if message.text.startswith("CSP"):
+            self.faults.append(message.text)
+
     async def open(self, browser: Browser, name: str = "blank.html", script: str = "") -> Page:
         """Open a page of the site in a context of its own."""
         context = await browser.new_context(locale="en-US")
         await context.add_init_script(_OBSERVE + script)
         page = await context.new_page()
         page.on("pageerror", lambda error: self.faults.append(str(error)))
-        page.on(
-            "console",
-            lambda message: message.text.startswith("CSP") and self.faults.append(message.text),
-        )
+        page.on("console", self._note_policy)
         await page.goto(f"{self.origin}/{name}")
         return page
 

@@ -21,8 +21,8 @@ from gateway.http.site.own_documents import EVERYBODY, OwnDocuments
 from gateway.http.site.own_text import read_own_text
 from gateway.people.countries import Countries
 from tests.gateway.http.site.conftest import Site
-from tests.gateway.http.site.test_country_pages import Kept
 from tests.gateway.people.memory import EMAIL, PASSWORD
+from tests.gateway.people.test_countries import Kept
 from tests.valkey import free_port
 from tests.web.conftest import async_fixture
 from tests.web.fake_gateway import until
@@ -49,7 +49,6 @@ async def site() -> AsyncIterator[Site]:
     """The pages on loopback, with an operator's own texts, countries, and exports of all kinds."""
     origin = f"http://127.0.0.1:{free_port()}"
     site = Site(origin=origin)
-    site.origin = origin
     history = with_own(VERSIONS, VERSIONS)
     text = {EVERYBODY: read_own_text(OWN.encode())}
     site.documents = OwnDocuments(history, {Document.TERMS: text, Document.PRIVACY: text})

@@ -8,9 +8,10 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from accounts.totp import STEP_S
+from tests.gateway.http.site.conftest import Site
 from tests.gateway.people.factors import code_at
 from tests.gateway.people.memory import EMAIL, PASSWORD
-from tests.web.test_site import WIDE_AND_NARROW, Site, check, opened, sign_in, site
+from tests.web.test_site import WIDE_AND_NARROW, check, opened, sign_in, site
 
 __all__ = ["site"]
 

@@ -124,8 +124,7 @@ async def test_whoever_objects_is_not_asked_and_reads_what_the_call_cost(
     gateway.takes_feedback = False
     gateway.sessions = {"s": "alice"}
     page, _ = await open_page(browser, gateway, key=None)
-    cookie = {"name": "caller", "value": "s", "url": gateway.origin}
-    await page.context.add_cookies([cookie])
+    await page.context.add_cookies([{"name": "caller", "value": "s", "url": gateway.origin}])
     await page.reload()
     await dial(page, gateway)
     await gateway.line.send("cost", seconds=1, cost=money(217))

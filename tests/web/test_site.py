@@ -59,7 +59,6 @@ async def site() -> AsyncIterator[Site]:
     """All pages on loopback, with stores in memory."""
     port = free_port()
     site = Site(origin=f"http://127.0.0.1:{port}")
-    site.origin = f"http://127.0.0.1:{port}"
     config = uvicorn.Config(create_app(site.routes), port=port, log_level="error", lifespan="off")
     server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve())

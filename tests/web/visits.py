@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Browser, FrameLocator, Page, Playwright, expect
+from playwright.async_api import Browser, ConsoleMessage, FrameLocator, Page, Playwright, expect
 
 from tests.e2e import browser as browsers
 from tests.web.fake_embed import NUMBERS, FakeEmbedGateway, HostPages, hosting, status
@@ -43,6 +43,11 @@ class Visit:
     page: Page
     faults: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
+
+    def note_error(self, said: ConsoleMessage) -> None:
+        """Note what a page says on its console, if it is an error."""
+        if said.type == "error":
+            self.faults.append(said.text)
 
     @property
     def button(self) -> Any:
@@ -106,6 +111,6 @@ async def visiting(site: Site, browser: Browser) -> Visit:
     page = await context.new_page()
     visit = Visit(site, page)
     page.on("pageerror", lambda error: visit.faults.append(str(error)))
-    page.on("console", lambda said: said.type == "error" and visit.faults.append(said.text))
+    page.on("console", visit.note_error)
     page.on("request", lambda request: visit.requests.append(request.url))
     return visit

@@ -13,6 +13,7 @@ import random
 from collections import deque
 from datetime import UTC, datetime
 from functools import cache
+from types import MethodType
 from typing import Any
 
 from websockets.protocol import State
@@ -130,7 +131,9 @@ class Browser:
     @property
     def ways(self) -> tuple[Way, Way]:
         """The way to the gateway and the way from it."""
-        far = self.transport.out._receive.__self__
+        receive = self.transport.out._receive
+        assert isinstance(receive, MethodType)
+        far = receive.__self__
         assert isinstance(far, Transport)
         return self.transport.out, far.out
 
@@ -184,8 +187,8 @@ class Browser:
 
     # WebRTC.
 
-    def _take_datagram(self, datagram: bytes, to: Address) -> None:
-        self._from_gateway[to].send(datagram)
+    def _take_datagram(self, datagram: bytes, address: Address) -> None:
+        self._from_gateway[address].send(datagram)
 
     async def moves_to_webrtc(self, endpoint: WebRtcEndpoint) -> None:
         """Offer, shake hands, and hear and speak by packets from then on."""
@@ -198,7 +201,7 @@ class Browser:
         self.peer.on_audio = self._hear_packet
         self._from_gateway[address] = from_gateway = Way(self._delay_ns, self.peer.receive)
         self.packet_ways = to_gateway, from_gateway
-        endpoint.send = self._take_datagram  # type: ignore[method-assign]
+        endpoint.send = self._take_datagram
         self.say(type="offer", id=1, sdp=self.peer.offer())
         self.peer.accept((await self.wait("answer"))["sdp"])
         self.peer.connect()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import random
+import secrets
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 
-from gateway.calls import live
 from tests.whole_calls.network import NetworkLoop
 from tests.whole_calls.world import World
 
@@ -26,7 +26,7 @@ async def world_of(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Callable[..
 
     async def make(seed: int = 1, **options: Any) -> World:
         # The id of a call places it within the second, and the carrier's clock begins anywhere.
-        monkeypatch.setattr(live.secrets, "choice", random.Random(seed).choice)
+        monkeypatch.setattr(secrets, "choice", random.Random(seed).choice)
         random.seed(seed)
         made.append(World(seed, **options))
         return await made[-1].start()

@@ -49,8 +49,9 @@ class World:
     """One call, from its token to its record."""
 
     def __init__(self, seed: int = 1, *, credit: int = 10 * DOLLAR, **settings: str) -> None:
-        self.loop = virtual_loop()
-        assert isinstance(self.loop, NetworkLoop)
+        loop = virtual_loop()
+        assert isinstance(loop, NetworkLoop)
+        self.loop = loop
         self.rng = random.Random(seed)
         self.settings = from_mapping(
             {
@@ -83,14 +84,14 @@ class World:
         self.metering = Metering(self.gate, clock_ns)
         self.media = compose_media(
             self.settings,
-            SimpleNamespace(gate=self.gate),  # type: ignore[arg-type]
-            SimpleNamespace(  # type: ignore[arg-type]
+            SimpleNamespace(gate=self.gate),
+            SimpleNamespace(
                 carrier=self.carrier,
                 verifier=verifier,
                 ghosts=SimpleNamespace(found=self._note_stray, left=self._note_stray),
                 closings=SimpleNamespace(keep=keep_nothing),
             ),
-            SimpleNamespace(tokens=self.tokens, velocity=Velocity()),  # type: ignore[arg-type]
+            SimpleNamespace(tokens=self.tokens, velocity=Velocity()),
             self.metering,
             notify=lambda name, data: self.notices.append((name, data)),
             probe=self._probe,

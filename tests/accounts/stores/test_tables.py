@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from accounts.stores import tables
 from tests.accounts.stores.conftest import NOW
 
-ROWS = {
+ROWS: dict[str, dict[str, object]] = {
     "holders": {
         "account_id": "carol",
         "email": "c@example.com",

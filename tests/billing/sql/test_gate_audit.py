@@ -123,7 +123,7 @@ async def test_a_credit_that_is_on_its_way_is_none(gate, engine, store, monkeypa
     async def bring(_seconds):
         await gate.credit("alice", 2, 5)
 
-    monkeypatch.setattr(gate_audit.asyncio, "sleep", bring)
+    monkeypatch.setattr(asyncio, "sleep", bring)
     assert await findings(gate, engine) == []
 
 

@@ -3,6 +3,7 @@
 The tables' own columns are walked: one that is added later without either fails.
 """
 
+import asyncio
 import shutil
 import sqlite3
 from contextlib import closing as closing_file
@@ -33,6 +34,7 @@ from tests.billing.outbox_entries import (
 )
 from tests.billing.sql import test_audit
 from tests.billing.sql.test_migrations import go_back
+from tests.clock import Clock
 from tests.postgres import run_now
 
 MONEY_TABLES = (
@@ -253,7 +255,7 @@ async def close_books(engine):
         row = tables.new_account("closed", "USD", years_ago)
         await connection.execute(sa.insert(tables.accounts).values(row))
     for at, name in ((years_ago, "old"), (BOOKED_AT, "young")):
-        ledger = SqlLedgerStore(engine, clock=lambda at=at: at)
+        ledger = SqlLedgerStore(engine, clock=Clock(at))
         await ledger.add_credit("closed", 10, reference=name, kind="grant")
     async with engine.begin() as connection:
         done = await connection.run_sync(closed_books.close_some, "closed", START, limit=9)
@@ -614,7 +616,7 @@ async def test_what_a_moment_later_agrees_is_no_finding(book, monkeypatch):
     async def settle(_seconds):
         await SqlPaymentStore(book).record("p2", PaymentState.LOST)
 
-    monkeypatch.setattr(audit_module.asyncio, "sleep", settle)
+    monkeypatch.setattr(asyncio, "sleep", settle)
     assert await audit(book) == []
 
 

@@ -10,7 +10,7 @@ from billing.outbox import fold
 from billing.ports import CloseResult, OpenCall, OpenResult, PartitionState, SpendCap
 from billing.stores import redis as redis_store
 from billing.stores.redis import RedisSpendGate, connect, disconnect
-from billing.stores.tick_batch import CALLS_PER_SCRIPT_MAX
+from billing.stores.tick_batch import CALLS_PER_SCRIPT_MAX, CAPS_PER_CALL_MAX
 from database.errors import StoreUnavailableError
 from tests.billing.conftest import fill
 from tests.billing.spend_gate_contract import (
@@ -325,7 +325,7 @@ async def test_calls_of_the_first_version_are_read_named_and_closed(gate, client
 
 async def test_a_full_tick_of_calls_with_all_caps_fits_lua(gate):
     """As many calls as a script takes, each under as many caps of its own as a call can have."""
-    count, each = CALLS_PER_SCRIPT_MAX, redis_store.CAPS_PER_CALL_MAX
+    count, each = CALLS_PER_SCRIPT_MAX, CAPS_PER_CALL_MAX
     caps = [[SpendCap(f"{n}-{k}", UNIT) for k in range(each)] for n in range(count)]
     for n in range(count):
         few = {"first_micros": 1, "want_micros": 1, "concurrent_calls_max": count}
@@ -372,7 +372,7 @@ async def test_fifty_calls_at_once_on_two_nodes_spend_no_more_than_a_budget(gate
 
 
 async def test_a_call_has_no_more_caps_than_a_script_can_count(gate):
-    caps = [SpendCap(str(n), UNIT) for n in range(redis_store.CAPS_PER_CALL_MAX + 1)]
+    caps = [SpendCap(str(n), UNIT) for n in range(CAPS_PER_CALL_MAX + 1)]
     with pytest.raises(AssertionError):
         await gate.open(opening(caps=caps))
     with pytest.raises(AssertionError):

@@ -192,6 +192,7 @@ async def test_credentials_and_tls_reach_every_kind_of_client():
     assert isinstance(cluster, RedisCluster)
     assert cluster.connection_kwargs["password"] == "p:w"
     sentinel = connect("rediss+sentinel://user:p%3Aw@a,b:2/main/4")
+    assert isinstance(sentinel, Redis)
     options = sentinel.connection_pool.connection_kwargs
     assert (options["username"], options["password"], options["db"]) == ("user", "p:w", 4)
     for client in (one, cluster, sentinel):

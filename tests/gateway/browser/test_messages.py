@@ -179,6 +179,7 @@ def test_nonsense_is_refused(text):
 def test_a_report_on_hours_of_silence_is_taken():
     day_ms = 24 * 3600 * 1000
     report = wire.parse(b'{"type":"report","packets":1,"concealed_ms":%d}' % day_ms)
+    assert isinstance(report, wire.Report)
     assert report.concealed_ms == day_ms
 
 

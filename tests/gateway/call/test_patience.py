@@ -14,8 +14,9 @@ from gateway.call.machine import (
     Ringing,
     StreamStarted,
 )
-from gateway.call.patience import DIAL_MARGIN_NS, SECOND_NS, overdue
+from gateway.call.patience import DIAL_MARGIN_NS, overdue
 from gateway.cause import Cause
+from gateway.nanoseconds import SECOND_NS
 from gateway.settings import from_mapping
 
 SETTINGS = from_mapping({"CALLER_DATA_DIR": "/nonexistent"})

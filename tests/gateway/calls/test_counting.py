@@ -6,7 +6,8 @@ import pytest
 from gateway.calls.counting import begun, held
 from gateway.embed.rules import Amounts
 from gateway.embed.terms import VisitorTerms
-from gateway.limits.velocity import SHORT_CALLS, Use
+from gateway.limits.velocity import Use
+from gateway.limits.velocity_limits import SHORT_CALLS
 from tests.gateway.calls.test_live import Velocity
 from tests.gateway.stage import order
 

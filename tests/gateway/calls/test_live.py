@@ -12,15 +12,12 @@ from gateway.calls import live as calls_module
 from gateway.calls.live import Calls
 from gateway.connection_counters import ConnectionCounters
 from gateway.embed.terms import VisitorTerms
-from gateway.limits.velocity import (
-    LIMITS,
+from gateway.limits.velocity import LIMITS, Refusal, Use, call_uses
+from gateway.limits.velocity_limits import (
     LONG_CALLS,
     RANGE_LONG_CALLS,
     RANGE_SHORT_CALLS,
     SHORT_CALLS,
-    Refusal,
-    Use,
-    call_uses,
 )
 from gateway.ports import Acceptance, HandshakeRequest
 from gateway.ports import Refusal as Refused

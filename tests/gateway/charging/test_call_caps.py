@@ -2,8 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 
+from gateway.nanoseconds import SECOND_NS
 from tests.gateway.stage import CENT, CREDIT
-from tests.gateway.virtual_time import SECOND_NS, virtual_loop
+from tests.gateway.virtual_time import virtual_loop
 from tests.limits import limits
 
 

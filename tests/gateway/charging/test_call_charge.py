@@ -6,8 +6,9 @@ import random
 import pytest
 
 from billing.rating import Rate
+from gateway.nanoseconds import SECOND_NS
 from tests.gateway.stage import CENT, CREDIT
-from tests.gateway.virtual_time import SECOND_NS, virtual_loop
+from tests.gateway.virtual_time import virtual_loop
 from tests.thorough import first_of
 
 

@@ -5,9 +5,10 @@ import asyncio
 import pytest
 
 from billing.rating import Rate
+from gateway.nanoseconds import SECOND_NS
 from media import tones
 from tests.gateway.stage import CENT, CREDIT
-from tests.gateway.virtual_time import SECOND_NS, virtual_loop
+from tests.gateway.virtual_time import virtual_loop
 
 BEEP = tones.warning_beep()
 BEEP_FRAMES = [BEEP[at : at + 160] for at in range(0, len(BEEP), 160)]

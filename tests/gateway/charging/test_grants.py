@@ -7,7 +7,7 @@ from billing.stores import tables
 from billing.stores.sql import SqlLedgerStore
 from gateway.charging.grants import book_grant
 from gateway.errors import RequestRefusedError
-from tests.gateway.charging.test_call_refunds import START
+from tests.billing.outbox_entries import START
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ async def test_an_outage_leaves_the_alarm_as_it_was():
 class Mark:
     """When the outbox was last drained."""
 
-    age = None
+    age: float | Exception | None = None
 
     async def age_s(self):
         if isinstance(self.age, Exception):

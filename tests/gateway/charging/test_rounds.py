@@ -12,9 +12,10 @@ from billing.ports import Closing, Opening, SpendCap
 from billing.rating import Rate
 from database.errors import StoreUnavailableError
 from gateway.charging.rounds import GROUPS, Metering
+from gateway.nanoseconds import SECOND_NS
 from tests.gateway.memory_gate import MemorySpendGate
 from tests.gateway.stage import CENT
-from tests.gateway.virtual_time import SECOND_NS, virtual_loop
+from tests.gateway.virtual_time import virtual_loop
 
 RATE = Rate(per_minute_micros=60 * CENT)
 HORIZON_S = 8
@@ -23,7 +24,8 @@ HORIZON_S = 8
 class MeteredCall:
     """A call, as far as the meter sees one."""
 
-    def __init__(self, call_id, account_id, granted):
+    def __init__(self, office, call_id, account_id, granted, spend_caps):
+        self.office = office
         self.account_id = account_id
         self.meter = CallMeter(call_id, account_id, RATE, granted, seconds_max=3600)
         self.meter.answered(virtual_loop().now_ns)
@@ -31,7 +33,7 @@ class MeteredCall:
         self.charges: list[int | None] = []
         self.settlements = self.reopenings = self.freezes = self.ends = 0
         self.fillings = []
-        self.spend_caps = ()
+        self.spend_caps = spend_caps
 
     def caps(self, now_ns):
         return self.spend_caps
@@ -78,8 +80,8 @@ class Office:
             caps=caps,
             per_minute_micros=60 * CENT,
         )
-        call = MeteredCall(call_id, account_id, (await self.gate.open(opening)).granted_micros)
-        call.spend_caps, call.office = caps, self
+        granted = (await self.gate.open(opening)).granted_micros
+        call = MeteredCall(self, call_id, account_id, granted, caps)
         self.metering.add(call)
         return call
 

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from gateway.cli import accounts, ledger
+from gateway.cli.command import out
 from gateway.errors import EXIT_SETTINGS, EXIT_UNAVAILABLE
 from gateway.http.bearer import key_hash
 from tests.gateway.cli.test_payments import Desk, desk, simulator
@@ -186,7 +187,7 @@ def test_a_key_may_do_what_is_named_until_it_is_changed(desk, monkeypatch):
     assert scopes_and_end(desk, key) == ("payments", "2080-01-01 10:00:00.000000")
     assert asked(desk, *change, "--expires", "never") == (0, "Key changed.")
     assert scopes_and_end(desk, key) == ("payments", None)
-    monkeypatch.setattr(accounts.out, "_width", 200)
+    monkeypatch.setattr(out, "_width", 200)
     listed = asked(desk, "keys", "shop")[1]
     assert "payments" in listed
     assert "2090-01-31 00:00" in listed
@@ -196,7 +197,7 @@ def test_the_id_of_a_key_is_listed_whole_however_narrow_the_terminal_is(desk, mo
     code, key = asked(desk, "new-key", "acme", "--label", "the shop's own page", "--day", "5")
     assert code == 0
     for width in (80, 40):
-        monkeypatch.setattr(accounts.out, "_width", width)
+        monkeypatch.setattr(out, "_width", width)
         assert key_hash(key)[:16] in asked(desk, "keys", "acme")[1]
 
 

@@ -4,6 +4,8 @@ import json
 import socket
 import sqlite3
 from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import typer
@@ -33,15 +35,26 @@ def caller(*arguments, **environ):
     return CliRunner().invoke(app.app, list(arguments), obj=given)
 
 
+@dataclass
+class Accounts:
+    """Runs `caller accounts …` on these stores."""
+
+    folder: Path
+    valkey_url: str
+
+    @property
+    def database(self):
+        return self.folder / "caller.db"
+
+    def __call__(self, *arguments):
+        return caller("accounts", *arguments, DATA_DIR=self.folder, REDIS_URL=self.valkey_url)
+
+
 @pytest.fixture
 def account(tmp_path, valkey_url):
     """Return a way to run `caller accounts …` on stores of the test's own."""
 
-    def run(*arguments):
-        return caller("accounts", *arguments, DATA_DIR=tmp_path, REDIS_URL=valkey_url)
-
-    run.database = tmp_path / "caller.db"
-    return run
+    return Accounts(tmp_path, valkey_url)
 
 
 def test_what_no_command_expected_is_logged_without_what_was_at_hand(monkeypatch, capsys):

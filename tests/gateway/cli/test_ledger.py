@@ -8,8 +8,10 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -62,6 +64,18 @@ def copy_book(source, target):
         book.backup(copy)
 
 
+@dataclass
+class Caller:
+    """Runs `caller ledger …` on these stores."""
+
+    given: dict[str, str]
+    database: Path
+    url: str
+
+    def __call__(self, *arguments, app=ledger.app, answer=""):
+        return CliRunner().invoke(app, list(arguments), obj=self.given, input=answer)
+
+
 @pytest.fixture
 def caller(tmp_path, valkey_url, monkeypatch, kept):
     """Return a way to run `caller ledger …` on stores of the test's own, on a wide terminal."""
@@ -72,11 +86,7 @@ def caller(tmp_path, valkey_url, monkeypatch, kept):
     for name, value in given.items():
         monkeypatch.setenv(name, value)
 
-    def run(*arguments, app=ledger.app, answer=""):
-        return CliRunner().invoke(app, list(arguments), obj=given, input=answer)
-
-    run.database = tmp_path / "caller.db"
-    run.url = valkey_url
+    run = Caller(given, tmp_path / "caller.db", valkey_url)
     if not kept.take("created", run):
         done = run("create", "acme", "--credit", "12.50", app=accounts.app)
         assert done.exit_code == 0, done.output
@@ -190,7 +200,7 @@ def test_a_watch_goes_on_until_interrupted(caller, monkeypatch):
         if len(pauses) == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(ledger.asyncio, "sleep", pause)
+    monkeypatch.setattr(asyncio, "sleep", pause)
     done = caller("audit", "--watch", "5")
     assert pauses == [5.0] * 3
     assert done.output.count("All agree.") == 3

@@ -3,6 +3,8 @@
 import sqlite3
 import time
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -14,6 +16,19 @@ from gateway.errors import EXIT_UNAVAILABLE
 from tests.valkey import free_port
 
 
+@dataclass
+class Caller:
+    """Runs `caller …` with these settings."""
+
+    given: dict[str, str]
+    database: Path
+
+    def __call__(self, *arguments):
+        done = CliRunner().invoke(app, list(arguments), obj=self.given)
+        assert "Traceback" not in done.output
+        return done.exit_code, " ".join(done.output.split())
+
+
 @pytest.fixture
 def caller(tmp_path, own_valkey, monkeypatch):
     """Return a way to run `caller …` on stores of the test's own; acme has credit."""
@@ -22,12 +37,7 @@ def caller(tmp_path, own_valkey, monkeypatch):
     monkeypatch.setattr(command.out, "width", 400)
     given = {"CALLER_DATA_DIR": str(tmp_path), "CALLER_REDIS_URL": own_valkey.url}
 
-    def run(*arguments):
-        done = CliRunner().invoke(app, list(arguments), obj=given)
-        assert "Traceback" not in done.output
-        return done.exit_code, " ".join(done.output.split())
-
-    run.given, run.database = given, tmp_path / "caller.db"
+    run = Caller(given, tmp_path / "caller.db")
     assert run("accounts", "create", "acme", "--credit", "5")[0] == 0
     return run
 

@@ -173,8 +173,19 @@ def test_unspent_credit_is_refunded_once_by_its_reference(desk):
     assert balance == "Credit granted. Balance: $18.00"
 
 
-class Program(BaseHTTPRequestHandler):
+class Program(HTTPServer):
     """The operator's program: refuses an event as often as it is told."""
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Event)
+        self.url = f"http://127.0.0.1:{self.server_port}/"
+        self.taken, self.refusals = [], 0
+
+
+class Event(BaseHTTPRequestHandler):
+    """One event that the program is told of."""
+
+    server: Program
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -191,9 +202,7 @@ class Program(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def program():
-    with HTTPServer(("127.0.0.1", 0), Program) as served:
-        served.taken, served.refusals = [], 0
-        served.url = f"http://127.0.0.1:{served.server_port}/"
+    with Program() as served:
         thread = threading.Thread(target=served.serve_forever)
         thread.start()
         yield served

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -12,7 +13,6 @@ from typing import Any
 import pytest
 import uvloop
 
-from gateway.heartbeat import interval as module
 from gateway.heartbeat.interval import LoopInterval
 
 MS = 1_000_000
@@ -24,7 +24,7 @@ def run(
 ) -> Callable[[Callable[[], Awaitable[None]]], None]:
     """Run on a loop of this kind; elsewhere there are no timers that are descriptors."""
     if request.param == "elsewhere":
-        monkeypatch.setattr(module.sys, "platform", "darwin")
+        monkeypatch.setattr(sys, "platform", "darwin")
     factory = uvloop.new_event_loop if request.param == "uvloop" else asyncio.new_event_loop
 
     def run(play: Any) -> None:

@@ -1,6 +1,7 @@
 """The heartbeat: what is due is done, once, in order, and no fault or stall stops it."""
 
 import asyncio
+from functools import partial
 from itertools import groupby, pairwise
 
 import pytest
@@ -79,7 +80,12 @@ def test_those_that_wait_are_asked_from_their_deadline_on(ticker):
 def test_one_that_fails_or_leaves_when_asked_disturbs_no_other(ticker):
     asked = []
     first, second = Waiter(0, POLL_NS), Waiter(0, POLL_NS)
-    ticker.add_waiter(first, Polled(lambda _: (ticker.remove_waiter(second), broken())))
+
+    def leave_and_fail(_):
+        ticker.remove_waiter(second)
+        broken()
+
+    ticker.add_waiter(first, Polled(leave_and_fail))
     ticker.add_waiter(second, Polled(asked.append))
     ticker.add_waiter(Waiter(0, POLL_NS), Polled(asked.append))
     with capture_logs() as logs:
@@ -235,7 +241,7 @@ async def test_the_urgent_are_asked_each_2_5_ms_and_all_others_each_10():
     ticker.add_waiter(changeable, Polled(asked[1].append))
     ticker.start()
 
-    async def gaps() -> tuple[set[int], set[int]]:
+    async def gaps() -> tuple[set[int], ...]:
         await asyncio.sleep(0.02)
         for times in asked:
             times.clear()
@@ -331,9 +337,13 @@ async def test_between_duties_of_one_beat_the_loop_reads_what_has_arrived():
 async def test_duties_that_a_stall_has_left_are_made_up_for_before_the_next():
     loop = virtual_loop()
     ticker, told = Ticker(loop.clock_ns), []
+
+    def note(slot, part, _now_ns):
+        told.append((slot, part))
+
     for slot in (1, 2, 3):
         for part in range(2 * DUTY_PARTS):
-            ticker.add_duty(slot, lambda _, slot=slot, part=part: told.append((slot, part)))
+            ticker.add_duty(slot, partial(note, slot, part))
     ticker.start()
     loop.now_ns += 3 * BEAT_NS
     await asyncio.sleep(0.001)

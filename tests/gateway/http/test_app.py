@@ -136,4 +136,4 @@ async def test_half_an_answer_is_left_to_the_server_to_break_off():
 
 async def test_a_route_that_does_not_declare_who_may_use_it_is_refused():
     with pytest.raises(TypeError, match="/open"):
-        create_app([public("/", endpoint), Route("/open", endpoint)])
+        create_app([public("/", endpoint), Route("/open", endpoint)])  # type: ignore[list-item]

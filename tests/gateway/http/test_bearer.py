@@ -500,9 +500,9 @@ def shop(door):
     return door
 
 
-def button_stands(door, *, is_paused=False, **rules):
+def button_stands(door, *, is_paused=False, **changes):
     """Have the button as its owner sets it, with all that a change does to its API key."""
-    rules = msgspec.structs.replace(RULES, **rules)
+    rules = msgspec.structs.replace(RULES, **changes)
     ids = ("b1", "alice", "k1", Mode.LIVE)
     door.buttons.by[KEY] = Standing(*ids, rules, is_paused=is_paused, key=KEY, ends_at=None)
     door.change(scopes={Scope.EMBED}, limits=key_limits(rules.day_cap_micros))

@@ -37,9 +37,12 @@ def test_a_change_must_come_from_a_page_of_ours(method, headers, believed):
     assert is_from_us(method, *fields(headers), OURS) == believed
 
 
-def fields(headers):
+def fields(headers: dict[str, str]) -> tuple[list[str], list[str]]:
     """Return the values of both fields."""
-    return [[headers[name]] if name in headers else [] for name in ("sec-fetch-site", "origin")]
+    sites, origins = (
+        [headers[name]] if name in headers else [] for name in ("sec-fetch-site", "origin")
+    )
+    return sites, origins
 
 
 @pytest.mark.parametrize(

@@ -32,9 +32,14 @@ async def hangs():
     await asyncio.Event().wait()
 
 
-@pytest.fixture
-def probe(client_of):
-    async def ask(path, calls=None, weaknesses=(), alarms=(), figures=(), **checks):
+class Probe:
+    """Asks a process twice how it is; `again` is the second answer."""
+
+    def __init__(self, client_of):
+        self.client_of = client_of
+        self.again = None
+
+    async def __call__(self, path, calls=None, weaknesses=(), alarms=(), figures=(), **checks):
         ticker = Ticker(lambda: 0)
         ticker._lag_ns.note(12_345_678, 0)
         refused = {"key_calls_minute": 2}
@@ -42,12 +47,15 @@ def probe(client_of):
             *(calls or Calls(), ticker, checks, dict(weaknesses), dict(alarms), dict(figures)),
             refusals=refused,
         )
-        async with client_of(health.routes()) as client:
+        async with self.client_of(health.routes()) as client:
             first = await client.get(path)
-            ask.again = await client.get(path)
+            self.again = await client.get(path)
             return first
 
-    return ask
+
+@pytest.fixture
+def probe(client_of):
+    return Probe(client_of)
 
 
 async def test_a_process_lives_whatever_its_stores_do(probe):

@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 
 import gateway
 from billing import errors as billing_errors
+from database.errors import StoreUnavailableError
 from gateway import errors
 from gateway.errors import PROBLEMS, RequestRefusedError
 from gateway.http import problems
@@ -68,7 +69,7 @@ def strings(node):
 
 def raised():
     """Return the codes of errors that reach a peer by their class."""
-    return {errors.PeerProtocolError.code, billing_errors.StoreUnavailableError.code}
+    return {errors.PeerProtocolError.code, StoreUnavailableError.code}
 
 
 def test_every_code_that_is_told_is_in_the_table():
@@ -141,7 +142,7 @@ async def test_what_the_router_refuses_is_a_problem_too(client_of, method, path,
 @pytest.mark.parametrize(
     ("error", "status", "code"),
     [
-        (billing_errors.StoreUnavailableError("away"), 503, "store_unavailable"),
+        (StoreUnavailableError("away"), 503, "store_unavailable"),
         (billing_errors.MoneyError("secret detail"), 500, "internal_error"),
         (ZeroDivisionError("secret detail"), 500, "internal_error"),
     ],

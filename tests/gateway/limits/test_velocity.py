@@ -9,9 +9,7 @@ from gateway.limits.velocity import (
     DAY_S,
     HOUR_S,
     LIMITS,
-    LONG_CALLS,
     MINUTE_S,
-    SHORT_CALLS,
     Limit,
     Override,
     Refusal,
@@ -50,6 +48,7 @@ from gateway.limits.velocity import (
     wrong_link_uses,
     wrong_session_uses,
 )
+from gateway.limits.velocity_limits import LONG_CALLS, SHORT_CALLS
 
 TEN = Limit("ten", 10, 60, "rate_limited", "")
 

@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 import threading
+import time
 
 import pytest
 import structlog
@@ -188,7 +189,7 @@ def test_a_fault_that_repeats_itself_is_counted(written, form):
 
 def test_how_often_a_fault_was_left_out_is_said_later(written, monkeypatch):
     now_ns = [0]
-    monkeypatch.setattr(formats.time, "monotonic_ns", lambda: now_ns[0])
+    monkeypatch.setattr(time, "monotonic_ns", lambda: now_ns[0])
     formats.configure("info", "json")
     for at_ns in (*[0] * 10, 10**12):
         now_ns[0] = at_ns
@@ -232,7 +233,7 @@ LIBRARIES = [
 def test_a_librarys_parameters_are_in_no_line(written, monkeypatch, library, own_level):
     logger = logging.getLogger(library)
     monkeypatch.setattr(logger, "level", own_level)
-    logger.manager._clear_cache()
+    logger.manager._clear_cache()  # type: ignore[attr-defined]
     formats.configure("debug", "json")
     logger.debug("executing %s", SECRET)
     logger.info("executing %s", SECRET)

@@ -1,6 +1,6 @@
 """What the payment service knows is found, whatever the book has forgotten."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,17 +15,20 @@ from gateway.payments.history import UNBOOKED, PaymentHistory
 from tests.gateway.payments.conftest import UNIT
 
 
+@dataclass
+class Walk:
+    """Goes over the last hour; returns all that is unbooked."""
+
+    over: PaymentHistory
+
+    async def __call__(self):
+        since = datetime.now(UTC) - timedelta(hours=1)
+        return [one async for step in self.over.walk(since) for one in step.unbooked]
+
+
 @pytest.fixture
 def walk(shop):
-    """Go over the last hour; return all that is unbooked."""
-    over = PaymentHistory(shop.payments, service=shop.service, store=shop.store)
-
-    async def found():
-        since = datetime.now(UTC) - timedelta(hours=1)
-        return [one async for step in over.walk(since) for one in step.unbooked]
-
-    found.over = over
-    return found
+    return Walk(PaymentHistory(shop.payments, service=shop.service, store=shop.store))
 
 
 async def forget(shop, *names):

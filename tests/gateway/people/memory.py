@@ -29,7 +29,7 @@ from gateway.people.password import Passwords
 from gateway.people.password_policy import PasswordPolicy
 from gateway.people.privacy import Privacy
 from gateway.people.sessions import BrowserSessions
-from gateway.people.sign_in import SignIn
+from gateway.people.sign_in import SignIn, Welcome
 from gateway.people.sign_out import SignOut
 from gateway.people.sign_up import SignUp
 from gateway.people.visitor import Visitor
@@ -457,6 +457,7 @@ class World:
     async def enter(self, email=EMAIL, password=PASSWORD, visitor=None):
         """Sign somebody in; return who is signed in."""
         welcome = await self.sign_in.by_password(email, password, visitor or a_visitor())
+        assert isinstance(welcome, Welcome)
         return await self.browsers.who(welcome.session_secret)
 
     @property

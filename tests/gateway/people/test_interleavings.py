@@ -6,11 +6,14 @@ call of a store, and the owner's whole act happens before the n-th of them.
 
 import itertools
 import secrets
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 import pytest
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
+from redis.asyncio import Redis
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from accounts.link import Purpose, digest
 from accounts.notice import Notice
@@ -47,7 +50,7 @@ class Turn:
     """Lets the owner act before the step of a number."""
 
     step: int
-    act: object
+    act: Callable[[], Awaitable[object]]
     steps: int = 0
     done: list = field(default_factory=list)
     """Names of the steps before the act."""
@@ -119,9 +122,9 @@ class Node:
 class House:
     """What two nodes share, and one owner with the mails she has got."""
 
-    engine: object
-    redis: object
-    numbers: object = field(default_factory=itertools.count)
+    engine: AsyncEngine
+    redis: Redis
+    numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def __post_init__(self):
         self.epochs = RedisKeyEpochs(self.redis)

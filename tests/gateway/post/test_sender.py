@@ -329,8 +329,10 @@ async def test_to_an_unproven_address_goes_what_proves_it_or_takes_it_back(engin
         "locked": Purpose.RESET_PASSWORD,
         "address_known": None,
     }
-    told = ("button_made", "key_made", "passkey_added", "country_opened", "new_device")
-    told += ("password_changed", "second_factor_changed", "wrong_codes", "deletion_asked")
+    told = (
+        *("button_made", "key_made", "passkey_added", "country_opened", "new_device"),
+        *("password_changed", "second_factor_changed", "wrong_codes", "deletion_asked"),
+    )
     by_name |= dict.fromkeys(told, Purpose.NOT_ME)
     values = dict.fromkeys(("label", "browser", "system", "country", "change"), "x")
     values["at"] = AT.isoformat()

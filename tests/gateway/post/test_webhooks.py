@@ -23,6 +23,7 @@ class Receiver:
         self.taken = []
         self.failures = 0
         self.attempts = 0
+        self.url = ""
         self.news = asyncio.Event()
 
     async def handle(self, request):

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from accounts.data_map import KINDS
-from accounts.export import CLAIM, TRIES_MAX, ExportState, cell
+from accounts.export import CLAIM, TRIES_MAX, Export, ExportState, cell
 from accounts.stores import tables as people
 from database.errors import StoreUnavailableError
 from gateway.privacy.export_maker import ExportMaker
@@ -57,6 +57,7 @@ class World:
         asked = await self.store.ask(
             "alice", row_of("alice", "holders")["credentials_epoch"], name, DIGEST
         )
+        assert isinstance(asked, Export)
         assert asked.id == name
         return asked
 

@@ -8,7 +8,7 @@ import pytest
 
 from billing.stores.redis_client import connect, disconnect
 from gateway.roles import check, storage
-from gateway.roles.check import Finding
+from gateway.roles.preflight import Finding
 from gateway.settings import from_mapping
 from gateway.stores import embedded
 from gateway.stores.drain_mark import RedisDrainMark

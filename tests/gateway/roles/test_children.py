@@ -224,9 +224,9 @@ async def test_a_pulse_ceases_when_the_work_comes_to_no_turn(monkeypatch):
         if next(beats) == 5:
             raise asyncio.CancelledError
 
-    monkeypatch.setattr(children.asyncio, "sleep", second_passes)
+    monkeypatch.setattr(asyncio, "sleep", second_passes)
     monkeypatch.setattr(children, "sys", SimpleNamespace(stdin=SimpleNamespace(fileno=lambda: 9)))
-    monkeypatch.setattr(children.os, "write", lambda fd, data: sent.append((now_s, fd, data)))
+    monkeypatch.setattr(os, "write", lambda fd, data: sent.append((now_s, fd, data)))
     with pytest.raises(asyncio.CancelledError):
         await pulse.run()
     assert sent == [(at, 9, b".") for at in (0, 1, 2, 5)]

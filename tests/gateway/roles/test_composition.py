@@ -14,8 +14,7 @@ from gateway.errors import SettingsError
 from gateway.heartbeat.ticker import Ticker
 from gateway.http.app import create_app
 from gateway.http.bearer import key_hash, new_api_key
-from gateway.roles import adapters, http, periodic_tasks, storage
-from gateway.roles import membership as membership_module
+from gateway.roles import adapters, http, periodic_tasks, public_origin, storage
 from gateway.roles.access import compose_access
 from gateway.roles.carrier import compose_carrier_side
 from gateway.roles.fraud import compose_fraud
@@ -246,7 +245,7 @@ async def test_a_public_origin_of_another_gateway_is_found_out(
     async def ask(_origin):
         return said
 
-    monkeypatch.setattr(membership_module.public_origin, "ask", ask)
+    monkeypatch.setattr(public_origin, "ask", ask)
     assert fault in (await membership.look_at_origin())
     assert bool(fault) == bool(await membership.look_at_origin())
 

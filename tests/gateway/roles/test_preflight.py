@@ -4,6 +4,7 @@ import os
 import re
 import socket
 import sqlite3
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -327,7 +328,7 @@ def test_a_self_signed_certificate_is_called_so(tmp_path):
                 PUBLIC_ORIGIN="https://localhost",
             )
         )
-        (finding,) = preflight.certificate(settings, preflight.datetime.now(preflight.UTC))
+        (finding,) = preflight.certificate(settings, datetime.now(UTC))
         assert words in finding.text
         assert (finding.is_weak, finding.is_fatal) == (is_own, False)
 

@@ -72,14 +72,16 @@ class Line:
         return [message for _ in range(count) for message in self.second(**changes)]
 
     def _take(self, measured):
-        self.sample, *rest = self.quality.each_second(measured)
-        assert isinstance(self.sample, wire.Sample)
+        sample, *rest = self.quality.each_second(measured)
+        assert isinstance(sample, wire.Sample)
+        self.sample = sample
         for message in rest:
             wire.encode(message)
             if isinstance(message, wire.Warning):
                 assert message.name not in self.standing
                 self.standing.add(message.name)
             else:
+                assert isinstance(message, wire.WarningCleared)
                 self.standing.remove(message.name)
         return rest
 
@@ -523,17 +525,19 @@ def test_no_figures_break_it(all_measured):
     quality, standing = LineQuality(), set()
     for measured in all_measured:
         sample, *rest = quality.each_second(measured)
+        assert isinstance(sample, wire.Sample)
         for leg in (sample.browser, sample.carrier):
             assert 1 <= leg.mos <= 4.5
             assert 0 <= leg.loss_percent <= 100
             assert 0 <= leg.concealed_percent <= 100
         for message in rest:
+            assert isinstance(message, wire.Warning | wire.WarningCleared)
             assert (message.name in standing) == isinstance(message, wire.WarningCleared)
             standing ^= {message.name}
-    for leg in quality.legs(LegQuality(), LegQuality()):
-        assert leg.mos is None or 1 <= leg.mos_min <= leg.mos + 0.005
-        assert 0 <= leg.loss_percent <= 100
-        msgspec.json.encode(leg)
+    for whole in quality.legs(LegQuality(), LegQuality()):
+        assert whole.mos is None or 1 <= whole.mos_min <= whole.mos + 0.005
+        assert 0 <= whole.loss_percent <= 100
+        msgspec.json.encode(whole)
 
 
 # What the carrier does not bring.

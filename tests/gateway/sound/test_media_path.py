@@ -21,7 +21,7 @@ class Session:
         self.last_in_ns = 0
         self.quality = SessionQuality(50, 1, 2.5, None)
         self.closed = 0
-        self.listener = None
+        self.listener: MediaPath | None = None
 
     def become(self, state: SessionState) -> None:
         self.state = state
@@ -118,7 +118,9 @@ def test_an_offer_that_cannot_be_taken_is_refused_with_its_reason(room):
 def test_without_an_endpoint_nothing_is_offered():
     room = Room(endpoint=None)
     assert not room.path.can_offer
-    assert room.offer().code == "webrtc_off"
+    refused = room.offer()
+    assert isinstance(refused, wire.OfferRefused)
+    assert refused.code == "webrtc_off"
 
 
 def test_the_browser_chooses_once_it_is_connected(room):

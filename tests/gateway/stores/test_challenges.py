@@ -37,7 +37,9 @@ class Nodes:
     async def solved(self, key=LIVE, address=ADDRESS, **changes):
         given = await self.one.give(key, address)
         solution = altcha.solve_challenge(
-            given.challenge, given.salt, given.algorithm, given.maxnumber
+            altcha.Challenge(
+                *(given.algorithm, given.challenge, given.maxnumber, given.salt, given.signature)
+            )
         )
         payload = {
             "algorithm": given.algorithm,

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import importlib.util
 import os
 import shutil
 import signal
@@ -342,13 +343,13 @@ class TestFindServer:
             await embedded.find_server()
 
     @pytest.mark.parametrize(
-        "platform", [("Plan9", "x86_64"), ("Linux", "mips"), ("Darwin", "arm64")]
+        "machine", [("Plan9", "x86_64"), ("Linux", "mips"), ("Darwin", "arm64")]
     )
-    def test_no_binary_of_other_machines(self, monkeypatch, platform):
-        monkeypatch.setattr(embedded.platform, "system", lambda: platform[0])
-        monkeypatch.setattr(embedded.platform, "machine", lambda: platform[1])
+    def test_no_binary_of_other_machines(self, monkeypatch, machine):
+        monkeypatch.setattr("platform.system", lambda: machine[0])
+        monkeypatch.setattr("platform.machine", lambda: machine[1])
         assert embedded.bundled_server() is None
 
     def test_no_wheel_installed(self, monkeypatch):
-        monkeypatch.setattr(embedded.importlib.util, "find_spec", lambda name: None)
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
         assert embedded.bundled_server() is None

@@ -1,6 +1,7 @@
 """Leases on a real server: who lives, and what a server that is away means."""
 
 import asyncio
+import time
 
 import pytest
 import structlog
@@ -132,7 +133,7 @@ async def test_a_lease_is_given_back(redis):
 async def test_nodes_that_never_came_back_are_forgotten_after_a_week(redis, monkeypatch):
     leases = RedisNodeLeases(redis)
     now_s = [1_000_000_000]
-    monkeypatch.setattr(module.time, "time", lambda: now_s[0])
+    monkeypatch.setattr(time, "time", lambda: now_s[0])
     await leases.renew("old")
     now_s[0] += 7 * 86_400 - 1
     await leases.renew("new")

@@ -19,13 +19,18 @@ ADDED = Notice("passkey_added", HOME, link=Purpose.NOT_ME)
 REMOVED = Notice("passkey_removed", HOME, link=Purpose.NOT_ME)
 
 
+class PasskeyWorld(World):
+    def __post_init__(self):
+        super().__post_init__()
+        self.passkeys = SqlPasskeys(self.people)
+
+
 @pytest.fixture
 async def world(engine):
     async with engine.begin() as connection:
         await connection.run_sync(mails.create)
-    world = World(engine)
+    world = PasskeyWorld(engine)
     assert await world.people.sign_up(SIGN_UP, VERIFY)
-    world.passkeys = SqlPasskeys(world.people)
     return world
 
 

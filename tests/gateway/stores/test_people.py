@@ -263,6 +263,7 @@ async def test_a_death_before_the_commit_leaves_all_as_it_was(world, alice):
 
 async def test_each_link_works_once_however_many_use_it_at_once(world, alice):
     people, notice = world.people, Notice("done", HOME)
+    holder = await people.holder("alice")
     uses = {
         Purpose.PROVE_ADDRESS: lambda link: people.prove_address(link, holder.password_hash),
         Purpose.NOT_ME: lambda link: people.lock(link, notice),

@@ -6,10 +6,11 @@ What came before could be disputed when the link was made, and so goes with it.
 import asyncio
 import os
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from accounts import recovery_codes
 from accounts.erasure import Unspent
@@ -61,8 +62,8 @@ LONG = DISPUTABLE + DAY
 class House:
     """An account on real stores, whose mails leave as they do."""
 
-    engine: object
-    now: object = BEGINNING
+    engine: AsyncEngine
+    now: datetime = BEGINNING
     made: dict = field(default_factory=dict)
     """Name of a mail and purpose -> digests of the links in it, in the order they left."""
 

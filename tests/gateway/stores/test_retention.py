@@ -22,6 +22,7 @@ from gateway.stores.mail_outbox import mail_outbox
 from gateway.stores.retention import SqlRetention, sweeps
 from tests.billing.outbox_entries import BOOKED_AT, START, closed, opened
 from tests.billing.sql.conftest import store
+from tests.clock import Clock
 
 __all__ = ["store"]
 
@@ -277,7 +278,7 @@ async def test_books_are_closed_year_by_year(engine, retention):
         await add_holder(connection, "alice", first, proven=True)
         await add_holder(connection, "idle", first, proven=True)
     for at, name in ((first, "first"), (second, "second")):
-        await SqlLedgerStore(engine, clock=lambda at=at: at).add_credit(
+        await SqlLedgerStore(engine, clock=Clock(at)).add_credit(
             "alice", 7, reference=name, kind="grant"
         )
     assert retention.kinds[-1] == "books"

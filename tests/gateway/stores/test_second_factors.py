@@ -34,13 +34,18 @@ USED = Notice("recovery_code_used", HOME, link=Purpose.NOT_ME)
 KEYS = ["a key of 32 characters, or of more"]
 
 
+class FactorWorld(World):
+    def __post_init__(self):
+        super().__post_init__()
+        self.factors = SqlSecondFactors(self.people, SecretBox(KEYS, os.urandom))
+
+
 @pytest.fixture
 async def world(engine):
     async with engine.begin() as connection:
         await connection.run_sync(mails.create)
-    world = World(engine)
+    world = FactorWorld(engine)
     assert await world.people.sign_up(SIGN_UP, VERIFY)
-    world.factors = SqlSecondFactors(world.people, SecretBox(KEYS, os.urandom))
     world.told.clear()
     return world
 

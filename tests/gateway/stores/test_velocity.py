@@ -6,7 +6,8 @@ from contextlib import ExitStack
 import pytest
 
 from billing.stores.redis_client import connect, disconnect, preflight
-from gateway.limits.velocity import LIMITS, SHORT_CALLS, Override, Use, effective, outcomes
+from gateway.limits.velocity import LIMITS, Override, Use, effective, outcomes
+from gateway.limits.velocity_limits import SHORT_CALLS
 from gateway.stores import velocity as module
 from gateway.stores.velocity import RedisVelocity
 from tests.money.topologies import Cluster, master_and_replica, sentinels

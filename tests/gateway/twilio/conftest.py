@@ -10,6 +10,7 @@ class Service:
     def __init__(self):
         self.replies = []
         self.requests = []
+        self.url = ""
 
     async def handle(self, request):
         self.requests.append(request)

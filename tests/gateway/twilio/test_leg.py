@@ -215,7 +215,12 @@ def test_a_call_that_refuses_its_stream_is_told_nothing_of_it():
     """The call may close the leg while it takes the stream."""
     trunk = Trunk()
     bind = trunk.leg._bind
-    trunk.leg._bind = lambda leg, start: (leg.close(), bind(leg, start))[1]
+
+    def close_and_bind(leg, start):
+        leg.close()
+        return bind(leg, start)
+
+    trunk.leg._bind = close_and_bind
     trunk.started()
     trunk.socket.end(1000)
     assert not trunk.leg.is_started

@@ -109,6 +109,7 @@ async def test_aiortc_talks_and_listens(
         assert pitch_of(audioop.ulaw2lin(packets[-1][2], 2)) == pytest.approx(400, abs=30)
         (receiver,) = browser.getReceivers()
         frame = await receiver.track.recv()
+        assert isinstance(frame, AudioFrame)
         assert pitch_of(bytes(frame.planes[0])[: 2 * FRAME]) == pytest.approx(1_000, abs=30)
 
         (sender,) = browser.getSenders()

@@ -32,7 +32,7 @@ class Handshake:
     ) -> None:
         self.to_server: list[bytes] = []
         self.to_client: list[bytes] = []
-        self.client = Peer(self.to_server.append, **options)  # type: ignore[arg-type]
+        self.client = Peer(self.to_server.append, **options)
         self.client.remote_fingerprint = context().certificate.fingerprint
         own = [("sha-256", shared_certificate().fingerprint)]
         self.server = DtlsServer(context(), own if fingerprints is None else fingerprints)

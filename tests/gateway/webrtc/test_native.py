@@ -9,6 +9,7 @@ import socket
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -170,9 +171,9 @@ def act(side: Side, chance: random.Random) -> None:
         payload = chance.choice([b"\x05\x0a\x01\x40", b"\x05\x8a\x03\x20", b"\x05"])
     if kind == 7:  # of another shape
         # A CSRC list, an extension of no words, padding, and all three.
-        first = chance.choice([0x81, 0x90, 0xA0, 0xB1])
+        shape = chance.choice([0x81, 0x90, 0xA0, 0xB1])
         header = rtp.pack(number & 0x7F, False, peer.sequence + 1 & 0xFFFF, 0, peer.ssrc)
-        ours.send(protect(bytes([first]) + header[1:] + bytes(8) + payload[:400] + b"\x02"))
+        ours.send(protect(bytes([shape]) + header[1:] + bytes(8) + payload[:400] + b"\x02"))
         return
     datagram = peer.packet(payload, number)
     side.said.append(datagram)
@@ -544,7 +545,7 @@ def test_a_line_and_its_session_go_without_the_collector_once_it_is_closed(
 def test_the_collector_sees_through_a_line_that_nobody_closed(native: ModuleType) -> None:
     world = World(native)
     session = weakref.ref(world.session)
-    world.session.act = lambda line=world.line: line
+    world.session.act = partial(repr, world.line)
     world.near.close()
     world.far.close()
     del world

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import jsonschema  # type: ignore[import-untyped]
+import jsonschema
 from aiohttp import web
 from twilio.request_validator import RequestValidator
 from websockets.asyncio.server import Server, ServerConnection, serve

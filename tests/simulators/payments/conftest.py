@@ -129,7 +129,7 @@ async def _start(hook: str, clock: Clock | None = None, **changes: Any) -> Async
             try:
                 yield Payments(service, client, control, browser)
             finally:
-                await http_client.close_async()  # type: ignore[no-untyped-call]
+                await http_client.close_async()
                 await service.stop()
 
 

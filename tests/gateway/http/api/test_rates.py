@@ -1,6 +1,9 @@
 """`/v1/rates`: rate, prices and affordable time of a number or a prefix."""
 
+from dataclasses import dataclass
+
 import pytest
+from httpx import AsyncClient
 
 from billing.clock import utc_now
 from billing.rate_deck import RateDeck
@@ -20,6 +23,23 @@ DECK = """prefix,description,country,rate_per_minute,connect_fee,first,next,mini
 """
 
 
+@dataclass
+class Ask:
+    """Asks for rates: of a number, or of a list."""
+
+    client: AsyncClient
+    velocity: Velocity
+    closed_destinations: ClosedDestinations
+
+    async def __call__(self, number, key="ck_alice"):
+        headers = {"authorization": f"Bearer {key}"}
+        return await self.client.post("/v1/rates", json={"destination": number}, headers=headers)
+
+    async def look(self, **query):
+        headers = {"authorization": "Bearer ck_alice"}
+        return await self.client.get("/v1/rates", params=query, headers=headers)
+
+
 @pytest.fixture
 def ask(stage, client_of):
     accounts = Accounts()
@@ -33,18 +53,7 @@ def ask(stage, client_of):
         rates=CurrentRates(None, fallback=deck, clock=utc_now),
         closed_destinations=ClosedDestinations(None, ()),
     )
-    client = client_of(api.routes())
-
-    async def ask(number, key="ck_alice"):
-        headers = {"authorization": f"Bearer {key}"}
-        return await client.post("/v1/rates", json={"destination": number}, headers=headers)
-
-    async def look(**query):
-        headers = {"authorization": "Bearer ck_alice"}
-        return await client.get("/v1/rates", params=query, headers=headers)
-
-    ask.look, ask.velocity, ask.closed_destinations = look, velocity, api.closed_destinations
-    return ask
+    return Ask(client_of(api.routes()), velocity, api.closed_destinations)
 
 
 async def test_a_rate_is_shown_with_prices_and_affordable_time(ask):

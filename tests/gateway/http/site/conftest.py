@@ -87,6 +87,7 @@ class Site:
     """All pages, the world behind them, and a browser."""
 
     def __init__(self, *, is_open=True, is_offered=True, origin=ORIGIN):
+        self.origin = origin
         self.world = world = World()
         self.balance = 12_340_000
         self.books = new_books()

@@ -72,7 +72,7 @@ async def test_a_field_that_is_sent_twice_is_refused(body):
 
 @given(st.binary(max_size=300))
 async def test_nothing_that_is_sent_is_a_fault_of_ours(body):
-    outcome = None
+    outcome: object = None
     try:
         outcome = await read_form(request(body), SignUpFields)
     except RequestRefusedError as error:
