@@ -21,12 +21,12 @@ import uvloop
 from billing.rate_deck import RateDeck
 from gateway import settings
 from gateway.calls.admission import Admission, Buyer, CallRequest
-from gateway.calls.closed_destinations import ClosedDestinations
 from gateway.charging.recovery import bring_credits
 from gateway.limits.fraud import Standing
 from gateway.roles import adapters, storage
 from gateway.roles.access import compose_access
 from gateway.roles.fraud import compose_fraud
+from gateway.roles.prices import load_prices
 from gateway.stores.accounts import AccountRow
 
 ROUNDS = 500
@@ -51,23 +51,25 @@ async def _cases(stores: storage.Stores, environ: Mapping[str, str]) -> None:
     at = datetime.now(UTC)
     paid = Standing(frozenset({"GB"}), at - timedelta(days=1))
     settled = Standing(frozenset({"GB"}), at - timedelta(days=30))
-    for name, number, changes, standing in (
-        ("program", ABROAD, {}, Standing()),
-        ("person, rules off", ABROAD, {"has_holder": True}, Standing()),
-        ("person who never paid", HOME, {"has_holder": True}, Standing()),
-        ("person, abroad, old card", ABROAD, {"has_holder": True}, settled),
-        ("person, abroad, new card", ABROAD, {"has_holder": True}, paid),
+    for name, number, has_holder, standing in (
+        ("program", ABROAD, False, Standing()),
+        ("person, rules off", ABROAD, True, Standing()),
+        ("person who never paid", HOME, True, Standing()),
+        ("person, abroad, old card", ABROAD, True, settled),
+        ("person, abroad, new card", ABROAD, True, paid),
     ):
         rules = {} if "off" in name else {"CALLER_HOME_COUNTRIES": "US"}
         days = {"CALLER_NEW_CARD_DAYS": "0" if "off" in name else "7"}
         read = settings.from_mapping({**environ, **rules, **days})
         book = _Book(standing)
-        admission = _admission(read, stores, book)
-        buyer = Buyer(AccountRow("alice", "USD", False, at, key_id="k1", **changes), "e1", "::1")
+        admission = await _admission(read, stores, book)
+        row = AccountRow("alice", "USD", False, at, key_id="k1", has_holder=has_holder)
+        buyer = Buyer(row, "e1", "::1")
         await _measure(name, admission, buyer, number, stores, book)
 
 
-def _admission(read: settings.Settings, stores: storage.Stores, book: _Book) -> Admission:
+async def _admission(read: settings.Settings, stores: storage.Stores, book: _Book) -> Admission:
+    prices = await load_prices(read, stores.engine, RateDeck.from_csv(DECK))
     fraud = compose_fraud(read, stores)
     access = compose_access(read, stores)
     object.__setattr__(fraud.risk, "book", book)
@@ -77,8 +79,8 @@ def _admission(read: settings.Settings, stores: storage.Stores, book: _Book) -> 
         velocity=adapters.build_velocity(read, stores, time.monotonic_ns),
         gate=stores.gate,
         ledger=stores.ledger,
-        rates=RateDeck.from_csv(DECK),  # type: ignore[arg-type]
-        closed_destinations=ClosedDestinations(None, ()),  # type: ignore[arg-type]
+        rates=prices.rates,
+        closed_destinations=prices.closed_destinations,
         risk=fraud.risk,
         is_draining=lambda: False,
     )

@@ -114,10 +114,13 @@ async def chromium(speech: Samples) -> AsyncIterator[Browser]:
 async def running() -> AsyncIterator[World]:
     """Start a gateway, with the simulated carrier."""
     search = installed.environment()
-    # The servers take the installed gateway, as all parts of the benchmark do.
-    changes = {name: search[name] for name in ("PYTHONPATH", "PYTHONSAFEPATH")}
     with tempfile.TemporaryDirectory(prefix="caller-speech-") as folder:
-        world = World(Path(folder), **changes)
+        # The servers take the installed gateway, as all parts of the benchmark do.
+        world = World(
+            Path(folder),
+            PYTHONPATH=search["PYTHONPATH"],
+            PYTHONSAFEPATH=search["PYTHONSAFEPATH"],
+        )
         try:
             # Blocks until all of its processes are ready.
             await asyncio.to_thread(world.start)

@@ -182,7 +182,7 @@ async def clicks(browser: Browser, shop: Shop, url: str, runs: int, figures: Fig
     for _ in range(runs):
         async with opened(browser, "about:blank", OBSERVE) as page:
             asked: list[Request] = []
-            page.on("request", lambda request, asked=asked: asked.append(request))
+            page.on("request", asked.append)
             await page.goto(url)
             async with in_call(page) as frame:
                 clicked_ms = await frame.evaluate("() => clickedAt")

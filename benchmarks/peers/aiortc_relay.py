@@ -22,7 +22,7 @@ from aiortc import (
 from aiortc.codecs.g711 import PcmuDecoder, PcmuEncoder
 from aiortc.jitterbuffer import JitterFrame
 from aiortc.mediastreams import MediaStreamError
-from av import AudioFrame
+from av.frame import Frame
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from benchmarks import loopback
@@ -39,7 +39,7 @@ class PhoneTrack(MediaStreamTrack):
     def __init__(self) -> None:
         super().__init__()
         # Unbounded: what waits here is the relay's own delay, and is measured as such.
-        self._frames: asyncio.Queue[AudioFrame] = asyncio.Queue()
+        self._frames: asyncio.Queue[Frame] = asyncio.Queue()
         self._decoder = PcmuDecoder()
         self._samples = 0
 
@@ -51,7 +51,7 @@ class PhoneTrack(MediaStreamTrack):
             self._samples += len(payload)
             self._frames.put_nowait(frame)
 
-    async def recv(self) -> AudioFrame:
+    async def recv(self) -> Frame:
         """Return the next frame when it has come."""
         return await self._frames.get()
 
@@ -128,7 +128,9 @@ async def _relay(pair: Pair, track: MediaStreamTrack) -> None:
     encoder = PcmuEncoder()
     try:
         while True:
-            payloads, _ = encoder.encode(await track.recv())
+            heard = await track.recv()
+            assert isinstance(heard, Frame)
+            payloads, _ = encoder.encode(heard)
             for payload in payloads:
                 if pair.carrier is not None:
                     media = {"payload": b64encode(payload).decode()}
