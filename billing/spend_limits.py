@@ -56,6 +56,16 @@ class SpendLimits(msgspec.Struct, frozen=True):
             for budget in self.budgets
         )
 
+    def within(self, others: SpendLimits) -> SpendLimits:
+        """Return limits that keep to both: of each bound the smaller."""
+        calls = [each for each in (self.call_micros, others.call_micros) if each is not None]
+        least: dict[tuple[str, Period], int] = {}
+        for budget in (*self.budgets, *others.budgets):
+            of = budget.holder, budget.period
+            least[of] = min(budget.limit_micros, least.get(of, budget.limit_micros))
+        budgets = (Budget(*of, limit_micros) for of, limit_micros in least.items())
+        return SpendLimits(min(calls, default=None), tuple(budgets))
+
 
 UNLIMITED = SpendLimits()
 

@@ -347,8 +347,8 @@ class KeyEpochs(Protocol):
 class CallOrder(msgspec.Struct, frozen=True, kw_only=True):
     """The call that a token allows, with everything that was promised for it."""
 
-    # Frozen with the token: a rate deck, list or cap that changes later changes no promise. The
-    # rules and budgets of a button hold as they are when its visitor's call begins.
+    # Frozen with the token: a rate deck or list that changes later changes no promise. Limits hold
+    # as soon as they are set, and the rules of a button as they are when its visitor's call begins.
 
     account_id: str
     destination: str

@@ -1,7 +1,7 @@
 """Says by which rules a visitor's call begins: those of its button when the token is redeemed.
 
-Price, destination and the account's own caps are as they were promised with the token. Knows no
-store.
+The price is as it was promised with the token. The account's own limits are the tighter ones of
+then and now. Knows no store.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import msgspec
 
 from billing.spend_limits import SpendLimits, holder_name
 from gateway.embed.ports import Standing
+from gateway.embed.rules import Rules
 from gateway.embed.terms import VisitorTerms
 from gateway.ports import CallOrder
 
@@ -32,10 +33,20 @@ def as_button_stands(
     leave enough for the call is the spend gate's to say.
 
     """
-    holder = holder_name("key", order.key_id)
-    promised = (each for each in order.limits.budgets if each.holder != holder)
-    set_now = (each for each in limits.budgets if each.holder == holder)
-    bounds = msgspec.structs.replace(order.limits, budgets=(*promised, *set_now))
+    holder, promised = holder_name("key", order.key_id), order.limits
+    # The button's own are as they are now, be they larger.
+    others = tuple(each for each in promised.budgets if each.holder != holder)
+    promised = msgspec.structs.replace(promised, budgets=others)
     visitor = terms.under(standing.rules)
-    changed = msgspec.structs.replace(order, limits=bounds, visitor=visitor)
-    return changed, standing.refusal(at)
+    changed = msgspec.structs.replace(order, limits=promised.within(limits), visitor=visitor)
+    refusal = standing.refusal(at)
+    if not refusal and not _still_calls(standing.rules, order, terms):
+        refusal = "bad_token"
+    return changed, refusal
+
+
+def _still_calls(rules: Rules, order: CallOrder, terms: VisitorTerms) -> bool:
+    """Return whether the order's number is one that the button calls."""
+    if order.is_check:
+        return True
+    return terms.is_signed if rules.is_signed else order.destination == rules.destination

@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Final, Protocol
 
 from billing.clock import Clock, utc_now
-from billing.spend_limits import Budget, Period, SpendLimits
+from billing.spend_limits import Budget, Period, SpendLimits, cap_name, holder_name
 from database.errors import StoreUnavailableError
 from gateway.errors import RequestRefusedError
 from gateway.heartbeat.remembered import Remembered
@@ -121,19 +121,10 @@ def within_day(limits: SpendLimits, account_id: str, micros: int) -> SpendLimits
     It is counted as the account's own daily limit is, so that the spend gate ends calls at it. A
     partition that Valkey has lost is filled without it: it counts from zero then.
     """
-    day = Budget(f"account:{account_id}", Period.DAY, micros)
-    own = [each for each in limits.budgets if _is_same(each, day)]
-    if own:
-        day = Budget(day.holder, day.period, min(micros, own[0].limit_micros))
-    # First, as it is where an account has one of its own.
-    others = (each for each in limits.budgets if not _is_same(each, day))
-    return SpendLimits(limits.call_micros, (day, *others))
+    day = Budget(holder_name("account", account_id), Period.DAY, micros)
+    return SpendLimits(None, (day,)).within(limits)
 
 
 def day_spent(account_id: str, at: datetime) -> str:
     """Return the name under which the spend gate counts an account's day."""
-    return SpendLimits(None, (Budget(f"account:{account_id}", Period.DAY, 0),)).caps(at)[0].name
-
-
-def _is_same(one: Budget, other: Budget) -> bool:
-    return (one.holder, one.period) == (other.holder, other.period)
+    return cap_name(holder_name("account", account_id), Period.DAY, at)

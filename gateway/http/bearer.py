@@ -13,6 +13,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message
@@ -160,10 +161,11 @@ class Authenticator:
         not call any more. Raises StoreUnavailableError.
         """
         if order.credentials_epoch is not None:
-            stands = self._holders is not None and await self._holders.still_allows(
-                order.account_id, order.credentials_epoch
-            )
-            return (order, "") if stands else None
+            if self._holders is None:
+                return None
+            whose = order.account_id, order.credentials_epoch
+            caller = await self._holders.caller(*whose)
+            return None if caller is None else (_within(order, caller), "")
         if self._is_past(order.key_expires_at):
             return None
         try:
@@ -179,7 +181,7 @@ class Authenticator:
         is_check, terms = order.is_check, order.visitor
         if terms is None:
             payer = await self._allowed(order.key_id, Scope.CALLS, is_check=is_check)
-            return None if payer is None else (order, "")
+            return None if payer is None else (_within(order, payer), "")
         standing = None if self._buttons is None else await self._buttons.by_key(terms.key)
         # Its key was turned since, or it was deleted.
         if standing is None:
@@ -235,6 +237,14 @@ class Authenticator:
         program = Principal(account, epoch, account.scopes)
         self._known.keep(digest, program, epoch, now_ns)
         return program
+
+
+def _within(order: CallOrder, payer: Account) -> CallOrder:
+    """Return an order under the tighter limits of then and now: they hold as soon as they are set.
+
+    Those of then may have a bound that the account does not show, as of a new card.
+    """
+    return msgspec.structs.replace(order, limits=order.limits.within(payer.limits))
 
 
 def _replay(body: bytes) -> Callable[[], Awaitable[Message]]:

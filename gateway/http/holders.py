@@ -15,6 +15,7 @@ from gateway.http.cookies import Cookies
 from gateway.http.csrf import is_from_us
 from gateway.http.principal import Principal
 from gateway.people.sessions import BrowserSessions
+from gateway.ports import Account
 from gateway.scopes import PAGE
 
 
@@ -52,6 +53,6 @@ class Holders:
         who = await self.sessions.who(secret)
         return None if who is None else Principal(who.account, who.epoch, PAGE, who)
 
-    async def still_allows(self, account_id: str, credentials_epoch: int) -> bool:
-        """Return whether a call that a person asked for may still be placed."""
-        return await self.sessions.still_stands(account_id, credentials_epoch)
+    async def caller(self, account_id: str, credentials_epoch: int) -> Account | None:
+        """Return the account of a person who asked for a call, if they may still place it."""
+        return await self.sessions.caller(account_id, credentials_epoch)

@@ -174,20 +174,16 @@ class BrowserSessions:
                 await self.sessions.end_by_name(account_id, name)
         return None
 
-    async def still_stands(self, account_id: str, credentials_epoch: int) -> bool:
-        """Return whether a person who signed in within this epoch may still place a call.
+    async def caller(self, account_id: str, credentials_epoch: int) -> Account | None:
+        """Return the account of whoever signed in within this epoch and may still place a call.
 
         Asked of SQL, and not of what is remembered: once for each call, and a call costs money.
         """
         holder = await self.people.holder(account_id)
         account = await self.accounts.account(account_id)
-        return (
-            account is not None
-            and not account.frozen
-            and holder is not None
-            and holder.is_proven
-            and is_of_epoch(credentials_epoch, holder)
-        )
+        if account is None or account.frozen or holder is None or not holder.is_proven:
+            return None
+        return account if is_of_epoch(credentials_epoch, holder) else None
 
 
 async def go_on(sessions: Sessions, who: SignedIn, holder: Holder) -> str:

@@ -33,6 +33,16 @@ def test_a_limit_of_nothing_is_a_cap():
     assert cap.limit_micros == 0
 
 
+def test_of_two_limits_the_smaller_bounds_hold():
+    then = SpendLimits(9, (Budget("account:alice", Period.DAY, 5), BUDGETS[2]))
+    now = SpendLimits(7, (*BUDGETS[:2], Budget("key:k1", Period.DAY, 4)))
+    both = SpendLimits(7, (BUDGETS[0], BUDGETS[2], BUDGETS[1]))
+    assert then.within(now) == both
+    assert set(now.within(then).budgets) == set(both.budgets)
+    assert UNLIMITED.within(then) == then.within(UNLIMITED) == then
+    assert SpendLimits(0).within(SpendLimits(3)).call_micros == 0
+
+
 @pytest.mark.parametrize("limits", [UNLIMITED, SpendLimits(0, BUDGETS)])
 def test_limits_travel_as_json(limits):
     assert msgspec.json.decode(msgspec.json.encode(limits), type=SpendLimits) == limits

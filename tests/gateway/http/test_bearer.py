@@ -481,6 +481,18 @@ async def test_an_order_ends_with_its_key(door):
 # Orders of visitors.
 
 KEY = "pk_live_" + "a" * 24
+
+
+@pytest.mark.parametrize("then", [SpendLimits(), SpendLimits(9, (Budget("a", Period.DAY, 9),))])
+async def test_a_limit_that_is_lowered_holds_for_a_token_that_was_given_out(door, then):
+    order = msgspec.structs.replace(ORDER, limits=then)
+    assert await door.may_begin(order)
+    now = SpendLimits(3, (Budget("a", Period.DAY, 5),))
+    door.change(limits=now)
+    redeemed, refusal = await door.authenticator.at_redemption(order)
+    assert (redeemed.limits, refusal) == (now, "")
+
+
 RULES = Rules(title="Sales", destination="+15005551000", seconds_max=600, day_cap_micros=10**6)
 TERMS = VisitorTerms(button_id="b1", key=KEY, seconds_max=600, calls_max=2, era="era 1")
 OF_ACCOUNT = Budget("account:alice", Period.DAY, 5)
@@ -528,6 +540,27 @@ async def test_a_promise_that_is_no_rule_of_the_buttons_is_kept(shop):
     bound = Budget("account:alice", Period.DAY, 3)
     limits = SpendLimits(7, (bound, key_limits(10**6).budgets[1]))
     assert await shop.may_begin(msgspec.structs.replace(VISITORS, limits=limits))
+
+
+@pytest.mark.parametrize(
+    ("number", "is_signed", "may"),
+    [
+        (RULES.destination, False, True),
+        (RULES.destination, True, True),
+        ("+15005551001", False, False),
+        ("+15005551001", True, False),
+        ("", False, False),
+        ("", True, True),
+    ],
+)
+async def test_a_number_that_the_button_calls_no_more_is_not_called(shop, number, is_signed, may):
+    """Empty: the owner's back end names each call's."""
+    button_stands(shop, destination=number)
+    terms = msgspec.structs.replace(TERMS, is_signed=is_signed)
+    order = msgspec.structs.replace(VISITORS, visitor=terms)
+    assert (await shop.authenticator.at_redemption(order))[1] == ("" if may else "bad_token")
+    check = msgspec.structs.replace(order, is_check=True, destination="")
+    assert (await shop.authenticator.at_redemption(check))[1] == ""
 
 
 @pytest.mark.parametrize(

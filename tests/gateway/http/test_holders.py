@@ -1,8 +1,11 @@
 """Whoever is signed in asks the API by cookie: what they may, and what is refused."""
 
+from dataclasses import replace
+
 import pytest
 from starlette.responses import PlainTextResponse
 
+from billing.spend_limits import SpendLimits
 from gateway.http.access import Access
 from gateway.http.bearer import Authenticator, key_hash, new_api_key
 from gateway.http.cookies import Cookies
@@ -151,6 +154,10 @@ async def test_the_order_of_a_person_is_good_while_they_stand(api):
         credentials_epoch=1,
     )
     assert await api.auth.at_redemption(order) == (order, "")
+    lowered = SpendLimits(3)
+    api.world.accounts["ada"] = replace(api.world.accounts["ada"], limits=lowered)
+    redeemed, _ = await api.auth.at_redemption(order)
+    assert redeemed.limits == lowered
     api.world.change(credentials_epoch=2)
     assert await api.auth.at_redemption(order) is None
     plain = Authenticator(api.keys, Epochs(), api.world.velocity, lambda: 0, lambda: api.world.now)

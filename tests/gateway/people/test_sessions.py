@@ -149,11 +149,12 @@ async def test_a_call_is_placed_for_who_still_stands(world, fields, stands):
     if "locked_at" in fields:
         fields = {"locked_at": world.now}
     world.change(**fields)
-    assert await world.browsers.still_stands("ada", 1) == stands
+    account = await world.browsers.caller("ada", 1)
+    assert account == (world.accounts["ada"] if stands else None)
 
 
 async def test_no_call_is_placed_for_a_frozen_account_or_nobody(world):
     world.add()
     world.accounts["ada"] = replace(world.accounts["ada"], frozen=True)
-    assert not await world.browsers.still_stands("ada", 1)
-    assert not await world.browsers.still_stands("eve", 1)
+    assert not await world.browsers.caller("ada", 1)
+    assert not await world.browsers.caller("eve", 1)
