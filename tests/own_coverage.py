@@ -2,9 +2,10 @@
 
 `python -m tests.own_coverage` runs pytest with this module as its plug-in: each test file is a
 context of the measurement. `tests/own_tests.py` says which files are whose. A module is judged
-where all of its own tests that can be are run: with `--thorough` those that `make test` leaves out
-as well, but never those that see a process from outside, for what a process does that a test starts
-is not measured. So it can be run in pieces, by folders: whose own tests are in none is not judged.
+where all of its own tests are run, but those that see a process from outside, for what a process
+does that a test starts is not measured. Whose own tests `make test` leaves out in part is judged
+with `--thorough` alone. So it can be run in pieces, by folders: whose own tests are not all in
+these is not judged.
 """
 
 from __future__ import annotations
@@ -119,7 +120,7 @@ class Row:
     module: str
     tests: tuple[str, ...]
     is_measured: bool
-    """Whether those of its own tests that can be are run."""
+    """Whether all of its own tests that can be measured are run."""
     own_branches: Share
     all_branches: Share
     own_lines: Share
@@ -127,12 +128,12 @@ class Row:
 
     def __str__(self) -> str:
         shares = (self.own_branches, self.all_branches, self.own_lines, self.all_lines)
-        remark = [] if self.is_judged else ["(its own tests are not run here)"]
+        remark = [] if self.is_judged else ["(its own tests are not all run here)"]
         return "  ".join([*map(str, shares), self.module, *remark])
 
     @property
     def is_judged(self) -> bool:
-        """Whether its own tests are run; a module without any is judged."""
+        """Whether its own tests are all run; a module without any is judged."""
         return not self.tests or self.is_measured
 
     @property
@@ -148,20 +149,18 @@ class Row:
         )
 
 
-def is_run(test: str, *, thorough: bool) -> bool:
-    """Return whether the measurement runs a test file."""
-    if test.startswith(OF_PROCESSES):
+def is_run(test: str, places: Iterable[Path] = (), *, thorough: bool) -> bool:
+    """Return whether the measurement runs a test file, in the whole run or these places of it."""
+    file, named = ROOT / test, tuple(places)
+    if test.startswith(OF_PROCESSES) or (named and not any(map(file.is_relative_to, named))):
         return False
-    places = [ROOT / test, *(ROOT / test).parents]
-    return thorough or not any(is_left_out(place, ()) for place in places)
+    return thorough or not any(is_left_out(place, named) for place in (file, *file.parents))
 
 
-def are_run(tests: Iterable[str], places: Sequence[Path], *, thorough: bool) -> bool:
-    """Return whether tests of which some can be run all are, by these places or the whole run."""
-    runnable = [ROOT / test for test in tests if is_run(test, thorough=thorough)]
-    return bool(runnable) and all(
-        not places or any(test.is_relative_to(place) for place in places) for test in runnable
-    )
+def are_run(tests: Iterable[str], places: Iterable[Path], *, thorough: bool) -> bool:
+    """Return whether of some tests all are run, but those that see a process from outside."""
+    measured = [test for test in tests if not test.startswith(OF_PROCESSES)]
+    return bool(measured) and all(is_run(test, places, thorough=thorough) for test in measured)
 
 
 def rows(

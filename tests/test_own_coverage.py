@@ -32,7 +32,7 @@ def test_a_module_below_the_floor_is_named_with_its_tests():
 @pytest.mark.parametrize("test", ["tests/calls/test_shutdown.py", "tests/money/test_clocks.py"])
 def test_a_module_whose_own_tests_are_not_run_is_not_judged(test):
     assert row(0, test).fault == ""
-    assert "not run here" in str(row(0, test))
+    assert "not all run here" in str(row(0, test))
 
 
 def test_with_thorough_all_is_run_but_what_sees_processes():
@@ -49,9 +49,22 @@ def test_in_pieces_a_module_is_judged_where_all_of_its_tests_are():
     assert are_run(tests, [folder], thorough=True)
     assert are_run(tests, [], thorough=True)
     assert not are_run(tests, [file], thorough=True)
-    assert are_run(tests, [file], thorough=False), "the other one is thorough"
-    assert not are_run(tests, [ROOT / "tests/media"], thorough=False)
+    assert not are_run(tests, [ROOT / "tests/media"], thorough=True)
     assert not are_run(["tests/calls/test_shutdown.py"], [], thorough=True)
+
+
+def test_a_module_with_a_test_that_is_left_out_is_judged_where_that_is_named():
+    tests = own_tests("billing.reconcile")
+    assert not are_run(tests, [], thorough=False), "the other one is thorough"
+    assert not are_run(tests, [ROOT / "tests/billing"], thorough=False)
+    assert are_run(tests, [ROOT / test for test in tests], thorough=False)
+    assert row(0, *tests).fault == ""
+
+
+def test_what_sees_processes_keeps_no_module_from_being_judged():
+    tests = own_tests("gateway.roles.process")
+    assert "tests/calls/test_shutdown.py" in tests
+    assert are_run(tests, [], thorough=False)
 
 
 def test_a_row_shows_own_and_all():
