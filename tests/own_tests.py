@@ -80,6 +80,10 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
     "gateway.calls.redemption": ("tests/gateway/http/test_bearer.py",),
     "gateway.limits.velocity_limits": ("tests/gateway/limits/test_velocity.py",),
     "gateway.roles.budgets": ("tests/gateway/roles/test_drainer_process.py",),
+    "gateway.people.sign_in": (
+        "tests/gateway/people/test_sign_in.py",
+        "tests/gateway/people/test_codes.py",
+    ),
     "gateway.problem": ("tests/gateway/http/test_problems.py",),
     "gateway.roles.embed": ("tests/gateway/test_access.py",),
     "gateway.stores.button_tables": ("tests/gateway/stores/test_buttons.py",),

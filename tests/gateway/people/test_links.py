@@ -7,7 +7,8 @@ import pytest
 from accounts.link import LIFETIMES, Purpose
 from gateway.errors import TooFastError
 from gateway.limits.velocity import Use
-from gateway.people.links import LinkUsed
+from gateway.people.leaving import Leaves, LeavingForm
+from gateway.people.links import Links, LinkUsed
 from gateway.people.password import LinkDead
 from gateway.people.sign_up import verify_email
 from tests.gateway.people.memory import EMAIL, a_visitor
@@ -36,6 +37,69 @@ async def test_not_me_locks_and_ends_all_sessions(world):
         await world.links.look(world.link("locked"), a_visitor())
     ).purpose is Purpose.RESET_PASSWORD
     assert await world.links.use(secret) == LinkDead()
+
+
+NEW = "ada.l@example.org"
+
+
+async def test_a_change_of_address_is_undone_once_and_locks(world):
+    world.add()
+    who = await world.enter()
+    await world.addresses.ask_for_change(who, NEW)
+    await world.addresses.take_signed_in(world.link("change_address"), who)
+    secret = world.link("address_changed")
+    assert await world.links.use(secret) == LinkUsed(Purpose.UNDO_CHANGE, EMAIL)
+    holder = world.people.holders["ada"]
+    assert (holder.email, holder.locked_at) == (EMAIL, world.now)
+    assert world.mails[-1] == ("locked", EMAIL)
+    assert not world.sessions.kept
+    assert await world.links.use(secret) == LinkDead()
+
+
+async def leave(world):
+    """Let somebody ask for their deletion; return the link by which it is cancelled."""
+    world.add()
+    assert await world.leaving.ask(await world.enter(), LeavingForm(None, is_now=False)) == Leaves()
+    return world.link("deletion_asked")
+
+
+async def test_a_deletion_is_cancelled_by_its_link_until_it_begins(world):
+    secret = await leave(world)
+    assert await world.links.use(secret) == LinkUsed(Purpose.CANCEL_DELETION, EMAIL)
+    assert not await world.is_leaving("ada")
+    assert await world.links.use(secret) == LinkDead(), "there is none any more"
+
+
+async def test_where_nobody_leaves_by_themselves_no_link_cancels(world):
+    secret = await leave(world)
+    links = Links(world.people, world.sessions, world.velocity, lambda: world.now)
+    assert await links.use(secret) == LinkDead()
+    assert await world.is_leaving("ada")
+
+
+@pytest.mark.parametrize("name", ["new_device", "address_changed"])
+async def test_of_two_clicks_on_a_link_at_once_one_has_worked(world, name):
+    world.add()
+    who, _ = await world.enter(), await world.enter()
+    await world.addresses.ask_for_change(who, NEW)
+    await world.addresses.take_signed_in(world.link("change_address"), who)
+    look = world.people.look_at_link
+    outcomes = []
+
+    async def overtaken(digest):
+        link = await look(digest)
+        if not outcomes:
+            outcomes.append(None)
+            outcomes[0] = await world.links.use(world.link(name))
+            # Somebody gets back in before the second click is taken.
+            await world.sessions.begin(who.session)
+        return link
+
+    world.people.look_at_link = overtaken
+    outcomes.append(await world.links.use(world.link(name)))
+    assert [type(outcome) for outcome in outcomes] == [LinkUsed, LinkDead]
+    assert len(world.sessions.kept) == 1, "the one that came too late ends no session"
+    assert world.mails.count(("locked", EMAIL)) == 1
 
 
 @pytest.mark.parametrize("secret", ["", "nothing", "x" * 128])

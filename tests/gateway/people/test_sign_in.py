@@ -3,6 +3,7 @@
 import pytest
 
 from accounts.link import LIFETIMES, Purpose
+from accounts.notice import Notice
 from accounts.sign_in import Answer
 from gateway.errors import TooFastError
 from gateway.limits.velocity import Use
@@ -10,6 +11,7 @@ from gateway.people.password import LinkDead
 from gateway.people.sign_in import NotYet, Welcome
 from gateway.people.sign_up import Faults, verify_email
 from gateway.people.visitor import device_id
+from tests.gateway.people.factors import enrolled
 from tests.gateway.people.memory import EMAIL, OTHER_PASSWORD, PASSWORD, a_visitor
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
@@ -124,6 +126,20 @@ async def test_wrong_tries_of_a_proof_once_more_lock_nobody_out_of_the_sign_in(w
     with pytest.raises(TooFastError):
         await world.sign_in.confirm(who, PASSWORD, "", a_visitor())
     assert type(await attempt(world, device_secret=welcome.device_secret)) is Welcome
+
+
+async def test_a_session_that_begins_while_all_others_end_does_not_begin(world):
+    """Whoever ends all sessions would else miss one that is not there yet."""
+    world.add()
+    note = world.people.note_device
+
+    async def overtaken(account_id, device, notice):
+        await note(account_id, device, notice)
+        world.change(credentials_epoch=2)
+
+    world.people.note_device = overtaken
+    assert await attempt(world) == NotYet(Answer.BEGIN_AGAIN)
+    assert not world.sessions.kept
 
 
 async def test_strangers_do_not_use_up_what_a_known_device_may_try(world):
@@ -269,6 +285,51 @@ async def test_no_other_link_proves_an_address(world):
     world.now += LIFETIMES[Purpose.PROVE_ADDRESS]
     assert await world.sign_in.by_proof(link, PASSWORD, a_visitor()) == LinkDead()
     assert not world.hasher.verified
+
+
+# The link that stands for the password.
+
+LINK = Notice("demo", EMAIL, link=Purpose.SIGN_IN)
+
+
+async def sign_in_link(world):
+    await world.people.tell("ada", LINK)
+    return world.link("demo")
+
+
+async def test_a_link_of_a_sign_in_begins_one_session(world):
+    world.add()
+    link = await sign_in_link(world)
+    welcome = await world.sign_in.by_link(link, a_visitor(user_agent=FIREFOX))
+    assert type(welcome) is Welcome
+    session = world.sessions.kept[welcome.session_secret]
+    assert (session.account_id, session.methods) == ("ada", frozenset())
+    assert not world.hasher.verified
+    assert await world.sign_in.by_link(link, a_visitor()) == LinkDead()
+    assert list(world.sessions.kept) == [welcome.session_secret]
+
+
+async def test_a_link_of_a_sign_in_lets_in_nobody_who_is_locked_or_late(world):
+    world.add()
+    link = await sign_in_link(world)
+    world.change(locked_at=world.now)
+    assert await world.sign_in.by_link(link, a_visitor()) == LinkDead()
+    world.change(locked_at=None)
+    world.now += LIFETIMES[Purpose.SIGN_IN]
+    for dead in (link, "none", ""):
+        assert await world.sign_in.by_link(dead, a_visitor()) == LinkDead()
+    await world.passwords.ask_for_reset(EMAIL, a_visitor())
+    assert await world.sign_in.by_link(world.link("reset_password"), a_visitor()) == LinkDead()
+    assert not world.sessions.kept
+
+
+async def test_a_link_of_a_sign_in_is_one_factor_and_not_used_up_where_there_are_two(world):
+    await enrolled(world)
+    link = await sign_in_link(world)
+    kept = dict(world.sessions.kept)
+    assert await world.sign_in.by_link(link, a_visitor()) == NotYet(Answer.BEGIN_AGAIN)
+    assert world.sessions.kept == kept
+    assert (await world.links.look(link, a_visitor())).purpose is Purpose.SIGN_IN
 
 
 # The password once more.

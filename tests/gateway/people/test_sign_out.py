@@ -29,6 +29,20 @@ async def test_one_that_ended_meanwhile_does_not_come_back_with_the_end_of_the_o
     assert not world.sessions.kept
 
 
+@pytest.mark.parametrize("meanwhile", [{"credentials_epoch": 2}, None])
+async def test_a_session_that_is_over_ends_no_other(world, meanwhile):
+    world.add()
+    own, other = await world.enter(), await world.enter()
+    if meanwhile is None:
+        del world.people.holders["ada"]
+    else:
+        world.change(**meanwhile)
+    assert await world.sign_outs.end_others(own) == SessionOver()
+    await world.sign_outs.end_everywhere(own)
+    assert set(world.sessions.kept) == {own.secret, other.secret}
+    assert all(each.credentials_epoch == 2 for each in world.people.holders.values())
+
+
 async def test_nobody_lets_all_nodes_ask_anew_at_will(world):
     world.add()
     own, other = await world.enter(), await world.enter()
