@@ -1,10 +1,18 @@
-"""A body is read up to its bound, whatever was announced of it."""
+"""What a request carries is read up to its bounds, and refused by a name where it is not right."""
 
+import msgspec
 import pytest
 from starlette.requests import Request
 
 from gateway.errors import RequestRefusedError
-from gateway.http.body import page_asked_for, read_body
+from gateway.http.body import (
+    JSON_BYTES_MAX,
+    PAGE_MAX,
+    number_before,
+    page_asked_for,
+    read_body,
+    read_json,
+)
 
 
 def request_of(*parts):
@@ -32,8 +40,68 @@ async def test_a_body_beyond_its_bound_is_read_no_further():
     assert left == [b"never read", b"nor this"]
 
 
-def test_a_page_begins_behind_no_nul():
-    scope = {"type": "http", "query_string": b"limit=5&before=c1%00", "headers": []}
+class Wish(msgspec.Struct, forbid_unknown_fields=True):
+    count: int
+
+
+async def test_json_is_read_as_what_it_is_to_be():
+    request, _ = request_of(b'{"count"', b": 3}")
+    assert await read_json(request, Wish) == Wish(3)
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b"", "bad_request"),
+        (b'{"count": "3"}', "bad_request"),
+        (b'{"count": 3, "more": 1}', "bad_request"),
+        (b'{"count": 3}' + b" " * JSON_BYTES_MAX, "payload_too_large"),
+    ],
+)
+async def test_json_that_is_not_right_is_refused(body, code):
+    request, _ = request_of(body)
     with pytest.raises(RequestRefusedError) as caught:
-        page_asked_for(Request(scope))
-    assert (caught.value.code, caught.value.field) == ("bad_request", "before")
+        await read_json(request, Wish)
+    assert caught.value.code == code
+
+
+async def test_json_that_nests_deeper_than_can_be_read_is_refused():
+    request, _ = request_of(b"[" * JSON_BYTES_MAX)
+    with pytest.raises(RequestRefusedError) as caught:
+        await read_json(request, list)
+    assert caught.value.code == "bad_request"
+
+
+def asks(query):
+    return Request({"type": "http", "query_string": query, "headers": []})
+
+
+def refused_field(read, query):
+    """Return what a query is refused for, by the field."""
+    with pytest.raises(RequestRefusedError) as caught:
+        read(asks(query))
+    assert caught.value.code == "bad_request"
+    return caught.value.field
+
+
+def test_a_page_has_a_length_and_what_it_comes_before():
+    assert page_asked_for(asks(b"")) == (50, None)
+    assert page_asked_for(asks(b"limit=%d&before=c1" % PAGE_MAX)) == (PAGE_MAX, "c1")
+    assert number_before(asks(b"limit=1&before=")) == (1, None)
+    assert number_before(asks(b"before=%d" % 10**17)) == (50, 10**17)
+
+
+@pytest.mark.parametrize(
+    "limit", [b"0", b"%d" % (PAGE_MAX + 1), b"-1", b"%2B5", b"1_0", b"%D9%A1", b"x", b"1" * 5000]
+)
+def test_a_page_of_no_length_is_refused(limit):
+    assert refused_field(page_asked_for, b"limit=" + limit) == "limit"
+
+
+def test_a_page_begins_behind_no_nul():
+    assert refused_field(page_asked_for, b"limit=5&before=c1%00") == "before"
+
+
+@pytest.mark.parametrize("before", [b"x", b"-1", b"1_0", b"%D9%A1", b"9" * 19])
+def test_a_page_of_numbered_rows_begins_behind_a_number_of_64_bits(before):
+    assert refused_field(number_before, b"before=" + before) == "before"

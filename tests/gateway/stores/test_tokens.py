@@ -74,6 +74,17 @@ async def test_a_token_whose_button_takes_no_calls_says_so_and_is_burnt(desk):
     assert await desk.tokens.redeem(token) is None
 
 
+async def test_a_token_that_is_looked_at_stays_good(desk):
+    token = await desk.tokens.issue(order())
+    looked, left_s = await desk.tokens.look(token)
+    assert looked == order()
+    assert 0 < left_s <= desk.tokens.ttl_s
+    assert desk.asked == []
+    assert await desk.tokens.redeem(token) == (order(), "")
+    assert await desk.tokens.look(token) is None
+    assert await desk.tokens.look(TOKEN_PREFIX + "x") is None
+
+
 async def test_a_token_runs_out_and_is_not_kept_in_clear(desk, redis):
     token = await desk.tokens.issue(order())
     (key,) = [key async for key in redis.scan_iter("caller:call-token:*")]
@@ -88,6 +99,8 @@ async def test_a_store_that_is_away_is_said(desk, redis):
     tokens = RedisCallTokens(away, ttl_s=60, at_redemption=desk.at_redemption)
     with pytest.raises(StoreUnavailableError):
         await tokens.redeem(token)
+    with pytest.raises(StoreUnavailableError):
+        await tokens.look(token)
     with pytest.raises(StoreUnavailableError):
         await tokens.issue(order())
     await disconnect(away)
