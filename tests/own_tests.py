@@ -105,7 +105,6 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
         "tests/gateway/charging/test_call_charge.py",
         "tests/gateway/charging/test_call_caps.py",
     ),
-    "gateway.charging.reconcile": ("tests/gateway/charging/test_recovery.py",),
     "gateway.charging.refilling": ("tests/money/test_rolled_back_gate.py",),
     "gateway.charging.retelling": ("tests/money/test_restored_book.py",),
     "gateway.cli.check": ("tests/gateway/cli/test_app.py",),

@@ -1,176 +1,23 @@
-"""What mends a spend gate and settles lost calls, on real stores: Valkey and SQLite."""
+"""What fills a spend gate and settles lost calls, on real stores: Valkey and SQLite."""
 
 import asyncio
-from collections import Counter
 from datetime import UTC, datetime, timedelta
 
-import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from billing.cdr import CallClosed, CallOpened
-from billing.drain import Drainer
-from billing.ports import CloseResult, Closing, Opening, PartitionState, Tick
-from billing.rating import Rate
+from billing.ports import PartitionState, Tick
 from billing.stores.audit import audit
-from billing.stores.gate_audit import audit_gate
-from billing.stores.positions import SqlPositions
-from billing.stores.redis import RedisSpendGate
-from billing.stores.redis_client import connect, disconnect
-from billing.stores.sql import SqlCdrStore, SqlLedgerStore
 from database.errors import StoreUnavailableError
 from gateway.call.carrier_status import CarrierState, CarrierStatus
 from gateway.cause import Cause
 from gateway.charging import recovery
-from gateway.charging.reconcile import ATTEMPTS_PER_ROUND, ROUNDS_PER_CYCLE, Reconciler
 from gateway.charging.recovery import Settler
 from gateway.errors import CarrierError
-from gateway.stores.accounts import SqlAccountStore
+from tests.gateway.charging.books import CREDIT, PARTITIONS
 from tests.gateway.stage import CENT
 
-PARTITIONS = 4
-CREDIT = 1_000 * CENT
-
-
 AWAY = CarrierError("no answer", cause=Cause.NETWORK_OUT_OF_ORDER)
-
-
-class Carrier:
-    """The part of a carrier that knows how calls ended."""
-
-    def __init__(self):
-        self.known: dict[str, CarrierStatus] = {}
-        self.talked_s = 0
-        """What a call has lasted that is ended by us."""
-        self.error: CarrierError | None = None
-        self.hangs = False
-        self.asked = Counter()
-
-    async def fetch(self, carrier_call_id):
-        self.asked[carrier_call_id] += 1
-        if self.hangs:
-            await asyncio.Event().wait()
-        if self.error is not None:
-            raise self.error
-        return self.known[carrier_call_id]
-
-    async def hang_up(self, carrier_call_id):
-        # As Twilio does: the duration is known a moment after the end.
-        self.known[carrier_call_id] = CarrierStatus(
-            carrier_call_id, CarrierState.COMPLETED, self.talked_s
-        )
-        return CarrierStatus(carrier_call_id, CarrierState.COMPLETED)
-
-
-class Books:
-    """A spend gate and a book of record that share one account."""
-
-    def __init__(self, redis, engine):
-        self.engine = engine
-        self.carrier = Carrier()
-        self.gate = RedisSpendGate(redis, PARTITIONS, timeout_s=5)
-        self.ledger = SqlLedgerStore(engine)
-        self.records = SqlCdrStore(engine)
-        self.accounts = SqlAccountStore(engine)
-        self.strays = []
-        self.settler = Settler(
-            *(self.gate, self.records, self.carrier, self.drain),
-            stray=lambda *stray: self.strays.append(stray),
-        )
-        self.reconciler = Reconciler(
-            self.gate,
-            self.ledger,
-            self.records,
-            SqlPositions(engine),
-            partitions=PARTITIONS,
-            drain=self.drain,
-        )
-
-    async def grant(self, micros, reference):
-        await self.ledger.add_credit("alice", micros, reference=reference, kind="grant")
-
-    async def open(self, call_id="c1", node="n1", **rate):
-        price = Rate(**{"per_minute_micros": 60 * CENT, **rate})
-        opened = CallOpened(
-            call_id=call_id,
-            account_id="alice",
-            node=node,
-            destination="+15005551000",
-            country="US",
-            codec="pcmu",
-            origin="",
-            currency="USD",
-            rate=price.to_json(),
-            created_at=datetime.now(UTC),
-        )
-        detail = msgspec.json.encode(opened)
-        want = price.cost(8)
-        first = Opening(
-            *(call_id, "alice", node, price.cost(1), want, 10, detail),
-            per_minute_micros=price.per_minute_micros,
-        )
-        await self.gate.open(first)
-
-    async def use(self, seconds, call_id="c1"):
-        tick = Tick(call_id, "alice", (seconds + 8) * CENT, seconds)
-        await self.gate.tick(self.gate.partition("alice"), [tick])
-
-    async def close(self, seconds, call_id="c1"):
-        detail = CallClosed(
-            ended_at=datetime.now(UTC),
-            seconds=seconds,
-            cause=16,
-            cause_name="NORMAL_CLEARING",
-            ended_by="caller",
-        )
-        closing = Closing(call_id, "alice", seconds * CENT, seconds, msgspec.json.encode(detail))
-        assert (await self.gate.close(closing)).result is CloseResult.CLOSED
-
-    async def end_in_the_book_only(self, seconds):
-        """Close the call at the gate, book it, and roll the gate back to before."""
-        partition = self.gate.partition("alice")
-        before = await self.gate.snapshot(partition)
-        await self.close(seconds)
-        await self.drain()
-        await self.forget(partition)
-        await self.gate.rebuild(partition, before)
-
-    async def forget(self, partition):
-        """Empty a partition but for its outbox, by which an older copy would be known."""
-        keys = set(self.gate._keys[partition]) - {self.gate._outbox(partition)}
-        await self.gate._redis.delete(*keys)
-
-    async def drain(self):
-        return await Drainer(self.gate, self.ledger, PARTITIONS).drain_once()
-
-    async def fill(self):
-        return await recovery.fill_gate(self.gate, self.ledger, PARTITIONS, self.drain)
-
-    async def settle(self):
-        return await recovery.settle_own(self.settler, "n1")
-
-    async def ended(self, call_id="c1"):
-        """Return the record of a call that has ended, once it is booked."""
-        await self.drain()
-        record = await self.records.get("alice", call_id)
-        assert isinstance(record.closed, CallClosed)
-        return record
-
-    async def assert_agreed(self):
-        assert await audit_gate(self.gate, self.engine, PARTITIONS) == []
-
-
-@pytest.fixture
-async def books(valkey_url, sqlite_engine):
-    redis = connect(valkey_url)
-    books = Books(redis, sqlite_engine)
-    await books.accounts.create_account("alice", "USD")
-    await books.grant(CREDIT, "first")
-    try:
-        await books.fill()
-        yield books
-    finally:
-        await disconnect(redis)
 
 
 async def test_an_empty_gate_is_filled_once(books):
@@ -425,7 +272,7 @@ async def test_a_phone_answered_while_its_node_was_dead_costs_nothing(
     await books.gate.name_carrier_call("c1", "alice", "CA1")
     books.carrier.known["CA1"] = CarrierStatus("CA1", CarrierState(status), seconds)
     if not is_known:
-        await books.gate._redis.delete(books.gate._outbox(books.gate.partition("alice")))
+        await books.lose_outbox()
     assert await books.settle() == 1
     assert await books.gate.balance("alice") == CREDIT
     record = await books.ended()
@@ -437,7 +284,7 @@ async def test_a_phone_answered_while_its_node_was_dead_costs_nothing(
 async def test_a_call_without_a_record_costs_what_was_held(books):
     await books.open()
     await books.use(2)
-    await books.gate._redis.delete(books.gate._outbox(books.gate.partition("alice")))
+    await books.lose_outbox()
     await books.settle()
     assert await books.gate.balance("alice") == CREDIT - 10 * CENT
 
@@ -477,149 +324,3 @@ async def test_a_gate_filled_from_the_book_knows_its_open_calls(books):
     assert await books.settle() == 1
     assert await books.gate.balance("alice") == CREDIT - 3 * CENT
     assert await books.gate.rebuild(0, PartitionState()) is False
-
-
-async def cycle(books):
-    """Compare every partition once."""
-    for _ in range(ROUNDS_PER_CYCLE):
-        await books.reconciler.round()
-
-
-async def test_a_gate_that_agrees_is_left_alone(books):
-    await books.open()
-    await books.use(3)
-    with capture_logs() as logs:
-        await cycle(books)
-    assert not logs
-    await books.assert_agreed()
-
-
-@pytest.mark.parametrize("times", [1, ATTEMPTS_PER_ROUND - 1])
-async def test_a_gate_that_loses_its_data_while_it_is_filled_is_filled_again_at_once(books, times):
-    rebuild, losses, fillings = books.gate.rebuild, [], []
-
-    async def lose_what_was_filled(partition, state):
-        filled = await rebuild(partition, state)
-        if partition == PARTITIONS - 1 and len(losses) < times:
-            losses.append(partition)
-            await books.gate._redis.flushall()
-        return filled
-
-    books.gate.rebuild = lose_what_was_filled
-    books.reconciler._on_filled = lambda: fillings.append(True)
-    await books.gate._redis.flushall()
-    await books.reconciler.round()
-    assert len(fillings) == times + 1
-    await books.assert_agreed()
-
-
-async def test_a_store_that_is_away_is_asked_once_in_a_round(books):
-    asked = []
-
-    async def away(partition):
-        asked.append(partition)
-        raise StoreUnavailableError("away")
-
-    books.gate.is_ready = away
-    with pytest.raises(StoreUnavailableError):
-        await books.reconciler.round()
-    assert len(asked) == 2
-
-
-async def test_an_empty_gate_is_filled_while_calls_go_on(books):
-    await cycle(books)
-    await books.open()
-    await books.use(3)
-    await books.drain()
-    await books.gate._redis.flushall()
-    with pytest.raises(StoreUnavailableError):
-        await books.use(4)
-    with capture_logs() as logs:
-        await books.reconciler.round()
-    told = [(line["event"], line["partitions"]) for line in logs]
-    assert told == [("spend gate filled", PARTITIONS)]
-    await books.use(5)
-    assert await books.gate.balance("alice") == CREDIT - 13 * CENT
-    await books.assert_agreed()
-
-
-async def test_a_credit_that_did_not_arrive_is_brought(books):
-    await books.grant(CENT, "late")
-    await cycle(books)
-    assert await books.gate.balance("alice") == CREDIT + CENT
-    await books.assert_agreed()
-
-
-@pytest.mark.parametrize("frozen", [True, False])
-async def test_frozen_accounts_are_those_of_the_book(books, frozen):
-    await books.gate.freeze("alice", not frozen)
-    await books.ledger.freeze("alice", frozen)
-    await cycle(books)
-    snapshot = await books.gate.snapshot(books.gate.partition("alice"))
-    assert list(snapshot.frozen) == ["alice"] * frozen
-
-
-async def test_a_call_that_has_ended_in_the_book_ends_at_the_gate(books):
-    await books.open()
-    await books.use(3)
-    await books.drain()
-    await books.end_in_the_book_only(seconds=6)
-    await cycle(books)
-    assert await books.gate.open_calls() == []
-    assert await books.gate.balance("alice") == CREDIT - 6 * CENT
-    await books.assert_agreed()
-
-
-async def test_a_call_that_the_gate_forgot_is_opened_again(books):
-    """Its node may be gone, and nobody else would ever end it."""
-    before = await books.gate.snapshot(books.gate.partition("alice"))
-    await books.open()
-    await books.gate.name_carrier_call("c1", "alice", "CA1")
-    await books.use(3)
-    await books.drain()
-    partition = books.gate.partition("alice")
-    await books.forget(partition)
-    await books.gate.rebuild(partition, before)
-    await books.ledger.freeze("alice", True)
-    await cycle(books)
-    (call,) = await books.gate.open_calls("n1")
-    assert call.carrier_call_id == "CA1"
-    assert (call.held_micros, call.seconds, call.per_minute_micros) == (11 * CENT, 3, 60 * CENT)
-    await books.assert_agreed()
-
-
-async def test_a_call_whose_end_waits_in_the_outbox_is_not_opened_again(books):
-    await books.open()
-    await books.drain()
-    await books.close(seconds=3)
-    await cycle(books)
-    assert await books.gate.open_calls() == []
-    assert (await books.ended()).cost_micros == 3 * CENT
-    await books.assert_agreed()
-
-
-async def test_a_partition_is_compared_once_a_cycle_and_all_after_an_outage(books, monkeypatch):
-    compared = []
-
-    async def read(partition, partitions):
-        compared.append(partition)
-        return await SqlPositions(books.engine).read(partition, partitions)
-
-    monkeypatch.setattr(books.reconciler._positions, "read", read)
-    await books.reconciler.round()
-    assert compared == list(range(PARTITIONS))
-    compared.clear()
-    await books.reconciler.round()
-    assert len(compared) == 1
-    monkeypatch.setattr(books.gate, "is_ready", fails)
-    with pytest.raises(StoreUnavailableError):
-        await books.reconciler.round()
-    monkeypatch.undo()
-    monkeypatch.setattr(books.reconciler._positions, "read", read)
-    compared.clear()
-    await books.reconciler.round()
-    assert sorted(compared) == list(range(PARTITIONS))
-
-
-async def fails(*_):
-    raise StoreUnavailableError("the spend gate refused or is away")
