@@ -84,6 +84,10 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
         "tests/gateway/people/test_sign_in.py",
         "tests/gateway/people/test_codes.py",
     ),
+    "gateway.http.api.calls": (
+        "tests/gateway/http/api/test_calls.py",
+        "tests/gateway/http/api/test_calls_of_buttons.py",
+    ),
     "gateway.problem": ("tests/gateway/http/test_problems.py",),
     "gateway.roles.embed": ("tests/gateway/test_access.py",),
     "gateway.stores.button_tables": ("tests/gateway/stores/test_buttons.py",),

@@ -40,7 +40,7 @@ class Api:
             self.accounts.by_hash[key_hash(f"ck_{account_id}")] = Account(account_id)
         settings = stage.services(**changes).settings
         self.closed_destinations = ClosedDestinations(None, settings.open_high_risk)
-        admission = Admission(
+        self.admission = Admission(
             settings,
             tokens=self.node.tokens,
             velocity=self.node.velocity,
@@ -51,17 +51,17 @@ class Api:
             risk=Risk(Policy(), RiskBook(), Epochs()),
             is_draining=lambda: self.node.calls.is_draining,
         )
-        api = CallsApi(
+        self.api = CallsApi(
             settings=settings,
             auth=authenticator(self.accounts, stage.clock_ns),
-            admission=admission,
+            admission=self.admission,
             index=CallIndex(settings.node, self.node.calls, self.records, stage.gate),
             gate=stage.gate,
-            # Calls with a button: tests/gateway/test_buttons.py.
+            # Calls with a button: `test_calls_of_buttons`.
             buttons=None,
             button_admission=None,
         )
-        self.client = client_of(api.routes())
+        self.client = client_of(self.api.routes())
 
     async def ask(self, method, path, account="alice", **options):
         headers = {"authorization": f"Bearer ck_{account}", **options.pop("headers", {})}
