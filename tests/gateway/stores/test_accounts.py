@@ -16,7 +16,7 @@ from billing.stores.sql import SqlLedgerStore
 from database.engine import create_engine
 from database.errors import StoreUnavailableError
 from gateway.scopes import LEAST, PAGE, Scope
-from gateway.stores.accounts import AccountRow, SqlAccountStore, ensure_account
+from gateway.stores.accounts import CAP_KNOWN_AFTER, AccountRow, SqlAccountStore, ensure_account
 from gateway.stores.erasing import SqlErasing
 from tests.limits import limits
 from tests.postgres import sqlite_threads_ended
@@ -100,6 +100,59 @@ async def test_the_caps_of_an_account_and_of_its_key_are_read(accounts, engine):
         key_id=key_id,
         scopes=LEAST,
     )
+
+
+async def test_a_cap_counts_from_when_it_begins_and_on_through_every_change_of_it(accounts, engine):
+    async def counted_from():
+        async with engine.connect() as connection:
+            return await connection.scalar(sa.select(tables.accounts.c.caps_counted_from))
+
+    await accounts.create_account("alice", "USD")
+    assert await accounts.set_caps("alice", {"call": 1}) == {"call": 1, "day": None, "month": None}
+    assert await counted_from() is None, "the cap of each call counts nothing"
+    began_at = NOW + CAP_KNOWN_AFTER
+    for n, (changes, expected, since) in enumerate(
+        [
+            ({"day": 2}, (1, 2, None), began_at),
+            ({"day": 3, "call": None}, (None, 3, None), began_at),
+            ({"month": 9}, (None, 3, 9), began_at + timedelta(days=2)),
+            ({"day": None}, (None, None, 9), began_at + timedelta(days=2)),
+            ({}, (None, None, 9), began_at + timedelta(days=2)),
+        ]
+    ):
+        accounts._clock = lambda n=n: NOW + timedelta(days=n)
+        caps = await accounts.set_caps("alice", changes)
+        assert (tuple(caps.values()), await counted_from()) == (expected, since)
+
+
+async def test_caps_are_of_an_account_and_told_only_where_they_change(engine):
+    told = []
+
+    async def on_change():
+        told.append(True)
+
+    accounts = SqlAccountStore(engine, on_change=on_change)
+    await accounts.create_account("alice", "USD")
+    assert set((await accounts.set_caps("alice", {})).values()) == {None}
+    for changes in ({}, {"day": 2}):
+        with pytest.raises(LookupError):
+            await accounts.set_caps("bob", changes)
+    assert told == []
+    await accounts.set_caps("alice", {"day": 2})
+    assert told == [True]
+
+
+@pytest.mark.parametrize("scope", [Scope.ADMIN, Scope.EMBED])
+async def test_scopes_that_stand_alone_join_no_other(accounts, scope):
+    await accounts.create_account("alice", "USD")
+    with pytest.raises(ValueError, match="no other scope"):
+        await accounts.add_api_key("alice", HASH, "", scopes={scope, Scope.CALLS})
+    key_id = await accounts.add_api_key("alice", HASH, "")
+    with pytest.raises(ValueError, match="no other scope"):
+        await accounts.set_key_scopes("alice", key_id, {scope, Scope.CALLS})
+    assert await accounts.account_by_key_hash(HASH) == BY_KEY
+    await accounts.set_key_scopes("alice", key_id, {scope})
+    assert (await accounts.account_by_key_hash(HASH)).scopes == {scope}
 
 
 async def test_a_key_may_do_what_was_said_and_until_then(accounts):

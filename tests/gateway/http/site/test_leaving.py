@@ -119,15 +119,36 @@ async def test_a_deletion_that_has_begun_cannot_be_cancelled(ada):
     assert place(await ada.post(f"{DELETE}/cancel")) == "/account?said=deletion_too_late"
 
 
+async def sent_slowly(ada, path, meanwhile, form=b""):
+    """Send a form in which something happens once the person has been let in."""
+
+    async def body():
+        meanwhile()
+        yield form
+
+    headers = {
+        "sec-fetch-site": "same-origin",
+        "content-type": "application/x-www-form-urlencoded",
+    }
+    return await ada.client.post(path, content=body(), headers=headers)
+
+
 async def test_a_session_that_ended_meanwhile_deletes_nothing(ada):
-    async def gone(*_args):
-        return False
+    ended = await sent_slowly(ada, DELETE, lambda: ada.world.change(credentials_epoch=2))
+    assert place(ended) == "/sign-in?next=%2Faccount%2Fdelete&said=session_over"
+    assert ada.world.departures.erasures == {}
 
-    ada.world.departures.ask_deletion = gone
-    assert place(await ada.post(DELETE)).startswith("/sign-in?next=%2Faccount%2Fdelete")
 
-    async def over(*_args):
-        return None
+async def test_a_session_that_ended_meanwhile_keeps_nothing(ada):
+    await ada.post(DELETE)
+    ended = await sent_slowly(
+        ada, f"{DELETE}/cancel", lambda: ada.world.change(credentials_epoch=2)
+    )
+    assert place(ended) == "/sign-in?next=%2Faccount%2Fdelete&said=session_over"
+    assert ada.world.departures.erasures["ada"].state is State.WAITING
 
-    ada.world.departures.cancel_deletion = over
-    assert place(await ada.post(f"{DELETE}/cancel")).startswith("/sign-in?next=")
+
+async def test_a_proof_that_grows_old_meanwhile_does_not_do(ada):
+    ended = await sent_slowly(ada, DELETE, lambda: ada.world.later(minutes=11))
+    assert place(ended) == "/confirm?next=%2Faccount%2Fdelete"
+    assert ada.world.departures.erasures == {}
