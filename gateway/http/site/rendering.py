@@ -163,7 +163,7 @@ class _Compiled(BytecodeCache):
     """
 
     def __init__(self) -> None:
-        self._codes: dict[str, CodeType] = {}
+        self._codes: dict[str, CodeType | None] = {}
 
     def load_bytecode(self, bucket: Bucket) -> None:
         """Give what was compiled, if it was."""
@@ -171,8 +171,7 @@ class _Compiled(BytecodeCache):
 
     def dump_bytecode(self, bucket: Bucket) -> None:
         """Keep what has been compiled."""
-        if bucket.code is not None:
-            self._codes[bucket.key] = bucket.code
+        self._codes[bucket.key] = bucket.code
 
 
 _COMPILED: Final = _Compiled()
