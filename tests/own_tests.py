@@ -113,6 +113,7 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
     "gateway.charging.retelling": ("tests/money/test_restored_book.py",),
     "gateway.cli.check": ("tests/gateway/cli/test_app.py",),
     "gateway.cli.command": (
+        "tests/gateway/cli/test_command.py",
         "tests/gateway/cli/test_app.py",
         "tests/gateway/cli/test_rates.py",
         "tests/gateway/roles/test_preflight.py",
