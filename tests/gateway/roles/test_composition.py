@@ -20,13 +20,16 @@ from gateway.roles.carrier import compose_carrier_side
 from gateway.roles.fraud import compose_fraud
 from gateway.roles.membership import new_membership
 from gateway.roles.payments import compose_payments
+from gateway.roles.people import compose_people
 from gateway.roles.post import open_post
 from gateway.roles.prices import load_prices
 from gateway.roles.public_origin import Answer
 from gateway.roles.stopping import Stops
 from gateway.scopes import PAGE
+from gateway.secret import Secret
 from gateway.settings import from_mapping
 from gateway.stores.leases import RedisNodeLeases
+from tests import mmdb
 from tests.valkey import valkey_server, valkey_url
 
 __all__ = ["valkey_server", "valkey_url"]
@@ -181,6 +184,28 @@ async def test_what_is_not_there_has_no_periodic_work():
     assert periodic_tasks.of_payments(None) == ()
     (renewal,) = periodic_tasks.of_port(Tls())
     assert renewal._name == "look for a new certificate"
+
+
+async def test_mails_are_watched_where_there_is_a_mail_server(office):
+    (watch,) = periodic_tasks.of_mails(office.settings, office.alarms)
+    assert watch._name == "watch on the mails"
+    without = replace(office.settings, smtp_url=Secret(""))
+    assert periodic_tasks.of_mails(without, office.alarms) == ()
+
+
+async def test_countries_of_addresses_are_looked_for_where_there_is_a_file(office, tmp_path):
+    file = mmdb.write(tmp_path / "countries.mmdb", {"203.0.113.0/24": "DE"})
+    for path, names in (("", []), (str(file), ["look for new countries of addresses"])):
+        people = compose_people(replace(office.settings, address_countries=path), office.stores)
+        assert [task._name for task in periodic_tasks.of_people(people)] == names
+        await people.close()
+
+
+async def test_a_gate_that_calls_wait_for_is_compared_at_once(office):
+    metering, drain = Metering(), office.carrier_side.settler.drain
+    compared, *_ = periodic_tasks.of_books(office.stores, drain, office.alarms, metering=metering)
+    assert compared._name == "comparison of credit store and books"
+    assert metering.on_emptied == compared.hurry
 
 
 class Tls:

@@ -5,18 +5,26 @@ import contextlib
 import os
 import re
 import time
+from dataclasses import replace
 
 import aiohttp
 import pytest
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 
+from accounts.erasure import Unspent
+from accounts.notice import Notice
 from accounts.totp import DIGITS, STEP_S
+from billing.clock import utc_now
 from gateway.roles.mail import build_writer
-from gateway.roles.people import _secret_box, relying_party
+from gateway.roles.newcomer import make_holder
+from gateway.roles.people import _secret_box, compose_people, new_door, relying_party
 from gateway.roles.serve import Node
+from gateway.roles.storage import open_stores
 from gateway.settings import from_mapping
 from gateway.stores.mail_outbox import SqlMailOutbox
+from tests import mmdb
+from tests.gateway.calls.test_live import Velocity
 from tests.gateway.people.soft_passkey import SoftPasskey
 from tests.valkey import free_port, valkey_server, valkey_url
 
@@ -299,3 +307,46 @@ def test_nodes_that_share_a_database_are_given_the_key():
     keyed = shared | {"CALLER_SECOND_FACTOR_KEYS": "k" * 32}
     box = _secret_box(from_mapping(keyed))
     assert box.open(box.seal(b"secret", "ada"), "ada") == b"secret"
+
+
+@pytest.fixture
+async def stores(tmp_path, valkey_url):
+    settings = from_mapping({"CALLER_DATA_DIR": str(tmp_path), "CALLER_REDIS_URL": valkey_url})
+    stores = await open_stores(settings)
+    yield settings, stores
+    await stores.close()
+
+
+@pytest.mark.parametrize("holds_calls", [True, False])
+async def test_who_leaves_is_frozen_at_the_gate_and_calls_held_here_end_at_once(
+    stores, holds_calls
+):
+    settings, stores = stores
+
+    async def frozen():
+        return list((await stores.gate.snapshot(stores.gate.partition("ada"))).frozen)
+
+    charged = []
+
+    async def charge_now(account_id):
+        charged.append((account_id, await frozen()))
+
+    kept = compose_people(settings, stores, charge_now if holds_calls else None)
+    await stores.accounts.create_account("ada", "USD")
+    await make_holder(stores.engine, "ada", PASSWORD, "en")
+    epoch = (await kept.people.holder("ada")).credentials_epoch
+    told = Notice("deletion_asked", ADA)
+    assert await kept.departures.ask_deletion("ada", epoch, Unspent.REFUND, utc_now(), told)
+    assert await frozen() == ["ada"]
+    assert charged == [("ada", ["ada"])] * holds_calls
+    await kept.close()
+
+
+async def test_a_visitors_country_is_told_where_there_is_a_file(stores, tmp_path):
+    settings, stores = stores
+    file = mmdb.write(tmp_path / "countries.mmdb", {"203.0.113.0/24": "DE"})
+    for path, country in (("", ""), (str(file), "DE")):
+        kept = compose_people(replace(settings, address_countries=path), stores)
+        door = new_door(kept, Velocity())
+        assert door.country_of("203.0.113.7") == country
+        await kept.close()
