@@ -14,6 +14,7 @@ from pylibsrtp._binding import ffi, lib
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import ModuleType
 
     from gateway.limits.frame_budget import BudgetLimits
     from gateway.webrtc._native import Line, Owner, Reader
@@ -32,13 +33,24 @@ _CIPHERS: Final = [ffi.addressof(lib, name) for name in ("srtp_protect", "srtp_u
 PROTECT, UNPROTECT = map(_address_of, _CIPHERS)
 IS_KNOWN: Final = all(ffi.typeof(cipher).cname == CIPHER for cipher in _CIPHERS)
 
+
+def begin(native: ModuleType, *, is_known: bool) -> tuple[bool, int]:
+    """Let what is written in C use libsrtp; return whether it does, and what it reads at once.
+
+    That is a number of datagrams. Unless the functions of libsrtp are known, Python reads them one
+    by one.
+    """
+    if not is_known:
+        return False, 1
+    native.use(PROTECT, UNPROTECT, Error)
+    return True, int(native.BATCH)
+
+
 IS_AVAILABLE, BATCH = False, 1
 with suppress(ImportError):  # interpreted, or not Linux
     from gateway.webrtc import _native
 
-    if IS_KNOWN:
-        IS_AVAILABLE, BATCH = True, _native.BATCH
-        _native.use(PROTECT, UNPROTECT, Error)
+    IS_AVAILABLE, BATCH = begin(_native, is_known=IS_KNOWN)
 
 
 def make_reader(

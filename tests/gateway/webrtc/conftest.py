@@ -6,7 +6,6 @@ import sys
 from types import ModuleType
 
 import pytest
-from pylibsrtp import Error
 
 from gateway.webrtc import direct
 from tests.compiling import native_module
@@ -18,7 +17,7 @@ def native(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
     if sys.platform != "linux":
         pytest.skip("platform: recvmmsg is Linux's")
     module = native_module("gateway.webrtc._native", tmp_path_factory.mktemp("native"))
-    module.use(direct.PROTECT, direct.UNPROTECT, Error)
+    direct.begin(module, is_known=True)
     return module
 
 

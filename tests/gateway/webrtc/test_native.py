@@ -38,6 +38,15 @@ def test_the_functions_of_libsrtp_are_those_that_it_was_written_for() -> None:
     assert direct.IS_KNOWN
 
 
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_libsrtp_of_other_functions_is_left_to_python(is_known: bool) -> None:
+    native = ModuleType("native")
+    given: list[Any] = []
+    native.__dict__.update(BATCH=8, use=lambda *functions: given.append(functions))
+    assert direct.begin(native, is_known=is_known) == ((True, 8) if is_known else (False, 1))
+    assert given == [(direct.PROTECT, direct.UNPROTECT, Error)] * is_known
+
+
 # -- one peer and one session, their datagrams read when they are told to -------------------------
 
 
