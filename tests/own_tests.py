@@ -56,6 +56,7 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
     "billing.stores.sql": (
         "tests/billing/sql/test_cdr_store.py",
         "tests/billing/sql/test_ledger_store.py",
+        "tests/billing/sql/test_partition_marks.py",
     ),
     "billing.stores.tables": ("tests/billing/sql/test_outages.py",),
     "database.engine": ("tests/database/test_engine.py", "tests/billing/sql/test_outages.py"),

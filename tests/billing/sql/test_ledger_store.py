@@ -6,12 +6,14 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from billing.errors import MoneyError
+from billing.errors import CreditsLostError, MoneyError
 from billing.money import LIMIT
 from billing.ports import OpenCall, PartitionState
 from billing.stores import tables
 from billing.stores.audit import audit
+from billing.stores.payments import SqlPaymentStore
 from billing.stores.sql import PAGE_ROWS_MAX, SqlCdrStore, SqlLedgerStore
+from database.errors import StoreUnavailableError
 from tests.billing.outbox_entries import START, closed, costing, entry, opened, ticked
 
 
@@ -73,6 +75,50 @@ async def test_a_refused_credit_leaves_no_trace(store, engine, account_id, micro
     assert await store.balance("alice") == 1_000_000
     assert await store.add_credit("alice", 1, reference="r", kind="top-up") == 2
     assert await audit(engine) == []
+
+
+@pytest.mark.parametrize(
+    ("seen", "booked"), [(1, 2), (2, None), (StoreUnavailableError("away"), 2)]
+)
+async def test_a_book_that_lacks_what_the_gate_has_seen_books_no_credit(
+    store, engine, seen, booked
+):
+    """The gate would take the next credit for the one that is lacking, and ignore it."""
+
+    async def gate_sequence(account_id):
+        assert account_id == "alice"
+        if isinstance(seen, Exception):
+            raise seen
+        return seen
+
+    restored = SqlLedgerStore(engine, gate_sequence=gate_sequence)
+    credit = restored.add_credit("alice", 5, reference="pi_1", kind="top-up")
+    if booked is None:
+        with pytest.raises(CreditsLostError):
+            await credit
+    else:
+        assert await credit == booked
+    assert await store.balance("alice") == 1_000_000 + (5 if booked else 0)
+    assert await audit(engine) == []
+
+
+async def test_a_payment_says_what_was_taken_back_of_it(store, engine):
+    payments = SqlPaymentStore(engine)
+    for name in ("pay_1", "pay_2"):
+        await payments.create(name, "alice", "checkout", 500, "USD")
+    for reference, kind, micros in [
+        ("cs_1", "top-up", 500),
+        ("re_1", "refund", -200),
+        ("re_2", "refund", -100),
+        ("dp_1", "dispute", -200),
+        ("dp_2", "dispute", 50),
+    ]:
+        credit = {"reference": reference, "kind": kind, "payment_id": "pay_1"}
+        for _ in range(2):
+            await store.add_credit("alice", micros, **credit)
+    paid, other = [await payments.find(name) for name in ("pay_1", "pay_2")]
+    assert (paid.refunded_micros, paid.disputed_micros) == (300, 150)
+    assert (other.refunded_micros, other.disputed_micros) == (0, 0)
 
 
 async def test_credits_are_caught_up_in_bounded_pieces(store, engine):
