@@ -16,12 +16,19 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
+from accounts.link import digest
+from billing.clock import utc_now
 from gateway.cli import app
 from gateway.errors import SettingsError
+from gateway.http.bearer import key_hash
 from gateway.roles import demo
 from gateway.roles.demo import PHONEBOOK, Demo
+from gateway.stores.mail_outbox import queue_notice
+from gateway.stores.people import SqlPeople
 from simulators.carrier.scripts import SCRIPTS
-from tests.valkey import free_port
+from tests.valkey import free_port, valkey_server, valkey_url
+
+__all__ = ["valkey_server", "valkey_url"]
 
 REAL = {
     "CALLER_TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
@@ -158,6 +165,43 @@ async def test_it_says_where_the_phone_is(environ):
     text = explained(show)
     assert f"http://127.0.0.1:{environ['CALLER_PORT']}/#key=ck_" in text
     assert all(number in text for number in PHONEBOOK)
+
+
+async def test_what_a_year_would_be_made_up_in_is_said(environ):
+    assert "No history: this data folder has an account" in explained(
+        Demo(environ, with_history=True)
+    )
+    assert "history" not in explained(Demo(environ))
+
+
+@pytest.fixture
+async def started(environ, valkey_url):
+    """A demo in this process; its simulated services are processes of their own."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("CALLER_")}
+    show = Demo(kept | environ | {"CALLER_REDIS_URL": valkey_url, "CALLER_WEBRTC": "off"})
+    await show.start()
+    yield show
+    await show.stop()
+
+
+async def test_it_gives_an_account_credit_a_holder_and_a_button_once(started):
+    text, stores = explained(started), started._node.stores
+    assert await stores.gate.balance("demo") == demo.CREDIT_MICROS
+    key = re.search(r"/#key=(ck_\S+)", text)[1]
+    assert (await stores.accounts.account_by_key_hash(key_hash(key))).id == "demo"
+    live, test = re.search(r"(pk_live_\S+)  calls the echo\s+(pk_test_\S+)  reaches", text).groups()
+    assert started.settings().landing_button == test
+    assert f"/c/{live}" in text
+    first = re.search(r"works once, for 60 minutes.*?/l/(\S+)", text, re.DOTALL)[1]
+    # A start on the same folder gives nothing twice, but another way in.
+    await started._fill()
+    assert await stores.gate.balance("demo") == demo.CREDIT_MICROS
+    again = explained(started)
+    assert (live in again, key in again, first in again) == (True, True, False)
+    people = SqlPeople(stores.engine, queue_notice)
+    assert not (await people.look_at_link(digest(first))).works(utc_now())
+    second = re.search(r"/l/(\S+)", again)[1]
+    assert (await people.look_at_link(digest(second))).works(utc_now())
 
 
 @contextlib.contextmanager
