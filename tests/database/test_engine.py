@@ -1,5 +1,8 @@
 """Reaching the database: URLs, settings, and what a transaction promises."""
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 import sqlalchemy as sa
 
@@ -9,10 +12,11 @@ from database.engine import (
     create_engine,
     empty_log,
     reading,
+    reading_long,
     upsert,
     writing,
 )
-from database.errors import StoreUnavailableError
+from database.errors import DatabaseLockedError, StoreUnavailableError
 from tests.postgres import sqlite_threads_ended
 
 words = sa.Table("words", sa.MetaData(), sa.Column("word", sa.String, primary_key=True))
@@ -153,6 +157,38 @@ async def test_our_own_mistakes_are_not_taken_for_an_outage(engine):
     await add(engine, "once")
     with pytest.raises(sa.exc.IntegrityError):
         await add(engine, "once")
+
+
+async def test_a_file_that_another_process_holds_is_named(tmp_path):
+    file = tmp_path / "book.db"
+    engine = create_engine(f"sqlite:///{file}", lock_wait_ms=1)
+    async with writing(engine, TIMEOUT_S) as connection:
+        await connection.run_sync(words.metadata.create_all)
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(DatabaseLockedError) as locked:
+            await add(engine, "later")
+        assert locked.value.file == str(file)
+        assert await count(engine) == 0, "it can be read all the same"
+    await add(engine, "later")
+    assert await count(engine) == 1
+    await engine.dispose()
+    await sqlite_threads_ended()
+
+
+async def test_an_audit_is_bounded_as_a_whole_and_not_by_each_statement(engine):
+    bounds = []
+    for look in (reading, reading_long):
+        async with look(engine, TIMEOUT_S) as connection:
+            if engine.dialect.name == "postgresql":
+                bounds.append(await connection.scalar(sa.text("SHOW statement_timeout")))
+            assert await connection.scalar(COUNT) == 0
+    assert bounds == (["5s", "0"] if engine.dialect.name == "postgresql" else [])
+
+
+async def test_a_log_that_nobody_reads_from_is_emptied_or_its_operators(engine):
+    await add(engine, "once")
+    assert await empty_log(engine, TIMEOUT_S)
 
 
 async def test_what_is_deleted_is_in_no_file(tmp_path):
