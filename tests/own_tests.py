@@ -98,7 +98,6 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
     "billing.stores.freezes": ("tests/gateway/stores/test_departures.py",),
     "gateway.people.leaving": ("tests/gateway/http/site/test_leaving.py",),
     "gateway.people.privacy": ("tests/gateway/http/site/test_privacy.py",),
-    "gateway.roles.erasure": ("tests/gateway/test_access.py", "tests/gateway/cli/test_accounts.py"),
     "gateway.stores.button_editors": ("tests/gateway/stores/test_buttons.py",),
     "gateway.stores.erasing": ("tests/money/test_erasure.py",),
     "gateway.charging.account_deletion": ("tests/money/test_account_deletion.py",),
