@@ -23,10 +23,6 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
         "tests/accounts/stores/test_sessions.py",
     ),
     "billing.gate_rows": ("tests/billing/sql/test_gate_audit.py",),
-    "billing.reconcile": (
-        "tests/billing/test_reconcile.py",
-        "tests/billing/sql/test_gate_audit.py",
-    ),
     "billing.stores.closed_audit": ("tests/billing/sql/test_closed_books.py",),
     "gateway.stores.book_closing": ("tests/gateway/stores/test_retention.py",),
     "billing.stores.call_forgetting": (

@@ -43,8 +43,11 @@ def test_with_thorough_all_is_run_but_what_sees_processes():
 
 
 def test_in_pieces_a_module_is_judged_where_all_of_its_tests_are():
-    tests = own_tests("billing.reconcile")
-    assert tests == ("tests/billing/test_reconcile.py", "tests/billing/sql/test_gate_audit.py")
+    tests = own_tests("billing.stores.column_audit")
+    assert tests == (
+        "tests/billing/sql/test_audit.py",
+        "tests/billing/sql/test_planted_faults.py",
+    )
     folder, file = ROOT / "tests/billing", ROOT / tests[0]
     assert are_run(tests, [folder], thorough=True)
     assert are_run(tests, [], thorough=True)
@@ -54,7 +57,7 @@ def test_in_pieces_a_module_is_judged_where_all_of_its_tests_are():
 
 
 def test_a_module_with_a_test_that_is_left_out_is_judged_where_that_is_named():
-    tests = own_tests("billing.reconcile")
+    tests = own_tests("billing.stores.column_audit")
     assert not are_run(tests, [], thorough=False), "the other one is thorough"
     assert not are_run(tests, [ROOT / "tests/billing"], thorough=False)
     assert are_run(tests, [ROOT / test for test in tests], thorough=False)
