@@ -265,6 +265,14 @@ def test_an_end_that_is_remembered_otherwise_is_named(told, figures):
     assert said.startswith(f"account alice, {figures}")
 
 
+def test_what_was_written_off_is_compared_where_the_gate_has_written_off():
+    """A call that ended in the book first is closed at the gate by its charge alone."""
+    detail = replace(DETAIL, endings={"c0": replace(BOOKED, written_off_micros=9)})
+    assert details(KNOWN, detail) == []
+    found = details(KNOWN, detail, endings={"c0": replace(TOLD, written_off_micros=8)})
+    assert [rule for rule, *_ in found] == [reconcile.ENDING_MISREMEMBERED]
+
+
 def test_an_end_that_is_forgotten_already_is_no_finding():
     times = times_left(TOLD.ended_at, BOOKED_AT, TOLD.seconds)
     left = {"answered_at": times.answered_at, "ended_at": times.ended_at}
