@@ -23,6 +23,8 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
         "tests/accounts/stores/test_sessions.py",
     ),
     "billing.gate_rows": ("tests/billing/sql/test_gate_audit.py",),
+    "billing.stores.call_filter": ("tests/billing/sql/test_cdr_store.py",),
+    "billing.stores.closed_names": ("tests/billing/sql/test_closed_books.py",),
     "billing.stores.closed_audit": ("tests/billing/sql/test_closed_books.py",),
     "gateway.stores.book_closing": ("tests/gateway/stores/test_retention.py",),
     "billing.stores.call_forgetting": (
@@ -77,6 +79,7 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
     "gateway.calls.redemption": ("tests/gateway/http/test_bearer.py",),
     "gateway.limits.velocity_limits": ("tests/gateway/limits/test_velocity.py",),
     "gateway.roles.budgets": ("tests/gateway/roles/test_drainer_process.py",),
+    "gateway.people.button_acts": ("tests/gateway/people/test_buttons.py",),
     "gateway.people.sign_in": (
         "tests/gateway/people/test_sign_in.py",
         "tests/gateway/people/test_codes.py",
