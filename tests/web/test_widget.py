@@ -13,7 +13,7 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Playwright, Route, expect
 
 from tests.e2e import browser as browsers
-from tests.web.fake_embed import BUTTON
+from tests.web.fake_embed import BUTTON, problem, status
 from tests.web.fake_gateway import STATIC, until
 from tests.web.visits import Visit, visiting
 
@@ -423,6 +423,32 @@ async def test_a_call_that_the_owner_signs_needs_no_proof(visit: Visit) -> None:
     assert gateway.signed == ["of_the_owner"]
     assert len(gateway.solutions) == solved
     assert gateway.hosts[-1] == visit.site.pages.origin
+
+
+@pytest.mark.parametrize("is_closed_before", [True, False])
+async def test_a_page_is_told_once_that_the_button_is_closed(
+    visit: Visit, is_closed_before: bool
+) -> None:
+    """Whether it closes before the phone is opened or before the call is placed."""
+    gateway = visit.site.gateway
+    await visit.page.goto(visit.site.pages.add("/closed"))
+    open_now, closed = gateway.status, status(state="closed", opens_at="2026-11-30T08:00:00Z")
+    if is_closed_before:
+        gateway.status = closed
+    await visit.button.click()
+    if not is_closed_before:
+        await expect(visit.status).to_have_text("Ready to call")
+        gateway.status = closed
+        gateway.refusals.append(problem("button_closed", 409))
+        await visit.frame.get_by_role("button", name="Call now").click()
+    await expect(visit.status).to_have_text("Closed now")
+    if not is_closed_before:
+        assert "409" in visit.faults.pop()
+    gateway.status = open_now
+    told = [each for each in await visit.events() if each["name"] != "connecting"]
+    assert [(each["name"], each["code"], each["retry"]) for each in told] == [
+        ("error", "button_closed", False)
+    ]
 
 
 @pytest.mark.parametrize(

@@ -79,11 +79,12 @@ LANGUAGES = ("widget/frame/words", "i18n/languages")
 def test_a_fourth_language_is_one_file_and_costs_every_page_nothing(
     built_pages: Path, node: str, tmp_path: Path
 ) -> None:
-    web, tokens = tmp_path / "web", tmp_path / "gateway/http/site/tokens.css"
+    web, site = tmp_path / "web", tmp_path / "gateway/http/site"
     shutil.copytree(WEB, web, ignore=shutil.ignore_patterns("node_modules"))
     web.joinpath("node_modules").symlink_to((WEB / "node_modules").resolve())
-    tokens.parent.mkdir(parents=True)
-    shutil.copy(built_pages.parent / "site/tokens.css", tokens)
+    site.mkdir(parents=True)
+    for name in ("tokens.css", "icon.svg"):
+        shutil.copy(built_pages.parent / "site" / name, site)
     for folder in LANGUAGES:
         words = (web / "src" / folder / "es.ts").read_text().replace(": '", ": 'Tlh · ")
         (web / "src" / folder / "tlh.ts").write_text(words)

@@ -278,5 +278,7 @@ async def test_a_public_origin_of_another_gateway_is_found_out(
 class Metering:
     """What the periodic work of a node asks of its metering."""
 
+    on_emptied = None
+
     async def remind(self):
         pass

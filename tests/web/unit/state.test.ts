@@ -76,6 +76,12 @@ test('a gateway that is not heard leaves nothing to be shown of the line, and a 
   assert.deepEqual([again.lost, again.cutAtMs, again.phase], [false, undefined, 'live']);
 });
 
+test('a call that is cut off has no connection to get back', () => {
+  const cut = received(after('accept'), { type: 'tone', name: 'cut-off' } as GatewayMessage, 5000);
+  assert.equal(cut.tone, 'cut-off');
+  assert.deepEqual(unheard(cut, 8000), cut);
+});
+
 test('nobody is heard on hold, nor who is muted', () => {
   const state = { ...after('accept'), talking: { browser: true, carrier: true } };
   assert.deepEqual(speaking(state), { browser: true, carrier: true });

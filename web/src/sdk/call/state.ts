@@ -145,8 +145,12 @@ export function ended(state: CallState, nowMs: number, failure?: CallerError): C
   return { ...state, phase: 'ended', endedAtMs: state.endedAtMs ?? nowMs, ...(failure && { failure, unplaced }) };
 }
 
-/** Return the state of a call whose gateway is not heard since then, in local monotonic milliseconds. */
+/**
+ * Return the state of a call whose gateway is not heard since then, in local monotonic milliseconds. One that is cut off
+ * has ended: all that is heard while a tone says so is the tone.
+ */
 export function unheard(state: CallState, sinceMs: number): CallState {
+  if (state.tone) return state;
   const { keptSeconds, quality: _quality, roundTripMs: _roundTripMs, ...rest } = state;
   const cutAtMs = keptSeconds ? sinceMs + 1000 * keptSeconds : undefined;
   return { ...rest, keptSeconds, lost: true, cutAtMs, unlike: 0, talking: { browser: false, carrier: false } };

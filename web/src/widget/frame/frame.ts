@@ -87,8 +87,11 @@ class Frame {
       if (this.#phase !== phase) return;
       this.#screen.name(found.name, found.mode === 'test');
       this.#takesFeedback = found.takes_feedback;
-      if (found.state === 'closed') this.#show('closed', t('closed'), views.closed(found, this.#actions));
-      else if (found.state !== 'open') this.#fail(`button_${found.state}`);
+      if (found.state === 'closed') {
+        // After a call that failed for it the page around has been told.
+        if (!this.#wasCalling) this.host.tell({ type: 'error', code: 'button_closed', retry: false });
+        this.#show('closed', t('closed'), views.closed(found, this.#actions));
+      } else if (found.state !== 'open') this.#fail(`button_${found.state}`);
       else if (!isAllowed()) this.#fail('blocked_by_page');
       else this.#show('ready', ready, views.ready(found, terms(), this.#actions));
     } catch (error) {
@@ -197,9 +200,10 @@ class Frame {
 
   #fail(code: string): void {
     const what = problemOf(code);
+    const isClosed = code === 'button_closed';
+    this.host.tell({ type: 'error', code, retry: !isClosed && mayTryAgain(what) });
     // Whether the gateway says closed now, it says better itself when asked again.
-    if (code === 'button_closed') return void this.#load();
-    this.host.tell({ type: 'error', code, retry: mayTryAgain(what) });
+    if (isClosed) return void this.#load();
     this.#show(what, t(what), views.problem(what, this.api.retryAfterS, this.#actions));
   }
 
