@@ -53,13 +53,19 @@ class RedisCallTokens:
         return token
 
     async def look(self, token: str) -> tuple[CallOrder, int] | None:
-        """Return the token's order and the seconds that are left of it; it stays good."""
+        """Return the token's order and the seconds that are left of it; it stays good.
+
+        None for a token that `redeem` would return none for, as far as that is known now.
+        """
         pipeline = self._redis.pipeline(transaction=True)
         pipeline.get(_key(token)).ttl(_key(token))
         stored, left_s = await _bounded(pipeline.execute())
         if stored is None:
             return None
-        return msgspec.json.decode(stored, type=CallOrder), max(0, left_s)
+        order = msgspec.json.decode(stored, type=CallOrder)
+        if await self._at_redemption(order) is None:
+            return None
+        return order, max(0, left_s)
 
     async def redeem(self, token: str) -> tuple[CallOrder, str] | None:
         """Return the token's order as it holds now, and delete the token.
