@@ -182,7 +182,12 @@ async def clicks(browser: Browser, shop: Shop, url: str, runs: int, figures: Fig
     for _ in range(runs):
         async with opened(browser, "about:blank", OBSERVE) as page:
             asked: list[Request] = []
-            page.on("request", asked.append)
+
+            # A function, as Playwright keeps something at each handler.
+            def note(request: Request, asked: list[Request] = asked) -> None:
+                asked.append(request)
+
+            page.on("request", note)
             await page.goto(url)
             async with in_call(page) as frame:
                 clicked_ms = await frame.evaluate("() => clickedAt")
