@@ -58,7 +58,7 @@ async def test_a_password_is_that_of_its_hash_and_no_other_is(hasher):
 
 async def test_a_hash_is_made_with_the_set_of_owasp_and_a_salt_of_its_own(hasher):
     one, other = await asyncio.gather(hasher.hash(PASSWORD), hasher.hash(PASSWORD))
-    assert one.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    assert one.startswith("$argon2id$v=19$m=12288,t=3,p=1$")
     assert one.split("$")[4] != other.split("$")[4]
     assert PASSWORD not in one
 
