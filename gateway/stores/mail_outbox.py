@@ -120,14 +120,21 @@ async def erase_mails(connection: AsyncConnection, account_id: str) -> None:
     )
 
 
-async def forget_mails_elsewhere(connection: AsyncConnection, account_id: str, email: str) -> None:
-    """Forget an account's mails to, or about, another address than this; also those that wait."""
+async def forget_strangers_mails(connection: AsyncConnection, account_id: str, email: str) -> None:
+    """Forget an account's mails to, or about, another address than this, and all that wait.
+
+    What waits tells of acts that are undone, and its links are dead.
+    """
     rows = mail_outbox.c
     ours = ("", email)
     await connection.execute(
         sa.delete(mail_outbox).where(
             rows.account_id == account_id,
-            sa.or_(rows.recipient.not_in(ours), rows.link_email.not_in(ours)),
+            sa.or_(
+                rows.recipient.not_in(ours),
+                rows.link_email.not_in(ours),
+                rows.state == MailState.QUEUED,
+            ),
         )
     )
 

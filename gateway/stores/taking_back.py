@@ -36,7 +36,7 @@ from gateway.stores import departures
 from gateway.stores.button_tables import buttons
 from gateway.stores.buttons_taken_back import take_buttons_back
 from gateway.stores.card_events import forget_card
-from gateway.stores.mail_outbox import forget_mails_elsewhere
+from gateway.stores.mail_outbox import forget_strangers_mails
 from gateway.stores.people_transactions import Change
 
 _MARGIN: Final = timedelta(minutes=1)
@@ -84,7 +84,7 @@ async def take_all_back(change: Change, language: str = "") -> Holder:
     await change.end_links(set(Purpose))
     # Whoever asked to change the address named one that is none of its owner's.
     await links.forget_elsewhere(connection, holder.account_id, holder.email)
-    await forget_mails_elsewhere(connection, holder.account_id, holder.email)
+    await forget_strangers_mails(connection, holder.account_id, holder.email)
     await connection.execute(
         sa.update(tables.api_keys)
         .where(_KEYS.account_id == holder.account_id, _KEYS.revoked_at.is_not(None))

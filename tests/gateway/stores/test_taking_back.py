@@ -17,7 +17,7 @@ from accounts.data_map import KINDS
 from accounts.departures import Wishes
 from accounts.erasure import State, Unspent
 from accounts.link import DISPUTABLE, Purpose
-from accounts.notice import Notice
+from accounts.notice import MailState, Notice
 from accounts.passkey import Passkey
 from accounts.ports import NewSecondFactor
 from accounts.stores import countries
@@ -314,6 +314,10 @@ async def test_no_address_and_no_name_of_a_stranger_stays(world):
     async with world.engine.begin() as connection:
         await queue_notice(connection, "alice", asked, world.now)
         await queue_notice(connection, "alice", VERIFY, world.now)
+        of_owner = sa.update(mail_outbox).where(mail_outbox.c.notice == VERIFY.name)
+        await connection.execute(of_owner.values(state=MailState.SENT))
+        # Of a stranger's act, and to be sent once the address is proven.
+        await queue_notice(connection, "alice", Notice("key_made", HOME), world.now)
     known = (
         *(people.links.c.email, people.expected_links.c.email, tables.api_keys.c.label),
         *(mail_outbox.c.recipient, mail_outbox.c.link_email),
