@@ -151,13 +151,12 @@ class PostgresServer:
 
     def pause(self) -> None:
         """Stop every process of the server where it stands: connections stay, nothing answers."""
-        for pid in self._pids():
-            os.kill(pid, signal.SIGSTOP)
+        # The first of them starts the others: none comes once it stands, though one may still go.
+        self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
         """Let a paused server go on."""
-        for pid in self._pids():
-            os.kill(pid, signal.SIGCONT)
+        self._signal(signal.SIGCONT)
 
     def close(self) -> None:
         """End the server and remove its files."""
@@ -244,10 +243,13 @@ class PostgresServer:
         except FileNotFoundError:
             return False
 
-    def _pids(self) -> list[int]:
+    def _signal(self, number: signal.Signals) -> None:
         assert self._process is not None
+        self._process.send_signal(number)
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
-        return [self._process.pid, *map(int, children.read_text().split())]
+        for pid in map(int, children.read_text().split()):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
 
 
 async def sqlite_threads_ended() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import hashlib
@@ -113,17 +114,27 @@ async def test_a_visitor_is_heard_at_the_phone_and_hears_it(
         assert faults == []
 
 
+_SEES_FOUR = """() => void (window.four = new Promise((seen) => {
+  const look = () => document.querySelector('[role=timer]')?.textContent === '0:04'
+    ? seen() : requestAnimationFrame(look);
+  look();
+}))"""
+"""Looks at each picture that is drawn, as a second of the timer may pass between two questions."""
+
+
 async def test_the_page_of_its_own_speaks_the_same_and_shows_its_code(
     chromium: Browser, shop: Shop
 ) -> None:
     url = f"{shop.world.base}/c/{shop.button.test_key}"
     async with visited(chromium, url) as (page, faults):
         await expect(page.get_by_text("Test: you will hear yourself")).to_be_visible()
+        await page.evaluate(_SEES_FOUR)
         await page.get_by_role("button", name="Call now").click()
         await expect(page.locator(".status")).to_have_text("In call", timeout=15_000)
         await page.wait_for_function("() => window.played > 0.02")
         # The gateway is heard from second to second, as in any call.
-        await expect(page.get_by_role("timer")).to_have_text("0:04", timeout=15_000)
+        async with asyncio.timeout(15):
+            await page.evaluate("() => window.four")
         await expect(page.locator(".status")).to_have_text("In call")
         await page.get_by_role("button", name="Hang up").click()
         await expect(page.locator(".status")).to_have_text("Call ended")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import pytest
@@ -175,7 +177,9 @@ async def test_keys_work_the_controls_only_from_inside_the_phone(
     await page.keyboard.press("Control+Shift+H")
     await line.send("dtmf", digit="7")
     await expect(status(page)).to_have_text("In call")
-    assert [message["muted"] for message in line.of_type("mute")] == [True, False]
+    # The wish is sent once more where the word on the one before comes after it.
+    wishes = [wish for wish, _ in groupby(line.of_type("mute"), itemgetter("muted"))]
+    assert wishes == [True, False]
     await button(page, "Hang up").focus()
     await page.keyboard.press("Control+Shift+H")
     await until(lambda: line.of_type("hangup"))
