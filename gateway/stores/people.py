@@ -74,6 +74,13 @@ class _Use:
     async def end(self, purposes: frozenset[Purpose]) -> None:
         await links.end(self.connection, self.account_id, purposes, self.at)
 
+    async def end_since(self, changed_at: datetime) -> None:
+        """End the ways back from what has changed since, and all links elsewhere since then."""
+        whose = (self.connection, self.account_id)
+        await links.end(*whose, {Purpose.UNDO_CHANGE}, self.at, asked_from=changed_at)
+        email = self.link.email
+        await links.end(*whose, set(Purpose), self.at, asked_from=changed_at, but_at=email)
+
     async def record(self, act: Act) -> None:
         await audit_log.record(self.connection, self.account_id, act, self.at)
 
@@ -199,6 +206,8 @@ class SqlPeople(PeopleTransactions):
 
         The address before is kept for its holder while an UNDO_CHANGE link can go back to it. One
         that was never proven is not: nobody knows whose it is, so that it is told nothing either.
+        Nor is one from which the holder returns to where an UNDO_CHANGE link leads: that mailbox
+        may undo all changes since, however it does so.
         """
         try:
             async with self._using(digest, Purpose.CHANGE_ADDRESS) as use:
@@ -207,8 +216,12 @@ class SqlPeople(PeopleTransactions):
                 if not await use.use_up():
                     return None
                 before_key = await holders.email_key(use.connection, use.account_id)
+                way = await links.way_back(use.connection, use.account_id, use.link.email, use.at)
+                if way is not None:
+                    await use.end_since(way[1])
                 changed = await self._move(use, email_key, STALE_AFTER_ADDRESS)
-                can_go_back = use.holder.is_proven and before_key != email_key
+                is_return = way is not None
+                can_go_back = use.holder.is_proven and before_key != email_key and not is_return
                 if can_go_back:
                     await links.expect(
                         use.connection,
@@ -420,9 +433,7 @@ class SqlPeople(PeopleTransactions):
         and whatever else was sent since to another address, where whoever took the account over
         reads it. Raises _NotDoneError.
         """
-        whose = (use.connection, use.account_id)
-        await links.end(*whose, {Purpose.UNDO_CHANGE}, use.at, asked_from=changed_at)
-        await links.end(*whose, set(Purpose), use.at, asked_from=changed_at, but_at=use.link.email)
+        await use.end_since(changed_at)
         changed = await self._move(
             use, email_key, STALE_AFTER_ADDRESS, begins_epoch=True, **_lock_of(use)
         )

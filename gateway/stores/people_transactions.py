@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
@@ -196,6 +196,10 @@ class PeopleTransactions:
     async def _queue(
         self, connection: AsyncConnection, account_id: str, notice: Notice, at: datetime
     ) -> None:
+        if notice.link is Purpose.NOT_ME:
+            # To the address of now: whoever asked may remember another, which has been left since.
+            holder = await holders.find(connection, account_id)
+            notice = replace(notice, recipient=holder.email if holder else notice.recipient)
         # What may be gone back to is decided where an address changes, not by a notice.
         if notice.link is not None and notice.link is not Purpose.UNDO_CHANGE:
             email = notice.link_email or notice.recipient

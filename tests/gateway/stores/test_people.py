@@ -724,6 +724,24 @@ async def test_no_link_in_a_mailbox_of_the_thief_outlives_the_way_back(world, al
     assert await world.works(await world.ask(Purpose.NOT_ME))
 
 
+async def test_who_returns_by_another_change_leaves_nothing_at_the_address_between(world, alice):
+    """As by the way back: the owner who still knows the password may not look for that mail."""
+    await world.move(THIEF, HOME)
+    thiefs = [await world.ask(each, THIEF) for each in (Purpose.NOT_ME, Purpose.RESET_PASSWORD)]
+    world.now += timedelta(minutes=1)
+    await world.move(HOME, THIEF)
+    thiefs.append(await world.send(Purpose.UNDO_CHANGE, THIEF))
+    # What is asked for with the address between still in mind goes to the one of now.
+    epoch = (await world.people.holder("alice")).credentials_epoch
+    changed = Notice("password_changed", THIEF, link=Purpose.NOT_ME)
+    assert await world.people.set_password("alice", epoch, "hash two", changed)
+    assert (await world.queued())[-1] == ("password_changed", HOME)
+    thiefs.append(await world.send(Purpose.NOT_ME, THIEF))
+    assert not any([await world.works(each) for each in thiefs])
+    assert await world.people.lock(thiefs[0], Notice("locked", THIEF)) is None
+    assert (await world.people.holder("alice")).email == HOME
+
+
 async def test_an_address_that_was_never_proven_is_no_way_back(world):
     """It may be a stranger's, whom a slip of the pen would give the account."""
     await world.people.sign_up(SIGN_UP, VERIFY)
