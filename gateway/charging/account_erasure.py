@@ -232,16 +232,17 @@ class AccountErasure:
                 await self.end_sessions(account_id)
                 await self.accounts.keys_changed()
             case Step.FILES:
-                return await self._rewrite_files()
+                return await self._rewrite_files(account_id)
         return True
 
-    async def _rewrite_files(self) -> bool:
-        """Let files be written anew, once for all deletions that wait for that by now."""
+    async def _rewrite_files(self, account_id: str) -> bool:
+        """Let files be written anew; finish all other deletions that wait for that by now."""
         waiting = await self.erasures.waiting_for_files()
         if not await self.rewrite_files():
             return False
-        for account_id in waiting:
-            await self.erasures.finish(account_id)
+        for other in waiting:
+            if other != account_id:
+                await self.erasures.finish(other)
         return True
 
     async def _have_calls_ended(self, account_id: str) -> bool:

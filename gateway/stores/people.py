@@ -220,8 +220,7 @@ class SqlPeople(PeopleTransactions):
                 if way is not None:
                     await use.end_since(way[1])
                 changed = await self._move(use, email_key, STALE_AFTER_ADDRESS)
-                is_return = way is not None
-                can_go_back = use.holder.is_proven and before_key != email_key and not is_return
+                can_go_back = use.holder.is_proven and before_key != email_key and way is None
                 if can_go_back:
                     await links.expect(
                         use.connection,

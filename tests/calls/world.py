@@ -313,14 +313,8 @@ class Customer:
                 await asyncio.gather(reading, return_exceptions=True)
 
     async def balance(self) -> int:
-        """Return the available micros as the API tells them, asked again while it says so."""
-
-        async def told() -> httpx.Response | None:
-            reply = await self.http.get("/v1/account")
-            is_late = reply.status_code == 503 and reply.json()["retry"]
-            return None if is_late else reply
-
-        reply = await eventually(told)
+        """Return the available micros as the API tells them."""
+        reply = await self.http.get("/v1/account")
         assert reply.is_success, reply.text
         return reply.json()["balance"]["micros"]
 
