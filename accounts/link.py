@@ -51,7 +51,7 @@ MAIL_MAX = timedelta(days=3)
 DISPUTABLE = LIFETIMES[Purpose.NOT_ME] + MAIL_MAX
 """How long an act can be disputed by the link in the mail that tells of it."""
 
-STALE_AFTER_PASSWORD = frozenset({Purpose.RESET_PASSWORD, Purpose.CHANGE_ADDRESS, Purpose.SIGN_IN})
+STALE_AFTER_PASSWORD = frozenset({Purpose.CHANGE_ADDRESS, Purpose.SIGN_IN})
 """What another password ends: whoever asked for it may have known only the one before."""
 STALE_AFTER_ADDRESS = frozenset(
     {Purpose.PROVE_ADDRESS, Purpose.RESET_PASSWORD, Purpose.CHANGE_ADDRESS, Purpose.SIGN_IN}

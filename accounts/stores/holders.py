@@ -20,7 +20,7 @@ from database.engine import upsert
 _HOLDERS = tables.holders
 _COLUMNS = tuple(column for column in _HOLDERS.c if column.name != "email_key")
 
-_EPOCH_BEGUN = "caller.credentials_epoch_begun"
+_CHANGED = "caller.holder_changed"
 
 SELECT = sa.select(*_COLUMNS)
 """The query of all holders, for `fetch`."""
@@ -74,8 +74,8 @@ async def change(
     Raises IntegrityError: the address is somebody else's.
 
     """
+    connection.info[_CHANGED] = True
     if begins_epoch:
-        connection.info[_EPOCH_BEGUN] = True
         values["credentials_epoch"] = _HOLDERS.c.credentials_epoch + 1
     changed = await connection.execute(
         sa.update(_HOLDERS)
@@ -86,10 +86,10 @@ async def change(
     return Holder(**changed.one()._asdict())
 
 
-def take_epoch_begun(connection: AsyncConnection) -> bool:
-    """Return whether a `change` since the last asking has begun an epoch on this connection."""
+def take_changed(connection: AsyncConnection) -> bool:
+    """Return whether there was a `change` on this connection since this was last asked."""
     # It is kept beside the connection, which a pool lends again: so it is taken, not read.
-    return bool(connection.info.pop(_EPOCH_BEGUN, False))
+    return bool(connection.info.pop(_CHANGED, False))
 
 
 async def erase_holder(connection: AsyncConnection, account_id: str) -> None:

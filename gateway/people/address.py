@@ -96,7 +96,8 @@ class Addresses:
         if link is None or holder is None:
             return LinkDead()
         own = parse_address(holder.email)
-        event = await self.sign_in.judge(own, holder, password, visitor)
+        name = digest(link_secret)
+        event = await self.sign_in.judge(own, holder, password, visitor, link=name)
         if event is not Event.PASSWORD_RIGHT:
             return NotYet(Answer.WRONG)
         return await self._take(link_secret, link, holder.credentials_epoch, holder.email)

@@ -1,6 +1,7 @@
 """Sets another password: by a link in a mail, or by whoever is signed in.
 
-Every change ends all sessions but the one that made it, and tells the holder. Knows no HTTP.
+Every change ends all sessions but the one that made it, and tells the holder. Begins none; knows no
+HTTP.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from datetime import datetime
 
 from accounts.address import parse_address
 from accounts.errors import AddressError
+from accounts.holder import Holder
 from accounts.link import Purpose, digest
 from accounts.notice import Notice
 from accounts.ports import NOBODY, PasswordHasher, People, Sessions
@@ -77,8 +79,8 @@ class Passwords:
 
     async def reset(
         self, link_secret: str, password: str, language: str = ""
-    ) -> PasswordSet | LinkDead | Faults:
-        """Use a link: set the password, unlock, and end all sessions.
+    ) -> Holder | LinkDead | Faults:
+        """Use a link: set the password, unlock, and end all sessions; return the holder as then.
 
         `language` is its reader's; one who takes an account over that nobody has proven has it so.
         """
@@ -100,7 +102,7 @@ class Passwords:
         if holder is None:
             return LinkDead()
         await forget_sessions(self.sessions, holder.account_id)
-        return PasswordSet()
+        return holder
 
     async def change(
         self, who: SignedIn, password: str

@@ -84,7 +84,7 @@ class SignIn:
         if event is not Event.PASSWORD_RIGHT or holder is None:
             return NotYet(advance(Attempt(has_second_factor=False), event).answer)
         await self._rehash(holder, password)
-        return await self._after_password(holder, visitor)
+        return await self.after_password(holder, visitor)
 
     async def by_proof(
         self, link_secret: str, password: str, visitor: Visitor
@@ -106,7 +106,8 @@ class SignIn:
         holder = await self.people.holder(link.account_id)
         if holder is None:
             return LinkDead()
-        event = await self.judge(parse_address(link.email), holder, password, visitor)
+        own = parse_address(link.email)
+        event = await self.judge(own, holder, password, visitor, link=digest(link_secret))
         if event is not Event.PASSWORD_RIGHT:
             return NotYet(advance(Attempt(has_second_factor=False), event).answer)
         proven = await self.people.prove_address(digest(link_secret), holder.password_hash)
@@ -114,7 +115,7 @@ class SignIn:
             return LinkDead()
         await forget_sessions(self.sessions, proven.account_id)
         await self._rehash(proven, password)
-        return await self._after_password(proven, visitor)
+        return await self.after_password(proven, visitor)
 
     async def by_link(self, link_secret: str, visitor: Visitor) -> Welcome | NotYet | LinkDead:
         """Sign a person in who has a link that stands for the password.
@@ -194,9 +195,10 @@ class SignIn:
         secret = await self.sessions.rotate(who.secret, proven)
         return NotYet(Answer.BEGIN_AGAIN) if secret is None else secret
 
-    async def _after_password(
+    async def after_password(
         self, holder: Holder, visitor: Visitor
     ) -> Welcome | NotYet | CodeNeeded:
+        """Go on with whoever has given the password, or has just set it by a link."""
         has_second_factor = await self.factors.find(holder.account_id) is not None
         attempt = advance(Attempt(has_second_factor), Event.PASSWORD_RIGHT)
         if attempt.state is State.NEEDS_SECOND_FACTOR:
@@ -205,17 +207,23 @@ class SignIn:
         return await self.begin(holder, attempt, visitor)
 
     async def judge(
-        self, address: EmailAddress, holder: Holder | None, password: str, visitor: Visitor
+        self,
+        address: EmailAddress,
+        holder: Holder | None,
+        password: str,
+        visitor: Visitor,
+        *,
+        link: str = "",
     ) -> Event:
         """Return what a password says of an address, whose holder is None for nobody.
 
         It is counted as a try for account and place, or for a device that was signed in to the
-        account before.
+        account before. A try with a link (its digest) counts for that in place of the account.
         """
         # Asked for nobody's account too: the time must not tell whether there is one.
         devices = await self.people.devices(holder.account_id if holder else NOBODY)
-        own = recognised(visitor, devices)
-        refuse(await self.velocity.hit(sign_in_uses(address.key, own, visitor.address)))
+        own, key = recognised(visitor, devices), f"{address.key} {link}" if link else address.key
+        refuse(await self.velocity.hit(sign_in_uses(key, own, visitor.address)))
         is_right = await self.hasher.verify(password, holder.password_hash if holder else "")
         if holder is None:
             return Event.UNKNOWN_ADDRESS

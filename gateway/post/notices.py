@@ -80,7 +80,7 @@ NOTICES: Final[Mapping[str, Kind]] = {
     "verify_email": _way_in(),
     "address_known": _way_in(needs_link=False),
     "reset_password": _way_in(),
-    "password_changed": Kind(may_have=_THINGS, is_urgent=True),
+    "password_changed": Kind(may_have=_THINGS | {"app"}, is_urgent=True),
     "change_address": _way_in(),
     "address_changed": Kind(needs_link=True, is_urgent=True),
     "new_device": Kind(
@@ -232,9 +232,10 @@ def _context(
     if "micros" in said:
         currency = said.get("currency", profile.currency)
         context["amount"] = format_money(int(said["micros"]), currency)
-    if "at" in said:
-        at = datetime.fromisoformat(said["at"]).astimezone(UTC)
-        context["at"] = at.strftime("%Y-%m-%d %H:%M UTC")
+    for name in ("at", "app"):
+        if said.get(name):
+            at = datetime.fromisoformat(said[name]).astimezone(UTC)
+            context[name] = at.strftime("%Y-%m-%d %H:%M UTC")
     if "left" in said:
         context["left"] = int(said["left"])
     if "reason" in said:

@@ -180,7 +180,7 @@ class SqlPeople(PeopleTransactions):
         async with self._using(digest, Purpose.RESET_PASSWORD) as use:
             if use is None or use.link.email != use.holder.email or not await use.use_up():
                 return None
-            await use.end(STALE_AFTER_PASSWORD)
+            await use.end(STALE_AFTER_PASSWORD | {Purpose.RESET_PASSWORD})
             changed = await _prove(
                 use, begins_epoch=True, password_hash=password_hash, locked_at=None
             )
@@ -189,7 +189,7 @@ class SqlPeople(PeopleTransactions):
                 changed = await take_all_back(self._change(use.connection, changed), language)
                 await use.record(Act.ADDRESS_PROVEN)
             await use.record(Act.PASSWORD_RESET)
-            stays = await what_stays(use.connection, use.account_id)
+            stays = await what_stays(use.connection, use.account_id, use.at)
             told = replace(notice, values={**notice.values, **stays})
             await self._queue(use.connection, use.account_id, told, use.at)
             return changed
@@ -300,16 +300,15 @@ class SqlPeople(PeopleTransactions):
     ) -> Holder | None:
         """Set another password, and begin a credentials epoch; None where the session is over.
 
-        A reset that was asked for ends, but where nobody has proven the address: whoever made the
-        account with that of somebody else must not keep its owner out.
+        A reset that was asked for stays: a thief who knows the password must not keep out the owner
+        of the mailbox.
         """
         at = self._clock()
         async with self._writing() as connection:
             holder = await standing(connection, account_id, credentials_epoch)
             if holder is None:
                 return None
-            stays = frozenset() if holder.is_proven else {Purpose.RESET_PASSWORD}
-            await links.end(connection, account_id, STALE_AFTER_PASSWORD - stays, at)
+            await links.end(connection, account_id, STALE_AFTER_PASSWORD, at)
             changed = await holders.change(
                 connection, account_id, begins_epoch=True, password_hash=password_hash
             )
@@ -347,9 +346,7 @@ class SqlPeople(PeopleTransactions):
                 return True
             await holders.change(connection, account_id, language=language)
             await audit_log.record(connection, account_id, Act.LANGUAGE_SET, self._clock())
-        # The next page is in it already.
-        await self.forget_remembered()
-        return True
+            return True
 
     async def note_device(self, account_id: str, device: Device, notice: Notice | None) -> bool:
         """Note a sign-in with a device; return whether it is new.

@@ -93,8 +93,8 @@ class Change:
 class PeopleTransactions:
     """What every change of people stands on.
 
-    `on_epoch` is awaited after each commit that begins a credentials epoch, so that no process
-    believes what it remembers of a holder, and `on_freeze` after each that freezes an account or
+    `on_epoch` is awaited after each commit that changes a holder, so that no process believes what
+    it remembers of them, and `on_freeze` after each that freezes an account or
     releases it. If they raise StoreUnavailableError the change has happened all the same, and is
     reported so.
     """
@@ -160,17 +160,17 @@ class PeopleTransactions:
     async def _writing(self) -> AsyncIterator[AsyncConnection]:
         async with writing(self._engine, self._timeout_s) as connection:
             # What a transaction that was rolled back has left.
-            holders.take_epoch_begun(connection)
+            holders.take_changed(connection)
             connection.info.pop(_FREEZES, None)
             yield connection
-            has_begun = holders.take_epoch_begun(connection)
+            has_changed = holders.take_changed(connection)
             frozen: dict[str, bool] = connection.info.pop(_FREEZES, {})
         # After the commit: before it, a node could read the old row and believe it from now on.
         for account_id, is_frozen in frozen.items():
             # Where this fails the comparison of gate and book follows within a minute.
             with suppress(StoreUnavailableError):
                 await self._on_freeze(account_id, is_frozen)
-        if has_begun or frozen:
+        if has_changed or frozen:
             await self.forget_remembered()
 
     async def forget_remembered(self) -> None:

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from accounts.audit_log import Act, Actor
 from accounts.data_request import Right
 from accounts.holder import Holder
-from accounts.link import Purpose
+from accounts.link import LIFETIMES, Purpose
 from accounts.stores import (
     audit_log,
     countries,
@@ -153,8 +153,11 @@ async def _drop_exports(change: Change, begin: datetime) -> None:
     await data_requests.answer(connection, account_id, Right.EXPORT, change.at, Actor.HOLDER)
 
 
-async def what_stays(connection: AsyncConnection, account_id: str) -> dict[str, str]:
-    """Return the names of what lets somebody in or spend, as `password_changed` has them."""
+async def what_stays(connection: AsyncConnection, account_id: str, at: datetime) -> dict[str, str]:
+    """Return the names of what lets somebody in or spend, as `password_changed` has them.
+
+    An app for codes has none: it is named by when it was added, where the mail's link removes it.
+    """
     own = {
         "passkeys": sa.select(_PASSKEYS.name)
         .where(_PASSKEYS.account_id == account_id)
@@ -166,7 +169,13 @@ async def what_stays(connection: AsyncConnection, account_id: str) -> dict[str, 
         .where(buttons.c.account_id == account_id, buttons.c.paused_at.is_(None))
         .order_by(buttons.c.made_at.desc()),
     }
-    return {name: _listed(await _found(connection, query)) for name, query in own.items()}
+    factor = await second_factors.find(connection, account_id)
+    # The link is made when the mail leaves, and reaches back this much further than `MAIL_MAX`.
+    is_new = factor is not None and factor.added_at >= at - LIFETIMES[Purpose.NOT_ME]
+    return {
+        **{name: _listed(await _found(connection, query)) for name, query in own.items()},
+        "app": factor.added_at.isoformat() if factor is not None and is_new else "",
+    }
 
 
 async def _found(connection: AsyncConnection, query: sa.Select[Any]) -> Sequence[str]:

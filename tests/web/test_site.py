@@ -121,6 +121,8 @@ async def test_a_person_gets_an_account_and_back_into_it_without_script(
     await page.goto(f"{site.origin}/l/{site.world.link('reset_password')}")
     await page.get_by_label("New password").fill(OTHER_PASSWORD)
     await page.keyboard.press("Enter")
+    await expect(page.get_by_role("status")).to_contain_text("password is changed")
+    await page.get_by_role("button", name="Sign out").click()
     await page.get_by_label("E-mail address").fill(EMAIL)
     await page.get_by_label("Password").fill(OTHER_PASSWORD)
     await page.keyboard.press("Enter")

@@ -101,15 +101,21 @@ class LinkPages:
 
     async def _reset(self, request: Request, link: Link) -> Response:
         fields = await read_form(request, PasswordFields)
-        outcome = await self.passwords.reset(
+        reset = await self.passwords.reset(
             request.path_params["secret"], fields.password, language_of(request)
         )
-        match outcome:
+        match reset:
             case LinkDead():
                 return self._dead(request)
             case Faults(by_field):
                 page = NewPasswordPage(link.email, by_field)
                 return self.door.show(request, page, status=422)
+        # Not by the sign-in, whose tries strangers may have used up.
+        match await self.sign_in.after_password(reset, self.door.visitor(request)):
+            case Welcome() as welcome:
+                return await self.door.welcome(request, welcome, ACCOUNT, said="password_changed")
+            case CodeNeeded() as needed:
+                return self.door.ask_for_code(needed, ACCOUNT)
         return see(SIGN_IN, said="password_set")
 
     async def _prove(self, request: Request, link: Link) -> Response:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from accounts.link import LIFETIMES, Purpose
+from accounts.link import LIFETIMES, Purpose, digest
 from accounts.sign_in import Answer
 from gateway.errors import TooFastError
 from gateway.limits.velocity import Use
@@ -82,12 +82,14 @@ async def test_whoever_only_reads_the_mailbox_has_it_proven_for_nobody(world):
     assert world.mails[-1] == ("address_changed", EMAIL)
 
 
-async def test_passwords_that_are_tried_at_a_link_count_as_those_of_a_sign_in(world):
+async def test_passwords_that_are_tried_at_a_link_are_counted_by_it(world):
     _, link = await asked(world)
     world.velocity.used.clear()
     stranger = a_visitor(address="198.51.100.7")
     await world.addresses.take_by_password(link, "wrong", stranger)
-    assert Use("account_sign_ins_hour", EMAIL) in world.velocity.used
+    # What strangers try without one uses nothing up of it.
+    assert Use("account_sign_ins_hour", f"{EMAIL} {digest(link)}") in world.velocity.used
+    assert Use("account_sign_ins_hour", EMAIL) not in world.velocity.used
     world.velocity.refuses["account_sign_ins_hour"] = 60
     with pytest.raises(TooFastError):
         await world.addresses.take_by_password(link, PASSWORD, stranger)

@@ -20,7 +20,7 @@ async def test_a_link_sets_the_password_once_and_ends_all_sessions(world):
     world.add()
     who = await world.enter()
     link = await asked(world)
-    assert await world.passwords.reset(link, OTHER_PASSWORD) == PasswordSet()
+    assert await world.passwords.reset(link, OTHER_PASSWORD) == world.people.holders["ada"]
     assert world.mails[-1] == ("password_changed", EMAIL)
     assert await world.browsers.who(who.secret) is None
     assert not world.sessions.kept
@@ -31,8 +31,7 @@ async def test_a_link_sets_the_password_once_and_ends_all_sessions(world):
 async def test_a_reset_unlocks_and_proves(world):
     world.add(proven=False)
     world.change(locked_at=world.now)
-    assert await world.passwords.reset(await asked(world), OTHER_PASSWORD) == PasswordSet()
-    holder = world.people.holders["ada"]
+    holder = await world.passwords.reset(await asked(world), OTHER_PASSWORD)
     assert holder.is_proven
     assert holder.locked_at is None
 
@@ -42,7 +41,7 @@ async def test_a_password_that_is_refused_leaves_the_link_as_it_is(world):
     link = await asked(world)
     refused = await world.passwords.reset(link, "password1")
     assert refused == Faults({"password": "password_guessable"})
-    assert await world.passwords.reset(link, OTHER_PASSWORD) == PasswordSet()
+    assert await world.passwords.reset(link, OTHER_PASSWORD) == world.people.holders["ada"]
 
 
 async def test_links_of_another_kind_or_age_set_no_password(world):
@@ -140,6 +139,6 @@ async def test_what_has_been_done_is_no_failure_where_the_store_of_sessions_is_a
         raise StoreUnavailableError("away")
 
     world.sessions.end_all = away
-    assert await world.passwords.reset(link, OTHER_PASSWORD) == PasswordSet()
+    assert await world.passwords.reset(link, OTHER_PASSWORD) == world.people.holders["ada"]
     world.later(seconds=10)
     assert await world.browsers.who(who.secret) is None

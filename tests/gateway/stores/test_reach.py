@@ -370,7 +370,27 @@ async def test_a_reset_names_what_stays(house):
     assert await house.people.reset_password(link, "another", password_changed(HOME))
     (mail,) = await house.outbox.claim(9, domain="x", until=house.now + DAY)
     names = "thief's, owner's"
-    assert mail.notice.values == {"passkeys": names, "keys": names, "buttons": ""}
+    assert mail.notice.values == {"passkeys": names, "keys": names, "buttons": "", "app": ""}
+
+
+@pytest.mark.parametrize("age", [LATE, LONG])
+async def test_a_reset_names_an_app_that_the_link_of_its_mail_removes(house, age):
+    await house.add_app(house.now)
+    added_at = house.now
+    house.now += age
+    ask = Notice("reset_password", HOME, link=Purpose.RESET_PASSWORD)
+    await house.people.tell("ada", ask)
+    reset = (await house.mails())["reset_password", Purpose.RESET_PASSWORD][-1]
+    assert await house.people.reset_password(reset, "another", password_changed(HOME))
+    claimed = await house.outbox.claim(9, domain="x", until=house.now + DAY)
+    (app,) = [
+        mail.notice.values["app"] for mail in claimed if mail.notice.name == "password_changed"
+    ]
+    assert app == (added_at.isoformat() if age is LATE else "")
+    house.now += DAY + LATE
+    not_me = (await house.mails())["password_changed", Purpose.NOT_ME][-1]
+    assert await house.people.lock(not_me, LOCKED)
+    assert (await house.left())[2] is not bool(app)
 
 
 async def test_an_account_says_that_it_is_locked_until_another_password_is_set(house):

@@ -7,6 +7,7 @@ from accounts.notice import Notice
 from accounts.second_factor import SecondFactor
 from gateway.http.site.links import _SAID
 from tests.gateway.http.site.conftest import place
+from tests.gateway.people.factors import enrolled
 from tests.gateway.people.memory import EMAIL, OTHER_PASSWORD, PASSWORD
 
 
@@ -18,9 +19,30 @@ async def test_a_password_is_set_by_link(site):
     assert form.input("password")["autocomplete"] == "new-password"
     assert form.input("whose")["value"] == EMAIL
     assert (await site.post(link, password="short")).status_code == 422
-    assert place(await site.post(link, password=OTHER_PASSWORD)) == "/sign-in?said=password_set"
+    assert place(await site.post(link, password=OTHER_PASSWORD)) == "/account?said=password_changed"
+    assert (await site.get("/account")).status_code == 200
     assert (await site.post(link, password=OTHER_PASSWORD)).status_code == 410
     assert place(await site.enter(password=OTHER_PASSWORD)) == "/account"
+
+
+async def test_no_stranger_who_guesses_keeps_out_whoever_sets_a_password_by_link(site):
+    site.world.add()
+    await site.post("/reset", email=EMAIL)
+    link = f"/l/{site.world.link('reset_password')}"
+    site.world.velocity.refuses["account_sign_ins_hour"] = 600
+    assert (await site.enter()).status_code == 429
+    assert place(await site.post(link, password=OTHER_PASSWORD)) == "/account?said=password_changed"
+    assert (await site.get("/account")).status_code == 200
+
+
+async def test_a_password_set_by_link_leaves_the_code_to_be_asked_for(site):
+    await enrolled(site.world)
+    await site.post("/reset", email=EMAIL)
+    link = f"/l/{site.world.link('reset_password')}"
+    reply = await site.post(link, password=OTHER_PASSWORD)
+    assert place(reply) == "/sign-in/code?next=%2Faccount"
+    assert place(await site.get("/account")).startswith("/sign-in?")
+    assert "That was not me" in (await site.get(place(reply))).text
 
 
 @pytest.mark.parametrize(("proven", "language"), [(True, "en"), (False, "de")])
