@@ -132,7 +132,7 @@ async def test_whoever_signed_up_with_the_address_of_somebody_else_is_out_at_its
     assert (await stranger.get("/account"))[0] == 200
     await owner.post("/reset", email=ADA)
     link = await house.link("reset_password")
-    assert await owner.post(link, password=OTHER) == (303, "/sign-in?said=password_set")
+    assert await owner.post(link, password=OTHER) == (303, "/account?said=password_changed")
     assert (await stranger.get("/account"))[1].endswith("said=session_over")
     assert (await stranger.sign_in())[0] == 422
     assert await owner.sign_in(OTHER) == (303, "/account")
@@ -173,7 +173,7 @@ async def test_a_forgotten_password_is_set_anew_and_ends_every_session(house):
     assert await other.post("/reset", email=ADA) == (303, "/reset?said=sent_if_known")
     link = await house.link("reset_password")
     assert (await other.post(link, password="short"))[0] == 422
-    assert await other.post(link, password=OTHER) == (303, "/sign-in?said=password_set")
+    assert await other.post(link, password=OTHER) == (303, "/account?said=password_changed")
     assert (await browser.get("/account"))[1].endswith("said=session_over")
     assert (await browser.sign_in())[0] == 422
     assert await browser.sign_in(OTHER) == (303, "/account")
@@ -190,7 +190,7 @@ async def test_a_thief_is_put_out_and_the_owner_comes_back(house):
         assert (await browser.get("/account"))[0] == 303
     assert (await thief.sign_in())[0] == 422
     link = await house.link("locked")
-    assert await own.post(link, password=OTHER) == (303, "/sign-in?said=password_set")
+    assert await own.post(link, password=OTHER) == (303, "/account?said=password_changed")
     assert await own.sign_in(OTHER) == (303, "/account")
     assert (await thief.sign_in())[0] == 422
 
@@ -232,7 +232,7 @@ async def test_an_address_is_changed_and_changed_back(house):
     assert (await browser.sign_in(email=NEW))[0] == 422
     assert await browser.post(await house.link("locked"), password=THIRD) == (
         303,
-        "/sign-in?said=password_set",
+        "/account?said=password_changed",
     )
     assert await browser.sign_in(THIRD) == (303, "/account")
 
