@@ -363,6 +363,15 @@ KINDS: Final[tuple[Kind, ...]] = (
         not_exported="it is gone before an export could be read",
     ),
     Kind(
+        "mailboxes",
+        (_PROVIDE,),
+        (),
+        Period(Span.MINUTES, "a process that is asked for a call answers within seconds", 1),
+        Erasure(Fate.EXPIRES, "an answer lies there until it is read, ten seconds at most"),
+        valkey=(Key("caller:mailbox:1:<process>", Via.NAME),),
+        not_exported="it is gone before an export could be read",
+    ),
+    Kind(
         "network",
         (_FRAUD,),
         (_OPERATOR,),

@@ -42,7 +42,7 @@ NOT_PERSONAL: Final[tuple[NotPersonal, ...]] = (
                 *("abandoned", "age_s", "calls", "characters", "count"),
                 *("dropped", "entries", "failures", "faults", "forgotten"),
                 *("found", "granted", "prefixes", "strangers_max", "timeout_s"),
-                *("turned_away", "wait_s", "waited_s", "waiting"),
+                *("size", "turned_away", "wait_s", "waited_s", "waiting"),
             )
         ),
         "counts and durations of a whole process",
@@ -54,7 +54,7 @@ NOT_PERSONAL: Final[tuple[NotPersonal, ...]] = (
                 *("beyond", "carrier_code", "code", "event_id", "failure"),
                 *("hint", "http_status", "kind", "limit", "node"),
                 *("part", "partition", "partitions", "reason", "received"),
-                *("report", "request_id", "result", "smtp_code", "state"),
+                *("question", "report", "request_id", "result", "smtp_code", "state"),
                 *("status", "task", "version", "what", "where"),
                 *("why",),
             )
@@ -75,6 +75,7 @@ NOT_PERSONAL: Final[tuple[NotPersonal, ...]] = (
         "which text of the operator was posted as which version, the same for everybody",
     ),
     NotPersonal(("caller:lease:<node>", "caller:leases"), "which processes are alive"),
+    NotPersonal(("caller:node:1:<node>", "caller:nodes"), "how full each node is"),
     NotPersonal(("caller:drained",), "when the outbox was last empty"),
     NotPersonal(("caller:aof-rewritten",), "when the files of Valkey were last written anew"),
     NotPersonal(("caller:key-epoch",), "a random word for all accounts together"),

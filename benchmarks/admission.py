@@ -82,7 +82,7 @@ async def _admission(read: settings.Settings, stores: storage.Stores, book: _Boo
         rates=prices.rates,
         closed_destinations=prices.closed_destinations,
         risk=fraud.risk,
-        is_draining=lambda: False,
+        choose_node=lambda: "n1",
     )
 
 

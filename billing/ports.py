@@ -342,11 +342,8 @@ class SpendGate(Protocol):
     async def open_calls(self, node: str | None = None) -> Sequence[OpenCall]:
         """List the open calls of a node, or of all."""
 
-    async def node_of(self, account_id: str, call_id: str) -> str | None:
-        """Return the node of an account's open call; None if there is no such open call.
-
-        Raises StoreUnavailableError.
-        """
+    async def nodes_of(self, account_id: str) -> Mapping[str, str]:
+        """Return an account's open calls -> their nodes. Raises StoreUnavailableError."""
 
     async def snapshot(self, partition: int) -> PartitionState:
         """Return a consistent copy of a partition, without tombstones."""

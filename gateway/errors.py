@@ -271,10 +271,10 @@ PROBLEMS: dict[str, Problem] = {
     ),
     "call_not_found": Problem(404, "There is no such call.", "Check the call's id."),
     "call_ended": Problem(409, "The call has ended already.", "Nothing is left to do."),
-    "call_elsewhere": Problem(
-        409,
-        "The call is live on another node of this gateway, and only that node can end it.",
-        "Send the request to the node that holds the call, or hang up where the call was placed.",
+    "node_silent": Problem(
+        503,
+        "The call is live on a node of this gateway that does not answer.",
+        "Try again in a few seconds, or hang up where the call was placed.",
     ),
     "method_not_allowed": Problem(
         405, "This address does not allow that method.", "See the documentation of the API."

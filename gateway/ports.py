@@ -442,13 +442,13 @@ class LiveCall(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LiveCalls(Protocol):
-    """The calls within a process's reach: those of its own node, or of every node."""
+    """Live calls: those of one node, or of every node."""
 
     async def of_account(self, account_id: str) -> Sequence[LiveCall]:
         """Return an account's calls."""
 
     async def show(self, account_id: str, call_id: str) -> LiveCall | None:
-        """Return one of them; None if it is not within reach."""
+        """Return one of them; None if it is not live."""
 
     async def end(self, account_id: str, call_id: str) -> LiveCall | None:
         """End one of them and return its snapshot; the carrier has yet to confirm the end."""

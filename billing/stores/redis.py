@@ -380,20 +380,16 @@ class RedisSpendGate:
             found.extend(_open_call(*flat[i : i + 3]) for i in range(0, len(flat), 3))
         return found
 
-    async def node_of(self, account_id: str, call_id: str) -> str | None:
-        """Return the node of an account's open call; None if it has no such open call."""
+    async def nodes_of(self, account_id: str) -> Mapping[str, str]:
+        """Return an account's open calls -> their nodes."""
         partition = self.partition(account_id)
         own = self._keys[partition][_KEY_NAMES.index("own")]
-        row = await self._bounded(
-            self._redis.execute_command("HGET", own, call_id.encode(errors="replace"))
-        )
-        if row is None:
-            # An empty gate has no rows at all, and must not say that a call which lives is over.
-            if not await self.is_ready(partition):
-                raise StoreUnavailableError("a partition of the spend gate is not filled yet")
-            return None
-        owner, node, *_ = msgspec.json.decode(row)
-        return str(node) if owner == account_id else None
+        rows: dict[bytes, bytes] = await self._bounded(self._redis.execute_command("HGETALL", own))
+        # An empty gate has no rows at all, and must not say that a call which lives is over.
+        if not rows and not await self.is_ready(partition):
+            raise StoreUnavailableError("a partition of the spend gate is not filled yet")
+        open_calls = ((call.decode(), msgspec.json.decode(row)) for call, row in rows.items())
+        return {call: str(row[1]) for call, row in open_calls if row[0] == account_id}
 
     async def snapshot(self, partition: int) -> PartitionState:
         """Return what a partition holds at one moment, sorted, without tombstones."""

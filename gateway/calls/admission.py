@@ -113,8 +113,8 @@ class Admission:
     rates: CurrentRates
     closed_destinations: ClosedDestinations
     risk: Risk
-    is_draining: Callable[[], bool]
-    """Whether the node that would hold the call takes no new ones."""
+    choose_node: Callable[[], str | None]
+    """Returns the node that is to hold a new call; None where none takes any."""
     on_refusal: Callable[[str, str], None] = lambda _account_id, _code: None
     """Called with an account and the code of the refusal of its call token."""
     on_balance: Callable[[str, int], None] = lambda _account_id, _micros: None
@@ -158,8 +158,7 @@ class Admission:
         account = buyer.account
         refuse(await self.velocity.hit(token_uses(*buyer.subjects)))
         buyer.refuse_calls()
-        if self.is_draining():
-            raise RequestRefusedError("gateway_draining")
+        self.require_node()
         order = CallOrder(
             account_id=account.id,
             destination="",
@@ -178,8 +177,7 @@ class Admission:
         return await self.issue(order)
 
     async def _admit(self, buyer: Buyer, request: CallRequest) -> tuple[Quote, Ticket]:
-        if self.is_draining():
-            raise RequestRefusedError("gateway_draining")
+        self.require_node()
         if request.codec not in FRAME_BYTES:
             raise RequestRefusedError("codec_unknown", field="codec")
         quote = await self.price(buyer, request.destination, is_binding=True)
@@ -190,6 +188,11 @@ class Admission:
             quote.order, codec=request.codec, origin=origin, lifted=lifted
         )
         return quote, await self.issue(order)
+
+    def require_node(self) -> None:
+        """Refuse a call that no node would take."""
+        if self.choose_node() is None:
+            raise RequestRefusedError("gateway_draining")
 
     async def check_velocity(self, buyer: Buyer, uses: Sequence[Use]) -> tuple[str, ...]:
         """Refuse a call that the velocity limits would; return the rules that had to be lifted."""
@@ -304,7 +307,7 @@ class Admission:
         return Ticket(token, expires_at, left_s, self._media_url(order.origin), order.codec)
 
     def _media_url(self, page_origin: str) -> str:
-        """Return the socket's address, on the page's own origin where there is one."""
+        """Return the address of a node's socket, on the page's own origin where there is one."""
         own = urlsplit(self.settings.origin)
         page = urlsplit(page_origin)
         is_own_page = page_origin and page.port == own.port and page.scheme == own.scheme
@@ -312,4 +315,6 @@ class Admission:
         # the socket must have the name by which the page was opened.
         netloc = page.netloc if is_own_page and own.hostname in _LOOPBACK else own.netloc
         scheme = "wss" if own.scheme == "https" else "ws"
-        return f"{scheme}://{netloc}/n/{self.settings.node}/media/browser"
+        # None where the last one has begun to drain since: it says so itself.
+        node = self.choose_node() or self.settings.node
+        return f"{scheme}://{netloc}/n/{node}/media/browser"

@@ -222,8 +222,7 @@ class ButtonAdmission:
         if code := standing.refusal(at):
             opens_at = None if standing.is_paused else standing.rules.hours.next_opening(at)
             raise RequestRefusedError(code, opens_at=opens_at)
-        if self.admission.is_draining():
-            raise RequestRefusedError("gateway_draining")
+        self.admission.require_node()
 
     async def _allow(self, terms: VisitorTerms, mode: Mode) -> None:
         """Count a token; refuse one whose call would be refused. Calls count when they begin."""

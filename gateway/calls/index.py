@@ -1,4 +1,4 @@
-"""Finds an account's calls wherever they are: live within reach, live elsewhere, or in the records.
+"""Finds an account's calls wherever they are: live on any node, or in the records.
 
 Knows no bridge: live calls are behind a port, so that the same index serves a process that holds
 calls and one that holds none.
@@ -21,13 +21,13 @@ class CallIndex:
     """An account's calls. Every method raises StoreUnavailableError."""
 
     node: str
-    """The node whose calls `live` holds."""
+    """This process's own node, whose calls are within its memory."""
     live: LiveCalls
     records: CdrStore
     gate: SpendGate
 
     async def live_calls(self, account_id: str) -> Sequence[LiveCall]:
-        """Return the calls within reach, newest first."""
+        """Return the calls that are live on any node, newest first."""
         found = await self.live.of_account(account_id)
         return sorted(found, key=lambda call: call.opened.created_at, reverse=True)
 
@@ -54,10 +54,7 @@ class CallIndex:
         return [*unwritten, *calls], following
 
     async def credit(self, account_id: str) -> int:
-        """Return the micros that an account has left: what is held here is spent only once used.
-
-        Holds of calls on other nodes are not visible from here.
-        """
+        """Return the micros that an account has left: what is held is spent only once used."""
         balance = await self.gate.balance(account_id)
         return balance + sum(call.unused_micros for call in await self.live_calls(account_id))
 
@@ -72,8 +69,8 @@ class CallIndex:
     async def end(self, account_id: str, call_id: str) -> LiveCall:
         """End a call and return how it stands; the carrier has yet to confirm its end.
 
-        Raises RequestRefusedError with the reason why it cannot be ended here: there is none, it
-        has ended, or another node holds it.
+        Raises RequestRefusedError with the reason why it cannot be ended: there is none, it has
+        ended, or its node does not answer.
         """
         ended = await self.live.end(account_id, call_id)
         if ended is not None:
@@ -82,9 +79,9 @@ class CallIndex:
         # The records lag behind the spend gate at both ends: a call of another node is in the gate
         # before its record is opened, and has left it before its record is closed.
         if record is None or record.closed is None:
-            node = await self.gate.node_of(account_id, call_id)
+            node = (await self.gate.nodes_of(account_id)).get(call_id)
             if node is not None and node != self.node:
-                raise RequestRefusedError("call_elsewhere")
+                raise RequestRefusedError("node_silent")
             if record is None and node is None:
                 raise RequestRefusedError("call_not_found")
         raise RequestRefusedError("call_ended")

@@ -24,6 +24,8 @@ from gateway.call.carrier_status import CarrierStatus
 from gateway.call.resume_token import generation_of
 from gateway.calls import counting
 from gateway.calls.bridge import Bridge
+from gateway.calls.draining import Draining
+from gateway.calls.live_view import live_view
 from gateway.calls.polling import INTERVAL_BEATS, Polling
 from gateway.calls.reachability import Probe, Reachability, not_looked_at
 from gateway.calls.services import Services
@@ -138,34 +140,42 @@ class Calls:
         self._checks: dict[EchoCheck | EchoCall, CallOrder] = {}
         self._idle = asyncio.Event()
         self._idle.set()
-        self.is_draining = False
-        self._drained_ns = 0
-        """Monotonic time at which calls that still run will be ended, once the node drains."""
+        self._draining = Draining(ticker.clock_ns)
         self._browser_path = f"/n/{settings.node}/media/browser"
 
     def __len__(self) -> int:
         return len(self._calls)
 
+    @property
+    def is_draining(self) -> bool:
+        """Whether no new calls are to be sent here."""
+        return self._draining.is_draining
+
+    def take_calls(self, takes: bool) -> None:
+        """Take new calls, or none until told otherwise."""
+        self._draining.take_calls(takes)
+
     def holds(self, call_id: str) -> bool:
         """Whether this node holds a call, live or not settled yet."""
         return call_id in self._calls
 
-    async def of_account(self, account_id: str) -> Sequence[LiveCall]:
-        """Return an account's calls on this node."""
-        return [_view(call) for call in self._calls.values() if call.account_id == account_id]
+    async def of_account(self, account_id: str | None) -> Sequence[LiveCall]:
+        """Return an account's calls on this node; None: everybody's."""
+        calls = self._calls.values()
+        return [live_view(each) for each in calls if account_id in {None, each.account_id}]
 
-    async def show(self, account_id: str, call_id: str) -> LiveCall | None:
+    async def show(self, account_id: str | None, call_id: str) -> LiveCall | None:
         """Return one of an account's calls; None where it is not on this node."""
         call = self._of(account_id, call_id)
-        return None if call is None else _view(call)
+        return None if call is None else live_view(call)
 
-    async def end(self, account_id: str, call_id: str) -> LiveCall | None:
+    async def end(self, account_id: str | None, call_id: str) -> LiveCall | None:
         """End one of an account's calls on request and return how it stands."""
         call = self._of(account_id, call_id)
         if call is None:
             return None
         call.end(Cause.MANAGER_REQUEST, "operator")
-        return _view(call)
+        return live_view(call)
 
     def visitors(self) -> Sequence[VisitorTerms]:
         """Return what holds for each call here that a visitor has begun, also with a test key."""
@@ -181,9 +191,9 @@ class Calls:
             if isinstance(check, EchoCall) and order.visitor and is_over(order.visitor):
                 check.closed()
 
-    def _of(self, account_id: str, call_id: str) -> Bridge | None:
+    def _of(self, account_id: str | None, call_id: str) -> Bridge | None:
         call = self._calls.get(call_id)
-        return call if call is not None and call.account_id == account_id else None
+        return call if call is not None and account_id in {None, call.account_id} else None
 
     def owns(self, call_id: str, carrier_call_id: str) -> bool:
         """Whether a carrier call, made for `call_id`, is one that a call here uses."""
@@ -213,7 +223,7 @@ class Calls:
         if origin and origin not in self._settings.page_origins:
             return Refusal(403, "This page may not open a media socket here.")
         # While calls run, a caller who has lost the socket may still resume one.
-        if self.is_draining and not self._calls:
+        if self._draining.is_closed and not self._calls:
             return Refusal(503, "This gateway is being restarted.", {"Retry-After": "5"})
         return Acceptance(lambda connection: self._attach_browser(connection, origin))
 
@@ -246,8 +256,7 @@ class Calls:
             leg.refuse("bad_resume")
         else:
             leg.mark_authenticated()
-            if self.is_draining:
-                self._tell_draining(bridge)
+            self._tell_draining(bridge)
 
     async def _redeem(self, leg: BrowserLeg, token: str) -> None:
         try:
@@ -323,7 +332,7 @@ class Calls:
     def _refusal(self, leg: BrowserLeg, order: CallOrder) -> str:
         if order.origin and order.origin != leg.origin:
             return "bad_origin"
-        if self.is_draining:
+        if self._draining.is_closed:
             return "gateway_draining"
         return "gateway_full" if len(self._calls) >= self._settings.calls_max else ""
 
@@ -414,23 +423,27 @@ class Calls:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("call task failed", exc_info=error)
 
-    async def drain(self, timeout_s: float, end_now: asyncio.Event | None = None) -> None:
+    async def drain(
+        self, timeout_s: float, end_now: asyncio.Event | None = None, *, notice_s: float = 0.0
+    ) -> None:
         """Take no new calls; let running ones finish, and settle them all.
 
-        Those that still run are ended after `timeout_s`, or when `end_now` is set.
+        Those that still run are ended after `timeout_s`, or when `end_now` is set. Whoever was sent
+        here before others know of the drain is taken for `notice_s` more.
         """
-        self.is_draining = True
-        if not self._calls:
-            return
-        # For callers who resume a call during the drain, and are told what is left of it.
-        self._drained_ns = self._ticker.clock_ns() + round(timeout_s * SECOND_NS)
+        self._draining.stop(timeout_s, notice_s)
         for call in self._calls.values():
             self._tell_draining(call)
+        if notice_s:
+            await _any((end_now,), notice_s)
+        if not self._calls:
+            return
         log.info("draining", calls=len(self._calls), timeout_s=timeout_s)
-        if not await self._wait_idle(timeout_s, end_now):
+        await _any((self._idle, end_now), max(0.0, timeout_s - notice_s))
+        if self._calls:
             for call in tuple(self._calls.values()):
                 call.end(Cause.SYSTEM_SHUTDOWN, "gateway")
-            await self._wait_idle(_END_TIMEOUT_S)
+            await _any((self._idle,), _END_TIMEOUT_S)
         if self._calls:
             log.critical("calls not settled before the end", calls=len(self._calls))
         # What still runs waits for a store or carrier that is away. The gate keeps these calls
@@ -440,37 +453,24 @@ class Calls:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _tell_draining(self, call: Bridge) -> None:
-        left_ns = self._drained_ns - self._ticker.clock_ns()
-        call.tell_draining(max(0, left_ns // SECOND_NS))
+        if (left_s := self._draining.left_s) is not None:
+            call.tell_draining(left_s)
 
-    async def _wait_idle(self, timeout_s: float, end_now: asyncio.Event | None = None) -> bool:
-        events = (self._idle,) if end_now is None else (self._idle, end_now)
-        waiting = [asyncio.ensure_future(event.wait()) for event in events]
-        try:
-            await asyncio.wait(waiting, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for each in waiting:
-                each.cancel()
-        return self._idle.is_set()
+
+async def _any(events: Sequence[asyncio.Event | None], timeout_s: float) -> None:
+    """Wait until one of the events is set that there are, or the time is over."""
+    waiting = [asyncio.ensure_future(event.wait()) for event in events if event is not None]
+    # Nobody sets this one: without an event it is the time that is waited for.
+    waiting.append(asyncio.ensure_future(asyncio.Event().wait()))
+    try:
+        await asyncio.wait(waiting, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for each in waiting:
+            each.cancel()
 
 
 def _new_call_id() -> str:
     return "".join(secrets.choice(_ID_ALPHABET) for _ in range(_ID_LENGTH))
-
-
-def _view(call: Bridge) -> LiveCall:
-    seconds, cost_micros = call.used()
-    return LiveCall(
-        opened=call.opened,
-        answered_at=call.answered_at,
-        ended_at=call.ended_at,
-        seconds=seconds,
-        cost_micros=cost_micros,
-        unused_micros=call.unused_micros,
-        carrier_call_id=call.call.carrier_call_id,
-        cause=call.call.cause,
-        ended_by=call.call.ended_by,
-    )
 
 
 def _time_limit_s(order: CallOrder, most_s: int) -> int:

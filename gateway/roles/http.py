@@ -59,7 +59,7 @@ def api_routes(
     *,
     fraud: Fraud,
     live: LiveCalls,
-    is_draining: Callable[[], bool],
+    choose_node: Callable[[], str | None],
     on_balance: Callable[[str, int], None],
 ) -> Routes:
     """Return the routes of `/v1`.
@@ -71,8 +71,8 @@ def api_routes(
         prices: What calls are quoted from.
         payments: Takes payments; None where no payment service is set up.
         fraud: What admission asks of accounts, and tells of them.
-        live: The live calls within reach.
-        is_draining: Whether the node that would hold a new call takes none.
+        live: The live calls of all nodes.
+        choose_node: Returns the node that is to hold a new call; None where none takes any.
         on_balance: Told of an account and its balance when that does not cover a call.
 
     """
@@ -86,7 +86,7 @@ def api_routes(
         rates=prices.rates,
         closed_destinations=prices.closed_destinations,
         risk=fraud.risk,
-        is_draining=is_draining,
+        choose_node=choose_node,
         on_refusal=fraud.refusals.note,
         on_balance=on_balance,
     )

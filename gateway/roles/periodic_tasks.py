@@ -19,6 +19,8 @@ from gateway.charging.reconcile import Reconciler
 from gateway.charging.recovery import Drain
 from gateway.charging.rounds import Metering
 from gateway.charging.sweeper import Sweeper
+from gateway.fleet import roster
+from gateway.fleet.roster import Roster
 from gateway.heartbeat.periodic_task import PeriodicTask
 from gateway.payments.reconciler import PERIOD_S
 from gateway.post import mail_alarm
@@ -91,6 +93,11 @@ def of_quotes(prices: Prices, fraud: Fraud) -> Sequence[PeriodicTask]:
             "counts of refused visitors", fraud.visitors.save, visitor_refusals.INTERVAL_S
         ),
     )
+
+
+def of_fleet(seen: Roster) -> Sequence[PeriodicTask]:
+    """Return the task that keeps all nodes in view."""
+    return (PeriodicTask("view of all nodes", seen.look, roster.INTERVAL_S),)
 
 
 def new_sweeper(

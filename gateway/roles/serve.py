@@ -20,6 +20,7 @@ from gateway.charging.rounds import Metering
 from gateway.embed.ports import Proofs
 from gateway.heartbeat.periodic_task import PeriodicTask
 from gateway.http.app import create_app
+from gateway.ports import LiveCalls
 from gateway.roles import adapters, http, periodic_tasks, storage
 from gateway.roles.access import Access, compose_access
 from gateway.roles.administration import admin_routes
@@ -28,6 +29,7 @@ from gateway.roles.children import Child
 from gateway.roles.documents import post_documents
 from gateway.roles.embed import compose_proofs
 from gateway.roles.erasure import of_erasure, open_journal
+from gateway.roles.fleet import Fleet, compose_fleet, of_calls, of_node
 from gateway.roles.fraud import Fraud, compose_fraud
 from gateway.roles.media import Media, compose_media, warm_up
 from gateway.roles.membership import Membership, new_membership
@@ -59,6 +61,8 @@ class Node:
         self.stores: storage.Stores
         self.post: Post
         self.media: Media
+        self.fleet: Fleet
+        self._live: LiveCalls
         self.app: Starlette
         """The HTTP application."""
         self._server: OnePortServer
@@ -111,19 +115,19 @@ class Node:
             turned_away=fraud.visitors.note,
         )
         await self._take_lease(stops, membership, carrier_side)
+        fleet = self._join(stops, membership)
         alarms = periodic_tasks.new_alarms(settings, stores)
         kept = (settings, stores, access.velocity)
         proofs = compose_proofs(*kept, prices=prices, fraud=fraud, announcer=carrier)
         calls, refused = media.calls, media.calls.refused_signatures
-        drain = carrier_side.settler.drain
         sweeps = periodic_tasks.new_sweeper(membership, carrier_side, calls.holds)
         ended = EndedButtons(RedisButtonEras(stores.redis), calls)
         routes = [
             *http.api_routes(
                 *(settings, stores, access, prices, payments),
                 fraud=fraud,
-                live=calls,
-                is_draining=lambda: calls.is_draining,
+                live=self._live,
+                choose_node=fleet.choose_node,
                 # Read after `_take_payments` has set it.
                 on_balance=metering.on_balance,
             ),
@@ -140,9 +144,12 @@ class Node:
         self.app = create_app(routes, show_missing=people.pages.show_missing)
         tasks = [
             *periodic_tasks.of_port(tls),
+            *periodic_tasks.of_fleet(fleet.roster),
             *(*periodic_tasks.of_payments(payments), *of_erasure(settings, stores, payments)),
             *periodic_tasks.of_node(membership, carrier_side, metering, sweeps, ended),
-            *periodic_tasks.of_books(stores, drain, alarms, sweeps.gate_filled, metering),
+            *periodic_tasks.of_books(
+                *(stores, carrier_side.settler.drain, alarms, sweeps.gate_filled, metering)
+            ),
             *periodic_tasks.of_mails(settings, alarms),
             *periodic_tasks.of_quotes(prices, fraud),
             *periodic_tasks.of_people(people),
@@ -164,6 +171,18 @@ class Node:
         await recovery.settle_own(carrier_side.settler, self.settings.node)
         # And an older copy of the database, if one was put back, has people who were erased.
         await open_journal(self.settings, self.stores).apply()
+
+    def _join(self, stops: Stops, membership: Membership) -> Fleet:
+        """Let other processes ask about the calls here, and reach theirs."""
+        calls = self.media.calls
+        self.fleet = fleet = compose_fleet(
+            *(self.settings, self.stores, membership),
+            facts=of_node(self.settings, membership, calls, self.media.ticker),
+            answer=of_calls(calls),
+        )
+        stops.add("questions of other processes", fleet.exchange.stop)
+        self._live = fleet.calls(calls, self.settings, self.stores)
+        return fleet
 
     def _take_payments(self, stops: Stops, metering: Metering) -> PaymentServices:
         """Open what takes payments; a change of credit reaches running calls at once."""
@@ -201,7 +220,7 @@ class Node:
         pages = site_routes(
             *(self.settings, self.stores, people, prices, payments),
             velocity=access.velocity,
-            live=self.media.calls,
+            live=self._live,
             proofs=proofs,
         )
         return [*pages, *admin_routes(self.settings, self.stores, access.auth, people.sessions)]
@@ -234,6 +253,7 @@ class Node:
         await media.bind()
         await self._server.start()
         media.start()
+        self.fleet.exchange.start()
         await self._drainer.start()
         warm_up()
         _spare_the_collector()
@@ -247,7 +267,9 @@ class Node:
     async def stop(self, end_now: asyncio.Event | None = None) -> None:
         """Drain the calls, until `end_now` is set, then stop every part, the last opened first."""
         # While everything still runs: ending calls need sockets, carrier and metering.
-        await self.media.calls.drain(self.settings.drain_timeout_s, end_now)
+        await self.media.calls.drain(
+            self.settings.drain_timeout_s, end_now, notice_s=self.fleet.notice_s()
+        )
         await self._stops.run()
 
 

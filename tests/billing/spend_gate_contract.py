@@ -572,12 +572,14 @@ class SpendGateContract:
         await gate.credit("bob", 1, UNIT)
         await gate.open(opening("c1", node="n1"))
         await gate.open(opening("c2", "bob", node="n2"))
-        assert await gate.node_of("alice", "c1") == "n1"
-        assert await gate.node_of("bob", "c2") == "n2"
-        for account_id, call_id in (("alice", "c2"), ("bob", "c1"), ("alice", "ü"), ("nobody", "")):
-            assert await gate.node_of(account_id, call_id) is None
+        await gate.open(opening("c3", "bob", node="n1"))
+        await gate.credit(neighbour_of(gate, "alice"), 1, UNIT)
+        await gate.open(opening("c4", neighbour_of(gate, "alice"), node="n4"))
+        assert await gate.nodes_of("alice") == {"c1": "n1"}
+        assert await gate.nodes_of("bob") == {"c2": "n2", "c3": "n1"}
+        assert await gate.nodes_of("nobody") == {}
         await gate.close(closing("c1"))
-        assert await gate.node_of("alice", "c1") is None
+        assert await gate.nodes_of("alice") == {}
 
     async def test_an_open_call_is_described_whole(self, gate):
         capped = {"caps": [DAY, MONTH], "per_minute_micros": 10**12, "node": 'n/"é"'}
@@ -627,7 +629,7 @@ class SpendGateContract:
             *(gate.open(opening()), gate.close(closing()), self.tick(gate, tick(1, 1))),
             *(gate.credit("alice", 1, 1), gate.balance("alice"), gate.credit_sequence("alice")),
             *(gate.freeze("alice", True), gate.open_calls("n1")),
-            *(gate.name_carrier_call("c1", "alice", "CA1"), gate.node_of("alice", "c1")),
+            *(gate.name_carrier_call("c1", "alice", "CA1"), gate.nodes_of("alice")),
         ):
             with pytest.raises(StoreUnavailableError):
                 await attempt

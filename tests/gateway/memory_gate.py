@@ -455,10 +455,10 @@ class MemorySpendGate(OneByOne):
 
         return await self._answer(listed)
 
-    async def node_of(self, account_id: str, call_id: str) -> str | None:
-        def found() -> str | None:
-            call = self._ready(self.partition(account_id)).calls.get(call_id)
-            return call.node if call is not None and call.account_id == account_id else None
+    async def nodes_of(self, account_id: str) -> Mapping[str, str]:
+        def found() -> Mapping[str, str]:
+            calls = self._ready(self.partition(account_id)).calls
+            return {name: c.node for name, c in calls.items() if c.account_id == account_id}
 
         return await self._answer(found)
 

@@ -32,6 +32,8 @@ from gateway.stores.drain_mark import RedisDrainMark
 from gateway.stores.ghosts import RedisGhostStore
 from gateway.stores.key_epochs import RedisKeyEpochs
 from gateway.stores.leases import RedisNodeLeases
+from gateway.stores.mailboxes import RedisMailboxes
+from gateway.stores.node_facts import RedisNodeDirectory
 from gateway.stores.personal_rows import TABLES
 from gateway.stores.proof_codes import RedisProofCodes
 from gateway.stores.tokens import RedisCallTokens
@@ -40,6 +42,7 @@ from gateway.stores.visitor_refusals import RedisVisitorRefusals
 from tests.accounts.mapped import columns_of, unmapped
 from tests.billing.conftest import client, empty_gate, gate
 from tests.billing.spend_gate_contract import CENT, UNIT, closing, opening, tick
+from tests.gateway.fleet.mailboxes import facts_of
 from tests.gateway.privacy.needles import AT
 from tests.trees import tree_of
 
@@ -175,6 +178,8 @@ async def used(gate, client):
     await RedisVisitorRefusals(client).add({("b1", "2026-11-28", Reason.BUSY): 1})
     await RedisProofCodes(client).keep("place", "digest")
     assert await RedisNodeLeases(client).claim("n1", 1.0)
+    assert await RedisMailboxes(client).send("process", b"letter")
+    await RedisNodeDirectory(client).write(facts_of("n1"))
     await RedisDrainMark(client).set()
     await RedisKeyEpochs(client).current()
     await client.config_set("appendonly", "yes")

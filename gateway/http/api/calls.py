@@ -227,7 +227,7 @@ class CallsApi:
         return Json(CheckTokenReply(**_ticket(ticket)), 201)
 
     async def list_live_calls(self, _request: Request, principal: Principal) -> Response:
-        """Return the account's live calls on this node, newest first."""
+        """Return the account's live calls, newest first."""
         calls = await self.index.live_calls(principal.account.id)
         return Json({"calls": [_live_view(call) for call in calls]})
 
@@ -249,12 +249,11 @@ class CallsApi:
         return Json(_live_view(call), 202)
 
     async def show_account(self, _request: Request, principal: Principal) -> Response:
-        """Return the account's balance: what is held for calls here is spent only once used."""
+        """Return the account's balance: what is held for calls is spent only once used."""
         account = principal.account
         balance = await self.gate.balance(account.id)
         calls = await self.index.live_calls(account.id)
-        # The gate counts held credit as gone. What calls here have not used is added back; holds of
-        # calls on other nodes are not visible from here.
+        # The gate counts held credit as gone. What calls have not used is added back.
         balance += sum(call.unused_micros for call in calls)
         return Json(
             {

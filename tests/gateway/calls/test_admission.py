@@ -62,7 +62,7 @@ class Desk:
         self.tokens, self.velocity, self.ledger = Tokens(), Velocity(), Ledger()
         settings = stage.services(**changes).settings
         self.closed_destinations = ClosedDestinations(None, settings.open_high_risk)
-        self.is_draining = False
+        self.node: str | None = "n1"
         self.short, self.refused = [], []
         self.book = RiskBook()
         risk = Risk(POLICY, self.book, Epochs(), clock_ns=stage.clock_ns, utc_now=lambda: AT)
@@ -75,7 +75,7 @@ class Desk:
             rates=RateDeck.from_csv(DECK),
             closed_destinations=self.closed_destinations,
             risk=risk,
-            is_draining=lambda: self.is_draining,
+            choose_node=lambda: self.node,
             on_refusal=lambda account_id, code: self.refused.append((account_id, code)),
             on_balance=lambda account_id, micros: self.short.append((account_id, micros)),
             utc_now=lambda: AT,
@@ -161,7 +161,7 @@ async def test_a_check_costs_nothing_and_is_bound_like_a_call(desk):
     assert (order.key_id, order.key_epoch) == ("k1", "e1")
     assert await refusal(desk.check("https://evil.example")) == "bad_origin"
     assert await refusal(desk.check(frozen=True)) == "account_frozen"
-    desk.is_draining = True
+    desk.node = None
     assert await refusal(desk.check()) == "gateway_draining"
     assert len(desk.tokens.orders) == 1
 
@@ -187,7 +187,7 @@ async def test_the_order_of_a_person_names_their_credentials_epoch(desk):
 
 
 async def test_a_draining_node_quotes_and_admits_nobody(desk):
-    desk.is_draining = True
+    desk.node = None
     assert await refusal(desk.admit()) == "gateway_draining"
     assert (await desk.quote()).affordable_s == 1000
     assert desk.tokens.orders == {}

@@ -187,7 +187,7 @@ async def test_a_button_that_takes_no_calls_says_so_before_all_else(door):
     assert (await refused(door.admit())).code == "button_paused"
     assert await door.phase() == (Phase.PAUSED, None)
     door.standing = STANDING
-    door.desk.is_draining = True
+    door.desk.node = None
     assert (await refused(door.admit())).code == "gateway_draining"
     assert door.challenges.spent == []
 

@@ -107,11 +107,11 @@ async def test_a_call_of_another_node_is_not_said_to_have_ended(site):
     (_, second), (here, there) = site.nodes, site.indexes
     call_id = await site.call_on(second)
     # Its record is not written yet: only the spend gate knows of it.
-    assert await refusal(here.end("alice", call_id)) == "call_elsewhere"
+    assert await refusal(here.end("alice", call_id)) == "node_silent"
     site.records.add(call_id, is_closed=False, node="n2")
-    assert await refusal(here.end("alice", call_id)) == "call_elsewhere"
+    assert await refusal(here.end("alice", call_id)) == "node_silent"
     assert second.bridge.call.is_live
-    assert PROBLEMS["call_elsewhere"].status == 409
+    assert PROBLEMS["node_silent"].status == 503
     ended = await there.end("alice", call_id)
     assert (ended.opened.node, ended.ended_by) == ("n2", "operator")
     await site.stage.until(lambda: not len(second.calls))

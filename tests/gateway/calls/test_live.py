@@ -695,6 +695,27 @@ async def test_a_drain_that_is_told_to_end_now_ends_the_calls_in_good_order(stag
     assert len(node.calls) == 0
 
 
+@pytest.mark.parametrize("is_hurried", [False, True])
+async def test_a_node_among_others_waits_until_they_know_that_it_stops(stage, node, is_hurried):
+    end_now = asyncio.Event()
+    draining = asyncio.create_task(node.calls.drain(30, end_now, notice_s=3.0))
+    await stage.run(1)
+    assert node.calls.is_draining
+    caller = await node.starts()
+    assert not caller.of("error")
+    if is_hurried:
+        end_now.set()
+        await stage.until(draining.done)
+        assert not len(node.calls)
+        return
+    await stage.run(2)
+    late = await node.starts()
+    assert refusal_of(late) == ("gateway_draining", 1012)
+    assert not draining.done()
+    caller.say({"type": "hangup"})
+    await stage.until(draining.done)
+
+
 async def test_a_drain_that_cannot_settle_ends_all_the_same(stage, node):
     await node.starts()
     node.begins_stream()
@@ -740,7 +761,7 @@ async def test_what_changes_while_a_call_is_counted_holds(stage, change):
     if change == "leaves":
         caller.end(1000)
     elif change == "drains":
-        node.calls.is_draining = True
+        await node.calls.drain(0.0)
     else:
         node.velocity.delay_s = 0.0
         await node.starts()

@@ -14,7 +14,7 @@ EXPECTED = {
     *(f"readme.not_{kind.name}" for kind in KINDS if not kind.is_exported),
     *(f"purpose.{each}" for each in Purpose),
     *(f"viewer.{each}" for each in (*Viewer, "nobody")),
-    *(f"period.{each}" for each in (*Span, "months_one", "years_one")),
+    *(f"period.{each}" for each in (*Span, "minutes_one", "months_one", "years_one")),
     *(f"fate.{each}" for each in Fate),
     *(
         f"field.{name}"

@@ -56,7 +56,7 @@ export type GatewayCode =
   | 'credit_reference_reused'
   | 'call_not_found'
   | 'call_ended'
-  | 'call_elsewhere'
+  | 'node_silent'
   | 'method_not_allowed'
   | 'payload_too_large'
   | 'unsupported_media_type'

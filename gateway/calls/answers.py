@@ -1,0 +1,41 @@
+"""Answers what other processes ask of the calls of a node. Knows no letter and no store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from gateway.fleet.messages import CALLS_MAX, Calls, Done, EndCall, FindCalls, Question, Reply
+from gateway.ports import LiveCall
+
+
+class HeldCalls(Protocol):
+    """The calls of one node; an account of None stands for all."""
+
+    async def of_account(self, account_id: str | None) -> Sequence[LiveCall]:
+        """Return an account's calls."""
+
+    async def show(self, account_id: str | None, call_id: str) -> LiveCall | None:
+        """Return one of them."""
+
+    async def end(self, account_id: str | None, call_id: str) -> LiveCall | None:
+        """End one of them, and return it as it stands."""
+
+    def take_calls(self, takes: bool, /) -> None:
+        """Take new calls, or none."""
+
+
+async def answer(held: HeldCalls, question: Question) -> Reply:
+    """Do what is asked of a node, and return the answer."""
+    if isinstance(question, EndCall):
+        ended = await held.end(question.account_id, question.call_id)
+        return Calls(calls=() if ended is None else (ended,))
+    if not isinstance(question, FindCalls):
+        held.take_calls(question.takes)
+        return Done()
+    if question.call_id is not None:
+        shown = await held.show(question.account_id, question.call_id)
+        return Calls(calls=() if shown is None else (shown,))
+    found = await held.of_account(question.account_id)
+    newest = sorted(found, key=lambda call: call.opened.created_at, reverse=True)
+    return Calls(calls=tuple(newest[:CALLS_MAX]), more=max(0, len(newest) - CALLS_MAX))

@@ -1,0 +1,77 @@
+"""Joins the live calls of all nodes: those of this process, and those that others are asked for.
+
+Knows no store: which node holds a call is the spend gate's word.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from billing.ports import SpendGate
+from gateway.errors import RequestRefusedError
+from gateway.fleet.exchange import Exchange, NodeSilentError
+from gateway.fleet.messages import Calls, EndCall, FindCalls, Question, Reply
+from gateway.fleet.roster import Roster
+from gateway.ports import LiveCall, LiveCalls
+
+
+@dataclass(frozen=True, slots=True)
+class FleetCalls:
+    """`ports.LiveCalls` of every node. Every method raises StoreUnavailableError."""
+
+    own: LiveCalls
+    node: str
+    """The node whose calls `own` holds."""
+    gate: SpendGate
+    roster: Roster
+    exchange: Exchange
+
+    async def of_account(self, account_id: str) -> Sequence[LiveCall]:
+        """Return an account's calls; those of a node that does not answer are missing."""
+        own = await self.own.of_account(account_id)
+        others = {*(await self.gate.nodes_of(account_id)).values()} - {self.node}
+        return [*own, *await self._gather(others, FindCalls(account_id=account_id))]
+
+    async def show(self, account_id: str, call_id: str) -> LiveCall | None:
+        """Return one of an account's calls; None if there is none, or its node does not answer."""
+        own = await self.own.show(account_id, call_id)
+        node = None if own else (await self.gate.nodes_of(account_id)).get(call_id)
+        if own or node is None or node == self.node:
+            return own
+        found = await self._gather({node}, FindCalls(account_id=account_id, call_id=call_id))
+        return found[0] if found else None
+
+    async def end(self, account_id: str, call_id: str) -> LiveCall | None:
+        """End one of an account's calls, and return how it stands; None if there is none.
+
+        Raises RequestRefusedError where its node does not answer.
+        """
+        own = await self.own.end(account_id, call_id)
+        node = None if own else (await self.gate.nodes_of(account_id)).get(call_id)
+        if own or node is None or node == self.node:
+            return own
+        try:
+            reply = await self._ask(node, EndCall(account_id=account_id, call_id=call_id))
+        except NodeSilentError:
+            raise RequestRefusedError("node_silent") from None
+        return reply.calls[0] if isinstance(reply, Calls) and reply.calls else None
+
+    async def _gather(self, nodes: Collection[str], question: FindCalls) -> Sequence[LiveCall]:
+        async def found(node: str) -> Sequence[LiveCall]:
+            try:
+                reply = await self._ask(node, question)
+            except NodeSilentError:
+                return ()
+            return reply.calls if isinstance(reply, Calls) else ()
+
+        each = await asyncio.gather(*(found(node) for node in nodes))
+        return [call for calls in each for call in calls]
+
+    async def _ask(self, node: str, question: Question) -> Reply:
+        facts = self.roster.find(node)
+        if facts is None:
+            # It is gone, or began within the last second.
+            raise NodeSilentError
+        return await self.exchange.ask(facts.process, question)

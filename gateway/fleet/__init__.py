@@ -1,0 +1,1 @@
+"""The processes that share the stores: which nodes there are, how full, and asking them."""

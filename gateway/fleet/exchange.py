@@ -1,0 +1,163 @@
+"""Asks other processes, and answers what they ask: each has one mailbox in the store they share.
+
+Knows no store and no call: what is answered is given as a function.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol
+
+import msgspec
+import structlog
+
+from database.errors import StoreUnavailableError
+from gateway.fleet.messages import (
+    DECODER,
+    ENCODER,
+    LETTER_BYTES_MAX,
+    Answered,
+    Asked,
+    Failed,
+    Question,
+    Reply,
+)
+
+ANSWER_S: Final = 2.0
+"""How long an answer is waited for: a busy node answers within milliseconds."""
+WAITING_MAX: Final = 1000
+"""Questions of one process that wait for their answers at once."""
+ANSWERING_MAX: Final = 64
+"""Questions of others that are being answered at once; more are dropped, and asked again."""
+_RETRY_S: Final = 0.5
+
+log = structlog.get_logger(__name__)
+
+
+class NodeSilentError(Exception):
+    """A process did not answer: it is gone, stands still, or is overloaded."""
+
+
+class Mailboxes(Protocol):
+    """Where letters wait for a process. Both raise StoreUnavailableError."""
+
+    async def send(self, to: str, letter: bytes) -> bool:
+        """Put a letter into a mailbox; False where it is full."""
+
+    async def receive(self, own: str) -> bytes | None:
+        """Wait for the next letter, and take it; None where none has come for some seconds."""
+
+
+class Exchange:
+    """The questions and answers of one process."""
+
+    def __init__(
+        self,
+        mailboxes: Mailboxes,
+        own: str,
+        answer: Callable[[Question], Awaitable[Reply]],
+        *,
+        answer_s: float = ANSWER_S,
+    ) -> None:
+        """Exchange letters under a name that no other process has, nor had before."""
+        self._mailboxes = mailboxes
+        self._own = own
+        self._answer = answer
+        self._answer_s = answer_s
+        self._numbers = itertools.count(1)
+        self._waiting: dict[int, asyncio.Future[Reply]] = {}
+        self._answering: set[asyncio.Task[None]] = set()
+        self._taking: asyncio.Task[None] | None = None
+        self._is_failing = False
+
+    async def ask(self, to: str, question: Question) -> Reply:
+        """Return a process's answer. Raises NodeSilentError, StoreUnavailableError."""
+        if len(self._waiting) >= WAITING_MAX:
+            raise NodeSilentError
+        number = next(self._numbers)
+        letter = Asked(number=number, sender=self._own, question=question)
+        answered: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = answered
+        try:
+            async with asyncio.timeout(self._answer_s):
+                if not await self._mailboxes.send(to, ENCODER.encode(letter)):
+                    raise NodeSilentError
+                reply = await answered
+        except TimeoutError:
+            raise NodeSilentError from None
+        finally:
+            del self._waiting[number]
+        if isinstance(reply, Failed):
+            raise NodeSilentError
+        return reply
+
+    def start(self) -> None:
+        """Begin to take what comes."""
+        self._taking = asyncio.get_running_loop().create_task(self._run())
+
+    async def stop(self) -> None:
+        """Take nothing more; what is being answered is left."""
+        tasks = [*self._answering, *([self._taking] if self._taking else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            await self._take_next()
+
+    async def _take_next(self) -> None:
+        try:
+            letter = await self._mailboxes.receive(self._own)
+        except StoreUnavailableError as error:
+            if not self._is_failing:
+                log.warning("other processes cannot be asked", reason=str(error))
+            self._is_failing = True
+            await asyncio.sleep(_RETRY_S)
+            return
+        if self._is_failing:
+            log.info("other processes can be asked again")
+            self._is_failing = False
+        if letter is not None:
+            self._take(letter)
+
+    def _take(self, letter: bytes) -> None:
+        try:
+            if len(letter) > LETTER_BYTES_MAX:
+                raise msgspec.ValidationError
+            read = DECODER.decode(letter)
+        except msgspec.DecodeError:
+            # Of another release, or of somebody who may write to the store. Its text stays out of
+            # the log: it may name a number.
+            log.warning("letter not understood", size=len(letter))
+            return
+        if isinstance(read, Answered):
+            waiting = self._waiting.get(read.number)
+            # None: it came too late.
+            if waiting is not None and not waiting.done():
+                waiting.set_result(read.reply)
+        elif len(self._answering) < ANSWERING_MAX:
+            task = asyncio.get_running_loop().create_task(self._reply(read))
+            self._answering.add(task)
+            task.add_done_callback(self._answering.discard)
+
+    async def _reply(self, asked: Asked) -> None:
+        reply: Reply = Failed()
+        try:
+            async with asyncio.timeout(self._answer_s):
+                reply = await self._answer(asked.question)
+        except (StoreUnavailableError, TimeoutError):
+            log.warning("question not answered", question=_kind(asked.question))
+        except Exception:
+            log.exception("question not answered", question=_kind(asked.question))
+        letter = ENCODER.encode(Answered(number=asked.number, reply=reply))
+        try:
+            await self._mailboxes.send(asked.sender, letter)
+        except StoreUnavailableError:
+            log.warning("answer not sent", question=_kind(asked.question))
+
+
+def _kind(question: Question) -> str:
+    return type(question).__name__

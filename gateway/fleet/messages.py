@@ -1,0 +1,82 @@
+"""Defines what processes ask one another, and what they answer. Pure.
+
+JSON, each message with its kind, so that a process of another release can tell what it does not
+know. Every question may be asked twice.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from gateway.ports import LiveCall
+
+LETTER_BYTES_MAX: Final = 1 << 20
+CALLS_MAX: Final = 1000
+"""Calls in one reply: some 600 bytes each."""
+
+
+class FindCalls(msgspec.Struct, frozen=True, kw_only=True, tag="find_calls"):
+    """Which live calls a node holds."""
+
+    account_id: str | None = None
+    """Whose; None: anybody's, for who may see all."""
+    call_id: str | None = None
+    """This one only."""
+
+
+class EndCall(msgspec.Struct, frozen=True, kw_only=True, tag="end_call"):
+    """End a call; one that has ended stays so."""
+
+    call_id: str
+    account_id: str | None = None
+    """Whose it has to be; None: anybody's."""
+
+
+class TakeCalls(msgspec.Struct, frozen=True, kw_only=True, tag="take_calls"):
+    """Take new calls, or take none until told otherwise; those that run go on."""
+
+    takes: bool
+
+
+class Calls(msgspec.Struct, frozen=True, kw_only=True, tag="calls"):
+    """The calls that were found, or the one that was ended as it stands then."""
+
+    calls: tuple[LiveCall, ...] = ()
+    more: int = 0
+    """How many were left out, beyond `CALLS_MAX`."""
+
+
+class Done(msgspec.Struct, frozen=True, tag="done"):
+    """What was asked for is so."""
+
+
+class Failed(msgspec.Struct, frozen=True, tag="failed"):
+    """It could not be answered, for a reason that the asked process has logged."""
+
+
+Question = FindCalls | EndCall | TakeCalls
+Reply = Calls | Done | Failed
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True, tag="asked"):
+    """A letter with a question."""
+
+    number: int
+    """Chosen by who asks, for the answer."""
+    sender: str
+    """The mailbox that the answer goes to."""
+    question: Question
+
+
+class Answered(msgspec.Struct, frozen=True, kw_only=True, tag="answered"):
+    """A letter with the answer to a question of this number."""
+
+    number: int
+    reply: Reply
+
+
+Letter = Asked | Answered
+ENCODER: Final = msgspec.json.Encoder()
+DECODER: Final = msgspec.json.Decoder(Letter)

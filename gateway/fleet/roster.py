@@ -1,0 +1,99 @@
+"""Keeps in view which nodes there are and how full, and chooses one for a new call.
+
+What is known is a second old. Whose the calls of a node are is decided elsewhere, by its lease.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+import msgspec
+
+INTERVAL_S: Final = 1.0
+"""How often a node says how full it is, and each process looks."""
+UNEVEN: Final = 0.1
+"""By how much of its room a node may be fuller than the emptiest one and still take a call."""
+
+
+class NodeFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a node says of itself."""
+
+    node: str
+    process: str
+    """Random name of its process, by which it is asked."""
+    origin: str
+    """Public origin at which `/n/<node>/` leads to it."""
+    release: str
+    started_at: str
+    """RFC 3339, in UTC."""
+    calls: int
+    calls_max: int
+    is_draining: bool
+    """Whether it takes no new calls."""
+    lag_ms: float
+    """How late its heartbeat was at most, of late."""
+
+    @property
+    def share(self) -> float:
+        """How full it is: 0 to 1."""
+        return self.calls / max(1, self.calls_max)
+
+
+class NodeDirectory(Protocol):
+    """Where nodes write their facts. Both raise StoreUnavailableError."""
+
+    async def write(self, facts: NodeFacts) -> None:
+        """Replace a node's facts, which lapse by themselves."""
+
+    async def read(self) -> Sequence[NodeFacts]:
+        """Return the facts of all nodes that have lately written any."""
+
+
+@dataclass(slots=True)
+class Roster:
+    """The nodes as one process sees them."""
+
+    directory: NodeDirectory
+    origin: str
+    own: Callable[[], NodeFacts] | None
+    """Returns the facts of this process's own node; None where it is none."""
+    pick: Callable[[Sequence[NodeFacts]], NodeFacts]
+    """Picks one of several by chance, such as `random.choice`."""
+    _seen: Sequence[NodeFacts] = field(default=(), init=False)
+
+    async def look(self) -> None:
+        """Say how full the own node is, and see the others. Raises StoreUnavailableError.
+
+        While the store is away, what was seen last stays.
+        """
+        if self.own is not None:
+            await self.directory.write(self.own())
+        self._seen = await self.directory.read()
+
+    def nodes(self) -> Sequence[NodeFacts]:
+        """Return all nodes, by name; the own one as it is now."""
+        own = self.own() if self.own is not None else None
+        others = [each for each in self._seen if own is None or each.node != own.node]
+        return sorted([*others, *([own] if own else [])], key=lambda facts: facts.node)
+
+    def find(self, node: str) -> NodeFacts | None:
+        """Return a node's facts."""
+        return next((each for each in self.nodes() if each.node == node), None)
+
+    def choose(self) -> NodeFacts | None:
+        """Return the node that is to hold a new call; None where none takes any."""
+        own = self.own() if self.own is not None else None
+        reachable = [each for each in self.nodes() if each.origin == self.origin]
+        fit = emptiest(reachable)
+        if own is not None and own in fit:
+            return own
+        return self.pick(fit) if fit else None
+
+
+def emptiest(nodes: Collection[NodeFacts]) -> Sequence[NodeFacts]:
+    """Return the nodes that take calls and are no fuller than the emptiest by `UNEVEN`."""
+    open_ones = [each for each in nodes if not each.is_draining and each.calls < each.calls_max]
+    least = min((each.share for each in open_ones), default=0.0)
+    return [each for each in open_ones if each.share <= least + UNEVEN]

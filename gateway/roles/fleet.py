@@ -1,0 +1,108 @@
+"""Composes a process's place among the others: who there is, and asking them. Knows no media.
+
+A process that holds no calls has one as well, and is asked nothing.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+
+from gateway.calls import answers
+from gateway.calls.answers import HeldCalls
+from gateway.calls.draining import NOTICE_S
+from gateway.calls.fleet import FleetCalls
+from gateway.fleet.exchange import Exchange
+from gateway.fleet.messages import Failed, Question, Reply
+from gateway.fleet.roster import NodeFacts, Roster
+from gateway.heartbeat.ticker import Ticker
+from gateway.ports import LiveCalls, NodeLoad
+from gateway.roles.membership import Membership
+from gateway.roles.storage import Stores
+from gateway.settings import Settings
+from gateway.stores.mailboxes import RedisMailboxes
+from gateway.stores.node_facts import RedisNodeDirectory
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """All nodes, as one process sees and asks them."""
+
+    roster: Roster
+    exchange: Exchange
+
+    def choose_node(self) -> str | None:
+        """Return the node that is to hold a new call; None where none takes any."""
+        facts = self.roster.choose()
+        return None if facts is None else facts.node
+
+    def notice_s(self) -> float:
+        """Return how long calls may come that others send to a node of this process that stops."""
+        return NOTICE_S if len(self.roster.nodes()) > 1 else 0.0
+
+    def calls(self, own: LiveCalls, settings: Settings, stores: Stores) -> FleetCalls:
+        """Return the live calls of all nodes; `own` are those of this process."""
+        return FleetCalls(own, settings.node, stores.gate, self.roster, self.exchange)
+
+
+def compose_fleet(
+    settings: Settings,
+    stores: Stores,
+    membership: Membership,
+    *,
+    facts: Callable[[], NodeFacts] | None = None,
+    answer: Callable[[Question], Awaitable[Reply]] | None = None,
+) -> Fleet:
+    """Return a process's view of all nodes, not started yet.
+
+    Args:
+        settings: What the operator has set.
+        stores: What all processes share.
+        membership: Names this process.
+        facts: What its node says of itself; None where it is none.
+        answer: Answers what its node is asked.
+
+    """
+    return Fleet(
+        Roster(RedisNodeDirectory(stores.redis), settings.origin, facts, random.choice),
+        Exchange(RedisMailboxes(stores.redis), membership.instance, answer or _answer_nothing),
+    )
+
+
+def of_node(
+    settings: Settings, membership: Membership, load: NodeLoad, ticker: Ticker
+) -> Callable[[], NodeFacts]:
+    """Return what says how a node is right now."""
+    started_at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    release = metadata.version("caller")
+
+    def facts() -> NodeFacts:
+        return NodeFacts(
+            node=settings.node,
+            process=membership.instance,
+            origin=settings.origin,
+            release=release,
+            started_at=started_at,
+            calls=len(load),
+            calls_max=settings.calls_max,
+            is_draining=load.is_draining,
+            lag_ms=round(ticker.lag_ns_max() / 1e6, 1),
+        )
+
+    return facts
+
+
+def of_calls(held: HeldCalls) -> Callable[[Question], Awaitable[Reply]]:
+    """Return what answers questions about the calls of this process."""
+
+    async def answer(question: Question) -> Reply:
+        return await answers.answer(held, question)
+
+    return answer
+
+
+async def _answer_nothing(_question: Question) -> Reply:
+    return Failed()

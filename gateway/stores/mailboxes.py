@@ -1,0 +1,53 @@
+"""Keeps the mailboxes of processes in Valkey: bounded lists that lapse. Knows no letter."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any, Final, TypeVar
+
+from redis.exceptions import RedisClusterException, RedisError
+
+from database import refusals
+
+LETTERS_MAX: Final = 1000
+"""Letters that wait in one mailbox; more are refused."""
+LAPSES_MS: Final = 10_000
+"""How long a mailbox outlives its last letter: one of a process that is gone takes no room."""
+WAIT_S: Final = 2
+"""How long one look for a letter takes: less than a connection may be silent."""
+_PREFIX: Final = "caller:mailbox:1:"
+_TIMEOUT_S: Final = 1.0
+_SEND: Final = """
+if redis.call('LLEN', KEYS[1]) >= tonumber(ARGV[2]) then return 0 end
+redis.call('RPUSH', KEYS[1], ARGV[1])
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+return 1
+"""
+_T = TypeVar("_T")
+
+
+class RedisMailboxes:
+    """`fleet.exchange.Mailboxes` in Valkey or Redis."""
+
+    def __init__(self, redis: Any) -> None:
+        self._redis = redis
+
+    async def send(self, to: str, letter: bytes) -> bool:
+        """Put a letter into a mailbox; False where it is full."""
+        sent = self._redis.eval(_SEND, 1, _PREFIX + to, letter, LETTERS_MAX, LAPSES_MS)
+        return bool(await _bounded(sent, _TIMEOUT_S))
+
+    async def receive(self, own: str) -> bytes | None:
+        """Wait for the next letter, and take it; None where none has come for `WAIT_S`."""
+        # A letter that is taken and lost with the connection is asked for again by its sender.
+        found = await _bounded(self._redis.blpop([_PREFIX + own], WAIT_S), WAIT_S + _TIMEOUT_S)
+        return None if found is None else bytes(found[1])
+
+
+async def _bounded(reply: Awaitable[_T], timeout_s: float) -> _T:
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await reply
+    except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
+        raise refusals.unavailable("the mailboxes of processes cannot be reached", error) from error

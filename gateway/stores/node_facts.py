@@ -1,0 +1,70 @@
+"""Keeps in Valkey what nodes say of themselves: a key each that lapses, and a list of their names.
+
+Not their leases, by which it is decided whose a call is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Sequence
+from typing import Any, Final, TypeVar
+
+import msgspec
+from redis.exceptions import RedisClusterException, RedisError
+
+from database import refusals
+from gateway.fleet.roster import INTERVAL_S, NodeFacts
+
+LAPSES_MS: Final = round(3 * INTERVAL_S * 1000)
+"""A node that is gone, or stands still, gets no new call for longer than this."""
+_PREFIX: Final = "caller:node:1:"
+_NAMES: Final = "caller:nodes"
+"""Sorted set: node -> when it last wrote, in seconds of its own clock."""
+_FORGOTTEN_AFTER_S: Final = 86_400
+_TIMEOUT_S: Final = 1.0
+_T = TypeVar("_T")
+
+
+class RedisNodeDirectory:
+    """`fleet.roster.NodeDirectory` in Valkey or Redis."""
+
+    def __init__(self, redis: Any) -> None:
+        self._redis = redis
+
+    async def write(self, facts: NodeFacts) -> None:
+        """Replace a node's facts, which lapse by themselves."""
+        now_s = int(time.time())
+        # One command a key: in a cluster they lie on different servers.
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.set(_PREFIX + facts.node, msgspec.json.encode(facts), px=LAPSES_MS)
+        pipeline.zadd(_NAMES, {facts.node: now_s})
+        pipeline.zremrangebyscore(_NAMES, "-inf", now_s - _FORGOTTEN_AFTER_S)
+        await _bounded(pipeline.execute())
+
+    async def read(self) -> Sequence[NodeFacts]:
+        """Return the facts of all nodes that have lately written any."""
+        names = await _bounded(self._redis.zrange(_NAMES, 0, -1))
+        if not names:
+            return []
+        pipeline = self._redis.pipeline(transaction=False)
+        for name in names:
+            pipeline.get(_PREFIX + name.decode())
+        found = await _bounded(pipeline.execute())
+        return [facts for text in found if text and (facts := _read(text)) is not None]
+
+
+def _read(text: bytes) -> NodeFacts | None:
+    try:
+        return msgspec.json.decode(text, type=NodeFacts)
+    except msgspec.DecodeError:
+        # Of a release whose facts are others: it is asked nothing, and given no call from here.
+        return None
+
+
+async def _bounded(reply: Awaitable[_T]) -> _T:
+    try:
+        async with asyncio.timeout(_TIMEOUT_S):
+            return await reply
+    except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
+        raise refusals.unavailable("what nodes say of themselves cannot be read", error) from error
