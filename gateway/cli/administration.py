@@ -76,7 +76,7 @@ def find(
     async def work(book: storage.Book, settings: Settings) -> None:
         found = await administration(book, settings).find(text, limit=limit, after=after)
         if as_json:
-            _print_json(found)
+            print_json(found)
             return
         table = Table(Column("account", no_wrap=True), "address", "made (UTC)", "state")
         for each in found:
@@ -95,7 +95,7 @@ def show(context: typer.Context, account_id: AccountId, as_json: AsJson = False)
         state = await administration(book, settings).state(account_id)
         sessions = await _count_sessions(settings, state)
         if as_json:
-            _print_json({**msgspec.to_builtins(state), "sessions": sessions})
+            print_json({**msgspec.to_builtins(state), "sessions": sessions})
             return
         for name, value in _lines(state, sessions):
             # Neither markup nor links: an address is a stranger's text.
@@ -116,7 +116,7 @@ def log(
     async def work(book: storage.Book, settings: Settings) -> None:
         lines = await administration(book, settings).lines(account_id, limit=limit, before=before)
         if as_json:
-            _print_json(lines)
+            print_json(lines)
             return
         table = Table("line", "at (UTC)", "act", "by", "reason")
         for each in lines:
@@ -274,6 +274,7 @@ def _at(at: datetime | None) -> str:
     return "never" if at is None else f"{at:%Y-%m-%d %H:%M} UTC"
 
 
-def _print_json(value: Any) -> None:
+def print_json(value: Any) -> None:
+    """Print a value for programs, on one line."""
     # Not by rich, which would break lines where a terminal ends.
     typer.echo(msgspec.json.encode(value).decode())

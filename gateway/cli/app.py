@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from importlib import import_module, metadata
+from importlib import import_module
 from typing import Annotated, Any, Final
 
 import typer
@@ -18,6 +18,7 @@ from typer.main import get_command
 from gateway.cli.command import USAGE_ERROR, complain
 from gateway.errors import EXIT_FINDINGS, EXIT_SETTINGS
 from gateway.logs import formats
+from gateway.roles.release import release
 
 COMMANDS: Final = {
     "serve": "gateway.cli.serve",
@@ -29,6 +30,8 @@ COMMANDS: Final = {
     "simulate-mail": "gateway.cli.simulate_mail",
     "settings": "gateway.cli.settings",
     "accounts": "gateway.cli.accounts",
+    "calls": "gateway.cli.calls",
+    "nodes": "gateway.cli.nodes",
     "fraud": "gateway.cli.fraud",
     "rates": "gateway.cli.rates",
     "ledger": "gateway.cli.ledger",
@@ -86,15 +89,8 @@ app = typer.Typer(
 
 def _tell_version(is_asked: bool) -> None:
     if is_asked:
-        typer.echo(f"caller {_version()}")
+        typer.echo(f"caller {release()}")
         raise typer.Exit
-
-
-def _version() -> str:
-    try:
-        return metadata.version("caller")
-    except metadata.PackageNotFoundError:
-        return "(sources that are not installed)"
 
 
 @app.callback()

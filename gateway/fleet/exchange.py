@@ -24,6 +24,7 @@ from gateway.fleet.messages import (
     Question,
     Reply,
 )
+from gateway.heartbeat.cancelling import cancelled
 
 ANSWER_S: Final = 2.0
 """How long an answer is waited for: a busy node answers within milliseconds."""
@@ -100,9 +101,8 @@ class Exchange:
     async def stop(self) -> None:
         """Take nothing more; what is being answered is left."""
         tasks = [*self._answering, *([self._taking] if self._taking else [])]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if not all(await asyncio.gather(*map(cancelled, tasks))):
+            log.error("part not stopped", part="questions of other processes")
 
     async def _run(self) -> None:
         while True:

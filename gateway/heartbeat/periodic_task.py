@@ -14,12 +14,9 @@ import structlog
 
 from database.errors import StoreUnavailableError
 from gateway.errors import PaymentError
+from gateway.heartbeat.cancelling import cancelled
 
 log = structlog.get_logger(__name__)
-
-CANCELLATIONS_MAX = 5
-CANCELLATION_S = 1.0
-"""How long a task that is being stopped may take to react to one cancellation."""
 
 
 class PeriodicTask:
@@ -45,17 +42,11 @@ class PeriodicTask:
     async def stop(self) -> None:
         """Stop, even in the middle of the work.
 
-        A cancellation that arrives just as a library gives up waiting can get lost in it, so it is
-        repeated; a task that survives that is abandoned, and where it stands is logged.
+        A task that survives its cancellation is abandoned, and where it stands is logged.
         """
         task = self._task
-        if task is None:
+        if task is None or await cancelled(task):
             return
-        for _ in range(CANCELLATIONS_MAX):
-            task.cancel()
-            await asyncio.wait({task}, timeout=CANCELLATION_S)
-            if task.done():
-                return
         # Function and line only: a frame printed whole would show its variables.
         where = [f"{frame.f_code.co_name}:{frame.f_lineno}" for frame in task.get_stack(limit=1)]
         log.error("periodic task not stopped", task=self._name, where=where)

@@ -6,10 +6,11 @@ A process that holds no calls has one as well, and is asked nothing.
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import metadata
 
 from gateway.calls import answers
 from gateway.calls.answers import HeldCalls
@@ -21,7 +22,8 @@ from gateway.fleet.roster import NodeFacts, Roster
 from gateway.heartbeat.ticker import Ticker
 from gateway.ports import LiveCalls, NodeLoad
 from gateway.roles.membership import Membership
-from gateway.roles.storage import Stores
+from gateway.roles.release import release
+from gateway.roles.storage import Stores, open_redis_alone
 from gateway.settings import Settings
 from gateway.stores.mailboxes import RedisMailboxes
 from gateway.stores.node_facts import RedisNodeDirectory
@@ -72,19 +74,36 @@ def compose_fleet(
     )
 
 
+@asynccontextmanager
+async def open_fleet(settings: Settings) -> AsyncIterator[Fleet]:
+    """Open the view of a command: it looks at all nodes once, and may ask them.
+
+    Raises StoreUnavailableError, SettingsError.
+    """
+    async with open_redis_alone(settings) as redis:
+        roster = Roster(RedisNodeDirectory(redis), settings.origin, None, random.choice)
+        exchange = Exchange(RedisMailboxes(redis), secrets.token_hex(8), _answer_nothing)
+        await roster.look()
+        if roster.nodes():
+            exchange.start()
+        try:
+            yield Fleet(roster, exchange)
+        finally:
+            await exchange.stop()
+
+
 def of_node(
     settings: Settings, membership: Membership, load: NodeLoad, ticker: Ticker
 ) -> Callable[[], NodeFacts]:
     """Return what says how a node is right now."""
     started_at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    release = metadata.version("caller")
 
     def facts() -> NodeFacts:
         return NodeFacts(
             node=settings.node,
             process=membership.instance,
             origin=settings.origin,
-            release=release,
+            release=release(),
             started_at=started_at,
             calls=len(load),
             calls_max=settings.calls_max,

@@ -43,6 +43,7 @@ from gateway.settings import Settings
 from gateway.sockets.one_port import OnePortServer, create_server
 from gateway.sockets.tls import ServerTls
 from gateway.stores.button_eras import RedisButtonEras
+from gateway.twilio.rest import TwilioCarrier
 
 DRAINER_SILENCE_S_MAX = 15.0
 """How long the drainer may show no sign of life before it is replaced."""
@@ -99,10 +100,7 @@ class Node:
         stops.add("drainer", self._drainer.stop)
         prices = await load_prices(settings, stores.engine, fallback)
         membership = new_membership(settings, stores.redis)
-        carrier_side = compose_carrier_side(
-            *(settings, stores, carrier, membership), owns=self._owns, notify=post.notify
-        )
-        stops.add("ending of lost carrier calls", carrier_side.ghosts.stop)
+        carrier_side = self._reach_carrier(stops, carrier, membership)
         post.events.start()
         stops.add("events", post.events.stop)
         metering = Metering(stores.gate, time.monotonic_ns)
@@ -155,6 +153,18 @@ class Node:
             *periodic_tasks.of_people(people),
         ]
         await self._run(stops, tls, tasks)
+
+    def _reach_carrier(
+        self, stops: Stops, carrier: TwilioCarrier, membership: Membership
+    ) -> CarrierSide:
+        """Return what places calls, and ends those that it loses sight of."""
+        side = compose_carrier_side(
+            *(self.settings, self.stores, carrier, membership),
+            owns=self._owns,
+            notify=self.post.notify,
+        )
+        stops.add("ending of lost carrier calls", side.ghosts.stop)
+        return side
 
     async def _take_lease(
         self, stops: Stops, membership: Membership, carrier_side: CarrierSide

@@ -1,0 +1,13 @@
+"""Says which release of the package this process runs."""
+
+from __future__ import annotations
+
+from importlib import metadata
+
+
+def release() -> str:
+    """Return the version; of sources that are not installed nobody knows it."""
+    try:
+        return metadata.version("caller")
+    except metadata.PackageNotFoundError:
+        return "(sources that are not installed)"

@@ -1,0 +1,190 @@
+"""`caller nodes` and `caller calls`, of nodes that are played here and stores that are real."""
+
+import asyncio
+import json
+from datetime import UTC, datetime
+
+import pytest
+from typer.testing import CliRunner
+
+from billing.cdr import CallOpened
+from billing.rating import Rate
+from billing.stores.redis_client import connect, disconnect
+from gateway.calls import answers
+from gateway.cause import Cause
+from gateway.cli import app as app_module
+from gateway.cli import calls, nodes
+from gateway.errors import EXIT_SETTINGS, EXIT_UNAVAILABLE
+from gateway.fleet.exchange import Exchange
+from gateway.ports import LiveCall
+from gateway.stores.mailboxes import RedisMailboxes
+from gateway.stores.node_facts import RedisNodeDirectory
+from tests.gateway.fleet.mailboxes import facts_of
+
+BEGUN = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
+
+
+def live(call_id, account_id="ada", **values):
+    opened = CallOpened(
+        call_id=call_id,
+        account_id=account_id,
+        node="n1",
+        destination="+442079460018",
+        country="GB",
+        codec="pcmu",
+        origin="",
+        currency="USD",
+        rate=Rate(per_minute_micros=60).to_json(),
+        created_at=BEGUN,
+    )
+    usual = {
+        "answered_at": BEGUN,
+        "ended_at": None,
+        "seconds": 7,
+        "cost_micros": 70_000,
+        "unused_micros": 0,
+        "carrier_call_id": "CA1",
+        "cause": None,
+        "ended_by": "gateway",
+    }
+    return LiveCall(opened=opened, **usual | values)
+
+
+class PlayedCalls:
+    """`answers.HeldCalls`."""
+
+    def __init__(self, *held):
+        self.held = {call.opened.call_id: call for call in held}
+        self.ended = []
+        self.takes = True
+
+    async def of_account(self, account_id):
+        return [c for c in self.held.values() if account_id in {None, c.opened.account_id}]
+
+    async def show(self, account_id, call_id):
+        raise AssertionError
+
+    async def end(self, account_id, call_id):
+        if call_id in self.held:
+            self.ended.append((account_id, call_id))
+        return self.held.get(call_id)
+
+    def take_calls(self, takes):
+        self.takes = takes
+
+
+class House:
+    """Nodes in this process, and the command beside them in a thread."""
+
+    def __init__(self, tmp_path, url):
+        self.environ = {"CALLER_DATA_DIR": str(tmp_path), "CALLER_REDIS_URL": url}
+        self.redis = connect(url)
+        self.exchanges = []
+
+    async def add(self, node, held, *, answers_questions=True, **facts):
+        async def answer(question):
+            return await answers.answer(held, question)
+
+        own = facts_of(node, calls=len(held.held), **facts)
+        await RedisNodeDirectory(self.redis).write(own)
+        member = Exchange(RedisMailboxes(self.redis), own.process, answer)
+        if answers_questions:
+            member.start()
+        self.exchanges.append(member)
+
+    async def run(self, *arguments):
+        def invoke():
+            return CliRunner().invoke(
+                app_module.app, arguments, obj=self.environ, terminal_width=200
+            )
+
+        done = await asyncio.to_thread(invoke)
+        assert "Traceback" not in done.output
+        return done.exit_code, done.output
+
+    async def close(self):
+        for member in self.exchanges:
+            await member.stop()
+        await disconnect(self.redis)
+
+
+@pytest.fixture
+async def house(tmp_path, valkey_url, monkeypatch):
+    # Facts lapse after seconds; a busy machine must not let them within a test.
+    monkeypatch.setattr("gateway.stores.node_facts.LAPSES_MS", 60_000)
+    house = House(tmp_path, valkey_url)
+    yield house
+    await house.close()
+
+
+async def test_without_a_node_it_is_said_that_there_is_none(house):
+    assert await house.run("nodes", "list") == (0, "No node runs with these stores.\n")
+    assert await house.run("nodes", "list", "--json") == (0, "[]\n")
+    assert await house.run("calls", "list") == (0, "No call is live.\n")
+    code, said = await house.run("calls", "end", "c1")
+    assert (code, "No such call is live." in said) == (EXIT_SETTINGS, True)
+    code, said = await house.run("nodes", "drain", "n1")
+    assert (code, "No such node runs." in said) == (EXIT_SETTINGS, True)
+    assert nodes.app
+    assert calls.app
+
+
+async def test_nodes_are_listed_drained_and_resumed(house):
+    held = PlayedCalls(live("c1"))
+    await house.add("n1", held)
+    await house.add("n2", PlayedCalls(), is_draining=True, lag_ms=12.34)
+    code, said = await house.run("nodes", "list")
+    assert code == 0
+    for row in (["n1", "yes", "1", "100", "0.0"], ["n2", "no", "0", "100", "12.3"]):
+        assert any([word for word in row if word not in line] == [] for line in said.splitlines())
+    found = json.loads((await house.run("nodes", "list", "--json"))[1])
+    assert [each["node"] for each in found] == ["n1", "n2"]
+    assert await house.run("nodes", "drain", "n1") == (0, "Node n1 takes no new calls.\n")
+    assert held.takes is False
+    assert await house.run("nodes", "resume", "n1") == (0, "Node n1 takes new calls.\n")
+    assert held.takes is True
+
+
+async def test_live_calls_of_all_nodes_are_listed(house):
+    ringing = live("c3", "bob", answered_at=None, seconds=0, cost_micros=0)
+    ending = live("c4", "bob", ended_at=BEGUN, cause=Cause.MANAGER_REQUEST)
+    await house.add("n1", PlayedCalls(live("c1"), ringing))
+    await house.add("n2", PlayedCalls(ending))
+    code, said = await house.run("calls", "list")
+    assert code == 0
+    for row in (
+        ("c1", "ada", "+442079460018", "talking", "7"),
+        ("c3", "ringing"),
+        ("c4", "ending"),
+    ):
+        assert any(all(word in line for word in row) for line in said.splitlines()), row
+    found = json.loads((await house.run("calls", "list", "--account", "ada", "--json"))[1])
+    assert [each["opened"]["call_id"] for each in found] == ["c1"]
+
+
+async def test_a_call_is_ended_wherever_it_is(house):
+    first, second = PlayedCalls(live("c1")), PlayedCalls(live("c2"))
+    await house.add("n1", first)
+    await house.add("n2", second)
+    assert await house.run("calls", "end", "c2") == (0, "Call c2 is being ended.\n")
+    assert (first.ended, second.ended) == ([], [(None, "c2")])
+    assert (await house.run("calls", "end", "c9"))[0] == EXIT_SETTINGS
+
+
+async def test_a_node_that_does_not_answer_is_named(house):
+    await house.add("n1", PlayedCalls(live("c1")))
+    await house.add("n2", PlayedCalls(live("c2")), answers_questions=False)
+    code, said = await house.run("calls", "list")
+    assert (code, "c1" in said) == (EXIT_UNAVAILABLE, True)
+    assert "Node n2 does not answer: its calls are missing." in said
+    for arguments in (("calls", "end", "c2"), ("nodes", "drain", "n2")):
+        code, said = await house.run(*arguments)
+        assert (code, "Node n2 does not answer." in said) == (EXIT_UNAVAILABLE, True)
+    assert (await house.run("calls", "end", "c1"))[0] == 0
+
+
+async def test_a_store_that_is_away_is_said_to_be(house):
+    house.environ["CALLER_REDIS_URL"] = "redis://127.0.0.1:9/0"
+    for arguments in (("nodes", "list"), ("calls", "list"), ("calls", "end", "c1")):
+        code, said = await house.run(*arguments)
+        assert code == EXIT_UNAVAILABLE, said
