@@ -50,3 +50,5 @@ class Ceremony:
     """The holder's when it began: in another one it is over."""
     payload: bytes = field(default=b"", repr=False)
     """What the steps share, such as a challenge; kept sealed where it is a secret."""
+    by_link: bool = False
+    """Whether a link out of the account's mailbox came before, in place of the password."""

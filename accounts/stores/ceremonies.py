@@ -54,6 +54,7 @@ class _Kept(msgspec.Struct, array_like=True):
     credentials_epoch: int
     payload: str
     is_sealed: bool
+    by_link: bool = False
 
 
 class RedisCeremonies:
@@ -115,7 +116,7 @@ class RedisCeremonies:
             payload, is_sealed = self._box.seal(ceremony.payload, ceremony.account_id), True
         return _Kept(
             *(ceremony.purpose, ceremony.account_id, ceremony.credentials_epoch),
-            *(payload, is_sealed),
+            *(payload, is_sealed, ceremony.by_link),
         )
 
     def _read(self, stored: bytes | None, purpose: Purpose) -> Ceremony | None:
@@ -125,7 +126,9 @@ class RedisCeremonies:
         payload = base64.b64decode(kept.payload) if not kept.is_sealed else b""
         if kept.is_sealed and self._box is not None:
             payload = self._box.open(kept.payload, kept.account_id)
-        return Ceremony(kept.purpose, kept.account_id, kept.credentials_epoch, payload)
+        return Ceremony(
+            *(kept.purpose, kept.account_id, kept.credentials_epoch, payload, kept.by_link)
+        )
 
     async def _run(self, script: str, key: str, *values: bytes | int) -> Any:
         # Whole, not by its hash: it is short, seldom needed, and known to a server of any age.

@@ -272,14 +272,21 @@ def reset_uses(email_key: str, device_id: str, address: str) -> Sequence[Use]:
     )
 
 
-def code_uses(account_id: str, device_id: str, address: str) -> Sequence[Use]:
-    """Return the uses of a try of a code; see `sign_in_uses`."""
+def code_uses(
+    account_id: str, device_id: str, address: str, *, by_link: bool = False
+) -> Sequence[Use]:
+    """Return the uses of a try of a code; see `sign_in_uses`.
+
+    `by_link` are those after a link out of the account's mailbox: whoever knows the password alone
+    uses up none of them.
+    """
     if device_id:
         own = f"{account_id} {device_id}"
         return (Use("account_codes_hour", own), Use("account_codes_day", own))
+    anybody = f"{account_id} by link" if by_link else account_id
     return (
-        Use("account_codes_hour", account_id),
-        Use("account_codes_day", account_id),
+        Use("account_codes_hour", anybody),
+        Use("account_codes_day", anybody),
         Use("address_codes_hour", subject_of(address)),
     )
 
@@ -302,9 +309,12 @@ def wrong_session_uses(address: str) -> Sequence[Use]:
     return (Use("address_wrong_sessions_minute", subject_of(address)),)
 
 
-def epoch_uses(account_id: str) -> Sequence[Use]:
-    """Return what whoever is signed in uses by beginning a credentials epoch."""
-    return (Use("account_epochs_hour", account_id),)
+def epoch_uses(account_id: str, device_id: str) -> Sequence[Use]:
+    """Return what whoever is signed in uses by beginning a credentials epoch.
+
+    Of the session's device alone: a thief uses up nothing that the owner needs to put them out.
+    """
+    return (Use("account_epochs_hour", f"{account_id} {device_id}"),)
 
 
 def key_uses(account_id: str) -> Sequence[Use]:

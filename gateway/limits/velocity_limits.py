@@ -195,8 +195,8 @@ TABLE = (
     Limit(
         "account_epochs_hour",
         *(20, HOUR_S, "rate_limited"),
-        "other credentials, and sign-outs of all browsers: after each all nodes ask the database "
-        "anew",
+        "other credentials, and sign-outs of all browsers, of one browser that is signed in: after "
+        "each all nodes ask the database anew",
     ),
     Limit(
         "account_keys_hour",

@@ -38,25 +38,47 @@ class Codes:
     velocity: Velocity
     clock: Clock
 
-    async def count(self, account_id: str, visitor: Visitor) -> None:
-        """Count a try for account and place, or for a device that was signed in before."""
-        own = recognised(visitor, await self.people.devices(account_id))
-        refuse(await self.velocity.hit(code_uses(account_id, own, visitor.address)))
+    async def count(
+        self,
+        account_id: str,
+        visitor: Visitor,
+        *,
+        since: datetime | None = None,
+        by_link: bool = False,
+    ) -> None:
+        """Count a try for account and place, or for a device that was signed in before.
+
+        `since` is when the app was added: a device that has not been signed in since then has
+        proven nothing of it. `by_link` says that a link came before it in place of the password.
+        """
+        devices = await self.people.devices(account_id)
+        proven = [each for each in devices if since is None or each.last_seen_at >= since]
+        own = recognised(visitor, proven)
+        uses = code_uses(account_id, own, visitor.address, by_link=by_link)
+        refuse(await self.velocity.hit(uses))
 
     async def judge(
-        self, holder: Holder, typed: str, visitor: Visitor, *, reach: datetime | None = None
+        self,
+        holder: Holder,
+        typed: str,
+        visitor: Visitor,
+        *,
+        reach: datetime | None = None,
+        by_link: bool = False,
     ) -> Judged:
         """Return what a code of a holder is; a right one is used up by that.
 
-        `reach` is when the session began in which it is typed; None: it is to begin one.
+        `reach` is when the session began in which it is typed; None: it is to begin one. `by_link`
+        as `count` has it.
         """
         account_id, epoch = holder.account_id, holder.credentials_epoch
-        await self.count(account_id, visitor)
+        factor = await self.factors.find(account_id)
+        since = None if factor is None else factor.added_at
+        await self.count(account_id, visitor, since=since, by_link=by_link)
         if digest := recovery_codes.digest(typed):
             notice = Notice("recovery_code_used", holder.email, link=Purpose.NOT_ME, reach=reach)
             is_used = await self.factors.use_recovery_code(account_id, epoch, digest, notice)
             return Judged(Event.RECOVERY_CODE_RIGHT if is_used else Event.CODE_WRONG)
-        factor = await self.factors.find(account_id)
         if factor is None:
             return Judged(Event.CODE_WRONG)
         now_s = int(self.clock().timestamp())

@@ -130,7 +130,7 @@ class Enrolment:
     async def _add(
         self, who: SignedIn, ceremony_secret: str, new: NewSecondFactor
     ) -> Changed | SessionOver:
-        refuse(await self.velocity.hit(epoch_uses(who.session.account_id)))
+        refuse(await self.velocity.hit(epoch_uses(who.session.account_id, who.session.device_id)))
         holder = await self.factors.add(
             *(who.session.account_id, who.session.credentials_epoch, new),
             _changed(who, "on"),
@@ -144,7 +144,7 @@ class Enrolment:
             return StepUpNeeded()
         if await self.current(who) is None:
             return NothingToDo()
-        refuse(await self.velocity.hit(epoch_uses(who.session.account_id)))
+        refuse(await self.velocity.hit(epoch_uses(who.session.account_id, who.session.device_id)))
         payload = self.chance(recovery_codes.CHANCE_BYTES)
         ceremony = _of(who, Purpose.RECOVERY_CODES, payload)
         # Before they count: killed in between, there is at worst something to show that is none.
@@ -183,7 +183,7 @@ class Enrolment:
             return StepUpNeeded()
         if await self.current(who) is None:
             return NothingToDo()
-        refuse(await self.velocity.hit(epoch_uses(who.session.account_id)))
+        refuse(await self.velocity.hit(epoch_uses(who.session.account_id, who.session.device_id)))
         holder = await self.factors.remove(
             *(who.session.account_id, who.session.credentials_epoch),
             _changed(who, "off"),

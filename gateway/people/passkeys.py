@@ -131,7 +131,7 @@ class Passkeys:
         new = await self.proofs.new_key(answer, ceremony.payload)
         if new is None:
             return Faults({"passkey": PASSKEY_WRONG})
-        refuse(await self.velocity.hit(epoch_uses(account_id)))
+        refuse(await self.velocity.hit(epoch_uses(account_id, who.session.device_id)))
         passkey = Passkey(
             credential_id=new.credential_id,
             account_id=account_id,
@@ -165,7 +165,7 @@ class Passkeys:
         """Remove a passkey, and end all other sessions: some may have begun by it."""
         if not is_stepped_up(who.session, self.clock()):
             return StepUpNeeded()
-        refuse(await self.velocity.hit(epoch_uses(who.session.account_id)))
+        refuse(await self.velocity.hit(epoch_uses(who.session.account_id, who.session.device_id)))
         notice = _told("passkey_removed", who)
         holder = await self.passkeys.remove(
             *(who.session.account_id, who.session.credentials_epoch, credential_id), notice

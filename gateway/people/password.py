@@ -112,7 +112,7 @@ class Passwords:
             return StepUpNeeded()
         if code := await self.policy.fault(password, who.holder.email):
             return Faults({"password": code})
-        refuse(await self.velocity.hit(epoch_uses(who.session.account_id)))
+        refuse(await self.velocity.hit(epoch_uses(who.session.account_id, who.session.device_id)))
         holder = await self.people.set_password(
             who.session.account_id,
             who.session.credentials_epoch,

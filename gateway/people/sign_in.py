@@ -145,7 +145,7 @@ class SignIn:
         if holder is None or not is_of_epoch(ceremony.credentials_epoch, holder):
             await self.ceremonies.end(ceremony_secret)
             return NotYet(Answer.BEGIN_AGAIN)
-        judged = await self.codes.judge(holder, typed, visitor)
+        judged = await self.codes.judge(holder, typed, visitor, by_link=ceremony.by_link)
         # As it stood after the password and the codes before this one.
         asked = advance(Attempt(has_second_factor=True), Event.PASSWORD_RIGHT)
         attempt = advance(replace(asked, wrong_codes=tries - 1), judged.event)
@@ -196,13 +196,16 @@ class SignIn:
         return NotYet(Answer.BEGIN_AGAIN) if secret is None else secret
 
     async def after_password(
-        self, holder: Holder, visitor: Visitor
+        self, holder: Holder, visitor: Visitor, *, by_link: bool = False
     ) -> Welcome | NotYet | CodeNeeded:
         """Go on with whoever has given the password, or has just set it by a link."""
         has_second_factor = await self.factors.find(holder.account_id) is not None
         attempt = advance(Attempt(has_second_factor), Event.PASSWORD_RIGHT)
         if attempt.state is State.NEEDS_SECOND_FACTOR:
-            ceremony = Ceremony(CeremonyPurpose.CODE, holder.account_id, holder.credentials_epoch)
+            ceremony = Ceremony(
+                *(CeremonyPurpose.CODE, holder.account_id, holder.credentials_epoch),
+                by_link=by_link,
+            )
             return CodeNeeded(await self.ceremonies.begin(ceremony))
         return await self.begin(holder, attempt, visitor)
 

@@ -24,7 +24,7 @@ class SignOut:
     async def end_others(self, who: SignedIn) -> str | SessionOver:
         """End all sessions of a person but the one that asks; return its new secret."""
         account_id, own_epoch = who.session.account_id, who.session.credentials_epoch
-        refuse(await self.velocity.hit(epoch_uses(account_id)))
+        refuse(await self.velocity.hit(epoch_uses(account_id, who.session.device_id)))
         holder = await self.people.end_sessions(account_id, own_epoch)
         if holder is None:
             return SessionOver()
@@ -33,6 +33,6 @@ class SignOut:
     async def end_everywhere(self, who: SignedIn) -> None:
         """End all sessions of a person; one that is over itself ends no other."""
         account_id, own_epoch = who.session.account_id, who.session.credentials_epoch
-        refuse(await self.velocity.hit(epoch_uses(account_id)))
+        refuse(await self.velocity.hit(epoch_uses(account_id, who.session.device_id)))
         if await self.people.end_sessions(account_id, own_epoch) is not None:
             await forget_sessions(self.sessions, account_id)

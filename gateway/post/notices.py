@@ -80,7 +80,7 @@ NOTICES: Final[Mapping[str, Kind]] = {
     "verify_email": _way_in(),
     "address_known": _way_in(needs_link=False),
     "reset_password": _way_in(),
-    "password_changed": Kind(may_have=_THINGS | {"app"}, is_urgent=True),
+    "password_changed": Kind(may_have=_THINGS | {"app", "deletion"}, is_urgent=True),
     "change_address": _way_in(),
     "address_changed": Kind(needs_link=True, is_urgent=True),
     "new_device": Kind(
@@ -232,7 +232,7 @@ def _context(
     if "micros" in said:
         currency = said.get("currency", profile.currency)
         context["amount"] = format_money(int(said["micros"]), currency)
-    for name in ("at", "app"):
+    for name in ("at", "app", "deletion"):
         if said.get(name):
             at = datetime.fromisoformat(said[name]).astimezone(UTC)
             context[name] = at.strftime("%Y-%m-%d %H:%M UTC")

@@ -37,7 +37,7 @@ from database.engine import reading
 from gateway.stores import departures
 from gateway.stores.card_events import stop_automatic_top_ups
 from gateway.stores.people_transactions import STANDING, PeopleTransactions, locked, standing
-from gateway.stores.taking_back import take_all_back, take_back, what_stays
+from gateway.stores.taking_back import EVER, take_all_back, take_back, what_stays
 
 _ACCOUNTS = tables.accounts.c
 LOCKED = FreezeReason.LOCKED
@@ -188,6 +188,8 @@ class SqlPeople(PeopleTransactions):
             if not use.holder.is_proven:
                 changed = await take_all_back(self._change(use.connection, changed), language)
                 await use.record(Act.ADDRESS_PROVEN)
+            # Whoever else was signed in with one is a stranger from now on.
+            await devices.forget_since(use.connection, use.account_id, EVER)
             await use.record(Act.PASSWORD_RESET)
             stays = await what_stays(use.connection, use.account_id, use.at)
             told = replace(notice, values={**notice.values, **stays})

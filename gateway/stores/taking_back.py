@@ -9,6 +9,7 @@ somebody without the password is the first to prove it. Knows no link and no loc
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -25,6 +26,7 @@ from accounts.stores import (
     countries,
     data_requests,
     devices,
+    erasures,
     holders,
     links,
     second_factors,
@@ -41,9 +43,11 @@ from gateway.stores.people_transactions import Change
 
 _MARGIN: Final = timedelta(minutes=1)
 """Clocks of two nodes differ, and what is added is dated before its transaction."""
-_EVER: Final = datetime(2000, 1, 1, tzinfo=UTC)
+EVER: Final = datetime(2000, 1, 1, tzinfo=UTC)
 """Before the first account: clocks of nodes may differ by any time."""
 _NAMED_MAX: Final = 10
+_PLAIN: Final = re.compile(r"[^\w '-]+")
+"""All that may be part of an address of a page, or end a sentence."""
 _NAMES_LENGTH_MAX: Final = 500
 _PASSKEYS, _KEYS = people.passkeys.c, tables.api_keys.c
 _IS_SECRET: Final = _KEYS.scopes != Scope.EMBED.value
@@ -78,7 +82,7 @@ async def take_all_back(change: Change, language: str = "") -> Holder:
     this language if one is given.
     """
     connection, holder = change.connection, change.holder
-    await take_back(change, _EVER)
+    await take_back(change, EVER)
     await forget_card(connection, holder.account_id, change.at)
     await departures.cancel(change)
     await change.end_links(set(Purpose))
@@ -157,6 +161,7 @@ async def what_stays(connection: AsyncConnection, account_id: str, at: datetime)
     """Return the names of what lets somebody in or spend, as `password_changed` has them.
 
     An app for codes has none: it is named by when it was added, where the mail's link removes it.
+    A deletion that was asked for is named by when it is due.
     """
     own = {
         "passkeys": sa.select(_PASSKEYS.name)
@@ -170,11 +175,13 @@ async def what_stays(connection: AsyncConnection, account_id: str, at: datetime)
         .order_by(buttons.c.made_at.desc()),
     }
     factor = await second_factors.find(connection, account_id)
+    erasure = await erasures.find(connection, account_id)
     # The link is made when the mail leaves, and reaches back this much further than `MAIL_MAX`.
     is_new = factor is not None and factor.added_at >= at - LIFETIMES[Purpose.NOT_ME]
     return {
         **{name: _listed(await _found(connection, query)) for name, query in own.items()},
         "app": factor.added_at.isoformat() if factor is not None and is_new else "",
+        "deletion": erasure.due_at.isoformat() if erasure is not None and erasure.is_open else "",
     }
 
 
@@ -183,7 +190,7 @@ async def _found(connection: AsyncConnection, query: sa.Select[Any]) -> Sequence
 
 
 def _listed(found: Sequence[str]) -> str:
-    # A passkey may have no name.
-    names = ", ".join(name or "?" for name in found[:_NAMED_MAX])
+    # A passkey may have no name, and one that a thief has chosen must not write into the mail.
+    names = ", ".join(f"“{_PLAIN.sub(' ', name).strip() or '?'}”" for name in found[:_NAMED_MAX])
     is_whole = len(found) <= _NAMED_MAX and len(names) <= _NAMES_LENGTH_MAX
     return names if is_whole else f"{names[:_NAMES_LENGTH_MAX]} …"

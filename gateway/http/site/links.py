@@ -111,7 +111,7 @@ class LinkPages:
                 page = NewPasswordPage(link.email, by_field)
                 return self.door.show(request, page, status=422)
         # Not by the sign-in, whose tries strangers may have used up.
-        match await self.sign_in.after_password(reset, self.door.visitor(request)):
+        match await self.sign_in.after_password(reset, self.door.visitor(request), by_link=True):
             case Welcome() as welcome:
                 return await self.door.welcome(request, welcome, ACCOUNT, said="password_changed")
             case CodeNeeded() as needed:

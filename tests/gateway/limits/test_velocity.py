@@ -126,7 +126,7 @@ def test_every_use_has_a_limit():
         *challenge_uses("192.0.2.1"),
         *wrong_link_uses("192.0.2.1"),
         *wrong_session_uses("192.0.2.1"),
-        *epoch_uses("a"),
+        *epoch_uses("a", "d1"),
         *key_uses("a"),
         *button_making_uses("a"),
         *embed_uses("192.0.2.1"),

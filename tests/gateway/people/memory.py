@@ -175,6 +175,7 @@ class MemoryPeople:
         if link is None:
             return None
         account_id = link.account_id
+        self.known_devices.pop(account_id, None)
         if self.holders[account_id].is_proven or not language:
             language = self.holders[account_id].language
         return self._change(

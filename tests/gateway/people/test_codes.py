@@ -11,6 +11,7 @@ from gateway.errors import TooFastError
 from gateway.limits.velocity import Use
 from gateway.people.sign_in import CodeNeeded, NotYet, Welcome
 from gateway.people.sign_up import verify_email
+from gateway.people.visitor import device_id
 from tests.gateway.people.factors import code_at, enrolled
 from tests.gateway.people.memory import EMAIL, PASSWORD, a_visitor
 
@@ -81,6 +82,47 @@ async def test_after_some_wrong_codes_one_begins_again_and_the_owner_is_told(wor
     assert world.mails[mails:] == [("wrong_codes", EMAIL)]
     outcome = await world.sign_in.by_code(ceremony, code_at(world, secret), STRANGER)
     assert outcome == NotYet(Answer.BEGIN_AGAIN)
+
+
+async def test_a_device_that_has_passed_no_code_has_no_tries_of_its_own(world):
+    """Whoever knows the password alone signs in with many, before the app is there."""
+    world.add()
+    early = await world.sign_in.by_password(EMAIL, PASSWORD, STRANGER)
+    known = a_visitor(address=STRANGER.address, device_secret=early.device_secret)
+    world.later(seconds=1)
+    who = await world.browsers.who(early.session_secret)
+    begun = await world.enrolment.begin(who)
+    secret = (await world.enrolment.to_add(who, begun.ceremony_secret)).secret
+    await world.enrolment.add(who, begun.ceremony_secret, code_at(world, secret), known)
+    world.later(seconds=30)
+
+    async def uses(typed):
+        ceremony = await asked(world, known)
+        world.velocity.used.clear()
+        outcome = await world.sign_in.by_code(ceremony, typed, known)
+        return isinstance(outcome, Welcome), {
+            use.subject for use in world.velocity.used if use.limit == "account_codes_day"
+        }
+
+    assert await uses("000000") == (False, {"ada"})
+    assert await uses(code_at(world, secret)) == (True, {"ada"})
+    world.later(seconds=30)
+    # It has passed one by now: strangers use up nothing of its own.
+    assert await uses("000000") == (False, {f"ada {device_id(early.device_secret)}"})
+
+
+async def test_codes_after_a_link_out_of_the_mailbox_are_counted_by_themselves(world):
+    """Whoever knows the password alone must not use up the owner's, who sets another by link."""
+    await enrolled(world)
+    await world.sign_in.by_code(await asked(world), "000000", STRANGER)
+    await world.passwords.ask_for_reset(EMAIL, STRANGER)
+    link = world.link("reset_password")
+    holder = await world.passwords.reset(link, "violin under seven lakes")
+    needed = await world.sign_in.after_password(holder, STRANGER, by_link=True)
+    world.velocity.used.clear()
+    await world.sign_in.by_code(needed.ceremony_secret, "000000", STRANGER)
+    counted = {use.subject for use in world.velocity.used if use.limit == "account_codes_day"}
+    assert counted == {"ada by link"}
 
 
 async def test_many_tries_at_once_are_not_more_than_one_after_the_other(world):

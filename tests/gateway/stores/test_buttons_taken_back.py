@@ -80,7 +80,7 @@ async def test_a_button_that_a_thief_made_is_deleted_and_the_owners_takes_calls(
     assert await world.buttons.note_proven("ada", 1, THIEFS) is CodeTry.PROVEN
     assert await world.buttons.make("ada", 1, EVIL) is Change.DONE
     thiefs = await world.buttons.read("ada", "b2")
-    assert (await world.lock()).values["buttons"] == "evil"
+    assert (await world.lock()).values["buttons"] == "“evil”"
     assert [each.id for each in await world.buttons.of_account("ada")] == ["b1"]
     assert await world.buttons.by_key(key(3)) is None
     assert [each.number for each in await world.buttons.destinations("ada")] == [PHONE]
@@ -88,7 +88,7 @@ async def test_a_button_that_a_thief_made_is_deleted_and_the_owners_takes_calls(
         revoked = sa.select(tables.api_keys.c.id).where(tables.api_keys.c.revoked_at.is_not(None))
         assert (await connection.scalars(revoked)).all() == [thiefs.key_id]
     assert not (await world.buttons.by_key(key(1))).is_paused
-    assert (await world.unlock())[1] == "shop"
+    assert (await world.unlock())[1] == "“shop”"
 
 
 async def test_the_mail_about_a_button_has_a_link_that_locks(world):

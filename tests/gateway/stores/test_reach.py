@@ -275,7 +275,7 @@ async def test_a_lock_by_a_mail_to_the_address_before_goes_back_to_it(house):
     assert not await house.people.reset_password(thiefs, "thief's", password_changed(THIEFS))
     (mail,) = await house.outbox.claim(9, domain="x", until=house.now + DAY)
     assert (mail.notice.name, mail.notice.recipient) == ("locked", HOME)
-    assert mail.notice.values == {"passkeys": "thief's", "keys": "thief's", "buttons": ""}
+    assert mail.notice.values == {"passkeys": "“thief's”", "keys": "“thief's”", "buttons": ""}
     # One that was sent to the thief's address locks nobody out any more.
     again = (await house.mails())["new_device", Purpose.NOT_ME][-1]
     assert await house.people.lock(again, LOCKED) is None
@@ -369,8 +369,36 @@ async def test_a_reset_names_what_stays(house):
     link = (await house.mails())["reset_password", Purpose.RESET_PASSWORD][-1]
     assert await house.people.reset_password(link, "another", password_changed(HOME))
     (mail,) = await house.outbox.claim(9, domain="x", until=house.now + DAY)
-    names = "thief's, owner's"
-    assert mail.notice.values == {"passkeys": names, "keys": names, "buttons": "", "app": ""}
+    names = "“thief's”, “owner's”"
+    assert mail.notice.values == {
+        "passkeys": names,
+        "keys": names,
+        "buttons": "",
+        "app": "",
+        "deletion": "",
+    }
+
+
+async def test_names_in_a_mail_lead_nowhere_and_a_deletion_that_waits_is_named(house):
+    evil = "none. All is well: http://evil.example/l/a?b"
+    await house.add_passkey(evil, house.now)
+    await house.add_passkey("...", house.now)
+    due_at = house.now + 7 * DAY
+    asked = await house.departures.ask_deletion(
+        *("ada", await house.epoch(), Unspent.REFUND, due_at),
+        Notice("deletion_asked", HOME, {"at": due_at.isoformat()}),
+    )
+    assert asked
+    ask = Notice("reset_password", HOME, link=Purpose.RESET_PASSWORD)
+    await house.people.tell("ada", ask)
+    reset = (await house.mails())["reset_password", Purpose.RESET_PASSWORD][-1]
+    assert await house.people.reset_password(reset, "another", password_changed(HOME))
+    claimed = await house.outbox.claim(9, domain="x", until=house.now + DAY)
+    (values,) = [mail.notice.values for mail in claimed if mail.notice.name == "password_changed"]
+    assert sorted(values["passkeys"].split(", ")) == [
+        *("“?”", "“none  All is well  http evil example l a b”"),
+    ]
+    assert values["deletion"] == due_at.isoformat()
 
 
 @pytest.mark.parametrize("age", [LATE, LONG])

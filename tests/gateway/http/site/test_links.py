@@ -42,7 +42,7 @@ async def test_a_password_set_by_link_leaves_the_code_to_be_asked_for(site):
     reply = await site.post(link, password=OTHER_PASSWORD)
     assert place(reply) == "/sign-in/code?next=%2Faccount"
     assert place(await site.get("/account")).startswith("/sign-in?")
-    assert "That was not me" in (await site.get(place(reply))).text
+    assert "Never set up an app?" in (await site.get(place(reply))).text
 
 
 @pytest.mark.parametrize(("proven", "language"), [(True, "en"), (False, "de")])
