@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
-from gateway.fleet.messages import CALLS_MAX, Calls, Done, EndCall, FindCalls, Question, Reply
+from gateway.fleet.messages import (
+    CALLS_MAX,
+    Calls,
+    ChargeNow,
+    Done,
+    EndCall,
+    FindCalls,
+    Question,
+    Reply,
+)
 from gateway.ports import LiveCall
 
 
@@ -25,8 +34,16 @@ class HeldCalls(Protocol):
         """Take new calls, or none."""
 
 
-async def answer(held: HeldCalls, question: Question) -> Reply:
-    """Do what is asked of a node, and return the answer."""
+async def answer(
+    held: HeldCalls, charge_now: Callable[[str], Awaitable[None]], question: Question
+) -> Reply:
+    """Do what is asked of a node, and return the answer.
+
+    `charge_now` charges the calls of an account here.
+    """
+    if isinstance(question, ChargeNow):
+        await charge_now(question.account_id)
+        return Done()
     if isinstance(question, EndCall):
         ended = await held.end(question.account_id, question.call_id)
         return Calls(calls=() if ended is None else (ended,))

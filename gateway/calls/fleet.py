@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from billing.ports import SpendGate
 from gateway.errors import RequestRefusedError
 from gateway.fleet.exchange import Exchange, NodeSilentError
-from gateway.fleet.messages import Calls, EndCall, FindCalls, Question, Reply
+from gateway.fleet.messages import Calls, ChargeNow, EndCall, FindCalls, Question, Reply
 from gateway.fleet.roster import Roster
 from gateway.ports import LiveCall, LiveCalls
 
@@ -23,7 +24,7 @@ class FleetCalls:
 
     own: LiveCalls
     node: str
-    """The node whose calls `own` holds."""
+    """The node whose calls `own` holds; empty for none."""
     gate: SpendGate
     roster: Roster
     exchange: Exchange
@@ -57,6 +58,16 @@ class FleetCalls:
         except NodeSilentError:
             raise RequestRefusedError("node_silent") from None
         return reply.calls[0] if isinstance(reply, Calls) and reply.calls else None
+
+    async def charge_elsewhere(self, account_id: str) -> None:
+        """Let the other nodes charge an account's calls now; those that are silent do so soon."""
+        others = {*(await self.gate.nodes_of(account_id)).values()} - {self.node}
+
+        async def charge(node: str) -> None:
+            with suppress(NodeSilentError):
+                await self._ask(node, ChargeNow(account_id=account_id))
+
+        await asyncio.gather(*map(charge, others))
 
     async def _gather(self, nodes: Collection[str], question: FindCalls) -> Sequence[LiveCall]:
         async def found(node: str) -> Sequence[LiveCall]:

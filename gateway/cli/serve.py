@@ -1,39 +1,75 @@
-"""Implements `caller serve`: runs the gateway until it is told to stop."""
+"""Implements `caller serve`: runs the gateway, or one of its roles, until it is told to stop."""
 
 from __future__ import annotations
 
+from enum import StrEnum
+from typing import Annotated
+
 import typer
 
-from gateway.cli.command import announce, complain, read_settings, run, stop_on_signal
-from gateway.roles import preflight
-from gateway.roles.serve import Node
+from gateway.cli.command import announce, complain, fail, read_settings, run, stop_on_signal
+from gateway.errors import EXIT_SETTINGS
+from gateway.roles import drain, preflight
+from gateway.roles.serve import Gateway, Role
 from gateway.settings import Settings
 
 app = typer.Typer(add_completion=False)
 
 
+class Served(StrEnum):
+    """What a process may be told to do."""
+
+    ALL = "all"
+    MEDIA = "media"
+    WEB = "web"
+    WORKER = "worker"
+
+
+_SAID = {
+    Role.ALL: "Caller serves {origin} as node {node}.",
+    Role.MEDIA: "Caller holds calls of {origin} as node {node}.",
+    Role.WEB: "Caller serves the pages and the API of {origin}.",
+}
+
+
 @app.command()
-def serve(context: typer.Context) -> None:
-    """Run the gateway: pages, API, webhooks and media on one port."""
+def serve(
+    context: typer.Context,
+    role: Annotated[
+        Served,
+        typer.Option(
+            help="What this process does: all of it; hold calls (media); pages and API (web); or "
+            "what may take its time: books, mails, exports (worker)."
+        ),
+    ] = Served.ALL,
+) -> None:
+    """Run the gateway: pages, API, webhooks and media on one port; or one of its roles."""
     settings = read_settings(context)
+    if role is not Served.ALL and not settings.redis_url:
+        hint = "Set CALLER_REDIS_URL, the same for all of them."
+        fail("Processes of several roles need a Valkey that they share.", hint, EXIT_SETTINGS)
+    if role is Served.WORKER:
+        run(drain.work(settings, is_child=False), settings)
+        return
+    own = Role(role)
 
     async def work() -> None:
-        stop, node = stop_on_signal(), Node(settings, context.obj)
-        if not await stop.covers(_start(node, settings)):
-            announce(f"Caller serves {settings.origin} as node {settings.node}.")
+        stop, gateway = stop_on_signal(), Gateway(settings, context.obj, own)
+        if not await stop.covers(_start(gateway, settings)):
+            announce(_SAID[own].format(origin=settings.origin, node=settings.node))
             await stop.wait()
             announce("Stopping: no new calls; running ones may finish.")
             # Unbounded here: draining and the stop of each part have their own time-outs.
-            await node.stop(stop.end_now)
+            await gateway.stop(stop.end_now)
         # Everything is closed; after Ctrl-C the exit code is 130 all the same.
         stop.leave()
 
     run(work(), settings)
 
 
-async def _start(node: Node, settings: Settings) -> None:
+async def _start(gateway: Gateway, settings: Settings) -> None:
     await require_preflight(settings)
-    await node.start()
+    await gateway.start()
 
 
 async def require_preflight(settings: Settings) -> None:

@@ -34,6 +34,12 @@ class EndCall(msgspec.Struct, frozen=True, kw_only=True, tag="end_call"):
     """Whose it has to be; None: anybody's."""
 
 
+class ChargeNow(msgspec.Struct, frozen=True, kw_only=True, tag="charge_now"):
+    """Charge an account's calls now, as its credit has changed or it is frozen."""
+
+    account_id: str
+
+
 class TakeCalls(msgspec.Struct, frozen=True, kw_only=True, tag="take_calls"):
     """Take new calls, or take none until told otherwise; those that run go on."""
 
@@ -56,7 +62,7 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     """It could not be answered, for a reason that the asked process has logged."""
 
 
-Question = FindCalls | EndCall | TakeCalls
+Question = FindCalls | EndCall | ChargeNow | TakeCalls
 Reply = Calls | Done | Failed
 
 

@@ -33,7 +33,7 @@ from gateway.roles.embed import buttons_of
 from gateway.roles.history import History
 from gateway.roles.prices import load_prices
 from gateway.roles.process import EndedError
-from gateway.roles.serve import Node
+from gateway.roles.serve import Gateway
 from gateway.roles.versions import read_history
 from gateway.scopes import PAGE
 from gateway.settings import Settings
@@ -84,7 +84,7 @@ class Demo:
         self._secrets = self._load_secrets(Path(environ.get("CALLER_DATA_DIR", ".caller")))
         self._prepare()
         self._settings = settings.from_mapping(self._environ)
-        self._node = Node(self._settings, self._environ)
+        self._node = Gateway(self._settings, self._environ)
         self._simulators: list[Child] = []
 
     def settings(self) -> Settings:

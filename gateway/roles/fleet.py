@@ -45,9 +45,9 @@ class Fleet:
         """Return how long calls may come that others send to a node of this process that stops."""
         return NOTICE_S if len(self.roster.nodes()) > 1 else 0.0
 
-    def calls(self, own: LiveCalls, settings: Settings, stores: Stores) -> FleetCalls:
-        """Return the live calls of all nodes; `own` are those of this process."""
-        return FleetCalls(own, settings.node, stores.gate, self.roster, self.exchange)
+    def calls(self, own: LiveCalls, node: str, stores: Stores) -> FleetCalls:
+        """Return the live calls of all nodes; `own` are those of this process, which is `node`."""
+        return FleetCalls(own, node, stores.gate, self.roster, self.exchange)
 
 
 def compose_fleet(
@@ -114,11 +114,13 @@ def of_node(
     return facts
 
 
-def of_calls(held: HeldCalls) -> Callable[[Question], Awaitable[Reply]]:
+def of_calls(
+    held: HeldCalls, charge_now: Callable[[str], Awaitable[None]]
+) -> Callable[[Question], Awaitable[Reply]]:
     """Return what answers questions about the calls of this process."""
 
     async def answer(question: Question) -> Reply:
-        return await answers.answer(held, question)
+        return await answers.answer(held, charge_now, question)
 
     return answer
 

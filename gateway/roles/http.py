@@ -32,7 +32,7 @@ from gateway.http.health import Health
 from gateway.http.hooks.stripe import StripeWebhook
 from gateway.http.hooks.twilio import TwilioWebhooks
 from gateway.logs.refused_signatures import RefusedSignatures
-from gateway.ports import CarrierCallbacks, LiveCalls, NodeLoad
+from gateway.ports import CarrierCallbacks, NodeLoad
 from gateway.roles.access import Access
 from gateway.roles.carrier import CarrierSide
 from gateway.roles.embed import compose_embed, embed_routes, own_buttons
@@ -58,7 +58,7 @@ def api_routes(
     payments: PaymentServices | None,
     *,
     fraud: Fraud,
-    live: LiveCalls,
+    index: CallIndex,
     choose_node: Callable[[], str | None],
     on_balance: Callable[[str, int], None],
 ) -> Routes:
@@ -71,7 +71,7 @@ def api_routes(
         prices: What calls are quoted from.
         payments: Takes payments; None where no payment service is set up.
         fraud: What admission asks of accounts, and tells of them.
-        live: The live calls of all nodes.
+        index: Where calls are.
         choose_node: Returns the node that is to hold a new call; None where none takes any.
         on_balance: Told of an account and its balance when that does not cover a call.
 
@@ -92,7 +92,6 @@ def api_routes(
     )
     embed = compose_embed(settings, stores, velocity, admission, fraud.visitors.note)
     feedback = SqlFeedbackStore(stores.engine)
-    index = CallIndex(settings.node, live, stores.records, stores.gate)
     cards = None if payments is None else CardPayments(payments.payments, payments.auto)
     payment_store = SqlPaymentStore(stores.engine)
     rates = RatesApi(

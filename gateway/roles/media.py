@@ -1,4 +1,4 @@
-"""Composes what carries sound: the heartbeat, media sockets, WebRTC and the calls on them.
+"""Composes what carries sound: media sockets, WebRTC and the calls on them.
 
 Only a process that holds calls has it. Knows no page and no API.
 """
@@ -12,38 +12,28 @@ from dataclasses import dataclass
 from gateway.call import number
 from gateway.calls.live import Calls
 from gateway.charging.rounds import Metering
-from gateway.heartbeat.interval import LoopInterval
-from gateway.heartbeat.moderation import Moderation
-from gateway.heartbeat.ticker import BEATS_PER_SECOND, Ticker
+from gateway.heartbeat.ticker import BEATS_PER_SECOND
 from gateway.ports import Notify
-from gateway.roles import adapters, descriptors
+from gateway.roles import adapters
 from gateway.roles.access import Access
 from gateway.roles.addresses import webrtc_addresses
 from gateway.roles.carrier import CarrierSide
+from gateway.roles.port import MODERATION_BEATS, Port, compose_port, new_beat
 from gateway.roles.storage import Stores
 from gateway.settings import Settings
-from gateway.sockets.engine import MediaEngine
 from gateway.webrtc.endpoint import EndpointLimits, WebRtcEndpoint
 from media import tones
-
-SWEEP_PARTS = 50
-"""Parts in which all sockets are swept: one part each beat, so every socket once a second."""
-
-_MODERATION_BEATS = 5
-"""Beats between two judgements of how busy the sockets are: a tenth of a second."""
 
 
 @dataclass(frozen=True, slots=True)
 class Media:
     """Everything between a browser's audio and the carrier's."""
 
-    ticker: Ticker
-    moderation: Moderation
+    port: Port
     metering: Metering
     endpoint: WebRtcEndpoint | None
     """None where WebRTC is off."""
     calls: Calls
-    engine: MediaEngine
 
     async def bind(self) -> None:
         """Open the UDP port. Raises OSError that names it."""
@@ -58,40 +48,21 @@ class Media:
     async def unbind(self) -> None:
         """Close all WebRTC sessions and the port."""
         # First, because its timer must not read a closed port.
-        self.moderation.stop()
+        self.port.moderation.stop()
         if self.endpoint is not None:
             self.endpoint.stop()
 
     def start(self) -> None:
         """Start the heartbeat and the metering; the ports are bound already."""
-        self.ticker.start()
-        # The sweep reschedules itself at each beat, until the ticker stops.
-        self._sweep()
-        ports = self.endpoint.ports if self.endpoint else ()
-        self.moderation.add(self.engine.reader, *ports)
-        # Ten of the second's fifty slots, evenly spaced.
-        for slot in range(0, BEATS_PER_SECOND, _MODERATION_BEATS):
-            self.ticker.add_duty(slot, self.moderation.judge)
-            if self.endpoint is not None:
-                self.ticker.add_duty(slot, self._tick_endpoint)
+        self.port.start(*(self.endpoint.ports if self.endpoint else ()))
+        if self.endpoint is not None:
+            for slot in range(0, BEATS_PER_SECOND, MODERATION_BEATS):
+                self.port.ticker.add_duty(slot, self._tick_endpoint)
         self.metering.start()
 
     def _tick_endpoint(self, now_ns: int) -> None:
         if self.endpoint is not None:
-            self.endpoint.tick(now_ns, self.ticker.read_ns)
-
-    def _sweep(self) -> None:
-        self.engine.sweep(self.ticker.read_ns, SWEEP_PARTS)
-        # One nanosecond ahead means the next beat.
-        self.ticker.at(self.ticker.clock_ns() + 1, self._sweep)
-
-    async def stop_beating(self) -> None:
-        """Stop the heartbeat."""
-        self.ticker.stop()
-
-    async def close_sockets(self) -> None:
-        """Begin the closing handshake of every media socket."""
-        self.engine.close_all(1001, "the gateway is stopping")
+            self.endpoint.tick(now_ns, self.port.ticker.read_ns)
 
 
 def compose_media(
@@ -120,8 +91,8 @@ def compose_media(
         clock_ns: Monotonic nanoseconds.
 
     """
-    moderation = Moderation(LoopInterval())
-    ticker = Ticker(clock_ns, moderation.read)
+    beat = new_beat(clock_ns)
+    ticker = beat.ticker
     endpoint = _endpoint(settings, clock_ns) if settings.webrtc == "on" else None
     calls = Calls(
         settings,
@@ -140,13 +111,7 @@ def compose_media(
         probe=probe,
         turned_away=turned_away,
     )
-    engine = MediaEngine(
-        calls.route,
-        descriptors.media_limits(settings.calls_max),
-        clock_ns,
-        trusted_proxies=settings.trusted_proxies,
-    )
-    return Media(ticker, moderation, metering, endpoint, calls, engine)
+    return Media(compose_port(settings, beat, calls.route), metering, endpoint, calls)
 
 
 def _endpoint(settings: Settings, clock_ns: Callable[[], int]) -> WebRtcEndpoint:

@@ -1,4 +1,4 @@
-"""Composes `caller serve`: all of a gateway in one process, with the drainer as its child.
+"""Composes `caller serve`: all of a gateway in one process, or one of its roles.
 
 The composition root: which parts a process has, in which order they start and stop. How each part
 is made is the business of the modules beside this one.
@@ -10,17 +10,21 @@ import asyncio
 import gc
 import time
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from pathlib import Path
 
 from starlette.applications import Starlette
 
 from gateway.calls.ended_buttons import EndedButtons
+from gateway.calls.fleet import FleetCalls
+from gateway.calls.index import CallIndex
+from gateway.calls.live import Calls
+from gateway.calls.no_calls import NoCalls
 from gateway.charging import recovery
 from gateway.charging.rounds import Metering
-from gateway.embed.ports import Proofs
 from gateway.heartbeat.periodic_task import PeriodicTask
 from gateway.http.app import create_app
-from gateway.ports import LiveCalls
+from gateway.logs.refused_signatures import RefusedSignatures
 from gateway.roles import adapters, http, periodic_tasks, storage
 from gateway.roles.access import Access, compose_access
 from gateway.roles.administration import admin_routes
@@ -35,6 +39,7 @@ from gateway.roles.media import Media, compose_media, warm_up
 from gateway.roles.membership import Membership, new_membership
 from gateway.roles.payments import PaymentServices, compose_payments
 from gateway.roles.people import People, compose_people
+from gateway.roles.port import Port, compose_port, new_beat, serve_no_media
 from gateway.roles.post import Post, open_post
 from gateway.roles.prices import Prices, load_prices
 from gateway.roles.site import site_routes
@@ -43,7 +48,6 @@ from gateway.settings import Settings
 from gateway.sockets.one_port import OnePortServer, create_server
 from gateway.sockets.tls import ServerTls
 from gateway.stores.button_eras import RedisButtonEras
-from gateway.twilio.rest import TwilioCarrier
 
 DRAINER_SILENCE_S_MAX = 15.0
 """How long the drainer may show no sign of life before it is replaced."""
@@ -52,20 +56,54 @@ _GEN2_THRESHOLD = 1000
 """Full collections are made rare: one of them is a gap in every call's audio."""
 
 
-class Node:
+class Role(StrEnum):
+    """What a process of a gateway does."""
+
+    ALL = "all"
+    """All of it, with the worker as its child."""
+    MEDIA = "media"
+    """Hold calls: media sockets, WebRTC, the carrier's callbacks. A node without pages and API."""
+    WEB = "web"
+    """Pages, API and payment webhooks, and the choice of the node for a new call; no audio."""
+
+    @property
+    def holds_calls(self) -> bool:
+        """Whether the process is a node."""
+        return self is not Role.WEB
+
+    @property
+    def answers_people(self) -> bool:
+        """Whether it has pages and API."""
+        return self is not Role.MEDIA
+
+
+class Gateway:
     """A gateway process: started once, drained and stopped once."""
 
-    def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, settings: Settings, environ: Mapping[str, str], role: Role = Role.ALL
+    ) -> None:
         self.settings = settings
+        self.role = role
         self._drainer = Child(["drain"], environ, silence_s_max=DRAINER_SILENCE_S_MAX)
         self._stops = Stops()
         self.stores: storage.Stores
         self.post: Post
-        self.media: Media
+        self.media: Media | None = None
+        """None where the process holds no calls."""
         self.fleet: Fleet
-        self._live: LiveCalls
         self.app: Starlette
         """The HTTP application."""
+        self._membership: Membership
+        self._carrier_side: CarrierSide
+        self._access: Access
+        self._fraud: Fraud
+        self._people: People
+        self._payments: PaymentServices | None = None
+        self._calls: Calls | NoCalls = NoCalls()
+        """Those of this process."""
+        self._live: FleetCalls
+        self._port: Port
         self._server: OnePortServer
 
     @property
@@ -85,7 +123,7 @@ class Node:
             raise
 
     async def _start(self, stops: Stops) -> None:
-        settings = self.settings
+        settings, role = self.settings, self.role
         # Files and settings first: their errors must show before any store is touched.
         fallback = adapters.load_deck(settings)
         tls = _certificate(settings)
@@ -99,141 +137,159 @@ class Node:
         # Started last, but stopped only after everything that writes to the outbox.
         stops.add("drainer", self._drainer.stop)
         prices = await load_prices(settings, stores.engine, fallback)
-        membership = new_membership(settings, stores.redis)
-        carrier_side = self._reach_carrier(stops, carrier, membership)
-        post.events.start()
-        stops.add("events", post.events.stop)
-        metering = Metering(stores.gate, time.monotonic_ns)
-        payments = self._take_payments(stops, metering) if settings.stripe_api_key else None
-        access, fraud, people = await self._let_people_in(stops, metering)
-        self.media = media = compose_media(
-            *(settings, stores, carrier_side, access, metering),
-            notify=post.notify,
-            probe=membership.look_at_origin,
-            turned_away=fraud.visitors.note,
-        )
-        await self._take_lease(stops, membership, carrier_side)
-        fleet = self._join(stops, membership)
-        alarms = periodic_tasks.new_alarms(settings, stores)
-        kept = (settings, stores, access.velocity)
-        proofs = compose_proofs(*kept, prices=prices, fraud=fraud, announcer=carrier)
-        calls, refused = media.calls, media.calls.refused_signatures
-        sweeps = periodic_tasks.new_sweeper(membership, carrier_side, calls.holds)
-        ended = EndedButtons(RedisButtonEras(stores.redis), calls)
-        routes = [
-            *http.api_routes(
-                *(settings, stores, access, prices, payments),
-                fraud=fraud,
-                live=self._live,
-                choose_node=fleet.choose_node,
-                # Read after `_take_payments` has set it.
-                on_balance=metering.on_balance,
-            ),
-            *http.health_routes(
-                *(stores, access, alarms),
-                load=calls,
-                ticker=media.ticker,
-                instance=membership.instance,
-            ),
-            *(http.payment_routes(settings, payments, refused) if payments else ()),
-            *http.carrier_routes(settings, carrier_side, calls, refused),
-            *self._pages(access, people, prices, payments, proofs=proofs),
-        ]
-        self.app = create_app(routes, show_missing=people.pages.show_missing)
-        tasks = [
-            *periodic_tasks.of_port(tls),
-            *periodic_tasks.of_fleet(fleet.roster),
-            *(*periodic_tasks.of_payments(payments), *of_erasure(settings, stores, payments)),
-            *periodic_tasks.of_node(membership, carrier_side, metering, sweeps, ended),
-            *periodic_tasks.of_books(
-                *(stores, carrier_side.settler.drain, alarms, sweeps.gate_filled, metering)
-            ),
-            *periodic_tasks.of_mails(settings, alarms),
-            *periodic_tasks.of_quotes(prices, fraud),
-            *periodic_tasks.of_people(people),
-        ]
-        await self._run(stops, tls, tasks)
-
-    def _reach_carrier(
-        self, stops: Stops, carrier: TwilioCarrier, membership: Membership
-    ) -> CarrierSide:
-        """Return what places calls, and ends those that it loses sight of."""
-        side = compose_carrier_side(
-            *(self.settings, self.stores, carrier, membership),
-            owns=self._owns,
-            notify=self.post.notify,
+        self._membership = membership = new_membership(settings, stores.redis)
+        self._carrier_side = side = compose_carrier_side(
+            *(settings, stores, carrier, membership), owns=self._owns, notify=post.notify
         )
         stops.add("ending of lost carrier calls", side.ghosts.stop)
-        return side
+        post.events.start()
+        stops.add("events", post.events.stop)
+        if settings.stripe_api_key:
+            self._take_payments(stops)
+        await self._let_people_in(stops)
+        if role.holds_calls:
+            await self._hold_calls(stops)
+        else:
+            self._port = compose_port(settings, new_beat(), serve_no_media)
+        self._join(stops)
+        alarms = periodic_tasks.new_alarms(settings, stores)
+        routes = [
+            *http.health_routes(
+                *(stores, self._access, alarms),
+                load=self._calls,
+                ticker=self._port.ticker,
+                instance=membership.instance,
+            ),
+            *self._routes_of_media(),
+            *(self._routes_of_people(prices) if role.answers_people else ()),
+        ]
+        self.app = create_app(routes, show_missing=self._people.pages.show_missing)
+        tasks = [
+            *periodic_tasks.of_port(tls),
+            *periodic_tasks.of_fleet(self.fleet.roster),
+            *self._tasks_of_books(alarms),
+            *periodic_tasks.of_mails(settings, alarms),
+        ]
+        if role.answers_people:
+            tasks += [
+                *periodic_tasks.of_payments(self._payments),
+                *of_erasure(settings, stores, self._payments),
+                *periodic_tasks.of_quotes(prices, self._fraud),
+                *periodic_tasks.of_people(self._people),
+            ]
+        await self._run(stops, tls, tasks)
 
-    async def _take_lease(
-        self, stops: Stops, membership: Membership, carrier_side: CarrierSide
-    ) -> None:
-        """Become the owner of the calls under this node id, and settle those of an earlier run.
-
-        Accounts that were erased before, and came back, are closed.
-        """
-        # Before anything is settled: whoever holds the lease owns the calls.
-        await membership.enter()
-        # Returned only after the calls are settled, or other nodes would settle them.
-        stops.add("lease", membership.leave)
-        # Before the port opens: calls of an earlier run still hold credit.
-        await recovery.settle_own(carrier_side.settler, self.settings.node)
-        # And an older copy of the database, if one was put back, has people who were erased.
-        await open_journal(self.settings, self.stores).apply()
-
-    def _join(self, stops: Stops, membership: Membership) -> Fleet:
-        """Let other processes ask about the calls here, and reach theirs."""
-        calls = self.media.calls
-        self.fleet = fleet = compose_fleet(
-            *(self.settings, self.stores, membership),
-            facts=of_node(self.settings, membership, calls, self.media.ticker),
-            answer=of_calls(calls),
-        )
-        stops.add("questions of other processes", fleet.exchange.stop)
-        self._live = fleet.calls(calls, self.settings, self.stores)
-        return fleet
-
-    def _take_payments(self, stops: Stops, metering: Metering) -> PaymentServices:
+    def _take_payments(self, stops: Stops) -> None:
         """Open what takes payments; a change of credit reaches running calls at once."""
-        payments = compose_payments(
-            self.settings, self.stores, notify=self.post.notify, on_credit=metering.charge_now
+        self._payments = payments = compose_payments(
+            self.settings, self.stores, notify=self.post.notify, on_credit=self._charge_now
         )
         stops.add("payment service", payments.service.close)
         stops.add("automatic top-ups", payments.auto.stop)
-        # Called with each balance that the gate reports, so also during calls.
-        metering.on_balance = payments.auto.consider
-        return payments
 
-    async def _let_people_in(
-        self, stops: Stops, metering: Metering
-    ) -> tuple[Access, Fraud, People]:
-        """Return access control, the rules of people's calls, and where people are kept."""
+    async def _let_people_in(self, stops: Stops) -> None:
+        """Compose access control, the rules of people's calls, and where people are kept."""
         settings, stores = self.settings, self.stores
-        people = compose_people(settings, stores, metering.charge_now)
+        self._people = people = compose_people(settings, stores, self._charge_now)
         stops.add("password hasher", people.close)
         await post_documents(people.documents, settings, stores.engine)
-        fraud = compose_fraud(settings, stores)
+        self._fraud = fraud = compose_fraud(settings, stores)
         stops.add("counts of refused calls", fraud.refusals.close)
         stops.add("counts of refused visitors", fraud.visitors.close)
-        return compose_access(settings, stores, people.holders), fraud, people
+        self._access = compose_access(settings, stores, people.holders)
 
-    def _pages(
-        self,
-        access: Access,
-        people: People,
-        prices: Prices,
-        payments: PaymentServices | None,
-        *,
-        proofs: Proofs,
-    ) -> http.Routes:
-        pages = site_routes(
-            *(self.settings, self.stores, people, prices, payments),
-            velocity=access.velocity,
-            live=self._live,
-            proofs=proofs,
+    async def _hold_calls(self, stops: Stops) -> None:
+        """Become a node: the owner of the calls under its id; those of an earlier run are settled.
+
+        Accounts that were erased before, and came back, are closed.
+        """
+        settings, stores, side = self.settings, self.stores, self._carrier_side
+        metering = Metering(stores.gate, time.monotonic_ns)
+        if self._payments is not None:
+            # Called with each balance that the gate reports, so also during calls.
+            metering.on_balance = self._payments.auto.consider
+        self.media = media = compose_media(
+            *(settings, stores, side, self._access, metering),
+            notify=self.post.notify,
+            probe=self._membership.look_at_origin,
+            turned_away=self._fraud.visitors.note,
         )
-        return [*pages, *admin_routes(self.settings, self.stores, access.auth, people.sessions)]
+        self._calls, self._port = media.calls, media.port
+        # Before anything is settled: whoever holds the lease owns the calls.
+        await self._membership.enter()
+        # Returned only after the calls are settled, or other nodes would settle them.
+        stops.add("lease", self._membership.leave)
+        # Before the port opens: calls of an earlier run still hold credit.
+        await recovery.settle_own(side.settler, settings.node)
+        # And an older copy of the database, if one was put back, has people who were erased.
+        await open_journal(settings, stores).apply()
+
+    def _join(self, stops: Stops) -> None:
+        """Let other processes ask about the calls here, and reach theirs."""
+        settings, media = self.settings, self.media
+        shared, node = (settings, self.stores, self._membership), ""
+        if media is None:
+            self.fleet = fleet = compose_fleet(*shared)
+        else:
+            node = settings.node
+            self.fleet = fleet = compose_fleet(
+                *shared,
+                facts=of_node(settings, self._membership, media.calls, media.port.ticker),
+                answer=of_calls(media.calls, media.metering.charge_now),
+            )
+        stops.add("questions of other processes", fleet.exchange.stop)
+        self._live = fleet.calls(self._calls, node, self.stores)
+
+    def _routes_of_media(self) -> http.Routes:
+        if self.media is None:
+            return ()
+        calls = self.media.calls
+        refused = calls.refused_signatures
+        return http.carrier_routes(self.settings, self._carrier_side, calls, refused)
+
+    def _routes_of_people(self, prices: Prices) -> http.Routes:
+        settings, stores, payments = self.settings, self.stores, self._payments
+        access, fraud, people = self._access, self._fraud, self._people
+        index = CallIndex(self._live.node, self._live, stores.records, stores.gate)
+        kept, carrier = (settings, stores, access.velocity), self._carrier_side.carrier
+        proofs = compose_proofs(*kept, prices=prices, fraud=fraud, announcer=carrier)
+        media = self.media
+        refused = (
+            RefusedSignatures(self._port.ticker)
+            if media is None
+            else media.calls.refused_signatures
+        )
+        return [
+            *http.api_routes(
+                *(settings, stores, access, prices, payments),
+                fraud=fraud,
+                index=index,
+                choose_node=self.fleet.choose_node,
+                on_balance=_tell_nobody if payments is None else payments.auto.consider,
+            ),
+            *(http.payment_routes(settings, payments, refused) if payments else ()),
+            *site_routes(
+                *(settings, stores, people, prices, payments),
+                velocity=access.velocity,
+                index=index,
+                proofs=proofs,
+            ),
+            *admin_routes(settings, stores, access.auth, people.sessions),
+        ]
+
+    def _tasks_of_books(self, alarms: periodic_tasks.Alarms) -> Sequence[PeriodicTask]:
+        media, side, membership = self.media, self._carrier_side, self._membership
+        drain = side.settler.drain
+        if media is None:
+            return periodic_tasks.of_books(self.stores, drain, alarms)
+        sweeps = periodic_tasks.new_sweeper(membership, side, media.calls.holds)
+        ended = EndedButtons(RedisButtonEras(self.stores.redis), media.calls)
+        return [
+            *periodic_tasks.of_node(membership, side, media.metering, sweeps, ended),
+            *periodic_tasks.of_books(
+                *(self.stores, drain, alarms, sweeps.gate_filled, media.metering)
+            ),
+        ]
 
     async def _run(
         self, stops: Stops, tls: ServerTls | None, periodic: Sequence[PeriodicTask]
@@ -243,9 +299,9 @@ class Node:
         It stops in another order: first the sockets, and the beat last, for closing them hangs on
         it.
         """
-        media, settings = self.media, self.settings
+        media, port, settings = self.media, self._port, self.settings
         self._server = create_server(
-            self.app, engine=media.engine, host=settings.host, port=settings.port, tls=tls
+            self.app, engine=port.engine, host=settings.host, port=settings.port, tls=tls
         )
 
         async def stop_periodic() -> None:
@@ -253,18 +309,25 @@ class Node:
 
         # Registered before they start: stopping an unstarted part is harmless, and a start that
         # fails half-way leaves nothing open.
-        stops.add("UDP port", media.unbind)
-        stops.add("ticker", media.stop_beating)
+        if media is not None:
+            stops.add("UDP port", media.unbind)
+        stops.add("ticker", port.stop_beating)
         stops.add("periodic work", stop_periodic)
-        stops.add("metering", media.metering.stop)
+        if media is not None:
+            stops.add("metering", media.metering.stop)
         stops.add("server", self._server.stop)
-        stops.add("media sockets", media.close_sockets)
-        # UDP before TCP: the first WebRTC offer may come as soon as TCP is open.
-        await media.bind()
+        stops.add("media sockets", port.close_sockets)
+        if media is not None:
+            # UDP before TCP: the first WebRTC offer may come as soon as TCP is open.
+            await media.bind()
         await self._server.start()
-        media.start()
+        if media is not None:
+            media.start()
+        else:
+            port.start()
         self.fleet.exchange.start()
-        await self._drainer.start()
+        if self.role is Role.ALL:
+            await self._drainer.start()
         warm_up()
         _spare_the_collector()
         # Last, since they use everything above.
@@ -272,15 +335,25 @@ class Node:
             task.start()
 
     def _owns(self, call_id: str, carrier_call_id: str) -> bool:
-        return self.media.calls.owns(call_id, carrier_call_id)
+        return self.media is not None and self.media.calls.owns(call_id, carrier_call_id)
+
+    async def _charge_now(self, account_id: str) -> None:
+        """Charge an account's calls now, on this node and on others."""
+        if self.media is not None:
+            await self.media.metering.charge_now(account_id)
+        await self._live.charge_elsewhere(account_id)
 
     async def stop(self, end_now: asyncio.Event | None = None) -> None:
         """Drain the calls, until `end_now` is set, then stop every part, the last opened first."""
         # While everything still runs: ending calls need sockets, carrier and metering.
-        await self.media.calls.drain(
+        await self._calls.drain(
             self.settings.drain_timeout_s, end_now, notice_s=self.fleet.notice_s()
         )
         await self._stops.run()
+
+
+def _tell_nobody(_account_id: str, _micros: int) -> None:
+    pass
 
 
 def _certificate(settings: Settings) -> ServerTls | None:

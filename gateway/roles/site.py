@@ -25,7 +25,7 @@ from gateway.http.site.keys import KeyPages
 from gateway.http.site.landing import LandingPages
 from gateway.http.site.rates import RatesPages
 from gateway.people.keys import Keys
-from gateway.ports import LiveCalls, Velocity
+from gateway.ports import Velocity
 from gateway.roles import http
 from gateway.roles.embed import own_buttons
 from gateway.roles.erasure import credit_return
@@ -47,7 +47,7 @@ def site_routes(
     payments: PaymentServices | None,
     *,
     velocity: Velocity,
-    live: LiveCalls,
+    index: CallIndex,
     proofs: Proofs,
 ) -> Sequence[DeclaredRoute]:
     """Return the routes of the pages.
@@ -59,12 +59,11 @@ def site_routes(
         prices: What calls cost.
         payments: Takes payments; None where no payment service is set up.
         velocity: Bounds how often.
-        live: The live calls within reach.
+        index: Where calls are.
         proofs: Proves that numbers are people's.
 
     """
     door = new_door(people, velocity)
-    index = CallIndex(settings.node, live, stores.records, stores.gate)
     statements = SqlStatementStore(stores.engine)
     table = RateTable(prices.rates, prices.closed_destinations)
     credit = CreditPages(

@@ -8,12 +8,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import re
-import shutil
 import signal
-import subprocess
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,52 +18,16 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.calls.proxy import NGINX, configuration, nginx
 from tests.calls.world import Customer, World, eventually
 from tests.valkey import free_port
 
-NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
 pytestmark = [
     pytest.mark.thorough,
     pytest.mark.skipif(NGINX is None, reason="nginx is not installed"),
 ]
 
-CONFIGURATION = Path(__file__).parents[2] / "deploy" / "nginx.conf"
 NODES = ("n1", "n2")
-
-
-def configuration(port: int, ports: dict[str, int]) -> str:
-    """Return the deployed configuration for these nodes, on a port without TLS."""
-    text = CONFIGURATION.read_text()
-    # The server that leads to https goes, and of the other its certificate.
-    text = re.sub(r"server \{\n\s+listen 80;.*?\n\}\n", "", text, count=1, flags=re.DOTALL)
-    text = re.sub(r"\n\s+(ssl_certificate|listen \[::\]|server_name)[^;]*;", "", text)
-    text = text.replace("listen 443 ssl;", f"listen 127.0.0.1:{port};")
-    nodes = "".join(f"    {node} 127.0.0.1:{port};\n" for node, port in ports.items())
-    text = re.sub(r"    n1 +127\.0\.0\.1:8080;\n", nodes, text)
-    servers = "".join(f"    server 127.0.0.1:{port};\n" for port in ports.values())
-    return text.replace("    server 127.0.0.1:8080;\n", servers)
-
-
-@contextlib.contextmanager
-def nginx(folder: Path, text: str) -> Iterator[None]:
-    """Run nginx in the foreground, with all that it writes in a folder."""
-    own = folder / "nginx"
-    own.mkdir()
-    temporary = "".join(
-        f"{kind}_temp_path {own}/{kind};\n"
-        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    (own / "nginx.conf").write_text(
-        f"daemon off; pid {own}/pid; error_log {own}/error.log; worker_processes 1;\n"
-        f"events {{ worker_connections 1024; }}\nhttp {{ access_log off;\n{temporary}{text}\n}}\n"
-    )
-    command = [NGINX or "nginx", "-p", str(own), "-c", str(own / "nginx.conf")]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 @dataclass
@@ -112,7 +73,7 @@ async def site(new_world: Any, own_valkey: Any, tmp_path: Path) -> AsyncIterator
     worlds = {name: new_world(CALLER_NODE=name, **shared) for name in NODES}
     ports = {name: world.port for name, world in worlds.items()}
     async with contextlib.AsyncExitStack() as stack:
-        stack.enter_context(nginx(tmp_path, configuration(port, ports)))
+        stack.enter_context(nginx(tmp_path, configuration(port, ports, ports.values())))
         for world in worlds.values():
             world.start_gateway()
         customer = await worlds["n1"].new_customer(100_000_000)

@@ -30,7 +30,7 @@ from gateway.people.sign_up import verify_email
 from gateway.roles import storage
 from gateway.roles.embed import buttons_of
 from gateway.roles.people import People, compose_people
-from gateway.roles.serve import Node
+from gateway.roles.serve import Gateway
 from gateway.scopes import PAGE, Scope
 from gateway.settings import from_mapping
 from tests.thorough import first_of
@@ -88,7 +88,7 @@ CLIENTS = (str(client) for client in ipaddress.ip_network("198.18.0.0/15"))
 class Site:
     """Two nodes on the same stores, and an operator beside them with stores of their own."""
 
-    nodes: list[Node]
+    nodes: list[Gateway]
     stores: storage.Stores
     people: People
     http: aiohttp.ClientSession
@@ -180,7 +180,7 @@ async def running(folder, redis_url):
                     "CALLER_REDIS_URL": redis_url,
                 }
             )
-            nodes.append(Node(from_mapping(environ), environ))
+            nodes.append(Gateway(from_mapping(environ), environ))
             await nodes[-1].start()
             stack.push_async_callback(nodes[-1].stop)
         stores = await storage.open_stores(nodes[0].settings, is_child=True)

@@ -119,7 +119,7 @@ class World:
 
     async def start(self) -> World:
         self.began_ns = self.loop.now_ns
-        self.loop.serve = self.media.engine.protocol_factory
+        self.loop.serve = self.media.port.engine.protocol_factory
         self.loop.delay_ns = self.carrier_delay_ns
         await self.carrier._http.session.close()
         self.carrier._http.session = Requests(self.phone.app, self.carrier_delay_ns)
@@ -133,7 +133,7 @@ class World:
         await self.phone.stop()
         await self.media.calls.drain(0)
         await self.carrier.close()
-        await self.media.stop_beating()
+        await self.media.port.stop_beating()
         await self.metering.stop()
         await self.media.unbind()
 

@@ -274,7 +274,7 @@ class CallsApi:
             return _live_view(call)
         if call.closed is not None:
             return _ended_view(call, call.closed)
-        return _unbooked_view(call, is_own=call.opened.node == self.settings.node)
+        return _unbooked_view(call, is_own=call.opened.node == self.index.node)
 
 
 def _is_program(principal: Principal) -> bool:

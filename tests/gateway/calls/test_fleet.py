@@ -23,6 +23,7 @@ class Member:
 
     def __init__(self, stage, name, directory, mailboxes, records):
         self.name, self.node = name, Node(stage, node=name)
+        self.charged = []
         calls = self.node.calls
         self.exchange = Exchange(mailboxes, f"process of {name}", self.answer)
         self.roster = Roster(
@@ -35,7 +36,10 @@ class Member:
         self.index = CallIndex(name, self.live, records, stage.gate)
 
     async def answer(self, question):
-        return await answers.answer(self.node.calls, question)
+        return await answers.answer(self.node.calls, self.charge_now, question)
+
+    async def charge_now(self, account_id):
+        self.charged.append(account_id)
 
     async def place(self):
         """Place a call of alice on this node; return its id."""
@@ -159,6 +163,19 @@ async def test_a_new_call_goes_where_a_node_takes_calls(house):
     assert here.roster.choose().node == "n1"
 
 
+async def test_an_accounts_calls_are_charged_now_on_every_other_node_that_has_any(house):
+    here, there = house.members
+    await here.live.charge_elsewhere("alice")
+    assert (here.charged, there.charged) == ([], [])
+    await here.place()
+    await there.place()
+    await here.live.charge_elsewhere("alice")
+    assert (here.charged, there.charged) == ([], ["alice"])
+    await there.exchange.stop()
+    # One that is silent does so within a second by itself.
+    await here.live.charge_elsewhere("alice")
+
+
 # What a node answers.
 
 
@@ -186,7 +203,7 @@ async def test_of_too_many_calls_the_newest_are_answered(house):
         async def of_account(self, account_id):
             return [call] * (CALLS_MAX + 7)
 
-    reply = await answers.answer(Many(), FindCalls())
+    reply = await answers.answer(Many(), house.members[0].charge_now, FindCalls())
     assert isinstance(reply, Calls)
     assert (len(reply.calls), reply.more) == (CALLS_MAX, 7)
 

@@ -9,6 +9,8 @@ import pytest
 
 from billing.ports import Opening
 from gateway.calls.ended_buttons import EndedButtons
+from gateway.calls.index import CallIndex
+from gateway.calls.no_calls import NoCalls
 from gateway.charging.recovery import bring_credits
 from gateway.errors import SettingsError
 from gateway.heartbeat.ticker import Ticker
@@ -35,24 +37,6 @@ from tests.valkey import valkey_server, valkey_url
 __all__ = ["valkey_server", "valkey_url"]
 
 ECHO = "+15005551000"
-
-
-class NoCalls:
-    """`gateway.ports.LiveCalls` and `NodeLoad` of a process that holds no call."""
-
-    is_draining = False
-
-    def __len__(self):
-        return 0
-
-    async def of_account(self, account_id):
-        return []
-
-    async def show(self, account_id, call_id):
-        return None
-
-    async def end(self, account_id, call_id):
-        return None
 
 
 class Office:
@@ -84,7 +68,7 @@ class Office:
             *http.api_routes(
                 *(settings, stores, self.access, prices, self.payments),
                 fraud=fraud,
-                live=NoCalls(),
+                index=CallIndex("", NoCalls(), stores.records, stores.gate),
                 choose_node=lambda: "n1",
                 on_balance=self.payments.auto.consider,
             ),

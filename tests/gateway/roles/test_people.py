@@ -19,7 +19,7 @@ from billing.clock import utc_now
 from gateway.roles.mail import build_writer
 from gateway.roles.newcomer import make_holder
 from gateway.roles.people import _secret_box, compose_people, new_door, relying_party
-from gateway.roles.serve import Node
+from gateway.roles.serve import Gateway
 from gateway.roles.storage import open_stores
 from gateway.settings import from_mapping
 from gateway.stores.mail_outbox import SqlMailOutbox
@@ -101,7 +101,7 @@ async def house(tmp_path, valkey_url):
         "CALLER_SIGN_UP": "open",
     }
     async with contextlib.AsyncExitStack() as stack:
-        node = Node(from_mapping(environ), environ)
+        node = Gateway(from_mapping(environ), environ)
         await node.start()
         stack.push_async_callback(node.stop)
         yield House(node, stack)

@@ -21,7 +21,7 @@ from database.engine import TIMEOUT_S, empty_log
 from database.errors import StoreUnavailableError
 from gateway.roles import privacy
 from gateway.roles.privacy import PrivacyDuty
-from gateway.roles.serve import Node
+from gateway.roles.serve import Gateway
 from gateway.stores.duties import duties
 from gateway.stores.mail_outbox import mail_outbox, queue_notice
 from tests.gateway.roles.test_people import (
@@ -176,7 +176,7 @@ async def test_who_came_back_with_an_older_copy_is_shut_out_before_the_ports_ope
     await house.node.stop()
     line = f"{(utc_now() + timedelta(days=1)).isoformat()} {account_id}\n"
     (settings.data_dir / "erased.log").write_text(line)
-    node = Node(settings, dict(os.environ))
+    node = Gateway(settings, dict(os.environ))
     await node.start()
     try:
         # Read without giving way to a periodic task.

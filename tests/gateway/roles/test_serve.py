@@ -9,7 +9,7 @@ import pytest
 from billing.errors import RateDeckError
 from billing.stores.redis_client import connect, disconnect
 from gateway.errors import SettingsError
-from gateway.roles.serve import Node
+from gateway.roles.serve import Gateway
 from gateway.roles.stopping import Stops
 from gateway.settings import from_mapping
 from gateway.stores.leases import RedisNodeLeases
@@ -32,7 +32,7 @@ def environ(tmp_path, valkey_url):
 
 
 async def test_a_node_serves_keeps_its_lease_and_gives_it_back(environ):
-    node = Node(from_mapping(environ), environ)
+    node = Gateway(from_mapping(environ), environ)
     await node.start()
     leases = RedisNodeLeases(node.stores.redis)
     try:
@@ -50,14 +50,14 @@ async def test_a_node_serves_keeps_its_lease_and_gives_it_back(environ):
         await node.stop()
     names = {task.get_name() for task in asyncio.all_tasks()}
     assert not names & {"metering", "events", "lease", "sweep for lost calls"}
-    again = Node(from_mapping(environ), environ)
+    again = Gateway(from_mapping(environ), environ)
     await again.start()
     await again.stop()
 
 
 @pytest.mark.thorough
 async def test_a_node_id_that_is_served_is_refused_and_its_calls_are_left_alone(environ):
-    node, twin = (Node(from_mapping(environ), environ) for _ in range(2))
+    node, twin = (Gateway(from_mapping(environ), environ) for _ in range(2))
     await node.start()
     try:
         with pytest.raises(SettingsError, match="another process serves as node n1"):
@@ -71,7 +71,7 @@ async def test_a_node_id_that_is_served_is_refused_and_its_calls_are_left_alone(
 async def test_a_node_that_was_killed_takes_over_what_it_left(environ, valkey_url):
     redis = connect(valkey_url)
     await RedisNodeLeases(redis, instance="killed").renew("n1")
-    node = Node(from_mapping(environ), environ)
+    node = Gateway(from_mapping(environ), environ)
     await node.start()
     assert "killed" not in await RedisNodeLeases(redis).instances()
     await node.stop()
@@ -92,13 +92,13 @@ async def test_a_node_that_cannot_start_says_why_and_leaves_nothing(
     environ |= {name: value.format(folder=tmp_path) for name, value in change.items()}
     before = asyncio.all_tasks()
     with pytest.raises(error):
-        await Node(from_mapping(environ), environ).start()
+        await Gateway(from_mapping(environ), environ).start()
     assert asyncio.all_tasks() == before
 
 
 @pytest.mark.thorough
 async def test_a_node_whose_drainer_cannot_start_listens_no_more(environ, monkeypatch):
-    node = Node(from_mapping(environ), environ)
+    node = Gateway(from_mapping(environ), environ)
 
     async def fail():
         raise OSError("no process can be started")
@@ -110,7 +110,7 @@ async def test_a_node_whose_drainer_cannot_start_listens_no_more(environ, monkey
     assert asyncio.all_tasks() == before
     with pytest.raises(OSError, match=r"."):
         await asyncio.open_connection("127.0.0.1", node.port)
-    again = Node(from_mapping(environ), environ)
+    again = Gateway(from_mapping(environ), environ)
     await again.start()
     await again.stop()
 
@@ -127,7 +127,7 @@ async def test_a_node_stops_its_sockets_first_and_its_stores_last(environ, monke
         add(self, name, noted)
 
     monkeypatch.setattr(Stops, "add", noting)
-    node = Node(from_mapping(environ), environ)
+    node = Gateway(from_mapping(environ), environ)
     await node.start()
     await node.stop()
     assert order == [

@@ -1,0 +1,41 @@
+"""Stands for the live calls of a process that holds none."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from gateway.ports import LiveCall
+
+
+class NoCalls:
+    """`ports.LiveCalls` and `ports.NodeLoad` without a call."""
+
+    def __init__(self) -> None:
+        self.is_draining = False
+        """Whether the process is about to stop."""
+
+    def __len__(self) -> int:
+        return 0
+
+    async def of_account(self, account_id: str) -> Sequence[LiveCall]:  # noqa: ARG002
+        """Return no call."""
+        return ()
+
+    async def show(self, account_id: str, call_id: str) -> LiveCall | None:  # noqa: ARG002
+        """Return no call."""
+        return None
+
+    async def drain(
+        self,
+        timeout_s: float,  # noqa: ARG002
+        end_now: asyncio.Event | None = None,  # noqa: ARG002
+        *,
+        notice_s: float = 0.0,  # noqa: ARG002
+    ) -> None:
+        """Say that the process stops; there is nothing to wait for."""
+        self.is_draining = True
+
+    async def end(self, account_id: str, call_id: str) -> LiveCall | None:  # noqa: ARG002
+        """Find none to end."""
+        return None
