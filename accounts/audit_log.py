@@ -80,6 +80,8 @@ class Act(StrEnum):
     """What somebody asked for about their data by mail or letter; the reason says which right."""
     REQUEST_ANSWERED = "request_answered"
     """By an operator; the reason says which right, and what was done."""
+    CALL_ENDED = "call_ended"
+    """A live call, by an operator; the reason begins with its id."""
     RULE_ALLOWED = "rule_allowed"
     """A rule of admission does not hold for the account until a moment."""
     RULE_RESTORED = "rule_restored"

@@ -271,6 +271,7 @@ PROBLEMS: dict[str, Problem] = {
     ),
     "call_not_found": Problem(404, "There is no such call.", "Check the call's id."),
     "call_ended": Problem(409, "The call has ended already.", "Nothing is left to do."),
+    "node_not_found": Problem(404, "No such node runs.", "List those that do."),
     "node_silent": Problem(
         503,
         "The call is live on a node of this gateway that does not answer.",

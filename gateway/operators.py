@@ -160,6 +160,9 @@ class AdminBook(Protocol):
     async def note_credit(self, account_id: str, reference: str, order: Order) -> None:
         """Write down once that a credit was given by an operator."""
 
+    async def note_ended_call(self, account_id: str, call_id: str, order: Order) -> None:
+        """Note that an operator ends a live call."""
+
     async def lift(self, account_id: str, rule: Allowance, until: datetime, order: Order) -> None:
         """Lift a rule of admission until a moment."""
 

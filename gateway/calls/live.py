@@ -153,6 +153,7 @@ class Calls:
 
     def take_calls(self, takes: bool) -> None:
         """Take new calls, or none until told otherwise."""
+        log.info("told to take new calls" if takes else "told to take no new calls")
         self._draining.take_calls(takes)
 
     def holds(self, call_id: str) -> bool:

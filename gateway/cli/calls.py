@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.table import Column, Table
 
 from billing.money import format_money
-from gateway.cli.administration import AsJson, print_json
-from gateway.cli.command import err, fail, out, read_settings, run
+from gateway.cli.administration import (
+    As,
+    AsJson,
+    Reason,
+    administration,
+    order_of,
+    print_json,
+)
+from gateway.cli.command import err, fail, out, read_settings, run, run_with
 from gateway.errors import EXIT_SETTINGS, EXIT_UNAVAILABLE
 from gateway.fleet.exchange import NodeSilentError
-from gateway.fleet.messages import Calls, EndCall, FindCalls
-from gateway.fleet.roster import NodeFacts
 from gateway.ports import LiveCall
-from gateway.roles.fleet import Fleet, open_fleet
+from gateway.roles import storage
+from gateway.roles.fleet import open_fleet
+from gateway.settings import Settings
 
 app = typer.Typer(add_completion=False, help="The live calls of all nodes.", no_args_is_help=True)
-
-_SHOWN_MAX = 1000
 
 
 @app.command("list")
@@ -35,20 +39,18 @@ def list_calls(
 
     async def work() -> None:
         async with open_fleet(settings) as fleet:
-            calls, more, silent = await _ask_all(fleet, FindCalls(account_id=account or None))
-        calls = sorted(calls, key=lambda call: call.opened.created_at, reverse=True)
+            found = await fleet.control.calls(account_id=account or None)
         if as_json:
-            print_json(calls)
-        elif calls:
-            out.print(_table(calls[:_SHOWN_MAX]))
+            print_json(found.calls)
+        elif found.calls:
+            out.print(_table(found.calls))
         else:
             out.print("No call is live.")
-        more += 0 if as_json else max(0, len(calls) - _SHOWN_MAX)
-        if more:
-            err.print(f"{more} more are live.")
-        for node in silent:
+        if found.more:
+            err.print(f"{found.more} more are live.")
+        for node in found.silent:
             err.print(f"Node {node} does not answer: its calls are missing.")
-        if silent:
+        if found.silent:
             raise typer.Exit(EXIT_UNAVAILABLE)
 
     run(work(), settings)
@@ -58,41 +60,36 @@ def list_calls(
 def end_call(
     context: typer.Context,
     call_id: Annotated[str, typer.Argument(help="Id of the call, as `list` shows it.")],
+    reason: Reason,
+    by: As = "",
 ) -> None:
     """End a live call on whichever node it is; what it used is charged."""
-    settings = read_settings(context)
+    order = order_of(context, by, reason)
 
-    async def work() -> None:
+    async def work(book: storage.Book, settings: Settings) -> None:
         async with open_fleet(settings) as fleet:
-            found, _, silent = await _ask_all(fleet, EndCall(call_id=call_id))
-        if not found and silent:
-            fail(f"Node {', '.join(silent)} does not answer.", "Try again.", EXIT_UNAVAILABLE)
-        if not found:
-            hint = "It may have ended. `caller calls list` shows those that are live."
-            fail("No such call is live.", hint, EXIT_SETTINGS)
+            found = await fleet.control.calls(call_id=call_id)
+            if not found.calls and found.silent:
+                _fail_silent(", ".join(found.silent))
+            if not found.calls:
+                hint = "It may have ended. `caller calls list` shows those that are live."
+                fail("No such call is live.", hint, EXIT_SETTINGS)
+            (call,) = found.calls
+            # Written first: whatever happens then, it is known who wanted it.
+            await administration(book, settings).note_ended_call(
+                call.opened.account_id, call_id, order
+            )
+            try:
+                await fleet.control.end(call)
+            except NodeSilentError:
+                _fail_silent(call.opened.node)
         out.print(f"Call {call_id} is being ended.")
 
-    run(work(), settings)
+    run_with(context, storage.open_book, work)
 
 
-async def _ask_all(
-    fleet: Fleet, question: FindCalls | EndCall
-) -> tuple[Sequence[LiveCall], int, Sequence[str]]:
-    """Ask all nodes; return the calls, how many more there are, and who did not answer."""
-
-    async def ask(facts: NodeFacts) -> Calls | None:
-        try:
-            reply = await fleet.exchange.ask(facts.process, question)
-        except NodeSilentError:
-            return None
-        return reply if isinstance(reply, Calls) else None
-
-    nodes = fleet.roster.nodes()
-    replies = await asyncio.gather(*(ask(facts) for facts in nodes))
-    answered = [reply for reply in replies if reply is not None]
-    silent = [facts.node for facts, reply in zip(nodes, replies, strict=True) if reply is None]
-    calls = [call for reply in answered for call in reply.calls]
-    return calls, sum(reply.more for reply in answered), silent
+def _fail_silent(nodes: str) -> NoReturn:
+    fail(f"Node {nodes} does not answer.", "Try again.", EXIT_UNAVAILABLE)
 
 
 def _table(calls: Sequence[LiveCall]) -> Table:

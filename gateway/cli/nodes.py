@@ -12,7 +12,6 @@ from gateway.cli.administration import AsJson, print_json
 from gateway.cli.command import fail, out, read_settings, run
 from gateway.errors import EXIT_SETTINGS, EXIT_UNAVAILABLE
 from gateway.fleet.exchange import NodeSilentError
-from gateway.fleet.messages import TakeCalls
 from gateway.fleet.roster import NodeFacts
 from gateway.roles.fleet import open_fleet
 
@@ -46,28 +45,26 @@ def list_nodes(context: typer.Context, as_json: AsJson = False) -> None:
 @app.command("drain")
 def drain(context: typer.Context, node: Node) -> None:
     """Let a node take no new calls; those that run go on, and the node keeps running."""
-    _tell(context, node, TakeCalls(takes=False), f"Node {node} takes no new calls.")
+    _tell(context, node, f"Node {node} takes no new calls.", takes=False)
 
 
 @app.command("resume")
 def resume(context: typer.Context, node: Node) -> None:
     """Let a node take new calls again; one that is stopping does not."""
-    _tell(context, node, TakeCalls(takes=True), f"Node {node} takes new calls.")
+    _tell(context, node, f"Node {node} takes new calls.", takes=True)
 
 
-def _tell(context: typer.Context, node: str, question: TakeCalls, done: str) -> None:
+def _tell(context: typer.Context, node: str, done: str, *, takes: bool) -> None:
     settings = read_settings(context)
 
     async def work() -> None:
         async with open_fleet(settings) as fleet:
-            facts = fleet.roster.find(node)
-            if facts is None:
-                fail("No such node runs.", "`caller nodes list` shows which do.", EXIT_SETTINGS)
             try:
-                await fleet.exchange.ask(facts.process, question)
+                await fleet.control.take_calls(node, takes=takes)
+            except LookupError:
+                fail("No such node runs.", "`caller nodes list` shows which do.", EXIT_SETTINGS)
             except NodeSilentError:
                 fail(f"Node {node} does not answer.", "Try again.", EXIT_UNAVAILABLE)
-            await fleet.roster.look()
         out.print(done)
 
     run(work(), settings)

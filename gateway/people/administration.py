@@ -90,6 +90,10 @@ class Administration:
         await self.book.note_credit(account_id, reference, order)
         return is_new
 
+    async def note_ended_call(self, account_id: str, call_id: str, order: Order) -> None:
+        """Note that an operator ends a call. Raises LookupError for no such account."""
+        await self.book.note_ended_call(account_id, call_id, order)
+
     async def lift(self, account_id: str, rule: Allowance, until: datetime, order: Order) -> None:
         """Lift a rule of admission. Raises ValueError for an end that is past or too far off."""
         if not timedelta() < until - self.clock() <= LIFTED_MAX:

@@ -6,9 +6,11 @@ from accounts.ports import Sessions
 from billing.clock import utc_now
 from gateway.charging.grants import book_grant
 from gateway.charging.recovery import bring_credits
+from gateway.fleet.control import FleetControl
 from gateway.http.access import DeclaredRoute
 from gateway.http.api.admin import AdminApi, AdminRoutes
 from gateway.http.api.data_requests import DataRequestsApi
+from gateway.http.api.fleet import FleetApi
 from gateway.http.bearer import Authenticator
 from gateway.people.administration import Administration
 from gateway.roles.storage import Stores
@@ -37,10 +39,18 @@ def compose_administration(stores: Stores, sessions: Sessions) -> Administration
 
 
 def admin_routes(
-    settings: Settings, stores: Stores, auth: Authenticator, sessions: Sessions
+    settings: Settings,
+    stores: Stores,
+    auth: Authenticator,
+    sessions: Sessions,
+    control: FleetControl,
 ) -> list[DeclaredRoute]:
     """Return the routes of operators."""
     administration = compose_administration(stores, sessions)
     networks = settings.admin_networks
-    register = DataRequestsApi(AdminRoutes(auth, networks), SqlRegister(stores.engine), utc_now)
-    return [*AdminApi(auth, administration, networks).routes(), *register.routes()]
+    routing = AdminRoutes(auth, networks)
+    return [
+        *AdminApi(auth, administration, networks).routes(),
+        *DataRequestsApi(routing, SqlRegister(stores.engine), utc_now).routes(),
+        *FleetApi(routing, control, administration).routes(),
+    ]

@@ -16,6 +16,7 @@ from gateway.calls import answers
 from gateway.calls.answers import HeldCalls
 from gateway.calls.draining import NOTICE_S
 from gateway.calls.fleet import FleetCalls
+from gateway.fleet.control import FleetControl
 from gateway.fleet.exchange import Exchange
 from gateway.fleet.messages import Failed, Question, Reply
 from gateway.fleet.roster import NodeFacts, Roster
@@ -35,6 +36,11 @@ class Fleet:
 
     roster: Roster
     exchange: Exchange
+
+    @property
+    def control(self) -> FleetControl:
+        """What operators see of all nodes, and do with them."""
+        return FleetControl(self.roster, self.exchange)
 
     def choose_node(self) -> str | None:
         """Return the node that is to hold a new call; None where none takes any."""

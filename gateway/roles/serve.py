@@ -274,7 +274,7 @@ class Gateway:
                 index=index,
                 proofs=proofs,
             ),
-            *admin_routes(settings, stores, access.auth, people.sessions),
+            *admin_routes(settings, stores, access.auth, people.sessions, self.fleet.control),
         ]
 
     def _tasks_of_books(self, alarms: periodic_tasks.Alarms) -> Sequence[PeriodicTask]:

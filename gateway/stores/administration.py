@@ -225,6 +225,12 @@ class SqlAdministration:
             if await connection.scalar(known.limit(1)) is None:
                 await self._record(connection, account_id, Act.CREDITED, order, reason)
 
+    async def note_ended_call(self, account_id: str, call_id: str, order: Order) -> None:
+        """Note that an operator ends a call."""
+        async with self._account(account_id) as connection:
+            reason = f"{call_id}: {order.reason}"[: people.REASON_MAX]
+            await self._record(connection, account_id, Act.CALL_ENDED, order, reason)
+
     async def lift(self, account_id: str, rule: Allowance, until: datetime, order: Order) -> None:
         """Lift a rule of admission until a moment."""
         async with self._account(account_id) as connection:

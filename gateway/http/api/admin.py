@@ -199,7 +199,7 @@ class AdminApi:
             micros = 0
         if not micros:
             raise RequestRefusedError("bad_request", field="amount")
-        order = _order(principal, body.reason)
+        order = order_of(principal, body.reason)
         is_new = await self.administration.credit(
             account_in(request), micros, body.reference, order
         )
@@ -208,7 +208,7 @@ class AdminApi:
     async def allow(self, request: Request, principal: Principal) -> Response:
         """Lift a rule of admission until a moment."""
         body = await read_json(request, AllowRequest)
-        order = _order(principal, body.reason)
+        order = order_of(principal, body.reason)
         try:
             await self.administration.lift(account_in(request), body.rule, body.until, order)
         except ValueError:
@@ -218,7 +218,7 @@ class AdminApi:
     async def disallow(self, request: Request, principal: Principal) -> Response:
         """Let a rule of admission hold again."""
         body = await read_json(request, DisallowRequest)
-        order = _order(principal, body.reason)
+        order = order_of(principal, body.reason)
         await self.administration.restore(account_in(request), body.rule, order)
         return Response(status_code=204)
 
@@ -227,7 +227,7 @@ class AdminApi:
 
         async def handler(request: Request, principal: Principal) -> Response:
             body = await read_json(request, ActRequest)
-            await act(account_in(request), _order(principal, body.reason))
+            await act(account_in(request), order_of(principal, body.reason))
             return Response(status_code=204)
 
         return self._route(f"{ACCOUNT}/{name}", handler, "POST")
@@ -287,7 +287,8 @@ def operator_of(principal: Principal) -> str:
     return f"key {principal.account.key_id}"
 
 
-def _order(principal: Principal, reason: str) -> Order:
+def order_of(principal: Principal, reason: str) -> Order:
+    """Return who acts and why. Raises RequestRefusedError for a reason that cannot be kept."""
     try:
         return Order(operator_of(principal), reason)
     except ValueError:

@@ -229,7 +229,7 @@ class CallsApi:
     async def list_live_calls(self, _request: Request, principal: Principal) -> Response:
         """Return the account's live calls, newest first."""
         calls = await self.index.live_calls(principal.account.id)
-        return Json({"calls": [_live_view(call) for call in calls]})
+        return Json({"calls": [live_view(call) for call in calls]})
 
     async def list_calls(self, request: Request, principal: Principal) -> Response:
         """Return a page of the account's calls, newest first."""
@@ -246,7 +246,7 @@ class CallsApi:
         """End a live call; 202 because the carrier has yet to confirm it."""
         # Looked up by account, so that another account's call is simply unknown.
         call = await self.index.end(principal.account.id, request.path_params["call_id"])
-        return Json(_live_view(call), 202)
+        return Json(live_view(call), 202)
 
     async def show_account(self, _request: Request, principal: Principal) -> Response:
         """Return the account's balance: what is held for calls is spent only once used."""
@@ -271,7 +271,7 @@ class CallsApi:
 
     def _view(self, call: LiveCall | CallRecord) -> CallView:
         if isinstance(call, LiveCall):
-            return _live_view(call)
+            return live_view(call)
         if call.closed is not None:
             return _ended_view(call, call.closed)
         return _unbooked_view(call, is_own=call.opened.node == self.index.node)
@@ -336,7 +336,7 @@ def _view(opened: CallOpened, **fields: Any) -> CallView:
     )
 
 
-def _live_view(call: LiveCall) -> CallView:
+def live_view(call: LiveCall) -> CallView:
     """Show a call that a node has: live, or ended and not settled yet."""
     view = _view(
         call.opened,

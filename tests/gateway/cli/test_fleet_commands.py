@@ -24,11 +24,11 @@ from tests.gateway.fleet.mailboxes import facts_of
 BEGUN = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
 
 
-def live(call_id, account_id="ada", **values):
+def live(call_id, account_id="ada", *, node="n1", **values):
     opened = CallOpened(
         call_id=call_id,
         account_id=account_id,
-        node="n1",
+        node=node,
         destination="+442079460018",
         country="GB",
         codec="pcmu",
@@ -62,7 +62,7 @@ class PlayedCalls:
         return [c for c in self.held.values() if account_id in {None, c.opened.account_id}]
 
     async def show(self, account_id, call_id):
-        raise AssertionError
+        return self.held.get(call_id)
 
     async def end(self, account_id, call_id):
         if call_id in self.held:
@@ -125,7 +125,7 @@ async def test_without_a_node_it_is_said_that_there_is_none(house):
     assert await house.run("nodes", "list") == (0, "No node runs with these stores.\n")
     assert await house.run("nodes", "list", "--json") == (0, "[]\n")
     assert await house.run("calls", "list") == (0, "No call is live.\n")
-    code, said = await house.run("calls", "end", "c1")
+    code, said = await house.run("calls", "end", "c1", "--reason", "abuse")
     assert (code, "No such call is live." in said) == (EXIT_SETTINGS, True)
     code, said = await house.run("nodes", "drain", "n1")
     assert (code, "No such node runs." in said) == (EXIT_SETTINGS, True)
@@ -167,12 +167,21 @@ async def test_live_calls_of_all_nodes_are_listed(house):
 
 
 async def test_a_call_is_ended_wherever_it_is(house):
-    first, second = PlayedCalls(live("c1")), PlayedCalls(live("c2"))
+    first, second = PlayedCalls(live("c1")), PlayedCalls(live("c2", node="n2"))
     await house.add("n1", first)
     await house.add("n2", second)
-    assert await house.run("calls", "end", "c2") == (0, "Call c2 is being ended.\n")
+    assert (await house.run("accounts", "create", "ada"))[0] == 0
+    because = ("--reason", "abuse", "--as", "kim")
+    assert await house.run("calls", "end", "c2", *because) == (0, "Call c2 is being ended.\n")
     assert (first.ended, second.ended) == ([], [(None, "c2")])
-    assert (await house.run("calls", "end", "c9"))[0] == EXIT_SETTINGS
+    log = (await house.run("accounts", "log", "ada"))[1]
+    assert all(word in log for word in ("call_ended", "kim", "c2: abuse"))
+    assert (await house.run("calls", "end", "c9", *because))[0] == EXIT_SETTINGS
+    # Without a reason, or for an account that is not there, nothing is ended.
+    assert (await house.run("calls", "end", "c1"))[0] == EXIT_SETTINGS
+    await house.add("n3", third := PlayedCalls(live("c3", "nobody", node="n3")))
+    assert (await house.run("calls", "end", "c3", *because))[0] == EXIT_SETTINGS
+    assert (first.ended, third.ended) == ([], [])
 
 
 async def test_a_node_that_does_not_answer_is_named(house):
@@ -181,14 +190,20 @@ async def test_a_node_that_does_not_answer_is_named(house):
     code, said = await house.run("calls", "list")
     assert (code, "c1" in said) == (EXIT_UNAVAILABLE, True)
     assert "Node n2 does not answer: its calls are missing." in said
-    for arguments in (("calls", "end", "c2"), ("nodes", "drain", "n2")):
+    assert (await house.run("accounts", "create", "ada"))[0] == 0
+    because = ("--reason", "abuse")
+    for arguments in (("calls", "end", "c2", *because), ("nodes", "drain", "n2")):
         code, said = await house.run(*arguments)
         assert (code, "Node n2 does not answer." in said) == (EXIT_UNAVAILABLE, True)
-    assert (await house.run("calls", "end", "c1"))[0] == 0
+    assert (await house.run("calls", "end", "c1", *because))[0] == 0
 
 
 async def test_a_store_that_is_away_is_said_to_be(house):
     house.environ["CALLER_REDIS_URL"] = "redis://127.0.0.1:9/0"
-    for arguments in (("nodes", "list"), ("calls", "list"), ("calls", "end", "c1")):
+    for arguments in (
+        ("nodes", "list"),
+        ("calls", "list"),
+        ("calls", "end", "c1", "--reason", "x"),
+    ):
         code, said = await house.run(*arguments)
         assert code == EXIT_UNAVAILABLE, said

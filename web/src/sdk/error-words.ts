@@ -56,6 +56,7 @@ export type GatewayCode =
   | 'credit_reference_reused'
   | 'call_not_found'
   | 'call_ended'
+  | 'node_not_found'
   | 'node_silent'
   | 'method_not_allowed'
   | 'payload_too_large'

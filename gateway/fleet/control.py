@@ -1,0 +1,68 @@
+"""What operators see of all nodes, and do with them. Asks nobody who they are."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gateway.fleet.exchange import Exchange, NodeSilentError
+from gateway.fleet.messages import Calls, EndCall, FindCalls, TakeCalls
+from gateway.fleet.roster import NodeFacts, Roster
+from gateway.ports import LiveCall
+
+
+@dataclass(frozen=True, slots=True)
+class FoundCalls:
+    """Live calls of all nodes, newest first."""
+
+    calls: Sequence[LiveCall]
+    more: int
+    """How many were left out, because their node has too many."""
+    silent: Sequence[str]
+    """Nodes that did not answer: theirs are missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class FleetControl:
+    """All nodes, for an operator. Every method raises StoreUnavailableError."""
+
+    roster: Roster
+    exchange: Exchange
+
+    async def calls(
+        self, *, account_id: str | None = None, call_id: str | None = None
+    ) -> FoundCalls:
+        """Return the live calls of an account or of all, or one of them."""
+        question = FindCalls(account_id=account_id, call_id=call_id)
+
+        async def ask(facts: NodeFacts) -> Calls | None:
+            try:
+                reply = await self.exchange.ask(facts.process, question)
+            except NodeSilentError:
+                return None
+            return reply if isinstance(reply, Calls) else None
+
+        nodes = self.roster.nodes()
+        replies = await asyncio.gather(*map(ask, nodes))
+        found = [reply for reply in replies if reply is not None]
+        calls = [call for reply in found for call in reply.calls]
+        return FoundCalls(
+            sorted(calls, key=lambda call: call.opened.created_at, reverse=True),
+            sum(reply.more for reply in found),
+            [facts.node for facts, reply in zip(nodes, replies, strict=True) if reply is None],
+        )
+
+    async def end(self, call: LiveCall) -> None:
+        """End a call that was found. Raises NodeSilentError."""
+        facts = self.roster.find(call.opened.node)
+        if facts is None:
+            raise NodeSilentError
+        await self.exchange.ask(facts.process, EndCall(call_id=call.opened.call_id))
+
+    async def take_calls(self, node: str, *, takes: bool) -> None:
+        """Let a node take new calls, or none. Raises LookupError for none, NodeSilentError."""
+        facts = self.roster.find(node)
+        if facts is None:
+            raise LookupError(node)
+        await self.exchange.ask(facts.process, TakeCalls(takes=takes))

@@ -1,0 +1,80 @@
+"""All nodes for an operator: what is found, what is missing, and who does not answer."""
+
+import pytest
+
+from gateway.fleet.control import FleetControl
+from gateway.fleet.exchange import Exchange, NodeSilentError
+from gateway.fleet.messages import Calls, Done, EndCall, FindCalls, TakeCalls
+from gateway.fleet.roster import Roster
+from tests.gateway.cli.test_fleet_commands import live
+from tests.gateway.fleet.mailboxes import MemoryDirectory, MemoryMailboxes, facts_of
+
+
+class House:
+    """Two nodes, of which each answers what the test says, and an operator beside them."""
+
+    def __init__(self):
+        self.mailboxes, self.directory = MemoryMailboxes(), MemoryDirectory()
+        self.asked, self.replies, self.members = [], {}, {}
+        for node in ("n1", "n2"):
+            self.directory.kept[node] = facts_of(node)
+            self.members[node] = Exchange(self.mailboxes, facts_of(node).process, self.of(node))
+        self.own = Exchange(self.mailboxes, "operator", self.of("nobody"))
+        self.roster = Roster(self.directory, facts_of().origin, None, lambda nodes: nodes[0])
+        self.control = FleetControl(self.roster, self.own)
+
+    def of(self, node):
+        async def answer(question):
+            self.asked.append((node, question))
+            return self.replies.get(node, Done())
+
+        return answer
+
+
+@pytest.fixture
+async def house():
+    house = House()
+    await house.roster.look()
+    for each in (house.own, *house.members.values()):
+        each.start()
+    yield house
+    for each in (house.own, *house.members.values()):
+        await each.stop()
+
+
+async def test_calls_of_all_nodes_are_found_and_counted(house):
+    house.replies = {
+        "n1": Calls(calls=(live("c1"),), more=3),
+        "n2": Calls(calls=(live("c2"), live("c3")), more=4),
+    }
+    found = await house.control.calls(account_id="ada")
+    assert sorted(call.opened.call_id for call in found.calls) == ["c1", "c2", "c3"]
+    assert (found.more, found.silent) == (7, [])
+    question = FindCalls(account_id="ada")
+    assert sorted(house.asked, key=lambda each: each[0]) == [("n1", question), ("n2", question)]
+
+
+async def test_a_node_that_does_not_answer_is_named(house):
+    house.replies = {"n1": Calls(calls=(live("c1"),))}
+    await house.members["n2"].stop()
+    found = await house.control.calls(call_id="c1")
+    assert ([call.opened.call_id for call in found.calls], found.silent) == (["c1"], ["n2"])
+    with pytest.raises(NodeSilentError):
+        await house.control.take_calls("n2", takes=False)
+
+
+async def test_a_call_is_ended_where_it_is_and_nowhere_else(house):
+    await house.control.end(live("c1"))
+    assert house.asked == [("n1", EndCall(call_id="c1"))]
+    del house.directory.kept["n1"]
+    await house.roster.look()
+    with pytest.raises(NodeSilentError):
+        await house.control.end(live("c1"))
+
+
+async def test_a_node_is_told_to_take_calls_or_none(house):
+    await house.control.take_calls("n2", takes=False)
+    await house.control.take_calls("n2", takes=True)
+    assert house.asked == [("n2", TakeCalls(takes=False)), ("n2", TakeCalls(takes=True))]
+    with pytest.raises(LookupError):
+        await house.control.take_calls("n9", takes=True)
