@@ -42,7 +42,7 @@ NOT_PERSONAL: Final[tuple[NotPersonal, ...]] = (
                 *("abandoned", "age_s", "calls", "characters", "count"),
                 *("dropped", "entries", "failures", "faults", "forgotten"),
                 *("found", "granted", "prefixes", "strangers_max", "timeout_s"),
-                *("size", "turned_away", "wait_s", "waited_s", "waiting"),
+                *("turned_away", "wait_s", "waited_s", "waiting"),
             )
         ),
         "counts and durations of a whole process",

@@ -272,10 +272,13 @@ PROBLEMS: dict[str, Problem] = {
     "call_not_found": Problem(404, "There is no such call.", "Check the call's id."),
     "call_ended": Problem(409, "The call has ended already.", "Nothing is left to do."),
     "node_not_found": Problem(404, "No such node runs.", "List those that do."),
+    "node_stopping": Problem(
+        409, "The node is about to stop, and takes no new calls.", "Start it again first."
+    ),
     "node_silent": Problem(
         503,
-        "The call is live on a node of this gateway that does not answer.",
-        "Try again in a few seconds, or hang up where the call was placed.",
+        "The node of this gateway that is asked does not answer.",
+        "Try again in a few seconds: by then it may have done what was asked for.",
     ),
     "method_not_allowed": Problem(
         405, "This address does not allow that method.", "See the documentation of the API."

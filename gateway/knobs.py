@@ -26,7 +26,8 @@ SCHEME_PORTS = {"http": 80, "https": 443}
 
 def text(default: str, doc: str, *, pattern: str = "") -> Any:
     """Return a setting that is text; it must match the pattern if one is given."""
-    return _knob(default, doc, _matching(pattern), pattern or "text")
+    matching = _matching(pattern)
+    return _knob(default, doc, lambda value: matching(value) or default, pattern or "text")
 
 
 def secret(doc: str, *, pattern: str = "", is_url: bool = False) -> Any:

@@ -14,6 +14,7 @@ from gateway.fleet.messages import (
     FindCalls,
     Question,
     Reply,
+    Stopping,
 )
 from gateway.ports import LiveCall
 
@@ -30,8 +31,8 @@ class HeldCalls(Protocol):
     async def end(self, account_id: str | None, call_id: str) -> LiveCall | None:
         """End one of them, and return it as it stands."""
 
-    def take_calls(self, takes: bool, /) -> None:
-        """Take new calls, or none."""
+    def take_calls(self, takes: bool, /) -> bool:
+        """Take new calls, or none; return whether that is so now."""
 
 
 async def answer(
@@ -48,8 +49,7 @@ async def answer(
         ended = await held.end(question.account_id, question.call_id)
         return Calls(calls=() if ended is None else (ended,))
     if not isinstance(question, FindCalls):
-        held.take_calls(question.takes)
-        return Done()
+        return Done() if held.take_calls(question.takes) else Stopping()
     if question.call_id is not None:
         shown = await held.show(question.account_id, question.call_id)
         return Calls(calls=() if shown is None else (shown,))

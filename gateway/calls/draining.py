@@ -28,11 +28,15 @@ class Draining:
     _ends_ns: int | None = field(default=None, init=False)
     """When calls that still run are ended; None unless the node stops."""
 
-    def take_calls(self, takes: bool) -> None:
-        """Take new calls, or none until told otherwise; a node that stops takes none for good."""
+    def take_calls(self, takes: bool) -> bool:
+        """Take new calls, or none until told otherwise; return whether that is so now.
+
+        A node that stops takes none for good.
+        """
         if self._ends_ns is None and takes is self.is_draining:
             self.is_draining = not takes
             self._closed_ns = self.clock_ns() + round(NOTICE_S * SECOND_NS)
+        return takes is not self.is_draining
 
     def stop(self, timeout_s: float, notice_s: float) -> None:
         """Take no new calls once `notice_s` is over; those that run have `timeout_s`."""

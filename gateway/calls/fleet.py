@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from billing.ports import SpendGate
+from database.errors import StoreUnavailableError
 from gateway.errors import RequestRefusedError
 from gateway.fleet.exchange import Exchange, NodeSilentError
 from gateway.fleet.messages import Calls, ChargeNow, EndCall, FindCalls, Question, Reply
@@ -30,9 +31,15 @@ class FleetCalls:
     exchange: Exchange
 
     async def of_account(self, account_id: str) -> Sequence[LiveCall]:
-        """Return an account's calls; those of a node that does not answer are missing."""
+        """Return an account's calls; those of a node that does not answer are missing.
+
+        So are those of all others while the store is away.
+        """
         own = await self.own.of_account(account_id)
-        others = {*(await self.gate.nodes_of(account_id)).values()} - {self.node}
+        try:
+            others = {*(await self.gate.nodes_of(account_id)).values()} - {self.node}
+        except StoreUnavailableError:
+            return own
         return [*own, *await self._gather(others, FindCalls(account_id=account_id))]
 
     async def show(self, account_id: str, call_id: str) -> LiveCall | None:
@@ -64,7 +71,7 @@ class FleetCalls:
         others = {*(await self.gate.nodes_of(account_id)).values()} - {self.node}
 
         async def charge(node: str) -> None:
-            with suppress(NodeSilentError):
+            with suppress(NodeSilentError, StoreUnavailableError):
                 await self._ask(node, ChargeNow(account_id=account_id))
 
         await asyncio.gather(*map(charge, others))
@@ -73,7 +80,7 @@ class FleetCalls:
         async def found(node: str) -> Sequence[LiveCall]:
             try:
                 reply = await self._ask(node, question)
-            except NodeSilentError:
+            except (NodeSilentError, StoreUnavailableError):
                 return ()
             return reply.calls if isinstance(reply, Calls) else ()
 

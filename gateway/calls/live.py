@@ -151,10 +151,10 @@ class Calls:
         """Whether no new calls are to be sent here."""
         return self._draining.is_draining
 
-    def take_calls(self, takes: bool) -> None:
-        """Take new calls, or none until told otherwise."""
+    def take_calls(self, takes: bool) -> bool:
+        """Take new calls, or none until told otherwise; return whether that is so now."""
         log.info("told to take new calls" if takes else "told to take no new calls")
-        self._draining.take_calls(takes)
+        return self._draining.take_calls(takes)
 
     def holds(self, call_id: str) -> bool:
         """Whether this node holds a call, live or not settled yet."""

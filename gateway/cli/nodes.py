@@ -10,7 +10,8 @@ from rich.table import Column, Table
 
 from gateway.cli.administration import AsJson, print_json
 from gateway.cli.command import fail, out, read_settings, run
-from gateway.errors import EXIT_SETTINGS, EXIT_UNAVAILABLE
+from gateway.errors import EXIT_FINDINGS, EXIT_SETTINGS, EXIT_UNAVAILABLE
+from gateway.fleet.control import NodeStoppingError
 from gateway.fleet.exchange import NodeSilentError
 from gateway.fleet.roster import NodeFacts
 from gateway.roles.fleet import open_fleet
@@ -44,7 +45,10 @@ def list_nodes(context: typer.Context, as_json: AsJson = False) -> None:
 
 @app.command("drain")
 def drain(context: typer.Context, node: Node) -> None:
-    """Let a node take no new calls; those that run go on, and the node keeps running."""
+    """Let a node take no new calls until `resume`, or until it is started again.
+
+    Calls that run go on, and so does the node.
+    """
     _tell(context, node, f"Node {node} takes no new calls.", takes=False)
 
 
@@ -62,7 +66,10 @@ def _tell(context: typer.Context, node: str, done: str, *, takes: bool) -> None:
             try:
                 await fleet.control.take_calls(node, takes=takes)
             except LookupError:
-                fail("No such node runs.", "`caller nodes list` shows which do.", EXIT_SETTINGS)
+                what = f"No node {node} runs, or it stands still."
+                fail(what, "`caller nodes list` shows which run.", EXIT_SETTINGS)
+            except NodeStoppingError:
+                fail(f"Node {node} is stopping.", "Start it again first.", EXIT_FINDINGS)
             except NodeSilentError:
                 fail(f"Node {node} does not answer.", "Try again.", EXIT_UNAVAILABLE)
         out.print(done)

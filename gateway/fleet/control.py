@@ -7,9 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.fleet.exchange import Exchange, NodeSilentError
-from gateway.fleet.messages import Calls, EndCall, FindCalls, TakeCalls
+from gateway.fleet.messages import Calls, EndCall, FindCalls, Stopping, TakeCalls
 from gateway.fleet.roster import NodeFacts, Roster
 from gateway.ports import LiveCall
+
+
+class NodeStoppingError(Exception):
+    """A node is about to stop, and takes no new calls any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +65,13 @@ class FleetControl:
         await self.exchange.ask(facts.process, EndCall(call_id=call.opened.call_id))
 
     async def take_calls(self, node: str, *, takes: bool) -> None:
-        """Let a node take new calls, or none. Raises LookupError for none, NodeSilentError."""
+        """Let a node take new calls, or none until it is told otherwise, or started again.
+
+        Raises LookupError for no such node, NodeStoppingError, NodeSilentError.
+        """
         facts = self.roster.find(node)
         if facts is None:
             raise LookupError(node)
-        await self.exchange.ask(facts.process, TakeCalls(takes=takes))
+        reply = await self.exchange.ask(facts.process, TakeCalls(takes=takes))
+        if isinstance(reply, Stopping):
+            raise NodeStoppingError

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -31,8 +32,12 @@ ANSWER_S: Final = 2.0
 WAITING_MAX: Final = 1000
 """Questions of one process that wait for their answers at once."""
 ANSWERING_MAX: Final = 64
-"""Questions of others that are being answered at once; more are dropped, and asked again."""
+"""Questions of others that are being answered at once."""
+QUEUED_MAX: Final = 1000
+"""Questions that wait for their turn; more are dropped, and asked again."""
 _RETRY_S: Final = 0.5
+_SAID_EVERY_S: Final = 60.0
+"""How often letters that nobody understands are logged: whoever sends one may send many."""
 
 log = structlog.get_logger(__name__)
 
@@ -47,8 +52,8 @@ class Mailboxes(Protocol):
     async def send(self, to: str, letter: bytes) -> bool:
         """Put a letter into a mailbox; False where it is full."""
 
-    async def receive(self, own: str) -> bytes | None:
-        """Wait for the next letter, and take it; None where none has come for some seconds."""
+    async def receive(self, own: str) -> Sequence[bytes]:
+        """Wait for letters, and take some; none where none has come for some seconds."""
 
 
 class Exchange:
@@ -70,6 +75,10 @@ class Exchange:
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Reply]] = {}
         self._answering: set[asyncio.Task[None]] = set()
+        self._queued: deque[Asked] = deque()
+        self._unread = 0
+        """Letters not understood that are still to be logged."""
+        self._said_s: float | None = None
         self._taking: asyncio.Task[None] | None = None
         self._is_failing = False
 
@@ -100,6 +109,7 @@ class Exchange:
 
     async def stop(self) -> None:
         """Take nothing more; what is being answered is left."""
+        self._queued.clear()
         tasks = [*self._answering, *([self._taking] if self._taking else [])]
         if not all(await asyncio.gather(*map(cancelled, tasks))):
             log.error("part not stopped", part="questions of other processes")
@@ -110,7 +120,7 @@ class Exchange:
 
     async def _take_next(self) -> None:
         try:
-            letter = await self._mailboxes.receive(self._own)
+            letters = await self._mailboxes.receive(self._own)
         except StoreUnavailableError as error:
             if not self._is_failing:
                 log.warning("other processes cannot be asked", reason=str(error))
@@ -120,28 +130,45 @@ class Exchange:
         if self._is_failing:
             log.info("other processes can be asked again")
             self._is_failing = False
-        if letter is not None:
+        for letter in letters:
             self._take(letter)
+        # Letters may come without a break: the loop has other work.
+        await asyncio.sleep(0)
 
     def _take(self, letter: bytes) -> None:
         try:
             if len(letter) > LETTER_BYTES_MAX:
                 raise msgspec.ValidationError
             read = DECODER.decode(letter)
-        except msgspec.DecodeError:
-            # Of another release, or of somebody who may write to the store. Its text stays out of
-            # the log: it may name a number.
-            log.warning("letter not understood", size=len(letter))
+        # One that is nested too deep is a RecursionError, of a parser that is sound.
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            self._note_unread()
             return
         if isinstance(read, Answered):
             waiting = self._waiting.get(read.number)
             # None: it came too late.
             if waiting is not None and not waiting.done():
                 waiting.set_result(read.reply)
-        elif len(self._answering) < ANSWERING_MAX:
-            task = asyncio.get_running_loop().create_task(self._reply(read))
+        elif len(self._queued) < QUEUED_MAX:
+            self._queued.append(read)
+            self._answer_next()
+
+    def _answer_next(self, done: asyncio.Task[None] | None = None) -> None:
+        if done is not None:
+            self._answering.discard(done)
+        while self._queued and len(self._answering) < ANSWERING_MAX:
+            task = asyncio.get_running_loop().create_task(self._reply(self._queued.popleft()))
             self._answering.add(task)
-            task.add_done_callback(self._answering.discard)
+            task.add_done_callback(self._answer_next)
+
+    def _note_unread(self) -> None:
+        # Of another release, or of somebody who may write to the store. The text stays out of the
+        # log: it may name a number.
+        self._unread += 1
+        now_s = asyncio.get_running_loop().time()
+        if self._said_s is None or now_s - self._said_s >= _SAID_EVERY_S:
+            log.warning("letters not understood", count=self._unread)
+            self._unread, self._said_s = 0, now_s
 
     async def _reply(self, asked: Asked) -> None:
         reply: Reply = Failed()

@@ -58,12 +58,16 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
     """What was asked for is so."""
 
 
+class Stopping(msgspec.Struct, frozen=True, tag="stopping"):
+    """The node is about to stop, and takes no new calls any more."""
+
+
 class Failed(msgspec.Struct, frozen=True, tag="failed"):
     """It could not be answered, for a reason that the asked process has logged."""
 
 
 Question = FindCalls | EndCall | ChargeNow | TakeCalls
-Reply = Calls | Done | Failed
+Reply = Calls | Done | Stopping | Failed
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True, tag="asked"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import Any, Final, TypeVar
 
 from redis.exceptions import RedisClusterException, RedisError
@@ -14,6 +14,8 @@ LETTERS_MAX: Final = 1000
 """Letters that wait in one mailbox; more are refused."""
 LAPSES_MS: Final = 10_000
 """How long a mailbox outlives its last letter: one of a process that is gone takes no room."""
+TAKEN_MAX: Final = 64
+"""Letters that are taken at once."""
 WAIT_S: Final = 2
 """How long one look for a letter takes: less than a connection may be silent."""
 _PREFIX: Final = "caller:mailbox:1:"
@@ -38,11 +40,14 @@ class RedisMailboxes:
         sent = self._redis.eval(_SEND, 1, _PREFIX + to, letter, LETTERS_MAX, LAPSES_MS)
         return bool(await _bounded(sent, _TIMEOUT_S))
 
-    async def receive(self, own: str) -> bytes | None:
-        """Wait for the next letter, and take it; None where none has come for `WAIT_S`."""
-        # A letter that is taken and lost with the connection is asked for again by its sender.
-        found = await _bounded(self._redis.blpop([_PREFIX + own], WAIT_S), WAIT_S + _TIMEOUT_S)
-        return None if found is None else bytes(found[1])
+    async def receive(self, own: str) -> Sequence[bytes]:
+        """Wait for letters, and take the first; none where none has come for `WAIT_S`."""
+        # Letters that are taken and lost with the connection are asked for again by their senders.
+        taken = self._redis.execute_command(
+            *("BLMPOP", WAIT_S, 1, _PREFIX + own, "LEFT", "COUNT", TAKEN_MAX)
+        )
+        found = await _bounded(taken, WAIT_S + _TIMEOUT_S)
+        return [] if found is None else found[1]
 
 
 async def _bounded(reply: Awaitable[_T], timeout_s: float) -> _T:

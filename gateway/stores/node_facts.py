@@ -22,6 +22,7 @@ _PREFIX: Final = "caller:node:1:"
 _NAMES: Final = "caller:nodes"
 """Sorted set: node -> when it last wrote, in seconds of its own clock."""
 _FORGOTTEN_AFTER_S: Final = 86_400
+NODES_MAX: Final = 1000
 _TIMEOUT_S: Final = 1.0
 _T = TypeVar("_T")
 
@@ -44,12 +45,13 @@ class RedisNodeDirectory:
 
     async def read(self) -> Sequence[NodeFacts]:
         """Return the facts of all nodes that have lately written any."""
-        names = await _bounded(self._redis.zrange(_NAMES, 0, -1))
+        # The newest: what somebody else has put there hides no node.
+        names = await _bounded(self._redis.zrevrange(_NAMES, 0, NODES_MAX - 1))
         if not names:
             return []
         pipeline = self._redis.pipeline(transaction=False)
         for name in names:
-            pipeline.get(_PREFIX + name.decode())
+            pipeline.get(_PREFIX.encode() + name)
         found = await _bounded(pipeline.execute())
         return [facts for text in found if text and (facts := _read(text)) is not None]
 
@@ -57,7 +59,7 @@ class RedisNodeDirectory:
 def _read(text: bytes) -> NodeFacts | None:
     try:
         return msgspec.json.decode(text, type=NodeFacts)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         # Of a release whose facts are others: it is asked nothing, and given no call from here.
         return None
 

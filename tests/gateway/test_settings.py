@@ -226,3 +226,8 @@ def test_a_key_of_second_factors_is_long_enough():
     )
     with pytest.raises(SettingsError, match="less than 32 characters"):
         from_mapping({"CALLER_SECOND_FACTOR_KEYS": f"{whole},short"})
+
+
+@pytest.mark.parametrize("name", ["CALLER_NODE", "CALLER_HOST", "CALLER_SERVICE_NAME"])
+def test_a_text_that_is_empty_is_left_out(name):
+    assert from_mapping({name: ""}) == from_mapping({})

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.errors import RequestRefusedError
-from gateway.fleet.control import FleetControl
+from gateway.fleet.control import FleetControl, NodeStoppingError
 from gateway.fleet.exchange import NodeSilentError
 from gateway.http.access import DeclaredRoute
 from gateway.http.api.admin import ADMIN, ActRequest, AdminRoutes, order_of
@@ -87,6 +87,8 @@ class FleetApi:
             await self.control.take_calls(request.path_params["node"], takes=takes)
         except LookupError:
             raise RequestRefusedError("node_not_found") from None
+        except NodeStoppingError:
+            raise RequestRefusedError("node_stopping") from None
         except NodeSilentError:
             raise RequestRefusedError("node_silent") from None
         return Response(status_code=204)

@@ -10,7 +10,7 @@ from gateway.calls.fleet import FleetCalls
 from gateway.calls.index import CallIndex
 from gateway.errors import RequestRefusedError
 from gateway.fleet.exchange import ANSWER_S, Exchange
-from gateway.fleet.messages import CALLS_MAX, Calls, Done, EndCall, FindCalls, TakeCalls
+from gateway.fleet.messages import CALLS_MAX, Calls, Done, EndCall, FindCalls, Stopping, TakeCalls
 from gateway.fleet.roster import Roster
 from tests.gateway.calls.test_index import Records
 from tests.gateway.calls.test_live import PAGE, Node
@@ -141,6 +141,17 @@ async def test_a_node_that_stands_still_is_waited_for_no_longer_than_it_must(hou
     assert (await here.index.end("alice", other)).ended_at
 
 
+async def test_while_the_store_is_away_own_calls_are_listed(house):
+    here, there = house.members
+    own = await here.place()
+    await there.place()
+    house.mailboxes.is_away = True
+    assert ids(await here.index.live_calls("alice")) == {own}
+    await here.live.charge_elsewhere("alice")
+    house.stage.gate.is_away = True
+    assert ids(await here.index.live_calls("alice")) == {own}
+
+
 async def test_a_node_that_is_gone_is_not_waited_for(house):
     await house.stage.gate.open(Opening("c9", "alice", "n9", CENT, CENT, 9, b"{}"))
     loop = asyncio.get_running_loop()
@@ -194,6 +205,13 @@ async def test_a_node_answers_of_all_accounts_where_none_is_named(house):
     assert (ended.ended_at, ended.cause) == (again.ended_at, again.cause)
 
 
+async def test_a_node_that_stops_says_that_it_takes_no_calls(house):
+    here = house.members[0]
+    await here.node.calls.drain(0.0)
+    assert await here.answer(TakeCalls(takes=True)) == Stopping()
+    assert await here.answer(TakeCalls(takes=False)) == Done()
+
+
 async def test_of_too_many_calls_the_newest_are_answered(house):
     here = house.members[0]
     await here.place()
@@ -227,4 +245,5 @@ async def test_a_node_takes_no_new_calls_until_it_is_told_to(house):
     await here.answer(TakeCalls(takes=True))
     assert not calls.is_draining
     again = await here.place()
+    assert await here.answer(TakeCalls(takes=True)) == Done()
     assert ids(await found(here, FindCalls())) == {running, late, again}

@@ -14,7 +14,7 @@ from gateway.calls import answers
 from gateway.cause import Cause
 from gateway.cli import app as app_module
 from gateway.cli import calls, nodes
-from gateway.errors import EXIT_SETTINGS, EXIT_UNAVAILABLE
+from gateway.errors import EXIT_FINDINGS, EXIT_SETTINGS, EXIT_UNAVAILABLE
 from gateway.fleet.exchange import Exchange
 from gateway.ports import LiveCall
 from gateway.stores.mailboxes import RedisMailboxes
@@ -57,6 +57,7 @@ class PlayedCalls:
         self.held = {call.opened.call_id: call for call in held}
         self.ended = []
         self.takes = True
+        self.is_stopping = False
 
     async def of_account(self, account_id):
         return [c for c in self.held.values() if account_id in {None, c.opened.account_id}]
@@ -70,7 +71,8 @@ class PlayedCalls:
         return self.held.get(call_id)
 
     def take_calls(self, takes):
-        self.takes = takes
+        self.takes = takes and not self.is_stopping
+        return self.takes is takes
 
 
 async def nobody(_account_id):
@@ -128,7 +130,7 @@ async def test_without_a_node_it_is_said_that_there_is_none(house):
     code, said = await house.run("calls", "end", "c1", "--reason", "abuse")
     assert (code, "No such call is live." in said) == (EXIT_SETTINGS, True)
     code, said = await house.run("nodes", "drain", "n1")
-    assert (code, "No such node runs." in said) == (EXIT_SETTINGS, True)
+    assert (code, "No node n1 runs, or it stands still." in said) == (EXIT_SETTINGS, True)
     assert nodes.app
     assert calls.app
 
@@ -147,6 +149,9 @@ async def test_nodes_are_listed_drained_and_resumed(house):
     assert held.takes is False
     assert await house.run("nodes", "resume", "n1") == (0, "Node n1 takes new calls.\n")
     assert held.takes is True
+    held.is_stopping = True
+    code, said = await house.run("nodes", "resume", "n1")
+    assert (code, "Node n1 is stopping." in said) == (EXIT_FINDINGS, True)
 
 
 async def test_live_calls_of_all_nodes_are_listed(house):

@@ -30,9 +30,12 @@ class MemoryMailboxes:
             raise StoreUnavailableError("away")
         try:
             async with asyncio.timeout(2):
-                return await self.box(own).get()
+                letters = [await self.box(own).get()]
         except TimeoutError:
-            return None
+            return []
+        while not self.box(own).empty():
+            letters.append(self.box(own).get_nowait())
+        return letters
 
 
 class MemoryDirectory:

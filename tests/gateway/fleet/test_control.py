@@ -2,9 +2,9 @@
 
 import pytest
 
-from gateway.fleet.control import FleetControl
+from gateway.fleet.control import FleetControl, NodeStoppingError
 from gateway.fleet.exchange import Exchange, NodeSilentError
-from gateway.fleet.messages import Calls, Done, EndCall, FindCalls, TakeCalls
+from gateway.fleet.messages import Calls, Done, EndCall, FindCalls, Stopping, TakeCalls
 from gateway.fleet.roster import Roster
 from tests.gateway.cli.test_fleet_commands import live
 from tests.gateway.fleet.mailboxes import MemoryDirectory, MemoryMailboxes, facts_of
@@ -78,3 +78,6 @@ async def test_a_node_is_told_to_take_calls_or_none(house):
     assert house.asked == [("n2", TakeCalls(takes=False)), ("n2", TakeCalls(takes=True))]
     with pytest.raises(LookupError):
         await house.control.take_calls("n9", takes=True)
+    house.replies = {"n2": Stopping()}
+    with pytest.raises(NodeStoppingError):
+        await house.control.take_calls("n2", takes=True)

@@ -6,11 +6,19 @@ import pytest
 from structlog.testing import capture_logs
 
 from database.errors import StoreUnavailableError
-from gateway.fleet.exchange import ANSWER_S, ANSWERING_MAX, WAITING_MAX, Exchange, NodeSilentError
+from gateway.fleet.exchange import (
+    ANSWER_S,
+    ANSWERING_MAX,
+    QUEUED_MAX,
+    WAITING_MAX,
+    Exchange,
+    NodeSilentError,
+)
 from gateway.fleet.messages import (
     ENCODER,
     LETTER_BYTES_MAX,
     Answered,
+    Asked,
     Calls,
     Done,
     EndCall,
@@ -102,20 +110,47 @@ async def test_letters_that_are_none_change_nothing(house):
         b'{"type":"answered","number":1e99,"reply":{"type":"done"}}',
         b" " * (LETTER_BYTES_MAX + 1),
         b"[" * 100_000,
+        b'{"a":' * 1000,
+        b'{"a":' * 5000 + b"1" + b"}" * 5000,
     ]
     with capture_logs() as logs:
         for letter in letters:
             await house.mailboxes.send("there", letter)
         assert isinstance(await house.here.ask("there", ASKED), Calls)
-    assert [each["event"] for each in logs] == ["letter not understood"] * (len(letters) - 1)
+    # One is an answer to nobody; of the others the first is logged at once.
+    assert [(each["event"], each["count"]) for each in logs] == [("letters not understood", 1)]
+    await asyncio.sleep(60)
+    with capture_logs() as logs:
+        await house.mailboxes.send("there", b"{}")
+        await asyncio.sleep(1)
+    assert [each["count"] for each in logs] == [len(letters) - 1]
 
 
-async def test_no_more_is_answered_at_once_than_is_allowed(house):
-    house.delay_s = 1.0
+async def test_no_more_is_answered_at_once_than_is_allowed_and_the_rest_waits(house):
+    house.delay_s = 1.5
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
     asked = [house.here.ask("there", ASKED) for _ in range(ANSWERING_MAX + 5)]
     replies = await asyncio.gather(*asked, return_exceptions=True)
     assert sum(isinstance(reply, Calls) for reply in replies) == ANSWERING_MAX
     assert sum(isinstance(reply, NodeSilentError) for reply in replies) == 5
+    assert loop.time() - begun == ANSWER_S
+    await asyncio.sleep(5)
+    house.delay_s = 0.5
+    asked = [house.here.ask("there", ASKED) for _ in range(3 * ANSWERING_MAX)]
+    assert all(isinstance(reply, Calls) for reply in await asyncio.gather(*asked))
+
+
+async def test_no_more_waits_to_be_answered_than_is_allowed(house):
+    house.delay_s = 1.0
+    letter = ENCODER.encode(Asked(number=1, sender="nobody", question=ASKED))
+    for _ in range(2 * (ANSWERING_MAX + QUEUED_MAX)):
+        if house.mailboxes.box("there").full():
+            await asyncio.sleep(0)
+        await house.mailboxes.send("there", letter)
+    await asyncio.sleep(0.5)
+    assert len(house.there._queued) <= QUEUED_MAX
+    assert len(house.there._answering) == ANSWERING_MAX
 
 
 async def test_no_more_waits_for_answers_than_is_allowed(house):

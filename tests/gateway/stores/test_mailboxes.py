@@ -6,7 +6,7 @@ import pytest
 
 from billing.stores.redis_client import connect, disconnect
 from database.errors import StoreUnavailableError
-from gateway.stores.mailboxes import LAPSES_MS, LETTERS_MAX, RedisMailboxes
+from gateway.stores.mailboxes import LAPSES_MS, LETTERS_MAX, TAKEN_MAX, RedisMailboxes
 from tests.valkey import free_port
 
 KEY = "caller:mailbox:1:there"
@@ -18,8 +18,10 @@ async def test_letters_come_in_order_and_once(redis):
     for letter in letters:
         assert await mailboxes.send("there", letter)
     assert 0 < await redis.pttl(KEY) <= LAPSES_MS
-    assert [await mailboxes.receive("there") for _ in letters] == letters
+    assert await mailboxes.receive("there") == letters
     assert not await redis.exists(KEY)
+    await redis.rpush(KEY, *[b"x"] * (TAKEN_MAX + 1))
+    assert [len(await mailboxes.receive("there")) for _ in range(2)] == [TAKEN_MAX, 1]
 
 
 async def test_who_waits_gets_a_letter_as_it_comes_and_else_none(redis):
@@ -28,8 +30,8 @@ async def test_who_waits_gets_a_letter_as_it_comes_and_else_none(redis):
     await asyncio.sleep(0.05)
     await mailboxes.send("elsewhere", b"not yours")
     await mailboxes.send("there", b"yours")
-    assert await waiting == b"yours"
-    assert await mailboxes.receive("there") is None
+    assert await waiting == [b"yours"]
+    assert await mailboxes.receive("there") == []
 
 
 async def test_a_full_mailbox_takes_nothing_more(redis):
@@ -40,6 +42,16 @@ async def test_a_full_mailbox_takes_nothing_more(redis):
     assert await redis.llen(KEY) == LETTERS_MAX
     # One that is full and that nobody empties goes all the same.
     assert 0 < await redis.pttl(KEY) <= LAPSES_MS
+
+
+async def test_what_is_no_mailbox_is_an_outage(redis):
+    await redis.set(KEY, b"x")
+    for attempt in (
+        RedisMailboxes(redis).send("there", b"x"),
+        RedisMailboxes(redis).receive("there"),
+    ):
+        with pytest.raises(StoreUnavailableError):
+            await attempt
 
 
 async def test_a_server_that_is_away_is_an_outage():

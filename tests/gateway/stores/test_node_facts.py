@@ -4,7 +4,7 @@ import pytest
 
 from billing.stores.redis_client import connect, disconnect
 from database.errors import StoreUnavailableError
-from gateway.stores.node_facts import LAPSES_MS, RedisNodeDirectory
+from gateway.stores.node_facts import LAPSES_MS, NODES_MAX, RedisNodeDirectory
 from tests.gateway.fleet.mailboxes import facts_of
 from tests.valkey import free_port
 
@@ -29,12 +29,21 @@ async def test_a_node_of_long_ago_is_forgotten(redis):
     assert await redis.zrange("caller:nodes", 0, -1) == [b"n1"]
 
 
-@pytest.mark.parametrize("text", [b"", b"{}", b"\xff", b'{"node": 1}', b"[]"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(b"", b"{}", b"\xff", b'{"node": 1}', b"[]", b'{"a":' * 5000, b"[" * 100_000),
+        b'{"node":' * 5000 + b"1" + b"}" * 5000,
+    ],
+)
 async def test_what_another_release_says_is_passed_over(redis, text):
     directory = RedisNodeDirectory(redis)
     await directory.write(facts_of("n1"))
     await directory.write(facts_of("n2"))
     await redis.set("caller:node:1:n2", text)
+    # And a name that is no text, or too many of them, hide no node.
+    names: dict[str | bytes, float] = {f"x{n}": 1 for n in range(NODES_MAX)}
+    await redis.zadd("caller:nodes", {**names, b"\xff\xfe": 9e9})
     assert [each.node for each in await directory.read()] == ["n1"]
 
 

@@ -57,6 +57,7 @@ export type GatewayCode =
   | 'call_not_found'
   | 'call_ended'
   | 'node_not_found'
+  | 'node_stopping'
   | 'node_silent'
   | 'method_not_allowed'
   | 'payload_too_large'

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from gateway.fleet.control import FoundCalls
+from gateway.fleet.control import FoundCalls, NodeStoppingError
 from gateway.fleet.exchange import NodeSilentError
 from gateway.http.api.admin import AdminRoutes
 from gateway.http.api.fleet import FleetApi
@@ -27,6 +27,7 @@ class Control:
         self.roster = self
         self.held, self.silent = [live("c1")], []
         self.done = []
+        self.is_stopping = False
 
     def nodes(self):
         return [facts_of("n1", calls=1)]
@@ -50,6 +51,8 @@ class Control:
             raise LookupError
         if self.silent:
             raise NodeSilentError
+        if self.is_stopping:
+            raise NodeStoppingError
         self.done.append(("takes", takes))
 
 
@@ -94,6 +97,8 @@ async def test_a_node_is_drained_and_resumed(api):
         assert api.control.done[-1] == ("takes", takes)
         assert await api.ask("POST", f"{NODES}/n9/{name}") == (404, "node_not_found")
         assert await api.ask("POST", f"{NODES}/%00/{name}") == (404, "node_not_found")
+    api.control.is_stopping = True
+    assert await api.ask("POST", f"{NODES}/n1/resume") == (409, "node_stopping")
     api.control.silent = ["n1"]
     assert await api.ask("POST", f"{NODES}/n1/drain") == (503, "node_silent")
 
