@@ -15,11 +15,18 @@ from urllib.parse import unquote, urlsplit
 import hiredis
 from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster, Sentinel
 from redis.asyncio.cluster import ClusterNode
-from redis.asyncio.connection import Connection, SSLConnection, UnixDomainSocketConnection
+from redis.asyncio.connection import (
+    AbstractConnection,
+    Connection,
+    SSLConnection,
+    UnixDomainSocketConnection,
+)
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import ConstantBackoff, NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisClusterException, RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from billing.stores.redis_cluster import WaitingCluster
 from database import refusals
@@ -108,7 +115,7 @@ def _connect(url: str) -> Redis | RedisCluster:
     return Redis.from_pool(pool)
 
 
-class _Packed:
+class _Packed(AbstractConnection):
     """Encodes commands in C, which redis-py does for its blocking clients only.
 
     A group of ticks has a hundred arguments; sending it takes a fifth less CPU this way.
@@ -116,6 +123,33 @@ class _Packed:
 
     def pack_commands(self, commands: Iterable[Iterable[Any]]) -> list[bytes]:
         return [b"".join(hiredis.pack_command(tuple(command)) for command in commands)]
+
+    async def send_packed_command(
+        self, command: bytes | str | Iterable[bytes], check_health: bool = True
+    ) -> None:
+        """Send as redis-py does, but by a time limit that does not lose a cancellation.
+
+        redis-py's is `wait_for`, a task for each command. In Python 3.11 that returns as if nothing
+        were when it is cancelled just as the command is sent: who limits the time of a request, or
+        stops who makes it, would wait on.
+        """
+        if not self.is_connected:
+            await self.connect_check_health(check_health=False)
+        if check_health:
+            # redis-py leaves this untyped.
+            await self.check_health()  # type: ignore[no-untyped-call]
+        text = command.encode() if isinstance(command, str) else command
+        try:
+            async with asyncio.timeout(self.socket_timeout):
+                await self._send_packed_command([text] if isinstance(text, bytes) else text)
+        except BaseException as error:
+            # A part of the command may have been sent.
+            await self.disconnect(nowait=True)
+            if isinstance(error, TimeoutError):
+                raise RedisTimeoutError("Timeout writing to socket") from None
+            if isinstance(error, OSError):
+                raise RedisConnectionError(f"Error while writing to socket. {error}") from error
+            raise
 
 
 class _PackedConnection(_Packed, Connection):

@@ -52,6 +52,21 @@ async def test_one_server_over_tcp_with_a_password():
         server.close()
 
 
+@pytest.mark.parametrize("turns", range(10))
+async def test_whoever_is_cancelled_while_asking_goes_no_further(valkey_url, turns):
+    client = connect(valkey_url)
+    await client.ping()
+    asking = asyncio.create_task(client.ping())
+    # A request takes some turns of the event loop: to be sent, and to be answered.
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    if asking.cancel():
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+    assert await client.ping()
+    await disconnect(client)
+
+
 @pytest.mark.thorough
 async def test_a_cluster():
     bus = str(free_port())
