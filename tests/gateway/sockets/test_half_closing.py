@@ -41,6 +41,14 @@ def test_everything_else_is_the_transports():
     assert not transport.is_reading()
 
 
+def test_whose_end_is_released_is_not_told_of_it():
+    ends = []
+    closing = HalfClosing(Transport(), lambda: ends.append(True))
+    closing.release()
+    closing.close()
+    assert ends == []
+
+
 def test_nothing_is_written_to_a_transport_that_somebody_else_has_closed():
     transport = Transport()
     closing = HalfClosing(transport, lambda: None)

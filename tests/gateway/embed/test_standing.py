@@ -1,0 +1,30 @@
+"""A button as a visitor finds it: whether it takes calls now, and why not."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from gateway.embed.hours import Hours
+from gateway.embed.keys import Mode
+from gateway.embed.ports import Standing
+from gateway.embed.rules import Rules
+
+NEVER = Hours(week=((),) * 7)
+
+
+@pytest.mark.parametrize(
+    ("is_paused", "hours", "code"),
+    [
+        (False, Hours(), ""),
+        (False, NEVER, "button_closed"),
+        (True, Hours(), "button_paused"),
+        # Which its owner has to end, whatever the hour.
+        (True, NEVER, "button_paused"),
+    ],
+)
+def test_a_button_takes_calls_while_it_is_open_and_not_paused(is_paused, hours, code):
+    rules = Rules(title="Sales", destination="+15005551000", hours=hours)
+    standing = Standing(
+        *("b1", "alice", "k1", Mode.LIVE, rules), is_paused=is_paused, key="ck", ends_at=None
+    )
+    assert standing.refusal(datetime(2026, 11, 27, 12, tzinfo=UTC)) == code
