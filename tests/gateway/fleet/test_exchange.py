@@ -180,6 +180,24 @@ async def test_an_outage_of_the_store_is_logged_once_and_ends(house):
     ]
 
 
+async def test_no_fault_in_reading_a_letter_leaves_a_process_silent(house):
+    receive, faults = house.mailboxes.receive, [MemoryError("a bug")]
+
+    async def failing(own):
+        letters = await receive(own)
+        if own == "there" and faults:
+            raise faults.pop()
+        return letters
+
+    house.mailboxes.receive = failing
+    # The look that is under way is the last one of before.
+    await house.here.ask("there", ASKED)
+    with capture_logs() as logs:
+        assert await house.silent_s() == ANSWER_S
+    assert [each["event"] for each in logs] == ["letters not taken"]
+    assert isinstance(await house.here.ask("there", ASKED), Calls)
+
+
 async def test_a_store_that_goes_before_the_answer_leaves_the_asker_its_time(house):
     house.delay_s = 0.5
     asking = asyncio.ensure_future(house.here.ask("there", ASKED))
