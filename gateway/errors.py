@@ -279,6 +279,7 @@ PROBLEMS: dict[str, Problem] = {
         503,
         "The node of this gateway that is asked does not answer.",
         "Try again in a few seconds: by then it may have done what was asked for.",
+        retry=True,
     ),
     "method_not_allowed": Problem(
         405, "This address does not allow that method.", "See the documentation of the API."

@@ -86,7 +86,7 @@ async def test_the_statement_says_what_moved_the_credit(ada):
     ada.books.statements.lines = [
         line("r1", "call-refund", 90, reason="No sound came from the phone.", call_id="c1"),
         line("r2", "charge", -90, call_id="c1"),
-        line("r0", "charge", -70, call_id="c0", is_forgotten=True),
+        line("r0", "charge", -70, call_id="forgotten-call", is_forgotten=True),
         line("r3", reason="Automatic top-up."),
         line("r4", "grant", reason="Welcome."),
     ]
@@ -97,7 +97,7 @@ async def test_the_statement_says_what_moved_the_credit(ada):
     assert (await ada.get("/account/credit")).text.count('href="/account/calls/c1"') == 2
     assert "Call -$0.0001" in text
     assert "whom you called is no longer kept" in text
-    assert "c0" not in (await ada.get("/account/credit")).text
+    assert "forgotten-call" not in (await ada.get("/account/credit")).text
     assert "Automatic top-up $25.00 2026-11-20 09:30 UTC · $30.00 left" in text
     assert "Free credit $25.00 2026-11-20 09:30 UTC · Welcome. · $30.00 left" in text
     assert "All entries" not in text
