@@ -81,9 +81,14 @@ def families(user_agent: str) -> Families:
     )
 
 
+def load() -> None:
+    """Make what headers are read with: a tenth of a second's work, else at the first of them."""
+    _parser()
+
+
 @cache
 def _parser() -> Parser:
-    # Loaded at the first sign-in: it compiles hundreds of expressions, a tenth of a second's work.
+    # Imported here: it compiles hundreds of expressions, and most processes read no header.
     from ua_parser import BasicResolver, Parser, load_builtins  # noqa: PLC0415
 
     # Not the library's own parser, which keeps the last thousands of headers.

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from starlette.applications import Starlette
 
+from accounts import device
 from gateway.calls.ended_buttons import EndedButtons
 from gateway.calls.fleet import FleetCalls
 from gateway.calls.index import CallIndex
@@ -329,6 +330,9 @@ class Gateway:
         if self.role is Role.ALL:
             await self._drainer.start()
         warm_up()
+        if self.role.answers_people:
+            # Not at the first sign-in, for which the calls here would wait.
+            await asyncio.to_thread(device.load)
         _spare_the_collector()
         # Last, since they use everything above.
         for task in periodic:
