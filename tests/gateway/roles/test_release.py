@@ -6,10 +6,13 @@ from gateway.roles.release import release
 
 
 def test_the_release_is_that_of_the_package(monkeypatch):
-    assert release() == metadata.version("caller")
+    monkeypatch.setattr(metadata, "version", lambda name: f"1.2 of {name}")
+    assert release() == "1.2 of caller"
 
-    def missing(_name):
-        raise metadata.PackageNotFoundError
+
+def test_of_sources_that_are_not_installed_nobody_knows_it(monkeypatch):
+    def missing(name):
+        raise metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(metadata, "version", missing)
     assert "not installed" in release()
