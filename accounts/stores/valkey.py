@@ -18,10 +18,10 @@ TIMEOUT_S: Final = 1.0
 
 
 @asynccontextmanager
-async def bounded(refusal: str) -> AsyncIterator[None]:
+async def bounded(refusal: str, timeout_s: float = TIMEOUT_S) -> AsyncIterator[None]:
     """Raise StoreUnavailableError that says `refusal` where the block takes too long, or fails."""
     try:
-        async with asyncio.timeout(TIMEOUT_S):
+        async with asyncio.timeout(timeout_s):
             yield
     except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
         raise refusals.unavailable(refusal, error) from error

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from billing.ports import SpendGate
 from database.errors import StoreUnavailableError
 from gateway.errors import RequestRefusedError
-from gateway.fleet.exchange import Exchange, NodeSilentError
-from gateway.fleet.messages import Calls, ChargeNow, EndCall, FindCalls, Question, Reply
-from gateway.fleet.roster import Roster
+from gateway.fleet.control import FleetControl
+from gateway.fleet.exchange import NodeSilentError
+from gateway.fleet.messages import Calls, ChargeNow, EndCall, FindCalls
 from gateway.ports import LiveCall, LiveCalls
 
 
@@ -27,8 +27,8 @@ class FleetCalls:
     node: str
     """The node whose calls `own` holds; empty for none."""
     gate: SpendGate
-    roster: Roster
-    exchange: Exchange
+    control: FleetControl
+    """Asks the other nodes."""
 
     async def of_account(self, account_id: str) -> Sequence[LiveCall]:
         """Return an account's calls; those of a node that does not answer are missing.
@@ -36,17 +36,14 @@ class FleetCalls:
         So are those of all others while the store is away.
         """
         own = await self.own.of_account(account_id)
-        try:
-            others = {*(await self.gate.nodes_of(account_id)).values()} - {self.node}
-        except StoreUnavailableError:
-            return own
+        others = await self._nodes_elsewhere(account_id)
         return [*own, *await self._gather(others, FindCalls(account_id=account_id))]
 
     async def show(self, account_id: str, call_id: str) -> LiveCall | None:
         """Return one of an account's calls; None if there is none, or its node does not answer."""
         own = await self.own.show(account_id, call_id)
-        node = None if own else (await self.gate.nodes_of(account_id)).get(call_id)
-        if own or node is None or node == self.node:
+        node = None if own else await self._node_elsewhere(account_id, call_id)
+        if node is None:
             return own
         found = await self._gather({node}, FindCalls(account_id=account_id, call_id=call_id))
         return found[0] if found else None
@@ -57,39 +54,42 @@ class FleetCalls:
         Raises RequestRefusedError where its node does not answer.
         """
         own = await self.own.end(account_id, call_id)
-        node = None if own else (await self.gate.nodes_of(account_id)).get(call_id)
-        if own or node is None or node == self.node:
+        node = None if own else await self._node_elsewhere(account_id, call_id)
+        if node is None:
             return own
         try:
-            reply = await self._ask(node, EndCall(account_id=account_id, call_id=call_id))
+            reply = await self.control.ask(node, EndCall(account_id=account_id, call_id=call_id))
         except NodeSilentError:
             raise RequestRefusedError("node_silent") from None
         return reply.calls[0] if isinstance(reply, Calls) and reply.calls else None
 
     async def charge_elsewhere(self, account_id: str) -> None:
         """Let the other nodes charge an account's calls now; those that are silent do so soon."""
-        others = {*(await self.gate.nodes_of(account_id)).values()} - {self.node}
 
         async def charge(node: str) -> None:
             with suppress(NodeSilentError, StoreUnavailableError):
-                await self._ask(node, ChargeNow(account_id=account_id))
+                await self.control.ask(node, ChargeNow(account_id=account_id))
 
-        await asyncio.gather(*map(charge, others))
+        await asyncio.gather(*map(charge, await self._nodes_elsewhere(account_id)))
+
+    async def _nodes_elsewhere(self, account_id: str) -> Collection[str]:
+        """Return the other nodes that hold an account's calls; none while the store is away."""
+        try:
+            return {*(await self.gate.nodes_of(account_id)).values()} - {self.node}
+        except StoreUnavailableError:
+            return ()
+
+    async def _node_elsewhere(self, account_id: str, call_id: str) -> str | None:
+        node = (await self.gate.nodes_of(account_id)).get(call_id)
+        return None if node == self.node else node
 
     async def _gather(self, nodes: Collection[str], question: FindCalls) -> Sequence[LiveCall]:
         async def found(node: str) -> Sequence[LiveCall]:
             try:
-                reply = await self._ask(node, question)
+                reply = await self.control.ask(node, question)
             except (NodeSilentError, StoreUnavailableError):
                 return ()
             return reply.calls if isinstance(reply, Calls) else ()
 
         each = await asyncio.gather(*(found(node) for node in nodes))
         return [call for calls in each for call in calls]
-
-    async def _ask(self, node: str, question: Question) -> Reply:
-        facts = self.roster.find(node)
-        if facts is None:
-            # It is gone, or began within the last second.
-            raise NodeSilentError
-        return await self.exchange.ask(facts.process, question)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -16,15 +15,6 @@ from gateway.settings import Settings
 app = typer.Typer(add_completion=False)
 
 
-class Served(StrEnum):
-    """What a process may be told to do."""
-
-    ALL = "all"
-    MEDIA = "media"
-    WEB = "web"
-    WORKER = "worker"
-
-
 _SAID = {
     Role.ALL: "Caller serves {origin} as node {node}.",
     Role.MEDIA: "Caller holds calls of {origin} as node {node}.",
@@ -36,27 +26,26 @@ _SAID = {
 def serve(
     context: typer.Context,
     role: Annotated[
-        Served,
+        Role,
         typer.Option(
             help="What this process does: all of it; hold calls (media); pages and API (web); or "
             "what may take its time: books, mails, exports (worker)."
         ),
-    ] = Served.ALL,
+    ] = Role.ALL,
 ) -> None:
     """Run the gateway: pages, API, webhooks and media on one port; or one of its roles."""
     settings = read_settings(context)
-    if role is not Served.ALL and not settings.redis_url:
+    if role is not Role.ALL and not settings.redis_url:
         hint = "Set CALLER_REDIS_URL, the same for all of them."
         fail("Processes of several roles need a Valkey that they share.", hint, EXIT_SETTINGS)
-    if role is Served.WORKER:
+    if role is Role.WORKER:
         run(drain.work(settings, is_child=False), settings)
         return
-    own = Role(role)
 
     async def work() -> None:
-        stop, gateway = stop_on_signal(), Gateway(settings, context.obj, own)
+        stop, gateway = stop_on_signal(), Gateway(settings, context.obj, role)
         if not await stop.covers(_start(gateway, settings)):
-            announce(_SAID[own].format(origin=settings.origin, node=settings.node))
+            announce(_SAID[role].format(origin=settings.origin, node=settings.node))
             await stop.wait()
             announce("Stopping: no new calls; running ones may finish.")
             # Unbounded here: draining and the stop of each part have their own time-outs.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.fleet.exchange import Exchange, NodeSilentError
-from gateway.fleet.messages import Calls, EndCall, FindCalls, Stopping, TakeCalls
+from gateway.fleet.messages import Calls, EndCall, FindCalls, Question, Reply, Stopping, TakeCalls
 from gateway.fleet.roster import NodeFacts, Roster
 from gateway.ports import LiveCall
 
@@ -57,21 +57,25 @@ class FleetControl:
             [facts.node for facts, reply in zip(nodes, replies, strict=True) if reply is None],
         )
 
+    async def ask(self, node: str, question: Question) -> Reply:
+        """Return a node's answer. Raises NodeSilentError."""
+        facts = self.roster.find(node)
+        if facts is None:
+            # It is gone, or began within the last second.
+            raise NodeSilentError
+        return await self.exchange.ask(facts.process, question)
+
     async def end(self, call: LiveCall) -> None:
         """End a call that was found. Raises NodeSilentError."""
-        facts = self.roster.find(call.opened.node)
-        if facts is None:
-            raise NodeSilentError
-        await self.exchange.ask(facts.process, EndCall(call_id=call.opened.call_id))
+        await self.ask(call.opened.node, EndCall(call_id=call.opened.call_id))
 
     async def take_calls(self, node: str, *, takes: bool) -> None:
         """Let a node take new calls, or none until it is told otherwise, or started again.
 
         Raises LookupError for no such node, NodeStoppingError, NodeSilentError.
         """
-        facts = self.roster.find(node)
-        if facts is None:
+        if self.roster.find(node) is None:
             raise LookupError(node)
-        reply = await self.exchange.ask(facts.process, TakeCalls(takes=takes))
+        reply = await self.ask(node, TakeCalls(takes=takes))
         if isinstance(reply, Stopping):
             raise NodeStoppingError

@@ -53,7 +53,7 @@ class Fleet:
 
     def calls(self, own: LiveCalls, node: str, stores: Stores) -> FleetCalls:
         """Return the live calls of all nodes; `own` are those of this process, which is `node`."""
-        return FleetCalls(own, node, stores.gate, self.roster, self.exchange)
+        return FleetCalls(own, node, stores.gate, self.control)
 
 
 def compose_fleet(

@@ -66,16 +66,18 @@ class Role(StrEnum):
     """Hold calls: media sockets, WebRTC, the carrier's callbacks. A node without pages and API."""
     WEB = "web"
     """Pages, API and payment webhooks, and the choice of the node for a new call; no audio."""
+    WORKER = "worker"
+    """What may take its time, without a port: no `Gateway`, but `roles.drain` alone."""
 
     @property
     def holds_calls(self) -> bool:
         """Whether the process is a node."""
-        return self is not Role.WEB
+        return self in {Role.ALL, Role.MEDIA}
 
     @property
     def answers_people(self) -> bool:
         """Whether it has pages and API."""
-        return self is not Role.MEDIA
+        return self in {Role.ALL, Role.WEB}
 
 
 class Gateway:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Sequence
+from typing import Any, Final
 
-from redis.exceptions import RedisClusterException, RedisError
-
-from database import refusals
+from accounts.stores.valkey import TIMEOUT_S, bounded
 
 LETTERS_MAX: Final = 1000
 """Letters that wait in one mailbox; more are refused."""
@@ -19,14 +16,13 @@ TAKEN_MAX: Final = 64
 WAIT_S: Final = 2
 """How long one look for a letter takes: less than a connection may be silent."""
 _PREFIX: Final = "caller:mailbox:1:"
-_TIMEOUT_S: Final = 1.0
+_AWAY: Final = "the mailboxes of processes cannot be reached"
 _SEND: Final = """
 if redis.call('LLEN', KEYS[1]) >= tonumber(ARGV[2]) then return 0 end
 redis.call('RPUSH', KEYS[1], ARGV[1])
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return 1
 """
-_T = TypeVar("_T")
 
 
 class RedisMailboxes:
@@ -38,7 +34,8 @@ class RedisMailboxes:
     async def send(self, to: str, letter: bytes) -> bool:
         """Put a letter into a mailbox; False where it is full."""
         sent = self._redis.eval(_SEND, 1, _PREFIX + to, letter, LETTERS_MAX, LAPSES_MS)
-        return bool(await _bounded(sent, _TIMEOUT_S))
+        async with bounded(_AWAY):
+            return bool(await sent)
 
     async def receive(self, own: str) -> Sequence[bytes]:
         """Wait for letters, and take the first; none where none has come for `WAIT_S`."""
@@ -46,13 +43,6 @@ class RedisMailboxes:
         taken = self._redis.execute_command(
             *("BLMPOP", WAIT_S, 1, _PREFIX + own, "LEFT", "COUNT", TAKEN_MAX)
         )
-        found = await _bounded(taken, WAIT_S + _TIMEOUT_S)
+        async with bounded(_AWAY, WAIT_S + TIMEOUT_S):
+            found = await taken
         return [] if found is None else found[1]
-
-
-async def _bounded(reply: Awaitable[_T], timeout_s: float) -> _T:
-    try:
-        async with asyncio.timeout(timeout_s):
-            return await reply
-    except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
-        raise refusals.unavailable("the mailboxes of processes cannot be reached", error) from error

@@ -5,15 +5,13 @@ Not their leases, by which it is decided whose a call is.
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Awaitable, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Sequence
+from typing import Any, Final
 
 import msgspec
-from redis.exceptions import RedisClusterException, RedisError
 
-from database import refusals
+from accounts.stores.valkey import bounded
 from gateway.fleet.roster import INTERVAL_S, NodeFacts
 
 LAPSES_MS: Final = round(3 * INTERVAL_S * 1000)
@@ -23,8 +21,7 @@ _NAMES: Final = "caller:nodes"
 """Sorted set: node -> when it last wrote, in seconds of its own clock."""
 _FORGOTTEN_AFTER_S: Final = 86_400
 NODES_MAX: Final = 1000
-_TIMEOUT_S: Final = 1.0
-_T = TypeVar("_T")
+_AWAY: Final = "what nodes say of themselves cannot be read"
 
 
 class RedisNodeDirectory:
@@ -41,18 +38,21 @@ class RedisNodeDirectory:
         pipeline.set(_PREFIX + facts.node, msgspec.json.encode(facts), px=LAPSES_MS)
         pipeline.zadd(_NAMES, {facts.node: now_s})
         pipeline.zremrangebyscore(_NAMES, "-inf", now_s - _FORGOTTEN_AFTER_S)
-        await _bounded(pipeline.execute())
+        async with bounded(_AWAY):
+            await pipeline.execute()
 
     async def read(self) -> Sequence[NodeFacts]:
         """Return the facts of all nodes that have lately written any."""
-        # The newest: what somebody else has put there hides no node.
-        names = await _bounded(self._redis.zrevrange(_NAMES, 0, NODES_MAX - 1))
+        async with bounded(_AWAY):
+            # The newest: what somebody else has put there hides no node.
+            names = await self._redis.zrevrange(_NAMES, 0, NODES_MAX - 1)
         if not names:
             return []
         pipeline = self._redis.pipeline(transaction=False)
         for name in names:
             pipeline.get(_PREFIX.encode() + name)
-        found = await _bounded(pipeline.execute())
+        async with bounded(_AWAY):
+            found = await pipeline.execute()
         return [facts for text in found if text and (facts := _read(text)) is not None]
 
 
@@ -62,11 +62,3 @@ def _read(text: bytes) -> NodeFacts | None:
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         # Of a release whose facts are others: it is asked nothing, and given no call from here.
         return None
-
-
-async def _bounded(reply: Awaitable[_T]) -> _T:
-    try:
-        async with asyncio.timeout(_TIMEOUT_S):
-            return await reply
-    except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
-        raise refusals.unavailable("what nodes say of themselves cannot be read", error) from error

@@ -9,6 +9,7 @@ from gateway.calls import answers
 from gateway.calls.fleet import FleetCalls
 from gateway.calls.index import CallIndex
 from gateway.errors import RequestRefusedError
+from gateway.fleet.control import FleetControl
 from gateway.fleet.exchange import ANSWER_S, Exchange
 from gateway.fleet.messages import CALLS_MAX, Calls, Done, EndCall, FindCalls, Stopping, TakeCalls
 from gateway.fleet.roster import Roster
@@ -32,7 +33,7 @@ class Member:
             lambda: facts_of(name, calls=len(calls), is_draining=calls.is_draining),
             lambda nodes: nodes[0],
         )
-        self.live = FleetCalls(calls, name, stage.gate, self.roster, self.exchange)
+        self.live = FleetCalls(calls, name, stage.gate, FleetControl(self.roster, self.exchange))
         self.index = CallIndex(name, self.live, records, stage.gate)
 
     async def answer(self, question):
@@ -150,6 +151,8 @@ async def test_while_the_store_is_away_own_calls_are_listed(house):
     await here.live.charge_elsewhere("alice")
     house.stage.gate.is_away = True
     assert ids(await here.index.live_calls("alice")) == {own}
+    # A payment that is booked must not fail for it.
+    await here.live.charge_elsewhere("alice")
 
 
 async def test_a_node_that_is_gone_is_not_waited_for(house):

@@ -4,11 +4,11 @@ import pytest
 from typer.testing import CliRunner
 
 from gateway.cli import app as app_module
-from gateway.cli.serve import Served
 from gateway.errors import EXIT_SETTINGS
+from gateway.roles.serve import Role
 
 
-@pytest.mark.parametrize("role", sorted(set(Served) - {Served.ALL}))
+@pytest.mark.parametrize("role", sorted(set(Role) - {Role.ALL}))
 def test_processes_of_several_roles_need_a_store_that_they_share(tmp_path, role):
     environ = {"CALLER_DATA_DIR": str(tmp_path / "data")}
     done = CliRunner().invoke(app_module.app, ["serve", "--role", role], obj=environ)
