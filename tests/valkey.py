@@ -31,10 +31,8 @@ PATIENCE_S = 30.0
 """How long a store waits for a server that is there: a busy machine keeps both of them waiting."""
 IMPATIENT = (
     "accounts.stores.valkey.TIMEOUT_S",
-    *("gateway.stores.aof._TIMEOUT_S", "gateway.stores.challenges._TIMEOUT_S"),
-    *("gateway.stores.drain_mark._TIMEOUT_S", "gateway.stores.ghosts._TIMEOUT_S"),
+    *("gateway.stores.aof._TIMEOUT_S", "gateway.stores.ghosts._TIMEOUT_S"),
     *("gateway.stores.key_epochs._TIMEOUT_S", "gateway.stores.leases._TIMEOUT_S"),
-    *("gateway.stores.proof_codes._TIMEOUT_S", "gateway.stores.tokens._TIMEOUT_S"),
     "gateway.stores.velocity.TIMEOUT_S",
 )
 """Time-outs of stores on Valkey, of a second and less."""

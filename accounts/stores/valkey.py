@@ -18,10 +18,13 @@ TIMEOUT_S: Final = 1.0
 
 
 @asynccontextmanager
-async def bounded(refusal: str, timeout_s: float = TIMEOUT_S) -> AsyncIterator[None]:
-    """Raise StoreUnavailableError that says `refusal` where the block takes too long, or fails."""
+async def bounded(refusal: str, *, waits_s: float = 0.0) -> AsyncIterator[None]:
+    """Raise StoreUnavailableError that says `refusal` where the block takes too long, or fails.
+
+    `waits_s` is how long the server itself may wait before it answers.
+    """
     try:
-        async with asyncio.timeout(timeout_s):
+        async with asyncio.timeout(TIMEOUT_S + waits_s):
             yield
     except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
         raise refusals.unavailable(refusal, error) from error

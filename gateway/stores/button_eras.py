@@ -6,22 +6,18 @@ no call.
 
 from __future__ import annotations
 
-import asyncio
 import secrets
-from collections.abc import Awaitable, Collection, Mapping
-from typing import Any, Final, TypeVar
+from collections.abc import Collection, Mapping
+from typing import Any, Final
 
-from redis.exceptions import RedisError
-
-from database import refusals
+from accounts.stores.valkey import bounded
 
 _PREFIX: Final = "caller:button-era:1:"
-_TIMEOUT_S: Final = 1.0
+_AWAY: Final = "calls of buttons cannot be ended right now"
 _ERA_BYTES: Final = 9
 """Random, so that none comes back with an older copy of the store."""
 KEPT_S: Final = 2 * 86_400
 """Longer than any call lasts; one that began before then is over, or was ended."""
-_T = TypeVar("_T")
 
 
 class RedisButtonEras:
@@ -37,18 +33,12 @@ class RedisButtonEras:
         pipeline = self._redis.pipeline(transaction=False)
         for button_id in ids:
             pipeline.get(_PREFIX + button_id)
-        found = await _bounded(pipeline.execute())
+        async with bounded(_AWAY):
+            found = await pipeline.execute()
         return {name: era.decode() for name, era in zip(ids, found, strict=True) if era}
 
     async def end(self, button_id: str) -> None:
         """Begin another era."""
         era = secrets.token_urlsafe(_ERA_BYTES)
-        await _bounded(self._redis.set(_PREFIX + button_id, era, ex=KEPT_S))
-
-
-async def _bounded(reply: Awaitable[_T]) -> _T:
-    try:
-        async with asyncio.timeout(_TIMEOUT_S):
-            return await reply
-    except (RedisError, OSError, TimeoutError) as error:
-        raise refusals.unavailable("calls of buttons cannot be ended right now", error) from error
+        async with bounded(_AWAY):
+            await self._redis.set(_PREFIX + button_id, era, ex=KEPT_S)

@@ -6,19 +6,17 @@ no rules and no request.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
 from altcha import v1 as altcha
-from redis.exceptions import RedisError
 
+from accounts.stores.valkey import bounded
 from billing.clock import Clock, utc_now
-from database import refusals
 from gateway.embed.challenge import (
     CALM,
     LIFETIME_S,
@@ -41,10 +39,9 @@ _GIVEN: Final = "caller:challenges-given:1:"
 _SALT: Final = "caller:visitor-salt:1:"
 _PERIOD_S: Final = 60
 """Over which the challenges of a key are counted."""
-_TIMEOUT_S: Final = 1.0
+_AWAY: Final = "challenges cannot be kept right now"
 _SLACK_S: Final = 60
 """How much longer something is kept than it counts, as the clocks of nodes differ."""
-_T = TypeVar("_T")
 
 
 class RedisChallenges:
@@ -91,7 +88,8 @@ class RedisChallenges:
         pipeline.incrby(counter, more)
         pipeline.expire(counter, 2 * _PERIOD_S)
         pipeline.get(f"{_GIVEN}{whose}:{period - 1}")
-        given, _, before = await _bounded(pipeline.execute())
+        async with bounded(_AWAY):
+            given, _, before = await pipeline.execute()
         # The minute before counts as far as it is within the last sixty seconds.
         left = 1 - at.timestamp() % _PERIOD_S / _PERIOD_S
         return int(given + int(before or 0) * left)
@@ -109,7 +107,8 @@ class RedisChallenges:
             return Spent.WRONG
         name = _BURNT + hashlib.sha256(read.challenge.encode()).hexdigest()
         # In one step: of two that bring it at once, on any nodes, one is let in.
-        is_first = await _bounded(self._redis.set(name, b"1", nx=True, ex=LIFETIME_S + _SLACK_S))
+        async with bounded(_AWAY):
+            is_first = await self._redis.set(name, b"1", nx=True, ex=LIFETIME_S + _SLACK_S)
         return Spent.RIGHT if is_first else Spent.USED
 
     def _is_signed(self, solution: Any) -> bool:
@@ -134,10 +133,14 @@ class RedisChallenges:
         if (known := self._salts.get(day)) is not None:
             return known
         name, left_s = _SALT + day, _left_s(at, self._clock())
-        made = await _bounded(
-            self._redis.set(name, self._new_bytes(SALT_BYTES), nx=True, get=True, ex=left_s)
-        )
-        salt = made if made is not None else await _bounded(self._redis.get(name))
+        async with bounded(_AWAY):
+            made = await self._redis.set(
+                name, self._new_bytes(SALT_BYTES), nx=True, get=True, ex=left_s
+            )
+        salt = made
+        if made is None:
+            async with bounded(_AWAY):
+                salt = await self._redis.get(name)
         # Gone between the two: of yesterday at midnight, whose challenges are over then.
         salt = bytes(salt or self._new_bytes(SALT_BYTES))
         # Today's and yesterday's; of any other day nothing may be known here either.
@@ -152,11 +155,3 @@ def _left_s(at: datetime, now: datetime) -> int:
     """Return how long the salt of a moment's day is kept: as long as its challenges are good."""
     end = at.astimezone(UTC) + timedelta(seconds=day_ends_in_s(at))
     return max(1, int((end - now).total_seconds())) + LIFETIME_S + _SLACK_S
-
-
-async def _bounded(reply: Awaitable[_T]) -> _T:
-    try:
-        async with asyncio.timeout(_TIMEOUT_S):
-            return await reply
-    except (RedisError, OSError, TimeoutError) as error:
-        raise refusals.unavailable("challenges cannot be kept right now", error) from error

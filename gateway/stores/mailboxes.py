@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from accounts.stores.valkey import TIMEOUT_S, bounded
+from accounts.stores.valkey import bounded
 
 LETTERS_MAX: Final = 1000
 """Letters that wait in one mailbox; more are refused."""
@@ -43,6 +43,6 @@ class RedisMailboxes:
         taken = self._redis.execute_command(
             *("BLMPOP", WAIT_S, 1, _PREFIX + own, "LEFT", "COUNT", TAKEN_MAX)
         )
-        async with bounded(_AWAY, WAIT_S + TIMEOUT_S):
+        async with bounded(_AWAY, waits_s=WAIT_S):
             found = await taken
         return [] if found is None else found[1]

@@ -5,19 +5,14 @@ Knows no number and no code, only digests of them.
 
 from __future__ import annotations
 
-import asyncio
 import hmac
-from collections.abc import Awaitable
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-from redis.exceptions import RedisError
-
-from database import refusals
+from accounts.stores.valkey import bounded
 from gateway.embed.ports import CODE_LIFETIME_S, CODE_TRIES_MAX, Comparison
 
 _PREFIX: Final = "caller:proof-code:1:"
-_TIMEOUT_S: Final = 1.0
-_T = TypeVar("_T")
+_AWAY: Final = "codes cannot be kept right now"
 
 
 class RedisProofCodes:
@@ -33,7 +28,8 @@ class RedisProofCodes:
         pipeline.delete(name)
         pipeline.hset(name, mapping={"code": code_digest, "tries": 0})
         pipeline.expire(name, CODE_LIFETIME_S)
-        await _bounded(pipeline.execute())
+        async with bounded(_AWAY):
+            await pipeline.execute()
 
     async def compare(self, place: str, code_digest: str) -> Comparison:
         """Try a code. A right one stays, so that what follows from it may be repeated."""
@@ -42,10 +38,12 @@ class RedisProofCodes:
         # Counted before it is compared: of many at once no more than the first few are.
         pipeline.hincrby(name, "tries", 1)
         pipeline.hget(name, "code")
-        tries, kept = await _bounded(pipeline.execute())
+        async with bounded(_AWAY):
+            tries, kept = await pipeline.execute()
         if kept is None:
             # What was counted has begun a row of nothing.
-            await _bounded(self._redis.delete(name))
+            async with bounded(_AWAY):
+                await self._redis.delete(name)
             return Comparison.OVER
         if tries > CODE_TRIES_MAX:
             return Comparison.OVER
@@ -54,12 +52,5 @@ class RedisProofCodes:
 
     async def forget(self, place: str) -> None:
         """Forget a code."""
-        await _bounded(self._redis.delete(_PREFIX + place))
-
-
-async def _bounded(reply: Awaitable[_T]) -> _T:
-    try:
-        async with asyncio.timeout(_TIMEOUT_S):
-            return await reply
-    except (RedisError, OSError, TimeoutError) as error:
-        raise refusals.unavailable("codes cannot be kept right now", error) from error
+        async with bounded(_AWAY):
+            await self._redis.delete(_PREFIX + place)

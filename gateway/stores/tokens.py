@@ -6,26 +6,23 @@ any node. Knows no HTTP and no call.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import secrets
 import sys
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, Final
 
 import msgspec
-from redis.exceptions import RedisError
 
-from database import refusals
+from accounts.stores.valkey import bounded
 from gateway.ports import CallOrder
 
 TOKEN_PREFIX = "ct_"  # noqa: S105
 _KEY_PREFIX = "caller:call-token:6:"
 """The number changes with the form of an order: nodes of two releases never misread one."""
-_TIMEOUT_S = 1.0
+_AWAY: Final = "call tokens cannot be stored right now"
 _COMMON = ("account_id", "codec", "country", "currency", "key_epoch", "key_id", "rate")
 """Fields of an order whose texts are the same in many."""
-_T = TypeVar("_T")
 
 
 class RedisCallTokens:
@@ -49,7 +46,8 @@ class RedisCallTokens:
     async def issue(self, order: CallOrder) -> str:
         """Return a new token for this order. Raises StoreUnavailableError."""
         token = TOKEN_PREFIX + secrets.token_urlsafe(24)
-        await _bounded(self._redis.set(_key(token), msgspec.json.encode(order), ex=self.ttl_s))
+        async with bounded(_AWAY):
+            await self._redis.set(_key(token), msgspec.json.encode(order), ex=self.ttl_s)
         return token
 
     async def look(self, token: str) -> tuple[CallOrder, int] | None:
@@ -59,7 +57,8 @@ class RedisCallTokens:
         """
         pipeline = self._redis.pipeline(transaction=True)
         pipeline.get(_key(token)).ttl(_key(token))
-        stored, left_s = await _bounded(pipeline.execute())
+        async with bounded(_AWAY):
+            stored, left_s = await pipeline.execute()
         if stored is None:
             return None
         order = msgspec.json.decode(stored, type=CallOrder)
@@ -75,7 +74,8 @@ class RedisCallTokens:
         StoreUnavailableError.
         """
         # One step: of two that bring the same token at once, on any nodes, one gets the order.
-        stored = await _bounded(self._redis.getdel(_key(token)))
+        async with bounded(_AWAY):
+            stored = await self._redis.getdel(_key(token))
         if stored is None:
             return None
         order = _shared(msgspec.json.decode(stored, type=CallOrder))
@@ -92,11 +92,3 @@ def _shared(order: CallOrder) -> CallOrder:
 def _key(token: str) -> str:
     # Hashed, so that nobody who reads Redis, or a copy of it, can place a call.
     return _KEY_PREFIX + hashlib.sha256(token.encode()).hexdigest()
-
-
-async def _bounded(reply: Awaitable[_T]) -> _T:
-    try:
-        async with asyncio.timeout(_TIMEOUT_S):
-            return await reply
-    except (RedisError, OSError, TimeoutError) as error:
-        raise refusals.unavailable("call tokens cannot be stored right now", error) from error

@@ -5,22 +5,18 @@ A number beside a word, and nothing of any visitor. Knows no call.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-from redis.exceptions import RedisError
-
-from database import refusals
+from accounts.stores.valkey import bounded
 from gateway.embed.refusals import Reason
 from gateway.embed.visitor import day_of
 
 _PREFIX: Final = "caller:refused-visitors:1:"
-_TIMEOUT_S: Final = 1.0
+_AWAY: Final = "refused visitors cannot be counted now"
 KEPT_S: Final = 86_400
 """After the last one that was added: today's are there all day."""
-_T = TypeVar("_T")
 
 
 class RedisVisitorRefusals:
@@ -36,20 +32,14 @@ class RedisVisitorRefusals:
             name = f"{_PREFIX}{button_id}:{day}"
             pipeline.hincrby(name, reason.value, count)
             pipeline.expire(name, KEPT_S)
-        await _bounded(pipeline.execute())
+        async with bounded(_AWAY):
+            await pipeline.execute()
 
     async def of_day(self, button_id: str, at: datetime) -> Mapping[Reason, int]:
         """Return reason -> how often on a moment's day in UTC, the most frequent first."""
-        kept = await _bounded(self._redis.hgetall(f"{_PREFIX}{button_id}:{day_of(at)}"))
+        async with bounded(_AWAY):
+            kept = await self._redis.hgetall(f"{_PREFIX}{button_id}:{day_of(at)}")
         # Another release may have reasons that this one does not know.
         known = {reason.value: reason for reason in Reason}
         found = {known[k.decode()]: int(v) for k, v in kept.items() if k.decode() in known}
         return dict(sorted(found.items(), key=lambda each: (-each[1], each[0])))
-
-
-async def _bounded(reply: Awaitable[_T]) -> _T:
-    try:
-        async with asyncio.timeout(_TIMEOUT_S):
-            return await reply
-    except (RedisError, OSError, TimeoutError) as error:
-        raise refusals.unavailable("refused visitors cannot be counted now", error) from error
