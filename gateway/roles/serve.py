@@ -320,6 +320,11 @@ class Gateway:
             stops.add("metering", media.metering.stop)
         stops.add("server", self._server.stop)
         stops.add("media sockets", port.close_sockets)
+        # Before anybody can come: half a second in which the loop does nothing else.
+        warm_up()
+        if self.role.answers_people:
+            device.load()
+        _spare_the_collector()
         if media is not None:
             # UDP before TCP: the first WebRTC offer may come as soon as TCP is open.
             await media.bind()
@@ -331,11 +336,6 @@ class Gateway:
         self.fleet.exchange.start()
         if self.role is Role.ALL:
             await self._drainer.start()
-        warm_up()
-        if self.role.answers_people:
-            # Not at the first sign-in, for which the calls here would wait.
-            await asyncio.to_thread(device.load)
-        _spare_the_collector()
         # Last, since they use everything above.
         for task in periodic:
             task.start()
