@@ -30,4 +30,5 @@ def typed(micros: int) -> str:
         return ""
     units, _, rest = in_units(micros).partition(".")
     rest = rest.rstrip("0")
-    return f"{units}.{rest.ljust(2, '0')}" if rest else units
+    # With three digits it would be read as thousands to some, and refused.
+    return f"{units}.{rest.ljust(4 if len(rest) == 3 else 2, '0')}" if rest else units

@@ -13,6 +13,21 @@ def test_what_is_written_is_read_back(micros):
     assert parse_amount(typed(micros)) == micros
 
 
+@pytest.mark.parametrize(
+    ("micros", "text"),
+    [
+        (3_000, "0.0030"),
+        (12_500_000, "12.50"),
+        (1_234_500, "1.2345"),
+        (25_000_000, "25"),
+        (1, "0.000001"),
+    ],
+)
+def test_an_amount_is_written_so_that_nobody_takes_it_for_thousands(micros, text):
+    assert typed(micros) == text
+    assert parse_amount(text) == micros
+
+
 @given(st.text(max_size=40))
 def test_any_text_is_an_amount_or_none(text):
     micros = parse_amount(text)
