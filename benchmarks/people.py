@@ -1,8 +1,10 @@
 """Measures calls beside people who sign in: `python -m benchmarks.people`.
 
-A whole node carries calls while people sign in at an even pace, by a password that is right, and
-then while nobody does, in turns. Both are compared: how late frames come, and what a sign-in costs.
-Linux only.
+Calls are carried, in turns, while nothing else happens, while people sign in at an even pace by a
+password that is right, and while a process that has nothing to do with the gateway takes as much of
+the machine. Compared are how late frames come and what a sign-in costs; what frames are later by
+beside people than beside a stranger is the gateway's own doing, the rest that of the cores they
+share. Linux only.
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import get_context
 from statistics import median
+from typing import NamedTuple
 from urllib.parse import urlencode
 
 from rich.console import Console
@@ -32,6 +36,7 @@ PER_S = 20
 SECONDS = 4.0
 ROUNDS = 5
 WARM_UP_S = 3.0
+SETTLE_S = 0.5
 CORE_SHARE_MAX = 0.8
 """Of a core, by sign-ins at `PER_S`."""
 WORKERS = 4
@@ -51,11 +56,19 @@ class Window:
     seen: Measurement
 
 
+class Round(NamedTuple):
+    """Three windows, one after the other."""
+
+    alone: Window
+    people: Window
+    stranger: Window
+
+
 class People:
     """Signs in again and again, `PER_S` times a second, until it is stopped."""
 
-    def __init__(self, port: int) -> None:
-        self._port = port
+    def __init__(self, gateway: RunningGateway) -> None:
+        self._gateway = gateway
         self._stopped = threading.Event()
         self.done = 0
         self.refused = 0
@@ -77,17 +90,18 @@ class People:
     def _work(self, number: int) -> None:
         due = time.monotonic() + number / PER_S
         while not self._stopped.wait(max(0.0, due - time.monotonic())):
-            status = post(self._port, "/sign-in", {"email": EMAIL, "password": PASSWORD})
+            status = post(self._gateway, "/sign-in", {"email": EMAIL, "password": PASSWORD})
             with self._counting:
                 self.done += status == 303
                 self.refused += status != 303
             due += WORKERS / PER_S
 
 
-def post(port: int, path: str, fields: dict[str, str]) -> int:
+def post(gateway: RunningGateway, path: str, fields: dict[str, str]) -> int:
     """Send a form as a browser does that has no session; return the status of the answer."""
-    origin = f"http://{loopback.HOST}:{port}"
-    connection = http.client.HTTPConnection(loopback.HOST, port, timeout=10)
+    # A proxy would stand at the public origin; without one that is the port of the calls.
+    origin = f"http://{loopback.HOST}:{gateway.port}"
+    connection = http.client.HTTPConnection(loopback.HOST, gateway.pages_port, timeout=10)
     headers = {"Content-Type": "application/x-www-form-urlencoded", "Origin": origin}
     try:
         connection.request("POST", path, urlencode(fields), headers)
@@ -98,22 +112,47 @@ def post(port: int, path: str, fields: dict[str, str]) -> int:
         connection.close()
 
 
-def windows(gateway: RunningGateway, calls: int, rounds: int) -> Iterator[tuple[Window, Window]]:
-    """Yield a window without sign-ins and one with them, in turns."""
+@contextmanager
+def stranger(cpu_s: float) -> Iterator[None]:
+    """Let a process of its own be busy for so much CPU time, as often as people sign in."""
+    # Spawned, so that it shares nothing with the threads here.
+    process = get_context("spawn").Process(target=_be_busy, args=(cpu_s,), daemon=True)
+    process.start()
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.join()
+
+
+def _be_busy(cpu_s: float) -> None:
+    due = time.monotonic()
+    while True:
+        ended = time.thread_time() + cpu_s
+        while time.thread_time() < ended:
+            pass
+        due = max(due + 1 / PER_S, time.monotonic())
+        time.sleep(max(0.0, due - time.monotonic()))
+
+
+def rounds(gateway: RunningGateway, calls: int, count: int) -> Iterator[Round]:
+    """Yield rounds while calls are carried."""
     with Generator(calls, core=max(os.sched_getaffinity(0))) as generator:
         for index in range(calls):
             call = gateway.dial(index)
             generator.add_call(call.browser, call.carrier, call.stream_sid)
         time.sleep(WARM_UP_S)
-        for _ in range(rounds):
+        for _ in range(count):
             alone = _measure(gateway, generator, None)
-            people = People(gateway.port)
+            people = People(gateway)
             with people.coming():
-                time.sleep(0.5)
+                time.sleep(SETTLE_S)
                 beside = _measure(gateway, generator, people)
             if people.refused:
                 raise RuntimeError(f"{people.refused} sign-ins were refused")
-            yield alone, beside
+            with stranger((beside.core_share - alone.core_share) / PER_S):
+                time.sleep(SETTLE_S)
+                yield Round(alone, beside, _measure(gateway, generator, None))
 
 
 def _measure(gateway: RunningGateway, generator: Generator, people: People | None) -> Window:
@@ -126,13 +165,17 @@ def _measure(gateway: RunningGateway, generator: Generator, people: People | Non
     return Window(came, cpu_ns / 1e9 / elapsed_s, generator.finish_window())
 
 
-def conclude(found: Sequence[tuple[Window, Window]], calls: int) -> Table:
-    """Return the medians, without sign-ins and with them."""
-    alone, beside = [a for a, _ in found], [b for _, b in found]
+def conclude(found: Sequence[Round], calls: int) -> Table:
+    """Return the medians of each kind of window."""
     table = Table(title=f"{calls} calls, medians of {len(found)} windows each")
     for name in ("", "sign-ins/s", "p50 us", "p99 us", "cores", "frames hurt"):
         table.add_column(name, justify="right" if name else "left")
-    for name, each in (("alone", alone), ("people sign in", beside)):
+    alone, beside, strange = zip(*found, strict=True)
+    for name, each in (
+        ("alone", alone),
+        ("people sign in", beside),
+        ("a stranger is as busy", strange),
+    ):
         table.add_row(
             name,
             f"{median(w.sign_ins for w in each) / SECONDS:.1f}",
@@ -141,7 +184,7 @@ def conclude(found: Sequence[tuple[Window, Window]], calls: int) -> Table:
             f"{median(w.core_share for w in each):.2f}",
             str(sum(sum(w.seen.faults.values()) for w in each)),
         )
-    share = median(b.core_share - a.core_share for a, b in found)
+    share = median(each.people.core_share - each.alone.core_share for each in found)
     came = median(w.sign_ins for w in beside) / SECONDS
     # A busy machine lets fewer come than are due, and those cost less.
     due = share * PER_S / max(came, 1)
@@ -157,20 +200,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, and print what was found."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.people", description=__doc__)
     parser.add_argument("--calls", type=int, default=CALLS, help=f"calls beside them ({CALLS})")
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"pairs of windows ({ROUNDS})")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"rounds of windows ({ROUNDS})")
+    parser.add_argument(
+        "--apart", action="store_true", help="run calls, pages and books in processes of their own"
+    )
     options = parser.parse_args(arguments)
     try:
         compile_library()
     except CompilerMissingError as error:
         print(error)
         return UNABLE_EXIT
-    with start_gateway({"CALLER_SIGN_UP": "open"}) as gateway, on_cores(os.sched_getaffinity(0)):
+    started = start_gateway({"CALLER_SIGN_UP": "open"}, apart=options.apart)
+    with started as gateway, on_cores(os.sched_getaffinity(0)):
         fields = {"email": EMAIL, "password": PASSWORD, "terms": "true", "adult": "true"}
-        status = post(gateway.port, "/sign-up", fields)
+        status = post(gateway, "/sign-up", fields)
         if status != 303:
             print(f"No account was made: {status}.")
             return UNABLE_EXIT
-        found = list(windows(gateway, options.calls, options.rounds))
+        found = list(rounds(gateway, options.calls, options.rounds))
     Console().print(conclude(found, options.calls))
     return 0
 

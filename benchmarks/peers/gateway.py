@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import http.client
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from typing import ClassVar
 from urllib.parse import urlsplit
@@ -24,6 +26,7 @@ from benchmarks.carrier import ACCOUNT_SID, AUTH_TOKEN, PlayedCarrier
 from benchmarks.dial import Call, DialError, open_websocket, send_json, wait_for
 from benchmarks.peers.peer import server_process
 from benchmarks.process_cost import command_line, descendants
+from gateway.stores.embedded import bundled_server
 
 _GATEWAY = (sys.executable, "-m", "gateway")
 DESTINATION = "+15005551000"
@@ -31,6 +34,7 @@ CREDIT = "100000"
 """In the account's currency: more than any run can spend."""
 CALLS_MAX = 2_000
 READY_S_MAX = 20.0
+NODE_SEEN_S = 2.0
 ASKED = 25
 
 
@@ -39,7 +43,13 @@ class RunningGateway:
     """A gateway that is ready, and an account with credit."""
 
     port: int
+    """Where calls come."""
+    pages_port: int
+    """Where people and programs come: the same, unless the roles are apart."""
     pid: int
+    """The process that holds the calls."""
+    others: Sequence[int]
+    """The processes beside it that it has not started."""
     api_key: str
     carrier: PlayedCarrier
     api: http.client.HTTPConnection
@@ -91,10 +101,10 @@ class RunningGateway:
     def processes(self) -> Mapping[str, Sequence[int]]:
         """Return the gateway's own process, its Valkey, and the drainer that writes to SQL."""
         parts: dict[str, list[int]] = {"gateway": [self.pid], "valkey": [], "drainer": []}
-        for pid in descendants(self.pid):
-            if pid != self.pid:
-                # The gateway starts these two and nothing else.
-                parts["valkey" if "valkey" in command_line(pid) else "drainer"].append(pid)
+        started = [pid for pid in descendants(self.pid) if pid != self.pid]
+        for pid in (*started, *self.others):
+            # There are these two and nothing else, but for the process of the pages.
+            parts["valkey" if "valkey" in command_line(pid) else "drainer"].append(pid)
         return parts
 
 
@@ -145,25 +155,59 @@ def _create_account(environment: Mapping[str, str]) -> str:
 
 
 @contextmanager
-def start_gateway(more: Mapping[str, str] | None = None) -> Iterator[RunningGateway]:
+def start_gateway(
+    more: Mapping[str, str] | None = None, *, apart: bool = False
+) -> Iterator[RunningGateway]:
     """Start a gateway with fresh stores, an account and credit; stop it in the end.
 
-    `more` are settings beside those of the comparison.
+    `more` are settings beside those of the comparison. `apart` starts a process for each role, with
+    a Valkey that they share.
     """
     port = loopback.free_port()
-    with (
-        tempfile.TemporaryDirectory(prefix="caller-benchmark-") as directory,
-        PlayedCarrier() as carrier,
-    ):
+    pages_port = loopback.free_port() if apart else port
+    with ExitStack() as stack:
+        directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="caller-benchmark-"))
+        carrier = stack.enter_context(PlayedCarrier())
         environment = _environment(port, carrier, directory) | dict(more or {})
+        others: list[int] = []
+        if apart:
+            environment["CALLER_REDIS_URL"], pid = stack.enter_context(_valkey(directory))
+            environment["CALLER_DATABASE_URL"] = f"sqlite:///{directory}/shared.db"
+            others.append(pid)
         # Before the node starts, by the command line: the stores are not in use yet.
         api_key = _create_account(environment)
-        command = [*_GATEWAY, "serve"]
-        with server_process(command, environment=environment) as process:
-            _wait_until_ready(process, port)
-            # One connection for all requests, as a client that places many calls would keep.
-            with closing(_connect(port)) as api:
-                yield RunningGateway(port, process.pid, api_key, carrier, api)
+        for role, its_port in (("worker", 0), ("web", pages_port)) if apart else ():
+            own = {"CALLER_PORT": str(its_port)}
+            started = server_process(_serve(role), environment=environment | own)
+            others.append(stack.enter_context(started).pid)
+        command = _serve("media" if apart else "all")
+        process = stack.enter_context(server_process(command, environment=environment))
+        _wait_until_ready(process, port)
+        if apart:
+            _wait_until_ready(process, pages_port)
+            # The process of the pages looks once a second which nodes there are.
+            time.sleep(NODE_SEEN_S)
+        # One connection for all requests, as a client that places many calls would keep.
+        api = stack.enter_context(closing(_connect(pages_port)))
+        yield RunningGateway(port, pages_port, process.pid, others, api_key, carrier, api)
+
+
+def _serve(role: str) -> list[str]:
+    return [*_GATEWAY, "serve", "--role", role]
+
+
+@contextmanager
+def _valkey(directory: str) -> Iterator[tuple[str, int]]:
+    """Run a Valkey as the gateway would for itself; yield its address and its process."""
+    server = bundled_server() or shutil.which("valkey-server") or "redis-server"
+    socket = Path(directory, "shared.sock")
+    options = ["--port", "0", "--unixsocket", str(socket), "--dir", directory]
+    durable = ["--save", "", "--appendonly", "yes", "--appendfsync", "everysec"]
+    with server_process([server, *options, *durable]) as process:
+        deadline = time.monotonic() + READY_S_MAX
+        while not socket.exists() and time.monotonic() < deadline and process.poll() is None:
+            time.sleep(0.01)
+        yield f"unix://{socket}", process.pid
 
 
 class GatewayPeer:
