@@ -281,6 +281,18 @@ PROBLEMS: dict[str, Problem] = {
         "Try again in a few seconds: by then it may have done what was asked for.",
         retry=True,
     ),
+    "feed_full": Problem(
+        503,
+        "No more people can watch live calls at this process.",
+        "Try again in a moment.",
+        retry=True,
+    ),
+    "too_many_viewers": Problem(
+        429,
+        "The account's calls are watched in too many places.",
+        "Close the page in some of them, then try again.",
+        retry=True,
+    ),
     "method_not_allowed": Problem(
         405, "This address does not allow that method.", "See the documentation of the API."
     ),

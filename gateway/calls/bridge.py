@@ -85,17 +85,19 @@ class Bridge:
         browser: BrowserLeg,
         services: Services,
         *,
+        on_change: Callable[[Bridge], None],
         on_release: Callable[[Bridge], None],
     ) -> None:
+        """Prepare a call; `on_change` is told each second, and when its state has changed."""
         self.call_id = call_id
         self.account_id = order.account_id
         self.order = order
         self.call = Call()
         self._s = services
         self._clock_ns = services.ticker.clock_ns
-        self._wall = reports.WallClock(self._clock_ns(), datetime.now(UTC))
+        self.wall = reports.WallClock(self._clock_ns(), datetime.now(UTC))
         self.opened: CallOpened = reports.opened(
-            call_id, order, services.settings.node, self._wall.date(self._clock_ns())
+            call_id, order, services.settings.node, self.wall.date(self._clock_ns())
         )
         self._line = CarrierLine(
             *(services.carrier, dial_order, self.receive, services.reachability),
@@ -103,8 +105,8 @@ class Bridge:
         )
         self._browser: BrowserLeg | None = browser
         self._carrier_leg: CarrierLeg | None = None
-        self._charge = CallCharge(CallContext(self.opened, order, self._wall, services, self))
-        self._media = CallMedia(
+        self.charge = CallCharge(CallContext(self.opened, order, self.wall, services, self))
+        self.media = CallMedia(
             browser.connection,
             codec=order.codec,
             country=order.country,
@@ -113,10 +115,11 @@ class Bridge:
             listener=self,
             repairs=services.repairs,
         )
-        self._path = MediaPath(services.endpoint, browser.connection, self._media)
+        self._path = MediaPath(services.endpoint, browser.connection, self.media)
         self._resumed = 0
         self._given_up: Deadline | None = None
         """When to stop waiting for a caller who is away."""
+        self._on_change = on_change
         self._on_release = on_release
         self._events: list[tuple[Event, int]] = []
         self._is_receiving = False
@@ -158,7 +161,7 @@ class Bridge:
             # Before its commands: `owns` and the line's requests go by it.
             self._line.is_over = True
         elif isinstance(event, DialAccepted):
-            self._s.spawn(self._charge.name_carrier_call(event.carrier_call_id))
+            self._s.spawn(self.charge.name_carrier_call(event.carrier_call_id))
             self._s.ticker.when_read(at_ns + UNREACHED_NS, self._miss_callbacks)
         before = self.call.state
         try:
@@ -168,9 +171,10 @@ class Bridge:
             ids = {"call_id": self.call_id}
             log.exception("unexpected call event", **ids, received=error.event, state=error.state)
             return
-        self._log.advanced(self.call, before, event, at_ns, refusal=self._charge.refusal)
+        self._log.advanced(self.call, before, event, at_ns, refusal=self.charge.refusal)
         for command in commands:
             _PERFORM[command](self)
+        self._on_change(self)
 
     def owns(self, carrier_call_id: str) -> bool:
         """Whether this call uses a carrier call made for it; the first that proves itself is it."""
@@ -229,13 +233,13 @@ class Bridge:
                 if self._end_tone is not None:
                     self._tell_end()
             case wire.Mute(muted=muted):
-                self._media.mute(muted)
+                self.media.mute(muted)
                 self.tell(wire.Mute(muted=muted))
             case wire.Hold(held=held):
                 self.receive(HeldByCaller() if held else ResumedByCaller())
                 self.tell(wire.Hold(held=self.call.state is State.ON_HOLD))
             case wire.SendDtmf(digits=digits):
-                self._media.press(digits)
+                self.media.press(digits)
             case wire.Offer() | wire.SelectPath() | wire.Report():
                 self._path.take(message)
 
@@ -266,7 +270,7 @@ class Bridge:
             before.take_audio(None)
             before.close(1000, "taken up elsewhere")
         self._path.socket_back(leg.connection, self._s.ticker.read_ns)
-        self._media.back()
+        self.media.back()
         self._listen()
         self._tell_state()
         return True
@@ -278,12 +282,12 @@ class Bridge:
     def _listen(self) -> None:
         if self._browser is not None:
             self._browser.listener = self
-            self._browser.take_audio(self._media.take_frame)
+            self._browser.take_audio(self.media.take_frame)
         self.tell(
             reports.ready(
                 self.call_id,
                 self.order,
-                self._charge.rate,
+                self.charge.rate,
                 webrtc=self._path.can_offer,
                 resume_token=resume_token(self._s.resume_key, self.call_id, self._resumed),
                 resume_seconds=self._s.settings.resume_s,
@@ -296,10 +300,10 @@ class Bridge:
             self.tell(wire.Ringing())
         elif self.call.state in TALKING:
             self._report_answer()
-            if warning := self._charge.standing_warning(self._clock_ns()):
+            if warning := self.charge.standing_warning(self._clock_ns()):
                 self.tell(warning)
         self.tell(wire.PathSelected(path=self._path.path))
-        if self._media.is_muted:
+        if self.media.is_muted:
             self.tell(wire.Mute(muted=True))
         if self.call.state is State.ON_HOLD:
             self.tell(wire.Hold(held=True))
@@ -312,9 +316,9 @@ class Bridge:
     def _watch_caller(self) -> None:
         """Let the phone hear comfort noise while the caller can neither speak nor hear."""
         if self._path.is_audible(self._s.ticker.read_ns):
-            self._media.back()
+            self.media.back()
         else:
-            self._media.away()
+            self.media.away()
 
     def end(self, cause: Cause, ended_by: EndedBy, at_ns: int | None = None) -> None:
         """End the call for a reason; repeating it is harmless."""
@@ -324,23 +328,8 @@ class Bridge:
     def used(self) -> tuple[int, int]:
         """Return the seconds charged for so far and their price in micros."""
         if self.call.answered_ns is None or self.call.ended_ns is not None:
-            return self._charge.final
-        return self._charge.used()
-
-    @property
-    def unused_micros(self) -> int:
-        """What is held for the call and not used yet."""
-        return self._charge.unused_micros
-
-    @property
-    def answered_at(self) -> datetime | None:
-        """When the phone was answered."""
-        return self._wall.date_or_none(self.call.answered_ns)
-
-    @property
-    def ended_at(self) -> datetime | None:
-        """When the call ended; None while it is live."""
-        return self._wall.date_or_none(self.call.ended_ns)
+            return self.charge.final
+        return self.charge.used()
 
     # Commands. None of them waits: what takes time is spawned and reports back as an event.
 
@@ -352,36 +341,36 @@ class Bridge:
     def _bridge_silence(self) -> None:
         """Play the connecting tone while the stream of an answered call has not begun."""
         if self.call.state is State.ANSWERED and self._carrier_leg is None:
-            self._media.play_to_caller("connecting")
+            self.media.play_to_caller("connecting")
 
     def _play_tone(self, name: wire.ToneName) -> None:
         self.tell(wire.ToneStarted(name=name))
-        self._media.play_to_caller(name)
+        self.media.play_to_caller(name)
 
     def _start_meter(self) -> None:
-        self._media.stop_tone()
-        self._charge.start(self.call.answered_ns or self._clock_ns())
+        self.media.stop_tone()
+        self.charge.start(self.call.answered_ns or self._clock_ns())
         self._s.ticker.at(self._clock_ns() + CONNECTING_NS, self._bridge_silence)
 
     def _report_answer(self) -> None:
-        at = self._wall.date(self.call.answered_ns or 0)
+        at = self.wall.date(self.call.answered_ns or 0)
         self.tell(wire.Accept(at=at.isoformat().replace("+00:00", "Z")))
 
     def _join_media(self) -> None:
         if self._carrier_leg is not None:
-            self._media.stop_tone()
-            self._media.join(self._carrier_leg)
+            self.media.stop_tone()
+            self.media.join(self._carrier_leg)
 
     def _stop_meter(self) -> None:
-        self._media.part()
-        self._charge.stop(self.call.ended_ns or self._clock_ns())
+        self.media.part()
+        self.charge.stop(self.call.ended_ns or self._clock_ns())
 
     def _report_end(self) -> None:
         self._wait_no_longer()
-        self._media.part()
+        self.media.part()
         tone = reports.end_tone(self.call)
-        if self._charge.refusal and self._browser is not None:
-            self._browser.refuse(self._charge.told_refusal)
+        if self.charge.refusal and self._browser is not None:
+            self._browser.refuse(self.charge.told_refusal)
         elif tone is not None and self._browser is not None:
             self._play_tone(tone)
             self._end_tone = self._s.ticker.at(self._clock_ns() + END_TONE_NS, self._tell_end)
@@ -392,15 +381,15 @@ class Bridge:
         if self._end_tone is not None:
             self._end_tone.cancel()
             self._end_tone = None
-        self._media.stop_tone()
+        self.media.stop_tone()
         self._path.close()
         # After a standstill as long as its lease another node may have settled the call.
         settings, stood_ns = self._s.settings, self._clock_ns() - self._s.ticker.read_ns
         lease = lease_s(settings.prepaid_horizon_s, settings.grace_s)
         has_stood = stood_ns >= (lease - RENEWAL_S) * SECOND_NS
-        final, currency = self._charge.final, self.order.currency
+        final, currency = self.charge.final, self.order.currency
         seconds, cost = reports.final_figures(self.call, *final, currency, has_stood=has_stood)
-        ran_out_of = self._charge.ran_out_of
+        ran_out_of = self.charge.ran_out_of
         told = (self.call_id, self.call, seconds, cost, ran_out_of)
         self.tell(reports.end_message(*told, hides_money=self.order.visitor is not None))
         if self._browser is not None:
@@ -411,8 +400,8 @@ class Bridge:
             self._carrier_leg.close()
 
     async def _settle(self) -> None:
-        await self._charge.settle()
-        self._log.settled(self.call, *self._charge.final)
+        await self.charge.settle()
+        self._log.settled(self.call, *self.charge.final)
         self.receive(Settled())
 
     def _release(self) -> None:
@@ -426,27 +415,28 @@ class Bridge:
         """Warn the caller, audibly, that the call will end soon, or withdraw a warning."""
         self.tell(message)
         if isinstance(message, wire.CreditWarning):
-            self._media.beep()
+            self.media.beep()
 
     def closed(self, seconds: int) -> CallClosed:
         """Return the record of the ended call, which is charged for so many seconds."""
-        return reports.closed(self.call, self._wall, seconds, self.order, self._media.quality())
+        return reports.closed(self.call, self.wall, seconds, self.order, self.media.quality())
 
     # Called by the ticker and by polling.
 
     def _each_second(self, now_ns: int) -> None:
         if self.call.state in TALKING:
-            self._media.watch_delay(now_ns)
-            quality = self._media.measure(now_ns, self._path.network())
+            self.media.watch_delay(now_ns)
+            quality = self.media.measure(now_ns, self._path.network())
             # In one write: the kernel takes a third of what a second's messages cost.
-            self.tell(*self._charge.bill(now_ns), self._media.volume, *quality)
-            self._charge.warn(now_ns)
+            self.tell(*self.charge.bill(now_ns), self.media.volume, *quality)
+            self.charge.warn(now_ns)
             if self._browser is None:
                 self._watch_caller()
-        heard_ns, read_ns = self._media.heard_ns(), self._s.ticker.read_ns
+        heard_ns, read_ns = self.media.heard_ns(), self._s.ticker.read_ns
         end = overdue(self.call, self._s.settings, self._dialled_ns, heard_ns, read_ns)
         if end is not None:
             self.receive(*end)
+        self._on_change(self)
 
     @property
     def wants_news(self) -> bool:
@@ -477,17 +467,17 @@ class Bridge:
 
     def sound_began(self) -> None:
         """Note the first audio from the phone: the call is owed, from its answer on."""
-        self._charge.heard()
+        self.charge.heard()
 
 
 _PERFORM: dict[Command, Callable[[Bridge], None]] = {
-    Command.PLACE_HOLD: lambda bridge: bridge._s.spawn(bridge._charge.place_hold()),
+    Command.PLACE_HOLD: lambda bridge: bridge._s.spawn(bridge.charge.place_hold()),
     Command.DIAL: lambda bridge: bridge._s.spawn(bridge._line.dial()),
     Command.PLAY_RINGBACK: lambda bridge: bridge._play_tone("ringback"),
     Command.START_METER: lambda bridge: bridge._start_meter(),
     Command.JOIN_MEDIA: lambda bridge: bridge._join_media(),
-    Command.HOLD_MEDIA: lambda bridge: bridge._media.hold(),
-    Command.RESUME_MEDIA: lambda bridge: bridge._media.resume(),
+    Command.HOLD_MEDIA: lambda bridge: bridge.media.hold(),
+    Command.RESUME_MEDIA: lambda bridge: bridge.media.resume(),
     Command.STOP_METER: lambda bridge: bridge._stop_meter(),
     Command.REPORT_RINGING: lambda bridge: bridge.tell(wire.Ringing()),
     Command.REPORT_ANSWER: lambda bridge: bridge._report_answer(),

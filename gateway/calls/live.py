@@ -97,15 +97,17 @@ class Calls:
         endpoint: AudioEndpoint | None = None,
         probe: Probe = not_looked_at,
         turned_away: Callable[[str, str], None] = lambda _button_id, _code: None,
+        on_change: Callable[[Bridge], None] = lambda _call: None,
     ) -> None:
         """Serve calls.
 
         `stray` ends a carrier call that was made for one of them and that it does not use; `found`
         does where only the carrier's word says whose it is. `probe` checks the public origin when
         the carrier does not seem to reach it. `turned_away` is told of a button and the code of the
-        refusal of its visitor's call.
+        refusal of its visitor's call, `on_change` of a call each second, and when it has changed.
         """
         self._turned_away = turned_away
+        self._on_change = on_change
         self._settings = settings
         self._tokens = tokens
         self._velocity = velocity
@@ -345,6 +347,7 @@ class Calls:
             self._dial_order(call_id, order),
             leg,
             self._services,
+            on_change=self._on_change,
             on_release=self._released,
         )
         self._calls[call_id] = bridge

@@ -9,13 +9,14 @@ from gateway.ports import LiveCall
 def live_view(call: Bridge) -> LiveCall:
     """Return a call as it stands."""
     seconds, cost_micros = call.used()
+    date = call.wall.date_or_none
     return LiveCall(
         opened=call.opened,
-        answered_at=call.answered_at,
-        ended_at=call.ended_at,
+        answered_at=date(call.call.answered_ns),
+        ended_at=date(call.call.ended_ns),
         seconds=seconds,
         cost_micros=cost_micros,
-        unused_micros=call.unused_micros,
+        unused_micros=call.charge.unused_micros,
         carrier_call_id=call.call.carrier_call_id,
         cause=call.call.cause,
         ended_by=call.call.ended_by,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from gateway.call import number
 from gateway.calls.live import Calls
+from gateway.calls.reporter import Reporter
 from gateway.charging.rounds import Metering
 from gateway.heartbeat.ticker import BEATS_PER_SECOND
 from gateway.ports import Notify
@@ -34,6 +35,7 @@ class Media:
     endpoint: WebRtcEndpoint | None
     """None where WebRTC is off."""
     calls: Calls
+    reporter: Reporter
 
     async def bind(self) -> None:
         """Open the UDP port. Raises OSError that names it."""
@@ -94,6 +96,7 @@ def compose_media(
     beat = new_beat(clock_ns)
     ticker = beat.ticker
     endpoint = _endpoint(settings, clock_ns) if settings.webrtc == "on" else None
+    reporter = Reporter(settings.node)
     calls = Calls(
         settings,
         gate=stores.gate,
@@ -110,8 +113,9 @@ def compose_media(
         endpoint=endpoint,
         probe=probe,
         turned_away=turned_away,
+        on_change=reporter.note,
     )
-    return Media(compose_port(settings, beat, calls.route), metering, endpoint, calls)
+    return Media(compose_port(settings, beat, calls.route), metering, endpoint, calls, reporter)
 
 
 def _endpoint(settings: Settings, clock_ns: Callable[[], int]) -> WebRtcEndpoint:

@@ -24,6 +24,7 @@ from gateway.calls.no_calls import NoCalls
 from gateway.charging import recovery
 from gateway.charging.rounds import Metering
 from gateway.heartbeat.periodic_task import PeriodicTask
+from gateway.http.api.admin import AdminRoutes
 from gateway.http.app import create_app
 from gateway.logs.refused_signatures import RefusedSignatures
 from gateway.roles import adapters, http, periodic_tasks, storage
@@ -45,10 +46,12 @@ from gateway.roles.post import Post, open_post
 from gateway.roles.prices import Prices, load_prices
 from gateway.roles.site import site_routes
 from gateway.roles.stopping import Stops
+from gateway.roles.watching import Speaker, Watching
 from gateway.settings import Settings
 from gateway.sockets.one_port import OnePortServer, create_server
 from gateway.sockets.tls import ServerTls
 from gateway.stores.button_eras import RedisButtonEras
+from gateway.stores.watch_channel import RedisWatchChannel
 
 DRAINER_SILENCE_S_MAX = 15.0
 """How long the drainer may show no sign of life before it is replaced."""
@@ -106,6 +109,9 @@ class Gateway:
         self._calls: Calls | NoCalls = NoCalls()
         """Those of this process."""
         self._live: FleetCalls
+        self._speaker: Speaker
+        self._watching: Watching | None = None
+        """None where nobody is answered."""
         self._port: Port
         self._server: OnePortServer
 
@@ -180,6 +186,8 @@ class Gateway:
                 *periodic_tasks.of_quotes(prices, self._fraud),
                 *periodic_tasks.of_people(self._people),
             ]
+        if self._watching is not None:
+            tasks += self._watching.tasks()
         await self._run(stops, tls, tasks)
 
     def _take_payments(self, stops: Stops) -> None:
@@ -242,6 +250,11 @@ class Gateway:
             )
         stops.add("questions of other processes", fleet.exchange.stop)
         self._live = fleet.calls(self._calls, node, self.stores)
+        channel = RedisWatchChannel(self.stores.redis)
+        self._speaker = Speaker(
+            node or self.role, channel, tuple if media is None else media.reporter.batches
+        )
+        stops.add("what is said of live calls", self._speaker.stop)
 
     def _routes_of_media(self) -> http.Routes:
         if self.media is None:
@@ -262,6 +275,10 @@ class Gateway:
             if media is None
             else media.calls.refused_signatures
         )
+        routing = AdminRoutes(access.auth, settings.admin_networks)
+        self._watching = Watching(
+            *(stores, self.fleet.roster, self._port.ticker, access.auth), routing=routing
+        )
         return [
             *http.api_routes(
                 *(settings, stores, access, prices, payments),
@@ -278,6 +295,7 @@ class Gateway:
                 proofs=proofs,
             ),
             *admin_routes(settings, stores, access.auth, people.sessions, self.fleet.control),
+            *self._watching.routes(),
         ]
 
     def _tasks_of_books(self, alarms: periodic_tasks.Alarms) -> Sequence[PeriodicTask]:
@@ -320,6 +338,8 @@ class Gateway:
             stops.add("metering", media.metering.stop)
         stops.add("server", self._server.stop)
         stops.add("media sockets", port.close_sockets)
+        if self._watching is not None:
+            stops.add("viewers", self._watching.stop)
         # Before anybody can come: half a second in which the loop does nothing else.
         warm_up()
         if self.role.answers_people:
@@ -334,6 +354,9 @@ class Gateway:
         else:
             port.start()
         self.fleet.exchange.start()
+        self._speaker.start(port.ticker)
+        if self._watching is not None:
+            self._watching.start()
         if self.role is Role.ALL:
             await self._drainer.start()
         # Last, since they use everything above.

@@ -28,7 +28,7 @@ from starlette.responses import PlainTextResponse
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway.limits.source import Source, source_of
-from gateway.ports import ANSWER_FIELDS
+from gateway.ports import ANSWER_FIELDS, HAND_OVER
 from gateway.sockets.engine import MediaEngine
 from gateway.sockets.half_closing import HalfClosing
 from gateway.sockets.strangers import Stranger
@@ -161,11 +161,7 @@ class OnePortProtocol(HttpToolsProtocol):
         self._engine.strangers.leave(self._stranger)
         super().connection_lost(exc)
         self._unset_keepalive_if_required()
-        # Each of these holds us: a full collection stops the audio of every call.
-        self._half_closing.release()
-        self.pipeline.clear()
-        self._undecided = b""
-        self.cycle = None  # type: ignore[assignment]
+        self._let_go()
 
     def data_received(self, data: bytes) -> None:
         """Give a media connection to the engine, anything else to uvicorn."""
@@ -225,6 +221,7 @@ class OnePortProtocol(HttpToolsProtocol):
         self._parsed_bytes = 0
         self._expect_head()
         super().on_message_begin()
+        self.scope["extensions"] = {HAND_OVER: self._hand_over}  # type: ignore[dict-item]
 
     def on_url(self, url: bytes) -> None:
         """Note the address of a request, or a piece of it."""
@@ -327,6 +324,14 @@ class OnePortProtocol(HttpToolsProtocol):
             self._raw.abort()
 
     # Our own.
+
+    def _let_go(self) -> None:
+        """Let go of what holds us: a full collection stops the audio of every call."""
+        self._half_closing.release()
+        self.pipeline.clear()
+        self._undecided = b""
+        self.cycle = None  # type: ignore[assignment]
+        self.scope = None  # type: ignore[assignment]
 
     def _is_responding(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
@@ -452,6 +457,29 @@ class OnePortProtocol(HttpToolsProtocol):
         self._engine.strangers.peer_due(self._stranger)
         # uvicorn may have paused for a body that nobody takes; unread, the end would not be found.
         self.flow.resume_reading()
+
+    def _hand_over(self, successor: asyncio.Protocol) -> bool:
+        """Let `successor` answer the request in hand, and have the connection from then on.
+
+        For an application that returns then and sends nothing. False where the peer is gone, or
+        another request is behind: its answer would have nowhere to go.
+        """
+        if self.cycle is None or self.cycle.disconnected or self.transport.is_closing():
+            return False
+        if self.pipeline or not self._between_requests:
+            return False
+        self._unset_keepalive_if_required()
+        self.connections.discard(self)
+        self._engine.watched.discard(self)
+        # Whom the application lets have it, it has authorised.
+        self._engine.strangers.leave(self._stranger)
+        # So that uvicorn does not miss the answer.
+        self.cycle.disconnected = True
+        self._let_go()
+        self.parser = None  # type: ignore[assignment]
+        self._raw.set_protocol(successor)
+        successor.connection_made(self._raw)
+        return True
 
     def _give_away(self, data: bytes) -> None:
         self._unset_keepalive_if_required()

@@ -94,7 +94,7 @@ class CallMedia:
         self._is_over = False
         self._listener = listener
         self._heard_bytes = self._heard_ns = 0
-        self._quality = LineQuality()
+        self.line = LineQuality()
         self._uplink = Uplink(
             clock_ns=ticker.clock_ns,
             frame_bytes=wire.FRAME_BYTES[codec],
@@ -321,7 +321,7 @@ class CallMedia:
             return []
         up, down, playout = self._uplink, self._downlink, self._uplink.playout
         session, rtt_ns = network.session, playout.carrier_rtt_ns
-        return self._quality.each_second(
+        return self.line.each_second(
             Measured(
                 path=network.path,
                 rtt_ms=network.rtt_ms,
@@ -371,7 +371,7 @@ class CallMedia:
             talk_ms=down.talk.talk_ms,
             silence_ms=down.talk.silence_ms,
         )
-        return self._quality.legs(browser, carrier)
+        return self.line.legs(browser, carrier)
 
     def _open(self) -> None:
         can_talk = self._leg is not None and not self._is_on_hold and not self._is_over

@@ -289,9 +289,12 @@ class LineQuality:
         "_paths",
         "_reports",
         "_rtt",
+        "last",
     )
 
     def __init__(self) -> None:
+        self.last: wire.Sample | None = None
+        """The newest sample."""
         self._browser = _Direction()
         self._browser_counts = Counts()
         self._is_expected = False
@@ -313,9 +316,14 @@ class LineQuality:
         """Return this second's sample, then the warnings it raises or clears."""
         heard = self._heard_by_caller(measured)
         flow = self._heard_of_caller(measured)
-        sample = self._sample(measured, flow, heard.flow)
+        self.last = sample = self._sample(measured, flow, heard.flow)
         self._record(measured, sample, flow, heard)
         return [sample, *self._warn(self._judged(measured, sample, flow, heard.flow))]
+
+    def standing(self) -> list[str]:
+        """Return the names of the warnings that stand."""
+        each = zip(RULES, self._histories, strict=True)
+        return [rule.name for rule, history in each if rule.monitor.is_raised(history)]
 
     def legs(self, browser: LegQuality, carrier: LegQuality) -> tuple[LegQuality, LegQuality]:
         """Return the records of both legs with the line's figures filled in."""

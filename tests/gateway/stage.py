@@ -113,6 +113,7 @@ class Stage:
         self.endpoint: AudioEndpoint | None = None
         """Takes the offers of calls that begin from now on."""
         self.released: list[Bridge] = []
+        self.changed: list[Bridge] = []
         self.events: list[tuple[str, Any]] = []
         """Events that the operator's program was told of."""
         self.faults: list[BaseException] = []
@@ -212,6 +213,7 @@ class Caller:
             self.dial_order,
             self.leg,
             services,
+            on_change=stage.changed.append,
             on_release=stage.released.append,
         )
         self.bridge.start()

@@ -248,7 +248,7 @@ class AdminRoutes:
         """Return a route for keys of scope admin, where LookupError is that there is no account."""
 
         async def guarded(request: Request, principal: Principal) -> Response:
-            self._check_network(request)
+            self.check_network(request)
             try:
                 return await handler(request, principal)
             except LookupError as error:
@@ -259,7 +259,7 @@ class AdminRoutes:
 
         return self.auth.route(path, guarded, Scope.ADMIN, method=method)
 
-    def _check_network(self, request: Request) -> None:
+    def check_network(self, request: Request) -> None:
         """Refuse a key of scope admin from elsewhere: it may have been stolen."""
         if not self.networks:
             return

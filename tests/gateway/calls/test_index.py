@@ -10,6 +10,7 @@ from billing.rating import Rate
 from database.errors import StoreUnavailableError
 from gateway.call.machine import State
 from gateway.calls.index import CallIndex
+from gateway.calls.live_view import live_view
 from gateway.errors import PROBLEMS, RequestRefusedError
 from gateway.ports import LiveCall
 from tests.gateway.calls.test_live import Node
@@ -157,13 +158,13 @@ async def test_a_call_is_live_until_it_is_settled(site):
     call_id = await site.call_on(node)
     shown = await index.show("alice", call_id)
     assert (shown.ended_at, shown.cause, shown.seconds) == (None, None, 0)
-    assert shown.unused_micros == node.bridge.unused_micros > 0
+    assert shown.unused_micros == node.bridge.charge.unused_micros > 0
     site.stage.gate.is_away = True
     assert (await index.end("alice", call_id)).ended_at is not None
     await site.stage.run(0.5)
     assert node.bridge.call.state is State.SETTLING
     again = await index.end("alice", call_id)
-    assert (again.ended_at, again.ended_by) == (node.bridge.ended_at, "operator")
+    assert (again.ended_at, again.ended_by) == (live_view(node.bridge).ended_at, "operator")
 
 
 async def test_a_page_shows_each_call_once_live_before_recorded(site):

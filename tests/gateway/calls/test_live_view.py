@@ -12,11 +12,14 @@ async def test_a_call_is_seen_as_it_stands(stage):
     ringing = live_view(call)
     assert (ringing.opened, ringing.answered_at, ringing.ended_at) == (call.opened, None, None)
     assert (ringing.seconds, ringing.cost_micros, ringing.cause) == (0, 0, None)
-    assert ringing.unused_micros == call.unused_micros > 0
+    assert ringing.unused_micros == call.charge.unused_micros > 0
     node.begins_stream()
     await stage.run(3)
     talking = live_view(call)
-    assert (talking.answered_at, talking.carrier_call_id) == (call.answered_at, "CA1")
+    assert (talking.answered_at, talking.carrier_call_id) == (
+        call.wall.date(call.call.answered_ns),
+        "CA1",
+    )
     assert (talking.seconds, talking.cost_micros) == call.used()
     call.end(Cause.MANAGER_REQUEST, "operator")
     ended = live_view(call)

@@ -52,7 +52,7 @@ async def test_a_call_below_its_first_second_is_refused_for_its_cap(stage):
 
 async def test_a_new_day_is_a_new_cap(stage):
     call = await stage.call(limits=limits(day=40 * CENT), media_silence_s=99).answered()
-    charging = call.bridge._charge
+    charging = call.bridge.charge
     now_ns = virtual_loop().now_ns
     today = datetime.now(UTC).date()
     left = datetime.combine(today + timedelta(days=1), datetime.min.time(), UTC) - datetime.now(UTC)

@@ -119,7 +119,7 @@ async def test_the_end_of_one_call_prolongs_the_other_at_once(stage):
     await stage.run(0.01)
     (tick,) = stage.gate.ticks[-1][1]
     assert tick.call_id == "c1"
-    assert other.bridge._charge.meter.remaining_s(virtual_loop().now_ns) == 16 - 5 - 5
+    assert other.bridge.charge.meter.remaining_s(virtual_loop().now_ns) == 16 - 5 - 5
     await stage.until(lambda: other.browser.closed)
     assert other.end["seconds"] == 16 - 5
 

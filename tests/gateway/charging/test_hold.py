@@ -137,7 +137,7 @@ async def test_a_lost_call_that_was_settled_elsewhere_ends(stage):
     await stage.run(3.5)
     part = stage.gate._of("alice")
     del part.calls["c1"]
-    call.bridge._charge.reopen()
+    call.bridge.charge.reopen()
     part.closed["c1"] = 4 * CENT
     await stage.ended(call)
     assert not call.bridge.call.is_live
@@ -188,7 +188,7 @@ async def test_a_name_that_could_not_be_noted_is_told_in_the_next_round(stage):
     (part,) = [part for part in stage.gate._partitions if part.calls]
     part.calls["c1"] = replace(part.calls["c1"], carrier_call_id="")
     stage.gate.fault = StoreUnavailableError("the spend gate is away")
-    await call.bridge._charge.name_carrier_call("CA1")
+    await call.bridge.charge.name_carrier_call("CA1")
     assert name_at_gate(stage) == ""
     await stage.run(1.1)
     assert name_at_gate(stage) == "CA1"

@@ -59,6 +59,8 @@ export type GatewayCode =
   | 'node_not_found'
   | 'node_stopping'
   | 'node_silent'
+  | 'feed_full'
+  | 'too_many_viewers'
   | 'method_not_allowed'
   | 'payload_too_large'
   | 'unsupported_media_type'

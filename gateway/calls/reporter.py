@@ -1,0 +1,46 @@
+"""Says what the calls of a node do, to whoever watches, a few times a second.
+
+Nothing here waits, and nobody who watches is known: what cannot be said now is not kept, for the
+next second says it all again.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gateway.calls.bridge import Bridge
+from gateway.calls.call_row import row_of
+from gateway.monitor.rows import ROWS_MAX, Batch, CallRow, Sound, encode
+
+CHANGED_MAX: Final = 4000
+"""Calls that are noted at once; beyond the live ones these can only be calls that have ended."""
+
+
+class Reporter:
+    """The calls of one node that have changed since it last spoke of them."""
+
+    def __init__(self, node: str) -> None:
+        self._node = node
+        self._changed: dict[str, Bridge] = {}
+
+    def note(self, call: Bridge) -> None:
+        """Note that a call has changed, or another second of it is over."""
+        if len(self._changed) < CHANGED_MAX or call.call_id in self._changed:
+            self._changed[call.call_id] = call
+
+    def batches(self) -> list[bytes]:
+        """Return what there is to say, as it travels."""
+        changed, self._changed = self._changed, {}
+        calls: list[CallRow] = []
+        sounds: dict[str, Sound] = {}
+        for call in changed.values():
+            row, sound = row_of(call)
+            calls.append(row)
+            if sound is not None:
+                sounds[row.id] = sound
+        texts = []
+        for begin in range(0, len(calls), ROWS_MAX):
+            some = calls[begin : begin + ROWS_MAX]
+            heard = {row.id: sounds[row.id] for row in some if row.id in sounds}
+            texts.append(encode(Batch(node=self._node, calls=some, sounds=heard)))
+        return texts

@@ -1,0 +1,222 @@
+"""Serves live calls as Server-Sent Events: `/v1/live-feed` and `/v1/admin/live-feed`.
+
+Who may watch is asked again for as long as they do. What they see is the business of `monitor`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
+
+import structlog
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from billing.clock import Clock
+from database.errors import StoreUnavailableError
+from gateway.errors import RequestRefusedError
+from gateway.http.access import DeclaredRoute
+from gateway.http.api.admin import ADMIN, AdminRoutes
+from gateway.http.bearer import Authenticator
+from gateway.http.principal import Principal
+from gateway.monitor.channel import Audience
+from gateway.monitor.feed import Feed, FeedFullError, Stream, Viewer
+from gateway.ports import HAND_OVER, KeyEpochs
+from gateway.scopes import Scope as KeyScope
+
+OWN: Final = "/v1/live-feed"
+ALL: Final = f"{ADMIN}/live-feed"
+CALL_ID_CHARS_MAX: Final = 64
+LOOKS: Final = 5
+"""Looks, of which there is one a second, within which each viewer's rights are asked for."""
+ASKED_AT_ONCE: Final = 20
+SERVED_AT_ONCE: Final = 40
+"""Viewers that are served before the loop does other work: a millisecond."""
+_CREDENTIALS: Final = frozenset({b"authorization", b"cookie", b"origin", b"sec-fetch-site"})
+
+log = structlog.get_logger(__name__)
+
+Authorise = Callable[[Request], Awaitable[Principal]]
+"""Returns whom a request is from. Raises RequestRefusedError, StoreUnavailableError."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Watcher:
+    """By what right a viewer watches."""
+
+    request: Request
+    """Of what it asked with, only what says who it is."""
+    authorise: Authorise
+    account_id: str
+
+    async def refusal(self) -> str:
+        """Return the code of why it may watch no more; empty where it may, or nobody can tell."""
+        try:
+            principal = await self.authorise(self.request)
+        except RequestRefusedError as error:
+            return error.code
+        except StoreUnavailableError:
+            return ""
+        return "" if principal.account.id == self.account_id else "unauthorized"
+
+
+@dataclass(slots=True)
+class LiveFeed:
+    """The viewers of this process, and their connections."""
+
+    feed: Feed
+    new_stream: Callable[[], Stream]
+    """Makes the protocol that a viewer's connection is given to."""
+    epochs: KeyEpochs
+    clock_ns: Callable[[], int]
+    clock: Clock
+    _watchers: dict[Viewer, _Watcher] = field(default_factory=dict, init=False)
+    _epoch: str = field(default="", init=False)
+    _look: int = field(default=0, init=False)
+
+    def watch(
+        self, request: Request, authorise: Authorise, principal: Principal, audience: Audience
+    ) -> Response:
+        """Return what turns a request into a stream. Raises RequestRefusedError."""
+        try:
+            self.feed.check_room(audience)
+        except FeedFullError as error:
+            raise RequestRefusedError(error.code) from None
+        last = request.headers.get("last-event-id", "")
+        watcher = _Watcher(_only_credentials(request), authorise, principal.account.id)
+        return _StreamResponse(self.new_stream, partial(self._join, audience, last, watcher))
+
+    def _join(
+        self, audience: Audience, last_event_id: str, watcher: _Watcher, stream: Stream
+    ) -> None:
+        now_ns = self.clock_ns()
+        try:
+            viewer = self.feed.join(audience, last_event_id, stream, now_ns, self.clock())
+        except FeedFullError:
+            # Others came first, within the same moment.
+            stream.abort()
+            return
+        self._watchers[viewer] = watcher
+        stream.on_close = partial(self._leave, viewer)
+
+    def _leave(self, viewer: Viewer) -> None:
+        self._watchers.pop(viewer, None)
+        self.feed.leave(viewer, self.clock_ns())
+
+    def serve_turn(self, turn: int) -> None:
+        """Serve the viewers whose turn it is, a few before the loop goes on."""
+        self._serve(iter(self.feed.viewers(turn)))
+
+    def _serve(self, viewers: Iterator[Viewer]) -> None:
+        now_ns, at = self.clock_ns(), self.clock()
+        for _ in range(SERVED_AT_ONCE):
+            viewer = next(viewers, None)
+            if viewer is None:
+                return
+            self.feed.serve(viewer, now_ns, at)
+        asyncio.get_running_loop().call_soon(self._serve, viewers)
+
+    async def look_at_rights(self) -> None:
+        """End the streams of those who may watch no more; once a second.
+
+        All are asked about where a key or an account has changed, else a part of them.
+        """
+        try:
+            epoch = await self.epochs.current()
+        except StoreUnavailableError:
+            return
+        self._look += 1
+        viewers = list(self._watchers)
+        if epoch == self._epoch:
+            viewers = viewers[self._look % LOOKS :: LOOKS]
+        self._epoch = epoch
+        for begin in range(0, len(viewers), ASKED_AT_ONCE):
+            await self._ask_about(viewers[begin : begin + ASKED_AT_ONCE])
+
+    async def _ask_about(self, viewers: Sequence[Viewer]) -> None:
+        watchers = [self._watchers[each] for each in viewers if each in self._watchers]
+        refusals = await asyncio.gather(*(watcher.refusal() for watcher in watchers))
+        refused = {
+            id(watcher): code for watcher, code in zip(watchers, refusals, strict=True) if code
+        }
+        for viewer in viewers:
+            if (code := refused.get(id(self._watchers.get(viewer)))) is not None:
+                self.feed.end(viewer, code)
+
+    async def close(self) -> None:
+        """Close all streams."""
+        self.feed.close()
+
+
+@dataclass(frozen=True, slots=True)
+class LiveFeedApi:
+    """Handlers of the streams."""
+
+    auth: Authenticator
+    routing: AdminRoutes
+    live: LiveFeed
+
+    def routes(self) -> list[DeclaredRoute]:
+        """Return the streams' routes."""
+        return [
+            self.auth.route(OWN, self.watch_own, KeyScope.CALLS),
+            self.routing.route(ALL, self.watch_all),
+        ]
+
+    async def watch_own(self, request: Request, principal: Principal) -> Response:
+        """Stream the calls of the account that asks."""
+        audience = Audience(principal.account.id, _call_in(request))
+        return self.live.watch(request, self._may_watch_own, principal, audience)
+
+    async def watch_all(self, request: Request, principal: Principal) -> Response:
+        """Stream everybody's calls."""
+        audience = Audience(None, _call_in(request))
+        return self.live.watch(request, self._may_watch_all, principal, audience)
+
+    async def _may_watch_own(self, request: Request) -> Principal:
+        return await self.auth.principal(request, KeyScope.CALLS)
+
+    async def _may_watch_all(self, request: Request) -> Principal:
+        self.routing.check_network(request)
+        return await self.auth.principal(request, KeyScope.ADMIN)
+
+
+class _StreamResponse(Response):
+    """An answer that does not end: the connection is given to a `Stream`."""
+
+    def __init__(self, new_stream: Callable[[], Stream], begin: Callable[[Stream], None]) -> None:
+        super().__init__()
+        self._new_stream = new_stream
+        self._begin = begin
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] == "HEAD":
+            response = Response(media_type="text/event-stream")
+            await response(scope, receive, send)
+            return
+        stream = self._new_stream()
+        if scope["extensions"][HAND_OVER](stream):
+            self._begin(stream)
+        else:
+            # The peer is gone, or has asked for more on a connection that would not end.
+            await Response(status_code=400)(scope, receive, send)
+
+
+def _call_in(request: Request) -> str | None:
+    """Return the call that a stream is to be about. Raises RequestRefusedError."""
+    call_id: str | None = request.query_params.get("call")
+    if call_id is not None and not 0 < len(call_id) <= CALL_ID_CHARS_MAX:
+        raise RequestRefusedError("bad_request", field="call")
+    return call_id
+
+
+def _only_credentials(request: Request) -> Request:
+    """Return a request that says who asks and nothing else: it is kept as long as they watch."""
+    kept = ("type", "method", "path", "client", "scheme", "server")
+    scope = {name: request.scope[name] for name in kept}
+    headers = [each for each in request.scope["headers"] if each[0] in _CREDENTIALS]
+    return Request({**scope, "headers": headers, "query_string": b""})

@@ -1,0 +1,257 @@
+"""Keeps one process's view of all calls: what nodes said of them last. Pure: time is an argument.
+
+Two clocks are given: a monotonic one for what is late, and the wall's for what is shown.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from gateway.fleet.roster import NodeFacts
+from gateway.monitor.rows import TALKING, Batch, CallRow, NodeRow, Sound, Warned
+from gateway.monitor.samples import Sample, Samples
+from gateway.monitor.totals import LiveSums, Totals, Window
+from gateway.nanoseconds import SECOND_NS
+
+CALLS_MAX: Final = 20_000
+"""Rows of one process; a call beyond them is not shown."""
+LOST_NS: Final = 5 * SECOND_NS
+"""Silence about a call, each of which is spoken of once a second, after which it is lost."""
+ENDED_SHOWN_NS: Final = 60 * SECOND_NS
+COST_SHOWN_NS: Final = 10 * SECOND_NS
+"""How old the price of a call may be that goes on and changes in nothing else."""
+NODE_KEPT_NS: Final = 600 * SECOND_NS
+NODES_MAX: Final = 200
+WARNINGS_MAX: Final = 256
+SUMMED_AT_ONCE: Final = 200
+"""Rows that are summed up in one go: some 0.3 ms."""
+
+
+class _Held:
+    """A call on the board."""
+
+    __slots__ = ("gone_ns", "row", "samples", "seen_ns", "told_ns")
+
+    def __init__(self, row: CallRow, now_ns: int) -> None:
+        self.row = row
+        self.seen_ns = self.told_ns = now_ns
+        self.gone_ns: int | None = None
+        """When it is shown no more; None while it is live."""
+        self.samples = Samples(row.created_at)
+
+
+class News:
+    """What has changed since it was taken last."""
+
+    def __init__(self) -> None:
+        self.calls: dict[str, CallRow] = {}
+        """New rows and changed ones."""
+        self.gone: dict[str, str] = {}
+        """Calls that are no longer shown, and whose they were."""
+        self.nodes: Sequence[NodeRow] | None = None
+        """All nodes, where anything of them has changed."""
+        self.warnings: list[Warned] = []
+
+    def __bool__(self) -> bool:
+        return bool(self.calls or self.gone or self.warnings or self.nodes is not None)
+
+
+class Board:
+    """All calls, nodes and warnings that are known of."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, _Held] = {}
+        self._of_account: dict[str, dict[str, None]] = {}
+        self._nodes: dict[str, tuple[NodeRow, int]] = {}
+        """By name: what is known of each, and when it was last there."""
+        self.warnings: deque[Warned] = deque(maxlen=WARNINGS_MAX)
+        self._news = News()
+        self._window = Window()
+        self._windows: dict[str, Window] = {}
+        """Of accounts that somebody watches."""
+        self._summing: Iterator[LiveSums | None] | None = None
+        self._sums = LiveSums()
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    # What nodes say.
+
+    def apply(self, batch: Batch, now_ns: int, at: datetime) -> None:
+        """Take what a process says."""
+        for row in batch.calls:
+            # Whoever may write to the store may write anything.
+            if row.node == batch.node:
+                self._take(row, batch.sounds.get(row.id), now_ns, at)
+        self.warnings.extend(batch.warnings)
+        # Bounded like the ring: whoever begins to watch gets that.
+        self._news.warnings = [*self._news.warnings, *batch.warnings][-WARNINGS_MAX:]
+
+    def _take(self, row: CallRow, sound: Sound | None, now_ns: int, at: datetime) -> None:
+        held = self._held.get(row.id)
+        if held is None:
+            if len(self._held) >= CALLS_MAX:
+                return
+            held = self._held[row.id] = _Held(row, now_ns)
+            self._of_account.setdefault(row.account_id, {})[row.id] = None
+            # One that is older was begun before this process looked.
+            if (at - row.created_at).total_seconds() < LOST_NS / SECOND_NS:
+                for window in self._windows_of(row):
+                    window.begun(now_ns)
+            self._tell(held, now_ns)
+        elif held.row.state == "ended" or held.row.account_id != row.account_id:
+            # It came out of order, or from nowhere.
+            return
+        before, held.row, held.seen_ns = held.row, row, now_ns
+        if row.state == "ended":
+            held.gone_ns = now_ns + ENDED_SHOWN_NS
+            for window in self._windows_of(row):
+                window.ended(row, now_ns)
+        else:
+            held.gone_ns = None
+        if _shown(before) != _shown(row) or now_ns - held.told_ns >= COST_SHOWN_NS:
+            self._tell(held, now_ns)
+        if sound is not None:
+            held.samples.add(at, row, sound)
+            for window in self._windows_of(row):
+                window.heard(sound, now_ns)
+
+    def _windows_of(self, row: CallRow) -> Iterator[Window]:
+        yield self._window
+        if (own := self._windows.get(row.account_id)) is not None:
+            yield own
+
+    def _tell(self, held: _Held, now_ns: int) -> None:
+        held.told_ns = now_ns
+        self._news.calls[held.row.id] = held.row
+
+    def see_nodes(self, found: Collection[NodeFacts], now_ns: int) -> None:
+        """Take which nodes there are; one that is gone stays for a while, as lost."""
+        before = [row for row, _ in self._nodes.values()]
+        for facts in found:
+            if facts.node in self._nodes or len(self._nodes) < NODES_MAX:
+                self._nodes[facts.node] = _node_row(facts), now_ns
+        for name, (row, seen_ns) in tuple(self._nodes.items()):
+            if now_ns - seen_ns >= NODE_KEPT_NS:
+                del self._nodes[name]
+            elif now_ns > seen_ns:
+                self._nodes[name] = msgspec.structs.replace(row, is_lost=True), seen_ns
+        if before != [row for row, _ in self._nodes.values()]:
+            self._news.nodes = self.nodes()
+
+    def sweep(self, now_ns: int) -> None:
+        """Let go of calls that ended, and mark those that nobody speaks of; once a second."""
+        for call_id, held in tuple(self._held.items()):
+            if held.gone_ns is None:
+                if now_ns - held.seen_ns >= LOST_NS:
+                    held.row = msgspec.structs.replace(held.row, state="lost")
+                    held.gone_ns = now_ns + ENDED_SHOWN_NS
+                    self._tell(held, now_ns)
+            elif now_ns >= held.gone_ns:
+                self._forget(call_id, held)
+
+    def _forget(self, call_id: str, held: _Held) -> None:
+        del self._held[call_id]
+        own = self._of_account[held.row.account_id]
+        del own[call_id]
+        if not own:
+            del self._of_account[held.row.account_id]
+        self._news.calls.pop(call_id, None)
+        self._news.gone[call_id] = held.row.account_id
+
+    # What viewers get.
+
+    def take_news(self) -> News:
+        """Return what is new, once."""
+        news, self._news = self._news, News()
+        return news
+
+    def rows(self, account_id: str | None) -> list[CallRow]:
+        """Return the calls of an account; None: everybody's."""
+        if account_id is None:
+            return [held.row for held in self._held.values()]
+        return [self._held[each].row for each in self._of_account.get(account_id, ())]
+
+    def row(self, call_id: str) -> CallRow | None:
+        """Return one call."""
+        held = self._held.get(call_id)
+        return None if held is None else held.row
+
+    def samples(self, call_id: str, count: int) -> tuple[list[Sample], int]:
+        """Return a call's samples after the first `count`, and how many there have been."""
+        held = self._held.get(call_id)
+        return ([], count) if held is None else (held.samples.after(count), held.samples.count)
+
+    def nodes(self) -> list[NodeRow]:
+        """Return the nodes, by name."""
+        return sorted((row for row, _ in self._nodes.values()), key=lambda row: row.node)
+
+    # Totals.
+
+    def watch(self, account_id: str) -> None:
+        """Begin to count what an account's calls do."""
+        self._windows[account_id] = Window()
+
+    def unwatch(self, account_id: str) -> None:
+        """Count it no more."""
+        self._windows.pop(account_id, None)
+
+    def sum_up_some(self, at: datetime) -> None:
+        """Add some calls to the sums of all; to be called many times a second."""
+        if self._summing is None:
+            self._summing = _summing([held.row for held in self._held.values()], at)
+        sums = next(self._summing, None)
+        if sums is not None:
+            self._sums, self._summing = sums, None
+
+    def totals(self, account_id: str | None, now_ns: int, at: datetime) -> Totals:
+        """Return the totals of an account that is watched, or of all as they were last summed."""
+        if account_id is None:
+            return self._window.sum_up(self._sums, now_ns)
+        sums = LiveSums()
+        sums.add(self.rows(account_id), at)
+        return self._windows.get(account_id, Window()).sum_up(sums, now_ns)
+
+
+def _summing(rows: list[CallRow], at: datetime) -> Iterator[LiveSums | None]:
+    sums = LiveSums()
+    for begin in range(0, len(rows), SUMMED_AT_ONCE):
+        sums.add(rows[begin : begin + SUMMED_AT_ONCE], at)
+        yield None
+    yield sums
+
+
+def _shown(row: CallRow) -> tuple[object, ...]:
+    """Return what of a row has to be told at once.
+
+    Its figures are rounded: what nobody sees is no news. What a call that goes on costs follows
+    from the clock.
+    """
+    charged = () if row.state in TALKING else (row.seconds, row.cost_micros)
+    return (
+        *(row.state, row.ringing_at, row.answered_at, row.ended_at, row.cause, row.path, row.tags),
+        *(row.pdd_ms, _rounded(row.mos, 0.2), _rounded(row.rtt_ms, 20)),
+        *(_rounded(row.jitter_ms, 10), _rounded(row.loss_percent, 1)),
+        *charged,
+    )
+
+
+def _rounded(value: float | None, step: float) -> int | None:
+    return None if value is None else round(value / step)
+
+
+def _node_row(facts: NodeFacts) -> NodeRow:
+    return NodeRow(
+        node=facts.node,
+        calls=facts.calls,
+        calls_max=facts.calls_max,
+        is_draining=facts.is_draining,
+        lag_ms=facts.lag_ms,
+        release=facts.release,
+        started_at=facts.started_at,
+    )

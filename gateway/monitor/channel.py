@@ -1,0 +1,105 @@
+"""Keeps the last texts of one audience, numbered, for viewers who each have a place in them. Pure.
+
+A viewer who comes back says which text was the last (`epoch:offset`), and goes on behind it while
+it is kept.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from gateway.monitor.rows import ENCODER
+
+TEXTS_MAX: Final = 256
+"""At most ten a second: half a minute of a busy audience."""
+BYTES_MAX: Final = 8 << 20
+COMMENT: Final = b":\n\n"
+
+
+class Audience(NamedTuple):
+    """What some viewers see alike."""
+
+    account_id: str | None
+    """Whose calls; None: everybody's."""
+    call_id: str | None = None
+    """This call only, with its samples."""
+
+    @property
+    def kind(self) -> str:
+        """Its name in a snapshot."""
+        if self.call_id is not None:
+            return "call"
+        return "all" if self.account_id is None else "account"
+
+
+class Channel:
+    """The texts of one audience: an event of the stream each, or a comment."""
+
+    def __init__(self, epoch: str) -> None:
+        self._epoch = epoch
+        self._texts: deque[bytes] = deque()
+        self._bytes = 0
+        self._snapshot = b""
+        """The one that stands before the next text; empty unless it was wanted."""
+        self.next = 0
+        """Number of the next text."""
+
+    def add(self, kind: str, at: datetime, content: Mapping[str, Any]) -> None:
+        """Add an event."""
+        self._add(self._event(kind, self.next, at, content))
+
+    def add_comment(self) -> None:
+        """Add what tells viewers and proxies only that the stream goes on."""
+        self._add(COMMENT)
+
+    def _add(self, text: bytes) -> None:
+        self._texts.append(text)
+        self._bytes += len(text)
+        self._snapshot = b""
+        self.next += 1
+        while len(self._texts) > TEXTS_MAX or self._bytes > BYTES_MAX:
+            self._bytes -= len(self._texts.popleft())
+
+    def after(self, place: int) -> list[bytes] | None:
+        """Return the texts from number `place` on; None where some are gone."""
+        missing = self.next - place
+        if not 0 <= missing <= len(self._texts):
+            return None
+        return list(self._texts)[len(self._texts) - missing :] if missing else []
+
+    def place_of(self, last_event_id: str) -> int | None:
+        """Return where somebody goes on who had this event last; None where that is unknown."""
+        epoch, _, offset = last_event_id.partition(":")
+        # Decimals alone: `int` takes more, and twenty digits are no offset of ours.
+        if epoch != self._epoch or not (offset.isascii() and offset.isdigit() and len(offset) < 16):
+            return None
+        place = int(offset) + 1
+        return place if self.after(place) is not None else None
+
+    @property
+    def snapshot(self) -> bytes:
+        """The snapshot that stands for all texts so far; empty until it is kept."""
+        return self._snapshot
+
+    def keep_snapshot(self, at: datetime, content: Mapping[str, Any]) -> bytes:
+        """Write a snapshot, and keep it until the next text."""
+        # Numbered as the last text: who has it goes on with the next.
+        self._snapshot = self._event("snapshot", self.next - 1, at, content)
+        return self._snapshot
+
+    def _event(self, kind: str, offset: int, at: datetime, content: Mapping[str, Any]) -> bytes:
+        data = ENCODER.encode({"at": at, **content})
+        return b"id: %b:%d\nevent: %b\ndata: %b\n\n" % (
+            *(self._epoch.encode(), offset),
+            *(kind.encode(), data),
+        )
+
+
+def end_event(code: str) -> bytes:
+    """Return the event before a stream is closed for good; `code` is one of `PROBLEMS`."""
+    return b"event: end\ndata: %b\n\n" % msgspec.json.encode({"code": code})

@@ -1,0 +1,284 @@
+"""Gives viewers what is new: one text for each audience, and for each viewer a place in it.
+
+Pure: time is an argument, and a viewer is whatever takes bytes. Viewers are served in turns, a part
+of them at each beat, so that a thousand are never served at once.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from typing import Any, Final, Protocol
+
+from gateway.monitor.board import Board, News
+from gateway.monitor.channel import Audience, Channel, end_event
+from gateway.monitor.totals import Totals
+from gateway.nanoseconds import SECOND_NS
+
+TURNS: Final = 25
+"""Parts of the viewers, each served in its turn: at 50 beats a second all of them twice."""
+VIEWERS_MAX: Final = 2000
+"""Of one process."""
+ACCOUNT_VIEWERS_MAX: Final = 50
+UNREAD_NS: Final = 60 * SECOND_NS
+"""How long a viewer may read nothing of what it was sent."""
+QUIET_NS: Final = 15 * SECOND_NS
+"""How long a stream may say nothing: proxies close what is idle for longer."""
+KEPT_NS: Final = 30 * SECOND_NS
+"""How long an audience outlives its last viewer, who may come back."""
+AUDIENCES_MAX: Final = VIEWERS_MAX + 500
+"""Those without viewers included."""
+
+
+class FeedFullError(Exception):
+    """No more viewers are taken; `code` is one of `PROBLEMS`."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class Stream(Protocol):
+    """The connection of a viewer."""
+
+    on_close: Callable[[], None]
+    """Called once, when it has ended."""
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether it has yet to read what it was sent."""
+
+    def send(self, text: bytes) -> None:
+        """Send a text whole, however long that takes."""
+
+    def close(self) -> None:
+        """Close it once all is read."""
+
+    def abort(self) -> None:
+        """Close it now."""
+
+
+class _Room:
+    """An audience that has viewers, or had some a moment ago."""
+
+    __slots__ = ("audience", "channel", "empty_ns", "samples", "told_ns", "totals", "viewers")
+
+    def __init__(self, audience: Audience, channel: Channel, samples: int, now_ns: int) -> None:
+        self.audience = audience
+        self.channel = channel
+        self.samples = samples
+        """How many samples of its call were told."""
+        self.totals: Totals | None = None
+        self.told_ns = now_ns
+        self.viewers = 0
+        self.empty_ns = now_ns
+
+
+class Viewer:
+    """One who watches, and how far."""
+
+    __slots__ = ("behind_ns", "place", "room", "stream", "turn")
+
+    def __init__(self, stream: Stream, room: _Room, place: int | None, turn: int) -> None:
+        self.stream = stream
+        self.room = room
+        self.place = place
+        """Number of the next text; None: a snapshot is due."""
+        self.turn = turn
+        self.behind_ns: int | None = None
+        """Since when it has not read all that it was sent."""
+
+
+class Feed:
+    """The viewers of one process."""
+
+    def __init__(self, board: Board, epoch: str) -> None:
+        """Serve viewers from a board; `epoch` is a name that no process had before."""
+        self._board = board
+        self._epoch = epoch
+        self._rooms: dict[Audience, _Room] = {}
+        self._made = 0
+        self._turns: list[dict[Viewer, None]] = [{} for _ in range(TURNS)]
+        self._of_account: Counter[str | None] = Counter()
+
+    def __len__(self) -> int:
+        return sum(map(len, self._turns))
+
+    # Viewers come and go.
+
+    def check_room(self, audience: Audience) -> None:
+        """Raise FeedFullError where no viewer more is taken."""
+        if len(self) >= VIEWERS_MAX:
+            raise FeedFullError("feed_full")
+        # Operators are few, and hold a key that can do worse.
+        account_id = audience.account_id
+        if account_id is not None and self._of_account[account_id] >= ACCOUNT_VIEWERS_MAX:
+            raise FeedFullError("too_many_viewers")
+
+    def join(
+        self, audience: Audience, last_event_id: str, stream: Stream, now_ns: int, at: datetime
+    ) -> Viewer:
+        """Take a viewer, and serve it what it has missed. Raises FeedFullError."""
+        self.check_room(audience)
+        room = self._rooms.get(audience) or self._open(audience, now_ns)
+        turn = min(range(TURNS), key=lambda each: len(self._turns[each]))
+        viewer = Viewer(stream, room, room.channel.place_of(last_event_id), turn)
+        self._turns[turn][viewer] = None
+        self._of_account[audience.account_id] += 1
+        room.viewers += 1
+        self._serve(viewer, now_ns, at)
+        return viewer
+
+    def leave(self, viewer: Viewer, now_ns: int) -> None:
+        """Forget a viewer whose connection has ended; repeating it is harmless."""
+        if viewer not in self._turns[viewer.turn]:
+            return
+        del self._turns[viewer.turn][viewer]
+        room = viewer.room
+        room.viewers -= 1
+        room.empty_ns = now_ns
+        account_id = room.audience.account_id
+        self._of_account[account_id] -= 1
+        if not self._of_account[account_id]:
+            del self._of_account[account_id]
+
+    def end(self, viewer: Viewer, code: str) -> None:
+        """Tell a viewer why, and close its stream for good."""
+        viewer.stream.send(end_event(code))
+        viewer.stream.close()
+
+    def close(self) -> None:
+        """Close all streams; browsers come back to whoever is there then."""
+        for viewers in self._turns:
+            for viewer in tuple(viewers):
+                viewer.stream.close()
+
+    def _open(self, audience: Audience, now_ns: int) -> _Room:
+        if len(self._rooms) >= AUDIENCES_MAX:
+            self._close_emptiest()
+        self._made += 1
+        channel = Channel(f"{self._epoch}.{self._made}")
+        _, samples = self._board.samples(audience.call_id or "", 0)
+        room = self._rooms[audience] = _Room(audience, channel, samples, now_ns)
+        if audience.account_id is not None and audience.call_id is None:
+            self._board.watch(audience.account_id)
+        return room
+
+    def _close_emptiest(self) -> None:
+        empty = [room for room in self._rooms.values() if not room.viewers]
+        # There are fewer viewers than rooms.
+        self._shut(min(empty, key=lambda room: room.empty_ns))
+
+    def _shut(self, room: _Room) -> None:
+        del self._rooms[room.audience]
+        if room.audience.account_id is not None and room.audience.call_id is None:
+            self._board.unwatch(room.audience.account_id)
+
+    # What is new.
+
+    def update(self, now_ns: int, at: datetime) -> None:
+        """Make a text of what is new for each audience that it concerns; ten times a second."""
+        news = self._board.take_news()
+        if not news:
+            return
+        for audience, content in self._addressed(news).items():
+            if (room := self._rooms.get(audience)) is not None:
+                self._add(room, content, now_ns, at)
+
+    def _addressed(self, news: News) -> Mapping[Audience, dict[str, Any]]:
+        """Return what is new by audience, as a delta holds it."""
+        found: dict[Audience, dict[str, Any]] = {}
+
+        def put(account_id: str, key: str, value: Any) -> None:
+            for audience in (Audience(None), Audience(account_id)):
+                found.setdefault(audience, {}).setdefault(key, []).append(value)
+
+        for row in news.calls.values():
+            put(row.account_id, "calls", row)
+        for call_id, account_id in news.gone.items():
+            put(account_id, "gone", call_id)
+        if news.warnings:
+            found.setdefault(Audience(None), {})["warnings"] = news.warnings
+        if news.nodes is not None:
+            found.setdefault(Audience(None), {})["nodes"] = news.nodes
+        return found
+
+    def refresh(self, now_ns: int, at: datetime) -> Iterator[None]:
+        """Tell each audience its totals, or its call's samples; once a second, a room at a time."""
+        for room in tuple(self._rooms.values()):
+            if not room.viewers:
+                if now_ns - room.empty_ns >= KEPT_NS and room.audience in self._rooms:
+                    self._shut(room)
+                continue
+            if room.audience.call_id is not None:
+                self._tell_call(room, now_ns, at)
+            else:
+                totals = self._board.totals(room.audience.account_id, now_ns, at)
+                if totals != room.totals:
+                    room.totals = totals
+                    self._add(room, {"totals": totals}, now_ns, at)
+            if now_ns - room.told_ns >= QUIET_NS:
+                room.channel.add_comment()
+                room.told_ns = now_ns
+            yield
+
+    def _tell_call(self, room: _Room, now_ns: int, at: datetime) -> None:
+        row = self._visible(room.audience)
+        if row:
+            samples, room.samples = self._board.samples(room.audience.call_id or "", room.samples)
+            self._add(room, {"calls": row, "samples": samples}, now_ns, at)
+
+    def _add(self, room: _Room, content: Mapping[str, Any], now_ns: int, at: datetime) -> None:
+        room.channel.add("delta", at, content)
+        room.told_ns = now_ns
+
+    def _visible(self, audience: Audience) -> list[Any]:
+        if audience.call_id is None:
+            return list(self._board.rows(audience.account_id))
+        row = self._board.row(audience.call_id)
+        is_theirs = row is not None and audience.account_id in {None, row.account_id}
+        return [row] if is_theirs else []
+
+    # Who gets it.
+
+    def viewers(self, turn: int | None = None) -> list[Viewer]:
+        """Return the viewers of a turn; of all without one."""
+        turns = self._turns if turn is None else [self._turns[turn % TURNS]]
+        return [viewer for viewers in turns for viewer in viewers]
+
+    def serve(self, viewer: Viewer, now_ns: int, at: datetime) -> None:
+        """Send a viewer what it has not got; one that reads nothing for long is dropped."""
+        if not viewer.stream.is_behind:
+            viewer.behind_ns = None
+            self._serve(viewer, now_ns, at)
+        elif viewer.behind_ns is None:
+            viewer.behind_ns = now_ns
+        elif now_ns - viewer.behind_ns >= UNREAD_NS:
+            viewer.stream.abort()
+
+    def _serve(self, viewer: Viewer, now_ns: int, at: datetime) -> None:
+        channel = viewer.room.channel
+        texts = None if viewer.place is None else channel.after(viewer.place)
+        if texts is None:
+            texts = [channel.snapshot or channel.keep_snapshot(at, self._all(viewer, now_ns, at))]
+        if texts:
+            viewer.stream.send(b"".join(texts))
+        viewer.place = channel.next
+
+    def _all(self, viewer: Viewer, now_ns: int, at: datetime) -> Mapping[str, Any]:
+        room, board = viewer.room, self._board
+        account_id, call_id = room.audience
+        is_for_operators = account_id is None and call_id is None
+        rows = self._visible(room.audience)
+        # The last may come once more behind this: a reader keeps each by its time.
+        samples = board.samples(call_id, 0)[0] if call_id and rows else []
+        totals = None if call_id else room.totals or board.totals(account_id, now_ns, at)
+        return {
+            "audience": room.audience.kind,
+            "calls": rows,
+            "totals": totals,
+            "nodes": board.nodes() if is_for_operators else [],
+            "warnings": list(board.warnings) if is_for_operators else [],
+            "samples": samples,
+        }

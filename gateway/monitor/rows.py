@@ -1,0 +1,136 @@
+"""Defines what nodes say of their calls, and what viewers get of it. Pure.
+
+One row is a call as it stands, whole: whoever missed the last knows everything with the next.
+Times are in UTC, money is integer micros of the row's currency.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final, Literal
+
+import msgspec
+
+BATCH_BYTES_MAX: Final = 1 << 20
+"""A longer message is no batch."""
+ROWS_MAX: Final = 500
+"""Rows of one batch: some 600 bytes each."""
+WARNINGS_MAX: Final = 64
+"""Warnings of one batch; who has more says the newest."""
+
+CallState = Literal["connecting", "ringing", "answered", "held", "ending", "ended", "lost"]
+LIVE: Final = frozenset({"connecting", "ringing", "answered", "held", "ending"})
+"""States of calls that are counted."""
+TALKING: Final = frozenset({"answered", "held"})
+
+Tag = Literal["silence", "high_jitter", "high_latency", "high_pdd", "high_packet_loss"]
+"""What is wrong with a call, in the words of Twilio's Voice Insights."""
+
+
+class CallRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One call, live or just ended."""
+
+    id: str
+    node: str
+    account_id: str
+    key_id: str
+    destination: str
+    """E.164."""
+    country: str
+    origin: str
+    state: CallState
+    created_at: datetime
+    ringing_at: datetime | None = None
+    answered_at: datetime | None = None
+    ended_at: datetime | None = None
+    seconds: int = 0
+    """Charged so far."""
+    cost_micros: int = 0
+    """Their price."""
+    currency: str = ""
+    per_minute_micros: int = 0
+    cause: int | None = None
+    """Q.850, or one of ours above 127; None while it is live."""
+    cause_name: str = ""
+    ended_by: str = ""
+    path: str = ""
+    """`webrtc` or `websocket`; empty before the legs are joined."""
+    pdd_ms: int | None = None
+    """Post-dial delay: from the request to the first word of the carrier that the phone rings."""
+    mos: float | None = None
+    """Of the worse direction, 1 to 4.5 (ITU-T G.107)."""
+    rtt_ms: float | None = None
+    """Between browser and gateway."""
+    jitter_ms: float | None = None
+    """Of the worse direction."""
+    loss_percent: float | None = None
+    """Of the worse direction."""
+    tags: tuple[Tag, ...] = ()
+
+
+class Sound(msgspec.Struct, frozen=True, array_like=True):
+    """How one second of a call sounded, beside what its row says. Sent as an array."""
+
+    caller_dbov: int
+    phone_dbov: int
+    backlog_ms: int
+    """Audio that waits to be heard, in the direction with more of it."""
+
+
+class Warned(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of a process's log, warning or worse: its fixed words, and the call it is about."""
+
+    at: datetime
+    node: str
+    level: Literal["warning", "error"]
+    event: str
+    call_id: str = ""
+
+
+class Batch(msgspec.Struct, frozen=True, kw_only=True):
+    """What one process has to say at a time."""
+
+    node: str
+    """Empty for a process that holds no calls."""
+    calls: Sequence[CallRow] = ()
+    sounds: dict[str, Sound] = {}
+    """By call id, of the calls among `calls` in which people talk."""
+    warnings: Sequence[Warned] = ()
+
+
+class NodeRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A node as viewers see it."""
+
+    node: str
+    calls: int
+    calls_max: int
+    is_draining: bool
+    lag_ms: float
+    """The longest delay of its loop in the last one to two minutes."""
+    release: str
+    started_at: str
+    is_lost: bool = False
+
+
+ENCODER: Final = msgspec.json.Encoder()
+_DECODER: Final = msgspec.json.Decoder(Batch)
+
+
+def encode(batch: Batch) -> bytes:
+    """Return a batch as it travels."""
+    return ENCODER.encode(batch)
+
+
+def decode(text: bytes) -> Batch:
+    """Return a batch. Raises ValueError for anything else."""
+    if len(text) > BATCH_BYTES_MAX:
+        raise ValueError("longer than a batch may be")
+    try:
+        batch = _DECODER.decode(text)
+    # One that is nested too deep is a RecursionError, of a parser that is sound.
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise ValueError("no batch") from error
+    if len(batch.calls) > ROWS_MAX or len(batch.warnings) > WARNINGS_MAX:
+        raise ValueError("more than a batch may hold")
+    return batch

@@ -1,0 +1,196 @@
+"""Composes what is said of live calls, and who is told. Knows no media.
+
+Each process says what it has to say; one that answers people also listens, and serves viewers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Final
+
+import structlog
+
+from billing.clock import utc_now
+from database.errors import StoreUnavailableError
+from gateway.fleet.roster import Roster
+from gateway.heartbeat.cancelling import cancelled
+from gateway.heartbeat.periodic_task import PeriodicTask
+from gateway.heartbeat.ticker import BEATS_PER_SECOND, Ticker
+from gateway.http.access import DeclaredRoute
+from gateway.http.api.admin import AdminRoutes
+from gateway.http.bearer import Authenticator
+from gateway.http.live_feed import LiveFeed, LiveFeedApi
+from gateway.logs.warnings_kept import WarningsKept
+from gateway.monitor.board import Board
+from gateway.monitor.feed import TURNS, Feed
+from gateway.monitor.rows import Batch, Warned, decode, encode
+from gateway.roles.storage import Stores
+from gateway.sockets.event_stream import EventStream
+from gateway.stores.watch_channel import RedisWatchChannel
+
+SPEAKS_EVERY: Final = 10
+"""Beats between two times that a process says what its calls do: a fifth of a second."""
+UPDATES_EVERY: Final = 5
+"""Beats between two times that viewers' texts are made: a tenth of a second."""
+REFRESHED_AT_ONCE: Final = 50
+"""Audiences that are told their totals at one beat: all that there may be, within a second."""
+RETRY_S: Final = 0.5
+SAID_EVERY_S: Final = 60.0
+"""How often messages that nobody understands are logged."""
+
+log = structlog.get_logger(__name__)
+
+
+class Speaker:
+    """Says what the calls of this process do, and what it warns of."""
+
+    def __init__(
+        self, name: str, channel: RedisWatchChannel, take_calls: Callable[[], Sequence[bytes]]
+    ) -> None:
+        """Speak under a name: that of a node, or of what else the process is."""
+        self._name = name
+        self._channel = channel
+        self._take_calls = take_calls
+        self._warnings = WarningsKept()
+        self._speaking: asyncio.Task[None] | None = None
+
+    def start(self, ticker: Ticker) -> None:
+        """Begin to speak at the beats of a ticker, and to keep warnings."""
+        logging.getLogger().addHandler(self._warnings)
+        for slot in range(0, BEATS_PER_SECOND, SPEAKS_EVERY):
+            ticker.add_duty(slot, self._speak)
+
+    async def stop(self) -> None:
+        """Say nothing more."""
+        logging.getLogger().removeHandler(self._warnings)
+        if self._speaking is not None:
+            await cancelled(self._speaking)
+
+    def _speak(self, _now_ns: int) -> None:
+        # What was said last is not out yet: the store is slow, and must not be given more.
+        if self._speaking is not None and not self._speaking.done():
+            return
+        texts = list(self._take_calls())
+        if warnings := self._take_warnings():
+            texts.append(encode(Batch(node=self._name, warnings=warnings)))
+        if texts:
+            self._speaking = asyncio.get_running_loop().create_task(self._say(texts))
+
+    def _take_warnings(self) -> Sequence[Warned]:
+        return [
+            Warned(
+                at=kept.at,
+                node=self._name,
+                level="error" if kept.is_error else "warning",
+                event=kept.event,
+                call_id=kept.call_id,
+            )
+            for kept in self._warnings.take()
+        ]
+
+    async def _say(self, texts: Sequence[bytes]) -> None:
+        try:
+            for text in texts:
+                await self._channel.publish(text)
+        except StoreUnavailableError:
+            # Said nowhere: others log that the store is away, and in a second all is said again.
+            pass
+        except Exception:
+            log.exception("live calls not told")
+
+
+class Watching:
+    """The board of this process, and those who watch it."""
+
+    def __init__(
+        self,
+        stores: Stores,
+        roster: Roster,
+        ticker: Ticker,
+        auth: Authenticator,
+        routing: AdminRoutes,
+    ) -> None:
+        """Watch all nodes that share the stores."""
+        self._board = Board()
+        self._feed = Feed(self._board, secrets.token_hex(4))
+        self._live = LiveFeed(
+            *(self._feed, EventStream, stores.key_epochs, ticker.clock_ns, utc_now)
+        )
+        self._api = LiveFeedApi(auth, routing, self._live)
+        self._channel = RedisWatchChannel(stores.redis)
+        self._roster = roster
+        self._ticker = ticker
+        self._refreshing: Iterator[None] = iter(())
+        self._listening: asyncio.Task[None] | None = None
+        self._is_failing = False
+        self._said_s: float | None = None
+
+    def routes(self) -> Sequence[DeclaredRoute]:
+        """Return the routes of those who watch."""
+        return self._api.routes()
+
+    def tasks(self) -> Sequence[PeriodicTask]:
+        """Return what is done beside the beats."""
+        return (PeriodicTask("look at the rights of viewers", self._live.look_at_rights, 1.0),)
+
+    def start(self) -> None:
+        """Begin to listen, and to serve at the beats of the ticker."""
+        for slot in range(BEATS_PER_SECOND):
+            self._ticker.add_duty(slot, partial(self._beat, slot))
+        self._listening = asyncio.get_running_loop().create_task(self._listen())
+
+    async def stop(self) -> None:
+        """Close all streams, and listen no more."""
+        await self._live.close()
+        if self._listening is not None and not await cancelled(self._listening):
+            log.error("part not stopped", part="what nodes say of live calls")
+
+    def _beat(self, slot: int, now_ns: int) -> None:
+        at = utc_now()
+        self._board.sum_up_some(at)
+        if slot == 0:
+            self._board.sweep(now_ns)
+            self._board.see_nodes(self._roster.nodes(), now_ns)
+            self._refreshing = self._feed.refresh(now_ns, at)
+        for _ in range(REFRESHED_AT_ONCE):
+            if next(self._refreshing, self) is self:
+                break
+        if slot % UPDATES_EVERY == 0:
+            self._feed.update(now_ns, at)
+        self._live.serve_turn(slot % TURNS)
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                async with self._channel.listen() as messages:
+                    if self._is_failing:
+                        log.info("live calls can be watched again")
+                        self._is_failing = False
+                    async for message in messages:
+                        self._hear(message)
+            except StoreUnavailableError as error:
+                if not self._is_failing:
+                    log.warning("live calls cannot be watched", reason=str(error))
+                self._is_failing = True
+            except Exception:
+                # The edge of the task: a bug must not blind this process for good.
+                log.exception("live calls cannot be watched")
+            await asyncio.sleep(RETRY_S)
+
+    def _hear(self, message: bytes) -> None:
+        try:
+            batch = decode(message)
+        except ValueError:
+            # Of another release, or of somebody who may write to the store. The text stays out of
+            # the log: it may name a number.
+            now_s = time.monotonic()
+            if self._said_s is None or now_s - self._said_s >= SAID_EVERY_S:
+                log.warning("what a node says of its calls is not understood")
+                self._said_s = now_s
+            return
+        self._board.apply(batch, self._ticker.clock_ns(), utc_now())

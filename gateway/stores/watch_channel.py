@@ -1,0 +1,61 @@
+"""Carries what nodes say of their calls through Valkey, without keeping it. Knows no call.
+
+A channel and not a stream: what is written goes into the append-only file, and this is ten times as
+much as the money's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from accounts.stores.valkey import bounded
+
+_CHANNEL: Final = "caller:watch:1"
+_AWAY: Final = "what nodes say of their calls cannot be passed on"
+_WAIT_S: Final = 1.0
+_SILENT_S: Final = 10.0
+"""How long a subscription may be silent before it is asked whether it still stands."""
+
+
+class RedisWatchChannel:
+    """One channel for all processes. Everything raises StoreUnavailableError."""
+
+    def __init__(self, redis: Any) -> None:
+        self._redis = redis
+
+    async def publish(self, message: bytes) -> None:
+        """Say something to all who listen now."""
+        async with bounded(_AWAY):
+            await self._redis.publish(_CHANNEL, message)
+
+    @asynccontextmanager
+    async def listen(self) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Listen as long as this is open: yields what is said from then on."""
+        subscription = self._redis.pubsub()
+        try:
+            async with bounded(_AWAY):
+                await subscription.subscribe(_CHANNEL)
+            yield self._messages(subscription)
+        finally:
+            # Its connection is given up, whatever is on the way in it.
+            async with bounded(_AWAY):
+                await subscription.aclose()
+
+    async def _messages(self, subscription: Any) -> AsyncIterator[bytes]:
+        loop = asyncio.get_running_loop()
+        heard_s = loop.time()
+        while True:
+            async with bounded(_AWAY, waits_s=_WAIT_S):
+                found = await subscription.get_message(timeout=_WAIT_S)
+            if found is not None:
+                heard_s = loop.time()
+                if found["type"] == "message":
+                    yield found["data"]
+            elif loop.time() - heard_s >= _SILENT_S:
+                # The answer counts as heard. None comes from a server that is gone without a word.
+                async with bounded(_AWAY):
+                    await subscription.ping()
+                heard_s = loop.time() + _SILENT_S
