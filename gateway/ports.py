@@ -148,13 +148,6 @@ ANSWER_FIELDS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "
 5.2.2.5), and no browser takes an answer for a page."""
 
 
-HAND_OVER: Final = "caller.hand_over"
-"""The extension of an ASGI scope that gives an authorised connection to another protocol.
-
-A function: the application calls it with an `asyncio.Protocol`, which then answers, and sends
-nothing itself where that returns True."""
-
-
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """An opening handshake answered with an HTTP error."""

@@ -24,8 +24,9 @@ from gateway.http.api.admin import ADMIN, AdminRoutes
 from gateway.http.bearer import Authenticator
 from gateway.http.principal import Principal
 from gateway.monitor.channel import Audience
-from gateway.monitor.feed import Feed, FeedFullError, Stream, Viewer
-from gateway.ports import HAND_OVER, KeyEpochs
+from gateway.monitor.feed import Feed, FeedFullError, Viewer
+from gateway.monitor.stream import HAND_OVER, Stream
+from gateway.ports import KeyEpochs
 from gateway.scopes import Scope as KeyScope
 
 OWN: Final = "/v1/live-feed"

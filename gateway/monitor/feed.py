@@ -7,12 +7,13 @@ of them at each beat, so that a thousand are never served at once.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from gateway.monitor.board import Board, News
 from gateway.monitor.channel import Audience, Channel, end_event
+from gateway.monitor.stream import Stream
 from gateway.monitor.totals import Totals
 from gateway.nanoseconds import SECOND_NS
 
@@ -37,26 +38,6 @@ class FeedFullError(Exception):
     def __init__(self, code: str) -> None:
         super().__init__(code)
         self.code = code
-
-
-class Stream(Protocol):
-    """The connection of a viewer."""
-
-    on_close: Callable[[], None]
-    """Called once, when it has ended."""
-
-    @property
-    def is_behind(self) -> bool:
-        """Whether it has yet to read what it was sent."""
-
-    def send(self, text: bytes) -> None:
-        """Send a text whole, however long that takes."""
-
-    def close(self) -> None:
-        """Close it once all is read."""
-
-    def abort(self) -> None:
-        """Close it now."""
 
 
 class _Room:

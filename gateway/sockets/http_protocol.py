@@ -28,7 +28,8 @@ from starlette.responses import PlainTextResponse
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway.limits.source import Source, source_of
-from gateway.ports import ANSWER_FIELDS, HAND_OVER
+from gateway.monitor.stream import HAND_OVER
+from gateway.ports import ANSWER_FIELDS
 from gateway.sockets.engine import MediaEngine
 from gateway.sockets.half_closing import HalfClosing
 from gateway.sockets.strangers import Stranger

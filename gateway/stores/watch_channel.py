@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from accounts.stores.valkey import bounded
 
-_CHANNEL: Final = "caller:watch:1"
+_CHANNEL: Final = "caller/watch/1"
+"""No key: nothing lies under it."""
 _AWAY: Final = "what nodes say of their calls cannot be passed on"
 _WAIT_S: Final = 1.0
 _SILENT_S: Final = 10.0
