@@ -49,15 +49,18 @@ Authorise = Callable[[Request], Awaitable[Principal]]
 class _Watcher:
     """By what right a viewer watches."""
 
-    request: Request
-    """Of what it asked with, only what says who it is."""
+    client: tuple[str, int] | None
+    headers: tuple[tuple[bytes, bytes], ...]
+    """Of what it asked with, only what says who it is: that is kept for as long as it watches."""
     authorise: Authorise
     account_id: str
 
     async def refusal(self) -> str:
         """Return the code of why it may watch no more; empty where it may, or nobody can tell."""
+        scope = {"type": "http", "method": "GET", "path": "/", "query_string": b""}
+        request = Request({**scope, "client": self.client, "headers": self.headers})
         try:
-            principal = await self.authorise(self.request)
+            principal = await self.authorise(request)
         except RequestRefusedError as error:
             return error.code
         except StoreUnavailableError:
@@ -88,7 +91,9 @@ class LiveFeed:
         except FeedFullError as error:
             raise RequestRefusedError(error.code) from None
         last = request.headers.get("last-event-id", "")
-        watcher = _Watcher(_only_credentials(request), authorise, principal.account.id)
+        client, fields = request.scope["client"], request.scope["headers"]
+        credentials = tuple(each for each in fields if each[0] in _CREDENTIALS)
+        watcher = _Watcher(client, credentials, authorise, principal.account.id)
         return _StreamResponse(self.new_stream, partial(self._join, audience, last, watcher))
 
     def _join(
@@ -213,11 +218,3 @@ def _call_in(request: Request) -> str | None:
     if call_id is not None and not 0 < len(call_id) <= CALL_ID_CHARS_MAX:
         raise RequestRefusedError("bad_request", field="call")
     return call_id
-
-
-def _only_credentials(request: Request) -> Request:
-    """Return a request that says who asks and nothing else: it is kept as long as they watch."""
-    kept = ("type", "method", "path", "client", "scheme", "server")
-    scope = {name: request.scope[name] for name in kept}
-    headers = [each for each in request.scope["headers"] if each[0] in _CREDENTIALS]
-    return Request({**scope, "headers": headers, "query_string": b""})

@@ -38,14 +38,15 @@ class EventStream(asyncio.Protocol):
     def __init__(self) -> None:
         self.on_close: Callable[[], None] = _nothing
         self._transport: asyncio.Transport | None = None
-        self._pieces: deque[memoryview] = deque()
+        self._pieces: deque[memoryview] | None = None
+        """What is kept for a peer that does not read; most peers do."""
         self._taken = 0
         self._is_paused = self._is_closing = False
 
     @property
     def is_behind(self) -> bool:
         """Whether its peer has yet to read what it was sent."""
-        return self._is_paused or bool(self._pieces)
+        return self._is_paused or self._pieces is not None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin the answer."""
@@ -64,9 +65,11 @@ class EventStream(asyncio.Protocol):
             self._transport.write(text)
             return
         view = memoryview(text)
-        self._pieces.extend(
-            view[begin : begin + PIECE_BYTES] for begin in range(0, len(view), PIECE_BYTES)
-        )
+        pieces = (view[begin : begin + PIECE_BYTES] for begin in range(0, len(view), PIECE_BYTES))
+        if self._pieces is None:
+            self._pieces = deque(pieces)
+        else:
+            self._pieces.extend(pieces)
         self._go_on()
 
     def close(self) -> None:
@@ -85,8 +88,10 @@ class EventStream(asyncio.Protocol):
             return
         while self._pieces and not self._is_paused:
             transport.write(self._pieces.popleft())
-        if self._is_closing and not self._pieces:
-            transport.close()
+        if not self._pieces:
+            self._pieces = None
+            if self._is_closing:
+                transport.close()
 
     # What the transport calls.
 
@@ -108,7 +113,7 @@ class EventStream(asyncio.Protocol):
     def connection_lost(self, _exc: Exception | None) -> None:
         """Let go of everything, and say so once."""
         self._transport = None
-        self._pieces.clear()
+        self._pieces = None
         on_close, self.on_close = self.on_close, _nothing
         on_close()
 
