@@ -48,8 +48,10 @@ class RunningGateway:
     """Where people and programs come: the same, unless the roles are apart."""
     pid: int
     """The process that holds the calls."""
-    others: Sequence[int]
-    """The processes beside it that it has not started."""
+    others: Mapping[str, int]
+    """The processes beside it that it has not started, by what they are."""
+    environment: Mapping[str, str]
+    """Its settings, for commands beside it."""
     api_key: str
     carrier: PlayedCarrier
     api: http.client.HTTPConnection
@@ -102,7 +104,7 @@ class RunningGateway:
         """Return the gateway's own process, its Valkey, and the drainer that writes to SQL."""
         parts: dict[str, list[int]] = {"gateway": [self.pid], "valkey": [], "drainer": []}
         started = [pid for pid in descendants(self.pid) if pid != self.pid]
-        for pid in (*started, *self.others):
+        for pid in (*started, *self.others.values()):
             # There are these two and nothing else, but for the process of the pages.
             parts["valkey" if "valkey" in command_line(pid) else "drainer"].append(pid)
         return parts
@@ -145,13 +147,13 @@ def _wait_until_ready(process: subprocess.Popen[bytes], port: int) -> None:
     raise DialError("the gateway did not become ready")
 
 
-def _create_account(environment: Mapping[str, str]) -> str:
-    """Create an account with credit; return its API key."""
-    command = [*_GATEWAY, "accounts", "create", "benchmark", "--credit", CREDIT]
+def create_account(environment: Mapping[str, str], name: str, *options: str) -> str:
+    """Create an account; return its API key, the last word that is printed."""
+    command = [*_GATEWAY, "accounts", "create", name, *options]
     made = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if made.returncode != 0:
         raise DialError(f"no account: {made.stderr}")
-    return made.stdout.strip()
+    return made.stdout.split()[-1]
 
 
 @contextmanager
@@ -169,17 +171,17 @@ def start_gateway(
         directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="caller-benchmark-"))
         carrier = stack.enter_context(PlayedCarrier())
         environment = _environment(port, carrier, directory) | dict(more or {})
-        others: list[int] = []
+        others: dict[str, int] = {}
         if apart:
-            environment["CALLER_REDIS_URL"], pid = stack.enter_context(_valkey(directory))
+            url, others["valkey"] = stack.enter_context(_valkey(directory))
+            environment["CALLER_REDIS_URL"] = url
             environment["CALLER_DATABASE_URL"] = f"sqlite:///{directory}/shared.db"
-            others.append(pid)
         # Before the node starts, by the command line: the stores are not in use yet.
-        api_key = _create_account(environment)
+        api_key = create_account(environment, "benchmark", "--credit", CREDIT)
         for role, its_port in (("worker", 0), ("web", pages_port)) if apart else ():
             own = {"CALLER_PORT": str(its_port)}
             started = server_process(_serve(role), environment=environment | own)
-            others.append(stack.enter_context(started).pid)
+            others[role] = stack.enter_context(started).pid
         command = _serve("media" if apart else "all")
         process = stack.enter_context(server_process(command, environment=environment))
         _wait_until_ready(process, port)
@@ -189,7 +191,8 @@ def start_gateway(
             time.sleep(NODE_SEEN_S)
         # One connection for all requests, as a client that places many calls would keep.
         api = stack.enter_context(closing(_connect(pages_port)))
-        yield RunningGateway(port, pages_port, process.pid, others, api_key, carrier, api)
+        pids = process.pid, others
+        yield RunningGateway(port, pages_port, *pids, environment, api_key, carrier, api)
 
 
 def _serve(role: str) -> list[str]:

@@ -23,7 +23,7 @@ CALLS_MAX: Final = 20_000
 LOST_NS: Final = 5 * SECOND_NS
 """Silence about a call, each of which is spoken of once a second, after which it is lost."""
 ENDED_SHOWN_NS: Final = 60 * SECOND_NS
-COST_SHOWN_NS: Final = 10 * SECOND_NS
+COST_SHOWN_NS: Final = 30 * SECOND_NS
 """How old the price of a call may be that goes on and changes in nothing else."""
 NODE_KEPT_NS: Final = 600 * SECOND_NS
 NODES_MAX: Final = 200
