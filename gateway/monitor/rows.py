@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -18,6 +18,12 @@ ROWS_MAX: Final = 500
 """Rows of one batch: some 600 bytes each."""
 WARNINGS_MAX: Final = 64
 """Warnings of one batch; who has more says the newest."""
+
+# Whoever may write to the store may write anything: figures that are rounded, summed and sent on
+# stay within what those can do, and times can be compared.
+_Time = Annotated[datetime, msgspec.Meta(tz=True)]
+_Whole = Annotated[int, msgspec.Meta(ge=-(10**14), le=10**14)]
+_Figure = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
 
 CallState = Literal["connecting", "ringing", "answered", "held", "ending", "ended", "lost"]
 LIVE: Final = frozenset({"connecting", "ringing", "answered", "held", "ending"})
@@ -40,31 +46,31 @@ class CallRow(msgspec.Struct, frozen=True, kw_only=True):
     country: str
     origin: str
     state: CallState
-    created_at: datetime
-    ringing_at: datetime | None = None
-    answered_at: datetime | None = None
-    ended_at: datetime | None = None
-    seconds: int = 0
+    created_at: _Time
+    ringing_at: _Time | None = None
+    answered_at: _Time | None = None
+    ended_at: _Time | None = None
+    seconds: _Whole = 0
     """Charged so far."""
-    cost_micros: int = 0
+    cost_micros: _Whole = 0
     """Their price."""
     currency: str = ""
-    per_minute_micros: int = 0
-    cause: int | None = None
+    per_minute_micros: _Whole = 0
+    cause: _Whole | None = None
     """Q.850, or one of ours above 127; None while it is live."""
     cause_name: str = ""
     ended_by: str = ""
     path: str = ""
     """`webrtc` or `websocket`; empty before the legs are joined."""
-    pdd_ms: int | None = None
+    pdd_ms: _Whole | None = None
     """Post-dial delay: from the request to the first word of the carrier that the phone rings."""
-    mos: float | None = None
+    mos: _Figure | None = None
     """Of the worse direction, 1 to 4.5 (ITU-T G.107)."""
-    rtt_ms: float | None = None
+    rtt_ms: _Figure | None = None
     """Between browser and gateway."""
-    jitter_ms: float | None = None
+    jitter_ms: _Figure | None = None
     """Of the worse direction."""
-    loss_percent: float | None = None
+    loss_percent: _Figure | None = None
     """Of the worse direction."""
     tags: tuple[Tag, ...] = ()
 
@@ -81,7 +87,7 @@ class Sound(msgspec.Struct, frozen=True, array_like=True):
 class Warned(msgspec.Struct, frozen=True, kw_only=True):
     """A line of a process's log, warning or worse: its fixed words, and the call it is about."""
 
-    at: datetime
+    at: _Time
     node: str
     level: Literal["warning", "error"]
     event: str
