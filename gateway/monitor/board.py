@@ -129,6 +129,9 @@ class Board:
     def _tell(self, held: _Held, now_ns: int) -> None:
         held.told_ns = now_ns
         self._news.calls[held.row.id] = held.row
+        # Back before anybody was told that it is gone.
+        if self._news.gone.get(held.row.id) == held.row.account_id:
+            del self._news.gone[held.row.id]
 
     def see_nodes(self, found: Collection[NodeFacts], now_ns: int) -> None:
         """Take which nodes there are; one that is gone stays for a while, as lost."""
@@ -170,6 +173,10 @@ class Board:
         """Return what is new, once."""
         news, self._news = self._news, News()
         return news
+
+    def told_warnings(self) -> list[Warned]:
+        """Return the warnings that have been taken as news: what is new follows them."""
+        return list(self.warnings)[: len(self.warnings) - len(self._news.warnings)]
 
     def rows(self, account_id: str | None) -> list[CallRow]:
         """Return the calls of an account; None: everybody's."""

@@ -43,13 +43,18 @@ class FeedFullError(Exception):
 class _Room:
     """An audience that has viewers, or had some a moment ago."""
 
-    __slots__ = ("audience", "channel", "empty_ns", "samples", "told_ns", "totals", "viewers")
+    __slots__ = (
+        *("audience", "channel", "empty_ns", "samples", "shows_call", "told_ns", "totals"),
+        "viewers",
+    )
 
     def __init__(self, audience: Audience, channel: Channel, samples: int, now_ns: int) -> None:
         self.audience = audience
         self.channel = channel
         self.samples = samples
         """How many samples of its call were told."""
+        self.shows_call = False
+        """Whether its viewers may see the one call that it is about."""
         self.totals: Totals | None = None
         self.told_ns = now_ns
         self.viewers = 0
@@ -171,14 +176,17 @@ class Feed:
         """Return what is new by audience, as a delta holds it."""
         found: dict[Audience, dict[str, Any]] = {}
 
-        def put(account_id: str, key: str, value: Any) -> None:
-            for audience in (Audience(None), Audience(account_id)):
-                found.setdefault(audience, {}).setdefault(key, []).append(value)
+        def put(account_id: str | None, key: str, value: Any) -> None:
+            found.setdefault(Audience(account_id), {}).setdefault(key, []).append(value)
 
         for row in news.calls.values():
+            put(None, "calls", row)
             put(row.account_id, "calls", row)
         for call_id, account_id in news.gone.items():
             put(account_id, "gone", call_id)
+            # It may be somebody else's by now.
+            if call_id not in news.calls:
+                put(None, "gone", call_id)
         if news.warnings:
             found.setdefault(Audience(None), {})["warnings"] = news.warnings
         if news.nodes is not None:
@@ -189,7 +197,9 @@ class Feed:
         """Tell each audience its totals, or its call's samples; once a second, a room at a time."""
         for room in tuple(self._rooms.values()):
             if not room.viewers:
-                if now_ns - room.empty_ns >= KEPT_NS and room.audience in self._rooms:
+                # Shut meanwhile, it may have been opened anew: that is another room.
+                is_open = self._rooms.get(room.audience) is room
+                if is_open and now_ns - room.empty_ns >= KEPT_NS:
                     self._shut(room)
                 continue
             if room.audience.call_id is not None:
@@ -205,10 +215,13 @@ class Feed:
             yield
 
     def _tell_call(self, room: _Room, now_ns: int, at: datetime) -> None:
-        row = self._visible(room.audience)
+        row, call_id = self._visible(room.audience), room.audience.call_id or ""
         if row:
-            samples, room.samples = self._board.samples(room.audience.call_id or "", room.samples)
+            samples, room.samples = self._board.samples(call_id, room.samples)
             self._add(room, {"calls": row, "samples": samples}, now_ns, at)
+        elif room.shows_call:
+            self._add(room, {"gone": [call_id]}, now_ns, at)
+        room.shows_call = bool(row)
 
     def _add(self, room: _Room, content: Mapping[str, Any], now_ns: int, at: datetime) -> None:
         room.channel.add("delta", at, content)
@@ -252,6 +265,7 @@ class Feed:
         account_id, call_id = room.audience
         is_for_operators = account_id is None and call_id is None
         rows = self._visible(room.audience)
+        room.shows_call = room.shows_call or bool(rows)
         # The last may come once more behind this: a reader keeps each by its time.
         samples = board.samples(call_id, 0)[0] if call_id and rows else []
         totals = None if call_id else room.totals or board.totals(account_id, now_ns, at)
@@ -260,6 +274,6 @@ class Feed:
             "calls": rows,
             "totals": totals,
             "nodes": board.nodes() if is_for_operators else [],
-            "warnings": list(board.warnings) if is_for_operators else [],
+            "warnings": board.told_warnings() if is_for_operators else [],
             "samples": samples,
         }
