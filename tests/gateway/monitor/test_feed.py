@@ -1,0 +1,525 @@
+"""Viewers get what they may see, once, in order, and whole: however slow, and however often back."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.monitor import channel as channel_module
+from gateway.monitor import feed as feed_module
+from gateway.monitor.board import Board
+from gateway.monitor.channel import TEXTS_MAX, Audience
+from gateway.monitor.feed import (
+    ACCOUNT_VIEWERS_MAX,
+    KEPT_NS,
+    QUIET_NS,
+    TURNS,
+    UNREAD_NS,
+    VIEWERS_MAX,
+    Feed,
+    FeedFullError,
+)
+from gateway.nanoseconds import SECOND_NS
+from tests.gateway.fleet.mailboxes import facts_of
+from tests.gateway.monitor.played import (
+    AT,
+    SOUND,
+    Screen,
+    batch_of,
+    ended_of,
+    plain,
+    row_of,
+    shown,
+    warned_of,
+)
+
+ALL, ALICE, BOB = Audience(None), Audience("alice"), Audience("bob")
+
+
+class House:
+    """A board, its feed, and the people in front of their screens."""
+
+    def __init__(self):
+        self.board = Board()
+        self.feed = Feed(self.board, "e1")
+        self.now_ns = 1_000 * SECOND_NS
+        self.at = AT
+        self.viewers = {}
+
+    def passes(self, seconds):
+        self.now_ns += round(seconds * SECOND_NS)
+        self.at += timedelta(seconds=seconds)
+        self.board.sweep(self.now_ns)
+
+    def hears(self, *rows, **batch):
+        self.board.apply(batch_of(*rows, **batch), self.now_ns, self.at)
+
+    def joins(self, audience, screen=None, last_event_id=None):
+        """Let somebody look, or come back."""
+        screen = screen or Screen()
+        last = screen.last_event_id if last_event_id is None else last_event_id
+        self.viewers[screen] = self.feed.join(audience, last, screen, self.now_ns, self.at)
+        return screen
+
+    def leaves(self, screen):
+        self.feed.leave(self.viewers.pop(screen), self.now_ns)
+
+    def tells(self):
+        """Make texts of what is new, and serve everybody."""
+        self.feed.update(self.now_ns, self.at)
+        self.serves()
+
+    def serves(self):
+        for turn in range(TURNS):
+            for viewer in self.feed.viewers(turn):
+                if not viewer.stream.is_closed:
+                    self.feed.serve(viewer, self.now_ns, self.at)
+
+    def refreshes(self):
+        for _ in range(self.board.__len__() // 200 + 2):
+            self.board.sum_up_some(self.at)
+        for _ in self.feed.refresh(self.now_ns, self.at):
+            pass
+        self.serves()
+
+    def visible(self, audience):
+        rows = self.board.rows(audience.account_id)
+        return shown(*(row for row in rows if audience.call_id in {None, row.id}))
+
+
+@pytest.fixture
+def house():
+    return House()
+
+
+def kinds(screen):
+    return [kind for kind, _ in screen.events]
+
+
+# Who sees what.
+
+
+def test_whoever_comes_sees_all_there_is_and_then_what_changes(house):
+    house.hears(row_of("a1"), row_of("b1", "bob"), warnings=[warned_of()])
+    house.board.see_nodes([facts_of("n1")], house.now_ns)
+    house.tells()
+    operator, alice = house.joins(ALL), house.joins(ALICE)
+    ((kind, first),) = operator.events
+    assert (kind, first["audience"], first["at"]) == ("snapshot", "all", "2026-11-28T12:00:00Z")
+    assert set(first) == {
+        *("at", "audience", "calls", "totals", "nodes", "warnings", "samples"),
+    }
+    assert (len(first["nodes"]), first["warnings"][0]["event"]) == (1, "carrier away")
+    assert alice.events[0][1]["audience"] == "account"
+    house.hears(row_of("a1", state="held"), warnings=[warned_of("again")])
+    house.tells()
+    assert operator.calls == house.visible(ALL)
+    assert [each["event"] for each in operator.warnings] == ["carrier away", "again"]
+    assert alice.calls == house.visible(ALICE) == shown(row_of("a1", state="held"))
+    assert kinds(alice) == ["snapshot", "delta"]
+    assert set(alice.events[1][1]) == {"at", "calls"}, "each key only where there is news"
+
+
+def test_a_warning_that_comes_with_a_viewer_is_told_it_once(house):
+    house.hears(warnings=[warned_of("first")])
+    house.tells()
+    house.hears(warnings=[warned_of("second")])
+    screen = house.joins(ALL)
+    house.tells()
+    assert [each["event"] for each in screen.warnings] == ["first", "second"]
+
+
+def test_no_text_for_an_account_names_another(house):
+    alice, own_call = house.joins(ALICE), house.joins(Audience("alice", "b1"))
+    for state in ("ringing", "answered", "held"):
+        house.hears(
+            *(row_of("a1", state=state), row_of("b1", "bob", state=state, country="FR")),
+            sounds={"a1": SOUND, "b1": SOUND},
+            warnings=[warned_of("secret of the house")],
+        )
+        house.board.see_nodes([facts_of("n1"), facts_of(f"n {state}")], house.now_ns)
+        house.tells()
+        house.refreshes()
+    house.hears(ended_of("b1", "bob"))
+    for _ in range(2):
+        house.passes(61)
+        house.tells()
+        house.refreshes()
+    late = house.joins(Audience("alice", "b1"))
+    for screen in (alice, own_call, late):
+        text = b"".join(screen.texts)
+        for word in (b"bob", b"b1", b"FR", b"secret", b"n ringing", b"lag_ms"):
+            assert word not in text, word
+    assert late.events[0][1]["samples"] == []
+    assert set(own_call.calls) == set()
+
+
+def test_a_call_is_watched_with_its_samples_by_whom_it_belongs_to(house):
+    house.hears(row_of("a1"), sounds={"a1": SOUND})
+    screens = [house.joins(Audience(who, "a1")) for who in ("alice", None, "bob")]
+    alice, operator, bob = screens
+    for _ in range(3):
+        house.passes(1)
+        house.hears(row_of("a1"), row_of("a2"), sounds={"a1": SOUND, "a2": SOUND})
+        house.tells()
+        house.refreshes()
+    kept = {plain(each.at): plain(each) for each in house.board.samples("a1", 0)[0]}
+    assert len(kept) == 4
+    assert alice.samples == operator.samples == kept
+    assert set(alice.calls) == set(operator.calls) == {"a1"}
+    assert (bob.samples, bob.calls) == ({}, {})
+    assert [data["audience"] for kind, data in alice.events if kind == "snapshot"] == ["call"]
+    assert alice.events[0][1]["totals"] is None
+
+
+def test_a_call_that_is_watched_goes_when_it_is_no_longer_shown(house):
+    house.hears(row_of("a1"))
+    screen = house.joins(Audience("alice", "a1"))
+    house.hears(ended_of("a1"))
+    house.refreshes()
+    assert screen.calls["a1"]["state"] == "ended"
+    house.passes(60)
+    house.refreshes()
+    assert screen.calls == {}
+    count = len(screen.events)
+    house.passes(1)
+    house.refreshes()
+    assert len(screen.events) == count, "and nothing more is said of it"
+    house.hears(row_of("a1"))
+    house.refreshes()
+    assert set(screen.calls) == {"a1"}, "until it is there again"
+
+
+def test_a_call_that_goes_within_a_second_goes_from_the_screen(house):
+    house.hears(ended_of("a1"))
+    house.passes(59.9)
+    screen = house.joins(Audience("alice", "a1"))
+    assert set(screen.calls) == {"a1"}
+    house.passes(0.1)
+    house.refreshes()
+    assert screen.calls == {}
+
+
+def test_a_call_that_is_gone_and_comes_to_another_is_taken_from_the_one_and_shown_to_the_other(
+    house,
+):
+    house.hears(ended_of("c1", "alice"))
+    house.tells()
+    screens = {audience: house.joins(audience) for audience in (ALL, ALICE, BOB)}
+    house.passes(60)
+    house.hears(row_of("c1", "bob"))
+    house.tells()
+    for audience, screen in screens.items():
+        assert screen.calls == house.visible(audience), audience
+
+
+def test_totals_come_once_a_second_where_they_have_changed(house):
+    operator, alice = house.joins(ALL), house.joins(ALICE)
+    house.hears(row_of("a1"), row_of("b1", "bob"))
+    house.refreshes()
+    assert (operator.totals["calls"], alice.totals["calls"]) == (2, 1)
+    counts = len(operator.events), len(alice.events)
+    house.refreshes()
+    assert (len(operator.events), len(alice.events)) == counts
+
+
+# Who reads slowly, and who comes back.
+
+
+def test_a_text_is_made_once_for_all_who_get_it(house):
+    screens = [house.joins(ALL) for _ in range(9)]
+    house.hears(*(row_of(f"c{n}") for n in range(50)))
+    house.tells()
+    assert len({id(screen.texts[0]) for screen in screens}) == 1
+    assert len({screen.texts[1] for screen in screens}) == 1
+
+
+def test_who_falls_out_of_the_ring_gets_a_snapshot_and_the_others_do_not(house):
+    slow, quick = house.joins(ALICE), house.joins(ALICE)
+    house.hears(row_of("gone"))
+    house.tells()
+    slow.stalls = True
+    for n in range(TEXTS_MAX + 2):
+        house.hears(ended_of("gone") if n == 5 else row_of(f"c{n % 7}", state=("held", "ringing")[n % 2]))
+        house.passes(0.1)
+        house.tells()
+    assert kinds(slow).count("snapshot") == 1
+    slow.read()
+    house.serves()
+    slow.read()
+    assert kinds(slow).count("snapshot") == 2
+    assert kinds(quick).count("snapshot") == 1
+    assert slow.calls == quick.calls == house.visible(ALICE)
+
+
+def test_who_reads_nothing_for_a_minute_is_dropped_and_who_reads_is_not(house):
+    slow, dead = house.joins(ALICE), house.joins(ALICE)
+    slow.stalls = dead.stalls = True
+    for n in range(UNREAD_NS // SECOND_NS + 1):
+        assert not dead.is_closed, n
+        house.hears(row_of(state=("held", "answered")[n % 2]))
+        house.tells()
+        house.passes(1)
+        if n % 50 == 49:
+            slow.read()
+    house.tells()
+    assert (dead.is_aborted, slow.is_aborted) == (True, False)
+
+
+@pytest.mark.parametrize("missed", [0, 1, TEXTS_MAX - 1])
+def test_who_comes_back_goes_on_behind_what_it_had(house, missed):
+    screen = house.joins(ALICE)
+    house.hears(row_of())
+    house.tells()
+    house.leaves(screen)
+    screen.comes_back()
+    for n in range(missed):
+        house.hears(row_of(state=("held", "answered")[n % 2]))
+        house.tells()
+    house.joins(ALICE, screen)
+    assert kinds(screen) == ["snapshot", "delta", *["delta"] * missed]
+    assert screen.calls == house.visible(ALICE)
+
+
+@pytest.mark.parametrize(
+    "last", ["", "e1.1:7", "e1.2:0", "e1.1:-1", "e2.1:0", "e1.1", "\x00", "e1.1:0" * 999]
+)
+def test_who_says_nothing_sensible_begins_with_a_snapshot(house, last):
+    house.joins(ALICE)
+    house.hears(row_of())
+    house.tells()
+    screen = house.joins(ALICE, last_event_id=last)
+    assert kinds(screen) == ["snapshot"]
+    assert screen.calls == house.visible(ALICE)
+
+
+def test_a_place_in_one_audience_is_none_in_another(house):
+    alice = house.joins(ALICE)
+    house.joins(BOB)
+    house.hears(row_of("a1"), row_of("b1", "bob"))
+    house.tells()
+    bob = house.joins(BOB, last_event_id=alice.last_event_id)
+    assert kinds(bob) == ["snapshot"]
+
+
+def test_an_audience_outlives_its_last_viewer_for_a_while(house):
+    screen = house.joins(ALICE)
+    house.hears(row_of())
+    house.tells()
+    house.leaves(screen)
+    screen.comes_back()
+    house.now_ns += KEPT_NS - 1
+    house.refreshes()
+    house.joins(ALICE, screen)
+    assert kinds(screen) == ["snapshot", "delta"]
+    house.leaves(screen)
+    house.now_ns += KEPT_NS
+    house.refreshes()
+    assert house.feed._rooms == {}
+    assert house.board._windows == {}
+    screen.comes_back()
+    house.joins(ALICE, screen)
+    assert kinds(screen) == ["snapshot", "delta", "snapshot"]
+
+
+def test_a_stream_that_has_nothing_to_say_says_so(house):
+    screen = house.joins(ALICE)
+    house.refreshes()
+    begun = len(screen.texts)
+    house.now_ns += QUIET_NS - 1
+    house.refreshes()
+    assert len(screen.texts) == begun
+    house.now_ns += 1
+    house.refreshes()
+    assert screen.texts[begun:] == [b":\n\n"]
+    house.refreshes()
+    assert len(screen.texts) == begun + 1
+
+
+def test_the_end_is_told_and_everybody_is_closed_at_the_end(house):
+    refused, other = house.joins(ALICE), house.joins(BOB)
+    house.feed.end(house.viewers[refused], "unauthorized")
+    assert refused.events[-1] == ("end", {"code": "unauthorized"})
+    assert (refused.is_closed, other.is_closed) == (True, False)
+    house.feed.close()
+    assert other.is_closed
+    assert kinds(other)[-1] != "end", "browsers are to come back"
+
+
+# How many.
+
+
+def code_of(house, audience):
+    with pytest.raises(FeedFullError) as caught:
+        house.joins(audience)
+    with pytest.raises(FeedFullError):
+        house.feed.check_room(audience)
+    return caught.value.code
+
+
+def test_an_account_has_so_many_viewers_and_others_as_before(house):
+    screens = [house.joins(Audience("alice", f"c{n}")) for n in range(ACCOUNT_VIEWERS_MAX)]
+    assert code_of(house, ALICE) == "too_many_viewers"
+    assert code_of(house, Audience("alice", "c1")) == "too_many_viewers"
+    for _ in range(ACCOUNT_VIEWERS_MAX + 1):
+        house.joins(ALL)
+    house.joins(BOB)
+    house.leaves(screens[0])
+    house.joins(ALICE)
+    assert code_of(house, ALICE) == "too_many_viewers"
+
+
+def test_a_process_has_so_many_viewers_spread_over_all_turns(house):
+    screens = [house.joins(Audience(f"a{n}")) for n in range(VIEWERS_MAX)]
+    assert len(house.feed) == VIEWERS_MAX
+    assert code_of(house, ALL) == code_of(house, BOB) == "feed_full"
+    assert {len(house.feed.viewers(turn)) for turn in range(TURNS)} == {VIEWERS_MAX // TURNS}
+    for _ in range(2):  # who leaves twice leaves once
+        house.feed.leave(house.viewers[screens[0]], house.now_ns)
+    assert len(house.feed) == VIEWERS_MAX - 1
+    house.joins(BOB)
+    assert house.feed._of_account.keys() == {f"a{n}" for n in range(1, VIEWERS_MAX)} | {"bob"}
+
+
+def test_no_more_audiences_are_kept_than_may_be_and_the_emptiest_goes_first(house, monkeypatch):
+    monkeypatch.setattr(feed_module, "AUDIENCES_MAX", 3)
+    for account_id in ("a", "b", "c"):
+        screen = house.joins(Audience(account_id))
+        if account_id != "a":
+            house.leaves(screen)
+        house.passes(1)
+    house.joins(Audience("d"))
+    assert [each.account_id for each in house.feed._rooms] == ["a", "c", "d"]
+    assert set(house.board._windows) == {"a", "c", "d"}
+
+
+def test_an_audience_that_was_opened_anew_is_not_closed_in_place_of_the_old(house, monkeypatch):
+    """Whoever watched it would see nothing any more."""
+    monkeypatch.setattr(feed_module, "AUDIENCES_MAX", 2)
+    house.joins(ALL)
+    house.leaves(house.joins(ALICE))
+    house.now_ns += KEPT_NS
+    refreshing = house.feed.refresh(house.now_ns, house.at)
+    next(refreshing)
+    house.leaves(house.joins(BOB))  # which closes the one of before
+    screen = house.joins(ALICE)
+    for _ in refreshing:
+        pass
+    house.hears(row_of())
+    house.tells()
+    assert set(screen.calls) == {"c1"}
+
+
+# Whatever happens.
+
+AUDIENCES = (
+    *(ALL, ALICE, BOB),
+    *(Audience("alice", "c0"), Audience(None, "c0"), Audience("bob", "c0")),
+)
+OWNERS = {"c0": "alice", "c1": "alice", "c2": "bob", "c3": "bob"}
+CALLS = st.sampled_from(sorted(OWNERS))
+WHO = st.integers(0, 2 * len(AUDIENCES) - 1)
+HAPPENINGS = st.one_of(
+    st.tuples(st.just("hears"), CALLS, st.sampled_from(["ringing", "answered", "held", "ended"])),
+    st.tuples(st.just("hears"), CALLS, st.just("answered"), st.floats(1, 4.5)),
+    st.tuples(st.just("warns"), st.integers(1, 30)),
+    st.tuples(st.just("nodes"), st.sets(st.sampled_from(["n1", "n2", "n3"]))),
+    st.tuples(st.just("passes"), st.sampled_from([0.1, 1, 5, 10, 31, 60])),
+    st.tuples(st.just("update")),
+    st.tuples(st.just("refresh")),
+    st.tuples(st.just("serve"), WHO),
+    st.tuples(st.just("stall"), WHO),
+    st.tuples(st.just("read"), WHO, st.integers(1, 3_000)),
+    st.tuples(st.just("back"), WHO),
+    st.tuples(st.just("away"), WHO),
+)
+
+
+class Play(House):
+    """Two screens for each audience, and whatever happens to them."""
+
+    def __init__(self):
+        super().__init__()
+        self.screens = [(audience, self.joins(audience)) for audience in AUDIENCES * 2]
+
+    def happens(self, what, *details):
+        getattr(self, f"_{what}")(*details)
+
+    def _hears(self, call_id, state, mos=None):
+        make = ended_of if state == "ended" else row_of
+        row = make(call_id, OWNERS[call_id], state=state, mos=mos)
+        self.hears(row, sounds={call_id: SOUND})
+
+    def _warns(self, count):
+        self.hears(node="", warnings=[warned_of(f"{self.at} {n}") for n in range(count)])
+
+    def _nodes(self, names):
+        self.board.see_nodes([facts_of(name) for name in names], self.now_ns)
+
+    def _passes(self, seconds):
+        self.passes(seconds)
+
+    def _update(self):
+        self.feed.update(self.now_ns, self.at)
+
+    def _refresh(self):
+        self.refreshes()
+
+    def _serve(self, who):
+        screen = self.screens[who][1]
+        if screen in self.viewers and not screen.is_closed:
+            self.feed.serve(self.viewers[screen], self.now_ns, self.at)
+
+    def _stall(self, who):
+        self.screens[who][1].stalls = True
+
+    def _read(self, who, count):
+        self.screens[who][1].read(count)
+
+    def _away(self, who):
+        screen = self.screens[who][1]
+        if screen in self.viewers:
+            self.leaves(screen)
+
+    def _back(self, who):
+        audience, screen = self.screens[who]
+        self._away(who)
+        screen.comes_back()
+        self.joins(audience, screen)
+
+    def comes_to_rest(self):
+        """Let everybody be there and read, and each live call be spoken of once more."""
+        for who, (_, screen) in enumerate(self.screens):
+            screen.stalls = False
+            screen.read()
+            if screen not in self.viewers or screen.is_closed:
+                self._back(who)
+        self.now_ns += 10 * SECOND_NS
+        self.hears(*(row for row in self.board.rows(None) if row.state not in {"ended", "lost"}))
+        self.tells()
+        self.refreshes()
+
+
+@settings(max_examples=300)
+@given(st.lists(HAPPENINGS, min_size=10, max_size=80), st.sampled_from([1, 4, TEXTS_MAX]))
+def test_whatever_happens_everybody_ends_with_exactly_what_the_board_has(happenings, texts_max):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(channel_module, "TEXTS_MAX", texts_max)
+        play = Play()
+        for happening in happenings:
+            play.happens(*happening)
+        play.comes_to_rest()
+        for audience, screen in play.screens:
+            assert screen.calls == play.visible(audience), audience
+            if audience.call_id is None:
+                rows = play.board.rows(audience.account_id)
+                assert screen.totals["calls"] == len(
+                    [row for row in rows if row.state not in {"ended", "lost"}]
+                )
+            if audience == ALL:
+                assert screen.nodes == plain(play.board.nodes())
+                assert screen.warnings == plain(list(play.board.warnings))
+            else:
+                assert not screen.nodes
+                assert not screen.warnings
