@@ -47,16 +47,18 @@ class RedisWatchChannel:
 
     async def _messages(self, subscription: Any) -> AsyncIterator[bytes]:
         loop = asyncio.get_running_loop()
-        heard_s = loop.time()
+        heard_s, is_asked = loop.time(), False
         while True:
             async with bounded(_AWAY, waits_s=_WAIT_S):
                 found = await subscription.get_message(timeout=_WAIT_S)
             if found is not None:
-                heard_s = loop.time()
+                heard_s, is_asked = loop.time(), False
                 if found["type"] == "message":
                     yield found["data"]
             elif loop.time() - heard_s >= _SILENT_S:
-                # The answer counts as heard. None comes from a server that is gone without a word.
                 async with bounded(_AWAY):
+                    if is_asked:
+                        # Gone without a word: no connection breaks for a quarter of an hour.
+                        raise TimeoutError
                     await subscription.ping()
-                heard_s = loop.time() + _SILENT_S
+                heard_s, is_asked = loop.time(), True
