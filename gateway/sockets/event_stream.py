@@ -46,7 +46,8 @@ class EventStream(asyncio.Protocol):
     @property
     def is_behind(self) -> bool:
         """Whether its peer has yet to read what it was sent."""
-        return self._is_paused or self._pieces is not None
+        # The last that it was sent lies in the transport, which waits for ever.
+        return self._is_paused or self._pieces is not None or self._is_closing
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin the answer."""
