@@ -64,7 +64,7 @@ class _Room:
 class Viewer:
     """One who watches, and how far."""
 
-    __slots__ = ("behind_ns", "place", "room", "stream", "turn")
+    __slots__ = ("behind_ns", "handed_on", "place", "room", "stream", "turn")
 
     def __init__(self, stream: Stream, room: _Room, place: int | None, turn: int) -> None:
         self.stream = stream
@@ -73,7 +73,8 @@ class Viewer:
         """Number of the next text; None: a snapshot is due."""
         self.turn = turn
         self.behind_ns: int | None = None
-        """Since when it has not read all that it was sent."""
+        """Since when it has read nothing of what it was sent; None where it has read all."""
+        self.handed_on = 0
 
 
 class Feed:
@@ -246,8 +247,8 @@ class Feed:
         if not viewer.stream.is_behind:
             viewer.behind_ns = None
             self._serve(viewer, now_ns, at)
-        elif viewer.behind_ns is None:
-            viewer.behind_ns = now_ns
+        elif viewer.behind_ns is None or viewer.stream.handed_on != viewer.handed_on:
+            viewer.behind_ns, viewer.handed_on = now_ns, viewer.stream.handed_on
         elif now_ns - viewer.behind_ns >= UNREAD_NS:
             viewer.stream.abort()
 

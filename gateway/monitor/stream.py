@@ -17,6 +17,8 @@ class Stream(Protocol):
 
     on_close: Callable[[], None]
     """Called once, when it has ended."""
+    handed_on: int
+    """Grows whenever it has read a part of what it was behind with."""
 
     @property
     def is_behind(self) -> bool:

@@ -33,10 +33,15 @@ _HEAD: Final = "HTTP/1.1 200 OK\r\n" + "".join(f"{k}: {v}\r\n" for k, v in _FIEL
 class EventStream(asyncio.Protocol):
     """One stream. `on_close` is called once, when its connection has ended."""
 
-    __slots__ = ("_is_closing", "_is_paused", "_pieces", "_taken", "_transport", "on_close")
+    __slots__ = (
+        *("_is_closing", "_is_paused", "_pieces", "_taken", "_transport", "handed_on"),
+        "on_close",
+    )
 
     def __init__(self) -> None:
         self.on_close: Callable[[], None] = _nothing
+        self.handed_on = 0
+        """Pieces that were kept until the peer had read those before."""
         self._transport: asyncio.Transport | None = None
         self._pieces: deque[memoryview] | None = None
         """What is kept for a peer that does not read; most peers do."""
@@ -89,6 +94,7 @@ class EventStream(asyncio.Protocol):
             return
         while self._pieces and not self._is_paused:
             transport.write(self._pieces.popleft())
+            self.handed_on += 1
         if not self._pieces:
             self._pieces = None
             if self._is_closing:
