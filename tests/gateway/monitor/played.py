@@ -73,6 +73,7 @@ class Screen:
     def __init__(self):
         self.on_close = lambda: None
         self.stalls = False
+        self.handed_on = 0
         self.is_closed = self.is_aborted = False
         self.events = []
         self.texts = []
@@ -104,6 +105,7 @@ class Screen:
         count = len(self._sent) if count is None else count
         self._arrived = getattr(self, "_arrived", b"") + self._sent[:count]
         self._sent = self._sent[count:]
+        self.handed_on += 1
         whole = self._arrived.rfind(b"\n\n") + 2
         if whole > 1:
             for event in events_in(self._arrived[:whole]):

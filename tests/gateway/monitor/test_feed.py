@@ -267,6 +267,25 @@ def test_who_reads_nothing_for_a_minute_is_dropped_and_who_reads_is_not(house):
     assert (dead.is_aborted, slow.is_aborted) == (True, False)
 
 
+def test_who_reads_a_long_snapshot_slowly_is_left_to_it(house):
+    house.hears(*(row_of(f"c{n}") for n in range(500)))
+    screen = Screen()
+    screen.stalls = True
+    house.joins(ALL, screen)
+    for _ in range(30):
+        house.passes(59)
+        house.serves()
+        screen.read(1_000)
+    assert not screen.is_closed
+    for _ in range(2):
+        house.passes(59)
+        house.serves()
+    assert not screen.is_closed
+    house.passes(2)
+    house.serves()
+    assert screen.is_aborted
+
+
 @pytest.mark.parametrize("missed", [0, 1, TEXTS_MAX - 1])
 def test_who_comes_back_goes_on_behind_what_it_had(house, missed):
     screen = house.joins(ALICE)
