@@ -467,7 +467,7 @@ class OnePortProtocol(HttpToolsProtocol):
         """
         if self.cycle is None or self.cycle.disconnected or self.transport.is_closing():
             return False
-        if self.pipeline or not self._between_requests:
+        if self.pipeline or self._undecided or not self._between_requests:
             return False
         self._unset_keepalive_if_required()
         self.connections.discard(self)
