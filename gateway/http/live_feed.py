@@ -138,7 +138,8 @@ class LiveFeed:
         self._look += 1
         viewers = list(self._watchers)
         if epoch == self._epoch:
-            viewers = viewers[self._look % LOOKS :: LOOKS]
+            # By what stays with each: those who leave move the others forward.
+            viewers = [each for each in viewers if each.turn % LOOKS == self._look % LOOKS]
         self._epoch = epoch
         for begin in range(0, len(viewers), ASKED_AT_ONCE):
             await self._ask_about(viewers[begin : begin + ASKED_AT_ONCE])
