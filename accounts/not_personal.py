@@ -52,10 +52,10 @@ NOT_PERSONAL: Final[tuple[NotPersonal, ...]] = (
             f"log:{name}"
             for name in (
                 *("beyond", "carrier_code", "code", "event_id", "failure"),
-                *("hint", "http_status", "kind", "limit", "node"),
+                *("alarm", "hint", "http_status", "kind", "limit", "node"),
                 *("part", "partition", "partitions", "reason", "received"),
                 *("question", "report", "request_id", "result", "smtp_code", "state"),
-                *("status", "task", "version", "what", "where"),
+                *("status", "subject", "task", "version", "what", "where"),
                 *("why",),
             )
         ),
@@ -76,6 +76,8 @@ NOT_PERSONAL: Final[tuple[NotPersonal, ...]] = (
     ),
     NotPersonal(("caller:lease:<node>", "caller:leases"), "which processes are alive"),
     NotPersonal(("caller:node:1:<node>", "caller:nodes"), "how full each node is"),
+    NotPersonal(("caller:alarms:1", "caller:alarm-holder:1"), "which alarms stand, and who tells"),
+    NotPersonal(("caller:alarm-orders:1",), "which key of operators silenced which alarm, and why"),
     NotPersonal(("caller:drained",), "when the outbox was last empty"),
     NotPersonal(("caller:aof-rewritten",), "when the files of Valkey were last written anew"),
     NotPersonal(("caller:key-epoch",), "a random word for all accounts together"),

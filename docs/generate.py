@@ -10,10 +10,11 @@ from typing import Any
 from accounts.data_map import HOSTS, KINDS
 from accounts.not_personal import NOT_PERSONAL
 from accounts.personal_data import Kind
-from gateway import settings
+from gateway import settings_table
 from gateway.browser import messages
 from gateway.errors import PROBLEMS
 from gateway.limits import fraud, velocity
+from gateway.monitor.alarms import RULES, Rule
 from gateway.words.data_map import Kept, list_in, row_in, words_in
 
 DOCS = Path(__file__).parent
@@ -90,7 +91,7 @@ def configuration() -> str:
     """Return the tables of all settings, of the velocity limits and of the rules of admission."""
     limits = f"## Velocity limits\n\n{VELOCITY}\n\n{velocity.markdown()}"
     rules = f"## Rules of admission\n\n{ADMISSION}\n\n{fraud.markdown()}"
-    return f"{settings.markdown()}\n{limits}\n{rules}"
+    return f"{settings_table.markdown()}\n{limits}\n{rules}"
 
 
 VELOCITY = """\
@@ -160,6 +161,26 @@ def _place_row(words: Mapping[str, str], kind: Kind) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def alarms() -> str:
+    """Return the table of the rules of alarms."""
+    rows = [
+        f"| `{rule.name}` | {rule.title.format(subject='…', value='…')}"
+        f" | {_bound(rule, rule.raise_at)}{_held(rule.raise_after_s)}"
+        f" | {_bound(rule, rule.clear_at)}{_held(rule.clear_after_s)} | {rule.action} |"
+        for rule in RULES
+    ]
+    head = ["| rule | says | raised at | over at | what to do |", "|---|---|---|---|---|"]
+    return "\n".join([*head, *rows]) + "\n"
+
+
+def _bound(rule: Rule, value: float) -> str:
+    return f"{value / rule.scale:g} {rule.unit}".strip()
+
+
+def _held(seconds: float) -> str:
+    return f", for {seconds:g} s" if seconds else ""
+
+
 def replace_after(path: Path, heading: str, text: str) -> None:
     """Write `text` in place of everything after a heading."""
     kept = path.read_text().partition(heading)[0]
@@ -174,6 +195,7 @@ def main() -> None:
     replace_after(DOCS / "sdk.md", "## Errors", sdk_errors())
     (SDK / "error-words.ts").write_text(sdk_error_words())
     replace_after(DOCS / "configuration.md", "## Settings", configuration())
+    replace_after(DOCS / "alarms.md", "## Rules", alarms())
     replace_after(DOCS / "PRIVACY.md", "## Kinds", privacy())
 
 

@@ -281,6 +281,12 @@ PROBLEMS: dict[str, Problem] = {
         "Try again in a few seconds: by then it may have done what was asked for.",
         retry=True,
     ),
+    "alarm_not_found": Problem(
+        404, "There is no such alarm, or it is over.", "Look which alarms stand."
+    ),
+    "too_many_silences": Problem(
+        409, "Too many alarms are silenced.", "Take back some that are not needed any more."
+    ),
     "feed_full": Problem(
         503,
         "No more people can watch live calls at this process.",

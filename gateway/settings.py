@@ -7,7 +7,7 @@ out of range, is refused by name, so that a gateway never starts half configured
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, Field, dataclass, fields
+from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -268,6 +268,17 @@ class Settings:
         "What this service is called in mails and on pages.",
         pattern=r"[^<>@,;:\x00-\x1f]{1,60}",
     )
+    alarm_email: str = knobs.text(
+        "",
+        "Where alarms are mailed; needs CALLER_SMTP_URL. Empty: nowhere.",
+        pattern=r"[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+",
+    )
+    alarm_spend_per_minute: int = knobs.number(
+        0,
+        "What all calls together may cost a minute, in whole units of each currency, before an "
+        "alarm is raised; 0: anything.",
+        *(0, 1_000_000, ""),
+    )
     contact_email: str = knobs.text(
         "",
         "Address for questions, shown in each mail, and where answers to it go. Empty: none.",
@@ -468,6 +479,8 @@ def _of_posts(read: Settings) -> Iterator[str]:
         yield "CALLER_MAIL_FROM must be a mail address; CALLER_SMTP_URL needs it."
     if read.mail_from and not read.smtp_url:
         yield "CALLER_MAIL_FROM needs CALLER_SMTP_URL: without a mail server no mail is sent."
+    if read.alarm_email and not read.smtp_url:
+        yield "CALLER_ALARM_EMAIL needs CALLER_SMTP_URL: without a mail server no mail is sent."
     if any(len(key.reveal()) < _KEY_CHARS_MIN for key in read.second_factor_keys):
         yield f"CALLER_SECOND_FACTOR_KEYS has a key of less than {_KEY_CHARS_MIN} characters."
     if bool(read.events_url) != bool(read.events_secret):
@@ -477,24 +490,3 @@ def _of_posts(read: Settings) -> Iterator[str]:
 def _nearest(name: str, known: Mapping[str, object]) -> str:
     close = get_close_matches(name, known, n=1)
     return f" Did you mean {close[0]}?" if close else ""
-
-
-def markdown() -> str:
-    """Return the reference of all settings as a Markdown table."""
-    rows = [
-        "| variable | default | allowed | meaning |",
-        "|---|---|---|---|",
-        *(_markdown_row(f) for f in fields(Settings)),
-    ]
-    return "\n".join(rows) + "\n"
-
-
-def _markdown_row(knob: Field[Any]) -> str:
-    default = "" if knob.default is MISSING else knob.default
-    shown = knob.metadata["show"]
-    if shown is None:
-        shown = ",".join(default) if isinstance(default, tuple) else str(default)
-    # A bar would end the cell.
-    rule = knob.metadata["rule"].replace("|", "\\|")
-    cells = (f"`{PREFIX}{knob.name.upper()}`", f"`{shown}`" if shown else "", rule)
-    return f"| {' | '.join(cells)} | {knob.metadata['doc']} |"

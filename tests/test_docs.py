@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from docs.generate import SDK, codes, configuration, privacy, sdk_error_words, sdk_errors
-from gateway import settings
+from gateway import settings_table
 from gateway.browser import messages
 from gateway.cli.app import COMMANDS
 from tests.trees import tree_of
@@ -112,7 +112,7 @@ def test_make_targets_named_in_the_documents_exist():
 
 
 def test_every_setting_named_in_the_documents_exists():
-    known = settings.markdown()
+    known = settings_table.markdown()
     for page in PAGES:
         for name in re.findall(r"CALLER_[A-Z_]*[A-Z]", page.read_text()):
             assert f"`{name}`" in known or name == "CALLER_CHROMIUM", (page, name)

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from gateway import settings
+from gateway import settings_table
 
 app = typer.Typer(add_completion=False)
 
@@ -15,4 +15,4 @@ app = typer.Typer(add_completion=False)
 def print_settings() -> None:
     """Print the reference of all settings as Markdown."""
     # Not through Rich, which would wrap the tables' lines.
-    sys.stdout.write(settings.markdown())
+    sys.stdout.write(settings_table.markdown())

@@ -5,7 +5,7 @@ Two clocks are given: a monotonic one for what is late, and the wall's for what 
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Final
@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from gateway.fleet.roster import NodeFacts
+from gateway.monitor.alarm_view import AlarmView
 from gateway.monitor.rows import TALKING, Batch, CallRow, NodeRow, Sound, Warned
 from gateway.monitor.samples import Sample, Samples
 from gateway.monitor.totals import LiveSums, Totals, Window
@@ -28,6 +29,8 @@ COST_SHOWN_NS: Final = 30 * SECOND_NS
 NODE_KEPT_NS: Final = 600 * SECOND_NS
 NODES_MAX: Final = 200
 WARNINGS_MAX: Final = 256
+ERRORS_NS: Final = 300 * SECOND_NS
+"""How long an error of the log counts."""
 SUMMED_AT_ONCE: Final = 200
 """Rows that are summed up in one go: some 0.3 ms."""
 
@@ -55,10 +58,13 @@ class News:
         """Calls that are no longer shown, and whose they were."""
         self.nodes: Sequence[NodeRow] | None = None
         """All nodes, where anything of them has changed."""
+        self.alarms: Sequence[AlarmView] | None = None
+        """All alarms, the same."""
         self.warnings: list[Warned] = []
 
     def __bool__(self) -> bool:
-        return bool(self.calls or self.gone or self.warnings or self.nodes is not None)
+        has_list = self.nodes is not None or self.alarms is not None
+        return bool(self.calls or self.gone or self.warnings or has_list)
 
 
 class Board:
@@ -70,6 +76,10 @@ class Board:
         self._nodes: dict[str, tuple[NodeRow, int]] = {}
         """By name: what is known of each, and when it was last there."""
         self.warnings: deque[Warned] = deque(maxlen=WARNINGS_MAX)
+        self.alarms: Sequence[AlarmView] = ()
+        self._errors: deque[tuple[int, str]] = deque(maxlen=WARNINGS_MAX)
+        """When errors were logged, and their words."""
+        self._heard_ns: int | None = None
         self._news = News()
         self._window = Window()
         self._windows: dict[str, Window] = {}
@@ -84,11 +94,15 @@ class Board:
 
     def apply(self, batch: Batch, now_ns: int, at: datetime) -> None:
         """Take what a process says."""
+        self._heard_ns = now_ns
         for row in batch.calls:
             # Whoever may write to the store may write anything.
             if row.node == batch.node:
                 self._take(row, batch.sounds.get(row.id), now_ns, at)
         self.warnings.extend(batch.warnings)
+        self._errors.extend(
+            (now_ns, each.event) for each in batch.warnings if each.level == "error"
+        )
         # Bounded like the ring: whoever begins to watch gets that.
         self._news.warnings = [*self._news.warnings, *batch.warnings][-WARNINGS_MAX:]
 
@@ -147,6 +161,11 @@ class Board:
         if before != [row for row, _ in self._nodes.values()]:
             self._news.nodes = self.nodes()
 
+    def see_alarms(self, alarms: Sequence[AlarmView]) -> None:
+        """Take which alarms stand."""
+        if list(alarms) != list(self.alarms):
+            self.alarms = self._news.alarms = alarms
+
     def sweep(self, now_ns: int) -> None:
         """Let go of calls that ended, and mark those that nobody speaks of; once a second."""
         for call_id, held in tuple(self._held.items()):
@@ -197,6 +216,23 @@ class Board:
     def nodes(self) -> list[NodeRow]:
         """Return the nodes, by name."""
         return sorted((row for row, _ in self._nodes.values()), key=lambda row: row.node)
+
+    # What alarms look at.
+
+    @property
+    def silent_calls(self) -> int:
+        """How many calls there are in which one side is not heard that should be."""
+        return self._sums.silent
+
+    def errors(self, now_ns: int) -> dict[str, int]:
+        """Return the errors that were logged lately, by their words."""
+        return Counter(event for at_ns, event in self._errors if now_ns - at_ns < ERRORS_NS)
+
+    def silence_s(self, now_ns: int) -> float:
+        """Return how long no process has said anything; each does so every second."""
+        if self._heard_ns is None:
+            self._heard_ns = now_ns
+        return (now_ns - self._heard_ns) / SECOND_NS
 
     # Totals.
 

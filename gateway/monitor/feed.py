@@ -190,8 +190,9 @@ class Feed:
                 put(None, "gone", call_id)
         if news.warnings:
             found.setdefault(Audience(None), {})["warnings"] = news.warnings
-        if news.nodes is not None:
-            found.setdefault(Audience(None), {})["nodes"] = news.nodes
+        for key, rows in (("nodes", news.nodes), ("alarms", news.alarms)):
+            if rows is not None:
+                found.setdefault(Audience(None), {})[key] = rows
         return found
 
     def refresh(self, now_ns: int, at: datetime) -> Iterator[None]:
@@ -275,6 +276,7 @@ class Feed:
             "calls": rows,
             "totals": totals,
             "nodes": board.nodes() if is_for_operators else [],
+            "alarms": board.alarms if is_for_operators else [],
             "warnings": board.told_warnings() if is_for_operators else [],
             "samples": samples,
         }

@@ -183,7 +183,8 @@ class LiveSums:
     """Sums of live calls, which may be thousands: added a few at a time."""
 
     def __init__(self) -> None:
-        self.calls = 0
+        self.calls = self.silent = 0
+        """`silent` are those in which one side is not heard that should be."""
         self.by_state: Counter[str] = Counter()
         self.spend: Counter[str] = Counter()
         self.rtt: Counter[int] = Counter()
@@ -201,6 +202,7 @@ class LiveSums:
             self.by_state[row.state] += 1
             if row.state in TALKING:
                 self.spend[row.currency] += row.per_minute_micros
+                self.silent += "silence" in row.tags
                 since = row.answered_at or row.created_at
                 length_s = (at - since).total_seconds()
                 self.durations[bisect_left(DURATIONS_S, length_s)] += 1

@@ -30,6 +30,7 @@ from gateway.logs.refused_signatures import RefusedSignatures
 from gateway.roles import adapters, http, periodic_tasks, storage
 from gateway.roles.access import Access, compose_access
 from gateway.roles.administration import admin_routes
+from gateway.roles.alarms import Alarming
 from gateway.roles.carrier import CarrierSide, compose_carrier_side
 from gateway.roles.children import Child
 from gateway.roles.documents import post_documents
@@ -111,7 +112,8 @@ class Gateway:
         self._live: FleetCalls
         self._speaker: Speaker
         self._watching: Watching | None = None
-        """None where nobody is answered."""
+        """None where nobody is answered, as are alarms."""
+        self._alarming: Alarming | None = None
         self._port: Port
         self._server: OnePortServer
 
@@ -186,8 +188,8 @@ class Gateway:
                 *periodic_tasks.of_quotes(prices, self._fraud),
                 *periodic_tasks.of_people(self._people),
             ]
-        if self._watching is not None:
-            tasks += self._watching.tasks()
+        if self._watching is not None and self._alarming is not None:
+            tasks += [*self._watching.tasks(), *self._alarming.tasks()]
         await self._run(stops, tls, tasks)
 
     def _take_payments(self, stops: Stops) -> None:
@@ -279,6 +281,10 @@ class Gateway:
         self._watching = Watching(
             *(stores, self.fleet.roster, self._port.ticker, access.auth), routing=routing
         )
+        self._alarming = Alarming(
+            *(settings, stores, self._membership.instance, self._watching.board),
+            events=self.post.events,
+        )
         return [
             *http.api_routes(
                 *(settings, stores, access, prices, payments),
@@ -296,6 +302,7 @@ class Gateway:
             ),
             *admin_routes(settings, stores, access.auth, people.sessions, self.fleet.control),
             *self._watching.routes(),
+            *self._alarming.routes(routing),
         ]
 
     def _tasks_of_books(self, alarms: periodic_tasks.Alarms) -> Sequence[PeriodicTask]:
@@ -338,7 +345,8 @@ class Gateway:
             stops.add("metering", media.metering.stop)
         stops.add("server", self._server.stop)
         stops.add("media sockets", port.close_sockets)
-        if self._watching is not None:
+        if self._watching is not None and self._alarming is not None:
+            stops.add("alarms", self._alarming.stop)
             stops.add("viewers", self._watching.stop)
         # Before anybody can come: half a second in which the loop does nothing else.
         warm_up()

@@ -35,6 +35,7 @@ from gateway.stores.watch_channel import RedisWatchChannel
 
 SPEAKS_EVERY: Final = 10
 """Beats between two times that a process says what its calls do: a fifth of a second."""
+SPEAKS_PER_S: Final = BEATS_PER_SECOND // SPEAKS_EVERY
 UPDATES_EVERY: Final = 5
 """Beats between two times that viewers' texts are made: a tenth of a second."""
 REFRESHED_AT_ONCE: Final = 50
@@ -57,6 +58,7 @@ class Speaker:
         self._channel = channel
         self._take_calls = take_calls
         self._warnings = WarningsKept()
+        self._beats = 0
         self._speaking: asyncio.Task[None] | None = None
 
     def start(self, ticker: Ticker) -> None:
@@ -76,6 +78,10 @@ class Speaker:
         if self._speaking is not None and not self._speaking.done():
             return
         texts = list(self._take_calls())
+        self._beats += 1
+        if not texts and self._beats % SPEAKS_PER_S == 0:
+            # So that those who listen know that they would hear something.
+            texts.append(encode(Batch(node=self._name)))
         if warnings := self._take_warnings():
             texts.append(encode(Batch(node=self._name, warnings=warnings)))
         if texts:
@@ -116,8 +122,8 @@ class Watching:
         routing: AdminRoutes,
     ) -> None:
         """Watch all nodes that share the stores."""
-        self._board = Board()
-        self._feed = Feed(self._board, secrets.token_hex(4))
+        self.board = board = Board()
+        self._feed = Feed(board, secrets.token_hex(4))
         self._live = LiveFeed(
             *(self._feed, EventStream, stores.key_epochs, ticker.clock_ns, utc_now)
         )
@@ -152,10 +158,10 @@ class Watching:
 
     def _beat(self, slot: int, now_ns: int) -> None:
         at = utc_now()
-        self._board.sum_up_some(at)
+        self.board.sum_up_some(at)
         if slot == 0:
-            self._board.sweep(now_ns)
-            self._board.see_nodes(self._roster.nodes(), now_ns)
+            self.board.sweep(now_ns)
+            self.board.see_nodes(self._roster.nodes(), now_ns)
             self._refreshing = self._feed.refresh(now_ns, at)
         for _ in range(REFRESHED_AT_ONCE):
             if next(self._refreshing, self) is self:
@@ -193,4 +199,4 @@ class Watching:
                 log.warning("what a node says of its calls is not understood")
                 self._said_s = now_s
             return
-        self._board.apply(batch, self._ticker.clock_ns(), utc_now())
+        self.board.apply(batch, self._ticker.clock_ns(), utc_now())

@@ -24,7 +24,9 @@ from gateway.embed.refusals import Reason
 from gateway.http.site.door import GO_ON
 from gateway.limits.velocity import LIMITS, Use
 from gateway.logs.call_events import EVENTS, FIELDS
+from gateway.monitor.alarm_desk import AlarmOrder
 from gateway.ports import CallOrder
+from gateway.stores.alarms import RedisAlarms
 from gateway.stores.aof import RedisAof
 from gateway.stores.button_eras import RedisButtonEras
 from gateway.stores.challenges import RedisChallenges
@@ -180,6 +182,11 @@ async def used(gate, client):
     assert await RedisNodeLeases(client).claim("n1", 1.0)
     assert await RedisMailboxes(client).send("process", b"letter")
     await RedisNodeDirectory(client).write(facts_of("n1"))
+    alarms = RedisAlarms(client, "process")
+    assert await alarms.hold()
+    await alarms.write([])
+    silence = {"name": "node_lost:n1", "kind": "silenced", "until_s": 1.0, "at_s": 0.0}
+    await alarms.order(AlarmOrder(**silence, by="key k", reason="repair"))
     await RedisDrainMark(client).set()
     await RedisKeyEpochs(client).current()
     await client.config_set("appendonly", "yes")

@@ -117,4 +117,3 @@ def test_a_full_batch_of_long_rows_is_one_that_is_taken():
     batch = Batch(node=longest.node, calls=rows, sounds=sounds)
     assert len(encode(batch)) < BATCH_BYTES_MAX
     assert len(decode(encode(batch)).calls) == ROWS_MAX
-

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from billing.errors import RateDeckError
 from database.errors import StoreUnavailableError
-from gateway import settings
+from gateway import settings_table
 from gateway.cause import Cause
 from gateway.cli import app
 from gateway.cli.command import run
@@ -150,7 +150,7 @@ def test_an_interrupt_is_no_failure():
 
 def test_the_reference_of_the_settings_is_printed():
     done = caller("settings")
-    assert (done.exit_code, done.output) == (0, settings.markdown())
+    assert (done.exit_code, done.output) == (0, settings_table.markdown())
 
 
 def test_the_simulated_carrier_needs_an_account():
@@ -246,7 +246,7 @@ def test_what_is_done_ends_with_nothing_wrong(monkeypatch, capsys):
         with pytest.raises(SystemExit) as caught:
             main()
         assert not caught.value.code
-        assert capsys.readouterr().out == settings.markdown()
+        assert capsys.readouterr().out == settings_table.markdown()
 
 
 def test_limits_are_set_shown_and_lifted(account):

@@ -102,7 +102,9 @@ class House:
         for viewer in self.feed.viewers():
             self.feed.serve(viewer, self.now_ns, self.now)
 
-    async def asks(self, path=OWN, key="ck_alice", method="GET", client=("192.0.2.1", 9), **headers):
+    async def asks(
+        self, path=OWN, key="ck_alice", method="GET", client=("192.0.2.1", 9), **headers
+    ):
         """Return the status and the code of the refusal; 299 where the connection is given away."""
         if key:
             headers["authorization"] = f"Bearer {key}"
@@ -369,9 +371,7 @@ async def test_what_becomes_of_a_key_becomes_of_its_streams(house, account, code
 
 
 async def test_a_key_that_expires_by_itself_ends_its_streams_within_five_looks(house):
-    house.changes(
-        "ck_alice", replace(KEYS["ck_alice"], key_expires_at=NOW + timedelta(minutes=1))
-    )
+    house.changes("ck_alice", replace(KEYS["ck_alice"], key_expires_at=NOW + timedelta(minutes=1)))
     connections = [await house.watches() for _ in range(7)]
     await house.looks(LOOKS + 1)
     assert {ended(each) for each in connections} == {None}
@@ -383,9 +383,7 @@ async def test_a_key_that_expires_by_itself_ends_its_streams_within_five_looks(h
 async def test_each_is_asked_about_within_five_looks_however_others_come_and_go(house):
     """Those who leave move those behind them forward: nobody may slip through."""
     others = [await house.watches(ALL, "ck_operator") for _ in range(40)]
-    house.changes(
-        "ck_alice", replace(KEYS["ck_alice"], key_expires_at=NOW + timedelta(minutes=1))
-    )
+    house.changes("ck_alice", replace(KEYS["ck_alice"], key_expires_at=NOW + timedelta(minutes=1)))
     connections = [await house.watches() for _ in range(10)]
     await house.looks()
     house.now += timedelta(minutes=1)

@@ -60,7 +60,9 @@ def events_in(text):
         fields = dict(line.split(b": ", 1) for line in event.split(b"\n") if line != b":")
         if fields:
             event_id = fields.get(b"id", b"").decode()
-            found.append((event_id, fields[b"event"].decode(), msgspec.json.decode(fields[b"data"])))
+            found.append(
+                (event_id, fields[b"event"].decode(), msgspec.json.decode(fields[b"data"]))
+            )
     return found
 
 

@@ -1,4 +1,4 @@
-"""Viewers get what they may see, once, in order, and whole: however slow, and however often back."""
+"""Viewers get what they may see, once, in order, and whole: however slow or often back."""
 
 from datetime import timedelta
 
@@ -241,7 +241,9 @@ def test_who_falls_out_of_the_ring_gets_a_snapshot_and_the_others_do_not(house):
     house.tells()
     slow.stalls = True
     for n in range(TEXTS_MAX + 2):
-        house.hears(ended_of("gone") if n == 5 else row_of(f"c{n % 7}", state=("held", "ringing")[n % 2]))
+        house.hears(
+            ended_of("gone") if n == 5 else row_of(f"c{n % 7}", state=("held", "ringing")[n % 2])
+        )
         house.passes(0.1)
         house.tells()
     assert kinds(slow).count("snapshot") == 1

@@ -3,6 +3,7 @@
 from collections import Counter
 from datetime import timedelta
 from fractions import Fraction
+from itertools import pairwise
 from math import ceil
 
 import pytest
@@ -113,12 +114,13 @@ def test_totals_are_what_a_plain_count_finds(happenings, lives, rest_s):
     assert totals.spend_micros_per_minute == spend
     rtts = [min(round(row.rtt_ms), 2_000) for row in live if row.rtt_ms is not None]
     assert totals.rtt_p95_ms == least(rtts, Fraction(19, 20))
-    assert totals.mos == pytest.approx(mean((r.mos for r in live if r.mos is not None), 2), abs=0.011)
+    assert totals.mos == pytest.approx(
+        mean((r.mos for r in live if r.mos is not None), 2), abs=0.011
+    )
     ages = [(AT - row.answered_at).total_seconds() for row in talking]
     bounds = [-1, *DURATIONS_S, 10**9]
     assert list(totals.durations) == [
-        sum(low < age <= high for age in ages)
-        for low, high in zip(bounds[:-1], bounds[1:], strict=True)
+        sum(low < age <= high for age in ages) for low, high in pairwise(bounds)
     ]
     for each in totals.countries:
         ours = [row for row in rows if row.country == each.country]

@@ -131,7 +131,8 @@ async def test_a_node_stops_its_sockets_first_and_its_stores_last(environ, monke
     await node.start()
     await node.stop()
     assert order == [
-        *("viewers", "media sockets", "server", "metering", "periodic work", "ticker", "UDP port"),
+        *("viewers", "alarms", "media sockets", "server", "metering", "periodic work", "ticker"),
+        "UDP port",
         *("what is said of live calls", "questions of other processes", "lease"),
         *(
             "counts of refused visitors",

@@ -1,4 +1,4 @@
-"""A connection that HTTP has authorised and gives away: to whom, when not, and what stays behind."""
+"""A connection that HTTP has authorised and gives away: to whom, when not, and what stays."""
 
 from __future__ import annotations
 
@@ -67,7 +67,12 @@ class Site:
             Route("/slow-feed", self._slow),
         ]
         self.server = create_server(
-            Starlette(routes=routes), engine=self.engine, host="127.0.0.1", port=0, tls=tls, grace_s=3
+            Starlette(routes=routes),
+            engine=self.engine,
+            host="127.0.0.1",
+            port=0,
+            tls=tls,
+            grace_s=3,
         )
 
     def _route(self, _request: object) -> Acceptance:

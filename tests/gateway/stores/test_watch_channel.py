@@ -109,7 +109,7 @@ async def test_silence_is_no_fault(redis, monkeypatch):
 
 async def test_a_server_that_is_killed_is_an_outage_and_is_listened_to_when_it_is_back(own_valkey):
     async with channel_of(own_valkey.url) as channel:
-        with pytest.raises(StoreUnavailableError, match="calls"):
+        with pytest.raises(StoreUnavailableError, match="calls"):  # noqa: PT012
             async with channel.listen() as messages:
                 await channel.publish(b"before")
                 assert await first(messages) == b"before"
@@ -131,7 +131,7 @@ async def test_a_server_that_says_nothing_any_more_is_an_outage(own_valkey, monk
     monkeypatch.setattr(watch_channel, "_WAIT_S", 0.05)
     monkeypatch.setattr(watch_channel, "_SILENT_S", 0.2)
     async with channel_of(own_valkey.url) as channel:
-        with pytest.raises(StoreUnavailableError):
+        with pytest.raises(StoreUnavailableError):  # noqa: PT012
             async with channel.listen() as messages:
                 own_valkey.pause()
                 try:

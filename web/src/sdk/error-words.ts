@@ -59,6 +59,8 @@ export type GatewayCode =
   | 'node_not_found'
   | 'node_stopping'
   | 'node_silent'
+  | 'alarm_not_found'
+  | 'too_many_silences'
   | 'feed_full'
   | 'too_many_viewers'
   | 'method_not_allowed'

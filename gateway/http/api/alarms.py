@@ -1,0 +1,135 @@
+"""Serves `/v1/admin/alarms`: what stands, and what operators say of it. Knows no rule's figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, Protocol
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.errors import RequestRefusedError
+from gateway.http.access import DeclaredRoute
+from gateway.http.api.admin import ADMIN, AdminRoutes, order_of
+from gateway.http.body import read_json
+from gateway.http.principal import Principal
+from gateway.http.problems import Json
+from gateway.monitor.alarm_desk import AlarmOrder, AlarmStore
+from gateway.monitor.alarm_view import alarm_views
+from gateway.monitor.alarms import BY_NAME
+from gateway.operators import REASON_MAX
+
+ALARMS: Final = f"{ADMIN}/alarms"
+NAME_MAX: Final = 300
+SILENCE_MINUTES_MAX: Final = 7 * 24 * 60
+"""A silence that nobody looks at again becomes the rule."""
+
+_Name = Annotated[str, msgspec.Meta(min_length=3, max_length=NAME_MAX)]
+_Reason = Annotated[str, msgspec.Meta(min_length=1, max_length=REASON_MAX)]
+
+
+class AcknowledgeRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Body of `…/acknowledge`."""
+
+    name: _Name
+    reason: _Reason
+
+
+class SilenceRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Body of `…/silence`."""
+
+    name: _Name
+    minutes: Annotated[int, msgspec.Meta(ge=1, le=SILENCE_MINUTES_MAX)]
+    reason: _Reason
+
+
+class UnsilenceRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Body of `…/unsilence`."""
+
+    name: _Name
+
+
+class Orders(AlarmStore, Protocol):
+    """Also where orders are given."""
+
+    async def order(self, order: AlarmOrder) -> None:
+        """Keep what an operator says. Raises LookupError where there are too many."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmsApi:
+    """Handlers of alarms."""
+
+    routing: AdminRoutes
+    store: Orders
+    clock_s: Callable[[], float]
+
+    def routes(self) -> list[DeclaredRoute]:
+        """Return the resource's routes."""
+        route = self.routing.route
+        return [
+            route(ALARMS, self.list),
+            route(f"{ALARMS}/acknowledge", self.acknowledge, "POST"),
+            route(f"{ALARMS}/silence", self.silence, "POST"),
+            route(f"{ALARMS}/unsilence", self.unsilence, "POST"),
+        ]
+
+    async def list(self, _request: Request, _principal: Principal) -> Response:
+        """Return the alarms that stand, and what is silenced."""
+        alarms, orders = await self.store.read()
+        now_s = self.clock_s()
+        silenced = [
+            {**_said(order), "name": order.name}
+            for order in orders.values()
+            if order.kind == "silenced" and order.holds(now_s)
+        ]
+        return Json({"alarms": alarm_views(alarms, orders, now_s), "silenced": silenced})
+
+    async def acknowledge(self, request: Request, principal: Principal) -> Response:
+        """Note that somebody is at an alarm that stands."""
+        body = await read_json(request, AcknowledgeRequest)
+        alarms, _ = await self.store.read()
+        if all(alarm.name != body.name for alarm in alarms):
+            raise RequestRefusedError("alarm_not_found")
+        await self._give(principal, body.name, body.reason, None)
+        return Response(status_code=204)
+
+    async def silence(self, request: Request, principal: Principal) -> Response:
+        """Tell nobody of an alarm for a while, whether it stands or not."""
+        body = await read_json(request, SilenceRequest)
+        if body.name.partition(":")[0] not in BY_NAME:
+            raise RequestRefusedError("alarm_not_found")
+        await self._give(principal, body.name, body.reason, body.minutes)
+        return Response(status_code=204)
+
+    async def unsilence(self, request: Request, _principal: Principal) -> Response:
+        """Take back what was said of an alarm."""
+        body = await read_json(request, UnsilenceRequest)
+        await self.store.forget([body.name])
+        return Response(status_code=204)
+
+    async def _give(
+        self, principal: Principal, name: str, reason: str, minutes: int | None
+    ) -> None:
+        said = order_of(principal, reason)
+        now_s = self.clock_s()
+        order = AlarmOrder(
+            name=name,
+            kind="acknowledged" if minutes is None else "silenced",
+            until_s=None if minutes is None else now_s + minutes * 60,
+            by=said.operator,
+            reason=said.reason,
+            at_s=now_s,
+        )
+        try:
+            await self.store.order(order)
+        except LookupError:
+            raise RequestRefusedError("too_many_silences") from None
+
+
+def _said(order: AlarmOrder) -> dict[str, Any]:
+    until = None if order.until_s is None else datetime.fromtimestamp(order.until_s, UTC)
+    return {"by": order.by, "reason": order.reason, "until": until}

@@ -1,0 +1,61 @@
+"""Shows alarms to operators: in the API and on the live page. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Literal
+
+import msgspec
+
+from gateway.monitor.alarm_desk import AlarmOrder
+from gateway.monitor.alarms import BY_NAME, Alarm
+
+
+class AlarmView(msgspec.Struct, frozen=True, kw_only=True):
+    """An alarm that stands."""
+
+    name: str
+    """By which it is acknowledged and silenced."""
+    rule: str
+    subject: str
+    title: str
+    action: str
+    """What to do first."""
+    value: float
+    """As it was when it began, in `unit`."""
+    unit: str
+    since: datetime
+    state: Literal["raised", "acknowledged", "silenced"]
+    by: str
+    """Who acknowledged or silenced it, and why; empty for nobody."""
+    reason: str
+    until: datetime | None
+    """When a silence ends."""
+
+
+def alarm_views(
+    alarms: Sequence[Alarm], orders: Mapping[str, AlarmOrder], now_s: float
+) -> list[AlarmView]:
+    """Return alarms with what was said of them, the oldest first."""
+    return [_view(alarm, orders.get(alarm.name), now_s) for alarm in alarms]
+
+
+def _view(alarm: Alarm, order: AlarmOrder | None, now_s: float) -> AlarmView:
+    if order is not None and not order.holds(now_s):
+        order = None
+    until_s = None if order is None else order.until_s
+    return AlarmView(
+        name=alarm.name,
+        rule=alarm.rule,
+        subject=alarm.subject,
+        title=alarm.title,
+        action=BY_NAME[alarm.rule].action if alarm.rule in BY_NAME else "",
+        value=alarm.value,
+        unit=alarm.unit,
+        since=datetime.fromtimestamp(alarm.since_s, UTC),
+        state="raised" if order is None else order.kind,
+        by="" if order is None else order.by,
+        reason="" if order is None else order.reason,
+        until=None if until_s is None else datetime.fromtimestamp(until_s, UTC),
+    )

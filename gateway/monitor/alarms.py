@@ -1,0 +1,327 @@
+"""Decides what is wrong enough to tell an operator, and when it is over. Pure: time is an argument.
+
+A rule reads a figure of each of its subjects. It is raised by one bound and over by another, each
+held for a while, so that a figure that swings about a bound rings once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+
+from gateway.monitor.rows import NodeRow
+from gateway.monitor.totals import Totals
+
+ALARMS_MAX: Final = 200
+"""Alarms that stand at once; the first ones stay."""
+ATTEMPTS_MIN: Final = 20
+"""Attempts of which a share says something."""
+CALLS_MIN: Final = 5
+PERCENT: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What the rules look at."""
+
+    totals: Totals
+    nodes: Sequence[NodeRow]
+    silent_calls: int
+    """Calls in which people should talk and one side cannot be heard."""
+    errors: Mapping[str, int]
+    """Lines of the log that are errors, by their words, within the last minutes."""
+    store_away_s: float
+    """How long nothing can be heard of the nodes."""
+    spend_micros_max: int | None = None
+    """What calls may cost a minute in all, in each currency; None for any."""
+
+
+Reading = Mapping[str, float]
+"""A figure by subject; a subject that has none is judged neither way while it is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What is bad, and how bad it has to be for how long."""
+
+    name: str
+    title: str
+    """What an operator is told, with the subject in it."""
+    action: str
+    """What to do first."""
+    read: Callable[[Figures], Reading]
+    raise_at: float
+    clear_at: float
+    raise_after_s: float = 0.0
+    clear_after_s: float = 30.0
+    unit: str = ""
+    scale: float = 1.0
+    """What a figure is divided by before it is told."""
+
+    def is_bad(self, value: float) -> bool:
+        """Return whether a figure raises the alarm; less is worse where the bounds say so."""
+        is_rising = self.raise_at >= self.clear_at
+        return value >= self.raise_at if is_rising else value <= self.raise_at
+
+    def is_good(self, value: float) -> bool:
+        """Return whether a figure ends it."""
+        is_rising = self.raise_at >= self.clear_at
+        return value <= self.clear_at if is_rising else value >= self.clear_at
+
+
+def _lost(figures: Figures) -> Reading:
+    # One that was told to stop is gone because it was.
+    return {row.node: float(row.is_lost and not row.is_draining) for row in figures.nodes}
+
+
+def _lag(figures: Figures) -> Reading:
+    return {row.node: row.lag_ms for row in figures.nodes if not row.is_lost}
+
+
+def _fullness(figures: Figures) -> Reading:
+    there = [row for row in figures.nodes if not row.is_lost]
+    return {row.node: PERCENT * row.calls / max(1, row.calls_max) for row in there}
+
+
+def _failures(figures: Figures) -> Reading:
+    return {
+        row.country or "no country": PERCENT * row.failed / row.attempts
+        for row in figures.totals.countries
+        if row.attempts >= ATTEMPTS_MIN
+    }
+
+
+def _delay(figures: Figures) -> Reading:
+    return {
+        row.country or "no country": float(row.pdd_ms)
+        for row in figures.totals.countries
+        if row.attempts >= ATTEMPTS_MIN and row.pdd_ms is not None
+    }
+
+
+def _talking(figures: Figures) -> int:
+    return sum(figures.totals.by_state.get(state, 0) for state in ("answered", "held"))
+
+
+def _mos(figures: Figures) -> Reading:
+    mos = figures.totals.mos
+    return {"": mos} if mos is not None and _talking(figures) >= CALLS_MIN else {}
+
+
+def _silence(figures: Figures) -> Reading:
+    talking = _talking(figures)
+    return {"": PERCENT * figures.silent_calls / talking} if talking >= CALLS_MIN else {}
+
+
+def _spend(figures: Figures) -> Reading:
+    most = figures.spend_micros_max
+    if most is None:
+        return {}
+    spent = figures.totals.spend_micros_per_minute
+    return {currency: PERCENT * micros / max(1, most) for currency, micros in spent.items()}
+
+
+def _errors(figures: Figures) -> Reading:
+    return {event: float(count) for event, count in figures.errors.items()}
+
+
+def _away(figures: Figures) -> Reading:
+    return {"": figures.store_away_s}
+
+
+STORE_AWAY: Final = "store_away"
+
+RULES: Final = (
+    Rule(
+        "node_lost",
+        "Node {subject} is gone.",
+        "Look whether its process runs and reaches Valkey; its calls are settled by another node.",
+        *(_lost, 1, 0, 0, 5),
+    ),
+    Rule(
+        "loop_lag",
+        "Node {subject} is late: {value} ms.",
+        "Something else takes its processor: drain it, and look at the machine.",
+        *(_lag, 100, 50),
+        unit="ms",
+    ),
+    Rule(
+        "node_full",
+        "Node {subject} is {value} % full.",
+        "Start another node, or raise CALLER_CALLS_MAX if its processor is idle.",
+        *(_fullness, 90, 80, 30),
+        unit="%",
+    ),
+    Rule(
+        "calls_fail",
+        "{value} % of the calls to {subject} fail.",
+        "Look at the causes of failed calls on the live page, then at the carrier's status page.",
+        *(_failures, 30, 20, 30),
+        unit="%",
+    ),
+    # The bounds are those of E.721 for international calls: mean and 95 of 100.
+    Rule(
+        "slow_ringing",
+        "Calls to {subject} take {value} s until they ring.",
+        "The carrier's route is slow: look at its status page, or ask it.",
+        *(_delay, 11_000, 8_000, 30),
+        unit="s",
+        scale=1000,
+    ),
+    # G.107, Annex B: below 3.1 nearly all users are dissatisfied, above 3.6 some.
+    Rule(
+        "low_mos",
+        "Calls sound bad: MOS {value}.",
+        "Look on the live page whether one node, one country or one path is behind it.",
+        *(_mos, 3.1, 3.6, 30),
+    ),
+    Rule(
+        "one_way_audio",
+        "In {value} % of calls one side is silent.",
+        "Look whether media sockets and the UDP port are open from outside.",
+        *(_silence, 20, 10, 20),
+        unit="%",
+    ),
+    Rule(
+        "spend",
+        "Calls cost {value} % of the bound a minute, in {subject}.",
+        "Look who calls where on the live page; `caller fraud` freezes an account.",
+        *(_spend, 100, 80, 10),
+        unit="%",
+    ),
+    Rule(
+        "errors",
+        "Logged {value} times: {subject}.",
+        "Look the line up under Other events in the manual of operations.",
+        *(_errors, 1, 0, 0, 1),
+    ),
+    Rule(
+        STORE_AWAY,
+        "Valkey cannot be reached, or no node speaks, for {value} s.",
+        "Look whether Valkey runs: calls go on for CALLER_GRACE_S without it.",
+        *(_away, 10, 1, 0, 5),
+        unit="s",
+    ),
+)
+"""All rules; `docs/operations.md` says what to do about each."""
+BY_NAME: Final[Mapping[str, Rule]] = {rule.name: rule for rule in RULES}
+
+
+class Alarm(msgspec.Struct, frozen=True, kw_only=True):
+    """An alarm that stands."""
+
+    rule: str
+    subject: str
+    title: str
+    value: float
+    """As it was when it began, in `unit`."""
+    unit: str
+    since_s: float
+    """Seconds since the epoch."""
+    told_s: float | None = None
+    """When an operator was told of it last; None of one that is silenced."""
+
+    @property
+    def name(self) -> str:
+        """By which it is acknowledged and silenced."""
+        return f"{self.rule}:{self.subject}"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An alarm that has begun, or is over."""
+
+    alarm: Alarm
+    is_over: bool
+
+
+@dataclass(slots=True)
+class _Watched:
+    """One subject of one rule."""
+
+    alarm: Alarm | None = None
+    since_s: float | None = None
+    """Since when it has been bad, or good while the alarm stands."""
+
+
+@dataclass(slots=True)
+class Alarms:
+    """The alarms of a deployment, as one process sees them."""
+
+    _watched: dict[tuple[str, str], _Watched] = field(default_factory=dict)
+
+    def standing(self) -> list[Alarm]:
+        """Return the alarms that stand, the oldest first."""
+        found = [each.alarm for each in self._watched.values() if each.alarm is not None]
+        return sorted(found, key=lambda alarm: (alarm.since_s, alarm.name))
+
+    def adopt(self, alarms: Sequence[Alarm]) -> None:
+        """Go on from what another process has found."""
+        self._watched = {
+            (each.rule, each.subject): _Watched(each) for each in alarms if each.rule in BY_NAME
+        }
+
+    def look(self, figures: Figures, now_s: float) -> list[Change]:
+        """Judge all figures; return what has begun and what is over. `now_s` is the wall's time."""
+        # What is known of everything else is old then.
+        is_away = RULES[-1].is_bad(figures.store_away_s)
+        rules = RULES[-1:] if is_away else RULES
+        return [change for rule in rules for change in self._judge(rule, figures, now_s)]
+
+    def _judge(self, rule: Rule, figures: Figures, now_s: float) -> list[Change]:
+        reading = rule.read(figures)
+        changes = []
+        for subject, value in reading.items():
+            key = rule.name, subject
+            watched = self._watched.get(key)
+            if watched is None:
+                if not rule.is_bad(value) or len(self._watched) >= ALARMS_MAX:
+                    continue
+                watched = self._watched[key] = _Watched()
+            changes += self._step(rule, subject, value, watched, now_s)
+        for key, watched in tuple(self._watched.items()):
+            if key[0] == rule.name and key[1] not in reading:
+                changes += self._over(key, watched)
+        return changes
+
+    def _step(
+        self, rule: Rule, subject: str, value: float, watched: _Watched, now_s: float
+    ) -> list[Change]:
+        is_on = watched.alarm is not None
+        if not (rule.is_good(value) if is_on else rule.is_bad(value)):
+            watched.since_s = None
+            if not is_on:
+                del self._watched[rule.name, subject]
+            return []
+        # A clock that was set back begins the wait again.
+        if watched.since_s is None or watched.since_s > now_s:
+            watched.since_s = now_s
+        held_s = rule.clear_after_s if is_on else rule.raise_after_s
+        if now_s - watched.since_s < held_s:
+            return []
+        if is_on:
+            return self._over((rule.name, subject), watched)
+        watched.alarm, watched.since_s = _alarm(rule, subject, value, now_s), None
+        return [Change(watched.alarm, is_over=False)]
+
+    def _over(self, key: tuple[str, str], watched: _Watched) -> list[Change]:
+        del self._watched[key]
+        return [] if watched.alarm is None else [Change(watched.alarm, is_over=True)]
+
+    def note_told(self, alarm: Alarm, now_s: float) -> None:
+        """Note that an operator was told of an alarm that stands."""
+        watched = self._watched.get((alarm.rule, alarm.subject))
+        if watched is not None and watched.alarm is not None:
+            watched.alarm = msgspec.structs.replace(watched.alarm, told_s=now_s)
+
+
+def _alarm(rule: Rule, subject: str, value: float, now_s: float) -> Alarm:
+    told = round(value / rule.scale, 1)
+    shown = f"{told:g}"
+    title = rule.title.format(subject=subject, value=shown)
+    return Alarm(
+        rule=rule.name, subject=subject, title=title, value=told, unit=rule.unit, since_s=now_s
+    )

@@ -1,0 +1,133 @@
+"""Mails alarms to the operator, straight to the mail server: SQL may be what is wrong.
+
+What changes while a mail is on its way, or within a minute of the last, goes together into the
+next. Knows no rule.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import secrets
+from collections import deque
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
+
+import structlog
+
+from gateway.heartbeat.cancelling import cancelled
+from gateway.post.mail import Conversation, Envelope, MailServer, compose
+from gateway.post.notices import MailText
+
+DELAYS_S: Final = (5.0, 15.0, 60.0, 180.0, 340.0)
+"""Pauses between the attempts at one mail: ten minutes in all."""
+APART_S: Final = 60.0
+LINES_MAX: Final = 100
+"""Changes of one mail; of more the newest."""
+
+log = structlog.get_logger(__name__)
+
+
+class AlarmLine(NamedTuple):
+    """What a mail says of one alarm."""
+
+    kind: str
+    """`Began`, `Lasts` or `Over`."""
+    at: datetime
+    title: str
+    action: str
+    """What to do; empty for one that is over."""
+
+
+class AlarmMails:
+    """The mails of one process to one address."""
+
+    def __init__(
+        self,
+        server: MailServer,
+        recipient: str,
+        *,
+        service: str,
+        origin: str,
+        clock: Callable[[], datetime],
+        delays_s: Sequence[float] = DELAYS_S,
+    ) -> None:
+        self._server = server
+        self._recipient = recipient
+        self._service = service
+        self._origin = origin
+        self._clock = clock
+        self._delays_s = delays_s
+        self._lines: deque[AlarmLine] = deque(maxlen=LINES_MAX)
+        self._sending: asyncio.Task[None] | None = None
+
+    def tell(self, line: AlarmLine) -> None:
+        """Mail this soon."""
+        self._lines.append(line)
+        if self._sending is None or self._sending.done():
+            self._sending = asyncio.get_running_loop().create_task(self._run())
+
+    async def stop(self) -> None:
+        """Stop; what has not left is dropped, for whoever takes over the duty looks again."""
+        if self._sending is not None:
+            await cancelled(self._sending)
+
+    async def _run(self) -> None:
+        while self._lines:
+            # A moment, for what changes together.
+            await asyncio.sleep(1.0)
+            lines = tuple(self._lines)
+            self._lines.clear()
+            await self._send(lines)
+            await asyncio.sleep(APART_S)
+
+    async def _send(self, lines: Sequence[AlarmLine]) -> None:
+        text = write(lines, service=self._service, origin=self._origin)
+        server = self._server
+        envelope = Envelope(
+            sender=server.sender,
+            recipient=self._recipient,
+            message_id=f"<{secrets.token_hex(12)}@{server.domain}>",
+            at=self._clock(),
+            sender_name=self._service,
+        )
+        message = compose(text, envelope)
+
+        def hand_over() -> None:
+            conversation = Conversation(server)
+            conversation.open()
+            try:
+                conversation.send(message, self._recipient)
+            finally:
+                conversation.close()
+
+        failure = ""
+        for delay_s in (*self._delays_s, 0.0):
+            try:
+                await asyncio.to_thread(hand_over)
+            except OSError as error:
+                failure = type(error).__name__
+                log.warning("alarm not mailed yet", failure=failure, count=len(lines))
+                await asyncio.sleep(delay_s)
+            else:
+                return
+        log.error("alarm not mailed", failure=failure, count=len(lines))
+
+
+def write(lines: Sequence[AlarmLine], *, service: str, origin: str) -> MailText:
+    """Return the mail about some alarms."""
+    first = lines[0]
+    subject = f"{service}: {first.kind.lower()}: {first.title}"
+    if len(lines) > 1:
+        subject = f"{service}: {len(lines)} changes of alarms"
+    parts = [_paragraph(line) for line in lines]
+    parts.append(f"Live calls, and what else stands: {origin}/live")
+    body = "\n\n".join(parts) + "\n"
+    return MailText(subject, body, f"<pre>{html.escape(body)}</pre>")
+
+
+def _paragraph(line: AlarmLine) -> str:
+    at = line.at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    action = f"\n{line.action}" if line.action else ""
+    return f"{line.kind}: {line.title}\n{at}{action}"

@@ -1,0 +1,105 @@
+"""Composes alarms: what is looked at, who is told, and what operators say of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from billing.clock import utc_now
+from gateway.heartbeat.periodic_task import PeriodicTask
+from gateway.http.access import DeclaredRoute
+from gateway.http.api.admin import AdminRoutes
+from gateway.http.api.alarms import AlarmsApi
+from gateway.monitor.alarm_desk import AlarmDesk, AlarmOrder
+from gateway.monitor.alarm_view import alarm_views
+from gateway.monitor.alarms import BY_NAME, Alarm, Change, Figures
+from gateway.monitor.board import Board
+from gateway.post.alarm_mails import AlarmLine, AlarmMails
+from gateway.post.webhooks import EventPoster
+from gateway.roles.mail import mail_server
+from gateway.roles.storage import Stores
+from gateway.settings import Settings
+from gateway.stores.alarms import RedisAlarms
+
+LOOKS_EVERY_S: Final = 1.0
+_MICROS: Final = 1_000_000
+
+
+class Alarming:
+    """The alarms of one process: it tells of them, or another one does."""
+
+    def __init__(
+        self, settings: Settings, stores: Stores, instance: str, board: Board, events: EventPoster
+    ) -> None:
+        """Look at a board; `instance` is a name that no other process has. Raises SettingsError."""
+        self._board = board
+        self._events = events
+        self._mails = _mails(settings)
+        most = settings.alarm_spend_per_minute
+        self._spend_micros_max = most * _MICROS or None
+        self._store = RedisAlarms(stores.redis, instance)
+        self._desk = AlarmDesk(self._store, self._figures, self._tell, self._show, time.time)
+
+    def routes(self, routing: AdminRoutes) -> Sequence[DeclaredRoute]:
+        """Return what operators ask and say."""
+        return AlarmsApi(routing, self._store, time.time).routes()
+
+    def tasks(self) -> Sequence[PeriodicTask]:
+        """Return the looking."""
+        return (PeriodicTask("look for alarms", self._desk.look, LOOKS_EVERY_S),)
+
+    async def stop(self) -> None:
+        """Tell nobody more."""
+        if self._mails is not None:
+            await self._mails.stop()
+
+    def _figures(self) -> Figures:
+        now_ns, at = time.monotonic_ns(), utc_now()
+        return Figures(
+            totals=self._board.totals(None, now_ns, at),
+            nodes=self._board.nodes(),
+            silent_calls=self._board.silent_calls,
+            errors=self._board.errors(now_ns),
+            store_away_s=self._board.silence_s(now_ns),
+            spend_micros_max=self._spend_micros_max,
+        )
+
+    def _show(self, alarms: Sequence[Alarm], orders: Mapping[str, AlarmOrder]) -> None:
+        self._board.see_alarms(alarm_views(alarms, orders, time.time()))
+
+    def _tell(self, change: Change, *, is_reminder: bool) -> None:
+        alarm = change.alarm
+        kind = "over" if change.is_over else "reminder" if is_reminder else "raised"
+        since = datetime.fromtimestamp(alarm.since_s, UTC)
+        data = {
+            "account_id": "",
+            "name": alarm.name,
+            "rule": alarm.rule,
+            "subject": alarm.subject,
+            "title": alarm.title,
+            "value": alarm.value,
+            "unit": alarm.unit,
+            "since": since.isoformat(timespec="seconds"),
+        }
+        self._events.notify(f"alarm.{kind}", data)
+        if self._mails is None:
+            return
+        words = {"over": "Over", "reminder": "Lasts", "raised": "Began"}[kind]
+        at = utc_now() if change.is_over else since
+        action = "" if change.is_over else BY_NAME[alarm.rule].action
+        self._mails.tell(AlarmLine(words, at, alarm.title, action))
+
+
+def _mails(settings: Settings) -> AlarmMails | None:
+    server = mail_server(settings)
+    if server is None or not settings.alarm_email:
+        return None
+    return AlarmMails(
+        server,
+        settings.alarm_email,
+        service=settings.service_name,
+        origin=settings.origin,
+        clock=utc_now,
+    )
