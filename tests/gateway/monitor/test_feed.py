@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.monitor import channel as channel_module
 from gateway.monitor import feed as feed_module
-from gateway.monitor.board import Board
+from gateway.monitor.board import COST_SHOWN_NS, Board
 from gateway.monitor.channel import TEXTS_MAX, Audience
 from gateway.monitor.feed import (
     ACCOUNT_VIEWERS_MAX,
@@ -73,7 +73,8 @@ class House:
     def serves(self):
         for turn in range(TURNS):
             for viewer in self.feed.viewers(turn):
-                if not viewer.stream.is_closed:
+                (screen,) = (screen for screen, its in self.viewers.items() if its is viewer)
+                if not screen.is_closed:
                     self.feed.serve(viewer, self.now_ns, self.at)
 
     def refreshes(self):
@@ -108,7 +109,8 @@ def test_whoever_comes_sees_all_there_is_and_then_what_changes(house):
     ((kind, first),) = operator.events
     assert (kind, first["audience"], first["at"]) == ("snapshot", "all", "2026-11-28T12:00:00Z")
     assert set(first) == {
-        *("at", "audience", "calls", "totals", "nodes", "warnings", "samples"),
+        *("at", "audience", "calls", "totals", "nodes", "alarms"),
+        *("warnings", "samples"),
     }
     assert (len(first["nodes"]), first["warnings"][0]["event"]) == (1, "carrier away")
     assert alice.events[0][1]["audience"] == "account"
@@ -516,7 +518,7 @@ class Play(House):
             screen.read()
             if screen not in self.viewers or screen.is_closed:
                 self._back(who)
-        self.now_ns += 10 * SECOND_NS
+        self.now_ns += COST_SHOWN_NS
         self.hears(*(row for row in self.board.rows(None) if row.state not in {"ended", "lost"}))
         self.tells()
         self.refreshes()
