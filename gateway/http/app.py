@@ -21,6 +21,7 @@ from database.errors import StoreUnavailableError
 from gateway.errors import RequestRefusedError
 from gateway.http import problems
 from gateway.http.access import DeclaredRoute
+from gateway.http.metrics import Metered, RequestMeter
 from gateway.ports import ANSWER_FIELDS
 
 log = structlog.get_logger(__name__)
@@ -33,9 +34,12 @@ ShowMissing = Callable[[Request], Response]
 
 
 def create_app(
-    routes: Iterable[DeclaredRoute], *, show_missing: ShowMissing | None = None
+    routes: Iterable[DeclaredRoute],
+    *,
+    show_missing: ShowMissing | None = None,
+    meter: RequestMeter | None = None,
 ) -> Starlette:
-    """Return the application that serves these routes.
+    """Return the application that serves these routes, and counts requests by `meter`.
 
     `show_missing` answers browsers; without it they are told in JSON, as programs are. Raises
     TypeError for a route that does not declare who may use it.
@@ -47,7 +51,10 @@ def create_app(
             raise TypeError(f"{route} does not declare who may use it")
     app = Starlette(
         routes=served,
-        middleware=[Middleware(Outermost)],
+        middleware=[
+            *([] if meter is None else [Middleware(Metered, meter=meter)]),
+            Middleware(Outermost),
+        ],
         exception_handlers={
             RequestRefusedError: problems.on_refusal,
             BillingError: problems.on_failure,

@@ -6,8 +6,8 @@ phone number or a token. Knows a call only by its state machine.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 import structlog
 
@@ -28,6 +28,9 @@ EVENTS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Event -> its own fields besides `FIELDS`. Every requested call is eventually refused or settled,
 once."""
+
+LISTENERS: Final[set[Callable[[str, Mapping[str, Any]], None]]] = set()
+"""Told of each event and its own fields, whatever is logged."""
 
 _log = structlog.get_logger(__name__)
 
@@ -127,3 +130,5 @@ def _write(name: str, ids: tuple[str, str, str, str], **fields: object) -> None:
     # The table is what readers of the log rely on: a field that is not in it is a fault here.
     assert tuple(fields) == EVENTS[name]
     _log.info(name, **dict(zip(FIELDS, ids, strict=True)), **fields)
+    for listener in LISTENERS:
+        listener(name, fields)

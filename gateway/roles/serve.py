@@ -47,6 +47,7 @@ from gateway.roles.post import Post, open_post
 from gateway.roles.prices import Prices, load_prices
 from gateway.roles.site import site_routes
 from gateway.roles.stopping import Stops
+from gateway.roles.telemetry import Telemetry, compose_telemetry
 from gateway.roles.watching import Speaker, Watching
 from gateway.settings import Settings
 from gateway.sockets.one_port import OnePortServer, create_server
@@ -111,6 +112,7 @@ class Gateway:
         """Those of this process."""
         self._live: FleetCalls
         self._speaker: Speaker
+        self._telemetry: Telemetry
         self._watching: Watching | None = None
         """None where nobody is answered, as are alarms."""
         self._alarming: Alarming | None = None
@@ -164,7 +166,16 @@ class Gateway:
             self._port = compose_port(settings, new_beat(), serve_no_media)
         self._join(stops)
         alarms = periodic_tasks.new_alarms(settings, stores)
+        routing = AdminRoutes(self._access.auth, settings.admin_networks)
+        people = self._routes_of_people(prices, routing) if role.answers_people else ()
+        self._telemetry = telemetry = compose_telemetry(
+            *(self._port, self._calls, alarms, self._access.velocity.refusals),
+            calls_max=settings.calls_max if role.holds_calls else 0,
+            viewers=self._count_viewers,
+        )
+        stops.add("figures of calls", telemetry.stop)
         routes = [
+            telemetry.route(routing),
             *http.health_routes(
                 *(stores, self._access, alarms),
                 load=self._calls,
@@ -172,9 +183,11 @@ class Gateway:
                 instance=membership.instance,
             ),
             *self._routes_of_media(),
-            *(self._routes_of_people(prices) if role.answers_people else ()),
+            *people,
         ]
-        self.app = create_app(routes, show_missing=self._people.pages.show_missing)
+        self.app = create_app(
+            routes, show_missing=self._people.pages.show_missing, meter=telemetry.requests
+        )
         tasks = [
             *periodic_tasks.of_port(tls),
             *periodic_tasks.of_fleet(self.fleet.roster),
@@ -265,7 +278,7 @@ class Gateway:
         refused = calls.refused_signatures
         return http.carrier_routes(self.settings, self._carrier_side, calls, refused)
 
-    def _routes_of_people(self, prices: Prices) -> http.Routes:
+    def _routes_of_people(self, prices: Prices, routing: AdminRoutes) -> http.Routes:
         settings, stores, payments = self.settings, self.stores, self._payments
         access, fraud, people = self._access, self._fraud, self._people
         index = CallIndex(self._live.node, self._live, stores.records, stores.gate)
@@ -277,7 +290,6 @@ class Gateway:
             if media is None
             else media.calls.refused_signatures
         )
-        routing = AdminRoutes(access.auth, settings.admin_networks)
         self._watching = Watching(
             *(stores, self.fleet.roster, self._port.ticker, access.auth), routing=routing
         )
@@ -363,6 +375,7 @@ class Gateway:
             port.start()
         self.fleet.exchange.start()
         self._speaker.start(port.ticker)
+        self._telemetry.start()
         if self._watching is not None:
             self._watching.start()
         if self.role is Role.ALL:
@@ -370,6 +383,9 @@ class Gateway:
         # Last, since they use everything above.
         for task in periodic:
             task.start()
+
+    def _count_viewers(self) -> int:
+        return 0 if self._watching is None else self._watching.viewers
 
     def _owns(self, call_id: str, carrier_call_id: str) -> bool:
         return self.media is not None and self.media.calls.owns(call_id, carrier_call_id)

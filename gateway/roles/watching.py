@@ -140,6 +140,11 @@ class Watching:
         """Return the routes of those who watch."""
         return self._api.routes()
 
+    @property
+    def viewers(self) -> int:
+        """How many watch at this process."""
+        return len(self._feed)
+
     def tasks(self) -> Sequence[PeriodicTask]:
         """Return what is done beside the beats."""
         return (PeriodicTask("look at the rights of viewers", self._live.look_at_rights, 1.0),)

@@ -1,7 +1,6 @@
 """One gateway process, whole: it serves, keeps its lease, and leaves nothing open."""
 
 import asyncio
-import os
 
 import aiohttp
 import pytest
@@ -13,22 +12,6 @@ from gateway.roles.serve import Gateway
 from gateway.roles.stopping import Stops
 from gateway.settings import from_mapping
 from gateway.stores.leases import RedisNodeLeases
-
-
-@pytest.fixture
-def environ(tmp_path, valkey_url):
-    return {name: value for name, value in os.environ.items() if not name.startswith("CALLER_")} | {
-        "CALLER_PORT": "0",
-        "CALLER_DATA_DIR": str(tmp_path),
-        "CALLER_REDIS_URL": valkey_url,
-        "CALLER_TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
-        "CALLER_TWILIO_AUTH_TOKEN": "secret",
-        "CALLER_CALLER_ID": "+15005550006",
-        "CALLER_CARRIER_URL": "http://127.0.0.1:9",
-        "CALLER_STRIPE_API_KEY": "sk_test_node",
-        "CALLER_STRIPE_WEBHOOK_SECRETS": "whsec_node",
-        "CALLER_STRIPE_URL": "http://127.0.0.1:9",
-    }
 
 
 async def test_a_node_serves_keeps_its_lease_and_gives_it_back(environ):
@@ -133,7 +116,8 @@ async def test_a_node_stops_its_sockets_first_and_its_stores_last(environ, monke
     assert order == [
         *("viewers", "alarms", "media sockets", "server", "metering", "periodic work", "ticker"),
         "UDP port",
-        *("what is said of live calls", "questions of other processes", "lease"),
+        *("figures of calls", "what is said of live calls", "questions of other processes"),
+        "lease",
         *(
             "counts of refused visitors",
             "counts of refused calls",

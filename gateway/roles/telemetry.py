@@ -1,0 +1,89 @@
+"""Composes the figures of a process for Prometheus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+
+from prometheus_client import CollectorRegistry, disable_created_metrics
+
+from gateway.heartbeat.ticker import Ticker
+from gateway.http.access import DeclaredRoute
+from gateway.http.api.admin import AdminRoutes
+from gateway.http.metrics import RequestMeter, metrics_route
+from gateway.logs import call_events
+from gateway.ports import NodeLoad
+from gateway.roles.periodic_tasks import Alarms
+from gateway.roles.port import Port
+from gateway.telemetry.call_meters import CallMeters
+from gateway.telemetry.process_figures import Figures, register
+
+
+@dataclass(frozen=True, slots=True)
+class Telemetry:
+    """The figures of one process."""
+
+    registry: CollectorRegistry
+    requests: RequestMeter
+    calls: CallMeters
+
+    def start(self) -> None:
+        """Begin to count what becomes of calls."""
+        call_events.LISTENERS.add(self.calls.note)
+
+    async def stop(self) -> None:
+        """Count it no more."""
+        call_events.LISTENERS.discard(self.calls.note)
+
+    def route(self, routing: AdminRoutes) -> DeclaredRoute:
+        """Return the route at which the figures are read."""
+        return metrics_route(routing, self.registry)
+
+
+def compose_telemetry(
+    port: Port,
+    load: NodeLoad,
+    alarms: Alarms,
+    refusals: Mapping[str, int],
+    *,
+    calls_max: int,
+    viewers: Callable[[], int],
+) -> Telemetry:
+    """Return the figures of a process; `viewers` says how many watch live calls at it."""
+    # When a series was first seen doubles the text, and nobody asks for it.
+    disable_created_metrics()  # type: ignore[no-untyped-call]
+    # Not the library's own: in tests there are several processes in one.
+    registry = CollectorRegistry()
+    ticker: Ticker = port.ticker
+    figures = Figures(
+        gauges={
+            "calls": ("Calls that this process holds.", lambda: len(load)),
+            "calls_max": ("Calls that it holds at most.", lambda: calls_max),
+            "draining": ("Whether it takes no new calls.", lambda: load.is_draining),
+            "viewers": ("Viewers of live calls at this process.", lambda: float(viewers())),
+            "loop_lag_seconds": (
+                "Longest delay of its loop in the last one to two minutes.",
+                lambda: ticker.lag_ns_max() / 1e9,
+            ),
+            "outbox_drained_age_seconds": (
+                "Since when entries may wait for the book of record.",
+                lambda: alarms.drainer.age_s,
+            ),
+            "mails_waiting": ("Mails that have not left.", lambda: float(alarms.mails.waiting)),
+        },
+        counters={
+            "velocity_refusals": ("Uses refused as too frequent.", "limit", lambda: refusals),
+            "media_sockets": (
+                "What has happened to media sockets.",
+                "what",
+                lambda: asdict(port.engine.counters),
+            ),
+        },
+        raised={
+            "outbox": lambda: alarms.outbox.is_raised,
+            "drainer": lambda: alarms.drainer.is_raised,
+            "mails": lambda: alarms.mails.is_raised,
+        },
+    )
+    register(registry, figures)
+    return Telemetry(registry, RequestMeter(registry), CallMeters(registry))
