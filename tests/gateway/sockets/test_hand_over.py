@@ -18,7 +18,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from gateway.ports import HAND_OVER, Acceptance
+from gateway.monitor.stream import HAND_OVER
+from gateway.ports import Acceptance
 from gateway.sockets import MediaEngine, create_server
 from gateway.sockets.event_stream import EventStream
 from gateway.sockets.http_protocol import OnePortProtocol
@@ -243,14 +244,17 @@ class OneOwner(Transport):
 async def given(house: House) -> tuple[OneOwner, weakref.ref[OnePortProtocol]]:
     """Give a connection away; return its transport, and the protocol that gave it."""
     streams: list[EventStream] = []
-    app = Starlette(routes=[Route("/feed", lambda _request: Handing(streams, []))])
-    house.config.loaded_app = app
+
+    async def feed(_request: Request) -> Response:
+        return Handing(streams, [])
+
+    house.config.loaded_app = Starlette(routes=[Route("/feed", feed)])
     protocol, transport = house.port(), OneOwner()
     transport.protocol = protocol
     protocol.connection_made(transport)
     protocol.data_received(FEED)
     assert len(house.engine.strangers) == 1
-    for _ in range(4 * PASSES):
+    for _ in range(PASSES):
         await asyncio.sleep(0)
     assert transport.protocol is streams.pop()
     assert bytes(transport.sent).endswith(b"data: hello\n\n")

@@ -31,7 +31,7 @@ async def channel_of(url):
 
 
 async def subscribers(redis):
-    return (await redis.pubsub_numsub("caller:watch:1"))[0][1]
+    return (await redis.pubsub_numsub(watch_channel._CHANNEL))[0][1]
 
 
 @pytest.fixture
