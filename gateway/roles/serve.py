@@ -355,11 +355,12 @@ class Gateway:
         stops.add("periodic work", stop_periodic)
         if media is not None:
             stops.add("metering", media.metering.stop)
-        stops.add("server", self._server.stop)
-        stops.add("media sockets", port.close_sockets)
         if self._watching is not None and self._alarming is not None:
             stops.add("alarms", self._alarming.stop)
+            # Once nobody can come any more: who came back would be served by nobody.
             stops.add("viewers", self._watching.stop)
+        stops.add("server", self._server.stop)
+        stops.add("media sockets", port.close_sockets)
         # Before anybody can come: half a second in which the loop does nothing else.
         warm_up()
         if self.role.answers_people:

@@ -114,7 +114,7 @@ async def test_a_node_stops_its_sockets_first_and_its_stores_last(environ, monke
     await node.start()
     await node.stop()
     assert order == [
-        *("viewers", "alarms", "media sockets", "server", "metering", "periodic work", "ticker"),
+        *("media sockets", "server", "viewers", "alarms", "metering", "periodic work", "ticker"),
         "UDP port",
         *("figures of calls", "what is said of live calls", "questions of other processes"),
         "lease",
