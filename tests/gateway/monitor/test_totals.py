@@ -1,9 +1,9 @@
 """Totals of calls, against the same figures counted one by one."""
 
+import itertools
 from collections import Counter
 from datetime import timedelta
 from fractions import Fraction
-from itertools import pairwise
 from math import ceil
 
 import pytest
@@ -120,7 +120,7 @@ def test_totals_are_what_a_plain_count_finds(happenings, lives, rest_s):
     ages = [(AT - row.answered_at).total_seconds() for row in talking]
     bounds = [-1, *DURATIONS_S, 10**9]
     assert list(totals.durations) == [
-        sum(low < age <= high for age in ages) for low, high in pairwise(bounds)
+        sum(low < age <= high for age in ages) for low, high in itertools.pairwise(bounds)
     ]
     for each in totals.countries:
         ours = [row for row in rows if row.country == each.country]

@@ -1,4 +1,4 @@
-"""A connection that HTTP has authorised and gives away: to whom, when not, and what stays."""
+"""A connection that HTTP has authorised and gives away: to whom, when, and what stays."""
 
 from __future__ import annotations
 
@@ -216,7 +216,7 @@ async def test_a_hundred_who_read_nothing_hold_nobody_up(site: tuple[Site, Conne
     for stream in house.streams:
         stream.send(text)
     assert all(stream.is_behind for stream in house.streams)
-    kept = [stream._transport.get_write_buffer_size() for stream in house.streams]  # type: ignore[union-attr]
+    kept = [stream._transport.get_write_buffer_size() for stream in house.streams]
     assert max(kept) < 1 << 19, "the text is there once"
     other = await connect(HELLO)
     assert (await other.response())[2] == b"hello"

@@ -1,7 +1,7 @@
 """What nodes say reaches all who listen, and nobody who does not listen is waited for."""
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
@@ -109,11 +109,12 @@ async def test_silence_is_no_fault(redis, monkeypatch):
 
 async def test_a_server_that_is_killed_is_an_outage_and_is_listened_to_when_it_is_back(own_valkey):
     async with channel_of(own_valkey.url) as channel:
-        with pytest.raises(StoreUnavailableError, match="calls"):  # noqa: PT012
-            async with channel.listen() as messages:
-                await channel.publish(b"before")
-                assert await first(messages) == b"before"
-                own_valkey.kill()
+        async with AsyncExitStack() as stack:
+            messages = await stack.enter_async_context(channel.listen())
+            await channel.publish(b"before")
+            assert await first(messages) == b"before"
+            own_valkey.kill()
+            with pytest.raises(StoreUnavailableError, match="calls"):
                 await first(messages)
         with pytest.raises(StoreUnavailableError):
             await channel.publish(b"lost")
@@ -130,14 +131,11 @@ async def test_a_server_that_says_nothing_any_more_is_an_outage(own_valkey, monk
     """Its machine has vanished: no connection breaks, and what nodes say is heard by nobody."""
     monkeypatch.setattr(watch_channel, "_WAIT_S", 0.05)
     monkeypatch.setattr(watch_channel, "_SILENT_S", 0.2)
-    async with channel_of(own_valkey.url) as channel:
-        with pytest.raises(StoreUnavailableError):  # noqa: PT012
-            async with channel.listen() as messages:
-                own_valkey.pause()
-                try:
-                    await first(messages)
-                finally:
-                    own_valkey.resume()
+    async with channel_of(own_valkey.url) as channel, channel.listen() as messages:
+        own_valkey.pause()
+        with pytest.raises(StoreUnavailableError):
+            await first(messages)
+        own_valkey.resume()
 
 
 async def test_a_server_that_does_not_answer_holds_nobody_up_for_long(own_valkey, monkeypatch):
