@@ -168,3 +168,12 @@ def test_a_clock_that_stands_still_or_goes_back_loses_nothing():
         window.begun(now_s * SECOND_NS)
     totals = window.sum_up(LiveSums(), 500 * SECOND_NS)
     assert (totals.begun_per_minute, totals.talk_percent) == (3, 100)
+
+
+def test_the_median_and_the_worst_of_twenty_are_those_of_the_calls():
+    window, sums = Window(), LiveSums()
+    for n in range(1, 21):
+        window.ended(ended_of(pdd_ms=1_000 * n), 0)
+    sums.add([row_of(rtt_ms=10.0 * n) for n in range(1, 21)], AT)
+    totals = window.sum_up(sums, 0)
+    assert (totals.pdd_ms, totals.rtt_p95_ms) == (10_125, 190)
