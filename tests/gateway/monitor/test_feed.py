@@ -47,7 +47,8 @@ def test_whoever_comes_sees_all_there_is_and_then_what_changes(house):
     ((kind, first),) = operator.events
     assert (kind, first["audience"], first["at"]) == ("snapshot", "all", "2026-11-28T12:00:00Z")
     assert set(first) == {
-        *("at", "audience", "calls", "totals", "nodes", "warnings", "samples"),
+        *("at", "audience", "calls", "totals", "nodes", "alarms"),
+        *("warnings", "samples"),
     }
     assert (len(first["nodes"]), first["warnings"][0]["event"]) == (1, "carrier away")
     assert alice.events[0][1]["audience"] == "account"
