@@ -11,6 +11,7 @@ import { buildSdk, common, sayWeight } from './build-sdk.mjs';
 import { buildWidget } from './build-widget.mjs';
 import { languages } from './languages.mjs';
 import { lightTokens, tokens, withTokens } from './tokens.mjs';
+import { lessOfUplot } from './uplot.mjs';
 
 const WEB = import.meta.dirname;
 const OUTPUT = path.resolve(WEB, process.env.CALLER_WEB_OUTPUT ?? '../gateway/http/static');
@@ -36,7 +37,7 @@ const LATER = ['feedback', 'key-form', 'key-offer', 'line-check', 'paying', 'ret
 const compactTemplates = {
   name: 'compact-templates',
   setup({ onLoad }) {
-    onLoad({ filter: /src\/ui\/.*\.ts$/ }, async ({ path: file }) => {
+    onLoad({ filter: /src\/(ui|live)\/.*\.ts$/ }, async ({ path: file }) => {
       const text = await readFile(file, 'utf8');
       const compact = (await withTokens(text)).replace(/css`[^`]*`/g, (css) => {
         return css.replace(/\/\*.*?\*\//gs, '').replace(/\s+/g, ' ').replace(/ ?([{};,]) ?|(:) /g, '$1$2').replace(/;}/g, '}');
@@ -66,10 +67,17 @@ function preloads({ names, outputs }) {
   return [...files].map((file) => `<link rel="modulepreload" href="static/${file}" />`).join('\n');
 }
 
+/** Write a page out of its template. */
+async function writePage(name, parts) {
+  const template = (await readFile(source(name), 'utf8')).replace(/\n\s+/g, '\n');
+  const page = template.replace(/\{(\w+)\}/g, (_, part) => parts[part]);
+  await writeFile(path.join(OUTPUT, path.basename(name)), page);
+}
+
 /** Write the licence texts of the packages that end up in the bundles. */
 async function writeLicences() {
   const parts = [];
-  for (const name of ['lit-html', 'libphonenumber-js']) {
+  for (const name of ['lit-html', 'libphonenumber-js', 'uplot']) {
     const folder = path.join(WEB, 'node_modules', name);
     const { version, license } = JSON.parse(await readFile(path.join(folder, 'package.json'), 'utf8'));
     const text = await readFile(path.join(folder, 'LICENSE'), 'utf8');
@@ -107,9 +115,10 @@ const page = await bundle(['main.ts', 'page.css', ICON], {
 });
 
 const { main: script, page: style, icon } = page.names;
-const parts = { script, style, icon, preloads: preloads(page) };
-const template = (await readFile(source('index.html'), 'utf8')).replace(/\n\s+/g, '\n');
-await writeFile(path.join(OUTPUT, 'index.html'), template.replace(/\{(\w+)\}/g, (_, name) => parts[name]));
+await writePage('index.html', { script, style, icon, preloads: preloads(page) });
+// In one file: nothing of it comes later, and none of it is the phone's.
+const live = await bundle(['live/live-page.ts', 'live/live.css'], { plugins: [compactTemplates, lessOfUplot, tokens] });
+await writePage('live/live.html', { script: live.names['live-page'], style: live.names.live, icon });
 // Their names stay: a worker's is its identity, and what it may look at is what lies beside it.
 await bundle(['installed/offline.ts'], { entryNames: '[name]' });
 const manifest = JSON.parse(await readFile(source('installed/manifest.json'), 'utf8'));
@@ -118,7 +127,7 @@ manifest.icons = await buildIcons(source(ICON), OUTPUT);
 await writeFile(path.join(OUTPUT, 'manifest.webmanifest'), JSON.stringify(manifest));
 const frameStyle = await buildWidget({ bundle, source, output: OUTPUT, define, audio: Object.values(audio.names), icon });
 const specimens = await bundle(['design/design.ts', 'design/specimen.css'], {
-  plugins: [compactTemplates, languages, tokens],
+  plugins: [compactTemplates, languages, lessOfUplot, tokens],
   define,
 });
 const design = { script: specimens.names.design, phone: [style, specimens.names.specimen], frame: [frameStyle], icon };

@@ -1,0 +1,132 @@
+/** What this page knows of the calls: the feed's events put together. Pure: knows no connection, no clock, no page. */
+
+import type { FleetNode, News, Row, Sample, Totals, Warning } from './contract';
+import { figures } from './figures';
+
+/** Seconds of totals that are drawn. */
+export const TOTALS_MAX = 600;
+
+/** Seconds of one call that are drawn. */
+export const SAMPLES_MAX = 3600;
+
+export const WARNINGS_MAX = 256;
+
+/** A line is not drawn across as many seconds of which nothing was heard. */
+const GAP_S = 5;
+
+type Value = number | null;
+
+/** Values by the second, the oldest forgotten first. */
+export class Timeline {
+  /** Seconds since the epoch, rising. */
+  readonly at: number[] = [];
+  readonly values: Value[][];
+
+  constructor(
+    width: number,
+    private readonly seconds: number,
+  ) {
+    this.values = Array.from({ length: width }, () => []);
+  }
+
+  /** Take the values of a second; those of the same second or of one before replace the last. */
+  push(atMs: number, values: readonly Value[]): void {
+    const at = Math.floor(atMs / 1000);
+    const last = this.at.at(-1) ?? -Infinity;
+    if (at <= last) {
+      values.forEach((value, which) => (this.values[which][this.at.length - 1] = value));
+      return;
+    }
+    if (last > 0 && at - last > GAP_S) this.#add(last + 1, values.map(() => null));
+    this.#add(at, values);
+  }
+
+  #add(at: number, values: readonly Value[]): void {
+    this.at.push(at);
+    values.forEach((value, which) => this.values[which].push(value));
+    if (this.at.length <= this.seconds) return;
+    this.at.shift();
+    for (const column of this.values) column.shift();
+  }
+
+  /** Return another with the same values, which goes on by itself. */
+  copy(): Timeline {
+    const other = new Timeline(this.values.length, this.seconds);
+    other.at.push(...this.at);
+    this.values.forEach((column, which) => other.values[which].push(...column));
+    return other;
+  }
+}
+
+/** Columns of a call's timeline. */
+export const SAMPLED = [
+  'mos',
+  'rtt_ms',
+  'jitter_ms',
+  'backlog_ms',
+  'loss_percent',
+  'caller_dbov',
+  'phone_dbov',
+  'cost_micros',
+] as const satisfies readonly (keyof Sample)[];
+
+export class Board {
+  readonly rows = new Map<string, Row>();
+  totals: Totals | undefined;
+  nodes: readonly FleetNode[] = [];
+  /** The newest last. */
+  warnings: readonly Warning[] = [];
+  history = new Timeline(figures.length, TOTALS_MAX);
+  samples = new Timeline(SAMPLED.length, SAMPLES_MAX);
+  audience: News['audience'];
+  /** Rows that have come or gone since the page was opened. */
+  changes = 0;
+  /** What the server's clock is ahead of this one's, in milliseconds. */
+  aheadMs = 0;
+  /** When something was heard last, by this machine's clock; 0 before. */
+  heardMs = 0;
+
+  /** Take an event of the feed that has come at `nowMs`. */
+  take(type: string, news: News, nowMs: number): void {
+    const isWhole = type === 'snapshot';
+    if (!isWhole && type !== 'delta') return;
+    const at = Date.parse(news.at);
+    // Once a connection: what is late in one event makes the clock of every call jump.
+    if (isWhole || !this.heardMs) this.aheadMs = at - nowMs;
+    this.heardMs = nowMs;
+    if (isWhole) this.#forget(news);
+    this.#takeRows(news);
+    if (news.totals) {
+      this.totals = news.totals;
+      this.history.push(at, figures.map((figure) => figure.of(news.totals as Totals)));
+    }
+    if (news.nodes) this.nodes = news.nodes;
+    if (news.warnings?.length) this.warnings = [...this.warnings, ...news.warnings].slice(-WARNINGS_MAX);
+    for (const sample of news.samples ?? []) this.#takeSample(sample);
+  }
+
+  /** Return a board that stays as this one is now. */
+  copy(): Board {
+    const own = { rows: new Map(this.rows), history: this.history.copy(), samples: this.samples.copy() };
+    return Object.assign(new Board(), this, own);
+  }
+
+  #forget(news: News): void {
+    this.audience = news.audience;
+    this.warnings = [];
+    // One call stays as it ended, though the feed knows it no more.
+    if (news.audience !== 'call') this.rows.clear();
+  }
+
+  #takeRows({ calls = [], gone = [] }: News): void {
+    for (const row of calls) this.rows.set(row.id, row);
+    if (this.audience !== 'call') for (const id of gone) this.rows.delete(id);
+    this.changes += calls.length + gone.length;
+  }
+
+  #takeSample(sample: Sample): void {
+    const at = Date.parse(sample.at);
+    // A snapshot says the last two minutes again.
+    if (Math.floor(at / 1000) > (this.samples.at.at(-1) ?? 0)) this.samples.push(at, SAMPLED.map((name) => sample[name]));
+  }
+}

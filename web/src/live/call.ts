@@ -1,0 +1,246 @@
+/** One call, with what is measured of it each second. Stays as it was when the call has ended. Fires `end-call`. */
+
+import { LitElement, css, html, nothing } from 'lit';
+import type { PropertyValues, TemplateResult } from 'lit';
+import { fields } from '../ui/fields';
+import { theme } from '../ui/theme';
+import { Board, SAMPLED } from './board';
+import { costOf, isOver, levelOf, numberOf, secondsOf } from './call-list';
+import './chart';
+import type { Line } from './chart';
+import type { Row } from './contract';
+import { clock, country, decimal, duration, instant, money, ms, percent } from './format';
+import { Feed } from './feed';
+import type { Connection } from './feed';
+import { look, marked, stateOf } from './look';
+import { words } from './words';
+
+type Sampled = (typeof SAMPLED)[number];
+
+const DASHES = [undefined, [7, 4], [2, 3]];
+const COLORS = ['accent', 'go', 'stop'];
+
+const CHARTS = ([
+  ['mos', ['mos']],
+  ['delays', ['rtt_ms', 'jitter_ms', 'backlog_ms']],
+  ['loss', ['loss_percent']],
+  ['levels', ['caller_dbov', 'phone_dbov']],
+  ['cost', ['cost_micros']],
+] as [keyof typeof words.charts, Sampled[]][]).map(([name, columns]) => {
+  return { label: words.charts[name], lines: columns.map(lineOf) };
+});
+
+export class CallView extends LitElement {
+  static override properties = fields('address', 'key', 'isOperator', 'isHeld', 'board', 'connection');
+  static override styles = [
+    theme,
+    look,
+    css`
+      .charts {
+        display: grid;
+        grid-template-columns: repeat(auto-fit, minmax(min(100%, 420px), 1fr));
+        gap: var(--space-3);
+      }
+      dl {
+        display: grid;
+        grid-template-columns: repeat(auto-fill, minmax(min(100%, 200px), 1fr));
+        gap: var(--space-3);
+      }
+      dt {
+        color: var(--muted);
+        font-size: var(--letters-s);
+      }
+      dd {
+        overflow-wrap: anywhere;
+      }
+      ol {
+        margin: 0;
+        padding: 0;
+        list-style: none;
+      }
+      li {
+        padding-block: var(--space-1);
+      }
+      h2 {
+        margin: 0;
+        overflow-wrap: anywhere;
+      }
+      h3 {
+        margin: 0;
+        font-size: var(--letters-s);
+        font-weight: 600;
+      }
+      .back {
+        display: inline-block;
+        padding-block: var(--space-2);
+      }
+    `,
+  ];
+
+  /** Of the call's own feed; empty for a board that is given. */
+  declare address: string;
+  declare key: string | undefined;
+  declare isOperator: boolean;
+  declare isHeld: boolean;
+  declare board: Board;
+  declare connection: Connection;
+
+  #feed: Feed | undefined;
+  #tick: ReturnType<typeof setInterval> | undefined;
+
+  constructor() {
+    super();
+    this.board = new Board();
+    this.address = '';
+    this.isOperator = this.isHeld = false;
+    this.connection = { phase: 'connecting' };
+  }
+
+  override connectedCallback(): void {
+    super.connectedCallback();
+    this.#tick = setInterval(() => this.requestUpdate(), 1000);
+    this.#watch();
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    clearInterval(this.#tick);
+    this.#feed?.stop();
+  }
+
+  protected override shouldUpdate(): boolean {
+    return !this.isHeld;
+  }
+
+  protected override willUpdate(changed: PropertyValues<this>): void {
+    if (changed.has('address') && this.hasUpdated) this.#watch();
+  }
+
+  #watch(): void {
+    this.#feed?.stop();
+    if (!this.address) return;
+    this.board = new Board();
+    this.#feed = new Feed(this.address, this.key, {
+      news: (type, news) => this.board.take(type, news, Date.now()),
+      connection: (connection) => (this.connection = connection),
+    });
+    this.#feed.connect();
+  }
+
+  protected override render(): TemplateResult {
+    const [row] = this.board.rows.values();
+    return html`<div class="stack">
+      <a class="back" href="#/calls">← ${words.back}</a>
+      ${row ? this.#call(row) : this.#none()}
+    </div>`;
+  }
+
+  #none(): TemplateResult | typeof nothing {
+    const isKnown = this.board.heardMs > 0 || this.connection.phase === 'ended';
+    return isKnown ? html`<section class="card"><p>${words.callGone}</p></section>` : nothing;
+  }
+
+  #call(row: Row): TemplateResult {
+    const { samples } = this.board;
+    const number = numberOf(row);
+    const end = (): boolean => this.dispatchEvent(new CustomEvent('end-call', { detail: row, bubbles: true, composed: true }));
+    return html`<section class="card stack">
+        <div class="row">
+          <h2>${words.callTo(number)}</h2>
+          <span>${stateOf(row.state)}</span>
+          ${isOver(row) ? nothing : html`<button type="button" class="danger end" @click=${end}>${words.endCall}</button>`}
+        </div>
+        ${row.state === 'lost' ? html`<p>${words.lostMeaning}</p>` : nothing}
+        <dl>${this.#facts(row)}</dl>
+        ${this.key || this.isOperator ? nothing : html`<a href="account/calls/${encodeURIComponent(row.id)}">${words.record}</a>`}
+      </section>
+      <section class="card"><h2>${words.events}</h2><ol>${events(row)}</ol></section>
+      ${samples.at.length
+        ? html`<div class="charts">
+            ${CHARTS.map(({ label, lines }) => {
+              return html`<section class="card">
+                <h3>${label}</h3>
+                <live-chart
+                  .timeline=${samples}
+                  .lines=${lines}
+                  .isSmall=${false}
+                  .label=${label}
+                  .lastAt=${samples.at.at(-1)}
+                ></live-chart>
+              </section>`;
+            })}
+          </div>`
+        : html`<p class="muted">${words.noSamples}</p>`}`;
+  }
+
+  #facts(row: Row): TemplateResult[] {
+    const nowMs = Date.now() + this.board.aheadMs;
+    const seconds = secondsOf(row, nowMs);
+    const cost = costOf(row, nowMs);
+    const { columns: names } = words;
+    const quality = (column: 'mos' | 'rtt_ms' | 'loss_percent' | 'jitter_ms', text: (value: number) => string): [string, unknown] => {
+      const value = row[column];
+      return [names[column], value === null ? words.none : marked(levelOf(column, value), text(value))];
+    };
+    const costs = `${cost.isEstimated ? '≈ ' : ''}${row.currency ? money(cost.micros, row.currency) : words.none}`;
+    const facts: [string, unknown][] = [
+      [names.seconds, seconds === undefined ? words.none : duration(seconds)],
+      [names.cost_micros, html`<span title=${cost.isEstimated ? words.estimated : nothing}>${costs}</span>`],
+      [words.price, row.currency ? money(row.per_minute_micros, row.currency) : words.none],
+      quality('mos', (value) => decimal(value, 2)),
+      quality('rtt_ms', whole),
+      quality('loss_percent', percent),
+      quality('jitter_ms', whole),
+      [names.tags, row.tags.map((tag) => words.tags[tag]).join(', ') || words.none],
+      [names.path, words.paths[row.path]],
+      [words.figures.pdd[0], row.pdd_ms === null ? words.none : ms(row.pdd_ms)],
+      [names.country, country(row.country) || words.unknown],
+      [names.node, row.node],
+      ...(this.isOperator ? ([[words.account, row.account_id]] as [string, unknown][]) : []),
+      [words.key, row.key_id || words.none],
+      [words.origin, row.origin || words.none],
+      [words.id, row.id],
+    ];
+    return facts.map(([name, value]) => html`<div><dt>${name}</dt><dd class="number">${value}</dd></div>`);
+  }
+}
+
+const whole = (value: number): string => decimal(value, 0);
+
+function lineOf(name: Sampled, which: number): Line {
+  const dash = DASHES[which];
+  return {
+    label: words.series[name],
+    column: SAMPLED.indexOf(name),
+    color: COLORS[which],
+    ...(dash && { dash }),
+    // Amounts are drawn in units of their currency.
+    ...(name === 'cost_micros' && { scale: 1e-6 }),
+    text: (value) => decimal(value, name === 'cost_micros' ? 4 : name === 'mos' ? 2 : 0),
+  };
+}
+
+/** Return what has happened, in order, each with how long after the beginning. */
+function events(row: Row): TemplateResult[] {
+  const cause = row.cause === null ? '' : (words.causes[row.cause] ?? row.cause_name);
+  const how = [words.endedAs(cause || words.states[row.state]), words.endedBy[row.ended_by]].filter(Boolean).join(', ');
+  const happened: [string, string | null][] = [
+    [words.created, row.created_at],
+    [words.rang, row.ringing_at],
+    [words.answered, row.answered_at],
+    [how, row.ended_at],
+  ];
+  const begun = Date.parse(row.created_at);
+  return happened
+    .filter((each): each is [string, string] => each[1] !== null)
+    .map(([what, at], which) => {
+      const afterMs = Math.max(0, Date.parse(at) - begun);
+      const after = words.after(afterMs < 60_000 ? ms(afterMs) : duration(afterMs / 1000));
+      return html`<li>
+        <time class="number" datetime=${at} title=${instant(at)}>${clock(at)}</time> ${what}
+        ${which ? html`<span class="muted small">${after}</span>` : nothing}
+      </li>`;
+    });
+}
+
+customElements.define('live-call', CallView);

@@ -1,0 +1,191 @@
+/** A line chart over time on a canvas: a small one without axes beside a figure, or a whole one with a legend. */
+
+import { LitElement, css, html } from 'lit';
+import type { TemplateResult } from 'lit';
+import uPlot from 'uplot';
+import { fields } from '../ui/fields';
+import type { Timeline } from './board';
+import { words } from './words';
+
+/** A line of a chart: a column of the timeline. */
+export interface Line {
+  label: string;
+  column: number;
+  /** Name of a token that is a colour. */
+  color: string;
+  /** Lengths of stroke and gap: lines are told apart without colours, too. */
+  dash?: number[];
+  text?: (value: number) => string;
+  /** What a value of the column is multiplied with. */
+  scale?: number;
+}
+
+/** How a legend shows the lines' dashes (CSS `border-style`). */
+const STROKES = ['solid', 'dashed', 'dotted'];
+
+const SMALL_PX = 36;
+const WHOLE_PX = 190;
+
+export class Chart extends LitElement {
+  static override properties = fields('timeline', 'lines', 'isSmall', 'label', 'lastAt');
+  // uPlot's own rules (uPlot.min.css), as far as its parts are used here.
+  static override styles = css`
+    :host {
+      display: block;
+      min-width: 0;
+    }
+    .u-wrap {
+      position: relative;
+    }
+    .u-over,
+    .u-under,
+    .u-axis,
+    .u-cursor-x,
+    .u-cursor-y,
+    .u-cursor-pt {
+      position: absolute;
+    }
+    .u-under {
+      overflow: hidden;
+    }
+    canvas {
+      display: block;
+      width: 100%;
+      height: 100%;
+    }
+    .u-cursor-x,
+    .u-cursor-y,
+    .u-cursor-pt {
+      inset-block-start: 0;
+      left: 0;
+      pointer-events: none;
+    }
+    .u-cursor-x {
+      height: 100%;
+      border-right: 1px dashed var(--muted);
+    }
+    .u-cursor-pt {
+      border: 3px solid;
+      border-radius: 50%;
+    }
+    .u-off,
+    .u-select,
+    .u-cursor-y {
+      display: none;
+    }
+    .u-legend {
+      display: flex;
+      flex-wrap: wrap;
+      gap: 0 var(--space-4);
+      color: var(--muted);
+      font-size: var(--letters-s);
+    }
+    .u-legend tbody {
+      display: contents;
+    }
+    .u-legend th {
+      font-weight: 400;
+      text-align: start;
+    }
+    .u-legend th > * {
+      display: inline-block;
+      vertical-align: middle;
+    }
+    .u-marker {
+      width: 18px;
+      margin-inline-end: var(--space-1);
+      border-block-start-width: 3px;
+    }
+    .u-value {
+      min-width: 4em;
+      color: var(--text);
+      font-variant-numeric: tabular-nums;
+    }
+  `;
+
+  declare timeline: Timeline;
+  declare lines: readonly Line[];
+  declare isSmall: boolean;
+  /** What is drawn, for whoever does not see it. */
+  declare label: string;
+  /** The timeline's last second: the chart is drawn anew when it changes. */
+  declare lastAt: number | undefined;
+
+  #plot: uPlot | undefined;
+  readonly #scheme = matchMedia('(prefers-color-scheme: dark)');
+  readonly #size = new ResizeObserver(() => this.#fit());
+
+  override connectedCallback(): void {
+    super.connectedCallback();
+    this.#scheme.addEventListener('change', this.#redraw);
+    this.#size.observe(this);
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    this.#scheme.removeEventListener('change', this.#redraw);
+    this.#size.disconnect();
+    this.#plot?.destroy();
+    this.#plot = undefined;
+  }
+
+  protected override render(): TemplateResult {
+    return html`<div role="img" aria-label=${this.label}></div>`;
+  }
+
+  protected override updated(): void {
+    if (this.#plot) this.#plot.setData(this.#data());
+    else this.#fit();
+  }
+
+  #data(): uPlot.AlignedData {
+    const { at, values } = this.timeline;
+    const columns = this.lines.map(({ column, scale }) => {
+      return scale ? values[column].map((value) => value && value * scale) : values[column];
+    });
+    return [at, ...columns];
+  }
+
+  #fit(): void {
+    const width = this.clientWidth;
+    const place = this.renderRoot.querySelector('div');
+    if (!width || !place) return;
+    const size = { width, height: this.isSmall ? SMALL_PX : WHOLE_PX };
+    if (this.#plot) this.#plot.setSize(size);
+    else this.#plot = new uPlot({ ...size, ...this.#options() }, this.#data(), place);
+  }
+
+  readonly #redraw = (): void => {
+    this.#plot?.destroy();
+    this.#plot = undefined;
+    this.#fit();
+  };
+
+  /** What is the same at every size; colours are those of the scheme when the chart is made. */
+  #options(): Omit<uPlot.Options, 'width' | 'height'> {
+    const style = getComputedStyle(this);
+    const color = (token: string): string => style.getPropertyValue(`--${token}`);
+    const series = this.lines.map(({ label, color: token, dash, text }) => ({
+      label,
+      stroke: color(token),
+      width: 1.5,
+      points: { show: false },
+      ...(dash && { dash }),
+      value: (_: uPlot, value: number | null) => (value === null ? words.none : (text?.(value) ?? String(value))),
+    }));
+    const axis = { stroke: color('muted'), grid: { stroke: color('line'), width: 1 }, ticks: { show: false } };
+    const small = { axes: [{ show: false }, { show: false }], cursor: { show: false }, legend: { show: false } };
+    const whole = {
+      axes: [axis, { ...axis, size: 44 }],
+      cursor: { drag: { x: false, y: false }, sync: { key: 'call' } },
+      legend: { markers: { dash: (_: uPlot, which: number) => STROKES[which - 1] } },
+    };
+    return {
+      series: [{ label: words.time }, ...series],
+      padding: this.isSmall ? [3, 0, 3, 0] : [8, 8, 0, 0],
+      ...(this.isSmall ? small : whole),
+    };
+  }
+}
+
+customElements.define('live-chart', Chart);

@@ -1,0 +1,243 @@
+/** The live page: how the connection is, and one of the views. */
+
+import { LitElement, html, nothing } from 'lit';
+import type { TemplateResult } from 'lit';
+import { fields } from '../ui/fields';
+import { theme } from '../ui/theme';
+import './call';
+import './calls';
+import { empty } from './calls';
+import type { Calls } from './calls';
+import { numberOf } from './call-list';
+import type { Row } from './contract';
+import './door';
+import './end-dialog';
+import { failureOf } from './end-dialog';
+import type { EndDialog } from './end-dialog';
+import { age } from './format';
+import { look } from './look';
+import type { NodeOrder } from './nodes';
+import './nodes';
+import './overview';
+import { pageLook } from './page-look';
+import { routeOf } from './route';
+import type { Route } from './route';
+import { Watching } from './watching';
+import { words } from './words';
+
+/** What is shown changes no more often: nobody reads faster, and five thousand calls cost each time. */
+const DRAW_MS_MIN = 500;
+
+export class LivePage extends LitElement {
+  static override properties = fields('route', 'told');
+  static override styles = [theme, look, pageLook];
+
+  declare route: Route;
+  /** What became of what was asked for. */
+  declare told: string;
+
+  readonly #watching = new Watching(() => this.#schedule());
+  readonly #title = document.title;
+  #drawnMs = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #tick: ReturnType<typeof setInterval> | undefined;
+
+  constructor() {
+    super();
+    this.told = '';
+    this.route = routeOf(location.search, location.hash);
+  }
+
+  override connectedCallback(): void {
+    super.connectedCallback();
+    window.addEventListener('hashchange', this.#go);
+    window.addEventListener('online', this.#watching.retry);
+    document.addEventListener('visibilitychange', this.#schedule);
+    this.addEventListener('keydown', this.#press);
+    this.#tick = setInterval(this.#schedule, 1000);
+    void this.#watching.begin().then(() => this.#focusMain());
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    window.removeEventListener('hashchange', this.#go);
+    window.removeEventListener('online', this.#watching.retry);
+    document.removeEventListener('visibilitychange', this.#schedule);
+    clearInterval(this.#tick);
+    clearTimeout(this.#timer);
+    this.#watching.stop();
+  }
+
+  /** Draw soon; never twice within half a second, and not at all where nobody sees it. */
+  readonly #schedule = (): void => {
+    if (this.#timer !== undefined || document.hidden) return;
+    const wait = Math.max(0, this.#drawnMs + DRAW_MS_MIN - performance.now());
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.#drawnMs = performance.now();
+      this.requestUpdate();
+    }, wait);
+  };
+
+  protected override render(): TemplateResult {
+    const isWall = this.route.view === 'wall';
+    const main = `${isWall ? 'wide' : ''} ${this.#watching.connection.phase === 'live' ? '' : 'old'}`;
+    return html`<header class=${isWall ? 'wide' : ''}>
+        <slot><h1>Caller</h1></slot>
+        ${isWall ? nothing : this.#nav()} ${this.#state(isWall)}
+      </header>
+      <main tabindex="-1" class=${main}>${this.#main()}</main>
+      <p class="told" role="status">${this.told}</p>
+      <live-end-dialog
+        .asksWhy=${this.#watching.isOperator}
+        .end=${(id: string, reason: string) => this.#watching.end(id, reason)}
+        @call-ended=${({ detail }: CustomEvent<Row>) => (this.told = words.ended(numberOf(detail)))}
+      ></live-end-dialog>`;
+  }
+
+  protected override updated(): void {
+    const { board } = this.#watching;
+    const title = board.heardMs ? `(${board.totals?.calls ?? board.rows.size}) ${this.#title}` : this.#title;
+    if (document.title !== title) document.title = title;
+  }
+
+  #nav(): TemplateResult {
+    const link = (view: Route['view'], path: string, text: string): TemplateResult => {
+      return html`<a href="#/${path}" aria-current=${this.route.view === view ? 'page' : nothing}>${text}</a>`;
+    };
+    return html`<nav aria-label=${words.views}>
+      ${link('overview', '', words.overview)} ${link('calls', 'calls', words.calls)}
+      ${this.#watching.isOperator ? link('nodes', 'nodes', words.nodes) : nothing} ${link('wall', 'wall', words.wall)}
+      <a href="phone">${words.phone}</a>
+    </nav>`;
+  }
+
+  /** Only what the connection is, is announced: a count of seconds would never end. */
+  #state(isWall: boolean): TemplateResult {
+    const { connection, held, board } = this.#watching;
+    const { phase } = connection;
+    const isFresh = phase === 'live' || !board.heardMs;
+    return html`<div class="state row">
+      <span role="status" class=${phase}>${this.#phase()}</span>
+      ${phase === 'waiting'
+        ? html`<span>${words.tryingIn(Math.max(0, Math.ceil((connection.untilMs - Date.now()) / 1000)))}</span>`
+        : nothing}
+      ${isFresh ? nothing : html`<span>${words.shownAge(age(Date.now() - board.heardMs))}</span>`}
+      ${isWall || phase !== 'waiting' ? nothing : html`<button type="button" @click=${this.#watching.retry}>${words.retryNow}</button>`}
+      ${held ? html`<span>${words.paused(board.changes - held.board.changes)}</span>` : nothing}
+      ${isWall || phase === 'ended'
+        ? nothing
+        : html`<button type="button" @click=${() => this.#watching.pause()}>${held ? words.resume : words.pause}</button>`}
+    </div>`;
+  }
+
+  #phase(): string {
+    const { connection } = this.#watching;
+    switch (connection.phase) {
+      case 'ended':
+        return (words.endings[connection.code] ?? words.endings.other)[0];
+      case 'waiting':
+        return connection.status === 503 ? words.busy : connection.status === 429 ? words.slow : `✕ ${words.lost}`;
+      case 'live':
+        return `● ${words.live}`;
+      default:
+        return words.connecting;
+    }
+  }
+
+  #main(): TemplateResult | typeof nothing {
+    const { connection, isAsked } = this.#watching;
+    if (isAsked) return this.#question();
+    if (connection.phase === 'ended') {
+      return html`<live-door
+        .code=${connection.code}
+        .hasKey=${this.#watching.key !== undefined}
+        @key-given=${this.#open}
+        @try-again=${this.#open}
+        @forget-key=${() => this.#watching.forgetKey()}
+      ></live-door>`;
+    }
+    return this.#view();
+  }
+
+  #view(): TemplateResult | typeof nothing {
+    const { held, isOperator, key } = this.#watching;
+    const { board, nowMs } = held ?? this.#watching;
+    const { view, callId, longMinutes } = this.route;
+    if (!this.#watching.board.heardMs) return nothing;
+    if (view === 'call') {
+      return html`<live-call
+        .address=${this.#watching.feedAddress(callId)}
+        .key=${key}
+        .isOperator=${isOperator}
+        .isHeld=${held !== undefined}
+        @end-call=${this.#askToEnd}
+      ></live-call>`;
+    }
+    if (view === 'nodes' && isOperator) return html`<live-nodes .board=${board} .nowMs=${nowMs} @node-order=${this.#order}></live-nodes>`;
+    if (view === 'calls') {
+      return html`<live-calls
+        .board=${board}
+        .nowMs=${nowMs}
+        .isOperator=${isOperator}
+        .longMinutes=${longMinutes}
+        @end-call=${this.#askToEnd}
+      ></live-calls>`;
+    }
+    const isWall = view === 'wall';
+    return html`${board.totals?.calls || isWall ? nothing : empty(isOperator)}
+      <live-overview .board=${board} .nowMs=${nowMs} .isWall=${isWall}></live-overview>`;
+  }
+
+  #question(): TemplateResult {
+    return html`<section class="card stack" role="alertdialog" aria-labelledby="offer">
+      <h2 id="offer">${words.offerTitle}</h2>
+      <p>${words.offerText}</p>
+      <div class="row">
+        <button type="button" class="primary" @click=${() => this.#watching.answer(false)}>${words.offerStay}</button>
+        <button type="button" @click=${() => this.#watching.answer(true)}>${words.offerChange}</button>
+      </div>
+    </section>`;
+  }
+
+  readonly #open = (): void => void this.#watching.open();
+
+  readonly #go = (): void => {
+    if (location.hash.startsWith('#key=')) return void this.#watching.begin();
+    const before = this.route;
+    this.route = routeOf(location.search, location.hash);
+    if (before.view !== this.route.view) this.#focusMain();
+  };
+
+  /** So that the page's keys act, and a screen reader reads the view. */
+  #focusMain(): void {
+    this.renderRoot.querySelector('main')?.focus({ preventScroll: true });
+  }
+
+  /** Single letters act only while the focus is in the page, and where nothing is written (WCAG 2.2, 2.1.4). */
+  readonly #press = (event: KeyboardEvent): void => {
+    const [target] = event.composedPath();
+    const isWritten = target instanceof HTMLElement && target.matches('input, select, textarea, dialog *');
+    if (isWritten || event.ctrlKey || event.metaKey || event.altKey || this.route.view === 'wall') return;
+    const table = this.renderRoot.querySelector<Calls>('live-calls');
+    if (event.key === 'p') this.#watching.pause();
+    else if (event.key === '/' && table) table.focusFilter();
+    else return;
+    event.preventDefault();
+  };
+
+  readonly #askToEnd = ({ detail }: CustomEvent<Row>): void => {
+    void this.renderRoot.querySelector<EndDialog>('live-end-dialog')?.ask(detail);
+  };
+
+  readonly #order = async ({ detail: { node, takes } }: CustomEvent<NodeOrder>): Promise<void> => {
+    try {
+      await this.#watching.order(node, takes);
+      this.told = takes ? words.undrained(node) : words.drained(node);
+    } catch (error) {
+      this.told = failureOf(error);
+    }
+  };
+}
+
+customElements.define('live-app', LivePage);

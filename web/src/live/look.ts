@@ -1,0 +1,168 @@
+/** What the live page's parts share in looks, beside the phone's theme. */
+
+import { css, html } from 'lit';
+import type { TemplateResult } from 'lit';
+import type { Level } from './call-list';
+import type { State } from './contract';
+import { words } from './words';
+
+export const look = css`
+  a {
+    color: var(--accent);
+  }
+  button {
+    min-width: 0;
+    padding: 0 var(--space-3);
+    border-color: var(--line);
+    background: var(--card);
+  }
+  select,
+  input {
+    min-width: 0;
+    min-height: var(--target);
+    padding: 0 var(--space-2);
+    border: 1px solid var(--muted);
+    border-radius: var(--radius-s);
+    background: var(--card);
+    color: inherit;
+    font: inherit;
+  }
+  h2 {
+    margin-block-end: var(--space-2);
+  }
+  .card {
+    padding: var(--space-4);
+    border-radius: var(--radius-m);
+  }
+  .stack {
+    display: grid;
+    grid-template-columns: minmax(0, 1fr);
+    gap: var(--space-4);
+  }
+  .row {
+    display: flex;
+    flex-wrap: wrap;
+    align-items: center;
+    gap: var(--space-2) var(--space-3);
+  }
+  .end {
+    margin-inline-start: auto;
+  }
+  .hidden {
+    position: absolute;
+    width: 1px;
+    height: 1px;
+    overflow: hidden;
+    clip-path: inset(50%);
+    white-space: nowrap;
+  }
+  .scroll {
+    position: relative;
+    overflow-x: auto;
+  }
+  table {
+    width: 100%;
+    border-collapse: collapse;
+    font-size: var(--letters-s);
+    font-variant-numeric: tabular-nums;
+  }
+  caption {
+    text-align: start;
+  }
+  th,
+  td {
+    padding: 6px;
+    border-block-end: 1px solid var(--line);
+    text-align: start;
+    white-space: nowrap;
+  }
+  th {
+    font-weight: 600;
+  }
+  th button {
+    min-width: 24px;
+    min-height: 32px;
+    padding: 0;
+    border: 0;
+    background: none;
+    font-weight: 600;
+    text-align: inherit;
+  }
+  th button:hover {
+    background: none;
+    text-decoration: underline;
+  }
+  .n {
+    text-align: end;
+  }
+  .dim {
+    color: var(--muted);
+  }
+  .good {
+    color: var(--go);
+  }
+  .fair,
+  .poor,
+  .bad {
+    color: var(--stop);
+    font-weight: 600;
+  }
+  .fair {
+    font-weight: 400;
+  }
+  rect {
+    fill: var(--accent);
+    stroke: none;
+  }
+  .track {
+    fill: var(--soft-strong);
+  }
+  @media (forced-colors: active) {
+    rect {
+      fill: CanvasText;
+    }
+    .track {
+      fill: Canvas;
+    }
+  }
+`;
+
+/** Filled by how far a call has come, so that states are told apart without colours. */
+const STATE_MARKS: Record<State, string> = {
+  connecting: '○',
+  ringing: '◔',
+  answered: '●',
+  held: '◑',
+  ending: '◌',
+  ended: '✓',
+  lost: '✕',
+};
+
+const LEVEL_MARKS: Record<Level, string> = { good: '●', fair: '▲', poor: '■' };
+
+/** Return a state as a shape and in a word. */
+export function stateOf(state: State): TemplateResult {
+  const look = state === 'answered' ? 'good' : state === 'lost' ? 'bad' : '';
+  return html`<span class=${look}><span aria-hidden="true">${STATE_MARKS[state]}</span> ${words.states[state]}</span>`;
+}
+
+/** Return a value with its mark: a shape, and a word for whoever does not see it. */
+export function marked(level: Level | undefined, text: string): TemplateResult {
+  if (!level) return html`${words.none}`;
+  const word = words.levels[level];
+  return html`<span class=${level} title=${word}
+    ><span aria-hidden="true">${LEVEL_MARKS[level]}</span> ${text}<span class="hidden"> (${word})</span></span
+  >`;
+}
+
+/** Return a bar that is filled so far; what it says stands beside it. */
+export function bar(share: number): TemplateResult {
+  return html`<svg width="100%" height="10" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">
+    <rect class="track" width="100" height="10" /><rect width=${Math.min(100, share * 100)} height="10" />
+  </svg>`;
+}
+
+/** Return what `aria-sort` says of a column. */
+export function sorted(isThis: boolean, descending: boolean): 'none' | 'ascending' | 'descending' {
+  return isThis ? (descending ? 'descending' : 'ascending') : 'none';
+}

@@ -1,0 +1,132 @@
+/** What operators see beside calls: the processes that hold calls, and the warnings of all logs. */
+
+import { LitElement, css, html, nothing } from 'lit';
+import type { TemplateResult } from 'lit';
+import { fields } from '../ui/fields';
+import { theme } from '../ui/theme';
+import type { Board } from './board';
+import type { FleetNode, Warning } from './contract';
+import { age, clock, decimal, instant, ms } from './format';
+import { bar, look } from './look';
+import { words } from './words';
+
+/** Whether a node is to take new calls. Sent by `node-order`. */
+export interface NodeOrder {
+  node: string;
+  takes: boolean;
+}
+
+export class Nodes extends LitElement {
+  static override properties = fields('board', 'nowMs');
+  static override styles = [
+    theme,
+    look,
+    css`
+      .load {
+        min-width: 140px;
+      }
+      ol {
+        margin: 0;
+        padding: 0;
+        list-style: none;
+      }
+      li {
+        display: flex;
+        flex-wrap: wrap;
+        gap: 0 var(--space-3);
+        padding-block: var(--space-1);
+        border-block-end: 1px solid var(--line);
+        font-size: var(--letters-s);
+        overflow-wrap: anywhere;
+      }
+      td button {
+        min-height: 36px;
+      }
+      .words {
+        flex: 1 1 12rem;
+      }
+      li a {
+        display: inline-block;
+        min-height: 24px;
+      }
+    `,
+  ];
+
+  declare board: Board;
+  declare nowMs: number;
+
+  protected override render(): TemplateResult {
+    const { nodes, warnings } = this.board;
+    return html`<div class="stack">
+      <section class="card">
+        <h2 id="nodes">${words.nodes}</h2>
+        ${nodes.length ? this.#table(nodes) : html`<p class="muted">${words.noNodes}</p>`}
+      </section>
+      <section class="card">
+        <h2>${words.warnings}</h2>
+        ${warnings.length
+          ? html`<ol reversed>${[...warnings].reverse().map(warningLine)}</ol>`
+          : html`<p class="muted">${words.noWarnings}</p>`}
+      </section>
+    </div>`;
+  }
+
+  #table(nodes: readonly FleetNode[]): TemplateResult {
+    const names = words.nodeColumns;
+    return html`<div class="scroll" role="region" aria-labelledby="nodes" tabindex="0">
+      <table aria-labelledby="nodes">
+        <thead>
+          <tr>
+            <th scope="col">${names.node}</th>
+            <th scope="col">${names.state}</th>
+            <th scope="col" class="load">${names.load}</th>
+            <th scope="col" class="n">${names.lag}</th>
+            <th scope="col">${names.release}</th>
+            <th scope="col">${names.started}</th>
+            <th scope="col"><span class="hidden">${names.act}</span></th>
+          </tr>
+        </thead>
+        <tbody>${nodes.map((node) => this.#row(node))}</tbody>
+      </table>
+    </div>`;
+  }
+
+  #row(node: FleetNode): TemplateResult {
+    const state = node.is_lost ? `✕ ${words.nodeLost}` : node.is_draining ? `◌ ${words.nodeDraining}` : `● ${words.nodeTaking}`;
+    const act = (): void => this.#order({ node: node.node, takes: node.is_draining });
+    return html`<tr class=${node.is_lost ? 'dim' : ''}>
+      <th scope="row">${node.node}</th>
+      <td class=${node.is_lost ? 'bad' : node.is_draining ? '' : 'good'}>${state}</td>
+      <td>
+        ${words.loadOf(decimal(node.calls, 0), decimal(node.calls_max, 0))}
+        ${bar(node.calls_max ? node.calls / node.calls_max : 0)}
+      </td>
+      <td class="n">${node.lag_ms === null ? words.none : ms(node.lag_ms)}</td>
+      <td>${node.release}</td>
+      <td title=${instant(node.started_at)}>${words.ago(age(this.nowMs - Date.parse(node.started_at)))}</td>
+      <td>
+        ${node.is_lost
+          ? nothing
+          : html`<button type="button" aria-label="${node.is_draining ? words.undrain : words.drain}: ${node.node}" @click=${act}>
+              ${node.is_draining ? words.undrain : words.drain}
+            </button>`}
+      </td>
+    </tr>`;
+  }
+
+  #order(detail: NodeOrder): void {
+    this.dispatchEvent(new CustomEvent('node-order', { detail, bubbles: true, composed: true }));
+  }
+}
+
+function warningLine({ at, node, level, event, call_id }: Warning): TemplateResult {
+  return html`<li>
+    <time datetime=${at} title=${instant(at)}>${clock(at)}</time>
+    <span class=${level === 'error' ? 'bad' : ''}>${words.warningLevels[level]}</span>
+    <span class="muted">${node}</span>
+    <span class="words">${event}</span>
+    ${call_id ? html`<a href="#/call/${encodeURIComponent(call_id)}">${words.ofCall}</a>` : nothing}
+  </li>`;
+}
+
+customElements.define('live-nodes', Nodes);

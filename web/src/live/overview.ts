@@ -1,0 +1,188 @@
+/** All calls together: figures with what they have been since the page was opened, durations, countries. */
+
+import { LitElement, css, html, nothing } from 'lit';
+import type { TemplateResult } from 'lit';
+import { fields } from '../ui/fields';
+import { theme } from '../ui/theme';
+import type { Board } from './board';
+import './chart';
+import { DURATION_BOUNDS } from './contract';
+import type { Country, Totals } from './contract';
+import { figures } from './figures';
+import { country, decimal, duration, ms, percent } from './format';
+import { bar, look, sorted } from './look';
+import { words } from './words';
+
+const COLUMNS = Object.entries(words.country) as [keyof Country, string][];
+
+export class Overview extends LitElement {
+  static override properties = fields('board', 'nowMs', 'isWall', 'column', 'descending');
+  static override styles = [
+    theme,
+    look,
+    css`
+      .figures {
+        display: grid;
+        grid-template-columns: repeat(auto-fill, minmax(min(100%, 200px), 1fr));
+        gap: var(--space-3);
+      }
+      .halves {
+        display: grid;
+        grid-template-columns: repeat(auto-fit, minmax(min(100%, 420px), 1fr));
+        gap: var(--space-3);
+        align-items: start;
+      }
+      summary,
+      .label {
+        min-height: 24px;
+        color: var(--muted);
+        font-size: var(--letters-s);
+        cursor: pointer;
+      }
+      .label {
+        cursor: default;
+      }
+      details p {
+        font-size: var(--letters-s);
+      }
+      .value {
+        font-size: var(--letters-xl);
+        font-weight: 650;
+        font-variant-numeric: tabular-nums;
+        overflow-wrap: anywhere;
+      }
+      .bars td:nth-child(2) {
+        width: 60%;
+      }
+      /* For a screen across the room: letters grow with it. */
+      .wall .value {
+        font-size: clamp(1.75rem, 2.4vw, 5rem);
+        line-height: 1.3;
+      }
+      .wall .label,
+      .wall table,
+      .wall h2 {
+        font-size: clamp(1rem, 1.2vw, 2rem);
+      }
+      :host {
+        container-type: inline-size;
+      }
+      @container (min-width: 1000px) {
+        .wall .figures {
+          grid-template-columns: repeat(5, minmax(0, 1fr));
+        }
+      }
+    `,
+  ];
+
+  declare board: Board;
+  declare nowMs: number;
+  declare isWall: boolean;
+  declare column: keyof Country;
+  declare descending: boolean;
+
+  constructor() {
+    super();
+    this.isWall = false;
+    this.column = 'calls';
+    this.descending = true;
+  }
+
+  protected override render(): TemplateResult | typeof nothing {
+    const { totals } = this.board;
+    if (!totals) return nothing;
+    return html`<div class="stack ${this.isWall ? 'wall' : ''}">
+      <div class="figures">${figures.map((_, which) => this.#figure(which, totals))}</div>
+      <div class="halves">${this.#durations(totals)} ${this.#countries(totals)}</div>
+    </div>`;
+  }
+
+  #figure(which: number, totals: Totals): TemplateResult {
+    const { label, meaning, text } = figures[which];
+    const lines = LINES[which];
+    return html`<section class="card">
+      ${this.isWall
+        ? html`<p class="label">${label}</p>`
+        : html`<details><summary>${label}</summary><p>${meaning}</p></details>`}
+      <p class="value">${text(totals)}</p>
+      <live-chart
+        .timeline=${this.board.history}
+        .lines=${lines}
+        .isSmall=${true}
+        .label=${words.sinceOpened(label)}
+        .lastAt=${this.board.history.at.at(-1)}
+      ></live-chart>
+    </section>`;
+  }
+
+  #durations({ durations }: Totals): TemplateResult {
+    const most = Math.max(1, ...durations);
+    return html`<section class="card">
+      <h2>${words.durations}</h2>
+      <table class="bars">
+        <thead class="hidden"><tr><th>${words.columns.seconds}</th><td></td><th>${words.count}</th></tr></thead>
+        <tbody>
+          ${durations.map((count, which) => {
+            return html`<tr><th scope="row">${BOUNDS[which]}</th><td>${bar(count / most)}</td><td class="n">${decimal(count, 0)}</td></tr>`;
+          })}
+        </tbody>
+      </table>
+    </section>`;
+  }
+
+  #countries({ countries }: Totals): TemplateResult {
+    if (!countries.length) return html`<section class="card"><h2>${words.countries}</h2><p class="muted">${words.noCountries}</p></section>`;
+    const sign = this.descending ? -1 : 1;
+    const value = (row: Country): string | number => {
+      return this.column === 'country' ? country(row.country) : (row[this.column] ?? -1);
+    };
+    const rows = [...countries].sort((a, b) => (value(a) < value(b) ? -sign : value(a) > value(b) ? sign : 0));
+    return html`<section class="card">
+      <h2 id="countries">${words.countries}</h2>
+      <div class="scroll" role="region" aria-labelledby="countries" tabindex="0">
+        <table aria-labelledby="countries">
+          <thead><tr>${COLUMNS.map(([name, label]) => this.#heading(name, label))}</tr></thead>
+          <tbody>${rows.map(countryRow)}</tbody>
+        </table>
+      </div>
+    </section>`;
+  }
+
+  #heading(name: keyof Country, label: string): TemplateResult {
+    const order = sorted(name === this.column, this.descending);
+    const place = name === 'country' ? '' : 'n';
+    if (this.isWall) return html`<th scope="col" class=${place}>${label}</th>`;
+    const sort = (): void => {
+      this.descending = name === this.column ? !this.descending : name !== 'country';
+      this.column = name;
+    };
+    return html`<th scope="col" class=${place} aria-sort=${order}>
+      <button type="button" @click=${sort}>${label}${ARROWS[order]}</button>
+    </th>`;
+  }
+}
+
+/** What shows the order that a column is sorted in. */
+export const ARROWS = { none: '', ascending: ' ↑', descending: ' ↓' } as const;
+
+const LINES = figures.map(({ label }, column) => [{ label, column, color: 'accent' }]);
+
+const BOUNDS = [
+  ...DURATION_BOUNDS.map((bound) => words.durationBelow(duration(bound))),
+  words.durationAbove(duration(DURATION_BOUNDS[DURATION_BOUNDS.length - 1])),
+];
+
+function countryRow(row: Country): TemplateResult {
+  const known = (value: number | null, text: (value: number) => string): string => (value === null ? words.none : text(value));
+  return html`<tr>
+    <th scope="row">${country(row.country) || words.unknown}</th>
+    <td class="n">${decimal(row.calls, 0)}</td>
+    <td class="n">${decimal(row.attempts, 0)}</td>
+    <td class="n">${known(row.asr_percent, percent)}</td>
+    <td class="n">${known(row.pdd_ms, ms)}</td>
+    <td class="n">${known(row.mos, (value) => decimal(value, 2))}</td>
+    <td class="n">${decimal(row.failed, 0)}</td>
+  </tr>`;
+}
+
+customElements.define('live-overview', Overview);

@@ -1,0 +1,151 @@
+/**
+ * Who watches, with which rights, what there is to see, and whether it is held still. Knows no markup: the page shows it
+ * and is told when it has changed.
+ */
+
+import { answerOffer, brought, dropKey, offerOwn, offeredKey, storedKey, takeKey } from '../api-key';
+import { Board } from './board';
+import type { News } from './contract';
+import { Feed, browser, codeOf, waitMs } from './feed';
+import type { Connection } from './feed';
+import { Refusal, ask } from './requests';
+
+const OPERATORS = 'v1/admin/';
+const HOLDERS = 'v1/';
+
+export class Watching {
+  board = new Board();
+  connection: Connection = { phase: 'connecting' };
+  /** Undefined for whoever is signed in. */
+  key: string | undefined;
+  isOperator = false;
+  /** What is shown while the view is held still, and the time it shows. */
+  held: { board: Board; nowMs: number } | undefined;
+  /** A link has brought a key, and somebody's calls are seen already: whoever looks decides. */
+  isAsked = false;
+
+  #feed: Feed | undefined;
+  #dropTimer = (): void => {};
+  #failures = 0;
+  /** Counts the beginnings: the answer to an earlier one is no longer wanted. */
+  #begun = 0;
+
+  constructor(private readonly changed: () => void) {}
+
+  /** Take what the address brings, and begin. */
+  readonly begin = async (): Promise<void> => {
+    takeKey();
+    const key = storedKey();
+    if (offeredKey() !== undefined) this.isAsked = true;
+    else if (brought && key && (await isSignedIn())) {
+      offerOwn();
+      this.isAsked = true;
+    }
+    await this.open();
+  };
+
+  /** Take the key that a link has brought, or leave it. */
+  answer(accepted: boolean): void {
+    answerOffer(accepted);
+    this.isAsked = false;
+    void this.open();
+  }
+
+  /** Show nobody's calls but those of whoever is signed in. */
+  forgetKey(): void {
+    dropKey();
+    void this.open();
+  }
+
+  /** Begin anew, for whoever it is now. */
+  async open(): Promise<void> {
+    const begun = ++this.#begun;
+    this.stop();
+    const key = storedKey();
+    if (key !== this.key) this.board = new Board();
+    this.key = key;
+    this.#tell({ phase: 'connecting' });
+    try {
+      const { scopes } = (await ask(key, 'v1/key')) as { scopes: string[] };
+      if (begun !== this.#begun) return;
+      this.isOperator = scopes.includes('admin');
+      this.#failures = 0;
+      this.#feed = new Feed(this.feedAddress(), key, { news: this.#take, connection: this.#tell });
+      this.#feed.connect();
+    } catch (error) {
+      if (begun === this.#begun) this.#wait(error instanceof Refusal ? error : new Refusal(0));
+    }
+  }
+
+  /** Where the feed is; of one call, if there is an id. */
+  feedAddress(callId?: string): string {
+    const address = `${this.#part}live-feed`;
+    return callId === undefined ? address : `${address}?call=${encodeURIComponent(callId)}`;
+  }
+
+  /** Close the feed. */
+  stop(): void {
+    this.#dropTimer();
+    this.#feed?.stop();
+    this.#feed = undefined;
+  }
+
+  /** Try again, now. */
+  readonly retry = (): void => {
+    if (this.connection.phase !== 'waiting') return;
+    if (this.#feed) this.#feed.connect();
+    else void this.open();
+  };
+
+  /** The time at the server. */
+  get nowMs(): number {
+    return Date.now() + this.board.aheadMs;
+  }
+
+  /** Hold the view still, or let it go on. */
+  pause(): void {
+    this.held = this.held ? undefined : { board: this.board.copy(), nowMs: this.nowMs };
+    this.changed();
+  }
+
+  /** End a call; operators say why. Throws Refusal. */
+  async end(callId: string, reason: string): Promise<void> {
+    const id = encodeURIComponent(callId);
+    if (this.isOperator) await ask(this.key, `${OPERATORS}live-calls/${id}/end`, 'POST', { reason });
+    else await ask(this.key, `${HOLDERS}calls/${id}`, 'DELETE');
+  }
+
+  /** Let a node take new calls, or none. Throws Refusal. */
+  async order(node: string, takes: boolean): Promise<void> {
+    await ask(this.key, `${OPERATORS}nodes/${encodeURIComponent(node)}/${takes ? 'resume' : 'drain'}`, 'POST');
+  }
+
+  get #part(): string {
+    return this.isOperator ? OPERATORS : HOLDERS;
+  }
+
+  readonly #take = (type: string, news: News): void => {
+    this.board.take(type, news, Date.now());
+    this.changed();
+  };
+
+  readonly #tell = (connection: Connection): void => {
+    this.connection = connection;
+    this.changed();
+  };
+
+  #wait(failure: Refusal): void {
+    const code = codeOf(failure);
+    if (code !== undefined) return this.#tell({ phase: 'ended', code });
+    const wait = waitMs(this.#failures++, failure, Math.random());
+    this.#tell({ phase: 'waiting', untilMs: Date.now() + wait, status: failure.status });
+    this.#dropTimer = browser.after(wait, () => void this.open());
+  }
+}
+
+async function isSignedIn(): Promise<boolean> {
+  return ask(undefined, 'v1/key').then(
+    () => true,
+    () => false,
+  );
+}
