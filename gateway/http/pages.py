@@ -1,4 +1,4 @@
-"""Serves the phone page at `/` and `/phone`, its files below `/static/`, and the browser SDK.
+"""Serves the phone at `/` and `/phone`, live calls at `/live`, files below `/static/`, the SDK.
 
 All that was built is read once, at start, so that a request touches no disk and no path of its
 making. Knows what the files may do in a browser (the policies), nothing of what is in them.
@@ -69,6 +69,7 @@ SDK_PATH = "/sdk/v1"
 """Where the SDK is; what breaks pages that use it would be v2."""
 
 _INDEX = "index.html"
+_LIVE = "live.html"
 _MANIFEST = "manifest.webmanifest"
 _OFFLINE = "offline.js"
 """The service worker: what it may look at is what lies beside it (Service Workers, 3.4.3)."""
@@ -95,7 +96,7 @@ NOT_BUILT = (
 
 
 Rewrite = Callable[[str], str]
-"""Returns a file of the phone page in the name of a service."""
+"""Returns a file of these pages in the name of a service."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,21 +119,25 @@ class Asset:
 
 
 def routes(
-    static_dir: Path, rewrite: Rewrite | None = None, rewrite_manifest: Rewrite | None = None
+    static_dir: Path,
+    rewrite: Rewrite | None = None,
+    rewrite_manifest: Rewrite | None = None,
+    rewrite_live: Rewrite | None = None,
 ) -> list[DeclaredRoute]:
-    """Return the routes of the page as built into `static_dir`, and then rewritten.
+    """Return the routes of the pages as built into `static_dir`, and then rewritten.
 
-    Where nothing has been built, `/` answers 503 and says what to do: the API works without pages.
+    Where nothing has been built, they answer 503 and say what to do: the API works without pages.
     """
-    rewrites = {_INDEX: rewrite, _MANIFEST: rewrite_manifest}
+    rewrites = {_INDEX: rewrite, _MANIFEST: rewrite_manifest, _LIVE: rewrite_live}
     assets = _load(static_dir, SECURITY_HEADERS, rewrites)
     sdk = _load(static_dir / "sdk", SDK_HEADERS, {})
-    index = assets.pop(_INDEX, None)
+    index, live = assets.pop(_INDEX, None), assets.pop(_LIVE, None)
 
     async def page(request: Request) -> Response:
-        if index is None:
-            return PlainTextResponse(NOT_BUILT, 503, SECURITY_HEADERS)
-        return index.respond(request)
+        return _page(index, request)
+
+    async def live_page(request: Request) -> Response:
+        return _page(live, request)
 
     async def asset(request: Request) -> Response:
         return _named(assets, request.path_params["name"], request)
@@ -146,11 +151,18 @@ def routes(
     return [
         public("/", page),
         public("/phone", page),
+        public("/live", live_page),
         public(f"/{_MANIFEST}", beside),
         public(f"/{_OFFLINE}", beside),
         public("/static/{name}", asset),
         public(f"{SDK_PATH}/{{name}}", sdk_file),
     ]
+
+
+def _page(built: Asset | None, request: Request) -> Response:
+    if built is None:
+        return PlainTextResponse(NOT_BUILT, 503, SECURITY_HEADERS)
+    return built.respond(request)
 
 
 def _named(assets: dict[str, Asset], name: str, request: Request) -> Response:

@@ -187,6 +187,8 @@ def health_routes(
     ).routes()
 
 
-def page_routes(rewrite: pages.Rewrite, rewrite_manifest: pages.Rewrite) -> Routes:
-    """Return the routes of the phone page, rewritten in the name of the service."""
-    return pages.routes(STATIC_DIR, rewrite, rewrite_manifest)
+def page_routes(
+    rewrite: pages.Rewrite, rewrite_manifest: pages.Rewrite, rewrite_live: pages.Rewrite
+) -> Routes:
+    """Return the routes of the built pages, rewritten in the name of the service."""
+    return pages.routes(STATIC_DIR, rewrite, rewrite_manifest, rewrite_live)

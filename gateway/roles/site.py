@@ -99,7 +99,9 @@ def site_routes(
         *KeyPages(door, keys, _new_once).routes(),
         *ButtonPages(door, buttons, index.credit, settings.origin, _new_once).routes(),
         *DestinationPages(door, buttons, proofs).routes(),
-        *http.page_routes(people.pages.phone_page, people.pages.phone_manifest),
+        *http.page_routes(
+            people.pages.phone_page, people.pages.phone_manifest, people.pages.live_page
+        ),
     ]
 
 

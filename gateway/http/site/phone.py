@@ -1,8 +1,8 @@
-"""Puts whose service it is into the phone page: its title, its header, its icon, its colours.
+"""Puts whose service it is into the phone and the page of live calls: title, header, icon, colours.
 
-And into its manifest, by which systems install it. The page is changed in its HTML, as its script
-is the same for everybody: what the page's element holds is shown in place of the script's own
-header (HTML, 4.12.4 "the slot element"). Knows no request and no file.
+And into the manifest, by which systems install the phone. A page is changed in its HTML, as its
+script is the same for everybody: what the page's element holds is shown in place of the script's
+own header (HTML, 4.12.4 "the slot element"). Knows no request and no file.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ SHORT_NAME_MAX: Final = 12
 """Characters that a home screen has room for (web.dev, "Add a web app manifest")."""
 ICON_PX_MIN: Final = 144
 """Side of the smallest icon that makes a page installable (Chromium's installability check)."""
-_ELEMENT: Final = "<caller-app></caller-app>"
+_ELEMENT: Final = re.compile(r"<(caller-app|live-app)></\1>")
 
 
 def in_name_of(branding: Branding, html: str, *, logo: str, style: str) -> str:
-    """Return the phone page in the name of a service; the same page where nothing is set.
+    """Return a page in the name of a service; the same page where nothing is set.
 
     Args:
         branding: Whose service it is.
@@ -43,7 +43,7 @@ def in_name_of(branding: Branding, html: str, *, logo: str, style: str) -> str:
     html = html.replace(_HEAD_ENDS, f'<link rel="stylesheet" href="{style}" />\n{_HEAD_ENDS}', 1)
     icon = _ICON.search(html)
     mark = f'<img src="{icon[2]}" alt="" />' if icon else ""
-    return html.replace(_ELEMENT, f"<caller-app>{mark}<h1>{name}</h1></caller-app>", 1)
+    return _ELEMENT.sub(rf"<\1>{_literal(mark)}<h1>{_literal(name)}</h1></\1>", html, count=1)
 
 
 def with_welcome(html: str, welcome: str) -> str:

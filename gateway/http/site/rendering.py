@@ -116,9 +116,12 @@ class Pages:
 
     def phone_page(self, html: str) -> str:
         """Return the phone page in the name of this service."""
+        return with_welcome(self.live_page(html), "welcome")
+
+    def live_page(self, html: str) -> str:
+        """Return the page of live calls in the name of this service."""
         style = self._phone_style.lstrip("/")
-        html = in_name_of(self._branding, html, logo=self._logo, style=style)
-        return with_welcome(html, "welcome")
+        return in_name_of(self._branding, html, logo=self._logo, style=style)
 
     def phone_manifest(self, manifest: str) -> str:
         """Return the phone's manifest in the name of this service."""

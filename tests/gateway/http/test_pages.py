@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from gateway.http import pages
 
 HTML = b"<!doctype html><title>Phone</title>"
+LIVE = b"<!doctype html><title>Live calls</title>"
 SCRIPT = b"export const answer = 42;\n"
 
 
@@ -20,6 +21,7 @@ SCRIPT = b"export const answer = 42;\n"
 def static_dir(tmp_path: Path) -> Path:
     """A build of one page and one script."""
     (tmp_path / "index.html").write_bytes(HTML)
+    (tmp_path / "live.html").write_bytes(LIVE)
     (tmp_path / "app-ABCD2345.js").write_bytes(SCRIPT)
     (tmp_path / "app-ABCD2345.js.gz").write_bytes(gzip.compress(SCRIPT))
     (tmp_path / "THIRD_PARTY_LICENSES.txt").write_text("BSD")
@@ -39,9 +41,12 @@ async def client(static_dir: Path) -> AsyncIterator[httpx.AsyncClient]:
         yield opened
 
 
-async def test_page_is_served_under_a_strict_policy(client: httpx.AsyncClient) -> None:
-    reply = await client.get("/")
-    assert (reply.status_code, reply.content) == (200, HTML)
+@pytest.mark.parametrize(("path", "html"), [("/", HTML), ("/live", LIVE)])
+async def test_page_is_served_under_a_strict_policy(
+    client: httpx.AsyncClient, path: str, html: bytes
+) -> None:
+    reply = await client.get(path)
+    assert (reply.status_code, reply.content) == (200, html)
     assert reply.headers["content-type"] == "text/html; charset=utf-8"
     policy = reply.headers["content-security-policy"]
     assert policy.startswith("default-src 'none'; ")
@@ -140,6 +145,7 @@ async def test_known_version_is_not_sent_again(client: httpx.AsyncClient) -> Non
         "/static/none.js",
         "/static/build.stamp",
         "/static/index.html",
+        "/static/live.html",
         "/static/..%2findex.html",
         "/static/app-ABCD2345.js.gz",
         "/static/",
@@ -149,10 +155,11 @@ async def test_nothing_but_the_build_is_served(client: httpx.AsyncClient, path: 
     assert (await client.get(path)).status_code == 404
 
 
-async def test_missing_build_is_explained(tmp_path: Path) -> None:
+@pytest.mark.parametrize("path", ["/", "/live"])
+async def test_missing_build_is_explained(tmp_path: Path, path: str) -> None:
     transport = httpx.ASGITransport(Starlette(routes=pages.routes(tmp_path / "none")))
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
-        reply = await client.get("/")
+        reply = await client.get(path)
     assert reply.status_code == 503
     assert "npm run build" in reply.text
 

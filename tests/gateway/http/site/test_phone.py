@@ -1,4 +1,4 @@
-"""The phone page in the name of a service, from the page's own source."""
+"""The phone and the page of live calls in the name of a service, from their own sources."""
 
 import json
 import struct
@@ -10,6 +10,7 @@ from gateway.http.site.branding import OURS, Branding, read_logo
 from gateway.http.site.phone import in_name_of, manifest_of, with_welcome
 
 SOURCE = Path(__file__).parents[4] / "web/src/index.html"
+LIVE_SOURCE = SOURCE.with_name("live") / "live.html"
 MANIFEST = SOURCE.with_name("installed").joinpath("manifest.json").read_text()
 LOGO = read_logo(b"<svg xmlns='http://www.w3.org/2000/svg'/>")
 
@@ -41,6 +42,14 @@ def test_title_header_icon_and_colours_are_the_services(built):
     own, ours = html.index('href="site/phone.css"'), html.index("style-ABCD2345")
     assert ours < own < html.index("</head>")
     assert "Caller" not in html.replace("caller-app", "")
+
+
+def test_the_page_of_live_calls_is_the_services_too():
+    html = named(Branding("Example Calls"), LIVE_SOURCE.read_text())
+    assert "<title>Live calls · Example Calls</title>" in html
+    assert '<live-app><img src="static/{icon}" alt="" /><h1>Example Calls</h1></live-app>' in html
+    assert 'href="site/phone.css"' in html
+    assert "Caller" not in html
 
 
 def test_without_a_logo_the_pages_own_icon_stands_beside_the_name(built):
