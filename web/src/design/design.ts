@@ -1,11 +1,13 @@
 /**
- * The pages below /design: `/design` shows all specimens, `/design/phone` one of the phone's and `/design/frame` one of
- * the button's frame, by its name behind the #. A page of its own for each, for what is fixed to a window needs one.
+ * The pages below /design: `/design` shows all specimens, `/design/phone` one of the phone's or of the live page's, and
+ * `/design/frame` one of the button's frame, by its name behind the #. A page of its own for each, for what is fixed to
+ * a window needs one.
  */
 
 import { chooseLanguage as chooseForPhone } from '../i18n/language';
 import { chooseLanguage as chooseForFrame } from '../widget/frame/words';
 import { frameSpecimens } from './frame-specimens';
+import { liveSpecimens } from './live-specimens';
 import { phoneSpecimens } from './phone-specimens';
 
 const languages = [document.documentElement.lang, ...navigator.languages];
@@ -19,10 +21,10 @@ if (window !== window.parent) stayBeside();
 
 const main = document.querySelector('main') as HTMLElement;
 const { specimens: kind } = document.documentElement.dataset;
-if (kind === 'phone') await showEach(await phoneSpecimens());
+if (kind === 'phone') await showEach({ ...(await phoneSpecimens()), ...liveSpecimens() });
 else if (kind === 'frame') await showEach(frameSpecimens(main));
 else {
-  list('phone', Object.keys(await phoneSpecimens()));
+  list('phone', [...Object.keys(await phoneSpecimens()), ...Object.keys(liveSpecimens())]);
   list('frame', Object.keys(frameSpecimens(main)));
 }
 document.documentElement.dataset.ready = '';

@@ -1,0 +1,215 @@
+"""A small gateway that plays live feeds as a test says, by docs/design/0017-watching.md.
+
+It shares no code with the real one on purpose: what both agree on is the contract.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from gateway.http import pages
+from tests.web.fake_gateway import KEY, STATIC, until
+
+OPERATOR_KEY = "ck_test_of_an_operator"
+
+
+def at(seconds: float = 0) -> str:
+    """Return the time so many seconds from now."""
+    when = datetime.now(UTC) + timedelta(seconds=seconds)
+    return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def row(call_id: str, **differs: Any) -> dict[str, Any]:
+    """Return an answered call."""
+    return {
+        "id": call_id,
+        "node": "node-a",
+        "account_id": "acc_1",
+        "key_id": "key_1",
+        "destination": "+14155552671",
+        "country": "US",
+        "origin": "",
+        "state": "answered",
+        "created_at": at(-70),
+        "ringing_at": at(-65),
+        "answered_at": at(-60),
+        "ended_at": None,
+        "seconds": 60,
+        "cost_micros": 13_000,
+        "currency": "USD",
+        "per_minute_micros": 13_000,
+        "cause": None,
+        "cause_name": "",
+        "ended_by": "",
+        "path": "webrtc",
+        "pdd_ms": 5000,
+        "mos": 4.2,
+        "rtt_ms": 80,
+        "jitter_ms": 3.0,
+        "loss_percent": 0.0,
+        "tags": [],
+        **differs,
+    }
+
+
+def totals(calls: int) -> dict[str, Any]:
+    """Return what is said of so many calls together."""
+    country = {"country": "US", "calls": calls, "attempts": calls, "asr_percent": 60, "pdd_ms": 900}
+    return {
+        "calls": calls,
+        "by_state": {"answered": calls},
+        "begun_per_minute": calls,
+        "spend_micros_per_minute": {"USD": 13_000 * calls},
+        "asr_percent": 60,
+        "acd_s": 90,
+        "pdd_ms": 900,
+        "rtt_p95_ms": 120,
+        "mos": 4.1,
+        "talk_percent": 70,
+        "durations": [0, 0, 0, calls, 0, 0, 0, 0],
+        "countries": [{**country, "mos": 4.1, "failed": 0}] if calls else [],
+    }
+
+
+def node(name: str, **differs: Any) -> dict[str, Any]:
+    """Return a node that takes calls."""
+    load = {"calls": 3, "calls_max": 100, "is_draining": False, "lag_ms": 2, "is_lost": False}
+    return {"node": name, **load, "release": "1.0", "started_at": at(-7200), **differs}
+
+
+def sample(seconds: float) -> dict[str, Any]:
+    """Return one second of a call."""
+    quality = {"mos": 4.1, "rtt_ms": 80, "jitter_ms": 3, "loss_percent": 0, "backlog_ms": 20}
+    levels = {"caller_dbov": -20, "phone_dbov": -30}
+    return {"at": at(seconds), **quality, **levels, "seconds": 1, "cost_micros": 217}
+
+
+@dataclass
+class LiveGateway:
+    """What the gateway answers, to be set by a test, and what it has seen."""
+
+    origin: str = ""
+    snapshot: dict[str, Any] = field(default_factory=dict)
+    """What differs from a snapshot of no calls."""
+    call: dict[str, Any] = field(default_factory=dict)
+    """The same of the feed of one call."""
+    signed_in: bool = False
+    status: int = 200
+    """With what feeds and `/v1/key` are answered, if they are not."""
+    refusal: tuple[int, dict[str, Any]] | None = None
+    """Status and body with which what is to be changed is refused."""
+    resumed: list[str] = field(default_factory=list)
+    """Ids that feeds went on from."""
+    changed: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
+    """Method, path and body of what was to be changed."""
+    viewers: list[asyncio.Queue[str | None]] = field(default_factory=list)
+    sent: int = 0
+
+    def app(self) -> Starlette:
+        """Return the application."""
+        changes = (
+            ("/v1/calls/{call}", "DELETE"),
+            ("/v1/admin/live-calls/{call}/end", "POST"),
+            ("/v1/admin/nodes/{node}/drain", "POST"),
+            ("/v1/admin/nodes/{node}/resume", "POST"),
+        )
+        return Starlette(
+            routes=[
+                *pages.routes(STATIC),
+                Route("/v1/key", self._key),
+                Route("/v1/live-feed", self._feed),
+                Route("/v1/admin/live-feed", self._feed),
+                *(Route(path, self._change, methods=[method]) for path, method in changes),
+            ]
+        )
+
+    def tell(self, kind: str = "delta", **news: Any) -> None:
+        """Send an event to all viewers."""
+        self.sent += 1
+        text = self._event(kind, {"at": at(), **news})
+        for viewer in self.viewers:
+            viewer.put_nowait(text)
+
+    def cut(self) -> None:
+        """Close all feeds."""
+        for viewer in self.viewers:
+            viewer.put_nowait(None)
+
+    def _event(self, kind: str, data: dict[str, Any]) -> str:
+        return f"id: 1:{self.sent}\nevent: {kind}\ndata: {json.dumps(data)}\n\n"
+
+    def _scopes(self, request: Request) -> list[str] | None:
+        key = request.headers.get("authorization", "").removeprefix("Bearer ")
+        known = {KEY: ["calls"], OPERATOR_KEY: ["calls", "admin"]}
+        return known.get(key) or (["calls"] if self.signed_in and not key else None)
+
+    def _refused(self, request: Request) -> Response | None:
+        if self.status != 200:
+            return Response(status_code=self.status)
+        if self._scopes(request) is None:
+            return JSONResponse({"status": 401, "code": "unauthorized"}, 401)
+        return None
+
+    async def _key(self, request: Request) -> Response:
+        scopes = self._scopes(request)
+        return self._refused(request) or JSONResponse({"account": "a", "scopes": scopes})
+
+    async def _feed(self, request: Request) -> Response:
+        if refused := self._refused(request):
+            return refused
+        is_resumed = "last-event-id" in request.headers
+        if is_resumed:
+            self.resumed.append(request.headers["last-event-id"])
+        one = "call" in request.query_params
+        nothing = {"calls": [], "totals": totals(0), "nodes": [], "warnings": [], "samples": []}
+        differs = {"audience": "call", **self.call} if one else {"audience": "all", **self.snapshot}
+        first = self._event("snapshot", {"at": at(), **nothing, **differs})
+        viewer: asyncio.Queue[str | None] = asyncio.Queue()
+        self.viewers.append(viewer)
+
+        async def texts() -> AsyncIterator[str]:
+            if not is_resumed:
+                yield first
+            try:
+                while (text := await viewer.get()) is not None:
+                    yield text
+            finally:
+                self.viewers.remove(viewer)
+
+        return StreamingResponse(texts(), media_type="text/event-stream")
+
+    async def _change(self, request: Request) -> Response:
+        body = json.loads(await request.body() or b"{}")
+        self.changed.append((request.method, request.url.path, body))
+        if self.refusal is not None:
+            status, problem = self.refusal
+            return JSONResponse(problem, status)
+        return Response(status_code=204)
+
+
+@asynccontextmanager
+async def running(gateway: LiveGateway) -> AsyncIterator[LiveGateway]:
+    """Serve the gateway on a free port of loopback."""
+    config = uvicorn.Config(gateway.app(), port=0, log_level="error", lifespan="off")
+    server = uvicorn.Server(config)
+    task = asyncio.create_task(server.serve())
+    await until(lambda: server.started)
+    gateway.origin = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    try:
+        yield gateway
+    finally:
+        gateway.cut()
+        server.should_exit = server.force_exit = True
+        await task

@@ -1,0 +1,294 @@
+"""The page of live calls, with feeds that a test plays."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Browser, Page, expect
+
+from tests.web.conftest import Faults, async_fixture
+from tests.web.fake_gateway import KEY, until
+from tests.web.live_gateway import OPERATOR_KEY, LiveGateway, at, node, row, running, sample, totals
+from tests.web.test_accessibility import RULES, SIDEWAYS
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+_OBSERVE = """document.addEventListener('securitypolicyviolation',
+  (event) => console.error(`CSP: ${event.violatedDirective} ${event.blockedURI}`));"""
+
+_EXPECTED = "Failed to load resource"
+"""A refused request is an outcome the page shows."""
+
+
+@async_fixture
+async def live(built_pages: Path) -> AsyncIterator[LiveGateway]:
+    assert built_pages
+    async with running(LiveGateway()) as gateway:
+        yield gateway
+
+
+async def opened(
+    browser: Browser,
+    live: LiveGateway,
+    view: str = "",
+    *,
+    key: str | None = OPERATOR_KEY,
+    **options: Any,
+) -> tuple[Page, Faults]:
+    """Open a view in a context of its own."""
+    context = await browser.new_context(**{"locale": "en-US", **options})
+    await context.add_init_script(_OBSERVE)
+    page = await context.new_page()
+    faults = Faults()
+    page.on("pageerror", lambda error: faults.texts.append(str(error)))
+    page.on(
+        "console",
+        lambda message: (
+            faults.texts.append(message.text)
+            if message.type == "error" and _EXPECTED not in message.text
+            else None
+        ),
+    )
+    if key:
+        await page.goto(f"{live.origin}/live#key={key}")
+    await page.goto(f"{live.origin}/live#/{view}")
+    return page, faults
+
+
+async def closed(page: Page, faults: Faults) -> None:
+    """Close the page; fail if the browser complained of anything."""
+    await page.context.close()
+    assert faults.texts == []
+
+
+def connection(page: Page) -> Any:
+    return page.locator("header [role=status]")
+
+
+async def test_calls_come_change_and_go(browser: Browser, live: LiveGateway) -> None:
+    live.snapshot = {"calls": [row("call_1")], "totals": totals(1)}
+    page, faults = await opened(browser, live, "calls")
+    rows = page.locator("tbody tr")
+    await expect(rows).to_have_count(1)
+    await expect(connection(page)).to_have_text("● Live")
+    await expect(page).to_have_title("(1) Live calls · Caller")
+    await expect(rows.first).to_contain_text("+1 415 555 2671")
+    await expect(rows.first).to_contain_text("1:03")
+    await expect(rows.first).to_contain_text("≈ $0.01")
+    ringing = row("call_2", state="ringing", answered_at=None, mos=None, path="", created_at=at())
+    live.tell(calls=[ringing], totals=totals(2))
+    await expect(rows.first).to_contain_text("ringing")
+    await expect(page).to_have_title("(2) Live calls · Caller")
+    live.tell(calls=[row("call_1", state="ended", ended_at=at(), cause=16)])
+    await expect(rows.nth(1)).to_contain_text("ended")
+    await expect(rows.nth(1).get_by_role("button")).to_have_count(0)
+    live.tell(gone=["call_1"])
+    await expect(rows).to_have_count(1)
+    await closed(page, faults)
+
+
+async def test_the_table_is_filtered_sorted_and_turned_over(
+    browser: Browser, live: LiveGateway
+) -> None:
+    calls = [row(f"call_{n}", destination=f"+1415555{n:04}", mos=3 + n / 100) for n in range(120)]
+    live.snapshot = {"calls": calls, "totals": totals(120)}
+    page, faults = await opened(browser, live, "calls")
+    await expect(page.get_by_text("Page 1 of 3 · 120 calls")).to_be_visible()
+    await page.get_by_role("button", name="Next").click()
+    await expect(page.get_by_text("Page 2 of 3 · 120 calls")).to_be_visible()
+    await page.get_by_role("button", name="MOS").click()
+    header = page.get_by_role("columnheader", name="MOS")
+    await expect(header).to_have_attribute("aria-sort", "descending")
+    await expect(page.locator("tbody tr").first).to_contain_text("4.19")
+    await page.get_by_role("button", name="MOS").click()
+    await expect(header).to_have_attribute("aria-sort", "ascending")
+    await expect(page.locator("tbody tr").first).to_contain_text("3.00")
+    await page.keyboard.press("/")
+    await page.keyboard.type("555-0042")
+    await expect(page.locator("tbody tr")).to_have_count(1)
+    await page.get_by_role("searchbox").fill("nobody")
+    await page.get_by_role("button", name="Show all calls").click()
+    await expect(page.locator("tbody tr")).to_have_count(50)
+    await closed(page, faults)
+
+
+async def test_an_operator_ends_a_call_with_a_reason(browser: Browser, live: LiveGateway) -> None:
+    live.snapshot = {"calls": [row("call_1")], "totals": totals(1)}
+    live.refusal = (404, {"status": 404, "code": "call_not_found", "detail": "It is over."})
+    page, faults = await opened(browser, live, "calls")
+    await page.get_by_role("button", name="End the call: +1 415 555 2671").click()
+    dialog = page.get_by_role("dialog")
+    await dialog.get_by_role("button", name="End the call").click()
+    assert live.changed == [], "a reason is required"
+    await dialog.get_by_label("Reason").fill("Asked by the holder")
+    await page.keyboard.press("Enter")
+    await expect(dialog.get_by_role("alert")).to_have_text("It is over.")
+    live.refusal = None
+    await page.keyboard.press("Enter")
+    await expect(dialog).to_be_hidden()
+    await expect(page.locator(".told")).to_have_text("The call to +1 415 555 2671 is being ended.")
+    asked = ("POST", "/v1/admin/live-calls/call_1/end", {"reason": "Asked by the holder"})
+    assert live.changed == [asked, asked]
+    await closed(page, faults)
+
+
+async def test_whoever_is_signed_in_ends_their_own_calls(
+    browser: Browser, live: LiveGateway
+) -> None:
+    live.signed_in = True
+    live.snapshot = {"audience": "account", "calls": [row("call_1")], "totals": totals(1)}
+    page, faults = await opened(browser, live, "calls", key=None)
+    await expect(page.get_by_role("columnheader", name="Account")).to_have_count(0)
+    await expect(page.get_by_role("link", name="Nodes")).to_have_count(0)
+    await page.get_by_role("button", name="End the call").click()
+    await page.get_by_role("dialog").get_by_role("button", name="End the call").click()
+    await until(lambda: live.changed)
+    assert live.changed == [("DELETE", "/v1/calls/call_1", {})]
+    await closed(page, faults)
+
+
+async def test_a_connection_that_breaks_is_told_and_gone_on_from(
+    browser: Browser, live: LiveGateway
+) -> None:
+    live.snapshot = {"calls": [row("call_1")], "totals": totals(1)}
+    page, faults = await opened(browser, live, "calls")
+    await expect(page.locator("tbody tr")).to_have_count(1)
+    live.tell(calls=[row("call_2")])
+    await expect(page.locator("tbody tr")).to_have_count(2)
+    live.status = 503
+    live.cut()
+    await expect(page.locator("main")).to_have_class(re.compile("old"))
+    await expect(page.locator(".state")).to_contain_text("trying again in")
+    await expect(page.locator(".state")).to_contain_text("old")
+    await expect(page.locator("tbody tr")).to_have_count(2)
+    live.status = 200
+    await page.get_by_role("button", name="Try again now").click()
+    await expect(connection(page)).to_have_text("● Live")
+    assert live.resumed[-1] == "1:1"
+    live.tell(calls=[row("call_3")])
+    await expect(page.locator("tbody tr")).to_have_count(3)
+    await closed(page, faults)
+
+
+async def test_rights_that_end_lead_to_the_door(browser: Browser, live: LiveGateway) -> None:
+    page, faults = await opened(browser, live, key=KEY)
+    await expect(connection(page)).to_have_text("● Live")
+    live.tell("end", code="unauthorized")
+    await expect(page.get_by_role("alert")).to_contain_text("You are not signed in")
+    await expect(page.get_by_role("link", name="Sign in")).to_have_attribute("href", "sign-in")
+    await page.get_by_label("API key").fill("no")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_text("This does not look like an API key.")).to_be_visible()
+    await page.get_by_label("API key").fill(OPERATOR_KEY)
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("link", name="Nodes")).to_be_visible()
+    await closed(page, faults)
+
+
+async def test_a_link_brings_no_other_account_unasked(browser: Browser, live: LiveGateway) -> None:
+    live.signed_in = True
+    page, faults = await opened(browser, live, key=OPERATOR_KEY)
+    question = page.get_by_role("alertdialog")
+    await expect(question).to_be_visible()
+    await question.get_by_role("button", name="Use the link’s key").click()
+    await expect(page.get_by_role("link", name="Nodes")).to_be_visible()
+    await closed(page, faults)
+
+
+async def test_a_view_that_is_paused_stays(browser: Browser, live: LiveGateway) -> None:
+    live.snapshot = {"calls": [row("call_1")], "totals": totals(1)}
+    page, faults = await opened(browser, live, "calls")
+    await expect(page.locator("tbody tr")).to_have_count(1)
+    await page.keyboard.press("p")
+    await expect(page.locator(".state")).to_contain_text("Paused: 0 changes since")
+    live.tell(calls=[row("call_2"), row("call_3")])
+    await expect(page.locator(".state")).to_contain_text("Paused: 2 changes since")
+    await expect(page.locator("tbody tr")).to_have_count(1)
+    await page.get_by_role("button", name="Resume").click()
+    await expect(page.locator("tbody tr")).to_have_count(3)
+    await closed(page, faults)
+
+
+async def test_one_call_stays_as_it_ended(browser: Browser, live: LiveGateway) -> None:
+    live.signed_in = True
+    live.snapshot = {"audience": "account", "calls": [row("call_1")], "totals": totals(1)}
+    samples = [sample(second) for second in range(-120, 0)]
+    live.call = {"calls": [row("call_1")], "samples": samples}
+    page, faults = await opened(browser, live, "calls", key=None)
+    await page.get_by_role("link", name="+1 415 555 2671").click()
+    await expect(page.get_by_role("heading", name="Call to +1 415 555 2671")).to_be_visible()
+    await expect(page.locator("live-chart canvas")).to_have_count(5)
+    record = page.get_by_role("link", name="Its record")
+    await expect(record).to_have_attribute("href", "account/calls/call_1")
+    ended = row("call_1", state="ended", ended_at=at(), cause=602, ended_by="gateway")
+    live.tell(calls=[ended], samples=[sample(0)])
+    await expect(page.get_by_text("Ended: credit used up, by the gateway")).to_be_visible()
+    live.tell(gone=["call_1"])
+    await expect(page.get_by_role("button", name="End the call")).to_have_count(0)
+    await page.go_back()
+    await expect(page.get_by_role("searchbox")).to_be_visible()
+    await until(lambda: len(live.viewers) == 1)
+    await closed(page, faults)
+
+
+async def test_operators_see_nodes_and_warnings(browser: Browser, live: LiveGateway) -> None:
+    warning = {"at": at(), "node": "node-a", "level": "error", "event": "the store is away"}
+    nodes = [node("node-a"), node("node-b", is_draining=True), node("node-c", is_lost=True)]
+    live.snapshot = {"nodes": nodes, "warnings": [{**warning, "call_id": "call_1"}]}
+    page, faults = await opened(browser, live, "nodes")
+    await page.get_by_role("button", name="Drain: node-a").click()
+    await expect(page.locator(".told")).to_have_text("node-a takes no new calls.")
+    await page.get_by_role("button", name="Take calls again: node-b").click()
+    await expect(page.locator(".told")).to_have_text("node-b takes new calls again.")
+    paths = [path for _, path, _ in live.changed]
+    assert paths == ["/v1/admin/nodes/node-a/drain", "/v1/admin/nodes/node-b/resume"]
+    await expect(page.locator("tbody tr").nth(2).get_by_role("button")).to_have_count(0)
+    link = page.get_by_role("listitem").get_by_role("link")
+    await expect(link).to_have_attribute("href", "#/call/call_1")
+    await closed(page, faults)
+
+
+async def test_a_wall_screen_only_shows(browser: Browser, live: LiveGateway) -> None:
+    live.snapshot = {"calls": [row("call_1")], "totals": totals(1)}
+    page, faults = await opened(browser, live, "wall")
+    await expect(page.locator("live-overview")).to_contain_text("$0.01")
+    assert await page.get_by_role("button").count() == 0
+    assert await page.get_by_role("link").count() == 0
+    await closed(page, faults)
+
+
+@pytest.mark.parametrize("width", [320, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_every_view_is_accessible(
+    browser: Browser, live: LiveGateway, width: int, scheme: Literal["light", "dark"]
+) -> None:
+    poor = row("call_2", mos=3.1, rtt_ms=430, tags=["high_latency", "silence"], account_id="x" * 60)
+    warning = {"at": at(), "node": "node-a", "level": "warning", "event": "e" * 200}
+    live.snapshot = {
+        "calls": [row("call_1"), poor],
+        "totals": totals(2),
+        "nodes": [node("node-a"), node("n" * 60, is_lost=True)],
+        "warnings": [{**warning, "call_id": None}],
+    }
+    live.call = {"calls": [poor], "samples": [sample(second) for second in range(-60, 0)]}
+    size: Any = {"width": width, "height": 800}
+    page, faults = await opened(browser, live, viewport=size, color_scheme=scheme)
+    for view, shown in (
+        ("", "live-overview .value"),
+        ("calls", "live-calls tbody tr"),
+        ("nodes", "live-nodes tbody tr"),
+        ("call/call_2", "live-call canvas"),
+        ("wall", "live-overview .wall"),
+    ):
+        await page.goto(f"{live.origin}/live#/{view}")
+        await expect(page.locator(shown).first).to_be_visible()
+        results = await Axe().run(page, options={"runOnly": {"type": "tag", "values": RULES}})
+        found = [(each["id"], each["nodes"]) for each in results.response["violations"]]
+        assert found == [], view
+        assert await page.evaluate(SIDEWAYS) == 0, view
+    await closed(page, faults)

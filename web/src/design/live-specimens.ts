@@ -1,0 +1,159 @@
+/** Every element of the live page in every state, by its own properties. */
+
+import { Board } from '../live/board';
+import { STATES } from '../live/call-list';
+import type { News, Row, Sample, Totals } from '../live/contract';
+import type { EndDialog } from '../live/end-dialog';
+import '../live/live-page';
+
+const AT = '2026-11-20T11:00:00.000Z';
+const NOW_MS = Date.parse(AT);
+
+const ago = (seconds: number): string => new Date(NOW_MS - seconds * 1000).toISOString();
+
+const ROW: Row = {
+  id: 'call_01jd5k8v',
+  node: 'node-a',
+  account_id: 'acc_example',
+  key_id: 'key_01jd',
+  destination: '+442079460018',
+  country: 'GB',
+  origin: 'https://shop.example',
+  state: 'answered',
+  created_at: ago(4000),
+  ringing_at: ago(3998),
+  answered_at: ago(3990),
+  ended_at: null,
+  seconds: 3980,
+  cost_micros: 862_300,
+  currency: 'USD',
+  per_minute_micros: 13_000,
+  cause: null,
+  cause_name: '',
+  ended_by: '',
+  path: 'webrtc',
+  pdd_ms: 1840,
+  mos: 4.31,
+  rtt_ms: 84,
+  jitter_ms: 4.2,
+  loss_percent: 0.2,
+  tags: [],
+};
+
+const POOR: Partial<Row> = {
+  mos: 3.2,
+  rtt_ms: 431,
+  jitter_ms: 34,
+  loss_percent: 2.1,
+  path: 'websocket',
+  tags: ['high_latency', 'high_packet_loss', 'high_pdd'],
+};
+
+const OVER: Partial<Row> = { state: 'ended', ended_at: ago(30), cause: 602, ended_by: 'gateway' };
+
+const ROWS = STATES.map((state, which): Row => {
+  const isUp = which > 1;
+  const before = { answered_at: null, mos: null, rtt_ms: null, jitter_ms: null, loss_percent: null, path: '' } as const;
+  const over = state === 'ended' ? OVER : {};
+  return { ...ROW, ...(isUp ? {} : before), ...(which % 2 ? {} : POOR), ...over, ...(!isUp && before), id: `call_${state}`, state };
+});
+
+const TOTALS: Totals = {
+  calls: 1284,
+  by_state: { ringing: 84, answered: 1200 },
+  begun_per_minute: 412.5,
+  spend_micros_per_minute: { USD: 12_340_000, EUR: 2_100_000 },
+  asr_percent: 61.2,
+  acd_s: 143,
+  pdd_ms: 1420,
+  rtt_p95_ms: 182,
+  mos: 4.12,
+  talk_percent: 72,
+  durations: [12, 31, 84, 402, 510, 180, 52, 13],
+  countries: ['GB', 'US', 'BA'].map((country, which) => {
+    return { country, calls: 800 >> which, attempts: 2400 >> which, asr_percent: 61.2, pdd_ms: 1420, mos: which ? 4.1 : null, failed: 31 };
+  }),
+};
+
+const QUIET: Totals = {
+  ...TOTALS,
+  calls: 0,
+  begun_per_minute: 0,
+  spend_micros_per_minute: {},
+  asr_percent: null,
+  acd_s: null,
+  pdd_ms: null,
+  rtt_p95_ms: null,
+  mos: null,
+  talk_percent: null,
+  durations: TOTALS.durations.map(() => 0),
+  countries: [],
+};
+
+const NODE = { node: 'node-a', calls: 812, calls_max: 2000, is_draining: false, lag_ms: 3, release: '1.4.0', started_at: ago(90_000), is_lost: false };
+
+const NODES = [NODE, { ...NODE, node: 'node-b', is_draining: true }, { ...NODE, node: 'node-c', is_lost: true, lag_ms: null }];
+
+const WARNINGS = (['warning', 'error'] as const).map((level) => {
+  return { at: AT, node: 'node-a', level, event: 'a media socket was lost', call_id: level === 'error' ? ROW.id : null };
+});
+
+const SAMPLES = Array.from({ length: 120 }, (_, second): Sample => {
+  const wave = Math.sin(second / 7);
+  const quality = { mos: 4.2 + wave / 10, rtt_ms: 80 + 20 * wave, jitter_ms: 6 + wave, loss_percent: 0.2 };
+  const levels = { caller_dbov: -30 + 8 * wave, phone_dbov: -34 - 8 * wave, backlog_ms: 30 };
+  return { at: ago(120 - second), ...quality, ...levels, seconds: second, cost_micros: second * 217 };
+});
+
+function board(news: Partial<News>): Board {
+  const made = new Board();
+  made.take('snapshot', { at: AT, audience: 'all', ...news }, NOW_MS);
+  return made;
+}
+
+/** Return name -> what makes the elements. */
+export function liveSpecimens(): Record<string, () => readonly HTMLElement[]> {
+  const seconds = (news: Partial<News>): Board => {
+    const made = board(news);
+    for (let second = 1; second < 60; second++) made.take('delta', { at: ago(-second), totals: { ...TOTALS, mos: 4 + Math.sin(second) / 9 } }, NOW_MS);
+    return made;
+  };
+  const calls = (news: Partial<News>, isOperator = true): (() => readonly HTMLElement[]) => {
+    return () => [make('live-calls', { board: board(news), nowMs: NOW_MS, isOperator, longMinutes: 60 })];
+  };
+  const call = (row: Row, samples: Sample[]): (() => readonly HTMLElement[]) => {
+    return () => [make('live-call', { board: board({ audience: 'call', calls: [row], samples }), isOperator: true })];
+  };
+  const overview = (made: () => Board, isWall = false): (() => readonly HTMLElement[]) => {
+    return () => [make('live-overview', { board: made(), nowMs: NOW_MS, isWall })];
+  };
+  const door = (code: string): (() => readonly HTMLElement[]) => () => [make('live-door', { code, hasKey: true })];
+  return {
+    'live page': () => {
+      // Never answered: a page that is refused tries again and again.
+      window.fetch = () => new Promise(() => {});
+      return [make('live-app')];
+    },
+    'live overview': overview(() => seconds({ totals: TOTALS })),
+    'live overview: no calls': overview(() => board({ totals: QUIET })),
+    'live overview: wall': overview(() => seconds({ totals: TOTALS }), true),
+    'live calls': calls({ calls: ROWS }),
+    'live calls: of an account': calls({ calls: ROWS }, false),
+    'live calls: none': calls({}),
+    'live call': call({ ...ROW, ...POOR }, SAMPLES),
+    'live call: ended': call({ ...ROW, ...OVER }, []),
+    'live nodes': () => [make('live-nodes', { board: board({ nodes: NODES, warnings: WARNINGS }), nowMs: NOW_MS })],
+    'live nodes: none': () => [make('live-nodes', { board: board({}), nowMs: NOW_MS })],
+    'live door': door('unauthorized'),
+    'live door: not allowed': door('scope_missing'),
+    'live end of a call': () => {
+      const dialog = make('live-end-dialog', { asksWhy: true }) as EndDialog;
+      requestAnimationFrame(() => void dialog.ask(ROW));
+      return [dialog];
+    },
+  };
+}
+
+function make(name: string, properties: object = {}): HTMLElement {
+  return Object.assign(document.createElement(name), properties);
+}
