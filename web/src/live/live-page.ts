@@ -28,6 +28,9 @@ import { words } from './words';
 /** What is shown changes no more often: nobody reads faster, and five thousand calls cost each time. */
 const DRAW_MS_MIN = 500;
 
+/** How long it is told what became of what was asked for. */
+const TOLD_MS = 15_000;
+
 export class LivePage extends LitElement {
   static override properties = fields('route', 'told');
   static override styles = [theme, look, pageLook];
@@ -68,9 +71,10 @@ export class LivePage extends LitElement {
     this.#watching.stop();
   }
 
-  /** Draw soon; never twice within half a second, and not at all where nobody sees it. */
+  /** Draw soon; never twice within half a second. Of a hidden page, nothing is seen but its title. */
   readonly #schedule = (): void => {
-    if (this.#timer !== undefined || document.hidden) return;
+    if (document.hidden) return this.#entitle();
+    if (this.#timer !== undefined) return;
     const wait = Math.max(0, this.#drawnMs + DRAW_MS_MIN - performance.now());
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
@@ -91,11 +95,15 @@ export class LivePage extends LitElement {
       <live-end-dialog
         .asksWhy=${this.#watching.isOperator}
         .end=${(id: string, reason: string) => this.#watching.end(id, reason)}
-        @call-ended=${({ detail }: CustomEvent<Row>) => (this.told = words.ended(numberOf(detail)))}
+        @call-ended=${({ detail }: CustomEvent<Row>) => this.#tell(words.ended(numberOf(detail)))}
       ></live-end-dialog>`;
   }
 
   protected override updated(): void {
+    this.#entitle();
+  }
+
+  #entitle(): void {
     const { board } = this.#watching;
     const title = board.heardMs ? `(${board.totals?.calls ?? board.rows.size}) ${this.#title}` : this.#title;
     if (document.title !== title) document.title = title;
@@ -206,6 +214,7 @@ export class LivePage extends LitElement {
     if (location.hash.startsWith('#key=')) return void this.#watching.begin();
     const before = this.route;
     this.route = routeOf(location.search, location.hash);
+    this.told = '';
     if (before.view !== this.route.view) this.#focusMain();
   };
 
@@ -233,11 +242,19 @@ export class LivePage extends LitElement {
   readonly #order = async ({ detail: { node, takes } }: CustomEvent<NodeOrder>): Promise<void> => {
     try {
       await this.#watching.order(node, takes);
-      this.told = takes ? words.undrained(node) : words.drained(node);
+      this.#tell(takes ? words.undrained(node) : words.drained(node));
     } catch (error) {
-      this.told = failureOf(error);
+      this.#tell(failureOf(error));
     }
   };
+
+  /** Tell for a while what became of what was asked for. */
+  #tell(text: string): void {
+    this.told = text;
+    setTimeout(() => {
+      if (this.told === text) this.told = '';
+    }, TOLD_MS);
+  }
 }
 
 customElements.define('live-app', LivePage);

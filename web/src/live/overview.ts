@@ -62,7 +62,7 @@ export class Overview extends LitElement {
       .wall .label,
       .wall table,
       .wall h2 {
-        font-size: clamp(1rem, 1.2vw, 2rem);
+        font-size: clamp(var(--letters-m), 1.2vw, 2rem);
       }
       :host {
         container-type: inline-size;
