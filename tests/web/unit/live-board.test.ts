@@ -73,6 +73,13 @@ test("the server's clock is that of the snapshot, and late events do not move it
   assert.equal(board.aheadMs, 100_000);
 });
 
+test('without a connection the time shown is that of what is shown', () => {
+  const board = new Board();
+  board.take('snapshot', news({ at: at(100) }), NOW_MS);
+  assert.equal(board.timeMs(NOW_MS + 7000, true), NOW_MS + 107_000);
+  assert.equal(board.timeMs(NOW_MS + 7000, false), NOW_MS + 100_000);
+});
+
 test('rows that change are counted', () => {
   const board = snapshot('a');
   const before = board.changes;

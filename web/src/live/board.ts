@@ -105,6 +105,11 @@ export class Board {
     for (const sample of news.samples ?? []) this.#takeSample(sample);
   }
 
+  /** Return the server's time; where the connection is lost, that of what is shown: nobody knows which calls go on. */
+  timeMs(nowMs: number, isLive: boolean): number {
+    return (isLive ? nowMs : this.heardMs) + this.aheadMs;
+  }
+
   /** Return a board that stays as this one is now. */
   copy(): Board {
     const own = { rows: new Map(this.rows), history: this.history.copy(), samples: this.samples.copy() };

@@ -174,7 +174,7 @@ export class CallView extends LitElement {
   }
 
   #facts(row: Row): TemplateResult[] {
-    const nowMs = Date.now() + this.board.aheadMs;
+    const nowMs = this.board.timeMs(Date.now(), this.connection.phase === 'live');
     const seconds = secondsOf(row, nowMs);
     const cost = costOf(row, nowMs);
     const { columns: names } = words;

@@ -44,6 +44,10 @@ export const callsLook = css`
     min-height: 32px;
   }
   @media (min-width: 1100px) {
+    th,
+    td {
+      padding-inline: 5px;
+    }
     /* Rows keep their height, and columns their width, as what is in them changes each second. */
     tr {
       height: 45px;

@@ -42,7 +42,7 @@ export const figures: readonly Figure[] = [
   figure('pdd', (totals) => totals.pdd_ms, ms),
   figure('rtt', (totals) => totals.rtt_p95_ms, ms),
   figure('mos', (totals) => totals.mos, (value) => decimal(value, 2)),
-  figure('talk', (totals) => totals.talk_percent, (value) => `${decimal(value, 0)} / ${percent(100 - value)}`),
+  figure('talk', (totals) => totals.talk_percent, (value) => `${Math.round(value)} / ${100 - Math.round(value)} %`),
 ];
 
 /** Return the spend in the currency in which most is spent: amounts of several cannot be added. */

@@ -97,9 +97,9 @@ export class Watching {
     else void this.open();
   };
 
-  /** The time at the server. */
+  /** The time that is shown. */
   get nowMs(): number {
-    return Date.now() + this.board.aheadMs;
+    return this.board.timeMs(Date.now(), this.connection.phase === 'live');
   }
 
   /** Hold the view still, or let it go on. */
