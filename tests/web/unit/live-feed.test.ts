@@ -161,10 +161,11 @@ test('after a connection that held, it begins with the shortest wait', async () 
 
 for (const [status, code, ended] of [
   [401, undefined, 'unauthorized'],
+  [401, 'key_revoked', 'unauthorized'],
   [403, 'scope_missing', 'scope_missing'],
   [404, undefined, 'other'],
 ] as const) {
-  test(`${status} is the end: ${ended}`, async () => {
+  test(`${status} ${code ?? ''} is the end: ${ended}`, async () => {
     const fake = new Fake();
     fake.answers = [refused(status, code)];
     fake.feed.connect();

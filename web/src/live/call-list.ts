@@ -43,7 +43,7 @@ const KEYS = {
   country: (row) => country(row.country),
   account_id: (row) => row.account_id,
   node: (row) => row.node,
-  // Of one form and in UTC, so they sort as text does.
+  // In UTC, so they sort as text does, but for what began within one second.
   created_at: (row) => row.created_at,
   seconds: (row, nowMs) => secondsOf(row, nowMs) ?? null,
   cost_micros: (row, nowMs) => costOf(row, nowMs).micros,

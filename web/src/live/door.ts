@@ -51,7 +51,7 @@ export class Door extends LitElement {
         <p>${next}</p>
       </div>
       <div class="row">
-        ${this.code === 'unauthorized' ? html`<a href="sign-in">${words.signIn}</a>` : nothing}
+        <a href="sign-in">${words.signIn}</a>
         <button type="button" @click=${fire('try-again')}>${words.tryAgain}</button>
         ${this.hasKey ? html`<button type="button" @click=${fire('forget-key')}>${words.forgetKey}</button>` : nothing}
       </div>

@@ -153,6 +153,8 @@ export function waitMs(failures: number, failure: Refusal | undefined, random: n
 
 /** Return the code of a refusal that waiting does not change; undefined for others. */
 export function codeOf({ status, code }: Refusal): string | undefined {
+  // Whatever is wrong with it, another key or a sign-in is what helps.
+  if (status === 401) return 'unauthorized';
   const isFinal = status >= 400 && status < 500 && status !== 408 && status !== 425 && status !== 429;
-  return isFinal ? code || (status === 401 ? 'unauthorized' : 'other') : undefined;
+  return isFinal ? code || 'other' : undefined;
 }
