@@ -119,7 +119,7 @@ async def test_a_node_speaks_five_times_a_second_if_there_is_anything_to_say_els
     assert [len(batch.calls) for batch in node.channel.said] == [1] * 5
     await node.speaks(BEATS_PER_SECOND)
     # So that who listens knows that there is nothing to hear.
-    assert (node.taken, node.channel.said[5:]) == (10, [batch_of(node="n1")])
+    assert (node.taken, node.channel.said[5:]) == (10, [decode(encode(batch_of(node="n1")))])
 
 
 async def test_a_slow_store_is_not_given_more_and_nothing_piles_up(node):
