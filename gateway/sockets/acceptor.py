@@ -94,7 +94,7 @@ class Acceptor:
                 return
             host = str(address[0])
             if not self._engine.may_connect(host):
-                _reset(connection)
+                reset(connection)
                 continue
             connection.setblocking(False)
             self._welcome(connection, host)
@@ -103,7 +103,7 @@ class Acceptor:
                 return
 
     def _welcome(self, connection: socket.socket, host: str) -> None:
-        stranger = self._engine.admit(host, functools.partial(_shut, connection))
+        stranger = self._engine.admit(host, functools.partial(shut, connection))
         # Every other stranger may be waiting for us, and then the newcomer is the one that goes.
         if not stranger.is_in:
             connection.close()
@@ -200,13 +200,14 @@ class Acceptor:
         self._loop.add_reader(self._listener, self._accept_some)
 
 
-def _reset(connection: socket.socket) -> None:
+def reset(connection: socket.socket) -> None:
+    """End a connection without a place for it in the kernel afterwards."""
     with contextlib.suppress(OSError):  # it has ended already
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
     connection.close()
 
 
-def _shut(connection: socket.socket) -> None:
+def shut(connection: socket.socket) -> None:
     """End a connection whose transport is out of reach; the transport finds that it has ended."""
     with contextlib.suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)

@@ -19,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import deque
+from collections.abc import Mapping
 from http import HTTPStatus
 from itertools import islice
 from typing import Any, Final, cast
@@ -55,33 +56,35 @@ _FRAMING_BYTES_MAX: Final = 16
 """Bytes of chunk headers and trailers allowed per byte of body, beyond 32 KiB."""
 
 
+_NO_FIELDS: Final[Mapping[str, str]] = {}
 _FIELDS: Final = "".join(f"{name}: {value}\r\n" for name, value in ANSWER_FIELDS.items())
 
 
-def _plain_answer(status: HTTPStatus, text: str) -> bytes:
+def plain_answer(status: HTTPStatus, text: str, fields: Mapping[str, str] = _NO_FIELDS) -> bytes:
     """Write a response that ends its connection."""
+    more = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
     return (
         f"HTTP/1.1 {status.value} {status.phrase}\r\n"
         "Content-Type: text/plain; charset=utf-8\r\n"
         f"Content-Length: {len(text)}\r\n"
         "Connection: close\r\n"
-        f"{_FIELDS}"
+        f"{_FIELDS}{more}"
         "\r\n"
         f"{text}"
     ).encode()
 
 
-def _without_body(answer: bytes) -> bytes:
+def without_body(answer: bytes) -> bytes:
     """Return what HEAD is answered: the head that GET would get (RFC 9110, 9.3.2)."""
     return answer[: answer.index(_HEAD_END) + len(_HEAD_END)]
 
 
-_TOO_LARGE: Final = _plain_answer(
+TOO_LARGE: Final = plain_answer(
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "The request is too large.\n"
 )
-_BAD_REQUEST: Final = _plain_answer(HTTPStatus.BAD_REQUEST, "This is not a valid HTTP request.\n")
+_BAD_REQUEST: Final = plain_answer(HTTPStatus.BAD_REQUEST, "This is not a valid HTTP request.\n")
 
-_TOO_MANY: Final = _plain_answer(
+_TOO_MANY: Final = plain_answer(
     HTTPStatus.TOO_MANY_REQUESTS, "Too many requests come from your address. Wait a second.\n"
 )
 
@@ -124,7 +127,12 @@ class OnePortProtocol(HttpToolsProtocol):
     is the last one of its connection, and so is a malformed one.
     """
 
-    def __init__(self, engine: MediaEngine, stranger: Stranger, *args: Any, **kwargs: Any) -> None:
+    may_be_elsewhere = _MAY_BE_MEDIA
+    """Where a request that is not for HTTP here may begin."""
+
+    def __init__(
+        self, engine: MediaEngine, stranger: Stranger, *args: Any, first: bytes = b"", **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         self._engine = engine
         self._stranger = stranger
@@ -134,7 +142,7 @@ class OnePortProtocol(HttpToolsProtocol):
         self._ignores_input = False  # whatever still comes is dropped
         self._fault = _BAD_REQUEST  # what a request is answered that the parser gives up
         self._is_head_method = False  # the request that is being parsed: its answer has no body
-        self._undecided = b""
+        self._undecided = first  # such as what another process has read already
         self._between_requests = True
         self._is_expecting = True  # a head, which the engine has set a deadline
         self._in_body = False
@@ -155,6 +163,9 @@ class OnePortProtocol(HttpToolsProtocol):
         # uvicorn closes through this wrapper, so that its last answer is not lost with a reset.
         super().connection_made(self._half_closing)  # type: ignore[arg-type]
         self._engine.watched.add(self)
+        if self._undecided:
+            # In the next pass, when the transport reads; what it has read by then comes behind.
+            self.loop.call_soon(self.data_received, b"")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Leave the engine's watch."""
@@ -175,7 +186,7 @@ class OnePortProtocol(HttpToolsProtocol):
         begin = 0
         # The parser does not say where a request ends: it is given what lies before each place
         # where one for media may begin. A body may hold many such places.
-        for match in islice(_MAY_BE_MEDIA.finditer(data), _PIPELINED_MAX):
+        for match in islice(self.may_be_elsewhere.finditer(data), _PIPELINED_MAX):
             start = match.start()
             if start > begin and not self._parse(data[begin:start]):
                 return
@@ -392,7 +403,7 @@ class OnePortProtocol(HttpToolsProtocol):
             if self._is_responding():
                 self._raw.abort()
             else:
-                self._refuse(_TOO_LARGE)
+                self._refuse(TOO_LARGE)
             return False
         if end >= 0:
             self._head_bytes = -1
@@ -405,7 +416,7 @@ class OnePortProtocol(HttpToolsProtocol):
         """
         self._parsed_bytes += size
         if self._parsed_bytes > _HEAD_BYTES_MAX:
-            self._fault = _TOO_LARGE
+            self._fault = TOO_LARGE
             raise OverflowError
 
     def _parse(self, data: bytes) -> bool:
@@ -444,7 +455,7 @@ class OnePortProtocol(HttpToolsProtocol):
         elif self._in_body and (cycle.response_started or cycle.response_complete):
             self._raw.abort()
         else:
-            self.transport.write(_without_body(answer) if self._is_head_method else answer)
+            self.transport.write(without_body(answer) if self._is_head_method else answer)
             self.transport.close()
             if self._in_body:  # the application waits for the rest of it
                 cycle.disconnected = True

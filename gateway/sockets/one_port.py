@@ -10,41 +10,65 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import socket
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import uvicorn
-from uvicorn.server import ServerState
 
 from gateway.sockets.acceptor import Acceptor
+from gateway.sockets.door import Door
 from gateway.sockets.engine import MediaEngine
+from gateway.sockets.front_protocol import FrontProtocol
 from gateway.sockets.http_protocol import OnePortProtocol
+from gateway.sockets.inbox import Inbox
 from gateway.sockets.strangers import Stranger
 from gateway.sockets.tls import ServerTls
 
 _HSTS: Final = ("Strict-Transport-Security", "max-age=31536000")
 """RFC 6797: browsers that were here once come by TLS only, for a year from their last visit."""
 
+_CLOSE: Final = ("Connection", "close")
+
+
+@dataclass(frozen=True, slots=True)
+class Entrance:
+    """Where connections come from; by default from a listening socket of the process's own."""
+
+    listener: socket.socket | None = None
+    """One that was made before, and is listened on; the server closes it."""
+    doors: Mapping[str, Door] = field(default_factory=dict)
+    """Ways to the nodes of this machine that have no port, by node."""
+    inbox: Path | None = None
+    """Where such a node is handed its connections. It answers one request on each: the next might
+    be for another process, which the one that accepts has to see."""
+
 
 class OnePortServer(uvicorn.Server):
     """A uvicorn server that is started and stopped, instead of owning the process."""
 
     def __init__(
-        self, config: uvicorn.Config, engine: MediaEngine, tls: ServerTls | None = None
+        self,
+        config: uvicorn.Config,
+        engine: MediaEngine,
+        tls: ServerTls | None = None,
+        entrance: Entrance | None = None,
     ) -> None:
         super().__init__(config)
         self._engine = engine
         self._tls = tls
-        self._listener: socket.socket | None = None
-        self._acceptor: Acceptor | None = None
+        self._entrance = entrance or Entrance()
+        self._listener = self._entrance.listener
+        self._acceptor: Acceptor | Inbox | None = None
         self._ticking: asyncio.Task[None] | None = None
 
     @property
     def port(self) -> int:
         """The port that is listened on; the one chosen by the kernel if 0 was asked for."""
-        assert self._listener is not None
+        if self._listener is None:  # another process listens
+            return int(self.config.port)
         return int(self._listener.getsockname()[1])
 
     @contextlib.contextmanager
@@ -60,12 +84,13 @@ class OnePortServer(uvicorn.Server):
             RuntimeError: the application refused to start.
 
         """
-        config = self.config
-        host = config.host
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._listener = socket.create_server(
-            (host, config.port), family=family, backlog=config.backlog
-        )
+        config, inbox = self.config, self._entrance.inbox
+        if self._listener is None and inbox is None:
+            host = config.host
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            self._listener = socket.create_server(
+                (host, config.port), family=family, backlog=config.backlog
+            )
         if not config.loaded:
             config.load()
         self.lifespan = config.lifespan_class(config)
@@ -74,13 +99,14 @@ class OnePortServer(uvicorn.Server):
             # `Acceptor`, which can count them before their TLS handshake.
             await self.startup(sockets=[])
         except SystemExit:  # uvicorn's word for a failed lifespan
-            self._listener.close()
+            if self._listener is not None:
+                self._listener.close()
             raise RuntimeError("the application refused to start") from None
-        new_protocol = functools.partial(
-            _make_protocol, self._engine, config, self.server_state, self.lifespan.state
-        )
-        self._listener.setblocking(False)
-        self._acceptor = Acceptor(self._listener, self._engine, new_protocol, self._tls)
+        if inbox is not None:
+            self._acceptor = Inbox(inbox, self._engine, self._new_protocol())
+        elif self._listener is not None:
+            self._listener.setblocking(False)
+            self._acceptor = Acceptor(self._listener, self._engine, self._new_protocol(), self._tls)
         # It keeps the Date of responses right, and ends when `should_exit` is set.
         self._ticking = asyncio.create_task(self.main_loop())
 
@@ -96,22 +122,28 @@ class OnePortServer(uvicorn.Server):
         self._ticking = None
         # Before the connections are told to close, so that none is accepted after that.
         await self._acceptor.close()
+        for door in self._entrance.doors.values():
+            door.close()
         await self.shutdown(sockets=[])
         # uvicorn gives up waiting after the grace period but does not end connections that are not
         # its own protocol.
         self._engine.abort_all()
 
+    def _new_protocol(self) -> Callable[..., OnePortProtocol]:
+        """Return what makes the protocol of a stranger's connection, from what was read of it."""
+        engine, doors = self._engine, self._entrance.doors
+        options = {
+            "config": self.config,
+            "server_state": self.server_state,
+            "app_state": self.lifespan.state,
+        }
 
-def _make_protocol(
-    engine: MediaEngine,
-    config: uvicorn.Config,
-    server_state: ServerState,
-    app_state: dict[str, Any],
-    stranger: Stranger,
-) -> OnePortProtocol:
-    return OnePortProtocol(
-        engine, stranger, config=config, server_state=server_state, app_state=app_state
-    )
+        def make(stranger: Stranger, first: bytes = b"") -> OnePortProtocol:
+            if doors:
+                return FrontProtocol(doors, engine, stranger, first=first, **options)
+            return OnePortProtocol(engine, stranger, first=first, **options)
+
+        return make
 
 
 def create_server(
@@ -121,6 +153,7 @@ def create_server(
     host: str,
     port: int,
     tls: ServerTls | None = None,
+    entrance: Entrance | None = None,
     backlog: int = 4096,
     keep_alive_s: int = 30,
     grace_s: int = 10,
@@ -134,11 +167,15 @@ def create_server(
         host: Address to bind; an IPv6 one if it has a colon.
         port: Port to bind; 0 lets the kernel choose.
         tls: Certificate of the port; without one it speaks plain HTTP.
+        entrance: Where connections come from, if not from that address.
         backlog: Connections the kernel keeps while they are not accepted.
         keep_alive_s: Seconds that an idle HTTP connection is kept.
         grace_s: Seconds that `stop` waits for responses and closing handshakes.
 
     """
+    headers = [] if tls is None else [_HSTS]
+    if entrance is not None and entrance.inbox is not None:
+        headers.append(_CLOSE)
     config = uvicorn.Config(
         app,
         host=host,
@@ -152,10 +189,10 @@ def create_server(
         access_log=False,
         proxy_headers=bool(engine.proxies.trusted),
         forwarded_allow_ips=list(engine.proxies.trusted),
-        headers=[] if tls is None else [_HSTS],
+        headers=headers,
         server_header=False,
         backlog=backlog,
         timeout_keep_alive=keep_alive_s,
         timeout_graceful_shutdown=grace_s,
     )
-    return OnePortServer(config, engine, tls)
+    return OnePortServer(config, engine, tls, entrance)
