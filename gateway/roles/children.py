@@ -16,6 +16,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from asyncio import StreamReader, StreamWriter
 from asyncio.subprocess import Process
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +26,9 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 
 _RESTART_DELAY_S = 1.0
+_RESTART_DELAY_S_MAX = 30.0
+_LONG_LIFE_S = 60.0
+"""A child that lives this long was no failure of its start: the next one is not delayed for it."""
 _STOP_TIMEOUT_S = 15.0
 _START_S_MAX = 60.0
 """How long a child may take to its first pulse: an interpreter that starts on a busy machine."""
@@ -38,8 +42,35 @@ _LOOK_S = 1.0
 """How much of a silence is waited for at a time. What a wait lasts longer than this, it is the
 parent that stood still."""
 
-_HOME = str(Path(__file__).parents[2])
+HOME = str(Path(__file__).parents[2])
 """Where this gateway was imported from: a child must be the same one."""
+
+
+DRAIN = b"d"
+"""Written to a child that has `orders`: end once what runs has ended."""
+END_NOW = b"e"
+"""End what runs, in good order."""
+
+
+class Backoff:
+    """How long to wait before a process is started again. Pure."""
+
+    def __init__(self) -> None:
+        self._delay_s = 0.0
+        self._born_s = 0.0
+
+    def born(self, now_s: float) -> None:
+        """Note that a process has been started."""
+        self._born_s = now_s
+
+    def next_delay_s(self, now_s: float) -> float:
+        """Return the wait after a death, or a start that failed: doubled unless it lived long."""
+        if now_s - self._born_s >= _LONG_LIFE_S:
+            self._delay_s = 0.0
+        self._delay_s = min(2 * self._delay_s or _RESTART_DELAY_S, _RESTART_DELAY_S_MAX)
+        # A start that fails is no life.
+        self._born_s = now_s
+        return self._delay_s
 
 
 class Child:
@@ -51,13 +82,19 @@ class Child:
         environ: Mapping[str, str],
         *,
         silence_s_max: float | None = None,
+        keeps: Sequence[int] = (),
     ) -> None:
-        """Keep a process; one that has a `Pulse` is replaced when silent for `silence_s_max`."""
+        """Keep a process; one that has a `Pulse` is replaced when silent for `silence_s_max`.
+
+        It inherits the descriptors that it `keeps`, by the same numbers.
+        """
         self._arguments = arguments
         # Ours comes first, so that a child is of the same release as its parent.
-        search = os.pathsep.join(filter(None, (_HOME, environ.get("PYTHONPATH"))))
+        search = os.pathsep.join(filter(None, (HOME, environ.get("PYTHONPATH"))))
         self._environ = {**environ, "PYTHONPATH": search}
         self._silence_s_max = silence_s_max
+        self._keeps = tuple(keeps)
+        self._backoff = Backoff()
         self._process: Process | None = None
         self._line: StreamWriter | None = None
         """Our end of the socket that is the child's standard input."""
@@ -99,6 +136,26 @@ class Child:
         if self._process is not None:
             await _ended(self._process, _STOP_TIMEOUT_S)
 
+    async def finish(self, end_now: asyncio.Event, patience_s: float) -> None:
+        """Let the process end what it does, at once if `end_now` is set meanwhile; then stop it."""
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.gather(self._watch, return_exceptions=True)
+        if self._process is not None and self._line is not None:
+            self._line.write(DRAIN)
+            ending = asyncio.ensure_future(self._process.wait())
+            hurrying = asyncio.ensure_future(end_now.wait())
+            await asyncio.wait(
+                (ending, hurrying), timeout=patience_s, return_when=asyncio.FIRST_COMPLETED
+            )
+            if hurrying.done() and not ending.done():
+                self._line.write(END_NOW)
+                await asyncio.wait((ending,), timeout=patience_s)
+            ending.cancel()
+            hurrying.cancel()
+            await asyncio.gather(ending, hurrying, return_exceptions=True)
+        await self.stop()
+
     def _hang_up(self) -> None:
         """Ask the process to end, by closing its standard input."""
         if self._line is not None:
@@ -115,10 +172,12 @@ class Child:
                 # -P keeps the current folder out of the child's import path.
                 *("-P", "-m", "gateway", *self._arguments, "--child"),
                 stdin=its.fileno(),
+                pass_fds=self._keeps,
                 env=self._environ,
                 # Ctrl-C is for the gateway, which ends its children last.
                 start_new_session=True,
             )
+        self._backoff.born(time.monotonic())
         return self._process, pulses
 
     async def _keep(self, process: Process, pulses: StreamReader) -> None:
@@ -137,7 +196,7 @@ class Child:
         while True:
             self._hang_up()
             # Keeps a child that cannot start from occupying a core with restarts.
-            await asyncio.sleep(_RESTART_DELAY_S)
+            await asyncio.sleep(self._backoff.next_delay_s(time.monotonic()))
             try:
                 return await self._spawn()
             except OSError as error:  # such as no descriptor or no memory left
@@ -212,7 +271,7 @@ class Pulse:
 def give_sign() -> None:
     """Tell the parent that this process gets on with its work; without a parent, nobody."""
     # Fails where standard input is a terminal or closed: then nobody listens.
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, ValueError):
         os.write(sys.stdin.fileno(), b".")
 
 
@@ -225,16 +284,21 @@ def ignore_signals() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-async def parent_gone() -> None:
+async def parent_gone(on_order: Callable[[bytes], None] = lambda _order: None) -> None:
     """Return when standard input closes: the parent has ended, or asks for the end.
 
-    From then on the process has `_LAST_S_MAX` to finish what it does; then the kernel ends it.
+    Until then `on_order` is called with what the parent writes. From then on the process has
+    `_LAST_S_MAX` to finish what it does; then the kernel ends it.
     """
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError), contextlib.ExitStack() as stack:
+        transport, _ = await loop.connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
+        )
+        stack.callback(transport.close)
         # The stream ends however the parent dies, even by SIGKILL.
-        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-        await reader.read()
+        while order := await reader.read(1):
+            on_order(order)
     # A kernel timer, because a stuck event loop could not end itself.
     signal.alarm(_LAST_S_MAX)

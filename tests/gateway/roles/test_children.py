@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,7 +14,7 @@ import pytest
 
 import gateway
 from gateway.roles import children
-from gateway.roles.children import Child, Pulse
+from gateway.roles.children import Backoff, Child, Pulse
 
 STAND_IN = """
 import os, signal, sys, time
@@ -33,6 +34,16 @@ if name == "beating":
     while True:
         os.write(0, b".")
         time.sleep(0.02)
+if name == "listening":
+    os.fstat(int(sys.argv[2]))
+    os.write(0, b".")
+if name == "obedient":
+    with open("orders", "a") as file:
+        while True:
+            order = os.read(0, 1).decode()
+            file.write(order)
+            if order == "e":
+                sys.exit()
 sys.stdin.read()
 with open("finished", "a") as file:
     file.write("in good order")
@@ -53,7 +64,7 @@ def yard(tmp_path, monkeypatch):
     (tmp_path / "gateway" / "__init__.py").touch()
     (tmp_path / "gateway" / "__main__.py").write_text(STAND_IN)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(children, "_HOME", str(tmp_path))
+    monkeypatch.setattr(children, "HOME", str(tmp_path))
     monkeypatch.setattr(children, "_RESTART_DELAY_S", 0.05)
     return tmp_path
 
@@ -72,7 +83,7 @@ def environ(**more):
 
 
 def test_a_child_imports_the_gateway_that_its_parent_is():
-    assert Path(gateway.__file__).parents[1] == Path(children._HOME)
+    assert Path(gateway.__file__).parents[1] == Path(children.HOME)
 
 
 async def test_a_child_gets_its_arguments_and_only_the_given_environment(yard):
@@ -247,3 +258,47 @@ def test_a_child_knows_when_its_parent_is_gone():
             process.wait(0.3)
         out, _ = process.communicate(timeout=20)
     assert out == b"gone\n"
+
+
+def test_a_process_that_dies_at_once_is_started_ever_more_rarely():
+    backoff = Backoff()
+    now_s, delays = 100.0, []
+    for _ in range(7):
+        backoff.born(now_s)
+        now_s += 0.5
+        delays.append(backoff.next_delay_s(now_s))
+    assert delays == [1, 2, 4, 8, 16, 30, 30]
+    # One that was well for a while is nobody's fault.
+    backoff.born(now_s)
+    assert backoff.next_delay_s(now_s + 60) == 1
+    # A start that the system refuses counts like a death.
+    assert backoff.next_delay_s(now_s + 61) == 2
+
+
+async def test_a_child_finishes_in_its_own_time_unless_hurried(yard):
+    end_now = asyncio.Event()
+    child = Child(["obedient"], environ())
+    await child.start()
+    await started(yard, 1)
+    finishing = asyncio.create_task(child.finish(end_now, 20))
+    await asyncio.sleep(0.2)
+    assert not finishing.done()
+    end_now.set()
+    await finishing
+    assert (yard / "orders").read_text() == "de"
+    assert len(await started(yard, 1)) == 1
+
+
+async def test_a_child_that_does_not_finish_is_stopped(yard):
+    child = Child(["serving"], environ())
+    await child.start()
+    await started(yard, 1)
+    await child.finish(asyncio.Event(), 0.1)
+    assert len(await started(yard, 1)) == 1
+
+
+async def test_a_child_inherits_what_it_keeps(yard):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        child = Child(["listening", str(listener.fileno())], environ(), keeps=[listener.fileno()])
+        assert await child.start_serving() is None
+        await child.stop()
