@@ -15,6 +15,9 @@ if "--child" in sys.argv:
     # Before the rest is imported: until then a signal would end a child that is needed.
     children.ignore_signals()
     from gateway.roles.child import main as command
+elif sys.argv[1:2] == ["supervise"]:
+    # What `caller serve --media` turns into, so that what it has imported until then is gone.
+    from gateway.roles.machine import main as command
 else:
     # Never imported by a child, which is some 14 MB smaller without it.
     from gateway.cli.app import main as command

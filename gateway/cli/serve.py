@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import os
+import sys
+from collections.abc import Mapping
+from typing import Annotated, NoReturn
 
 import typer
 
 from gateway.cli.command import announce, complain, fail, read_settings, run, stop_on_signal
-from gateway.errors import EXIT_SETTINGS
-from gateway.roles import drain, preflight
+from gateway.errors import EXIT_SETTINGS, SettingsError
+from gateway.roles import drain, machine, preflight
+from gateway.roles.children import HOME
 from gateway.roles.serve import Gateway, Role
 from gateway.settings import Settings
 
@@ -32,9 +36,20 @@ def serve(
             "what may take its time: books, mails, exports (worker)."
         ),
     ] = Role.ALL,
+    media: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=machine.NODES_MAX,
+            help="Take it apart on this machine, behind the same port: a process for pages and API,"
+            " so many that hold calls, and one for what may take its time.",
+        ),
+    ] = None,
 ) -> None:
     """Run the gateway: pages, API, webhooks and media on one port; or one of its roles."""
     settings = read_settings(context)
+    if media is not None:
+        _supervise(settings, context.obj, role, media)
     if role is not Role.ALL and not settings.redis_url:
         hint = "Set CALLER_REDIS_URL, the same for all of them."
         fail("Processes of several roles need a Valkey that they share.", hint, EXIT_SETTINGS)
@@ -54,6 +69,23 @@ def serve(
         stop.leave()
 
     run(work(), settings)
+
+
+def _supervise(settings: Settings, environ: Mapping[str, str], role: Role, media: int) -> NoReturn:
+    """Check what a start needs, and go on as the supervisor of so many nodes."""
+    if role is not Role.ALL:
+        hint = "--role starts one process, --media all those of a machine."
+        fail("--role and --media exclude each other.", hint, EXIT_SETTINGS)
+    try:
+        machine.refuse_unfit(settings, media)
+    except SettingsError as error:
+        fail(str(error), "See docs/operations.md, One machine.", EXIT_SETTINGS)
+    run(require_preflight(settings), settings)
+    # Replaced, because what the checks and the command line have imported, some 100 MB, would stay.
+    # A child is of the same release, as `children.Child` has it.
+    search = os.pathsep.join(filter(None, (HOME, environ.get("PYTHONPATH"))))
+    command = [sys.executable, "-P", "-m", "gateway", "supervise", "--media", str(media)]
+    os.execve(sys.executable, command, {**environ, "PYTHONPATH": search})  # noqa: S606
 
 
 async def _start(gateway: Gateway, settings: Settings) -> None:

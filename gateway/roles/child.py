@@ -8,17 +8,24 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Final
 
 from gateway.roles import process
 
 ROLES: Final = {
     "drain": "gateway.roles.drain",
+    "web": "gateway.roles.web",
+    "media": "gateway.roles.node",
     "simulate": "gateway.roles.simulate",
     "simulate-payments": "gateway.roles.simulate_payments",
     "simulate-mail": "gateway.roles.simulate_mail",
 }
 """Command -> the module whose `work` it is, imported when it is asked for."""
+
+
+def _names(text: str) -> Sequence[str]:
+    return text.split(",")
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -28,6 +35,10 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     parser.add_argument("role", choices=ROLES)
     # Omitted unless given, so that each role keeps its own default.
     parser.add_argument("--port", type=int, default=argparse.SUPPRESS)
+    # Of processes behind one port: the inherited socket, the folder of inboxes, the nodes.
+    parser.add_argument("--listener", type=int, default=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, default=argparse.SUPPRESS)
+    parser.add_argument("--nodes", type=_names, default=argparse.SUPPRESS)
     parser.add_argument("--child", action="store_true")
     options = vars(parser.parse_args(arguments))
     del options["child"]

@@ -50,7 +50,7 @@ from gateway.roles.stopping import Stops
 from gateway.roles.telemetry import Telemetry, compose_telemetry
 from gateway.roles.watching import Speaker, Watching
 from gateway.settings import Settings
-from gateway.sockets.one_port import OnePortServer, create_server
+from gateway.sockets.one_port import Entrance, OnePortServer, create_server
 from gateway.sockets.tls import ServerTls
 from gateway.stores.button_eras import RedisButtonEras
 from gateway.stores.watch_channel import RedisWatchChannel
@@ -89,9 +89,14 @@ class Gateway:
     """A gateway process: started once, drained and stopped once."""
 
     def __init__(
-        self, settings: Settings, environ: Mapping[str, str], role: Role = Role.ALL
+        self,
+        settings: Settings,
+        environ: Mapping[str, str],
+        role: Role = Role.ALL,
+        entrance: Entrance | None = None,
     ) -> None:
         self.settings = settings
+        self._entrance = entrance
         self.role = role
         self._drainer = Child(["drain"], environ, silence_s_max=DRAINER_SILENCE_S_MAX)
         self._stops = Stops()
@@ -341,7 +346,12 @@ class Gateway:
         """
         media, port, settings = self.media, self._port, self.settings
         self._server = create_server(
-            self.app, engine=port.engine, host=settings.host, port=settings.port, tls=tls
+            self.app,
+            engine=port.engine,
+            host=settings.host,
+            port=settings.port,
+            tls=tls,
+            entrance=self._entrance,
         )
 
         async def stop_periodic() -> None:

@@ -1,0 +1,191 @@
+"""Runs a machine's processes behind one port: web, nodes and worker; restarts and drains them.
+
+Carries no audio and no page, and imports neither: what it is to survive must not be in it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from gateway.errors import EXIT_UNAVAILABLE, SettingsError
+from gateway.logs import formats
+from gateway.roles import listening, process
+from gateway.roles.children import Child
+from gateway.roles.console import err
+from gateway.roles.process import EndedError
+from gateway.roles.stopping import STOP_S_MAX
+from gateway.settings import PREFIX, Settings
+from gateway.stores import private_files
+from gateway.stores.embedded import EmbeddedValkey
+
+_log = structlog.get_logger(__name__)
+
+NODES_MAX: Final = 32
+"""More than a machine has cores for; each is some 130 MB."""
+_BACKLOG: Final = 4096
+"""Connections the kernel keeps while web starts again."""
+_NODE_LENGTH_MAX: Final = 32
+_PORT_MAX: Final = 65535
+_WORKER_SILENCE_S_MAX: Final = 15.0
+_STOPPING_S: Final = 6 * STOP_S_MAX
+"""What a node may take beside its drain: for the parts of it that hang, and some for the rest."""
+
+
+def node_ids(node: str, count: int) -> tuple[str, ...]:
+    """Return the ids of a machine's nodes. Raises SettingsError where one is too long for an id."""
+    names = tuple(f"{node}-{number}" for number in range(1, count + 1))
+    if len(names[-1]) > _NODE_LENGTH_MAX:
+        raise SettingsError(
+            f"{PREFIX}NODE is too long: with the number of a node behind it, it may have"
+            f" {_NODE_LENGTH_MAX} characters."
+        )
+    return names
+
+
+def environ_of(
+    environ: Mapping[str, str], settings: Settings, index: int, node: str
+) -> dict[str, str]:
+    """Return the environment of a node of a machine, the first of index 0.
+
+    Raises SettingsError where there is no UDP port for it.
+    """
+    port = (settings.udp_port or settings.port) + index
+    if port > _PORT_MAX:
+        raise SettingsError(
+            f"{PREFIX}UDP_PORT is too high: each node takes one, and there is none above"
+            f" {_PORT_MAX}."
+        )
+    return {**environ, f"{PREFIX}NODE": node, f"{PREFIX}UDP_PORT": str(port)}
+
+
+def refuse_unfit(settings: Settings, count: int) -> None:
+    """Refuse settings that several processes cannot share. Raises SettingsError."""
+    if sys.platform != "linux":
+        raise SettingsError("--media needs Linux: connections are handed over by its means.")
+    if settings.tls_certificate:
+        raise SettingsError(
+            f"{PREFIX}TLS_CERTIFICATE and --media exclude each other: a connection with TLS cannot"
+            " be handed to another process. Put a proxy with TLS in front; deploy/ has files for"
+            " three."
+        )
+    for index, node in enumerate(node_ids(settings.node, count)):
+        environ_of({}, settings, index, node)
+
+
+class Machine:
+    """The processes of a machine: started once, drained and stopped once."""
+
+    def __init__(self, settings: Settings, environ: Mapping[str, str], count: int) -> None:
+        self._settings = settings
+        self._environ = dict(environ)
+        self.nodes = node_ids(settings.node, count)
+        self._stack = contextlib.AsyncExitStack()
+        self._media: list[Child] = []
+
+    async def start(self) -> None:
+        """Start everything, and return when all of it serves. When it raises, nothing is left.
+
+        Raises EndedError where a process has said itself why it does not serve, and what opening
+        the port and the stores raises.
+        """
+        try:
+            await self._start(self._stack)
+        except BaseException:
+            await self._stack.aclose()
+            raise
+
+    async def _start(self, stack: contextlib.AsyncExitStack) -> None:
+        settings = self._settings
+        listener = stack.enter_context(_listen(settings))
+        if not settings.redis_url:
+            private_files.restrict_folder(settings.data_dir)
+            valkey = EmbeddedValkey(settings.data_dir / private_files.VALKEY)
+            stack.push_async_callback(valkey.stop)
+            self._environ[f"{PREFIX}REDIS_URL"] = await valkey.start()
+        # Only this user may enter it (mkdtemp(3)), and so hand connections over.
+        folder = Path(tempfile.mkdtemp(prefix="caller-"))
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        worker = Child(["drain"], self._environ, silence_s_max=_WORKER_SILENCE_S_MAX)
+        web = Child(
+            [
+                *("web", "--listener", str(listener.fileno())),
+                *("--folder", str(folder), "--nodes", ",".join(self.nodes)),
+            ],
+            self._environ,
+            keeps=[listener.fileno()],
+        )
+        # Stopped last of the three: what the others leave in the outbox is booked by it.
+        stack.push_async_callback(worker.stop)
+        stack.push_async_callback(web.stop)
+        for index, node in enumerate(self.nodes):
+            environ = environ_of(self._environ, settings, index, node)
+            self._media.append(Child(["media", "--folder", str(folder)], environ))
+            stack.push_async_callback(self._media[-1].stop)
+        await worker.start()
+        codes = await asyncio.gather(*(each.start_serving() for each in (web, *self._media)))
+        for code in codes:
+            if code is not None:
+                raise EndedError(code if code > 0 else EXIT_UNAVAILABLE)
+
+    async def stop(self, end_now: asyncio.Event) -> None:
+        """Drain the nodes, until `end_now` is set, with the pages up; then stop everything."""
+        patience_s = self._settings.drain_timeout_s + _STOPPING_S
+        await asyncio.gather(*(each.finish(end_now, patience_s) for each in self._media))
+        await self._stack.aclose()
+
+
+def _listen(settings: Settings) -> socket.socket:
+    host, port = settings.host, settings.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        address = f"TCP port {port} of {host}"
+        text, code = listening.refusal(f"{PREFIX}HOST", f"{PREFIX}PORT", address, error)
+        process.complain(text, "`caller check` says more.")
+        raise EndedError(code) from None
+
+
+def announce(text: str) -> None:
+    """Print what the machine does, as a log line if those are JSON."""
+    if formats.is_json():
+        _log.info(text)
+        return
+    with contextlib.suppress(OSError):  # the terminal may be closed
+        err.print(text, soft_wrap=True)
+
+
+async def work(settings: Settings, environ: Mapping[str, str], count: int) -> None:
+    """Run the machine until a signal asks for its end. Raises EndedError after Ctrl-C."""
+    stop, machine = process.stop_on_signal(), Machine(settings, environ, count)
+    if not await stop.covers(machine.start()):
+        announce(f"Caller serves {settings.origin} with the nodes {', '.join(machine.nodes)}.")
+        await stop.wait()
+        announce("Stopping: no new calls; running ones may finish.")
+        await machine.stop(stop.end_now)
+    stop.leave()
+
+
+def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Run a machine's supervisor to its end; return the exit code."""
+    parser = argparse.ArgumentParser(prog="caller")
+    parser.add_argument("role", choices=["supervise"])
+    parser.add_argument("--media", type=int, required=True)
+    count = parser.parse_args(arguments).media
+    try:
+        settings = process.read_settings(environ)
+        process.run(work(settings, environ, count), settings)
+    except EndedError as ended:
+        return ended.code
+    return 0

@@ -1,0 +1,18 @@
+"""Runs a node that has no port, but is handed its connections: `python -m gateway media`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gateway.roles import orders
+from gateway.roles.serve import Gateway, Role
+from gateway.settings import Settings
+from gateway.sockets.door import inbox_of
+from gateway.sockets.one_port import Entrance
+
+
+async def work(settings: Settings, *, is_child: bool, folder: Path) -> None:
+    """Hold calls until told to stop; `folder` is where its inbox goes."""
+    assert is_child
+    entrance = Entrance(inbox=inbox_of(folder, settings.node))
+    await orders.run(Gateway(settings, {}, Role.MEDIA, entrance))

@@ -1,0 +1,32 @@
+"""Runs the pages and the API of a machine, and accepts for its nodes: `python -m gateway web`."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+
+from gateway.roles import orders
+from gateway.roles.serve import Gateway, Role
+from gateway.settings import Settings
+from gateway.sockets.door import Door, inbox_of
+from gateway.sockets.one_port import Entrance
+
+
+async def work(
+    settings: Settings, *, is_child: bool, listener: int, folder: Path, nodes: Sequence[str]
+) -> None:
+    """Serve until told to stop.
+
+    Args:
+        settings: What the operator has set.
+        is_child: It always is one.
+        listener: Descriptor of the socket that is listened on.
+        folder: Where the nodes have their inboxes.
+        nodes: Those of this machine.
+
+    """
+    assert is_child
+    doors = {node: Door(node, inbox_of(folder, node)) for node in nodes}
+    entrance = Entrance(socket.socket(fileno=listener), doors)
+    await orders.run(Gateway(settings, {}, Role.WEB, entrance))

@@ -1,0 +1,273 @@
+"""A machine of several processes behind one port, without a proxy: `caller serve --media`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http.client
+import os
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.calls.world import Customer, Process, World, eventually
+
+pytestmark = pytest.mark.thorough
+
+NODES = ("n1-1", "n1-2")
+
+
+class Machine(World):
+    """A world whose gateway is a machine of two nodes."""
+
+    def start_gateway(self) -> None:
+        self.gateway = Process(["serve", "--media", "2"], self.environ, self.folder / "gateway.log")
+        self.gateway.wait_for(self.base + "/healthz")
+
+    def pids(self, role: str) -> list[int]:
+        """Return the process ids of a role: "web", "drain", or a node."""
+        assert self.gateway is not None
+        return [pid for pid in self.gateway.family() if role in _roles(pid)]
+
+
+def _roles(pid: int) -> tuple[str, ...]:
+    """Return what a process is called: its command, and the node that it is."""
+    with contextlib.suppress(OSError):
+        arguments = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+        if "gateway" not in arguments or "--child" not in arguments:
+            return ()
+        role = arguments[arguments.index("gateway") + 1]
+        environ = Path(f"/proc/{pid}/environ").read_text().split("\0")
+        node = next((e.partition("=")[2] for e in environ if e.startswith("CALLER_NODE=")), "")
+        return (role, node) if role == "media" else (role,)
+    return ()
+
+
+@pytest.fixture
+async def house(new_world: Any) -> AsyncIterator[tuple[Machine, Customer]]:
+    """A machine whose both nodes are known to its pages, and a customer."""
+    world = new_world(Machine)
+    world.start_gateway()
+    customer = await world.new_customer(100_000_000)
+    await takes_calls(customer)
+    yield world, customer
+    await customer.http.aclose()
+
+
+async def takes_calls(customer: Customer, nodes: Collection[str] = NODES) -> None:
+    """Return once new calls are sent to all of these nodes."""
+    seen: set[str] = set()
+
+    async def admitted() -> bool:
+        reply = await customer.http.post("/v1/call-tokens", json={"destination": "+15005551000"})
+        if reply.status_code == 201:
+            seen.add(reply.json()["media_url"].split("/")[4])
+        return seen.issuperset(nodes)
+
+    await eventually(admitted, 40)
+
+
+async def on_node(customer: Customer, node: str) -> str:
+    """Return a media URL and token of a node, by asking until it is chosen."""
+    while True:
+        token = await customer.token()
+        if f"/n/{node}/" in token["media_url"]:
+            return token
+
+
+@contextlib.asynccontextmanager
+async def call_on(customer: Customer, node: str) -> AsyncIterator[Any]:
+    token = await on_node(customer, node)
+    async with customer.connect(token["media_url"]) as phone:
+        await phone.send(type="start", version=1, token=token["token"])
+        await phone.wait("accept")
+        yield phone
+
+
+async def test_calls_are_made_charged_and_recorded_on_both_nodes(house: Any) -> None:
+    world, customer = house
+    found = set()
+    while found != set(NODES):
+        record = await customer.ordinary_call()
+        found.add(record["node"])
+    ready = (await customer.http.get("/readyz")).json()
+    assert ready["status"] == "ok", ready
+    assert world.gateway.terminate() == 0, world.gateway.log.read_text()
+    assert '"level": "error"' not in world.gateway.log.read_text()
+
+
+async def test_no_frame_is_lost_while_the_pages_stand_still_or_die(house: Any) -> None:
+    world, customer = house
+    async with call_on(customer, "n1-1") as phone:
+        (web,) = world.pids("web")
+        stopped = len(phone.frames)
+        os.kill(web, signal.SIGSTOP)
+        await asyncio.sleep(0.3)
+        os.kill(web, signal.SIGCONT)
+        # The echo's frames come at fifty a second, whatever web does.
+        await phone.wait_frames(stopped + 25)
+        os.kill(web, signal.SIGKILL)
+        killed = len(phone.frames)
+        # Asked for while nobody accepts: the kernel keeps it, and nothing is refused.
+        async with httpx.AsyncClient(base_url=world.base, timeout=60) as client:
+            assert (await client.get("/healthz")).status_code == 200
+        await phone.wait_frames(killed + 25)
+        assert (await phone.hang_up())["cause"] == 16
+    assert world.pids("web") != [web]
+    await takes_calls(customer)
+    await customer.ordinary_call()
+    assert world.gateway.terminate() == 0
+
+
+async def test_a_node_that_is_killed_costs_its_own_calls_only_and_comes_back(house: Any) -> None:
+    world, customer = house
+    async with call_on(customer, "n1-1") as lost, call_on(customer, "n1-2") as other:
+        (node,) = world.pids("n1-1")
+        os.kill(node, signal.SIGKILL)
+        await lost.wait_closed()
+        # At once, and not after a time-out: nobody is there.
+        async with httpx.AsyncClient(base_url=world.base) as client:
+            reply = await client.post("/n/n1-1/twilio/status/abc")
+            assert (reply.status_code, reply.headers["retry-after"]) == (503, "1")
+        heard = len(other.frames)
+        await other.wait_frames(heard + 25)
+        assert (await other.hang_up())["cause"] == 16
+    await eventually(lambda: _answers(world, "n1-1"), 40)
+    assert world.pids("n1-1") not in ([], [node])
+    await takes_calls(customer)
+    await customer.ordinary_call()
+    # What the killed one held is settled by its successor.
+    await world.assert_books_balance()
+    assert world.gateway.terminate() == 0
+
+
+async def _answers(world: Machine, node: str) -> bool:
+    async with httpx.AsyncClient(base_url=world.base) as client:
+        return (await client.post(f"/n/{node}/twilio/status/abc")).status_code == 403
+
+
+@pytest.fixture
+def kept(house: Any) -> Iterator[http.client.HTTPConnection]:
+    world, _ = house
+    connection = http.client.HTTPConnection("127.0.0.1", world.port, timeout=30)
+    yield connection
+    connection.close()
+
+
+def ask(kept: http.client.HTTPConnection, method: str, path: str) -> tuple[int, str]:
+    kept.request(method, path)
+    reply = kept.getresponse()
+    reply.read()
+    return reply.status, reply.headers.get("connection", "")
+
+
+async def test_a_kept_connection_reaches_the_owner_of_each_request(house: Any, kept: Any) -> None:
+    _, customer = house
+
+    def mix() -> list[tuple[int, str]]:
+        asked = [ask(kept, "GET", "/healthz"), ask(kept, "GET", "/sign-in")]
+        # Handed over on the same connection, whose answer says that it was the last.
+        asked.append(ask(kept, "POST", "/n/n1-1/twilio/status/abc"))
+        # http.client connects anew by itself.
+        asked.append(ask(kept, "GET", "/healthz"))
+        asked.append(ask(kept, "POST", "/n/n1-2/twilio/status/abc"))
+        asked.append(ask(kept, "GET", "/n/n1-3/media/browser"))
+        asked.append(ask(kept, "POST", "/n/elsewhere/twilio/status/abc"))
+        asked.append(ask(kept, "GET", "/n/n1-1/media/browser"))
+        return asked
+
+    answers = await asyncio.to_thread(mix)
+    statuses = [status for status, _ in answers]
+    # Unsigned, the callbacks are refused by the node; web would not know them.
+    assert statuses == [200, 200, 403, 200, 403, 426, 404, 426], answers
+    assert answers[2][1] == "close"
+    token = await on_node(customer, "n1-1")
+    with pytest.raises(Exception, match="404"):
+        async with customer.connect(token["media_url"].replace("n1-1", "n1-3")):
+            pass
+    await customer.ordinary_call()
+
+
+async def test_a_head_that_comes_byte_by_byte_finds_its_node(house: Any) -> None:
+    world, _ = house
+
+    def drip(request: bytes) -> bytes:
+        with socket.create_connection(("127.0.0.1", world.port), timeout=30) as peer:
+            for byte in request:
+                peer.sendall(bytes([byte]))
+                time.sleep(0.002)
+            answer = b""
+            while part := peer.recv(4096):
+                answer += part
+            return answer
+
+    request = b"POST /n/n1-2/twilio/status/abc HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\na=b"
+    assert (await asyncio.to_thread(drip, request)).startswith(b"HTTP/1.1 403")
+    request = b"GET /n/none HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    assert (await asyncio.to_thread(drip, request)).startswith(b"HTTP/1.1 404")
+
+
+async def test_idle_connections_neither_stop_calls_nor_stay(house: Any) -> None:
+    world, customer = house
+    with contextlib.ExitStack() as crowd:
+        for number in range(400):
+            idle = socket.create_connection(("127.0.0.1", world.port), timeout=10)
+            crowd.enter_context(idle)
+            idle.sendall((b"", b"GET /n/n1-1/media/bro", b"POST /n/n1-2/twi", b"G")[number % 4])
+        await customer.ordinary_call()
+        # Each is ended by who holds it: within five seconds in web, or five more in a node.
+        idle.settimeout(30)
+        assert await asyncio.to_thread(idle.recv, 1) == b""
+    await customer.ordinary_call()
+
+
+async def test_nodes_drain_while_the_pages_stay(house: Any) -> None:
+    world, customer = house
+    async with call_on(customer, "n1-2") as phone:
+        world.gateway.popen.send_signal(signal.SIGTERM)
+        await eventually(lambda: _refused(customer), 20)
+        call_id = (await phone.wait("ready"))["call_id"]
+        shown = await customer.http.get(f"/v1/calls/{call_id}")
+        assert shown.status_code == 200
+        assert len(world.pids("n1-2")) == 1
+        heard = len(phone.frames)
+        await phone.wait_frames(heard + 25)
+        assert (await phone.hang_up())["cause"] == 16
+    assert world.gateway.terminate() == 0, world.gateway.log.read_text()
+    assert world.gateway.family() == [world.gateway.popen.pid]
+
+
+async def _refused(customer: Customer) -> bool:
+    reply = await customer.http.post("/v1/call-tokens", json={"destination": "+15005551000"})
+    return reply.status_code == 503
+
+
+async def test_a_second_signal_ends_running_calls_at_once(house: Any) -> None:
+    world, customer = house
+    async with call_on(customer, "n1-1") as phone:
+        world.gateway.popen.send_signal(signal.SIGTERM)
+        await eventually(lambda: _refused(customer), 20)
+        world.gateway.popen.send_signal(signal.SIGTERM)
+        assert (await phone.wait("disconnect"))["cause"] == 502
+    assert world.gateway.popen.wait(40) == 0
+
+
+async def test_children_end_with_a_supervisor_that_is_killed(house: Any) -> None:
+    world, customer = house
+    async with call_on(customer, "n1-1") as phone:
+        family = world.gateway.family()
+        assert len(family) >= 5
+        world.gateway.popen.kill()
+        world.gateway.popen.wait()
+        assert (await phone.wait("disconnect"))["ended_by"] == "gateway"
+
+    async def gone() -> bool:
+        return not any(Path(f"/proc/{pid}").exists() for pid in family[1:])
+
+    await eventually(gone, 40)

@@ -1,0 +1,100 @@
+"""A process that a supervisor started: what it is told, and what it does then."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from gateway.roles import children, node, orders, web
+from gateway.roles.children import DRAIN, END_NOW
+from gateway.roles.process import Stop
+from gateway.roles.serve import Role
+
+
+@pytest.fixture
+def parent(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    """The parent's end of this process's standard input."""
+    ours, its = socket.socketpair()
+    monkeypatch.setattr(children.sys, "stdin", its)  # type: ignore[attr-defined]
+    monkeypatch.setattr(children, "signal", SimpleNamespace(alarm=lambda _s: None))
+    yield ours
+    ours.close()
+    its.close()
+
+
+async def test_it_drains_and_ends_when_told_to(parent: socket.socket) -> None:
+    stop = Stop()
+    obeying = asyncio.create_task(orders.obey(stop))
+    parent.send(b"?")
+    parent.send(DRAIN)
+    await stop.wait()
+    assert not stop.end_now.is_set()
+    parent.send(END_NOW)
+    await stop.end_now.wait()
+    parent.close()
+    await obeying
+
+
+async def test_without_a_parent_it_ends_at_once(parent: socket.socket) -> None:
+    stop = Stop()
+    parent.close()
+    await orders.obey(stop)
+    assert stop.is_set()
+    assert stop.end_now.is_set()
+
+
+class FakeGateway:
+    """Notes what it is made of, and what becomes of it."""
+
+    made: list[FakeGateway]
+
+    def __init__(self, settings: Any, _environ: Any, role: Role, entrance: Any) -> None:
+        self.settings, self.role, self.entrance = settings, role, entrance
+        self.stopped_by: asyncio.Event | None = None
+        FakeGateway.made.append(self)
+
+    async def start(self) -> None:
+        pass
+
+    async def stop(self, end_now: asyncio.Event) -> None:
+        self.stopped_by = end_now
+
+
+@pytest.mark.parametrize("role", ["web", "media"])
+async def test_each_role_has_its_entrance_and_says_when_it_serves(
+    parent: socket.socket, monkeypatch: pytest.MonkeyPatch, tmp_path: Any, role: str
+) -> None:
+    FakeGateway.made = []
+    monkeypatch.setattr(web, "Gateway", FakeGateway)
+    monkeypatch.setattr(node, "Gateway", FakeGateway)
+    settings: Any = SimpleNamespace(node="n1-1")
+    listener = socket.create_server(("127.0.0.1", 0))
+    work = (
+        web.work(
+            settings,
+            is_child=True,
+            listener=listener.detach(),
+            folder=tmp_path,
+            nodes=["n1-1", "n1-2"],
+        )
+        if role == "web"
+        else node.work(settings, is_child=True, folder=tmp_path)
+    )
+    working = asyncio.create_task(work)
+    parent.setblocking(False)
+    assert await asyncio.get_running_loop().sock_recv(parent, 1) == b"."
+    parent.send(DRAIN)
+    await working
+    (made,) = FakeGateway.made
+    assert made.role == role
+    assert made.stopped_by is not None
+    if role == "web":
+        assert list(made.entrance.doors) == ["n1-1", "n1-2"]
+        made.entrance.listener.close()
+    else:
+        assert made.entrance.inbox == tmp_path / "n1-1.sock"
