@@ -9,7 +9,6 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from gateway.call import number
 from gateway.calls.live import Calls
 from gateway.calls.reporter import Reporter
 from gateway.charging.rounds import Metering
@@ -36,6 +35,15 @@ class Media:
     """None where WebRTC is off."""
     calls: Calls
     reporter: Reporter
+
+    @staticmethod
+    def warm_up() -> None:
+        """Make the tones that are otherwise made at first use, so that no audio waits for them."""
+        tones.hold()
+        tones.connecting()
+        for country in ("", "US", "GB"):
+            for tone in (tones.ringback, tones.busy, tones.congestion):
+                tone(country)
 
     async def bind(self) -> None:
         """Open the UDP port. Raises OSError that names it."""
@@ -128,14 +136,3 @@ def _endpoint(settings: Settings, clock_ns: Callable[[], int]) -> WebRtcEndpoint
         limits=EndpointLimits(sessions_max=2 * settings.calls_max),
         clock_ns=clock_ns,
     )
-
-
-def warm_up() -> None:
-    """Make the tables that are otherwise made at first use, so that no audio waits for it."""
-    tones.hold()
-    tones.connecting()
-    for country in ("", "US", "GB"):
-        for tone in (tones.ringback, tones.busy, tones.congestion):
-            tone(country)
-    # By far the largest: the metadata of all countries.
-    number.load_numbering_plans()

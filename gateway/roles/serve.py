@@ -12,14 +12,15 @@ import time
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 
 from accounts import device
+from gateway.call import number
 from gateway.calls.ended_buttons import EndedButtons
 from gateway.calls.fleet import FleetCalls
 from gateway.calls.index import CallIndex
-from gateway.calls.live import Calls
 from gateway.calls.no_calls import NoCalls
 from gateway.charging import recovery
 from gateway.charging.rounds import Metering
@@ -38,7 +39,6 @@ from gateway.roles.embed import compose_proofs
 from gateway.roles.erasure import of_erasure, open_journal
 from gateway.roles.fleet import Fleet, compose_fleet, of_calls, of_node
 from gateway.roles.fraud import Fraud, compose_fraud
-from gateway.roles.media import Media, compose_media, warm_up
 from gateway.roles.membership import Membership, new_membership
 from gateway.roles.payments import PaymentServices, compose_payments
 from gateway.roles.people import People, compose_people
@@ -54,6 +54,10 @@ from gateway.sockets.one_port import Entrance, OnePortServer, create_server
 from gateway.sockets.tls import ServerTls
 from gateway.stores.button_eras import RedisButtonEras
 from gateway.stores.watch_channel import RedisWatchChannel
+
+if TYPE_CHECKING:
+    from gateway.calls.live import Calls
+    from gateway.roles.media import Media
 
 DRAINER_SILENCE_S_MAX = 15.0
 """How long the drainer may show no sign of life before it is replaced."""
@@ -234,6 +238,9 @@ class Gateway:
 
         Accounts that were erased before, and came back, are closed.
         """
+        # Imported here: what only audio needs is 20 MB, and a process of pages has none.
+        from gateway.roles.media import compose_media  # noqa: PLC0415
+
         settings, stores, side = self.settings, self.stores, self._carrier_side
         metering = Metering(stores.gate, time.monotonic_ns)
         if self._payments is not None:
@@ -372,7 +379,9 @@ class Gateway:
         stops.add("server", self._server.stop)
         stops.add("media sockets", port.close_sockets)
         # Before anybody can come: half a second in which the loop does nothing else.
-        warm_up()
+        number.load_numbering_plans()
+        if media is not None:
+            media.warm_up()
         if self.role.answers_people:
             device.load()
         _spare_the_collector()

@@ -73,12 +73,11 @@ async def test_each_role_has_its_entrance_and_says_when_it_serves(
     monkeypatch.setattr(web, "Gateway", FakeGateway)
     monkeypatch.setattr(node, "Gateway", FakeGateway)
     settings: Any = SimpleNamespace(node="n1-1")
-    listener = socket.create_server(("127.0.0.1", 0))
     work = (
         web.work(
             settings,
             is_child=True,
-            listener=listener.detach(),
+            listener=socket.create_server(("127.0.0.1", 0)).detach(),
             folder=tmp_path,
             nodes=["n1-1", "n1-2"],
         )
