@@ -28,6 +28,7 @@ THOROUGH: dict[str, str] = {
     "calls/test_ghosts.py": "nodes that are killed",
     "calls/test_logs.py": "whole calls at debug level",
     "calls/test_media_socket.py": "whole calls that break the protocol, each until a time-out",
+    "calls/test_one_machine.py": "processes that are killed and stand still",
     "calls/test_outages.py": "stores that are killed",
     "calls/test_payments.py": "a payment service in a process of its own",
     "calls/test_personal_data.py": "whole calls in real time, and all that they leave",

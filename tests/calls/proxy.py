@@ -1,4 +1,4 @@
-"""nginx in front of gateways, with the file of `deploy/` but without its TLS."""
+"""nginx, HAProxy and Caddy in front of gateways, with their files of `deploy/` without TLS."""
 
 from __future__ import annotations
 
@@ -10,8 +10,12 @@ import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-CONFIGURATION = Path(__file__).parents[2] / "deploy" / "nginx.conf"
-NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
+DEPLOY = Path(__file__).parents[2] / "deploy"
+CONFIGURATION = DEPLOY / "nginx.conf"
+_PATH = f"{os.environ['PATH']}:/usr/sbin"
+NGINX = shutil.which("nginx", path=_PATH)
+HAPROXY = shutil.which("haproxy", path=_PATH)
+CADDY = shutil.which("caddy", path=_PATH)
 
 
 def configuration(port: int, nodes: Mapping[str, int], others: Iterable[int]) -> str:
@@ -50,3 +54,65 @@ def nginx(folder: Path, text: str) -> Iterator[None]:
     finally:
         process.terminate()
         process.wait(10)
+
+
+def haproxy_configuration(port: int, nodes: Mapping[str, int]) -> str:
+    """Return the deployed configuration of two nodes, n1 and n2, on a port without TLS."""
+    text = (DEPLOY / "haproxy.cfg").read_text()
+    text = re.sub(r"frontend plain\n.*?\n\n", "", text, flags=re.DOTALL)
+    text = re.sub(r"bind :443 .*", f"bind 127.0.0.1:{port}", text)
+    # For as many it needs more descriptors than the user of tests may have.
+    text = text.replace("maxconn 20000", "maxconn 1000")
+    return _with_ports(text, nodes)
+
+
+def caddy_configuration(port: int, nodes: Mapping[str, int]) -> str:
+    """Return the deployed configuration of two nodes, n1 and n2, on a port without TLS."""
+    text = (DEPLOY / "Caddyfile.nodes").read_text()
+    text = text.replace("calls.example.com {", f"http://127.0.0.1:{port} {{")
+    return "{\n\tadmin off\n\tauto_https off\n}\n" + _with_ports(text, nodes)
+
+
+def _with_ports(text: str, nodes: Mapping[str, int]) -> str:
+    deployed = {"n1": 8080, "n2": 8081}
+    for node, number in deployed.items():
+        assert f"127.0.0.1:{number}" in text
+        text = text.replace(f"127.0.0.1:{number}", f"127.0.0.1:{nodes[node]}")
+    return text
+
+
+@contextlib.contextmanager
+def _running(command: list[str], folder: Path) -> Iterator[None]:
+    """Run a proxy in the foreground that keeps what it has in a folder."""
+    environ = {"PATH": _PATH, "HOME": str(folder), "XDG_DATA_HOME": str(folder)}
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=environ)
+    try:
+        yield
+        assert process.poll() is None, (folder / "log").read_text()
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@contextlib.contextmanager
+def proxy_of(name: str, folder: Path, port: int, nodes: Mapping[str, int]) -> Iterator[None]:
+    """Run one of the three in front of two nodes, whose ports are given by their names."""
+    if name == "nginx":
+        with nginx(folder, configuration(port, nodes, nodes.values())):
+            yield
+        return
+    own = folder / name
+    own.mkdir()
+    file = own / "configuration"
+    if name == "haproxy":
+        file.write_text(haproxy_configuration(port, nodes))
+        command = [HAPROXY or name, "-db", "-f", str(file)]
+    else:
+        file.write_text(caddy_configuration(port, nodes))
+        command = [CADDY or name, "run", "--adapter", "caddyfile", "--config", str(file)]
+    with _running(command, own):
+        yield
+
+
+INSTALLED = {"nginx": NGINX, "haproxy": HAPROXY, "caddy": CADDY}

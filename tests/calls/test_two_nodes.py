@@ -1,6 +1,6 @@
 """Two nodes behind one proxy: calls of both are seen and ended at either, and one may stop.
 
-The proxy is nginx with the file of `deploy/`, without its TLS.
+The proxy is nginx, HAProxy or Caddy with its file of `deploy/`, without its TLS.
 """
 
 from __future__ import annotations
@@ -18,14 +18,11 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.calls.proxy import NGINX, configuration, nginx
+from tests.calls.proxy import INSTALLED, proxy_of
 from tests.calls.world import Customer, World, eventually
 from tests.valkey import free_port
 
-pytestmark = [
-    pytest.mark.thorough,
-    pytest.mark.skipif(NGINX is None, reason="nginx is not installed"),
-]
+pytestmark = pytest.mark.thorough
 
 NODES = ("n1", "n2")
 
@@ -61,7 +58,15 @@ class Site:
 
 
 @pytest.fixture
-async def site(new_world: Any, own_valkey: Any, tmp_path: Path) -> AsyncIterator[Site]:
+def proxy() -> str:
+    """Name the proxy in front; tests that are about more than one choose theirs."""
+    return "nginx"
+
+
+@pytest.fixture
+async def site(new_world: Any, own_valkey: Any, tmp_path: Path, proxy: str) -> AsyncIterator[Site]:
+    if INSTALLED[proxy] is None:
+        pytest.skip(f"{proxy} is not installed")
     port = free_port()
     shared = {
         "CALLER_REDIS_URL": own_valkey.url,
@@ -73,9 +78,9 @@ async def site(new_world: Any, own_valkey: Any, tmp_path: Path) -> AsyncIterator
     worlds = {name: new_world(CALLER_NODE=name, **shared) for name in NODES}
     ports = {name: world.port for name, world in worlds.items()}
     async with contextlib.AsyncExitStack() as stack:
-        stack.enter_context(nginx(tmp_path, configuration(port, ports, ports.values())))
         for world in worlds.values():
             world.start_gateway()
+        stack.enter_context(proxy_of(proxy, tmp_path, port, ports))
         customer = await worlds["n1"].new_customer(100_000_000)
         await customer.http.aclose()
         headers = {"authorization": f"Bearer {customer.key}"}
@@ -91,9 +96,19 @@ async def site(new_world: Any, own_valkey: Any, tmp_path: Path) -> AsyncIterator
         }
         customer = Customer(worlds["n1"], customer.account_id, customer.key, clients[""])
         site = Site(worlds, customer, clients)
+        await eventually(lambda: _leads_to_both(clients[""]), 20)
         await site.know_each_other()
         yield site
     await worlds["n1"].assert_books_balance()
+
+
+async def _leads_to_both(client: httpx.AsyncClient) -> bool:
+    """Whether the proxy has found both to be ready."""
+    try:
+        replies = [await client.get("/healthz") for _ in range(4)]
+    except httpx.HTTPError:
+        return False
+    return len({reply.json().get("instance") for reply in replies if reply.is_success}) == 2
 
 
 async def test_calls_of_both_nodes_are_listed_shown_and_ended_at_either(site: Site) -> None:
@@ -146,6 +161,7 @@ async def test_a_node_that_stands_still_is_said_to_be_silent_and_found_again(sit
         await phone.wait("disconnect")
 
 
+@pytest.mark.parametrize("proxy", sorted(INSTALLED))
 async def test_no_call_is_refused_while_one_of_two_nodes_stops(site: Site) -> None:
     gateway = site.worlds["n2"].gateway
     assert gateway is not None

@@ -1,0 +1,57 @@
+"""The proxies' files of `deploy/` as they are, TLS included, read by the programs themselves."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.calls.proxy import CADDY, DEPLOY, HAPROXY, caddy_configuration, haproxy_configuration
+from tests.certificates import Authority
+
+
+@pytest.mark.skipif(HAPROXY is None, reason="haproxy is not installed")
+def test_haproxy_accepts_its_file_without_a_warning(tmp_path: Path) -> None:
+    pair = tmp_path / "pair.pem"
+    certificate, key = Authority(tmp_path).issue(tmp_path, hosts=("calls.example.com",))
+    pair.write_bytes(certificate.read_bytes() + key.read_bytes())
+    file = tmp_path / "haproxy.cfg"
+    text = (DEPLOY / "haproxy.cfg").read_text()
+    file.write_text(text.replace("/etc/haproxy/calls.example.com.pem", str(pair)))
+    done = subprocess.run(
+        [str(HAPROXY), "-c", "-f", str(file)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "WARNING" not in done.stderr
+
+
+@pytest.mark.skipif(CADDY is None, reason="caddy is not installed")
+def test_caddy_understands_its_file_of_several_nodes(tmp_path: Path) -> None:
+    command = [str(CADDY), "adapt", "--adapter", "caddyfile", "--config"]
+    done = subprocess.run(
+        [*command, str(DEPLOY / "Caddyfile.nodes")],
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "/readyz" in done.stdout
+
+
+def test_a_node_s_own_paths_lead_to_it_alone() -> None:
+    nodes = {"n1": 1001, "n2": 1002}
+    text = haproxy_configuration(1, nodes)
+    for node, port in nodes.items():
+        assert f"backend node_{node}\n    server {node} 127.0.0.1:{port}\n" in text
+    text = caddy_configuration(1, nodes)
+    for node, port in nodes.items():
+        handled = text.partition(f"handle /n/{node}/* {{")[2].partition("}")[0]
+        assert f"127.0.0.1:{port}" in handled
