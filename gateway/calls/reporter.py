@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from typing import Final
 
+import structlog
+
 from gateway.calls.bridge import Bridge
 from gateway.calls.call_row import row_of
 from gateway.monitor.rows import ROWS_MAX, Batch, CallRow, Sound, encode
 
 CHANGED_MAX: Final = 4000
 """Calls that are noted at once; beyond the live ones these can only be calls that have ended."""
+
+log = structlog.get_logger(__name__)
 
 
 class Reporter:
@@ -34,7 +38,12 @@ class Reporter:
         calls: list[CallRow] = []
         sounds: dict[str, Sound] = {}
         for call in changed.values():
-            row, sound = row_of(call)
+            try:
+                row, sound = row_of(call)
+            except Exception:
+                # A bug of ours: the others must be told of all the same.
+                log.exception("live call not told", call_id=call.call_id)
+                continue
             calls.append(row)
             if sound is not None:
                 sounds[row.id] = sound

@@ -24,7 +24,7 @@ from gateway.http.api.admin import ADMIN, AdminRoutes
 from gateway.http.bearer import Authenticator
 from gateway.http.principal import Principal
 from gateway.monitor.channel import Audience
-from gateway.monitor.feed import Feed, FeedFullError, Viewer
+from gateway.monitor.feed import AccountFullError, Feed, FeedFullError, Viewer
 from gateway.monitor.stream import HAND_OVER, Stream
 from gateway.ports import KeyEpochs
 from gateway.scopes import Scope as KeyScope
@@ -47,7 +47,10 @@ Authorise = Callable[[Request], Awaitable[Principal]]
 
 @dataclass(frozen=True, slots=True)
 class _Watcher:
-    """By what right a viewer watches."""
+    """By what right a viewer watches: equal for all who came alike, and asked about once.
+
+    Asked about for each, one key that was revoked would be fifty wrong ones of its address.
+    """
 
     client: tuple[str, int] | None
     headers: tuple[tuple[bytes, bytes], ...]
@@ -88,8 +91,10 @@ class LiveFeed:
         """Return what turns a request into a stream. Raises RequestRefusedError."""
         try:
             self.feed.check_room(audience)
-        except FeedFullError as error:
-            raise RequestRefusedError(error.code) from None
+        except AccountFullError:
+            raise RequestRefusedError("too_many_viewers") from None
+        except FeedFullError:
+            raise RequestRefusedError("feed_full") from None
         last = request.headers.get("last-event-id", "")
         client, fields = request.scope["client"], request.scope["headers"]
         credentials = tuple(each for each in fields if each[0] in _CREDENTIALS)
@@ -141,17 +146,17 @@ class LiveFeed:
             # By what stays with each: those who leave move the others forward.
             viewers = [each for each in viewers if each.turn % LOOKS == self._look % LOOKS]
         self._epoch = epoch
+        viewers.sort(key=lambda each: self._watchers[each].account_id)
         for begin in range(0, len(viewers), ASKED_AT_ONCE):
             await self._ask_about(viewers[begin : begin + ASKED_AT_ONCE])
 
     async def _ask_about(self, viewers: Sequence[Viewer]) -> None:
-        watchers = [self._watchers[each] for each in viewers if each in self._watchers]
+        watchers = {self._watchers[each] for each in viewers if each in self._watchers}
         refusals = await asyncio.gather(*(watcher.refusal() for watcher in watchers))
-        refused = {
-            id(watcher): code for watcher, code in zip(watchers, refusals, strict=True) if code
-        }
+        refused = dict(zip(watchers, refusals, strict=True))
         for viewer in viewers:
-            if (code := refused.get(id(self._watchers.get(viewer)))) is not None:
+            watcher = self._watchers.get(viewer)
+            if watcher is not None and (code := refused.get(watcher)):
                 self.feed.end(viewer, code)
 
     async def close(self) -> None:

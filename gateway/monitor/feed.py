@@ -33,11 +33,11 @@ AUDIENCES_MAX: Final = VIEWERS_MAX + 500
 
 
 class FeedFullError(Exception):
-    """No more viewers are taken; `code` is one of `PROBLEMS`."""
+    """No more viewers are taken."""
 
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
+
+class AccountFullError(FeedFullError):
+    """No more viewers are taken of this account."""
 
 
 class _Room:
@@ -97,11 +97,11 @@ class Feed:
     def check_room(self, audience: Audience) -> None:
         """Raise FeedFullError where no viewer more is taken."""
         if len(self) >= VIEWERS_MAX:
-            raise FeedFullError("feed_full")
+            raise FeedFullError
         # Operators are few, and hold a key that can do worse.
         account_id = audience.account_id
         if account_id is not None and self._of_account[account_id] >= ACCOUNT_VIEWERS_MAX:
-            raise FeedFullError("too_many_viewers")
+            raise AccountFullError
 
     def join(
         self, audience: Audience, last_event_id: str, stream: Stream, now_ns: int, at: datetime

@@ -24,6 +24,8 @@ WARNINGS_MAX: Final = 64
 _Time = Annotated[datetime, msgspec.Meta(tz=True)]
 _Whole = Annotated[int, msgspec.Meta(ge=-(10**14), le=10**14)]
 _Figure = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
+_Name = Annotated[str, msgspec.Meta(max_length=128)]
+_Origin = Annotated[str, msgspec.Meta(max_length=256)]
 
 CallState = Literal["connecting", "ringing", "answered", "held", "ending", "ended", "lost"]
 LIVE: Final = frozenset({"connecting", "ringing", "answered", "held", "ending"})
@@ -37,14 +39,14 @@ Tag = Literal["silence", "high_jitter", "high_latency", "high_pdd", "high_packet
 class CallRow(msgspec.Struct, frozen=True, kw_only=True):
     """One call, live or just ended."""
 
-    id: str
-    node: str
-    account_id: str
-    key_id: str
-    destination: str
+    id: _Name
+    node: _Name
+    account_id: _Name
+    key_id: _Name
+    destination: _Name
     """E.164."""
-    country: str
-    origin: str
+    country: _Name
+    origin: _Origin
     state: CallState
     created_at: _Time
     ringing_at: _Time | None = None
@@ -54,13 +56,13 @@ class CallRow(msgspec.Struct, frozen=True, kw_only=True):
     """Charged so far."""
     cost_micros: _Whole = 0
     """Their price."""
-    currency: str = ""
+    currency: _Name = ""
     per_minute_micros: _Whole = 0
     cause: _Whole | None = None
     """Q.850, or one of ours above 127; None while it is live."""
-    cause_name: str = ""
-    ended_by: str = ""
-    path: str = ""
+    cause_name: _Name = ""
+    ended_by: _Name = ""
+    path: _Name = ""
     """`webrtc` or `websocket`; empty before the legs are joined."""
     pdd_ms: _Whole | None = None
     """Post-dial delay: from the request to the first word of the carrier that the phone rings."""
@@ -88,17 +90,17 @@ class Warned(msgspec.Struct, frozen=True, kw_only=True):
     """A line of a process's log, warning or worse: its fixed words, and the call it is about."""
 
     at: _Time
-    node: str
+    node: _Name
     level: Literal["warning", "error"]
-    event: str
-    call_id: str = ""
+    event: _Origin
+    call_id: _Name = ""
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
     """What one process has to say at a time."""
 
-    node: str
-    """Empty for a process that holds no calls."""
+    node: _Name
+    """Or what the process is that holds no calls."""
     calls: Sequence[CallRow] = ()
     sounds: dict[str, Sound] = {}
     """By call id, of the calls among `calls` in which people talk."""

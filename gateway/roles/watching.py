@@ -41,6 +41,7 @@ UPDATES_EVERY: Final = 5
 REFRESHED_AT_ONCE: Final = 50
 """Audiences that are told their totals at one beat: all that there may be, within a second."""
 RETRY_S: Final = 0.5
+EVENT_CHARACTERS_MAX: Final = 256
 SAID_EVERY_S: Final = 60.0
 """How often messages that nobody understands are logged."""
 
@@ -93,7 +94,7 @@ class Speaker:
                 at=kept.at,
                 node=self._name,
                 level="error" if kept.is_error else "warning",
-                event=kept.event,
+                event=kept.event[:EVENT_CHARACTERS_MAX],
                 call_id=kept.call_id,
             )
             for kept in self._warnings.take()

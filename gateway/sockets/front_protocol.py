@@ -10,9 +10,10 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from gateway.sockets.door import DATA_BYTES_MAX, Door
-from gateway.sockets.http_protocol import TOO_LARGE, OnePortProtocol, plain_answer, without_body
+from gateway.sockets.http_protocol import OnePortProtocol
 from gateway.sockets.owner import MAY_BE_A_NODES, node_of
 from gateway.sockets.parcel import Parcel
+from gateway.sockets.plain_answers import TOO_LARGE, plain_answer, without_body
 
 AWAY: Final = plain_answer(
     HTTPStatus.SERVICE_UNAVAILABLE,

@@ -19,7 +19,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import deque
-from collections.abc import Mapping
 from http import HTTPStatus
 from itertools import islice
 from typing import Any, Final, cast
@@ -33,6 +32,7 @@ from gateway.monitor.stream import HAND_OVER
 from gateway.ports import ANSWER_FIELDS
 from gateway.sockets.engine import MediaEngine
 from gateway.sockets.half_closing import HalfClosing
+from gateway.sockets.plain_answers import HEAD_END, TOO_LARGE, plain_answer, without_body
 from gateway.sockets.strangers import Stranger
 
 _PREFIX: Final = b"GET /n/"
@@ -40,7 +40,6 @@ _MEDIA: Final = b"/media/"
 _MAY_BE_MEDIA: Final = re.compile(rb"GET /n/|(?:GET /n|GET /|GET |GET|GE|G)\Z")
 """Where a request for media may begin in what was received, its first bytes cut off included."""
 
-_HEAD_END: Final = b"\r\n\r\n"
 _NODE_BYTES_MAX: Final = 64
 _NODE_ENDS: Final = frozenset(b" ?#\r\n")
 
@@ -56,32 +55,6 @@ _FRAMING_BYTES_MAX: Final = 16
 """Bytes of chunk headers and trailers allowed per byte of body, beyond 32 KiB."""
 
 
-_NO_FIELDS: Final[Mapping[str, str]] = {}
-_FIELDS: Final = "".join(f"{name}: {value}\r\n" for name, value in ANSWER_FIELDS.items())
-
-
-def plain_answer(status: HTTPStatus, text: str, fields: Mapping[str, str] = _NO_FIELDS) -> bytes:
-    """Write a response that ends its connection."""
-    more = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-    return (
-        f"HTTP/1.1 {status.value} {status.phrase}\r\n"
-        "Content-Type: text/plain; charset=utf-8\r\n"
-        f"Content-Length: {len(text)}\r\n"
-        "Connection: close\r\n"
-        f"{_FIELDS}{more}"
-        "\r\n"
-        f"{text}"
-    ).encode()
-
-
-def without_body(answer: bytes) -> bytes:
-    """Return what HEAD is answered: the head that GET would get (RFC 9110, 9.3.2)."""
-    return answer[: answer.index(_HEAD_END) + len(_HEAD_END)]
-
-
-TOO_LARGE: Final = plain_answer(
-    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "The request is too large.\n"
-)
 _BAD_REQUEST: Final = plain_answer(HTTPStatus.BAD_REQUEST, "This is not a valid HTTP request.\n")
 
 _TOO_MANY: Final = plain_answer(
@@ -233,7 +206,7 @@ class OnePortProtocol(HttpToolsProtocol):
         self._parsed_bytes = 0
         self._expect_head()
         super().on_message_begin()
-        self.scope["extensions"] = {HAND_OVER: self._hand_over}  # type: ignore[dict-item]
+        self.scope["extensions"] = {HAND_OVER: self._give_to}  # type: ignore[dict-item]
 
     def on_url(self, url: bytes) -> None:
         """Note the address of a request, or a piece of it."""
@@ -394,10 +367,10 @@ class OnePortProtocol(HttpToolsProtocol):
             return True
         # The blank line may be cut by the segments.
         seen = self._head_tail + data
-        end = seen.find(_HEAD_END)
-        taken = len(seen) if end < 0 else end + len(_HEAD_END)
+        end = seen.find(HEAD_END)
+        taken = len(seen) if end < 0 else end + len(HEAD_END)
         self._head_bytes += taken - len(self._head_tail)
-        self._head_tail = seen[1 - len(_HEAD_END) :]
+        self._head_tail = seen[1 - len(HEAD_END) :]
         if self._head_bytes > _HEAD_BYTES_MAX:
             # Behind a request that is being answered a refusal would be taken for its answer.
             if self._is_responding():
@@ -470,7 +443,7 @@ class OnePortProtocol(HttpToolsProtocol):
         # uvicorn may have paused for a body that nobody takes; unread, the end would not be found.
         self.flow.resume_reading()
 
-    def _hand_over(self, successor: asyncio.Protocol) -> bool:
+    def _give_to(self, successor: asyncio.Protocol) -> bool:
         """Let `successor` answer the request in hand, and have the connection from then on.
 
         For an application that returns then and sends nothing. False where the peer is gone, or

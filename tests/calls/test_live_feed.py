@@ -66,7 +66,7 @@ class Screen:
                 self.calls, self.samples, self.warnings = {}, {}, []
             self.calls |= {row["id"]: row for row in content.get("calls", ())}
             for gone in content.get("gone", ()):
-                del self.calls[gone]
+                self.calls.pop(gone, None)
             self.samples |= {sample["at"]: sample for sample in content.get("samples", ())}
             self.warnings += content.get("warnings", ())
             if "nodes" in content:

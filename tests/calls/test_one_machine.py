@@ -73,7 +73,7 @@ async def takes_calls(customer: Customer, nodes: Collection[str] = NODES) -> Non
     await eventually(admitted, 40)
 
 
-async def on_node(customer: Customer, node: str) -> str:
+async def on_node(customer: Customer, node: str) -> dict[str, Any]:
     """Return a media URL and token of a node, by asking until it is chosen."""
     while True:
         token = await customer.token()

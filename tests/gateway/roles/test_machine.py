@@ -80,7 +80,7 @@ def test_the_command_replaces_itself_by_a_supervisor_and_shows_no_setting(
         pass
 
     monkeypatch.setattr(serve_command, "require_preflight", pass_all)
-    monkeypatch.setattr(serve_command.os, "execve", lambda *given: ran.extend(given))
+    monkeypatch.setattr("os.execve", lambda *given: ran.extend(given))
     environ = {"CALLER_TWILIO_AUTH_TOKEN": "hidden", "CALLER_TWILIO_ACCOUNT_SID": "AC" + "0" * 32}
     CliRunner().invoke(app_module.app, ["serve", "--media", "2"], obj=environ)
     _, arguments, given = ran[:3]

@@ -359,13 +359,13 @@ async def test_an_inbox_replaces_what_a_killed_process_left(tmp_path: Path) -> N
     path = inbox_of(tmp_path, "one")
     left = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     left.bind(str(path))
-    inbox = Inbox(path, MediaEngine(lambda _request: Refusal(404, "")), lambda *_: None)  # type: ignore[arg-type,return-value]
+    inbox = Inbox(path, MediaEngine(lambda _request: Refusal(404, "")), lambda *_: None)
     assert path.is_socket()
     await inbox.close()
     assert not path.exists()
     left.close()
     with pytest.raises(OSError, match="too long"):
-        Inbox(tmp_path / ("x" * 200), MediaEngine(lambda _request: Refusal(404, "")), None)  # type: ignore[arg-type]
+        Inbox(tmp_path / ("x" * 200), MediaEngine(lambda _request: Refusal(404, "")), None)
 
 
 def test_the_front_is_the_one_ports_protocol_with_doors() -> None:
