@@ -32,6 +32,7 @@ COMMANDS: Final = {
     "accounts": "gateway.cli.accounts",
     "calls": "gateway.cli.calls",
     "nodes": "gateway.cli.nodes",
+    "top": "gateway.cli.top",
     "fraud": "gateway.cli.fraud",
     "rates": "gateway.cli.rates",
     "ledger": "gateway.cli.ledger",

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
-from typing import Annotated, NoReturn
+from contextlib import suppress
+from typing import Annotated, Final, NoReturn
 
+import msgspec
 import typer
 from rich.table import Column, Table
+from rich.text import Text
 
 from billing.money import format_money
 from gateway.cli.administration import (
@@ -17,13 +21,17 @@ from gateway.cli.administration import (
     order_of,
     print_json,
 )
-from gateway.cli.command import err, fail, out, read_settings, run, run_with
+from gateway.cli.command import err, fail, out, read_settings, run, run_with, stop_on_signal
 from gateway.errors import EXIT_SETTINGS, EXIT_UNAVAILABLE
 from gateway.fleet.exchange import NodeSilentError
+from gateway.monitor.rows import CallRow
 from gateway.ports import LiveCall
 from gateway.roles import storage
 from gateway.roles.fleet import open_fleet
+from gateway.roles.following import open_following
 from gateway.settings import Settings
+
+TAIL_EVERY_S: Final = 0.25
 
 app = typer.Typer(add_completion=False, help="The live calls of all nodes.", no_args_is_help=True)
 
@@ -86,6 +94,50 @@ def end_call(
         out.print(f"Call {call_id} is being ended.")
 
     run_with(context, storage.open_book, work)
+
+
+@app.command("tail")
+def tail(
+    context: typer.Context,
+    account: Annotated[str, typer.Option(help="Of this account only.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Print each call whenever its state changes, until Ctrl-C. Numbers are shown."""
+    settings = read_settings(context)
+
+    async def work() -> None:
+        stop = stop_on_signal()
+        states: dict[str, str] = {}
+        async with open_following(settings) as following:
+            while not stop.is_set():
+                news = await following.look()
+                for call_id in news.gone:
+                    states.pop(call_id, None)
+                for row in news.calls.values():
+                    is_new = states.get(row.id) != row.state
+                    states[row.id] = row.state
+                    if is_new and account in {"", row.account_id}:
+                        out.print(_json(row) if as_json else _line(row), soft_wrap=True)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(TAIL_EVERY_S):
+                        await stop.wait()
+        stop.leave()
+
+    run(work(), settings)
+
+
+def _json(row: CallRow) -> Text:
+    return Text(msgspec.json.encode(row).decode())
+
+
+def _line(row: CallRow) -> Text:
+    at = row.ended_at or row.answered_at or row.ringing_at or row.created_at
+    parts = [f"{at:%H:%M:%S}", f"{row.state:<10}", row.id, row.node, row.account_id]
+    parts.append(row.destination)
+    if row.cause_name:
+        parts += [f"{row.seconds} s", format_money(row.cost_micros, row.currency)]
+        parts += [row.cause_name, f"by {row.ended_by}"]
+    return Text("  ".join(parts))
 
 
 def _fail_silent(nodes: str) -> NoReturn:

@@ -1,0 +1,141 @@
+"""Implements `caller top`: calls, nodes and alarms of all processes, as they are now."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import Annotated, Final
+
+import typer
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Column, Table
+from rich.text import Text
+
+from billing.clock import utc_now
+from billing.money import format_money
+from gateway.cli.command import out, read_settings, run, stop_on_signal
+from gateway.monitor.alarm_view import AlarmView
+from gateway.monitor.rows import LIVE, CallRow, NodeRow
+from gateway.monitor.totals import Totals
+from gateway.roles.following import Following, open_following
+
+HEARD_S: Final = 1.5
+"""How long one look waits: each node speaks of each call once a second."""
+CALLS_MIN: Final = 5
+_AROUND: Final = 12
+"""Lines of a screen that are no calls, besides one for each node and alarm."""
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def top(
+    context: typer.Context,
+    once: Annotated[bool, typer.Option("--once", help="Show it once, and end.")] = False,
+    every: Annotated[float, typer.Option(min=0.5, max=60, help="Seconds between two looks.")] = 1.0,
+) -> None:
+    """Show live calls, nodes and alarms of all processes; it changes nothing.
+
+    Numbers are shown: they are personal data. Ends with Ctrl-C.
+    """
+    settings = read_settings(context)
+
+    async def work() -> None:
+        async with open_following(settings) as following:
+            await asyncio.sleep(HEARD_S)
+            await following.look()
+            if once or not out.is_terminal:
+                out.print(screen(following, utc_now(), len(following.board)))
+                return
+            await _show(following, every)
+
+    run(work(), settings)
+
+
+async def _show(following: Following, every_s: float) -> None:
+    stop = stop_on_signal()
+    with Live(console=out, screen=True, auto_refresh=False) as live:
+        while not stop.is_set():
+            await following.look()
+            lines = len(following.board.nodes()) + len(following.alarms)
+            room = max(CALLS_MIN, out.height - _AROUND - lines)
+            live.update(screen(following, utc_now(), room), refresh=True)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(every_s):
+                    await stop.wait()
+    stop.leave()
+
+
+def screen(following: Following, at: datetime, calls_max: int) -> RenderableType:
+    """Return what is shown: figures, alarms, nodes, and as many calls as there is room for."""
+    board = following.board
+    rows = [row for row in board.rows(None) if row.state in LIVE]
+    rows.sort(key=lambda row: row.created_at, reverse=True)
+    parts: list[RenderableType] = [_figures(following.totals(at), at)]
+    parts += [_alarm(alarm) for alarm in following.alarms]
+    parts.append(_nodes(board.nodes()))
+    if rows:
+        parts.append(_calls(rows[:calls_max], at))
+    left = len(rows) - calls_max
+    parts.append(Text(f"{left} more calls." if left > 0 else "" if rows else "No call is live."))
+    return Group(*parts)
+
+
+def _figures(totals: Totals, at: datetime) -> Text:
+    spend = [format_money(m, c) for c, m in sorted(totals.spend_micros_per_minute.items())]
+    said = [
+        f"{at:%H:%M:%S} UTC",
+        f"{totals.calls} calls",
+        f"{totals.begun_per_minute} begun a minute",
+        f"{' + '.join(spend) or '0'} a minute",
+        f"ASR {_or_none(totals.asr_percent, ' %')}",
+        f"PDD {_or_none(totals.pdd_ms, ' ms')}",
+        f"round trip {_or_none(totals.rtt_p95_ms, ' ms')}",
+        f"MOS {_or_none(totals.mos, '')}",
+    ]
+    return Text("  ".join(said), style="bold")
+
+
+def _or_none(value: float | None, unit: str) -> str:
+    return "-" if value is None else f"{value:g}{unit}"
+
+
+def _alarm(alarm: AlarmView) -> Text:
+    style = "bold red" if alarm.state == "raised" else "dim"
+    return Text(f"{alarm.state}: {alarm.title} {alarm.action}", style=style)
+
+
+def _nodes(nodes: Sequence[NodeRow]) -> Table:
+    columns = "node", "calls", Column("late", justify="right"), "release", "state"
+    table = Table(*columns, box=None)
+    for node in nodes:
+        state = "lost" if node.is_lost else "draining" if node.is_draining else "open"
+        name, release = escape(node.node), escape(node.release)
+        full = f"{node.calls} of {node.calls_max}"
+        style = "red" if node.is_lost else None
+        table.add_row(name, full, f"{node.lag_ms:g} ms", release, state, style=style)
+    return table
+
+
+def _calls(rows: Sequence[CallRow], at: datetime) -> Table:
+    table = Table(
+        *(Column(name, no_wrap=True) for name in ("call", "state", "number", "account", "node")),
+        *(Column(name, justify="right") for name in ("lasts", "cost", "MOS")),
+        "wrong",
+        box=None,
+    )
+    for row in rows:
+        since = row.answered_at or row.created_at
+        minutes, seconds = divmod(max(0, round((at - since).total_seconds())), 60)
+        table.add_row(
+            *map(escape, (row.id, row.state, row.destination, row.account_id, row.node)),
+            f"{minutes}:{seconds:02}",
+            format_money(row.cost_micros, row.currency),
+            _or_none(row.mos, ""),
+            ", ".join(row.tags),
+        )
+    return table

@@ -1,0 +1,151 @@
+"""`caller top` and `caller calls tail`, of nodes that are played here and a store that is real."""
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import signal
+import sys
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from rich.console import Console
+
+from database.errors import StoreUnavailableError
+from gateway.cli import top
+from gateway.errors import EXIT_INTERRUPTED
+from gateway.monitor.alarms import Alarm
+from gateway.monitor.rows import encode
+from gateway.roles import following
+from gateway.roles.following import open_following
+from gateway.roles.storage import open_redis_alone
+from gateway.settings import from_mapping
+from gateway.stores.alarms import RedisAlarms
+from gateway.stores.node_facts import RedisNodeDirectory
+from gateway.stores.watch_channel import RedisWatchChannel
+from tests.gateway.fleet.mailboxes import facts_of
+from tests.gateway.monitor.played import batch_of, ended_of, row_of
+
+PATIENCE_S = 30
+
+
+class Played:
+    """What nodes say, and a command beside them."""
+
+    def __init__(self, tmp_path, url, redis):
+        self.environ = {"CALLER_DATA_DIR": str(tmp_path), "CALLER_REDIS_URL": url}
+        self.redis = redis
+        self.channel = RedisWatchChannel(redis)
+
+    async def says(self, *rows, **batch):
+        await self.channel.publish(encode(batch_of(*rows, **batch)))
+
+    @contextlib.asynccontextmanager
+    async def command(self, *arguments):
+        kept = {name: value for name, value in os.environ.items() if name[:7] != "CALLER_"}
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "gateway", *arguments),
+            env={**kept, **self.environ},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        try:
+            yield process
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+
+
+@pytest.fixture
+def played(tmp_path, valkey_url, redis, monkeypatch):
+    monkeypatch.setattr("gateway.stores.node_facts.LAPSES_MS", 60_000)
+    return Played(tmp_path, valkey_url, redis)
+
+
+async def until_heard(redis):
+    """Return once somebody listens."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not dict(await redis.pubsub_numsub("caller/watch/1"))[b"caller/watch/1"]:
+            await asyncio.sleep(0.05)
+
+
+async def test_each_change_of_a_call_is_one_line(played):
+    async with played.command("calls", "tail", "--account", "alice", "--json") as process:
+        await until_heard(played.redis)
+        for row in (
+            row_of("c1", "alice", state="ringing"),
+            row_of("c1", "alice", state="ringing", mos=3.0),
+            row_of("c2", "bob", state="ringing"),
+            ended_of("c1", "alice"),
+        ):
+            await played.says(row)
+            await asyncio.sleep(0.6)
+        lines = [json.loads(await process.stdout.readline()) for _ in range(2)]
+        assert [line["id"] for line in lines] == ["c1", "c1"]
+        assert [line["state"] for line in lines] == ["ringing", "ended"]
+        process.send_signal(signal.SIGINT)
+        rest = await process.stdout.read()
+        assert (await process.wait(), rest) == (EXIT_INTERRUPTED, b"")
+
+
+async def test_the_table_is_shown_once_where_there_is_no_terminal(played):
+    await RedisNodeDirectory(played.redis).write(facts_of("n1", calls=1))
+    standing = Alarm(
+        rule="node_lost", subject="n9", title="Node n9 is gone.", value=1, unit="", since_s=0
+    )
+    await RedisAlarms(played.redis, "process").write([standing])
+    async with played.command("top", "--once") as process:
+        await until_heard(played.redis)
+        await played.says(row_of("c1", "alice", state="answered"), ended_of("c2", "alice"))
+        said = (await process.stdout.read()).decode()
+        assert await process.wait() == 0
+    assert re.search(r"1 calls", said)
+    assert "raised: Node n9 is gone." in " ".join(said.split())
+    assert any({"c1", "answered"} <= set(line.split()) for line in said.splitlines())
+    assert "c2" not in said.split()
+
+
+async def test_a_command_follows_what_is_said_and_says_when_it_cannot(played, own_valkey):
+    settings = from_mapping({**played.environ, "CALLER_REDIS_URL": own_valkey.url})
+    async with open_following(settings) as followed:
+        async with contextlib.AsyncExitStack() as stack:
+            redis = open_redis_alone(settings)
+            channel = RedisWatchChannel(await stack.enter_async_context(redis))
+            await channel.publish(b"garbage")
+            await channel.publish(encode(batch_of(row_of("c1", "alice"))))
+        news = await _until(followed, lambda news: "c1" in news.calls)
+        assert news.calls["c1"].account_id == "alice"
+        own_valkey.kill()
+        with pytest.raises(StoreUnavailableError):
+            await _until(followed, lambda _news: False)
+
+
+async def _until(followed, is_so):
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            news = await followed.look()
+            if is_so(news):
+                return news
+            await asyncio.sleep(0.05)
+
+
+def drawn(played_board, calls_max, at=datetime(2026, 3, 1, 12, 0, tzinfo=UTC)):
+    console = Console(width=120, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
+    console.print(top.screen(played_board, at, calls_max))
+    console.file.close()
+    return console.export_text()
+
+
+async def test_as_many_calls_are_shown_as_there_is_room_for_and_names_are_no_markup(redis):
+    at = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+    followed = following.Following(RedisWatchChannel(redis), None, RedisAlarms(redis, "nobody"))
+    rows = [row_of(f"c{n}", "[red]x[/red]", state="answered") for n in range(5)]
+    followed.board.apply(batch_of(*rows), 1, at)
+    text = drawn(followed, 3, at + timedelta(seconds=1))
+    assert "2 more calls." in text
+    assert "[red]x[/red]" in text
+    assert "No call is live." in drawn(
+        following.Following(RedisWatchChannel(redis), None, RedisAlarms(redis, "nobody")), 3
+    )
