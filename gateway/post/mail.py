@@ -80,6 +80,9 @@ def compose(text: MailText, envelope: Envelope) -> EmailMessage:
         message["Reply-To"] = Address(addr_spec=envelope.reply_to)
     message["Date"] = format_datetime(envelope.at)
     message["Message-ID"] = envelope.message_id
+    # RFC 2047: an encoded word is decoded as its header is set, also one that holds a line's end.
+    if any("\n" in str(value) or "\r" in str(value) for value in message.values()):
+        raise ValueError("a header would hold another")
     # RFC 3834 section 5: keeps automatic replies from answering it.
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(text.text, cte="quoted-printable")

@@ -97,6 +97,19 @@ def test_a_header_cannot_hold_another(field):
         compose(MailText("a\r\nBcc: eve@x.com", "b", "c"), Envelope(**ENVELOPE))
 
 
+@pytest.mark.parametrize("ending", ["=0D=0A", "=0A", "=0D"])
+@pytest.mark.parametrize("field", ["subject", "sender_name"])
+def test_an_encoded_word_cannot_hold_another_header(field, ending):
+    forged = f"a =?utf-8?q?b{ending}Bcc:_eve=40x.com?= c"
+    text, envelope = TEXT, Envelope(**ENVELOPE)
+    if field == "subject":
+        text = MailText(forged, "b", "c")
+    else:
+        envelope = Envelope(**{**ENVELOPE, field: forged})
+    with pytest.raises(ValueError, match="header"):
+        compose(text, envelope)
+
+
 @pytest.mark.parametrize(
     "url",
     [
