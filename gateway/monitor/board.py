@@ -5,7 +5,7 @@ Two clocks are given: a monotonic one for what is late, and the wall's for what 
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Final
@@ -77,8 +77,9 @@ class Board:
         """By name: what is known of each, and when it was last there."""
         self.warnings: deque[Warned] = deque(maxlen=WARNINGS_MAX)
         self.alarms: Sequence[AlarmView] = ()
-        self._errors: deque[tuple[int, str]] = deque(maxlen=WARNINGS_MAX)
-        """When errors were logged, and their words."""
+        self._errors: dict[str, tuple[int, int]] = {}
+        """By their words: when an error was logged last, and how often since it was not for long.
+        One that is logged all the time pushes no other out."""
         self._heard_ns: int | None = None
         self._news = News()
         self._window = Window()
@@ -100,11 +101,19 @@ class Board:
             if row.node == batch.node:
                 self._take(row, batch.sounds.get(row.id), now_ns, at)
         self.warnings.extend(batch.warnings)
-        self._errors.extend(
-            (now_ns, each.event) for each in batch.warnings if each.level == "error"
-        )
+        for each in batch.warnings:
+            if each.level == "error":
+                self._count_error(each.event, now_ns)
         # Bounded like the ring: whoever begins to watch gets that.
         self._news.warnings = [*self._news.warnings, *batch.warnings][-WARNINGS_MAX:]
+
+    def _count_error(self, event: str, now_ns: int) -> None:
+        last_ns, count = self._errors.pop(event, (now_ns, 0))
+        count = count if now_ns - last_ns < ERRORS_NS else 0
+        # Behind all others: the first is the one that was logged the longest ago.
+        self._errors[event] = now_ns, count + 1
+        if len(self._errors) > WARNINGS_MAX:
+            del self._errors[next(iter(self._errors))]
 
     def _take(self, row: CallRow, sound: Sound | None, now_ns: int, at: datetime) -> None:
         held = self._held.get(row.id)
@@ -226,7 +235,11 @@ class Board:
 
     def errors(self, now_ns: int) -> dict[str, int]:
         """Return the errors that were logged lately, by their words."""
-        return Counter(event for at_ns, event in self._errors if now_ns - at_ns < ERRORS_NS)
+        return {
+            event: count
+            for event, (last_ns, count) in self._errors.items()
+            if now_ns - last_ns < ERRORS_NS
+        }
 
     def silence_s(self, now_ns: int) -> float:
         """Return how long no process has said anything; each does so every second."""

@@ -12,6 +12,7 @@ from gateway.monitor.board import (
     CALLS_MAX,
     COST_SHOWN_NS,
     ENDED_SHOWN_NS,
+    ERRORS_NS,
     LOST_NS,
     NODE_KEPT_NS,
     NODES_MAX,
@@ -324,3 +325,41 @@ def test_whatever_comes_in_whatever_order_the_board_is_what_was_said_last(data):
     live = [row for row in expected.values() if row.state != "ended"]
     assert wall.totals().calls == len(live)
     assert msgspec.structs.asdict(wall.totals())["by_state"].keys() == {r.state for r in live}
+
+
+def error_of(event):
+    return msgspec.structs.replace(warned_of(event), level="error")
+
+
+def test_errors_are_counted_by_their_words_until_they_were_not_logged_for_long(wall):
+    wall.hears(warnings=[error_of("it broke"), error_of("it broke"), warned_of("no matter")])
+    assert wall.board.errors(wall.now_ns) == {"it broke": 2}
+    wall.passes(ERRORS_NS / SECOND_NS - 1)
+    wall.hears(warnings=[error_of("it broke"), error_of("another")])
+    assert wall.board.errors(wall.now_ns) == {"it broke": 3, "another": 1}
+    wall.passes(ERRORS_NS / SECOND_NS)
+    assert wall.board.errors(wall.now_ns) == {}
+    wall.hears(warnings=[error_of("it broke")])
+    assert wall.board.errors(wall.now_ns) == {"it broke": 1}
+
+
+def test_an_error_that_is_logged_all_the_time_pushes_no_other_out(wall):
+    wall.hears(warnings=[error_of("rare")])
+    for _ in range(10):
+        wall.hears(warnings=[error_of("flood")] * 64)
+    assert wall.board.errors(wall.now_ns) == {"rare": 1, "flood": 640}
+
+
+def test_of_many_errors_the_newest_are_kept(wall):
+    for number in range(WARNINGS_MAX + 10):
+        wall.hears(warnings=[error_of(f"e{number}")])
+    kept = wall.board.errors(wall.now_ns)
+    assert list(kept) == [f"e{number}" for number in range(10, WARNINGS_MAX + 10)]
+
+
+def test_how_long_nobody_was_heard_begins_with_the_first_look(wall):
+    assert wall.board.silence_s(wall.now_ns) == 0
+    wall.passes(7)
+    assert wall.board.silence_s(wall.now_ns) == 7
+    wall.hears()
+    assert wall.board.silence_s(wall.now_ns) == 0
