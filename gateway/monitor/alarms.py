@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -21,6 +21,14 @@ ATTEMPTS_MIN: Final = 20
 """Attempts of which a share says something."""
 CALLS_MIN: Final = 5
 PERCENT: Final = 100
+SUBJECT_MAX: Final = 200
+TITLE_MAX: Final = SUBJECT_MAX + 100
+UNTOLD: Final = frozenset({"alarm not mailed"})
+"""Errors of telling itself: to tell of them would make more of them."""
+
+# What is kept lies where others may write, too: it stays within what can be shown as a time.
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e10)]
+"""Since the epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +48,7 @@ class Figures:
 
 
 Reading = Mapping[str, float]
-"""A figure by subject; a subject that has none is judged neither way while it is missing."""
+"""A figure by subject; one that is missing is as good as the bound at which an alarm is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +133,7 @@ def _spend(figures: Figures) -> Reading:
 
 
 def _errors(figures: Figures) -> Reading:
-    return {event: float(count) for event, count in figures.errors.items()}
+    return {event: float(n) for event, n in figures.errors.items() if event not in UNTOLD}
 
 
 def _away(figures: Figures) -> Reading:
@@ -139,7 +147,8 @@ RULES: Final = (
         "node_lost",
         "Node {subject} is gone.",
         "Look whether its process runs and reaches Valkey; its calls are settled by another node.",
-        *(_lost, 1, 0, 0, 5),
+        # What is kept of nodes may have been emptied: each speaks again within a second or two.
+        *(_lost, 1, 0, 3, 5),
     ),
     Rule(
         "loop_lag",
@@ -214,15 +223,15 @@ class Alarm(msgspec.Struct, frozen=True, kw_only=True):
     """An alarm that stands."""
 
     rule: str
-    subject: str
-    title: str
+    subject: Annotated[str, msgspec.Meta(max_length=SUBJECT_MAX)]
+    title: Annotated[str, msgspec.Meta(max_length=TITLE_MAX)]
     value: float
     """As it was when it began, in `unit`."""
     unit: str
-    since_s: float
-    """Seconds since the epoch."""
-    told_s: float | None = None
-    """When an operator was told of it last; None of one that is silenced."""
+    since_s: Seconds
+    told_s: Seconds | None = None
+    """When an operator was told of it last; None where nobody has been: it is silenced, or on its
+    way."""
 
     @property
     def name(self) -> str:
@@ -258,16 +267,28 @@ class Alarms:
         found = [each.alarm for each in self._watched.values() if each.alarm is not None]
         return sorted(found, key=lambda alarm: (alarm.since_s, alarm.name))
 
-    def adopt(self, alarms: Sequence[Alarm]) -> None:
-        """Go on from what another process has found."""
-        self._watched = {
-            (each.rule, each.subject): _Watched(each) for each in alarms if each.rule in BY_NAME
-        }
+    @property
+    def is_store_away(self) -> bool:
+        """Whether that alarm stands."""
+        return any(each.alarm is not None for each in self._of_store().values())
 
-    def look(self, figures: Figures, now_s: float) -> list[Change]:
-        """Judge all figures; return what has begun and what is over. `now_s` is the wall's time."""
+    def _of_store(self) -> dict[tuple[str, str], _Watched]:
+        return {key: each for key, each in self._watched.items() if key[0] == STORE_AWAY}
+
+    def adopt(self, alarms: Sequence[Alarm], *, keeps_away: bool = False) -> None:
+        """Go on from what another process has found; keep by wish what is said of the store."""
+        own = self._of_store() if keeps_away else {}
+        found = {
+            (each.rule, each.subject): _Watched(each)
+            for each in alarms[:ALARMS_MAX]
+            if each.rule in BY_NAME
+        }
+        self._watched = found | own
+
+    def look(self, figures: Figures, now_s: float, *, only_store: bool = False) -> list[Change]:
+        """Judge the figures; return what has begun and what is over. `now_s` is the wall's time."""
         # What is known of everything else is old then.
-        is_away = RULES[-1].is_bad(figures.store_away_s)
+        is_away = only_store or RULES[-1].is_bad(figures.store_away_s)
         rules = RULES[-1:] if is_away else RULES
         return [change for rule in rules for change in self._judge(rule, figures, now_s)]
 
@@ -276,20 +297,25 @@ class Alarms:
         changes = []
         for subject, value in reading.items():
             key = rule.name, subject
-            watched = self._watched.get(key)
-            if watched is None:
-                if not rule.is_bad(value) or len(self._watched) >= ALARMS_MAX:
+            if key not in self._watched:
+                if not rule.is_bad(value) or not self._has_room(rule, subject):
                     continue
-                watched = self._watched[key] = _Watched()
-            changes += self._step(rule, subject, value, watched, now_s)
-        for key, watched in tuple(self._watched.items()):
-            if key[0] == rule.name and key[1] not in reading:
-                changes += self._over(key, watched)
+                self._watched[key] = _Watched()
+            changes += self._step(rule, subject, value, now_s)
+        for name, subject in tuple(self._watched):
+            if name == rule.name and subject not in reading:
+                # Not at once: the calls of which a figure is made may be too few for a moment.
+                changes += self._step(rule, subject, rule.clear_at, now_s)
         return changes
 
-    def _step(
-        self, rule: Rule, subject: str, value: float, watched: _Watched, now_s: float
-    ) -> list[Change]:
+    def _has_room(self, rule: Rule, subject: str) -> bool:
+        # Of names nobody has but who may write to the store.
+        is_name = len(subject) <= SUBJECT_MAX and subject.isprintable()
+        # That nothing can be heard is told whatever else stands.
+        return is_name and (len(self._watched) < ALARMS_MAX or rule.name == STORE_AWAY)
+
+    def _step(self, rule: Rule, subject: str, value: float, now_s: float) -> list[Change]:
+        watched = self._watched[rule.name, subject]
         is_on = watched.alarm is not None
         if not (rule.is_good(value) if is_on else rule.is_bad(value)):
             watched.since_s = None
@@ -302,20 +328,18 @@ class Alarms:
         held_s = rule.clear_after_s if is_on else rule.raise_after_s
         if now_s - watched.since_s < held_s:
             return []
-        if is_on:
-            return self._over((rule.name, subject), watched)
+        if watched.alarm is not None:
+            del self._watched[rule.name, subject]
+            return [Change(watched.alarm, is_over=True)]
         watched.alarm, watched.since_s = _alarm(rule, subject, value, now_s), None
         return [Change(watched.alarm, is_over=False)]
 
-    def _over(self, key: tuple[str, str], watched: _Watched) -> list[Change]:
-        del self._watched[key]
-        return [] if watched.alarm is None else [Change(watched.alarm, is_over=True)]
-
     def note_told(self, alarm: Alarm, now_s: float) -> None:
-        """Note that an operator was told of an alarm that stands."""
+        """Note that an operator was told of an alarm, if that still stands."""
         watched = self._watched.get((alarm.rule, alarm.subject))
-        if watched is not None and watched.alarm is not None:
-            watched.alarm = msgspec.structs.replace(watched.alarm, told_s=now_s)
+        if watched is None or watched.alarm is None or watched.alarm.since_s != alarm.since_s:
+            return
+        watched.alarm = msgspec.structs.replace(watched.alarm, told_s=now_s)
 
 
 def _alarm(rule: Rule, subject: str, value: float, now_s: float) -> Alarm:
