@@ -25,6 +25,7 @@ DELAYS_S: Final = (5.0, 15.0, 60.0, 180.0, 340.0)
 APART_S: Final = 60.0
 LINES_MAX: Final = 100
 """Changes of one mail; of more the newest."""
+SUBJECT_MAX: Final = 200
 
 log = structlog.get_logger(__name__)
 
@@ -59,12 +60,15 @@ class AlarmMails:
         self._origin = origin
         self._clock = clock
         self._delays_s = delays_s
-        self._lines: deque[AlarmLine] = deque(maxlen=LINES_MAX)
+        self._lines: deque[tuple[AlarmLine, Callable[[], None] | None]] = deque()
+        """And what is called once each has left, or is given up."""
         self._sending: asyncio.Task[None] | None = None
 
-    def tell(self, line: AlarmLine) -> None:
-        """Mail this soon."""
-        self._lines.append(line)
+    def tell(self, line: AlarmLine, on_told: Callable[[], None] | None = None) -> None:
+        """Mail this soon; `on_told` is called once it has left, or is given up."""
+        self._lines.append((line, on_told))
+        if len(self._lines) > LINES_MAX:
+            _note_told([self._lines.popleft()])
         if self._sending is None or self._sending.done():
             self._sending = asyncio.get_running_loop().create_task(self._run())
 
@@ -77,9 +81,14 @@ class AlarmMails:
         while self._lines:
             # A moment, for what changes together.
             await asyncio.sleep(1.0)
-            lines = tuple(self._lines)
+            told = tuple(self._lines)
             self._lines.clear()
-            await self._send(lines)
+            try:
+                await self._send([line for line, _ in told])
+            except Exception:
+                # The edge of the task: a bug must not keep what comes after from leaving.
+                log.exception("alarm not mailed", count=len(told))
+            _note_told(told)
             await asyncio.sleep(APART_S)
 
     async def _send(self, lines: Sequence[AlarmLine]) -> None:
@@ -115,6 +124,12 @@ class AlarmMails:
         log.error("alarm not mailed", failure=failure, count=len(lines))
 
 
+def _note_told(told: Sequence[tuple[AlarmLine, Callable[[], None] | None]]) -> None:
+    for _, on_told in told:
+        if on_told is not None:
+            on_told()
+
+
 def write(lines: Sequence[AlarmLine], *, service: str, origin: str) -> MailText:
     """Return the mail about some alarms."""
     first = lines[0]
@@ -124,6 +139,10 @@ def write(lines: Sequence[AlarmLine], *, service: str, origin: str) -> MailText:
     parts = [_paragraph(line) for line in lines]
     parts.append(f"Live calls, and what else stands: {origin}/live")
     body = "\n\n".join(parts) + "\n"
+    # Subjects of alarms come from where others may write, too: no header holds another.
+    subject = "".join(each if each.isprintable() else "?" for each in subject)[:SUBJECT_MAX]
+    # Nor by an encoded word (RFC 2047).
+    subject = subject.replace("=?", "= ?")
     return MailText(subject, body, f"<pre>{html.escape(body)}</pre>")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -69,7 +69,9 @@ class Alarming:
     def _show(self, alarms: Sequence[Alarm], orders: Mapping[str, AlarmOrder]) -> None:
         self._board.see_alarms(alarm_views(alarms, orders, time.time()))
 
-    def _tell(self, change: Change, *, is_reminder: bool) -> None:
+    def _tell(
+        self, change: Change, *, is_reminder: bool, on_told: Callable[[], None] | None
+    ) -> None:
         alarm = change.alarm
         kind = "over" if change.is_over else "reminder" if is_reminder else "raised"
         since = datetime.fromtimestamp(alarm.since_s, UTC)
@@ -85,11 +87,13 @@ class Alarming:
         }
         self._events.notify(f"alarm.{kind}", data)
         if self._mails is None:
+            if on_told is not None:
+                on_told()
             return
         words = {"over": "Over", "reminder": "Lasts", "raised": "Began"}[kind]
         at = utc_now() if change.is_over else since
         action = "" if change.is_over else BY_NAME[alarm.rule].action
-        self._mails.tell(AlarmLine(words, at, alarm.title, action))
+        self._mails.tell(AlarmLine(words, at, alarm.title, action), on_told)
 
 
 def _mails(settings: Settings) -> AlarmMails | None:

@@ -5,13 +5,14 @@ Knows no rule.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
+from redis.exceptions import ResponseError
 
 from accounts.stores.valkey import bounded
-from gateway.monitor.alarm_desk import ORDERS_MAX, AlarmOrder
+from gateway.monitor.alarm_desk import ORDERS_MAX, AlarmOrder, Duty
 from gateway.monitor.alarms import Alarm
 
 HELD_MS: Final = 10_000
@@ -20,12 +21,20 @@ _HOLDER: Final = "caller:alarm-holder:1"
 _STANDING: Final = "caller:alarms:1"
 _ORDERS: Final = "caller:alarm-orders:1"
 _AWAY: Final = "alarms cannot be reached"
+STANDING_BYTES_MAX: Final = 1 << 20
+"""A longer text is nothing of ours."""
+_ORDER_BYTES_MAX: Final = 1 << 14
+# What somebody else has put there, of another type or to stay, keeps nobody from the duty.
 _HOLD: Final = """
-local held = redis.call('GET', KEYS[1])
-if held and held ~= ARGV[1] then return 0 end
+local held = redis.pcall('GET', KEYS[1])
+local left = redis.call('PTTL', KEYS[1])
+local is_lease = type(held) == 'string' and left >= 0 and left <= 6 * ARGV[2]
+if is_lease and held ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+if is_lease then return 2 end
 return 1
 """
+_DUTIES: Final = (Duty.OTHERS, Duty.TAKEN, Duty.KEPT)
 _DECODER: Final = msgspec.json.Decoder(list[Alarm])
 _ORDER_DECODER: Final = msgspec.json.Decoder(AlarmOrder)
 
@@ -38,19 +47,39 @@ class RedisAlarms:
         self._redis = redis
         self._instance = instance
 
-    async def hold(self) -> bool:
-        """Take or keep the duty; False while another process has it."""
+    async def hold(self) -> Duty:
+        """Take or keep the duty, unless another process has it."""
         held = self._redis.eval(_HOLD, 1, _HOLDER, self._instance, HELD_MS)
         async with bounded(_AWAY):
-            return bool(await held)
+            return _DUTIES[await held]
 
-    async def read(self) -> tuple[Sequence[Alarm], Mapping[str, AlarmOrder]]:
-        """Return the alarms that stand, and what was said of which."""
+    async def read(self) -> tuple[Sequence[Alarm] | None, Mapping[str, AlarmOrder]]:
+        """Return the alarms that stand, and what was said of which.
+
+        None where nothing is written that can be read.
+        """
         async with bounded(_AWAY):
-            standing = await self._redis.get(_STANDING)
-            orders = await self._redis.hgetall(_ORDERS)
-        read = [_order(text) for text in orders.values()]
-        return _alarms(standing), {order.name: order for order in read if order is not None}
+            redis = self._redis
+            # One byte more than is ours tells one that is longer.
+            standing = await self._of_type(
+                _STANDING, lambda: redis.getrange(_STANDING, 0, STANDING_BYTES_MAX)
+            )
+            said = await self._of_type(_ORDERS, lambda: redis.hgetall(_ORDERS)) or {}
+            orders = {name: _order(name, text) for name, text in said.items()}
+            if strange := [name for name, order in orders.items() if order is None]:
+                # They would take the room of others for good.
+                await redis.hdel(_ORDERS, *strange)
+        return _alarms(standing), {each.name: each for each in orders.values() if each is not None}
+
+    async def _of_type(self, key: str, read: Callable[[], Awaitable[Any]]) -> Any:
+        """Return what is read; None for what somebody else has put there, which goes."""
+        try:
+            return await read()
+        except ResponseError as error:
+            if not str(error).startswith("WRONGTYPE"):
+                raise
+            await self._redis.delete(key)
+            return None
 
     async def write(self, alarms: Sequence[Alarm]) -> None:
         """Replace the alarms that stand."""
@@ -71,18 +100,21 @@ class RedisAlarms:
             await self._redis.hdel(_ORDERS, *names)
 
 
-def _alarms(text: bytes | None) -> Sequence[Alarm]:
-    """Return what is written; nothing of another release, or of somebody else."""
-    if text is None:
-        return ()
+def _alarms(text: bytes | None) -> Sequence[Alarm] | None:
+    """Return what is written; None for what another release has written, or somebody else."""
+    if not text or len(text) > STANDING_BYTES_MAX:
+        return None
     try:
         return _DECODER.decode(text)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return ()
+        return None
 
 
-def _order(text: bytes) -> AlarmOrder | None:
+def _order(name: bytes, text: bytes) -> AlarmOrder | None:
+    if len(text) > _ORDER_BYTES_MAX:
+        return None
     try:
-        return _ORDER_DECODER.decode(text)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        order = _ORDER_DECODER.decode(text)
+        return order if order.name.encode() == name else None
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
         return None

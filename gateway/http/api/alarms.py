@@ -86,13 +86,13 @@ class AlarmsApi:
             for order in orders.values()
             if order.kind == "silenced" and order.holds(now_s)
         ]
-        return Json({"alarms": alarm_views(alarms, orders, now_s), "silenced": silenced})
+        return Json({"alarms": alarm_views(alarms or (), orders, now_s), "silenced": silenced})
 
     async def acknowledge(self, request: Request, principal: Principal) -> Response:
         """Note that somebody is at an alarm that stands."""
         body = await read_json(request, AcknowledgeRequest)
         alarms, _ = await self.store.read()
-        if all(alarm.name != body.name for alarm in alarms):
+        if all(alarm.name != body.name for alarm in alarms or ()):
             raise RequestRefusedError("alarm_not_found")
         await self._give(principal, body.name, body.reason, None)
         return Response(status_code=204)
