@@ -1,0 +1,263 @@
+"""What is wrong enough to be told, and when it is over: by figures and a clock alone."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.monitor.alarms import (
+    ALARMS_MAX,
+    BY_NAME,
+    RULES,
+    STORE_AWAY,
+    SUBJECT_MAX,
+    UNTOLD,
+    Alarm,
+    Alarms,
+)
+from tests.gateway.monitor.watched import LOST, WELL, country_of, figures_of, node_of
+
+NOW_S = 1_700_000_000.0
+
+
+def lag(value, node="n1"):
+    return figures_of(node_of(node, lag_ms=value))
+
+
+def full(calls):
+    return figures_of(node_of(calls=calls))
+
+
+def failing(percent, country="DE"):
+    return figures_of(countries=[country_of(country, failed=percent)])
+
+
+def names(changes):
+    return [(change.alarm.name, change.is_over) for change in changes]
+
+
+def after(alarms, *figures, begin_s=NOW_S, step_s=1.0):
+    """Look once a second; return what has changed, and after how many seconds."""
+    found = []
+    for number, each in enumerate(figures):
+        changes = alarms.look(each, begin_s + number * step_s)
+        found += [(number, *name) for name in names(changes)]
+    return found
+
+
+CASES = {
+    # Rule: figures that raise it, just do not, end it, just do not.
+    "node_lost": (LOST, WELL, WELL, LOST),
+    "loop_lag": (lag(100), lag(99.9), lag(50), lag(50.1)),
+    "node_full": (full(90), full(89), full(80), full(81)),
+    "calls_fail": (failing(30), failing(29), failing(20), failing(21)),
+    "slow_ringing": [
+        figures_of(countries=[country_of(pdd_ms=ms)]) for ms in (11_000, 10_999, 8_000, 8_001)
+    ],
+    "low_mos": [figures_of(talking=5, mos=mos) for mos in (3.1, 3.11, 3.6, 3.59)],
+    "one_way_audio": [figures_of(talking=10, silent=n) for n in (2, 1, 1, 2)],
+    "spend": [figures_of(spend={"USD": n}, most=100) for n in (100, 99, 80, 81)],
+    "errors": [figures_of(errors={"it broke": n} if n else {}) for n in (1, 0, 0, 1)],
+    "store_away": [figures_of(away_s=seconds) for seconds in (10, 9.9, 1, 1.1)],
+}
+
+
+def test_all_rules_have_a_case():
+    assert list(CASES) == [rule.name for rule in RULES]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_rule_is_raised_and_over_at_its_bounds_after_its_time_and_not_before(name):
+    rule, (bad, nearly_bad, good, nearly_good) = BY_NAME[name], CASES[name]
+    raised_s, over_s = int(rule.raise_after_s), int(rule.clear_after_s)
+    assert after(Alarms(), *[nearly_bad] * 200) == []
+    alarms = Alarms()
+    (raised,) = after(alarms, *[bad] * (raised_s + 1))
+    assert (raised[0], raised[2]) == (raised_s, False)
+    assert raised[1].startswith(f"{name}:")
+    begin_s = NOW_S + raised_s + 1
+    assert after(alarms, *[bad, nearly_good] * 100, begin_s=begin_s) == []
+    ends = [good] * (over_s + 1)
+    assert after(alarms, *ends, begin_s=begin_s + 200) == [(over_s, raised[1], True)]
+    assert alarms.standing() == []
+
+
+@pytest.mark.parametrize("name", ["node_full", "calls_fail", "low_mos", "one_way_audio", "spend"])
+def test_what_is_bad_for_too_short_a_time_rings_not_at_all(name):
+    bad, nearly_bad, *_ = CASES[name]
+    for held_s in range(int(BY_NAME[name].raise_after_s)):
+        assert after(Alarms(), *([bad] * (held_s + 1) + [nearly_bad]) * 3) == []
+
+
+@given(st.lists(st.sampled_from([60.0, 99.0, 100.0, 140.0]), min_size=1, max_size=60))
+def test_a_figure_that_swings_about_the_bound_rings_once(values):
+    assert len(after(Alarms(), lag(100), *map(lag, values))) == 1
+
+
+@given(st.lists(st.tuples(st.floats(0, 200), st.integers(0, 40)), max_size=60))
+def test_an_alarm_begins_and_ends_by_turns_and_stands_in_between(looks):
+    alarms, now_s, stands = Alarms(), NOW_S, False
+    for value, passed_s in looks:
+        now_s += passed_s
+        for change in alarms.look(lag(value), now_s):
+            assert change.is_over == stands
+            stands = not change.is_over
+        assert [each.name for each in alarms.standing()] == ["loop_lag:n1"] * stands
+
+
+def test_a_node_that_was_told_to_stop_is_not_missed():
+    stopped = figures_of(node_of("n2", is_lost=True, is_draining=True))
+    assert after(Alarms(), *[stopped] * 60) == []
+
+
+def test_of_a_node_that_is_gone_nothing_else_is_said():
+    gone = figures_of(node_of("n2", is_lost=True, lag_ms=900.0, calls=100))
+    assert after(Alarms(), *[gone] * 60) == [(3, "node_lost:n2", False)]
+
+
+def test_nodes_that_are_missed_for_a_moment_are_not_lost():
+    # What is kept of nodes was emptied, and each has spoken again within two seconds.
+    assert after(Alarms(), WELL, LOST, LOST, LOST, WELL, LOST, WELL) == []
+
+
+def test_a_subject_that_is_gone_is_over_as_one_that_is_well_and_rings_again():
+    alarms, nothing = Alarms(), figures_of()
+    assert after(alarms, *[failing(90)] * 31) == [(30, "calls_fail:DE", False)]
+    assert after(alarms, *[nothing] * 31, begin_s=NOW_S + 40) == [(30, "calls_fail:DE", True)]
+    again = after(alarms, *[failing(90)] * 31, begin_s=NOW_S + 90)
+    assert again == [(30, "calls_fail:DE", False)]
+
+
+@pytest.mark.parametrize(
+    ("few", "enough"),
+    [
+        (figures_of(talking=4, mos=2.0), figures_of(talking=5, mos=2.0)),
+        (figures_of(talking=4, silent=4), figures_of(talking=5, silent=5)),
+        (
+            figures_of(countries=[country_of(attempts=19, failed=19)]),
+            figures_of(countries=[country_of(attempts=20, failed=20)]),
+        ),
+    ],
+    ids=["mos", "silence", "country"],
+)
+def test_too_few_calls_say_nothing_and_calls_that_are_too_few_by_turns_ring_once(few, enough):
+    assert after(Alarms(), *[few] * 100) == []
+    alarms = Alarms()
+    assert len(after(alarms, *[enough] * 40)) == 1
+    assert after(alarms, *([few] * 10 + [enough] * 35) * 5, begin_s=NOW_S + 40) == []
+
+
+def test_a_clock_that_is_set_back_begins_a_wait_again_and_never_makes_one_endless():
+    alarms = Alarms()
+    assert after(alarms, *[full(95)] * 29) == []
+    hour_ago_s = NOW_S - 3600
+    assert after(alarms, *[full(95)] * 31, begin_s=hour_ago_s) == [(30, "node_full:n1", False)]
+    assert after(alarms, *[full(10)] * 29, begin_s=hour_ago_s + 31) == []
+    day_ago_s = NOW_S - 86_400
+    assert after(alarms, *[full(10)] * 31, begin_s=day_ago_s) == [(30, "node_full:n1", True)]
+
+
+def test_a_clock_that_jumps_forward_rings_no_more_than_once():
+    alarms = Alarms()
+    assert after(alarms, full(95), full(95), full(95), step_s=7200) == [(1, "node_full:n1", False)]
+
+
+def test_of_ten_thousand_subjects_as_many_ring_as_may_and_the_first_ones_stay():
+    alarms = Alarms()
+    many = figures_of(*(node_of(f"n{n:05}", lag_ms=500.0) for n in range(10_000)))
+    assert len(alarms.look(many, NOW_S)) == ALARMS_MAX
+    assert alarms.look(many, NOW_S + 1) == []
+    first = [f"loop_lag:n{n:05}" for n in range(ALARMS_MAX)]
+    assert [each.name for each in alarms.standing()] == first
+    over = [change for second in range(40) for change in alarms.look(figures_of(), NOW_S + second)]
+    assert names(over) == [(name, True) for name in first]
+
+
+def test_whatever_stands_it_is_told_that_the_store_is_away():
+    alarms = Alarms()
+    alarms.look(figures_of(*(node_of(f"n{n}", lag_ms=500.0) for n in range(300))), NOW_S)
+    assert names(alarms.look(figures_of(away_s=11), NOW_S + 1)) == [(f"{STORE_AWAY}:", False)]
+
+
+def test_while_the_store_is_away_nothing_else_begins_or_ends():
+    alarms = Alarms()
+    alarms.look(lag(500), NOW_S)
+    away = figures_of(node_of("n1"), node_of("n2", is_lost=True), away_s=60)
+    assert after(alarms, *[away] * 90, begin_s=NOW_S + 1) == [(0, f"{STORE_AWAY}:", False)]
+    assert [each.rule for each in alarms.standing()] == ["loop_lag", STORE_AWAY]
+    only = figures_of(node_of("n9", lag_ms=900.0))
+    assert names(alarms.look(only, NOW_S + 100, only_store=True)) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["n\nBcc: x@evil.example", "n\r\n\r\nbody", "\x00", "n" * (SUBJECT_MAX + 1), "\u202en2"]
+)
+def test_what_nobody_can_be_named_is_no_subject(name):
+    bad = figures_of(node_of(name, is_lost=True), errors={name: 5}, countries=[])
+    assert after(Alarms(), *[bad] * 10) == []
+
+
+@pytest.mark.parametrize("name", ["{value}", "{0.__class__}", "%s", "<b>", "a:b", "käse 100 %"])
+def test_a_name_is_told_as_it_is(name):
+    (change,) = Alarms().look(figures_of(errors={name: 7}), NOW_S)
+    assert change.alarm.title == f"Logged 7 times: {name}."
+    assert change.alarm.name == f"errors:{name}"
+
+
+def test_an_alarm_says_its_figure_in_the_unit_that_people_read():
+    alarms = Alarms()
+    slow = figures_of(countries=[country_of(pdd_ms=12_345)])
+    after(alarms, *[slow] * 31)
+    (alarm,) = alarms.standing()
+    assert (alarm.title, alarm.value, alarm.unit, alarm.since_s) == (
+        *("Calls to DE take 12.3 s until they ring.", 12.3, "s"),
+        NOW_S + 30,
+    )
+
+
+def test_spend_is_of_no_interest_without_a_bound_and_judged_by_currency():
+    spend = {"USD": 10**12, "EUR": 5}
+    assert after(Alarms(), *[figures_of(spend=spend)] * 60) == []
+    bad = [figures_of(spend=spend, most=10**6)] * 60
+    assert after(Alarms(), *bad) == [(10, "spend:USD", False)]
+
+
+def test_that_a_mail_did_not_leave_rings_no_alarm_of_which_a_mail_would_not_leave():
+    (own,) = UNTOLD
+    logged = figures_of(errors={own: 3, "it broke": 1})
+    assert after(Alarms(), *[logged] * 9) == [(0, "errors:it broke", False)]
+
+
+def test_what_another_process_has_found_goes_on_and_ends_here():
+    first = Alarms()
+    first.look(lag(500), NOW_S)
+    second = Alarms()
+    second.adopt(first.standing())
+    assert second.standing() == first.standing()
+    assert second.look(lag(500), NOW_S + 1) == []
+    ends = after(second, *[lag(1)] * 31, begin_s=NOW_S + 2)
+    assert ends == [(30, "loop_lag:n1", True)]
+
+
+def test_of_what_was_found_elsewhere_no_more_is_taken_than_may_stand_and_nothing_unknown():
+    def alarm(rule, subject):
+        return Alarm(rule=rule, subject=subject, title="", value=1, unit="", since_s=NOW_S)
+
+    alarms = Alarms()
+    alarms.adopt([alarm("loop_lag", f"n{n}") for n in range(10_000)])
+    assert len(alarms.standing()) == ALARMS_MAX
+    alarms.adopt([alarm("no_such_rule", "n1")])
+    assert alarms.standing() == []
+
+
+def test_only_the_alarm_that_was_told_of_is_noted_as_told():
+    alarms = Alarms()
+    (change,) = alarms.look(lag(500), NOW_S)
+    before = msgspec.structs.replace(change.alarm, since_s=NOW_S - 60)
+    alarms.note_told(before, NOW_S + 1)
+    assert alarms.standing()[0].told_s is None
+    alarms.note_told(change.alarm, NOW_S + 1)
+    assert alarms.standing()[0].told_s == NOW_S + 1
+    gone = msgspec.structs.replace(change.alarm, subject="n9")
+    alarms.note_told(gone, NOW_S + 1)
+    assert len(alarms.standing()) == 1
