@@ -35,6 +35,8 @@ _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 # RFC 5321 4.1.2, without quoted strings, address literals and SMTPUTF8.
 _ADDRESS = re.compile(rf"{_ATOM}(?:\.{_ATOM})*@{_LABEL}(?:\.{_LABEL})*")
+# RFC 5322 2.2.3: what follows a line's end within a header begins with a blank.
+_ENDS_EARLY = re.compile(r"\r(?!\n)|\n(?![ \t]|\Z)")
 
 
 def is_address(text: str) -> bool:
@@ -80,8 +82,8 @@ def compose(text: MailText, envelope: Envelope) -> EmailMessage:
         message["Reply-To"] = Address(addr_spec=envelope.reply_to)
     message["Date"] = format_datetime(envelope.at)
     message["Message-ID"] = envelope.message_id
-    # RFC 2047: an encoded word is decoded as its header is set, also one that holds a line's end.
-    if any("\n" in str(value) or "\r" in str(value) for value in message.values()):
+    # RFC 2047: an encoded word is decoded as its header is written, also one of a line's end.
+    if any(_ENDS_EARLY.search(SMTP.fold(name, value)) for name, value in message.items()):
         raise ValueError("a header would hold another")
     # RFC 3834 section 5: keeps automatic replies from answering it.
     message["Auto-Submitted"] = "auto-generated"
