@@ -107,6 +107,11 @@ class AlarmDesk:
         self._telling: set[tuple[str, float]] = set()
         """Names and beginnings of alarms that are on their way to an operator."""
 
+    @property
+    def is_holder(self) -> bool:
+        """Whether the duty was this process's when it looked last."""
+        return self._is_holder
+
     async def look(self) -> None:
         """Judge, tell and write down, or see what the process found that does; once a second."""
         now_s = self._clock_s()

@@ -12,18 +12,23 @@ from gateway.heartbeat.periodic_task import PeriodicTask
 from gateway.http.access import DeclaredRoute
 from gateway.http.api.admin import AdminRoutes
 from gateway.http.api.alarms import AlarmsApi
+from gateway.http.api.history import history_route
 from gateway.monitor.alarm_desk import AlarmDesk, AlarmOrder
 from gateway.monitor.alarm_view import alarm_views
 from gateway.monitor.alarms import BY_NAME, Alarm, Change, Figures
 from gateway.monitor.board import Board
+from gateway.monitor.history import minute_of
 from gateway.post.alarm_mails import AlarmLine, AlarmMails
 from gateway.post.webhooks import EventPoster
 from gateway.roles.mail import mail_server
 from gateway.roles.storage import Stores
 from gateway.settings import Settings
 from gateway.stores.alarms import RedisAlarms
+from gateway.stores.minutes import RedisMinutes
 
 LOOKS_EVERY_S: Final = 1.0
+HISTORY_EVERY_S: Final = 20.0
+"""A minute is written once, whoever comes first."""
 _MICROS: Final = 1_000_000
 
 
@@ -40,15 +45,29 @@ class Alarming:
         most = settings.alarm_spend_per_minute
         self._spend_micros_max = most * _MICROS or None
         self._store = RedisAlarms(stores.redis, instance)
+        self._minutes = RedisMinutes(stores.redis)
         self._desk = AlarmDesk(self._store, self._figures, self._tell, self._show, time.time)
 
     def routes(self, routing: AdminRoutes) -> Sequence[DeclaredRoute]:
         """Return what operators ask and say."""
-        return AlarmsApi(routing, self._store, time.time).routes()
+        return [
+            *AlarmsApi(routing, self._store, time.time).routes(),
+            history_route(routing, self._minutes.read),
+        ]
 
     def tasks(self) -> Sequence[PeriodicTask]:
         """Return the looking."""
-        return (PeriodicTask("look for alarms", self._desk.look, LOOKS_EVERY_S),)
+        return (
+            PeriodicTask("look for alarms", self._desk.look, LOOKS_EVERY_S),
+            PeriodicTask("history of calls", self._write_history, HISTORY_EVERY_S),
+        )
+
+    async def _write_history(self) -> None:
+        """Keep how calls stand once a minute, for all processes."""
+        if self._desk.is_holder:
+            at = utc_now()
+            totals = self._board.totals(None, time.monotonic_ns(), at)
+            await self._minutes.add(minute_of(totals, at))
 
     async def stop(self) -> None:
         """Tell nobody more."""

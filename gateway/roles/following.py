@@ -71,7 +71,7 @@ class Following:
         self.board.see_nodes(self._roster.nodes(), now_ns)
         self.board.sweep(now_ns)
         standing, orders = await self._store.read()
-        self.alarms = alarm_views(standing, orders, time.time())
+        self.alarms = alarm_views(standing or (), orders, time.time())
         return self.board.take_news()
 
     def totals(self, at: datetime) -> Totals:

@@ -25,6 +25,7 @@ from gateway.http.site.door import GO_ON
 from gateway.limits.velocity import LIMITS, Use
 from gateway.logs.call_events import EVENTS, FIELDS
 from gateway.monitor.alarm_desk import AlarmOrder
+from gateway.monitor.history import Minute
 from gateway.ports import CallOrder
 from gateway.stores.alarms import RedisAlarms
 from gateway.stores.aof import RedisAof
@@ -35,6 +36,7 @@ from gateway.stores.ghosts import RedisGhostStore
 from gateway.stores.key_epochs import RedisKeyEpochs
 from gateway.stores.leases import RedisNodeLeases
 from gateway.stores.mailboxes import RedisMailboxes
+from gateway.stores.minutes import RedisMinutes
 from gateway.stores.node_facts import RedisNodeDirectory
 from gateway.stores.personal_rows import TABLES
 from gateway.stores.proof_codes import RedisProofCodes
@@ -187,6 +189,8 @@ async def used(gate, client):
     await alarms.write([])
     silence = {"name": "node_lost:n1", "kind": "silenced", "until_s": 1.0, "at_s": 0.0}
     await alarms.order(AlarmOrder(**silence, by="key k", reason="repair"))
+    minute = Minute(**dict.fromkeys(Minute.__struct_fields__) | {"at": AT})
+    assert await RedisMinutes(client).add(minute)
     await RedisDrainMark(client).set()
     await RedisKeyEpochs(client).current()
     await client.config_set("appendonly", "yes")

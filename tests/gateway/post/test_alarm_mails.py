@@ -201,6 +201,9 @@ async def test_one_that_never_told_anything_can_be_stopped(new_mails):
 class Server:
     """Stands in for the conversation with a mail server; notes when what was handed over."""
 
+    loop: asyncio.AbstractEventLoop
+    begun_s: float
+
     def __init__(self, faults=()):
         self.faults = list(faults)
         self.at_s, self.mails, self.closed = [], [], 0

@@ -132,7 +132,7 @@ async def test_what_is_on_the_board_is_looked_at_told_and_shown(new, redis, monk
     now_s = [time.time()]
     monkeypatch.setattr("gateway.roles.alarms.time.time", lambda: now_s[0])
     alarming, events = new(board, CALLER_ALARM_SPEND_PER_MINUTE="7")
-    (task,) = alarming.tasks()
+    task, _ = alarming.tasks()
     error = Warned(at=AT, node="n1", level="error", event="it broke")
     warning = Warned(at=AT, node="n1", level="warning", event="no matter")
 

@@ -1,0 +1,55 @@
+"""Keeps in Valkey how all calls stood at each minute of the last day. Knows no call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from accounts.stores.valkey import bounded
+from gateway.monitor.history import MINUTES_KEPT, Minute
+
+_KEY: Final = "caller:minutes:1"
+_LAPSES_S: Final = 86_400
+_AWAY: Final = "the history of calls cannot be reached"
+_DECODER: Final = msgspec.json.Decoder(Minute)
+# The duty to write may have changed hands within the minute: one of each.
+_ADD: Final = """
+local last = redis.call('LINDEX', KEYS[1], 0)
+if last and cjson.decode(last).at >= ARGV[2] then return 0 end
+redis.call('LPUSH', KEYS[1], ARGV[1])
+redis.call('LTRIM', KEYS[1], 0, ARGV[3] - 1)
+redis.call('EXPIRE', KEYS[1], ARGV[4])
+return 1
+"""
+
+
+class RedisMinutes:
+    """The minutes of all processes together. Every method raises StoreUnavailableError."""
+
+    def __init__(self, redis: Any) -> None:
+        self._redis = redis
+
+    async def add(self, minute: Minute) -> bool:
+        """Add a minute; False where it, or a later one, is there."""
+        text = msgspec.json.encode(minute)
+        # As it is written: times of one form and length are in the order of their texts.
+        at = msgspec.json.decode(text)["at"]
+        added = self._redis.eval(_ADD, 1, _KEY, text, at, MINUTES_KEPT, _LAPSES_S)
+        async with bounded(_AWAY):
+            return bool(await added)
+
+    async def read(self) -> Sequence[Minute]:
+        """Return the minutes that are kept, the oldest first; what is none is passed over."""
+        async with bounded(_AWAY):
+            texts = await self._redis.lrange(_KEY, 0, -1)
+        found = [_minute(text) for text in reversed(texts)]
+        return [minute for minute in found if minute is not None]
+
+
+def _minute(text: bytes) -> Minute | None:
+    try:
+        return _DECODER.decode(text)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return None
