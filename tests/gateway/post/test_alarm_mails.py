@@ -207,6 +207,7 @@ class Server:
     def __init__(self, faults=()):
         self.faults = list(faults)
         self.at_s, self.mails, self.closed = [], [], 0
+        self.loop, self.begun_s = None, 0.0
 
     def __call__(self, _server):
         return self

@@ -187,12 +187,9 @@ async def test_what_is_no_rule_is_neither_silenced_nor_acknowledged(api, name):
     ids=str,
 )
 async def test_what_is_no_order_is_refused_and_nothing_kept(api, path, change):
-    bodies: dict[str, dict[str, object]] = {
-        "silence": SILENCED,
-        "acknowledge": dict(ACKNOWLEDGED),
-        "unsilence": {"name": NAME},
-    }
-    status, _ = await api.ask("POST", f"{ALARMS}/{path}", json={**bodies[path], **change})
+    usual = SILENCED if path == "silence" else ACKNOWLEDGED if path == "acknowledge" else {}
+    body = {"name": NAME, **dict(usual), **dict(change)}
+    status, _ = await api.ask("POST", f"{ALARMS}/{path}", json=body)
     assert status == 400
     assert api.store.orders == {}
 
