@@ -154,7 +154,8 @@ RULES: Final = (
         "loop_lag",
         "Node {subject} is late: {value} ms.",
         "Something else takes its processor: drain it, and look at the machine.",
-        *(_lag, 100, 50),
+        # A gap that everybody hears, in every call.
+        *(_lag, 250, 100),
         unit="ms",
     ),
     Rule(
