@@ -31,8 +31,8 @@ const LATER = ['feedback', 'key-form', 'key-offer', 'line-check', 'paying', 'ret
 
 /**
  * Puts in the tokens, and takes the indentation out of css`…` and html`…` templates, which a minifier of JavaScript must
- * leave alone. What is loaded later imports what stands beside the phone as well, and that the app: so all that they
- * share stays in one file each, which compresses better than five.
+ * leave alone. What is loaded later imports what stands beside the phone as well, and that the app; what operators see
+ * imports the live page: so all that they share stays in one file each, which compresses better than five.
  */
 const compactTemplates = {
   name: 'compact-templates',
@@ -43,8 +43,8 @@ const compactTemplates = {
         return css.replace(/\/\*.*?\*\//gs, '').replace(/\s+/g, ' ').replace(/ ?([{};,]) ?|(:) /g, '$1$2').replace(/;}/g, '}');
       });
       const { name } = path.parse(file);
-      const shared = LATER.includes(name) ? "\nimport './beside';" : name === 'beside' ? "\nimport './app';" : '';
-      return { loader: 'ts', contents: compact.replace(/\n\s+/g, '\n') + shared };
+      const shared = LATER.includes(name) ? 'beside' : { beside: 'app', operators: 'live-page' }[name];
+      return { loader: 'ts', contents: compact.replace(/\n\s+/g, '\n') + (shared ? `\nimport './${shared}';` : '') };
     });
   },
 };
@@ -59,11 +59,11 @@ async function bundle(files, options = {}) {
   return { names, outputs: metafile.outputs };
 }
 
-/** Return links for what the page needs at once but would discover only file by file. */
-function preloads({ names, outputs }) {
-  const first = Object.entries(outputs).filter(([file]) => [names.app, names.beside].includes(path.basename(file)));
+/** Return links for what a page needs at once but would discover only file by file: these scripts and all they import. */
+function preloads(outputs, scripts) {
+  const first = Object.entries(outputs).filter(([file]) => scripts.includes(path.basename(file)));
   const imports = first.flatMap(([, output]) => output.imports).filter(({ kind }) => kind === 'import-statement');
-  const files = new Set([names.app, names.beside, ...imports.map((chunk) => path.basename(chunk.path))]);
+  const files = new Set([...scripts, ...imports.map((chunk) => path.basename(chunk.path))]);
   return [...files].map((file) => `<link rel="modulepreload" href="static/${file}" />`).join('\n');
 }
 
@@ -114,11 +114,13 @@ const page = await bundle(['main.ts', 'page.css', ICON], {
   define,
 });
 
-const { main: script, page: style, icon } = page.names;
-await writePage('index.html', { script, style, icon, preloads: preloads(page) });
-// In one file: nothing of it comes later, and none of it is the phone's.
-const live = await bundle(['live/live-page.ts', 'live/live.css'], { plugins: [compactTemplates, lessOfUplot, tokens] });
-await writePage('live/live.html', { script: live.names['live-page'], style: live.names.live, icon });
+const { main: script, page: style, icon, app, beside } = page.names;
+await writePage('index.html', { script, style, icon, preloads: preloads(page.outputs, [app, beside]) });
+// None of it is the phone's; what operators see comes later, and only to them.
+const live = await bundle(['live/live-page.ts', 'live/live.css'], { plugins: [compactTemplates, lessOfUplot, tokens], splitting: true });
+const { 'live-page': liveScript, live: liveStyle } = live.names;
+const livePreloads = preloads(live.outputs, [liveScript]);
+await writePage('live/live.html', { script: liveScript, style: liveStyle, icon, preloads: livePreloads });
 // Their names stay: a worker's is its identity, and what it may look at is what lies beside it.
 await bundle(['installed/offline.ts'], { entryNames: '[name]' });
 const manifest = JSON.parse(await readFile(source('installed/manifest.json'), 'utf8'));

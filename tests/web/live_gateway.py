@@ -89,6 +89,15 @@ def node(name: str, **differs: Any) -> dict[str, Any]:
     return {"node": name, **load, "release": "1.0", "started_at": at(-7200), **differs}
 
 
+def alarm(name: str, **differs: Any) -> dict[str, Any]:
+    """Return an alarm that nobody is at."""
+    rule, _, subject = name.partition(":")
+    what = {"name": name, "rule": rule, "subject": subject, "value": 1, "unit": ""}
+    told = {"title": f"Node {subject} is gone.", "action": "Look whether its process runs."}
+    said = {"state": "raised", "by": "", "reason": "", "until": None}
+    return {**what, **told, "since": at(-200), **said, **differs}
+
+
 def sample(seconds: float) -> dict[str, Any]:
     """Return one second of a call."""
     quality = {"mos": 4.1, "rtt_ms": 80, "jitter_ms": 3, "loss_percent": 0, "backlog_ms": 20}
@@ -124,6 +133,7 @@ class LiveGateway:
             ("/v1/admin/live-calls/{call}/end", "POST"),
             ("/v1/admin/nodes/{node}/drain", "POST"),
             ("/v1/admin/nodes/{node}/resume", "POST"),
+            ("/v1/admin/alarms/{act}", "POST"),
         )
         return Starlette(
             routes=[
@@ -173,7 +183,8 @@ class LiveGateway:
         if is_resumed:
             self.resumed.append(request.headers["last-event-id"])
         one = "call" in request.query_params
-        nothing = {"calls": [], "totals": totals(0), "nodes": [], "warnings": [], "samples": []}
+        nothing = {"calls": [], "totals": totals(0), "samples": []}
+        nothing |= {"nodes": [], "alarms": [], "warnings": []}
         differs = {"audience": "call", **self.call} if one else {"audience": "all", **self.snapshot}
         first = self._event("snapshot", {"at": at(), **nothing, **differs})
         viewer: asyncio.Queue[str | None] = asyncio.Queue()

@@ -13,7 +13,17 @@ from playwright.async_api import Browser, Page, expect
 
 from tests.web.conftest import Faults, async_fixture
 from tests.web.fake_gateway import KEY, until
-from tests.web.live_gateway import OPERATOR_KEY, LiveGateway, at, node, row, running, sample, totals
+from tests.web.live_gateway import (
+    OPERATOR_KEY,
+    LiveGateway,
+    alarm,
+    at,
+    node,
+    row,
+    running,
+    sample,
+    totals,
+)
 from tests.web.test_accessibility import RULES, SIDEWAYS
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -253,10 +263,133 @@ async def test_operators_see_nodes_and_warnings(browser: Browser, live: LiveGate
     await closed(page, faults)
 
 
+async def test_an_operator_says_of_alarms_what_is_done(browser: Browser, live: LiveGateway) -> None:
+    lost, full = alarm("node_lost:n2"), alarm("node_full:n1", title="Node n1 is 95 % full.")
+    live.snapshot = {"alarms": [lost, full]}
+    live.refusal = (404, {"status": 404, "code": "alarm_not_found", "detail": "It is over."})
+    page, faults = await opened(browser, live)
+    alarms, dialog = page.locator("live-alarms li"), page.get_by_role("dialog")
+    await expect(alarms.first).to_contain_text("▲ raised Node n2 is gone.")
+    await expect(alarms.first).to_contain_text("3 min ago")
+    await expect(alarms.first).to_contain_text("Look whether its process runs.")
+    await expect(page).to_have_title("▲ 2 (0) Live calls · Caller")
+    await expect(page.get_by_role("link", name="Overview ▲ 2 alarms")).to_be_visible()
+
+    await page.get_by_role("button", name="I am at it: Node n2 is gone.").click()
+    await dialog.get_by_role("button", name="I am at it").click()
+    assert live.changed == [], "a reason is required"
+    await dialog.get_by_label("Reason").fill("Starting it")
+    await page.keyboard.press("Enter")
+    await expect(dialog.get_by_role("alert")).to_have_text("It is over.")
+    live.refusal = None
+    await page.keyboard.press("Enter")
+    await expect(dialog).to_be_hidden()
+    await expect(page.locator(".told")).to_have_text("It is shown that you are at it.")
+
+    await page.get_by_role("button", name="Silence: Node n1 is 95 % full.").click()
+    await dialog.get_by_label("For").select_option("8 hours")
+    await dialog.get_by_label("Reason").fill("A load test")
+    await page.keyboard.press("Enter")
+    await expect(page.locator(".told")).to_have_text("The alarm is silenced.")
+    by = {"by": "key ops", "reason": "A load test"}
+    live.tell(alarms=[{**lost, "state": "acknowledged", **by}, {**full, "state": "silenced", **by}])
+    await expect(alarms.first).to_contain_text("◆ acknowledged")
+    await expect(alarms.nth(1)).to_contain_text("by key ops: A load test")
+    await expect(page).to_have_title("(0) Live calls · Caller")
+    await page.get_by_role("button", name="Take back: Node n1 is 95 % full.").click()
+    await expect(page.locator(".told")).to_contain_text("is taken back")
+
+    told = {"name": "node_lost:n2", "reason": "Starting it"}
+    assert live.changed == [
+        *[("POST", "/v1/admin/alarms/acknowledge", told)] * 2,
+        (
+            "POST",
+            "/v1/admin/alarms/silence",
+            {"name": "node_full:n1", "minutes": 480, "reason": "A load test"},
+        ),
+        ("POST", "/v1/admin/alarms/unsilence", {"name": "node_full:n1"}),
+    ]
+    live.tell(alarms=[])
+    await expect(page.get_by_text("✓ No alarm stands")).to_be_visible()
+    await closed(page, faults)
+
+
+async def test_a_new_alarm_is_announced_once_on_every_view(
+    browser: Browser, live: LiveGateway
+) -> None:
+    live.snapshot = {"calls": [row("call_1")], "totals": totals(1), "alarms": [alarm("low_mos:")]}
+    page, faults = await opened(browser, live, "calls")
+    said = page.locator("live-alarms [role=status]")
+    await expect(said).to_have_text("")
+    await said.evaluate("""(status) => {
+      window.changes = 0;
+      new MutationObserver(() => (window.changes += 1)).observe(
+        status, { characterData: true, childList: true, subtree: true });
+    }""")
+    for _ in range(3):
+        live.tell(alarms=[alarm("low_mos:"), alarm("node_lost:n2")], totals=totals(1))
+        await expect(said).to_have_text("New alarm: Node n2 is gone.")
+        await page.wait_for_timeout(600)
+    assert await page.evaluate("window.changes") == 1
+    await expect(page.locator("live-alarms li")).to_have_count(0)
+    await closed(page, faults)
+
+
+async def test_only_operators_load_what_only_they_see(browser: Browser, live: LiveGateway) -> None:
+    live.snapshot = {"totals": totals(0)}
+    for key, count in ((KEY, 0), (OPERATOR_KEY, 1)):
+        page, faults = await opened(browser, live, key=key)
+        await expect(connection(page)).to_have_text("● Live")
+        await expect(page.get_by_text("✓ No alarm stands")).to_have_count(count)
+        loaded = "performance.getEntriesByType('resource').map(({ name }) => name)"
+        names = [name for name in await page.evaluate(loaded) if "/operators-" in name]
+        assert len(names) == count
+        await closed(page, faults)
+
+
+async def test_what_operators_see_is_loaded_again_where_that_failed(
+    browser: Browser, live: LiveGateway
+) -> None:
+    live.snapshot = {"nodes": [node("node-a")]}
+    page, faults = await opened(browser, live, key=None)
+    await page.clock.install()
+    await page.route("**/operators-*", lambda route: route.abort())
+    await page.goto(f"{live.origin}/live#key={OPERATOR_KEY}")
+    await page.reload()
+    await expect(page.get_by_role("alert")).to_contain_text("could not be loaded")
+    await page.unroute("**/operators-*")
+    await page.clock.run_for(16_000)
+    await page.goto(f"{live.origin}/live#/nodes")
+    await expect(page.get_by_role("button", name="Drain: node-a")).to_be_visible()
+    await expect(page.get_by_role("alert")).to_have_count(0)
+    await closed(page, faults)
+
+
+async def test_states_are_counted_in_one_line_and_long_calls_are_found(
+    browser: Browser, live: LiveGateway
+) -> None:
+    counts = {"held": 1, "answered": 14, "ringing": 2, "ending": 0}
+    calls = [row("call_1"), row("call_2", answered_at=at(-3700), destination="+442079460018")]
+    live.snapshot = {"calls": calls, "totals": {**totals(17), "by_state": counts}}
+    page, faults = await opened(browser, live)
+    await expect(page.get_by_text("2 ringing · 14 answered · 1 on hold")).to_be_visible()
+    await page.get_by_role("link", name="Calls").click()
+    await expect(page.locator("tbody tr")).to_have_count(2)
+    await page.get_by_role("combobox").first.select_option("long calls only")
+    await expect(page.locator("tbody tr")).to_have_count(1)
+    await expect(page.locator("tbody tr")).to_contain_text("▲ long")
+    await page.get_by_label("Long from").fill("1")
+    await page.keyboard.press("Enter")
+    await expect(page.locator("tbody tr")).to_have_count(2)
+    await closed(page, faults)
+
+
 async def test_a_wall_screen_only_shows(browser: Browser, live: LiveGateway) -> None:
-    live.snapshot = {"calls": [row("call_1")], "totals": totals(1)}
+    alarms = [alarm("node_lost:n2")]
+    live.snapshot = {"calls": [row("call_1")], "totals": totals(1), "alarms": alarms}
     page, faults = await opened(browser, live, "wall")
     await expect(page.locator("live-overview")).to_contain_text("$0.01")
+    await expect(page.get_by_role("listitem")).to_contain_text("Node n2 is gone.")
     assert await page.get_by_role("button").count() == 0
     assert await page.get_by_role("link").count() == 0
     await closed(page, faults)
@@ -273,6 +406,12 @@ async def test_every_view_is_accessible(
         "calls": [row("call_1"), poor],
         "totals": totals(2),
         "nodes": [node("node-a"), node("n" * 60, is_lost=True)],
+        "alarms": [
+            alarm("node_lost:n2"),
+            alarm(f"node_full:{'n' * 60}"),
+            alarm("low_mos:", state="acknowledged", by="key ops", reason="r" * 80),
+            alarm("spend:USD", state="silenced", by="key ops", reason="Repair", until=at(900)),
+        ],
         "warnings": [{**warning, "call_id": None}],
     }
     live.call = {"calls": [poor], "samples": [sample(second) for second in range(-60, 0)]}

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { Board, SAMPLED, SAMPLES_MAX, TOTALS_MAX, Timeline, WARNINGS_MAX } from '../../../web/src/live/board';
-import type { Sample, Warning } from '../../../web/src/live/contract';
+import type { Alarm, Sample, Warning } from '../../../web/src/live/contract';
 import { NOW_MS, at, news, row, totals } from './live-rows';
 
 const ids = (board: Board): string[] => [...board.rows.keys()];
@@ -50,6 +50,21 @@ test('a delta leaves what it does not speak of', () => {
   assert.deepEqual(board.nodes, [node]);
   assert.equal(board.totals?.calls, 1);
   assert.deepEqual(ids(board), ['a']);
+});
+
+const alarm = (name: string, state: Alarm['state']): Alarm => {
+  const what = { name, rule: 'node_lost', subject: name, title: `${name} is gone.`, action: 'Look.', value: 1, unit: '' };
+  return { ...what, since: at(0), state, by: '', reason: '', until: null };
+};
+
+test('alarms are whole each time, and those that nobody is at are counted', () => {
+  const board = snapshot('a');
+  board.take('delta', news({ alarms: [alarm('n1', 'raised'), alarm('n2', 'acknowledged'), alarm('n3', 'silenced')] }), NOW_MS);
+  board.take('delta', news({ nodes: [] }), NOW_MS);
+  assert.equal(board.alarms.length, 3);
+  assert.equal(board.raised, 1);
+  board.take('delta', news({ alarms: [] }), NOW_MS);
+  assert.deepEqual(board.alarms, []);
 });
 
 test('an event of another kind is nothing', () => {

@@ -9,7 +9,7 @@ import { routeOf } from '../../../web/src/live/route';
 import { NOW_MS, at, row } from './live-rows';
 
 const chosen = (rows: Row[], query: Partial<Query>): string[] => {
-  return choose(rows, { ...NEWEST, ...query }, NOW_MS).rows.map(({ id }) => id);
+  return choose(rows, { ...NEWEST, ...query }, NOW_MS, 1).rows.map(({ id }) => id);
 };
 
 const ROWS = [
@@ -25,6 +25,8 @@ for (const [query, ids] of [
   [{ column: 'mos', descending: false }, 'bca'],
   [{ column: 'country', descending: false }, 'abc'],
   [{ state: 'ringing' }, 'c'],
+  [{ state: 'long' }, 'ba'],
+  [{ state: 'long', tag: 'high_jitter' }, 'b'],
   [{ tag: 'high_jitter' }, 'b'],
   [{ text: ' NODE-B ' }, 'b'],
   [{ text: 'acc_x' }, 'a'],
@@ -38,6 +40,17 @@ for (const [query, ids] of [
     assert.equal(chosen(ROWS, query).join(''), ids);
   });
 }
+
+test('calls that began within one second are in the order of their beginnings', () => {
+  const began = ['11:00:00Z', '11:00:00.250Z', '11:00:00.5Z'].map((time) => `2026-11-20T${time}`);
+  const rows = began.map((created_at, which) => row(String(which), { created_at }));
+  assert.equal(chosen(rows, {}).join(''), '210');
+});
+
+test('only calls that have lasted so long are long calls', () => {
+  const rows = [row('a', { answered_at: at(-1800) }), row('b', { answered_at: at(-1799) })];
+  assert.deepEqual(choose(rows, { ...NEWEST, state: 'long' }, NOW_MS, 30).rows.map(({ id }) => id), ['a']);
+});
 
 test('every page of every order is what sorting all would give', () => {
   let seed = 1;
@@ -55,9 +68,9 @@ test('every page of every order is what sorting all would give', () => {
 
 test('a page beyond the last is the last', () => {
   const rows = Array.from({ length: 60 }, (_, which) => row(`c${which}`));
-  const { page, pages, total, rows: shown } = choose(rows, { ...NEWEST, page: 9 }, NOW_MS);
+  const { page, pages, total, rows: shown } = choose(rows, { ...NEWEST, page: 9 }, NOW_MS, 60);
   assert.deepEqual([page, pages, total, shown.length], [1, 2, 60, 10]);
-  assert.equal(choose([], NEWEST, NOW_MS).pages, 1);
+  assert.equal(choose([], NEWEST, NOW_MS, 60).pages, 1);
 });
 
 test('every column sorts', () => {

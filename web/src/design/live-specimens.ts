@@ -2,9 +2,11 @@
 
 import { Board } from '../live/board';
 import { STATES } from '../live/call-list';
-import type { News, Row, Sample, Totals } from '../live/contract';
-import type { EndDialog } from '../live/end-dialog';
+import type { Alarm, News, Row, Sample, Totals } from '../live/contract';
+import type { Dialog, Question } from '../live/dialog';
 import '../live/live-page';
+import '../live/operators';
+import type { Order } from '../live/requests';
 
 const AT = '2026-11-20T11:00:00.000Z';
 const NOW_MS = Date.parse(AT);
@@ -111,6 +113,27 @@ function board(news: Partial<News>): Board {
   return made;
 }
 
+const ALARM: Alarm = {
+  name: 'node_lost:n2',
+  rule: 'node_lost',
+  subject: 'n2',
+  title: 'Node n2 is gone.',
+  action: 'Look whether its process runs and reaches Valkey; its calls are settled by another node.',
+  value: 1,
+  unit: '',
+  since: ago(200),
+  state: 'raised',
+  by: '',
+  reason: '',
+  until: null,
+};
+
+const ALARMS: Alarm[] = [
+  ALARM,
+  { ...ALARM, name: 'spend:USD', title: 'Calls cost 140 % of the bound a minute, in USD.', state: 'acknowledged', by: 'key ops', reason: 'A campaign' },
+  { ...ALARM, name: 'low_mos:', title: 'Calls sound bad: MOS 2.9.', state: 'silenced', by: 'key ops', reason: 'Repair', until: ago(-1800) },
+];
+
 /** Return name -> what makes the elements. */
 export function liveSpecimens(): Record<string, () => readonly HTMLElement[]> {
   const seconds = (news: Partial<News>): Board => {
@@ -126,6 +149,9 @@ export function liveSpecimens(): Record<string, () => readonly HTMLElement[]> {
   };
   const overview = (made: () => Board, isWall = false): (() => readonly HTMLElement[]) => {
     return () => [make('live-overview', { board: made(), nowMs: NOW_MS, isWall })];
+  };
+  const alarms = (each: Alarm[], isWall = false): (() => readonly HTMLElement[]) => {
+    return () => [make('live-alarms', { alarms: each, nowMs: NOW_MS, isShown: true, isWall })];
   };
   const door = (code: string): (() => readonly HTMLElement[]) => () => [make('live-door', { code, hasKey: true })];
   return {
@@ -146,9 +172,14 @@ export function liveSpecimens(): Record<string, () => readonly HTMLElement[]> {
     'live nodes: none': () => [make('live-nodes', { board: board({}), nowMs: NOW_MS })],
     'live door': door('unauthorized'),
     'live door: not allowed': door('scope_missing'),
-    'live end of a call': () => {
-      const dialog = make('live-end-dialog', { asksWhy: true }) as EndDialog;
-      requestAnimationFrame(() => void dialog.ask(ROW));
+    'live alarms': alarms(ALARMS),
+    'live alarms: wall': alarms(ALARMS, true),
+    'live alarms: none': alarms([]),
+    'live question': () => {
+      const dialog = make('live-dialog') as Dialog;
+      const choices: Question['choices'] = ['For', { 15: '15 minutes', 60: '1 hour' }];
+      const order = (): Order => ({ path: '', done: '' });
+      requestAnimationFrame(() => void dialog.ask({ title: 'Silence?', text: 'Node n2 is gone.', yes: 'Silence', why: 'It is kept.', choices, order }));
       return [dialog];
     },
   };

@@ -1,6 +1,6 @@
 /** What this page knows of the calls: the feed's events put together. Pure: knows no connection, no clock, no page. */
 
-import type { FleetNode, News, Row, Sample, Totals, Warning } from './contract';
+import type { Alarm, FleetNode, News, Row, Sample, Totals, Warning } from './contract';
 import { figures } from './figures';
 
 /** Seconds of totals that are drawn. */
@@ -74,6 +74,8 @@ export class Board {
   readonly rows = new Map<string, Row>();
   totals: Totals | undefined;
   nodes: readonly FleetNode[] = [];
+  /** The oldest first. */
+  alarms: readonly Alarm[] = [];
   /** The newest last. */
   warnings: readonly Warning[] = [];
   history = new Timeline(figures.length, TOTALS_MAX);
@@ -101,8 +103,14 @@ export class Board {
       this.history.push(at, figures.map((figure) => figure.of(news.totals as Totals)));
     }
     if (news.nodes) this.nodes = news.nodes;
+    if (news.alarms) this.alarms = news.alarms;
     if (news.warnings?.length) this.warnings = [...this.warnings, ...news.warnings].slice(-WARNINGS_MAX);
     for (const sample of news.samples ?? []) this.#takeSample(sample);
+  }
+
+  /** Return how many alarms nobody is at. */
+  get raised(): number {
+    return this.alarms.filter(({ state }) => state === 'raised').length;
   }
 
   /** Return the server's time; where the connection is lost, that of what is shown: nobody knows which calls go on. */

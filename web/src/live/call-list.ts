@@ -13,7 +13,8 @@ export type Column = keyof typeof KEYS;
 /** What the reader asks for. */
 export interface Query {
   text: string;
-  state: State | '';
+  /** `long`: only calls that last and go on. */
+  state: State | 'long' | '';
   tag: Tag | '';
   column: Column;
   descending: boolean;
@@ -43,8 +44,7 @@ const KEYS = {
   country: (row) => country(row.country),
   account_id: (row) => row.account_id,
   node: (row) => row.node,
-  // In UTC, so they sort as text does, but for what began within one second.
-  created_at: (row) => row.created_at,
+  created_at: (row) => Date.parse(row.created_at),
   seconds: (row, nowMs) => secondsOf(row, nowMs) ?? null,
   cost_micros: (row, nowMs) => costOf(row, nowMs).micros,
   mos: (row) => row.mos,
@@ -54,6 +54,9 @@ const KEYS = {
   tags: (row) => row.tags.length,
   path: (row) => row.path || null,
 } satisfies Record<string, (row: Row, nowMs: number) => Sortable>;
+
+/** In the order in which they are shown. */
+export const MEASURED = ['mos', 'rtt_ms', 'loss_percent', 'jitter_ms'] as const satisfies Measured[];
 
 /** Whether the call is over for whoever watches. */
 export function isOver(row: Row): boolean {
@@ -85,7 +88,7 @@ export function isLong(row: Row, nowMs: number, minutes: number): boolean {
 }
 
 /** Return what a value of quality is worth, for its mark beside the figure; undefined where nothing is known. */
-export function levelOf(column: 'mos' | 'rtt_ms' | 'loss_percent' | 'jitter_ms', value: number | null): Level | undefined {
+export function levelOf(column: Measured, value: number | null): Level | undefined {
   if (value === null) return undefined;
   const [fair, poor] = LIMITS[column];
   const isWorse = (limit: number): boolean => (column === 'mos' ? value < limit : value > limit);
@@ -93,6 +96,9 @@ export function levelOf(column: 'mos' | 'rtt_ms' | 'loss_percent' | 'jitter_ms',
 }
 
 export type Level = 'good' | 'fair' | 'poor';
+
+/** What is measured of a call that is worth something. */
+export type Measured = keyof typeof LIMITS;
 
 /** Beyond the first value fair, beyond the second poor. */
 const LIMITS = {
@@ -104,9 +110,9 @@ const LIMITS = {
   jitter_ms: [20, 30],
 } as const;
 
-/** Return the rows of a page; one beyond the last becomes the last. */
-export function choose(rows: Iterable<Row>, query: Query, nowMs: number): Chosen {
-  const matches = matching(query);
+/** Return the rows of a page; one beyond the last becomes the last. A call is long from `longMinutes`. */
+export function choose(rows: Iterable<Row>, query: Query, nowMs: number, longMinutes: number): Chosen {
+  const matches = matching(query, (row) => isLong(row, nowMs, longMinutes));
   const found: Row[] = [];
   for (const row of rows) if (matches(row)) found.push(row);
   const pages = Math.max(1, Math.ceil(found.length / PAGE_ROWS));
@@ -145,15 +151,16 @@ function firstOf(rows: readonly Row[], query: Query, nowMs: number, limit: numbe
   return first.map(({ row }) => row);
 }
 
-function matching({ text, state, tag }: Query): (row: Row) => boolean {
+function matching({ text, state, tag }: Query, lasts: (row: Row) => boolean): (row: Row) => boolean {
   const wanted = text.trim().toLowerCase();
   // A number as it is written: +1 (415) 555-2671.
   const digits = /^[+\d\s().-]+$/.test(wanted) ? wanted.replace(/[^+\d]/g, '') : '';
   const hasText = (row: Row): boolean =>
     (digits !== '' && row.destination.includes(digits)) ||
     [row.id, row.account_id, row.node, row.country, country(row.country)].some((each) => each.toLowerCase().includes(wanted));
+  const hasState = state === 'long' ? lasts : (row: Row): boolean => !state || row.state === state;
   return (row) =>
-    (!state || row.state === state) && (!tag || row.tags.includes(tag)) && (!wanted || hasText(row));
+    hasState(row) && (!tag || row.tags.includes(tag)) && (!wanted || hasText(row));
 }
 
 /** Return the number in groups. */

@@ -5,14 +5,14 @@ import type { PropertyValues, TemplateResult } from 'lit';
 import { fields } from '../ui/fields';
 import { theme } from '../ui/theme';
 import { Board, SAMPLED } from './board';
-import { costOf, isOver, levelOf, numberOf, secondsOf } from './call-list';
+import { MEASURED, isOver, numberOf, secondsOf } from './call-list';
 import './chart';
 import type { Line } from './chart';
 import type { Row } from './contract';
-import { clock, country, decimal, duration, instant, money, ms, percent } from './format';
+import { clock, country, decimal, duration, instant, money, ms } from './format';
 import { Feed } from './feed';
 import type { Connection } from './feed';
-import { look, marked, stateOf } from './look';
+import { costs, fire, look, quality, stateOf } from './look';
 import { words } from './words';
 
 type Sampled = (typeof SAMPLED)[number];
@@ -143,12 +143,11 @@ export class CallView extends LitElement {
   #call(row: Row): TemplateResult {
     const { samples } = this.board;
     const number = numberOf(row);
-    const end = (): boolean => this.dispatchEvent(new CustomEvent('end-call', { detail: row, bubbles: true, composed: true }));
     return html`<section class="card stack">
         <div class="row">
           <h2>${words.callTo(number)}</h2>
           <span>${stateOf(row.state)}</span>
-          ${isOver(row) ? nothing : html`<button type="button" class="danger end" @click=${end}>${words.endCall}</button>`}
+          ${isOver(row) ? nothing : html`<button type="button" class="danger end" @click=${() => fire(this, 'end-call', row)}>${words.endCall}</button>`}
         </div>
         ${row.state === 'lost' ? html`<p>${words.lostMeaning}</p>` : nothing}
         <dl>${this.#facts(row)}</dl>
@@ -176,21 +175,12 @@ export class CallView extends LitElement {
   #facts(row: Row): TemplateResult[] {
     const nowMs = this.board.timeMs(Date.now(), this.connection.phase === 'live');
     const seconds = secondsOf(row, nowMs);
-    const cost = costOf(row, nowMs);
     const { columns: names } = words;
-    const quality = (column: 'mos' | 'rtt_ms' | 'loss_percent' | 'jitter_ms', text: (value: number) => string): [string, unknown] => {
-      const value = row[column];
-      return [names[column], value === null ? words.none : marked(levelOf(column, value), text(value))];
-    };
-    const costs = `${cost.isEstimated ? '≈ ' : ''}${row.currency ? money(cost.micros, row.currency) : words.none}`;
     const facts: [string, unknown][] = [
       [names.seconds, seconds === undefined ? words.none : duration(seconds)],
-      [names.cost_micros, html`<span title=${cost.isEstimated ? words.estimated : nothing}>${costs}</span>`],
+      [names.cost_micros, costs(row, nowMs)],
       [words.price, row.currency ? money(row.per_minute_micros, row.currency) : words.none],
-      quality('mos', (value) => decimal(value, 2)),
-      quality('rtt_ms', whole),
-      quality('loss_percent', percent),
-      quality('jitter_ms', whole),
+      ...MEASURED.map((column): [string, unknown] => [names[column], quality(row, column)]),
       [names.tags, row.tags.map((tag) => words.tags[tag]).join(', ') || words.none],
       [names.path, words.paths[row.path]],
       [words.figures.pdd[0], row.pdd_ms === null ? words.none : ms(row.pdd_ms)],
@@ -204,8 +194,6 @@ export class CallView extends LitElement {
     return facts.map(([name, value]) => html`<div><dt>${name}</dt><dd class="number">${value}</dd></div>`);
   }
 }
-
-const whole = (value: number): string => decimal(value, 0);
 
 function lineOf(name: Sampled, which: number): Line {
   const dash = DASHES[which];

@@ -6,12 +6,12 @@ import { repeat } from 'lit/directives/repeat.js';
 import { fields } from '../ui/fields';
 import { theme } from '../ui/theme';
 import type { Board } from './board';
-import { NEWEST, choose, costOf, isLong, isOver, levelOf, numberOf, secondsOf } from './call-list';
+import { MEASURED, NEWEST, choose, isLong, isOver, numberOf, secondsOf } from './call-list';
 import type { Chosen, Column, Query } from './call-list';
 import { callsLook } from './calls-look';
 import type { Row } from './contract';
-import { age, clock, country, decimal, duration, instant, money, percent } from './format';
-import { look, marked, sorted, stateOf } from './look';
+import { age, clock, country, decimal, duration, instant } from './format';
+import { costs, fire, look, quality, sorted, stateOf } from './look';
 import { ARROWS } from './overview';
 import { words } from './words';
 
@@ -40,7 +40,7 @@ export class Calls extends LitElement {
   }
 
   protected override render(): TemplateResult {
-    const chosen = choose(this.board.rows.values(), this.query, this.nowMs);
+    const chosen = choose(this.board.rows.values(), this.query, this.nowMs, this.longMinutes);
     return html`<div class="stack">
       ${this.#tools()}
       ${chosen.total ? this.#table(chosen) : this.#none()}
@@ -61,7 +61,7 @@ export class Calls extends LitElement {
           @input=${(event: InputEvent) => this.#ask({ text: (event.target as HTMLInputElement).value })}
         />
       </label>
-      ${select(words.stateLabel, query.state, { '': words.anyState, ...words.states }, (state) => this.#ask({ state }))}
+      ${select(words.stateLabel, query.state, STATES, (state) => this.#ask({ state }))}
       ${select(words.tagLabel, query.tag, { '': words.anyTag, ...words.tags }, (tag) => this.#ask({ tag }))}
       <div class="narrow">
         ${select(words.sortLabel, query.column, SORTABLE, (column) => this.#ask({ column, descending: true }))}
@@ -108,12 +108,6 @@ export class Calls extends LitElement {
     const { columns: names } = words;
     const number = numberOf(row);
     const seconds = secondsOf(row, this.nowMs);
-    const cost = costOf(row, this.nowMs);
-    const mark = (column: 'mos' | 'rtt_ms' | 'loss_percent' | 'jitter_ms', text: (value: number) => string): TemplateResult => {
-      const value = row[column];
-      const shown = value === null ? nothing : marked(levelOf(column, value), text(value));
-      return html`<td class="n" data-label=${names[column]}>${value === null ? words.none : shown}</td>`;
-    };
     return html`<tr class=${isOver(row) ? 'dim' : ''}>
       <td data-label=${names.state}>${stateOf(row.state)}</td>
       <td data-label=${names.destination}><a href="#/call/${encodeURIComponent(row.id)}">${number}</a></td>
@@ -126,16 +120,14 @@ export class Calls extends LitElement {
       <td class="n" data-label=${names.seconds}>
         ${isLong(row, this.nowMs, this.longMinutes) ? html`<strong class="poor">▲ ${words.long}</strong> ` : nothing}${seconds === undefined ? words.none : duration(seconds)}
       </td>
-      <td class="n" data-label=${names.cost_micros} title=${cost.isEstimated ? words.estimated : nothing}>
-        ${cost.isEstimated ? '≈ ' : ''}${row.currency ? money(cost.micros, row.currency) : words.none}
-      </td>
-      ${mark('mos', (value) => decimal(value, 2))} ${mark('rtt_ms', whole)} ${mark('loss_percent', percent)} ${mark('jitter_ms', whole)}
+      <td class="n" data-label=${names.cost_micros}>${costs(row, this.nowMs)}</td>
+      ${MEASURED.map((column) => html`<td class="n" data-label=${names[column]}>${quality(row, column)}</td>`)}
       <td class="tags" data-label=${names.tags}>${row.tags.map((tag) => words.tags[tag]).join(', ') || words.none}</td>
       <td data-label=${names.path}>${words.paths[row.path]}</td>
       <td class="act">
         ${isOver(row) || row.state === 'ending'
           ? nothing
-          : html`<button type="button" aria-label="${words.endCall}: ${number}" @click=${() => this.#end(row)}>${words.end}</button>`}
+          : html`<button type="button" aria-label="${words.endCall}: ${number}" @click=${() => fire(this, 'end-call', row)}>${words.end}</button>`}
       </td>
     </tr>`;
   }
@@ -161,13 +153,9 @@ export class Calls extends LitElement {
     const minutes = (event.target as HTMLInputElement).valueAsNumber;
     if (minutes >= 1) location.replace(`#/calls?long=${minutes}`);
   };
-
-  #end(row: Row): void {
-    this.dispatchEvent(new CustomEvent('end-call', { detail: row, bubbles: true, composed: true }));
-  }
 }
 
-const whole = (value: number): string => decimal(value, 0);
+const STATES = { '': words.anyState, long: words.longOnly, ...words.states };
 
 const SORTABLE = Object.fromEntries(Object.entries(words.columns).filter(([name]) => name !== 'end')) as Record<Column, string>;
 

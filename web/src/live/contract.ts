@@ -100,6 +100,26 @@ export interface Warning {
   call_id: string | null;
 }
 
+/** What is wrong enough to be told. */
+export interface Alarm {
+  /** By which it is acknowledged and silenced. */
+  name: string;
+  rule: string;
+  subject: string;
+  title: string;
+  /** What to do first. */
+  action: string;
+  value: number;
+  unit: string;
+  since: string;
+  state: 'raised' | 'acknowledged' | 'silenced';
+  /** Who has acknowledged or silenced it, and why; empty for nobody. */
+  by: string;
+  reason: string;
+  /** When a silence ends. */
+  until: string | null;
+}
+
 /** Event `delta`: what is new; `snapshot` has all of it but `gone`. */
 export interface News {
   at: string;
@@ -108,6 +128,8 @@ export interface News {
   gone?: string[];
   totals?: Totals;
   nodes?: FleetNode[];
+  /** All that stand. */
+  alarms?: Alarm[];
   warnings?: Warning[];
   samples?: Sample[];
 }

@@ -18,12 +18,6 @@ export class Door extends LitElement {
         width: min(100%, 440px);
         margin-inline: auto;
       }
-      label {
-        display: grid;
-        gap: var(--space-1);
-        font-size: var(--letters-s);
-        font-weight: 600;
-      }
       a {
         display: inline-block;
         padding-block: var(--space-2);
@@ -56,7 +50,7 @@ export class Door extends LitElement {
         ${this.hasKey ? html`<button type="button" @click=${fire('forget-key')}>${words.forgetKey}</button>` : nothing}
       </div>
       <form class="stack" novalidate @submit=${this.#submit}>
-        <label>
+        <label class="field">
           ${words.keyLabel}
           <input name="key" type="password" autocomplete="off" spellcheck="false" placeholder="ck_…" aria-describedby="help" />
         </label>

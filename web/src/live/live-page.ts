@@ -10,16 +10,15 @@ import { empty } from './calls';
 import type { Calls } from './calls';
 import { numberOf } from './call-list';
 import type { Row } from './contract';
+import './dialog';
+import { failureOf } from './dialog';
+import type { Dialog, Question } from './dialog';
 import './door';
-import './end-dialog';
-import { failureOf } from './end-dialog';
-import type { EndDialog } from './end-dialog';
 import { age } from './format';
 import { look } from './look';
-import type { NodeOrder } from './nodes';
-import './nodes';
 import './overview';
 import { pageLook } from './page-look';
+import type { Order } from './requests';
 import { routeOf } from './route';
 import type { Route } from './route';
 import { Watching } from './watching';
@@ -30,6 +29,9 @@ const DRAW_MS_MIN = 500;
 
 /** How long it is told what became of what was asked for. */
 const TOLD_MS = 15_000;
+
+/** How long it takes until what could not be loaded is tried again. */
+const LOADED_AGAIN_MS = 15_000;
 
 export class LivePage extends LitElement {
   static override properties = fields('route', 'told');
@@ -42,6 +44,8 @@ export class LivePage extends LitElement {
   readonly #watching = new Watching(() => this.#schedule());
   readonly #title = document.title;
   #drawnMs = 0;
+  #isLoading = false;
+  #isPartMissing = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #tick: ReturnType<typeof setInterval> | undefined;
 
@@ -92,11 +96,10 @@ export class LivePage extends LitElement {
       </header>
       <main tabindex="-1" class=${main}>${this.#main()}</main>
       <p class="told" role="status">${this.told}</p>
-      <live-end-dialog
-        .asksWhy=${this.#watching.isOperator}
-        .end=${(id: string, reason: string) => this.#watching.end(id, reason)}
-        @call-ended=${({ detail }: CustomEvent<Row>) => this.#tell(words.ended(numberOf(detail)))}
-      ></live-end-dialog>`;
+      <live-dialog
+        .give=${(order: Order) => this.#watching.give(order)}
+        @told=${({ detail }: CustomEvent<string>) => this.#tell(detail)}
+      ></live-dialog>`;
   }
 
   protected override updated(): void {
@@ -105,17 +108,20 @@ export class LivePage extends LitElement {
 
   #entitle(): void {
     const { board } = this.#watching;
-    const title = board.heardMs ? `(${board.totals?.calls ?? board.rows.size}) ${this.#title}` : this.#title;
+    const alarms = board.raised ? `▲ ${board.raised} ` : '';
+    const title = board.heardMs ? `${alarms}(${board.totals?.calls ?? board.rows.size}) ${this.#title}` : this.#title;
     if (document.title !== title) document.title = title;
   }
 
   #nav(): TemplateResult {
-    const link = (view: Route['view'], path: string, text: string): TemplateResult => {
+    const { isOperator, board } = this.#watching;
+    const alarms = board.raised ? html` <span class="bad">▲ ${words.alarms(board.raised)}</span>` : nothing;
+    const link = (view: Route['view'], path: string, text: unknown): TemplateResult => {
       return html`<a href="#/${path}" aria-current=${this.route.view === view ? 'page' : nothing}>${text}</a>`;
     };
     return html`<nav aria-label=${words.views}>
-      ${link('overview', '', words.overview)} ${link('calls', 'calls', words.calls)}
-      ${this.#watching.isOperator ? link('nodes', 'nodes', words.nodes) : nothing} ${link('wall', 'wall', words.wall)}
+      ${link('overview', '', html`${words.overview}${alarms}`)} ${link('calls', 'calls', words.calls)}
+      ${isOperator ? link('nodes', 'nodes', words.nodes) : nothing} ${link('wall', 'wall', words.wall)}
       <a href="phone">${words.phone}</a>
     </nav>`;
   }
@@ -165,7 +171,42 @@ export class LivePage extends LitElement {
         @forget-key=${() => this.#watching.forgetKey()}
       ></live-door>`;
     }
-    return this.#view();
+    return html`${this.#alarms()} ${this.#view()}`;
+  }
+
+  /** They are those of now though the view is held still, and are there in each view: a new one is announced. */
+  #alarms(): TemplateResult | typeof nothing {
+    const { board, isOperator, nowMs } = this.#watching;
+    if (!isOperator || !board.heardMs) return nothing;
+    void this.#loadOperators();
+    const { view } = this.route;
+    const isWall = view === 'wall';
+    const isShown = isWall || view === 'overview';
+    return html`${this.#isPartMissing ? html`<p role="alert">${words.partMissing}</p>` : nothing}
+      <live-alarms
+        class=${isShown ? '' : 'hidden'}
+        .alarms=${board.alarms}
+        .nowMs=${nowMs}
+        .isShown=${isShown}
+        .isWall=${isWall}
+        @ask=${({ detail }: CustomEvent<Question>) => this.#ask(detail)}
+        @order=${this.#order}
+      ></live-alarms>`;
+  }
+
+  /** Load what only operators see. Until it is there its elements stay empty. */
+  async #loadOperators(): Promise<void> {
+    if (this.#isLoading) return;
+    this.#isLoading = true;
+    try {
+      await import('./operators');
+      this.#isPartMissing = false;
+    } catch {
+      // The gateway is away, or another release is there by now: then the page has to be loaded anew.
+      this.#isPartMissing = true;
+      setTimeout(() => (this.#isLoading = false), LOADED_AGAIN_MS);
+    }
+    this.#schedule();
   }
 
   #view(): TemplateResult | typeof nothing {
@@ -182,7 +223,7 @@ export class LivePage extends LitElement {
         @end-call=${this.#askToEnd}
       ></live-call>`;
     }
-    if (view === 'nodes' && isOperator) return html`<live-nodes .board=${board} .nowMs=${nowMs} @node-order=${this.#order}></live-nodes>`;
+    if (view === 'nodes' && isOperator) return html`<live-nodes .board=${board} .nowMs=${nowMs} @order=${this.#order}></live-nodes>`;
     if (view === 'calls') {
       return html`<live-calls
         .board=${board}
@@ -235,14 +276,25 @@ export class LivePage extends LitElement {
     event.preventDefault();
   };
 
-  readonly #askToEnd = ({ detail }: CustomEvent<Row>): void => {
-    void this.renderRoot.querySelector<EndDialog>('live-end-dialog')?.ask(detail);
+  readonly #askToEnd = ({ detail: row }: CustomEvent<Row>): void => {
+    this.#ask({
+      title: words.endTitle(numberOf(row)),
+      text: words.endText,
+      yes: words.endCall,
+      isDanger: true,
+      why: this.#watching.isOperator ? words.endReasonHelp : undefined,
+      order: (reason) => this.#watching.ending(row, reason),
+    });
   };
 
-  readonly #order = async ({ detail: { node, takes } }: CustomEvent<NodeOrder>): Promise<void> => {
+  #ask(question: Question): void {
+    void this.renderRoot.querySelector<Dialog>('live-dialog')?.ask(question);
+  }
+
+  readonly #order = async ({ detail: order }: CustomEvent<Order>): Promise<void> => {
     try {
-      await this.#watching.order(node, takes);
-      this.#tell(takes ? words.undrained(node) : words.drained(node));
+      await this.#watching.give(order);
+      this.#tell(order.done);
     } catch (error) {
       this.#tell(failureOf(error));
     }

@@ -1,9 +1,11 @@
 /** What the live page's parts share in looks, beside the phone's theme. */
 
-import { css, html } from 'lit';
+import { css, html, nothing } from 'lit';
 import type { TemplateResult } from 'lit';
-import type { Level } from './call-list';
-import type { State } from './contract';
+import { costOf, levelOf } from './call-list';
+import type { Level, Measured } from './call-list';
+import type { Row, State } from './contract';
+import { decimal, money, percent } from './format';
 import { words } from './words';
 
 export const look = css`
@@ -29,6 +31,12 @@ export const look = css`
   }
   h2 {
     margin-block-end: var(--space-2);
+  }
+  .field {
+    display: grid;
+    gap: var(--space-1);
+    font-size: var(--letters-s);
+    font-weight: 600;
   }
   .card {
     padding: var(--space-4);
@@ -146,13 +154,32 @@ export function stateOf(state: State): TemplateResult {
   return html`<span class=${look}><span aria-hidden="true">${STATE_MARKS[state]}</span> ${words.states[state]}</span>`;
 }
 
-/** Return a value with its mark: a shape, and a word for whoever does not see it. */
-export function marked(level: Level | undefined, text: string): TemplateResult {
-  if (!level) return html`${words.none}`;
+const whole = (value: number): string => decimal(value, 0);
+
+const WRITTEN: Record<Measured, (value: number) => string> = {
+  mos: (value) => decimal(value, 2),
+  rtt_ms: whole,
+  loss_percent: percent,
+  jitter_ms: whole,
+};
+
+/** Return what is measured of a call with its mark: a shape, and a word for whoever does not see it. */
+export function quality(row: Row, column: Measured): TemplateResult {
+  const value = row[column];
+  const level = levelOf(column, value);
+  if (!level || value === null) return html`${words.none}`;
+  const text = WRITTEN[column](value);
   const word = words.levels[level];
   return html`<span class=${level} title=${word}
     ><span aria-hidden="true">${LEVEL_MARKS[level]}</span> ${text}<span class="hidden"> (${word})</span></span
   >`;
+}
+
+/** Return what a call has cost so far; what is estimated is marked. */
+export function costs(row: Row, nowMs: number): TemplateResult {
+  const { micros, isEstimated } = costOf(row, nowMs);
+  const amount = row.currency ? money(micros, row.currency) : words.none;
+  return html`<span title=${isEstimated ? words.estimated : nothing}>${isEstimated ? '≈ ' : ''}${amount}</span>`;
 }
 
 /** Return a bar that is filled so far; what it says stands beside it. */
@@ -160,6 +187,11 @@ export function bar(share: number): TemplateResult {
   return html`<svg width="100%" height="10" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">
     <rect class="track" width="100" height="10" /><rect width=${Math.min(100, share * 100)} height="10" />
   </svg>`;
+}
+
+/** Tell whoever holds an element of something, out of all shadow trees. */
+export function fire(element: HTMLElement, name: string, detail: object): void {
+  element.dispatchEvent(new CustomEvent(name, { detail, bubbles: true, composed: true }));
 }
 
 /** Return what `aria-sort` says of a column. */

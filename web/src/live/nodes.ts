@@ -1,4 +1,4 @@
-/** What operators see beside calls: the processes that hold calls, and the warnings of all logs. */
+/** What operators see beside calls: the processes that hold calls, and the warnings of all logs. Fires `order`. */
 
 import { LitElement, css, html, nothing } from 'lit';
 import type { TemplateResult } from 'lit';
@@ -7,14 +7,10 @@ import { theme } from '../ui/theme';
 import type { Board } from './board';
 import type { FleetNode, Warning } from './contract';
 import { age, clock, decimal, instant, ms } from './format';
-import { bar, look } from './look';
-import { words } from './words';
-
-/** Whether a node is to take new calls. Sent by `node-order`. */
-export interface NodeOrder {
-  node: string;
-  takes: boolean;
-}
+import { bar, fire, look } from './look';
+import { words } from './operator-words';
+import type { Order } from './requests';
+import { words as common } from './words';
 
 export class Nodes extends LitElement {
   static override properties = fields('board', 'nowMs');
@@ -59,7 +55,7 @@ export class Nodes extends LitElement {
     const { nodes, warnings } = this.board;
     return html`<div class="stack">
       <section class="card">
-        <h2 id="nodes">${words.nodes}</h2>
+        <h2 id="nodes">${common.nodes}</h2>
         ${nodes.length ? this.#table(nodes) : html`<p class="muted">${words.noNodes}</p>`}
       </section>
       <section class="card">
@@ -93,7 +89,7 @@ export class Nodes extends LitElement {
 
   #row(node: FleetNode): TemplateResult {
     const state = node.is_lost ? `✕ ${words.nodeLost}` : node.is_draining ? `◌ ${words.nodeDraining}` : `● ${words.nodeTaking}`;
-    const act = (): void => this.#order({ node: node.node, takes: node.is_draining });
+    const act = (): void => fire(this, 'order', orderOf(node));
     return html`<tr class=${node.is_lost ? 'dim' : ''}>
       <th scope="row">${node.node}</th>
       <td class=${node.is_lost ? 'bad' : node.is_draining ? '' : 'good'}>${state}</td>
@@ -101,9 +97,9 @@ export class Nodes extends LitElement {
         ${words.loadOf(decimal(node.calls, 0), decimal(node.calls_max, 0))}
         ${bar(node.calls_max ? node.calls / node.calls_max : 0)}
       </td>
-      <td class="n">${node.lag_ms === null ? words.none : ms(node.lag_ms)}</td>
+      <td class="n">${node.lag_ms === null ? common.none : ms(node.lag_ms)}</td>
       <td>${node.release}</td>
-      <td title=${instant(node.started_at)}>${words.ago(age(this.nowMs - Date.parse(node.started_at)))}</td>
+      <td title=${instant(node.started_at)}>${common.ago(age(this.nowMs - Date.parse(node.started_at)))}</td>
       <td>
         ${node.is_lost
           ? nothing
@@ -113,10 +109,12 @@ export class Nodes extends LitElement {
       </td>
     </tr>`;
   }
+}
 
-  #order(detail: NodeOrder): void {
-    this.dispatchEvent(new CustomEvent('node-order', { detail, bubbles: true, composed: true }));
-  }
+/** Return what lets a node that is draining take new calls again, and another none. */
+function orderOf({ node, is_draining }: FleetNode): Order {
+  const [act, done] = is_draining ? ['resume', words.undrained] : (['drain', words.drained] as const);
+  return { path: `v1/admin/nodes/${encodeURIComponent(node)}/${act}`, done: done(node) };
 }
 
 function warningLine({ at, node, level, event, call_id }: Warning): TemplateResult {

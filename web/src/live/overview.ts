@@ -5,6 +5,7 @@ import type { TemplateResult } from 'lit';
 import { fields } from '../ui/fields';
 import { theme } from '../ui/theme';
 import type { Board } from './board';
+import { STATES } from './call-list';
 import './chart';
 import { DURATION_BOUNDS } from './contract';
 import type { Country, Totals } from './contract';
@@ -92,6 +93,7 @@ export class Overview extends LitElement {
     const { totals } = this.board;
     if (!totals) return nothing;
     return html`<div class="stack ${this.isWall ? 'wall' : ''}">
+      ${states(totals)}
       <div class="figures">${figures.map((_, which) => this.#figure(which, totals))}</div>
       <div class="halves">${this.#durations(totals)} ${this.#countries(totals)}</div>
     </div>`;
@@ -160,6 +162,12 @@ export class Overview extends LitElement {
       <button type="button" @click=${sort}>${label}${ARROWS[order]}</button>
     </th>`;
   }
+}
+
+/** Return how many calls are in which state, in one line. */
+function states({ by_state: counts }: Totals): TemplateResult | typeof nothing {
+  const shown = STATES.filter((state) => counts[state]).map((state) => `${decimal(counts[state] ?? 0, 0)} ${words.states[state]}`);
+  return shown.length ? html`<p class="states label">${shown.join(' · ')}</p>` : nothing;
 }
 
 /** What shows the order that a column is sorted in. */

@@ -15,6 +15,16 @@ export class Refusal extends Error {
   }
 }
 
+/** Something to be done. */
+export interface Order {
+  path: string;
+  /** POST where none is said. */
+  method?: string;
+  body?: object;
+  /** What is told once it is done. */
+  done: string;
+}
+
 /** Return the headers and the credentials of whoever asks: never a key beside a cookie, which the gateway refuses. */
 export function identity(key: string | undefined): { credentials: RequestCredentials; headers: Record<string, string> } {
   return key

@@ -5,10 +5,13 @@
 
 import { answerOffer, brought, dropKey, offerOwn, offeredKey, storedKey, takeKey } from '../api-key';
 import { Board } from './board';
-import type { News } from './contract';
+import { numberOf } from './call-list';
+import type { News, Row } from './contract';
 import { Feed, browser, codeOf, waitMs } from './feed';
 import type { Connection } from './feed';
 import { Refusal, ask } from './requests';
+import type { Order } from './requests';
+import { words } from './words';
 
 const OPERATORS = 'v1/admin/';
 const HOLDERS = 'v1/';
@@ -108,16 +111,18 @@ export class Watching {
     this.changed();
   }
 
-  /** End a call; operators say why. Throws Refusal. */
-  async end(callId: string, reason: string): Promise<void> {
-    const id = encodeURIComponent(callId);
-    if (this.isOperator) await ask(this.key, `${OPERATORS}live-calls/${id}/end`, 'POST', { reason });
-    else await ask(this.key, `${HOLDERS}calls/${id}`, 'DELETE');
+  /** Do something with the rights of whoever watches. Throws Refusal. */
+  async give({ path, method = 'POST', body }: Order): Promise<void> {
+    await ask(this.key, path, method, body);
   }
 
-  /** Let a node take new calls, or none. Throws Refusal. */
-  async order(node: string, takes: boolean): Promise<void> {
-    await ask(this.key, `${OPERATORS}nodes/${encodeURIComponent(node)}/${takes ? 'resume' : 'drain'}`, 'POST');
+  /** Return what ends a call; operators say why. */
+  ending(row: Row, reason: string): Order {
+    const id = encodeURIComponent(row.id);
+    const done = words.ended(numberOf(row));
+    return this.isOperator
+      ? { path: `${OPERATORS}live-calls/${id}/end`, body: { reason }, done }
+      : { path: `${HOLDERS}calls/${id}`, method: 'DELETE', done };
   }
 
   get #part(): string {

@@ -1,0 +1,161 @@
+/**
+ * The alarms that stand, the raised ones first; a new one is announced, on whichever view. Fires `ask` with what is to be
+ * asked and `order` with what is to be done at once.
+ */
+
+import { LitElement, css, html, nothing } from 'lit';
+import type { PropertyValues, TemplateResult } from 'lit';
+import { fields } from '../ui/fields';
+import { theme } from '../ui/theme';
+import type { Alarm } from './contract';
+import type { Question } from './dialog';
+import { age, clock, instant } from './format';
+import { fire, look } from './look';
+import { words } from './operator-words';
+import type { Order } from './requests';
+import { words as common } from './words';
+
+const STATES = ['raised', 'acknowledged', 'silenced'] as const satisfies Alarm['state'][];
+
+export class Alarms extends LitElement {
+  static override properties = fields('alarms', 'nowMs', 'isShown', 'isWall', 'announced');
+  static override styles = [
+    theme,
+    look,
+    css`
+      ul {
+        display: grid;
+        gap: var(--space-2);
+        padding: 0;
+        list-style: none;
+      }
+      li {
+        display: flex;
+        flex-wrap: wrap;
+        align-items: center;
+        gap: var(--space-2) var(--space-4);
+        padding: var(--space-2) var(--space-4);
+        border-inline-start: 4px solid var(--line);
+        overflow-wrap: anywhere;
+      }
+      .raised {
+        border-color: var(--stop);
+        background: var(--alert);
+        border-radius: var(--radius-s);
+      }
+      .what {
+        flex: 1 1 18rem;
+        min-width: 0;
+      }
+      .wall {
+        font-size: clamp(var(--letters-m), 1.2vw, 2rem);
+      }
+      .wall .raised .title {
+        font-size: 1.5em;
+      }
+      .raised .title {
+        font-weight: 650;
+      }
+    `,
+  ];
+
+  declare alarms: readonly Alarm[];
+  /** The time that ages are counted to, by the server's clock. */
+  declare nowMs: number;
+  /** Whether they are shown; else new ones are announced only. */
+  declare isShown: boolean;
+  /** Only shows: nothing can be done. */
+  declare isWall: boolean;
+  declare announced: string;
+
+  /** Names of those that are raised; undefined before the first are known. */
+  #raised: ReadonlySet<string> | undefined;
+
+  constructor() {
+    super();
+    this.alarms = [];
+    this.announced = '';
+    this.isShown = this.isWall = false;
+  }
+
+  /** What is raised already when the page is opened is read with it; each later one is announced once. */
+  protected override willUpdate(changed: PropertyValues<this>): void {
+    if (!changed.has('alarms')) return;
+    const before = this.#raised;
+    const raised = this.alarms.filter(({ state }) => state === 'raised');
+    this.#raised = new Set(raised.map(({ name }) => name));
+    const fresh = before ? raised.filter(({ name }) => !before.has(name)) : [];
+    if (fresh.length) this.announced = words.newAlarm(fresh.map(({ title }) => title).join(' '));
+    else if (!raised.length) this.announced = '';
+  }
+
+  protected override render(): TemplateResult {
+    return html`<p class="hidden" role="status">${this.announced}</p>
+      ${this.isShown ? this.#list() : nothing}`;
+  }
+
+  #list(): TemplateResult {
+    const wall = this.isWall ? 'wall' : '';
+    if (!this.alarms.length) return html`<p class="muted ${wall}">✓ ${words.noAlarms}</p>`;
+    const sorted = STATES.flatMap((state) => this.alarms.filter((alarm) => alarm.state === state));
+    return html`<section class="card ${wall}">
+      <h2 id="alarms">${words.alarms}</h2>
+      <ul aria-labelledby="alarms">${sorted.map((alarm) => this.#alarm(alarm))}</ul>
+    </section>`;
+  }
+
+  #alarm(alarm: Alarm): TemplateResult {
+    const { title, action, since, state, by, reason, until } = alarm;
+    const isRaised = state === 'raised';
+    const ago = common.ago(age(this.nowMs - Date.parse(since)));
+    const said = [until && words.until(clock(until)), by && words.by(by)].filter(Boolean).join(' ');
+    return html`<li class=${isRaised ? 'raised' : 'muted small'}>
+      <div class="what">
+        <p>
+          <strong class=${isRaised ? 'bad' : ''}>${words.alarmStates[state]}</strong> <span class="title">${title}</span>
+          <time class="small" datetime=${since} title=${instant(since)}>${words.since(clock(since), ago)}</time>
+        </p>
+        ${isRaised ? html`<p>${action}</p>` : html`<p>${[said, reason].filter(Boolean).join(': ')}</p>`}
+      </div>
+      ${this.isWall ? nothing : this.#actions(alarm)}
+    </li>`;
+  }
+
+  #actions(alarm: Alarm): TemplateResult {
+    const { name, title, state } = alarm;
+    const button = (label: string, act: () => void): TemplateResult => {
+      return html`<button type="button" aria-label="${label}: ${title}" @click=${act}>${label}</button>`;
+    };
+    const order: Order = { path: 'v1/admin/alarms/unsilence', body: { name }, done: words.takenBack };
+    return html`<div class="row">
+      ${state === 'raised' ? button(words.acknowledge, () => fire(this, 'ask', acknowledging(alarm))) : nothing}
+      ${state === 'silenced' ? nothing : button(words.silence, () => fire(this, 'ask', silencing(alarm)))}
+      ${state === 'raised' ? nothing : button(words.takeBack, () => fire(this, 'order', order))}
+    </div>`;
+  }
+}
+
+function acknowledging({ name, title }: Alarm): Question {
+  return {
+    title: words.acknowledgeTitle,
+    text: title,
+    yes: words.acknowledge,
+    why: words.acknowledgeHelp,
+    order: (reason) => ({ path: 'v1/admin/alarms/acknowledge', body: { name, reason }, done: words.acknowledged }),
+  };
+}
+
+function silencing({ name, title }: Alarm): Question {
+  return {
+    title: words.silenceTitle,
+    text: title,
+    yes: words.silence,
+    why: words.silenceHelp,
+    choices: [words.silenceFor, words.minutes],
+    order: (reason, minutes) => {
+      return { path: 'v1/admin/alarms/silence', body: { name, minutes: Number(minutes), reason }, done: words.silenced };
+    },
+  };
+}
+
+customElements.define('live-alarms', Alarms);

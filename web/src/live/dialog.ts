@@ -1,0 +1,143 @@
+/** Asks before something is done, and operators why. Fires `told` with what became of it once the gateway has taken it. */
+
+import { LitElement, css, html, nothing } from 'lit';
+import type { TemplateResult } from 'lit';
+import { fields } from '../ui/fields';
+import { theme } from '../ui/theme';
+import { look } from './look';
+import { Refusal } from './requests';
+import type { Order } from './requests';
+import { words } from './words';
+
+/** Characters of a reason, as the gateway's audit log keeps them. */
+const REASON_MAX = 500;
+
+/** What is asked. */
+export interface Question {
+  title: string;
+  text: string;
+  yes: string;
+  isDanger?: boolean;
+  /** What becomes of the reason; undefined where none is asked for. */
+  why?: string | undefined;
+  /** What can be chosen: its name, and the text of each value. */
+  choices?: readonly [string, Record<string, string>];
+  /** Return what the answer comes to. */
+  order(reason: string, choice: string): Order;
+}
+
+export class Dialog extends LitElement {
+  static override properties = fields('question', 'give', 'complaint', 'isBusy');
+  static override styles = [
+    theme,
+    look,
+    css`
+      dialog {
+        width: min(28rem, calc(100vw - 32px));
+        padding: var(--space-5);
+        border: 1px solid var(--line);
+        border-radius: var(--radius-m);
+        background: var(--card);
+        color: var(--text);
+      }
+      dialog::backdrop {
+        background: var(--backdrop);
+      }
+      h2 {
+        overflow-wrap: anywhere;
+      }
+      .alert {
+        padding: var(--space-3);
+        border-radius: var(--radius-s);
+        background: var(--alert);
+      }
+    `,
+  ];
+
+  declare question: Question | undefined;
+  /** Gives the order; throws Refusal. */
+  declare give: (order: Order) => Promise<void>;
+  declare complaint: string;
+  declare isBusy: boolean;
+
+  constructor() {
+    super();
+    this.complaint = '';
+    this.isBusy = false;
+  }
+
+  /** Ask. */
+  async ask(question: Question): Promise<void> {
+    this.question = question;
+    this.complaint = '';
+    await this.updateComplete;
+    this.renderRoot.querySelector('form')?.reset();
+    this.#dialog?.showModal();
+  }
+
+  get #dialog(): HTMLDialogElement | null {
+    return this.renderRoot.querySelector('dialog');
+  }
+
+  protected override render(): TemplateResult {
+    const { question } = this;
+    return html`<dialog aria-labelledby="title" @close=${() => (this.question = undefined)}>
+      ${question ? this.#form(question) : nothing}
+    </dialog>`;
+  }
+
+  #form({ title, text, yes, isDanger, why, choices }: Question): TemplateResult {
+    return html`<form class="stack" @submit=${this.#submit}>
+      <h2 id="title">${title}</h2>
+      <p>${text}</p>
+      ${choices
+        ? html`<label class="field">
+            ${choices[0]}
+            <select name="choice">
+              ${Object.entries(choices[1]).map(([value, each]) => html`<option value=${value}>${each}</option>`)}
+            </select>
+          </label>`
+        : nothing}
+      ${why
+        ? html`<label class="field">
+              ${words.reason}
+              <input name="reason" required maxlength=${REASON_MAX} autocomplete="off" aria-describedby="help" />
+            </label>
+            <p id="help" class="small muted">${why}</p>`
+        : nothing}
+      ${this.complaint ? html`<p class="alert" role="alert">${this.complaint}</p>` : nothing}
+      <div class="row">
+        <button type="button" @click=${() => this.#dialog?.close()}>${words.cancel}</button>
+        <button type="submit" class="${isDanger ? 'danger' : 'primary'} end" ?disabled=${this.isBusy}>${yes}</button>
+      </div>
+    </form>`;
+  }
+
+  readonly #submit = async (event: SubmitEvent): Promise<void> => {
+    event.preventDefault();
+    const { question } = this;
+    if (!question || this.isBusy) return;
+    const answer = new FormData(event.target as HTMLFormElement);
+    const [reason, choice] = ['reason', 'choice'].map((name) => String(answer.get(name) ?? '').trim());
+    const order = question.order(reason, choice);
+    this.isBusy = true;
+    this.complaint = '';
+    try {
+      await this.give(order);
+      this.#dialog?.close();
+      this.dispatchEvent(new CustomEvent('told', { detail: order.done }));
+    } catch (error) {
+      this.complaint = failureOf(error);
+    } finally {
+      this.isBusy = false;
+    }
+  };
+}
+
+/** Return why something was refused, in words. */
+export function failureOf(error: unknown): string {
+  if (!(error instanceof Refusal)) throw error;
+  return error.status ? error.message || words.failed : words.unreachable;
+}
+
+customElements.define('live-dialog', Dialog);
