@@ -5,6 +5,7 @@
 
 import { LitElement, css, html, nothing } from 'lit';
 import type { PropertyValues, TemplateResult } from 'lit';
+import { repeat } from 'lit/directives/repeat.js';
 import { fields } from '../ui/fields';
 import { theme } from '../ui/theme';
 import type { Alarm } from './contract';
@@ -53,6 +54,9 @@ export class Alarms extends LitElement {
       .wall .raised .title {
         font-size: 1.5em;
       }
+      .wall .small {
+        font-size: 0.8em;
+      }
       .raised .title {
         font-weight: 650;
       }
@@ -70,6 +74,8 @@ export class Alarms extends LitElement {
 
   /** Names of those that are raised; undefined before the first are known. */
   #raised: ReadonlySet<string> | undefined;
+  /** Those that were announced last. */
+  #fresh: readonly Alarm[] = [];
 
   constructor() {
     super();
@@ -83,10 +89,14 @@ export class Alarms extends LitElement {
     if (!changed.has('alarms')) return;
     const before = this.#raised;
     const raised = this.alarms.filter(({ state }) => state === 'raised');
-    this.#raised = new Set(raised.map(({ name }) => name));
+    const now = new Set(raised.map(({ name }) => name));
     const fresh = before ? raised.filter(({ name }) => !before.has(name)) : [];
-    if (fresh.length) this.announced = words.newAlarm(fresh.map(({ title }) => title).join(' '));
-    else if (!raised.length) this.announced = '';
+    // What is over is said no longer: should it come again, that is another text, and announced.
+    if (fresh.length || this.#fresh.some(({ name }) => !now.has(name))) {
+      this.#fresh = fresh;
+      this.announced = fresh.length ? words.newAlarm(fresh.map(({ title }) => title).join(' ')) : '';
+    }
+    this.#raised = now;
   }
 
   protected override render(): TemplateResult {
@@ -100,7 +110,7 @@ export class Alarms extends LitElement {
     const sorted = STATES.flatMap((state) => this.alarms.filter((alarm) => alarm.state === state));
     return html`<section class="card ${wall}">
       <h2 id="alarms">${words.alarms}</h2>
-      <ul aria-labelledby="alarms">${sorted.map((alarm) => this.#alarm(alarm))}</ul>
+      <ul aria-labelledby="alarms">${repeat(sorted, ({ name }) => name, (alarm) => this.#alarm(alarm))}</ul>
     </section>`;
   }
 
@@ -128,9 +138,10 @@ export class Alarms extends LitElement {
     };
     const order: Order = { path: 'v1/admin/alarms/unsilence', body: { name }, done: words.takenBack };
     return html`<div class="row">
-      ${state === 'raised' ? button(words.acknowledge, () => fire(this, 'ask', acknowledging(alarm))) : nothing}
+      ${state === 'raised'
+        ? button(words.acknowledge, () => fire(this, 'ask', acknowledging(alarm)))
+        : button(words.takeBack, () => fire(this, 'order', order))}
       ${state === 'silenced' ? nothing : button(words.silence, () => fire(this, 'ask', silencing(alarm)))}
-      ${state === 'raised' ? nothing : button(words.takeBack, () => fire(this, 'order', order))}
     </div>`;
   }
 }

@@ -67,9 +67,10 @@ export class Chart extends LitElement {
     .u-cursor-pt {
       border: 3px solid;
       border-radius: 50%;
+      /* It is placed as if it had no border. */
+      translate: -3px -3px;
     }
     .u-off,
-    .u-select,
     .u-cursor-y {
       display: none;
     }
