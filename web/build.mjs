@@ -11,7 +11,6 @@ import { buildSdk, common, sayWeight } from './build-sdk.mjs';
 import { buildWidget } from './build-widget.mjs';
 import { languages } from './languages.mjs';
 import { lightTokens, tokens, withTokens } from './tokens.mjs';
-import { lessOfUplot } from './uplot.mjs';
 
 const WEB = import.meta.dirname;
 const OUTPUT = path.resolve(WEB, process.env.CALLER_WEB_OUTPUT ?? '../gateway/http/static');
@@ -31,8 +30,8 @@ const LATER = ['feedback', 'key-form', 'key-offer', 'line-check', 'paying', 'ret
 
 /**
  * Puts in the tokens, and takes the indentation out of css`…` and html`…` templates, which a minifier of JavaScript must
- * leave alone. What is loaded later imports what stands beside the phone as well, and that the app; what operators see
- * imports the live page: so all that they share stays in one file each, which compresses better than five.
+ * leave alone. What is loaded later imports what stands beside the phone as well, and that the app; one call and
+ * what operators see import the live page: so all that they share stays in one file each, which compresses better than five.
  */
 const compactTemplates = {
   name: 'compact-templates',
@@ -43,7 +42,7 @@ const compactTemplates = {
         return css.replace(/\/\*.*?\*\//gs, '').replace(/\s+/g, ' ').replace(/ ?([{};,]) ?|(:) /g, '$1$2').replace(/;}/g, '}');
       });
       const { name } = path.parse(file);
-      const shared = LATER.includes(name) ? 'beside' : { beside: 'app', operators: 'live-page' }[name];
+      const shared = LATER.includes(name) ? 'beside' : { beside: 'app', call: 'live-page', operators: 'live-page' }[name];
       return { loader: 'ts', contents: compact.replace(/\n\s+/g, '\n') + (shared ? `\nimport './${shared}';` : '') };
     });
   },
@@ -116,8 +115,8 @@ const page = await bundle(['main.ts', 'page.css', ICON], {
 
 const { main: script, page: style, icon, app, beside } = page.names;
 await writePage('index.html', { script, style, icon, preloads: preloads(page.outputs, [app, beside]) });
-// None of it is the phone's; what operators see comes later, and only to them.
-const live = await bundle(['live/live-page.ts', 'live/live.css'], { plugins: [compactTemplates, lessOfUplot, tokens], splitting: true });
+// None of it is the phone's; one call comes later, and what operators see only to them.
+const live = await bundle(['live/live-page.ts', 'live/live.css'], { plugins: [compactTemplates, tokens], splitting: true });
 const { 'live-page': liveScript, live: liveStyle } = live.names;
 const livePreloads = preloads(live.outputs, [liveScript]);
 await writePage('live/live.html', { script: liveScript, style: liveStyle, icon, preloads: livePreloads });
@@ -129,7 +128,7 @@ manifest.icons = await buildIcons(source(ICON), OUTPUT);
 await writeFile(path.join(OUTPUT, 'manifest.webmanifest'), JSON.stringify(manifest));
 const frameStyle = await buildWidget({ bundle, source, output: OUTPUT, define, audio: Object.values(audio.names), icon });
 const specimens = await bundle(['design/design.ts', 'design/specimen.css'], {
-  plugins: [compactTemplates, languages, lessOfUplot, tokens],
+  plugins: [compactTemplates, languages, tokens],
   define,
 });
 const design = { script: specimens.names.design, phone: [style, specimens.names.specimen], frame: [frameStyle], icon };

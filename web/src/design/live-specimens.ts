@@ -5,6 +5,7 @@ import { STATES } from '../live/call-list';
 import type { Alarm, News, Row, Sample, Totals } from '../live/contract';
 import type { Dialog, Question } from '../live/dialog';
 import '../live/live-page';
+import '../live/call';
 import '../live/operators';
 import type { Order } from '../live/requests';
 

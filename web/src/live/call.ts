@@ -162,7 +162,6 @@ export class CallView extends LitElement {
                 <live-chart
                   .timeline=${samples}
                   .lines=${lines}
-                  .isSmall=${false}
                   .label=${label}
                   .lastAt=${samples.at.at(-1)}
                 ></live-chart>

@@ -1,4 +1,4 @@
-/** A line chart over time on a canvas: a small one without axes beside a figure, or a whole one with a legend. */
+/** A line chart over time on a canvas, with axes and a legend. */
 
 import { LitElement, css, html } from 'lit';
 import type { TemplateResult } from 'lit';
@@ -23,11 +23,10 @@ export interface Line {
 /** How a legend shows the lines' dashes (CSS `border-style`). */
 const STROKES = ['solid', 'dashed', 'dotted'];
 
-const SMALL_PX = 36;
-const WHOLE_PX = 190;
+const HEIGHT_PX = 190;
 
 export class Chart extends LitElement {
-  static override properties = fields('timeline', 'lines', 'isSmall', 'label', 'lastAt');
+  static override properties = fields('timeline', 'lines', 'label', 'lastAt');
   // uPlot's own rules (uPlot.min.css), as far as its parts are used here.
   static override styles = css`
     :host {
@@ -106,7 +105,6 @@ export class Chart extends LitElement {
 
   declare timeline: Timeline;
   declare lines: readonly Line[];
-  declare isSmall: boolean;
   /** What is drawn, for whoever does not see it. */
   declare label: string;
   /** The timeline's last second: the chart is drawn anew when it changes. */
@@ -151,7 +149,7 @@ export class Chart extends LitElement {
     const width = this.clientWidth;
     const place = this.renderRoot.querySelector('div');
     if (!width || !place) return;
-    const size = { width, height: this.isSmall ? SMALL_PX : WHOLE_PX };
+    const size = { width, height: HEIGHT_PX };
     if (this.#plot) this.#plot.setSize(size);
     else this.#plot = new uPlot({ ...size, ...this.#options() }, this.#data(), place);
   }
@@ -175,16 +173,12 @@ export class Chart extends LitElement {
       value: (_: uPlot, value: number | null) => (value === null ? words.none : (text?.(value) ?? String(value))),
     }));
     const axis = { stroke: color('muted'), grid: { stroke: color('line'), width: 1 }, ticks: { show: false } };
-    const small = { axes: [{ show: false }, { show: false }], cursor: { show: false }, legend: { show: false } };
-    const whole = {
+    return {
+      series: [{ label: words.time }, ...series],
+      padding: [8, 8, 0, 0],
       axes: [axis, { ...axis, size: 44 }],
       cursor: { drag: { x: false, y: false }, sync: { key: 'call' } },
       legend: { markers: { dash: (_: uPlot, which: number) => STROKES[which - 1] } },
-    };
-    return {
-      series: [{ label: words.time }, ...series],
-      padding: this.isSmall ? [3, 0, 3, 0] : [8, 8, 0, 0],
-      ...(this.isSmall ? small : whole),
     };
   }
 }

@@ -4,7 +4,6 @@ import { LitElement, html, nothing } from 'lit';
 import type { TemplateResult } from 'lit';
 import { fields } from '../ui/fields';
 import { theme } from '../ui/theme';
-import './call';
 import './calls';
 import { empty } from './calls';
 import type { Calls } from './calls';
@@ -33,6 +32,9 @@ const TOLD_MS = 15_000;
 /** How long it takes until what could not be loaded is tried again. */
 const LOADED_AGAIN_MS = 15_000;
 
+/** Parts that are loaded when they are wanted. */
+const PARTS = { call: () => import('./call'), operators: () => import('./operators') };
+
 export class LivePage extends LitElement {
   static override properties = fields('route', 'told');
   static override styles = [theme, look, pageLook];
@@ -44,8 +46,9 @@ export class LivePage extends LitElement {
   readonly #watching = new Watching(() => this.#schedule());
   readonly #title = document.title;
   #drawnMs = 0;
-  #isLoading = false;
-  #isPartMissing = false;
+  readonly #loading = new Set<keyof typeof PARTS>();
+  readonly #loaded = new Set<keyof typeof PARTS>();
+  readonly #missing = new Set<keyof typeof PARTS>();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #tick: ReturnType<typeof setInterval> | undefined;
 
@@ -171,40 +174,44 @@ export class LivePage extends LitElement {
         @forget-key=${() => this.#watching.forgetKey()}
       ></live-door>`;
     }
-    return html`${this.#alarms()} ${this.#view()}`;
+    return html`${this.#missing.size ? html`<p role="alert">${words.partMissing}</p>` : nothing} ${this.#alarms()} ${this.#view()}`;
   }
 
   /** They are those of now though the view is held still, and are there in each view: a new one is announced. */
   #alarms(): TemplateResult | typeof nothing {
     const { board, isOperator, nowMs } = this.#watching;
     if (!isOperator || !board.heardMs) return nothing;
-    void this.#loadOperators();
+    if (!this.#has('operators')) return nothing;
     const { view } = this.route;
     const isWall = view === 'wall';
     const isShown = isWall || view === 'overview';
-    return html`${this.#isPartMissing ? html`<p role="alert">${words.partMissing}</p>` : nothing}
-      <live-alarms
-        class=${isShown ? '' : 'hidden'}
-        .alarms=${board.alarms}
-        .nowMs=${nowMs}
-        .isShown=${isShown}
-        .isWall=${isWall}
-        @ask=${({ detail }: CustomEvent<Question>) => this.#ask(detail)}
-        @order=${this.#order}
-      ></live-alarms>`;
+    return html`<live-alarms
+      class=${isShown ? '' : 'hidden'}
+      .alarms=${board.alarms}
+      .nowMs=${nowMs}
+      .isShown=${isShown}
+      .isWall=${isWall}
+      @ask=${({ detail }: CustomEvent<Question>) => this.#ask(detail)}
+      @order=${this.#order}
+    ></live-alarms>`;
   }
 
-  /** Load what only operators see. Until it is there its elements stay empty. */
-  async #loadOperators(): Promise<void> {
-    if (this.#isLoading) return;
-    this.#isLoading = true;
+  /** Return whether a part is there; one that is not is loaded. */
+  #has(name: keyof typeof PARTS): boolean {
+    if (!this.#loading.has(name)) void this.#load(name);
+    return this.#loaded.has(name);
+  }
+
+  async #load(name: keyof typeof PARTS): Promise<void> {
+    this.#loading.add(name);
     try {
-      await import('./operators');
-      this.#isPartMissing = false;
+      await PARTS[name]();
+      this.#loaded.add(name);
+      this.#missing.delete(name);
     } catch {
       // The gateway is away, or another release is there by now: then the page has to be loaded anew.
-      this.#isPartMissing = true;
-      setTimeout(() => (this.#isLoading = false), LOADED_AGAIN_MS);
+      this.#missing.add(name);
+      setTimeout(() => this.#loading.delete(name), LOADED_AGAIN_MS);
     }
     this.#schedule();
   }
@@ -215,6 +222,7 @@ export class LivePage extends LitElement {
     const { view, callId, longMinutes } = this.route;
     if (!this.#watching.board.heardMs) return nothing;
     if (view === 'call') {
+      if (!this.#has('call')) return nothing;
       return html`<live-call
         .address=${this.#watching.feedAddress(callId)}
         .key=${key}

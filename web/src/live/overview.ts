@@ -6,12 +6,12 @@ import { fields } from '../ui/fields';
 import { theme } from '../ui/theme';
 import type { Board } from './board';
 import { STATES } from './call-list';
-import './chart';
 import { DURATION_BOUNDS } from './contract';
 import type { Country, Totals } from './contract';
 import { figures } from './figures';
 import { country, decimal, duration, ms, percent } from './format';
 import { bar, look, sorted } from './look';
+import './sparkline';
 import { words } from './words';
 
 const COLUMNS = Object.entries(words.country) as [keyof Country, string][];
@@ -101,19 +101,17 @@ export class Overview extends LitElement {
 
   #figure(which: number, totals: Totals): TemplateResult {
     const { label, meaning, text } = figures[which];
-    const lines = LINES[which];
     return html`<section class="card">
       ${this.isWall
         ? html`<p class="label">${label}</p>`
         : html`<details><summary>${label}</summary><p>${meaning}</p></details>`}
       <p class="value">${text(totals)}</p>
-      <live-chart
+      <live-sparkline
         .timeline=${this.board.history}
-        .lines=${lines}
-        .isSmall=${true}
+        .column=${which}
         .label=${words.sinceOpened(label)}
         .lastAt=${this.board.history.at.at(-1)}
-      ></live-chart>
+      ></live-sparkline>
     </section>`;
   }
 
@@ -172,8 +170,6 @@ function states({ by_state: counts }: Totals): TemplateResult | typeof nothing {
 
 /** What shows the order that a column is sorted in. */
 export const ARROWS = { none: '', ascending: ' ↑', descending: ' ↓' } as const;
-
-const LINES = figures.map(({ label }, column) => [{ label, column, color: 'accent' }]);
 
 const BOUNDS = [
   ...DURATION_BOUNDS.map((bound) => words.durationBelow(duration(bound))),
