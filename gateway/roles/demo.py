@@ -236,10 +236,14 @@ class Demo:
         """Say where the phone is and what can be dialled."""
         link = f"{self._settings.origin}/#key={self._secrets['api_key']}"
         account = f"{self._settings.origin}/account"
+        live = f"{self._settings.origin}/live#key={self._secrets['api_key']}"
         lines = [
             Text(),
             Text("Open the phone:", style="bold"),
             Text.assemble("  ", (link, f"link {link}")),
+            Text(),
+            Text("Watch its calls as they run:"),
+            Text.assemble("  ", (live, f"link {live}")),
             Text(),
             *self._explain_sign_in(),
             Text.assemble("Its account's pages: ", (account, f"link {account}")),
