@@ -16,6 +16,7 @@ from billing.cdr import CallOpened
 from billing.ports import CdrStore, GateEnding, PartitionState, Positions, SpendGate
 from billing.reconcile import repairs
 from gateway.charging.recovery import Drain
+from gateway.unreadable import UNREADABLE
 
 ENDINGS_PER_PAGE = 500
 """Endings read and looked up at once."""
@@ -57,7 +58,7 @@ def whose(ending: GateEnding) -> str:
         return ending.account_id
     try:
         return _OPENED.decode(ending.opened).account_id
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except UNREADABLE:
         return ""
 
 

@@ -26,6 +26,7 @@ from gateway.fleet.messages import (
     Reply,
 )
 from gateway.heartbeat.cancelling import cancelled
+from gateway.unreadable import UNREADABLE
 
 ANSWER_S: Final = 2.0
 """How long an answer is waited for: a busy node answers within milliseconds."""
@@ -143,8 +144,7 @@ class Exchange:
             if len(letter) > LETTER_BYTES_MAX:
                 raise msgspec.ValidationError
             read = DECODER.decode(letter)
-        # One that is nested too deep is a RecursionError, of a parser that is sound.
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        except UNREADABLE:
             self._note_unread()
             return
         if isinstance(read, Answered):

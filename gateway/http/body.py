@@ -11,6 +11,7 @@ import msgspec
 from starlette.requests import Request
 
 from gateway.errors import RequestRefusedError
+from gateway.unreadable import UNREADABLE
 
 JSON_BYTES_MAX = 4096
 PAGE_MAX = 200
@@ -39,8 +40,7 @@ async def read_json(request: Request, kind: type[_T]) -> _T:
     body = await read_body(request, JSON_BYTES_MAX)
     try:
         return msgspec.json.decode(body, type=kind)
-    # RecursionError comes from deep nesting, which is the sender's fault as well.
-    except (msgspec.MsgspecError, RecursionError):
+    except UNREADABLE:
         raise RequestRefusedError("bad_request") from None
 
 

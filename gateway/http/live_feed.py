@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 from billing.clock import Clock
 from database.errors import StoreUnavailableError
 from gateway.errors import RequestRefusedError
+from gateway.http import problems
 from gateway.http.access import DeclaredRoute
 from gateway.http.api.admin import ADMIN, AdminRoutes
 from gateway.http.bearer import Authenticator
@@ -214,8 +215,8 @@ class _StreamResponse(Response):
         if scope["extensions"][HAND_OVER](stream):
             self._begin(stream)
         else:
-            # The peer is gone, or has asked for more on a connection that would not end.
-            await Response(status_code=400)(scope, receive, send)
+            # The peer is gone, or has sent more on a connection that is to have nothing else.
+            await problems.problem("bad_request")(scope, receive, send)
 
 
 def _call_in(request: Request) -> str | None:

@@ -62,10 +62,16 @@ class Metered:
         await self._app(scope, receive, send_and_note)
 
 
-def metrics_route(routing: AdminRoutes, registry: CollectorRegistry) -> DeclaredRoute:
-    """Return the route of the figures, for keys of scope admin."""
+def metrics_routes(
+    routing: AdminRoutes, registry: CollectorRegistry, node: str
+) -> list[DeclaredRoute]:
+    """Return the routes of the figures, for keys of scope admin.
+
+    Those of a node are at its own path as well: behind a shared port it has no other.
+    """
 
     async def scrape(_request: Request, _principal: Principal) -> Response:
         return Response(generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
-    return routing.route(PATH, scrape)
+    paths = (PATH, f"/n/{node}{PATH}") if node else (PATH,)
+    return [routing.route(path, scrape) for path in paths]

@@ -204,7 +204,7 @@ RULES: Final = (
     ),
     Rule(
         "errors",
-        "Logged {value} times: {subject}.",
+        "An error is logged: {subject} ({value} times).",
         "Look the line up under Other events in the manual of operations.",
         *(_errors, 1, 0, 0, 1),
     ),

@@ -12,6 +12,8 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
+from gateway.unreadable import UNREADABLE
+
 BATCH_BYTES_MAX: Final = 1 << 20
 """A longer message is no batch."""
 ROWS_MAX: Final = 500
@@ -136,8 +138,7 @@ def decode(text: bytes) -> Batch:
         raise ValueError("longer than a batch may be")
     try:
         batch = _DECODER.decode(text)
-    # One that is nested too deep is a RecursionError, of a parser that is sound.
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise ValueError("no batch") from error
     if len(batch.calls) > ROWS_MAX or len(batch.warnings) > WARNINGS_MAX:
         raise ValueError("more than a batch may hold")

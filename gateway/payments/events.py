@@ -11,6 +11,8 @@ from typing import Final
 import msgspec
 import structlog
 
+from gateway.unreadable import UNREADABLE
+
 log = structlog.get_logger(__name__)
 
 EVENT_TYPES: Final = (
@@ -78,7 +80,7 @@ def subject(body: bytes) -> tuple[str, str] | None:
     """
     try:
         event = msgspec.json.decode(body, type=_Event)
-    except (msgspec.MsgspecError, RecursionError):
+    except UNREADABLE:
         return None
     # The endpoint may be subscribed to more, and others may use the same Stripe account.
     if event.type.removeprefix(_THIN_PREFIX) not in EVENT_TYPES:

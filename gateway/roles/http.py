@@ -152,8 +152,11 @@ def health_routes(
     load: NodeLoad,
     ticker: Ticker,
     instance: str,
+    has_node: Callable[[], bool] | None,
 ) -> Routes:
-    """Return the probes' routes."""
+    """Return the probes' routes; `has_node` says whether a node of others takes calls."""
+    # Its pages go on without one: a balancer must not take them away.
+    nodes = {} if has_node is None else {"nodes": lambda: not has_node()}
 
     async def ask_redis() -> None:
         try:
@@ -177,6 +180,7 @@ def health_routes(
             "outbox": lambda: alarms.outbox.is_raised,
             "drainer": lambda: alarms.drainer.is_raised,
             "mails": lambda: alarms.mails.is_raised,
+            **nodes,
         },
         figures={
             "drained_age_s": lambda: alarms.drainer.age_s,

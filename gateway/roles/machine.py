@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import os
 import shutil
 import socket
 import sys
@@ -26,8 +27,9 @@ from gateway.roles.console import err
 from gateway.roles.process import EndedError
 from gateway.roles.stopping import STOP_S_MAX
 from gateway.settings import PREFIX, Settings
+from gateway.sockets.door import inbox_of
 from gateway.stores import private_files
-from gateway.stores.embedded import EmbeddedValkey
+from gateway.stores.embedded import SOCKET_PATH_BYTES_MAX, EmbeddedValkey
 
 _log = structlog.get_logger(__name__)
 
@@ -113,8 +115,7 @@ class Machine:
             valkey = EmbeddedValkey(settings.data_dir / private_files.VALKEY)
             stack.push_async_callback(valkey.stop)
             self._environ[f"{PREFIX}REDIS_URL"] = await valkey.start()
-        # Only this user may enter it (mkdtemp(3)), and so hand connections over.
-        folder = Path(tempfile.mkdtemp(prefix="caller-"))
+        folder = _inboxes(settings, listener.getsockname()[1], self.nodes)
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         worker = Child(["drain"], self._environ, silence_s_max=_WORKER_SILENCE_S_MAX)
         web = Child(
@@ -143,6 +144,18 @@ class Machine:
         patience_s = self._settings.drain_timeout_s + _STOPPING_S
         await asyncio.gather(*(each.finish(end_now, patience_s) for each in self._media))
         await self._stack.aclose()
+
+
+def _inboxes(settings: Settings, port: int, nodes: Sequence[str]) -> Path:
+    """Return a folder that only this user may enter, and so hand connections over."""
+    # In the data folder what a killed supervisor has left is found again, and used.
+    folder = settings.data_dir.absolute() / f"inboxes-{port}"
+    longest = max(len(os.fsencode(inbox_of(folder, node))) for node in nodes)
+    if longest > SOCKET_PATH_BYTES_MAX:
+        return Path(tempfile.mkdtemp(prefix="caller-"))
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    return folder
 
 
 def _listen(settings: Settings) -> socket.socket:

@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 import aiohttp
 import msgspec
 
+from gateway.unreadable import UNREADABLE
+
 TIMEOUT_S: Final = 4.0
 """How long a carrier waits for a callback's answer."""
 _BYTES_MAX: Final = 64 * 1024
@@ -92,7 +94,7 @@ def _judge(origin: str, status: int, body: bytes) -> Answer:
     try:
         said = msgspec.json.decode(body)
         instance = said["instance"] if status == 200 else ""
-    except (msgspec.DecodeError, KeyError, TypeError):
+    except (*UNREADABLE, KeyError, TypeError):
         instance = ""
     if isinstance(instance, str) and instance:
         return Answer(instance=instance)

@@ -184,12 +184,13 @@ class Gateway:
         )
         stops.add("figures of calls", telemetry.stop)
         routes = [
-            telemetry.route(routing),
+            *telemetry.routes(routing, settings.node if role.holds_calls else ""),
             *http.health_routes(
                 *(stores, self._access, alarms),
                 load=self._calls,
                 ticker=self._port.ticker,
                 instance=membership.instance,
+                has_node=None if role.holds_calls else self._has_node,
             ),
             *self._routes_of_media(),
             *people,
@@ -403,6 +404,9 @@ class Gateway:
         # Last, since they use everything above.
         for task in periodic:
             task.start()
+
+    def _has_node(self) -> bool:
+        return self.fleet.choose_node() is not None
 
     def _count_viewers(self) -> int:
         return 0 if self._watching is None else self._watching.viewers

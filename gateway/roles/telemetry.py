@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, disable_created_metrics
 from gateway.heartbeat.ticker import Ticker
 from gateway.http.access import DeclaredRoute
 from gateway.http.api.admin import AdminRoutes
-from gateway.http.metrics import RequestMeter, metrics_route
+from gateway.http.metrics import RequestMeter, metrics_routes
 from gateway.logs import call_events
 from gateway.ports import NodeLoad
 from gateway.roles.periodic_tasks import Alarms
@@ -35,9 +35,9 @@ class Telemetry:
         """Count it no more."""
         call_events.LISTENERS.discard(self.calls.note)
 
-    def route(self, routing: AdminRoutes) -> DeclaredRoute:
-        """Return the route at which the figures are read."""
-        return metrics_route(routing, self.registry)
+    def routes(self, routing: AdminRoutes, node: str) -> list[DeclaredRoute]:
+        """Return the routes at which the figures are read; `node` is empty for no node."""
+        return metrics_routes(routing, self.registry, node)
 
 
 def compose_telemetry(

@@ -14,6 +14,7 @@ from redis.exceptions import ResponseError
 from accounts.stores.valkey import bounded
 from gateway.monitor.alarm_desk import ORDERS_MAX, AlarmOrder, Duty
 from gateway.monitor.alarms import Alarm
+from gateway.unreadable import UNREADABLE
 
 HELD_MS: Final = 10_000
 """How long the duty stays with a process that says nothing more."""
@@ -106,7 +107,7 @@ def _alarms(text: bytes | None) -> Sequence[Alarm] | None:
         return None
     try:
         return _DECODER.decode(text)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    except UNREADABLE:
         return None
 
 

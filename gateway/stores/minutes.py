@@ -9,6 +9,7 @@ import msgspec
 
 from accounts.stores.valkey import bounded
 from gateway.monitor.history import MINUTES_KEPT, Minute
+from gateway.unreadable import UNREADABLE
 
 _KEY: Final = "caller:minutes:1"
 _LAPSES_S: Final = 86_400
@@ -51,5 +52,5 @@ class RedisMinutes:
 def _minute(text: bytes) -> Minute | None:
     try:
         return _DECODER.decode(text)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    except UNREADABLE:
         return None

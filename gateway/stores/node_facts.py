@@ -13,6 +13,7 @@ import msgspec
 
 from accounts.stores.valkey import bounded
 from gateway.fleet.roster import INTERVAL_S, NodeFacts
+from gateway.unreadable import UNREADABLE
 
 LAPSES_MS: Final = round(3 * INTERVAL_S * 1000)
 """A node that is gone, or stands still, gets no new call for longer than this."""
@@ -59,6 +60,6 @@ class RedisNodeDirectory:
 def _read(text: bytes) -> NodeFacts | None:
     try:
         return msgspec.json.decode(text, type=NodeFacts)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    except UNREADABLE:
         # Of a release whose facts are others: it is asked nothing, and given no call from here.
         return None

@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from gateway.errors import PeerProtocolError
+from gateway.unreadable import UNREADABLE
 
 FRAME_MS = 20
 """Twilio sends 160 bytes of mu-law, 20 ms, in each media message."""
@@ -122,7 +123,7 @@ class Stop(msgspec.Struct, frozen=True, rename="camel", tag_field="event", tag="
         try:
             named = _decode_members(self.stop)
         # A stop is an end even without details; only a name that differs speaks against it.
-        except _NONSENSE:
+        except UNREADABLE:
             return False
         known = (("callSid", call_sid), ("accountSid", account_sid))
         return any(key in named and named[key] != _as_json(said) for key, said in known)
@@ -141,8 +142,6 @@ _decode_unknown: Callable[[bytes], Unknown] = msgspec.json.Decoder(Unknown).deco
 _decode_members: Callable[[bytes], dict[str, msgspec.Raw]] = msgspec.json.Decoder(
     dict[str, msgspec.Raw]
 ).decode
-# RecursionError: JSON that is nested too deep. UnicodeDecodeError: text that is not UTF-8.
-_NONSENSE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _KNOWN = frozenset({"connected", "start", "media", "dtmf", "mark", "stop"})
 
 
@@ -156,14 +155,14 @@ def parse(text: bytes) -> Message | Unknown:
         # The union first, since nearly every message is one of it; a second look tells a new kind
         # from a known one that is broken.
         return _decode_message(text)
-    except _NONSENSE:
+    except UNREADABLE:
         return _parse_unknown(text)
 
 
 def _parse_unknown(text: bytes) -> Unknown:
     try:
         unknown = _decode_unknown(text)
-    except _NONSENSE:
+    except UNREADABLE:
         unknown = None
     if unknown is None or unknown.event in _KNOWN:
         raise PeerProtocolError("A Media Streams message could not be read.", close_code=1008)

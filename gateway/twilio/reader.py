@@ -17,6 +17,7 @@ import msgspec
 
 from gateway.cause import Cause
 from gateway.errors import CarrierError
+from gateway.unreadable import UNREADABLE
 
 ATTEMPTS = 5
 BACKOFF_S = 0.5
@@ -144,7 +145,7 @@ class TwilioReader:
     def _decoded(self, body: bytes, kind: type[_Reply]) -> _Reply:
         try:
             return msgspec.json.decode(body, type=kind)
-        except (msgspec.MsgspecError, RecursionError):
+        except UNREADABLE:
             raise self.nonsense() from None
 
     def nonsense(self, why: str = "") -> CarrierError:

@@ -100,7 +100,9 @@ class AlarmsApi:
     async def silence(self, request: Request, principal: Principal) -> Response:
         """Tell nobody of an alarm for a while, whether it stands or not."""
         body = await read_json(request, SilenceRequest)
-        if body.name.partition(":")[0] not in BY_NAME:
+        rule, _, _ = body.name.partition(":")
+        # Of a name that no alarm can have nobody would ever see that it is silenced.
+        if rule not in BY_NAME or ":" not in body.name or not body.name.isprintable():
             raise RequestRefusedError("alarm_not_found")
         await self._give(principal, body.name, body.reason, body.minutes)
         return Response(status_code=204)

@@ -40,6 +40,10 @@ async def test_a_body_beyond_its_bound_is_read_no_further():
     assert left == [b"never read", b"nor this"]
 
 
+class Named(msgspec.Struct):
+    name: str
+
+
 class Wish(msgspec.Struct, forbid_unknown_fields=True):
     count: int
 
@@ -63,6 +67,14 @@ async def test_json_that_is_not_right_is_refused(body, code):
     with pytest.raises(RequestRefusedError) as caught:
         await read_json(request, Wish)
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize("text", [b'"\xff"', b'"\xed\xa0\x80"', b'"a\xc3"'])
+async def test_text_in_json_that_is_no_utf_8_is_refused(text):
+    request, _ = request_of(b'{"name": ', text, b"}")
+    with pytest.raises(RequestRefusedError) as caught:
+        await read_json(request, Named)
+    assert caught.value.code == "bad_request"
 
 
 async def test_json_that_nests_deeper_than_can_be_read_is_refused():

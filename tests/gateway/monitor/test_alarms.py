@@ -200,7 +200,7 @@ def test_what_nobody_can_be_named_is_no_subject(name):
 @pytest.mark.parametrize("name", ["{value}", "{0.__class__}", "%s", "<b>", "a:b", "käse 100 %"])
 def test_a_name_is_told_as_it_is(name):
     (change,) = Alarms().look(figures_of(errors={name: 7}), NOW_S)
-    assert change.alarm.title == f"Logged 7 times: {name}."
+    assert change.alarm.title == f"An error is logged: {name} (7 times)."
     assert change.alarm.name == f"errors:{name}"
 
 

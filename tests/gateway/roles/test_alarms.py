@@ -152,7 +152,7 @@ async def test_what_is_on_the_board_is_looked_at_told_and_shown(new, redis, monk
     names = [(name, data["name"]) for name, data in events.posted]
     assert names == [("alarm.raised", "loop_lag:n1"), ("alarm.raised", "errors:it broke")]
     assert {view.name for view in board.alarms} == {"loop_lag:n1", "errors:it broke"}
-    assert events.posted[1][1]["title"] == "Logged 2 times: it broke."
+    assert events.posted[1][1]["title"] == "An error is logged: it broke (2 times)."
     assert await redis.exists("caller:alarms:1")
     await alarming.stop()
 

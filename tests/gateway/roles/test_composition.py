@@ -77,6 +77,7 @@ class Office:
                 load=NoCalls(),
                 ticker=Ticker(lambda: 0),
                 instance=self.membership.instance,
+                has_node=lambda: True,
             ),
         ]
         self.app = create_app(routes)
