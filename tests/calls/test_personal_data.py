@@ -83,6 +83,7 @@ async def value_of(redis: Any, key: str) -> bytes:
         b"string": ("GET", key),
         b"hash": ("HGETALL", key),
         b"set": ("SMEMBERS", key),
+        b"list": ("LRANGE", key, 0, -1),
         b"zset": ("ZRANGE", key, 0, -1),
         b"stream": ("XRANGE", key, "-", "+"),
     }[await redis.type(key)]

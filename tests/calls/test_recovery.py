@@ -271,7 +271,7 @@ async def test_a_full_outbox_gives_the_alarm_and_takes_no_calls_away(
         ended = await phone.hang_up()
     assert (await customer.record(call_id))["cost"] == ended["cost"]
     assert world.gateway is not None
-    assert world.gateway.log.read_text().count("outbox too long") == 1
+    assert world.gateway.log.read_text().count('"event": "outbox too long"') == 1
     await world.assert_books_balance()
     await assert_all_agree(world)
     await customer.http.aclose()

@@ -44,6 +44,14 @@ async def until_it_takes_writes(gate):
             return
 
 
+async def until_it_has_written(server):
+    """Wait until the kernel has all that the server holds back while a slow disk syncs."""
+    deadline = time.monotonic() + WAIT_S
+    while b"aof_buffer_length:0\r\n" not in server.command("INFO", "persistence"):
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.02)
+
+
 async def write_for_ever(gate):
     for n in itertools.count():
         await gate.freeze("nobody", n % 2 == 0)
@@ -254,6 +262,7 @@ async def test_a_full_disk_is_an_outage_that_ends_when_there_is_space(new_world,
     await world.pass_seconds(10)
     assert await world.findings() == []
     await world.hang_up(*calls)
+    await until_it_has_written(short_of_space)
     short_of_space.kill()
     short_of_space.start()
     assert await world.gate.balance("alice") == 50 * UNIT - 3 * 19 * CENT
