@@ -6,11 +6,14 @@ switch wakes two threads, and costs more than most statements. Knows no SQL and 
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
+from threading import Thread
 from typing import Any, TypeVar
 
 import aiosqlite
+from aiosqlite.core import _connection_worker_thread
 
 ITERATION_CHUNK = 64
 """What aiosqlite asks for. Cursors of ours have all their rows, and are never iterated over."""
@@ -31,6 +34,19 @@ def connect(prepare: Prepare) -> Callable[..., Connection]:
     return make
 
 
+def _work(asked: Any) -> None:
+    """Do on a connection's thread what is asked of it, until it is closed or its loop is."""
+    while True:
+        # What statements raise goes to those who wait. This is that nobody can be told any more:
+        # who asked has given up, and the loop was closed before the disk had answered.
+        with contextlib.suppress(RuntimeError):
+            _connection_worker_thread(asked)
+            return
+        # What was asked behind it is done all the same: it is to be closed.
+        if asked.empty():
+            return
+
+
 class Connection(aiosqlite.Connection):
     """A connection whose cursors have read all their rows when their statement has run."""
 
@@ -38,7 +54,7 @@ class Connection(aiosqlite.Connection):
         super().__init__(connector, ITERATION_CHUNK)
         self._prepare = prepare
         # A process that ends waits for no statement.
-        self._thread.daemon = True
+        self._thread = Thread(target=_work, args=(self._tx,), daemon=True)
 
     async def _connect(self) -> Connection:
         await super()._connect()

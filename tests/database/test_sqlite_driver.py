@@ -61,9 +61,37 @@ async def test_who_gives_up_a_connection_that_is_prepared_waits_no_longer(tmp_pa
     opening.cancel()
     with pytest.raises(asyncio.CancelledError):
         await opening
-    (thread,) = (one for one in threading.enumerate() if "_connection_worker" in one.name)
+    (thread,) = (one for one in threading.enumerate() if "(_work)" in one.name)
     may_end.set()
     await asyncio.to_thread(thread.join)
+
+
+def test_a_thread_whose_loop_was_closed_meanwhile_ends_without_a_word(tmp_path, monkeypatch):
+    begun, may_end, faults, opened = threading.Event(), threading.Event(), [], []
+    monkeypatch.setattr(threading, "excepthook", faults.append)
+
+    def prepare(connection):
+        opened.append(connection)
+        begun.set()
+        may_end.wait()
+
+    async def give_up():
+        async def open_it():
+            path = tmp_path / "book.db"
+            await sqlite_driver.connect(prepare)(path, check_same_thread=False)
+
+        opening = asyncio.create_task(open_it())
+        await asyncio.to_thread(begun.wait)
+        opening.cancel()
+        await asyncio.gather(opening, return_exceptions=True)
+
+    asyncio.run(give_up())
+    (thread,) = (one for one in threading.enumerate() if "(_work)" in one.name)
+    may_end.set()
+    thread.join()
+    assert faults == []
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        opened[0].execute("SELECT 1")
 
 
 async def test_a_statement_leaves_its_rows_and_what_is_known_of_them(connection):
