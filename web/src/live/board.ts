@@ -22,9 +22,11 @@ export class Timeline {
   readonly at: number[] = [];
   readonly values: Value[][];
 
+  /** `steps` are how many are kept, and `gapS` is how far apart two may be that one line joins. */
   constructor(
     width: number,
-    private readonly seconds: number,
+    private readonly steps: number,
+    private readonly gapS = GAP_S,
   ) {
     this.values = Array.from({ length: width }, () => []);
   }
@@ -37,21 +39,21 @@ export class Timeline {
       values.forEach((value, which) => (this.values[which][this.at.length - 1] = value));
       return;
     }
-    if (last > 0 && at - last > GAP_S) this.#add(last + 1, values.map(() => null));
+    if (last > 0 && at - last > this.gapS) this.#add(last + 1, values.map(() => null));
     this.#add(at, values);
   }
 
   #add(at: number, values: readonly Value[]): void {
     this.at.push(at);
     values.forEach((value, which) => this.values[which].push(value));
-    if (this.at.length <= this.seconds) return;
+    if (this.at.length <= this.steps) return;
     this.at.shift();
     for (const column of this.values) column.shift();
   }
 
   /** Return another with the same values, which goes on by itself. */
   copy(): Timeline {
-    const other = new Timeline(this.values.length, this.seconds);
+    const other = new Timeline(this.values.length, this.steps, this.gapS);
     other.at.push(...this.at);
     this.values.forEach((column, which) => other.values[which].push(...column));
     return other;

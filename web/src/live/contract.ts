@@ -76,6 +76,12 @@ export interface Totals {
   countries: Country[];
 }
 
+/** How all calls stood at the end of a minute. */
+export interface Minute extends Omit<Totals, 'begun_per_minute' | 'by_state' | 'durations' | 'countries'> {
+  at: string;
+  begun: number;
+}
+
 /** Bounds of `Totals.durations`, in seconds. */
 export const DURATION_BOUNDS = [10, 30, 60, 180, 600, 1800, 3600] as const;
 

@@ -75,6 +75,7 @@ export class LivePage extends LitElement {
     document.removeEventListener('visibilitychange', this.#schedule);
     clearInterval(this.#tick);
     clearTimeout(this.#timer);
+    this.#watching.wantDay(false);
     this.#watching.stop();
   }
 
@@ -243,7 +244,14 @@ export class LivePage extends LitElement {
     }
     const isWall = view === 'wall';
     return html`${board.totals?.calls || isWall ? nothing : empty(isOperator)}
-      <live-overview .board=${board} .nowMs=${nowMs} .isWall=${isWall}></live-overview>`;
+      <live-overview
+        .board=${board}
+        .nowMs=${nowMs}
+        .day=${this.#watching.day}
+        .hasDay=${isOperator}
+        .isWall=${isWall}
+        @day=${({ detail }: CustomEvent<{ isDay: boolean }>) => this.#watching.wantDay(detail.isDay)}
+      ></live-overview>`;
   }
 
   #question(): TemplateResult {
@@ -264,7 +272,9 @@ export class LivePage extends LitElement {
     const before = this.route;
     this.route = routeOf(location.search, location.hash);
     this.told = '';
-    if (before.view !== this.route.view) this.#focusMain();
+    if (before.view === this.route.view) return;
+    this.#watching.wantDay(false);
+    this.#focusMain();
   };
 
   /** So that the page's keys act, and a screen reader reads the view. */

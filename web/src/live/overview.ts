@@ -4,20 +4,23 @@ import { LitElement, css, html, nothing } from 'lit';
 import type { TemplateResult } from 'lit';
 import { fields } from '../ui/fields';
 import { theme } from '../ui/theme';
+import { Timeline } from './board';
 import type { Board } from './board';
 import { STATES } from './call-list';
 import { DURATION_BOUNDS } from './contract';
 import type { Country, Totals } from './contract';
 import { figures } from './figures';
 import { country, decimal, duration, ms, percent } from './format';
-import { bar, look, sorted } from './look';
+import { bar, fire, look, sorted } from './look';
 import './sparkline';
 import { words } from './words';
+
+const NOTHING = new Timeline(figures.length, 0);
 
 const COLUMNS = Object.entries(words.country) as [keyof Country, string][];
 
 export class Overview extends LitElement {
-  static override properties = fields('board', 'nowMs', 'isWall', 'column', 'descending');
+  static override properties = fields('board', 'nowMs', 'day', 'hasDay', 'isWall', 'isDay', 'column', 'descending');
   static override styles = [
     theme,
     look,
@@ -78,13 +81,20 @@ export class Overview extends LitElement {
 
   declare board: Board;
   declare nowMs: number;
+  /** The last day, once it is there. */
+  declare day: Timeline | undefined;
+  /** Whether it can be asked for. */
+  declare hasDay: boolean;
   declare isWall: boolean;
+  /** Whether figures are shown over the last day, and not since the page was opened. Fires `day`. */
+  declare isDay: boolean;
   declare column: keyof Country;
   declare descending: boolean;
 
   constructor() {
     super();
     this.isWall = false;
+    this.isDay = false;
     this.column = 'calls';
     this.descending = true;
   }
@@ -93,24 +103,34 @@ export class Overview extends LitElement {
     const { totals } = this.board;
     if (!totals) return nothing;
     return html`<div class="stack ${this.isWall ? 'wall' : ''}">
-      ${states(totals)}
+      <div class="row">${states(totals)} ${this.hasDay && !this.isWall ? this.#span() : nothing}</div>
       <div class="figures">${figures.map((_, which) => this.#figure(which, totals))}</div>
       <div class="halves">${this.#durations(totals)} ${this.#countries(totals)}</div>
     </div>`;
   }
 
+  #span(): TemplateResult {
+    return html`<button type="button" aria-pressed=${this.isDay} @click=${this.#turn}>${words.lastDay}</button>`;
+  }
+
+  readonly #turn = (): void => {
+    this.isDay = !this.isDay;
+    fire(this, 'day', { isDay: this.isDay });
+  };
+
   #figure(which: number, totals: Totals): TemplateResult {
     const { label, meaning, text } = figures[which];
+    const timeline = (this.isDay ? this.day : this.board.history) ?? NOTHING;
     return html`<section class="card">
       ${this.isWall
         ? html`<p class="label">${label}</p>`
         : html`<details><summary>${label}</summary><p>${meaning}</p></details>`}
       <p class="value">${text(totals)}</p>
       <live-sparkline
-        .timeline=${this.board.history}
+        .timeline=${timeline}
         .column=${which}
-        .label=${words.sinceOpened(label)}
-        .lastAt=${this.board.history.at.at(-1)}
+        .label=${this.isDay ? words.overDay(label) : words.sinceOpened(label)}
+        .lastAt=${timeline.at.at(-1)}
       ></live-sparkline>
     </section>`;
   }

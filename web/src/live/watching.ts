@@ -5,8 +5,10 @@
 
 import { answerOffer, brought, dropKey, offerOwn, offeredKey, storedKey, takeKey } from '../api-key';
 import { Board } from './board';
+import type { Timeline } from './board';
 import { numberOf } from './call-list';
-import type { News, Row } from './contract';
+import type { Minute, News, Row } from './contract';
+import { dayOf } from './day';
 import { Feed, browser, codeOf, waitMs } from './feed';
 import type { Connection } from './feed';
 import { Refusal, ask } from './requests';
@@ -15,6 +17,7 @@ import { words } from './words';
 
 const OPERATORS = 'v1/admin/';
 const HOLDERS = 'v1/';
+const DAY_EVERY_MS = 60_000;
 
 export class Watching {
   board = new Board();
@@ -26,9 +29,12 @@ export class Watching {
   held: { board: Board; nowMs: number } | undefined;
   /** A link has brought a key, and somebody's calls are seen already: whoever looks decides. */
   isAsked = false;
+  /** The last day of all calls, while an operator wants to see it. */
+  day: Timeline | undefined;
 
   #feed: Feed | undefined;
   #dropTimer = (): void => {};
+  #dayTimer: ReturnType<typeof setInterval> | undefined;
   #failures = 0;
   /** Counts the beginnings: the answer to an earlier one is no longer wanted. */
   #begun = 0;
@@ -108,6 +114,25 @@ export class Watching {
   /** Hold the view still, or let it go on. */
   pause(): void {
     this.held = this.held ? undefined : { board: this.board.copy(), nowMs: this.nowMs };
+    this.changed();
+  }
+
+  /** Ask for the last day, now and each minute, or no more. */
+  wantDay(isWanted: boolean): void {
+    clearInterval(this.#dayTimer);
+    this.day = undefined;
+    this.changed();
+    if (!isWanted) return;
+    this.#dayTimer = setInterval(() => void this.#askForDay(), DAY_EVERY_MS);
+    void this.#askForDay();
+  }
+
+  async #askForDay(): Promise<void> {
+    const asked = this.#dayTimer;
+    // What is shown stays where nothing is answered: the feed tells that there is no connection.
+    const { minutes } = ((await ask(this.key, `${OPERATORS}live-history`).catch(() => undefined)) ?? {}) as { minutes?: Minute[] };
+    if (!minutes || asked !== this.#dayTimer) return;
+    this.day = dayOf(minutes);
     this.changed();
   }
 

@@ -61,6 +61,8 @@ export const words = {
     talk: ['Talk / silence', 'In how much of the calls’ time somebody has spoken, and in how much nobody has.'],
   },
   sinceOpened: (label: string) => `${label} since this page was opened`,
+  lastDay: 'Last day',
+  overDay: (label: string) => `${label} over the last day`,
   durations: 'How long they have lasted',
   durationBelow: (bound: string) => `under ${bound}`,
   durationAbove: (bound: string) => `${bound} and more`,
