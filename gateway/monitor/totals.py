@@ -87,12 +87,13 @@ class _Ended:
         if row.pdd_ms is not None:
             self.pdd[min(row.pdd_ms // _PDD_STEP_MS, _PDD_STEPS_MAX)] += 1
 
-    def merge(self, other: _Ended) -> None:
-        self.attempts += other.attempts
-        self.answered += other.answered
-        self.failed += other.failed
-        self.seconds += other.seconds
-        self.pdd += other.pdd
+    def take_out(self, other: _Ended) -> None:
+        self.attempts -= other.attempts
+        self.answered -= other.answered
+        self.failed -= other.failed
+        self.seconds -= other.seconds
+        # What has come to nothing goes.
+        self.pdd -= other.pdd
 
     @property
     def asr_percent(self) -> float | None:
@@ -124,6 +125,10 @@ class Window:
 
     def __init__(self) -> None:
         self._steps: deque[_Step] = deque()
+        # Kept as calls end and steps lapse: added up at each look, a thousand steps of countries
+        # would stand in the way of the calls of the same process.
+        self._ended = _Ended()
+        self._countries: dict[str, _Ended] = {}
 
     def begun(self, now_ns: int) -> None:
         """Count a call that was not known before."""
@@ -131,9 +136,12 @@ class Window:
 
     def ended(self, row: CallRow, now_ns: int) -> None:
         """Count a call that has ended."""
-        countries = self._step(now_ns).countries
-        if row.country in countries or len(countries) < COUNTRIES_KEPT_MAX:
-            countries.setdefault(row.country, _Ended()).add(row)
+        step, country = self._step(now_ns), row.country
+        if country not in self._countries and len(self._countries) >= COUNTRIES_KEPT_MAX:
+            return
+        self._ended.add(row)
+        for countries in (self._countries, step.countries):
+            countries.setdefault(country, _Ended()).add(row)
 
     def heard(self, sound: Sound, now_ns: int) -> None:
         """Count a second of a call in which people talk, or could."""
@@ -144,11 +152,7 @@ class Window:
     def sum_up(self, live: LiveSums, now_ns: int) -> Totals:
         """Return the totals, with these sums of live calls."""
         self._expire(now_ns // (STEP_S * SECOND_NS))
-        ended, countries = _Ended(), dict[str, _Ended]()
-        for step in self._steps:
-            for country, each in step.countries.items():
-                ended.merge(each)
-                countries.setdefault(country, _Ended()).merge(each)
+        ended = self._ended
         last = now_ns // (STEP_S * SECOND_NS) - 60 // STEP_S
         seconds = sum(step.seconds for step in self._steps)
         spoken = sum(step.spoken for step in self._steps)
@@ -164,7 +168,7 @@ class Window:
             mos=_mean(*live.mos),
             talk_percent=round(100 * spoken / seconds, 1) if seconds else None,
             durations=tuple(live.durations),
-            countries=_countries(countries, live),
+            countries=_countries(self._countries, live),
         )
 
     def _step(self, now_ns: int) -> _Step:
@@ -176,7 +180,11 @@ class Window:
 
     def _expire(self, number: int) -> None:
         while self._steps and self._steps[0].number <= number - WINDOW_S // STEP_S:
-            self._steps.popleft()
+            for country, each in self._steps.popleft().countries.items():
+                self._ended.take_out(each)
+                self._countries[country].take_out(each)
+                if not self._countries[country].attempts:
+                    del self._countries[country]
 
 
 class LiveSums:
@@ -216,26 +224,29 @@ class LiveSums:
 
 
 def _countries(ended: dict[str, _Ended], live: LiveSums) -> tuple[CountryRow, ...]:
-    nothing = _Ended()
-    found = []
-    for country in ended.keys() | live.countries.keys():
-        past, (calls, rated, mos) = (
-            ended.get(country, nothing),
-            live.countries.get(country, (0, 0, 0.0)),
-        )
-        found.append(
-            CountryRow(
-                country=country,
-                calls=calls,
-                attempts=past.attempts,
-                asr_percent=past.asr_percent,
-                pdd_ms=past.pdd_ms,
-                mos=_mean(rated, mos),
-                failed=past.failed,
-            )
-        )
-    found.sort(key=lambda row: (-row.attempts - row.calls, row.country))
-    return tuple(found[:COUNTRIES_MAX])
+    nothing, nobody = _Ended(), (0, 0, 0.0)
+
+    def weight(country: str) -> tuple[int, str]:
+        tried = ended.get(country, nothing).attempts
+        return -tried - live.countries.get(country, nobody)[0], country
+
+    return tuple(
+        _row(country, ended.get(country, nothing), live.countries.get(country, nobody))
+        for country in sorted(ended.keys() | live.countries.keys(), key=weight)[:COUNTRIES_MAX]
+    )
+
+
+def _row(country: str, past: _Ended, live: tuple[int, int, float]) -> CountryRow:
+    calls, rated, mos = live
+    return CountryRow(
+        country=country,
+        calls=calls,
+        attempts=past.attempts,
+        asr_percent=past.asr_percent,
+        pdd_ms=past.pdd_ms,
+        mos=_mean(rated, mos),
+        failed=past.failed,
+    )
 
 
 def _mean(count: int, total: float) -> float | None:
