@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from gateway.errors import PeerProtocolError
+from gateway.unreadable import UNREADABLE
 
 VERSION = 1
 MESSAGE_BYTES_MAX = 15_000
@@ -422,7 +423,7 @@ def parse(text: bytes) -> ClientMessage:
         raise PeerProtocolError("A text message is too long.", close_code=1009)
     try:
         return _decode(text)
-    except (msgspec.MsgspecError, RecursionError):
+    except UNREADABLE:
         # Without the decoder's own words and without the cause: either may quote the message.
         raise PeerProtocolError("A text message could not be understood.") from None
 
