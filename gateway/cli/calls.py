@@ -33,13 +33,15 @@ from gateway.settings import Settings
 
 TAIL_EVERY_S: Final = 0.25
 
+Account = Annotated[str, typer.Option(help="Of this account only.")]
+
 app = typer.Typer(add_completion=False, help="The live calls of all nodes.", no_args_is_help=True)
 
 
 @app.command("list")
 def list_calls(
     context: typer.Context,
-    account: Annotated[str, typer.Option(help="Of this account only.")] = "",
+    account: Account = "",
     as_json: AsJson = False,
 ) -> None:
     """List the live calls, newest first. Numbers are shown: they are personal data."""
@@ -99,7 +101,7 @@ def end_call(
 @app.command("tail")
 def tail(
     context: typer.Context,
-    account: Annotated[str, typer.Option(help="Of this account only.")] = "",
+    account: Account = "",
     as_json: AsJson = False,
 ) -> None:
     """Print each call whenever its state changes, until Ctrl-C. Numbers are shown."""
