@@ -144,6 +144,21 @@ for (const [name, list] of [['AudioContext', 'contexts'], ['Worker', 'workers']]
 _EXPECTED = "Failed to load resource"
 
 
+def faults_of(page: Page) -> Faults:
+    """Return what a page will complain of from now on."""
+    faults = Faults()
+    page.on("pageerror", lambda error: faults.texts.append(str(error)))
+    page.on(
+        "console",
+        lambda message: (
+            faults.texts.append(message.text)
+            if message.type == "error" and _EXPECTED not in message.text
+            else None
+        ),
+    )
+    return faults
+
+
 async def open_page(
     browser: Browser,
     gateway: FakeGateway,
@@ -157,16 +172,7 @@ async def open_page(
     context = await browser.new_context(**{"locale": "en-US", **options})
     await context.add_init_script(_OBSERVE + script)
     page = await context.new_page()
-    faults = Faults()
-    page.on("pageerror", lambda error: faults.texts.append(str(error)))
-    page.on(
-        "console",
-        lambda message: (
-            faults.texts.append(message.text)
-            if message.type == "error" and _EXPECTED not in message.text
-            else None
-        ),
-    )
+    faults = faults_of(page)
     fragment = f"#key={key}" if key else ""
     await page.goto(f"{origin or gateway.origin}/{fragment}")
     return page, faults

@@ -11,7 +11,7 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, expect
 
-from tests.web.conftest import Faults, async_fixture
+from tests.web.conftest import Faults, async_fixture, faults_of
 from tests.web.fake_gateway import KEY, until
 from tests.web.live_gateway import (
     OPERATOR_KEY,
@@ -30,9 +30,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 _OBSERVE = """document.addEventListener('securitypolicyviolation',
   (event) => console.error(`CSP: ${event.violatedDirective} ${event.blockedURI}`));"""
-
-_EXPECTED = "Failed to load resource"
-"""A refused request is an outcome the page shows."""
 
 
 @async_fixture
@@ -54,16 +51,7 @@ async def opened(
     context = await browser.new_context(**{"locale": "en-US", **options})
     await context.add_init_script(_OBSERVE)
     page = await context.new_page()
-    faults = Faults()
-    page.on("pageerror", lambda error: faults.texts.append(str(error)))
-    page.on(
-        "console",
-        lambda message: (
-            faults.texts.append(message.text)
-            if message.type == "error" and _EXPECTED not in message.text
-            else None
-        ),
-    )
+    faults = faults_of(page)
     if key:
         await page.goto(f"{live.origin}/live#key={key}")
     await page.goto(f"{live.origin}/live#/{view}")

@@ -302,33 +302,30 @@ def no_descriptors() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
+async def finds_no_descriptor(house: House) -> None:
+    """Ask for the node while there is no descriptor left, and be told to come again."""
+    reader, writer = await house.open()
+    writer.write(FOR_NODE[:9])
+    while len(house.web.engine.strangers) != 1:
+        await asyncio.sleep(0.001)
+    with no_descriptors():
+        writer.write(FOR_NODE[9:])
+        async with asyncio.timeout(10):
+            assert await reader.read(-1) == AWAY
+    writer.close()
+
+
 async def test_descriptors_that_have_run_out_lose_no_connection(house: House) -> None:
     assert (await house.ask(FOR_NODE)).endswith(b"node body")
     # Whatever is closed meanwhile would be a place.
     while house.node.engine.watched or house.web.engine.watched:
         await asyncio.sleep(0.001)
-    reader, writer = await house.open()
-    writer.write(FOR_NODE[:9])
-    while len(house.web.engine.strangers) != 1:
-        await asyncio.sleep(0.001)
-    with no_descriptors():
-        writer.write(FOR_NODE[9:])
-        async with asyncio.timeout(10):
-            assert await reader.read(-1) == AWAY
-    writer.close()
+    await finds_no_descriptor(house)
     assert (await house.ask(FOR_NODE)).endswith(b"node body")
 
 
 async def test_a_way_that_finds_no_descriptor_is_none_and_found_later(house: House) -> None:
-    reader, writer = await house.open()
-    writer.write(FOR_NODE[:9])
-    while len(house.web.engine.strangers) != 1:
-        await asyncio.sleep(0.001)
-    with no_descriptors():
-        writer.write(FOR_NODE[9:])
-        async with asyncio.timeout(10):
-            assert await reader.read(-1) == AWAY
-    writer.close()
+    await finds_no_descriptor(house)
     # A node that finds none for the way itself looks again a little later.
     way = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with way, no_descriptors():
