@@ -3,10 +3,11 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from billing.spend_limits import day_left
 from tests.calls.world import Customer, Phone, World
 
 SECOND_MICROS = 1000
@@ -159,6 +160,7 @@ async def test_a_warning_is_taken_back_by_a_top_up(world: World):
 
 async def test_the_spending_limit_of_the_day_ends_a_call_and_bars_the_next(world: World):
     limits = {"day": 12 * SECOND_MICROS, "call": 60 * SECOND_MICROS}
+    await within_one_day()
     async with customers(world, 10_000_000) as (customer,):
         async with world.stores() as stores:
             await stores.accounts.set_caps(customer.account_id, limits)
@@ -175,6 +177,13 @@ async def test_the_spending_limit_of_the_day_ends_a_call_and_bars_the_next(world
         reply = await customer.http.post("/v1/call-tokens", json={"destination": TONE})
         assert (reply.status_code, reply.json()["code"]) == (402, "cap_reached")
         assert await customer.balance() == 10_000_000 - 12 * SECOND_MICROS
+
+
+async def within_one_day() -> None:
+    """Return when the next minute lies in one UTC day: at midnight its limit begins anew."""
+    left = day_left(datetime.now(UTC))
+    if left < timedelta(minutes=1):
+        await asyncio.sleep(left.total_seconds())
 
 
 async def assert_full(world: World, stack: contextlib.AsyncExitStack, other: Customer) -> None:
