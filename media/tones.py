@@ -1,4 +1,4 @@
-"""Synthesises the gateway's own sounds: DTMF, call-progress tones, hold, noise, warning beep.
+"""Synthesises the gateway's own sounds: DTMF, call-progress tones, hold, noise, short beeps.
 
 Mu-law at 8 kHz. Everything is computed once and then looked up. Knows no call; who hears what, and
 when, is decided elsewhere. Levels are in dBm0, where a full-scale mu-law sine has +3.17 (ITU-T
@@ -58,6 +58,12 @@ CONNECTING_DBM0: Final = -24.0
 WARNING_HZ: Final = 880
 WARNING_MS: Final = 120
 WARNING_DBM0: Final = -18.0
+
+SUPERVISION_HZ: Final = 1_400
+SUPERVISION_MS: Final = 200
+SUPERVISION_DBM0: Final = -18.0
+"""The tone by which telephone companies tell both parties that somebody else hears them (47 CFR
+64.501): a fifth of a second of 1,400 Hz."""
 
 EDGE_MS: Final = 4
 """Rise and fall time of a tone: short against a digit's 40 ms, long enough not to click."""
@@ -129,6 +135,12 @@ def comfort_noise() -> Tone:
 def warning_beep() -> bytes:
     """Return one short beep, 120 ms of mu-law in whole frames."""
     return _encode(_tone(((WARNING_HZ, WARNING_DBM0),), WARNING_MS, SOFT_EDGE_MS))
+
+
+@lru_cache(maxsize=1)
+def supervision() -> bytes:
+    """Return the tone that announces a supervisor, 200 ms of mu-law in whole frames."""
+    return _encode(_tone(((SUPERVISION_HZ, SUPERVISION_DBM0),), SUPERVISION_MS, SOFT_EDGE_MS))
 
 
 def dtmf(digits: str, *, on_ms: int = DTMF_ON_MS, off_ms: int = DTMF_OFF_MS) -> bytes:

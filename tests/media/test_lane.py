@@ -1,0 +1,84 @@
+"""A source's audio on its way into a mix: held for its lead, given evenly, never more than most."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from media.lane import Lane
+
+FRAME = bytes(range(160))
+SILENCE = b"\xff"
+
+
+def test_nothing_is_given_before_the_lead_has_come() -> None:
+    lane = Lane(320, 960)
+    lane.put(FRAME)
+    assert lane.take(160) == b""
+    lane.put(FRAME)
+    assert lane.take(160) == FRAME
+    assert lane.take(160) == FRAME
+
+
+def test_a_gap_is_silence_and_then_a_new_lead() -> None:
+    lane = Lane(160, 960)
+    lane.put(FRAME[:100] + FRAME)
+    assert lane.take(160) == (FRAME[:100] + FRAME)[:160]
+    assert lane.take(160) == FRAME[60:] + SILENCE * 60
+    assert lane.take(160) == b""
+    lane.put(FRAME[:80])
+    assert lane.take(160) == b"", "it fills again"
+    lane.put(FRAME[:80])
+    assert lane.take(160) == FRAME[:80] + FRAME[:80]
+
+
+def test_a_source_that_has_paused_adds_nothing() -> None:
+    lane = Lane(160, 960)
+    lane.put(FRAME)
+    assert lane.take(160) == FRAME
+    assert lane.take(160) == b"", "not even silence"
+
+
+def test_what_comes_too_fast_is_cut_to_the_lead_the_oldest_first() -> None:
+    lane = Lane(160, 480)
+    for number in range(3):
+        lane.put(bytes([number]) * 160)
+    assert (len(lane), lane.dropped) == (480, 0)
+    lane.put(bytes([3]) * 8)
+    assert (len(lane), lane.dropped) == (160, 328)
+    assert lane.take(160) == bytes([2]) * 152 + bytes([3]) * 8
+
+
+def test_what_is_forgotten_is_given_to_nobody() -> None:
+    lane = Lane(160, 480)
+    lane.put(FRAME)
+    lane.clear()
+    assert (len(lane), lane.take(160)) == (0, b"")
+
+
+@pytest.mark.parametrize(("lead", "most"), [(0, 160), (-1, 160), (320, 160)])
+def test_a_lane_that_could_never_give_anything_is_refused(lead: int, most: int) -> None:
+    with pytest.raises(ValueError, match="lead"):
+        Lane(lead, most)
+
+
+@given(st.lists(st.tuples(st.integers(0, 700), st.integers(1, 700)), max_size=40))
+def test_whatever_comes_it_holds_no_more_than_most_and_keeps_the_order(
+    moves: list[tuple[int, int]],
+) -> None:
+    lane, said, heard = Lane(160, 640), 0, []
+    for put, taken in moves:
+        # Numbers that rise by one, below that of silence.
+        lane.put(bytes((said + n) % 251 for n in range(put)))
+        said += put
+        assert len(lane) <= 640
+        audio = lane.take(taken)
+        assert len(audio) in {0, taken}
+        heard.extend(each for each in audio if each != 255)
+    # Each is the one after the last, or comes after a cut.
+    cuts = sum((b - a) % 251 != 1 for a, b in itertools.pairwise(heard))
+    assert cuts <= lane.dropped
+    assert len(heard) + lane.dropped + len(lane) == said
