@@ -254,6 +254,15 @@ KINDS: Final[tuple[Kind, ...]] = (
         corrected_at="/account/countries",
     ),
     Kind(
+        "supervision",
+        (_PROVIDE, _COMPLY),
+        (_PERSON, _OPERATOR),
+        _LIFE,
+        _DELETED,
+        sql=(Columns("supervision_rules", ("account_id", "most", "silent_reason", "set_at")),),
+        logs=("mode",),
+    ),
+    Kind(
         "refusals",
         (_FRAUD,),
         (_PERSON, _OPERATOR),
@@ -359,7 +368,10 @@ KINDS: Final[tuple[Kind, ...]] = (
         (),
         Period(Span.MINUTES, "a call must begin within it", 10, "CALLER_TOKEN_TTL_S"),
         Erasure(Fate.EXPIRES, "only who has the token finds it, and a minute later nobody"),
-        valkey=(Key("caller:call-token:6:<digest>", Via.NAME),),
+        valkey=(
+            Key("caller:call-token:6:<digest>", Via.NAME),
+            Key("caller:supervision-grant:1:<digest>", Via.NAME),
+        ),
         not_exported="it is gone before an export could be read",
     ),
     Kind(

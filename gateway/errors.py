@@ -20,6 +20,7 @@ from datetime import datetime
 from gateway.button_problems import BUTTON_PROBLEMS
 from gateway.cause import Cause
 from gateway.problem import Problem
+from gateway.watching_problems import WATCHING_PROBLEMS
 
 
 class GatewayError(Exception):
@@ -271,34 +272,6 @@ PROBLEMS: dict[str, Problem] = {
     ),
     "call_not_found": Problem(404, "There is no such call.", "Check the call's id."),
     "call_ended": Problem(409, "The call has ended already.", "Nothing is left to do."),
-    "node_not_found": Problem(404, "No such node runs.", "List those that do."),
-    "node_stopping": Problem(
-        409, "The node is about to stop, and takes no new calls.", "Start it again first."
-    ),
-    "node_silent": Problem(
-        503,
-        "The node of this gateway that is asked does not answer.",
-        "Try again in a few seconds: by then it may have done what was asked for.",
-        retry=True,
-    ),
-    "alarm_not_found": Problem(
-        404, "There is no such alarm, or it is over.", "Look which alarms stand."
-    ),
-    "too_many_silences": Problem(
-        409, "Too many alarms are silenced.", "Take back some that are not needed any more."
-    ),
-    "feed_full": Problem(
-        503,
-        "No more people can watch live calls at this process.",
-        "Try again in a moment.",
-        retry=True,
-    ),
-    "too_many_viewers": Problem(
-        429,
-        "The account's calls are watched in too many places.",
-        "Close the page in some of them, then try again.",
-        retry=True,
-    ),
     "method_not_allowed": Problem(
         405, "This address does not allow that method.", "See the documentation of the API."
     ),
@@ -409,6 +382,7 @@ PROBLEMS: dict[str, Problem] = {
         close_code=1013,
     ),
     **BUTTON_PROBLEMS,
+    **WATCHING_PROBLEMS,
     "payments_off": Problem(
         501, "Top-ups by card are not set up here.", "Ask the operator for credit."
     ),

@@ -22,6 +22,8 @@ class Scope(StrEnum):
     """Read the account."""
     BUTTONS = "buttons"
     """Make, change and delete buttons on other pages."""
+    SUPERVISE = "supervise"
+    """Listen to the account's live calls, and more where it allows that."""
     ADMIN = "admin"
     """What an operator does with anybody's account, and nothing else."""
     EMBED = "embed"

@@ -72,6 +72,7 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
     "accounts.money_kinds": ("tests/gateway/test_data_map.py",),
     "gateway.charging.button_budgets": ("tests/gateway/stores/test_button_budgets.py",),
     "gateway.button_problems": ("tests/gateway/http/test_problems.py",),
+    "gateway.watching_problems": ("tests/gateway/http/test_problems.py",),
     "gateway.sockets.half_closing": (
         "tests/gateway/sockets/test_half_closing.py",
         "tests/gateway/sockets/test_addresses.py",

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from gateway.call.supervision import Mode
 from gateway.errors import PeerProtocolError
 from gateway.unreadable import UNREADABLE
 
@@ -117,6 +118,15 @@ class Hangup(_Tagged, tag="hangup"):
     """End the call."""
 
 
+class Supervise(_Tagged, tag="supervise"):
+    """Of a supervisor: whom they speak to from now on; confirmed by the same message.
+
+    What the account does not allow is answered with what holds.
+    """
+
+    mode: Mode
+
+
 class Ping(_Tagged, tag="ping"):
     """Measure the round trip."""
 
@@ -124,7 +134,17 @@ class Ping(_Tagged, tag="ping"):
 
 
 ClientMessage = (
-    Start | Resume | Offer | SelectPath | Report | Mute | Hold | SendDtmf | Hangup | Ping
+    Start
+    | Resume
+    | Offer
+    | SelectPath
+    | Report
+    | Mute
+    | Hold
+    | SendDtmf
+    | Supervise
+    | Hangup
+    | Ping
 )
 
 
@@ -166,6 +186,28 @@ class Ready(_Tagged, tag="ready"):
     """Resumes the call after this socket is lost; empty if that is not possible."""
     resume_seconds: int = 0
     """How long the phone is kept on the line for that."""
+
+
+class SupervisionReady(_Tagged, tag="supervision-ready"):
+    """The grant was valid: both voices of the call follow, mixed, in frames of `pcmu`.
+
+    The supervisor listens; what they say is thrown away until they choose otherwise.
+    """
+
+    version: int
+    call_id: str
+    frame_bytes: int
+    most: Mode
+    """What the account allows, and with it all that is less."""
+    announced: bool
+    """Whether a tone tells both parties."""
+
+
+class Supervised(_Tagged, tag="supervised"):
+    """Somebody else is in the call, or has left it; sent to the caller where that is announced."""
+
+    mode: Mode | None
+    """None: nobody any more. In `take-over` the phone neither hears the caller nor is heard."""
 
 
 class CheckReady(_Tagged, tag="check-ready"):
@@ -384,6 +426,9 @@ class Pong(_Tagged, tag="pong"):
 GatewayMessage = (
     Ready
     | CheckReady
+    | SupervisionReady
+    | Supervise
+    | Supervised
     | CheckResult
     | Answer
     | OfferRefused

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -21,6 +20,7 @@ from gateway.browser.messages import FRAME_BYTES, Lack
 from gateway.browser.reports import limited_by
 from gateway.call.number import destination
 from gateway.calls.closed_destinations import ClosedDestinations
+from gateway.calls.media_address import media_url
 from gateway.calls.risk import Risk, day_spent, within_day
 from gateway.charging.current_rates import CurrentRates
 from gateway.charging.recovery import bring_credits
@@ -30,8 +30,6 @@ from gateway.limits.velocity import Use, call_uses, quote_uses, refuse, token_us
 from gateway.logs import call_events
 from gateway.ports import Account, CallOrder, CallTokens, Velocity
 from gateway.settings import Settings
-
-_LOOPBACK = frozenset({"127.0.0.1", "localhost"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,17 +302,7 @@ class Admission:
     def ticket(self, token: str, order: CallOrder, left_s: int) -> Ticket:
         """Return a token of this order that is good for so long, with what its client needs."""
         expires_at = self.utc_now() + timedelta(seconds=left_s)
-        return Ticket(token, expires_at, left_s, self._media_url(order.origin), order.codec)
-
-    def _media_url(self, page_origin: str) -> str:
-        """Return the address of a node's socket, on the page's own origin where there is one."""
-        own = urlsplit(self.settings.origin)
-        page = urlsplit(page_origin)
-        is_own_page = page_origin and page.port == own.port and page.scheme == own.scheme
-        # A gateway on this machine has two names, and its page's policy is `connect-src 'self'`:
-        # the socket must have the name by which the page was opened.
-        netloc = page.netloc if is_own_page and own.hostname in _LOOPBACK else own.netloc
-        scheme = "wss" if own.scheme == "https" else "ws"
-        # None where the last one has begun to drain since: it says so itself.
+        # None where the last node has begun to drain since: it says so itself.
         node = self.choose_node() or self.settings.node
-        return f"{scheme}://{netloc}/n/{node}/media/browser"
+        url = media_url(self.settings, node, order.origin)
+        return Ticket(token, expires_at, left_s, url, order.codec)

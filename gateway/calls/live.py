@@ -22,6 +22,7 @@ from gateway.browser.leg import BrowserLeg
 from gateway.browser.messages import Resume, Start
 from gateway.call.carrier_status import CarrierStatus
 from gateway.call.resume_token import generation_of
+from gateway.call.supervision import GRANT_PREFIX
 from gateway.calls import counting
 from gateway.calls.bridge import Bridge
 from gateway.calls.draining import Draining
@@ -29,6 +30,7 @@ from gateway.calls.live_view import live_view
 from gateway.calls.polling import INTERVAL_BEATS, Polling
 from gateway.calls.reachability import Probe, Reachability, not_looked_at
 from gateway.calls.services import Services
+from gateway.calls.supervision import Grants, SupervisorDesk
 from gateway.cause import Cause
 from gateway.charging.closings import keep_nothing
 from gateway.charging.context import Keep
@@ -98,6 +100,7 @@ class Calls:
         probe: Probe = not_looked_at,
         turned_away: Callable[[str, str], None] = lambda _button_id, _code: None,
         on_change: Callable[[Bridge], None] = lambda _call: None,
+        grants: Grants,
     ) -> None:
         """Serve calls.
 
@@ -139,6 +142,8 @@ class Calls:
             resume_key=secrets.token_bytes(32),
         )
         self._calls: dict[str, Bridge] = {}
+        whose = (self._calls.get, ticker, self._spawn, settings.node)
+        self._supervisors = SupervisorDesk(grants, *whose)
         self._checks: dict[EchoCheck | EchoCall, CallOrder] = {}
         self._idle = asyncio.Event()
         self._idle.set()
@@ -241,7 +246,9 @@ class Calls:
 
     def _browser_started(self, leg: BrowserLeg, message: Start | Resume) -> None:
         if isinstance(message, Start):
-            self._spawn(self._redeem(leg, message.token))
+            is_grant = message.token.startswith(GRANT_PREFIX)
+            begin = self._supervisors.begin if is_grant else self._redeem
+            self._spawn(begin(leg, message.token))
         else:
             self._resume(leg, message)
 

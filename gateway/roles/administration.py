@@ -11,6 +11,7 @@ from gateway.http.access import DeclaredRoute
 from gateway.http.api.admin import AdminApi, AdminRoutes
 from gateway.http.api.data_requests import DataRequestsApi
 from gateway.http.api.fleet import FleetApi
+from gateway.http.api.supervision import SupervisionApi
 from gateway.http.bearer import Authenticator
 from gateway.people.administration import Administration
 from gateway.roles.storage import Stores
@@ -18,6 +19,7 @@ from gateway.settings import Settings
 from gateway.stores.administration import SqlAdministration
 from gateway.stores.mail_outbox import queue_notice
 from gateway.stores.register import SqlRegister
+from gateway.stores.supervision import RedisGrants, SqlSupervision
 
 
 def compose_administration(stores: Stores, sessions: Sessions) -> Administration:
@@ -53,4 +55,9 @@ def admin_routes(
         *AdminApi(auth, administration, networks).routes(),
         *DataRequestsApi(routing, SqlRegister(stores.engine), utc_now).routes(),
         *FleetApi(routing, control, administration).routes(),
+        *SupervisionApi(
+            *(settings, auth, routing, control),
+            rules=SqlSupervision(stores.engine),
+            grants=RedisGrants(stores.redis),
+        ).routes(),
     ]

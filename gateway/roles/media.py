@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from gateway.calls.live import Calls
 from gateway.calls.reporter import Reporter
+from gateway.calls.supervision import Grants
 from gateway.charging.rounds import Metering
 from gateway.heartbeat.ticker import BEATS_PER_SECOND
 from gateway.ports import Notify
@@ -41,6 +42,7 @@ class Media:
         """Make the tones that are otherwise made at first use, so that no audio waits for them."""
         tones.hold()
         tones.connecting()
+        tones.supervision()
         for country in ("", "US", "GB"):
             for tone in (tones.ringback, tones.busy, tones.congestion):
                 tone(country)
@@ -84,6 +86,7 @@ def compose_media(
     *,
     notify: Notify,
     probe: Callable[[], Awaitable[str]],
+    grants: Grants,
     turned_away: Callable[[str, str], None] = lambda _button_id, _code: None,
     clock_ns: Callable[[], int] = time.monotonic_ns,
 ) -> Media:
@@ -97,6 +100,7 @@ def compose_media(
         metering: Charges the calls.
         notify: Told of warnings and cut-offs.
         probe: Looks at the public origin; returns what is wrong with it, or nothing.
+        grants: Let supervisors in.
         turned_away: Told of a button and the code of the refusal of its visitor's call.
         clock_ns: Monotonic nanoseconds.
 
@@ -122,6 +126,7 @@ def compose_media(
         probe=probe,
         turned_away=turned_away,
         on_change=reporter.note,
+        grants=grants,
     )
     return Media(compose_port(settings, beat, calls.route), metering, endpoint, calls, reporter)
 

@@ -47,6 +47,7 @@ from gateway.roles.post import Post, open_post
 from gateway.roles.prices import Prices, load_prices
 from gateway.roles.site import site_routes
 from gateway.roles.stopping import Stops
+from gateway.roles.supervision import compose_grants
 from gateway.roles.telemetry import Telemetry, compose_telemetry
 from gateway.roles.watching import Speaker, Watching
 from gateway.settings import Settings
@@ -251,6 +252,7 @@ class Gateway:
             *(settings, stores, side, self._access, metering),
             notify=self.post.notify,
             probe=self._membership.look_at_origin,
+            grants=compose_grants(stores, self._people.holders),
             turned_away=self._fraud.visitors.note,
         )
         self._calls, self._port = media.calls, media.port

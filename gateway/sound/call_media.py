@@ -10,12 +10,14 @@ from typing import Protocol
 
 from billing.cdr import LegQuality
 from gateway.browser import messages as wire
+from gateway.call.supervision import Mode
 from gateway.heartbeat.ticker import Ticker
 from gateway.ports import AudioSession, CarrierLeg, MediaConnection
 from gateway.sound.directions import FRAME_BYTES, FRAME_MS, Convert, Downlink, TonePlayer, Uplink
 from gateway.sound.line_quality import LineQuality, Measured
 from gateway.sound.media_path import Network
 from gateway.sound.stalls import StallWatch, Voice
+from gateway.sound.supervised import Supervised
 from media import tones
 from media.repair_budget import RepairBudget
 from media.resample import Downsampler, Upsampler
@@ -92,6 +94,9 @@ class CallMedia:
         self._is_on_hold = False
         self._is_away = False
         self._is_over = False
+        self._has_begun = False
+        """Whether the phone's audio has."""
+        self._supervised: Supervised | None = None
         self._listener = listener
         self._heard_bytes = self._heard_ns = 0
         self.line = LineQuality()
@@ -163,9 +168,52 @@ class CallMedia:
         """Handle the phone's first audio, then step aside: later frames bypass this."""
         # An empty payload does not prove that anything can be heard.
         if payload and self._leg is not None:
-            self._leg.on_audio = self._downlink.audio
+            self._has_begun = True
+            self._take_phone()
             self._listener.sound_began()
-            self._downlink.audio(payload, at_ms)
+            self._leg.on_audio(payload, at_ms)
+
+    def _take_phone(self) -> None:
+        """Let the phone's audio go where it is heard."""
+        if self._leg is not None and self._has_begun:
+            is_alone = self._supervised is None
+            self._leg.on_audio = self._downlink.audio if is_alone else self._tapped
+
+    def _tapped(self, payload: bytes, at_ms: int | None) -> None:
+        """Let the caller and the supervisor hear the phone."""
+        self._downlink.audio(payload, at_ms)
+        if self._supervised is not None:
+            self._supervised.of_phone(payload)
+
+    @property
+    def can_supervise(self) -> bool:
+        """Whether a supervisor can take part: both parties are there, and no other supervisor."""
+        return self._leg is not None and not self._is_over and self._supervised is None
+
+    def supervise(self, supervised: Supervised) -> None:
+        """Let a supervisor take part, who listens at first; `can_supervise` must hold."""
+        self._supervised = supervised
+        supervised.enter(to_caller=self._downlink.tone, to_phone=self._uplink.play)
+        self._uplink.pass_through(supervised.for_phone)
+        self._downlink.pass_through(supervised.for_caller)
+        self._take_phone()
+        self._ticker.add_player(supervised)
+
+    def set_mode(self, mode: Mode) -> None:
+        """Let others hear the supervisor, or speak with the phone in the caller's place."""
+        if self._supervised is not None:
+            self._supervised.set_mode(mode)
+            self._open()
+
+    def supervise_no_more(self) -> None:
+        """Let the parties alone again."""
+        if self._supervised is not None:
+            self._ticker.remove_player(self._supervised)
+            self._supervised = None
+            self._uplink.pass_through(None)
+            self._downlink.pass_through(None)
+            self._take_phone()
+            self._open()
 
     def hear_by_socket(self, browser: MediaConnection) -> None:
         """Send the phone's voice as frames on this socket."""
@@ -298,6 +346,9 @@ class CallMedia:
     def part(self) -> None:
         """End all audio between the legs for good."""
         self._is_over = True
+        if (supervised := self._supervised) is not None:
+            self.supervise_no_more()
+            supervised.on_over()
         # No longer polled, or the playout would conceal a caller whom nobody expects any more.
         self._ticker.remove_waiter(self._uplink.playout)
         self._ticker.remove_waiter(self._downlink.pacer)
@@ -342,7 +393,7 @@ class CallMedia:
                 downlink_held_ms=down.pacer.held_ms(),
                 downlink_level_dbov=down.talk.level_dbov,
                 report=network.report,
-                is_muted=self._is_muted,
+                is_muted=self._is_muted or self._is_taken_over,
                 is_on_hold=self._is_on_hold,
                 is_away=self._is_away,
             )
@@ -375,9 +426,14 @@ class CallMedia:
 
     def _open(self) -> None:
         can_talk = self._leg is not None and not self._is_on_hold and not self._is_over
+        can_talk = can_talk and not self._is_taken_over
         # The one place that decides who hears whom; every change of state ends here.
         self._uplink.is_open = can_talk and not self._is_muted and not self._is_away
         self._downlink.is_open = can_talk and self._beep is None
+
+    @property
+    def _is_taken_over(self) -> bool:
+        return self._supervised is not None and self._supervised.mode is Mode.TAKE_OVER
 
     def _play(self, frame_at: Callable[[int], bytes], send: Callable[[bytes], None]) -> None:
         # One at a time, whichever party it is for: comfort noise and hold tone replace each other.

@@ -7,8 +7,17 @@ frame has been written. Knows no call state and no money.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from typing import Protocol
 
+from gateway.sound.outlets import (
+    NOWHERE,
+    BrowserAudio,
+    CarrierAudio,
+    Mix,
+    MixedCarrier,
+    MixedPackets,
+    PacketAudio,
+)
 from media.bounds import FRAME_BYTES_MAX, FRAME_BYTES_MIN
 from media.g711 import SAMPLES_PER_MS
 from media.pacing import Pacer
@@ -40,30 +49,6 @@ Convert = Callable[[bytes], bytes]
 SendAudio = Callable[[bytes], None]
 
 
-# What audio is sent through is held whole: a bound method of its own would be one more object to
-# fetch for each frame.
-
-
-class CarrierAudio(Protocol):
-    """Sends what the phone hears; `gateway.ports.CarrierLeg` is one."""
-
-    def send_audio(self, payload: bytes) -> None:
-        """Let the phone hear this behind what was sent before."""
-
-    def send_mark(self, name: str) -> None:
-        """Mark the end of the audio sent so far."""
-
-    def clear(self) -> None:
-        """Discard all audio that has not been played yet."""
-
-
-class BrowserAudio(Protocol):
-    """Sends what the caller hears; `gateway.ports.MediaConnection` is one."""
-
-    def send_audio_binary(self, payload: bytes) -> None:
-        """Send audio in a binary message."""
-
-
 class CallerListener(Protocol):
     """Is told of the caller's voice."""
 
@@ -81,13 +66,6 @@ class PhoneListener(Protocol):
         """Note that the phone's side has begun to talk, or paused."""
 
 
-class PacketAudio(Protocol):
-    """Sends what the caller hears; `gateway.ports.AudioSession` is one."""
-
-    def send_audio(self, payload: bytes, timestamp_ms: int | None = None) -> None:
-        """Send one packet of mu-law, captured at a time of the carrier's clock."""
-
-
 class Uplink:
     """The caller's voice on its way to the phone, through the playout model.
 
@@ -102,6 +80,7 @@ class Uplink:
         "_frame_bytes",
         "_is_open",
         "_is_packets",
+        "_leg",
         "_listener",
         "dropped",
         "frames",
@@ -138,7 +117,8 @@ class Uplink:
         self._frame_bytes = frame_bytes
         self._convert = convert
         self._listener = listener
-        self._carrier = _NOWHERE
+        self._leg: CarrierAudio = NOWHERE
+        self._carrier = self._leg
         self._is_open = False
         self._is_packets = False
         self.last_in_ns = 0
@@ -155,7 +135,12 @@ class Uplink:
 
     def join(self, carrier: CarrierAudio) -> None:
         """Send to this leg from now on."""
-        self._carrier = carrier
+        self._leg = self._carrier = carrier
+
+    def pass_through(self, mix: Mix | None) -> None:
+        """Let all that the phone hears pass through a mix from now on; None: through none."""
+        # In place of the leg: without a mix no frame pays for the question.
+        self._carrier = self._leg if mix is None else MixedCarrier(self._leg, mix)
 
     @property
     def is_open(self) -> bool:
@@ -276,7 +261,10 @@ class Downlink:
         "_due_ms",
         "_is_even",
         "_listener",
+        "_mix",
         "_origin_ms",
+        "_own_convert",
+        "_own_session",
         "_rest",
         "_session",
         "_tone_ns",
@@ -317,9 +305,12 @@ class Downlink:
         self.pacer = Pacer(repairs)
         self._is_even = False
         """Whether the last audio was paced: then the outgoing timestamps run by themselves."""
-        self._connection = _NOWHERE
+        self._connection = NOWHERE
+        self._own_session: PacketAudio | None = None
+        self._own_convert = convert
         self._session = None
         self._convert = convert
+        self._mix: Mix | None = None
         self._listener = listener
         self._rest = b""
         self._due_ms = 0
@@ -340,11 +331,23 @@ class Downlink:
     def by_socket(self, connection: BrowserAudio) -> None:
         """Send frames of the caller's codec from now on."""
         self._connection = connection
-        self._session = None
+        self._own_session = self._session = None
 
     def by_session(self, session: PacketAudio) -> None:
         """Send mu-law packets from now on."""
-        self._session = session
+        self._own_session = session
+        self.pass_through(self._mix)
+
+    def pass_through(self, mix: Mix | None) -> None:
+        """Let all that the caller hears pass through a mix from now on; None: through none."""
+        self._mix = mix
+        session, convert = self._own_session, self._own_convert
+        # In place of both: without a mix no frame pays for the question.
+        if mix is None:
+            self._session, self._convert = session, convert
+            return
+        self._session = None if session is None else MixedPackets(session, mix)
+        self._convert = mix if convert is None else lambda payload: convert(mix(payload))
 
     def audio(self, payload: bytes, at_ms: int | None = None) -> None:
         """Forward audio from the carrier: mu-law, usually 160 bytes, any length by contract.
@@ -466,22 +469,3 @@ class TonePlayer:
         """Send the next 20 ms."""
         self._send(self._frame_at(self._index))
         self._index += 1
-
-
-class _Nowhere:
-    """Stands in for a leg or a connection that is not there yet."""
-
-    def send_audio(self, _payload: bytes) -> None:
-        pass
-
-    def send_audio_binary(self, _payload: bytes) -> None:
-        pass
-
-    def send_mark(self, _name: str) -> None:
-        pass
-
-    def clear(self) -> None:
-        pass
-
-
-_NOWHERE: Final = _Nowhere()

@@ -163,7 +163,7 @@ class SqlAccountStore:
         _require_apart(scopes)
         key_id = key_hash[:KEY_ID_CHARACTERS]
         async with writing(self._engine, self._timeout_s) as connection:
-            await _require_account(connection, account_id)
+            await require_account(connection, account_id)
             await connection.execute(
                 upsert(connection, tables.api_keys)
                 .values(
@@ -318,7 +318,7 @@ class SqlAccountStore:
         """
         accounts = tables.accounts
         async with writing(self._engine, self._timeout_s) as connection:
-            await _require_account(connection, account_id)
+            await require_account(connection, account_id)
             await connection.execute(
                 sa.update(accounts).where(accounts.c.id == account_id).values(email=email)
             )
@@ -426,7 +426,8 @@ def _require_apart(scopes: Collection[Scope]) -> None:
         raise ValueError("a key of scope admin or embed has no other scope")
 
 
-async def _require_account(connection: AsyncConnection, account_id: str) -> None:
+async def require_account(connection: AsyncConnection, account_id: str) -> None:
+    """Lock an account within the caller's transaction. Raises LookupError: none, or deleted."""
     accounts = tables.accounts.c
     found = sa.select(accounts.id).where(accounts.id == account_id, accounts.deleted_at.is_(None))
     # Locked, so that a concurrent deletion runs entirely before or after.

@@ -21,6 +21,7 @@ from billing.stores import tables
 from database.engine import TIMEOUT_S, reading
 from gateway.stores import button_tables, fraud
 from gateway.stores.mail_outbox import mail_outbox
+from gateway.stores.supervision import supervision_rules
 
 PAGE_ROWS: Final = 2_000
 
@@ -30,6 +31,7 @@ TABLES: Final[Mapping[str, sa.Table]] = {
     **fraud.metadata.tables,
     **button_tables.metadata.tables,
     mail_outbox.name: mail_outbox,
+    supervision_rules.name: supervision_rules,
 }
 """Every table that the data map may name."""
 

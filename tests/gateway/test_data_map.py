@@ -19,6 +19,7 @@ from accounts.stores.sessions import RedisSessions
 from billing.ports import SpendCap
 from gateway import settings
 from gateway.call.ghost import Ghost
+from gateway.call.supervision import GRANT_S, Grant
 from gateway.embed.ports import Spent
 from gateway.embed.refusals import Reason
 from gateway.http.site.door import GO_ON
@@ -40,6 +41,7 @@ from gateway.stores.minutes import RedisMinutes
 from gateway.stores.node_facts import RedisNodeDirectory
 from gateway.stores.personal_rows import TABLES
 from gateway.stores.proof_codes import RedisProofCodes
+from gateway.stores.supervision import RedisGrants
 from gateway.stores.tokens import RedisCallTokens
 from gateway.stores.velocity import RedisVelocity
 from gateway.stores.visitor_refusals import RedisVisitorRefusals
@@ -166,6 +168,8 @@ async def used(gate, client):
         rate_description="",
     )
     await RedisCallTokens(client, ttl_s=600, at_redemption=None).issue(order)
+    grant = Grant(call_id="c", account_id="alice", reason="training", operator="k")
+    await RedisGrants(client).issue(grant)
     velocity = RedisVelocity(client, LIMITS, secret="s", clock_ns=time.monotonic_ns)
     for name in sorted(LIMITS):
         await velocity.hit([Use(name, "somebody")])
@@ -217,6 +221,7 @@ async def test_what_is_said_to_expire_by_itself_does(used):
     longest = {
         "caller:velocity": 2 * 86_400,
         "caller:call-token": 600,
+        "caller:supervision-grant": GRANT_S,
         "caller:session": AGE_MAX.total_seconds(),
         "caller:ceremony": 15 * 60,
     }

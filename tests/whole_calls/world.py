@@ -32,6 +32,7 @@ from gateway.twilio.signature import TwilioSignatureVerifier
 from media import tones
 from media.g711 import FRAME_NS
 from media.tones import Tone
+from tests.gateway.calls.grants import Grants
 from tests.gateway.calls.test_live import Tokens, Velocity
 from tests.gateway.memory_gate import MemorySpendGate
 from tests.gateway.stage import ACCOUNT_SID, CENT, order
@@ -66,6 +67,7 @@ class World:
         self.credit = credit
         self.gate = MemorySpendGate().fill(alice=credit)
         self.tokens = Tokens()
+        self.grants = Grants()
         self.phone = SimulatedCarrier(ACCOUNT_SID, "secret")
         self.strays: list[Any] = []
         """Calls of the carrier that no call here lives on."""
@@ -95,6 +97,7 @@ class World:
             self.metering,
             notify=lambda name, data: self.notices.append((name, data)),
             probe=self._probe,
+            grants=self.grants,
             clock_ns=clock_ns,
         )
         webhooks = TwilioWebhooks(

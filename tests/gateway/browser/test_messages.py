@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.browser import messages as wire
+from gateway.call.supervision import Mode
 from gateway.errors import PeerProtocolError
 
 MONEY = wire.Money(20_000, "USD", "$0.02")
@@ -57,6 +58,10 @@ SENT = [
         message="m",
         action="a",
     ),
+    wire.SupervisionReady(version=1, call_id="c", frame_bytes=160, most=Mode.BARGE, announced=True),
+    wire.Supervise(mode=Mode.WHISPER),
+    wire.Supervised(mode=Mode.TAKE_OVER),
+    wire.Supervised(mode=None),
     wire.Answer(id=1, sdp="v=0"),
     wire.OfferRefused(id=1, code="no_audio", message="m"),
     wire.PathSelected(path="webrtc"),
@@ -100,6 +105,7 @@ TAKEN = [
     b'{"type":"mute","muted":true}',
     b'{"type":"hold","held":true}',
     b'{"type":"dtmf","digits":"12*#AD"}',
+    b'{"type":"supervise","mode":"take-over"}',
     b'{"type":"hangup"}',
     b'{"type":"ping","id":3}',
 ]

@@ -209,28 +209,6 @@ async def test_what_is_refused_gets_no_token(desk, asked, code):
     assert desk.tokens.orders == {}
 
 
-@pytest.mark.parametrize(
-    ("settings", "origin", "url"),
-    [
-        ({"public_origin": "https://a.example"}, "", "wss://a.example"),
-        ({"public_origin": "http://127.0.0.1:8080"}, "", "ws://127.0.0.1:8080"),
-        (
-            {"public_origin": "http://127.0.0.1:8080"},
-            "http://localhost:8080",
-            "ws://localhost:8080",
-        ),
-        (
-            {"public_origin": "https://a.example", "allowed_origins": ("https://b.example",)},
-            "https://b.example",
-            "wss://a.example",
-        ),
-    ],
-)
-async def test_the_socket_is_where_the_page_can_reach_it(stage, settings, origin, url):
-    _, ticket = await Desk(stage, **settings).admit(origin=origin)
-    assert ticket.media_url == url + "/n/n1/media/browser"
-
-
 # Funds and caps.
 
 

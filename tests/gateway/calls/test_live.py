@@ -21,6 +21,7 @@ from gateway.limits.velocity_limits import (
 )
 from gateway.ports import Acceptance, HandshakeRequest
 from gateway.ports import Refusal as Refused
+from tests.gateway.calls.grants import Grants
 from tests.gateway.recording import RecordingConnection
 from tests.gateway.sound.test_media_path import Endpoint
 from tests.gateway.stage import CENT, CREDIT, SILENT_FRAME, Stage, order
@@ -138,6 +139,7 @@ class Node:
     def __init__(self, stage: Stage, **changes):
         self.stage = stage
         self.tokens, self.velocity, self.streams = Tokens(), Velocity(), Streams()
+        self.grants = Grants()
         self.calls = Calls(
             stage.services(**changes).settings,
             gate=stage.gate,
@@ -150,6 +152,7 @@ class Node:
             stray=lambda *stray: stage.strays.append(stray),
             found=lambda *found: stage.strays.append(found),
             endpoint=stage.endpoint,
+            grants=self.grants,
         )
 
     def handshake(self, path, query="", **headers):

@@ -38,6 +38,7 @@ FITTING: dict[tuple[str, str], Any] = {
     ("payments", "currency"): "USD",
     ("payments", "state"): "paid",
     ("mail_outbox", "state"): "sent",
+    ("supervision_rules", "most"): "listen",
     ("mail_outbox", "link_purpose"): "not_me",
     ("mail_outbox", "values_json"): '{"browser":"of %s"}',
     ("opened_countries", "country"): "FR",

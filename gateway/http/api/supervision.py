@@ -1,0 +1,191 @@
+"""Serves grants to supervise live calls, and what accounts allow: to operators and to holders.
+
+Knows no sound: with a grant a media socket is opened, at the node that has the call.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Final, Literal, Protocol
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.call.supervision import GRANT_S, SILENT_REASON_MAX, Grant, Mode, Rule
+from gateway.calls.media_address import media_url
+from gateway.errors import RequestRefusedError
+from gateway.fleet.control import FleetControl
+from gateway.http.access import DeclaredRoute
+from gateway.http.api.admin import ACCOUNT, ActRequest, AdminRoutes, account_in, order_of
+from gateway.http.api.fleet import CALLS
+from gateway.http.bearer import Authenticator
+from gateway.http.body import read_json
+from gateway.http.principal import Principal
+from gateway.http.problems import Json
+from gateway.operators import REASON_MAX, Order
+from gateway.ports import LiveCall
+from gateway.scopes import Scope
+from gateway.settings import Settings
+
+Most = Literal["off", "listen", "whisper", "barge", "take-over"]
+OWN_REASON: Final = "of the account itself"
+"""Where the account gives no reason: it owes none for its own calls."""
+
+
+class GrantRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Body of `POST /v1/live-calls/{id}/supervision`."""
+
+    reason: Annotated[str, msgspec.Meta(max_length=REASON_MAX)] = OWN_REASON
+
+
+class GrantView(msgspec.Struct, kw_only=True):
+    """A grant: the token begins one media socket, as a call token begins a call."""
+
+    token: str
+    expires_in_seconds: int
+    media_url: str
+    call_id: str
+    most: Mode
+    """What the account allows, and with it all that is less."""
+    announced: bool
+    """Whether a tone tells both parties."""
+
+
+class RuleRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Body of `PUT /v1/admin/accounts/{id}/supervision`."""
+
+    most: Most
+    silent_reason: Annotated[str, msgspec.Meta(max_length=SILENT_REASON_MAX)] = ""
+    """Why no tone is to announce supervisors; without a reason one does."""
+    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=REASON_MAX)]
+
+
+class RuleView(msgspec.Struct, kw_only=True):
+    """What supervisors may do in the calls of an account."""
+
+    most: Most
+    announced: bool
+    silent_reason: str
+
+
+class Rules(Protocol):
+    """What accounts allow. Raises StoreUnavailableError."""
+
+    async def rule(self, account_id: str) -> Rule:
+        """Return what an account allows."""
+
+    async def order(self, account_id: str, rule: Rule, order: Order) -> bool:
+        """Let an operator set it; False where a person decides. Raises LookupError."""
+
+
+class NewGrants(Protocol):
+    """Keeps grants until they are used. Raises StoreUnavailableError."""
+
+    async def issue(self, grant: Grant) -> str:
+        """Return the token of a grant."""
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisionApi:
+    """Handlers of grants and rules."""
+
+    settings: Settings
+    auth: Authenticator
+    routing: AdminRoutes
+    control: FleetControl
+    rules: Rules
+    grants: NewGrants
+
+    def routes(self) -> list[DeclaredRoute]:
+        """Return the resources' routes."""
+        admin = self.routing.route
+        own = "/v1/live-calls/{call_id}/supervision"
+        return [
+            self.auth.route(own, self.grant_own, Scope.SUPERVISE, method="POST"),
+            admin(f"{CALLS}/{{call_id}}/supervision", self.grant_any, "POST"),
+            admin(f"{ACCOUNT}/supervision", self.show_rule),
+            admin(f"{ACCOUNT}/supervision", self.set_rule, "PUT"),
+        ]
+
+    async def grant_own(self, request: Request, principal: Principal) -> Response:
+        """Let whoever is signed in, or a key with that scope, supervise a call of their account."""
+        body = await read_json(request, GrantRequest)
+        call = await self._find(request, principal.account.id)
+        grant = Grant(
+            call_id=call.opened.call_id,
+            account_id=call.opened.account_id,
+            reason=_printable(body.reason) or OWN_REASON,
+            key_id=principal.account.key_id,
+            credentials_epoch=principal.credentials_epoch,
+            origin=request.headers.get("origin", ""),
+        )
+        return await self._give(call, grant)
+
+    async def grant_any(self, request: Request, principal: Principal) -> Response:
+        """Let an operator supervise anybody's call, for a reason that the account can read."""
+        body = await read_json(request, ActRequest)
+        order = order_of(principal, body.reason)
+        call = await self._find(request, None)
+        grant = Grant(
+            call_id=call.opened.call_id,
+            account_id=call.opened.account_id,
+            reason=order.reason,
+            operator=order.operator,
+            key_id=principal.account.key_id,
+            origin=request.headers.get("origin", ""),
+        )
+        return await self._give(call, grant)
+
+    async def _find(self, request: Request, account_id: str | None) -> LiveCall:
+        call_id = request.path_params["call_id"]
+        found = await self.control.calls(account_id=account_id, call_id=call_id)
+        if not found.calls:
+            raise RequestRefusedError("node_silent" if found.silent else "call_not_found")
+        return found.calls[0]
+
+    async def _give(self, call: LiveCall, grant: Grant) -> Response:
+        if call.ended_at is not None:
+            raise RequestRefusedError("call_ended")
+        if call.answered_at is None:
+            raise RequestRefusedError("call_not_answered")
+        rule = await self.rules.rule(grant.account_id)
+        if rule.most is None:
+            raise RequestRefusedError("supervision_refused")
+        token = await self.grants.issue(grant)
+        view = GrantView(
+            token=token,
+            expires_in_seconds=GRANT_S,
+            media_url=media_url(self.settings, call.opened.node, grant.origin),
+            call_id=grant.call_id,
+            most=rule.most,
+            announced=rule.announces,
+        )
+        return Json(view, 201)
+
+    async def show_rule(self, request: Request, _principal: Principal) -> Response:
+        """Return what an account allows."""
+        return Json(_view(await self.rules.rule(account_in(request))))
+
+    async def set_rule(self, request: Request, principal: Principal) -> Response:
+        """Say what an account allows that belongs to no person."""
+        body = await read_json(request, RuleRequest)
+        order = order_of(principal, body.reason)
+        silent_reason = _printable(body.silent_reason)
+        if body.silent_reason and not silent_reason:
+            raise RequestRefusedError("bad_request", field="silent_reason")
+        rule = Rule() if body.most == "off" else Rule(Mode(body.most), silent_reason)
+        if not await self.rules.order(account_in(request), rule, order):
+            raise RequestRefusedError("holder_decides")
+        return Json(_view(rule))
+
+
+def _printable(text: str) -> str:
+    """Return a text that may be kept; nothing of one that says nothing, or has control codes."""
+    text = text.strip()
+    return text if text.isprintable() else ""
+
+
+def _view(rule: Rule) -> RuleView:
+    most: Most = "off" if rule.most is None else rule.most.value
+    return RuleView(most=most, announced=rule.announces, silent_reason=rule.silent_reason)

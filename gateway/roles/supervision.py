@@ -1,0 +1,57 @@
+"""Composes who may supervise calls: grants, the rules of accounts, and the rights behind both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from billing.clock import Clock, utc_now
+from gateway.call.supervision import Grant, Mode, Rule
+from gateway.http.holders import Holders
+from gateway.ports import AccountStore
+from gateway.roles.storage import Stores
+from gateway.scopes import Scope
+from gateway.stores.supervision import RedisGrants, SqlSupervision
+
+
+@dataclass(frozen=True, slots=True)
+class StandingGrants:
+    """`gateway.calls.supervision.Grants`: a grant is worth what stands behind it now."""
+
+    grants: RedisGrants
+    rules: SqlSupervision
+    accounts: AccountStore
+    holders: Holders | None
+    clock: Clock
+
+    async def redeem(self, token: str) -> Grant | None:
+        """Return the grant of a token and delete it."""
+        return await self.grants.redeem(token)
+
+    async def rule(self, grant: Grant) -> Rule | None:
+        """Return what the account allows now; None where the key or the session is over."""
+        if not await self._stands(grant):
+            return None
+        return await self.rules.rule(grant.account_id)
+
+    async def _stands(self, grant: Grant) -> bool:
+        if grant.credentials_epoch is not None:
+            whose = grant.account_id, grant.credentials_epoch
+            return self.holders is not None and await self.holders.caller(*whose) is not None
+        keyed = await self.accounts.account_by_key_id(grant.key_id)
+        if keyed is None or keyed.is_locked:
+            return False
+        if keyed.key_expires_at is not None and keyed.key_expires_at <= self.clock():
+            return False
+        if grant.operator:
+            return Scope.ADMIN in keyed.scopes
+        return Scope.SUPERVISE in keyed.scopes and keyed.id == grant.account_id
+
+    async def note(self, grant: Grant, mode: Mode) -> None:
+        """Write what is about to be done into the audit log."""
+        await self.rules.note(grant, mode)
+
+
+def compose_grants(stores: Stores, holders: Holders | None) -> StandingGrants:
+    """Return the grants of a node."""
+    rules = SqlSupervision(stores.engine)
+    return StandingGrants(RedisGrants(stores.redis), rules, stores.accounts, holders, utc_now)

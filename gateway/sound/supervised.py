@@ -1,0 +1,146 @@
+"""Carries the sound of one supervisor: what they hear of a call, and who of its parties hears them.
+
+Nothing is kept: audio passes through lanes of some hundredths of a second. The frames of the call
+never wait for it. Knows no grant and no call state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from gateway.call.supervision import Mode
+from gateway.sound.directions import FRAME_BYTES
+from gateway.sound.outlets import BrowserAudio
+from media import tones
+from media.g711 import MULAW_SILENCE, SAMPLES_PER_MS, SILENCE_FRAME
+from media.lane import Lane
+from media.mixer import Mixer
+
+HEARD_LEAD: Final = 20 * SAMPLES_PER_MS
+"""Of both parties' voices, which come evenly: the beat that mixes them comes 20 ms apart."""
+HEARD_MOST: Final = 60 * SAMPLES_PER_MS
+VOICE_LEAD: Final = 40 * SAMPLES_PER_MS
+"""Of the supervisor's own voice, which comes over a network."""
+VOICE_MOST: Final = 120 * SAMPLES_PER_MS
+IDLE_BEATS: Final = 3
+"""Beats without a frame of the call after which a voice gets frames of its own to ride on."""
+TONE_BEATS: Final = 750
+"""Every 15 s, as the announcing tones of telephone companies under 47 CFR 64.501."""
+_SILENCE: Final = bytes([MULAW_SILENCE])
+
+
+class _Party:
+    """One who may hear the supervisor: their voice rides on the frames that go there anyway."""
+
+    __slots__ = ("_idle", "_mixer", "_play", "_rides", "_tone", "lane")
+
+    def __init__(self, play: Callable[[bytes], None]) -> None:
+        self._play = play
+        self._mixer = Mixer()
+        self.lane = Lane(VOICE_LEAD, VOICE_MOST)
+        self._tone = b""
+        self._idle = 0
+        self._rides = False
+
+    def announce(self, tone: bytes) -> None:
+        """Let the party hear a tone from the next frame on."""
+        self._tone = tone
+
+    def add(self, frame: bytes) -> bytes:
+        """Return a frame for this party with what it is to hear besides."""
+        if not self._rides:
+            self._idle = 0
+        count = len(frame)
+        if voice := self.lane.take(count):
+            frame = self._mixer.mix(frame, voice)
+        if tone := self._tone[:count]:
+            self._tone = self._tone[count:]
+            frame = self._mixer.mix(frame, tone + _SILENCE * (count - len(tone)))
+        return frame
+
+    def beat(self) -> None:
+        """Send silence to ride on where the call sends nothing: on hold, muted, taken over."""
+        self._idle += 1
+        if self._idle > IDLE_BEATS and (len(self.lane) or self._tone):
+            self._rides = True
+            self._play(SILENCE_FRAME)
+            self._rides = False
+
+
+class Supervised:
+    """One supervisor's part in the sound of a call."""
+
+    def __init__(
+        self,
+        supervisor: BrowserAudio,
+        *,
+        announces: bool,
+        on_over: Callable[[], None],
+    ) -> None:
+        """Begin by listening.
+
+        Args:
+            supervisor: Where the supervisor hears: frames of 160 bytes of mu-law.
+            announces: Whether both parties hear a tone at once, and again and again.
+            on_over: Called when the call's sound is over.
+
+        """
+        self._supervisor = supervisor
+        self._announces = announces
+        self.on_over = on_over
+        self.mode = Mode.LISTEN
+        self._caller_voice = Lane(HEARD_LEAD, HEARD_MOST)
+        self._phone_voice = Lane(HEARD_LEAD, HEARD_MOST)
+        self._mixer = Mixer()
+        self._caller: _Party | None = None
+        self._phone: _Party | None = None
+        self._beats = 0
+
+    def enter(
+        self, *, to_caller: Callable[[bytes], None], to_phone: Callable[[bytes], None]
+    ) -> None:
+        """Take part; the two send a frame of our own to a party that nothing else is sent to."""
+        self._caller, self._phone = _Party(to_caller), _Party(to_phone)
+
+    def set_mode(self, mode: Mode) -> None:
+        """Let others hear the supervisor from now on, and forget what was said to them before."""
+        self.mode = mode
+        for party in (self._caller, self._phone):
+            if party is not None:
+                party.lane.clear()
+
+    def voice(self, frame: bytes) -> None:
+        """Take a frame of the supervisor's voice; while they listen, nobody hears it."""
+        caller, phone, mode = self._caller, self._phone, self.mode
+        if caller is not None and mode in (Mode.WHISPER, Mode.BARGE):
+            caller.lane.put(frame)
+        if phone is not None and mode in (Mode.BARGE, Mode.TAKE_OVER):
+            phone.lane.put(frame)
+
+    def for_phone(self, frame: bytes) -> bytes:
+        """Take what goes to the phone, and return what it is to hear."""
+        self._caller_voice.put(frame)
+        return frame if self._phone is None else self._phone.add(frame)
+
+    def for_caller(self, frame: bytes) -> bytes:
+        """Take what goes to the caller, and return what they are to hear."""
+        return frame if self._caller is None else self._caller.add(frame)
+
+    def of_phone(self, audio: bytes) -> None:
+        """Take the phone's voice as it comes."""
+        self._phone_voice.put(audio)
+
+    def play(self) -> None:
+        """Send the supervisor the next 20 ms of both; called at each beat."""
+        if self._announces and not self._beats % TONE_BEATS:
+            for party in (self._caller, self._phone):
+                if party is not None:
+                    party.announce(tones.supervision())
+        self._beats += 1
+        caller, phone = self._caller_voice.take(FRAME_BYTES), self._phone_voice.take(FRAME_BYTES)
+        both = self._mixer.mix(caller, phone) if caller and phone else caller or phone
+        self._supervisor.send_audio_binary(both or SILENCE_FRAME)
+        for party in (self._caller, self._phone):
+            if party is not None:
+                party.beat()

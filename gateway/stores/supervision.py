@@ -1,0 +1,165 @@
+"""Keeps what accounts let supervisors do, in SQL, and grants that wait to be used, in Valkey.
+
+Each change of a rule, and whatever a supervisor does, has its line in the audit log of the account.
+Knows no call.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from typing import Any, Final
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from accounts.audit_log import Act, Actor
+from accounts.stores import audit_log
+from accounts.stores import tables as people
+from accounts.stores.valkey import bounded
+from billing.clock import Clock, utc_now
+from database.columns import NAMING_CONVENTION, UtcDateTime
+from database.engine import TIMEOUT_S, reading, upsert, writing
+from gateway.call.supervision import (
+    GRANT_PREFIX,
+    GRANT_S,
+    SILENT_REASON_MAX,
+    Grant,
+    Mode,
+    Rule,
+)
+from gateway.operators import Order
+from gateway.stores.accounts import require_account
+from gateway.stores.people_transactions import PeopleTransactions
+
+_KEY_PREFIX: Final = "caller:supervision-grant:1:"
+_AWAY: Final = "grants cannot be stored right now"
+
+metadata = sa.MetaData(naming_convention=NAMING_CONVENTION)
+
+supervision_rules = sa.Table(
+    "supervision_rules",
+    metadata,
+    # Without a foreign key, as the audit log, which says who made each row and why.
+    sa.Column("account_id", sa.String, primary_key=True),
+    sa.Column("most", sa.String, nullable=False),
+    sa.Column("silent_reason", sa.String, nullable=False, server_default=sa.text("''")),
+    sa.Column("set_at", UtcDateTime, nullable=False),
+    sa.CheckConstraint("most IN ('listen', 'whisper', 'barge', 'take-over')", name="most"),
+    sa.CheckConstraint(
+        f"length(silent_reason) <= {SILENT_REASON_MAX}", name="silent_reason_length"
+    ),
+)
+
+
+async def erase_rule(connection: AsyncConnection, account_id: str) -> None:
+    """Forget an account's rule, within the caller's transaction: nothing is allowed any more."""
+    rows = supervision_rules
+    await connection.execute(sa.delete(rows).where(rows.c.account_id == account_id))
+
+
+class SqlSupervision:
+    """Rules in SQLite or PostgreSQL. Every method raises StoreUnavailableError."""
+
+    def __init__(
+        self, engine: AsyncEngine, *, clock: Clock = utc_now, timeout_s: float = TIMEOUT_S
+    ) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._timeout_s = timeout_s
+
+    async def rule(self, account_id: str) -> Rule:
+        """Return what an account allows; nothing for an unknown one."""
+        rows = supervision_rules.c
+        query = sa.select(rows.most, rows.silent_reason).where(rows.account_id == account_id)
+        async with reading(self._engine, self._timeout_s) as connection:
+            found = (await connection.execute(query)).one_or_none()
+        return Rule() if found is None else Rule(Mode(found.most), found.silent_reason)
+
+    async def order(self, account_id: str, rule: Rule, order: Order) -> bool:
+        """Let an operator set the rule of an account that belongs to no person.
+
+        False where it does: that person decides. Raises LookupError: no such account.
+        """
+        held = sa.select(people.holders.c.account_id)
+        async with writing(self._engine, self._timeout_s) as connection:
+            await require_account(connection, account_id)
+            is_held = held.where(people.holders.c.account_id == account_id)
+            if await connection.scalar(is_held) is not None:
+                return False
+            await self._set(connection, account_id, rule)
+            await audit_log.record(
+                *(connection, account_id, Act.SUPERVISION_SET, self._clock(), Actor.OPERATOR),
+                reason=f"{_said(rule)}: {order.reason}"[: people.REASON_MAX],
+                operator=order.operator,
+            )
+        return True
+
+    async def choose(
+        self, transactions: PeopleTransactions, account_id: str, credentials_epoch: int, rule: Rule
+    ) -> bool:
+        """Let a holder set the rule of their account; False where their session is over."""
+        async with transactions.changing(account_id, credentials_epoch) as change:
+            if change is None:
+                return False
+            await self._set(change.connection, account_id, rule)
+            await change.record(
+                Act.SUPERVISION_SET,
+                reason=f"{_said(rule)}: {rule.silent_reason}".rstrip(": ")[: people.REASON_MAX],
+            )
+        return True
+
+    async def note(self, grant: Grant, mode: Mode) -> None:
+        """Write into the audit log of the call's account what is about to be done."""
+        own = Actor.KEY if grant.key_id else Actor.HOLDER
+        async with writing(self._engine, self._timeout_s) as connection:
+            await audit_log.record(
+                *(connection, grant.account_id, Act.CALL_SUPERVISED, self._clock()),
+                Actor.OPERATOR if grant.operator else own,
+                reason=f"{grant.call_id}: {mode}: {grant.reason}"[: people.REASON_MAX],
+                operator=grant.operator or grant.key_id,
+            )
+
+    async def _set(self, connection: AsyncConnection, account_id: str, rule: Rule) -> None:
+        if rule.most is None:
+            await erase_rule(connection, account_id)
+            return
+        values = {"most": rule.most, "silent_reason": rule.silent_reason, "set_at": self._clock()}
+        await connection.execute(
+            upsert(connection, supervision_rules)
+            .values(account_id=account_id, **values)
+            .on_conflict_do_update(index_elements=["account_id"], set_=values)
+        )
+
+
+def _said(rule: Rule) -> str:
+    if rule.most is None:
+        return "off"
+    return f"up to {rule.most}" + ("" if rule.announces else ", without a tone")
+
+
+class RedisGrants:
+    """Grants that wait to be used. Every method raises StoreUnavailableError."""
+
+    def __init__(self, redis: Any) -> None:
+        self._redis = redis
+
+    async def issue(self, grant: Grant) -> str:
+        """Return a new token for a grant, good once and for `GRANT_S`."""
+        token = GRANT_PREFIX + secrets.token_urlsafe(24)
+        async with bounded(_AWAY):
+            await self._redis.set(_key(token), msgspec.json.encode(grant), ex=GRANT_S)
+        return token
+
+    async def redeem(self, token: str) -> Grant | None:
+        """Return the grant of a token and delete it; None for a wrong, used or expired one."""
+        # One step: of two that bring the same token at once, on any nodes, one gets the grant.
+        async with bounded(_AWAY):
+            stored = await self._redis.getdel(_key(token))
+        return None if stored is None else msgspec.json.decode(stored, type=Grant)
+
+
+def _key(token: str) -> str:
+    # Hashed, so that nobody who reads Redis, or a copy of it, can listen to a call.
+    return _KEY_PREFIX + hashlib.sha256(token.encode()).hexdigest()

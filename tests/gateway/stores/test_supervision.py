@@ -1,0 +1,140 @@
+"""What accounts let supervisors do, on both databases, and grants that are good once."""
+
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+import sqlalchemy as sa
+
+from accounts.audit_log import Act, Actor
+from accounts.holder import Holder
+from accounts.stores import audit_log, holders
+from database.engine import TIMEOUT_S, reading, writing
+from gateway.call.supervision import GRANT_S, SILENT_REASON_MAX, Grant, Mode, Rule
+from gateway.operators import Order
+from gateway.stores.accounts import SqlAccountStore
+from gateway.stores.people_transactions import PeopleTransactions
+from gateway.stores.supervision import RedisGrants, SqlSupervision, erase_rule, supervision_rules
+from tests.billing.conftest import client
+
+__all__ = ["client"]
+
+NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
+BY_KIM = Order("kim", "the shop asked for it")
+GRANT = Grant(call_id="c1", account_id="shop", reason="training", operator="kim")
+
+
+class World:
+    def __init__(self, engine):
+        self.engine = engine
+        self.rules = SqlSupervision(engine, clock=lambda: NOW)
+        self.people = PeopleTransactions(engine, self.queue, clock=lambda: NOW)
+
+    async def queue(self, *_notice):
+        raise AssertionError("nobody is written to")
+
+    async def log(self, account_id):
+        async with reading(self.engine, TIMEOUT_S) as connection:
+            lines = await audit_log.of_account(connection, account_id, limit=99)
+        return [(each.act, each.actor, each.operator, each.reason) for each in lines]
+
+
+@pytest.fixture
+async def world(engine):
+    accounts = SqlAccountStore(engine, clock=lambda: NOW)
+    for name in ("alice", "shop"):
+        await accounts.create_account(name, "USD")
+    alice = Holder("alice", "ada@example.com", NOW, "hash", 1, "en", NOW)
+    async with writing(engine, TIMEOUT_S) as connection:
+        assert await holders.insert(connection, alice, "ada@example.com")
+    return World(engine)
+
+
+async def test_nothing_is_allowed_until_somebody_allows_it(world):
+    assert await world.rules.rule("shop") == Rule()
+    assert await world.rules.rule("nobody") == Rule()
+
+
+async def test_an_operator_sets_the_rule_of_an_account_that_is_no_persons(world):
+    for rule, said in (
+        (Rule(Mode.WHISPER), "up to whisper"),
+        (Rule(Mode.BARGE, "by contract"), "up to barge, without a tone"),
+        (Rule(), "off"),
+    ):
+        assert await world.rules.order("shop", rule, BY_KIM)
+        assert await world.rules.rule("shop") == rule
+        line = (Act.SUPERVISION_SET, Actor.OPERATOR, "kim", f"{said}: the shop asked for it")
+        assert (await world.log("shop"))[0] == line
+
+
+async def test_of_a_person_no_operator_decides(world):
+    assert not await world.rules.order("alice", Rule(Mode.LISTEN), BY_KIM)
+    assert await world.rules.rule("alice") == Rule()
+    assert await world.log("alice") == []
+
+
+@pytest.mark.parametrize("account_id", ["nobody", ""])
+async def test_there_must_be_an_account(world, account_id):
+    with pytest.raises(LookupError):
+        await world.rules.order(account_id, Rule(Mode.LISTEN), BY_KIM)
+
+
+async def test_a_holder_decides_while_their_session_lasts(world):
+    rule = Rule(Mode.TAKE_OVER, "they know")
+    assert not await world.rules.choose(world.people, "alice", 2, rule)
+    assert await world.rules.rule("alice") == Rule()
+    assert await world.rules.choose(world.people, "alice", 1, rule)
+    assert await world.rules.rule("alice") == rule
+    (line,) = await world.log("alice")
+    said = "up to take-over, without a tone: they know"
+    assert line == (Act.SUPERVISION_SET, Actor.HOLDER, "", said)
+
+
+async def test_what_a_supervisor_does_is_in_the_log_of_the_calls_account(world):
+    await world.rules.note(GRANT, Mode.LISTEN)
+    own = Grant(call_id="c2", account_id="alice", reason="its holder", credentials_epoch=1)
+    await world.rules.note(own, Mode.BARGE)
+    assert await world.log("shop") == [
+        (Act.CALL_SUPERVISED, Actor.OPERATOR, "kim", "c1: listen: training")
+    ]
+    await world.rules.note(msgspec.structs.replace(own, key_id="k2"), Mode.LISTEN)
+    assert await world.log("alice") == [
+        (Act.CALL_SUPERVISED, Actor.KEY, "k2", "c2: listen: its holder"),
+        (Act.CALL_SUPERVISED, Actor.HOLDER, "", "c2: barge: its holder"),
+    ]
+
+
+async def test_the_longest_reasons_are_kept(world):
+    rule = Rule(Mode.LISTEN, "x" * SILENT_REASON_MAX)
+    assert await world.rules.choose(world.people, "alice", 1, rule)
+    assert await world.rules.rule("alice") == rule
+    long = Grant(call_id="c" * 12, account_id="shop", reason="y" * 300, operator="kim")
+    await world.rules.note(long, Mode.TAKE_OVER)
+    ((*_, reason),) = await world.log("shop")
+    assert len(reason) == 300
+
+
+@pytest.mark.parametrize(("most", "why"), [("spy", ""), ("listen", "x" * 301)])
+async def test_the_database_refuses_what_is_no_rule(world, most, why):
+    row = {"account_id": "shop", "most": most, "silent_reason": why, "set_at": NOW}
+    with pytest.raises(Exception, match="ck_supervision_rules"):
+        async with world.engine.begin() as connection:
+            await connection.execute(sa.insert(supervision_rules).values(row))
+
+
+async def test_with_the_account_its_rule_goes(world):
+    await world.rules.order("shop", Rule(Mode.LISTEN), BY_KIM)
+    async with writing(world.engine, TIMEOUT_S) as connection:
+        await erase_rule(connection, "shop")
+    assert await world.rules.rule("shop") == Rule()
+
+
+async def test_a_grant_is_good_once_and_for_a_minute(client):
+    grants = RedisGrants(client)
+    token = await grants.issue(GRANT)
+    (key,) = await client.keys("caller:supervision-grant:*")
+    assert token.encode() not in key
+    assert 0 < await client.ttl(key) <= GRANT_S
+    assert await grants.redeem(token + "x") is None
+    assert await grants.redeem(token) == GRANT
+    assert await grants.redeem(token) is None
