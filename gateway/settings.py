@@ -22,8 +22,10 @@ from gateway.secret import Secret
 PREFIX = "CALLER_"
 _KEY_CHARS_MIN = 32
 """Of a key that secrets are sealed under: in base64 they have 192 random bits."""
-_DOCUMENTED_ELSEWHERE = frozenset({"CALLER_CHROMIUM"})
-"""Variables of the tests, which the gateway itself does not read."""
+SETTINGS_FILE = "CALLER_SETTINGS"
+"""Names the file of settings, so that it cannot be one of them."""
+_DOCUMENTED_ELSEWHERE = frozenset({SETTINGS_FILE, "CALLER_CHROMIUM"})
+"""The file of settings, and a variable of the tests, which the gateway itself does not read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import random
 import secrets
 import socket
@@ -69,7 +68,9 @@ class Demo:
     """Everything `make run` starts."""
 
     def __init__(self, environ: Mapping[str, str], *, with_history: bool = False) -> None:
-        self._environ = dict(environ)
+        # What a demo does follows from the environment alone, for its children as well: a file of
+        # settings beside it may be a real gateway's.
+        self._environ = {**environ, settings.SETTINGS_FILE: ""}
         self._with_history = with_history
         self._past_calls = 0
         # Credentials mean the real service; each one is simulated separately.
@@ -112,13 +113,7 @@ class Demo:
         if made.keys() - kept.keys():
             # A file from an older release may lack some of these.
             kept = made | kept
-            fresh = path.with_suffix(".new")
-            # May be left by an interrupted start; O_EXCL would refuse it.
-            fresh.unlink(missing_ok=True)
-            with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as new:
-                json.dump(kept, new)
-            # Replaced atomically: the next start could not read half a file.
-            fresh.replace(path)
+            private_files.replace(path, json.dumps(kept).encode())
         return kept
 
     def _prepare(self) -> None:

@@ -38,6 +38,7 @@ from gateway.roles import listening
 from gateway.roles.children import give_sign, parent_gone
 from gateway.roles.console import err
 from gateway.settings import Settings, from_mapping
+from gateway.stores import settings_files
 
 _log = structlog.get_logger(__name__)
 
@@ -285,10 +286,13 @@ def complain(what: str, hint: str) -> None:
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
-    """Return the settings of an environment, and set up logging by them. Raises SettingsError."""
+    """Return the settings of an environment and of the file that goes with it.
+
+    Sets up logging by them. Raises SettingsError.
+    """
     # Prepared first, so that errors in the settings are printed in the requested format.
     formats.prepare(environ)
-    settings = from_mapping(environ)
+    settings = from_mapping(settings_files.overlaid(environ))
     formats.configure(settings.log_level, settings.log_format)
     return settings
 

@@ -21,6 +21,8 @@ DEMO: Final = "demo.json"
 SECOND_FACTOR_KEY: Final = "second-factor.key"
 ERASED: Final = "erased.log"
 """Which accounts were erased."""
+SETTINGS: Final = "caller.env"
+"""Settings, where the gateway is started in its data folder."""
 
 _TRIAL_BYTES: Final = 64 * 1024
 
@@ -28,7 +30,7 @@ _COMPANIONS: Final = ("-wal", "-shm", "-journal")
 """Files that SQLite keeps beside a database, created with the database's mode."""
 _OURS: Final = frozenset(
     {
-        *(DATABASE, VALKEY, DEMO, SECOND_FACTOR_KEY, ERASED),
+        *(DATABASE, VALKEY, DEMO, SECOND_FACTOR_KEY, ERASED, SETTINGS),
         *(DATABASE + end for end in _COMPANIONS),
     }
 )
@@ -119,6 +121,36 @@ def try_to_write(folder: Path) -> None:
         trial.write(bytes(_TRIAL_BYTES))
         trial.flush()
         os.fsync(trial.fileno())
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Write a file that only this user may open, in the place of an older one. Raises OSError.
+
+    Whoever reads it meanwhile, or after a crash, finds the old one or the new one, whole. A file of
+    another user's stays theirs where this one may give it to them.
+    """
+    fresh = path.with_name(f"{path.name}.new")
+    # May be left by an interrupted write; O_EXCL would refuse it.
+    fresh.unlink(missing_ok=True)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with open(descriptor, "wb") as new:
+            with contextlib.suppress(FileNotFoundError, PermissionError):
+                before = path.stat()
+                os.fchown(descriptor, before.st_uid, before.st_gid)
+            new.write(data)
+            new.flush()
+            os.fsync(descriptor)
+        fresh.replace(path)
+    except BaseException:
+        fresh.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        # The new name, too, must outlive a power failure.
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def free_bytes(folder: Path) -> int:

@@ -1,0 +1,88 @@
+"""Finds, reads and replaces the file of settings. Knows its place and its rights, not its syntax.
+
+What the environment sets goes before what the file says.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from gateway import regular_files, settings_file
+from gateway.errors import SettingsError
+from gateway.settings import SETTINGS_FILE
+from gateway.stores import private_files
+
+NAME: Final = private_files.SETTINGS
+"""Read in the working folder where no other file is named."""
+
+
+def place(environ: Mapping[str, str]) -> Path | None:
+    """Return where the settings are, or would be; None where the environment wants no file."""
+    named = environ.get(SETTINGS_FILE)
+    if named is None:
+        return Path(NAME)
+    return Path(named) if named.strip() else None
+
+
+def overlaid(environ: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the environment over the settings of the file. Raises SettingsError."""
+    path = place(environ)
+    if path is None:
+        return environ
+    return {**settings_file.parse(read(path, is_named=SETTINGS_FILE in environ)), **environ}
+
+
+def read(path: Path, *, is_named: bool) -> str:
+    """Return the text of a file of settings. Raises SettingsError.
+
+    One that nobody has named may be missing, and must be this user's or root's: a command must not
+    obey whoever can write to the folder that it is started in.
+    """
+    try:
+        if not is_named and not path.is_file():
+            return ""
+        found = path.stat()
+        data = regular_files.read(path, settings_file.BYTES_MAX)
+    except OSError as error:
+        why = error.strerror or "it is no file"
+        raise SettingsError(f"{SETTINGS_FILE}: {path} cannot be read: {why}.") from None
+    if found.st_mode & stat.S_IWOTH:
+        raise SettingsError(f"{path} can be written by everyone. Set its mode to 600.")
+    if not is_named and found.st_uid not in (os.getuid(), 0):
+        raise SettingsError(
+            f"{path.absolute()} is another user's. Set {SETTINGS_FILE}={path} to use it all the"
+            f" same, or {SETTINGS_FILE}= to use none."
+        )
+    if len(data) > settings_file.BYTES_MAX:
+        raise SettingsError(f"{path} is longer than {settings_file.BYTES_MAX} bytes.")
+    try:
+        # Some editors begin a file with a mark of the byte order.
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise SettingsError(f"{path} is not written in UTF-8.") from None
+
+
+def refusal(path: Path) -> str:
+    """Return why a file of settings cannot be written there, and what to do; empty if it can."""
+    path = Path(os.path.realpath(path))
+    folder = path.parent
+    if not folder.is_dir():
+        return f"There is no folder {folder}. Make it, or choose another file with --file."
+    if regular_files.is_other(path):
+        return f"{path} is no file. Choose another one with --file."
+    if folder.stat().st_mode & stat.S_IWOTH:
+        return f"Everyone may write to {folder}. Choose a file in a folder of yours with --file."
+    try:
+        private_files.try_to_write(folder)
+    except OSError as error:
+        return f"{folder} cannot be written to: {error.strerror}. Choose another with --file."
+    return ""
+
+
+def write(path: Path, text: str) -> None:
+    """Replace a file of settings at once, as one that its owner alone may read. Raises OSError."""
+    private_files.replace(Path(os.path.realpath(path)), text.encode())
