@@ -186,10 +186,48 @@ def caller_id(account_sid: str, number: str, name: str, at_ns: int) -> Json:
     }
 
 
-def account(account_sid: str, at_ns: int) -> Json:
+def own_number(account_sid: str, number: str, at_ns: int, *, has_voice: bool) -> Json:
+    """Return an IncomingPhoneNumber resource."""
+    sid = number_sid(number)
+    methods = ("sms_fallback", "sms", "status_callback", "voice_fallback", "voice")
+    unset = ("address_sid", "bundle_sid", "emergency_address_sid", "identity_sid", "trunk_sid")
+    # Twilio leaves these empty where the others are null.
+    empty = (
+        *("sms_application_sid", "sms_fallback_url", "sms_url", "status_callback"),
+        *("voice_application_sid", "voice_fallback_url", "voice_url"),
+    )
+    return {
+        **{f"{each}_method": "POST" for each in methods},
+        **dict.fromkeys(unset),
+        **dict.fromkeys(empty, ""),
+        "account_sid": account_sid,
+        "address_requirements": "none",
+        "api_version": API_VERSION,
+        "beta": False,
+        "capabilities": {"voice": has_voice, "sms": True, "mms": False, "fax": False},
+        "date_created": rfc2822(at_ns),
+        "date_updated": rfc2822(at_ns),
+        "emergency_address_status": "unregistered",
+        "emergency_status": "Inactive",
+        "friendly_name": numbers.formatted(number),
+        "origin": "twilio",
+        "phone_number": number,
+        "sid": sid,
+        "status": "in-use",
+        "uri": f"{account_uri(account_sid)}/IncomingPhoneNumbers/{sid}.json",
+        "voice_caller_id_lookup": False,
+        "voice_receive_mode": "voice",
+    }
+
+
+def account(account_sid: str, at_ns: int, *, status: str, kind: str) -> Json:
     """Return an Account resource, without its secret."""
     uri = account_uri(account_sid)
-    names = {"calls": "Calls", "outgoing_caller_ids": "OutgoingCallerIds"}
+    names = {
+        "calls": "Calls",
+        "incoming_phone_numbers": "IncomingPhoneNumbers",
+        "outgoing_caller_ids": "OutgoingCallerIds",
+    }
     return {
         "auth_token": None,
         "date_created": rfc2822(at_ns),
@@ -197,9 +235,9 @@ def account(account_sid: str, at_ns: int) -> Json:
         "friendly_name": "Simulated carrier",
         "owner_account_sid": account_sid,
         "sid": account_sid,
-        "status": "active",
+        "status": status,
         "subresource_uris": {name: f"{uri}/{path}.json" for name, path in names.items()},
-        "type": "Full",
+        "type": kind,
         "uri": f"{uri}.json",
     }
 
@@ -243,17 +281,17 @@ def quote(number: str, origination: str | None, base: str) -> Json:
     }
 
 
-def country(record: tariff.Country, base: str) -> Json:
+def country(record: tariff.Country, base: str, *, is_off: bool, is_risky: bool) -> Json:
     """Return a Voice v1 dialling permissions country."""
     url = f"{base}/v1/DialingPermissions/Countries/{record.iso}"
     return {
         "continent": record.continent,
         "country_codes": [record.prefix],
-        "high_risk_special_numbers_enabled": record.high_risk,
-        "high_risk_tollfraud_numbers_enabled": record.high_risk,
+        "high_risk_special_numbers_enabled": record.high_risk or is_risky,
+        "high_risk_tollfraud_numbers_enabled": record.high_risk or is_risky,
         "iso_code": record.iso,
         "links": {"highrisk_special_prefixes": f"{url}/HighRiskSpecialPrefixes"},
-        "low_risk_numbers_enabled": record.low_risk,
+        "low_risk_numbers_enabled": record.low_risk and not is_off,
         "name": record.name,
         "url": url,
     }

@@ -89,6 +89,9 @@ class RestApi:
             self._route(f"{_ACCOUNT}/Tokens.json", "POST", "token", self._create_token),
             self._route(caller_ids, "GET", "list", self._list_caller_ids),
             self._route(caller_ids, "POST", "validate", self._validate_caller_id),
+            self._route(
+                f"{_ACCOUNT}/IncomingPhoneNumbers.json", "GET", "list", self._list_own_numbers
+            ),
             self._route("/v2/Voice/Numbers/{number}", "GET", "quote", self._quote),
             self._route(countries, "GET", "list", self._list_countries),
             self._route(f"{countries}/{{iso}}", "GET", "fetch", self._fetch_country),
@@ -101,7 +104,7 @@ class RestApi:
     # --- calls -----------------------------------------------------------------------------
 
     def _create_call(self, request: Request, form: Form) -> Reply:  # noqa: ARG002 - handler shape
-        order = read_order(form, frozenset(self._caller_ids))
+        order = read_order(form, frozenset((*self._caller_ids, *self._settings.own_numbers)))
         # After the order was read: a malformed request uses up no attempt of the number's script.
         fault = self._exchange.create_fault(order.to)
         if fault is not None and fault.status:
@@ -141,7 +144,14 @@ class RestApi:
     # --- the small APIs --------------------------------------------------------------------
 
     def _fetch_account(self, request: Request, form: Form) -> Reply:  # noqa: ARG002 - handler shape
-        return Reply(resources.account(self._settings.account_sid, self._started_ns))
+        settings = self._settings
+        body = resources.account(
+            settings.account_sid,
+            self._started_ns,
+            status=settings.account_status,
+            kind=settings.account_type,
+        )
+        return Reply(body)
 
     def _create_token(self, request: Request, form: Form) -> Reply:  # noqa: ARG002 - handler shape
         ttl = (form.get("Ttl") or [str(TOKEN_TTL_DEFAULT_S)])[0]
@@ -167,6 +177,23 @@ class RestApi:
         filters: Json = {k: query[k] for k in ("PhoneNumber", "FriendlyName") if k in query}
         page = read_page(dict(query))
         body = resources.page(request.url.path, "outgoing_caller_ids", items, page, filters)
+        return Reply(body)
+
+    def _list_own_numbers(self, request: Request, form: Form) -> Reply:  # noqa: ARG002 - handler shape
+        settings, query = self._settings, request.query_params
+        items = [
+            resources.own_number(
+                settings.account_sid,
+                number,
+                self._started_ns,
+                has_voice=number in settings.own_numbers,
+            )
+            for number in (*settings.own_numbers, *settings.mute_numbers)
+            if query.get("PhoneNumber", number) == number
+        ]
+        filters: Json = {k: query[k] for k in ("PhoneNumber",) if k in query}
+        page = read_page(dict(query))
+        body = resources.page(request.url.path, "incoming_phone_numbers", items, page, filters)
         return Reply(body)
 
     def _validate_caller_id(self, request: Request, form: Form) -> Reply:  # noqa: ARG002 - handler shape
@@ -201,7 +228,7 @@ class RestApi:
         base = _base(request)
         query = dict(request.query_params)
         items = [
-            resources.country(record, base)
+            self._permission(record, base)
             for record in tariff.COUNTRIES
             if query.get("IsoCode", record.iso) == record.iso
             and query.get("Continent", record.continent) == record.continent
@@ -212,7 +239,13 @@ class RestApi:
         return Reply(resources.page_v1(url, items, read_page(query), filters))
 
     def _fetch_country(self, request: Request, form: Form) -> Reply:  # noqa: ARG002 - handler shape
-        return Reply(resources.country(_country(request), _base(request)))
+        return Reply(self._permission(_country(request), _base(request)))
+
+    def _permission(self, record: tariff.Country, base: str) -> Json:
+        settings = self._settings
+        is_off = not {record.iso, "*"}.isdisjoint(settings.countries_off)
+        is_risky = record.iso in settings.high_risk_on
+        return resources.country(record, base, is_off=is_off, is_risky=is_risky)
 
     def _list_special_prefixes(self, request: Request, form: Form) -> Reply:  # noqa: ARG002 - handler shape
         items: list[Json] = [{"prefix": prefix} for prefix in _country(request).special]

@@ -47,7 +47,20 @@ class SimulatorSettings:
     api_key_secret: str = field(default="", repr=False)
     """A second pair of REST credentials (`SK…`); unused when empty."""
     caller_ids: tuple[str, ...] = ("+15005550006",)
-    """Numbers accepted as `From`; the default is Twilio's valid test number."""
+    """Numbers of others that are verified for the account, and so accepted as `From`; the default
+    is Twilio's valid test number."""
+    own_numbers: tuple[str, ...] = ()
+    """Numbers of the account, accepted as `From` as well."""
+    mute_numbers: tuple[str, ...] = ()
+    """Numbers of the account that cannot do voice, and place no calls."""
+    account_status: str = "active"
+    account_type: str = "Full"
+    """`Full` or `Trial`, as the Account resource says; calls are the same."""
+    countries_off: tuple[str, ...] = ()
+    """ISO 3166 codes that the dialling permissions show as switched off, beside those of high risk
+    altogether; `*` is all. Calls there are placed all the same."""
+    high_risk_on: tuple[str, ...] = ()
+    """ISO 3166 codes whose numbers of high risk they show as open."""
     plain: bool = True
     """Dial `wss://` stream URLs over plain TCP to the same host and port. The signature is made
     over the `wss://` URL either way."""

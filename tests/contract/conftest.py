@@ -19,6 +19,8 @@ ACCOUNT = "AC" + "a" * 32
 TOKEN = "0123456789abcdef0123456789abcdef"
 CALLER_ID = "+15005550006"
 OTHER_NUMBER = "+442071838750"
+OWN_NUMBER = "+18089255327"
+MUTE_NUMBER = "+18089255328"
 
 ONE_ACCOUNT = "/2010-04-01/Accounts/{AccountSid}"
 _API = (
@@ -27,6 +29,7 @@ _API = (
     f"{ONE_ACCOUNT}/Calls/{{Sid}}.json",
     f"{ONE_ACCOUNT}/Tokens.json",
     f"{ONE_ACCOUNT}/OutgoingCallerIds.json",
+    f"{ONE_ACCOUNT}/IncomingPhoneNumbers.json",
 )
 _VOICE = (
     "/v1/DialingPermissions/Countries",
@@ -76,6 +79,11 @@ async def simulator() -> AsyncIterator[str]:
         account_sid=ACCOUNT,
         auth_token=TOKEN,
         caller_ids=(CALLER_ID, OTHER_NUMBER),
+        own_numbers=(OWN_NUMBER,),
+        mute_numbers=(MUTE_NUMBER,),
+        account_type="Trial",
+        countries_off=("DE",),
+        high_risk_on=("GB",),
         cps=1000,
         dispatch_delay_s=0.01,
         ring_s=0.1,

@@ -204,6 +204,12 @@ def _correct(spec: Json) -> None:
         if schema.get("format") == "inbound-call-price":
             for price in schema["properties"].values():
                 price["nullable"] = True
+        # What a number of the account does not use is empty, and not null.
+        if "voice_application_sid" in schema.get("properties", {}):
+            for name, unused in schema["properties"].items():
+                if name.endswith(("_application_sid", "_url")) or name == "status_callback":
+                    for rule in ("format", "minLength", "pattern"):
+                        unused.pop(rule, None)
 
 
 def _mark(schema: Json, name: str) -> Any:
