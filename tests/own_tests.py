@@ -63,6 +63,12 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
         "tests/database/test_refusals.py",
     ),
     "gateway.__main__": ("tests/gateway/cli/test_process.py",),
+    "gateway.twilio.client": (
+        "tests/gateway/twilio/test_rest.py",
+        "tests/gateway/twilio/test_account.py",
+    ),
+    "gateway.roles.probe": ("tests/gateway/roles/test_reach.py",),
+    "gateway.roles.setup": ("tests/gateway/cli/test_setup.py",),
     "gateway.call.carrier_status": ("tests/gateway/twilio/test_status.py",),
     "gateway.call.ghost": (
         "tests/gateway/calls/test_ghosts.py",

@@ -17,6 +17,7 @@ from gateway.ports import SignatureVerifier
 from gateway.roles.storage import Stores
 from gateway.settings import Settings
 from gateway.stores.velocity import RedisVelocity
+from gateway.twilio.account import TwilioAccount
 from gateway.twilio.hooks import NodeHooks
 from gateway.twilio.reader import TwilioReader, origin_of
 from gateway.twilio.rest import TwilioCarrier
@@ -57,6 +58,18 @@ def build_carrier(settings: Settings) -> TwilioCarrier:
         caller_id=settings.caller_id,
         timeout_s=settings.carrier_timeout_ms / 1000,
         hooks=_node_hooks(settings).of_call,
+    )
+
+
+def build_account(settings: Settings, *, by_key: bool) -> TwilioAccount:
+    """Return the carrier's account as its API key sees it, or as its auth token does."""
+    sid, token = settings.twilio_account_sid, settings.twilio_auth_token
+    return TwilioAccount(
+        base_url=settings.carrier_url,
+        account_sid=sid,
+        username=settings.twilio_api_key_sid if by_key else sid,
+        password=(settings.twilio_api_key_secret if by_key else token).reveal(),
+        timeout_s=settings.carrier_timeout_ms / 1000,
     )
 
 

@@ -18,24 +18,22 @@ from database.errors import StoreUnavailableError
 from database.url import UrlError
 from gateway.call.high_risk import HIGH_RISK, ClosedList
 from gateway.charging.outbox_alarm import DRAINED_AGE_S_MAX
-from gateway.errors import CarrierError, PaymentError, SettingsError
+from gateway.errors import PaymentError, SettingsError
 from gateway.limits.velocity import LIMITS
 from gateway.post import mail
-from gateway.roles import adapters, preflight, public_origin, storage
+from gateway.roles import carrier_check, preflight, reach, storage
 from gateway.roles.addresses import webrtc_addresses
 from gateway.roles.preflight import Finding, away, credit_client, wrong
 from gateway.settings import Settings
 from gateway.stores.drain_mark import RedisDrainMark
 from gateway.stores.high_risk import SqlHighRiskLists, SyncedList
 from gateway.stores.leases import RedisNodeLeases
-from gateway.twilio.rest import TRIAL
 from media import playout
 
 SYNCED_DAYS_MAX = 35
 """A list that is synced every month is never this old."""
 
 _WHY_VAIN = "no listed prefix begins it. A listed prefix is opened by itself or by longer ones."
-_ORIGIN_HINT = "The carrier reaches this gateway by CALLER_PUBLIC_ORIGIN only."
 
 
 async def findings(settings: Settings) -> list[Finding]:
@@ -44,14 +42,14 @@ async def findings(settings: Settings) -> list[Finding]:
     return [
         # `media.playout` represents the frame path, which is compiled as a whole.
         build_finding(playout.__file__),
-        *_settings(settings),
+        Finding("settings", "All are known and within their bounds."),
         *start,
         await _high_risk(settings),
         _velocity(settings),
         _webrtc(settings),
         await _drainer(settings),
-        *await _carrier(settings),
-        await _reach(settings),
+        *await carrier(settings),
+        *await reach.findings(settings),
         *await _payments(settings),
         *await _mail(settings),
     ]
@@ -65,15 +63,6 @@ def build_finding(module_file: str) -> Finding:
         "The frame path is interpreted: calls take a quarter more CPU. Install with a C compiler."
     )
     return Finding("build", text, is_weak=True)
-
-
-def _settings(settings: Settings) -> list[Finding]:
-    found = [Finding("settings", "All are known and within their bounds.")]
-    # A weakness only: the demo runs this way.
-    if not settings.origin.startswith("https://"):
-        text = f"CALLER_PUBLIC_ORIGIN is {settings.origin}; Twilio and microphones need https."
-        found.append(Finding("origin", text, is_weak=True))
-    return found
 
 
 async def _high_risk(settings: Settings) -> Finding:
@@ -187,63 +176,19 @@ def drainer_finding(age_s: float | None, waiting_count: int, *, is_served: bool)
     return Finding("drainer", text)
 
 
-async def _reach(settings: Settings) -> Finding:
-    """Ask the public origin, and see that this gateway answers there."""
-    # Asked from this machine: a firewall may still keep the carrier out.
-    answer = await public_origin.ask(settings.origin)
-    served = await _instances(settings)
-    # Compared by random instance names, since any gateway could answer there.
-    if answer.instance in served:
-        return Finding("reach", f"{settings.origin} leads to this gateway.")
-    if answer.instance and served:
-        text = f"{public_origin.other_gateway(settings.origin)} {_ORIGIN_HINT}"
-        return away("reach", text)
-    if answer.instance:
-        text = f"A gateway answers at {settings.origin}; whether this one, is not known."
-        return Finding("reach", text, is_weak=True)
-    # Nothing runs yet, so silence is no fault of the origin.
-    if answer.is_silent and not served:
-        text = f"{answer.fault} Start `caller serve`, then check again."
-        return Finding("reach", text, is_weak=True)
-    return away("reach", f"{answer.fault} {_ORIGIN_HINT}")
-
-
-async def _instances(settings: Settings) -> frozenset[str]:
-    """Return what the processes call themselves that serve on these stores."""
-    redis = credit_client(settings)
-    if redis is None:
-        return frozenset()
-    try:
-        return await RedisNodeLeases(redis).instances()
-    except StoreUnavailableError:
-        return frozenset()
-    finally:
-        await disconnect(redis)
-
-
-async def _carrier(settings: Settings) -> list[Finding]:
+async def carrier(settings: Settings) -> list[Finding]:
+    """Examine all that the carrier says of the account; where it is not reached, no more."""
     # The preflight has reported the missing credentials.
     if preflight.carrier_account(settings):
         return []
-    carrier = adapters.build_carrier(settings)
-    try:
-        # Reads the account, which is free and rings no phone.
-        status = await carrier.reach()
-    except CarrierError as error:
-        hint = "CALLER_CARRIER_URL"
-        if error.status:
-            hint += f" and Twilio's credentials (HTTP {error.status})"
-        return [away("carrier", f"{error} Check {hint}.")]
-    finally:
-        await carrier.close()
-    # A Standard API key may place calls, but not read the account (Twilio error 20003).
-    if not status:
-        text = "Answers; the API key may place calls, not read the account."
-        return [Finding("carrier", text)]
-    text = f"Answers; the account is {status}."
-    if is_trial := status.endswith(TRIAL):
-        text += " It reaches verified numbers only, and announces itself before each call."
-    return [Finding("carrier", text, is_weak=is_trial)]
+    found = await carrier_check.account(settings)
+    if any(finding.is_fatal for finding in found):
+        return found
+    return [
+        *found,
+        await carrier_check.caller_id(settings),
+        await carrier_check.permissions(settings),
+    ]
 
 
 async def _payments(settings: Settings) -> list[Finding]:

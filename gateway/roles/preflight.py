@@ -48,6 +48,7 @@ FREE_MIB_MIN = 16
 FREE_MIB_WEAK = 512
 """Below this a warning is given, while there is still some space left."""
 _MEBIBYTE = 1024 * 1024
+_SIGNS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "failed": ("✗", "red")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +64,17 @@ class Finding:
     corrected."""
 
     @property
-    def mark(self) -> Text:
-        """A sign that also reads without colour."""
+    def verdict(self) -> str:
+        """What it comes to: `ok`, `warning` or `failed`."""
         if self.is_fatal:
-            return Text("✗", style="red")
-        return Text("!", style="yellow") if self.is_weak else Text("✓", style="green")
+            return "failed"
+        return "warning" if self.is_weak else "ok"
+
+    @property
+    def mark(self) -> Text:
+        """A sign with the verdict, which also reads without colour."""
+        sign, style = _SIGNS[self.verdict]
+        return Text(f"{sign} {self.verdict}", style=style)
 
 
 def wrong(subject: str, text: str) -> Finding:

@@ -1,18 +1,22 @@
-"""Asks the public origin for its health, as the carrier would reach it, and says what is wrong.
+"""Asks the public origin for its gateway, as the carrier would reach it, and says what is wrong.
 
 Knows no call and no settings.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import ssl
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
 
+from gateway.knobs import SCHEME_PORTS
 from gateway.unreadable import UNREADABLE
 
 TIMEOUT_S: Final = 4.0
@@ -30,6 +34,10 @@ _CERTIFICATE_FAULTS: Final = {
     62: "is for another host",
     64: "is for another address",
 }
+_CERTIFICATE: Final = "Serve one of a public authority for this name, with its whole chain."
+_DNS: Final = "Make an A or AAAA record that leads to this machine, or correct the name."
+_TLS: Final = "Put a proxy with TLS in front, or set CALLER_TLS_CERTIFICATE and CALLER_TLS_KEY."
+_OPEN: Final = "Open its port in the firewall, and see that the proxy runs."
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +48,21 @@ class Answer:
     """Random name of the process that answered; empty if it is no gateway."""
     fault: str = ""
     """What is wrong, as a sentence; empty for nothing."""
+    hint: str = ""
+    """What to do about it, as far as that follows from the fault."""
     is_silent: bool = False
     """Whether nothing answered at all, as if no gateway was started."""
 
 
-async def ask(origin: str, context: ssl.SSLContext | None = None) -> Answer:
-    """Fetch `/healthz` of an origin; verify its certificate by `context`, or the system's roots."""
+async def ask(
+    origin: str, context: ssl.SSLContext | None = None, *, path: str = "/healthz"
+) -> Answer:
+    """Fetch what tells the instance; verify the certificate by `context`, or the system's roots."""
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_S)) as session,
             session.get(
-                f"{origin}/healthz",
+                f"{origin}{path}",
                 # The carrier's media sockets follow no redirect, so it would be a fault.
                 allow_redirects=False,
                 ssl=context or ssl.create_default_context(),
@@ -67,22 +79,72 @@ async def ask(origin: str, context: ssl.SSLContext | None = None) -> Answer:
         return _failure(origin, error)
 
 
+async def upgrade(
+    origin: str, path: str, context: ssl.SSLContext | None = None, *, said: str = ""
+) -> str:
+    """Open a WebSocket, where `said` is the first message if it is given; return what is wrong.
+
+    Empty for nothing: all between here and the gateway let the handshake pass.
+    """
+    try:
+        async with (
+            asyncio.timeout(TIMEOUT_S),
+            aiohttp.ClientSession() as session,
+            session.ws_connect(
+                f"{origin}{path}",
+                origin=origin,
+                ssl=context or ssl.create_default_context(),
+                max_msg_size=_BYTES_MAX,
+            ) as socket,
+        ):
+            if said and (await socket.receive()).data != said:
+                return f"A WebSocket to {origin} carries no messages."
+    except aiohttp.WSServerHandshakeError as error:
+        return f"A WebSocket to {origin} was answered with HTTP {error.status}."
+    except (aiohttp.ClientError, OSError, ValueError):
+        return f"A WebSocket to {origin} could not be opened."
+    return ""
+
+
+async def certificate_end(origin: str, context: ssl.SSLContext | None = None) -> datetime | None:
+    """Return when an origin's certificate ends; None without TLS, or where none is accepted."""
+    parts = urlsplit(origin)
+    if parts.scheme != "https":
+        return None
+    try:
+        async with asyncio.timeout(TIMEOUT_S):
+            _, writer = await asyncio.open_connection(
+                parts.hostname,
+                parts.port or SCHEME_PORTS["https"],
+                ssl=context or ssl.create_default_context(),
+            )
+            certificate = writer.get_extra_info("peercert")
+            writer.close()
+            # Some servers close without a word, which TLS takes for an attack.
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+    except (OSError, ValueError):
+        return None
+    return datetime.fromtimestamp(ssl.cert_time_to_seconds(certificate["notAfter"]), UTC)
+
+
 def _failure(origin: str, error: Exception) -> Answer:
     match error:
         # Specific errors first: they are subclasses of ClientConnectorError.
         case aiohttp.ClientConnectorCertificateError():
             code = getattr(error.certificate_error, "verify_code", 0)
             fault = _CERTIFICATE_FAULTS.get(code, "is not accepted")
-            return Answer(fault=f"The certificate of {origin} {fault}.")
+            return Answer(fault=f"The certificate of {origin} {fault}.", hint=_CERTIFICATE)
         case aiohttp.ClientConnectorDNSError():
-            return Answer(fault=f"The name {urlsplit(origin).hostname} is not known to DNS.")
+            fault = f"The name {urlsplit(origin).hostname} is not known to DNS."
+            return Answer(fault=fault, hint=_DNS)
         case aiohttp.ClientConnectorSSLError():
-            return Answer(fault=f"What listens at {origin} does not speak TLS.")
+            return Answer(fault=f"What listens at {origin} does not speak TLS.", hint=_TLS)
         case TimeoutError():
             fault = f"{origin} does not answer within {TIMEOUT_S:.0f} s."
-            return Answer(fault=fault, is_silent=True)
+            return Answer(fault=fault, hint=_OPEN, is_silent=True)
         case aiohttp.ClientConnectorError():
-            return Answer(fault=f"Nothing listens at {origin}.", is_silent=True)
+            return Answer(fault=f"Nothing listens at {origin}.", hint=_OPEN, is_silent=True)
         # It accepted the connection, but did not answer in HTTP.
         case _:
             return Answer(fault=f"What answers at {origin} is not this gateway.")
@@ -90,7 +152,8 @@ def _failure(origin: str, error: Exception) -> Answer:
 
 def _judge(origin: str, status: int, body: bytes) -> Answer:
     if 300 <= status < 400:
-        return Answer(fault=f"{origin} redirects elsewhere, which the carrier's sockets cannot.")
+        fault = f"{origin} redirects elsewhere, which the carrier's sockets cannot."
+        return Answer(fault=fault, hint="Name the origin that it leads to.")
     try:
         said = msgspec.json.decode(body)
         instance = said["instance"] if status == 200 else ""

@@ -34,6 +34,8 @@ class Country(msgspec.Struct, frozen=True):
     """What its numbers begin with, such as `+371`."""
     high_risk_special_numbers_enabled: bool | None = None
     high_risk_tollfraud_numbers_enabled: bool | None = None
+    low_risk_numbers_enabled: bool | None = None
+    """All its other numbers."""
 
 
 class _CountriesPage(msgspec.Struct):

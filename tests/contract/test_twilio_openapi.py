@@ -12,16 +12,18 @@ from openapi_core.exceptions import OpenAPIError
 
 from gateway.call.carrier_status import CarrierState
 from gateway.ports import DialOrder
+from gateway.twilio.account import Number, Standing, TwilioAccount
 from gateway.twilio.hooks import CallHooks
 from gateway.twilio.rest import TwilioCarrier
 
-from .conftest import ACCOUNT, CALLER_ID, OTHER_NUMBER, TOKEN
+from .conftest import ACCOUNT, CALLER_ID, MUTE_NUMBER, OTHER_NUMBER, OWN_NUMBER, TOKEN
 from .document import Document, Json
 from .graded import Form, Graded
 from .twilio_server import TwilioServer
 
 CALLS = f"/2010-04-01/Accounts/{ACCOUNT}/Calls.json"
 SID = "CA" + "a" * 32
+KEY = "incoming_phone_numbers"
 ECHO, BUSY, NO_ANSWER, FAILED = (f"+1500555{n}" for n in (1000, 1004, 1005, 1006))
 AUTH = (ACCOUNT, TOKEN)
 
@@ -100,10 +102,16 @@ async def test_fetching_a_call(api: Document, twilio: TwilioServer, adapter: Twi
     assert graded(api, twilio) == ["FetchCall"]
 
 
-async def test_reaching_the_account(
-    api: Document, twilio: TwilioServer, adapter: TwilioCarrier
-) -> None:
-    assert await adapter.reach() == "active"
+def account_by(url: str, username: str = ACCOUNT) -> TwilioAccount:
+    return TwilioAccount(
+        base_url=url, account_sid=ACCOUNT, username=username, password=TOKEN, timeout_s=5
+    )
+
+
+async def test_reaching_the_account(api: Document, twilio: TwilioServer) -> None:
+    account = account_by(twilio.url)
+    assert await account.standing() == Standing("active", is_trial=False)
+    await account.close()
     assert graded(api, twilio) == ["FetchAccount"]
 
 
@@ -111,18 +119,22 @@ async def test_reaching_the_account_with_a_standard_key(
     api: Document, twilio: TwilioServer
 ) -> None:
     twilio.refusals["FetchAccount"] = (401, 20003)
-    carrier = TwilioCarrier(
-        base_url=twilio.url,
-        account_sid=ACCOUNT,
-        username="SK" + "b" * 32,
-        password=TOKEN,
-        caller_id=CALLER_ID,
-        timeout_s=5,
-        hooks=lambda _: HOOKS,
-    )
-    assert await carrier.reach() == ""
-    await carrier.close()
+    account = account_by(twilio.url, "SK" + "b" * 32)
+    assert await account.standing() == Standing("", is_trial=False)
+    await account.close()
     assert graded(api, twilio) == ["FetchAccount", "ListCall"]
+
+
+async def test_looking_a_number_up(api: Document, twilio: TwilioServer) -> None:
+    account = account_by(twilio.url)
+    assert await account.number(OWN_NUMBER) is Number.OWN, "Twilio's own example"
+    assert await account.number(ECHO) is Number.FOREIGN
+    await account.close()
+    assert graded(api, twilio) == [
+        "ListIncomingPhoneNumber",
+        "ListIncomingPhoneNumber",
+        "ListOutgoingCallerId",
+    ]
 
 
 async def test_an_order_spoiled_inside_the_adapter_is_caught(
@@ -208,12 +220,26 @@ async def test_lists_of_calls(simulator: str, api: Document) -> None:
 async def test_the_account_its_tokens_and_caller_ids(simulator: str, api: Document) -> None:
     account = CALLS.removesuffix("/Calls.json")
     async with Graded(api, simulator, AUTH) as ask:
-        assert (await ask("GET", f"{account}.json"))["status"] == "active"
+        shown = await ask("GET", f"{account}.json")
+        assert (shown["status"], shown["type"]) == ("active", "Trial")
         assert (await ask("POST", f"{account}/Tokens.json", {"Ttl": "60"}))["ttl"] == "60"
         await ask("POST", f"{account}/OutgoingCallerIds.json", {"PhoneNumber": "+37129123456"})
         listed = await ask("GET", f"{account}/OutgoingCallerIds.json", PageSize="2")
         numbers = [caller["phone_number"] for caller in listed["outgoing_caller_ids"]]
         assert numbers == [CALLER_ID, OTHER_NUMBER]
+
+
+async def test_the_numbers_of_the_account(simulator: str, api: Document) -> None:
+    numbers = CALLS.replace("/Calls", "/IncomingPhoneNumbers")
+    async with Graded(api, simulator, AUTH) as ask:
+        whole = await ask("GET", numbers, PageSize="1")
+        assert whole["next_page_uri"]
+        for number, has_voice in ((OWN_NUMBER, True), (MUTE_NUMBER, False)):
+            listed = await ask("GET", numbers, PhoneNumber=number)
+            found = [(n["phone_number"], n["capabilities"]["voice"]) for n in listed[KEY]]
+            assert found == [(number, has_voice)]
+        assert (await ask("GET", numbers, PhoneNumber=ECHO))[KEY] == []
+        assert (await ask("POST", CALLS, order(BUSY) | {"From": OWN_NUMBER}))["sid"]
 
 
 async def test_prices_of_numbers(simulator: str, pricing: Document) -> None:
@@ -228,6 +254,10 @@ async def test_permissions_to_call_countries(simulator: str, voice: Document) ->
         listed = await ask("GET", countries)
         assert {"US", "GB", "LV"} <= {country["iso_code"] for country in listed["content"]}
         assert (await ask("GET", f"{countries}/LV"))["country_codes"] == ["+371"]
+        for iso, is_on, is_risky in (("US", True, False), ("DE", False, False), ("GB", True, True)):
+            country = await ask("GET", f"{countries}/{iso}")
+            assert country["low_risk_numbers_enabled"] is is_on
+            assert country["high_risk_special_numbers_enabled"] is is_risky
 
 
 async def test_lists_of_the_voice_api_come_in_pages(simulator: str, voice: Document) -> None:

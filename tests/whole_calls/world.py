@@ -124,8 +124,8 @@ class World:
         self.began_ns = self.loop.now_ns
         self.loop.serve = self.media.port.engine.protocol_factory
         self.loop.delay_ns = self.carrier_delay_ns
-        await self.carrier._http.session.close()
-        self.carrier._http.session = Requests(self.phone.app, self.carrier_delay_ns)
+        await self.carrier._client.http_client.session.close()
+        self.carrier._client.http_client.session = Requests(self.phone.app, self.carrier_delay_ns)
         self.phone.start(Requests(self.app, self.carrier_delay_ns))
         self.media.start()
         return self

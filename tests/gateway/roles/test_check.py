@@ -29,9 +29,23 @@ async def found(**environ):
         "TWILIO_AUTH_TOKEN": "secret",
         "CALLER_ID": "+15005550006",
         "CARRIER_URL": f"http://127.0.0.1:{free_port()}",
+        "PORT": free_port(),
     }
     given = {f"CALLER_{n}": str(v) for n, v in {**defaults, **environ}.items() if v is not None}
     return {finding.subject: finding for finding in await check.findings(from_mapping(given))}
+
+
+@contextlib.asynccontextmanager
+async def simulated(**options):
+    """Run a simulated carrier; yields the URL."""
+    carrier = SimulatorService(
+        SimulatorSettings(account_sid=ACCOUNT_SID, auth_token="secret", **options)
+    )
+    await carrier.start()
+    try:
+        yield carrier.url
+    finally:
+        await carrier.stop()
 
 
 @contextlib.asynccontextmanager
@@ -61,7 +75,7 @@ async def test_everything_is_looked_at_once(tmp_path):
     findings = await found(DATA_DIR=tmp_path)
     assert set(findings) == {
         *("build", "settings", "origin", "rates", "webrtc", "redis", "drainer", "database"),
-        *("carrier", "high risk", "velocity", "reach"),
+        *("carrier", "high risk", "velocity", "reach", "sockets"),
     }
 
 
@@ -83,9 +97,9 @@ async def test_a_sound_node_has_nothing_to_correct(tmp_path, valkey_url):
     deck.write_text(
         "prefix,description,country,rate_per_minute,connect_fee,first,next\n44,GB,,1,0,1,1\n"
     )
-    async with twilio(200, b'{"status":"active"}') as url:
+    async with simulated(caller_ids=("+15005550006",)) as url:
         findings = await found(
-            PUBLIC_ORIGIN="https://calls.example.com",
+            PUBLIC_ORIGIN="https://calls.example.invalid",
             RATE_DECK=deck,
             REDIS_URL=valkey_url,
             DATABASE_URL=f"sqlite:///{tmp_path / 'book.db'}",
@@ -97,7 +111,8 @@ async def test_a_sound_node_has_nothing_to_correct(tmp_path, valkey_url):
     assert findings["rates"].text == "1 prefixes are priced."
     assert findings["redis"].text.startswith("Answers, version")
     assert findings["database"].text == "Answers; it has no tables yet; `caller serve` makes them."
-    assert findings["carrier"].text == "Answers; the account is active."
+    for subject in ("carrier", "number", "permissions"):
+        assert findings[subject].verdict == "ok"
 
 
 @pytest.mark.parametrize(
@@ -115,7 +130,7 @@ async def test_a_sound_node_has_nothing_to_correct(tmp_path, valkey_url):
 async def test_what_is_broken_is_fatal_and_the_rest_is_still_looked_at(tmp_path, subject, environ):
     findings = await found(DATA_DIR=tmp_path, **environ)
     assert findings[subject].is_fatal
-    assert len(findings) == 12
+    assert len(findings) == 13
 
 
 async def tls_found(tmp_path, pair, origin="https://127.0.0.1"):
@@ -156,26 +171,23 @@ async def test_wrong_credentials_say_what_to_check():
     assert "secret" not in finding.text
 
 
-async def test_a_standard_key_is_enough(tmp_path):
+async def test_a_standard_key_is_enough_beside_the_token(tmp_path):
     """It may place calls, and may not read the account (Twilio error 20003)."""
     key = {"TWILIO_API_KEY_SID": "SK" + "0" * 32, "TWILIO_API_KEY_SECRET": "s"}
-    settings = SimulatorSettings(
-        account_sid=ACCOUNT_SID,
-        auth_token="secret",
-        api_key_sid=key["TWILIO_API_KEY_SID"],
-        api_key_secret="s",
-    )
-    carrier = SimulatorService(settings)
-    await carrier.start()
-    try:
-        environ = {"DATA_DIR": tmp_path, "CARRIER_URL": carrier.url, **key}
-        finding = (await found(**environ))["carrier"]
+    known = {"api_key_sid": key["TWILIO_API_KEY_SID"], "api_key_secret": "s"}
+    async with simulated(**known) as url:
+        environ = {"DATA_DIR": tmp_path, "CARRIER_URL": url, **key}
+        findings = await found(**environ)
         wrong = (await found(**environ | {"TWILIO_API_KEY_SECRET": "wrong"}))["carrier"]
-    finally:
-        await carrier.stop()
-    assert (finding.is_fatal, finding.is_weak) == (False, False)
-    assert "may place calls, not read the account" in finding.text
+        no_token = await found(**environ | {"TWILIO_AUTH_TOKEN": "wrong"})
+    assert findings["carrier"].text == "Answers; the account is active.", "by the token"
+    for subject in ("carrier", "auth token", "number", "permissions"):
+        assert findings[subject].verdict == "ok"
     assert wrong.is_fatal
+    assert "CALLER_TWILIO_API_KEY_SECRET" in wrong.text
+    assert "may place calls, not read the account" in no_token["carrier"].text
+    assert no_token["auth token"].is_away
+    assert no_token["auth token"].text.endswith("It verifies Twilio's callbacks.")
 
 
 @pytest.mark.parametrize(("kind", "is_weak"), [("Full", False), ("Trial", True)])
@@ -191,7 +203,7 @@ async def test_a_trial_account_is_named(kind, is_weak):
     ("environ", "text", "is_weak"),
     [
         ({"WEBRTC": "off"}, "Off", False),
-        ({}, "127.0.0.1, UDP port 8080", True),
+        ({"UDP_PORT": "8080"}, "127.0.0.1, UDP port 8080", True),
         ({"PUBLIC_IPS": "203.0.113.7,2001:db8::7", "UDP_PORT": "9000"}, "UDP port 9000", False),
     ],
 )
@@ -222,9 +234,11 @@ async def test_it_says_whether_the_public_origin_leads_here(tmp_path, valkey_url
     assert gone.is_fatal
     assert "Nothing listens" in gone.text
     await leases.forget("n1")
-    not_started = (await found(PUBLIC_ORIGIN=dead, **environ))["reach"]
+    not_started = (await found(PUBLIC_ORIGIN=dead, **{**environ, "PORT": 0}))["reach"]
     assert (not_started.is_weak, not_started.is_fatal) == (True, False)
     assert "Start `caller serve`" in not_started.text
+    tried = (await found(PUBLIC_ORIGIN=dead, **environ))["reach"]
+    assert (tried.is_fatal, "Open its port in the firewall" in tried.text) == (True, True)
     await disconnect(redis)
 
 

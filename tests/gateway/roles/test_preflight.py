@@ -30,6 +30,7 @@ ACCOUNT = {
     "TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
     "TWILIO_AUTH_TOKEN": "secret",
     "CALLER_ID": "+15005550006",
+    "PUBLIC_ORIGIN": "https://calls.example.invalid",
 }
 
 

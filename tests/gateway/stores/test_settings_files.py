@@ -10,7 +10,6 @@ import pytest
 
 from gateway.errors import SettingsError
 from gateway.roles.process import read_settings
-from gateway.stores import settings_files
 from gateway.stores.settings_files import overlaid, place, read, refusal, write
 
 

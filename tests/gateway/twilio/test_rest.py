@@ -198,8 +198,6 @@ async def test_wrong_credentials_are_our_fault_not_the_numbers(desk):
     async with carrier_on(desk.simulated.service.url, password="wrong") as carrier:
         with pytest.raises(CarrierError) as caught:
             await carrier.place(desk.order())
-        with pytest.raises(CarrierError):
-            await carrier.reach()
     assert (caught.value.cause, caught.value.status) == (Cause.NETWORK_OUT_OF_ORDER, 401)
     assert not caught.value.ambiguous
 
@@ -343,28 +341,6 @@ async def test_the_state_and_duration_of_a_call(desk):
     status = await desk.carrier.fetch(sid)
     assert status.state is CarrierState.COMPLETED
     assert status.seconds in (1, 2)
-
-
-@pytest.mark.parametrize(
-    ("kind", "said"), [("Full", "active"), ("Trial", "active, on trial"), (None, "active")]
-)
-async def test_the_account_can_be_reached(start, kind, said):
-    body = json.dumps({"sid": ACCOUNT, "status": "active", "type": kind}).encode()
-    async with server_that(answering(200, body)) as url, carrier_on(url) as carrier:
-        assert await carrier.reach() == said
-
-
-async def test_a_standard_key_reaches_the_account_without_reading_it(start):
-    """Twilio error 20003: such a key reads all but accounts and keys."""
-    key = {"api_key_sid": "SK" + "0" * 32, "api_key_secret": "s"}
-    async with start(**key) as simulated:
-        url = simulated.service.url
-        async with carrier_on(url, username=key["api_key_sid"], password="s") as carrier:
-            assert await carrier.reach() == ""
-        async with carrier_on(url, username=key["api_key_sid"], password="wrong") as carrier:
-            with pytest.raises(CarrierError) as caught:
-                await carrier.reach()
-    assert caught.value.status == 401
 
 
 # Networks.

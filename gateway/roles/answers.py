@@ -1,0 +1,166 @@
+"""Holds what an operator answers to `caller setup`, over what was set before. Touches nothing.
+
+Knows the questions, and neither how they are asked nor how the answers are checked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Final
+
+from gateway.secret import Secret
+from gateway.settings import PREFIX, Settings, from_mapping
+
+CLEARED: Final = "-"
+"""What is typed to go without a setting; nothing at all keeps it."""
+
+_FOLDER: Final = f"{PREFIX}DATA_DIR"
+_FIELDS: Final = {knob.name: knob for knob in fields(Settings)}
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question for one setting."""
+
+    field: str
+    """Its name in `Settings`."""
+    words: str
+    is_needed: bool = False
+    """Whether it must have a value; another may be left out, which is its default."""
+    only_with: str = ""
+    """The setting without which this one means nothing."""
+
+    @property
+    def name(self) -> str:
+        """The setting's variable."""
+        return PREFIX + self.field.upper()
+
+    @property
+    def is_secret(self) -> bool:
+        """Whether its value is never shown."""
+        return isinstance(_FIELDS[self.field].default, Secret)
+
+    @property
+    def default(self) -> str:
+        """What holds where nothing is set; empty for a secret."""
+        return "" if self.is_secret else str(_FIELDS[self.field].default)
+
+
+ACCOUNT: Final = (
+    Question("twilio_account_sid", "Twilio's Account SID (AC…)", is_needed=True),
+    Question("twilio_auth_token", "Its auth token", is_needed=True),
+    Question("twilio_api_key_sid", "SID of an API key (SK…), to place calls without the token"),
+    Question(
+        "twilio_api_key_secret",
+        "Secret of that API key",
+        is_needed=True,
+        only_with="twilio_api_key_sid",
+    ),
+)
+NUMBER: Final = (
+    Question("caller_id", "Number that phones show, such as +15551234567", is_needed=True),
+)
+ORIGIN: Final = (
+    Question("public_origin", "Public origin, such as https://calls.example.com", is_needed=True),
+    Question("port", "TCP port here that the origin leads to"),
+)
+STORES: Final = (
+    Question("data_dir", "Folder for what is kept on this machine"),
+    Question("database_url", "URL of PostgreSQL; nothing for SQLite in that folder"),
+    Question("redis_url", "URL of Redis or Valkey; nothing for the bundled one in that folder"),
+)
+QUESTIONS: Final = (*ACCOUNT, *NUMBER, *ORIGIN, *STORES)
+
+
+class Answers:
+    """What is set so far: by the file, over it by the environment, over both by the answers."""
+
+    def __init__(
+        self, written: Mapping[str, str], environ: Mapping[str, str], folder: Path
+    ) -> None:
+        """Take the settings of the file and of the environment, and the working folder."""
+        self._folder = folder
+        self._written = self._placed(written)
+        self._environ = self._placed(
+            {name: value for name, value in environ.items() if name.startswith(PREFIX)}
+        )
+        self._given: dict[str, str] = {}
+
+    def _placed(self, values: Mapping[str, str]) -> Mapping[str, str]:
+        """Return settings with a folder that means the same wherever a gateway is started."""
+        if not values.get(_FOLDER):
+            return values
+        return {**values, _FOLDER: str(self._folder / values[_FOLDER].strip())}
+
+    def is_asked(self, question: Question) -> bool:
+        """Return whether a question means anything now."""
+        return not question.only_with or bool(self._value(PREFIX + question.only_with.upper()))
+
+    def known(self, question: Question) -> str:
+        """Return what is set now, which may be a secret; the default where nothing is."""
+        return self._value(question.name) or question.default
+
+    def _value(self, name: str) -> str:
+        for source in (self._given, self._environ, self._written):
+            if name in source:
+                return source[name].strip()
+        return ""
+
+    def give(self, question: Question, typed: str) -> str:
+        """Take an answer; return why it is none, which never quotes it; empty if it is one."""
+        text = typed.strip()
+        value = "" if text == CLEARED else self._normal(question, text)
+        if not text:
+            value = self.known(question)
+        if question.is_needed and not value:
+            return "This is needed for calls."
+        try:
+            _FIELDS[question.field].metadata["parse"](value or question.default)
+        except ValueError as error:
+            return f"{question.name} {error}."
+        # Nobody expands it in a file.
+        if value.startswith("~") and question.name == _FOLDER:
+            return f"{_FOLDER} must be written out, without ~."
+        self._given |= self._placed({question.name: value})
+        return ""
+
+    def _normal(self, question: Question, text: str) -> str:
+        if question.field == "caller_id":
+            # As people write numbers: +1 (555) 123-4567.
+            return re.sub(r"[\s().-]", "", text)
+        return text
+
+    def unasked(self) -> Settings:
+        """Return the settings that no question is about. Raises SettingsError."""
+        asked = {question.name for question in QUESTIONS}
+        known = {**self._written, **self._environ}
+        return from_mapping({name: value for name, value in known.items() if name not in asked})
+
+    def settings(self) -> Settings:
+        """Return all settings so far. Raises SettingsError where they contradict each other."""
+        return from_mapping({**self._written, **self._environ, **self._answered()})
+
+    def changes(self) -> dict[str, str]:
+        """Return what the file is to say: name -> value, empty for nothing."""
+        defaults = {question.name: question.default for question in QUESTIONS}
+        return {
+            name: value
+            for name, value in self._answered().items()
+            # A default that nobody has written follows the release.
+            if name in self._written or value != defaults[name]
+        }
+
+    def overruled(self) -> list[str]:
+        """Return the variables of the environment that say something else than the answers."""
+        given = self._answered()
+        return [name for name in given if self._environ.get(name, given[name]) != given[name]]
+
+    def _answered(self) -> dict[str, str]:
+        return {
+            question.name: self._given[question.name] if self.is_asked(question) else ""
+            for question in QUESTIONS
+            if question.name in self._given or not self.is_asked(question)
+        }

@@ -1,0 +1,158 @@
+"""Examines the carrier's account, its number and what it may call, for `caller check` and `setup`.
+
+Only reads: no call is placed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+from urllib.parse import urlsplit
+
+from gateway.errors import CarrierError
+from gateway.roles import adapters
+from gateway.roles.preflight import Finding, away, wrong
+from gateway.settings import Settings
+from gateway.twilio.account import Number, Standing
+from gateway.twilio.dialing import Country, TwilioDialing
+
+PERMISSIONS: Final = "permissions to call countries"
+_NAMED_MAX: Final = 12
+"""Countries that are listed; of more, their count says as much."""
+_TRIAL: Final = (
+    "on trial: it reaches verified numbers only, for 10 minutes at most, and announces itself to"
+    " the callee, who must press a key. Upgrade it at Twilio to call others."
+)
+_GEO: Final = "Twilio's console, Voice, Settings, Geo permissions"
+_UNREADABLE: Final = (401, 403)
+"""Answers to a key that may not read this; the credentials have a finding of their own."""
+
+
+def is_twilio(settings: Settings) -> bool:
+    """Return whether the carrier is Twilio itself, and no service in its place."""
+    return (urlsplit(settings.carrier_url).hostname or "").endswith(".twilio.com")
+
+
+async def account(settings: Settings) -> list[Finding]:
+    """Try the credentials: those that place calls, and the auth token, which signs callbacks."""
+    has_key = bool(settings.twilio_api_key_sid)
+    found = [await _credentials(settings, by_key=has_key)]
+    if has_key and not found[0].is_fatal:
+        token = await _credentials(settings, by_key=False)
+        text = "Valid." if not token.is_fatal else f"{token.text} It verifies Twilio's callbacks."
+        # Only the account's own token reads the account, so only it knows of a trial.
+        known = found if token.is_fatal else [token]
+        found = [*known, Finding("auth token", text, token.is_fatal, is_away=token.is_away)]
+    return found
+
+
+async def _credentials(settings: Settings, *, by_key: bool) -> Finding:
+    carrier = adapters.build_account(settings, by_key=by_key)
+    try:
+        standing = await carrier.standing()
+    except CarrierError as error:
+        return away("carrier", refused(error, by_key=by_key))
+    finally:
+        await carrier.close()
+    return account_finding(standing)
+
+
+def refused(error: CarrierError, *, by_key: bool) -> str:
+    """Say why the account could not be read, and what to correct."""
+    if error.status in _UNREADABLE:
+        names = "API_KEY_SID and CALLER_TWILIO_API_KEY_SECRET" if by_key else "AUTH_TOKEN"
+        named = f"CALLER_TWILIO_ACCOUNT_SID and CALLER_TWILIO_{names}"
+        return f"{error} Check Twilio's credentials (HTTP {error.status}): {named}."
+    status = f" (HTTP {error.status})" if error.status else ""
+    return f"{error} Check CALLER_CARRIER_URL{status}, and whether this machine reaches it."
+
+
+def account_finding(standing: Standing) -> Finding:
+    """Judge what an account is."""
+    # A Standard API key may place calls, but not read the account (Twilio error 20003).
+    if not standing.status:
+        return Finding("carrier", "Answers; the API key may place calls, not read the account.")
+    if standing.status != "active":
+        text = f"The account is {standing.status}, and places no calls: see Twilio's console."
+        return away("carrier", text)
+    text = f"Answers; the account is active{f', {_TRIAL}' if standing.is_trial else '.'}"
+    return Finding("carrier", text, is_weak=standing.is_trial)
+
+
+async def caller_id(settings: Settings) -> Finding:
+    """See that the account may show the number."""
+    carrier = adapters.build_account(settings, by_key=bool(settings.twilio_api_key_sid))
+    try:
+        return number_finding(await carrier.number(settings.caller_id))
+    except CarrierError as error:
+        return unread("number", error)
+    finally:
+        await carrier.close()
+
+
+def number_finding(number: Number) -> Finding:
+    """Judge the number that is shown."""
+    match number:
+        case Number.OWN:
+            return Finding("number", "CALLER_CALLER_ID is a number of the account.")
+        case Number.VERIFIED:
+            return Finding("number", "CALLER_CALLER_ID is verified as a caller id.")
+        case Number.MUTE:
+            text = (
+                "CALLER_CALLER_ID is a number of the account that cannot place calls (no voice)."
+                " Choose one that can."
+            )
+        case Number.FOREIGN:
+            text = (
+                "CALLER_CALLER_ID is no number of the account, and not verified there. Buy one, or"
+                " verify it: Twilio's console, Phone Numbers, Verified Caller IDs."
+            )
+    return wrong("number", text)
+
+
+async def permissions(settings: Settings) -> Finding:
+    """Read which countries the account may call."""
+    try:
+        async with adapters.build_reader(settings, "voice", PERMISSIONS) as reader:
+            found = await TwilioDialing(reader).countries()
+    except CarrierError as error:
+        return unread("permissions", error)
+    return permissions_finding(found, settings.home_countries)
+
+
+def permissions_finding(countries: Sequence[Country], home: Sequence[str]) -> Finding:
+    """Judge which countries may be called; `home` are those that people call at first."""
+    is_on = {each.iso_code for each in countries if each.low_risk_numbers_enabled}
+    off = {each.iso_code for each in countries} - is_on
+    if not is_on:
+        return away("permissions", f"No country may be called. Switch some on: {_GEO}.")
+    texts = [f"May be called: {_named(is_on)}; switched off: {_named(off)}."]
+    lacking = [code for code in home if code not in is_on]
+    if lacking:
+        texts.append(f"CALLER_HOME_COUNTRIES names {', '.join(lacking)}: switch them on, {_GEO}.")
+    risky = {
+        each.iso_code
+        for each in countries
+        if each.high_risk_special_numbers_enabled or each.high_risk_tollfraud_numbers_enabled
+    }
+    if risky:
+        texts.append(
+            f"Numbers of high risk (premium, toll fraud) are open in {_named(risky)}: switch them"
+            f" off, {_GEO}, unless you need them."
+        )
+    return Finding("permissions", " ".join(texts), is_weak=bool(lacking or risky))
+
+
+def _named(codes: Iterable[str]) -> str:
+    listed = sorted(codes)
+    if len(listed) > _NAMED_MAX:
+        return f"{len(listed)} countries"
+    return ", ".join(listed) or "none"
+
+
+def unread(subject: str, error: CarrierError) -> Finding:
+    """Say that something could not be read: which a key may lack the right to."""
+    if error.status in _UNREADABLE:
+        text = "Not known: the API key, or the credentials, may not read it."
+        return Finding(subject, text, is_weak=True)
+    return away(subject, f"{error} Check again in a minute.")

@@ -1,0 +1,127 @@
+"""Examines whether the carrier would reach this gateway: its public origin, from end to end.
+
+Where no gateway runs, something listens in its place for as long as that is asked.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from billing.stores.redis_client import disconnect
+from database.errors import StoreUnavailableError
+from gateway.roles import carrier_check, probe, public_origin
+from gateway.roles.preflight import CERTIFICATE_DAYS_LEFT_MIN, Finding, away, credit_client, wrong
+from gateway.roles.probe import Probe
+from gateway.roles.public_origin import Answer
+from gateway.settings import Settings
+from gateway.stores.leases import RedisNodeLeases
+
+_ONLY: Final = "The carrier reaches this gateway by CALLER_PUBLIC_ORIGIN only."
+_BELOW: Final = "Let the proxy pass WebSockets below /n/ (headers Upgrade and Connection)."
+
+
+async def findings(settings: Settings) -> list[Finding]:
+    """Ask the public origin for this gateway, and say where the way ends."""
+    found = _scheme(settings)
+    served = await _instances(settings)
+    if served:
+        found += await _of_gateway(settings, served)
+    else:
+        async with probe.listening(settings) as listening:
+            if listening is None:
+                found += await _of_gateway(settings, served)
+            else:
+                found += await _of_probe(settings, listening)
+    return [*found, *await _certificate(settings)]
+
+
+def _scheme(settings: Settings) -> list[Finding]:
+    if settings.origin.startswith("https://"):
+        return []
+    text = f"CALLER_PUBLIC_ORIGIN is {settings.origin}; Twilio and microphones need https."
+    # A weakness only where the carrier is simulated: the demo runs this way.
+    if carrier_check.is_twilio(settings):
+        return [wrong("origin", f"{text} Put a proxy with a certificate in front.")]
+    return [Finding("origin", text, is_weak=True)]
+
+
+async def _of_probe(settings: Settings, listening: Probe) -> list[Finding]:
+    """Ask for what listens in the gateway's place."""
+    answer = await public_origin.ask(settings.origin, path=listening.path)
+    if answer.instance != listening.instance:
+        if answer.is_silent or not (await public_origin.ask(settings.origin)).instance:
+            return [away("reach", _told(answer, settings))]
+        # As where this is run beside the gateway's container and its stores.
+        text = f"A gateway answers at {settings.origin}; whether this one, is not known."
+        elsewhere = f"It does not listen on port {settings.port} of this machine."
+        return [Finding("reach", f"{text} {elsewhere}", is_weak=True)]
+    text = f"{settings.origin} leads to port {settings.port} of this machine."
+    fault = await public_origin.upgrade(settings.origin, listening.path, said=listening.instance)
+    if fault:
+        return [Finding("reach", text), away("sockets", f"{fault} {_BELOW}")]
+    return [Finding("reach", text), Finding("sockets", "WebSockets pass.")]
+
+
+async def _of_gateway(settings: Settings, served: frozenset[str]) -> list[Finding]:
+    """Ask for the gateway that runs, by what it calls itself."""
+    # Asked from this machine: a firewall may still keep the carrier out.
+    answer = await public_origin.ask(settings.origin)
+    # Compared by random instance names, since any gateway could answer there.
+    if answer.instance in served:
+        text = f"{settings.origin} leads to this gateway."
+        return [Finding("reach", text), await _sockets(settings)]
+    if answer.instance and served:
+        return [away("reach", f"{public_origin.other_gateway(settings.origin)} {_ONLY}")]
+    if answer.instance:
+        text = f"A gateway answers at {settings.origin}; whether this one, is not known."
+        return [Finding("reach", text, is_weak=True)]
+    # Nothing runs yet, so silence is no fault of the origin.
+    if answer.is_silent and not served:
+        text = f"{answer.fault} Start `caller serve`, then check again."
+        return [Finding("reach", text, is_weak=True)]
+    return [away("reach", _told(answer, settings))]
+
+
+def _told(answer: Answer, settings: Settings) -> str:
+    hint = answer.hint or f"Let it lead to TCP port {settings.port} of this machine."
+    return f"{answer.fault} {hint}"
+
+
+async def _sockets(settings: Settings) -> Finding:
+    """Open the socket that a browser opens, and say nothing there."""
+    path = f"/n/{settings.node}/media/browser"
+    fault = await public_origin.upgrade(settings.origin, path)
+    if not fault:
+        return Finding("sockets", "WebSockets pass.")
+    # Another node may answer there, or refuse for a reason of its own.
+    return Finding("sockets", f"Not known whether they pass: {fault} {_BELOW}", is_weak=True)
+
+
+async def _certificate(settings: Settings) -> list[Finding]:
+    """Say until when the origin's certificate is valid; one that is not is told by `reach`."""
+    until = await public_origin.certificate_end(settings.origin)
+    return [] if until is None else [certificate_finding(until, datetime.now(UTC))]
+
+
+def certificate_finding(until: datetime, now: datetime) -> Finding:
+    """Judge how long the origin's certificate is valid still."""
+    days = (until - now).days
+    text = f"The origin's certificate is valid for {days} days, until {until:%Y-%m-%d %H:%M} UTC."
+    # One that renews itself does so earlier.
+    if until - now < timedelta(days=CERTIFICATE_DAYS_LEFT_MIN):
+        return Finding("certificate", f"{text} Renew it.", is_weak=True)
+    return Finding("certificate", text)
+
+
+async def _instances(settings: Settings) -> frozenset[str]:
+    """Return what the processes call themselves that serve on these stores."""
+    redis = credit_client(settings)
+    if redis is None:
+        return frozenset()
+    try:
+        return await RedisNodeLeases(redis).instances()
+    except StoreUnavailableError:
+        return frozenset()
+    finally:
+        await disconnect(redis)

@@ -1,0 +1,111 @@
+"""Connects to Twilio's REST API, and turns every way in which a request fails into one error.
+
+Knows no resource: who asks for one defines it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Any
+
+import aiohttp
+from twilio.base.exceptions import TwilioException, TwilioRestException
+from twilio.http.async_http_client import AsyncTwilioHttpClient
+from twilio.rest import Client
+
+from gateway.cause import Cause
+from gateway.errors import CarrierError
+
+TOO_MANY_REQUESTS = 429
+"""Never processed, and always safe to retry (Twilio error 20429)."""
+_CALLER_ID = "CALLER_CALLER_ID must be a number of this Twilio account, or verified there"
+_REFUSALS: dict[int, tuple[Cause, str]] = {
+    13224: (Cause.UNALLOCATED_NUMBER, ""),
+    20429: (Cause.SWITCH_CONGESTION, ""),
+    21210: (Cause.FACILITY_NOT_SUBSCRIBED, f"{_CALLER_ID}: it is neither."),
+    21211: (Cause.INVALID_NUMBER_FORMAT, ""),
+    21212: (Cause.FACILITY_NOT_SUBSCRIBED, f"{_CALLER_ID}: it is not a valid number."),
+    21213: (Cause.FACILITY_NOT_SUBSCRIBED, f"{_CALLER_ID}: it is missing."),
+    21214: (Cause.UNALLOCATED_NUMBER, ""),
+    21215: (
+        Cause.OUTGOING_CALL_BARRED,
+        "Calls to this country are not enabled in Twilio's geographic permissions.",
+    ),
+    21216: (Cause.OUTGOING_CALL_BARRED, "Twilio blocks this number."),
+    21217: (Cause.INVALID_NUMBER_FORMAT, ""),
+    21219: (
+        Cause.OUTGOING_CALL_BARRED,
+        "A trial account calls verified numbers only; verify the number at Twilio, or upgrade.",
+    ),
+    21606: (Cause.FACILITY_NOT_SUBSCRIBED, f"{_CALLER_ID}, and able to place calls."),
+}
+"""Twilio's error code -> the cause, and a hint for the operator."""
+
+
+class _HttpClient(AsyncTwilioHttpClient):  # type: ignore[misc]
+    """Twilio's client, with the timeout that it accepts but does not apply."""
+
+    async def request(self, *args: Any, **kwargs: Any) -> Any:
+        # Without this a request has aiohttp's default of five minutes.
+        kwargs["timeout"] = kwargs.get("timeout") or self.timeout
+        return await super().request(*args, **kwargs)
+
+
+def connect(
+    base_url: str, account_sid: str, username: str, password: str, timeout_s: float
+) -> Client:
+    """Return a client of an account, to be closed by its `http_client`.
+
+    Must be called inside a running event loop. No request is repeated: `max_retries` of the
+    library would also repeat an order that may have been carried out.
+    """
+    client = Client(username, password, account_sid, http_client=_HttpClient(timeout=timeout_s))
+    # Its `region` and `edge` rewrite the host, and cannot name another service.
+    client.api.base_url = base_url
+    return client
+
+
+async def translated(request: Awaitable[Any]) -> Any:
+    """Await a request of the client; turn every way it can fail into a CarrierError."""
+    try:
+        return await request
+    except TwilioRestException as error:
+        raise _refusal(error) from error
+    # No connection, so nothing was sent: safe to repeat, unlike all that follows.
+    except aiohttp.ClientConnectorError as error:
+        raise CarrierError(
+            "The carrier could not be connected.", cause=Cause.NETWORK_OUT_OF_ORDER, retryable=True
+        ) from error
+    except (TimeoutError, aiohttp.ClientError, OSError, TwilioException, *_NONSENSE) as error:
+        raise no_answer() from error
+
+
+_NONSENSE = (ValueError, AttributeError, TypeError, LookupError)
+"""What the client raises for a reply of an unexpected shape."""
+
+
+def no_answer() -> CarrierError:
+    """Return the error for a request whose outcome is unknown."""
+    return CarrierError(
+        "The carrier gave no answer.", cause=Cause.RECOVERY_ON_TIMER_EXPIRE, ambiguous=True
+    )
+
+
+def _refusal(error: TwilioRestException) -> CarrierError:
+    code = error.code if isinstance(error.code, int) else 0
+    # Codes that are not listed are refusals all the same.
+    cause, words = _REFUSALS.get(code, (Cause.CALL_REJECTED, ""))
+    if error.status >= 500:
+        cause = Cause.NETWORK_OUT_OF_ORDER
+    # The credentials are wrong, not the number: the cause must not blame what was dialled.
+    elif error.status in (401, 403) and code not in _REFUSALS:
+        cause, words = Cause.NETWORK_OUT_OF_ORDER, "It does not accept the Twilio credentials."
+    return CarrierError(
+        f"The carrier refused the request. {words}".rstrip(),
+        cause=cause,
+        retryable=error.status == TOO_MANY_REQUESTS,
+        # A 5xx may come after the call was placed: never repeated, but looked for.
+        ambiguous=error.status >= 500,
+        carrier_code=code,
+        status=error.status,
+    )

@@ -1,0 +1,135 @@
+"""What is said of the carrier's account, its number and the countries that it may call."""
+
+import contextlib
+
+import pytest
+
+from gateway.cause import Cause
+from gateway.errors import CarrierError
+from gateway.roles import carrier_check
+from gateway.roles.carrier_check import (
+    account_finding,
+    number_finding,
+    permissions_finding,
+    refused,
+)
+from gateway.settings import from_mapping
+from gateway.twilio.account import Number, Standing
+from gateway.twilio.dialing import Country
+from simulators.carrier.service import SimulatorService, SimulatorSettings
+
+SID = "AC" + "0" * 32
+US = Country("US", low_risk_numbers_enabled=True)
+DE = Country("DE", low_risk_numbers_enabled=True)
+CU = Country("CU", low_risk_numbers_enabled=False)
+LV = Country("LV", high_risk_tollfraud_numbers_enabled=True)
+GB = Country("GB", low_risk_numbers_enabled=True, high_risk_special_numbers_enabled=True)
+
+
+@contextlib.asynccontextmanager
+async def settings_on(**options):
+    carrier = SimulatorService(SimulatorSettings(account_sid=SID, auth_token="secret", **options))
+    await carrier.start()
+    environ = {
+        "CALLER_CARRIER_URL": carrier.url,
+        "CALLER_TWILIO_ACCOUNT_SID": SID,
+        "CALLER_TWILIO_AUTH_TOKEN": "secret",
+        "CALLER_CALLER_ID": "+15005550111",
+    }
+    try:
+        yield from_mapping(environ)
+    finally:
+        await carrier.stop()
+
+
+def test_an_account_that_places_no_calls_is_fatal():
+    for status in ("suspended", "closed"):
+        finding = account_finding(Standing(status, is_trial=False))
+        assert (finding.is_away, f"The account is {status}" in finding.text) == (True, True)
+    assert account_finding(Standing("active", is_trial=False)).verdict == "ok"
+
+
+def test_what_a_trial_cannot_do_is_said():
+    finding = account_finding(Standing("active", is_trial=True))
+    assert finding.verdict == "warning"
+    for words in ("verified numbers only", "10 minutes", "announces itself", "Upgrade"):
+        assert words in finding.text
+
+
+@pytest.mark.parametrize(
+    ("number", "verdict", "words"),
+    [
+        (Number.OWN, "ok", "is a number of the account"),
+        (Number.VERIFIED, "ok", "is verified"),
+        (Number.MUTE, "failed", "no voice"),
+        (Number.FOREIGN, "failed", "Buy one, or verify it"),
+    ],
+)
+def test_each_kind_of_number(number, verdict, words):
+    finding = number_finding(number)
+    assert (finding.verdict, words in finding.text) == (verdict, True)
+
+
+@pytest.mark.parametrize(
+    ("countries", "home", "verdict", "words"),
+    [
+        ([US, DE, CU], (), "ok", "May be called: DE, US; switched off: CU."),
+        ([US, DE], ("US",), "ok", "switched off: none."),
+        ([CU, LV], (), "failed", "No country may be called. Switch some on: Twilio's console"),
+        ([US, CU], ("CU", "US"), "warning", "CALLER_HOME_COUNTRIES names CU: switch them on"),
+        ([US, GB, LV], (), "warning", "are open in GB, LV: switch them off"),
+    ],
+)
+def test_the_countries(countries, home, verdict, words):
+    finding = permissions_finding(countries, home)
+    assert (finding.verdict, words in finding.text) == (verdict, True), finding.text
+
+
+def test_many_countries_are_counted():
+    codes = [f"A{chr(65 + place)}" for place in range(20)]
+    many = [Country(code, low_risk_numbers_enabled=True) for code in codes]
+    assert permissions_finding(many, ()).text == "May be called: 20 countries; switched off: none."
+
+
+@pytest.mark.parametrize(
+    ("status", "by_key", "words"),
+    [
+        (401, False, "(HTTP 401): CALLER_TWILIO_ACCOUNT_SID and CALLER_TWILIO_AUTH_TOKEN."),
+        (401, True, "CALLER_TWILIO_API_KEY_SID and CALLER_TWILIO_API_KEY_SECRET."),
+        (503, False, "Check CALLER_CARRIER_URL (HTTP 503)"),
+        (0, True, "Check CALLER_CARRIER_URL, and whether this machine reaches it."),
+    ],
+)
+def test_what_to_correct_is_named(status, by_key, words):
+    error = CarrierError("It failed.", cause=Cause.NETWORK_OUT_OF_ORDER, status=status)
+    assert words in refused(error, by_key=by_key)
+
+
+async def test_all_of_it_on_a_carrier():
+    options = {"own_numbers": ("+15005550111",), "countries_off": ("DE",), "high_risk_on": ("GB",)}
+    async with settings_on(**options) as settings:
+        assert [each.verdict for each in await carrier_check.account(settings)] == ["ok"]
+        assert (await carrier_check.caller_id(settings)).verdict == "ok"
+        finding = await carrier_check.permissions(settings)
+        assert "17 countries; switched off: DE, LV" in finding.text
+        assert "are open in GB" in finding.text
+    async with settings_on(countries_off=("*",)) as settings:
+        assert (await carrier_check.caller_id(settings)).verdict == "failed"
+        assert (await carrier_check.permissions(settings)).is_away
+
+
+async def test_a_carrier_that_is_gone_is_told_everywhere():
+    async with settings_on() as settings:
+        pass
+    found = [
+        *await carrier_check.account(settings),
+        await carrier_check.caller_id(settings),
+    ]
+    assert [each.is_away for each in found] == [True, True]
+    assert "secret" not in "".join(each.text for each in found)
+
+
+def test_what_a_key_may_not_read_is_no_fault():
+    for status, verdict in ((403, "warning"), (500, "failed")):
+        error = CarrierError("No.", cause=Cause.NETWORK_OUT_OF_ORDER, status=status)
+        assert carrier_check.unread("number", error).verdict == verdict
