@@ -23,6 +23,7 @@ from gateway.roles.release import release
 COMMANDS: Final = {
     "serve": "gateway.cli.serve",
     "demo": "gateway.cli.demo",
+    "setup": "gateway.cli.setup",
     "check": "gateway.cli.check",
     "drain": "gateway.cli.drain",
     "simulate": "gateway.cli.simulate",

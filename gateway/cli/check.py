@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from typing import Annotated
+
 import typer
 from rich.table import Table
 
@@ -11,10 +14,17 @@ from gateway.roles import check, preflight
 
 app = typer.Typer(add_completion=False)
 
+AsJson = Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")]
+
 
 @app.command("check")
-def check_command(context: typer.Context) -> None:
+def check_command(context: typer.Context, as_json: AsJson = False) -> None:
     """Check the settings, connect to Redis, SQL and Twilio, and report weaknesses."""
+    examine(context, as_json=as_json)
+
+
+def examine(context: typer.Context, *, as_json: bool) -> None:
+    """Check everything by the present settings, report it, and exit with what it comes to."""
     settings = read_settings(context)
     if settings.log_level != "debug":
         # What fails is reported; the log would say it a second time, between the lines.
@@ -22,11 +32,21 @@ def check_command(context: typer.Context) -> None:
 
     async def work() -> None:
         findings = await check.findings(settings)
-        table = Table("", "what", "finding", show_edge=False)
-        for finding in findings:
-            table.add_row(finding.mark, finding.subject, finding.text)
-        out.print(table)
+        if as_json:
+            _print_json(findings)
+        else:
+            table = Table("", "what", "finding", show_edge=False)
+            for finding in findings:
+                table.add_row(finding.mark, finding.subject, finding.text)
+            out.print(table)
         # Weaknesses alone end with 0: they do not keep a node from starting.
         raise typer.Exit(preflight.exit_code(findings))
 
     run(work(), settings)
+
+
+def _print_json(findings: list[preflight.Finding]) -> None:
+    listed = [
+        {"subject": each.subject, "verdict": each.verdict, "text": each.text} for each in findings
+    ]
+    typer.echo(json.dumps(listed, ensure_ascii=False, indent=2))

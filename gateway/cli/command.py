@@ -6,6 +6,7 @@ Knows no command.
 from __future__ import annotations
 
 import contextlib
+import getpass
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from types import FrameType
@@ -112,12 +113,37 @@ def fail(what: str, hint: str, code: int) -> NoReturn:
     raise typer.Exit(code)
 
 
-def confirm(question: str, *, yes: bool) -> None:
-    """Ask, unless the answer was given with the command; exit if it is no."""
+def confirm(question: str, *, yes: bool, default: bool = False) -> None:
+    """Ask, unless the answer was given with the command; exit if it is no. Enter is `default`."""
     if not yes:
         # A prompt blocks the loop, which otherwise takes Ctrl-C.
-        with process.on_interrupt(_end_interrupted):
-            typer.confirm(question, abort=True)
+        with leaving_at_ctrl_c():
+            typer.confirm(question, default=default, abort=True)
+
+
+def prompt(question: str, default: str = "") -> str:
+    """Ask for a text; Enter is the default.
+
+    Exits at Ctrl-C; raises typer.Abort where no answer can come any more.
+    """
+    with leaving_at_ctrl_c():
+        return str(typer.prompt(question, default=default, show_default=bool(default)))
+
+
+def prompt_secret(question: str) -> str:
+    """Ask for a text that is not shown; exits and raises as `prompt` does."""
+    # Ctrl-C is raised inside, so that the terminal shows again what is typed. Not by Typer, which
+    # shows the question before it hides what is typed.
+    with leaving_at_ctrl_c():
+        try:
+            return getpass.getpass(f"{question}: ")
+        except EOFError:
+            raise typer.Abort from None
+
+
+def leaving_at_ctrl_c() -> contextlib.AbstractContextManager[None]:
+    """Raise typer.Exit at Ctrl-C inside the block, so that what is behind it is still done."""
+    return process.on_interrupt(_end_interrupted)
 
 
 def _end_interrupted(_number: int, _frame: FrameType | None) -> NoReturn:
