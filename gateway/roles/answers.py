@@ -11,6 +11,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Final
 
+from gateway import settings_file
+from gateway.errors import SettingsError
 from gateway.secret import Secret
 from gateway.settings import PREFIX, Settings, from_mapping
 
@@ -119,8 +121,11 @@ class Answers:
             return "This is needed for calls."
         try:
             _FIELDS[question.field].metadata["parse"](value or question.default)
+            settings_file.assignment(question.name, value)
         except ValueError as error:
             return f"{question.name} {error}."
+        except SettingsError as error:
+            return str(error)
         # Nobody expands it in a file.
         if value.startswith("~") and question.name == _FOLDER:
             return f"{_FOLDER} must be written out, without ~."

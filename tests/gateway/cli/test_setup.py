@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from gateway.roles.process import read_settings
 from simulators.carrier.service import SimulatorService, SimulatorSettings
 from tests.certificates import DAY, Authority
+from tests.own_tests import ROOT
 from tests.proxy import Proxy
 from tests.terminal import Terminal
 from tests.valkey import free_port
@@ -108,6 +110,10 @@ async def test_from_nothing_to_a_file_that_a_gateway_reads(tmp_path, valkey_url)
         assert f"✓ ok  {line}: " in terminal.shown
     assert "  redis: Answers, version" in terminal.shown
     assert "✗" not in terminal.shown
+    section = (ROOT / "docs/operations.md").read_text().partition("\n## First real call\n")[2]
+    rows = re.findall(r"^\| ([a-z, ]+) \|", section.partition("\n## ")[0], re.MULTILINE)
+    documented = {subject for row in rows for subject in row.split(", ")}
+    assert set(re.findall(r"(?:ok|warning)  ([a-z ]+): ", terminal.shown)) <= documented
     assert "Next: " in terminal.shown
     assert valkey_url not in terminal.shown, "it may hold a password"
     assert stat.S_IMODE(desk.file.stat().st_mode) == 0o600

@@ -59,6 +59,11 @@ def test_what_is_no_answer_is_refused_by_its_name_and_never_quoted(field, typed)
     assert some.changes() == {}
 
 
+def test_bytes_that_are_no_text_are_refused_at_once():
+    """As a terminal types them; at the end all other answers would be lost with this one."""
+    assert "no file of settings can hold" in answers().give(TOKEN, "hunter\udcff2")
+
+
 def test_a_secret_of_no_key_is_neither_asked_for_nor_kept():
     some = answers({"CALLER_TWILIO_API_KEY_SID": "SK" + "0" * 32, KEY_SECRET.name: "s"})
     assert some.is_asked(KEY_SECRET)
