@@ -41,6 +41,7 @@ ALWAYS_ALLOWED = "platform:"
 LONGEST = (
     *("benchmarks/", "calls/", "e2e/", "web/"),
     *("whole_calls/test_variations.py", "gateway/cli/test_ledger.py", "money/"),
+    "gateway/cli/test_setup.py",
     *("gateway/payments/test_proof.py", "gateway/cli/test_payments.py"),
     *("gateway/cli/test_outages.py", "billing/sql/test_gate_audit.py", "media/test_stalls.py"),
     *("gateway/people/test_interleavings.py", "gateway/test_access.py", "gateway/roles/"),
@@ -68,6 +69,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Choose how many examples property tests try, and how a run ends that is broken off."""
+    # Every program that a test starts here would read it, and it may name a real account.
+    if Path("caller.env").exists():
+        raise pytest.UsageError("Tests would read the settings in ./caller.env: move it elsewhere.")
     config.addinivalue_line("markers", "thorough: needs more than `make test` takes")
     settings.load_profile("many" if config.getoption("thorough") else "few")
     # Whoever ends a run so, as make and CI do, leaves as little behind as Ctrl-C.

@@ -78,7 +78,7 @@ def test_help_names_every_command():
     assert done.exit_code == 0
     for command in (
         *("serve", "demo", "check", "drain", "simulate", "simulate-payments", "simulate-mail"),
-        *("settings", "accounts", "fraud", "rates", "ledger", "payments"),
+        *("setup", "settings", "accounts", "fraud", "rates", "ledger", "payments"),
     ):
         assert f" {command} " in done.output
 
