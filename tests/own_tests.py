@@ -231,6 +231,7 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
 OF_PROCESSES = (
     "tests/calls/",
     "tests/gateway/cli/test_process.py",
+    "tests/gateway/cli/test_setup.py",
     "tests/gateway/roles/test_drainer_process.py",
 )
 """Tests that start whole processes, and see them from outside only."""

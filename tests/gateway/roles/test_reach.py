@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from gateway.roles import probe, public_origin, reach
+from gateway.roles.serve import Gateway
 from gateway.settings import from_mapping
 from tests.certificates import DAY, Authority
 from tests.proxy import Proxy
@@ -113,6 +114,35 @@ async def test_plain_http_is_fatal_where_the_carrier_is_twilio(tmp_path):
     weak = await found(simulated)
     assert (weak["origin"].verdict, weak["reach"].verdict) == ("warning", "ok")
     assert "certificate" not in weak
+
+
+async def test_a_gateway_that_runs_is_asked_itself(tmp_path, authority, environ):
+    port = free_port()
+    async with Proxy(port, authority.issue(tmp_path)) as proxy:
+        environ |= {"CALLER_PORT": str(port), "CALLER_PUBLIC_ORIGIN": proxy.origin}
+        settings = from_mapping(environ)
+        node = Gateway(settings, environ)
+        await node.start()
+        try:
+            findings = await found(settings)
+        finally:
+            await node.stop()
+    assert {each.verdict for each in findings.values()} == {"ok"}
+    assert findings["reach"].text == f"{proxy.origin} leads to this gateway."
+    assert findings["sockets"].text == "WebSockets pass."
+
+
+async def test_a_gateway_of_other_stores_that_has_the_port_is_not_taken_for_ours(tmp_path, environ):
+    port = free_port()
+    environ["CALLER_PORT"] = str(port)
+    node = Gateway(from_mapping(environ), environ)
+    await node.start()
+    try:
+        findings = await found(settings_of(tmp_path / "other", f"http://127.0.0.1:{port}", port))
+    finally:
+        await node.stop()
+    assert findings["reach"].is_weak
+    assert "whether this one, is not known" in findings["reach"].text
 
 
 async def test_a_port_that_is_taken_is_no_place_for_a_probe(tmp_path):
