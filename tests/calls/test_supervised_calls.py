@@ -76,6 +76,11 @@ async def both_speak(phone: Phone, supervisor: Phone, seconds: float = 2.0) -> N
     )
 
 
+async def changes_to(supervisor: Phone, mode: str) -> None:
+    await supervisor.send(type="supervise", mode=mode)
+    await supervisor.wait("supervise", where=lambda event: event["mode"] == mode)
+
+
 async def test_who_hears_whom(world: World):
     customer = await world.new_customer()
     await allow(world, customer, Rule(Mode.TAKE_OVER, "no tone beside those of the test"))
@@ -90,8 +95,7 @@ async def test_who_hears_whom(world: World):
                 ("take-over", False, True, False),
                 ("listen", False, False, True),
             ):
-                await supervisor.send(type="supervise", mode=mode)
-                await supervisor.wait("supervise", where=lambda e, mode=mode: e["mode"] == mode)
+                await changes_to(supervisor, mode)
                 before = len(phone.frames)
                 await both_speak(phone, supervisor)
                 by_phone = await last_second(world, customer, call_id)
