@@ -66,7 +66,10 @@ _CURRENCIES: dict[str, tuple[int, str]] = {
 }
 
 # Ten digits of units are enough for LIMIT (9,007,199,254 units) and bound what is converted.
-_AMOUNT = re.compile(r"(-?)([0-9]{1,10})(?:\.([0-9]{1,6}))?", re.ASCII)
+AMOUNT_PATTERN = r"(-?)([0-9]{1,10})(?:\.([0-9]{1,6}))?"
+"""What `parse_money` reads, as a regular expression; Python's and JSON Schema's agree on it."""
+
+_AMOUNT = re.compile(AMOUNT_PATTERN, re.ASCII)
 
 _DECIMALS_MAX = 4
 """Decimals shown of an amount that is not a whole number of minor units: "$0.0130"."""

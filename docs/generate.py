@@ -13,11 +13,14 @@ from accounts.personal_data import Kind
 from gateway import settings_table
 from gateway.browser import messages
 from gateway.errors import PROBLEMS
+from gateway.http.openapi import document
 from gateway.limits import fraud, velocity
 from gateway.monitor.alarms import RULES, Rule
 from gateway.words.data_map import Kept, list_in, row_in, words_in
 
 DOCS = Path(__file__).parent
+
+OPENAPI = DOCS.parent / "gateway/http/openapi.json"
 
 SDK = DOCS.parent / "web/src/sdk"
 """The browser SDK; `errors.json` there has the errors that begin on the page."""
@@ -181,6 +184,11 @@ def _held(seconds: float) -> str:
     return f", for {seconds:g} s" if seconds else ""
 
 
+def openapi() -> str:
+    """Return the document of the API, as it is shipped."""
+    return json.dumps(document(), indent=1, ensure_ascii=False) + "\n"
+
+
 def replace_after(path: Path, heading: str, text: str) -> None:
     """Write `text` in place of everything after a heading."""
     kept = path.read_text().partition(heading)[0]
@@ -191,6 +199,7 @@ def main() -> None:
     """Write them all."""
     schema = json.dumps(messages.schema(), indent=2)
     (DOCS / "wire" / "browser-v1.schema.json").write_text(schema + "\n")
+    OPENAPI.write_text(openapi())
     replace_after(DOCS / "api.md", "## Codes", codes())
     replace_after(DOCS / "sdk.md", "## Errors", sdk_errors())
     (SDK / "error-words.ts").write_text(sdk_error_words())

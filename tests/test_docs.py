@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from docs.generate import SDK, codes, configuration, privacy, sdk_error_words, sdk_errors
+from docs.generate import (
+    OPENAPI,
+    SDK,
+    codes,
+    configuration,
+    openapi,
+    privacy,
+    sdk_error_words,
+    sdk_errors,
+)
 from gateway import settings_table
 from gateway.browser import messages
 from gateway.cli.app import COMMANDS
@@ -22,6 +31,7 @@ def test_generated_parts_are_current():
     """`make docs` writes them anew."""
     published = json.loads((ROOT / "docs/wire/browser-v1.schema.json").read_text())
     assert published == messages.schema()
+    assert OPENAPI.read_text() == openapi()
     assert (ROOT / "docs/api.md").read_text().endswith(codes())
     assert (ROOT / "docs/sdk.md").read_text().endswith(f"## Errors\n\n{sdk_errors()}")
     assert (SDK / "error-words.ts").read_text() == sdk_error_words()

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from billing.errors import BillingError
@@ -22,6 +23,7 @@ from gateway.errors import RequestRefusedError
 from gateway.http import problems
 from gateway.http.access import DeclaredRoute
 from gateway.http.metrics import Metered, RequestMeter
+from gateway.http.operation import PREFIX, ApiRoute
 from gateway.ports import ANSWER_FIELDS
 
 log = structlog.get_logger(__name__)
@@ -42,13 +44,16 @@ def create_app(
     """Return the application that serves these routes, and counts requests by `meter`.
 
     `show_missing` answers browsers; without it they are told in JSON, as programs are. Raises
-    TypeError for a route that does not declare who may use it.
+    TypeError for a route that does not declare who may use it, and for one of the API that does not
+    declare what it takes and answers.
     """
     served = list(routes)
     for route in served:
         # At start and not per request: a plain route would be open to anybody.
         if not isinstance(route, DeclaredRoute):
             raise TypeError(f"{route} does not declare who may use it")
+        if route.path.startswith(PREFIX) and not isinstance(route, ApiRoute):
+            raise TypeError(f"{route} declares no operation")
     app = Starlette(
         routes=served,
         middleware=[
@@ -71,7 +76,11 @@ def _on_http_error(
     show_missing: ShowMissing | None,
 ) -> Callable[[Request, Exception], Awaitable[Response]]:
     async def answer(request: Request, error: Exception) -> Response:
-        is_missing = isinstance(error, HTTPException) and error.status_code == 404
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        if status == 405:
+            # Each route has one method: the router names those of the first at this path alone.
+            error = HTTPException(405, headers={"Allow": ", ".join(_methods_at(request))})
+        is_missing = status == 404
         if show_missing is not None and is_missing and _wants_page(request):
             return show_missing(request)
         return await problems.on_http_error(request, error)
@@ -79,9 +88,16 @@ def _on_http_error(
     return answer
 
 
+def _methods_at(request: Request) -> list[str]:
+    routes: list[DeclaredRoute] = request.app.routes
+    found = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+    return sorted({method for route in found for method in route.methods or ()})
+
+
 def _wants_page(request: Request) -> bool:
     """Return whether a browser goes to an address: what programs ask names no HTML."""
-    return request.method in ("GET", "HEAD") and "text/html" in request.headers.get("accept", "")
+    is_page = request.method in ("GET", "HEAD") and not request.url.path.startswith(PREFIX)
+    return is_page and "text/html" in request.headers.get("accept", "")
 
 
 class Outermost:

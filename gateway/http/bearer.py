@@ -24,9 +24,10 @@ from gateway.calls.redemption import as_button_stands
 from gateway.embed.ports import ButtonKeys
 from gateway.errors import RequestRefusedError
 from gateway.heartbeat.remembered import Remembered
-from gateway.http.access import Access, DeclaredRoute
-from gateway.http.body import JSON_BYTES_MAX, read_body
+from gateway.http.access import Access, DeclaredRoute, Endpoint
+from gateway.http.body import JSON_BYTES_MAX, check_query, read_body
 from gateway.http.holders import Holders
+from gateway.http.operation import WITH_BODY, ApiRoute, Operation, handlers_of
 from gateway.http.principal import Principal
 from gateway.http.velocity import address_of
 from gateway.limits.velocity import Use, refuse, wrong_key_uses, wrong_session_uses
@@ -41,7 +42,6 @@ epoch: a row edited by hand, or an end of epoch that was lost in a failover of R
 _CACHE_STALE_NS = 600_000_000_000
 """How long it is used while the store is away, within one epoch."""
 _CACHE_KEYS_MAX = 10_000
-_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 
 def new_api_key() -> str:
@@ -84,6 +84,29 @@ class Authenticator:
         self._buttons = buttons
         self._known: Remembered[Principal] = Remembered(epochs, _CACHE_KEYS_MAX)
 
+    def serve(self, api: object) -> list[DeclaredRoute]:
+        """Return the routes of the operations that the methods of `api` declare."""
+        return [
+            ApiRoute(self.endpoint(handler, operation), operation)
+            for operation, handler in handlers_of(api)
+        ]
+
+    def endpoint(self, handler: Handler, operation: Operation) -> Endpoint:
+        """Return what calls the handler of an operation for those who may; see `route`."""
+
+        async def checked(request: Request, principal: Principal) -> Response:
+            if not operation.judges_query:
+                check_query(request, operation)
+            return await handler(request, principal)
+
+        return self._endpoint(
+            checked,
+            operation.needs,
+            operation.method,
+            step_up=operation.step_up,
+            before_terms=operation.before_terms,
+        )
+
     def route(
         self,
         path: str,
@@ -94,19 +117,33 @@ class Authenticator:
         step_up: bool = False,
         before_terms: bool = False,
     ) -> DeclaredRoute:
-        """Return a route that calls the handler only for those with the scope that it needs.
+        """Return a route that is no part of the API, for those with the scope that it needs.
 
         `Access.KEY` admits every valid key, and whoever is signed in. With `step_up` whoever is
         signed in must have proven lately who they are; a key proves it with each request. Whoever
         has not accepted the terms in force looks and ends what there is, and does nothing else but
         where it is allowed `before_terms`; programs need not.
         """
-        needs_terms = method in _WITH_BODY and not before_terms
+        endpoint = self._endpoint(
+            handler, needs, method, step_up=step_up, before_terms=before_terms
+        )
+        return DeclaredRoute(path, endpoint, needs, method=method, step_up=step_up)
+
+    def _endpoint(
+        self,
+        handler: Handler,
+        needs: Scope | Access,
+        method: str,
+        *,
+        step_up: bool,
+        before_terms: bool,
+    ) -> Endpoint:
+        needs_terms = method in WITH_BODY and not before_terms
 
         async def endpoint(request: Request) -> Response:
             # Before the body is read, so that strangers cannot make the process buffer anything.
             principal = await self.principal(request, needs)
-            if method in _WITH_BODY:
+            if method in WITH_BODY:
                 body = await read_body(request, JSON_BYTES_MAX)
                 request = Request(request.scope, _replay(body))
                 # Checked again: the key may have been revoked while the body arrived.
@@ -118,7 +155,7 @@ class Authenticator:
                 raise RequestRefusedError("terms_changed")
             return await handler(request, principal)
 
-        return DeclaredRoute(path, endpoint, needs, method=method, step_up=step_up)
+        return endpoint
 
     async def principal(self, request: Request, needs: Scope | Access) -> Principal:
         """Return whom a request is from. Raises RequestRefusedError, StoreUnavailableError."""

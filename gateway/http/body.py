@@ -5,19 +5,46 @@ Knows no account and no route.
 
 from __future__ import annotations
 
-from typing import TypeVar
+import re
+from typing import Annotated, Final, TypeVar
 
 import msgspec
 from starlette.requests import Request
 
 from gateway.errors import RequestRefusedError
+from gateway.http.operation import Operation
 from gateway.unreadable import UNREADABLE
 
 JSON_BYTES_MAX = 4096
 PAGE_MAX = 200
-_LIMIT_DEFAULT = "50"
+LIMIT_DEFAULT = 50
+
+_Limit = Annotated[int, msgspec.Meta(ge=1, le=PAGE_MAX)]
+
+
+class PageAsked(msgspec.Struct, kw_only=True):
+    """Which part of a list, as `page_asked_for` reads it."""
+
+    limit: _Limit = LIMIT_DEFAULT
+    """How many at most."""
+    before: str | None = None
+    """What `next` of the page before said."""
+
+
+class NumberedPage(msgspec.Struct, kw_only=True):
+    """Which part of a list of numbered lines, as `number_before` reads it."""
+
+    limit: _Limit = LIMIT_DEFAULT
+    """How many at most."""
+    before: Annotated[str, msgspec.Meta(pattern="^[0-9]{0,18}$")] | None = None
+    """What `next` of the page before said."""
+
 
 _T = TypeVar("_T")
+
+_AT: Final = re.compile(r" - at `\$\.(\w+)")
+_MISSING: Final = re.compile(r"^Object missing required field `(\w+)`")
+_NAME_SHOWN_MAX: Final = 32
 
 
 async def read_body(request: Request, bytes_max: int) -> bytes:
@@ -40,8 +67,26 @@ async def read_json(request: Request, kind: type[_T]) -> _T:
     body = await read_body(request, JSON_BYTES_MAX)
     try:
         return msgspec.json.decode(body, type=kind)
-    except UNREADABLE:
-        raise RequestRefusedError("bad_request") from None
+    except UNREADABLE as error:
+        raise RequestRefusedError("bad_request", field=_field_in(str(error))) from None
+
+
+def _field_in(message: str) -> str:
+    """Return the field that msgspec finds wrong: one of ours, never a name that was sent."""
+    found = _AT.search(message) or _MISSING.search(message)
+    return "" if found is None else found[1]
+
+
+def check_query(request: Request, operation: Operation) -> None:
+    """Refuse a parameter that an operation does not have, or that is given twice.
+
+    One that is misspelled would else do nothing, and nobody would know. Raises RequestRefusedError.
+    """
+    known = set() if operation.query is None else set(operation.query.__struct_fields__)
+    for name, _ in request.query_params.multi_items():
+        if name not in known:
+            raise RequestRefusedError("bad_request", field=name[:_NAME_SHOWN_MAX])
+        known.remove(name)
 
 
 def number_before(request: Request) -> tuple[int, int | None]:
@@ -57,7 +102,7 @@ def number_before(request: Request) -> tuple[int, int | None]:
 def page_asked_for(request: Request) -> tuple[int, str | None]:
     """Return `limit`, and what the page comes before. Raises RequestRefusedError."""
     # `int` alone would accept signs, underscores and digits of other scripts.
-    text = request.query_params.get("limit", _LIMIT_DEFAULT)
+    text = request.query_params.get("limit", str(LIMIT_DEFAULT))
     limit = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
     if not 1 <= limit <= PAGE_MAX:
         raise RequestRefusedError("bad_request", field="limit")

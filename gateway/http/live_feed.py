@@ -9,8 +9,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final
+from typing import Annotated, Final
 
+import msgspec
 import structlog
 from starlette.requests import Request
 from starlette.responses import Response
@@ -23,6 +24,7 @@ from gateway.http import problems
 from gateway.http.access import DeclaredRoute
 from gateway.http.api.admin import ADMIN, AdminRoutes
 from gateway.http.bearer import Authenticator
+from gateway.http.operation import EVENT_STREAM, operation
 from gateway.http.principal import Principal
 from gateway.monitor.channel import Audience
 from gateway.monitor.feed import AccountFullError, Feed, FeedFullError, Viewer
@@ -39,6 +41,7 @@ ASKED_AT_ONCE: Final = 20
 SERVED_AT_ONCE: Final = 40
 """Viewers that are served before the loop does other work: a millisecond."""
 _CREDENTIALS: Final = frozenset({b"authorization", b"cookie", b"origin", b"sec-fetch-site"})
+_FULL: Final = ("too_many_viewers", "feed_full")
 
 log = structlog.get_logger(__name__)
 
@@ -165,37 +168,68 @@ class LiveFeed:
         self.feed.close()
 
 
+class FeedAsked(msgspec.Struct, kw_only=True):
+    """What a stream is to be about."""
+
+    call: Annotated[str, msgspec.Meta(min_length=1, max_length=CALL_ID_CHARS_MAX)] | None = None
+    """Id of the one call, which comes with its samples; left out for all."""
+
+
 @dataclass(frozen=True, slots=True)
-class LiveFeedApi:
-    """Handlers of the streams."""
+class OwnFeedApi:
+    """Handler of the streams of accounts."""
 
     auth: Authenticator
+    live: LiveFeed
+
+    def routes(self) -> list[DeclaredRoute]:
+        """Return the stream's route."""
+        return self.auth.serve(self)
+
+    @operation(
+        f"GET {OWN}",
+        KeyScope.CALLS,
+        str,
+        query=FeedAsked,
+        problems=_FULL,
+        media_type=EVENT_STREAM,
+    )
+    async def watch_live_calls(self, request: Request, principal: Principal) -> Response:
+        """Stream the calls of the account that asks."""
+        audience = Audience(principal.account.id, _call_in(request))
+        return self.live.watch(request, self._may_watch, principal, audience)
+
+    async def _may_watch(self, request: Request) -> Principal:
+        return await self.auth.principal(request, KeyScope.CALLS)
+
+
+@dataclass(frozen=True, slots=True)
+class FleetFeedApi:
+    """Handler of the streams of operators."""
+
     routing: AdminRoutes
     live: LiveFeed
 
     def routes(self) -> list[DeclaredRoute]:
-        """Return the streams' routes."""
-        return [
-            self.auth.route(OWN, self.watch_own, KeyScope.CALLS),
-            self.routing.route(ALL, self.watch_all),
-        ]
+        """Return the stream's route."""
+        return self.routing.serve(self)
 
-    async def watch_own(self, request: Request, principal: Principal) -> Response:
-        """Stream the calls of the account that asks."""
-        audience = Audience(principal.account.id, _call_in(request))
-        return self.live.watch(request, self._may_watch_own, principal, audience)
-
-    async def watch_all(self, request: Request, principal: Principal) -> Response:
+    @operation(
+        f"GET {ALL}",
+        KeyScope.ADMIN,
+        str,
+        query=FeedAsked,
+        problems=_FULL,
+        media_type=EVENT_STREAM,
+    )
+    async def watch_all_live_calls(self, request: Request, principal: Principal) -> Response:
         """Stream everybody's calls."""
         audience = Audience(None, _call_in(request))
-        return self.live.watch(request, self._may_watch_all, principal, audience)
+        return self.live.watch(request, self._may_watch, principal, audience)
 
-    async def _may_watch_own(self, request: Request) -> Principal:
-        return await self.auth.principal(request, KeyScope.CALLS)
-
-    async def _may_watch_all(self, request: Request) -> Principal:
+    async def _may_watch(self, request: Request) -> Principal:
         self.routing.check_network(request)
-        return await self.auth.principal(request, KeyScope.ADMIN)
+        return await self.routing.auth.principal(request, KeyScope.ADMIN)
 
 
 class _StreamResponse(Response):

@@ -35,6 +35,29 @@ class Json(Response):
         return msgspec.json.encode(content)
 
 
+class ProblemBody(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Why a request was refused, or failed (RFC 9457)."""
+
+    type: str
+    title: str
+    """What happened, for people."""
+    status: int
+    code: str
+    """Stable: what programs go by."""
+    action: str
+    """What to do, for people."""
+    retry: bool
+    """Whether the same request may succeed later."""
+    field: str = ""
+    """The field, parameter or header that is wrong."""
+    reason: str = ""
+    """A word for what is wrong with the field."""
+    opens_at: str = ""
+    """When a button opens that is closed: RFC 3339, in UTC."""
+    scope: str = ""
+    """The scope that the key lacks."""
+
+
 def problem(
     code: str,
     *,
@@ -46,23 +69,20 @@ def problem(
 ) -> Response:
     """Return the reply for a code of the table."""
     entry = PROBLEMS[code]
-    body = {
-        "type": f"urn:caller:problem:{code}",
-        "title": entry.message,
-        "status": entry.status,
-        "code": code,
-        "action": entry.action,
-        "retry": entry.retry,
-    }
-    if field:
-        body["field"] = field
-    if reason:
-        body["reason"] = reason
-    if opens_at is not None:
-        body["opens_at"] = opens_at.isoformat(timespec="seconds").replace("+00:00", "Z")
+    body = ProblemBody(
+        type=f"urn:caller:problem:{code}",
+        title=entry.message,
+        status=entry.status,
+        code=code,
+        action=entry.action,
+        retry=entry.retry,
+        field=field,
+        reason=reason,
+        opens_at=opens_at.isoformat(timespec="seconds").replace("+00:00", "Z") if opens_at else "",
+        scope=scope,
+    )
     extra = dict(headers or {})
     if scope:
-        body["scope"] = scope
         # RFC 6750, 3.1.
         extra["WWW-Authenticate"] = f'Bearer error="insufficient_scope", scope="{scope}"'
     if entry.status == 503:

@@ -12,7 +12,7 @@ from gateway.heartbeat.periodic_task import PeriodicTask
 from gateway.http.access import DeclaredRoute
 from gateway.http.api.admin import AdminRoutes
 from gateway.http.api.alarms import AlarmsApi
-from gateway.http.api.history import history_route
+from gateway.http.api.history import HistoryApi
 from gateway.monitor.alarm_desk import AlarmDesk, AlarmOrder
 from gateway.monitor.alarm_view import alarm_views
 from gateway.monitor.alarms import BY_NAME, Alarm, Change, Figures
@@ -52,7 +52,7 @@ class Alarming:
         """Return what operators ask and say."""
         return [
             *AlarmsApi(routing, self._store, time.time).routes(),
-            history_route(routing, self._minutes.read),
+            *HistoryApi(routing, self._minutes.read).routes(),
         ]
 
     def tasks(self) -> Sequence[PeriodicTask]:

@@ -24,6 +24,7 @@ from gateway.http.access import DeclaredRoute
 from gateway.http.api.buttons import ButtonsApi
 from gateway.http.api.call_feedback import CallFeedbackApi
 from gateway.http.api.calls import CallsApi
+from gateway.http.api.document import DocumentApi
 from gateway.http.api.keys import KeysApi
 from gateway.http.api.ledger import LedgerApi
 from gateway.http.api.payments import CardPayments, PaymentsApi
@@ -108,6 +109,7 @@ def api_routes(
         *PaymentsApi(settings, auth, velocity, payment_store, cards).routes(),
         *rates.routes(),
         *KeysApi(auth).routes(),
+        *DocumentApi().routes(),
         *LedgerApi(auth, SqlStatementStore(stores.engine)).routes(),
         *ButtonsApi(
             auth, own_buttons(settings, stores, velocity), settings.twilio_auth_token.reveal()

@@ -24,7 +24,7 @@ from gateway.heartbeat.ticker import BEATS_PER_SECOND, Ticker
 from gateway.http.access import DeclaredRoute
 from gateway.http.api.admin import AdminRoutes
 from gateway.http.bearer import Authenticator
-from gateway.http.live_feed import LiveFeed, LiveFeedApi
+from gateway.http.live_feed import FleetFeedApi, LiveFeed, OwnFeedApi
 from gateway.logs.warnings_kept import WarningsKept
 from gateway.monitor.board import Board
 from gateway.monitor.feed import TURNS, Feed
@@ -128,7 +128,7 @@ class Watching:
         self._live = LiveFeed(
             *(self._feed, EventStream, stores.key_epochs, ticker.clock_ns, utc_now)
         )
-        self._api = LiveFeedApi(auth, routing, self._live)
+        self._apis = OwnFeedApi(auth, self._live), FleetFeedApi(routing, self._live)
         self._channel = RedisWatchChannel(stores.redis)
         self._roster = roster
         self._ticker = ticker
@@ -139,7 +139,7 @@ class Watching:
 
     def routes(self) -> Sequence[DeclaredRoute]:
         """Return the routes of those who watch."""
-        return self._api.routes()
+        return [route for api in self._apis for route in api.routes()]
 
     @property
     def viewers(self) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from ipaddress import ip_address, ip_network
 from typing import Annotated, Any, Final
 
@@ -16,13 +17,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from billing.errors import MoneyError
-from billing.money import parse_money
+from billing.money import AMOUNT_PATTERN, parse_money
 from gateway.browser import messages as wire
 from gateway.browser.reports import money
 from gateway.errors import RequestRefusedError
 from gateway.http.access import DeclaredRoute
 from gateway.http.bearer import Authenticator
-from gateway.http.body import number_before, read_json
+from gateway.http.body import NumberedPage, number_before, read_json
+from gateway.http.operation import ApiRoute, handlers_of, operation
 from gateway.http.principal import Principal
 from gateway.http.problems import Json
 from gateway.http.velocity import address_of
@@ -63,7 +65,7 @@ class ActRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 class CreditRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Body of `…/credit`."""
 
-    amount: Annotated[str, msgspec.Meta(max_length=32)]
+    amount: Annotated[str, msgspec.Meta(max_length=32, pattern=f"^{AMOUNT_PATTERN}$")]
     """Such as `10.00`; below zero takes credit back."""
     reference: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
     """Booked once."""
@@ -123,7 +125,22 @@ class StateView(FoundView, kw_only=True):
     refusals: list[RefusalsView]
 
 
-class LineView(msgspec.Struct, kw_only=True):
+class FoundPage(msgspec.Struct, kw_only=True):
+    """A page of the accounts that were found."""
+
+    accounts: list[FoundView]
+    next: str | None
+    """What `after` asks for the following page with; null after the last."""
+
+
+class Booked(msgspec.Struct, kw_only=True):
+    """Whether credit was booked now."""
+
+    booked: bool
+    """False where this reference was booked before."""
+
+
+class LogLineView(msgspec.Struct, kw_only=True):
     """A line of the audit log."""
 
     number: int
@@ -132,6 +149,14 @@ class LineView(msgspec.Struct, kw_only=True):
     actor: str
     operator: str
     reason: str
+
+
+class LogPage(msgspec.Struct, kw_only=True):
+    """A page of the audit log of an account, newest first."""
+
+    lines: list[LogLineView]
+    next: str | None
+    """What `before` asks for the following page with; null after the last."""
 
 
 _Act = Callable[[str, Order], Awaitable[None]]
@@ -149,23 +174,10 @@ class AdminApi:
 
     def routes(self) -> list[DeclaredRoute]:
         """Return the resources' routes."""
-        admin = self.administration
-        return [
-            self._route(f"{ADMIN}/search", self.search, "POST"),
-            self._route(ACCOUNT, self.show),
-            self._route(f"{ACCOUNT}/log", self.show_log),
-            self._route(f"{ACCOUNT}/credit", self.credit, "POST"),
-            self._route(f"{ACCOUNT}/allow", self.allow, "POST"),
-            self._route(f"{ACCOUNT}/disallow", self.disallow, "POST"),
-            self._act("freeze", lambda name, order: admin.freeze(name, order, frozen=True)),
-            self._act("unfreeze", lambda name, order: admin.freeze(name, order, frozen=False)),
-            self._act("lock", admin.lock),
-            self._act("unlock", admin.unlock),
-            self._act("sign-out", admin.sign_out),
-            self._act("reset-second-factor", admin.reset_second_factor),
-        ]
+        return AdminRoutes(self.auth, self.networks).serve(self)
 
-    async def search(self, request: Request, _principal: Principal) -> Response:
+    @operation(f"POST {ADMIN}/search", Scope.ADMIN, FoundPage, body=SearchRequest)
+    async def search_accounts(self, request: Request, _principal: Principal) -> Response:
         """Return accounts by a part of their id or address."""
         body = await read_json(request, SearchRequest)
         found = await self.administration.book.find(
@@ -173,24 +185,34 @@ class AdminApi:
         )
         shown = found[: body.limit]
         following = shown[-1].id if len(found) > body.limit else None
-        return Json({"accounts": [FoundView(**_found(each)) for each in shown], "next": following})
+        accounts = [FoundView(**_found(each)) for each in shown]
+        return Json(FoundPage(accounts=accounts, next=following))
 
-    async def show(self, request: Request, _principal: Principal) -> Response:
+    @operation(f"GET {ACCOUNT}", Scope.ADMIN, StateView)
+    async def show_any_account(self, request: Request, _principal: Principal) -> Response:
         """Return how an account stands."""
         state = await self.administration.book.state(account_in(request))
         sessions = await self.administration.sessions_of(state)
         return Json(_state(state, len(sessions)))
 
-    async def show_log(self, request: Request, _principal: Principal) -> Response:
+    @operation(f"GET {ACCOUNT}/log", Scope.ADMIN, LogPage, query=NumberedPage)
+    async def list_log(self, request: Request, _principal: Principal) -> Response:
         """Return a page of what was done with an account, the newest first."""
         limit, before = number_before(request)
         lines = await self.administration.book.lines(
             account_in(request), limit=limit + 1, before=before
         )
         following = str(lines[limit - 1].number) if len(lines) > limit else None
-        return Json({"lines": [_line(each) for each in lines[:limit]], "next": following})
+        return Json(LogPage(lines=[_line(each) for each in lines[:limit]], next=following))
 
-    async def credit(self, request: Request, principal: Principal) -> Response:
+    @operation(
+        f"POST {ACCOUNT}/credit",
+        Scope.ADMIN,
+        Booked,
+        body=CreditRequest,
+        problems=("balance_too_low", "credit_reference_reused"),
+    )
+    async def credit_account(self, request: Request, principal: Principal) -> Response:
         """Give or take back credit, once per reference."""
         body = await read_json(request, CreditRequest)
         try:
@@ -203,8 +225,9 @@ class AdminApi:
         is_new = await self.administration.credit(
             account_in(request), micros, body.reference, order
         )
-        return Json({"booked": is_new})
+        return Json(Booked(booked=is_new))
 
+    @operation(f"POST {ACCOUNT}/allow", Scope.ADMIN, body=AllowRequest)
     async def allow(self, request: Request, principal: Principal) -> Response:
         """Lift a rule of admission until a moment."""
         body = await read_json(request, AllowRequest)
@@ -215,6 +238,7 @@ class AdminApi:
             raise RequestRefusedError("bad_request", field="until") from None
         return Response(status_code=204)
 
+    @operation(f"POST {ACCOUNT}/disallow", Scope.ADMIN, body=DisallowRequest)
     async def disallow(self, request: Request, principal: Principal) -> Response:
         """Let a rule of admission hold again."""
         body = await read_json(request, DisallowRequest)
@@ -222,18 +246,42 @@ class AdminApi:
         await self.administration.restore(account_in(request), body.rule, order)
         return Response(status_code=204)
 
-    def _act(self, name: str, act: _Act) -> DeclaredRoute:
-        """Return the route of an act that needs a reason alone."""
+    @operation(f"POST {ACCOUNT}/freeze", Scope.ADMIN, body=ActRequest)
+    async def freeze(self, request: Request, principal: Principal) -> Response:
+        """Freeze an account; its live calls end."""
+        return await self._act(request, principal, partial(self.administration.freeze, frozen=True))
 
-        async def handler(request: Request, principal: Principal) -> Response:
-            body = await read_json(request, ActRequest)
-            await act(account_in(request), order_of(principal, body.reason))
-            return Response(status_code=204)
+    @operation(f"POST {ACCOUNT}/unfreeze", Scope.ADMIN, body=ActRequest)
+    async def unfreeze(self, request: Request, principal: Principal) -> Response:
+        """Take an operator's freeze back."""
+        act = partial(self.administration.freeze, frozen=False)
+        return await self._act(request, principal, act)
 
-        return self._route(f"{ACCOUNT}/{name}", handler, "POST")
+    @operation(f"POST {ACCOUNT}/lock", Scope.ADMIN, body=ActRequest)
+    async def lock(self, request: Request, principal: Principal) -> Response:
+        """Lock an account: its holder is signed out and mailed a link for another password."""
+        return await self._act(request, principal, self.administration.lock)
 
-    def _route(self, path: str, handler: Handler, method: str = "GET") -> DeclaredRoute:
-        return AdminRoutes(self.auth, self.networks).route(path, handler, method)
+    @operation(f"POST {ACCOUNT}/unlock", Scope.ADMIN, body=ActRequest)
+    async def unlock(self, request: Request, principal: Principal) -> Response:
+        """Unlock an account."""
+        return await self._act(request, principal, self.administration.unlock)
+
+    @operation(f"POST {ACCOUNT}/sign-out", Scope.ADMIN, body=ActRequest)
+    async def sign_out(self, request: Request, principal: Principal) -> Response:
+        """Sign the holder of an account out everywhere."""
+        return await self._act(request, principal, self.administration.sign_out)
+
+    @operation(f"POST {ACCOUNT}/reset-second-factor", Scope.ADMIN, body=ActRequest)
+    async def reset_second_factor(self, request: Request, principal: Principal) -> Response:
+        """Remove second factor and passkeys of somebody who has lost them; the password stays."""
+        return await self._act(request, principal, self.administration.reset_second_factor)
+
+    async def _act(self, request: Request, principal: Principal, act: _Act) -> Response:
+        """Do what needs a reason alone."""
+        body = await read_json(request, ActRequest)
+        await act(account_in(request), order_of(principal, body.reason))
+        return Response(status_code=204)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,8 +292,19 @@ class AdminRoutes:
     networks: Collection[str]
     """From where operators' keys are accepted; empty: from anywhere."""
 
-    def route(self, path: str, handler: Handler, method: str = "GET") -> DeclaredRoute:
-        """Return a route for keys of scope admin, where LookupError is that there is no account."""
+    def serve(self, api: object) -> list[DeclaredRoute]:
+        """Return the routes of the operations that the methods of `api` declare."""
+        return [
+            ApiRoute(self.auth.endpoint(self._guarded(handler), operation), operation)
+            for operation, handler in handlers_of(api)
+        ]
+
+    def route(self, path: str, handler: Handler) -> DeclaredRoute:
+        """Return a GET route that is no part of the API, for keys of scope admin."""
+        return self.auth.route(path, self._guarded(handler), Scope.ADMIN)
+
+    def _guarded(self, handler: Handler) -> Handler:
+        """Return a handler for whom comes from where it may; LookupError: there is no account."""
 
         async def guarded(request: Request, principal: Principal) -> Response:
             self.check_network(request)
@@ -257,7 +316,7 @@ class AdminRoutes:
                     raise
                 raise RequestRefusedError("account_not_found") from None
 
-        return self.auth.route(path, guarded, Scope.ADMIN, method=method)
+        return guarded
 
     def check_network(self, request: Request) -> None:
         """Refuse a key of scope admin from elsewhere: it may have been stolen."""
@@ -328,8 +387,8 @@ def _state(state: AccountState, sessions: int) -> StateView:
     )
 
 
-def _line(line: Line) -> LineView:
-    return LineView(
+def _line(line: Line) -> LogLineView:
+    return LogLineView(
         number=line.number,
         at=line.at,
         act=line.act.value,

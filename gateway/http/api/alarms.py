@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Protocol
+from typing import Annotated, Final, Protocol
 
 import msgspec
 from starlette.requests import Request
@@ -15,12 +15,14 @@ from gateway.errors import RequestRefusedError
 from gateway.http.access import DeclaredRoute
 from gateway.http.api.admin import ADMIN, AdminRoutes, order_of
 from gateway.http.body import read_json
+from gateway.http.operation import operation
 from gateway.http.principal import Principal
 from gateway.http.problems import Json
 from gateway.monitor.alarm_desk import AlarmOrder, AlarmStore
-from gateway.monitor.alarm_view import alarm_views
+from gateway.monitor.alarm_view import AlarmView, alarm_views
 from gateway.monitor.alarms import BY_NAME
 from gateway.operators import REASON_MAX
+from gateway.scopes import Scope
 
 ALARMS: Final = f"{ADMIN}/alarms"
 NAME_MAX: Final = 300
@@ -52,6 +54,22 @@ class UnsilenceRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True)
     name: _Name
 
 
+class SilencedView(msgspec.Struct, kw_only=True):
+    """What is silenced, whether it stands or not."""
+
+    name: str
+    by: str
+    reason: str
+    until: datetime | None
+
+
+class Alarms(msgspec.Struct, kw_only=True):
+    """The alarms that stand, and what is silenced."""
+
+    alarms: list[AlarmView]
+    silenced: list[SilencedView]
+
+
 class Orders(AlarmStore, Protocol):
     """Also where orders are given."""
 
@@ -69,26 +87,28 @@ class AlarmsApi:
 
     def routes(self) -> list[DeclaredRoute]:
         """Return the resource's routes."""
-        route = self.routing.route
-        return [
-            route(ALARMS, self.list),
-            route(f"{ALARMS}/acknowledge", self.acknowledge, "POST"),
-            route(f"{ALARMS}/silence", self.silence, "POST"),
-            route(f"{ALARMS}/unsilence", self.unsilence, "POST"),
-        ]
+        return self.routing.serve(self)
 
-    async def list(self, _request: Request, _principal: Principal) -> Response:
+    @operation(f"GET {ALARMS}", Scope.ADMIN, Alarms)
+    async def list_alarms(self, _request: Request, _principal: Principal) -> Response:
         """Return the alarms that stand, and what is silenced."""
         alarms, orders = await self.store.read()
         now_s = self.clock_s()
         silenced = [
-            {**_said(order), "name": order.name}
+            _silenced(order)
             for order in orders.values()
             if order.kind == "silenced" and order.holds(now_s)
         ]
-        return Json({"alarms": alarm_views(alarms or (), orders, now_s), "silenced": silenced})
+        views = alarm_views(alarms or (), orders, now_s)
+        return Json(Alarms(alarms=views, silenced=silenced))
 
-    async def acknowledge(self, request: Request, principal: Principal) -> Response:
+    @operation(
+        f"POST {ALARMS}/acknowledge",
+        Scope.ADMIN,
+        body=AcknowledgeRequest,
+        problems=("alarm_not_found", "too_many_silences"),
+    )
+    async def acknowledge_alarm(self, request: Request, principal: Principal) -> Response:
         """Note that somebody is at an alarm that stands."""
         body = await read_json(request, AcknowledgeRequest)
         alarms, _ = await self.store.read()
@@ -97,7 +117,13 @@ class AlarmsApi:
         await self._give(principal, body.name, body.reason, None)
         return Response(status_code=204)
 
-    async def silence(self, request: Request, principal: Principal) -> Response:
+    @operation(
+        f"POST {ALARMS}/silence",
+        Scope.ADMIN,
+        body=SilenceRequest,
+        problems=("alarm_not_found", "too_many_silences"),
+    )
+    async def silence_alarm(self, request: Request, principal: Principal) -> Response:
         """Tell nobody of an alarm for a while, whether it stands or not."""
         body = await read_json(request, SilenceRequest)
         rule, _, _ = body.name.partition(":")
@@ -107,7 +133,8 @@ class AlarmsApi:
         await self._give(principal, body.name, body.reason, body.minutes)
         return Response(status_code=204)
 
-    async def unsilence(self, request: Request, _principal: Principal) -> Response:
+    @operation(f"POST {ALARMS}/unsilence", Scope.ADMIN, body=UnsilenceRequest)
+    async def unsilence_alarm(self, request: Request, _principal: Principal) -> Response:
         """Take back what was said of an alarm."""
         body = await read_json(request, UnsilenceRequest)
         await self.store.forget([body.name])
@@ -132,6 +159,6 @@ class AlarmsApi:
             raise RequestRefusedError("too_many_silences") from None
 
 
-def _said(order: AlarmOrder) -> dict[str, Any]:
+def _silenced(order: AlarmOrder) -> SilencedView:
     until = None if order.until_s is None else datetime.fromtimestamp(order.until_s, UTC)
-    return {"by": order.by, "reason": order.reason, "until": until}
+    return SilencedView(name=order.name, by=order.by, reason=order.reason, until=until)

@@ -6,7 +6,6 @@ proven who they are, or by the operator; whoever is signed in proves it before t
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -26,8 +25,10 @@ from gateway.embed.refusals import Reason
 from gateway.embed.rules import Amounts, Rules
 from gateway.errors import RequestRefusedError
 from gateway.http.access import DeclaredRoute
-from gateway.http.bearer import Authenticator, Handler
+from gateway.http.bearer import Authenticator
 from gateway.http.body import read_json
+from gateway.http.idempotency import needed_idempotency_key
+from gateway.http.operation import Once, operation
 from gateway.http.principal import Principal
 from gateway.http.problems import Json
 from gateway.people.button_acts import ButtonForm, NotFound, Outcome, Seed, Whose
@@ -37,12 +38,13 @@ from gateway.people.sign_up import Faults
 from gateway.scopes import Scope
 
 ONE: Final = "/v1/buttons/{button_id}"
-_ONCE: Final = re.compile(r"[!-~]{16,128}", re.ASCII)
+
+_RULES: Final = ("button_rules_wrong", "destination_unproven")
 
 _Text = Annotated[str, msgspec.Meta(max_length=256)]
 
 
-class KeyView(msgspec.Struct, kw_only=True):
+class ButtonKeyView(msgspec.Struct, kw_only=True):
     """A publishable key. Times are RFC 3339 in UTC."""
 
     key: str
@@ -77,7 +79,7 @@ class ButtonView(msgspec.Struct, kw_only=True):
     amounts: Amounts
     day_cap: wire.Money | None
     month_cap: wire.Money | None
-    keys: Sequence[KeyView]
+    keys: Sequence[ButtonKeyView]
     made_at: datetime
     paused_at: datetime | None
     usage: Sequence[UsageView]
@@ -91,6 +93,40 @@ class OneButtonView(ButtonView, kw_only=True):
     """On all nodes."""
     refused_today: Mapping[Reason, int]
     """Reason -> visitors who were refused on this UTC day."""
+
+
+class ButtonList(msgspec.Struct, kw_only=True):
+    """All buttons of the account."""
+
+    buttons: Sequence[ButtonView]
+    """The newest first."""
+
+
+class DestinationView(msgspec.Struct, kw_only=True):
+    """A number that the account has proven."""
+
+    number: str
+    proven_at: datetime
+
+
+class DestinationList(msgspec.Struct, kw_only=True):
+    """The numbers that the account has proven."""
+
+    destinations: Sequence[DestinationView]
+    """The newest first."""
+
+
+class PausedButton(msgspec.Struct, kw_only=True):
+    """A button that takes no calls until its number is proven again."""
+
+    id: str
+    label: str
+
+
+class PausedButtons(msgspec.Struct, kw_only=True):
+    """The buttons that called a number that was taken back."""
+
+    paused_buttons: Sequence[PausedButton]
 
 
 class ButtonBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -149,35 +185,9 @@ class ButtonsApi:
 
     def routes(self) -> list[DeclaredRoute]:
         """Return the resource's routes."""
-        route = self.auth.route
+        return self.auth.serve(self)
 
-        def writing(
-            path: str, handler: Handler, method: str = "POST", *, is_grave: bool = True
-        ) -> DeclaredRoute:
-            return route(
-                path,
-                handler,
-                Scope.BUTTONS,
-                method=method,
-                step_up=is_grave,
-                before_terms=not is_grave,
-            )
-
-        return [
-            route("/v1/buttons", self.list_buttons, Scope.ACCOUNT),
-            writing("/v1/buttons", self.make),
-            route(ONE, self.show_button, Scope.ACCOUNT),
-            writing(ONE, self.change, "PUT"),
-            writing(ONE, self.delete, "DELETE"),
-            # As on the pages: whoever sees a button being abused can stop it at once.
-            writing(f"{ONE}/pause", self.pause, is_grave=False),
-            writing(f"{ONE}/end-calls", self.end_calls, is_grave=False),
-            writing(f"{ONE}/resume", self.resume),
-            writing(f"{ONE}/turn", self.turn),
-            route("/v1/destinations", self.list_destinations, Scope.BUTTONS),
-            writing("/v1/destinations/take-back", self.take_back),
-        ]
-
+    @operation("GET /v1/buttons", Scope.ACCOUNT, ButtonList)
     async def list_buttons(self, _request: Request, principal: Principal) -> Response:
         """Return all buttons of the account, the newest first: there are few."""
         account = principal.account
@@ -186,40 +196,91 @@ class ButtonsApi:
         views = [
             ButtonView(**_fields(each, usage.get(each.id, ()), account.currency)) for each in found
         ]
-        return Json({"buttons": views})
+        return Json(ButtonList(buttons=views))
 
+    @operation(f"GET {ONE}", Scope.ACCOUNT, OneButtonView, problems=("button_not_found",))
     async def show_button(self, request: Request, principal: Principal) -> Response:
         """Return one button."""
         found = await self._store.read(principal.account.id, _id_in(request))
         return await self._shown(principal, NotFound() if found is None else found)
 
-    async def make(self, request: Request, principal: Principal) -> Response:
+    @operation(
+        "POST /v1/buttons",
+        Scope.BUTTONS,
+        OneButtonView,
+        status=201,
+        body=ButtonBody,
+        problems=(*_RULES, "buttons_too_many"),
+        once=Once.REQUIRED,
+        step_up=True,
+    )
+    async def make_button(self, request: Request, principal: Principal) -> Response:
         """Make a button; the same idempotency key again makes none, and shows the first."""
         seed = self._seed(request, principal)
         form = (await read_json(request, ButtonBody)).form()
         made = await self.buttons.acts.make(_whose(principal), form, seed)
         return await self._shown(principal, made, 201)
 
-    async def change(self, request: Request, principal: Principal) -> Response:
+    @operation(
+        f"PUT {ONE}",
+        Scope.BUTTONS,
+        OneButtonView,
+        body=ButtonBody,
+        problems=("button_not_found", *_RULES),
+        step_up=True,
+    )
+    async def change_button(self, request: Request, principal: Principal) -> Response:
         """Replace name and rules: what the body leaves out is as in a new button."""
         form = (await read_json(request, ButtonBody)).form()
         changed = await self.buttons.acts.change(_whose(principal), _id_in(request), form)
         return await self._shown(principal, changed)
 
-    async def pause(self, request: Request, principal: Principal) -> Response:
+    # As on the pages, without a step-up: whoever sees a button being abused can stop it at once.
+    @operation(
+        f"POST {ONE}/pause",
+        Scope.BUTTONS,
+        OneButtonView,
+        problems=("button_not_found",),
+        before_terms=True,
+    )
+    async def pause_button(self, request: Request, principal: Principal) -> Response:
         """Let it take no calls."""
         return await self._set_paused(request, principal, is_paused=True)
 
-    async def resume(self, request: Request, principal: Principal) -> Response:
+    @operation(
+        f"POST {ONE}/resume",
+        Scope.BUTTONS,
+        OneButtonView,
+        problems=("button_not_found", *_RULES),
+        step_up=True,
+    )
+    async def resume_button(self, request: Request, principal: Principal) -> Response:
         """Let it take calls again."""
         return await self._set_paused(request, principal, is_paused=False)
 
-    async def end_calls(self, request: Request, principal: Principal) -> Response:
+    @operation(
+        f"POST {ONE}/end-calls",
+        Scope.BUTTONS,
+        OneButtonView,
+        status=202,
+        problems=("button_not_found",),
+        before_terms=True,
+    )
+    async def end_button_calls(self, request: Request, principal: Principal) -> Response:
         """End its calls that go on; 202, because their nodes have yet to end them."""
         ended = await self.buttons.acts.end_calls(_whose(principal), _id_in(request))
         return await self._shown(principal, ended, 202)
 
-    async def turn(self, request: Request, principal: Principal) -> Response:
+    @operation(
+        f"POST {ONE}/turn",
+        Scope.BUTTONS,
+        OneButtonView,
+        body=TurnBody,
+        problems=("button_not_found", "button_rules_wrong", "button_keys_too_many"),
+        once=Once.REQUIRED,
+        step_up=True,
+    )
+    async def turn_button_key(self, request: Request, principal: Principal) -> Response:
         """Replace the live key; the same idempotency key again replaces nothing more."""
         seed = self._seed(request, principal)
         body = await read_json(request, TurnBody)
@@ -228,20 +289,30 @@ class ButtonsApi:
         )
         return await self._shown(principal, turned)
 
-    async def delete(self, request: Request, principal: Principal) -> Response:
+    @operation(f"DELETE {ONE}", Scope.BUTTONS, step_up=True)
+    async def delete_button(self, request: Request, principal: Principal) -> Response:
         """Delete it for good and end its calls; one that is not there is deleted already."""
         outcome = await self.buttons.acts.delete(_whose(principal), _id_in(request))
         if isinstance(outcome, SessionOver):
             raise RequestRefusedError("unauthorized")
         return Response(status_code=204)
 
+    @operation("GET /v1/destinations", Scope.BUTTONS, DestinationList)
     async def list_destinations(self, _request: Request, principal: Principal) -> Response:
         """Return the numbers that the account has proven, the newest first."""
         found = await self._store.destinations(principal.account.id)
-        numbers = [{"number": each.number, "proven_at": each.proven_at} for each in found]
-        return Json({"destinations": numbers})
+        numbers = [DestinationView(number=each.number, proven_at=each.proven_at) for each in found]
+        return Json(DestinationList(destinations=numbers))
 
-    async def take_back(self, request: Request, principal: Principal) -> Response:
+    @operation(
+        "POST /v1/destinations/take-back",
+        Scope.BUTTONS,
+        PausedButtons,
+        body=NumberBody,
+        problems=("destination_not_found",),
+        step_up=True,
+    )
+    async def take_back_destination(self, request: Request, principal: Principal) -> Response:
         """Forget that a number is proven; its buttons are paused, and their calls end."""
         body = await read_json(request, NumberBody)
         if "\0" in body.number:
@@ -251,8 +322,8 @@ class ButtonsApi:
             raise RequestRefusedError("unauthorized")
         if not taken.was_proven and not taken.buttons:
             raise RequestRefusedError("destination_not_found", field="number")
-        paused = [{"id": each.id, "label": each.label} for each in taken.buttons]
-        return Json({"paused_buttons": paused})
+        paused = [PausedButton(id=each.id, label=each.label) for each in taken.buttons]
+        return Json(PausedButtons(paused_buttons=paused))
 
     async def _set_paused(
         self, request: Request, principal: Principal, *, is_paused: bool
@@ -285,10 +356,7 @@ class ButtonsApi:
 
     def _seed(self, request: Request, principal: Principal) -> Seed:
         """Return what an act that makes something makes it of. Raises RequestRefusedError."""
-        key = request.headers.get("idempotency-key", "")
-        # Required: after a lost answer a program could otherwise not ask again without a second.
-        if not _ONCE.fullmatch(key):
-            raise RequestRefusedError("bad_request", field="Idempotency-Key")
+        key = needed_idempotency_key(request)
         return Seed(self.secret, f"{principal.account.id}\0{request.url.path}\0{key}")
 
     @property
@@ -350,7 +418,7 @@ def _fields(button: Button, usage: Sequence[DayUsage], currency: str) -> dict[st
         "day_cap": None if day is None else money(day, currency),
         "month_cap": None if month is None else money(month, currency),
         "keys": [
-            KeyView(key=each.key, mode=each.mode, made_at=each.made_at, ends_at=each.ends_at)
+            ButtonKeyView(key=each.key, mode=each.mode, made_at=each.made_at, ends_at=each.ends_at)
             for each in button.keys
         ],
         "made_at": button.made_at,

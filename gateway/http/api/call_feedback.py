@@ -15,6 +15,8 @@ from gateway.errors import RequestRefusedError
 from gateway.http.access import DeclaredRoute
 from gateway.http.bearer import Authenticator
 from gateway.http.body import read_json
+from gateway.http.embed.api import KeptFeedback
+from gateway.http.operation import operation
 from gateway.http.principal import Principal
 from gateway.http.problems import Json
 from gateway.scopes import Scope
@@ -29,17 +31,24 @@ class CallFeedbackApi:
 
     def routes(self) -> list[DeclaredRoute]:
         """Return the resource's route."""
-        path = "/v1/calls/{call_id}/feedback"
-        return [self.auth.route(path, self.give, Scope.CALLS, method="PUT", before_terms=True)]
+        return self.auth.serve(self)
 
-    async def give(self, request: Request, principal: Principal) -> Response:
+    @operation(
+        "PUT /v1/calls/{call_id}/feedback",
+        Scope.CALLS,
+        KeptFeedback,
+        body=Feedback,
+        problems=("call_not_found",),
+        before_terms=True,
+    )
+    async def give_feedback(self, request: Request, principal: Principal) -> Response:
         """Keep what is said first of a call, and return what is kept; repeating it is harmless."""
         feedback = await read_json(request, Feedback)
         # It serves to improve the service, and to that this person has objected: nothing is kept.
         if not principal.account.keeps_quality:
-            return Json({"kept": None})
+            return Json(KeptFeedback(kept=None))
         call_id = request.path_params["call_id"]
         kept = await self.store.give(principal.account.id, call_id, feedback)
         if kept is None:
             raise RequestRefusedError("call_not_found")
-        return Json({"kept": kept})
+        return Json(KeptFeedback(kept=kept))

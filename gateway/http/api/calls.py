@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from starlette.requests import Request
@@ -26,15 +26,26 @@ from gateway.cause import Cause
 from gateway.errors import PROBLEMS, RequestRefusedError, TooFastError
 from gateway.http.access import DeclaredRoute
 from gateway.http.bearer import Authenticator
-from gateway.http.body import page_asked_for, read_json
-from gateway.http.embed.api import visitor_token
+from gateway.http.body import PageAsked, page_asked_for, read_json
+from gateway.http.embed.api import VISITOR_REFUSALS, VisitorTokenReply, visitor_token
 from gateway.http.embed.door import ButtonDoor
+from gateway.http.operation import operation
 from gateway.http.principal import Principal
 from gateway.http.problems import Json
 from gateway.http.velocity import address_of
 from gateway.ports import LiveCall
 from gateway.scopes import Scope
 from gateway.settings import Settings
+
+_CALL_REFUSALS: Final = (
+    *("address_unproven", "account_restricted", "country_closed", "bad_origin"),
+    *("number_invalid", "number_too_short", "number_emergency", "number_premium"),
+    *("number_high_risk", "destination_not_priced", "codec_unknown"),
+    *("insufficient_credit", "cap_reached", "new_card_limited"),
+    *("calls_limited", "number_limited", "short_calls_limited", "range_limited"),
+    "gateway_draining",
+)
+"""Why a call token is not given."""
 
 
 class TokenRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -138,6 +149,44 @@ class CallView(msgspec.Struct, kw_only=True, omit_defaults=False):
     """What the caller has said of it."""
 
 
+class CallPage(msgspec.Struct, kw_only=True):
+    """A page of calls: live ones first, then the newest first."""
+
+    calls: list[CallView]
+    next: str | None
+    """What `before` asks for the following page with; null after the last."""
+
+
+class LiveCallList(msgspec.Struct, kw_only=True):
+    """The account's live calls."""
+
+    calls: list[CallView]
+    """The newest first; of a node that does not answer none."""
+
+
+class AccountView(msgspec.Struct, kw_only=True):
+    """The account."""
+
+    id: str
+    currency: str
+    balance: wire.Money
+    """What is held for calls is spent only once it is used."""
+    live_calls: int
+
+
+class PhonebookEntry(msgspec.Struct, kw_only=True):
+    """A suggestion for the dial field."""
+
+    number: str
+    label: str
+
+
+class Phonebook(msgspec.Struct, kw_only=True):
+    """The operator's suggestions for the dial field."""
+
+    entries: list[PhonebookEntry]
+
+
 @dataclass(frozen=True, slots=True)
 class CallsApi:
     """Handlers of the calls' resources."""
@@ -152,21 +201,16 @@ class CallsApi:
 
     def routes(self) -> list[DeclaredRoute]:
         """Return the resources' routes."""
-        route = self.auth.route
-        return [
-            route("/v1/quotes", self.quote_call, Scope.CALLS, method="POST", before_terms=True),
-            route("/v1/call-tokens", self.issue_token, Scope.CALLS, method="POST"),
-            route("/v1/check-tokens", self.issue_check_token, Scope.CALLS, method="POST"),
-            # Separate from the list of calls: a key that only dials can see and end live calls,
-            # without reading whom the account has called.
-            route("/v1/live-calls", self.list_live_calls, Scope.CALLS),
-            route("/v1/calls", self.list_calls, Scope.RECORDS),
-            route("/v1/calls/{call_id}", self.show_call, Scope.RECORDS),
-            route("/v1/calls/{call_id}", self.end_call, Scope.CALLS, method="DELETE"),
-            route("/v1/account", self.show_account, Scope.ACCOUNT),
-            route("/v1/phonebook", self.show_phonebook, Scope.CALLS),
-        ]
+        return self.auth.serve(self)
 
+    @operation(
+        "POST /v1/quotes",
+        Scope.CALLS,
+        QuoteReply,
+        QuoteRefusal,
+        body=QuoteRequest,
+        before_terms=True,
+    )
     async def quote_call(self, request: Request, principal: Principal) -> Response:
         """Say what a call would cost and how long it could last, or why it may not be placed.
 
@@ -184,7 +228,16 @@ class CallsApi:
             return Json(QuoteRefusal(refusal=_refused(refused.code)))
         return Json(QuoteReply(**_quoted(quoted)))
 
-    async def issue_token(self, request: Request, principal: Principal) -> Response:
+    @operation(
+        "POST /v1/call-tokens",
+        Scope.CALLS,
+        TokenReply,
+        VisitorTokenReply,
+        status=201,
+        body=TokenRequest,
+        problems=(*_CALL_REFUSALS, "visitor_needed", *VISITOR_REFUSALS),
+    )
+    async def issue_call_token(self, request: Request, principal: Principal) -> Response:
         """Quote a call and return the token that allows it, once."""
         body = await read_json(request, TokenRequest)
         if body.button:
@@ -219,6 +272,14 @@ class CallsApi:
         ticket = await self.button_admission.admit_signed(visit, call)
         return Json(visitor_token(ticket), 201)
 
+    @operation(
+        "POST /v1/check-tokens",
+        Scope.CALLS,
+        CheckTokenReply,
+        status=201,
+        body=CheckTokenRequest,
+        problems=("address_unproven", "account_restricted", "bad_origin", "gateway_draining"),
+    )
     async def issue_check_token(self, request: Request, principal: Principal) -> Response:
         """Return the token that allows one check of the line, which is free of charge."""
         body = await read_json(request, CheckTokenRequest)
@@ -226,28 +287,41 @@ class CallsApi:
         ticket = await self.admission.admit_check(_buyer(request, principal), origin)
         return Json(CheckTokenReply(**_ticket(ticket)), 201)
 
+    # Separate from the list of calls: a key that only dials can see and end live calls, without
+    # reading whom the account has called.
+    @operation("GET /v1/live-calls", Scope.CALLS, LiveCallList)
     async def list_live_calls(self, _request: Request, principal: Principal) -> Response:
         """Return the account's live calls, newest first."""
         calls = await self.index.live_calls(principal.account.id)
-        return Json({"calls": [live_view(call) for call in calls]})
+        return Json(LiveCallList(calls=[live_view(call) for call in calls]))
 
+    @operation("GET /v1/calls", Scope.RECORDS, CallPage, query=PageAsked)
     async def list_calls(self, request: Request, principal: Principal) -> Response:
         """Return a page of the account's calls, newest first."""
         limit, before = page_asked_for(request)
         calls, following = await self.index.page(principal.account.id, limit=limit, before=before)
-        return Json({"calls": [self._view(call) for call in calls], "next": following})
+        return Json(CallPage(calls=[self._view(call) for call in calls], next=following))
 
+    @operation("GET /v1/calls/{call_id}", Scope.RECORDS, CallView, problems=("call_not_found",))
     async def show_call(self, request: Request, principal: Principal) -> Response:
         """Return one call, live or ended."""
         call = await self.index.show(principal.account.id, request.path_params["call_id"])
         return Json(self._view(call))
 
+    @operation(
+        "DELETE /v1/calls/{call_id}",
+        Scope.CALLS,
+        CallView,
+        status=202,
+        problems=("call_not_found", "call_ended", "node_silent"),
+    )
     async def end_call(self, request: Request, principal: Principal) -> Response:
         """End a live call; 202 because the carrier has yet to confirm it."""
         # Looked up by account, so that another account's call is simply unknown.
         call = await self.index.end(principal.account.id, request.path_params["call_id"])
         return Json(live_view(call), 202)
 
+    @operation("GET /v1/account", Scope.ACCOUNT, AccountView)
     async def show_account(self, _request: Request, principal: Principal) -> Response:
         """Return the account's balance: what is held for calls is spent only once used."""
         account = principal.account
@@ -256,18 +330,21 @@ class CallsApi:
         # The gate counts held credit as gone. What calls have not used is added back.
         balance += sum(call.unused_micros for call in calls)
         return Json(
-            {
-                "id": account.id,
-                "currency": account.currency,
-                "balance": money(balance, account.currency),
-                "live_calls": len(calls),
-            }
+            AccountView(
+                id=account.id,
+                currency=account.currency,
+                balance=money(balance, account.currency),
+                live_calls=len(calls),
+            )
         )
 
+    @operation("GET /v1/phonebook", Scope.CALLS, Phonebook)
     async def show_phonebook(self, _request: Request, _principal: Principal) -> Response:
         """Return the operator's suggestions for the dial field."""
         pairs = (entry.partition("=") for entry in self.settings.phonebook)
-        return Json({"entries": [{"number": n, "label": label} for n, _, label in pairs]})
+        return Json(
+            Phonebook(entries=[PhonebookEntry(number=n, label=label) for n, _, label in pairs])
+        )
 
     def _view(self, call: LiveCall | CallRecord) -> CallView:
         if isinstance(call, LiveCall):

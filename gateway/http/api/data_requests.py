@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 from starlette.requests import Request
@@ -18,10 +18,12 @@ from billing.clock import Clock
 from gateway.errors import RequestRefusedError
 from gateway.http.access import DeclaredRoute
 from gateway.http.api.admin import ACCOUNT, ADMIN, AdminRoutes, account_in, operator_of
-from gateway.http.body import number_before, read_json
+from gateway.http.body import NumberedPage, number_before, read_json
+from gateway.http.operation import operation
 from gateway.http.principal import Principal
 from gateway.http.problems import Json
 from gateway.operators import Register
+from gateway.scopes import Scope
 
 DATA_REQUESTS: Final = f"{ADMIN}/data-requests"
 _STATES: Final = {"": False, "all": False, "open": True}
@@ -58,6 +60,23 @@ class DataRequestView(msgspec.Struct, kw_only=True):
     note: str
 
 
+class DataRequestPage(msgspec.Struct, kw_only=True):
+    """A page of the register."""
+
+    requests: list[DataRequestView]
+    next: str | None
+    """What `before` asks for the following page with; null after the last."""
+
+
+class DataRequestsAsked(NumberedPage, kw_only=True):
+    """Which requests are asked for."""
+
+    state: Literal["", "all", "open"] = ""
+    """`open` are those that are, the first due before the others; else all, the newest first."""
+    account: str = ""
+    """Id of the account; empty for all."""
+
+
 @dataclass(frozen=True, slots=True)
 class DataRequestsApi:
     """Handlers of the register."""
@@ -68,14 +87,10 @@ class DataRequestsApi:
 
     def routes(self) -> list[DeclaredRoute]:
         """Return the resource's routes."""
-        route = self.routing.route
-        return [
-            route(DATA_REQUESTS, self.list_requests),
-            route(f"{ACCOUNT}/data-requests", self.add, "POST"),
-            route(f"{DATA_REQUESTS}/{{number}}/done", self.close, "POST"),
-        ]
+        return self.routing.serve(self)
 
-    async def list_requests(self, request: Request, _principal: Principal) -> Response:
+    @operation(f"GET {DATA_REQUESTS}", Scope.ADMIN, DataRequestPage, query=DataRequestsAsked)
+    async def list_data_requests(self, request: Request, _principal: Principal) -> Response:
         """Return a page of requests: the newest first, or those that are open, the first due."""
         limit, before = number_before(request)
         state = request.query_params.get("state", "")
@@ -90,15 +105,23 @@ class DataRequestsApi:
         )
         at = self.clock()
         following = str(found[limit - 1].id) if len(found) > limit else None
-        return Json({"requests": [_view(each, at) for each in found[:limit]], "next": following})
+        requests = [_view(each, at) for each in found[:limit]]
+        return Json(DataRequestPage(requests=requests, next=following))
 
-    async def add(self, request: Request, principal: Principal) -> Response:
+    @operation(f"POST {ACCOUNT}/data-requests", Scope.ADMIN, body=DataRequestBody)
+    async def add_data_request(self, request: Request, principal: Principal) -> Response:
         """Note a request that came by mail or letter; nothing where the same one is open."""
         body = await read_json(request, DataRequestBody)
         await self.register.ask(account_in(request), body.right, operator_of(principal))
         return Response(status_code=204)
 
-    async def close(self, request: Request, principal: Principal) -> Response:
+    @operation(
+        f"POST {DATA_REQUESTS}/{{number}}/done",
+        Scope.ADMIN,
+        body=DoneBody,
+        problems=("data_request_not_open",),
+    )
+    async def close_data_request(self, request: Request, principal: Principal) -> Response:
         """Note that a request is answered."""
         body = await read_json(request, DoneBody)
         if body.note and not body.note.isprintable():

@@ -5,24 +5,60 @@ Knows no node: they are behind `FleetControl`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.errors import RequestRefusedError
 from gateway.fleet.control import FleetControl, NodeStoppingError
 from gateway.fleet.exchange import NodeSilentError
+from gateway.fleet.roster import NodeFacts
 from gateway.http.access import DeclaredRoute
 from gateway.http.api.admin import ADMIN, ActRequest, AdminRoutes, order_of
-from gateway.http.api.calls import live_view
+from gateway.http.api.calls import CallView, live_view
 from gateway.http.body import read_json
+from gateway.http.operation import operation
 from gateway.http.principal import Principal
 from gateway.http.problems import Json
 from gateway.people.administration import Administration
+from gateway.scopes import Scope
 
 NODES = f"{ADMIN}/nodes"
 CALLS = f"{ADMIN}/live-calls"
+_TELLING = ("node_not_found", "node_stopping", "node_silent")
+
+
+class Nodes(msgspec.Struct, kw_only=True):
+    """The nodes that run."""
+
+    nodes: Sequence[NodeFacts]
+
+
+class AccountCall(msgspec.Struct, kw_only=True):
+    """A live call, and whose it is."""
+
+    account_id: str
+    call: CallView
+
+
+class FleetCalls(msgspec.Struct, kw_only=True):
+    """Live calls of all nodes, the newest first."""
+
+    calls: Sequence[AccountCall]
+    more: int
+    """How many were left out, because their node has too many."""
+    silent_nodes: Sequence[str]
+    """Nodes that did not answer: theirs are missing."""
+
+
+class FleetCallsAsked(msgspec.Struct, kw_only=True):
+    """Which calls are asked for."""
+
+    account: str | None = None
+    """Id of the account; left out or empty for all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,36 +71,41 @@ class FleetApi:
 
     def routes(self) -> list[DeclaredRoute]:
         """Return the resources' routes."""
-        route = self.routing.route
-        return [
-            route(NODES, self.list_nodes),
-            route(f"{NODES}/{{node}}/drain", self.drain, "POST"),
-            route(f"{NODES}/{{node}}/resume", self.resume, "POST"),
-            route(CALLS, self.list_calls),
-            route(f"{CALLS}/{{call_id}}/end", self.end_call, "POST"),
-        ]
+        return self.routing.serve(self)
 
+    @operation(f"GET {NODES}", Scope.ADMIN, Nodes)
     async def list_nodes(self, _request: Request, _principal: Principal) -> Response:
         """Return the nodes that run."""
-        return Json({"nodes": self.control.roster.nodes()})
+        return Json(Nodes(nodes=self.control.roster.nodes()))
 
-    async def drain(self, request: Request, _principal: Principal) -> Response:
+    @operation(f"POST {NODES}/{{node}}/drain", Scope.ADMIN, problems=_TELLING)
+    async def drain_node(self, request: Request, _principal: Principal) -> Response:
         """Let a node take no new calls."""
         return await self._tell(request, takes=False)
 
-    async def resume(self, request: Request, _principal: Principal) -> Response:
+    @operation(f"POST {NODES}/{{node}}/resume", Scope.ADMIN, problems=_TELLING)
+    async def resume_node(self, request: Request, _principal: Principal) -> Response:
         """Let a node take new calls again."""
         return await self._tell(request, takes=True)
 
-    async def list_calls(self, request: Request, _principal: Principal) -> Response:
+    @operation(f"GET {CALLS}", Scope.ADMIN, FleetCalls, query=FleetCallsAsked)
+    async def list_all_live_calls(self, request: Request, _principal: Principal) -> Response:
         """Return the live calls of all nodes, or of one account."""
         found = await self.control.calls(account_id=request.query_params.get("account") or None)
         calls = [
-            {"account_id": call.opened.account_id, "call": live_view(call)} for call in found.calls
+            AccountCall(account_id=call.opened.account_id, call=live_view(call))
+            for call in found.calls
         ]
-        return Json({"calls": calls, "more": found.more, "silent_nodes": found.silent})
+        return Json(FleetCalls(calls=calls, more=found.more, silent_nodes=found.silent))
 
-    async def end_call(self, request: Request, principal: Principal) -> Response:
+    @operation(
+        f"POST {CALLS}/{{call_id}}/end",
+        Scope.ADMIN,
+        status=202,
+        body=ActRequest,
+        problems=("call_not_found", "node_silent"),
+    )
+    async def end_any_call(self, request: Request, principal: Principal) -> Response:
         """End a live call, for a reason that the audit log of its account keeps."""
         body = await read_json(request, ActRequest)
         order = order_of(principal, body.reason)

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from gateway.http.access import Access, DeclaredRoute
 from gateway.http.bearer import Authenticator
+from gateway.http.operation import operation
 from gateway.http.principal import Principal
 from gateway.http.problems import Json
 from gateway.scopes import Scope
@@ -36,9 +37,10 @@ class KeysApi:
 
     def routes(self) -> list[DeclaredRoute]:
         """Return the resource's route."""
-        # Needs no scope: a page must find out what its key allows before it can show anything.
-        return [self.auth.route("/v1/key", self.show_key, Access.KEY)]
+        return self.auth.serve(self)
 
+    # Needs no scope: a page must find out what its key allows before it can show anything.
+    @operation("GET /v1/key", Access.KEY, KeyView)
     async def show_key(self, _request: Request, principal: Principal) -> Response:
         """Return whose key this is and what it may do."""
         account = principal.account

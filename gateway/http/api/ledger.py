@@ -14,13 +14,14 @@ from gateway.browser import messages as wire
 from gateway.browser.reports import money
 from gateway.http.access import DeclaredRoute
 from gateway.http.bearer import Authenticator
-from gateway.http.body import page_asked_for
+from gateway.http.body import PageAsked, page_asked_for
+from gateway.http.operation import operation
 from gateway.http.principal import Principal
 from gateway.http.problems import Json
 from gateway.scopes import Scope
 
 
-class LineView(msgspec.Struct, kw_only=True):
+class LedgerLineView(msgspec.Struct, kw_only=True):
     """One line as the API shows it. Times are RFC 3339 in UTC."""
 
     reference: str
@@ -34,6 +35,14 @@ class LineView(msgspec.Struct, kw_only=True):
     call_id: str | None
 
 
+class LedgerPage(msgspec.Struct, kw_only=True):
+    """A page of the statement, newest first."""
+
+    lines: list[LedgerLineView]
+    next: str | None
+    """What `before` asks for the following page with; null after the last."""
+
+
 @dataclass(frozen=True, slots=True)
 class LedgerApi:
     """Handler of the statement."""
@@ -43,18 +52,19 @@ class LedgerApi:
 
     def routes(self) -> list[DeclaredRoute]:
         """Return the resource's route."""
-        return [self.auth.route("/v1/ledger", self.list_lines, Scope.RECORDS)]
+        return self.auth.serve(self)
 
-    async def list_lines(self, request: Request, principal: Principal) -> Response:
+    @operation("GET /v1/ledger", Scope.RECORDS, LedgerPage, query=PageAsked)
+    async def list_ledger(self, request: Request, principal: Principal) -> Response:
         """Return a page of the account's lines, newest first."""
         limit, before = page_asked_for(request)
         lines = await self.statements.page(principal.account.id, limit=limit + 1, before=before)
         following = lines[limit - 1].reference if len(lines) > limit else None
-        return Json({"lines": [_view(line) for line in lines[:limit]], "next": following})
+        return Json(LedgerPage(lines=[_view(line) for line in lines[:limit]], next=following))
 
 
-def _view(line: StatementLine) -> LineView:
-    return LineView(
+def _view(line: StatementLine) -> LedgerLineView:
+    return LedgerLineView(
         reference=line.reference,
         at=line.at,
         kind=line.kind,

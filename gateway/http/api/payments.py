@@ -5,7 +5,6 @@ Knows no card: a person pays on the payment service's own page, or with a card s
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
@@ -15,14 +14,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from billing.errors import MoneyError
-from billing.money import parse_money
+from billing.money import AMOUNT_PATTERN, parse_money
 from billing.payments import Payment, PaymentProfile, PaymentState
 from gateway.browser import messages as wire
 from gateway.browser.reports import money
 from gateway.errors import RequestRefusedError
 from gateway.http.access import DeclaredRoute
 from gateway.http.bearer import Authenticator
-from gateway.http.body import page_asked_for, read_json
+from gateway.http.body import PageAsked, page_asked_for, read_json
+from gateway.http.idempotency import idempotency_key, needed_idempotency_key
+from gateway.http.operation import Once, operation
 from gateway.http.principal import Kind, Principal
 from gateway.http.problems import Json, payment_errors
 from gateway.http.velocity import address_of
@@ -35,10 +36,9 @@ from gateway.ports import Velocity
 from gateway.scopes import Scope
 from gateway.settings import Settings
 
-# Visible ASCII, which every client and proxy passes on unchanged.
-_KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
+_PAYING = ("payments_off", "address_unproven", "account_restricted", "amount_out_of_range")
 
-Amount = Annotated[str, msgspec.Meta(max_length=32)]
+Amount = Annotated[str, msgspec.Meta(max_length=32, pattern=f"^(?!-){AMOUNT_PATTERN}$")]
 
 
 class TopUpRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -101,6 +101,14 @@ class PaymentView(msgspec.Struct, kw_only=True):
     """Where it is to be paid; only in the reply to its creation."""
 
 
+class PaymentPage(msgspec.Struct, kw_only=True):
+    """A page of payments, newest first."""
+
+    payments: list[PaymentView]
+    next: str | None
+    """What `before` asks for the following page with; null after the last."""
+
+
 @dataclass(frozen=True, slots=True)
 class CardPayments:
     """What takes payments, where a payment service is set up."""
@@ -122,17 +130,10 @@ class PaymentsApi:
 
     def routes(self) -> list[DeclaredRoute]:
         """Return the resources' routes."""
-        route, scope = self.auth.route, Scope.PAYMENTS
-        return [
-            route("/v1/top-ups", self.show_offer, scope),
-            route("/v1/top-ups", self.start_top_up, scope, method="POST"),
-            route("/v1/top-ups/{payment_id}", self.show_top_up, scope),
-            route("/v1/saved-card-charges", self.charge_saved_card, scope, method="POST"),
-            route("/v1/payments", self.list_payments, scope),
-            route("/v1/auto-top-up", self.set_auto, scope, method="PUT", step_up=True),
-        ]
+        return self.auth.serve(self)
 
-    async def show_offer(self, _request: Request, principal: Principal) -> Response:
+    @operation("GET /v1/top-ups", Scope.PAYMENTS, TopUpOffer)
+    async def show_top_up_offer(self, _request: Request, principal: Principal) -> Response:
         """Return the amounts that are offered, and what is set for automatic top-ups."""
         profile = await self.store.profile(principal.account.id)
         # The account's currency, which need not be the deployment's present one.
@@ -148,11 +149,20 @@ class PaymentsApi:
             )
         )
 
+    @operation(
+        "POST /v1/top-ups",
+        Scope.PAYMENTS,
+        PaymentView,
+        status=201,
+        body=TopUpRequest,
+        problems=(*_PAYING, "payment_key_reused", "payment_unavailable"),
+        once=Once.OPTIONAL,
+    )
     async def start_top_up(self, request: Request, principal: Principal) -> Response:
         """Begin a payment; the person makes it on the payment service's own page."""
         cards = self._cards()
         _refuse_unproven(principal)
-        key = _idempotency_key(request)
+        key = idempotency_key(request)
         body = await read_json(request, TopUpRequest)
         account_id = principal.account.id
         micros = _amount(body.amount, "amount")
@@ -166,15 +176,24 @@ class PaymentsApi:
             )
         return Json(_view(payment, url), 201)
 
+    @operation(
+        "POST /v1/saved-card-charges",
+        Scope.PAYMENTS,
+        PaymentView,
+        status=201,
+        body=SavedCardRequest,
+        problems=(
+            *_PAYING,
+            *("payment_key_reused", "payment_unavailable"),
+            *("no_saved_card", "charge_in_flight", "card_limit_reached"),
+        ),
+        once=Once.REQUIRED,
+    )
     async def charge_saved_card(self, request: Request, principal: Principal) -> Response:
         """Charge the saved card at once; each tap has an idempotency key of its own."""
         cards = self._cards()
         _refuse_unproven(principal)
-        key = _idempotency_key(request)
-        # Required: after a lost answer the client could otherwise not ask again without paying
-        # twice.
-        if not key:
-            raise RequestRefusedError("bad_request", field="Idempotency-Key")
+        key = needed_idempotency_key(request)
         body = await read_json(request, SavedCardRequest)
         account_id = principal.account.id
         micros = _amount(body.amount, "amount")
@@ -182,6 +201,12 @@ class PaymentsApi:
         await count_start(self.velocity, self.store, account_id, address_of(request), key)
         return Json(_view(await cards.auto.charge_now(account_id, micros, key)), 201)
 
+    @operation(
+        "GET /v1/top-ups/{payment_id}",
+        Scope.PAYMENTS,
+        PaymentView,
+        problems=("payment_not_found",),
+    )
     async def show_top_up(self, request: Request, principal: Principal) -> Response:
         """Return a payment; a pending one is looked up at the payment service."""
         payment = await self.store.find(request.path_params["payment_id"])
@@ -194,15 +219,24 @@ class PaymentsApi:
             payment = await self.cards.payments.refresh(payment)
         return Json(_view(payment))
 
+    @operation("GET /v1/payments", Scope.PAYMENTS, PaymentPage, query=PageAsked)
     async def list_payments(self, request: Request, principal: Principal) -> Response:
         """Return a page of the account's payments, newest first."""
         limit, before = page_asked_for(request)
         # One extra row tells whether another page follows.
         found = await self.store.page(principal.account.id, limit=limit + 1, before=before)
         following = found[limit - 1].id if len(found) > limit else None
-        return Json({"payments": [_view(each) for each in found[:limit]], "next": following})
+        return Json(PaymentPage(payments=[_view(each) for each in found[:limit]], next=following))
 
-    async def set_auto(self, request: Request, principal: Principal) -> Response:
+    @operation(
+        "PUT /v1/auto-top-up",
+        Scope.PAYMENTS,
+        AutoTopUpView,
+        body=AutoTopUpRequest,
+        problems=(*_PAYING, "no_saved_card"),
+        step_up=True,
+    )
+    async def set_auto_top_up(self, request: Request, principal: Principal) -> Response:
         """Switch automatic top-ups on or off."""
         cards = self._cards()
         _refuse_unproven(principal)
@@ -257,14 +291,6 @@ def _refuse_unproven(principal: Principal) -> None:
     # Cards that were stolen are tested with accounts that nobody stands for.
     if not principal.is_proven:
         raise RequestRefusedError("address_unproven")
-
-
-def _idempotency_key(request: Request) -> str:
-    """Return the request's key, empty for none."""
-    key = request.headers.get("idempotency-key", "")
-    if key and not _KEY.fullmatch(key):
-        raise RequestRefusedError("bad_request", field="Idempotency-Key")
-    return key
 
 
 def _amount(text: str, field: str) -> int:

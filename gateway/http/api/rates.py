@@ -24,6 +24,7 @@ from gateway.errors import RequestRefusedError
 from gateway.http.access import DeclaredRoute
 from gateway.http.bearer import Authenticator
 from gateway.http.body import read_json
+from gateway.http.operation import operation
 from gateway.http.principal import Principal
 from gateway.http.problems import Json
 from gateway.http.velocity import who
@@ -43,6 +44,13 @@ class RateRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Body of `POST /v1/rates`."""
 
     destination: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+
+
+class RateAsked(msgspec.Struct, kw_only=True):
+    """Which rate is asked for."""
+
+    prefix: Annotated[str, msgspec.Meta(pattern=f"^{_PREFIX.pattern}$")]
+    """The first digits of numbers, in E.164 without the plus sign; fewer than any number has."""
 
 
 class PriceView(msgspec.Struct, kw_only=True):
@@ -88,13 +96,19 @@ class RatesApi:
 
     def routes(self) -> list[DeclaredRoute]:
         """Return the resource's routes."""
-        return [
-            self.auth.route(
-                "/v1/rates", self.find_rate, Scope.CALLS, method="POST", before_terms=True
-            ),
-            self.auth.route("/v1/rates", self.show_rate, Scope.CALLS),
-        ]
+        return self.auth.serve(self)
 
+    @operation(
+        "POST /v1/rates",
+        Scope.CALLS,
+        RateView,
+        body=RateRequest,
+        problems=(
+            *("number_invalid", "number_too_short", "number_emergency", "number_premium"),
+            *("number_high_risk", "destination_not_priced"),
+        ),
+        before_terms=True,
+    )
     async def find_rate(self, request: Request, principal: Principal) -> Response:
         """Return the rate of the number in the body."""
         # Counted before the number is validated, so that probing the lists is limited as well.
@@ -105,6 +119,14 @@ class RatesApi:
             principal.account, self.rates.lookup(dialled.number), dialled.number
         )
 
+    @operation(
+        "GET /v1/rates",
+        Scope.CALLS,
+        RateView,
+        query=RateAsked,
+        judges_query=True,
+        problems=("number_in_address", "number_high_risk", "destination_not_priced"),
+    )
     async def show_rate(self, request: Request, principal: Principal) -> Response:
         """Return the rate of numbers that begin with `prefix` and match no longer prefix."""
         refuse(await self.velocity.hit(quote_uses(*who(request, principal.account))))

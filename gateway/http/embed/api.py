@@ -22,9 +22,10 @@ from gateway.embed.challenge import LIFETIME_S, SOLUTION_CHARS_MAX
 from gateway.embed.hours import Week
 from gateway.embed.keys import Mode
 from gateway.errors import RequestRefusedError
-from gateway.http.access import DeclaredRoute
+from gateway.http.access import Access, DeclaredRoute
 from gateway.http.body import read_json
 from gateway.http.embed.door import ButtonDoor, origin_of
+from gateway.http.operation import operation
 from gateway.http.problems import Json
 from gateway.settings import Settings
 
@@ -32,6 +33,13 @@ _CODEC: Final = "pcmu"
 """What pages speak."""
 FEEDBACK_WITHIN: Final = timedelta(minutes=10)
 """Of a call's end: who says later how it was is not who has just hung up."""
+
+
+VISITOR_REFUSALS: Final = (
+    *("button_not_found", "button_closed", "button_paused", "button_busy", "button_limited"),
+    *("button_unavailable", "budget_reached", "gateway_draining"),
+)
+"""Why a visitor's call token is not given."""
 
 
 class Operator(msgspec.Struct, kw_only=True):
@@ -105,6 +113,13 @@ class VisitorTokenReply(msgspec.Struct, kw_only=True):
     codec: str
 
 
+class KeptFeedback(msgspec.Struct, kw_only=True):
+    """What is kept of what was said of a call."""
+
+    kept: Feedback | None
+    """Null where nothing is: the account's holder objects to such use."""
+
+
 @dataclass(frozen=True, slots=True)
 class EmbedApi:
     """Handlers of what pages with a button ask."""
@@ -117,15 +132,10 @@ class EmbedApi:
 
     def routes(self) -> list[DeclaredRoute]:
         """Return their routes."""
-        route = self.door.route
-        return [
-            route("/v1/embed/{key}", self.show, method="GET"),
-            route("/v1/embed/{key}/challenges", self.give_challenge, method="POST"),
-            route("/v1/embed/{key}/call-tokens", self.issue_token, method="POST"),
-            route("/v1/embed/{key}/calls/{call_id}/feedback", self.give_feedback, method="PUT"),
-        ]
+        return self.door.serve(self)
 
-    async def show(self, _request: Request, visit: Visit) -> Response:
+    @operation("GET /v1/embed/{key}", Access.VISITOR, ButtonState)
+    async def show_button_state(self, _request: Request, visit: Visit) -> Response:
         """Say whether the button takes calls, and what a page shows of it."""
         phase, opens_at = await self.admission.phase(visit)
         rules, settings = visit.standing.rules, self.settings
@@ -149,6 +159,13 @@ class EmbedApi:
             )
         )
 
+    @operation(
+        "POST /v1/embed/{key}/challenges",
+        Access.VISITOR,
+        ChallengeReply,
+        status=201,
+        body=ChallengeRequest,
+    )
     async def give_challenge(self, request: Request, visit: Visit) -> Response:
         """Give a challenge that is good for this key and this visitor's network."""
         await read_json(request, ChallengeRequest)
@@ -163,7 +180,19 @@ class EmbedApi:
         )
         return Json(ChallengeReply(challenge=body, expires_in_seconds=LIFETIME_S), 201)
 
-    async def issue_token(self, request: Request, visit: Visit) -> Response:
+    @operation(
+        "POST /v1/embed/{key}/call-tokens",
+        Access.VISITOR,
+        VisitorTokenReply,
+        status=201,
+        body=VisitorTokenRequest,
+        problems=(
+            *VISITOR_REFUSALS,
+            *("bad_token", "challenge_wrong", "challenge_used"),
+            *("human_check_failed", "human_check_unavailable"),
+        ),
+    )
+    async def issue_visitor_token(self, request: Request, visit: Visit) -> Response:
         """Return the token of one call, for a solved challenge."""
         body = await read_json(request, VisitorTokenRequest)
         origins = visit.standing.rules.origins
@@ -179,7 +208,14 @@ class EmbedApi:
             ticket = await self.admission.admit(visit, proof, origin_of(request))
         return Json(visitor_token(ticket), 201)
 
-    async def give_feedback(self, request: Request, visit: Visit) -> Response:
+    @operation(
+        "PUT /v1/embed/{key}/calls/{call_id}/feedback",
+        Access.VISITOR,
+        KeptFeedback,
+        body=Feedback,
+        problems=("call_not_found",),
+    )
+    async def give_visitor_feedback(self, request: Request, visit: Visit) -> Response:
         """Keep what a visitor says first of their call, and return what is kept.
 
         Whoever knows a call's id has made it: it is random, and told to nobody else but those who
@@ -188,13 +224,13 @@ class EmbedApi:
         feedback = await read_json(request, Feedback)
         # The owner has objected to such use, or the call has no record: nothing is kept.
         if not _takes_feedback(visit):
-            return Json({"kept": None})
+            return Json(KeptFeedback(kept=None))
         only = Only(visit.standing.key_id, self.utc_now() - FEEDBACK_WITHIN)
         call_id = request.path_params["call_id"]
         kept = await self.feedback.give(visit.account.id, call_id, feedback, only)
         if kept is None:
             raise RequestRefusedError("call_not_found")
-        return Json({"kept": kept})
+        return Json(KeptFeedback(kept=kept))
 
 
 def _takes_feedback(visit: Visit) -> bool:

@@ -21,8 +21,9 @@ from gateway.embed.keys import mode_of
 from gateway.embed.ports import ButtonKeys, Standing
 from gateway.errors import RequestRefusedError
 from gateway.heartbeat.remembered import Remembered
-from gateway.http.access import Access, DeclaredRoute
-from gateway.http.body import JSON_BYTES_MAX, read_body
+from gateway.http.access import Access, DeclaredRoute, Endpoint
+from gateway.http.body import JSON_BYTES_MAX, check_query, read_body
+from gateway.http.operation import ApiRoute, Operation, handlers_of
 from gateway.http.velocity import address_of
 from gateway.limits.velocity import embed_uses, refuse, wrong_button_uses
 from gateway.ports import Account, AccountStore, KeyEpochs, Velocity
@@ -60,23 +61,29 @@ class ButtonDoor:
         self._utc_now = utc_now
         self._known: Remembered[_Found] = Remembered(epochs, _CACHE_KEYS_MAX)
 
-    def route(self, path: str, handler: Handler, *, method: str = "GET") -> DeclaredRoute:
-        """Return a route whose path has the publishable key as `{key}`."""
+    def serve(self, api: object) -> list[DeclaredRoute]:
+        """Return the routes of the operations of `api`: each path has a publishable `{key}`."""
+        return [
+            ApiRoute(self._endpoint(handler, operation), operation)
+            for operation, handler in handlers_of(api)
+        ]
 
+    def _endpoint(self, handler: Handler, operation: Operation) -> Endpoint:
         async def endpoint(request: Request) -> Response:
             # First of all: a node remembers who is over a limit, so that a flood costs no look-up.
             refuse(await self._velocity.hit(embed_uses(address_of(request))))
-            if method != "GET":
+            if operation.has_body:
                 self._require_own_page(request)
             visit = await self._visit(request)
-            if method != "GET":
+            if operation.has_body:
                 body = await read_body(request, JSON_BYTES_MAX)
                 request = Request(request.scope, _replay(body))
                 # Looked up again: the button may have been paused while the body arrived.
                 visit = await self._visit(request)
+            check_query(request, operation)
             return await handler(request, visit)
 
-        return DeclaredRoute(path, endpoint, Access.VISITOR, method=method)
+        return endpoint
 
     def _require_own_page(self, request: Request) -> None:
         """Refuse what another page asks for: only the frame does. Programs name no page."""

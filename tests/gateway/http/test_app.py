@@ -137,3 +137,19 @@ async def test_half_an_answer_is_left_to_the_server_to_break_off():
 async def test_a_route_that_does_not_declare_who_may_use_it_is_refused():
     with pytest.raises(TypeError, match="/open"):
         create_app([public("/", endpoint), Route("/open", endpoint)])  # type: ignore[list-item]
+
+
+async def test_a_method_that_is_not_there_is_told_those_that_are():
+    routes = [
+        DeclaredRoute("/kept", keeps, Access.PUBLIC, method=method) for method in ("GET", "PUT")
+    ]
+    transport = httpx.ASGITransport(create_app(routes))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        reply = await client.delete("/kept")
+    assert (reply.status_code, reply.json()["code"]) == (405, "method_not_allowed")
+    assert reply.headers["allow"] == "GET, HEAD, PUT"
+
+
+def test_a_route_of_the_api_declares_its_operation():
+    with pytest.raises(TypeError, match="declares no operation"):
+        create_app([public("/v1/kept", keeps)])

@@ -15,7 +15,7 @@ from gateway.http.app import create_app
 from gateway.http.bearer import Authenticator, key_hash
 from gateway.http.cookies import Cookies
 from gateway.http.holders import Holders
-from gateway.http.live_feed import ALL, LOOKS, OWN, LiveFeed, LiveFeedApi
+from gateway.http.live_feed import ALL, LOOKS, OWN, FleetFeedApi, LiveFeed, OwnFeedApi
 from gateway.monitor import feed as feed_module
 from gateway.monitor.board import Board
 from gateway.monitor.feed import ACCOUNT_VIEWERS_MAX, TURNS, Feed
@@ -93,8 +93,9 @@ class House:
         self.live = LiveFeed(
             *(self.feed, Connection, self.epochs, lambda: self.now_ns, lambda: self.now)
         )
-        api = LiveFeedApi(auth, AdminRoutes(auth, networks), self.live)
-        self.server = Server(create_app(api.routes()))
+        own = OwnFeedApi(auth, self.live)
+        fleet = FleetFeedApi(AdminRoutes(auth, networks), self.live)
+        self.server = Server(create_app([*own.routes(), *fleet.routes()]))
 
     def hears(self, *rows, **batch):
         self.board.apply(batch_of(*rows, **batch), self.now_ns, self.now)

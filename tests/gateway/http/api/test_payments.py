@@ -10,10 +10,10 @@ from billing.payments import Payment, PaymentProfile, PaymentState
 from database.errors import StoreUnavailableError
 from gateway import settings
 from gateway.errors import PaymentError, RequestRefusedError
-from gateway.http.access import DeclaredRoute
 from gateway.http.api.payments import CardPayments, PaymentsApi
 from gateway.http.bearer import key_hash
 from gateway.http.body import JSON_BYTES_MAX, PAGE_MAX
+from gateway.http.operation import ApiRoute, handlers_of
 from gateway.payments.service import payment_id_of
 from tests.gateway.calls.test_live import Velocity
 from tests.gateway.http.test_bearer import Account, Accounts, authenticator
@@ -137,11 +137,14 @@ def closed_api(client_of):
 class Unproven:
     """An authenticator for which everybody is a person with an unproven address."""
 
-    def route(self, path, handler, needs, *, method="GET", step_up=False):
+    def serve(self, api):
+        return [ApiRoute(self.endpoint(handler), each) for each, handler in handlers_of(api)]
+
+    def endpoint(self, handler):
         async def endpoint(request):
             return await handler(request, SimpleNamespace(account=Account(), is_proven=False))
 
-        return DeclaredRoute(path, endpoint, needs, method=method, step_up=step_up)
+        return endpoint
 
 
 async def test_who_has_not_proven_their_address_pays_nothing_and_sees_all(client_of):

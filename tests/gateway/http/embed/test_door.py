@@ -6,6 +6,8 @@ from datetime import timedelta
 import pytest
 
 from gateway.embed.keys import Mode, publishable_key
+from gateway.http.access import Access
+from gateway.http.operation import operation
 from gateway.http.problems import Json
 from tests.gateway.http.embed.shop import KEY, NOW, OWN, STANDING, Shop
 
@@ -21,17 +23,24 @@ class Desk(Shop):
         self.seen = []
         self.client = client_of(
             [
-                self.door.route("/e/{key}", self.answer),
-                self.door.route("/e/{key}/asks", self.answer, method="POST"),
+                *self.door.serve(self),
                 self.door.page("/p/{key}", self.answer),
             ]
         )
+
+    @operation("GET /v1/e/{key}", Access.VISITOR)
+    async def look(self, request, visit):
+        return await self.answer(request, visit)
+
+    @operation("POST /v1/e/{key}/asks", Access.VISITOR)
+    async def act(self, request, visit):
+        return await self.answer(request, visit)
 
     async def answer(self, request, visit):
         self.seen.append((visit, await request.body()))
         return Json({"ok": True})
 
-    async def ask(self, key=KEY, path="/e/{}", **headers):
+    async def ask(self, key=KEY, path="/v1/e/{}", **headers):
         method = "POST" if path.endswith("asks") else "GET"
         headers = {name.replace("_", "-"): value for name, value in headers.items()}
         reply = await self.client.request(method, path.format(key), headers=headers)
@@ -52,7 +61,7 @@ async def test_a_visit_has_the_button_and_who_pays(desk):
 
 async def test_every_route_counts_first_and_a_flood_asks_nothing(desk):
     desk.velocity.refuses = {"address_embeds_minute": 7}
-    for path in ("/e/{}", "/e/{}/asks", "/p/{}"):
+    for path in ("/v1/e/{}", "/v1/e/{}/asks", "/p/{}"):
         assert await desk.ask(path=path) == (429, "rate_limited")
     assert (desk.buttons.asked, desk.seen) == (0, [])
 
@@ -105,7 +114,7 @@ async def test_a_key_ends_when_its_overlap_does_and_with_its_api_key(desk):
 
 
 async def test_what_changes_something_is_asked_by_a_page_of_ours(desk):
-    asks = "/e/{}/asks"
+    asks = "/v1/e/{}/asks"
     assert await desk.ask(path=asks) == (200, "")
     assert await desk.ask(path=asks, origin=OWN, sec_fetch_site="same-origin") == (200, "")
     for headers in (
@@ -119,7 +128,7 @@ async def test_what_changes_something_is_asked_by_a_page_of_ours(desk):
 
 
 async def test_a_body_is_read_once_and_bounded(desk):
-    reply = await desk.client.post(f"/e/{KEY}/asks", content=b"x" * 4_097)
+    reply = await desk.client.post(f"/v1/e/{KEY}/asks", content=b"x" * 4_097)
     assert (reply.status_code, reply.json()["code"]) == (413, "payload_too_large")
-    assert (await desk.client.post(f"/e/{KEY}/asks", content=b"{}")).status_code == 200
+    assert (await desk.client.post(f"/v1/e/{KEY}/asks", content=b"{}")).status_code == 200
     assert desk.seen[-1][1] == b"{}"

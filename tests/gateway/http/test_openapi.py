@@ -1,0 +1,75 @@
+"""The document says of each operation what it declares, in shapes that are JSON Schema."""
+
+import json
+
+import jsonschema
+import pytest
+
+from gateway.errors import PROBLEMS
+from gateway.http.access import Access
+from gateway.http.openapi import codes_of, document, operations
+from gateway.http.operation import Once
+from gateway.http.problems import problem
+from gateway.scopes import Scope
+
+DOCUMENT = document()
+SCHEMAS = DOCUMENT["components"]["schemas"]
+OPERATIONS = [each for _, each in operations()]
+
+
+def told(operation):
+    return DOCUMENT["paths"][operation.path][operation.method.lower()]
+
+
+def test_each_operation_has_a_name_of_its_own_and_stands_at_its_path():
+    names = [each.name for each in OPERATIONS]
+    assert len(set(names)) == len(names) > 60
+    assert sum(map(len, DOCUMENT["paths"].values())) == len(names)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: each.name)
+def test_an_operation_is_told_whole(operation):
+    found = told(operation)
+    assert (found["operationId"], found["summary"][-1]) == (operation.name, ".")
+    is_open = operation.needs in (Access.VISITOR, Access.PUBLIC)
+    scope = [operation.needs] if isinstance(operation.needs, Scope) else []
+    assert found["security"] == ([] if is_open else [{"key": scope}])
+    statuses = {str(PROBLEMS[code].status) for code in codes_of(operation)}
+    assert found["responses"].keys() == {str(operation.status), *statuses}
+    parameters = {(each["in"], each["name"]) for each in found.get("parameters", ())}
+    assert {name for where, name in parameters if where == "path"} == {
+        part[1:-1] for part in operation.path.split("/") if part.startswith("{")
+    }
+    assert (("header", "Idempotency-Key") in parameters) is (operation.once is not Once.NO)
+    assert ("requestBody" in found) is (operation.body is not None)
+
+
+def test_every_shape_is_a_schema_that_says_what_it_is():
+    for name, schema in SCHEMAS.items():
+        jsonschema.Draft202012Validator.check_schema(schema)
+        assert schema.get("description"), name
+
+
+def test_fields_are_told_by_the_words_below_them_also_those_of_a_parent():
+    fields = SCHEMAS["TokenReply"]["properties"]
+    assert fields["affordable_seconds"]["description"].startswith("How long balance, spend caps")
+
+
+def test_what_a_request_may_have_is_no_shape():
+    assert not {"PageAsked", "RateAsked"} & SCHEMAS.keys()
+    (limit, before) = DOCUMENT["paths"]["/v1/ledger"]["get"]["parameters"]
+    assert (limit["schema"]["maximum"], limit["required"]) == (200, False)
+    assert before["schema"] == {"type": "string"}
+
+
+@pytest.mark.parametrize("code", PROBLEMS)
+def test_each_problem_is_of_the_shape_of_problems(code):
+    reply = problem(code, field="amount", scope="calls")
+    schema = {"$ref": "#/components/schemas/Problem", "components": DOCUMENT["components"]}
+    jsonschema.validate(json.loads(reply.body), schema)
+    assert reply.status_code == PROBLEMS[code].status
+
+
+def test_what_may_be_tried_again_says_when():
+    refused = DOCUMENT["components"]["responses"]["rate_limited"]
+    assert refused["headers"]["Retry-After"]["schema"] == {"type": "integer", "minimum": 1}
