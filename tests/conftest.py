@@ -45,6 +45,7 @@ LONGEST = (
     *("gateway/payments/test_proof.py", "gateway/cli/test_payments.py"),
     *("gateway/cli/test_outages.py", "billing/sql/test_gate_audit.py", "media/test_stalls.py"),
     *("gateway/people/test_interleavings.py", "gateway/test_access.py", "gateway/roles/"),
+    *("gateway/test_api_document.py",),
     *("whole_calls/", "test_tidy.py", "media/test_playout_simulation.py", "gateway/payments/"),
 )
 """Folders and files of which some take half a minute and more: one worker runs a file."""

@@ -165,7 +165,7 @@ class Site:
 
 
 @contextlib.asynccontextmanager
-async def running(folder, redis_url):
+async def running(folder, redis_url, **more):
     kept = {name: value for name, value in os.environ.items() if not name.startswith("CALLER_")}
     async with contextlib.AsyncExitStack() as stack:
         nodes = []
@@ -178,6 +178,7 @@ async def running(folder, redis_url):
                     "CALLER_PORT": str(free_port()),
                     "CALLER_DATA_DIR": str(folder),
                     "CALLER_REDIS_URL": redis_url,
+                    **more,
                 }
             )
             nodes.append(Gateway(from_mapping(environ), environ))

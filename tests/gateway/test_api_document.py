@@ -1,0 +1,223 @@
+"""The API's document and a whole node agree, on real stores, for every operation.
+
+No failure of ours, no status or shape that the document does not have, nothing wrong taken, and
+nothing refused that it allows. Requests are made by Schemathesis from the document.
+"""
+
+import asyncio
+import contextlib
+from uuid import uuid4
+
+import httpx
+import pytest
+import pytest_asyncio
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+from schemathesis import GenerationMode
+from schemathesis.config import SchemathesisConfig
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from gateway.http.openapi import document, operations
+from gateway.http.operation import PREFIX, ApiRoute
+from gateway.scopes import PAGE, Scope
+from simulators.payments.service import PaymentSimulatorService, PaymentSimulatorSettings
+from tests.gateway.test_access import BUTTON, CALL, PAYMENT, add_objects_of_alice, running
+from tests.valkey import ValkeyServer
+
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.usefixtures("migrated_books"),
+    # Schemathesis draws the last of its choices from `random`, which Hypothesis seeds.
+    pytest.mark.filterwarnings("ignore:Do not use the .random. module inside strategies"),
+]
+
+STRIPE_KEY = "sk_test_node"
+CONFIG = SchemathesisConfig.from_dict(
+    {
+        # Each request has a key that is good.
+        "generation": {"with-security-parameters": False},
+        "checks": {
+            # What a schema cannot tell, such as whether there is enough credit, is 402 to 422; how
+            # long the whole body is, 413.
+            "positive_data_acceptance": {
+                "expected-statuses": ["2xx", "402", "403", "404", "409", "413", "422", "429"]
+            },
+            "negative_data_rejection": {
+                "expected-statuses": ["400", "403", "404", "405", "413", "422", "429"]
+            },
+        },
+    }
+)
+SCHEMA = schemathesis.openapi.from_dict(document(), config=CONFIG)
+DRAWN = settings(
+    deadline=None,
+    database=None,
+    phases=[Phase.generate],
+    report_multiple_bugs=False,
+    suppress_health_check=list(HealthCheck),
+)
+KNOWN = {
+    "account_id": "bob",
+    "button_id": BUTTON.id,
+    "call_id": CALL,
+    "key": BUTTON.live_key,
+    "node": "n1",
+    "number": "1",
+    "payment_id": PAYMENT,
+}
+JUDGED = {
+    # Printable, and not only blanks.
+    *("reason", "note"),
+    # In the future; not nothing.
+    *("until", "amount"),
+    # With a button, or without one.
+    *("destination", "visitor"),
+}
+"""Fields whose rule no schema tells."""
+ACTS = {
+    "change_button": 200,
+    "delete_button": 204,
+    "end_button_calls": 202,
+    "pause_button": 200,
+    "resume_button": 200,
+    "show_button": 200,
+    "turn_button_key": 200,
+}
+"""What is done with a button -> the status where there is one."""
+BODY = {
+    "label": "shop",
+    "title": "Sales",
+    "destination": BUTTON.rules.destination,
+    "day_cap": "5.00",
+}
+BODIES = {"change_button": BODY | {"title": "Service"}, "turn_button_key": {"overlap_days": 0}}
+STREAMS = {"watch_live_calls", "watch_all_live_calls"}
+"""They do not end."""
+NAMES = [each.name for _, each in operations() if each.name not in STREAMS]
+
+
+class Node:
+    """A node, with a key for what people do and one for operators."""
+
+    def __init__(self, gateway, key, operators):
+        self.gateway = gateway
+        self.url = f"http://127.0.0.1:{gateway.port}"
+        self._keys = {False: key, True: operators}
+
+    def headers(self, path):
+        """Return what says who sends a request."""
+        return {"Authorization": f"Bearer {self._keys[path.startswith('/v1/admin')]}"}
+
+    def asks(self, name, status, *, body=None, once="", **path):
+        """Return what an operation answers, as the document says, with this status."""
+        operation = SCHEMA.find_operation_by_id(name)
+        options = {} if body is None else {"body": body, "media_type": "application/json"}
+        if "Idempotency-Key" in str(operation.definition.raw):
+            options["headers"] = {"Idempotency-Key": once}
+        case = operation.Case(path_parameters=path, **options)
+        reply = case.call_and_validate(base_url=self.url, headers=self.headers(operation.path))
+        assert reply.status_code == status, reply.text
+        return reply.json() if reply.content else None
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def node(tmp_path_factory, migrated_books):
+    """A node with a payment service beside it, and an account of whom operators may do anything."""
+    folder = tmp_path_factory.mktemp("node")
+    payments = PaymentSimulatorService(PaymentSimulatorSettings(api_key=STRIPE_KEY))
+    await payments.start()
+    try:
+        with contextlib.closing(ValkeyServer().start()) as server:
+            async with running(folder, server.url, CALLER_STRIPE_URL=payments.origin) as site:
+                key, _ = await site.new_key(scopes=PAGE)
+                await add_objects_of_alice(site)
+                await site.new_key("bob")
+                operators, _ = await site.new_key("operators", scopes={Scope.ADMIN})
+                yield Node(site.nodes[0], key, operators)
+    finally:
+        await payments.stop()
+
+
+async def test_the_document_is_of_what_is_served(node):
+    routes = [route for route in node.gateway.app.routes if route.path.startswith(PREFIX)]
+    assert all(isinstance(route, ApiRoute) for route in routes)
+    served = sorted(route.operation.name for route in routes)
+    assert served == sorted(each.name for _, each in operations())
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_an_operation_answers_as_the_document_says(node, name):
+    operation = SCHEMA.find_operation_by_id(name)
+
+    @seed(1)
+    @settings(DRAWN)
+    @given(st.data())
+    def run(data):
+        mode = data.draw(st.sampled_from(list(GenerationMode)))
+        case = data.draw(operation.as_strategy(generation_mode=mode))
+        if data.draw(st.booleans()):
+            case.path_parameters.update({name: KNOWN[name] for name in case.path_parameters})
+        if mode is GenerationMode.POSITIVE:
+            case.body = with_whole_numbers(case.body)
+        reply = case.call(base_url=node.url, headers=node.headers(operation.path))
+        excluded = [positive_data_acceptance] if is_judged(reply) else []
+        case.validate_response(reply, excluded_checks=excluded)
+
+    await asyncio.to_thread(run)
+
+
+def with_whole_numbers(value):
+    """Return JSON as programs write it: to JSON Schema 1.0 is an integer too."""
+    match value:
+        case float() if value.is_integer():
+            return int(value)
+        case list():
+            return [with_whole_numbers(each) for each in value]
+        case dict():
+            return {name: with_whole_numbers(each) for name, each in value.items()}
+    return value
+
+
+def is_judged(reply):
+    """Return whether a request was refused for what no schema tells."""
+    return reply.status_code == 400 and reply.json().get("field") in JUDGED
+
+
+async def test_a_button_answers_as_documented_through_its_life(node):
+    @seed(1)
+    @settings(DRAWN, max_examples=8)
+    @given(st.lists(st.sampled_from(sorted(ACTS)), min_size=4, max_size=12))
+    def run(acts):
+        button_id = node.asks("make_button", 201, body=BODY, once=uuid4().hex)["id"]
+        is_there = True
+        # Whatever was done before, it is deleted in the end: there may be twenty.
+        for name in [*acts, "delete_button", "show_button"]:
+            options = {"body": BODIES[name]} if name in BODIES else {}
+            status = ACTS[name] if is_there or name == "delete_button" else 404
+            told = node.asks(name, status, button_id=button_id, once=uuid4().hex, **options)
+            assert told is None or told.get("id", button_id) == button_id
+            is_there = is_there and name != "delete_button"
+
+    await asyncio.to_thread(run)
+
+
+async def test_a_payment_is_found_by_what_its_start_answers(node):
+    def run():
+        made = node.asks("start_top_up", 201, body={"amount": "25.00"}, once="wish")
+        assert node.asks("start_top_up", 201, body={"amount": "25.00"}, once="wish") == made
+        found = node.asks("show_top_up", 200, payment_id=made["id"])
+        assert (found["id"], found["state"]) == (made["id"], made["state"])
+        assert made["id"] in [each["id"] for each in node.asks("list_payments", 200)["payments"]]
+
+    await asyncio.to_thread(run)
+
+
+@pytest.mark.parametrize("accept", ["application/json", "text/html"])
+async def test_what_is_not_there_is_a_problem_too(node, accept):
+    async with httpx.AsyncClient(base_url=node.url, headers={"accept": accept}) as client:
+        missing, other = await client.get("/v1/nothing"), await client.patch("/v1/calls/c1")
+    for reply, code in ((missing, "not_found"), (other, "method_not_allowed")):
+        assert reply.headers["content-type"] == "application/problem+json"
+        assert reply.json()["code"] == code
+    assert other.headers["allow"] == "DELETE, GET, HEAD"
