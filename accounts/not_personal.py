@@ -91,6 +91,11 @@ NOT_PERSONAL: Final[tuple[NotPersonal, ...]] = (
         ("caller:refused-visitors:1:<button>:<day>",),
         "how many visitors a button has refused on a day, by reason, of everybody together",
     ),
+    NotPersonal(
+        ("caller:wish:1:<digest>",),
+        "that something was made by an idempotency key, for a day: keyed digests of which key of "
+        "which account, and of what was said",
+    ),
     NotPersonal(("caller:button-era:1:<button>",), "a random word, by which its calls end"),
     NotPersonal(("caller:ghosts",), "calls of nobody at the carrier, for some minutes"),
 )

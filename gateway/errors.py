@@ -176,6 +176,21 @@ def frozen_account(*, restricted: bool) -> RequestRefusedError:
 class TooFastError(RequestRefusedError):
     """A request that a velocity limit refuses."""
 
+    def __init__(
+        self,
+        code: str,
+        *,
+        retry_after_s: int = 0,
+        limit: str = "",
+        amount: int = 0,
+        window_s: int = 0,
+    ) -> None:
+        super().__init__(code, retry_after_s=retry_after_s)
+        self.limit = limit
+        """Name of the limit, of so many uses within a window; empty where it counts no requests."""
+        self.amount = amount
+        self.window_s = window_s
+
 
 PROBLEMS: dict[str, Problem] = {
     "bad_request": Problem(
@@ -276,6 +291,11 @@ PROBLEMS: dict[str, Problem] = {
         405, "This address does not allow that method.", "See the documentation of the API."
     ),
     "payload_too_large": Problem(413, "The request is too large.", "Send less.", close_code=1009),
+    "idempotency_key_reused": Problem(
+        422,
+        "This idempotency key was used for a request with another body.",
+        "Use a new key for each new thing.",
+    ),
     "unsupported_media_type": Problem(
         415,
         "The body is not of a media type that is accepted here.",

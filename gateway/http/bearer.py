@@ -27,7 +27,8 @@ from gateway.heartbeat.remembered import Remembered
 from gateway.http.access import Access, DeclaredRoute, Endpoint
 from gateway.http.body import JSON_BYTES_MAX, check_query, read_body
 from gateway.http.holders import Holders
-from gateway.http.operation import WITH_BODY, ApiRoute, Operation, handlers_of
+from gateway.http.idempotency import Wishes, answer_once
+from gateway.http.operation import WITH_BODY, ApiRoute, Once, Operation, handlers_of
 from gateway.http.principal import Principal
 from gateway.http.velocity import address_of
 from gateway.limits.velocity import Use, refuse, wrong_key_uses, wrong_session_uses
@@ -71,10 +72,12 @@ class Authenticator:
         *,
         holders: Holders | None = None,
         buttons: ButtonKeys | None = None,
+        wishes: Wishes | None = None,
     ) -> None:
         """Take where keys are looked up; without `holders` nobody can be signed in.
 
-        Without `buttons` no visitor's call begins.
+        Without `buttons` no visitor's call begins; without `wishes` no idempotency key is compared
+        with earlier ones.
         """
         self._accounts = accounts
         self._velocity = velocity
@@ -82,6 +85,7 @@ class Authenticator:
         self._utc_now = utc_now
         self._holders = holders
         self._buttons = buttons
+        self._wishes = wishes
         self._known: Remembered[Principal] = Remembered(epochs, _CACHE_KEYS_MAX)
 
     def serve(self, api: object) -> list[DeclaredRoute]:
@@ -97,7 +101,12 @@ class Authenticator:
         async def checked(request: Request, principal: Principal) -> Response:
             if not operation.judges_query:
                 check_query(request, operation)
-            return await handler(request, principal)
+            if self._wishes is None or operation.once is Once.NO:
+                return await handler(request, principal)
+            return await answer_once(
+                *(request, principal.account.id, operation.body, self._wishes),
+                lambda: handler(request, principal),
+            )
 
         return self._endpoint(
             checked,

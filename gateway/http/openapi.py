@@ -33,7 +33,7 @@ from gateway.http.api.ledger import LedgerApi
 from gateway.http.api.payments import PaymentsApi
 from gateway.http.api.rates import RatesApi
 from gateway.http.embed.api import EmbedApi
-from gateway.http.idempotency import HEADER, PATTERN
+from gateway.http.idempotency import HEADER, PATTERN, REUSED
 from gateway.http.live_feed import FleetFeedApi, OwnFeedApi
 from gateway.http.operation import JSON, Once, Operation, operations_of
 from gateway.http.problems import ProblemBody
@@ -78,7 +78,7 @@ _INTRODUCTION: Final = (
 
 _ONCE_WORDS: Final = (
     "Any text of your own, new for each thing that is to be made: the same one again makes nothing"
-    " more, and answers with what it made."
+    " more, and answers with what it made. With another body it is refused for a day."
 )
 
 
@@ -139,6 +139,7 @@ def codes_of(operation: Operation) -> Sequence[str]:
     if operation.needs is Scope.ADMIN:
         codes += ["network_refused"]
         codes += ["account_not_found"] if operation.path.startswith(ACCOUNT) else []
+    codes += [REUSED] if operation.once is not Once.NO else []
     codes += ["payload_too_large"] if operation.has_body else []
     codes += ["not_found"] if _PATH.search(operation.path) else []
     return list(dict.fromkeys(codes))
@@ -239,6 +240,10 @@ def _refusal(status: int, codes: Sequence[str]) -> dict[str, Any]:
     if status in _WITH_WAIT:
         wait = {"description": "Seconds.", "schema": {"type": "integer", "minimum": 1}}
         refusal["headers"] = {"Retry-After": wait}
+    if status == 429:
+        words = "Of draft-ietf-httpapi-ratelimit-headers: which limit it was, where it is a rate."
+        limit = {"description": words, "schema": {"type": "string"}}
+        refusal["headers"] |= {"RateLimit-Policy": limit, "RateLimit": limit}
     return refusal
 
 

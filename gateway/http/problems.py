@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from billing.errors import BillingError
 from database.errors import StoreUnavailableError
-from gateway.errors import PROBLEMS, PaymentError, RequestRefusedError
+from gateway.errors import PROBLEMS, PaymentError, RequestRefusedError, TooFastError
 
 _CODE_OF_STATUS = {
     404: "not_found",
@@ -100,7 +100,11 @@ async def on_refusal(_request: Request, error: Exception) -> Response:
     if not isinstance(error, RequestRefusedError):
         # Registered for this type only, so any other error is a bug in the registration.
         raise error
-    wait = {"Retry-After": str(error.retry_after_s)} if error.retry_after_s else None
+    wait = {"Retry-After": str(error.retry_after_s)} if error.retry_after_s else {}
+    if isinstance(error, TooFastError) and error.limit:
+        # draft-ietf-httpapi-ratelimit-headers, 3 and 4.
+        wait["RateLimit-Policy"] = f'"{error.limit}";q={error.amount};w={error.window_s}'
+        wait["RateLimit"] = f'"{error.limit}";r=0;t={error.retry_after_s}'
     return problem(
         error.code,
         field=error.field,

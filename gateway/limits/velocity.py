@@ -354,8 +354,18 @@ def _of_each(what: str, account_id: str, key_id: str, address: str) -> Sequence[
 
 def refuse(refusal: Refusal | None) -> None:
     """Raise TooFastError if a limit is reached; it says when to try again."""
-    if refusal is not None:
-        raise TooFastError(refusal.limit.code, retry_after_s=refusal.wait_s)
+    if refusal is None:
+        return
+    limit, wait_s = refusal
+    if limit.outweighed_by:
+        raise TooFastError(limit.code, retry_after_s=wait_s)
+    raise TooFastError(
+        limit.code,
+        retry_after_s=wait_s,
+        limit=limit.name,
+        amount=limit.amount,
+        window_s=limit.window_s,
+    )
 
 
 class Window(NamedTuple):

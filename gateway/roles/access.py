@@ -14,6 +14,7 @@ from gateway.settings import Settings
 from gateway.stores.buttons import SqlButtons
 from gateway.stores.tokens import RedisCallTokens
 from gateway.stores.velocity import RedisVelocity
+from gateway.stores.wishes import RedisWishes
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,8 @@ def compose_access(settings: Settings, stores: Stores, holders: Holders | None =
         *(stores.accounts, stores.key_epochs, velocity, time.monotonic_ns, utc_now),
         holders=holders,
         buttons=SqlButtons(stores.engine, stores.key_epochs.invalidate),
+        # The secret that all nodes share.
+        wishes=RedisWishes(stores.redis, secret=settings.twilio_auth_token.reveal()),
     )
     # The key may have been revoked, or its button changed, since the token was issued.
     tokens = RedisCallTokens(

@@ -202,6 +202,17 @@ async def test_a_button_answers_as_documented_through_its_life(node):
     await asyncio.to_thread(run)
 
 
+async def test_a_key_with_another_body_is_refused(node):
+    def run():
+        made = node.asks("make_button", 201, body=BODY, once="one-button")
+        assert node.asks("make_button", 201, body=BODY, once="one-button")["id"] == made["id"]
+        told = node.asks("make_button", 422, body=BODY | {"label": "other"}, once="one-button")
+        assert told["code"] == "idempotency_key_reused"
+        node.asks("delete_button", 204, button_id=made["id"])
+
+    await asyncio.to_thread(run)
+
+
 async def test_a_payment_is_found_by_what_its_start_answers(node):
     def run():
         made = node.asks("start_top_up", 201, body={"amount": "25.00"}, once="wish")

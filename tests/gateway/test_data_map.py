@@ -45,6 +45,7 @@ from gateway.stores.supervision import RedisGrants
 from gateway.stores.tokens import RedisCallTokens
 from gateway.stores.velocity import RedisVelocity
 from gateway.stores.visitor_refusals import RedisVisitorRefusals
+from gateway.stores.wishes import RedisWishes
 from tests.accounts.mapped import columns_of, unmapped
 from tests.billing.conftest import client, empty_gate, gate
 from tests.billing.spend_gate_contract import CENT, UNIT, closing, opening, tick
@@ -182,6 +183,7 @@ async def used(gate, client):
         given.algorithm, given.challenge, number.number, given.salt, given.signature
     )
     assert await challenges.spend("b1", "192.0.2.1", solved.to_base64()) is Spent.RIGHT
+    await RedisWishes(client, secret="s").keep("wish", b"fingerprint")
     await RedisButtonEras(client).end("b1")
     await RedisVisitorRefusals(client).add({("b1", "2026-11-28", Reason.BUSY): 1})
     await RedisProofCodes(client).keep("place", "digest")
@@ -222,6 +224,7 @@ async def test_what_is_said_to_expire_by_itself_does(used):
         "caller:velocity": 2 * 86_400,
         "caller:call-token": 600,
         "caller:supervision-grant": GRANT_S,
+        "caller:wish": 86_400,
         "caller:session": AGE_MAX.total_seconds(),
         "caller:ceremony": 15 * 60,
     }

@@ -11,10 +11,10 @@ import gateway
 from billing import errors as billing_errors
 from database.errors import StoreUnavailableError
 from gateway import errors
-from gateway.errors import PROBLEMS, RequestRefusedError
+from gateway.errors import PROBLEMS, RequestRefusedError, TooFastError
 from gateway.http import problems
 from gateway.http.access import public
-from gateway.limits.velocity import LIMITS
+from gateway.limits.velocity import LIMITS, Refusal, refuse
 from tests.trees import tree_of
 
 SOURCES = [
@@ -158,3 +158,17 @@ async def test_a_failure_says_nothing_of_its_insides(client_of, error, status, c
     assert "secret" not in reply.text
     is_logged = code == "internal_error"
     assert ("request failed" in {line["event"] for line in logs}) == is_logged
+
+
+@pytest.mark.parametrize("limit", LIMITS.values(), ids=lambda limit: limit.name)
+async def test_a_rate_that_was_too_high_says_which_and_when_again(limit):
+    with pytest.raises(TooFastError) as refused:
+        refuse(Refusal(limit, 7))
+    reply = await problems.on_refusal(None, refused.value)
+    assert reply.headers["retry-after"] == "7"
+    if limit.outweighed_by:
+        assert "ratelimit" not in reply.headers
+    else:
+        assert reply.headers["ratelimit"] == f'"{limit.name}";r=0;t=7'
+        policy = f'"{limit.name}";q={limit.amount};w={limit.window_s}'
+        assert reply.headers["ratelimit-policy"] == policy
