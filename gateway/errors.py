@@ -19,6 +19,7 @@ from datetime import datetime
 
 from gateway.button_problems import BUTTON_PROBLEMS
 from gateway.cause import Cause
+from gateway.payment_problems import PAYMENT_PROBLEMS
 from gateway.problem import Problem
 from gateway.watching_problems import WATCHING_PROBLEMS
 
@@ -403,47 +404,7 @@ PROBLEMS: dict[str, Problem] = {
     ),
     **BUTTON_PROBLEMS,
     **WATCHING_PROBLEMS,
-    "payments_off": Problem(
-        501, "Top-ups by card are not set up here.", "Ask the operator for credit."
-    ),
-    "payment_unavailable": Problem(
-        503,
-        "The payment service cannot be reached right now.",
-        "Nothing was charged. Try again in a moment.",
-        retry=True,
-    ),
-    "amount_out_of_range": Problem(
-        422,
-        "This amount cannot be charged.",
-        "Choose an amount between the smallest and the largest that are offered.",
-    ),
-    "payment_not_found": Problem(404, "There is no such payment.", "Check the payment's id."),
-    "payment_key_reused": Problem(
-        409,
-        "This idempotency key was used for another payment.",
-        "Use a new key for each new payment.",
-    ),
-    "refund_too_large": Problem(
-        409,
-        "Only credit that is unspent, and no more than was paid, can be refunded.",
-        "Refund a smaller amount.",
-    ),
-    "no_saved_card": Problem(
-        409,
-        "There is no saved card to charge.",
-        "Top up once and allow the card to be saved.",
-    ),
-    "charge_in_flight": Problem(
-        409,
-        "The saved card is being charged already.",
-        "Wait a moment; the amount is added by itself.",
-        retry=True,
-    ),
-    "card_limit_reached": Problem(
-        409,
-        "The saved card cannot be charged with so much more today.",
-        "Pay on the payment page instead.",
-    ),
+    **PAYMENT_PROBLEMS,
     "too_many_checks": Problem(
         429, "A check of the line is running already.", "Wait until it is over.", retry=True
     ),

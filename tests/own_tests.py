@@ -79,6 +79,7 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
     "gateway.charging.button_budgets": ("tests/gateway/stores/test_button_budgets.py",),
     "gateway.button_problems": ("tests/gateway/http/test_problems.py",),
     "gateway.watching_problems": ("tests/gateway/http/test_problems.py",),
+    "gateway.payment_problems": ("tests/gateway/http/test_problems.py",),
     "gateway.sockets.half_closing": (
         "tests/gateway/sockets/test_half_closing.py",
         "tests/gateway/sockets/test_addresses.py",

@@ -24,7 +24,6 @@ from gateway.unreadable import UNREADABLE
 HEADER: Final = "Idempotency-Key"
 PATTERN: Final = "^[!-~]{1,255}$"
 """Visible ASCII, which every client and proxy passes on unchanged."""
-REUSED: Final = "idempotency_key_reused"
 
 _KEY: Final = re.compile(PATTERN, re.ASCII)
 
@@ -61,7 +60,7 @@ async def answer_once(
     with suppress(StoreUnavailableError):
         known = await wishes.find(wish)
     if known not in (None, fingerprint):
-        raise RequestRefusedError(REUSED, field=HEADER)
+        raise RequestRefusedError("idempotency_key_reused", field=HEADER)
     reply = await answer()
     if known is None and reply.status_code < 300:
         with suppress(StoreUnavailableError):

@@ -33,7 +33,7 @@ from gateway.http.api.ledger import LedgerApi
 from gateway.http.api.payments import PaymentsApi
 from gateway.http.api.rates import RatesApi
 from gateway.http.embed.api import EmbedApi
-from gateway.http.idempotency import HEADER, PATTERN, REUSED
+from gateway.http.idempotency import HEADER, PATTERN
 from gateway.http.live_feed import FleetFeedApi, OwnFeedApi
 from gateway.http.operation import JSON, Once, Operation, operations_of
 from gateway.http.problems import ProblemBody
@@ -139,7 +139,7 @@ def codes_of(operation: Operation) -> Sequence[str]:
     if operation.needs is Scope.ADMIN:
         codes += ["network_refused"]
         codes += ["account_not_found"] if operation.path.startswith(ACCOUNT) else []
-    codes += [REUSED] if operation.once is not Once.NO else []
+    codes += ["idempotency_key_reused"] if operation.once is not Once.NO else []
     codes += ["payload_too_large"] if operation.has_body else []
     codes += ["not_found"] if _PATH.search(operation.path) else []
     return list(dict.fromkeys(codes))
