@@ -18,6 +18,8 @@ from gateway.unreadable import UNREADABLE
 JSON_BYTES_MAX = 4096
 PAGE_MAX = 200
 LIMIT_DEFAULT = 50
+EXAMPLE_NUMBER: Final = "+442079460018"
+"""Of those that Ofcom keeps for fiction."""
 
 _Limit = Annotated[int, msgspec.Meta(ge=1, le=PAGE_MAX)]
 

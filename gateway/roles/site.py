@@ -24,6 +24,7 @@ from gateway.http.site.destinations import DestinationPages
 from gateway.http.site.keys import KeyPages
 from gateway.http.site.landing import LandingPages
 from gateway.http.site.rates import RatesPages
+from gateway.http.site.reference import ReferencePages
 from gateway.people.keys import Keys
 from gateway.ports import Velocity
 from gateway.roles import http
@@ -95,6 +96,7 @@ def site_routes(
         *credit.routes(),
         *rates.routes(),
         *landing.routes(),
+        *ReferencePages(door, settings.origin).routes(),
         *(design.routes() if settings.design_page == "on" else ()),
         *KeyPages(door, keys, _new_once).routes(),
         *ButtonPages(door, buttons, index.credit, settings.origin, _new_once).routes(),

@@ -65,7 +65,9 @@ class ActRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 class CreditRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Body of `…/credit`."""
 
-    amount: Annotated[str, msgspec.Meta(max_length=32, pattern=f"^{AMOUNT_PATTERN}$")]
+    amount: Annotated[
+        str, msgspec.Meta(max_length=32, pattern=f"^{AMOUNT_PATTERN}$", examples=["10.00"])
+    ]
     """Such as `10.00`; below zero takes credit back."""
     reference: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
     """Booked once."""

@@ -26,7 +26,7 @@ from gateway.cause import Cause
 from gateway.errors import PROBLEMS, RequestRefusedError, TooFastError
 from gateway.http.access import DeclaredRoute
 from gateway.http.bearer import Authenticator
-from gateway.http.body import PageAsked, page_asked_for, read_json
+from gateway.http.body import EXAMPLE_NUMBER, PageAsked, page_asked_for, read_json
 from gateway.http.embed.api import VISITOR_REFUSALS, VisitorTokenReply, visitor_token
 from gateway.http.embed.door import ButtonDoor
 from gateway.http.operation import operation
@@ -53,7 +53,10 @@ class TokenRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     # Longer than any number: people type spaces, brackets and hyphens. Only with a button that has
     # a number of its own it is left out.
-    destination: Annotated[str, msgspec.Meta(max_length=64)] | None = None
+    destination: Annotated[
+        Annotated[str, msgspec.Meta(max_length=64)] | None,
+        msgspec.Meta(examples=[EXAMPLE_NUMBER]),
+    ] = None
     codec: str = "pcmu"
     origin: Annotated[str, msgspec.Meta(max_length=256)] = ""
     button: Annotated[str, msgspec.Meta(max_length=64)] = ""
@@ -65,7 +68,7 @@ class TokenRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 class QuoteRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Body of `POST /v1/quotes`. A number goes in a body, because proxies log addresses."""
 
-    destination: Annotated[str, msgspec.Meta(max_length=64)]
+    destination: Annotated[str, msgspec.Meta(max_length=64, examples=[EXAMPLE_NUMBER])]
 
 
 class QuoteReply(msgspec.Struct, kw_only=True):

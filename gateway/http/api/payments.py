@@ -38,7 +38,9 @@ from gateway.settings import Settings
 
 _PAYING = ("payments_off", "address_unproven", "account_restricted", "amount_out_of_range")
 
-Amount = Annotated[str, msgspec.Meta(max_length=32, pattern=f"^(?!-){AMOUNT_PATTERN}$")]
+Amount = Annotated[
+    str, msgspec.Meta(max_length=32, pattern=f"^(?!-){AMOUNT_PATTERN}$", examples=["25.00"])
+]
 
 
 class TopUpRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

@@ -23,7 +23,7 @@ from gateway.charging.current_rates import CurrentRates
 from gateway.errors import RequestRefusedError
 from gateway.http.access import DeclaredRoute
 from gateway.http.bearer import Authenticator
-from gateway.http.body import read_json
+from gateway.http.body import EXAMPLE_NUMBER, read_json
 from gateway.http.operation import operation
 from gateway.http.principal import Principal
 from gateway.http.problems import Json
@@ -43,13 +43,15 @@ _PREFIX = re.compile(rf"[1-9][0-9]{{0,{DIGITS_MIN - 2}}}", re.ASCII)
 class RateRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Body of `POST /v1/rates`."""
 
-    destination: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    destination: Annotated[
+        str, msgspec.Meta(min_length=1, max_length=64, examples=[EXAMPLE_NUMBER])
+    ]
 
 
 class RateAsked(msgspec.Struct, kw_only=True):
     """Which rate is asked for."""
 
-    prefix: Annotated[str, msgspec.Meta(pattern=f"^{_PREFIX.pattern}$")]
+    prefix: Annotated[str, msgspec.Meta(pattern=f"^{_PREFIX.pattern}$", examples=["44"])]
     """The first digits of numbers, in E.164 without the plus sign; fewer than any number has."""
 
 

@@ -1,0 +1,204 @@
+"""Serves `/docs/api`: the document of the API, as people read it. Knows no operation.
+
+Its words are the document's, in English; only the headings are in the reader's language.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.http.access import DeclaredRoute
+from gateway.http.api.document import read_document
+from gateway.http.site.door import Door, language_of
+from gateway.http.site.reference_pages import Entry, Field, ReferencePage, Refusal, Shape
+
+REFERENCE: Final = "/docs/api"
+_REFUSAL: Final = re.compile(r"^- `(\w+)`: (.*)$", re.M)
+_BOUNDS: Final = {
+    "minimum": "at least {}",
+    "maximum": "at most {}",
+    "minLength": "at least {} characters",
+    "maxLength": "at most {} characters",
+    "minItems": "at least {} of them",
+    "maxItems": "at most {} of them",
+    "default": "default {}",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ReferencePages:
+    """Handler of the page."""
+
+    door: Door
+    origin: str
+    _made: dict[str, Response] = field(default_factory=dict, init=False)
+    """By language: it is the same for everybody, and long."""
+
+    def routes(self) -> list[DeclaredRoute]:
+        """Return the page's route."""
+        return [self.door.page(REFERENCE, self.show)]
+
+    async def show(self, request: Request) -> Response:
+        """Show the page."""
+        language = language_of(request)
+        if language not in self._made:
+            # Long enough to be heard in calls of this process.
+            self._made[language] = await asyncio.to_thread(self._make, language)
+        made = self._made[language]
+        return Response(made.body, headers=dict(made.headers))
+
+    def _make(self, language: str) -> Response:
+        page = reference_page(read_document(), self.origin)
+        return self.door.pages.render(page, language)
+
+
+def reference_page(document: Mapping[str, Any], origin: str) -> ReferencePage:
+    """Return the page of a document; its examples go to `origin`."""
+    reader = _Reader(document)
+    groups: dict[str, list[Entry]] = {tag["name"]: [] for tag in document["tags"]}
+    for path, methods in document["paths"].items():
+        for method, told in methods.items():
+            entry = reader.entry(method.upper(), path, told, origin)
+            groups[told["tags"][0]].append(entry)
+    shapes = [reader.shape(name) for name in sorted(reader.schemas)]
+    return ReferencePage(document["info"]["description"], [*groups.items()], shapes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads a document of our own making: its shapes are those that `http.openapi` writes."""
+
+    document: Mapping[str, Any]
+
+    @property
+    def schemas(self) -> Mapping[str, Any]:
+        schemas: Mapping[str, Any] = self.document["components"]["schemas"]
+        return schemas
+
+    def entry(self, method: str, path: str, told: Mapping[str, Any], origin: str) -> Entry:
+        """Return one operation."""
+        body = _shapes_in(_content(told.get("requestBody", {})))
+        (status, answer), *_ = told["responses"].items()
+        scopes = [scope for each in told["security"] for scope in each["key"]]
+        return Entry(
+            name=told["operationId"],
+            method=method,
+            path=path,
+            summary=told["summary"],
+            words=told.get("description", ""),
+            scope=scopes[0] if scopes else "",
+            parameters=[
+                _field(each["name"], each["schema"], each["description"], each["required"])
+                for each in told.get("parameters", ())
+            ],
+            body=body[0] if body else "",
+            status=status,
+            answers=_shapes_in(_content(answer)),
+            refusals=list(self._refusals(told["responses"])),
+            example=self._example(method, path, told, origin),
+        )
+
+    def shape(self, name: str) -> Shape:
+        """Return one shape."""
+        schema = self.schemas[name]
+        needed = schema.get("required", ())
+        fields = [
+            _field(each, told, told.get("description", ""), each in needed)
+            for each, told in schema.get("properties", {}).items()
+        ]
+        return Shape(name, schema["description"], fields, schema.get("enum", ()))
+
+    def _refusals(self, responses: Mapping[str, Any]) -> Iterator[Refusal]:
+        for status, told in responses.items():
+            if "$ref" in told:
+                code = told["$ref"].rpartition("/")[2]
+                told = self.document["components"]["responses"][code]  # noqa: PLW2901
+            for code, words in _REFUSAL.findall(told["description"]):
+                yield Refusal(status, code, words)
+
+    def _example(self, method: str, path: str, told: Mapping[str, Any], origin: str) -> str:
+        parameters = told.get("parameters", ())
+        needed = {each["name"]: each["schema"] for each in parameters if each["required"]}
+        query = [
+            f"{each['name']}={self._sample(each['schema'])}"
+            for each in parameters
+            if each["in"] == "query" and each["required"]
+        ]
+        address = origin + path + (f"?{'&'.join(query)}" if query else "")
+        parts = ["curl", *(() if method == "GET" else ("-X", method)), shlex.quote(address)]
+        if told["security"]:
+            parts.append('-H "Authorization: Bearer $KEY"')
+        if "Idempotency-Key" in needed:
+            parts.append('-H "Idempotency-Key: $(uuidgen)"')
+        if schema := _content(told.get("requestBody", {})):
+            text = json.dumps(self._sample(schema), ensure_ascii=False)
+            parts.append(f"-d {shlex.quote(text)}")
+        return " ".join(parts)
+
+    def _sample(self, schema: Mapping[str, Any]) -> Any:
+        """Return a value that a schema takes: the example it names, or the least that there is."""
+        if "$ref" in schema:
+            return self._sample(self.schemas[schema["$ref"].rpartition("/")[2]])
+        if given := schema.get("examples") or schema.get("enum"):
+            return given[0]
+        if schema["type"] == "object":
+            fields, needed = schema.get("properties", {}), schema.get("required", ())
+            shown = [each for each in fields if each in needed or "examples" in fields[each]]
+            return {name: self._sample(fields[name]) for name in shown}
+        if schema.get("format") == "date-time":
+            return "2030-01-31T00:00:00Z"
+        plain = {"array": [], "boolean": True, "integer": schema.get("minimum", 1)}
+        return plain.get(schema["type"], "…" * schema.get("minLength", 1))
+
+
+def _content(told: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the schema of a body; nothing of none."""
+    for each in told.get("content", {}).values():
+        schema: Mapping[str, Any] = each["schema"]
+        return schema
+    return {}
+
+
+def _shapes_in(schema: Mapping[str, Any]) -> Sequence[str]:
+    """Return the names of the shapes of which a body is one."""
+    choices = schema.get("anyOf", [schema])
+    return [each["$ref"].rpartition("/")[2] for each in choices if "$ref" in each]
+
+
+def _field(name: str, schema: Mapping[str, Any], words: str, is_needed: bool) -> Field:
+    kind, shape = _kind(schema)
+    bounds = [said.format(_text(schema[key])) for key, said in _BOUNDS.items() if key in schema]
+    return Field(name, ", ".join([kind, *bounds]) if kind else "", shape, words, is_needed)
+
+
+def _text(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False) if value != "" else '""'
+
+
+def _kind(schema: Mapping[str, Any]) -> tuple[str, str]:
+    """Return what a value is: in words, and by the shape that it is made of."""
+    if "$ref" in schema:
+        return "", schema["$ref"].rpartition("/")[2]
+    if "anyOf" in schema:
+        kinds = [_kind(each) for each in schema["anyOf"]]
+        shapes = [shape for _, shape in kinds if shape]
+        words = " or ".join(kind for kind, _ in kinds if kind)
+        return (f"{words} or", shapes[0]) if shapes else (words, "")
+    if "enum" in schema:
+        return " or ".join(map(_text, schema["enum"])), ""
+    if schema.get("type") == "array":
+        kind, shape = _kind(schema["items"]) if isinstance(schema.get("items"), dict) else ("", "")
+        return f"list of {kind}".strip(), shape
+    if isinstance(schema.get("additionalProperties"), dict):
+        kind, shape = _kind(schema["additionalProperties"])
+        return f"map of {kind}".strip(), shape
+    return str(schema.get("format") or schema.get("type", "any")), ""

@@ -1,0 +1,75 @@
+"""Declares the page of the API; the dataclass is all that its template is given.
+
+Holds shapes only; knows no request and no document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A parameter, or a field of a body or an answer."""
+
+    name: str
+    kind: str
+    """In words, such as `list of`, before the shape if there is one."""
+    shape: str
+    """Name of the shape that it is, or is made of; empty for a plain value."""
+    words: str
+    is_needed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a body or an answer is made of."""
+
+    name: str
+    words: str
+    fields: Sequence[Field]
+    values: Sequence[str]
+    """Of a word, all that there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a request may be refused."""
+
+    status: str
+    code: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One operation."""
+
+    name: str
+    method: str
+    path: str
+    summary: str
+    words: str
+    scope: str
+    """That a key needs; empty for none."""
+    parameters: Sequence[Field]
+    body: str
+    """Name of the shape; empty for none."""
+    status: str
+    answers: Sequence[str]
+    """Names of the shapes of which an answer is one; none for no body."""
+    refusals: Sequence[Refusal]
+    example: str
+    """A command of a shell."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReferencePage:
+    """All operations of the API, by group, and the shapes that they speak in."""
+
+    template: ClassVar[str] = "reference.html"
+    introduction: str
+    groups: Sequence[tuple[str, Sequence[Entry]]]
+    shapes: Sequence[Shape]
