@@ -21,6 +21,7 @@ from gateway import settings_table
 from gateway.browser import messages
 from gateway.cli.app import COMMANDS
 from gateway.settings import SETTINGS_FILE
+from gateway.http.openapi import operations
 from tests.trees import tree_of
 
 ROOT = Path(__file__).parents[1]
@@ -107,6 +108,19 @@ def test_every_warning_is_listed_with_its_level_and_fields():
         assert fields <= set(re.findall(r"`([^`]+)`", listed[event][3])), event
     written = "\n".join(path.read_text() for path in LOGGING).replace("%s", "…")
     assert [name for name in listed if f'"{name}"' not in written] == []
+
+
+def test_every_request_that_is_told_of_is_an_operation():
+    known = {
+        f"{each.method} {re.sub(r'{.*?}', '{}', each.path)}": each.needs for _, each in operations()
+    }
+    text = (ROOT / "docs/api.md").read_text()
+    request = re.compile(r"`((?:GET|POST|PUT|DELETE) /v1/[^`? ]*)")
+    told = {re.sub(r"{.*?}", "{}", name) for name in request.findall(text)}
+    assert len(told) > 40
+    assert told - known.keys() == set()
+    for name, scope in re.findall(rf"^\| {request.pattern}[^|]*\| `(\w+)` \|", text, re.M):
+        assert known[re.sub(r"{.*?}", "{}", name)] == scope, name
 
 
 def test_commands_named_in_the_documents_exist():
