@@ -10,6 +10,7 @@ from typing import Any
 from accounts.data_map import HOSTS, KINDS
 from accounts.not_personal import NOT_PERSONAL
 from accounts.personal_data import Kind
+from docs.client import Client
 from gateway import settings_table
 from gateway.browser import messages
 from gateway.errors import PROBLEMS
@@ -21,6 +22,8 @@ from gateway.words.data_map import Kept, list_in, row_in, words_in
 DOCS = Path(__file__).parent
 
 OPENAPI = DOCS.parent / "gateway/http/openapi.json"
+
+CLIENT = DOCS.parent / "client/caller_client"
 
 SDK = DOCS.parent / "web/src/sdk"
 """The browser SDK; `errors.json` there has the errors that begin on the page."""
@@ -189,6 +192,12 @@ def openapi() -> str:
     return json.dumps(document(), indent=1, ensure_ascii=False) + "\n"
 
 
+def client_modules() -> dict[str, str]:
+    """Return the modules of the client that follow from the document of the API."""
+    client = Client(json.loads(openapi()))
+    return {"shapes.py": client.shapes(), "operations.py": client.operations()}
+
+
 def replace_after(path: Path, heading: str, text: str) -> None:
     """Write `text` in place of everything after a heading."""
     kept = path.read_text().partition(heading)[0]
@@ -200,6 +209,8 @@ def main() -> None:
     schema = json.dumps(messages.schema(), indent=2)
     (DOCS / "wire" / "browser-v1.schema.json").write_text(schema + "\n")
     OPENAPI.write_text(openapi())
+    for name, text in client_modules().items():
+        (CLIENT / name).write_text(text)
     replace_after(DOCS / "api.md", "## Codes", codes())
     replace_after(DOCS / "sdk.md", "## Errors", sdk_errors())
     (SDK / "error-words.ts").write_text(sdk_error_words())

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from docs.generate import (
+    CLIENT,
     OPENAPI,
     SDK,
+    client_modules,
     codes,
     configuration,
     openapi,
@@ -33,6 +35,8 @@ def test_generated_parts_are_current():
     published = json.loads((ROOT / "docs/wire/browser-v1.schema.json").read_text())
     assert published == messages.schema()
     assert OPENAPI.read_text() == openapi()
+    for name, text in client_modules().items():
+        assert (CLIENT / name).read_text() == text
     assert (ROOT / "docs/api.md").read_text().endswith(codes())
     assert (ROOT / "docs/sdk.md").read_text().endswith(f"## Errors\n\n{sdk_errors()}")
     assert (SDK / "error-words.ts").read_text() == sdk_error_words()

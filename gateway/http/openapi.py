@@ -258,7 +258,12 @@ def _types(listed: Iterable[Operation]) -> list[Any]:
 def _schemas(types: Sequence[Any]) -> tuple[dict[Any, Any], dict[str, Any]]:
     """Return the schema of each type, and the components by name, with their docstrings."""
     made, components = msgspec.json.schema_components(types, ref_template=_REF)
-    classes = {cls.__name__: cls for cls in _structs(types)}
+    classes = {cls.__name__: cls for cls, _ in _structs(types)}
+    for cls, fields in _structs(types):
+        for each in fields:
+            # One that is an array on the wire has none.
+            if (told := components[cls.__name__].get("properties")) is not None:
+                _mark_times(each.type, told[each.encode_name])
     for name, component in components.items():
         if "description" in component:
             # Up to Python 3.12 a docstring keeps its indentation.
@@ -270,15 +275,27 @@ def _schemas(types: Sequence[Any]) -> tuple[dict[Any, Any], dict[str, Any]]:
     return dict(zip(types, made, strict=True)), components
 
 
-def _structs(types: Sequence[Any]) -> Iterator[type]:
-    """Yield every struct that types are made of."""
+def _mark_times(kind: shapes.Type, schema: dict[str, Any]) -> None:
+    """Say of times that they are: msgspec does where it refuses those without a zone."""
+    match kind:
+        case shapes.DateTimeType():
+            schema["format"] = "date-time"
+        case shapes.UnionType(types=members) if "anyOf" in schema:
+            for member, each in zip(members, schema["anyOf"], strict=True):
+                _mark_times(member, each)
+        case shapes.DictType(value_type=value):
+            _mark_times(value, schema["additionalProperties"])
+
+
+def _structs(types: Sequence[Any]) -> Iterator[tuple[type, Sequence[shapes.Field]]]:
+    """Yield every struct that types are made of, with its fields."""
     seen: set[type] = set()
     left: list[Any] = list(shapes.multi_type_info(types))
     while left:
         match left.pop():
             case shapes.StructType(cls=cls, fields=fields) if cls not in seen:
                 seen.add(cls)
-                yield cls
+                yield cls, fields
                 left += [each.type for each in fields]
             case shapes.UnionType(types=members):
                 left += members

@@ -55,6 +55,16 @@ def test_fields_are_told_by_the_words_below_them_also_those_of_a_parent():
     assert fields["affordable_seconds"]["description"].startswith("How long balance, spend caps")
 
 
+def test_a_time_is_one_wherever_it_stands():
+    fields = SCHEMAS["StateView"]["properties"]
+    assert fields["created_at"]["format"] == "date-time"
+    assert fields["locked_at"]["anyOf"] == [
+        {"type": "string", "format": "date-time"},
+        {"type": "null"},
+    ]
+    assert fields["lifted"]["additionalProperties"]["format"] == "date-time"
+
+
 def test_what_a_request_may_have_is_no_shape():
     assert not {"PageAsked", "RateAsked"} & SCHEMAS.keys()
     (limit, before) = DOCUMENT["paths"]["/v1/ledger"]["get"]["parameters"]

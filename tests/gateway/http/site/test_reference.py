@@ -11,6 +11,7 @@ from gateway.http.api.document import read_document
 from gateway.http.app import create_app
 from gateway.http.openapi import codes_of, operations
 from gateway.http.site.reference import ReferencePages, reference_page
+from gateway.http.site.reference_pages import Field
 from gateway.http.site.words import WORDS
 from tests.gateway.http.site.conftest import ORIGIN, Site
 
@@ -51,7 +52,8 @@ def test_every_shape_that_is_named_is_shown():
 
 def test_a_field_says_what_it_may_be():
     (limit, before) = ENTRIES["list_calls"].parameters
-    assert limit.kind == "integer, at least 1, at most 200, default 50"
+    bounds = "integer, at least 1, at most 200, default 50"
+    assert limit == Field("limit", bounds, "", "How many at most.")
     assert before.kind == "string"
     fields = {
         field.name: field

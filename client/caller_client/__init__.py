@@ -1,0 +1,17 @@
+"""Typed client of the Caller voice gateway's REST API.
+
+`Caller` for programs that wait, `AsyncCaller` for those on asyncio. `operations` and `shapes` are
+generated from the gateway's OpenAPI document; `errors`, `exchange` and `transport` are written.
+"""
+
+from caller_client.errors import CallerError, ProblemError, UnexpectedAnswerError, UnreachableError
+from caller_client.operations import AsyncCaller, Caller
+
+__all__ = [
+    "AsyncCaller",
+    "Caller",
+    "CallerError",
+    "ProblemError",
+    "UnexpectedAnswerError",
+    "UnreachableError",
+]

@@ -1,0 +1,1767 @@
+"""Asks for every operation of the API, by a method each.
+
+Written by `python -m docs.generate` from the document of the API.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from datetime import datetime
+from typing import Any, Literal, cast
+from uuid import uuid4
+
+import msgspec
+
+from caller_client import shapes
+from caller_client.exchange import Wish
+from caller_client.transport import AsyncTransport, Transport
+
+
+class Caller(Transport):
+    """The operations of a gateway."""
+
+    def quote_call(self, *, destination: str) -> shapes.QuoteReply | shapes.QuoteRefusal:
+        """Say what a call would cost and how long it could last, or why it may not be placed.
+
+        People ask while they type, so that a refusal is an ordinary answer.
+        """
+        return cast(
+            "shapes.QuoteReply | shapes.QuoteRefusal",
+            self.ask(
+                Wish(
+                    "POST",
+                    "/v1/quotes",
+                    (
+                        shapes.QuoteReply,
+                        shapes.QuoteRefusal,
+                    ),
+                    body=shapes.QuoteRequest(destination=destination),
+                )
+            ),
+        )
+
+    def issue_call_token(
+        self,
+        *,
+        destination: str | msgspec.UnsetType | None = msgspec.UNSET,
+        codec: str | msgspec.UnsetType = msgspec.UNSET,
+        origin: str | msgspec.UnsetType = msgspec.UNSET,
+        button: str | msgspec.UnsetType = msgspec.UNSET,
+        visitor: str | msgspec.UnsetType = msgspec.UNSET,
+    ) -> shapes.TokenReply | shapes.VisitorTokenReply:
+        """Quote a call and return the token that allows it, once."""
+        return cast(
+            "shapes.TokenReply | shapes.VisitorTokenReply",
+            self.ask(
+                Wish(
+                    "POST",
+                    "/v1/call-tokens",
+                    (
+                        shapes.TokenReply,
+                        shapes.VisitorTokenReply,
+                    ),
+                    body=shapes.TokenRequest(
+                        destination=destination,
+                        codec=codec,
+                        origin=origin,
+                        button=button,
+                        visitor=visitor,
+                    ),
+                )
+            ),
+        )
+
+    def issue_check_token(
+        self, *, origin: str | msgspec.UnsetType = msgspec.UNSET
+    ) -> shapes.CheckTokenReply:
+        """Return the token that allows one check of the line, which is free of charge."""
+        return cast(
+            "shapes.CheckTokenReply",
+            self.ask(
+                Wish(
+                    "POST",
+                    "/v1/check-tokens",
+                    (shapes.CheckTokenReply,),
+                    body=shapes.CheckTokenRequest(origin=origin),
+                )
+            ),
+        )
+
+    def list_live_calls(self) -> shapes.LiveCallList:
+        """Return the account's live calls, newest first."""
+        return cast(
+            "shapes.LiveCallList", self.ask(Wish("GET", "/v1/live-calls", (shapes.LiveCallList,)))
+        )
+
+    def list_calls(self, *, limit: int | None = None, before: str | None = None) -> shapes.CallPage:
+        """Return a page of the account's calls, newest first."""
+        return cast(
+            "shapes.CallPage",
+            self.ask(
+                Wish(
+                    "GET", "/v1/calls", (shapes.CallPage,), query={"limit": limit, "before": before}
+                )
+            ),
+        )
+
+    def iter_calls(self) -> Iterator[shapes.CallView]:
+        """Yield what `list_calls` returns, page after page."""
+        return self.pages(
+            lambda before: Wish(
+                "GET", "/v1/calls", (shapes.CallPage,), query={"limit": 200, "before": before}
+            ),
+            "calls",
+        )
+
+    def show_call(self, *, call_id: str) -> shapes.CallView:
+        """Return one call, live or ended."""
+        return cast(
+            "shapes.CallView",
+            self.ask(
+                Wish("GET", "/v1/calls/{call_id}", (shapes.CallView,), parts={"call_id": call_id})
+            ),
+        )
+
+    def end_call(self, *, call_id: str) -> shapes.CallView:
+        """End a live call; 202 because the carrier has yet to confirm it."""
+        return cast(
+            "shapes.CallView",
+            self.ask(
+                Wish(
+                    "DELETE", "/v1/calls/{call_id}", (shapes.CallView,), parts={"call_id": call_id}
+                )
+            ),
+        )
+
+    def show_account(self) -> shapes.AccountView:
+        """Return the account's balance: what is held for calls is spent only once used."""
+        return cast(
+            "shapes.AccountView", self.ask(Wish("GET", "/v1/account", (shapes.AccountView,)))
+        )
+
+    def show_phonebook(self) -> shapes.Phonebook:
+        """Return the operator's suggestions for the dial field."""
+        return cast("shapes.Phonebook", self.ask(Wish("GET", "/v1/phonebook", (shapes.Phonebook,))))
+
+    def give_feedback(
+        self,
+        *,
+        call_id: str,
+        stars: int,
+        flaws: list[shapes.Flaw] | msgspec.UnsetType = msgspec.UNSET,
+    ) -> shapes.KeptFeedback:
+        """Keep what is said first of a call, and return what is kept; repeating it is harmless."""
+        return cast(
+            "shapes.KeptFeedback",
+            self.ask(
+                Wish(
+                    "PUT",
+                    "/v1/calls/{call_id}/feedback",
+                    (shapes.KeptFeedback,),
+                    body=shapes.Feedback(stars=stars, flaws=flaws),
+                    parts={"call_id": call_id},
+                )
+            ),
+        )
+
+    def find_rate(self, *, destination: str) -> shapes.RateView:
+        """Return the rate of the number in the body."""
+        return cast(
+            "shapes.RateView",
+            self.ask(
+                Wish(
+                    "POST",
+                    "/v1/rates",
+                    (shapes.RateView,),
+                    body=shapes.RateRequest(destination=destination),
+                )
+            ),
+        )
+
+    def show_rate(self, *, prefix: str) -> shapes.RateView:
+        """Return the rate of numbers that begin with `prefix` and match no longer prefix."""
+        return cast(
+            "shapes.RateView",
+            self.ask(Wish("GET", "/v1/rates", (shapes.RateView,), query={"prefix": prefix})),
+        )
+
+    def show_key(self) -> shapes.KeyView:
+        """Return whose key this is and what it may do."""
+        return cast("shapes.KeyView", self.ask(Wish("GET", "/v1/key", (shapes.KeyView,))))
+
+    def list_ledger(
+        self, *, limit: int | None = None, before: str | None = None
+    ) -> shapes.LedgerPage:
+        """Return a page of the account's lines, newest first."""
+        return cast(
+            "shapes.LedgerPage",
+            self.ask(
+                Wish(
+                    "GET",
+                    "/v1/ledger",
+                    (shapes.LedgerPage,),
+                    query={"limit": limit, "before": before},
+                )
+            ),
+        )
+
+    def iter_ledger(self) -> Iterator[shapes.LedgerLineView]:
+        """Yield what `list_ledger` returns, page after page."""
+        return self.pages(
+            lambda before: Wish(
+                "GET", "/v1/ledger", (shapes.LedgerPage,), query={"limit": 200, "before": before}
+            ),
+            "lines",
+        )
+
+    def show_top_up_offer(self) -> shapes.TopUpOffer:
+        """Return the amounts that are offered, and what is set for automatic top-ups."""
+        return cast("shapes.TopUpOffer", self.ask(Wish("GET", "/v1/top-ups", (shapes.TopUpOffer,))))
+
+    def start_top_up(
+        self,
+        *,
+        amount: str,
+        idempotency_key: str = "",
+        save_card: bool | msgspec.UnsetType = msgspec.UNSET,
+    ) -> shapes.PaymentView:
+        """Begin a payment; the person makes it on the payment service's own page."""
+        return cast(
+            "shapes.PaymentView",
+            self.ask(
+                Wish(
+                    "POST",
+                    "/v1/top-ups",
+                    (shapes.PaymentView,),
+                    idempotency_key=idempotency_key or uuid4().hex,
+                    body=shapes.TopUpRequest(amount=amount, save_card=save_card),
+                )
+            ),
+        )
+
+    def charge_saved_card(self, *, amount: str, idempotency_key: str = "") -> shapes.PaymentView:
+        """Charge the saved card at once; each tap has an idempotency key of its own."""
+        return cast(
+            "shapes.PaymentView",
+            self.ask(
+                Wish(
+                    "POST",
+                    "/v1/saved-card-charges",
+                    (shapes.PaymentView,),
+                    idempotency_key=idempotency_key or uuid4().hex,
+                    body=shapes.SavedCardRequest(amount=amount),
+                )
+            ),
+        )
+
+    def show_top_up(self, *, payment_id: str) -> shapes.PaymentView:
+        """Return a payment; a pending one is looked up at the payment service."""
+        return cast(
+            "shapes.PaymentView",
+            self.ask(
+                Wish(
+                    "GET",
+                    "/v1/top-ups/{payment_id}",
+                    (shapes.PaymentView,),
+                    parts={"payment_id": payment_id},
+                )
+            ),
+        )
+
+    def list_payments(
+        self, *, limit: int | None = None, before: str | None = None
+    ) -> shapes.PaymentPage:
+        """Return a page of the account's payments, newest first."""
+        return cast(
+            "shapes.PaymentPage",
+            self.ask(
+                Wish(
+                    "GET",
+                    "/v1/payments",
+                    (shapes.PaymentPage,),
+                    query={"limit": limit, "before": before},
+                )
+            ),
+        )
+
+    def iter_payments(self) -> Iterator[shapes.PaymentView]:
+        """Yield what `list_payments` returns, page after page."""
+        return self.pages(
+            lambda before: Wish(
+                "GET", "/v1/payments", (shapes.PaymentPage,), query={"limit": 200, "before": before}
+            ),
+            "payments",
+        )
+
+    def set_auto_top_up(
+        self,
+        *,
+        enabled: bool,
+        threshold: str | msgspec.UnsetType = msgspec.UNSET,
+        amount: str | msgspec.UnsetType = msgspec.UNSET,
+    ) -> shapes.AutoTopUpView:
+        """Switch automatic top-ups on or off."""
+        return cast(
+            "shapes.AutoTopUpView",
+            self.ask(
+                Wish(
+                    "PUT",
+                    "/v1/auto-top-up",
+                    (shapes.AutoTopUpView,),
+                    body=shapes.AutoTopUpRequest(
+                        enabled=enabled, threshold=threshold, amount=amount
+                    ),
+                )
+            ),
+        )
+
+    def list_buttons(self) -> shapes.ButtonList:
+        """Return all buttons of the account, the newest first: there are few."""
+        return cast("shapes.ButtonList", self.ask(Wish("GET", "/v1/buttons", (shapes.ButtonList,))))
+
+    def make_button(
+        self,
+        *,
+        label: str,
+        title: str,
+        idempotency_key: str = "",
+        destination: str | msgspec.UnsetType = msgspec.UNSET,
+        origins: list[str] | msgspec.UnsetType = msgspec.UNSET,
+        hours: shapes.Hours | msgspec.UnsetType = msgspec.UNSET,
+        seconds_max: int | msgspec.UnsetType = msgspec.UNSET,
+        calls_at_once: int | msgspec.UnsetType = msgspec.UNSET,
+        amounts: shapes.Amounts | msgspec.UnsetType = msgspec.UNSET,
+        day_cap: str | msgspec.UnsetType | None = msgspec.UNSET,
+        month_cap: str | msgspec.UnsetType | None = msgspec.UNSET,
+    ) -> shapes.OneButtonView:
+        """Make a button; the same idempotency key again makes none, and shows the first."""
+        return cast(
+            "shapes.OneButtonView",
+            self.ask(
+                Wish(
+                    "POST",
+                    "/v1/buttons",
+                    (shapes.OneButtonView,),
+                    idempotency_key=idempotency_key or uuid4().hex,
+                    body=shapes.ButtonBody(
+                        label=label,
+                        title=title,
+                        destination=destination,
+                        origins=origins,
+                        hours=hours,
+                        seconds_max=seconds_max,
+                        calls_at_once=calls_at_once,
+                        amounts=amounts,
+                        day_cap=day_cap,
+                        month_cap=month_cap,
+                    ),
+                )
+            ),
+        )
+
+    def show_button(self, *, button_id: str) -> shapes.OneButtonView:
+        """Return one button."""
+        return cast(
+            "shapes.OneButtonView",
+            self.ask(
+                Wish(
+                    "GET",
+                    "/v1/buttons/{button_id}",
+                    (shapes.OneButtonView,),
+                    parts={"button_id": button_id},
+                )
+            ),
+        )
+
+    def change_button(
+        self,
+        *,
+        button_id: str,
+        label: str,
+        title: str,
+        destination: str | msgspec.UnsetType = msgspec.UNSET,
+        origins: list[str] | msgspec.UnsetType = msgspec.UNSET,
+        hours: shapes.Hours | msgspec.UnsetType = msgspec.UNSET,
+        seconds_max: int | msgspec.UnsetType = msgspec.UNSET,
+        calls_at_once: int | msgspec.UnsetType = msgspec.UNSET,
+        amounts: shapes.Amounts | msgspec.UnsetType = msgspec.UNSET,
+        day_cap: str | msgspec.UnsetType | None = msgspec.UNSET,
+        month_cap: str | msgspec.UnsetType | None = msgspec.UNSET,
+    ) -> shapes.OneButtonView:
+        """Replace name and rules: what the body leaves out is as in a new button."""
+        return cast(
+            "shapes.OneButtonView",
+            self.ask(
+                Wish(
+                    "PUT",
+                    "/v1/buttons/{button_id}",
+                    (shapes.OneButtonView,),
+                    body=shapes.ButtonBody(
+                        label=label,
+                        title=title,
+                        destination=destination,
+                        origins=origins,
+                        hours=hours,
+                        seconds_max=seconds_max,
+                        calls_at_once=calls_at_once,
+                        amounts=amounts,
+                        day_cap=day_cap,
+                        month_cap=month_cap,
+                    ),
+                    parts={"button_id": button_id},
+                )
+            ),
+        )
+
+    def delete_button(self, *, button_id: str) -> None:
+        """Delete it for good and end its calls; one that is not there is deleted already."""
+        self.ask(Wish("DELETE", "/v1/buttons/{button_id}", parts={"button_id": button_id}))
+
+    def pause_button(self, *, button_id: str) -> shapes.OneButtonView:
+        """Let it take no calls."""
+        return cast(
+            "shapes.OneButtonView",
+            self.ask(
+                Wish(
+                    "POST",
+                    "/v1/buttons/{button_id}/pause",
+                    (shapes.OneButtonView,),
+                    parts={"button_id": button_id},
+                )
+            ),
+        )
+
+    def resume_button(self, *, button_id: str) -> shapes.OneButtonView:
+        """Let it take calls again."""
+        return cast(
+            "shapes.OneButtonView",
+            self.ask(
+                Wish(
+                    "POST",
+                    "/v1/buttons/{button_id}/resume",
+                    (shapes.OneButtonView,),
+                    parts={"button_id": button_id},
+                )
+            ),
+        )
+
+    def end_button_calls(self, *, button_id: str) -> shapes.OneButtonView:
+        """End its calls that go on; 202, because their nodes have yet to end them."""
+        return cast(
+            "shapes.OneButtonView",
+            self.ask(
+                Wish(
+                    "POST",
+                    "/v1/buttons/{button_id}/end-calls",
+                    (shapes.OneButtonView,),
+                    parts={"button_id": button_id},
+                )
+            ),
+        )
+
+    def turn_button_key(
+        self,
+        *,
+        button_id: str,
+        idempotency_key: str = "",
+        overlap_days: int | msgspec.UnsetType = msgspec.UNSET,
+    ) -> shapes.OneButtonView:
+        """Replace the live key; the same idempotency key again replaces nothing more."""
+        return cast(
+            "shapes.OneButtonView",
+            self.ask(
+                Wish(
+                    "POST",
+                    "/v1/buttons/{button_id}/turn",
+                    (shapes.OneButtonView,),
+                    idempotency_key=idempotency_key or uuid4().hex,
+                    body=shapes.TurnBody(overlap_days=overlap_days),
+                    parts={"button_id": button_id},
+                )
+            ),
+        )
+
+    def list_destinations(self) -> shapes.DestinationList:
+        """Return the numbers that the account has proven, the newest first."""
+        return cast(
+            "shapes.DestinationList",
+            self.ask(Wish("GET", "/v1/destinations", (shapes.DestinationList,))),
+        )
+
+    def take_back_destination(self, *, number: str) -> shapes.PausedButtons:
+        """Forget that a number is proven; its buttons are paused, and their calls end."""
+        return cast(
+            "shapes.PausedButtons",
+            self.ask(
+                Wish(
+                    "POST",
+                    "/v1/destinations/take-back",
+                    (shapes.PausedButtons,),
+                    body=shapes.NumberBody(number=number),
+                )
+            ),
+        )
+
+    def show_button_state(self, *, key: str) -> shapes.ButtonState:
+        """Say whether the button takes calls, and what a page shows of it."""
+        return cast(
+            "shapes.ButtonState",
+            self.ask(Wish("GET", "/v1/embed/{key}", (shapes.ButtonState,), parts={"key": key})),
+        )
+
+    def give_challenge(self, *, key: str) -> shapes.ChallengeReply:
+        """Give a challenge that is good for this key and this visitor's network."""
+        return cast(
+            "shapes.ChallengeReply",
+            self.ask(
+                Wish(
+                    "POST",
+                    "/v1/embed/{key}/challenges",
+                    (shapes.ChallengeReply,),
+                    body=shapes.ChallengeRequest(),
+                    parts={"key": key},
+                )
+            ),
+        )
+
+    def issue_visitor_token(
+        self,
+        *,
+        key: str,
+        solution: str | msgspec.UnsetType = msgspec.UNSET,
+        token: str | msgspec.UnsetType = msgspec.UNSET,
+        human: str | msgspec.UnsetType = msgspec.UNSET,
+        host: str | msgspec.UnsetType = msgspec.UNSET,
+    ) -> shapes.VisitorTokenReply:
+        """Return the token of one call, for a solved challenge."""
+        return cast(
+            "shapes.VisitorTokenReply",
+            self.ask(
+                Wish(
+                    "POST",
+                    "/v1/embed/{key}/call-tokens",
+                    (shapes.VisitorTokenReply,),
+                    body=shapes.VisitorTokenRequest(
+                        solution=solution, token=token, human=human, host=host
+                    ),
+                    parts={"key": key},
+                )
+            ),
+        )
+
+    def give_visitor_feedback(
+        self,
+        *,
+        key: str,
+        call_id: str,
+        stars: int,
+        flaws: list[shapes.Flaw] | msgspec.UnsetType = msgspec.UNSET,
+    ) -> shapes.KeptFeedback:
+        """Keep what a visitor says first of their call, and return what is kept.
+
+        Whoever knows a call's id has made it: it is random, and told to nobody else but those
+        who may read the account's calls.
+        """
+        return cast(
+            "shapes.KeptFeedback",
+            self.ask(
+                Wish(
+                    "PUT",
+                    "/v1/embed/{key}/calls/{call_id}/feedback",
+                    (shapes.KeptFeedback,),
+                    body=shapes.Feedback(stars=stars, flaws=flaws),
+                    parts={"key": key, "call_id": call_id},
+                )
+            ),
+        )
+
+    def show_document(self) -> dict[str, Any]:
+        """Return this document: OpenAPI 3.1.
+
+        It has an `ETag`.
+        """
+        return cast("dict[str, Any]", self.ask(Wish("GET", "/v1/openapi.json", (dict[str, Any],))))
+
+    def search_accounts(
+        self,
+        *,
+        text: str,
+        limit: int | msgspec.UnsetType = msgspec.UNSET,
+        after: str | msgspec.UnsetType = msgspec.UNSET,
+    ) -> shapes.FoundPage:
+        """Return accounts by a part of their id or address."""
+        return cast(
+            "shapes.FoundPage",
+            self.ask(
+                Wish(
+                    "POST",
+                    "/v1/admin/search",
+                    (shapes.FoundPage,),
+                    body=shapes.SearchRequest(text=text, limit=limit, after=after),
+                )
+            ),
+        )
+
+    def show_any_account(self, *, account_id: str) -> shapes.StateView:
+        """Return how an account stands."""
+        return cast(
+            "shapes.StateView",
+            self.ask(
+                Wish(
+                    "GET",
+                    "/v1/admin/accounts/{account_id}",
+                    (shapes.StateView,),
+                    parts={"account_id": account_id},
+                )
+            ),
+        )
+
+    def list_log(
+        self, *, account_id: str, limit: int | None = None, before: str | None = None
+    ) -> shapes.LogPage:
+        """Return a page of what was done with an account, the newest first."""
+        return cast(
+            "shapes.LogPage",
+            self.ask(
+                Wish(
+                    "GET",
+                    "/v1/admin/accounts/{account_id}/log",
+                    (shapes.LogPage,),
+                    parts={"account_id": account_id},
+                    query={"limit": limit, "before": before},
+                )
+            ),
+        )
+
+    def iter_log(self, *, account_id: str) -> Iterator[shapes.LogLineView]:
+        """Yield what `list_log` returns, page after page."""
+        return self.pages(
+            lambda before: Wish(
+                "GET",
+                "/v1/admin/accounts/{account_id}/log",
+                (shapes.LogPage,),
+                parts={"account_id": account_id},
+                query={"limit": 200, "before": before},
+            ),
+            "lines",
+        )
+
+    def credit_account(
+        self, *, account_id: str, amount: str, reference: str, reason: str
+    ) -> shapes.Booked:
+        """Give or take back credit, once per reference."""
+        return cast(
+            "shapes.Booked",
+            self.ask(
+                Wish(
+                    "POST",
+                    "/v1/admin/accounts/{account_id}/credit",
+                    (shapes.Booked,),
+                    body=shapes.CreditRequest(amount=amount, reference=reference, reason=reason),
+                    parts={"account_id": account_id},
+                )
+            ),
+        )
+
+    def allow(
+        self, *, account_id: str, rule: shapes.Allowance, until: datetime, reason: str
+    ) -> None:
+        """Lift a rule of admission until a moment."""
+        self.ask(
+            Wish(
+                "POST",
+                "/v1/admin/accounts/{account_id}/allow",
+                body=shapes.AllowRequest(rule=rule, until=until, reason=reason),
+                parts={"account_id": account_id},
+            )
+        )
+
+    def disallow(self, *, account_id: str, rule: shapes.Allowance, reason: str) -> None:
+        """Let a rule of admission hold again."""
+        self.ask(
+            Wish(
+                "POST",
+                "/v1/admin/accounts/{account_id}/disallow",
+                body=shapes.DisallowRequest(rule=rule, reason=reason),
+                parts={"account_id": account_id},
+            )
+        )
+
+    def freeze(self, *, account_id: str, reason: str) -> None:
+        """Freeze an account; its live calls end."""
+        self.ask(
+            Wish(
+                "POST",
+                "/v1/admin/accounts/{account_id}/freeze",
+                body=shapes.ActRequest(reason=reason),
+                parts={"account_id": account_id},
+            )
+        )
+
+    def unfreeze(self, *, account_id: str, reason: str) -> None:
+        """Take an operator's freeze back."""
+        self.ask(
+            Wish(
+                "POST",
+                "/v1/admin/accounts/{account_id}/unfreeze",
+                body=shapes.ActRequest(reason=reason),
+                parts={"account_id": account_id},
+            )
+        )
+
+    def lock(self, *, account_id: str, reason: str) -> None:
+        """Lock an account: its holder is signed out and mailed a link for another password."""
+        self.ask(
+            Wish(
+                "POST",
+                "/v1/admin/accounts/{account_id}/lock",
+                body=shapes.ActRequest(reason=reason),
+                parts={"account_id": account_id},
+            )
+        )
+
+    def unlock(self, *, account_id: str, reason: str) -> None:
+        """Unlock an account."""
+        self.ask(
+            Wish(
+                "POST",
+                "/v1/admin/accounts/{account_id}/unlock",
+                body=shapes.ActRequest(reason=reason),
+                parts={"account_id": account_id},
+            )
+        )
+
+    def sign_out(self, *, account_id: str, reason: str) -> None:
+        """Sign the holder of an account out everywhere."""
+        self.ask(
+            Wish(
+                "POST",
+                "/v1/admin/accounts/{account_id}/sign-out",
+                body=shapes.ActRequest(reason=reason),
+                parts={"account_id": account_id},
+            )
+        )
+
+    def reset_second_factor(self, *, account_id: str, reason: str) -> None:
+        """Remove second factor and passkeys of somebody who has lost them; the password stays."""
+        self.ask(
+            Wish(
+                "POST",
+                "/v1/admin/accounts/{account_id}/reset-second-factor",
+                body=shapes.ActRequest(reason=reason),
+                parts={"account_id": account_id},
+            )
+        )
+
+    def list_data_requests(
+        self,
+        *,
+        limit: int | None = None,
+        before: str | None = None,
+        state: Literal["", "all", "open"] | None = None,
+        account: str | None = None,
+    ) -> shapes.DataRequestPage:
+        """Return a page of requests: the newest first, or those that are open, the first due."""
+        return cast(
+            "shapes.DataRequestPage",
+            self.ask(
+                Wish(
+                    "GET",
+                    "/v1/admin/data-requests",
+                    (shapes.DataRequestPage,),
+                    query={"limit": limit, "before": before, "state": state, "account": account},
+                )
+            ),
+        )
+
+    def iter_data_requests(
+        self, *, state: Literal["", "all", "open"] | None = None, account: str | None = None
+    ) -> Iterator[shapes.DataRequestView]:
+        """Yield what `list_data_requests` returns, page after page."""
+        return self.pages(
+            lambda before: Wish(
+                "GET",
+                "/v1/admin/data-requests",
+                (shapes.DataRequestPage,),
+                query={"limit": 200, "before": before, "state": state, "account": account},
+            ),
+            "requests",
+        )
+
+    def add_data_request(self, *, account_id: str, right: shapes.Right) -> None:
+        """Note a request that came by mail or letter; nothing where the same one is open."""
+        self.ask(
+            Wish(
+                "POST",
+                "/v1/admin/accounts/{account_id}/data-requests",
+                body=shapes.DataRequestBody(right=right),
+                parts={"account_id": account_id},
+            )
+        )
+
+    def close_data_request(
+        self, *, number: str, note: str | msgspec.UnsetType = msgspec.UNSET
+    ) -> None:
+        """Note that a request is answered."""
+        self.ask(
+            Wish(
+                "POST",
+                "/v1/admin/data-requests/{number}/done",
+                body=shapes.DoneBody(note=note),
+                parts={"number": number},
+            )
+        )
+
+    def list_nodes(self) -> shapes.Nodes:
+        """Return the nodes that run."""
+        return cast("shapes.Nodes", self.ask(Wish("GET", "/v1/admin/nodes", (shapes.Nodes,))))
+
+    def drain_node(self, *, node: str) -> None:
+        """Let a node take no new calls."""
+        self.ask(Wish("POST", "/v1/admin/nodes/{node}/drain", parts={"node": node}))
+
+    def resume_node(self, *, node: str) -> None:
+        """Let a node take new calls again."""
+        self.ask(Wish("POST", "/v1/admin/nodes/{node}/resume", parts={"node": node}))
+
+    def list_all_live_calls(self, *, account: str | None = None) -> shapes.FleetCalls:
+        """Return the live calls of all nodes, or of one account."""
+        return cast(
+            "shapes.FleetCalls",
+            self.ask(
+                Wish(
+                    "GET", "/v1/admin/live-calls", (shapes.FleetCalls,), query={"account": account}
+                )
+            ),
+        )
+
+    def end_any_call(self, *, call_id: str, reason: str) -> None:
+        """End a live call, for a reason that the audit log of its account keeps."""
+        self.ask(
+            Wish(
+                "POST",
+                "/v1/admin/live-calls/{call_id}/end",
+                body=shapes.ActRequest(reason=reason),
+                parts={"call_id": call_id},
+            )
+        )
+
+    def list_alarms(self) -> shapes.Alarms:
+        """Return the alarms that stand, and what is silenced."""
+        return cast("shapes.Alarms", self.ask(Wish("GET", "/v1/admin/alarms", (shapes.Alarms,))))
+
+    def acknowledge_alarm(self, *, name: str, reason: str) -> None:
+        """Note that somebody is at an alarm that stands."""
+        self.ask(
+            Wish(
+                "POST",
+                "/v1/admin/alarms/acknowledge",
+                body=shapes.AcknowledgeRequest(name=name, reason=reason),
+            )
+        )
+
+    def silence_alarm(self, *, name: str, minutes: int, reason: str) -> None:
+        """Tell nobody of an alarm for a while, whether it stands or not."""
+        self.ask(
+            Wish(
+                "POST",
+                "/v1/admin/alarms/silence",
+                body=shapes.SilenceRequest(name=name, minutes=minutes, reason=reason),
+            )
+        )
+
+    def unsilence_alarm(self, *, name: str) -> None:
+        """Take back what was said of an alarm."""
+        self.ask(
+            Wish("POST", "/v1/admin/alarms/unsilence", body=shapes.UnsilenceRequest(name=name))
+        )
+
+    def show_history(self) -> shapes.History:
+        """Return how all calls stood at each minute of the last day."""
+        return cast(
+            "shapes.History", self.ask(Wish("GET", "/v1/admin/live-history", (shapes.History,)))
+        )
+
+
+class AsyncCaller(AsyncTransport):
+    """The operations of a gateway."""
+
+    async def quote_call(self, *, destination: str) -> shapes.QuoteReply | shapes.QuoteRefusal:
+        """Say what a call would cost and how long it could last, or why it may not be placed.
+
+        People ask while they type, so that a refusal is an ordinary answer.
+        """
+        return cast(
+            "shapes.QuoteReply | shapes.QuoteRefusal",
+            await self.ask(
+                Wish(
+                    "POST",
+                    "/v1/quotes",
+                    (
+                        shapes.QuoteReply,
+                        shapes.QuoteRefusal,
+                    ),
+                    body=shapes.QuoteRequest(destination=destination),
+                )
+            ),
+        )
+
+    async def issue_call_token(
+        self,
+        *,
+        destination: str | msgspec.UnsetType | None = msgspec.UNSET,
+        codec: str | msgspec.UnsetType = msgspec.UNSET,
+        origin: str | msgspec.UnsetType = msgspec.UNSET,
+        button: str | msgspec.UnsetType = msgspec.UNSET,
+        visitor: str | msgspec.UnsetType = msgspec.UNSET,
+    ) -> shapes.TokenReply | shapes.VisitorTokenReply:
+        """Quote a call and return the token that allows it, once."""
+        return cast(
+            "shapes.TokenReply | shapes.VisitorTokenReply",
+            await self.ask(
+                Wish(
+                    "POST",
+                    "/v1/call-tokens",
+                    (
+                        shapes.TokenReply,
+                        shapes.VisitorTokenReply,
+                    ),
+                    body=shapes.TokenRequest(
+                        destination=destination,
+                        codec=codec,
+                        origin=origin,
+                        button=button,
+                        visitor=visitor,
+                    ),
+                )
+            ),
+        )
+
+    async def issue_check_token(
+        self, *, origin: str | msgspec.UnsetType = msgspec.UNSET
+    ) -> shapes.CheckTokenReply:
+        """Return the token that allows one check of the line, which is free of charge."""
+        return cast(
+            "shapes.CheckTokenReply",
+            await self.ask(
+                Wish(
+                    "POST",
+                    "/v1/check-tokens",
+                    (shapes.CheckTokenReply,),
+                    body=shapes.CheckTokenRequest(origin=origin),
+                )
+            ),
+        )
+
+    async def list_live_calls(self) -> shapes.LiveCallList:
+        """Return the account's live calls, newest first."""
+        return cast(
+            "shapes.LiveCallList",
+            await self.ask(Wish("GET", "/v1/live-calls", (shapes.LiveCallList,))),
+        )
+
+    async def list_calls(
+        self, *, limit: int | None = None, before: str | None = None
+    ) -> shapes.CallPage:
+        """Return a page of the account's calls, newest first."""
+        return cast(
+            "shapes.CallPage",
+            await self.ask(
+                Wish(
+                    "GET", "/v1/calls", (shapes.CallPage,), query={"limit": limit, "before": before}
+                )
+            ),
+        )
+
+    def iter_calls(self) -> AsyncIterator[shapes.CallView]:
+        """Yield what `list_calls` returns, page after page."""
+        return self.pages(
+            lambda before: Wish(
+                "GET", "/v1/calls", (shapes.CallPage,), query={"limit": 200, "before": before}
+            ),
+            "calls",
+        )
+
+    async def show_call(self, *, call_id: str) -> shapes.CallView:
+        """Return one call, live or ended."""
+        return cast(
+            "shapes.CallView",
+            await self.ask(
+                Wish("GET", "/v1/calls/{call_id}", (shapes.CallView,), parts={"call_id": call_id})
+            ),
+        )
+
+    async def end_call(self, *, call_id: str) -> shapes.CallView:
+        """End a live call; 202 because the carrier has yet to confirm it."""
+        return cast(
+            "shapes.CallView",
+            await self.ask(
+                Wish(
+                    "DELETE", "/v1/calls/{call_id}", (shapes.CallView,), parts={"call_id": call_id}
+                )
+            ),
+        )
+
+    async def show_account(self) -> shapes.AccountView:
+        """Return the account's balance: what is held for calls is spent only once used."""
+        return cast(
+            "shapes.AccountView", await self.ask(Wish("GET", "/v1/account", (shapes.AccountView,)))
+        )
+
+    async def show_phonebook(self) -> shapes.Phonebook:
+        """Return the operator's suggestions for the dial field."""
+        return cast(
+            "shapes.Phonebook", await self.ask(Wish("GET", "/v1/phonebook", (shapes.Phonebook,)))
+        )
+
+    async def give_feedback(
+        self,
+        *,
+        call_id: str,
+        stars: int,
+        flaws: list[shapes.Flaw] | msgspec.UnsetType = msgspec.UNSET,
+    ) -> shapes.KeptFeedback:
+        """Keep what is said first of a call, and return what is kept; repeating it is harmless."""
+        return cast(
+            "shapes.KeptFeedback",
+            await self.ask(
+                Wish(
+                    "PUT",
+                    "/v1/calls/{call_id}/feedback",
+                    (shapes.KeptFeedback,),
+                    body=shapes.Feedback(stars=stars, flaws=flaws),
+                    parts={"call_id": call_id},
+                )
+            ),
+        )
+
+    async def find_rate(self, *, destination: str) -> shapes.RateView:
+        """Return the rate of the number in the body."""
+        return cast(
+            "shapes.RateView",
+            await self.ask(
+                Wish(
+                    "POST",
+                    "/v1/rates",
+                    (shapes.RateView,),
+                    body=shapes.RateRequest(destination=destination),
+                )
+            ),
+        )
+
+    async def show_rate(self, *, prefix: str) -> shapes.RateView:
+        """Return the rate of numbers that begin with `prefix` and match no longer prefix."""
+        return cast(
+            "shapes.RateView",
+            await self.ask(Wish("GET", "/v1/rates", (shapes.RateView,), query={"prefix": prefix})),
+        )
+
+    async def show_key(self) -> shapes.KeyView:
+        """Return whose key this is and what it may do."""
+        return cast("shapes.KeyView", await self.ask(Wish("GET", "/v1/key", (shapes.KeyView,))))
+
+    async def list_ledger(
+        self, *, limit: int | None = None, before: str | None = None
+    ) -> shapes.LedgerPage:
+        """Return a page of the account's lines, newest first."""
+        return cast(
+            "shapes.LedgerPage",
+            await self.ask(
+                Wish(
+                    "GET",
+                    "/v1/ledger",
+                    (shapes.LedgerPage,),
+                    query={"limit": limit, "before": before},
+                )
+            ),
+        )
+
+    def iter_ledger(self) -> AsyncIterator[shapes.LedgerLineView]:
+        """Yield what `list_ledger` returns, page after page."""
+        return self.pages(
+            lambda before: Wish(
+                "GET", "/v1/ledger", (shapes.LedgerPage,), query={"limit": 200, "before": before}
+            ),
+            "lines",
+        )
+
+    async def show_top_up_offer(self) -> shapes.TopUpOffer:
+        """Return the amounts that are offered, and what is set for automatic top-ups."""
+        return cast(
+            "shapes.TopUpOffer", await self.ask(Wish("GET", "/v1/top-ups", (shapes.TopUpOffer,)))
+        )
+
+    async def start_top_up(
+        self,
+        *,
+        amount: str,
+        idempotency_key: str = "",
+        save_card: bool | msgspec.UnsetType = msgspec.UNSET,
+    ) -> shapes.PaymentView:
+        """Begin a payment; the person makes it on the payment service's own page."""
+        return cast(
+            "shapes.PaymentView",
+            await self.ask(
+                Wish(
+                    "POST",
+                    "/v1/top-ups",
+                    (shapes.PaymentView,),
+                    idempotency_key=idempotency_key or uuid4().hex,
+                    body=shapes.TopUpRequest(amount=amount, save_card=save_card),
+                )
+            ),
+        )
+
+    async def charge_saved_card(
+        self, *, amount: str, idempotency_key: str = ""
+    ) -> shapes.PaymentView:
+        """Charge the saved card at once; each tap has an idempotency key of its own."""
+        return cast(
+            "shapes.PaymentView",
+            await self.ask(
+                Wish(
+                    "POST",
+                    "/v1/saved-card-charges",
+                    (shapes.PaymentView,),
+                    idempotency_key=idempotency_key or uuid4().hex,
+                    body=shapes.SavedCardRequest(amount=amount),
+                )
+            ),
+        )
+
+    async def show_top_up(self, *, payment_id: str) -> shapes.PaymentView:
+        """Return a payment; a pending one is looked up at the payment service."""
+        return cast(
+            "shapes.PaymentView",
+            await self.ask(
+                Wish(
+                    "GET",
+                    "/v1/top-ups/{payment_id}",
+                    (shapes.PaymentView,),
+                    parts={"payment_id": payment_id},
+                )
+            ),
+        )
+
+    async def list_payments(
+        self, *, limit: int | None = None, before: str | None = None
+    ) -> shapes.PaymentPage:
+        """Return a page of the account's payments, newest first."""
+        return cast(
+            "shapes.PaymentPage",
+            await self.ask(
+                Wish(
+                    "GET",
+                    "/v1/payments",
+                    (shapes.PaymentPage,),
+                    query={"limit": limit, "before": before},
+                )
+            ),
+        )
+
+    def iter_payments(self) -> AsyncIterator[shapes.PaymentView]:
+        """Yield what `list_payments` returns, page after page."""
+        return self.pages(
+            lambda before: Wish(
+                "GET", "/v1/payments", (shapes.PaymentPage,), query={"limit": 200, "before": before}
+            ),
+            "payments",
+        )
+
+    async def set_auto_top_up(
+        self,
+        *,
+        enabled: bool,
+        threshold: str | msgspec.UnsetType = msgspec.UNSET,
+        amount: str | msgspec.UnsetType = msgspec.UNSET,
+    ) -> shapes.AutoTopUpView:
+        """Switch automatic top-ups on or off."""
+        return cast(
+            "shapes.AutoTopUpView",
+            await self.ask(
+                Wish(
+                    "PUT",
+                    "/v1/auto-top-up",
+                    (shapes.AutoTopUpView,),
+                    body=shapes.AutoTopUpRequest(
+                        enabled=enabled, threshold=threshold, amount=amount
+                    ),
+                )
+            ),
+        )
+
+    async def list_buttons(self) -> shapes.ButtonList:
+        """Return all buttons of the account, the newest first: there are few."""
+        return cast(
+            "shapes.ButtonList", await self.ask(Wish("GET", "/v1/buttons", (shapes.ButtonList,)))
+        )
+
+    async def make_button(
+        self,
+        *,
+        label: str,
+        title: str,
+        idempotency_key: str = "",
+        destination: str | msgspec.UnsetType = msgspec.UNSET,
+        origins: list[str] | msgspec.UnsetType = msgspec.UNSET,
+        hours: shapes.Hours | msgspec.UnsetType = msgspec.UNSET,
+        seconds_max: int | msgspec.UnsetType = msgspec.UNSET,
+        calls_at_once: int | msgspec.UnsetType = msgspec.UNSET,
+        amounts: shapes.Amounts | msgspec.UnsetType = msgspec.UNSET,
+        day_cap: str | msgspec.UnsetType | None = msgspec.UNSET,
+        month_cap: str | msgspec.UnsetType | None = msgspec.UNSET,
+    ) -> shapes.OneButtonView:
+        """Make a button; the same idempotency key again makes none, and shows the first."""
+        return cast(
+            "shapes.OneButtonView",
+            await self.ask(
+                Wish(
+                    "POST",
+                    "/v1/buttons",
+                    (shapes.OneButtonView,),
+                    idempotency_key=idempotency_key or uuid4().hex,
+                    body=shapes.ButtonBody(
+                        label=label,
+                        title=title,
+                        destination=destination,
+                        origins=origins,
+                        hours=hours,
+                        seconds_max=seconds_max,
+                        calls_at_once=calls_at_once,
+                        amounts=amounts,
+                        day_cap=day_cap,
+                        month_cap=month_cap,
+                    ),
+                )
+            ),
+        )
+
+    async def show_button(self, *, button_id: str) -> shapes.OneButtonView:
+        """Return one button."""
+        return cast(
+            "shapes.OneButtonView",
+            await self.ask(
+                Wish(
+                    "GET",
+                    "/v1/buttons/{button_id}",
+                    (shapes.OneButtonView,),
+                    parts={"button_id": button_id},
+                )
+            ),
+        )
+
+    async def change_button(
+        self,
+        *,
+        button_id: str,
+        label: str,
+        title: str,
+        destination: str | msgspec.UnsetType = msgspec.UNSET,
+        origins: list[str] | msgspec.UnsetType = msgspec.UNSET,
+        hours: shapes.Hours | msgspec.UnsetType = msgspec.UNSET,
+        seconds_max: int | msgspec.UnsetType = msgspec.UNSET,
+        calls_at_once: int | msgspec.UnsetType = msgspec.UNSET,
+        amounts: shapes.Amounts | msgspec.UnsetType = msgspec.UNSET,
+        day_cap: str | msgspec.UnsetType | None = msgspec.UNSET,
+        month_cap: str | msgspec.UnsetType | None = msgspec.UNSET,
+    ) -> shapes.OneButtonView:
+        """Replace name and rules: what the body leaves out is as in a new button."""
+        return cast(
+            "shapes.OneButtonView",
+            await self.ask(
+                Wish(
+                    "PUT",
+                    "/v1/buttons/{button_id}",
+                    (shapes.OneButtonView,),
+                    body=shapes.ButtonBody(
+                        label=label,
+                        title=title,
+                        destination=destination,
+                        origins=origins,
+                        hours=hours,
+                        seconds_max=seconds_max,
+                        calls_at_once=calls_at_once,
+                        amounts=amounts,
+                        day_cap=day_cap,
+                        month_cap=month_cap,
+                    ),
+                    parts={"button_id": button_id},
+                )
+            ),
+        )
+
+    async def delete_button(self, *, button_id: str) -> None:
+        """Delete it for good and end its calls; one that is not there is deleted already."""
+        await self.ask(Wish("DELETE", "/v1/buttons/{button_id}", parts={"button_id": button_id}))
+
+    async def pause_button(self, *, button_id: str) -> shapes.OneButtonView:
+        """Let it take no calls."""
+        return cast(
+            "shapes.OneButtonView",
+            await self.ask(
+                Wish(
+                    "POST",
+                    "/v1/buttons/{button_id}/pause",
+                    (shapes.OneButtonView,),
+                    parts={"button_id": button_id},
+                )
+            ),
+        )
+
+    async def resume_button(self, *, button_id: str) -> shapes.OneButtonView:
+        """Let it take calls again."""
+        return cast(
+            "shapes.OneButtonView",
+            await self.ask(
+                Wish(
+                    "POST",
+                    "/v1/buttons/{button_id}/resume",
+                    (shapes.OneButtonView,),
+                    parts={"button_id": button_id},
+                )
+            ),
+        )
+
+    async def end_button_calls(self, *, button_id: str) -> shapes.OneButtonView:
+        """End its calls that go on; 202, because their nodes have yet to end them."""
+        return cast(
+            "shapes.OneButtonView",
+            await self.ask(
+                Wish(
+                    "POST",
+                    "/v1/buttons/{button_id}/end-calls",
+                    (shapes.OneButtonView,),
+                    parts={"button_id": button_id},
+                )
+            ),
+        )
+
+    async def turn_button_key(
+        self,
+        *,
+        button_id: str,
+        idempotency_key: str = "",
+        overlap_days: int | msgspec.UnsetType = msgspec.UNSET,
+    ) -> shapes.OneButtonView:
+        """Replace the live key; the same idempotency key again replaces nothing more."""
+        return cast(
+            "shapes.OneButtonView",
+            await self.ask(
+                Wish(
+                    "POST",
+                    "/v1/buttons/{button_id}/turn",
+                    (shapes.OneButtonView,),
+                    idempotency_key=idempotency_key or uuid4().hex,
+                    body=shapes.TurnBody(overlap_days=overlap_days),
+                    parts={"button_id": button_id},
+                )
+            ),
+        )
+
+    async def list_destinations(self) -> shapes.DestinationList:
+        """Return the numbers that the account has proven, the newest first."""
+        return cast(
+            "shapes.DestinationList",
+            await self.ask(Wish("GET", "/v1/destinations", (shapes.DestinationList,))),
+        )
+
+    async def take_back_destination(self, *, number: str) -> shapes.PausedButtons:
+        """Forget that a number is proven; its buttons are paused, and their calls end."""
+        return cast(
+            "shapes.PausedButtons",
+            await self.ask(
+                Wish(
+                    "POST",
+                    "/v1/destinations/take-back",
+                    (shapes.PausedButtons,),
+                    body=shapes.NumberBody(number=number),
+                )
+            ),
+        )
+
+    async def show_button_state(self, *, key: str) -> shapes.ButtonState:
+        """Say whether the button takes calls, and what a page shows of it."""
+        return cast(
+            "shapes.ButtonState",
+            await self.ask(
+                Wish("GET", "/v1/embed/{key}", (shapes.ButtonState,), parts={"key": key})
+            ),
+        )
+
+    async def give_challenge(self, *, key: str) -> shapes.ChallengeReply:
+        """Give a challenge that is good for this key and this visitor's network."""
+        return cast(
+            "shapes.ChallengeReply",
+            await self.ask(
+                Wish(
+                    "POST",
+                    "/v1/embed/{key}/challenges",
+                    (shapes.ChallengeReply,),
+                    body=shapes.ChallengeRequest(),
+                    parts={"key": key},
+                )
+            ),
+        )
+
+    async def issue_visitor_token(
+        self,
+        *,
+        key: str,
+        solution: str | msgspec.UnsetType = msgspec.UNSET,
+        token: str | msgspec.UnsetType = msgspec.UNSET,
+        human: str | msgspec.UnsetType = msgspec.UNSET,
+        host: str | msgspec.UnsetType = msgspec.UNSET,
+    ) -> shapes.VisitorTokenReply:
+        """Return the token of one call, for a solved challenge."""
+        return cast(
+            "shapes.VisitorTokenReply",
+            await self.ask(
+                Wish(
+                    "POST",
+                    "/v1/embed/{key}/call-tokens",
+                    (shapes.VisitorTokenReply,),
+                    body=shapes.VisitorTokenRequest(
+                        solution=solution, token=token, human=human, host=host
+                    ),
+                    parts={"key": key},
+                )
+            ),
+        )
+
+    async def give_visitor_feedback(
+        self,
+        *,
+        key: str,
+        call_id: str,
+        stars: int,
+        flaws: list[shapes.Flaw] | msgspec.UnsetType = msgspec.UNSET,
+    ) -> shapes.KeptFeedback:
+        """Keep what a visitor says first of their call, and return what is kept.
+
+        Whoever knows a call's id has made it: it is random, and told to nobody else but those
+        who may read the account's calls.
+        """
+        return cast(
+            "shapes.KeptFeedback",
+            await self.ask(
+                Wish(
+                    "PUT",
+                    "/v1/embed/{key}/calls/{call_id}/feedback",
+                    (shapes.KeptFeedback,),
+                    body=shapes.Feedback(stars=stars, flaws=flaws),
+                    parts={"key": key, "call_id": call_id},
+                )
+            ),
+        )
+
+    async def show_document(self) -> dict[str, Any]:
+        """Return this document: OpenAPI 3.1.
+
+        It has an `ETag`.
+        """
+        return cast(
+            "dict[str, Any]", await self.ask(Wish("GET", "/v1/openapi.json", (dict[str, Any],)))
+        )
+
+    async def search_accounts(
+        self,
+        *,
+        text: str,
+        limit: int | msgspec.UnsetType = msgspec.UNSET,
+        after: str | msgspec.UnsetType = msgspec.UNSET,
+    ) -> shapes.FoundPage:
+        """Return accounts by a part of their id or address."""
+        return cast(
+            "shapes.FoundPage",
+            await self.ask(
+                Wish(
+                    "POST",
+                    "/v1/admin/search",
+                    (shapes.FoundPage,),
+                    body=shapes.SearchRequest(text=text, limit=limit, after=after),
+                )
+            ),
+        )
+
+    async def show_any_account(self, *, account_id: str) -> shapes.StateView:
+        """Return how an account stands."""
+        return cast(
+            "shapes.StateView",
+            await self.ask(
+                Wish(
+                    "GET",
+                    "/v1/admin/accounts/{account_id}",
+                    (shapes.StateView,),
+                    parts={"account_id": account_id},
+                )
+            ),
+        )
+
+    async def list_log(
+        self, *, account_id: str, limit: int | None = None, before: str | None = None
+    ) -> shapes.LogPage:
+        """Return a page of what was done with an account, the newest first."""
+        return cast(
+            "shapes.LogPage",
+            await self.ask(
+                Wish(
+                    "GET",
+                    "/v1/admin/accounts/{account_id}/log",
+                    (shapes.LogPage,),
+                    parts={"account_id": account_id},
+                    query={"limit": limit, "before": before},
+                )
+            ),
+        )
+
+    def iter_log(self, *, account_id: str) -> AsyncIterator[shapes.LogLineView]:
+        """Yield what `list_log` returns, page after page."""
+        return self.pages(
+            lambda before: Wish(
+                "GET",
+                "/v1/admin/accounts/{account_id}/log",
+                (shapes.LogPage,),
+                parts={"account_id": account_id},
+                query={"limit": 200, "before": before},
+            ),
+            "lines",
+        )
+
+    async def credit_account(
+        self, *, account_id: str, amount: str, reference: str, reason: str
+    ) -> shapes.Booked:
+        """Give or take back credit, once per reference."""
+        return cast(
+            "shapes.Booked",
+            await self.ask(
+                Wish(
+                    "POST",
+                    "/v1/admin/accounts/{account_id}/credit",
+                    (shapes.Booked,),
+                    body=shapes.CreditRequest(amount=amount, reference=reference, reason=reason),
+                    parts={"account_id": account_id},
+                )
+            ),
+        )
+
+    async def allow(
+        self, *, account_id: str, rule: shapes.Allowance, until: datetime, reason: str
+    ) -> None:
+        """Lift a rule of admission until a moment."""
+        await self.ask(
+            Wish(
+                "POST",
+                "/v1/admin/accounts/{account_id}/allow",
+                body=shapes.AllowRequest(rule=rule, until=until, reason=reason),
+                parts={"account_id": account_id},
+            )
+        )
+
+    async def disallow(self, *, account_id: str, rule: shapes.Allowance, reason: str) -> None:
+        """Let a rule of admission hold again."""
+        await self.ask(
+            Wish(
+                "POST",
+                "/v1/admin/accounts/{account_id}/disallow",
+                body=shapes.DisallowRequest(rule=rule, reason=reason),
+                parts={"account_id": account_id},
+            )
+        )
+
+    async def freeze(self, *, account_id: str, reason: str) -> None:
+        """Freeze an account; its live calls end."""
+        await self.ask(
+            Wish(
+                "POST",
+                "/v1/admin/accounts/{account_id}/freeze",
+                body=shapes.ActRequest(reason=reason),
+                parts={"account_id": account_id},
+            )
+        )
+
+    async def unfreeze(self, *, account_id: str, reason: str) -> None:
+        """Take an operator's freeze back."""
+        await self.ask(
+            Wish(
+                "POST",
+                "/v1/admin/accounts/{account_id}/unfreeze",
+                body=shapes.ActRequest(reason=reason),
+                parts={"account_id": account_id},
+            )
+        )
+
+    async def lock(self, *, account_id: str, reason: str) -> None:
+        """Lock an account: its holder is signed out and mailed a link for another password."""
+        await self.ask(
+            Wish(
+                "POST",
+                "/v1/admin/accounts/{account_id}/lock",
+                body=shapes.ActRequest(reason=reason),
+                parts={"account_id": account_id},
+            )
+        )
+
+    async def unlock(self, *, account_id: str, reason: str) -> None:
+        """Unlock an account."""
+        await self.ask(
+            Wish(
+                "POST",
+                "/v1/admin/accounts/{account_id}/unlock",
+                body=shapes.ActRequest(reason=reason),
+                parts={"account_id": account_id},
+            )
+        )
+
+    async def sign_out(self, *, account_id: str, reason: str) -> None:
+        """Sign the holder of an account out everywhere."""
+        await self.ask(
+            Wish(
+                "POST",
+                "/v1/admin/accounts/{account_id}/sign-out",
+                body=shapes.ActRequest(reason=reason),
+                parts={"account_id": account_id},
+            )
+        )
+
+    async def reset_second_factor(self, *, account_id: str, reason: str) -> None:
+        """Remove second factor and passkeys of somebody who has lost them; the password stays."""
+        await self.ask(
+            Wish(
+                "POST",
+                "/v1/admin/accounts/{account_id}/reset-second-factor",
+                body=shapes.ActRequest(reason=reason),
+                parts={"account_id": account_id},
+            )
+        )
+
+    async def list_data_requests(
+        self,
+        *,
+        limit: int | None = None,
+        before: str | None = None,
+        state: Literal["", "all", "open"] | None = None,
+        account: str | None = None,
+    ) -> shapes.DataRequestPage:
+        """Return a page of requests: the newest first, or those that are open, the first due."""
+        return cast(
+            "shapes.DataRequestPage",
+            await self.ask(
+                Wish(
+                    "GET",
+                    "/v1/admin/data-requests",
+                    (shapes.DataRequestPage,),
+                    query={"limit": limit, "before": before, "state": state, "account": account},
+                )
+            ),
+        )
+
+    def iter_data_requests(
+        self, *, state: Literal["", "all", "open"] | None = None, account: str | None = None
+    ) -> AsyncIterator[shapes.DataRequestView]:
+        """Yield what `list_data_requests` returns, page after page."""
+        return self.pages(
+            lambda before: Wish(
+                "GET",
+                "/v1/admin/data-requests",
+                (shapes.DataRequestPage,),
+                query={"limit": 200, "before": before, "state": state, "account": account},
+            ),
+            "requests",
+        )
+
+    async def add_data_request(self, *, account_id: str, right: shapes.Right) -> None:
+        """Note a request that came by mail or letter; nothing where the same one is open."""
+        await self.ask(
+            Wish(
+                "POST",
+                "/v1/admin/accounts/{account_id}/data-requests",
+                body=shapes.DataRequestBody(right=right),
+                parts={"account_id": account_id},
+            )
+        )
+
+    async def close_data_request(
+        self, *, number: str, note: str | msgspec.UnsetType = msgspec.UNSET
+    ) -> None:
+        """Note that a request is answered."""
+        await self.ask(
+            Wish(
+                "POST",
+                "/v1/admin/data-requests/{number}/done",
+                body=shapes.DoneBody(note=note),
+                parts={"number": number},
+            )
+        )
+
+    async def list_nodes(self) -> shapes.Nodes:
+        """Return the nodes that run."""
+        return cast("shapes.Nodes", await self.ask(Wish("GET", "/v1/admin/nodes", (shapes.Nodes,))))
+
+    async def drain_node(self, *, node: str) -> None:
+        """Let a node take no new calls."""
+        await self.ask(Wish("POST", "/v1/admin/nodes/{node}/drain", parts={"node": node}))
+
+    async def resume_node(self, *, node: str) -> None:
+        """Let a node take new calls again."""
+        await self.ask(Wish("POST", "/v1/admin/nodes/{node}/resume", parts={"node": node}))
+
+    async def list_all_live_calls(self, *, account: str | None = None) -> shapes.FleetCalls:
+        """Return the live calls of all nodes, or of one account."""
+        return cast(
+            "shapes.FleetCalls",
+            await self.ask(
+                Wish(
+                    "GET", "/v1/admin/live-calls", (shapes.FleetCalls,), query={"account": account}
+                )
+            ),
+        )
+
+    async def end_any_call(self, *, call_id: str, reason: str) -> None:
+        """End a live call, for a reason that the audit log of its account keeps."""
+        await self.ask(
+            Wish(
+                "POST",
+                "/v1/admin/live-calls/{call_id}/end",
+                body=shapes.ActRequest(reason=reason),
+                parts={"call_id": call_id},
+            )
+        )
+
+    async def list_alarms(self) -> shapes.Alarms:
+        """Return the alarms that stand, and what is silenced."""
+        return cast(
+            "shapes.Alarms", await self.ask(Wish("GET", "/v1/admin/alarms", (shapes.Alarms,)))
+        )
+
+    async def acknowledge_alarm(self, *, name: str, reason: str) -> None:
+        """Note that somebody is at an alarm that stands."""
+        await self.ask(
+            Wish(
+                "POST",
+                "/v1/admin/alarms/acknowledge",
+                body=shapes.AcknowledgeRequest(name=name, reason=reason),
+            )
+        )
+
+    async def silence_alarm(self, *, name: str, minutes: int, reason: str) -> None:
+        """Tell nobody of an alarm for a while, whether it stands or not."""
+        await self.ask(
+            Wish(
+                "POST",
+                "/v1/admin/alarms/silence",
+                body=shapes.SilenceRequest(name=name, minutes=minutes, reason=reason),
+            )
+        )
+
+    async def unsilence_alarm(self, *, name: str) -> None:
+        """Take back what was said of an alarm."""
+        await self.ask(
+            Wish("POST", "/v1/admin/alarms/unsilence", body=shapes.UnsilenceRequest(name=name))
+        )
+
+    async def show_history(self) -> shapes.History:
+        """Return how all calls stood at each minute of the last day."""
+        return cast(
+            "shapes.History",
+            await self.ask(Wish("GET", "/v1/admin/live-history", (shapes.History,))),
+        )

@@ -1,0 +1,933 @@
+"""Defines what the API is asked with, and what it answers.
+
+Written by `python -m docs.generate` from the document of the API.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Literal
+
+import msgspec
+
+Allowance = Literal["countries", "new-card", "short-calls", "velocity"]
+"""A rule that an operator can lift from an account until a moment; values are stored."""
+
+Flaw = Literal["audio-latency", "choppy-audio", "dropped-call", "echo", "noisy-call"]
+"""What was wrong with a call: the words that telephone services use for it."""
+
+Reason = str
+"""Why visitors do not get through, as their button's owner sees it; values are stored."""
+
+Right = Literal["access", "correction", "deletion", "export", "objection", "restriction"]
+"""The rights of the GDPR that a request is about; values are stored."""
+
+Span = list[int]
+"""A while within a day, in minutes from its midnight."""
+
+
+class AccountCall(msgspec.Struct, kw_only=True):
+    """A live call, and whose it is."""
+
+    account_id: str
+    call: CallView
+
+
+class AccountView(msgspec.Struct, kw_only=True):
+    """The account."""
+
+    id: str
+    currency: str
+    balance: Money
+    """What is held for calls is spent only once it is used."""
+    live_calls: int
+
+
+class AcknowledgeRequest(msgspec.Struct, kw_only=True):
+    """Body of `…/acknowledge`."""
+
+    name: str
+    reason: str
+
+
+class ActRequest(msgspec.Struct, kw_only=True):
+    """Body of an act that needs a reason alone."""
+
+    reason: str
+
+
+class AlarmView(msgspec.Struct, kw_only=True):
+    """An alarm that stands."""
+
+    name: str
+    """By which it is acknowledged and silenced."""
+    rule: str
+    subject: str
+    title: str
+    action: str
+    """What to do first."""
+    value: float
+    """As it was when it began, in `unit`."""
+    unit: str
+    since: datetime
+    state: str
+    by: str
+    """Who acknowledged or silenced it, and why; empty for nobody."""
+    reason: str
+    until: datetime | None
+    """When a silence ends."""
+
+
+class Alarms(msgspec.Struct, kw_only=True):
+    """The alarms that stand, and what is silenced."""
+
+    alarms: list[AlarmView]
+    silenced: list[SilencedView]
+
+
+class AllowRequest(msgspec.Struct, kw_only=True):
+    """Body of `…/allow`."""
+
+    rule: Allowance
+    until: datetime
+    reason: str
+
+
+class Amounts(msgspec.Struct, kw_only=True):
+    """How many calls may begin; within an hour, and within a day."""
+
+    visitor_hour: int | msgspec.UnsetType = msgspec.UNSET
+    """Of one visitor: one address, in IPv6 its /64, or whom the owner's back end names."""
+    visitor_day: int | msgspec.UnsetType = msgspec.UNSET
+    network_hour: int | msgspec.UnsetType = msgspec.UNSET
+    """Of one network, /24 or /48: an office, or a rented range."""
+    network_day: int | msgspec.UnsetType = msgspec.UNSET
+    button_hour: int | msgspec.UnsetType = msgspec.UNSET
+    """Of everybody together."""
+    button_day: int | msgspec.UnsetType = msgspec.UNSET
+
+
+class AutoTopUpRequest(msgspec.Struct, kw_only=True):
+    """Body of `PUT /v1/auto-top-up`."""
+
+    enabled: bool
+    threshold: str | msgspec.UnsetType = msgspec.UNSET
+    amount: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class AutoTopUpView(msgspec.Struct, kw_only=True):
+    """What an account has set for its automatic top-ups."""
+
+    enabled: bool
+    threshold: Money
+    amount: Money
+    maximum: Money
+    """Most that `amount` may be."""
+    has_card: bool
+    off_reason: str
+
+
+class Booked(msgspec.Struct, kw_only=True):
+    """Whether credit was booked now."""
+
+    booked: bool
+    """False where this reference was booked before."""
+
+
+class ButtonBody(msgspec.Struct, kw_only=True):
+    """Body of `POST /v1/buttons` and `PUT /v1/buttons/{button_id}`: the whole button."""
+
+    label: str
+    title: str
+    destination: str | msgspec.UnsetType = msgspec.UNSET
+    """A number that is proven, in E.164; empty: the account's back end names each call's."""
+    origins: list[str] | msgspec.UnsetType = msgspec.UNSET
+    hours: Hours | msgspec.UnsetType = msgspec.UNSET
+    seconds_max: int | msgspec.UnsetType = msgspec.UNSET
+    calls_at_once: int | msgspec.UnsetType = msgspec.UNSET
+    amounts: Amounts | msgspec.UnsetType = msgspec.UNSET
+    day_cap: str | msgspec.UnsetType | None = msgspec.UNSET
+    """In the account's currency, such as "5.00"; null for none."""
+    month_cap: str | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class ButtonKeyView(msgspec.Struct, kw_only=True):
+    """A publishable key.
+
+    Times are RFC 3339 in UTC.
+    """
+
+    key: str
+    mode: str
+    made_at: datetime
+    ends_at: datetime | None
+    """Of a live key that was replaced."""
+
+
+class ButtonList(msgspec.Struct, kw_only=True):
+    """All buttons of the account."""
+
+    buttons: list[ButtonView]
+    """The newest first."""
+
+
+class ButtonState(msgspec.Struct, kw_only=True):
+    """How a button stands, as its page shows it."""
+
+    state: str
+    mode: str
+    opens_at: str | None
+    """RFC 3339, in UTC; null while it is open, and where it is not known."""
+    zone: str
+    """Of its opening hours, such as Europe/Berlin."""
+    hours: list[list[Span]]
+    """Monday first: each day's spans, in minutes from its midnight."""
+    name: str
+    """Who answers."""
+    human_check: bool
+    """Whether the host page must hand on what the operator's check of persons has given it."""
+    seconds_max: int
+    takes_feedback: bool
+    """Whether what visitors say of calls is kept."""
+    operator: Operator
+    codec: str
+
+
+class ButtonView(msgspec.Struct, kw_only=True):
+    """A button as its account sees it."""
+
+    id: str
+    label: str
+    title: str
+    destination: str
+    """E.164; empty where each call's is named by the account's back end."""
+    origins: list[str]
+    hours: Hours
+    seconds_max: int
+    calls_at_once: int
+    amounts: Amounts
+    day_cap: Money | None
+    month_cap: Money | None
+    keys: list[ButtonKeyView]
+    made_at: datetime
+    paused_at: datetime | None
+    usage: list[UsageView]
+    """The days with calls in the last `USAGE_DAYS`, the newest first."""
+
+
+class CallPage(msgspec.Struct, kw_only=True):
+    """A page of calls: live ones first, then the newest first."""
+
+    calls: list[CallView]
+    next: str | None
+    """What `before` asks for the following page with; null after the last."""
+
+
+class CallView(msgspec.Struct, kw_only=True):
+    """One call as the API shows it.
+
+    Times are RFC 3339 in UTC.
+    """
+
+    id: str
+    state: str
+    """`settling` is a call that has ended and whose record is still being written."""
+    destination: str
+    country: str
+    codec: str
+    node: str
+    created_at: datetime
+    answered_at: datetime | None = None
+    ended_at: datetime | None = None
+    seconds: int = 0
+    cost: Money | None
+    """What a live call has used and an ended one was charged, never what is held; null while a call is settling."""
+    cause: int | None = None
+    cause_name: str | None = None
+    cause_message: str | None = None
+    ended_by: str | None = None
+    carrier_call_id: str | None = None
+    carrier_seconds: int | None = None
+    browser: LegQuality | None = None
+    carrier: LegQuality | None = None
+    feedback: Feedback | None = None
+    """What the caller has said of it."""
+
+
+class ChallengeBody(msgspec.Struct, kw_only=True):
+    """A challenge in ALTCHA's words."""
+
+    algorithm: str
+    challenge: str
+    maxnumber: int
+    salt: str
+    signature: str
+
+
+class ChallengeReply(msgspec.Struct, kw_only=True):
+    """What a visitor's machine has to solve before a token is asked for."""
+
+    challenge: ChallengeBody
+    expires_in_seconds: int
+
+
+class ChallengeRequest(msgspec.Struct, kw_only=True):
+    """Body of `POST /v1/embed/{key}/challenges`."""
+
+
+class CheckTokenReply(msgspec.Struct, kw_only=True):
+    """A one-use token for a check of the line; it costs nothing."""
+
+    token: str
+    expires_at: str
+    expires_in_seconds: int
+    media_url: str
+
+
+class CheckTokenRequest(msgspec.Struct, kw_only=True):
+    """Body of `POST /v1/check-tokens`."""
+
+    origin: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class CreditRequest(msgspec.Struct, kw_only=True):
+    """Body of `…/credit`."""
+
+    amount: str
+    """Such as `10.00`; below zero takes credit back."""
+    reference: str
+    """Booked once."""
+    reason: str
+
+
+class DataRequestBody(msgspec.Struct, kw_only=True):
+    """Body of `POST …/{account_id}/data-requests`."""
+
+    right: Right
+
+
+class DataRequestPage(msgspec.Struct, kw_only=True):
+    """A page of the register."""
+
+    requests: list[DataRequestView]
+    next: str | None
+    """What `before` asks for the following page with; null after the last."""
+
+
+class DataRequestView(msgspec.Struct, kw_only=True):
+    """A request, and how it stands.
+
+    Times are RFC 3339 in UTC.
+    """
+
+    number: int
+    account_id: str
+    right: str
+    """Of the GDPR: `access`, `correction`, `deletion`, `restriction`, `export`, `objection`."""
+    asked_at: datetime
+    due_at: datetime
+    """A month later: until when it must be answered (GDPR, article 12(3))."""
+    late: bool
+    done_at: datetime | None
+    done_by: str | None
+    """`holder`, `operator` or `service`."""
+    note: str
+
+
+class DestinationList(msgspec.Struct, kw_only=True):
+    """The numbers that the account has proven."""
+
+    destinations: list[DestinationView]
+    """The newest first."""
+
+
+class DestinationView(msgspec.Struct, kw_only=True):
+    """A number that the account has proven."""
+
+    number: str
+    proven_at: datetime
+
+
+class DisallowRequest(msgspec.Struct, kw_only=True):
+    """Body of `…/disallow`."""
+
+    rule: Allowance
+    reason: str
+
+
+class DoneBody(msgspec.Struct, kw_only=True):
+    """Body of `POST …/data-requests/{number}/done`."""
+
+    note: str | msgspec.UnsetType = msgspec.UNSET
+    """What was done; no name and no address."""
+
+
+class Feedback(msgspec.Struct, kw_only=True):
+    """What a caller says of a call."""
+
+    stars: int
+    """5 is best."""
+    flaws: list[Flaw] | msgspec.UnsetType = msgspec.UNSET
+
+
+class FleetCalls(msgspec.Struct, kw_only=True):
+    """Live calls of all nodes, the newest first."""
+
+    calls: list[AccountCall]
+    more: int
+    """How many were left out, because their node has too many."""
+    silent_nodes: list[str]
+    """Nodes that did not answer: theirs are missing."""
+
+
+class FoundPage(msgspec.Struct, kw_only=True):
+    """A page of the accounts that were found."""
+
+    accounts: list[FoundView]
+    next: str | None
+    """What `after` asks for the following page with; null after the last."""
+
+
+class FoundView(msgspec.Struct, kw_only=True):
+    """An account as a search shows it.
+
+    Times are RFC 3339 in UTC.
+    """
+
+    id: str
+    email: str
+    has_holder: bool
+    frozen: bool
+    locked: bool
+    deleted: bool
+    created_at: datetime
+
+
+class History(msgspec.Struct, kw_only=True):
+    """The last day."""
+
+    minutes: list[Minute]
+    """The oldest first."""
+
+
+class Hours(msgspec.Struct, kw_only=True):
+    """When a button is open."""
+
+    zone: str | msgspec.UnsetType = msgspec.UNSET
+    """Of the IANA database, such as Europe/Berlin."""
+    week: list[list[Span]] | msgspec.UnsetType = msgspec.UNSET
+    holidays: list[date] | msgspec.UnsetType = msgspec.UNSET
+    """Days, in the zone, on which it is closed whatever the week says."""
+
+
+class KeptFeedback(msgspec.Struct, kw_only=True):
+    """What is kept of what was said of a call."""
+
+    kept: Feedback | None
+    """Null where nothing is: the account's holder objects to such use."""
+
+
+class KeyView(msgspec.Struct, kw_only=True):
+    """A key as its holder sees it.
+
+    Times are RFC 3339 in UTC.
+    """
+
+    id: str
+    """Empty for a person who is signed in."""
+    account: str
+    scopes: list[str]
+    expires_at: datetime | None
+    takes_feedback: bool
+    """Whether what is said of calls is kept: not where somebody objects to it."""
+
+
+class LedgerLineView(msgspec.Struct, kw_only=True):
+    """One line as the API shows it.
+
+    Times are RFC 3339 in UTC.
+    """
+
+    reference: str
+    at: datetime
+    kind: str
+    reason: str
+    amount: Money
+    """Below zero for what the account paid."""
+    balance: Money
+    """Left after it; holds of live calls are not deducted, for they are no entries yet."""
+    call_id: str | None
+
+
+class LedgerPage(msgspec.Struct, kw_only=True):
+    """A page of the statement, newest first."""
+
+    lines: list[LedgerLineView]
+    next: str | None
+    """What `before` asks for the following page with; null after the last."""
+
+
+class LegQuality(msgspec.Struct, kw_only=True):
+    """What one leg carried, how much of it was speech, and its quality.
+
+    The browser leg's voice is the caller's as the phone hears it; the carrier leg's is the
+    phone's as the caller hears it. None is a figure that was not measured.
+    """
+
+    frames_in: int = 0
+    frames_out: int = 0
+    frames_dropped: int = 0
+    """Discarded because the peer did not read, or because they came too late to be played."""
+    talk_ms: int = 0
+    silence_ms: int = 0
+    paths: list[str] = msgspec.field(default_factory=list)
+    """Media paths of the browser leg, `webrtc` or `websocket`, in order of first use."""
+    packets_lost: int = 0
+    loss_percent: float = 0.0
+    """Of the packets sent to us or, on the carrier leg, to the browser."""
+    jitter_ms: float | None = None
+    """Interarrival jitter (RFC 3550), averaged over the seconds of the call."""
+    jitter_ms_max: float | None = None
+    rtt_ms: float | None = None
+    """Round trip between the leg's far end and us, averaged over the seconds of the call."""
+    concealed_ms: int = 0
+    """Audio synthesised in place of what did not arrive in time."""
+    backlog_ms_max: int = 0
+    """The largest backlog of audio."""
+    level_dbov: int | None = None
+    """Mean power of the seconds that were not silent, -127 to 0 dBov (RFC 6464)."""
+    mos: float | None = None
+    """Conversational quality, 1 to 4.5 (ITU-T G.107), averaged over the seconds of the call."""
+    mos_min: float | None = None
+
+
+class LiveCallList(msgspec.Struct, kw_only=True):
+    """The account's live calls."""
+
+    calls: list[CallView]
+    """The newest first; of a node that does not answer none."""
+
+
+class LogLineView(msgspec.Struct, kw_only=True):
+    """A line of the audit log."""
+
+    number: int
+    at: datetime
+    act: str
+    actor: str
+    operator: str
+    reason: str
+
+
+class LogPage(msgspec.Struct, kw_only=True):
+    """A page of the audit log of an account, newest first."""
+
+    lines: list[LogLineView]
+    next: str | None
+    """What `before` asks for the following page with; null after the last."""
+
+
+class Minute(msgspec.Struct, kw_only=True):
+    """How all calls stood at the end of a minute; None where there was nothing to say."""
+
+    at: datetime
+    calls: int
+    begun: int
+    """Within the minute."""
+    spend_micros_per_minute: dict[str, int]
+    asr_percent: float | None
+    acd_s: float | None
+    pdd_ms: int | None
+    rtt_p95_ms: int | None
+    mos: float | None
+    talk_percent: float | None
+
+
+class Money(msgspec.Struct, kw_only=True):
+    """An amount: exact, and formatted for people."""
+
+    micros: int
+    currency: str
+    text: str
+
+
+class NodeFacts(msgspec.Struct, kw_only=True):
+    """What a node says of itself."""
+
+    node: str
+    process: str
+    """Random name of its process, by which it is asked."""
+    origin: str
+    """Public origin at which `/n/<node>/` leads to it."""
+    release: str
+    started_at: str
+    """RFC 3339, in UTC."""
+    calls: int
+    calls_max: int
+    is_draining: bool
+    """Whether it takes no new calls."""
+    lag_ms: float
+    """How late its heartbeat was at most, of late."""
+
+
+class Nodes(msgspec.Struct, kw_only=True):
+    """The nodes that run."""
+
+    nodes: list[NodeFacts]
+
+
+class NumberBody(msgspec.Struct, kw_only=True):
+    """Body of `POST /v1/destinations/take-back`.
+
+    Numbers stay out of addresses.
+    """
+
+    number: str
+
+
+class OneButtonView(msgspec.Struct, kw_only=True):
+    """A button that was asked for by itself."""
+
+    id: str
+    label: str
+    title: str
+    destination: str
+    """E.164; empty where each call's is named by the account's back end."""
+    origins: list[str]
+    hours: Hours
+    seconds_max: int
+    calls_at_once: int
+    amounts: Amounts
+    day_cap: Money | None
+    month_cap: Money | None
+    keys: list[ButtonKeyView]
+    made_at: datetime
+    paused_at: datetime | None
+    usage: list[UsageView]
+    """The days with calls in the last `USAGE_DAYS`, the newest first."""
+    live_calls: int
+    """On all nodes."""
+    refused_today: dict[str, int]
+    """Reason -> visitors who were refused on this UTC day."""
+
+
+class Operator(msgspec.Struct, kw_only=True):
+    """Whose service it is."""
+
+    name: str
+    privacy_url: str
+
+
+class PausedButton(msgspec.Struct, kw_only=True):
+    """A button that takes no calls until its number is proven again."""
+
+    id: str
+    label: str
+
+
+class PausedButtons(msgspec.Struct, kw_only=True):
+    """The buttons that called a number that was taken back."""
+
+    paused_buttons: list[PausedButton]
+
+
+class PaymentPage(msgspec.Struct, kw_only=True):
+    """A page of payments, newest first."""
+
+    payments: list[PaymentView]
+    next: str | None
+    """What `before` asks for the following page with; null after the last."""
+
+
+class PaymentView(msgspec.Struct, kw_only=True):
+    """One payment as the API shows it.
+
+    Times are RFC 3339 in UTC.
+    """
+
+    id: str
+    kind: str
+    state: str
+    amount: Money
+    refunded: Money
+    receipt_url: str
+    failure: str
+    created_at: datetime
+    url: str = ""
+    """Where it is to be paid; only in the reply to its creation."""
+
+
+class Phonebook(msgspec.Struct, kw_only=True):
+    """The operator's suggestions for the dial field."""
+
+    entries: list[PhonebookEntry]
+
+
+class PhonebookEntry(msgspec.Struct, kw_only=True):
+    """A suggestion for the dial field."""
+
+    number: str
+    label: str
+
+
+class PriceView(msgspec.Struct, kw_only=True):
+    """What a call of this length costs."""
+
+    seconds: int
+    cost: Money
+
+
+class Problem(msgspec.Struct, kw_only=True):
+    """Why a request was refused, or failed (RFC 9457)."""
+
+    type: str
+    title: str
+    """What happened, for people."""
+    status: int
+    code: str
+    """Stable: what programs go by."""
+    action: str
+    """What to do, for people."""
+    retry: bool
+    """Whether the same request may succeed later."""
+    field: str = ""
+    """The field, parameter or header that is wrong."""
+    reason: str = ""
+    """A word for what is wrong with the field."""
+    opens_at: str = ""
+    """When a button opens that is closed: RFC 3339, in UTC."""
+    scope: str = ""
+    """The scope that the key lacks."""
+
+
+class QuoteRefusal(msgspec.Struct, kw_only=True):
+    """The quote of a call that may not be placed: an answer, not a failed request."""
+
+    refusal: Refused
+
+
+class QuoteReply(msgspec.Struct, kw_only=True):
+    """What a call would cost."""
+
+    destination: str
+    country: str
+    rate: RateQuote
+    balance: Money
+    affordable_seconds: int
+    """How long balance, spend caps and the longest time allowed would let it last."""
+    limited_by: str
+    """Which of the three ends it."""
+
+
+class QuoteRequest(msgspec.Struct, kw_only=True):
+    """Body of `POST /v1/quotes`.
+
+    A number goes in a body, because proxies log addresses.
+    """
+
+    destination: str
+
+
+class RateQuote(msgspec.Struct, kw_only=True):
+    """The price of this call."""
+
+    per_minute: Money
+    connect_fee: Money
+    first_increment_s: int
+    next_increment_s: int
+    description: str
+
+
+class RateRequest(msgspec.Struct, kw_only=True):
+    """Body of `POST /v1/rates`."""
+
+    destination: str
+
+
+class RateView(msgspec.Struct, kw_only=True):
+    """A rate, and how long the account's balance lasts on it."""
+
+    destination: str | None
+    """Null where a prefix was asked for."""
+    country: str
+    prefix: str
+    description: str
+    per_minute: Money
+    connect_fee: Money
+    minimum: Money
+    cap: Money | None
+    """Most that a call costs; null for no cap."""
+    first_increment_s: int
+    next_increment_s: int
+    free_s: int
+    prices: list[PriceView]
+    balance: Money
+    affordable_seconds: int
+    limited_by: str
+    """Whether the balance ends it, or the longest time allowed."""
+
+
+class RefusalsView(msgspec.Struct, kw_only=True):
+    """How often a rule refused calls within an hour."""
+
+    hour: datetime
+    rule: str
+    count: int
+
+
+class Refused(msgspec.Struct, kw_only=True):
+    """What a call token would be refused for, in the words of its problem."""
+
+    code: str
+    title: str
+    action: str
+
+
+class SavedCardRequest(msgspec.Struct, kw_only=True):
+    """Body of `POST /v1/saved-card-charges`."""
+
+    amount: str
+
+
+class SearchRequest(msgspec.Struct, kw_only=True):
+    """Body of `POST /v1/admin/search`."""
+
+    text: str
+    """Part of an account's id or of an address."""
+    limit: int | msgspec.UnsetType = msgspec.UNSET
+    after: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class SilenceRequest(msgspec.Struct, kw_only=True):
+    """Body of `…/silence`."""
+
+    name: str
+    minutes: int
+    reason: str
+
+
+class SilencedView(msgspec.Struct, kw_only=True):
+    """What is silenced, whether it stands or not."""
+
+    name: str
+    by: str
+    reason: str
+    until: datetime | None
+
+
+class StateView(msgspec.Struct, kw_only=True):
+    """An account as it stands."""
+
+    id: str
+    email: str
+    has_holder: bool
+    frozen: bool
+    locked: bool
+    deleted: bool
+    created_at: datetime
+    balance: Money
+    """Of the book: calls that are not booked yet are not in it."""
+    freezes: list[str]
+    keys: int
+    address_confirmed: bool
+    second_factor: bool
+    sessions: int
+    devices: int
+    last_sign_in_at: datetime | None
+    locked_at: datetime | None
+    countries: list[str]
+    lifted: dict[str, datetime]
+    refusals: list[RefusalsView]
+
+
+class TokenReply(msgspec.Struct, kw_only=True):
+    """A one-use token, and what the call will cost."""
+
+    destination: str
+    country: str
+    rate: RateQuote
+    balance: Money
+    affordable_seconds: int
+    """How long balance, spend caps and the longest time allowed would let it last."""
+    limited_by: str
+    """Which of the three ends it."""
+    token: str
+    expires_at: str
+    expires_in_seconds: int
+    media_url: str
+    codec: str
+
+
+class TokenRequest(msgspec.Struct, kw_only=True):
+    """Body of `POST /v1/call-tokens`."""
+
+    destination: str | msgspec.UnsetType | None = msgspec.UNSET
+    codec: str | msgspec.UnsetType = msgspec.UNSET
+    origin: str | msgspec.UnsetType = msgspec.UNSET
+    button: str | msgspec.UnsetType = msgspec.UNSET
+    """Publishable key of a button of the same account: its rules hold, and it pays."""
+    visitor: str | msgspec.UnsetType = msgspec.UNSET
+    """With a button, and needed there: whom the caller's back end knows the visitor as."""
+
+
+class TopUpOffer(msgspec.Struct, kw_only=True):
+    """What can be paid here."""
+
+    enabled: bool
+    currency: str
+    amounts: list[Money]
+    minimum: Money
+    maximum: Money
+    auto: AutoTopUpView
+
+
+class TopUpRequest(msgspec.Struct, kw_only=True):
+    """Body of `POST /v1/top-ups`."""
+
+    amount: str
+    """A plain decimal number of the account's currency, such as "25.00"."""
+    save_card: bool | msgspec.UnsetType = msgspec.UNSET
+
+
+class TurnBody(msgspec.Struct, kw_only=True):
+    """Body of `POST /v1/buttons/{button_id}/turn`."""
+
+    overlap_days: int | msgspec.UnsetType = msgspec.UNSET
+    """How long the key that is replaced goes on: 0, 1, 7 or 30 days."""
+
+
+class UnsilenceRequest(msgspec.Struct, kw_only=True):
+    """Body of `…/unsilence`."""
+
+    name: str
+
+
+class UsageView(msgspec.Struct, kw_only=True):
+    """What the calls of one UTC day came to, as far as they have ended."""
+
+    day: date
+    calls: int
+    answered: int
+    seconds: int
+    cost: Money
+
+
+class VisitorTokenReply(msgspec.Struct, kw_only=True):
+    """A one-use token, and the media socket that takes it."""
+
+    token: str
+    expires_at: str
+    expires_in_seconds: int
+    media_url: str
+    codec: str
+
+
+class VisitorTokenRequest(msgspec.Struct, kw_only=True):
+    """Body of `POST /v1/embed/{key}/call-tokens`: a solution, or a token that the owner got."""
+
+    solution: str | msgspec.UnsetType = msgspec.UNSET
+    token: str | msgspec.UnsetType = msgspec.UNSET
+    human: str | msgspec.UnsetType = msgspec.UNSET
+    """What the operator's check of persons has given the page, where there is one."""
+    host: str | msgspec.UnsetType = msgspec.UNSET
+    """Origin of the page that the frame stands in, as the browser tells it; empty for our own."""

@@ -1,0 +1,168 @@
+"""Sends wishes by HTTP, again where that is harmless: for programs that wait, and on asyncio.
+
+Knows no operation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any, Final, Self
+
+import httpx
+
+from caller_client.errors import CallerError, UnreachableError
+from caller_client.exchange import Wish, read_answer, wait_before_repeat
+
+TIMEOUT_S: Final = 10.0
+RETRIES: Final = 2
+
+
+class Transport:
+    """A connection pool to one gateway. Close it, or use it in `with`."""
+
+    def __init__(
+        self,
+        origin: str,
+        key: str = "",
+        *,
+        timeout_s: float = TIMEOUT_S,
+        retries: int = RETRIES,
+        sleep: Callable[[float], None] = time.sleep,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        """Take where the gateway is, such as `https://calls.example.com`, and an API key.
+
+        Args:
+            origin: Scheme, host and port.
+            key: Without one only what visitors of buttons may ask is answered.
+            timeout_s: Of each part of an exchange: connecting, sending, each wait for an answer.
+            retries: How often a request is sent again that may be.
+            sleep: Waits before that.
+            transport: Of httpx, in place of its own.
+
+        """
+        self._retries = retries
+        self._sleep = sleep
+        self._http = httpx.Client(
+            base_url=origin, headers=_headers(key), timeout=timeout_s, transport=transport
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._http.close()
+
+    def ask(self, wish: Wish) -> Any:
+        """Return the answer to a wish. Raises CallerError."""
+        repeats = 0
+        while True:
+            try:
+                return self._ask_once(wish)
+            except CallerError as error:
+                wait_s = wait_before_repeat(wish, error, repeats)
+                if repeats >= self._retries or wait_s is None:
+                    raise
+            repeats += 1
+            self._sleep(wait_s)
+
+    def pages(self, wish_of: Callable[[str | None], Wish], items: str) -> Iterator[Any]:
+        """Yield the items of all pages."""
+        before: str | None = None
+        while True:
+            page = self.ask(wish_of(before))
+            yield from getattr(page, items)
+            before = page.next
+            if before is None:
+                return
+
+    def _ask_once(self, wish: Wish) -> Any:
+        try:
+            reply = self._http.request(
+                wish.method,
+                wish.address,
+                params=wish.parameters,
+                content=wish.content,
+                headers=wish.headers,
+            )
+        except httpx.TransportError as error:
+            raise UnreachableError(type(error).__name__) from error
+        return read_answer(wish, reply.status_code, reply.headers, reply.content)
+
+
+class AsyncTransport:
+    """The same on asyncio."""
+
+    def __init__(
+        self,
+        origin: str,
+        key: str = "",
+        *,
+        timeout_s: float = TIMEOUT_S,
+        retries: int = RETRIES,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        """Take what `Transport` takes."""
+        self._retries = retries
+        self._sleep = sleep
+        self._http = httpx.AsyncClient(
+            base_url=origin, headers=_headers(key), timeout=timeout_s, transport=transport
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._http.aclose()
+
+    async def ask(self, wish: Wish) -> Any:
+        """Return the answer to a wish. Raises CallerError."""
+        repeats = 0
+        while True:
+            try:
+                return await self._ask_once(wish)
+            except CallerError as error:
+                wait_s = wait_before_repeat(wish, error, repeats)
+                if repeats >= self._retries or wait_s is None:
+                    raise
+            repeats += 1
+            await self._sleep(wait_s)
+
+    async def pages(self, wish_of: Callable[[str | None], Wish], items: str) -> AsyncIterator[Any]:
+        """Yield the items of all pages."""
+        before: str | None = None
+        while True:
+            page = await self.ask(wish_of(before))
+            for item in getattr(page, items):
+                yield item
+            before = page.next
+            if before is None:
+                return
+
+    async def _ask_once(self, wish: Wish) -> Any:
+        try:
+            reply = await self._http.request(
+                wish.method,
+                wish.address,
+                params=wish.parameters,
+                content=wish.content,
+                headers=wish.headers,
+            )
+        except httpx.TransportError as error:
+            raise UnreachableError(type(error).__name__) from error
+        return read_answer(wish, reply.status_code, reply.headers, reply.content)
+
+
+def _headers(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"} if key else {}
