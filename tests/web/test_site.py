@@ -209,6 +209,7 @@ async def test_every_page_is_accessible(
         "/l/x",
         "/terms",
         "/privacy",
+        "/docs/api",
     ):
         await page.goto(f"{site.origin}{path}")
         await check(page)

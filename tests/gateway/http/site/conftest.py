@@ -33,6 +33,7 @@ from gateway.http.site.own_documents import OwnDocuments
 from gateway.http.site.passkeys import PasskeyPages
 from gateway.http.site.privacy import PrivacyPages
 from gateway.http.site.rates import RatesPages
+from gateway.http.site.reference import ReferencePages
 from gateway.http.site.rendering import Pages
 from gateway.http.site.restriction import RestrictionPages
 from gateway.http.site.security import SecurityPages
@@ -156,6 +157,7 @@ class Site:
                 lambda: secrets.token_urlsafe(18),
             ).routes(),
             *DestinationPages(door, self.own_buttons, self.proofs).routes(),
+            *ReferencePages(door, ORIGIN).routes(),
             *self.pages.routes(),
         ]
         self.client = self.new_browser()

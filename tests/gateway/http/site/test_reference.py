@@ -1,19 +1,18 @@
 """`/docs/api`: every operation with what it takes, an example that is right, and its refusals."""
 
 import json
+import re
 import shlex
 
-import httpx
 import jsonschema
 import pytest
 
 from gateway.http.api.document import read_document
-from gateway.http.app import create_app
 from gateway.http.openapi import codes_of, operations
-from gateway.http.site.reference import ReferencePages, reference_page
+from gateway.http.site.reference import reference_page
 from gateway.http.site.reference_pages import Field
 from gateway.http.site.words import WORDS
-from tests.gateway.http.site.conftest import ORIGIN, Site
+from tests.gateway.http.site.conftest import ORIGIN
 
 DOCUMENT = read_document()
 PAGE = reference_page(DOCUMENT, ORIGIN)
@@ -67,13 +66,9 @@ def test_a_field_says_what_it_may_be():
 
 
 @pytest.mark.parametrize("language", WORDS)
-async def test_the_page_is_shown_to_anybody_and_loads_nothing_of_others(language):
-    site = Site()
-    routes = ReferencePages(site.door, ORIGIN).routes()
-    transport = httpx.ASGITransport(create_app(routes))
-    async with httpx.AsyncClient(transport=transport, base_url="http://site.test") as client:
-        headers = {"accept-language": language}
-        first, second = [await client.get("/docs/api", headers=headers) for _ in range(2)]
+async def test_the_page_is_shown_to_anybody_and_loads_nothing_of_others(site, language):
+    headers = {"accept-language": language}
+    first, second = [await site.client.get("/docs/api", headers=headers) for _ in range(2)]
     assert first.status_code == 200
     assert first.content == second.content
     assert first.headers["content-security-policy"] == second.headers["content-security-policy"]
@@ -82,3 +77,13 @@ async def test_the_page_is_shown_to_anybody_and_loads_nothing_of_others(language
     assert "<script" not in first.text
     for name in OPERATIONS:
         assert f'id="{name}"' in first.text
+
+
+async def test_what_it_links_to_is_there(site):
+    text = (await site.get("/docs/api")).text
+    anchors = set(re.findall(r'id="([^"]+)"', text))
+    assert set(re.findall(r'href="#([^"]+)"', text)) <= anchors
+    pages = set(re.findall(r'href="(/[^"#]*)"', text)) - {"/", "/v1/openapi.json"}
+    assert len(pages) > 4
+    for path in pages:
+        assert (await site.get(path)).status_code in (200, 303), path
