@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ from docs.client import Client
 from gateway import settings_table
 from gateway.browser import messages
 from gateway.errors import PROBLEMS
-from gateway.http.openapi import document
+from gateway.http.openapi import document, operations
+from gateway.http.operation import Operation
 from gateway.limits import fraud, velocity
 from gateway.monitor.alarms import RULES, Rule
+from gateway.scopes import Scope
 from gateway.words.data_map import Kept, list_in, row_in, words_in
 
 DOCS = Path(__file__).parent
@@ -192,6 +195,22 @@ def openapi() -> str:
     return json.dumps(document(), indent=1, ensure_ascii=False) + "\n"
 
 
+def operations_and_codes() -> str:
+    """Return the tables of all operations, by group, and that of all refusals."""
+    parts = []
+    for group, listed in groupby(operations(), key=lambda each: each[0]):
+        parts += [f"### {group}\n", "| request | scope | what it does |", "|---|---|---|"]
+        parts += [_operation_row(operation) for _, operation in listed]
+        parts.append("")
+    return "\n".join([*parts, f"## Codes\n\n{codes()}"])
+
+
+def _operation_row(operation: Operation) -> str:
+    scope = f"`{operation.needs}`" if isinstance(operation.needs, Scope) else ""
+    words = " ".join(operation.text.split()).replace("|", "\\|")
+    return f"| `{operation.method} {operation.path}` | {scope} | {words} |"
+
+
 def client_modules() -> dict[str, str]:
     """Return the modules of the client that follow from the document of the API."""
     client = Client(json.loads(openapi()))
@@ -211,7 +230,7 @@ def main() -> None:
     OPENAPI.write_text(openapi())
     for name, text in client_modules().items():
         (CLIENT / name).write_text(text)
-    replace_after(DOCS / "api.md", "## Codes", codes())
+    replace_after(DOCS / "api.md", "## Operations", operations_and_codes())
     replace_after(DOCS / "sdk.md", "## Errors", sdk_errors())
     (SDK / "error-words.ts").write_text(sdk_error_words())
     replace_after(DOCS / "configuration.md", "## Settings", configuration())

@@ -88,7 +88,10 @@ class Caller(Transport):
         )
 
     def list_live_calls(self) -> shapes.LiveCallList:
-        """Return the account's live calls, newest first."""
+        """Return the account's live calls, newest first.
+
+        Of a node that does not answer there are none.
+        """
         return cast(
             "shapes.LiveCallList", self.ask(Wish("GET", "/v1/live-calls", (shapes.LiveCallList,)))
         )
@@ -114,7 +117,11 @@ class Caller(Transport):
         )
 
     def show_call(self, *, call_id: str) -> shapes.CallView:
-        """Return one call, live or ended."""
+        """Return one call, live or ended.
+
+        `live`, `settling` (over, its record is being written) or `ended`. While it is settling,
+        its cost is null.
+        """
         return cast(
             "shapes.CallView",
             self.ask(
@@ -150,7 +157,10 @@ class Caller(Transport):
         stars: int,
         flaws: list[shapes.Flaw] | msgspec.UnsetType = msgspec.UNSET,
     ) -> shapes.KeptFeedback:
-        """Keep what is said first of a call, and return what is kept; repeating it is harmless."""
+        """Keep what is said first of a call, and return what is kept; repeating it is harmless.
+
+        What is said first stays, and is in the call as `feedback`.
+        """
         return cast(
             "shapes.KeptFeedback",
             self.ask(
@@ -165,7 +175,10 @@ class Caller(Transport):
         )
 
     def find_rate(self, *, destination: str) -> shapes.RateView:
-        """Return the rate of the number in the body."""
+        """Return the rate of the number in the body.
+
+        Prices of calls of one, three and ten minutes, and how long the balance lasts.
+        """
         return cast(
             "shapes.RateView",
             self.ask(
@@ -192,7 +205,10 @@ class Caller(Transport):
     def list_ledger(
         self, *, limit: int | None = None, before: str | None = None
     ) -> shapes.LedgerPage:
-        """Return a page of the account's lines, newest first."""
+        """Return a page of the account's lines, newest first.
+
+        Top-ups, charges, refunds with their reasons, and the balance after each.
+        """
         return cast(
             "shapes.LedgerPage",
             self.ask(
@@ -225,7 +241,10 @@ class Caller(Transport):
         idempotency_key: str = "",
         save_card: bool | msgspec.UnsetType = msgspec.UNSET,
     ) -> shapes.PaymentView:
-        """Begin a payment; the person makes it on the payment service's own page."""
+        """Begin a payment; the person makes it on the payment service's own page.
+
+        Without an idempotency key the same amount within 30 seconds is the same payment.
+        """
         return cast(
             "shapes.PaymentView",
             self.ask(
@@ -240,7 +259,12 @@ class Caller(Transport):
         )
 
     def charge_saved_card(self, *, amount: str, idempotency_key: str = "") -> shapes.PaymentView:
-        """Charge the saved card at once; each tap has an idempotency key of its own."""
+        """Charge the saved card at once; each tap has an idempotency key of its own.
+
+        The payment is paid, failed with the card's code as `failure`, or not settled yet: the
+        same key asks again, and pays once. It counts against the day's bound of automatic
+        top-ups.
+        """
         return cast(
             "shapes.PaymentView",
             self.ask(
@@ -255,7 +279,11 @@ class Caller(Transport):
         )
 
     def show_top_up(self, *, payment_id: str) -> shapes.PaymentView:
-        """Return a payment; a pending one is looked up at the payment service."""
+        """Return a payment; a pending one is looked up at the payment service.
+
+        Its state is `created`, `open`, `processing` (the bank takes its time), `paid`,
+        `failed`, `expired`, `disputed` or `lost`. No webhook is waited for.
+        """
         return cast(
             "shapes.PaymentView",
             self.ask(
@@ -271,7 +299,10 @@ class Caller(Transport):
     def list_payments(
         self, *, limit: int | None = None, before: str | None = None
     ) -> shapes.PaymentPage:
-        """Return a page of the account's payments, newest first."""
+        """Return a page of the account's payments, newest first.
+
+        With receipts, and what was refunded.
+        """
         return cast(
             "shapes.PaymentPage",
             self.ask(
@@ -300,7 +331,12 @@ class Caller(Transport):
         threshold: str | msgspec.UnsetType = msgspec.UNSET,
         amount: str | msgspec.UnsetType = msgspec.UNSET,
     ) -> shapes.AutoTopUpView:
-        """Switch automatic top-ups on or off."""
+        """Switch automatic top-ups on or off.
+
+        The saved card is charged when the credit falls below the threshold, during a call too;
+        the operator bounds how much a day. A frozen account's can be switched off, and not on;
+        a lock switches them off.
+        """
         return cast(
             "shapes.AutoTopUpView",
             self.ask(
@@ -316,7 +352,10 @@ class Caller(Transport):
         )
 
     def list_buttons(self) -> shapes.ButtonList:
-        """Return all buttons of the account, the newest first: there are few."""
+        """Return all buttons of the account, the newest first: there are few.
+
+        `usage` has a line for each UTC day of the last 31 with calls.
+        """
         return cast("shapes.ButtonList", self.ask(Wish("GET", "/v1/buttons", (shapes.ButtonList,))))
 
     def make_button(
@@ -334,7 +373,11 @@ class Caller(Transport):
         day_cap: str | msgspec.UnsetType | None = msgspec.UNSET,
         month_cap: str | msgspec.UnsetType | None = msgspec.UNSET,
     ) -> shapes.OneButtonView:
-        """Make a button; the same idempotency key again makes none, and shows the first."""
+        """Make a button; the same idempotency key again makes none, and shows the first.
+
+        Label, title and one of the two caps are needed. `destination` is a number that is
+        proven, or left out: then your back end names each call's. An account has 20 at most.
+        """
         return cast(
             "shapes.OneButtonView",
             self.ask(
@@ -360,7 +403,11 @@ class Caller(Transport):
         )
 
     def show_button(self, *, button_id: str) -> shapes.OneButtonView:
-        """Return one button."""
+        """Return one button.
+
+        With its live calls on all nodes, and how many visitors did not get through on this UTC
+        day.
+        """
         return cast(
             "shapes.OneButtonView",
             self.ask(
@@ -388,7 +435,7 @@ class Caller(Transport):
         day_cap: str | msgspec.UnsetType | None = msgspec.UNSET,
         month_cap: str | msgspec.UnsetType | None = msgspec.UNSET,
     ) -> shapes.OneButtonView:
-        """Replace name and rules: what the body leaves out is as in a new button."""
+        """Replace name and rules of a button: what the body leaves out is as in a new button."""
         return cast(
             "shapes.OneButtonView",
             self.ask(
@@ -414,11 +461,14 @@ class Caller(Transport):
         )
 
     def delete_button(self, *, button_id: str) -> None:
-        """Delete it for good and end its calls; one that is not there is deleted already."""
+        """Delete a button for good and end its calls; one that is not there is deleted already."""
         self.ask(Wish("DELETE", "/v1/buttons/{button_id}", parts={"button_id": button_id}))
 
     def pause_button(self, *, button_id: str) -> shapes.OneButtonView:
-        """Let it take no calls."""
+        """Let a button take no calls.
+
+        Calls that go on are not ended.
+        """
         return cast(
             "shapes.OneButtonView",
             self.ask(
@@ -432,7 +482,7 @@ class Caller(Transport):
         )
 
     def resume_button(self, *, button_id: str) -> shapes.OneButtonView:
-        """Let it take calls again."""
+        """Let a button take calls again."""
         return cast(
             "shapes.OneButtonView",
             self.ask(
@@ -446,7 +496,11 @@ class Caller(Transport):
         )
 
     def end_button_calls(self, *, button_id: str) -> shapes.OneButtonView:
-        """End its calls that go on; 202, because their nodes have yet to end them."""
+        """End calls of a button that go on; 202, because their nodes have yet to end them.
+
+        They end within two seconds, on whatever node they are, and their visitors are told that
+        the button was closed.
+        """
         return cast(
             "shapes.OneButtonView",
             self.ask(
@@ -466,7 +520,10 @@ class Caller(Transport):
         idempotency_key: str = "",
         overlap_days: int | msgspec.UnsetType = msgspec.UNSET,
     ) -> shapes.OneButtonView:
-        """Replace the live key; the same idempotency key again replaces nothing more."""
+        """Replace the live key of a button; the same idempotency key again replaces nothing more.
+
+        The key before goes on for 0, 1, 7 or 30 days.
+        """
         return cast(
             "shapes.OneButtonView",
             self.ask(
@@ -489,7 +546,10 @@ class Caller(Transport):
         )
 
     def take_back_destination(self, *, number: str) -> shapes.PausedButtons:
-        """Forget that a number is proven; its buttons are paused, and their calls end."""
+        """Forget that a number is proven; its buttons are paused, and their calls end.
+
+        They take no calls until it is proven again.
+        """
         return cast(
             "shapes.PausedButtons",
             self.ask(
@@ -510,7 +570,10 @@ class Caller(Transport):
         )
 
     def give_challenge(self, *, key: str) -> shapes.ChallengeReply:
-        """Give a challenge that is good for this key and this visitor's network."""
+        """Give a challenge that is good for this key and this visitor's network.
+
+        It is in ALTCHA's form (SHA-256), and good for two minutes.
+        """
         return cast(
             "shapes.ChallengeReply",
             self.ask(
@@ -533,7 +596,12 @@ class Caller(Transport):
         human: str | msgspec.UnsetType = msgspec.UNSET,
         host: str | msgspec.UnsetType = msgspec.UNSET,
     ) -> shapes.VisitorTokenReply:
-        """Return the token of one call, for a solved challenge."""
+        """Return the token of one call, for a solved challenge.
+
+        `solution` is ALTCHA's payload in base64; in its place `token` may have one that your
+        program got. `host`, the origin of the page around the frame, must be on the button's
+        list.
+        """
         return cast(
             "shapes.VisitorTokenReply",
             self.ask(
@@ -589,7 +657,10 @@ class Caller(Transport):
         limit: int | msgspec.UnsetType = msgspec.UNSET,
         after: str | msgspec.UnsetType = msgspec.UNSET,
     ) -> shapes.FoundPage:
-        """Return accounts by a part of their id or address."""
+        """Return accounts by a part of their id or address.
+
+        A body, because proxies log addresses.
+        """
         return cast(
             "shapes.FoundPage",
             self.ask(
@@ -603,7 +674,11 @@ class Caller(Transport):
         )
 
     def show_any_account(self, *, account_id: str) -> shapes.StateView:
-        """Return how an account stands."""
+        """Return how an account stands.
+
+        Its state and why it is frozen, credit, sessions, second factor (yes or no), last
+        sign-in, lifted rules, refused calls by hour.
+        """
         return cast(
             "shapes.StateView",
             self.ask(
@@ -666,7 +741,10 @@ class Caller(Transport):
     def allow(
         self, *, account_id: str, rule: shapes.Allowance, until: datetime, reason: str
     ) -> None:
-        """Lift a rule of admission until a moment."""
+        """Lift a rule of admission until a moment.
+
+        For a year at most.
+        """
         self.ask(
             Wish(
                 "POST",
@@ -789,7 +867,10 @@ class Caller(Transport):
         )
 
     def add_data_request(self, *, account_id: str, right: shapes.Right) -> None:
-        """Note a request that came by mail or letter; nothing where the same one is open."""
+        """Note a request that came by mail or letter; nothing where the same one is open.
+
+        It is due within a month.
+        """
         self.ask(
             Wish(
                 "POST",
@@ -802,7 +883,10 @@ class Caller(Transport):
     def close_data_request(
         self, *, number: str, note: str | msgspec.UnsetType = msgspec.UNSET
     ) -> None:
-        """Note that a request is answered."""
+        """Note that a request is answered.
+
+        The note is one line of 200 characters at most, and names nobody.
+        """
         self.ask(
             Wish(
                 "POST",
@@ -813,11 +897,17 @@ class Caller(Transport):
         )
 
     def list_nodes(self) -> shapes.Nodes:
-        """Return the nodes that run."""
+        """Return the nodes that run.
+
+        With what each says of itself, such as how many calls it has and how late its loop was.
+        """
         return cast("shapes.Nodes", self.ask(Wish("GET", "/v1/admin/nodes", (shapes.Nodes,))))
 
     def drain_node(self, *, node: str) -> None:
-        """Let a node take no new calls."""
+        """Let a node take no new calls.
+
+        None come until it is told to resume, or is started again.
+        """
         self.ask(Wish("POST", "/v1/admin/nodes/{node}/drain", parts={"node": node}))
 
     def resume_node(self, *, node: str) -> None:
@@ -825,7 +915,10 @@ class Caller(Transport):
         self.ask(Wish("POST", "/v1/admin/nodes/{node}/resume", parts={"node": node}))
 
     def list_all_live_calls(self, *, account: str | None = None) -> shapes.FleetCalls:
-        """Return the live calls of all nodes, or of one account."""
+        """Return the live calls of all nodes, or of one account.
+
+        The newest first.
+        """
         return cast(
             "shapes.FleetCalls",
             self.ask(
@@ -851,7 +944,10 @@ class Caller(Transport):
         return cast("shapes.Alarms", self.ask(Wish("GET", "/v1/admin/alarms", (shapes.Alarms,))))
 
     def acknowledge_alarm(self, *, name: str, reason: str) -> None:
-        """Note that somebody is at an alarm that stands."""
+        """Note that somebody is at an alarm that stands.
+
+        It is not told again.
+        """
         self.ask(
             Wish(
                 "POST",
@@ -861,7 +957,11 @@ class Caller(Transport):
         )
 
     def silence_alarm(self, *, name: str, minutes: int, reason: str) -> None:
-        """Tell nobody of an alarm for a while, whether it stands or not."""
+        """Tell nobody of an alarm for a while, whether it stands or not.
+
+        A week at most. It may be one that does not stand yet, such as `node_lost:n2` before a
+        repair.
+        """
         self.ask(
             Wish(
                 "POST",
@@ -954,7 +1054,10 @@ class AsyncCaller(AsyncTransport):
         )
 
     async def list_live_calls(self) -> shapes.LiveCallList:
-        """Return the account's live calls, newest first."""
+        """Return the account's live calls, newest first.
+
+        Of a node that does not answer there are none.
+        """
         return cast(
             "shapes.LiveCallList",
             await self.ask(Wish("GET", "/v1/live-calls", (shapes.LiveCallList,))),
@@ -983,7 +1086,11 @@ class AsyncCaller(AsyncTransport):
         )
 
     async def show_call(self, *, call_id: str) -> shapes.CallView:
-        """Return one call, live or ended."""
+        """Return one call, live or ended.
+
+        `live`, `settling` (over, its record is being written) or `ended`. While it is settling,
+        its cost is null.
+        """
         return cast(
             "shapes.CallView",
             await self.ask(
@@ -1021,7 +1128,10 @@ class AsyncCaller(AsyncTransport):
         stars: int,
         flaws: list[shapes.Flaw] | msgspec.UnsetType = msgspec.UNSET,
     ) -> shapes.KeptFeedback:
-        """Keep what is said first of a call, and return what is kept; repeating it is harmless."""
+        """Keep what is said first of a call, and return what is kept; repeating it is harmless.
+
+        What is said first stays, and is in the call as `feedback`.
+        """
         return cast(
             "shapes.KeptFeedback",
             await self.ask(
@@ -1036,7 +1146,10 @@ class AsyncCaller(AsyncTransport):
         )
 
     async def find_rate(self, *, destination: str) -> shapes.RateView:
-        """Return the rate of the number in the body."""
+        """Return the rate of the number in the body.
+
+        Prices of calls of one, three and ten minutes, and how long the balance lasts.
+        """
         return cast(
             "shapes.RateView",
             await self.ask(
@@ -1063,7 +1176,10 @@ class AsyncCaller(AsyncTransport):
     async def list_ledger(
         self, *, limit: int | None = None, before: str | None = None
     ) -> shapes.LedgerPage:
-        """Return a page of the account's lines, newest first."""
+        """Return a page of the account's lines, newest first.
+
+        Top-ups, charges, refunds with their reasons, and the balance after each.
+        """
         return cast(
             "shapes.LedgerPage",
             await self.ask(
@@ -1098,7 +1214,10 @@ class AsyncCaller(AsyncTransport):
         idempotency_key: str = "",
         save_card: bool | msgspec.UnsetType = msgspec.UNSET,
     ) -> shapes.PaymentView:
-        """Begin a payment; the person makes it on the payment service's own page."""
+        """Begin a payment; the person makes it on the payment service's own page.
+
+        Without an idempotency key the same amount within 30 seconds is the same payment.
+        """
         return cast(
             "shapes.PaymentView",
             await self.ask(
@@ -1115,7 +1234,12 @@ class AsyncCaller(AsyncTransport):
     async def charge_saved_card(
         self, *, amount: str, idempotency_key: str = ""
     ) -> shapes.PaymentView:
-        """Charge the saved card at once; each tap has an idempotency key of its own."""
+        """Charge the saved card at once; each tap has an idempotency key of its own.
+
+        The payment is paid, failed with the card's code as `failure`, or not settled yet: the
+        same key asks again, and pays once. It counts against the day's bound of automatic
+        top-ups.
+        """
         return cast(
             "shapes.PaymentView",
             await self.ask(
@@ -1130,7 +1254,11 @@ class AsyncCaller(AsyncTransport):
         )
 
     async def show_top_up(self, *, payment_id: str) -> shapes.PaymentView:
-        """Return a payment; a pending one is looked up at the payment service."""
+        """Return a payment; a pending one is looked up at the payment service.
+
+        Its state is `created`, `open`, `processing` (the bank takes its time), `paid`,
+        `failed`, `expired`, `disputed` or `lost`. No webhook is waited for.
+        """
         return cast(
             "shapes.PaymentView",
             await self.ask(
@@ -1146,7 +1274,10 @@ class AsyncCaller(AsyncTransport):
     async def list_payments(
         self, *, limit: int | None = None, before: str | None = None
     ) -> shapes.PaymentPage:
-        """Return a page of the account's payments, newest first."""
+        """Return a page of the account's payments, newest first.
+
+        With receipts, and what was refunded.
+        """
         return cast(
             "shapes.PaymentPage",
             await self.ask(
@@ -1175,7 +1306,12 @@ class AsyncCaller(AsyncTransport):
         threshold: str | msgspec.UnsetType = msgspec.UNSET,
         amount: str | msgspec.UnsetType = msgspec.UNSET,
     ) -> shapes.AutoTopUpView:
-        """Switch automatic top-ups on or off."""
+        """Switch automatic top-ups on or off.
+
+        The saved card is charged when the credit falls below the threshold, during a call too;
+        the operator bounds how much a day. A frozen account's can be switched off, and not on;
+        a lock switches them off.
+        """
         return cast(
             "shapes.AutoTopUpView",
             await self.ask(
@@ -1191,7 +1327,10 @@ class AsyncCaller(AsyncTransport):
         )
 
     async def list_buttons(self) -> shapes.ButtonList:
-        """Return all buttons of the account, the newest first: there are few."""
+        """Return all buttons of the account, the newest first: there are few.
+
+        `usage` has a line for each UTC day of the last 31 with calls.
+        """
         return cast(
             "shapes.ButtonList", await self.ask(Wish("GET", "/v1/buttons", (shapes.ButtonList,)))
         )
@@ -1211,7 +1350,11 @@ class AsyncCaller(AsyncTransport):
         day_cap: str | msgspec.UnsetType | None = msgspec.UNSET,
         month_cap: str | msgspec.UnsetType | None = msgspec.UNSET,
     ) -> shapes.OneButtonView:
-        """Make a button; the same idempotency key again makes none, and shows the first."""
+        """Make a button; the same idempotency key again makes none, and shows the first.
+
+        Label, title and one of the two caps are needed. `destination` is a number that is
+        proven, or left out: then your back end names each call's. An account has 20 at most.
+        """
         return cast(
             "shapes.OneButtonView",
             await self.ask(
@@ -1237,7 +1380,11 @@ class AsyncCaller(AsyncTransport):
         )
 
     async def show_button(self, *, button_id: str) -> shapes.OneButtonView:
-        """Return one button."""
+        """Return one button.
+
+        With its live calls on all nodes, and how many visitors did not get through on this UTC
+        day.
+        """
         return cast(
             "shapes.OneButtonView",
             await self.ask(
@@ -1265,7 +1412,7 @@ class AsyncCaller(AsyncTransport):
         day_cap: str | msgspec.UnsetType | None = msgspec.UNSET,
         month_cap: str | msgspec.UnsetType | None = msgspec.UNSET,
     ) -> shapes.OneButtonView:
-        """Replace name and rules: what the body leaves out is as in a new button."""
+        """Replace name and rules of a button: what the body leaves out is as in a new button."""
         return cast(
             "shapes.OneButtonView",
             await self.ask(
@@ -1291,11 +1438,14 @@ class AsyncCaller(AsyncTransport):
         )
 
     async def delete_button(self, *, button_id: str) -> None:
-        """Delete it for good and end its calls; one that is not there is deleted already."""
+        """Delete a button for good and end its calls; one that is not there is deleted already."""
         await self.ask(Wish("DELETE", "/v1/buttons/{button_id}", parts={"button_id": button_id}))
 
     async def pause_button(self, *, button_id: str) -> shapes.OneButtonView:
-        """Let it take no calls."""
+        """Let a button take no calls.
+
+        Calls that go on are not ended.
+        """
         return cast(
             "shapes.OneButtonView",
             await self.ask(
@@ -1309,7 +1459,7 @@ class AsyncCaller(AsyncTransport):
         )
 
     async def resume_button(self, *, button_id: str) -> shapes.OneButtonView:
-        """Let it take calls again."""
+        """Let a button take calls again."""
         return cast(
             "shapes.OneButtonView",
             await self.ask(
@@ -1323,7 +1473,11 @@ class AsyncCaller(AsyncTransport):
         )
 
     async def end_button_calls(self, *, button_id: str) -> shapes.OneButtonView:
-        """End its calls that go on; 202, because their nodes have yet to end them."""
+        """End calls of a button that go on; 202, because their nodes have yet to end them.
+
+        They end within two seconds, on whatever node they are, and their visitors are told that
+        the button was closed.
+        """
         return cast(
             "shapes.OneButtonView",
             await self.ask(
@@ -1343,7 +1497,10 @@ class AsyncCaller(AsyncTransport):
         idempotency_key: str = "",
         overlap_days: int | msgspec.UnsetType = msgspec.UNSET,
     ) -> shapes.OneButtonView:
-        """Replace the live key; the same idempotency key again replaces nothing more."""
+        """Replace the live key of a button; the same idempotency key again replaces nothing more.
+
+        The key before goes on for 0, 1, 7 or 30 days.
+        """
         return cast(
             "shapes.OneButtonView",
             await self.ask(
@@ -1366,7 +1523,10 @@ class AsyncCaller(AsyncTransport):
         )
 
     async def take_back_destination(self, *, number: str) -> shapes.PausedButtons:
-        """Forget that a number is proven; its buttons are paused, and their calls end."""
+        """Forget that a number is proven; its buttons are paused, and their calls end.
+
+        They take no calls until it is proven again.
+        """
         return cast(
             "shapes.PausedButtons",
             await self.ask(
@@ -1389,7 +1549,10 @@ class AsyncCaller(AsyncTransport):
         )
 
     async def give_challenge(self, *, key: str) -> shapes.ChallengeReply:
-        """Give a challenge that is good for this key and this visitor's network."""
+        """Give a challenge that is good for this key and this visitor's network.
+
+        It is in ALTCHA's form (SHA-256), and good for two minutes.
+        """
         return cast(
             "shapes.ChallengeReply",
             await self.ask(
@@ -1412,7 +1575,12 @@ class AsyncCaller(AsyncTransport):
         human: str | msgspec.UnsetType = msgspec.UNSET,
         host: str | msgspec.UnsetType = msgspec.UNSET,
     ) -> shapes.VisitorTokenReply:
-        """Return the token of one call, for a solved challenge."""
+        """Return the token of one call, for a solved challenge.
+
+        `solution` is ALTCHA's payload in base64; in its place `token` may have one that your
+        program got. `host`, the origin of the page around the frame, must be on the button's
+        list.
+        """
         return cast(
             "shapes.VisitorTokenReply",
             await self.ask(
@@ -1470,7 +1638,10 @@ class AsyncCaller(AsyncTransport):
         limit: int | msgspec.UnsetType = msgspec.UNSET,
         after: str | msgspec.UnsetType = msgspec.UNSET,
     ) -> shapes.FoundPage:
-        """Return accounts by a part of their id or address."""
+        """Return accounts by a part of their id or address.
+
+        A body, because proxies log addresses.
+        """
         return cast(
             "shapes.FoundPage",
             await self.ask(
@@ -1484,7 +1655,11 @@ class AsyncCaller(AsyncTransport):
         )
 
     async def show_any_account(self, *, account_id: str) -> shapes.StateView:
-        """Return how an account stands."""
+        """Return how an account stands.
+
+        Its state and why it is frozen, credit, sessions, second factor (yes or no), last
+        sign-in, lifted rules, refused calls by hour.
+        """
         return cast(
             "shapes.StateView",
             await self.ask(
@@ -1547,7 +1722,10 @@ class AsyncCaller(AsyncTransport):
     async def allow(
         self, *, account_id: str, rule: shapes.Allowance, until: datetime, reason: str
     ) -> None:
-        """Lift a rule of admission until a moment."""
+        """Lift a rule of admission until a moment.
+
+        For a year at most.
+        """
         await self.ask(
             Wish(
                 "POST",
@@ -1670,7 +1848,10 @@ class AsyncCaller(AsyncTransport):
         )
 
     async def add_data_request(self, *, account_id: str, right: shapes.Right) -> None:
-        """Note a request that came by mail or letter; nothing where the same one is open."""
+        """Note a request that came by mail or letter; nothing where the same one is open.
+
+        It is due within a month.
+        """
         await self.ask(
             Wish(
                 "POST",
@@ -1683,7 +1864,10 @@ class AsyncCaller(AsyncTransport):
     async def close_data_request(
         self, *, number: str, note: str | msgspec.UnsetType = msgspec.UNSET
     ) -> None:
-        """Note that a request is answered."""
+        """Note that a request is answered.
+
+        The note is one line of 200 characters at most, and names nobody.
+        """
         await self.ask(
             Wish(
                 "POST",
@@ -1694,11 +1878,17 @@ class AsyncCaller(AsyncTransport):
         )
 
     async def list_nodes(self) -> shapes.Nodes:
-        """Return the nodes that run."""
+        """Return the nodes that run.
+
+        With what each says of itself, such as how many calls it has and how late its loop was.
+        """
         return cast("shapes.Nodes", await self.ask(Wish("GET", "/v1/admin/nodes", (shapes.Nodes,))))
 
     async def drain_node(self, *, node: str) -> None:
-        """Let a node take no new calls."""
+        """Let a node take no new calls.
+
+        None come until it is told to resume, or is started again.
+        """
         await self.ask(Wish("POST", "/v1/admin/nodes/{node}/drain", parts={"node": node}))
 
     async def resume_node(self, *, node: str) -> None:
@@ -1706,7 +1896,10 @@ class AsyncCaller(AsyncTransport):
         await self.ask(Wish("POST", "/v1/admin/nodes/{node}/resume", parts={"node": node}))
 
     async def list_all_live_calls(self, *, account: str | None = None) -> shapes.FleetCalls:
-        """Return the live calls of all nodes, or of one account."""
+        """Return the live calls of all nodes, or of one account.
+
+        The newest first.
+        """
         return cast(
             "shapes.FleetCalls",
             await self.ask(
@@ -1734,7 +1927,10 @@ class AsyncCaller(AsyncTransport):
         )
 
     async def acknowledge_alarm(self, *, name: str, reason: str) -> None:
-        """Note that somebody is at an alarm that stands."""
+        """Note that somebody is at an alarm that stands.
+
+        It is not told again.
+        """
         await self.ask(
             Wish(
                 "POST",
@@ -1744,7 +1940,11 @@ class AsyncCaller(AsyncTransport):
         )
 
     async def silence_alarm(self, *, name: str, minutes: int, reason: str) -> None:
-        """Tell nobody of an alarm for a while, whether it stands or not."""
+        """Tell nobody of an alarm for a while, whether it stands or not.
+
+        A week at most. It may be one that does not stand yet, such as `node_lost:n2` before a
+        repair.
+        """
         await self.ask(
             Wish(
                 "POST",

@@ -195,7 +195,10 @@ class OwnFeedApi:
         media_type=EVENT_STREAM,
     )
     async def watch_live_calls(self, request: Request, principal: Principal) -> Response:
-        """Stream the calls of the account that asks."""
+        """Stream the calls of the account that asks.
+
+        Server-Sent Events (WHATWG HTML, 9.2), which do not end.
+        """
         audience = Audience(principal.account.id, _call_in(request))
         return self.live.watch(request, self._may_watch, principal, audience)
 
@@ -223,7 +226,10 @@ class FleetFeedApi:
         media_type=EVENT_STREAM,
     )
     async def watch_all_live_calls(self, request: Request, principal: Principal) -> Response:
-        """Stream everybody's calls."""
+        """Stream everybody's calls.
+
+        Server-Sent Events (WHATWG HTML, 9.2), which do not end.
+        """
         audience = Audience(None, _call_in(request))
         return self.live.watch(request, self._may_watch, principal, audience)
 

@@ -180,7 +180,10 @@ class AdminApi:
 
     @operation(f"POST {ADMIN}/search", Scope.ADMIN, FoundPage, body=SearchRequest)
     async def search_accounts(self, request: Request, _principal: Principal) -> Response:
-        """Return accounts by a part of their id or address."""
+        """Return accounts by a part of their id or address.
+
+        A body, because proxies log addresses.
+        """
         body = await read_json(request, SearchRequest)
         found = await self.administration.book.find(
             body.text, limit=body.limit + 1, after=body.after
@@ -192,7 +195,11 @@ class AdminApi:
 
     @operation(f"GET {ACCOUNT}", Scope.ADMIN, StateView)
     async def show_any_account(self, request: Request, _principal: Principal) -> Response:
-        """Return how an account stands."""
+        """Return how an account stands.
+
+        Its state and why it is frozen, credit, sessions, second factor (yes or no), last sign-in,
+        lifted rules, refused calls by hour.
+        """
         state = await self.administration.book.state(account_in(request))
         sessions = await self.administration.sessions_of(state)
         return Json(_state(state, len(sessions)))
@@ -231,7 +238,10 @@ class AdminApi:
 
     @operation(f"POST {ACCOUNT}/allow", Scope.ADMIN, body=AllowRequest)
     async def allow(self, request: Request, principal: Principal) -> Response:
-        """Lift a rule of admission until a moment."""
+        """Lift a rule of admission until a moment.
+
+        For a year at most.
+        """
         body = await read_json(request, AllowRequest)
         order = order_of(principal, body.reason)
         try:

@@ -109,7 +109,10 @@ class AlarmsApi:
         problems=("alarm_not_found", "too_many_silences"),
     )
     async def acknowledge_alarm(self, request: Request, principal: Principal) -> Response:
-        """Note that somebody is at an alarm that stands."""
+        """Note that somebody is at an alarm that stands.
+
+        It is not told again.
+        """
         body = await read_json(request, AcknowledgeRequest)
         alarms, _ = await self.store.read()
         if all(alarm.name != body.name for alarm in alarms or ()):
@@ -124,7 +127,11 @@ class AlarmsApi:
         problems=("alarm_not_found", "too_many_silences"),
     )
     async def silence_alarm(self, request: Request, principal: Principal) -> Response:
-        """Tell nobody of an alarm for a while, whether it stands or not."""
+        """Tell nobody of an alarm for a while, whether it stands or not.
+
+        A week at most. It may be one that does not stand yet, such as `node_lost:n2` before a
+        repair.
+        """
         body = await read_json(request, SilenceRequest)
         rule, _, _ = body.name.partition(":")
         # Of a name that no alarm can have nobody would ever see that it is silenced.

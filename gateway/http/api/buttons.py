@@ -189,7 +189,10 @@ class ButtonsApi:
 
     @operation("GET /v1/buttons", Scope.ACCOUNT, ButtonList)
     async def list_buttons(self, _request: Request, principal: Principal) -> Response:
-        """Return all buttons of the account, the newest first: there are few."""
+        """Return all buttons of the account, the newest first: there are few.
+
+        `usage` has a line for each UTC day of the last 31 with calls.
+        """
         account = principal.account
         found = await self._store.of_account(account.id)
         usage = await self._store.usage(account.id, since=self._since) if found else {}
@@ -200,7 +203,10 @@ class ButtonsApi:
 
     @operation(f"GET {ONE}", Scope.ACCOUNT, OneButtonView, problems=("button_not_found",))
     async def show_button(self, request: Request, principal: Principal) -> Response:
-        """Return one button."""
+        """Return one button.
+
+        With its live calls on all nodes, and how many visitors did not get through on this UTC day.
+        """
         found = await self._store.read(principal.account.id, _id_in(request))
         return await self._shown(principal, NotFound() if found is None else found)
 
@@ -215,7 +221,11 @@ class ButtonsApi:
         step_up=True,
     )
     async def make_button(self, request: Request, principal: Principal) -> Response:
-        """Make a button; the same idempotency key again makes none, and shows the first."""
+        """Make a button; the same idempotency key again makes none, and shows the first.
+
+        Label, title and one of the two caps are needed. `destination` is a number that is proven,
+        or left out: then your back end names each call's. An account has 20 at most.
+        """
         seed = self._seed(request, principal)
         form = (await read_json(request, ButtonBody)).form()
         made = await self.buttons.acts.make(_whose(principal), form, seed)
@@ -230,7 +240,7 @@ class ButtonsApi:
         step_up=True,
     )
     async def change_button(self, request: Request, principal: Principal) -> Response:
-        """Replace name and rules: what the body leaves out is as in a new button."""
+        """Replace name and rules of a button: what the body leaves out is as in a new button."""
         form = (await read_json(request, ButtonBody)).form()
         changed = await self.buttons.acts.change(_whose(principal), _id_in(request), form)
         return await self._shown(principal, changed)
@@ -244,7 +254,10 @@ class ButtonsApi:
         before_terms=True,
     )
     async def pause_button(self, request: Request, principal: Principal) -> Response:
-        """Let it take no calls."""
+        """Let a button take no calls.
+
+        Calls that go on are not ended.
+        """
         return await self._set_paused(request, principal, is_paused=True)
 
     @operation(
@@ -255,7 +268,7 @@ class ButtonsApi:
         step_up=True,
     )
     async def resume_button(self, request: Request, principal: Principal) -> Response:
-        """Let it take calls again."""
+        """Let a button take calls again."""
         return await self._set_paused(request, principal, is_paused=False)
 
     @operation(
@@ -267,7 +280,11 @@ class ButtonsApi:
         before_terms=True,
     )
     async def end_button_calls(self, request: Request, principal: Principal) -> Response:
-        """End its calls that go on; 202, because their nodes have yet to end them."""
+        """End calls of a button that go on; 202, because their nodes have yet to end them.
+
+        They end within two seconds, on whatever node they are, and their visitors are told that the
+        button was closed.
+        """
         ended = await self.buttons.acts.end_calls(_whose(principal), _id_in(request))
         return await self._shown(principal, ended, 202)
 
@@ -281,7 +298,10 @@ class ButtonsApi:
         step_up=True,
     )
     async def turn_button_key(self, request: Request, principal: Principal) -> Response:
-        """Replace the live key; the same idempotency key again replaces nothing more."""
+        """Replace the live key of a button; the same idempotency key again replaces nothing more.
+
+        The key before goes on for 0, 1, 7 or 30 days.
+        """
         seed = self._seed(request, principal)
         body = await read_json(request, TurnBody)
         turned = await self.buttons.acts.turn(
@@ -291,7 +311,7 @@ class ButtonsApi:
 
     @operation(f"DELETE {ONE}", Scope.BUTTONS, step_up=True)
     async def delete_button(self, request: Request, principal: Principal) -> Response:
-        """Delete it for good and end its calls; one that is not there is deleted already."""
+        """Delete a button for good and end its calls; one that is not there is deleted already."""
         outcome = await self.buttons.acts.delete(_whose(principal), _id_in(request))
         if isinstance(outcome, SessionOver):
             raise RequestRefusedError("unauthorized")
@@ -313,7 +333,10 @@ class ButtonsApi:
         step_up=True,
     )
     async def take_back_destination(self, request: Request, principal: Principal) -> Response:
-        """Forget that a number is proven; its buttons are paused, and their calls end."""
+        """Forget that a number is proven; its buttons are paused, and their calls end.
+
+        They take no calls until it is proven again.
+        """
         body = await read_json(request, NumberBody)
         if "\0" in body.number:
             raise RequestRefusedError("destination_not_found", field="number")

@@ -42,7 +42,10 @@ class CallFeedbackApi:
         before_terms=True,
     )
     async def give_feedback(self, request: Request, principal: Principal) -> Response:
-        """Keep what is said first of a call, and return what is kept; repeating it is harmless."""
+        """Keep what is said first of a call, and return what is kept; repeating it is harmless.
+
+        What is said first stays, and is in the call as `feedback`.
+        """
         feedback = await read_json(request, Feedback)
         # It serves to improve the service, and to that this person has objected: nothing is kept.
         if not principal.account.keeps_quality:

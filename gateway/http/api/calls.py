@@ -294,7 +294,10 @@ class CallsApi:
     # reading whom the account has called.
     @operation("GET /v1/live-calls", Scope.CALLS, LiveCallList)
     async def list_live_calls(self, _request: Request, principal: Principal) -> Response:
-        """Return the account's live calls, newest first."""
+        """Return the account's live calls, newest first.
+
+        Of a node that does not answer there are none.
+        """
         calls = await self.index.live_calls(principal.account.id)
         return Json(LiveCallList(calls=[live_view(call) for call in calls]))
 
@@ -307,7 +310,11 @@ class CallsApi:
 
     @operation("GET /v1/calls/{call_id}", Scope.RECORDS, CallView, problems=("call_not_found",))
     async def show_call(self, request: Request, principal: Principal) -> Response:
-        """Return one call, live or ended."""
+        """Return one call, live or ended.
+
+        `live`, `settling` (over, its record is being written) or `ended`. While it is settling, its
+        cost is null.
+        """
         call = await self.index.show(principal.account.id, request.path_params["call_id"])
         return Json(self._view(call))
 

@@ -110,7 +110,10 @@ class DataRequestsApi:
 
     @operation(f"POST {ACCOUNT}/data-requests", Scope.ADMIN, body=DataRequestBody)
     async def add_data_request(self, request: Request, principal: Principal) -> Response:
-        """Note a request that came by mail or letter; nothing where the same one is open."""
+        """Note a request that came by mail or letter; nothing where the same one is open.
+
+        It is due within a month.
+        """
         body = await read_json(request, DataRequestBody)
         await self.register.ask(account_in(request), body.right, operator_of(principal))
         return Response(status_code=204)
@@ -122,7 +125,10 @@ class DataRequestsApi:
         problems=("data_request_not_open",),
     )
     async def close_data_request(self, request: Request, principal: Principal) -> Response:
-        """Note that a request is answered."""
+        """Note that a request is answered.
+
+        The note is one line of 200 characters at most, and names nobody.
+        """
         body = await read_json(request, DoneBody)
         if body.note and not body.note.isprintable():
             raise RequestRefusedError("bad_request", field="note")

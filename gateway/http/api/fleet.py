@@ -75,12 +75,18 @@ class FleetApi:
 
     @operation(f"GET {NODES}", Scope.ADMIN, Nodes)
     async def list_nodes(self, _request: Request, _principal: Principal) -> Response:
-        """Return the nodes that run."""
+        """Return the nodes that run.
+
+        With what each says of itself, such as how many calls it has and how late its loop was.
+        """
         return Json(Nodes(nodes=self.control.roster.nodes()))
 
     @operation(f"POST {NODES}/{{node}}/drain", Scope.ADMIN, problems=_TELLING)
     async def drain_node(self, request: Request, _principal: Principal) -> Response:
-        """Let a node take no new calls."""
+        """Let a node take no new calls.
+
+        None come until it is told to resume, or is started again.
+        """
         return await self._tell(request, takes=False)
 
     @operation(f"POST {NODES}/{{node}}/resume", Scope.ADMIN, problems=_TELLING)
@@ -90,7 +96,10 @@ class FleetApi:
 
     @operation(f"GET {CALLS}", Scope.ADMIN, FleetCalls, query=FleetCallsAsked)
     async def list_all_live_calls(self, request: Request, _principal: Principal) -> Response:
-        """Return the live calls of all nodes, or of one account."""
+        """Return the live calls of all nodes, or of one account.
+
+        The newest first.
+        """
         found = await self.control.calls(account_id=request.query_params.get("account") or None)
         calls = [
             AccountCall(account_id=call.opened.account_id, call=live_view(call))

@@ -56,7 +56,10 @@ class LedgerApi:
 
     @operation("GET /v1/ledger", Scope.RECORDS, LedgerPage, query=PageAsked)
     async def list_ledger(self, request: Request, principal: Principal) -> Response:
-        """Return a page of the account's lines, newest first."""
+        """Return a page of the account's lines, newest first.
+
+        Top-ups, charges, refunds with their reasons, and the balance after each.
+        """
         limit, before = page_asked_for(request)
         lines = await self.statements.page(principal.account.id, limit=limit + 1, before=before)
         following = lines[limit - 1].reference if len(lines) > limit else None

@@ -161,7 +161,10 @@ class PaymentsApi:
         once=Once.OPTIONAL,
     )
     async def start_top_up(self, request: Request, principal: Principal) -> Response:
-        """Begin a payment; the person makes it on the payment service's own page."""
+        """Begin a payment; the person makes it on the payment service's own page.
+
+        Without an idempotency key the same amount within 30 seconds is the same payment.
+        """
         cards = self._cards()
         _refuse_unproven(principal)
         key = idempotency_key(request)
@@ -192,7 +195,11 @@ class PaymentsApi:
         once=Once.REQUIRED,
     )
     async def charge_saved_card(self, request: Request, principal: Principal) -> Response:
-        """Charge the saved card at once; each tap has an idempotency key of its own."""
+        """Charge the saved card at once; each tap has an idempotency key of its own.
+
+        The payment is paid, failed with the card's code as `failure`, or not settled yet: the same
+        key asks again, and pays once. It counts against the day's bound of automatic top-ups.
+        """
         cards = self._cards()
         _refuse_unproven(principal)
         key = needed_idempotency_key(request)
@@ -210,7 +217,11 @@ class PaymentsApi:
         problems=("payment_not_found",),
     )
     async def show_top_up(self, request: Request, principal: Principal) -> Response:
-        """Return a payment; a pending one is looked up at the payment service."""
+        """Return a payment; a pending one is looked up at the payment service.
+
+        Its state is `created`, `open`, `processing` (the bank takes its time), `paid`, `failed`,
+        `expired`, `disputed` or `lost`. No webhook is waited for.
+        """
         payment = await self.store.find(request.path_params["payment_id"])
         # The same answer for both, so that other accounts' ids cannot be probed.
         if payment is None or payment.account_id != principal.account.id:
@@ -223,7 +234,10 @@ class PaymentsApi:
 
     @operation("GET /v1/payments", Scope.PAYMENTS, PaymentPage, query=PageAsked)
     async def list_payments(self, request: Request, principal: Principal) -> Response:
-        """Return a page of the account's payments, newest first."""
+        """Return a page of the account's payments, newest first.
+
+        With receipts, and what was refunded.
+        """
         limit, before = page_asked_for(request)
         # One extra row tells whether another page follows.
         found = await self.store.page(principal.account.id, limit=limit + 1, before=before)
@@ -239,7 +253,12 @@ class PaymentsApi:
         step_up=True,
     )
     async def set_auto_top_up(self, request: Request, principal: Principal) -> Response:
-        """Switch automatic top-ups on or off."""
+        """Switch automatic top-ups on or off.
+
+        The saved card is charged when the credit falls below the threshold, during a call too; the
+        operator bounds how much a day. A frozen account's can be switched off, and not on; a lock
+        switches them off.
+        """
         cards = self._cards()
         _refuse_unproven(principal)
         body = await read_json(request, AutoTopUpRequest)

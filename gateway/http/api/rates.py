@@ -112,7 +112,10 @@ class RatesApi:
         before_terms=True,
     )
     async def find_rate(self, request: Request, principal: Principal) -> Response:
-        """Return the rate of the number in the body."""
+        """Return the rate of the number in the body.
+
+        Prices of calls of one, three and ten minutes, and how long the balance lasts.
+        """
         # Counted before the number is validated, so that probing the lists is limited as well.
         refuse(await self.velocity.hit(quote_uses(*who(request, principal.account))))
         body = await read_json(request, RateRequest)

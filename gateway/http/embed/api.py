@@ -167,7 +167,10 @@ class EmbedApi:
         body=ChallengeRequest,
     )
     async def give_challenge(self, request: Request, visit: Visit) -> Response:
-        """Give a challenge that is good for this key and this visitor's network."""
+        """Give a challenge that is good for this key and this visitor's network.
+
+        It is in ALTCHA's form (SHA-256), and good for two minutes.
+        """
         await read_json(request, ChallengeRequest)
         challenges = self.admission.challenges
         given = await challenges.give(visit.standing.key, visit.address)
@@ -193,7 +196,11 @@ class EmbedApi:
         ),
     )
     async def issue_visitor_token(self, request: Request, visit: Visit) -> Response:
-        """Return the token of one call, for a solved challenge."""
+        """Return the token of one call, for a solved challenge.
+
+        `solution` is ALTCHA's payload in base64; in its place `token` may have one that your
+        program got. `host`, the origin of the page around the frame, must be on the button's list.
+        """
         body = await read_json(request, VisitorTokenRequest)
         origins = visit.standing.rules.origins
         # Beside `frame-ancestors`, which browsers keep: this also tells a page of ours that was
