@@ -210,6 +210,7 @@ async def test_every_page_is_accessible(
         "/terms",
         "/privacy",
         "/docs/api",
+        "/docs/api/make_button",
     ):
         await page.goto(f"{site.origin}{path}")
         await check(page)

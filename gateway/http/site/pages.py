@@ -20,7 +20,7 @@ from gateway.http.site.design_pages import OfDesign
 from gateway.http.site.key_pages import OfKeys
 from gateway.http.site.landing_pages import OfPrices
 from gateway.http.site.own_text import Block
-from gateway.http.site.reference_pages import ReferencePage
+from gateway.http.site.reference_pages import OfReference
 
 Errors = Mapping[str, str]
 """Field of a form -> code of what is wrong with it, a key of the words under `error.`."""
@@ -487,7 +487,7 @@ Page = (
     | OfKeys
     | OfButtons
     | OfDesign
-    | ReferencePage
+    | OfReference
 )
 
 WITH_SCRIPT: Final = (SignInPage, ConfirmPage, SecurityPage)

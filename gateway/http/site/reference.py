@@ -1,25 +1,34 @@
-"""Serves `/docs/api`: the document of the API, as people read it. Knows no operation.
+"""Serves `/docs/api`: the document of the API, as people read it, a page for each operation.
 
 Its words are the document's, in English; only the headings are in the reader's language.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.http.access import DeclaredRoute
 from gateway.http.api.document import read_document
-from gateway.http.site.door import Door, language_of
-from gateway.http.site.reference_pages import Entry, Field, ReferencePage, Refusal, Shape
+from gateway.http.site.door import Door
+from gateway.http.site.reference_pages import (
+    Entry,
+    Field,
+    Line,
+    OperationPage,
+    ReferencePage,
+    Refusal,
+    Shape,
+)
 
 REFERENCE: Final = "/docs/api"
 _REFUSAL: Final = re.compile(r"^- `(\w+)`: (.*)$", re.M)
@@ -36,64 +45,68 @@ _BOUNDS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class ReferencePages:
-    """Handler of the page."""
+    """Handlers of the pages."""
 
     door: Door
     origin: str
-    _made: dict[str, Response] = field(default_factory=dict, init=False)
-    """By language: it is the same for everybody, and long."""
 
     def routes(self) -> list[DeclaredRoute]:
-        """Return the page's route."""
-        return [self.door.page(REFERENCE, self.show)]
+        """Return the pages' routes."""
+        return [
+            self.door.page(REFERENCE, self.show),
+            self.door.page(f"{REFERENCE}/{{name}}", self.show_operation),
+        ]
 
     async def show(self, request: Request) -> Response:
-        """Show the page."""
-        language = language_of(request)
-        if language not in self._made:
-            # Long enough to be heard in calls of this process.
-            self._made[language] = await asyncio.to_thread(self._make, language)
-        made = self._made[language]
-        return Response(made.body, headers=dict(made.headers))
+        """Show which operations there are."""
+        return self.door.show(request, reader().index())
 
-    def _make(self, language: str) -> Response:
-        page = reference_page(read_document(), self.origin)
-        return self.door.pages.render(page, language)
+    async def show_operation(self, request: Request) -> Response:
+        """Show one of them."""
+        page = reader().page(request.path_params["name"], self.origin)
+        if page is None:
+            raise HTTPException(404)
+        return self.door.show(request, page)
 
 
-def reference_page(document: Mapping[str, Any], origin: str) -> ReferencePage:
-    """Return the page of a document; its examples go to `origin`."""
-    reader = _Reader(document)
-    groups: dict[str, list[Entry]] = {tag["name"]: [] for tag in document["tags"]}
-    for path, methods in document["paths"].items():
-        for method, told in methods.items():
-            entry = reader.entry(method.upper(), path, told, origin)
-            groups[told["tags"][0]].append(entry)
-    shapes = [reader.shape(name) for name in sorted(reader.schemas)]
-    return ReferencePage(document["info"]["description"], [*groups.items()], shapes)
+@lru_cache(maxsize=1)
+def reader() -> Reader:
+    """Return what reads our own document, once somebody asks for a page of it."""
+    return Reader(read_document())
 
 
-@dataclass(frozen=True, slots=True)
-class _Reader:
+class Reader:
     """Reads a document of our own making: its shapes are those that `http.openapi` writes."""
 
-    document: Mapping[str, Any]
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        self._document = document
+        self._schemas: Mapping[str, Any] = document["components"]["schemas"]
+        self._told = {
+            told["operationId"]: (_line(method, path, told), told)
+            for path, methods in document["paths"].items()
+            for method, told in methods.items()
+        }
 
-    @property
-    def schemas(self) -> Mapping[str, Any]:
-        schemas: Mapping[str, Any] = self.document["components"]["schemas"]
-        return schemas
+    def index(self) -> ReferencePage:
+        """Return the page of all operations."""
+        groups: dict[str, list[Line]] = {tag["name"]: [] for tag in self._document["tags"]}
+        for line, told in self._told.values():
+            groups[told["tags"][0]].append(line)
+        return ReferencePage(self._document["info"]["description"], [*groups.items()])
 
-    def entry(self, method: str, path: str, told: Mapping[str, Any], origin: str) -> Entry:
-        """Return one operation."""
+    def page(self, name: str, origin: str) -> OperationPage | None:
+        """Return the page of an operation, whose example goes to `origin`; None for no such."""
+        if name not in self._told:
+            return None
+        entry = self._entry(*self._told[name], origin)
+        return OperationPage(entry, self._reached([entry.body, *entry.answers]))
+
+    def _entry(self, line: Line, told: Mapping[str, Any], origin: str) -> Entry:
         body = _shapes_in(_content(told.get("requestBody", {})))
         (status, answer), *_ = told["responses"].items()
         scopes = [scope for each in told["security"] for scope in each["key"]]
         return Entry(
-            name=told["operationId"],
-            method=method,
-            path=path,
-            summary=told["summary"],
+            line=line,
             words=told.get("description", ""),
             scope=scopes[0] if scopes else "",
             parameters=[
@@ -104,12 +117,22 @@ class _Reader:
             status=status,
             answers=_shapes_in(_content(answer)),
             refusals=list(self._refusals(told["responses"])),
-            example=self._example(method, path, told, origin),
+            example=self._example(line, told, origin),
         )
 
-    def shape(self, name: str) -> Shape:
-        """Return one shape."""
-        schema = self.schemas[name]
+    def _reached(self, names: Sequence[str]) -> Sequence[Shape]:
+        """Return shapes, and those of their fields."""
+        found: dict[str, Shape] = {}
+        left = [name for name in names if name]
+        while left:
+            name = left.pop(0)
+            if name not in found:
+                found[name] = self._shape(name)
+                left += [each.shape for each in found[name].fields if each.shape]
+        return [*found.values()]
+
+    def _shape(self, name: str) -> Shape:
+        schema = self._schemas[name]
         needed = schema.get("required", ())
         fields = [
             _field(each, told, told.get("description", ""), each in needed)
@@ -121,11 +144,11 @@ class _Reader:
         for status, told in responses.items():
             if "$ref" in told:
                 code = told["$ref"].rpartition("/")[2]
-                told = self.document["components"]["responses"][code]  # noqa: PLW2901
+                told = self._document["components"]["responses"][code]  # noqa: PLW2901
             for code, words in _REFUSAL.findall(told["description"]):
                 yield Refusal(status, code, words)
 
-    def _example(self, method: str, path: str, told: Mapping[str, Any], origin: str) -> str:
+    def _example(self, line: Line, told: Mapping[str, Any], origin: str) -> str:
         parameters = told.get("parameters", ())
         needed = {each["name"]: each["schema"] for each in parameters if each["required"]}
         query = [
@@ -133,8 +156,9 @@ class _Reader:
             for each in parameters
             if each["in"] == "query" and each["required"]
         ]
-        address = origin + path + (f"?{'&'.join(query)}" if query else "")
-        parts = ["curl", *(() if method == "GET" else ("-X", method)), shlex.quote(address)]
+        address = origin + line.path + (f"?{'&'.join(query)}" if query else "")
+        method = () if line.method == "GET" else ("-X", line.method)
+        parts = [" ".join(["curl", *method, shlex.quote(address)])]
         if told["security"]:
             parts.append('-H "Authorization: Bearer $KEY"')
         if "Idempotency-Key" in needed:
@@ -142,12 +166,12 @@ class _Reader:
         if schema := _content(told.get("requestBody", {})):
             text = json.dumps(self._sample(schema), ensure_ascii=False)
             parts.append(f"-d {shlex.quote(text)}")
-        return " ".join(parts)
+        return " \\\n  ".join(parts)
 
     def _sample(self, schema: Mapping[str, Any]) -> Any:
         """Return a value that a schema takes: the example it names, or the least that there is."""
         if "$ref" in schema:
-            return self._sample(self.schemas[schema["$ref"].rpartition("/")[2]])
+            return self._sample(self._schemas[schema["$ref"].rpartition("/")[2]])
         if given := schema.get("examples") or schema.get("enum"):
             return given[0]
         if schema["type"] == "object":
@@ -158,6 +182,10 @@ class _Reader:
             return "2030-01-31T00:00:00Z"
         plain = {"array": [], "boolean": True, "integer": schema.get("minimum", 1)}
         return plain.get(schema["type"], "…" * schema.get("minLength", 1))
+
+
+def _line(method: str, path: str, told: Mapping[str, Any]) -> Line:
+    return Line(told["operationId"], method.upper(), path, told["summary"])
 
 
 def _content(told: Mapping[str, Any]) -> Mapping[str, Any]:

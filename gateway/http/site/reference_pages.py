@@ -1,4 +1,4 @@
-"""Declares the page of the API; the dataclass is all that its template is given.
+"""Declares the pages of the API; the dataclasses are all that their templates are given.
 
 Holds shapes only; knows no request and no document.
 """
@@ -44,13 +44,20 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One operation."""
+class Line:
+    """One operation among the others."""
 
     name: str
     method: str
     path: str
     summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One operation."""
+
+    line: Line
     words: str
     scope: str
     """That a key needs; empty for none."""
@@ -67,9 +74,21 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class ReferencePage:
-    """All operations of the API, by group, and the shapes that they speak in."""
+    """All operations of the API, by group."""
 
     template: ClassVar[str] = "reference.html"
     introduction: str
-    groups: Sequence[tuple[str, Sequence[Entry]]]
+    groups: Sequence[tuple[str, Sequence[Line]]]
+
+
+@dataclass(frozen=True, slots=True)
+class OperationPage:
+    """One operation, and the shapes that it speaks in."""
+
+    template: ClassVar[str] = "operation.html"
+    entry: Entry
     shapes: Sequence[Shape]
+
+
+OfReference = ReferencePage | OperationPage
+"""The pages of the API."""
