@@ -22,8 +22,8 @@ from docs.generate import (
 from gateway import settings_table
 from gateway.browser import messages
 from gateway.cli.app import COMMANDS
-from gateway.settings import SETTINGS_FILE
 from gateway.http.openapi import operations
+from gateway.settings import SETTINGS_FILE
 from tests.trees import tree_of
 
 ROOT = Path(__file__).parents[1]

@@ -198,6 +198,26 @@ class Caller(Transport):
             self.ask(Wish("GET", "/v1/rates", (shapes.RateView,), query={"prefix": prefix})),
         )
 
+    def supervise_call(
+        self, *, call_id: str, reason: str | msgspec.UnsetType = msgspec.UNSET
+    ) -> shapes.GrantView:
+        """Return the token that lets a supervisor into a live call of the account, once.
+
+        It is good for a minute. The supervisor listens at first; docs/sdk.md has the messages.
+        """
+        return cast(
+            "shapes.GrantView",
+            self.ask(
+                Wish(
+                    "POST",
+                    "/v1/live-calls/{call_id}/supervision",
+                    (shapes.GrantView,),
+                    body=shapes.GrantRequest(reason=reason),
+                    parts={"call_id": call_id},
+                )
+            ),
+        )
+
     def show_key(self) -> shapes.KeyView:
         """Return whose key this is and what it may do."""
         return cast("shapes.KeyView", self.ask(Wish("GET", "/v1/key", (shapes.KeyView,))))
@@ -982,6 +1002,60 @@ class Caller(Transport):
             "shapes.History", self.ask(Wish("GET", "/v1/admin/live-history", (shapes.History,)))
         )
 
+    def supervise_any_call(self, *, call_id: str, reason: str) -> shapes.GrantView:
+        """Return the token that lets a supervisor into anybody's live call, once.
+
+        For a reason, which the audit log of the call's account keeps with what they do there.
+        """
+        return cast(
+            "shapes.GrantView",
+            self.ask(
+                Wish(
+                    "POST",
+                    "/v1/admin/live-calls/{call_id}/supervision",
+                    (shapes.GrantView,),
+                    body=shapes.ActRequest(reason=reason),
+                    parts={"call_id": call_id},
+                )
+            ),
+        )
+
+    def show_supervision(self, *, account_id: str) -> shapes.RuleView:
+        """Return what supervisors may do in the calls of an account."""
+        return cast(
+            "shapes.RuleView",
+            self.ask(
+                Wish(
+                    "GET",
+                    "/v1/admin/accounts/{account_id}/supervision",
+                    (shapes.RuleView,),
+                    parts={"account_id": account_id},
+                )
+            ),
+        )
+
+    def set_supervision(
+        self,
+        *,
+        account_id: str,
+        most: Literal["barge", "listen", "off", "take-over", "whisper"],
+        reason: str,
+        silent_reason: str | msgspec.UnsetType = msgspec.UNSET,
+    ) -> shapes.RuleView:
+        """Say what supervisors may do in the calls of an account that belongs to no person."""
+        return cast(
+            "shapes.RuleView",
+            self.ask(
+                Wish(
+                    "PUT",
+                    "/v1/admin/accounts/{account_id}/supervision",
+                    (shapes.RuleView,),
+                    body=shapes.RuleRequest(most=most, silent_reason=silent_reason, reason=reason),
+                    parts={"account_id": account_id},
+                )
+            ),
+        )
+
 
 class AsyncCaller(AsyncTransport):
     """The operations of a gateway."""
@@ -1167,6 +1241,26 @@ class AsyncCaller(AsyncTransport):
         return cast(
             "shapes.RateView",
             await self.ask(Wish("GET", "/v1/rates", (shapes.RateView,), query={"prefix": prefix})),
+        )
+
+    async def supervise_call(
+        self, *, call_id: str, reason: str | msgspec.UnsetType = msgspec.UNSET
+    ) -> shapes.GrantView:
+        """Return the token that lets a supervisor into a live call of the account, once.
+
+        It is good for a minute. The supervisor listens at first; docs/sdk.md has the messages.
+        """
+        return cast(
+            "shapes.GrantView",
+            await self.ask(
+                Wish(
+                    "POST",
+                    "/v1/live-calls/{call_id}/supervision",
+                    (shapes.GrantView,),
+                    body=shapes.GrantRequest(reason=reason),
+                    parts={"call_id": call_id},
+                )
+            ),
         )
 
     async def show_key(self) -> shapes.KeyView:
@@ -1964,4 +2058,58 @@ class AsyncCaller(AsyncTransport):
         return cast(
             "shapes.History",
             await self.ask(Wish("GET", "/v1/admin/live-history", (shapes.History,))),
+        )
+
+    async def supervise_any_call(self, *, call_id: str, reason: str) -> shapes.GrantView:
+        """Return the token that lets a supervisor into anybody's live call, once.
+
+        For a reason, which the audit log of the call's account keeps with what they do there.
+        """
+        return cast(
+            "shapes.GrantView",
+            await self.ask(
+                Wish(
+                    "POST",
+                    "/v1/admin/live-calls/{call_id}/supervision",
+                    (shapes.GrantView,),
+                    body=shapes.ActRequest(reason=reason),
+                    parts={"call_id": call_id},
+                )
+            ),
+        )
+
+    async def show_supervision(self, *, account_id: str) -> shapes.RuleView:
+        """Return what supervisors may do in the calls of an account."""
+        return cast(
+            "shapes.RuleView",
+            await self.ask(
+                Wish(
+                    "GET",
+                    "/v1/admin/accounts/{account_id}/supervision",
+                    (shapes.RuleView,),
+                    parts={"account_id": account_id},
+                )
+            ),
+        )
+
+    async def set_supervision(
+        self,
+        *,
+        account_id: str,
+        most: Literal["barge", "listen", "off", "take-over", "whisper"],
+        reason: str,
+        silent_reason: str | msgspec.UnsetType = msgspec.UNSET,
+    ) -> shapes.RuleView:
+        """Say what supervisors may do in the calls of an account that belongs to no person."""
+        return cast(
+            "shapes.RuleView",
+            await self.ask(
+                Wish(
+                    "PUT",
+                    "/v1/admin/accounts/{account_id}/supervision",
+                    (shapes.RuleView,),
+                    body=shapes.RuleRequest(most=most, silent_reason=silent_reason, reason=reason),
+                    parts={"account_id": account_id},
+                )
+            ),
         )

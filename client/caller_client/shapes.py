@@ -16,6 +16,9 @@ Allowance = Literal["countries", "new-card", "short-calls", "velocity"]
 Flaw = Literal["audio-latency", "choppy-audio", "dropped-call", "echo", "noisy-call"]
 """What was wrong with a call: the words that telephone services use for it."""
 
+Mode = str
+"""What a supervisor does in a call; each allows what stands before it."""
+
 Reason = str
 """Why visitors do not get through, as their button's owner sees it; values are stored."""
 
@@ -403,6 +406,25 @@ class FoundView(msgspec.Struct, kw_only=True):
     created_at: datetime
 
 
+class GrantRequest(msgspec.Struct, kw_only=True):
+    """Body of `POST /v1/live-calls/{id}/supervision`."""
+
+    reason: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class GrantView(msgspec.Struct, kw_only=True):
+    """A grant: the token begins one media socket, as a call token begins a call."""
+
+    token: str
+    expires_in_seconds: int
+    media_url: str
+    call_id: str
+    most: Mode
+    """What the account allows, and with it all that is less."""
+    announced: bool
+    """Whether a tone tells both parties."""
+
+
 class History(msgspec.Struct, kw_only=True):
     """The last day."""
 
@@ -781,6 +803,23 @@ class Refused(msgspec.Struct, kw_only=True):
     code: str
     title: str
     action: str
+
+
+class RuleRequest(msgspec.Struct, kw_only=True):
+    """Body of `PUT /v1/admin/accounts/{id}/supervision`."""
+
+    most: Literal["barge", "listen", "off", "take-over", "whisper"]
+    silent_reason: str | msgspec.UnsetType = msgspec.UNSET
+    """Why no tone is to announce supervisors; without a reason one does."""
+    reason: str
+
+
+class RuleView(msgspec.Struct, kw_only=True):
+    """What supervisors may do in the calls of an account."""
+
+    most: str
+    announced: bool
+    silent_reason: str
 
 
 class SavedCardRequest(msgspec.Struct, kw_only=True):

@@ -32,6 +32,7 @@ from gateway.http.api.keys import KeysApi
 from gateway.http.api.ledger import LedgerApi
 from gateway.http.api.payments import PaymentsApi
 from gateway.http.api.rates import RatesApi
+from gateway.http.api.supervision import FleetSupervisionApi, OwnSupervisionApi
 from gateway.http.embed.api import EmbedApi
 from gateway.http.idempotency import HEADER, PATTERN
 from gateway.http.live_feed import FleetFeedApi, OwnFeedApi
@@ -40,14 +41,22 @@ from gateway.http.problems import ProblemBody
 from gateway.scopes import Scope
 
 GROUPS: Final[Mapping[str, tuple[type, ...]]] = {
-    "Calls": (CallsApi, CallFeedbackApi, RatesApi, OwnFeedApi),
+    "Calls": (CallsApi, CallFeedbackApi, RatesApi, OwnFeedApi, OwnSupervisionApi),
     "Account": (KeysApi, LedgerApi),
     "Payments": (PaymentsApi,),
     "Buttons": (ButtonsApi,),
     "Visitors of buttons": (EmbedApi,),
     "This document": (DocumentApi,),
     "Administration": (
-        *(AdminApi, DataRequestsApi, FleetApi, AlarmsApi, HistoryApi, FleetFeedApi),
+        *(
+            AdminApi,
+            DataRequestsApi,
+            FleetApi,
+            AlarmsApi,
+            HistoryApi,
+            FleetFeedApi,
+            FleetSupervisionApi,
+        ),
     ),
 }
 """Every class that serves operations, under the heading of its group."""

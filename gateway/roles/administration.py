@@ -11,7 +11,7 @@ from gateway.http.access import DeclaredRoute
 from gateway.http.api.admin import AdminApi, AdminRoutes
 from gateway.http.api.data_requests import DataRequestsApi
 from gateway.http.api.fleet import FleetApi
-from gateway.http.api.supervision import SupervisionApi
+from gateway.http.api.supervision import FleetSupervisionApi, GrantDesk, OwnSupervisionApi
 from gateway.http.bearer import Authenticator
 from gateway.people.administration import Administration
 from gateway.roles.storage import Stores
@@ -51,13 +51,13 @@ def admin_routes(
     administration = compose_administration(stores, sessions)
     networks = settings.admin_networks
     routing = AdminRoutes(auth, networks)
+    desk = GrantDesk(
+        *(settings, control, SqlSupervision(stores.engine)), grants=RedisGrants(stores.redis)
+    )
     return [
         *AdminApi(auth, administration, networks).routes(),
         *DataRequestsApi(routing, SqlRegister(stores.engine), utc_now).routes(),
         *FleetApi(routing, control, administration).routes(),
-        *SupervisionApi(
-            *(settings, auth, routing, control),
-            rules=SqlSupervision(stores.engine),
-            grants=RedisGrants(stores.redis),
-        ).routes(),
+        *OwnSupervisionApi(auth, desk).routes(),
+        *FleetSupervisionApi(routing, desk).routes(),
     ]

@@ -120,6 +120,7 @@ BODIES = {
     "issue_call_token": {"destination": BUTTON.rules.destination},
     "issue_check_token": {},
     "make_button": BODY,
+    "set_supervision": REASON | {"most": "whisper"},
     "quote_call": {"destination": BUTTON.rules.destination},
     "search_accounts": {"text": "ali"},
     "set_auto_top_up": {"enabled": False},
@@ -129,6 +130,8 @@ BODIES = {
     "unsilence_alarm": {"name": "node_lost:n9"},
 }
 ELSEWHERE = {
+    # No call is live to be supervised.
+    *("supervise_call", "supervise_any_call"),
     # No call is live, no alarm stands, no card is saved, no request of this number is open.
     *("end_call", "end_any_call", "acknowledge_alarm", "charge_saved_card", "close_data_request"),
     # A solved challenge; a call of a visitor; a holder.

@@ -21,6 +21,7 @@ from gateway.http.api.admin import ACCOUNT, ActRequest, AdminRoutes, account_in,
 from gateway.http.api.fleet import CALLS
 from gateway.http.bearer import Authenticator
 from gateway.http.body import read_json
+from gateway.http.operation import operation
 from gateway.http.principal import Principal
 from gateway.http.problems import Json
 from gateway.operators import REASON_MAX, Order
@@ -87,64 +88,27 @@ class NewGrants(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class SupervisionApi:
-    """Handlers of grants and rules."""
+class GrantDesk:
+    """Gives grants for live calls, wherever they are."""
 
     settings: Settings
-    auth: Authenticator
-    routing: AdminRoutes
     control: FleetControl
     rules: Rules
     grants: NewGrants
 
-    def routes(self) -> list[DeclaredRoute]:
-        """Return the resources' routes."""
-        admin = self.routing.route
-        own = "/v1/live-calls/{call_id}/supervision"
-        return [
-            self.auth.route(own, self.grant_own, Scope.SUPERVISE, method="POST"),
-            admin(f"{CALLS}/{{call_id}}/supervision", self.grant_any, "POST"),
-            admin(f"{ACCOUNT}/supervision", self.show_rule),
-            admin(f"{ACCOUNT}/supervision", self.set_rule, "PUT"),
-        ]
-
-    async def grant_own(self, request: Request, principal: Principal) -> Response:
-        """Let whoever is signed in, or a key with that scope, supervise a call of their account."""
-        body = await read_json(request, GrantRequest)
-        call = await self._find(request, principal.account.id)
-        grant = Grant(
-            call_id=call.opened.call_id,
-            account_id=call.opened.account_id,
-            reason=_printable(body.reason) or OWN_REASON,
-            key_id=principal.account.key_id,
-            credentials_epoch=principal.credentials_epoch,
-            origin=request.headers.get("origin", ""),
-        )
-        return await self._give(call, grant)
-
-    async def grant_any(self, request: Request, principal: Principal) -> Response:
-        """Let an operator supervise anybody's call, for a reason that the account can read."""
-        body = await read_json(request, ActRequest)
-        order = order_of(principal, body.reason)
-        call = await self._find(request, None)
-        grant = Grant(
-            call_id=call.opened.call_id,
-            account_id=call.opened.account_id,
-            reason=order.reason,
-            operator=order.operator,
-            key_id=principal.account.key_id,
-            origin=request.headers.get("origin", ""),
-        )
-        return await self._give(call, grant)
-
-    async def _find(self, request: Request, account_id: str | None) -> LiveCall:
+    async def find(self, request: Request, account_id: str | None) -> LiveCall:
+        """Return the call that a request names. Raises RequestRefusedError."""
         call_id = request.path_params["call_id"]
         found = await self.control.calls(account_id=account_id, call_id=call_id)
         if not found.calls:
             raise RequestRefusedError("node_silent" if found.silent else "call_not_found")
         return found.calls[0]
 
-    async def _give(self, call: LiveCall, grant: Grant) -> Response:
+    async def give(self, call: LiveCall, grant: Grant) -> Response:
+        """Return a grant where the call stands and its account allows it.
+
+        Raises RequestRefusedError.
+        """
         if call.ended_at is not None:
             raise RequestRefusedError("call_ended")
         if call.answered_at is None:
@@ -163,19 +127,107 @@ class SupervisionApi:
         )
         return Json(view, 201)
 
-    async def show_rule(self, request: Request, _principal: Principal) -> Response:
-        """Return what an account allows."""
-        return Json(_view(await self.rules.rule(account_in(request))))
 
-    async def set_rule(self, request: Request, principal: Principal) -> Response:
-        """Say what an account allows that belongs to no person."""
+_REFUSALS: Final = (
+    *("call_not_found", "call_not_answered", "call_ended", "node_silent", "supervision_refused"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnSupervisionApi:
+    """Handler of grants for calls of the account that asks."""
+
+    auth: Authenticator
+    desk: GrantDesk
+
+    def routes(self) -> list[DeclaredRoute]:
+        """Return the resource's route."""
+        return self.auth.serve(self)
+
+    @operation(
+        "POST /v1/live-calls/{call_id}/supervision",
+        Scope.SUPERVISE,
+        GrantView,
+        status=201,
+        body=GrantRequest,
+        problems=_REFUSALS,
+    )
+    async def supervise_call(self, request: Request, principal: Principal) -> Response:
+        """Return the token that lets a supervisor into a live call of the account, once.
+
+        It is good for a minute. The supervisor listens at first; docs/sdk.md has the messages.
+        """
+        body = await read_json(request, GrantRequest)
+        call = await self.desk.find(request, principal.account.id)
+        grant = Grant(
+            call_id=call.opened.call_id,
+            account_id=call.opened.account_id,
+            reason=_printable(body.reason) or OWN_REASON,
+            key_id=principal.account.key_id,
+            credentials_epoch=principal.credentials_epoch,
+            origin=request.headers.get("origin", ""),
+        )
+        return await self.desk.give(call, grant)
+
+
+@dataclass(frozen=True, slots=True)
+class FleetSupervisionApi:
+    """Handlers of grants for anybody's calls, and of the rules of accounts."""
+
+    routing: AdminRoutes
+    desk: GrantDesk
+
+    def routes(self) -> list[DeclaredRoute]:
+        """Return the resources' routes."""
+        return self.routing.serve(self)
+
+    @operation(
+        f"POST {CALLS}/{{call_id}}/supervision",
+        Scope.ADMIN,
+        GrantView,
+        status=201,
+        body=ActRequest,
+        problems=_REFUSALS,
+    )
+    async def supervise_any_call(self, request: Request, principal: Principal) -> Response:
+        """Return the token that lets a supervisor into anybody's live call, once.
+
+        For a reason, which the audit log of the call's account keeps with what they do there.
+        """
+        body = await read_json(request, ActRequest)
+        order = order_of(principal, body.reason)
+        call = await self.desk.find(request, None)
+        grant = Grant(
+            call_id=call.opened.call_id,
+            account_id=call.opened.account_id,
+            reason=order.reason,
+            operator=order.operator,
+            key_id=principal.account.key_id,
+            origin=request.headers.get("origin", ""),
+        )
+        return await self.desk.give(call, grant)
+
+    @operation(f"GET {ACCOUNT}/supervision", Scope.ADMIN, RuleView)
+    async def show_supervision(self, request: Request, _principal: Principal) -> Response:
+        """Return what supervisors may do in the calls of an account."""
+        return Json(_view(await self.desk.rules.rule(account_in(request))))
+
+    @operation(
+        f"PUT {ACCOUNT}/supervision",
+        Scope.ADMIN,
+        RuleView,
+        body=RuleRequest,
+        problems=("account_not_found", "holder_decides"),
+    )
+    async def set_supervision(self, request: Request, principal: Principal) -> Response:
+        """Say what supervisors may do in the calls of an account that belongs to no person."""
         body = await read_json(request, RuleRequest)
         order = order_of(principal, body.reason)
         silent_reason = _printable(body.silent_reason)
         if body.silent_reason and not silent_reason:
             raise RequestRefusedError("bad_request", field="silent_reason")
         rule = Rule() if body.most == "off" else Rule(Mode(body.most), silent_reason)
-        if not await self.rules.order(account_in(request), rule, order):
+        if not await self.desk.rules.order(account_in(request), rule, order):
             raise RequestRefusedError("holder_decides")
         return Json(_view(rule))
 

@@ -8,7 +8,12 @@ import pytest
 
 from gateway.call.supervision import Grant, Mode, Rule
 from gateway.http.api.admin import AdminRoutes
-from gateway.http.api.supervision import OWN_REASON, SupervisionApi
+from gateway.http.api.supervision import (
+    OWN_REASON,
+    FleetSupervisionApi,
+    GrantDesk,
+    OwnSupervisionApi,
+)
 from gateway.http.app import create_app
 from gateway.http.bearer import key_hash
 from gateway.scopes import Scope
@@ -36,9 +41,11 @@ class Api:
             )
             accounts.by_hash[key_hash(key)] = account
         auth = authenticator(accounts, clock_ns)
-        routes = SupervisionApi(
-            SETTINGS, auth, AdminRoutes(auth, ()), self.control, rules=self, grants=self
-        ).routes()
+        desk = GrantDesk(SETTINGS, self.control, self, self)
+        routes = [
+            *OwnSupervisionApi(auth, desk).routes(),
+            *FleetSupervisionApi(AdminRoutes(auth, ()), desk).routes(),
+        ]
         transport = httpx.ASGITransport(create_app(routes), client=("192.0.2.1", 9))
         self.client = httpx.AsyncClient(transport=transport, base_url="http://test")
 
