@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.calls.call_view import live_view
 from gateway.errors import RequestRefusedError
 from gateway.fleet.control import FleetControl, NodeStoppingError
 from gateway.fleet.exchange import NodeSilentError
 from gateway.http.access import DeclaredRoute
 from gateway.http.api.admin import ADMIN, ActRequest, AdminRoutes, order_of
-from gateway.http.api.calls import live_view
 from gateway.http.body import read_json
 from gateway.http.principal import Principal
 from gateway.http.problems import Json
