@@ -26,6 +26,7 @@ TABLES: Final = frozenset(
         *("links", "mail_outbox", "opened_countries", "partitions", "passkeys"),
         *("payment_profiles", "payments", "policy_notices", "posted_texts", "rate_decks"),
         *("recovery_codes", "rejected_entries", "rule_overrides", "second_factors", "transfers"),
+        *("webhook_attempts", "webhook_deliveries", "webhook_endpoints"),
     )
 )
 """The names of the tables that the migrations make, whatever is in them."""

@@ -22,6 +22,8 @@ class Scope(StrEnum):
     """Read the account."""
     BUTTONS = "buttons"
     """Make, change and delete buttons on other pages."""
+    WEBHOOKS = "webhooks"
+    """Say where events of the account are posted, and read what became of them."""
     ADMIN = "admin"
     """What an operator does with anybody's account, and nothing else."""
     EMBED = "embed"

@@ -45,6 +45,10 @@ GateSequence = Callable[[str], Awaitable[int]]
 StoreUnavailableError."""
 
 
+OnEnded = Callable[[sa.Connection, Sequence[tuple[str, str]], datetime], None]
+"""Told of calls (call, account) whose end is booked, and when, on the connection of that."""
+
+
 class SqlLedgerStore:
     """`LedgerStore` in SQLite or PostgreSQL."""
 
@@ -55,8 +59,9 @@ class SqlLedgerStore:
         timeout_s: float = TIMEOUT_S,
         clock: Clock = utc_now,
         gate_sequence: GateSequence | None = None,
+        on_ended: OnEnded | None = None,
     ) -> None:
-        """Use a database.
+        """Use a database; what is told is done within the transaction that it is told of.
 
         Without `gate_sequence` credits are booked under whatever number is next, as a recovery
         needs it, which books again what the book has lost and the gate has.
@@ -66,6 +71,7 @@ class SqlLedgerStore:
         self._transactions = Transactions(engine, timeout_s)
         self._clock = clock
         self._gate_sequence = gate_sequence
+        self._on_ended = on_ended
 
     async def add_credit(
         self,
@@ -207,7 +213,9 @@ class SqlLedgerStore:
 
         def work(connection: sa.Connection) -> None:
             lock_and_mark(connection, {p: batch[p] for p in folded}, at)
-            book(connection, OutboxBatch(changes), at)
+            ended = book(connection, OutboxBatch(changes), at)
+            if ended and self._on_ended is not None:
+                self._on_ended(connection, ended, at)
             for partition, one in folded.items():
                 if one.rejected:
                     _keep_rejected(connection, partition, one.rejected, at)
