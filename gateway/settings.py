@@ -246,11 +246,19 @@ class Settings:
         pattern=r"https?://\S+",
         is_url=True,
     )
-    events_secret: Secret = knobs.secret("Secret that signs those posts (HMAC-SHA256).")
+    events_secret: Secret = knobs.secret(
+        "Secret that signs those posts (Standard Webhooks): whsec_ and 24 to 64 random bytes in "
+        "base64, as `echo whsec_$(openssl rand -base64 32)` prints.",
+        pattern=r"whsec_[A-Za-z0-9+/]{32,86}={0,2}",
+    )
+    webhook_private_hosts: tuple[str, ...] = knobs.hosts(
+        "Hosts inside a network that account holders' webhooks may be sent to all the same, also "
+        "without TLS; nothing else inside is reached."
+    )
     second_factor_keys: tuple[Secret, ...] = knobs.secrets(
-        "Keys under which the secrets of second factors are kept, each of at least 32 random "
-        "characters; the first is used from now on, the others are those of before. Nodes that "
-        "share CALLER_DATABASE_URL need the same; else one is made in CALLER_DATA_DIR."
+        "Keys under which the secrets of second factors and webhooks are kept, each of at least 32 "
+        "random characters; the first is used from now on, the others are those of before. Nodes "
+        "that share CALLER_DATABASE_URL need the same; else one is made in CALLER_DATA_DIR."
     )
     smtp_url: Secret = knobs.secret(
         "Mail server for notices to account holders; user and password percent-encoded. Plain "
