@@ -20,6 +20,7 @@ from datetime import datetime
 from gateway.button_problems import BUTTON_PROBLEMS
 from gateway.cause import Cause
 from gateway.problem import Problem
+from gateway.webhook_problems import WEBHOOK_PROBLEMS
 
 
 class GatewayError(Exception):
@@ -198,9 +199,7 @@ PROBLEMS: dict[str, Problem] = {
     ),
     "sign_up_closed": Problem(403, "Nobody can make an account here.", "Ask the operator for one."),
     "cross_origin": Problem(
-        403,
-        "The request comes from a page of another site.",
-        "Open the page here, and try again.",
+        403, "The request comes from another site's page.", "Open the page here, and try again."
     ),
     "address_unproven": Problem(
         403,
@@ -409,6 +408,7 @@ PROBLEMS: dict[str, Problem] = {
         close_code=1013,
     ),
     **BUTTON_PROBLEMS,
+    **WEBHOOK_PROBLEMS,
     "payments_off": Problem(
         501, "Top-ups by card are not set up here.", "Ask the operator for credit."
     ),

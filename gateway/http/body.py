@@ -5,6 +5,7 @@ Knows no account and no route.
 
 from __future__ import annotations
 
+import re
 from typing import TypeVar
 
 import msgspec
@@ -16,6 +17,7 @@ from gateway.unreadable import UNREADABLE
 JSON_BYTES_MAX = 4096
 PAGE_MAX = 200
 _LIMIT_DEFAULT = "50"
+_KEY = re.compile(r"[!-~]{16,128}", re.ASCII)
 
 _T = TypeVar("_T")
 
@@ -42,6 +44,18 @@ async def read_json(request: Request, kind: type[_T]) -> _T:
         return msgspec.json.decode(body, type=kind)
     except UNREADABLE:
         raise RequestRefusedError("bad_request") from None
+
+
+def key_of_act(request: Request) -> str:
+    """Return the idempotency key of a request that makes something.
+
+    Raises RequestRefusedError where there is none: after a lost answer a program could otherwise
+    not ask again without a second.
+    """
+    key = request.headers.get("idempotency-key", "")
+    if not _KEY.fullmatch(key):
+        raise RequestRefusedError("bad_request", field="Idempotency-Key")
+    return key
 
 
 def number_before(request: Request) -> tuple[int, int | None]:

@@ -6,7 +6,6 @@ proven who they are, or by the operator; whoever is signed in proves it before t
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -27,7 +26,7 @@ from gateway.embed.rules import Amounts, Rules
 from gateway.errors import RequestRefusedError
 from gateway.http.access import DeclaredRoute
 from gateway.http.bearer import Authenticator, Handler
-from gateway.http.body import read_json
+from gateway.http.body import key_of_act, read_json
 from gateway.http.principal import Principal
 from gateway.http.problems import Json
 from gateway.people.button_acts import ButtonForm, NotFound, Outcome, Seed, Whose
@@ -37,7 +36,6 @@ from gateway.people.sign_up import Faults
 from gateway.scopes import Scope
 
 ONE: Final = "/v1/buttons/{button_id}"
-_ONCE: Final = re.compile(r"[!-~]{16,128}", re.ASCII)
 
 _Text = Annotated[str, msgspec.Meta(max_length=256)]
 
@@ -285,10 +283,7 @@ class ButtonsApi:
 
     def _seed(self, request: Request, principal: Principal) -> Seed:
         """Return what an act that makes something makes it of. Raises RequestRefusedError."""
-        key = request.headers.get("idempotency-key", "")
-        # Required: after a lost answer a program could otherwise not ask again without a second.
-        if not _ONCE.fullmatch(key):
-            raise RequestRefusedError("bad_request", field="Idempotency-Key")
+        key = key_of_act(request)
         return Seed(self.secret, f"{principal.account.id}\0{request.url.path}\0{key}")
 
     @property

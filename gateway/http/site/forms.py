@@ -139,6 +139,7 @@ class NewKeyFields(msgspec.Struct):
     payments: bool = False
     account: bool = False
     buttons: bool = False
+    webhooks: bool = False
     day_cap: _Line = ""
     days: _Line = ""
 
