@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import Protocol
+from typing import Any, Protocol
 
 from billing.call_filter import ANY_CALL, CallFilter
 from billing.cdr import CallRecord
@@ -422,6 +422,15 @@ class GateRows:
     is_outbox_foreign: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class News:
+    """What programs are told of once a fact is booked."""
+
+    name: str
+    data: Mapping[str, Any]
+    """Has `account_id`, and `reference`: the fact's own name."""
+
+
 class CreditBook(Protocol):
     """Where credits are booked."""
 
@@ -435,12 +444,13 @@ class CreditBook(Protocol):
         reason: str = "",
         call_id: str | None = None,
         payment_id: str | None = None,
+        news: News | None = None,
     ) -> int | None:
         """Book a credit once per reference; return its sequence, or None for a repeat.
 
-        `reason` and `call_id` explain it to the customer who reads the ledger; `payment_id` is the
-        payment it belongs to. Raises CreditsLostError rather than return a sequence that the spend
-        gate has seen before.
+        `news` is told of within the same transaction. `reason` and `call_id` explain it to the
+        customer who reads the ledger; `payment_id` is the payment it belongs to. Raises
+        CreditsLostError rather than return a sequence that the spend gate has seen before.
         """
 
 

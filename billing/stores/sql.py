@@ -25,7 +25,7 @@ from billing.freezes import FreezeReason
 from billing.ledger import credit_transfer
 from billing.money import LIMIT
 from billing.outbox import OutboxBatch, fold
-from billing.ports import OutboxEntry, PartitionMark, PartitionState
+from billing.ports import News, OutboxEntry, PartitionMark, PartitionState
 from billing.stores import tables
 from billing.stores.booking import book, insert_transfers
 from billing.stores.call_filter import matching_newest_first
@@ -47,6 +47,8 @@ StoreUnavailableError."""
 
 OnEnded = Callable[[sa.Connection, Sequence[tuple[str, str]], datetime], None]
 """Told of calls (call, account) whose end is booked, and when, on the connection of that."""
+OnNews = Callable[[sa.Connection, News, datetime], None]
+"""Told of what comes with a credit, and when, on the connection that books it."""
 
 
 class SqlLedgerStore:
@@ -60,6 +62,7 @@ class SqlLedgerStore:
         clock: Clock = utc_now,
         gate_sequence: GateSequence | None = None,
         on_ended: OnEnded | None = None,
+        on_news: OnNews | None = None,
     ) -> None:
         """Use a database; what is told is done within the transaction that it is told of.
 
@@ -72,6 +75,7 @@ class SqlLedgerStore:
         self._clock = clock
         self._gate_sequence = gate_sequence
         self._on_ended = on_ended
+        self._on_news = on_news
 
     async def add_credit(
         self,
@@ -83,8 +87,11 @@ class SqlLedgerStore:
         reason: str = "",
         call_id: str | None = None,
         payment_id: str | None = None,
+        news: News | None = None,
     ) -> int | None:
         """Book a credit once per reference; return its sequence, or None for a repeat.
+
+        `news` is told of within the same transaction.
 
         Raises:
             LookupError: no such account.
@@ -136,6 +143,8 @@ class SqlLedgerStore:
             if payment_id is not None:
                 await _move_payment(connection, payment_id, kind, amount_micros)
             await connection.run_sync(insert_transfers, [transfer], at)
+            if news is not None and self._on_news is not None:
+                await connection.run_sync(self._on_news, news, at)
         return sequence
 
     async def _seen_at_gate(self, account_id: str) -> int:

@@ -35,7 +35,7 @@ from gateway.stores.accounts import SqlAccountStore
 from gateway.stores.drain_mark import RedisDrainMark
 from gateway.stores.embedded import EmbeddedValkey
 from gateway.stores.key_epochs import UNTOLD, RedisKeyEpochs
-from gateway.stores.webhook_spool import queue_ended_calls
+from gateway.stores.webhook_spool import queue_ended_calls, queue_news
 
 
 @dataclass(slots=True)
@@ -158,7 +158,10 @@ async def open_stores(
         stack.push_async_callback(engine.dispose)
         gate = RedisSpendGate(redis)
         ledger = SqlLedgerStore(
-            engine, gate_sequence=gate.credit_sequence, on_ended=queue_ended_calls
+            engine,
+            gate_sequence=gate.credit_sequence,
+            on_ended=queue_ended_calls,
+            on_news=queue_news,
         )
         epochs = RedisKeyEpochs(redis)
         accounts = SqlAccountStore(engine, on_change=epochs.invalidate)

@@ -241,7 +241,8 @@ async def _find(
 ) -> sa.Row[Any] | None:
     query = sa.select(endpoints).where(_E.id == endpoint_id, _E.account_id == account_id)
     if locked:
-        query = query.with_for_update()
+        # Whoever queues, in a transaction of money, does not wait for it.
+        query = query.with_for_update(key_share=True)
     return (await connection.execute(query)).one_or_none()
 
 

@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from accounts.notice import Notice
 from billing.clock import Clock, utc_now
+from billing.ports import News
 from billing.stores.freezes import is_used
 from database.engine import TIMEOUT_S, reading, upsert, writing
 from gateway.stores.mail_outbox import queue_notice
@@ -97,6 +98,13 @@ def queue_ended_calls(
         for call_id, account_id in calls
     ]
     queue_events(connection, events, at)
+
+
+def queue_news(connection: sa.Connection, news: News, at: datetime) -> None:
+    """Queue what comes with a credit within the transaction that books it."""
+    account_id, reference = str(news.data["account_id"]), str(news.data["reference"])
+    told = Told(account_id, event_id(news.name, reference), news.name, at, data=news.data)
+    queue_events(connection, [told], at)
 
 
 def rows_of(
@@ -401,9 +409,12 @@ def _fair(found: Iterable[_Row], taken: Mapping[str | None, int], count: int) ->
 
 
 async def _lock(connection: AsyncConnection, claim: Claim) -> _Row | None:
-    """Return a claimed endpoint's row, locked; None where it is gone or another process has it."""
+    """Return a claimed endpoint's row, locked; None where it is gone or another process has it.
+
+    Whoever queues, in a transaction of money, does not wait for the lock.
+    """
     query = sa.select(endpoints).where(_E.id == claim.endpoint.id, _E.claimed_until == claim.until)
-    return (await connection.execute(query.with_for_update())).one_or_none()
+    return (await connection.execute(query.with_for_update(key_share=True))).one_or_none()
 
 
 def _after(outcome: Outcome, at: datetime) -> dict[str, Any]:

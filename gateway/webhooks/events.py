@@ -28,8 +28,9 @@ _PAYMENT = {
     "kind": "checkout",
     "micros": 10_000_000,
     "currency": "EUR",
+    "reference": "payment:pay_5e0c",
 }
-_CHARGE = {name: value for name, value in _PAYMENT.items() if name != "kind"}
+_CHARGE = {name: _PAYMENT[name] for name in ("account_id", "payment_id", "micros", "currency")}
 _ALARM = {
     "account_id": "",
     "name": "node_lost:n1",
@@ -98,7 +99,13 @@ EVENT_TYPES: Final[Mapping[str, EventType]] = {
         EventType(
             "call.refunded",
             "the price of a call that went wrong was given back",
-            {**_CALL, "micros": 20_000, "rule": "short", "reason": "The call was too short."},
+            {
+                **_CALL,
+                "micros": 20_000,
+                "rule": "no_audio",
+                "reason": "No sound came.",
+                "reference": "call:9fae4c21",
+            },
         ),
         EventType(
             "payment.received",

@@ -7,11 +7,18 @@ import sqlalchemy as sa
 
 from accounts.webhook_kinds import WEBHOOK_KINDS
 from billing.freezes import FreezeReason
+from billing.ports import News
 from billing.stores.freezes import set_freeze
 from billing.stores.sql import SqlLedgerStore
+from gateway.post.webhook_queue import WebhookQueue
 from gateway.stores import webhook_spool
 from gateway.stores.webhook_endpoints import TEST_PAUSE_S
-from gateway.stores.webhook_spool import SqlWebhookSpool, queue_ended_calls, queue_events
+from gateway.stores.webhook_spool import (
+    SqlWebhookSpool,
+    queue_ended_calls,
+    queue_events,
+    queue_news,
+)
 from gateway.stores.webhook_tables import deliveries, take_webhooks_back
 from gateway.webhooks.events import CALL_ENDED, Told
 from gateway.webhooks.ports import DeliveryState, EndpointForm
@@ -177,3 +184,27 @@ async def test_a_database_without_listeners_is_not_written_to(engine, monkeypatc
     monkeypatch.setattr(webhook_spool, "writing", refuse)
     await spool.queue(Told("alice", "evt_1", "call.cut_off", datetime.now(UTC)))
     assert await spool.claim(9, until=datetime.now(UTC), besides=()) == ()
+
+
+async def test_what_comes_with_a_credit_is_queued_in_its_transaction_and_once(engine, world):
+    endpoint = await world.add("alice", URL)
+    ledger = SqlLedgerStore(engine, on_news=queue_news)
+    data = {"account_id": "alice", "payment_id": "p1", "reference": "payment:p1"}
+    news = News("payment.received", data)
+    for _ in range(2):
+        await ledger.add_credit("alice", 5_000_000, reference="payment:p1", kind="grant", news=news)
+    with pytest.raises(ValueError, match="too long"):
+        await ledger.add_credit(
+            *("alice", 5),
+            reference="payment:p2",
+            kind="grant",
+            news=News("payment.received", {**data, "reference": "x" * 17_000}),
+        )
+    # The credit of what cannot be told is not there either: it is one transaction.
+    assert await ledger.balance("alice") == 5_000_000
+    # And whoever notifies of it afterwards tells nothing new.
+    queue = WebhookQueue(world.spool)
+    queue.notify("payment.received", data)
+    assert await queue.leave(5)
+    ((delivery, _),) = await world.deliveries(endpoint)
+    assert (delivery.type, delivery.data) == ("payment.received", data)
