@@ -46,6 +46,8 @@ PER_ACCOUNT_MAX: Final = 4
 """Endpoints of one account that are sent to at once, from all processes."""
 WAITING_MAX: Final = 10_000
 """Deliveries that wait for one endpoint; beyond it the oldest are given up."""
+ATTEMPTS_MAX: Final = 30
+"""Attempts of one delivery that are kept, the newest."""
 BATCH: Final = 500
 """Rows of one transaction: another writer must not wait for long."""
 CANDIDATES: Final = 200
@@ -54,6 +56,11 @@ ACCOUNTS_PER_QUERY: Final = 1_000
 
 _Row = sa.Row[*tuple[Any, ...]]
 _E, _D = endpoints.c, deliveries.c
+# Built once: building a statement costs more than running it, and this is part of each booking.
+_LISTENING: Final = sa.select(_E.id, _E.account_id, _E.types).where(
+    sa.or_(_E.account_id.in_(sa.bindparam("account_ids", expanding=True)), _E.account_id.is_(None)),
+    _E.disabled_at.is_(None),
+)
 _OPERATOR_TYPES: Final = " ".join(OF_OPERATOR)
 _IS_QUEUED: Final = _D.state == DeliveryState.QUEUED
 
@@ -64,24 +71,13 @@ def queue_events(connection: sa.Connection, events: Sequence[Told], at: datetime
     One that an endpoint has already is not queued for it again. Raises ValueError for data that are
     too long.
     """
-    if not events:
-        return
-    wanting: dict[str | None, list[_Row]] = {}
-    ids = sorted({event.account_id for event in events})
-    for start in range(0, len(ids), ACCOUNTS_PER_QUERY):
-        some = ids[start : start + ACCOUNTS_PER_QUERY]
-        mine = sa.or_(_E.account_id.in_(some), _E.account_id.is_(None))
-        query = sa.select(_E.id, _E.account_id, _E.types).where(mine, _E.disabled_at.is_(None))
-        for row in connection.execute(query):
-            wanting.setdefault(row.account_id, []).append(row)
-    if not wanting:
-        return
+    listening = _listening(connection, {event.account_id for event in events})
     rows: list[dict[str, Any]] = []
     for event in events:
-        listening = (*wanting.get(event.account_id, ()), *wanting.get(None, ()))
+        theirs = (*listening.get(event.account_id, ()), *listening.get(None, ()))
         targets = [
             (each.id, each.account_id)
-            for each in listening
+            for each in theirs
             if event.type in (each.types.split() or OF_ACCOUNTS)
         ]
         rows += rows_of(event, targets, at)
@@ -89,15 +85,33 @@ def queue_events(connection: sa.Connection, events: Sequence[Told], at: datetime
         connection.execute(upsert(connection, deliveries).on_conflict_do_nothing(), rows)
 
 
+def _listening(
+    connection: sa.Connection, account_ids: Iterable[str]
+) -> Mapping[str | None, Sequence[_Row]]:
+    """Return the endpoints of these accounts and the operator's, by account, but disabled ones."""
+    found: dict[str | None, list[_Row]] = {}
+    ids = sorted(account_ids)
+    for start in range(0, len(ids), ACCOUNTS_PER_QUERY):
+        some = ids[start : start + ACCOUNTS_PER_QUERY]
+        for row in connection.execute(_LISTENING, {"account_ids": some}):
+            found.setdefault(row.account_id, []).append(row)
+    return found
+
+
 def queue_ended_calls(
     connection: sa.Connection, calls: Iterable[tuple[str, str]], at: datetime
 ) -> None:
     """Queue the ends of calls (call, account) within the transaction that books them."""
+    ended = list(calls)
+    # Asked first: most calls are of accounts that nobody listens for.
+    listening = _listening(connection, {account_id for _, account_id in ended})
     events = [
         Told(account_id, event_id(CALL_ENDED, call_id), CALL_ENDED, at, call_id)
-        for call_id, account_id in calls
+        for call_id, account_id in ended
+        if account_id in listening
     ]
-    queue_events(connection, events, at)
+    if events:
+        queue_events(connection, events, at)
 
 
 def queue_news(connection: sa.Connection, news: News, at: datetime) -> None:
@@ -262,6 +276,14 @@ class SqlWebhookSpool:
                         reason=attempt.reason[:REASON_LENGTH_MAX],
                     )
                 )
+                # Only who sends one again and again comes so far.
+                if attempt.number > ATTEMPTS_MAX:
+                    await connection.execute(
+                        sa.delete(attempts).where(
+                            attempts.c.delivery_id == delivery.id,
+                            attempts.c.number <= attempt.number - ATTEMPTS_MAX,
+                        )
+                    )
             return await self._note_endpoint(connection, row, outcome, at)
 
     async def _note_endpoint(

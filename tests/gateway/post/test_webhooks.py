@@ -490,6 +490,21 @@ async def test_a_delivery_and_all_that_failed_are_sent_again_on_demand(world, re
     assert await world.endpoints.replay("bob", endpoint.id, delivery.id) is NotDone.NOT_FOUND
 
 
+async def test_of_one_that_is_sent_again_and_again_few_attempts_are_kept(
+    world, receiver, monkeypatch
+):
+    monkeypatch.setattr("gateway.stores.webhook_spool.ATTEMPTS_MAX", 3)
+    endpoint = await world.add("alice", receiver.url)
+    await world.tell("alice")
+    await world.send()
+    ((delivery, _),) = await world.deliveries(endpoint)
+    for _ in range(4):
+        await world.endpoints.replay("alice", endpoint.id, delivery.id)
+        await world.send()
+    ((_, tried),) = await world.deliveries(endpoint)
+    assert [attempt.number for attempt in tried] == [3, 4, 5]
+
+
 async def test_one_sent_again_has_all_its_attempts_anew(world, receiver):
     endpoint = await world.add("alice", receiver.url)
     receiver.status = 500
