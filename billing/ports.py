@@ -11,10 +11,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import Any, Protocol
+from typing import Protocol
 
 from billing.call_filter import ANY_CALL, CallFilter
 from billing.cdr import CallRecord
+from billing.news import News
 from database.errors import StoreUnavailableError
 
 
@@ -420,15 +421,6 @@ class GateRows:
     foreign: Collection[str] = ()
     """Keys of another type than they must be, the outbox's as well; their rows are left out."""
     is_outbox_foreign: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class News:
-    """What programs are told of once a fact is booked."""
-
-    name: str
-    data: Mapping[str, Any]
-    """Has `account_id`, and `reference`: the fact's own name."""
 
 
 class CreditBook(Protocol):

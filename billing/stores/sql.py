@@ -24,8 +24,9 @@ from billing.errors import CreditsLostError, MoneyError
 from billing.freezes import FreezeReason
 from billing.ledger import credit_transfer
 from billing.money import LIMIT
+from billing.news import News
 from billing.outbox import OutboxBatch, fold
-from billing.ports import News, OutboxEntry, PartitionMark, PartitionState
+from billing.ports import OutboxEntry, PartitionMark, PartitionState
 from billing.stores import tables
 from billing.stores.booking import book, insert_transfers
 from billing.stores.call_filter import matching_newest_first

@@ -15,8 +15,9 @@ import structlog
 from billing.call_refunds import refund_of
 from billing.clock import Clock, utc_now
 from billing.errors import CreditsLostError
+from billing.news import News
 from billing.outbox import Ending, fold
-from billing.ports import LedgerStore, News, OutboxEntry, SpendGate
+from billing.ports import LedgerStore, OutboxEntry, SpendGate
 from database.errors import StoreUnavailableError
 from gateway.charging.recovery import bring_credits
 from gateway.ports import Notify

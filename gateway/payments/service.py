@@ -18,6 +18,7 @@ from typing import Any, Final
 import structlog
 
 from billing.clock import Clock, utc_now
+from billing.news import News
 from billing.payments import (
     BY_PAGE,
     PENDING,
@@ -32,7 +33,7 @@ from billing.payments import (
     noted,
     state_of,
 )
-from billing.ports import CreditBook, News
+from billing.ports import CreditBook
 from gateway.errors import PaymentError, RequestRefusedError, frozen_account
 from gateway.payments.amounts import chargeable
 from gateway.payments.comparison import facts_to_book

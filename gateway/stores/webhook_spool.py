@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from accounts.notice import Notice
 from billing.clock import Clock, utc_now
-from billing.ports import News
+from billing.news import News
 from billing.stores.freezes import is_used
 from database.engine import TIMEOUT_S, reading, upsert, writing
 from gateway.stores.mail_outbox import queue_notice

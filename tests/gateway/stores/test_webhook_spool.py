@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from accounts.webhook_kinds import WEBHOOK_KINDS
 from billing.freezes import FreezeReason
-from billing.ports import News
+from billing.news import News
 from billing.stores.freezes import set_freeze
 from billing.stores.sql import SqlLedgerStore
 from gateway.post.webhook_queue import WebhookQueue
