@@ -19,6 +19,7 @@ BODY_BYTES_MAX: Final = 20_000
 """Standard Webhooks: below 20 KB, so that receivers can bound what they read."""
 CALL_ENDED: Final = "call.ended"
 TEST: Final = "webhook.test"
+_ID_CHARS: Final = 24
 
 _CALL = {"account_id": "a1b2c3", "call_id": "9fae4c21"}
 _LEG = msgspec.to_builtins(LegQuality(frames_in=3_000, frames_out=3_000, paths=("webrtc",)))
@@ -181,6 +182,12 @@ def body_of(name: str, at: datetime, data: Any) -> bytes:
 def event_id(*facts: str) -> str:
     """Return the id of the event about a fact: the same whenever the fact is told again."""
     return "evt_" + hashlib.sha256("\0".join(facts).encode()).hexdigest()[:32]
+
+
+def endpoint_id(account_id: str, once: str) -> str:
+    """Return the id of the endpoint that a request makes, or its repetition with the same key."""
+    digest = hashlib.sha256(f"{account_id}\0{once}".encode()).hexdigest()
+    return f"wh_{digest[:_ID_CHARS]}"
 
 
 def read_types(names: Collection[str]) -> str:

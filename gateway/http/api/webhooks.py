@@ -7,7 +7,6 @@ at its secret.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,7 +24,7 @@ from gateway.http.body import key_of_act, page_asked_for, read_json
 from gateway.http.principal import Principal
 from gateway.http.problems import Json
 from gateway.scopes import Scope
-from gateway.webhooks.events import read_types
+from gateway.webhooks.events import endpoint_id, read_types
 from gateway.webhooks.ports import (
     LABEL_MAX,
     Attempt,
@@ -40,7 +39,6 @@ from gateway.webhooks.signature import SecretMaker, secret_text
 from gateway.webhooks.target import URL_CHARS_MAX, UnfitTargetError, read_target
 
 ONE: Final = "/v1/webhooks/{webhook_id}"
-_ID_CHARS: Final = 24
 _Url = Annotated[str, msgspec.Meta(max_length=URL_CHARS_MAX)]
 _Label = Annotated[str, msgspec.Meta(max_length=LABEL_MAX)]
 _Types = Annotated[tuple[str, ...], msgspec.Meta(max_length=64)]
@@ -180,10 +178,9 @@ class WebhooksApi:
             raise RequestRefusedError("address_unproven")
         form = self._form(body.url, body.label, body.types)
         account_id = principal.account.id
-        digest = hashlib.sha256(f"{account_id}\0{once}".encode()).hexdigest()
-        endpoint_id = f"wh_{digest[:_ID_CHARS]}"
-        seed = self._seed(endpoint_id, once)
-        added = await self.endpoints.add(account_id, _editor(principal), endpoint_id, form, seed)
+        new = endpoint_id(account_id, once)
+        seed = self._seed(new, once)
+        added = await self.endpoints.add(account_id, _editor(principal), new, form, seed)
         return self._with_secret(_done(added), 201)
 
     async def change(self, request: Request, principal: Principal) -> Response:
@@ -203,9 +200,8 @@ class WebhooksApi:
     async def turn(self, request: Request, principal: Principal) -> Response:
         """Replace the secret; the same idempotency key again replaces nothing more."""
         once = key_of_act(request)
-        account_id, editor, endpoint_id = _place(request, principal)
-        seed = self._seed(endpoint_id, once)
-        turned = await self.endpoints.turn(account_id, editor, endpoint_id, seed)
+        account_id, editor, known = _place(request, principal)
+        turned = await self.endpoints.turn(account_id, editor, known, self._seed(known, once))
         return self._with_secret(_done(turned))
 
     async def test(self, request: Request, principal: Principal) -> Response:
@@ -268,10 +264,10 @@ class WebhooksApi:
         found = await self.endpoints.find(principal.account.id, _id_in(request))
         return _done(NotDone.NOT_FOUND if found is None else found)
 
-    def _seed(self, endpoint_id: str, once: str) -> str:
+    def _seed(self, known: str, once: str) -> str:
         if not self.maker.can_make:
             raise RequestRefusedError("webhooks_off")
-        return self.maker.seed(endpoint_id, once)
+        return self.maker.seed(known, once)
 
     def _with_secret(self, endpoint: Endpoint, status: int = 200) -> Response:
         try:

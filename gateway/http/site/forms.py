@@ -150,6 +150,21 @@ class KeyFields(msgspec.Struct):
     key_id: _Line = ""
 
 
+class NewWebhookFields(msgspec.Struct):
+    """The form that adds a webhook."""
+
+    once: _Line = ""
+    """Made with the form: the same form sent twice adds one."""
+    url: _Lines = ""
+    label: _Line = ""
+
+
+class WebhookFields(msgspec.Struct):
+    """A button that does something with a webhook."""
+
+    webhook_id: _Line = ""
+
+
 class ButtonFields(msgspec.Struct):
     """The form of a button; what is no text yet is made one of by `button_forms`."""
 
