@@ -23,6 +23,7 @@ from accounts.personal_data import (
     Via,
     Viewer,
 )
+from accounts.webhook_kinds import WEBHOOK_KINDS
 
 CALL_MONTHS_MAX: Final = 12
 """How long records of calls are kept: what people are promised."""
@@ -296,6 +297,7 @@ KINDS: Final[tuple[Kind, ...]] = (
         ),
         logs=("message_id", "about"),
     ),
+    *WEBHOOK_KINDS,
     Kind(
         "keys",
         (_PROVIDE,),

@@ -22,6 +22,9 @@ EXPORT_NOTED: Final = timedelta(days=30)
 MAILS_KEPT: Final = timedelta(days=30)
 """How long mails that were sent or abandoned are kept: somebody may ask what became of one."""
 
+DELIVERIES_KEPT: Final = timedelta(days=30)
+"""How long it is kept what became of a webhook; until then it can be sent again."""
+
 
 def years_before(at: datetime, years: int) -> datetime:
     """Return since when entries are kept for so many years of the calendar.

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from billing.call_filter import ANY_CALL, CallFilter
 from billing.cdr import CallRecord
+from billing.news import News
 from database.errors import StoreUnavailableError
 
 
@@ -435,12 +436,13 @@ class CreditBook(Protocol):
         reason: str = "",
         call_id: str | None = None,
         payment_id: str | None = None,
+        news: News | None = None,
     ) -> int | None:
         """Book a credit once per reference; return its sequence, or None for a repeat.
 
-        `reason` and `call_id` explain it to the customer who reads the ledger; `payment_id` is the
-        payment it belongs to. Raises CreditsLostError rather than return a sequence that the spend
-        gate has seen before.
+        `news` is told of within the same transaction. `reason` and `call_id` explain it to the
+        customer who reads the ledger; `payment_id` is the payment it belongs to. Raises
+        CreditsLostError rather than return a sequence that the spend gate has seen before.
         """
 
 

@@ -25,14 +25,9 @@ TABLES: Final = frozenset(
         *("expected_links", "export_chunks", "exports", "freezes", "high_risk_lists", "holders"),
         *("links", "mail_outbox", "opened_countries", "partitions", "passkeys"),
         *("payment_profiles", "payments", "policy_notices", "posted_texts", "rate_decks"),
-        *(
-            "recovery_codes",
-            "rejected_entries",
-            "rule_overrides",
-            "second_factors",
-            "supervision_rules",
-        ),
-        "transfers",
+        *("recovery_codes", "rejected_entries", "rule_overrides", "second_factors"),
+        *("supervision_rules", "transfers"),
+        *("webhook_attempts", "webhook_deliveries", "webhook_endpoints"),
     )
 )
 """The names of the tables that the migrations make, whatever is in them."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from accounts.data_map import HOSTS, KINDS
 from accounts.not_personal import NOT_PERSONAL
@@ -20,6 +23,7 @@ from gateway.http.operation import Operation
 from gateway.limits import fraud, velocity
 from gateway.monitor.alarms import RULES, Rule
 from gateway.scopes import Scope
+from gateway.webhooks.events import EVENT_TYPES, body_of
 from gateway.words.data_map import Kept, list_in, row_in, words_in
 
 DOCS = Path(__file__).parent
@@ -30,6 +34,8 @@ CLIENT = DOCS.parent / "client/caller_client"
 
 SDK = DOCS.parent / "web/src/sdk"
 """The browser SDK; `errors.json` there has the errors that begin on the page."""
+
+_EXAMPLE_AT = datetime(2026, 11, 28, 12, 1, 8, tzinfo=UTC)
 
 
 def codes() -> str:
@@ -182,6 +188,19 @@ def alarms() -> str:
     return "\n".join([*head, *rows]) + "\n"
 
 
+def webhooks() -> str:
+    """Return each type of event: when it is told, and an example of it."""
+    parts = []
+    for event in EVENT_TYPES.values():
+        audience = "" if event.is_of_account else " The operator's endpoint alone has it."
+        example = msgspec.json.decode(body_of(event.name, _EXAMPLE_AT, event.example))
+        shown = json.dumps(example, ensure_ascii=False, indent=2)
+        parts.append(
+            f"### `{event.name}`\n\nTold when {event.when}.{audience}\n\n```json\n{shown}\n```\n"
+        )
+    return "\n".join(parts)
+
+
 def _bound(rule: Rule, value: float) -> str:
     return f"{value / rule.scale:g} {rule.unit}".strip()
 
@@ -235,6 +254,7 @@ def main() -> None:
     (SDK / "error-words.ts").write_text(sdk_error_words())
     replace_after(DOCS / "configuration.md", "## Settings", configuration())
     replace_after(DOCS / "alarms.md", "## Rules", alarms())
+    replace_after(DOCS / "webhooks.md", "## Events", webhooks())
     replace_after(DOCS / "PRIVACY.md", "## Kinds", privacy())
 
 

@@ -22,6 +22,7 @@ from gateway.cause import Cause
 from gateway.payment_problems import PAYMENT_PROBLEMS
 from gateway.problem import Problem
 from gateway.watching_problems import WATCHING_PROBLEMS
+from gateway.webhook_problems import WEBHOOK_PROBLEMS
 
 
 class GatewayError(Exception):
@@ -215,9 +216,7 @@ PROBLEMS: dict[str, Problem] = {
     ),
     "sign_up_closed": Problem(403, "Nobody can make an account here.", "Ask the operator for one."),
     "cross_origin": Problem(
-        403,
-        "The request comes from a page of another site.",
-        "Open the page here, and try again.",
+        403, "The request comes from another site's page.", "Open the page here, and try again."
     ),
     "address_unproven": Problem(
         403,
@@ -405,6 +404,7 @@ PROBLEMS: dict[str, Problem] = {
     **BUTTON_PROBLEMS,
     **WATCHING_PROBLEMS,
     **PAYMENT_PROBLEMS,
+    **WEBHOOK_PROBLEMS,
     "too_many_checks": Problem(
         429, "A check of the line is running already.", "Wait until it is over.", retry=True
     ),

@@ -221,6 +221,18 @@ def address(value: str) -> str:
     return str(parsed)
 
 
+def hosts(doc: str) -> Any:
+    """Return a setting of several hosts, without scheme, port and path."""
+    return names(doc, host, "names or addresses, separated by commas")
+
+
+def host(value: str) -> str:
+    """Return a host's name or address in lower case. Raises ValueError."""
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,253}|[0-9A-Fa-f:.]{2,45}", value, re.ASCII):
+        raise ValueError("must be names or addresses of hosts, without scheme, port and path")
+    return value.lower()
+
+
 def network(value: str) -> str:
     """Return a network of IP addresses in its usual notation. Raises ValueError."""
     try:

@@ -24,6 +24,8 @@ class Scope(StrEnum):
     """Make, change and delete buttons on other pages."""
     SUPERVISE = "supervise"
     """Listen to the account's live calls, and more where it allows that."""
+    WEBHOOKS = "webhooks"
+    """Say where events of the account are posted, and read what became of them."""
     ADMIN = "admin"
     """What an operator does with anybody's account, and nothing else."""
     EMBED = "embed"

@@ -248,11 +248,18 @@ class Settings:
         pattern=r"https?://\S+",
         is_url=True,
     )
-    events_secret: Secret = knobs.secret("Secret that signs those posts (HMAC-SHA256).")
+    events_secret: Secret = knobs.secret(
+        "Signs those posts (Standard Webhooks); `echo whsec_$(openssl rand -base64 32)` makes one.",
+        pattern=r"whsec_[A-Za-z0-9+/]{32,86}={0,2}",
+    )
+    webhook_private_hosts: tuple[str, ...] = knobs.hosts(
+        "Hosts inside a network that account holders' webhooks may be sent to all the same, also "
+        "without TLS; nothing else inside is reached."
+    )
     second_factor_keys: tuple[Secret, ...] = knobs.secrets(
-        "Keys under which the secrets of second factors are kept, each of at least 32 random "
-        "characters; the first is used from now on, the others are those of before. Nodes that "
-        "share CALLER_DATABASE_URL need the same; else one is made in CALLER_DATA_DIR."
+        "Keys under which the secrets of second factors and webhooks are kept, each of at least 32 "
+        "random characters; the first is used from now on, the others are those of before. Nodes "
+        "that share CALLER_DATABASE_URL need the same; else one is made in CALLER_DATA_DIR."
     )
     smtp_url: Secret = knobs.secret(
         "Mail server for notices to account holders; user and password percent-encoded. Plain "
@@ -479,10 +486,9 @@ def _of_posts(read: Settings) -> Iterator[str]:
         yield "CALLER_OPERATOR_ADDRESS needs CALLER_OPERATOR: an address of nobody says nothing."
     if read.smtp_url and not read.mail_from:
         yield "CALLER_MAIL_FROM must be a mail address; CALLER_SMTP_URL needs it."
-    if read.mail_from and not read.smtp_url:
-        yield "CALLER_MAIL_FROM needs CALLER_SMTP_URL: without a mail server no mail is sent."
-    if read.alarm_email and not read.smtp_url:
-        yield "CALLER_ALARM_EMAIL needs CALLER_SMTP_URL: without a mail server no mail is sent."
+    for name, value in (("MAIL_FROM", read.mail_from), ("ALARM_EMAIL", read.alarm_email)):
+        if value and not read.smtp_url:
+            yield f"{PREFIX}{name} needs CALLER_SMTP_URL: without a mail server no mail is sent."
     if any(len(key.reveal()) < _KEY_CHARS_MIN for key in read.second_factor_keys):
         yield f"CALLER_SECOND_FACTOR_KEYS has a key of less than {_KEY_CHARS_MIN} characters."
     if bool(read.events_url) != bool(read.events_secret):

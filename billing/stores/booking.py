@@ -72,13 +72,18 @@ class _Writes:
     ticked_with_details: list[Row] = field(default_factory=list)
     """Ticked, and answered or named by the carrier since the book last heard of them."""
     closed: list[Row] = field(default_factory=list)
+    ended: list[tuple[str, str]] = field(default_factory=list)
+    """Calls (call, account) whose end the book learns."""
     transfers: list[Transfer] = field(default_factory=list)
     deltas: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     """Account id -> change of its available micros."""
 
 
-def book(connection: sa.Connection, batch: OutboxBatch, at: datetime) -> None:
-    """Write what the batch says and the book does not."""
+def book(connection: sa.Connection, batch: OutboxBatch, at: datetime) -> Sequence[tuple[str, str]]:
+    """Write what the batch says and the book does not.
+
+    Return the calls (call, account) whose end is booked by it, and was not before.
+    """
     known, known_currencies = _known_calls(connection, batch.changes)
     currencies = _currencies(connection, batch.changes, known_currencies, at)
     closed = _of_closed_books(connection, batch.changes, known, at)
@@ -93,6 +98,7 @@ def book(connection: sa.Connection, batch: OutboxBatch, at: datetime) -> None:
             _plan(writes, call_id, before, change, currencies)
     _keep_lost_keys(connection, batch.changes, at)
     _write(connection, writes)
+    return writes.ended
 
 
 def _plan(
@@ -116,6 +122,7 @@ def _plan(
     writes.deltas[after.account_id] += base.spent_micros - after.spent_micros
     # In the same step as the closing of the record, which happens once for each call.
     if change.ending is not None and not base.is_closed:
+        writes.ended.append((call_id, after.account_id))
         writes.transfers += charge_transfers(
             call_id,
             after.account_id,

@@ -24,6 +24,7 @@ from billing.errors import CreditsLostError, MoneyError
 from billing.freezes import FreezeReason
 from billing.ledger import credit_transfer
 from billing.money import LIMIT
+from billing.news import News
 from billing.outbox import OutboxBatch, fold
 from billing.ports import OutboxEntry, PartitionMark, PartitionState
 from billing.stores import tables
@@ -45,6 +46,12 @@ GateSequence = Callable[[str], Awaitable[int]]
 StoreUnavailableError."""
 
 
+OnEnded = Callable[[sa.Connection, Sequence[tuple[str, str]], datetime], None]
+"""Told of calls (call, account) whose end is booked, and when, on the connection of that."""
+OnNews = Callable[[sa.Connection, News, datetime], None]
+"""Told of what comes with a credit, and when, on the connection that books it."""
+
+
 class SqlLedgerStore:
     """`LedgerStore` in SQLite or PostgreSQL."""
 
@@ -55,8 +62,10 @@ class SqlLedgerStore:
         timeout_s: float = TIMEOUT_S,
         clock: Clock = utc_now,
         gate_sequence: GateSequence | None = None,
+        on_ended: OnEnded | None = None,
+        on_news: OnNews | None = None,
     ) -> None:
-        """Use a database.
+        """Use a database; what is told is done within the transaction that it is told of.
 
         Without `gate_sequence` credits are booked under whatever number is next, as a recovery
         needs it, which books again what the book has lost and the gate has.
@@ -66,6 +75,8 @@ class SqlLedgerStore:
         self._transactions = Transactions(engine, timeout_s)
         self._clock = clock
         self._gate_sequence = gate_sequence
+        self._on_ended = on_ended
+        self._on_news = on_news
 
     async def add_credit(
         self,
@@ -77,8 +88,11 @@ class SqlLedgerStore:
         reason: str = "",
         call_id: str | None = None,
         payment_id: str | None = None,
+        news: News | None = None,
     ) -> int | None:
         """Book a credit once per reference; return its sequence, or None for a repeat.
+
+        `news` is told of within the same transaction.
 
         Raises:
             LookupError: no such account.
@@ -130,6 +144,8 @@ class SqlLedgerStore:
             if payment_id is not None:
                 await _move_payment(connection, payment_id, kind, amount_micros)
             await connection.run_sync(insert_transfers, [transfer], at)
+            if news is not None and self._on_news is not None:
+                await connection.run_sync(self._on_news, news, at)
         return sequence
 
     async def _seen_at_gate(self, account_id: str) -> int:
@@ -207,7 +223,9 @@ class SqlLedgerStore:
 
         def work(connection: sa.Connection) -> None:
             lock_and_mark(connection, {p: batch[p] for p in folded}, at)
-            book(connection, OutboxBatch(changes), at)
+            ended = book(connection, OutboxBatch(changes), at)
+            if ended and self._on_ended is not None:
+                self._on_ended(connection, ended, at)
             for partition, one in folded.items():
                 if one.rejected:
                     _keep_rejected(connection, partition, one.rejected, at)

@@ -663,6 +663,181 @@ class Caller(Transport):
             ),
         )
 
+    def list_webhooks(self) -> shapes.WebhookList:
+        """Return all endpoints of the account, the newest first: there are few."""
+        return cast(
+            "shapes.WebhookList", self.ask(Wish("GET", "/v1/webhooks", (shapes.WebhookList,)))
+        )
+
+    def add_webhook(
+        self,
+        *,
+        url: str,
+        idempotency_key: str = "",
+        label: str | msgspec.UnsetType = msgspec.UNSET,
+        types: list[str] | msgspec.UnsetType = msgspec.UNSET,
+    ) -> shapes.WebhookSecretView:
+        """Add an endpoint; the same idempotency key again adds none, and shows the first."""
+        return cast(
+            "shapes.WebhookSecretView",
+            self.ask(
+                Wish(
+                    "POST",
+                    "/v1/webhooks",
+                    (shapes.WebhookSecretView,),
+                    idempotency_key=idempotency_key or uuid4().hex,
+                    body=shapes.WebhookBody(url=url, label=label, types=types),
+                )
+            ),
+        )
+
+    def show_webhook(self, *, webhook_id: str) -> shapes.WebhookView:
+        """Return one endpoint."""
+        return cast(
+            "shapes.WebhookView",
+            self.ask(
+                Wish(
+                    "GET",
+                    "/v1/webhooks/{webhook_id}",
+                    (shapes.WebhookView,),
+                    parts={"webhook_id": webhook_id},
+                )
+            ),
+        )
+
+    def change_webhook(
+        self,
+        *,
+        webhook_id: str,
+        url: str | msgspec.UnsetType | None = msgspec.UNSET,
+        label: str | msgspec.UnsetType | None = msgspec.UNSET,
+        types: list[str] | msgspec.UnsetType | None = msgspec.UNSET,
+        disabled: bool | msgspec.UnsetType | None = msgspec.UNSET,
+    ) -> shapes.WebhookView:
+        """Change an endpoint; one that is enabled again starts without its failures."""
+        return cast(
+            "shapes.WebhookView",
+            self.ask(
+                Wish(
+                    "PATCH",
+                    "/v1/webhooks/{webhook_id}",
+                    (shapes.WebhookView,),
+                    body=shapes.WebhookChangeBody(
+                        url=url, label=label, types=types, disabled=disabled
+                    ),
+                    parts={"webhook_id": webhook_id},
+                )
+            ),
+        )
+
+    def delete_webhook(self, *, webhook_id: str) -> None:
+        """Delete an endpoint with all that waits for it."""
+        self.ask(Wish("DELETE", "/v1/webhooks/{webhook_id}", parts={"webhook_id": webhook_id}))
+
+    def show_webhook_secret(self, *, webhook_id: str) -> shapes.WebhookSecretView:
+        """Return one endpoint with its secret."""
+        return cast(
+            "shapes.WebhookSecretView",
+            self.ask(
+                Wish(
+                    "GET",
+                    "/v1/webhooks/{webhook_id}/secret",
+                    (shapes.WebhookSecretView,),
+                    parts={"webhook_id": webhook_id},
+                )
+            ),
+        )
+
+    def turn_webhook_secret(
+        self, *, webhook_id: str, idempotency_key: str = ""
+    ) -> shapes.WebhookSecretView:
+        """Replace the secret; the same idempotency key again replaces nothing more."""
+        return cast(
+            "shapes.WebhookSecretView",
+            self.ask(
+                Wish(
+                    "POST",
+                    "/v1/webhooks/{webhook_id}/rotate",
+                    (shapes.WebhookSecretView,),
+                    idempotency_key=idempotency_key or uuid4().hex,
+                    parts={"webhook_id": webhook_id},
+                )
+            ),
+        )
+
+    def test_webhook(self, *, webhook_id: str) -> shapes.DeliveryView:
+        """Queue an event that tells nothing; 202, because it has yet to be sent."""
+        return cast(
+            "shapes.DeliveryView",
+            self.ask(
+                Wish(
+                    "POST",
+                    "/v1/webhooks/{webhook_id}/test",
+                    (shapes.DeliveryView,),
+                    parts={"webhook_id": webhook_id},
+                )
+            ),
+        )
+
+    def list_webhook_deliveries(
+        self, *, webhook_id: str, limit: int | None = None, before: str | None = None
+    ) -> shapes.DeliveryPage:
+        """Return a page of what an endpoint was to have, newest first, with all attempts."""
+        return cast(
+            "shapes.DeliveryPage",
+            self.ask(
+                Wish(
+                    "GET",
+                    "/v1/webhooks/{webhook_id}/deliveries",
+                    (shapes.DeliveryPage,),
+                    parts={"webhook_id": webhook_id},
+                    query={"limit": limit, "before": before},
+                )
+            ),
+        )
+
+    def iter_webhook_deliveries(self, *, webhook_id: str) -> Iterator[shapes.DeliveryView]:
+        """Yield what `list_webhook_deliveries` returns, page after page."""
+        return self.pages(
+            lambda before: Wish(
+                "GET",
+                "/v1/webhooks/{webhook_id}/deliveries",
+                (shapes.DeliveryPage,),
+                parts={"webhook_id": webhook_id},
+                query={"limit": 200, "before": before},
+            ),
+            "deliveries",
+        )
+
+    def replay_webhook_delivery(self, *, webhook_id: str, delivery_id: str) -> shapes.DeliveryView:
+        """Send a delivery again, as the same message."""
+        return cast(
+            "shapes.DeliveryView",
+            self.ask(
+                Wish(
+                    "POST",
+                    "/v1/webhooks/{webhook_id}/deliveries/{delivery_id}/replay",
+                    (shapes.DeliveryView,),
+                    parts={"webhook_id": webhook_id, "delivery_id": delivery_id},
+                )
+            ),
+        )
+
+    def replay_webhook_failures(self, *, webhook_id: str, since: datetime) -> shapes.Replayed:
+        """Send those again that were given up; at most `ports.REPLAYED_MAX` at a time."""
+        return cast(
+            "shapes.Replayed",
+            self.ask(
+                Wish(
+                    "POST",
+                    "/v1/webhooks/{webhook_id}/replay",
+                    (shapes.Replayed,),
+                    body=shapes.ReplayBody(since=since),
+                    parts={"webhook_id": webhook_id},
+                )
+            ),
+        )
+
     def show_document(self) -> dict[str, Any]:
         """Return this document: OpenAPI 3.1.
 
@@ -1712,6 +1887,185 @@ class AsyncCaller(AsyncTransport):
                     (shapes.KeptFeedback,),
                     body=shapes.Feedback(stars=stars, flaws=flaws),
                     parts={"key": key, "call_id": call_id},
+                )
+            ),
+        )
+
+    async def list_webhooks(self) -> shapes.WebhookList:
+        """Return all endpoints of the account, the newest first: there are few."""
+        return cast(
+            "shapes.WebhookList", await self.ask(Wish("GET", "/v1/webhooks", (shapes.WebhookList,)))
+        )
+
+    async def add_webhook(
+        self,
+        *,
+        url: str,
+        idempotency_key: str = "",
+        label: str | msgspec.UnsetType = msgspec.UNSET,
+        types: list[str] | msgspec.UnsetType = msgspec.UNSET,
+    ) -> shapes.WebhookSecretView:
+        """Add an endpoint; the same idempotency key again adds none, and shows the first."""
+        return cast(
+            "shapes.WebhookSecretView",
+            await self.ask(
+                Wish(
+                    "POST",
+                    "/v1/webhooks",
+                    (shapes.WebhookSecretView,),
+                    idempotency_key=idempotency_key or uuid4().hex,
+                    body=shapes.WebhookBody(url=url, label=label, types=types),
+                )
+            ),
+        )
+
+    async def show_webhook(self, *, webhook_id: str) -> shapes.WebhookView:
+        """Return one endpoint."""
+        return cast(
+            "shapes.WebhookView",
+            await self.ask(
+                Wish(
+                    "GET",
+                    "/v1/webhooks/{webhook_id}",
+                    (shapes.WebhookView,),
+                    parts={"webhook_id": webhook_id},
+                )
+            ),
+        )
+
+    async def change_webhook(
+        self,
+        *,
+        webhook_id: str,
+        url: str | msgspec.UnsetType | None = msgspec.UNSET,
+        label: str | msgspec.UnsetType | None = msgspec.UNSET,
+        types: list[str] | msgspec.UnsetType | None = msgspec.UNSET,
+        disabled: bool | msgspec.UnsetType | None = msgspec.UNSET,
+    ) -> shapes.WebhookView:
+        """Change an endpoint; one that is enabled again starts without its failures."""
+        return cast(
+            "shapes.WebhookView",
+            await self.ask(
+                Wish(
+                    "PATCH",
+                    "/v1/webhooks/{webhook_id}",
+                    (shapes.WebhookView,),
+                    body=shapes.WebhookChangeBody(
+                        url=url, label=label, types=types, disabled=disabled
+                    ),
+                    parts={"webhook_id": webhook_id},
+                )
+            ),
+        )
+
+    async def delete_webhook(self, *, webhook_id: str) -> None:
+        """Delete an endpoint with all that waits for it."""
+        await self.ask(
+            Wish("DELETE", "/v1/webhooks/{webhook_id}", parts={"webhook_id": webhook_id})
+        )
+
+    async def show_webhook_secret(self, *, webhook_id: str) -> shapes.WebhookSecretView:
+        """Return one endpoint with its secret."""
+        return cast(
+            "shapes.WebhookSecretView",
+            await self.ask(
+                Wish(
+                    "GET",
+                    "/v1/webhooks/{webhook_id}/secret",
+                    (shapes.WebhookSecretView,),
+                    parts={"webhook_id": webhook_id},
+                )
+            ),
+        )
+
+    async def turn_webhook_secret(
+        self, *, webhook_id: str, idempotency_key: str = ""
+    ) -> shapes.WebhookSecretView:
+        """Replace the secret; the same idempotency key again replaces nothing more."""
+        return cast(
+            "shapes.WebhookSecretView",
+            await self.ask(
+                Wish(
+                    "POST",
+                    "/v1/webhooks/{webhook_id}/rotate",
+                    (shapes.WebhookSecretView,),
+                    idempotency_key=idempotency_key or uuid4().hex,
+                    parts={"webhook_id": webhook_id},
+                )
+            ),
+        )
+
+    async def test_webhook(self, *, webhook_id: str) -> shapes.DeliveryView:
+        """Queue an event that tells nothing; 202, because it has yet to be sent."""
+        return cast(
+            "shapes.DeliveryView",
+            await self.ask(
+                Wish(
+                    "POST",
+                    "/v1/webhooks/{webhook_id}/test",
+                    (shapes.DeliveryView,),
+                    parts={"webhook_id": webhook_id},
+                )
+            ),
+        )
+
+    async def list_webhook_deliveries(
+        self, *, webhook_id: str, limit: int | None = None, before: str | None = None
+    ) -> shapes.DeliveryPage:
+        """Return a page of what an endpoint was to have, newest first, with all attempts."""
+        return cast(
+            "shapes.DeliveryPage",
+            await self.ask(
+                Wish(
+                    "GET",
+                    "/v1/webhooks/{webhook_id}/deliveries",
+                    (shapes.DeliveryPage,),
+                    parts={"webhook_id": webhook_id},
+                    query={"limit": limit, "before": before},
+                )
+            ),
+        )
+
+    def iter_webhook_deliveries(self, *, webhook_id: str) -> AsyncIterator[shapes.DeliveryView]:
+        """Yield what `list_webhook_deliveries` returns, page after page."""
+        return self.pages(
+            lambda before: Wish(
+                "GET",
+                "/v1/webhooks/{webhook_id}/deliveries",
+                (shapes.DeliveryPage,),
+                parts={"webhook_id": webhook_id},
+                query={"limit": 200, "before": before},
+            ),
+            "deliveries",
+        )
+
+    async def replay_webhook_delivery(
+        self, *, webhook_id: str, delivery_id: str
+    ) -> shapes.DeliveryView:
+        """Send a delivery again, as the same message."""
+        return cast(
+            "shapes.DeliveryView",
+            await self.ask(
+                Wish(
+                    "POST",
+                    "/v1/webhooks/{webhook_id}/deliveries/{delivery_id}/replay",
+                    (shapes.DeliveryView,),
+                    parts={"webhook_id": webhook_id, "delivery_id": delivery_id},
+                )
+            ),
+        )
+
+    async def replay_webhook_failures(self, *, webhook_id: str, since: datetime) -> shapes.Replayed:
+        """Send those again that were given up; at most `ports.REPLAYED_MAX` at a time."""
+        return cast(
+            "shapes.Replayed",
+            await self.ask(
+                Wish(
+                    "POST",
+                    "/v1/webhooks/{webhook_id}/replay",
+                    (shapes.Replayed,),
+                    body=shapes.ReplayBody(since=since),
+                    parts={"webhook_id": webhook_id},
                 )
             ),
         )

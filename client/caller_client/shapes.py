@@ -13,6 +13,9 @@ import msgspec
 Allowance = Literal["countries", "new-card", "short-calls", "velocity"]
 """A rule that an operator can lift from an account until a moment; values are stored."""
 
+DeliveryState = str
+"""How far a delivery has come; the value is stored and shown."""
+
 Flaw = Literal["audio-latency", "choppy-audio", "dropped-call", "echo", "noisy-call"]
 """What was wrong with a call: the words that telephone services use for it."""
 
@@ -108,6 +111,18 @@ class Amounts(msgspec.Struct, kw_only=True):
     button_hour: int | msgspec.UnsetType = msgspec.UNSET
     """Of everybody together."""
     button_day: int | msgspec.UnsetType = msgspec.UNSET
+
+
+class AttemptView(msgspec.Struct, kw_only=True):
+    """What came of one attempt."""
+
+    number: int
+    at: datetime
+    status: int | None
+    """None where there was no answer."""
+    ms: int
+    reason: str
+    """Why it failed; empty for a success."""
 
 
 class AutoTopUpRequest(msgspec.Struct, kw_only=True):
@@ -335,6 +350,33 @@ class DataRequestView(msgspec.Struct, kw_only=True):
     done_by: str | None
     """`holder`, `operator` or `service`."""
     note: str
+
+
+class DeliveryPage(msgspec.Struct, kw_only=True):
+    """A page of what an endpoint was to have in the last 30 days."""
+
+    deliveries: list[DeliveryView]
+    """The newest first."""
+    next: str | None
+    """What `before` asks for the following page with; null after the last."""
+
+
+class DeliveryView(msgspec.Struct, kw_only=True):
+    """One event for one endpoint."""
+
+    id: str
+    message_id: str
+    """The header `webhook-id`."""
+    type: str
+    at: datetime
+    """When it happened."""
+    state: DeliveryState
+    next_try_at: datetime | None
+    """None once it has ended."""
+    ended_at: datetime | None
+    failure: str
+    """Of the last attempt, or why it was given up."""
+    attempts: list[AttemptView] = msgspec.field(default_factory=list)
 
 
 class DestinationList(msgspec.Struct, kw_only=True):
@@ -805,6 +847,20 @@ class Refused(msgspec.Struct, kw_only=True):
     action: str
 
 
+class ReplayBody(msgspec.Struct, kw_only=True):
+    """Body of `POST /v1/webhooks/{webhook_id}/replay`."""
+
+    since: datetime
+    """Only events that were queued since then."""
+
+
+class Replayed(msgspec.Struct, kw_only=True):
+    """What is sent again."""
+
+    replayed: int
+    """How many events; the oldest, 1,000 at most."""
+
+
 class RuleRequest(msgspec.Struct, kw_only=True):
     """Body of `PUT /v1/admin/accounts/{id}/supervision`."""
 
@@ -970,3 +1026,69 @@ class VisitorTokenRequest(msgspec.Struct, kw_only=True):
     """What the operator's check of persons has given the page, where there is one."""
     host: str | msgspec.UnsetType = msgspec.UNSET
     """Origin of the page that the frame stands in, as the browser tells it; empty for our own."""
+
+
+class WebhookBody(msgspec.Struct, kw_only=True):
+    """Body of `POST /v1/webhooks`."""
+
+    url: str
+    label: str | msgspec.UnsetType = msgspec.UNSET
+    types: list[str] | msgspec.UnsetType = msgspec.UNSET
+    """Events that it is to have; none: all."""
+
+
+class WebhookChangeBody(msgspec.Struct, kw_only=True):
+    """Body of `PATCH /v1/webhooks/{webhook_id}`; what it leaves out stays."""
+
+    url: str | msgspec.UnsetType | None = msgspec.UNSET
+    label: str | msgspec.UnsetType | None = msgspec.UNSET
+    types: list[str] | msgspec.UnsetType | None = msgspec.UNSET
+    disabled: bool | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class WebhookList(msgspec.Struct, kw_only=True):
+    """All endpoints of the account."""
+
+    webhooks: list[WebhookView]
+    """The newest first."""
+
+
+class WebhookSecretView(msgspec.Struct, kw_only=True):
+    """An endpoint and what its posts are signed with."""
+
+    id: str
+    url: str
+    label: str
+    types: list[str]
+    """Events that it has; none: all."""
+    created_at: datetime
+    disabled_at: datetime | None
+    disabled_why: str
+    """A word of `webhooks.ports.Ended`; empty while it is enabled."""
+    failing_since: datetime | None
+    """Of the first failure since the last success."""
+    old_secret_until: datetime | None
+    """Until when the secret that was replaced signs too."""
+    secret: str
+    """`whsec_` and base64."""
+
+
+class WebhookView(msgspec.Struct, kw_only=True):
+    """An endpoint as its account sees it.
+
+    Times are RFC 3339 in UTC.
+    """
+
+    id: str
+    url: str
+    label: str
+    types: list[str]
+    """Events that it has; none: all."""
+    created_at: datetime
+    disabled_at: datetime | None
+    disabled_why: str
+    """A word of `webhooks.ports.Ended`; empty while it is enabled."""
+    failing_since: datetime | None
+    """Of the first failure since the last success."""
+    old_secret_until: datetime | None
+    """Until when the secret that was replaced signs too."""

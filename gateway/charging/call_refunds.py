@@ -15,6 +15,7 @@ import structlog
 from billing.call_refunds import refund_of
 from billing.clock import Clock, utc_now
 from billing.errors import CreditsLostError
+from billing.news import News
 from billing.outbox import Ending, fold
 from billing.ports import LedgerStore, OutboxEntry, SpendGate
 from database.errors import StoreUnavailableError
@@ -68,15 +69,28 @@ class CallRefunds:
         if await self._ledger.count_credits(account_id, KIND, day_ago) >= self._per_day_max:
             log.warning("no further refund today", account=account_id, call_id=call_id)
             return
+        reference = f"call:{call_id}"
+        news = News(
+            "call.refunded",
+            {
+                "account_id": account_id,
+                "call_id": call_id,
+                "micros": refund.micros,
+                "rule": refund.rule.name.lower(),
+                "reason": refund.rule.value,
+                "reference": reference,
+            },
+        )
         try:
             # The reference makes it happen once, however often the closing is booked.
             sequence = await self._ledger.add_credit(
                 account_id,
                 refund.micros,
-                reference=f"call:{call_id}",
+                reference=reference,
                 kind=KIND,
                 reason=refund.rule.value,
                 call_id=call_id,
+                news=news,
             )
         except CreditsLostError:
             # Other bookings must not wait until an operator has repaired the book.
@@ -89,13 +103,4 @@ class CallRefunds:
             await bring_credits(self._gate, self._ledger, account_id)
         # None for a repeat, of which the operator's program has been told.
         if sequence is not None:
-            self._notify(
-                "call.refunded",
-                {
-                    "account_id": account_id,
-                    "call_id": call_id,
-                    "micros": refund.micros,
-                    "rule": refund.rule.name.lower(),
-                    "reason": refund.rule.value,
-                },
-            )
+            self._notify(news.name, news.data)

@@ -219,7 +219,6 @@ def _with_payment_services(context: typer.Context, work: Work, *, recovers: bool
         try:
             post = open_post(settings, stores)
             services = compose_payments(settings, stores, notify=post.notify, recovers=recovers)
-            post.events.start()
             try:
                 await work(stores, services)
             except RequestRefusedError as error:

@@ -33,6 +33,7 @@ from gateway.http.api.ledger import LedgerApi
 from gateway.http.api.payments import PaymentsApi
 from gateway.http.api.rates import RatesApi
 from gateway.http.api.supervision import FleetSupervisionApi, OwnSupervisionApi
+from gateway.http.api.webhooks import WebhooksApi
 from gateway.http.embed.api import EmbedApi
 from gateway.http.idempotency import HEADER, PATTERN
 from gateway.http.live_feed import FleetFeedApi, OwnFeedApi
@@ -46,6 +47,7 @@ GROUPS: Final[Mapping[str, tuple[type, ...]]] = {
     "Payments": (PaymentsApi,),
     "Buttons": (ButtonsApi,),
     "Visitors of buttons": (EmbedApi,),
+    "Webhooks": (WebhooksApi,),
     "This document": (DocumentApi,),
     "Administration": (
         *(
@@ -71,6 +73,8 @@ _PATH: Final = re.compile(r"\{(\w+)\}")
 _PATH_WORDS: Final = {
     "account_id": "Id of the account.",
     "button_id": "Id of the button.",
+    "delivery_id": "Id of the delivery.",
+    "webhook_id": "Id of the webhook.",
     "call_id": "Id of the call.",
     "key": "The button's publishable key.",
     "node": "Id of the node, its CALLER_NODE.",

@@ -84,12 +84,12 @@ class Refunds:
                 is_undone = await self._credit(payment, micros, undone(booked_as), reason)
                 # An earlier call, which did not learn the outcome, has told of the refund.
                 if is_undone and not is_first:
-                    self._notify(REFUND_FAILED, told(payment, micros))
+                    self._notify(REFUND_FAILED, told(payment, micros, undone(booked_as)))
             raise
         finally:
             # Here, because `Payments` finds it booked; also if its outcome is unknown.
             if is_first and not is_refused:
-                self._notify(REFUNDED, told(payment, micros))
+                self._notify(REFUNDED, told(payment, micros, booked_as))
         return await self._payments.book_outcome(payment)
 
     async def _is_refunded(self, intent_id: str, our_id: str) -> bool:

@@ -18,6 +18,7 @@ from typing import Any, Final
 import structlog
 
 from billing.clock import Clock, utc_now
+from billing.news import News
 from billing.payments import (
     BY_PAGE,
     PENDING,
@@ -401,6 +402,8 @@ class Payments:
         # Side effects first: once the fact is booked, nobody would do them.
         await self._prepare(payment, intent, fact)
         profile = await self._store.profile(payment.account_id)
+        data = told(payment, fact.micros, fact.reference)
+        news = News(_EVENTS[fact.kind, fact.micros > 0], data)
         sequence = await self._ledger.add_credit(
             payment.account_id,
             fact.micros,
@@ -408,14 +411,15 @@ class Payments:
             kind=fact.kind,
             reason=fact.reason,
             payment_id=payment.id,
+            news=news,
         )
         if sequence is None:
             # Another process was faster and may know more: do not leave our own freeze behind.
             return fact.kind != "dispute"
-        self._tell(_EVENTS[fact.kind, fact.micros > 0], payment, fact)
+        self._notify(news.name, data)
         if profile.deleted:
             log.warning("paid for a deleted account", payment=payment.id, fact=fact.reference)
-            self._tell("payment.account_deleted", payment, fact)
+            self._notify("payment.account_deleted", data)
         return True
 
     async def _prepare(self, payment: Payment, intent: Intent, fact: PaymentFact) -> None:
@@ -443,18 +447,16 @@ class Payments:
         if not (is_frozen and only_releases):
             await self._on_freeze(account_id, is_frozen)
 
-    def _tell(self, event: str, payment: Payment, fact: PaymentFact) -> None:
-        self._notify(event, told(payment, fact.micros))
 
-
-def told(payment: Payment, micros: int) -> dict[str, Any]:
-    """Return the fields of an event about an amount of a payment."""
+def told(payment: Payment, micros: int, reference: str) -> dict[str, Any]:
+    """Return the fields of an event about an amount of a payment, by what it is booked as."""
     return {
         "account_id": payment.account_id,
         "payment_id": payment.id,
         "kind": payment.kind,
         "micros": abs(micros),
         "currency": payment.currency,
+        "reference": reference,
     }
 
 

@@ -6,7 +6,6 @@ away, because the books hold every fact anyway. Knows no text and no mail server
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,15 +16,8 @@ import structlog
 from accounts.notice import Notice
 from billing.clock import Clock, utc_now
 from billing.payments import AUTOMATIC, PaymentProfile
-from database.errors import StoreUnavailableError
 from gateway.post.notices import NOTICES
-
-DELAYS_S: Final = (1.0, 5.0, 30.0, 120.0)
-"""Pauses between the attempts at queueing one mail; after the last it is dropped."""
-WAITING_MAX: Final = 200
-"""Mails that wait for SQL at once; further ones are dropped."""
-STOP_S_MAX: Final = 2.0
-"""How long a stop waits for SQL."""
+from gateway.post.patience import DELAYS_S, Patience
 
 log = structlog.get_logger(__name__)
 
@@ -99,52 +91,29 @@ class MailQueue:
     ) -> None:
         self._outbox = outbox
         self._addresses = addresses
-        self._delays_s = delays_s
         self._clock = clock
-        self._work: set[asyncio.Task[None]] = set()
+        self._patience = Patience(delays_s)
+        self.leave = self._patience.leave
+        self.stop = self._patience.stop
 
     def notify(self, name: str, data: Mapping[str, Any]) -> None:
         """Queue a mail about an event soon, if account holders are told about it."""
-        notice = notice_of(name, data, self._clock())
+        notice, account_id = notice_of(name, data, self._clock()), str(data["account_id"])
         if notice is None:
             return
-        # Bounds the tasks that pile up while SQL is away.
-        if len(self._work) >= WAITING_MAX:
-            log.warning("mail not queued, too many wait", about=name, account=data["account_id"])
-            return
-        queueing = self._queue(data["account_id"], notice)
-        work = asyncio.get_running_loop().create_task(queueing)
-        self._work.add(work)
-        work.add_done_callback(self._work.discard)
 
-    async def leave(self, patience_s: float) -> bool:
-        """Wait, at most so long, until all is queued; return whether that is so."""
-        if not self._work:
-            return True
-        _, left = await asyncio.wait(self._work, timeout=patience_s)
-        return not left
+        async def queue() -> None:
+            # No address is normal: account holders need not give one.
+            if (await self._addresses.profile(account_id)).email:
+                await self._outbox.queue(account_id, notice)
 
-    async def stop(self) -> None:
-        """Stop; drop what SQL does not take now."""
-        await self.leave(STOP_S_MAX)
-        for work in self._work:
-            work.cancel()
-        await asyncio.gather(*self._work, return_exceptions=True)
+        def tell(error: Exception) -> None:
+            log.warning(
+                "mail not queued",
+                about=notice.name,
+                account=account_id,
+                failure=type(error).__name__,
+            )
 
-    async def _queue(self, account_id: str, notice: Notice) -> None:
-        for delay_s in (*self._delays_s, None):
-            try:
-                # No address is normal: account holders need not give one.
-                if (await self._addresses.profile(account_id)).email:
-                    await self._outbox.queue(account_id, notice)
-            # Any error, even a bug: nobody awaits this task.
-            except Exception as error:
-                if delay_s is None or not isinstance(error, StoreUnavailableError):
-                    failure = type(error).__name__
-                    log.warning(
-                        "mail not queued", about=notice.name, account=account_id, failure=failure
-                    )
-                    return
-            else:
-                return
-            await asyncio.sleep(delay_s)
+        if not self._patience.begin(queue, tell):
+            log.warning("mail not queued, too many wait", about=name, account=account_id)

@@ -104,6 +104,7 @@ NOTICES: Final[Mapping[str, Kind]] = {
     "refund_failed": _kind(*_PAYMENT),
     "call_refunded": _kind("micros", "rule", "call_id"),
     "out_of_credit": _kind(),
+    "webhook_disabled": _kind("label", "why"),
     "export_ready": _kind(),
     "deletion_asked": Kind(frozenset({"at"}), has_alarm=True, is_urgent=True),
     "deletion_cancelled": _kind(),

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Final, Protocol, TypeVar
+from typing import Final, Protocol
 
 import structlog
 
@@ -22,6 +21,7 @@ from database.errors import StoreUnavailableError
 from gateway.post import notices, outbox_rules
 from gateway.post.mail import Conversation, Envelope, MailServer, compose, reply_code, to_ascii
 from gateway.post.notices import MailText, Reader, Service
+from gateway.post.threads import in_thread
 
 INTERVAL_S: Final = 1.0
 """How soon a queued mail is found."""
@@ -30,8 +30,6 @@ TIDIED_MAX: Final = 50
 """Transactions of one tidying; what is left waits for the next."""
 LEAVE_S_MAX: Final = 2.0
 """How long a stop waits for the mail that is being handed over."""
-
-_Result = TypeVar("_Result")
 
 log = structlog.get_logger(__name__)
 
@@ -181,13 +179,13 @@ class Sender:
                     await self._outbox.give_back(mails[number:], self._clock())
                     return
                 try:
-                    await _in_thread(conversation.open)
+                    await in_thread(conversation.open, "mail")
                 except OSError as error:
                     await self._note_away(error, mails[number:])
                     return
                 self._note_back()
                 await self._send_one(mail, conversation)
-            await _in_thread(conversation.close)
+            await in_thread(conversation.close, "mail")
         finally:
             self._conversation = None
             conversation.drop()
@@ -215,7 +213,7 @@ class Sender:
             await self._put_off(mail, 0, failure)
             return
         try:
-            await _in_thread(lambda: conversation.send(message, recipient))
+            await in_thread(lambda: conversation.send(message, recipient), "mail")
         except OSError as error:
             await self._not_taken(mail, reply_code(error), type(error).__name__)
         else:
@@ -289,27 +287,3 @@ class Tidying:
         for _ in range(TIDIED_MAX):
             if not await self._outbox.expire(limit):
                 break
-
-
-async def _in_thread(work: Callable[[], _Result]) -> _Result:
-    """Run what blocks in a thread that the end of the process does not wait for."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[_Result] = loop.create_future()
-
-    def tell(note: Callable[[], None]) -> None:
-        # The loop is closed when nobody waits any more.
-        with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(lambda: None if done.done() else note())
-
-    def run() -> None:
-        try:
-            result = work()
-        except BaseException as error:  # noqa: BLE001, RUF100
-            failure = error
-            tell(lambda: done.set_exception(failure))
-        else:
-            tell(lambda: done.set_result(result))
-
-    # Not the loop's own threads: DNS look-ups share them, and a stop waits for them.
-    threading.Thread(target=run, daemon=True, name="mail").start()
-    return await done

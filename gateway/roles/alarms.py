@@ -19,7 +19,7 @@ from gateway.monitor.alarms import BY_NAME, Alarm, Change, Figures
 from gateway.monitor.board import Board
 from gateway.monitor.history import minute_of
 from gateway.post.alarm_mails import AlarmLine, AlarmMails
-from gateway.post.webhooks import EventPoster
+from gateway.post.webhook_queue import WebhookQueue
 from gateway.roles.mail import mail_server
 from gateway.roles.storage import Stores
 from gateway.settings import Settings
@@ -36,7 +36,7 @@ class Alarming:
     """The alarms of one process: it tells of them, or another one does."""
 
     def __init__(
-        self, settings: Settings, stores: Stores, instance: str, board: Board, events: EventPoster
+        self, settings: Settings, stores: Stores, instance: str, board: Board, events: WebhookQueue
     ) -> None:
         """Look at a board; `instance` is a name that no other process has. Raises SettingsError."""
         self._board = board

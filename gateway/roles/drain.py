@@ -1,4 +1,4 @@
-"""Runs the drainer: empties the spend gate's outbox into the SQL book of record, and sends mails.
+"""Runs the drainer: empties the spend gate's outbox into the SQL book, sends mails and webhooks.
 
 Imports no more than draining needs, since every node has one of these processes.
 """
@@ -9,19 +9,16 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
 
 from gateway.roles import storage
 from gateway.roles.budgets import watch_budgets
 from gateway.roles.children import Pulse
-from gateway.roles.mail import MailDuty, open_queue
+from gateway.roles.mail import MailDuty
+from gateway.roles.post import open_post
 from gateway.roles.privacy import PrivacyDuty
 from gateway.roles.process import stop_on_signal, wait
+from gateway.roles.webhooks import WebhookDuty
 from gateway.settings import Settings
-
-if TYPE_CHECKING:
-    from gateway.post.webhooks import EventPoster
 
 DRAIN_INTERVAL_S = 1.0
 """How soon after its end a call is found in the list."""
@@ -46,23 +43,20 @@ async def work(settings: Settings, *, is_child: bool) -> None:
         stop.leave()
         return
     stores, enough = opening.result(), asyncio.Event()
-    events, mails = _open_events(settings), open_queue(stores.engine)
+    post = open_post(settings, stores)
+    hooks = WebhookDuty(settings, stores)
     privacy = PrivacyDuty(settings, stores)
     duty = MailDuty(settings, stores.engine, privacy.empty_files)
     duty.start()
     privacy.start()
     budgets = watch_budgets(stores)
     budgets.start()
-
-    def notify(name: str, data: Mapping[str, Any]) -> None:
-        if events is not None:
-            events.notify(name, data)
-        mails.notify(name, data)
+    hooks.start()
 
     # `turn` runs before and after each pass; if a pass hangs, the pulse stops and the parent
     # replaces this process.
     pulse = Pulse(DRAIN_TURN_S_MAX, time.monotonic)
-    drainer = storage.build_drainer(stores, settings, notify, pulse.turn)
+    drainer = storage.build_drainer(stores, settings, post.notify, pulse.turn)
     draining = asyncio.ensure_future(drainer.run(enough, DRAIN_INTERVAL_S))
     pulsing = asyncio.ensure_future(pulse.run()) if is_child else None
     try:
@@ -76,27 +70,15 @@ async def work(settings: Settings, *, is_child: bool) -> None:
         ending.cancel()
         if pulsing is not None:
             pulsing.cancel()
-        if events is not None:
-            await events.stop()
         await budgets.stop()
         await privacy.stop()
         # After the last pass, which may still report refunds.
-        await mails.stop()
+        await post.mails.stop()
+        await post.events.stop()
         await duty.stop()
+        await hooks.stop()
         await stores.close()
     stop.leave()
-
-
-def _open_events(settings: Settings) -> EventPoster | None:
-    """Return what tells the operator's program of events, if there is one."""
-    if not settings.events_url:
-        return None
-    # Imported here, for a drainer that tells no program carries no HTTP client.
-    from gateway.post.webhooks import EventPoster  # noqa: PLC0415
-
-    events = EventPoster(settings.events_url, settings.events_secret)
-    events.start()
-    return events
 
 
 def _yield_to_audio() -> None:

@@ -29,6 +29,7 @@ from gateway.http.api.keys import KeysApi
 from gateway.http.api.ledger import LedgerApi
 from gateway.http.api.payments import CardPayments, PaymentsApi
 from gateway.http.api.rates import RatesApi
+from gateway.http.api.webhooks import WebhooksApi
 from gateway.http.health import Health
 from gateway.http.hooks.stripe import StripeWebhook
 from gateway.http.hooks.twilio import TwilioWebhooks
@@ -42,7 +43,9 @@ from gateway.roles.payments import PaymentServices
 from gateway.roles.periodic_tasks import Alarms
 from gateway.roles.prices import Prices
 from gateway.roles.storage import Stores
+from gateway.roles.webhooks import secret_maker
 from gateway.settings import Settings
+from gateway.stores.webhook_endpoints import SqlWebhookEndpoints
 from gateway.twilio.markup import hangup_twiml
 
 # The build hook puts the pages into the package.
@@ -113,6 +116,12 @@ def api_routes(
         *LedgerApi(auth, SqlStatementStore(stores.engine)).routes(),
         *ButtonsApi(
             auth, own_buttons(settings, stores, velocity), settings.twilio_auth_token.reveal()
+        ).routes(),
+        *WebhooksApi(
+            auth,
+            SqlWebhookEndpoints(stores.engine),
+            secret_maker(settings),
+            settings.webhook_private_hosts,
         ).routes(),
     ]
 

@@ -54,13 +54,12 @@ from gateway.ports import Velocity
 from gateway.roles.branding import load_branding
 from gateway.roles.documents import load_documents
 from gateway.roles.storage import Stores
+from gateway.roles.webhooks import secret_keys
 from gateway.settings import Settings
-from gateway.stores import private_files
 from gateway.stores.address_countries import AddressCountries, read_countries
 from gateway.stores.departures import SqlDepartures
 from gateway.stores.exports import SqlExports
 from gateway.stores.holder_countries import SqlHolderCountries
-from gateway.stores.key_file import kept_key
 from gateway.stores.mail_outbox import queue_notice
 from gateway.stores.passkeys import SqlPasskeys
 from gateway.stores.password_hashes import Argon2Hasher
@@ -158,10 +157,7 @@ def new_door(kept: People, velocity: Velocity) -> Door:
 
 def _secret_box(settings: Settings) -> SecretBox | None:
     """Return what seals the secrets of second factors; None where nodes share no key for it."""
-    keys = [key.reveal() for key in settings.second_factor_keys]
-    if not keys and not settings.database_url:
-        file = settings.data_dir / private_files.SECOND_FACTOR_KEY
-        keys = [kept_key(file, lambda: secrets.token_urlsafe(_SECRET_BYTES))]
+    keys = secret_keys(settings)
     return SecretBox(keys, secrets.token_bytes) if keys else None
 
 

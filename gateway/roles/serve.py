@@ -165,7 +165,6 @@ class Gateway:
             *(settings, stores, carrier, membership), owns=self._owns, notify=post.notify
         )
         stops.add("ending of lost carrier calls", side.ghosts.stop)
-        post.events.start()
         stops.add("events", post.events.stop)
         if settings.stripe_api_key:
             self._take_payments(stops)

@@ -21,10 +21,12 @@ from gateway.http.site.calls import CallPages
 from gateway.http.site.credit import CreditPages
 from gateway.http.site.design import DesignPages
 from gateway.http.site.destinations import DestinationPages
+from gateway.http.site.door import Door
 from gateway.http.site.keys import KeyPages
 from gateway.http.site.landing import LandingPages
 from gateway.http.site.rates import RatesPages
 from gateway.http.site.reference import ReferencePages
+from gateway.http.site.webhooks import WebhookPages
 from gateway.people.keys import Keys
 from gateway.ports import Velocity
 from gateway.roles import http
@@ -34,8 +36,10 @@ from gateway.roles.payments import PaymentServices
 from gateway.roles.people import People, new_door, people_routes
 from gateway.roles.prices import Prices
 from gateway.roles.storage import Stores
+from gateway.roles.webhooks import secret_maker
 from gateway.settings import Settings
 from gateway.stores.holder_keys import SqlHolderKeys
+from gateway.stores.webhook_endpoints import SqlWebhookEndpoints
 
 _ONCE_BYTES = 18
 
@@ -99,12 +103,23 @@ def site_routes(
         *ReferencePages(door, settings.origin).routes(),
         *(design.routes() if settings.design_page == "on" else ()),
         *KeyPages(door, keys, _new_once).routes(),
+        *_webhook_pages(door, settings, stores).routes(),
         *ButtonPages(door, buttons, index.credit, settings.origin, _new_once).routes(),
         *DestinationPages(door, buttons, proofs).routes(),
         *http.page_routes(
             people.pages.phone_page, people.pages.phone_manifest, people.pages.live_page
         ),
     ]
+
+
+def _webhook_pages(door: Door, settings: Settings, stores: Stores) -> WebhookPages:
+    return WebhookPages(
+        door,
+        SqlWebhookEndpoints(stores.engine),
+        secret_maker(settings),
+        settings.webhook_private_hosts,
+        _new_once,
+    )
 
 
 def _new_once() -> str:

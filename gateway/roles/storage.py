@@ -35,6 +35,7 @@ from gateway.stores.accounts import SqlAccountStore
 from gateway.stores.drain_mark import RedisDrainMark
 from gateway.stores.embedded import EmbeddedValkey
 from gateway.stores.key_epochs import UNTOLD, RedisKeyEpochs
+from gateway.stores.webhook_spool import queue_ended_calls, queue_news
 
 
 @dataclass(slots=True)
@@ -156,7 +157,12 @@ async def open_stores(
         engine = await _open_migrated(settings, PATIENT_MS if is_node else COMMAND_LOCK_WAIT_MS)
         stack.push_async_callback(engine.dispose)
         gate = RedisSpendGate(redis)
-        ledger = SqlLedgerStore(engine, gate_sequence=gate.credit_sequence)
+        ledger = SqlLedgerStore(
+            engine,
+            gate_sequence=gate.credit_sequence,
+            on_ended=queue_ended_calls,
+            on_news=queue_news,
+        )
         epochs = RedisKeyEpochs(redis)
         accounts = SqlAccountStore(engine, on_change=epochs.invalidate)
         stores = Stores(redis, engine, gate, ledger, SqlCdrStore(engine), accounts, epochs, valkey)

@@ -1,6 +1,6 @@
-"""Decides in a transaction who may change a button, and writes down who has.
+"""Decides in a transaction who may change a button or a webhook, and writes down who has.
 
-On the caller's connection. Knows no rules of buttons.
+On the caller's connection. Knows no rules of either.
 """
 
 from __future__ import annotations
@@ -29,10 +29,15 @@ def key_hash_of(button_id: str) -> str:
     return hashlib.sha256(f"button {button_id}".encode()).hexdigest()
 
 
-async def may_change(connection: AsyncConnection, account_id: str, editor: Editor) -> bool:
-    """Return whether a change may be made, and lock whom it is made for until the commit."""
+async def may_change(
+    connection: AsyncConnection, account_id: str, editor: Editor, scope: Scope = Scope.BUTTONS
+) -> bool:
+    """Return whether a change may be made, and lock whom it is made for until the commit.
+
+    A program's key must have this scope.
+    """
     accounts = tables.accounts
-    if isinstance(editor, ByKey) and not await _stands(connection, account_id, editor):
+    if isinstance(editor, ByKey) and not await _stands(connection, account_id, editor, scope):
         return False
     if not isinstance(editor, int):
         found = sa.select(accounts.c.id).where(
@@ -48,13 +53,15 @@ async def may_change(connection: AsyncConnection, account_id: str, editor: Edito
     return holder is not None and is_of_epoch(editor, holder)
 
 
-async def _stands(connection: AsyncConnection, account_id: str, editor: ByKey) -> bool:
-    """Return whether a program's key still may change buttons."""
+async def _stands(
+    connection: AsyncConnection, account_id: str, editor: ByKey, scope: Scope
+) -> bool:
+    """Return whether a program's key still has a scope."""
     query = sa.select(_KEYS.scopes).where(
         _KEYS.id == editor.key_id, _KEYS.account_id == account_id, _KEYS.revoked_at.is_(None)
     )
     scopes = await connection.scalar(query)
-    return scopes is not None and Scope.BUTTONS in scope_names.from_text(scopes)
+    return scopes is not None and scope in scope_names.from_text(scopes)
 
 
 async def was_of(connection: AsyncConnection, account_id: str, button_id: str) -> bool:

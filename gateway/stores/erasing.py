@@ -30,6 +30,7 @@ from gateway.stores.button_tables import erase_button_rows
 from gateway.stores.fraud import erase_fraud_rows
 from gateway.stores.mail_outbox import LAST_NOTICE, erase_mails, queue_notice
 from gateway.stores.supervision import erase_rule
+from gateway.stores.webhook_tables import erase_webhook_rows
 
 LEASED: Final = timedelta(minutes=5)
 """How long a step may take before another process does it too, which is harmless."""
@@ -212,6 +213,7 @@ class SqlErasing:
             await erase_fraud_rows(connection, account_id)
             await erase_rule(connection, account_id)
             await erase_button_rows(connection, account_id)
+            await erase_webhook_rows(connection, account_id)
             if holder is not None and holder.is_proven:
                 # The holder's language goes with them, so the mail has it.
                 told = Notice(LAST_NOTICE, holder.email, {"language": holder.language})

@@ -19,7 +19,7 @@ from accounts.ports import Held
 from accounts.stores import tables as people
 from billing.stores import tables
 from database.engine import TIMEOUT_S, reading
-from gateway.stores import button_tables, fraud
+from gateway.stores import button_tables, fraud, webhook_tables
 from gateway.stores.mail_outbox import mail_outbox
 from gateway.stores.supervision import supervision_rules
 
@@ -32,6 +32,7 @@ TABLES: Final[Mapping[str, sa.Table]] = {
     **button_tables.metadata.tables,
     mail_outbox.name: mail_outbox,
     supervision_rules.name: supervision_rules,
+    **webhook_tables.metadata.tables,
 }
 """Every table that the data map may name."""
 
@@ -40,6 +41,7 @@ _ORDER: Final[Mapping[str, tuple[str, ...]]] = {
     "transfers": ("at", "reference"),
     "payments": ("created_at", "id"),
     "mail_outbox": ("created_at", "id"),
+    "webhook_deliveries": ("created_at", "id"),
     "credits": ("sequence",),
 }
 """Table -> what orders the rows of one account; of others the primary key."""

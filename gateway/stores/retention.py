@@ -17,7 +17,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from accounts.data_map import CALL_MONTHS_MAX, KINDS
 from accounts.money_kinds import BOOK_YEARS
-from accounts.retention import EXPORT_NOTED, MAILS_KEPT, UNPROVEN_KEPT, months_before, years_before
+from accounts.retention import (
+    DELIVERIES_KEPT,
+    EXPORT_NOTED,
+    MAILS_KEPT,
+    UNPROVEN_KEPT,
+    months_before,
+    years_before,
+)
 from accounts.stores import audit_log, links
 from accounts.stores import tables as people
 from accounts.stores.holders import erase_holder
@@ -26,10 +33,12 @@ from billing.payments import PaymentState
 from billing.stores import call_forgetting, tables
 from billing.stores.freezes import is_used
 from database.engine import AUDIT_TIMEOUT_S, TIMEOUT_S, Transactions, reading_long, writing
+from gateway.stores import webhook_tables
 from gateway.stores.book_closing import SqlBookClosing
 from gateway.stores.fraud import REFUSALS_KEPT, call_refusals, erase_fraud_rows
 from gateway.stores.mail_outbox import erase_mails, have_ended, mail_outbox
 from gateway.stores.old_keys import SqlOldKeys
+from gateway.stores.webhook_tables import deliveries, erase_webhook_rows
 
 BATCH: Final = 100
 """Rows of one transaction, so that no other writer waits for long; more cost no less for each."""
@@ -159,6 +168,9 @@ def sweeps(
             people.consent_proofs, lambda now: people.consent_proofs.c.kept_until <= now
         ),
         "mails": _deletion(mail_outbox, lambda now: have_ended(now - MAILS_KEPT)),
+        "webhook_deliveries": _unrestricted(
+            deliveries, lambda now: webhook_tables.have_ended(now - DELIVERIES_KEPT)
+        ),
         "export_files": Sweep(
             CHUNKS_BATCH,
             lambda now: _count(people.export_chunks, _is_over(now)),
@@ -287,6 +299,7 @@ async def _forget_unproven(connection: AsyncConnection, now: datetime) -> int:
         await erase_holder(connection, account_id)
         await erase_mails(connection, account_id)
         await erase_fraud_rows(connection, account_id)
+        await erase_webhook_rows(connection, account_id)
         await connection.execute(sa.delete(tables.accounts).where(accounts.id == account_id))
     return len(found)
 

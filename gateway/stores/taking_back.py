@@ -40,6 +40,7 @@ from gateway.stores.buttons_taken_back import take_buttons_back
 from gateway.stores.card_events import forget_card
 from gateway.stores.mail_outbox import forget_strangers_mails
 from gateway.stores.people_transactions import Change
+from gateway.stores.webhook_tables import take_webhooks_back
 
 _MARGIN: Final = timedelta(minutes=1)
 """Clocks of two nodes differ, and what is added is dated before its transaction."""
@@ -58,7 +59,7 @@ async def take_back(change: Change, since: datetime) -> Mapping[str, str]:
     """Remove what was added since, whoever added it; return names, as the notice `locked` has them.
 
     Passkeys, a second factor, recovery codes, API keys, buttons and their keys, proven numbers,
-    opened countries, exports, and which browsers are recognised.
+    opened countries, exports, and which browsers are recognised. Webhooks are disabled.
     """
     connection, account_id, begin = change.connection, change.holder.account_id, since - _MARGIN
     names = {
@@ -70,6 +71,7 @@ async def take_back(change: Change, since: datetime) -> Mapping[str, str]:
     for country in await countries.close_since(connection, account_id, begin):
         await change.record(Act.COUNTRY_CLOSED, reason=country)
     await devices.forget_since(connection, account_id, begin)
+    await take_webhooks_back(connection, account_id, begin, change.at)
     await _drop_exports(change, begin)
     return {name: _listed(found) for name, found in names.items()}
 

@@ -62,6 +62,8 @@ PARAMETERS = {
     "key": BUTTON.live_key,
     # Whoever may delete it would.
     "button_id": "nothing",
+    "webhook_id": "nothing",
+    "delivery_id": "nothing",
 }
 PASSWORD = "correct-zebra-tram-92"
 FROM_US = {"sec-fetch-site": "same-origin"}

@@ -25,6 +25,7 @@ from gateway.http.openapi import document, operations
 from gateway.http.operation import PREFIX, ApiRoute
 from gateway.roles.embed import buttons_of
 from gateway.scopes import PAGE, Scope
+from gateway.webhooks.events import endpoint_id
 from simulators.payments.service import PaymentSimulatorService, PaymentSimulatorSettings
 from tests.gateway.test_access import BUTTON, CALL, PAYMENT, add_objects_of_alice, running
 from tests.valkey import ValkeyServer
@@ -69,6 +70,8 @@ SPARE = NewButton(
     test_key=publishable_key(Mode.TEST, b"4" * 32),
 )
 """Whose key may be turned: visitors come by that of the other."""
+ONCE = "a-webhook-that-stays"
+WEBHOOK = {"url": "https://example.com/hooks", "label": "Books", "types": ["call.ended"]}
 KNOWN = {
     "account_id": "bob",
     "button_id": SPARE.id,
@@ -77,10 +80,14 @@ KNOWN = {
     "node": "n1",
     "number": "1",
     "payment_id": PAYMENT,
+    "webhook_id": endpoint_id("alice", ONCE),
+    "delivery_id": "nothing",
 }
 JUDGED = {
     # Printable, and not only blanks.
-    *("reason", "note"),
+    *("reason", "silent_reason", "note", "label"),
+    # An event that there is.
+    "types",
     # In the future; not nothing.
     *("until", "amount"),
     # With a button, or without one.
@@ -136,6 +143,10 @@ ELSEWHERE = {
     *("end_call", "end_any_call", "acknowledge_alarm", "charge_saved_card", "close_data_request"),
     # A solved challenge; a call of a visitor; a holder.
     *("issue_visitor_token", "give_visitor_feedback", "reset_second_factor", "sign_out"),
+    # The life of a webhook.
+    *("add_webhook", "show_webhook", "show_webhook_secret", "change_webhook", "delete_webhook"),
+    *("turn_webhook_secret", "test_webhook", "list_webhook_deliveries"),
+    *("replay_webhook_delivery", "replay_webhook_failures"),
     # Other tests need what they take away.
     *("delete_button", "turn_button_key", "take_back_destination", "lock", "unlock"),
 }
@@ -182,7 +193,11 @@ async def node(tmp_path_factory, migrated_books):
                 await buttons_of(site.stores).make("alice", None, SPARE)
                 await site.new_key("bob")
                 operators, _ = await site.new_key("operators", scopes={Scope.ADMIN})
-                yield Node(site.nodes[0], key, operators)
+                node = Node(site.nodes[0], key, operators)
+                await asyncio.to_thread(
+                    lambda: node.asks("add_webhook", 201, body=WEBHOOK, once=ONCE)
+                )
+                yield node
     finally:
         await payments.stop()
 
@@ -258,6 +273,30 @@ async def test_a_button_answers_as_documented_through_its_life(node):
             told = node.asks(name, status, button_id=button_id, once=uuid4().hex, **options)
             assert told is None or told.get("id", button_id) == button_id
             is_there = is_there and name != "delete_button"
+
+    await asyncio.to_thread(run)
+
+
+async def test_a_webhook_answers_as_documented_through_its_life(node):
+    def run():
+        made = node.asks("add_webhook", 201, body=WEBHOOK, once=uuid4().hex)
+        known = {"webhook_id": made["id"]}
+        assert node.asks("show_webhook", 200, **known) == {
+            name: value for name, value in made.items() if name != "secret"
+        }
+        assert node.asks("show_webhook_secret", 200, **known) == made
+        turned = node.asks("turn_webhook_secret", 200, once=uuid4().hex, **known)
+        assert turned["secret"] != made["secret"]
+        sent = node.asks("test_webhook", 202, **known)
+        (listed,) = node.asks("list_webhook_deliveries", 200, **known)["deliveries"]
+        assert (listed["id"], listed["type"]) == (sent["id"], "webhook.test")
+        node.asks("replay_webhook_delivery", 202, delivery_id=sent["id"], **known)
+        since = {"since": "2026-01-01T00:00:00Z"}
+        assert node.asks("replay_webhook_failures", 202, body=since, **known)["replayed"] == 0
+        node.asks("change_webhook", 200, body={"disabled": True}, **known)
+        assert node.asks("test_webhook", 409, **known)["code"] == "webhook_disabled"
+        node.asks("delete_webhook", 204, **known)
+        assert node.asks("show_webhook", 404, **known)["code"] == "webhook_not_found"
 
     await asyncio.to_thread(run)
 

@@ -85,7 +85,7 @@ def test_what_looks_like_those_is_taken():
     given = {
         "CALLER_PUBLIC_IPS": "10.0.0.1,fe80::1,127.0.0.1",
         "CALLER_EVENTS_URL": "https://[::1]:8443/x?y=z",
-        "CALLER_EVENTS_SECRET": "s",
+        "CALLER_EVENTS_SECRET": "whsec_" + "a" * 32,
         "CALLER_TRUSTED_PROXIES": "::ffff:10.0.0.0/104,::1",
         "CALLER_TOP_UP_AMOUNTS": "10,5.05",
         "CALLER_VELOCITY_LIMITS": "all=off,key_calls_hour=5",
@@ -168,6 +168,7 @@ def test_every_knob_that_is_a_secret_is_of_the_type_that_hides_it():
         "database_url": "postgresql://u:hush@h/d",
         "smtp_url": "smtps://u:hush@h:1",
         "events_url": "https://h/hush",
+        "events_secret": "whsec_" + "hush" * 8,
         "stripe_api_key": "sk_test_hush",
         "stripe_webhook_secrets": "hush,hush2",
         "second_factor_keys": "hush" * 8,

@@ -241,6 +241,8 @@ async def test_every_page_is_accessible(
         "/rates?country=GB",
         "/account/keys",
         "/account/keys/new",
+        "/account/webhooks",
+        "/account/webhooks/new",
         "/account/data?said=export_asked",
     ):
         await page.goto(f"{site.origin}{path}")

@@ -7,22 +7,20 @@ carrier, no audio and no store.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from billing.call_feedback import Feedback
-from billing.cdr import CallClosed, CallOpened, CallRecord, LegQuality
+from billing.cdr import CallRecord
 from billing.ports import SpendGate
 from gateway.browser import messages as wire
 from gateway.browser.reports import money, quote
 from gateway.calls.admission import Admission, Buyer, CallRequest, Quote, Ticket
 from gateway.calls.button_admission import ButtonAdmission, SignedCall
+from gateway.calls.call_view import CallView, ended_view, live_view, unbooked_view
 from gateway.calls.index import CallIndex
-from gateway.cause import Cause
 from gateway.errors import PROBLEMS, RequestRefusedError, TooFastError
 from gateway.http.access import DeclaredRoute
 from gateway.http.bearer import Authenticator
@@ -121,35 +119,6 @@ class CheckTokenRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True
     """Body of `POST /v1/check-tokens`."""
 
     origin: Annotated[str, msgspec.Meta(max_length=256)] = ""
-
-
-class CallView(msgspec.Struct, kw_only=True, omit_defaults=False):
-    """One call as the API shows it. Times are RFC 3339 in UTC."""
-
-    id: str
-    state: Literal["live", "settling", "ended"]
-    """`settling` is a call that has ended and whose record is still being written."""
-    destination: str
-    country: str
-    codec: str
-    node: str
-    created_at: datetime
-    answered_at: datetime | None = None
-    ended_at: datetime | None = None
-    seconds: int = 0
-    cost: wire.Money | None
-    """What a live call has used and an ended one was charged, never what is held; null while a call
-    is settling."""
-    cause: int | None = None
-    cause_name: str | None = None
-    cause_message: str | None = None
-    ended_by: str | None = None
-    carrier_call_id: str | None = None
-    carrier_seconds: int | None = None
-    browser: LegQuality | None = None
-    carrier: LegQuality | None = None
-    feedback: Feedback | None = None
-    """What the caller has said of it."""
 
 
 class CallPage(msgspec.Struct, kw_only=True):
@@ -360,8 +329,8 @@ class CallsApi:
         if isinstance(call, LiveCall):
             return live_view(call)
         if call.closed is not None:
-            return _ended_view(call, call.closed)
-        return _unbooked_view(call, is_own=call.opened.node == self.index.node)
+            return ended_view(call, call.closed)
+        return unbooked_view(call, is_own=call.opened.node == self.index.node)
 
 
 def _is_program(principal: Principal) -> bool:
@@ -409,72 +378,3 @@ def _ticket(ticket: Ticket) -> dict[str, Any]:
 def _refused(code: str) -> Refused:
     problem = PROBLEMS[code]
     return Refused(code=code, title=problem.message, action=problem.action)
-
-
-def _view(opened: CallOpened, **fields: Any) -> CallView:
-    return CallView(
-        id=opened.call_id,
-        destination=opened.destination,
-        country=opened.country,
-        codec=opened.codec,
-        node=opened.node,
-        created_at=opened.created_at,
-        **fields,
-    )
-
-
-def live_view(call: LiveCall) -> CallView:
-    """Show a call that a node has: live, or ended and not settled yet."""
-    view = _view(
-        call.opened,
-        state="live",
-        answered_at=call.answered_at,
-        seconds=call.seconds,
-        cost=money(call.cost_micros, call.opened.currency),
-        carrier_call_id=call.carrier_call_id or None,
-    )
-    # Ended but not settled: the carrier has not confirmed the end, so the price may still change,
-    # and none is shown.
-    if call.ended_at is not None:
-        cause = call.cause or Cause.NORMAL_TEMPORARY_FAILURE
-        view.state, view.cost, view.ended_at = "settling", None, call.ended_at
-        view.cause, view.cause_name, view.cause_message = cause, cause.name, cause.message
-        view.ended_by = call.ended_by
-    return view
-
-
-def _unbooked_view(record: CallRecord, *, is_own: bool) -> CallView:
-    """Show a call by a record whose end is not booked.
-
-    One that this node began and no longer has is over; another node's may be live.
-    """
-    used = money(record.cost_micros, record.opened.currency)
-    return _view(
-        record.opened,
-        # This node keeps its calls in memory while they live, so a missing one has ended.
-        state="settling" if is_own else "live",
-        seconds=record.used_s,
-        # The price of the confirmed seconds; what the row calls spent is the hold.
-        cost=None if is_own else used,
-    )
-
-
-def _ended_view(record: CallRecord, closed: CallClosed) -> CallView:
-    return _view(
-        record.opened,
-        state="ended",
-        answered_at=closed.answered_at,
-        ended_at=closed.ended_at,
-        seconds=closed.seconds,
-        cost=money(record.cost_micros, record.opened.currency),
-        cause=closed.cause,
-        cause_name=closed.cause_name,
-        # The text is not stored with the record: wording may change, Q.850 numbers do not.
-        cause_message=Cause(closed.cause).message,
-        ended_by=closed.ended_by,
-        carrier_call_id=closed.carrier_call_id or None,
-        carrier_seconds=closed.carrier_seconds,
-        browser=closed.browser,
-        carrier=closed.carrier,
-        feedback=record.feedback,
-    )

@@ -12,13 +12,13 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.calls.call_view import CallView, live_view
 from gateway.errors import RequestRefusedError
 from gateway.fleet.control import FleetControl, NodeStoppingError
 from gateway.fleet.exchange import NodeSilentError
 from gateway.fleet.roster import NodeFacts
 from gateway.http.access import DeclaredRoute
 from gateway.http.api.admin import ADMIN, ActRequest, AdminRoutes, order_of
-from gateway.http.api.calls import CallView, live_view
 from gateway.http.body import read_json
 from gateway.http.operation import operation
 from gateway.http.principal import Principal

@@ -41,13 +41,14 @@ DELETE, CHOICES = f"{ACCOUNT}/delete", f"{ACCOUNT}/privacy-choices"
 REQUESTS, TERMS = f"{ACCOUNT}/requests", f"{ACCOUNT}/terms"
 COUNTRIES, RESTRICTION = f"{ACCOUNT}/countries", f"{ACCOUNT}/restriction"
 BUTTONS, DESTINATIONS = f"{ACCOUNT}/buttons", f"{ACCOUNT}/destinations"
+WEBHOOKS: Final = f"{ACCOUNT}/webhooks"
 GO_ON: Final = frozenset(
     {
         *(PHONE, ACCOUNT, f"{ACCOUNT}/password", f"{ACCOUNT}/address", f"{ACCOUNT}/devices", CALLS),
         *(SECURITY, f"{ACCOUNT}/second-factor", f"{ACCOUNT}/recovery-codes"),
         *(f"{ACCOUNT}/recovery-codes/download", f"{ACCOUNT}/data", COUNTRIES),
         *(CREDIT, f"{CREDIT}/auto", f"{CREDIT}/payments", f"{CREDIT}/statement"),
-        *(KEYS, f"{KEYS}/new"),
+        *(KEYS, f"{KEYS}/new", WEBHOOKS, f"{WEBHOOKS}/new"),
         *(BUTTONS, f"{BUTTONS}/new", DESTINATIONS),
         *(DELETE, CHOICES, REQUESTS, RESTRICTION, TERMS),
     }

@@ -140,6 +140,7 @@ class NewKeyFields(msgspec.Struct):
     account: bool = False
     buttons: bool = False
     supervise: bool = False
+    webhooks: bool = False
     day_cap: _Line = ""
     days: _Line = ""
 
@@ -148,6 +149,21 @@ class KeyFields(msgspec.Struct):
     """A button that revokes a key."""
 
     key_id: _Line = ""
+
+
+class NewWebhookFields(msgspec.Struct):
+    """The form that adds a webhook."""
+
+    once: _Line = ""
+    """Made with the form: the same form sent twice adds one."""
+    url: _Lines = ""
+    label: _Line = ""
+
+
+class WebhookFields(msgspec.Struct):
+    """A button that does something with a webhook."""
+
+    webhook_id: _Line = ""
 
 
 class ButtonFields(msgspec.Struct):

@@ -21,6 +21,7 @@ from gateway.http.site.key_pages import OfKeys
 from gateway.http.site.landing_pages import OfPrices
 from gateway.http.site.own_text import Block
 from gateway.http.site.reference_pages import OfReference
+from gateway.http.site.webhook_pages import OfWebhooks
 
 Errors = Mapping[str, str]
 """Field of a form -> code of what is wrong with it, a key of the words under `error.`."""
@@ -485,6 +486,7 @@ Page = (
     | OfCredit
     | OfPrices
     | OfKeys
+    | OfWebhooks
     | OfButtons
     | OfDesign
     | OfReference

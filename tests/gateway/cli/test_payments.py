@@ -1,14 +1,12 @@
 """`caller payments`: lists, refunds, reconciling and evidence, and what is said when it fails."""
 
 import asyncio
-import json
 import re
 import shutil
 import sqlite3
 import threading
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import httpx
@@ -25,7 +23,6 @@ from gateway.errors import EXIT_FINDINGS, EXIT_SETTINGS, EXIT_UNAVAILABLE
 from gateway.roles import storage
 from gateway.roles.payments import compose_payments
 from simulators.payments.service import PaymentSimulatorService, PaymentSimulatorSettings
-from tests.valkey import free_port
 
 API_KEY = "sk_test_desk"
 UNIT = 1_000_000
@@ -173,65 +170,16 @@ def test_unspent_credit_is_refunded_once_by_its_reference(desk):
     assert balance == "Credit granted. Balance: $18.00"
 
 
-class Program(HTTPServer):
-    """The operator's program: refuses an event as often as it is told."""
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Event)
-        self.url = f"http://127.0.0.1:{self.server_port}/"
-        self.taken, self.refusals = [], 0
-
-
-class Event(BaseHTTPRequestHandler):
-    """One event that the program is told of."""
-
-    server: Program
-
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.refusals -= 1
-        is_taken = self.server.refusals < 0
-        if is_taken:
-            self.server.taken.append(json.loads(body)["type"])
-        self.send_response(204 if is_taken else 503)
-        self.end_headers()
-
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture
-def program():
-    with Program() as served:
-        thread = threading.Thread(target=served.serve_forever)
-        thread.start()
-        yield served
-        served.shutdown()
-        thread.join()
-
-
-def told_at(url):
-    """Return the settings by which events are posted there."""
-    return {"CALLER_EVENTS_URL": url, "CALLER_EVENTS_SECRET": "s3cret" * 4}
-
-
-def test_what_a_command_has_to_tell_leaves_before_it_ends(desk, program):
-    program.refusals = 1
+def test_what_a_command_has_to_tell_is_queued_before_it_ends(desk):
+    told = {
+        "CALLER_EVENTS_URL": "https://events.example.com/",
+        "CALLER_EVENTS_SECRET": "whsec_" + "a" * 32,
+    }
     payment_id = desk.pays(25)
-    assert desk.says("reconcile", **told_at(program.url)) == "Checked 1 payments."
-    desk.says("refund", payment_id, "5", **told_at(program.url))
-    assert program.taken == ["payment.received", "payment.refunded"]
-
-
-def test_a_command_says_what_it_could_not_tell(desk, monkeypatch):
-    monkeypatch.setattr("gateway.roles.post.LEAVE_S_MAX", 0.2)
-    payment_id = desk.paid(25)
-    said = desk.says(
-        *("refund", payment_id, "5", "--reference", "sorry"),
-        **told_at(f"http://127.0.0.1:{free_port()}/"),
-    )
-    assert "Refunded. Total of this payment: $5.00" in said
-    assert "CALLER_EVENTS_URL has not taken all events." in said
+    assert desk.says("reconcile", **told) == "Checked 1 payments."
+    desk.says("refund", payment_id, "5", **told)
+    query = "SELECT type FROM webhook_deliveries ORDER BY created_at"
+    assert damage(desk, query) == [("payment.received",), ("payment.refunded",)]
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,9 @@ from accounts.notice import Notice
 from billing.meter import CutOff
 from billing.payments import PaymentProfile
 from database.errors import StoreUnavailableError
-from gateway.post.mail_queue import DELAYS_S, WAITING_MAX, MailQueue, notice_of
+from gateway.post.mail_queue import MailQueue, notice_of
 from gateway.post.notices import NOTICES, Reader, Service, write
+from gateway.post.patience import DELAYS_S, WAITING_MAX
 from gateway.stores.mail_outbox import SqlMailOutbox
 
 AT = datetime(2026, 11, 24, 23, 59, tzinfo=UTC)
@@ -180,14 +181,14 @@ async def test_an_outbox_that_is_away_costs_bounded_memory():
 
 
 async def test_a_stop_waits_for_no_pause(monkeypatch):
-    monkeypatch.setattr("gateway.post.mail_queue.STOP_S_MAX", 0.01)
+    monkeypatch.setattr("gateway.post.patience.STOP_S_MAX", 0.01)
     outbox = Outbox(failures=1)
     queue = queue_of(outbox, delays_s=(3600,))
     queue.notify("call.refunded", REFUNDED)
     await outbox.news.wait()
     async with asyncio.timeout(10):
         await queue.stop()
-    assert not queue._work
+    assert not queue._patience._tasks
 
 
 async def test_all_nodes_together_tell_of_a_cut_off_once_a_day(engine):

@@ -48,6 +48,7 @@ VALUES = {
     "at": "2026-11-24T13:00:00+01:00",
     "change": "on",
     "left": "2",
+    "why": "gone",
     "document": "terms",
     "version": "2026-11-27",
     "path": "/terms",

@@ -574,12 +574,6 @@ async def test_a_mail_can_be_looked_at_without_a_server(outbox, people):
     assert (await outbox.of_account("alice"))[0].state is MailState.QUEUED
 
 
-async def test_what_blocks_fails_as_it_would_have(new_sender):
-    assert await sender._in_thread(lambda: 7) == 7
-    with pytest.raises(ZeroDivisionError):
-        await sender._in_thread(lambda: 1 / 0)
-
-
 OPTIONAL = Notice("out_of_credit")
 
 

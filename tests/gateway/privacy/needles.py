@@ -14,7 +14,10 @@ from gateway.stores.personal_rows import TABLES
 
 AT = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
-FIRST = ("accounts", "holders", "payments", "buttons")
+FIRST = (
+    *("accounts", "holders", "payments", "buttons"),
+    *("webhook_endpoints", "webhook_deliveries"),
+)
 """Tables that others refer to."""
 NOBODYS = (
     *("partitions", "rate_decks", "high_risk_lists", "rejected_entries", "export_chunks"),
@@ -39,6 +42,10 @@ FITTING: dict[tuple[str, str], Any] = {
     ("payments", "state"): "paid",
     ("mail_outbox", "state"): "sent",
     ("supervision_rules", "most"): "listen",
+    ("webhook_deliveries", "state"): "sent",
+    ("webhook_deliveries", "data_json"): "{}",
+    ("webhook_deliveries", "type"): "call.cut_off",
+    ("webhook_endpoints", "disabled_why"): "failing",
     ("mail_outbox", "link_purpose"): "not_me",
     ("mail_outbox", "values_json"): '{"browser":"of %s"}',
     ("opened_countries", "country"): "FR",
@@ -49,6 +56,13 @@ FITTING: dict[tuple[str, str], Any] = {
     ("buttons", "destination"): "+493011111111",
     ("proven_destinations", "number"): "+493022222222",
 }
+
+REFERRING = {
+    ("button_keys", "button_id"): "buttons",
+    ("webhook_deliveries", "endpoint_id"): "webhook_endpoints",
+    ("webhook_attempts", "delivery_id"): "webhook_deliveries",
+}
+"""Column -> the table to whose id it refers."""
 
 
 def needle(account_id: str, table: str, column: str) -> str:
@@ -64,8 +78,8 @@ def row_of(account_id: str, name: str) -> dict[str, Any]:
         key = (name, column.name)
         if column.name == "account_id" or key == ("accounts", "id"):
             found[column.name] = account_id
-        elif key == ("button_keys", "button_id"):
-            found[column.name] = needle(account_id, "buttons", "id")
+        elif key in REFERRING:
+            found[column.name] = needle(account_id, REFERRING[key], "id")
         elif key in FITTING:
             value = FITTING[key]
             found[column.name] = value % account_id if key[1] == "values_json" else value

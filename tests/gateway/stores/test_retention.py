@@ -7,7 +7,14 @@ import sqlalchemy as sa
 
 from accounts.data_map import KINDS
 from accounts.holder import Holder
-from accounts.retention import EXPORT_NOTED, MAILS_KEPT, UNPROVEN_KEPT, months_before, years_before
+from accounts.retention import (
+    DELIVERIES_KEPT,
+    EXPORT_NOTED,
+    MAILS_KEPT,
+    UNPROVEN_KEPT,
+    months_before,
+    years_before,
+)
 from accounts.stores import holders, links
 from accounts.stores import tables as people
 from billing.freezes import FreezeReason
@@ -20,6 +27,7 @@ from billing.stores.sql import SqlCdrStore, SqlLedgerStore
 from gateway.stores.fraud import REFUSALS_KEPT, call_refusals
 from gateway.stores.mail_outbox import mail_outbox
 from gateway.stores.retention import SqlRetention, sweeps
+from gateway.stores.webhook_tables import deliveries, endpoints
 from tests.billing.outbox_entries import BOOKED_AT, START, closed, opened
 from tests.billing.sql.conftest import store
 from tests.clock import Clock
@@ -41,6 +49,7 @@ async def book(engine):
     """Alice, whose address is proven, and everything of hers that is to go, or just not yet."""
     async with engine.begin() as connection:
         await add_holder(connection, "alice", NOW - timedelta(days=900), proven=True)
+        await connection.execute(sa.insert(endpoints).values(ENDPOINT))
         for name, at in TOO_OLD.items():
             table, row = row_of(name, at, "old")
             await connection.execute(sa.insert(table).values(row))
@@ -58,6 +67,11 @@ async def add_holder(connection, account_id, at, *, proven=False):
     assert await holders.insert(connection, holder, email)
 
 
+ENDPOINT = {
+    "id": "wh_1",
+    "account_id": "alice",
+    **dict.fromkeys(("created_at", "set_at", "rests_until", "claimed_until"), NOW),
+}
 BEFORE = timedelta(minutes=30)
 TOO_OLD = {
     "calls": YEAR_AGO - BEFORE,
@@ -67,6 +81,7 @@ TOO_OLD = {
     "links": NOW - links.KEPT - BEFORE,
     "links_expected": NOW - BEFORE,
     "mails": NOW - MAILS_KEPT - BEFORE,
+    "webhook_deliveries": NOW - DELIVERIES_KEPT - BEFORE,
     "exports": NOW - EXPORT_NOTED - BEFORE,
     "proof": NOW - BEFORE,
     "requests": years_before(NOW, 10) - BEFORE,
@@ -104,6 +119,10 @@ def row_of(kind, at, name):
         case "mails":
             times = {"created_at": at, "ended_at": at, "next_try_at": at}
             return mail_outbox, mine | times | {"id": name, "notice": "locked", "state": "sent"}
+        case "webhook_deliveries":
+            times = dict.fromkeys(("at", "created_at", "ended_at", "next_try_at"), at)
+            what = {"endpoint_id": "wh_1", "event_id": name, "state": "sent"}
+            return deliveries, mine | times | what | {"id": name}
         case "proof":
             what = {"document": "terms", "version": "1", "at": at - 1_000 * HOUR}
             return people.consent_proofs, what | {"digest": name.ljust(64, "0"), "kept_until": at}

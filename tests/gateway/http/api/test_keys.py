@@ -14,7 +14,10 @@ from tests.gateway.http.test_bearer import Account, Accounts, authenticator
     ("scopes", "told"),
     [
         ({Scope.RECORDS, Scope.CALLS}, ["calls", "records"]),
-        (PAGE, ["calls", "records", "payments", "account", "buttons"]),
+        (
+            PAGE,
+            ["calls", "records", "payments", "account", "buttons", "supervise", "webhooks"],
+        ),
         ((), []),
     ],
 )

@@ -40,16 +40,19 @@ from gateway.http.site.security import SecurityPages
 from gateway.http.site.sign_in import SignInPages
 from gateway.http.site.sign_in_code import SignInCodePages
 from gateway.http.site.sign_up import SignUpPages
+from gateway.http.site.webhooks import WebhookPages
 from gateway.people.button_acts import ButtonActs
 from gateway.people.buttons import OwnButtons
 from gateway.people.exports import OwnExports
 from gateway.people.keys import Keys
 from gateway.settings import Settings
+from gateway.webhooks.signature import SecretMaker
 from gateway.words.data_map import Kept
 from tests.gateway.calls.test_ended_buttons import Eras
 from tests.gateway.calls.test_live import Velocity
 from tests.gateway.http.site.books import Closed, HolderKeys, PaymentBook, Rates, Till, new_books
 from tests.gateway.http.site.button_books import MemoryButtons, MemoryProofs
+from tests.gateway.http.site.webhook_books import MemoryEndpoints
 from tests.gateway.people.memory import EMAIL, PASSWORD, World
 from tests.gateway.people.memory_exports import MemoryExports, MemoryRows
 
@@ -114,6 +117,10 @@ class Site:
             Keys(self.keys, world.velocity, lambda: world.now),
             lambda: secrets.token_urlsafe(18),
         )
+        self.webhooks = MemoryEndpoints(lambda: world.now)
+        self.webhook_pages = WebhookPages(
+            *(door, self.webhooks, SecretMaker(["k" * 32]), ()), lambda: secrets.token_urlsafe(18)
+        )
         self.buttons = MemoryButtons()
         self.proofs = MemoryProofs(self.buttons)
         self.eras, self.refused, self.running = Eras(), {}, 0
@@ -152,6 +159,7 @@ class Site:
             *self.credit_pages.routes(),
             *self.rates_pages.routes(),
             *self.key_pages.routes(),
+            *self.webhook_pages.routes(),
             *ButtonPages(
                 *(door, self.own_buttons, self.balance_of, ORIGIN),
                 lambda: secrets.token_urlsafe(18),

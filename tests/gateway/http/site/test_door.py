@@ -14,7 +14,7 @@ ANSWERS = {
     # A challenge is no page.
     **dict.fromkeys(("/account/passkeys/options", "/sign-in/passkey/options"), (200,)),
     # Without the word that its form has of us.
-    **dict.fromkeys(("/account/keys/new", "/account/buttons/new"), (400,)),
+    **dict.fromkeys(("/account/keys/new", "/account/buttons/new", "/account/webhooks/new"), (400,)),
     # Without the choice.
     "/account/restriction": (400,),
     # There is no such button.

@@ -1,0 +1,164 @@
+"""Serves `/account/webhooks`: where events of whoever is signed in are posted. Knows no store."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.errors import RequestRefusedError
+from gateway.http.access import DeclaredRoute
+from gateway.http.site.door import WEBHOOKS, Door, said_in, see
+from gateway.http.site.forms import NewWebhookFields, WebhookFields, read_form
+from gateway.http.site.webhook_pages import (
+    DeliveryRow,
+    NewWebhookPage,
+    WebhookRow,
+    WebhookSecretPage,
+    WebhooksPage,
+)
+from gateway.people.sessions import SignedIn
+from gateway.webhooks.events import endpoint_id
+from gateway.webhooks.ports import LABEL_MAX, Endpoint, EndpointForm, Endpoints, NotDone
+from gateway.webhooks.signature import SecretMaker, secret_text
+from gateway.webhooks.target import UnfitTargetError, read_target
+
+NEW: Final = f"{WEBHOOKS}/new"
+SHOWN: Final = 5
+"""Events of each endpoint that are shown; the API has them all."""
+_ONCE: Final = re.compile(r"[A-Za-z0-9_-]{16,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookPages:
+    """Handlers of the pages of webhooks."""
+
+    door: Door
+    endpoints: Endpoints
+    maker: SecretMaker
+    private_hosts: Sequence[str]
+    new_once: Callable[[], str]
+
+    def routes(self) -> list[DeclaredRoute]:
+        """Return the pages' routes."""
+        own = self.door.own
+        return [
+            own(WEBHOOKS, self.list_webhooks),
+            own(NEW, self.show_form, step_up=True),
+            own(NEW, self.add, method="POST", step_up=True),
+            own(f"{WEBHOOKS}/turn", self.turn, method="POST", step_up=True, page=WEBHOOKS),
+            own(f"{WEBHOOKS}/remove", self.remove, method="POST", step_up=True, page=WEBHOOKS),
+            own(f"{WEBHOOKS}/test", self.test, method="POST", page=WEBHOOKS),
+        ]
+
+    async def list_webhooks(self, request: Request, who: SignedIn) -> Response:
+        """List the endpoints, each with what was sent to it last."""
+        found = await self.endpoints.of_account(who.account.id)
+        rows = [await self._row(each) for each in found]
+        return self.door.show(request, WebhooksPage(rows, said_in(request)))
+
+    async def show_form(self, request: Request, _who: SignedIn) -> Response:
+        """Ask where events are to go."""
+        return self.door.show(request, NewWebhookPage(self.new_once()))
+
+    async def add(self, request: Request, who: SignedIn) -> Response:
+        """Add an endpoint for all events, and show its secret; the same form again adds none."""
+        fields = await read_form(request, NewWebhookFields)
+        if not _ONCE.fullmatch(fields.once):
+            raise RequestRefusedError("bad_request", field="once")
+        url, label = fields.url.strip(), fields.label.strip()
+        try:
+            read_target(url, self.private_hosts)
+        except UnfitTargetError:
+            return self._again(request, fields, {"url": "webhook_refused"})
+        if len(label) > LABEL_MAX or not label.isprintable():
+            return self._again(request, fields, {"label": "webhook_label"})
+        if not who.holder.is_proven:
+            raise RequestRefusedError("address_unproven")
+        account_id = who.account.id
+        new = endpoint_id(account_id, fields.once)
+        added = await self.endpoints.add(
+            account_id,
+            who.session.credentials_epoch,
+            new,
+            EndpointForm(url, label),
+            self._seed(new, fields.once),
+        )
+        if added is NotDone.TOO_MANY:
+            return self._again(request, fields, {"url": "webhooks_too_many"})
+        return self._secret_of(request, added, NEW)
+
+    async def turn(self, request: Request, who: SignedIn) -> Response:
+        """Replace the secret of an endpoint, and show the new one."""
+        fields = await read_form(request, WebhookFields)
+        known = _known(fields.webhook_id)
+        seed = self._seed(known, self.new_once())
+        epoch = who.session.credentials_epoch
+        turned = await self.endpoints.turn(who.account.id, epoch, known, seed)
+        return self._secret_of(request, turned, WEBHOOKS)
+
+    async def remove(self, request: Request, who: SignedIn) -> Response:
+        """Delete an endpoint with all that waits for it."""
+        fields = await read_form(request, WebhookFields)
+        epoch = who.session.credentials_epoch
+        refused = await self.endpoints.remove(who.account.id, epoch, _known(fields.webhook_id))
+        if refused is NotDone.SESSION_OVER:
+            return self.door.sign_in_first(request, WEBHOOKS)
+        # Of one that is removed already, or nobody's, nothing is said.
+        return see(WEBHOOKS, said="" if refused else "webhook_removed")
+
+    async def test(self, request: Request, who: SignedIn) -> Response:
+        """Send a test event to an endpoint."""
+        fields = await read_form(request, WebhookFields)
+        queued = await self.endpoints.test(who.account.id, _known(fields.webhook_id))
+        return see(WEBHOOKS, said="" if isinstance(queued, NotDone) else "webhook_tested")
+
+    def _again(
+        self, request: Request, fields: NewWebhookFields, errors: dict[str, str]
+    ) -> Response:
+        page = NewWebhookPage(fields.once, fields.url, fields.label, errors)
+        return self.door.show(request, page, status=422)
+
+    def _seed(self, known: str, once: str) -> str:
+        if not self.maker.can_make:
+            raise RequestRefusedError("webhooks_off")
+        return self.maker.seed(known, once)
+
+    def _secret_of(self, request: Request, outcome: Endpoint | NotDone, page: str) -> Response:
+        if isinstance(outcome, NotDone):
+            if outcome is NotDone.SESSION_OVER:
+                return self.door.sign_in_first(request, page)
+            return see(WEBHOOKS)
+        secret = secret_text(self.maker.secret(outcome.id, outcome.seeds[0]))
+        # No redirect to it: the secret would have to be kept for the page that follows.
+        return self.door.show(request, WebhookSecretPage(_name_of(outcome), secret))
+
+    async def _row(self, endpoint: Endpoint) -> WebhookRow:
+        assert endpoint.account_id is not None, "it is an account's"
+        sent = await self.endpoints.deliveries(
+            endpoint.account_id, endpoint.id, limit=SHOWN, before=None
+        )
+        return WebhookRow(
+            endpoint.id,
+            _name_of(endpoint),
+            endpoint.url,
+            is_disabled=endpoint.disabled_at is not None,
+            is_failing=endpoint.failing_since is not None,
+            deliveries=[
+                DeliveryRow(each.type, each.at, each.state.value, each.failure) for each, _ in sent
+            ],
+        )
+
+
+def _known(webhook_id: str) -> str:
+    # PostgreSQL cannot look for text with NUL, and no endpoint has such an id.
+    return "" if "\0" in webhook_id else webhook_id
+
+
+def _name_of(endpoint: Endpoint) -> str:
+    return endpoint.label or urlsplit(endpoint.url).hostname or endpoint.id

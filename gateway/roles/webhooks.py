@@ -1,0 +1,162 @@
+"""Composes webhooks: what the drainer's process sends, and how secrets are made.
+
+The drainer's process sends; every other process queues. Knows no route.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from billing.cdr import CallRecord
+from gateway.calls.call_view import ended_view
+from gateway.errors import SettingsError
+from gateway.heartbeat.periodic_task import PeriodicTask
+from gateway.post import webhooks
+from gateway.post.webhooks import Answer, Destination, Tidying, WebhookSender
+from gateway.roles.storage import Stores
+from gateway.settings import Settings
+from gateway.stores import private_files
+from gateway.stores.key_file import kept_key
+from gateway.stores.webhook_spool import SqlWebhookSpool
+from gateway.webhooks.events import CALL_ENDED, body_of
+from gateway.webhooks.ports import OPERATOR, Delivery, Endpoint
+from gateway.webhooks.signature import SecretMaker, read_secret
+from gateway.webhooks.target import Target, read_target
+
+if TYPE_CHECKING:
+    from gateway.post.poster import HttpPoster
+
+_KEY_BYTES = 32
+_CHANCES: Final = 1_000_000
+
+
+def secret_keys(settings: Settings) -> list[str]:
+    """Return the keys of what is kept secret in SQL; none where nodes share no key for it.
+
+    Raises SettingsError for a file of a key that cannot be read.
+    """
+    keys = [key.reveal() for key in settings.second_factor_keys]
+    if not keys and not settings.database_url:
+        file = settings.data_dir / private_files.SECOND_FACTOR_KEY
+        keys = [kept_key(file, lambda: secrets.token_urlsafe(_KEY_BYTES))]
+    return keys
+
+
+def secret_maker(settings: Settings) -> SecretMaker:
+    """Return what derives the secrets of endpoints. Raises SettingsError."""
+    return SecretMaker(secret_keys(settings))
+
+
+def open_spool(settings: Settings, engine: AsyncEngine) -> SqlWebhookSpool:
+    """Return where events wait."""
+    return SqlWebhookSpool(engine, has_operator=bool(settings.events_url))
+
+
+class Locator:
+    """Says where endpoints are and what signs for them; the operator's is in the settings."""
+
+    def __init__(self, settings: Settings, maker: SecretMaker) -> None:
+        """Raises SettingsError for a secret that is none."""
+        self._private_hosts = settings.webhook_private_hosts
+        self._maker = maker
+        self._operator: Destination | None = None
+        if settings.events_url:
+            url = settings.events_url.reveal()
+            # Wherever it is, for the operator has named it.
+            target = Target(url, (urlsplit(url).hostname or "").rstrip("."), is_trusted=True)
+            try:
+                self._operator = Destination(target, [read_secret(settings.events_secret.reveal())])
+            except ValueError as error:
+                raise SettingsError(f"CALLER_EVENTS_SECRET: {error}.") from None
+
+    def locate(self, endpoint: Endpoint) -> Destination:
+        """Return where an endpoint is. Raises UnfitTargetError, LookupError."""
+        if endpoint.id == OPERATOR:
+            if self._operator is None:
+                raise LookupError("another process's settings name it")
+            return self._operator
+        target = read_target(endpoint.url, self._private_hosts)
+        return Destination(
+            target, [self._maker.secret(endpoint.id, seed) for seed in endpoint.seeds]
+        )
+
+
+class LatePoster:
+    """`HttpPoster`, made when something is first sent: a drainer without webhooks is smaller."""
+
+    def __init__(self) -> None:
+        self._poster: HttpPoster | None = None
+
+    async def post(self, target: Target, headers: dict[str, str], body: bytes) -> Answer:
+        """Post once; never raises but when cancelled."""
+        if self._poster is None:
+            from gateway.post.poster import HttpPoster  # noqa: PLC0415
+
+            self._poster = HttpPoster()
+        return await self._poster.post(target, headers, body)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._poster is not None:
+            await self._poster.close()
+
+
+class WebhookDuty:
+    """What the drainer's process does for webhooks, beside draining."""
+
+    def __init__(self, settings: Settings, stores: Stores) -> None:
+        """Raises SettingsError for a secret that is none, or a key that cannot be read."""
+        self._stores = stores
+        self._spool = open_spool(settings, stores.engine)
+        self._poster = LatePoster()
+        locator = Locator(settings, secret_maker(settings))
+        self._has_set_operator = False
+        self._sender = WebhookSender(
+            self._spool,
+            self._poster,
+            locator.locate,
+            self._write,
+            chance=lambda: secrets.randbelow(_CHANCES) / _CHANCES,
+        )
+        self._tasks = [
+            PeriodicTask("send webhooks", self._round, webhooks.INTERVAL_S),
+            PeriodicTask(
+                "tidy webhooks", Tidying(self._spool.tidy).round, webhooks.TIDY_INTERVAL_S
+            ),
+        ]
+
+    def start(self) -> None:
+        """Start on the running loop."""
+        for task in self._tasks:
+            task.start()
+
+    async def stop(self) -> None:
+        """Stop; what has not left stays in the spool."""
+        for task in self._tasks:
+            await task.stop()
+        await self._sender.leave()
+        await self._poster.close()
+
+    async def _round(self) -> None:
+        if not self._has_set_operator:
+            await self._spool.set_operator()
+            self._has_set_operator = True
+        await self._sender.round()
+
+    async def _write(self, delivery: Delivery) -> bytes:
+        """Return what is posted. Raises LookupError, ValueError, StoreUnavailableError."""
+        if delivery.type != CALL_ENDED:
+            return body_of(delivery.type, delivery.at, delivery.data)
+        record = await self._record(delivery)
+        if record is None or record.closed is None:
+            raise LookupError("a call that is forgotten")
+        return body_of(delivery.type, delivery.at, ended_view(record, record.closed))
+
+    async def _record(self, delivery: Delivery) -> CallRecord | None:
+        if delivery.account_id is None:
+            return None
+        return await self._stores.records.get(delivery.account_id, delivery.call_id)

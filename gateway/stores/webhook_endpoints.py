@@ -1,0 +1,292 @@
+"""Keeps the endpoints of accounts in SQL, and shows and repeats what was sent to them.
+
+Whoever asks for another account's finds nothing. Knows no HTTP and no secret, only what one is
+derived from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from accounts.audit_log import Act
+from billing.clock import Clock, utc_now
+from database.engine import TIMEOUT_S, reading, writing
+from gateway.embed.ports import Editor
+from gateway.scopes import Scope
+from gateway.stores.button_editors import may_change, record
+from gateway.stores.webhook_spool import delivery_in, disable, endpoint_in, rows_of
+from gateway.stores.webhook_tables import attempts, deliveries, endpoints
+from gateway.webhooks.events import TEST, Told, event_id
+from gateway.webhooks.ports import (
+    ENDPOINTS_MAX,
+    OLD_SECRET_LIVES,
+    REPLAYED_MAX,
+    Attempt,
+    Delivery,
+    DeliveryState,
+    Ended,
+    Endpoint,
+    EndpointForm,
+    NotDone,
+)
+
+TEST_PAUSE_S: Final = 10
+"""One test event of an endpoint in so many seconds: its owner is no tool to hit others with."""
+
+_E, _D, _A = endpoints.c, deliveries.c, attempts.c
+_AGAIN: Final = {
+    "state": DeliveryState.QUEUED.value,
+    "ended_at": None,
+    "failure": "",
+    # It has all its attempts anew.
+    "tries_before": _D.tries,
+}
+
+
+class SqlWebhookEndpoints:
+    """`webhooks.ports.Endpoints` in SQLite or PostgreSQL."""
+
+    def __init__(
+        self, engine: AsyncEngine, *, timeout_s: float = TIMEOUT_S, clock: Clock = utc_now
+    ) -> None:
+        self._engine = engine
+        self._timeout_s = timeout_s
+        self._clock = clock
+
+    async def of_account(self, account_id: str) -> Sequence[Endpoint]:
+        """Return all endpoints of an account, the newest first: there are few."""
+        query = (
+            sa.select(endpoints)
+            .where(_E.account_id == account_id)
+            .order_by(_E.created_at.desc(), _E.id)
+        )
+        now = self._clock()
+        async with reading(self._engine, self._timeout_s) as connection:
+            return [endpoint_in(row, now) for row in await connection.execute(query)]
+
+    async def find(self, account_id: str, endpoint_id: str) -> Endpoint | None:
+        """Return an endpoint of this account."""
+        async with reading(self._engine, self._timeout_s) as connection:
+            row = await _find(connection, account_id, endpoint_id)
+        return None if row is None else endpoint_in(row, self._clock())
+
+    async def add(
+        self, account_id: str, editor: Editor, endpoint_id: str, form: EndpointForm, seed: str
+    ) -> Endpoint | NotDone:
+        """Add an endpoint, or return the one of this id."""
+        at = self._clock()
+        async with writing(self._engine, self._timeout_s) as connection:
+            # Locks the account: of two who add at once the second counts the first's.
+            if not await may_change(connection, account_id, editor, Scope.WEBHOOKS):
+                return NotDone.SESSION_OVER
+            if (known := await _find(connection, account_id, endpoint_id)) is not None:
+                return endpoint_in(known, at)
+            mine = sa.select(sa.func.count()).where(_E.account_id == account_id)
+            if int(await connection.scalar(mine) or 0) >= ENDPOINTS_MAX:
+                return NotDone.TOO_MANY
+            times = dict.fromkeys(("created_at", "rests_until", "claimed_until"), at)
+            await connection.execute(
+                sa.insert(endpoints).values(
+                    id=endpoint_id, account_id=account_id, seed=seed, **times, **_columns(form, at)
+                )
+            )
+            await record(connection, account_id, editor, Act.WEBHOOK_ADDED, at)
+            return await _shown(connection, account_id, endpoint_id, at)
+
+    async def change(
+        self, account_id: str, editor: Editor, endpoint_id: str, form: EndpointForm
+    ) -> Endpoint | NotDone:
+        """Change what the form says; one that is enabled again starts without its failures."""
+        at = self._clock()
+        async with writing(self._engine, self._timeout_s) as connection:
+            row = await _lock(connection, account_id, editor, endpoint_id)
+            if isinstance(row, NotDone):
+                return row
+            if values := _columns(form, at):
+                await connection.execute(
+                    sa.update(endpoints).where(_E.id == endpoint_id).values(values)
+                )
+            if form.is_disabled:
+                await disable(connection, endpoint_id, Ended.BY_OWNER, at)
+            await record(connection, account_id, editor, Act.WEBHOOK_CHANGED, at)
+            return await _shown(connection, account_id, endpoint_id, at)
+
+    async def turn(
+        self, account_id: str, editor: Editor, endpoint_id: str, seed: str
+    ) -> Endpoint | NotDone:
+        """Replace the secret; the one before signs too for `OLD_SECRET_LIVES`."""
+        at = self._clock()
+        async with writing(self._engine, self._timeout_s) as connection:
+            row = await _lock(connection, account_id, editor, endpoint_id)
+            if isinstance(row, NotDone):
+                return row
+            # A repeat replaces nothing more.
+            if row.seed != seed:
+                values = {"seed": seed, "old_seed": row.seed, "old_until": at + OLD_SECRET_LIVES}
+                await connection.execute(
+                    sa.update(endpoints).where(_E.id == endpoint_id).values(values)
+                )
+                await record(connection, account_id, editor, Act.WEBHOOK_TURNED, at)
+            return await _shown(connection, account_id, endpoint_id, at)
+
+    async def remove(self, account_id: str, editor: Editor, endpoint_id: str) -> NotDone | None:
+        """Delete an endpoint with all that waits for it."""
+        async with writing(self._engine, self._timeout_s) as connection:
+            row = await _lock(connection, account_id, editor, endpoint_id)
+            if isinstance(row, NotDone):
+                return row
+            await connection.execute(sa.delete(endpoints).where(_E.id == endpoint_id))
+            await record(connection, account_id, editor, Act.WEBHOOK_REMOVED, self._clock())
+            return None
+
+    async def test(self, account_id: str, endpoint_id: str) -> Delivery | NotDone:
+        """Queue a test event, at most one in `TEST_PAUSE_S`: a repeat finds the first."""
+        at = self._clock()
+        named = event_id(TEST, endpoint_id, str(int(at.timestamp()) // TEST_PAUSE_S))
+        told = Told(account_id, named, TEST, at, data={"account_id": account_id})
+        async with writing(self._engine, self._timeout_s) as connection:
+            row = await _find(connection, account_id, endpoint_id, locked=True)
+            if row is None:
+                return NotDone.NOT_FOUND
+            if row.disabled_at is not None:
+                return NotDone.IS_DISABLED
+            # Whatever the endpoint has asked for: whoever tests wants to see it come.
+            mine = sa.select(deliveries).where(_D.endpoint_id == endpoint_id, _D.event_id == named)
+            if (await connection.execute(mine)).one_or_none() is None:
+                new = rows_of(told, [(endpoint_id, account_id)], at)
+                await connection.execute(sa.insert(deliveries), new)
+                await _end_rest(connection, endpoint_id, at)
+            return delivery_in((await connection.execute(mine)).one())
+
+    async def deliveries(
+        self, account_id: str, endpoint_id: str, *, limit: int, before: str | None
+    ) -> Sequence[tuple[Delivery, Sequence[Attempt]]]:
+        """Return an endpoint's newest deliveries first, older than the delivery `before`."""
+        mine = (_D.endpoint_id == endpoint_id, _D.account_id == account_id)
+        query = sa.select(deliveries).where(*mine)
+        if before is not None:
+            # A subquery without a row is NULL, and no position is less than NULL.
+            start = sa.select(_D.created_at, _D.id).where(*mine, _D.id == before)
+            query = query.where(sa.tuple_(_D.created_at, _D.id) < start.scalar_subquery())
+        query = query.order_by(_D.created_at.desc(), _D.id.desc()).limit(limit)
+        async with reading(self._engine, self._timeout_s) as connection:
+            found = [delivery_in(row) for row in await connection.execute(query)]
+            tried = await _attempts(connection, [each.id for each in found])
+        return [(each, tried.get(each.id, ())) for each in found]
+
+    async def replay(
+        self, account_id: str, endpoint_id: str, delivery_id: str
+    ) -> Delivery | NotDone:
+        """Send a delivery again, as the same message."""
+        at = self._clock()
+        one = (_D.id == delivery_id, _D.endpoint_id == endpoint_id, _D.account_id == account_id)
+        async with writing(self._engine, self._timeout_s) as connection:
+            endpoint = await _find(connection, account_id, endpoint_id, locked=True)
+            found = (await connection.execute(sa.select(deliveries).where(*one))).one_or_none()
+            if endpoint is None or found is None:
+                return NotDone.NOT_FOUND
+            if endpoint.disabled_at is not None:
+                return NotDone.IS_DISABLED
+            await _send_again(connection, endpoint_id, sa.and_(*one), at)
+            return delivery_in((await connection.execute(sa.select(deliveries).where(*one))).one())
+
+    async def replay_failed(
+        self, account_id: str, endpoint_id: str, since: datetime
+    ) -> int | NotDone:
+        """Send those again that were given up, of events since then; return how many."""
+        at = self._clock()
+        failed = (
+            sa.select(_D.id)
+            .where(
+                _D.endpoint_id == endpoint_id,
+                _D.state == DeliveryState.ABANDONED,
+                _D.created_at >= since,
+            )
+            .order_by(_D.created_at, _D.id)
+            .limit(REPLAYED_MAX)
+        )
+        async with writing(self._engine, self._timeout_s) as connection:
+            endpoint = await _find(connection, account_id, endpoint_id, locked=True)
+            if endpoint is None:
+                return NotDone.NOT_FOUND
+            if endpoint.disabled_at is not None:
+                return NotDone.IS_DISABLED
+            ids = (await connection.scalars(failed)).all()
+            await _send_again(connection, endpoint_id, _D.id.in_(ids), at)
+        return len(ids)
+
+
+def _columns(form: EndpointForm, at: datetime) -> dict[str, Any]:
+    """Return the columns that a form sets."""
+    values: dict[str, Any] = {}
+    if form.url is not None:
+        values |= {"url": form.url, "set_at": at}
+    if form.label is not None:
+        values["label"] = form.label
+    if form.types is not None:
+        values["types"] = form.types
+    if form.is_disabled is False:
+        values |= {"disabled_at": None, "disabled_why": ""}
+        values |= {"failing_since": None, "failures": 0, "rests_until": at}
+    return values
+
+
+async def _find(
+    connection: AsyncConnection, account_id: str, endpoint_id: str, *, locked: bool = False
+) -> sa.Row[Any] | None:
+    query = sa.select(endpoints).where(_E.id == endpoint_id, _E.account_id == account_id)
+    if locked:
+        # Whoever queues, in a transaction of money, does not wait for it.
+        query = query.with_for_update(key_share=True)
+    return (await connection.execute(query)).one_or_none()
+
+
+async def _lock(
+    connection: AsyncConnection, account_id: str, editor: Editor, endpoint_id: str
+) -> sa.Row[Any] | NotDone:
+    """Return an endpoint's row, locked, for whoever may change it."""
+    if not await may_change(connection, account_id, editor, Scope.WEBHOOKS):
+        return NotDone.SESSION_OVER
+    row = await _find(connection, account_id, endpoint_id, locked=True)
+    return NotDone.NOT_FOUND if row is None else row
+
+
+async def _shown(
+    connection: AsyncConnection, account_id: str, endpoint_id: str, at: datetime
+) -> Endpoint:
+    row = await _find(connection, account_id, endpoint_id)
+    assert row is not None, "it is locked"
+    return endpoint_in(row, at)
+
+
+async def _send_again(
+    connection: AsyncConnection, endpoint_id: str, which: sa.ColumnElement[bool], at: datetime
+) -> None:
+    """Queue deliveries again."""
+    await connection.execute(sa.update(deliveries).where(which).values(**_AGAIN, next_try_at=at))
+    await _end_rest(connection, endpoint_id, at)
+
+
+async def _end_rest(connection: AsyncConnection, endpoint_id: str, at: datetime) -> None:
+    """Send to an endpoint at once: whoever asks by hand says that it needs no rest."""
+    await connection.execute(
+        sa.update(endpoints).where(_E.id == endpoint_id).values(rests_until=at, failures=0)
+    )
+
+
+async def _attempts(
+    connection: AsyncConnection, delivery_ids: Sequence[str]
+) -> Mapping[str, Sequence[Attempt]]:
+    rows = await connection.execute(
+        sa.select(attempts).where(_A.delivery_id.in_(delivery_ids)).order_by(_A.number)
+    )
+    found: dict[str, list[Attempt]] = {}
+    for row in rows:
+        attempt = Attempt(row.number, row.at, row.status, row.ms, row.reason)
+        found.setdefault(row.delivery_id, []).append(attempt)
+    return found

@@ -1,0 +1,133 @@
+"""Tables of webhook endpoints, deliveries and attempts, for SQLite and PostgreSQL alike.
+
+Says what is kept, not how it is used. `database/migrations/` builds these tables. A delivery has no
+text that is sent: of an ended call the id of its record, which is read as it leaves, so that a call
+that is forgotten is told to nobody. Of a secret there is only what it is derived from.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from database.columns import NAMING_CONVENTION, UtcDateTime
+from gateway.webhooks.ports import LABEL_MAX, Ended
+from gateway.webhooks.target import URL_CHARS_MAX
+
+DATA_LENGTH_MAX: Final = 16_000
+REASON_LENGTH_MAX: Final = 40
+
+metadata = sa.MetaData(naming_convention=NAMING_CONVENTION)
+
+
+def _text(name: str, longest: int) -> tuple[sa.Column[str], sa.CheckConstraint]:
+    check = sa.CheckConstraint(f"length({name}) <= {longest}", name=f"{name}_length")
+    return sa.Column(name, sa.String, nullable=False, server_default=sa.text("''")), check
+
+
+def _number(name: str) -> sa.Column[int]:
+    return sa.Column(name, sa.Integer, nullable=False, server_default=sa.text("0"))
+
+
+endpoints = sa.Table(
+    "webhook_endpoints",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    # NULL for the operator's, whose address and secret are settings.
+    sa.Column("account_id", sa.String, index=True),
+    *_text("url", URL_CHARS_MAX),
+    *_text("label", LABEL_MAX),
+    # Names separated by spaces; empty for all that an account may have.
+    *_text("types", 1_000),
+    # What the secret is derived from (`webhooks.signature.SecretMaker`), and the one before it.
+    *_text("seed", 100),
+    *_text("old_seed", 100),
+    sa.Column("old_until", UtcDateTime),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    # When its address was last set.
+    sa.Column("set_at", UtcDateTime, nullable=False),
+    sa.Column("disabled_at", UtcDateTime),
+    *_text("disabled_why", REASON_LENGTH_MAX),
+    sa.Column("failing_since", UtcDateTime),
+    # In a row.
+    _number("failures"),
+    # Nothing is sent before, whatever is due.
+    sa.Column("rests_until", UtcDateTime, nullable=False),
+    # Until when one process sends to it; past that the process counts as dead.
+    sa.Column("claimed_until", UtcDateTime, nullable=False),
+)
+
+deliveries = sa.Table(
+    "webhook_deliveries",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column(
+        "endpoint_id", sa.ForeignKey("webhook_endpoints.id", ondelete="CASCADE"), nullable=False
+    ),
+    sa.Column("account_id", sa.String, index=True),
+    *_text("event_id", 64),
+    *_text("type", 40),
+    # When it happened.
+    sa.Column("at", UtcDateTime, nullable=False),
+    *_text("call_id", 100),
+    *_text("data_json", DATA_LENGTH_MAX),
+    sa.Column("state", sa.String, nullable=False),
+    _number("tries"),
+    # Those before it was last sent again by hand.
+    _number("tries_before"),
+    sa.Column("next_try_at", UtcDateTime, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("ended_at", UtcDateTime),
+    *_text("failure", REASON_LENGTH_MAX),
+    sa.UniqueConstraint("endpoint_id", "event_id"),
+    sa.CheckConstraint("state IN ('queued', 'sent', 'abandoned')", name="state"),
+    sa.Index(None, "endpoint_id", "created_at"),
+    sa.Index(None, "created_at"),
+)
+# Of rows that wait: said by the migration alone, for SQLAlchemy would bring the other database's
+# dialect into every process.
+sa.Index("ix_webhook_deliveries_queued", deliveries.c.endpoint_id, deliveries.c.next_try_at)
+
+attempts = sa.Table(
+    "webhook_attempts",
+    metadata,
+    sa.Column(
+        "delivery_id",
+        sa.ForeignKey("webhook_deliveries.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("account_id", sa.String, index=True),
+    sa.Column("at", UtcDateTime, nullable=False),
+    # NULL where there was no answer.
+    sa.Column("status", sa.Integer),
+    sa.Column("ms", sa.Integer, nullable=False),
+    *_text("reason", REASON_LENGTH_MAX),
+)
+
+
+async def erase_webhook_rows(connection: AsyncConnection, account_id: str) -> None:
+    """Delete what is kept of an account here, also what waits to be sent."""
+    # Deliveries and attempts go with their endpoints.
+    await connection.execute(sa.delete(endpoints).where(endpoints.c.account_id == account_id))
+
+
+async def take_webhooks_back(
+    connection: AsyncConnection, account_id: str, begin: datetime, at: datetime
+) -> None:
+    """Disable endpoints whose address was set since then: whoever did it would read on there."""
+    of = endpoints.c
+    await connection.execute(
+        sa.update(endpoints)
+        .where(of.account_id == account_id, of.set_at >= begin)
+        .values(disabled_at=at, disabled_why=Ended.TAKEN_BACK)
+    )
+
+
+def have_ended(before: datetime) -> sa.ColumnElement[bool]:
+    """Return the condition that a delivery was sent or abandoned before a time."""
+    # Whatever ended was queued before it ended, which an index tells.
+    return sa.and_(deliveries.c.created_at < before, deliveries.c.ended_at < before)

@@ -1,0 +1,115 @@
+"""The pages of webhooks: a list with what was sent last, a form, and secrets that are shown."""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from gateway.http.site.webhook_pages import NewWebhookPage, WebhookSecretPage
+from gateway.http.site.webhooks import SHOWN
+from gateway.webhooks.ports import DeliveryState
+from gateway.webhooks.signature import read_secret
+from tests.gateway.http.site.conftest import place
+
+PAGE, NEW = "/account/webhooks", "/account/webhooks/new"
+URL = "https://hooks.example.com/caller?token=1"
+FORM = {"once": "a-form-of-its-own-01", "url": URL, "label": "shop"}
+
+
+@pytest.fixture
+async def ada(site):
+    """The site with somebody signed in."""
+    site.world.add()
+    await site.enter()
+    return site
+
+
+def secret_in(reply):
+    assert reply.status_code == 200, reply.text
+    (secret,) = re.findall(r"whsec_[\w+/=]+", reply.text)
+    return secret
+
+
+async def test_a_webhook_is_added_and_its_secret_shown(ada):
+    assert "No webhook is set up." in ada.read(await ada.get(PAGE)).text
+    secret = secret_in(await ada.post(NEW, **FORM))
+    assert len(read_secret(secret)) == 32
+    # A form whose answer was lost shows the same, and adds no other.
+    assert secret_in(await ada.post(NEW, **FORM)) == secret
+    ((endpoint_id, kept),) = ada.webhooks.kept.items()
+    assert (kept.url, kept.label) == (URL, "shop")
+    reply = await ada.get(PAGE)
+    assert secret not in reply.text
+    text = ada.read(reply).text
+    for words in ("shop", URL, "Nothing has been posted yet."):
+        assert words in text
+    turned = secret_in(await ada.post(f"{PAGE}/turn", webhook_id=endpoint_id))
+    assert turned != secret
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "words"),
+    [
+        ({"url": "http://hooks.example.com/"}, "url", "Nothing is sent to this address."),
+        ({"url": "https://127.0.0.1/"}, "url", "Nothing is sent to this address."),
+        ({"url": ""}, "url", "Nothing is sent to this address."),
+        ({"label": "x" * 81}, "label", "The name is too long."),
+    ],
+)
+async def test_what_is_wrong_is_said_and_kept(ada, changes, field, words):
+    reply = await ada.post(NEW, **FORM | changes)
+    assert reply.status_code == 422
+    form = ada.read(reply)
+    assert words in form.text
+    assert form.input(field)["aria-invalid"] == "true"
+    assert form.input("url")["value"] == changes.get("url", URL)
+    assert not ada.webhooks.kept
+
+
+async def test_an_eleventh_is_not_added(ada):
+    for number in range(10):
+        secret_in(await ada.post(NEW, **FORM | {"once": f"form-number-{number:0>8}"}))
+    reply = await ada.post(NEW, **FORM)
+    assert (reply.status_code, "You have 10 webhooks already" in reply.text) == (422, True)
+
+
+async def test_tests_and_removals_are_of_ones_own_alone(ada):
+    secret_in(await ada.post(NEW, **FORM))
+    ((endpoint_id, kept),) = ada.webhooks.kept.items()
+    for _ in range(SHOWN + 1):
+        reply = await ada.post(f"{PAGE}/test", webhook_id=endpoint_id)
+        assert place(reply) == f"{PAGE}?said=webhook_tested"
+    ada.webhooks.sent[1] = replace(
+        ada.webhooks.sent[1], state=DeliveryState.ABANDONED, failure="status 500"
+    )
+    text = ada.read(await ada.get(f"{PAGE}?said=webhook_tested")).text
+    assert "A test is on its way." in text
+    assert text.count("webhook.test") == SHOWN
+    assert "given up · status 500" in text
+    # Of another's nothing is said, nor done.
+    ada.webhooks.kept["wh_theirs"] = replace(kept, id="wh_theirs", account_id="somebody")
+    for act in ("test", "remove", "turn"):
+        for named in ("wh_theirs", "wh_none", "\0"):
+            assert place(await ada.post(f"{PAGE}/{act}", webhook_id=named)) == PAGE
+    assert place(await ada.post(f"{PAGE}/remove", webhook_id=endpoint_id)) == (
+        f"{PAGE}?said=webhook_removed"
+    )
+    assert set(ada.webhooks.kept) == {"wh_theirs"}
+
+
+async def test_one_that_fails_or_is_disabled_is_marked(ada):
+    secret_in(await ada.post(NEW, **FORM | {"label": ""}))
+    ((endpoint_id, kept),) = ada.webhooks.kept.items()
+    at = ada.world.now
+    ada.webhooks.kept[endpoint_id] = replace(kept, failing_since=at)
+    text = ada.read(await ada.get(PAGE)).text
+    assert "hooks.example.com fails" in text
+    ada.webhooks.kept[endpoint_id] = replace(kept, failing_since=at, disabled_at=at)
+    text = ada.read(await ada.get(PAGE)).text
+    assert "hooks.example.com disabled" in text
+    assert "Send a test" not in text
+
+
+def test_no_log_shows_a_secret_that_a_page_was_given():
+    assert "whsec_" not in repr(WebhookSecretPage("shop", "whsec_x"))
+    assert NewWebhookPage("once").errors == {}

@@ -1,0 +1,210 @@
+"""Events are queued with their facts, once, and for nobody who does not want them."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from accounts.webhook_kinds import WEBHOOK_KINDS
+from billing.freezes import FreezeReason
+from billing.news import News
+from billing.stores.freezes import set_freeze
+from billing.stores.sql import SqlLedgerStore
+from gateway.post.webhook_queue import WebhookQueue
+from gateway.stores import webhook_spool
+from gateway.stores.webhook_endpoints import TEST_PAUSE_S
+from gateway.stores.webhook_spool import (
+    SqlWebhookSpool,
+    queue_ended_calls,
+    queue_events,
+    queue_news,
+)
+from gateway.stores.webhook_tables import deliveries, take_webhooks_back
+from gateway.webhooks.events import CALL_ENDED, Told
+from gateway.webhooks.ports import DeliveryState, EndpointForm
+from tests.billing.outbox_entries import closed, opened
+from tests.gateway.post.webhook_world import World
+
+URL = "https://hooks.example.com/"
+
+
+@pytest.fixture
+async def world(engine):
+    world = World(engine)
+    await world.open_account("alice", "bob")
+    yield world
+    await world.poster.close()
+
+
+async def queued(engine):
+    async with engine.connect() as connection:
+        query = sa.select(deliveries.c.account_id, deliveries.c.type, deliveries.c.call_id)
+        return sorted(tuple(row) for row in await connection.execute(query))
+
+
+async def test_the_end_of_a_call_is_queued_with_the_booking_of_it_and_once(engine, world):
+    await world.add("alice", URL)
+    ledger = SqlLedgerStore(engine, on_ended=queue_ended_calls)
+    await ledger.apply_outbox(0, [opened("c1", 100), opened("c2", 100, "bob")])
+    assert await queued(engine) == []
+    ends = [closed("c1", 50), closed("c2", 50, 60, "bob")]
+    for _ in range(2):
+        await ledger.apply_outbox(0, ends)
+    assert await queued(engine) == [("alice", CALL_ENDED, "c1")]
+
+
+async def test_what_is_not_booked_is_not_told(engine, world):
+    await world.add("alice", URL)
+
+    def fail(connection, ended, at):
+        queue_ended_calls(connection, ended, at)
+        raise RuntimeError
+
+    entries = [opened("c1", 100), closed("c1", 50)]
+    with pytest.raises(RuntimeError):
+        await SqlLedgerStore(engine, on_ended=fail).apply_outbox(
+            0, [opened("c1", 100), closed("c1", 50)]
+        )
+    assert await queued(engine) == []
+    # And the next attempt tells it.
+    ledger = SqlLedgerStore(engine, on_ended=queue_ended_calls)
+    await ledger.apply_outbox(0, entries)
+    assert len(await queued(engine)) == 1
+
+
+async def test_events_of_many_accounts_are_queued_in_one_transaction(engine, world, monkeypatch):
+    monkeypatch.setattr(webhook_spool, "ACCOUNTS_PER_QUERY", 2)
+    names = [f"a{number}" for number in range(5)]
+    await world.open_account(*names)
+    for name in names:
+        await world.add(name, URL)
+    at = world.clock()
+    events = [Told(name, f"evt_{name}", "call.cut_off", at) for name in (*names, "alice")]
+    async with engine.begin() as connection:
+        await connection.run_sync(queue_events, events, at)
+        await connection.run_sync(queue_events, [], at)
+    assert [account_id for account_id, _, _ in await queued(engine)] == names
+
+
+async def test_data_that_are_too_long_are_refused(world):
+    await world.add("alice", URL)
+    told = Told("alice", "evt_1", "call.cut_off", world.clock(), data={"a": "x" * 17_000})
+    with pytest.raises(ValueError, match="too long"):
+        await world.spool.queue(told)
+
+
+async def test_a_restricted_accounts_events_wait(engine, world):
+    await world.add("alice", URL)
+    await world.tell("alice")
+
+    async def claimed():
+        claims = await world.spool.claim(9, until=world.clock() + timedelta(seconds=1), besides=())
+        return [claim.endpoint.account_id for claim in claims]
+
+    async with engine.begin() as connection:
+        await set_freeze(connection, "alice", FreezeReason.RESTRICTED, True, world.clock())
+    assert await claimed() == []
+    async with engine.begin() as connection:
+        await set_freeze(connection, "alice", FreezeReason.RESTRICTED, False, world.clock())
+    assert await claimed() == ["alice"]
+    assert await claimed() == []
+    world.pass_time(seconds=1)
+    assert await claimed() == ["alice"]
+
+
+async def test_a_claim_that_is_over_notes_nothing(engine, world):
+    await world.add("alice", URL)
+    await world.tell("alice")
+    (old,) = await world.spool.claim(1, until=world.clock() + timedelta(seconds=1), besides=())
+    (delivery,) = await world.spool.due(old, 9)
+    world.pass_time(seconds=2)
+    (new,) = await world.spool.claim(1, until=world.clock() + timedelta(seconds=9), besides=())
+    await world.spool.abandon(old, delivery, "forgotten")
+    await world.spool.release(old)
+    assert await world.spool.claim(1, until=world.clock(), besides=()) == ()
+    assert [each.state for each in await world.spool.due(new, 9)] == [DeliveryState.QUEUED]
+
+
+async def test_beyond_a_number_the_oldest_are_given_up(world, monkeypatch):
+    monkeypatch.setattr(webhook_spool, "WAITING_MAX", 5)
+    monkeypatch.setattr(webhook_spool, "BATCH", 2)
+    endpoint = await world.add("alice", URL)
+    ids = []
+    for _ in range(8):
+        ids += await world.tell("alice")
+        world.pass_time(seconds=1)
+    counts = []
+    while count := await world.spool.tidy():
+        counts.append(count)
+    assert counts == [2, 1]
+    states = {each.event_id: each.failure for each, _ in await world.deliveries(endpoint)}
+    assert [name for name in ids if states[name] == "too_many"] == ids[:3]
+
+
+async def test_tests_follow_one_another_after_a_pause(world):
+    endpoint = await world.add("alice", URL)
+    first = await world.endpoints.test("alice", endpoint.id)
+    world.pass_time(seconds=TEST_PAUSE_S)
+    assert (await world.endpoints.test("alice", endpoint.id)).id != first.id
+    assert await world.endpoints.test("bob", endpoint.id) == "not_found"
+
+
+async def test_endpoints_that_a_stranger_set_are_disabled(engine, world):
+    old, moved = await world.add("alice", URL), await world.add("alice", URL)
+    world.pass_time(hours=1)
+    begin = world.clock()
+    new = await world.add("alice", URL)
+    theirs = await world.add("bob", URL)
+    await world.endpoints.change("alice", None, moved.id, EndpointForm("https://evil.example/"))
+    async with engine.begin() as connection:
+        await take_webhooks_back(connection, "alice", begin, begin)
+    found = {each.id: each.disabled_why for each in await world.endpoints.of_account("alice")}
+    assert found == {old.id: "", moved.id: "taken_back", new.id: "taken_back"}
+    assert (await world.endpoints.find("bob", theirs.id)).disabled_at is None
+
+
+def test_no_secret_is_exported():
+    exported = {
+        name
+        for kind in WEBHOOK_KINDS
+        if kind.is_exported
+        for each in kind.sql
+        for name in each.exported
+    }
+    assert not exported & {"seed", "old_seed"}
+    assert {"url", "type", "status"} <= exported
+
+
+async def test_a_database_without_listeners_is_not_written_to(engine, monkeypatch):
+    spool = SqlWebhookSpool(engine)
+
+    def refuse(*_):
+        raise AssertionError
+
+    monkeypatch.setattr(webhook_spool, "writing", refuse)
+    await spool.queue(Told("alice", "evt_1", "call.cut_off", datetime.now(UTC)))
+    assert await spool.claim(9, until=datetime.now(UTC), besides=()) == ()
+
+
+async def test_what_comes_with_a_credit_is_queued_in_its_transaction_and_once(engine, world):
+    endpoint = await world.add("alice", URL)
+    ledger = SqlLedgerStore(engine, on_news=queue_news)
+    data = {"account_id": "alice", "payment_id": "p1", "reference": "payment:p1"}
+    news = News("payment.received", data)
+    for _ in range(2):
+        await ledger.add_credit("alice", 5_000_000, reference="payment:p1", kind="grant", news=news)
+    with pytest.raises(ValueError, match="too long"):
+        await ledger.add_credit(
+            *("alice", 5),
+            reference="payment:p2",
+            kind="grant",
+            news=News("payment.received", {**data, "reference": "x" * 17_000}),
+        )
+    # The credit of what cannot be told is not there either: it is one transaction.
+    assert await ledger.balance("alice") == 5_000_000
+    # And whoever notifies of it afterwards tells nothing new.
+    queue = WebhookQueue(world.spool)
+    queue.notify("payment.received", data)
+    assert await queue.leave(5)
+    ((delivery, _),) = await world.deliveries(endpoint)
+    assert (delivery.type, delivery.data) == ("payment.received", data)
