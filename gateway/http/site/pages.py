@@ -20,6 +20,7 @@ from gateway.http.site.design_pages import OfDesign
 from gateway.http.site.key_pages import OfKeys
 from gateway.http.site.landing_pages import OfPrices
 from gateway.http.site.own_text import Block
+from gateway.http.site.supervision_pages import SupervisionPage
 
 Errors = Mapping[str, str]
 """Field of a form -> code of what is wrong with it, a key of the words under `error.`."""
@@ -486,6 +487,7 @@ Page = (
     | OfKeys
     | OfButtons
     | OfDesign
+    | SupervisionPage
 )
 
 WITH_SCRIPT: Final = (SignInPage, ConfirmPage, SecurityPage)

@@ -39,10 +39,12 @@ from gateway.http.site.security import SecurityPages
 from gateway.http.site.sign_in import SignInPages
 from gateway.http.site.sign_in_code import SignInCodePages
 from gateway.http.site.sign_up import SignUpPages
+from gateway.http.site.supervision import SupervisionPages
 from gateway.people.button_acts import ButtonActs
 from gateway.people.buttons import OwnButtons
 from gateway.people.exports import OwnExports
 from gateway.people.keys import Keys
+from gateway.people.supervision import Supervision
 from gateway.settings import Settings
 from gateway.words.data_map import Kept
 from tests.gateway.calls.test_ended_buttons import Eras
@@ -51,6 +53,7 @@ from tests.gateway.http.site.books import Closed, HolderKeys, PaymentBook, Rates
 from tests.gateway.http.site.button_books import MemoryButtons, MemoryProofs
 from tests.gateway.people.memory import EMAIL, PASSWORD, World
 from tests.gateway.people.memory_exports import MemoryExports, MemoryRows
+from tests.gateway.people.test_supervision import Kept as MemorySupervision
 
 ORIGIN = "https://calls.example.com"
 
@@ -113,6 +116,7 @@ class Site:
             Keys(self.keys, world.velocity, lambda: world.now),
             lambda: secrets.token_urlsafe(18),
         )
+        self.supervision = MemorySupervision()
         self.buttons = MemoryButtons()
         self.proofs = MemoryProofs(self.buttons)
         self.eras, self.refused, self.running = Eras(), {}, 0
@@ -145,6 +149,9 @@ class Site:
             *LeavingPages(door, world.leaving).routes(),
             *PrivacyPages(door, world.privacy, self.documents, lambda: world.now).routes(),
             *RestrictionPages(door, world.privacy).routes(),
+            *SupervisionPages(
+                door, Supervision(self.supervision, world.velocity, lambda: world.now)
+            ).routes(),
             *DataPages(door, self.rows, world.browsers, self.own_exports, Kept()).routes(),
             *DocumentPages(door, self.documents, Kept()).routes(),
             *self.call_pages.routes(),
