@@ -41,7 +41,11 @@ History = Mapping[Document, Sequence[Version]]
 
 HISTORY: Final[History] = {
     Document.TERMS: (Version("2026-11-27"),),
-    Document.PRIVACY: (Version("2026-11-27"),),
+    Document.PRIVACY: (
+        Version("2026-11-27"),
+        # It allows nothing by itself: calls are heard only where their account's owner says so.
+        Version("2026-11-29", is_material=False),
+    ),
     Document.ADULT: (Version("2026-11-27"),),
 }
 """All versions of each document, the oldest first; the first is material."""

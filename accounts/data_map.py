@@ -262,6 +262,7 @@ KINDS: Final[tuple[Kind, ...]] = (
         _DELETED,
         sql=(Columns("supervision_rules", ("account_id", "most", "silent_reason", "set_at")),),
         logs=("mode",),
+        corrected_at="/account/supervision",
     ),
     Kind(
         "refusals",

@@ -65,14 +65,24 @@ async def record(
 
 
 async def of_account(
-    connection: AsyncConnection, account_id: str, *, limit: int, before: int | None = None
+    connection: AsyncConnection,
+    account_id: str,
+    *,
+    limit: int,
+    before: int | None = None,
+    act: Act | None = None,
 ) -> Sequence[Entry]:
-    """Return an account's newest lines, the newest first; with `before` those before a number."""
+    """Return an account's newest lines, the newest first.
+
+    With `before` those before a number, with `act` those of one act.
+    """
     query = (
         _SELECT.where(_EVENTS.c.account_id == account_id).order_by(_EVENTS.c.id.desc()).limit(limit)
     )
     if before is not None:
         query = query.where(_EVENTS.c.id < before)
+    if act is not None:
+        query = query.where(_EVENTS.c.act == act.value)
     return [_entry(row) for row in await connection.execute(query)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
@@ -46,6 +47,35 @@ class Rule:
     def announces(self) -> bool:
         """Whether a tone tells both parties, and a note the caller's page."""
         return not self.silent_reason
+
+    def allows_more_than(self, other: Rule) -> bool:
+        """Return whether it allows what the other does not, or the same unannounced."""
+        if self.most is None:
+            return False
+        if other.most is None or not other.most.allows(self.most):
+            return True
+        return other.announces and not self.announces
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """What somebody did in a live call, as the audit log of the call's account has it."""
+
+    at: datetime
+    by: str
+    """An `accounts.audit_log.Actor`."""
+    key_id: str
+    """The account's own key that asked; empty for everybody else."""
+    call_id: str
+    mode: Mode
+    reason: str
+    """As it was given when leave was asked for; its end may be missing."""
+
+
+def readable(text: str) -> str:
+    """Return a reason on one line; empty where it says nothing that a person can read."""
+    line = " ".join(text.split())
+    return line if line.isprintable() else ""
 
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True):

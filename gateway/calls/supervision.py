@@ -244,8 +244,14 @@ class SupervisorDesk:
             rule = supervisor.rule
         if not supervisor.is_in:
             return
+        began_with = supervisor.rule
         if rule is None or rule.most is None or not rule.most.allows(supervisor.sound.mode):
             supervisor.refuse("supervision_refused")
             return
-        supervisor.rule = rule
+        # They come back with a tone, if they like.
+        if rule.announces and not began_with.announces:
+            supervisor.refuse("supervision_refused")
+            return
+        # Whom a tone has announced it goes on to announce, and who was told is told of the end.
+        supervisor.rule = Rule(rule.most, began_with.silent_reason)
         self._look_later(supervisor)

@@ -322,6 +322,11 @@ def key_uses(account_id: str) -> Sequence[Use]:
     return (Use("account_keys_hour", account_id),)
 
 
+def supervision_uses(account_id: str) -> Sequence[Use]:
+    """Return what whoever is signed in uses by letting supervisors do more."""
+    return (Use("account_supervision_hour", account_id),)
+
+
 def button_making_uses(account_id: str) -> Sequence[Use]:
     """Return what an account uses by making a button, in a page or by a key."""
     return (Use("account_buttons_hour", account_id),)

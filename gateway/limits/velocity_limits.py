@@ -204,6 +204,11 @@ TABLE = (
         "keys that are made are told by mail, and what is told before others must not hold them up",
     ),
     Limit(
+        "account_supervision_hour",
+        *(20, HOUR_S, "rate_limited"),
+        "the same of what supervisors may do in live calls, each time that it becomes more",
+    ),
+    Limit(
         "account_buttons_hour",
         *(20, HOUR_S, "rate_limited"),
         "the same of buttons: as many as an account may have; whoever deletes one makes no more",

@@ -49,7 +49,8 @@ class Kind:
     """Names of its values. `micros` and `currency` are an amount (of the account's currency, where
     that is not said); `at` is an ISO 8601 time, `left` a number; `url` is a page that its button
     opens; `passkeys`, `keys` and `buttons` are names of what
-    stays, or was taken back, empty for none; `language` is the
+    stays, or was taken back, empty for none; `most` and `supervision`
+    are what supervisors may do in live calls, a `gateway.call.supervision.Mode`; `language` is the
     reader's, of whom nothing else is kept any more."""
     may_have: frozenset[str] = frozenset()
     """Names of values that count as empty where they are not given."""
@@ -80,7 +81,7 @@ NOTICES: Final[Mapping[str, Kind]] = {
     "verify_email": _way_in(),
     "address_known": _way_in(needs_link=False),
     "reset_password": _way_in(),
-    "password_changed": Kind(may_have=_THINGS | {"app", "deletion"}, is_urgent=True),
+    "password_changed": Kind(may_have=_THINGS | {"app", "deletion", "supervision"}, is_urgent=True),
     "change_address": _way_in(),
     "address_changed": Kind(needs_link=True, is_urgent=True),
     "new_device": Kind(
@@ -94,6 +95,7 @@ NOTICES: Final[Mapping[str, Kind]] = {
     "passkey_removed": _kind(needs_link=True),
     "key_made": _kind("label", "at", needs_link=True),
     "button_made": _kind("label", "at", needs_link=True),
+    "supervision_allowed": _kind("most", "silent", "at", needs_link=True),
     "button_budget": _kind("label", "period", "share", "micros"),
     "country_opened": _kind("country", needs_link=True),
     "auto_top_up": _kind(*_PAYMENT),
@@ -245,6 +247,8 @@ def _context(
         context["decline"] = declines.get(said["reason"], declines["other"])
     if "document" in said:
         context["document_name"] = words["documents"].get(said["document"], "")
+    if most := said.get("most") or said.get("supervision"):
+        context["may"] = words["supervision"].get(most, "")
     if "rule" in said:
         context["refund"] = words["refunds"].get(said["rule"], "")
     return context

@@ -33,6 +33,7 @@ from gateway.http.site.security import SecurityPages
 from gateway.http.site.sign_in import SignInPages
 from gateway.http.site.sign_in_code import SignInCodePages
 from gateway.http.site.sign_up import SignUpPages
+from gateway.http.site.supervision import SupervisionPages
 from gateway.people.address import Addresses
 from gateway.people.answer_moment import AnswerMoment
 from gateway.people.codes import Codes
@@ -50,6 +51,7 @@ from gateway.people.sessions import BrowserSessions
 from gateway.people.sign_in import SignIn
 from gateway.people.sign_out import SignOut
 from gateway.people.sign_up import SignUp
+from gateway.people.supervision import Supervision
 from gateway.ports import Velocity
 from gateway.roles.branding import load_branding
 from gateway.roles.documents import load_documents
@@ -66,6 +68,7 @@ from gateway.stores.password_hashes import Argon2Hasher
 from gateway.stores.people import SqlPeople
 from gateway.stores.personal_rows import SqlPersonalRows
 from gateway.stores.second_factors import SqlSecondFactors
+from gateway.stores.supervision import SqlHolderSupervision
 from gateway.words.data_map import Kept
 
 ChargeNow = Callable[[str], Awaitable[None]]
@@ -205,6 +208,7 @@ def people_routes(
     links = Links(people, sessions, velocity, utc_now, leaving)
     sign_outs = SignOut(people, sessions, velocity)
     rows = SqlPersonalRows(stores.engine)
+    supervision = Supervision(SqlHolderSupervision(people), velocity, utc_now)
     own_exports = OwnExports(SqlExports(stores.engine), utc_now, _new_export_id)
 
     async def is_leaving(account_id: str) -> bool:
@@ -224,6 +228,7 @@ def people_routes(
         *LeavingPages(door, leaving).routes(),
         *PrivacyPages(door, kept.privacy, documents, utc_now).routes(),
         *RestrictionPages(door, kept.privacy).routes(),
+        *SupervisionPages(door, supervision).routes(),
         *CountryPages(door, _countries(settings, stores)).routes(),
         *DataPages(door, rows, browsers, own_exports, how_long).routes(),
         *DocumentPages(door, documents, how_long).routes(),

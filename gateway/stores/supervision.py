@@ -1,13 +1,15 @@
 """Keeps what accounts let supervisors do, in SQL, and grants that wait to be used, in Valkey.
 
 Each change of a rule, and whatever a supervisor does, has its line in the audit log of the account.
-Knows no call.
+Knows no call and no page.
 """
 
 from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -15,6 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from accounts.audit_log import Act, Actor
+from accounts.notice import Notice
 from accounts.stores import audit_log
 from accounts.stores import tables as people
 from accounts.stores.valkey import bounded
@@ -25,6 +28,7 @@ from gateway.call.supervision import (
     GRANT_PREFIX,
     GRANT_S,
     SILENT_REASON_MAX,
+    Deed,
     Grant,
     Mode,
     Rule,
@@ -59,6 +63,40 @@ async def erase_rule(connection: AsyncConnection, account_id: str) -> None:
     await connection.execute(sa.delete(rows).where(rows.c.account_id == account_id))
 
 
+async def erase_rule_since(connection: AsyncConnection, account_id: str, begin: datetime) -> bool:
+    """Forget a rule that was set since, as `erase_rule` does; return whether there was one.
+
+    What held before is not known: nothing is allowed any more.
+    """
+    rows = supervision_rules
+    erased = await connection.execute(
+        sa.delete(rows)
+        .where(rows.c.account_id == account_id, rows.c.set_at >= begin)
+        .returning(rows.c.account_id)
+    )
+    return erased.scalar() is not None
+
+
+async def find_rule(connection: AsyncConnection, account_id: str) -> Rule:
+    """Return what an account allows; nothing for an unknown one."""
+    rows = supervision_rules.c
+    query = sa.select(rows.most, rows.silent_reason).where(rows.account_id == account_id)
+    found = (await connection.execute(query)).one_or_none()
+    return Rule() if found is None else Rule(Mode(found.most), found.silent_reason)
+
+
+async def _set(connection: AsyncConnection, account_id: str, rule: Rule, at: datetime) -> None:
+    if rule.most is None:
+        await erase_rule(connection, account_id)
+        return
+    values = {"most": rule.most, "silent_reason": rule.silent_reason, "set_at": at}
+    await connection.execute(
+        upsert(connection, supervision_rules)
+        .values(account_id=account_id, **values)
+        .on_conflict_do_update(index_elements=["account_id"], set_=values)
+    )
+
+
 class SqlSupervision:
     """Rules in SQLite or PostgreSQL. Every method raises StoreUnavailableError."""
 
@@ -71,11 +109,8 @@ class SqlSupervision:
 
     async def rule(self, account_id: str) -> Rule:
         """Return what an account allows; nothing for an unknown one."""
-        rows = supervision_rules.c
-        query = sa.select(rows.most, rows.silent_reason).where(rows.account_id == account_id)
         async with reading(self._engine, self._timeout_s) as connection:
-            found = (await connection.execute(query)).one_or_none()
-        return Rule() if found is None else Rule(Mode(found.most), found.silent_reason)
+            return await find_rule(connection, account_id)
 
     async def order(self, account_id: str, rule: Rule, order: Order) -> bool:
         """Let an operator set the rule of an account that belongs to no person.
@@ -88,25 +123,12 @@ class SqlSupervision:
             is_held = held.where(people.holders.c.account_id == account_id)
             if await connection.scalar(is_held) is not None:
                 return False
-            await self._set(connection, account_id, rule)
+            at = self._clock()
+            await _set(connection, account_id, rule, at)
             await audit_log.record(
-                *(connection, account_id, Act.SUPERVISION_SET, self._clock(), Actor.OPERATOR),
+                *(connection, account_id, Act.SUPERVISION_SET, at, Actor.OPERATOR),
                 reason=f"{_said(rule)}: {order.reason}"[: people.REASON_MAX],
                 operator=order.operator,
-            )
-        return True
-
-    async def choose(
-        self, transactions: PeopleTransactions, account_id: str, credentials_epoch: int, rule: Rule
-    ) -> bool:
-        """Let a holder set the rule of their account; False where their session is over."""
-        async with transactions.changing(account_id, credentials_epoch) as change:
-            if change is None:
-                return False
-            await self._set(change.connection, account_id, rule)
-            await change.record(
-                Act.SUPERVISION_SET,
-                reason=f"{_said(rule)}: {rule.silent_reason}".rstrip(": ")[: people.REASON_MAX],
             )
         return True
 
@@ -121,16 +143,67 @@ class SqlSupervision:
                 operator=grant.operator or grant.key_id,
             )
 
-    async def _set(self, connection: AsyncConnection, account_id: str, rule: Rule) -> None:
-        if rule.most is None:
-            await erase_rule(connection, account_id)
-            return
-        values = {"most": rule.most, "silent_reason": rule.silent_reason, "set_at": self._clock()}
-        await connection.execute(
-            upsert(connection, supervision_rules)
-            .values(account_id=account_id, **values)
-            .on_conflict_do_update(index_elements=["account_id"], set_=values)
-        )
+
+class SqlHolderSupervision:
+    """`gateway.people.supervision.HolderSupervision` in SQLite or PostgreSQL.
+
+    Every method raises StoreUnavailableError.
+    """
+
+    def __init__(self, people: PeopleTransactions) -> None:
+        self._people = people
+
+    async def rule(self, account_id: str) -> Rule:
+        """Return what an account allows."""
+        async with self._people.reading() as connection:
+            return await find_rule(connection, account_id)
+
+    async def choose(
+        self,
+        account_id: str,
+        credentials_epoch: int,
+        rule: Rule,
+        *,
+        may_widen: bool,
+        notice: Notice,
+    ) -> bool | None:
+        """Set the rule of a holder's account; the notice tells of one that allows more than before.
+
+        None where the session is over; False, and nothing is changed, where it allows more and that
+        may not be. What holds already stays, and is told of once.
+        """
+        async with self._people.changing(account_id, credentials_epoch) as change:
+            if change is None:
+                return None
+            before = await find_rule(change.connection, account_id)
+            allows_more = rule.allows_more_than(before)
+            if allows_more and not may_widen:
+                return False
+            if rule == before:
+                return True
+            await _set(change.connection, account_id, rule, change.at)
+            await change.record(
+                Act.SUPERVISION_SET,
+                reason=f"{_said(rule)}: {rule.silent_reason}".rstrip(": ")[: people.REASON_MAX],
+            )
+            if allows_more:
+                await change.tell(notice)
+        return True
+
+    async def deeds(self, account_id: str, limit: int) -> Sequence[Deed]:
+        """Return what was done in an account's live calls, the newest first."""
+        async with self._people.reading() as connection:
+            lines = await audit_log.of_account(
+                connection, account_id, limit=limit, act=Act.CALL_SUPERVISED
+            )
+        return [_deed(each) for each in lines]
+
+
+def _deed(line: audit_log.Entry) -> Deed:
+    # As `SqlSupervision.note` has written it.
+    call_id, mode, reason = line.reason.split(": ", 2)
+    key_id = line.operator if line.actor is Actor.KEY else ""
+    return Deed(line.at, line.actor.value, key_id, call_id, Mode(mode), reason)
 
 
 def _said(rule: Rule) -> str:

@@ -1,10 +1,11 @@
 """Takes back what was added to an account by whoever its holder says they were not.
 
-A thief who adds a passkey, an app for codes, a key of the API or a button would otherwise come
-back, or go on spending, after the lock. What is older stays: a mailbox alone must not be enough to
-take a second factor away. What was removed does not come back. Before an address was proven nobody
-stood for the account, and whoever made it may not be the address's owner: all of it goes when
-somebody without the password is the first to prove it. Knows no link and no lock.
+A thief who adds a passkey, an app for codes, a key of the API or a button, or lets supervisors
+into live calls, would otherwise come back, go on spending, or listen on after the lock. What is
+older stays: a mailbox alone must not be enough to take a second factor away. What was removed does
+not come back. Before an address was proven nobody stood for the account, and whoever made it may
+not be the address's owner: all of it goes when somebody without the password is the first to prove
+it. Knows no link and no lock.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ from gateway.stores.buttons_taken_back import take_buttons_back
 from gateway.stores.card_events import forget_card
 from gateway.stores.mail_outbox import forget_strangers_mails
 from gateway.stores.people_transactions import Change
+from gateway.stores.supervision import erase_rule_since, find_rule
 from gateway.stores.webhook_tables import take_webhooks_back
 
 _MARGIN: Final = timedelta(minutes=1)
@@ -59,7 +61,8 @@ async def take_back(change: Change, since: datetime) -> Mapping[str, str]:
     """Remove what was added since, whoever added it; return names, as the notice `locked` has them.
 
     Passkeys, a second factor, recovery codes, API keys, buttons and their keys, proven numbers,
-    opened countries, exports, and which browsers are recognised. Webhooks are disabled.
+    opened countries, what supervisors may do, exports, and which browsers are recognised. Webhooks
+    are disabled.
     """
     connection, account_id, begin = change.connection, change.holder.account_id, since - _MARGIN
     names = {
@@ -70,6 +73,8 @@ async def take_back(change: Change, since: datetime) -> Mapping[str, str]:
     await _take_codes_back(change, begin)
     for country in await countries.close_since(connection, account_id, begin):
         await change.record(Act.COUNTRY_CLOSED, reason=country)
+    if await erase_rule_since(connection, account_id, begin):
+        await change.record(Act.SUPERVISION_SET, reason="off")
     await devices.forget_since(connection, account_id, begin)
     await take_webhooks_back(connection, account_id, begin, change.at)
     await _drop_exports(change, begin)
@@ -163,7 +168,7 @@ async def what_stays(connection: AsyncConnection, account_id: str, at: datetime)
     """Return the names of what lets somebody in or spend, as `password_changed` has them.
 
     An app for codes has none: it is named by when it was added, where the mail's link removes it.
-    A deletion that was asked for is named by when it is due.
+    A deletion that was asked for is named by when it is due, supervision by its mode.
     """
     own = {
         "passkeys": sa.select(_PASSKEYS.name)
@@ -178,11 +183,13 @@ async def what_stays(connection: AsyncConnection, account_id: str, at: datetime)
     }
     factor = await second_factors.find(connection, account_id)
     erasure = await erasures.find(connection, account_id)
+    rule = await find_rule(connection, account_id)
     # The link is made when the mail leaves, and reaches back this much further than `MAIL_MAX`.
     is_new = factor is not None and factor.added_at >= at - LIFETIMES[Purpose.NOT_ME]
     return {
         **{name: _listed(await _found(connection, query)) for name, query in own.items()},
         "app": factor.added_at.isoformat() if factor is not None and is_new else "",
+        "supervision": "" if rule.most is None else rule.most.value,
         "deletion": erasure.due_at.isoformat() if erasure is not None and erasure.is_open else "",
     }
 

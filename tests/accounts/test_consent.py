@@ -109,3 +109,9 @@ def test_two_versions_of_one_day_are_one_and_material_if_either_is(ours, theirs)
     history = {**OURS, Document.PRIVACY: (Version(FIRST), Version(SECOND, ours))}
     own = with_own((), (Version(SECOND, theirs),), history)
     assert own[Document.PRIVACY] == (Version(FIRST), Version(SECOND, ours or theirs))
+
+
+def test_who_accepted_the_first_policy_is_told_of_the_next_one_and_asked_nothing():
+    first, newest = HISTORY[Document.PRIVACY][0].date, CURRENT[Document.PRIVACY]
+    assert first < newest
+    assert missing({**CURRENT, Document.PRIVACY: first}) == ()

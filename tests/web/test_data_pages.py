@@ -11,10 +11,12 @@ import pytest
 import uvicorn
 from playwright.async_api import Browser, Page, expect
 
+from accounts.audit_log import Actor
 from accounts.consent import Document, Version, with_own
 from accounts.export import ExportState
 from accounts.link import Purpose
 from accounts.notice import Notice
+from gateway.call.supervision import Deed, Mode, Rule
 from gateway.http.app import create_app
 from gateway.http.site.country_pages import CountryPages
 from gateway.http.site.own_documents import EVERYBODY, OwnDocuments
@@ -111,6 +113,38 @@ async def test_every_page_about_data_is_accessible(
     await expect(page).to_have_url(f"{site.origin}/account/terms?next=%2Faccount")
     await check(page)
     await page.locator("main button").click()
+    await check(page)
+    await page.context.close()
+
+
+async def test_supervision_is_allowed_once_the_reason_is_given(
+    browser: Browser, site: Site
+) -> None:
+    site.supervision.done = [
+        Deed(site.world.now, actor, "", "c1", Mode.LISTEN, "word " * 60) for actor in Actor
+    ]
+    page = await opened(browser, site, "/sign-in", **WIDE_AND_NARROW[0])
+    await enter(page, site, "de")
+    await page.goto(f"{site.origin}/account/supervision")
+    await check(page)
+    await page.get_by_label("Einflüstern", exact=True).check()
+    await page.get_by_label("Ohne Ton", exact=True).check()
+    await page.get_by_role("button", name="Speichern").click()
+    # Read first, and from there one comes to the field.
+    await expect(page.get_by_role("alert")).to_be_focused()
+    await check(page)
+    await page.get_by_role("alert").get_by_role("link").click()
+    await expect(page.get_by_label("Warum ohne Ton")).to_be_focused()
+    await page.get_by_label("Warum ohne Ton").fill("alle wissen es")
+    await page.get_by_role("button", name="Speichern").click()
+    await expect(page.get_by_role("status")).to_contain_text("Das gilt ab jetzt.")
+    assert site.supervision.now == Rule(Mode.WHISPER, "alle wissen es")
+    # Who proves in another window who they are finds all that they have typed.
+    site.world.later(minutes=10)
+    await page.get_by_label("Übernehmen", exact=True).check()
+    await page.get_by_role("button", name="Speichern").click()
+    await expect(page.get_by_role("alert")).to_contain_text("in einem anderen Fenster")
+    await expect(page.get_by_label("Übernehmen", exact=True)).to_be_checked()
     await check(page)
     await page.context.close()
 

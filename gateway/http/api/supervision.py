@@ -12,7 +12,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.call.supervision import GRANT_S, SILENT_REASON_MAX, Grant, Mode, Rule
+from gateway.call.supervision import GRANT_S, SILENT_REASON_MAX, Grant, Mode, Rule, readable
 from gateway.calls.media_address import media_url
 from gateway.errors import RequestRefusedError
 from gateway.fleet.control import FleetControl
@@ -162,7 +162,7 @@ class OwnSupervisionApi:
         grant = Grant(
             call_id=call.opened.call_id,
             account_id=call.opened.account_id,
-            reason=_printable(body.reason) or OWN_REASON,
+            reason=readable(body.reason) or OWN_REASON,
             key_id=principal.account.key_id,
             credentials_epoch=principal.credentials_epoch,
             origin=request.headers.get("origin", ""),
@@ -223,19 +223,13 @@ class FleetSupervisionApi:
         """Say what supervisors may do in the calls of an account that belongs to no person."""
         body = await read_json(request, RuleRequest)
         order = order_of(principal, body.reason)
-        silent_reason = _printable(body.silent_reason)
+        silent_reason = readable(body.silent_reason)
         if body.silent_reason and not silent_reason:
             raise RequestRefusedError("bad_request", field="silent_reason")
         rule = Rule() if body.most == "off" else Rule(Mode(body.most), silent_reason)
         if not await self.desk.rules.order(account_in(request), rule, order):
             raise RequestRefusedError("holder_decides")
         return Json(_view(rule))
-
-
-def _printable(text: str) -> str:
-    """Return a text that may be kept; nothing of one that says nothing, or has control codes."""
-    text = text.strip()
-    return text if text.isprintable() else ""
 
 
 def _view(rule: Rule) -> RuleView:

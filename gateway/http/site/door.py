@@ -42,6 +42,7 @@ REQUESTS, TERMS = f"{ACCOUNT}/requests", f"{ACCOUNT}/terms"
 COUNTRIES, RESTRICTION = f"{ACCOUNT}/countries", f"{ACCOUNT}/restriction"
 BUTTONS, DESTINATIONS = f"{ACCOUNT}/buttons", f"{ACCOUNT}/destinations"
 WEBHOOKS: Final = f"{ACCOUNT}/webhooks"
+SUPERVISION: Final = f"{ACCOUNT}/supervision"
 GO_ON: Final = frozenset(
     {
         *(PHONE, ACCOUNT, f"{ACCOUNT}/password", f"{ACCOUNT}/address", f"{ACCOUNT}/devices", CALLS),
@@ -50,7 +51,7 @@ GO_ON: Final = frozenset(
         *(CREDIT, f"{CREDIT}/auto", f"{CREDIT}/payments", f"{CREDIT}/statement"),
         *(KEYS, f"{KEYS}/new", WEBHOOKS, f"{WEBHOOKS}/new"),
         *(BUTTONS, f"{BUTTONS}/new", DESTINATIONS),
-        *(DELETE, CHOICES, REQUESTS, RESTRICTION, TERMS),
+        *(DELETE, CHOICES, REQUESTS, RESTRICTION, TERMS, SUPERVISION),
     }
 )
 """Where a person may go on after they have signed in: a request never names another place."""

@@ -103,6 +103,14 @@ class CountryFields(msgspec.Struct):
     country: _Line = ""
 
 
+class SupervisionFields(msgspec.Struct):
+    """The form of `/account/supervision`."""
+
+    most: _Line = ""
+    silent: bool = False
+    silent_reason: _Line = ""
+
+
 class SessionFields(msgspec.Struct):
     """A button that ends one session."""
 

@@ -21,6 +21,7 @@ from gateway.http.site.key_pages import OfKeys
 from gateway.http.site.landing_pages import OfPrices
 from gateway.http.site.own_text import Block
 from gateway.http.site.reference_pages import OfReference
+from gateway.http.site.supervision_pages import SupervisionPage
 from gateway.http.site.webhook_pages import OfWebhooks
 
 Errors = Mapping[str, str]
@@ -490,6 +491,7 @@ Page = (
     | OfButtons
     | OfDesign
     | OfReference
+    | SupervisionPage
 )
 
 WITH_SCRIPT: Final = (SignInPage, ConfirmPage, SecurityPage)

@@ -21,6 +21,8 @@ async def test_the_newest_lines_of_an_account_come_first(change):
         assert await audit_log.of_account(connection, "alice", limit=9) == [locked, signed_up]
         assert await audit_log.of_account(connection, "alice", limit=1) == [locked]
         assert await audit_log.of_account(connection, "carol", limit=9) == []
+        of_one = await audit_log.of_account(connection, "alice", limit=9, act=Act.SIGNED_UP)
+        assert of_one == [signed_up]
 
 
 @pytest.mark.parametrize("act", Act)

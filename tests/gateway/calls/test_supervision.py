@@ -269,6 +269,31 @@ async def test_whoever_may_no_more_is_put_out(stage, node, left):
     assert caller.of("supervised")[-1]["mode"] is None
 
 
+async def test_where_a_tone_is_wanted_again_nobody_goes_on_unannounced(stage, node):
+    node.grants.allowed = Rule(Mode.BARGE, "they know")
+    caller, stream, call_id = await talking(stage, node)
+    supervisor = await supervises(stage, node, call_id)
+    node.grants.allowed = Rule(Mode.BARGE, "they still know")
+    await goes_on(stage, stream, LOOK_NS // SECOND_NS)
+    assert supervisor.closed is None
+    node.grants.allowed = Rule(Mode.BARGE)
+    await goes_on(stage, stream, LOOK_NS // SECOND_NS)
+    assert refusal_of(supervisor)[0] == "supervision_refused"
+    assert caller.of("supervised") == []
+    again = await supervises(stage, node, call_id)
+    assert again.messages[0]["announced"]
+
+
+async def test_whoever_was_announced_is_told_to_have_left_though_no_tone_is_needed_now(stage, node):
+    caller, stream, call_id = await talking(stage, node)
+    supervisor = await supervises(stage, node, call_id)
+    node.grants.allowed = Rule(Mode.BARGE, "they know")
+    await goes_on(stage, stream, LOOK_NS // SECOND_NS)
+    assert supervisor.closed is None
+    supervisor.say({"type": "hangup"})
+    assert caller.of("supervised")[-1] == {"type": "supervised", "mode": None}
+
+
 async def test_a_store_that_is_away_puts_nobody_out(stage, node):
     _, stream, call_id = await talking(stage, node)
     supervisor = await supervises(stage, node, call_id)

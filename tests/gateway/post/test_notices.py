@@ -15,6 +15,7 @@ from accounts.link import Purpose
 from accounts.notice import Notice
 from billing.call_refunds import RefundRule
 from billing.payments import PaymentProfile
+from gateway.call.supervision import Mode
 from gateway.post import notices
 from gateway.post.notices import LANGUAGES, NOTICES, WIDTH, Reader, Service, write
 
@@ -53,6 +54,8 @@ VALUES = {
     "version": "2026-11-27",
     "path": "/terms",
     "material": "yes",
+    "most": "whisper",
+    "silent": "",
 }
 PURPOSES = {
     "verify_email": Purpose.PROVE_ADDRESS,
@@ -68,6 +71,7 @@ PURPOSES = {
     "passkey_removed": Purpose.NOT_ME,
     "country_opened": Purpose.NOT_ME,
     "key_made": Purpose.NOT_ME,
+    "supervision_allowed": Purpose.NOT_ME,
 }
 ALL = [(name, language) for name in NOTICES for language in sorted(LANGUAGES)]
 
@@ -328,3 +332,19 @@ def test_a_mail_about_a_reset_names_what_stays(language):
     text = " ".join(mail.text.split())
     for said in ("Phone", f"{ORIGIN}/account/security", "robot, shop", f"{ORIGIN}/account/keys"):
         assert said in text
+
+
+@pytest.mark.parametrize("language", sorted(LANGUAGES))
+def test_what_supervisors_may_do_has_words_and_a_way_to_switch_it_off(language):
+    words = notices._words(language)["supervision"]
+    assert words.keys() == set(Mode)
+    for most, may in words.items():
+        mail = written("supervision_allowed", language, most=most)
+        assert may in flat(mail.text)
+        assert f"{ORIGIN}/account/supervision" in mail.text
+        kept = written("password_changed", language, supervision=most)
+        assert may in flat(kept.text)
+        assert f"{ORIGIN}/account/supervision" in kept.text
+    silent = written("supervision_allowed", language, silent="yes")
+    assert flat(silent.text) != flat(written("supervision_allowed", language).text)
+    assert "/account/supervision" not in written("password_changed", language).text

@@ -26,12 +26,14 @@ from accounts.stores.secret_box import SecretBox
 from billing.payments import PaymentProfile
 from billing.stores import tables
 from database.engine import TIMEOUT_S, writing
+from gateway.call.supervision import Rule
 from gateway.people.countries import country_opened
 from gateway.people.enrolment import second_factor_changed
 from gateway.people.keys import KeyForm, Keys
 from gateway.people.password import password_changed
 from gateway.people.sessions import SignedIn
 from gateway.people.sign_in import new_device
+from gateway.people.supervision import RuleChosen, RuleForm, Supervision
 from gateway.post.notices import Reader, Service
 from gateway.post.sender import MailWriter
 from gateway.scopes import LEAST
@@ -45,6 +47,7 @@ from gateway.stores.passkeys import SqlPasskeys
 from gateway.stores.people import SqlPeople
 from gateway.stores.people_transactions import tell_nobody
 from gateway.stores.second_factors import SqlSecondFactors
+from gateway.stores.supervision import SqlHolderSupervision
 from tests.gateway.calls.test_live import Velocity
 from tests.gateway.people.memory import BEGINNING
 
@@ -215,6 +218,25 @@ async def test_a_key_that_a_thief_made_goes_by_the_mail_that_tells_of_it(house):
     assert await house.left() == ([], [], False, 0)
 
 
+async def allow(house, who, most):
+    """Let supervisors do something, as the page does."""
+    form = RuleForm(most, is_silent=False, silent_reason="")
+    flow = Supervision(SqlHolderSupervision(house.people), Velocity(), lambda: house.now)
+    assert await flow.choose(who, form) == RuleChosen(is_new=True)
+    return flow
+
+
+async def test_a_thief_who_listens_is_put_out_by_the_mail_that_tells_of_it(house):
+    flow = await allow(house, await house.sign_in("owner's"), "listen")
+    house.now += LONG
+    thief = await house.sign_in("thief's")
+    house.now += LATE
+    await allow(house, thief, "take-over")
+    told = (await house.mails())["supervision_allowed", Purpose.NOT_ME]
+    assert await house.people.lock(told[-1], LOCKED)
+    assert await flow.rule(thief) == Rule()
+
+
 async def test_a_sign_in_reaches_no_further_than_what_could_still_be_disputed(house):
     await house.sign_in("first")
     house.now += DAY
@@ -364,6 +386,7 @@ async def test_a_chunk_that_is_being_added_to_an_export_holds_no_lock_up(house):
 
 async def test_a_reset_names_what_stays(house):
     await break_in(house)
+    await allow(house, await house.sign_in("owner's"), "whisper")
     ask = Notice("reset_password", HOME, link=Purpose.RESET_PASSWORD)
     await house.people.tell("ada", ask)
     link = (await house.mails())["reset_password", Purpose.RESET_PASSWORD][-1]
@@ -375,6 +398,7 @@ async def test_a_reset_names_what_stays(house):
         "keys": names,
         "buttons": "",
         "app": "",
+        "supervision": "whisper",
         "deletion": "",
     }
 

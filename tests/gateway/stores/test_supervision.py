@@ -1,6 +1,6 @@
 """What accounts let supervisors do, on both databases, and grants that are good once."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
@@ -8,19 +8,29 @@ import sqlalchemy as sa
 
 from accounts.audit_log import Act, Actor
 from accounts.holder import Holder
+from accounts.link import Purpose
+from accounts.notice import Notice
 from accounts.stores import audit_log, holders
 from database.engine import TIMEOUT_S, reading, writing
-from gateway.call.supervision import GRANT_S, SILENT_REASON_MAX, Grant, Mode, Rule
+from gateway.call.supervision import GRANT_S, SILENT_REASON_MAX, Deed, Grant, Mode, Rule
 from gateway.operators import Order
 from gateway.stores.accounts import SqlAccountStore
 from gateway.stores.people_transactions import PeopleTransactions
-from gateway.stores.supervision import RedisGrants, SqlSupervision, erase_rule, supervision_rules
+from gateway.stores.supervision import (
+    RedisGrants,
+    SqlHolderSupervision,
+    SqlSupervision,
+    erase_rule,
+    erase_rule_since,
+    supervision_rules,
+)
 from tests.billing.conftest import client
 
 __all__ = ["client"]
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 BY_KIM = Order("kim", "the shop asked for it")
+TOLD = Notice("supervision_allowed", "ada@example.com", link=Purpose.NOT_ME)
 GRANT = Grant(call_id="c1", account_id="shop", reason="training", operator="kim")
 
 
@@ -28,10 +38,15 @@ class World:
     def __init__(self, engine):
         self.engine = engine
         self.rules = SqlSupervision(engine, clock=lambda: NOW)
-        self.people = PeopleTransactions(engine, self.queue, clock=lambda: NOW)
+        people = PeopleTransactions(engine, self.queue, clock=lambda: NOW)
+        self.held = SqlHolderSupervision(people)
+        self.told = []
 
-    async def queue(self, *_notice):
-        raise AssertionError("nobody is written to")
+    async def queue(self, _connection, account_id, notice, _at):
+        self.told.append((account_id, notice.name))
+
+    async def choose(self, rule, *, epoch=1, may_widen=True):
+        return await self.held.choose("alice", epoch, rule, may_widen=may_widen, notice=TOLD)
 
     async def log(self, account_id):
         async with reading(self.engine, TIMEOUT_S) as connection:
@@ -81,13 +96,57 @@ async def test_there_must_be_an_account(world, account_id):
 
 async def test_a_holder_decides_while_their_session_lasts(world):
     rule = Rule(Mode.TAKE_OVER, "they know")
-    assert not await world.rules.choose(world.people, "alice", 2, rule)
-    assert await world.rules.rule("alice") == Rule()
-    assert await world.rules.choose(world.people, "alice", 1, rule)
-    assert await world.rules.rule("alice") == rule
+    assert await world.choose(rule, epoch=2) is None
+    assert await world.held.rule("alice") == Rule()
+    assert await world.choose(rule)
+    assert await world.held.rule("alice") == await world.rules.rule("alice") == rule
+    assert world.told == [("alice", "supervision_allowed")]
     (line,) = await world.log("alice")
     said = "up to take-over, without a tone: they know"
     assert line == (Act.SUPERVISION_SET, Actor.HOLDER, "", said)
+
+
+async def test_more_is_allowed_only_by_who_may_and_is_told_of(world):
+    """Also against what another page of theirs has set meanwhile."""
+    listen, silent = Rule(Mode.LISTEN), Rule(Mode.LISTEN, "they know")
+    assert await world.choose(listen, may_widen=False) is False
+    assert await world.log("alice") == world.told == []
+    for count, rule in enumerate((listen, Rule(Mode.BARGE), Rule(Mode.BARGE, "why")), 1):
+        assert await world.choose(rule, may_widen=False) is False
+        assert await world.choose(rule)
+        assert len(world.told) == len(await world.log("alice")) == count
+    # What holds already, or is less, is neither: it takes no proof, and no mail tells of it.
+    assert await world.choose(Rule(Mode.BARGE, "why"), may_widen=False)
+    assert len(await world.log("alice")) == 3
+    for rule in (Rule(Mode.BARGE, "another why"), silent, listen, Rule()):
+        assert await world.choose(rule, may_widen=False)
+        assert await world.held.rule("alice") == rule
+    assert (len(world.told), len(await world.log("alice"))) == (3, 7)
+
+
+async def test_what_was_set_since_is_forgotten_and_what_is_older_stays(world):
+    await world.choose(Rule(Mode.LISTEN))
+    async with writing(world.engine, TIMEOUT_S) as connection:
+        later = NOW + timedelta(seconds=1)
+        assert not await erase_rule_since(connection, "alice", later)
+        assert not await erase_rule_since(connection, "shop", NOW)
+        assert await erase_rule_since(connection, "alice", NOW)
+        assert not await erase_rule_since(connection, "alice", NOW)
+    assert await world.held.rule("alice") == Rule()
+
+
+async def test_a_holder_sees_what_was_done_and_no_operators_name(world):
+    grant = msgspec.structs.replace(GRANT, account_id="alice", reason="a: b: c")
+    await world.rules.note(grant, Mode.LISTEN)
+    own = msgspec.structs.replace(grant, operator="", key_id="k2", reason="x" * 300)
+    await world.rules.note(own, Mode.TAKE_OVER)
+    await world.choose(Rule(Mode.LISTEN))
+    newest, oldest = await world.held.deeds("alice", 9)
+    assert oldest == Deed(NOW, "operator", "", "c1", Mode.LISTEN, "a: b: c")
+    assert (newest.by, newest.key_id, newest.mode) == ("key", "k2", Mode.TAKE_OVER)
+    assert newest.reason.startswith("xxx")
+    assert await world.held.deeds("alice", 1) == [newest]
+    assert await world.held.deeds("shop", 9) == []
 
 
 async def test_what_a_supervisor_does_is_in_the_log_of_the_calls_account(world):
@@ -106,8 +165,8 @@ async def test_what_a_supervisor_does_is_in_the_log_of_the_calls_account(world):
 
 async def test_the_longest_reasons_are_kept(world):
     rule = Rule(Mode.LISTEN, "x" * SILENT_REASON_MAX)
-    assert await world.rules.choose(world.people, "alice", 1, rule)
-    assert await world.rules.rule("alice") == rule
+    assert await world.choose(rule)
+    assert await world.held.rule("alice") == rule
     long = Grant(call_id="c" * 12, account_id="shop", reason="y" * 300, operator="kim")
     await world.rules.note(long, Mode.TAKE_OVER)
     ((*_, reason),) = await world.log("shop")

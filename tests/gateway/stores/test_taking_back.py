@@ -26,6 +26,7 @@ from accounts.stores.secret_box import SecretBox
 from billing.payment_reasons import ACCOUNT_LOCKED
 from billing.stores import tables
 from billing.stores.payments import SqlPaymentStore
+from gateway.call.supervision import Mode, Rule
 from gateway.embed.ports import Change, CodeTry
 from gateway.scopes import LEAST
 from gateway.stores.accounts import SqlAccountStore
@@ -34,6 +35,7 @@ from gateway.stores.departures import SqlDepartures
 from gateway.stores.mail_outbox import mail_outbox, queue_notice
 from gateway.stores.passkeys import SqlPasskeys
 from gateway.stores.second_factors import SqlSecondFactors
+from gateway.stores.supervision import SqlHolderSupervision
 from tests.gateway.stores.test_buttons import NEW, PHONE, key
 from tests.gateway.stores.test_people import (
     DEVICE,
@@ -65,6 +67,7 @@ class WholeWorld(World):
         self.passkeys = SqlPasskeys(self.people)
         self.accounts = SqlAccountStore(self.engine, clock=lambda: self.now)
         self.departures = SqlDepartures(self.people)
+        self.supervision = SqlHolderSupervision(self.people)
         self.buttons = SqlButtons(self.engine, self.epoch_begun, clock=lambda: self.now)
 
 
@@ -94,6 +97,12 @@ async def add_passkey(world, name):
     assert await world.passkeys.add(key, await epoch(world), CHANGED)
 
 
+async def allow(world, rule):
+    """Let supervisors do something, as a holder."""
+    allowed = {"may_widen": True, "notice": CHANGED}
+    assert await world.supervision.choose("alice", await epoch(world), rule, **allowed)
+
+
 async def keys_that_work(world):
     async with world.engine.connect() as connection:
         keys = tables.api_keys.c
@@ -117,6 +126,31 @@ async def test_what_a_thief_added_is_gone_and_what_the_owner_had_is_there(proven
     acts = set((await proven.acts())[:4])
     removed = {Act.PASSKEY_REMOVED, Act.SECOND_FACTOR_REMOVED, Act.KEY_REVOKED}
     assert acts == removed | {Act.LOCKED}
+
+
+async def test_a_thief_who_listens_does_so_no_more(proven):
+    link = await proven.ask(Purpose.NOT_ME)
+    await allow(proven, Rule(Mode.BARGE, "so that nobody hears it"))
+    assert await proven.people.lock(link, LOCKED)
+    assert await proven.supervision.rule("alice") == Rule()
+    assert (await proven.acts())[:2].count(Act.SUPERVISION_SET) == 1
+
+
+async def test_supervision_that_was_allowed_long_before_stays(proven):
+    await allow(proven, Rule(Mode.LISTEN))
+    proven.now += LONG
+    assert await proven.people.lock(await proven.ask(Purpose.NOT_ME), LOCKED)
+    assert await proven.supervision.rule("alice") == Rule(Mode.LISTEN)
+    assert (await proven.acts()).count(Act.SUPERVISION_SET) == 1
+
+
+async def test_what_a_thief_has_widened_is_off_though_the_owner_began_it(proven):
+    await allow(proven, Rule(Mode.LISTEN))
+    proven.now += LONG
+    link = await proven.ask(Purpose.NOT_ME)
+    await allow(proven, Rule(Mode.LISTEN, "quiet"))
+    assert await proven.people.lock(link, LOCKED)
+    assert await proven.supervision.rule("alice") == Rule()
 
 
 async def test_a_mailbox_alone_takes_no_second_factor_away(proven):
@@ -218,6 +252,7 @@ async def fill(world):
     async with world.engine.begin() as connection:
         assert await countries.open_country(connection, "alice", "CU", world.now)
     await switched_on(world)
+    await allow(world, Rule(Mode.LISTEN))
     await add_passkey(world, "stranger's")
     assert await world.factors.add("alice", await epoch(world), FACTOR, CHANGED)
     due_at = world.now + DAY
@@ -242,6 +277,7 @@ async def what_is_there(world):
         "deletion": await world.departures.deletion("alice"),
     }
     profile = await SqlPaymentStore(world.engine).profile("alice")
+    found["supervision"] = (await world.supervision.rule("alice")).most
     found["card"] = profile.has_card or profile.customer_id or profile.auto_enabled
     async with world.engine.connect() as connection:
         found["countries"] = await countries.of_account(connection, "alice")
@@ -260,7 +296,7 @@ async def test_who_proves_an_address_first_by_a_reset_gets_an_account_with_nothi
     asked[Purpose.CHANGE_ADDRESS] = await world.ask(Purpose.CHANGE_ADDRESS, THIEF)
     assert before == {
         *("app", "buttons", "calls", "card", "codes", "countries"),
-        *("deletion", "devices", "keys", "numbers", "passkeys"),
+        *("deletion", "devices", "keys", "numbers", "passkeys", "supervision"),
     }
     stood = await epoch(world)
     assert await world.people.reset_password(reset, "hash two", CHANGED)

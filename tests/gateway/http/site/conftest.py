@@ -40,11 +40,13 @@ from gateway.http.site.security import SecurityPages
 from gateway.http.site.sign_in import SignInPages
 from gateway.http.site.sign_in_code import SignInCodePages
 from gateway.http.site.sign_up import SignUpPages
+from gateway.http.site.supervision import SupervisionPages
 from gateway.http.site.webhooks import WebhookPages
 from gateway.people.button_acts import ButtonActs
 from gateway.people.buttons import OwnButtons
 from gateway.people.exports import OwnExports
 from gateway.people.keys import Keys
+from gateway.people.supervision import Supervision
 from gateway.settings import Settings
 from gateway.webhooks.signature import SecretMaker
 from gateway.words.data_map import Kept
@@ -55,6 +57,7 @@ from tests.gateway.http.site.button_books import MemoryButtons, MemoryProofs
 from tests.gateway.http.site.webhook_books import MemoryEndpoints
 from tests.gateway.people.memory import EMAIL, PASSWORD, World
 from tests.gateway.people.memory_exports import MemoryExports, MemoryRows
+from tests.gateway.people.test_supervision import Kept as MemorySupervision
 
 ORIGIN = "https://calls.example.com"
 
@@ -121,6 +124,7 @@ class Site:
         self.webhook_pages = WebhookPages(
             *(door, self.webhooks, SecretMaker(["k" * 32]), ()), lambda: secrets.token_urlsafe(18)
         )
+        self.supervision = MemorySupervision()
         self.buttons = MemoryButtons()
         self.proofs = MemoryProofs(self.buttons)
         self.eras, self.refused, self.running = Eras(), {}, 0
@@ -153,6 +157,9 @@ class Site:
             *LeavingPages(door, world.leaving).routes(),
             *PrivacyPages(door, world.privacy, self.documents, lambda: world.now).routes(),
             *RestrictionPages(door, world.privacy).routes(),
+            *SupervisionPages(
+                door, Supervision(self.supervision, world.velocity, lambda: world.now)
+            ).routes(),
             *DataPages(door, self.rows, world.browsers, self.own_exports, Kept()).routes(),
             *DocumentPages(door, self.documents, Kept()).routes(),
             *self.call_pages.routes(),

@@ -10,6 +10,7 @@ from accounts.consent import Document, Version, current, with_own
 from accounts.data_map import KINDS
 from gateway.http.site.own_documents import EVERYBODY, OwnDocuments
 from gateway.http.site.own_text import BYTES_MAX, read_own_text
+from gateway.http.site.words import WORDS as SITE_WORDS
 from gateway.words.data_map import WORDS, Kept, row_in
 
 
@@ -26,6 +27,7 @@ async def test_the_policy_lists_every_kind_of_data_in_every_language(site, langu
     reply = await site.client.get("/privacy", headers={"accept-language": language})
     text = site.read(reply).text
     words = WORDS[language]
+    assert SITE_WORDS[language]["privacy.live"] in text
     for kind in KINDS:
         assert all(cell in text for cell in row_in(words, kind, Kept())[:5]), kind.name
     assert {"en": "12 months", "de": "12 Monate", "es": "12 meses"}[language] in text

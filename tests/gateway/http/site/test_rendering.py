@@ -113,6 +113,7 @@ async def test_every_page_is_written_in_every_language(site, language):
         "/account/delete",
         "/account/privacy-choices",
         "/account/requests",
+        "/account/supervision",
         "/account/buttons",
         "/account/destinations",
         "/terms",

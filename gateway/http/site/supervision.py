@@ -1,0 +1,75 @@
+"""Serves `/account/supervision`: what supervisors may do in a person's live calls, and have done.
+
+Knows no store.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.call.supervision import SILENT_REASON_MAX, Mode
+from gateway.http.access import DeclaredRoute
+from gateway.http.site.door import SUPERVISION, Door, said_in, see
+from gateway.http.site.forms import SupervisionFields, read_form
+from gateway.http.site.supervision_pages import SupervisionPage
+from gateway.people.password import StepUpNeeded
+from gateway.people.sessions import SessionOver, SignedIn
+from gateway.people.sign_up import Faults
+from gateway.people.supervision import OFF, RuleChosen, RuleForm, Supervision
+
+DEEDS_SHOWN: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisionPages:
+    """Handlers of what a person lets supervisors do."""
+
+    door: Door
+    supervision: Supervision
+
+    def routes(self) -> list[DeclaredRoute]:
+        """Return the page's routes."""
+        own = self.door.own
+        # Without a step-up: it is asked for where more is to be allowed, so that to look who
+        # listened, and to switch it off, takes none.
+        return [own(SUPERVISION, self.show), own(SUPERVISION, self.choose, method="POST")]
+
+    async def show(self, request: Request, who: SignedIn) -> Response:
+        """Show what is allowed, and what was done."""
+        rule = await self.supervision.rule(who)
+        most = OFF if rule.most is None else rule.most.value
+        form = RuleForm(most, not rule.announces, rule.silent_reason)
+        page = await self._page(who, form)
+        return self.door.show(request, replace(page, said=said_in(request)))
+
+    async def choose(self, request: Request, who: SignedIn) -> Response:
+        """Keep what a form says: a box that is not ticked is not sent."""
+        fields = await read_form(request, SupervisionFields)
+        form = RuleForm(fields.most, fields.silent, fields.silent_reason)
+        match await self.supervision.choose(who, form):
+            case RuleChosen(is_new):
+                # Of what was so already nothing is said: no more has happened.
+                return see(SUPERVISION, said="supervision_set" if is_new else "")
+            case SessionOver():
+                return self.door.sign_in_first(request, SUPERVISION)
+            case StepUpNeeded():
+                return self.door.show(
+                    request, replace(await self._page(who, form), needs_proof=True)
+                )
+            case Faults(by_field):
+                page = replace(await self._page(who, form), errors=by_field)
+        return self.door.show(request, page, status=422)
+
+    async def _page(self, who: SignedIn, form: RuleForm) -> SupervisionPage:
+        return SupervisionPage(
+            choices=(OFF, *Mode),
+            most=form.most,
+            is_silent=form.is_silent,
+            silent_reason=form.silent_reason,
+            reason_max=SILENT_REASON_MAX,
+            deeds=await self.supervision.deeds(who, DEEDS_SHOWN),
+        )
