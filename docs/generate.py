@@ -15,6 +15,7 @@ from gateway.browser import messages
 from gateway.errors import PROBLEMS
 from gateway.limits import fraud, velocity
 from gateway.monitor.alarms import RULES, Rule
+from gateway.telemetry import spans
 from gateway.words.data_map import Kept, list_in, row_in, words_in
 
 DOCS = Path(__file__).parent
@@ -197,6 +198,7 @@ def main() -> None:
     replace_after(DOCS / "configuration.md", "## Settings", configuration())
     replace_after(DOCS / "alarms.md", "## Rules", alarms())
     replace_after(DOCS / "PRIVACY.md", "## Kinds", privacy())
+    replace_after(DOCS / "telemetry.md", "## Spans", spans.markdown())
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from docs.generate import SDK, codes, configuration, privacy, sdk_error_words, s
 from gateway import settings_table
 from gateway.browser import messages
 from gateway.cli.app import COMMANDS
+from gateway.telemetry import spans
 from tests.trees import tree_of
 
 ROOT = Path(__file__).parents[1]
@@ -26,6 +27,7 @@ def test_generated_parts_are_current():
     assert (SDK / "error-words.ts").read_text() == sdk_error_words()
     assert (ROOT / "docs/configuration.md").read_text().endswith(configuration())
     assert (ROOT / "docs/PRIVACY.md").read_text().endswith(privacy())
+    assert (ROOT / "docs/telemetry.md").read_text().endswith(f"## Spans\n\n{spans.markdown()}")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
