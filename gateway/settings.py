@@ -368,6 +368,13 @@ class Settings:
         3600,
         "s",
     )
+    otlp_url: Secret = knobs.secret(
+        "Collector of traces, by OTLP over HTTP: http://127.0.0.1:4318. Empty: no call is traced.",
+        pattern=r"https?://[^\s?#]+",
+        is_url=True,
+    )
+    otlp_headers: Secret = knobs.secret("Headers for it: name=value,name=value, percent-encoded.")
+    traces_ratio: float = knobs.ratio("1", "Which part of all calls is traced.")
     log_level: str = knobs.choice(
         "info", "Lowest level that is logged.", "debug", "info", "warning", "error"
     )
@@ -477,12 +484,13 @@ def _of_posts(read: Settings) -> Iterator[str]:
         yield "CALLER_OPERATOR_ADDRESS needs CALLER_OPERATOR: an address of nobody says nothing."
     if read.smtp_url and not read.mail_from:
         yield "CALLER_MAIL_FROM must be a mail address; CALLER_SMTP_URL needs it."
-    if read.mail_from and not read.smtp_url:
-        yield "CALLER_MAIL_FROM needs CALLER_SMTP_URL: without a mail server no mail is sent."
-    if read.alarm_email and not read.smtp_url:
-        yield "CALLER_ALARM_EMAIL needs CALLER_SMTP_URL: without a mail server no mail is sent."
+    for name, is_set in (("MAIL_FROM", read.mail_from), ("ALARM_EMAIL", read.alarm_email)):
+        if is_set and not read.smtp_url:
+            yield f"CALLER_{name} needs CALLER_SMTP_URL: without a mail server no mail is sent."
     if any(len(key.reveal()) < _KEY_CHARS_MIN for key in read.second_factor_keys):
         yield f"CALLER_SECOND_FACTOR_KEYS has a key of less than {_KEY_CHARS_MIN} characters."
+    if read.otlp_headers and not read.otlp_url:
+        yield "CALLER_OTLP_HEADERS needs CALLER_OTLP_URL: without a collector nobody gets them."
     if bool(read.events_url) != bool(read.events_secret):
         yield "CALLER_EVENTS_URL and CALLER_EVENTS_SECRET need each other: posts are signed."
 

@@ -127,5 +127,5 @@ async def test_a_node_stops_its_sockets_first_and_its_stores_last(environ, monke
             "events",
             "ending of lost carrier calls",
         ),
-        *("drainer", "mails", "stores", "carrier"),
+        *("drainer", "mails", "stores", "traces", "carrier"),
     ]
