@@ -38,12 +38,15 @@ class TracedTokens:
 
     async def redeem(self, token: str) -> tuple[CallOrder, str] | None:
         """Return what the tokens do; what follows in this task is about the call that it allows."""
-        began_ns = self._tracer.clock_ns()
+        # A task has the context of whatever made it, which may have been about another call.
+        call_events.FOLLOWER.set(None)
+        call_events.ON_REFUSAL.set(None)
+        clock_ns = self._tracer.clock_ns
+        began_ns = clock_ns()
         redeemed = await self._tokens.redeem(token)
         trace = None if redeemed is None else self._tracer.call(redeemed[0].trace, began_ns)
         if trace is None:
             return redeemed
-        clock_ns = self._tracer.clock_ns
         call_events.FOLLOWER.set(trace)
         call_events.ON_REFUSAL.set(_at(clock_ns, trace.refused))
         task = asyncio.current_task()

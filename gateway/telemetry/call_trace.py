@@ -89,6 +89,8 @@ class CallTrace:
 
     def refused(self, code: str, at_ns: int) -> None:
         """Note a refusal; before there is a call it ends the trace."""
+        if self._is_over:
+            return
         self._root.attributes["caller.refusal"] = code
         if not self._is_requested:
             self._close(at_ns, code)

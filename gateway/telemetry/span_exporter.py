@@ -108,6 +108,11 @@ class SpanExporter:
             cookie_jar=aiohttp.DummyCookieJar(),
         )
 
+    async def reach(self) -> str:
+        """Send nothing at all, and return why that was not taken; empty if it was."""
+        async with self._session() as session:
+            return (await self._post(session, self._encode(())))[1]
+
     def _put_back(self) -> None:
         self._waiting.extendleft(reversed(self._batch))
         self._batch = ()
@@ -116,7 +121,15 @@ class SpanExporter:
         """Send one batch; return why it failed, empty if it was taken."""
         count = min(len(self._waiting), BATCH_MAX)
         self._batch = [self._waiting.popleft() for _ in range(count)]
-        status, failure, after_s = await self._post(session, self._encode(self._batch))
+        try:
+            body = self._encode(self._batch)
+        except Exception:
+            # A bug of ours; without this it would be the last thing that is ever sent.
+            log.exception("traces not written", dropped=count)
+            self._batch = ()
+            self.counts["dropped"] += count
+            return ""
+        status, failure, after_s = await self._post(session, body)
         if not failure:
             self._batch, self._pause_s = (), 0.0
             self.counts["sent"] += count

@@ -21,7 +21,7 @@ _CHANCE_BYTES: Final = 7
 class RequestTrace:
     """The span of one request for a call token."""
 
-    __slots__ = ("_clock_ns", "_is_told", "_span", "_trace")
+    __slots__ = ("_clock_ns", "_is_over", "_is_told", "_span", "_trace")
 
     def __init__(
         self, trace: Trace, name: str, parent_id: bytes, clock_ns: Callable[[], int]
@@ -30,6 +30,7 @@ class RequestTrace:
         self._clock_ns = clock_ns
         self._span = trace.begin(name, parent_id, clock_ns())
         self._is_told = False
+        self._is_over = False
 
     def issued(self, country: str) -> str:
         """Note that a token is issued; return what it takes to the node."""
@@ -39,11 +40,13 @@ class RequestTrace:
 
     def refused(self, code: str) -> None:
         """Note that a call was refused to an account."""
-        self._is_told = True
-        self._span.attributes["caller.refusal"] = code
+        if not self._is_over:
+            self._is_told = True
+            self._span.attributes["caller.refusal"] = code
 
     def answered(self, route: str, status: int) -> None:
         """End it, and drop it where it was about no call: of strangers and floods there is none."""
+        self._is_over = True
         if self._is_told:
             self._span.attributes |= {
                 "http.request.method": "POST",

@@ -106,3 +106,18 @@ async def test_a_wrong_token_leaves_no_trace():
     with pytest.raises(StoreUnavailableError):
         await traced.redeem("ct_0")
     assert traced.ended == []
+
+
+async def test_a_call_without_a_trace_is_told_to_no_other_calls():
+    """Its task was made in the context of a call that has one."""
+    traced, seen = Traced(), []
+    first, second = await traced.issue(), await traced.kept.issue(order())
+
+    async def begin():
+        await traced.tokens.redeem(first)
+        await traced.redeem(
+            second, lambda: seen.extend([call_events.FOLLOWER.get(), call_events.ON_REFUSAL.get()])
+        )
+
+    await asyncio.create_task(begin())
+    assert seen == [None, None]

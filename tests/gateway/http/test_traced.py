@@ -109,3 +109,19 @@ async def test_what_the_ratio_leaves_out_is_answered_as_ever():
     assert (await app.ask("issue")).status_code == 200
     assert (await app.ask("refuse")).status_code == 402
     assert app.ended == []
+
+
+async def test_a_request_that_is_begun_within_another_ones_context_is_its_own():
+    """As servers begin those that were pipelined."""
+    app = App(ratio=0.0)
+    request = Tracer(app.ended.append, ratio=1.0).request((), TOKEN)
+    of_request = REQUEST.set(request)
+    of_refusal = call_events.ON_REFUSAL.set(request.refused)
+    try:
+        assert (await app.ask("issue")).text == ""
+        await app.ask("refuse")
+    finally:
+        REQUEST.reset(of_request)
+        call_events.ON_REFUSAL.reset(of_refusal)
+    request.answered(PATH, 201)
+    assert app.ended == []

@@ -155,3 +155,28 @@ async def test_of_those_that_come_while_a_request_fails_the_newest_stay():
             await sending
     assert len(exporter._waiting) + exporter.counts["dropped"] == WAITING_MAX + BATCH_MAX
     assert len(exporter._waiting) == WAITING_MAX
+
+
+async def test_a_span_that_cannot_be_written_costs_its_batch_and_no_other():
+    async with collecting() as collector:
+        with capture_logs() as lines:
+            async with exporting(collector.url) as exporter:
+                # More than the protocol's 64 bits.
+                exporter.take(Span(spans.HOLD, b"t" * 16, b"s" * 8, b"", 1, 2**64))
+                while not exporter.counts["dropped"]:
+                    await asyncio.sleep(0.01)
+                exporter.take(span(2))
+                await collector.wait_for(spans=1)
+    assert exporter.counts == {"sent": 1, "dropped": 1}
+    (line,) = lines
+    assert (line["event"], line["log_level"]) == ("traces not written", "error")
+
+
+async def test_a_collector_is_tried_without_a_span():
+    async with collecting() as collector:
+        exporter = SpanExporter(f"{collector.url}/v1/traces", {}, Encoder({"service.name": "a"}))
+        assert await exporter.reach() == ""
+        assert (collector.spans, len(collector.bodies)) == ([], 1)
+        collector.status = 404
+        assert await exporter.reach() == "status 404"
+    assert await exporter.reach() == "ClientConnectorError"

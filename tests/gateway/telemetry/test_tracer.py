@@ -99,3 +99,16 @@ def test_ids_are_by_chance_of_their_own():
     given = (CLIENT.traceparent(),)
     traced = sum(real.request(given, TOKEN) is not None for _ in range(10_000))
     assert abs(traced - 5_000) < 300
+
+
+def test_what_is_refused_after_the_answer_changes_nothing_any_more():
+    traced, ended = tracer(1.0)
+    request = traced.request((), TOKEN)
+    request.issued("US")
+    request.answered("/v1/call-tokens", 201)
+    request.refused("gateway_full")
+    assert "caller.refusal" not in ended[0].attributes
+    call = traced.call(TraceContext(b"c" * 16, b"s" * 8, is_sampled=True).traceparent(), 0)
+    call.refused("gateway_full", 5)
+    call.refused("bad_origin", 6)
+    assert ended[-1].attributes == {"caller.refusal": "gateway_full"}
