@@ -59,11 +59,11 @@ async def test_what_was_not_taken_is_sent_again(status, monkeypatch):
     assert lines[0]["failure"] == f"status {status}"
 
 
-@pytest.mark.parametrize("status", [301, 400, 401, 404, 413, 500])
+@pytest.mark.parametrize("status", [307, 400, 401, 404, 413, 500])
 async def test_what_is_refused_is_dropped_and_said_once(status):
     with capture_logs() as lines:
         async with collecting(status=status) as collector:
-            collector.headers = {"Location": f"{collector.url}/elsewhere"}
+            collector.headers = {"Location": f"{collector.url}/v1/traces"}
             async with exporting(collector.url) as exporter:
                 for number in range(BATCH_MAX + 1):
                     exporter.take(span(number))
