@@ -372,7 +372,7 @@ KINDS: Final[tuple[Kind, ...]] = (
         Period(Span.MINUTES, "a call must begin within it", 10, "CALLER_TOKEN_TTL_S"),
         Erasure(Fate.EXPIRES, "only who has the token finds it, and a minute later nobody"),
         valkey=(
-            Key("caller:call-token:6:<digest>", Via.NAME),
+            Key("caller:call-token:7:<digest>", Via.NAME),
             Key("caller:supervision-grant:1:<digest>", Via.NAME),
         ),
         not_exported="it is gone before an export could be read",
@@ -421,6 +421,7 @@ HOSTS: Final[tuple[Host, ...]] = (
     Host("CALLER_STRIPE_URL", (_TRANSACT,), Viewer.PAYMENT_SERVICE),
     Host("CALLER_SMTP_URL", (_NOTIFY,), Viewer.MAIL_SERVER),
     Host("CALLER_EVENTS_URL", (_NOTIFY,), Viewer.SITE_OWNER),
+    Host("CALLER_OTLP_URL", (_PROVIDE,), Viewer.OPERATOR),
     Host("CALLER_DATABASE_URL", (_PROVIDE,), Viewer.OPERATOR),
     Host("CALLER_REDIS_URL", (_PROVIDE,), Viewer.OPERATOR),
 )

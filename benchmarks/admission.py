@@ -27,6 +27,7 @@ from gateway.roles import adapters, storage
 from gateway.roles.access import compose_access
 from gateway.roles.fraud import compose_fraud
 from gateway.roles.prices import load_prices
+from gateway.settings_variables import from_mapping
 from gateway.stores.accounts import AccountRow
 
 ROUNDS = 500
@@ -60,7 +61,7 @@ async def _cases(stores: storage.Stores, environ: Mapping[str, str]) -> None:
     ):
         rules = {} if "off" in name else {"CALLER_HOME_COUNTRIES": "US"}
         days = {"CALLER_NEW_CARD_DAYS": "0" if "off" in name else "7"}
-        read = settings.from_mapping({**environ, **rules, **days})
+        read = from_mapping({**environ, **rules, **days})
         book = _Book(standing)
         admission = await _admission(read, stores, book)
         row = AccountRow("alice", "USD", False, at, key_id="k1", has_holder=has_holder)
@@ -128,7 +129,7 @@ async def _run() -> None:
             "CALLER_DATA_DIR": str(Path(folder) / "data"),
             "CALLER_TWILIO_AUTH_TOKEN": "0" * 32,
         }
-        stores = await storage.open_stores(settings.from_mapping(environ))
+        stores = await storage.open_stores(from_mapping(environ))
         try:
             await stores.accounts.create_account("alice", "USD")
             await stores.ledger.add_credit("alice", 10**9, reference="r1", kind="grant")

@@ -32,9 +32,9 @@ from billing.cdr import CallClosed, LegQuality
 from billing.meter import CallMeter
 from billing.partition import PARTITIONS, partition_of
 from billing.ports import Closing, SpendCap
-from gateway import settings
 from gateway.charging.rounds import Metering
 from gateway.roles import storage
+from gateway.settings_variables import from_mapping
 from gateway.stores.drain_mark import RedisDrainMark
 
 CALLS = 200
@@ -229,7 +229,7 @@ async def measure(calls_count: int, seconds: float, database_url: str = "") -> C
     """Charge this many calls for `seconds`, then none for as long."""
     with tempfile.TemporaryDirectory(prefix="caller-") as folder:
         environ = {"CALLER_DATA_DIR": folder, "CALLER_DATABASE_URL": database_url}
-        stores = await storage.open_stores(settings.from_mapping(environ))
+        stores = await storage.open_stores(from_mapping(environ))
         metering = Metering(stores.gate, time.monotonic_ns)
         traffic = Traffic(stores, metering)
         try:

@@ -23,6 +23,7 @@ from gateway.http.operation import Operation
 from gateway.limits import fraud, velocity
 from gateway.monitor.alarms import RULES, Rule
 from gateway.scopes import Scope
+from gateway.telemetry import spans
 from gateway.webhooks.events import EVENT_TYPES, body_of
 from gateway.words.data_map import Kept, list_in, row_in, words_in
 
@@ -256,6 +257,7 @@ def main() -> None:
     replace_after(DOCS / "alarms.md", "## Rules", alarms())
     replace_after(DOCS / "webhooks.md", "## Events", webhooks())
     replace_after(DOCS / "PRIVACY.md", "## Kinds", privacy())
+    replace_after(DOCS / "telemetry.md", "## Spans", spans.markdown())
 
 
 if __name__ == "__main__":

@@ -104,6 +104,18 @@ def number(default: int, doc: str, least: int, most: int, unit: str) -> Any:
     return _knob(default, doc, parse, f"{least} to {most} {unit}".strip())
 
 
+def ratio(default: str, doc: str) -> Any:
+    """Return a setting that is a part of a whole, as a decimal fraction."""
+
+    def parse(value: str) -> float:
+        # Without exponents, signs, infinities.
+        if not re.fullmatch(r"0(\.\d{1,9})?|1(\.0{1,9})?", value, re.ASCII):
+            raise ValueError("must be a decimal fraction from 0 to 1, such as 0.05")
+        return float(value)
+
+    return _knob(parse(default), doc, parse, "0 to 1", show=default)
+
+
 def choice(default: str, doc: str, *choices: str) -> Any:
     """Return a setting that is one of some words."""
 

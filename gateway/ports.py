@@ -379,6 +379,8 @@ class CallOrder(msgspec.Struct, frozen=True, kw_only=True):
     lifted: tuple[str, ...] = ()
     """Rules of admission that an operator has lifted from the account, names of `Allowance`, as far
     as they stood in the call's way."""
+    trace: str = ""
+    """W3C `traceparent` of the request for the token; empty for a call that is not traced."""
     visitor: VisitorTerms | None = None
     """None for a call whose caller pays for it, or has a key of whoever does."""
 

@@ -37,6 +37,7 @@ THOROUGH: dict[str, str] = {
     "calls/test_sound.py": "minutes of audio",
     "calls/test_tls.py": "whole calls over TLS",
     "calls/test_tokens.py": "tokens that grow old",
+    "calls/test_traces.py": "machines of several processes",
     "calls/test_velocity.py": "hundreds of calls",
     "calls/test_webhooks.py": "whole calls in real time",
     "contract": "the vendor's own description of its API, from npm",

@@ -24,7 +24,9 @@ from gateway.http import problems
 from gateway.http.access import DeclaredRoute
 from gateway.http.metrics import Metered, RequestMeter
 from gateway.http.operation import PREFIX, ApiRoute
+from gateway.http.traced import Traced
 from gateway.ports import ANSWER_FIELDS
+from gateway.telemetry.tracer import Tracer
 
 log = structlog.get_logger(__name__)
 
@@ -40,8 +42,11 @@ def create_app(
     *,
     show_missing: ShowMissing | None = None,
     meter: RequestMeter | None = None,
+    tracer: Tracer | None = None,
 ) -> Starlette:
     """Return the application that serves these routes, and counts requests by `meter`.
+
+    With a `tracer` requests for call tokens begin traces.
 
     `show_missing` answers browsers; without it they are told in JSON, as programs are. Raises
     TypeError for a route that does not declare who may use it, and for one of the API that does not
@@ -58,6 +63,7 @@ def create_app(
         routes=served,
         middleware=[
             *([] if meter is None else [Middleware(Metered, meter=meter)]),
+            *([] if tracer is None else [Middleware(Traced, tracer=tracer)]),
             Middleware(Outermost),
         ],
         exception_handlers={

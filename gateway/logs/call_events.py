@@ -7,7 +7,8 @@ phone number or a token. Knows a call only by its state machine.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from contextvars import ContextVar
+from typing import Any, Final, Protocol
 
 import structlog
 
@@ -32,11 +33,30 @@ once."""
 LISTENERS: Final[set[Callable[[str, Mapping[str, Any]], None]]] = set()
 """Told of each event and its own fields, whatever is logged."""
 
+
+class Follower(Protocol):
+    """Is told of one call, whatever is logged."""
+
+    def requested(self, call_id: str, country: str) -> None:
+        """Take the call's id, before its first event."""
+
+    def advanced(self, call: Call, before: State, event: Event, at_ns: int) -> None:
+        """Take an event of the call; `before` is the state in which it came."""
+
+
+FOLLOWER: Final[ContextVar[Follower | None]] = ContextVar("follower", default=None)
+"""Who is told of the call that is begun in this context."""
+
+ON_REFUSAL: Final[ContextVar[Callable[[str], None] | None]] = ContextVar("on_refusal", default=None)
+"""Called with the code when what this context is about is refused."""
+
 _log = structlog.get_logger(__name__)
 
 
 def refused(code: str, *, node: str, account: str, call_id: str = "") -> None:
     """Log that a call was refused, before or after it had an id; `code` is one of `PROBLEMS`."""
+    if (on_refusal := ON_REFUSAL.get()) is not None:
+        on_refusal(code)
     _write("call refused", (call_id, node, account, ""), code=code)
 
 
@@ -57,7 +77,7 @@ def settled_late(
 class CallLog:
     """Logs the events of one call as its state machine reaches them."""
 
-    __slots__ = ("_account", "_call_id", "_has_ended", "_node", "_requested_ns")
+    __slots__ = ("_account", "_call_id", "_follower", "_has_ended", "_node", "_requested_ns")
 
     def __init__(self, call_id: str, node: str, account: str) -> None:
         self._call_id = call_id
@@ -65,10 +85,12 @@ class CallLog:
         self._account = account
         self._requested_ns = 0
         self._has_ended = False
+        self._follower = FOLLOWER.get()
 
     def requested(self, now_ns: int, *, key_id: str, country: str) -> None:
         """Log that an admitted caller requested the call."""
         self._requested_ns = now_ns
+        self._tell(lambda follower: follower.requested(self._call_id, country))
         _write("call requested", self._ids(""), key=key_id, country=country)
 
     def advanced(
@@ -86,11 +108,22 @@ class CallLog:
         # Several proofs of an end may come; the first one has set the cause.
         elif call.cause is not None and not self._has_ended:
             self._ended(call)
+        self._tell(lambda follower: follower.advanced(call, before, event, now_ns))
 
     def settled(self, call: Call, seconds: int, cost_micros: int) -> None:
         """Log what the call is charged."""
         cause = call.cause or Cause.NORMAL_TEMPORARY_FAILURE
         _settled(self._ids(call.carrier_call_id), cause, seconds, cost_micros)
+
+    def _tell(self, of_call: Callable[[Follower], None]) -> None:
+        if self._follower is None:
+            return
+        try:
+            of_call(self._follower)
+        except Exception:
+            # A bug of ours, which the call survives.
+            self._follower = None
+            _log.exception("call not followed any more", call_id=self._call_id)
 
     def _ended(self, call: Call) -> None:
         self._has_ended = True

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from billing.clock import utc_now
 from gateway.http.bearer import Authenticator
 from gateway.http.holders import Holders
+from gateway.ports import CallTokens
 from gateway.roles import adapters
 from gateway.roles.storage import Stores
 from gateway.settings import Settings
@@ -23,7 +24,7 @@ class Access:
 
     velocity: RedisVelocity
     auth: Authenticator
-    tokens: RedisCallTokens
+    tokens: CallTokens
 
 
 def compose_access(settings: Settings, stores: Stores, holders: Holders | None = None) -> Access:

@@ -14,7 +14,8 @@ from typing import Final
 from gateway import settings_file
 from gateway.errors import SettingsError
 from gateway.secret import Secret
-from gateway.settings import PREFIX, Settings, from_mapping
+from gateway.settings import PREFIX, Settings
+from gateway.settings_variables import from_mapping
 
 CLEARED: Final = "-"
 """What is typed to go without a setting; nothing at all keeps it."""

@@ -24,6 +24,7 @@ from gateway.post import mail
 from gateway.roles import carrier_check, preflight, reach, storage
 from gateway.roles.addresses import webrtc_addresses
 from gateway.roles.preflight import Finding, away, credit_client, wrong
+from gateway.roles.tracing import compose_tracing
 from gateway.settings import Settings
 from gateway.stores.drain_mark import RedisDrainMark
 from gateway.stores.high_risk import SqlHighRiskLists, SyncedList
@@ -52,6 +53,7 @@ async def findings(settings: Settings) -> list[Finding]:
         *await reach.findings(settings),
         *await _payments(settings),
         *await _mail(settings),
+        *await _traces(settings),
     ]
 
 
@@ -226,3 +228,18 @@ async def _mail(settings: Settings) -> list[Finding]:
     if fault:
         return [away("mail", fault)]
     return [Finding("mail", "The mail server answers, and takes our credentials.")]
+
+
+async def _traces(settings: Settings) -> list[Finding]:
+    try:
+        exporter = compose_tracing(settings, {}, settings.node).exporter
+    except SettingsError:
+        # Found already, among what a start needs.
+        return []
+    if exporter is None:
+        return []
+    if failure := await exporter.reach():
+        # Calls are made all the same.
+        text = f"The collector of CALLER_OTLP_URL takes no traces: {failure}."
+        return [Finding("traces", text, is_weak=True)]
+    return [Finding("traces", "The collector takes traces.")]

@@ -22,6 +22,8 @@ ROLES: Final = {
     "simulate-mail": "gateway.roles.simulate_mail",
 }
 """Command -> the module whose `work` it is, imported when it is asked for."""
+_WITH_ENVIRON: Final = frozenset({"web", "media"})
+"""Roles that read more of the environment than our own settings."""
 
 
 def _names(text: str) -> Sequence[str]:
@@ -43,7 +45,10 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     options = vars(parser.parse_args(arguments))
     del options["child"]
     # Imports this role only: the others' libraries would cost memory.
-    role = import_module(ROLES[options.pop("role")])
+    name = options.pop("role")
+    role = import_module(ROLES[name])
+    if name in _WITH_ENVIRON:
+        options["environ"] = environ
 
     async def work() -> None:
         await role.work(process.read_settings(environ), is_child=True, **options)

@@ -36,6 +36,7 @@ from gateway.roles.serve import Gateway
 from gateway.roles.versions import read_history
 from gateway.scopes import PAGE
 from gateway.settings import Settings
+from gateway.settings_variables import from_mapping
 from gateway.stores import private_files
 from gateway.stores.accounts import ensure_account
 from gateway.words.languages import DEFAULT_LANGUAGE
@@ -84,7 +85,7 @@ class Demo:
         """Command of each simulator -> its port, chosen here: the gateway's settings name it."""
         self._secrets = self._load_secrets(Path(environ.get("CALLER_DATA_DIR", ".caller")))
         self._prepare()
-        self._settings = settings.from_mapping(self._environ)
+        self._settings = from_mapping(self._environ)
         self._node = Gateway(self._settings, self._environ)
         self._simulators: list[Child] = []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from gateway.roles import orders
@@ -11,8 +12,10 @@ from gateway.sockets.door import inbox_of
 from gateway.sockets.one_port import Entrance
 
 
-async def work(settings: Settings, *, is_child: bool, folder: Path) -> None:
+async def work(
+    settings: Settings, *, is_child: bool, environ: Mapping[str, str], folder: Path
+) -> None:
     """Hold calls until told to stop; `folder` is where its inbox goes."""
     assert is_child
     entrance = Entrance(inbox=inbox_of(folder, settings.node))
-    await orders.run(Gateway(settings, {}, Role.MEDIA, entrance))
+    await orders.run(Gateway(settings, environ, Role.MEDIA, entrance))

@@ -34,6 +34,7 @@ from gateway.call import number
 from gateway.errors import EXIT_SETTINGS, EXIT_UNAVAILABLE, GatewayError, SettingsError
 from gateway.roles import adapters, documents, listening, storage
 from gateway.roles.branding import load_branding
+from gateway.roles.tracing import compose_tracing
 from gateway.settings import Settings
 from gateway.sockets import tls
 from gateway.stores import append_only, embedded, private_files
@@ -109,6 +110,7 @@ async def findings(settings: Settings, *, is_starting: bool) -> list[Finding]:
         *second_factors(settings),
         *home_countries(settings),
         *countries_of_addresses(settings),
+        *traces(settings),
         await credit_store(settings),
         await database(settings),
     ]
@@ -275,6 +277,15 @@ def countries_of_addresses(settings: Settings) -> list[Finding]:
         read_countries(settings.address_countries)
     except SettingsError as error:
         return [wrong("addresses", str(error))]
+    return []
+
+
+def traces(settings: Settings) -> list[Finding]:
+    """Compose what sends traces, where a collector is set."""
+    try:
+        compose_tracing(settings, {}, settings.node)
+    except SettingsError as error:
+        return [wrong("traces", str(error))]
     return []
 
 

@@ -37,7 +37,8 @@ from gateway.logs import formats
 from gateway.roles import listening
 from gateway.roles.children import give_sign, parent_gone
 from gateway.roles.console import err
-from gateway.settings import Settings, from_mapping
+from gateway.settings import Settings
+from gateway.settings_variables import from_mapping
 from gateway.stores import settings_files
 
 _log = structlog.get_logger(__name__)

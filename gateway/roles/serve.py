@@ -49,6 +49,7 @@ from gateway.roles.site import site_routes
 from gateway.roles.stopping import Stops
 from gateway.roles.supervision import compose_grants
 from gateway.roles.telemetry import Telemetry, compose_telemetry
+from gateway.roles.tracing import Tracing, compose_tracing
 from gateway.roles.watching import Speaker, Watching
 from gateway.settings import Settings
 from gateway.sockets.one_port import Entrance, OnePortServer, create_server
@@ -102,6 +103,7 @@ class Gateway:
     ) -> None:
         self.settings = settings
         self._entrance = entrance
+        self._environ = environ
         self.role = role
         self._drainer = Child(["drain"], environ, silence_s_max=DRAINER_SILENCE_S_MAX)
         self._stops = Stops()
@@ -123,6 +125,7 @@ class Gateway:
         self._live: FleetCalls
         self._speaker: Speaker
         self._telemetry: Telemetry
+        self._tracing: Tracing
         self._watching: Watching | None = None
         """None where nobody is answered, as are alarms."""
         self._alarming: Alarming | None = None
@@ -150,9 +153,14 @@ class Gateway:
         # Files and settings first: their errors must show before any store is touched.
         fallback = adapters.load_deck(settings)
         tls = _certificate(settings)
+        instance = settings.node if role.holds_calls else role
+        self._tracing = tracing = compose_tracing(settings, self._environ, instance)
         carrier = adapters.build_carrier(settings)
         # Each part is registered as soon as it exists, in case a later one fails.
         stops.add("carrier", carrier.close)
+        # Stopped after all that a span may be about.
+        stops.add("traces", tracing.stop)
+        tracing.start()
         self.stores = stores = await storage.open_stores(settings, is_node=True)
         stops.add("stores", stores.close)
         self.post = post = open_post(settings, stores)
@@ -181,6 +189,7 @@ class Gateway:
             *(self._port, self._calls, alarms, self._access.velocity.refusals),
             calls_max=settings.calls_max if role.holds_calls else 0,
             viewers=self._count_viewers,
+            spans=tracing.counts,
         )
         stops.add("figures of calls", telemetry.stop)
         routes = [
@@ -196,24 +205,33 @@ class Gateway:
             *people,
         ]
         self.app = create_app(
-            routes, show_missing=self._people.pages.show_missing, meter=telemetry.requests
+            routes,
+            show_missing=self._people.pages.show_missing,
+            meter=telemetry.requests,
+            tracer=tracing.tracer,
         )
+        await self._run(stops, tls, self._tasks(tls, alarms, prices))
+
+    def _tasks(
+        self, tls: ServerTls | None, alarms: periodic_tasks.Alarms, prices: Prices
+    ) -> Sequence[PeriodicTask]:
+        settings = self.settings
         tasks = [
             *periodic_tasks.of_port(tls),
             *periodic_tasks.of_fleet(self.fleet.roster),
             *self._tasks_of_books(alarms),
             *periodic_tasks.of_mails(settings, alarms),
         ]
-        if role.answers_people:
+        if self.role.answers_people:
             tasks += [
                 *periodic_tasks.of_payments(self._payments),
-                *of_erasure(settings, stores, self._payments),
+                *of_erasure(settings, self.stores, self._payments),
                 *periodic_tasks.of_quotes(prices, self._fraud),
                 *periodic_tasks.of_people(self._people),
             ]
         if self._watching is not None and self._alarming is not None:
             tasks += [*self._watching.tasks(), *self._alarming.tasks()]
-        await self._run(stops, tls, tasks)
+        return tasks
 
     def _take_payments(self, stops: Stops) -> None:
         """Open what takes payments; a change of credit reaches running calls at once."""
@@ -232,7 +250,7 @@ class Gateway:
         self._fraud = fraud = compose_fraud(settings, stores)
         stops.add("counts of refused calls", fraud.refusals.close)
         stops.add("counts of refused visitors", fraud.visitors.close)
-        self._access = compose_access(settings, stores, people.holders)
+        self._access = self._tracing.follow(compose_access(settings, stores, people.holders))
 
     async def _hold_calls(self, stops: Stops) -> None:
         """Become a node: the owner of the calls under its id; those of an earlier run are settled.

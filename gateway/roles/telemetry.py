@@ -48,8 +48,12 @@ def compose_telemetry(
     *,
     calls_max: int,
     viewers: Callable[[], int],
+    spans: Mapping[str, int] | None = None,
 ) -> Telemetry:
-    """Return the figures of a process; `viewers` says how many watch live calls at it."""
+    """Return the figures of a process; `viewers` says how many watch live calls at it.
+
+    `spans` counts what becomes of those of traces; None where there are none.
+    """
     # When a series was first seen doubles the text, and nobody asks for it.
     disable_created_metrics()  # type: ignore[no-untyped-call]
     # Not the library's own: in tests there are several processes in one.
@@ -78,6 +82,7 @@ def compose_telemetry(
                 "what",
                 lambda: asdict(port.engine.counters),
             ),
+            **_of_traces(spans),
         },
         raised={
             "outbox": lambda: alarms.outbox.is_raised,
@@ -87,3 +92,11 @@ def compose_telemetry(
     )
     register(registry, figures)
     return Telemetry(registry, RequestMeter(registry), CallMeters(registry))
+
+
+def _of_traces(
+    spans: Mapping[str, int] | None,
+) -> dict[str, tuple[str, str, Callable[[], Mapping[str, float]]]]:
+    if spans is None:
+        return {}
+    return {"spans": ("Spans of traces: sent to the collector or dropped.", "what", lambda: spans)}

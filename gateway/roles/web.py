@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gateway.roles import orders
@@ -14,13 +14,20 @@ from gateway.sockets.one_port import Entrance
 
 
 async def work(
-    settings: Settings, *, is_child: bool, listener: int, folder: Path, nodes: Sequence[str]
+    settings: Settings,
+    *,
+    is_child: bool,
+    environ: Mapping[str, str],
+    listener: int,
+    folder: Path,
+    nodes: Sequence[str],
 ) -> None:
     """Serve until told to stop.
 
     Args:
         settings: What the operator has set.
         is_child: It always is one.
+        environ: The process's environment.
         listener: Descriptor of the socket that is listened on.
         folder: Where the nodes have their inboxes.
         nodes: Those of this machine.
@@ -29,4 +36,4 @@ async def work(
     assert is_child
     doors = {node: Door(node, inbox_of(folder, node)) for node in nodes}
     entrance = Entrance(socket.socket(fileno=listener), doors)
-    await orders.run(Gateway(settings, {}, Role.WEB, entrance))
+    await orders.run(Gateway(settings, environ, Role.WEB, entrance))

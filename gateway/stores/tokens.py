@@ -18,7 +18,7 @@ from accounts.stores.valkey import bounded
 from gateway.ports import CallOrder
 
 TOKEN_PREFIX = "ct_"  # noqa: S105
-_KEY_PREFIX = "caller:call-token:6:"
+_KEY_PREFIX = "caller:call-token:7:"
 """The number changes with the form of an order: nodes of two releases never misread one."""
 _AWAY: Final = "call tokens cannot be stored right now"
 _COMMON = ("account_id", "codec", "country", "currency", "key_epoch", "key_id", "rate")

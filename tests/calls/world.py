@@ -38,7 +38,7 @@ from gateway.charging.recovery import bring_credits
 from gateway.http.bearer import key_hash, new_api_key
 from gateway.roles import storage
 from gateway.scopes import PAGE
-from gateway.settings import from_mapping
+from gateway.settings_variables import from_mapping
 from gateway.stores.accounts import SqlAccountStore
 from gateway.stores.embedded import EmbeddedValkey
 from gateway.stores.key_epochs import RedisKeyEpochs

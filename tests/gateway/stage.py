@@ -27,7 +27,7 @@ from gateway.charging.rounds import Metering
 from gateway.errors import CarrierError
 from gateway.heartbeat.ticker import BEATS_PER_SECOND, Ticker
 from gateway.ports import AudioEndpoint, CallOrder, DialOrder
-from gateway.settings import from_mapping
+from gateway.settings_variables import from_mapping
 from gateway.twilio.leg import TwilioLeg
 from tests.gateway.memory_gate import MemorySpendGate
 from tests.gateway.recording import RecordingConnection

@@ -32,7 +32,7 @@ from gateway.roles.embed import buttons_of
 from gateway.roles.people import People, compose_people
 from gateway.roles.serve import Gateway
 from gateway.scopes import PAGE, Scope
-from gateway.settings import from_mapping
+from gateway.settings_variables import from_mapping
 from tests.thorough import first_of
 from tests.valkey import ValkeyServer, free_port
 

@@ -7,7 +7,8 @@ import pytest
 
 from gateway.errors import SettingsError
 from gateway.secret import Secret
-from gateway.settings import Settings, from_mapping
+from gateway.settings import Settings
+from gateway.settings_variables import from_mapping
 
 
 def test_nothing_set_is_the_defaults():
@@ -53,6 +54,14 @@ def test_nothing_set_is_the_defaults():
         ("CALLER_EVENTS_URL", "https://a.example:99999/x", "a port from 1 to 65535"),
         ("CALLER_EVENTS_URL", "https://a.example:0/x", "a port from 1 to 65535"),
         ("CALLER_EVENTS_URL", "https://:80/x", "a URL with a host"),
+        ("CALLER_OTLP_URL", "127.0.0.1:4318", "must match"),
+        ("CALLER_OTLP_URL", "http://127.0.0.1:4318/?a=b", "must match"),
+        ("CALLER_OTLP_URL", "http://127.0.0.1:43180000", "a port from 1 to 65535"),
+        ("CALLER_OTLP_HEADERS", "a=b", "CALLER_OTLP_URL"),
+        *(
+            ("CALLER_TRACES_RATIO", value, "a decimal fraction from 0 to 1")
+            for value in ("", "2", "1.5", "-0", "1e-3", "nan", "0.", ".5", "0,5", "٠", "00")
+        ),
         ("CALLER_SMTP_URL", "smtp://a.example:99999", "a port from 1 to 65535"),
         ("CALLER_CARRIER_URL", "https://[::1", "origin such as"),
         ("CALLER_PUBLIC_ORIGIN", "https://calls.example.com:99999", "origin such as"),
@@ -92,6 +101,11 @@ def test_what_looks_like_those_is_taken():
         "CALLER_PHONEBOOK": "+15005551000=A,+15005551001=A",
     }
     assert len(from_mapping(given).top_up_amounts) == 2
+
+
+@pytest.mark.parametrize(("text", "ratio"), [("0", 0.0), ("1", 1.0), ("1.0", 1.0), ("0.05", 0.05)])
+def test_a_ratio_is_a_decimal_fraction(text, ratio):
+    assert from_mapping({"CALLER_TRACES_RATIO": text}).traces_ratio == ratio
 
 
 def test_a_currency_without_cents_has_no_amounts_with_them():
@@ -169,6 +183,7 @@ def test_every_knob_that_is_a_secret_is_of_the_type_that_hides_it():
         "smtp_url": "smtps://u:hush@h:1",
         "events_url": "https://h/hush",
         "events_secret": "whsec_" + "hush" * 8,
+        "otlp_url": "https://h/hush",
         "stripe_api_key": "sk_test_hush",
         "stripe_webhook_secrets": "hush,hush2",
         "second_factor_keys": "hush" * 8,

@@ -25,7 +25,7 @@ from gateway.http.hooks.twilio import TwilioWebhooks
 from gateway.nanoseconds import SECOND_NS
 from gateway.roles.adapters import build_carrier
 from gateway.roles.media import compose_media
-from gateway.settings import from_mapping
+from gateway.settings_variables import from_mapping
 from gateway.sound.directions import FRAME_BYTES
 from gateway.twilio.markup import hangup_twiml
 from gateway.twilio.signature import TwilioSignatureVerifier

@@ -17,7 +17,7 @@ from gateway.call.machine import (
 from gateway.call.patience import DIAL_MARGIN_NS, overdue
 from gateway.cause import Cause
 from gateway.nanoseconds import SECOND_NS
-from gateway.settings import from_mapping
+from gateway.settings_variables import from_mapping
 
 SETTINGS = from_mapping({"CALLER_DATA_DIR": "/nonexistent"})
 DIALLED_NS = 10**15

@@ -11,7 +11,7 @@ from gateway.calls.closed_destinations import ClosedDestinations
 from gateway.cli import high_risk
 from gateway.cli import rates as cli_rates
 from gateway.roles.storage import migrated_database
-from gateway.settings import from_mapping
+from gateway.settings_variables import from_mapping
 from gateway.stores.high_risk import SqlHighRiskLists
 from simulators.carrier import tariff
 from simulators.carrier.service import SimulatorService

@@ -17,11 +17,11 @@ from billing.money import format_money, parse_money
 from billing.stores.redis import RedisSpendGate
 from billing.stores.redis_client import connect, disconnect
 from database.errors import StoreUnavailableError
-from gateway import settings
 from gateway.cli import accounts, ledger, payments
 from gateway.errors import EXIT_FINDINGS, EXIT_SETTINGS, EXIT_UNAVAILABLE
 from gateway.roles import storage
 from gateway.roles.payments import compose_payments
+from gateway.settings_variables import from_mapping
 from simulators.payments.service import PaymentSimulatorService, PaymentSimulatorSettings
 
 API_KEY = "sk_test_desk"
@@ -69,7 +69,7 @@ class Desk:
 
     def pays(self, units):
         """Begin a payment of acme and make it; nobody has told us yet. Return its id."""
-        read = settings.from_mapping(self.environ)
+        read = from_mapping(self.environ)
 
         async def begin():
             stores = await storage.open_stores(read)
@@ -93,7 +93,7 @@ class Desk:
 
     def told_of(self, session_id):
         """Be told by a webhook that a session was paid."""
-        read = settings.from_mapping(self.environ)
+        read = from_mapping(self.environ)
 
         async def book():
             stores = await storage.open_stores(read)

@@ -13,7 +13,7 @@ from gateway.cli import retention
 from gateway.errors import EXIT_UNAVAILABLE
 from gateway.privacy.retention import DUTY
 from gateway.roles.storage import migrated_database
-from gateway.settings import from_mapping
+from gateway.settings_variables import from_mapping
 from gateway.stores.duties import SqlDuties
 from tests.gateway.stores.test_retention import add_holder, call
 

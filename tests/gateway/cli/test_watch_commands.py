@@ -20,7 +20,7 @@ from gateway.monitor.rows import encode
 from gateway.roles import following
 from gateway.roles.following import open_following
 from gateway.roles.storage import open_redis_alone
-from gateway.settings import from_mapping
+from gateway.settings_variables import from_mapping
 from gateway.stores.alarms import RedisAlarms
 from gateway.stores.node_facts import RedisNodeDirectory
 from gateway.stores.watch_channel import RedisWatchChannel

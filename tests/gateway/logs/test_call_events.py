@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from gateway.call import machine
 from gateway.cause import Cause
 from gateway.errors import CarrierError
 from gateway.logs import call_events
@@ -117,3 +118,55 @@ def test_a_call_of_another_node(lines):
     )
     (line,) = of_calls(lines)
     assert (line["event"], line["node"], line["seconds"]) == ("call settled", "n2", 7)
+
+
+class Follower:
+    """Is told of a call; fails at one of its events."""
+
+    def __init__(self, fails_at=None):
+        self.told = []
+        self.fails_at = fails_at
+
+    def requested(self, call_id, country):
+        self.told.append((call_id, country))
+
+    def advanced(self, call, before, event, _at_ns):
+        self.told.append((before.name, call.state.name, type(event).__name__))
+        if self.fails_at is type(event):
+            raise RuntimeError("ours")
+
+
+async def test_whoever_follows_a_call_is_told_of_each_event(stage):
+    follower = Follower()
+    call_events.FOLLOWER.set(follower)
+    caller = await stage.call(country="GB").answered()
+    caller.says(type="hangup")
+    await stage.until(lambda: stage.released)
+    assert follower.told[:3] == [
+        ("c1", "GB"),
+        ("NEW", "FUNDING", "Requested"),
+        ("FUNDING", "DIALLING", "HoldPlaced"),
+    ]
+    assert follower.told[-1] == ("SETTLING", "SETTLED", "Settled")
+
+
+async def test_a_follower_that_fails_is_told_no_more_and_the_call_goes_on(stage, lines):
+    follower = Follower(fails_at=machine.Answered)
+    call_events.FOLLOWER.set(follower)
+    caller = await stage.call().answered()
+    caller.says(type="hangup")
+    await stage.until(lambda: stage.released)
+    assert follower.told[-1][-1] == "Answered"
+    assert events(lines) == ["requested", "placed", "answered", "ended", "settled"]
+    (fault,) = [line for line in lines if line["log_level"] == "error"]
+    assert (fault["event"], fault["call_id"]) == ("call not followed any more", "c1")
+
+
+async def test_what_a_context_is_about_is_told_its_refusal(lines):
+    told = []
+    token = call_events.ON_REFUSAL.set(told.append)
+    call_events.refused("gateway_full", node="n1", account="alice")
+    call_events.ON_REFUSAL.reset(token)
+    call_events.refused("gateway_draining", node="n1", account="alice")
+    assert told == ["gateway_full"]
+    assert events(lines) == ["refused", "refused"]

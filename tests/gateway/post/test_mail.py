@@ -20,7 +20,7 @@ from gateway.post.mail import (
 )
 from gateway.post.notices import MailText
 from gateway.secret import Secret
-from gateway.settings import from_mapping
+from gateway.settings_variables import from_mapping
 from tests.gateway.post.mailbox import AT, SENDER, trusting
 
 FAILURES = (smtplib.SMTPException, ConnectionError)

@@ -9,7 +9,7 @@ from billing.errors import RateDeckError
 from database.errors import StoreUnavailableError
 from gateway.errors import SettingsError
 from gateway.roles import adapters, storage
-from gateway.settings import from_mapping
+from gateway.settings_variables import from_mapping
 from tests.valkey import free_port
 
 TWILIO = {

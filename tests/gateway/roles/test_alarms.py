@@ -13,7 +13,7 @@ from gateway.monitor.alarms import RULES, Alarm, Change
 from gateway.monitor.board import Board
 from gateway.monitor.rows import Batch, Warned
 from gateway.roles.alarms import Alarming
-from gateway.settings import from_mapping
+from gateway.settings_variables import from_mapping
 from tests.gateway.post.mailbox import Mailbox
 
 AT = datetime(2026, 11, 28, 12, tzinfo=UTC)

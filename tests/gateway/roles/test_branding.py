@@ -5,7 +5,8 @@ import pytest
 from gateway.errors import SettingsError
 from gateway.roles.branding import load_branding
 from gateway.roles.preflight import branding
-from gateway.settings import Settings, from_mapping
+from gateway.settings import Settings
+from gateway.settings_variables import from_mapping
 
 
 def test_all_that_is_set_is_shown(tmp_path):

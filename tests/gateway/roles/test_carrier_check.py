@@ -13,7 +13,7 @@ from gateway.roles.carrier_check import (
     permissions_finding,
     refused,
 )
-from gateway.settings import from_mapping
+from gateway.settings_variables import from_mapping
 from gateway.twilio.account import Number, Standing
 from gateway.twilio.dialing import Country
 from simulators.carrier.service import SimulatorService, SimulatorSettings

@@ -9,7 +9,7 @@ import pytest
 from billing.stores.redis_client import connect, disconnect
 from gateway.roles import check, storage
 from gateway.roles.preflight import Finding
-from gateway.settings import from_mapping
+from gateway.settings_variables import from_mapping
 from gateway.stores import embedded
 from gateway.stores.drain_mark import RedisDrainMark
 from gateway.stores.high_risk import SqlHighRiskLists
@@ -17,6 +17,7 @@ from gateway.stores.leases import RedisNodeLeases
 from simulators.carrier.service import SimulatorService
 from simulators.carrier.settings import SimulatorSettings
 from tests.certificates import DAY, Authority
+from tests.gateway.telemetry.collector import collecting
 from tests.valkey import free_port
 
 ACCOUNT_SID = "AC" + "0" * 32
@@ -387,3 +388,20 @@ async def test_the_bundled_server_is_looked_for_and_not_started(tmp_path):
     finally:
         await valkey.stop()
     assert "it runs with" in (await found(DATA_DIR=tmp_path / "other"))["drainer"].text
+
+
+async def test_the_collector_of_traces_is_tried(tmp_path):
+    assert "traces" not in await found(DATA_DIR=tmp_path)
+    async with collecting() as collector:
+        finding = (await found(DATA_DIR=tmp_path, OTLP_URL=collector.url))["traces"]
+        assert (finding.is_weak, finding.text) == (False, "The collector takes traces.")
+        assert collector.spans == []
+        collector.status = 401
+        finding = (await found(DATA_DIR=tmp_path, OTLP_URL=collector.url))["traces"]
+        assert (finding.is_weak, finding.is_fatal) == (True, False)
+        assert finding.text.endswith("takes no traces: status 401.")
+    given = {"OTLP_URL": collector.url, "OTLP_HEADERS": "hunter2"}
+    finding = (await found(DATA_DIR=tmp_path, **given))["traces"]
+    assert finding.is_fatal
+    assert "CALLER_OTLP_HEADERS must be" in finding.text
+    assert "hunter2" not in finding.text

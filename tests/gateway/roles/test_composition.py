@@ -29,7 +29,7 @@ from gateway.roles.public_origin import Answer
 from gateway.roles.stopping import Stops
 from gateway.scopes import PAGE
 from gateway.secret import Secret
-from gateway.settings import from_mapping
+from gateway.settings_variables import from_mapping
 from gateway.stores.leases import RedisNodeLeases
 from tests import mmdb
 from tests.valkey import valkey_server, valkey_url

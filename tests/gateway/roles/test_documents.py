@@ -8,7 +8,8 @@ from accounts.consent import Document
 from gateway.errors import SettingsError
 from gateway.roles import preflight
 from gateway.roles.documents import early, fault, load_documents, post_documents
-from gateway.settings import Settings, from_mapping
+from gateway.settings import Settings
+from gateway.settings_variables import from_mapping
 
 NOW = datetime(2027, 3, 2, 9, tzinfo=UTC)
 

@@ -11,11 +11,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from accounts.notice import MailState, Notice
-from gateway import settings
 from gateway.charging import outbox_alarm
 from gateway.charging.outbox_alarm import DrainerAlarm
 from gateway.roles import children, drain, storage
 from gateway.roles.children import Child
+from gateway.settings_variables import from_mapping
 from gateway.stores.drain_mark import RedisDrainMark
 from gateway.stores.mail_outbox import SqlMailOutbox
 from tests.gateway.post.conftest import closed_mailbox, mailbox
@@ -69,7 +69,7 @@ async def drainer(tmp_path, valkey_url, mailbox, monkeypatch):
         "CALLER_MAIL_FROM": SENDER,
     }
     environ = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ} | given
-    stores = await storage.open_stores(settings.from_mapping(given))
+    stores = await storage.open_stores(from_mapping(given))
     opened = Drainer(environ, stores)
     assert await opened.mark.age_s() is None
     await opened.child.start()
@@ -161,4 +161,4 @@ async def test_a_drainer_that_fails_ends_and_tells_its_fault(tmp_path, valkey_ur
     given = {"CALLER_DATA_DIR": str(tmp_path), "CALLER_REDIS_URL": valkey_url}
     with pytest.raises(ZeroDivisionError):
         async with asyncio.timeout(PATIENCE_S):
-            await drain.work(settings.from_mapping(given), is_child=False)
+            await drain.work(from_mapping(given), is_child=False)

@@ -11,7 +11,7 @@ from gateway.ports import to_nobody
 from gateway.roles.erasure import _rewrite_files, of_erasure
 from gateway.roles.payments import compose_payments
 from gateway.roles.storage import database_url, open_stores
-from gateway.settings import from_mapping
+from gateway.settings_variables import from_mapping
 from tests.valkey import valkey_server, valkey_url
 
 __all__ = ["valkey_server", "valkey_url"]

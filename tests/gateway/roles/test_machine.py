@@ -15,7 +15,7 @@ from gateway.errors import EXIT_SETTINGS, EXIT_UNAVAILABLE, SettingsError
 from gateway.roles import machine
 from gateway.roles.machine import Machine, environ_of, node_ids, refuse_unfit
 from gateway.roles.process import EndedError
-from gateway.settings import from_mapping
+from gateway.settings_variables import from_mapping
 from tests.valkey import free_port
 
 

@@ -17,7 +17,7 @@ from billing.stores.payments import SqlPaymentStore
 from database.engine import reading, writing
 from gateway.errors import SettingsError
 from gateway.roles.mail import MailDuty, build_writer, mail_server, open_queue
-from gateway.settings import from_mapping
+from gateway.settings_variables import from_mapping
 from gateway.stores.mail_outbox import SqlMailOutbox, queue_notice
 from tests.gateway.payments.conftest import UNIT, shop
 from tests.gateway.post.conftest import closed_mailbox, mailbox

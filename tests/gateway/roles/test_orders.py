@@ -77,12 +77,13 @@ async def test_each_role_has_its_entrance_and_says_when_it_serves(
         web.work(
             settings,
             is_child=True,
+            environ={},
             listener=socket.create_server(("127.0.0.1", 0)).detach(),
             folder=tmp_path,
             nodes=["n1-1", "n1-2"],
         )
         if role == "web"
-        else node.work(settings, is_child=True, folder=tmp_path)
+        else node.work(settings, is_child=True, environ={}, folder=tmp_path)
     )
     working = asyncio.create_task(work)
     parent.setblocking(False)

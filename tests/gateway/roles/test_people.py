@@ -21,7 +21,7 @@ from gateway.roles.newcomer import make_holder
 from gateway.roles.people import _secret_box, compose_people, new_door, relying_party
 from gateway.roles.serve import Gateway
 from gateway.roles.storage import open_stores
-from gateway.settings import from_mapping
+from gateway.settings_variables import from_mapping
 from gateway.stores.mail_outbox import SqlMailOutbox
 from tests import mmdb
 from tests.gateway.calls.test_live import Velocity

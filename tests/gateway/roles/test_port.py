@@ -6,7 +6,7 @@ import pytest
 
 from gateway.ports import HandshakeRequest, Refusal
 from gateway.roles.port import compose_port, new_beat, serve_no_media
-from gateway.settings import from_mapping
+from gateway.settings_variables import from_mapping
 
 
 @pytest.mark.parametrize("path", ["/n/n1/media/browser", "/n/n1/media/carrier", "/"])

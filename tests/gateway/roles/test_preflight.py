@@ -4,6 +4,7 @@ import os
 import re
 import socket
 import sqlite3
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +20,7 @@ from gateway import errors
 from gateway.cli import app
 from gateway.roles import preflight
 from gateway.roles.preflight import Finding, away, wrong
-from gateway.settings import from_mapping
+from gateway.settings_variables import from_mapping
 from gateway.stores import append_only
 from gateway.stores.leases import RedisNodeLeases
 from tests import mmdb
@@ -238,6 +239,15 @@ def test_a_file_of_countries_that_cannot_be_used_is_told(tmp_path):
     (found,) = preflight.countries_of_addresses(from_mapping(environ(ADDRESS_COUNTRIES=str(file))))
     assert found.is_fatal
     assert f"CALLER_ADDRESS_COUNTRIES names {file}, which cannot be used" in found.text
+
+
+def test_traces_without_their_package_are_refused_before_a_start(monkeypatch):
+    settings = from_mapping(environ(OTLP_URL="http://127.0.0.1:4318"))
+    assert preflight.traces(settings) == []
+    monkeypatch.setitem(sys.modules, "gateway.telemetry.otlp", None)
+    (found,) = preflight.traces(settings)
+    assert found.is_fatal
+    assert "pip install 'caller[otel]'" in found.text
 
 
 def test_a_sign_up_without_mail_is_a_weakness(tmp_path):

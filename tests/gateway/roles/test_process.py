@@ -39,7 +39,7 @@ from gateway.roles.process import (
     serve_until_stopped,
     stop_on_signal,
 )
-from gateway.settings import from_mapping
+from gateway.settings_variables import from_mapping
 
 pytestmark = pytest.mark.usefixtures("heeded_signals")
 

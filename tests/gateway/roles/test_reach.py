@@ -7,7 +7,7 @@ import pytest
 
 from gateway.roles import probe, public_origin, reach
 from gateway.roles.serve import Gateway
-from gateway.settings import from_mapping
+from gateway.settings_variables import from_mapping
 from tests.certificates import DAY, Authority
 from tests.proxy import Proxy
 from tests.valkey import free_port

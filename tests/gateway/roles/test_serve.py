@@ -10,7 +10,7 @@ from billing.stores.redis_client import connect, disconnect
 from gateway.errors import SettingsError
 from gateway.roles.serve import Gateway
 from gateway.roles.stopping import Stops
-from gateway.settings import from_mapping
+from gateway.settings_variables import from_mapping
 from gateway.stores.leases import RedisNodeLeases
 
 
@@ -127,5 +127,5 @@ async def test_a_node_stops_its_sockets_first_and_its_stores_last(environ, monke
             "events",
             "ending of lost carrier calls",
         ),
-        *("drainer", "mails", "stores", "carrier"),
+        *("drainer", "mails", "stores", "traces", "carrier"),
     ]

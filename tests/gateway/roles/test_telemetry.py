@@ -13,7 +13,7 @@ from gateway.http.bearer import key_hash, new_api_key
 from gateway.http.metrics import PATH
 from gateway.roles.serve import Gateway
 from gateway.scopes import LEAST, Scope
-from gateway.settings import from_mapping
+from gateway.settings_variables import from_mapping
 
 FILES = Path(__file__).parents[3] / "deploy" / "prometheus"
 

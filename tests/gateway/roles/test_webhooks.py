@@ -14,7 +14,7 @@ from gateway.calls.call_view import CallView
 from gateway.errors import SettingsError
 from gateway.roles import webhooks
 from gateway.roles.webhooks import Locator, WebhookDuty, secret_maker
-from gateway.settings import from_mapping
+from gateway.settings_variables import from_mapping
 from gateway.stores.webhook_spool import queue_ended_calls
 from gateway.webhooks.signature import SecretMaker, secret_text
 from tests.billing.outbox_entries import closed, opened

@@ -14,7 +14,7 @@ from gateway.embed.keys import Mode
 from gateway.embed.ports import Challenge
 from gateway.errors import RequestRefusedError
 from gateway.http.embed.api import EmbedApi
-from gateway.settings import from_mapping
+from gateway.settings_variables import from_mapping
 from tests.gateway.http.embed.shop import HOST, KEY, OWN, RULES, STANDING, Shop
 from tests.gateway.http.test_bearer import Account
 

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from gateway.http.embed.frames import FRAME, LOADER, EmbedFiles, files_in
-from gateway.settings import from_mapping
+from gateway.settings_variables import from_mapping
 from tests.gateway.http.embed.shop import HOST, KEY, OWN, RULES, STANDING, Shop
 
 SETTINGS = from_mapping({"CALLER_PUBLIC_ORIGIN": OWN})

@@ -1,0 +1,106 @@
+"""Decides which calls are traced, and begins their traces.
+
+Once for each: when the token is asked for. The node that redeems it does as the token says.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from gateway.telemetry.call_trace import CallTrace
+from gateway.telemetry.spans import Span, Trace
+from gateway.telemetry.trace_context import TRACE_ID_BYTES, TraceContext, parse
+
+_CHANCE_BYTES: Final = 7
+"""As many as a float holds exactly."""
+
+
+class RequestTrace:
+    """The span of one request for a call token."""
+
+    __slots__ = ("_clock_ns", "_is_over", "_is_told", "_span", "_trace")
+
+    def __init__(
+        self, trace: Trace, name: str, parent_id: bytes, clock_ns: Callable[[], int]
+    ) -> None:
+        self._trace = trace
+        self._clock_ns = clock_ns
+        self._span = trace.begin(name, parent_id, clock_ns())
+        self._is_told = False
+        self._is_over = False
+
+    def issued(self, country: str) -> str:
+        """Note that a token is issued; return what it takes to the node."""
+        self._is_told = True
+        self._span.attributes["caller.country"] = country
+        return TraceContext(self._trace.trace_id, self._span.span_id, True).traceparent()
+
+    def refused(self, code: str) -> None:
+        """Note that a call was refused to an account."""
+        if not self._is_over:
+            self._is_told = True
+            self._span.attributes["caller.refusal"] = code
+
+    def answered(self, route: str, status: int) -> None:
+        """End it, and drop it where it was about no call: of strangers and floods there is none."""
+        self._is_over = True
+        if self._is_told:
+            self._span.attributes |= {
+                "http.request.method": "POST",
+                "http.route": route,
+                "http.response.status_code": status,
+            }
+            # OpenTelemetry's conventions for HTTP: what the client did wrong is no fault of ours.
+            error = str(status) if status >= 500 else ""
+            self._trace.end(self._span, self._clock_ns(), error=error)
+
+
+class Tracer:
+    """Begins the traces of a process."""
+
+    def __init__(
+        self,
+        emit: Callable[[Span], None],
+        *,
+        ratio: float,
+        clock_ns: Callable[[], int] = time.monotonic_ns,
+        unix_ns: Callable[[], int] = time.time_ns,
+        new_id: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        """Trace this part of all calls, from 0 to 1; `emit` gets each span when it ends."""
+        self._emit = emit
+        self._ratio = ratio
+        self.clock_ns = clock_ns
+        self._unix_ns = unix_ns
+        self._new_id = new_id
+
+    def request(self, traceparents: Sequence[str], name: str) -> RequestTrace | None:
+        """Return the trace of a request with these headers; None for one that is not traced.
+
+        A trace that the client has begun goes on. Its flag can only lower what is traced: where it
+        is not set nothing is, where it is the ratio decides, by chance of ours and not by the
+        trace's id, which the client has chosen.
+        """
+        given = parse(traceparents)
+        if given is not None and not given.is_sampled:
+            return None
+        chance = int.from_bytes(self._new_id(_CHANCE_BYTES)) >> 3
+        if chance >= self._ratio * 2**53:
+            return None
+        trace_id = self._new_id(TRACE_ID_BYTES) if given is None else given.trace_id
+        parent_id = b"" if given is None else given.span_id
+        return RequestTrace(self._trace(trace_id), name, parent_id, self.clock_ns)
+
+    def call(self, traceparent: str, at_ns: int) -> CallTrace | None:
+        """Return the trace of a call whose token brings this; None for one that is not traced."""
+        given = parse((traceparent,)) if traceparent else None
+        if given is None or not given.is_sampled:
+            return None
+        return CallTrace(self._trace(given.trace_id), given.span_id, at_ns)
+
+    def _trace(self, trace_id: bytes) -> Trace:
+        # Anew for each: the clock of the wall may be set while a process lives.
+        return Trace(trace_id, self._unix_ns() - self.clock_ns(), self._new_id, self._emit)
