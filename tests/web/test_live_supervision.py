@@ -30,7 +30,7 @@ navigator.mediaDevices.getUserMedia = async (wanted) => {
   return stream;
 };
 """
-OPEN = "() => window.tracks.filter(({ readyState }) => readyState === 'live').length"
+CLOSED = "() => window.tracks.every(({ readyState }) => readyState === 'ended')"
 
 
 @async_fixture
@@ -99,7 +99,7 @@ async def test_who_listens_sends_nothing_and_who_speaks_is_told_who_hears(
     assert await page.evaluate("window.asked") == 1
     await page.get_by_label("Listen").check()
     await expect(said(page)).to_have_text("Nobody hears you. Your microphone is off.")
-    assert await page.evaluate(OPEN) == 0, "the browser's sign of recording is out"
+    assert await page.evaluate(CLOSED), "the browser's sign of recording is out"
     assert supervisor.wanted == ["whisper", "barge", "take-over", "listen"]
     sent = len(supervisor.frames)
     await page.wait_for_timeout(300)
@@ -227,7 +227,7 @@ async def test_the_end_of_the_call_is_told_and_leaves_nothing_to_press(
     await supervisor.refuse("call_ended")
     await expect(trouble(page)).to_contain_text("The call has ended.")
     await expect(page.locator("live-supervision").get_by_role("button")).to_have_count(0)
-    assert await page.evaluate(OPEN) == 0
+    assert await page.evaluate(CLOSED)
     await closed(page, faults)
 
 
@@ -274,8 +274,8 @@ async def test_who_changes_their_mind_while_the_browser_asks_is_not_heard(
     await expect(page.get_by_text("If the browser asks, allow it")).to_be_visible()
     await page.get_by_label("Listen").check()
     await page.evaluate("window.allow()")
-    await page.wait_for_function("window.tracks.length > 0")
-    await page.wait_for_function(f"({OPEN})() === 0")
+    await page.wait_for_function("() => window.tracks.length > 0")
+    await page.wait_for_function(CLOSED)
     assert set(supervisor.wanted) <= {"listen"}
     assert supervisor.frames == []
     # And whoever chooses more instead gets that.
@@ -296,7 +296,7 @@ async def test_what_the_gateway_does_not_do_is_told(browser: Browser, live: Live
     await supervisor.tell("listen")
     await expect(trouble(page)).to_contain_text("The gateway has not changed what you do.")
     await expect(page.get_by_label("Listen")).to_be_checked()
-    await page.wait_for_function(f"({OPEN})() === 0")
+    await page.wait_for_function(CLOSED)
     await closed(page, faults)
 
 

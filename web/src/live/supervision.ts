@@ -56,6 +56,7 @@ export class SupervisionPanel extends LitElement {
       .mode {
         display: grid;
         grid-template-columns: auto 1fr;
+        place-content: start stretch;
         align-items: start;
         gap: 0 var(--space-2);
         padding: var(--space-3);
@@ -133,7 +134,8 @@ export class SupervisionPanel extends LitElement {
       }
       .meters {
         display: grid;
-        grid-template-columns: auto minmax(0, 24rem);
+        grid-template-columns: max-content minmax(0, 24rem);
+        justify-content: start;
         align-items: center;
         gap: var(--space-2) var(--space-3);
         font-size: var(--letters-s);
