@@ -30,8 +30,8 @@ const LATER = ['feedback', 'key-form', 'key-offer', 'line-check', 'paying', 'ret
 
 /**
  * Puts in the tokens, and takes the indentation out of css`…` and html`…` templates, which a minifier of JavaScript must
- * leave alone. What is loaded later imports what stands beside the phone as well, and that the app; one call and
- * what operators see import the live page: so all that they share stays in one file each, which compresses better than five.
+ * leave alone. What is loaded later imports what stands beside the phone as well, and that the app; one call, what
+ * operators see and supervision import the live page: so all that they share stays in one file each, which compresses better than five.
  */
 const compactTemplates = {
   name: 'compact-templates',
@@ -42,7 +42,7 @@ const compactTemplates = {
         return css.replace(/\/\*.*?\*\//gs, '').replace(/\s+/g, ' ').replace(/ ?([{};,]) ?|(:) /g, '$1$2').replace(/;}/g, '}');
       });
       const { name } = path.parse(file);
-      const shared = LATER.includes(name) ? 'beside' : { beside: 'app', call: 'live-page', operators: 'live-page' }[name];
+      const shared = LATER.includes(name) ? 'beside' : { beside: 'app', call: 'live-page', operators: 'live-page', supervision: 'live-page' }[name];
       return { loader: 'ts', contents: compact.replace(/\n\s+/g, '\n') + (shared ? `\nimport './${shared}';` : '') };
     });
   },
@@ -115,8 +115,8 @@ const page = await bundle(['main.ts', 'page.css', ICON], {
 
 const { main: script, page: style, icon, app, beside } = page.names;
 await writePage('index.html', { script, style, icon, preloads: preloads(page.outputs, [app, beside]) });
-// None of it is the phone's; one call comes later, and what operators see only to them.
-const live = await bundle(['live/live-page.ts', 'live/live.css'], { plugins: [compactTemplates, tokens], splitting: true });
+// None of it is the phone's but the audio; one call comes later, and what operators see and supervisors hear only to them.
+const live = await bundle(['live/live-page.ts', 'live/live.css'], { plugins: [compactTemplates, tokens], splitting: true, define });
 const { 'live-page': liveScript, live: liveStyle } = live.names;
 const livePreloads = preloads(live.outputs, [liveScript]);
 await writePage('live/live.html', { script: liveScript, style: liveStyle, icon, preloads: livePreloads });

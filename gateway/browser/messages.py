@@ -169,8 +169,8 @@ class RateQuote(msgspec.Struct, frozen=True, kw_only=True):
 class Ready(_Tagged, tag="ready"):
     """The token was valid: the call is being placed, or has been resumed.
 
-    After `resume` the messages that describe the current state follow: `ringing`, `accept`, `mute`,
-    `hold`.
+    After `resume` the messages that describe the current state follow: `ringing`, `accept`,
+    `supervised`, `mute`, `hold`.
     """
 
     version: int

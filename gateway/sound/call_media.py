@@ -190,6 +190,12 @@ class CallMedia:
         """Whether a supervisor can take part: both parties are there, and no other supervisor."""
         return self._leg is not None and not self._is_over and self._supervised is None
 
+    @property
+    def told_mode(self) -> Mode | None:
+        """What the caller is told of a supervisor; None where there is nothing to be told."""
+        supervised = self._supervised
+        return supervised.mode if supervised is not None and supervised.announces else None
+
     def supervise(self, supervised: Supervised) -> None:
         """Let a supervisor take part, who listens at first; `can_supervise` must hold."""
         self._supervised = supervised

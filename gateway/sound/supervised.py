@@ -87,7 +87,7 @@ class Supervised:
 
         """
         self._supervisor = supervisor
-        self._announces = announces
+        self.announces = announces
         self.on_over = on_over
         self.mode = Mode.LISTEN
         self._caller_voice = Lane(HEARD_LEAD, HEARD_MOST)
@@ -133,7 +133,7 @@ class Supervised:
 
     def play(self) -> None:
         """Send the supervisor the next 20 ms of both; called at each beat."""
-        if self._announces and not self._beats % TONE_BEATS:
+        if self.announces and not self._beats % TONE_BEATS:
             for party in (self._caller, self._phone):
                 if party is not None:
                     party.announce(tones.supervision())

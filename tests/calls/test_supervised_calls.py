@@ -151,6 +151,39 @@ async def test_what_is_allowed_no_more_ends_at_once_and_the_call_goes_on(world: 
     await world.assert_books_balance()
 
 
+async def test_a_caller_who_is_back_is_told_again_who_is_there(world: World):
+    customer = await world.new_customer()
+    await allow(world, customer, Rule(Mode.BARGE))
+    async with customer.call(TONE) as phone:
+        ready = await phone.wait("ready")
+        await phone.wait("accept")
+        async with supervising(customer, ready["call_id"]) as supervisor:
+            await supervisor.send(type="supervise", mode="barge")
+            await phone.wait("supervised", where=lambda event: event["mode"] == "barge")
+            phone.ws.transport.abort()
+            await phone.wait_closed()
+            async with taken_up(customer, ready) as back:
+                assert (await back.wait("supervised"))["mode"] == "barge"
+                ready = await back.wait("ready")
+                back.ws.transport.abort()
+                await back.wait_closed()
+        async with taken_up(customer, ready) as back:
+            # Told while nobody was there to hear it.
+            assert (await back.wait("supervised"))["mode"] is None
+            await back.hang_up()
+    await customer.http.aclose()
+    await world.assert_books_balance()
+
+
+@contextlib.asynccontextmanager
+async def taken_up(customer: Customer, ready: dict[str, Any]) -> AsyncIterator[Phone]:
+    url = f"ws://127.0.0.1:{customer.world.port}/n/n1/media/browser"
+    async with customer.connect(url) as phone:
+        token = ready["resume_token"]
+        await phone.send(type="resume", version=1, call_id=ready["call_id"], token=token)
+        yield phone
+
+
 async def test_when_the_caller_hangs_up_the_supervisor_is_told(world: World):
     customer = await world.new_customer()
     await allow(world, customer, Rule(Mode.LISTEN))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,12 +17,16 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gateway.http import pages
 from tests.web.fake_gateway import KEY, STATIC, until
 
 OPERATOR_KEY = "ck_test_of_an_operator"
+
+TONE = bytes([0x90] * 80 + [0x10] * 80)
+"""A frame of 50 Hz in mu-law: loud enough to move a meter."""
 
 
 def at(seconds: float = 0) -> str:
@@ -106,6 +110,29 @@ def sample(seconds: float) -> dict[str, Any]:
 
 
 @dataclass
+class Supervisor:
+    """One supervisor's socket as the gateway saw it."""
+
+    socket: WebSocket
+    token: str
+    wanted: list[str] = field(default_factory=list)
+    """Modes that were chosen, in order."""
+    frames: list[bytes] = field(default_factory=list)
+    """What their microphone sent."""
+    has_left: bool = False
+
+    async def tell(self, mode: str) -> None:
+        """Say what holds."""
+        await self.socket.send_json({"type": "supervise", "mode": mode})
+
+    async def refuse(self, code: str, message: str = "", close: int = 1008) -> None:
+        """Put them out."""
+        problem = {"code": code, "message": message, "action": "", "retry": False}
+        await self.socket.send_json({"type": "error", **problem})
+        await self.socket.close(close)
+
+
+@dataclass
 class LiveGateway:
     """What the gateway answers, to be set by a test, and what it has seen."""
 
@@ -125,6 +152,14 @@ class LiveGateway:
     """Method, path and body of what was to be changed."""
     viewers: list[asyncio.Queue[str | None]] = field(default_factory=list)
     sent: int = 0
+    most: str = "take-over"
+    """What the account allows supervisors."""
+    announced: bool = True
+    supervisors: list[Supervisor] = field(default_factory=list)
+    confirms: bool = True
+    """Whether what supervisors choose is confirmed."""
+    not_let_in: str = ""
+    """Code with which supervisors are refused at the socket."""
 
     def app(self) -> Starlette:
         """Return the application."""
@@ -141,6 +176,9 @@ class LiveGateway:
                 Route("/v1/key", self._key),
                 Route("/v1/live-feed", self._feed),
                 Route("/v1/admin/live-feed", self._feed),
+                Route("/v1/live-calls/{call}/supervision", self._grant, methods=["POST"]),
+                Route("/v1/admin/live-calls/{call}/supervision", self._grant, methods=["POST"]),
+                WebSocketRoute("/n/a/media/browser", self._supervise),
                 *(Route(path, self._change, methods=[method]) for path, method in changes),
             ]
         )
@@ -163,7 +201,7 @@ class LiveGateway:
     def _scopes(self, request: Request) -> list[str] | None:
         key = request.headers.get("authorization", "").removeprefix("Bearer ")
         known = {KEY: ["calls"], OPERATOR_KEY: ["calls", "admin"]}
-        return known.get(key) or (["calls"] if self.signed_in and not key else None)
+        return known.get(key) or (["calls", "supervise"] if self.signed_in and not key else None)
 
     def _refused(self, request: Request) -> Response | None:
         if self.status != 200:
@@ -208,6 +246,55 @@ class LiveGateway:
             status, problem = self.refusal
             return JSONResponse(problem, status)
         return Response(status_code=204)
+
+    async def _grant(self, request: Request) -> Response:
+        answer = await self._change(request)
+        if self.refusal is not None:
+            return answer
+        url = f"{self.origin.replace('http', 'ws')}/n/a/media/browser"
+        return JSONResponse({"token": f"grant_{len(self.changed)}", "media_url": url}, 201)
+
+    async def _supervise(self, socket: WebSocket) -> None:
+        await socket.accept()
+        first = await socket.receive_json()
+        supervisor = Supervisor(socket, first["token"])
+        if self.not_let_in:
+            await supervisor.refuse(self.not_let_in)
+            return
+        self.supervisors.append(supervisor)
+        allowed = {"most": self.most, "announced": self.announced}
+        ready = {"version": 1, "call_id": "call_1", "frame_bytes": 160, **allowed}
+        await socket.send_json({"type": "supervision-ready", **ready})
+        await supervisor.tell("listen")
+        beat = asyncio.create_task(_speak(socket))
+        try:
+            while True:
+                message = await socket.receive()
+                if message["type"] == "websocket.disconnect":
+                    break
+                if message.get("bytes"):
+                    supervisor.frames.append(message["bytes"])
+                else:
+                    await self._answer(supervisor, json.loads(message["text"]))
+        finally:
+            supervisor.has_left = True
+            beat.cancel()
+
+    async def _answer(self, supervisor: Supervisor, message: dict[str, Any]) -> None:
+        if message["type"] == "ping":
+            await supervisor.socket.send_json({"type": "pong", "id": message["id"]})
+        elif message["type"] == "supervise":
+            supervisor.wanted.append(message["mode"])
+            if self.confirms:
+                await supervisor.tell(message["mode"])
+
+
+async def _speak(socket: WebSocket) -> None:
+    """Send what both sides of a call say: a tone, in frames of 20 ms."""
+    with suppress(WebSocketDisconnect, RuntimeError):
+        while True:
+            await socket.send_bytes(TONE)
+            await asyncio.sleep(0.02)
 
 
 @asynccontextmanager

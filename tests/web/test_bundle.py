@@ -31,6 +31,9 @@ LIVE_BYTES_MAX = 28 * 1024
 CALL_BYTES_MAX = 28 * 1024
 """What one call's page needs besides; 23 KB of it draw lines."""
 
+SUPERVISION_BYTES_MAX = 8 * 1024
+"""What a supervisor needs besides, with their sound; others load none of it."""
+
 OPERATORS = "operators-"
 """What only operators see of it, and only they load."""
 
@@ -103,11 +106,15 @@ def test_the_live_page_is_small(built_pages: Path) -> None:
     call = imported(built_pages, "call-")
     assert len(call - own) == 1, "and nothing more than one call"
 
+    supervision = imported(built_pages, "supervision-")
+    assert len(supervision - own) == 1, "and nothing more than supervision"
+
     def weight(names: set[str]) -> int:
         return sum(len(gzip.compress((built_pages / name).read_bytes(), 9)) for name in names)
 
     assert weight({*named, *operators}) <= LIVE_BYTES_MAX
     assert weight(call - own) <= CALL_BYTES_MAX
+    assert weight(supervision - own) <= SUPERVISION_BYTES_MAX
 
 
 @pytest.mark.parametrize("page", ["index.html", "live.html"])

@@ -29,7 +29,8 @@ PUBLIC = [
 """All that the SDK promises, by name."""
 
 ENTRANCES = {
-    *("core", "check", "devices", "call/end-kept", "call/sound-choosing", "call/tones"),
+    *("core", "check", "devices", "supervision"),
+    *("call/end-kept", "call/sound-choosing", "call/tones"),
     # Shown whole at /design.
     "error-words",
 }

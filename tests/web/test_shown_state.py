@@ -59,6 +59,43 @@ async def test_silence_of_the_gateway_is_no_good_line(
     await page.context.close()
 
 
+COUNT = """(status) => {
+  window.changes = 0;
+  new MutationObserver(() => (window.changes += 1)).observe(
+    status, { characterData: true, childList: true, subtree: true });
+}"""
+
+
+@pytest.mark.parametrize(
+    ("language", "hears", "over"),
+    [
+        ("en", "hears this call", "the other side does not hear you"),
+        ("de", "hört diesen Anruf mit", "Die Gegenseite hört Sie nicht"),
+        ("es", "escucha esta llamada", "la otra parte no le oye"),
+    ],
+)
+async def test_who_else_is_in_the_call_is_told_once_for_each_change(
+    browser: Browser, gateway: FakeGateway, language: str, hears: str, over: str
+) -> None:
+    gateway.resume_seconds = 15
+    page, _ = await open_page(browser, gateway, locale=language)
+    await page.get_by_role("textbox").first.fill(ECHO)
+    await page.keyboard.press("Enter")
+    await expect(status(page)).to_have_class("status live")
+    line, note = gateway.lines[-1], page.locator("caller-call-notices p[role=status]").first
+    await note.evaluate(COUNT)
+    await line.send("supervised", mode="listen")
+    await expect(note).to_contain_text(hears)
+    await line.sample(4.3, 3)
+    await page.wait_for_timeout(600)
+    assert await page.evaluate("window.changes") == 1
+    await line.send("supervised", mode="take-over")
+    await expect(note).to_contain_text(over)
+    await line.send("supervised", mode=None)
+    await expect(note).to_have_text("")
+    await page.context.close()
+
+
 async def test_a_line_that_is_warned_of_is_not_good(browser: Browser, gateway: FakeGateway) -> None:
     page, line = await live(browser, gateway)
     await line.sample(4.3)

@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from gateway.browser import messages as wire
+from gateway.call.supervision import Mode
 from gateway.cause import Cause
 from tests.web.conftest import WEB
 
@@ -50,6 +51,9 @@ MESSAGES: list[wire.GatewayMessage] = [
         resume_seconds=15,
     ),
     wire.CheckReady(version=1, seconds=5, webrtc=True),
+    wire.SupervisionReady(version=1, call_id="c", frame_bytes=160, most=Mode.BARGE, announced=True),
+    wire.Supervise(mode=Mode.WHISPER),
+    wire.Supervised(mode=Mode.TAKE_OVER),
     wire.CheckResult(
         verdict="good",
         path="webrtc",
@@ -179,6 +183,7 @@ def test_gateway_understands_all_the_page_says(
         wire.Mute,
         wire.Hold,
         wire.SendDtmf,
+        wire.Supervise,
         wire.Hangup,
         wire.Ping,
     }

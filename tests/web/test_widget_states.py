@@ -478,6 +478,8 @@ async def test_every_state_is_for_everybody(
     await press(page, "Keypad")
     await press(page, "Mute")
     await gateway.line.send("credit-warning", seconds_left=10, cause="duration")
+    await gateway.line.send("supervised", mode="barge")
+    await expect(page.get_by_text("speaks with both of you in this call")).to_be_visible()
     await gateway.line.send("warning", name="no-audio-from-phone", message="m")
     await expect(page.get_by_text("No sound comes from the other side.")).to_be_visible()
     await check(page)

@@ -415,11 +415,15 @@ async def test_a_caller_who_is_back_goes_on(stage):
     call.browser.end(1006)
     await stage.run(14.9)
     assert call.returns()
-    assert call.browser.kinds == ["ready", "accept", "media"]
+    assert call.browser.kinds == ["ready", "accept", "supervised", "media"]
     again = call.browser.messages[0]
     assert generation_of(RESUME_KEY, "c1", again["resume_token"]) == 1
     assert {**again, "resume_token": ""} == {**ready, "resume_token": ""}
-    assert call.browser.messages[1:] == [accept, {"type": "media", "path": "websocket"}]
+    assert call.browser.messages[1:] == [
+        accept,
+        {"type": "supervised", "mode": None},
+        {"type": "media", "path": "websocket"},
+    ]
     await stage.run(0.2)
     call.carrier.forget()
     call.speaks()
@@ -440,6 +444,7 @@ async def test_all_that_holds_is_told_to_a_caller_who_is_back(stage):
     assert call.heard_by_phone[:40] == [tones.hold().frame(n) for n in range(40)]
     assert call.returns()
     assert call.browser.messages[2:] == [
+        {"type": "supervised", "mode": None},
         {"type": "media", "path": "websocket"},
         {"type": "mute", "muted": True},
         {"type": "hold", "held": True},
@@ -502,7 +507,7 @@ async def test_a_phone_that_answers_while_the_caller_is_away_hears_that_the_line
     await stage.run(0.1)
     assert call.heard_by_phone == noise(5)
     assert call.returns()
-    assert call.browser.kinds == ["ready", "accept", "media"]
+    assert call.browser.kinds == ["ready", "accept", "supervised", "media"]
 
 
 async def test_each_token_takes_the_call_up_once(stage):

@@ -408,11 +408,11 @@ async def test_a_call_is_taken_up_again_by_its_token(stage, node):
     (ready,) = first.of("ready")
     first.end(1006)
     second = node.resumes(ready)
-    assert second.kinds == ["ready", "accept", "media"]
+    assert second.kinds == ["ready", "accept", "supervised", "media"]
     assert second.of("ready")[0]["call_id"] == ready["call_id"]
     third = node.resumes(second.of("ready")[0])
     assert second.closed == (1000, "taken up elsewhere")
-    assert third.kinds == ["ready", "accept", "media"]
+    assert third.kinds == ["ready", "accept", "supervised", "media"]
     await stage.run(1)
     assert (len(node.calls), len(stage.carrier.placed)) == (1, 1)
 

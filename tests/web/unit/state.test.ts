@@ -67,6 +67,12 @@ test('mute, hold, keys and speech of both sides are kept', () => {
   );
 });
 
+test('who else is in the call is known until they have left', () => {
+  const state = after('accept', 'supervised');
+  assert.equal(state.supervised, 'take-over');
+  assert.equal(received(state, { type: 'supervised', mode: null }, 1000).supervised, null);
+});
+
 test('a gateway that is not heard leaves nothing to be shown of the line, and a time of the end', () => {
   const lost = unheard(sampled(after('ready', 'accept', 'talk'), 4.3), 5000);
   assert.deepEqual([lost.lost, lost.quality, lost.talking], [true, undefined, { browser: false, carrier: false }]);
@@ -190,6 +196,7 @@ test('the page can say all that the protocol knows', () => {
     { type: 'mute', muted: true },
     { type: 'hold', held: true },
     { type: 'dtmf', digits: '12*#' },
+    { type: 'supervise', mode: 'take-over' },
     { type: 'hangup' },
     { type: 'ping', id: 1 },
   ];

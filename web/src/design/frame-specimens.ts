@@ -44,6 +44,8 @@ const CALLS: Record<string, Partial<CallState>> = {
   poor: { quality: 'poor' },
   'quality unknown': { quality: undefined as never },
   muted: { muted: true },
+  'supervised: heard': { supervised: 'listen' },
+  'supervised: taken over': { supervised: 'take-over' },
   lost: { lost: true, cutAtMs: 1e9 },
   'microphone silent': { warnings: { 'microphone-silent': '' } },
   'not heard': { warnings: { 'no-audio-from-browser': '' } },

@@ -8,6 +8,9 @@ import '../live/live-page';
 import '../live/call';
 import '../live/operators';
 import type { Order } from '../live/requests';
+import '../live/supervision';
+import { JOINING, OUT } from '../sdk/supervision';
+import type { Supervision } from '../sdk/supervision';
 
 const AT = '2026-11-20T11:00:00.000Z';
 const NOW_MS = Date.parse(AT);
@@ -148,6 +151,11 @@ export function liveSpecimens(): Record<string, () => readonly HTMLElement[]> {
   const call = (row: Row, samples: Sample[]): (() => readonly HTMLElement[]) => {
     return () => [make('live-call', { board: board({ audience: 'call', calls: [row], samples }), isOperator: true })];
   };
+  const supervision = (differs: Partial<Supervision>, isOperator = true, row: Partial<Row> = {}): (() => readonly HTMLElement[]) => {
+    return () => [make('live-supervision', { row: { ...ROW, ...row }, isOperator, supervision: { ...OUT, ...differs } })];
+  };
+  const inside = (differs: Partial<Supervision>): Partial<Supervision> => ({ phase: 'in', most: 'take-over', ...differs });
+  const trouble = (code: string): Partial<Supervision> => ({ trouble: { code, title: '', action: '' } });
   const overview = (made: () => Board, isWall = false): (() => readonly HTMLElement[]) => {
     return () => [make('live-overview', { board: made(), nowMs: NOW_MS, isWall })];
   };
@@ -169,6 +177,23 @@ export function liveSpecimens(): Record<string, () => readonly HTMLElement[]> {
     'live calls: none': calls({}),
     'live call': call({ ...ROW, ...POOR }, SAMPLES),
     'live call: ended': call({ ...ROW, ...OVER }, []),
+    'live supervision': supervision({}),
+    'live supervision: heard by both': supervision(inside({ mode: 'barge', wanted: 'barge' })),
+    'live supervision: not answered': supervision({}, true, { answered_at: null }),
+    'live supervision: joining': supervision(JOINING),
+    'live supervision: listening': supervision(inside({})),
+    'live supervision: allowed no more': supervision(inside({ most: 'whisper', announced: false }), false),
+    'live supervision: microphone opening': supervision(inside({ wanted: 'whisper' })),
+    'live supervision: microphone refused': supervision(inside(trouble('microphone_refused'))),
+    'live supervision: whispering': supervision(inside({ mode: 'whisper', wanted: 'whisper' })),
+    'live supervision: taken over': supervision(inside({ mode: 'take-over', wanted: 'take-over' })),
+    'live supervision: left': supervision({ wasIn: true }),
+    'live supervision: lost': supervision({ wasIn: true, ...trouble('connection_lost') }),
+    'live supervision: refused': supervision(trouble('supervision_refused')),
+    'live supervision: refused to the holder': supervision(trouble('supervision_refused'), false),
+    'live supervision: somebody else': supervision(trouble('already_supervised')),
+    'live supervision: node silent': supervision(trouble('node_silent')),
+    'live supervision: call ended': supervision({ wasIn: true, ...trouble('call_ended') }, true, OVER),
     'live nodes': () => [make('live-nodes', { board: board({ nodes: NODES, warnings: WARNINGS }), nowMs: NOW_MS })],
     'live nodes: none': () => [make('live-nodes', { board: board({}), nowMs: NOW_MS })],
     'live door': door('unauthorized'),

@@ -58,6 +58,8 @@ const CALLS: Record<string, Partial<CallState>> = {
   poor: { quality: 'poor' },
   'quality unknown': { quality: undefined as never },
   'muted and held': { muted: true, held: true },
+  'supervised: heard': { supervised: 'listen' },
+  'supervised: taken over': { supervised: 'take-over' },
   lost: { lost: true, cutAtMs: 1e9 },
   draining: { drainedAtMs: 1e9 },
   'ends: credit': { remainingSeconds: 30, endWarning: { secondsLeft: 30, cause: 'credit' } },

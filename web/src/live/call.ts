@@ -31,7 +31,7 @@ const CHARTS = ([
 });
 
 export class CallView extends LitElement {
-  static override properties = fields('address', 'key', 'isOperator', 'isHeld', 'board', 'connection');
+  static override properties = fields('address', 'key', 'isOperator', 'maySupervise', 'isHeld', 'board', 'connection');
   static override styles = [
     theme,
     look,
@@ -81,6 +81,7 @@ export class CallView extends LitElement {
   declare address: string;
   declare key: string | undefined;
   declare isOperator: boolean;
+  declare maySupervise: boolean;
   declare isHeld: boolean;
   declare board: Board;
   declare connection: Connection;
@@ -92,7 +93,7 @@ export class CallView extends LitElement {
     super();
     this.board = new Board();
     this.address = '';
-    this.isOperator = this.isHeld = false;
+    this.isOperator = this.maySupervise = this.isHeld = false;
     this.connection = { phase: 'connecting' };
   }
 
@@ -153,6 +154,9 @@ export class CallView extends LitElement {
         <dl>${this.#facts(row)}</dl>
         ${this.key || this.isOperator ? nothing : html`<a href="account/calls/${encodeURIComponent(row.id)}">${words.record}</a>`}
       </section>
+      ${this.maySupervise
+        ? html`<live-supervision .row=${row} .key=${this.key} .isOperator=${this.isOperator}></live-supervision>`
+        : nothing}
       <section class="card"><h2>${words.events}</h2><ol>${events(row)}</ol></section>
       ${samples.at.length
         ? html`<div class="charts">

@@ -22,8 +22,8 @@ export interface Question {
   why?: string | undefined;
   /** What can be chosen: its name, and the text of each value. */
   choices?: readonly [string, Record<string, string>];
-  /** Return what the answer comes to. */
-  order(reason: string, choice: string): Order;
+  /** Return what the answer comes to; nothing where whoever asks does the rest. Called inside the click. */
+  order(reason: string, choice: string): Order | undefined;
 }
 
 export class Dialog extends LitElement {
@@ -120,6 +120,7 @@ export class Dialog extends LitElement {
     const answer = new FormData(event.target as HTMLFormElement);
     const [reason, choice] = ['reason', 'choice'].map((name) => String(answer.get(name) ?? '').trim());
     const order = question.order(reason, choice);
+    if (!order) return this.#dialog?.close();
     this.isBusy = true;
     this.complaint = '';
     try {

@@ -33,7 +33,7 @@ const TOLD_MS = 15_000;
 const LOADED_AGAIN_MS = 15_000;
 
 /** Parts that are loaded when they are wanted. */
-const PARTS = { call: () => import('./call'), operators: () => import('./operators') };
+const PARTS = { call: () => import('./call'), operators: () => import('./operators'), supervision: () => import('./supervision') };
 
 export class LivePage extends LitElement {
   static override properties = fields('route', 'told');
@@ -218,7 +218,7 @@ export class LivePage extends LitElement {
   }
 
   #view(): TemplateResult | typeof nothing {
-    const { held, isOperator, key } = this.#watching;
+    const { held, isOperator, key, maySupervise } = this.#watching;
     const { board, nowMs } = held ?? this.#watching;
     const { view, callId, longMinutes } = this.route;
     if (!this.#watching.board.heardMs) return nothing;
@@ -229,7 +229,9 @@ export class LivePage extends LitElement {
         .key=${key}
         .isOperator=${isOperator}
         .isHeld=${held !== undefined}
+        .maySupervise=${maySupervise && this.#has('supervision')}
         @end-call=${this.#askToEnd}
+        @ask=${({ detail }: CustomEvent<Question>) => this.#ask(detail)}
       ></live-call>`;
     }
     if (view === 'nodes' && isOperator) return html`<live-nodes .board=${board} .nowMs=${nowMs} @order=${this.#order}></live-nodes>`;

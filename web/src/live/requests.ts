@@ -10,6 +10,8 @@ export class Refusal extends Error {
     readonly code = '',
     message = '',
     readonly retryAfterS = 0,
+    /** What to do about it, in the gateway's words. */
+    readonly action = '',
   ) {
     super(message);
   }
@@ -34,9 +36,9 @@ export function identity(key: string | undefined): { credentials: RequestCredent
 
 /** Return why an answer is a refusal (RFC 9457). */
 export async function refusalOf(response: Response): Promise<Refusal> {
-  const problem = (await response.json().catch(() => ({}))) as Partial<Record<'code' | 'title' | 'detail', string>>;
+  const problem = (await response.json().catch(() => ({}))) as Partial<Record<'code' | 'title' | 'detail' | 'action', string>>;
   const retryAfterS = Number(response.headers.get('Retry-After')) || 0;
-  return new Refusal(response.status, problem.code, problem.detail ?? problem.title, retryAfterS);
+  return new Refusal(response.status, problem.code, problem.detail ?? problem.title, retryAfterS, problem.action);
 }
 
 /** Ask for something; return the answer's body, if it has one. Throws Refusal. */

@@ -25,6 +25,8 @@ export class Watching {
   /** Undefined for whoever is signed in. */
   key: string | undefined;
   isOperator = false;
+  /** Whether calls may be listened to, where their account allows it. */
+  maySupervise = false;
   /** What is shown while the view is held still, and the time it shows. */
   held: { board: Board; nowMs: number } | undefined;
   /** A link has brought a key, and somebody's calls are seen already: whoever looks decides. */
@@ -78,6 +80,7 @@ export class Watching {
       const { scopes } = (await ask(key, 'v1/key')) as { scopes: string[] };
       if (begun !== this.#begun) return;
       this.isOperator = scopes.includes('admin');
+      this.maySupervise = this.isOperator || scopes.includes('supervise');
       this.#failures = 0;
       this.#feed = new Feed(this.feedAddress(), key, { news: this.#take, connection: this.#tell });
       this.#feed.connect();

@@ -30,4 +30,5 @@ export type {
   Problem,
   Rate,
   Sample,
+  SupervisionMode,
 } from './wire';

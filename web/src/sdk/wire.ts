@@ -36,6 +36,9 @@ export interface Report {
   rtt_ms: number | null;
 }
 
+/** What somebody else in the call does: hears both, speaks to the caller, to both, or to the phone in the caller's place. */
+export type SupervisionMode = 'listen' | 'whisper' | 'barge' | 'take-over';
+
 export type FirstMessage =
   | { type: 'start'; version: typeof WIRE_VERSION; token: string }
   | { type: 'resume'; version: typeof WIRE_VERSION; call_id: string; token: string };
@@ -48,6 +51,7 @@ export type ClientMessage =
   | { type: 'mute'; muted: boolean }
   | { type: 'hold'; held: boolean }
   | { type: 'dtmf'; digits: string }
+  | { type: 'supervise'; mode: SupervisionMode }
   | { type: 'hangup' }
   | { type: 'ping'; id: number };
 
@@ -98,6 +102,17 @@ export interface Ready {
   resume_seconds: number;
 }
 
+/** To a supervisor. */
+export interface SupervisionReady {
+  version: number;
+  call_id: string;
+  frame_bytes: number;
+  /** What the account allows, and with it all that is less. */
+  most: SupervisionMode;
+  /** Whether both parties are told. */
+  announced: boolean;
+}
+
 export interface CheckResult {
   verdict: 'good' | 'fair' | 'poor' | 'failed';
   path: Path;
@@ -123,6 +138,9 @@ export interface Sample {
 export type GatewayMessage =
   | ({ type: 'ready' } & Ready)
   | { type: 'check-ready'; version: number; seconds: number; webrtc: boolean }
+  | ({ type: 'supervision-ready' } & SupervisionReady)
+  | { type: 'supervise'; mode: SupervisionMode }
+  | { type: 'supervised'; mode: SupervisionMode | null }
   | ({ type: 'check-result' } & CheckResult)
   | { type: 'answer'; id: number; sdp: string }
   | { type: 'offer-refused'; id: number; code: string; message: string }

@@ -7,12 +7,14 @@ import { speaking } from '../sdk/core';
 import type { CallState } from '../sdk/core';
 import { fields } from './fields';
 import { levelShare } from './level';
+import { meterLook } from './meter-look';
 import { theme } from './theme';
 
 export class CallMeters extends LitElement {
   static override properties = fields('state');
   static override styles = [
     theme,
+    meterLook,
     css`
       :host {
         display: grid;
@@ -33,37 +35,12 @@ export class CallMeters extends LitElement {
       }
       .bar {
         flex: 1 1 40px;
-        overflow: hidden;
-        height: 8px;
-        border-radius: var(--radius-round);
-        background: var(--soft-strong);
-      }
-      .bar i {
-        display: block;
-        height: 100%;
-        border-radius: var(--radius-round);
-        background: var(--level);
-        transform: scaleX(var(--share, 0));
-        transform-origin: left;
-        transition: transform var(--quick) linear;
-      }
-      :host(:dir(rtl)) .bar i {
-        transform-origin: right;
       }
       .talking span:first-child {
         font-weight: 600;
       }
       .talking .muted {
         color: var(--go);
-      }
-      @media (forced-colors: active) {
-        .bar {
-          border: 1px solid CanvasText;
-        }
-        .bar i {
-          forced-color-adjust: none;
-          background: Highlight;
-        }
       }
     `,
   ];

@@ -29,6 +29,10 @@ export class CallNotices extends LitElement {
       .none {
         position: absolute;
       }
+      .note {
+        border-color: var(--accent);
+        background: var(--soft);
+      }
       .top-up {
         justify-self: start;
         margin-top: var(--space-2);
@@ -44,12 +48,13 @@ export class CallNotices extends LitElement {
   declare nowMs: number;
 
   protected override render(): TemplateResult {
-    const { lost, cutAtMs, drainedAtMs } = this.state;
+    const { lost, cutAtMs, drainedAtMs, supervised } = this.state;
     const end = this.#endWarning();
     return html`<div class=${end ? 'alert ending' : 'none'}>
         ${end ? this.#timeLeft() : nothing}
         <div role="alert">${end}</div>
       </div>
+      <p class=${supervised ? 'alert note' : 'none'} role="status">${supervised ? t(`supervised.${supervised}`) : nothing}</p>
       ${this.#countdown('cutIn', lost ? cutAtMs : undefined)} ${this.#countdown('drains', drainedAtMs)}
       <slot></slot>
       ${this.#warnings()}`;

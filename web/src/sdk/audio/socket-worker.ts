@@ -80,7 +80,7 @@ function receive({ data }: MessageEvent<ArrayBuffer | string>): void {
   if (message?.type === 'pong') {
     if (message.id === pingId) post({ kind: 'round-trip', ms: lastHeardAt - pingedAt });
   } else if (message) {
-    ready ||= message.type === 'ready' || message.type === 'check-ready';
+    ready ||= /^(check-|supervision-)?ready$/.test(message.type);
     post({ kind: 'message', message });
   }
 }

@@ -33,6 +33,7 @@ export class AudioGraph {
   #volume = 1;
   #isMuted = false;
   #isCarrying = true;
+  #isSending = true;
   #closed = false;
 
   /** Must run inside the click, before anything is awaited: browsers let sound start only there. */
@@ -61,7 +62,7 @@ export class AudioGraph {
     playback.connect(this.#gain).connect(context.destination);
     this.#capture = capture;
     this.#playback = playback;
-    this.carry(this.#isCarrying, this.#isMuted);
+    this.carry(this.#isCarrying, this.#isMuted, this.#isSending);
     this.#connectSource();
     return { uplink: handPort(capture), downlink: handPort(playback) };
   }
@@ -78,11 +79,15 @@ export class AudioGraph {
     if (this.#gain) this.#gain.gain.value = volume;
   }
 
-  /** Carry the audio of the call, or leave that to another path; a muted microphone is sent as silence. */
-  carry(isCarrying: boolean, isMuted: boolean): void {
+  /**
+   * Carry the audio of the call, or leave that to another path; a muted microphone is sent as silence. Whoever only
+   * listens sends nothing.
+   */
+  carry(isCarrying: boolean, isMuted: boolean, isSending = isCarrying): void {
     this.#isCarrying = isCarrying;
     this.#isMuted = isMuted;
-    this.#capture?.port.postMessage({ sending: !isMuted, framing: isCarrying } satisfies ToCapture);
+    this.#isSending = isSending;
+    this.#capture?.port.postMessage({ sending: !isMuted, framing: isSending } satisfies ToCapture);
     this.#playback?.port.postMessage({ playing: isCarrying } satisfies ToPlayback);
   }
 

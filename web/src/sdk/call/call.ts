@@ -4,7 +4,7 @@
  */
 
 import { Emitter } from '../emitter';
-import type { CallToken, Ending, GatewayMessage, Money, Path, Sample } from '../wire';
+import type { CallToken, Ending, GatewayMessage, Money, Path, Sample, SupervisionMode } from '../wire';
 import { within } from './deadline';
 import { CallerError, asCallerError } from './error';
 import { Line } from './line';
@@ -50,6 +50,8 @@ export interface CallEvents {
   error: [error: CallerError];
   mute: [isMuted: boolean];
   hold: [isHeld: boolean];
+  /** Somebody else is in the call, and what they do; null: nobody any more. */
+  supervised: [mode: SupervisionMode | null];
   /** A key was pressed at the phone. */
   dtmf: [digit: string];
   /** Linear levels of the microphone and the phone's voice, 0 to 1, ten times a second. */
@@ -302,6 +304,7 @@ export class Call extends Emitter<CallEvents> {
     this.emit('changed', state);
     if (state.muted !== before.muted) this.emit('mute', state.muted);
     if (state.held !== before.held) this.emit('hold', state.held);
+    if (state.supervised !== before.supervised) this.emit('supervised', state.supervised);
     if (state.phase !== before.phase) this.#tellPhase(state, before);
     else if (state.lost !== before.lost) this.#tellLost(state);
   }

@@ -2,7 +2,7 @@
  * What is known of the call on screen, and how each message of the gateway changes it. Pure.
  */
 
-import type { Ending, GatewayMessage, Lack, Money, Path, Rate, Sample } from '../wire';
+import type { Ending, GatewayMessage, Lack, Money, Path, Rate, Sample, SupervisionMode } from '../wire';
 import type { CallerError } from './error';
 
 export type Phase = 'connecting' | 'ringing' | 'live' | 'ended';
@@ -28,6 +28,8 @@ export interface CallState {
   readonly endedAtMs?: number;
   readonly muted: boolean;
   readonly held: boolean;
+  /** What somebody else in the call does, where the caller is told of them; null for nobody. */
+  readonly supervised: SupervisionMode | null;
   readonly talking: { readonly browser: boolean; readonly carrier: boolean };
   /** Keys sent to the phone. */
   readonly sentDigits: string;
@@ -63,6 +65,7 @@ export function dialling(destination: string): CallState {
     destination,
     muted: false,
     held: false,
+    supervised: null,
     talking: { browser: false, carrier: false },
     sentDigits: '',
     heardDigits: '',
@@ -96,6 +99,8 @@ export function received(state: CallState, message: GatewayMessage, nowMs: numbe
       return { ...state, muted: message.muted };
     case 'hold':
       return { ...state, held: message.held };
+    case 'supervised':
+      return { ...state, supervised: message.mode };
     case 'dtmf':
       return { ...state, heardDigits: keep(state.heardDigits + message.digit) };
     case 'talk':

@@ -30,6 +30,7 @@ export class InCall {
   readonly #time = h('p', { role: 'timer', className: 'time' });
   readonly #ending = h('p', { className: 'alert', hidden: true });
   readonly #warning = h('p', { className: 'alert small', role: 'status' });
+  readonly #supervised = h('p', { className: 'note small', role: 'status' });
   readonly #line = h('p', { className: 'small muted' });
   readonly #sent = h('p', { className: 'small muted' });
   readonly #mute: HTMLButtonElement;
@@ -60,6 +61,7 @@ export class InCall {
       this.#time,
       this.#ending,
       this.#warning,
+      this.#supervised,
       h('div', { className: 'meters small' }, ...this.#you.nodes, ...this.#them.nodes, ...loudness),
       this.#line,
       h('div', { className: 'row' }, this.#mute, keys),
@@ -73,13 +75,14 @@ export class InCall {
   /** Draw what is known now; milliseconds of the monotonic clock. */
   update(state: CallState, nowMs: number): void {
     this.#state = state;
-    const { muted, quality, lost, sentDigits, warnings, cutAtMs, drainedAtMs, endWarning } = state;
+    const { muted, quality, lost, sentDigits, supervised, warnings, cutAtMs, drainedAtMs, endWarning } = state;
     put(this.#time, clock(elapsedSeconds(state, nowMs)));
     this.#mute.ariaPressed = String(muted);
     put(this.#line, lost ? '' : t('line', { quality: t(quality ?? 'unknown') }));
     put(this.#sent, sentDigits ? t('sent', { digits: sentDigits }) : '');
     const name = Object.keys(WARNINGS).find((warning) => warning in warnings);
     put(this.#warning, name && !lost ? t(WARNINGS[name]) : '');
+    put(this.#supervised, supervised ? t(`supervised.${supervised}`) : '');
     // Counted down here: visitors are not told each second how much is left.
     if (endWarning && endWarning !== this.#warned) this.#warnedEndsAtMs = nowMs + 1000 * endWarning.secondsLeft;
     this.#warned = endWarning;

@@ -55,6 +55,10 @@ export const words: Words = {
   silent: 'Ihr Mikrofon liefert keinen Ton. Prüfen Sie, ob es eingeschaltet und nicht stumm ist.',
   notHeard: 'Ihre Stimme kommt nicht an. Prüfen Sie Ihre Verbindung.',
   noPhone: 'Von der Gegenseite kommt kein Ton. Fragen Sie, ob man Sie hört.',
+  'supervised.listen': 'Jemand vom Dienst hört diesen Anruf mit.',
+  'supervised.whisper': 'Jemand vom Dienst hört diesen Anruf mit und spricht nur mit Ihnen.',
+  'supervised.barge': 'Jemand vom Dienst spricht in diesem Anruf mit Ihnen beiden.',
+  'supervised.take-over': 'Jemand vom Dienst hat diesen Anruf übernommen: Die Gegenseite hört Sie nicht.',
 
   answered: 'Anruf beendet',
   lasted: 'Er dauerte {time}.',

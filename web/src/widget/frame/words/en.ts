@@ -52,6 +52,10 @@ export const words = {
   silent: 'Your microphone delivers no sound. Check that it is on and not muted.',
   notHeard: 'Your voice does not arrive. Check your connection.',
   noPhone: 'No sound comes from the other side. Ask whether they hear you.',
+  'supervised.listen': 'Somebody from the service hears this call.',
+  'supervised.whisper': 'Somebody from the service hears this call and speaks to you alone.',
+  'supervised.barge': 'Somebody from the service speaks with both of you in this call.',
+  'supervised.take-over': 'Somebody from the service has taken this call over: the other side does not hear you.',
 
   answered: 'Call ended',
   lasted: 'It lasted {time}.',

@@ -55,6 +55,10 @@ export const words: Words = {
   silent: 'Su micrófono no da sonido. Compruebe que está encendido y no silenciado.',
   notHeard: 'Su voz no llega. Compruebe su conexión.',
   noPhone: 'No llega sonido del otro lado. Pregunte si le oyen.',
+  'supervised.listen': 'Alguien del servicio escucha esta llamada.',
+  'supervised.whisper': 'Alguien del servicio escucha esta llamada y habla solo con usted.',
+  'supervised.barge': 'Alguien del servicio habla con los dos en esta llamada.',
+  'supervised.take-over': 'Alguien del servicio se ha hecho cargo de esta llamada: la otra parte no le oye.',
 
   answered: 'Llamada terminada',
   lasted: 'Duró {time}.',
