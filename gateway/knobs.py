@@ -40,7 +40,7 @@ def secret(doc: str, *, pattern: str = "", is_url: bool = False) -> Any:
             raise ValueError("must be a URL with a host and, if any, a port from 1 to 65535")
         return Secret(text)
 
-    return _knob(Secret(), doc, parse, pattern or "text", show="")
+    return _knob(Secret(), doc, parse, pattern or "text", show="", is_secret=True)
 
 
 def _can_be_asked(url: str) -> bool:
@@ -69,7 +69,7 @@ def store(doc: str, *, pattern: str) -> Any:
             raise ValueError("must have its user and password percent-encoded (RFC 3986, 2.1)")
         return Secret(text)
 
-    return _knob(Secret(), doc, parse, pattern, show="")
+    return _knob(Secret(), doc, parse, pattern, show="", is_secret=True)
 
 
 def secrets(doc: str) -> Any:
@@ -78,7 +78,7 @@ def secrets(doc: str) -> Any:
     def parse(value: str) -> tuple[Secret, ...]:
         return tuple(Secret(part.strip()) for part in value.split(",") if part.strip())
 
-    return _knob((), doc, parse, "text, separated by commas")
+    return _knob((), doc, parse, "text, separated by commas", is_secret=True)
 
 
 def _matching(pattern: str) -> Callable[[str], str]:
@@ -191,10 +191,11 @@ def _knob(
     rule: str,
     *,
     show: str | None = None,
+    is_secret: bool = False,
 ) -> Any:
     # `Settings` may be printed whole, and a secret's field is no part of that.
-    metadata = {"doc": doc, "parse": parse, "rule": rule, "show": show}
-    return field(default=default, metadata=metadata, repr=not isinstance(default, Secret))
+    metadata = {"doc": doc, "parse": parse, "rule": rule, "show": show, "is_secret": is_secret}
+    return field(default=default, metadata=metadata, repr=not is_secret)
 
 
 _ALL_MAPPED = IPv6Network("::ffff:0:0/96")

@@ -6,7 +6,7 @@ out of range, is refused by name, so that a gateway never starts half configured
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -408,3 +408,9 @@ class Settings:
     def page_origins(self) -> frozenset[str]:
         """The origins whose pages may open a browser leg."""
         return self.own_origins | {*self.allowed_origins}
+
+
+KNOBS = {PREFIX + knob.name.upper(): knob for knob in fields(Settings)}
+"""Every setting by its variable."""
+SECRET_FILES = {name: f"{name}_FILE" for name, knob in KNOBS.items() if knob.metadata["is_secret"]}
+"""Each secret -> the variable that may name a file with it, so that no environment holds it."""

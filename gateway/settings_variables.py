@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
 from difflib import get_close_matches
 from typing import Any
 
 from billing.money import exponent, in_units
 from gateway import knobs
 from gateway.errors import SettingsError
-from gateway.settings import PREFIX, SETTINGS_FILE, Settings
+from gateway.settings import KNOBS, PREFIX, SETTINGS_FILE, Settings
 
 _KEY_CHARS_MIN = 32
 """Of a key that secrets are sealed under: in base64 they have 192 random bits."""
@@ -20,16 +19,15 @@ _DOCUMENTED_ELSEWHERE = frozenset({SETTINGS_FILE, "CALLER_CHROMIUM"})
 
 def from_mapping(environ: Mapping[str, str]) -> Settings:
     """Read the settings from `CALLER_*` variables. Raises SettingsError naming the variable."""
-    known = {PREFIX + f.name.upper(): f for f in fields(Settings)}
     values: dict[str, Any] = {}
     # Sorted, so that of several faults the same one is named each time.
     for name in sorted(n for n in environ if n.startswith(PREFIX)):
         if name in _DOCUMENTED_ELSEWHERE:
             continue
         # A misspelt name would leave the default in force, and nobody would notice.
-        if name not in known:
-            raise SettingsError(f"{name} is not a setting of Caller.{_nearest(name, known)}")
-        knob = known[name]
+        if name not in KNOBS:
+            raise SettingsError(f"{name} is not a setting of Caller.{_nearest(name, KNOBS)}")
+        knob = KNOBS[name]
         try:
             values[knob.name] = knob.metadata["parse"](environ[name].strip())
         except ValueError as error:

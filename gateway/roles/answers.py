@@ -1,6 +1,7 @@
-"""Holds what an operator answers to `caller setup`, over what was set before. Touches nothing.
+"""Holds what an operator answers to `caller setup`, over what was set before.
 
-Knows the questions, and neither how they are asked nor how the answers are checked.
+Touches nothing but files that hold a secret each. Knows the questions, and neither how they are
+asked nor how the answers are checked.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from typing import Final
 from gateway import settings_file
 from gateway.errors import SettingsError
 from gateway.secret import Secret
-from gateway.settings import PREFIX, Settings
+from gateway.settings import PREFIX, SECRET_FILES, Settings
 from gateway.settings_variables import from_mapping
+from gateway.stores import secret_files
 
 CLEARED: Final = "-"
 """What is typed to go without a setting; nothing at all keeps it."""
@@ -99,7 +101,9 @@ class Answers:
         return {**values, _FOLDER: str(self._folder / values[_FOLDER].strip())}
 
     def is_asked(self, question: Question) -> bool:
-        """Return whether a question means anything now."""
+        """Return whether a question means anything now; of what stands in a file it does not."""
+        if self._value(SECRET_FILES.get(question.name, "")):
+            return False
         return not question.only_with or bool(self._value(PREFIX + question.only_with.upper()))
 
     def known(self, question: Question) -> str:
@@ -142,12 +146,13 @@ class Answers:
     def unasked(self) -> Settings:
         """Return the settings that no question is about. Raises SettingsError."""
         asked = {question.name for question in QUESTIONS}
-        known = {**self._written, **self._environ}
+        known = secret_files.filled({**self._written, **self._environ})
         return from_mapping({name: value for name, value in known.items() if name not in asked})
 
     def settings(self) -> Settings:
         """Return all settings so far. Raises SettingsError where they contradict each other."""
-        return from_mapping({**self._written, **self._environ, **self._answered()})
+        known = {**self._written, **self._environ, **self._answered()}
+        return from_mapping(secret_files.filled(known))
 
     def changes(self) -> dict[str, str]:
         """Return what the file is to say: name -> value, empty for nothing."""

@@ -37,7 +37,7 @@ from gateway.roles.versions import read_history
 from gateway.scopes import PAGE
 from gateway.settings import Settings
 from gateway.settings_variables import from_mapping
-from gateway.stores import private_files
+from gateway.stores import private_files, secret_files
 from gateway.stores.accounts import ensure_account
 from gateway.words.languages import DEFAULT_LANGUAGE
 
@@ -71,13 +71,13 @@ class Demo:
     def __init__(self, environ: Mapping[str, str], *, with_history: bool = False) -> None:
         # What a demo does follows from the environment alone, for its children as well: a file of
         # settings beside it may be a real gateway's.
-        self._environ = {**environ, settings.SETTINGS_FILE: ""}
+        self._environ = {**secret_files.filled(environ), settings.SETTINGS_FILE: ""}
         self._with_history = with_history
         self._past_calls = 0
         # Credentials mean the real service; each one is simulated separately.
-        self._is_simulated = "CALLER_TWILIO_ACCOUNT_SID" not in environ
-        self._pays_in_play = "CALLER_STRIPE_API_KEY" not in environ
-        self._keeps_mails = "CALLER_SMTP_URL" not in environ
+        self._is_simulated = "CALLER_TWILIO_ACCOUNT_SID" not in self._environ
+        self._pays_in_play = "CALLER_STRIPE_API_KEY" not in self._environ
+        self._keeps_mails = "CALLER_SMTP_URL" not in self._environ
         self._port_moved_from = 0
         self._sign_in_link = ""
         self._button_keys: dict[str, str] = {}

@@ -39,7 +39,7 @@ from gateway.roles.children import give_sign, parent_gone
 from gateway.roles.console import err
 from gateway.settings import Settings
 from gateway.settings_variables import from_mapping
-from gateway.stores import settings_files
+from gateway.stores import secret_files, settings_files
 
 _log = structlog.get_logger(__name__)
 
@@ -293,7 +293,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     """
     # Prepared first, so that errors in the settings are printed in the requested format.
     formats.prepare(environ)
-    settings = from_mapping(settings_files.overlaid(environ))
+    settings = from_mapping(secret_files.filled(settings_files.overlaid(environ)))
     formats.configure(settings.log_level, settings.log_format)
     return settings
 

@@ -115,3 +115,15 @@ def test_an_odd_token_comes_back_from_the_file(typed):
     read = parse(updated("", some.changes()))
     assert Answers(read, {}, FOLDER).settings().twilio_auth_token.reveal() == typed.strip()
     assert set(read) == {f"{PREFIX}TWILIO_AUTH_TOKEN"}
+
+
+def test_a_secret_that_stands_in_a_file_is_not_asked_for(tmp_path):
+    (tmp_path / "token").write_text("t\n")
+    some = answers({"CALLER_TWILIO_AUTH_TOKEN_FILE": str(tmp_path / "token")})
+    assert not some.is_asked(TOKEN)
+    assert some.unasked()
+    assert some.settings().twilio_auth_token.reveal() == "t"
+    assert some.changes() == {}
+    (tmp_path / "token").unlink()
+    with pytest.raises(SettingsError, match="TOKEN_FILE"):
+        some.unasked()

@@ -1,0 +1,58 @@
+"""Reads secrets from files: `CALLER_X_FILE` names the file that holds the value of `CALLER_X`.
+
+Docker, Kubernetes and systemd hand secrets over as files, so that neither an environment nor a
+command line holds them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from gateway import regular_files
+from gateway.errors import SettingsError
+from gateway.settings import SECRET_FILES
+
+BYTES_MAX: Final = 16 * 1024
+"""Of one secret; several webhook keys stand in one file, separated by commas."""
+
+
+def filled(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment with each secret in the place of the variable that names its file.
+
+    Raises SettingsError, which names the variable and the file, and nothing that is in it.
+    """
+    read = dict(environ)
+    # Sorted, so that of several faults the same one is named each time.
+    for name, variable in sorted(SECRET_FILES.items()):
+        # What is empty is not set, as everywhere in settings.
+        if not (file := read.pop(variable, "").strip()):
+            continue
+        if environ.get(name, "").strip():
+            raise SettingsError(f"{name} and {variable} are both set. Unset one of them.")
+        read[name] = _read(variable, Path(file))
+    return read
+
+
+def _read(name: str, file: Path) -> str:
+    try:
+        data = regular_files.read(file, BYTES_MAX)
+    except regular_files.NotRegularError:
+        raise SettingsError(f"{name}: {file} is no file.") from None
+    except (OSError, ValueError) as error:
+        # A name with a NUL byte in it is a ValueError.
+        why = getattr(error, "strerror", None) or "that cannot be the name of a file"
+        raise SettingsError(f"{name}: {file} cannot be read: {why}.") from None
+    if len(data) > BYTES_MAX:
+        raise SettingsError(f"{name}: {file} is longer than {BYTES_MAX} bytes, and no secret.")
+    try:
+        # Some editors begin a file with a mark of the byte order.
+        text = data.decode("utf-8-sig").strip()
+    except UnicodeDecodeError:
+        raise SettingsError(f"{name}: {file} is not written in UTF-8.") from None
+    if not text:
+        raise SettingsError(f"{name}: {file} is empty. Write the secret into it, or unset {name}.")
+    if not text.isprintable():
+        raise SettingsError(f"{name}: {file} must hold the secret alone, in one line.")
+    return text
