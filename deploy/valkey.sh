@@ -1,11 +1,13 @@
 #!/bin/sh
 # Starts Valkey with one user, the gateway's, who may use it but not administer it.
 #
-# Runs in the container of compose.stores.yaml. The password reaches neither a command line nor an
-# image; it goes into a URL too, so that it is of letters, digits, - and _.
+# Runs in the containers of compose.stores.yaml and compose.roles.yaml. The password, or the file
+# with it that VALKEY_PASSWORD_FILE names, reaches neither a command line nor an image; it goes into a
+# URL too, so that it is of letters, digits, - and _.
 set -eu
 umask 077
 
+[ -z "${VALKEY_PASSWORD_FILE:-}" ] || VALKEY_PASSWORD=$(cat "$VALKEY_PASSWORD_FILE")
 case "${VALKEY_PASSWORD:-}" in
     "" | *[!A-Za-z0-9_-]*)
         echo "VALKEY_PASSWORD must be set, of letters, digits, - and _: openssl rand -hex 24" >&2

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 CONFIGURATION = DEPLOY / "nginx.conf"
@@ -63,17 +64,6 @@ def haproxy_configuration(port: int, nodes: Mapping[str, int]) -> str:
     text = re.sub(r"bind :443 .*", f"bind 127.0.0.1:{port}", text)
     # For as many it needs more descriptors than the user of tests may have.
     text = text.replace("maxconn 20000", "maxconn 1000")
-    return _with_ports(text, nodes)
-
-
-def caddy_configuration(port: int, nodes: Mapping[str, int]) -> str:
-    """Return the deployed configuration of two nodes, n1 and n2, on a port without TLS."""
-    text = (DEPLOY / "Caddyfile.nodes").read_text()
-    text = text.replace("calls.example.com {", f"http://127.0.0.1:{port} {{")
-    return "{\n\tadmin off\n\tauto_https off\n}\n" + _with_ports(text, nodes)
-
-
-def _with_ports(text: str, nodes: Mapping[str, int]) -> str:
     deployed = {"n1": 8080, "n2": 8081}
     for node, number in deployed.items():
         assert f"127.0.0.1:{number}" in text
@@ -81,10 +71,36 @@ def _with_ports(text: str, nodes: Mapping[str, int]) -> str:
     return text
 
 
+def caddy_configuration() -> str:
+    """Return the deployed configuration of two nodes; `caddy_environment` says where they are."""
+    text = (DEPLOY / "Caddyfile.nodes").read_text()
+    return "{\n\tadmin off\n\tauto_https off\n}\n" + text
+
+
+def caddy_environment(
+    port: int, nodes: Mapping[str, int], others: Iterable[int] = ()
+) -> dict[str, str]:
+    """Return what Caddy's file is told of two nodes, n1 and n2, and of a port without TLS.
+
+    `others` are the ports of those that answer everything else, by default the nodes.
+    """
+    hosts = {
+        f"CALLER_{node.upper()}": f"127.0.0.1:{number}" for node, number in sorted(nodes.items())
+    }
+    rest = [f"127.0.0.1:{number}" for number in others] or hosts.values()
+    return {
+        "CALLER_SITE": f"http://127.0.0.1:{port}",
+        "CALLER_OTHERS": " ".join(rest),
+        **hosts,
+    }
+
+
 @contextlib.contextmanager
-def _running(command: list[str], folder: Path) -> Iterator[None]:
+def _running(
+    command: list[str], folder: Path, told: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[None]:
     """Run a proxy in the foreground that keeps what it has in a folder."""
-    environ = {"PATH": _PATH, "HOME": str(folder), "XDG_DATA_HOME": str(folder)}
+    environ = {"PATH": _PATH, "HOME": str(folder), "XDG_DATA_HOME": str(folder), **told}
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env=environ)
     try:
@@ -96,22 +112,33 @@ def _running(command: list[str], folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def caddy(folder: Path, told: Mapping[str, str]) -> Iterator[None]:
+    """Run Caddy with its file of several nodes, told where they are."""
+    own = folder / "caddy"
+    own.mkdir()
+    file = own / "configuration"
+    file.write_text(caddy_configuration())
+    command = [CADDY or "caddy", "run", "--adapter", "caddyfile", "--config", str(file)]
+    with _running(command, own, told):
+        yield
+
+
+@contextlib.contextmanager
 def proxy_of(name: str, folder: Path, port: int, nodes: Mapping[str, int]) -> Iterator[None]:
     """Run one of the three in front of two nodes, whose ports are given by their names."""
     if name == "nginx":
         with nginx(folder, configuration(port, nodes, nodes.values())):
             yield
         return
+    if name == "caddy":
+        with caddy(folder, caddy_environment(port, nodes)):
+            yield
+        return
     own = folder / name
     own.mkdir()
     file = own / "configuration"
-    if name == "haproxy":
-        file.write_text(haproxy_configuration(port, nodes))
-        command = [HAPROXY or name, "-db", "-f", str(file)]
-    else:
-        file.write_text(caddy_configuration(port, nodes))
-        command = [CADDY or name, "run", "--adapter", "caddyfile", "--config", str(file)]
-    with _running(command, own):
+    file.write_text(haproxy_configuration(port, nodes))
+    with _running([HAPROXY or name, "-db", "-f", str(file)], own):
         yield
 
 

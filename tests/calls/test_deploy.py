@@ -3,104 +3,35 @@
 import asyncio
 import os
 import re
-import socket
 import subprocess
-import time
 from pathlib import Path
 
-import asyncpg
 import pytest
 from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
 from billing.stores.redis_client import connect, disconnect, preflight
-from tests.postgres import PostgresServer
-from tests.valkey import find_binary, free_port
-
-DEPLOY = Path(__file__).parents[2] / "deploy"
-PASSWORD = "0f" * 24
-START_TIMEOUT_S = 20
-
-
-class Valkey:
-    """A server that `valkey.sh` has started."""
-
-    def __init__(self, folder):
-        (folder / "bin").mkdir()
-        (folder / "bin" / "valkey-server").symlink_to(find_binary())
-        self.folder, self.port = folder, free_port()
-        self.environ = {
-            "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
-            "TMPDIR": str(folder),
-            "VALKEY_DATA": str(folder),
-            "VALKEY_PASSWORD": PASSWORD,
-        }
-
-    def url(self, user="caller", password=PASSWORD):
-        return f"redis://{user}:{password}@127.0.0.1:{self.port}/0"
-
-    def start(self):
-        self.process = subprocess.Popen(
-            ["sh", DEPLOY / "valkey.sh", "--port", str(self.port), "--bind", "127.0.0.1"],
-            env=self.environ,
-            stdout=subprocess.DEVNULL,
-        )
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while time.monotonic() < deadline:
-            try:
-                socket.create_connection(("127.0.0.1", self.port)).close()
-            except OSError:
-                assert self.process.poll() is None
-                time.sleep(0.02)
-            else:
-                return
-        raise AssertionError("the server does not listen")
+from tests.calls.deployed_stores import (
+    DEPLOY,
+    PASSWORD,
+    as_operator,
+    deployed_postgres,
+    deployed_valkey,
+    executed,
+)
 
 
 @pytest.fixture
 def valkey(tmp_path):
-    folder = tmp_path / "valkey"
-    folder.mkdir()
-    valkey = Valkey(folder)
-    valkey.start()
-    yield valkey
-    valkey.process.kill()
-    valkey.process.wait()
+    with deployed_valkey(tmp_path / "valkey", {"VALKEY_PASSWORD": PASSWORD}) as valkey:
+        yield valkey
 
 
 @pytest.fixture
 def postgres(postgres_server):
-    """Return a server on which `postgres.sh` has run, and which nobody else uses."""
-    server = PostgresServer(postgres_server._binaries)
-    try:
-        server.initialise()
-        server.start()
-        # Its first superuser is named as the script names the gateway's role.
-        server._execute("postgres", "CREATE ROLE operator SUPERUSER LOGIN")
-        as_operator = f"postgresql://operator@/postgres?host={server.directory}"
-        asyncio.run(_execute(as_operator, "ALTER ROLE caller RENAME TO first"))
-        subprocess.run(
-            ["sh", DEPLOY / "postgres.sh"],
-            env={
-                **os.environ,
-                "PGHOST": str(server.directory),
-                "POSTGRES_USER": "operator",
-                "DATABASE_PASSWORD": PASSWORD,
-            },
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
+    told = {"DATABASE_PASSWORD": PASSWORD}
+    with deployed_postgres(postgres_server._binaries, told) as server:
         yield server
-    finally:
-        server.close()
-
-
-async def _execute(url, statement):
-    connection = await asyncpg.connect(url)
-    try:
-        return await connection.fetch(statement)
-    finally:
-        await connection.close()
 
 
 async def asked(url, *words):
@@ -162,14 +93,14 @@ def test_what_valkey_is_told_its_password_by_is_for_its_owner_only(valkey):
 
 
 def test_the_gateways_role_in_postgres_owns_its_database_and_nothing_else(postgres):
-    as_operator = f"postgresql://operator@/postgres?host={postgres.directory}"
-    (role,) = asyncio.run(_execute(as_operator, "SELECT * FROM pg_authid WHERE rolname = 'caller'"))
+    operator = as_operator(postgres)
+    (role,) = asyncio.run(executed(operator, "SELECT * FROM pg_authid WHERE rolname = 'caller'"))
     assert role["rolcanlogin"]
     assert role["rolpassword"].startswith("SCRAM-SHA-256$")
     rights = ("rolsuper", "rolcreatedb", "rolcreaterole", "rolreplication", "rolbypassrls")
     assert not any(role[name] for name in rights)
     (owned,) = asyncio.run(
-        _execute(as_operator, "SELECT datname FROM pg_database WHERE datdba = 'caller'::regrole")
+        executed(operator, "SELECT datname FROM pg_database WHERE datdba = 'caller'::regrole")
     )
     assert owned["datname"] == "caller"
 
@@ -183,6 +114,7 @@ async def test_a_call_is_made_and_booked_with_these_rights(new_world, valkey, po
     await world.assert_books_balance()
 
 
+COMPOSE = sorted(DEPLOY.glob("compose*.yaml"))
 VERSION = r"\d+\.\d+(\.\d+)?(-[a-z]+)*"
 
 
@@ -213,9 +145,7 @@ def test_images_are_named_by_digest(tmp_path):
     for image in pinned.values():
         assert re.fullmatch(rf"[a-z/]+:{VERSION}@sha256:{digest}", image)
     used = {
-        name
-        for file in ("compose.yaml", "compose.stores.yaml")
-        for name in re.findall(r"\$\{(\w+_IMAGE):\?", (DEPLOY / file).read_text())
+        name for file in COMPOSE for name in re.findall(r"\$\{(\w+_IMAGE):\?", file.read_text())
     }
     assert used == set(pinned)
     docker.write_text("#!/bin/sh\necho no such image >&2; exit 1\n")
@@ -225,8 +155,8 @@ def test_images_are_named_by_digest(tmp_path):
 
 
 def test_no_image_is_named_by_its_version_alone():
-    for file in ("compose.yaml", "compose.stores.yaml"):
-        for line in (DEPLOY / file).read_text().splitlines():
+    for file in COMPOSE:
+        for line in file.read_text().splitlines():
             if line.strip().startswith("image:"):
                 image = line.partition("image:")[2].strip()
                 assert image == "caller" or re.fullmatch(r"\$\{\w+_IMAGE:\?[^}]+\}", image)
@@ -238,7 +168,7 @@ ENVIRONMENT = (DEPLOY / "env.example").read_text()
 
 
 def test_every_password_is_asked_for_and_none_has_a_default():
-    text = "".join(path.read_text() for path in DEPLOY.glob("compose*.yaml"))
+    text = "".join(path.read_text() for path in COMPOSE)
     asked_for = set(re.findall(r"\$\{(\w+PASSWORD)", text))
     assert asked_for == set(re.findall(r"^(\w+PASSWORD)=$", ENVIRONMENT, re.MULTILINE))
     assert len(re.findall(r"\$\{\w+PASSWORD", text)) == len(

@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.calls.proxy import CADDY, DEPLOY, HAPROXY, caddy_configuration, haproxy_configuration
+from tests.calls.proxy import (
+    CADDY,
+    DEPLOY,
+    HAPROXY,
+    caddy_configuration,
+    caddy_environment,
+    haproxy_configuration,
+)
 from tests.certificates import Authority
 
 
@@ -51,7 +58,9 @@ def test_a_node_s_own_paths_lead_to_it_alone() -> None:
     text = haproxy_configuration(1, nodes)
     for node, port in nodes.items():
         assert f"backend node_{node}\n    server {node} 127.0.0.1:{port}\n" in text
-    text = caddy_configuration(1, nodes)
+    text, told = caddy_configuration(), caddy_environment(1, nodes)
     for node, port in nodes.items():
-        handled = text.partition(f"handle /n/{node}/* {{")[2].partition("}")[0]
-        assert f"127.0.0.1:{port}" in handled
+        handled = text.partition(f"handle /n/{node}/* {{\n")[2].partition("\n")[0]
+        name, _, default = handled.strip().removeprefix("reverse_proxy {$").partition(":")
+        assert told[name] == f"127.0.0.1:{port}"
+        assert default == {"n1": "127.0.0.1:8080}", "n2": "127.0.0.1:8081}"}[node]
