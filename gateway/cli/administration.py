@@ -32,6 +32,8 @@ AccountId = Annotated[str, typer.Argument(help="Id of the account.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the audit log.")]
 As = Annotated[str, typer.Option("--as", help="Who acts; kept too. Default: this machine's user.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Limit = Annotated[int, typer.Option(min=1, max=FOUND_MAX, help="Maximum number shown.")]
+After = Annotated[str, typer.Option(help="Go on after this account.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -39,6 +41,8 @@ def add_to(app: typer.Typer) -> None:
     acts = (freeze, unfreeze, lock, unlock, sign_out, reset_second_factor)
     for command in (find, show, log, *acts):
         app.command(command.__name__.replace("_", "-"))(command)
+    # `list` is a builtin's name.
+    app.command("list")(list_all)
 
 
 def order_of(context: typer.Context, operator: str, reason: str) -> Order:
@@ -62,16 +66,31 @@ def administration(book: storage.Book, settings: Settings) -> SqlAdministration:
     return SqlAdministration(book.engine, queue_notice, on_freeze=freeze_gate)
 
 
+def list_all(
+    context: typer.Context, limit: Limit = 20, after: After = "", as_json: AsJson = False
+) -> None:
+    """List accounts by their ids, page by page."""
+    _print_found(context, "", limit, after, as_json=as_json)
+
+
 def find(
     context: typer.Context,
     text: Annotated[str, typer.Argument(help="Part of an account's id, or of an address.")],
-    limit: Annotated[int, typer.Option(min=1, max=FOUND_MAX, help="Maximum number shown.")] = 20,
-    after: Annotated[str, typer.Option(help="Go on after this account.")] = "",
+    limit: Limit = 20,
+    after: After = "",
     as_json: AsJson = False,
 ) -> None:
     """Find accounts by their ids and their holders' addresses."""
     if len(text) < QUERY_MIN:
-        fail("That would find everybody.", f"Give {QUERY_MIN} characters or more.", EXIT_SETTINGS)
+        hint = f"Give {QUERY_MIN} characters or more; `caller accounts list` shows all."
+        fail("That would find everybody.", hint, EXIT_SETTINGS)
+    _print_found(context, text, limit, after, as_json=as_json)
+
+
+def _print_found(
+    context: typer.Context, text: str, limit: int, after: str, *, as_json: bool
+) -> None:
+    """Print the accounts that hold a text, one page of them."""
 
     async def work(book: storage.Book, settings: Settings) -> None:
         found = await administration(book, settings).find(text, limit=limit, after=after)
@@ -80,7 +99,10 @@ def find(
             return
         table = Table(Column("account", no_wrap=True), "address", "made (UTC)", "state")
         for each in found:
-            table.add_row(each.id, each.email, f"{each.created_at:%Y-%m-%d}", _state(each))
+            # Neither markup nor links: an address is a stranger's text.
+            table.add_row(
+                Text(each.id), Text(each.email), f"{each.created_at:%Y-%m-%d}", _state(each)
+            )
         out.print(table if found else "No account.")
         if len(found) == limit:
             out.print(f"Perhaps there are more: --after {found[-1].id}")

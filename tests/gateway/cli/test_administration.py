@@ -79,6 +79,18 @@ def test_accounts_are_found_and_shown(desk):
     assert "state program" in desk.run("show", "acme")[1]
 
 
+def test_all_accounts_are_listed_page_by_page(desk):
+    assert [each["id"] for each in desk.read("list")] == ["acme", "ada"]
+    assert [each["id"] for each in desk.read("list", "--after", "acme")] == ["ada"]
+    code, said = desk.run("list", "--limit", "1")
+    assert (code, "--after acme" in said, "ada@" in said) == (0, True, False)
+    with closing(sqlite3.connect(desk.database)) as book, book:
+        book.execute("UPDATE holders SET email = '[bold]a@b.example'")
+    # An address is shown as it was typed.
+    assert "[bold]a@b.example" in desk.run("list")[1]
+    assert desk.run("list", "--limit", "0")[0] == EXIT_SETTINGS
+
+
 def test_each_act_is_done_and_written_down(desk):
     for act, column, value in (
         ("freeze", "SELECT frozen FROM accounts WHERE id = 'ada'", 1),
