@@ -21,7 +21,8 @@ BYTES_MAX: Final = 16 * 1024
 def filled(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the environment with each secret in the place of the variable that names its file.
 
-    Raises SettingsError, which names the variable and the file, and nothing that is in it.
+    Raises SettingsError, which names the variable, and neither the file nor anything in it: what is
+    written where a file is to be named may be the secret itself.
     """
     read = dict(environ)
     # Sorted, so that of several faults the same one is named each time.
@@ -35,24 +36,24 @@ def filled(environ: Mapping[str, str]) -> dict[str, str]:
     return read
 
 
-def _read(name: str, file: Path) -> str:
+def _read(variable: str, file: Path) -> str:
     try:
         data = regular_files.read(file, BYTES_MAX)
     except regular_files.NotRegularError:
-        raise SettingsError(f"{name}: {file} is no file.") from None
+        raise SettingsError(f"{variable} names what is no file.") from None
     except (OSError, ValueError) as error:
         # A name with a NUL byte in it is a ValueError.
-        why = getattr(error, "strerror", None) or "that cannot be the name of a file"
-        raise SettingsError(f"{name}: {file} cannot be read: {why}.") from None
+        why = getattr(error, "strerror", None) or "that is no name of a file"
+        raise SettingsError(f"{variable} names a file that cannot be read: {why}.") from None
     if len(data) > BYTES_MAX:
-        raise SettingsError(f"{name}: {file} is longer than {BYTES_MAX} bytes, and no secret.")
+        raise SettingsError(f"{variable} names a file of more than {BYTES_MAX} bytes: no secret.")
     try:
         # Some editors begin a file with a mark of the byte order.
         text = data.decode("utf-8-sig").strip()
     except UnicodeDecodeError:
-        raise SettingsError(f"{name}: {file} is not written in UTF-8.") from None
+        raise SettingsError(f"{variable} names a file that is not written in UTF-8.") from None
     if not text:
-        raise SettingsError(f"{name}: {file} is empty. Write the secret into it, or unset {name}.")
+        raise SettingsError(f"{variable} names an empty file. Write the secret into it.")
     if not text.isprintable():
-        raise SettingsError(f"{name}: {file} must hold the secret alone, in one line.")
+        raise SettingsError(f"{variable} must name a file with the secret alone, in one line.")
     return text
