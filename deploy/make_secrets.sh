@@ -33,6 +33,7 @@ if [ ! -s secrets/twilio_auth_token ]; then
     if [ -t 0 ]; then
         printf "Twilio's auth token (it is not shown): " >&2
         trap 'stty echo' EXIT
+        trap 'exit 130' INT TERM
         stty -echo
     fi
     token=

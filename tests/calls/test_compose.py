@@ -7,6 +7,7 @@ out: its network, so that addresses are of this machine, and its file system.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import subprocess
 from collections.abc import AsyncIterator, Callable
@@ -126,6 +127,7 @@ async def site(new_world: Any, postgres_server: Any, tmp_path: Path) -> AsyncIte
             CALLER_DATABASE_URL=postgres.url("caller"),
             CALLER_PUBLIC_ORIGIN=f"http://127.0.0.1:{port}",
             CALLER_TRUSTED_PROXIES="127.0.0.1",
+            CALLER_ACCOUNT_CALLS_MAX="100",
         )
         site = Site(world, told, ports)
         stack.enter_context(
@@ -162,3 +164,25 @@ async def test_calls_are_made_on_both_nodes_charged_and_recorded(site: Site) -> 
             for what in ("environ", "cmdline"):
                 text = Path(f"/proc/{pid}/{what}").read_bytes().decode()
                 assert not any(each in text for each in known), what
+
+
+async def test_no_call_is_refused_while_one_of_the_two_nodes_stops(site: Site) -> None:
+    await eventually(site.takes_calls_at_both, 40)
+    held: list[str] = []
+
+    async def dial(number: int) -> None:
+        # Twenty a second, from a second before the stop to some after it.
+        await asyncio.sleep(number * 0.05)
+        async with site.customer.call() as phone:
+            held.append((await phone.wait("ready"))["call_id"])
+            await phone.wait("accept")
+            await phone.hang_up()
+
+    dialling = [asyncio.create_task(dial(number)) for number in range(100)]
+    await asyncio.sleep(1)
+    site.processes["n2"].popen.terminate()
+    await asyncio.gather(*dialling)
+    assert len(set(held)) == 100
+    assert site.processes["n2"].terminate() == 0
+    # Those that come now are held by the other.
+    assert (await site.customer.ordinary_call())["node"] == "n1"
