@@ -22,6 +22,7 @@ from tests.deploy.image import Image, Step
 from tests.valkey import free_port
 
 PATIENCE_S = 60
+BUILD_TIMEOUT_S = 1200
 HADOLINT = shutil.which("hadolint", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
 
 
@@ -59,6 +60,73 @@ def test_the_builder_is_sent_what_the_build_reads_and_nothing_else(tmp_path: Pat
     assert not [
         each for each in sent if re.match(r"deploy/(secrets|\.env|caller\.env)|tests/", each)
     ]
+
+
+def builder() -> str:
+    """Return the program that builds and runs images here; empty where none does."""
+    for program in ("docker", "podman"):
+        with contextlib.suppress(FileNotFoundError):
+            asked = [program, "info"]
+            if not subprocess.run(asked, capture_output=True, check=False, timeout=60).returncode:
+                return program
+    return ""
+
+
+@pytest.mark.thorough
+@pytest.mark.timeout(1800)
+def test_the_image_is_built_and_serves_read_only_without_a_privilege() -> None:
+    if not (docker := builder()):
+        pytest.skip("platform: nothing builds images here; the next test takes the steps")
+    name, port = f"caller-test-{os.getpid()}", free_port()
+
+    def run(*words: str) -> str:
+        done = subprocess.run(
+            [docker, *words], capture_output=True, text=True, check=False, timeout=BUILD_TIMEOUT_S
+        )
+        assert done.returncode == 0, done.stderr[-4000:]
+        return done.stdout
+
+    run("build", "--tag", name, str(image.ROOT))
+    try:
+        # As docs/container.md has it, with settings that name no real account.
+        options = ["--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL"]
+        options += ["--security-opt", "no-new-privileges", "--stop-timeout", "90"]
+        settings = {
+            "CALLER_TWILIO_ACCOUNT_SID": "AC" + "0f" * 16,
+            "CALLER_TWILIO_AUTH_TOKEN": "0f" * 16,
+            "CALLER_CALLER_ID": "+15005550006",
+        }
+        for variable, value in settings.items():
+            options += ["--env", f"{variable}={value}"]
+        run(
+            "run",
+            "--init",
+            "--detach",
+            "--name",
+            name,
+            "-p",
+            f"127.0.0.1:{port}:8080",
+            *options,
+            name,
+        )
+        deadline = time.monotonic() + PATIENCE_S
+        while not is_healthy(f"http://127.0.0.1:{port}/healthz"):
+            assert time.monotonic() < deadline, run("logs", name)
+        assert run("exec", name, "id", "-u").strip() == "10001"
+        run("stop", name)
+        assert run("inspect", "--format", "{{.State.ExitCode}}", name).strip() == "0"
+    finally:
+        subprocess.run(
+            [docker, "rm", "--force", name], capture_output=True, check=False, timeout=60
+        )
+        subprocess.run([docker, "rmi", name], capture_output=True, check=False, timeout=60)
+
+
+def is_healthy(url: str) -> bool:
+    time.sleep(0.2)
+    with contextlib.suppress(httpx.HTTPError):
+        return httpx.get(url, timeout=1).is_success
+    return False
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +169,7 @@ def files_of(folder: Path) -> dict[str, tuple[int, int]]:
 
 
 @pytest.mark.thorough
+@pytest.mark.timeout(1200)
 def test_what_the_steps_make_serves_is_healthy_and_writes_only_its_data(built: Image) -> None:
     assert [each.split()[0] for each in built.left_out] == ["apt-get", "groupadd"]
     data, port = Path(built.here("/data")), free_port()
