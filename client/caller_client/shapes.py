@@ -452,6 +452,7 @@ class GrantRequest(msgspec.Struct, kw_only=True):
     """Body of `POST /v1/live-calls/{id}/supervision`."""
 
     reason: str | msgspec.UnsetType = msgspec.UNSET
+    """Why, for the audit log; the account owes none for calls of its own."""
 
 
 class GrantView(msgspec.Struct, kw_only=True):

@@ -92,5 +92,8 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
     """The key that asked; empty for a holder who is signed in."""
     credentials_epoch: int | None = None
     """The holder's when they asked; None for a key."""
+    device_id: str = ""
+    session_began_at: datetime | None = None
+    """With the device, of which session of theirs it is."""
     origin: str = ""
     """The page it was given to; empty for a program."""

@@ -55,7 +55,9 @@ class Supervisor:
         self.call = call
         self.wanted = Mode.LISTEN
         """What was asked for last."""
-        self.sound = Supervised(leg.connection, announces=rule.announces, on_over=self._over)
+        self.sound = Supervised(
+            leg.connection, announces=rule.announces, on_over=self._over, on_stuck=self._stuck
+        )
         self.is_in = False
         self.look: Deadline | None = None
         self.ask: Callable[[Supervisor], None] = lambda _supervisor: None
@@ -119,6 +121,12 @@ class Supervisor:
 
     def _over(self) -> None:
         self.refuse("call_ended")
+
+    def _stuck(self) -> None:
+        """Let the caller back in whose place was taken by somebody of whom nothing comes."""
+        self.wanted = Mode.LISTEN
+        self.call.media.set_mode(Mode.LISTEN)
+        self.tell_mode()
 
     def _frame(self, payload: bytes) -> None:
         # One form only: frames of another size are another codec, which would be noise.
@@ -212,12 +220,14 @@ class SupervisorDesk:
         sound = supervisor.sound
         try:
             while supervisor.is_in and supervisor.wanted is not sound.mode:
-                wanted, most = supervisor.wanted, supervisor.rule.most
-                if most is None or not most.allows(wanted):
-                    supervisor.wanted = sound.mode
-                    break
-                # What is less was noted with what is more; only more is told anew.
+                wanted = supervisor.wanted
+                # What is less was noted with what is more, and needs no leave.
                 if not sound.mode.allows(wanted):
+                    rule = await self.grants.rule(supervisor.grant)
+                    most = None if rule is None else rule.most
+                    if most is None or not most.allows(wanted):
+                        supervisor.wanted = sound.mode
+                        break
                     await self.grants.note(supervisor.grant, wanted)
                 if supervisor.is_in:
                     supervisor.call.media.set_mode(wanted)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 
 from starlette.requests import Request
 
@@ -52,6 +53,10 @@ class Holders:
         self.check_source(request)
         who = await self.sessions.who(secret)
         return None if who is None else Principal(who.account, who.epoch, PAGE, who)
+
+    async def goes_on(self, account_id: str, device_id: str, began_at: datetime) -> bool:
+        """Return whether a session goes on that began on a device then."""
+        return await self.sessions.goes_on(account_id, device_id, began_at)
 
     async def caller(self, account_id: str, credentials_epoch: int) -> Account | None:
         """Return the account of a person who asked for a call, if they may still place it."""

@@ -327,6 +327,11 @@ def supervision_uses(account_id: str) -> Sequence[Use]:
     return (Use("account_supervision_hour", account_id),)
 
 
+def grant_uses(name: str) -> Sequence[Use]:
+    """Return what a key, or a holder by the account, uses by asking to supervise a call."""
+    return (Use("supervision_grants_minute", name),)
+
+
 def button_making_uses(account_id: str) -> Sequence[Use]:
     """Return what an account uses by making a button, in a page or by a key."""
     return (Use("account_buttons_hour", account_id),)

@@ -209,6 +209,11 @@ TABLE = (
         "the same of what supervisors may do in live calls, each time that it becomes more",
     ),
     Limit(
+        "supervision_grants_minute",
+        *(30, MINUTE_S, "rate_limited"),
+        "grants of one key, or one holder: each may write a line, and sound a tone to two people",
+    ),
+    Limit(
         "account_buttons_hour",
         *(20, HOUR_S, "rate_limited"),
         "the same of buttons: as many as an account may have; whoever deletes one makes no more",

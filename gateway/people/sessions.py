@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from accounts.consent import Document
@@ -173,6 +173,11 @@ class BrowserSessions:
                     return SessionOver()
                 await self.sessions.end_by_name(account_id, name)
         return None
+
+    async def goes_on(self, account_id: str, device_id: str, began_at: datetime) -> bool:
+        """Return whether a session that began on a device goes on, by whatever secret now."""
+        found = await self.sessions.of_account(account_id)
+        return any((each.device_id, each.began_at) == (device_id, began_at) for _, each in found)
 
     async def caller(self, account_id: str, credentials_epoch: int) -> Account | None:
         """Return the account of whoever signed in within this epoch and may still place a call.

@@ -12,8 +12,8 @@ from gateway.http.api.admin import AdminApi, AdminRoutes
 from gateway.http.api.data_requests import DataRequestsApi
 from gateway.http.api.fleet import FleetApi
 from gateway.http.api.supervision import FleetSupervisionApi, GrantDesk, OwnSupervisionApi
-from gateway.http.bearer import Authenticator
 from gateway.people.administration import Administration
+from gateway.roles.access import Access
 from gateway.roles.storage import Stores
 from gateway.settings import Settings
 from gateway.stores.administration import SqlAdministration
@@ -43,16 +43,22 @@ def compose_administration(stores: Stores, sessions: Sessions) -> Administration
 def admin_routes(
     settings: Settings,
     stores: Stores,
-    auth: Authenticator,
+    access: Access,
     sessions: Sessions,
     control: FleetControl,
 ) -> list[DeclaredRoute]:
     """Return the routes of operators."""
-    administration = compose_administration(stores, sessions)
+    administration, auth = compose_administration(stores, sessions), access.auth
     networks = settings.admin_networks
     routing = AdminRoutes(auth, networks)
     desk = GrantDesk(
-        *(settings, control, SqlSupervision(stores.engine)), grants=RedisGrants(stores.redis)
+        *(
+            settings,
+            control,
+            SqlSupervision(stores.engine),
+            RedisGrants(stores.redis),
+            access.velocity,
+        )
     )
     return [
         *AdminApi(auth, administration, networks).routes(),

@@ -344,7 +344,7 @@ class Gateway:
                 index=index,
                 proofs=proofs,
             ),
-            *admin_routes(settings, stores, access.auth, people.sessions, self.fleet.control),
+            *admin_routes(settings, stores, access, people.sessions, self.fleet.control),
             *self._watching.routes(),
             *self._alarming.routes(routing),
         ]

@@ -35,8 +35,7 @@ class StandingGrants:
 
     async def _stands(self, grant: Grant) -> bool:
         if grant.credentials_epoch is not None:
-            whose = grant.account_id, grant.credentials_epoch
-            return self.holders is not None and await self.holders.caller(*whose) is not None
+            return await self._goes_on(grant, grant.credentials_epoch)
         keyed = await self.accounts.account_by_key_id(grant.key_id)
         if keyed is None or keyed.is_locked:
             return False
@@ -45,6 +44,15 @@ class StandingGrants:
         if grant.operator:
             return Scope.ADMIN in keyed.scopes
         return Scope.SUPERVISE in keyed.scopes and keyed.id == grant.account_id
+
+    async def _goes_on(self, grant: Grant, credentials_epoch: int) -> bool:
+        """Return whether the holder may call, and the session that asked goes on."""
+        if self.holders is None or grant.session_began_at is None:
+            return False
+        if await self.holders.caller(grant.account_id, credentials_epoch) is None:
+            return False
+        session = grant.account_id, grant.device_id, grant.session_began_at
+        return await self.holders.goes_on(*session)
 
     async def note(self, grant: Grant, mode: Mode) -> None:
         """Write what is about to be done into the audit log."""

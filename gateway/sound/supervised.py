@@ -25,6 +25,9 @@ VOICE_LEAD: Final = 40 * SAMPLES_PER_MS
 VOICE_MOST: Final = 120 * SAMPLES_PER_MS
 IDLE_BEATS: Final = 3
 """Beats without a frame of the call after which a voice gets frames of its own to ride on."""
+STUCK_BEATS: Final = 150
+"""Beats of a take-over in which nothing comes of the supervisor, not even silence, after which the
+caller is back: three seconds of a phone that hears nobody are long."""
 TONE_BEATS: Final = 750
 """Every 15 s, as the announcing tones of telephone companies under 47 CFR 64.501."""
 _SILENCE: Final = bytes([MULAW_SILENCE])
@@ -77,6 +80,7 @@ class Supervised:
         *,
         announces: bool,
         on_over: Callable[[], None],
+        on_stuck: Callable[[], None],
     ) -> None:
         """Begin by listening.
 
@@ -84,18 +88,20 @@ class Supervised:
             supervisor: Where the supervisor hears: frames of 160 bytes of mu-law.
             announces: Whether both parties hear a tone at once, and again and again.
             on_over: Called when the call's sound is over.
+            on_stuck: Called when a take-over has brought nothing for `STUCK_BEATS`.
 
         """
         self._supervisor = supervisor
         self.announces = announces
         self.on_over = on_over
+        self._on_stuck = on_stuck
         self.mode = Mode.LISTEN
         self._caller_voice = Lane(HEARD_LEAD, HEARD_MOST)
         self._phone_voice = Lane(HEARD_LEAD, HEARD_MOST)
         self._mixer = Mixer()
         self._caller: _Party | None = None
         self._phone: _Party | None = None
-        self._beats = 0
+        self._beats = self._quiet_beats = 0
 
     def enter(
         self, *, to_caller: Callable[[bytes], None], to_phone: Callable[[bytes], None]
@@ -106,6 +112,7 @@ class Supervised:
     def set_mode(self, mode: Mode) -> None:
         """Let others hear the supervisor from now on, and forget what was said to them before."""
         self.mode = mode
+        self._quiet_beats = 0
         for party in (self._caller, self._phone):
             if party is not None:
                 party.lane.clear()
@@ -113,6 +120,7 @@ class Supervised:
     def voice(self, frame: bytes) -> None:
         """Take a frame of the supervisor's voice; while they listen, nobody hears it."""
         caller, phone, mode = self._caller, self._phone, self.mode
+        self._quiet_beats = 0
         if caller is not None and mode in (Mode.WHISPER, Mode.BARGE):
             caller.lane.put(frame)
         if phone is not None and mode in (Mode.BARGE, Mode.TAKE_OVER):
@@ -144,3 +152,6 @@ class Supervised:
         for party in (self._caller, self._phone):
             if party is not None:
                 party.beat()
+        self._quiet_beats += 1
+        if self.mode is Mode.TAKE_OVER and self._quiet_beats > STUCK_BEATS:
+            self._on_stuck()

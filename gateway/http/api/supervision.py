@@ -24,8 +24,9 @@ from gateway.http.body import read_json
 from gateway.http.operation import operation
 from gateway.http.principal import Principal
 from gateway.http.problems import Json
+from gateway.limits.velocity import grant_uses, refuse
 from gateway.operators import REASON_MAX, Order
-from gateway.ports import LiveCall
+from gateway.ports import LiveCall, Velocity
 from gateway.scopes import Scope
 from gateway.settings import Settings
 
@@ -37,7 +38,8 @@ OWN_REASON: Final = "of the account itself"
 class GrantRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Body of `POST /v1/live-calls/{id}/supervision`."""
 
-    reason: Annotated[str, msgspec.Meta(max_length=REASON_MAX)] = OWN_REASON
+    reason: Annotated[str, msgspec.Meta(max_length=REASON_MAX)] = ""
+    """Why, for the audit log; the account owes none for calls of its own."""
 
 
 class GrantView(msgspec.Struct, kw_only=True):
@@ -95,6 +97,7 @@ class GrantDesk:
     control: FleetControl
     rules: Rules
     grants: NewGrants
+    velocity: Velocity
 
     async def find(self, request: Request, account_id: str | None) -> LiveCall:
         """Return the call that a request names. Raises RequestRefusedError."""
@@ -116,6 +119,7 @@ class GrantDesk:
         rule = await self.rules.rule(grant.account_id)
         if rule.most is None:
             raise RequestRefusedError("supervision_refused")
+        refuse(await self.velocity.hit(grant_uses(grant.key_id or grant.account_id)))
         token = await self.grants.issue(grant)
         view = GrantView(
             token=token,
@@ -158,13 +162,19 @@ class OwnSupervisionApi:
         It is good for a minute. The supervisor listens at first; docs/sdk.md has the messages.
         """
         body = await read_json(request, GrantRequest)
+        reason = readable(body.reason)
+        if body.reason and not reason:
+            raise RequestRefusedError("bad_request", field="reason")
         call = await self.desk.find(request, principal.account.id)
+        who = principal.signed_in
         grant = Grant(
             call_id=call.opened.call_id,
             account_id=call.opened.account_id,
-            reason=readable(body.reason) or OWN_REASON,
+            reason=reason or OWN_REASON,
             key_id=principal.account.key_id,
             credentials_epoch=principal.credentials_epoch,
+            device_id="" if who is None else who.session.device_id,
+            session_began_at=None if who is None else who.session.began_at,
             origin=request.headers.get("origin", ""),
         )
         return await self.desk.give(call, grant)

@@ -294,6 +294,25 @@ async def test_whoever_was_announced_is_told_to_have_left_though_no_tone_is_need
     assert caller.of("supervised")[-1] == {"type": "supervised", "mode": None}
 
 
+async def test_a_step_further_needs_leave_at_that_moment(stage, node):
+    _, _, call_id = await talking(stage, node)
+    supervisor = await supervises(stage, node, call_id)
+    node.grants.allowed = Rule(Mode.LISTEN)
+    supervisor.say({"type": "supervise", "mode": "whisper"})
+    await stage.run(0.05)
+    assert supervisor.messages[-1] == {"type": "supervise", "mode": "listen"}
+    assert node.grants.noted == [(call_id, Mode.LISTEN)]
+
+
+async def test_a_take_over_by_somebody_who_is_stuck_ends(stage, node):
+    caller, stream, call_id = await talking(stage, node)
+    supervisor = await supervises(stage, node, call_id)
+    supervisor.say({"type": "supervise", "mode": "take-over"})
+    await goes_on(stage, stream, 4)
+    assert supervisor.messages[-1] == {"type": "supervise", "mode": "listen"}
+    assert caller.of("supervised")[-1]["mode"] == "listen"
+
+
 async def test_a_store_that_is_away_puts_nobody_out(stage, node):
     _, stream, call_id = await talking(stage, node)
     supervisor = await supervises(stage, node, call_id)

@@ -13,18 +13,29 @@ from gateway.stores.accounts import AccountRow
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
 KEY = AccountRow("operators", "USD", False, NOW, scopes=frozenset({Scope.ADMIN}))
 BY_KEY = Grant(call_id="c1", account_id="shop", reason="training", operator="kim", key_id="k1")
-BY_HOLDER = Grant(call_id="c1", account_id="alice", reason="own", credentials_epoch=3)
+BY_HOLDER = Grant(
+    call_id="c1",
+    account_id="alice",
+    reason="own",
+    credentials_epoch=3,
+    device_id="d1",
+    session_began_at=NOW,
+)
 
 
 class World:
-    key = KEY
-    epoch = 3
+    def __init__(self):
+        self.key, self.epoch = KEY, 3
+        self.sessions = {("alice", "d1", NOW)}
 
     async def account_by_key_id(self, key_id):
         return self.key if key_id == "k1" else None
 
     async def caller(self, account_id, epoch):
         return KEY if (account_id, epoch) == ("alice", self.epoch) else None
+
+    async def goes_on(self, *session):
+        return session in self.sessions
 
     async def rule(self, _account_id):
         return Rule(Mode.LISTEN)
@@ -64,6 +75,8 @@ async def test_a_holder_may_while_their_session_lasts():
     assert await world.grants(holders=False).rule(BY_HOLDER) is None
     world.epoch = 4
     assert await world.grants().rule(BY_HOLDER) is None
+    world.epoch, world.sessions = 3, {("alice", "d2", NOW), ("bob", "d1", NOW)}
+    assert await world.grants().rule(BY_HOLDER) is None, "that browser was signed out"
 
 
 async def test_a_key_of_the_account_supervises_its_own_calls_alone():

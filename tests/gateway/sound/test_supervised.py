@@ -3,7 +3,14 @@
 import pytest
 
 from gateway.call.supervision import Mode
-from gateway.sound.supervised import HEARD_MOST, IDLE_BEATS, TONE_BEATS, VOICE_MOST, Supervised
+from gateway.sound.supervised import (
+    HEARD_MOST,
+    IDLE_BEATS,
+    STUCK_BEATS,
+    TONE_BEATS,
+    VOICE_MOST,
+    Supervised,
+)
 from media import tones
 from media.g711 import SILENCE_FRAME
 from media.mixer import Mixer
@@ -23,11 +30,16 @@ class Booth:
         self.studio = Studio(codec).joined()
         self.media, self.ear = self.studio.media, RecordingConnection()
         self.overs = 0
-        self.sound = Supervised(self.ear, announces=announces, on_over=self.over)
+        self.sound = Supervised(
+            self.ear, announces=announces, on_over=self.over, on_stuck=self.stuck
+        )
         self.phone_said()
 
     def over(self):
         self.overs += 1
+
+    def stuck(self):
+        self.media.set_mode(Mode.LISTEN)
 
     def enter(self):
         self.media.supervise(self.sound)
@@ -124,6 +136,28 @@ def test_take_over_puts_the_caller_out_and_back_in(booth):
     booth.media.set_mode(Mode.LISTEN)
     booth.goes_on(10, ours=OURS)
     assert (booth.by_caller[-1], booth.by_phone[-1]) == (PHONE, CALLER)
+
+
+def test_a_take_over_of_which_nothing_comes_gives_the_caller_back(booth):
+    booth.enter()
+    booth.media.set_mode(Mode.TAKE_OVER)
+    before = len(booth.by_caller)
+    booth.goes_on(STUCK_BEATS - 1)
+    booth.goes_on(1, ours=SILENCE_FRAME)
+    booth.goes_on(STUCK_BEATS - 1)
+    assert (len(booth.by_caller), booth.sound.mode) == (before, Mode.TAKE_OVER)
+    booth.goes_on(1)
+    assert booth.sound.mode is Mode.LISTEN
+    booth.goes_on(20)
+    assert booth.by_caller[-1] == PHONE
+
+
+@pytest.mark.parametrize("mode", [Mode.LISTEN, Mode.WHISPER, Mode.BARGE])
+def test_nobody_else_has_to_say_anything(booth, mode):
+    booth.enter()
+    booth.media.set_mode(mode)
+    booth.goes_on(2 * STUCK_BEATS)
+    assert booth.sound.mode is mode
 
 
 def test_a_caller_who_is_muted_or_on_hold_does_not_silence_a_supervisor(booth):

@@ -17,6 +17,7 @@ from gateway.http.api.supervision import (
 from gateway.http.app import create_app
 from gateway.http.bearer import key_hash
 from gateway.scopes import Scope
+from tests.gateway.calls.test_live import Velocity
 from tests.gateway.cli.test_fleet_commands import live
 from tests.gateway.http.api.test_fleet import Control
 from tests.gateway.http.test_bearer import Account, Accounts, authenticator
@@ -33,6 +34,7 @@ class Api:
     def __init__(self, clock_ns):
         self.control, accounts = Control(), Accounts()
         self.control.held = [msgspec.structs.replace(live("c1"), answered_at=AT)]
+        self.velocity = Velocity()
         self.allowed, self.given, self.orders = Rule(Mode.BARGE), [], []
         keys = ((KEY, Scope.ADMIN), (OWN, Scope.CALLS), (AUDITOR, Scope.SUPERVISE))
         for key, scope in keys:
@@ -41,7 +43,7 @@ class Api:
             )
             accounts.by_hash[key_hash(key)] = account
         auth = authenticator(accounts, clock_ns)
-        desk = GrantDesk(SETTINGS, self.control, self, self)
+        desk = GrantDesk(SETTINGS, self.control, self, self, self.velocity)
         routes = [
             *OwnSupervisionApi(auth, desk).routes(),
             *FleetSupervisionApi(AdminRoutes(auth, ()), desk).routes(),
@@ -119,6 +121,20 @@ async def test_a_key_of_the_account_gets_a_grant_for_its_own_calls(api):
     (grant,) = api.given
     assert (grant.operator, grant.account_id) == ("", "operators")
     assert (grant.key_id, grant.reason) == ("auditor", OWN_REASON)
+
+
+@pytest.mark.parametrize("reason", ["\x1b[31m", "\u202e", " \n ", "a\x00b"])
+async def test_a_reason_that_cannot_be_kept_is_refused(api, reason):
+    api.control.held = [msgspec.structs.replace(live("c1", "operators"), answered_at=AT)]
+    body = {"reason": reason}
+    assert await api.ask("POST", MINE, key=AUDITOR, json=body) == (400, "bad_request")
+    assert api.given == []
+
+
+async def test_grants_are_few(api):
+    api.velocity.refuses = {"supervision_grants_minute": 7}
+    assert await api.ask("POST", PATH, json=BECAUSE) == (429, "rate_limited")
+    assert [use.subject for use in api.velocity.used] == ["operators"]
 
 
 async def test_an_account_that_allows_nothing_is_said_to(api):
