@@ -84,7 +84,7 @@ def secrets(doc: str) -> Any:
 def _matching(pattern: str) -> Callable[[str], str]:
     def parse(value: str) -> str:
         # Empty is always allowed: it leaves the setting out.
-        if pattern and value and not re.fullmatch(pattern, value):
+        if pattern and value and not re.fullmatch(pattern, value, re.ASCII):
             raise ValueError(f"must match {pattern}")
         return value
 
@@ -96,7 +96,7 @@ def number(default: int, doc: str, least: int, most: int, unit: str) -> Any:
 
     def parse(value: str) -> int:
         # Stricter than `int`, which also takes underscores, and any number of digits.
-        number = int(value) if re.fullmatch(r"-?\d{1,12}", value) else None
+        number = int(value) if re.fullmatch(r"-?\d{1,12}", value, re.ASCII) else None
         if number is None or not least <= number <= most:
             raise ValueError(f"must be a whole number from {least} to {most}")
         return number
@@ -319,7 +319,7 @@ def country(value: str) -> str:
 
 def phonebook_entry(value: str) -> str:
     """Return a number with its label. Raises ValueError."""
-    if not re.fullmatch(r"\+\d{7,15}=[^=]{1,60}", value):
+    if not re.fullmatch(r"\+\d{7,15}=[^=]{1,60}", value, re.ASCII):
         raise ValueError("must be +number=label pairs, separated by commas")
     return value
 

@@ -97,6 +97,9 @@ def _pieces(text: str) -> Iterator[_Piece]:
 def _piece(text: str, at: int, line_number: int) -> _Piece:
     end = text.find("\n", at) + 1 or len(text)
     line = text[at:end]
+    # Of more than one line those that follow are looked at with its end.
+    if "\0" in line:
+        raise _unreadable(line_number, "has a NUL")
     shown = line.strip()
     if not shown or shown[0] in "#;":
         return _Piece(line)
@@ -110,7 +113,7 @@ def _piece(text: str, at: int, line_number: int) -> _Piece:
     pattern = _DOUBLE if rest[0] == '"' else _SINGLE
     # From the first quote on: the value may go on over the next lines.
     found = pattern.match(text, text.index("=", at) + 1)
-    if found is None:
+    if found is None or "\0" in found[1]:
         raise _unreadable(line_number, "has a value whose quotes do not end it")
     value = found[1] if rest[0] == "'" else _unescaped(found[1])
     return _Piece(text[at : found.end()], name, value)

@@ -12,11 +12,15 @@ from typing import Any, Final, Self
 
 import httpx
 
-from caller_client.errors import CallerError, UnreachableError
+from caller_client.errors import CallerError, UnexpectedAnswerError, UnreachableError
 from caller_client.exchange import Wish, read_answer, wait_before_repeat
 
 TIMEOUT_S: Final = 10.0
 RETRIES: Final = 2
+ANSWER_S_MAX: Final = 60.0
+"""Of one answer from its head to its end, however much of it comes in between."""
+ANSWER_BYTES_MAX: Final = 16 * 1024 * 1024
+"""A page of 200 calls is a hundredth of that."""
 
 
 class Transport:
@@ -78,22 +82,41 @@ class Transport:
         while True:
             page = self.ask(wish_of(before))
             yield from getattr(page, items)
-            before = page.next
+            before = _following(before, page.next)
             if before is None:
                 return
 
     def _ask_once(self, wish: Wish) -> Any:
         try:
-            reply = self._http.request(
+            with self._http.stream(
                 wish.method,
                 wish.address,
                 params=wish.parameters,
                 content=wish.content,
                 headers=wish.headers,
-            )
+            ) as reply:
+                answer = _Answer(reply.status_code)
+                # Raw: nothing compressed was asked for, and it could be of any size.
+                for part in reply.iter_raw():
+                    answer.take(part)
         except httpx.TransportError as error:
             raise UnreachableError(type(error).__name__) from error
-        return read_answer(wish, reply.status_code, reply.headers, reply.content)
+        return read_answer(wish, reply.status_code, reply.headers, bytes(answer.content))
+
+
+class _Answer:
+    """The body of an answer as it comes."""
+
+    def __init__(self, status: int) -> None:
+        self._status = status
+        self.content = bytearray()
+        self._until = time.monotonic() + ANSWER_S_MAX
+
+    def take(self, part: bytes) -> None:
+        """Take some more. Raises UnexpectedAnswerError for more than any gateway answers."""
+        self.content += part
+        if len(self.content) > ANSWER_BYTES_MAX or time.monotonic() > self._until:
+            raise UnexpectedAnswerError(self._status)
 
 
 class AsyncTransport:
@@ -146,23 +169,34 @@ class AsyncTransport:
             page = await self.ask(wish_of(before))
             for item in getattr(page, items):
                 yield item
-            before = page.next
+            before = _following(before, page.next)
             if before is None:
                 return
 
     async def _ask_once(self, wish: Wish) -> Any:
         try:
-            reply = await self._http.request(
+            async with self._http.stream(
                 wish.method,
                 wish.address,
                 params=wish.parameters,
                 content=wish.content,
                 headers=wish.headers,
-            )
+            ) as reply:
+                answer = _Answer(reply.status_code)
+                async for part in reply.aiter_raw():
+                    answer.take(part)
         except httpx.TransportError as error:
             raise UnreachableError(type(error).__name__) from error
-        return read_answer(wish, reply.status_code, reply.headers, reply.content)
+        return read_answer(wish, reply.status_code, reply.headers, bytes(answer.content))
 
 
 def _headers(key: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {key}"} if key else {}
+    plain = {"Accept-Encoding": "identity"}
+    return plain | ({"Authorization": f"Bearer {key}"} if key else {})
+
+
+def _following(before: str | None, following: str | None) -> str | None:
+    """Return where the next page begins. Raises UnexpectedAnswerError for one that led there."""
+    if following is not None and following == before:
+        raise UnexpectedAnswerError(200)
+    return following

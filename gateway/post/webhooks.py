@@ -31,6 +31,9 @@ TIDIED_MAX: Final = 20
 """Transactions of one tidying; what is left waits for the next."""
 LANES_MAX: Final = 32
 """Endpoints that one process sends to at once."""
+DOUBTFUL_MAX: Final = 16
+"""Of them, those that fail or are new: whoever has many that hang keeps out others of the kind, and
+nobody whose endpoint answers."""
 AT_ONCE_MAX: Final = 4
 """Requests to one endpoint at once; one while it fails."""
 TIMEOUT_S: Final = 20.0
@@ -102,6 +105,8 @@ class WebhookSender:
         self._clock = clock
         self._clock_ns = clock_ns
         self._lanes: dict[str, asyncio.Task[None]] = {}
+        self._doubtful: set[str] = set()
+        """Ids of those endpoints with a lane that failed, or were new, when it opened."""
         self._is_leaving = False
 
     async def round(self) -> None:
@@ -109,15 +114,24 @@ class WebhookSender:
         free = LANES_MAX - len(self._lanes)
         if self._is_leaving or free <= 0:
             return
-        until = self._clock() + CLAIM
-        for claim in await self._spool.claim(free, until=until, besides=tuple(self._lanes)):
+        at = self._clock()
+        found = await self._spool.claim(
+            free,
+            until=at + CLAIM,
+            besides=tuple(self._lanes),
+            doubtful=DOUBTFUL_MAX - len(self._doubtful),
+        )
+        for claim in found:
             endpoint_id = claim.endpoint.id
+            if claim.endpoint.is_doubtful(at):
+                self._doubtful.add(endpoint_id)
             lane = asyncio.get_running_loop().create_task(self._lane(claim), name="webhooks")
             self._lanes[endpoint_id] = lane
             lane.add_done_callback(partial(self._forget_lane, endpoint_id))
 
     def _forget_lane(self, endpoint_id: str, _lane: asyncio.Task[None]) -> None:
         del self._lanes[endpoint_id]
+        self._doubtful.discard(endpoint_id)
 
     async def leave(self) -> None:
         """Begin nothing more, and wait a moment for what is being sent."""

@@ -40,7 +40,7 @@ from gateway.webhooks.ports import (
     Endpoint,
     Outcome,
 )
-from gateway.webhooks.schedule import Verdict, is_given_up, rest_of
+from gateway.webhooks.schedule import NEW_FOR, Verdict, is_given_up, rest_of
 
 PER_ACCOUNT_MAX: Final = 4
 """Endpoints of one account that are sent to at once, from all processes."""
@@ -194,10 +194,14 @@ class SqlWebhookSpool:
             await connection.execute(new.on_conflict_do_update(index_elements=["id"], set_=types))
 
     async def claim(
-        self, count: int, *, until: datetime, besides: Collection[str]
+        self, count: int, *, until: datetime, besides: Collection[str], doubtful: int
     ) -> Sequence[Claim]:
-        """Return endpoints to which something is due, those that waited longest first."""
+        """Return endpoints to which something is due, those that waited longest first.
+
+        At most `doubtful` of them fail, or are new.
+        """
         now = self._clock()
+        is_doubtful = sa.or_(_E.failing_since.is_not(None), _E.created_at > now - NEW_FOR)
         waiting = sa.select(sa.literal(1)).where(
             _D.endpoint_id == _E.id, _IS_QUEUED, _D.next_try_at <= now
         )
@@ -221,11 +225,13 @@ class SqlWebhookSpool:
         )
         # Looked at first: the write lock of SQLite is not taken each second for nothing.
         async with reading(self._engine, self._timeout_s) as connection:
-            found = (await connection.execute(query)).all()
-            taken: dict[str | None, int] = (
-                {} if not found else {row[0]: row[1] for row in await connection.execute(busy)}
-            )
-        chosen = _fair(found, taken, count)
+            sound = (await connection.execute(query.where(~is_doubtful))).all()
+            others = (await connection.execute(query.where(is_doubtful))).all() if doubtful else ()
+            taken: dict[str | None, int] = {}
+            if sound or others:
+                taken = {row[0]: row[1] for row in await connection.execute(busy)}
+        chosen = _fair(sound, taken, count)
+        chosen += _fair(others, taken, min(doubtful, count - len(chosen)))
         if not chosen:
             return ()
         async with writing(self._engine, self._timeout_s) as connection:
@@ -419,13 +425,12 @@ def delivery_in(row: _Row) -> Delivery:
     )
 
 
-def _fair(found: Iterable[_Row], taken: Mapping[str | None, int], count: int) -> Sequence[str]:
-    """Return the first of these endpoints, but not too many of one account."""
+def _fair(found: Iterable[_Row], taken: dict[str | None, int], count: int) -> list[str]:
+    """Return the first of these endpoints, but not too many of one account; count them in."""
     chosen: list[str] = []
-    used = dict(taken)
     for endpoint_id, account_id in found:
-        if len(chosen) < count and used.get(account_id, 0) < PER_ACCOUNT_MAX:
-            used[account_id] = used.get(account_id, 0) + 1
+        if len(chosen) < count and taken.get(account_id, 0) < PER_ACCOUNT_MAX:
+            taken[account_id] = taken.get(account_id, 0) + 1
             chosen.append(endpoint_id)
     return chosen
 

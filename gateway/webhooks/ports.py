@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any, Final, Protocol
 
 from gateway.embed.ports import Editor
-from gateway.webhooks.schedule import Verdict
+from gateway.webhooks.schedule import NEW_FOR, Verdict
 
 OPERATOR: Final = "operator"
 """Id of the operator's own endpoint: its address and secret are settings."""
@@ -75,6 +75,10 @@ class Endpoint:
     """What its secrets are derived from, the newest first."""
     failures: int = 0
     """Attempts that failed since the last success."""
+
+    def is_doubtful(self, at: datetime) -> bool:
+        """Return whether nobody can say that it answers: it fails, or is new."""
+        return self.failing_since is not None or at - self.created_at < NEW_FOR
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,9 +213,12 @@ class Spool(Protocol):
     """Where deliveries wait. Every method raises StoreUnavailableError."""
 
     async def claim(
-        self, count: int, *, until: datetime, besides: Collection[str]
+        self, count: int, *, until: datetime, besides: Collection[str], doubtful: int
     ) -> Sequence[Claim]:
-        """Return endpoints to which something is due, none of them of `besides`."""
+        """Return endpoints to which something is due, none of them of `besides`.
+
+        At most `doubtful` of them fail, or are new.
+        """
 
     async def due(self, claim: Claim, count: int) -> Sequence[Delivery]:
         """Return what is due to a claimed endpoint, the longest due first."""

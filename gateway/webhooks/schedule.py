@@ -30,6 +30,8 @@ FAILURES_CLOSE: Final = 5
 REST_MIN: Final = timedelta(seconds=30)
 REST_MAX: Final = timedelta(minutes=5)
 """Longest rest of an endpoint that fails: its messages still find their pauses of `DELAYS`."""
+NEW_FOR: Final = timedelta(hours=1)
+"""How long an endpoint counts as new: nobody knows yet how it answers."""
 FAILING_MAX: Final = timedelta(days=5)
 """How long an endpoint may fail without a single success, before it is disabled: longer than one
 message is tried, so that an outage over a long weekend ends nothing."""

@@ -121,7 +121,9 @@ def read_target(url: str, private_hosts: Collection[str] = ()) -> Target:
         raise UnfitTargetError(Unfit.FORM)
     if not is_trusted and _is_inside(host):
         raise UnfitTargetError(Unfit.PRIVATE)
-    if port is not None and not is_trusted and port != 443 and port < PORT_MIN:
+    # Of hosts inside too: what listens below is no receiver, and its silence would tell of it.
+    usual = {"https": 443, "http": 80}[parts.scheme]
+    if port is not None and port != usual and port < PORT_MIN:
         raise UnfitTargetError(Unfit.PORT)
     return Target(url, host, is_trusted)
 

@@ -3,10 +3,10 @@
 import httpx
 import msgspec
 import pytest
-from caller_client.errors import ProblemError, UnreachableError
+from caller_client.errors import ProblemError, UnexpectedAnswerError, UnreachableError
 from caller_client.exchange import Wish
 from caller_client.shapes import LedgerPage, Money
-from caller_client.transport import AsyncTransport, Transport
+from caller_client.transport import ANSWER_BYTES_MAX, AsyncTransport, Transport
 
 MONEY = Money(micros=5, currency="USD", text="$0.01")
 WISH = Wish("GET", "/v1/x", (Money,))
@@ -25,8 +25,8 @@ class World:
         answer = self.left.pop(0)
         if isinstance(answer, Exception):
             raise answer
-        status = answer["status"] if isinstance(answer, dict) else 200
-        return httpx.Response(status, content=msgspec.json.encode(answer))
+        status = answer.get("status", 200) if isinstance(answer, dict) else 200
+        return httpx.Response(status, stream=httpx.ByteStream(msgspec.json.encode(answer)))
 
     async def wait(self, seconds):
         self.waits.append(seconds)
@@ -95,4 +95,34 @@ async def test_pages_follow_one_another_until_the_last():
     world = World(*PAGES)
     async with AsyncTransport("http://gateway.test", **world.options(world.wait)) as caller:
         assert [each async for each in caller.pages(page_wish, "lines")] == []
+    assert len(world.asked) == 2
+
+
+async def test_what_is_too_much_is_read_no_further_and_not_asked_for_again(is_async):
+    world = World("x" * ANSWER_BYTES_MAX, MONEY)
+    with pytest.raises(UnexpectedAnswerError):
+        await world.ask(WISH, is_async=is_async)
+    assert len(world.asked) == 1
+    assert world.asked[0].headers["accept-encoding"] == "identity"
+
+
+async def test_pages_that_lead_to_themselves_end(is_async):
+    page = {"lines": [], "next": "r1"}
+    world = World(page, page, page)
+
+    def wish_of(before):
+        return Wish("GET", "/v1/ledger", (LedgerPage,), query={"before": before})
+
+    async def read():
+        if is_async:
+            async with AsyncTransport("http://h", **world.options(world.wait)) as caller:
+                async for _ in caller.pages(wish_of, "lines"):
+                    pass
+        else:
+            with Transport("http://h", **world.options(world.waits.append)) as caller:
+                for _ in caller.pages(wish_of, "lines"):
+                    pass
+
+    with pytest.raises(UnexpectedAnswerError):
+        await read()
     assert len(world.asked) == 2

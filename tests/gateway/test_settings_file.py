@@ -105,6 +105,8 @@ CALLER_G=end#"""
         ("export CALLER_A=1", "is not NAME=value"),
         ("=secret", "is not NAME=value"),
         ('CALLER_A=se"cret"', "needs quotes"),
+        ("CALLER_A=sec\0ret", "has a NUL"),
+        ('CALLER_A="sec\nr\0et"', "quotes do not end it"),
         ("CALLER_A=sec#ret # why", "needs quotes"),
         ("CALLER_A=#secret", "needs quotes"),
         ("CALLER_A=sec\\ret", "needs quotes"),

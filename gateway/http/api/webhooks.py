@@ -210,7 +210,7 @@ class WebhooksApi:
         form = self._form(body.url, body.label, body.types)
         account_id = principal.account.id
         new = endpoint_id(account_id, once)
-        seed = self._seed(new, once)
+        seed = self._seed(new, "add", once)
         added = await self.endpoints.add(account_id, _editor(principal), new, form, seed)
         return self._with_secret(_done(added), 201)
 
@@ -254,7 +254,9 @@ class WebhooksApi:
         """Replace the secret; the same idempotency key again replaces nothing more."""
         once = needed_idempotency_key(request)
         account_id, editor, known = _place(request, principal)
-        turned = await self.endpoints.turn(account_id, editor, known, self._seed(known, once))
+        turned = await self.endpoints.turn(
+            account_id, editor, known, self._seed(known, "turn", once)
+        )
         return self._with_secret(_done(turned))
 
     @operation(
@@ -346,10 +348,11 @@ class WebhooksApi:
         found = await self.endpoints.find(principal.account.id, _id_in(request))
         return _done(NotDone.NOT_FOUND if found is None else found)
 
-    def _seed(self, known: str, once: str) -> str:
+    def _seed(self, *facts: str) -> str:
+        """Return the seed of a secret: of which endpoint, made by which act, with which key."""
         if not self.maker.can_make:
             raise RequestRefusedError("webhooks_off")
-        return self.maker.seed(known, once)
+        return self.maker.seed(*facts)
 
     def _with_secret(self, endpoint: Endpoint, status: int = 200) -> Response:
         try:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from accounts.notice import Notice
 from database.errors import StoreUnavailableError
 from gateway.post import webhooks
-from gateway.post.webhooks import AT_ONCE_MAX, CLAIM, LANES_MAX, Answer, Tidying
+from gateway.post.webhooks import AT_ONCE_MAX, CLAIM, DOUBTFUL_MAX, LANES_MAX, Answer, Tidying
 from gateway.stores.erasing import SqlErasing
 from gateway.stores.mail_outbox import SqlMailOutbox
 from gateway.stores.webhook_spool import PER_ACCOUNT_MAX, SqlWebhookSpool
@@ -267,11 +267,33 @@ async def test_few_requests_go_to_one_endpoint_at_once_and_few_endpoints_of_one_
         assert await world.states(endpoint) == [SENT] * 8
 
 
+async def test_those_that_hang_keep_out_nobody_who_answers(world, receiver):
+    await world.open_account(*(f"a{number}" for number in range(LANES_MAX)))
+    async with receiving() as other:
+        answering = await world.add("alice", other.url)
+        world.pass_time(minutes=61)
+        for number in range(LANES_MAX):
+            await world.add(f"a{number}", receiver.url)
+            await world.tell(f"a{number}")
+        receiver.gate.clear()
+        sender = world.sender()
+        await sender.round()
+        await sender.round()
+        assert len(sender._lanes) == DOUBTFUL_MAX
+        await world.tell("alice")
+        await sender.round()
+        await sender._lanes[answering.id]
+        assert await world.states(answering) == [SENT]
+        receiver.gate.set()
+        await asyncio.gather(*sender._lanes.values())
+
+
 async def test_no_more_lanes_are_opened_than_allowed(world, receiver):
     await world.open_account(*(f"a{number}" for number in range(LANES_MAX + 5)))
     for number in range(LANES_MAX + 5):
         await world.add(f"a{number}", receiver.url)
         await world.tell(f"a{number}")
+    world.pass_time(minutes=61)
     receiver.gate.clear()
     sender = world.sender()
     await sender.round()

@@ -110,6 +110,10 @@ async def test_a_repeat_adds_and_turns_nothing_more(api, alice):
     turned = [await alice.post(f"{one}/rotate", headers=api.once("b")) for _ in range(2)]
     assert turned[0].json() == turned[1].json()
     assert turned[0].json()["secret"] != replies[0].json()["secret"]
+    # A key that another act has had is new to this one: a secret that leaked must not stay.
+    again = await alice.post(f"{one}/rotate", headers=api.once("a"))
+    secrets = [reply.json()["secret"] for reply in (replies[0], turned[0], again)]
+    assert len({*secrets}) == 3
     until = datetime.fromisoformat(turned[0].json()["old_secret_until"])
     assert until == api.world.clock() + timedelta(hours=24)
     for path in ("/v1/webhooks", f"{one}/rotate"):

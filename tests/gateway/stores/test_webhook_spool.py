@@ -19,7 +19,7 @@ from gateway.stores.webhook_spool import (
     queue_events,
     queue_news,
 )
-from gateway.stores.webhook_tables import deliveries, take_webhooks_back
+from gateway.stores.webhook_tables import deliveries, endpoints, take_webhooks_back
 from gateway.webhooks.events import CALL_ENDED, Told
 from gateway.webhooks.ports import DeliveryState, EndpointForm
 from tests.billing.outbox_entries import closed, opened
@@ -98,7 +98,9 @@ async def test_a_restricted_accounts_events_wait(engine, world):
     await world.tell("alice")
 
     async def claimed():
-        claims = await world.spool.claim(9, until=world.clock() + timedelta(seconds=1), besides=())
+        claims = await world.spool.claim(
+            9, until=world.clock() + timedelta(seconds=1), besides=(), doubtful=9
+        )
         return [claim.endpoint.account_id for claim in claims]
 
     async with engine.begin() as connection:
@@ -112,16 +114,42 @@ async def test_a_restricted_accounts_events_wait(engine, world):
     assert await claimed() == ["alice"]
 
 
+async def test_those_that_fail_or_are_new_keep_out_nobody_who_answers(world):
+    for account_id in ("alice", "bob"):
+        await world.add(account_id, URL)
+        await world.tell(account_id)
+    end = world.clock() + timedelta(seconds=1)
+    assert await world.spool.claim(9, until=end, besides=(), doubtful=0) == ()
+    world.pass_time(seconds=3_600)
+
+    async def claimed(doubtful):
+        end = world.clock() + timedelta(seconds=1)
+        found = await world.spool.claim(9, until=end, besides=(), doubtful=doubtful)
+        world.pass_time(seconds=1)
+        return sorted(each.endpoint.account_id for each in found)
+
+    assert await claimed(0) == ["alice", "bob"]
+    async with world.engine.begin() as connection:
+        mine = sa.update(endpoints).where(endpoints.c.account_id == "alice")
+        await connection.execute(mine.values(failing_since=world.clock()))
+    assert await claimed(0) == ["bob"]
+    assert await claimed(1) == ["alice", "bob"]
+
+
 async def test_a_claim_that_is_over_notes_nothing(engine, world):
     await world.add("alice", URL)
     await world.tell("alice")
-    (old,) = await world.spool.claim(1, until=world.clock() + timedelta(seconds=1), besides=())
+    (old,) = await world.spool.claim(
+        1, until=world.clock() + timedelta(seconds=1), besides=(), doubtful=9
+    )
     (delivery,) = await world.spool.due(old, 9)
     world.pass_time(seconds=2)
-    (new,) = await world.spool.claim(1, until=world.clock() + timedelta(seconds=9), besides=())
+    (new,) = await world.spool.claim(
+        1, until=world.clock() + timedelta(seconds=9), besides=(), doubtful=9
+    )
     await world.spool.abandon(old, delivery, "forgotten")
     await world.spool.release(old)
-    assert await world.spool.claim(1, until=world.clock(), besides=()) == ()
+    assert await world.spool.claim(1, until=world.clock(), besides=(), doubtful=9) == ()
     assert [each.state for each in await world.spool.due(new, 9)] == [DeliveryState.QUEUED]
 
 
@@ -183,7 +211,7 @@ async def test_a_database_without_listeners_is_not_written_to(engine, monkeypatc
 
     monkeypatch.setattr(webhook_spool, "writing", refuse)
     await spool.queue(Told("alice", "evt_1", "call.cut_off", datetime.now(UTC)))
-    assert await spool.claim(9, until=datetime.now(UTC), besides=()) == ()
+    assert await spool.claim(9, until=datetime.now(UTC), besides=(), doubtful=9) == ()
 
 
 async def test_what_comes_with_a_credit_is_queued_in_its_transaction_and_once(engine, world):

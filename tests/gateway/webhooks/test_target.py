@@ -138,7 +138,7 @@ def test_other_addresses_are_refused_with_the_reason(url, why):
 
 
 @pytest.mark.parametrize(
-    "url", ["http://hooks:80/x", "https://hooks/", "http://127.0.0.1:9/", "https://[::1]:25/"]
+    "url", ["http://hooks:80/x", "https://hooks/", "http://127.0.0.1:1024/", "https://[::1]:443/"]
 )
 def test_hosts_that_the_operator_allows_are_taken_wherever_they_are(url):
     assert read_target(url, ("hooks", "127.0.0.1", "::1")).is_trusted
@@ -162,3 +162,13 @@ def test_any_text_is_a_target_or_refused(text):
             assert is_public(str(ip_address(target.host)))
         except ValueError:
             assert "." in target.host
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://127.0.0.1:22/", "http://127.0.0.1:443/", "https://127.0.0.1:80/", "https://hooks:0/"],
+)
+def test_what_listens_below_is_no_receiver_inside_either(url):
+    with pytest.raises(UnfitTargetError) as refused:
+        read_target(url, ("hooks", "127.0.0.1"))
+    assert refused.value.why is Unfit.PORT
