@@ -80,3 +80,9 @@ async def test_a_page_is_small_and_what_it_links_to_is_there(site, name):
     assert len(pages) > (len(OPERATIONS) if not name else 3)
     for path in pages:
         assert (await site.get(path)).status_code in (200, 303), path
+
+
+async def test_code_in_the_words_is_shown_as_code(site):
+    page = await site.get("/docs/api")
+    assert "`" not in page.text
+    assert "<code>Authorization: Bearer &lt;api key&gt;</code>" in page.text

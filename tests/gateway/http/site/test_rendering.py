@@ -31,6 +31,7 @@ TEMPLATES = Path(rendering.__file__).parent / "templates"
 SHARED = {"layout.html", "signed_in.html", "menu.html", "fields.html", "facts.html"} | {
     "statement_lines.html",
     "own_text.html",
+    "prose.html",
     "button_parts.html",
 }
 SCRIPTED = {"/account/security"}
