@@ -201,6 +201,8 @@ calls = sa.Table(
 sa.Index("ix_calls_live", calls.c.account_id)
 # Partial as well: of calls that are not forgotten.
 sa.Index("ix_calls_kept", calls.c.created_at)
+# And of calls that the end of the credit has ended.
+sa.Index("ix_calls_cut_off", calls.c.ended_at)
 
 partitions = sa.Table(
     "partitions",
@@ -321,5 +323,5 @@ freezes = sa.Table(
     # Why an account is frozen: `accounts.frozen` is whether there is a row, or it was deleted.
     sa.Column("account_id", sa.ForeignKey("accounts.id"), primary_key=True),
     sa.Column("reason", sa.String, primary_key=True),
-    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Column("at", UtcDateTime, nullable=False, index=True),
 )

@@ -1177,6 +1177,26 @@ class Caller(Transport):
             "shapes.History", self.ask(Wish("GET", "/v1/admin/live-history", (shapes.History,)))
         )
 
+    def show_fraud(self, *, hours: int | None = None) -> shapes.FraudReport:
+        """Return which rules refused calls in the last hours, whose, and which accounts are frozen.
+
+        Refusals are written once a minute; those of rules that are not counted, such as a lack
+        of credit, are not in it.
+        """
+        return cast(
+            "shapes.FraudReport",
+            self.ask(Wish("GET", "/v1/admin/fraud", (shapes.FraudReport,), query={"hours": hours})),
+        )
+
+    def show_credit(self, *, hours: int | None = None) -> shapes.CreditReport:
+        """Return how long the credit of accounts with live calls lasts, and whose has run out."""
+        return cast(
+            "shapes.CreditReport",
+            self.ask(
+                Wish("GET", "/v1/admin/credit", (shapes.CreditReport,), query={"hours": hours})
+            ),
+        )
+
     def supervise_any_call(self, *, call_id: str, reason: str) -> shapes.GrantView:
         """Return the token that lets a supervisor into anybody's live call, once.
 
@@ -2412,6 +2432,28 @@ class AsyncCaller(AsyncTransport):
         return cast(
             "shapes.History",
             await self.ask(Wish("GET", "/v1/admin/live-history", (shapes.History,))),
+        )
+
+    async def show_fraud(self, *, hours: int | None = None) -> shapes.FraudReport:
+        """Return which rules refused calls in the last hours, whose, and which accounts are frozen.
+
+        Refusals are written once a minute; those of rules that are not counted, such as a lack
+        of credit, are not in it.
+        """
+        return cast(
+            "shapes.FraudReport",
+            await self.ask(
+                Wish("GET", "/v1/admin/fraud", (shapes.FraudReport,), query={"hours": hours})
+            ),
+        )
+
+    async def show_credit(self, *, hours: int | None = None) -> shapes.CreditReport:
+        """Return how long the credit of accounts with live calls lasts, and whose has run out."""
+        return cast(
+            "shapes.CreditReport",
+            await self.ask(
+                Wish("GET", "/v1/admin/credit", (shapes.CreditReport,), query={"hours": hours})
+            ),
         )
 
     async def supervise_any_call(self, *, call_id: str, reason: str) -> shapes.GrantView:

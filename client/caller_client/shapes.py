@@ -308,6 +308,33 @@ class CheckTokenRequest(msgspec.Struct, kw_only=True):
     origin: str | msgspec.UnsetType = msgspec.UNSET
 
 
+class CreditLeftView(msgspec.Struct, kw_only=True):
+    """An account with live calls, and how long its credit lasts."""
+
+    account_id: str
+    calls: int
+    per_minute: Money
+    """What its calls in which people talk cost in a minute."""
+    balance: Money
+    """Of the book, some seconds old; what live calls hold is deducted."""
+    lasts_s: int | None
+    """Until the balance is used up if only these calls go on; null where nothing is spent."""
+
+
+class CreditReport(msgspec.Struct, kw_only=True):
+    """Whose credit runs out, and whose did in the last hours."""
+
+    at: datetime
+    accounts: list[CreditLeftView]
+    """Those whose credit lasts least first."""
+    accounts_total: int
+    """How many have live calls; those beyond a hundred are not listed."""
+    cut_off: list[CutOffAccount]
+    """Those with most such calls first."""
+    cut_off_total: int
+    """How many there are; those beyond a hundred are not listed."""
+
+
 class CreditRequest(msgspec.Struct, kw_only=True):
     """Body of `…/credit`."""
 
@@ -316,6 +343,14 @@ class CreditRequest(msgspec.Struct, kw_only=True):
     reference: str
     """Booked once."""
     reason: str
+
+
+class CutOffAccount(msgspec.Struct, kw_only=True):
+    """An account whose calls ended because its credit was used up."""
+
+    account_id: str
+    calls: int
+    last_at: datetime
 
 
 class DataRequestBody(msgspec.Struct, kw_only=True):
@@ -446,6 +481,34 @@ class FoundView(msgspec.Struct, kw_only=True):
     locked: bool
     deleted: bool
     created_at: datetime
+
+
+class FraudReport(msgspec.Struct, kw_only=True):
+    """What the rules refused in the last hours, and who may place no calls now."""
+
+    at: datetime
+    since: datetime
+    """The first hour's beginning; hours are whole, and the last one goes on."""
+    rules: list[RefusingRule]
+    """Those that refused most first."""
+    accounts: list[RefusedAccount]
+    """Those that were refused most first."""
+    accounts_total: int
+    """How many were refused; those beyond a hundred are not listed."""
+    frozen: list[FrozenAccount]
+    """Those that were frozen last first, without deleted accounts."""
+    frozen_total: int
+    """How many there are; those beyond a hundred are not listed."""
+
+
+class FrozenAccount(msgspec.Struct, kw_only=True):
+    """An account that may place no calls now."""
+
+    account_id: str
+    reasons: list[str]
+    """`operator`, `dispute` (a payment was taken back), `locked` (its holder is locked out), `leaving` (its holder has asked for its deletion) or `restricted` (its holder wants their data kept and not used)."""
+    since: datetime
+    """Of the newest reason."""
 
 
 class GrantRequest(msgspec.Struct, kw_only=True):
@@ -846,6 +909,28 @@ class Refused(msgspec.Struct, kw_only=True):
     code: str
     title: str
     action: str
+
+
+class RefusedAccount(msgspec.Struct, kw_only=True):
+    """An account whose calls were refused."""
+
+    account_id: str
+    count: int
+    rules: dict[str, int]
+    """The same by rule."""
+    last_hour: datetime
+    """The hour in which a call was refused last."""
+
+
+class RefusingRule(msgspec.Struct, kw_only=True):
+    """How often one rule of admission has refused calls."""
+
+    rule: str
+    count: int
+    by_hour: list[int]
+    """One count for each hour (UTC) of the report, the oldest first."""
+    accounts: int
+    """How many accounts it has refused."""
 
 
 class ReplayBody(msgspec.Struct, kw_only=True):

@@ -30,6 +30,7 @@ from gateway.http.api.fleet import FleetApi
 from gateway.http.api.history import HistoryApi
 from gateway.http.api.keys import KeysApi
 from gateway.http.api.ledger import LedgerApi
+from gateway.http.api.operator_reports import OperatorReportsApi
 from gateway.http.api.payments import PaymentsApi
 from gateway.http.api.rates import RatesApi
 from gateway.http.api.supervision import FleetSupervisionApi, OwnSupervisionApi
@@ -56,6 +57,7 @@ GROUPS: Final[Mapping[str, tuple[type, ...]]] = {
             FleetApi,
             AlarmsApi,
             HistoryApi,
+            OperatorReportsApi,
             FleetFeedApi,
             FleetSupervisionApi,
         ),

@@ -23,6 +23,7 @@ from gateway.heartbeat.periodic_task import PeriodicTask
 from gateway.heartbeat.ticker import BEATS_PER_SECOND, Ticker
 from gateway.http.access import DeclaredRoute
 from gateway.http.api.admin import AdminRoutes
+from gateway.http.api.operator_reports import OperatorReportsApi
 from gateway.http.bearer import Authenticator
 from gateway.http.live_feed import FleetFeedApi, LiveFeed, OwnFeedApi
 from gateway.logs.warnings_kept import WarningsKept
@@ -31,6 +32,7 @@ from gateway.monitor.feed import TURNS, Feed
 from gateway.monitor.rows import Batch, Warned, decode, encode
 from gateway.roles.storage import Stores
 from gateway.sockets.event_stream import EventStream
+from gateway.stores.operator_reports import SqlOperatorReports
 from gateway.stores.watch_channel import RedisWatchChannel
 
 SPEAKS_EVERY: Final = 10
@@ -128,7 +130,12 @@ class Watching:
         self._live = LiveFeed(
             *(self._feed, EventStream, stores.key_epochs, ticker.clock_ns, utc_now)
         )
-        self._apis = OwnFeedApi(auth, self._live), FleetFeedApi(routing, self._live)
+        reports = SqlOperatorReports(stores.engine)
+        self._apis = (
+            OwnFeedApi(auth, self._live),
+            FleetFeedApi(routing, self._live),
+            OperatorReportsApi(routing, reports, partial(board.rows, None), utc_now),
+        )
         self._channel = RedisWatchChannel(stores.redis)
         self._roster = roster
         self._ticker = ticker

@@ -187,7 +187,7 @@ class House:
         self.accounts.by_hash[key_hash(key)] = Account("alice", scopes=PAGE)
         self.roster = Roster(self.directory, facts_of().origin, None, lambda nodes: nodes[0])
         auth = authenticator(self.accounts, lambda: self.heart.now_ns)
-        stores = SimpleNamespace(redis=redis, key_epochs=self.epochs)
+        stores = SimpleNamespace(redis=redis, key_epochs=self.epochs, engine=None)
         self.watching = Watching(
             *(stores, self.roster, self.heart.ticker, auth), routing=AdminRoutes(auth, ())
         )

@@ -1,0 +1,204 @@
+"""Reads from SQL what operators watch of all accounts: refusals, freezes, credit that ran out.
+
+Everything is bounded, found by indexes, and names nobody but accounts by their ids. Writes nothing,
+and knows no rule's meaning.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from billing.clock import Clock, utc_now
+from billing.stores import tables
+from billing.stores.freezes import is_used
+from database.engine import TIMEOUT_S, reading
+from gateway.monitor.fraud_report import (
+    ACCOUNTS_MAX,
+    RULES_MAX,
+    FraudReport,
+    FrozenAccount,
+    RefusedAccount,
+    RefusingRule,
+)
+from gateway.stores.fraud import call_refusals
+
+_IDS_AT_ONCE: Final = 1000
+"""Parameters of one statement: both databases take many more."""
+_HOUR: Final = timedelta(hours=1)
+_OF, _FREEZES, _ACCOUNTS = call_refusals.c, tables.freezes.c, tables.accounts.c
+
+
+@dataclass(frozen=True, slots=True)
+class CutOffCalls:
+    """Calls of an account that ended because its credit was used up."""
+
+    account_id: str
+    calls: int
+    last_at: datetime
+
+
+class SqlOperatorReports:
+    """`gateway.http.api.operator_reports.Reports` in SQLite or PostgreSQL.
+
+    Every method raises StoreUnavailableError.
+    """
+
+    def __init__(
+        self, engine: AsyncEngine, *, clock: Clock = utc_now, timeout_s: float = TIMEOUT_S
+    ) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._timeout_s = timeout_s
+
+    async def fraud(self, hours: int) -> FraudReport:
+        """Return the report of the hour that goes on and of those before it, `hours` in all."""
+        at = self._clock()
+        since = at.replace(minute=0, second=0, microsecond=0) - (hours - 1) * _HOUR
+        # A clock that is ahead elsewhere may have written hours that are to come.
+        within = sa.and_(_OF.hour >= since, _OF.hour < since + hours * _HOUR)
+        async with reading(self._engine, self._timeout_s) as connection:
+            accounts, accounts_total = await _refused(connection, within)
+            frozen, frozen_total = await _frozen(connection)
+            return FraudReport(
+                at=at,
+                since=since,
+                rules=await _rules(connection, within, since, hours),
+                accounts=accounts,
+                accounts_total=accounts_total,
+                frozen=frozen,
+                frozen_total=frozen_total,
+            )
+
+    async def balances(self, account_ids: Sequence[str]) -> Mapping[str, tuple[str, int]]:
+        """Return currency and balance in micros of accounts by id; without those unknown.
+
+        Of the book, which follows the spend gate within seconds; what live calls hold is deducted.
+        """
+        found: dict[str, tuple[str, int]] = {}
+        async with reading(self._engine, self._timeout_s) as connection:
+            for begin in range(0, len(account_ids), _IDS_AT_ONCE):
+                some = account_ids[begin : begin + _IDS_AT_ONCE]
+                rows = await connection.execute(
+                    sa.select(_ACCOUNTS.id, _ACCOUNTS.currency, _ACCOUNTS.balance_micros).where(
+                        _ACCOUNTS.id.in_(some)
+                    )
+                )
+                found |= {each: (currency, micros) for each, currency, micros in rows}
+        return found
+
+    async def cut_off(self, hours: int) -> tuple[Sequence[CutOffCalls], int]:
+        """Return whose calls the end of their credit has ended, most calls first, and how many.
+
+        ACCOUNTS_MAX at most are listed.
+        """
+        calls = tables.calls.c
+        count, last = sa.func.count(), sa.func.max(calls.ended_at)
+        query = (
+            sa.select(calls.account_id, count, last, sa.func.count().over())
+            .where(
+                # No parameter, so that it is known to be the condition of `ix_calls_cut_off`.
+                calls.ended_by == sa.literal_column("'credit'"),
+                calls.ended_at >= self._clock() - hours * _HOUR,
+                is_used(calls.account_id),
+            )
+            .group_by(calls.account_id)
+            .order_by(count.desc(), calls.account_id)
+            .limit(ACCOUNTS_MAX)
+        )
+        async with reading(self._engine, self._timeout_s) as connection:
+            rows = (await connection.execute(query)).all()
+        total = rows[0][3] if rows else 0
+        return [CutOffCalls(each, count, last) for each, count, last, _ in rows], total
+
+
+async def _rules(
+    connection: AsyncConnection, within: sa.ColumnElement[bool], since: datetime, hours: int
+) -> Sequence[RefusingRule]:
+    """Return the rules; sums name nobody, so that accounts that are not to be used are in them."""
+    total = sa.func.sum(_OF.count)
+    found = await connection.execute(
+        sa.select(_OF.rule, total, sa.func.count(_OF.account_id.distinct()))
+        .where(within)
+        .group_by(_OF.rule)
+        .order_by(total.desc(), _OF.rule)
+        .limit(RULES_MAX)
+    )
+    rules = {rule: (int(count), accounts) for rule, count, accounts in found}
+    by_hour = {rule: [0] * hours for rule in rules}
+    rows = await connection.execute(
+        sa.select(_OF.rule, _OF.hour, total)
+        .where(within, _OF.rule.in_(rules))
+        .group_by(_OF.rule, _OF.hour)
+    )
+    for rule, hour, count in rows:
+        by_hour[rule][(hour - since) // _HOUR] = int(count)
+    return [
+        RefusingRule(rule=rule, count=count, by_hour=by_hour[rule], accounts=accounts)
+        for rule, (count, accounts) in rules.items()
+    ]
+
+
+async def _refused(
+    connection: AsyncConnection, within: sa.ColumnElement[bool]
+) -> tuple[Sequence[RefusedAccount], int]:
+    total = sa.func.sum(_OF.count)
+    query = (
+        sa.select(_OF.account_id, total, sa.func.max(_OF.hour), sa.func.count().over())
+        .where(within, is_used(_OF.account_id))
+        .group_by(_OF.account_id)
+        .order_by(total.desc(), _OF.account_id)
+        .limit(ACCOUNTS_MAX)
+    )
+    rows = (await connection.execute(query)).all()
+    by_rule: dict[str, dict[str, int]] = defaultdict(dict)
+    for account_id, rule, count in await connection.execute(
+        sa.select(_OF.account_id, _OF.rule, total)
+        .where(within, _OF.account_id.in_([row[0] for row in rows]))
+        .group_by(_OF.account_id, _OF.rule)
+        .order_by(total.desc(), _OF.rule)
+    ):
+        by_rule[account_id][rule] = int(count)
+    accounts = [
+        RefusedAccount(
+            account_id=account_id,
+            count=int(count),
+            rules=by_rule[account_id],
+            last_hour=last_hour,
+        )
+        for account_id, count, last_hour, _ in rows
+    ]
+    return accounts, rows[0][3] if rows else 0
+
+
+async def _frozen(connection: AsyncConnection) -> tuple[Sequence[FrozenAccount], int]:
+    is_there = sa.and_(_ACCOUNTS.id == _FREEZES.account_id, _ACCOUNTS.deleted_at.is_(None))
+    joined = tables.freezes.join(tables.accounts, is_there)
+    newest = await connection.scalars(
+        sa.select(_FREEZES.account_id)
+        .select_from(joined)
+        .order_by(_FREEZES.at.desc(), _FREEZES.account_id)
+        .limit(ACCOUNTS_MAX)
+    )
+    # One that is frozen for several reasons came several times.
+    reasons: dict[str, list[str]] = {each: [] for each in newest}
+    since: dict[str, datetime] = {}
+    for account_id, reason, at in await connection.execute(
+        sa.select(_FREEZES.account_id, _FREEZES.reason, _FREEZES.at)
+        .where(_FREEZES.account_id.in_(reasons))
+        .order_by(_FREEZES.at, _FREEZES.reason)
+    ):
+        reasons[account_id].append(reason)
+        since[account_id] = at
+    total = sa.select(sa.func.count(_FREEZES.account_id.distinct())).select_from(joined)
+    listed = [
+        FrozenAccount(account_id=each, reasons=why, since=since[each])
+        for each, why in reasons.items()
+    ]
+    return listed, int(await connection.scalar(total) or 0)
