@@ -109,6 +109,28 @@ def sample(seconds: float) -> dict[str, Any]:
     return {"at": at(seconds), **quality, **levels, "seconds": 1, "cost_micros": 217}
 
 
+def fraud_report(**differs: Any) -> dict[str, Any]:
+    """Return a report of a day in which nothing was refused."""
+    nothing = {"rules": [], "accounts": [], "accounts_total": 0, "frozen": [], "frozen_total": 0}
+    return {"at": at(), "since": at(-23 * 3600), **nothing, **differs}
+
+
+def credit_report(**balances: int) -> dict[str, Any]:
+    """Return a report of what accounts have, in micros."""
+    accounts = [
+        {
+            "account_id": account_id,
+            "calls": 1,
+            "per_minute": {"micros": 13_000, "currency": "USD", "text": "$0.0130"},
+            "balance": {"micros": micros, "currency": "USD", "text": f"${micros / 1e6}"},
+            "lasts_s": micros * 60 // 13_000,
+        }
+        for account_id, micros in balances.items()
+    ]
+    listed = {"accounts": accounts, "accounts_total": len(accounts)}
+    return {"at": at(), **listed, "cut_off": [], "cut_off_total": 0}
+
+
 @dataclass
 class Supervisor:
     """One supervisor's socket as the gateway saw it."""
@@ -146,6 +168,10 @@ class LiveGateway:
     """With what feeds and `/v1/key` are answered, if they are not."""
     refusal: tuple[int, dict[str, Any]] | None = None
     """Status and body with which what is to be changed is refused."""
+    reports: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Reports of operators by their names; others are answered with 503."""
+    asked: list[str] = field(default_factory=list)
+    """Names of the reports that were asked for."""
     resumed: list[str] = field(default_factory=list)
     """Ids that feeds went on from."""
     changed: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
@@ -176,6 +202,7 @@ class LiveGateway:
                 Route("/v1/key", self._key),
                 Route("/v1/live-feed", self._feed),
                 Route("/v1/admin/live-feed", self._feed),
+                Route("/v1/admin/{report:str}", self._report),
                 Route("/v1/live-calls/{call}/supervision", self._grant, methods=["POST"]),
                 Route("/v1/admin/live-calls/{call}/supervision", self._grant, methods=["POST"]),
                 WebSocketRoute("/n/a/media/browser", self._supervise),
@@ -238,6 +265,14 @@ class LiveGateway:
                 self.viewers.remove(viewer)
 
         return StreamingResponse(texts(), media_type="text/event-stream")
+
+    async def _report(self, request: Request) -> Response:
+        name = request.path_params["report"]
+        self.asked.append(name)
+        if name not in self.reports:
+            problem = {"code": "store_unavailable", "detail": "The books are away."}
+            return JSONResponse({"status": 503, **problem}, 503)
+        return self._refused(request) or JSONResponse(self.reports[name])
 
     async def _change(self, request: Request) -> Response:
         body = json.loads(await request.body() or b"{}")

@@ -34,6 +34,9 @@ CALL_BYTES_MAX = 28 * 1024
 SUPERVISION_BYTES_MAX = 8 * 1024
 """What a supervisor needs besides, with their sound; others load none of it."""
 
+REPORTS_BYTES_MAX = 4 * 1024
+"""What operators' views of refused calls and of credit need besides, once they are opened."""
+
 OPERATORS = "operators-"
 """What only operators see of it, and only they load."""
 
@@ -106,6 +109,9 @@ def test_the_live_page_is_small(built_pages: Path) -> None:
     call = imported(built_pages, "call-")
     assert len(call - own) == 1, "and nothing more than one call"
 
+    reports = imported(built_pages, "reports-")
+    assert len(reports - own) == 1, "and nothing more than reports"
+
     supervision = imported(built_pages, "supervision-")
     assert len(supervision - own) == 1, "and nothing more than supervision"
 
@@ -114,6 +120,7 @@ def test_the_live_page_is_small(built_pages: Path) -> None:
 
     assert weight({*named, *operators}) <= LIVE_BYTES_MAX
     assert weight(call - own) <= CALL_BYTES_MAX
+    assert weight(reports - own) <= REPORTS_BYTES_MAX
     assert weight(supervision - own) <= SUPERVISION_BYTES_MAX
 
 

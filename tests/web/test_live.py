@@ -18,6 +18,8 @@ from tests.web.live_gateway import (
     LiveGateway,
     alarm,
     at,
+    credit_report,
+    fraud_report,
     node,
     row,
     running,
@@ -251,6 +253,80 @@ async def test_operators_see_nodes_and_warnings(browser: Browser, live: LiveGate
     await closed(page, faults)
 
 
+async def test_operators_see_what_is_refused_and_who_is_frozen(
+    browser: Browser, live: LiveGateway
+) -> None:
+    page, faults = await opened(browser, live, key=None)
+    await page.clock.install()
+    # Nothing is asked for before the view is open.
+    await page.goto(f"{live.origin}/live#key={OPERATOR_KEY}")
+    await expect(connection(page)).to_have_text("● Live")
+    assert live.asked == []
+    await page.get_by_role("link", name="Fraud").click()
+    view = page.locator("live-fraud")
+    await expect(view.get_by_role("status")).to_contain_text("The books are away.")
+    live.reports["fraud"] = fraud_report()
+    await page.clock.run_for(15_000)
+    await expect(view).to_contain_text("No call was refused in the last 24 hours.")
+    await expect(view).to_contain_text("No account is frozen or locked.")
+    await expect(view.get_by_role("status")).to_have_text("")
+    await page.get_by_role("button", name="Pause").click()
+    rule = {"rule": "velocity", "count": 1204, "accounts": 2, "by_hour": [0] * 23 + [1204]}
+    refused = {"account_id": "acc_1", "count": 1200, "rules": {"velocity": 1200}}
+    frozen = {"account_id": "acc_2", "reasons": ["dispute", "of-another-release"]}
+    live.reports["fraud"] = fraud_report(
+        rules=[rule],
+        accounts=[{**refused, "last_hour": at(-60)}],
+        accounts_total=101,
+        frozen=[{**frozen, "since": at(-300)}],
+        frozen_total=1,
+    )
+    await page.clock.run_for(60_000)
+    assert live.asked == ["fraud", "fraud"], "a view that is held still asks for nothing"
+    await page.get_by_role("button", name="Resume").click()
+    tables = view.get_by_role("table")
+    await expect(tables).to_have_count(3)
+    await expect(tables.first).to_contain_text("Too many calls")
+    line = tables.first.get_by_role("img")
+    await expect(line).to_have_accessible_name(re.compile("by hour.*: 0, .*, 1204$"))
+    await expect(tables.nth(1)).to_contain_text("Too many calls 1,200")
+    await expect(view).to_contain_text("1 of 101 accounts are listed.")
+    await expect(tables.nth(2)).to_contain_text("a payment is disputed; of-another-release")
+    await page.get_by_role("link", name="Wall screen").click()
+    await page.clock.run_for(60_000)
+    assert live.asked == ["fraud"] * 3, "a wall screen asks for nothing"
+    await closed(page, Faults([each for each in faults.texts if "503" not in each]))
+
+
+async def test_operators_see_whose_credit_runs_out(browser: Browser, live: LiveGateway) -> None:
+    rich = {"account_id": "acc_rich", "per_minute_micros": 6_500}
+    calls = [row("call_1"), row("call_2"), row("call_3", **rich), row("call_4", account_id="acc_3")]
+    live.snapshot = {"calls": calls, "totals": totals(4)}
+    live.reports["credit"] = credit_report(acc_rich=13_000_000, acc_1=104_000)
+    page, faults = await opened(browser, live, "credit")
+    rows = page.locator("live-credit tbody tr")
+    await expect(rows.first).to_contain_text(
+        re.compile("acc_1.*▲ [23]:.*\\$0.10.*\\$0.0260.*2", re.DOTALL)
+    )
+    await expect(rows.nth(1)).to_contain_text(re.compile("acc_rich.*1 d.*\\$13.00", re.DOTALL))
+    await expect(rows.nth(2)).to_contain_text(re.compile("acc_3.*–.*–.*\\$0.0130", re.DOTALL))
+    await expect(page.locator("live-credit")).to_contain_text("No call was cut off")
+    live.tell(gone=["call_1", "call_2", "call_4"], totals=totals(1))
+    await expect(rows).to_have_count(1)
+    live.tell(gone=["call_3"], totals=totals(0))
+    await expect(page.locator("live-credit")).to_contain_text("No account has a live call.")
+    await closed(page, faults)
+
+
+async def test_holders_have_no_views_of_operators(browser: Browser, live: LiveGateway) -> None:
+    live.snapshot = {"totals": totals(0)}
+    page, faults = await opened(browser, live, "fraud", key=KEY)
+    await expect(page.locator("live-overview")).to_be_visible()
+    await expect(page.get_by_role("link", name="Fraud")).to_have_count(0)
+    assert live.asked == []
+    await closed(page, faults)
+
+
 async def test_an_operator_says_of_alarms_what_is_done(browser: Browser, live: LiveGateway) -> None:
     lost, full = alarm("node_lost:n2"), alarm("node_full:n1", title="Node n1 is 95 % full.")
     live.snapshot = {"alarms": [lost, full]}
@@ -403,12 +479,25 @@ async def test_every_view_is_accessible(
         "warnings": [{**warning, "call_id": None}],
     }
     live.call = {"calls": [poor], "samples": [sample(second) for second in range(-60, 0)]}
+    long = {"account_id": "x" * 60, "since": at(-90_000), "last_hour": at(-300), "last_at": at()}
+    live.reports["fraud"] = fraud_report(
+        rules=[
+            {"rule": "r" * 60, "count": 9, "accounts": 2, "by_hour": [n % 5 for n in range(24)]}
+        ],
+        accounts=[{**long, "count": 9, "rules": {"velocity": 8, "r" * 60: 1}}],
+        frozen=[{**long, "reasons": ["operator", "dispute", "locked", "leaving", "restricted"]}],
+    )
+    live.reports["credit"] = credit_report(acc_1=9_000, **{"x" * 60: 30_000}) | {
+        "cut_off": [{**long, "calls": 3}]
+    }
     size: Any = {"width": width, "height": 800}
     page, faults = await opened(browser, live, viewport=size, color_scheme=scheme)
     for view, shown in (
         ("", "live-overview .value"),
         ("calls", "live-calls tbody tr"),
         ("nodes", "live-nodes tbody tr"),
+        ("fraud", "live-fraud tbody tr"),
+        ("credit", "live-credit tbody .poor"),
         ("call/call_2", "live-call canvas"),
         ("wall", "live-overview .wall"),
     ):

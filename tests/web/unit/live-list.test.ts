@@ -117,6 +117,8 @@ for (const [search, hash, view, callId, longMinutes] of [
   ['', '#/call/%', 'call', '%', 60],
   ['', '#/call/', 'overview', '', 60],
   ['', '#/nodes', 'nodes', '', 60],
+  ['', '#/fraud', 'fraud', '', 60],
+  ['', '#/credit', 'credit', '', 60],
   ['', '#/wall', 'wall', '', 60],
   ['?wall', '#/calls', 'wall', '', 60],
   ['', '#/elsewhere', 'overview', '', 60],

@@ -7,6 +7,8 @@ import type { Dialog, Question } from '../live/dialog';
 import '../live/live-page';
 import '../live/call';
 import '../live/operators';
+import type { CreditReport, FraudReport } from '../live/report-contract';
+import '../live/reports';
 import type { Order } from '../live/requests';
 import '../live/supervision';
 import { JOINING, OUT } from '../sdk/supervision';
@@ -138,6 +140,43 @@ const ALARMS: Alarm[] = [
   { ...ALARM, name: 'low_mos:', title: 'Calls sound bad: MOS 2.9.', state: 'silenced', by: 'key ops', reason: 'Repair', until: ago(-1800) },
 ];
 
+const FRAUD: FraudReport = {
+  at: AT,
+  since: ago(23 * 3600),
+  rules: ['velocity', 'countries', 'premium', 'of-another-release'].map((rule, which) => {
+    const by_hour = Array.from({ length: 24 }, (_, hour) => Math.round((which + 1) * (1 + Math.sin(hour / (which + 2)))));
+    return { rule, count: 1840 >> (2 * which), accounts: 31 >> which, by_hour };
+  }),
+  accounts: [
+    { account_id: 'acc_example', count: 1204, rules: { velocity: 1100, countries: 92, 'new-card': 12 }, last_hour: AT },
+    { account_id: 'acc_another', count: 3, rules: { premium: 3 }, last_hour: ago(4 * 3600) },
+  ],
+  accounts_total: 31,
+  frozen: [
+    { account_id: 'acc_example', reasons: ['dispute', 'operator'], since: ago(400) },
+    { account_id: 'acc_locked', reasons: ['locked'], since: ago(90_000) },
+  ],
+  frozen_total: 2,
+};
+
+const QUIET_FRAUD: FraudReport = { ...FRAUD, rules: [], accounts: [], accounts_total: 0, frozen: [], frozen_total: 0 };
+
+const CREDIT: CreditReport = {
+  at: AT,
+  accounts: [600_000, 52_000, 9_000, 41_000_000].map((micros, which) => {
+    const per_minute = { micros: 13_000, currency: 'USD' };
+    return { account_id: `acc_${which}`, calls: 1, per_minute, balance: { micros, currency: 'USD' }, lasts_s: null };
+  }),
+  accounts_total: 5,
+  cut_off: [
+    { account_id: 'acc_example', calls: 12, last_at: ago(340) },
+    { account_id: 'acc_2', calls: 1, last_at: ago(40_000) },
+  ],
+  cut_off_total: 2,
+};
+
+const CALLING = Array.from({ length: 5 }, (_, which): Row => ({ ...ROW, id: `call_${which}`, account_id: `acc_${which}` }));
+
 /** Return name -> what makes the elements. */
 export function liveSpecimens(): Record<string, () => readonly HTMLElement[]> {
   const seconds = (news: Partial<News>): Board => {
@@ -196,6 +235,15 @@ export function liveSpecimens(): Record<string, () => readonly HTMLElement[]> {
     'live supervision: call ended': supervision({ wasIn: true, ...trouble('call_ended') }, true, OVER),
     'live nodes': () => [make('live-nodes', { board: board({ nodes: NODES, warnings: WARNINGS }), nowMs: NOW_MS })],
     'live nodes: none': () => [make('live-nodes', { board: board({}), nowMs: NOW_MS })],
+    'live fraud': () => [make('live-fraud', { report: FRAUD, nowMs: NOW_MS })],
+    'live fraud: nothing refused': () => [make('live-fraud', { report: QUIET_FRAUD, nowMs: NOW_MS })],
+    'live fraud: loading': () => [make('live-fraud', { nowMs: NOW_MS })],
+    'live fraud: not loaded again': () => [make('live-fraud', { report: FRAUD, nowMs: NOW_MS, failure: 'The gateway cannot be reached.' })],
+    'live credit': () => [make('live-credit', { report: CREDIT, nowMs: NOW_MS, board: board({ calls: CALLING }) })],
+    'live credit: no calls': () => [make('live-credit', { report: { ...CREDIT, cut_off: [] }, nowMs: NOW_MS, board: board({}) })],
+    'live credit: not loaded': () => {
+      return [make('live-credit', { nowMs: NOW_MS, failure: 'The gateway cannot be reached.', board: board({ calls: CALLING }) })];
+    },
     'live door': door('unauthorized'),
     'live door: not allowed': door('scope_missing'),
     'live alarms': alarms(ALARMS),

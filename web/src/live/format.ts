@@ -58,6 +58,13 @@ export function clock(rfc3339: string): string {
   return CLOCK.format(Date.parse(rfc3339));
 }
 
+const HOUR = new Intl.DateTimeFormat(locale, { timeStyle: 'short' });
+
+/** Return the time of day to the minute in the reader's zone. */
+export function hour(rfc3339: string): string {
+  return HOUR.format(Date.parse(rfc3339));
+}
+
 /** Return day and time with the reader's zone. */
 export function instant(rfc3339: string): string {
   return WHOLE.format(Date.parse(rfc3339));

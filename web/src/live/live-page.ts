@@ -33,7 +33,12 @@ const TOLD_MS = 15_000;
 const LOADED_AGAIN_MS = 15_000;
 
 /** Parts that are loaded when they are wanted. */
-const PARTS = { call: () => import('./call'), operators: () => import('./operators'), supervision: () => import('./supervision') };
+const PARTS = {
+  call: () => import('./call'),
+  operators: () => import('./operators'),
+  reports: () => import('./reports'),
+  supervision: () => import('./supervision'),
+};
 
 export class LivePage extends LitElement {
   static override properties = fields('route', 'told');
@@ -125,7 +130,10 @@ export class LivePage extends LitElement {
     };
     return html`<nav aria-label=${words.views}>
       ${link('overview', '', html`${words.overview}${alarms}`)} ${link('calls', 'calls', words.calls)}
-      ${isOperator ? link('nodes', 'nodes', words.nodes) : nothing} ${link('wall', 'wall', words.wall)}
+      ${isOperator
+        ? html`${link('nodes', 'nodes', words.nodes)} ${link('fraud', 'fraud', words.fraud)} ${link('credit', 'credit', words.credit)}`
+        : nothing}
+      ${link('wall', 'wall', words.wall)}
       <a href="phone">${words.phone}</a>
     </nav>`;
   }
@@ -235,6 +243,13 @@ export class LivePage extends LitElement {
       ></live-call>`;
     }
     if (view === 'nodes' && isOperator) return html`<live-nodes .board=${board} .nowMs=${nowMs} @order=${this.#order}></live-nodes>`;
+    if ((view === 'fraud' || view === 'credit') && isOperator) {
+      if (!this.#has('reports')) return nothing;
+      const source = this.#watching.reports[view];
+      return view === 'fraud'
+        ? html`<live-fraud .source=${source} .isHeld=${held !== undefined} .nowMs=${nowMs}></live-fraud>`
+        : html`<live-credit .source=${source} .isHeld=${held !== undefined} .board=${board} .nowMs=${nowMs}></live-credit>`;
+    }
     if (view === 'calls') {
       return html`<live-calls
         .board=${board}

@@ -1,7 +1,10 @@
 /** Which view an address asks for. Pure. */
 
 /** A view of the page. */
-export type View = 'overview' | 'calls' | 'call' | 'nodes' | 'wall';
+export type View = 'overview' | 'calls' | 'call' | 'nodes' | 'fraud' | 'credit' | 'wall';
+
+/** Views whose address is their name alone. */
+const NAMED: readonly string[] = ['calls', 'nodes', 'fraud', 'credit'] satisfies View[];
 
 /** What an address asks for. */
 export interface Route {
@@ -20,7 +23,7 @@ export function routeOf(search: string, hash: string): Route {
   const [name, id = ''] = path.split('/');
   const minutes = Number(new URLSearchParams(query).get('long'));
   const isWall = name === 'wall' || new URLSearchParams(search).has('wall');
-  const view = isWall ? 'wall' : name === 'calls' || name === 'nodes' || (name === 'call' && id) ? (name as View) : 'overview';
+  const view = isWall ? 'wall' : NAMED.includes(name) || (name === 'call' && id) ? (name as View) : 'overview';
   return { view, callId: view === 'call' ? decoded(id) : '', longMinutes: minutes >= 1 ? minutes : LONG_MINUTES };
 }
 

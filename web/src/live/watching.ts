@@ -139,6 +139,12 @@ export class Watching {
     this.changed();
   }
 
+  /** Ask for the reports of operators. They throw Refusal. */
+  readonly reports = {
+    fraud: (): Promise<unknown> => ask(this.key, `${OPERATORS}fraud`),
+    credit: (): Promise<unknown> => ask(this.key, `${OPERATORS}credit`),
+  };
+
   /** Do something with the rights of whoever watches. Throws Refusal. */
   async give({ path, method = 'POST', body }: Order): Promise<void> {
     await ask(this.key, path, method, body);

@@ -4,6 +4,8 @@ export const words = {
   overview: 'Overview',
   calls: 'Calls',
   nodes: 'Nodes',
+  fraud: 'Fraud',
+  credit: 'Credit',
   wall: 'Wall screen',
   alarms: (count: number) => `${count} ${count === 1 ? 'alarm' : 'alarms'}`,
   partMissing: 'A part of this page could not be loaded. It is tried again; if that does not help, load the page anew.',
