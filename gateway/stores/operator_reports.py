@@ -31,6 +31,10 @@ from gateway.stores.fraud import call_refusals
 
 _IDS_AT_ONCE: Final = 1000
 """Parameters of one statement: both databases take many more."""
+_COUNTS_MAX: Final = 500_000
+"""Counts of refusals, by account, hour and rule, that are added up; the oldest are left out."""
+_CALLS_MAX: Final = 50_000
+"""Calls that were cut off that are counted; the oldest are left out."""
 _HOUR: Final = timedelta(hours=1)
 _OF, _FREEZES, _ACCOUNTS = call_refusals.c, tables.freezes.c, tables.accounts.c
 
@@ -63,13 +67,14 @@ class SqlOperatorReports:
         since = at.replace(minute=0, second=0, microsecond=0) - (hours - 1) * _HOUR
         # A clock that is ahead elsewhere may have written hours that are to come.
         within = sa.and_(_OF.hour >= since, _OF.hour < since + hours * _HOUR)
+        seen = _counts(within)
         async with reading(self._engine, self._timeout_s) as connection:
-            accounts, accounts_total = await _refused(connection, within)
+            accounts, accounts_total = await _refused(connection, seen, within)
             frozen, frozen_total = await _frozen(connection)
             return FraudReport(
                 at=at,
                 since=since,
-                rules=await _rules(connection, within, since, hours),
+                rules=await _rules(connection, seen, since, hours),
                 accounts=accounts,
                 accounts_total=accounts_total,
                 frozen=frozen,
@@ -99,17 +104,23 @@ class SqlOperatorReports:
         ACCOUNTS_MAX at most are listed.
         """
         calls = tables.calls.c
-        count, last = sa.func.count(), sa.func.max(calls.ended_at)
-        query = (
-            sa.select(calls.account_id, count, last, sa.func.count().over())
+        seen = (
+            sa.select(calls.account_id, calls.ended_at)
             .where(
                 # No parameter, so that it is known to be the condition of `ix_calls_cut_off`.
                 calls.ended_by == sa.literal_column("'credit'"),
                 calls.ended_at >= self._clock() - hours * _HOUR,
                 is_used(calls.account_id),
             )
-            .group_by(calls.account_id)
-            .order_by(count.desc(), calls.account_id)
+            .order_by(calls.ended_at.desc())
+            .limit(_CALLS_MAX)
+            .subquery()
+        )
+        count, last = sa.func.count(), sa.func.max(seen.c.ended_at)
+        query = (
+            sa.select(seen.c.account_id, count, last, sa.func.count().over())
+            .group_by(seen.c.account_id)
+            .order_by(count.desc(), seen.c.account_id)
             .limit(ACCOUNTS_MAX)
         )
         async with reading(self._engine, self._timeout_s) as connection:
@@ -118,51 +129,71 @@ class SqlOperatorReports:
         return [CutOffCalls(each, count, last) for each, count, last, _ in rows], total
 
 
+def _counts(within: sa.ColumnElement[bool]) -> sa.Subquery:
+    """Return the newest counts of refusals.
+
+    Grouped in the same statement, SQLite would read those of all times in the order of accounts.
+    """
+    return (
+        sa.select(_OF.account_id, _OF.hour, _OF.rule, _OF.count)
+        .where(within)
+        .order_by(_OF.hour.desc())
+        .limit(_COUNTS_MAX)
+        .subquery()
+    )
+
+
 async def _rules(
-    connection: AsyncConnection, within: sa.ColumnElement[bool], since: datetime, hours: int
+    connection: AsyncConnection, counts: sa.Subquery, since: datetime, hours: int
 ) -> Sequence[RefusingRule]:
     """Return the rules; sums name nobody, so that accounts that are not to be used are in them."""
-    total = sa.func.sum(_OF.count)
-    found = await connection.execute(
-        sa.select(_OF.rule, total, sa.func.count(_OF.account_id.distinct()))
-        .where(within)
-        .group_by(_OF.rule)
-        .order_by(total.desc(), _OF.rule)
-        .limit(RULES_MAX)
-    )
-    rules = {rule: (int(count), accounts) for rule, count, accounts in found}
-    by_hour = {rule: [0] * hours for rule in rules}
+    of = counts.c
+    by_hour: dict[str, list[int]] = defaultdict(lambda: [0] * hours)
+    # Rules are as many as the releases of a day have names for.
     rows = await connection.execute(
-        sa.select(_OF.rule, _OF.hour, total)
-        .where(within, _OF.rule.in_(rules))
-        .group_by(_OF.rule, _OF.hour)
+        sa.select(of.rule, of.hour, sa.func.sum(of.count)).group_by(of.rule, of.hour)
     )
     for rule, hour, count in rows:
         by_hour[rule][(hour - since) // _HOUR] = int(count)
+    most = sorted(by_hour, key=lambda rule: (-sum(by_hour[rule]), rule))[:RULES_MAX]
+    accounts = await connection.execute(
+        sa.select(of.rule, sa.func.count(of.account_id.distinct()))
+        .where(of.rule.in_(most))
+        .group_by(of.rule)
+    )
+    # Without those whose accounts were erased since.
+    refused: dict[str, int] = dict(accounts.all())
     return [
-        RefusingRule(rule=rule, count=count, by_hour=by_hour[rule], accounts=accounts)
-        for rule, (count, accounts) in rules.items()
+        RefusingRule(
+            rule=rule,
+            count=sum(by_hour[rule]),
+            by_hour=by_hour[rule],
+            accounts=refused.get(rule, 0),
+        )
+        for rule in most
     ]
 
 
 async def _refused(
-    connection: AsyncConnection, within: sa.ColumnElement[bool]
+    connection: AsyncConnection, counts: sa.Subquery, within: sa.ColumnElement[bool]
 ) -> tuple[Sequence[RefusedAccount], int]:
-    total = sa.func.sum(_OF.count)
+    of = counts.c
+    total = sa.func.sum(of.count)
     query = (
-        sa.select(_OF.account_id, total, sa.func.max(_OF.hour), sa.func.count().over())
-        .where(within, is_used(_OF.account_id))
-        .group_by(_OF.account_id)
-        .order_by(total.desc(), _OF.account_id)
+        sa.select(of.account_id, total, sa.func.max(of.hour), sa.func.count().over())
+        .where(is_used(of.account_id))
+        .group_by(of.account_id)
+        .order_by(total.desc(), of.account_id)
         .limit(ACCOUNTS_MAX)
     )
     rows = (await connection.execute(query)).all()
     by_rule: dict[str, dict[str, int]] = defaultdict(dict)
+    each_total = sa.func.sum(_OF.count)
     for account_id, rule, count in await connection.execute(
-        sa.select(_OF.account_id, _OF.rule, total)
+        sa.select(_OF.account_id, _OF.rule, each_total)
         .where(within, _OF.account_id.in_([row[0] for row in rows]))
         .group_by(_OF.account_id, _OF.rule)
-        .order_by(total.desc(), _OF.rule)
+        .order_by(each_total.desc(), _OF.rule)
     ):
         by_rule[account_id][rule] = int(count)
     accounts = [
@@ -200,5 +231,7 @@ async def _frozen(connection: AsyncConnection) -> tuple[Sequence[FrozenAccount],
     listed = [
         FrozenAccount(account_id=each, reasons=why, since=since[each])
         for each, why in reasons.items()
+        # It was released since it was listed.
+        if why
     ]
     return listed, int(await connection.scalar(total) or 0)
