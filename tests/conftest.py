@@ -70,6 +70,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Choose how many examples property tests try, and how a run ends that is broken off."""
+    # Whoever starts the tests in the background may let them ignore Ctrl-C, and with them all that
+    # they start.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     # Every program that a test starts here would read it, and it may name a real account.
     if Path("caller.env").exists():
         raise pytest.UsageError("Tests would read the settings in ./caller.env: move it elsewhere.")

@@ -88,8 +88,8 @@ JUDGED = {
     *("reason", "silent_reason", "note", "label"),
     # An event that there is.
     "types",
-    # In the future; not nothing.
-    *("until", "amount"),
+    # In the future; not nothing; no more than an amount of money can be.
+    *("until", "amount", "threshold"),
     # With a button, or without one.
     *("destination", "visitor"),
 }

@@ -180,7 +180,7 @@ async def test_balances_are_read_of_those_who_are_there(reports, engine, monkeyp
 async def test_only_what_is_of_the_day_is_read(reports, engine):
     """SQLite would rather read all there is in the order in which it is grouped."""
     if engine.dialect.name != "sqlite":
-        pytest.skip("PostgreSQL plans an empty table by its size.")
+        pytest.skip("platform: PostgreSQL plans an empty table by its size")
     statements = []
 
     @sa.event.listens_for(engine.sync_engine, "before_cursor_execute")
