@@ -151,9 +151,9 @@ class BrowserSessions:
         """Return a person's sessions, the last seen first."""
         account_id = who.session.account_id
         devices = {each.id: each for each in await self.people.devices(account_id)}
-        own = who.session
+        own = _which(who.session)
         return [
-            OpenSession(name, each, devices.get(each.device_id), is_own=_is_same(each, own))
+            OpenSession(name, each, devices.get(each.device_id), is_own=_which(each) == own)
             for name, each in await self.sessions.of_account(account_id)
             # One of an earlier epoch is over, though the store may not know yet.
             if is_alive(each, who.holder, self.clock())
@@ -177,7 +177,7 @@ class BrowserSessions:
     async def goes_on(self, account_id: str, device_id: str, began_at: datetime) -> bool:
         """Return whether a session that began on a device goes on, by whatever secret now."""
         found = await self.sessions.of_account(account_id)
-        return any((each.device_id, each.began_at) == (device_id, began_at) for _, each in found)
+        return any(_which(each) == (device_id, began_at) for _, each in found)
 
     async def caller(self, account_id: str, credentials_epoch: int) -> Account | None:
         """Return the account of whoever signed in within this epoch and may still place a call.
@@ -213,6 +213,7 @@ async def forget_sessions(sessions: Sessions, account_id: str) -> None:
         await sessions.end_all(account_id)
 
 
-def _is_same(one: Session, other: Session) -> bool:
+def _which(session: Session) -> tuple[str, datetime]:
+    """Return by what a session is the same one for as long as it goes on."""
     # `seen_at` moves with each use, and the secret is known of one's own only.
-    return (one.device_id, one.began_at) == (other.device_id, other.began_at)
+    return session.device_id, session.began_at
