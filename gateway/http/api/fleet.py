@@ -24,6 +24,7 @@ from gateway.http.operation import operation
 from gateway.http.principal import Principal
 from gateway.http.problems import Json
 from gateway.people.administration import Administration
+from gateway.ports import LiveCall
 from gateway.scopes import Scope
 
 NODES = f"{ADMIN}/nodes"
@@ -59,6 +60,20 @@ class FleetCallsAsked(msgspec.Struct, kw_only=True):
 
     account: str | None = None
     """Id of the account; left out or empty for all."""
+
+
+async def find_call(
+    control: FleetControl, request: Request, account_id: str | None = None
+) -> LiveCall:
+    """Return the live call that a request names, of one account or of anybody, on any node.
+
+    Raises RequestRefusedError, StoreUnavailableError.
+    """
+    call_id = request.path_params["call_id"]
+    found = await control.calls(account_id=account_id, call_id=call_id)
+    if not found.calls:
+        raise RequestRefusedError("node_silent" if found.silent else "call_not_found")
+    return found.calls[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +133,7 @@ class FleetApi:
         """End a live call, for a reason that the audit log of its account keeps."""
         body = await read_json(request, ActRequest)
         order = order_of(principal, body.reason)
-        found = await self.control.calls(call_id=request.path_params["call_id"])
-        if not found.calls:
-            raise RequestRefusedError("node_silent" if found.silent else "call_not_found")
-        (call,) = found.calls
+        call = await find_call(self.control, request)
         # Written first: whatever happens then, it is known who wanted it.
         await self.administration.note_ended_call(
             call.opened.account_id, call.opened.call_id, order

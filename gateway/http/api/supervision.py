@@ -18,7 +18,7 @@ from gateway.errors import RequestRefusedError
 from gateway.fleet.control import FleetControl
 from gateway.http.access import DeclaredRoute
 from gateway.http.api.admin import ACCOUNT, ActRequest, AdminRoutes, account_in, order_of
-from gateway.http.api.fleet import CALLS
+from gateway.http.api.fleet import CALLS, find_call
 from gateway.http.bearer import Authenticator
 from gateway.http.body import read_json
 from gateway.http.operation import operation
@@ -99,14 +99,6 @@ class GrantDesk:
     grants: NewGrants
     velocity: Velocity
 
-    async def find(self, request: Request, account_id: str | None) -> LiveCall:
-        """Return the call that a request names. Raises RequestRefusedError."""
-        call_id = request.path_params["call_id"]
-        found = await self.control.calls(account_id=account_id, call_id=call_id)
-        if not found.calls:
-            raise RequestRefusedError("node_silent" if found.silent else "call_not_found")
-        return found.calls[0]
-
     async def give(self, call: LiveCall, grant: Grant) -> Response:
         """Return a grant where the call stands and its account allows it.
 
@@ -165,7 +157,7 @@ class OwnSupervisionApi:
         reason = readable(body.reason)
         if body.reason and not reason:
             raise RequestRefusedError("bad_request", field="reason")
-        call = await self.desk.find(request, principal.account.id)
+        call = await find_call(self.desk.control, request, principal.account.id)
         who = principal.signed_in
         grant = Grant(
             call_id=call.opened.call_id,
@@ -206,7 +198,7 @@ class FleetSupervisionApi:
         """
         body = await read_json(request, ActRequest)
         order = order_of(principal, body.reason)
-        call = await self.desk.find(request, None)
+        call = await find_call(self.desk.control, request)
         grant = Grant(
             call_id=call.opened.call_id,
             account_id=call.opened.account_id,
