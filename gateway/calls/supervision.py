@@ -21,7 +21,6 @@ from gateway.charging.context import Spawn
 from gateway.heartbeat.ticker import Deadline, Ticker
 from gateway.nanoseconds import SECOND_NS
 from gateway.sound.directions import FRAME_BYTES
-from gateway.sound.supervised import Supervised
 
 SUPERVISORS_MAX: Final = 16
 """In all calls of a node together: each costs as much as half a call."""
@@ -47,21 +46,33 @@ class Grants(Protocol):
 class Supervisor:
     """One supervisor in one call."""
 
-    def __init__(self, leg: BrowserLeg, grant: Grant, rule: Rule, call: Bridge) -> None:
-        """Prepare; nothing is heard before `enter`."""
+    def __init__(
+        self,
+        leg: BrowserLeg,
+        grant: Grant,
+        rule: Rule,
+        call: Bridge,
+        *,
+        ask: Callable[[Supervisor], None],
+        left: Callable[[Supervisor], None],
+    ) -> None:
+        """Take a part in the call's sound; `enter` begins it.
+
+        `ask` is called when another mode is wanted, `left` once the supervisor is out.
+        """
         self.leg = leg
         self.grant = grant
         self.rule = rule
         self.call = call
         self.wanted = Mode.LISTEN
         """What was asked for last."""
-        self.sound = Supervised(
+        self.sound = call.media.supervise(
             leg.connection, announces=rule.announces, on_over=self._over, on_stuck=self._stuck
         )
-        self.is_in = False
+        self.is_in = self.is_asking = False
+        """Whether they are in, and whether a change of mode is under way."""
         self.look: Deadline | None = None
-        self.ask: Callable[[Supervisor], None] = lambda _supervisor: None
-        self.left: Callable[[Supervisor], None] = lambda _supervisor: None
+        self._ask, self._left = ask, left
 
     def enter(self) -> None:
         """Begin to listen."""
@@ -77,7 +88,6 @@ class Supervisor:
                 announced=self.rule.announces,
             )
         )
-        self.call.media.supervise(self.sound)
         self.tell_mode()
 
     def tell_mode(self) -> None:
@@ -96,7 +106,7 @@ class Supervisor:
             self.leave()
         elif isinstance(message, wire.Supervise):
             self.wanted = message.mode
-            self.ask(self)
+            self._ask(self)
 
     def browser_closed(self, _code: int) -> None:
         """Note that the supervisor is gone."""
@@ -117,7 +127,7 @@ class Supervisor:
             self._tell_caller(None)
             if self.look is not None:
                 self.look.cancel()
-            self.left(self)
+            self._left(self)
 
     def _over(self) -> None:
         self.refuse("call_ended")
@@ -149,7 +159,6 @@ class SupervisorDesk:
     _entering: set[str] = field(default_factory=set, init=False)
     """Ids of calls that somebody is about to enter."""
     _supervisors: set[Supervisor] = field(default_factory=set, init=False)
-    _asking: set[Supervisor] = field(default_factory=set, init=False)
 
     async def begin(self, leg: BrowserLeg, token: str) -> None:
         """Let whoever brings a token into its call, or tell them why not."""
@@ -197,8 +206,7 @@ class SupervisorDesk:
         if call is None or not call.media.can_supervise:
             leg.refuse("call_ended")
             return
-        supervisor = Supervisor(leg, grant, rule, call)
-        supervisor.ask, supervisor.left = self._ask, self._left
+        supervisor = Supervisor(leg, grant, rule, call, ask=self._ask, left=self._left)
         self._supervisors.add(supervisor)
         supervisor.enter()
         self._look_later(supervisor)
@@ -212,8 +220,8 @@ class SupervisorDesk:
 
     def _ask(self, supervisor: Supervisor) -> None:
         """Change what a supervisor does, once that is noted; what is asked for last holds."""
-        if supervisor not in self._asking:
-            self._asking.add(supervisor)
+        if not supervisor.is_asking:
+            supervisor.is_asking = True
             self.spawn(self._change(supervisor))
 
     async def _change(self, supervisor: Supervisor) -> None:
@@ -236,7 +244,7 @@ class SupervisorDesk:
         except StoreUnavailableError:
             supervisor.wanted = sound.mode
         finally:
-            self._asking.discard(supervisor)
+            supervisor.is_asking = False
         if supervisor.is_in:
             supervisor.tell_mode()
 

@@ -16,6 +16,7 @@ from gateway.ports import AudioSession, CarrierLeg, MediaConnection
 from gateway.sound.directions import FRAME_BYTES, FRAME_MS, Convert, Downlink, TonePlayer, Uplink
 from gateway.sound.line_quality import LineQuality, Measured
 from gateway.sound.media_path import Network
+from gateway.sound.outlets import BrowserAudio
 from gateway.sound.stalls import StallWatch, Voice
 from gateway.sound.supervised import Supervised
 from media import tones
@@ -196,14 +197,31 @@ class CallMedia:
         supervised = self._supervised
         return supervised.mode if supervised is not None and supervised.announces else None
 
-    def supervise(self, supervised: Supervised) -> None:
-        """Let a supervisor take part, who listens at first; `can_supervise` must hold."""
-        self._supervised = supervised
-        supervised.enter(to_caller=self._downlink.tone, to_phone=self._uplink.play)
+    def supervise(
+        self,
+        supervisor: BrowserAudio,
+        *,
+        announces: bool,
+        on_over: Callable[[], None],
+        on_stuck: Callable[[], None],
+    ) -> Supervised:
+        """Let a supervisor take part, who listens at first; `can_supervise` must hold.
+
+        What is given is as `Supervised` takes it.
+        """
+        self._supervised = supervised = Supervised(
+            supervisor,
+            to_caller=self._downlink.tone,
+            to_phone=self._uplink.play,
+            announces=announces,
+            on_over=on_over,
+            on_stuck=on_stuck,
+        )
         self._uplink.pass_through(supervised.for_phone)
         self._downlink.pass_through(supervised.for_caller)
         self._take_phone()
         self._ticker.add_player(supervised)
+        return supervised
 
     def set_mode(self, mode: Mode) -> None:
         """Let others hear the supervisor, or speak with the phone in the caller's place."""

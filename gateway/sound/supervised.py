@@ -78,6 +78,8 @@ class Supervised:
         self,
         supervisor: BrowserAudio,
         *,
+        to_caller: Callable[[bytes], None],
+        to_phone: Callable[[bytes], None],
         announces: bool,
         on_over: Callable[[], None],
         on_stuck: Callable[[], None],
@@ -86,6 +88,8 @@ class Supervised:
 
         Args:
             supervisor: Where the supervisor hears: frames of 160 bytes of mu-law.
+            to_caller: Sends the caller a frame of our own, where nothing else is sent to them.
+            to_phone: The same to the phone.
             announces: Whether both parties hear a tone at once, and again and again.
             on_over: Called when the call's sound is over.
             on_stuck: Called when a take-over has brought nothing for `STUCK_BEATS`.
@@ -99,41 +103,32 @@ class Supervised:
         self._caller_voice = Lane(HEARD_LEAD, HEARD_MOST)
         self._phone_voice = Lane(HEARD_LEAD, HEARD_MOST)
         self._mixer = Mixer()
-        self._caller: _Party | None = None
-        self._phone: _Party | None = None
-        self._beats = self._quiet_beats = 0
-
-    def enter(
-        self, *, to_caller: Callable[[bytes], None], to_phone: Callable[[bytes], None]
-    ) -> None:
-        """Take part; the two send a frame of our own to a party that nothing else is sent to."""
         self._caller, self._phone = _Party(to_caller), _Party(to_phone)
+        self._beats = self._quiet_beats = 0
 
     def set_mode(self, mode: Mode) -> None:
         """Let others hear the supervisor from now on, and forget what was said to them before."""
         self.mode = mode
         self._quiet_beats = 0
         for party in (self._caller, self._phone):
-            if party is not None:
-                party.lane.clear()
+            party.lane.clear()
 
     def voice(self, frame: bytes) -> None:
         """Take a frame of the supervisor's voice; while they listen, nobody hears it."""
-        caller, phone, mode = self._caller, self._phone, self.mode
         self._quiet_beats = 0
-        if caller is not None and mode in (Mode.WHISPER, Mode.BARGE):
-            caller.lane.put(frame)
-        if phone is not None and mode in (Mode.BARGE, Mode.TAKE_OVER):
-            phone.lane.put(frame)
+        if self.mode in (Mode.WHISPER, Mode.BARGE):
+            self._caller.lane.put(frame)
+        if self.mode in (Mode.BARGE, Mode.TAKE_OVER):
+            self._phone.lane.put(frame)
 
     def for_phone(self, frame: bytes) -> bytes:
         """Take what goes to the phone, and return what it is to hear."""
         self._caller_voice.put(frame)
-        return frame if self._phone is None else self._phone.add(frame)
+        return self._phone.add(frame)
 
     def for_caller(self, frame: bytes) -> bytes:
         """Take what goes to the caller, and return what they are to hear."""
-        return frame if self._caller is None else self._caller.add(frame)
+        return self._caller.add(frame)
 
     def of_phone(self, audio: bytes) -> None:
         """Take the phone's voice as it comes."""
@@ -143,15 +138,13 @@ class Supervised:
         """Send the supervisor the next 20 ms of both; called at each beat."""
         if self.announces and not self._beats % TONE_BEATS:
             for party in (self._caller, self._phone):
-                if party is not None:
-                    party.announce(tones.supervision())
+                party.announce(tones.supervision())
         self._beats += 1
         caller, phone = self._caller_voice.take(FRAME_BYTES), self._phone_voice.take(FRAME_BYTES)
         both = self._mixer.mix(caller, phone) if caller and phone else caller or phone
         self._supervisor.send_audio_binary(both or SILENCE_FRAME)
         for party in (self._caller, self._phone):
-            if party is not None:
-                party.beat()
+            party.beat()
         self._quiet_beats += 1
         if self.mode is Mode.TAKE_OVER and self._quiet_beats > STUCK_BEATS:
             self._on_stuck()

@@ -9,7 +9,6 @@ from gateway.sound.supervised import (
     STUCK_BEATS,
     TONE_BEATS,
     VOICE_MOST,
-    Supervised,
 )
 from media import tones
 from media.g711 import SILENCE_FRAME
@@ -29,10 +28,9 @@ class Booth:
     def __init__(self, *, announces=False, codec="pcmu"):
         self.studio = Studio(codec).joined()
         self.media, self.ear = self.studio.media, RecordingConnection()
-        self.overs = 0
-        self.sound = Supervised(
-            self.ear, announces=announces, on_over=self.over, on_stuck=self.stuck
-        )
+        self.overs, self.announces = 0, announces
+        self.sound = None
+        """None before a supervisor is in."""
         self.phone_said()
 
     def over(self):
@@ -42,7 +40,9 @@ class Booth:
         self.media.set_mode(Mode.LISTEN)
 
     def enter(self):
-        self.media.supervise(self.sound)
+        self.sound = self.media.supervise(
+            self.ear, announces=self.announces, on_over=self.over, on_stuck=self.stuck
+        )
         return self
 
     def phone_said(self, payload=PHONE):
@@ -55,7 +55,7 @@ class Booth:
                 self.media.take_frame(caller)
             if phone is not None:
                 self.phone_said(phone)
-            if ours is not None:
+            if ours is not None and self.sound is not None:
                 self.sound.voice(ours)
             self.studio.beat()
 
