@@ -210,7 +210,7 @@ class WebhooksApi:
         form = self._form(body.url, body.label, body.types)
         account_id = principal.account.id
         new = endpoint_id(account_id, once)
-        seed = self._seed(new, "add", once)
+        seed = seed_of(self.maker, new, "add", once)
         added = await self.endpoints.add(account_id, _editor(principal), new, form, seed)
         return self._with_secret(_done(added), 201)
 
@@ -255,7 +255,7 @@ class WebhooksApi:
         once = needed_idempotency_key(request)
         account_id, editor, known = _place(request, principal)
         turned = await self.endpoints.turn(
-            account_id, editor, known, self._seed(known, "turn", once)
+            account_id, editor, known, seed_of(self.maker, known, "turn", once)
         )
         return self._with_secret(_done(turned))
 
@@ -348,12 +348,6 @@ class WebhooksApi:
         found = await self.endpoints.find(principal.account.id, _id_in(request))
         return _done(NotDone.NOT_FOUND if found is None else found)
 
-    def _seed(self, *facts: str) -> str:
-        """Return the seed of a secret: of which endpoint, made by which act, with which key."""
-        if not self.maker.can_make:
-            raise RequestRefusedError("webhooks_off")
-        return self.maker.seed(*facts)
-
     def _with_secret(self, endpoint: Endpoint, status: int = 200) -> Response:
         try:
             secret = self.maker.secret(endpoint.id, endpoint.seeds[0])
@@ -389,9 +383,23 @@ def _editor(principal: Principal) -> Editor:
 
 
 def _id_in(request: Request, name: str = "webhook_id") -> str:
-    found = str(request.path_params[name])
+    return known_id(str(request.path_params[name]))
+
+
+def known_id(text: str) -> str:
+    """Return an id as it can be looked for."""
     # PostgreSQL cannot look for text with NUL, and nothing has such an id.
-    return "" if "\0" in found else found
+    return "" if "\0" in text else text
+
+
+def seed_of(maker: SecretMaker, *facts: str) -> str:
+    """Return the seed of a secret: of which endpoint, made by which act, with which key.
+
+    Raises RequestRefusedError where no secret can be made.
+    """
+    if not maker.can_make:
+        raise RequestRefusedError("webhooks_off")
+    return maker.seed(*facts)
 
 
 def _fields(endpoint: Endpoint) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from gateway.errors import RequestRefusedError
 from gateway.http.access import DeclaredRoute
+from gateway.http.api.webhooks import known_id, seed_of
 from gateway.http.site.door import WEBHOOKS, Door, said_in, see
 from gateway.http.site.forms import NewWebhookFields, WebhookFields, read_form
 from gateway.http.site.webhook_pages import (
@@ -87,7 +88,7 @@ class WebhookPages:
             who.session.credentials_epoch,
             new,
             EndpointForm(url, label),
-            self._seed(new, fields.once),
+            seed_of(self.maker, new, "add", fields.once),
         )
         if added is NotDone.TOO_MANY:
             return self._again(request, fields, {"url": "webhooks_too_many"})
@@ -96,8 +97,8 @@ class WebhookPages:
     async def turn(self, request: Request, who: SignedIn) -> Response:
         """Replace the secret of an endpoint, and show the new one."""
         fields = await read_form(request, WebhookFields)
-        known = _known(fields.webhook_id)
-        seed = self._seed(known, self.new_once())
+        known = known_id(fields.webhook_id)
+        seed = seed_of(self.maker, known, "turn", self.new_once())
         epoch = who.session.credentials_epoch
         turned = await self.endpoints.turn(who.account.id, epoch, known, seed)
         return self._secret_of(request, turned, WEBHOOKS)
@@ -106,7 +107,7 @@ class WebhookPages:
         """Delete an endpoint with all that waits for it."""
         fields = await read_form(request, WebhookFields)
         epoch = who.session.credentials_epoch
-        refused = await self.endpoints.remove(who.account.id, epoch, _known(fields.webhook_id))
+        refused = await self.endpoints.remove(who.account.id, epoch, known_id(fields.webhook_id))
         if refused is NotDone.SESSION_OVER:
             return self.door.sign_in_first(request, WEBHOOKS)
         # Of one that is removed already, or nobody's, nothing is said.
@@ -115,7 +116,7 @@ class WebhookPages:
     async def test(self, request: Request, who: SignedIn) -> Response:
         """Send a test event to an endpoint."""
         fields = await read_form(request, WebhookFields)
-        queued = await self.endpoints.test(who.account.id, _known(fields.webhook_id))
+        queued = await self.endpoints.test(who.account.id, known_id(fields.webhook_id))
         return see(WEBHOOKS, said="" if isinstance(queued, NotDone) else "webhook_tested")
 
     def _again(
@@ -123,11 +124,6 @@ class WebhookPages:
     ) -> Response:
         page = NewWebhookPage(fields.once, fields.url, fields.label, errors)
         return self.door.show(request, page, status=422)
-
-    def _seed(self, known: str, once: str) -> str:
-        if not self.maker.can_make:
-            raise RequestRefusedError("webhooks_off")
-        return self.maker.seed(known, once)
 
     def _secret_of(self, request: Request, outcome: Endpoint | NotDone, page: str) -> Response:
         if isinstance(outcome, NotDone):
@@ -153,11 +149,6 @@ class WebhookPages:
                 DeliveryRow(each.type, each.at, each.state.value, each.failure) for each, _ in sent
             ],
         )
-
-
-def _known(webhook_id: str) -> str:
-    # PostgreSQL cannot look for text with NUL, and no endpoint has such an id.
-    return "" if "\0" in webhook_id else webhook_id
 
 
 def _name_of(endpoint: Endpoint) -> str:
