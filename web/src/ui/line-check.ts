@@ -11,6 +11,7 @@ import { asCallerError } from '../sdk/core';
 import type { CallerError, MediaToken } from '../sdk/core';
 import { fields } from './fields';
 import { levelShare } from './level';
+import { meterLook } from './meter-look';
 import { theme } from './theme';
 import { told } from './told';
 
@@ -21,6 +22,7 @@ export class LineCheck extends LitElement {
   static override styles = [
     theme,
     told,
+    meterLook,
     css`
       :host {
         display: grid;
@@ -33,22 +35,6 @@ export class LineCheck extends LitElement {
         width: 100%;
         height: 8px;
         accent-color: var(--go);
-      }
-      .bar {
-        overflow: hidden;
-        height: 8px;
-        border-radius: var(--radius-round);
-        background: var(--soft-strong);
-      }
-      .bar i {
-        display: block;
-        height: 100%;
-        background: var(--level);
-        transform: scaleX(var(--share, 0));
-        transform-origin: left;
-      }
-      :host(:dir(rtl)) .bar i {
-        transform-origin: right;
       }
       .verdict {
         display: grid;

@@ -14,6 +14,7 @@ import type { DeviceChoice } from '../sdk/devices';
 import { checkboxStyle } from './checkbox';
 import { fields } from './fields';
 import { levelShare } from './level';
+import { meterLook } from './meter-look';
 import { theme } from './theme';
 import { told } from './told';
 
@@ -25,6 +26,7 @@ export class SoundSettings extends LitElement {
     theme,
     told,
     checkboxStyle,
+    meterLook,
     css`
       .trial {
         display: grid;
@@ -36,30 +38,7 @@ export class SoundSettings extends LitElement {
         background: var(--text);
         color: var(--card);
       }
-      .bar {
-        overflow: hidden;
-        height: 8px;
-        border-radius: var(--radius-round);
-        background: var(--soft-strong);
-      }
-      .bar i {
-        display: block;
-        height: 100%;
-        background: var(--level);
-        transform: scaleX(var(--share, 0));
-        transform-origin: left;
-      }
-      :host(:dir(rtl)) .bar i {
-        transform-origin: right;
-      }
       @media (forced-colors: active) {
-        .bar {
-          border: 1px solid CanvasText;
-        }
-        .bar i {
-          forced-color-adjust: none;
-          background: Highlight;
-        }
         button[aria-pressed='true'] {
           forced-color-adjust: none;
           background: Highlight;
