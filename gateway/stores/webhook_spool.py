@@ -213,9 +213,10 @@ class SqlWebhookSpool:
             is_used(_E.account_id),
         )
         query = (
-            sa.select(_E.id, _E.account_id)
+            sa.select(_E.id, _E.account_id, is_doubtful.label("is_doubtful"))
             .where(*free, _E.id.not_in(besides), waiting.exists())
-            .order_by(_E.claimed_until, _E.id)
+            # First those that answer: however many others wait, they are seen.
+            .order_by(is_doubtful, _E.claimed_until, _E.id)
             .limit(CANDIDATES)
         )
         busy = (
@@ -225,13 +226,11 @@ class SqlWebhookSpool:
         )
         # Looked at first: the write lock of SQLite is not taken each second for nothing.
         async with reading(self._engine, self._timeout_s) as connection:
-            sound = (await connection.execute(query.where(~is_doubtful))).all()
-            others = (await connection.execute(query.where(is_doubtful))).all() if doubtful else ()
-            taken: dict[str | None, int] = {}
-            if sound or others:
-                taken = {row[0]: row[1] for row in await connection.execute(busy)}
-        chosen = _fair(sound, taken, count)
-        chosen += _fair(others, taken, min(doubtful, count - len(chosen)))
+            found = (await connection.execute(query)).all()
+            taken: dict[str | None, int] = (
+                {} if not found else {row[0]: row[1] for row in await connection.execute(busy)}
+            )
+        chosen = _fair(found, taken, count, doubtful)
         if not chosen:
             return ()
         async with writing(self._engine, self._timeout_s) as connection:
@@ -425,12 +424,18 @@ def delivery_in(row: _Row) -> Delivery:
     )
 
 
-def _fair(found: Iterable[_Row], taken: dict[str | None, int], count: int) -> list[str]:
-    """Return the first of these endpoints, but not too many of one account; count them in."""
+def _fair(
+    found: Iterable[_Row], taken: Mapping[str | None, int], count: int, doubtful: int
+) -> Sequence[str]:
+    """Return the first of these endpoints, not too many of one account nor of doubtful ones."""
     chosen: list[str] = []
-    for endpoint_id, account_id in found:
-        if len(chosen) < count and taken.get(account_id, 0) < PER_ACCOUNT_MAX:
-            taken[account_id] = taken.get(account_id, 0) + 1
+    used = dict(taken)
+    for endpoint_id, account_id, is_doubtful in found:
+        if is_doubtful and not doubtful:
+            continue
+        if len(chosen) < count and used.get(account_id, 0) < PER_ACCOUNT_MAX:
+            used[account_id] = used.get(account_id, 0) + 1
+            doubtful -= bool(is_doubtful)
             chosen.append(endpoint_id)
     return chosen
 
