@@ -1,5 +1,6 @@
 """Who may do what, on two whole nodes: every route, every scope, and keys that change."""
 
+import asyncio
 import contextlib
 import ipaddress
 import os
@@ -169,6 +170,9 @@ class Site:
 @contextlib.asynccontextmanager
 async def running(folder, redis_url, **more):
     kept = {name: value for name, value in os.environ.items() if not name.startswith("CALLER_")}
+    # Nobody is sent to a node of whose stop another does not know yet.
+    at_once = asyncio.Event()
+    at_once.set()
     async with contextlib.AsyncExitStack() as stack:
         nodes = []
         for name in ("n1", "n2"):
@@ -185,7 +189,7 @@ async def running(folder, redis_url, **more):
             )
             nodes.append(Gateway(from_mapping(environ), environ))
             await nodes[-1].start()
-            stack.push_async_callback(nodes[-1].stop)
+            stack.push_async_callback(nodes[-1].stop, at_once)
         stores = await storage.open_stores(nodes[0].settings, is_child=True)
         stack.push_async_callback(stores.close)
         people = compose_people(nodes[0].settings, stores)

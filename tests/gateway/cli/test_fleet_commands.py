@@ -189,6 +189,7 @@ async def test_a_call_is_ended_wherever_it_is(house):
     assert (first.ended, third.ended) == ([], [])
 
 
+@pytest.mark.thorough  # four of them wait as long as a node may take
 async def test_a_node_that_does_not_answer_is_named(house):
     await house.add("n1", PlayedCalls(live("c1")))
     await house.add("n2", PlayedCalls(live("c2")), answers_questions=False)

@@ -126,6 +126,7 @@ async def test_from_nothing_to_a_file_that_a_gateway_reads(tmp_path, valkey_url)
     assert read.data_dir == desk.folder / "data"
 
 
+@pytest.mark.thorough
 async def test_what_fails_is_corrected_or_kept(tmp_path):
     """A wrong token, a foreign number, no country at all: each says what to do."""
     async with desk_at(tmp_path, countries_off=("*",)) as desk:
@@ -154,6 +155,7 @@ async def test_what_fails_is_corrected_or_kept(tmp_path):
     assert settings_in(desk).caller_id == "+15005550999"
 
 
+@pytest.mark.thorough
 async def test_a_trial_account_is_told_and_no_reason_to_stop(tmp_path):
     async with desk_at(tmp_path, account_type="Trial", high_risk_on=("GB",)) as desk:
         with desk.terminal() as terminal:
@@ -164,6 +166,7 @@ async def test_a_trial_account_is_told_and_no_reason_to_stop(tmp_path):
     assert "are open in GB: switch them off" in terminal.shown
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("issue", "passes_upgrade", "origin", "words"),
     [
@@ -183,6 +186,7 @@ async def test_an_origin_that_does_not_lead_here(tmp_path, issue, passes_upgrade
     assert os.listdir(desk.folder) == []
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("answers", "prompt", "key", "code"),
     [
@@ -221,6 +225,7 @@ async def test_ctrl_c_while_something_is_checked(tmp_path):
     assert "Traceback" not in terminal.shown
 
 
+@pytest.mark.thorough
 async def test_a_file_that_is_there_gives_the_defaults_and_keeps_the_rest(tmp_path):
     async with desk_at(tmp_path) as desk:
         desk.file.write_text(
@@ -248,6 +253,7 @@ async def test_a_file_that_is_there_gives_the_defaults_and_keeps_the_rest(tmp_pa
     assert settings_in(desk, CALLER_PORT="7").port == 7
 
 
+@pytest.mark.thorough
 async def test_an_api_key_is_proved_beside_the_token(tmp_path):
     key = "SK" + "b" * 32
     async with desk_at(tmp_path, api_key_sid=key, api_key_secret="hunter2") as desk:
@@ -259,6 +265,7 @@ async def test_an_api_key_is_proved_beside_the_token(tmp_path):
     assert settings_in(desk).twilio_api_key_secret.reveal() == "hunter2"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("arguments", "environ", "words"),
     [
@@ -299,6 +306,7 @@ def test_without_a_terminal_it_says_what_to_do(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.thorough
 async def test_check_asks_nothing_and_judges_the_file(tmp_path):
     async with desk_at(tmp_path) as desk:
         desk.file.write_text(

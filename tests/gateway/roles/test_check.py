@@ -24,16 +24,20 @@ ACCOUNT_SID = "AC" + "0" * 32
 
 
 async def found(**environ):
-    """Return the findings by their subject; the carrier is one that is not there."""
-    defaults = {
-        "TWILIO_ACCOUNT_SID": ACCOUNT_SID,
-        "TWILIO_AUTH_TOKEN": "secret",
-        "CALLER_ID": "+15005550006",
-        "CARRIER_URL": f"http://127.0.0.1:{free_port()}",
-        "PORT": free_port(),
-    }
-    given = {f"CALLER_{n}": str(v) for n, v in {**defaults, **environ}.items() if v is not None}
-    return {finding.subject: finding for finding in await check.findings(from_mapping(given))}
+    """Return the findings by their subject; the carrier is one that knows nobody.
+
+    One that is not there would be asked again for a second.
+    """
+    async with twilio(401, b"{}") as carrier_url:
+        defaults = {
+            "TWILIO_ACCOUNT_SID": ACCOUNT_SID,
+            "TWILIO_AUTH_TOKEN": "secret",
+            "CALLER_ID": "+15005550006",
+            "CARRIER_URL": carrier_url,
+            "PORT": free_port(),
+        }
+        given = {f"CALLER_{n}": str(v) for n, v in {**defaults, **environ}.items() if v is not None}
+        return {finding.subject: finding for finding in await check.findings(from_mapping(given))}
 
 
 @contextlib.asynccontextmanager
@@ -126,6 +130,7 @@ async def test_a_sound_node_has_nothing_to_correct(tmp_path, valkey_url):
         ("database", {"DATABASE_URL": "postgresql://host:port/db"}),
         ("carrier", {"CALLER_ID": None}),
         ("carrier", {}),
+        ("carrier", {"CARRIER_URL": "http://127.0.0.1:1"}),
     ],
 )
 async def test_what_is_broken_is_fatal_and_the_rest_is_still_looked_at(tmp_path, subject, environ):

@@ -5,7 +5,9 @@ import re
 import socket
 import sqlite3
 import sys
+import threading
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -33,6 +35,30 @@ ACCOUNT = {
     "CALLER_ID": "+15005550006",
     "PUBLIC_ORIGIN": "https://calls.example.invalid",
 }
+
+
+class KnowsNobody(BaseHTTPRequestHandler):
+    """A carrier that refuses every account."""
+
+    def do_GET(self):
+        self.send_error(401)
+
+    def log_message(self, *_):
+        """Say nothing."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def carrier():
+    """Let every command ask a carrier on this machine."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), KnowsNobody)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(ACCOUNT, "CARRIER_URL", f"http://127.0.0.1:{server.server_port}")
+        yield
+    server.shutdown()
+    thread.join()
+    server.server_close()
 
 
 def environ(**changes):

@@ -132,7 +132,7 @@ async def test_nobody_is_to_be_told(start: Start) -> None:
 
 
 async def test_a_slow_receiver_is_not_waited_for(start: Start, receiver: Receiver) -> None:
-    receiver.hold_s = [5]
+    receiver.hold_s = [0.5]
     async with start(webhook_timeout_s=0.1) as payments:
         await payments.client.v1.customers.create_async({"name": "A"})
         await all_delivered(payments)
