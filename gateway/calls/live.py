@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import string
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -248,7 +248,7 @@ class Calls:
         if isinstance(message, Start):
             is_grant = message.token.startswith(GRANT_PREFIX)
             begin = self._supervisors.begin if is_grant else self._redeem
-            self._spawn(begin(leg, message.token))
+            self._spawn(_answered(leg, begin(leg, message.token)))
         else:
             self._resume(leg, message)
 
@@ -269,16 +269,7 @@ class Calls:
             self._tell_draining(bridge)
 
     async def _redeem(self, leg: BrowserLeg, token: str) -> None:
-        try:
-            redeemed = await self._tokens.redeem(token)
-        except StoreUnavailableError:
-            leg.refuse("store_unavailable")
-            return
-        except Exception:
-            # A bug of ours: without an answer the caller would wait, for nothing times this out.
-            log.exception("call token not redeemed")
-            leg.refuse("internal_error")
-            return
+        redeemed = await self._tokens.redeem(token)
         # The token is used up all the same: it allows one attempt.
         if leg.is_closed:
             return
@@ -466,6 +457,18 @@ class Calls:
     def _tell_draining(self, call: Bridge) -> None:
         if (left_s := self._draining.left_s) is not None:
             call.tell_draining(left_s)
+
+
+async def _answered(leg: BrowserLeg, begun: Awaitable[None]) -> None:
+    """Do what a token is for, or tell whoever brings it that it cannot be done."""
+    try:
+        await begun
+    except StoreUnavailableError:
+        leg.refuse("store_unavailable")
+    except Exception:
+        # A bug of ours: without an answer they would wait, for nothing times this out.
+        log.exception("token not redeemed")
+        leg.refuse("internal_error")
 
 
 async def _any(events: Sequence[asyncio.Event | None], timeout_s: float) -> None:

@@ -161,12 +161,11 @@ class SupervisorDesk:
     _supervisors: set[Supervisor] = field(default_factory=set, init=False)
 
     async def begin(self, leg: BrowserLeg, token: str) -> None:
-        """Let whoever brings a token into its call, or tell them why not."""
-        try:
-            grant = await self.grants.redeem(token)
-        except StoreUnavailableError:
-            leg.refuse("store_unavailable")
-            return
+        """Let whoever brings a token into its call, or tell them why not.
+
+        Raises StoreUnavailableError.
+        """
+        grant = await self.grants.redeem(token)
         if grant is None or (grant.origin and grant.origin != leg.origin):
             leg.refuse("bad_token")
             return
@@ -190,16 +189,12 @@ class SupervisorDesk:
         return "gateway_full" if is_full else ""
 
     async def _enter(self, leg: BrowserLeg, grant: Grant) -> None:
-        try:
-            rule = await self.grants.rule(grant)
-            if rule is None or rule.most is None:
-                leg.refuse("supervision_refused")
-                return
-            # First, so that nobody hears anything of which no line tells.
-            await self.grants.note(grant, Mode.LISTEN)
-        except StoreUnavailableError:
-            leg.refuse("store_unavailable")
+        rule = await self.grants.rule(grant)
+        if rule is None or rule.most is None:
+            leg.refuse("supervision_refused")
             return
+        # First, so that nobody hears anything of which no line tells.
+        await self.grants.note(grant, Mode.LISTEN)
         call = self.find(grant.call_id)
         if leg.is_closed:
             return
@@ -260,6 +255,10 @@ class SupervisorDesk:
         except StoreUnavailableError:
             # As it was: the call goes on as well.
             rule = supervisor.rule
+        except Exception:
+            # A bug of ours, after which nobody would ask again what they may.
+            supervisor.refuse("internal_error")
+            raise
         if not supervisor.is_in:
             return
         began_with = supervisor.rule

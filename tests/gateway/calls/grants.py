@@ -15,6 +15,8 @@ class Grants:
         """What every account allows; None where whoever asks may nothing."""
         self.noted = []
         self.is_away = False
+        self.fault = None
+        """What goes wrong that nobody expects."""
         self.begun = 0
         self.gate = asyncio.Event()
         """Whether a note is written at once."""
@@ -48,3 +50,5 @@ class Grants:
     def _reach(self):
         if self.is_away:
             raise StoreUnavailableError("away")
+        if self.fault is not None:
+            raise self.fault

@@ -350,9 +350,7 @@ async def test_a_fault_of_ours_is_told_and_the_node_lives(stage, node):
     node.tokens.fault = KeyError("ours")
     with capture_logs() as logs:
         assert refusal_of(await node.starts()) == ("internal_error", 1011)
-    assert [(line["event"], line["exc_info"]) for line in logs] == [
-        ("call token not redeemed", True)
-    ]
+    assert [(line["event"], line["exc_info"]) for line in logs] == [("token not redeemed", True)]
     node.tokens.fault = None
     assert (await node.starts()).kinds == ["ready"]
 

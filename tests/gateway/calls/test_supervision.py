@@ -1,6 +1,7 @@
 """Supervisors in the calls of a node: who gets in, what is noted before, and who is put out."""
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.call.supervision import Mode, Rule
 from gateway.calls.supervision import LOOK_NS, SUPERVISORS_MAX
@@ -87,6 +88,23 @@ async def test_where_nothing_can_be_noted_nothing_is_heard(stage, node):
     assert supervisor.audio == []
     node.grants.is_away = False
     # And the call can be supervised once it is back.
+    assert (await supervises(stage, node, call_id)).kinds[0] == "supervision-ready"
+
+
+async def test_a_fault_of_ours_is_told_and_lets_nobody_in(stage, node):
+    caller, _, call_id = await talking(stage, node)
+    node.grants.fault = KeyError("ours")
+    supervisor = await supervises(stage, node, call_id)
+    assert refusal_of(supervisor) == ("internal_error", 1011)
+    node.grants.gate.clear()
+    node.grants.fault = None
+    late = await supervises(stage, node, call_id)
+    node.grants.fault = KeyError("ours")
+    node.grants.gate.set()
+    await stage.run(0.1)
+    assert refusal_of(late) == ("internal_error", 1011)
+    assert (caller.closed, caller.of("supervised")) == (None, [])
+    node.grants.fault = None
     assert (await supervises(stage, node, call_id)).kinds[0] == "supervision-ready"
 
 
@@ -322,6 +340,17 @@ async def test_a_store_that_is_away_puts_nobody_out(stage, node):
     node.grants.is_away, node.grants.allowed = False, None
     await goes_on(stage, stream, LOOK_NS // SECOND_NS)
     assert refusal_of(supervisor)[0] == "supervision_refused"
+
+
+async def test_where_it_cannot_be_asked_what_they_may_they_are_put_out(stage, node):
+    caller, stream, call_id = await talking(stage, node)
+    supervisor = await supervises(stage, node, call_id)
+    node.grants.fault = KeyError("ours")
+    with capture_logs() as logs:
+        await goes_on(stage, stream, LOOK_NS // SECOND_NS)
+    assert refusal_of(supervisor) == ("internal_error", 1011)
+    assert "call task failed" in [line["event"] for line in logs]
+    assert caller.of("supervised")[-1]["mode"] is None
 
 
 async def test_sound_in_another_form_is_refused(stage, node):
