@@ -47,6 +47,7 @@ _T = TypeVar("_T")
 _AT: Final = re.compile(r" - at `\$\.(\w+)")
 _MISSING: Final = re.compile(r"^Object missing required field `(\w+)`")
 _NAME_SHOWN_MAX: Final = 32
+_UNKNOWN: Final = re.compile(rf"^Object contains unknown field `(.{{1,{_NAME_SHOWN_MAX}}})", re.S)
 
 
 async def read_body(request: Request, bytes_max: int) -> bytes:
@@ -74,7 +75,9 @@ async def read_json(request: Request, kind: type[_T]) -> _T:
 
 
 def _field_in(message: str) -> str:
-    """Return the field that msgspec finds wrong: one of ours, never a name that was sent."""
+    """Return the field that msgspec finds wrong; of one that nobody knows, how it begins."""
+    if unknown := _UNKNOWN.match(message):
+        return unknown[1].partition("`")[0]
     found = _AT.search(message) or _MISSING.search(message)
     return "" if found is None else found[1]
 

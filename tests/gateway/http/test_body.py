@@ -69,6 +69,25 @@ async def test_json_that_is_not_right_is_refused(body, code):
     assert caught.value.code == code
 
 
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (b'{"count": "3"}', "count"),
+        (b"{}", "count"),
+        (b'{"count": 3, "counts": 1}', "counts"),
+        (b'{"count": 3, "%s": 1}' % (b"n" * 500), "n" * 32),
+        (b'{"count": 3, "a`b - at `$.count": 1}', "a"),
+        (b'{"count": 3, "": 1}', ""),
+        (b"3", ""),
+    ],
+)
+async def test_what_is_wrong_is_named(body, field):
+    request, _ = request_of(body)
+    with pytest.raises(RequestRefusedError) as caught:
+        await read_json(request, Wish)
+    assert caught.value.field == field
+
+
 @pytest.mark.parametrize("text", [b'"\xff"', b'"\xed\xa0\x80"', b'"a\xc3"'])
 async def test_text_in_json_that_is_no_utf_8_is_refused(text):
     request, _ = request_of(b'{"name": ', text, b"}")
