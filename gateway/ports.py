@@ -360,6 +360,8 @@ class CallOrder(msgspec.Struct, frozen=True, kw_only=True):
     rate: str
     """Frozen rate, as `Rate.to_json` wrote it."""
     rate_description: str
+    prefix: str = ""
+    """Of the rate deck's entry that prices the call, with its plus sign; empty for one without."""
     balance_micros: int | None = None
     """What balance and shared caps left when the token was issued; None if nobody looked."""
     limits: SpendLimits = UNLIMITED

@@ -226,6 +226,7 @@ class Admission:
             currency=account.currency,
             rate=entry.rate.to_json(),
             rate_description=entry.description,
+            prefix=f"+{entry.prefix}",
             # What the shared caps leave of the balance; the cap per call is in the limits.
             balance_micros=await self._headroom(
                 account.id, limits, balance, entry.rate.cost(1), bound

@@ -62,6 +62,7 @@ def row_of(bridge: Bridge) -> tuple[CallRow, Sound | None]:
         key_id=opened.key_id,
         destination=opened.destination,
         country=opened.country,
+        prefix=bridge.order.prefix,
         origin=opened.origin,
         state=_STATES[call.state],
         created_at=created_at,

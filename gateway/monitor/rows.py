@@ -27,6 +27,7 @@ _Time = Annotated[datetime, msgspec.Meta(tz=True)]
 _Whole = Annotated[int, msgspec.Meta(ge=-(10**14), le=10**14)]
 _Figure = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
 _Name = Annotated[str, msgspec.Meta(max_length=128)]
+_Prefix = Annotated[str, msgspec.Meta(max_length=16)]
 _Origin = Annotated[str, msgspec.Meta(max_length=256)]
 
 CallState = Literal["connecting", "ringing", "answered", "held", "ending", "ended", "lost"]
@@ -48,6 +49,8 @@ class CallRow(msgspec.Struct, frozen=True, kw_only=True):
     destination: _Name
     """E.164."""
     country: _Name
+    prefix: _Prefix = ""
+    """By which the rate deck prices it, such as +4915; empty of a call without a price."""
     origin: _Origin
     state: CallState
     created_at: _Time

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Mapping
 from datetime import datetime
-from typing import Final
+from heapq import nsmallest
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -24,6 +25,11 @@ COUNTRIES_MAX: Final = 30
 """Countries that are shown: those with the most attempts."""
 COUNTRIES_KEPT_MAX: Final = 300
 """There are fewer; more are somebody's invention."""
+PREFIXES_MAX: Final = 30
+"""Prefixes that are shown, of all countries together: those with the most attempts. All others
+count in the figures of their country alone."""
+PREFIXES_KEPT_MAX: Final = 1000
+"""Those that come later count in the figures of their country alone, until one has lapsed."""
 DURATIONS_S: Final = (10, 30, 60, 180, 600, 1800, 3600)
 """Bounds of the counts of live calls by their length; one more is above the last."""
 SPOKEN_DBOV: Final = -45
@@ -33,11 +39,17 @@ _PDD_STEPS_MAX: Final = 240
 """A minute: longer than any phone rings before the carrier says so."""
 _RTT_STEPS_MAX: Final = 2000
 
+_Prefix = tuple[str, str]
+"""Country and prefix: +1 alone is priced alike in two dozen countries."""
+_Key = TypeVar("_Key", str, _Prefix)
+_Live = tuple[int, int, float]
+"""Calls that run, those with a MOS, and the sum of it."""
+_NOBODY: Final[_Live] = 0, 0, 0.0
 
-class CountryRow(msgspec.Struct, frozen=True, kw_only=True):
-    """Calls to one country: those that run, and those that ended within the window."""
 
-    country: str
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """Some calls: those that run, and those that ended within the window."""
+
     calls: int
     attempts: int
     asr_percent: float | None
@@ -45,6 +57,21 @@ class CountryRow(msgspec.Struct, frozen=True, kw_only=True):
     mos: float | None
     failed: int
     """Attempts that neither were answered nor ended by their caller."""
+
+
+class PrefixRow(Health, frozen=True, kw_only=True):
+    """Calls to one country that one prefix of the rate deck prices."""
+
+    prefix: str
+    """With its plus sign."""
+
+
+class CountryRow(Health, frozen=True, kw_only=True):
+    """Calls to one country."""
+
+    country: str
+    prefixes: tuple[PrefixRow, ...] = ()
+    """Those of its prefixes that are shown, the one with the most attempts first."""
 
 
 class Totals(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,7 +95,7 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Ended:
-    """Attempts of one step of the window, of all countries or one."""
+    """Attempts of one step of the window, of all countries, one, or a prefix."""
 
     __slots__ = ("answered", "attempts", "failed", "pdd", "seconds")
 
@@ -112,12 +139,13 @@ class _Ended:
 class _Step:
     """What happened within `STEP_S`."""
 
-    __slots__ = ("begun", "countries", "number", "seconds", "spoken")
+    __slots__ = ("begun", "countries", "number", "prefixes", "seconds", "spoken")
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.begun = self.seconds = self.spoken = 0
         self.countries: dict[str, _Ended] = {}
+        self.prefixes: dict[_Prefix, _Ended] = {}
 
 
 class Window:
@@ -129,6 +157,7 @@ class Window:
         # would stand in the way of the calls of the same process.
         self._ended = _Ended()
         self._countries: dict[str, _Ended] = {}
+        self._prefixes: dict[_Prefix, _Ended] = {}
 
     def begun(self, now_ns: int) -> None:
         """Count a call that was not known before."""
@@ -142,6 +171,11 @@ class Window:
         self._ended.add(row)
         for countries in (self._countries, step.countries):
             countries.setdefault(country, _Ended()).add(row)
+        prefix = country, row.prefix
+        is_known = prefix in self._prefixes
+        if row.prefix and (is_known or len(self._prefixes) < PREFIXES_KEPT_MAX):
+            for prefixes in (self._prefixes, step.prefixes):
+                prefixes.setdefault(prefix, _Ended()).add(row)
 
     def heard(self, sound: Sound, now_ns: int) -> None:
         """Count a second of a call in which people talk, or could."""
@@ -168,7 +202,7 @@ class Window:
             mos=_mean(*live.mos),
             talk_percent=round(100 * spoken / seconds, 1) if seconds else None,
             durations=tuple(live.durations),
-            countries=_countries(self._countries, live),
+            countries=_countries(self._countries, self._prefixes, live),
         )
 
     def _step(self, now_ns: int) -> _Step:
@@ -180,11 +214,11 @@ class Window:
 
     def _expire(self, number: int) -> None:
         while self._steps and self._steps[0].number <= number - WINDOW_S // STEP_S:
-            for country, each in self._steps.popleft().countries.items():
+            step = self._steps.popleft()
+            for each in step.countries.values():
                 self._ended.take_out(each)
-                self._countries[country].take_out(each)
-                if not self._countries[country].attempts:
-                    del self._countries[country]
+            _take_out(self._countries, step.countries)
+            _take_out(self._prefixes, step.prefixes)
 
 
 class LiveSums:
@@ -198,8 +232,8 @@ class LiveSums:
         self.rtt: Counter[int] = Counter()
         self.mos = (0, 0.0)
         self.durations = [0] * (len(DURATIONS_S) + 1)
-        self.countries: dict[str, tuple[int, int, float]] = {}
-        """Calls, those with a MOS, and the sum of it."""
+        self.countries: dict[str, _Live] = {}
+        self.prefixes: dict[_Prefix, _Live] = {}
 
     def add(self, rows: Iterable[CallRow], at: datetime) -> None:
         """Add calls that are live; others are passed over."""
@@ -216,37 +250,70 @@ class LiveSums:
                 self.durations[bisect_left(DURATIONS_S, length_s)] += 1
             if row.rtt_ms is not None:
                 self.rtt[min(round(row.rtt_ms), _RTT_STEPS_MAX)] += 1
-            calls, rated, mos = self.countries.get(row.country, (0, 0, 0.0))
             if row.mos is not None:
                 self.mos = self.mos[0] + 1, self.mos[1] + row.mos
-                rated, mos = rated + 1, mos + row.mos
-            self.countries[row.country] = calls + 1, rated, mos
+            _count(self.countries, row.country, row.mos)
+            if row.prefix:
+                _count(self.prefixes, (row.country, row.prefix), row.mos)
 
 
-def _countries(ended: dict[str, _Ended], live: LiveSums) -> tuple[CountryRow, ...]:
-    nothing, nobody = _Ended(), (0, 0, 0.0)
+def _take_out(all_of: dict[_Key, _Ended], lapsed: Mapping[_Key, _Ended]) -> None:
+    for key, each in lapsed.items():
+        all_of[key].take_out(each)
+        if not all_of[key].attempts:
+            del all_of[key]
 
-    def weight(country: str) -> tuple[int, str]:
-        tried = ended.get(country, nothing).attempts
-        return -tried - live.countries.get(country, nobody)[0], country
 
+def _count(found: dict[_Key, _Live], key: _Key, mos: float | None) -> None:
+    calls, rated, total = found.get(key, _NOBODY)
+    found[key] = (calls + 1, rated, total) if mos is None else (calls + 1, rated + 1, total + mos)
+
+
+def _countries(
+    countries: Mapping[str, _Ended], prefixes: Mapping[_Prefix, _Ended], live: LiveSums
+) -> tuple[CountryRow, ...]:
+    shown = _busiest(countries, live.countries, COUNTRIES_MAX)
+    parts: dict[str, list[PrefixRow]] = {country: [] for country in shown}
+    for country, prefix in _busiest(prefixes, live.prefixes, PREFIXES_MAX, parts):
+        key = country, prefix
+        parts[country].append(PrefixRow(prefix=prefix, **_health(key, prefixes, live.prefixes)))
     return tuple(
-        _row(country, ended.get(country, nothing), live.countries.get(country, nobody))
-        for country in sorted(ended.keys() | live.countries.keys(), key=weight)[:COUNTRIES_MAX]
+        CountryRow(
+            country=country,
+            prefixes=tuple(parts[country]),
+            **_health(country, countries, live.countries),
+        )
+        for country in shown
     )
 
 
-def _row(country: str, past: _Ended, live: tuple[int, int, float]) -> CountryRow:
-    calls, rated, mos = live
-    return CountryRow(
-        country=country,
-        calls=calls,
-        attempts=past.attempts,
-        asr_percent=past.asr_percent,
-        pdd_ms=past.pdd_ms,
-        mos=_mean(rated, mos),
-        failed=past.failed,
-    )
+def _busiest(
+    past: Mapping[_Key, _Ended],
+    live: Mapping[_Key, _Live],
+    count: int,
+    within: Container[str] | None = None,
+) -> list[_Key]:
+    """Return those with the most attempts, calls that run included; of these countries."""
+
+    def weight(key: _Key) -> tuple[int, _Key]:
+        tried = past[key].attempts if key in past else 0
+        return -tried - live.get(key, _NOBODY)[0], key
+
+    keys = past.keys() | live.keys()
+    return nsmallest(count, (k for k in keys if within is None or k[0] in within), key=weight)
+
+
+def _health(key: _Key, past: Mapping[_Key, _Ended], live: Mapping[_Key, _Live]) -> dict[str, Any]:
+    ended = past.get(key) or _Ended()
+    calls, rated, mos = live.get(key, _NOBODY)
+    return {
+        "calls": calls,
+        "attempts": ended.attempts,
+        "asr_percent": ended.asr_percent,
+        "pdd_ms": ended.pdd_ms,
+        "mos": _mean(rated, mos),
+        "failed": ended.failed,
+    }
 
 
 def _mean(count: int, total: float) -> float | None:

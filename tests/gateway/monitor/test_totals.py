@@ -15,6 +15,8 @@ from gateway.monitor.totals import (
     COUNTRIES_KEPT_MAX,
     COUNTRIES_MAX,
     DURATIONS_S,
+    PREFIXES_KEPT_MAX,
+    PREFIXES_MAX,
     STEP_S,
     WINDOW_S,
     LiveSums,
@@ -25,6 +27,7 @@ from tests.gateway.monitor.played import AT, SOUND, ended_of, row_of
 
 STATES = ["connecting", "ringing", "answered", "held", "ending", "ended", "lost"]
 COUNTRIES = st.sampled_from(["DE", "GB", "US"])
+PREFIXES = st.sampled_from(["", "+1", "+4915"])
 ENDED = st.builds(
     lambda length_s, **values: ended_of(
         answered_at=None if length_s is None else AT,
@@ -33,6 +36,7 @@ ENDED = st.builds(
     ),
     length_s=st.none() | st.integers(0, 4_000),
     country=COUNTRIES,
+    prefix=PREFIXES,
     ended_by=st.sampled_from(["caller", "callee", "carrier"]),
     pdd_ms=st.none() | st.integers(0, 70_000),
 )
@@ -42,6 +46,7 @@ LIVES = st.builds(
     age_s=st.integers(0, 5_000),
     state=st.sampled_from(STATES),
     country=COUNTRIES,
+    prefix=PREFIXES,
     currency=st.sampled_from(["EUR", "USD"]),
     per_minute_micros=st.integers(0, 10**6),
     mos=st.none() | st.floats(1, 4.5),
@@ -71,6 +76,16 @@ def past(rows):
 def mean(values, digits):
     values = list(values)
     return round(sum(values) / len(values), digits) if values else None
+
+
+def check(figures, ended, live):
+    """Compare the figures of some calls with those calls."""
+    assert (figures.attempts, figures.calls) == (len(ended), len(live))
+    assert (figures.asr_percent, figures.pdd_ms) == past(ended)
+    failed = [r for r in ended if r.answered_at is None and r.ended_by != "caller"]
+    assert figures.failed == len(failed)
+    rated = [row.mos for row in live if row.mos is not None]
+    assert figures.mos == pytest.approx(mean(rated, 2), abs=0.011)
 
 
 @given(HAPPENINGS, st.lists(LIVES, max_size=40), st.integers(0, 1_000))
@@ -125,10 +140,12 @@ def test_totals_are_what_a_plain_count_finds(happenings, lives, rest_s):
     for each in totals.countries:
         ours = [row for row in rows if row.country == each.country]
         now = [row for row in live if row.country == each.country]
-        assert (each.attempts, each.calls) == (len(ours), len(now))
-        assert (each.asr_percent, each.pdd_ms) == past(ours)
-        failed = [r for r in ours if r.answered_at is None and r.ended_by != "caller"]
-        assert each.failed == len(failed)
+        check(each, ours, now)
+        for part in each.prefixes:
+            priced = [row for row in ours if row.prefix == part.prefix]
+            check(part, priced, [row for row in now if row.prefix == part.prefix])
+        found = {part.prefix for part in each.prefixes}
+        assert found == {row.prefix for row in (*ours, *now)} - {""}
     assert {each.country for each in totals.countries} == {row.country for row in (*rows, *live)}
 
 
@@ -159,6 +176,42 @@ def test_countries_that_are_shown_are_those_with_the_most_calls_and_few():
     assert len(countries) == COUNTRIES_MAX
     assert (countries[0].country, countries[0].attempts) == ("C007", 4)
     assert len(window._steps[0].countries) == COUNTRIES_KEPT_MAX
+
+
+def test_prefixes_that_are_shown_are_the_busiest_of_all_and_all_others_count_in_their_country():
+    window, sums = Window(), LiveSums()
+    for n in range(2 * PREFIXES_KEPT_MAX):
+        window.ended(ended_of(country=f"C{n % 3}", prefix=f"+1{n:04}"), 0)
+    for _ in range(3):
+        window.ended(ended_of(country="C1", prefix="+10007"), 0)
+    sums.add([row_of(country="C2", prefix="+19999")] * 2, AT)
+    countries = window.sum_up(sums, 0).countries
+    shown = [part for each in countries for part in each.prefixes]
+    assert len(shown) == PREFIXES_MAX
+    first, second = sorted(shown, key=lambda part: -part.attempts - part.calls)[:2]
+    assert (first.prefix, first.attempts, second.prefix, second.calls) == (
+        *("+10007", 4, "+19999", 2),
+    )
+    of_first = next(each for each in countries if each.country == "C1").prefixes
+    assert of_first[0] is first
+    assert sum(each.attempts for each in countries) == 2 * PREFIXES_KEPT_MAX + 3
+    assert len(window._prefixes) == len(window._steps[0].prefixes) == PREFIXES_KEPT_MAX
+    # Once those have lapsed there is room for others.
+    later_ns = WINDOW_S * SECOND_NS
+    window.ended(ended_of(country="C1", prefix="+19999"), later_ns)
+    assert list(window._prefixes) == [("C1", "+19999")]
+
+
+def test_of_a_country_that_is_not_shown_neither_are_its_prefixes():
+    window = Window()
+    for n in range(COUNTRIES_MAX):
+        for m in range(3):
+            window.ended(ended_of(country=f"C{n}", prefix=f"+{n}{m}"), 0)
+    for _ in range(2):
+        window.ended(ended_of(country="ZZ", prefix="+999"), 0)
+    countries = window.sum_up(LiveSums(), 0).countries
+    assert "ZZ" not in {each.country for each in countries}
+    assert "+999" not in {part.prefix for each in countries for part in each.prefixes}
 
 
 def test_a_clock_that_stands_still_or_goes_back_loses_nothing():
