@@ -79,6 +79,7 @@ NOT_PERSONAL: Final[tuple[NotPersonal, ...]] = (
     NotPersonal(("caller:alarms:1", "caller:alarm-holder:1"), "which alarms stand, and who tells"),
     NotPersonal(("caller:alarm-orders:1",), "which key of operators silenced which alarm, and why"),
     NotPersonal(("caller:minutes:1",), "how many calls there were, and how they sounded, in all"),
+    NotPersonal(("caller:audited:1",), "how the last audit has ended: counts, and of nobody"),
     NotPersonal(("caller:drained",), "when the outbox was last empty"),
     NotPersonal(("caller:aof-rewritten",), "when the files of Valkey were last written anew"),
     NotPersonal(("caller:key-epoch",), "a random word for all accounts together"),

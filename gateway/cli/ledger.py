@@ -23,9 +23,9 @@ from billing.ports import GateEnding
 from billing.reconcile import Surplus
 from billing.statement import StatementLine
 from billing.stores import gate_audit
-from billing.stores.audit import ADVICE, Totals, audit, totals
+from billing.stores.audit import ADVICE, Totals, totals
 from billing.stores.column_audit import UNREADABLE
-from billing.stores.gate_audit import audit_gate, find_surpluses
+from billing.stores.gate_audit import find_surpluses
 from billing.stores.positions import SqlPositions
 from billing.stores.sql import SqlLedgerStore
 from billing.stores.statement import PAGE_LINES_MAX, SqlStatementStore
@@ -39,6 +39,7 @@ from gateway.payments import proof
 from gateway.payments.proof import PaymentProof
 from gateway.ports import to_nobody
 from gateway.roles import storage
+from gateway.roles.audit import findings_of, note_findings
 from gateway.roles.payments import compose_payments
 from gateway.settings import Settings
 from gateway.stores.leases import RedisNodeLeases
@@ -333,8 +334,9 @@ async def _audit(
     stores: storage.Stores, settings: Settings, since: datetime | None
 ) -> tuple[Sequence[str], bool]:
     """Audit everything once, print the findings, and return them with whether all was checked."""
-    # The book first, since the gate is then compared with it.
-    findings = [*await audit(stores.engine), *await audit_gate(stores.gate, stores.engine)]
+    findings = await findings_of(stores)
+    # An alarm of the daily audit ends as soon as somebody has proven that all agrees.
+    await note_findings(stores, findings)
     is_whole = True
     if not settings.stripe_api_key:
         out.print("The payment service was not checked: CALLER_STRIPE_API_KEY is not set.")

@@ -6,14 +6,16 @@ held for a while, so that a figure that swings about a bound rings once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Final
 
 import msgspec
 
+from gateway.monitor.audited import Audited
+from gateway.monitor.left_calls import LeftCalls
 from gateway.monitor.rows import NodeRow
-from gateway.monitor.totals import Totals
+from gateway.monitor.totals import Health, Totals
 
 ALARMS_MAX: Final = 200
 """Alarms that stand at once; the first ones stay."""
@@ -25,6 +27,22 @@ SUBJECT_MAX: Final = 200
 TITLE_MAX: Final = SUBJECT_MAX + 100
 UNTOLD: Final = frozenset({"alarm not mailed"})
 """Errors of telling itself: to tell of them would make more of them."""
+LEFT_LINES: Final = frozenset({"ghost given up", "ghost dropped", "ghost list full"})
+"""Errors that the rule of calls of nobody tells of."""
+AUDIT_LINE: Final = "ledger audit found what disagrees"
+"""The error that the rule of the audit tells of."""
+_TOLD_OTHERWISE: Final = UNTOLD | LEFT_LINES | {AUDIT_LINE}
+PARTS_AFTER_S: Final = 120.0
+"""How long a prefix is bad before it is told of beside its country: long enough that the country
+comes first where all its prefixes are bad, for their figures cross a bound minutes apart."""
+LEFT_CLEAR_S: Final = 180.0
+"""More than `left_calls.ORPHAN_NS`, and the pause between two counts."""
+AT_CARRIER: Final = "at the carrier"
+OF_LOST_NODES: Final = "of lost nodes"
+UNAUDITED: Final = "not done for days"
+UNAUDITED_DAYS_MIN: Final = 3
+"""Days without an audit, which is made once a day."""
+_DAY_S: Final = 86_400
 
 # What is kept lies where others may write, too: it stays within what can be shown as a time.
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e10)]
@@ -45,6 +63,13 @@ class Figures:
     """How long nothing can be heard of the nodes."""
     spend_micros_max: int | None = None
     """What calls may cost a minute in all, in each currency; None for any."""
+    left: LeftCalls = field(default_factory=LeftCalls)
+    audit: Audited | None = None
+    """The last audit of the book; None where none is known."""
+    at_s: float = 0.0
+    """When that was read; since the epoch."""
+    standing: Collection[str] = ()
+    """Subjects of the rule that reads whose alarm stands."""
 
 
 Reading = Mapping[str, float]
@@ -68,6 +93,17 @@ class Rule:
     unit: str = ""
     scale: float = 1.0
     """What a figure is divided by before it is told."""
+    has_parts: bool = False
+    """Whether subjects are countries and, as parts of these, prefixes. A part is not told of while
+    its country's alarm stands."""
+
+    def whole_of(self, subject: str) -> str:
+        """Return what a subject is a part of; empty for nothing."""
+        return subject.rpartition(_PART)[0] if self.has_parts else ""
+
+    def held_s(self, subject: str) -> float:
+        """Return how long a subject must be bad."""
+        return PARTS_AFTER_S if self.whole_of(subject) else self.raise_after_s
 
     def is_bad(self, value: float) -> bool:
         """Return whether a figure raises the alarm; less is worse where the bounds say so."""
@@ -94,20 +130,38 @@ def _fullness(figures: Figures) -> Reading:
     return {row.node: PERCENT * row.calls / max(1, row.calls_max) for row in there}
 
 
+_PART: Final = " +"
+
+
+def _subjects(figures: Figures) -> Iterator[tuple[str, Health, Sequence[Health]]]:
+    """Yield countries and prefixes, and of a country the prefixes whose own alarm stands."""
+    for row in figures.totals.countries:
+        country = row.country or "no country"
+        parts = {f"{country} {part.prefix}": part for part in row.prefixes}
+        yield country, row, [part for name, part in parts.items() if name in figures.standing]
+        yield from ((name, part, ()) for name, part in parts.items())
+
+
 def _failures(figures: Figures) -> Reading:
-    return {
-        row.country or "no country": PERCENT * row.failed / row.attempts
-        for row in figures.totals.countries
-        if row.attempts >= ATTEMPTS_MIN
-    }
+    reading = {}
+    for name, row, told in _subjects(figures):
+        # What is told of a prefix is not told again of its country, whose other calls may be well.
+        attempts = row.attempts - sum(part.attempts for part in told)
+        failed = row.failed - sum(part.failed for part in told)
+        if attempts >= ATTEMPTS_MIN:
+            reading[name] = PERCENT * failed / attempts
+    return reading
 
 
 def _delay(figures: Figures) -> Reading:
-    return {
-        row.country or "no country": float(row.pdd_ms)
-        for row in figures.totals.countries
-        if row.attempts >= ATTEMPTS_MIN and row.pdd_ms is not None
-    }
+    reading = {}
+    for name, row, told in _subjects(figures):
+        # The same, as far as a median can say: of half of the calls and more it may be theirs.
+        attempts = sum(part.attempts for part in told)
+        is_theirs = 2 * attempts >= row.attempts and name not in figures.standing
+        if row.attempts >= ATTEMPTS_MIN and row.pdd_ms is not None and not is_theirs:
+            reading[name] = float(row.pdd_ms)
+    return reading
 
 
 def _talking(figures: Figures) -> int:
@@ -133,7 +187,20 @@ def _spend(figures: Figures) -> Reading:
 
 
 def _errors(figures: Figures) -> Reading:
-    return {event: float(n) for event, n in figures.errors.items() if event not in UNTOLD}
+    return {event: float(n) for event, n in figures.errors.items() if event not in _TOLD_OTHERWISE}
+
+
+def _left(figures: Figures) -> Reading:
+    # Given up, or never noted, they are in no list any more.
+    lines = sum(figures.errors.get(line, 0) for line in LEFT_LINES)
+    return {AT_CARRIER: figures.left.at_carrier + lines, OF_LOST_NODES: figures.left.of_lost_nodes}
+
+
+def _audit(figures: Figures) -> Reading:
+    if figures.audit is None:
+        return {}
+    days = (figures.at_s - figures.audit.at_s) // _DAY_S
+    return figures.audit.findings | {UNAUDITED: days if days >= UNAUDITED_DAYS_MIN else 0}
 
 
 def _away(figures: Figures) -> Reading:
@@ -171,6 +238,7 @@ RULES: Final = (
         "Look at the causes of failed calls on the live page, then at the carrier's status page.",
         *(_failures, 30, 20, 30),
         unit="%",
+        has_parts=True,
     ),
     # The bounds are those of E.721 for international calls: mean and 95 of 100.
     Rule(
@@ -180,6 +248,7 @@ RULES: Final = (
         *(_delay, 11_000, 8_000, 30),
         unit="s",
         scale=1000,
+        has_parts=True,
     ),
     # G.107, Annex B: below 3.1 nearly all users are dissatisfied, above 3.6 some.
     Rule(
@@ -207,6 +276,21 @@ RULES: Final = (
         "An error is logged: {subject} ({value} times).",
         "Look the line up under Other events in the manual of operations.",
         *(_errors, 1, 0, 0, 1),
+    ),
+    Rule(
+        "ghost_calls",
+        "Calls that nobody looks after, {subject}: {value}.",
+        "They may cost until they end: find them in the carrier's list of calls, by the lines about"
+        " ghosts in the log, and end them there; a node that runs settles those of lost nodes.",
+        # Who takes over the duty counts from the beginning how long calls have been left.
+        *(_left, 1, 0, 0, LEFT_CLEAR_S),
+    ),
+    Rule(
+        "audit_failure",
+        "The audit of the ledger: {subject} ({value}).",
+        "Run `caller ledger audit`: it names whose money it is, and what to do.",
+        # What is found was there at two audits in a row.
+        *(_audit, 1, 0),
     ),
     Rule(
         STORE_AWAY,
@@ -294,7 +378,12 @@ class Alarms:
         return [change for rule in rules for change in self._judge(rule, figures, now_s)]
 
     def _judge(self, rule: Rule, figures: Figures, now_s: float) -> list[Change]:
-        reading = rule.read(figures)
+        standing = frozenset(
+            subject
+            for (name, subject), each in self._watched.items()
+            if name == rule.name and each.alarm is not None
+        )
+        reading = rule.read(replace(figures, standing=standing))
         changes = []
         for subject, value in reading.items():
             key = rule.name, subject
@@ -326,14 +415,19 @@ class Alarms:
         # A clock that was set back begins the wait again.
         if watched.since_s is None or watched.since_s > now_s:
             watched.since_s = now_s
-        held_s = rule.clear_after_s if is_on else rule.raise_after_s
-        if now_s - watched.since_s < held_s:
+        held_s = rule.clear_after_s if is_on else rule.held_s(subject)
+        if now_s - watched.since_s < held_s or (not is_on and self._is_told(rule, subject)):
             return []
         if watched.alarm is not None:
             del self._watched[rule.name, subject]
             return [Change(watched.alarm, is_over=True)]
         watched.alarm, watched.since_s = _alarm(rule, subject, value, now_s), None
         return [Change(watched.alarm, is_over=False)]
+
+    def _is_told(self, rule: Rule, subject: str) -> bool:
+        """Whether a part's alarm would tell of what its whole's tells already."""
+        whole = self._watched.get((rule.name, rule.whole_of(subject)))
+        return whole is not None and whole.alarm is not None
 
     def note_told(self, alarm: Alarm, now_s: float) -> None:
         """Note that an operator was told of an alarm, if that still stands."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -16,19 +17,26 @@ from gateway.http.api.history import HistoryApi
 from gateway.monitor.alarm_desk import AlarmDesk, AlarmOrder
 from gateway.monitor.alarm_view import alarm_views
 from gateway.monitor.alarms import BY_NAME, Alarm, Change, Figures
+from gateway.monitor.audited import Audited
 from gateway.monitor.board import Board
 from gateway.monitor.history import minute_of
+from gateway.monitor.left_calls import LeftCalls, Orphans, ghosts_left
 from gateway.post.alarm_mails import AlarmLine, AlarmMails
 from gateway.post.webhook_queue import WebhookQueue
 from gateway.roles.mail import mail_server
 from gateway.roles.storage import Stores
 from gateway.settings import Settings
 from gateway.stores.alarms import RedisAlarms
+from gateway.stores.audited import RedisAudited
+from gateway.stores.ghosts import RedisGhostStore
+from gateway.stores.leases import RedisNodeLeases
 from gateway.stores.minutes import RedisMinutes
 
 LOOKS_EVERY_S: Final = 1.0
 HISTORY_EVERY_S: Final = 20.0
 """A minute is written once, whoever comes first."""
+LEFT_LOOKED_EVERY_S: Final = 15.0
+"""It asks every partition for its open calls."""
 _MICROS: Final = 1_000_000
 
 
@@ -46,6 +54,13 @@ class Alarming:
         self._spend_micros_max = most * _MICROS or None
         self._store = RedisAlarms(stores.redis, instance)
         self._minutes = RedisMinutes(stores.redis)
+        self._ghosts = RedisGhostStore(stores.redis)
+        self._leases = RedisNodeLeases(stores.redis)
+        self._audited = RedisAudited(stores.redis)
+        self._open_calls = stores.gate.open_calls
+        self._orphans = Orphans()
+        self._left = LeftCalls()
+        self._audit: Audited | None = None
         self._desk = AlarmDesk(self._store, self._figures, self._tell, self._show, time.time)
 
     def routes(self, routing: AdminRoutes) -> Sequence[DeclaredRoute]:
@@ -60,7 +75,21 @@ class Alarming:
         return (
             PeriodicTask("look for alarms", self._desk.look, LOOKS_EVERY_S),
             PeriodicTask("history of calls", self._write_history, HISTORY_EVERY_S),
+            PeriodicTask("look for calls of nobody", self._look_for_left, LEFT_LOOKED_EVERY_S),
         )
+
+    async def _look_for_left(self) -> None:
+        """Count calls that nobody looks after, and read how the last audit has ended."""
+        # By every process: whoever takes over the duty must not take its alarm for over.
+        self._audit = await self._audited.read()
+        if not self._desk.is_holder:
+            return
+        ghosts = (await self._ghosts.all()).values()
+        # First: phones ring also where a partition of the spend gate cannot be asked.
+        self._left = replace(self._left, at_carrier=ghosts_left(ghosts, time.time()))
+        calls = [(call.call_id, call.node) for call in await self._open_calls()]
+        left = self._orphans.left(calls, await self._leases.alive(), time.monotonic_ns())
+        self._left = replace(self._left, of_lost_nodes=left)
 
     async def _write_history(self) -> None:
         """Keep how calls stand once a minute, for all processes."""
@@ -83,6 +112,9 @@ class Alarming:
             errors=self._board.errors(now_ns),
             store_away_s=self._board.silence_s(now_ns),
             spend_micros_max=self._spend_micros_max,
+            left=self._left,
+            audit=self._audit,
+            at_s=time.time(),
         )
 
     def _show(self, alarms: Sequence[Alarm], orders: Mapping[str, AlarmOrder]) -> None:

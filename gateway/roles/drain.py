@@ -11,6 +11,7 @@ import sys
 import time
 
 from gateway.roles import storage
+from gateway.roles.audit import audit_daily
 from gateway.roles.budgets import watch_budgets
 from gateway.roles.children import Pulse
 from gateway.roles.mail import MailDuty
@@ -51,6 +52,8 @@ async def work(settings: Settings, *, is_child: bool) -> None:
     privacy.start()
     budgets = watch_budgets(stores)
     budgets.start()
+    auditing = audit_daily(stores)
+    auditing.start()
     hooks.start()
 
     # `turn` runs before and after each pass; if a pass hangs, the pulse stops and the parent
@@ -71,6 +74,7 @@ async def work(settings: Settings, *, is_child: bool) -> None:
         if pulsing is not None:
             pulsing.cancel()
         await budgets.stop()
+        await auditing.stop()
         await privacy.stop()
         # After the last pass, which may still report refunds.
         await post.mails.stop()

@@ -26,10 +26,12 @@ from gateway.http.site.door import GO_ON
 from gateway.limits.velocity import LIMITS, Use
 from gateway.logs.call_events import EVENTS, FIELDS
 from gateway.monitor.alarm_desk import AlarmOrder
+from gateway.monitor.audited import Audited
 from gateway.monitor.history import Minute
 from gateway.ports import CallOrder
 from gateway.stores.alarms import RedisAlarms
 from gateway.stores.aof import RedisAof
+from gateway.stores.audited import RedisAudited
 from gateway.stores.button_eras import RedisButtonEras
 from gateway.stores.challenges import RedisChallenges
 from gateway.stores.drain_mark import RedisDrainMark
@@ -167,6 +169,7 @@ async def used(gate, client):
         currency="USD",
         rate="{}",
         rate_description="",
+        prefix="+1500",
     )
     await RedisCallTokens(client, ttl_s=600, at_redemption=None).issue(order)
     grant = Grant(call_id="c", account_id="alice", reason="training", operator="k")
@@ -197,6 +200,7 @@ async def used(gate, client):
     await alarms.order(AlarmOrder(**silence, by="key k", reason="repair"))
     minute = Minute(**dict.fromkeys(Minute.__struct_fields__) | {"at": AT})
     assert await RedisMinutes(client).add(minute)
+    await RedisAudited(client).write(Audited(at_s=1.0, findings={"balance is odd": 1}))
     await RedisDrainMark(client).set()
     await RedisKeyEpochs(client).current()
     await client.config_set("appendonly", "yes")

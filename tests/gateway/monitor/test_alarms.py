@@ -7,7 +7,10 @@ from hypothesis import strategies as st
 
 from gateway.monitor.alarms import (
     ALARMS_MAX,
+    AUDIT_LINE,
     BY_NAME,
+    LEFT_LINES,
+    PARTS_AFTER_S,
     RULES,
     STORE_AWAY,
     SUBJECT_MAX,
@@ -15,7 +18,9 @@ from gateway.monitor.alarms import (
     Alarm,
     Alarms,
 )
-from tests.gateway.monitor.watched import LOST, WELL, country_of, figures_of, node_of
+from gateway.monitor.audited import Audited
+from gateway.monitor.left_calls import LeftCalls
+from tests.gateway.monitor.watched import LOST, WELL, country_of, figures_of, node_of, prefix_of
 
 NOW_S = 1_700_000_000.0
 
@@ -30,6 +35,12 @@ def full(calls):
 
 def failing(percent, country="DE"):
     return figures_of(countries=[country_of(country, failed=percent)])
+
+
+def audited(count, rule="balance is not ledger less holds", age_s=0.0):
+    """Return figures after an audit."""
+    found = Audited(at_s=NOW_S - age_s, findings={rule: count} if count else {})
+    return figures_of(audit=found, at_s=NOW_S)
 
 
 def names(changes):
@@ -58,6 +69,8 @@ CASES = {
     "one_way_audio": [figures_of(talking=10, silent=n) for n in (2, 1, 1, 2)],
     "spend": [figures_of(spend={"USD": n}, most=100) for n in (100, 99, 80, 81)],
     "errors": [figures_of(errors={"it broke": n} if n else {}) for n in (1, 0, 0, 1)],
+    "ghost_calls": [figures_of(left=LeftCalls(at_carrier=n)) for n in (1, 0, 0, 1)],
+    "audit_failure": [audited(n) for n in (1, 0, 0, 1)],
     "store_away": [figures_of(away_s=seconds) for seconds in (10, 9.9, 1, 1.1)],
 }
 
@@ -226,6 +239,151 @@ def test_that_a_mail_did_not_leave_rings_no_alarm_of_which_a_mail_would_not_leav
     (own,) = UNTOLD
     logged = figures_of(errors={own: 3, "it broke": 1})
     assert after(Alarms(), *[logged] * 9) == [(0, "errors:it broke", False)]
+
+
+def by_prefix(whole, *parts, rule="failed"):
+    """Return figures of a country, and of its prefixes; each of them `(attempts, figure)`."""
+    prefixes = [
+        prefix_of(f"+491{n}", attempts=attempts, **{rule: figure})
+        for n, (attempts, figure) in enumerate(parts)
+    ]
+    attempts, figure = whole
+    row = country_of(attempts=attempts, prefixes=tuple(prefixes), **{rule: figure})
+    return figures_of(countries=[row])
+
+
+PREFIX_S = int(PARTS_AFTER_S)
+PREFIX_FAILS = by_prefix((200, 40), (40, 38), (40, 0))
+"""All calls to one prefix fail: a fifth of those to its country."""
+PREFIX_SLOW = by_prefix((200, 3_000), (40, 20_000), (40, 2_000), rule="pdd_ms")
+
+
+@pytest.mark.parametrize(
+    ("rule", "bad"), [("calls_fail", PREFIX_FAILS), ("slow_ringing", PREFIX_SLOW)]
+)
+def test_a_prefix_that_fails_in_a_country_that_is_well_is_told_of_by_name(rule, bad):
+    alarms = Alarms()
+    assert after(alarms, *[bad] * 300) == [(PREFIX_S, f"{rule}:DE +4910", False)]
+    ends = after(alarms, *[figures_of(countries=[country_of()])] * 60, begin_s=NOW_S + 300)
+    assert ends == [(30, f"{rule}:DE +4910", True)]
+
+
+@pytest.mark.parametrize(
+    ("rule", "bad"),
+    [
+        ("calls_fail", by_prefix((100, 60), (98, 60))),
+        ("calls_fail", by_prefix((100, 60), (50, 30), (40, 24))),
+        ("slow_ringing", by_prefix((100, 12_000), (98, 12_000), rule="pdd_ms")),
+        ("slow_ringing", by_prefix((100, 12_000), (50, 12_000), (50, 12_000), rule="pdd_ms")),
+    ],
+    ids=["only one fails", "all fail", "only one is slow", "all are slow"],
+)
+def test_of_a_country_in_which_all_busy_prefixes_are_bad_the_country_alone_is_told_of(rule, bad):
+    # Some of its prefixes have crossed the bound before it did, by less than they have to wait.
+    first = by_prefix((200, 10), (40, 30)) if rule == "calls_fail" else PREFIX_SLOW
+    looks = [first] * (PREFIX_S - 60) + [bad] * 300
+    assert after(Alarms(), *looks) == [(PREFIX_S - 30, f"{rule}:DE", False)]
+
+
+@pytest.mark.parametrize(
+    ("rule", "begin", "more"),
+    [
+        # The prefix has come to most calls of its country, the rest of which is as well as ever.
+        ("calls_fail", PREFIX_FAILS, by_prefix((200, 120), (140, 119))),
+        ("slow_ringing", PREFIX_SLOW, by_prefix((200, 20_000), (140, 20_000), rule="pdd_ms")),
+    ],
+)
+def test_what_is_told_of_a_prefix_is_not_told_again_of_its_country(rule, begin, more):
+    alarms = Alarms()
+    assert len(after(alarms, *[begin] * (PREFIX_S + 1))) == 1
+    assert after(alarms, *[more] * 300, begin_s=NOW_S + 200) == []
+    assert [each.subject for each in alarms.standing()] == ["DE +4910"]
+
+
+def test_where_the_rest_of_a_country_fails_as_well_that_is_told_and_its_prefixes_no_more():
+    alarms = Alarms()
+    after(alarms, *[PREFIX_FAILS] * (PREFIX_S + 1))
+    worse = by_prefix((200, 150), (40, 38), (40, 30), (40, 30))
+    assert after(alarms, *[worse] * 300, begin_s=NOW_S + 200) == [(30, "calls_fail:DE", False)]
+
+
+def test_a_prefix_that_goes_on_failing_is_told_of_once_its_country_is_well():
+    alarms = Alarms()
+    bad = by_prefix((100, 60), (50, 40))
+    assert len(after(alarms, *[bad] * 200)) == 1
+    ends = after(alarms, *[PREFIX_FAILS] * 60, begin_s=NOW_S + 200)
+    assert ends == [(30, "calls_fail:DE", True), (30, "calls_fail:DE +4910", False)]
+
+
+def test_prefixes_of_one_name_in_two_countries_and_in_none_are_told_apart():
+    def row(country, failed):
+        part = prefix_of("+1", failed=failed)
+        return country_of(country, attempts=1_000, prefixes=(part,))
+
+    bad = figures_of(countries=[row("US", 39), row("CA", 1), row("", 39)])
+    found = {name for _, name, _ in after(Alarms(), *[bad] * 200)}
+    assert found == {"calls_fail:US +1", "calls_fail:no country +1"}
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 60), st.integers(0, 60), st.integers(1, 90)),
+        min_size=1,
+        max_size=20,
+    )
+)
+def test_an_alarm_of_a_country_never_stands_for_what_its_rest_does_not_show(looks):
+    """Whatever comes when: a prefix begins only where no alarm of its country stands."""
+    alarms, now_s = Alarms(), NOW_S
+    for failed, others, passed_s in looks:
+        now_s += passed_s
+        before = {each.subject for each in alarms.standing()}
+        bad = by_prefix((120, failed + others), (60, failed))
+        for change in alarms.look(bad, now_s):
+            if not change.is_over and change.alarm.subject == "DE +4910":
+                assert "DE" not in before
+            if not change.is_over and change.alarm.subject == "DE" and "DE +4910" in before:
+                assert others / 60 >= 0.3
+
+
+@pytest.mark.parametrize("line", sorted(LEFT_LINES))
+def test_a_ghost_that_no_list_has_rings_as_a_call_of_nobody_and_not_as_an_error(line):
+    given_up = figures_of(errors={line: 2})
+    assert after(Alarms(), *[given_up] * 9) == [(0, "ghost_calls:at the carrier", False)]
+
+
+def test_calls_at_the_carrier_and_of_lost_nodes_are_told_apart_and_counted():
+    alarms = Alarms()
+    alarms.look(figures_of(left=LeftCalls(2, 3), errors={"ghost dropped": 1}), NOW_S)
+    assert [each.title for each in alarms.standing()] == [
+        "Calls that nobody looks after, at the carrier: 3.",
+        "Calls that nobody looks after, of lost nodes: 3.",
+    ]
+
+
+def test_what_an_audit_finds_rings_by_its_rule_and_not_as_an_error():
+    bad = audited(2)
+    bad.errors[AUDIT_LINE] = 1
+    alarms = Alarms()
+    assert [name for name, _ in names(alarms.look(bad, NOW_S))] == [
+        "audit_failure:balance is not ledger less holds"
+    ]
+    # Another fault is told even where somebody is at the first.
+    other = audited(1, rule="credit not in the ledger")
+    changes = after(alarms, *[other] * 31, begin_s=NOW_S + 1)
+    assert [change[1:] for change in changes] == [
+        ("audit_failure:credit not in the ledger", False),
+        ("audit_failure:balance is not ledger less holds", True),
+    ]
+
+
+def test_an_audit_that_is_not_made_for_days_is_told_of_and_one_that_never_was_is_not():
+    day_s = 86_400
+    assert after(Alarms(), *[audited(0, age_s=2.9 * day_s)] * 9) == []
+    assert after(Alarms(), *[figures_of(at_s=NOW_S)] * 9) == []
+    assert after(Alarms(), *[audited(0, age_s=3 * day_s)] * 9) == [
+        (0, "audit_failure:not done for days", False)
+    ]
 
 
 def test_what_another_process_has_found_goes_on_and_ends_here():

@@ -4,7 +4,7 @@ import msgspec
 
 from gateway.monitor.alarms import Figures
 from gateway.monitor.rows import NodeRow
-from gateway.monitor.totals import CountryRow, LiveSums, Window
+from gateway.monitor.totals import CountryRow, LiveSums, PrefixRow, Window
 
 NONE = Window().sum_up(LiveSums(), 0)
 """Totals of a deployment without a call."""
@@ -22,6 +22,12 @@ def country_of(country="DE", **values):
     return CountryRow(country=country, **usual | {"failed": 1} | values)
 
 
+def prefix_of(prefix="+4915", **values):
+    """Return a prefix that all calls to go well."""
+    usual = {"calls": 1, "attempts": 40, "asr_percent": 80.0, "pdd_ms": 2_000, "mos": 4.2}
+    return PrefixRow(prefix=prefix, **usual | {"failed": 1} | values)
+
+
 def figures_of(
     *nodes,
     countries=(),
@@ -32,6 +38,7 @@ def figures_of(
     errors=(),
     away_s=0.0,
     most=None,
+    **others,
 ):
     """Return figures in which nothing is wrong but what the test says."""
     totals = msgspec.structs.replace(
@@ -41,7 +48,7 @@ def figures_of(
         mos=mos,
         spend_micros_per_minute=spend or {},
     )
-    return Figures(totals, nodes, silent, dict(errors), away_s, most)
+    return Figures(totals, nodes, silent, dict(errors), away_s, most, **others)
 
 
 LOST = figures_of(node_of("n2", is_lost=True))

@@ -1,0 +1,29 @@
+"""The result of the last audit of the book, as alarms go by it. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Annotated, Final
+
+import msgspec
+
+RULES_MAX: Final = 200
+"""Rules of one result: there are fewer."""
+
+_Rule = Annotated[str, msgspec.Meta(max_length=200)]
+_Count = Annotated[int, msgspec.Meta(ge=0, le=10**9)]
+
+
+class Audited(msgspec.Struct, frozen=True, kw_only=True):
+    """How an audit ended: whose money it is, the audit's own output alone says."""
+
+    at_s: Annotated[float, msgspec.Meta(ge=0, le=1e10)]
+    """When it ended; since the epoch."""
+    findings: Annotated[dict[_Rule, _Count], msgspec.Meta(max_length=RULES_MAX)]
+    """By rule, how many."""
+
+
+def by_rule(findings: Iterable[str]) -> dict[str, int]:
+    """Return how many findings there are of each rule; a finding is `rule: subject (figures)`."""
+    return dict(Counter(finding.partition(": ")[0] for finding in findings))

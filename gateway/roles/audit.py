@@ -1,0 +1,57 @@
+"""Composes the daily audit of the book, which the drainer makes. Knows no page and no call."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from billing.stores.audit import audit
+from billing.stores.gate_audit import INCOMPARABLE, audit_gate
+from gateway.charging.book_audit import LOOK_EVERY_S, BookAudit
+from gateway.heartbeat.periodic_task import PeriodicTask
+from gateway.monitor.audited import Audited, by_rule
+from gateway.roles.storage import Stores
+from gateway.stores.audited import RedisAudited
+from gateway.stores.duties import SqlDuties
+
+_NAME_BYTES: Final = 8
+_NO_FAULTS: Final = frozenset({INCOMPARABLE})
+"""Findings that say only that a partition was too busy to be compared."""
+
+
+async def findings_of(stores: Stores) -> list[str]:
+    """Audit the book, and the spend gate with it. Raises StoreUnavailableError."""
+    # The book first, since the gate is then compared with it.
+    return [*await audit(stores.engine), *await audit_gate(stores.gate, stores.engine)]
+
+
+def _faults(findings: Iterable[str]) -> dict[str, int]:
+    return {rule: count for rule, count in by_rule(findings).items() if rule not in _NO_FAULTS}
+
+
+async def note_findings(stores: Stores, findings: Iterable[str]) -> None:
+    """Let alarms go by what somebody has found who audited by hand.
+
+    Raises StoreUnavailableError.
+    """
+    result = Audited(at_s=time.time(), findings=_faults(findings))
+    await RedisAudited(stores.redis).write(result)
+
+
+def audit_daily(stores: Stores) -> PeriodicTask:
+    """Return the task, not started yet."""
+
+    async def audit_once() -> Mapping[str, int]:
+        return _faults(await findings_of(stores))
+
+    duty = BookAudit(
+        audit_once,
+        RedisAudited(stores.redis),
+        SqlDuties(stores.engine, secrets.token_hex(_NAME_BYTES)),
+        time.time,
+        asyncio.sleep,
+    )
+    return PeriodicTask("audit of the book", duty.round, LOOK_EVERY_S)

@@ -1,0 +1,109 @@
+"""From a fault that somebody has planted in the book to the alarm that names it, and its end."""
+
+import time
+
+import pytest
+import sqlalchemy as sa
+from structlog.testing import capture_logs
+
+from billing.clock import utc_now
+from billing.stores.gate_audit import INCOMPARABLE
+from gateway.charging import book_audit
+from gateway.charging.recovery import bring_credits
+from gateway.monitor.alarms import AUDIT_LINE
+from gateway.monitor.board import Board
+from gateway.monitor.rows import Batch, Warned
+from gateway.roles import storage
+from gateway.roles.alarms import Alarming
+from gateway.roles.audit import audit_daily, findings_of, note_findings
+from gateway.settings_variables import from_mapping
+from gateway.stores.audited import RedisAudited
+from gateway.stores.duties import duties
+from tests.gateway.roles.test_alarms import Events
+
+RULE = "balance is not ledger less holds"
+NAME = f"audit_failure:{RULE}"
+
+
+@pytest.fixture
+async def stores(environ):
+    stores = await storage.open_stores(from_mapping(environ))
+    await stores.accounts.create_account("alice", "USD")
+    await stores.ledger.add_credit(
+        "alice", 5_000_000, reference="hello", kind="grant", reason="a gift"
+    )
+    yield stores
+    await stores.close()
+
+
+@pytest.fixture
+def plant(stores):
+    async def change(micros):
+        accounts = sa.text("UPDATE accounts SET balance_micros = balance_micros + :m")
+        async with stores.engine.begin() as connection:
+            await connection.execute(accounts, {"m": micros})
+
+    return change
+
+
+@pytest.fixture
+async def watched(stores, environ, monkeypatch):
+    """Alarms that a process tells of, a minute a look."""
+    board, events, now_s = Board(), Events(), [time.time()]
+    monkeypatch.setattr("gateway.roles.alarms.time.time", lambda: now_s[0])
+    alarming = Alarming(from_mapping(environ), stores, "one", board, events)
+    looking, _, left = alarming.tasks()
+
+    async def look(*warnings):
+        now_s[0] += 60
+        board.apply(Batch(node="n1", warnings=warnings), time.monotonic_ns(), utc_now())
+        await looking._work()
+        await left._work()
+        await looking._work()
+        return [(name, data["name"]) for name, data in events.posted]
+
+    await look()
+    yield look
+    await alarming.stop()
+
+
+async def age_duty(stores):
+    """Let a day pass for the duty."""
+    async with stores.engine.begin() as connection:
+        await connection.execute(sa.update(duties).values(done_at=None))
+
+
+async def test_a_fault_in_the_book_rings_by_its_rule_and_is_over_once_it_is_put_right(
+    stores, plant, watched, monkeypatch
+):
+    monkeypatch.setattr(book_audit, "CONFIRMED_AFTER_S", 0.0)
+    task = audit_daily(stores)
+    # The gate is brought in line first: else it would be a finding that the credit is not there.
+    await bring_credits(stores.gate, stores.ledger, "alice")
+    await task._work()
+    assert (await RedisAudited(stores.redis).read()).findings == {}
+    assert await watched() == []
+    await plant(1)
+    await age_duty(stores)
+    with capture_logs() as logs:
+        await task._work()
+    assert [line["event"] for line in logs] == [AUDIT_LINE]
+    found = (await RedisAudited(stores.redis).read()).findings
+    assert RULE in found
+    error = Warned(at=utc_now(), node="worker", level="error", event=AUDIT_LINE)
+    told = await watched(error)
+    # By its rules alone, and not as a line of the log as well.
+    assert {name for _, name in told} == {f"audit_failure:{rule}" for rule in found}
+    assert ("alarm.raised", NAME) in told
+    # Somebody corrects it, and audits by hand.
+    await plant(-1)
+    await note_findings(stores, await findings_of(stores))
+    for _ in range(3):
+        told = await watched()
+    assert ("alarm.over", NAME) in told
+    assert len(told) == 2 * len(found)
+
+
+async def test_a_partition_that_is_too_busy_to_compare_is_no_fault(stores):
+    await note_findings(stores, [f"{INCOMPARABLE}: partition 3"])
+    assert (await RedisAudited(stores.redis).read()).findings == {}
