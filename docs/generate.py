@@ -21,7 +21,7 @@ from gateway.errors import PROBLEMS
 from gateway.http.openapi import document, operations
 from gateway.http.operation import Operation
 from gateway.limits import fraud, velocity
-from gateway.monitor.alarms import RULES, Rule
+from gateway.monitor.alarms import PARTS_AFTER_S, RULES, Rule
 from gateway.scopes import Scope
 from gateway.telemetry import spans
 from gateway.webhooks.events import EVENT_TYPES, body_of
@@ -181,12 +181,16 @@ def alarms() -> str:
     """Return the table of the rules of alarms."""
     rows = [
         f"| `{rule.name}` | {rule.title.format(subject='…', value='…')}"
-        f" | {_bound(rule, rule.raise_at)}{_held(rule.raise_after_s)}"
+        f" | {_bound(rule, rule.raise_at)}{_held(rule.raise_after_s)}{_parts(rule)}"
         f" | {_bound(rule, rule.clear_at)}{_held(rule.clear_after_s)} | {rule.action} |"
         for rule in RULES
     ]
     head = ["| rule | says | raised at | over at | what to do |", "|---|---|---|---|---|"]
     return "\n".join([*head, *rows]) + "\n"
+
+
+def _parts(rule: Rule) -> str:
+    return f" (a prefix {_held(PARTS_AFTER_S).strip(', ')})" if rule.has_parts else ""
 
 
 def webhooks() -> str:

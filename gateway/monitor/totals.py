@@ -294,13 +294,12 @@ def _busiest(
     within: Container[str] | None = None,
 ) -> list[_Key]:
     """Return those with the most attempts, calls that run included; of these countries."""
-
-    def weight(key: _Key) -> tuple[int, _Key]:
-        tried = past[key].attempts if key in past else 0
-        return -tried - live.get(key, _NOBODY)[0], key
-
-    keys = past.keys() | live.keys()
-    return nsmallest(count, (k for k in keys if within is None or k[0] in within), key=weight)
+    # Negative, so that equal ones stand by their name.
+    weighed = [(-each.attempts - live.get(key, _NOBODY)[0], key) for key, each in past.items()]
+    weighed += [(-each[0], key) for key, each in live.items() if key not in past]
+    if within is not None:
+        weighed = [each for each in weighed if each[1][0] in within]
+    return [key for _, key in nsmallest(count, weighed)]
 
 
 def _health(key: _Key, past: Mapping[_Key, _Ended], live: Mapping[_Key, _Live]) -> dict[str, Any]:

@@ -44,6 +44,7 @@ def row(call_id: str, **differs: Any) -> dict[str, Any]:
         "key_id": "key_1",
         "destination": "+14155552671",
         "country": "US",
+        "prefix": "+1",
         "origin": "",
         "state": "answered",
         "created_at": at(-70),
@@ -83,7 +84,7 @@ def totals(calls: int) -> dict[str, Any]:
         "mos": 4.1,
         "talk_percent": 70,
         "durations": [0, 0, 0, calls, 0, 0, 0, 0],
-        "countries": [{**country, "mos": 4.1, "failed": 0}] if calls else [],
+        "countries": [{**country, "mos": 4.1, "failed": 0, "prefixes": []}] if calls else [],
     }
 
 

@@ -318,6 +318,66 @@ async def test_operators_see_whose_credit_runs_out(browser: Browser, live: LiveG
     await closed(page, faults)
 
 
+def country(code: str, *prefixes: str, attempts: int = 40) -> dict[str, Any]:
+    """Return a country of which each of these prefixes has ten attempts."""
+    health = {"calls": 1, "asr_percent": 60.0, "pdd_ms": 900, "mos": 4.1, "failed": 2}
+    parts = [{"prefix": each, **health, "attempts": 10} for each in prefixes]
+    return {
+        "country": code,
+        **health,
+        "calls": 9,
+        "attempts": attempts,
+        "failed": 9,
+        "prefixes": parts,
+    }
+
+
+async def test_a_country_shows_its_prefixes_at_once_where_it_stands_alone(
+    browser: Browser, live: LiveGateway
+) -> None:
+    live.snapshot = {"totals": {**totals(9), "countries": [country("DE", "+4915", "+4930")]}}
+    page, faults = await opened(browser, live)
+    rows = page.locator("live-countries tbody tr")
+    await expect(rows).to_have_count(4)
+    await expect(rows.nth(1)).to_contain_text("+4915")
+    await expect(rows.nth(3)).to_contain_text(
+        re.compile("Other prefixes.*7.*20.*–.*–.*–.*5", re.DOTALL)
+    )
+    fold = page.get_by_role("button", name="Germany: calls by prefix")
+    await expect(fold).to_have_attribute("aria-expanded", "true")
+    await fold.click()
+    await expect(rows).to_have_count(1)
+    # What somebody has hidden stays so as figures come.
+    live.tell(totals={**totals(9), "countries": [country("DE", "+4915", attempts=41)]})
+    await expect(rows.first).to_contain_text("41")
+    await expect(rows).to_have_count(1)
+    await closed(page, faults)
+
+
+async def test_of_many_countries_each_shows_its_prefixes_to_whom_asks_for_them(
+    browser: Browser, live: LiveGateway
+) -> None:
+    codes = ["DE", "FR", "GB", "IT", "ES", "AT"]
+    countries = [country(code, f"+{n}", attempts=10 + n) for n, code in enumerate(codes, 1)]
+    live.snapshot = {"totals": {**totals(9), "countries": [*countries, country("")]}}
+    page, faults = await opened(browser, live)
+    rows = page.locator("live-countries tbody tr")
+    await expect(rows).to_have_count(7)
+    # Nothing is to be shown of the one without a prefix.
+    await expect(page.locator("live-countries .fold")).to_have_count(6)
+    await page.get_by_role("button", name="France: calls by prefix").click()
+    await expect(rows).to_have_count(9)
+    await page.get_by_role("button", name="Attempts").click()
+    names = [
+        await each.inner_text() for each in await page.locator("live-countries th[scope=row]").all()
+    ]
+    assert names[1:] == [
+        *("Austria", "Spain", "Italy", "United Kingdom", "France", "+2", "Other prefixes"),
+        "Germany",
+    ]
+    await closed(page, faults)
+
+
 async def test_holders_have_no_views_of_operators(browser: Browser, live: LiveGateway) -> None:
     live.snapshot = {"totals": totals(0)}
     page, faults = await opened(browser, live, "fraud", key=KEY)

@@ -19,6 +19,7 @@ export function row(id: string, differs: Partial<Row> = {}): Row {
     key_id: 'key_1',
     destination: '+14155552671',
     country: 'US',
+    prefix: '+1',
     origin: '',
     state: 'answered',
     created_at: at(-70),

@@ -26,6 +26,7 @@ const ROW: Row = {
   key_id: 'key_01jd',
   destination: '+442079460018',
   country: 'GB',
+  prefix: '+4420',
   origin: 'https://shop.example',
   state: 'answered',
   created_at: ago(4000),
@@ -79,7 +80,9 @@ const TOTALS: Totals = {
   talk_percent: 72,
   durations: [12, 31, 84, 402, 510, 180, 52, 13],
   countries: ['GB', 'US', 'BA'].map((country, which) => {
-    return { country, calls: 800 >> which, attempts: 2400 >> which, asr_percent: 61.2, pdd_ms: 1420, mos: which ? 4.1 : null, failed: 31 };
+    const all = { calls: 800 >> which, attempts: 2400 >> which, asr_percent: 61.2, pdd_ms: 1420, mos: which ? 4.1 : null, failed: 31 };
+    const prefix = { ...all, prefix: ['+4477', '+1', '+3876'][which], calls: 300 >> which, attempts: 900 >> which, failed: 29 };
+    return { country, ...all, prefixes: which ? [] : [prefix, { ...prefix, prefix: '+4420', failed: 1 }] };
   }),
 };
 

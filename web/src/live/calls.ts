@@ -11,8 +11,7 @@ import type { Chosen, Column, Query } from './call-list';
 import { callsLook } from './calls-look';
 import type { Row } from './contract';
 import { age, clock, country, decimal, duration, instant } from './format';
-import { costs, fire, look, quality, sorted, stateOf } from './look';
-import { ARROWS } from './overview';
+import { ARROWS, costs, fire, look, quality, sorted, stateOf } from './look';
 import { words } from './words';
 
 const COLUMNS = Object.keys(words.columns) as (Column | 'end')[];

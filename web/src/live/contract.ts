@@ -12,6 +12,8 @@ export interface Row {
   key_id: string;
   destination: string;
   country: string;
+  /** By which the rate deck prices it, such as +4915. */
+  prefix: string;
   origin: string;
   state: State;
   created_at: string;
@@ -48,15 +50,26 @@ export interface Sample {
   cost_micros: number;
 }
 
-/** The calls into one country within the last quarter of an hour. */
-export interface Country {
-  country: string;
+/** Some calls: those that run, and those within the last quarter of an hour. */
+export interface Health {
   calls: number;
   attempts: number;
   asr_percent: number | null;
   pdd_ms: number | null;
   mos: number | null;
   failed: number;
+}
+
+/** The calls that one prefix of the rate deck prices. */
+export interface Prefix extends Health {
+  prefix: string;
+}
+
+/** The calls into one country. */
+export interface Country extends Health {
+  country: string;
+  /** Those of all with the most attempts; the country counts the calls of all others, too. */
+  prefixes: Prefix[];
 }
 
 /** What is said of all calls together. */

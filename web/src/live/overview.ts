@@ -1,4 +1,4 @@
-/** All calls together: figures with what they have been since the page was opened, durations, countries. */
+/** All calls together: figures with what they have been since the page was opened, and durations. */
 
 import { LitElement, css, html, nothing } from 'lit';
 import type { TemplateResult } from 'lit';
@@ -8,19 +8,18 @@ import { Timeline } from './board';
 import type { Board } from './board';
 import { STATES } from './call-list';
 import { DURATION_BOUNDS } from './contract';
-import type { Country, Totals } from './contract';
+import type { Totals } from './contract';
+import './countries';
 import { figures } from './figures';
-import { country, decimal, duration, ms, percent } from './format';
-import { bar, fire, look, sorted } from './look';
+import { decimal, duration } from './format';
+import { bar, fire, look } from './look';
 import './sparkline';
 import { words } from './words';
 
 const NOTHING = new Timeline(figures.length, 0);
 
-const COLUMNS = Object.entries(words.country) as [keyof Country, string][];
-
 export class Overview extends LitElement {
-  static override properties = fields('board', 'nowMs', 'day', 'hasDay', 'isWall', 'isDay', 'column', 'descending');
+  static override properties = fields('board', 'nowMs', 'day', 'hasDay', 'isWall', 'isDay');
   static override styles = [
     theme,
     look,
@@ -88,15 +87,11 @@ export class Overview extends LitElement {
   declare isWall: boolean;
   /** Whether figures are shown over the last day, and not since the page was opened. Fires `day`. */
   declare isDay: boolean;
-  declare column: keyof Country;
-  declare descending: boolean;
 
   constructor() {
     super();
     this.isWall = false;
     this.isDay = false;
-    this.column = 'calls';
-    this.descending = true;
   }
 
   protected override render(): TemplateResult | typeof nothing {
@@ -105,7 +100,10 @@ export class Overview extends LitElement {
     return html`<div class="stack ${this.isWall ? 'wall' : ''}">
       <div class="row">${states(totals)} ${this.hasDay && !this.isWall ? this.#span() : nothing}</div>
       <div class="figures">${figures.map((_, which) => this.#figure(which, totals))}</div>
-      <div class="halves">${this.#durations(totals)} ${this.#countries(totals)}</div>
+      <div class="halves">
+        ${this.#durations(totals)}
+        <live-countries .countries=${totals.countries} .isWall=${this.isWall}></live-countries>
+      </div>
     </div>`;
   }
 
@@ -149,37 +147,6 @@ export class Overview extends LitElement {
       </table>
     </section>`;
   }
-
-  #countries({ countries }: Totals): TemplateResult {
-    if (!countries.length) return html`<section class="card"><h2>${words.countries}</h2><p class="muted">${words.noCountries}</p></section>`;
-    const sign = this.descending ? -1 : 1;
-    const value = (row: Country): string | number => {
-      return this.column === 'country' ? country(row.country) : (row[this.column] ?? -1);
-    };
-    const rows = [...countries].sort((a, b) => (value(a) < value(b) ? -sign : value(a) > value(b) ? sign : 0));
-    return html`<section class="card">
-      <h2 id="countries">${words.countries}</h2>
-      <div class="scroll" role="region" aria-labelledby="countries" tabindex="0">
-        <table aria-labelledby="countries">
-          <thead><tr>${COLUMNS.map(([name, label]) => this.#heading(name, label))}</tr></thead>
-          <tbody>${rows.map(countryRow)}</tbody>
-        </table>
-      </div>
-    </section>`;
-  }
-
-  #heading(name: keyof Country, label: string): TemplateResult {
-    const order = sorted(name === this.column, this.descending);
-    const place = name === 'country' ? '' : 'n';
-    if (this.isWall) return html`<th scope="col" class=${place}>${label}</th>`;
-    const sort = (): void => {
-      this.descending = name === this.column ? !this.descending : name !== 'country';
-      this.column = name;
-    };
-    return html`<th scope="col" class=${place} aria-sort=${order}>
-      <button type="button" @click=${sort}>${label}${ARROWS[order]}</button>
-    </th>`;
-  }
 }
 
 /** Return how many calls are in which state, in one line. */
@@ -188,25 +155,9 @@ function states({ by_state: counts }: Totals): TemplateResult | typeof nothing {
   return shown.length ? html`<p class="states label">${shown.join(' · ')}</p>` : nothing;
 }
 
-/** What shows the order that a column is sorted in. */
-export const ARROWS = { none: '', ascending: ' ↑', descending: ' ↓' } as const;
-
 const BOUNDS = [
   ...DURATION_BOUNDS.map((bound) => words.durationBelow(duration(bound))),
   words.durationAbove(duration(DURATION_BOUNDS[DURATION_BOUNDS.length - 1])),
 ];
-
-function countryRow(row: Country): TemplateResult {
-  const known = (value: number | null, text: (value: number) => string): string => (value === null ? words.none : text(value));
-  return html`<tr>
-    <th scope="row">${country(row.country) || words.unknown}</th>
-    <td class="n">${decimal(row.calls, 0)}</td>
-    <td class="n">${decimal(row.attempts, 0)}</td>
-    <td class="n">${known(row.asr_percent, percent)}</td>
-    <td class="n">${known(row.pdd_ms, ms)}</td>
-    <td class="n">${known(row.mos, (value) => decimal(value, 2))}</td>
-    <td class="n">${decimal(row.failed, 0)}</td>
-  </tr>`;
-}
 
 customElements.define('live-overview', Overview);

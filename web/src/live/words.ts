@@ -69,7 +69,9 @@ export const words = {
   durationBelow: (bound: string) => `under ${bound}`,
   durationAbove: (bound: string) => `${bound} and more`,
   count: 'Calls',
-  countries: 'By country, last 15 minutes',
+  countries: 'By country and prefix, last 15 minutes',
+  prefixesOf: (country: string) => `${country}: calls by prefix`,
+  otherPrefixes: 'Other prefixes',
   noCountries: 'No calls within the last quarter of an hour.',
   country: { country: 'Country', calls: 'Now', attempts: 'Attempts', asr_percent: 'ASR', pdd_ms: 'PDD', mos: 'MOS', failed: 'Failed' },
 

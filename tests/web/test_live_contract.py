@@ -1,0 +1,39 @@
+"""What the live page takes a feed to say, against what a gateway says: field by field."""
+
+import re
+
+import pytest
+
+from gateway.monitor.alarm_view import AlarmView
+from gateway.monitor.rows import CallRow, NodeRow, Warned
+from gateway.monitor.samples import Sample
+from gateway.monitor.totals import CountryRow, Health, PrefixRow, Totals
+from tests.web.conftest import WEB
+
+CONTRACT = (WEB / "src" / "live" / "contract.ts").read_text()
+INTERFACES = {
+    "Row": CallRow,
+    "Sample": Sample,
+    "Health": Health,
+    "Prefix": PrefixRow,
+    "Country": CountryRow,
+    "Totals": Totals,
+    "FleetNode": NodeRow,
+    "Warning": Warned,
+    "Alarm": AlarmView,
+}
+
+
+def fields_of(name):
+    """Return the fields of an interface, with those of the one that it extends."""
+    found = re.search(
+        rf"^export interface {name}(?: extends (\w+))? \{{$(.*?)^\}}$", CONTRACT, re.M | re.S
+    )
+    assert found is not None, name
+    own = set(re.findall(r"^  (\w+)\??:", found[2], re.M))
+    return own | (fields_of(found[1]) if found[1] else set())
+
+
+@pytest.mark.parametrize("name", INTERFACES)
+def test_the_page_knows_each_field_that_a_gateway_sends_and_none_besides(name):
+    assert fields_of(name) == set(INTERFACES[name].__struct_fields__)
