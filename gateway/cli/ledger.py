@@ -39,7 +39,7 @@ from gateway.payments import proof
 from gateway.payments.proof import PaymentProof
 from gateway.ports import to_nobody
 from gateway.roles import storage
-from gateway.roles.audit import findings_of, note_findings
+from gateway.roles.audit import findings_of, note_repaired
 from gateway.roles.payments import compose_payments
 from gateway.settings import Settings
 from gateway.stores.leases import RedisNodeLeases
@@ -335,8 +335,7 @@ async def _audit(
 ) -> tuple[Sequence[str], bool]:
     """Audit everything once, print the findings, and return them with whether all was checked."""
     findings = await findings_of(stores)
-    # An alarm of the daily audit ends as soon as somebody has proven that all agrees.
-    await note_findings(stores, findings)
+    await note_repaired(stores, findings)
     is_whole = True
     if not settings.stripe_api_key:
         out.print("The payment service was not checked: CALLER_STRIPE_API_KEY is not set.")

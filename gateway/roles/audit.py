@@ -32,13 +32,17 @@ def _faults(findings: Iterable[str]) -> dict[str, int]:
     return {rule: count for rule, count in by_rule(findings).items() if rule not in _NO_FAULTS}
 
 
-async def note_findings(stores: Stores, findings: Iterable[str]) -> None:
-    """Let alarms go by what somebody has found who audited by hand.
+async def note_repaired(stores: Stores, findings: Iterable[str]) -> None:
+    """End the alarms of what somebody who audited by hand finds no more.
 
-    Raises StoreUnavailableError.
+    What is new is left to the daily audit, which confirms it. Raises StoreUnavailableError.
     """
-    result = Audited(at_s=time.time(), findings=_faults(findings))
-    await RedisAudited(stores.redis).write(result)
+    results = RedisAudited(stores.redis)
+    last = await results.read()
+    if last is None:
+        return
+    left = {rule: n for rule, n in _faults(findings).items() if rule in last.findings}
+    await results.write(Audited(at_s=time.time(), findings=left))
 
 
 def audit_daily(stores: Stores) -> PeriodicTask:

@@ -140,6 +140,8 @@ async def test_the_order_holds_what_was_promised(desk):
     assert (order.codec, order.origin, order.currency) == ("pcm16", PAGE, "USD")
     assert Rate.from_json(order.rate).connect_fee_micros == 50_000
     assert order.rate_description == "United Kingdom"
+    # Of the deck, and not of the number.
+    assert order.prefix == "+44"
     assert (order.balance_micros, order.limits) == (CREDIT, limits(call=9 * CREDIT))
     assert (order.key_id, order.key_epoch, order.key_expires_at) == ("k1", "e1", expires_at)
     assert not order.is_check

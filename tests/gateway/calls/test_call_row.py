@@ -33,8 +33,9 @@ def test_each_tag_follows_from_a_warning_that_there_is():
 
 
 async def test_a_row_follows_its_call_from_the_request_to_the_end(stage):
-    call = stage.call()
+    call = stage.call(prefix="+1500")
     row, sound = fresh(call)
+    assert row.prefix == "+1500"
     opened = call.bridge.opened
     assert (row.id, row.node, row.account_id) == ("c1", opened.node, "alice")
     assert (row.destination, row.country, row.currency) == ("+15005551000", "US", "USD")

@@ -28,6 +28,8 @@ from database.engine import create_engine
 from gateway.cli import accounts, ledger
 from gateway.cli.process import main
 from gateway.errors import EXIT_CRASHED, EXIT_FINDINGS, EXIT_SETTINGS, EXIT_UNAVAILABLE
+from gateway.monitor.audited import Audited
+from gateway.stores.audited import RedisAudited
 from gateway.stores.leases import RedisNodeLeases
 from tests.valkey import free_port
 
@@ -165,6 +167,20 @@ def test_a_book_that_disagrees_with_itself_and_the_gate_is_a_finding(caller):
     assert "2 findings." in done.output
 
 
+def test_an_audit_by_hand_ends_the_alarm_of_what_is_put_right(caller):
+    rule = "balance is not ledger less holds"
+    found = Audited(at_s=1.0, findings={rule: 2})
+    on_redis(caller.url, lambda redis: RedisAudited(redis).write(found))
+    damage(caller, "UPDATE accounts SET balance_micros = balance_micros - 1")
+    assert caller("audit").exit_code == EXIT_FINDINGS
+    kept = on_redis(caller.url, lambda redis: RedisAudited(redis).read())
+    assert kept.findings == {rule: 1}
+    damage(caller, "UPDATE accounts SET balance_micros = balance_micros + 1")
+    assert caller("audit").exit_code == 0
+    kept = on_redis(caller.url, lambda redis: RedisAudited(redis).read())
+    assert kept.findings == {}
+
+
 @pytest.mark.parametrize("lost", ["all", "one"])
 def test_a_credit_store_that_is_empty_is_a_finding_until_it_is_filled(caller, lost):
     async def lose(redis):
@@ -275,7 +291,7 @@ def test_an_audit_that_fails_ends_otherwise_than_one_that_finds(caller, monkeypa
     async def broken(*_arguments, **_options):
         raise ZeroDivisionError
 
-    monkeypatch.setattr(ledger, "audit_gate", broken)
+    monkeypatch.setattr(ledger, "findings_of", broken)
     monkeypatch.setattr(sys, "argv", ["caller", "ledger", "audit"])
     with pytest.raises(SystemExit) as ended:
         main()

@@ -11,11 +11,12 @@ from billing.stores.gate_audit import INCOMPARABLE
 from gateway.charging import book_audit
 from gateway.charging.recovery import bring_credits
 from gateway.monitor.alarms import AUDIT_LINE
+from gateway.monitor.audited import Audited
 from gateway.monitor.board import Board
 from gateway.monitor.rows import Batch, Warned
 from gateway.roles import storage
 from gateway.roles.alarms import Alarming
-from gateway.roles.audit import audit_daily, findings_of, note_findings
+from gateway.roles.audit import audit_daily, findings_of, note_repaired
 from gateway.settings_variables import from_mapping
 from gateway.stores.audited import RedisAudited
 from gateway.stores.duties import duties
@@ -97,13 +98,28 @@ async def test_a_fault_in_the_book_rings_by_its_rule_and_is_over_once_it_is_put_
     assert ("alarm.raised", NAME) in told
     # Somebody corrects it, and audits by hand.
     await plant(-1)
-    await note_findings(stores, await findings_of(stores))
+    await note_repaired(stores, await findings_of(stores))
     for _ in range(3):
         told = await watched()
     assert ("alarm.over", NAME) in told
     assert len(told) == 2 * len(found)
 
 
-async def test_a_partition_that_is_too_busy_to_compare_is_no_fault(stores):
-    await note_findings(stores, [f"{INCOMPARABLE}: partition 3"])
+async def test_a_partition_that_is_too_busy_to_compare_is_no_fault(stores, monkeypatch):
+    async def busy(*_arguments):
+        return [f"{INCOMPARABLE}: partition 3"]
+
+    monkeypatch.setattr("gateway.roles.audit.audit_gate", busy)
+    await audit_daily(stores)._work()
     assert (await RedisAudited(stores.redis).read()).findings == {}
+
+
+async def test_an_audit_by_hand_ends_what_it_finds_no_more_and_adds_nothing(stores):
+    results = RedisAudited(stores.redis)
+    await note_repaired(stores, [f"{RULE}: alice"])
+    assert await results.read() is None
+    await results.write(Audited(at_s=1.0, findings={RULE: 3, "credit sequence has gaps": 1}))
+    await note_repaired(stores, [f"{RULE}: alice", "charge not in the ledger: charge:c1"])
+    kept = await results.read()
+    assert kept.findings == {RULE: 1}
+    assert kept.at_s > 1.0

@@ -12,11 +12,14 @@ from structlog.testing import capture_logs
 
 from accounts.notice import MailState, Notice
 from gateway.charging import outbox_alarm
+from gateway.charging.book_audit import DUTY, EVERY
 from gateway.charging.outbox_alarm import DrainerAlarm
 from gateway.roles import children, drain, storage
 from gateway.roles.children import Child
 from gateway.settings_variables import from_mapping
+from gateway.stores.audited import RedisAudited
 from gateway.stores.drain_mark import RedisDrainMark
+from gateway.stores.duties import SqlDuties
 from gateway.stores.mail_outbox import SqlMailOutbox
 from tests.gateway.post.conftest import closed_mailbox, mailbox
 from tests.gateway.post.mailbox import SENDER
@@ -115,6 +118,14 @@ async def test_a_drainer_that_cannot_write_is_noticed_and_not_replaced(
     await drainer.until(lambda: not drainer.alarm.is_raised)
     assert drainer.pid == pid
     assert await stores.gate.outbox_length() == 0
+
+
+async def test_the_book_is_audited_by_its_process_from_its_start_on(drainer):
+    duties = SqlDuties(drainer.stores.engine, "another")
+    async with asyncio.timeout(PATIENCE_S):
+        while await duties.is_due(DUTY, EVERY):
+            await asyncio.sleep(0.05)
+    assert (await RedisAudited(drainer.stores.redis).read()).findings == {}
 
 
 async def test_mails_leave_by_its_process_and_wait_while_there_is_none(drainer, mailbox):
