@@ -379,8 +379,7 @@ class CallOrder(msgspec.Struct, frozen=True, kw_only=True):
     is_check: bool = False
     """Not a call but a line check: some seconds of echo, free of charge."""
     lifted: tuple[str, ...] = ()
-    """Rules of admission that an operator has lifted from the account, names of `Allowance`, as far
-    as they stood in the call's way."""
+    """Rules of admission (`Allowance`) that stood in the call's way, and an operator has lifted."""
     trace: str = ""
     """W3C `traceparent` of the request for the token; empty for a call that is not traced."""
     visitor: VisitorTerms | None = None
@@ -402,9 +401,8 @@ class CallTokens(Protocol):
     async def redeem(self, token: str) -> tuple[CallOrder, str] | None:
         """Return the token's order as it holds now, and use the token up.
 
-        The text is the code of why the call may not begin all the same, as of a button that was
-        paused since; empty where it may. None for a wrong, used or expired token, and if its key
-        may not place calls any more.
+        The text is the code of why the call may not begin all the same, as of a paused button;
+        empty where it may. None for a wrong, used or expired token, and if its key may no longer.
         """
 
 
