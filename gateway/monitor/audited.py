@@ -8,8 +8,8 @@ from typing import Annotated, Final
 
 import msgspec
 
-RULES_MAX: Final = 200
-"""Rules of one result: there are fewer."""
+RULES_MAX: Final = 100
+"""Rules of one result: there are fewer. Half of the alarms that may stand."""
 
 _Rule = Annotated[str, msgspec.Meta(max_length=200)]
 _Count = Annotated[int, msgspec.Meta(ge=0, le=10**9)]

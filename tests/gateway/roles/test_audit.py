@@ -7,11 +7,12 @@ import sqlalchemy as sa
 from structlog.testing import capture_logs
 
 from billing.clock import utc_now
+from billing.stores import audit, gate_audit
 from billing.stores.gate_audit import INCOMPARABLE
 from gateway.charging import book_audit
 from gateway.charging.recovery import bring_credits
-from gateway.monitor.alarms import AUDIT_LINE
-from gateway.monitor.audited import Audited
+from gateway.monitor.alarms import ALARMS_MAX, AUDIT_LINE, SUBJECT_MAX
+from gateway.monitor.audited import RULES_MAX, Audited
 from gateway.monitor.board import Board
 from gateway.monitor.rows import Batch, Warned
 from gateway.roles import storage
@@ -112,6 +113,12 @@ async def test_a_partition_that_is_too_busy_to_compare_is_no_fault(stores, monke
     monkeypatch.setattr("gateway.roles.audit.audit_gate", busy)
     await audit_daily(stores)._work()
     assert (await RedisAudited(stores.redis).read()).findings == {}
+
+
+def test_a_result_has_room_for_all_rules_and_other_alarms_beside_them():
+    rules = audit.ADVICE.keys() | gate_audit.ADVICE.keys()
+    assert len(rules) <= RULES_MAX <= ALARMS_MAX / 2
+    assert max(map(len, rules)) < SUBJECT_MAX
 
 
 async def test_an_audit_by_hand_ends_what_it_finds_no_more_and_adds_nothing(stores):
