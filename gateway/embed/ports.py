@@ -16,6 +16,7 @@ from billing.spend_limits import Period, holder_name
 from gateway.embed.keys import Mode
 from gateway.embed.refusals import Reason
 from gateway.embed.rules import Rules
+from gateway.operators import Order
 
 BUTTONS_MAX: Final = 20
 """Buttons that an account may have at once."""
@@ -113,9 +114,9 @@ class ByKey:
     key_id: str
 
 
-Editor = int | ByKey | None
-"""Who makes a change: the credentials epoch of a session, a program, or None for an operator's own
-process."""
+Editor = int | ByKey | Order | None
+"""Who makes a change: the credentials epoch of a session, a program, an operator with a reason, or
+None for an operator's own process."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,7 @@ from gateway.roles.webhooks import secret_maker
 from gateway.settings import Settings
 from gateway.stores.webhook_endpoints import SqlWebhookEndpoints
 from gateway.twilio.markup import hangup_twiml
+from gateway.webhooks.acts import WebhookActs
 
 # The build hook puts the pages into the package.
 STATIC_DIR = Path(str(resources.files("gateway.http"))) / "static"
@@ -96,6 +97,8 @@ def api_routes(
     )
     embed = compose_embed(settings, stores, velocity, admission, fraud.visitors.note)
     feedback = SqlFeedbackStore(stores.engine)
+    endpoints = SqlWebhookEndpoints(stores.engine)
+    webhooks = WebhookActs(endpoints, secret_maker(settings), settings.webhook_private_hosts)
     cards = None if payments is None else CardPayments(payments.payments, payments.auto)
     payment_store = SqlPaymentStore(stores.engine)
     rates = RatesApi(
@@ -117,12 +120,7 @@ def api_routes(
         *ButtonsApi(
             auth, own_buttons(settings, stores, velocity), settings.twilio_auth_token.reveal()
         ).routes(),
-        *WebhooksApi(
-            auth,
-            SqlWebhookEndpoints(stores.engine),
-            secret_maker(settings),
-            settings.webhook_private_hosts,
-        ).routes(),
+        *WebhooksApi(auth, webhooks).routes(),
     ]
 
 

@@ -18,6 +18,7 @@ from accounts.stores import tables as people
 from billing.stores import tables
 from gateway import scopes as scope_names
 from gateway.embed.ports import ByKey, Editor
+from gateway.operators import Order
 from gateway.scopes import Scope
 
 _KEYS = tables.api_keys.c
@@ -78,10 +79,22 @@ async def record(
     editor: Editor,
     act: Act,
     at: datetime,
+    *,
+    about: str = "",
 ) -> None:
-    """Write into the audit log what was done, and by whom."""
-    if isinstance(editor, ByKey):
-        actor, operator = Actor.KEY, editor.key_id
-    else:
-        actor, operator = Actor.OPERATOR if editor is None else Actor.HOLDER, ""
-    await audit_log.record(connection, account_id, act, at, actor, operator=operator)
+    """Write into the audit log what was done, and by whom.
+
+    An operator's reason begins with what it is `about`: they act on what is somebody else's.
+    """
+    operator = reason = ""
+    match editor:
+        case ByKey():
+            actor, operator = Actor.KEY, editor.key_id
+        case Order():
+            actor, operator = Actor.OPERATOR, editor.operator
+            reason = f"{about}: {editor.reason}"[: people.REASON_MAX] if about else editor.reason
+        case None:
+            actor = Actor.OPERATOR
+        case _:
+            actor = Actor.HOLDER
+    await audit_log.record(connection, account_id, act, at, actor, reason=reason, operator=operator)

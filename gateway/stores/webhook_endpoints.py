@@ -17,6 +17,7 @@ from accounts.audit_log import Act
 from billing.clock import Clock, utc_now
 from database.engine import TIMEOUT_S, reading, writing
 from gateway.embed.ports import Editor
+from gateway.operators import Order
 from gateway.scopes import Scope
 from gateway.stores.button_editors import may_change, record
 from gateway.stores.webhook_spool import delivery_in, disable, endpoint_in, rows_of
@@ -95,7 +96,9 @@ class SqlWebhookEndpoints:
                     id=endpoint_id, account_id=account_id, seed=seed, **times, **_columns(form, at)
                 )
             )
-            await record(connection, account_id, editor, Act.WEBHOOK_ADDED, at)
+            await record(
+                *(connection, account_id, editor, Act.WEBHOOK_ADDED, at), about=endpoint_id
+            )
             return await _shown(connection, account_id, endpoint_id, at)
 
     async def change(
@@ -112,8 +115,11 @@ class SqlWebhookEndpoints:
                     sa.update(endpoints).where(_E.id == endpoint_id).values(values)
                 )
             if form.is_disabled:
-                await disable(connection, endpoint_id, Ended.BY_OWNER, at)
-            await record(connection, account_id, editor, Act.WEBHOOK_CHANGED, at)
+                why = Ended.BY_OPERATOR if isinstance(editor, Order) else Ended.BY_OWNER
+                await disable(connection, endpoint_id, why, at)
+            await record(
+                *(connection, account_id, editor, Act.WEBHOOK_CHANGED, at), about=endpoint_id
+            )
             return await _shown(connection, account_id, endpoint_id, at)
 
     async def turn(
@@ -131,7 +137,9 @@ class SqlWebhookEndpoints:
                 await connection.execute(
                     sa.update(endpoints).where(_E.id == endpoint_id).values(values)
                 )
-                await record(connection, account_id, editor, Act.WEBHOOK_TURNED, at)
+                await record(
+                    *(connection, account_id, editor, Act.WEBHOOK_TURNED, at), about=endpoint_id
+                )
             return await _shown(connection, account_id, endpoint_id, at)
 
     async def remove(self, account_id: str, editor: Editor, endpoint_id: str) -> NotDone | None:
@@ -141,10 +149,15 @@ class SqlWebhookEndpoints:
             if isinstance(row, NotDone):
                 return row
             await connection.execute(sa.delete(endpoints).where(_E.id == endpoint_id))
-            await record(connection, account_id, editor, Act.WEBHOOK_REMOVED, self._clock())
+            await record(
+                *(connection, account_id, editor, Act.WEBHOOK_REMOVED, self._clock()),
+                about=endpoint_id,
+            )
             return None
 
-    async def test(self, account_id: str, endpoint_id: str) -> Delivery | NotDone:
+    async def test(
+        self, account_id: str, endpoint_id: str, order: Order | None = None
+    ) -> Delivery | NotDone:
         """Queue a test event, at most one in `TEST_PAUSE_S`: a repeat finds the first."""
         at = self._clock()
         named = event_id(TEST, endpoint_id, str(int(at.timestamp()) // TEST_PAUSE_S))
@@ -161,6 +174,10 @@ class SqlWebhookEndpoints:
                 new = rows_of(told, [(endpoint_id, account_id)], at)
                 await connection.execute(sa.insert(deliveries), new)
                 await _end_rest(connection, endpoint_id, at)
+                if order is not None:
+                    await record(
+                        connection, account_id, order, Act.WEBHOOK_TESTED, at, about=endpoint_id
+                    )
             return delivery_in((await connection.execute(mine)).one())
 
     async def deliveries(
@@ -180,7 +197,7 @@ class SqlWebhookEndpoints:
         return [(each, tried.get(each.id, ())) for each in found]
 
     async def replay(
-        self, account_id: str, endpoint_id: str, delivery_id: str
+        self, account_id: str, endpoint_id: str, delivery_id: str, order: Order | None = None
     ) -> Delivery | NotDone:
         """Send a delivery again, as the same message."""
         at = self._clock()
@@ -193,10 +210,14 @@ class SqlWebhookEndpoints:
             if endpoint.disabled_at is not None:
                 return NotDone.IS_DISABLED
             await _send_again(connection, endpoint_id, sa.and_(*one), at)
+            if order is not None:
+                await record(
+                    connection, account_id, order, Act.WEBHOOK_REPLAYED, at, about=endpoint_id
+                )
             return delivery_in((await connection.execute(sa.select(deliveries).where(*one))).one())
 
     async def replay_failed(
-        self, account_id: str, endpoint_id: str, since: datetime
+        self, account_id: str, endpoint_id: str, since: datetime, order: Order | None = None
     ) -> int | NotDone:
         """Send those again that were given up, of events since then; return how many."""
         at = self._clock()
@@ -218,6 +239,10 @@ class SqlWebhookEndpoints:
                 return NotDone.IS_DISABLED
             ids = (await connection.scalars(failed)).all()
             await _send_again(connection, endpoint_id, _D.id.in_(ids), at)
+            if ids and order is not None:
+                await record(
+                    connection, account_id, order, Act.WEBHOOK_REPLAYED, at, about=endpoint_id
+                )
         return len(ids)
 
 

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any, Final, Protocol
 
 from gateway.embed.ports import Editor
+from gateway.operators import Order
 from gateway.webhooks.schedule import NEW_FOR, Verdict
 
 OPERATOR: Final = "operator"
@@ -187,8 +188,13 @@ class Endpoints(Protocol):
     async def remove(self, account_id: str, editor: Editor, endpoint_id: str) -> NotDone | None:
         """Delete an endpoint with all that waits for it."""
 
-    async def test(self, account_id: str, endpoint_id: str) -> Delivery | NotDone:
-        """Queue a test event, at most one in ten seconds: a repeat finds the first."""
+    async def test(
+        self, account_id: str, endpoint_id: str, order: Order | None = None
+    ) -> Delivery | NotDone:
+        """Queue a test event, at most one in ten seconds: a repeat finds the first.
+
+        What is done on an operator's order is written into the audit log, here and below.
+        """
 
     async def deliveries(
         self, account_id: str, endpoint_id: str, *, limit: int, before: str | None
@@ -196,12 +202,12 @@ class Endpoints(Protocol):
         """Return an endpoint's newest deliveries first, older than the delivery `before`."""
 
     async def replay(
-        self, account_id: str, endpoint_id: str, delivery_id: str
+        self, account_id: str, endpoint_id: str, delivery_id: str, order: Order | None = None
     ) -> Delivery | NotDone:
         """Send a delivery again, as the same message."""
 
     async def replay_failed(
-        self, account_id: str, endpoint_id: str, since: datetime
+        self, account_id: str, endpoint_id: str, since: datetime, order: Order | None = None
     ) -> int | NotDone:
         """Send those again that were given up, of events since then; return how many.
 

@@ -13,7 +13,6 @@ from starlette.responses import Response
 
 from gateway.errors import RequestRefusedError
 from gateway.http.access import DeclaredRoute
-from gateway.http.api.webhooks import known_id, seed_of
 from gateway.http.site.door import WEBHOOKS, Door, said_in, see
 from gateway.http.site.forms import NewWebhookFields, WebhookFields, read_form
 from gateway.http.site.webhook_pages import (
@@ -24,6 +23,7 @@ from gateway.http.site.webhook_pages import (
     WebhooksPage,
 )
 from gateway.people.sessions import SignedIn
+from gateway.webhooks.acts import known_id, seed_of
 from gateway.webhooks.events import endpoint_id
 from gateway.webhooks.ports import LABEL_MAX, Endpoint, EndpointForm, Endpoints, NotDone
 from gateway.webhooks.signature import SecretMaker, secret_text

@@ -10,6 +10,7 @@ from gateway.http.app import create_app
 from gateway.http.bearer import Authenticator, key_hash, new_api_key
 from gateway.scopes import PAGE, Scope
 from gateway.stores.accounts import SqlAccountStore
+from gateway.webhooks.acts import WebhookActs
 from gateway.webhooks.ports import ENDPOINTS_MAX, EndpointForm
 from gateway.webhooks.signature import SecretMaker, read_secret
 from tests.gateway.calls.test_live import Velocity
@@ -29,7 +30,7 @@ class Api:
             self.accounts, Epochs(), Velocity(), lambda: 0, lambda: datetime.now(UTC)
         )
         self.routes = WebhooksApi(
-            auth, self.world.endpoints, maker or self.world.maker, ("127.0.0.1",)
+            auth, WebhookActs(self.world.endpoints, maker or self.world.maker, ("127.0.0.1",))
         ).routes()
         self.count = 0
 
