@@ -38,6 +38,7 @@ COMMANDS: Final = {
     "rates": "gateway.cli.rates",
     "ledger": "gateway.cli.ledger",
     "payments": "gateway.cli.payments",
+    "webhooks": "gateway.cli.webhooks",
     "requests": "gateway.cli.requests",
     "retention": "gateway.cli.retention",
 }
@@ -105,8 +106,16 @@ def caller(
     """A phone call behind a button on a web page: the gateway between browsers and phones."""
 
 
+def _is_utf8(argument: str) -> bool:
+    # Python reads other bytes as lone surrogates (PEP 383), which no store can look for.
+    return not any("\ud800" <= char <= "\udfff" for char in argument)
+
+
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> Any:
     """Run a command; return the exit code."""
+    if not all(map(_is_utf8, arguments)):
+        complain("An argument is not UTF-8.", "Write it in UTF-8.")
+        return EXIT_SETTINGS
     # Typer draws a box around a usage error; with JSON log lines we write a plain line instead.
     is_drawn = not formats.is_json()
     try:

@@ -57,6 +57,12 @@ def account(tmp_path, valkey_url):
     return Accounts(tmp_path, valkey_url)
 
 
+def test_an_argument_that_no_store_can_look_for_is_refused(capsys):
+    assert app.main(["accounts", "show", "a\udcff"], {}) == EXIT_SETTINGS
+    said = capsys.readouterr()
+    assert "An argument is not UTF-8." in said.out + said.err
+
+
 def test_what_no_command_expected_is_logged_without_what_was_at_hand(monkeypatch, capsys):
     def fails(obj, **_):
         secret = obj["CALLER_TWILIO_AUTH_TOKEN"]
