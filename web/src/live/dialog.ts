@@ -10,7 +10,7 @@ import type { Order } from './requests';
 import { words } from './words';
 
 /** Characters of a reason, as the gateway's audit log keeps them. */
-const REASON_MAX = 500;
+const REASON_MAX = 300;
 
 /** What is asked. */
 export interface Question {
