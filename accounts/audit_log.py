@@ -99,6 +99,8 @@ class Act(StrEnum):
     RULE_ALLOWED = "rule_allowed"
     """A rule of admission does not hold for the account until a moment."""
     RULE_RESTORED = "rule_restored"
+    LOG_LEVEL_SET = "log_level_set"
+    """Of a node, with which the reason begins; the line is of no account (`operators.NODES`)."""
 
 
 class Actor(StrEnum):

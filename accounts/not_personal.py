@@ -52,7 +52,7 @@ NOT_PERSONAL: Final[tuple[NotPersonal, ...]] = (
             f"log:{name}"
             for name in (
                 *("beyond", "carrier_code", "code", "event_id", "failure"),
-                *("alarm", "hint", "http_status", "kind", "limit", "node"),
+                *("alarm", "hint", "http_status", "kind", "limit", "log_level", "node"),
                 *("part", "partition", "partitions", "reason", "received"),
                 *("question", "report", "request_id", "result", "smtp_code", "state"),
                 *("status", "subject", "task", "version", "what", "where"),

@@ -21,6 +21,8 @@ LINES_MAX: Final = 200
 QUERY_MIN: Final = 2
 """Characters of a search: one would find everybody."""
 REASON_MAX: Final = 300
+NODES: Final = "(nodes)"
+"""Under which the audit log keeps what is done with nodes; no account can have this id."""
 OPERATOR_MAX: Final = 64
 LIFTED_MAX: Final = timedelta(days=366)
 """How long a rule can be lifted: an exception that nobody looks at again becomes the rule."""
@@ -162,6 +164,9 @@ class AdminBook(Protocol):
 
     async def note_ended_call(self, account_id: str, call_id: str, order: Order) -> None:
         """Note that an operator ends a live call."""
+
+    async def note_log_level(self, node: str, level: str, order: Order) -> None:
+        """Note that an operator has a node log from another level on."""
 
     async def lift(self, account_id: str, rule: Allowance, until: datetime, order: Order) -> None:
         """Lift a rule of admission until a moment."""

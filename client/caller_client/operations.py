@@ -1109,6 +1109,28 @@ class Caller(Transport):
         """Let a node take new calls again."""
         self.ask(Wish("POST", "/v1/admin/nodes/{node}/resume", parts={"node": node}))
 
+    def set_node_log_level(
+        self,
+        *,
+        node: str,
+        level: shapes.LogLevel,
+        reason: str,
+        minutes: int | msgspec.UnsetType = msgspec.UNSET,
+    ) -> None:
+        """Let a node log from another level on for a while.
+
+        It logs as it is set after that, and when it is started again. The audit log keeps the
+        reason.
+        """
+        self.ask(
+            Wish(
+                "POST",
+                "/v1/admin/nodes/{node}/log-level",
+                body=shapes.LogLevelRequest(level=level, minutes=minutes, reason=reason),
+                parts={"node": node},
+            )
+        )
+
     def list_all_live_calls(self, *, account: str | None = None) -> shapes.FleetCalls:
         """Return the live calls of all nodes, or of one account.
 
@@ -2362,6 +2384,28 @@ class AsyncCaller(AsyncTransport):
     async def resume_node(self, *, node: str) -> None:
         """Let a node take new calls again."""
         await self.ask(Wish("POST", "/v1/admin/nodes/{node}/resume", parts={"node": node}))
+
+    async def set_node_log_level(
+        self,
+        *,
+        node: str,
+        level: shapes.LogLevel,
+        reason: str,
+        minutes: int | msgspec.UnsetType = msgspec.UNSET,
+    ) -> None:
+        """Let a node log from another level on for a while.
+
+        It logs as it is set after that, and when it is started again. The audit log keeps the
+        reason.
+        """
+        await self.ask(
+            Wish(
+                "POST",
+                "/v1/admin/nodes/{node}/log-level",
+                body=shapes.LogLevelRequest(level=level, minutes=minutes, reason=reason),
+                parts={"node": node},
+            )
+        )
 
     async def list_all_live_calls(self, *, account: str | None = None) -> shapes.FleetCalls:
         """Return the live calls of all nodes, or of one account.

@@ -19,6 +19,9 @@ DeliveryState = str
 Flaw = Literal["audio-latency", "choppy-audio", "dropped-call", "echo", "noisy-call"]
 """What was wrong with a call: the words that telephone services use for it."""
 
+LogLevel = Literal["debug", "error", "info", "setting", "warning"]
+"""From which level on a node logs."""
+
 Mode = str
 """What a supervisor does in a call; each allows what stands before it."""
 
@@ -636,6 +639,16 @@ class LiveCallList(msgspec.Struct, kw_only=True):
     """The newest first; of a node that does not answer none."""
 
 
+class LogLevelRequest(msgspec.Struct, kw_only=True):
+    """Body of `…/log-level`."""
+
+    level: LogLevel
+    """`setting`: as the node is set, at once."""
+    minutes: int | msgspec.UnsetType = msgspec.UNSET
+    """Until the node logs as it is set again."""
+    reason: str
+
+
 class LogLineView(msgspec.Struct, kw_only=True):
     """A line of the audit log."""
 
@@ -696,6 +709,10 @@ class NodeFacts(msgspec.Struct, kw_only=True):
     """Whether it takes no new calls."""
     lag_ms: float
     """How late its heartbeat was at most, of late."""
+    log_level: str = ""
+    """From which level on it logs, such as `info`; empty: a release that does not say."""
+    log_level_until: str | None = None
+    """RFC 3339, in UTC: until when it is another one than the node's setting; null: it is that."""
 
 
 class Nodes(msgspec.Struct, kw_only=True):

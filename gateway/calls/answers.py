@@ -7,12 +7,12 @@ from typing import Protocol
 
 from gateway.fleet.messages import (
     CALLS_MAX,
+    CallQuestion,
     Calls,
     ChargeNow,
     Done,
     EndCall,
     FindCalls,
-    Question,
     Reply,
     Stopping,
 )
@@ -36,7 +36,7 @@ class HeldCalls(Protocol):
 
 
 async def answer(
-    held: HeldCalls, charge_now: Callable[[str], Awaitable[None]], question: Question
+    held: HeldCalls, charge_now: Callable[[str], Awaitable[None]], question: CallQuestion
 ) -> Reply:
     """Do what is asked of a node, and return the answer.
 

@@ -7,7 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.fleet.exchange import Exchange, NodeSilentError
-from gateway.fleet.messages import Calls, EndCall, FindCalls, Question, Reply, Stopping, TakeCalls
+from gateway.fleet.messages import (
+    Calls,
+    EndCall,
+    FindCalls,
+    LogLevel,
+    Question,
+    Reply,
+    SetLogLevel,
+    Stopping,
+    TakeCalls,
+)
 from gateway.fleet.roster import NodeFacts, Roster
 from gateway.ports import LiveCall
 
@@ -74,8 +84,20 @@ class FleetControl:
 
         Raises LookupError for no such node, NodeStoppingError, NodeSilentError.
         """
-        if self.roster.find(node) is None:
-            raise LookupError(node)
+        self.require(node)
         reply = await self.ask(node, TakeCalls(takes=takes))
         if isinstance(reply, Stopping):
             raise NodeStoppingError
+
+    async def set_log_level(self, node: str, level: LogLevel, minutes: int) -> None:
+        """Let a node log from a level on, for at most `LEVEL_MINUTES_MAX`, or as it is set.
+
+        Raises LookupError for no such node, NodeSilentError, also for one of a release that cannot.
+        """
+        self.require(node)
+        await self.ask(node, SetLogLevel(level=level, minutes=minutes))
+
+    def require(self, node: str) -> None:
+        """Raise LookupError for a node that does not run."""
+        if self.roster.find(node) is None:
+            raise LookupError(node)

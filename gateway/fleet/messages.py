@@ -6,13 +6,18 @@ know. Every question may be asked twice.
 
 from __future__ import annotations
 
-from typing import Final
+from enum import StrEnum
+from typing import Annotated, Final
 
 import msgspec
 
 from gateway.ports import LiveCall
 
 LETTER_BYTES_MAX: Final = 1 << 20
+LEVEL_MINUTES: Final = 15
+"""How long a node's log level is changed if nobody says for how long."""
+LEVEL_MINUTES_MAX: Final = 24 * 60
+"""What nobody looks at again would fill the disk."""
 CALLS_MAX: Final = 1000
 """Calls in one reply: some 600 bytes each."""
 
@@ -46,6 +51,32 @@ class TakeCalls(msgspec.Struct, frozen=True, kw_only=True, tag="take_calls"):
     takes: bool
 
 
+class LogLevel(StrEnum):
+    """From which level on a node logs."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+    SETTING = "setting"
+    """As it is set, at once."""
+
+
+LevelMinutes = Annotated[int, msgspec.Meta(ge=1, le=LEVEL_MINUTES_MAX)]
+
+
+class SetLogLevel(msgspec.Struct, frozen=True, kw_only=True, tag="set_log_level"):
+    """Log from a level on, for so many minutes, and then as it is set."""
+
+    level: LogLevel
+    minutes: LevelMinutes
+
+
+def level_said(level: LogLevel, minutes: int) -> str:
+    """Return what is written down of a level that was asked for."""
+    return level if level is LogLevel.SETTING else f"{level} for {minutes} minutes"
+
+
 class Calls(msgspec.Struct, frozen=True, kw_only=True, tag="calls"):
     """The calls that were found, or the one that was ended as it stands then."""
 
@@ -66,7 +97,9 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     """It could not be answered, for a reason that the asked process has logged."""
 
 
-Question = FindCalls | EndCall | ChargeNow | TakeCalls
+CallQuestion = FindCalls | EndCall | ChargeNow | TakeCalls
+"""About the calls of a node."""
+Question = CallQuestion | SetLogLevel
 Reply = Calls | Done | Stopping | Failed
 
 

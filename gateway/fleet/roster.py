@@ -34,6 +34,10 @@ class NodeFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it takes no new calls."""
     lag_ms: float
     """How late its heartbeat was at most, of late."""
+    log_level: str = ""
+    """From which level on it logs, such as `info`; empty: a release that does not say."""
+    log_level_until: str | None = None
+    """RFC 3339, in UTC: until when it is another one than the node's setting; null: it is that."""
 
     @property
     def share(self) -> float:

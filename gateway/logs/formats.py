@@ -95,7 +95,16 @@ def configure(level: str, form: str) -> None:
         library = logging.getLogger(name)
         library.handlers.clear()
         library.propagate = True
+    set_level(level)
+
+
+def set_level(level: str) -> None:
+    """Log our own lines from this level on, and at no level more of the libraries' than warnings.
+
+    `configure` was called before.
+    """
     severity = logging.getLevelNamesMapping()[level.upper()]
+    root = logging.getLogger()
     # For everyone who is not named below, whatever level we run at.
     root.setLevel(max(severity, logging.WARNING))
     for name in OURS:

@@ -310,4 +310,6 @@ def _node_row(facts: NodeFacts) -> NodeRow:
         lag_ms=facts.lag_ms,
         release=facts.release,
         started_at=facts.started_at,
+        log_level=facts.log_level,
+        log_level_until=facts.log_level_until,
     )

@@ -124,6 +124,10 @@ class NodeRow(msgspec.Struct, frozen=True, kw_only=True):
     release: str
     started_at: str
     is_lost: bool = False
+    log_level: str = ""
+    """From which level on it logs; empty: a release that does not say."""
+    log_level_until: str | None = None
+    """RFC 3339: until when it is another one than the node's setting."""
 
 
 ENCODER: Final = msgspec.json.Encoder()

@@ -94,6 +94,10 @@ class Administration:
         """Note that an operator ends a call. Raises LookupError for no such account."""
         await self.book.note_ended_call(account_id, call_id, order)
 
+    async def note_log_level(self, node: str, level: str, order: Order) -> None:
+        """Note that an operator has a node log from another level on."""
+        await self.book.note_log_level(node, level, order)
+
     async def lift(self, account_id: str, rule: Allowance, until: datetime, order: Order) -> None:
         """Lift a rule of admission. Raises ValueError for an end that is past or too far off."""
         if not timedelta() < until - self.clock() <= LIFTED_MAX:

@@ -5,6 +5,7 @@ A process that holds no calls has one as well, and is asked nothing.
 
 from __future__ import annotations
 
+import asyncio
 import random
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -12,15 +13,18 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from billing.clock import utc_now
 from gateway.calls import answers
 from gateway.calls.answers import HeldCalls
 from gateway.calls.draining import NOTICE_S
 from gateway.calls.fleet import FleetCalls
 from gateway.fleet.control import FleetControl
 from gateway.fleet.exchange import Exchange
-from gateway.fleet.messages import Failed, Question, Reply
+from gateway.fleet.messages import Done, Failed, LogLevel, Question, Reply, SetLogLevel
 from gateway.fleet.roster import NodeFacts, Roster
 from gateway.heartbeat.ticker import Ticker
+from gateway.logs import formats
+from gateway.logs.node_log_level import NodeLogLevel
 from gateway.ports import LiveCalls, NodeLoad
 from gateway.roles.membership import Membership
 from gateway.roles.release import release
@@ -99,10 +103,14 @@ async def open_fleet(settings: Settings) -> AsyncIterator[Fleet]:
 
 
 def of_node(
-    settings: Settings, membership: Membership, load: NodeLoad, ticker: Ticker
+    settings: Settings,
+    membership: Membership,
+    load: NodeLoad,
+    ticker: Ticker,
+    logged: NodeLogLevel,
 ) -> Callable[[], NodeFacts]:
     """Return what says how a node is right now."""
-    started_at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    started_at = _text(datetime.now(UTC))
 
     def facts() -> NodeFacts:
         return NodeFacts(
@@ -115,20 +123,38 @@ def of_node(
             calls_max=settings.calls_max,
             is_draining=load.is_draining,
             lag_ms=round(ticker.lag_ns_max() / 1e6, 1),
+            log_level=logged.level,
+            log_level_until=None if logged.until is None else _text(logged.until),
         )
 
     return facts
 
 
-def of_calls(
-    held: HeldCalls, charge_now: Callable[[str], Awaitable[None]]
+def new_log_level(settings: Settings) -> NodeLogLevel:
+    """Return the log level of this process, on the running loop."""
+    call_later = asyncio.get_running_loop().call_later
+    return NodeLogLevel(settings.log_level, formats.set_level, call_later, utc_now)
+
+
+def of_process(
+    held: HeldCalls, charge_now: Callable[[str], Awaitable[None]], logged: NodeLogLevel
 ) -> Callable[[Question], Awaitable[Reply]]:
-    """Return what answers questions about the calls of this process."""
+    """Return what answers questions about this process and its calls."""
 
     async def answer(question: Question) -> Reply:
+        if isinstance(question, SetLogLevel):
+            if question.level is LogLevel.SETTING:
+                logged.restore()
+            else:
+                logged.set_for(question.level, question.minutes)
+            return Done()
         return await answers.answer(held, charge_now, question)
 
     return answer
+
+
+def _text(at: datetime) -> str:
+    return at.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 async def _answer_nothing(_question: Question) -> Reply:

@@ -37,7 +37,7 @@ from gateway.roles.children import Child
 from gateway.roles.documents import post_documents
 from gateway.roles.embed import compose_proofs
 from gateway.roles.erasure import of_erasure, open_journal
-from gateway.roles.fleet import Fleet, compose_fleet, of_calls, of_node
+from gateway.roles.fleet import Fleet, compose_fleet, new_log_level, of_node, of_process
 from gateway.roles.fraud import Fraud, compose_fraud
 from gateway.roles.membership import Membership, new_membership
 from gateway.roles.payments import PaymentServices, compose_payments
@@ -289,11 +289,11 @@ class Gateway:
         if media is None:
             self.fleet = fleet = compose_fleet(*shared)
         else:
-            node = settings.node
+            node, logged = settings.node, new_log_level(settings)
             self.fleet = fleet = compose_fleet(
                 *shared,
-                facts=of_node(settings, self._membership, media.calls, media.port.ticker),
-                answer=of_calls(media.calls, media.metering.charge_now),
+                facts=of_node(settings, self._membership, media.calls, media.port.ticker, logged),
+                answer=of_process(media.calls, media.metering.charge_now, logged),
             )
         stops.add("questions of other processes", fleet.exchange.stop)
         self._live = fleet.calls(self._calls, node, self.stores)

@@ -25,6 +25,7 @@ from billing.stores.freezes import is_used
 from database.columns import UtcDateTime
 from database.engine import TIMEOUT_S, reading, upsert, writing
 from gateway import scopes as scope_names
+from gateway.operators import NODES
 from gateway.scopes import LEAST, Scope
 
 KEY_ID_CHARACTERS = 16
@@ -109,10 +110,10 @@ class SqlAccountStore:
     async def create_account(self, account_id: str, currency: str) -> bool:
         """Create an account without credit; return False, and change nothing, if it exists.
 
-        Raises ValueError for an empty id or a currency that is not an ISO 4217 code, and
-        StoreUnavailableError.
+        Raises ValueError for an empty or reserved id or a currency that is not an ISO 4217 code,
+        and StoreUnavailableError.
         """
-        if not account_id or not _CURRENCY.fullmatch(currency):
+        if account_id in {"", NODES} or not _CURRENCY.fullmatch(currency):
             raise ValueError("an account needs an id and a currency")
         async with writing(self._engine, self._timeout_s) as connection:
             created = await connection.execute(

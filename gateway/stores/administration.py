@@ -28,6 +28,7 @@ from gateway.limits.fraud import Allowance
 from gateway.operators import (
     FOUND_MAX,
     LINES_MAX,
+    NODES,
     AccountState,
     FoundAccount,
     Line,
@@ -230,6 +231,12 @@ class SqlAdministration:
         async with self._account(account_id) as connection:
             reason = f"{call_id}: {order.reason}"[: people.REASON_MAX]
             await self._record(connection, account_id, Act.CALL_ENDED, order, reason)
+
+    async def note_log_level(self, node: str, level: str, order: Order) -> None:
+        """Note that an operator has a node log from another level on."""
+        reason = f"{node}: {level}: {order.reason}"[: people.REASON_MAX]
+        async with writing(self._engine, self._timeout_s) as connection:
+            await self._record(connection, NODES, Act.LOG_LEVEL_SET, order, reason)
 
     async def lift(self, account_id: str, rule: Allowance, until: datetime, order: Order) -> None:
         """Lift a rule of admission until a moment."""

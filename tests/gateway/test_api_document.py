@@ -27,6 +27,7 @@ from gateway.roles.embed import buttons_of
 from gateway.scopes import PAGE, Scope
 from gateway.webhooks.events import endpoint_id
 from simulators.payments.service import PaymentSimulatorService, PaymentSimulatorSettings
+from tests.gateway.logs.levels import kept_levels
 from tests.gateway.test_access import BUTTON, CALL, PAYMENT, add_objects_of_alice, running
 from tests.thorough import one_in
 from tests.valkey import ValkeyServer
@@ -128,6 +129,7 @@ BODIES = {
     "issue_call_token": {"destination": BUTTON.rules.destination},
     "issue_check_token": {},
     "make_button": BODY,
+    "set_node_log_level": REASON | {"level": "debug"},
     "set_supervision": REASON | {"most": "whisper"},
     "quote_call": {"destination": BUTTON.rules.destination},
     "search_accounts": {"text": "ali"},
@@ -187,7 +189,8 @@ async def node(tmp_path_factory, migrated_books):
     payments = PaymentSimulatorService(PaymentSimulatorSettings(api_key=STRIPE_KEY))
     await payments.start()
     try:
-        with contextlib.closing(ValkeyServer().start()) as server:
+        # Among all that it is asked is to log more, or less.
+        with contextlib.closing(ValkeyServer().start()) as server, kept_levels():
             async with running(folder, server.url, CALLER_STRIPE_URL=payments.origin) as site:
                 key, _ = await site.new_key(scopes=PAGE)
                 await add_objects_of_alice(site)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import msgspec
 from starlette.requests import Request
@@ -16,6 +17,7 @@ from gateway.calls.call_view import CallView, live_view
 from gateway.errors import RequestRefusedError
 from gateway.fleet.control import FleetControl, NodeStoppingError
 from gateway.fleet.exchange import NodeSilentError
+from gateway.fleet.messages import LEVEL_MINUTES, LevelMinutes, LogLevel, level_said
 from gateway.fleet.roster import NodeFacts
 from gateway.http.access import DeclaredRoute
 from gateway.http.api.admin import ADMIN, ActRequest, AdminRoutes, order_of
@@ -23,12 +25,14 @@ from gateway.http.body import read_json
 from gateway.http.operation import operation
 from gateway.http.principal import Principal
 from gateway.http.problems import Json
+from gateway.operators import REASON_MAX
 from gateway.people.administration import Administration
 from gateway.ports import LiveCall
 from gateway.scopes import Scope
 
 NODES = f"{ADMIN}/nodes"
 CALLS = f"{ADMIN}/live-calls"
+_Reason = Annotated[str, msgspec.Meta(min_length=1, max_length=REASON_MAX)]
 _TELLING = ("node_not_found", "node_stopping", "node_silent")
 
 
@@ -53,6 +57,16 @@ class FleetCalls(msgspec.Struct, kw_only=True):
     """How many were left out, because their node has too many."""
     silent_nodes: Sequence[str]
     """Nodes that did not answer: theirs are missing."""
+
+
+class LogLevelRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Body of `…/log-level`."""
+
+    level: LogLevel
+    """`setting`: as the node is set, at once."""
+    minutes: LevelMinutes = LEVEL_MINUTES
+    """Until the node logs as it is set again."""
+    reason: _Reason
 
 
 class FleetCallsAsked(msgspec.Struct, kw_only=True):
@@ -108,6 +122,33 @@ class FleetApi:
     async def resume_node(self, request: Request, _principal: Principal) -> Response:
         """Let a node take new calls again."""
         return await self._tell(request, takes=True)
+
+    @operation(
+        f"POST {NODES}/{{node}}/log-level",
+        Scope.ADMIN,
+        body=LogLevelRequest,
+        problems=("node_not_found", "node_silent"),
+    )
+    async def set_node_log_level(self, request: Request, principal: Principal) -> Response:
+        """Let a node log from another level on for a while.
+
+        It logs as it is set after that, and when it is started again. The audit log keeps the
+        reason.
+        """
+        node = request.path_params["node"]
+        body = await read_json(request, LogLevelRequest)
+        order = order_of(principal, body.reason)
+        said = level_said(body.level, body.minutes)
+        try:
+            self.control.require(node)
+            # Written first: whatever happens then, it is known who wanted it.
+            await self.administration.note_log_level(node, said, order)
+            await self.control.set_log_level(node, body.level, body.minutes)
+        except LookupError:
+            raise RequestRefusedError("node_not_found") from None
+        except NodeSilentError:
+            raise RequestRefusedError("node_silent") from None
+        return Response(status_code=204)
 
     @operation(f"GET {CALLS}", Scope.ADMIN, FleetCalls, query=FleetCallsAsked)
     async def list_all_live_calls(self, request: Request, _principal: Principal) -> Response:

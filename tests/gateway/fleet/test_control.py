@@ -1,10 +1,24 @@
 """All nodes for an operator: what is found, what is missing, and who does not answer."""
 
+import msgspec
 import pytest
 
 from gateway.fleet.control import FleetControl, NodeStoppingError
 from gateway.fleet.exchange import Exchange, NodeSilentError
-from gateway.fleet.messages import Calls, Done, EndCall, FindCalls, Stopping, TakeCalls
+from gateway.fleet.messages import (
+    DECODER,
+    ENCODER,
+    LEVEL_MINUTES_MAX,
+    Asked,
+    Calls,
+    Done,
+    EndCall,
+    FindCalls,
+    LogLevel,
+    SetLogLevel,
+    Stopping,
+    TakeCalls,
+)
 from gateway.fleet.roster import Roster
 from tests.gateway.cli.test_fleet_commands import live
 from tests.gateway.fleet.mailboxes import MemoryDirectory, MemoryMailboxes, facts_of
@@ -81,3 +95,30 @@ async def test_a_node_is_told_to_take_calls_or_none(house):
     house.replies = {"n2": Stopping()}
     with pytest.raises(NodeStoppingError):
         await house.control.take_calls("n2", takes=True)
+
+
+async def test_a_node_is_told_what_to_log(house):
+    await house.control.set_log_level("n2", LogLevel.DEBUG, 15)
+    assert house.asked == [("n2", SetLogLevel(level=LogLevel.DEBUG, minutes=15))]
+    with pytest.raises(LookupError):
+        await house.control.set_log_level("n9", LogLevel.DEBUG, 15)
+    await house.members["n2"].stop()
+    with pytest.raises(NodeSilentError):
+        await house.control.set_log_level("n2", LogLevel.DEBUG, 15)
+
+
+@pytest.mark.parametrize(
+    ("level", "minutes", "is_read"),
+    [
+        *(("debug", 1, True), ("setting", LEVEL_MINUTES_MAX, True)),
+        *(("debug", 0, False), ("debug", LEVEL_MINUTES_MAX + 1, False), ("trace", 5, False)),
+    ],
+)
+def test_what_no_operator_can_ask_for_is_not_understood(level, minutes, is_read):
+    question = SetLogLevel(level=level, minutes=minutes)
+    letter = ENCODER.encode(Asked(number=1, sender="x", question=question))
+    if is_read:
+        assert DECODER.decode(letter).question == question
+    else:
+        with pytest.raises(msgspec.ValidationError):
+            DECODER.decode(letter)

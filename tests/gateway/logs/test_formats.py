@@ -294,3 +294,22 @@ async def test_a_task_that_nobody_awaits_is_told_by_its_name(written):
     text = written()
     assert SECRET not in text
     assert json.loads(text)["task"] == "meter"
+
+
+def test_a_level_that_is_changed_is_ours_alone(written):
+    formats.configure("info", "json")
+    ours, theirs = structlog.get_logger("gateway.test"), logging.getLogger("aiosqlite")
+    late = "library.first.seen.at.debug"
+    for level, seen in (("debug", ["debug", "info"]), ("warning", []), ("info", ["info"])):
+        formats.set_level(level)
+        ours.debug("said")
+        ours.info("said")
+        # Libraries log their parameters below a warning: numbers, addresses, keys.
+        for name in ("aiosqlite", "httpx", "redis", "uvicorn", late):
+            logging.getLogger(name).info(SECRET)
+            logging.getLogger(name).debug(SECRET)
+        text = written()
+        assert SECRET not in text
+        assert [json.loads(line)["level"] for line in text.splitlines()] == seen
+    theirs.warning("it is slow")
+    assert "it is slow" in written()

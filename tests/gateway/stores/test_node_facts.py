@@ -1,5 +1,6 @@
 """What nodes say of themselves in Valkey lapses with them, and is read by any release."""
 
+import msgspec
 import pytest
 
 from billing.stores.redis_client import connect, disconnect
@@ -27,6 +28,19 @@ async def test_a_node_of_long_ago_is_forgotten(redis):
     await redis.zadd("caller:nodes", {"old": 1})
     await directory.write(facts_of("n1"))
     assert await redis.zrange("caller:nodes", 0, -1) == [b"n1"]
+
+
+async def test_an_older_and_a_newer_release_are_read(redis):
+    directory = RedisNodeDirectory(redis)
+    new = facts_of("n1", log_level="debug", log_level_until="2026-11-29T12:00:00Z")
+    await directory.write(new)
+    said = msgspec.json.decode(msgspec.json.encode(facts_of("n2")))
+    del said["log_level"], said["log_level_until"]
+    await directory.write(facts_of("n2"))
+    await redis.set("caller:node:1:n2", msgspec.json.encode({**said, "of_later": [1]}))
+    found = {each.node: each for each in await directory.read()}
+    assert found == {"n1": new, "n2": facts_of("n2")}
+    assert (found["n2"].log_level, found["n2"].log_level_until) == ("", None)
 
 
 @pytest.mark.parametrize(

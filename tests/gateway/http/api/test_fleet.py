@@ -46,6 +46,16 @@ class Control:
             raise NodeSilentError
         self.done.append(("end", call.opened.call_id))
 
+    def require(self, node):
+        if node != "n1":
+            raise LookupError
+
+    async def set_log_level(self, node, level, minutes):
+        self.require(node)
+        if self.silent:
+            raise NodeSilentError
+        self.done.append((level.value, minutes))
+
     async def take_calls(self, node, *, takes):
         if node != "n1":
             raise LookupError
@@ -70,6 +80,9 @@ class Api:
 
     async def note_ended_call(self, account_id, call_id, order):
         self.noted.append((account_id, call_id, order))
+
+    async def note_log_level(self, node, level, order):
+        self.noted.append((node, level, order))
 
     async def ask(self, method, path, key=KEY, **options):
         headers = {"authorization": f"Bearer {key}"}
@@ -101,6 +114,30 @@ async def test_a_node_is_drained_and_resumed(api):
     assert await api.ask("POST", f"{NODES}/n1/resume") == (409, "node_stopping")
     api.control.silent = ["n1"]
     assert await api.ask("POST", f"{NODES}/n1/drain") == (503, "node_silent")
+
+
+async def test_a_node_logs_more_for_a_reason_that_is_kept(api):
+    path, why = f"{NODES}/n1/log-level", {"reason": "calls drop"}
+    assert await api.ask("POST", path, json={"level": "debug", **why}) == (204, b"")
+    assert await api.ask("POST", path, json={"level": "setting", "minutes": 5, **why}) == (204, b"")
+    assert api.control.done == [("debug", 15), ("setting", 5)]
+    order = Order("key k1", "calls drop")
+    noted = [("n1", "debug for 15 minutes", order), ("n1", "setting", order)]
+    assert api.noted == noted
+    for body in (
+        *({}, why, {"level": "debug"}, {"level": "debug", "reason": ""}, {"level": "trace", **why}),
+        *({"level": "debug", "minutes": minutes, **why} for minutes in (0, 1441, "15", 1.5)),
+        {"level": "debug", "for": 5, **why},
+    ):
+        assert (await api.ask("POST", path, json=body))[0] == 400, body
+    for unknown in ("n9", "%00"):
+        asked = await api.ask("POST", f"{NODES}/{unknown}/log-level", json={"level": "info", **why})
+        assert asked == (404, "node_not_found")
+    assert (api.noted, len(api.control.done)) == (noted, 2)
+    api.control.silent = ["n1"]
+    asked = await api.ask("POST", path, json={"level": "debug", **why})
+    # Written before it was tried.
+    assert (asked, len(api.noted)) == ((503, "node_silent"), 3)
 
 
 async def test_live_calls_are_listed_with_their_accounts(api):
@@ -137,6 +174,7 @@ async def test_a_node_that_is_silent_is_said_to_be(api):
     ("method", "path"),
     [
         *[("GET", NODES), ("POST", f"{NODES}/n1/drain"), ("POST", f"{NODES}/n1/resume")],
+        ("POST", f"{NODES}/n1/log-level"),
         *[("GET", CALLS), ("POST", f"{CALLS}/c1/end")],
     ],
 )

@@ -1,0 +1,61 @@
+"""Holds the log level of a process: its setting, or another one for a while.
+
+Kept in memory alone: a process that is started again has its setting. Is given its clock and timer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import structlog
+
+log = structlog.get_logger(__name__)
+
+
+class Timer(Protocol):
+    """What calls something later."""
+
+    def cancel(self) -> None:
+        """Call it no more."""
+
+
+class NodeLogLevel:
+    """The level of this process's own log lines."""
+
+    def __init__(
+        self,
+        setting: str,
+        apply: Callable[[str], None],
+        call_later: Callable[[float, Callable[[], None]], Timer],
+        clock: Callable[[], datetime],
+    ) -> None:
+        """Begin with the setting, which is in force already."""
+        self._setting = setting
+        self._apply = apply
+        self._call_later = call_later
+        self._clock = clock
+        self._timer: Timer | None = None
+        self.level = setting
+        """Name of the lowest level that is logged, such as `info`."""
+        self.until: datetime | None = None
+        """When the setting holds again; None while it does."""
+
+    def set_for(self, level: str, minutes: int) -> None:
+        """Log from another level on, for so many minutes from now; what was said before is over."""
+        length = timedelta(minutes=minutes)
+        self._change(level, self._clock() + length)
+        self._timer = self._call_later(length.total_seconds(), self.restore)
+
+    def restore(self) -> None:
+        """Let the setting hold again."""
+        self._change(self._setting, None)
+
+    def _change(self, level: str, until: datetime | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self.level, self.until = level, until
+        self._apply(level)
+        log.info("log level changed", log_level=level)

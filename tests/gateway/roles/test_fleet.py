@@ -1,0 +1,52 @@
+"""What a node says of itself, and does when another process asks it to."""
+
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+
+from gateway.fleet.messages import Calls, Done, FindCalls, LogLevel, SetLogLevel
+from gateway.heartbeat.ticker import Ticker
+from gateway.roles.fleet import new_log_level, of_node, of_process
+from gateway.settings_variables import from_mapping
+from tests.gateway.cli.test_fleet_commands import PlayedCalls, live, nobody
+from tests.gateway.logs.levels import kept_levels
+
+
+class Load:
+    """`ports.NodeLoad`."""
+
+    is_draining = False
+
+    def __len__(self):
+        return 3
+
+
+@pytest.fixture(autouse=True)
+def _levels_are_put_back():
+    with kept_levels():
+        yield
+
+
+async def test_a_node_logs_what_it_is_told_to_and_says_so():
+    settings = from_mapping({"CALLER_LOG_LEVEL": "warning", "CALLER_NODE": "n1"})
+    logged = new_log_level(settings)
+    membership = SimpleNamespace(instance="i1")
+    facts = of_node(settings, membership, Load(), Ticker(lambda: 0), logged)
+    answer = of_process(PlayedCalls(live("c1")), nobody, logged)
+    assert (facts().log_level, facts().log_level_until) == ("warning", None)
+    question = SetLogLevel(level=LogLevel.DEBUG, minutes=15)
+    # Every question may be asked twice.
+    assert [await answer(question) for _ in range(2)] == [Done(), Done()]
+    told = facts()
+    assert told.log_level == "debug"
+    assert told.log_level_until is not None
+    assert told.log_level_until.endswith("Z")
+    assert await answer(SetLogLevel(level=LogLevel.SETTING, minutes=15)) == Done()
+    assert (facts().log_level, facts().log_level_until) == ("warning", None)
+    found = await answer(FindCalls(call_id="c1"))
+    assert isinstance(found, Calls)
+    assert len(found.calls) == 1
+    # A process that is started again begins with its setting.
+    assert new_log_level(settings).level == "warning"
+    assert len(asyncio.all_tasks()) == 1
