@@ -32,7 +32,7 @@ from gateway.errors import (
     RequestRefusedError,
 )
 from gateway.http.bearer import key_hash, new_api_key
-from gateway.operators import Order
+from gateway.operators import NODES, Order
 from gateway.ports import to_nobody
 from gateway.post.mail import is_address
 from gateway.roles import storage
@@ -74,6 +74,8 @@ def create_account(  # noqa: PLR0917
     Without --scope the key may place calls and nothing else.
     """
     # Validate what was typed before anything is opened or written.
+    if account_id == NODES:
+        fail("This id is reserved.", "Choose another id.", EXIT_SETTINGS)
     _require_apart(scope)
     micros, expires_at = read_amount(credit), _read_instant(expires)
     if email:

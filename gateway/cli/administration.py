@@ -33,6 +33,8 @@ Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the audit lo
 As = Annotated[str, typer.Option("--as", help="Who acts; kept too. Default: this machine's user.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Limit = Annotated[int, typer.Option(min=1, max=FOUND_MAX, help="Maximum number shown.")]
+Lines = Annotated[int, typer.Option(min=1, max=LINES_MAX, help="Maximum number shown.")]
+Before = Annotated[int | None, typer.Option(help="Go on before this line.")]
 After = Annotated[str, typer.Option(help="Go on after this account.")]
 
 
@@ -129,11 +131,18 @@ def show(context: typer.Context, account_id: AccountId, as_json: AsJson = False)
 def log(
     context: typer.Context,
     account_id: AccountId,
-    limit: Annotated[int, typer.Option(min=1, max=LINES_MAX, help="Maximum number shown.")] = 50,
-    before: Annotated[int | None, typer.Option(help="Go on before this line.")] = None,
+    limit: Lines = 50,
+    before: Before = None,
     as_json: AsJson = False,
 ) -> None:
     """List what was done with an account, by whom and why, the newest first."""
+    show_log(context, account_id, limit, before, as_json=as_json)
+
+
+def show_log(
+    context: typer.Context, account_id: str, limit: int, before: int | None, *, as_json: bool
+) -> None:
+    """Print lines of the audit log, the newest first."""
 
     async def work(book: storage.Book, settings: Settings) -> None:
         lines = await administration(book, settings).lines(account_id, limit=limit, before=before)

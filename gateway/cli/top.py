@@ -18,6 +18,7 @@ from rich.text import Text
 from billing.clock import utc_now
 from billing.money import format_money
 from gateway.cli.command import out, read_settings, run, stop_on_signal
+from gateway.cli.nodes import level_shown
 from gateway.monitor.alarm_view import AlarmView
 from gateway.monitor.rows import LIVE, CallRow, NodeRow
 from gateway.monitor.totals import Totals
@@ -110,14 +111,15 @@ def _alarm(alarm: AlarmView) -> Text:
 
 
 def _nodes(nodes: Sequence[NodeRow]) -> Table:
-    columns = "node", "calls", Column("late", justify="right"), "release", "state"
+    columns = "node", "calls", Column("late", justify="right"), "release", "logs", "state"
     table = Table(*columns, box=None)
     for node in nodes:
         state = "lost" if node.is_lost else "draining" if node.is_draining else "open"
         name, release = escape(node.node), escape(node.release)
+        logs = escape(level_shown(node.log_level, node.log_level_until))
         full = f"{node.calls} of {node.calls_max}"
         style = "red" if node.is_lost else None
-        table.add_row(name, full, f"{node.lag_ms:g} ms", release, state, style=style)
+        table.add_row(name, full, f"{node.lag_ms:g} ms", release, logs, state, style=style)
     return table
 
 

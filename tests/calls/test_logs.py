@@ -3,9 +3,12 @@
 The processes run at their most talkative, and the whole of what they wrote is looked through.
 """
 
+import asyncio
 import json
 import socket
 import struct
+import subprocess
+import sys
 import urllib.parse
 
 import pytest
@@ -104,6 +107,49 @@ async def test_requests_that_are_broken_off_cost_a_line_each(new_world, form):
     for word in ("Traceback", "error", customer.key, WEBHOOK_SECRET, ACCOUNT_SID):
         assert word not in text
     await customer.http.aclose()
+
+
+async def test_a_running_node_logs_more_when_it_is_told_to_and_names_nobody(new_world):
+    world = new_world(**PAYING)
+    world.start_gateway()
+    customer = await world.new_customer()
+
+    async def told(level):
+        """Tell it what to log, and break requests off; return where in the log that begins."""
+        asked = ["nodes", "log-level", "n1", level, "--reason", "calls drop"]
+        command = [sys.executable, "-m", "gateway", *asked]
+        done = await asyncio.to_thread(
+            subprocess.run, command, env=world.environ, capture_output=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        before = len(world.gateway.log.read_bytes())
+        for method, path in ROUTES:
+            break_off(world, method, path, customer.key, ANNOUNCED, b"\r\n", b'{"destination"')
+        assert (await customer.http.get("/v1/account")).is_success
+        return before
+
+    def broken_off(since):
+        text = world.gateway.log.read_bytes()[since:].decode()
+        for word in ("Traceback", customer.key, WEBHOOK_SECRET, ACCOUNT_SID, "destination"):
+            assert word not in text
+        return text.count(BROKEN_OFF)
+
+    since = await told("debug")
+    await eventually(lambda: _is_so(broken_off(since) == len(ROUTES)))
+    async with customer.call() as phone:
+        await phone.wait("accept")
+        await phone.wait_frames(5)
+        await phone.hang_up()
+    for secret in (ECHO, customer.key, AUTH_TOKEN, STRIPE_KEY):
+        assert secret.removeprefix("+") not in world.gateway.log.read_text()
+    since = await told("setting")
+    world.stop()
+    assert broken_off(since) == 0
+    await customer.http.aclose()
+
+
+async def _is_so(value):
+    return value
 
 
 async def test_a_call_at_the_most_talkative_level_names_nobody(new_world, tmp_path):

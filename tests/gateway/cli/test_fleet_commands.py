@@ -16,6 +16,8 @@ from gateway.cli import app as app_module
 from gateway.cli import calls, nodes
 from gateway.errors import EXIT_FINDINGS, EXIT_SETTINGS, EXIT_UNAVAILABLE
 from gateway.fleet.exchange import Exchange
+from gateway.fleet.messages import Done, SetLogLevel
+from gateway.operators import NODES
 from gateway.ports import LiveCall
 from gateway.stores.mailboxes import RedisMailboxes
 from gateway.stores.node_facts import RedisNodeDirectory
@@ -86,9 +88,13 @@ class House:
         self.environ = {"CALLER_DATA_DIR": str(tmp_path), "CALLER_REDIS_URL": url}
         self.redis = connect(url)
         self.exchanges = []
+        self.levels = []
 
     async def add(self, node, held, *, answers_questions=True, **facts):
         async def answer(question):
+            if isinstance(question, SetLogLevel):
+                self.levels.append((node, question.level.value, question.minutes))
+                return Done()
             return await answers.answer(held, nobody, question)
 
         own = facts_of(node, calls=len(held.held), **facts)
@@ -152,6 +158,46 @@ async def test_nodes_are_listed_drained_and_resumed(house):
     held.is_stopping = True
     code, said = await house.run("nodes", "resume", "n1")
     assert (code, "Node n1 is stopping." in said) == (EXIT_FINDINGS, True)
+
+
+async def test_a_node_logs_more_for_a_while(house):
+    until = "2026-11-29T12:15:00Z"
+    await house.add("n1", PlayedCalls(), log_level="debug", log_level_until=until)
+    await house.add("n2", PlayedCalls(), log_level="info")
+    await house.add("n3", PlayedCalls(), answers_questions=False)
+    # The book is made; operators' commands make none.
+    assert (await house.run("accounts", "create", "ada"))[0] == 0
+    said = (await house.run("nodes", "list"))[1]
+    assert all(word in said for word in ("debug", "until", "12:15"))
+    why = ("--reason", "calls drop", "--as", "kim")
+    told = await house.run("nodes", "log-level", "n2", "debug", *why)
+    assert told == (0, "Node n2 logs from debug for 15 minutes.\n")
+    assert (await house.run("nodes", "log-level", "n1", "error", "--for", "2h", *why))[0] == 0
+    assert (await house.run("nodes", "log-level", "n1", "setting", "--for", "1d", *why))[0] == 0
+    levels = [("n2", "debug", 15), ("n1", "error", 120), ("n1", "setting", 1440)]
+    assert house.levels == levels
+    for arguments in (
+        *(("n1", "debug"), ("n1", "trace", *why), ("n9", "debug", *why)),
+        *(("n1", "debug", "--for", length, *why) for length in ("2d", "0m", "15", "1441m", "-1m")),
+    ):
+        assert (await house.run("nodes", "log-level", *arguments))[0] == EXIT_SETTINGS, arguments
+    assert house.levels == levels
+    code, said = await house.run("nodes", "log-level", "n3", "debug", *why)
+    assert (code, "Node n3 does not answer." in said) == (EXIT_UNAVAILABLE, True)
+    lines = json.loads((await house.run("nodes", "log", "--json"))[1])
+    assert [(each["act"], each["operator"], each["reason"]) for each in lines] == [
+        ("log_level_set", "kim", reason)
+        for reason in (
+            "n3: debug for 15 minutes: calls drop",
+            "n1: setting: calls drop",
+            "n1: error for 120 minutes: calls drop",
+            "n2: debug for 15 minutes: calls drop",
+        )
+    ]
+    assert (await house.run("nodes", "log", "--limit", "1"))[1].count("log_level_set") == 1
+    assert json.loads((await house.run("accounts", "log", "ada", "--json"))[1]) == []
+    # Nobody's account is taken for it.
+    assert (await house.run("accounts", "create", NODES))[0] == EXIT_SETTINGS
 
 
 async def test_live_calls_of_all_nodes_are_listed(house):
