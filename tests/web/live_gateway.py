@@ -91,7 +91,8 @@ def totals(calls: int) -> dict[str, Any]:
 def node(name: str, **differs: Any) -> dict[str, Any]:
     """Return a node that takes calls."""
     load = {"calls": 3, "calls_max": 100, "is_draining": False, "lag_ms": 2, "is_lost": False}
-    return {"node": name, **load, "release": "1.0", "started_at": at(-7200), **differs}
+    logs = {"log_level": "info", "log_level_until": None}
+    return {"node": name, **load, **logs, "release": "1.0", "started_at": at(-7200), **differs}
 
 
 def alarm(name: str, **differs: Any) -> dict[str, Any]:
@@ -195,6 +196,7 @@ class LiveGateway:
             ("/v1/admin/live-calls/{call}/end", "POST"),
             ("/v1/admin/nodes/{node}/drain", "POST"),
             ("/v1/admin/nodes/{node}/resume", "POST"),
+            ("/v1/admin/nodes/{node}/log-level", "POST"),
             ("/v1/admin/alarms/{act}", "POST"),
         )
         return Starlette(

@@ -253,6 +253,34 @@ async def test_operators_see_nodes_and_warnings(browser: Browser, live: LiveGate
     await closed(page, faults)
 
 
+async def test_operators_let_a_node_log_more_for_a_while(
+    browser: Browser, live: LiveGateway
+) -> None:
+    debug = {"log_level": "debug", "log_level_until": at(600)}
+    older = {"log_level": "", "is_lost": False}
+    live.snapshot = {"nodes": [node("node-a"), node("node-b", **debug), node("node-c", **older)]}
+    page, faults = await opened(browser, live, "nodes")
+    rows = page.locator("tbody tr")
+    await expect(rows.nth(0)).to_contain_text("info")
+    await expect(rows.nth(1)).to_contain_text("debug until ")
+    # One of a release that does not say what it logs is not asked for more.
+    await expect(rows.nth(2).get_by_role("button")).to_have_count(1)
+    await page.get_by_role("button", name="Log level: node-a").click()
+    await page.get_by_role("button", name="Change").click()
+    assert live.changed == []
+    await page.get_by_label("Log from").select_option("debug, for 1 hour")
+    await page.get_by_label("Reason").fill("calls drop")
+    live.refusal = (503, {"code": "node_silent", "detail": "The node does not answer."})
+    await page.get_by_role("button", name="Change").click()
+    await expect(page.get_by_role("alert")).to_have_text("The node does not answer.")
+    live.refusal = None
+    await page.get_by_role("button", name="Change").click()
+    await expect(page.locator(".told")).to_have_text("The log level of node-a is changed.")
+    wished = {"level": "debug", "minutes": 60, "reason": "calls drop"}
+    assert live.changed == [("POST", "/v1/admin/nodes/node-a/log-level", wished)] * 2
+    await closed(page, faults)
+
+
 async def test_operators_see_what_is_refused_and_who_is_frozen(
     browser: Browser, live: LiveGateway
 ) -> None:

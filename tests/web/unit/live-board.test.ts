@@ -44,7 +44,7 @@ test('a delta brings whole rows and takes away what is gone', () => {
 
 test('a delta leaves what it does not speak of', () => {
   const board = snapshot('a');
-  const node = { node: 'n', calls: 1, calls_max: 9, is_draining: false, lag_ms: 1, release: '1', started_at: at(-9), is_lost: false };
+  const node = { node: 'n', calls: 1, calls_max: 9, is_draining: false, lag_ms: 1, release: '1', started_at: at(-9), is_lost: false, log_level: 'info', log_level_until: null };
   board.take('delta', news({ nodes: [node], totals: totals(1) }), NOW_MS);
   board.take('delta', news(), NOW_MS);
   assert.deepEqual(board.nodes, [node]);

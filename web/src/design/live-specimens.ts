@@ -101,9 +101,9 @@ const QUIET: Totals = {
   countries: [],
 };
 
-const NODE = { node: 'node-a', calls: 812, calls_max: 2000, is_draining: false, lag_ms: 3, release: '1.4.0', started_at: ago(90_000), is_lost: false };
+const NODE = { node: 'node-a', calls: 812, calls_max: 2000, is_draining: false, lag_ms: 3, release: '1.4.0', started_at: ago(90_000), is_lost: false, log_level: 'info', log_level_until: null };
 
-const NODES = [NODE, { ...NODE, node: 'node-b', is_draining: true }, { ...NODE, node: 'node-c', is_lost: true, lag_ms: null }];
+const NODES = [NODE, { ...NODE, node: 'node-b', is_draining: true, log_level: 'debug', log_level_until: ago(-600) }, { ...NODE, node: 'node-c', is_lost: true, lag_ms: null }];
 
 const WARNINGS = (['warning', 'error'] as const).map((level) => {
   return { at: AT, node: 'node-a', level, event: 'a media socket was lost', call_id: level === 'error' ? ROW.id : null };

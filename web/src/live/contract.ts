@@ -108,6 +108,10 @@ export interface FleetNode {
   release: string;
   started_at: string;
   is_lost: boolean;
+  /** From which level on it logs; empty where it does not say. */
+  log_level: string;
+  /** Until when that is not its setting. */
+  log_level_until: string | null;
 }
 
 /** The fixed words of a line of some process's log. */

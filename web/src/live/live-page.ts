@@ -242,7 +242,14 @@ export class LivePage extends LitElement {
         @ask=${({ detail }: CustomEvent<Question>) => this.#ask(detail)}
       ></live-call>`;
     }
-    if (view === 'nodes' && isOperator) return html`<live-nodes .board=${board} .nowMs=${nowMs} @order=${this.#order}></live-nodes>`;
+    if (view === 'nodes' && isOperator) {
+      return html`<live-nodes
+        .board=${board}
+        .nowMs=${nowMs}
+        @ask=${({ detail }: CustomEvent<Question>) => this.#ask(detail)}
+        @order=${this.#order}
+      ></live-nodes>`;
+    }
     if ((view === 'fraud' || view === 'credit') && isOperator) {
       if (!this.#has('reports')) return nothing;
       const source = this.#watching.reports[view];

@@ -1,4 +1,4 @@
-/** What operators see beside calls: the processes that hold calls, and the warnings of all logs. Fires `order`. */
+/** What operators see beside calls: the processes that hold calls, and the warnings of all logs. Fires `order` and `ask`. */
 
 import { LitElement, css, html, nothing } from 'lit';
 import type { TemplateResult } from 'lit';
@@ -6,6 +6,7 @@ import { fields } from '../ui/fields';
 import { theme } from '../ui/theme';
 import type { Board } from './board';
 import type { FleetNode, Warning } from './contract';
+import type { Question } from './dialog';
 import { age, clock, decimal, instant, ms } from './format';
 import { bar, fire, look } from './look';
 import { words } from './operator-words';
@@ -77,6 +78,7 @@ export class Nodes extends LitElement {
             <th scope="col">${names.state}</th>
             <th scope="col" class="load">${names.load}</th>
             <th scope="col" class="n">${names.lag}</th>
+            <th scope="col">${names.log}</th>
             <th scope="col">${names.release}</th>
             <th scope="col">${names.started}</th>
             <th scope="col"><span class="hidden">${names.act}</span></th>
@@ -98,14 +100,20 @@ export class Nodes extends LitElement {
         ${bar(node.calls_max ? node.calls / node.calls_max : 0)}
       </td>
       <td class="n">${node.lag_ms === null ? common.none : ms(node.lag_ms)}</td>
+      <td>${logged(node)}</td>
       <td>${node.release}</td>
       <td title=${instant(node.started_at)}>${common.ago(age(this.nowMs - Date.parse(node.started_at)))}</td>
       <td>
         ${node.is_lost
           ? nothing
           : html`<button type="button" aria-label="${node.is_draining ? words.undrain : words.drain}: ${node.node}" @click=${act}>
-              ${node.is_draining ? words.undrain : words.drain}
-            </button>`}
+                ${node.is_draining ? words.undrain : words.drain}
+              </button>
+              ${node.log_level
+                ? html`<button type="button" aria-label="${words.logLevel}: ${node.node}" @click=${() => fire(this, 'ask', levelling(node))}>
+                    ${words.logLevel}
+                  </button>`
+                : nothing}`}
       </td>
     </tr>`;
   }
@@ -115,6 +123,27 @@ export class Nodes extends LitElement {
 function orderOf({ node, is_draining }: FleetNode): Order {
   const [act, done] = is_draining ? ['resume', words.undrained] : (['drain', words.drained] as const);
   return { path: `v1/admin/nodes/${encodeURIComponent(node)}/${act}`, done: done(node) };
+}
+
+/** Return what a node logs; until when, if that is not its setting. */
+function logged({ log_level, log_level_until }: FleetNode): string {
+  return log_level_until ? words.logUntil(log_level, clock(log_level_until)) : log_level || common.none;
+}
+
+/** Ask from which level on a node is to log, and for how long. */
+function levelling({ node }: FleetNode): Question {
+  return {
+    title: words.logTitle(node),
+    text: words.logText,
+    yes: words.logYes,
+    why: words.logHelp,
+    choices: [words.logFrom, words.logLevels],
+    order: (reason, choice) => {
+      const [level, minutes] = choice.split(' ');
+      const body = { level, minutes: Number(minutes), reason };
+      return { path: `v1/admin/nodes/${encodeURIComponent(node)}/log-level`, body, done: words.logChanged(node) };
+    },
+  };
 }
 
 function warningLine({ at, node, level, event, call_id }: Warning): TemplateResult {
