@@ -239,8 +239,8 @@ export const words: Words = {
       'high-risk': 'Números de alto riesgo',
       countries: 'Países cerrados',
       'new-card': 'Tarjetas nuevas',
-      velocity: 'Demasiadas llamadas',
-      'short-calls': 'Demasiadas llamadas cortas',
+      velocity: 'Exceso de llamadas',
+      'short-calls': 'Exceso de llamadas cortas',
     },
 
     refusedAccounts: 'Cuentas más rechazadas',
