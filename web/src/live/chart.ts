@@ -181,7 +181,7 @@ export class Chart extends LitElement {
       series: [{ label: words.time, value: (_: uPlot, at: number | null) => (at === null ? words.none : clock(at * 1000)) }, ...series],
       padding: [8, TIME_PX / 2 - 8, 0, 0],
       axes: [
-        { ...axis, space: TIME_PX, values: (_: uPlot, at: number[]) => at.map((second) => clock(second * 1000)) },
+        { ...axis, size: 30, space: TIME_PX, values: (_: uPlot, at: number[]) => at.map((second) => clock(second * 1000)) },
         { ...axis, size: 52, values: (_: uPlot, values: number[]) => values.map(short) },
       ],
       cursor: { drag: { x: false, y: false }, sync: { key: 'call' } },
