@@ -116,9 +116,9 @@ const page = await bundle(['main.ts', 'page.css', ICON], {
 const { main: script, page: style, icon, app, beside } = page.names;
 await writePage('index.html', { script, style, icon, preloads: preloads(page.outputs, [app, beside]) });
 // None of it is the phone's but the audio; one call comes later, and what operators see and supervisors hear only to them.
-const live = await bundle(['live/live-page.ts', 'live/live.css'], { plugins: [compactTemplates, tokens], splitting: true, define });
-const { 'live-page': liveScript, live: liveStyle } = live.names;
-const livePreloads = preloads(live.outputs, [liveScript]);
+const live = await bundle(['live/start.ts', 'live/live.css'], { plugins: [compactTemplates, languages, tokens], splitting: true, define });
+const { start: liveScript, 'live-page': livePage, live: liveStyle } = live.names;
+const livePreloads = preloads(live.outputs, [liveScript, livePage]);
 await writePage('live/live.html', { script: liveScript, style: liveStyle, icon, preloads: livePreloads });
 // Their names stay: a worker's is its identity, and what it may look at is what lies beside it.
 await bundle(['installed/offline.ts'], { entryNames: '[name]' });

@@ -147,7 +147,7 @@ async def test_a_holder_sees_a_call_of_their_own_and_ends_it(
         dialog = own.page.get_by_role("dialog")
         await dialog.get_by_role("button", name="End the call").click()
         await phone.wait("disconnect")
-        ended = own.page.get_by_text(re.compile(r"Ended: "))
+        ended = own.page.get_by_text(re.compile(r"Ended.* · "))
         await expect(ended).to_be_visible(timeout=SHOWN_MS)
         await expect(everybody.cell("State")).to_contain_text("ended", timeout=SHOWN_MS)
         record = await caller.record(call_id)

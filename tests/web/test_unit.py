@@ -16,6 +16,8 @@ import pytest
 from gateway.browser import messages as wire
 from gateway.call.supervision import Mode
 from gateway.cause import Cause
+from gateway.errors import PROBLEMS
+from gateway.monitor.alarms import RULES
 from tests.web.conftest import WEB
 
 UNIT = Path(__file__).parent / "unit"
@@ -100,6 +102,7 @@ MESSAGES: list[wire.GatewayMessage] = [
 
 PHONE_LANGUAGES = "i18n/languages"
 FRAME_LANGUAGES = "widget/frame/words"
+LIVE_LANGUAGES = "live/languages"
 """Folders below `web/src`: each file in them is a language."""
 
 
@@ -110,7 +113,14 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     vectors = folder / "vectors.json"
     mulaw = struct.unpack("<256h", audioop.ulaw2lin(bytes(range(256)), 2))
     messages = [wire.encode(message).decode() for message in MESSAGES]
-    said = {"mulaw": mulaw, "messages": messages, "causes": list(Cause)}
+    refusals = {code: problem.message for code, problem in PROBLEMS.items()}
+    said = {
+        "mulaw": mulaw,
+        "messages": messages,
+        "causes": list(Cause),
+        "alarm_rules": [rule.name for rule in RULES],
+        "refusals": refusals,
+    }
     vectors.write_text(json.dumps(said))
     return {"CALLER_VECTORS": str(vectors), "CALLER_SAID": str(folder / "said.json")}
 
@@ -139,19 +149,20 @@ def test_suite_passes_in_node(
 
 
 @pytest.mark.parametrize(
-    ("folder", "chooser", "words"),
+    ("folder", "chooser", "name", "words"),
     [
-        (PHONE_LANGUAGES, "i18n/language", "strings.call"),
-        (FRAME_LANGUAGES, "widget/frame/words", "t('call')"),
+        (PHONE_LANGUAGES, "i18n/language", "call", "strings.call"),
+        (FRAME_LANGUAGES, "widget/frame/words", "call", "t('call')"),
+        (LIVE_LANGUAGES, "live/language", "views", "spoken('page', {}).views"),
     ],
 )
 def test_another_language_is_one_more_file(
-    folder: str, chooser: str, words: str, node: str, tmp_path: Path
+    folder: str, chooser: str, name: str, words: str, node: str, tmp_path: Path
 ) -> None:
     sources = tmp_path / "src"
     shutil.copytree(WEB / "src", sources)
     spanish = (sources / folder / "es.ts").read_text()
-    basque = spanish.replace("call: '", "call: 'Deitu · ")
+    basque = spanish.replace(f" {name}: '", f" {name}: 'Deitu · ")
     (sources / folder / "eu.ts").write_text(basque)
     script = tmp_path / "choose.ts"
     script.write_text(

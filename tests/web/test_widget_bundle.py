@@ -72,8 +72,8 @@ def test_the_loader_brings_nothing_along(built_pages: Path) -> None:
     )
 
 
-LANGUAGES = ("widget/frame/words", "i18n/languages")
-"""Folders below `web/src`: of the button's frame, and of the phone."""
+LANGUAGES = ("widget/frame/words", "i18n/languages", "live/languages")
+"""Folders below `web/src`: of the button's frame, of the phone, and of live calls."""
 
 
 def test_a_fourth_language_is_one_file_and_costs_every_page_nothing(

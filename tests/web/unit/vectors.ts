@@ -9,6 +9,10 @@ interface Vectors {
   messages: string[];
   /** Each cause of a call's end. */
   causes: number[];
+  /** Each rule by which an alarm is raised. */
+  alarm_rules: string[];
+  /** Code of each refusal -> what it says in English. */
+  refusals: Record<string, string>;
 }
 
 export const vectors = JSON.parse(readFileSync(process.env.CALLER_VECTORS as string, 'utf8')) as Vectors;

@@ -5,14 +5,17 @@
  */
 
 import { chooseLanguage as chooseForPhone } from '../i18n/language';
+import { chooseLanguage as chooseForLive } from '../live/language';
 import { chooseLanguage as chooseForFrame } from '../widget/frame/words';
 import { frameSpecimens } from './frame-specimens';
-import { liveSpecimens } from './live-specimens';
 import { phoneSpecimens } from './phone-specimens';
 
 const languages = [document.documentElement.lang, ...navigator.languages];
 await chooseForPhone(languages);
+await chooseForLive(languages);
 await chooseForFrame(languages);
+// The parts of the live page take their words as they are loaded.
+const { liveSpecimens } = await import('./live-specimens');
 
 // A specimen shows what it is given: nothing is asked of the gateway, where this browser may have an account.
 window.fetch = () => Promise.reject(new Error('A specimen asks for nothing.'));

@@ -8,6 +8,7 @@ import type { PropertyValues, TemplateResult } from 'lit';
 import { repeat } from 'lit/directives/repeat.js';
 import { fields } from '../ui/fields';
 import { theme } from '../ui/theme';
+import { alarmInWords } from './alarm-words';
 import type { Alarm } from './contract';
 import type { Question } from './dialog';
 import { age, clock, instant } from './format';
@@ -94,7 +95,7 @@ export class Alarms extends LitElement {
     // What is over is said no longer: should it come again, that is another text, and announced.
     if (fresh.length || this.#fresh.some(({ name }) => !now.has(name))) {
       this.#fresh = fresh;
-      this.announced = fresh.length ? words.newAlarm(fresh.map(({ title }) => title).join(' ')) : '';
+      this.announced = fresh.length ? words.newAlarm(fresh.map((alarm) => alarmInWords(alarm)[0]).join(' ')) : '';
     }
     this.#raised = now;
   }
@@ -115,7 +116,8 @@ export class Alarms extends LitElement {
   }
 
   #alarm(alarm: Alarm): TemplateResult {
-    const { title, action, since, state, by, reason, until } = alarm;
+    const { since, state, by, reason, until } = alarm;
+    const [title, action] = alarmInWords(alarm);
     const isRaised = state === 'raised';
     const ago = common.ago(age(this.nowMs - Date.parse(since)));
     const said = [until && words.until(clock(until)), by && words.by(by)].filter(Boolean).join(' ');
@@ -132,7 +134,8 @@ export class Alarms extends LitElement {
   }
 
   #actions(alarm: Alarm): TemplateResult {
-    const { name, title, state } = alarm;
+    const { name, state } = alarm;
+    const [title] = alarmInWords(alarm);
     const button = (label: string, act: () => void): TemplateResult => {
       return html`<button type="button" aria-label="${label}: ${title}" @click=${act}>${label}</button>`;
     };
@@ -146,20 +149,22 @@ export class Alarms extends LitElement {
   }
 }
 
-function acknowledging({ name, title }: Alarm): Question {
+function acknowledging(alarm: Alarm): Question {
+  const { name } = alarm;
   return {
     title: words.acknowledgeTitle,
-    text: title,
+    text: alarmInWords(alarm)[0],
     yes: words.acknowledge,
     why: words.acknowledgeHelp,
     order: (reason) => ({ path: 'v1/admin/alarms/acknowledge', body: { name, reason }, done: words.acknowledged }),
   };
 }
 
-function silencing({ name, title }: Alarm): Question {
+function silencing(alarm: Alarm): Question {
+  const { name } = alarm;
   return {
     title: words.silenceTitle,
-    text: title,
+    text: alarmInWords(alarm)[0],
     yes: words.silence,
     why: words.silenceHelp,
     choices: [words.silenceFor, words.minutes],

@@ -2,6 +2,7 @@
 
 import { LitElement, css, html, nothing } from 'lit';
 import type { PropertyValues, TemplateResult } from 'lit';
+import { causes as english } from '../i18n/shared/en';
 import { fields } from '../ui/fields';
 import { theme } from '../ui/theme';
 import { Board, SAMPLED } from './board';
@@ -12,10 +13,13 @@ import type { Row } from './contract';
 import { clock, country, decimal, duration, instant, money, ms } from './format';
 import { Feed } from './feed';
 import type { Connection } from './feed';
+import { entryOf, spoken } from './language';
 import { costs, fire, look, quality, stateOf } from './look';
 import { words } from './words';
 
 type Sampled = (typeof SAMPLED)[number];
+
+const causes = spoken('causes', english);
 
 const DASHES = [undefined, [7, 4], [2, 3]];
 const COLORS = ['accent', 'go', 'stop'];
@@ -213,8 +217,8 @@ function lineOf(name: Sampled, which: number): Line {
 
 /** Return what has happened, in order, each with how long after the beginning. */
 function events(row: Row): TemplateResult[] {
-  const cause = row.cause === null ? '' : (words.causes[row.cause] ?? row.cause_name);
-  const how = [words.endedAs(cause || words.states[row.state]), words.endedBy[row.ended_by]].filter(Boolean).join(', ');
+  const cause = row.cause === null ? '' : (entryOf(causes, `cause.${row.cause}`) ?? row.cause_name);
+  const how = [entryOf(words.endedBy, row.ended_by) ?? words.endedBy[''], cause].filter(Boolean).join(' · ');
   const happened: [string, string | null][] = [
     [words.created, row.created_at],
     [words.rang, row.ringing_at],

@@ -92,6 +92,7 @@ export const callsLook = css`
       overflow-wrap: anywhere;
     }
     td::before {
+      flex: none;
       content: attr(data-label);
       color: var(--muted);
     }

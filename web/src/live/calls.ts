@@ -134,7 +134,7 @@ export class Calls extends LitElement {
   #pages({ page, pages, total }: Chosen): TemplateResult {
     return html`<nav class="row" aria-label=${words.calls}>
       <button type="button" ?disabled=${page === 0} @click=${() => this.#go(page - 1)}>${words.previous}</button>
-      <span class="number">${words.pageOf(page + 1, pages, decimal(total, 0))}</span>
+      <span class="number">${words.pageOf(decimal(page + 1, 0), decimal(pages, 0), decimal(total, 0), total)}</span>
       <button type="button" ?disabled=${page + 1 >= pages} @click=${() => this.#go(page + 1)}>${words.next}</button>
       <span class="muted small end">${words.keys}</span>
     </nav>`;

@@ -5,6 +5,7 @@ import type { TemplateResult } from 'lit';
 import uPlot from 'uplot';
 import { fields } from '../ui/fields';
 import type { Timeline } from './board';
+import { clock, short } from './format';
 import { words } from './words';
 
 /** A line of a chart: a column of the timeline. */
@@ -24,6 +25,9 @@ export interface Line {
 const STROKES = ['solid', 'dashed', 'dotted'];
 
 const HEIGHT_PX = 190;
+
+/** What a time and the space beside it take of the axis. */
+const TIME_PX = 88;
 
 export class Chart extends LitElement {
   static override properties = fields('timeline', 'lines', 'label', 'lastAt');
@@ -174,9 +178,12 @@ export class Chart extends LitElement {
     }));
     const axis = { stroke: color('muted'), grid: { stroke: color('line'), width: 1 }, ticks: { show: false } };
     return {
-      series: [{ label: words.time }, ...series],
-      padding: [8, 8, 0, 0],
-      axes: [axis, { ...axis, size: 44 }],
+      series: [{ label: words.time, value: (_: uPlot, at: number | null) => (at === null ? words.none : clock(at * 1000)) }, ...series],
+      padding: [8, TIME_PX / 2 - 8, 0, 0],
+      axes: [
+        { ...axis, size: 30, space: TIME_PX, values: (_: uPlot, at: number[]) => at.map((second) => clock(second * 1000)) },
+        { ...axis, size: 52, values: (_: uPlot, values: number[]) => values.map(short) },
+      ],
       cursor: { drag: { x: false, y: false }, sync: { key: 'call' } },
       legend: { markers: { dash: (_: uPlot, which: number) => STROKES[which - 1] } },
     };

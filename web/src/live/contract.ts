@@ -123,6 +123,21 @@ export interface Warning {
   call_id: string | null;
 }
 
+/** What a node, a country or all calls are watched for; another release may have others. */
+export type AlarmRule =
+  | 'node_lost'
+  | 'loop_lag'
+  | 'node_full'
+  | 'calls_fail'
+  | 'slow_ringing'
+  | 'low_mos'
+  | 'one_way_audio'
+  | 'spend'
+  | 'errors'
+  | 'ghost_calls'
+  | 'audit_failure'
+  | 'store_away';
+
 /** What is wrong enough to be told. */
 export interface Alarm {
   /** By which it is acknowledged and silenced. */

@@ -4,6 +4,7 @@ import { LitElement, css, html, nothing } from 'lit';
 import type { TemplateResult } from 'lit';
 import { fields } from '../ui/fields';
 import { theme } from '../ui/theme';
+import { entryOf, ofGateway } from './language';
 import { look } from './look';
 import { Refusal } from './requests';
 import type { Order } from './requests';
@@ -135,10 +136,12 @@ export class Dialog extends LitElement {
   };
 }
 
-/** Return why something was refused, in words. */
+/** Return why something was refused: the gateway's words in English, a table's in other languages. */
 export function failureOf(error: unknown): string {
   if (!(error instanceof Refusal)) throw error;
-  return error.status ? error.message || words.failed : words.unreachable;
+  if (!error.status) return words.unreachable;
+  const said = ofGateway()?.problems;
+  return (said && entryOf(said, error.code)) || error.message || words.failed;
 }
 
 customElements.define('live-dialog', Dialog);

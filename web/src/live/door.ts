@@ -5,6 +5,7 @@ import type { TemplateResult } from 'lit';
 import { keepKey } from '../api-key';
 import { fields } from '../ui/fields';
 import { theme } from '../ui/theme';
+import { entryOf } from './language';
 import { look } from './look';
 import { words } from './words';
 
@@ -37,7 +38,7 @@ export class Door extends LitElement {
   }
 
   protected override render(): TemplateResult {
-    const [what, next] = words.endings[this.code] ?? words.endings.other;
+    const [what, next] = entryOf(words.endings, this.code) ?? words.endings.other;
     const fire = (name: string) => (): boolean => this.dispatchEvent(new CustomEvent(name));
     return html`<section class="card stack">
       <div role="alert">

@@ -1,7 +1,6 @@
-/** Numbers, amounts and times as a reader of English writes them. Pure but for the reader's zone. */
+/** Numbers, amounts and times as the reader of the page's language writes them. Pure but for the reader's zone. */
 
-/** The reader's variant of the page's language. */
-const locale = globalThis.navigator?.languages?.find((tag) => /^en\b/i.test(tag)) ?? 'en-US';
+import { locale } from './language';
 
 /** Formatters are dear to make, and the table asks for hundreds each second. */
 const made = new Map<string, Intl.NumberFormat>();
@@ -16,6 +15,11 @@ function formatter(name: string, options: Intl.NumberFormatOptions): Intl.Number
 export function decimal(value: number, digits: number): string {
   const options = { minimumFractionDigits: digits, maximumFractionDigits: digits };
   return formatter(String(digits), options).format(value);
+}
+
+/** Return a number with as many digits after the point as it needs, six at most. */
+export function short(value: number): string {
+  return formatter('', { maximumFractionDigits: 6 }).format(value);
 }
 
 /** Return 43 as 43 %. */
@@ -41,7 +45,7 @@ export function duration(seconds: number): string {
   return hours ? `${hours}:${two(minutes)}:${two(seconds % 60)}` : `${minutes}:${two(seconds % 60)}`;
 }
 
-/** Return how long ago something was, in its largest unit. */
+/** Return how long ago something was, in its largest unit; their signs are those of all languages (ISO 80000-3). */
 export function age(milliseconds: number): string {
   const seconds = Math.max(0, Math.round(milliseconds / 1000));
   if (seconds < 60) return `${seconds} s`;
@@ -53,9 +57,9 @@ export function age(milliseconds: number): string {
 const CLOCK = new Intl.DateTimeFormat(locale, { timeStyle: 'medium' });
 const WHOLE = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'long' });
 
-/** Return the time of day in the reader's zone. */
-export function clock(rfc3339: string): string {
-  return CLOCK.format(Date.parse(rfc3339));
+/** Return the time of day in the reader's zone; of a number, that of so many milliseconds since the epoch. */
+export function clock(at: string | number): string {
+  return CLOCK.format(typeof at === 'string' ? Date.parse(at) : at);
 }
 
 const HOUR = new Intl.DateTimeFormat(locale, { timeStyle: 'short' });

@@ -6,6 +6,7 @@ import { fields } from '../ui/fields';
 import { theme } from '../ui/theme';
 import { Timeline } from './board';
 import { age, decimal, hour, instant } from './format';
+import { entryOf } from './language';
 import { look } from './look';
 import { Report, column, reportLook, shown, table } from './report';
 import type { FraudReport } from './report-contract';
@@ -72,7 +73,7 @@ export class Fraud extends Report<FraudReport> {
           <live-sparkline
             .timeline=${hours}
             .column=${0}
-            .label=${words.hourly(ruleName(rule), by_hour.join(', '))}
+            .label=${words.hourly(ruleName(rule), by_hour.map((each) => decimal(each, 0)).join('; '))}
             .lastAt=${hours.at.at(-1)}
           ></live-sparkline>
         </td>
@@ -102,7 +103,7 @@ export class Fraud extends Report<FraudReport> {
     const rows = frozen.map(({ account_id, reasons, since }) => {
       return html`<tr>
         <th scope="row">${account_id}</th>
-        <td class="reasons">${reasons.map((reason) => words.reasons[reason] ?? reason).join('; ')}</td>
+        <td class="reasons">${reasons.map((reason) => entryOf(words.reasons, reason) ?? reason).join('; ')}</td>
         <td title=${instant(since)}>${common.ago(age(this.nowMs - Date.parse(since)))}</td>
       </tr>`;
     });
@@ -111,7 +112,7 @@ export class Fraud extends Report<FraudReport> {
 }
 
 function ruleName(rule: string): string {
-  return words.ruleNames[rule] ?? rule;
+  return entryOf(words.ruleNames, rule) ?? rule;
 }
 
 /** Return counts by hour as a line is drawn of them. */

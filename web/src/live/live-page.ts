@@ -13,7 +13,8 @@ import './dialog';
 import { failureOf } from './dialog';
 import type { Dialog, Question } from './dialog';
 import './door';
-import { age } from './format';
+import { age, decimal } from './format';
+import { entryOf } from './language';
 import { look } from './look';
 import './overview';
 import { pageLook } from './page-look';
@@ -49,7 +50,7 @@ export class LivePage extends LitElement {
   declare told: string;
 
   readonly #watching = new Watching(() => this.#schedule());
-  readonly #title = document.title;
+  readonly #title = document.title.replace(/^.*?(?= · )/, words.title);
   #drawnMs = 0;
   readonly #loading = new Set<keyof typeof PARTS>();
   readonly #loaded = new Set<keyof typeof PARTS>();
@@ -150,7 +151,7 @@ export class LivePage extends LitElement {
         : nothing}
       ${isFresh ? nothing : html`<span>${words.shownAge(age(Date.now() - board.heardMs))}</span>`}
       ${isWall || phase !== 'waiting' ? nothing : html`<button type="button" @click=${this.#watching.retry}>${words.retryNow}</button>`}
-      ${held ? html`<span>${words.paused(board.changes - held.board.changes)}</span>` : nothing}
+      ${held ? html`<span>${paused(board.changes - held.board.changes)}</span>` : nothing}
       ${isWall || phase === 'ended'
         ? nothing
         : html`<button type="button" @click=${() => this.#watching.pause()}>${held ? words.resume : words.pause}</button>`}
@@ -161,7 +162,7 @@ export class LivePage extends LitElement {
     const { connection } = this.#watching;
     switch (connection.phase) {
       case 'ended':
-        return (words.endings[connection.code] ?? words.endings.other)[0];
+        return (entryOf(words.endings, connection.code) ?? words.endings.other)[0];
       case 'waiting':
         return connection.status === 503 ? words.busy : connection.status === 429 ? words.slow : `✕ ${words.lost}`;
       case 'live':
@@ -349,6 +350,10 @@ export class LivePage extends LitElement {
       if (this.told === text) this.told = '';
     }, TOLD_MS);
   }
+}
+
+function paused(changes: number): string {
+  return words.paused(decimal(changes, 0), changes);
 }
 
 customElements.define('live-app', LivePage);

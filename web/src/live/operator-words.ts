@@ -1,5 +1,8 @@
 /** Every word of what only operators see on the live page, in English. */
-export const words = {
+
+import { spoken } from './language';
+
+export const english = {
   alarms: 'Alarms',
   noAlarms: 'No alarm stands',
   newAlarm: (titles: string) => `New alarm: ${titles}`,
@@ -51,3 +54,5 @@ export const words = {
   warningLevels: { warning: '▲ warning', error: '■ error' },
   ofCall: 'its call',
 };
+
+export const words = spoken('operators', english);

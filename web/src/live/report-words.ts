@@ -1,5 +1,8 @@
 /** Every word of what operators see of refused calls and of credit, in English. */
-export const words = {
+
+import { spoken } from './language';
+
+export const english = {
   loading: 'Loading…',
   asOf: (time: string) => `As of ${time}; looked at again every 15 seconds.`,
   failed: (why: string) => `This could not be loaded. ${why} It is tried again every 15 seconds.`,
@@ -23,7 +26,7 @@ export const words = {
     'new-card': 'New cards',
     velocity: 'Too many calls',
     'short-calls': 'Too many short calls',
-  } as Record<string, string>,
+  },
 
   refusedAccounts: 'Accounts most refused',
   refusedCaption: 'Accounts whose calls were refused in the last 24 hours, most refused first',
@@ -41,7 +44,7 @@ export const words = {
     locked: 'its holder is locked out',
     leaving: 'its holder has asked for its deletion',
     restricted: 'its holder wants their data kept and not used',
-  } as Record<string, string>,
+  },
 
   calling: 'Credit of accounts with live calls',
   callingCaption: 'Accounts with live calls, those whose credit lasts least first',
@@ -58,3 +61,5 @@ export const words = {
   noCutOff: 'No call was cut off for want of credit in the last 24 hours.',
   last: 'Last',
 };
+
+export const words = spoken('reports', english);

@@ -1,8 +1,9 @@
 /** Every word of supervision on the live page, in English. */
 
 import type { SupervisionMode } from '../sdk/core';
+import { spoken } from './language';
 
-export const words = {
+export const english = {
   title: 'Supervise',
   offer: 'Hear both sides as they speak. Nobody hears you: your microphone stays off until you choose to speak.',
   notYet: 'You can listen once the call is answered.',
@@ -43,7 +44,7 @@ export const words = {
   heard: 'Both sides',
   own: 'You',
 
-  failed: ['That did not work.', 'Try again.'],
+  failed: ['That did not work.', 'Try again.'] satisfies readonly [string, string],
   /** What has gone wrong, and what to do, by the codes of the gateway and of the SDK. */
   troubles: {
     supervision_refused: ['The account of this call does not let you supervise it.', ''],
@@ -72,5 +73,7 @@ export const words = {
     microphone_busy: ['The microphone could not be opened. You go on listening.', 'Close other programs that use it, then choose again.'],
     microphone_timeout: ['The question about the microphone was not answered. You go on listening.', 'Choose again, and “Allow” when the browser asks.'],
     microphone_lost: ['The microphone is gone. You go on listening.', 'Connect one, then choose again.'],
-  } as Record<string, readonly [string, string]>,
+  } satisfies Record<string, readonly [string, string]>,
 };
+
+export const words = spoken('supervision', english);

@@ -16,6 +16,7 @@ import { theme } from '../ui/theme';
 import { isOver, numberOf } from './call-list';
 import type { Row } from './contract';
 import type { Question } from './dialog';
+import { entryOf } from './language';
 import { fire, look } from './look';
 import { Refusal, ask } from './requests';
 import { words } from './supervision-words';
@@ -225,7 +226,7 @@ export class SupervisionPanel extends LitElement {
   }
 
   #trouble({ code, title, action }: Trouble): TemplateResult {
-    const [what, next] = words.troubles[code] ?? (title ? [title, action] : words.failed);
+    const [what, next] = entryOf(words.troubles, code) ?? (title ? [title, action] : words.failed);
     return html`<p class="alert">
       <strong>${what}</strong>
       ${next ? html`<span>${next}</span>` : nothing} ${code === 'supervision_refused' ? html`<span>${this.#where()}</span>` : nothing}

@@ -1,5 +1,9 @@
-/** Every word of the live page, in English. */
-export const words = {
+/** The words of the live page that each of its parts may say, in English. */
+
+import { spoken } from './language';
+
+export const english = {
+  title: 'Live calls',
   views: 'Views',
   overview: 'Overview',
   calls: 'Calls',
@@ -24,14 +28,14 @@ export const words = {
   slow: 'Too many requests or viewers from here',
   pause: 'Pause',
   resume: 'Resume',
-  paused: (changes: number) => `Paused: ${changes} ${changes === 1 ? 'change' : 'changes'} since`,
+  paused: (changes: string, count: number) => `Paused: ${changes} ${count === 1 ? 'change' : 'changes'} since`,
 
   endings: {
     unauthorized: ['You are not signed in', 'Sign in, or use an API key of the gateway.'],
     scope_missing: ['This API key may not see calls', 'Use a key with the scope “calls”, or “admin” for all calls.'],
     network_refused: ['This API key is not accepted from here', 'Use it in the network that the operator has set for it.'],
     other: ['The gateway does not show calls here', 'Ask the operator, or try again later.'],
-  } as Record<string, readonly [string, string]>,
+  } satisfies Record<string, readonly [string, string]>,
   signIn: 'Sign in',
   keyLabel: 'API key',
   keyHelp: 'It starts with “ck_”. It stays in this tab and is forgotten when you close it.',
@@ -61,7 +65,7 @@ export const words = {
     rtt: ['Round trip (p95)', 'How long sound’s way to the caller and back takes; in 95 of 100 calls it takes no longer.'],
     mos: ['Quality (MOS)', 'Mean opinion score: how good the calls that run sound, from 1 (bad) to 4.4 (as good as a telephone gets).'],
     talk: ['Talk / silence', 'In how much of the calls’ time somebody has spoken, and in how much nobody has.'],
-  },
+  } satisfies Record<string, readonly [string, string]>,
   sinceOpened: (label: string) => `${label} since this page was opened`,
   lastDay: 'Last day',
   overDay: (label: string) => `${label} over the last day`,
@@ -102,7 +106,7 @@ export const words = {
   longLabel: 'Long from (min)',
   long: 'long',
   longOnly: 'long calls only',
-  pageOf: (page: number, pages: number, calls: string) => `Page ${page} of ${pages} · ${calls} calls`,
+  pageOf: (page: string, pages: string, calls: string, count: number) => `Page ${page} of ${pages} · ${calls} ${count === 1 ? 'call' : 'calls'}`,
   previous: 'Previous',
   next: 'Next',
   estimated: 'Estimated: what was charged, and the price per minute since then',
@@ -148,8 +152,7 @@ export const words = {
   created: 'Begun',
   rang: 'Ringing',
   answered: 'Answered',
-  endedAs: (cause: string) => `Ended: ${cause}`,
-  endedBy: { caller: 'by the caller', callee: 'by the phone', gateway: 'by the gateway' } as Record<string, string>,
+  endedBy: { caller: 'Ended by the caller', callee: 'Ended by the phone', gateway: 'Ended by the gateway', '': 'Ended' },
   after: (time: string) => `after ${time}`,
   id: 'Id',
   account: 'Account',
@@ -175,31 +178,6 @@ export const words = {
   },
   time: 'Time',
   noSamples: 'What is measured of the call each second is drawn here once it is answered.',
-
-  causes: {
-    1: 'no such number',
-    16: 'completed',
-    17: 'busy',
-    18: 'no response',
-    19: 'no answer',
-    21: 'declined',
-    27: 'out of service',
-    28: 'incomplete number',
-    34: 'lines busy',
-    38: 'network unreachable',
-    41: 'failed',
-    42: 'network overloaded',
-    50: 'own number not accepted',
-    52: 'not allowed',
-    58: 'no sound possible',
-    63: 'limit of the button reached',
-    102: 'network timeout',
-    111: 'network not understood',
-    487: 'cancelled',
-    502: 'gateway restarted',
-    504: 'ended by request',
-    602: 'credit used up',
-    604: 'sound lost',
-    609: 'gateway unreachable',
-  } as Record<number, string>,
 };
+
+export const words = spoken('page', english);

@@ -1,4 +1,7 @@
 /** The words of what stands beside the phone, and of how calls end and fail, in English. */
+
+import { causes } from '../shared/en';
+
 export const beside = {
   mayNotCall: 'This API key may not place calls.',
   forgetKey: 'Forget the API key',
@@ -14,36 +17,14 @@ export const beside = {
   tryAgain: 'Try again',
   callAgain: 'Call {number} again',
 
+  ...causes,
   'cause.live': 'In progress',
   settling: 'settling',
-  'cause.1': 'No such number',
-  'cause.16': 'Completed',
-  'cause.17': 'Busy',
-  'cause.18': 'No response',
-  'cause.19': 'No answer',
-  'cause.21': 'Declined',
-  'cause.27': 'Out of service',
-  'cause.28': 'Incomplete number',
-  'cause.34': 'Lines busy',
-  'cause.38': 'Network unreachable',
-  'cause.41': 'Failed',
-  'cause.42': 'Network overloaded',
-  'cause.50': 'Own number not accepted',
-  'cause.52': 'Not allowed',
-  'cause.58': 'No sound possible',
-  'cause.63': 'Limit of the button reached',
-  'cause.102': 'Network timeout',
-  'cause.111': 'Network not understood',
-  'cause.502': 'Gateway restarted',
-  'cause.504': 'Ended by request',
-  'cause.602': 'Credit used up',
-  'cause.604': 'Sound lost',
 
   'endedBy.caller': 'You hung up.',
   'endedBy.callee': 'The other side hung up.',
   summary: '{duration} · {cost}',
   'cause.other': 'Not connected',
-  'cause.487': 'Cancelled',
 
   'failure.insecure_page': 'Browsers allow the microphone only on secure pages.',
   'failure.insecure_page.next': 'Open this page by https://, or on this machine by http://localhost.',
@@ -123,7 +104,6 @@ export const beside = {
   line: 'Line',
   you: 'You',
   them: 'Phone',
-  'cause.609': 'Gateway unreachable',
   credit: 'Credit',
   testLine: 'Test my line',
   'lasts.credit': '{price} · enough for {time}',

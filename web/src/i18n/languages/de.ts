@@ -1,6 +1,7 @@
 /** Every word of the page, in German, and the gateway's refusals besides. */
 
 import type { Strings } from '../language';
+import { causes, problems } from '../shared/de';
 
 export const words: Strings = {
   title: 'Telefon',
@@ -130,33 +131,10 @@ export const words: Strings = {
   'topUpCancelled.next': 'Weiter geht es in Ihrem vorigen Tab; dort können Sie erneut aufladen.',
   openHere: 'Telefon stattdessen hier öffnen',
 
+  ...causes,
   'cause.live': 'Läuft',
   settling: 'wird abgerechnet',
   'cause.other': 'Nicht verbunden',
-  'cause.1': 'Nummer unbekannt',
-  'cause.16': 'Beendet',
-  'cause.17': 'Besetzt',
-  'cause.18': 'Keine Reaktion',
-  'cause.19': 'Keine Antwort',
-  'cause.21': 'Abgelehnt',
-  'cause.27': 'Außer Betrieb',
-  'cause.28': 'Nummer unvollständig',
-  'cause.34': 'Leitungen belegt',
-  'cause.38': 'Netz nicht erreichbar',
-  'cause.41': 'Fehlgeschlagen',
-  'cause.42': 'Netz überlastet',
-  'cause.50': 'Eigene Nummer nicht angenommen',
-  'cause.52': 'Nicht erlaubt',
-  'cause.58': 'Kein Ton möglich',
-  'cause.63': 'Grenze des Knopfs erreicht',
-  'cause.102': 'Netz antwortet nicht',
-  'cause.111': 'Netz unverständlich',
-  'cause.487': 'Abgebrochen',
-  'cause.502': 'Gateway neu gestartet',
-  'cause.504': 'Auf Wunsch beendet',
-  'cause.602': 'Guthaben aufgebraucht',
-  'cause.604': 'Ton verloren',
-  'cause.609': 'Gateway nicht erreichbar',
 
   'failure.insecure_page': 'Browser erlauben das Mikrofon nur auf sicheren Seiten.',
   'failure.insecure_page.next': 'Öffnen Sie die Seite über https://, oder auf diesem Gerät über http://localhost.',
@@ -196,6 +174,7 @@ export const words: Strings = {
   'failure.gateway_busy.next': 'Rufen Sie gleich noch einmal an.',
   'failure.page_crashed': 'Auf dieser Seite ist etwas fehlgeschlagen.',
   'failure.page_crashed.next': 'Laden Sie die Seite neu und rufen Sie erneut an.',
+  ...problems,
   'problem.insufficient_credit': 'Ihr Guthaben reicht nicht für den Beginn dieses Anrufs.',
   'problem.insufficient_credit.next': 'Laden Sie das Konto auf und rufen Sie erneut an.',
   'problem.number_invalid': 'Das ist keine gültige Telefonnummer.',
@@ -216,7 +195,6 @@ export const words: Strings = {
   'problem.country_closed.next': 'Schalten Sie es in Ihrem Konto frei, oder bitten Sie den Betreiber darum.',
   'problem.destination_not_priced': 'Anrufe zu diesem Ziel werden nicht angeboten.',
   'problem.destination_not_priced.next': 'Rufen Sie eine andere Nummer an oder fragen Sie den Betreiber.',
-  'problem.scope_missing': 'Dieser API-Schlüssel erlaubt das nicht.',
   'problem.scope_missing.next': 'Bitten Sie den Betreiber um einen, der es erlaubt.',
   'problem.account_frozen': 'Dieses Konto darf nicht telefonieren.',
   'problem.account_frozen.next': 'Wenden Sie sich an den Betreiber.',
@@ -228,7 +206,6 @@ export const words: Strings = {
   'problem.terms_changed.next': 'Lesen Sie sie in Ihrem Konto und nehmen Sie sie an.',
   'problem.new_card_limited': 'Dieses Konto hat ausgegeben, was es so bald nach der ersten Zahlung an einem Tag darf.',
   'problem.new_card_limited.next': 'Rufen Sie morgen (UTC) wieder an, oder bitten Sie den Betreiber, die Grenze aufzuheben.',
-  'problem.rate_limited': 'Zu viele Anfragen in kurzer Zeit.',
   'problem.rate_limited.next': 'Warten Sie etwas und versuchen Sie es erneut.',
   'problem.calls_limited': 'In kurzer Zeit wurden zu viele Anrufe begonnen.',
   'problem.calls_limited.next': 'Warten Sie etwas und rufen Sie erneut an, oder bitten Sie den Betreiber um eine höhere Grenze.',
@@ -246,7 +223,6 @@ export const words: Strings = {
   'problem.gateway_draining.next': 'Versuchen Sie es gleich noch einmal.',
   'problem.store_unavailable': 'Das Guthaben lässt sich gerade nicht prüfen.',
   'problem.store_unavailable.next': 'Versuchen Sie es gleich noch einmal.',
-  'problem.internal_error': 'Am Gateway ist etwas fehlgeschlagen.',
   'problem.internal_error.next': 'Versuchen Sie es erneut; bleibt es so, verständigen Sie den Betreiber.',
 
   checkIntro: 'Hören Sie sich, wie andere Sie hören: Ihre Stimme geht zum Gateway und zurück. Das kostet nichts und wird nicht aufgehoben.',

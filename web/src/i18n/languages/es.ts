@@ -1,6 +1,7 @@
 /** Every word of the page, in Spanish, and the gateway's refusals besides. */
 
 import type { Strings } from '../language';
+import { causes, problems } from '../shared/es';
 
 export const words: Strings = {
   title: 'Teléfono',
@@ -130,33 +131,10 @@ export const words: Strings = {
   'topUpCancelled.next': 'Siga en la pestaña de la que vino; allí puede recargar de nuevo.',
   openHere: 'Abrir el teléfono aquí',
 
+  ...causes,
   'cause.live': 'En curso',
   settling: 'liquidándose',
   'cause.other': 'Sin conexión',
-  'cause.1': 'El número no existe',
-  'cause.16': 'Terminada',
-  'cause.17': 'Ocupado',
-  'cause.18': 'Sin reacción',
-  'cause.19': 'Sin respuesta',
-  'cause.21': 'Rechazada',
-  'cause.27': 'Fuera de servicio',
-  'cause.28': 'Número incompleto',
-  'cause.34': 'Líneas ocupadas',
-  'cause.38': 'Red inalcanzable',
-  'cause.41': 'Fallida',
-  'cause.42': 'Red saturada',
-  'cause.50': 'Número propio no aceptado',
-  'cause.52': 'No permitida',
-  'cause.58': 'Sin sonido posible',
-  'cause.63': 'Límite del botón alcanzado',
-  'cause.102': 'La red no respondió',
-  'cause.111': 'Red incomprensible',
-  'cause.487': 'Cancelada',
-  'cause.502': 'Servicio reiniciado',
-  'cause.504': 'Terminada a petición',
-  'cause.602': 'Saldo agotado',
-  'cause.604': 'Sonido perdido',
-  'cause.609': 'Servicio inalcanzable',
 
   'failure.insecure_page': 'Los navegadores solo permiten el micrófono en páginas seguras.',
   'failure.insecure_page.next': 'Abra esta página por https://, o en este equipo por http://localhost.',
@@ -196,6 +174,7 @@ export const words: Strings = {
   'failure.gateway_busy.next': 'Llame otra vez dentro de un momento.',
   'failure.page_crashed': 'Algo falló en esta página.',
   'failure.page_crashed.next': 'Vuelva a cargar la página y llame otra vez.',
+  ...problems,
   'problem.insufficient_credit': 'Su saldo no alcanza para empezar esta llamada.',
   'problem.insufficient_credit.next': 'Recargue la cuenta y llame otra vez.',
   'problem.number_invalid': 'No es un número de teléfono válido.',
@@ -216,7 +195,6 @@ export const words: Strings = {
   'problem.country_closed.next': 'Ábralo en su cuenta, en Países, o pídaselo al operador.',
   'problem.destination_not_priced': 'No se ofrecen llamadas a este destino.',
   'problem.destination_not_priced.next': 'Llame a otro número o pregunte al operador.',
-  'problem.scope_missing': 'Esta clave de API no permite eso.',
   'problem.scope_missing.next': 'Pida al operador una que lo permita.',
   'problem.account_frozen': 'Esta cuenta no puede llamar.',
   'problem.account_frozen.next': 'Pregunte al operador.',
@@ -228,7 +206,6 @@ export const words: Strings = {
   'problem.terms_changed.next': 'Léalas y acéptelas en su cuenta.',
   'problem.new_card_limited': 'Esta cuenta ha gastado lo que puede en un día tan poco después de su primer pago.',
   'problem.new_card_limited.next': 'Llame otra vez mañana (UTC), o pida al operador que quite este límite.',
-  'problem.rate_limited': 'Demasiadas peticiones en poco tiempo.',
   'problem.rate_limited.next': 'Espere un poco e inténtelo de nuevo.',
   'problem.calls_limited': 'Se empezaron demasiadas llamadas en poco tiempo.',
   'problem.calls_limited.next': 'Espere un poco y llame otra vez, o pida al operador que suba el límite.',
@@ -246,7 +223,6 @@ export const words: Strings = {
   'problem.gateway_draining.next': 'Inténtelo de nuevo dentro de un momento.',
   'problem.store_unavailable': 'Ahora no se puede comprobar el saldo.',
   'problem.store_unavailable.next': 'Inténtelo de nuevo dentro de un momento.',
-  'problem.internal_error': 'Algo falló en el servicio.',
   'problem.internal_error.next': 'Inténtelo de nuevo; si sigue igual, avise al operador.',
 
   checkIntro: 'Óigase como le oirán: su voz va al servicio y vuelve. No cuesta nada y no se guarda.',

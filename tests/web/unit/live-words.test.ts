@@ -1,0 +1,121 @@
+/** The words of the live page, in every language. */
+
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { languages } from 'languages:../../../web/src/live/languages';
+import { causes } from '../../../web/src/i18n/shared/en';
+import { alarmInWords } from '../../../web/src/live/alarm-words';
+import type { Alarm } from '../../../web/src/live/contract';
+import { entryOf } from '../../../web/src/live/language';
+import type { Words } from '../../../web/src/live/language';
+import { english as operators } from '../../../web/src/live/operator-words';
+import { english as reports } from '../../../web/src/live/report-words';
+import { english as supervision } from '../../../web/src/live/supervision-words';
+import { english as page } from '../../../web/src/live/words';
+import { vectors } from './vectors';
+
+type Said = (...values: unknown[]) => string;
+
+/** Names joined by dots -> text, or what makes one. */
+type Flat = Map<string, string | Said>;
+
+const ENGLISH = flat({ page, operators, reports, supervision, causes });
+
+const TABLES = Object.fromEntries(
+  await Promise.all(Object.entries(languages).map(async ([code, load]) => [code, (await load!()).words as unknown as Words] as const)),
+);
+
+/** What is the same in a language as in English: signs, names, and words that it has in common with it. */
+const ALIKE: Record<string, RegExp> = {
+  de: /^(–|Live|Filter|Jitter|WebRTC|WebSocket|MOS|ASR|PDD|RTT ms|Jitter ms)$/,
+  es: /^(–|Id|Jitter|jitter|WebRTC|WebSocket|MOS|ASR|PDD|RTT ms|Jitter ms|■ error)$/,
+};
+
+/** Values that are found again in what is said of them, and are of no number. */
+const MARKS = ['⟦0⟧', '⟦1⟧', '⟦2⟧', '⟦3⟧'];
+
+function flat(entries: object, path: readonly string[] = [], found: Flat = new Map()): Flat {
+  for (const [name, entry] of Object.entries(entries) as [string, string | Said | object][]) {
+    const here = [...path, name];
+    if (typeof entry === 'object') flat(entry, here, found);
+    else found.set(here.join('.'), entry as string | Said);
+  }
+  return found;
+}
+
+function written(entry: string | Said): string {
+  return typeof entry === 'string' ? entry : entry(...MARKS);
+}
+
+for (const [code, table] of Object.entries(TABLES)) {
+  const { gateway, ...own } = table;
+  const said = flat(own);
+
+  test(`${code} has each word of English and no other, in the same order`, () => {
+    assert.deepEqual([...said.keys()], [...ENGLISH.keys()]);
+  });
+
+  test(`${code} says the same values`, () => {
+    const values = (entry: string | Said): string[] => MARKS.filter((mark) => written(entry).includes(mark));
+    for (const [name, entry] of ENGLISH) assert.deepEqual(values(said.get(name)!), values(entry), name);
+  });
+
+  test(`${code} has no English left`, () => {
+    const left = [...said].filter(([name, entry]) => written(entry) === written(ENGLISH.get(name)!) && written(entry));
+    assert.deepEqual(left.map(([, entry]) => written(entry)).filter((text) => !ALIKE[code].test(text)), []);
+  });
+
+  test(`${code} leaves no text empty that English has`, () => {
+    for (const [name, entry] of ENGLISH) assert.equal(Boolean(written(said.get(name)!).trim()), Boolean(written(entry).trim()), name);
+  });
+
+  test(`${code} has words for each rule of alarms`, () => {
+    assert.deepEqual(Object.keys(gateway.alarms).sort(), [...vectors.alarm_rules].sort());
+    for (const [rule, [title, action]] of Object.entries(gateway.alarms)) {
+      const text = title('⟦0⟧', '⟦1⟧', 2);
+      assert.ok(text.endsWith('.') && action.endsWith('.'), rule);
+      // What rules say nothing of: whose value or subject is always the same.
+      assert.equal(text.includes('⟦1⟧'), rule !== 'node_lost', rule);
+      assert.equal(text.includes('⟦0⟧'), !['low_mos', 'one_way_audio', 'store_away'].includes(rule), rule);
+    }
+  });
+
+  test(`${code} has words for refusals that the gateway knows`, () => {
+    for (const [problem, text] of Object.entries(gateway.problems)) {
+      assert.ok(problem in vectors.refusals, problem);
+      assert.notEqual(text, vectors.refusals[problem]);
+    }
+  });
+
+  test(`${code} tells one from many`, () => {
+    const { alarms, paused, pageOf } = table.page;
+    const counted: Said[] = [
+      (count) => alarms(count as number),
+      (count) => paused('#', count as number),
+      (count) => pageOf('1', '1', '#', count as number),
+    ];
+    for (const say of counted) {
+      const [none, one, two, many] = [0, 1, 2, 1_000_000].map((count) => say(count).replace(/^\d+/, '#'));
+      assert.notEqual(one, two);
+      assert.deepEqual([none, many], [two, two]);
+    }
+  });
+}
+
+test('there are other languages than English', () => {
+  assert.deepEqual(Object.keys(TABLES).sort(), ['de', 'es']);
+});
+
+test('every cause of a call’s end has words', () => {
+  for (const cause of vectors.causes) assert.ok(entryOf(causes, `cause.${cause}`), String(cause));
+});
+
+test('what another release says has no words, whatever its name', () => {
+  for (const name of ['constructor', '__proto__', 'toString', '']) assert.equal(entryOf(page.endings, name), undefined);
+  assert.deepEqual(entryOf(page.endings, 'unauthorized'), page.endings.unauthorized);
+});
+
+test('in English an alarm says what the gateway says', () => {
+  const alarm = { rule: 'node_lost', subject: 'n', value: 1, title: 'Title.', action: 'Action.' } as Alarm;
+  assert.deepEqual(alarmInWords(alarm), ['Title.', 'Action.']);
+});

@@ -1,0 +1,73 @@
+/** The reader's language and its words, chosen once, before any part of the page is loaded. Knows no page. */
+
+import { languages } from 'languages:./languages';
+import { chosen } from '../i18n/choice';
+import type { Causes } from '../i18n/shared/en';
+import type { AlarmRule } from './contract';
+import type { english as operators } from './operator-words';
+import type { english as reports } from './report-words';
+import type { english as supervision } from './supervision-words';
+import type { english as page } from './words';
+
+export { locale } from '../i18n/choice';
+
+/** Codes of refusals that the page shows as they come. */
+export type Problem =
+  | 'alarm_not_found'
+  | 'call_ended'
+  | 'call_not_found'
+  | 'internal_error'
+  | 'network_refused'
+  | 'node_not_found'
+  | 'node_silent'
+  | 'node_stopping'
+  | 'rate_limited'
+  | 'scope_missing'
+  | 'store_unavailable'
+  | 'too_many_silences'
+  | 'unauthorized';
+
+/** Subjects of alarms that are no name of anything. */
+export type Subject = 'no country' | 'at the carrier' | 'of lost nodes' | 'not done for days';
+
+/** What an alarm is about: its subject, and its value as it is written and as a number. */
+export type AlarmTitle = (subject: string, value: string, count: number) => string;
+
+/** Every word of the page in a language, by the part that says it. */
+export interface Words {
+  page: typeof page;
+  operators: typeof operators;
+  reports: typeof reports;
+  supervision: typeof supervision;
+  causes: Causes;
+  /** What the gateway says itself in English. */
+  gateway: {
+    /** Of each rule of alarms its title, and what to do first. */
+    alarms: Record<AlarmRule, readonly [AlarmTitle, string]>;
+    /** Subjects that are words. */
+    subjects: Record<Subject, string>;
+    problems: Record<Problem, string>;
+  };
+}
+
+let table: Partial<Words> = {};
+
+/** Choose the first of the reader's languages that there is a table for. Throws if it does not come. */
+export async function chooseLanguage(preferred: readonly string[]): Promise<void> {
+  table = (await chosen<Words>(preferred, languages)) ?? {};
+}
+
+/** Return the words of a part: the reader's, else the English ones, which the part brings along. */
+export function spoken<Part extends Exclude<keyof Words, 'gateway'>>(part: Part, english: Words[Part]): Words[Part] {
+  return table[part] ?? english;
+}
+
+/** Return what is said in place of the gateway's own words; undefined in English. */
+export function ofGateway(): Words['gateway'] | undefined {
+  return table.gateway;
+}
+
+/** Return the entry of a name that another release of the gateway may have made; undefined for none. */
+export function entryOf<Entry>(entries: Readonly<Record<string, Entry>>, name: string | number): Entry | undefined {
+  return Object.hasOwn(entries, name) ? entries[name] : undefined;
+}
