@@ -1,10 +1,10 @@
 """Measures calls beside people who sign in: `python -m benchmarks.people`.
 
 Calls are carried, in turns, while nothing else happens, while people sign in at an even pace by a
-password that is right, and while a process that has nothing to do with the gateway takes as much of
-the machine. Compared are how late frames come and what a sign-in costs; what frames are later by
-beside people than beside a stranger is the gateway's own doing, the rest that of the cores they
-share. Linux only.
+password that is right, and while one process, or two, that have nothing to do with the gateway take
+as much of the machine. Compared are how late frames come and what a sign-in costs; what frames are
+later by beside people than beside strangers is the gateway's own doing, the rest that of the cores
+they share. Linux only.
 """
 
 from __future__ import annotations
@@ -57,11 +57,13 @@ class Window:
 
 
 class Round(NamedTuple):
-    """Three windows, one after the other."""
+    """Windows, one after the other."""
 
     alone: Window
     people: Window
     stranger: Window
+    strangers: Window
+    """Two, each half as busy: people, too, keep more than one process busy at a time."""
 
 
 class People:
@@ -150,9 +152,13 @@ def rounds(gateway: RunningGateway, calls: int, count: int) -> Iterator[Round]:
                 beside = _measure(gateway, generator, people)
             if people.refused:
                 raise RuntimeError(f"{people.refused} sign-ins were refused")
-            with stranger((beside.core_share - alone.core_share) / PER_S):
+            cpu_s = (beside.core_share - alone.core_share) / PER_S
+            with stranger(cpu_s):
                 time.sleep(SETTLE_S)
-                yield Round(alone, beside, _measure(gateway, generator, None))
+                one = _measure(gateway, generator, None)
+            with stranger(cpu_s / 2), stranger(cpu_s / 2):
+                time.sleep(SETTLE_S)
+                yield Round(alone, beside, one, _measure(gateway, generator, None))
 
 
 def _measure(gateway: RunningGateway, generator: Generator, people: People | None) -> Window:
@@ -170,11 +176,12 @@ def conclude(found: Sequence[Round], calls: int) -> Table:
     table = Table(title=f"{calls} calls, medians of {len(found)} windows each")
     for name in ("", "sign-ins/s", "p50 us", "p99 us", "cores", "frames hurt"):
         table.add_column(name, justify="right" if name else "left")
-    alone, beside, strange = zip(*found, strict=True)
+    alone, beside, one, two = zip(*found, strict=True)
     for name, each in (
         ("alone", alone),
         ("people sign in", beside),
-        ("a stranger is as busy", strange),
+        ("a stranger is as busy", one),
+        ("two strangers are as busy", two),
     ):
         table.add_row(
             name,

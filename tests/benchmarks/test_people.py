@@ -27,7 +27,12 @@ def shown(found):
 def test_the_share_of_sign_ins_is_what_they_add(share, verdict):
     came = round(20 * SECONDS)
     found = [
-        Round(window(0.4), window(share, sign_ins=came, p99_us=n), window(0.4, p99_us=3_000))
+        Round(
+            window(0.4),
+            window(share, sign_ins=came, p99_us=n),
+            window(0.4, p99_us=3_000),
+            window(0.4, p99_us=4_000),
+        )
         for n in (800, 1_000, 9_000)
     ]
     text = shown(found)
@@ -35,12 +40,13 @@ def test_the_share_of_sign_ins_is_what_they_add(share, verdict):
     assert f"{verdict})" in text
     assert "1000" in text
     assert "3000" in text
+    assert "4000" in text
     assert "20.0" in text
 
 
 def test_fewer_sign_ins_than_are_due_are_judged_as_if_all_had_come():
     few = round(10 * SECONDS)
-    text = shown([Round(window(0.4), window(0.9, sign_ins=few), window(0.4))] * 3)
+    text = shown([Round(window(0.4), window(0.9, sign_ins=few), window(0.4), window(0.4))] * 3)
     assert "takes 50 ms of CPU" in text
     assert "1.00 of a core" in text
     assert "MISSED)" in text
