@@ -95,8 +95,11 @@ class RunningGateway:
             started_ns = time.monotonic_ns()
             headers = {"Authorization": f"Bearer {self.api_key}"}
             self.api.request("GET", "/v1/calls?limit=20", headers=headers)
+            reply = self.api.getresponse()
             # Read to its end, or the connection could not carry the next request.
-            self.api.getresponse().read()
+            reply.read()
+            if reply.status != 200:
+                raise DialError(f"no list of calls: {reply.status}")
             took_ms.append((time.monotonic_ns() - started_ns) / 1e6)
         return median(took_ms)
 
@@ -177,7 +180,8 @@ def start_gateway(
             environment["CALLER_REDIS_URL"] = url
             environment["CALLER_DATABASE_URL"] = f"sqlite:///{directory}/shared.db"
         # Before the node starts, by the command line: the stores are not in use yet.
-        api_key = create_account(environment, "benchmark", "--credit", CREDIT)
+        scopes = ("--scope", "calls", "--scope", "records")
+        api_key = create_account(environment, "benchmark", "--credit", CREDIT, *scopes)
         for role, its_port in (("worker", 0), ("web", pages_port)) if apart else ():
             own = {"CALLER_PORT": str(its_port)}
             started = server_process(_serve(role), environment=environment | own)
