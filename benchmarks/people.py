@@ -1,7 +1,8 @@
 """Measures calls beside people who sign in: `python -m benchmarks.people`.
 
 Calls are carried, in turns, while nothing else happens, while people sign in at an even pace by a
-password that is right, and while one process, or two, that have nothing to do with the gateway take
+password that is right (with --requests and --viewers others ask for pages and lists, and watch the
+calls, as well), and while one process, or two, that have nothing to do with the gateway take
 as much of the machine. Compared are how late frames come and what a sign-in costs; what frames are
 later by beside people than beside strangers is the gateway's own doing, the rest that of the cores
 they share. Linux only.
@@ -15,9 +16,10 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import count
 from multiprocessing import get_context
 from statistics import median
 from typing import NamedTuple
@@ -28,8 +30,9 @@ from rich.table import Table
 
 from benchmarks import loopback
 from benchmarks.generator import CompilerMissingError, Generator, Measurement, compile_library
-from benchmarks.peers.gateway import RunningGateway, start_gateway
+from benchmarks.peers.gateway import RunningGateway, create_account, start_gateway
 from benchmarks.process_cost import on_cores, total_cpu_ns
+from benchmarks.watching import Screens
 
 CALLS = 200
 PER_S = 20
@@ -66,11 +69,12 @@ class Round(NamedTuple):
     """Two, each half as busy: people, too, keep more than one process busy at a time."""
 
 
-class People:
-    """Signs in again and again, `PER_S` times a second, until it is stopped."""
+class Visitors:
+    """Ask again and again, so many times a second, until they are stopped."""
 
-    def __init__(self, gateway: RunningGateway) -> None:
-        self._gateway = gateway
+    def __init__(self, per_s: int, ask: Callable[[], bool]) -> None:
+        self._per_s = per_s
+        self._ask = ask
         self._stopped = threading.Event()
         self.done = 0
         self.refused = 0
@@ -78,7 +82,7 @@ class People:
 
     @contextmanager
     def coming(self) -> Iterator[None]:
-        """Sign in while this is open."""
+        """Ask while this is open."""
         workers = [threading.Thread(target=self._work, args=(n,)) for n in range(WORKERS)]
         for worker in workers:
             worker.start()
@@ -90,23 +94,75 @@ class People:
                 worker.join()
 
     def _work(self, number: int) -> None:
-        due = time.monotonic() + number / PER_S
+        due = time.monotonic() + number / self._per_s
         while not self._stopped.wait(max(0.0, due - time.monotonic())):
-            status = post(self._gateway, "/sign-in", {"email": EMAIL, "password": PASSWORD})
+            is_done = self._ask()
             with self._counting:
-                self.done += status == 303
-                self.refused += status != 303
-            due += WORKERS / PER_S
+                self.done += is_done
+                self.refused += not is_done
+            due += WORKERS / self._per_s
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """Who comes beside the calls."""
+
+    gateway: RunningGateway
+    requests: int
+    """Pages and lists of calls, a second, half of each."""
+    viewers: int
+    key: str
+    """An operator's, for the viewers."""
+
+    @contextmanager
+    def coming(self) -> Iterator[Visitors]:
+        """Let them come while this is open; yield those who sign in."""
+        people = Visitors(PER_S, self._sign_in)
+        numbers = count()
+        others = Visitors(max(1, self.requests), lambda: self._ask(next(numbers)))
+        with ExitStack() as stack:
+            if self.viewers:
+                port = self.gateway.pages_port
+                screens = Screens(port, "/v1/admin/live-feed", self.key, self.viewers)
+                stack.callback(screens.close)
+            if self.requests:
+                stack.enter_context(others.coming())
+            with people.coming():
+                time.sleep(SETTLE_S)
+                yield people
+        for visitors in (people, others):
+            if visitors.refused:
+                raise RuntimeError(f"{visitors.refused} requests were refused")
+
+    def _sign_in(self) -> bool:
+        return post(self.gateway, "/sign-in", {"email": EMAIL, "password": PASSWORD}) == 303
+
+    def _ask(self, number: int) -> bool:
+        if number % 2:
+            return get(self.gateway, "/sign-in") == 200
+        return get(self.gateway, "/v1/calls?limit=20", self.gateway.api_key) == 200
+
+
+def get(gateway: RunningGateway, path: str, key: str = "") -> int:
+    """Ask for a page, or with a key for a resource; return the status of the answer."""
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    return _status(gateway, "GET", path, None, headers)
 
 
 def post(gateway: RunningGateway, path: str, fields: dict[str, str]) -> int:
     """Send a form as a browser does that has no session; return the status of the answer."""
     # A proxy would stand at the public origin; without one that is the port of the calls.
     origin = f"http://{loopback.HOST}:{gateway.port}"
-    connection = http.client.HTTPConnection(loopback.HOST, gateway.pages_port, timeout=10)
     headers = {"Content-Type": "application/x-www-form-urlencoded", "Origin": origin}
+    return _status(gateway, "POST", path, urlencode(fields), headers)
+
+
+def _status(
+    gateway: RunningGateway, method: str, path: str, body: str | None, headers: dict[str, str]
+) -> int:
+    connection = http.client.HTTPConnection(loopback.HOST, gateway.pages_port, timeout=10)
     try:
-        connection.request("POST", path, urlencode(fields), headers)
+        connection.request(method, path, body, headers)
         reply = connection.getresponse()
         reply.read()
         return reply.status
@@ -137,21 +193,17 @@ def _be_busy(cpu_s: float) -> None:
         time.sleep(max(0.0, due - time.monotonic()))
 
 
-def rounds(gateway: RunningGateway, calls: int, count: int) -> Iterator[Round]:
+def rounds(gateway: RunningGateway, crowd: Crowd, calls: int, number: int) -> Iterator[Round]:
     """Yield rounds while calls are carried."""
     with Generator(calls, core=max(os.sched_getaffinity(0))) as generator:
         for index in range(calls):
             call = gateway.dial(index)
             generator.add_call(call.browser, call.carrier, call.stream_sid)
         time.sleep(WARM_UP_S)
-        for _ in range(count):
+        for _ in range(number):
             alone = _measure(gateway, generator, None)
-            people = People(gateway)
-            with people.coming():
-                time.sleep(SETTLE_S)
+            with crowd.coming() as people:
                 beside = _measure(gateway, generator, people)
-            if people.refused:
-                raise RuntimeError(f"{people.refused} sign-ins were refused")
             cpu_s = (beside.core_share - alone.core_share) / PER_S
             with stranger(cpu_s):
                 time.sleep(SETTLE_S)
@@ -161,7 +213,7 @@ def rounds(gateway: RunningGateway, calls: int, count: int) -> Iterator[Round]:
                 yield Round(alone, beside, one, _measure(gateway, generator, None))
 
 
-def _measure(gateway: RunningGateway, generator: Generator, people: People | None) -> Window:
+def _measure(gateway: RunningGateway, generator: Generator, people: Visitors | None) -> Window:
     pids = [pid for part in gateway.processes().values() for pid in part]
     generator.start_window()
     done, cpu_ns, started = people.done if people else 0, total_cpu_ns(pids), time.monotonic()
@@ -171,8 +223,8 @@ def _measure(gateway: RunningGateway, generator: Generator, people: People | Non
     return Window(came, cpu_ns / 1e9 / elapsed_s, generator.finish_window())
 
 
-def conclude(found: Sequence[Round], calls: int) -> Table:
-    """Return the medians of each kind of window."""
+def conclude(found: Sequence[Round], calls: int, *, is_only_signing_in: bool = True) -> Table:
+    """Return the medians of each kind of window, and what a sign-in costs if nobody else came."""
     table = Table(title=f"{calls} calls, medians of {len(found)} windows each")
     for name in ("", "sign-ins/s", "p50 us", "p99 us", "cores", "frames hurt"):
         table.add_column(name, justify="right" if name else "left")
@@ -191,6 +243,8 @@ def conclude(found: Sequence[Round], calls: int) -> Table:
             f"{median(w.core_share for w in each):.2f}",
             str(sum(sum(w.seen.faults.values()) for w in each)),
         )
+    if not is_only_signing_in:
+        return table
     share = median(each.people.core_share - each.alone.core_share for each in found)
     came = median(w.sign_ins for w in beside) / SECONDS
     # A busy machine lets fewer come than are due, and those cost less.
@@ -209,6 +263,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--calls", type=int, default=CALLS, help=f"calls beside them ({CALLS})")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"rounds of windows ({ROUNDS})")
     parser.add_argument(
+        "--requests", type=int, default=0, help="pages and lists asked for a second besides (0)"
+    )
+    parser.add_argument("--viewers", type=int, default=0, help="viewers of the live calls (0)")
+    parser.add_argument(
         "--apart", action="store_true", help="run calls, pages and books in processes of their own"
     )
     options = parser.parse_args(arguments)
@@ -224,8 +282,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if status != 303:
             print(f"No account was made: {status}.")
             return UNABLE_EXIT
-        found = list(rounds(gateway, options.calls, options.rounds))
-    Console().print(conclude(found, options.calls))
+        key = create_account(gateway.environment, "operators", "--scope", "admin")
+        crowd = Crowd(gateway, options.requests, options.viewers, key)
+        found = list(rounds(gateway, crowd, options.calls, options.rounds))
+    only = not (options.requests or options.viewers)
+    Console().print(conclude(found, options.calls, is_only_signing_in=only))
     return 0
 
 
