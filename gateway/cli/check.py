@@ -11,6 +11,7 @@ from rich.table import Table
 from gateway.cli.command import out, read_settings, run
 from gateway.logs import formats
 from gateway.roles import check, preflight
+from gateway.stores import settings_files
 
 app = typer.Typer(add_completion=False)
 
@@ -31,7 +32,7 @@ def examine(context: typer.Context, *, as_json: bool) -> None:
         formats.configure("error", settings.log_format)
 
     async def work() -> None:
-        findings = await check.findings(settings)
+        findings = await check.findings(settings, settings_files.place(context.obj))
         if as_json:
             _print_json(findings)
         else:

@@ -26,6 +26,7 @@ from gateway.roles.addresses import webrtc_addresses
 from gateway.roles.preflight import Finding, away, credit_client, wrong
 from gateway.roles.tracing import compose_tracing
 from gateway.settings import Settings
+from gateway.stores import private_files
 from gateway.stores.drain_mark import RedisDrainMark
 from gateway.stores.high_risk import SqlHighRiskLists, SyncedList
 from gateway.stores.leases import RedisNodeLeases
@@ -37,13 +38,13 @@ SYNCED_DAYS_MAX = 35
 _WHY_VAIN = "no listed prefix begins it. A listed prefix is opened by itself or by longer ones."
 
 
-async def findings(settings: Settings) -> list[Finding]:
-    """Examine everything, in the order of the report."""
+async def findings(settings: Settings, file: Path | None = None) -> list[Finding]:
+    """Examine everything, in the order of the report; `file` is where the settings are kept."""
     start = await preflight.findings(settings, is_starting=False)
     return [
         # `media.playout` represents the frame path, which is compiled as a whole.
         build_finding(playout.__file__),
-        Finding("settings", "All are known and within their bounds."),
+        _kept(file),
         *start,
         await _high_risk(settings),
         _velocity(settings),
@@ -55,6 +56,13 @@ async def findings(settings: Settings) -> list[Finding]:
         *await _mail(settings),
         *await _traces(settings),
     ]
+
+
+def _kept(file: Path | None) -> Finding:
+    if file is not None and private_files.is_open_to_everyone(file):
+        text = f"Everyone on this machine may read {file}. Set its mode to 600: it holds secrets."
+        return Finding("settings", text, is_weak=True)
+    return Finding("settings", "All are known and within their bounds.")
 
 
 def build_finding(module_file: str) -> Finding:

@@ -290,6 +290,19 @@ async def test_a_data_folder_that_everyone_may_open_is_told(tmp_path):
     assert folder.stat().st_mode & 0o777 == 0o755
 
 
+async def test_a_file_of_settings_that_everyone_may_read_is_told(tmp_path):
+    file = tmp_path / "caller.env"
+    settings = from_mapping({"CALLER_DATA_DIR": str(tmp_path / "data")})
+    for mode, is_weak in ((None, False), (0o644, True), (0o640, False), (0o600, False)):
+        if mode is not None:
+            file.write_text("")
+            file.chmod(mode)
+        (found,) = [
+            each for each in await check.findings(settings, file) if each.subject == "settings"
+        ]
+        assert (found.is_weak, found.is_fatal, str(file) in found.text) == (is_weak, False, is_weak)
+
+
 async def test_a_database_file_that_everyone_may_read_is_told(tmp_path):
     file = tmp_path / "book.db"
     file.write_bytes(b"")
