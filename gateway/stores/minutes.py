@@ -18,7 +18,12 @@ _DECODER: Final = msgspec.json.Decoder(Minute)
 # The duty to write may have changed hands within the minute: one of each.
 _ADD: Final = """
 local last = redis.call('LINDEX', KEYS[1], 0)
-if last and cjson.decode(last).at >= ARGV[2] then return 0 end
+if last then
+    -- What others have put there is no minute, and keeps none out.
+    local is_read, minute = pcall(cjson.decode, last)
+    local at = is_read and type(minute) == 'table' and minute.at
+    if type(at) == 'string' and #at == #ARGV[2] and at >= ARGV[2] then return 0 end
+end
 redis.call('LPUSH', KEYS[1], ARGV[1])
 redis.call('LTRIM', KEYS[1], 0, ARGV[3] - 1)
 redis.call('EXPIRE', KEYS[1], ARGV[4])

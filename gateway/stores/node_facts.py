@@ -53,8 +53,13 @@ class RedisNodeDirectory:
         for name in names:
             pipeline.get(_PREFIX.encode() + name)
         async with bounded(_AWAY):
-            found = await pipeline.execute()
-        return [facts for text in found if text and (facts := _read(text)) is not None]
+            found = await pipeline.execute(raise_on_error=False)
+            for each in found:
+                # Of another type it is nothing of ours, and hides no node.
+                if isinstance(each, Exception) and not str(each).startswith("WRONGTYPE"):
+                    raise each
+        texts = (each for each in found if isinstance(each, bytes))
+        return [facts for text in texts if (facts := _read(text)) is not None]
 
 
 def _read(text: bytes) -> NodeFacts | None:

@@ -51,7 +51,15 @@ async def test_a_day_is_kept_and_no_more(redis, monkeypatch):
     assert MINUTES_KEPT == 24 * 60
 
 
-@pytest.mark.parametrize("text", [b"", b"[]", b"{", b'{"at": 1}', b"\xff"])
-async def test_what_is_no_minute_is_passed_over(redis, text):
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(b"", b"[]", b"{", b"3", b"null", b'"x"', b'{"at": 1}', b'{"at": "x"}', b'{"at": {}}'),
+        *(b"\xff", b"[" * 2_000),
+    ],
+)
+async def test_what_is_no_minute_is_passed_over_and_keeps_none_out(redis, text):
     await redis.lpush("caller:minutes:1", text)
     assert await RedisMinutes(redis).read() == []
+    assert await RedisMinutes(redis).add(minute(calls=3))
+    assert [each.calls for each in await RedisMinutes(redis).read()] == [3]

@@ -61,6 +61,17 @@ async def test_what_another_release_says_is_passed_over(redis, text):
     assert [each.node for each in await directory.read()] == ["n1"]
 
 
+async def test_what_is_of_another_type_hides_no_node(redis):
+    directory = RedisNodeDirectory(redis)
+    await directory.write(facts_of("n1"))
+    await redis.lpush("caller:node:1:n2", "1")
+    await redis.zadd("caller:nodes", {"n2": 9e9})
+    assert [each.node for each in await directory.read()] == ["n1"]
+    await redis.delete("caller:node:1:n2")
+    await directory.write(facts_of("n2"))
+    assert [each.node for each in await directory.read()] == ["n2", "n1"]
+
+
 async def test_a_server_that_is_away_is_an_outage():
     redis = connect(f"redis://127.0.0.1:{free_port()}/0")
     directory = RedisNodeDirectory(redis)
