@@ -11,7 +11,7 @@ import { theme } from '../ui/theme';
 import { alarmInWords } from './alarm-words';
 import type { Alarm } from './contract';
 import type { Question } from './dialog';
-import { age, clock, instant } from './format';
+import { age, clock, instant, soon } from './format';
 import { fire, look } from './look';
 import { words } from './operator-words';
 import type { Order } from './requests';
@@ -120,7 +120,7 @@ export class Alarms extends LitElement {
     const [title, action] = alarmInWords(alarm);
     const isRaised = state === 'raised';
     const ago = common.ago(age(this.nowMs - Date.parse(since)));
-    const said = [until && words.until(clock(until)), by && words.by(by)].filter(Boolean).join(' ');
+    const said = [until && words.until(soon(until)), by && words.by(by)].filter(Boolean).join(' ');
     return html`<li class=${isRaised ? 'raised' : 'muted small'}>
       <div class="what">
         <p>

@@ -69,6 +69,13 @@ export function hour(rfc3339: string): string {
   return HOUR.format(Date.parse(rfc3339));
 }
 
+const SOON = new Intl.DateTimeFormat(locale, { weekday: 'short', hour: '2-digit', minute: '2-digit' });
+
+/** Return the day of the week and the time of day in the reader's zone, of what is within a few days. */
+export function soon(rfc3339: string): string {
+  return SOON.format(Date.parse(rfc3339));
+}
+
 /** Return day and time with the reader's zone. */
 export function instant(rfc3339: string): string {
   return WHOLE.format(Date.parse(rfc3339));

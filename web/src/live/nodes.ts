@@ -7,7 +7,7 @@ import { theme } from '../ui/theme';
 import type { Board } from './board';
 import type { FleetNode, Warning } from './contract';
 import type { Question } from './dialog';
-import { age, clock, decimal, instant, ms } from './format';
+import { age, clock, decimal, instant, ms, soon } from './format';
 import { bar, fire, look } from './look';
 import { words } from './operator-words';
 import type { Order } from './requests';
@@ -127,7 +127,7 @@ function orderOf({ node, is_draining }: FleetNode): Order {
 
 /** Return what a node logs; until when, if that is not its setting. */
 function logged({ log_level, log_level_until }: FleetNode): string {
-  return log_level_until ? words.logUntil(log_level, clock(log_level_until)) : log_level || common.none;
+  return log_level_until ? words.logUntil(log_level, soon(log_level_until)) : log_level || common.none;
 }
 
 /** Ask from which level on a node is to log, and for how long. */
