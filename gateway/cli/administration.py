@@ -34,7 +34,7 @@ As = Annotated[str, typer.Option("--as", help="Who acts; kept too. Default: this
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Limit = Annotated[int, typer.Option(min=1, max=FOUND_MAX, help="Maximum number shown.")]
 Lines = Annotated[int, typer.Option(min=1, max=LINES_MAX, help="Maximum number shown.")]
-Before = Annotated[int | None, typer.Option(help="Go on before this line.")]
+Before = Annotated[int | None, typer.Option(min=1, max=2**63 - 1, help="Go on before this line.")]
 After = Annotated[str, typer.Option(help="Go on after this account.")]
 
 

@@ -128,8 +128,8 @@ def _minutes(length: str) -> int:
 
 def level_shown(level: str, until: str | None) -> str:
     """Return from which level on a node logs, and until when (UTC) if it is not its setting."""
-    # RFC 3339: the hour and minute.
-    return f"{level} until {until[11:16]}" if until else level
+    # RFC 3339: month and day, hour and minute.
+    return f"{level} until {until[5:16].replace('T', ' ')}" if until else level
 
 
 def _fail_missing(node: str) -> NoReturn:

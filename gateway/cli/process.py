@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import os
 import sys
 
@@ -29,6 +30,9 @@ gc.enable()
 
 def main() -> None:
     """Run what is asked for with this process's environment; log what nobody expected."""
+    # Where the terminal has no such letters, they are written as their numbers.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     # Before the command runs: errors in the settings need the right format, too.
     formats.prepare(os.environ)
     formats.take_hooks()

@@ -19,6 +19,7 @@ from rich.text import Text
 from gateway.cli.administration import As, AsJson, Reason, order_of, print_json
 from gateway.cli.command import Yes, confirm, fail, out, read_moment, run_with
 from gateway.errors import EXIT_SETTINGS, PROBLEMS, RequestRefusedError
+from gateway.http.idempotency import is_idempotency_key
 from gateway.roles import storage
 from gateway.roles.webhooks import secret_maker
 from gateway.settings import Settings
@@ -52,7 +53,7 @@ Types = Annotated[
     typer.Option("--type", help="Event that it has, such as call.ended; repeat for several."),
 ]
 Once = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--idempotency-key",
         help="Names this act: the same name again does nothing more, and shows the same.",
@@ -70,6 +71,7 @@ _HINTS: Final = {
     "webhook_not_found": "`caller webhooks list` and `deliveries` show those that are there.",
     "webhook_disabled": "Enable it first, with `caller webhooks change --enable`.",
     "webhooks_off": "Set CALLER_SECOND_FACTOR_KEYS to the keys that the nodes have.",
+    "idempotency_key_reused": "The webhook that it made has another address, label or events.",
     "address_unproven": "Its holder confirms it by the link that was mailed.",
 }
 """Code -> what to do at the command line, where that is not what a program would do."""
@@ -112,7 +114,7 @@ def create_webhook(  # noqa: PLR0917
     label: Label = None,
     types: Types = None,
     show_secret: ShowSecret = False,
-    once: Once = "",
+    once: Once = None,
     by: As = "",
     as_json: AsJson = False,
 ) -> None:
@@ -120,12 +122,13 @@ def create_webhook(  # noqa: PLR0917
 
     Its secret is printed with --show-secret, and by no other command but `rotate`.
     """
-    order = order_of(context, by, reason)
+    order, name = order_of(context, by, reason), _name(once)
     body = _body(WebhookBody, url=_address(url), label=label, types=types)
-    once = once or secrets.token_urlsafe()
 
     async def work(acts: WebhookActs, is_proven: bool) -> None:
-        added = await acts.add(account_id, order, body, once=once, is_proven=is_proven)
+        added = await acts.add(account_id, order, body, once=name, is_proven=is_proven)
+        if (added.url, added.label, set(added.types)) != (body.url, body.label, set(body.types)):
+            raise RequestRefusedError("idempotency_key_reused")
         _print_secret("Webhook {} added.", added, is_shown=show_secret, as_json=as_json)
 
     _run(context, account_id, work, makes_secret=True)
@@ -180,16 +183,15 @@ def rotate_secret(  # noqa: PLR0917
     account_id: AccountOption,
     reason: Reason,
     show_secret: ShowSecret = False,
-    once: Once = "",
+    once: Once = None,
     by: As = "",
     as_json: AsJson = False,
 ) -> None:
     """Replace the secret of a webhook; the one before signs too for 24 hours."""
-    order = order_of(context, by, reason)
-    once = once or secrets.token_urlsafe()
+    order, name = order_of(context, by, reason), _name(once)
 
     async def work(acts: WebhookActs, _is_proven: bool) -> None:
-        turned = await acts.turn(account_id, order, webhook_id, once=once)
+        turned = await acts.turn(account_id, order, webhook_id, once=name)
         _print_secret(
             "Webhook {} has another secret.", turned, is_shown=show_secret, as_json=as_json
         )
@@ -349,11 +351,24 @@ def _body(kind: type[_Body], **said: object) -> _Body:
         fail(f"The {where.rstrip('`')} is not right.", f"{what}.", EXIT_SETTINGS)
 
 
+def _name(once: str | None) -> str:
+    """Return what an act is named: by its caller, or as no other."""
+    if once is None:
+        return secrets.token_urlsafe()
+    if not is_idempotency_key(once):
+        hint = "Use 1 to 255 letters, digits and signs of ASCII, without spaces."
+        fail("The idempotency key cannot be used.", hint, EXIT_SETTINGS)
+    return once
+
+
 def _address(text: str) -> str:
     """Return an address: one that holds a token must not be an argument, which others can see."""
     if text != "-":
         return text
-    return typer.get_text_stream("stdin").readline(URL_CHARS_MAX + 2).strip()
+    given = typer.get_binary_stream("stdin").read(URL_CHARS_MAX + 1).strip()
+    if len(given) > URL_CHARS_MAX or not given.isascii():
+        fail("The input is no address.", "Give one, in ASCII: https://…", EXIT_SETTINGS)
+    return given.decode()
 
 
 def _print_secret(said: str, view: WebhookSecretView, *, is_shown: bool, as_json: bool) -> None:

@@ -77,12 +77,17 @@ def _fingerprint(body: bytes, body_type: Any) -> bytes | None:
     return hashlib.sha256(msgspec.json.encode(said)).digest()
 
 
+def is_idempotency_key(text: str) -> bool:
+    """Return whether this can name what is asked for."""
+    return _KEY.fullmatch(text) is not None
+
+
 def idempotency_key(request: Request) -> str:
     """Return the request's key, empty for none. Raises RequestRefusedError."""
     given = request.headers.getlist(HEADER)
     if not given:
         return ""
-    if len(given) > 1 or not _KEY.fullmatch(given[0]):
+    if len(given) > 1 or not is_idempotency_key(given[0]):
         raise RequestRefusedError("bad_request", field=HEADER)
     return given[0]
 

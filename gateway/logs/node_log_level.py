@@ -5,6 +5,7 @@ Kept in memory alone: a process that is started again has its setting. Is given 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -56,6 +57,12 @@ class NodeLogLevel:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self.level, self.until = level, until
+        severity = logging.getLevelNamesMapping()
+        is_quieter = severity[level.upper()] > severity[self.level.upper()]
+        # Where the more is logged.
+        if is_quieter:
+            log.info("log level changed", log_level=level)
         self._apply(level)
-        log.info("log level changed", log_level=level)
+        if not is_quieter:
+            log.info("log level changed", log_level=level)
+        self.level, self.until = level, until

@@ -1,4 +1,4 @@
-"""Ctrl-C, at whatever moment of a command: the shell's code, and no traceback."""
+"""Ctrl-C, at whatever moment of a command: no traceback; and terminals that lack letters."""
 
 import os
 import subprocess
@@ -98,3 +98,11 @@ def test_while_it_asks():
     os.close(reader)
     os.close(writer)
     assert (code, said.strip()) == (EXIT_INTERRUPTED, "")
+
+
+def test_letters_that_the_terminal_lacks_are_written_as_their_numbers():
+    script = AT_WORK.format("from gateway.roles.console import out; out.print('日本')")
+    environ = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, env=environ, capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, b"\\u65e5\\u672c\n"), done.stderr

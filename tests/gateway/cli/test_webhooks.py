@@ -122,12 +122,35 @@ def test_the_secret_is_printed_when_it_is_asked_for_and_at_no_other_time(line):
     assert [(act, who) for act, who, _ in line.log()].count(("webhook_turned", "lee")) == 1
 
 
+def test_a_name_is_of_one_act_alone(line):
+    named = ("--idempotency-key", "k1")
+    made = line.add(*named)
+    for other in ((f"{URL}/2",), (URL, "--label", "x"), (URL, "--type", "call.ended")):
+        code, said = line.run("create", *other, *BY, *named)
+        assert (code, "idempotency key" in said) == (EXIT_SETTINGS, True), said
+    for name in ("", "two words", "n" * 256, "é"):
+        for command in (("create", URL), ("rotate", made["id"])):
+            code, said = line.run(*command, *BY, "--idempotency-key", name)
+            assert (code, "cannot be used" in said) == (EXIT_SETTINGS, True), said
+    assert [each["id"] for each in line.read("list", *ACME)] == [made["id"]]
+
+
 def test_what_only_looks_makes_no_key(line, tmp_path):
     line.run("list", *ACME)
     line.run("test", NOWHERE, *BY)
     assert not (tmp_path / private_files.SECOND_FACTOR_KEY).exists()
     line.add()
     assert (tmp_path / private_files.SECOND_FACTOR_KEY).exists()
+
+
+@pytest.mark.parametrize(
+    "said", [b"\xff\xfe", "https://bücher.example/".encode(), b"https://x.example/\n" * 200, b""]
+)
+def test_what_is_no_address_is_refused(line, said):
+    assert line.run("create", "-", *BY, said=said)[0] == EXIT_SETTINGS
+    two = f"{URL}\n{URL}/2\n".encode()
+    assert line.run("create", "-", *BY, said=two)[0] == EXIT_SETTINGS
+    assert line.read("list", *ACME) == []
 
 
 def test_an_address_with_a_token_is_read_from_the_input(line):

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import structlog
 
 from gateway import settings_variables
 from gateway.fleet.messages import LogLevel
@@ -75,6 +76,23 @@ def test_what_was_said_last_holds(logged, timers, applied):
     logged.restore()
     assert (logged.level, logged.until, timers.standing) == ("info", None, [])
     assert applied == ["debug", "error", "info", "info", "info"]
+
+
+def test_each_change_is_logged_where_the_more_is_logged(timers):
+    levels = ["info"]
+    logged = NodeLogLevel("info", levels.append, timers.call_later, lambda: NOW)
+    seen = []
+
+    def note(_logger, _method, line):
+        seen.append((levels[-1], line["log_level"]))
+        raise structlog.DropEvent
+
+    with structlog.testing.capture_logs() as _:
+        structlog.configure(processors=[note])
+        logged.set_for("debug", 15)
+        logged.set_for("error", 15)
+        logged.restore()
+    assert seen == [("debug", "debug"), ("debug", "error"), ("info", "info")]
 
 
 def test_what_can_be_asked_for_is_what_can_be_set():
