@@ -236,7 +236,7 @@ async def test_who_may_not_speak_goes_on_listening(
 ) -> None:
     page, faults = await shown(deaf_browser, live)
     supervisor = await listening(live, page)
-    await page.get_by_label("Whisper").check()
+    await page.get_by_label("Whisper").click()
     await expect(trouble(page)).to_contain_text("No microphone was found. You go on listening.")
     await expect(page.get_by_label("Listen")).to_be_checked()
     assert (supervisor.wanted, supervisor.frames) == ([], [])

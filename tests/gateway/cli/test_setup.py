@@ -211,7 +211,11 @@ async def test_leaving_midway_leaves_nothing(tmp_path, answers, prompt, key, cod
 
 
 async def test_ctrl_c_while_something_is_checked(tmp_path):
-    silent = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    async def say_nothing(reader, writer):
+        with contextlib.closing(writer):
+            await reader.read()
+
+    silent = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
     async with desk_at(tmp_path) as desk:
         desk.environ["CALLER_CARRIER_URL"] = (
             f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}"

@@ -168,7 +168,7 @@ async def test_another_accounts_endpoint_is_none(api, alice, bob):
         ({"url": URL, "label": "x" * 81}, "bad_request", "label"),
         ({"url": "https://example.com/" + "x" * 2_000}, "bad_request", "url"),
         ({"url": URL, "types": ["call.ended"] * 65}, "bad_request", "types"),
-        ({"url": URL, "secret": "whsec_mine"}, "bad_request", None),
+        ({"url": URL, "secret": "whsec_mine"}, "bad_request", "secret"),
         ({}, "bad_request", "url"),
         ({"url": None}, "bad_request", "url"),
         ([], "bad_request", None),
