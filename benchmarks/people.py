@@ -5,7 +5,7 @@ password that is right (with --requests and --viewers others ask for pages and l
 calls, as well), and while one process, or two, that have nothing to do with the gateway take
 as much of the machine. Compared are how late frames come and what a sign-in costs; what frames are
 later by beside people than beside strangers is the gateway's own doing, the rest that of the cores
-they share. Linux only.
+they share. With --own-core calls and their load have a core that nobody else uses. Linux only.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import count
 from multiprocessing import get_context
+from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 from urllib.parse import urlencode
@@ -193,9 +194,23 @@ def _be_busy(cpu_s: float) -> None:
         time.sleep(max(0.0, due - time.monotonic()))
 
 
-def rounds(gateway: RunningGateway, crowd: Crowd, calls: int, number: int) -> Iterator[Round]:
+def keep_apart(gateway: RunningGateway) -> None:
+    """Give the calls' process the last core, where their load comes from, and others the first."""
+    cores = os.sched_getaffinity(0)
+    for pids in gateway.processes().values():
+        for pid in pids:
+            core = max(cores) if pid == gateway.pid else min(cores)
+            for thread in Path(f"/proc/{pid}/task").iterdir():
+                os.sched_setaffinity(int(thread.name), {core})
+    # Those who come, and strangers, are started from here.
+    os.sched_setaffinity(0, {min(cores)})
+
+
+def rounds(
+    gateway: RunningGateway, crowd: Crowd, calls: int, number: int, *, core: int
+) -> Iterator[Round]:
     """Yield rounds while calls are carried."""
-    with Generator(calls, core=max(os.sched_getaffinity(0))) as generator:
+    with Generator(calls, core=core) as generator:
         for index in range(calls):
             call = gateway.dial(index)
             generator.add_call(call.browser, call.carrier, call.stream_sid)
@@ -269,7 +284,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--apart", action="store_true", help="run calls, pages and books in processes of their own"
     )
+    parser.add_argument(
+        "--own-core", action="store_true", help="with --apart: nobody else uses the calls' core"
+    )
     options = parser.parse_args(arguments)
+    if options.own_core and not options.apart:
+        parser.error("--own-core needs --apart")
     try:
         compile_library()
     except CompilerMissingError as error:
@@ -283,8 +303,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"No account was made: {status}.")
             return UNABLE_EXIT
         key = create_account(gateway.environment, "operators", "--scope", "admin")
+        calls_core = max(os.sched_getaffinity(0))
+        if options.own_core:
+            keep_apart(gateway)
         crowd = Crowd(gateway, options.requests, options.viewers, key)
-        found = list(rounds(gateway, crowd, options.calls, options.rounds))
+        found = list(rounds(gateway, crowd, options.calls, options.rounds, core=calls_core))
     only = not (options.requests or options.viewers)
     Console().print(conclude(found, options.calls, is_only_signing_in=only))
     return 0
