@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { languages } from 'languages:../../../web/src/live/languages';
-import { causes } from '../../../web/src/i18n/shared/en';
+import { causes } from '../../../web/src/i18n/endings/en';
 import { alarmInWords } from '../../../web/src/live/alarm-words';
 import type { Alarm } from '../../../web/src/live/contract';
 import { entryOf } from '../../../web/src/live/language';

@@ -2,7 +2,7 @@
 
 import { languages } from 'languages:./languages';
 import { chosen } from '../i18n/choice';
-import type { Causes } from '../i18n/shared/en';
+import type { Causes } from '../i18n/endings/en';
 import type { AlarmRule } from './contract';
 import type { english as operators } from './operator-words';
 import type { english as reports } from './report-words';

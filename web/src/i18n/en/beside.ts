@@ -1,6 +1,6 @@
 /** The words of what stands beside the phone, and of how calls end and fail, in English. */
 
-import { causes } from '../shared/en';
+import { causes } from '../endings/en';
 
 export const beside = {
   mayNotCall: 'This API key may not place calls.',

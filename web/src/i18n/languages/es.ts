@@ -1,7 +1,7 @@
 /** Every word of the page, in Spanish, and the gateway's refusals besides. */
 
 import type { Strings } from '../language';
-import { causes, problems } from '../shared/es';
+import { causes, problems } from '../endings/es';
 
 export const words: Strings = {
   title: 'Teléfono',

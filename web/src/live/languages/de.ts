@@ -1,6 +1,6 @@
 /** Every word of the live page, in German, and what the gateway says of alarms and refusals besides. */
 
-import { causes, problems } from '../../i18n/shared/de';
+import { causes, problems } from '../../i18n/endings/de';
 import type { Words } from '../language';
 
 export const words: Words = {

@@ -1,6 +1,6 @@
 /** Every word of the live page, in Spanish, and what the gateway says of alarms and refusals besides. */
 
-import { causes, problems } from '../../i18n/shared/es';
+import { causes, problems } from '../../i18n/endings/es';
 import type { Words } from '../language';
 
 export const words: Words = {

@@ -1,4 +1,4 @@
-/** What the phone and the live page both say, in English. */
+/** What the phone and the live page both say of how calls end or are refused, in English. */
 
 /** Why a call has ended, by its cause (Q.850, and FreeSWITCH's beyond 127). */
 export const causes = {

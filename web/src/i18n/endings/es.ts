@@ -1,4 +1,4 @@
-/** What the phone and the live page both say, in Spanish. */
+/** What the phone and the live page both say of how calls end or are refused, in Spanish. */
 
 import type { Causes } from './en';
 

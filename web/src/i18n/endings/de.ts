@@ -1,4 +1,4 @@
-/** What the phone and the live page both say, in German. */
+/** What the phone and the live page both say of how calls end or are refused, in German. */
 
 import type { Causes } from './en';
 
