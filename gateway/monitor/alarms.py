@@ -69,7 +69,7 @@ class Figures:
     at_s: float = 0.0
     """When that was read; since the epoch."""
     standing: Collection[str] = ()
-    """Subjects of the rule that reads whose alarm stands."""
+    """Subjects of the rule that reads whose alarm stands, if it is one with parts."""
 
 
 Reading = Mapping[str, float]
@@ -378,12 +378,9 @@ class Alarms:
         return [change for rule in rules for change in self._judge(rule, figures, now_s)]
 
     def _judge(self, rule: Rule, figures: Figures, now_s: float) -> list[Change]:
-        standing = frozenset(
-            subject
-            for (name, subject), each in self._watched.items()
-            if name == rule.name and each.alarm is not None
-        )
-        reading = rule.read(replace(figures, standing=standing))
+        if rule.has_parts:
+            figures = replace(figures, standing=self._standing(rule))
+        reading = rule.read(figures)
         changes = []
         for subject, value in reading.items():
             key = rule.name, subject
@@ -423,6 +420,10 @@ class Alarms:
             return [Change(watched.alarm, is_over=True)]
         watched.alarm, watched.since_s = _alarm(rule, subject, value, now_s), None
         return [Change(watched.alarm, is_over=False)]
+
+    def _standing(self, rule: Rule) -> Collection[str]:
+        watched = self._watched.items()
+        return {subject for (name, subject), w in watched if name == rule.name and w.alarm}
 
     def _is_told(self, rule: Rule, subject: str) -> bool:
         """Whether a part's alarm would tell of what its whole's tells already."""

@@ -129,13 +129,12 @@ export class Alarms extends LitElement {
         </p>
         ${isRaised ? html`<p>${action}</p>` : html`<p>${[said, reason].filter(Boolean).join(': ')}</p>`}
       </div>
-      ${this.isWall ? nothing : this.#actions(alarm)}
+      ${this.isWall ? nothing : this.#actions(alarm, title)}
     </li>`;
   }
 
-  #actions(alarm: Alarm): TemplateResult {
+  #actions(alarm: Alarm, title: string): TemplateResult {
     const { name, state } = alarm;
-    const [title] = alarmInWords(alarm);
     const button = (label: string, act: () => void): TemplateResult => {
       return html`<button type="button" aria-label="${label}: ${title}" @click=${act}>${label}</button>`;
     };
