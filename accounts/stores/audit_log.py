@@ -51,14 +51,14 @@ async def record(
     reason: str = "",
     operator: str = "",
 ) -> None:
-    """Write a line."""
+    """Write a line; of a reason that is too long, how it begins."""
     await connection.execute(
         sa.insert(_EVENTS).values(
             account_id=account_id,
             at=at,
             act=act.value,
             actor=actor.value,
-            reason=reason,
+            reason=reason[: tables.REASON_MAX],
             operator=operator,
         )
     )

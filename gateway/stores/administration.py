@@ -214,7 +214,7 @@ class SqlAdministration:
         """Write down once that a credit was given; the ledger has the amount by its reference."""
         # Whole, so that a repeat with another reason is known by it.
         name = f"{reference}: "[: people.REASON_MAX]
-        reason = (name + order.reason)[: people.REASON_MAX]
+        reason = name + order.reason
         events = people.account_events.c
         async with self._account(account_id) as connection:
             known = sa.select(events.id).where(
@@ -229,12 +229,12 @@ class SqlAdministration:
     async def note_ended_call(self, account_id: str, call_id: str, order: Order) -> None:
         """Note that an operator ends a call."""
         async with self._account(account_id) as connection:
-            reason = f"{call_id}: {order.reason}"[: people.REASON_MAX]
+            reason = f"{call_id}: {order.reason}"
             await self._record(connection, account_id, Act.CALL_ENDED, order, reason)
 
     async def note_log_level(self, node: str, level: str, order: Order) -> None:
         """Note that an operator has a node log from another level on."""
-        reason = f"{node}: {level}: {order.reason}"[: people.REASON_MAX]
+        reason = f"{node}: {level}: {order.reason}"
         async with writing(self._engine, self._timeout_s) as connection:
             await self._record(connection, NODES, Act.LOG_LEVEL_SET, order, reason)
 
@@ -245,15 +245,14 @@ class SqlAdministration:
             if lifted.get(rule) == until:
                 return
             await fraud.lift(connection, account_id, rule, until)
-            said = f"{rule.value} until {until:%Y-%m-%d %H:%M} UTC: {order.reason}"
-            reason = said[: people.REASON_MAX]
+            reason = f"{rule.value} until {until:%Y-%m-%d %H:%M} UTC: {order.reason}"
             await self._record(connection, account_id, Act.RULE_ALLOWED, order, reason)
 
     async def restore(self, account_id: str, rule: Allowance, order: Order) -> None:
         """Let a rule of admission hold again."""
         async with self._account(account_id) as connection:
             if await fraud.restore(connection, account_id, rule):
-                reason = f"{rule.value}: {order.reason}"[: people.REASON_MAX]
+                reason = f"{rule.value}: {order.reason}"
                 await self._record(connection, account_id, Act.RULE_RESTORED, order, reason)
 
     async def _record(

@@ -92,7 +92,7 @@ async def record(
             actor, operator = Actor.KEY, editor.key_id
         case Order():
             actor, operator = Actor.OPERATOR, editor.operator
-            reason = f"{about}: {editor.reason}"[: people.REASON_MAX] if about else editor.reason
+            reason = f"{about}: {editor.reason}" if about else editor.reason
         case None:
             actor = Actor.OPERATOR
         case _:

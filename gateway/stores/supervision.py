@@ -127,7 +127,7 @@ class SqlSupervision:
             await _set(connection, account_id, rule, at)
             await audit_log.record(
                 *(connection, account_id, Act.SUPERVISION_SET, at, Actor.OPERATOR),
-                reason=f"{_said(rule)}: {order.reason}"[: people.REASON_MAX],
+                reason=f"{_said(rule)}: {order.reason}",
                 operator=order.operator,
             )
         return True
@@ -139,7 +139,7 @@ class SqlSupervision:
             await audit_log.record(
                 *(connection, grant.account_id, Act.CALL_SUPERVISED, self._clock()),
                 Actor.OPERATOR if grant.operator else own,
-                reason=f"{grant.call_id}: {mode}: {grant.reason}"[: people.REASON_MAX],
+                reason=f"{grant.call_id}: {mode}: {grant.reason}",
                 operator=grant.operator or grant.key_id,
             )
 
@@ -184,7 +184,7 @@ class SqlHolderSupervision:
             await _set(change.connection, account_id, rule, change.at)
             await change.record(
                 Act.SUPERVISION_SET,
-                reason=f"{_said(rule)}: {rule.silent_reason}".rstrip(": ")[: people.REASON_MAX],
+                reason=f"{_said(rule)}: {rule.silent_reason}".rstrip(": "),
             )
             if allows_more:
                 await change.tell(notice)

@@ -33,6 +33,15 @@ async def test_every_act_can_be_written_and_read(change, act):
         assert entry == Entry(NOW, act, Actor.SERVICE)
 
 
+async def test_of_a_reason_that_is_too_long_the_beginning_is_kept(change):
+    async with change() as connection:
+        for length in (tables.REASON_MAX, tables.REASON_MAX + 1):
+            reason = "r" * (length - 1) + "."
+            await audit_log.record(connection, "alice", Act.LOCKED, NOW, reason=reason)
+        longer, whole = await audit_log.of_account(connection, "alice", limit=9)
+        assert (whole.reason, longer.reason) == ("r" * 299 + ".", "r" * 300)
+
+
 async def test_the_database_itself_refuses_to_rewrite_it(change, engine):
     async with change() as connection:
         await audit_log.record(connection, "alice", Act.SIGNED_UP, NOW)
