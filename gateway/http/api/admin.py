@@ -44,7 +44,8 @@ from gateway.scopes import Scope
 ADMIN: Final = "/v1/admin"
 ACCOUNT: Final = f"{ADMIN}/accounts/{{account_id}}"
 
-_Reason = Annotated[str, msgspec.Meta(min_length=1, max_length=REASON_MAX)]
+Reason = Annotated[str, msgspec.Meta(min_length=1, max_length=REASON_MAX)]
+"""Why an operator does something."""
 
 
 class SearchRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -59,7 +60,7 @@ class SearchRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 class ActRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Body of an act that needs a reason alone."""
 
-    reason: _Reason
+    reason: Reason
 
 
 class CreditRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -71,7 +72,7 @@ class CreditRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Such as `10.00`; below zero takes credit back."""
     reference: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
     """Booked once."""
-    reason: _Reason
+    reason: Reason
 
 
 class AllowRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -79,14 +80,14 @@ class AllowRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     rule: Allowance
     until: Annotated[datetime, msgspec.Meta(tz=True)]
-    reason: _Reason
+    reason: Reason
 
 
 class DisallowRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Body of `…/disallow`."""
 
     rule: Allowance
-    reason: _Reason
+    reason: Reason
 
 
 class FoundView(msgspec.Struct, kw_only=True):

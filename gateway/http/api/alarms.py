@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from gateway.errors import RequestRefusedError
 from gateway.http.access import DeclaredRoute
-from gateway.http.api.admin import ADMIN, AdminRoutes, order_of
+from gateway.http.api.admin import ADMIN, AdminRoutes, Reason, order_of
 from gateway.http.body import read_json
 from gateway.http.operation import operation
 from gateway.http.principal import Principal
@@ -21,7 +21,6 @@ from gateway.http.problems import Json
 from gateway.monitor.alarm_desk import AlarmOrder, AlarmStore
 from gateway.monitor.alarm_view import AlarmView, alarm_views
 from gateway.monitor.alarms import BY_NAME
-from gateway.operators import REASON_MAX
 from gateway.scopes import Scope
 
 ALARMS: Final = f"{ADMIN}/alarms"
@@ -30,14 +29,13 @@ SILENCE_MINUTES_MAX: Final = 7 * 24 * 60
 """A silence that nobody looks at again becomes the rule."""
 
 _Name = Annotated[str, msgspec.Meta(min_length=3, max_length=NAME_MAX)]
-_Reason = Annotated[str, msgspec.Meta(min_length=1, max_length=REASON_MAX)]
 
 
 class AcknowledgeRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Body of `…/acknowledge`."""
 
     name: _Name
-    reason: _Reason
+    reason: Reason
 
 
 class SilenceRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -45,7 +43,7 @@ class SilenceRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     name: _Name
     minutes: Annotated[int, msgspec.Meta(ge=1, le=SILENCE_MINUTES_MAX)]
-    reason: _Reason
+    reason: Reason
 
 
 class UnsilenceRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
 
 import msgspec
 from starlette.requests import Request
@@ -20,19 +19,17 @@ from gateway.fleet.exchange import NodeSilentError
 from gateway.fleet.messages import LEVEL_MINUTES, LevelMinutes, LogLevel, level_said
 from gateway.fleet.roster import NodeFacts
 from gateway.http.access import DeclaredRoute
-from gateway.http.api.admin import ADMIN, ActRequest, AdminRoutes, order_of
+from gateway.http.api.admin import ADMIN, ActRequest, AdminRoutes, Reason, order_of
 from gateway.http.body import read_json
 from gateway.http.operation import operation
 from gateway.http.principal import Principal
 from gateway.http.problems import Json
-from gateway.operators import REASON_MAX
 from gateway.people.administration import Administration
 from gateway.ports import LiveCall
 from gateway.scopes import Scope
 
 NODES = f"{ADMIN}/nodes"
 CALLS = f"{ADMIN}/live-calls"
-_Reason = Annotated[str, msgspec.Meta(min_length=1, max_length=REASON_MAX)]
 _TELLING = ("node_not_found", "node_stopping", "node_silent")
 
 
@@ -66,7 +63,7 @@ class LogLevelRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """`setting`: as the node is set, at once."""
     minutes: LevelMinutes = LEVEL_MINUTES
     """Until the node logs as it is set again."""
-    reason: _Reason
+    reason: Reason
 
 
 class FleetCallsAsked(msgspec.Struct, kw_only=True):

@@ -17,7 +17,7 @@ from gateway.calls.media_address import media_url
 from gateway.errors import RequestRefusedError
 from gateway.fleet.control import FleetControl
 from gateway.http.access import DeclaredRoute
-from gateway.http.api.admin import ACCOUNT, ActRequest, AdminRoutes, account_in, order_of
+from gateway.http.api.admin import ACCOUNT, ActRequest, AdminRoutes, Reason, account_in, order_of
 from gateway.http.api.fleet import CALLS, find_call
 from gateway.http.bearer import Authenticator
 from gateway.http.body import read_json
@@ -61,7 +61,7 @@ class RuleRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     most: Most
     silent_reason: Annotated[str, msgspec.Meta(max_length=SILENT_REASON_MAX)] = ""
     """Why no tone is to announce supervisors; without a reason one does."""
-    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=REASON_MAX)]
+    reason: Reason
 
 
 class RuleView(msgspec.Struct, kw_only=True):
