@@ -12,3 +12,8 @@ Clock = Callable[[], datetime]
 def utc_now() -> datetime:
     """Return the wall clock: for display and retention, never for measuring."""
     return datetime.now(UTC)
+
+
+def utc_text(at: datetime) -> str:
+    """Return a time of UTC to its second as RFC 3339 writes it, with a Z."""
+    return at.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from billing.clock import utc_text
 from billing.errors import BillingError
 from database.errors import StoreUnavailableError
 from gateway.errors import PROBLEMS, PaymentError, RequestRefusedError, TooFastError
@@ -78,7 +79,7 @@ def problem(
         retry=entry.retry,
         field=field,
         reason=reason,
-        opens_at=opens_at.isoformat(timespec="seconds").replace("+00:00", "Z") if opens_at else "",
+        opens_at=utc_text(opens_at) if opens_at else "",
         scope=scope,
     )
     extra = dict(headers or {})

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from billing.clock import utc_now
+from billing.clock import utc_now, utc_text
 from gateway.calls import answers
 from gateway.calls.answers import HeldCalls
 from gateway.calls.draining import NOTICE_S
@@ -110,7 +110,7 @@ def of_node(
     logged: NodeLogLevel,
 ) -> Callable[[], NodeFacts]:
     """Return what says how a node is right now."""
-    started_at = _text(datetime.now(UTC))
+    started_at = utc_text(datetime.now(UTC))
 
     def facts() -> NodeFacts:
         return NodeFacts(
@@ -124,7 +124,7 @@ def of_node(
             is_draining=load.is_draining,
             lag_ms=round(ticker.lag_ns_max() / 1e6, 1),
             log_level=logged.level,
-            log_level_until=None if logged.until is None else _text(logged.until),
+            log_level_until=None if logged.until is None else utc_text(logged.until),
         )
 
     return facts
@@ -151,10 +151,6 @@ def of_process(
         return await answers.answer(held, charge_now, question)
 
     return answer
-
-
-def _text(at: datetime) -> str:
-    return at.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 async def _answer_nothing(_question: Question) -> Reply:

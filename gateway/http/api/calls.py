@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from billing.cdr import CallRecord
+from billing.clock import utc_text
 from billing.ports import SpendGate
 from gateway.browser import messages as wire
 from gateway.browser.reports import money, quote
@@ -369,7 +370,7 @@ def _ticket(ticket: Ticket) -> dict[str, Any]:
     return {
         "token": ticket.token,
         # For people; programs should use `expires_in_seconds`, which needs no synchronized clock.
-        "expires_at": ticket.expires_at.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "expires_at": utc_text(ticket.expires_at),
         "expires_in_seconds": ticket.ttl_s,
         "media_url": ticket.media_url,
     }

@@ -7,7 +7,7 @@ stranger: neither price nor balance nor number is in it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Final
 
 import msgspec
@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from billing.call_feedback import Feedback, FeedbackStore, Only
-from billing.clock import Clock
+from billing.clock import Clock, utc_text
 from gateway.calls.admission import Ticket
 from gateway.calls.button_admission import ButtonAdmission, Proof, Visit
 from gateway.embed.challenge import LIFETIME_S, SOLUTION_CHARS_MAX
@@ -147,7 +147,7 @@ class EmbedApi:
             ButtonState(
                 state=phase,
                 mode=visit.standing.mode,
-                opens_at=None if opens_at is None else _text_of(opens_at),
+                opens_at=None if opens_at is None else utc_text(opens_at),
                 zone=rules.hours.zone,
                 hours=rules.hours.week,
                 name=rules.title,
@@ -248,12 +248,8 @@ def visitor_token(ticket: Ticket) -> VisitorTokenReply:
     """Return what a visitor's page gets of a token."""
     return VisitorTokenReply(
         token=ticket.token,
-        expires_at=_text_of(ticket.expires_at),
+        expires_at=utc_text(ticket.expires_at),
         expires_in_seconds=ticket.ttl_s,
         media_url=ticket.media_url,
         codec=ticket.codec,
     )
-
-
-def _text_of(at: datetime) -> str:
-    return at.isoformat(timespec="seconds").replace("+00:00", "Z")
