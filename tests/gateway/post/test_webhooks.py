@@ -19,17 +19,11 @@ from gateway.stores.webhook_spool import PER_ACCOUNT_MAX, SqlWebhookSpool
 from gateway.stores.webhook_tables import attempts, deliveries, endpoints
 from gateway.webhooks.ports import DeliveryState, Ended, EndpointForm, NotDone
 from gateway.webhooks.schedule import DELAYS, FAILING_MAX
-from tests.gateway.post.webhook_world import WARNING, World, receiving, talking
+from tests.gateway.post.webhook_world import WARNING, receiving, talking, world
+
+__all__ = ["world"]
 
 QUEUED, SENT, ABANDONED = DeliveryState.QUEUED, DeliveryState.SENT, DeliveryState.ABANDONED
-
-
-@pytest.fixture
-async def world(engine):
-    world = World(engine)
-    await world.open_account("alice", "bob")
-    yield world
-    await world.poster.close()
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from datetime import UTC, datetime, timedelta
 
+import pytest
 import sqlalchemy as sa
 from aiohttp import web
 from standardwebhooks.webhooks import Webhook
@@ -173,3 +174,12 @@ class World:
 
     def pass_time(self, **by):
         self.clock.now += timedelta(**by)
+
+
+@pytest.fixture
+async def world(engine):
+    """A deployment with two accounts."""
+    world = World(engine)
+    await world.open_account("alice", "bob")
+    yield world
+    await world.poster.close()

@@ -18,7 +18,9 @@ from gateway.settings_variables import from_mapping
 from gateway.stores.webhook_spool import queue_ended_calls
 from gateway.webhooks.signature import SecretMaker, secret_text
 from tests.billing.outbox_entries import closed, opened
-from tests.gateway.post.webhook_world import HOST, World, receiving
+from tests.gateway.post.webhook_world import HOST, receiving, world
+
+__all__ = ["world"]
 
 SECRET = "whsec_" + "a" * 32
 KEY = "k" * 32
@@ -27,14 +29,6 @@ KEY = "k" * 32
 def read(tmp_path, **given):
     names = {f"CALLER_{name}": value for name, value in given.items()}
     return from_mapping({"CALLER_DATA_DIR": str(tmp_path), **names})
-
-
-@pytest.fixture
-async def world(engine):
-    world = World(engine)
-    await world.open_account("alice", "bob")
-    yield world
-    await world.poster.close()
 
 
 @contextlib.asynccontextmanager

@@ -23,17 +23,11 @@ from gateway.stores.webhook_tables import deliveries, endpoints, take_webhooks_b
 from gateway.webhooks.events import CALL_ENDED, Told
 from gateway.webhooks.ports import DeliveryState, EndpointForm
 from tests.billing.outbox_entries import closed, opened
-from tests.gateway.post.webhook_world import World
+from tests.gateway.post.webhook_world import world
+
+__all__ = ["world"]
 
 URL = "https://hooks.example.com/"
-
-
-@pytest.fixture
-async def world(engine):
-    world = World(engine)
-    await world.open_account("alice", "bob")
-    yield world
-    await world.poster.close()
 
 
 async def queued(engine):

@@ -10,18 +10,12 @@ from gateway.webhooks.acts import WebhookActs
 from gateway.webhooks.ports import Ended
 from gateway.webhooks.signature import SecretMaker, read_secret
 from gateway.webhooks.views import WebhookBody, WebhookChangeBody, delivery_view, webhook_view
-from tests.gateway.post.webhook_world import World
+from tests.gateway.post.webhook_world import world
+
+__all__ = ["world"]
 
 ORDER = Order("kim", "asked by phone")
 BODY = WebhookBody(url="https://hooks.example.com/")
-
-
-@pytest.fixture
-async def world(engine):
-    world = World(engine)
-    await world.open_account("alice", "bob")
-    yield world
-    await world.poster.close()
 
 
 @pytest.fixture
