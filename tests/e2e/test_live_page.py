@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Locator, Page, expect
@@ -186,17 +187,24 @@ async def test_a_gateway_that_is_killed_is_away_and_comes_back_by_itself(
 async def test_an_alarm_that_the_gateway_raises_is_acknowledged_from_the_page(
     chromium: Browser, world: World, caller: Customer, operator: str
 ) -> None:
+    # A busy machine would raise another one, which nobody looks for here.
+    silence = {"name": "loop_lag:n1", "minutes": 5, "reason": "Repair"}
+    asked = {
+        "url": f"{world.base}/v1/admin/alarms/silence",
+        "headers": {"Authorization": f"Bearer {operator}"},
+    }
+    async with httpx.AsyncClient() as client:
+        assert (await client.post(**asked, json=silence)).status_code == 204
     async with screen(chromium, world, operator, "") as shown:
         page = shown.page
         await expect(page.get_by_text("✓ No alarm stands")).to_be_visible(timeout=SHOWN_MS)
         async with caller.call(DEAR) as phone:
             await phone.wait("accept")
-            # A busy machine may raise another one, of its loop.
             alarm = page.get_by_role("listitem").filter(has_text="in USD")
+            await expect(alarm).to_contain_text("▲ raised", timeout=ALARM_MS)
+            await expect(page).to_have_title(re.compile(r"^▲ 1 \(1\) "))
             said = page.locator("live-alarms [role=status]")
-            await expect(said).to_have_text(re.compile("New alarm: .*Calls cost"), timeout=ALARM_MS)
-            await expect(alarm).to_contain_text("▲ raised")
-            await expect(page).to_have_title(re.compile(r"^▲ \d \(1\) "))
+            await expect(said).to_have_text(re.compile("New alarm: Calls cost"))
 
             await alarm.get_by_role("button", name="I am at it").click()
             await page.get_by_label("Reason").fill("Talking to the holder")
