@@ -446,8 +446,10 @@ class LiveCall(msgspec.Struct, frozen=True, kw_only=True):
 class LiveCalls(Protocol):
     """Live calls: those of one node, or of every node."""
 
-    async def of_account(self, account_id: str) -> Sequence[LiveCall]:
-        """Return an account's calls."""
+    async def of_account(
+        self, account_id: str, since: datetime | None = None
+    ) -> Sequence[LiveCall]:
+        """Return an account's calls, or those of them that began at a time or later."""
 
     async def show(self, account_id: str, call_id: str) -> LiveCall | None:
         """Return one of them; None if it is not live."""

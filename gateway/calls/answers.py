@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from typing import Protocol
 
 from gateway.fleet.messages import (
@@ -22,8 +23,10 @@ from gateway.ports import LiveCall
 class HeldCalls(Protocol):
     """The calls of one node; an account of None stands for all."""
 
-    async def of_account(self, account_id: str | None) -> Sequence[LiveCall]:
-        """Return an account's calls."""
+    async def of_account(
+        self, account_id: str | None, since: datetime | None = None
+    ) -> Sequence[LiveCall]:
+        """Return an account's calls, or those of them that began at a time or later."""
 
     async def show(self, account_id: str | None, call_id: str) -> LiveCall | None:
         """Return one of them."""
@@ -53,6 +56,6 @@ async def answer(
     if question.call_id is not None:
         shown = await held.show(question.account_id, question.call_id)
         return Calls(calls=() if shown is None else (shown,))
-    found = await held.of_account(question.account_id)
+    found = await held.of_account(question.account_id, question.since)
     newest = sorted(found, key=lambda call: call.opened.created_at, reverse=True)
     return Calls(calls=tuple(newest[:CALLS_MAX]), more=max(0, len(newest) - CALLS_MAX))

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 
 from billing.ports import SpendGate
 from database.errors import StoreUnavailableError
@@ -30,14 +31,17 @@ class FleetCalls:
     control: FleetControl
     """Asks the other nodes."""
 
-    async def of_account(self, account_id: str) -> Sequence[LiveCall]:
-        """Return an account's calls; those of a node that does not answer are missing.
+    async def of_account(
+        self, account_id: str, since: datetime | None = None
+    ) -> Sequence[LiveCall]:
+        """Return an account's calls, or those since a time; of a node that is silent none.
 
         So are those of all others while the store is away.
         """
-        own = await self.own.of_account(account_id)
+        own = await self.own.of_account(account_id, since)
         others = await self._nodes_elsewhere(account_id)
-        return [*own, *await self._gather(others, FindCalls(account_id=account_id))]
+        asked = FindCalls(account_id=account_id, since=since)
+        return [*own, *await self._gather(others, asked)]
 
     async def show(self, account_id: str, call_id: str) -> LiveCall | None:
         """Return one of an account's calls; None if there is none, or its node does not answer."""

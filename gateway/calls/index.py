@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from billing.call_filter import ANY_CALL, CallFilter
 from billing.cdr import CallRecord
@@ -26,9 +27,11 @@ class CallIndex:
     records: CdrStore
     gate: SpendGate
 
-    async def live_calls(self, account_id: str) -> Sequence[LiveCall]:
-        """Return the calls that are live on any node, newest first."""
-        found = await self.live.of_account(account_id)
+    async def live_calls(
+        self, account_id: str, since: datetime | None = None
+    ) -> Sequence[LiveCall]:
+        """Return the calls that are live on any node, or those since a time, newest first."""
+        found = await self.live.of_account(account_id, since)
         return sorted(found, key=lambda call: call.opened.created_at, reverse=True)
 
     async def page(
@@ -41,15 +44,16 @@ class CallIndex:
         """
         # One more than is shown tells whether another page follows.
         records = await self.records.page(account_id, limit=limit + 1, before=before, only=only)
-        live = {call.opened.call_id: call for call in await self.live_calls(account_id)}
         shown = records[:limit]
-        # The live view goes before the record, which knows no price until the call is booked.
-        calls = [live.pop(record.opened.call_id, record) for record in shown]
         following = shown[-1].opened.call_id if len(records) > limit else None
-        if before is not None or only != ANY_CALL:
-            return calls, following
         # What is live and older than this page has its record, and stands where that does.
         oldest = shown[-1].opened.created_at if following else None
+        found = await self.live_calls(account_id, oldest)
+        live = {call.opened.call_id: call for call in found}
+        # The live view goes before the record, which knows no price until the call is booked.
+        calls = [live.pop(record.opened.call_id, record) for record in shown]
+        if before is not None or only != ANY_CALL:
+            return calls, following
         unwritten = [c for c in live.values() if oldest is None or c.opened.created_at > oldest]
         return [*unwritten, *calls], following
 

@@ -26,7 +26,7 @@ from gateway.call.supervision import GRANT_PREFIX
 from gateway.calls import counting
 from gateway.calls.bridge import Bridge
 from gateway.calls.draining import Draining
-from gateway.calls.live_view import live_view
+from gateway.calls.live_view import live_view, live_views
 from gateway.calls.polling import INTERVAL_BEATS, Polling
 from gateway.calls.reachability import Probe, Reachability, not_looked_at
 from gateway.calls.services import Services
@@ -167,10 +167,11 @@ class Calls:
         """Whether this node holds a call, live or not settled yet."""
         return call_id in self._calls
 
-    async def of_account(self, account_id: str | None) -> Sequence[LiveCall]:
-        """Return an account's calls on this node; None: everybody's."""
-        calls = self._calls.values()
-        return [live_view(each) for each in calls if account_id in {None, each.account_id}]
+    async def of_account(
+        self, account_id: str | None, since: datetime | None = None
+    ) -> Sequence[LiveCall]:
+        """Return an account's calls on this node, None: everybody's; or those since a time."""
+        return await live_views(self._calls.values(), account_id, since)
 
     async def show(self, account_id: str | None, call_id: str) -> LiveCall | None:
         """Return one of an account's calls; None where it is not on this node."""
@@ -205,8 +206,7 @@ class Calls:
 
     def owns(self, call_id: str, carrier_call_id: str) -> bool:
         """Whether a carrier call, made for `call_id`, is one that a call here uses."""
-        call = self._calls.get(call_id)
-        if call is not None and call.owns(carrier_call_id):
+        if (call := self._calls.get(call_id)) is not None and call.owns(carrier_call_id):
             return True
         # Whatever call the address names, what any live call here uses must not be hung up.
         return any(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from datetime import datetime
 
 from gateway.ports import LiveCall
 
@@ -18,7 +19,11 @@ class NoCalls:
     def __len__(self) -> int:
         return 0
 
-    async def of_account(self, account_id: str) -> Sequence[LiveCall]:  # noqa: ARG002
+    async def of_account(
+        self,
+        account_id: str,  # noqa: ARG002
+        since: datetime | None = None,  # noqa: ARG002
+    ) -> Sequence[LiveCall]:
         """Return no call."""
         return ()
 

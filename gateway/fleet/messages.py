@@ -6,6 +6,7 @@ know. Every question may be asked twice.
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Final
 
@@ -29,6 +30,8 @@ class FindCalls(msgspec.Struct, frozen=True, kw_only=True, tag="find_calls"):
     """Whose; None: anybody's, for who may see all."""
     call_id: str | None = None
     """This one only."""
+    since: datetime | None = None
+    """Those only that began then or later; a node of an earlier release returns older ones, too."""
 
 
 class EndCall(msgspec.Struct, frozen=True, kw_only=True, tag="end_call"):

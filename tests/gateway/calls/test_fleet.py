@@ -221,7 +221,7 @@ async def test_of_too_many_calls_the_newest_are_answered(house):
     (call,) = await found(here, FindCalls())
 
     class Many:
-        async def of_account(self, account_id):
+        async def of_account(self, account_id, since):
             return [call] * (CALLS_MAX + 7)
 
     reply = await answers.answer(Many(), house.members[0].charge_now, FindCalls())

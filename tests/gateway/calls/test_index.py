@@ -1,5 +1,6 @@
 """Calls wherever they are, on two nodes that share the spend gate and the records."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -197,6 +198,29 @@ async def test_an_old_live_call_stands_where_its_record_does(site):
     assert [call.opened.call_id for call in calls] == ["c0", call_id]
     assert isinstance(calls[1], LiveCall)
     assert following is None
+
+
+async def test_nodes_are_asked_only_for_calls_that_a_page_may_show(site):
+    found = []
+
+    class Live:
+        async def of_account(self, account_id, since=None):
+            found.append(await site.nodes[0].calls.of_account(account_id, since))
+            return found[-1]
+
+    index = replace(site.indexes[0], live=Live())
+    for _ in range(2):
+        call_id = await site.call_on(site.nodes[0])
+        (begun,) = [
+            c.opened for c in await index.live_calls("alice") if c.opened.call_id == call_id
+        ]
+        site.records.add(call_id, is_closed=False, at=begun.created_at)
+        await site.stage.run(1)
+    (newest,), following = await index.page("alice", limit=1, before=None)
+    assert (newest, following) == (found[-1][0], call_id)
+    assert len(found[-1]) == 1
+    (oldest,), following = await index.page("alice", limit=1, before=following)
+    assert (oldest in found[-1], following) == (True, None)
 
 
 async def test_a_filtered_page_has_no_call_that_no_record_proves_to_match(site):

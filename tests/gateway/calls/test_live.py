@@ -1,6 +1,7 @@
 """The live calls of a node: who may open a media socket, whose call it is, and the drain."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 from structlog.testing import capture_logs
@@ -291,6 +292,9 @@ async def test_a_good_token_starts_a_call(stage, node):
     assert node.bridge.call_id == call_id
     shown = await node.calls.show("alice", call_id)
     assert await node.calls.of_account("alice") == [shown]
+    began = shown.opened.created_at
+    assert await node.calls.of_account("alice", began) == [shown]
+    assert await node.calls.of_account("alice", began + timedelta(microseconds=1)) == []
     assert shown.opened == node.bridge.opened
     assert await node.calls.of_account("bob") == []
     assert await node.calls.show("bob", call_id) is await node.calls.end("bob", call_id) is None
