@@ -429,17 +429,15 @@ class LiveCall(msgspec.Struct, frozen=True, kw_only=True):
     opened: CallOpened
     answered_at: datetime | None
     ended_at: datetime | None
-    """None while it is live."""
+    """None while it is live, as `cause` is."""
     seconds: int
-    """Charged so far."""
     cost_micros: int
-    """Their price."""
+    """Price of the seconds, which are those charged so far."""
     unused_micros: int
     """Held for it and not used yet."""
     carrier_call_id: str
     """Empty until the carrier has named it."""
     cause: Cause | None
-    """None while it is live."""
     ended_by: EndedBy
 
 

@@ -61,7 +61,8 @@ class PlayedCalls:
         self.takes = True
         self.is_stopping = False
 
-    async def of_account(self, account_id):
+    async def of_account(self, account_id, since):
+        assert since is None
         return [c for c in self.held.values() if account_id in {None, c.opened.account_id}]
 
     async def show(self, account_id, call_id):

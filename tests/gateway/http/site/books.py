@@ -102,8 +102,9 @@ class Live:
     def __init__(self):
         self.calls = []
 
-    async def of_account(self, account_id):
-        return [each for each in self.calls if each.opened.account_id == account_id]
+    async def of_account(self, account_id, since=None):
+        mine = [each for each in self.calls if each.opened.account_id == account_id]
+        return [each for each in mine if since is None or each.opened.created_at >= since]
 
     async def show(self, account_id, call_id):
         mine = await self.of_account(account_id)
