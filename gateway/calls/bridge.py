@@ -227,6 +227,7 @@ class Bridge:
 
     def browser_message(self, message: wire.ClientMessage) -> None:
         """Act on a message from the caller."""
+        self._log.received(type(message).__name__, self.call)
         match message:
             case wire.Hangup():
                 self.end(reports.caller_cause(self.call), "caller")
@@ -246,6 +247,7 @@ class Bridge:
     def browser_closed(self, code: int) -> None:
         """Note that the caller's socket is gone: for good, or until another resumes the call."""
         self._browser = None
+        self._log.received(f"socket closed with {code}", self.call)
         resume_s = self._s.settings.resume_s
         if code in _LOST_CODES and resume_s and self.call.state in LIVE:
             self._path.socket_lost()
@@ -262,6 +264,7 @@ class Bridge:
         if generation != self._resumed or self.call.state not in LIVE:
             return False
         self._resumed += 1
+        self._log.received("another socket", self.call)
         self._wait_no_longer()
         before, self._browser = self._browser, leg
         if before is not None:

@@ -1,5 +1,6 @@
 """Logs the events of calls, one structured line each; nothing else logs them.
 
+At debug level there is a line besides for whatever comes for a call, from whichever side.
 `EVENTS` lists the events and their fields. A line names the call, its node and its account, never a
 phone number or a token. Knows a call only by its state machine.
 """
@@ -108,7 +109,13 @@ class CallLog:
         # Several proofs of an end may come; the first one has set the cause.
         elif call.cause is not None and not self._has_ended:
             self._ended(call)
+        self.received(type(event).__name__, call)
         self._tell(lambda follower: follower.advanced(call, before, event, now_ns))
+
+    def received(self, what: str, call: Call) -> None:
+        """Log at debug level what has come for the call, and the state it is in then."""
+        ids = dict(zip(FIELDS, self._ids(call.carrier_call_id), strict=True))
+        _log.debug("call received", **ids, received=what, state=call.state.name)
 
     def settled(self, call: Call, seconds: int, cost_micros: int) -> None:
         """Log what the call is charged."""

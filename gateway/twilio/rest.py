@@ -79,7 +79,8 @@ class TwilioCarrier:
 
     async def _create(self, order: DialOrder) -> str:
         hooks = self._hooks(order.call_id)
-        call = await translated(
+        call = await _asked(
+            "to place a call",
             self._client.calls.create_async(
                 to=order.destination,
                 from_=self._caller_id,
@@ -91,7 +92,8 @@ class TwilioCarrier:
                 timeout=order.ring_timeout_s,
                 # Twilio's own bound, for a node that has died and cannot end the call.
                 time_limit=order.time_limit_s,
-            )
+            ),
+            call_id=order.call_id,
         )
         # Accepted, but by whom? Without an id the outcome is unknown, as without an answer.
         if not call.sid:
@@ -103,14 +105,15 @@ class TwilioCarrier:
 
         Without media and without reports: nobody here waits for the phone.
         """
-        await translated(
+        await _asked(
+            "to say something",
             self._client.calls.create_async(
                 to=number,
                 from_=self._caller_id,
                 twiml=say_twiml(text, language),
                 timeout=ANNOUNCEMENT_RING_S,
                 time_limit=ANNOUNCEMENT_S_MAX,
-            )
+            ),
         )
 
     async def hang_up(self, carrier_call_id: str) -> CarrierStatus:
@@ -121,7 +124,11 @@ class TwilioCarrier:
             try:
                 # Ends a call in any state; `canceled` would not end one that was answered
                 # meanwhile.
-                call = await translated(context.update_async(status="completed"))
+                call = await _asked(
+                    "to end a call",
+                    context.update_async(status="completed"),
+                    carrier_call_id=carrier_call_id,
+                )
             except CarrierError as error:
                 if error.carrier_code in _NOT_TO_BE_ENDED:
                     # Read for its final state and duration, which the refusal does not tell.
@@ -137,7 +144,11 @@ class TwilioCarrier:
         Reads are eventually consistent: a call placed just now may be answered by 404.
         """
         try:
-            call = await translated(self._client.calls(carrier_call_id).fetch_async())
+            call = await _asked(
+                "for a call",
+                self._client.calls(carrier_call_id).fetch_async(),
+                carrier_call_id=carrier_call_id,
+            )
         except CarrierError as error:
             if error.status == 404:
                 return CarrierStatus(carrier_call_id, CarrierState.UNKNOWN)
@@ -147,6 +158,30 @@ class TwilioCarrier:
     async def close(self) -> None:
         """Close the HTTP session."""
         await self._client.http_client.close()
+
+
+async def _asked(
+    what: str, request: Awaitable[Any], *, call_id: str = "", carrier_call_id: str = ""
+) -> Any:
+    """Return the answer to one request, and log at debug level how it went. Raises CarrierError."""
+    clock = asyncio.get_running_loop().time
+    begun_s = clock()
+    failed: CarrierError | None = None
+    try:
+        return await translated(request)
+    except CarrierError as error:
+        failed = error
+        raise
+    finally:
+        log.debug(
+            "carrier asked",
+            what=what,
+            after_s=round(clock() - begun_s, 3),
+            failure="" if failed is None else str(failed),
+            carrier_code=0 if failed is None else failed.carrier_code,
+            call_id=call_id,
+            carrier_call_id=carrier_call_id,
+        )
 
 
 def _status(carrier_call_id: str, call: Any) -> CarrierStatus:

@@ -27,6 +27,8 @@ from gateway.twilio.status import from_callback
 log = structlog.get_logger(__name__)
 
 _BODY_BYTES_MAX = 64 * 1024
+_ID_MAX = 64
+"""As much of an id as is logged; Twilio's have 34 characters."""
 _FIELDS_MAX = 200
 """Twilio sends about forty fields and may add more."""
 
@@ -111,6 +113,14 @@ class TwilioWebhooks:
             raise RequestRefusedError("bad_signature")
         # Any verified callback proves that the carrier can reach the public origin.
         self.calls.carrier_reached()
+        log.debug(
+            "carrier called back",
+            # The place below the node, not the texts of the form, which name numbers.
+            what=request.scope["path"].split("/")[-2],
+            state=from_callback(form).state.name,
+            call_id=request.path_params["call_id"],
+            carrier_call_id=form.get("CallSid", "")[:_ID_MAX],
+        )
         return form
 
 

@@ -86,8 +86,9 @@ async def test_a_carrier_that_does_not_take_the_call(stage, lines):
     stage.call()
     await stage.until(lambda: stage.released)
     assert events(lines) == ["requested", "ended", "settled"]
-    assert (lines[-2]["cause"], lines[-2]["seconds"]) == (21, 0)
-    assert lines[-1]["cost_micros"] == 0
+    *_, ended, settled = of_calls(lines)
+    assert (ended["cause"], ended["seconds"]) == (21, 0)
+    assert settled["cost_micros"] == 0
 
 
 async def test_a_caller_who_gives_up_before_the_hold(stage, lines):
@@ -95,7 +96,25 @@ async def test_a_caller_who_gives_up_before_the_hold(stage, lines):
     caller.says(type="hangup")
     await stage.until(lambda: stage.released)
     assert events(lines) == ["requested", "ended", "settled"]
-    assert lines[1]["cause"] == 487
+    assert of_calls(lines)[1]["cause"] == 487
+
+
+async def test_at_debug_level_whatever_comes_for_a_call_is_a_line(stage, lines):
+    caller = await stage.call(resume_s=15).answered()
+    caller.says(type="mute", muted=True)
+    caller.browser.end(1006)
+    assert caller.returns()
+    caller.says(type="hangup")
+    await stage.until(lambda: stage.released)
+    came = [line for line in lines if line["event"] == "call received"]
+    assert {line["log_level"] for line in came} == {"debug"}
+    assert {(line["call_id"], line["account"]) for line in came} == {("c1", "alice")}
+    told = [line["received"] for line in came]
+    assert told[:3] == ["Requested", "HoldPlaced", "DialAccepted"]
+    said = [each for each in told if each in ("Mute", "socket closed with 1006", "another socket")]
+    assert said == ["Mute", "socket closed with 1006", "another socket"]
+    assert (told[-1], came[-1]["state"]) == ("Settled", "SETTLED")
+    assert "+1" not in str(came)
 
 
 async def test_callbacks_twice_and_out_of_order_are_one_event(stage, lines):

@@ -6,6 +6,7 @@ import json
 import time
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.call.carrier_status import CarrierState
 from gateway.cause import Cause
@@ -399,3 +400,22 @@ async def test_a_body_that_never_ends_costs_the_time_out(desk):
         with pytest.raises(CarrierError):
             await carrier.place(desk.order())
         assert time.monotonic() - started < 3
+
+
+async def test_at_debug_level_each_request_is_a_line_without_a_number(desk):
+    with capture_logs() as lines:
+        sid = await desk.carrier.place(desk.order())
+        await desk.carrier.fetch(sid)
+        await desk.carrier.hang_up(sid)
+        with pytest.raises(CarrierError) as refused:
+            await desk.carrier.place(desk.order(to="+1"))
+    assert {line["log_level"] for line in lines} == {"debug"}
+    assert [(line["what"], line["call_id"], line["carrier_call_id"]) for line in lines] == [
+        ("to place a call", "c1", ""),
+        ("for a call", "", sid),
+        ("to end a call", "", sid),
+        ("to place a call", "c1", ""),
+    ]
+    assert [line["failure"] for line in lines] == ["", "", "", str(refused.value)]
+    assert [line["carrier_code"] for line in lines] == [0, 0, 0, refused.value.carrier_code]
+    assert ECHO not in str(lines)

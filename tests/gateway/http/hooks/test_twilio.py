@@ -73,6 +73,22 @@ async def test_a_status_reaches_its_call(hooks):
 
 
 @pytest.mark.parametrize("kind", ["status", "stream", "reattach"])
+async def test_at_debug_level_each_genuine_callback_is_a_line(hooks, kind):
+    with capture_logs() as lines:
+        await hooks.post(kind, [*STATUS, ("To", "+15005551000")])
+        await hooks.post(kind, STATUS, token="other")
+    (line,) = [line for line in lines if line["event"] == "carrier called back"]
+    assert line == {
+        "event": "carrier called back",
+        "log_level": "debug",
+        "what": kind,
+        "state": "RINGING",
+        "call_id": hooks.call_id,
+        "carrier_call_id": "CA1",
+    }
+
+
+@pytest.mark.parametrize("kind", ["status", "stream", "reattach"])
 async def test_nothing_forged_is_believed(hooks, kind):
     forged = await hooks.post(kind, STATUS, token="other")
     unsigned = await hooks.post(kind, STATUS, **{"x-twilio-signature": ""})
@@ -152,7 +168,7 @@ async def test_a_failed_stream_is_logged(hooks):
     assert hooks.node.bridge.call.is_live, "of another carrier call"
     with capture_logs() as logs:
         assert (await hooks.post("stream", [("StreamEvent", "stream-started")])).status_code == 204
-    assert logs == []
+    assert {each["log_level"] for each in logs} == {"debug"}
 
 
 async def test_a_failed_stream_ends_its_call(hooks):
