@@ -244,6 +244,49 @@ class CallPage(msgspec.Struct, kw_only=True):
     """What `before` asks for the following page with; null after the last."""
 
 
+class CallRow(msgspec.Struct, kw_only=True):
+    """One call, live or just ended."""
+
+    id: str
+    node: str
+    account_id: str
+    key_id: str
+    destination: str
+    """E.164."""
+    country: str
+    prefix: str = ""
+    """By which the rate deck prices it, such as +4915; empty of a call without a price."""
+    origin: str
+    state: str
+    created_at: datetime
+    ringing_at: datetime | None = None
+    answered_at: datetime | None = None
+    ended_at: datetime | None = None
+    seconds: int = 0
+    """Charged so far."""
+    cost_micros: int = 0
+    """Their price."""
+    currency: str = ""
+    per_minute_micros: int = 0
+    cause: int | None = None
+    """Q.850, or one of ours above 127; None while it is live."""
+    cause_name: str = ""
+    ended_by: str = ""
+    path: str = ""
+    """`webrtc` or `websocket`; empty before the legs are joined."""
+    pdd_ms: int | None = None
+    """Post-dial delay: from the request to the first word of the carrier that the phone rings."""
+    mos: float | None = None
+    """Of the worse direction, 1 to 4.5 (ITU-T G.107)."""
+    rtt_ms: float | None = None
+    """Between browser and gateway."""
+    jitter_ms: float | None = None
+    """Of the worse direction."""
+    loss_percent: float | None = None
+    """Of the worse direction."""
+    tags: list[str] = msgspec.field(default_factory=list)
+
+
 class CallView(msgspec.Struct, kw_only=True):
     """One call as the API shows it.
 
@@ -309,6 +352,21 @@ class CheckTokenRequest(msgspec.Struct, kw_only=True):
     """Body of `POST /v1/check-tokens`."""
 
     origin: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class CountryRow(msgspec.Struct, kw_only=True):
+    """Calls to one country."""
+
+    calls: int
+    attempts: int
+    asr_percent: float | None
+    pdd_ms: int | None
+    mos: float | None
+    failed: int
+    """Attempts that neither were answered nor ended by their caller."""
+    country: str
+    prefixes: list[PrefixRow] = msgspec.field(default_factory=list)
+    """Those of its prefixes that are shown, the one with the most attempts first."""
 
 
 class CreditLeftView(msgspec.Struct, kw_only=True):
@@ -443,6 +501,49 @@ class DoneBody(msgspec.Struct, kw_only=True):
 
     note: str | msgspec.UnsetType = msgspec.UNSET
     """What was done; no name and no address."""
+
+
+class FeedDelta(msgspec.Struct, kw_only=True):
+    """What is new; what is left out has not changed."""
+
+    at: datetime
+    calls: list[CallRow] = msgspec.field(default_factory=list)
+    """Those that are new or have changed, whole."""
+    gone: list[str] = msgspec.field(default_factory=list)
+    """Ids of calls that are no longer shown: a minute after their end."""
+    totals: Totals | None = None
+    nodes: list[NodeRow] | None = None
+    """All nodes, where anything of them has changed."""
+    alarms: list[AlarmView] | None = None
+    """All alarms that stand, the same."""
+    warnings: list[Warned] = msgspec.field(default_factory=list)
+    """New ones."""
+    samples: list[Sample] = msgspec.field(default_factory=list)
+    """New ones."""
+
+
+class FeedEnd(msgspec.Struct, kw_only=True):
+    """Why the stream is closed for good: its reader may not watch any more."""
+
+    code: str
+    """Of the problem that the same request is answered with now."""
+
+
+class FeedSnapshot(msgspec.Struct, kw_only=True):
+    """All there is to see: it replaces whatever came before."""
+
+    at: datetime
+    audience: str
+    """Whose calls: everybody's, those of one account, or one call."""
+    calls: list[CallRow]
+    totals: Totals | None
+    """Null in a stream about one call."""
+    nodes: list[NodeRow]
+    """Like alarms and warnings, of everybody's calls only; empty otherwise."""
+    alarms: list[AlarmView]
+    warnings: list[Warned]
+    samples: list[Sample]
+    """Of one call only."""
 
 
 class Feedback(msgspec.Struct, kw_only=True):
@@ -715,6 +816,24 @@ class NodeFacts(msgspec.Struct, kw_only=True):
     """RFC 3339, in UTC: until when it is another one than the node's setting; null: it is that."""
 
 
+class NodeRow(msgspec.Struct, kw_only=True):
+    """A node as viewers see it."""
+
+    node: str
+    calls: int
+    calls_max: int
+    is_draining: bool
+    lag_ms: float
+    """The longest delay of its loop in the last one to two minutes."""
+    release: str
+    started_at: str
+    is_lost: bool = False
+    log_level: str = ""
+    """From which level on it logs; empty: a release that does not say."""
+    log_level_until: str | None = None
+    """RFC 3339: until when it is another one than the node's setting."""
+
+
 class Nodes(msgspec.Struct, kw_only=True):
     """The nodes that run."""
 
@@ -813,6 +932,20 @@ class PhonebookEntry(msgspec.Struct, kw_only=True):
 
     number: str
     label: str
+
+
+class PrefixRow(msgspec.Struct, kw_only=True):
+    """Calls to one country that one prefix of the rate deck prices."""
+
+    calls: int
+    attempts: int
+    asr_percent: float | None
+    pdd_ms: int | None
+    mos: float | None
+    failed: int
+    """Attempts that neither were answered nor ended by their caller."""
+    prefix: str
+    """With its plus sign."""
 
 
 class PriceView(msgspec.Struct, kw_only=True):
@@ -981,6 +1114,21 @@ class RuleView(msgspec.Struct, kw_only=True):
     silent_reason: str
 
 
+class Sample(msgspec.Struct, kw_only=True):
+    """One second of a call."""
+
+    at: datetime
+    mos: float | None
+    rtt_ms: float | None
+    jitter_ms: float | None
+    loss_percent: float | None
+    caller_dbov: int
+    phone_dbov: int
+    backlog_ms: int
+    seconds: int
+    cost_micros: int
+
+
 class SavedCardRequest(msgspec.Struct, kw_only=True):
     """Body of `POST /v1/saved-card-charges`."""
 
@@ -1087,6 +1235,26 @@ class TopUpRequest(msgspec.Struct, kw_only=True):
     save_card: bool | msgspec.UnsetType = msgspec.UNSET
 
 
+class Totals(msgspec.Struct, kw_only=True):
+    """All calls of an audience in figures; None where there is nothing to say."""
+
+    calls: int
+    by_state: dict[str, int]
+    begun_per_minute: int
+    spend_micros_per_minute: dict[str, int]
+    """By currency, of calls that run."""
+    asr_percent: float | None
+    acd_s: float | None
+    pdd_ms: int | None
+    """Median."""
+    rtt_p95_ms: int | None
+    mos: float | None
+    talk_percent: float | None
+    """Of the seconds of calls, those in which either side spoke."""
+    durations: list[int]
+    countries: list[CountryRow]
+
+
 class TurnBody(msgspec.Struct, kw_only=True):
     """Body of `POST /v1/buttons/{button_id}/turn`."""
 
@@ -1129,6 +1297,16 @@ class VisitorTokenRequest(msgspec.Struct, kw_only=True):
     """What the operator's check of persons has given the page, where there is one."""
     host: str | msgspec.UnsetType = msgspec.UNSET
     """Origin of the page that the frame stands in, as the browser tells it; empty for our own."""
+
+
+class Warned(msgspec.Struct, kw_only=True):
+    """A line of a process's log, warning or worse: its fixed words, and the call it is about."""
+
+    at: datetime
+    node: str
+    level: str
+    event: str
+    call_id: str = ""
 
 
 class WebhookBody(msgspec.Struct, kw_only=True):

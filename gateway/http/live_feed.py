@@ -28,6 +28,7 @@ from gateway.http.operation import EVENT_STREAM, operation
 from gateway.http.principal import Principal
 from gateway.monitor.channel import Audience
 from gateway.monitor.feed import AccountFullError, Feed, FeedFullError, Viewer
+from gateway.monitor.feed_events import EVENTS
 from gateway.monitor.stream import HAND_OVER, Stream
 from gateway.ports import KeyEpochs
 from gateway.scopes import Scope as KeyScope
@@ -193,6 +194,7 @@ class OwnFeedApi:
         query=FeedAsked,
         problems=_FULL,
         media_type=EVENT_STREAM,
+        events=EVENTS,
     )
     async def watch_live_calls(self, request: Request, principal: Principal) -> Response:
         """Stream the calls of the account that asks.
@@ -224,6 +226,7 @@ class FleetFeedApi:
         query=FeedAsked,
         problems=_FULL,
         media_type=EVENT_STREAM,
+        events=EVENTS,
     )
     async def watch_all_live_calls(self, request: Request, principal: Principal) -> Response:
         """Stream everybody's calls.

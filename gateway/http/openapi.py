@@ -229,6 +229,10 @@ def _answer(operation: Operation, schemas: Mapping[Any, Any]) -> dict[str, Any]:
         found = [schemas[each] for each in operation.answers]
         schema = found[0] if len(found) == 1 else {"anyOf": found}
         answer["content"] = {operation.media_type: {"schema": schema}}
+    if operation.events:
+        # What `itemSchema` of OpenAPI 3.2 tells, by the name of the event.
+        events = {name: schemas[each] for name, each in operation.events.items()}
+        answer["content"][operation.media_type]["x-events"] = events
     return {str(operation.status): answer}
 
 
@@ -266,7 +270,8 @@ def _types(listed: Iterable[Operation]) -> list[Any]:
     used: dict[Any, None] = {ProblemBody: None}
     for each in listed:
         asked = (each.body, each.query)
-        used.update(dict.fromkeys([*(one for one in asked if one is not None), *each.answers]))
+        shapes_of = (*asked, *each.answers, *each.events.values())
+        used.update(dict.fromkeys(one for one in shapes_of if one is not None))
     return list(used)
 
 

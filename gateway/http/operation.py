@@ -6,8 +6,8 @@ meaning.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from http import HTTPMethod
 from inspect import getdoc
@@ -59,6 +59,8 @@ class Operation:
     """Codes of its own; those that every route has, or that follow from the rest, are not here."""
     once: Once = Once.NO
     media_type: str = JSON
+    events: Mapping[str, Any] = field(default_factory=dict)
+    """Of a stream: the name of each event, and the type of its data."""
     step_up: bool = False
     before_terms: bool = False
 
@@ -93,6 +95,7 @@ def operation(
     problems: tuple[str, ...] = (),
     once: Once = Once.NO,
     media_type: str = JSON,
+    events: Mapping[str, Any] | None = None,
     step_up: bool = False,
     before_terms: bool = False,
 ) -> Callable[[_Handler], _Handler]:
@@ -124,6 +127,7 @@ def operation(
             problems=problems,
             once=once,
             media_type=media_type,
+            events=events or {},
             step_up=step_up,
             before_terms=before_terms,
         )

@@ -7,12 +7,9 @@ it is kept.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
-from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
-import msgspec
-
+from gateway.monitor.feed_events import FeedEnd
 from gateway.monitor.rows import ENCODER
 
 TEXTS_MAX: Final = 256
@@ -30,7 +27,7 @@ class Audience(NamedTuple):
     """This call only, with its samples."""
 
     @property
-    def kind(self) -> str:
+    def kind(self) -> Literal["all", "account", "call"]:
         """Its name in a snapshot."""
         if self.call_id is not None:
             return "call"
@@ -49,9 +46,9 @@ class Channel:
         self.next = 0
         """Number of the next text."""
 
-    def add(self, kind: str, at: datetime, content: Mapping[str, Any]) -> None:
+    def add(self, kind: str, data: object) -> None:
         """Add an event."""
-        self._add(self._event(kind, self.next, at, content))
+        self._add(self._event(kind, self.next, data))
 
     def add_comment(self) -> None:
         """Add what tells viewers and proxies only that the stream goes on."""
@@ -86,20 +83,19 @@ class Channel:
         """The snapshot that stands for all texts so far; empty until it is kept."""
         return self._snapshot
 
-    def keep_snapshot(self, at: datetime, content: Mapping[str, Any]) -> bytes:
+    def keep_snapshot(self, data: object) -> bytes:
         """Write a snapshot, and keep it until the next text."""
         # Numbered as the last text: who has it goes on with the next.
-        self._snapshot = self._event("snapshot", self.next - 1, at, content)
+        self._snapshot = self._event("snapshot", self.next - 1, data)
         return self._snapshot
 
-    def _event(self, kind: str, offset: int, at: datetime, content: Mapping[str, Any]) -> bytes:
-        data = ENCODER.encode({"at": at, **content})
+    def _event(self, kind: str, offset: int, data: object) -> bytes:
         return b"id: %b:%d\nevent: %b\ndata: %b\n\n" % (
             *(self._epoch.encode(), offset),
-            *(kind.encode(), data),
+            *(kind.encode(), ENCODER.encode(data)),
         )
 
 
 def end_event(code: str) -> bytes:
     """Return the event before a stream is closed for good; `code` is one of `PROBLEMS`."""
-    return b"event: end\ndata: %b\n\n" % msgspec.json.encode({"code": code})
+    return b"event: end\ndata: %b\n\n" % ENCODER.encode(FeedEnd(code=code))

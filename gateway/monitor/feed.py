@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from gateway.monitor.board import Board, News
 from gateway.monitor.channel import Audience, Channel, end_event
+from gateway.monitor.feed_events import FeedDelta, FeedSnapshot
 from gateway.monitor.stream import Stream
 from gateway.monitor.totals import Totals
 from gateway.nanoseconds import SECOND_NS
@@ -226,7 +227,7 @@ class Feed:
         room.shows_call = bool(row)
 
     def _add(self, room: _Room, content: Mapping[str, Any], now_ns: int, at: datetime) -> None:
-        room.channel.add("delta", at, content)
+        room.channel.add("delta", FeedDelta(at=at, **content))
         room.told_ns = now_ns
 
     def _visible(self, audience: Audience) -> list[Any]:
@@ -257,12 +258,12 @@ class Feed:
         channel = viewer.room.channel
         texts = None if viewer.place is None else channel.after(viewer.place)
         if texts is None:
-            texts = [channel.snapshot or channel.keep_snapshot(at, self._all(viewer, now_ns, at))]
+            texts = [channel.snapshot or channel.keep_snapshot(self._all(viewer, now_ns, at))]
         if texts:
             viewer.stream.send(b"".join(texts))
         viewer.place = channel.next
 
-    def _all(self, viewer: Viewer, now_ns: int, at: datetime) -> Mapping[str, Any]:
+    def _all(self, viewer: Viewer, now_ns: int, at: datetime) -> FeedSnapshot:
         room, board = viewer.room, self._board
         account_id, call_id = room.audience
         is_for_operators = account_id is None and call_id is None
@@ -271,12 +272,13 @@ class Feed:
         # The last may come once more behind this: a reader keeps each by its time.
         samples = board.samples(call_id, 0)[0] if call_id and rows else []
         totals = None if call_id else room.totals or board.totals(account_id, now_ns, at)
-        return {
-            "audience": room.audience.kind,
-            "calls": rows,
-            "totals": totals,
-            "nodes": board.nodes() if is_for_operators else [],
-            "alarms": board.alarms if is_for_operators else [],
-            "warnings": board.told_warnings() if is_for_operators else [],
-            "samples": samples,
-        }
+        return FeedSnapshot(
+            at=at,
+            audience=room.audience.kind,
+            calls=rows,
+            totals=totals,
+            nodes=board.nodes() if is_for_operators else [],
+            alarms=board.alarms if is_for_operators else [],
+            warnings=board.told_warnings() if is_for_operators else [],
+            samples=samples,
+        )

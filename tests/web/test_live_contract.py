@@ -5,6 +5,7 @@ import re
 import pytest
 
 from gateway.monitor.alarm_view import AlarmView
+from gateway.monitor.feed_events import FeedDelta, FeedSnapshot
 from gateway.monitor.rows import CallRow, NodeRow, Warned
 from gateway.monitor.samples import Sample
 from gateway.monitor.totals import CountryRow, Health, PrefixRow, Totals
@@ -37,3 +38,8 @@ def fields_of(name):
 @pytest.mark.parametrize("name", INTERFACES)
 def test_the_page_knows_each_field_that_a_gateway_sends_and_none_besides(name):
     assert fields_of(name) == set(INTERFACES[name].__struct_fields__)
+
+
+def test_the_page_knows_all_that_a_snapshot_and_a_delta_have():
+    sent = {*FeedSnapshot.__struct_fields__, *FeedDelta.__struct_fields__}
+    assert fields_of("News") == sent

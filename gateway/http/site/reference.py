@@ -115,7 +115,7 @@ class Reader:
             ],
             body=body[0] if body else "",
             status=status,
-            answers=_shapes_in(_content(answer)),
+            answers=_shapes_in(_content(answer)) or _events_in(answer),
             refusals=list(self._refusals(told["responses"])),
             example=self._example(line, told, origin),
         )
@@ -200,6 +200,12 @@ def _shapes_in(schema: Mapping[str, Any]) -> Sequence[str]:
     """Return the names of the shapes of which a body is one."""
     choices = schema.get("anyOf", [schema])
     return [each["$ref"].rpartition("/")[2] for each in choices if "$ref" in each]
+
+
+def _events_in(answer: Mapping[str, Any]) -> Sequence[str]:
+    """Return the names of the shapes of a stream's events."""
+    told: dict[str, Any] = next(iter(answer.get("content", {}).values()), {})
+    return _shapes_in({"anyOf": [*told.get("x-events", {}).values()]})
 
 
 def _field(name: str, schema: Mapping[str, Any], words: str, is_needed: bool) -> Field:

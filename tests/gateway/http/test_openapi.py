@@ -83,3 +83,17 @@ def test_each_problem_is_of_the_shape_of_problems(code):
 def test_what_may_be_tried_again_says_when():
     refused = DOCUMENT["components"]["responses"]["rate_limited"]
     assert refused["headers"]["Retry-After"]["schema"] == {"type": "integer", "minimum": 1}
+
+
+@pytest.mark.parametrize("path", ["/v1/live-feed", "/v1/admin/live-feed"])
+def test_a_stream_tells_the_shape_of_each_of_its_events(path):
+    answer = DOCUMENT["paths"][path]["get"]["responses"]["200"]["content"]["text/event-stream"]
+    assert answer["schema"] == {"type": "string"}
+    assert answer["x-events"] == {
+        name: {"$ref": f"#/components/schemas/{shape}"}
+        for name, shape in (
+            ("snapshot", "FeedSnapshot"),
+            ("delta", "FeedDelta"),
+            ("end", "FeedEnd"),
+        )
+    }

@@ -6,13 +6,13 @@ from hypothesis import strategies as st
 
 from gateway.monitor import channel as channel_module
 from gateway.monitor.channel import COMMENT, TEXTS_MAX, Audience, Channel, end_event
-from tests.gateway.monitor.played import AT, events_in
+from tests.gateway.monitor.played import events_in
 
 
 def filled(count):
     channel = Channel("e1")
     for n in range(count):
-        channel.add("delta", AT, {"n": n})
+        channel.add("delta", {"n": n})
     return channel
 
 
@@ -35,14 +35,12 @@ def test_an_audience_has_a_kind(audience, kind):
 
 def test_an_event_is_one_of_the_stream_with_its_number():
     channel = filled(2)
-    assert channel.after(1) == [
-        b'id: e1:1\nevent: delta\ndata: {"at":"2026-11-28T12:00:00Z","n":1}\n\n'
-    ]
+    assert channel.after(1) == [b'id: e1:1\nevent: delta\ndata: {"n":1}\n\n']
 
 
 def test_no_content_breaks_out_of_its_line():
     channel = Channel("e1")
-    channel.add("delta", AT, {"x": "a\n\nevent: end\rdata: \u2028"})
+    channel.add("delta", {"x": "a\n\nevent: end\rdata: \u2028"})
     (text,) = channel.after(0)
     assert (text.count(b"\n"), text.count(b"\r")) == (4, 0)
 
@@ -69,14 +67,14 @@ def test_few_bytes_are_kept_however_long_the_texts(monkeypatch):
     monkeypatch.setattr(channel_module, "BYTES_MAX", 1_000)
     channel = Channel("e1")
     for _ in range(9):
-        channel.add("delta", AT, {"x": "x" * 200})
+        channel.add("delta", {"x": "x" * 200})
     assert sum(map(len, channel._texts)) == channel._bytes <= 1_000
     assert channel.after(0) is None
     assert len(channel.after(channel.next - 3)) == 3
-    channel.add("delta", AT, {"x": "x" * 2_000})
+    channel.add("delta", {"x": "x" * 2_000})
     assert channel.after(channel.next - 1) is None, "longer than all that is kept"
     assert channel._bytes == 0
-    channel.add("delta", AT, {})
+    channel.add("delta", {})
     assert len(channel.after(channel.next - 1)) == 1
 
 
@@ -101,7 +99,7 @@ def test_whatever_somebody_says_was_last_is_a_place_or_none(last):
 def test_a_comment_is_no_event_and_has_a_number_all_the_same():
     channel = filled(1)
     channel.add_comment()
-    channel.add("delta", AT, {"n": 2})
+    channel.add("delta", {"n": 2})
     assert channel.after(1)[0] == COMMENT
     assert channel.after(channel.place_of("e1:0")) == channel.after(1)
     assert channel.place_of("e1:2") == 3
@@ -110,11 +108,11 @@ def test_a_comment_is_no_event_and_has_a_number_all_the_same():
 def test_a_snapshot_stands_for_all_texts_until_the_next():
     channel = filled(2)
     assert channel.snapshot == b""
-    text = channel.keep_snapshot(AT, {"calls": []})
+    text = channel.keep_snapshot({"calls": []})
     assert channel.snapshot == text
     ((event_id, kind, _),) = events_in(text)
     assert (kind, channel.after(channel.place_of(event_id))) == ("snapshot", [])
-    channel.add("delta", AT, {"n": 2})
+    channel.add("delta", {"n": 2})
     assert channel.snapshot == b""
     assert numbers(channel.after(channel.place_of(event_id))) == [2]
 

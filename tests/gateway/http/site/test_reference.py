@@ -30,6 +30,12 @@ def test_every_operation_is_there_with_every_refusal():
     assert READER.page("nothing", ORIGIN) is None
 
 
+def test_a_stream_shows_its_events_and_what_they_are_made_of():
+    shown = [shape.name for shape in PAGES["watch_live_calls"].shapes]
+    assert shown[:3] == ["FeedSnapshot", "FeedDelta", "FeedEnd"]
+    assert "CallRow" in shown
+
+
 @pytest.mark.parametrize("name", sorted(OPERATIONS))
 def test_an_example_is_a_request_that_the_document_allows(name):
     words = shlex.split(ENTRIES[name].example.replace("\\\n", ""))

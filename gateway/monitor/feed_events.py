@@ -1,0 +1,68 @@
+"""Defines the events of the live feed: their names, and the shape of each one's data. Shapes only.
+
+Times are in UTC, money is integer micros of the row's currency.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Final, Literal
+
+import msgspec
+
+from gateway.monitor.alarm_view import AlarmView
+from gateway.monitor.rows import CallRow, NodeRow, Warned
+from gateway.monitor.samples import Sample
+from gateway.monitor.totals import Totals
+
+
+class FeedSnapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """All there is to see: it replaces whatever came before."""
+
+    at: datetime
+    audience: Literal["all", "account", "call"]
+    """Whose calls: everybody's, those of one account, or one call."""
+    calls: Sequence[CallRow]
+    totals: Totals | None
+    """Null in a stream about one call."""
+    nodes: Sequence[NodeRow]
+    """Like alarms and warnings, of everybody's calls only; empty otherwise."""
+    alarms: Sequence[AlarmView]
+    warnings: Sequence[Warned]
+    samples: Sequence[Sample]
+    """Of one call only."""
+
+
+class FeedDelta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is new; what is left out has not changed."""
+
+    at: datetime
+    calls: Sequence[CallRow] = ()
+    """Those that are new or have changed, whole."""
+    gone: Sequence[str] = ()
+    """Ids of calls that are no longer shown: a minute after their end."""
+    totals: Totals | None = None
+    nodes: Sequence[NodeRow] | None = None
+    """All nodes, where anything of them has changed."""
+    alarms: Sequence[AlarmView] | None = None
+    """All alarms that stand, the same."""
+    warnings: Sequence[Warned] = ()
+    """New ones."""
+    samples: Sequence[Sample] = ()
+    """New ones."""
+
+
+class FeedEnd(msgspec.Struct, frozen=True, kw_only=True):
+    """Why the stream is closed for good: its reader may not watch any more."""
+
+    code: str
+    """Of the problem that the same request is answered with now."""
+
+
+EVENTS: Final[Mapping[str, type[msgspec.Struct]]] = {
+    "snapshot": FeedSnapshot,
+    "delta": FeedDelta,
+    "end": FeedEnd,
+}
+"""Name of each event -> the shape of its data."""
