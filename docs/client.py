@@ -25,6 +25,8 @@ _PLAIN: Final = {
 _FORMATS: Final = {"date-time": "datetime", "date": "date"}
 _WIDTH: Final = 96
 _STREAM: Final = "text/event-stream"
+_END: Final = "end"
+"""Event that ends a stream."""
 
 
 def formatted(source: str) -> str:
@@ -68,7 +70,7 @@ class Client:
         parts = [
             _NOTE.format("Asks for every operation of the API, by a method each."),
             "from __future__ import annotations\n",
-            "from collections.abc import AsyncIterator, Iterator",
+            "from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator",
             "from datetime import date, datetime\nfrom typing import Any, Literal, cast",
             "from uuid import uuid4\n",
             "import msgspec\n",
@@ -84,12 +86,9 @@ class Client:
         return formatted("\n".join(parts))
 
     def _operations(self) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-        """Yield all that are no streams."""
         for path, methods in self._paths.items():
             for method, told in methods.items():
-                (answer, *_) = told["responses"].values()
-                if _STREAM not in answer.get("content", {}):
-                    yield method.upper(), path, told
+                yield method.upper(), path, told
 
     def _reached(self, schemas: list[Any]) -> set[str]:
         """Return the names of all shapes that schemas are made of."""
@@ -156,20 +155,47 @@ class Client:
         name = told["operationId"]
         needed, optional, wish = self._arguments(told)
         (answer, *_) = told["responses"].values()
+        given = ", ".join(["self", *(["*"] if needed or optional else []), *needed, *optional])
+        words = _docstring(" ".join(filter(None, (told["summary"], told.get("description")))), 8)
+        if _STREAM in answer.get("content", {}):
+            wish.insert(0, f'"{method}", "{path}"')
+            yield from self._stream(name, answer, given, words, wish, is_async=is_async)
+            return
         schema = _schema_in(answer)
         choices = schema.get("anyOf", [schema]) if schema else []
         types = [self._type(each, is_asked=False, prefix="shapes.") for each in choices]
         returns = " | ".join(types) or "None"
         wish.insert(0, f'"{method}", "{path}"' + (f", ({', '.join(types)},)" if types else ""))
         made = f"Wish({', '.join(wish)})"
-        given = ", ".join(["self", *(["*"] if needed or optional else []), *needed, *optional])
-        words = _docstring(" ".join(filter(None, (told["summary"], told.get("description")))), 8)
         yield f"    {'async ' if is_async else ''}def {name}({given}) -> {returns}:"
         yield f"        {words}"
         asked = f"{'await ' if is_async else ''}self.ask({made})"
         yield f"        return cast('{returns}', {asked})\n" if types else f"        {asked}\n"
         if any(each["name"] == "before" for each in told.get("parameters", ())):
             yield from self._pages(name, types[0], needed, optional, made, is_async=is_async)
+
+    def _stream(
+        self,
+        name: str,
+        answer: Mapping[str, Any],
+        given: str,
+        words: str,
+        wish: Sequence[str],
+        *,
+        is_async: bool,
+    ) -> Iterator[str]:
+        events = {
+            event: self._type(schema, is_asked=False, prefix="shapes.")
+            for event, schema in answer["content"][_STREAM]["x-events"].items()
+        }
+        # The one that ends a stream becomes the refusal that it stands for.
+        items = " | ".join(shape for event, shape in events.items() if event != _END)
+        # Generators, so that who has seen enough can close them.
+        kind = f"AsyncGenerator[{items}, None]" if is_async else f"Generator[{items}, None, None]"
+        listed = ", ".join(f'"{event}": {shape}' for event, shape in events.items())
+        yield f"    def {name}({given}) -> {kind}:"
+        yield f"        {words}"
+        yield f"        return self.watch(Wish({', '.join(wish)}, events={{{listed}}}))\n"
 
     def _pages(
         self,

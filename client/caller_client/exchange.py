@@ -21,7 +21,8 @@ WAIT_MAX_S: Final = 30.0
 _IDEMPOTENT: Final = frozenset({"GET", "PUT", "DELETE"})
 """RFC 9110, 9.2.2."""
 _OF_PROXIES: Final = frozenset({502, 503, 504})
-_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for what is not of a shape."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,8 @@ class Wish:
     query: Mapping[str, str | int | None] = field(default_factory=dict)
     body: msgspec.Struct | None = None
     idempotency_key: str = ""
+    events: Mapping[str, Any] = field(default_factory=dict)
+    """Of a stream: the name of each event, and the shape of its data."""
 
     @property
     def address(self) -> str:
@@ -79,12 +82,12 @@ def read_answer(wish: Wish, status: int, headers: Mapping[str, str], content: by
         for shape in wish.answers:
             try:
                 return msgspec.json.decode(content, type=shape)
-            except _UNREADABLE:
+            except UNREADABLE:
                 continue
         raise UnexpectedAnswerError(status)
     try:
         problem = msgspec.json.decode(content, type=Problem)
-    except _UNREADABLE:
+    except UNREADABLE:
         raise UnexpectedAnswerError(status) from None
     wait = headers.get("retry-after", "")
     is_wait = wait.isascii() and wait.isdigit() and len(wait) < 10

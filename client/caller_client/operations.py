@@ -5,7 +5,7 @@ Written by `python -m docs.generate` from the document of the API.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from datetime import datetime
 from typing import Any, Literal, cast
 from uuid import uuid4
@@ -196,6 +196,26 @@ class Caller(Transport):
         return cast(
             "shapes.RateView",
             self.ask(Wish("GET", "/v1/rates", (shapes.RateView,), query={"prefix": prefix})),
+        )
+
+    def watch_live_calls(
+        self, *, call: str | None = None
+    ) -> Generator[shapes.FeedSnapshot | shapes.FeedDelta, None, None]:
+        """Stream the calls of the account that asks.
+
+        Server-Sent Events (WHATWG HTML, 9.2), which do not end.
+        """
+        return self.watch(
+            Wish(
+                "GET",
+                "/v1/live-feed",
+                query={"call": call},
+                events={
+                    "snapshot": shapes.FeedSnapshot,
+                    "delta": shapes.FeedDelta,
+                    "end": shapes.FeedEnd,
+                },
+            )
         )
 
     def supervise_call(
@@ -1219,6 +1239,26 @@ class Caller(Transport):
             ),
         )
 
+    def watch_all_live_calls(
+        self, *, call: str | None = None
+    ) -> Generator[shapes.FeedSnapshot | shapes.FeedDelta, None, None]:
+        """Stream everybody's calls.
+
+        Server-Sent Events (WHATWG HTML, 9.2), which do not end.
+        """
+        return self.watch(
+            Wish(
+                "GET",
+                "/v1/admin/live-feed",
+                query={"call": call},
+                events={
+                    "snapshot": shapes.FeedSnapshot,
+                    "delta": shapes.FeedDelta,
+                    "end": shapes.FeedEnd,
+                },
+            )
+        )
+
     def supervise_any_call(self, *, call_id: str, reason: str) -> shapes.GrantView:
         """Return the token that lets a supervisor into anybody's live call, once.
 
@@ -1458,6 +1498,26 @@ class AsyncCaller(AsyncTransport):
         return cast(
             "shapes.RateView",
             await self.ask(Wish("GET", "/v1/rates", (shapes.RateView,), query={"prefix": prefix})),
+        )
+
+    def watch_live_calls(
+        self, *, call: str | None = None
+    ) -> AsyncGenerator[shapes.FeedSnapshot | shapes.FeedDelta, None]:
+        """Stream the calls of the account that asks.
+
+        Server-Sent Events (WHATWG HTML, 9.2), which do not end.
+        """
+        return self.watch(
+            Wish(
+                "GET",
+                "/v1/live-feed",
+                query={"call": call},
+                events={
+                    "snapshot": shapes.FeedSnapshot,
+                    "delta": shapes.FeedDelta,
+                    "end": shapes.FeedEnd,
+                },
+            )
         )
 
     async def supervise_call(
@@ -2498,6 +2558,26 @@ class AsyncCaller(AsyncTransport):
             await self.ask(
                 Wish("GET", "/v1/admin/credit", (shapes.CreditReport,), query={"hours": hours})
             ),
+        )
+
+    def watch_all_live_calls(
+        self, *, call: str | None = None
+    ) -> AsyncGenerator[shapes.FeedSnapshot | shapes.FeedDelta, None]:
+        """Stream everybody's calls.
+
+        Server-Sent Events (WHATWG HTML, 9.2), which do not end.
+        """
+        return self.watch(
+            Wish(
+                "GET",
+                "/v1/admin/live-feed",
+                query={"call": call},
+                events={
+                    "snapshot": shapes.FeedSnapshot,
+                    "delta": shapes.FeedDelta,
+                    "end": shapes.FeedEnd,
+                },
+            )
         )
 
     async def supervise_any_call(self, *, call_id: str, reason: str) -> shapes.GrantView:

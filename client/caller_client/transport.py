@@ -1,19 +1,24 @@
 """Sends wishes by HTTP, again where that is harmless: for programs that wait, and on asyncio.
 
+Streams are gone on with where they broke off.
+
 Knows no operation.
 """
 
 from __future__ import annotations
 
 import asyncio
+import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
+from contextlib import aclosing
 from typing import Any, Final, Self
 
 import httpx
 
 from caller_client.errors import CallerError, UnexpectedAnswerError, UnreachableError
 from caller_client.exchange import Wish, read_answer, wait_before_repeat
+from caller_client.watching import SILENCE_S_MAX, Watch
 
 TIMEOUT_S: Final = 10.0
 RETRIES: Final = 2
@@ -21,6 +26,7 @@ ANSWER_S_MAX: Final = 60.0
 """Of one answer from its head to its end, however much of it comes in between."""
 ANSWER_BYTES_MAX: Final = 16 * 1024 * 1024
 """A page of 200 calls is a hundredth of that."""
+_CUT_OFF: Final = "the stream was cut off"
 
 
 class Transport:
@@ -49,6 +55,7 @@ class Transport:
         """
         self._retries = retries
         self._sleep = sleep
+        self._stream_timeout = _stream_timeout(timeout_s)
         self._http = httpx.Client(
             base_url=origin, headers=_headers(key), timeout=timeout_s, transport=transport
         )
@@ -85,6 +92,44 @@ class Transport:
             before = _following(before, page.next)
             if before is None:
                 return
+
+    def watch(self, wish: Wish) -> Generator[Any, None, None]:
+        """Yield the events of a stream, which ends only where it fails. Raises CallerError.
+
+        It is gone on with after whatever breaks it off, where that may help.
+        """
+        watch = Watch(wish, self._retries)
+        while True:
+            began_s = time.monotonic()
+            error: CallerError = UnreachableError(_CUT_OFF)
+            try:
+                yield from self._watch_once(wish, watch)
+            except CallerError as caught:
+                error = caught
+            self._sleep(watch.wait_after(error, time.monotonic() - began_s, _chance()))
+
+    def _watch_once(self, wish: Wish, watch: Watch) -> Iterator[Any]:
+        watch.connect()
+        try:
+            with self._http.stream(
+                wish.method,
+                wish.address,
+                params=wish.parameters,
+                headers=watch.headers,
+                timeout=self._stream_timeout,
+            ) as reply:
+                if not reply.is_success:
+                    answer = _Answer(reply.status_code)
+                    for part in reply.iter_raw():
+                        answer.take(part)
+                    read_answer(wish, reply.status_code, reply.headers, bytes(answer.content))
+                watch.check(reply.status_code, reply.headers)
+                for part in reply.iter_raw():
+                    yield from watch.take(part)
+                    if watch.is_over:
+                        return
+        except httpx.TransportError as error:
+            raise UnreachableError(type(error).__name__) from error
 
     def _ask_once(self, wish: Wish) -> Any:
         try:
@@ -135,6 +180,7 @@ class AsyncTransport:
         """Take what `Transport` takes."""
         self._retries = retries
         self._sleep = sleep
+        self._stream_timeout = _stream_timeout(timeout_s)
         self._http = httpx.AsyncClient(
             base_url=origin, headers=_headers(key), timeout=timeout_s, transport=transport
         )
@@ -173,6 +219,44 @@ class AsyncTransport:
             if before is None:
                 return
 
+    async def watch(self, wish: Wish) -> AsyncGenerator[Any, None]:
+        """Yield what `Transport.watch` does. Raises CallerError."""
+        watch = Watch(wish, self._retries)
+        while True:
+            began_s = time.monotonic()
+            error: CallerError = UnreachableError(_CUT_OFF)
+            try:
+                async with aclosing(self._watch_once(wish, watch)) as once:
+                    async for each in once:
+                        yield each
+            except CallerError as caught:
+                error = caught
+            await self._sleep(watch.wait_after(error, time.monotonic() - began_s, _chance()))
+
+    async def _watch_once(self, wish: Wish, watch: Watch) -> AsyncGenerator[Any, None]:
+        watch.connect()
+        try:
+            async with self._http.stream(
+                wish.method,
+                wish.address,
+                params=wish.parameters,
+                headers=watch.headers,
+                timeout=self._stream_timeout,
+            ) as reply:
+                if not reply.is_success:
+                    answer = _Answer(reply.status_code)
+                    async for part in reply.aiter_raw():
+                        answer.take(part)
+                    read_answer(wish, reply.status_code, reply.headers, bytes(answer.content))
+                watch.check(reply.status_code, reply.headers)
+                async for part in reply.aiter_raw():
+                    for each in watch.take(part):
+                        yield each
+                    if watch.is_over:
+                        return
+        except httpx.TransportError as error:
+            raise UnreachableError(type(error).__name__) from error
+
     async def _ask_once(self, wish: Wish) -> Any:
         try:
             async with self._http.stream(
@@ -188,6 +272,15 @@ class AsyncTransport:
         except httpx.TransportError as error:
             raise UnreachableError(type(error).__name__) from error
         return read_answer(wish, reply.status_code, reply.headers, bytes(answer.content))
+
+
+def _stream_timeout(timeout_s: float) -> httpx.Timeout:
+    return httpx.Timeout(timeout_s, read=SILENCE_S_MAX)
+
+
+def _chance() -> float:
+    # S311: it spreads clients over time, and keeps no secret.
+    return random.random()  # noqa: S311
 
 
 def _headers(key: str) -> dict[str, str]:
