@@ -1,0 +1,1 @@
+"""The command line `caller-remote`, for operators whose machine has no access to the stores."""

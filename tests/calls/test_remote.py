@@ -1,0 +1,50 @@
+"""`caller-remote` and a call in which people talk."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+
+import pytest
+from caller_client.remote.shell import run
+
+from gateway.http.bearer import key_hash, new_api_key
+from gateway.scopes import Scope
+from tests.calls.world import ECHO, Customer, World
+
+pytestmark = pytest.mark.thorough
+
+
+async def test_a_call_is_found_and_ended_by_an_operator_elsewhere(
+    world: World, customer: Customer
+) -> None:
+    key = new_api_key()
+    operators = f"operators-of-{customer.account_id}"
+    async with world.stores() as stores:
+        await stores.accounts.create_account(operators, "USD")
+        await stores.accounts.add_api_key(operators, key_hash(key), "x", scopes={Scope.ADMIN})
+
+    async def types(*arguments: str) -> tuple[int, str, str]:
+        out, err = io.StringIO(), io.StringIO()
+        environ = {"CALLER_REMOTE_URL": world.base, "CALLER_REMOTE_KEY": key}
+        code = await asyncio.to_thread(run, arguments, environ, out, err)
+        return code, out.getvalue(), err.getvalue()
+
+    async with customer.call() as phone:
+        call_id = (await phone.wait("ready"))["call_id"]
+        await phone.wait("accept")
+        code, out, err = await types("calls", "list", "--account", customer.account_id)
+        assert (code, err) == (0, "")
+        head, line = out.splitlines()
+        cells = line.split()
+        assert (head.split()[0], cells[:3]) == ("call", [call_id, customer.account_id, ECHO])
+        assert cells[4] == "talking"
+        _, out, _ = await types("calls", "list", "--json")
+        assert call_id in [each["call"]["id"] for each in json.loads(out)]
+        code, out, err = await types("calls", "end", call_id, "--reason", "a test")
+        assert (code, out, err) == (0, f"Call {call_id} is being ended.\n", "")
+        assert (await phone.wait("disconnect"))["ended_by"] == "operator"
+    _, out, _ = await types("calls", "list", "--account", customer.account_id)
+    assert "talking" not in out
+    assert (await customer.record(call_id))["ended_by"] == "operator"

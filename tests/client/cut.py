@@ -1,0 +1,48 @@
+"""A proxy that cuts connections when a test says so, and notes what was asked by them."""
+
+import asyncio
+import contextlib
+
+from tests.valkey import free_port
+
+
+class Cutter:
+    """Leads connections to a port of this machine."""
+
+    def __init__(self, port):
+        self.target, self.port = port, free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.heads: list[bytes] = []
+        """What each connection began with."""
+        self._writers = set()
+
+    async def __aenter__(self):
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        return self
+
+    async def __aexit__(self, *_error):
+        self._server.close()
+        self.cut()
+
+    def cut(self):
+        """Break all connections."""
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def _serve(self, reader, writer):
+        head = await reader.readuntil(b"\r\n\r\n")
+        self.heads.append(head)
+        there, out = await asyncio.open_connection("127.0.0.1", self.target)
+        both = {writer, out}
+        self._writers |= both
+        out.write(head)
+        copies = [_copy(reader, out), _copy(there, writer)]
+        with contextlib.suppress(OSError):
+            await asyncio.gather(*copies)
+        self._writers -= both
+
+
+async def _copy(source, sink):
+    while part := await source.read(65536):
+        sink.write(part)
+    sink.close()
