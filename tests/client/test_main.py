@@ -43,17 +43,17 @@ class Process:
         """Return its code and whatever it has yet written."""
         async with asyncio.timeout(PATIENCE_S):
             out, err = await self.popen.communicate()
-        return self.popen.returncode, out.decode(), err.decode()
+        return self.popen.returncode, (out or b"").decode(), err.decode()
 
 
 @contextlib.asynccontextmanager
-async def started(url, key, *arguments):
+async def started(url, key, *arguments, stdout=asyncio.subprocess.PIPE):
     kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(LEFT)}
     popen = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "caller_client", *arguments),
         env=kept | {"PYTHONPATH": str(CLIENT), "CALLER_REMOTE_URL": url, "CALLER_REMOTE_KEY": key},
         stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
+        stdout=stdout,
         stderr=asyncio.subprocess.PIPE,
     )
     try:
@@ -126,3 +126,28 @@ async def test_whose_key_is_revoked_while_they_look_is_told_so(site):
     assert (code, err.startswith("Error: The API key is missing, wrong")) == (EXIT_SETTINGS, True)
     assert "CALLER_REMOTE_KEY" in err
     assert key not in err
+
+
+async def test_whoever_has_closed_its_output_is_left_in_silence(site):
+    key, _ = await new_operator(site)
+    reading, writing = os.pipe()
+    os.close(reading)
+    url = f"http://127.0.0.1:{site.nodes[0].port}"
+    try:
+        async with started(url, key, "nodes", "list", stdout=writing) as listed:
+            assert await listed.end() == (0, "", "")
+    finally:
+        os.close(writing)
+
+
+async def test_no_output_at_all_is_no_failure(site):
+    key, _ = await new_operator(site)
+    command = f"exec {sys.executable} -m caller_client nodes list >&- 2>&-"
+    environ = {
+        "PYTHONPATH": str(CLIENT),
+        "CALLER_REMOTE_URL": f"http://127.0.0.1:{site.nodes[0].port}",
+        "CALLER_REMOTE_KEY": key,
+    }
+    popen = await asyncio.create_subprocess_exec("sh", "-c", command, env=environ)
+    async with asyncio.timeout(PATIENCE_S):
+        assert await popen.wait() == 0

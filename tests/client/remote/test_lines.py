@@ -143,7 +143,7 @@ def test_nodes_stand_in_the_columns_and_words_of_the_gateway_s_command():
     table = own_nodes._table([OwnNodeFacts(**said)])
     head, line = node_lines([NodeFacts(**said)])
     assert head.split() == " ".join(heads_of(table)).split()
-    assert line.split() == " ".join(next(iter(c.cells)) for c in table.columns).split()
+    assert line.split() == " ".join(str(next(iter(c.cells))) for c in table.columns).split()
     assert list(node_lines([])) == ["No node runs."]
 
 

@@ -8,8 +8,8 @@ import json
 import pytest
 import pytest_asyncio
 from caller_client import AsyncCaller
-from caller_client.remote import shell
-from caller_client.remote.shell import KEY_FILE_BYTES_MAX, read_key, run
+from caller_client.remote.failures import CommandError
+from caller_client.remote.shell import KEY_FILE_BYTES_MAX, Console, read_key, run
 
 from gateway.errors import EXIT_SETTINGS, EXIT_UNAVAILABLE
 from gateway.operators import NODES
@@ -100,12 +100,12 @@ async def test_alarms_are_listed_with_what_is_silenced(operator):
 
 async def test_a_key_that_may_not_is_told_what_is_needed(site, operator):
     operator.key, _ = await site.new_key("mallory", scopes={Scope.CALLS})
-    for command in (("nodes", "list"), ("calls", "tail")):
-        code, out, err = await operator.types(*command)
+    for command in ("nodes list", "calls tail"):
+        code, out, err = await operator.types(*command.split())
         assert (code, out, "scope admin" in err) == (EXIT_SETTINGS, "", True)
     operator.key = "ck_nobody"
-    for command in (("alarms",), ("calls", "tail")):
-        code, _, err = await operator.types(*command)
+    for command in ("alarms", "calls tail"):
+        code, _, err = await operator.types(*command.split())
         assert (code, "CALLER_REMOTE_KEY" in err) == (EXIT_SETTINGS, True)
 
 
@@ -126,7 +126,7 @@ async def test_a_file_that_holds_none_is_not_shown(content, tmp_path):
     if content is not None:
         file.write_bytes(content)
     for name in (str(file), str(tmp_path), "\0", "~nobody-of-this-name/x"):
-        with pytest.raises(shell.CommandError) as refused:
+        with pytest.raises(CommandError) as refused:
             read_key({"CALLER_REMOTE_KEY_FILE": name})
         assert "mistake" not in refused.value.what + refused.value.hint
 
@@ -182,7 +182,7 @@ PAGE = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 2\r\n\r\n
     ],
 )
 async def test_who_is_no_gateway_is_told(operator, monkeypatch, answer, code, word):
-    monkeypatch.setattr(shell.time, "sleep", lambda _seconds: None)
+    monkeypatch.setattr(Console, "wait", lambda *_: None)
     async with await serve(answer) as server:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         for command in (("nodes", "list"), ("calls", "tail")):
