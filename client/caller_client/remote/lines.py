@@ -144,19 +144,18 @@ class Changes:
 
     def take(self, event: FeedSnapshot | FeedDelta) -> list[CallRow]:
         """Return the calls that an event tells something new of."""
-        known = self._states
-        if isinstance(event, FeedSnapshot):
-            self._states = {row.id: row.state for row in event.calls}
-        else:
-            known = known.copy()
-            for call_id in event.gone:
-                self._states.pop(call_id, None)
-            self._states |= {row.id: row.state for row in event.calls}
-        return [
+        told = [
             row
             for row in event.calls
-            if known.get(row.id) != row.state and self._account_id in {"", row.account_id}
+            if self._states.get(row.id) != row.state and self._account_id in {"", row.account_id}
         ]
+        if isinstance(event, FeedSnapshot):
+            self._states.clear()
+        else:
+            for call_id in event.gone:
+                self._states.pop(call_id, None)
+        self._states.update((row.id, row.state) for row in event.calls)
+        return told
 
 
 def _table(
