@@ -42,6 +42,7 @@ THOROUGH: dict[str, str] = {
     "calls/test_traces.py": "machines of several processes",
     "calls/test_velocity.py": "hundreds of calls",
     "calls/test_webhooks.py": "whole calls in real time",
+    "client/test_main.py": "processes of the command line",
     "contract": "the vendor's own description of its API, from npm",
     "e2e": "browsers",
     "gateway/cli/test_accounts.py": "commands on real stores",

@@ -1,19 +1,23 @@
-"""`caller-remote` and a call in which people talk."""
+"""The client and `caller-remote`, at calls in which people talk and gateways that are killed."""
 
 from __future__ import annotations
 
 import asyncio
 import io
 import json
+from collections.abc import Callable
 
 import pytest
+from caller_client import AsyncCaller
 from caller_client.remote.shell import run
+from caller_client.shapes import FeedSnapshot
 
 from gateway.http.bearer import key_hash, new_api_key
 from gateway.scopes import Scope
 from tests.calls.world import ECHO, Customer, World
 
 pytestmark = pytest.mark.thorough
+PATIENCE_S = 40
 
 
 async def test_a_call_is_found_and_ended_by_an_operator_elsewhere(
@@ -48,3 +52,40 @@ async def test_a_call_is_found_and_ended_by_an_operator_elsewhere(
     _, out, _ = await types("calls", "list", "--account", customer.account_id)
     assert "talking" not in out
     assert (await customer.record(call_id))["ended_by"] == "operator"
+
+
+async def test_who_watches_goes_on_with_a_gateway_that_was_killed(
+    new_world: Callable[..., World],
+) -> None:
+    world = new_world()
+    world.start_gateway()
+    customer = await world.new_customer()
+    kinds: list[str] = []
+    begun: asyncio.Queue[str] = asyncio.Queue()
+
+    async def watch() -> None:
+        async with AsyncCaller(world.base, customer.key) as caller:
+            known: set[str] = set()
+            async for event in caller.watch_live_calls():
+                kinds.append(type(event).__name__)
+                for row in event.calls:
+                    if row.id not in known:
+                        known.add(row.id)
+                        begun.put_nowait(row.id)
+
+    async with customer.http, asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as group:
+        watching = group.create_task(watch())
+        for _ in range(2):
+            async with customer.call() as phone:
+                call_id = (await phone.wait("ready"))["call_id"]
+                while await begun.get() != call_id:
+                    pass
+                await phone.hang_up()
+            gateway = world.gateway
+            assert gateway is not None
+            gateway.popen.kill()
+            gateway.popen.wait()
+            world.start_gateway()
+        watching.cancel()
+    # Another process has no memory of what the one before had told.
+    assert kinds.count(FeedSnapshot.__name__) >= 2
