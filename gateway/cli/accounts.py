@@ -145,7 +145,9 @@ def credit_account(  # noqa: PLR0917
     account_id: AccountId,
     amount: Annotated[str, typer.Argument(help="Amount, such as 10.00; negative to take back.")],
     reference: Annotated[str, typer.Option(help="Unique name; booked only once.")],
-    reason: Annotated[str, typer.Option(help="Why; kept in the audit log.")] = "granted",
+    reason: Annotated[
+        str, typer.Option(help="Why; kept in the audit log, for its holder to read.")
+    ] = "granted",
     by: As = "",
 ) -> None:
     """Grant credit to an account, once per reference."""

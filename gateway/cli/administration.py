@@ -29,7 +29,12 @@ from gateway.stores.administration import SqlAdministration
 from gateway.stores.mail_outbox import queue_notice
 
 AccountId = Annotated[str, typer.Argument(help="Id of the account.")]
-Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the audit log.")]
+Reason = Annotated[
+    str,
+    typer.Option(
+        "--reason", help="Why; kept in the audit log, for the holder of an account to read."
+    ),
+]
 As = Annotated[str, typer.Option("--as", help="Who acts; kept too. Default: this machine's user.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Limit = Annotated[int, typer.Option(min=1, max=FOUND_MAX, help="Maximum number shown.")]

@@ -48,7 +48,10 @@ NoTone = Annotated[
         " in a call knows; without this a tone tells both parties.",
     ),
 ]
-Why = Annotated[str, typer.Option("--reason", help="Why it is set; kept in the audit log.")]
+Why = Annotated[
+    str,
+    typer.Option("--reason", help="Why it is set; kept in the audit log, for its holder to read."),
+]
 
 
 def supervision(  # noqa: PLR0917

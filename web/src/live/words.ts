@@ -137,7 +137,7 @@ export const english = {
   endCall: 'End the call',
   endTitle: (number: string) => `End the call to ${number}?`,
   endText: 'Both sides hear it end at once.',
-  endReasonHelp: 'It is kept in the account’s audit log.',
+  endReasonHelp: 'It is kept in the account’s audit log. Its holder can read it.',
   reason: 'Reason',
   cancel: 'Cancel',
   ended: (number: string) => `The call to ${number} is being ended.`,

@@ -139,7 +139,7 @@ export const words: Words = {
     endCall: 'Anruf beenden',
     endTitle: (number) => `Anruf an ${number} beenden?`,
     endText: 'Beide Seiten hören sofort, dass er endet.',
-    endReasonHelp: 'Er wird im Protokoll des Kontos aufbewahrt.',
+    endReasonHelp: 'Er wird im Protokoll des Kontos aufbewahrt. Der Inhaber kann ihn lesen.',
     reason: 'Grund',
     cancel: 'Abbrechen',
     ended: (number) => `Der Anruf an ${number} wird beendet.`,

@@ -139,7 +139,7 @@ export const words: Words = {
     endCall: 'Terminar la llamada',
     endTitle: (number) => `¿Terminar la llamada a ${number}?`,
     endText: 'Ambas partes oyen que termina al momento.',
-    endReasonHelp: 'Se guarda en el registro de la cuenta.',
+    endReasonHelp: 'Se guarda en el registro de la cuenta. Su titular puede leerlo.',
     reason: 'Motivo',
     cancel: 'Cancelar',
     ended: (number) => `La llamada a ${number} se está terminando.`,
