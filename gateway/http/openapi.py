@@ -7,7 +7,6 @@ Reads docstrings from the sources, so that it runs where documents are generated
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from inspect import cleandoc, getsource
@@ -71,7 +70,6 @@ _ASKING: Final = ("bad_request", "rate_limited", "store_unavailable")
 _KEY_HOLDERS: Final = ("unauthorized", "two_credentials", "cross_origin", "account_frozen")
 _PROBLEM_JSON: Final = "application/problem+json"
 _WITH_WAIT: Final = frozenset({429, 503})
-_PATH: Final = re.compile(r"\{(\w+)\}")
 _PATH_WORDS: Final = {
     "account_id": "Id of the account.",
     "button_id": "Id of the button.",
@@ -118,7 +116,7 @@ def document() -> dict[str, Any]:
             **_words(each),
             **_security(each),
             **_asked(each, schemas, components),
-            "responses": {**_answer(each, schemas), **_refusals(each, alone)},
+            "responses": {**_answer(each, schemas, _links(each, listed)), **_refusals(each, alone)},
         }
     for query in {each.query for _, each in listed} - {None}:
         del components[query.__name__]
@@ -156,7 +154,7 @@ def codes_of(operation: Operation) -> Sequence[str]:
         codes += ["account_not_found"] if operation.path.startswith(ACCOUNT) else []
     codes += ["idempotency_key_reused"] if operation.once is not Once.NO else []
     codes += ["payload_too_large"] if operation.has_body else []
-    codes += ["not_found"] if _PATH.search(operation.path) else []
+    codes += ["not_found"] if operation.path_parameters else []
     return list(dict.fromkeys(codes))
 
 
@@ -187,7 +185,7 @@ def _asked(
             "description": _PATH_WORDS[name],
             "schema": {"type": "string", "minLength": 1},
         }
-        for name in _PATH.findall(operation.path)
+        for name in operation.path_parameters
     ]
     if operation.query is not None:
         # A parameter that is left out is not null: each is a parameter of its own.
@@ -223,7 +221,27 @@ def _query_parameter(name: str, schema: Mapping[str, Any], *, is_needed: bool) -
     return given | ({"description": schema["description"]} if "description" in schema else {})
 
 
-def _answer(operation: Operation, schemas: Mapping[Any, Any]) -> dict[str, Any]:
+def _links(source: Operation, listed: Iterable[tuple[str, Operation]]) -> dict[str, Any]:
+    """Return what may be asked with what an operation answers: OpenAPI's links, by operation.
+
+    They lead to all operations of whose path the answer gives a part, and it or the operation's own
+    path the others; operators are not led to what account holders do, nor those to what they do.
+    """
+    own = {name: f"$request.path.{name}" for name in source.path_parameters}
+    found = {name: f"$response.body#{pointer}" for name, pointer in source.gives.items()}
+    links: dict[str, Any] = {}
+    for _, each in listed:
+        needed = set(each.path_parameters)
+        is_of_same = (each.needs is Scope.ADMIN) is (source.needs is Scope.ADMIN)
+        if is_of_same and needed & found.keys() and needed <= found.keys() | own.keys():
+            values = {name: (own | found)[name] for name in each.path_parameters}
+            links[each.name] = {"operationId": each.name, "parameters": values}
+    return links
+
+
+def _answer(
+    operation: Operation, schemas: Mapping[Any, Any], links: Mapping[str, Any]
+) -> dict[str, Any]:
     answer: dict[str, Any] = {"description": "Done."}
     if operation.answers:
         found = [schemas[each] for each in operation.answers]
@@ -233,6 +251,8 @@ def _answer(operation: Operation, schemas: Mapping[Any, Any]) -> dict[str, Any]:
         # What `itemSchema` of OpenAPI 3.2 tells, by the name of the event.
         events = {name: schemas[each] for name, each in operation.events.items()}
         answer["content"][operation.media_type]["x-events"] = events
+    if links:
+        answer["links"] = links
     return {str(operation.status): answer}
 
 

@@ -6,6 +6,7 @@ meaning.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -24,6 +25,7 @@ JSON: Final = "application/json"
 EVENT_STREAM: Final = "text/event-stream"
 
 _MARK: Final = "operation"
+_PARAMETER: Final = re.compile(r"\{(\w+)\}")
 _Handler = TypeVar("_Handler", bound=Callable[..., Any])
 
 
@@ -58,11 +60,18 @@ class Operation:
     problems: tuple[str, ...] = ()
     """Codes of its own; those that every route has, or that follow from the rest, are not here."""
     once: Once = Once.NO
+    gives: Mapping[str, str] = field(default_factory=dict)
+    """Path parameter of other operations -> where its value stands in the answer (RFC 6901)."""
     media_type: str = JSON
     events: Mapping[str, Any] = field(default_factory=dict)
     """Of a stream: the name of each event, and the type of its data."""
     step_up: bool = False
     before_terms: bool = False
+
+    @property
+    def path_parameters(self) -> list[str]:
+        """Names of the variable parts of its path, in their order."""
+        return _PARAMETER.findall(self.path)
 
     @property
     def has_body(self) -> bool:
@@ -94,6 +103,7 @@ def operation(
     judges_query: bool = False,
     problems: tuple[str, ...] = (),
     once: Once = Once.NO,
+    gives: Mapping[str, str] | None = None,
     media_type: str = JSON,
     events: Mapping[str, Any] | None = None,
     step_up: bool = False,
@@ -111,6 +121,8 @@ def operation(
         raise ValueError(f"{request!r} has no body")
     if unknown := [code for code in problems if code not in PROBLEMS]:
         raise ValueError(f"{request!r} names problems that are none: {', '.join(unknown)}")
+    if any(not pointer.startswith("/") for pointer in (gives or {}).values()):
+        raise ValueError(f"{request!r} gives what no JSON pointer of its answer names")
 
     def declare(handler: _Handler) -> _Handler:
         made = Operation(
@@ -126,6 +138,7 @@ def operation(
             judges_query=judges_query,
             problems=problems,
             once=once,
+            gives=gives or {},
             media_type=media_type,
             events=events or {},
             step_up=step_up,

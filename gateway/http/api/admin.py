@@ -179,7 +179,13 @@ class AdminApi:
         """Return the resources' routes."""
         return AdminRoutes(self.auth, self.networks).serve(self)
 
-    @operation(f"POST {ADMIN}/search", Scope.ADMIN, FoundPage, body=SearchRequest)
+    @operation(
+        f"POST {ADMIN}/search",
+        Scope.ADMIN,
+        FoundPage,
+        body=SearchRequest,
+        gives={"account_id": "/accounts/0/id"},
+    )
     async def search_accounts(self, request: Request, _principal: Principal) -> Response:
         """Return accounts by a part of their id or address.
 

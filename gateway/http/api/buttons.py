@@ -187,7 +187,12 @@ class ButtonsApi:
         """Return the resource's routes."""
         return self.auth.serve(self)
 
-    @operation("GET /v1/buttons", Scope.ACCOUNT, ButtonList)
+    @operation(
+        "GET /v1/buttons",
+        Scope.ACCOUNT,
+        ButtonList,
+        gives={"button_id": "/buttons/0/id", "key": "/buttons/0/keys/0/key"},
+    )
     async def list_buttons(self, _request: Request, principal: Principal) -> Response:
         """Return all buttons of the account, the newest first: there are few.
 
@@ -218,6 +223,7 @@ class ButtonsApi:
         body=ButtonBody,
         problems=(*_RULES, "buttons_too_many"),
         once=Once.REQUIRED,
+        gives={"button_id": "/id", "key": "/keys/0/key"},
         step_up=True,
     )
     async def make_button(self, request: Request, principal: Principal) -> Response:

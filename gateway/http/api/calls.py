@@ -262,7 +262,7 @@ class CallsApi:
 
     # Separate from the list of calls: a key that only dials can see and end live calls, without
     # reading whom the account has called.
-    @operation("GET /v1/live-calls", Scope.CALLS, LiveCallList)
+    @operation("GET /v1/live-calls", Scope.CALLS, LiveCallList, gives={"call_id": "/calls/0/id"})
     async def list_live_calls(self, _request: Request, principal: Principal) -> Response:
         """Return the account's live calls, newest first.
 
@@ -271,7 +271,13 @@ class CallsApi:
         calls = await self.index.live_calls(principal.account.id)
         return Json(LiveCallList(calls=[live_view(call) for call in calls]))
 
-    @operation("GET /v1/calls", Scope.RECORDS, CallPage, query=PageAsked)
+    @operation(
+        "GET /v1/calls",
+        Scope.RECORDS,
+        CallPage,
+        query=PageAsked,
+        gives={"call_id": "/calls/0/id"},
+    )
     async def list_calls(self, request: Request, principal: Principal) -> Response:
         """Return a page of the account's calls, newest first."""
         limit, before = page_asked_for(request)

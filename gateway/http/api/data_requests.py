@@ -89,7 +89,13 @@ class DataRequestsApi:
         """Return the resource's routes."""
         return self.routing.serve(self)
 
-    @operation(f"GET {DATA_REQUESTS}", Scope.ADMIN, DataRequestPage, query=DataRequestsAsked)
+    @operation(
+        f"GET {DATA_REQUESTS}",
+        Scope.ADMIN,
+        DataRequestPage,
+        query=DataRequestsAsked,
+        gives={"number": "/requests/0/number"},
+    )
     async def list_data_requests(self, request: Request, _principal: Principal) -> Response:
         """Return a page of requests: the newest first, or those that are open, the first due."""
         limit, before = number_before(request)

@@ -99,7 +99,7 @@ class FleetApi:
         """Return the resources' routes."""
         return self.routing.serve(self)
 
-    @operation(f"GET {NODES}", Scope.ADMIN, Nodes)
+    @operation(f"GET {NODES}", Scope.ADMIN, Nodes, gives={"node": "/nodes/0/node"})
     async def list_nodes(self, _request: Request, _principal: Principal) -> Response:
         """Return the nodes that run.
 
@@ -147,7 +147,13 @@ class FleetApi:
             raise RequestRefusedError("node_silent") from None
         return Response(status_code=204)
 
-    @operation(f"GET {CALLS}", Scope.ADMIN, FleetCalls, query=FleetCallsAsked)
+    @operation(
+        f"GET {CALLS}",
+        Scope.ADMIN,
+        FleetCalls,
+        query=FleetCallsAsked,
+        gives={"call_id": "/calls/0/call/id"},
+    )
     async def list_all_live_calls(self, request: Request, _principal: Principal) -> Response:
         """Return the live calls of all nodes, or of one account.
 

@@ -159,6 +159,7 @@ class PaymentsApi:
         body=TopUpRequest,
         problems=(*_PAYING, "payment_key_reused", "payment_unavailable"),
         once=Once.OPTIONAL,
+        gives={"payment_id": "/id"},
     )
     async def start_top_up(self, request: Request, principal: Principal) -> Response:
         """Begin a payment; the person makes it on the payment service's own page.
@@ -193,6 +194,7 @@ class PaymentsApi:
             *("no_saved_card", "charge_in_flight", "card_limit_reached"),
         ),
         once=Once.REQUIRED,
+        gives={"payment_id": "/id"},
     )
     async def charge_saved_card(self, request: Request, principal: Principal) -> Response:
         """Charge the saved card at once; each tap has an idempotency key of its own.
@@ -232,7 +234,13 @@ class PaymentsApi:
             payment = await self.cards.payments.refresh(payment)
         return Json(_view(payment))
 
-    @operation("GET /v1/payments", Scope.PAYMENTS, PaymentPage, query=PageAsked)
+    @operation(
+        "GET /v1/payments",
+        Scope.PAYMENTS,
+        PaymentPage,
+        query=PageAsked,
+        gives={"payment_id": "/payments/0/id"},
+    )
     async def list_payments(self, request: Request, principal: Principal) -> Response:
         """Return a page of the account's payments, newest first.
 

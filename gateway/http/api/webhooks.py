@@ -49,7 +49,9 @@ class WebhooksApi:
         """Return the resource's routes."""
         return self.auth.serve(self)
 
-    @operation("GET /v1/webhooks", Scope.WEBHOOKS, WebhookList)
+    @operation(
+        "GET /v1/webhooks", Scope.WEBHOOKS, WebhookList, gives={"webhook_id": "/webhooks/0/id"}
+    )
     async def list_webhooks(self, _request: Request, principal: Principal) -> Response:
         """Return all endpoints of the account, the newest first: there are few."""
         return Json(await self.acts.all_of(principal.account.id))
@@ -83,6 +85,7 @@ class WebhooksApi:
         body=WebhookBody,
         problems=("address_unproven", "webhook_refused", "webhooks_too_many", "webhooks_off"),
         once=Once.REQUIRED,
+        gives={"webhook_id": "/id"},
         step_up=True,
     )
     async def add_webhook(self, request: Request, principal: Principal) -> Response:
@@ -138,6 +141,7 @@ class WebhooksApi:
         DeliveryView,
         status=202,
         problems=("webhook_not_found", "webhook_disabled"),
+        gives={"delivery_id": "/id"},
     )
     async def test_webhook(self, request: Request, principal: Principal) -> Response:
         """Queue an event that tells nothing; 202, because it has yet to be sent."""
@@ -149,6 +153,7 @@ class WebhooksApi:
         DeliveryPage,
         query=PageAsked,
         problems=("webhook_not_found",),
+        gives={"delivery_id": "/deliveries/0/id"},
     )
     async def list_webhook_deliveries(self, request: Request, principal: Principal) -> Response:
         """Return a page of what an endpoint was to have, newest first, with all attempts."""

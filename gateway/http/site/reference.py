@@ -116,6 +116,7 @@ class Reader:
             body=body[0] if body else "",
             status=status,
             answers=_shapes_in(_content(answer)) or _events_in(answer),
+            links=list(answer.get("links", ())),
             refusals=list(self._refusals(told["responses"])),
             example=self._example(line, told, origin),
         )

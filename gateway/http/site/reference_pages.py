@@ -67,6 +67,8 @@ class Entry:
     status: str
     answers: Sequence[str]
     """Names of the shapes of which an answer is one; none for no body."""
+    links: Sequence[str]
+    """Names of the operations that can be asked with what the answer gives."""
     refusals: Sequence[Refusal]
     example: str
     """A command of a shell."""

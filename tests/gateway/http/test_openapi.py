@@ -44,6 +44,40 @@ def test_an_operation_is_told_whole(operation):
     assert ("requestBody" in found) is (operation.body is not None)
 
 
+@pytest.mark.parametrize(
+    ("operation", "name", "pointer"),
+    [(each, name, pointer) for each in OPERATIONS for name, pointer in each.gives.items()],
+    ids=lambda each: getattr(each, "name", each),
+)
+def test_what_an_answer_gives_is_in_its_shape_and_leads_somewhere(operation, name, pointer):
+    (answer,) = operation.answers
+    found = {"$ref": f"#/components/schemas/{answer.__name__}"}
+    for part in pointer.split("/")[1:]:
+        if "$ref" in found:
+            found = SCHEMAS[found["$ref"].rpartition("/")[2]]
+        found = found["items"] if part.isdigit() else found["properties"][part]
+    assert found["type"] in ("string", "integer")
+    links = told(operation)["responses"][str(operation.status)]["links"].values()
+    assert f"$response.body#{pointer}" in [each["parameters"].get(name) for each in links]
+
+
+def test_a_link_leads_to_what_the_answer_and_the_path_give():
+    (link,) = DOCUMENT["paths"]["/v1/webhooks/{webhook_id}/test"]["post"]["responses"]["202"][
+        "links"
+    ].items()
+    parameters = {"webhook_id": "$request.path.webhook_id", "delivery_id": "$response.body#/id"}
+    name = "replay_webhook_delivery"
+    assert link == (name, {"operationId": name, "parameters": parameters})
+
+
+def test_operators_are_led_to_what_operators_do_and_others_to_what_they_do():
+    def led_to(path):
+        return DOCUMENT["paths"][path]["get"]["responses"]["200"]["links"].keys()
+
+    assert led_to("/v1/live-calls") == {"show_call", "end_call", "give_feedback", "supervise_call"}
+    assert led_to("/v1/admin/live-calls") == {"end_any_call", "supervise_any_call"}
+
+
 def test_every_shape_is_a_schema_that_says_what_it_is():
     for name, schema in SCHEMAS.items():
         jsonschema.Draft202012Validator.check_schema(schema)

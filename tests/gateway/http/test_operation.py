@@ -16,7 +16,7 @@ class Thing(msgspec.Struct):
 
 
 class Things:
-    @operation("GET /v1/things", Scope.RECORDS, Thing)
+    @operation("GET /v1/things", Scope.RECORDS, Thing, gives={"name": "/name"})
     async def list_things(self, _request):
         """Return all things.
 
@@ -38,6 +38,8 @@ def test_an_operation_is_named_after_its_handler_and_told_by_its_docstring():
     assert listed.text == "Return all things.\n\nThere are few."
     assert (listed.status, deleted.status) == (200, 204)
     assert (listed.once, deleted.problems) == (Once.NO, ("not_found",))
+    assert (listed.gives, deleted.gives) == ({"name": "/name"}, {})
+    assert (listed.path_parameters, deleted.path_parameters) == ([], ["name"])
 
 
 def test_the_handlers_of_an_object_are_its_own():
@@ -61,6 +63,7 @@ def test_a_route_is_as_its_operation_declares():
         ("GET /things", {}, "no method and path below /v1/"),
         ("GET /v1/things", {"body": Thing}, "has no body"),
         ("GET /v1/things", {"problems": ("gone_fishing",)}, "gone_fishing"),
+        ("GET /v1/things", {"gives": {"name": "name"}}, "no JSON pointer"),
     ],
 )
 def test_what_cannot_be_true_is_refused(request_line, options, said):

@@ -55,6 +55,12 @@ def test_every_shape_that_is_named_is_shown_below(page):
     assert {page.entry.body, *page.entry.answers, *named} - {""} == shown
 
 
+def test_a_page_leads_to_what_can_be_asked_with_the_answer():
+    assert ENTRIES["test_webhook"].links == ["replay_webhook_delivery"]
+    assert {"show_button", "delete_button"} <= {*ENTRIES["make_button"].links}
+    assert ENTRIES["delete_button"].links == []
+
+
 def test_a_field_says_what_it_may_be():
     (limit, before) = ENTRIES["list_calls"].parameters
     bounds = "integer, at least 1, at most 200, default 50"
