@@ -417,6 +417,7 @@ class Caller(Transport):
 
         Label, title and one of the two caps are needed. `destination` is a number that is
         proven, or left out: then your back end names each call's. An account has 20 at most.
+        One that was deleted since is not made again.
         """
         return cast(
             "shapes.OneButtonView",
@@ -697,7 +698,10 @@ class Caller(Transport):
         label: str | msgspec.UnsetType = msgspec.UNSET,
         types: list[str] | msgspec.UnsetType = msgspec.UNSET,
     ) -> shapes.WebhookSecretView:
-        """Add an endpoint; the same idempotency key again adds none, and shows the first."""
+        """Add an endpoint; the same idempotency key again adds none, and shows the first.
+
+        One that was deleted since is not added again for a day.
+        """
         return cast(
             "shapes.WebhookSecretView",
             self.ask(
@@ -1725,6 +1729,7 @@ class AsyncCaller(AsyncTransport):
 
         Label, title and one of the two caps are needed. `destination` is a number that is
         proven, or left out: then your back end names each call's. An account has 20 at most.
+        One that was deleted since is not made again.
         """
         return cast(
             "shapes.OneButtonView",
@@ -2007,7 +2012,10 @@ class AsyncCaller(AsyncTransport):
         label: str | msgspec.UnsetType = msgspec.UNSET,
         types: list[str] | msgspec.UnsetType = msgspec.UNSET,
     ) -> shapes.WebhookSecretView:
-        """Add an endpoint; the same idempotency key again adds none, and shows the first."""
+        """Add an endpoint; the same idempotency key again adds none, and shows the first.
+
+        One that was deleted since is not added again for a day.
+        """
         return cast(
             "shapes.WebhookSecretView",
             await self.ask(

@@ -61,6 +61,7 @@ async def answer_once(
         known = await wishes.find(wish)
     if known not in (None, fingerprint):
         raise RequestRefusedError("idempotency_key_reused", field=HEADER)
+    request.state.was_done = known is not None
     reply = await answer()
     if known is None and reply.status_code < 300:
         with suppress(StoreUnavailableError):
@@ -75,6 +76,14 @@ def _fingerprint(body: bytes, body_type: Any) -> bytes | None:
     except UNREADABLE:
         return None
     return hashlib.sha256(msgspec.json.encode(said)).digest()
+
+
+def was_done(request: Request) -> bool:
+    """Return whether a request comes again, within a day of its being done.
+
+    What it then made is there, or was deleted since.
+    """
+    return bool(getattr(request.state, "was_done", False))
 
 
 def is_idempotency_key(text: str) -> bool:

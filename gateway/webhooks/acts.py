@@ -60,13 +60,26 @@ class WebhookActs:
         return self._with_secret(await self._find(account_id, webhook_id))
 
     async def add(
-        self, account_id: str, editor: Editor, body: WebhookBody, *, once: str, is_proven: bool
+        self,
+        account_id: str,
+        editor: Editor,
+        body: WebhookBody,
+        *,
+        once: str,
+        is_proven: bool,
+        was_added: bool = False,
     ) -> WebhookSecretView:
-        """Add an endpoint of an account, whose holder must have proven their address."""
+        """Add an endpoint of an account, whose holder must have proven their address.
+
+        One that is known to have been added is shown, or was removed: it would come back with the
+        secret that was taken out of use.
+        """
         if not is_proven:
             raise RequestRefusedError("address_unproven")
         form = self._form(body.url, body.label, body.types)
         new = endpoint_id(account_id, once)
+        if was_added:
+            return await self.show_secret(account_id, new)
         seed = seed_of(self.maker, new, "add", once)
         return self._with_secret(
             _done(await self.endpoints.add(account_id, editor, new, form, seed))

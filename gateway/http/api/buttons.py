@@ -221,7 +221,7 @@ class ButtonsApi:
         OneButtonView,
         status=201,
         body=ButtonBody,
-        problems=(*_RULES, "buttons_too_many"),
+        problems=("button_not_found", *_RULES, "buttons_too_many"),
         once=Once.REQUIRED,
         gives={"button_id": "/id", "key": "/keys/0/key"},
         step_up=True,
@@ -230,7 +230,8 @@ class ButtonsApi:
         """Make a button; the same idempotency key again makes none, and shows the first.
 
         Label, title and one of the two caps are needed. `destination` is a number that is proven,
-        or left out: then your back end names each call's. An account has 20 at most.
+        or left out: then your back end names each call's. An account has 20 at most. One that was
+        deleted since is not made again.
         """
         seed = self._seed(request, principal)
         form = (await read_json(request, ButtonBody)).form()

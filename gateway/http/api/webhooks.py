@@ -17,7 +17,7 @@ from gateway.embed.ports import ByKey, Editor
 from gateway.http.access import DeclaredRoute
 from gateway.http.bearer import Authenticator
 from gateway.http.body import PageAsked, page_asked_for, read_json
-from gateway.http.idempotency import needed_idempotency_key
+from gateway.http.idempotency import needed_idempotency_key, was_done
 from gateway.http.operation import Once, operation
 from gateway.http.principal import Principal
 from gateway.http.problems import Json
@@ -83,18 +83,27 @@ class WebhooksApi:
         WebhookSecretView,
         status=201,
         body=WebhookBody,
-        problems=("address_unproven", "webhook_refused", "webhooks_too_many", "webhooks_off"),
+        problems=(
+            *("address_unproven", "webhook_refused", "webhooks_too_many", "webhooks_off"),
+            "webhook_not_found",
+        ),
         once=Once.REQUIRED,
         gives={"webhook_id": "/id"},
         step_up=True,
     )
     async def add_webhook(self, request: Request, principal: Principal) -> Response:
-        """Add an endpoint; the same idempotency key again adds none, and shows the first."""
+        """Add an endpoint; the same idempotency key again adds none, and shows the first.
+
+        One that was deleted since is not added again for a day.
+        """
         once = needed_idempotency_key(request)
         body = await read_json(request, WebhookBody)
         account_id, editor = principal.account.id, _editor(principal)
         added = await self.acts.add(
-            account_id, editor, body, once=once, is_proven=principal.is_proven
+            *(account_id, editor, body),
+            once=once,
+            is_proven=principal.is_proven,
+            was_added=was_done(request),
         )
         return _secret(added, 201)
 

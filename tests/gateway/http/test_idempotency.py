@@ -17,6 +17,7 @@ from gateway.http.idempotency import (
     answer_once,
     idempotency_key,
     needed_idempotency_key,
+    was_done,
 )
 
 
@@ -57,6 +58,7 @@ class Shop:
 
     def __init__(self):
         self.kept, self.made, self.status, self.is_away = {}, 0, 201, False
+        self.repeats = []
 
     async def find(self, wish):
         if self.is_away:
@@ -82,8 +84,11 @@ class Shop:
         scope = {"type": "http", "method": "POST", "path": path, "headers": headers}
         scope |= {"query_string": b"", "server": ("test", 80), "scheme": "http"}
         request = Request(scope, receive)
+        assert not was_done(request)
         try:
-            return (await answer_once(request, account, Wish, self, self.answer)).status_code
+            reply = await answer_once(request, account, Wish, self, self.answer)
+            self.repeats.append(was_done(request))
+            return reply.status_code
         except RequestRefusedError as error:
             return error.code
 
@@ -98,6 +103,7 @@ async def test_a_key_is_good_for_one_body_however_it_is_written(shop):
     assert await shop.asks(b'{"save":false,"amount":"5"}') == 201
     assert await shop.asks(b'{"amount": "6"}') == "idempotency_key_reused"
     assert (shop.made, len(shop.kept)) == (2, 1)
+    assert shop.repeats == [False, True]
 
 
 @pytest.mark.parametrize("other", [{"key": "l"}, {"account": "bob"}, {"path": "/v1/others"}])
@@ -111,6 +117,7 @@ async def test_what_was_refused_may_be_corrected(shop):
     assert await shop.asks(b'{"amount": "5"}') == 422
     shop.status = 201
     assert await shop.asks(b'{"amount": "6"}') == 201
+    assert shop.repeats == [False, False]
     assert await shop.asks(b'{"amount": "5"}') == "idempotency_key_reused"
 
 

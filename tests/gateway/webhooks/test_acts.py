@@ -71,6 +71,17 @@ async def test_a_repeat_does_and_writes_nothing_more(world, acts):
     assert acts_done == ["webhook_added", "webhook_turned", "webhook_tested"]
 
 
+async def test_what_was_removed_does_not_come_back_by_a_repeat(world, acts):
+    added = await add(acts)
+    again = {"once": "o1", "is_proven": True, "was_added": True}
+    assert await acts.add("alice", ORDER, BODY, **again) == added
+    await acts.remove("alice", ORDER, added.id)
+    with pytest.raises(RequestRefusedError) as refused:
+        await acts.add("alice", ORDER, BODY, **again)
+    assert refused.value.code == "webhook_not_found"
+    assert (await acts.all_of("alice")).webhooks == []
+
+
 async def test_an_owner_s_tests_are_not_written_down(world, acts):
     added = await add(acts)
     tested = await acts.test("alice", added.id)
