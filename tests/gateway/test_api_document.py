@@ -6,7 +6,10 @@ nothing refused that it allows. Requests are made by Schemathesis from the docum
 
 import asyncio
 import contextlib
+import json
+import time
 from datetime import UTC, datetime
+from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -18,6 +21,7 @@ from hypothesis import strategies as st
 from schemathesis import GenerationMode
 from schemathesis.config import SchemathesisConfig
 from schemathesis.specs.openapi.checks import positive_data_acceptance
+from websockets.sync.client import connect
 
 from gateway.embed.keys import Mode, publishable_key
 from gateway.embed.ports import NewButton
@@ -26,9 +30,21 @@ from gateway.http.operation import PREFIX, ApiRoute
 from gateway.roles.embed import buttons_of
 from gateway.scopes import PAGE, Scope
 from gateway.webhooks.events import endpoint_id
+from simulators.carrier.service import SimulatorService
+from simulators.carrier.settings import SimulatorSettings
 from simulators.payments.service import PaymentSimulatorService, PaymentSimulatorSettings
+from tests.gateway.api_lives import DELETES, Fault, Lives
+from tests.gateway.api_walk import Walk, with_whole_numbers
 from tests.gateway.logs.levels import kept_levels
-from tests.gateway.test_access import BUTTON, CALL, PAYMENT, add_objects_of_alice, running
+from tests.gateway.test_access import (
+    BUTTON,
+    CALL,
+    ECHO,
+    ENVIRON,
+    PAYMENT,
+    add_objects_of_alice,
+    running,
+)
 from tests.thorough import one_in
 from tests.valkey import ValkeyServer
 
@@ -40,22 +56,27 @@ pytestmark = [
 ]
 
 STRIPE_KEY = "sk_test_node"
-CONFIG = SchemathesisConfig.from_dict(
-    {
-        # Each request has a key that is good.
-        "generation": {"with-security-parameters": False},
-        "checks": {
-            # What a schema cannot tell, such as whether there is enough credit, is 402 to 422; how
-            # long the whole body is, 413.
-            "positive_data_acceptance": {
-                "expected-statuses": ["2xx", "402", "403", "404", "409", "413", "422", "429"]
-            },
-            "negative_data_rejection": {
-                "expected-statuses": ["400", "403", "404", "405", "413", "422", "429"]
-            },
-        },
-    }
+CARRIER = SimulatorSettings(
+    account_sid=ENVIRON["CALLER_TWILIO_ACCOUNT_SID"],
+    auth_token=ENVIRON["CALLER_TWILIO_AUTH_TOKEN"],
+    ring_s=0,
 )
+CHECKS = {
+    # What a schema cannot tell, such as whether there is enough credit, is 402 to 422; how long the
+    # whole body is, 413.
+    "positive_data_acceptance": {
+        "expected-statuses": ["2xx", "402", "403", "404", "409", "413", "422", "429"]
+    },
+    "negative_data_rejection": {
+        "expected-statuses": ["400", "403", "404", "405", "413", "422", "429"]
+    },
+}
+# Each request has a key that is good.
+GENERATION = {"with-security-parameters": False}
+CONFIG = SchemathesisConfig.from_dict({"generation": GENERATION, "checks": CHECKS})
+# These two ask once more for each request, and nothing that was made changes what they find.
+STATELESS = {name: {"enabled": False} for name in ("ignored_auth", "unsupported_method")}
+WALK_CONFIG = SchemathesisConfig.from_dict({"generation": GENERATION, "checks": CHECKS | STATELESS})
 SCHEMA = schemathesis.openapi.from_dict(document(), config=CONFIG)
 DRAWN = settings(
     deadline=None,
@@ -92,6 +113,8 @@ JUDGED = {
     "types",
     # In the future; not nothing; no more than an amount of money can be.
     *("until", "amount", "threshold"),
+    # An id.
+    "before",
     # With a button, or without one.
     *("destination", "visitor"),
 }
@@ -116,7 +139,7 @@ BODY = {
 }
 NEXT_YEAR = f"{datetime.now(UTC).year + 1}-01-01T00:00:00Z"
 REASON = {"reason": "a test"}
-BODIES = {
+BODIES: dict[str, dict[str, Any]] = {
     **dict.fromkeys(("freeze", "unfreeze", "lock", "unlock", "sign_out"), REASON),
     "add_data_request": {"right": "access"},
     "allow": REASON | {"rule": "new-card", "until": NEXT_YEAR},
@@ -154,6 +177,19 @@ ELSEWHERE = {
     *("delete_button", "turn_button_key", "take_back_destination", "lock", "unlock"),
 }
 """What the tests of those operations show."""
+WALKED = schemathesis.openapi.from_dict(document(), config=WALK_CONFIG).exclude(
+    # They do not end, or they change the node for all tests.
+    operation_id=[
+        *STREAMS,
+        *("list_nodes", "drain_node", "resume_node", "set_node_log_level"),
+        # What is said of accounts and prices, and done for holders, makes nothing and ends nothing.
+        *("lock", "unlock", "sign_out", "reset_second_factor", "set_supervision"),
+        *("show_supervision", "show_fraud", "show_credit", "show_history", "show_document"),
+        *("credit_account", "list_log", "show_phonebook", "find_rate", "show_rate", "quote_call"),
+        *("set_auto_top_up", "show_top_up_offer", "charge_saved_card", "issue_check_token"),
+        *("acknowledge_alarm", "list_ledger", "show_key"),
+    ]
+)
 RIGHT = [each for _, each in operations() if each.name not in STREAMS | ELSEWHERE]
 NAMES = [each.name for _, each in operations() if each.name not in STREAMS]
 
@@ -161,8 +197,9 @@ NAMES = [each.name for _, each in operations() if each.name not in STREAMS]
 class Node:
     """A node, with a key for what people do and one for operators."""
 
-    def __init__(self, gateway, key, operators):
-        self.gateway = gateway
+    def __init__(self, site, key, operators):
+        self.site, self.loop = site, asyncio.get_running_loop()
+        self.gateway = gateway = site.nodes[0]
         self.url = f"http://127.0.0.1:{gateway.port}"
         self._keys = {False: key, True: operators}
 
@@ -181,28 +218,125 @@ class Node:
         assert reply.status_code == status, reply.text
         return reply.json() if reply.content else None
 
+    def new_life(self):
+        """Return an account of which there is nothing but its key and a number that is proven."""
+        return self.awaits(Life.begin(self))
+
+    def awaits(self, work):
+        """Return what a coroutine returns that the thread of the node runs."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(60)
+
+
+class Life:
+    """An account that a walk uses up: its key, what is right for it, and what there is of it."""
+
+    def __init__(self, node, account_id, key):
+        self._node, self._key, self._calls = node, key, contextlib.ExitStack()
+        self.account_id = account_id
+        self.lives = Lives(account_id, ECHO)
+
+    @classmethod
+    async def begin(cls, node):
+        """Make the account."""
+        account_id = f"life-{uuid4().hex}"
+        key, _ = await node.site.new_key(account_id)
+        await buttons_of(node.site.stores).note_proven(account_id, None, ECHO)
+        return cls(node, account_id, key)
+
+    def headers(self, path):
+        """Return what says who sends a request."""
+        operators = self._node.headers(path)
+        return operators if "/admin" in path else {"Authorization": f"Bearer {self._key}"}
+
+    def right_body(self, name, random):
+        """Return a body that an operation takes of this account; None for one of no rules."""
+        match name:
+            case "make_button" | "change_button":
+                return BODY | {
+                    "label": random.choice("ab"),
+                    "day_cap": random.choice(["1.00", "2"]),
+                }
+            case "add_webhook":
+                return WEBHOOK | {"label": random.choice("ab")}
+            case "change_webhook":
+                return random.choice([{"disabled": True}, {"disabled": False}, {"label": "c"}])
+            case "silence_alarm" | "unsilence_alarm":
+                return BODIES[name] | {"name": random.choice(["node_lost:n7", "node_lost:n8"])}
+            case "search_accounts":
+                return {"text": self.account_id}
+            case "end_any_call":
+                return REASON
+            case "close_data_request":
+                return {"note": ""}
+            case "take_back_destination":
+                return {"number": ECHO}
+            case "replay_webhook_failures":
+                return {"since": "2026-01-01T00:00:00Z"}
+        return BODIES.get(name)
+
+    def right_query(self, name):
+        """Return what an operation is to be asked for, so that it shows what is of this account."""
+        is_of_all = name in ("list_data_requests", "list_all_live_calls")
+        return {"account": self.account_id} if is_of_all else {}
+
+    def _is_recorded(self, call_id):
+        """Return once a call is found; for a moment after its end there is no record of it yet."""
+        url = f"{self._node.url}/v1/calls/{call_id}"
+        for _ in range(600):
+            if httpx.get(url, headers=self.headers(url)).status_code == 200:
+                return
+            time.sleep(0.1)
+        raise Fault(f"{call_id} has no record")
+
+    def begin_call(self):
+        """Begin a call that goes on, as a browser does; return its id, or None if it may not."""
+        url, body = f"{self._node.url}/v1/call-tokens", BODIES["issue_call_token"]
+        token = httpx.post(url, json=body, headers=self.headers("/v1/call-tokens"))
+        if token.status_code != 201:
+            return None
+        socket = self._calls.enter_context(connect(token.json()["media_url"], max_queue=None))
+        start = {"type": "start", "version": 1, "token": token.json()["token"]}
+        socket.send(json.dumps(start))
+        return json.loads(socket.recv(60))["call_id"]
+
+    def close(self):
+        """Hang up, and take away what others would see, or what would be posted for days."""
+        self._calls.close()
+        for call_id in self.lives.there["call_id"]:
+            self._is_recorded(call_id)
+        for name, is_so in self.lives.silenced.items():
+            if is_so:
+                self._node.asks("unsilence_alarm", 204, body={"name": name})
+        for webhook_id in self.lives.there["webhook_id"]:
+            url = f"{self._node.url}/v1/webhooks/{webhook_id}"
+            assert httpx.delete(url, headers=self.headers(url)).status_code == 204
+
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def node(tmp_path_factory, migrated_books):
     """A node with a payment service beside it, and an account of whom operators may do anything."""
     folder = tmp_path_factory.mktemp("node")
     payments = PaymentSimulatorService(PaymentSimulatorSettings(api_key=STRIPE_KEY))
+    carrier = SimulatorService(CARRIER)
     await payments.start()
+    await carrier.start()
+    beside = {"CALLER_STRIPE_URL": payments.origin, "CALLER_CARRIER_URL": carrier.url}
     try:
         # Among all that it is asked is to log more, or less.
         with contextlib.closing(ValkeyServer().start()) as server, kept_levels():
-            async with running(folder, server.url, CALLER_STRIPE_URL=payments.origin) as site:
+            async with running(folder, server.url, **beside) as site:
                 key, _ = await site.new_key(scopes=PAGE)
                 await add_objects_of_alice(site)
                 await buttons_of(site.stores).make("alice", None, SPARE)
                 await site.new_key("bob")
                 operators, _ = await site.new_key("operators", scopes={Scope.ADMIN})
-                node = Node(site.nodes[0], key, operators)
+                node = Node(site, key, operators)
                 await asyncio.to_thread(
                     lambda: node.asks("add_webhook", 201, body=WEBHOOK, once=ONCE)
                 )
                 yield node
     finally:
+        await carrier.stop()
         await payments.stop()
 
 
@@ -228,27 +362,15 @@ async def test_an_operation_answers_as_the_document_says(node, name):
         if mode is GenerationMode.POSITIVE:
             case.body = with_whole_numbers(case.body)
         reply = case.call(base_url=node.url, headers=node.headers(operation.path))
-        excluded = [positive_data_acceptance] if is_judged(reply) else []
-        case.validate_response(reply, excluded_checks=excluded)
+        case.validate_response(reply, excluded_checks=excluded(reply))
 
     await asyncio.to_thread(run)
 
 
-def with_whole_numbers(value):
-    """Return JSON as programs write it: to JSON Schema 1.0 is an integer too."""
-    match value:
-        case float() if value.is_integer():
-            return int(value)
-        case list():
-            return [with_whole_numbers(each) for each in value]
-        case dict():
-            return {name: with_whole_numbers(each) for name, each in value.items()}
-    return value
-
-
-def is_judged(reply):
-    """Return whether a request was refused for what no schema tells."""
-    return reply.status_code == 400 and reply.json().get("field") in JUDGED
+def excluded(reply):
+    """Return the checks that do not hold for what was refused for what no schema tells."""
+    is_judged = reply.status_code == 400 and reply.json().get("field") in JUDGED
+    return [positive_data_acceptance] if is_judged else []
 
 
 @pytest.mark.parametrize("operation", RIGHT, ids=lambda each: each.name)
@@ -335,3 +457,12 @@ async def test_what_is_not_there_is_a_problem_too(node, accept):
         assert reply.headers["content-type"] == "application/problem+json"
         assert reply.json()["code"] == code
     assert other.headers["allow"] == "DELETE, GET, HEAD"
+
+
+@pytest.mark.parametrize("seed", one_in(8, range(1, 9)))
+async def test_things_live_and_end_as_documented(node, seed):
+    """The seed takes the same steps on any node: what fails does so again."""
+    answers = await asyncio.to_thread(Walk(WALKED, node, excluded, seed).take, 120)
+    done = {name for name, status in answers if status < 300}
+    assert {"make_button", "add_webhook"} <= done
+    assert done & DELETES.keys()

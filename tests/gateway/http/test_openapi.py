@@ -1,6 +1,7 @@
 """The document says of each operation what it declares, in shapes that are JSON Schema."""
 
 import json
+from typing import Any
 
 import jsonschema
 import pytest
@@ -51,7 +52,7 @@ def test_an_operation_is_told_whole(operation):
 )
 def test_what_an_answer_gives_is_in_its_shape_and_leads_somewhere(operation, name, pointer):
     (answer,) = operation.answers
-    found = {"$ref": f"#/components/schemas/{answer.__name__}"}
+    found: dict[str, Any] = {"$ref": f"#/components/schemas/{answer.__name__}"}
     for part in pointer.split("/")[1:]:
         if "$ref" in found:
             found = SCHEMAS[found["$ref"].rpartition("/")[2]]
