@@ -238,7 +238,7 @@ class Lives:
     def _take_back_destination(self, seen: Seen) -> None:
         self._proven.discard(seen.body["number"])
         for each in seen.answer["paused_buttons"]:
-            del self.there["button_id"][each["id"]]["paused_at"]
+            self.there["button_id"][each["id"]].pop("paused_at", None)
 
     def _list_destinations(self, seen: Seen) -> None:
         self._judge_set(

@@ -36,6 +36,8 @@ TAKE_BACK = Seen(
     name="take_back_destination", status=200, body={"number": NUMBER}, answer={"paused_buttons": []}
 )
 
+PAUSING = replace(TAKE_BACK, answer={"paused_buttons": [{"id": "b1"}]})
+
 
 def refused(name, status, code, path=None, **more):
     return Seen(name=name, status=status, path=path or {}, answer={"code": code}, **more)
@@ -92,6 +94,7 @@ def lives():
             Seen(name="close_data_request", status=204, path={"number": "1"}),
         ],
         [live("c1"), END, live("c1"), live(), refused("end_call", 409, "call_ended", END.path)],
+        [MAKE, PAUSING, PAUSING, SHOW],
         [TAKE_BACK, refused("make_button", 422, "destination_unproven", is_right=True)],
         [refused("show_button", 404, "button_not_found", {"button_id": "nothing"})],
     ],
