@@ -462,7 +462,7 @@ async def test_what_is_not_there_is_a_problem_too(node, accept):
 @pytest.mark.parametrize("seed", one_in(8, range(1, 9)))
 async def test_things_live_and_end_as_documented(node, seed):
     """The seed takes the same steps on any node: what fails does so again."""
-    answers = await asyncio.to_thread(Walk(WALKED, node, excluded, seed).take, 100)
+    answers = await asyncio.to_thread(Walk(WALKED, node, excluded, seed).take, 150)
     done = {name for name, status in answers if status < 300}
     assert {"make_button", "add_webhook"} <= done
     assert done & DELETES.keys()
