@@ -120,7 +120,8 @@ class Caller(Transport):
         """Return one call, live or ended.
 
         `live`, `settling` (over, its record is being written) or `ended`. While it is settling,
-        its cost is null.
+        its cost is null. One that ended in its first second may be unknown until its record is
+        written, a second later.
         """
         return cast(
             "shapes.CallView",
@@ -1424,7 +1425,8 @@ class AsyncCaller(AsyncTransport):
         """Return one call, live or ended.
 
         `live`, `settling` (over, its record is being written) or `ended`. While it is settling,
-        its cost is null.
+        its cost is null. One that ended in its first second may be unknown until its record is
+        written, a second later.
         """
         return cast(
             "shapes.CallView",
