@@ -154,7 +154,7 @@ class Client:
     ) -> Iterator[str]:
         name = told["operationId"]
         needed, optional, wish = self._arguments(told)
-        (answer, *_) = told["responses"].values()
+        (status, answer), *_ = told["responses"].items()
         given = ", ".join(["self", *(["*"] if needed or optional else []), *needed, *optional])
         words = _docstring(" ".join(filter(None, (told["summary"], told.get("description")))), 8)
         if _STREAM in answer.get("content", {}):
@@ -165,6 +165,7 @@ class Client:
         choices = schema.get("anyOf", [schema]) if schema else []
         types = [self._type(each, is_asked=False, prefix="shapes.") for each in choices]
         returns = " | ".join(types) or "None"
+        wish += [] if status == "200" else [f"status={status}"]
         wish.insert(0, f'"{method}", "{path}"' + (f", ({', '.join(types)},)" if types else ""))
         made = f"Wish({', '.join(wish)})"
         yield f"    {'async ' if is_async else ''}def {name}({given}) -> {returns}:"

@@ -20,7 +20,7 @@ WAIT_MAX_S: Final = 30.0
 """An answer that names a longer wait is left to the program."""
 _IDEMPOTENT: Final = frozenset({"GET", "PUT", "DELETE"})
 """RFC 9110, 9.2.2."""
-_OF_PROXIES: Final = frozenset({502, 503, 504})
+_OF_PROXIES: Final = frozenset({429, 502, 503, 504})
 UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for what is not of a shape."""
 
@@ -34,6 +34,8 @@ class Wish:
     """With its parameters as `{name}`."""
     answers: tuple[Any, ...] = ()
     """Shapes of which the answer is one, the one with the most fields first; none for nothing."""
+    status: int = 200
+    """Of an answer that it is done."""
     parts: Mapping[str, str] = field(default_factory=dict)
     """What stands in the path."""
     query: Mapping[str, str | int | None] = field(default_factory=dict)
@@ -77,6 +79,9 @@ def read_answer(wish: Wish, status: int, headers: Mapping[str, str], content: by
     Raises ProblemError, UnexpectedAnswerError.
     """
     if 200 <= status < 300:
+        # Else somebody else says so, such as the page of a hotel's network.
+        if status != wish.status or (content and not wish.answers):
+            raise UnexpectedAnswerError(status)
         if not wish.answers:
             return None
         for shape in wish.answers:
@@ -102,7 +107,7 @@ def wait_before_repeat(wish: Wish, error: CallerError, repeats_done: int) -> flo
     if isinstance(error, UnreachableError):
         return backoff
     if isinstance(error, UnexpectedAnswerError):
-        # A proxy whose gateway is being restarted.
+        # A proxy whose gateway is being restarted, or that has had too much.
         return backoff if error.status in _OF_PROXIES else None
     if isinstance(error, ProblemError) and error.problem.retry and error.status in (429, 503):
         wait = max(backoff, error.retry_after_s or 0)

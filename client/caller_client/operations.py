@@ -67,6 +67,7 @@ class Caller(Transport):
                         button=button,
                         visitor=visitor,
                     ),
+                    status=201,
                 )
             ),
         )
@@ -83,6 +84,7 @@ class Caller(Transport):
                     "/v1/check-tokens",
                     (shapes.CheckTokenReply,),
                     body=shapes.CheckTokenRequest(origin=origin),
+                    status=201,
                 )
             ),
         )
@@ -97,7 +99,10 @@ class Caller(Transport):
         )
 
     def list_calls(self, *, limit: int | None = None, before: str | None = None) -> shapes.CallPage:
-        """Return a page of the account's calls, newest first."""
+        """Return a page of the account's calls, newest first.
+
+        Those that began within the last second come on top of the first page, beyond its limit.
+        """
         return cast(
             "shapes.CallPage",
             self.ask(
@@ -136,7 +141,11 @@ class Caller(Transport):
             "shapes.CallView",
             self.ask(
                 Wish(
-                    "DELETE", "/v1/calls/{call_id}", (shapes.CallView,), parts={"call_id": call_id}
+                    "DELETE",
+                    "/v1/calls/{call_id}",
+                    (shapes.CallView,),
+                    parts={"call_id": call_id},
+                    status=202,
                 )
             ),
         )
@@ -235,6 +244,7 @@ class Caller(Transport):
                     (shapes.GrantView,),
                     body=shapes.GrantRequest(reason=reason),
                     parts={"call_id": call_id},
+                    status=201,
                 )
             ),
         )
@@ -295,6 +305,7 @@ class Caller(Transport):
                     (shapes.PaymentView,),
                     idempotency_key=idempotency_key or uuid4().hex,
                     body=shapes.TopUpRequest(amount=amount, save_card=save_card),
+                    status=201,
                 )
             ),
         )
@@ -315,6 +326,7 @@ class Caller(Transport):
                     (shapes.PaymentView,),
                     idempotency_key=idempotency_key or uuid4().hex,
                     body=shapes.SavedCardRequest(amount=amount),
+                    status=201,
                 )
             ),
         )
@@ -440,6 +452,7 @@ class Caller(Transport):
                         day_cap=day_cap,
                         month_cap=month_cap,
                     ),
+                    status=201,
                 )
             ),
         )
@@ -504,7 +517,9 @@ class Caller(Transport):
 
     def delete_button(self, *, button_id: str) -> None:
         """Delete a button for good and end its calls; one that is not there is deleted already."""
-        self.ask(Wish("DELETE", "/v1/buttons/{button_id}", parts={"button_id": button_id}))
+        self.ask(
+            Wish("DELETE", "/v1/buttons/{button_id}", parts={"button_id": button_id}, status=204)
+        )
 
     def pause_button(self, *, button_id: str) -> shapes.OneButtonView:
         """Let a button take no calls.
@@ -551,6 +566,7 @@ class Caller(Transport):
                     "/v1/buttons/{button_id}/end-calls",
                     (shapes.OneButtonView,),
                     parts={"button_id": button_id},
+                    status=202,
                 )
             ),
         )
@@ -625,6 +641,7 @@ class Caller(Transport):
                     (shapes.ChallengeReply,),
                     body=shapes.ChallengeRequest(),
                     parts={"key": key},
+                    status=201,
                 )
             ),
         )
@@ -655,6 +672,7 @@ class Caller(Transport):
                         solution=solution, token=token, human=human, host=host
                     ),
                     parts={"key": key},
+                    status=201,
                 )
             ),
         )
@@ -712,6 +730,7 @@ class Caller(Transport):
                     (shapes.WebhookSecretView,),
                     idempotency_key=idempotency_key or uuid4().hex,
                     body=shapes.WebhookBody(url=url, label=label, types=types),
+                    status=201,
                 )
             ),
         )
@@ -757,7 +776,11 @@ class Caller(Transport):
 
     def delete_webhook(self, *, webhook_id: str) -> None:
         """Delete an endpoint with all that waits for it."""
-        self.ask(Wish("DELETE", "/v1/webhooks/{webhook_id}", parts={"webhook_id": webhook_id}))
+        self.ask(
+            Wish(
+                "DELETE", "/v1/webhooks/{webhook_id}", parts={"webhook_id": webhook_id}, status=204
+            )
+        )
 
     def show_webhook_secret(self, *, webhook_id: str) -> shapes.WebhookSecretView:
         """Return one endpoint with its secret."""
@@ -800,6 +823,7 @@ class Caller(Transport):
                     "/v1/webhooks/{webhook_id}/test",
                     (shapes.DeliveryView,),
                     parts={"webhook_id": webhook_id},
+                    status=202,
                 )
             ),
         )
@@ -844,6 +868,7 @@ class Caller(Transport):
                     "/v1/webhooks/{webhook_id}/deliveries/{delivery_id}/replay",
                     (shapes.DeliveryView,),
                     parts={"webhook_id": webhook_id, "delivery_id": delivery_id},
+                    status=202,
                 )
             ),
         )
@@ -859,6 +884,7 @@ class Caller(Transport):
                     (shapes.Replayed,),
                     body=shapes.ReplayBody(since=since),
                     parts={"webhook_id": webhook_id},
+                    status=202,
                 )
             ),
         )
@@ -971,6 +997,7 @@ class Caller(Transport):
                 "/v1/admin/accounts/{account_id}/allow",
                 body=shapes.AllowRequest(rule=rule, until=until, reason=reason),
                 parts={"account_id": account_id},
+                status=204,
             )
         )
 
@@ -982,6 +1009,7 @@ class Caller(Transport):
                 "/v1/admin/accounts/{account_id}/disallow",
                 body=shapes.DisallowRequest(rule=rule, reason=reason),
                 parts={"account_id": account_id},
+                status=204,
             )
         )
 
@@ -993,6 +1021,7 @@ class Caller(Transport):
                 "/v1/admin/accounts/{account_id}/freeze",
                 body=shapes.ActRequest(reason=reason),
                 parts={"account_id": account_id},
+                status=204,
             )
         )
 
@@ -1004,6 +1033,7 @@ class Caller(Transport):
                 "/v1/admin/accounts/{account_id}/unfreeze",
                 body=shapes.ActRequest(reason=reason),
                 parts={"account_id": account_id},
+                status=204,
             )
         )
 
@@ -1015,6 +1045,7 @@ class Caller(Transport):
                 "/v1/admin/accounts/{account_id}/lock",
                 body=shapes.ActRequest(reason=reason),
                 parts={"account_id": account_id},
+                status=204,
             )
         )
 
@@ -1026,6 +1057,7 @@ class Caller(Transport):
                 "/v1/admin/accounts/{account_id}/unlock",
                 body=shapes.ActRequest(reason=reason),
                 parts={"account_id": account_id},
+                status=204,
             )
         )
 
@@ -1037,6 +1069,7 @@ class Caller(Transport):
                 "/v1/admin/accounts/{account_id}/sign-out",
                 body=shapes.ActRequest(reason=reason),
                 parts={"account_id": account_id},
+                status=204,
             )
         )
 
@@ -1048,6 +1081,7 @@ class Caller(Transport):
                 "/v1/admin/accounts/{account_id}/reset-second-factor",
                 body=shapes.ActRequest(reason=reason),
                 parts={"account_id": account_id},
+                status=204,
             )
         )
 
@@ -1097,6 +1131,7 @@ class Caller(Transport):
                 "/v1/admin/accounts/{account_id}/data-requests",
                 body=shapes.DataRequestBody(right=right),
                 parts={"account_id": account_id},
+                status=204,
             )
         )
 
@@ -1113,6 +1148,7 @@ class Caller(Transport):
                 "/v1/admin/data-requests/{number}/done",
                 body=shapes.DoneBody(note=note),
                 parts={"number": number},
+                status=204,
             )
         )
 
@@ -1128,11 +1164,11 @@ class Caller(Transport):
 
         None come until it is told to resume, or is started again.
         """
-        self.ask(Wish("POST", "/v1/admin/nodes/{node}/drain", parts={"node": node}))
+        self.ask(Wish("POST", "/v1/admin/nodes/{node}/drain", parts={"node": node}, status=204))
 
     def resume_node(self, *, node: str) -> None:
         """Let a node take new calls again."""
-        self.ask(Wish("POST", "/v1/admin/nodes/{node}/resume", parts={"node": node}))
+        self.ask(Wish("POST", "/v1/admin/nodes/{node}/resume", parts={"node": node}, status=204))
 
     def set_node_log_level(
         self,
@@ -1153,6 +1189,7 @@ class Caller(Transport):
                 "/v1/admin/nodes/{node}/log-level",
                 body=shapes.LogLevelRequest(level=level, minutes=minutes, reason=reason),
                 parts={"node": node},
+                status=204,
             )
         )
 
@@ -1178,6 +1215,7 @@ class Caller(Transport):
                 "/v1/admin/live-calls/{call_id}/end",
                 body=shapes.ActRequest(reason=reason),
                 parts={"call_id": call_id},
+                status=202,
             )
         )
 
@@ -1195,6 +1233,7 @@ class Caller(Transport):
                 "POST",
                 "/v1/admin/alarms/acknowledge",
                 body=shapes.AcknowledgeRequest(name=name, reason=reason),
+                status=204,
             )
         )
 
@@ -1209,13 +1248,19 @@ class Caller(Transport):
                 "POST",
                 "/v1/admin/alarms/silence",
                 body=shapes.SilenceRequest(name=name, minutes=minutes, reason=reason),
+                status=204,
             )
         )
 
     def unsilence_alarm(self, *, name: str) -> None:
         """Take back what was said of an alarm."""
         self.ask(
-            Wish("POST", "/v1/admin/alarms/unsilence", body=shapes.UnsilenceRequest(name=name))
+            Wish(
+                "POST",
+                "/v1/admin/alarms/unsilence",
+                body=shapes.UnsilenceRequest(name=name),
+                status=204,
+            )
         )
 
     def show_history(self) -> shapes.History:
@@ -1278,6 +1323,7 @@ class Caller(Transport):
                     (shapes.GrantView,),
                     body=shapes.ActRequest(reason=reason),
                     parts={"call_id": call_id},
+                    status=201,
                 )
             ),
         )
@@ -1369,6 +1415,7 @@ class AsyncCaller(AsyncTransport):
                         button=button,
                         visitor=visitor,
                     ),
+                    status=201,
                 )
             ),
         )
@@ -1385,6 +1432,7 @@ class AsyncCaller(AsyncTransport):
                     "/v1/check-tokens",
                     (shapes.CheckTokenReply,),
                     body=shapes.CheckTokenRequest(origin=origin),
+                    status=201,
                 )
             ),
         )
@@ -1402,7 +1450,10 @@ class AsyncCaller(AsyncTransport):
     async def list_calls(
         self, *, limit: int | None = None, before: str | None = None
     ) -> shapes.CallPage:
-        """Return a page of the account's calls, newest first."""
+        """Return a page of the account's calls, newest first.
+
+        Those that began within the last second come on top of the first page, beyond its limit.
+        """
         return cast(
             "shapes.CallPage",
             await self.ask(
@@ -1441,7 +1492,11 @@ class AsyncCaller(AsyncTransport):
             "shapes.CallView",
             await self.ask(
                 Wish(
-                    "DELETE", "/v1/calls/{call_id}", (shapes.CallView,), parts={"call_id": call_id}
+                    "DELETE",
+                    "/v1/calls/{call_id}",
+                    (shapes.CallView,),
+                    parts={"call_id": call_id},
+                    status=202,
                 )
             ),
         )
@@ -1542,6 +1597,7 @@ class AsyncCaller(AsyncTransport):
                     (shapes.GrantView,),
                     body=shapes.GrantRequest(reason=reason),
                     parts={"call_id": call_id},
+                    status=201,
                 )
             ),
         )
@@ -1604,6 +1660,7 @@ class AsyncCaller(AsyncTransport):
                     (shapes.PaymentView,),
                     idempotency_key=idempotency_key or uuid4().hex,
                     body=shapes.TopUpRequest(amount=amount, save_card=save_card),
+                    status=201,
                 )
             ),
         )
@@ -1626,6 +1683,7 @@ class AsyncCaller(AsyncTransport):
                     (shapes.PaymentView,),
                     idempotency_key=idempotency_key or uuid4().hex,
                     body=shapes.SavedCardRequest(amount=amount),
+                    status=201,
                 )
             ),
         )
@@ -1753,6 +1811,7 @@ class AsyncCaller(AsyncTransport):
                         day_cap=day_cap,
                         month_cap=month_cap,
                     ),
+                    status=201,
                 )
             ),
         )
@@ -1817,7 +1876,9 @@ class AsyncCaller(AsyncTransport):
 
     async def delete_button(self, *, button_id: str) -> None:
         """Delete a button for good and end its calls; one that is not there is deleted already."""
-        await self.ask(Wish("DELETE", "/v1/buttons/{button_id}", parts={"button_id": button_id}))
+        await self.ask(
+            Wish("DELETE", "/v1/buttons/{button_id}", parts={"button_id": button_id}, status=204)
+        )
 
     async def pause_button(self, *, button_id: str) -> shapes.OneButtonView:
         """Let a button take no calls.
@@ -1864,6 +1925,7 @@ class AsyncCaller(AsyncTransport):
                     "/v1/buttons/{button_id}/end-calls",
                     (shapes.OneButtonView,),
                     parts={"button_id": button_id},
+                    status=202,
                 )
             ),
         )
@@ -1940,6 +2002,7 @@ class AsyncCaller(AsyncTransport):
                     (shapes.ChallengeReply,),
                     body=shapes.ChallengeRequest(),
                     parts={"key": key},
+                    status=201,
                 )
             ),
         )
@@ -1970,6 +2033,7 @@ class AsyncCaller(AsyncTransport):
                         solution=solution, token=token, human=human, host=host
                     ),
                     parts={"key": key},
+                    status=201,
                 )
             ),
         )
@@ -2027,6 +2091,7 @@ class AsyncCaller(AsyncTransport):
                     (shapes.WebhookSecretView,),
                     idempotency_key=idempotency_key or uuid4().hex,
                     body=shapes.WebhookBody(url=url, label=label, types=types),
+                    status=201,
                 )
             ),
         )
@@ -2073,7 +2138,9 @@ class AsyncCaller(AsyncTransport):
     async def delete_webhook(self, *, webhook_id: str) -> None:
         """Delete an endpoint with all that waits for it."""
         await self.ask(
-            Wish("DELETE", "/v1/webhooks/{webhook_id}", parts={"webhook_id": webhook_id})
+            Wish(
+                "DELETE", "/v1/webhooks/{webhook_id}", parts={"webhook_id": webhook_id}, status=204
+            )
         )
 
     async def show_webhook_secret(self, *, webhook_id: str) -> shapes.WebhookSecretView:
@@ -2117,6 +2184,7 @@ class AsyncCaller(AsyncTransport):
                     "/v1/webhooks/{webhook_id}/test",
                     (shapes.DeliveryView,),
                     parts={"webhook_id": webhook_id},
+                    status=202,
                 )
             ),
         )
@@ -2163,6 +2231,7 @@ class AsyncCaller(AsyncTransport):
                     "/v1/webhooks/{webhook_id}/deliveries/{delivery_id}/replay",
                     (shapes.DeliveryView,),
                     parts={"webhook_id": webhook_id, "delivery_id": delivery_id},
+                    status=202,
                 )
             ),
         )
@@ -2178,6 +2247,7 @@ class AsyncCaller(AsyncTransport):
                     (shapes.Replayed,),
                     body=shapes.ReplayBody(since=since),
                     parts={"webhook_id": webhook_id},
+                    status=202,
                 )
             ),
         )
@@ -2292,6 +2362,7 @@ class AsyncCaller(AsyncTransport):
                 "/v1/admin/accounts/{account_id}/allow",
                 body=shapes.AllowRequest(rule=rule, until=until, reason=reason),
                 parts={"account_id": account_id},
+                status=204,
             )
         )
 
@@ -2303,6 +2374,7 @@ class AsyncCaller(AsyncTransport):
                 "/v1/admin/accounts/{account_id}/disallow",
                 body=shapes.DisallowRequest(rule=rule, reason=reason),
                 parts={"account_id": account_id},
+                status=204,
             )
         )
 
@@ -2314,6 +2386,7 @@ class AsyncCaller(AsyncTransport):
                 "/v1/admin/accounts/{account_id}/freeze",
                 body=shapes.ActRequest(reason=reason),
                 parts={"account_id": account_id},
+                status=204,
             )
         )
 
@@ -2325,6 +2398,7 @@ class AsyncCaller(AsyncTransport):
                 "/v1/admin/accounts/{account_id}/unfreeze",
                 body=shapes.ActRequest(reason=reason),
                 parts={"account_id": account_id},
+                status=204,
             )
         )
 
@@ -2336,6 +2410,7 @@ class AsyncCaller(AsyncTransport):
                 "/v1/admin/accounts/{account_id}/lock",
                 body=shapes.ActRequest(reason=reason),
                 parts={"account_id": account_id},
+                status=204,
             )
         )
 
@@ -2347,6 +2422,7 @@ class AsyncCaller(AsyncTransport):
                 "/v1/admin/accounts/{account_id}/unlock",
                 body=shapes.ActRequest(reason=reason),
                 parts={"account_id": account_id},
+                status=204,
             )
         )
 
@@ -2358,6 +2434,7 @@ class AsyncCaller(AsyncTransport):
                 "/v1/admin/accounts/{account_id}/sign-out",
                 body=shapes.ActRequest(reason=reason),
                 parts={"account_id": account_id},
+                status=204,
             )
         )
 
@@ -2369,6 +2446,7 @@ class AsyncCaller(AsyncTransport):
                 "/v1/admin/accounts/{account_id}/reset-second-factor",
                 body=shapes.ActRequest(reason=reason),
                 parts={"account_id": account_id},
+                status=204,
             )
         )
 
@@ -2418,6 +2496,7 @@ class AsyncCaller(AsyncTransport):
                 "/v1/admin/accounts/{account_id}/data-requests",
                 body=shapes.DataRequestBody(right=right),
                 parts={"account_id": account_id},
+                status=204,
             )
         )
 
@@ -2434,6 +2513,7 @@ class AsyncCaller(AsyncTransport):
                 "/v1/admin/data-requests/{number}/done",
                 body=shapes.DoneBody(note=note),
                 parts={"number": number},
+                status=204,
             )
         )
 
@@ -2449,11 +2529,15 @@ class AsyncCaller(AsyncTransport):
 
         None come until it is told to resume, or is started again.
         """
-        await self.ask(Wish("POST", "/v1/admin/nodes/{node}/drain", parts={"node": node}))
+        await self.ask(
+            Wish("POST", "/v1/admin/nodes/{node}/drain", parts={"node": node}, status=204)
+        )
 
     async def resume_node(self, *, node: str) -> None:
         """Let a node take new calls again."""
-        await self.ask(Wish("POST", "/v1/admin/nodes/{node}/resume", parts={"node": node}))
+        await self.ask(
+            Wish("POST", "/v1/admin/nodes/{node}/resume", parts={"node": node}, status=204)
+        )
 
     async def set_node_log_level(
         self,
@@ -2474,6 +2558,7 @@ class AsyncCaller(AsyncTransport):
                 "/v1/admin/nodes/{node}/log-level",
                 body=shapes.LogLevelRequest(level=level, minutes=minutes, reason=reason),
                 parts={"node": node},
+                status=204,
             )
         )
 
@@ -2499,6 +2584,7 @@ class AsyncCaller(AsyncTransport):
                 "/v1/admin/live-calls/{call_id}/end",
                 body=shapes.ActRequest(reason=reason),
                 parts={"call_id": call_id},
+                status=202,
             )
         )
 
@@ -2518,6 +2604,7 @@ class AsyncCaller(AsyncTransport):
                 "POST",
                 "/v1/admin/alarms/acknowledge",
                 body=shapes.AcknowledgeRequest(name=name, reason=reason),
+                status=204,
             )
         )
 
@@ -2532,13 +2619,19 @@ class AsyncCaller(AsyncTransport):
                 "POST",
                 "/v1/admin/alarms/silence",
                 body=shapes.SilenceRequest(name=name, minutes=minutes, reason=reason),
+                status=204,
             )
         )
 
     async def unsilence_alarm(self, *, name: str) -> None:
         """Take back what was said of an alarm."""
         await self.ask(
-            Wish("POST", "/v1/admin/alarms/unsilence", body=shapes.UnsilenceRequest(name=name))
+            Wish(
+                "POST",
+                "/v1/admin/alarms/unsilence",
+                body=shapes.UnsilenceRequest(name=name),
+                status=204,
+            )
         )
 
     async def show_history(self) -> shapes.History:
@@ -2604,6 +2697,7 @@ class AsyncCaller(AsyncTransport):
                     (shapes.GrantView,),
                     body=shapes.ActRequest(reason=reason),
                     parts={"call_id": call_id},
+                    status=201,
                 )
             ),
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
 from contextlib import aclosing
@@ -284,6 +285,9 @@ def _chance() -> float:
 
 
 def _headers(key: str) -> dict[str, str]:
+    if not re.fullmatch(r"[!-~]*", key):
+        # Not shown: most of it may be right.
+        raise ValueError("an API key has no spaces, and ASCII letters only")
     plain = {"Accept-Encoding": "identity"}
     return plain | ({"Authorization": f"Bearer {key}"} if key else {})
 

@@ -60,7 +60,13 @@ def test_a_body_leaves_out_what_is_not_set():
 
 def test_an_answer_is_read_whatever_more_it_has():
     assert read_answer(GET, 200, {}, MONEY) == Money(micros=5, currency="USD", text="$0.01")
-    assert read_answer(Wish("DELETE", "/v1/x"), 204, {}, b"") is None
+    assert read_answer(Wish("DELETE", "/v1/x", status=204), 204, {}, b"") is None
+
+
+@pytest.mark.parametrize(("status", "content"), [(200, b"<html>"), (200, b""), (204, b"<html>")])
+def test_that_something_is_done_only_a_gateway_can_say(status, content):
+    with pytest.raises(UnexpectedAnswerError):
+        read_answer(Wish("POST", "/v1/x", status=204), status, {}, content)
 
 
 def test_of_several_shapes_it_is_the_one_that_fits():

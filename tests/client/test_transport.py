@@ -126,3 +126,10 @@ async def test_pages_that_lead_to_themselves_end(is_async):
     with pytest.raises(UnexpectedAnswerError):
         await read()
     assert len(world.asked) == 2
+
+
+@pytest.mark.parametrize("key", ["ck_é", "a b", "a\nb"])
+def test_a_text_that_no_key_can_be_is_refused_at_once_and_not_shown(key):
+    with pytest.raises(ValueError, match="API key") as refused:
+        Transport("https://calls.example.com", key)
+    assert key not in str(refused.value)

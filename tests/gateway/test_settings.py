@@ -13,6 +13,8 @@ from gateway.settings_variables import from_mapping
 
 def test_nothing_set_is_the_defaults():
     assert from_mapping({"PATH": "/bin", "HOME": "/"}) == Settings()
+    # An operator's shell may have what `caller-remote` reads.
+    assert from_mapping({"CALLER_REMOTE_URL": "https://a", "CALLER_REMOTE_KEY": "k"}) == Settings()
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,9 @@ KEY_FILE: Final = "CALLER_REMOTE_KEY_FILE"
 PORT_MAX: Final = 65_535
 KEY_CHARS_MAX: Final = 256
 """A key has some fifty."""
+REASON_CHARS_MAX: Final = 300
 MINUTES_MAX: Final = 24 * 60
-"""A gateway refuses more."""
+"""A gateway refuses more, of either."""
 
 _LENGTH: Final = re.compile(r"([1-9][0-9]{0,3})([mhd])", re.ASCII)
 _MINUTES: Final = {"m": 1, "h": 60, "d": 24 * 60}
@@ -94,7 +95,9 @@ def origin_of(command: Command, environ: Mapping[str, str]) -> str:
         url = httpx.URL(text)
         # As the resolver does, which takes no label of more than 63 characters (RFC 1035, 2.3.4).
         url.raw_host.decode().encode("idna")
-        is_origin = url.path in ("", "/") and not (url.query or url.fragment or url.userinfo)
+        # Raises for labels that only look encoded, of which `raw_host` says nothing.
+        is_origin = bool(url.host)
+        is_origin &= url.path in ("", "/") and not (url.query or url.fragment or url.userinfo)
         is_origin &= url.port is None or 0 < url.port <= PORT_MAX
     except (httpx.InvalidURL, ValueError):
         raise CommandError("The URL is none such as https://calls.example.com.", hint) from None
@@ -156,7 +159,9 @@ def _parser() -> argparse.ArgumentParser:
         "--for", dest="minutes", metavar="TIME", type=_minutes, default=15, help=words
     )
     for each in (ended, logged):
-        each.add_argument("--reason", required=True, help="why; kept in the audit log")
+        each.add_argument(
+            "--reason", required=True, type=_reason, help="why; kept in the audit log"
+        )
     for each in (listed, tailed):
         each.add_argument("--account", default="", metavar="ID", help="of this account only")
     for each in (listed, tailed, known, alarms):
@@ -186,6 +191,16 @@ def _name(text: str) -> str:
     # Clients and proxies take dots out of a path.
     if text in ("", ".", "..") or not text.isprintable():
         raise argparse.ArgumentTypeError("that is the name of nothing")
+    return text
+
+
+def _reason(text: str) -> str:
+    # What a gateway takes.
+    if not text.strip() or not text.isprintable() or len(text) > REASON_CHARS_MAX:
+        most = (
+            f"say why, in at most {REASON_CHARS_MAX} characters, and none that commands a terminal"
+        )
+        raise argparse.ArgumentTypeError(most)
     return text
 
 

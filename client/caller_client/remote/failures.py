@@ -54,7 +54,9 @@ def failure_of(error: CallerError, origin: str, *, is_act: bool) -> CommandError
             return _of_problem(error)
         case UnexpectedAnswerError():
             what = f"What answers at {origin} is no gateway: status {error.status}."
-            if error.status >= 500:
+            if is_act and error.status < 300:
+                return CommandError(what, "Nothing is known to be done. Check --url, and look.")
+            if error.status >= 500 or error.status == 429:
                 hint = "A proxy may stand before it, and the gateway be away. Try again."
                 return CommandError(what, hint, EXIT_UNAVAILABLE)
             return CommandError(what, "Check --url, or CALLER_REMOTE_URL.")

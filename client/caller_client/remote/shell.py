@@ -59,7 +59,7 @@ class Console:
     def wait(self, seconds: float) -> None:
         """Wait before the gateway is asked again."""
         if seconds:
-            self.note(f"The gateway does not serve; it is asked again in {seconds:.1f} s.")
+            self.note(f"No answer for now; the gateway is asked again in {seconds:.1f} s.")
             time.sleep(seconds)
 
 
@@ -105,8 +105,8 @@ def read_key(environ: Mapping[str, str]) -> str:
 
 def _run(command: Command, origin: str, key: str, console: Console) -> int:
     # By http only this machine is asked, and no proxy of the environment is to see the key.
-    transport = httpx.HTTPTransport() if origin.startswith("http:") else None
     try:
+        transport = httpx.HTTPTransport() if origin.startswith("http:") else None
         caller = Caller(origin, key, sleep=console.wait, transport=transport)
     except (OSError, ValueError, ImportError, httpx.InvalidURL) as error:
         what = f"No connection can be prepared: {type(error).__name__}."

@@ -279,7 +279,10 @@ class CallsApi:
         gives={"call_id": "/calls/0/id"},
     )
     async def list_calls(self, request: Request, principal: Principal) -> Response:
-        """Return a page of the account's calls, newest first."""
+        """Return a page of the account's calls, newest first.
+
+        Those that began within the last second come on top of the first page, beyond its limit.
+        """
         limit, before = page_asked_for(request)
         calls, following = await self.index.page(principal.account.id, limit=limit, before=before)
         return Json(CallPage(calls=[self._view(call) for call in calls], next=following))

@@ -6,6 +6,7 @@ import pytest
 from caller_client import __version__
 from caller_client.remote.arguments import (
     KEY_CHARS_MAX,
+    REASON_CHARS_MAX,
     Command,
     is_loopback,
     key_of,
@@ -90,6 +91,14 @@ def test_a_line_that_is_none_is_told_with_its_usage(line, capsys):
     assert capsys.readouterr().err.startswith("usage: caller-remote")
 
 
+@pytest.mark.parametrize("reason", ["", " ", "\t", "a\x1b[2J", "x" * (REASON_CHARS_MAX + 1)])
+def test_a_reason_that_a_gateway_would_not_take_is_told_first(reason, capsys):
+    with pytest.raises(SystemExit) as end:
+        parse(["calls", "end", "c1", "--reason", reason])
+    assert end.value.code == EXIT_SETTINGS
+    assert "--reason" in capsys.readouterr().err
+
+
 def test_help_tells_of_the_environment_and_the_exit_codes(capsys):
     with pytest.raises(SystemExit) as end:
         parse(["--help"])
@@ -124,6 +133,8 @@ def test_a_url_is_of_a_gateway(url, origin):
         *("https://a\x1b", "http://example.com", "http://127.0.0.1.example.com", "http://0.0.0.0"),
         *("http://localhost.example.com", "http://2130706433", "http://10.0.0.1", "wss://a"),
         *("https://a..b", f"https://{'a' * 64}.com", "https://a:0", "https://\u0378"),
+        # What looks encoded, and is of no letters.
+        *("https://xn--a.invalid", "https://xn--zz--.invalid"),
     ],
 )
 def test_another_url_is_refused_with_what_to_do(url):

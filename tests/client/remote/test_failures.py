@@ -68,11 +68,17 @@ def test_a_field_that_is_wrong_is_named_and_nothing_commands_the_terminal():
 
 
 @pytest.mark.parametrize(
-    ("status", "code"), [(200, EXIT_SETTINGS), (404, EXIT_SETTINGS), (502, EXIT_UNAVAILABLE)]
+    ("status", "code"),
+    [
+        *((200, EXIT_SETTINGS), (404, EXIT_SETTINGS)),
+        *((429, EXIT_UNAVAILABLE), (502, EXIT_UNAVAILABLE)),
+    ],
 )
 def test_who_is_no_gateway_is_named(status, code):
     failure = failure_of(UnexpectedAnswerError(status), AT, is_act=False)
     assert (failure.code, AT in failure.what, str(status) in failure.what) == (code, True, True)
+    acted = failure_of(UnexpectedAnswerError(status), AT, is_act=True)
+    assert ("Nothing is known to be done" in acted.hint) is (status == 200)
 
 
 @pytest.mark.parametrize(

@@ -76,8 +76,6 @@ async def test_a_node_logs_more_for_a_while_and_the_audit_log_says_why(site, ope
     book = SqlAdministration(site.stores.engine, None)
     lines = await book.lines(NODES, limit=2, before=None)
     assert all("calls fail" in line.reason for line in lines)
-    code, _, err = await operator.types("nodes", "log-level", "n1", "info", "--reason", "\t")
-    assert (code, "reason" in err) == (EXIT_SETTINGS, True)
 
 
 async def test_calls_are_listed_and_one_that_is_not_live_is_told(operator):
