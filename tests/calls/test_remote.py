@@ -80,6 +80,8 @@ async def test_who_watches_goes_on_with_a_gateway_that_was_killed(
                 call_id = (await phone.wait("ready"))["call_id"]
                 while await begun.get() != call_id:
                     pass
+                # One that nobody has answered is not disconnected, but cancelled.
+                await phone.wait("accept")
                 await phone.hang_up()
             gateway = world.gateway
             assert gateway is not None
