@@ -123,6 +123,17 @@ test('totals are kept by the second, and the oldest go', () => {
   assert.deepEqual(board.history.values[0].slice(-2), [TOTALS_MAX + 48, TOTALS_MAX + 49]);
 });
 
+test('totals that stay the same are not told, and their line goes on', () => {
+  const board = snapshot();
+  for (const [second, calls] of [[0, 1], [1, 2], [2, 3], [40, 9]]) board.take('delta', news({ at: at(second), totals: totals(calls) }), NOW_MS);
+  assert.deepEqual(board.history.values[0], [1, 2, 3, 3, 9]);
+  const begin = board.history.at[0];
+  assert.deepEqual(board.history.at.map((second) => second - begin), [0, 1, 2, 39, 40]);
+  // Behind another snapshot nobody knows what was between.
+  board.take('snapshot', news({ audience: 'all', at: at(80), totals: totals(7) }), NOW_MS);
+  assert.deepEqual(board.history.values[0].slice(-3), [9, null, 7]);
+});
+
 test('across a time of which nothing was heard no line is drawn', () => {
   const timeline = new Timeline(1, 100);
   for (const second of [0, 1, 6, 30]) timeline.push(second * 1000 + 1_000_000, [second]);

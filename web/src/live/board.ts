@@ -43,6 +43,12 @@ export class Timeline {
     this.#add(at, values);
   }
 
+  /** Take the last values again, up to this second: they have been the same since. */
+  hold(untilMs: number): void {
+    const until = Math.floor(untilMs / 1000);
+    if (until > (this.at.at(-1) ?? Infinity)) this.#add(until, this.values.map((column) => column[column.length - 1]));
+  }
+
   #add(at: number, values: readonly Value[]): void {
     this.at.push(at);
     values.forEach((value, which) => this.values[which].push(value));
@@ -101,6 +107,8 @@ export class Board {
     if (isWhole) this.#forget(news);
     this.#takeRows(news);
     if (news.totals) {
+      // A feed that goes on tells them only when they change.
+      if (!isWhole) this.history.hold(at - 1000);
       this.totals = news.totals;
       this.history.push(at, figures.map((figure) => figure.of(news.totals as Totals)));
     }
