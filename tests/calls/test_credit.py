@@ -121,7 +121,7 @@ async def test_two_calls_share_the_last_credit_to_the_last_second(narrow: World)
 
 
 async def test_calls_of_one_account_are_warned_and_end_together(world: World):
-    """Three calls, begun one after another on little credit: one end, no rest."""
+    """Three calls, begun one after another on little credit: one countdown, one end, no rest."""
     seconds = 44
     async with customers(world, seconds * SECOND_MICROS + 999) as (customer,):
         async with contextlib.AsyncExitStack() as stack:
@@ -131,12 +131,16 @@ async def test_calls_of_one_account_are_warned_and_end_together(world: World):
                 await asyncio.sleep(0.4)
             for phone in phones:
                 await phone.wait("credit-warning", where=lambda e: e["seconds_left"] <= 10)
+            shown = [[e for e in p.events if e["type"] == "credit"][-1] for p in phones]
+            left = [event["remaining_seconds"] for event in shown]
+            assert max(left) - min(left) <= 1
             endings = [await phone.wait("disconnect") for phone in phones]
         assert {e["cut_off"] for e in endings} == {"credit"}
         assert sum(e["seconds"] for e in endings) == seconds
         assert sum(e["cost"]["micros"] for e in endings) == seconds * SECOND_MICROS
-        for ending in endings:
-            await customer.record(ending["call_id"])
+        records = [await customer.record(ending["call_id"]) for ending in endings]
+        ends = [datetime.fromisoformat(record["ended_at"]) for record in records]
+        assert max(ends) - min(ends) <= timedelta(seconds=1.5)
         assert await customer.balance() == 999
 
 

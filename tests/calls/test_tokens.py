@@ -1,6 +1,7 @@
 """Call tokens: each allows one call, for a short time, from the page it was made for."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -108,8 +109,10 @@ async def test_a_foreign_page_gets_neither_token_nor_socket(world: World, custom
 
 async def test_a_socket_that_never_starts_is_closed(world: World, customer: Customer):
     url = (await customer.token())["media_url"]
+    begun = time.monotonic()
     async with customer.connect(url) as silent, customer.connect(url) as pinging:
         await pinging.send(type="ping", id=7)
         assert (await pinging.wait("pong"))["id"] == 7
         for phone in (silent, pinging):
             assert await phone.refused() == ("start_timeout", 1008)
+    assert time.monotonic() - begun < world.settings.start_timeout_s + 3

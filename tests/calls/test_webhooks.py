@@ -130,7 +130,7 @@ async def test_a_last_word_ends_a_call_once(world: World, customer: Customer):
         assert phone.kinds().count("disconnect") == 1
     record = await customer.record(call_id)
     assert record["cost"] == ended["cost"]
-    assert record["seconds"] == ended["seconds"]
+    assert record["seconds"] == ended["seconds"] <= 3
     assert (await post_signed(url, last)).status_code == 204
     assert await customer.balance() == 10_000_000 - ended["cost"]["micros"]
     await world.carrier_act(sid, action="hangup")

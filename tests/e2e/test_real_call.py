@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -120,10 +121,12 @@ async def test_the_end_of_credit_is_told(chromium: Browser, world: World):
     page = await (await chromium.new_context(locale="en-US")).new_page()
     await page.goto(f"{world.base}/#key={poor.key}")
     await dial(page, "+15005551001")
+    began = time.monotonic()
     await expect(page.get_by_text(re.compile("credit", re.IGNORECASE)).last).to_be_visible()
     call = await live_call(poor)
     record = await poor.record(call["id"])
     assert (record["seconds"], record["cost"]["micros"], record["ended_by"]) == (3, 3_000, "credit")
+    assert time.monotonic() - began < 12
     assert await poor.balance() == 0
     await page.context.close()
     await poor.http.aclose()

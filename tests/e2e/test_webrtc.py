@@ -39,11 +39,14 @@ async function connect() {
     audio: { echoCancellation: false, noiseSuppression: false, autoGainControl: false },
   });
   pc.addTrack(media.getAudioTracks()[0], media);
+  const begun = performance.now();
   await negotiate();
   while (pc.connectionState !== "connected") await new Promise((done) => setTimeout(done, 2));
+  const took = performance.now() - begun;
   const player = new Audio();
   player.srcObject = new MediaStream([await remote]);
   await player.play();
+  return took;
 }
 
 async function stats() {
@@ -154,7 +157,8 @@ async def until(page: Page, path: str, least: float) -> dict[str, Any]:
 
 @pytest.mark.timeout(180)
 async def test_chromium_talks_hears_presses_keys_and_moves(page: Page, line: Line) -> None:
-    await page.evaluate("connect()")
+    took_ms = await page.evaluate("connect()")
+    assert took_ms < 2_000
     assert await line.states.get() is SessionState.CONNECTED
     session = line.session
     assert session is not None

@@ -49,6 +49,13 @@ async def test_a_call_short_from_the_start_is_warned_at_once(stage, seconds, tol
     assert [left_s for left_s, _ in call.warned] == told
 
 
+async def test_the_last_warning_comes_at_ten_seconds(stage):
+    stage.gate.fill(alice=12 * CENT)
+    call = await stage.call(media_silence_s=99).answered()
+    await stage.ended(call)
+    assert call.warned[-1] == (10, "credit")
+
+
 async def test_a_caller_who_is_back_is_told_of_a_warning_that_holds(stage):
     stage.gate.fill(alice=45 * CENT)
     call = await stage.call(media_silence_s=99, resume_s=15).answered()

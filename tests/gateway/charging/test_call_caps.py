@@ -32,6 +32,13 @@ async def test_a_cap_of_the_day_ends_all_calls_of_the_account(stage):
     assert later.browser.closed == (1008, "cap_reached")
 
 
+async def test_a_cap_of_the_day_is_warned_of_at_its_seconds(stage):
+    call = await stage.call(limits=limits(day=12 * CENT), media_silence_s=60).answered()
+    await stage.ended(call)
+    assert (call.end["cut_off"], call.end["seconds"]) == ("cap", 12)
+    assert call.warned[-1] == (10, "cap")
+
+
 async def test_a_cap_of_a_key_leaves_other_keys_alone(stage):
     bounds = limits(key_id="k1", key_day=20 * CENT)
     call = await stage.call("c1", key_id="k1", limits=bounds, media_silence_s=99).answered()
