@@ -11,6 +11,8 @@ import traceback
 from types import FrameType
 from typing import NoReturn
 
+from caller_client.remote.failures import EXIT_CRASHED, EXIT_INTERRUPTED
+
 
 def main() -> None:
     """Run the program."""
@@ -19,7 +21,6 @@ def main() -> None:
         signal.signal(signal.SIGINT, _leave)
     # Imported here: most of the time of a command is imports.
     from caller_client.remote import shell  # noqa: PLC0415
-    from caller_client.remote.failures import EXIT_CRASHED  # noqa: PLC0415
 
     # Either is None where its descriptor is closed.
     out, err = sys.stdout or io.StringIO(), sys.stderr or io.StringIO()
@@ -49,8 +50,7 @@ def _leave(_number: int, _frame: FrameType | None) -> None:
 
     An exception would be printed as a traceback by whatever was being imported.
     """
-    # As shells have it: 128 and the number of SIGINT.
-    _end(130)
+    _end(EXIT_INTERRUPTED)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ Knows no connection and no clock.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -71,6 +72,11 @@ class Wish:
     def may_be_repeated(self) -> bool:
         """Whether sending it twice does no more than sending it once."""
         return self.method in _IDEMPOTENT or bool(self.idempotency_key)
+
+
+def is_key(text: str) -> bool:
+    """Return whether this can be an API key: a header carries it as it is."""
+    return re.fullmatch(r"[!-~]+", text) is not None
 
 
 def read_answer(wish: Wish, status: int, headers: Mapping[str, str], content: bytes) -> Any:

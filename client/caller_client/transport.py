@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
 from contextlib import aclosing
@@ -18,7 +17,7 @@ from typing import Any, Final, Self
 import httpx
 
 from caller_client.errors import CallerError, UnexpectedAnswerError, UnreachableError
-from caller_client.exchange import Wish, read_answer, wait_before_repeat
+from caller_client.exchange import Wish, is_key, read_answer, wait_before_repeat
 from caller_client.watching import SILENCE_S_MAX, Watch
 
 TIMEOUT_S: Final = 10.0
@@ -285,7 +284,7 @@ def _chance() -> float:
 
 
 def _headers(key: str) -> dict[str, str]:
-    if not re.fullmatch(r"[!-~]*", key):
+    if key and not is_key(key):
         # Not shown: most of it may be right.
         raise ValueError("an API key has no spaces, and ASCII letters only")
     plain = {"Accept-Encoding": "identity"}

@@ -15,6 +15,7 @@ from typing import Final, TypeAlias, get_args
 import httpx
 
 from caller_client import __version__
+from caller_client.exchange import is_key
 from caller_client.remote.failures import CommandError
 from caller_client.shapes import LogLevel
 
@@ -96,12 +97,12 @@ def origin_of(command: Command, environ: Mapping[str, str]) -> str:
         # As the resolver does, which takes no label of more than 63 characters (RFC 1035, 2.3.4).
         url.raw_host.decode().encode("idna")
         # Raises for labels that only look encoded, of which `raw_host` says nothing.
-        is_origin = bool(url.host)
+        is_origin = url.scheme in ("https", "http") and bool(url.host)
         is_origin &= url.path in ("", "/") and not (url.query or url.fragment or url.userinfo)
         is_origin &= url.port is None or 0 < url.port <= PORT_MAX
     except (httpx.InvalidURL, ValueError):
         raise CommandError("The URL is none such as https://calls.example.com.", hint) from None
-    if url.scheme not in ("https", "http") or not url.host or not is_origin:
+    if not is_origin:
         raise CommandError("The URL is none such as https://calls.example.com.", hint)
     if url.scheme == "http" and not is_loopback(url.host):
         what = "Over http the key could be read on its way: only this machine is asked by it."
@@ -120,7 +121,7 @@ def is_loopback(host: str) -> bool:
 def key_of(text: str, source: str) -> str:
     """Return the key in a text that a variable holds, or names. Raises CommandError without it."""
     key = text.strip()
-    if len(key) > KEY_CHARS_MAX or not re.fullmatch(r"[!-~]+", key):
+    if len(key) > KEY_CHARS_MAX or not is_key(key):
         hint = "It must hold one with the scope admin, and nothing else."
         raise CommandError(f"{source} holds no API key.", hint)
     return key

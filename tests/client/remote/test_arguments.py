@@ -6,6 +6,7 @@ import pytest
 from caller_client import __version__
 from caller_client.remote.arguments import (
     KEY_CHARS_MAX,
+    MINUTES_MAX,
     REASON_CHARS_MAX,
     Command,
     is_loopback,
@@ -18,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.fleet.messages import LEVEL_MINUTES, LEVEL_MINUTES_MAX, LogLevel
+from gateway.operators import REASON_MAX
 
 
 def of(url):
@@ -150,6 +152,10 @@ def test_no_text_is_a_url_by_which_a_key_could_be_read_on_its_way(text):
         origin = origin_of(of(text), {})
         host = origin.partition("://")[2]
         assert origin.startswith("https://") or is_loopback(host.rpartition(":")[0] or host)
+
+
+def test_bounds_are_those_of_the_gateway():
+    assert (REASON_CHARS_MAX, MINUTES_MAX) == (REASON_MAX, LEVEL_MINUTES_MAX)
 
 
 def test_a_key_is_a_word_alone():
