@@ -206,15 +206,39 @@ def keep_apart(gateway: RunningGateway) -> None:
     os.sched_setaffinity(0, {min(cores)})
 
 
-def rounds(
-    gateway: RunningGateway, crowd: Crowd, calls: int, number: int, *, core: int
-) -> Iterator[Round]:
-    """Yield rounds while calls are carried."""
+@contextmanager
+def carried(gateway: RunningGateway, calls: int, *, core: int) -> Iterator[Generator]:
+    """Carry calls while this is open."""
     with Generator(calls, core=core) as generator:
         for index in range(calls):
             call = gateway.dial(index)
             generator.add_call(call.browser, call.carrier, call.stream_sid)
         time.sleep(WARM_UP_S)
+        yield generator
+
+
+def pids_of(gateway: RunningGateway) -> list[int]:
+    """Return all processes of a gateway."""
+    return [pid for part in gateway.processes().values() for pid in part]
+
+
+def measure(
+    pids: Sequence[int], generator: Generator, count: Callable[[], int]
+) -> tuple[int, float, Measurement]:
+    """Let a window pass; return what was counted in it, what of a core was used, what was seen."""
+    generator.start_window()
+    before, cpu_ns, started = count(), total_cpu_ns(pids), time.monotonic()
+    time.sleep(SECONDS)
+    cpu_ns, elapsed_s = total_cpu_ns(pids) - cpu_ns, time.monotonic() - started
+    counted = count() - before
+    return counted, cpu_ns / 1e9 / elapsed_s, generator.finish_window()
+
+
+def rounds(
+    gateway: RunningGateway, crowd: Crowd, calls: int, number: int, *, core: int
+) -> Iterator[Round]:
+    """Yield rounds while calls are carried."""
+    with carried(gateway, calls, core=core) as generator:
         for _ in range(number):
             alone = _measure(gateway, generator, None)
             with crowd.coming() as people:
@@ -229,13 +253,7 @@ def rounds(
 
 
 def _measure(gateway: RunningGateway, generator: Generator, people: Visitors | None) -> Window:
-    pids = [pid for part in gateway.processes().values() for pid in part]
-    generator.start_window()
-    done, cpu_ns, started = people.done if people else 0, total_cpu_ns(pids), time.monotonic()
-    time.sleep(SECONDS)
-    cpu_ns, elapsed_s = total_cpu_ns(pids) - cpu_ns, time.monotonic() - started
-    came = people.done - done if people else 0
-    return Window(came, cpu_ns / 1e9 / elapsed_s, generator.finish_window())
+    return Window(*measure(pids_of(gateway), generator, lambda: people.done if people else 0))
 
 
 def conclude(found: Sequence[Round], calls: int, *, is_only_signing_in: bool = True) -> Table:

@@ -16,7 +16,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from selectors import EVENT_READ, DefaultSelector
 from statistics import median
@@ -30,16 +29,22 @@ from benchmarks import loopback
 from benchmarks.dial import DialError, open_websocket, send_json, wait_for
 from benchmarks.generator import CompilerMissingError, Generator, Measurement, compile_library
 from benchmarks.peers.gateway import RunningGateway, create_account, start_gateway
-from benchmarks.people import PER_S, SETTLE_S, stranger
-from benchmarks.process_cost import total_cpu_ns
+from benchmarks.people import (
+    CALLS,
+    PER_S,
+    ROUNDS,
+    SECONDS,
+    SETTLE_S,
+    UNABLE_EXIT,
+    carried,
+    measure,
+    pids_of,
+    stranger,
+)
+from benchmarks.spawned import Spawned
 
-CALLS = 200
 SUPERVISORS = 16
 """As many as a node lets in."""
-ROUNDS = 5
-SECONDS = 4.0
-WARM_UP_S = 3.0
-UNABLE_EXIT = 2
 _READ_BYTES = 65_536
 
 
@@ -62,35 +67,16 @@ class Round(NamedTuple):
     stranger: Window
 
 
-class Supervisors:
+class Supervisors(Spawned):
     """Listen to a call each, in a process of their own, and count what they hear."""
 
     def __init__(self, port: int, grants: Sequence[Mapping[str, str]]) -> None:
-        context = get_context("spawn")
-        self._ours, theirs = context.Pipe()
-        self._process = context.Process(target=_listen, args=(theirs, port, grants), daemon=True)
-        self._process.start()
-        # Whoever dies is noticed: nobody else holds that end.
-        theirs.close()
-        # Told once all are let in.
-        self._ours.recv()
-
-    @property
-    def pid(self) -> int:
-        """Their process."""
-        assert self._process.pid is not None
-        return self._process.pid
+        super().__init__(_listen, port, grants)
 
     def heard_bytes(self) -> int:
         """Return how much has come for all of them."""
-        self._ours.send(None)
-        heard: int = self._ours.recv()
+        heard: int = self.ask()
         return heard
-
-    def close(self) -> None:
-        """Let them leave."""
-        self._process.terminate()
-        self._process.join()
 
 
 def _listen(pipe: Connection, port: int, grants: Sequence[Mapping[str, str]]) -> None:
@@ -164,11 +150,8 @@ def allow_listening(environment: Mapping[str, str]) -> None:
 
 def rounds(desk: Desk, calls: int, supervisors: int, number: int) -> Iterator[Round]:
     """Yield rounds while calls are carried."""
-    with Generator(calls, core=max(os.sched_getaffinity(0))) as generator:
-        for index in range(calls):
-            call = desk.gateway.dial(index)
-            generator.add_call(call.browser, call.carrier, call.stream_sid)
-        time.sleep(WARM_UP_S)
+    core = max(os.sched_getaffinity(0))
+    with carried(desk.gateway, calls, core=core) as generator:
         for _ in range(number):
             alone = _measure(desk.gateway, generator, None)
             with desk.listening(supervisors) as crowd:
@@ -181,16 +164,10 @@ def rounds(desk: Desk, calls: int, supervisors: int, number: int) -> Iterator[Ro
 def _measure(
     gateway: RunningGateway, generator: Generator, crowd: Supervisors | None, number: int = 1
 ) -> Window:
-    pids = [pid for part in gateway.processes().values() for pid in part]
-    pids += [crowd.pid] if crowd else []
-    generator.start_window()
-    heard = crowd.heard_bytes() if crowd else 0
-    cpu_ns, started = total_cpu_ns(pids), time.monotonic()
-    time.sleep(SECONDS)
-    cpu_ns, elapsed_s = total_cpu_ns(pids) - cpu_ns, time.monotonic() - started
-    seen = generator.finish_window()
-    heard = crowd.heard_bytes() - heard if crowd else 0
-    return Window(cpu_ns / 1e9 / elapsed_s, heard / number / elapsed_s / 1_000, seen)
+    pids = [*pids_of(gateway), *([crowd.pid] if crowd else [])]
+    count = crowd.heard_bytes if crowd else lambda: 0
+    heard, core_share, seen = measure(pids, generator, count)
+    return Window(core_share, heard / number / SECONDS / 1_000, seen)
 
 
 def conclude(found: Sequence[Round], calls: int, supervisors: int) -> Table:

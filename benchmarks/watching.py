@@ -32,6 +32,7 @@ from benchmarks import loopback
 from benchmarks.peers.gateway import RunningGateway, create_account, start_gateway
 from benchmarks.peers.peer import server_process
 from benchmarks.process_cost import resident_bytes, total_cpu_ns
+from benchmarks.spawned import Spawned
 from billing.stores.redis_client import connect, disconnect
 from gateway.monitor.rows import Batch, CallRow, Sound, encode
 from gateway.stores.watch_channel import RedisWatchChannel
@@ -66,28 +67,16 @@ class Found:
         return self.core_share * SECONDS * 1e6 / max(1, self.events)
 
 
-class Screens:
+class Screens(Spawned):
     """Viewers in a process of their own, which read and count, and note when changes come."""
 
     def __init__(self, port: int, path: str, key: str, count: int) -> None:
-        context = get_context("spawn")
-        self._ours, theirs = context.Pipe()
-        arguments = (theirs, port, path, key, count)
-        self._process = context.Process(target=_view, args=arguments, daemon=True)
-        self._process.start()
-        # Told once all are connected.
-        self._ours.recv()
+        super().__init__(_view, port, path, key, count)
 
     def count(self) -> tuple[int, list[float]]:
         """Return how many events have come since it was asked last, and how late changes were."""
-        self._ours.send(None)
-        events, late_ms = self._ours.recv()
+        events, late_ms = self.ask()
         return events, late_ms
-
-    def close(self) -> None:
-        """End the viewers."""
-        self._process.terminate()
-        self._process.join()
 
 
 def _view(pipe: Connection, port: int, path: str, key: str, count: int) -> None:
