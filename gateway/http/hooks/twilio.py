@@ -58,7 +58,7 @@ class TwilioWebhooks:
 
     async def status(self, request: Request) -> Response:
         """Take a call's status."""
-        status = from_callback(await self._verified(request))
+        status = from_callback(await self._verified(request, "status"))
         # A balancer may send a dead node's callbacks to any other node, which does not know the
         # call.
         if self._is_for_this_node(request):
@@ -69,7 +69,7 @@ class TwilioWebhooks:
 
     async def stream(self, request: Request) -> Response:
         """Take a stream's status: the only place where a failed media handshake shows."""
-        form = await self._verified(request)
+        form = await self._verified(request, "stream")
         event = form.get("StreamEvent")
         if event == "stream-error":
             log.warning(
@@ -87,7 +87,7 @@ class TwilioWebhooks:
 
     async def reattach(self, request: Request) -> Response:
         """Say what follows when a media socket has closed: nothing, the call is over."""
-        form = await self._verified(request)
+        form = await self._verified(request, "reattach")
         self._is_running(request, form.get("CallSid", ""))
         return Response(self.reattach_reply, media_type="text/xml")
 
@@ -98,7 +98,7 @@ class TwilioWebhooks:
         place = request.path_params
         self.stray(carrier_call_id, place["call_id"], place["node"])
 
-    async def _verified(self, request: Request) -> Mapping[str, str]:
+    async def _verified(self, request: Request, what: str) -> Mapping[str, str]:
         # Twilio signs the public URL; the request's scheme and Host may be a proxy's.
         url = self.settings.origin + request.scope["path"]
         if query := request.scope["query_string"]:
@@ -115,8 +115,8 @@ class TwilioWebhooks:
         self.calls.carrier_reached()
         log.debug(
             "carrier called back",
-            # The place below the node, not the texts of the form, which name numbers.
-            what=request.scope["path"].split("/")[-2],
+            # Of the form only what names no number.
+            what=what,
             state=from_callback(form).state.name,
             call_id=request.path_params["call_id"],
             carrier_call_id=form.get("CallSid", "")[:_ID_MAX],
