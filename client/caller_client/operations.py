@@ -125,8 +125,7 @@ class Caller(Transport):
         """Return one call, live or ended.
 
         `live`, `settling` (over, its record is being written) or `ended`. While it is settling,
-        its cost is null. One that ended in its first second may be unknown until its record is
-        written, a second later.
+        its cost is null.
         """
         return cast(
             "shapes.CallView",
@@ -1476,8 +1475,7 @@ class AsyncCaller(AsyncTransport):
         """Return one call, live or ended.
 
         `live`, `settling` (over, its record is being written) or `ended`. While it is settling,
-        its cost is null. One that ended in its first second may be unknown until its record is
-        written, a second later.
+        its cost is null.
         """
         return cast(
             "shapes.CallView",

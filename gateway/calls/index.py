@@ -13,8 +13,12 @@ from datetime import datetime
 from billing.call_filter import ANY_CALL, CallFilter
 from billing.cdr import CallRecord
 from billing.ports import CdrStore, SpendGate
+from billing.unbooked import ended_in
 from gateway.errors import RequestRefusedError
 from gateway.ports import LiveCall, LiveCalls
+
+_ENTRIES_MAX = 1_000
+"""Entries of an outbox looked at for a call: it holds a second's, unless the book is away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,7 @@ class CallIndex:
     async def show(self, account_id: str, call_id: str) -> LiveCall | CallRecord:
         """Return one call. Raises RequestRefusedError if there is none."""
         live = await self.live.show(account_id, call_id)
-        found = live or await self.records.get(account_id, call_id)
+        found = live or await self._recorded(account_id, call_id)
         if found is None:
             raise RequestRefusedError("call_not_found")
         return found
@@ -79,7 +83,7 @@ class CallIndex:
         ended = await self.live.end(account_id, call_id)
         if ended is not None:
             return ended
-        record = await self.records.get(account_id, call_id)
+        record = await self._recorded(account_id, call_id)
         # The records lag behind the spend gate at both ends: a call of another node is in the gate
         # before its record is opened, and has left it before its record is closed.
         if record is None or record.closed is None:
@@ -89,3 +93,13 @@ class CallIndex:
             if record is None and node is None:
                 raise RequestRefusedError("call_not_found")
         raise RequestRefusedError("call_ended")
+
+    async def _recorded(self, account_id: str, call_id: str) -> CallRecord | None:
+        """Return the record of a call, or what it will be once the book has it."""
+        record = await self.records.get(account_id, call_id)
+        if record is None:
+            # A call that ends within its first second is over before the book has heard of it.
+            entries = await self.gate.read_outbox(self.gate.partition(account_id), _ENTRIES_MAX)
+            record = ended_in(entries, account_id, call_id)
+        # It may have been booked just before we looked.
+        return record or await self.records.get(account_id, call_id)

@@ -292,8 +292,7 @@ class CallsApi:
         """Return one call, live or ended.
 
         `live`, `settling` (over, its record is being written) or `ended`. While it is settling, its
-        cost is null. One that ended in its first second may be unknown until its record is written,
-        a second later.
+        cost is null.
         """
         call = await self.index.show(principal.account.id, request.path_params["call_id"])
         return Json(self._view(call))

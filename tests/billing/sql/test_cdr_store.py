@@ -1,5 +1,6 @@
 """The contract of `CdrStore`, on both databases."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import msgspec
@@ -12,6 +13,7 @@ from billing.stores import tables
 from billing.stores.call_filter import matching_newest_first
 from billing.stores.call_rows import closed_in, opened_in
 from billing.stores.sql import PAGE_ROWS_MAX, SqlCdrStore
+from billing.unbooked import ended_in
 from tests.billing.outbox_entries import RATE, START, closed, closing, opened, opening, ticked
 
 
@@ -27,6 +29,21 @@ async def test_a_live_call_costs_what_it_has_used_and_never_what_it_holds(store,
     assert await records.get("alice", "c1") == CallRecord(
         opened=opening("c1"), closed=None, cost_micros=RATE.cost(2), used_s=2
     )
+
+
+@pytest.mark.parametrize("answered_at", [None, START], ids=["unknown", "known"])
+async def test_what_an_outbox_tells_of_an_ended_call_is_what_the_book_will(
+    store, records, answered_at
+):
+    """A node that settles another's call may not know when it was answered."""
+    ending = closed("c1", 90, 3, written_off=7)
+    detail = msgspec.json.encode(msgspec.structs.replace(closing(3), answered_at=answered_at))
+    ending = replace(ending, fields={**ending.fields, "m": detail})
+    entries = [opened("c1", 100), ticked(("c1", 150, 2), ("c2", 5, 1)), ending]
+    told = ended_in(entries, "alice", "c1")
+    await store.apply_outbox(3, entries)
+    assert await records.get("alice", "c1") == told
+    assert told.closed.answered_at is not None
 
 
 async def test_a_live_call_without_a_rate_that_can_be_read_costs_nothing_yet(

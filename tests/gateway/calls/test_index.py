@@ -135,6 +135,28 @@ async def test_a_call_that_nobody_knows_of_does_not_exist(site):
         assert await refusal(index.end("alice", "nothing")) == "call_not_found"
 
 
+async def test_a_call_that_ended_before_the_book_heard_of_it_is_known(site):
+    call_id = await site.call_on(site.nodes[1])
+    await site.indexes[1].end("alice", call_id)
+    await site.stage.until(lambda: not len(site.nodes[1].calls))
+    for index in site.indexes:
+        found = await index.show("alice", call_id)
+        assert (found.opened.call_id, found.closed.ended_by) == (call_id, "operator")
+        assert await refusal(index.end("alice", call_id)) == "call_ended"
+        assert await refusal(index.show("bob", call_id)) == "call_not_found"
+
+
+async def test_a_call_that_is_booked_while_it_is_looked_for_is_found(site):
+    read_outbox = site.stage.gate.read_outbox
+
+    async def booked_first(partition, count_max):
+        site.records.add("c1")
+        return await read_outbox(partition, count_max)
+
+    site.stage.gate.read_outbox = booked_first
+    assert (await site.indexes[0].show("alice", "c1")).opened.call_id == "c1"
+
+
 async def test_a_call_that_an_earlier_run_of_the_node_left_is_over(site):
     """Nobody can talk on it any more; the sweeper settles it."""
     node = site.nodes[0]
