@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from tests.certificates import Pair
+from tests.tcp_server import HOST, tcp_server
 
 _BAD_GATEWAY = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
@@ -19,12 +20,12 @@ class Proxy:
         self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self._context.load_cert_chain(*pair)
         self._passes_upgrade = passes_upgrade
-        self._server: asyncio.Server
+        self._server = contextlib.AsyncExitStack()
         self.origin = ""
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._context)
-        self.origin = f"https://localhost:{self._server.sockets[0].getsockname()[1]}"
+        served = tcp_server(self._serve, tls=self._context)
+        self.origin = f"https://localhost:{await self._server.enter_async_context(served)}"
         return self
 
     async def __aexit__(
@@ -33,21 +34,20 @@ class Proxy:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._server.close()
+        await self._server.aclose()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            head = await reader.readuntil(b"\r\n\r\n")
-            if not self._passes_upgrade:
-                head = head.replace(b"Upgrade: websocket", b"X-Upgrade: websocket")
-            try:
-                there, to_there = await asyncio.open_connection("127.0.0.1", self._port)
-            except OSError:
-                writer.write(_BAD_GATEWAY)
-            else:
-                to_there.write(head)
-                await asyncio.gather(_pass(reader, to_there), _pass(there, writer))
-        writer.close()
+        head = await reader.readuntil(b"\r\n\r\n")
+        if not self._passes_upgrade:
+            head = head.replace(b"Upgrade: websocket", b"X-Upgrade: websocket")
+        try:
+            there, to_there = await asyncio.open_connection(HOST, self._port)
+        except OSError:
+            writer.write(_BAD_GATEWAY)
+            return
+        with contextlib.closing(to_there):
+            to_there.write(head)
+            await asyncio.gather(_pass(reader, to_there), _pass(there, writer))
 
 
 async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from tests.calls.test_buttons import MONEY, Shop, shop_of
 from tests.calls.world import Customer, World, eventually
+from tests.tcp_server import tcp_server
 from tests.valkey import free_port
 
 FOLDER = Path(__file__).parents[2] / "examples/back-ends"
@@ -108,35 +109,31 @@ async def test_a_visitors_call_is_signed_and_a_refusal_handed_on(
 async def test_a_gateway_that_hangs_up_or_says_nothing_is_waited_for_no_longer(
     tmp_path: Path,
 ) -> None:
-    silent: list[asyncio.StreamWriter] = []
+    silent: list[bytes] = []
 
-    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def take(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
         asked = (await reader.readuntil(b"\r\n\r\n")).decode()
         length = re.search(r"(?i)content-length: (\d+)", asked)
         assert length is not None
         body = await reader.readexactly(int(length[1]))
-        if b"pk_live_hung_up" in body:
-            writer.close()
-        else:
-            silent.append(writer)
+        if b"pk_live_hung_up" not in body:
+            silent.append(body)
+            await reader.read()
 
-    server = await asyncio.start_server(take, "127.0.0.1", 0)
-    gateway = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-
-    async def asked(name: str, button: str) -> tuple[int, object]:
+    async def asked(gateway: str, name: str, button: str) -> tuple[int, object]:
         folder = tmp_path / button
         folder.mkdir(exist_ok=True)
         async with back_end(name, folder, gateway, button=button) as http:
             reply = await http.post("/call-token")
             return reply.status_code, reply.json()
 
-    try:
+    async with tcp_server(take) as port:
         found = await asyncio.gather(
-            *(asked(name, f"pk_live_{end}") for name in HERE for end in ("hung_up", "silent"))
+            *(
+                asked(f"http://127.0.0.1:{port}", name, f"pk_live_{end}")
+                for name in HERE
+                for end in ("hung_up", "silent")
+            )
         )
-    finally:
-        for writer in silent:
-            writer.close()
-        server.close()
     assert found == [(503, {"code": "gateway_unreachable"})] * len(found)
     assert len(silent) == len(HERE)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.calls.world import ECHO, Customer, Phone, World, eventually
+from tests.tcp_server import tcp_server
 from tests.valkey import ValkeyServer
 
 REST = "/v1/call-tokens"
@@ -81,27 +82,16 @@ class Wire:
 
     def __init__(self, server: ValkeyServer) -> None:
         self._server = server
-        self._tasks: set[asyncio.Task[None]] = set()
         self.lose_answer_to = b""
         """Text of the request whose answer is lost; cleared when that has happened."""
 
     @contextlib.asynccontextmanager
     async def carrying(self) -> AsyncIterator[str]:
         """Carry; yield the URL to connect to."""
-        listener = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        try:
-            yield f"redis://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
-        finally:
-            listener.close()
-            for task in tuple(self._tasks):
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+        async with tcp_server(self._serve) as port:
+            yield f"redis://127.0.0.1:{port}"
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         answers, requests = await asyncio.open_unix_connection(str(self._server.socket))
         back = asyncio.create_task(self._carry(answers, writer))
         try:
@@ -111,11 +101,8 @@ class Wire:
                     back.cancel()
                 requests.write(data)
                 await requests.drain()
-        except (ConnectionError, asyncio.CancelledError):
-            pass
         finally:
             back.cancel()
-            writer.close()
             requests.close()
 
     @staticmethod

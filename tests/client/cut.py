@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 
+from tests.tcp_server import HOST, tcp_server
 from tests.valkey import free_port
 
 
@@ -15,14 +16,14 @@ class Cutter:
         self.heads: list[bytes] = []
         """What each connection began with."""
         self._writers = set()
+        self._server = contextlib.AsyncExitStack()
 
     async def __aenter__(self):
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        await self._server.enter_async_context(tcp_server(self._serve, port=self.port))
         return self
 
     async def __aexit__(self, *_error):
-        self._server.close()
-        self.cut()
+        await self._server.aclose()
 
     def cut(self):
         """Break all connections."""
@@ -32,13 +33,12 @@ class Cutter:
     async def _serve(self, reader, writer):
         head = await reader.readuntil(b"\r\n\r\n")
         self.heads.append(head)
-        there, out = await asyncio.open_connection("127.0.0.1", self.target)
+        there, out = await asyncio.open_connection(HOST, self.target)
         both = {writer, out}
         self._writers |= both
-        out.write(head)
-        copies = [_copy(reader, out), _copy(there, writer)]
-        with contextlib.suppress(OSError):
-            await asyncio.gather(*copies)
+        with contextlib.closing(out):
+            out.write(head)
+            await asyncio.gather(_copy(reader, out), _copy(there, writer))
         self._writers -= both
 
 

@@ -14,6 +14,7 @@ from database import refusals, schema
 from database.engine import create_engine, reading, writing
 from database.errors import StoreFullError, StoreUnavailableError, UnfitBookError
 from database.migrations import migrate
+from tests.tcp_server import tcp_server
 from tests.valkey import ValkeyServer, free_port
 
 
@@ -129,10 +130,8 @@ async def test_a_port_that_answers_otherwise_is_told_apart(answer, query, words)
     async def reply(reader, writer):
         await reader.read(8)
         writer.write(answer)
-        writer.close()
 
-    async with await asyncio.start_server(reply, "127.0.0.1", 0) as other:
-        port = other.sockets[0].getsockname()[1]
+    async with tcp_server(reply) as port:
         assert words in await passing_of(f"postgresql://u:p@127.0.0.1:{port}/db{query}")
 
 

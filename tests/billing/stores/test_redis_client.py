@@ -10,6 +10,7 @@ from billing.stores.redis_client import UnfitStoreError, UrlError, connect, disc
 from database.errors import StoreUnavailableError
 from tests.billing.conftest import fill
 from tests.billing.spend_gate_contract import CENT, UNIT, held_call, opening, tick
+from tests.tcp_server import tcp_server
 from tests.valkey import ValkeyServer, free_port
 
 
@@ -119,10 +120,9 @@ async def test_what_does_not_speak_redis_is_told(scheme):
     async def answer(reader, writer):
         await reader.read(100)
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-        writer.close()
 
-    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
-        client = connect(f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    async with tcp_server(answer) as port:
+        client = connect(f"{scheme}://127.0.0.1:{port}")
         with pytest.raises(StoreUnavailableError, match="does not speak Redis"):
             await preflight(client)
         await disconnect(client)

@@ -18,6 +18,7 @@ from gateway.stores.administration import SqlAdministration
 from tests.client.cut import Cutter
 from tests.gateway.logs.levels import kept_levels
 from tests.gateway.test_access import site
+from tests.tcp_server import tcp_server
 
 __all__ = ["site"]
 
@@ -155,18 +156,6 @@ async def test_a_proxy_that_is_none_is_told_and_this_machine_is_asked_by_none(
     assert (code, "HTTPS_PROXY" in err) == (EXIT_SETTINGS, True)
 
 
-async def serve(answer):
-    """Return a server that says the same to everybody."""
-
-    async def say(reader, writer):
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(answer)
-        await writer.drain()
-        writer.close()
-
-    return await asyncio.start_server(say, "127.0.0.1", 0)
-
-
 PAGE = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 2\r\n\r\nHi"
 
 
@@ -181,8 +170,14 @@ PAGE = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 2\r\n\r\n
 )
 async def test_who_is_no_gateway_is_told(operator, monkeypatch, answer, code, word):
     monkeypatch.setattr(Console, "wait", lambda *_: None)
-    async with await serve(answer) as server:
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+    async def say(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        await writer.drain()
+
+    async with tcp_server(say) as port:
+        url = f"http://127.0.0.1:{port}"
         for command in (("nodes", "list"), ("calls", "tail")):
             found, out, err = await operator.types(*command, "--url", url)
             assert (found, out, word in err) == (code, "", True)
@@ -194,12 +189,11 @@ async def test_who_is_no_gateway_is_told(operator, monkeypatch, answer, code, wo
 async def test_an_act_that_nobody_answered_is_not_done_twice(operator):
     asked = []
 
-    async def hang_up(reader, writer):
+    async def hang_up(reader, _writer):
         asked.append(await reader.readuntil(b"\r\n\r\n"))
-        writer.close()
 
-    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with tcp_server(hang_up) as port:
+        url = f"http://127.0.0.1:{port}"
         code, _, err = await operator.types("nodes", "drain", "n1", "--url", url)
     assert (code, len(asked), "may have been done" in err) == (EXIT_UNAVAILABLE, 1, True)
 

@@ -17,6 +17,7 @@ from simulators.carrier.service import SimulatorService, SimulatorSettings
 from tests.certificates import DAY, Authority
 from tests.own_tests import ROOT
 from tests.proxy import Proxy
+from tests.tcp_server import tcp_server
 from tests.terminal import Terminal
 from tests.valkey import free_port
 
@@ -211,20 +212,15 @@ async def test_leaving_midway_leaves_nothing(tmp_path, answers, prompt, key, cod
 
 
 async def test_ctrl_c_while_something_is_checked(tmp_path):
-    async def say_nothing(reader, writer):
-        with contextlib.closing(writer):
-            await reader.read()
+    async def say_nothing(reader, _writer):
+        await reader.read()
 
-    silent = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
-    async with desk_at(tmp_path) as desk:
-        desk.environ["CALLER_CARRIER_URL"] = (
-            f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}"
-        )
+    async with tcp_server(say_nothing) as port, desk_at(tmp_path) as desk:
+        desk.environ["CALLER_CARRIER_URL"] = f"http://127.0.0.1:{port}"
         with desk.terminal() as terminal:
             await converse(terminal, *desk.account(), ("Checking", None))
             await asyncio.to_thread(terminal.press, CTRL_C)
             assert await ended(terminal) == 130
-    silent.close()
     assert "Nothing was written: " in terminal.shown
     assert "Traceback" not in terminal.shown
 

@@ -9,6 +9,8 @@ import ssl
 from collections import Counter, deque
 from datetime import UTC, datetime
 
+from tests.tcp_server import tcp_server
+
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 SENDER = "caller@calls.example.com"
 
@@ -48,7 +50,7 @@ class Mailbox:
         self.verbs = Counter()
         self.passwords = []
         self.news = asyncio.Event()
-        self._tasks = set()
+        self._server = contextlib.AsyncExitStack()
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         for name, text in (("cert.pem", CERTIFICATE), ("key.pem", KEY)):
             (folder / name).write_text(text)
@@ -56,28 +58,18 @@ class Mailbox:
 
     async def open(self):
         at_once = self._context if self.speaks_tls_at_once else None
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=at_once)
-        self.port = self._server.sockets[0].getsockname()[1]
+        self.port = await self._server.enter_async_context(tcp_server(self._serve, tls=at_once))
 
     async def close(self):
-        self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._server.aclose()
 
-    async def _accept(self, reader, writer):
-        self._tasks.add(asyncio.current_task())
+    async def _serve(self, reader, writer):
         self.verbs["conversations"] += 1
         fault = self.faults.popleft() if self.faults else {}
         try:
             await self._converse(reader, writer, fault)
-        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass
         finally:
             self.news.set()
-            writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
 
     async def _converse(self, reader, writer, fault):
         async def say(step, answer):
@@ -90,8 +82,10 @@ class Mailbox:
 
         secure = self.speaks_tls_at_once
         await say("HELLO", "220 mailbox")
-        while line := (await reader.readline()).decode("ascii"):
-            verb = line.split()[0].upper()
+        while words := (await reader.readline()).split():
+            if not words[0].isascii():
+                return  # TLS, from the first byte on
+            verb = words[0].decode().upper()
             self.verbs[verb] += 1
             if verb == "EHLO":
                 offers = [each for each in self.offers if not secure or each != "STARTTLS"]
@@ -103,7 +97,7 @@ class Mailbox:
                 await writer.start_tls(self._context)
                 secure = True
             elif verb == "AUTH":
-                self.passwords.append((base64.b64decode(line.split()[2]), secure))
+                self.passwords.append((base64.b64decode(words[2]), secure))
                 await say(verb, "235 welcome")
             elif verb == "DATA":
                 await say(verb, "354 go on")

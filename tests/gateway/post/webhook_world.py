@@ -19,6 +19,7 @@ from gateway.webhooks.ports import Endpoint, EndpointForm
 from gateway.webhooks.signature import SecretMaker, secret_text
 from gateway.webhooks.target import read_target
 from tests.clock import Clock
+from tests.tcp_server import tcp_server
 
 HOST = "127.0.0.1"
 TIMEOUT_S = 0.3
@@ -81,21 +82,13 @@ async def receiving(tls=None):
 @contextlib.asynccontextmanager
 async def talking(talk):
     """Serve `talk` (reader, writer) on a port of its own; yields its URL."""
-    tasks = set()
 
     async def serve(reader, writer):
-        tasks.add(asyncio.current_task())
-        with contextlib.suppress(ConnectionError, asyncio.CancelledError):
-            await reader.readuntil(b"\r\n\r\n")
-            await talk(reader, writer)
-        writer.close()
+        await reader.readuntil(b"\r\n\r\n")
+        await talk(reader, writer)
 
-    server = await asyncio.start_server(serve, HOST, 0)
-    yield f"http://{HOST}:{server.sockets[0].getsockname()[1]}/hook"
-    for task in tasks:
-        task.cancel()
-    server.close()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    async with tcp_server(serve) as port:
+        yield f"http://{HOST}:{port}/hook"
 
 
 class World:

@@ -1,6 +1,5 @@
 """What `caller check` finds, on real stores and a carrier that is there or not."""
 
-import asyncio
 import contextlib
 from datetime import UTC, datetime, timedelta
 
@@ -18,6 +17,7 @@ from simulators.carrier.service import SimulatorService
 from simulators.carrier.settings import SimulatorSettings
 from tests.certificates import DAY, Authority
 from tests.gateway.telemetry.collector import collecting
+from tests.tcp_server import tcp_server
 from tests.valkey import free_port
 
 ACCOUNT_SID = "AC" + "0" * 32
@@ -62,13 +62,9 @@ async def twilio(status, body):
         head = f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
         writer.write(head.encode() + body)
         await writer.drain()
-        writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    finally:
-        server.close()
+    async with tcp_server(serve) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def test_a_mark_reads_without_colour():

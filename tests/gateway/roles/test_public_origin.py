@@ -9,6 +9,7 @@ import pytest
 
 from gateway.roles import public_origin
 from tests.certificates import DAY, Authority
+from tests.tcp_server import tcp_server
 from tests.valkey import free_port
 
 HEALTHY = b'{"status":"ok","instance":"0123456789abcdef"}'
@@ -23,18 +24,13 @@ async def serving(status=200, body=HEALTHY, pair=None, fields=""):
         context.load_cert_chain(pair.certificate, pair.key)
 
     async def serve(reader, writer):
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            await reader.readuntil(b"\r\n\r\n")
-            head = f"HTTP/1.1 {status} X\r\n{fields}Content-Length: {len(body)}\r\n"
-            writer.write(head.encode() + b"Connection: close\r\n\r\n" + body)
-            await writer.drain()
-        writer.close()
+        await reader.readuntil(b"\r\n\r\n")
+        head = f"HTTP/1.1 {status} X\r\n{fields}Content-Length: {len(body)}\r\n"
+        writer.write(head.encode() + b"Connection: close\r\n\r\n" + body)
+        await writer.drain()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
+    async with tcp_server(serve, tls=context) as port:
+        yield port
 
 
 async def test_a_gateway_is_known_by_its_instance():
@@ -47,20 +43,15 @@ async def test_an_answer_in_pieces_is_one_and_an_endless_one_is_none():
     async def serve(reader, writer):
         endless = b"/endless" in await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
-        with contextlib.suppress(OSError):
-            for part in [b"x" * 4096] * 1000 if endless else [HEALTHY[:20], HEALTHY[20:]]:
-                writer.write(part)
-                await writer.drain()
-                await asyncio.sleep(0.01)
-        writer.close()
+        for part in [b"x" * 4096] * 1000 if endless else [HEALTHY[:20], HEALTHY[20:]]:
+            writer.write(part)
+            await writer.drain()
+            await asyncio.sleep(0.01)
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    origin = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    assert (await public_origin.ask(origin)).instance == "0123456789abcdef"
-    assert "is not this gateway" in (await public_origin.ask(f"{origin}/endless")).fault
-    server.close()
-    # The other end has to see that nobody reads.
-    await asyncio.sleep(0.2)
+    async with tcp_server(serve) as port:
+        origin = f"http://127.0.0.1:{port}"
+        assert (await public_origin.ask(origin)).instance == "0123456789abcdef"
+        assert "is not this gateway" in (await public_origin.ask(f"{origin}/endless")).fault
 
 
 @pytest.mark.parametrize(
@@ -97,12 +88,9 @@ async def test_what_speaks_no_tls_is_said():
     async def serve(reader, writer):
         await reader.read(1)
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-        writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    answer = await public_origin.ask(f"https://127.0.0.1:{port}")
-    server.close()
+    async with tcp_server(serve) as port:
+        answer = await public_origin.ask(f"https://127.0.0.1:{port}")
     assert "does not speak TLS" in answer.fault
 
 

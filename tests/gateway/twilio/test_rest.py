@@ -18,6 +18,7 @@ from gateway.twilio.rest import TwilioCarrier
 from simulators.carrier.signing import split_overrides
 from tests.simulators.carrier.conftest import peer, start
 from tests.simulators.carrier.peer import ACCOUNT, FROM, TOKEN, until
+from tests.tcp_server import tcp_server
 from tests.valkey import free_port
 
 __all__ = ["peer", "start"]
@@ -105,17 +106,8 @@ async def until_over(desk, sid):
 @contextlib.asynccontextmanager
 async def server_that(serve):
     """Listen on a port, and do this with every connection; yields the URL."""
-
-    async def guarded(reader, writer):
-        with contextlib.suppress(ConnectionError, asyncio.CancelledError):
-            await serve(reader, writer)
-        writer.close()
-
-    server = await asyncio.start_server(guarded, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    finally:
-        server.close()
+    async with tcp_server(serve) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def answering(status, body):

@@ -16,6 +16,7 @@ from simulators.carrier.clock import Clock
 from simulators.carrier.errors import StreamError
 from simulators.carrier.media_socket import dial
 from simulators.carrier.playout import FRAME_BYTES, SILENCE
+from tests.tcp_server import tcp_server
 
 from .conftest import Carrier, Start
 from .peer import Media, Peer, until
@@ -351,16 +352,11 @@ async def test_servers_that_are_no_websocket(reply: bytes, code: int) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(reply)
-        writer.close()
-        await writer.wait_closed()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    with pytest.raises(StreamError) as caught:
-        await dial(f"wss://127.0.0.1:{port}/m", "s", _Owner(), plain=True)
+    async with tcp_server(serve) as port:
+        with pytest.raises(StreamError) as caught:
+            await dial(f"wss://127.0.0.1:{port}/m", "s", _Owner(), plain=True)
     assert caught.value.code == code
-    server.close()
-    await server.wait_closed()
 
 
 async def test_a_silent_server_is_a_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
