@@ -18,6 +18,7 @@ from gateway.call.high_risk import SHIPPED
 from gateway.calls.index import CallIndex
 from gateway.own_keys import KeyMaking, OwnKey
 from gateway.ports import LiveCall
+from tests.billing.outbox_entries import MemoryOutbox
 
 AT = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
 RATE = Rate(per_minute_micros=30_000, connect_fee_micros=10_000)
@@ -111,11 +112,15 @@ class Live:
         return next((each for each in mine if each.opened.call_id == call_id), None)
 
 
-class Gate:
-    """What the spend gate says of a balance."""
+class Gate(MemoryOutbox):
+    """What the spend gate says of a balance, and an outbox that is booked at once."""
 
     def __init__(self):
+        super().__init__(partitions=1)
         self.balance_micros = 12_340_000
+
+    def partition(self, _account_id):
+        return 0
 
     async def balance(self, _account_id):
         if isinstance(self.balance_micros, Exception):
