@@ -33,6 +33,7 @@ async def test_every_operation_is_a_method_of_both():
     assert names - vars(AsyncCaller).keys() == set()
 
 
+@pytest.mark.thorough
 async def test_the_example_of_the_readme_runs(node):
     (example,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.S)
     example = example.replace("https://calls.example.com", node.url).replace("ck_…", key_of(node))

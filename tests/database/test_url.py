@@ -79,6 +79,7 @@ async def shown(url, name):
         await engine.dispose()
 
 
+@pytest.mark.thorough
 async def test_a_server_begins_with_what_the_url_says(server_url):
     url = f"{server_url}&application_name=books&connect_timeout=5&options=-c%20work_mem%3D8MB"
     assert await shown(url, "application_name") == "books"

@@ -459,6 +459,7 @@ async def test_what_is_not_there_is_a_problem_too(node, accept):
     assert other.headers["allow"] == "DELETE, GET, HEAD"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("seed", one_in(8, range(1, 9)))
 async def test_things_live_and_end_as_documented(node, seed):
     """The seed takes the same steps on any node: what fails does so again."""

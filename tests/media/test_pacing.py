@@ -139,6 +139,7 @@ def pattern(seed: int) -> list[tuple[float, float]]:
     return stalls
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("first", first_of(range(0, 180, 60)))
 def test_after_any_pattern_of_bursts_the_delay_is_small(first):
     for seed in range(first, first + 60):

@@ -74,6 +74,7 @@ def test_delay_and_silence_stay_small(
     assert world.dry_s <= dry_s
 
 
+@pytest.mark.thorough
 def test_a_reliable_transport_with_spikes() -> None:
     worlds = [
         World(spikes(2, 0.01, 60), seed=seed, reliable=True, carrier=beside()).run()
@@ -244,6 +245,7 @@ def test_a_voice_that_moves_between_packets_and_a_stream_has_the_lead_of_each() 
     assert similarity(from_mulaw(SPEECH), world.heard()) >= 0.99
 
 
+@pytest.mark.thorough
 def test_ticks_may_come_late_by_their_period() -> None:
     for tick_late in (0, MS, 2 * MS):
         world = World(jitter(5, loss=0.03), tick_late=tick_late, carrier=beside()).run()

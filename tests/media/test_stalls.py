@@ -30,6 +30,7 @@ def test_no_stall_leaves_a_delay(first: int) -> None:
     assert [seed for seed in range(first, first + 5) if wrong(call_of(seed))] == []
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("first", first_of(range(1_000, 1_060, 5)))
 def test_an_owner_that_clears_only_when_a_mark_is_back_is_as_well_off(first: int) -> None:
     seeds = range(first, first + 5)
@@ -53,6 +54,7 @@ def test_a_way_that_becomes_shorter_while_it_stands_still_hides_no_surplus(seed:
     assert not wrong(call_of(seed))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("first", first_of(range(3_000, 3_040, 5)))
 def test_noise_without_a_pause_is_no_excuse(first: int) -> None:
     seeds = range(first, first + 5)
@@ -71,6 +73,7 @@ def test_stalls_that_come_back_are_no_round_trip(side: str, every: float, length
     assert not wrong(call), (call.backlog_ms, call.error_ms)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("is_loud", [False, True])
 def test_a_quiet_line_is_never_cleared(is_loud: bool) -> None:
     call = Call(1, 300, ppm=200, talker_ppm=-200, is_loud=is_loud).run((10, 299))

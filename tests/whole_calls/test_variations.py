@@ -138,6 +138,7 @@ async def test_a_call_of_many_turns(world_of, seed):
         assert_nothing_lost(world, record)
 
 
+@pytest.mark.thorough
 async def test_the_same_seed_is_the_same_call(world_of):
     def story(world):
         # A loop counts in floats, which are coarser the later it is.

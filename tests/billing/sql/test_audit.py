@@ -10,6 +10,7 @@ from billing.stores import row_audit, tables
 from billing.stores.audit import ADVICE, Totals, totals
 from billing.stores.findings import FINDINGS_MAX
 from tests.billing.outbox_entries import BOOKED_AT, closed, costing, opened
+from tests.thorough import one_in
 
 
 @pytest.fixture(autouse=True)
@@ -353,7 +354,7 @@ DAMAGES = {
 }
 
 
-@pytest.mark.parametrize("kind", DAMAGES)
+@pytest.mark.parametrize("kind", one_in(4, DAMAGES))
 async def test_each_kind_of_fault_is_named(busy_book, kind):
     damage, findings = DAMAGES[kind]
     async with busy_book.begin() as connection:

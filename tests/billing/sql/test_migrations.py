@@ -106,6 +106,7 @@ async def test_starters_that_come_together_take_turns(database_url):
     await engine.dispose()
 
 
+@pytest.mark.thorough
 async def test_starters_on_a_fresh_file_never_get_in_each_other_s_way(tmp_path):
     """SQLite refuses at once, instead of waiting, where two change a file's journal mode."""
     for number in range(settings.default.max_examples // 5):

@@ -134,6 +134,7 @@ async def test_lists_are_bounded(engine, decks):
     assert await decks.list(-1) == []
 
 
+@pytest.mark.thorough
 async def test_a_large_deck_is_kept_whole(decks):
     rows = "".join(f"1{n:07},Somewhere,,0.01,0,1,1\n" for n in range(50_000))
     await decks.add(HEADER + rows, "file", START)

@@ -40,6 +40,7 @@ async def client_of(server):
         await client.aclose()
 
 
+@pytest.mark.thorough
 async def test_more_requests_than_connections_are_all_answered(client_of):
     client = client_of()
 
@@ -59,6 +60,7 @@ async def test_more_requests_than_connections_are_all_answered(client_of):
     ]
 
 
+@pytest.mark.thorough
 async def test_who_waits_too_long_is_told(client_of):
     client = client_of(wait_max_s=0.0)
     async with client.turn():

@@ -49,6 +49,7 @@ async def operator(site):
     return Operator(site, key)
 
 
+@pytest.mark.thorough
 async def test_nodes_are_listed_drained_and_resumed(site, operator):
     code, out, err = await operator.types("nodes", "list")
     assert (code, err) == (0, "")

@@ -211,6 +211,7 @@ async def test_leaving_midway_leaves_nothing(tmp_path, answers, prompt, key, cod
     assert os.listdir(desk.folder) == []
 
 
+@pytest.mark.thorough
 async def test_ctrl_c_while_something_is_checked(tmp_path):
     async def say_nothing(reader, _writer):
         await reader.read()
@@ -299,6 +300,7 @@ def run(folder, *arguments, **environ):
     )
 
 
+@pytest.mark.thorough
 def test_without_a_terminal_it_says_what_to_do(tmp_path):
     done = run(tmp_path)
     assert done.returncode == 2

@@ -71,6 +71,7 @@ async def until_heard(redis):
             await asyncio.sleep(0.05)
 
 
+@pytest.mark.thorough
 async def test_each_change_of_a_call_is_one_line(played):
     async with played.command("calls", "tail", "--account", "alice", "--json") as process:
         await until_heard(played.redis)

@@ -34,6 +34,7 @@ async def test_the_first_is_told_at_once_and_says_what_to_check(refused, lines):
     assert "CALLER_TWILIO_AUTH_TOKEN" in line["hint"]
 
 
+@pytest.mark.thorough
 async def test_one_line_a_minute_with_a_count_also_when_it_is_over(stage, refused, lines):
     for _ in range(90):
         refused.note("192.0.2.7", "callback", "")

@@ -432,6 +432,7 @@ async def test_an_error_that_repeats_rings_once_for_as_long_as_it_does(store):
     assert one.told == [("raised", "errors:it broke")]
 
 
+@pytest.mark.thorough
 async def test_a_flood_of_changes_is_told_change_by_change_and_no_more(store):
     (one,) = await settled(Process("one", store))
     many = figures_of(countries=[country_of(f"C{n}", failed=90) for n in range(10_000)])

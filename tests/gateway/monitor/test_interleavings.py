@@ -99,6 +99,7 @@ class Play(House):
         self.refreshes()
 
 
+@pytest.mark.thorough
 @settings(max_examples=300)
 @given(st.lists(HAPPENINGS, min_size=10, max_size=80), st.sampled_from([1, 4, TEXTS_MAX]))
 def test_whatever_happens_everybody_ends_with_exactly_what_the_board_has(happenings, texts_max):

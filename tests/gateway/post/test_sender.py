@@ -263,6 +263,7 @@ async def test_a_mail_that_was_taken_is_sent_once_however_the_server_leaves(
     assert (len(mailbox.mails), mailbox.verbs["conversations"]) == (1, 1)
 
 
+@pytest.mark.thorough
 async def test_what_is_never_taken_is_given_up_after_three_days(outbox, mailbox, new_sender, clock):
     mailbox.faults.extend([{"RCPT": "450 later"}] * 99)
     await outbox.queue("alice", LOCKED)
@@ -314,6 +315,7 @@ async def test_without_an_address_nobody_is_written_to(outbox, mailbox, people, 
     assert (await outbox.counts()).untaken == 0
 
 
+@pytest.mark.thorough
 async def test_to_an_unproven_address_goes_what_proves_it_or_takes_it_back(engine, mailbox, clock):
     outbox = SqlMailOutbox(engine, clock=clock)
     async with writing(engine, TIMEOUT_S) as connection:

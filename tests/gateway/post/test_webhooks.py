@@ -121,6 +121,7 @@ async def test_who_is_gone_gets_nothing_more_and_its_owner_a_mail(world, receive
     assert mail.notice == Notice("webhook_disabled", values={"label": "127.0.0.1", "why": "gone"})
 
 
+@pytest.mark.thorough
 async def test_an_endpoint_that_fails_for_days_is_disabled_and_one_that_recovers_is_not(
     world, receiver
 ):
@@ -191,6 +192,7 @@ async def test_an_endpoint_that_hangs_holds_up_nobody(world, receiver):
         assert (delivery.state, attempt.status, attempt.reason) == (QUEUED, None, "timeout")
 
 
+@pytest.mark.thorough
 async def test_a_queue_of_ten_thousand_for_a_dead_endpoint_holds_up_nobody(world, receiver):
     async with receiving() as dead:
         dead.status = 500
@@ -232,6 +234,7 @@ async def test_a_queue_of_ten_thousand_for_a_dead_endpoint_holds_up_nobody(world
         assert len(set(dead.ids)) > 60
 
 
+@pytest.mark.thorough
 async def test_few_requests_go_to_one_endpoint_at_once_and_few_endpoints_of_one_account(
     world, receiver
 ):
@@ -261,6 +264,7 @@ async def test_few_requests_go_to_one_endpoint_at_once_and_few_endpoints_of_one_
         assert await world.states(endpoint) == [SENT] * 8
 
 
+@pytest.mark.thorough
 async def test_those_that_hang_keep_out_nobody_who_answers(world, receiver):
     await world.open_account(*(f"a{number}" for number in range(LANES_MAX)))
     async with receiving() as other:
@@ -282,6 +286,7 @@ async def test_those_that_hang_keep_out_nobody_who_answers(world, receiver):
         await asyncio.gather(*sender._lanes.values())
 
 
+@pytest.mark.thorough
 async def test_no_more_lanes_are_opened_than_allowed(world, receiver):
     await world.open_account(*(f"a{number}" for number in range(LANES_MAX + 5)))
     for number in range(LANES_MAX + 5):

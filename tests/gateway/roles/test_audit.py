@@ -75,6 +75,7 @@ async def age_duty(stores):
         await connection.execute(sa.update(duties).values(done_at=None))
 
 
+@pytest.mark.thorough
 async def test_a_fault_in_the_book_rings_by_its_rule_and_is_over_once_it_is_put_right(
     stores, plant, watched, monkeypatch
 ):

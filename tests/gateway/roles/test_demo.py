@@ -313,6 +313,7 @@ def test_a_port_that_is_taken_is_told_before_anything_is_started(environ, tmp_pa
     assert not (tmp_path / "data" / "valkey").exists()
 
 
+@pytest.mark.thorough
 def test_a_simulated_service_that_cannot_serve_ends_the_demo(environ, monkeypatch, capfd):
     """Another process may take a port between the choice of it and its use."""
     with socket.socket() as taken:

@@ -49,6 +49,7 @@ async def until(probe):
             await asyncio.sleep(0.05)
 
 
+@pytest.mark.thorough
 async def test_what_was_deleted_leaves_the_files_soon(house):
     """Also where nothing else is written, as after the last mail to somebody who was erased."""
     engine, folder = house.node.stores.engine, house.node.settings.data_dir
@@ -82,6 +83,7 @@ async def test_what_was_deleted_leaves_the_files_soon(house):
     await duty.stop()
 
 
+@pytest.mark.thorough
 async def test_a_reader_only_delays_that(house, monkeypatch):
     tries = asyncio.Queue()
 
@@ -170,6 +172,7 @@ async def test_what_is_too_old_is_forgotten_beside_draining(house):
         assert len((await connection.execute(sa.select(people.holders))).all()) == 1
 
 
+@pytest.mark.thorough
 async def test_who_came_back_with_an_older_copy_is_shut_out_before_the_ports_open(house):
     await signed_up(house)
     settings = house.node.settings

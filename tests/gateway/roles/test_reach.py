@@ -132,6 +132,7 @@ async def test_a_gateway_that_runs_is_asked_itself(tmp_path, authority, environ)
     assert findings["sockets"].text == "WebSockets pass."
 
 
+@pytest.mark.thorough
 async def test_a_gateway_of_other_stores_that_has_the_port_is_not_taken_for_ours(tmp_path, environ):
     port = free_port()
     environ["CALLER_PORT"] = str(port)

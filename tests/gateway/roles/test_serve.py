@@ -98,6 +98,7 @@ async def test_a_node_whose_drainer_cannot_start_listens_no_more(environ, monkey
     await again.stop()
 
 
+@pytest.mark.thorough
 async def test_a_node_stops_its_sockets_first_and_its_stores_last(environ, monkeypatch):
     order = []
     add = Stops.add

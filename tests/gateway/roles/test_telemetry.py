@@ -40,6 +40,7 @@ async def scraped(node, key):
         return await client.get("/metrics", headers=headers)
 
 
+@pytest.mark.thorough
 async def test_an_operator_reads_figures_and_nobody_else_does(node):
     operator, other = await key_of(node, {Scope.ADMIN}), await key_of(node, LEAST)
     assert (await scraped(node, "ck_nobodys")).status_code == 401

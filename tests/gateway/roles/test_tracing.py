@@ -19,6 +19,7 @@ URL = {"CALLER_OTLP_URL": "http://127.0.0.1:4318"}
 SPAN = Span(HOLD, b"t" * 16, b"s" * 8, b"p" * 8, 1, 2)
 
 
+@pytest.mark.thorough
 def test_without_a_collector_there_are_none_and_nothing_is_loaded():
     assert compose_tracing(from_mapping({}), {}, "n1") == Tracing()
     heavy = "{'opentelemetry.proto', 'google.protobuf'}"

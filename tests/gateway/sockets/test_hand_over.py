@@ -204,6 +204,7 @@ async def test_to_a_peer_that_is_gone_nothing_is_given(
     assert house.tries == [False]
 
 
+@pytest.mark.thorough
 async def test_a_hundred_who_read_nothing_hold_nobody_up(site: tuple[Site, Connect]) -> None:
     house, connect = site
     for _ in range(100):
@@ -266,6 +267,7 @@ def streams_left() -> int:
     return sum(type(each) is EventStream for each in gc.get_objects())
 
 
+@pytest.mark.thorough
 async def test_what_gave_a_connection_away_leaves_nothing_to_a_full_collection() -> None:
     house = House()
     gc.collect()

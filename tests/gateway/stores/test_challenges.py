@@ -115,6 +115,7 @@ async def flooded(nodes, count, second):
     return given.maxnumber
 
 
+@pytest.mark.thorough
 async def test_work_doubles_with_a_flood_from_everywhere_and_falls_when_it_is_over(nodes):
     minute = 60
     costs = [
@@ -138,6 +139,7 @@ async def test_one_network_makes_it_hard_for_itself_alone(nodes):
     assert (await nodes.other.give(LIVE, STRANGER)).maxnumber == NUMBERS_MIN
 
 
+@pytest.mark.thorough
 async def test_what_nobody_solves_is_kept_nowhere_and_keeps_nobody_out(nodes, redis):
     networks = 250
     for _ in range(1_000):

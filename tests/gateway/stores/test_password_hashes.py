@@ -136,6 +136,7 @@ async def test_what_was_hashed_with_less_is_outdated(hasher):
     assert not hasher.is_outdated("")
 
 
+@pytest.mark.thorough
 async def test_sixteen_wait_and_the_next_is_refused(hasher, monkeypatch):
     gate = Gate(hasher, monkeypatch)
     waiting = [
@@ -151,6 +152,7 @@ async def test_sixteen_wait_and_the_next_is_refused(hasher, monkeypatch):
     assert await hasher.hash(PASSWORD)
 
 
+@pytest.mark.thorough
 async def test_who_goes_away_gives_up_a_place_only_when_no_thread_works_for_it(hasher, monkeypatch):
     gate = Gate(hasher, monkeypatch)
     waiting = [

@@ -115,6 +115,7 @@ def test_a_file_of_what_is_no_secret_is_no_setting(tmp_path: Path) -> None:
         from_mapping(filled({"CALLER_CALLER_ID_FILE": str(tmp_path / "id")}))
 
 
+@pytest.mark.thorough
 def test_a_command_reads_them_and_its_error_says_which(tmp_path: Path) -> None:
     url = tmp_path / "database_url"
     environ = {

@@ -258,6 +258,7 @@ def test_a_session_refuses_what_it_does_not_offer(account: MerchantAccount) -> N
             account.checkout.pay(session.id, button, email, NOW_NS)
 
 
+@pytest.mark.thorough
 def test_sessions_are_bounded_and_finished_ones_go_first(account: MerchantAccount) -> None:
     kept = account.world.settings.objects_kept
     first = account.checkout.create(form(SESSION), NOW_NS)
