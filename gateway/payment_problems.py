@@ -23,6 +23,11 @@ PAYMENT_PROBLEMS: Final[Mapping[str, Problem]] = {
         "Choose an amount between the smallest and the largest that are offered.",
     ),
     "payment_not_found": Problem(404, "There is no such payment.", "Check the payment's id."),
+    "refund_reference_reused": Problem(
+        409,
+        "This payment has another refund of this reference, or one that failed.",
+        "Nothing was sent back now. Use a new reference for each new refund.",
+    ),
     "payment_key_reused": Problem(
         409,
         "This idempotency key was used for another payment.",

@@ -88,7 +88,10 @@ def refund_payment(
     amount: Annotated[str, typer.Argument(help="Amount, such as 10.00.")],
     reference: Annotated[
         str,
-        typer.Option(help="Unique name; refunded only once. Default: a new one."),
+        typer.Option(
+            help="Unique name among the refunds of this payment; refunded only once."
+            " Default: a new one."
+        ),
     ] = "",
 ) -> None:
     """Send unspent credit back to the card it was paid with."""

@@ -50,8 +50,8 @@ class Refunds:
         that takes the credit also tells of the refund, so that a repetition tells nothing.
 
         Raises:
-            RequestRefusedError: `payment_not_found`, `refund_too_large`, `payment_key_reused` for a
-                reference whose refund was refused.
+            RequestRefusedError: `payment_not_found`, `refund_too_large`; `refund_reference_reused`
+                for one whose refund was refused, or that this payment has for another amount.
             PaymentError: The service refused, or is away.
             StoreUnavailableError: A store is away.
 
@@ -63,13 +63,14 @@ class Refunds:
         if intent_id is None or payment.state not in _REFUNDABLE:
             raise RequestRefusedError("refund_too_large")
         minor = _minor(micros, payment.currency)
-        # The amount is part of the id: another amount is another refund.
         our_id = f"{payment.id}:{minor}:{reference}"
         booked_as = refund_reference(our_id)
         if await self._store.is_booked(undone(booked_as)):
-            raise RequestRefusedError("payment_key_reused")
+            raise RequestRefusedError("refund_reference_reused")
         is_first = False
         if not await self._store.is_booked(booked_as):
+            if await self._has_another(payment, minor, reference):
+                raise RequestRefusedError("refund_reference_reused")
             is_first = await self._take_back(payment, micros, booked_as)
         elif await self._is_refunded(intent_id, our_id):
             return await self._payments.book_outcome(payment)
@@ -91,6 +92,17 @@ class Refunds:
             if is_first and not is_refused:
                 self._notify(REFUNDED, told(payment, micros, booked_as))
         return await self._payments.book_outcome(payment)
+
+    async def _has_another(self, payment: Payment, minor: int, reference: str) -> bool:
+        """Return whether a payment has a refund of this reference, and of another amount."""
+        prefix = refund_reference(f"{payment.id}:")
+        for entry in await self._store.entries(payment):
+            if not entry.reference.startswith(prefix):
+                continue
+            amount, _, name = entry.reference.removeprefix(prefix).partition(":")
+            if name in (reference, undone(reference)) and amount != str(minor):
+                return True
+        return False
 
     async def _is_refunded(self, intent_id: str, our_id: str) -> bool:
         """Return whether the service has made a refund; it forgets idempotency keys after a day."""

@@ -21,6 +21,25 @@ async def test_refunds_take_credit_once_each(shop):
     assert [data["micros"] for data in shop.told("payment.refunded")] == [5 * UNIT, 7 * UNIT]
 
 
+async def test_a_reference_is_one_refund_of_one_amount(shop):
+    payment = await shop.paid()
+    await shop.refunds.send_back(payment.id, 5 * UNIT, reference="a")
+    with pytest.raises(RequestRefusedError) as refused:
+        await shop.refunds.send_back(payment.id, 7 * UNIT, reference="a")
+    assert refused.value.code == "refund_reference_reused"
+    assert (await shop.balance(), len(await shop.objects("refunds"))) == (20, 1)
+    # Nor once that refund has failed.
+    (refund,) = await shop.objects("refunds")
+    await shop.does("POST", f"/refunds/{refund['id']}/fail")
+    await shop.payments.book_object("refund", refund["id"])
+    with pytest.raises(RequestRefusedError):
+        await shop.refunds.send_back(payment.id, 7 * UNIT, reference="a")
+    # Another payment's is another.
+    other = await shop.paid()
+    await shop.refunds.send_back(other.id, 7 * UNIT, reference="a")
+    assert await shop.balance() == 43
+
+
 async def test_a_refund_that_fails_at_the_bank_gives_its_credit_back(shop):
     payment = await shop.paid()
     await shop.refunds.send_back(payment.id, 5 * UNIT, reference="a")

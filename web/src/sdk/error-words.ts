@@ -112,6 +112,7 @@ export type GatewayCode =
   | 'payment_unavailable'
   | 'amount_out_of_range'
   | 'payment_not_found'
+  | 'refund_reference_reused'
   | 'payment_key_reused'
   | 'refund_too_large'
   | 'no_saved_card'
