@@ -101,7 +101,8 @@ class Caller(Transport):
     def list_calls(self, *, limit: int | None = None, before: str | None = None) -> shapes.CallPage:
         """Return a page of the account's calls, newest first.
 
-        Those that began within the last second come on top of the first page, beyond its limit.
+        Those that began within the last second come on top of the first page, beyond its limit,
+        whether they are live or over.
         """
         return cast(
             "shapes.CallPage",
@@ -168,7 +169,8 @@ class Caller(Transport):
     ) -> shapes.KeptFeedback:
         """Keep what is said first of a call, and return what is kept; repeating it is harmless.
 
-        What is said first stays, and is in the call as `feedback`.
+        What is said first stays, and is in the call as `feedback`. It can be said from a second
+        after the call began on.
         """
         return cast(
             "shapes.KeptFeedback",
@@ -1451,7 +1453,8 @@ class AsyncCaller(AsyncTransport):
     ) -> shapes.CallPage:
         """Return a page of the account's calls, newest first.
 
-        Those that began within the last second come on top of the first page, beyond its limit.
+        Those that began within the last second come on top of the first page, beyond its limit,
+        whether they are live or over.
         """
         return cast(
             "shapes.CallPage",
@@ -1520,7 +1523,8 @@ class AsyncCaller(AsyncTransport):
     ) -> shapes.KeptFeedback:
         """Keep what is said first of a call, and return what is kept; repeating it is harmless.
 
-        What is said first stays, and is in the call as `feedback`.
+        What is said first stays, and is in the call as `feedback`. It can be said from a second
+        after the call began on.
         """
         return cast(
             "shapes.KeptFeedback",

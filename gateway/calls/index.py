@@ -6,7 +6,7 @@ calls and one that holds none.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -36,16 +36,19 @@ class CallIndex:
     ) -> Sequence[LiveCall]:
         """Return the calls that are live on any node, or those since a time, newest first."""
         found = await self.live.of_account(account_id, since)
-        return sorted(found, key=lambda call: call.opened.created_at, reverse=True)
+        return sorted(found, key=_created_at, reverse=True)
 
     async def page(
         self, account_id: str, *, limit: int, before: str | None, only: CallFilter = ANY_CALL
     ) -> tuple[Sequence[LiveCall | CallRecord], str | None]:
         """Return a page of calls, newest first, and the call that the following page comes before.
 
-        The first page begins with live calls whose record is not written yet, unless some calls
-        `only` are asked for.
+        The first page begins with calls whose record is not written yet, unless some calls `only`
+        are asked for.
         """
+        is_first = before is None and only == ANY_CALL
+        # Before the records: a call is booked before it leaves the outbox.
+        ended = await self._unbooked(account_id) if is_first else {}
         # One more than is shown tells whether another page follows.
         records = await self.records.page(account_id, limit=limit + 1, before=before, only=only)
         shown = records[:limit]
@@ -56,10 +59,13 @@ class CallIndex:
         live = {call.opened.call_id: call for call in found}
         # The live view goes before the record, which knows no price until the call is booked.
         calls = [live.pop(record.opened.call_id, record) for record in shown]
-        if before is not None or only != ANY_CALL:
+        if not is_first:
             return calls, following
-        unwritten = [c for c in live.values() if oldest is None or c.opened.created_at > oldest]
-        return [*unwritten, *calls], following
+        written = {record.opened.call_id for record in shown}
+        unwritten = {call_id: call for call_id, call in ended.items() if call_id not in written}
+        newest = sorted((unwritten | live).values(), key=_created_at, reverse=True)
+        unshown = [call for call in newest if oldest is None or _created_at(call) > oldest]
+        return [*unshown, *calls], following
 
     async def credit(self, account_id: str) -> int:
         """Return the micros that an account has left: what is held is spent only once used."""
@@ -98,8 +104,18 @@ class CallIndex:
         """Return the record of a call, or what it will be once the book has it."""
         record = await self.records.get(account_id, call_id)
         if record is None:
-            # A call that ends within its first second is over before the book has heard of it.
-            entries = await self.gate.read_outbox(self.gate.partition(account_id), _ENTRIES_MAX)
-            record = ended_in(entries, account_id, call_id)
+            record = (await self._unbooked(account_id)).get(call_id)
         # It may have been booked just before we looked.
         return record or await self.records.get(account_id, call_id)
+
+    async def _unbooked(self, account_id: str) -> Mapping[str, CallRecord]:
+        """Return the ended calls of which the book has not heard, by id.
+
+        A call that ends within its first second is over before its opening is booked.
+        """
+        entries = await self.gate.read_outbox(self.gate.partition(account_id), _ENTRIES_MAX)
+        return ended_in(entries, account_id)
+
+
+def _created_at(call: LiveCall | CallRecord) -> datetime:
+    return call.opened.created_at

@@ -44,7 +44,8 @@ class CallFeedbackApi:
     async def give_feedback(self, request: Request, principal: Principal) -> Response:
         """Keep what is said first of a call, and return what is kept; repeating it is harmless.
 
-        What is said first stays, and is in the call as `feedback`.
+        What is said first stays, and is in the call as `feedback`. It can be said from a second
+        after the call began on.
         """
         feedback = await read_json(request, Feedback)
         # It serves to improve the service, and to that this person has objected: nothing is kept.

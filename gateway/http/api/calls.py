@@ -281,7 +281,8 @@ class CallsApi:
     async def list_calls(self, request: Request, principal: Principal) -> Response:
         """Return a page of the account's calls, newest first.
 
-        Those that began within the last second come on top of the first page, beyond its limit.
+        Those that began within the last second come on top of the first page, beyond its limit,
+        whether they are live or over.
         """
         limit, before = page_asked_for(request)
         calls, following = await self.index.page(principal.account.id, limit=limit, before=before)

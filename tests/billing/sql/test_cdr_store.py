@@ -40,7 +40,7 @@ async def test_what_an_outbox_tells_of_an_ended_call_is_what_the_book_will(
     detail = msgspec.json.encode(msgspec.structs.replace(closing(3), answered_at=answered_at))
     ending = replace(ending, fields={**ending.fields, "m": detail})
     entries = [opened("c1", 100), ticked(("c1", 150, 2), ("c2", 5, 1)), ending]
-    told = ended_in(entries, "alice", "c1")
+    told = ended_in(entries, "alice")["c1"]
     await store.apply_outbox(3, entries)
     assert await records.get("alice", "c1") == told
     assert told.closed.answered_at is not None

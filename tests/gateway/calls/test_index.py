@@ -142,8 +142,31 @@ async def test_a_call_that_ended_before_the_book_heard_of_it_is_known(site):
     for index in site.indexes:
         found = await index.show("alice", call_id)
         assert (found.opened.call_id, found.closed.ended_by) == (call_id, "operator")
+        assert await index.page("alice", limit=1, before=None) == ([found], None)
+        assert await index.page("alice", limit=1, before=call_id) == ([], None)
+        assert await index.page("bob", limit=1, before=None) == ([], None)
         assert await refusal(index.end("alice", call_id)) == "call_ended"
         assert await refusal(index.show("bob", call_id)) == "call_not_found"
+
+
+async def test_a_call_that_is_not_booked_stands_on_the_first_page_once(site):
+    call_id = await site.call_on(site.nodes[0])
+    index = site.indexes[0]
+    await index.end("alice", call_id)
+    await site.stage.until(lambda: not len(site.nodes[0].calls))
+    ended = await index.show("alice", call_id)
+    created_at = ended.opened.created_at
+    site.records.add("older", at=created_at - timedelta(seconds=1))
+    calls, _ = await index.page("alice", limit=1, before=None)
+    assert [call.opened.call_id for call in calls] == [call_id, "older"]
+    # Booked meanwhile, and older than what the page shows: the next page has it.
+    site.records.add(call_id, at=created_at)
+    site.records.add("newer", at=created_at + timedelta(seconds=1))
+    calls, following = await index.page("alice", limit=1, before=None)
+    assert ([call.opened.call_id for call in calls], following) == (["newer"], "newer")
+    calls, following = await index.page("alice", limit=9, before=None)
+    ids = [call.opened.call_id for call in calls]
+    assert (ids, following) == (["newer", call_id, "older"], None)
 
 
 async def test_a_call_that_is_booked_while_it_is_looked_for_is_found(site):
