@@ -291,6 +291,11 @@ PROBLEMS: dict[str, Problem] = {
         405, "This address does not allow that method.", "See the documentation of the API."
     ),
     "payload_too_large": Problem(413, "The request is too large.", "Send less.", close_code=1009),
+    "form_of_another_account": Problem(
+        409,
+        "This page was opened by another account that was signed in with this browser.",
+        "Nothing was changed. Open the page again.",
+    ),
     "idempotency_key_reused": Problem(
         422,
         "This idempotency key was used for a request with another body.",

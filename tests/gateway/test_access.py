@@ -418,6 +418,28 @@ async def test_people_reach_only_their_own_account(site):
             assert (status, body["account"]) == (200, "carla")
 
 
+async def test_a_form_that_was_open_while_somebody_else_signed_in_changes_nothing(site):
+    await site.new_holder("greta")
+    node, shown = site.nodes[0], 0
+    for needs, method, path in requests(node):
+        if needs is not Access.HOLDER:
+            continue
+        headers = {**FROM_US, "cookie": await _session_of(site, "greta")}
+        if method == "POST":
+            found = await site.ask(node, method, path, headers=headers, data={"owner": "alice"})
+            # Two look for the button first, and there is none.
+            looks_first = path in {f"/account/buttons/nothing/{act}" for act in ("rules", "turn")}
+            assert found[0] == (404 if looks_first else 409), path
+        elif method == "GET":
+            url = f"http://127.0.0.1:{node.port}{path}"
+            async with site.http.get(url, headers=headers) as reply:
+                html = (await reply.read()).decode(errors="replace")
+            forms = html.count('<form method="post"')
+            assert html.count('<input type="hidden" name="owner" value="greta">') == forms, path
+            shown += forms
+    assert shown > 30
+
+
 async def test_a_person_calls_and_a_token_is_worth_no_more_than_they(site):
     first, second = site.nodes
     email = await site.new_holder("dora")

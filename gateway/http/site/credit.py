@@ -149,9 +149,9 @@ class CreditPages:
             other=other,
             errors=errors or {},
         )
-        return self.door.pages.render(
+        return self.door.show(
+            request,
             page,
-            language,
             status=422 if errors else 200,
             headers={"Content-Security-Policy": self._policy},
         )
@@ -285,9 +285,9 @@ class CreditPages:
         looks_again = is_pending and looks < LOOKS_MAX
         page = PaymentPage(_payment(payment), is_pending, looks_again)
         again = f"{PAYMENTS}/{payment_id}?looks={looks + 1}"
-        return self.door.pages.render(
+        return self.door.show(
+            request,
             page,
-            language_of(request),
             # As a field, not in the page: HTML, "shared declarative refresh steps".
             headers={"Refresh": f"{_LOOK_AGAIN_S}; url={again}"} if looks_again else None,
         )

@@ -6,7 +6,7 @@ Knows no page's meaning and no store.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlencode
@@ -22,6 +22,7 @@ from gateway.http.access import Access, DeclaredRoute
 from gateway.http.holders import Holders
 from gateway.http.principal import Principal
 from gateway.http.site.countries import names_of
+from gateway.http.site.forms import owner_of
 from gateway.http.site.pages import ErrorPage, Page
 from gateway.http.site.rendering import HEADERS, Pages
 from gateway.http.site.words import WORDS, best_language
@@ -113,6 +114,7 @@ class Door:
             back = (page or path).format(**request.path_params)
             if principal is None or principal.signed_in is None:
                 return self.sign_in_first(request, back)
+            request.state.owner = principal.signed_in.holder.account_id
             if not before_terms and not principal.has_accepted:
                 return see(TERMS, next=back)
             if step_up and not principal.is_stepped_up(self.clock()):
@@ -141,9 +143,18 @@ class Door:
         """Return the language in which a request is answered."""
         return language_of(request)
 
-    def show(self, request: Request, page: Page, *, status: int = 200) -> Response:
+    def show(
+        self,
+        request: Request,
+        page: Page,
+        *,
+        status: int = 200,
+        headers: Mapping[str, str] | None = None,
+    ) -> Response:
         """Return a page in the reader's language."""
-        return self.pages.render(page, language_of(request), status=status)
+        return self.pages.render(
+            page, language_of(request), status=status, headers=headers, owner=owner_of(request)
+        )
 
     def visitor(self, request: Request) -> Visitor:
         """Return what a request tells of the browser that sends it."""

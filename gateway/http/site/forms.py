@@ -17,6 +17,8 @@ from gateway.http.body import read_body
 FORM_BYTES_MAX: Final = 8 * 1024
 MEDIA_TYPE: Final = "application/x-www-form-urlencoded"
 """What every form of ours is sent as (HTML, "form submission"): none declares another `enctype`."""
+OWNER: Final = "owner"
+"""Field of all forms of whoever is signed in: the account that the page was shown to."""
 _FIELDS_MAX: Final = 32
 
 # Longer than what is accepted, so that a person is told what is too long.
@@ -266,7 +268,8 @@ async def read_form(request: Request, kind: type[_F]) -> _F:
     """Return what a form was filled in with.
 
     Raises RequestRefusedError for a body that is too long, or that no form of ours sends, such as
-    one that names a field twice, or of another media type.
+    one that names a field twice, or of another media type; and for one of another account: a page
+    may be left open while somebody else signs in with the same browser.
     """
     body = await read_body(request, FORM_BYTES_MAX)
     if not _is_form(request, body):
@@ -283,10 +286,19 @@ async def read_form(request: Request, kind: type[_F]) -> _F:
         # What has looked at the form before may have read the other value of a field.
         if len(fields) < len(pairs):
             raise RequestRefusedError("bad_request")
+        owner = owner_of(request)
+        if owner and fields.get(OWNER, owner) != owner:
+            raise RequestRefusedError("form_of_another_account")
         # Not strict: a checkbox says "true", as text.
         return msgspec.convert(fields, kind, strict=False)
     except (ValueError, msgspec.ValidationError):
         raise RequestRefusedError("bad_request") from None
+
+
+def owner_of(request: Request) -> str:
+    """Return the account of whoever is signed in; empty on pages that ask for nobody."""
+    owner: str = getattr(request.state, "owner", "")
+    return owner
 
 
 def _is_form(request: Request, body: bytes) -> bool:

@@ -6,6 +6,7 @@ Every text goes through autoescaping, and a name that a template's page does not
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from importlib import resources
@@ -21,6 +22,7 @@ from starlette.responses import HTMLResponse, Response
 from gateway.http.access import DeclaredRoute, public
 from gateway.http.site.branding import Branding
 from gateway.http.site.countries import country_name
+from gateway.http.site.forms import OWNER
 from gateway.http.site.pages import WITH_SCRIPT, ErrorPage, Page
 from gateway.http.site.phone import in_name_of, manifest_of, with_welcome
 from gateway.http.site.words import WORDS, best_language
@@ -62,6 +64,10 @@ _ASSET_HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+
+
+_FORM: Final = re.compile('<form method="post"[^>]*>')
+"""No attribute holds the last character of it: autoescaping writes another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +112,17 @@ class Pages:
         *,
         status: int = 200,
         headers: Mapping[str, str] | None = None,
+        owner: str = "",
     ) -> Response:
-        """Return a page in one of our languages."""
+        """Return a page in one of our languages; its forms name the account that they are of."""
         template = self._environments[language].get_template(page.template)
         context = {each.name: getattr(page, each.name) for each in fields(page)}
         has_script = isinstance(page, WITH_SCRIPT) and page.passkey_host
         own = SCRIPT_HEADERS if has_script else HEADERS
-        return HTMLResponse(template.render(context), status, {**own, **(headers or {})})
+        html = template.render(context)
+        if owner:
+            html = _FORM.sub(rf'\g<0><input type="hidden" name="{OWNER}" value="{owner}">', html)
+        return HTMLResponse(html, status, {**own, **(headers or {})})
 
     def phone_page(self, html: str) -> str:
         """Return the phone page in the name of this service."""

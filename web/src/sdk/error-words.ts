@@ -58,6 +58,7 @@ export type GatewayCode =
   | 'call_ended'
   | 'method_not_allowed'
   | 'payload_too_large'
+  | 'form_of_another_account'
   | 'idempotency_key_reused'
   | 'unsupported_media_type'
   | 'number_invalid'
