@@ -29,6 +29,7 @@ from gateway.limits.velocity import embed_uses, refuse, wrong_button_uses
 from gateway.ports import Account, AccountStore, KeyEpochs, Velocity
 
 Handler = Callable[[Request, Visit], Awaitable[Response]]
+Missing = Callable[[Request], Awaitable[Response]]
 """Answers a visitor's request."""
 
 _CACHE_NS: Final = 10_000_000_000
@@ -92,15 +93,24 @@ class ButtonDoor:
         if site != "same-origin" or (origin and origin not in self._own_origins):
             raise RequestRefusedError("bad_origin")
 
-    def page(self, path: str, handler: Handler) -> DeclaredRoute:
-        """Return the same for a page: who names no button is shown that there is none."""
+    def page(self, path: str, handler: Handler, missing: Missing | None = None) -> DeclaredRoute:
+        """Return the same for a page: who names no button is shown that there is none.
+
+        By `missing` with status 404, where there is one.
+        """
 
         async def endpoint(request: Request) -> Response:
             address = address_of(request)
             refuse(await self._velocity.hit(embed_uses(address)))
             visit = await self.find(request.path_params["key"], address)
             if visit is None:
-                raise HTTPException(404)
+                if missing is None:
+                    raise HTTPException(404)
+                response = await missing(request)
+                # What the browser has kept of it, it may go on to show.
+                if response.status_code == 200:
+                    response.status_code = 404
+                return response
             return await handler(request, visit)
 
         return DeclaredRoute(path, endpoint, Access.VISITOR, method="GET")

@@ -65,8 +65,8 @@ class EmbedFiles:
         route = self.door.page
         return [
             *scripts,
-            route("/embed/{key}", self.frame),
-            route("/c/{key}", self.page),
+            route("/embed/{key}", self.frame, self.frame_of_none),
+            route("/c/{key}", self.page, self.page_of_none),
             route("/c/{key}/qr.svg", self.code),
         ]
 
@@ -82,6 +82,14 @@ class EmbedFiles:
     async def frame(self, request: Request, visit: Visit) -> Response:
         """Serve the frame to the pages that the button names, and to our own."""
         return self._page(request, "'self'", *visit.standing.rules.origins)
+
+    async def frame_of_none(self, request: Request) -> Response:
+        """Serve the frame to whatever page has a tag whose button is gone: it says so."""
+        return self._page(request, "*")
+
+    async def page_of_none(self, request: Request) -> Response:
+        """Serve the same as a page of our own."""
+        return self._page(request, "'none'")
 
     async def page(self, request: Request, _visit: Visit) -> Response:
         """Serve the same as a page of our own, for hosts that block frames."""

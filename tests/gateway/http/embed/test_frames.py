@@ -87,9 +87,14 @@ async def test_the_address_of_our_page_is_a_code(client):
     assert "script" not in reply.text
 
 
-async def test_without_a_button_there_is_nothing(client):
-    for path in ("/embed/pk_live_x", "/c/pk_live_x", "/c/pk_live_x/qr.svg"):
-        assert (await client.get(path)).status_code == 404
+async def test_without_a_button_there_is_only_what_says_so(client):
+    assert (await client.get("/c/pk_live_x/qr.svg")).status_code == 404
+    for path, ancestors in (("/embed/pk_live_x", "*"), ("/c/pk_live_x", "'none'")):
+        reply = await client.get(path)
+        assert (reply.status_code, reply.text) == (404, "<!doctype html><title>Call</title>")
+        assert policy_of(reply)["frame-ancestors"] == ancestors
+        kept = {"if-none-match": reply.headers["etag"]}
+        assert (await client.get(path, headers=kept)).status_code == 304
 
 
 async def test_where_nothing_is_built_it_is_said(client_of, shop, tmp_path):
