@@ -10,7 +10,7 @@ import { h } from './dom';
 import { EmbedApi } from './embed-api';
 import type { Status } from './embed-api';
 import { Host } from './host';
-import { InCall } from './in-call';
+import { endsIn, InCall } from './in-call';
 import { outcomeOf } from './outcome';
 import { mayTryAgain, problemOf } from './problem';
 import { Screen } from './screen';
@@ -155,7 +155,7 @@ class Frame {
       if (this.#phase !== 'live') this.#answer(call, state);
       this.#inCall?.update(state, performance.now());
       this.#screen.say(t(lost ? 'reconnecting' : muted ? 'liveMuted' : 'live'));
-      this.#screen.warn(endWarning ? t('endsIn', { time: clock(endWarning.secondsLeft) }) : '');
+      this.#screen.warn(endWarning ? t(endsIn(endWarning), { time: clock(endWarning.secondsLeft) }) : '');
     } else {
       const isRinging = phase === 'ringing';
       if (isRinging && this.#phase !== phase) this.host.tell({ type: 'ringing' });

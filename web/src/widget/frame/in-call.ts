@@ -17,6 +17,11 @@ const WARNINGS: Record<string, Key> = {
   'no-audio-from-phone': 'noPhone',
 };
 
+/** Return how it is said that a call ends: where it is only too long, the next one may follow. */
+export function endsIn(warning: CallState['endWarning']): Key {
+  return warning?.cause === 'duration' ? 'endsIn.duration' : 'endsIn';
+}
+
 export interface InCallActions {
   mute: (isMuted: boolean) => void;
   press: (key: string) => void;
@@ -86,9 +91,10 @@ export class InCall {
     // Counted down here: visitors are not told each second how much is left.
     if (endWarning && endWarning !== this.#warned) this.#warnedEndsAtMs = nowMs + 1000 * endWarning.secondsLeft;
     this.#warned = endWarning;
-    const endsAtMs = (lost ? cutAtMs : undefined) ?? drainedAtMs ?? (endWarning && this.#warnedEndsAtMs);
+    const sooner = (lost ? cutAtMs : undefined) ?? drainedAtMs;
+    const endsAtMs = sooner ?? (endWarning && this.#warnedEndsAtMs);
     const left = endsAtMs === undefined ? undefined : Math.max(0, Math.ceil((endsAtMs - nowMs) / 1000));
-    put(this.#ending, left === undefined ? '' : t('endsIn', { time: clock(left) }));
+    put(this.#ending, left === undefined ? '' : t(endsIn(sooner ? undefined : endWarning), { time: clock(left) }));
   }
 
   /** Move the meters; 0 to 1, linear. */
