@@ -15,6 +15,7 @@ from typing import Final
 
 from jinja2 import BytecodeCache, Environment, PackageLoader, StrictUndefined
 from jinja2.bccache import Bucket
+from markupsafe import escape
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
@@ -121,7 +122,8 @@ class Pages:
         own = SCRIPT_HEADERS if has_script else HEADERS
         html = template.render(context)
         if owner:
-            html = _FORM.sub(rf'\g<0><input type="hidden" name="{OWNER}" value="{owner}">', html)
+            field = f'<input type="hidden" name="{OWNER}" value="{escape(owner)}">'
+            html = _FORM.sub(lambda form: form[0] + field, html)
         return HTMLResponse(html, status, {**own, **(headers or {})})
 
     def phone_page(self, html: str) -> str:

@@ -283,6 +283,18 @@ def test_a_contact_is_shown_where_there_is_one(contact):
     assert (b"Questions" in bytes(reply.body)) == bool(contact)
 
 
+def test_each_form_of_an_account_names_it():
+    """Operators name accounts as they like."""
+    made = Pages(Branding("Caller", ""))
+    plain, owned = (
+        bytes(made.render(pages.ChangePasswordPage("a@example.com", {}), "en", owner=owner).body)
+        for owner in ("", 'a"\\1>')
+    )
+    field = b'<input type="hidden" name="owner" value="a&#34;\\1&gt;">'
+    assert plain.count(b"<form") == owned.count(field) == 2, "its own, and that to sign out"
+    assert owned.replace(field, b"") == plain
+
+
 async def test_whose_service_it_is_stands_on_each_page(site):
     logo = read_logo(b"<svg xmlns='http://www.w3.org/2000/svg'/>")
     accents = ("#7a1fa2", "#e2b6ff")
