@@ -340,14 +340,23 @@ class Customer:
         return str(await eventually(named))
 
     async def record(self, call_id: str, timeout_s: float = 40) -> dict[str, Any]:
-        """Return the call once it is recorded as ended."""
+        """Return the call once the book has its end."""
 
         async def ended() -> dict[str, Any] | None:
             reply = await self.http.get(f"/v1/calls/{call_id}")
             is_ended = reply.is_success and reply.json()["state"] == "ended"
             return reply.json() if is_ended else None
 
-        return await eventually(ended, timeout_s)
+        shown: dict[str, Any] = await eventually(ended, timeout_s)
+
+        async def is_booked() -> bool:
+            record = await stores.records.get(self.account_id, call_id)
+            return record is not None and record.closed is not None
+
+        # A call that ended within its first second is shown before that.
+        async with self.world.stores() as stores:
+            await eventually(is_booked, timeout_s)
+        return shown
 
 
 @dataclass
