@@ -31,7 +31,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from billing.stores import tables
 from billing.stores.audit import audit
 from billing.stores.redis import RedisSpendGate
-from billing.stores.redis_client import connect
+from billing.stores.redis_client import connect, disconnect
 from billing.stores.sql import SqlCdrStore, SqlLedgerStore
 from database.engine import create_engine
 from gateway.charging.recovery import bring_credits
@@ -156,6 +156,7 @@ class World:
         self.gateway: Process | None = None
         self.account_ids: list[str] = []
         self._engine: AsyncEngine | None = None
+        self._engine_users = 0
 
     def start(self) -> World:
         """Start both processes and return when both answer."""
@@ -207,10 +208,17 @@ class World:
             key_epochs=epochs,
             valkey=valkey,
         )
+        self._engine_users += 1
         try:
             yield stores
         finally:
-            await stores.close()
+            self._engine_users -= 1
+            await disconnect(redis)
+            # Whoever is the last: connections that others still use would not be closed by it.
+            if not self._engine_users:
+                await engine.dispose()
+            if valkey is not None:
+                await valkey.stop()
 
     async def new_customer(self, credit_micros: int = 10_000_000) -> Customer:
         """Return an account with a key and credit."""
