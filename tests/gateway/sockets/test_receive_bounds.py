@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from typing import Any
 
@@ -37,17 +38,24 @@ def read_either_way(request: pytest.FixtureRequest) -> None:
 pytestmark = pytest.mark.usefixtures("read_either_way")
 
 
-async def pour(peer: Peer, data: bytes) -> int:
-    """Send for as long as the other end takes any of it; return how often it could be sent."""
-    count = 0
-    try:
+async def pour(peer: Peer, data: bytes) -> None:
+    """Send for as long as the other end takes any of it."""
+    idle = 0
+    with contextlib.suppress(TimeoutError, OSError):
         async with asyncio.timeout(1.5):
-            while True:
+            # Twice: once may be this process that stood still.
+            while idle < 2:
                 peer.writer.write(data)
-                count += 1
-                await peer.writer.drain()
-    except (TimeoutError, OSError):
-        return count
+                idle = 0 if await is_drained(peer) else idle + 1
+
+
+async def is_drained(peer: Peer) -> bool:
+    """Whether the other end still takes what is sent to it."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await peer.writer.drain()
+            return True
+    return False
 
 
 async def test_what_a_stall_held_back_is_delivered_to_the_last_frame(serve: Any) -> None:
