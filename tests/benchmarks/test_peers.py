@@ -39,9 +39,13 @@ def test_a_server_carries_calls(name: str, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(type(peer), "warm_up_s", 1.0)
     if missing := peer.missing():
         pytest.skip(missing)
-    seen: list[Sample] = []
-    results = run([peer], plan(12), seen.append)
-    assert results.samples == seen
+    # What comes late on a busy machine a gateway repairs: that window says nothing of the server.
+    for _ in range(5):
+        seen: list[Sample] = []
+        results = run([peer], plan(12), seen.append)
+        assert results.samples == seen
+        if not seen[0].disturbed:
+            break
     assert not seen[0].faulty, seen[0].trouble
     assert seen[0].cpu_ms[name] > 0
 
