@@ -1,6 +1,7 @@
 """Reads and writes our cookies: of the session, of the device, and of what is under way.
 
-Each holds a random secret and nothing else. Knows no store; judges nothing but a value's form.
+Each holds a random secret and nothing else, but for the one that vouches for a sentence. Knows no
+store; judges nothing but a value's form.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ DEVICE_MAX = timedelta(days=365)
 """How long a browser is recognised after it was last signed in."""
 CHALLENGES_MAX: Final = 8
 """Challenges for passkeys that one browser has at once: each page that is open asks for its own."""
+SAID_MAX: Final = timedelta(minutes=1)
+"""How long a page may take to come up that says what has just happened."""
 _CHALLENGE = re.compile(r"[0-9a-f]{16}")
 _SECRET = re.compile(r"[A-Za-z0-9._-]{16,128}")
 """A value that we may have made; anything else is asked of no store."""
@@ -38,6 +41,7 @@ class Cookies:
         self.session_name: Final = f"{prefix}caller"
         self.device_name: Final = f"{prefix}caller-device"
         self.ceremony_name: Final = f"{prefix}caller-ceremony"
+        self.said_name: Final = f"{prefix}caller-said"
         self._challenge_prefix: Final = f"{prefix}caller-passkey-"
 
     def session(self, request: Request) -> str:
@@ -64,6 +68,17 @@ class Cookies:
         """Let the browser go on with what it has begun."""
         self._set(response, self.ceremony_name, secret, max(LIVES.values()))
 
+    def vouches(self, request: Request, said: str) -> bool:
+        """Return whether we have just sent this very browser to a page that says this.
+
+        Only this cookie tells: the address of a page can be anybody's.
+        """
+        return bool(said) and request.cookies.get(self.said_name) == said
+
+    def set_said(self, response: Response, said: str) -> None:
+        """Let the next page say what has just happened: the name of a sentence, never a text."""
+        self._set(response, self.said_name, said, SAID_MAX)
+
     def challenge(self, request: Request, name: str) -> str:
         """Return the secret of the challenge of this name; empty where it is another browser's.
 
@@ -89,6 +104,10 @@ class Cookies:
     def drop_ceremony(self, response: Response) -> None:
         """Let the browser forget what it had begun."""
         self._set(response, self.ceremony_name, "", timedelta())
+
+    def drop_said(self, response: Response) -> None:
+        """Let what has been said not be said again."""
+        self._set(response, self.said_name, "", timedelta())
 
     def drop_session(self, response: Response) -> None:
         """Let the browser forget the session."""

@@ -65,6 +65,15 @@ PageHandler = Callable[[Request], Awaitable[Response]]
 HolderHandler = Callable[[Request, SignedIn], Awaitable[Response]]
 
 
+class SeeOther(RedirectResponse):
+    """The redirect to a page, which may say what has just happened."""
+
+    def __init__(self, url: str, said: str) -> None:
+        super().__init__(url, 303, HEADERS)
+        self.said: Final = said
+        """Name of the sentence; empty for none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Door:
     """Lets people in to pages, and tells them why not."""
@@ -200,7 +209,7 @@ class Door:
 
         async def endpoint(request: Request) -> Response:
             try:
-                return await handler(request)
+                return await self._answered(request, handler)
             except RequestRefusedError as error:
                 return self._refused(request, error.code, error.retry_after_s)
             except HasherBusyError:
@@ -209,6 +218,19 @@ class Door:
                 return self._refused(request, "store_unavailable", _BUSY_S)
 
         return endpoint
+
+    async def _answered(self, request: Request, handler: PageHandler) -> Response:
+        """Answer, and see to it that a sentence is said once, and never for a foreign link."""
+        cookies, said = self.holders.cookies, request.query_params.get("said", "")
+        is_said = f"said.{said}" in WORDS[DEFAULT_LANGUAGE] and cookies.vouches(request, said)
+        request.state.said = said if is_said else ""
+        response = await handler(request)
+        if isinstance(response, SeeOther):
+            if response.said:
+                cookies.set_said(response, response.said)
+        elif is_said:
+            cookies.drop_said(response)
+        return response
 
     def _refused(self, request: Request, code: str, wait_s: int) -> Response:
         status = PROBLEMS[code].status if code in PROBLEMS else 503
@@ -227,9 +249,9 @@ def own_page(path: str) -> str:
 
 
 def said_in(request: Request) -> str:
-    """Return what a page is to say of what has just happened; empty for what we never say."""
-    said = request.query_params.get("said", "")
-    return said if f"said.{said}" in WORDS[DEFAULT_LANGUAGE] else ""
+    """Return what a page is to say of what has just happened; empty where nothing has."""
+    said: str = getattr(request.state, "said", "")
+    return said
 
 
 def cursor_in(request: Request) -> str | None:
@@ -247,10 +269,10 @@ def language_of(request: Request) -> str:
     return chosen if chosen in WORDS else best_language(request.headers.get("accept-language", ""))
 
 
-def see(path: str, **query: str) -> Response:
+def see(path: str, **query: str) -> SeeOther:
     """Return the redirect after a form: a reload, or the way back, sends nothing twice.
 
     RFC 9110, 15.4.4. The path is one of ours, never one that a request names.
     """
     kept = {name: value for name, value in query.items() if value}
-    return RedirectResponse(f"{path}?{urlencode(kept)}" if kept else path, 303, HEADERS)
+    return SeeOther(f"{path}?{urlencode(kept)}" if kept else path, query.get("said", ""))

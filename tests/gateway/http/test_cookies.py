@@ -39,6 +39,17 @@ def test_the_device_outlives_the_session():
     assert cookies.device(request(f"__Host-caller-device={SECRET}")) == SECRET
 
 
+def test_a_sentence_is_vouched_for_by_its_name_for_a_minute():
+    response, cookies = Response(), Cookies("https://calls.example.com")
+    cookies.set_said(response, "sent")
+    pair, *attributes = response.headers["set-cookie"].split("; ")
+    assert {"HttpOnly", "Secure", "Max-Age=60", "Path=/"} <= set(attributes)
+    assert cookies.vouches(request(pair), "sent")
+    assert not cookies.vouches(request(pair), "signed_out")
+    assert not cookies.vouches(request("caller-said=sent"), "sent")
+    assert not cookies.vouches(request("__Host-caller-said="), "")
+
+
 def test_what_is_under_way_is_kept_for_minutes_and_dropped():
     response, cookies = Response(), Cookies("https://calls.example.com")
     cookies.set_ceremony(response, SECRET)

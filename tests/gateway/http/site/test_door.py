@@ -1,9 +1,12 @@
 """Who is let in to which page, and that another site's forms never are."""
 
+import html
+
 import pytest
 
 from gateway.http.access import Access
 from gateway.http.site.door import GO_ON, own_page
+from gateway.http.site.words import WORDS
 from tests.gateway.http.site.conftest import Site, place
 from tests.gateway.http.test_csrf import FIVE
 from tests.gateway.people.memory import EMAIL, OTHER_PASSWORD, PASSWORD
@@ -120,3 +123,47 @@ async def test_sessions_that_are_none_are_counted(site):
     assert (reply.status_code, reply.headers["retry-after"]) == (429, "60")
     site.client.cookies.clear()
     assert place(await site.get("/account")) == "/sign-in?next=%2Faccount"
+
+
+SENTENCES = sorted(key[5:] for key in WORDS["en"] if key.startswith("said."))
+
+
+@pytest.mark.parametrize("path", [*sorted(GO_ON - {"/", "/account/terms"}), "/sign-in", "/reset"])
+async def test_a_link_makes_no_page_say_what_has_not_happened(site, path):
+    site.world.add()
+    if path.startswith("/account"):
+        await site.enter()
+    for said in SENTENCES:
+        reply = await site.get(f"{path}?said={said}")
+        assert WORDS["en"][f"said.{said}"] not in html.unescape(reply.text)
+        assert "caller-said" not in reply.headers.get("set-cookie", "")
+
+
+async def test_what_has_happened_is_said_once_on_its_page_in_its_browser(site):
+    site.world.add()
+    await site.enter()
+    stranger = site.new_browser()
+    path = place(await site.post("/account/devices/end-others"))
+    words = WORDS["en"]["said.others_ended"]
+    assert words not in (await site.get("/account")).text
+    assert words not in (await site.get("/account/devices?said=session_ended")).text
+    assert words in (await site.get(path)).text
+    assert words not in (await site.get(path)).text
+    await stranger.post("/sign-in", data=FIELDS, headers={"sec-fetch-site": "same-origin"})
+    assert words not in (await stranger.get(path)).text
+
+
+async def test_what_has_happened_is_said_after_a_page_that_could_not_be_shown(site):
+    site.world.add()
+    await site.enter()
+    path = place(await site.post("/account/devices/end-others"))
+    site.world.people.is_away = True
+    assert (await site.get(path)).status_code == 503
+    site.world.people.is_away = False
+    assert WORDS["en"]["said.others_ended"] in (await site.get(path)).text
+
+
+async def test_a_link_to_the_sign_in_makes_the_next_page_say_nothing_either(site):
+    site.world.add()
+    await site.enter()
+    assert place(await site.get("/sign-in?said=password_changed")) == "/account"

@@ -59,13 +59,14 @@ async def test_what_another_browser_began_signs_nobody_in_here(site):
     assert place(await site.post("/sign-in/passkey", **fields)) == "/account"
 
 
-async def test_what_is_wrong_is_said_at_the_sign_in_and_sets_no_cookie(site):
+async def test_what_is_wrong_is_said_at_the_sign_in_and_begins_no_session(site):
     passkey = await added(site)
     await site.post("/sign-out")
     passkey.origin = "https://evil.example"
     reply = await enter(site, passkey)
     assert place(reply) == "/sign-in?next=%2Faccount&said=passkey_wrong"
-    assert "set-cookie" not in reply.headers
+    (cookie,) = reply.headers.get_list("set-cookie")
+    assert cookie.startswith("__Host-caller-said=")
     assert "You can sign in with your password" in (await site.get(place(reply))).text
     ceremony, options = await challenged(site)
     site.world.now += LIVES[Purpose.PASSKEY]
