@@ -33,7 +33,7 @@ log = structlog.get_logger(__name__)
 _FIELDS: Final = [(name.lower().encode(), value.encode()) for name, value in ANSWER_FIELDS.items()]
 
 
-ShowMissing = Callable[[Request], Response]
+ShowMissing = Callable[[Request], Awaitable[Response]]
 """Returns the page for somebody who asks for a page that is not there."""
 
 
@@ -88,7 +88,7 @@ def _on_http_error(
             error = HTTPException(405, headers={"Allow": ", ".join(_methods_at(request))})
         is_missing = status == 404
         if show_missing is not None and is_missing and _wants_page(request):
-            return show_missing(request)
+            return await show_missing(request)
         return await problems.on_http_error(request, error)
 
     return answer

@@ -41,7 +41,7 @@ from gateway.roles.fleet import Fleet, compose_fleet, new_log_level, of_node, of
 from gateway.roles.fraud import Fraud, compose_fraud
 from gateway.roles.membership import Membership, new_membership
 from gateway.roles.payments import PaymentServices, compose_payments
-from gateway.roles.people import People, compose_people
+from gateway.roles.people import People, compose_people, new_door
 from gateway.roles.port import Port, compose_port, new_beat, serve_no_media
 from gateway.roles.post import Post, open_post
 from gateway.roles.prices import Prices, load_prices
@@ -206,7 +206,7 @@ class Gateway:
         ]
         self.app = create_app(
             routes,
-            show_missing=self._people.pages.show_missing,
+            show_missing=new_door(self._people, self._access.velocity).show_missing,
             meter=telemetry.requests,
             tracer=tracing.tracer,
         )

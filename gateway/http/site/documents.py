@@ -38,10 +38,12 @@ class DocumentPages:
 
     async def show_terms(self, request: Request) -> Response:
         """Show the terms of the service."""
+        await self.door.recognise(request)
         return self.door.show(request, TermsPage(*self._own(request, Document.TERMS)))
 
     async def show_privacy(self, request: Request) -> Response:
         """Show what is done with personal data."""
+        await self.door.recognise(request)
         words = words_in(language_of(request))
         kinds = [kind_in(words, kind, self.kept) for kind in KINDS]
         months = period_in(words, CALLS.period, self.kept)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlencode
@@ -140,13 +141,33 @@ class Door:
         Raises RequestRefusedError, StoreUnavailableError; TooFastError after too many sessions that
         are none.
         """
+        request.state.is_signed_in = None
         principal = await self.holders.principal(request)
-        if principal is None and self.holders.has_cookie(request):
-            refuse(await self.velocity.hit(wrong_session_uses(address_of(request))))
-        if principal is not None and principal.signed_in is not None:
-            # Pages of this request are in the language that the person has chosen.
-            request.state.language = principal.signed_in.holder.language
+        await self._note(request, None if principal is None else principal.signed_in)
         return principal
+
+    async def recognise(self, request: Request) -> None:
+        """Let a page that anybody may see have the header of whoever is signed in.
+
+        A request is asked about once. The page is shown whatever comes of it, as when a store is
+        away: then its header offers neither a sign-in nor what is a person's own.
+        """
+        if hasattr(request.state, "is_signed_in"):
+            return
+        request.state.is_signed_in = None
+        secret = self.holders.cookies.session(request)
+        with suppress(RequestRefusedError, StoreUnavailableError):
+            # Nothing is done in the person's name: it does not matter where the request is from.
+            who = await self.holders.sessions.who(secret) if secret else None
+            await self._note(request, who)
+
+    async def _note(self, request: Request, who: SignedIn | None) -> None:
+        if who is None and self.holders.has_cookie(request):
+            refuse(await self.velocity.hit(wrong_session_uses(address_of(request))))
+        request.state.is_signed_in = who is not None
+        if who is not None:
+            # Pages of this request are in the language that the person has chosen.
+            request.state.language = who.holder.language
 
     def language(self, request: Request) -> str:
         """Return the language in which a request is answered."""
@@ -162,8 +183,17 @@ class Door:
     ) -> Response:
         """Return a page in the reader's language."""
         return self.pages.render(
-            page, language_of(request), status=status, headers=headers, owner=owner_of(request)
+            *(page, language_of(request)),
+            status=status,
+            headers=headers,
+            owner=owner_of(request),
+            is_signed_in=getattr(request.state, "is_signed_in", False),
         )
+
+    async def show_missing(self, request: Request) -> Response:
+        """Return the page for an address where there is none."""
+        await self.recognise(request)
+        return self.show(request, ErrorPage("not_found"), status=404)
 
     def visitor(self, request: Request) -> Visitor:
         """Return what a request tells of the browser that sends it."""
@@ -211,11 +241,11 @@ class Door:
             try:
                 return await self._answered(request, handler)
             except RequestRefusedError as error:
-                return self._refused(request, error.code, error.retry_after_s)
+                return await self._refused(request, error.code, error.retry_after_s)
             except HasherBusyError:
-                return self._refused(request, "busy", _BUSY_S)
+                return await self._refused(request, "busy", _BUSY_S)
             except StoreUnavailableError:
-                return self._refused(request, "store_unavailable", _BUSY_S)
+                return await self._refused(request, "store_unavailable", _BUSY_S)
 
         return endpoint
 
@@ -232,15 +262,12 @@ class Door:
             cookies.drop_said(response)
         return response
 
-    def _refused(self, request: Request, code: str, wait_s: int) -> Response:
+    async def _refused(self, request: Request, code: str, wait_s: int) -> Response:
+        await self.recognise(request)
         status = PROBLEMS[code].status if code in PROBLEMS else 503
         page = ErrorPage(code, wait_minutes=-(-wait_s // 60))
-        return self.pages.render(
-            page,
-            language_of(request),
-            status=status,
-            headers={"Retry-After": str(wait_s)} if wait_s else None,
-        )
+        headers = {"Retry-After": str(wait_s)} if wait_s else None
+        return self.show(request, page, status=status, headers=headers)
 
 
 def own_page(path: str) -> str:

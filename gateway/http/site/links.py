@@ -66,7 +66,7 @@ class LinkPages:
         """Show what a link will do."""
         link = await self._look(request)
         if link is None:
-            return self._dead(request)
+            return await self._dead(request)
         if link.purpose is Purpose.RESET_PASSWORD:
             return self.door.show(request, NewPasswordPage(link.email))
         if link.purpose is Purpose.PROVE_ADDRESS:
@@ -80,7 +80,7 @@ class LinkPages:
         """Do what a link is for."""
         link = await self._look(request)
         if link is None:
-            return self._dead(request)
+            return await self._dead(request)
         match link.purpose:
             case Purpose.RESET_PASSWORD:
                 return await self._reset(request, link)
@@ -97,7 +97,7 @@ class LinkPages:
         outcome = await self.links.use(request.path_params["secret"])
         if isinstance(outcome, LinkUsed):
             return see(SIGN_IN, said=_SAID[outcome.purpose])
-        return self._dead(request)
+        return await self._dead(request)
 
     async def _reset(self, request: Request, link: Link) -> Response:
         fields = await read_form(request, PasswordFields)
@@ -106,7 +106,7 @@ class LinkPages:
         )
         match reset:
             case LinkDead():
-                return self._dead(request)
+                return await self._dead(request)
             case Faults(by_field):
                 page = NewPasswordPage(link.email, by_field)
                 return self.door.show(request, page, status=422)
@@ -128,7 +128,7 @@ class LinkPages:
             case CodeNeeded():
                 return self.door.ask_for_code(outcome, ACCOUNT)
             case LinkDead():
-                return self._dead(request)
+                return await self._dead(request)
             case NotYet(Answer.BEGIN_AGAIN):
                 return see(SIGN_IN)
             case NotYet(Answer.LOCKED):
@@ -144,7 +144,7 @@ class LinkPages:
             case Welcome() as outcome:
                 return await self.door.welcome(request, outcome, PHONE)
             case LinkDead():
-                return self._dead(request)
+                return await self._dead(request)
         return see(SIGN_IN)
 
     async def _take_address(self, request: Request, link: Link) -> Response:
@@ -166,7 +166,7 @@ class LinkPages:
                 errors = {"password": "password_of_account_wrong"}
                 page = TakeAddressPage(link.email, needs_password=True, errors=errors)
                 return self.door.show(request, page, status=422)
-        return self._dead(request)
+        return await self._dead(request)
 
     async def _own_session(self, request: Request, link: Link) -> SignedIn | None:
         """Return who is signed in, if it is to the account that the link is of."""
@@ -179,7 +179,8 @@ class LinkPages:
         # Too long for one: looked up all the same, as what is none counts.
         return await self.links.look(secret[:_SECRET_CHARS_MAX], self.door.visitor(request))
 
-    def _dead(self, request: Request) -> Response:
+    async def _dead(self, request: Request) -> Response:
+        await self.door.recognise(request)
         # 410 also for what never was a link: they are not to be told apart.
         return self.door.show(request, DeadLinkPage(), status=410)
 

@@ -45,7 +45,6 @@ class RatesPage:
     """What calls cost, to a country, to a number, or to each country."""
 
     template: ClassVar[str] = "rates.html"
-    is_signed_in: bool
     credit: str
     """The amount whose minutes are told, as money."""
     countries: Sequence[CountryRow]

@@ -53,6 +53,7 @@ class RatesPages:
 
     async def show(self, request: Request) -> Response:
         """Show a country's rates, if one is asked for, and the list of all countries."""
+        await self.door.recognise(request)
         countries = await self.table.countries()
         asked = request.query_params.get("country", "")
         if countries and asked and asked not in countries:
@@ -67,6 +68,7 @@ class RatesPages:
         """Show the rate of a number, or why it cannot be called."""
         # Counted before the number is read, so that probing the lists is limited as well.
         refuse(await self.velocity.hit(rate_uses(address_of(request))))
+        await self.door.recognise(request)
         fields = await read_form(request, NumberFields)
         countries = await self.table.countries()
         if not fields.number.strip():
@@ -109,7 +111,6 @@ class RatesPages:
     ) -> Response:
         language = language_of(request)
         page = RatesPage(
-            is_signed_in=await self.door.who(request) is not None,
             credit=format_money(EXAMPLE_MICROS, self.currency),
             countries=[
                 self._country(code, countries[code])

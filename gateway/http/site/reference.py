@@ -59,6 +59,7 @@ class ReferencePages:
 
     async def show(self, request: Request) -> Response:
         """Show which operations there are."""
+        await self.door.recognise(request)
         return self.door.show(request, reader().index())
 
     async def show_operation(self, request: Request) -> Response:
@@ -66,6 +67,7 @@ class ReferencePages:
         page = reader().page(request.path_params["name"], self.origin)
         if page is None:
             raise HTTPException(404)
+        await self.door.recognise(request)
         return self.door.show(request, page)
 
 

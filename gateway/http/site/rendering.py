@@ -24,9 +24,9 @@ from gateway.http.access import DeclaredRoute, public
 from gateway.http.site.branding import Branding
 from gateway.http.site.countries import country_name
 from gateway.http.site.forms import OWNER
-from gateway.http.site.pages import WITH_SCRIPT, ErrorPage, Page
+from gateway.http.site.pages import WITH_SCRIPT, Page
 from gateway.http.site.phone import in_name_of, manifest_of, with_welcome
-from gateway.http.site.words import WORDS, best_language
+from gateway.http.site.words import WORDS
 
 CONTENT_SECURITY_POLICY: Final = "; ".join(
     (
@@ -114,13 +114,17 @@ class Pages:
         status: int = 200,
         headers: Mapping[str, str] | None = None,
         owner: str = "",
+        is_signed_in: bool | None = False,
     ) -> Response:
-        """Return a page in one of our languages; its forms name the account that they are of."""
+        """Return a page in one of our languages; its forms name the account that they are of.
+
+        `is_signed_in` is None where that is not known.
+        """
         template = self._environments[language].get_template(page.template)
         context = {each.name: getattr(page, each.name) for each in fields(page)}
         has_script = isinstance(page, WITH_SCRIPT) and page.passkey_host
         own = SCRIPT_HEADERS if has_script else HEADERS
-        html = template.render(context)
+        html = template.render(context, is_signed_in=is_signed_in)
         if owner:
             field = f'<input type="hidden" name="{OWNER}" value="{escape(owner)}">'
             html = _FORM.sub(lambda form: form[0] + field, html)
@@ -143,11 +147,6 @@ class Pages:
     def _logo(self) -> str:
         """Address of the logo as the phone page names it."""
         return f"site/{self._branding.logo.name}" if self._branding.logo else ""
-
-    def show_missing(self, request: Request) -> Response:
-        """Return the page for an address where there is none."""
-        language = best_language(request.headers.get("accept-language", ""))
-        return self.render(ErrorPage("not_found"), language, status=404)
 
     def routes(self) -> list[DeclaredRoute]:
         """Return the route of what pages load."""

@@ -192,7 +192,7 @@ class Site:
 
     def new_browser(self):
         transport = httpx.ASGITransport(
-            create_app(self.routes, show_missing=self.pages.show_missing),
+            create_app(self.routes, show_missing=self.door.show_missing),
             raise_app_exceptions=False,
         )
         return httpx.AsyncClient(transport=transport, base_url=ORIGIN)

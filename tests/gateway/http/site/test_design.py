@@ -21,7 +21,7 @@ def browser_of(static_dir):
     """Return a browser in front of these pages, as built into a folder."""
     site = Site()
     routes = DesignPages(site.door, static_dir, "pk_test_" + "a" * 24).routes()
-    app = create_app(routes, show_missing=site.pages.show_missing)
+    app = create_app(routes, show_missing=site.door.show_missing)
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://site.test")
 
 

@@ -167,3 +167,78 @@ async def test_a_link_to_the_sign_in_makes_the_next_page_say_nothing_either(site
     site.world.add()
     await site.enter()
     assert place(await site.get("/sign-in?said=password_changed")) == "/account"
+
+
+HTML = {"accept": "text/html"}
+FOR_ANYBODY = {
+    **dict.fromkeys(("/terms", "/privacy", "/rates", "/docs/api", "/docs/api/make_button"), 200),
+    **dict.fromkeys(("/nothing", "/account/nothing", "/docs/api/nothing"), 404),
+    "/l/none": 410,
+}
+MENU, WAY_IN = 'action="/sign-out"', 'href="/sign-in"'
+
+
+async def header(site, path, status):
+    """Return what the header of a page offers."""
+    reply = await site.client.get(path, headers=HTML)
+    assert reply.status_code == status
+    text = reply.text.partition("</header>")[0]
+    return [each for each in (MENU, WAY_IN) if each in text]
+
+
+@pytest.mark.parametrize(("path", "status"), FOR_ANYBODY.items())
+async def test_what_anybody_may_see_has_the_header_of_whoever_is_signed_in(site, path, status):
+    site.world.add()
+    assert await header(site, path, status) == [WAY_IN]
+    assert "holder" not in site.world.people.asked
+    await site.enter()
+    site.world.people.asked.clear()
+    assert await header(site, path, status) == [MENU]
+    assert site.world.people.asked.count("holder") <= 1
+
+
+async def test_a_page_that_is_missing_is_in_the_language_that_a_person_has_chosen(site):
+    site.world.add()
+    await site.enter()
+    await site.post("/account/language", language="de")
+    site.world.epochs.epoch = "e2"
+    reply = await site.client.get("/nothing", headers=HTML)
+    assert '<html lang="de">' in reply.text
+
+
+async def test_what_is_refused_has_the_header_of_whoever_is_signed_in(site):
+    site.world.add()
+    site.world.add("bob", "bob@example.com")
+    await site.enter()
+    for path, headers, status, fields in (
+        ("/account/language", {"origin": "https://evil.example"}, 403, {}),
+        ("/rates", {"origin": "https://evil.example"}, 403, {}),
+        ("/account/language", None, 409, {"owner": "bob"}),
+        ("/account/language", {"sec-fetch-site": "same-origin", "content-type": "a/b"}, 415, {}),
+    ):
+        reply = await site.post(path, headers, **fields)
+        assert (reply.status_code, MENU in reply.text) == (status, True)
+    site.client.cookies.clear()
+    reply = await site.post("/rates", {"origin": "https://evil.example"})
+    text = reply.text.partition("</header>")[0]
+    assert (reply.status_code, MENU in text, WAY_IN in text) == (403, False, True)
+
+
+async def test_where_nobody_can_tell_who_it_is_the_header_offers_nothing(site):
+    site.world.add()
+    await site.enter()
+    site.world.people.is_away = True
+    assert await header(site, "/nothing", 404) == []
+    assert await header(site, "/terms", 200) == []
+    site.world.people.asked.clear()
+    assert await header(site, "/account", 503) == []
+    # It is asked once: that it failed is known.
+    assert site.world.people.asked.count("holder") == 1
+
+
+async def test_sessions_that_are_none_are_counted_on_pages_for_anybody_too(site):
+    site.client.cookies.set("__Host-caller", "an-ended-session-1")
+    assert await header(site, "/nothing", 404) == [WAY_IN]
+    site.world.velocity.refuses["address_wrong_sessions_minute"] = 60
+    assert await header(site, "/nothing", 404) == []
+    assert await header(site, "/account", 429) == []

@@ -24,7 +24,7 @@ from tests.gateway.http.site.books import HOSTED
 ROOT = Path(__file__).parents[4]
 PAGES = typing.get_args(pages.Page)
 CONSTANTS = {
-    *("t", "language", "country_name", "here", "caller"),
+    *("t", "language", "country_name", "here", "caller", "is_signed_in"),
     *("service", "contact", "operator", "address", "logo", "icon", "style", "script"),
 }
 TEMPLATES = Path(rendering.__file__).parent / "templates"
