@@ -80,6 +80,7 @@ async def test_who_is_new_goes_to_where_the_service_says_what_it_is(
         await page.wait_for_url(f"{gateway.origin}/welcome")
         # Whoever has a key asks for the phone itself.
         await page.goto(f"{gateway.origin}/phone#to=%2B15005551000")
+        await page.get_by_text("Use an API key instead").click()
         await page.get_by_label("API key").fill(KEY)
         await page.keyboard.press("Enter")
         await expect(field(page)).to_have_value(SHOWN)

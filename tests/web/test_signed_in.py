@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator
 import pytest
 from playwright.async_api import Browser, Page, expect
 
+from gateway.http.site.branding import Branding
+from gateway.http.site.rendering import Pages
 from tests.web.conftest import async_fixture, open_page
-from tests.web.fake_gateway import ECHO, OTHER_KEY, FakeGateway, until
+from tests.web.fake_gateway import ECHO, KEY, OTHER_KEY, FakeGateway, running, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -75,7 +77,54 @@ async def test_a_session_that_ends_leads_to_the_sign_in(
     await signed_in.get_by_role("textbox").fill(ECHO)
     await signed_in.keyboard.press("Enter")
     link = signed_in.get_by_role("link", name="Sign in, if you have an account")
-    await expect(link).to_have_attribute("href", "sign-in")
+    await expect(link).to_have_attribute("href", "sign-in?next=%2F")
+    await expect(signed_in.get_by_role("alert")).to_contain_text("You are signed out.")
+
+
+async def test_where_people_have_accounts_whoever_is_signed_out_is_led_to_the_sign_in(
+    browser: Browser, built_pages: object
+) -> None:
+    async with running(FakeGateway(site=Pages(Branding("Exämple")))) as gateway:
+        page, _ = await open_page(browser, gateway, key=None)
+        await page.wait_for_url(f"{gateway.origin}/welcome")
+        await page.goto(f"{gateway.origin}/phone")
+        heading, link = page.get_by_role("heading", level=2), page.get_by_role("link")
+        for _ in range(2):
+            await expect(heading).to_have_text("You are signed out.")
+            await expect(link).to_be_focused()
+            await expect(link).to_have_attribute("href", "sign-in?next=%2F")
+            await expect(page.get_by_label("API key")).to_be_hidden()
+            await sign_in(page, gateway)
+            await page.goto(gateway.origin)
+            await expect(page.locator("footer")).to_contain_text("ada")
+            # Also where the session ends while the page is open, which stays and says so.
+            gateway.sessions.clear()
+            await page.get_by_role("textbox").fill(ECHO)
+            await page.keyboard.press("Enter")
+        await page.get_by_text("Use an API key instead").click()
+        await page.get_by_label("API key").fill("no")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("alert")).to_contain_text("does not look like an API key")
+        await page.get_by_label("API key").fill("ck_wrong_key_0001")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("alert")).to_contain_text("The API key was not accepted")
+        await page.get_by_label("API key").fill(KEY)
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("textbox")).to_be_visible()
+        await page.context.close()
+
+
+async def test_where_nobody_can_tell_nobody_is_told_to_be_signed_out(
+    browser: Browser, built_pages: object
+) -> None:
+    async with running(FakeGateway(site=Pages(Branding("Exämple")))) as gateway:
+        context = await browser.new_context(locale="en-US")
+        page = await context.new_page()
+        await page.route("**/v1/key", lambda route: route.fulfill(status=503))
+        await page.goto(f"{gateway.origin}/phone")
+        await expect(page.get_by_role("alert")).to_be_visible()
+        await expect(page.get_by_text("signed out")).to_have_count(0)
+        await context.close()
 
 
 async def test_where_nobody_is_signed_in_a_key_is_asked_for(

@@ -131,6 +131,7 @@ function elsewhere(): Record<string, () => readonly HTMLElement[]> {
     'call in another tab': () => [make('caller-elsewhere', { number: NUMBER, label: 'Echo' })],
     'no calls': () => [make('caller-no-calls')],
     'key form': () => [make('caller-key-form')],
+    'key form: signed out': () => [make('caller-key-form', { hasAccounts: true })],
     'key form: complaint': () => [make('caller-key-form', { complaint: 'This does not look like an API key.' })],
     'key form: failed': () => [make('caller-key-form', { failure: revoked })],
     'key form: paid': () => [make('caller-key-form', { returned: 'paid' })],

@@ -15,6 +15,7 @@ export function keyForm(app: App): TemplateResult {
   void import('./key-form');
   return html`<main>
     <caller-key-form
+      .hasAccounts=${app.hasAttribute('welcome')}
       .failure=${app.failure}
       .last=${app.last}
       .returned=${app.returned}

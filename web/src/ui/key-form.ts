@@ -1,4 +1,7 @@
-/** Asks for the API key when the address brought none. Fires `key-given` once the key is kept. */
+/**
+ * Stands where nobody is known to use the phone: leads whoever has an account to the sign-in, and asks for an API key
+ * when the address brought none. Fires `key-given` once the key is kept.
+ */
 
 import { LitElement, css, html, nothing } from 'lit';
 import type { TemplateResult } from 'lit';
@@ -12,13 +15,16 @@ import type { Returned } from './returned';
 import { theme } from './theme';
 import { told } from './told';
 
+/** The way to the sign-in, and from there back to the phone. */
+const SIGN_IN = 'sign-in?next=%2F';
+
 const WORDS: Record<Returned, [Key, Key]> = {
   paid: ['topUpReturned', 'topUpReturned.next'],
   cancelled: ['topUpCancelled', 'topUpCancelled.next'],
 };
 
 export class KeyForm extends LitElement {
-  static override properties = fields('failure', 'last', 'returned', 'complaint');
+  static override properties = fields('hasAccounts', 'failure', 'last', 'returned', 'complaint');
   static override styles = [
     theme,
     told,
@@ -27,9 +33,14 @@ export class KeyForm extends LitElement {
         width: min(100%, 440px);
         margin-inline: auto;
       }
-      form {
+      form,
+      section {
         display: grid;
         gap: var(--space-3);
+      }
+      summary {
+        padding-block: var(--space-3);
+        cursor: pointer;
       }
       label {
         display: grid;
@@ -56,10 +67,18 @@ export class KeyForm extends LitElement {
         min-height: var(--target-l);
         border-radius: var(--radius-m);
       }
+      a.primary {
+        display: grid;
+        place-items: center;
+        color: var(--on-go);
+        text-decoration: none;
+      }
     `,
   ];
 
-  /** Why the last key was no good. */
+  /** Whether people have accounts here, and sign in. */
+  declare hasAccounts: boolean;
+  /** Why the last key was no good, or that whoever was signed in is not any more. */
   declare failure: CallerError | undefined;
   /** The call that ended as the key was found to be no good. */
   declare last: CallState | undefined;
@@ -70,14 +89,17 @@ export class KeyForm extends LitElement {
   constructor() {
     super();
     this.complaint = '';
+    this.hasAccounts = false;
   }
 
   protected override firstUpdated(): void {
-    this.renderRoot.querySelector('input')?.focus();
+    this.renderRoot.querySelector<HTMLElement>('a.primary, input')?.focus();
   }
 
   protected override render(): TemplateResult {
-    return this.returned ? this.#back(this.returned) : this.#form();
+    if (this.returned) return this.#back(this.returned);
+    const isSignedOut = !this.failure || this.failure.code === 'signed_out';
+    return this.hasAccounts && isSignedOut ? this.#signedOut() : this.#form();
   }
 
   /** A tab that was only opened to pay in: the service's page comes back here, with the money or without. */
@@ -90,13 +112,31 @@ export class KeyForm extends LitElement {
       <button type="button" @click=${() => (this.returned = undefined)}>${t('openHere')}</button>`;
   }
 
+  /** A key is what programs and operators have; people have a session. */
+  #signedOut(): TemplateResult {
+    return html`<section class="card">
+      <h2>${t('problem.signed_out')}</h2>
+      <p>${t('problem.signed_out.next')}</p>
+      ${this.#last()}
+      <a class="primary" href=${SIGN_IN}>${t('signInHere')}</a>
+      <details>
+        <summary>${t('withKey')}</summary>
+        <form novalidate @submit=${this.#submit}>${this.#complaint()}${this.#field()}</form>
+      </details>
+    </section>`;
+  }
+
   #form(): TemplateResult {
     return html`<form class="card" novalidate @submit=${this.#submit}>
       <h2>${t('keyTitle')}</h2>
       <p>${t('keyIntro')}</p>
-      <a href="sign-in">${t('signIn')}</a>
-      ${this.#alert()}
-      <label>
+      <a href=${SIGN_IN}>${t('signIn')}</a>
+      ${this.#complaint()} ${this.complaint || !this.failure ? nothing : this.#failed(this.failure)} ${this.#field()}
+    </form>`;
+  }
+
+  #field(): TemplateResult {
+    return html`<label>
         ${t('keyLabel')}
         <input
           name="key"
@@ -109,16 +149,20 @@ export class KeyForm extends LitElement {
       </label>
       <p id="help" class="small muted">${t('keyHelp')}</p>
       <button class="primary" type="submit">${t('keySubmit')}</button>
-      <p class="small muted">${t('keyKept')}</p>
-    </form>`;
+      <p class="small muted">${t('keyKept')}</p>`;
   }
 
-  #alert(): TemplateResult | typeof nothing {
-    if (this.complaint) return html`<p class="alert" role="alert">${this.complaint}</p>`;
-    if (!this.failure) return nothing;
+  #complaint(): TemplateResult | typeof nothing {
+    return this.complaint ? html`<p class="alert" role="alert">${this.complaint}</p>` : nothing;
+  }
+
+  #failed(failure: CallerError): TemplateResult {
     void import('./beside');
-    return html`<caller-outcome .failure=${this.failure}></caller-outcome>
-      ${this.last ? html`<caller-outcome .state=${this.last}></caller-outcome>` : nothing}`;
+    return html`<caller-outcome .failure=${failure}></caller-outcome> ${this.#last()}`;
+  }
+
+  #last(): TemplateResult | typeof nothing {
+    return this.last ? html`<caller-outcome .state=${this.last}></caller-outcome>` : nothing;
   }
 
   readonly #submit = (event: SubmitEvent): void => {

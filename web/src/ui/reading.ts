@@ -123,18 +123,20 @@ export class Reading {
     if (isUnreachable(this.app.failure)) this.#recover();
   }
 
-  /** Forget the tab's key, as is wanted, or because it is not good any more. */
+  /** Forget the tab's key, as is wanted, or because it is not good any more; or whoever was signed in. */
   forget(failure?: CallerError): void {
     const { app } = this;
-    const { access, last } = app;
+    const { access, api, last } = app;
     dropKey();
     // Where the tab's own key is no good any more, nobody is replaced by the one that a link has brought.
     answerOffer(failure !== undefined);
     app.clear();
     app.open();
     if (app.api || !failure) return;
-    app.failure = access ? new CallerError('key_refused', { code: 'key_revoked' }) : failure;
-    app.last = last;
+    const code = api?.key ? 'key_revoked' : 'signed_out';
+    app.failure = access ? new CallerError('key_refused', { code }) : failure;
+    // A call that never began has nothing more to tell.
+    app.last = last?.failure?.kind === 'key_refused' ? undefined : last;
   }
 
   /** Nothing is wrong any more: neither here nor, of what kept a call from being placed, in the phone. */

@@ -24,6 +24,8 @@ export async function askWho(app: App, key?: string): Promise<void> {
     const welcome = failure?.kind === 'key_refused' && app.getAttribute('welcome');
     const stays = location.pathname.endsWith('/phone') || app.failure || app.last || app.returned;
     if (welcome && !stays) location.replace(welcome);
+    // Whether somebody is signed in is not known then: nobody is told that they are not.
+    if (failure?.kind !== 'key_refused') app.failure = failure;
     return;
   }
   app.failure = undefined;

@@ -3,6 +3,8 @@ export const keyForm = {
   keyTitle: 'Connect your phone',
   keyIntro: 'This page places calls with an API key of the gateway.',
   signIn: 'Sign in, if you have an account',
+  signInHere: 'Sign in',
+  withKey: 'Use an API key instead',
   keyLabel: 'API key',
   keyHelp: 'It starts with “ck_” and is printed in the terminal where the gateway was started.',
   keySubmit: 'Open the phone',
@@ -15,6 +17,8 @@ export const keyForm = {
 
   'problem.key_revoked': 'The API key is no longer accepted: it was revoked, or its time is over.',
   'problem.key_revoked.next': 'Ask the operator for another.',
+  'problem.signed_out': 'You are signed out.',
+  'problem.signed_out.next': 'Sign in to place calls; this page then opens again.',
   keyKept: 'The key stays in this tab and is forgotten when you close it.',
 
   offerTitle: 'Change the account?',
