@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from starlette.requests import Request
 
@@ -18,6 +19,9 @@ from gateway.http.principal import Principal
 from gateway.people.sessions import BrowserSessions
 from gateway.ports import Account
 from gateway.scopes import PAGE
+
+SHOWN_TO: Final = "caller-account"
+"""Field by which the script of a page names the account that it was shown to, as forms do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,9 @@ class Holders:
     async def principal(self, request: Request) -> Principal | None:
         """Return who is signed in; None where nobody is, or the session is over.
 
-        Raises RequestRefusedError, StoreUnavailableError.
+        Raises RequestRefusedError, StoreUnavailableError. A request of a page that was shown to
+        another account is refused: it may be open still while somebody else signs in with the same
+        browser, who is neither to pay for what it does nor to be shown in it.
         """
         secret = self.cookies.session(request)
         if not secret:
@@ -52,7 +58,11 @@ class Holders:
             raise RequestRefusedError("two_credentials")
         self.check_source(request)
         who = await self.sessions.who(secret)
-        return None if who is None else Principal(who.account, who.epoch, PAGE, who)
+        if who is None:
+            return None
+        if any(named != who.account.id for named in request.headers.getlist(SHOWN_TO)):
+            raise RequestRefusedError("form_of_another_account")
+        return Principal(who.account, who.epoch, PAGE, who)
 
     async def goes_on(self, account_id: str, device_id: str, began_at: datetime) -> bool:
         """Return whether a session goes on that began on a device then."""

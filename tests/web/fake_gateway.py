@@ -430,6 +430,13 @@ class FakeGateway:
         if account is None:
             problem = {"status": 401, "code": "unauthorized", "title": "Wrong key.", "action": ""}
             return JSONResponse(problem, 401)
+        if request.cookies.get("caller"):
+            # A page names no account before it knows whose it is.
+            is_first = request.url.path == "/v1/key"
+            named = request.headers.get("caller-account", account if is_first else "")
+            if named != account:
+                code = "form_of_another_account"
+                return JSONResponse({"status": 409, "code": code, "title": "Of another."}, 409)
         self.senders.append((request.url.path, account))
         return JSONResponse(body, status)
 

@@ -69,6 +69,41 @@ async def test_a_link_that_is_wanted_is_taken(signed_in: Page, gateway: FakeGate
     await expect(signed_in.locator("footer")).to_contain_text("mallory")
 
 
+async def test_a_page_that_was_shown_to_another_account_places_no_call(
+    signed_in: Page, gateway: FakeGateway
+) -> None:
+    await expect(signed_in.locator("footer")).to_contain_text("ada")
+    gateway.sessions[SESSION] = "bob"
+    gateway.senders.clear()
+    await signed_in.get_by_role("textbox").fill(ECHO)
+    await signed_in.keyboard.press("Enter")
+    alert = signed_in.get_by_role("alert")
+    await expect(alert).to_contain_text("Nothing was done.")
+    assert not gateway.lines
+    assert not gateway.senders
+    await signed_in.get_by_role("button", name="Load the page again").click()
+    await expect(signed_in.locator("footer")).to_contain_text("bob")
+    await signed_in.get_by_role("textbox").fill(ECHO)
+    await signed_in.keyboard.press("Enter")
+    await until(lambda: gateway.lines)
+    assert {account for _, account in gateway.senders} == {"bob"}
+
+
+async def test_a_call_goes_on_while_another_account_signs_in(
+    signed_in: Page, gateway: FakeGateway
+) -> None:
+    await signed_in.get_by_role("textbox").fill(ECHO)
+    await signed_in.keyboard.press("Enter")
+    await until(lambda: gateway.lines)
+    gateway.sessions[SESSION] = "bob"
+    line = gateway.line
+    await signed_in.get_by_role("button", name="Mute").click()
+    await until(lambda: line.of_type("mute"))
+    await expect(signed_in.get_by_text("somebody else")).to_have_count(0)
+    await signed_in.get_by_role("button", name="Hang up").click()
+    await expect(signed_in.get_by_role("alert")).to_contain_text("somebody else")
+
+
 async def test_a_session_that_ends_leads_to_the_sign_in(
     signed_in: Page, gateway: FakeGateway
 ) -> None:

@@ -15,6 +15,9 @@ interface Options {
 }
 
 export class Api {
+  /** Whose account is shown: another may be signed in with this browser by now, and is not to pay for what is done here. */
+  #shownTo: string | undefined;
+
   /**
    * Without a key the browser's cookie says who asks: whoever is signed in. `reached` is called whenever the
    * gateway has done what it was asked for.
@@ -39,8 +42,10 @@ export class Api {
   }
 
   /** Read what the key is. Throws CallerError. */
-  access(): Promise<KeyAccess> {
-    return this.json('v1/key');
+  async access(): Promise<KeyAccess> {
+    const access = await this.json<KeyAccess>('v1/key');
+    this.#shownTo ??= access.account;
+    return access;
   }
 
   /** Read a resource, or post to it if there is a body. Throws CallerError. */
@@ -56,6 +61,7 @@ export class Api {
   async #fetch(path: string, body?: object, options: Options = {}): Promise<Response> {
     const headers = new Headers({ Accept: 'application/json', ...options.headers });
     if (this.key) headers.set('Authorization', `Bearer ${this.key}`);
+    else if (this.#shownTo) headers.set('Caller-Account', this.#shownTo);
     if (body) headers.set('Content-Type', 'application/json');
     try {
       return await fetch(new URL(path, document.baseURI), {

@@ -9,7 +9,7 @@ from billing.spend_limits import SpendLimits
 from gateway.http.access import Access
 from gateway.http.bearer import Authenticator, key_hash, new_api_key
 from gateway.http.cookies import Cookies
-from gateway.http.holders import Holders
+from gateway.http.holders import SHOWN_TO, Holders
 from gateway.http.principal import Kind
 from gateway.ports import CallOrder
 from gateway.scopes import PAGE, Scope
@@ -111,6 +111,25 @@ async def test_whoever_has_not_accepted_the_terms_in_force_looks_and_ends(api):
         assert await api.ask(method, path, who.secret, OURS) == (200, "")
     assert await api.ask("POST", "/change", who.secret, OURS) == (403, "terms_changed")
     assert len(api.seen) == 3
+
+
+async def test_a_page_that_was_shown_to_another_account_does_nothing(api):
+    api.world.add("ada")
+    api.world.add("bob", "bob@example.com")
+    who = await api.world.enter("bob@example.com")
+    for method, path in (("GET", "/read"), ("POST", "/change"), ("DELETE", "/end")):
+        assert await api.ask(method, path, who.secret, {**OURS, SHOWN_TO: "bob"}) == (200, "")
+        seen = len(api.seen)
+        for named in ("ada", "", "bob, ada"):
+            answer = await api.ask(method, path, who.secret, {**OURS, SHOWN_TO: named})
+            assert answer == (409, "form_of_another_account")
+        assert len(api.seen) == seen
+    # Whose a key is needs no such word, and nobody is nobody.
+    header = {"authorization": f"Bearer {api.key}", SHOWN_TO: "ada"}
+    assert await api.ask("POST", "/change", headers=header) == (200, "")
+    assert await api.ask("GET", "/read", "an-ended-session-1", {SHOWN_TO: "ada"}) == (
+        *(401, "unauthorized"),
+    )
 
 
 async def test_a_key_and_a_cookie_at_once_are_neither(api):

@@ -60,7 +60,8 @@ export class Outcome extends LitElement {
   #failed(failure: CallerError): TemplateResult {
     const [what, next] = failureInWords(failure);
     return html`<p class="alert" role="alert"><strong>${what}</strong> <span>${next}</span></p>
-      ${this.canTopUp && failure.problem?.code === 'insufficient_credit' ? topUpButton(this) : nothing}`;
+      ${this.canTopUp && failure.code === 'insufficient_credit' ? topUpButton(this) : nothing}
+      ${failure.code === 'form_of_another_account' ? loadAnew() : nothing}`;
   }
 
   #summary(state: CallState): TemplateResult {
@@ -75,6 +76,11 @@ export class Outcome extends LitElement {
       ${this.canTopUp && state.ending?.cut_off === 'credit' ? topUpButton(this) : nothing}
     </div>`;
   }
+}
+
+/** Whoever is signed in now sees what is theirs. */
+function loadAnew(): TemplateResult {
+  return html`<button type="button" class="primary top-up" @click=${() => location.reload()}>${t('loadAnew')}</button>`;
 }
 
 customElements.define('caller-outcome', Outcome);

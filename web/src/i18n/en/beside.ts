@@ -64,6 +64,8 @@ export const beside = {
   'failure.page_crashed.next': 'Reload the page, then call again.',
   'problem.insufficient_credit': 'Your credit does not cover the start of this call.',
   'problem.insufficient_credit.next': 'Top up the account, then call again.',
+  'problem.form_of_another_account': 'This page shows the account of somebody else who was signed in with this browser.',
+  'problem.form_of_another_account.next': 'Nothing was done. Load the page again to go on with yours.',
 
   'warning.microphone-silent': 'Your microphone delivers no sound.',
   'warning.network.next': 'Move closer to the Wi-Fi or use a cable; end what else uses the network.',
@@ -95,6 +97,7 @@ export const beside = {
   liveHeld: 'On hold',
   liveMuted: 'In call, muted',
   topUpNow: 'Top up now',
+  loadAnew: 'Load the page again',
   speaking: 'speaking',
   silent: 'quiet',
   lineUnknown: 'Measuring…',
