@@ -399,9 +399,9 @@ class Settings:
         """The origins of our own pages."""
         origins = {self.origin}
         # On this machine a page may be opened by either name, which to a browser are two origins.
-        if urlsplit(self.origin).hostname in ("127.0.0.1", "localhost"):
-            scheme, port = urlsplit(self.origin).scheme, urlsplit(self.origin).port
-            origins |= {f"{scheme}://{name}:{port}" for name in ("127.0.0.1", "localhost")}
+        host = urlsplit(self.origin).hostname
+        if host in ("127.0.0.1", "localhost"):
+            origins |= {self.origin.replace(host, name) for name in ("127.0.0.1", "localhost")}
         return frozenset(origins)
 
     @property
