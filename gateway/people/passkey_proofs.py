@@ -12,6 +12,7 @@ import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
 
 from accounts.passkey import CREDENTIAL_ID_BYTES_MAX, PUBLIC_KEY_BYTES_MAX
 from accounts.ports import HasherBusyError
@@ -37,6 +38,12 @@ class RelyingParty:
     name: str
     origins: Collection[str]
     """Of our pages."""
+
+    @property
+    def origin(self) -> str:
+        """The one of them at which passkeys work; empty where there can be none."""
+        found = (each for each in self.origins if self.id and urlsplit(each).hostname == self.id)
+        return next(found, "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,6 +122,35 @@ async def test_whoever_does_not_unlock_it_is_not_let_in(browser: Browser, site: 
     await page.context.close()
 
 
+async def test_at_an_address_that_has_no_passkeys_the_page_says_where_there_are(
+    browser: Browser, site: Site
+) -> None:
+    by_number = site.origin
+    await on_localhost(site)
+    by_name, own = site.origin, frozenset({by_number, site.origin})
+    object.__setattr__(site.door.holders, "own_origins", own)
+    proofs = site.world.passkeys.proofs
+    proofs.party = type(proofs.party)("localhost", "Example Calls", own)
+    site.world.add()
+    site.origin = by_number
+    page = await opened(browser, site, "/sign-in")
+    await sign_in(page, site)
+    await page.get_by_role("link", name=SECURITY).click()
+    await expect(page.get_by_text("Passkeys belong to localhost")).to_be_visible()
+    await expect(page.get_by_text("needs JavaScript")).to_be_hidden()
+    await expect(page.get_by_role("button", name="Add a passkey")).to_be_hidden()
+    await check(page)
+    await page.get_by_role("link", name="Open this page at http://localhost").click()
+    site.origin = by_name
+    await page.get_by_label("E-mail address").fill(EMAIL)
+    await page.get_by_label("Password").fill(PASSWORD)
+    await page.keyboard.press("Enter")
+    await authenticator(page)
+    await expect(page.get_by_text("Passkeys belong to localhost")).to_be_hidden()
+    await add_passkey(page, site, "phone")
+    await page.context.close()
+
+
 async def test_without_script_the_pages_are_complete(browser: Browser, site: Site) -> None:
     await on_localhost(site)
     site.world.add()

@@ -265,6 +265,8 @@ class SecurityPage:
     passkeys: Sequence[Passkey]
     passkey_host: str
     """The host that passkeys belong to; empty where there can be none."""
+    passkey_origin: str
+    """Origin of our pages at that host."""
     said: str = ""
 
 

@@ -98,16 +98,23 @@ async function autofill(form) {
   }, RENEW_MS);
 }
 
-function works(form) {
+// A passkey belongs to a host, which an IP address is not.
+function isAtHome(form) {
   const { rp } = form.dataset;
-  const isOurs = location.hostname === rp || location.hostname.endsWith(`.${rp}`);
-  return isOurs && window.isSecureContext && 'PublicKeyCredential' in window;
+  return location.hostname === rp || location.hostname.endsWith(`.${rp}`);
+}
+
+function show(selector, isShown) {
+  for (const each of document.querySelectorAll(selector)) each.hidden = !isShown;
 }
 
 for (const form of document.querySelectorAll('form[data-passkey]')) {
-  if (!works(form)) continue;
+  const isHome = isAtHome(form);
+  const works = isHome && window.isSecureContext && 'PublicKeyCredential' in window;
+  show('[data-elsewhere]', !isHome);
+  show('[data-without-script]', isHome && !works);
+  if (!works) continue;
   form.hidden = false;
-  for (const each of document.querySelectorAll('[data-without-script]')) each.hidden = true;
   form.addEventListener('submit', (event) => {
     event.preventDefault();
     press(form);

@@ -78,6 +78,7 @@ class SecurityPages:
             has_few_codes=factor is not None and factor.codes_left <= CODES_LEFT_FEW,
             passkeys=await self.passkeys.current(who),
             passkey_host=self.passkeys.proofs.party.id,
+            passkey_origin=self.passkeys.proofs.party.origin,
             said=said_in(request),
         )
         return self.door.show(request, page)

@@ -290,6 +290,7 @@ def code_of(secret, step):
         ("https://calls.example.com", "calls.example.com"),
         ("https://calls.example.com:8443", "calls.example.com"),
         ("http://127.0.0.1:8080", "localhost"),
+        ("http://127.0.0.1", "localhost"),
         ("http://localhost:8080", "localhost"),
         ("https://192.0.2.1", ""),
         ("https://[2001:db8::1]", ""),
@@ -299,6 +300,8 @@ def test_passkeys_belong_to_the_host_of_the_public_origin(origin, host):
     party = relying_party(from_mapping({"CALLER_PUBLIC_ORIGIN": origin}))
     assert party.id == host
     assert origin in party.origins
+    works_at = origin.replace("127.0.0.1", "localhost") if host else ""
+    assert party.origin == works_at
 
 
 def test_nodes_that_share_a_database_are_given_the_key():

@@ -169,7 +169,7 @@ async def test_at_an_address_that_can_have_none_nothing_is_offered(site):
     assert page.headers["content-security-policy"] == HEADERS["Content-Security-Policy"]
     assert place(await site.post("/sign-in/passkey/options")) == "/sign-in"
     await site.enter(email=EMAIL)
-    assert "no address of its own" in (await site.get("/account/security")).text
+    assert "need a domain name" in (await site.get("/account/security")).text
     assert place(await site.post("/account/passkeys/options")) == "/account/security"
 
 
