@@ -30,7 +30,7 @@ const LATER = ['feedback', 'key-form', 'key-offer', 'line-check', 'paying', 'ret
 
 /**
  * Puts in the tokens, and takes the indentation out of css`…` and html`…` templates, which a minifier of JavaScript must
- * leave alone. What is loaded later imports what stands beside the phone as well, and that the app; one call, what
+ * leave alone. What is loaded later imports what stands beside the phone as well, and that the app; one call, the door, what
  * operators see, their reports and supervision import the live page: so all that they share stays in one file each, which compresses better than five.
  */
 const compactTemplates = {
@@ -42,7 +42,7 @@ const compactTemplates = {
         return css.replace(/\/\*.*?\*\//gs, '').replace(/\s+/g, ' ').replace(/ ?([{};,]) ?|(:) /g, '$1$2').replace(/;}/g, '}');
       });
       const { name } = path.parse(file);
-      const shared = LATER.includes(name) ? 'beside' : { beside: 'app', call: 'live-page', operators: 'live-page', reports: 'live-page', supervision: 'live-page' }[name];
+      const shared = LATER.includes(name) ? 'beside' : { beside: 'app', call: 'live-page', door: 'live-page', operators: 'live-page', reports: 'live-page', supervision: 'live-page' }[name];
       return { loader: 'ts', contents: compact.replace(/\n\s+/g, '\n') + (shared ? `\nimport './${shared}';` : '') };
     });
   },

@@ -34,6 +34,9 @@ CALL_BYTES_MAX = 28 * 1024
 SUPERVISION_BYTES_MAX = 8 * 1024
 """What a supervisor needs besides, with their sound; others load none of it."""
 
+DOOR_BYTES_MAX = 2 * 1024
+"""What whoever may see no calls needs besides, to give another key."""
+
 REPORTS_BYTES_MAX = 4 * 1024
 """What operators' views of refused calls and of credit need besides, once they are opened."""
 
@@ -109,6 +112,9 @@ def test_the_live_page_is_small(built_pages: Path) -> None:
     call = imported(built_pages, "call-")
     assert len(call - own) == 1, "and nothing more than one call"
 
+    door = imported(built_pages, "door-")
+    assert len(door - own) == 1, "and nothing more than what asks for a key"
+
     reports = imported(built_pages, "reports-")
     assert len(reports - own) == 1, "and nothing more than reports"
 
@@ -120,6 +126,7 @@ def test_the_live_page_is_small(built_pages: Path) -> None:
 
     assert weight({*named, *operators}) <= LIVE_BYTES_MAX
     assert weight(call - own) <= CALL_BYTES_MAX
+    assert weight(door - own) <= DOOR_BYTES_MAX
     assert weight(reports - own) <= REPORTS_BYTES_MAX
     assert weight(supervision - own) <= SUPERVISION_BYTES_MAX
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any, Literal
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from tests.web.conftest import Faults, async_fixture, faults_of
 from tests.web.fake_gateway import KEY, until
@@ -179,15 +180,85 @@ async def test_rights_that_end_lead_to_the_door(browser: Browser, live: LiveGate
     page, faults = await opened(browser, live, key=KEY)
     await expect(connection(page)).to_have_text("● Live")
     live.tell("end", code="unauthorized")
-    await expect(page.get_by_role("alert")).to_contain_text("You are not signed in")
+    await expect(page.get_by_role("alert")).to_contain_text("This API key is not valid")
     await expect(page.get_by_role("link", name="Sign in")).to_have_attribute("href", "sign-in")
-    await page.get_by_label("API key").fill("no")
-    await page.keyboard.press("Enter")
-    await expect(page.get_by_text("This does not look like an API key.")).to_be_visible()
     await page.get_by_label("API key").fill(OPERATOR_KEY)
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("link", name="Nodes")).to_be_visible()
+    await expect(page.get_by_role("main")).to_be_focused()
     await closed(page, faults)
+
+
+async def test_whoever_gives_no_key_is_not_signed_in(browser: Browser, live: LiveGateway) -> None:
+    page, _ = await opened(browser, live, key=None)
+    await expect(page.get_by_role("alert")).to_contain_text("You are not signed in")
+    await expect(page.get_by_role("button", name="Forget the API key")).to_have_count(0)
+    await page.context.close()
+
+
+async def test_of_keys_that_are_tried_the_last_one_is_spoken_of(
+    browser: Browser, live: LiveGateway
+) -> None:
+    page, _ = await opened(browser, live, key=None)
+    field, alert = page.get_by_label("API key"), page.get_by_role("alert")
+    await expect(field).to_have_attribute("aria-invalid", "false")
+    tried = (
+        ("no", "This does not look like an API key"),
+        ("ck_of_nobody", "This API key is not valid"),
+        ("no", "This does not look like an API key"),
+        ("two words of it", "This does not look like an API key"),
+        ("ck_of_nobody_either", "This API key is not valid"),
+        ("ck_of_nobody_at_all", "This API key is not valid"),
+    )
+    for key, what in tried:
+        told = await alert.element_handle()
+        await field.fill(key)
+        await page.keyboard.press("Enter")
+        # Another element, even where it says the same: it is announced again.
+        await page.wait_for_function("(told) => !told.isConnected", arg=told)
+        await expect(alert.get_by_role("heading")).to_have_text(what)
+        await expect(
+            page.get_by_role("main").get_by_text(re.compile("API key is|like an"))
+        ).to_have_count(1)
+        await expect(connection(page)).to_have_text("✕ No access")
+        await expect(field).to_be_focused()
+        await expect(field).to_have_attribute("aria-invalid", "true")
+        # What is typed or pasted takes its place.
+        assert await field.evaluate("(each) => each.selectionEnd - each.selectionStart") == len(key)
+    await page.keyboard.insert_text(OPERATOR_KEY)
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("link", name="Nodes")).to_be_visible()
+    await expect(alert).to_have_count(0)
+    await page.context.close()
+
+
+async def test_a_key_that_is_slowly_answered_keeps_what_asks_for_one(
+    browser: Browser, live: LiveGateway
+) -> None:
+    page, _ = await opened(browser, live, key=None)
+    answering = asyncio.Event()
+
+    async def late(route: Route) -> None:
+        await answering.wait()
+        await route.continue_()
+
+    field, alert = page.get_by_label("API key"), page.get_by_role("alert")
+    await expect(alert).to_contain_text("You are not signed in")
+    await page.route("**/v1/key", late)
+    await field.fill("ck_of_nobody")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("heading", name="Connecting…")).to_be_visible()
+    await expect(alert).to_have_count(0)
+    await expect(field).to_be_focused()
+    # What is refused by the page itself is so at once, and the late answer changes nothing.
+    await field.fill("no")
+    await page.keyboard.press("Enter")
+    await expect(alert).to_contain_text("This does not look like an API key")
+    async with page.expect_response("**/v1/key"):
+        answering.set()
+    await page.evaluate("() => new Promise((done) => setTimeout(done, 1000))")
+    await expect(alert).to_contain_text("This does not look like an API key")
+    await page.context.close()
 
 
 async def test_a_link_brings_no_other_account_unasked(browser: Browser, live: LiveGateway) -> None:

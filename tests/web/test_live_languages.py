@@ -308,11 +308,13 @@ async def test_the_door_and_the_end_of_a_call_speak_the_readers_language(
     page, faults = await opened(browser, live, "call/call_1", key=KEY, locale="es-ES")
     await expect(page.get_by_text("La terminó el servicio · Saldo agotado")).to_be_visible()
     live.tell("end", code="unauthorized")
-    await expect(page.get_by_role("alert")).to_contain_text("No ha iniciado sesión")
+    await expect(page.get_by_role("alert")).to_contain_text("Esta clave de API no es válida")
     await expect(page.get_by_role("link", name="Entrar")).to_be_visible()
     await page.get_by_label("Clave de API").fill("no")
     await page.keyboard.press("Enter")
-    await expect(page.get_by_text("Esto no parece una clave de API.")).to_be_visible()
+    await expect(
+        page.get_by_role("heading", name="Esto no parece una clave de API")
+    ).to_be_visible()
     await closed(page, faults)
 
 

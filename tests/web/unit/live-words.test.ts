@@ -6,6 +6,7 @@ import { languages } from 'languages:../../../web/src/live/languages';
 import { causes } from '../../../web/src/i18n/endings/en';
 import { alarmInWords } from '../../../web/src/live/alarm-words';
 import type { Alarm } from '../../../web/src/live/contract';
+import { english as door } from '../../../web/src/live/door-words';
 import { entryOf } from '../../../web/src/live/language';
 import type { Words } from '../../../web/src/live/language';
 import { english as operators } from '../../../web/src/live/operator-words';
@@ -19,7 +20,7 @@ type Said = (...values: unknown[]) => string;
 /** Names joined by dots -> text, or what makes one. */
 type Flat = Map<string, string | Said>;
 
-const ENGLISH = flat({ page, operators, reports, supervision, causes });
+const ENGLISH = flat({ page, door, operators, reports, supervision, causes });
 
 const TABLES = Object.fromEntries(
   await Promise.all(Object.entries(languages).map(async ([code, load]) => [code, (await load!()).words as unknown as Words] as const)),
@@ -111,8 +112,8 @@ test('every cause of a call’s end has words', () => {
 });
 
 test('what another release says has no words, whatever its name', () => {
-  for (const name of ['constructor', '__proto__', 'toString', '']) assert.equal(entryOf(page.endings, name), undefined);
-  assert.deepEqual(entryOf(page.endings, 'unauthorized'), page.endings.unauthorized);
+  for (const name of ['constructor', '__proto__', 'toString', '']) assert.equal(entryOf(door.endings, name), undefined);
+  assert.deepEqual(entryOf(door.endings, 'unauthorized'), door.endings.unauthorized);
 });
 
 test('in English an alarm says what the gateway says', () => {

@@ -204,7 +204,7 @@ export function liveSpecimens(): Record<string, () => readonly HTMLElement[]> {
   const alarms = (each: Alarm[], isWall = false): (() => readonly HTMLElement[]) => {
     return () => [make('live-alarms', { alarms: each, nowMs: NOW_MS, isShown: true, isWall })];
   };
-  const door = (code: string): (() => readonly HTMLElement[]) => () => [make('live-door', { code, hasKey: true })];
+  const door = (code: string): (() => readonly HTMLElement[]) => () => [make('live-door', { connection: { phase: 'ended', code }, hasKey: true })];
   return {
     'live page': () => {
       // Never answered: a page that is refused tries again and again.
@@ -249,6 +249,9 @@ export function liveSpecimens(): Record<string, () => readonly HTMLElement[]> {
     },
     'live door': door('unauthorized'),
     'live door: not allowed': door('scope_missing'),
+    'live door: key refused': door('key_refused'),
+    'live door: not a key': door('not_a_key'),
+    'live door: trying': () => [make('live-door', { connection: { phase: 'connecting' }, hasKey: true })],
     'live alarms': alarms(ALARMS),
     'live alarms: wall': alarms(ALARMS, true),
     'live alarms: none': alarms([]),

@@ -12,9 +12,7 @@ import type { Row } from './contract';
 import './dialog';
 import { failureOf } from './dialog';
 import type { Dialog, Question } from './dialog';
-import './door';
 import { age, decimal } from './format';
-import { entryOf } from './language';
 import { look } from './look';
 import './overview';
 import { pageLook } from './page-look';
@@ -36,6 +34,7 @@ const LOADED_AGAIN_MS = 15_000;
 /** Parts that are loaded when they are wanted. */
 const PARTS = {
   call: () => import('./call'),
+  door: () => import('./door'),
   operators: () => import('./operators'),
   reports: () => import('./reports'),
   supervision: () => import('./supervision'),
@@ -52,6 +51,9 @@ export class LivePage extends LitElement {
   readonly #watching = new Watching(() => this.#schedule());
   readonly #title = document.title.replace(/^.*?(?= · )/, words.title);
   #drawnMs = 0;
+  /** Whether no calls may be shown, and whether that was so when the page was drawn last. */
+  #isOut = false;
+  #wasOut = false;
   readonly #loading = new Set<keyof typeof PARTS>();
   readonly #loaded = new Set<keyof typeof PARTS>();
   readonly #missing = new Set<keyof typeof PARTS>();
@@ -114,6 +116,8 @@ export class LivePage extends LitElement {
 
   protected override updated(): void {
     this.#entitle();
+    if (this.#wasOut && !this.#isOut) this.#focusMain();
+    this.#wasOut = this.#isOut;
   }
 
   #entitle(): void {
@@ -162,7 +166,7 @@ export class LivePage extends LitElement {
     const { connection } = this.#watching;
     switch (connection.phase) {
       case 'ended':
-        return (entryOf(words.endings, connection.code) ?? words.endings.other)[0];
+        return `✕ ${words.noAccess}`;
       case 'waiting':
         return connection.status === 503 ? words.busy : connection.status === 429 ? words.slow : `✕ ${words.lost}`;
       case 'live':
@@ -175,11 +179,14 @@ export class LivePage extends LitElement {
   #main(): TemplateResult | typeof nothing {
     const { connection, isAsked } = this.#watching;
     if (isAsked) return this.#question();
-    if (connection.phase === 'ended') {
+    // While another key is tried, what asks for one stays.
+    if (connection.phase !== 'connecting') this.#isOut = connection.phase === 'ended';
+    if (this.#isOut && this.#has('door')) {
       return html`<live-door
-        .code=${connection.code}
+        .connection=${connection}
         .hasKey=${this.#watching.key !== undefined}
         @key-given=${this.#open}
+        @not-a-key=${() => this.#watching.refuseKey()}
         @try-again=${this.#open}
         @forget-key=${() => this.#watching.forgetKey()}
       ></live-door>`;

@@ -68,6 +68,13 @@ export class Watching {
     void this.open();
   }
 
+  /** Say that what was given as a key cannot be one. */
+  refuseKey(): void {
+    this.#begun++;
+    this.stop();
+    this.#tell({ phase: 'ended', code: 'not_a_key' });
+  }
+
   /** Begin anew, for whoever it is now. */
   async open(): Promise<void> {
     const begun = ++this.#begun;
@@ -169,7 +176,8 @@ export class Watching {
   };
 
   readonly #tell = (connection: Connection): void => {
-    this.connection = connection;
+    const isKeyRefused = this.key !== undefined && connection.phase === 'ended' && connection.code === 'unauthorized';
+    this.connection = isKeyRefused ? { phase: 'ended', code: 'key_refused' } : connection;
     this.changed();
   };
 

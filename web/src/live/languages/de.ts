@@ -23,6 +23,7 @@ export const words: Words = {
     connecting: 'Verbinde…',
     live: 'Live',
     lost: 'Keine Verbindung',
+    noAccess: 'Kein Zugang',
     tryingIn: (seconds) => `– nächster Versuch in ${seconds} s`,
     shownAge: (age) => `Der gezeigte Stand ist ${age} alt.`,
     retryNow: 'Jetzt erneut versuchen',
@@ -32,23 +33,10 @@ export const words: Words = {
     resume: 'Fortsetzen',
     paused: (changes, count) => `Angehalten: seither ${changes} ${count === 1 ? 'Änderung' : 'Änderungen'}`,
 
-    endings: {
-      unauthorized: ['Sie sind nicht angemeldet', 'Melden Sie sich an, oder verwenden Sie einen API-Schlüssel des Gateways.'],
-      scope_missing: ['Dieser API-Schlüssel darf keine Anrufe sehen', 'Verwenden Sie einen mit dem Recht „calls“, oder „admin“ für alle Anrufe.'],
-      network_refused: ['Dieser API-Schlüssel wird von hier nicht angenommen', 'Verwenden Sie ihn in dem Netz, das der Betreiber dafür festgelegt hat.'],
-      other: ['Das Gateway zeigt hier keine Anrufe', 'Fragen Sie den Betreiber, oder versuchen Sie es später erneut.'],
-    },
-    signIn: 'Anmelden',
-    keyLabel: 'API-Schlüssel',
-    keyHelp: 'Er beginnt mit „ck_“. Er bleibt in diesem Tab und wird beim Schließen vergessen.',
-    keySubmit: 'Anrufe zeigen',
-    keyInvalid: 'Das sieht nicht wie ein API-Schlüssel aus. Kopieren Sie den ganzen Text ab „ck_“.',
-    tryAgain: 'Erneut versuchen',
     offerTitle: 'Den API-Schlüssel des Links verwenden?',
     offerText: 'Der geöffnete Link bringt einen API-Schlüssel mit, und Sie sehen schon die Anrufe eines Kontos. Kam der Link von jemand anderem, bleiben Sie.',
     offerStay: 'Bleiben',
     offerChange: 'Schlüssel des Links verwenden',
-    forgetKey: 'API-Schlüssel vergessen',
 
     emptyTitle: 'Gerade keine Anrufe',
     emptyAll: 'Jeder Anruf erscheint hier binnen einer Sekunde nach seinem Beginn, wo er auch ist.',
@@ -180,6 +168,23 @@ export const words: Words = {
     },
     time: 'Zeit',
     noSamples: 'Was jede Sekunde am Anruf gemessen wird, erscheint hier, sobald er angenommen ist.',
+  },
+
+  door: {
+    endings: {
+      unauthorized: ['Sie sind nicht angemeldet', 'Melden Sie sich an, oder verwenden Sie einen API-Schlüssel des Gateways.'],
+      scope_missing: ['Dieser API-Schlüssel darf keine Anrufe sehen', 'Verwenden Sie einen mit dem Recht „calls“, oder „admin“ für alle Anrufe.'],
+      key_refused: ['Dieser API-Schlüssel ist nicht gültig', 'Er ist vertippt, abgelaufen oder widerrufen. Verwenden Sie einen anderen, oder melden Sie sich an.'],
+      not_a_key: ['Das sieht nicht wie ein API-Schlüssel aus', 'Kopieren Sie den ganzen Text ab „ck_“.'],
+      network_refused: ['Dieser API-Schlüssel wird von hier nicht angenommen', 'Verwenden Sie ihn in dem Netz, das der Betreiber dafür festgelegt hat.'],
+      other: ['Das Gateway zeigt hier keine Anrufe', 'Fragen Sie den Betreiber, oder versuchen Sie es später erneut.'],
+    },
+    signIn: 'Anmelden',
+    keyLabel: 'API-Schlüssel',
+    keyHelp: 'Er beginnt mit „ck_“. Er bleibt in diesem Tab und wird beim Schließen vergessen.',
+    keySubmit: 'Anrufe zeigen',
+    tryAgain: 'Erneut versuchen',
+    forgetKey: 'API-Schlüssel vergessen',
   },
 
   operators: {

@@ -23,6 +23,7 @@ export const words: Words = {
     connecting: 'Conectando…',
     live: 'En directo',
     lost: 'Sin conexión',
+    noAccess: 'Sin acceso',
     tryingIn: (seconds) => `– nuevo intento en ${seconds} s`,
     shownAge: (age) => `Lo que se muestra es de hace ${age}.`,
     retryNow: 'Reintentar ahora',
@@ -32,23 +33,10 @@ export const words: Words = {
     resume: 'Reanudar',
     paused: (changes, count) => `En pausa: ${changes} ${count === 1 ? 'cambio' : 'cambios'} desde entonces`,
 
-    endings: {
-      unauthorized: ['No ha iniciado sesión', 'Entre en su cuenta, o use una clave de API del servicio.'],
-      scope_missing: ['Esta clave de API no puede ver llamadas', 'Use una con el permiso «calls», o «admin» para todas las llamadas.'],
-      network_refused: ['Esta clave de API no se acepta desde aquí', 'Úsela en la red que el operador ha fijado para ella.'],
-      other: ['El servicio no muestra llamadas aquí', 'Pregunte al operador, o inténtelo más tarde.'],
-    },
-    signIn: 'Entrar',
-    keyLabel: 'Clave de API',
-    keyHelp: 'Empieza por «ck_». Se queda en esta pestaña y se olvida al cerrarla.',
-    keySubmit: 'Mostrar las llamadas',
-    keyInvalid: 'Esto no parece una clave de API. Copie todo el texto que empieza por «ck_».',
-    tryAgain: 'Reintentar',
     offerTitle: '¿Usar la clave de API del enlace?',
     offerText: 'El enlace que ha abierto trae una clave de API, y usted ya ve las llamadas de una cuenta. Si otra persona le envió el enlace, quédese.',
     offerStay: 'Quedarse',
     offerChange: 'Usar la clave del enlace',
-    forgetKey: 'Olvidar la clave de API',
 
     emptyTitle: 'No hay llamadas ahora',
     emptyAll: 'Cada llamada aparece aquí en menos de un segundo desde su comienzo, esté donde esté.',
@@ -180,6 +168,23 @@ export const words: Words = {
     },
     time: 'Hora',
     noSamples: 'Lo que se mide cada segundo de la llamada se dibuja aquí en cuanto se contesta.',
+  },
+
+  door: {
+    endings: {
+      unauthorized: ['No ha iniciado sesión', 'Entre en su cuenta, o use una clave de API del servicio.'],
+      scope_missing: ['Esta clave de API no puede ver llamadas', 'Use una con el permiso «calls», o «admin» para todas las llamadas.'],
+      key_refused: ['Esta clave de API no es válida', 'Está mal escrita, ha caducado o se ha revocado. Use otra, o entre en su cuenta.'],
+      not_a_key: ['Esto no parece una clave de API', 'Copie todo el texto que empieza por «ck_».'],
+      network_refused: ['Esta clave de API no se acepta desde aquí', 'Úsela en la red que el operador ha fijado para ella.'],
+      other: ['El servicio no muestra llamadas aquí', 'Pregunte al operador, o inténtelo más tarde.'],
+    },
+    signIn: 'Entrar',
+    keyLabel: 'Clave de API',
+    keyHelp: 'Empieza por «ck_». Se queda en esta pestaña y se olvida al cerrarla.',
+    keySubmit: 'Mostrar las llamadas',
+    tryAgain: 'Reintentar',
+    forgetKey: 'Olvidar la clave de API',
   },
 
   operators: {
