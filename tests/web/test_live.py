@@ -313,6 +313,7 @@ async def test_operators_see_nodes_and_warnings(browser: Browser, live: LiveGate
     live.snapshot = {"nodes": nodes, "warnings": [{**warning, "call_id": "call_1"}]}
     page, faults = await opened(browser, live, "nodes")
     await page.get_by_role("button", name="Drain: node-a").click()
+    await page.get_by_role("button", name="Drain", exact=True).click()
     await expect(page.locator(".told")).to_have_text("node-a takes no new calls.")
     await page.get_by_role("button", name="Take calls again: node-b").click()
     await expect(page.locator(".told")).to_have_text("node-b takes new calls again.")
@@ -321,6 +322,67 @@ async def test_operators_see_nodes_and_warnings(browser: Browser, live: LiveGate
     await expect(page.locator("tbody tr").nth(2).get_by_role("button")).to_have_count(0)
     link = page.get_by_role("listitem").get_by_role("link")
     await expect(link).to_have_attribute("href", "#/call/call_1")
+    await closed(page, faults)
+
+
+@pytest.mark.parametrize("width", [320, 1280])
+async def test_a_node_is_drained_only_once_that_is_confirmed(
+    browser: Browser, live: LiveGateway, width: int
+) -> None:
+    live.snapshot = {"nodes": [node("node-a"), node("node-b")]}
+    size: Any = {"width": width, "height": 640}
+    page, faults = await opened(browser, live, "nodes", viewport=size)
+    drain = page.get_by_role("button", name="Drain: node-a")
+    asked = page.get_by_role("dialog", name="Let node-a take no new calls?")
+    await drain.press("Enter")
+    goes_on = "Calls that it has go on until they end, at most as long as CALLER_"
+    await expect(asked).to_have_accessible_description(
+        re.compile(rf"New calls go to other nodes\. {re.escape(goes_on)}")
+    )
+    assert await page.evaluate(SIDEWAYS) == 0
+    assert await asked.evaluate("(each) => each.scrollWidth <= each.clientWidth")
+    results = await Axe().run(page, options={"runOnly": {"type": "tag", "values": RULES}})
+    assert results.response["violations"] == []
+    await expect(page.get_by_role("button", name="Cancel")).to_be_focused()
+    await page.keyboard.press("Enter")
+    await expect(asked).to_have_count(0)
+    await expect(drain).to_be_focused()
+    assert live.changed == []
+
+    await page.keyboard.press("Enter")
+    await page.keyboard.press("Escape")
+    await expect(asked).to_have_count(0)
+    assert live.changed == []
+
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("button", name="Cancel")).to_be_focused()
+    await page.keyboard.press("Tab")
+    live.refusal = (409, {"code": "node_stopping", "detail": "The node is being stopped."})
+    await page.keyboard.press("Enter")
+    await expect(asked.get_by_role("alert")).to_have_text("The node is being stopped.")
+    live.refusal = None
+    await page.keyboard.press("Enter")
+    await expect(page.locator(".told")).to_have_text("node-a takes no new calls.")
+    assert live.changed == [("POST", "/v1/admin/nodes/node-a/drain", {})] * 2
+    await closed(page, faults)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"is_draining": True}, {"is_lost": True}, {"calls": 100}],
+    ids=["draining", "lost", "full"],
+)
+async def test_whoever_drains_the_last_node_is_told_that_nobody_can_call(
+    browser: Browser, live: LiveGateway, other: dict[str, Any]
+) -> None:
+    live.snapshot = {"nodes": [node("node-a"), node("node-b", **other)]}
+    page, faults = await opened(browser, live, "nodes")
+    await page.get_by_role("button", name="Drain: node-a").click()
+    nobody = "No other node takes calls: nobody can make a new one."
+    await expect(page.get_by_role("dialog")).to_contain_text(nobody)
+    await expect(page.get_by_role("button", name="Drain", exact=True)).to_have_class(
+        re.compile("danger")
+    )
     await closed(page, faults)
 
 

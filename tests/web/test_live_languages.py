@@ -183,6 +183,26 @@ async def test_nothing_is_said_in_english(
     await closed(page, faults)
 
 
+@OTHERS
+async def test_whether_to_drain_is_asked_in_the_readers_language(
+    browser: Browser, live: LiveGateway, language: Language
+) -> None:
+    said = []
+    size: Any = {"width": 320, "height": 640}
+    for locale in (ENGLISH.locale, language.locale):
+        for others in ([], [node("node-b")]):
+            live.snapshot = {"nodes": [node("node-a"), *others]}
+            page, faults = await opened(browser, live, "nodes", locale=locale, viewport=size)
+            await page.locator("live-nodes tbody button").first.click()
+            asked = page.get_by_role("dialog")
+            said.append(set(await asked.locator("h2, p, button").all_inner_texts()))
+            assert await asked.evaluate("(each) => each.scrollWidth <= each.clientWidth")
+            await closed(page, faults)
+    alone, beside, *others_said = said
+    assert len(alone | beside) == 5
+    assert not (alone | beside) & set().union(*others_said)
+
+
 async def specimens(browser: Browser, origin: str, locale: str) -> tuple[dict[str, set[str]], Any]:
     """Return what each state of the page's elements says, and what is wrong with how it looks."""
     size: Any = {"width": 320, "height": 900}

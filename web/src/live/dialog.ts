@@ -40,12 +40,10 @@ export class Dialog extends LitElement {
         border-radius: var(--radius-m);
         background: var(--card);
         color: var(--text);
+        overflow-wrap: anywhere;
       }
       dialog::backdrop {
         background: var(--backdrop);
-      }
-      h2 {
-        overflow-wrap: anywhere;
       }
       .alert {
         padding: var(--space-3);
@@ -82,7 +80,7 @@ export class Dialog extends LitElement {
 
   protected override render(): TemplateResult {
     const { question } = this;
-    return html`<dialog aria-labelledby="title" @close=${() => (this.question = undefined)}>
+    return html`<dialog aria-labelledby="title" aria-describedby="text" @close=${this.#forget}>
       ${question ? this.#form(question) : nothing}
     </dialog>`;
   }
@@ -90,7 +88,7 @@ export class Dialog extends LitElement {
   #form({ title, text, yes, isDanger, why, choices }: Question): TemplateResult {
     return html`<form class="stack" @submit=${this.#submit}>
       <h2 id="title">${title}</h2>
-      <p>${text}</p>
+      <p id="text">${text}</p>
       ${choices
         ? html`<label class="field">
             ${choices[0]}
@@ -109,10 +107,15 @@ export class Dialog extends LitElement {
       ${this.complaint ? html`<p class="alert" role="alert">${this.complaint}</p>` : nothing}
       <div class="row">
         <button type="button" @click=${() => this.#dialog?.close()}>${words.cancel}</button>
-        <button type="submit" class="${isDanger ? 'danger' : 'primary'} end" ?disabled=${this.isBusy}>${yes}</button>
+        <button type="submit" class="${isDanger ? 'danger' : 'primary'} end" aria-disabled=${this.isBusy}>${yes}</button>
       </div>
     </form>`;
   }
+
+  /** It is told late: something else may be asked by then. */
+  readonly #forget = (): void => {
+    if (!this.#dialog?.open) this.question = undefined;
+  };
 
   readonly #submit = async (event: SubmitEvent): Promise<void> => {
     event.preventDefault();

@@ -91,7 +91,10 @@ export class Nodes extends LitElement {
 
   #row(node: FleetNode): TemplateResult {
     const state = node.is_lost ? `✕ ${words.nodeLost}` : node.is_draining ? `◌ ${words.nodeDraining}` : `● ${words.nodeTaking}`;
-    const act = (): void => fire(this, 'order', orderOf(node));
+    const act = (): void => {
+      if (node.is_draining) fire(this, 'order', resuming(node));
+      else fire(this, 'ask', draining(node, this.board.nodes));
+    };
     return html`<tr class=${node.is_lost ? 'dim' : ''}>
       <th scope="row">${node.node}</th>
       <td class=${node.is_lost ? 'bad' : node.is_draining ? '' : 'good'}>${state}</td>
@@ -119,10 +122,25 @@ export class Nodes extends LitElement {
   }
 }
 
-/** Return what lets a node that is draining take new calls again, and another none. */
-function orderOf({ node, is_draining }: FleetNode): Order {
-  const [act, done] = is_draining ? ['resume', words.undrained] : (['drain', words.drained] as const);
-  return { path: `v1/admin/nodes/${encodeURIComponent(node)}/${act}`, done: done(node) };
+/** Return what lets a node take new calls again. */
+function resuming({ node }: FleetNode): Order {
+  return { path: pathOf(node, 'resume'), done: words.undrained(node) };
+}
+
+/** Ask whether a node is to take no new calls, which no caller can make where no other takes any. */
+function draining({ node }: FleetNode, nodes: readonly FleetNode[]): Question {
+  const isLast = !nodes.some((other) => other.node !== node && !other.is_lost && !other.is_draining && other.calls < other.calls_max);
+  return {
+    title: words.drainTitle(node),
+    text: `${isLast ? words.drainLast : words.drainOthers} ${words.drainText}`,
+    yes: words.drain,
+    isDanger: isLast,
+    order: () => ({ path: pathOf(node, 'drain'), done: words.drained(node) }),
+  };
+}
+
+function pathOf(node: string, act: string): string {
+  return `v1/admin/nodes/${encodeURIComponent(node)}/${act}`;
 }
 
 /** Return what a node logs; until when, if that is not its setting. */
@@ -141,7 +159,7 @@ function levelling({ node }: FleetNode): Question {
     order: (reason, choice) => {
       const [level, minutes] = choice.split(' ');
       const body = { level, minutes: Number(minutes), reason };
-      return { path: `v1/admin/nodes/${encodeURIComponent(node)}/log-level`, body, done: words.logChanged(node) };
+      return { path: pathOf(node, 'log-level'), body, done: words.logChanged(node) };
     },
   };
 }

@@ -24,6 +24,10 @@ export const english = {
   takenBack: 'What was said of the alarm is taken back.',
 
   drain: 'Drain',
+  drainTitle: (node: string) => `Let ${node} take no new calls?`,
+  drainOthers: 'New calls go to other nodes.',
+  drainLast: 'No other node takes calls: nobody can make a new one.',
+  drainText: 'Calls that it has go on until they end, at most as long as CALLER_CALL_DURATION_MAX_S allows. It takes calls again when you say so, or when it is restarted.',
   undrain: 'Take calls again',
   drained: (node: string) => `${node} takes no new calls.`,
   undrained: (node: string) => `${node} takes new calls again.`,

@@ -209,6 +209,10 @@ export const words: Words = {
     takenBack: 'Was zu dem Alarm gesagt war, ist zurückgenommen.',
 
     drain: 'Auslaufen lassen',
+    drainTitle: (node) => `Soll ${node} keine neuen Anrufe annehmen?`,
+    drainOthers: 'Neue Anrufe gehen an andere Knoten.',
+    drainLast: 'Kein anderer Knoten nimmt Anrufe an: niemand kann einen neuen beginnen.',
+    drainText: 'Seine laufenden Anrufe gehen weiter, bis sie enden, höchstens so lange, wie CALLER_CALL_DURATION_MAX_S erlaubt. Er nimmt wieder Anrufe an, wenn Sie es sagen oder wenn er neu gestartet wird.',
     undrain: 'Wieder aufnehmen',
     drained: (node) => `${node} nimmt keine neuen Anrufe an.`,
     undrained: (node) => `${node} nimmt wieder neue Anrufe an.`,

@@ -209,6 +209,10 @@ export const words: Words = {
     takenBack: 'Lo dicho sobre la alarma queda retirado.',
 
     drain: 'Vaciar',
+    drainTitle: (node) => `¿Que ${node} no acepte llamadas nuevas?`,
+    drainOthers: 'Las llamadas nuevas van a otros nodos.',
+    drainLast: 'Ningún otro nodo acepta llamadas: nadie podrá hacer una nueva.',
+    drainText: 'Las llamadas que tiene siguen hasta que terminan, como mucho lo que permite CALLER_CALL_DURATION_MAX_S. Vuelve a aceptar llamadas cuando usted lo diga o cuando se reinicie.',
     undrain: 'Volver a aceptar',
     drained: (node) => `${node} no acepta llamadas nuevas.`,
     undrained: (node) => `${node} vuelve a aceptar llamadas nuevas.`,
