@@ -32,12 +32,12 @@ async def broken_off(request: Request, exc: Exception) -> Response:  # noqa: ARG
 class HttpServer:
     """A listening socket, and the web server that answers on it once it has an application."""
 
-    def __init__(self, host: str, port: int) -> None:
-        """Bind and listen; port 0 lets the system choose. Raises OSError: the address is taken."""
+    def __init__(self, host: str, port: int, listener: int | None = None) -> None:
+        """Bind and listen, as `listen` does. Raises OSError."""
         self._host = host
         # Bound here and not by uvicorn: an address that is taken is reported before anything else
         # is started, and the port that the system chose is known before the first request.
-        self._socket = listen(host, port)
+        self._socket = listen(host, port, listener)
         self._server: _Server | None = None
         self._serving: asyncio.Task[None] | None = None
 
@@ -89,11 +89,16 @@ class _Server(uvicorn.Server):
         yield
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, listener: int | None = None) -> socket.socket:
     """Return a socket that listens; port 0 lets the system choose.
 
-    Raises OSError: the address is taken, or is none of this machine.
+    With the descriptor of a `listener`, that one, which listens already. Raises OSError: the
+    address is taken, or is none of this machine; the descriptor is no socket's.
     """
+    if listener is not None:
+        inherited = socket.socket(fileno=listener)
+        inherited.setblocking(False)
+        return inherited
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     try:

@@ -35,10 +35,10 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     # argparse, because children must not import Typer.
     parser = argparse.ArgumentParser(prog="caller")
     parser.add_argument("role", choices=ROLES)
-    # Omitted unless given, so that each role keeps its own default.
-    parser.add_argument("--port", type=int, default=argparse.SUPPRESS)
-    # Of processes behind one port: the inherited socket, the folder of inboxes, the nodes.
+    # Omitted unless given, so that each role keeps its own default. First, inherited sockets.
     parser.add_argument("--listener", type=int, default=argparse.SUPPRESS)
+    parser.add_argument("--smtp-listener", type=int, default=argparse.SUPPRESS)
+    # Of processes behind one port: the folder of inboxes, the nodes.
     parser.add_argument("--folder", type=Path, default=argparse.SUPPRESS)
     parser.add_argument("--nodes", type=_names, default=argparse.SUPPRESS)
     parser.add_argument("--child", action="store_true")

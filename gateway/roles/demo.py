@@ -8,10 +8,12 @@ name other addresses.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 import secrets
 import socket
+import weakref
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -40,11 +42,14 @@ from gateway.settings_variables import from_mapping
 from gateway.stores import private_files, secret_files
 from gateway.stores.accounts import ensure_account
 from gateway.words.languages import DEFAULT_LANGUAGE
+from simulators.serving import listen
 
 ACCOUNT_ID = "demo"
 CREDIT_MICROS = 10_000_000
 HISTORY_SEED = 12
 _LINK_BYTES = 32
+_PORTS_TRIED = 20
+"""Ports that are tried for a simulator before any that is free: several demos on one machine."""
 SIMULATED_CALLER_ID = "+15005550006"
 """Twilio's own number for tests that succeed."""
 SIMULATED_SENDER = "demo@caller.example"
@@ -80,9 +85,15 @@ class Demo:
         self._keeps_mails = "CALLER_SMTP_URL" not in self._environ
         self._port_moved_from = 0
         self._sign_in_link = ""
+        self._mails = ""
         self._button_keys: dict[str, str] = {}
-        self._simulated: dict[str, int] = {}
-        """Command of each simulator -> its port, chosen here: the gateway's settings name it."""
+        self._listeners: dict[str, dict[str, socket.socket]] = {}
+        """Command of each simulator -> what it listens on, by its option: opened here, for the
+        gateway's settings name the ports, and held, so that nothing else takes one meanwhile."""
+        self._ports_moved: list[int] = []
+        self._held = contextlib.ExitStack()
+        # A demo that is never started closes them, too.
+        weakref.finalize(self, self._held.close)
         self._secrets = self._load_secrets(Path(environ.get("CALLER_DATA_DIR", ".caller")))
         self._prepare()
         self._settings = from_mapping(self._environ)
@@ -133,7 +144,7 @@ class Demo:
             self._port_moved_from = 0 if port == 8080 else 8080
             self._environ["CALLER_PORT"] = str(port)
         if self._is_simulated:
-            port = self._simulated["simulate"] = _free_port("127.0.0.1", 8090)
+            port = self._hold("simulate", 8090)
             self._environ |= {
                 "CALLER_TWILIO_ACCOUNT_SID": self._secrets["account_sid"],
                 "CALLER_TWILIO_AUTH_TOKEN": self._secrets["auth_token"],
@@ -143,16 +154,27 @@ class Demo:
             entries = ",".join(f"{number}={label}" for number, label in PHONEBOOK.items())
             self._environ.setdefault("CALLER_PHONEBOOK", entries)
         if self._pays_in_play:
-            port = self._simulated["simulate-payments"] = _free_port("127.0.0.1", 8095)
+            port = self._hold("simulate-payments", 8095)
             self._environ |= {
                 "CALLER_STRIPE_API_KEY": self._secrets["stripe_api_key"],
                 "CALLER_STRIPE_WEBHOOK_SECRETS": self._secrets["stripe_webhook_secret"],
                 "CALLER_STRIPE_URL": f"http://127.0.0.1:{port}",
             }
         if self._keeps_mails:
-            self._simulated["simulate-mail"] = _free_port("127.0.0.1", 8100)
-            self._environ["CALLER_SMTP_URL"] = f"smtp://127.0.0.1:{_free_port('127.0.0.1', 8101)}"
+            port = self._hold("simulate-mail", 8100)
+            self._mails = f"http://127.0.0.1:{port}/"
+            port = self._hold("simulate-mail", 8101, "--smtp-listener")
+            self._environ["CALLER_SMTP_URL"] = f"smtp://127.0.0.1:{port}"
             self._environ.setdefault("CALLER_MAIL_FROM", SIMULATED_SENDER)
+
+    def _hold(self, command: str, usual: int, option: str = "--listener") -> int:
+        """Listen for a simulator, at the usual port or at the next one; return which."""
+        listener = self._held.enter_context(_listen_from(usual, self._environ["CALLER_PORT"]))
+        self._listeners.setdefault(command, {})[option] = listener
+        port: int = listener.getsockname()[1]
+        if port != usual:
+            self._ports_moved.append(port)
+        return port
 
     async def start(self) -> None:
         """Start the simulators and the gateway, and see that the account has its credit.
@@ -218,12 +240,14 @@ class Demo:
 
     async def _end_simulators(self) -> None:
         await asyncio.gather(*(simulator.stop() for simulator in self._simulators))
+        self._held.close()
 
     async def _simulate(self) -> None:
-        self._simulators = [
-            Child([command, "--port", str(port)], self._environ)
-            for command, port in self._simulated.items()
-        ]
+        for command, listeners in self._listeners.items():
+            numbers = {option: each.fileno() for option, each in listeners.items()}
+            options = [text for each in numbers.items() for text in map(str, each)]
+            child = Child([command, *options], self._environ, keeps=[*numbers.values()])
+            self._simulators.append(child)
         for code in await asyncio.gather(*(each.start_serving() for each in self._simulators)):
             if code is not None:
                 raise EndedError(code if code > 0 else EXIT_UNAVAILABLE)
@@ -247,8 +271,8 @@ class Demo:
             Text(),
         ]
         if self._keeps_mails:
-            mails = f"http://127.0.0.1:{self._simulated['simulate-mail']}/"
-            lines += [Text.assemble("Mails of this demo: ", (mails, f"link {mails}")), Text()]
+            page = (self._mails, f"link {self._mails}")
+            lines += [Text.assemble("Mails of this demo: ", page), Text()]
         if self._is_simulated:
             lines.append(Text("The phone network is simulated. Dial, for example:"))
             lines += [
@@ -274,6 +298,10 @@ class Demo:
         if self._port_moved_from:
             said = f"Port {self._port_moved_from} is in use; CALLER_PORT chooses one."
             lines.append(Text(said, style="dim"))
+        if self._ports_moved:
+            ports = ", ".join(map(str, sorted(self._ports_moved)))
+            said = f"Usual ports of simulated services are in use, perhaps by another demo: {ports}"
+            lines.append(Text(f"{said} instead.", style="dim"))
         # Wrapped by nobody: a link that is broken over two lines leads nowhere.
         console.print(Text("\n").join(lines), highlight=False, soft_wrap=True)
 
@@ -306,6 +334,18 @@ def _read_secrets(path: Path) -> dict[str, str]:
             f"{path.absolute()} is damaged. Remove it, and open the phone by the link that the demo"
             " prints then."
         ) from None
+
+
+def _listen_from(usual: int, but: str) -> socket.socket:
+    """Return a socket that listens at the first free port of loopback from the usual one on.
+
+    Never at `but`, which the gateway is to have.
+    """
+    for port in range(usual, usual + _PORTS_TRIED):
+        if str(port) != but.strip():
+            with contextlib.suppress(OSError):
+                return listen("127.0.0.1", port)
+    return listen("127.0.0.1", 0)
 
 
 def _free_port(host: str, wanted: int) -> int:

@@ -18,10 +18,14 @@ async def work(
     is_child: bool,
     host: str = "127.0.0.1",
     port: int = PORT,
+    listener: int | None = None,
     ring_s: float = RING_S,
     calls_per_second: float = CALLS_PER_SECOND,
 ) -> None:
-    """Serve until told to stop. Raises SettingsError, EndedError."""
+    """Serve until told to stop; as a child, at the sockets that it has inherited.
+
+    Raises SettingsError, EndedError.
+    """
     if not (settings.twilio_account_sid and settings.twilio_auth_token):
         raise SettingsError(
             "CALLER_TWILIO_ACCOUNT_SID and CALLER_TWILIO_AUTH_TOKEN are missing. Choose any: "
@@ -32,6 +36,7 @@ async def work(
         auth_token=settings.twilio_auth_token.reveal(),
         host=host,
         port=port,
+        listener=listener,
         ring_s=ring_s,
         cps=calls_per_second,
         # Stream URLs are always wss://, as for Twilio; without TLS here they are dialled in the

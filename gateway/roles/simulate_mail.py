@@ -16,15 +16,26 @@ _LOOPBACK = frozenset({SMTP_HOST, "localhost"})
 
 
 async def work(
-    settings: Settings, *, is_child: bool, host: str = "127.0.0.1", port: int = PORT
+    settings: Settings,
+    *,
+    is_child: bool,
+    host: str = "127.0.0.1",
+    port: int = PORT,
+    listener: int | None = None,
+    smtp_listener: int | None = None,
 ) -> None:
-    """Serve until told to stop. Raises SettingsError, EndedError."""
+    """Serve until told to stop; as a child, at the sockets that it has inherited.
+
+    Raises SettingsError, EndedError.
+    """
     smtp_port = _smtp_port(settings)
     simulated = service.MailSimulatorSettings(
         host=host,
         port=port,
+        listener=listener,
         smtp_host=SMTP_HOST,
         smtp_port=smtp_port,
+        smtp_listener=smtp_listener,
         sign_up_url=f"{settings.origin}/sign-up",
     )
     served = service.MailSimulatorService(simulated)

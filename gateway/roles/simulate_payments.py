@@ -13,9 +13,17 @@ PORT = 8095
 
 
 async def work(
-    settings: Settings, *, is_child: bool, host: str = "127.0.0.1", port: int = PORT
+    settings: Settings,
+    *,
+    is_child: bool,
+    host: str = "127.0.0.1",
+    port: int = PORT,
+    listener: int | None = None,
 ) -> None:
-    """Serve until told to stop. Raises SettingsError, EndedError."""
+    """Serve until told to stop; as a child, at the sockets that it has inherited.
+
+    Raises SettingsError, EndedError.
+    """
     if not (settings.stripe_api_key and settings.stripe_webhook_secrets):
         raise SettingsError(
             "CALLER_STRIPE_API_KEY and CALLER_STRIPE_WEBHOOK_SECRETS are missing. Choose any: "
@@ -27,6 +35,7 @@ async def work(
         webhook_url=f"{settings.origin}/stripe/webhook",
         host=host,
         port=port,
+        listener=listener,
         # The books outlive the service: what it names now must not have been named before.
         seed=secrets.randbits(62),
     )

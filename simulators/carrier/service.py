@@ -61,7 +61,7 @@ class SimulatorService:
         # More than a tenth of a second of Python, which must not stop the loop that starts it.
         await asyncio.to_thread(prepare)
         # First of what has to be closed again: an address that is taken leaves nothing open.
-        self._server = HttpServer(settings.host, settings.port)
+        self._server = HttpServer(settings.host, settings.port, settings.listener)
         webhooks = Webhooks(settings.auth_token, clock)
         await webhooks.start()
         equipment = Equipment(settings, clock, webhooks, Debugger(), Ticker(clock))

@@ -43,6 +43,8 @@ class SimulatorSettings:
     """Bound address; the control API has no password, so keep it a loopback one."""
     port: int = 0
     """0 lets the system choose; read `SimulatorService.port`."""
+    listener: int | None = None
+    """Descriptor of a socket that listens already, which is used instead of opening the port."""
     api_key_sid: str = ""
     api_key_secret: str = field(default="", repr=False)
     """A second pair of REST credentials (`SK…`); unused when empty."""

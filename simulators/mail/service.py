@@ -54,9 +54,9 @@ class MailSimulatorService:
             SmtpAddressError: the address of the mail server is.
         """
         settings, mailbox = self._settings, Mailbox(self._settings.mails_kept)
-        http = HttpServer(settings.host, settings.port)
+        http = HttpServer(settings.host, settings.port, settings.listener)
         try:
-            listening = listen(settings.smtp_host, settings.smtp_port)
+            listening = listen(settings.smtp_host, settings.smtp_port, settings.smtp_listener)
         except OSError as error:
             await http.stop()
             raise SmtpAddressError(error) from error

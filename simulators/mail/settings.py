@@ -27,10 +27,14 @@ class MailSimulatorSettings:
     """Bound address of the page; anyone who reaches it reads every mail."""
     port: int = 0
     """0 lets the system choose; read `MailSimulatorService.origin`."""
+    listener: int | None = None
+    """Descriptor of a socket that listens already, which is used instead of opening the port."""
     smtp_host: str = "127.0.0.1"
     """Bound address of the mail server, which asks for no password."""
     smtp_port: int = 0
     """0 lets the system choose; read `MailSimulatorService.smtp_port`."""
+    smtp_listener: int | None = None
+    """The same of the mail server."""
     sign_up_url: str = ""
     """Where a first mail can be caused, shown while there is none."""
     mails_kept: int = 200

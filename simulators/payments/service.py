@@ -46,7 +46,7 @@ class PaymentSimulatorService:
             OSError: the address is taken.
         """
         settings, clock = self._settings, self._clock
-        self._server = HttpServer(settings.host, settings.port)
+        self._server = HttpServer(settings.host, settings.port, settings.listener)
         # After the port is known: addresses of the hosted page are made from it.
         account = MerchantAccount(settings, settings.public_origin.rstrip("/") or self.origin)
         # One way to wake it for all who change something: nothing polls.

@@ -34,6 +34,8 @@ class PaymentSimulatorSettings:
     """Bound address; anyone who reaches it can pay."""
     port: int = 0
     """0 lets the system choose; read `PaymentSimulatorService.origin`."""
+    listener: int | None = None
+    """Descriptor of a socket that listens already, which is used instead of opening the port."""
     public_origin: str = ""
     """How a browser reaches the hosted page; empty: at the bound address."""
     seed: int = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from pathlib import Path
 
 import httpx
 import pytest
@@ -54,6 +55,23 @@ async def test_a_request_that_is_being_answered_is_answered_before_the_end() -> 
         assert (await asking).text == "here"
     await stopping
     await serving
+
+
+async def test_it_answers_at_a_socket_that_it_is_given() -> None:
+    given, held = socket.create_server(("127.0.0.1", 0)), Held()
+    port = given.getsockname()[1]
+    server = HttpServer("127.0.0.1", 0, given.detach())
+    held.may_answer.set()
+    server.start(held.app)
+    assert server.port == port
+    async with httpx.AsyncClient(base_url=server.origin) as client:
+        assert (await client.get("/")).text == "here"
+    await server.stop()
+
+
+async def test_what_is_no_socket_is_none_to_answer_at(tmp_path: Path) -> None:
+    with (tmp_path / "file").open("w") as file, pytest.raises(OSError, match="socket"):
+        HttpServer("127.0.0.1", 0, file.fileno())
 
 
 async def test_the_port_is_taken_while_it_is_bound_and_free_afterwards() -> None:

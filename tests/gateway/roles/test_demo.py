@@ -1,6 +1,7 @@
 """`caller demo`: what it fills in, what it keeps, and that a newcomer's first command works."""
 
 import contextlib
+import io
 import json
 import os
 import re
@@ -19,7 +20,7 @@ from typer.testing import CliRunner
 from accounts.link import digest
 from billing.clock import utc_now
 from gateway.cli import app
-from gateway.errors import SettingsError
+from gateway.errors import EXIT_SETTINGS, SettingsError
 from gateway.http.bearer import key_hash
 from gateway.roles import demo
 from gateway.roles.demo import PHONEBOOK, Demo
@@ -315,13 +316,74 @@ def test_a_port_that_is_taken_is_told_before_anything_is_started(environ, tmp_pa
 
 @pytest.mark.thorough
 def test_a_simulated_service_that_cannot_serve_ends_the_demo(environ, monkeypatch, capfd):
-    """Another process may take a port between the choice of it and its use."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
-        monkeypatch.setattr(demo, "_free_port", lambda *_: port)
+    class NoSocket(io.FileIO):
+        def getsockname(self):
+            return "127.0.0.1", 1
+
+    with NoSocket(os.devnull) as no_socket:
+        monkeypatch.setattr(demo, "_listen_from", lambda *_: no_socket)
         done = CliRunner().invoke(app.app, ["demo"], obj=os.environ | environ)
-    assert done.exit_code == 3
+    assert done.exit_code == EXIT_SETTINGS
     said = capfd.readouterr().err
-    assert f"TCP port {port} of 127.0.0.1 is in use by another process." in said
+    assert "cannot be listened on" in said
     assert "starting it again" not in said
+
+
+def ports_of(settings):
+    """Return the ports of the simulated services that settings name."""
+    urls = (settings.carrier_url, settings.stripe_url, settings.smtp_url.reveal())
+    return [int(url.rpartition(":")[2]) for url in urls]
+
+
+async def test_demos_that_start_at_once_take_ports_of_their_own(environ, tmp_path):
+    shows = [
+        Demo({"CALLER_DATA_DIR": str(tmp_path / str(number)), "CALLER_PORT": str(free_port())})
+        for number in range(3)
+    ]
+    ports = [port for show in shows for port in ports_of(show.settings())]
+    assert len(set(ports)) == len(ports)
+    assert max(ports) < 8101 + 20, "near the usual ones, for they can be guessed then"
+    for port in ports:
+        with pytest.raises(OSError, match="in use"):
+            socket.create_server(("127.0.0.1", port))
+    assert "services are in use, perhaps by another demo: " in explained(shows[-1])
+    mails = re.search(r"Mails of this demo: http://127.0.0.1:(\d+)/", explained(shows[-1]))[1]
+    assert int(mails) not in ports
+    shows.clear()
+    # A demo that is given up keeps none.
+    for port in ports:
+        socket.create_server(("127.0.0.1", port)).close()
+
+
+async def test_no_simulated_service_takes_the_port_of_the_gateway(environ):
+    for port in (8090, 8095, 8100, 8101):
+        settings = Demo(environ | {"CALLER_PORT": str(port)}).settings()
+        assert port not in ports_of(settings)
+
+
+@pytest.mark.thorough
+def test_two_demos_run_beside_each_other(tmp_path):
+    """Started in the same moment, with nothing of their own but port and folder."""
+    processes, logs = [], []
+    with contextlib.ExitStack() as stack:
+        for number in range(2):
+            own = {
+                "CALLER_DATA_DIR": str(tmp_path / f"data{number}"),
+                "CALLER_PORT": str(free_port()),
+            }
+            logs.append(tmp_path / f"log{number}")
+            output = stack.enter_context(logs[-1].open("w"))
+            command = [sys.executable, "-m", "gateway", "demo"]
+            processes.append(
+                subprocess.Popen(command, env=os.environ | own, stdout=output, stderr=output)
+            )
+            stack.callback(processes[-1].kill)
+        for process, log in zip(processes, logs, strict=True):
+            printed_key(log, process)
+        mails = {re.search(r"Mails of this demo: (\S+)/", log.read_text())[1] for log in logs}
+        assert len(mails) == 2
+        for page in mails:
+            assert httpx.get(f"{page}/mails").json() == []
+        for process in processes:
+            process.send_signal(signal.SIGTERM)
+        assert [process.wait(40) for process in processes] == [0, 0]
