@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final, NoReturn, Protocol, TypeVar
 
 import structlog
 import typer
+from rich.text import Text
 
 from billing.errors import MoneyError
 from billing.money import parse_money
@@ -24,6 +25,7 @@ from gateway.roles import process
 from gateway.roles.console import err, out
 from gateway.roles.process import complain, stop_on_signal
 from gateway.settings import Settings
+from gateway.stores import settings_files
 
 __all__ = ["complain", "err", "out", "stop_on_signal"]
 
@@ -159,6 +161,19 @@ def announce(text: str) -> None:
     # The terminal may be closed, and a node that drains goes on without it.
     with contextlib.suppress(OSError):
         err.print(text, soft_wrap=True)
+
+
+def warn_of_open_settings(context: typer.Context) -> None:
+    """Say, before a start, that everyone may read the file of settings, where that is so.
+
+    It keeps nothing from starting: some mount files of secrets for everyone in a container.
+    """
+    if not (text := settings_files.exposure(settings_files.place(context.obj))):
+        return
+    if formats.is_json():
+        _log.warning(text)
+        return
+    err.print(Text.assemble(("Warning:", "bold yellow"), f" {text}"), soft_wrap=True)
 
 
 def read_settings(context: typer.Context) -> Settings:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from gateway.cli.command import read_settings, run
+from gateway.cli.command import read_settings, run, warn_of_open_settings
 from gateway.roles import drain as role
 
 app = typer.Typer(add_completion=False)
@@ -17,4 +17,5 @@ def drain(context: typer.Context) -> None:
     `caller serve` runs this itself, in a process of its own.
     """
     settings = read_settings(context)
+    warn_of_open_settings(context)
     run(role.work(settings, is_child=False), settings)

@@ -9,7 +9,15 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from gateway.cli.command import announce, complain, fail, read_settings, run, stop_on_signal
+from gateway.cli.command import (
+    announce,
+    complain,
+    fail,
+    read_settings,
+    run,
+    stop_on_signal,
+    warn_of_open_settings,
+)
 from gateway.errors import EXIT_SETTINGS, SettingsError
 from gateway.roles import drain, machine, preflight
 from gateway.roles.children import HOME
@@ -48,6 +56,7 @@ def serve(
 ) -> None:
     """Run the gateway: pages, API, webhooks and media on one port; or one of its roles."""
     settings = read_settings(context)
+    warn_of_open_settings(context)
     if media is not None:
         _supervise(settings, context.obj, role, media)
     if role is not Role.ALL and not settings.redis_url:

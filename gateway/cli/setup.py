@@ -87,6 +87,8 @@ def _interview(context: typer.Context, path: Path) -> tuple[Answers, list[str]]:
     _require_readable(answers)
     if written:
         out.print(f"{path.absolute()} gives the defaults.", soft_wrap=True)
+    if text := settings_files.exposure(path):
+        out.print(f"{text} At the end it is written so.", soft_wrap=True)
     kept: list[str] = []
     for step in STEPS:
         kept += _take(step, answers)

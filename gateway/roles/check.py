@@ -26,7 +26,7 @@ from gateway.roles.addresses import webrtc_addresses
 from gateway.roles.preflight import Finding, away, credit_client, wrong
 from gateway.roles.tracing import compose_tracing
 from gateway.settings import Settings
-from gateway.stores import private_files
+from gateway.stores import settings_files
 from gateway.stores.drain_mark import RedisDrainMark
 from gateway.stores.high_risk import SqlHighRiskLists, SyncedList
 from gateway.stores.leases import RedisNodeLeases
@@ -59,8 +59,7 @@ async def findings(settings: Settings, file: Path | None = None) -> list[Finding
 
 
 def _kept(file: Path | None) -> Finding:
-    if file is not None and private_files.is_open_to_everyone(file):
-        text = f"Everyone on this machine may read {file}. Set its mode to 600: it holds secrets."
+    if text := settings_files.exposure(file):
         return Finding("settings", text, is_weak=True)
     return Finding("settings", "All are known and within their bounds.")
 

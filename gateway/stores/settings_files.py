@@ -66,6 +66,14 @@ def read(path: Path, *, is_named: bool) -> str:
         raise SettingsError(f"{path} is not written in UTF-8.") from None
 
 
+def exposure(path: Path | None) -> str:
+    """Return that everyone may read a file of settings, and what to do; empty where nobody may."""
+    if path is None or not private_files.is_open_to_everyone(path):
+        return ""
+    told = f"Everyone on this machine may read {path.absolute()}."
+    return f"{told} Set its mode to 600: it holds secrets."
+
+
 def refusal(path: Path) -> str:
     """Return why a file of settings cannot be written there, and what to do; empty if it can."""
     path = Path(os.path.realpath(path))

@@ -239,7 +239,9 @@ async def test_a_file_that_is_there_gives_the_defaults_and_keeps_the_rest(tmp_pa
         talk += desk.all()[3:]
         replace = ("Its comments and other settings stay. [Y/n]", "n")
         with desk.terminal() as terminal:
-            await converse(terminal, (f"{desk.file} gives the defaults", None), *talk, replace)
+            told = [(f"{desk.file} gives the defaults", None)]
+            told.append((f"Everyone on this machine may read {desk.file}", None))
+            await converse(terminal, *told, *talk, replace)
             assert await ended(terminal) == 1
         assert desk.file.read_text() == before
         with desk.terminal(CALLER_PORT="1") as terminal:

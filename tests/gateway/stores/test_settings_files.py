@@ -10,7 +10,7 @@ import pytest
 
 from gateway.errors import SettingsError
 from gateway.roles.process import read_settings
-from gateway.stores.settings_files import overlaid, place, read, refusal, write
+from gateway.stores.settings_files import exposure, overlaid, place, read, refusal, write
 
 
 @pytest.fixture(autouse=True)
@@ -74,6 +74,15 @@ def test_it_is_written_for_its_owner_only(folder):
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert file.read_text() == "CALLER_PORT=9001\n"
     assert os.listdir(folder) == ["caller.env"]
+
+
+def test_that_everyone_may_read_it_is_told(folder):
+    file = folder / "caller.env"
+    assert exposure(file) == exposure(None) == ""
+    file.touch()
+    for mode, is_told in ((0o644, True), (0o640, False), (0o604, True), (0o600, False)):
+        file.chmod(mode)
+        assert ("Set its mode to 600" in exposure(file)) is is_told
 
 
 def test_a_link_stays_a_link(folder):
