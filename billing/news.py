@@ -1,8 +1,11 @@
-"""Declares what programs are told of a fact that is booked. Shape only; knows no program."""
+"""Declares what programs are told of a fact that is booked, and what may keep it from being so.
+
+Shapes only; knows no program.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,3 +18,8 @@ class News:
     """Of the event."""
     data: Mapping[str, Any]
     """Has `account_id`, and `reference`: the fact's own name."""
+
+
+Guard = Callable[[Collection[str]], None]
+"""Is given the references of all credits of a payment, that of the one which is being booked among
+them. What it raises is raised, and nothing is booked then."""

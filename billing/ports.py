@@ -15,7 +15,7 @@ from typing import Protocol
 
 from billing.call_filter import ANY_CALL, CallFilter
 from billing.cdr import CallRecord
-from billing.news import News
+from billing.news import Guard, News
 from database.errors import StoreUnavailableError
 
 
@@ -437,11 +437,12 @@ class CreditBook(Protocol):
         call_id: str | None = None,
         payment_id: str | None = None,
         news: News | None = None,
+        guard: Guard | None = None,
     ) -> int | None:
         """Book a credit once per reference; return its sequence, or None for a repeat.
 
-        `news` is told of within the same transaction. `reason` and `call_id` explain it to the
-        customer who reads the ledger; `payment_id` is the payment it belongs to. Raises
+        `news` is told of, and `guard` asked, within the same transaction. `reason` and `call_id`
+        explain it to whoever reads the ledger; `payment_id` is the payment it belongs to. Raises
         CreditsLostError rather than return a sequence that the spend gate has seen before.
         """
 

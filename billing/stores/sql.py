@@ -24,7 +24,7 @@ from billing.errors import CreditsLostError, MoneyError
 from billing.freezes import FreezeReason
 from billing.ledger import credit_transfer
 from billing.money import LIMIT
-from billing.news import News
+from billing.news import Guard, News
 from billing.outbox import OutboxBatch, fold
 from billing.ports import OutboxEntry, PartitionMark, PartitionState
 from billing.stores import tables
@@ -89,12 +89,13 @@ class SqlLedgerStore:
         call_id: str | None = None,
         payment_id: str | None = None,
         news: News | None = None,
+        guard: Guard | None = None,
     ) -> int | None:
         """Book a credit once per reference; return its sequence, or None for a repeat.
 
-        `news` is told of within the same transaction.
+        `news` is told of, and the `guard` asked, within the same transaction.
 
-        Raises:
+        Raises what the guard does, and:
             LookupError: no such account.
             ValueError: an unknown kind (see `ledger.CREDIT_SOURCES`), or an amount of zero.
             MoneyError: the balance would not fit the spend gate.
@@ -117,23 +118,16 @@ class SqlLedgerStore:
                 reason=reason,
                 call_id=call_id,
             )
-            # The unique reference decides whether this is a repeat: a look beforehand could miss a
-            # webhook that is handled at the same moment.
-            booked = await connection.execute(
-                upsert(connection, tables.credits)
-                .values(
-                    account_id=account_id,
-                    sequence=account.credit_sequence,
-                    micros=amount_micros,
-                    reference=reference,
-                    kind=kind,
-                    at=at,
-                    payment_id=payment_id,
-                )
-                .on_conflict_do_nothing(index_elements=["reference"])
-                .returning(tables.credits.c.sequence)
+            sequence = await _insert_credit(
+                connection,
+                account_id=account_id,
+                sequence=account.credit_sequence,
+                micros=amount_micros,
+                reference=reference,
+                kind=kind,
+                at=at,
+                payment_id=payment_id,
             )
-            sequence: int | None = booked.scalar()
             # Of one whose books are closed no more is left than that it was booked.
             if sequence is None or await _is_closed(connection, reference):
                 # Takes back the balance and the sequence that the repeat has raised.
@@ -142,6 +136,8 @@ class SqlLedgerStore:
             if sequence <= seen:
                 raise CreditsLostError
             if payment_id is not None:
+                if guard is not None:
+                    guard(await _references_of(connection, account_id, payment_id))
                 await _move_payment(connection, payment_id, kind, amount_micros)
             await connection.run_sync(insert_transfers, [transfer], at)
             if news is not None and self._on_news is not None:
@@ -388,6 +384,37 @@ async def _is_closed(connection: AsyncConnection, reference: str) -> bool:
     closed = tables.closed_credits.c
     query = sa.select(closed.sequence).where(closed.reference.in_(names_of(reference)))
     return await connection.scalar(query) is not None
+
+
+async def _insert_credit(connection: AsyncConnection, **values: Any) -> int | None:
+    """Insert a credit; return its sequence, or None where its reference is there already.
+
+    The unique reference decides whether it is a repeat: a look beforehand could miss a webhook that
+    is handled at the same moment.
+    """
+    inserted = await connection.execute(
+        upsert(connection, tables.credits)
+        .values(**values)
+        .on_conflict_do_nothing(index_elements=["reference"])
+        .returning(tables.credits.c.sequence)
+    )
+    sequence: int | None = inserted.scalar()
+    return sequence
+
+
+async def _references_of(
+    connection: AsyncConnection, account_id: str, payment_id: str
+) -> Collection[str]:
+    """Return the references of a payment's credits; the account's row is locked by now."""
+    credits = tables.credits.c
+    found = await connection.scalars(
+        sa.select(credits.reference).where(
+            # Uses the account's index.
+            credits.account_id == account_id,
+            credits.payment_id == payment_id,
+        )
+    )
+    return found.all()
 
 
 async def _move_payment(

@@ -6,9 +6,10 @@ all of them, `Payments` learns from the service.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 from billing.errors import MoneyError
+from billing.news import Guard
 from billing.payment_reasons import REFUND_REASON
 from billing.payments import Payment, PaymentState, refund_reference, to_minor, undone
 from billing.ports import CreditBook
@@ -69,9 +70,10 @@ class Refunds:
             raise RequestRefusedError("refund_reference_reused")
         is_first = False
         if not await self._store.is_booked(booked_as):
-            if await self._has_another(payment, minor, reference):
-                raise RequestRefusedError("refund_reference_reused")
-            is_first = await self._take_back(payment, micros, booked_as)
+            guard = _one_amount(payment, minor, reference)
+            # Before anything is said of how much is left.
+            guard([entry.reference for entry in await self._store.entries(payment)])
+            is_first = await self._take_back(payment, micros, booked_as, guard)
         elif await self._is_refunded(intent_id, our_id):
             return await self._payments.book_outcome(payment)
         is_refused = False
@@ -93,35 +95,31 @@ class Refunds:
                 self._notify(REFUNDED, told(payment, micros, booked_as))
         return await self._payments.book_outcome(payment)
 
-    async def _has_another(self, payment: Payment, minor: int, reference: str) -> bool:
-        """Return whether a payment has a refund of this reference, and of another amount."""
-        prefix = refund_reference(f"{payment.id}:")
-        for entry in await self._store.entries(payment):
-            if not entry.reference.startswith(prefix):
-                continue
-            amount, _, name = entry.reference.removeprefix(prefix).partition(":")
-            if name in (reference, undone(reference)) and amount != str(minor):
-                return True
-        return False
-
     async def _is_refunded(self, intent_id: str, our_id: str) -> bool:
         """Return whether the service has made a refund; it forgets idempotency keys after a day."""
         intent = await self._service.intent(intent_id)
         return any(refund.our_id == our_id for refund in intent.refunds)
 
-    async def _take_back(self, payment: Payment, micros: int, reference: str) -> bool:
+    async def _take_back(self, payment: Payment, micros: int, reference: str, guard: Guard) -> bool:
         """Take a refund's credit; return False if another process has just done so."""
         left = payment.micros - payment.refunded_micros
         if micros > min(left, await self._balance(payment.account_id)):
             raise RequestRefusedError("refund_too_large")
         # Calls may have spent it meanwhile, so check again after taking the credit.
-        is_first = await self._credit(payment, -micros, reference, REFUND_REASON)
+        is_first = await self._credit(payment, -micros, reference, REFUND_REASON, guard)
         if await self._balance(payment.account_id) < 0:
             await self._credit(payment, micros, undone(reference), "The credit was spent.")
             raise RequestRefusedError("refund_too_large")
         return is_first
 
-    async def _credit(self, payment: Payment, micros: int, reference: str, reason: str) -> bool:
+    async def _credit(
+        self,
+        payment: Payment,
+        micros: int,
+        reference: str,
+        reason: str,
+        guard: Guard | None = None,
+    ) -> bool:
         """Book a credit of a refund; return False if it was booked before."""
         sequence = await self._ledger.add_credit(
             payment.account_id,
@@ -130,9 +128,28 @@ class Refunds:
             kind="refund",
             reason=reason,
             payment_id=payment.id,
+            guard=guard,
         )
         await self._on_credit(payment.account_id)
         return sequence is not None
+
+
+def _one_amount(payment: Payment, minor: int, reference: str) -> Guard:
+    """Return what refuses a refund that a payment has of this reference, but of another amount.
+
+    Asked as it is booked as well: two operators may refund with one reference in the same moment.
+    """
+    prefix = refund_reference(f"{payment.id}:")
+
+    def guard(references: Collection[str]) -> None:
+        for each in references:
+            if not each.startswith(prefix):
+                continue
+            amount, _, name = each.removeprefix(prefix).partition(":")
+            if name in (reference, undone(reference)) and amount != str(minor):
+                raise RequestRefusedError("refund_reference_reused")
+
+    return guard
 
 
 def _minor(micros: int, currency: str) -> int:

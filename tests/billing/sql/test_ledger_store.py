@@ -51,6 +51,33 @@ async def test_the_same_payment_reported_eight_times_at_once_is_one_credit(store
     assert await store.balance("alice") == 1_000_005
 
 
+async def test_a_guard_sees_what_is_booked_at_once_and_keeps_its_own_from_being(store, engine):
+    payments = SqlPaymentStore(engine)
+    await payments.create("pay_1", "alice", "checkout", 500, "USD")
+
+    def alone(references):
+        if len(references) > 1:
+            raise ZeroDivisionError
+
+    outcomes = await asyncio.gather(
+        *(
+            store.add_credit(
+                *("alice", 5),
+                reference=f"re_{n}",
+                kind="top-up",
+                payment_id="pay_1",
+                guard=alone,
+            )
+            for n in range(4)
+        ),
+        return_exceptions=True,
+    )
+    assert sorted(map(repr, outcomes)) == ["2", *["ZeroDivisionError()"] * 3]
+    assert await store.balance("alice") == 1_000_005
+    assert await store.add_credit("alice", 5, reference="next", kind="grant") == 3
+    assert sum((await ledger_sums(engine)).values()) == 0
+
+
 async def test_credits_at_once_are_numbered_without_gaps(store, engine):
     outcomes = await asyncio.gather(
         *(store.add_credit("alice", 5, reference=f"pi_{n}", kind="top-up") for n in range(8))

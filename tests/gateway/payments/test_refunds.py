@@ -1,9 +1,11 @@
 """Refunds that are begun here: from unspent credit, once, told once, finished when broken off."""
 
+import asyncio
+
 import pytest
 
 from gateway.errors import PaymentError, RequestRefusedError
-from tests.gateway.payments.conftest import UNIT
+from tests.gateway.payments.conftest import UNIT, open_shop
 
 
 async def test_refunds_take_credit_once_each(shop):
@@ -38,6 +40,45 @@ async def test_a_reference_is_one_refund_of_one_amount(shop):
     other = await shop.paid()
     await shop.refunds.send_back(other.id, 7 * UNIT, reference="a")
     assert await shop.balance() == 43
+
+
+async def test_of_two_amounts_at_once_a_reference_is_one_refund(engine):
+    """Two operators, or one who corrects an amount while the first command still runs."""
+    async with open_shop(engine) as shop:
+        payment = await shop.paid()
+        asked = asyncio.Barrier(2)
+        entries = shop.store.entries
+
+        async def both_look_first(payment):
+            """Let each see that there is no refund yet, before any is booked."""
+            found = await entries(payment)
+            if not any(each.kind == "refund" for each in found):
+                await asked.wait()
+            return found
+
+        shop.store.entries = both_look_first
+        outcomes = await asyncio.gather(
+            *(shop.refunds.send_back(payment.id, n * UNIT, reference="a") for n in (5, 7)),
+            return_exceptions=True,
+        )
+        refused = [each for each in outcomes if isinstance(each, RequestRefusedError)]
+        assert [each.code for each in refused] == ["refund_reference_reused"]
+        (served,) = (each for each in outcomes if not isinstance(each, BaseException))
+        refunds = await shop.objects("refunds")
+        assert [refund["amount"] * 10_000 for refund in refunds] == [served.refunded_micros]
+        assert await shop.ledger.balance("alice") == 25 * UNIT - served.refunded_micros
+        assert shop.event_names().count("payment.refunded") == 1
+
+
+async def test_of_one_amount_at_once_it_is_one_refund_too(engine):
+    async with open_shop(engine) as shop:
+        payment = await shop.paid()
+        await asyncio.gather(
+            *(shop.refunds.send_back(payment.id, 5 * UNIT, reference="a") for _ in range(3))
+        )
+        assert [refund["amount"] for refund in await shop.objects("refunds")] == [500]
+        assert await shop.ledger.balance("alice") == 20 * UNIT
+        assert shop.event_names().count("payment.refunded") == 1
 
 
 async def test_a_refund_that_fails_at_the_bank_gives_its_credit_back(shop):
