@@ -246,7 +246,9 @@ PROBLEMS: dict[str, Problem] = {
     "bad_origin": Problem(
         403,
         "This page may not place calls here.",
-        "Open the phone from its own address, or add the page's origin to CALLER_ALLOWED_ORIGINS.",
+        "Open the phone from its own address, or have the page's origin, such as"
+        " https://www.example.com, added: a button's to its list of sites, the phone's to"
+        " CALLER_ALLOWED_ORIGINS.",
     ),
     "bad_token": Problem(
         403,

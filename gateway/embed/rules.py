@@ -87,8 +87,10 @@ def faults(rules: Rules, *, call_seconds_max: int) -> Mapping[str, str]:
 
 
 def _faults(rules: Rules, call_seconds_max: int) -> Iterator[tuple[str, str]]:
-    if not rules.title or not rules.title.isprintable():
+    if not rules.title:
         yield "title", "title_needed"
+    elif not rules.title.isprintable():
+        yield "title", "characters_hidden"
     elif len(rules.title) > TITLE_CHARS_MAX:
         yield "title", "title_long"
     if (word := _origins_fault(rules.origins)) is not None:

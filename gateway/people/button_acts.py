@@ -192,8 +192,10 @@ class ButtonActs:
     def faults(self, label: str, rules: Rules) -> dict[str, str]:
         """Return what is wrong with a tidied form: field -> word; empty where nothing is."""
         wrong = dict(faults(rules, call_seconds_max=self.call_seconds_max))
-        if not label or not label.isprintable():
+        if not label:
             wrong["label"] = "button_label_needed"
+        elif not label.isprintable():
+            wrong["label"] = "characters_hidden"
         elif len(label) > LABEL_CHARS_MAX:
             wrong["label"] = "label_long"
         return wrong

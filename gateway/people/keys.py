@@ -116,8 +116,10 @@ class Keys:
 
 def _errors(label: str, form: KeyForm) -> dict[str, str]:
     errors = {}
-    if not label or not label.isprintable():
+    if not label:
         errors["label"] = "label_needed"
+    elif not label.isprintable():
+        errors["label"] = "characters_hidden"
     elif len(label) > LABEL_CHARS_MAX:
         errors["label"] = "label_long"
     if not form.scopes or not form.scopes <= PAGE:

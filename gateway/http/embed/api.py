@@ -6,6 +6,7 @@ stranger: neither price nor balance nor number is in it.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Final
@@ -21,6 +22,7 @@ from gateway.calls.button_admission import ButtonAdmission, Proof, Visit
 from gateway.embed.challenge import LIFETIME_S, SOLUTION_CHARS_MAX
 from gateway.embed.hours import Week
 from gateway.embed.keys import Mode
+from gateway.embed.origins import OriginError, parse_origin
 from gateway.errors import RequestRefusedError
 from gateway.http.access import Access, DeclaredRoute
 from gateway.http.body import read_json
@@ -202,18 +204,31 @@ class EmbedApi:
         program got. `host`, the origin of the page around the frame, must be on the button's list.
         """
         body = await read_json(request, VisitorTokenRequest)
-        origins = visit.standing.rules.origins
         # Beside `frame-ancestors`, which browsers keep: this also tells a page of ours that was
         # framed by a browser which does not.
-        if body.host and body.host not in (*origins, *self.settings.own_origins):
+        fault = self._host_fault(body.host, visit.standing.rules.origins)
+        if fault is not None:
             self.admission.turn_away(visit, "bad_origin")
-            raise RequestRefusedError("bad_origin", field="host")
+            raise RequestRefusedError("bad_origin", field="host", reason=fault)
         if body.token:
             ticket = await self.admission.show(visit, body.token)
         else:
             proof = Proof(body.solution, body.human)
             ticket = await self.admission.admit(visit, proof, origin_of(request))
         return Json(visitor_token(ticket), 201)
+
+    def _host_fault(self, host: str, origins: Collection[str]) -> str | None:
+        """Return None where a page may show a button of these origins.
+
+        Else a word for why no list can have it, empty where this one has not.
+        """
+        if not host or host in origins or host in self.settings.own_origins:
+            return None
+        try:
+            # As it is written in the list, though it may come with capitals or a slash behind it.
+            return None if parse_origin(host) in origins else ""
+        except OriginError as unfit:
+            return unfit.code
 
     @operation(
         "PUT /v1/embed/{key}/calls/{call_id}/feedback",

@@ -33,7 +33,8 @@ def test_good_rules_have_no_fault():
     ("field", "word", "changes"),
     [
         ("title", "title_needed", {"title": ""}),
-        ("title", "title_needed", {"title": "a\nb"}),
+        ("title", "characters_hidden", {"title": "a\rb"}),
+        ("title", "characters_hidden", {"title": "a\u202eb"}),
         ("title", "title_long", {"title": "a" * 61}),
         ("origins", "origin_wildcard", {"origins": ("https://example.com", "https://*.example")}),
         ("origins", "origins_too_many", {"origins": ("https://example.com",) * 21}),

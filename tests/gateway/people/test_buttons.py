@@ -122,6 +122,7 @@ def test_what_a_form_makes_tells_nothing_of_its_session():
     ("label", "rules", "wrong"),
     [
         ("", {}, {"label": "button_label_needed"}),
+        ("a\u202eb", {}, {"label": "characters_hidden"}),
         ("a" * 41, {}, {"label": "label_long"}),
         ("shop", {"title": ""}, {"title": "title_needed"}),
         ("shop", {"seconds_max": 3_601}, {"seconds_max": "seconds_range"}),

@@ -71,7 +71,7 @@ async def test_a_key_is_made_as_the_form_says(ada):
     ("changes", "errors"),
     [
         ({"label": " "}, {"label": "label_needed"}),
-        ({"label": "a\u202eb"}, {"label": "label_needed"}),
+        ({"label": "a\u202eb"}, {"label": "characters_hidden"}),
         ({"label": "x" * 41}, {"label": "label_long"}),
         ({"scopes": frozenset()}, {"calls": "scopes_needed"}),
         ({"scopes": frozenset(Scope)}, {"calls": "scopes_needed"}),

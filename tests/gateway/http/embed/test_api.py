@@ -147,9 +147,24 @@ async def test_nothing_else_is_taken(desk, body):
 async def test_only_pages_on_the_list_hold_the_frame(desk):
     for host in (HOST, OWN, ""):
         assert (await desk.ask(solution="s", host=host))[0] == 201
-    status, told = await desk.ask(solution="s", host="https://evil.example")
-    assert (status, told["code"], told["field"]) == (403, "bad_origin", "host")
-    assert desk.turned_away == [("b1", "bad_origin")]
+    # Written by a person: what the list has as https://shop.example.
+    for host in (f"{HOST}/", HOST.upper()):
+        assert (await desk.ask(solution="s", host=host))[0] == 201
+    others = {
+        "https://evil.example": None,
+        "null": "origin_invalid",
+        "http://evil.example": "origin_insecure",
+        "shop.example": "origin_invalid",
+        f"{HOST}/cart": "origin_path",
+        "https://*.shop.example": "origin_wildcard",
+        "https://a\u202eb": "origin_invalid",
+    }
+    for host, reason in others.items():
+        status, told = await desk.ask(solution="s", host=host)
+        assert (status, told["code"], told["field"]) == (403, "bad_origin", "host")
+        assert told.get("reason") == reason
+        assert "list of sites" in told["action"]
+    assert desk.turned_away == [("b1", "bad_origin")] * len(others)
 
 
 async def test_a_refusal_says_when_it_opens_and_when_to_try_again(desk):
