@@ -77,8 +77,8 @@ class WebhookPages:
             read_target(url, self.private_hosts)
         except UnfitTargetError:
             return self._again(request, fields, {"url": "webhook_refused"})
-        if len(label) > LABEL_MAX or not label.isprintable():
-            return self._again(request, fields, {"label": "webhook_label"})
+        if fault := _label_fault(label):
+            return self._again(request, fields, {"label": fault})
         if not who.holder.is_proven:
             raise RequestRefusedError("address_unproven")
         account_id = who.account.id
@@ -149,6 +149,13 @@ class WebhookPages:
                 DeliveryRow(each.type, each.at, each.state.value, each.failure) for each, _ in sent
             ],
         )
+
+
+def _label_fault(label: str) -> str:
+    """Return what is wrong with the name of an endpoint; empty for nothing."""
+    if len(label) > LABEL_MAX:
+        return "webhook_label"
+    return "" if label.isprintable() else "characters_hidden"
 
 
 def _name_of(endpoint: Endpoint) -> str:

@@ -54,6 +54,7 @@ async def test_a_webhook_is_added_and_its_secret_shown(ada):
         ({"url": "https://127.0.0.1/"}, "url", "Nothing is sent to this address."),
         ({"url": ""}, "url", "Nothing is sent to this address."),
         ({"label": "x" * 81}, "label", "The name is too long."),
+        ({"label": "a\u202eb"}, "label", "Leave out characters that are not seen"),
     ],
 )
 async def test_what_is_wrong_is_said_and_kept(ada, changes, field, words):
