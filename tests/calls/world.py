@@ -31,7 +31,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from billing.stores import tables
 from billing.stores.audit import audit
 from billing.stores.redis import RedisSpendGate
-from billing.stores.redis_client import connect, disconnect
+from billing.stores.redis_client import connect
 from billing.stores.sql import SqlCdrStore, SqlLedgerStore
 from database.engine import create_engine
 from gateway.charging.recovery import bring_credits
@@ -155,8 +155,8 @@ class World:
         self.carrier: Process | None = None
         self.gateway: Process | None = None
         self.account_ids: list[str] = []
-        self._engine: AsyncEngine | None = None
-        self._engine_users = 0
+        self._engines: list[AsyncEngine] = []
+        """Not in use, and without connections. They keep the statements that they have compiled."""
 
     def start(self) -> World:
         """Start both processes and return when both answer."""
@@ -195,8 +195,10 @@ class World:
         settings = self.settings
         valkey = None if settings.redis_url else EmbeddedValkey(settings.data_dir / "valkey")
         redis = connect(await valkey.start() if valkey else settings.redis_url.reveal())
-        # An engine keeps the statements that it has compiled.
-        self._engine = engine = self._engine or create_engine(storage.database_url(settings))
+        # Each has an engine to itself: to dispose of one leaves the connections open that another
+        # uses.
+        spare = self._engines
+        engine = spare.pop() if spare else create_engine(storage.database_url(settings))
         epochs = RedisKeyEpochs(redis)
         stores = storage.Stores(
             redis=redis,
@@ -208,17 +210,11 @@ class World:
             key_epochs=epochs,
             valkey=valkey,
         )
-        self._engine_users += 1
         try:
             yield stores
         finally:
-            self._engine_users -= 1
-            await disconnect(redis)
-            # Whoever is the last: connections that others still use would not be closed by it.
-            if not self._engine_users:
-                await engine.dispose()
-            if valkey is not None:
-                await valkey.stop()
+            await stores.close()
+            self._engines.append(engine)
 
     async def new_customer(self, credit_micros: int = 10_000_000) -> Customer:
         """Return an account with a key and credit."""
