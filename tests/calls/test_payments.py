@@ -99,18 +99,18 @@ async def save_a_card(shop: Shop, customer: Customer):
 
 
 async def test_a_payment_in_the_last_seconds_saves_the_call(shop, new_customer):
-    customer = await new_customer(4 * SECOND_MICROS)
+    customer = await new_customer(6 * SECOND_MICROS)
     payment = await top_up(customer, "10")
     async with customer.call(TONE) as phone:
         await phone.wait("accept")
         await phone.wait("cost", where=lambda e: e["seconds"] >= 2)
         await shop.till.pay(payment)
-        cost = await phone.wait("cost", where=lambda e: e["seconds"] >= 7)
+        cost = await phone.wait("cost", where=lambda e: e["seconds"] >= 9)
         assert cost["cost"]["micros"] == cost["seconds"] * SECOND_MICROS
         ended = await phone.hang_up()
     assert ended["ended_by"] == "caller"
     record = await customer.record(ended["call_id"])
-    left = 4 * SECOND_MICROS + 10 * DOLLAR - record["cost"]["micros"]
+    left = 6 * SECOND_MICROS + 10 * DOLLAR - record["cost"]["micros"]
     assert await customer.balance() == left
     (paid,) = (await customer.http.get("/v1/payments")).json()["payments"]
     assert (paid["state"], paid["amount"]["micros"]) == ("paid", 10 * DOLLAR)

@@ -77,7 +77,9 @@ async def test_a_call_by_webrtc_carries_every_byte_both_ways(customer: Customer)
         await udp.speak(frames)
 
         async def echoed() -> bool:
-            return frames[80] in b"".join(udp.heard)
+            heard = b"".join(udp.heard)
+            # Any of those behind what is judged: a single one may be repaired.
+            return any(frame in heard for frame in frames[80:])
 
         await eventually(echoed)
         heard = await heard_by(customer, ready["call_id"])
