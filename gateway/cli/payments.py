@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shlex
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -40,6 +41,7 @@ from gateway.payments.comparison import PAYMENT_DIFFERS
 from gateway.payments.events import HISTORY
 from gateway.payments.evidence import DisputeEvidence
 from gateway.payments.history import PaymentHistory
+from gateway.payments.refunds import REFERENCE_CHARS_MAX
 from gateway.roles import storage
 from gateway.roles.payments import PaymentServices, compose_payments
 from gateway.roles.post import open_post
@@ -87,17 +89,20 @@ def refund_payment(
     payment_id: PaymentId,
     amount: Annotated[str, typer.Argument(help="Amount, such as 10.00.")],
     reference: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="Unique name among the refunds of this payment; refunded only once."
             " Default: a new one."
         ),
-    ] = "",
+    ] = None,
 ) -> None:
     """Send unspent credit back to the card it was paid with."""
     # Negative amounts pass here; `Refunds` refuses them in the words of the API.
     micros = read_amount(amount, may_be_negative=True)
-    name = reference or secrets.token_hex(6)
+    name = secrets.token_hex(6) if reference is None else reference
+    if not (0 < len(name) <= REFERENCE_CHARS_MAX and name.isprintable()):
+        hint = f"Write 1 to {REFERENCE_CHARS_MAX} characters, all to be seen, or leave it out."
+        fail("This cannot be the reference of a refund.", hint, EXIT_SETTINGS)
 
     async def work(_stores: storage.Stores, services: PaymentServices) -> None:
         # Printed first: it is needed to finish a command that is interrupted.
@@ -108,7 +113,7 @@ def refund_payment(
             # A definite refusal has given the credit back, so there is nothing to finish.
             if not error.retryable:
                 raise
-            hint = f"Finish it with the same command and --reference {name}."
+            hint = f"Finish it with the same command and --reference {shlex.quote(name)}."
             fail("It is not known whether the refund was made.", hint, EXIT_UNAVAILABLE)
         refunded = format_money(payment.refunded_micros, payment.currency)
         out.print(f"Refunded. Total of this payment: {refunded}")

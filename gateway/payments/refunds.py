@@ -7,6 +7,7 @@ all of them, `Payments` learns from the service.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection
+from typing import Final
 
 from billing.errors import MoneyError
 from billing.news import Guard
@@ -18,6 +19,8 @@ from gateway.payments.ports import OnCredit, PaymentService, PaymentStore
 from gateway.payments.service import REFUND_FAILED, REFUNDED, Payments, told
 from gateway.ports import Notify
 
+REFERENCE_CHARS_MAX: Final = 100
+"""The service keeps it behind the payment's id and the amount: 500 characters (Stripe, Metadata)."""
 _REFUNDABLE = frozenset({PaymentState.PAID, PaymentState.WON})
 
 

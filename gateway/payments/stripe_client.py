@@ -7,6 +7,7 @@ come here, and Stripe's messages are never logged. Knows no store, and of accoun
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -176,7 +177,8 @@ class StripePayments:
                     # expired.
                     "metadata": {"refund": our_id},
                 },
-                {"idempotency_key": f"{our_id}:refund"},
+                # A header, in which not every name may stand.
+                {"idempotency_key": f"refund-{hashlib.sha256(our_id.encode()).hexdigest()}"},
             )
             return _refund(reply.to_dict())
 

@@ -189,12 +189,15 @@ def test_what_a_command_has_to_tell_is_queued_before_it_ends(desk):
         (("{id}", "26"), "Only credit that is unspent, and no more than was paid"),
         (("{id}", "-5"), "This amount cannot be charged."),
         (("{id}", "five"), "The amount is not a number"),
+        (("{id}", "5", "--reference", ""), "Write 1 to 100 characters"),
+        (("{id}", "5", "--reference", "x" * 101), "Write 1 to 100 characters"),
+        (("{id}", "5", "--reference", "a\nb"), "all to be seen"),
     ],
 )
 def test_what_cannot_be_refunded_is_said_in_words(desk, arguments, words):
     payment_id = desk.paid(25)
     asked = [each.format(id=payment_id) for each in arguments]
-    done = desk.run("refund", "--", *asked)
+    done = desk.run("refund", *asked[2:], "--", *asked[:2])
     assert done.exit_code == EXIT_SETTINGS
     assert words in " ".join(done.output.split())
 
@@ -202,11 +205,11 @@ def test_what_cannot_be_refunded_is_said_in_words(desk, arguments, words):
 def test_a_refund_without_an_answer_says_how_it_is_finished(desk):
     payment_id = desk.paid(25)
     desk.does("PUT", "/faults", requests={"status": 500, "count": 9, "path": "/v1/refunds"})
-    done = desk.run("refund", payment_id, "5", "--reference", "sorry")
+    done = desk.run("refund", payment_id, "5", "--reference", "for you")
     assert done.exit_code == EXIT_UNAVAILABLE
-    assert "--reference sorry" in done.output
+    assert "--reference 'for you'" in " ".join(done.output.split())
     desk.does("DELETE", "/faults")
-    assert desk.says("refund", payment_id, "5", "--reference", "sorry").endswith("$5.00")
+    assert desk.says("refund", payment_id, "5", "--reference", "for you").endswith("$5.00")
 
 
 def test_a_refund_that_is_refused_is_said_so(desk):

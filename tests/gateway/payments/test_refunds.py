@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from gateway.errors import PaymentError, RequestRefusedError
+from gateway.payments.refunds import REFERENCE_CHARS_MAX
 from tests.gateway.payments.conftest import UNIT, open_shop
 
 
@@ -21,6 +22,17 @@ async def test_refunds_take_credit_once_each(shop):
         await shop.payments.book_object("refund", refund["id"])
     assert await shop.balance() == 13
     assert [data["micros"] for data in shop.told("payment.refunded")] == [5 * UNIT, 7 * UNIT]
+
+
+async def test_a_reference_is_written_as_people_write(shop):
+    payment = await shop.paid()
+    names = ("Rückgabe 17", "返金", "x" * REFERENCE_CHARS_MAX, "\U0001f4de" * REFERENCE_CHARS_MAX)
+    for name in names:
+        for _ in range(2):
+            await shop.refunds.send_back(payment.id, UNIT, reference=name)
+    refunds = await shop.objects("refunds")
+    assert [each["metadata"]["refund"].rpartition(":")[2] for each in refunds] == [*names[::-1]]
+    assert await shop.balance() == 25 - len(names)
 
 
 async def test_a_reference_is_one_refund_of_one_amount(shop):
