@@ -110,6 +110,7 @@ class SignIn:
         event = await self.judge(own, holder, password, visitor, link=digest(link_secret))
         if event is not Event.PASSWORD_RIGHT:
             return NotYet(advance(Attempt(has_second_factor=False), event).answer)
+        await self.check_ready(link.account_id)
         proven = await self.people.prove_address(digest(link_secret), holder.password_hash)
         if proven is None:
             return LinkDead()
@@ -129,6 +130,7 @@ class SignIn:
         attempt = advance(Attempt(has_second_factor), Event.LINK_RIGHT)
         if attempt.state is not State.SIGNED_IN:
             return NotYet(attempt.answer)
+        await self.check_ready(link.account_id)
         holder = await self.people.use_sign_in_link(digest(link_secret))
         return LinkDead() if holder is None else await self.begin(holder, attempt, visitor)
 
@@ -194,6 +196,14 @@ class SignIn:
         proven = replace(who.session, authenticated_at=at, seen_at=at, methods=methods)
         secret = await self.sessions.rotate(who.secret, proven)
         return NotYet(Answer.BEGIN_AGAIN) if secret is None else secret
+
+    async def check_ready(self, account_id: str) -> None:
+        """Raise StoreUnavailableError where no session could begin.
+
+        Asked before a link is used up: it is good once, and whoever is told to try again later must
+        be able to.
+        """
+        await self.sessions.of_account(account_id)
 
     async def after_password(
         self, holder: Holder, visitor: Visitor, *, by_link: bool = False

@@ -101,6 +101,7 @@ class LinkPages:
 
     async def _reset(self, request: Request, link: Link) -> Response:
         fields = await read_form(request, PasswordFields)
+        await self.sign_in.check_ready(link.account_id)
         reset = await self.passwords.reset(
             request.path_params["secret"], fields.password, language_of(request)
         )

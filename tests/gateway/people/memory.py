@@ -286,9 +286,15 @@ class MemorySessions:
     def __init__(self):
         self.kept: dict[str, Session] = {}
         self.touched: list[datetime] = []
+        self.is_away = False
         self._ids = itertools.count()
 
+    def _look(self):
+        if self.is_away:
+            raise StoreUnavailableError("away")
+
     async def begin(self, session):
+        self._look()
         secret = f"session-secret-{next(self._ids):04}"
         self.kept[secret] = session
         return secret
@@ -315,6 +321,7 @@ class MemorySessions:
                 del self.kept[secret]
 
     async def of_account(self, account_id):
+        self._look()
         return [
             (digest(secret), session)
             for secret, session in self.kept.items()

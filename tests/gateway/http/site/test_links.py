@@ -155,6 +155,26 @@ async def handed_over(site):
     return f"/l/{site.world.link('handed_over')}"
 
 
+@pytest.mark.parametrize("purpose", ["reset", "proof", "sign-in"])
+async def test_while_no_session_can_begin_a_link_does_nothing_and_works_later(site, purpose):
+    if purpose == "proof":
+        link = await proof_link(site)
+    else:
+        site.world.add()
+        await site.post("/reset", email=EMAIL)
+        link = f"/l/{site.world.link('reset_password')}"
+        if purpose == "sign-in":
+            link = await handed_over(site)
+    before = dict(site.world.people.holders)
+    password = OTHER_PASSWORD if purpose == "reset" else PASSWORD
+    site.world.sessions.is_away = True
+    assert (await site.post(link, password=password)).status_code == 503
+    assert site.world.people.holders == before
+    site.world.sessions.is_away = False
+    assert (await site.post(link, password=password)).status_code == 303
+    assert (await site.get("/account")).status_code == 200
+
+
 async def test_a_link_signs_in_by_one_button_and_once(site):
     site.world.add()
     link = await handed_over(site)
