@@ -253,12 +253,12 @@ class Door:
         """Answer, and see to it that a sentence is said once, and never for a foreign link."""
         cookies, said = self.holders.cookies, request.query_params.get("said", "")
         is_said = f"said.{said}" in WORDS[DEFAULT_LANGUAGE] and cookies.vouches(request, said)
-        request.state.said = said if is_said else ""
+        request.state.said, request.state.is_said = said if is_said else "", False
         response = await handler(request)
         if isinstance(response, SeeOther):
             if response.said:
                 cookies.set_said(response, response.said)
-        elif is_said:
+        elif request.state.is_said and request.method != "HEAD":
             cookies.drop_said(response)
         return response
 
@@ -276,8 +276,9 @@ def own_page(path: str) -> str:
 
 
 def said_in(request: Request) -> str:
-    """Return what a page is to say of what has just happened; empty where nothing has."""
+    """Return what a page says of what has just happened; empty where nothing has."""
     said: str = getattr(request.state, "said", "")
+    request.state.is_said = bool(said)
     return said
 
 

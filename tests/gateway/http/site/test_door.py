@@ -163,6 +163,16 @@ async def test_what_has_happened_is_said_after_a_page_that_could_not_be_shown(si
     assert WORDS["en"]["said.others_ended"] in (await site.get(path)).text
 
 
+async def test_what_no_page_has_said_is_still_to_be_said(site):
+    site.world.add()
+    await site.enter()
+    path = place(await site.post("/account/devices/end-others"))
+    await site.client.head(path)
+    for other in ("/terms", "/rates", "/nothing"):
+        await site.get(f"{other}?said=others_ended")
+    assert WORDS["en"]["said.others_ended"] in (await site.get(path)).text
+
+
 async def test_a_link_to_the_sign_in_makes_the_next_page_say_nothing_either(site):
     site.world.add()
     await site.enter()
