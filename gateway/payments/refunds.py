@@ -20,7 +20,7 @@ from gateway.payments.service import REFUND_FAILED, REFUNDED, Payments, told
 from gateway.ports import Notify
 
 REFERENCE_CHARS_MAX: Final = 100
-"""The service keeps it behind the payment's id and the amount: 500 characters (Stripe, Metadata)."""
+"""Kept by the service behind payment's id and amount: 500 characters in all (Stripe, Metadata)."""
 _REFUNDABLE = frozenset({PaymentState.PAID, PaymentState.WON})
 
 
