@@ -68,7 +68,7 @@ def read(path: Path, *, is_named: bool) -> str:
 
 def exposure(path: Path | None) -> str:
     """Return that everyone may read a file of settings, and what to do; empty where nobody may."""
-    if path is None or not private_files.is_open_to_everyone(path):
+    if path is None or not path.is_file() or not private_files.is_open_to_everyone(path):
         return ""
     told = f"Everyone on this machine may read {path.absolute()}."
     return f"{told} Set its mode to 600: it holds secrets."

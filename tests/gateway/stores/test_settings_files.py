@@ -83,6 +83,10 @@ def test_that_everyone_may_read_it_is_told(folder):
     for mode, is_told in ((0o644, True), (0o640, False), (0o604, True), (0o600, False)):
         file.chmod(mode)
         assert ("Set its mode to 600" in exposure(file)) is is_told
+    # What is no file is read by nobody.
+    os.mkfifo(folder / "queue", 0o644)
+    (folder / "queue").chmod(0o644)
+    assert exposure(folder / "queue") == exposure(folder) == ""
 
 
 def test_a_link_stays_a_link(folder):
