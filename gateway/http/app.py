@@ -83,12 +83,18 @@ def _on_http_error(
 ) -> Callable[[Request, Exception], Awaitable[Response]]:
     async def answer(request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 500
+        allowed: dict[str, str] = {}
         if status == 405:
             # Each route has one method: the router names those of the first at this path alone.
-            error = HTTPException(405, headers={"Allow": ", ".join(_methods_at(request))})
-        is_missing = status == 404
+            allowed = {"Allow": ", ".join(_methods_at(request))}
+            error = HTTPException(405, headers=allowed)
+        # Where a form is sent there is no page to go to.
+        is_missing = status in (404, 405)
         if show_missing is not None and is_missing and _wants_page(request):
-            return await show_missing(request)
+            page = await show_missing(request)
+            page.status_code = status
+            page.headers.update(allowed)
+            return page
         return await problems.on_http_error(request, error)
 
     return answer

@@ -216,6 +216,14 @@ async def test_a_page_that_is_missing_is_in_the_language_that_a_person_has_chose
     assert '<html lang="de">' in reply.text
 
 
+async def test_where_only_forms_are_sent_a_browser_is_told_that_there_is_no_page(site):
+    reply = await site.client.get("/account/language", headers=HTML)
+    assert (reply.status_code, reply.headers["allow"]) == (405, "POST")
+    assert WORDS["en"]["problem.not_found"] in html.unescape(reply.text)
+    reply = await site.client.get("/account/language")
+    assert reply.json()["code"] == "method_not_allowed"
+
+
 async def test_what_is_refused_has_the_header_of_whoever_is_signed_in(site):
     site.world.add()
     site.world.add("bob", "bob@example.com")
