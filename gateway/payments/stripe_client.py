@@ -173,8 +173,7 @@ class StripePayments:
                     "payment_intent": intent_id,
                     "amount": minor,
                     "reason": "requested_by_customer",
-                    # Distinguishes it from refunds made on Stripe's pages, even after the key has
-                    # expired.
+                    # Distinguishes it from those made on Stripe's pages, when the key has expired.
                     "metadata": {"refund": our_id},
                 },
                 # A header, in which not every name may stand.
