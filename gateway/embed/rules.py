@@ -14,6 +14,7 @@ import msgspec
 
 from gateway.embed.hours import HOLIDAYS_MAX, MINUTES_A_DAY, SPANS_A_DAY_MAX, Hours, Span, zone_of
 from gateway.embed.origins import OriginError, parse_origin
+from gateway.shown_name import NameFault, fault_of
 
 ORIGINS_MAX: Final = 20
 TITLE_CHARS_MAX: Final = 60
@@ -78,6 +79,13 @@ def tidied(rules: Rules) -> Rules:
     )
 
 
+_TITLE_FAULTS: Final = {
+    NameFault.NEEDED: "title_needed",
+    NameFault.HIDDEN: "characters_hidden",
+    NameFault.LONG: "title_long",
+}
+
+
 def faults(rules: Rules, *, call_seconds_max: int) -> Mapping[str, str]:
     """Return what is wrong: field -> word; empty where nothing is.
 
@@ -87,12 +95,8 @@ def faults(rules: Rules, *, call_seconds_max: int) -> Mapping[str, str]:
 
 
 def _faults(rules: Rules, call_seconds_max: int) -> Iterator[tuple[str, str]]:
-    if not rules.title:
-        yield "title", "title_needed"
-    elif not rules.title.isprintable():
-        yield "title", "characters_hidden"
-    elif len(rules.title) > TITLE_CHARS_MAX:
-        yield "title", "title_long"
+    if (fault := fault_of(rules.title, TITLE_CHARS_MAX)) is not None:
+        yield "title", _TITLE_FAULTS[fault]
     if (word := _origins_fault(rules.origins)) is not None:
         yield "origins", word
     yield from _hours_faults(rules.hours)

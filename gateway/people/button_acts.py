@@ -30,6 +30,7 @@ from gateway.limits.velocity import button_making_uses, refuse
 from gateway.people.sessions import SessionOver
 from gateway.people.sign_up import Faults
 from gateway.ports import Velocity
+from gateway.shown_name import NameFault, fault_of
 
 LABEL_CHARS_MAX: Final = 40
 OVERLAPS: Final = {
@@ -40,6 +41,11 @@ OVERLAPS: Final = {
 }
 """Days that can be chosen -> how long a key that is replaced goes on."""
 _ID_BYTES: Final = 12
+_LABEL_FAULTS: Final = {
+    NameFault.NEEDED: "button_label_needed",
+    NameFault.HIDDEN: "characters_hidden",
+    NameFault.LONG: "label_long",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,12 +198,8 @@ class ButtonActs:
     def faults(self, label: str, rules: Rules) -> dict[str, str]:
         """Return what is wrong with a tidied form: field -> word; empty where nothing is."""
         wrong = dict(faults(rules, call_seconds_max=self.call_seconds_max))
-        if not label:
-            wrong["label"] = "button_label_needed"
-        elif not label.isprintable():
-            wrong["label"] = "characters_hidden"
-        elif len(label) > LABEL_CHARS_MAX:
-            wrong["label"] = "label_long"
+        if (fault := fault_of(label, LABEL_CHARS_MAX)) is not None:
+            wrong["label"] = _LABEL_FAULTS[fault]
         return wrong
 
     async def _outcome(self, whose: Whose, button_id: str, change: Change) -> Outcome:

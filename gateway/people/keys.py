@@ -20,12 +20,18 @@ from gateway.people.sessions import SessionOver, SignedIn
 from gateway.people.sign_up import Faults
 from gateway.ports import Velocity
 from gateway.scopes import PAGE, Scope
+from gateway.shown_name import NameFault, fault_of
 
 LABEL_CHARS_MAX: Final = 40
 LIFETIMES: Final = {30: timedelta(days=30), 90: timedelta(days=90), 365: timedelta(days=365)}
 """Days that can be chosen -> how long a key is good for."""
 _KEY_BYTES: Final = 18
 """144 bits, which nobody guesses."""
+_LABEL_FAULTS: Final = {
+    NameFault.NEEDED: "label_needed",
+    NameFault.HIDDEN: "characters_hidden",
+    NameFault.LONG: "label_long",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +122,8 @@ class Keys:
 
 def _errors(label: str, form: KeyForm) -> dict[str, str]:
     errors = {}
-    if not label:
-        errors["label"] = "label_needed"
-    elif not label.isprintable():
-        errors["label"] = "characters_hidden"
-    elif len(label) > LABEL_CHARS_MAX:
-        errors["label"] = "label_long"
+    if (fault := fault_of(label, LABEL_CHARS_MAX)) is not None:
+        errors["label"] = _LABEL_FAULTS[fault]
     if not form.scopes or not form.scopes <= PAGE:
         errors["calls"] = "scopes_needed"
     if form.days is not None and form.days not in LIFETIMES:

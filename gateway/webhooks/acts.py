@@ -13,8 +13,9 @@ from typing import TypeVar
 from gateway.embed.ports import Editor
 from gateway.errors import RequestRefusedError
 from gateway.operators import Order
+from gateway.shown_name import fault_of
 from gateway.webhooks.events import endpoint_id, read_types
-from gateway.webhooks.ports import Endpoint, EndpointForm, Endpoints, NotDone
+from gateway.webhooks.ports import LABEL_MAX, Endpoint, EndpointForm, Endpoints, NotDone
 from gateway.webhooks.signature import SecretMaker, secret_text
 from gateway.webhooks.target import UnfitTargetError, read_target
 from gateway.webhooks.views import (
@@ -154,8 +155,7 @@ class WebhookActs:
                 raise RequestRefusedError(
                     "webhook_refused", field="url", reason=unfit.why
                 ) from None
-        # PostgreSQL cannot store NUL in text.
-        if label is not None and not label.isprintable():
+        if label and fault_of(label, LABEL_MAX) is not None:
             raise RequestRefusedError("bad_request", field="label")
         try:
             chosen = None if types is None else read_types(types)

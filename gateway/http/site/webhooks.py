@@ -23,6 +23,7 @@ from gateway.http.site.webhook_pages import (
     WebhooksPage,
 )
 from gateway.people.sessions import SignedIn
+from gateway.shown_name import NameFault, fault_of
 from gateway.webhooks.acts import known_id, seed_of
 from gateway.webhooks.events import endpoint_id
 from gateway.webhooks.ports import LABEL_MAX, Endpoint, EndpointForm, Endpoints, NotDone
@@ -32,6 +33,11 @@ from gateway.webhooks.target import UnfitTargetError, read_target
 NEW: Final = f"{WEBHOOKS}/new"
 SHOWN: Final = 5
 """Events of each endpoint that are shown; the API has them all."""
+_LABEL_FAULTS: Final = {
+    NameFault.NEEDED: "characters_hidden",
+    NameFault.HIDDEN: "characters_hidden",
+    NameFault.LONG: "webhook_label",
+}
 _ONCE: Final = re.compile(r"[A-Za-z0-9_-]{16,64}")
 
 
@@ -77,8 +83,10 @@ class WebhookPages:
             read_target(url, self.private_hosts)
         except UnfitTargetError:
             return self._again(request, fields, {"url": "webhook_refused"})
-        if fault := _label_fault(label):
-            return self._again(request, fields, {"label": fault})
+        # It may have none: it is called by its host then.
+        fault = fault_of(label, LABEL_MAX) if label else None
+        if fault is not None:
+            return self._again(request, fields, {"label": _LABEL_FAULTS[fault]})
         if not who.holder.is_proven:
             raise RequestRefusedError("address_unproven")
         account_id = who.account.id
@@ -149,13 +157,6 @@ class WebhookPages:
                 DeliveryRow(each.type, each.at, each.state.value, each.failure) for each, _ in sent
             ],
         )
-
-
-def _label_fault(label: str) -> str:
-    """Return what is wrong with the name of an endpoint; empty for nothing."""
-    if len(label) > LABEL_MAX:
-        return "webhook_label"
-    return "" if label.isprintable() else "characters_hidden"
 
 
 def _name_of(endpoint: Endpoint) -> str:
