@@ -189,6 +189,25 @@ async def test_rights_that_end_lead_to_the_door(browser: Browser, live: LiveGate
     await closed(page, faults)
 
 
+async def test_rights_that_end_take_what_is_asked_with_them(
+    browser: Browser, live: LiveGateway
+) -> None:
+    live.snapshot = {"nodes": [node("node-a")]}
+    page, faults = await opened(browser, live, "nodes")
+    await page.get_by_role("button", name="Drain: node-a").click()
+    asked = page.get_by_role("dialog")
+    await expect(asked).to_be_visible()
+    live.tell("end", code="unauthorized")
+    await expect(page.get_by_role("alert")).to_contain_text("This API key is not valid")
+    await expect(asked).to_have_count(0)
+    # Nor does it stand in the way of whoever gives another key.
+    await page.get_by_label("API key").fill(OPERATOR_KEY)
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("button", name="Drain: node-a")).to_be_visible()
+    await expect(asked).to_have_count(0)
+    await closed(page, faults)
+
+
 async def test_whoever_gives_no_key_is_not_signed_in(browser: Browser, live: LiveGateway) -> None:
     page, _ = await opened(browser, live, key=None)
     await expect(page.get_by_role("alert")).to_contain_text("You are not signed in")
@@ -268,6 +287,27 @@ async def test_a_link_brings_no_other_account_unasked(browser: Browser, live: Li
     await expect(question).to_be_visible()
     await question.get_by_role("button", name="Use the link’s key").click()
     await expect(page.get_by_role("link", name="Nodes")).to_be_visible()
+    await closed(page, faults)
+
+
+async def test_a_link_that_comes_to_an_open_page_brings_no_other_account_unasked(
+    browser: Browser, live: LiveGateway
+) -> None:
+    live.snapshot = {"calls": [row("call_1")], "totals": totals(1)}
+    page, faults = await opened(browser, live, "calls", key=KEY)
+    await page.get_by_role("button", name="End the call").click()
+    ending = page.get_by_role("dialog")
+    await expect(ending).to_be_visible()
+    question = page.get_by_role("alertdialog")
+    for answer, operators in (("Stay", 0), ("Use the link’s key", 1)):
+        await page.goto(f"{live.origin}/live#key={OPERATOR_KEY}")
+        await expect(question).to_be_visible()
+        await expect(ending).to_have_count(0)
+        assert OPERATOR_KEY not in page.url
+        await question.get_by_role("button", name=answer).click()
+        await expect(question).to_have_count(0)
+        await expect(connection(page)).to_have_text("● Live")
+        await expect(page.get_by_role("link", name="Nodes")).to_have_count(operators)
     await closed(page, faults)
 
 
@@ -383,6 +423,50 @@ async def test_whoever_drains_the_last_node_is_told_that_nobody_can_call(
     await expect(page.get_by_role("button", name="Drain", exact=True)).to_have_class(
         re.compile("danger")
     )
+    await closed(page, faults)
+
+
+async def test_a_node_that_was_just_drained_takes_no_calls_of_the_next(
+    browser: Browser, live: LiveGateway
+) -> None:
+    live.snapshot = {"nodes": [node("node-a"), node("node-b")]}
+    page, faults = await opened(browser, live, "nodes")
+    asked = page.get_by_role("dialog")
+    await page.get_by_role("button", name="Drain: node-b").click()
+    await expect(asked).to_contain_text("New calls go to other nodes.")
+    await page.get_by_role("button", name="Drain", exact=True).click()
+    await expect(page.get_by_role("button", name="Take calls again: node-b")).to_be_focused()
+    # The feed does not know it yet.
+    live.tell(nodes=[node("node-a", calls=4), node("node-b")])
+    await expect(page.locator("tbody tr").first).to_contain_text("4 of 100")
+    await page.get_by_role("button", name="Drain: node-a").click()
+    await expect(asked).to_contain_text("No other node takes calls")
+    await page.keyboard.press("Escape")
+    await page.get_by_role("button", name="Take calls again: node-b").click()
+    await page.get_by_role("button", name="Drain: node-a").click()
+    await expect(asked).to_contain_text("New calls go to other nodes.")
+    await closed(page, faults)
+
+
+@pytest.mark.parametrize("is_paused", [False, True], ids=["live", "paused"])
+async def test_what_is_asked_of_a_node_follows_the_others(
+    browser: Browser, live: LiveGateway, is_paused: bool
+) -> None:
+    live.snapshot = {"nodes": [node("node-a"), node("node-b")]}
+    page, faults = await opened(browser, live, "nodes")
+    drain = page.get_by_role("button", name="Drain: node-a")
+    await expect(drain).to_be_visible()
+    if is_paused:
+        await page.get_by_role("button", name="Pause").click()
+    await drain.click()
+    asked = page.get_by_role("dialog")
+    yes = asked.get_by_role("button", name="Drain")
+    for is_draining in (False, True, False):
+        live.tell(nodes=[node("node-a"), node("node-b", is_draining=is_draining)])
+        said = "No other node takes calls" if is_draining else "New calls go to other nodes."
+        await expect(asked).to_contain_text(said)
+        await expect(yes).to_have_class(re.compile("danger" if is_draining else "primary"))
+    await expect(asked.get_by_role("button", name="Cancel")).to_be_focused()
     await closed(page, faults)
 
 

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { Board, SAMPLED, SAMPLES_MAX, TOTALS_MAX, Timeline, WARNINGS_MAX } from '../../../web/src/live/board';
-import type { Alarm, Sample, Warning } from '../../../web/src/live/contract';
+import type { Alarm, FleetNode, Sample, Warning } from '../../../web/src/live/contract';
 import { NOW_MS, at, news, row, totals } from './live-rows';
 
 const ids = (board: Board): string[] => [...board.rows.keys()];
@@ -179,4 +179,25 @@ test('one call stays as it ended', () => {
   board.take('delta', news({ gone: ['a'] }), NOW_MS);
   board.take('snapshot', news({ audience: 'call', calls: [] }), NOW_MS);
   assert.deepEqual([...board.rows.values()], [ended]);
+});
+
+test('what a node was told counts at once, and against a feed that does not know it yet', () => {
+  const facts = { calls: 3, calls_max: 100, is_draining: false, lag_ms: 2, release: '1.0', started_at: at(-9), is_lost: false };
+  const nodes: FleetNode[] = ['a', 'b'].map((node) => ({ node, ...facts, log_level: 'info', log_level_until: null }));
+  const board = new Board();
+  const draining = (): string[] => board.nodes.filter((each) => each.is_draining).map(({ node }) => node);
+  board.take('snapshot', news({ nodes }), NOW_MS);
+  const held = board.copy();
+  board.tell('a', true, NOW_MS);
+  assert.deepEqual(draining(), ['a']);
+  assert.deepEqual(held.nodes, nodes, 'what is held still stays');
+  board.take('delta', news({ nodes: nodes.map((each) => ({ ...each, calls: 4 })) }), NOW_MS + 3000);
+  assert.deepEqual(draining(), ['a']);
+  assert.deepEqual(board.nodes.map(({ calls }) => calls), [4, 4]);
+  board.tell('a', false, NOW_MS + 3500);
+  board.tell('b', true, NOW_MS + 3500);
+  assert.deepEqual(draining(), ['b']);
+  // Somebody else has told it otherwise since.
+  board.take('delta', news({ nodes }), NOW_MS + 8500);
+  assert.deepEqual(draining(), []);
 });

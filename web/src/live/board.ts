@@ -11,6 +11,9 @@ export const SAMPLES_MAX = 3600;
 
 export const WARNINGS_MAX = 256;
 
+/** How long what nodes were told counts for more than what the feed says of them, which follows within three seconds. */
+const TOLD_MS = 5000;
+
 /** A line is not drawn across as many seconds of which nothing was heard. */
 const GAP_S = 5;
 
@@ -96,6 +99,9 @@ export class Board {
   /** When something was heard last, by this machine's clock; 0 before. */
   heardMs = 0;
 
+  /** What this page has told nodes, by their names: whether to drain, and when. */
+  readonly #told = new Map<string, [isDraining: boolean, atMs: number]>();
+
   /** Take an event of the feed that has come at `nowMs`. */
   take(type: string, news: News, nowMs: number): void {
     const isWhole = type === 'snapshot';
@@ -112,10 +118,16 @@ export class Board {
       this.totals = news.totals;
       this.history.push(at, figures.map((figure) => figure.of(news.totals as Totals)));
     }
-    if (news.nodes) this.nodes = news.nodes;
+    if (news.nodes) this.#takeNodes(news.nodes, nowMs);
     if (news.alarms) this.alarms = news.alarms;
     if (news.warnings?.length) this.warnings = [...this.warnings, ...news.warnings].slice(-WARNINGS_MAX);
     for (const sample of news.samples ?? []) this.#takeSample(sample);
+  }
+
+  /** Count at once that a node was told, at `nowMs`, to take no new calls, or to take them again. */
+  tell(node: string, isDraining: boolean, nowMs: number): void {
+    this.#told.set(node, [isDraining, nowMs]);
+    this.#takeNodes(this.nodes, nowMs);
   }
 
   /** Return how many alarms nobody is at. */
@@ -139,6 +151,13 @@ export class Board {
     this.warnings = [];
     // One call stays as it ended, though the feed knows it no more.
     if (news.audience !== 'call') this.rows.clear();
+  }
+
+  #takeNodes(nodes: readonly FleetNode[], nowMs: number): void {
+    this.nodes = nodes.map((node) => {
+      const [is_draining, atMs] = this.#told.get(node.node) ?? [false, -Infinity];
+      return nowMs - atMs < TOLD_MS ? { ...node, is_draining } : node;
+    });
   }
 
   #takeRows({ calls = [], gone = [] }: News): void {

@@ -13,7 +13,7 @@ import { words } from './words';
 /** Characters of a reason, as the gateway's audit log keeps them. */
 const REASON_MAX = 300;
 
-/** What is asked. */
+/** What is asked. A getter is read again each time the page is drawn: so what it says follows the news. */
 export interface Question {
   title: string;
   text: string;
@@ -74,6 +74,9 @@ export class Dialog extends LitElement {
     this.#dialog?.showModal();
   }
 
+  /** Ask no longer. */
+  readonly close = (): void => this.#dialog?.close();
+
   get #dialog(): HTMLDialogElement | null {
     return this.renderRoot.querySelector('dialog');
   }
@@ -88,7 +91,7 @@ export class Dialog extends LitElement {
   #form({ title, text, yes, isDanger, why, choices }: Question): TemplateResult {
     return html`<form class="stack" @submit=${this.#submit}>
       <h2 id="title">${title}</h2>
-      <p id="text">${text}</p>
+      <p id="text" aria-live="polite">${text}</p>
       ${choices
         ? html`<label class="field">
             ${choices[0]}
@@ -106,7 +109,7 @@ export class Dialog extends LitElement {
         : nothing}
       ${this.complaint ? html`<p class="alert" role="alert">${this.complaint}</p>` : nothing}
       <div class="row">
-        <button type="button" @click=${() => this.#dialog?.close()}>${words.cancel}</button>
+        <button type="button" @click=${this.close}>${words.cancel}</button>
         <button type="submit" class="${isDanger ? 'danger' : 'primary'} end" aria-disabled=${this.isBusy}>${yes}</button>
       </div>
     </form>`;
@@ -124,12 +127,12 @@ export class Dialog extends LitElement {
     const answer = new FormData(event.target as HTMLFormElement);
     const [reason, choice] = ['reason', 'choice'].map((name) => String(answer.get(name) ?? '').trim());
     const order = question.order(reason, choice);
-    if (!order) return this.#dialog?.close();
+    if (!order) return this.close();
     this.isBusy = true;
     this.complaint = '';
     try {
       await this.give(order);
-      this.#dialog?.close();
+      this.close();
       this.dispatchEvent(new CustomEvent('told', { detail: order.done }));
     } catch (error) {
       this.complaint = failureOf(error);

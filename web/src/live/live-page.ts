@@ -102,6 +102,7 @@ export class LivePage extends LitElement {
   protected override render(): TemplateResult {
     const isWall = this.route.view === 'wall';
     const main = `${isWall ? 'wide' : ''} ${this.#watching.connection.phase === 'live' ? '' : 'old'}`;
+    // `give` is another function each time: so the dialog is drawn with the page, and what it asks follows the news.
     return html`<header class=${isWall ? 'wide' : ''}>
         <slot><h1>Caller</h1></slot>
         ${isWall ? nothing : this.#nav()} ${this.#state(isWall)}
@@ -116,6 +117,8 @@ export class LivePage extends LitElement {
 
   protected override updated(): void {
     this.#entitle();
+    // Whoever is out, or is asked which key to use, is asked nothing else.
+    if (this.#isOut || this.#watching.isAsked) this.#dialog?.close();
     if (this.#wasOut && !this.#isOut) this.#focusMain();
     this.#wasOut = this.#isOut;
   }
@@ -208,7 +211,7 @@ export class LivePage extends LitElement {
       .nowMs=${nowMs}
       .isShown=${isShown}
       .isWall=${isWall}
-      @ask=${({ detail }: CustomEvent<Question>) => this.#ask(detail)}
+      @ask=${this.#ask}
       @order=${this.#order}
     ></live-alarms>`;
   }
@@ -247,14 +250,15 @@ export class LivePage extends LitElement {
         .isHeld=${held !== undefined}
         .maySupervise=${maySupervise && this.#has('supervision')}
         @end-call=${this.#askToEnd}
-        @ask=${({ detail }: CustomEvent<Question>) => this.#ask(detail)}
+        @ask=${this.#ask}
       ></live-call>`;
     }
     if (view === 'nodes' && isOperator) {
       return html`<live-nodes
         .board=${board}
+        .fresh=${this.#watching.board}
         .nowMs=${nowMs}
-        @ask=${({ detail }: CustomEvent<Question>) => this.#ask(detail)}
+        @ask=${this.#ask}
         @order=${this.#order}
       ></live-nodes>`;
     }
@@ -327,18 +331,21 @@ export class LivePage extends LitElement {
   };
 
   readonly #askToEnd = ({ detail: row }: CustomEvent<Row>): void => {
-    this.#ask({
+    const detail: Question = {
       title: words.endTitle(numberOf(row)),
       text: words.endText,
       yes: words.endCall,
       isDanger: true,
       why: this.#watching.isOperator ? words.endReasonHelp : undefined,
       order: (reason) => this.#watching.ending(row, reason),
-    });
+    };
+    this.#ask({ detail });
   };
 
-  #ask(question: Question): void {
-    void this.renderRoot.querySelector<Dialog>('live-dialog')?.ask(question);
+  readonly #ask = ({ detail }: { detail: Question }): void => void this.#dialog?.ask(detail);
+
+  get #dialog(): Dialog | null {
+    return this.renderRoot.querySelector<Dialog>('live-dialog');
   }
 
   readonly #order = async ({ detail: order }: CustomEvent<Order>): Promise<void> => {

@@ -14,7 +14,7 @@ import type { Order } from './requests';
 import { words as common } from './words';
 
 export class Nodes extends LitElement {
-  static override properties = fields('board', 'nowMs');
+  static override properties = fields('board', 'fresh', 'nowMs');
   static override styles = [
     theme,
     look,
@@ -50,6 +50,8 @@ export class Nodes extends LitElement {
   ];
 
   declare board: Board;
+  /** The one of now, though the view is held still. */
+  declare fresh: Board;
   declare nowMs: number;
 
   protected override render(): TemplateResult {
@@ -91,9 +93,8 @@ export class Nodes extends LitElement {
 
   #row(node: FleetNode): TemplateResult {
     const state = node.is_lost ? `✕ ${words.nodeLost}` : node.is_draining ? `◌ ${words.nodeDraining}` : `● ${words.nodeTaking}`;
-    const act = (): void => {
-      if (node.is_draining) fire(this, 'order', resuming(node));
-      else fire(this, 'ask', draining(node, this.board.nodes));
+    const button = (label: string, act: () => void): TemplateResult => {
+      return html`<button type="button" aria-label="${label}: ${node.node}" @click=${act}>${label}</button>`;
     };
     return html`<tr class=${node.is_lost ? 'dim' : ''}>
       <th scope="row">${node.node}</th>
@@ -109,33 +110,39 @@ export class Nodes extends LitElement {
       <td>
         ${node.is_lost
           ? nothing
-          : html`<button type="button" aria-label="${node.is_draining ? words.undrain : words.drain}: ${node.node}" @click=${act}>
-                ${node.is_draining ? words.undrain : words.drain}
-              </button>
-              ${node.log_level
-                ? html`<button type="button" aria-label="${words.logLevel}: ${node.node}" @click=${() => fire(this, 'ask', levelling(node))}>
-                    ${words.logLevel}
-                  </button>`
-                : nothing}`}
+          : html`${node.is_draining
+              ? button(words.undrain, () => fire(this, 'order', telling(node, false, this.fresh)))
+              : button(words.drain, () => fire(this, 'ask', draining(node, this.fresh)))}
+            ${node.log_level ? button(words.logLevel, () => fire(this, 'ask', levelling(node))) : nothing}`}
       </td>
     </tr>`;
   }
 }
 
-/** Return what lets a node take new calls again. */
-function resuming({ node }: FleetNode): Order {
-  return { path: pathOf(node, 'resume'), done: words.undrained(node) };
+/** Return what lets a node take no new calls, or take them again. */
+function telling({ node }: FleetNode, isDraining: boolean, board: Board): Order {
+  return {
+    path: pathOf(node, isDraining ? 'drain' : 'resume'),
+    done: (isDraining ? words.drained : words.undrained)(node),
+    taken: () => board.tell(node, isDraining, Date.now()),
+  };
 }
 
 /** Ask whether a node is to take no new calls, which no caller can make where no other takes any. */
-function draining({ node }: FleetNode, nodes: readonly FleetNode[]): Question {
-  const isLast = !nodes.some((other) => other.node !== node && !other.is_lost && !other.is_draining && other.calls < other.calls_max);
+function draining(node: FleetNode, board: Board): Question {
+  const isLast = (): boolean => {
+    return !board.nodes.some((other) => other.node !== node.node && !other.is_lost && !other.is_draining && other.calls < other.calls_max);
+  };
   return {
-    title: words.drainTitle(node),
-    text: `${isLast ? words.drainLast : words.drainOthers} ${words.drainText}`,
+    title: words.drainTitle(node.node),
+    get text() {
+      return `${isLast() ? words.drainLast : words.drainOthers} ${words.drainText}`;
+    },
     yes: words.drain,
-    isDanger: isLast,
-    order: () => ({ path: pathOf(node, 'drain'), done: words.drained(node) }),
+    get isDanger() {
+      return isLast();
+    },
+    order: () => telling(node, true, board),
   };
 }
 

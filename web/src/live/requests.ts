@@ -25,6 +25,8 @@ export interface Order {
   body?: object;
   /** What is told once it is done. */
   done: string;
+  /** Called once it is done. */
+  taken?(): void;
 }
 
 /** Return the headers and the credentials of whoever asks: never a key beside a cookie, which the gateway refuses. */

@@ -153,8 +153,10 @@ export class Watching {
   };
 
   /** Do something with the rights of whoever watches. Throws Refusal. */
-  async give({ path, method = 'POST', body }: Order): Promise<void> {
+  async give(order: Order): Promise<void> {
+    const { path, method = 'POST', body } = order;
     await ask(this.key, path, method, body);
+    order.taken?.();
   }
 
   /** Return what ends a call; operators say why. */
