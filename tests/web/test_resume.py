@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from tests.web.conftest import async_fixture, open_page
-from tests.web.fake_gateway import KEY, FakeGateway, Line, until
+from tests.web.fake_gateway import KEY, OTHER_KEY, FakeGateway, Line, until
 from tests.web.test_phone import SILENCE, alert, button, dial, heard, status
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -192,6 +192,65 @@ async def test_another_tab_takes_the_call_over(page: Page, gateway: FakeGateway)
     await expect(page.locator("caller-elsewhere")).to_have_count(0)
 
 
+async def use(page: Page, key: str) -> None:
+    """Load the page again with another key of this tab."""
+    await page.evaluate("key => sessionStorage.setItem('caller-key', key)", key)
+    await page.reload()
+
+
+async def test_the_way_back_is_for_the_account_of_the_call(
+    page: Page, gateway: FakeGateway
+) -> None:
+    await dial(page, gateway)
+    await reload(page)
+    await expect(button(page, "Return to the call")).to_be_visible()
+    await use(page, OTHER_KEY)
+    await expect(page.locator("footer")).to_contain_text("mallory")
+    await expect(button(page, "Return to the call")).to_have_count(0)
+    await use(page, KEY)
+    await expect(button(page, "Return to the call")).to_be_visible()
+
+
+async def test_a_call_that_a_reload_left_is_ended_before_another_is_placed(
+    page: Page, gateway: FakeGateway
+) -> None:
+    await dial(page, gateway)
+    await reload(page)
+    await expect(button(page, "Return to the call")).to_be_visible()
+    await page.get_by_role("textbox").fill("+15005551002")
+    await page.keyboard.press("Enter")
+    await until(lambda: len(gateway.lines) == 3)
+    assert [line.start["type"] for line in gateway.lines] == ["start", "resume", "start"]
+    assert gateway.lines[1].of_type("hangup")
+    await button(page, "Hang up").click()
+    await expect(button(page, "Return to the call")).to_have_count(0)
+
+
+async def test_it_is_ended_as_well_where_it_was_not_known_yet_whose_page_it_is(
+    page: Page, gateway: FakeGateway
+) -> None:
+    await dial(page, gateway)
+    known = asyncio.Event()
+
+    async def late(route: Route) -> None:
+        await known.wait()
+        await route.continue_()
+
+    await page.route("**/v1/key", late)
+    await reload(page)
+    await page.get_by_role("textbox").fill("+15005551002")
+    await page.keyboard.press("Enter")
+    await expect(status(page)).to_contain_text("Connecting")
+    assert len(gateway.lines) == 1
+    known.set()
+    await until(lambda: len(gateway.lines) == 3)
+    assert [line.start["type"] for line in gateway.lines] == ["start", "resume", "start"]
+    assert gateway.lines[1].of_type("hangup")
+    await expect(status(page)).to_have_text("In call")
+    await page.reload()
+    await expect(button(page, "Return to the call")).to_be_visible()
+
+
 async def test_way_back_closes_in_time(page: Page, gateway: FakeGateway) -> None:
     gateway.resume_seconds = 3
     await dial(page, gateway)
@@ -203,7 +262,7 @@ async def test_way_back_closes_in_time(page: Page, gateway: FakeGateway) -> None
 
 async def stored(page: Page) -> Any:
     """What the tab keeps of a call."""
-    return await page.evaluate("() => sessionStorage.getItem('caller-call')")
+    return await page.evaluate("() => sessionStorage.getItem('caller-call:alice')")
 
 
 async def test_nothing_of_an_ended_call_is_kept(page: Page, gateway: FakeGateway) -> None:

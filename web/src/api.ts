@@ -27,6 +27,11 @@ export class Api {
     private readonly reached: () => void = () => {},
   ) {}
 
+  /** Whose account is shown, once `access` has told. */
+  get account(): string | undefined {
+    return this.#shownTo;
+  }
+
   /** Ask for the one-use token of a call. Throws CallerError. */
   callToken(destination: string): Promise<CallToken> {
     return this.json('v1/call-tokens', { destination, codec: 'pcmu', origin: location.origin });

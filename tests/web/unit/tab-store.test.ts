@@ -18,6 +18,7 @@ const CALL: KeptCall = {
   token: '0.token',
   mediaUrl: 'wss://gateway.example/media',
   destination: '+15005551000',
+  account: '',
   seconds: 15,
   seenAt: 1_000_000,
 };
@@ -27,12 +28,31 @@ test('a call is kept as long as the gateway keeps it', () => {
   assert.deepEqual(keptCall(1_014_900), CALL);
   assert.equal(secondsLeft(CALL, 1_004_100), 11);
   assert.equal(keptCall(1_015_000), undefined);
-  dropCall();
+  dropCall('');
   assert.equal(keptCall(1_000_000), undefined);
 });
 
+test('who comes next with the tab neither sees nor touches what another has left', () => {
+  const [ada, bob] = [
+    { ...CALL, account: 'ada' },
+    { ...CALL, callId: 'call_2', account: 'bob' },
+  ];
+  keepCall(ada);
+  assert.equal(keptCall(1_000_000, 'bob'), undefined);
+  assert.equal(keptCall(1_000_000), undefined);
+  keepCall(bob);
+  keepCall(CALL);
+  dropCall('bob');
+  assert.equal(keptCall(1_000_000, 'bob'), undefined);
+  assert.deepEqual(keptCall(1_000_000), CALL);
+  dropCall('');
+  assert.equal(keptCall(1_000_000), undefined);
+  assert.deepEqual(keptCall(1_000_000, 'ada'), ada);
+  dropCall('ada');
+});
+
 test('what is no call is none', () => {
-  kept.set('caller-call', '{');
+  kept.set('caller-call:', '{');
   assert.equal(keptCall(0), undefined);
 });
 
@@ -53,5 +73,5 @@ test('where storage is blocked nothing is remembered, and nothing fails', () => 
   setBlocked(true);
   assert.equal(keptCall(1_000_000), undefined);
   assert.equal(isBlocked(), false);
-  dropCall();
+  dropCall('');
 });

@@ -218,7 +218,7 @@ function tools(): Record<string, () => readonly HTMLElement[]> {
     const result = { verdict, path: 'webrtc', mos: 4, rtt_ms: 34, jitter_ms: 1, loss_percent: 0, level_dbov: -20, message: 'What was heard.', action: '' };
     return [`line check: ${verdict}`, () => [inCard(make('caller-line-check', { api, result }))]] as const;
   });
-  const kept = { callId: 'c', token: '', mediaUrl: '', destination: NUMBER, seconds: 600 };
+  const kept = { callId: 'c', account: '', token: '', mediaUrl: '', destination: NUMBER, seconds: 600 };
   const back = (more: object) => () => [inCard(make('caller-return-call', { call: { ...kept, seenAt: Date.now() }, ...more }))];
   return {
     ...Object.fromEntries(checks),

@@ -170,6 +170,7 @@ export class App extends LitElement {
   #dialler(): TemplateResult {
     return html`<caller-phone
       .api=${this.api}
+      .account=${this.access?.account}
       .beside=${this.beside}
       .phonebook=${this.phonebook}
       .reading=${this.reading}

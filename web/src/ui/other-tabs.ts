@@ -15,7 +15,7 @@ const FRESH_MS = 5000;
 
 type Told =
   | { kind: 'who' }
-  | { kind: 'going'; account: string; call: KeptCall }
+  | { kind: 'going'; call: KeptCall }
   | { kind: 'over'; callId: string }
   | { kind: 'taken'; callId: string };
 
@@ -34,7 +34,7 @@ export class OtherTabs {
 
   /** A call that goes on in another tab, if this account has one there. */
   get elsewhere(): KeptCall | undefined {
-    return this.#elsewhere;
+    return this.#isOurs(this.#elsewhere) ? this.#elsewhere : undefined;
   }
 
   /** Tell the other tabs of a call of this one until it has ended. */
@@ -55,7 +55,7 @@ export class OtherTabs {
 
   /** Go on with the call here. Call it inside the click: browsers let sound start only there. */
   take(): void {
-    const call = this.#elsewhere;
+    const call = this.elsewhere;
     if (!call || this.app.busy) return;
     this.#forget();
     this.#say({ kind: 'taken', callId: call.callId });
@@ -65,22 +65,25 @@ export class OtherTabs {
   readonly #tell = (): void => {
     const account = this.app.access?.account;
     // None before the gateway has the call, nor where it keeps none or storage is blocked.
-    const call = keptCall(Date.now());
-    if (account && call && this.#call && call.callId === this.#call.state.callId) {
-      this.#say({ kind: 'going', account, call });
-    }
+    const call = account && keptCall(Date.now(), account);
+    if (call && this.#call && call.callId === this.#call.state.callId) this.#say({ kind: 'going', call });
   };
 
   #hear(told: Told): void {
     if (told.kind === 'who') this.#tell();
-    else if (told.kind === 'going') this.#going(told.account, told.call);
+    else if (told.kind === 'going') this.#going(told.call);
     else if (told.kind === 'taken') {
       if (this.#call?.state.callId === told.callId) this.#taken = told.callId;
     } else if (told.callId === this.#elsewhere?.callId) this.#forget();
   }
 
-  #going(account: string, call: KeptCall): void {
-    if (account !== this.app.access?.account) return;
+  /** Whether the call is of the account that the page is shown to, which may be another by now. */
+  #isOurs(call: KeptCall | undefined): boolean {
+    return call !== undefined && call.account === this.app.access?.account;
+  }
+
+  #going(call: KeptCall): void {
+    if (!this.#isOurs(call)) return;
     const isNews = call.callId !== this.#elsewhere?.callId;
     this.#elsewhere = call;
     window.clearTimeout(this.#timer);

@@ -4,7 +4,7 @@
  */
 
 import { LitElement, css, html } from 'lit';
-import type { TemplateResult } from 'lit';
+import type { PropertyValues, TemplateResult } from 'lit';
 import type { PhonebookEntry, TopUpOffer } from '../answers';
 import type { Api } from '../api';
 import { t } from '../i18n';
@@ -19,7 +19,7 @@ import type { InCall } from './in-call';
 import { theme } from './theme';
 
 export class Phone extends LitElement {
-  static override properties = fields('reading', 'api', 'beside', 'phonebook', 'offer', 'state', 'failure', 'kept');
+  static override properties = fields('reading', 'api', 'account', 'beside', 'phonebook', 'offer', 'state', 'failure', 'kept');
   static override styles = [
     theme,
     css`
@@ -65,6 +65,8 @@ export class Phone extends LitElement {
   ];
 
   declare api: Api;
+  /** Whom the page is shown to, once that is known. */
+  declare account: string | undefined;
   /** What comes beside the phone, once it is there. */
   declare beside: typeof Beside | undefined;
   declare phonebook: PhonebookEntry[];
@@ -75,7 +77,7 @@ export class Phone extends LitElement {
   declare state: CallState | undefined;
   /** Why a call could not even begin. */
   declare failure: CallerError | undefined;
-  /** A call that the page before this one left. */
+  /** A call of this account that the page before this one left. */
   declare kept: KeptCall | undefined;
   /** The call that is under way, or was last. */
   call: Call | undefined;
@@ -91,9 +93,9 @@ export class Phone extends LitElement {
     return this.state !== undefined && this.state.phase !== 'ended';
   }
 
-  override connectedCallback(): void {
-    super.connectedCallback();
-    this.kept = keptCall(Date.now());
+  protected override willUpdate(changed: PropertyValues): void {
+    if (!changed.has('account') || this.busy) return;
+    this.kept = this.account === undefined ? undefined : keptCall(Date.now(), this.account);
     if (this.kept) void import('./return-call');
   }
 
@@ -105,14 +107,22 @@ export class Phone extends LitElement {
   /** Call this number, or go back to a call. Call it inside the click or key press. */
   dial(to: string | KeptCall): void {
     if (this.busy) return;
-    const { kept } = this;
+    const { api } = this;
     this.failure = undefined;
     this.beside?.stopKeys();
     try {
-      // One call at a time: what the page before this one left is ended before another is placed.
-      const before = kept && to !== kept ? () => endFirst(kept).then(this.forgetKept) : undefined;
+      const before = typeof to === 'string' ? () => this.#endKept(api) : undefined;
       const getToken = this.#tokens(to);
-      this.call = new Call(to, { getToken, before, origin: location.origin, closeProtection: true })
+      const setup = {
+        getToken,
+        before,
+        origin: location.origin,
+        closeProtection: true,
+        get account() {
+          return api.account;
+        },
+      };
+      this.call = new Call(to, setup)
         .on('changed', (state) => this.#changed(state))
         .on('volume', (...levels) => this.renderRoot.querySelector<InCall>('caller-in-call')?.showLevels(...levels));
       if (!before) this.kept = undefined;
@@ -138,10 +148,19 @@ export class Phone extends LitElement {
     };
   }
 
+  /** End what the page before this one left: one call at a time. Whose it is to be may not be known yet. */
+  async #endKept(api: Api): Promise<void> {
+    if (api.account === undefined) this.kept = keptCall(Date.now(), (await api.access()).account);
+    if (!this.kept) return;
+    const { endKept } = await import('./return-call');
+    await endKept(this.kept);
+    this.forgetKept();
+  }
+
   /** Forget the call that the page before this one left. */
   readonly forgetKept = (): void => {
+    if (this.kept) dropCall(this.kept.account);
     this.kept = undefined;
-    dropCall();
   };
 
   /** Show how a call that was not taken up again has ended. */
@@ -241,11 +260,6 @@ export class Phone extends LitElement {
     this.#panel?.focus({ preventScroll: true });
     if (!this.busy && number) this.#dialler?.fill(number);
   }
-}
-
-async function endFirst(call: KeptCall): Promise<void> {
-  const { endKept } = await import('./return-call');
-  await endKept(call);
 }
 
 customElements.define('caller-phone', Phone);

@@ -22,7 +22,7 @@ export function endKept(call: KeptCall): Promise<Ending | undefined> {
   return ending.done;
 }
 
-async function end({ callId, token, mediaUrl }: KeptCall): Promise<Ending | undefined> {
+async function end({ callId, account, token, mediaUrl }: KeptCall): Promise<Ending | undefined> {
   const socket = new WebSocket(mediaUrl);
   const say = (message: ClientMessage): void => socket.send(JSON.stringify(message));
   let timer = 0;
@@ -39,7 +39,7 @@ async function end({ callId, token, mediaUrl }: KeptCall): Promise<Ending | unde
         else if (message?.type === 'disconnect' || message?.type === 'cancel') resolve(message);
       };
     });
-    dropCall();
+    dropCall(account);
     return how;
   } finally {
     window.clearTimeout(timer);

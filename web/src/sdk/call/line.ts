@@ -26,6 +26,8 @@ export interface LineSetup {
   /** Origin on which the gateway is reached; where it is left out, as the token says. */
   origin?: string | undefined;
   audioProcessor?: AudioProcessor | undefined;
+  /** Whose calls they are, on a page that is shown to accounts; read when a call is kept for a reload. */
+  readonly account?: string | undefined;
 }
 
 export interface LineEvents {
@@ -74,7 +76,7 @@ export class Line {
   /** Must run inside the click: browsers let sound start only there. */
   constructor(
     private readonly events: LineEvents,
-    private readonly setup: LineSetup = {},
+    private readonly setup: LineSetup,
   ) {
     const { level, dead, ended: lost } = events;
     this.#sound = new Sound({ level, dead, lost, changed: () => void this.#decide() }, setup.audioProcessor);
@@ -141,7 +143,7 @@ export class Line {
     this.#unfollow();
     this.#socket?.close();
     this.#sound.close();
-    if (this.#kept) dropCall();
+    if (this.#kept) dropCall(this.#kept.account);
   }
 
   #connect(first: FirstMessage): void {
@@ -187,7 +189,15 @@ export class Line {
 
   #keep({ call_id: callId, destination, resume_token: token, resume_seconds: seconds }: Ready): void {
     this.#kept = token
-      ? { callId, destination, token, seconds, mediaUrl: this.#mediaUrl, seenAt: Date.now() }
+      ? {
+          callId,
+          destination,
+          token,
+          seconds,
+          mediaUrl: this.#mediaUrl,
+          seenAt: Date.now(),
+          account: this.setup.account ?? '',
+        }
       : undefined;
     if (this.#kept) keepCall(this.#kept);
   }

@@ -10,12 +10,15 @@ export interface KeptCall {
   token: string;
   mediaUrl: string;
   destination: string;
+  /** Whose it is, on a page that is shown to accounts: nobody else's to return to or to end. Empty on other pages. */
+  account: string;
   /** How long the gateway keeps the phone, and when its page was last seen (ms of the wall clock). */
   seconds: number;
   seenAt: number;
 }
 
-const CALL = 'caller-call';
+/** With the account behind it: who comes next with this tab neither sees nor overwrites what another has left. */
+const CALL = 'caller-call:';
 const BLOCKED = 'caller-webrtc-blocked';
 
 /** A laptop moves to another network within minutes, without the browser's saying so. */
@@ -30,18 +33,21 @@ export function keepNothing(): void {
 
 /** Keep the call for a page that is loaded again. */
 export function keepCall(call: KeptCall): void {
-  write(CALL, JSON.stringify(call));
+  write(CALL + call.account, JSON.stringify(call));
 }
 
-/** Forget the call. */
-export function dropCall(): void {
-  write(CALL, null);
+/** Forget the call of this account, or of a page without accounts. */
+export function dropCall(account: string): void {
+  write(CALL + account);
 }
 
-/** Return the call that the page before this one left, if the gateway still keeps it. */
-export function keptCall(nowMs: number): KeptCall | undefined {
+/**
+ * Return the call that the page before this one left, if the gateway still keeps it: this account's, or where none is
+ * named that of a page without accounts.
+ */
+export function keptCall(nowMs: number, account = ''): KeptCall | undefined {
   try {
-    const call = JSON.parse(read(CALL) ?? 'null') as KeptCall | null;
+    const call = JSON.parse(read(CALL + account) ?? 'null') as KeptCall | null;
     return call && secondsLeft(call, nowMs) > 0 ? call : undefined;
   } catch {
     return undefined;
@@ -55,29 +61,27 @@ export function secondsLeft({ seconds, seenAt }: KeptCall, nowMs: number): numbe
 
 /** Note whether WebRTC fails on this network. */
 export function setBlocked(isBlocked: boolean): void {
-  write(BLOCKED, isBlocked ? String(Date.now()) : null);
+  write(BLOCKED, isBlocked && String(Date.now()));
 }
 
 /** Return whether WebRTC failed here a short time ago. */
 export function isBlocked(): boolean {
-  return Date.now() - Number(read(BLOCKED) ?? -Infinity) < BLOCKED_MS;
+  return Date.now() - Number(read(BLOCKED)) < BLOCKED_MS;
 }
 
-function read(name: string): string | null {
-  if (isForgetful) return null;
-  try {
-    return sessionStorage.getItem(name);
-  } catch {
-    return null;
-  }
+function read(name: string): string | null | undefined {
+  return tried((storage) => storage.getItem(name));
 }
 
-function write(name: string, value: string | null): void {
-  if (isForgetful) return;
+function write(name: string, value?: string | false): void {
+  tried((storage) => (value ? storage.setItem(name, value) : storage.removeItem(name)));
+}
+
+/** Do it with the tab's storage, unless that is blocked or nothing is to be kept. */
+function tried<T>(act: (storage: Storage) => T): T | undefined {
   try {
-    if (value === null) sessionStorage.removeItem(name);
-    else sessionStorage.setItem(name, value);
+    return isForgetful ? undefined : act(sessionStorage);
   } catch {
-    // Storage is blocked.
+    return undefined;
   }
 }
