@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -102,6 +103,60 @@ async def test_a_call_goes_on_while_another_account_signs_in(
     await expect(signed_in.get_by_text("somebody else")).to_have_count(0)
     await signed_in.get_by_role("button", name="Hang up").click()
     await expect(signed_in.get_by_role("alert")).to_contain_text("somebody else")
+
+
+async def test_a_call_is_its_own_account_s_to_return_to_and_to_end(
+    signed_in: Page, gateway: FakeGateway
+) -> None:
+    gateway.resume_seconds = 60
+    back = signed_in.get_by_role("button", name="Return to the call")
+    signed_in.on("dialog", lambda dialog: asyncio.ensure_future(dialog.accept()))
+    await signed_in.get_by_role("textbox").fill(ECHO)
+    await signed_in.keyboard.press("Enter")
+    await until(lambda: gateway.lines)
+    await expect(signed_in.locator("caller-phone .status")).to_have_text("In call")
+    gateway.sessions[SESSION] = "bob"
+    gateway.senders.clear()
+    await signed_in.reload()
+    await expect(signed_in.locator("footer")).to_contain_text("bob")
+    await expect(back).to_have_count(0)
+    await signed_in.get_by_role("textbox").fill("+15005551002")
+    await signed_in.keyboard.press("Enter")
+    await until(lambda: len(gateway.lines) == 2)
+    await expect(signed_in.locator("caller-phone .status")).to_have_text("In call")
+    await signed_in.get_by_role("button", name="Hang up").click()
+    await expect(signed_in.locator("caller-phone .status")).to_have_text("Call ended")
+    assert [line.start["type"] for line in gateway.lines] == ["start", "start"]
+    assert {account for _, account in gateway.senders} == {"bob"}
+    gateway.sessions[SESSION] = "ada"
+    await signed_in.reload()
+    await expect(back).to_be_visible()
+    await expect(signed_in.get_by_role("alert")).to_contain_text("+1 500 555 1000")
+    await back.click()
+    await until(lambda: len(gateway.lines) == 3)
+    assert gateway.line.start["type"] == "resume"
+    assert gateway.line.start["token"] == "resume_1"
+
+
+async def test_an_offer_to_return_goes_with_the_account_that_it_was_made_to(
+    signed_in: Page, gateway: FakeGateway
+) -> None:
+    gateway.resume_seconds = 60
+    signed_in.on("dialog", lambda dialog: asyncio.ensure_future(dialog.accept()))
+    await signed_in.get_by_role("textbox").fill(ECHO)
+    await signed_in.keyboard.press("Enter")
+    await until(lambda: gateway.lines)
+    await expect(signed_in.locator("caller-phone .status")).to_have_text("In call")
+    await signed_in.reload()
+    await expect(signed_in.get_by_role("button", name="Return to the call")).to_be_visible()
+    gateway.sessions[SESSION] = "bob"
+    await expect(signed_in.get_by_role("button", name="Load the page again")).to_be_visible(
+        timeout=20_000
+    )
+    await expect(signed_in.get_by_role("button", name="Return to the call")).to_have_count(0)
+    await expect(signed_in.get_by_text("ada")).to_have_count(0)
+    await expect(signed_in.locator("caller-credit")).to_have_count(0)
+    await expect(signed_in.locator("caller-recent-calls")).to_have_count(0)
 
 
 async def test_a_session_that_ends_leads_to_the_sign_in(

@@ -10,8 +10,11 @@ import type { App } from './app';
 import type { FollowedPayment } from './payment-progress';
 import type { TopUp } from './top-up';
 
-/** Draw the form for a key, where nobody is known to use the page. */
+/** Draw the form for a key, where nobody is known to use the page; or that it was another's, and is to be loaded again. */
 export function keyForm(app: App): TemplateResult {
+  if (app.failure?.code === 'form_of_another_account') {
+    return html`<main><caller-outcome .failure=${app.failure}></caller-outcome></main>`;
+  }
   void import('./key-form');
   return html`<main>
     <caller-key-form

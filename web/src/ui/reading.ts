@@ -152,8 +152,13 @@ export class Reading {
     const { app } = this;
     app.callsFailed = !app.calls;
     // A call goes on without its key; what is wrong shows once it has ended.
-    if (failure.kind === 'key_refused' && !app.busy) this.forget(failure);
-    else app.failure = failure;
+    if (failure.kind === 'key_refused' && !app.busy) {
+      this.forget(failure);
+      return;
+    }
+    // Whoever is signed in now is shown nothing of whose page it was.
+    if (failure.code === 'form_of_another_account' && !app.busy) app.clear();
+    app.failure = failure;
   }
 }
 
