@@ -40,12 +40,13 @@ def test_a_server_carries_calls(name: str, monkeypatch: pytest.MonkeyPatch) -> N
     if missing := peer.missing():
         pytest.skip(missing)
     # What comes late on a busy machine the gateway repairs, and no other: that says nothing of it.
-    for _ in range(5):
+    for _ in range(3):
         seen: list[Sample] = []
         results = run([peer], plan(12), seen.append)
         assert results.samples == seen
         assert name == "gateway" or not seen[0].faulty, seen[0].trouble
-        if not seen[0].disturbed:
+        is_good = not seen[0].faulty and seen[0].cpu_ms[name] > 0
+        if is_good or not seen[0].disturbed:
             break
     assert not seen[0].faulty, seen[0].trouble
     assert seen[0].cpu_ms[name] > 0
