@@ -157,6 +157,24 @@ async def reload(page: Page) -> None:
     await page.reload()
 
 
+async def test_the_offer_takes_no_key_from_whoever_writes_a_number(
+    page: Page, gateway: FakeGateway
+) -> None:
+    await dial(page, gateway)
+    answering = asyncio.Event()
+
+    async def late(route: Route) -> None:
+        await answering.wait()
+        await route.continue_()
+
+    await page.route("**/v1/key", late)
+    await reload(page)
+    await page.get_by_role("textbox").fill("+15005551001")
+    answering.set()
+    await expect(button(page, "Return to the call")).to_be_visible()
+    await expect(page.get_by_role("textbox")).to_be_focused()
+
+
 async def test_reloaded_page_offers_the_way_back(page: Page, gateway: FakeGateway) -> None:
     await dial(page, gateway)
     await reload(page)

@@ -61,7 +61,11 @@ export class ReturnCall extends LitElement {
   }
 
   protected override firstUpdated(): void {
-    this.renderRoot.querySelector('button')?.focus();
+    let active = document.activeElement;
+    while (active?.shadowRoot?.activeElement) active = active.shadowRoot.activeElement;
+    // Whoever is writing a number would return to the call by the Enter that is to dial.
+    const isWriting = active instanceof HTMLInputElement && active.value !== '';
+    if (!isWriting) this.renderRoot.querySelector('button')?.focus();
   }
 
   protected override render(): TemplateResult {
