@@ -39,17 +39,11 @@ def test_a_server_carries_calls(name: str, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(type(peer), "warm_up_s", 1.0)
     if missing := peer.missing():
         pytest.skip(missing)
-    # Only the gateway repairs what comes late on a busy machine: no window tells then how it has
-    # carried frames, which whole calls on the virtual clock judge exactly.
-    for _ in range(2):
-        seen: list[Sample] = []
-        results = run([peer], plan(12), seen.append)
-        assert results.samples == seen
-        assert seen[0].seen is not None, seen[0].trouble
-        assert not seen[0].faulty or (name == "gateway" and seen[0].disturbed), seen[0].trouble
-        if not seen[0].disturbed:
-            break
-    assert seen[0].cpu_ms[name] > 0 or seen[0].disturbed
+    seen: list[Sample] = []
+    results = run([peer], plan(12), seen.append)
+    assert results.samples == seen
+    assert not seen[0].faulty, seen[0].trouble
+    assert seen[0].cpu_ms[name] > 0
 
 
 def test_the_ladder_ends_at_the_generators_own_ceiling(monkeypatch: pytest.MonkeyPatch) -> None:
