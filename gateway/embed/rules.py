@@ -24,6 +24,11 @@ CALLS_AT_ONCE_MAX: Final = 100
 AMOUNT_MAX: Final = 100_000
 MICROS_MAX: Final = 10**12
 """A million units: more than any button spends, and exact in every store."""
+_TITLE_FAULTS: Final = {
+    NameFault.NEEDED: "title_needed",
+    NameFault.HIDDEN: "characters_hidden",
+    NameFault.LONG: "title_long",
+}
 
 
 class Amounts(msgspec.Struct, frozen=True):
@@ -77,13 +82,6 @@ def tidied(rules: Rules) -> Rules:
             holidays=tuple(sorted(set(rules.hours.holidays))),
         ),
     )
-
-
-_TITLE_FAULTS: Final = {
-    NameFault.NEEDED: "title_needed",
-    NameFault.HIDDEN: "characters_hidden",
-    NameFault.LONG: "title_long",
-}
 
 
 def faults(rules: Rules, *, call_seconds_max: int) -> Mapping[str, str]:
