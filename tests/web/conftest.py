@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import subprocess
 from collections.abc import AsyncIterator
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, Playwright, async_playwright
+from playwright.async_api import Browser, Page, Playwright, Route, async_playwright
 
 from tests.e2e import browser as browsers
 from tests.web.fake_gateway import KEY, STATIC, FakeGateway, running
@@ -203,3 +204,15 @@ async def visit(site: Site) -> AsyncIterator[Visit]:
     yield visitor
     await visitor.page.context.close()
     assert visitor.faults == []
+
+
+async def held_back(page: Page, address: str) -> asyncio.Event:
+    """Let requests to an address wait for what is returned."""
+    may_go = asyncio.Event()
+
+    async def late(route: Route) -> None:
+        await may_go.wait()
+        await route.continue_()
+
+    await page.route(address, late)
+    return may_go

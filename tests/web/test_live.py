@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,9 +9,9 @@ from typing import Any, Literal
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, Page, Route, expect
+from playwright.async_api import Browser, Page, expect
 
-from tests.web.conftest import Faults, async_fixture, faults_of
+from tests.web.conftest import Faults, async_fixture, faults_of, held_back
 from tests.web.fake_gateway import KEY, until
 from tests.web.live_gateway import (
     OPERATOR_KEY,
@@ -255,15 +254,9 @@ async def test_a_key_that_is_slowly_answered_keeps_what_asks_for_one(
     browser: Browser, live: LiveGateway
 ) -> None:
     page, _ = await opened(browser, live, key=None)
-    answering = asyncio.Event()
-
-    async def late(route: Route) -> None:
-        await answering.wait()
-        await route.continue_()
-
     field, alert = page.get_by_label("API key"), page.get_by_role("alert")
     await expect(alert).to_contain_text("You are not signed in")
-    await page.route("**/v1/key", late)
+    answering = await held_back(page, "**/v1/key")
     await field.fill("ck_of_nobody")
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("heading", name="Connecting…")).to_be_visible()

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, Route, expect
+from playwright.async_api import Browser, Page, expect
 
-from tests.web.conftest import async_fixture, open_page
+from tests.web.conftest import async_fixture, held_back, open_page
 from tests.web.fake_gateway import KEY, OTHER_KEY, FakeGateway, Line, until
 from tests.web.test_phone import SILENCE, alert, button, dial, heard, status
 
@@ -161,16 +161,10 @@ async def test_the_offer_takes_no_key_from_whoever_writes_a_number(
     page: Page, gateway: FakeGateway
 ) -> None:
     await dial(page, gateway)
-    answering = asyncio.Event()
-
-    async def late(route: Route) -> None:
-        await answering.wait()
-        await route.continue_()
-
-    await page.route("**/v1/key", late)
+    known = await held_back(page, "**/v1/key")
     await reload(page)
     await page.get_by_role("textbox").fill("+15005551001")
-    answering.set()
+    known.set()
     await expect(button(page, "Return to the call")).to_be_visible()
     await expect(page.get_by_role("textbox")).to_be_focused()
 
@@ -248,13 +242,7 @@ async def test_it_is_ended_as_well_where_it_was_not_known_yet_whose_page_it_is(
     page: Page, gateway: FakeGateway
 ) -> None:
     await dial(page, gateway)
-    known = asyncio.Event()
-
-    async def late(route: Route) -> None:
-        await known.wait()
-        await route.continue_()
-
-    await page.route("**/v1/key", late)
+    known = await held_back(page, "**/v1/key")
     await reload(page)
     await page.get_by_role("textbox").fill("+15005551002")
     await page.keyboard.press("Enter")
