@@ -161,6 +161,7 @@ async def test_a_node_that_stands_still_is_said_to_be_silent_and_found_again(sit
         await phone.wait("disconnect")
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("proxy", sorted(INSTALLED))
 async def test_no_call_is_refused_while_one_of_two_nodes_stops(site: Site) -> None:
     gateway = site.worlds["n2"].gateway
