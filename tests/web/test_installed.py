@@ -16,6 +16,7 @@ from tests.web.conftest import open_page
 from tests.web.fake_gateway import ECHO, KEY, FakeGateway, running, until
 from tests.web.test_accessibility import check
 from tests.web.test_phone import button, dial, status
+from tests.web.test_signed_in import sign_in
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -89,6 +90,21 @@ async def test_who_is_new_goes_to_where_the_service_says_what_it_is(
         await page.goto(gateway.origin)
         await expect(field(page)).to_be_visible()
         await page.context.close()
+
+
+async def test_number_of_a_link_waits_for_who_has_to_sign_in_first(
+    browser: Browser, built_pages: object
+) -> None:
+    async with running(FakeGateway(site=Pages(Branding("Exämple")))) as gateway:
+        context = await browser.new_context(locale="en-US")
+        page = await context.new_page()
+        await page.goto(f"{gateway.origin}/#to=%2B15005551000")
+        await expect(page.get_by_role("link")).to_have_attribute("href", "sign-in?next=%2F")
+        assert page.url == f"{gateway.origin}/"
+        await sign_in(page, gateway)
+        await page.goto(gateway.origin)
+        await expect(field(page)).to_have_value(SHOWN)
+        await context.close()
 
 
 async def test_who_asks_while_the_gateway_cannot_answer_is_sent_nowhere(

@@ -1,4 +1,4 @@
-/** The number that was written before somebody went away to pay. It goes with the tab, where storage is not blocked. */
+/** The number that waits while somebody is away to pay, or to sign in. It goes with the tab, where storage is not blocked. */
 
 const NUMBER = 'caller-number';
 
@@ -9,6 +9,15 @@ export function keepNumber(number: string): void {
     else sessionStorage.removeItem(NUMBER);
   } catch {
     // Storage is blocked.
+  }
+}
+
+/** Whether a number waits. */
+export function hasNumber(): boolean {
+  try {
+    return sessionStorage.getItem(NUMBER) !== null;
+  } catch {
+    return false;
   }
 }
 

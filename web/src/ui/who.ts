@@ -2,6 +2,7 @@
 
 import { Api } from '../api';
 import { offerOwn, storedKey } from '../api-key';
+import { hasNumber } from '../kept-number';
 import { asCallerError } from '../sdk/core';
 import type { CallerError } from '../sdk/core';
 import { followAddress } from './address';
@@ -20,9 +21,10 @@ export async function askWho(app: App, key?: string): Promise<void> {
   if (app.api || storedKey() !== key) return;
   if (isSignedIn && key) offerOwn();
   if (!isSignedIn && !key) {
-    // Whoever asked for the phone itself, or is told something here, stays.
+    // Whoever asked for the phone itself, brought a number for it, or is told something here, stays.
     const welcome = failure?.kind === 'key_refused' && app.getAttribute('welcome');
-    const stays = location.pathname.endsWith('/phone') || app.failure || app.last || app.returned;
+    const asked = location.pathname.endsWith('/phone') || hasNumber();
+    const stays = asked || app.failure || app.last || app.returned;
     if (welcome && !stays) location.replace(welcome);
     // Whether somebody is signed in is not known then: nobody is told that they are not.
     if (failure?.kind !== 'key_refused') app.failure = failure;
