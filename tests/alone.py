@@ -21,7 +21,9 @@ _FOLDER = "alone_folder"
 
 def pytest_configure(config: pytest.Config) -> None:
     """Take part in a run as one of its workers, or as who starts them."""
-    config.addinivalue_line("markers", "alone: carries many calls in real time, and has the machine")
+    config.addinivalue_line(
+        "markers", "alone: carries many calls in real time, and has the machine"
+    )
     config.pluginmanager.register(Turn(config) if hasattr(config, "workerinput") else Turns())
 
 

@@ -18,7 +18,8 @@ LOOPBACK: Final = frozenset({"localhost", "127.0.0.1"})
 """Hosts of pages that may come without TLS: browsers trust them as well (W3C Secure Contexts)."""
 
 _NAME: Final = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)(\.(?!-)[a-z0-9-]{1,63}(?<!-))*", re.ASCII)
-_ADDRESS: Final = re.compile(r"[0-9.]+|.*:.*")
+_ADDRESS: Final = re.compile(r"(.*\.)?([0-9]+|0x[0-9a-f]*)|.*:.*", re.ASCII)
+"""What browsers read as one: whatever ends in a number (WHATWG URL, "ends in a number checker")."""
 _PORTS: Final = {"https": 443, "http": 80}
 
 
@@ -69,13 +70,13 @@ def _host(parts: SplitResult) -> str:
     host = (parts.hostname or "").lower()
     if host in LOOPBACK:
         return host
-    # No policy of a page can name one (CSP 3, 6.7.2.8: of all addresses 127.0.0.1 matches alone).
-    if _ADDRESS.fullmatch(host):
-        raise OriginError("origin_address")
     try:
-        name = idna.encode(host, uts46=True, std3_rules=True).decode()
+        name = host if ":" in host else idna.encode(host, uts46=True, std3_rules=True).decode()
     except idna.IDNAError:
         raise OriginError("origin_invalid") from None
+    # No policy of a page can name one (CSP 3, 6.7.2.8: of all addresses 127.0.0.1 matches alone).
+    if _ADDRESS.fullmatch(name):
+        raise OriginError("origin_address")
     if not _NAME.fullmatch(name):
         raise OriginError("origin_invalid")
     return name
