@@ -97,8 +97,9 @@ def refund_payment(
     ] = None,
 ) -> None:
     """Send unspent credit back to the card it was paid with."""
-    # Negative amounts pass here; `Refunds` refuses them in the words of the API.
-    micros = read_amount(amount, may_be_negative=True)
+    micros = read_amount(amount)
+    if not micros:
+        fail("There is nothing to send back.", "Write an amount such as 10.00.", EXIT_SETTINGS)
     name = secrets.token_hex(6) if reference is None else reference
     if not (0 < len(name) <= REFERENCE_CHARS_MAX and name.isprintable()):
         hint = f"Write 1 to {REFERENCE_CHARS_MAX} characters, all to be seen, or leave it out."

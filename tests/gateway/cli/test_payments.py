@@ -187,7 +187,9 @@ def test_what_a_command_has_to_tell_is_queued_before_it_ends(desk):
     [
         (("pay_none", "5"), "There is no such payment."),
         (("{id}", "26"), "Only credit that is unspent, and no more than was paid"),
-        (("{id}", "-5"), "This amount cannot be charged."),
+        (("{id}", "-5"), "The amount must not be negative."),
+        (("{id}", "0"), "There is nothing to send back."),
+        (("{id}", "0.001"), "This amount cannot be charged."),
         (("{id}", "five"), "The amount is not a number"),
         (("{id}", "5", "--reference", ""), "Write 1 to 100 characters"),
         (("{id}", "5", "--reference", "x" * 101), "Write 1 to 100 characters"),
