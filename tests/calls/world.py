@@ -198,7 +198,7 @@ class World:
         # Each has an engine to itself: to dispose of one leaves the connections open that another
         # uses.
         spare = self._engines
-        engine = spare.pop() if spare else create_engine(storage.database_url(settings))
+        engine = spare.pop() if spare else self._new_engine()
         epochs = RedisKeyEpochs(redis)
         stores = storage.Stores(
             redis=redis,
@@ -206,7 +206,7 @@ class World:
             gate=RedisSpendGate(redis, timeout_s=PATIENCE_S),
             ledger=SqlLedgerStore(engine, timeout_s=PATIENCE_S),
             records=SqlCdrStore(engine, timeout_s=PATIENCE_S),
-            accounts=SqlAccountStore(engine, on_change=epochs.invalidate),
+            accounts=SqlAccountStore(engine, on_change=epochs.invalidate, timeout_s=PATIENCE_S),
             key_epochs=epochs,
             valkey=valkey,
         )
@@ -215,6 +215,11 @@ class World:
         finally:
             await stores.close()
             self._engines.append(engine)
+
+    def _new_engine(self) -> AsyncEngine:
+        # On a busy machine those that write at once may leave two seconds no room for another.
+        lock_wait_ms = int(PATIENCE_S * 1000)
+        return create_engine(storage.database_url(self.settings), lock_wait_ms=lock_wait_ms)
 
     async def new_customer(self, credit_micros: int = 10_000_000) -> Customer:
         """Return an account with a key and credit."""
