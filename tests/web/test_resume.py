@@ -113,6 +113,21 @@ async def test_hanging_up_meanwhile_ends_the_call_when_the_gateway_is_back(
     await expect(alert(page)).to_have_count(0)
 
 
+async def test_a_hang_up_that_no_network_takes_is_said_when_there_is_one(
+    page: Page, gateway: FakeGateway
+) -> None:
+    line = await dial(page, gateway)
+    await page.context.set_offline(True)
+    await button(page, "Hang up").click()
+    # Nothing is called an end while the gateway has the call, and charges for it.
+    await expect(status(page)).to_contain_text("No connection.")
+    assert line.of_type("hangup") == []
+    await page.context.set_offline(False)
+    again = await taken_up(gateway)
+    await until(lambda: again.of_type("hangup"))
+    await expect(status(page)).to_have_text("Call ended")
+
+
 async def test_call_the_gateway_no_longer_has_is_explained(
     page: Page, gateway: FakeGateway
 ) -> None:

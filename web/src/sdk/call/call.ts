@@ -17,7 +17,10 @@ import { keepAwake } from './wake-lock';
 const TOKEN_MS = 10_000;
 const READY_MS = 10_000;
 
-/** How long the gateway may take to confirm a hang-up before the page closes the socket itself. */
+/**
+ * How long the gateway may take to confirm a hang-up before the page closes the socket itself. Longer than it takes to
+ * know that the socket is lost.
+ */
 const HANGUP_MS = 2000;
 
 /** The gateway says something each second: after two of silence there is no connection. */
@@ -180,7 +183,7 @@ export class Call extends Emitter<CallEvents> {
   sendDigits(digits: string): void {
     if (!KEYS.test(digits)) throw new CallerError('digits_invalid');
     let afterMs = 0;
-    for (const part of digits.match(PRESSED) ?? []) {
+    for (const [part] of digits.matchAll(PRESSED)) {
       if (part === 'w') afterMs += PAUSE_MS;
       else if (afterMs) window.setTimeout(() => this.#press(part), afterMs);
       else this.#press(part);
@@ -263,7 +266,11 @@ export class Call extends Emitter<CallEvents> {
 
   #sendHangup(): void {
     this.#line.send({ type: 'hangup' });
-    this.#hangupTimer = window.setTimeout(() => this.#end(), HANGUP_MS);
+    // Said into a socket that is dead it has to be said again, by the next one.
+    this.#line.probe();
+    this.#hangupTimer = window.setTimeout(() => {
+      if (!this.#state.away) this.#end();
+    }, HANGUP_MS);
   }
 
   #away(away: boolean): void {
@@ -306,7 +313,8 @@ export class Call extends Emitter<CallEvents> {
     if (state.held !== before.held) this.emit('hold', state.held);
     if (state.supervised !== before.supervised) this.emit('supervised', state.supervised);
     if (state.phase !== before.phase) this.#tellPhase(state, before);
-    else if (state.lost !== before.lost) this.#tellLost(state);
+    else if (state.lost && !before.lost) this.emit('reconnecting', new CallerError('connection_lost'));
+    else if (!state.lost && before.lost) this.emit('reconnected');
   }
 
   #tellPhase({ phase, failure, ending }: CallState, before: CallState): void {
@@ -318,14 +326,8 @@ export class Call extends Emitter<CallEvents> {
     this.emit('disconnect', ending);
   }
 
-  #tellLost({ lost }: CallState): void {
-    if (lost) this.emit('reconnecting', new CallerError('connection_lost'));
-    else this.emit('reconnected');
-  }
-
   #dead(isDead: boolean): void {
-    const name = MICROPHONE_SILENT;
-    this.#take(isDead ? { type: 'warning', name, message: '' } : { type: 'warning-cleared', name });
+    this.#take({ type: isDead ? 'warning' : 'warning-cleared', name: MICROPHONE_SILENT, message: '' });
   }
 }
 

@@ -133,8 +133,8 @@ export function received(state: CallState, message: GatewayMessage, nowMs: numbe
   }
 }
 
-/** Return the state that a call's last message leaves; what was shown last may not be what it cost. */
-function over({ cost: _cost, ...state }: CallState, ending: Ending): CallState {
+/** Return the state that a call's last message leaves. */
+function over(state: CallState, ending: Ending): CallState {
   return { ...state, ending, ...(ending.cost && { cost: ending.cost }) };
 }
 
@@ -143,9 +143,10 @@ function failing(state: CallState, tone: NonNullable<CallState['tone']>, nowMs: 
   return tone === 'cut-off' ? { ...state, tone, endedAtMs: nowMs, endWarning: undefined } : { ...state, tone };
 }
 
-/** Return the state after the end; a failure says why the gateway could not. */
-export function ended(state: CallState, nowMs: number, failure?: CallerError): CallState {
-  if (state.phase === 'ended') return state;
+/** Return the state after the end; a failure says why the gateway could not. What was shown last may not be the cost. */
+export function ended(before: CallState, nowMs: number, failure?: CallerError): CallState {
+  if (before.phase === 'ended') return before;
+  const { cost: _cost, ...state } = before;
   const unplaced = state.phase === 'connecting' && !state.lost;
   return { ...state, phase: 'ended', endedAtMs: state.endedAtMs ?? nowMs, ...(failure && { failure, unplaced }) };
 }
