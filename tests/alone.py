@@ -21,9 +21,7 @@ _FOLDER = "alone_folder"
 
 def pytest_configure(config: pytest.Config) -> None:
     """Take part in a run as one of its workers, or as who starts them."""
-    config.addinivalue_line(
-        "markers", "alone: carries many calls in real time"
-    )
+    config.addinivalue_line("markers", "alone: carries many calls in real time")
     config.pluginmanager.register(Turn(config) if hasattr(config, "workerinput") else Turns())
 
 

@@ -88,7 +88,8 @@ class AccountPages:
         return await self._show(request, who, {})
 
     async def _show(self, request: Request, who: SignedIn, errors: Errors) -> Response:
-        account = who.account
+        account, is_leaving = who.account, await self.is_leaving(who.account.id)
+        is_restricted = who.holder.choices.restricted_at is not None
         try:
             balance = format_money(await self.balance_of(account.id), account.currency)
         except StoreUnavailableError:
@@ -100,9 +101,10 @@ class AccountPages:
             account_id=account.id,
             said=said_in(request),
             languages=[(code, words["site.language"]) for code, words in sorted(WORDS.items())],
-            is_leaving=await self.is_leaving(account.id),
+            is_leaving=is_leaving,
             errors=errors,
-            is_restricted=who.holder.choices.restricted_at is not None,
+            is_restricted=is_restricted,
+            is_frozen=account.frozen and not (is_leaving or is_restricted),
         )
         return self.door.show(request, page, status=422 if errors else 200)
 

@@ -142,6 +142,7 @@ class CreditPages:
             ],
             offer=self._offer(profile),
             closed=_closed(profile),
+            is_frozen=profile.frozen,
             auto=_auto(profile),
             lines=[_row(each) for each in found[:NEWEST_LINES]],
             has_more=len(found) > NEWEST_LINES,

@@ -79,6 +79,8 @@ class CreditPage:
     """None where nothing can be paid."""
     closed: str
     """Why the account takes no payments, "leaving" or "restricted"; empty where it does."""
+    is_frozen: bool
+    """By somebody else than its holder: what is owed can be paid, and no call placed."""
     auto: AutoTopUp
     lines: Sequence[StatementRow]
     has_more: bool

@@ -145,6 +145,8 @@ class AccountPage:
     is_leaving: bool = False
     errors: Errors = field(default_factory=dict)
     is_restricted: bool = False
+    is_frozen: bool = False
+    """By somebody else than its holder."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,20 @@ async def test_an_unproven_address_is_said_and_the_mail_sent_again(site):
     assert place(await site.post("/account/proof")) == "/account"
 
 
+@pytest.mark.parametrize("restricted", [False, True])
+async def test_an_account_that_is_frozen_by_others_says_so(site, restricted):
+    site.world.add()
+    await site.enter()
+    said = "Your account may place no calls. Ask the operator."
+    assert said not in site.read(await site.get("/account")).text
+    site.world.accounts["ada"] = replace(site.world.accounts["ada"], frozen=True)
+    if restricted:
+        await site.post("/account/restriction", restricts="true")
+    site.world.epochs.epoch = "e2"
+    # What the holder did is said in words of its own.
+    assert (said in site.read(await site.get("/account")).text) is not restricted
+
+
 async def test_the_password_is_changed_and_this_browser_stays(site):
     site.world.add()
     await site.enter()

@@ -332,6 +332,15 @@ async def test_an_account_that_takes_no_payment_says_why_and_keeps_its_card_in_h
     assert "/account/credit/forget-card" in actions
 
 
+async def test_whoever_pays_for_an_account_that_is_frozen_reads_so_before(ada):
+    said = "Your account may place no calls. Ask the operator."
+    assert said not in await text_of(ada, "/account/credit")
+    with_card(ada, frozen=True)
+    page = ada.read(await ada.get("/account/credit"))
+    assert said in page.text
+    assert TOP_UP in {each.get("action") for each in page.of("form")}
+
+
 async def test_what_is_wrong_with_automatic_top_ups_stands_beside_its_field(ada):
     with_card(ada)
     reply = await ada.post(AUTO, enabled="true", threshold="", amount="20")
