@@ -49,10 +49,11 @@ def in_name_of(branding: Branding, html: str, *, logo: str, style: str) -> str:
 def with_welcome(html: str, welcome: str) -> str:
     """Return the phone page that sends whoever it does not know to the address of another.
 
-    Without script it leads there, as it can do nothing else then.
+    Without script it leads there, and to the account, as it can do nothing else then.
     """
     html = html.replace("<caller-app>", f'<caller-app welcome="{welcome}">', 1)
-    return html.replace("<noscript><p>", f'<noscript><p><a href="{welcome}">Welcome</a> · ', 1)
+    links = f'<a href="{welcome}">Welcome</a> · <a href="account">Account</a> · '
+    return html.replace("<noscript><p>", f"<noscript><p>{links}", 1)
 
 
 def manifest_of(branding: Branding, manifest: str, *, logo: str) -> str:

@@ -127,4 +127,5 @@ def test_who_is_not_known_is_sent_to_the_welcome_and_without_script_led_there(bu
     for html in (built, named(Branding("Example Calls"), built)):
         page = with_welcome(html, "welcome")
         assert page.count('<caller-app welcome="welcome">') == 1
-        assert '<noscript><p><a href="welcome">' in page
+        # Whoever is signed in is sent back from the one, and has the other.
+        assert '<noscript><p><a href="welcome">Welcome</a> · <a href="account">' in page
