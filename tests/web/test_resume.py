@@ -113,8 +113,9 @@ async def test_hanging_up_meanwhile_ends_the_call_when_the_gateway_is_back(
     await expect(alert(page)).to_have_count(0)
 
 
+@pytest.mark.parametrize(("keeps", "words"), [(True, "You hung up."), (False, "Completed")])
 async def test_a_hang_up_that_no_network_takes_is_said_when_there_is_one(
-    page: Page, gateway: FakeGateway
+    page: Page, gateway: FakeGateway, keeps: bool, words: str
 ) -> None:
     line = await dial(page, gateway)
     await page.context.set_offline(True)
@@ -122,10 +123,14 @@ async def test_a_hang_up_that_no_network_takes_is_said_when_there_is_one(
     # Nothing is called an end while the gateway has the call, and charges for it.
     await expect(status(page)).to_contain_text("No connection.")
     assert line.of_type("hangup") == []
+    gateway.keeps = keeps
     await page.context.set_offline(False)
-    again = await taken_up(gateway)
-    await until(lambda: again.of_type("hangup"))
+    if keeps:
+        again = await taken_up(gateway)
+        await until(lambda: again.of_type("hangup"))
     await expect(status(page)).to_have_text("Call ended")
+    # Where nobody says how it ended, it was a call all the same.
+    await expect(page.locator("caller-outcome")).to_contain_text(words)
 
 
 async def test_call_the_gateway_no_longer_has_is_explained(

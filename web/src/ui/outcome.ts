@@ -65,7 +65,8 @@ export class Outcome extends LitElement {
   }
 
   #summary(state: CallState): TemplateResult {
-    const [what, next] = state.ending ? endingInWords(state.ending) : [t('cause.487'), ''];
+    const untold = state.answeredAtMs === undefined ? 'cause.487' : 'cause.16';
+    const [what, next] = state.ending ? endingInWords(state.ending) : [t(untold), ''];
     const seconds = state.ending?.seconds ?? elapsedSeconds(state, performance.now());
     const figures = { duration: clock(seconds), cost: state.cost ? price(state.cost) : '' };
     return html`<div class="summary" role="status">
