@@ -171,6 +171,7 @@ export class App extends LitElement {
     return html`<caller-phone
       .api=${this.api}
       .account=${this.access?.account}
+      .balance=${this.balance}
       .beside=${this.beside}
       .phonebook=${this.phonebook}
       .reading=${this.reading}

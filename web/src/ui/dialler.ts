@@ -5,6 +5,7 @@ import type { PropertyValues, TemplateResult } from 'lit';
 import type { Api } from '../api';
 import { t } from '../i18n';
 import { dialled, grouped, isDiallable } from '../number';
+import type { Money } from '../sdk/core';
 import type * as Beside from './beside';
 import { fields } from './fields';
 import { handset } from './icons';
@@ -14,7 +15,7 @@ import { theme } from './theme';
 import type { Writing } from './writing';
 
 export class Dialler extends LitElement {
-  static override properties = fields('api', 'beside', 'text', 'told', 'complaint');
+  static override properties = fields('api', 'balance', 'beside', 'text', 'told', 'complaint');
   static override styles = [
     theme,
     keypadStyle,
@@ -66,6 +67,8 @@ export class Dialler extends LitElement {
   ];
 
   declare api: Api;
+  /** What a call can cost: with another, what is known of the number is asked for again. */
+  declare balance: Money | undefined;
   declare text: string;
   /** What comes beside the phone, once it is there. */
   declare beside: typeof Beside | undefined;
@@ -112,7 +115,8 @@ export class Dialler extends LitElement {
     if (window.matchMedia('(pointer: fine)').matches) this.#input.focus();
   }
 
-  protected override willUpdate(): void {
+  protected override willUpdate(changed: PropertyValues): void {
+    if (changed.get('balance')) this.#quoting?.ask(true);
     if (!this.beside || this.#quoting) return;
     this.#writing = new this.beside.Writing(this);
     this.#quoting = new this.beside.Quoting(this);

@@ -9,7 +9,7 @@ import type { PhonebookEntry, TopUpOffer } from '../answers';
 import type { Api } from '../api';
 import { t } from '../i18n';
 import { Call, CallerError, asCallerError, dropCall, keptCall } from '../sdk/core';
-import type { CallState, CallToken, KeptCall } from '../sdk/core';
+import type { CallState, CallToken, KeptCall, Money } from '../sdk/core';
 import './dialler';
 import type { Dialler } from './dialler';
 import type * as Beside from './beside';
@@ -19,7 +19,7 @@ import type { InCall } from './in-call';
 import { theme } from './theme';
 
 export class Phone extends LitElement {
-  static override properties = fields('reading', 'api', 'account', 'beside', 'phonebook', 'offer', 'state', 'failure', 'kept');
+  static override properties = fields('reading', 'api', 'account', 'balance', 'beside', 'phonebook', 'offer', 'state', 'failure', 'kept');
   static override styles = [
     theme,
     css`
@@ -67,6 +67,7 @@ export class Phone extends LitElement {
   declare api: Api;
   /** Whom the page is shown to, once that is known. */
   declare account: string | undefined;
+  declare balance: Money | undefined;
   /** What comes beside the phone, once it is there. */
   declare beside: typeof Beside | undefined;
   declare phonebook: PhonebookEntry[];
@@ -238,6 +239,7 @@ export class Phone extends LitElement {
     return html`${beside?.aboveDialler(this)}
       <caller-dialler
         .api=${this.api}
+        .balance=${this.balance}
         .beside=${beside}
         .told=${state?.failure?.problem?.code}
         @dial=${(event: CustomEvent<string>) => this.dial(event.detail)}

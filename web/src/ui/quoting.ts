@@ -28,12 +28,12 @@ export class Quoting {
     this.ask();
   }
 
-  /** Ask for the price of the number as it stands once nothing more is typed. */
-  ask(): void {
+  /** Ask for the price of the number as it stands once nothing more is typed; of the same number if that is wanted anew. */
+  ask(isAnew = false): void {
     const { number } = this.dialler;
-    if (number === this.#asked) return;
+    if (number !== this.#asked) this.#answer = undefined;
+    else if (!isAnew) return;
     this.#asked = number;
-    this.#answer = undefined;
     this.stop();
     if (number.length >= ASKED_LENGTH_MIN) this.#timer = window.setTimeout(() => void this.#fetch(number), QUOTE_MS);
   }
@@ -74,8 +74,9 @@ export class Quoting {
 
   async #fetch(number: string): Promise<void> {
     // Without an answer the number can be dialled all the same; the call then says what is wrong.
+    const timer = this.#timer;
     const answer = await this.dialler.api.quote(number);
-    if (this.#asked !== number) return;
+    if (this.#asked !== number || this.#timer !== timer) return;
     this.#answer = answer;
     this.dialler.requestUpdate();
   }
