@@ -233,6 +233,25 @@ async def test_call_goes_on_while_its_caller_pays(browser: Browser, gateway: Fak
     await page.context.close()
 
 
+async def test_a_call_that_ends_meanwhile_is_not_said_to_go_on(
+    browser: Browser, gateway: FakeGateway
+) -> None:
+    gateway.top_ups.offer = top_up_offer()
+    gateway.top_ups.answers = [payment("open")]
+    page, _ = await open_page(browser, gateway)
+    await page.get_by_role("textbox").fill(ECHO)
+    await page.keyboard.press("Enter")
+    await expect(page.locator("caller-phone .status")).to_have_text("In call")
+    await button(page, "Top up").click()
+    await button(page, "Continue to payment").click()
+    await expect(progress(page)).to_contain_text("Your call goes on. If no tab has opened")
+    await gateway.line.end(16, "gateway", cut_off="credit")
+    await expect(page.locator("caller-phone .status")).to_have_text("Call ended")
+    await expect(progress(page)).not_to_contain_text("goes on")
+    await expect(progress(page)).to_contain_text("Pay in the new tab. If no tab has opened")
+    await page.context.close()
+
+
 async def test_warning_before_the_cut_off_opens_the_dialog(
     browser: Browser, gateway: FakeGateway
 ) -> None:

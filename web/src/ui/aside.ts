@@ -106,6 +106,7 @@ function recentCalls(app: App): TemplateResult {
 function progress(app: App): TemplateResult {
   return html`<caller-payment-progress
     .api=${app.api}
+    .calling=${app.busy}
     .followed=${app.followed}
     @concluded=${(event: CustomEvent<Payment>) => void app.reading?.concluded(event.detail)}
     @retry=${() => openTopUp(app)}

@@ -37,7 +37,7 @@ const ELSEWHERE: Pace = { pauseMs: 2000, asks: 300 };
 const FINAL: readonly PaymentState[] = ['paid', 'failed', 'expired', 'disputed', 'lost'];
 
 export class PaymentProgress extends LitElement {
-  static override properties = fields('api', 'followed', 'payment', 'failure', 'asking');
+  static override properties = fields('api', 'calling', 'followed', 'payment', 'failure', 'asking');
   static override styles = [
     theme,
     told,
@@ -81,6 +81,8 @@ export class PaymentProgress extends LitElement {
   ];
 
   declare api: Api;
+  /** Whether a call is under way. */
+  declare calling: boolean;
   declare followed: FollowedPayment;
   declare payment: Payment | undefined;
   declare failure: CallerError | undefined;
@@ -130,7 +132,8 @@ export class PaymentProgress extends LitElement {
 
   #waiting(amount: string): [string, string] {
     if (!this.asking) return amount ? [t('unconfirmed'), t('unconfirmed.next', { amount })] : [t('unknown'), t('unknown.next')];
-    return this.followed.url ? [t('elsewhere'), t('elsewhere.next')] : [t('confirming'), ''];
+    if (!this.followed.url) return [t('confirming'), ''];
+    return [t('elsewhere'), `${this.calling ? `${t('elsewhere.call')} ` : ''}${t('elsewhere.next')}`];
   }
 
   #buttons(): TemplateResult {

@@ -40,7 +40,8 @@ export const topUp = {
 
   confirming: 'Confirming your payment…',
   elsewhere: 'Pay in the new tab.',
-  'elsewhere.next': 'Your call goes on. If no tab has opened, open the payment page from here.',
+  'elsewhere.call': 'Your call goes on.',
+  'elsewhere.next': 'If no tab has opened, open the payment page from here.',
   openPage: 'Open the payment page',
   processing: '{amount} will be added when the bank confirms.',
   'processing.next': 'That can take some days; you need not wait on this page.',

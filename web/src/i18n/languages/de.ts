@@ -311,7 +311,8 @@ export const words: Strings = {
 
   confirming: 'Ihre Zahlung wird bestätigt…',
   elsewhere: 'Bezahlen Sie im neuen Tab.',
-  'elsewhere.next': 'Ihr Anruf geht weiter. Hat sich kein Tab geöffnet, öffnen Sie die Bezahlseite von hier.',
+  'elsewhere.call': 'Ihr Anruf geht weiter.',
+  'elsewhere.next': 'Hat sich kein Tab geöffnet, öffnen Sie die Bezahlseite von hier.',
   openPage: 'Bezahlseite öffnen',
   processing: '{amount} werden gutgeschrieben, sobald die Bank bestätigt.',
   'processing.next': 'Das kann einige Tage dauern; Sie müssen nicht auf dieser Seite warten.',

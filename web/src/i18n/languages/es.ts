@@ -310,7 +310,8 @@ export const words: Strings = {
 
   confirming: 'Confirmando su pago…',
   elsewhere: 'Pague en la otra pestaña.',
-  'elsewhere.next': 'Su llamada sigue. Si no se ha abierto ninguna pestaña, abra la página de pago desde aquí.',
+  'elsewhere.call': 'Su llamada sigue.',
+  'elsewhere.next': 'Si no se ha abierto ninguna pestaña, abra la página de pago desde aquí.',
   openPage: 'Abrir la página de pago',
   processing: 'Se añadirán {amount} cuando el banco lo confirme.',
   'processing.next': 'Puede tardar unos días; no hace falta que espere en esta página.',
