@@ -461,6 +461,29 @@ async def test_microphone_that_delivers_nothing_is_reported(
     await page.context.close()
 
 
+_ASKS = """
+const whenAsked = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+const allowed = new Promise((resolve) => { window.allow = resolve; });
+navigator.mediaDevices.getUserMedia = (wanted) => allowed.then(() => whenAsked(wanted));
+"""
+
+
+async def test_no_microphone_is_blamed_before_it_is_open(
+    browser: Browser, gateway: FakeGateway
+) -> None:
+    page, _ = await open_page(browser, gateway, script=_ASKS)
+    await page.get_by_role("textbox").fill(ECHO)
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_text("allow it to use the microphone")).to_be_visible()
+    # As long as an open one may be silent, and some more.
+    await asyncio.sleep(4)
+    await expect(page.get_by_text("Your microphone delivers no sound.")).to_have_count(0)
+    await page.evaluate("() => window.allow()")
+    await expect(status(page)).to_have_text("In call")
+    await expect(page.get_by_text("Your microphone delivers no sound.")).to_have_count(0)
+    await page.context.close()
+
+
 async def test_next_microphone_is_taken_when_the_device_goes(
     page: Page, gateway: FakeGateway
 ) -> None:
