@@ -207,6 +207,18 @@ async def test_reloaded_page_offers_the_way_back(page: Page, gateway: FakeGatewa
     await expect(page.get_by_role("timer")).to_have_text("1:15")
 
 
+async def test_a_call_that_only_rings_is_not_said_to_be_charged(
+    page: Page, gateway: FakeGateway
+) -> None:
+    gateway.answers = False
+    await dial(page, gateway)
+    await expect(status(page)).to_contain_text("Ringing")
+    await reload(page)
+    await expect(page.locator("caller-return-call")).to_contain_text(
+        "kept for a moment, and charged from its answer on"
+    )
+
+
 async def test_another_tab_takes_the_call_over(page: Page, gateway: FakeGateway) -> None:
     line = await dial(page, gateway)
     other = await page.context.new_page()

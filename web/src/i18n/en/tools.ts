@@ -24,7 +24,7 @@ export const tools = {
   device: '{kind} {number}',
 
   returnTitle: 'Your call to {number} goes on.',
-  returnNext: 'The page was loaded again; the call is kept, and charged, for a moment. Calling another number ends it.',
+  returnNext: 'The page was loaded again; the call is kept for a moment, and charged from its answer on. Calling another number ends it.',
   returnButton: 'Return to the call',
   returnEnd: 'End it',
   returnEnding: 'Ending…',

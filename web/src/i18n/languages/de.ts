@@ -263,7 +263,7 @@ export const words: Strings = {
   device: '{kind} {number}',
 
   returnTitle: 'Ihr Anruf an {number} läuft weiter.',
-  returnNext: 'Die Seite wurde neu geladen; der Anruf wird kurz gehalten und berechnet. Ein anderer Anruf beendet ihn.',
+  returnNext: 'Die Seite wurde neu geladen; der Anruf wird kurz gehalten und ab der Annahme berechnet. Ein anderer Anruf beendet ihn.',
   returnButton: 'Zurück zum Anruf',
   returnEnd: 'Beenden',
   returnEnding: 'Wird beendet…',

@@ -263,7 +263,7 @@ export const words: Strings = {
   device: '{kind} {number}',
 
   returnTitle: 'Su llamada a {number} sigue.',
-  returnNext: 'La página se cargó de nuevo; la llamada se mantiene un momento, y se cobra. Llamar a otro número la termina.',
+  returnNext: 'La página se cargó de nuevo; la llamada se mantiene un momento y se cobra desde que contestan. Llamar a otro número la termina.',
   returnButton: 'Volver a la llamada',
   returnEnd: 'Terminar',
   returnEnding: 'Terminando…',
