@@ -236,6 +236,23 @@ async def test_another_tab_takes_the_call_over(page: Page, gateway: FakeGateway)
     await expect(page.locator("caller-elsewhere")).to_have_count(0)
 
 
+async def test_a_call_that_was_taken_back_ends_as_any_other(
+    page: Page, gateway: FakeGateway
+) -> None:
+    await dial(page, gateway)
+    other = await page.context.new_page()
+    await other.goto(f"{gateway.origin}/#key={KEY}")
+    await button(other, "Take it over here").click()
+    await expect(status(other)).to_have_text("In call")
+    await button(page, "Take it over here").click()
+    await expect(status(page)).to_have_text("In call")
+    await expect(other.locator("caller-elsewhere")).to_be_visible()
+    await button(page, "Hang up").click()
+    await expect(status(page)).to_have_text("Call ended")
+    await expect(page.locator("caller-outcome")).to_contain_text("$")
+    await expect(other.locator("caller-elsewhere")).to_have_count(0, timeout=2000)
+
+
 async def use(page: Page, key: str) -> None:
     """Load the page again with another key of this tab."""
     await page.evaluate("key => sessionStorage.setItem('caller-key', key)", key)

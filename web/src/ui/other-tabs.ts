@@ -40,6 +40,8 @@ export class OtherTabs {
   /** Tell the other tabs of a call of this one until it has ended. */
   follow(call: Call): void {
     this.#call = call;
+    // It may be the one that another tab had taken over.
+    this.#taken = '';
     const timer = window.setInterval(this.#tell, TELL_MS);
     call.on('changed', ({ phase, callId }) => {
       if (phase !== 'ended') return;
