@@ -303,6 +303,30 @@ async def test_a_number_is_asked_about_again_when_the_credit_is_another(
     await page.context.close()
 
 
+async def test_a_call_that_lacked_credit_is_not_said_to_once_credit_has_come(
+    browser: Browser, gateway: FakeGateway
+) -> None:
+    gateway.top_ups.offer = top_up_offer()
+    gateway.top_ups.answers = [payment("open")]
+    page, _ = await open_page(browser, gateway)
+    line = await dial(page, gateway)
+    await button(page, "Top up").click()
+    await button(page, "Continue to payment").click()
+    await expect(page.locator("caller-payment-progress")).to_contain_text("Pay in the new tab.")
+    gateway.refused, gateway.balance = {ECHO: "insufficient_credit"}, 0
+    await line.end(16, "gateway", cut_off="credit")
+    await expect(page.get_by_text("Credit $0.00")).to_be_visible()
+    await page.get_by_role("textbox").press("Enter")
+    await expect(status(page)).to_have_text("No call was placed")
+    await expect(alert(page)).to_contain_text("Your credit does not cover")
+    gateway.refused, gateway.balance = {}, 10_000_000
+    gateway.top_ups.answers = [payment("paid", 10_000_000)]
+    await expect(page.get_by_text("Credit $10.00")).to_be_visible()
+    await expect(page.get_by_text("Your credit does not cover")).to_have_count(0)
+    await expect(status(page)).to_have_text("Ready to call")
+    await page.context.close()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_what_is_refused_warned_of_and_tapped_is_accessible(
     browser: Browser, gateway: FakeGateway, scheme: Literal["light", "dark"]

@@ -72,9 +72,11 @@ export class Reading {
       if (read.status === 'rejected') throw read.reason;
       if (listing.status === 'rejected' && !read.value) throw listing.reason;
       const balance = read.value?.balance;
+      const hasMore = balance && app.balance && balance.micros > app.balance.micros;
       if (balance?.micros !== app.balance?.micros) app.balance = balance;
       if (!app.busy) app.left = undefined;
       this.#recover();
+      if (hasMore && app.phone?.state?.failure?.code === 'insufficient_credit') app.phone.state = undefined;
       return listing.status === 'fulfilled';
     } catch (error) {
       if (app.api === api) this.#failed(asCallerError(error));
