@@ -96,11 +96,11 @@ export class CallNotices extends LitElement {
   }
 
   #warnings(): TemplateResult[] {
-    const { phase, lost, warnings } = this.state;
+    const { lost, warnings } = this.state;
     const shown = Object.entries(warnings).filter(
       ([name]) =>
-        // One that is asked for yet is no silent one; of a gateway that is not heard nothing else is known.
-        (name === MICROPHONE_SILENT ? phase !== 'connecting' : !lost) &&
+        // Of a gateway that is not heard nothing else is known.
+        (!lost || name === MICROPHONE_SILENT) &&
         // Who loses much loses some; what to do is the same.
         !(name === 'high-packet-loss' && 'high-packets-lost-fraction' in warnings),
     );

@@ -120,7 +120,8 @@ export class Call extends Emitter<CallEvents> {
       away: (away: boolean) => this.#away(away),
       ended: (failure?: CallerError) => this.#end(this.#hangupTimer ? undefined : failure),
       level: (input: number, output: number) => this.emit('volume', input, output),
-      dead: (isDead: boolean) => this.#dead(isDead),
+      dead: (isDead: boolean) =>
+        this.#take({ type: isDead ? 'warning' : 'warning-cleared', name: MICROPHONE_SILENT, message: '' }),
     };
     this.#line = new Line(events, setup);
     this.#abort = new Promise((_, reject) => (this.#fail = reject));
@@ -324,10 +325,6 @@ export class Call extends Emitter<CallEvents> {
     if (failure) this.emit('error', failure);
     else if (before.phase !== 'live' && (!ending || ending.ended_by === 'caller')) this.emit('cancel');
     this.emit('disconnect', ending);
-  }
-
-  #dead(isDead: boolean): void {
-    this.#take({ type: isDead ? 'warning' : 'warning-cleared', name: MICROPHONE_SILENT, message: '' });
   }
 }
 

@@ -35,7 +35,8 @@ export class Sound {
   #path: Path = 'websocket';
   #isMuted = false;
   #isDead = false;
-  #zeroReports = 0;
+  /** None is counted before a microphone is open: its user may be asked for a while. */
+  #zeroReports = -Infinity;
   #played: FromPlayback | undefined;
 
   /** Must run inside the click: browsers let sound start only there. */
@@ -132,6 +133,7 @@ export class Sound {
   }
 
   #speakFrom(stream: MediaStream): void {
+    this.#zeroReports = 0;
     this.#graph.attach(stream);
     this.#webrtc.setTrack(stream.getAudioTracks()[0]);
   }
