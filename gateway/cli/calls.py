@@ -21,14 +21,23 @@ from gateway.cli.administration import (
     order_of,
     print_json,
 )
-from gateway.cli.command import err, fail, out, read_settings, run, run_with, stop_on_signal
+from gateway.cli.command import (
+    announce,
+    err,
+    fail,
+    out,
+    read_settings,
+    run,
+    run_with,
+    stop_on_signal,
+)
 from gateway.errors import EXIT_SETTINGS, EXIT_UNAVAILABLE
 from gateway.fleet.exchange import NodeSilentError
 from gateway.monitor.rows import CallRow
 from gateway.ports import LiveCall
 from gateway.roles import storage
 from gateway.roles.fleet import open_fleet
-from gateway.roles.following import open_following
+from gateway.roles.following import away_said, open_following
 from gateway.settings import Settings
 
 TAIL_EVERY_S: Final = 0.25
@@ -104,7 +113,10 @@ def tail(
     account: Account = "",
     as_json: AsJson = False,
 ) -> None:
-    """Print each call whenever its state changes, until Ctrl-C. Numbers are shown."""
+    """Print each call whenever its state changes, until Ctrl-C. Numbers are shown.
+
+    While Valkey does not answer, it says so on standard error, and goes on when it does.
+    """
     settings = read_settings(context)
 
     async def work() -> None:
@@ -112,7 +124,11 @@ def tail(
         states: dict[str, str] = {}
         async with open_following(settings) as following:
             while not stop.is_set():
+                was_away = following.away_since is not None
                 news = await following.look()
+                if was_away != (following.away_since is not None):
+                    since = following.away_since
+                    announce("Valkey answers again." if since is None else away_said(since))
                 for call_id in news.gone:
                     states.pop(call_id, None)
                 for row in news.calls.values():

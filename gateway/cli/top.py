@@ -19,15 +19,16 @@ from billing.clock import utc_now
 from billing.money import format_money
 from gateway.cli.command import out, read_settings, run, stop_on_signal
 from gateway.cli.nodes import level_shown
+from gateway.errors import EXIT_UNAVAILABLE
 from gateway.monitor.alarm_view import AlarmView
 from gateway.monitor.rows import LIVE, CallRow, NodeRow
 from gateway.monitor.totals import Totals
-from gateway.roles.following import Following, open_following
+from gateway.roles.following import Following, away_said, open_following
 
 HEARD_S: Final = 1.5
 """How long one look waits: each node speaks of each call once a second."""
 CALLS_MIN: Final = 5
-_AROUND: Final = 12
+_AROUND: Final = 13
 """Lines of a screen that are no calls, besides one for each node and alarm."""
 
 app = typer.Typer(add_completion=False)
@@ -41,7 +42,8 @@ def top(
 ) -> None:
     """Show live calls, nodes and alarms of all processes; it changes nothing.
 
-    Numbers are shown: they are personal data. Ends with Ctrl-C.
+    Numbers are shown: they are personal data. Ends with Ctrl-C. While Valkey does not answer, it
+    says so and keeps what it showed.
     """
     settings = read_settings(context)
 
@@ -51,6 +53,8 @@ def top(
             await following.look()
             if once or not out.is_terminal:
                 out.print(screen(following, utc_now(), len(following.board)))
+                if following.away_since is not None:
+                    raise typer.Exit(EXIT_UNAVAILABLE)
                 return
             await _show(following, every)
 
@@ -77,6 +81,8 @@ def screen(following: Following, at: datetime, calls_max: int) -> RenderableType
     rows = [row for row in board.rows(None) if row.state in LIVE]
     rows.sort(key=lambda row: row.created_at, reverse=True)
     parts: list[RenderableType] = [_figures(following.totals(at), at)]
+    if following.away_since is not None:
+        parts.append(Text(away_said(following.away_since), style="bold red"))
     parts += [_alarm(alarm) for alarm in following.alarms]
     parts.append(_nodes(board.nodes()))
     if rows:

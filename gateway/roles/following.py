@@ -1,4 +1,7 @@
-"""Follows live calls for a command: what nodes say, as it comes. Serves nobody."""
+"""Follows live calls for a command: what nodes say, as it comes. Serves nobody.
+
+A store that answered once and does so no more is waited for, and what was known then is kept.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,15 @@ from datetime import datetime
 from typing import Final
 
 from billing.clock import utc_now
+from database import refusals
+from database.errors import StoreUnavailableError
 from gateway.fleet.roster import Roster
 from gateway.heartbeat.cancelling import cancelled
 from gateway.monitor.alarm_view import AlarmView, alarm_views
-from gateway.monitor.board import SUMMED_AT_ONCE, Board, News
+from gateway.monitor.board import LOST_NS, SUMMED_AT_ONCE, Board, News
 from gateway.monitor.rows import decode
 from gateway.monitor.totals import Totals
+from gateway.nanoseconds import SECOND_NS
 from gateway.roles.storage import open_redis_alone
 from gateway.settings import Settings
 from gateway.stores.alarms import RedisAlarms
@@ -25,10 +31,12 @@ from gateway.stores.watch_channel import RedisWatchChannel
 
 NOBODY: Final = "a command"
 """Who reads alarms without ever having the duty to tell of them."""
+RETRY_NS: Final = SECOND_NS
+"""How long a store that does not answer is not asked again."""
 
 
 class Following:
-    """What a command knows of live calls. Everything raises StoreUnavailableError."""
+    """What a command knows of live calls."""
 
     def __init__(self, channel: RedisWatchChannel, roster: Roster, alarms: RedisAlarms) -> None:
         self.board = Board()
@@ -37,9 +45,23 @@ class Following:
         self._store = alarms
         self._listening: asyncio.Task[None] | None = None
         self.alarms: list[AlarmView] = []
+        self.away_since: datetime | None = None
+        """Since when the store does not answer; None while it does."""
+        self._tried_ns = 0
+        self._settled_ns = 0
+        """From when on a silence says something of calls and nodes."""
 
     async def start(self) -> None:
-        """Begin to listen."""
+        """Begin to listen. Raises StoreUnavailableError."""
+        try:
+            await self._begin()
+            await self._roster.look()
+        except StoreUnavailableError as error:
+            sentence = refusals.of_credit_store(error)
+            away = f"The server of CALLER_REDIS_URL: {refusals.passing(error)}"
+            raise StoreUnavailableError(sentence or away) from error
+
+    async def _begin(self) -> None:
         begun = asyncio.Event()
         self._listening = asyncio.get_running_loop().create_task(self._listen(begun))
         waiting = asyncio.ensure_future(begun.wait())
@@ -47,11 +69,16 @@ class Following:
             await asyncio.wait({waiting, self._listening}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             waiting.cancel()
+        if self._listening.done():
+            self._listening.result()
 
     async def stop(self) -> None:
         """Listen no more."""
         if self._listening is not None:
             await cancelled(self._listening)
+            # One that has ended by a store that is away said so at the next look.
+            with suppress(StoreUnavailableError, asyncio.CancelledError):
+                self._listening.result()
 
     async def _listen(self, begun: asyncio.Event) -> None:
         async with self._channel.listen() as messages:
@@ -62,15 +89,32 @@ class Following:
                     self.board.apply(decode(message), time.monotonic_ns(), utc_now())
 
     async def look(self) -> News:
-        """Return what is new since it was looked last, with nodes and alarms as they are."""
-        if self._listening is not None and self._listening.done():
-            # It has ended by what keeps it from listening.
-            self._listening.result()
-        await self._roster.look()
+        """Return what is new since it was looked last, with nodes and alarms as they are.
+
+        While the store does not answer, nothing is new: all stays as it was.
+        """
         now_ns = time.monotonic_ns()
-        self.board.see_nodes(self._roster.nodes(), now_ns)
-        self.board.sweep(now_ns)
-        standing, orders = await self._store.read()
+        if self.away_since is not None and now_ns - self._tried_ns < RETRY_NS:
+            return News()
+        self._tried_ns = now_ns
+        try:
+            if self._listening is not None and self._listening.done():
+                # It has ended by what kept it from listening.
+                with suppress(StoreUnavailableError):
+                    self._listening.result()
+                await self._begin()
+            await self._roster.look()
+            standing, orders = await self._store.read()
+        except StoreUnavailableError:
+            self.away_since = self.away_since or utc_now()
+            return self.board.take_news()
+        now_ns = time.monotonic_ns()
+        if self.away_since is not None:
+            # Nodes have yet to speak: none is lost because it could not.
+            self.away_since, self._settled_ns = None, now_ns + LOST_NS
+        if now_ns >= self._settled_ns:
+            self.board.see_nodes(self._roster.nodes(), now_ns)
+            self.board.sweep(now_ns)
         self.alarms = alarm_views(standing or (), orders, time.time())
         return self.board.take_news()
 
@@ -79,6 +123,11 @@ class Following:
         for _ in range(len(self.board) // SUMMED_AT_ONCE + 2):
             self.board.sum_up_some(at)
         return self.board.totals(None, time.monotonic_ns(), at)
+
+
+def away_said(since: datetime) -> str:
+    """Return what is said while the store does not answer."""
+    return f"Valkey has not answered since {since:%H:%M:%S} UTC: nothing is new until it does."
 
 
 @asynccontextmanager

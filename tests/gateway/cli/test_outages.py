@@ -195,3 +195,11 @@ def test_what_needs_redis_names_it_and_says_that_nothing_was_changed(caller, arg
     assert "Nothing was changed." in said
     assert one(caller, "SELECT count(*) FROM accounts") == (1,)
     assert one(caller, "SELECT count(*) FROM credits") == (1,)
+
+
+@pytest.mark.parametrize("arguments", [("top",), ("calls", "tail")])
+def test_what_watches_calls_names_a_server_that_does_not_answer_at_its_start(caller, arguments):
+    lose_redis(caller)
+    code, said = caller(*arguments)
+    assert code == EXIT_UNAVAILABLE
+    assert "Error: The server of CALLER_REDIS_URL: Nothing listens at its address. Check" in said

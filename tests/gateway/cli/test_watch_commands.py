@@ -12,7 +12,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from rich.console import Console
 
-from database.errors import StoreUnavailableError
 from gateway.cli import top
 from gateway.errors import EXIT_INTERRUPTED
 from gateway.monitor.alarms import Alarm
@@ -106,19 +105,56 @@ async def test_the_table_is_shown_once_where_there_is_no_terminal(played):
     assert "c2" not in said.split()
 
 
-async def test_a_command_follows_what_is_said_and_says_when_it_cannot(played, own_valkey):
+async def test_what_is_known_stays_while_the_store_is_away_and_goes_on_when_it_is_back(
+    played, own_valkey, monkeypatch
+):
+    monkeypatch.setattr(following, "RETRY_NS", 0)
     settings = from_mapping({**played.environ, "CALLER_REDIS_URL": own_valkey.url})
-    async with open_following(settings) as followed:
-        async with contextlib.AsyncExitStack() as stack:
-            redis = open_redis_alone(settings)
-            channel = RedisWatchChannel(await stack.enter_async_context(redis))
-            await channel.publish(b"garbage")
-            await channel.publish(encode(batch_of(row_of("c1", "alice"))))
+    async with open_following(settings) as followed, open_redis_alone(settings) as redis:
+        channel, nodes = RedisWatchChannel(redis), RedisNodeDirectory(redis)
+        await nodes.write(facts_of("n1"))
+        await channel.publish(b"garbage")
+        await channel.publish(encode(batch_of(row_of("c1", "alice"))))
         news = await _until(followed, lambda news: "c1" in news.calls)
         assert news.calls["c1"].account_id == "alice"
+        assert "Valkey" not in drawn(followed, 3)
         own_valkey.kill()
-        with pytest.raises(StoreUnavailableError):
-            await _until(followed, lambda _news: False)
+        await _until(followed, lambda _news: followed.away_since is not None)
+        since = followed.away_since
+        shown = " ".join(drawn(followed, 3).split())
+        assert f"Valkey has not answered since {since:%H:%M:%S} UTC" in shown
+        assert {"c1", "n1"} <= set(shown.split())
+        # However long nobody could speak of it, and with a store that has forgotten its node.
+        monkeypatch.setattr("gateway.monitor.board.LOST_NS", 0)
+        await followed.look()
+        assert followed.away_since == since
+        own_valkey.start()
+        await _until(followed, lambda _news: followed.away_since is None)
+        await channel.publish(encode(batch_of(row_of("c2", "alice"))))
+        news = await _until(followed, lambda news: "c2" in news.calls)
+        assert "lost" not in drawn(followed, 3)
+
+
+@pytest.mark.thorough
+async def test_a_tail_says_once_that_the_store_is_away_and_once_that_it_is_back(played, own_valkey):
+    played.environ["CALLER_REDIS_URL"] = own_valkey.url
+    settings = from_mapping(played.environ)
+    async with (
+        open_redis_alone(settings) as redis,
+        played.command("calls", "tail") as process,
+        asyncio.timeout(PATIENCE_S),
+    ):
+        await until_heard(redis)
+        own_valkey.pause()
+        said = await process.stdout.readline()
+        assert re.match(rb"Valkey has not answered since \d\d:\d\d:\d\d UTC", said)
+        await asyncio.sleep(3)
+        own_valkey.resume()
+        assert await process.stdout.readline() == b"Valkey answers again.\n"
+        await RedisWatchChannel(redis).publish(encode(batch_of(row_of("c1", "alice"))))
+        assert b"c1" in await process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert (await process.stdout.read(), await process.wait()) == (b"", EXIT_INTERRUPTED)
 
 
 async def _until(followed, is_so):
