@@ -76,7 +76,7 @@ class AlarmView(msgspec.Struct, kw_only=True):
     action: str
     """What to do first."""
     value: float
-    """As it was when it began, in `unit`."""
+    """As it is now, in `unit`; the title says it."""
     unit: str
     since: datetime
     state: str

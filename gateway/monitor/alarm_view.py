@@ -23,7 +23,7 @@ class AlarmView(msgspec.Struct, frozen=True, kw_only=True):
     action: str
     """What to do first."""
     value: float
-    """As it was when it began, in `unit`."""
+    """As it is now, in `unit`; the title says it."""
     unit: str
     since: datetime
     state: Literal["raised", "acknowledged", "silenced"]
@@ -49,9 +49,9 @@ def _view(alarm: Alarm, order: AlarmOrder | None, now_s: float) -> AlarmView:
         name=alarm.name,
         rule=alarm.rule,
         subject=alarm.subject,
-        title=alarm.title,
+        title=alarm.title_now,
         action=BY_NAME[alarm.rule].action if alarm.rule in BY_NAME else "",
-        value=alarm.value,
+        value=alarm.value if alarm.now is None else alarm.now,
         unit=alarm.unit,
         since=datetime.fromtimestamp(alarm.since_s, UTC),
         state="raised" if order is None else order.kind,

@@ -43,6 +43,7 @@ UNAUDITED: Final = "not done for days"
 UNAUDITED_DAYS_MIN: Final = 3
 """Days without an audit, which is made once a day."""
 _DAY_S: Final = 86_400
+_SECOND_MS: Final = 1000
 
 # What is kept lies where others may write, too: it stays within what can be shown as a time.
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e10)]
@@ -311,9 +312,11 @@ class Alarm(msgspec.Struct, frozen=True, kw_only=True):
     subject: Annotated[str, msgspec.Meta(max_length=SUBJECT_MAX)]
     title: Annotated[str, msgspec.Meta(max_length=TITLE_MAX)]
     value: float
-    """As it was when it began, in `unit`."""
+    """As it was when it began, in `unit`; `title` says it."""
     unit: str
     since_s: Seconds
+    now: float | None = None
+    """As it was when it was judged last; None: no more is known."""
     told_s: Seconds | None = None
     """When an operator was told of it last; None where nobody has been: it is silenced, or on its
     way."""
@@ -322,6 +325,14 @@ class Alarm(msgspec.Struct, frozen=True, kw_only=True):
     def name(self) -> str:
         """By which it is acknowledged and silenced."""
         return f"{self.rule}:{self.subject}"
+
+    @property
+    def title_now(self) -> str:
+        """Say what is wrong by the figure of now."""
+        rule = BY_NAME.get(self.rule)
+        if rule is None or self.now is None:
+            return self.title
+        return _title(rule, self.subject, self.now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -389,6 +400,7 @@ class Alarms:
                     continue
                 self._watched[key] = _Watched()
             changes += self._step(rule, subject, value, now_s)
+            self._note_figure(rule, subject, value)
         for name, subject in tuple(self._watched):
             if name == rule.name and subject not in reading:
                 # Not at once: the calls of which a figure is made may be too few for a moment.
@@ -421,6 +433,11 @@ class Alarms:
         watched.alarm, watched.since_s = _alarm(rule, subject, value, now_s), None
         return [Change(watched.alarm, is_over=False)]
 
+    def _note_figure(self, rule: Rule, subject: str, value: float) -> None:
+        watched = self._watched.get((rule.name, subject))
+        if watched is not None and watched.alarm is not None:
+            watched.alarm = msgspec.structs.replace(watched.alarm, now=_told(rule, value))
+
     def _standing(self, rule: Rule) -> Collection[str]:
         watched = self._watched.items()
         return {subject for (name, subject), w in watched if name == rule.name and w.alarm}
@@ -439,9 +456,24 @@ class Alarms:
 
 
 def _alarm(rule: Rule, subject: str, value: float, now_s: float) -> Alarm:
-    told = round(value / rule.scale, 1)
-    shown = f"{told:g}"
-    title = rule.title.format(subject=subject, value=shown)
+    told = _told(rule, value)
     return Alarm(
-        rule=rule.name, subject=subject, title=title, value=told, unit=rule.unit, since_s=now_s
+        rule=rule.name,
+        subject=subject,
+        title=_title(rule, subject, told),
+        value=told,
+        unit=rule.unit,
+        since_s=now_s,
     )
+
+
+def _told(rule: Rule, value: float) -> float:
+    return round(value / rule.scale, 1)
+
+
+def _title(rule: Rule, subject: str, told: float) -> str:
+    words = rule.title
+    if rule.unit == "ms" and told >= _SECOND_MS:
+        words, told = words.replace("{value} ms", "{value} s"), round(told / _SECOND_MS, 1)
+    # Not in powers of ten, as six digits would be.
+    return words.format(subject=subject, value=f"{told:.12g}")

@@ -8,6 +8,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
+import msgspec
+
 from billing.clock import utc_now
 from gateway.heartbeat.periodic_task import PeriodicTask
 from gateway.http.access import DeclaredRoute
@@ -126,6 +128,8 @@ class Alarming:
         alarm = change.alarm
         kind = "over" if change.is_over else "reminder" if is_reminder else "raised"
         since = datetime.fromtimestamp(alarm.since_s, UTC)
+        if is_reminder and alarm.now is not None:
+            alarm = msgspec.structs.replace(alarm, title=alarm.title_now, value=alarm.now)
         data = {
             "account_id": "",
             "name": alarm.name,

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
 from gateway.monitor.alarm_desk import AlarmOrder
@@ -33,6 +34,20 @@ def test_an_alarm_of_which_nothing_was_said_is_raised_and_says_what_to_do():
     assert (view.state, view.by, view.reason, view.until) == ("raised", "", "", None)
     assert (view.name, view.title, view.since) == (ALARM.name, ALARM.title, NOW - timedelta(0, 60))
     assert view.action == BY_NAME["node_lost"].action
+
+
+def test_the_figure_that_is_shown_is_the_one_of_now():
+    began = Alarm(
+        rule="one_way_audio",
+        subject="",
+        title="In 50 % of calls one side is silent.",
+        value=50,
+        unit="%",
+        since_s=NOW_S,
+    )
+    assert (seen({}, began).title, seen({}, began).value) == (began.title, 50)
+    view = seen({}, msgspec.structs.replace(began, now=12.5))
+    assert (view.title, view.value) == ("In 12.5 % of calls one side is silent.", 12.5)
 
 
 def test_who_said_what_of_it_is_shown_and_until_when():

@@ -228,6 +228,24 @@ def test_an_alarm_says_its_figure_in_the_unit_that_people_read():
     )
 
 
+def test_an_alarm_that_stands_knows_its_figure_of_now_and_tells_the_one_that_it_began_with():
+    alarms = Alarms()
+    (begun,) = [change for n in range(9) for change in alarms.look(lag(61_922.9), NOW_S + n)]
+    assert begun.alarm.title == "Node n1 is late: 61.9 s."
+    assert after(alarms, lag(120), begin_s=NOW_S + 9) == []
+    (alarm,) = alarms.standing()
+    assert (alarm.title, alarm.value) == (begun.alarm.title, 61_922.9)
+    assert (alarm.title_now, alarm.now) == ("Node n1 is late: 120 ms.", 120)
+    # Too few calls to say anything, for example: the last that is known stays.
+    alarms.look(figures_of(), NOW_S + 10)
+    assert alarms.standing() == [alarm]
+
+
+def test_a_long_figure_is_told_in_all_its_digits():
+    (change,) = Alarms().look(figures_of(errors={"it broke": 12_345_678}), NOW_S)
+    assert change.alarm.title == "An error is logged: it broke (12345678 times)."
+
+
 def test_spend_is_of_no_interest_without_a_bound_and_judged_by_currency():
     spend = {"USD": 10**12, "EUR": 5}
     assert after(Alarms(), *[figures_of(spend=spend)] * 60) == []

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 
 from billing.clock import utc_now
@@ -90,6 +91,23 @@ def mailed_at(mailbox):
         "CALLER_MAIL_FROM": "caller@calls.example.com",
         "CALLER_ALARM_EMAIL": "ops@example.com",
     }
+
+
+async def test_a_reminder_says_the_figure_of_now(new):
+    alarming, events = new()
+    lasting = replace(CHANGE, alarm=msgspec.structs.replace(CHANGE.alarm, now=100.5))
+    for change, is_reminder in (
+        *((CHANGE, True), (lasting, False), (lasting, True)),
+        (replace(lasting, is_over=True), False),
+    ):
+        alarming._tell(change, is_reminder=is_reminder, on_told=None)
+    told = [(data["title"], data["value"]) for _, data in events.posted]
+    began = CHANGE.alarm.title, 120.0
+    assert told == [
+        *(began, began),
+        ("Calls cost 100.5 % of the bound a minute, in USD.", 100.5),
+        began,
+    ]
 
 
 async def test_an_event_says_all_of_an_alarm_and_a_mail_what_to_do(new, mailbox):
