@@ -54,7 +54,7 @@ NOT_PERSONAL: Final[tuple[NotPersonal, ...]] = (
                 *("beyond", "carrier_code", "code", "event_id", "failure"),
                 *("alarm", "hint", "http_status", "kind", "limit", "log_level", "node"),
                 *("part", "partition", "partitions", "reason", "received"),
-                *("question", "report", "request_id", "result", "smtp_code", "state"),
+                *("question", "report", "request_id", "result", "role", "smtp_code", "state"),
                 *("status", "subject", "task", "version", "what", "where"),
                 *("why",),
             )

@@ -19,6 +19,7 @@ from gateway.cli.command import (
     warn_of_open_settings,
 )
 from gateway.errors import EXIT_SETTINGS, SettingsError
+from gateway.logs import formats
 from gateway.roles import drain, machine, preflight
 from gateway.roles.children import HOME
 from gateway.roles.serve import Gateway, Role
@@ -62,6 +63,10 @@ def serve(
     if role is not Role.ALL and not settings.redis_url:
         hint = "Set CALLER_REDIS_URL, the same for all of them."
         fail("Processes of several roles need a Valkey that they share.", hint, EXIT_SETTINGS)
+    if role is Role.MEDIA:
+        formats.sign(node=settings.node)
+    elif role is Role.WEB:
+        formats.sign(role=role.value)
     if role is Role.WORKER:
         run(drain.work(settings, is_child=False), settings)
         return

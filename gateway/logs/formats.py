@@ -37,8 +37,12 @@ QUIETER: Final = {
 
 EVENT_CHARACTERS_MAX: Final = 2_000
 
+WRITER: Final = ("node", "role")
+"""Fields of all lines of a process that is one of several; it has one of them."""
+
 _log = structlog.get_logger(__name__)
 _is_json = False
+_writer: dict[str, str] = {}
 
 
 def is_json() -> bool:
@@ -51,6 +55,12 @@ def prepare(environ: Mapping[str, str]) -> None:
     configure("info", "json" if environ.get("CALLER_LOG_FORMAT") == "json" else "text")
 
 
+def sign(**writer: str) -> None:
+    """Let each line from now on say who writes it, by fields of `WRITER`."""
+    _writer.clear()
+    _writer.update(writer)
+
+
 def configure(level: str, form: str) -> None:
     """Send all log lines, ours and the libraries', to standard error as `text` or `json`."""
     global _is_json  # noqa: PLW0603 - as logging's own configuration, it is the process's
@@ -59,6 +69,7 @@ def configure(level: str, form: str) -> None:
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _tell_writer,
     ]
     renderer: structlog.typing.Processor = structlog.processors.JSONRenderer()
     if form == "text":
@@ -187,6 +198,13 @@ class _Repeats(logging.Filter):
             left_out = self._budget.admit((record.name, place), time.monotonic_ns())
         record.left_out = left_out
         return left_out is not None
+
+
+def _tell_writer(_logger: object, _name: str, event: Any) -> Any:
+    """Put who writes a line into its fields; one about another node keeps that one's name."""
+    for name, value in _writer.items():
+        event.setdefault(name, value)
+    return event
 
 
 def _tell_fault(_logger: object, _name: str, event: Any) -> Any:

@@ -10,6 +10,7 @@ import os
 import sys
 import time
 
+from gateway.logs import formats
 from gateway.roles import storage
 from gateway.roles.audit import audit_daily
 from gateway.roles.budgets import watch_budgets
@@ -30,6 +31,7 @@ of its stores come to."""
 
 async def work(settings: Settings, *, is_child: bool) -> None:
     """Drain until told to stop."""
+    formats.sign(role="worker")
     # First, so that opening stores and migrations give way too.
     _yield_to_audio()
     stop = stop_on_signal(is_child=is_child)

@@ -198,6 +198,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     count = parser.parse_args(arguments).media
     try:
         settings = process.read_settings(environ)
+        formats.sign(role="supervisor")
         process.run(work(settings, environ, count), settings)
     except EndedError as ended:
         return ended.code

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from gateway.logs import formats
 from gateway.roles import orders
 from gateway.roles.serve import Gateway, Role
 from gateway.settings import Settings
@@ -17,5 +18,6 @@ async def work(
 ) -> None:
     """Hold calls until told to stop; `folder` is where its inbox goes."""
     assert is_child
+    formats.sign(node=settings.node)
     entrance = Entrance(inbox=inbox_of(folder, settings.node))
     await orders.run(Gateway(settings, environ, Role.MEDIA, entrance))

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from gateway.logs import formats
 from gateway.roles import orders
 from gateway.roles.serve import Gateway, Role
 from gateway.settings import Settings
@@ -34,6 +35,7 @@ async def work(
 
     """
     assert is_child
+    formats.sign(role=Role.WEB.value)
     doors = {node: Door(node, inbox_of(folder, node)) for node in nodes}
     entrance = Entrance(socket.socket(fileno=listener), doors)
     await orders.run(Gateway(settings, environ, Role.WEB, entrance))

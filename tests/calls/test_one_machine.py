@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import http.client
+import json
 import os
 import signal
 import socket
@@ -99,7 +100,10 @@ async def test_calls_are_made_charged_and_recorded_on_both_nodes(house: Any) -> 
     ready = (await customer.http.get("/readyz")).json()
     assert ready["status"] == "ok", ready
     assert world.gateway.terminate() == 0, world.gateway.log.read_text()
-    assert '"level": "error"' not in world.gateway.log.read_text()
+    said = world.gateway.log.read_text()
+    assert '"level": "error"' not in said
+    written = [json.loads(line) for line in said.splitlines()]
+    assert {line.get("node") or line["role"] for line in written} >= {*NODES, "supervisor"}
 
 
 async def test_no_frame_is_lost_while_the_pages_stand_still_or_die(house: Any) -> None:

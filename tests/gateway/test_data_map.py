@@ -25,6 +25,7 @@ from gateway.embed.refusals import Reason
 from gateway.http.site.door import GO_ON
 from gateway.limits.velocity import LIMITS, Use
 from gateway.logs.call_events import EVENTS, FIELDS
+from gateway.logs.formats import WRITER
 from gateway.monitor.alarm_desk import AlarmOrder
 from gateway.monitor.audited import Audited
 from gateway.monitor.history import Minute
@@ -263,7 +264,7 @@ def test_no_part_keeps_keys_that_are_not_used_above():
 @cache
 def fields_logged():
     """Return the names of the fields of all log lines."""
-    found = {*FIELDS, *(field for fields in EVENTS.values() for field in fields)}
+    found = {*FIELDS, *WRITER, *(field for fields in EVENTS.values() for field in fields)}
     for tree in sources():
         for node in ast.walk(tree):
             match node:

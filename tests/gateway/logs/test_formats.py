@@ -46,6 +46,30 @@ def test_machines_get_one_object_a_line(written):
     assert ours["timestamp"].endswith("Z")
 
 
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_process_that_is_one_of_several_says_in_each_line_who_it_is(written, form, monkeypatch):
+    monkeypatch.setattr(formats, "_writer", {})
+    formats.configure("info", form)
+    log = structlog.get_logger("gateway.test")
+    log.info("drained")
+    assert "node" not in written()
+    formats.sign(node="n1-2")
+    # The settings may be read again.
+    formats.configure("info", form)
+    log.info("drained")
+    logging.getLogger("asyncio").warning("It took long.")
+    with pytest.raises(ZeroDivisionError) as failed:
+        fail(SECRET)
+    formats.log_uncaught(failed.value, "process ended")
+    said = written()
+    assert said.count("n1-2") == 3
+    assert SECRET not in said
+    # What is about another node names that one.
+    log.warning("node takes no connections", node="n9")
+    assert "n1-2" not in (said := written())
+    assert "n9" in said
+
+
 def test_a_fault_is_one_line_for_machines(written):
     formats.configure("info", "json")
     try:
