@@ -281,9 +281,10 @@ RULES: Final = (
     Rule(
         "ghost_calls",
         "Calls that nobody looks after, {subject}: {value}.",
-        "They may cost until they end: find them in the carrier's list of calls, by the lines about"
-        " ghosts in the log, and end them there; a node that runs settles those of lost nodes.",
-        # Who takes over the duty counts from the beginning how long calls have been left.
+        "They may cost until they end: find them in the carrier's list of calls, and end them"
+        " there. Their carrier_call_id is in the log: of those at the carrier in the lines"
+        " `ghost not ended`, `ghost given up`, `ghost dropped` and `ghost list full`, of those of"
+        " lost nodes in that node's `call placed`. A node that runs settles the latter.",
         *(_left, 1, 0, 0, LEFT_CLEAR_S),
     ),
     Rule(

@@ -1,5 +1,8 @@
 """What is wrong enough to be told, and when it is over: by figures and a clock alone."""
 
+import re
+from pathlib import Path
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -378,6 +381,13 @@ def test_calls_at_the_carrier_and_of_lost_nodes_are_told_apart_and_counted():
         "Calls that nobody looks after, at the carrier: 3.",
         "Calls that nobody looks after, of lost nodes: 3.",
     ]
+
+
+def test_what_to_do_about_calls_of_nobody_names_lines_that_the_manual_of_operations_has():
+    named = set(re.findall(r"`([^`]+)`", BY_NAME["ghost_calls"].action))
+    assert {"ghost not ended", *LEFT_LINES, "call placed"} == named
+    events = (Path(__file__).parents[3] / "docs/operations.md").read_text()
+    assert all(f"`{line}`" in events for line in named)
 
 
 def test_what_an_audit_finds_rings_by_its_rule_and_not_as_an_error():
