@@ -11,6 +11,8 @@ from typing import Final, Protocol
 
 import msgspec
 
+from database.errors import StoreUnavailableError
+
 INTERVAL_S: Final = 1.0
 """How often a node says how full it is, and each process looks."""
 UNEVEN: Final = 0.1
@@ -66,15 +68,27 @@ class Roster:
     pick: Callable[[Sequence[NodeFacts]], NodeFacts]
     """Picks one of several by chance, such as `random.choice`."""
     _seen: Sequence[NodeFacts] = field(default=(), init=False)
+    _was_away: bool = field(default=False, init=False)
+    """Whether the store was away, and nothing has been seen since."""
 
     async def look(self) -> None:
         """Say how full the own node is, and see the others. Raises StoreUnavailableError.
 
         While the store is away, what was seen last stays.
         """
-        if self.own is not None:
-            await self.directory.write(self.own())
-        self._seen = await self.directory.read()
+        try:
+            if self.own is not None:
+                await self.directory.write(self.own())
+            self._seen = await self.directory.read()
+        except StoreUnavailableError:
+            self._was_away = True
+            raise
+        self._was_away = self._was_away and not self._seen
+
+    @property
+    def is_unheard(self) -> bool:
+        """Whether no node is known only because none has spoken since the store is back."""
+        return self._was_away and not self.nodes()
 
     def nodes(self) -> Sequence[NodeFacts]:
         """Return all nodes, by name; the own one as it is now."""

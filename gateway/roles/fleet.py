@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from billing.clock import utc_now, utc_text
+from database.errors import StoreUnavailableError
 from gateway.calls import answers
 from gateway.calls.answers import HeldCalls
 from gateway.calls.draining import NOTICE_S
@@ -47,9 +48,19 @@ class Fleet:
         return FleetControl(self.roster, self.exchange)
 
     def choose_node(self) -> str | None:
-        """Return the node that is to hold a new call; None where none takes any."""
+        """Return the node that is to hold a new call; None where none takes any.
+
+        Raises StoreUnavailableError for a moment after an outage: nodes have yet to speak.
+        """
+        if self.roster.is_unheard:
+            raise StoreUnavailableError("no node has spoken since Valkey is back")
         facts = self.roster.choose()
         return None if facts is None else facts.node
+
+    @property
+    def has_node(self) -> bool:
+        """Whether a node is known that takes calls."""
+        return self.roster.choose() is not None
 
     def notice_s(self) -> float:
         """Return how long calls may come that others send to a node of this process that stops."""

@@ -425,7 +425,7 @@ class Gateway:
             task.start()
 
     def _has_node(self) -> bool:
-        return self.fleet.choose_node() is not None
+        return self.fleet.has_node
 
     def _count_viewers(self) -> int:
         return 0 if self._watching is None else self._watching.viewers

@@ -51,6 +51,27 @@ async def test_what_was_seen_last_stays_while_the_store_is_away():
     assert house.roster.find("n2") is not None
 
 
+async def test_a_store_that_is_back_knows_of_no_node_until_one_has_spoken():
+    house = House(facts_of("n2"), own="")
+    await house.roster.look()
+    assert not house.roster.is_unheard
+    house.directory.is_away = True
+    with pytest.raises(StoreUnavailableError):
+        await house.roster.look()
+    # What was seen last goes on.
+    assert (house.chosen(), house.roster.is_unheard) == ("n2", False)
+    house.directory.is_away, house.directory.kept = False, {}
+    await house.roster.look()
+    assert (house.chosen(), house.roster.is_unheard) == (None, True)
+    house.directory.kept = {"n2": facts_of("n2")}
+    await house.roster.look()
+    assert (house.chosen(), house.roster.is_unheard) == ("n2", False)
+    # The same without an outage: nodes are gone.
+    house.directory.kept = {}
+    await house.roster.look()
+    assert (house.chosen(), house.roster.is_unheard) == (None, False)
+
+
 @pytest.mark.parametrize(
     ("own", "other", "chosen"),
     [

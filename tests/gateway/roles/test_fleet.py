@@ -5,11 +5,14 @@ from types import SimpleNamespace
 
 import pytest
 
+from database.errors import StoreUnavailableError
 from gateway.fleet.messages import Calls, Done, FindCalls, LogLevel, SetLogLevel
+from gateway.fleet.roster import Roster
 from gateway.heartbeat.ticker import Ticker
-from gateway.roles.fleet import new_log_level, of_node, of_process
+from gateway.roles.fleet import Fleet, new_log_level, of_node, of_process
 from gateway.settings_variables import from_mapping
 from tests.gateway.cli.test_fleet_commands import PlayedCalls, live, nobody
+from tests.gateway.fleet.mailboxes import MemoryDirectory, facts_of
 from tests.gateway.logs.levels import kept_levels
 
 
@@ -26,6 +29,28 @@ class Load:
 def _levels_are_put_back():
     with kept_levels():
         yield
+
+
+async def test_no_call_is_called_one_of_a_restart_while_nodes_have_yet_to_speak():
+    directory = MemoryDirectory()
+    roster = Roster(directory, facts_of().origin, None, lambda nodes: nodes[0])
+    fleet = Fleet(roster, None)
+    await roster.look()
+    assert (fleet.choose_node(), fleet.has_node) == (None, False)
+    directory.is_away = True
+    with pytest.raises(StoreUnavailableError):
+        await roster.look()
+    directory.is_away = False
+    await roster.look()
+    assert not fleet.has_node
+    with pytest.raises(StoreUnavailableError, match="no node has spoken"):
+        fleet.choose_node()
+    await directory.write(facts_of("n1", is_draining=True))
+    await roster.look()
+    assert (fleet.choose_node(), fleet.has_node) == (None, False)
+    await directory.write(facts_of("n1"))
+    await roster.look()
+    assert (fleet.choose_node(), fleet.has_node) == ("n1", True)
 
 
 async def test_a_node_logs_what_it_is_told_to_and_says_so():
