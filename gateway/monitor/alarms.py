@@ -285,6 +285,7 @@ RULES: Final = (
         " there. Their carrier_call_id is in the log: of those at the carrier in the lines"
         " `ghost not ended`, `ghost given up`, `ghost dropped` and `ghost list full`, of those of"
         " lost nodes in that node's `call placed`. A node that runs settles the latter.",
+        # Who takes over the duty counts from the beginning how long calls have been left.
         *(_left, 1, 0, 0, LEFT_CLEAR_S),
     ),
     Rule(
