@@ -269,6 +269,7 @@ export class Call extends Emitter<CallEvents> {
     this.#line.send({ type: 'hangup' });
     // Said into a socket that is dead it has to be said again, by the next one.
     this.#line.probe();
+    window.clearTimeout(this.#hangupTimer);
     this.#hangupTimer = window.setTimeout(() => {
       if (!this.#state.away) this.#end();
     }, HANGUP_MS);

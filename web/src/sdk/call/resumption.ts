@@ -17,17 +17,17 @@ const UNSEEN_MS = 10_000;
 /** One absence: from the socket's loss until it is back or the gateway keeps the call no longer. */
 export class Absence {
   #attempts = 0;
+  readonly #untilMs: number;
 
   /** Times in milliseconds; `keptMs` is how long the gateway waits once it sees the loss. */
-  constructor(
-    private readonly sinceMs: number,
-    private readonly keptMs: number,
-  ) {}
+  constructor(sinceMs: number, keptMs: number) {
+    this.#untilMs = sinceMs + keptMs + UNSEEN_MS;
+  }
 
   /** Return the pause before the next attempt; undefined when it would come too late. */
   next(nowMs: number): number | undefined {
     const pauseMs = PAUSES_MS[this.#attempts++] ?? LATER_PAUSE_MS;
-    return nowMs + pauseMs - this.sinceMs < this.keptMs + UNSEEN_MS ? pauseMs : undefined;
+    return nowMs + pauseMs < this.#untilMs ? pauseMs : undefined;
   }
 
   /** Another network: try fast again. */
