@@ -15,7 +15,7 @@ import msgspec
 from gateway.monitor.audited import Audited
 from gateway.monitor.left_calls import LeftCalls
 from gateway.monitor.rows import NodeRow
-from gateway.monitor.totals import Health, Totals
+from gateway.monitor.totals import Health, LastMinute, Totals
 
 ALARMS_MAX: Final = 200
 """Alarms that stand at once; the first ones stay."""
@@ -65,6 +65,7 @@ class Figures:
     spend_micros_max: int | None = None
     """What calls may cost a minute in all, in each currency; None for any."""
     left: LeftCalls = field(default_factory=LeftCalls)
+    last_minute: LastMinute = field(default_factory=LastMinute)
     audit: Audited | None = None
     """The last audit of the book; None where none is known."""
     at_s: float = 0.0
@@ -154,6 +155,11 @@ def _failures(figures: Figures) -> Reading:
     return reading
 
 
+def _no_network(figures: Figures) -> Reading:
+    attempts, without = figures.last_minute
+    return {"": PERCENT * without / attempts} if attempts >= CALLS_MIN else {}
+
+
 def _delay(figures: Figures) -> Reading:
     reading = {}
     for name, row, told in _subjects(figures):
@@ -240,6 +246,14 @@ RULES: Final = (
         *(_failures, 30, 20, 30),
         unit="%",
         has_parts=True,
+    ),
+    # A carrier that is away is told of within a minute, however well calls went before.
+    Rule(
+        "no_network",
+        "{value} % of the calls of the last minute found no phone network.",
+        "Run `caller check`: it asks the carrier; then look at the carrier's status page.",
+        *(_no_network, 50, 10, 10),
+        unit="%",
     ),
     # The bounds are those of E.721 for international calls: mean and 95 of 100.
     Rule(

@@ -16,7 +16,7 @@ from gateway.fleet.roster import NodeFacts
 from gateway.monitor.alarm_view import AlarmView
 from gateway.monitor.rows import TALKING, Batch, CallRow, NodeRow, Sound, Warned
 from gateway.monitor.samples import Sample, Samples
-from gateway.monitor.totals import LiveSums, Totals, Window
+from gateway.monitor.totals import LastMinute, LiveSums, Totals, Window
 from gateway.nanoseconds import SECOND_NS
 
 CALLS_MAX: Final = 20_000
@@ -264,6 +264,10 @@ class Board:
         sums = next(self._summing, None)
         if sums is not None:
             self._sums, self._summing = sums, None
+
+    def last_minute(self, now_ns: int) -> LastMinute:
+        """Return how the calls of all have ended of late."""
+        return self._window.last_minute(now_ns)
 
     def totals(self, account_id: str | None, now_ns: int, at: datetime) -> Totals:
         """Return the totals of an account that is watched, or of all as they were last summed."""

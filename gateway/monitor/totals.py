@@ -11,10 +11,11 @@ from collections import Counter, deque
 from collections.abc import Container, Iterable, Mapping
 from datetime import datetime
 from heapq import nsmallest
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
+from gateway.cause import Cause
 from gateway.monitor.rows import LIVE, TALKING, CallRow, Sound
 from gateway.nanoseconds import SECOND_NS
 
@@ -34,6 +35,14 @@ DURATIONS_S: Final = (10, 30, 60, 180, 600, 1800, 3600)
 """Bounds of the counts of live calls by their length; one more is above the last."""
 SPOKEN_DBOV: Final = -45
 """Level from which somebody speaks: quieter is a room (ITU-T P.56 has speech some 20 dB above)."""
+NO_NETWORK: Final = frozenset(
+    {
+        *(Cause.NORMAL_CIRCUIT_CONGESTION, Cause.NETWORK_OUT_OF_ORDER, Cause.SWITCH_CONGESTION),
+        *(Cause.RECOVERY_ON_TIMER_EXPIRE, Cause.GATEWAY_DOWN),
+    }
+)
+"""Causes of calls for which there was no phone network, whomever they were to."""
+_STEPS_PER_MINUTE: Final = 60 // STEP_S
 _PDD_STEP_MS: Final = 250
 _PDD_STEPS_MAX: Final = 240
 """A minute: longer than any phone rings before the carrier says so."""
@@ -94,6 +103,14 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
     countries: tuple[CountryRow, ...]
 
 
+class LastMinute(NamedTuple):
+    """Attempts that ended within it."""
+
+    attempts: int = 0
+    without_network: int = 0
+    """Those that found no phone network."""
+
+
 class _Ended:
     """Attempts of one step of the window, of all countries, one, or a prefix."""
 
@@ -139,11 +156,12 @@ class _Ended:
 class _Step:
     """What happened within `STEP_S`."""
 
-    __slots__ = ("begun", "countries", "number", "prefixes", "seconds", "spoken")
+    __slots__ = ("begun", "countries", "ended", "number", "prefixes", "seconds", "spoken")
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.begun = self.seconds = self.spoken = 0
+        self.ended = LastMinute()
         self.countries: dict[str, _Ended] = {}
         self.prefixes: dict[_Prefix, _Ended] = {}
 
@@ -166,6 +184,9 @@ class Window:
     def ended(self, row: CallRow, now_ns: int) -> None:
         """Count a call that has ended."""
         step, country = self._step(now_ns), row.country
+        attempts, without_network = step.ended
+        finds_none = row.answered_at is None and row.cause in NO_NETWORK
+        step.ended = LastMinute(attempts + 1, without_network + finds_none)
         if country not in self._countries and len(self._countries) >= COUNTRIES_KEPT_MAX:
             return
         self._ended.add(row)
@@ -183,11 +204,17 @@ class Window:
         step.seconds += 1
         step.spoken += max(sound.caller_dbov, sound.phone_dbov) >= SPOKEN_DBOV
 
+    def last_minute(self, now_ns: int) -> LastMinute:
+        """Return how calls have ended of late, to the step."""
+        last = now_ns // (STEP_S * SECOND_NS) - _STEPS_PER_MINUTE
+        ended = [step.ended for step in self._steps if step.number > last]
+        return LastMinute(*map(sum, zip(*ended, strict=True)))
+
     def sum_up(self, live: LiveSums, now_ns: int) -> Totals:
         """Return the totals, with these sums of live calls."""
         self._expire(now_ns // (STEP_S * SECOND_NS))
         ended = self._ended
-        last = now_ns // (STEP_S * SECOND_NS) - 60 // STEP_S
+        last = now_ns // (STEP_S * SECOND_NS) - _STEPS_PER_MINUTE
         seconds = sum(step.seconds for step in self._steps)
         spoken = sum(step.spoken for step in self._steps)
         return Totals(

@@ -115,6 +115,7 @@ class Alarming:
             store_away_s=self._board.silence_s(now_ns),
             spend_micros_max=self._spend_micros_max,
             left=self._left,
+            last_minute=self._board.last_minute(now_ns),
             audit=self._audit,
             at_s=time.time(),
         )

@@ -23,6 +23,7 @@ from gateway.monitor.alarms import (
 )
 from gateway.monitor.audited import Audited
 from gateway.monitor.left_calls import LeftCalls
+from gateway.monitor.totals import LastMinute
 from tests.gateway.monitor.watched import LOST, WELL, country_of, figures_of, node_of, prefix_of
 
 NOW_S = 1_700_000_000.0
@@ -65,6 +66,9 @@ CASES = {
     "loop_lag": (lag(250), lag(249.9), lag(100), lag(100.1)),
     "node_full": (full(90), full(89), full(80), full(81)),
     "calls_fail": (failing(30), failing(29), failing(20), failing(21)),
+    "no_network": [
+        figures_of(last_minute=LastMinute(*ended)) for ended in ((6, 3), (4, 4), (10, 1), (9, 1))
+    ],
     "slow_ringing": [
         figures_of(countries=[country_of(pdd_ms=ms)]) for ms in (11_000, 10_999, 8_000, 8_001)
     ],

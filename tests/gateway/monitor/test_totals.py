@@ -19,6 +19,7 @@ from gateway.monitor.totals import (
     PREFIXES_MAX,
     STEP_S,
     WINDOW_S,
+    LastMinute,
     LiveSums,
     Window,
 )
@@ -38,6 +39,7 @@ ENDED = st.builds(
     country=COUNTRIES,
     prefix=PREFIXES,
     ended_by=st.sampled_from(["caller", "callee", "carrier"]),
+    cause=st.sampled_from([16, 17, 34, 38, 42, 102, 609]),
     pdd_ms=st.none() | st.integers(0, 70_000),
 )
 SOUNDS = st.builds(Sound, st.integers(-70, 0), st.integers(-70, 0), st.just(0))
@@ -118,6 +120,9 @@ def test_totals_are_what_a_plain_count_finds(happenings, lives, rest_s):
     assert totals.talk_percent == share(len(spoken), len(sounds))
     begun = [at_s for at_s, what in lately if what is None and at_s // STEP_S > step - 6]
     assert totals.begun_per_minute == len(begun)
+    of_late = [r for at_s, r in lately if r in rows and at_s // STEP_S > step - 6]
+    unfound = [r for r in of_late if r.answered_at is None and r.cause not in (16, 17)]
+    assert window.last_minute(now_s * SECOND_NS) == (len(of_late), len(unfound))
 
     live = [row for row in lives if row.state in LIVE]
     talking = [row for row in live if row.state in TALKING]
@@ -154,6 +159,7 @@ def test_of_nothing_there_is_nothing_to_say():
     figures = (totals.asr_percent, totals.acd_s, totals.pdd_ms, totals.rtt_p95_ms)
     assert {*figures, totals.mos, totals.talk_percent} == {None}
     assert (totals.calls, totals.begun_per_minute, totals.countries) == (0, 0, ())
+    assert Window().last_minute(0) == LastMinute(0, 0)
     assert totals.durations == (0,) * (len(DURATIONS_S) + 1)
 
 

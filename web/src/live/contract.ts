@@ -129,6 +129,7 @@ export type AlarmRule =
   | 'loop_lag'
   | 'node_full'
   | 'calls_fail'
+  | 'no_network'
   | 'slow_ringing'
   | 'low_mos'
   | 'one_way_audio'

@@ -396,6 +396,10 @@ export const words: Words = {
         (country, percent) => `${percent} % der Anrufe scheitern. Ziel: ${country}.`,
         'Sehen Sie hier die Gründe gescheiterter Anrufe an, dann die Statusseite des Netzbetreibers.',
       ],
+      no_network: [
+        (_, percent) => `${percent} % der Anrufe der letzten Minute fanden kein Telefonnetz.`,
+        'Führen Sie „caller check“ aus: Es fragt den Netzbetreiber; sehen Sie dann auf dessen Statusseite nach.',
+      ],
       slow_ringing: [
         (country, seconds) => `Anrufe brauchen ${seconds} s, bis es klingelt. Ziel: ${country}.`,
         'Der Weg des Netzbetreibers ist langsam: Sehen Sie auf seiner Statusseite nach, oder fragen Sie ihn.',

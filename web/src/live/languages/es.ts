@@ -396,6 +396,10 @@ export const words: Words = {
         (country, percent) => `Falla el ${percent} % de las llamadas. Destino: ${country}.`,
         'Mire aquí las causas de las llamadas fallidas; después, la página de estado de la red telefónica.',
       ],
+      no_network: [
+        (_, percent) => `El ${percent} % de las llamadas del último minuto no encontró la red telefónica.`,
+        'Ejecute «caller check»: pregunta a la red telefónica; después, mire la página de estado de esta.',
+      ],
       slow_ringing: [
         (country, seconds) => `Las llamadas tardan ${seconds} s en sonar. Destino: ${country}.`,
         'La ruta de la red telefónica es lenta: mire su página de estado, o pregúntele.',
