@@ -88,8 +88,7 @@ class AccountPages:
         return await self._show(request, who, {})
 
     async def _show(self, request: Request, who: SignedIn, errors: Errors) -> Response:
-        account, is_leaving = who.account, await self.is_leaving(who.account.id)
-        is_restricted = who.holder.choices.restricted_at is not None
+        account = who.account
         try:
             balance = format_money(await self.balance_of(account.id), account.currency)
         except StoreUnavailableError:
@@ -101,12 +100,16 @@ class AccountPages:
             account_id=account.id,
             said=said_in(request),
             languages=[(code, words["site.language"]) for code, words in sorted(WORDS.items())],
-            is_leaving=is_leaving,
+            barred=await self._barred(who),
             errors=errors,
-            is_restricted=is_restricted,
-            is_frozen=account.frozen and not (is_leaving or is_restricted),
         )
         return self.door.show(request, page, status=422 if errors else 200)
+
+    async def _barred(self, who: SignedIn) -> list[str]:
+        found = ["leaving"] if await self.is_leaving(who.account.id) else []
+        if who.holder.choices.restricted_at is not None:
+            found.append("restricted")
+        return found or ["frozen"] * who.account.frozen
 
     async def set_language(self, request: Request, who: SignedIn) -> Response:
         """Let pages and mails be in one of our languages."""

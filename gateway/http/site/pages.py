@@ -142,11 +142,9 @@ class AccountPage:
     said: str = ""
     languages: Sequence[tuple[str, str]] = ()
     """Code and own name of each language."""
-    is_leaving: bool = False
+    barred: Sequence[str] = ()
+    """Why it places no calls: "leaving", "restricted", or by somebody else's will "frozen"."""
     errors: Errors = field(default_factory=dict)
-    is_restricted: bool = False
-    is_frozen: bool = False
-    """By somebody else than its holder."""
 
 
 @dataclass(frozen=True, slots=True)
