@@ -35,9 +35,8 @@ def plan(*loads: int, ladder: tuple[int, ...] = ()) -> Plan:
 
 
 @pytest.mark.parametrize("name", SERVERS)
-def test_a_server_carries_calls(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_carries_calls(name: str) -> None:
     peer = PEERS[name]()
-    monkeypatch.setattr(type(peer), "warm_up_s", 1.0)
     if missing := peer.missing():
         pytest.skip(missing)
     seen: list[Sample] = []
