@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter, deque
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from datetime import datetime
 from heapq import nsmallest
 from typing import Any, Final, NamedTuple, TypeVar
@@ -42,7 +42,6 @@ NO_NETWORK: Final = frozenset(
     }
 )
 """Causes of calls for which there was no phone network, whomever they were to."""
-_STEPS_PER_MINUTE: Final = 60 // STEP_S
 _PDD_STEP_MS: Final = 250
 _PDD_STEPS_MAX: Final = 240
 """A minute: longer than any phone rings before the carrier says so."""
@@ -206,21 +205,21 @@ class Window:
 
     def last_minute(self, now_ns: int) -> LastMinute:
         """Return how calls have ended of late, to the step."""
-        last = now_ns // (STEP_S * SECOND_NS) - _STEPS_PER_MINUTE
-        ended = [step.ended for step in self._steps if step.number > last]
-        return LastMinute(*map(sum, zip(*ended, strict=True)))
+        ended = [step.ended for step in self._of_late(now_ns)]
+        return LastMinute(
+            sum(each.attempts for each in ended), sum(each.without_network for each in ended)
+        )
 
     def sum_up(self, live: LiveSums, now_ns: int) -> Totals:
         """Return the totals, with these sums of live calls."""
         self._expire(now_ns // (STEP_S * SECOND_NS))
         ended = self._ended
-        last = now_ns // (STEP_S * SECOND_NS) - _STEPS_PER_MINUTE
         seconds = sum(step.seconds for step in self._steps)
         spoken = sum(step.spoken for step in self._steps)
         return Totals(
             calls=live.calls,
             by_state=dict(live.by_state),
-            begun_per_minute=sum(step.begun for step in self._steps if step.number > last),
+            begun_per_minute=sum(step.begun for step in self._of_late(now_ns)),
             spend_micros_per_minute=dict(live.spend),
             asr_percent=ended.asr_percent,
             acd_s=ended.acd_s,
@@ -231,6 +230,11 @@ class Window:
             durations=tuple(live.durations),
             countries=_countries(self._countries, self._prefixes, live),
         )
+
+    def _of_late(self, now_ns: int) -> Iterator[_Step]:
+        """Yield the steps of the last minute."""
+        last = now_ns // (STEP_S * SECOND_NS) - 60 // STEP_S
+        return (step for step in self._steps if step.number > last)
 
     def _step(self, now_ns: int) -> _Step:
         number = now_ns // (STEP_S * SECOND_NS)
