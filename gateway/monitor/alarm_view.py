@@ -38,7 +38,7 @@ def alarm_views(
     alarms: Sequence[Alarm], orders: Mapping[str, AlarmOrder], now_s: float
 ) -> list[AlarmView]:
     """Return alarms with what was said of them, the oldest first."""
-    return [_view(alarm, orders.get(alarm.name), now_s) for alarm in alarms]
+    return [_view(alarm.as_now(), orders.get(alarm.name), now_s) for alarm in alarms]
 
 
 def _view(alarm: Alarm, order: AlarmOrder | None, now_s: float) -> AlarmView:
@@ -49,9 +49,9 @@ def _view(alarm: Alarm, order: AlarmOrder | None, now_s: float) -> AlarmView:
         name=alarm.name,
         rule=alarm.rule,
         subject=alarm.subject,
-        title=alarm.title_now,
+        title=alarm.title,
         action=BY_NAME[alarm.rule].action if alarm.rule in BY_NAME else "",
-        value=alarm.value if alarm.now is None else alarm.now,
+        value=alarm.value,
         unit=alarm.unit,
         since=datetime.fromtimestamp(alarm.since_s, UTC),
         state="raised" if order is None else order.kind,

@@ -342,13 +342,13 @@ class Alarm(msgspec.Struct, frozen=True, kw_only=True):
         """By which it is acknowledged and silenced."""
         return f"{self.rule}:{self.subject}"
 
-    @property
-    def title_now(self) -> str:
-        """Say what is wrong by the figure of now."""
+    def as_now(self) -> Alarm:
+        """Return the same with the figure of now, where one is known, as its own."""
+        if self.now is None:
+            return self
         rule = BY_NAME.get(self.rule)
-        if rule is None or self.now is None:
-            return self.title
-        return _title(rule, self.subject, self.now)
+        title = self.title if rule is None else _title(rule, self.subject, self.now)
+        return msgspec.structs.replace(self, title=title, value=self.now)
 
 
 @dataclass(frozen=True, slots=True)

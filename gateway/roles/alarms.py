@@ -8,8 +8,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
-import msgspec
-
 from billing.clock import utc_now
 from gateway.heartbeat.periodic_task import PeriodicTask
 from gateway.http.access import DeclaredRoute
@@ -126,11 +124,9 @@ class Alarming:
     def _tell(
         self, change: Change, *, is_reminder: bool, on_told: Callable[[], None] | None
     ) -> None:
-        alarm = change.alarm
+        alarm = change.alarm.as_now() if is_reminder else change.alarm
         kind = "over" if change.is_over else "reminder" if is_reminder else "raised"
         since = datetime.fromtimestamp(alarm.since_s, UTC)
-        if is_reminder and alarm.now is not None:
-            alarm = msgspec.structs.replace(alarm, title=alarm.title_now, value=alarm.now)
         data = {
             "account_id": "",
             "name": alarm.name,

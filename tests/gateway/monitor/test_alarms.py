@@ -242,7 +242,7 @@ def test_an_alarm_that_stands_knows_its_figure_of_now_and_tells_the_one_that_it_
     assert after(alarms, lag(120), begin_s=NOW_S + 9) == []
     (alarm,) = alarms.standing()
     assert (alarm.title, alarm.value) == (begun.alarm.title, 61_922.9)
-    assert (alarm.title_now, alarm.now) == ("Node n1 is late: 120 ms.", 120)
+    assert (alarm.as_now().title, alarm.now) == ("Node n1 is late: 120 ms.", 120)
     # Too few calls to say anything, for example: the last that is known stays.
     alarms.look(figures_of(), NOW_S + 10)
     assert alarms.standing() == [alarm]
