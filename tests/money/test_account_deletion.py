@@ -328,15 +328,19 @@ async def test_what_a_killed_command_holds_is_said_at_once_with_its_end(office):
     assert await office.deletion.delete("alice", write_off=True) == DELETED
 
 
+def answering(is_rewritten):
+    """Return what tells whether a store writes its files anew."""
+
+    async def rewrite_files():
+        return is_rewritten
+
+    return rewrite_files
+
+
 async def test_the_audit_log_says_who_has_an_account_deleted_and_why(office):
     # Where the store is writing its files anew as it is, the last line comes later.
-    async def rewrite_files():
-        return True
-
-    deletion, order = (
-        office.having(rewrite_files=rewrite_files),
-        Order("kim", "asked for by letter"),
-    )
+    deletion = office.having(rewrite_files=answering(True))
+    order = Order("kim", "asked for by letter")
     assert await deletion.delete("alice", write_off=True, order=order) == DELETED
     async with reading(office.world.engine, TIMEOUT_S) as connection:
         erased, asked = await audit_log.of_account(connection, "alice", limit=9)
@@ -374,10 +378,7 @@ async def asked_by(world):
 
 @pytest.mark.parametrize("is_rewritten", [True, False])
 async def test_a_deletion_says_whether_old_files_still_wait(office, is_rewritten):
-    async def rewrite_files():
-        return is_rewritten
-
-    deletion = office.having(rewrite_files=rewrite_files)
+    deletion = office.having(rewrite_files=answering(is_rewritten))
     done = await deletion.delete("alice", write_off=True)
     assert (done.outcome, done.has_old_files) == (Outcome.DELETED, not is_rewritten)
     with command.out.capture() as said:

@@ -281,9 +281,8 @@ async def test_the_number_waits_while_its_caller_pays(
     await page.context.close()
 
 
-async def test_a_number_is_asked_about_again_when_the_credit_is_another(
-    browser: Browser, gateway: FakeGateway
-) -> None:
+async def run_out(browser: Browser, gateway: FakeGateway) -> Page:
+    """Open a phone whose call was cut off for want of credit while its caller went to pay."""
     gateway.top_ups.offer = top_up_offer()
     gateway.top_ups.answers = [payment("open")]
     page, _ = await open_page(browser, gateway)
@@ -294,10 +293,22 @@ async def test_a_number_is_asked_about_again_when_the_credit_is_another(
     gateway.refused, gateway.balance = {ECHO: "insufficient_credit"}, 0
     await line.end(16, "gateway", cut_off="credit")
     await expect(page.get_by_text("Credit $0.00")).to_be_visible()
-    await expect(hint(page)).to_contain_text("Your credit does not cover")
+    return page
+
+
+async def have_paid(page: Page, gateway: FakeGateway) -> None:
+    """Let the payment come, too late for the call."""
     gateway.refused, gateway.balance = {}, 10_000_000
     gateway.top_ups.answers = [payment("paid", 10_000_000)]
     await expect(page.get_by_text("Credit $10.00")).to_be_visible()
+
+
+async def test_a_number_is_asked_about_again_when_the_credit_is_another(
+    browser: Browser, gateway: FakeGateway
+) -> None:
+    page = await run_out(browser, gateway)
+    await expect(hint(page)).to_contain_text("Your credit does not cover")
+    await have_paid(page, gateway)
     await expect(hint(page)).to_have_text("Will dial +1 500 555 1000 · United States")
     await expect(page.get_by_text("enough for")).to_be_visible()
     await page.context.close()
@@ -306,22 +317,11 @@ async def test_a_number_is_asked_about_again_when_the_credit_is_another(
 async def test_a_call_that_lacked_credit_is_not_said_to_once_credit_has_come(
     browser: Browser, gateway: FakeGateway
 ) -> None:
-    gateway.top_ups.offer = top_up_offer()
-    gateway.top_ups.answers = [payment("open")]
-    page, _ = await open_page(browser, gateway)
-    line = await dial(page, gateway)
-    await button(page, "Top up").click()
-    await button(page, "Continue to payment").click()
-    await expect(page.locator("caller-payment-progress")).to_contain_text("Pay in the new tab.")
-    gateway.refused, gateway.balance = {ECHO: "insufficient_credit"}, 0
-    await line.end(16, "gateway", cut_off="credit")
-    await expect(page.get_by_text("Credit $0.00")).to_be_visible()
+    page = await run_out(browser, gateway)
     await page.get_by_role("textbox").press("Enter")
     await expect(status(page)).to_have_text("No call was placed")
     await expect(alert(page)).to_contain_text("Your credit does not cover")
-    gateway.refused, gateway.balance = {}, 10_000_000
-    gateway.top_ups.answers = [payment("paid", 10_000_000)]
-    await expect(page.get_by_text("Credit $10.00")).to_be_visible()
+    await have_paid(page, gateway)
     await expect(page.get_by_text("Your credit does not cover")).to_have_count(0)
     await expect(status(page)).to_have_text("Ready to call")
     await page.context.close()
