@@ -14,19 +14,19 @@ export function keepNumber(number: string): void {
 
 /** Whether a number waits. */
 export function hasNumber(): boolean {
-  try {
-    return sessionStorage.getItem(NUMBER) !== null;
-  } catch {
-    return false;
-  }
+  return read() !== '';
 }
 
 /** Return the number that was kept, once. */
 export function takeNumber(): string {
+  const number = read();
+  keepNumber('');
+  return number;
+}
+
+function read(): string {
   try {
-    const number = sessionStorage.getItem(NUMBER) ?? '';
-    sessionStorage.removeItem(NUMBER);
-    return number;
+    return sessionStorage.getItem(NUMBER) ?? '';
   } catch {
     return '';
   }
