@@ -363,7 +363,9 @@ PROBLEMS: dict[str, Problem] = {
         "Call again tomorrow (UTC), or ask the operator to lift this limit.",
     ),
     "account_frozen": Problem(
-        403, "This account is not allowed to place calls.", "Ask the operator."
+        403,
+        "This account is not allowed to place calls.",
+        "See /account for the reason, or ask the operator.",
     ),
     "account_restricted": Problem(
         403,

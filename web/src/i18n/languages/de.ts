@@ -204,7 +204,7 @@ export const words: Strings = {
   'problem.destination_not_priced.next': 'Rufen Sie eine andere Nummer an oder fragen Sie den Betreiber.',
   'problem.scope_missing.next': 'Bitten Sie den Betreiber um einen, der es erlaubt.',
   'problem.account_frozen': 'Dieses Konto darf nicht telefonieren.',
-  'problem.account_frozen.next': 'Wenden Sie sich an den Betreiber.',
+  'problem.account_frozen.next': 'Den Grund nennt Ihr Konto (/account); sonst der Betreiber.',
   'problem.account_restricted': 'Die Daten dieses Kontos werden auf Wunsch aufbewahrt und nicht benutzt.',
   'problem.account_restricted.next': 'Beenden Sie die Einschränkung in Ihrem Konto (/account/restriction).',
   'problem.address_unproven': 'Die E-Mail-Adresse dieses Kontos ist noch nicht bestätigt.',

@@ -204,7 +204,7 @@ export const words: Strings = {
   'problem.destination_not_priced.next': 'Llame a otro número o pregunte al operador.',
   'problem.scope_missing.next': 'Pida al operador una que lo permita.',
   'problem.account_frozen': 'Esta cuenta no puede llamar.',
-  'problem.account_frozen.next': 'Pregunte al operador.',
+  'problem.account_frozen.next': 'El motivo está en su cuenta (/account); si no, pregunte al operador.',
   'problem.account_restricted': 'Los datos de esta cuenta se conservan y no se usan, como pidió su titular.',
   'problem.account_restricted.next': 'Termine la limitación en su cuenta (/account/restriction).',
   'problem.address_unproven': 'Nadie ha confirmado aún la dirección de correo de esta cuenta.',
