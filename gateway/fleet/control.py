@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from billing.ports import SpendGate
+from database.errors import StoreUnavailableError
 from gateway.fleet.exchange import Exchange, NodeSilentError
 from gateway.fleet.messages import (
     Calls,
@@ -34,7 +36,7 @@ class FoundCalls:
     more: int
     """How many were left out, because their node has too many."""
     silent: Sequence[str]
-    """Nodes that did not answer: theirs are missing."""
+    """Nodes that hold such calls, or may, and did not answer: theirs are missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,8 @@ class FleetControl:
 
     roster: Roster
     exchange: Exchange
+    gate: SpendGate
+    """Tells whose calls are open: those of a node that is gone are until they are settled."""
 
     async def calls(
         self, *, account_id: str | None = None, call_id: str | None = None
@@ -61,11 +65,27 @@ class FleetControl:
         replies = await asyncio.gather(*map(ask, nodes))
         found = [reply for reply in replies if reply is not None]
         calls = [call for reply in found for call in reply.calls]
+        silent = [facts.node for facts, reply in zip(nodes, replies, strict=True) if reply is None]
+        # Where the call that is asked for was found, nothing can be missing.
+        holders = await self._holders(account_id, call_id) if call_id is None or not calls else ()
+        gone = set(holders) - {facts.node for facts in nodes}
         return FoundCalls(
             sorted(calls, key=lambda call: call.opened.created_at, reverse=True),
             sum(reply.more for reply in found),
-            [facts.node for facts, reply in zip(nodes, replies, strict=True) if reply is None],
+            sorted([*silent, *gone]),
         )
+
+    async def _holders(self, account_id: str | None, call_id: str | None) -> Collection[str]:
+        """Return the nodes that hold the calls that are asked for, or some of them."""
+        try:
+            if account_id is not None:
+                held = await self.gate.nodes_of(account_id)
+            else:
+                held = {call.call_id: call.node for call in await self.gate.open_calls()}
+        except StoreUnavailableError:
+            # A part of the gate is away: what nodes have said is not kept back for that.
+            return ()
+        return {node for held_id, node in held.items() if call_id in (None, held_id)}
 
     async def ask(self, node: str, question: Question) -> Reply:
         """Return a node's answer. Raises NodeSilentError."""

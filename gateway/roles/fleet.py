@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from billing.clock import utc_now, utc_text
+from billing.ports import SpendGate
+from billing.stores.redis import RedisSpendGate
 from database.errors import StoreUnavailableError
 from gateway.calls import answers
 from gateway.calls.answers import HeldCalls
@@ -41,11 +43,12 @@ class Fleet:
 
     roster: Roster
     exchange: Exchange
+    gate: SpendGate
 
     @property
     def control(self) -> FleetControl:
         """What operators see of all nodes, and do with them."""
-        return FleetControl(self.roster, self.exchange)
+        return FleetControl(self.roster, self.exchange, self.gate)
 
     def choose_node(self) -> str | None:
         """Return the node that is to hold a new call; None where none takes any.
@@ -92,6 +95,7 @@ def compose_fleet(
     return Fleet(
         Roster(RedisNodeDirectory(stores.redis), settings.origin, facts, random.choice),
         Exchange(RedisMailboxes(stores.redis), membership.instance, answer or _answer_nothing),
+        stores.gate,
     )
 
 
@@ -108,7 +112,7 @@ async def open_fleet(settings: Settings) -> AsyncIterator[Fleet]:
         if roster.nodes():
             exchange.start()
         try:
-            yield Fleet(roster, exchange)
+            yield Fleet(roster, exchange, RedisSpendGate(redis))
         finally:
             await exchange.stop()
 

@@ -188,6 +188,8 @@ async def test_a_killed_node_and_its_calls_are_lost_and_a_stream_goes_on(site: S
             await screen.until(lambda: screen.state(call_id) == "answered")
             os.kill(gateway.popen.pid, signal.SIGSTOP)
             await screen.until(lambda: screen.state(call_id) == "lost")
+            listed = await screen.client.get("/v1/admin/live-calls")
+            assert (listed.json()["calls"], listed.json()["silent_nodes"]) == ([], ["n2"])
             os.kill(gateway.popen.pid, signal.SIGCONT)
             await screen.until(lambda: screen.state(call_id) == "answered")
             gateway.popen.kill()

@@ -33,7 +33,8 @@ class Member:
             lambda: facts_of(name, calls=len(calls), is_draining=calls.is_draining),
             lambda nodes: nodes[0],
         )
-        self.live = FleetCalls(calls, name, stage.gate, FleetControl(self.roster, self.exchange))
+        control = FleetControl(self.roster, self.exchange, stage.gate)
+        self.live = FleetCalls(calls, name, stage.gate, control)
         self.index = CallIndex(name, self.live, records, stage.gate)
 
     async def answer(self, question):

@@ -8,7 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 from billing.cdr import CallOpened
+from billing.ports import Opening
 from billing.rating import Rate
+from billing.stores.redis import RedisSpendGate
 from billing.stores.redis_client import connect, disconnect
 from gateway.calls import answers
 from gateway.cause import Cause
@@ -21,6 +23,7 @@ from gateway.operators import NODES
 from gateway.ports import LiveCall
 from gateway.stores.mailboxes import RedisMailboxes
 from gateway.stores.node_facts import RedisNodeDirectory
+from tests.billing.conftest import fill
 from tests.gateway.fleet.mailboxes import facts_of
 
 BEGUN = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
@@ -249,6 +252,18 @@ async def test_a_node_that_does_not_answer_is_named(house):
         code, said = await house.run(*arguments)
         assert (code, "Node n2 does not answer." in said) == (EXIT_UNAVAILABLE, True)
     assert (await house.run("calls", "end", "c1", *because))[0] == 0
+
+
+async def test_calls_of_a_node_that_is_gone_are_said_to_be_missing(house):
+    await house.add("n1", PlayedCalls(live("c1")))
+    gate = RedisSpendGate(house.redis)
+    await fill(gate)
+    await gate.open(Opening("c9", "alice", "n9", 1, 1, 9, b"{}"))
+    code, said = await house.run("calls", "list")
+    assert (code, "c1" in said) == (EXIT_UNAVAILABLE, True)
+    assert "Node n9 does not answer: its calls are missing." in said
+    code, said = await house.run("calls", "end", "c9", "--reason", "abuse")
+    assert (code, "Node n9 does not answer." in said) == (EXIT_UNAVAILABLE, True)
 
 
 async def test_a_store_that_is_away_is_said_to_be(house):

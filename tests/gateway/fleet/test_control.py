@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from billing.ports import Closing, Opening
 from gateway.fleet.control import FleetControl, NodeStoppingError
 from gateway.fleet.exchange import Exchange, NodeSilentError
 from gateway.fleet.messages import (
@@ -22,6 +23,8 @@ from gateway.fleet.messages import (
 from gateway.fleet.roster import Roster
 from tests.gateway.cli.test_fleet_commands import live
 from tests.gateway.fleet.mailboxes import MemoryDirectory, MemoryMailboxes, facts_of
+from tests.gateway.memory_gate import MemorySpendGate
+from tests.gateway.stage import CENT
 
 
 class House:
@@ -35,7 +38,8 @@ class House:
             self.members[node] = Exchange(self.mailboxes, facts_of(node).process, self.of(node))
         self.own = Exchange(self.mailboxes, "operator", self.of("nobody"))
         self.roster = Roster(self.directory, facts_of().origin, None, lambda nodes: nodes[0])
-        self.control = FleetControl(self.roster, self.own)
+        self.gate = MemorySpendGate().fill(ada=CENT)
+        self.control = FleetControl(self.roster, self.own, self.gate)
 
     def of(self, node):
         async def answer(question):
@@ -75,6 +79,22 @@ async def test_a_node_that_does_not_answer_is_named(house):
     assert ([call.opened.call_id for call in found.calls], found.silent) == (["c1"], ["n2"])
     with pytest.raises(NodeSilentError):
         await house.control.take_calls("n2", takes=False)
+
+
+async def test_a_node_that_is_gone_is_named_until_its_calls_are_settled(house):
+    house.replies = dict.fromkeys(("n1", "n2"), Calls(calls=()))
+    await house.gate.open(Opening("c9", "ada", "n9", 1, 1, 9, b"{}"))
+
+    async def silent(**asked):
+        return (await house.control.calls(**asked)).silent
+
+    assert await silent() == await silent(account_id="ada") == await silent(call_id="c9") == ["n9"]
+    assert await silent(account_id="bob") == await silent(call_id="c1") == []
+    house.gate.is_away = True
+    assert await silent() == await silent(account_id="ada") == []
+    house.gate.is_away = False
+    await house.gate.close(Closing("c9", "ada", 1, 1, b"{}"))
+    assert await silent() == []
 
 
 async def test_a_call_is_ended_where_it_is_and_nowhere_else(house):

@@ -34,7 +34,7 @@ def _levels_are_put_back():
 async def test_no_call_is_called_one_of_a_restart_while_nodes_have_yet_to_speak():
     directory = MemoryDirectory()
     roster = Roster(directory, facts_of().origin, None, lambda nodes: nodes[0])
-    fleet = Fleet(roster, None)
+    fleet = Fleet(roster, None, None)
     await roster.look()
     assert (fleet.choose_node(), fleet.has_node) == (None, False)
     directory.is_away = True
