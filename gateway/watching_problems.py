@@ -19,6 +19,13 @@ WATCHING_PROBLEMS: Final[Mapping[str, Problem]] = {
         "The account of this call lets nobody supervise it, or not as far as that.",
         "Ask its holder to allow it at /account/supervision, or the operator.",
     ),
+    "supervision_changed": Problem(
+        409,
+        "Supervisors of this account's calls are announced from now on.",
+        "Join again: then a tone tells both sides that you are there.",
+        retry=True,
+        close_code=1008,
+    ),
     "already_supervised": Problem(
         409,
         "Somebody else supervises this call.",

@@ -18,6 +18,7 @@ from gateway.call.machine import TALKING
 from gateway.call.supervision import Grant, Mode, Rule
 from gateway.calls.bridge import Bridge
 from gateway.charging.context import Spawn
+from gateway.errors import RequestRefusedError
 from gateway.heartbeat.ticker import Deadline, Ticker
 from gateway.nanoseconds import SECOND_NS
 from gateway.sound.directions import FRAME_BYTES
@@ -36,8 +37,11 @@ class Grants(Protocol):
     async def redeem(self, token: str) -> Grant | None:
         """Return the grant of a token and delete it; None for a wrong, used or expired one."""
 
-    async def rule(self, grant: Grant) -> Rule | None:
-        """Return what the account allows now; None where whoever has the grant may nothing."""
+    async def rule(self, grant: Grant) -> Rule:
+        """Return what the account allows now.
+
+        Raises RequestRefusedError where whoever has the grant may nothing any more.
+        """
 
     async def note(self, grant: Grant, mode: Mode) -> None:
         """Write into the audit log of the call's account what is about to be done."""
@@ -189,8 +193,12 @@ class SupervisorDesk:
         return "gateway_full" if is_full else ""
 
     async def _enter(self, leg: BrowserLeg, grant: Grant) -> None:
-        rule = await self.grants.rule(grant)
-        if rule is None or rule.most is None:
+        try:
+            rule = await self.grants.rule(grant)
+        except RequestRefusedError as refused:
+            leg.refuse(refused.code)
+            return
+        if rule.most is None:
             leg.refuse("supervision_refused")
             return
         # First, so that nobody hears anything of which no line tells.
@@ -227,8 +235,7 @@ class SupervisorDesk:
                 # What is less was noted with what is more, and needs no leave.
                 if not sound.mode.allows(wanted):
                     rule = await self.grants.rule(supervisor.grant)
-                    most = None if rule is None else rule.most
-                    if most is None or not most.allows(wanted):
+                    if rule.most is None or not rule.most.allows(wanted):
                         supervisor.wanted = sound.mode
                         break
                     await self.grants.note(supervisor.grant, wanted)
@@ -236,7 +243,7 @@ class SupervisorDesk:
                     supervisor.call.media.set_mode(wanted)
                     call_id, node = supervisor.call.call_id, self.node
                     log.info("supervisor changed", call_id=call_id, node=node, mode=wanted.value)
-        except StoreUnavailableError:
+        except (StoreUnavailableError, RequestRefusedError):
             supervisor.wanted = sound.mode
         finally:
             supervisor.is_asking = False
@@ -251,10 +258,14 @@ class SupervisorDesk:
     async def _look(self, supervisor: Supervisor) -> None:
         """Put out whoever may not be there any more."""
         try:
-            rule: Rule | None = await self.grants.rule(supervisor.grant)
+            rule = await self.grants.rule(supervisor.grant)
         except StoreUnavailableError:
             # As it was: the call goes on as well.
             rule = supervisor.rule
+        except RequestRefusedError as refused:
+            if supervisor.is_in:
+                supervisor.refuse(refused.code)
+            return
         except Exception:
             # A bug of ours, after which nobody would ask again what they may.
             supervisor.refuse("internal_error")
@@ -262,12 +273,12 @@ class SupervisorDesk:
         if not supervisor.is_in:
             return
         began_with = supervisor.rule
-        if rule is None or rule.most is None or not rule.most.allows(supervisor.sound.mode):
+        if rule.most is None or not rule.most.allows(supervisor.sound.mode):
             supervisor.refuse("supervision_refused")
             return
         # They come back with a tone, if they like.
         if rule.announces and not began_with.announces:
-            supervisor.refuse("supervision_refused")
+            supervisor.refuse("supervision_changed")
             return
         # Whom a tone has announced it goes on to announce, and who was told is told of the end.
         supervisor.rule = Rule(rule.most, began_with.silent_reason)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from billing.clock import Clock, utc_now
 from gateway.call.supervision import Grant, Mode, Rule
+from gateway.errors import RequestRefusedError
 from gateway.http.holders import Holders
 from gateway.ports import AccountStore
 from gateway.roles.storage import Stores
@@ -27,23 +28,28 @@ class StandingGrants:
         """Return the grant of a token and delete it."""
         return await self.grants.redeem(token)
 
-    async def rule(self, grant: Grant) -> Rule | None:
-        """Return what the account allows now; None where the key or the session is over."""
-        if not await self._stands(grant):
-            return None
+    async def rule(self, grant: Grant) -> Rule:
+        """Return what the account allows now.
+
+        Raises RequestRefusedError where the key or the session is over, or may it no more.
+        """
+        if refusal := await self._refusal(grant):
+            raise RequestRefusedError(refusal)
         return await self.rules.rule(grant.account_id)
 
-    async def _stands(self, grant: Grant) -> bool:
+    async def _refusal(self, grant: Grant) -> str:
         if grant.credentials_epoch is not None:
-            return await self._goes_on(grant, grant.credentials_epoch)
+            goes_on = await self._goes_on(grant, grant.credentials_epoch)
+            return "" if goes_on else "unauthorized"
         keyed = await self.accounts.account_by_key_id(grant.key_id)
         if keyed is None or keyed.is_locked:
-            return False
+            return "unauthorized"
         if keyed.key_expires_at is not None and keyed.key_expires_at <= self.clock():
-            return False
-        if grant.operator:
-            return Scope.ADMIN in keyed.scopes
-        return Scope.SUPERVISE in keyed.scopes and keyed.id == grant.account_id
+            return "unauthorized"
+        if not grant.operator and keyed.id != grant.account_id:
+            return "unauthorized"
+        needed = Scope.ADMIN if grant.operator else Scope.SUPERVISE
+        return "" if needed in keyed.scopes else "scope_missing"
 
     async def _goes_on(self, grant: Grant, credentials_epoch: int) -> bool:
         """Return whether the holder may call, and the session that asked goes on."""

@@ -4,6 +4,7 @@ import asyncio
 
 from database.errors import StoreUnavailableError
 from gateway.call.supervision import Grant, Mode, Rule
+from gateway.errors import RequestRefusedError
 
 
 class Grants:
@@ -12,7 +13,9 @@ class Grants:
     def __init__(self):
         self.tokens = {}
         self.allowed = Rule(Mode.TAKE_OVER)
-        """What every account allows; None where whoever asks may nothing."""
+        """What every account allows."""
+        self.refusal = ""
+        """Why whoever asks may nothing, if so."""
         self.noted = []
         self.is_away = False
         self.fault = None
@@ -39,6 +42,8 @@ class Grants:
 
     async def rule(self, grant):
         self._reach()
+        if self.refusal:
+            raise RequestRefusedError(self.refusal)
         return self.allowed
 
     async def note(self, grant, mode):

@@ -166,12 +166,12 @@ async def test_where_the_account_has_a_reason_the_caller_is_told_nothing(stage, 
     assert caller.of("supervised") == []
 
 
-@pytest.mark.parametrize("rule", [None, Rule()])
-async def test_an_account_that_allows_nothing_is_not_supervised(stage, node, rule):
+@pytest.mark.parametrize("refusal", ["", "unauthorized", "scope_missing"])
+async def test_an_account_that_allows_nothing_is_not_supervised(stage, node, refusal):
     _, _, call_id = await talking(stage, node)
-    node.grants.allowed = rule
+    node.grants.allowed, node.grants.refusal = Rule(), refusal
     supervisor = await supervises(stage, node, call_id)
-    assert refusal_of(supervisor) == ("supervision_refused", 1008)
+    assert refusal_of(supervisor) == (refusal or "supervision_refused", 1008)
     assert node.grants.noted == []
 
 
@@ -275,15 +275,23 @@ async def test_who_leaves_leaves_the_call_as_it_was(stage, node, how):
     assert node.bridge.media.can_supervise
 
 
-@pytest.mark.parametrize("left", [None, Rule(), Rule(Mode.WHISPER)])
-async def test_whoever_may_no_more_is_put_out(stage, node, left):
+@pytest.mark.parametrize(
+    ("left", "refusal"),
+    [
+        (Rule(), ""),
+        (Rule(Mode.WHISPER), ""),
+        (Rule(Mode.BARGE), "unauthorized"),
+        (Rule(Mode.BARGE), "scope_missing"),
+    ],
+)
+async def test_whoever_may_no_more_is_put_out(stage, node, left, refusal):
     caller, stream, call_id = await talking(stage, node)
     supervisor = await supervises(stage, node, call_id)
     supervisor.say({"type": "supervise", "mode": "barge"})
     await stage.run(0.05)
-    node.grants.allowed = left
+    node.grants.allowed, node.grants.refusal = left, refusal
     await goes_on(stage, stream, LOOK_NS // SECOND_NS)
-    assert refusal_of(supervisor)[0] == "supervision_refused"
+    assert refusal_of(supervisor) == (refusal or "supervision_refused", 1008)
     assert caller.of("supervised")[-1]["mode"] is None
 
 
@@ -296,7 +304,7 @@ async def test_where_a_tone_is_wanted_again_nobody_goes_on_unannounced(stage, no
     assert supervisor.closed is None
     node.grants.allowed = Rule(Mode.BARGE)
     await goes_on(stage, stream, LOOK_NS // SECOND_NS)
-    assert refusal_of(supervisor)[0] == "supervision_refused"
+    assert refusal_of(supervisor) == ("supervision_changed", 1008)
     assert caller.of("supervised") == []
     again = await supervises(stage, node, call_id)
     assert again.messages[0]["announced"]
@@ -312,10 +320,13 @@ async def test_whoever_was_announced_is_told_to_have_left_though_no_tone_is_need
     assert caller.of("supervised")[-1] == {"type": "supervised", "mode": None}
 
 
-async def test_a_step_further_needs_leave_at_that_moment(stage, node):
+@pytest.mark.parametrize(
+    ("allowed", "refusal"), [(Rule(Mode.LISTEN), ""), (Rule(Mode.BARGE), "unauthorized")]
+)
+async def test_a_step_further_needs_leave_at_that_moment(stage, node, allowed, refusal):
     _, _, call_id = await talking(stage, node)
     supervisor = await supervises(stage, node, call_id)
-    node.grants.allowed = Rule(Mode.LISTEN)
+    node.grants.allowed, node.grants.refusal = allowed, refusal
     supervisor.say({"type": "supervise", "mode": "whisper"})
     await stage.run(0.05)
     assert supervisor.messages[-1] == {"type": "supervise", "mode": "listen"}
@@ -337,9 +348,9 @@ async def test_a_store_that_is_away_puts_nobody_out(stage, node):
     node.grants.is_away = True
     await goes_on(stage, stream, 12)
     assert supervisor.closed is None
-    node.grants.is_away, node.grants.allowed = False, None
+    node.grants.is_away, node.grants.refusal = False, "unauthorized"
     await goes_on(stage, stream, LOOK_NS // SECOND_NS)
-    assert refusal_of(supervisor)[0] == "supervision_refused"
+    assert refusal_of(supervisor)[0] == "unauthorized"
 
 
 async def test_where_it_cannot_be_asked_what_they_may_they_are_put_out(stage, node):

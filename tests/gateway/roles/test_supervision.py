@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from gateway.call.supervision import Grant, Mode, Rule
+from gateway.errors import RequestRefusedError
 from gateway.roles.supervision import StandingGrants
 from gateway.scopes import Scope
 from gateway.stores.accounts import AccountRow
@@ -44,23 +45,29 @@ class World:
         return StandingGrants(self, self, self, self if holders else None, lambda: NOW)
 
 
+async def refusal(grants, grant):
+    with pytest.raises(RequestRefusedError) as caught:
+        await grants.rule(grant)
+    return caught.value.code
+
+
 async def test_a_key_that_stands_may_what_the_account_allows():
     assert await World().grants().rule(BY_KEY) == Rule(Mode.LISTEN)
 
 
 @pytest.mark.parametrize(
-    "key",
+    ("key", "code"),
     [
-        None,
-        replace(KEY, scopes=frozenset({Scope.CALLS})),
-        replace(KEY, key_expires_at=NOW),
-        replace(KEY, is_locked=True),
+        (None, "unauthorized"),
+        (replace(KEY, scopes=frozenset({Scope.CALLS})), "scope_missing"),
+        (replace(KEY, key_expires_at=NOW), "unauthorized"),
+        (replace(KEY, is_locked=True), "unauthorized"),
     ],
 )
-async def test_one_that_stands_no_more_may_nothing(key):
+async def test_one_that_stands_no_more_may_nothing(key, code):
     world = World()
     world.key = key
-    assert await world.grants().rule(BY_KEY) is None
+    assert await refusal(world.grants(), BY_KEY) == code
 
 
 async def test_a_key_is_good_until_it_expires():
@@ -72,23 +79,27 @@ async def test_a_key_is_good_until_it_expires():
 async def test_a_holder_may_while_their_session_lasts():
     world = World()
     assert await world.grants().rule(BY_HOLDER) == Rule(Mode.LISTEN)
-    assert await world.grants(holders=False).rule(BY_HOLDER) is None
+    assert await refusal(world.grants(holders=False), BY_HOLDER) == "unauthorized"
     world.epoch = 4
-    assert await world.grants().rule(BY_HOLDER) is None
+    assert await refusal(world.grants(), BY_HOLDER) == "unauthorized"
     world.epoch, world.sessions = 3, {("alice", "d2", NOW), ("bob", "d1", NOW)}
-    assert await world.grants().rule(BY_HOLDER) is None, "that browser was signed out"
+    assert await refusal(world.grants(), BY_HOLDER) == "unauthorized", "that browser was signed out"
 
 
 async def test_a_key_of_the_account_supervises_its_own_calls_alone():
     world, own = World(), Grant(call_id="c1", account_id="shop", reason="own", key_id="k1")
-    assert await world.grants().rule(own) is None, "an operator's key is none of the account's"
+    assert await refusal(world.grants(), own) == "unauthorized", (
+        "an operator's key is none of the account's"
+    )
     world.key = replace(KEY, id="shop", scopes=frozenset({Scope.SUPERVISE}))
     assert await world.grants().rule(own) == Rule(Mode.LISTEN)
-    assert await world.grants().rule(BY_KEY) is None, "and one of an account is no operator's"
+    assert await refusal(world.grants(), BY_KEY) == "scope_missing", (
+        "and one of an account is no operator's"
+    )
     world.key = replace(world.key, id="other")
-    assert await world.grants().rule(own) is None
+    assert await refusal(world.grants(), own) == "unauthorized"
 
 
 async def test_a_grant_of_nobody_is_worth_nothing():
     nobody = Grant(call_id="c1", account_id="shop", reason="training")
-    assert await World().grants().rule(nobody) is None
+    assert await refusal(World().grants(), nobody) == "unauthorized"

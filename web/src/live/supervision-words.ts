@@ -48,6 +48,7 @@ export const english = {
   /** What has gone wrong, and what to do, by the codes of the gateway and of the SDK. */
   troubles: {
     supervision_refused: ['The account of this call does not let you supervise it.', ''],
+    supervision_changed: ['You would be announced from now on.', 'Come back if that is right.'],
     already_supervised: ['Somebody else supervises this call.', 'Wait until they have left, then try again.'],
     call_ended: ['The call has ended.', ''],
     call_not_found: ['The call has ended, or is not answered any more.', ''],

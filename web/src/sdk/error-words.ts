@@ -100,6 +100,7 @@ export type GatewayCode =
   | 'challenge_used'
   | 'call_not_answered'
   | 'supervision_refused'
+  | 'supervision_changed'
   | 'already_supervised'
   | 'holder_decides'
   | 'node_not_found'

@@ -348,6 +348,7 @@ export const words: Words = {
     failed: ['Das ist fehlgeschlagen.', 'Versuchen Sie es erneut.'],
     troubles: {
       supervision_refused: ['Das Konto dieses Anrufs erlaubt Ihnen keine Aufsicht.', ''],
+      supervision_changed: ['Ab jetzt würden Sie angekündigt.', 'Kehren Sie zurück, wenn das recht ist.'],
       already_supervised: ['Jemand anders führt in diesem Anruf die Aufsicht.', 'Warten Sie, bis der Platz frei ist, und versuchen Sie es erneut.'],
       call_ended: ['Der Anruf ist beendet.', ''],
       call_not_found: ['Der Anruf ist beendet, oder er ist nicht mehr angenommen.', ''],

@@ -348,6 +348,7 @@ export const words: Words = {
     failed: ['No ha funcionado.', 'Inténtelo de nuevo.'],
     troubles: {
       supervision_refused: ['La cuenta de esta llamada no le permite supervisarla.', ''],
+      supervision_changed: ['Desde ahora se anunciaría su presencia.', 'Vuelva si le parece bien.'],
       already_supervised: ['Otra persona supervisa esta llamada.', 'Espere a que salga e inténtelo de nuevo.'],
       call_ended: ['La llamada ha terminado.', ''],
       call_not_found: ['La llamada ha terminado, o ya no está contestada.', ''],
