@@ -159,8 +159,11 @@ class AdminBook(Protocol):
     async def reset_second_factor(self, account_id: str, order: Order) -> bool:
         """Remove second factor and passkeys; False where there are none, or no holder."""
 
-    async def note_credit(self, account_id: str, reference: str, order: Order) -> None:
-        """Write down once that a credit was given by an operator."""
+    async def note_credit(self, account_id: str, reference: str, amount: str, order: Order) -> None:
+        """Write down once that an operator has given credit, or taken it back.
+
+        `amount` is for people: "$5.00" or "-$5.00".
+        """
 
     async def note_ended_call(self, account_id: str, call_id: str, order: Order) -> None:
         """Note that an operator ends a live call."""

@@ -163,7 +163,8 @@ def credit_account(  # noqa: PLR0917
             fail("The balance is lower than that.", hint, EXIT_SETTINGS)
         is_new = await _grant(stores, account_id, micros, reference)
         admin = SqlAdministration(stores.engine, queue_notice)
-        await admin.note_credit(account_id, reference, order)
+        given = format_money(micros, settings.currency)
+        await admin.note_credit(account_id, reference, given, order)
         balance = await stores.gate.balance(account_id)
         state = "Credit granted" if is_new else "Already granted"
         out.print(f"{state}. Balance: {format_money(balance, settings.currency)}")

@@ -432,7 +432,7 @@ def _statement_table(statement: Iterable[StatementLine]) -> Table:
     table = Table("date (UTC)", "kind", "reason", show_edge=False)
     for name in ("amount", "balance"):
         table.add_column(name, justify="right")
-    table.add_column("call")
+    table.add_column("call or reference")
     for line in statement:
         cells = (
             f"{line.at:%Y-%m-%d %H:%M:%S}",
@@ -440,7 +440,7 @@ def _statement_table(statement: Iterable[StatementLine]) -> Table:
             line.reason,
             _shown(line.micros, line.currency),
             _shown(line.balance_micros, line.currency),
-            line.call_id or "",
+            line.call_id or line.reference,
         )
         # As `Text`: a bracket in a reason must not be read as markup.
         table.add_row(*map(Text, cells))

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from accounts.ports import Sessions
 from accounts.session import Session
 from billing.clock import Clock
+from billing.money import format_money
 from gateway.errors import RequestRefusedError
 from gateway.limits.fraud import Allowance
 from gateway.operators import LIFTED_MAX, AccountState, AdminBook, Order
@@ -87,7 +88,8 @@ class Administration:
         if micros + state.balance_micros < 0:
             raise RequestRefusedError("balance_too_low")
         is_new = await self.credit_account(account_id, micros, reference)
-        await self.book.note_credit(account_id, reference, order)
+        amount = format_money(micros, state.currency)
+        await self.book.note_credit(account_id, reference, amount, order)
         return is_new
 
     async def note_ended_call(self, account_id: str, call_id: str, order: Order) -> None:

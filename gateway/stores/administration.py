@@ -210,11 +210,11 @@ class SqlAdministration:
         notice = Notice("second_factor_changed", values={"change": "reset"}, link=Purpose.NOT_ME)
         return await factors.reset(account_id, notice, operator=order.operator, reason=order.reason)
 
-    async def note_credit(self, account_id: str, reference: str, order: Order) -> None:
-        """Write down once that a credit was given; the ledger has the amount by its reference."""
+    async def note_credit(self, account_id: str, reference: str, amount: str, order: Order) -> None:
+        """Write down once that credit was given or taken back; the ledger has its reference."""
         # Whole, so that a repeat with another reason is known by it.
         name = f"{reference}: "[: people.REASON_MAX]
-        reason = name + order.reason
+        reason = f"{name}{amount}: {order.reason}"
         events = people.account_events.c
         async with self._account(account_id) as connection:
             known = sa.select(events.id).where(

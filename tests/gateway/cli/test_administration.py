@@ -111,7 +111,7 @@ def test_each_act_is_done_and_written_down(desk):
         *(("unlocked", "kim"), ("locked", "kim")),
         *(("unfrozen", "kim"), ("frozen", "kim")),
     ]
-    assert lines[0]["reason"] == "r1: calls at night"
+    assert lines[0]["reason"] == "r1: $5.00: calls at night"
     assert "sessions_ended operator kim" in desk.run("log", "ada")[1].replace(" │", "")
     older = desk.read("log", "ada", "--before", str(lines[5]["number"]))
     assert desk.run("log", "ada", "--before", str(2**63))[0] == 2

@@ -119,10 +119,11 @@ def test_a_statement_shows_what_moved_credit_and_what_was_left(caller):
     done = caller("show", "acme")
     assert done.exit_code == 0, done.output
     rows = [line.split("│") for line in done.output.splitlines() if "grant" in line]
-    assert [[cell.strip() for cell in row[3:5]] for row in rows] == [
-        *(["$2.00", "$14.50"], ["$12.50", "$12.50"]),
+    assert [[cell.strip() for cell in row[3:6]] for row in rows] == [
+        ["$2.00", "$14.50", "credit:grant:acme:r[red]2"],
+        ["$12.50", "$12.50", "credit:grant:acme:first"],
     ]
-    assert caller("show", "acme", "--lines", "1").output.count("grant") == 1
+    assert caller("show", "acme", "--lines", "1").output.count("│ grant") == 1
 
 
 def test_a_statement_is_to_be_had_for_spreadsheets(caller):
@@ -138,8 +139,8 @@ def test_a_long_statement_is_read_page_by_page(caller, monkeypatch):
     for n in range(4):
         caller("credit", "acme", "1", "--reference", f"r{n}", app=accounts.app)
     monkeypatch.setattr(ledger, "PAGE_LINES_MAX", 2)
-    assert caller("show", "acme", "--lines", "0").output.count("grant") == 5
-    assert caller("show", "acme", "--lines", "3").output.count("grant") == 3
+    assert caller("show", "acme", "--lines", "0").output.count("│ grant") == 5
+    assert caller("show", "acme", "--lines", "3").output.count("│ grant") == 3
 
 
 def test_a_statement_of_nobody_is_a_sentence(caller):

@@ -157,7 +157,7 @@ async def test_who_is_signed_out_has_another_epoch(world):
 async def test_a_credit_is_noted_once_and_a_rule_is_lifted_and_restored(world):
     until = NOW + timedelta(days=2)
     for order in (BY_KIM, BY_KIM, Order("lee", "asked for again")):
-        await world.admin.note_credit("alice", "r1", order)
+        await world.admin.note_credit("alice", "r1", "-$5.00", order)
         await world.admin.lift("alice", Allowance.COUNTRIES, until, BY_KIM)
     assert (await world.admin.state("alice")).lifted == {Allowance.COUNTRIES: until}
     for _ in range(2):
@@ -165,13 +165,13 @@ async def test_a_credit_is_noted_once_and_a_rule_is_lifted_and_restored(world):
     assert await world.log() == [
         (Act.RULE_RESTORED, "kim", "countries: calls at night"),
         (Act.RULE_ALLOWED, "kim", "countries until 2026-11-29 12:30 UTC: calls at night"),
-        (Act.CREDITED, "kim", "r1: calls at night"),
+        (Act.CREDITED, "kim", "r1: -$5.00: calls at night"),
     ]
 
 
 async def test_the_longest_reason_fits(world):
     order = Order("k" * 64, "r" * 300)
-    await world.admin.note_credit("alice", "reference", order)
+    await world.admin.note_credit("alice", "reference", "$5.00", order)
     await world.admin.lift("alice", Allowance.COUNTRIES, NOW + timedelta(1), order)
     await world.admin.restore("alice", Allowance.COUNTRIES, order)
     assert {len(reason) for _, _, reason in await world.log()} == {300}
@@ -188,7 +188,7 @@ async def test_an_unknown_account_is_none(world):
     for asked in (
         world.admin.state("nobody"),
         world.admin.freeze("nobody", True, BY_KIM),
-        world.admin.note_credit("nobody", "r", BY_KIM),
+        world.admin.note_credit("nobody", "r", "$5.00", BY_KIM),
         world.admin.lift("nobody", Allowance.COUNTRIES, NOW, BY_KIM),
         world.admin.restore("nobody", Allowance.COUNTRIES, BY_KIM),
     ):
