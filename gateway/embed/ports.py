@@ -141,6 +141,9 @@ class Buttons(Protocol):
     async def read(self, account_id: str, button_id: str) -> Button | None:
         """Return one of them."""
 
+    async def was_made(self, account_id: str, button_id: str) -> bool:
+        """Return whether it was an account's at any time, also if it was deleted since."""
+
     async def make(
         self,
         account_id: str,

@@ -112,7 +112,7 @@ class ButtonActs:
     """How long any call of this gateway may last."""
 
     async def make(self, whose: Whose, form: ButtonForm, seed: Seed) -> Outcome:
-        """Make a button with its keys.
+        """Make a button with its keys; the same seed again makes none, and counts as none.
 
         Raises RequestRefusedError where nobody has proven the address of the account, or too many
         were made within the hour.
@@ -123,9 +123,12 @@ class ButtonActs:
         label, rules = " ".join(form.label.split()), tidied(form.rules)
         if wrong := self.faults(label, rules):
             return Faults(wrong)
-        refuse(await self.velocity.hit(button_making_uses(whose.account_id)))
+        button_id = seed.chance("button").hex()[: 2 * _ID_BYTES]
+        # A repeat makes nothing, and is how its sender learns what was made.
+        if not await self.store.was_made(whose.account_id, button_id):
+            refuse(await self.velocity.hit(button_making_uses(whose.account_id)))
         new = NewButton(
-            seed.chance("button").hex()[: 2 * _ID_BYTES],
+            button_id,
             label,
             rules,
             live_key=publishable_key(Mode.LIVE, seed.chance("live key")),

@@ -105,6 +105,11 @@ class SqlButtons:
         found = await self._find(_BUTTONS.account_id == account_id, _BUTTONS.id == button_id)
         return found[0] if found else None
 
+    async def was_made(self, account_id: str, button_id: str) -> bool:
+        """Return whether it was an account's at any time, also if it was deleted since."""
+        async with self._reading() as connection:
+            return await was_of(connection, account_id, button_id)
+
     async def _find(self, *where: sa.ColumnElement[bool]) -> Sequence[Button]:
         now = self._clock()
         query = _SELECT.where(*where).order_by(_BUTTONS.made_at.desc(), _BUTTONS.id)

@@ -37,6 +37,9 @@ class Store:
     async def read(self, account_id, button_id):
         return self.kept.get(button_id)
 
+    async def was_made(self, account_id, button_id):
+        return button_id in self.kept
+
     async def make(self, account_id, epoch, new, notice):
         self.asked.append(("make", account_id, epoch, new, notice))
         if self.outcome is Change.DONE:

@@ -200,8 +200,12 @@ async def test_what_is_deleted_is_gone_with_its_keys_and_its_calls_keep_their_ke
 
 
 async def test_what_is_deleted_is_not_made_again_by_the_same_request(world):
+    assert not await world.buttons.was_made("ada", "b1")
     await world.made()
+    assert await world.buttons.was_made("ada", "b1")
+    assert not await world.buttons.was_made("bob", "b1")
     assert await world.buttons.delete("ada", 1, "b1") is Change.DONE
+    assert await world.buttons.was_made("ada", "b1")
     assert await world.buttons.make("ada", 1, NEW, NOTICE) is Change.NOT_FOUND
     assert await world.buttons.by_key(key(1)) is None
     assert await world.buttons.delete("ada", 1, "b1") is Change.DONE

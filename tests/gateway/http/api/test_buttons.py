@@ -123,6 +123,22 @@ async def test_a_button_is_made_once_for_one_idempotency_key(client, buttons):
     assert len(buttons.kept) == 2
 
 
+async def test_a_repeat_uses_nothing_up_also_where_no_more_may_be_made(client, buttons, velocity):
+    buttons.proven.append(ProvenDestination(NUMBER, AT))
+    made = await client.post("/v1/buttons", json=BODY, headers=ONCE)
+    velocity.refuses["account_buttons_hour"] = 60
+    again = await client.post("/v1/buttons", json=BODY, headers=ONCE)
+    assert (again.status_code, again.json()) == (201, made.json())
+    assert velocity.used == [Use("account_buttons_hour", "alice")]
+    other = {"idempotency-key": "fedcba9876543210"}
+    assert (await client.post("/v1/buttons", json=BODY, headers=other)).status_code == 429
+    # What was deleted since is not made again, and the repeat is told so.
+    await client.delete(f"/v1/buttons/{made.json()['id']}")
+    buttons.outcome = Change.NOT_FOUND
+    again = await client.post("/v1/buttons", json=BODY, headers=ONCE)
+    assert (again.status_code, again.json()["code"]) == (404, "button_not_found")
+
+
 async def test_an_account_of_an_unproven_address_makes_no_button(client, accounts, buttons):
     buttons.proven.append(ProvenDestination(NUMBER, AT))
     accounts.by_hash[key_hash(KEY)] = Account("alice", is_unproven=True)

@@ -47,6 +47,9 @@ class MemoryButtons:
         button = self.kept.get(button_id)
         return button if button and button.account_id == account_id else None
 
+    async def was_made(self, account_id, button_id):
+        return button_id in self.deleted or await self.read(account_id, button_id) is not None
+
     async def make(self, account_id, _epoch, new, _notice):
         self.editors.append(_epoch)
         if new.rules.destination and not self._is_proven(new.rules.destination):
