@@ -647,7 +647,8 @@ class Hours(msgspec.Struct, kw_only=True):
 
     zone: str | msgspec.UnsetType = msgspec.UNSET
     """Of the IANA database, such as Europe/Berlin."""
-    week: list[list[Span]] | msgspec.UnsetType = msgspec.UNSET
+    week: list[list[list[int]]] | msgspec.UnsetType = msgspec.UNSET
+    """Of each of the seven days, Monday first, the spans: from which to which minute of it."""
     holidays: list[date] | msgspec.UnsetType = msgspec.UNSET
     """Days, in the zone, on which it is closed whatever the week says."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 from starlette.requests import Request
@@ -19,10 +19,12 @@ from billing.errors import MoneyError
 from billing.money import parse_money
 from gateway.browser import messages as wire
 from gateway.browser.reports import money
-from gateway.embed.hours import Hours
+from gateway.embed.hours import MINUTES_A_DAY
+from gateway.embed.hours import Hours as KeptHours
 from gateway.embed.ports import Button, Buttons, ByKey, DayUsage
 from gateway.embed.refusals import Reason
-from gateway.embed.rules import Amounts, Rules
+from gateway.embed.rules import Amounts as KeptAmounts
+from gateway.embed.rules import Rules
 from gateway.errors import RequestRefusedError
 from gateway.http.access import DeclaredRoute
 from gateway.http.bearer import Authenticator
@@ -41,6 +43,7 @@ ONE: Final = "/v1/buttons/{button_id}"
 
 _RULES: Final = ("button_rules_wrong", "destination_unproven")
 
+_T = TypeVar("_T")
 _Text = Annotated[str, msgspec.Meta(max_length=256)]
 
 
@@ -62,6 +65,22 @@ class UsageView(msgspec.Struct, kw_only=True):
     answered: int
     seconds: int
     cost: wire.Money
+
+
+# Not the types that are kept: there a node passes over what a newer version has added.
+class Hours(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When a button is open."""
+
+    zone: str = KeptHours().zone
+    """Of the IANA database, such as Europe/Berlin."""
+    week: tuple[tuple[tuple[int, int], ...], ...] = (((0, MINUTES_A_DAY),),) * 7
+    """Of each of the seven days, Monday first, the spans: from which to which minute of it."""
+    holidays: tuple[date, ...] = ()
+    """Days, in the zone, on which it is closed whatever the week says."""
+
+
+class Amounts(KeptAmounts, frozen=True, forbid_unknown_fields=True):
+    """How many calls may begin; within an hour, and within a day."""
 
 
 class ButtonView(msgspec.Struct, kw_only=True):
@@ -151,10 +170,10 @@ class ButtonBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
             title=self.title,
             origins=self.origins,
             destination=self.destination,
-            hours=self.hours,
+            hours=_as(KeptHours, self.hours),
             seconds_max=self.seconds_max,
             calls_at_once=self.calls_at_once,
-            amounts=self.amounts,
+            amounts=_as(KeptAmounts, self.amounts),
             day_cap_micros=_micros(self.day_cap, "day_cap"),
             month_cap_micros=_micros(self.month_cap, "month_cap"),
         )
@@ -432,6 +451,11 @@ def _micros(text: str | None, field: str) -> int | None:
         raise RequestRefusedError("button_rules_wrong", field=field, reason="cap_range") from None
 
 
+def _as(kind: type[_T], rule: msgspec.Struct) -> _T:
+    """Return a rule in another type of the same fields: as it is kept, or as the API has it."""
+    return msgspec.convert(msgspec.to_builtins(rule), kind)
+
+
 def _fields(button: Button, usage: Sequence[DayUsage], currency: str) -> dict[str, Any]:
     rules = button.rules
     day, month = rules.day_cap_micros, rules.month_cap_micros
@@ -441,10 +465,10 @@ def _fields(button: Button, usage: Sequence[DayUsage], currency: str) -> dict[st
         "title": rules.title,
         "destination": rules.destination,
         "origins": rules.origins,
-        "hours": rules.hours,
+        "hours": _as(Hours, rules.hours),
         "seconds_max": rules.seconds_max,
         "calls_at_once": rules.calls_at_once,
-        "amounts": rules.amounts,
+        "amounts": _as(Amounts, rules.amounts),
         "day_cap": None if day is None else money(day, currency),
         "month_cap": None if month is None else money(month, currency),
         "keys": [

@@ -105,6 +105,36 @@ def test_what_a_request_may_have_is_no_shape():
     assert before["schema"] == {"type": "string"}
 
 
+def parts_of(schema):
+    """Yield all schemas that a schema is made of, whatever refers to them."""
+    names, left = set(), [schema]
+    while left:
+        match left.pop():
+            case {"$ref": name, **beside}:
+                if name not in names:
+                    names.add(name)
+                    left.append(SCHEMAS[name.rpartition("/")[2]])
+                left.append(beside)
+            case dict(found):
+                yield found
+                left += found.values()
+            case list(found):
+                left += found
+
+
+@pytest.mark.parametrize(
+    "operation", [each for each in OPERATIONS if each.body], ids=lambda each: each.name
+)
+def test_a_body_takes_nothing_that_it_does_not_name_however_deep(operation):
+    body = told(operation)["requestBody"]["content"]["application/json"]["schema"]
+    for part in parts_of(body):
+        if part.get("type") == "object":
+            assert part["additionalProperties"] is False, part["title"]
+        if (items := part.get("prefixItems")) is not None:
+            # Else what comes after the last of them is dropped.
+            assert part["maxItems"] == len(items), part
+
+
 @pytest.mark.parametrize("code", PROBLEMS)
 def test_each_problem_is_of_the_shape_of_problems(code):
     reply = problem(code, field="amount", scope="calls")
