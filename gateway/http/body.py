@@ -21,11 +21,12 @@ LIMIT_DEFAULT = 50
 EXAMPLE_NUMBER: Final = "+442079460018"
 """Of those that Ofcom keeps for fiction."""
 
+_NUMBER: Final = "^[0-9]{1,18}$"
 _Limit = Annotated[int, msgspec.Meta(ge=1, le=PAGE_MAX)]
 
 
 class PageAsked(msgspec.Struct, kw_only=True):
-    """Which part of a list, as `page_asked_for` reads it."""
+    """Which part of a list, as `page_asked_for` reads it. Each list has its own `before`."""
 
     limit: _Limit = LIMIT_DEFAULT
     """How many at most."""
@@ -38,7 +39,7 @@ class NumberedPage(msgspec.Struct, kw_only=True):
 
     limit: _Limit = LIMIT_DEFAULT
     """How many at most."""
-    before: Annotated[str, msgspec.Meta(pattern="^[0-9]{0,18}$")] | None = None
+    before: Annotated[str, msgspec.Meta(pattern=_NUMBER)] | None = None
     """What `next` of the page before said."""
 
 
@@ -96,23 +97,22 @@ def check_query(request: Request, operation: Operation) -> None:
 
 def number_before(request: Request) -> tuple[int, int | None]:
     """Return `limit`, and the number that the page comes before. Raises RequestRefusedError."""
-    limit, text = page_asked_for(request)
-    if text is None:
-        return limit, None
-    if not (text.isascii() and text.isdigit() and len(text) < 19):
-        raise RequestRefusedError("bad_request", field="before")
-    return limit, int(text)
+    limit, text = page_asked_for(request, _NUMBER)
+    return limit, None if text is None else int(text)
 
 
-def page_asked_for(request: Request) -> tuple[int, str | None]:
-    """Return `limit`, and what the page comes before. Raises RequestRefusedError."""
+def page_asked_for(request: Request, pattern: str) -> tuple[int, str | None]:
+    """Return `limit`, and what the page comes before, which `next` of a page may have been.
+
+    One that is of no such `pattern` would lead behind the end of the list, which looks like its
+    end. Raises RequestRefusedError.
+    """
     # `int` alone would accept signs, underscores and digits of other scripts.
     text = request.query_params.get("limit", str(LIMIT_DEFAULT))
     limit = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
     if not 1 <= limit <= PAGE_MAX:
         raise RequestRefusedError("bad_request", field="limit")
-    before = request.query_params.get("before") or None
-    # PostgreSQL cannot store NUL in text: the driver's error would become a 500.
-    if before is not None and "\0" in before:
+    before = request.query_params.get("before")
+    if before is not None and re.fullmatch(pattern, before) is None:
         raise RequestRefusedError("bad_request", field="before")
     return limit, before

@@ -113,8 +113,6 @@ JUDGED = {
     "types",
     # In the future; not nothing; no more than an amount of money can be.
     *("until", "amount", "threshold"),
-    # An id.
-    "before",
     # With a button, or without one.
     *("destination", "visitor"),
 }

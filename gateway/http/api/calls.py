@@ -36,6 +36,8 @@ from gateway.ports import LiveCall
 from gateway.scopes import Scope
 from gateway.settings import Settings
 
+_CALL: Final = "^[a-z0-9]{12}$"
+"""What the id of a call may be."""
 _CALL_REFUSALS: Final = (
     *("address_unproven", "account_restricted", "country_closed", "bad_origin"),
     *("number_invalid", "number_too_short", "number_emergency", "number_premium"),
@@ -160,6 +162,12 @@ class Phonebook(msgspec.Struct, kw_only=True):
     entries: list[PhonebookEntry]
 
 
+class CallsAsked(PageAsked, kw_only=True):
+    """Which part of the calls."""
+
+    before: Annotated[str, msgspec.Meta(pattern=_CALL)] | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class CallsApi:
     """Handlers of the calls' resources."""
@@ -275,7 +283,7 @@ class CallsApi:
         "GET /v1/calls",
         Scope.RECORDS,
         CallPage,
-        query=PageAsked,
+        query=CallsAsked,
         gives={"call_id": "/calls/0/id"},
     )
     async def list_calls(self, request: Request, principal: Principal) -> Response:
@@ -284,7 +292,7 @@ class CallsApi:
         Those that began within the last second come on top of the first page, beyond its limit,
         whether they are live or over.
         """
-        limit, before = page_asked_for(request)
+        limit, before = page_asked_for(request, _CALL)
         calls, following = await self.index.page(principal.account.id, limit=limit, before=before)
         return Json(CallPage(calls=[self._view(call) for call in calls], next=following))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Annotated, Final
 
 import msgspec
 from starlette.requests import Request
@@ -19,6 +20,9 @@ from gateway.http.operation import operation
 from gateway.http.principal import Principal
 from gateway.http.problems import Json
 from gateway.scopes import Scope
+
+_REFERENCE: Final = r"^(charge|credit):[^\u0000]+$"
+"""What the reference of a line may be; operators choose their own for what they credit."""
 
 
 class LedgerLineView(msgspec.Struct, kw_only=True):
@@ -43,6 +47,12 @@ class LedgerPage(msgspec.Struct, kw_only=True):
     """What `before` asks for the following page with; null after the last."""
 
 
+class LinesAsked(PageAsked, kw_only=True):
+    """Which part of the statement."""
+
+    before: Annotated[str, msgspec.Meta(pattern=_REFERENCE)] | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class LedgerApi:
     """Handler of the statement."""
@@ -54,13 +64,13 @@ class LedgerApi:
         """Return the resource's route."""
         return self.auth.serve(self)
 
-    @operation("GET /v1/ledger", Scope.RECORDS, LedgerPage, query=PageAsked)
+    @operation("GET /v1/ledger", Scope.RECORDS, LedgerPage, query=LinesAsked)
     async def list_ledger(self, request: Request, principal: Principal) -> Response:
         """Return a page of the account's lines, newest first.
 
         Top-ups, charges, refunds with their reasons, and the balance after each.
         """
-        limit, before = page_asked_for(request)
+        limit, before = page_asked_for(request, _REFERENCE)
         lines = await self.statements.page(principal.account.id, limit=limit + 1, before=before)
         following = lines[limit - 1].reference if len(lines) > limit else None
         return Json(LedgerPage(lines=[_view(line) for line in lines[:limit]], next=following))

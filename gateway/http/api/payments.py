@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 from starlette.requests import Request
@@ -36,6 +36,8 @@ from gateway.ports import Velocity
 from gateway.scopes import Scope
 from gateway.settings import Settings
 
+_PAYMENT: Final = "^pay_[a-z0-9]{1,24}$"
+"""What the id of a payment may be."""
 _PAYING = ("payments_off", "address_unproven", "account_restricted", "amount_out_of_range")
 
 Amount = Annotated[
@@ -117,6 +119,12 @@ class CardPayments:
 
     payments: Payments
     auto: AutoTopUps
+
+
+class PaymentsAsked(PageAsked, kw_only=True):
+    """Which part of the payments."""
+
+    before: Annotated[str, msgspec.Meta(pattern=_PAYMENT)] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +246,7 @@ class PaymentsApi:
         "GET /v1/payments",
         Scope.PAYMENTS,
         PaymentPage,
-        query=PageAsked,
+        query=PaymentsAsked,
         gives={"payment_id": "/payments/0/id"},
     )
     async def list_payments(self, request: Request, principal: Principal) -> Response:
@@ -246,7 +254,7 @@ class PaymentsApi:
 
         With receipts, and what was refunded.
         """
-        limit, before = page_asked_for(request)
+        limit, before = page_asked_for(request, _PAYMENT)
         # One extra row tells whether another page follows.
         found = await self.store.page(principal.account.id, limit=limit + 1, before=before)
         following = found[limit - 1].id if len(found) > limit else None

@@ -8,8 +8,9 @@ at its secret.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Annotated, Final
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -36,6 +37,14 @@ from gateway.webhooks.views import (
 )
 
 ONE: Final = "/v1/webhooks/{webhook_id}"
+_DELIVERY: Final = "^dlv_[a-z0-9]{1,24}$"
+"""What the id of a delivery may be."""
+
+
+class DeliveriesAsked(PageAsked, kw_only=True):
+    """Which part of the deliveries."""
+
+    before: Annotated[str, msgspec.Meta(pattern=_DELIVERY)] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,13 +169,13 @@ class WebhooksApi:
         f"GET {ONE}/deliveries",
         Scope.WEBHOOKS,
         DeliveryPage,
-        query=PageAsked,
+        query=DeliveriesAsked,
         problems=("webhook_not_found",),
         gives={"delivery_id": "/deliveries/0/id"},
     )
     async def list_webhook_deliveries(self, request: Request, principal: Principal) -> Response:
         """Return a page of what an endpoint was to have, newest first, with all attempts."""
-        limit, before = page_asked_for(request)
+        limit, before = page_asked_for(request, _DELIVERY)
         page = await self.acts.deliveries(
             principal.account.id, _id_in(request), limit=limit, before=before
         )

@@ -225,9 +225,9 @@ async def test_deliveries_are_shown_with_their_attempts_a_page_at_a_time(api, al
     }
     rest = (await alice.get(f"{one}/deliveries?limit=3&before={first['next']}")).json()
     assert (len(rest["deliveries"]), rest["next"]) == (1, None)
-    for query in ("limit=0", "limit=201", "limit=x", "before=%00"):
+    for query in ("limit=0", "limit=201", "limit=x", "before=%00", "before=x", "before="):
         assert (await alice.get(f"{one}/deliveries?{query}")).status_code == 400
-    assert (await alice.get(f"{one}/deliveries?before=none")).json()["deliveries"] == []
+    assert (await alice.get(f"{one}/deliveries?before=dlv_none")).json()["deliveries"] == []
 
 
 async def test_what_failed_is_sent_again_on_demand(api, alice):

@@ -367,8 +367,9 @@ async def test_who_would_end_a_call_of_a_node_that_is_silent_is_told_to_try_agai
 
 
 async def test_calls_come_in_pages_newest_first_each_once(api):
-    for n in range(7):
-        api.records.add(f"c{n}")
+    ids = [f"{n:012}" for n in range(7)]
+    for each in ids:
+        api.records.add(each)
     _, live = await api.live_call()
     seen, before = [], {}
     while True:
@@ -377,7 +378,17 @@ async def test_calls_come_in_pages_newest_first_each_once(api):
         if page["next"] is None:
             break
         before = {"before": page["next"]}
-    assert seen == [live, *(f"c{n}" for n in reversed(range(7)))]
+    assert seen == [live, *reversed(ids)]
+
+
+@pytest.mark.parametrize("before", ["", "x", "-1", "0" * 13, "0" * 11 + "A"])
+async def test_a_page_before_what_is_no_call_is_refused_and_does_not_look_like_the_end(api, before):
+    reply = await api.ask("GET", "/v1/calls", params={"before": before})
+    assert code_of(reply) == (400, "bad_request")
+    assert reply.json()["field"] == "before"
+    # One that was forgotten since.
+    page = (await api.ask("GET", "/v1/calls", params={"before": "0" * 12})).json()
+    assert page == {"calls": [], "next": None}
 
 
 async def test_a_page_that_is_just_full_is_the_last(api):

@@ -16,7 +16,7 @@ KEY = "ck_alice"
 
 def line(n):
     return StatementLine(
-        reference=f"r{n}",
+        reference=f"credit:{n}",
         at=START,
         kind="call-refund",
         reason="Too short.",
@@ -61,7 +61,7 @@ async def test_a_line_is_shown_with_its_amount_and_what_was_left(client):
     assert reply.json() == {
         "lines": [
             {
-                "reference": "r5",
+                "reference": "credit:5",
                 "at": "2026-11-24T12:00:00Z",
                 "kind": "call-refund",
                 "reason": "Too short.",
@@ -70,17 +70,24 @@ async def test_a_line_is_shown_with_its_amount_and_what_was_left(client):
                 "call_id": "c1",
             }
         ],
-        "next": "r5",
+        "next": "credit:5",
     }
 
 
 async def test_pages_follow_one_another_to_the_end(client):
-    found, following = [], ""
-    while following is not None:
-        reply = (await client.get(f"/v1/ledger?limit=2&before={following}")).json()
-        found += [line["reference"] for line in reply["lines"]]
-        following = reply["next"]
-    assert found == ["r5", "r4", "r3", "r2", "r1"]
+    reply = (await client.get("/v1/ledger?limit=2")).json()
+    found = reply["lines"]
+    while reply["next"] is not None:
+        reply = (await client.get(f"/v1/ledger?limit=2&before={reply['next']}")).json()
+        found += reply["lines"]
+    assert [line["reference"] for line in found] == [f"credit:{n}" for n in range(5, 0, -1)]
+
+
+@pytest.mark.parametrize("before", ["", "x", "-1", "carried-forward", "credit:", "credit:a\0b"])
+async def test_a_page_before_what_is_no_line_is_refused(client, statements, before):
+    reply = await client.get("/v1/ledger", params={"before": before})
+    assert (reply.status_code, reply.json()["field"]) == (400, "before")
+    assert statements.limits == []
 
 
 async def test_a_page_that_ends_with_the_last_line_has_no_next(client):

@@ -322,6 +322,9 @@ async def test_payments_come_in_pages(api):
     second = (await api.ask("GET", "/v1/payments?limit=2&before=pay_2")).json()
     assert [(p["id"], p["failure"]) for p in second["payments"]] == [("pay_1", "card_declined")]
     assert second["next"] is None
+    for before in ("", "x", "pay_", "pay_%00"):
+        reply = await api.ask("GET", f"/v1/payments?before={before}")
+        assert (reply.status_code, reply.json()["field"]) == (400, "before")
 
 
 @pytest.mark.parametrize("limit", ["0", "-1", str(PAGE_MAX + 1), "x", "1" * 20])
