@@ -22,6 +22,7 @@ from accounts.stores import audit_log
 from accounts.stores import tables as people
 from accounts.stores.valkey import bounded
 from billing.clock import Clock, utc_now
+from billing.stores import tables
 from database.columns import NAMING_CONVENTION, UtcDateTime
 from database.engine import TIMEOUT_S, reading, upsert, writing
 from gateway.call.supervision import (
@@ -110,6 +111,14 @@ class SqlSupervision:
     async def rule(self, account_id: str) -> Rule:
         """Return what an account allows; nothing for an unknown one."""
         async with reading(self._engine, self._timeout_s) as connection:
+            return await find_rule(connection, account_id)
+
+    async def known_rule(self, account_id: str) -> Rule:
+        """Return what an account allows. Raises LookupError: no such account."""
+        there = sa.select(tables.accounts.c.id).where(tables.accounts.c.id == account_id)
+        async with reading(self._engine, self._timeout_s) as connection:
+            if await connection.scalar(there) is None:
+                raise LookupError("no such account")
             return await find_rule(connection, account_id)
 
     async def order(self, account_id: str, rule: Rule, order: Order) -> bool:

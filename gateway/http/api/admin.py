@@ -31,6 +31,7 @@ from gateway.http.velocity import address_of
 from gateway.limits.fraud import Allowance
 from gateway.operators import (
     FOUND_MAX,
+    NODES,
     QUERY_MIN,
     REASON_MAX,
     AccountState,
@@ -215,9 +216,11 @@ class AdminApi:
     async def list_log(self, request: Request, _principal: Principal) -> Response:
         """Return a page of what was done with an account, the newest first."""
         limit, before = number_before(request)
-        lines = await self.administration.book.lines(
-            account_in(request), limit=limit + 1, before=before
-        )
+        account_id, book = account_in(request), self.administration.book
+        lines = await book.lines(account_id, limit=limit + 1, before=before)
+        # Lines outlive the account; of one that never was there are none. Raises LookupError.
+        if not lines and account_id != NODES:
+            await book.state(account_id)
         following = str(lines[limit - 1].number) if len(lines) > limit else None
         return Json(LogPage(lines=[_line(each) for each in lines[:limit]], next=following))
 

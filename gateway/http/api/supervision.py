@@ -76,7 +76,10 @@ class Rules(Protocol):
     """What accounts allow. Raises StoreUnavailableError."""
 
     async def rule(self, account_id: str) -> Rule:
-        """Return what an account allows."""
+        """Return what an account allows; nothing for an unknown one."""
+
+    async def known_rule(self, account_id: str) -> Rule:
+        """Return what an account allows. Raises LookupError: no such account."""
 
     async def order(self, account_id: str, rule: Rule, order: Order) -> bool:
         """Let an operator set it; False where a person decides. Raises LookupError."""
@@ -212,7 +215,7 @@ class FleetSupervisionApi:
     @operation(f"GET {ACCOUNT}/supervision", Scope.ADMIN, RuleView)
     async def show_supervision(self, request: Request, _principal: Principal) -> Response:
         """Return what supervisors may do in the calls of an account."""
-        return Json(_view(await self.desk.rules.rule(account_in(request))))
+        return Json(_view(await self.desk.rules.known_rule(account_in(request))))
 
     @operation(
         f"PUT {ACCOUNT}/supervision",

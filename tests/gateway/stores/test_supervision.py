@@ -68,6 +68,9 @@ async def world(engine):
 async def test_nothing_is_allowed_until_somebody_allows_it(world):
     assert await world.rules.rule("shop") == Rule()
     assert await world.rules.rule("nobody") == Rule()
+    assert await world.rules.known_rule("shop") == Rule()
+    with pytest.raises(LookupError):
+        await world.rules.known_rule("nobody")
 
 
 async def test_an_operator_sets_the_rule_of_an_account_that_is_no_persons(world):

@@ -10,7 +10,7 @@ from gateway.http.api.admin import AdminApi
 from gateway.http.app import create_app
 from gateway.http.bearer import key_hash
 from gateway.limits.fraud import Allowance
-from gateway.operators import FoundAccount, Line, Order, Refusals
+from gateway.operators import NODES, FoundAccount, Line, Order, Refusals
 from gateway.scopes import Scope
 from tests.gateway.http.test_bearer import Account, Accounts, authenticator
 from tests.gateway.people.test_administration import NOW, World, state_of
@@ -37,7 +37,9 @@ class Book(World):
             **{each: getattr(state, each) for each in state.__slots__} | {"refusals": refusals}
         )
 
-    async def lines(self, _account_id, *, limit, before=None):
+    async def lines(self, account_id, *, limit, before=None):
+        if account_id in ("nobody", "quiet", NODES):
+            return []
         numbers = [each for each in (3, 2, 1) if before is None or each < before]
         return [Line(n, NOW, Act.FROZEN, Actor.OPERATOR, "kim", "why") for n in numbers][:limit]
 
@@ -99,6 +101,11 @@ async def test_the_log_is_paged_by_numbers(api):
     reply = (await api.get("accounts/ada/log?limit=2&before=2")).json()
     assert ([each["number"] for each in reply["lines"]], reply["next"]) == ([1], None)
     assert (await api.get("accounts/ada/log?before=two")).status_code == 400
+    for quiet in ("quiet", NODES):
+        empty = await api.get(f"accounts/{quiet}/log")
+        assert (empty.status_code, empty.json()) == (200, {"lines": [], "next": None})
+    missing = await api.get("accounts/nobody/log")
+    assert (missing.status_code, missing.json()["code"]) == (404, "account_not_found")
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,11 @@ class Api:
     async def rule(self, _account_id):
         return self.allowed
 
+    async def known_rule(self, account_id):
+        if account_id == "nobody":
+            raise LookupError
+        return self.allowed
+
     async def order(self, account_id, rule, order):
         if account_id == "nobody":
             raise LookupError
@@ -183,3 +188,4 @@ async def test_of_a_person_and_of_nobody_no_operator_decides(api):
     assert await api.ask("PUT", person, json=body) == (403, "holder_decides")
     nobody = RULE.replace("ada", "nobody")
     assert await api.ask("PUT", nobody, json=body) == (404, "account_not_found")
+    assert await api.ask("GET", nobody) == (404, "account_not_found")
