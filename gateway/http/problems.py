@@ -86,7 +86,8 @@ def problem(
     if scope:
         # RFC 6750, 3.1.
         extra["WWW-Authenticate"] = f'Bearer error="insufficient_scope", scope="{scope}"'
-    if entry.status == 503:
+    if entry.status in (429, 503):
+        # Where nobody can say when, as where there is no room until somebody leaves.
         extra.setdefault("Retry-After", "5")
     if entry.status == 401:
         # RFC 9110, 15.5.2: a 401 names the authentication scheme.

@@ -264,6 +264,7 @@ async def test_who_is_gone_before_its_answer_watches_nothing(house):
 async def test_an_account_watches_in_so_many_places_and_others_as_before(house):
     connections = [await house.watches() for _ in range(ACCOUNT_VIEWERS_MAX)]
     assert await house.asks() == (429, "too_many_viewers")
+    assert house.reply.headers["retry-after"] == "5"
     assert await house.asks(f"{OWN}?call=c1") == (429, "too_many_viewers")
     await house.watches(key="ck_bob")
     connections[0].ends()
