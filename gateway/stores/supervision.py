@@ -121,6 +121,17 @@ class SqlSupervision:
                 raise LookupError("no such account")
             return await find_rule(connection, account_id)
 
+    async def is_over(self, call_id: str, account_id: str | None) -> bool:
+        """Return whether a call is over: of one account, or of anybody without one."""
+        calls = tables.calls.c
+        over = sa.select(calls.id).where(
+            calls.id == call_id, calls.closed, calls.forgotten_at.is_(None)
+        )
+        if account_id is not None:
+            over = over.where(calls.account_id == account_id)
+        async with reading(self._engine, self._timeout_s) as connection:
+            return await connection.scalar(over) is not None
+
     async def order(self, account_id: str, rule: Rule, order: Order) -> bool:
         """Let an operator set the rule of an account that belongs to no person.
 

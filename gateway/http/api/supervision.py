@@ -73,7 +73,7 @@ class RuleView(msgspec.Struct, kw_only=True):
 
 
 class Rules(Protocol):
-    """What accounts allow. Raises StoreUnavailableError."""
+    """What accounts allow, and which of their calls are over. Raises StoreUnavailableError."""
 
     async def rule(self, account_id: str) -> Rule:
         """Return what an account allows; nothing for an unknown one."""
@@ -83,6 +83,9 @@ class Rules(Protocol):
 
     async def order(self, account_id: str, rule: Rule, order: Order) -> bool:
         """Let an operator set it; False where a person decides. Raises LookupError."""
+
+    async def is_over(self, call_id: str, account_id: str | None) -> bool:
+        """Return whether a call is over: of one account, or of anybody without one."""
 
 
 class NewGrants(Protocol):
@@ -101,6 +104,22 @@ class GrantDesk:
     rules: Rules
     grants: NewGrants
     velocity: Velocity
+
+    async def find(self, request: Request, account_id: str | None = None) -> LiveCall:
+        """Return the live call that a request names, of one account or of anybody.
+
+        Raises RequestRefusedError, also for one that is over.
+        """
+        try:
+            return await find_call(self.control, request, account_id)
+        except RequestRefusedError as refused:
+            call_id = request.path_params["call_id"]
+            # PostgreSQL cannot look for text with NUL, and no call has such an id.
+            if refused.code != "call_not_found" or "\0" in call_id:
+                raise
+            if not await self.rules.is_over(call_id, account_id):
+                raise
+        raise RequestRefusedError("call_ended")
 
     async def give(self, call: LiveCall, grant: Grant) -> Response:
         """Return a grant where the call stands and its account allows it.
@@ -160,7 +179,7 @@ class OwnSupervisionApi:
         reason = readable(body.reason)
         if body.reason and not reason:
             raise RequestRefusedError("bad_request", field="reason")
-        call = await find_call(self.desk.control, request, principal.account.id)
+        call = await self.desk.find(request, principal.account.id)
         who = principal.signed_in
         grant = Grant(
             call_id=call.opened.call_id,
@@ -201,7 +220,7 @@ class FleetSupervisionApi:
         """
         body = await read_json(request, ActRequest)
         order = order_of(principal, body.reason)
-        call = await find_call(self.desk.control, request)
+        call = await self.desk.find(request)
         grant = Grant(
             call_id=call.opened.call_id,
             account_id=call.opened.account_id,

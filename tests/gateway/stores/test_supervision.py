@@ -11,6 +11,7 @@ from accounts.holder import Holder
 from accounts.link import Purpose
 from accounts.notice import Notice
 from accounts.stores import audit_log, holders
+from billing.stores import tables
 from database.engine import TIMEOUT_S, reading, writing
 from gateway.call.supervision import GRANT_S, SILENT_REASON_MAX, Deed, Grant, Mode, Rule
 from gateway.operators import Order
@@ -25,6 +26,7 @@ from gateway.stores.supervision import (
     supervision_rules,
 )
 from tests.billing.conftest import client
+from tests.gateway.stores.test_operator_reports import ended
 
 __all__ = ["client"]
 
@@ -83,6 +85,20 @@ async def test_an_operator_sets_the_rule_of_an_account_that_is_no_persons(world)
         assert await world.rules.rule("shop") == rule
         line = (Act.SUPERVISION_SET, Actor.OPERATOR, "kim", f"{said}: the shop asked for it")
         assert (await world.log("shop"))[0] == line
+
+
+async def test_a_call_that_is_over_is_known_to_its_account_and_to_operators(world):
+    for name in ("over", "live", "forgotten"):
+        await ended(world.engine, name, "shop", NOW)
+    calls = tables.calls
+    changes = {"live": {"closed": False}, "forgotten": {"forgotten_at": NOW}}
+    async with writing(world.engine, TIMEOUT_S) as connection:
+        for name, values in changes.items():
+            await connection.execute(sa.update(calls).where(calls.c.id == name).values(values))
+    for whose in ("shop", "alice", None):
+        assert await world.rules.is_over("over", whose) is (whose != "alice")
+        for name in (*changes, "none"):
+            assert not await world.rules.is_over(name, whose)
 
 
 async def test_of_a_person_no_operator_decides(world):

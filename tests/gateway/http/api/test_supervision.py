@@ -36,6 +36,7 @@ class Api:
         self.control.held = [msgspec.structs.replace(live("c1"), answered_at=AT)]
         self.velocity = Velocity()
         self.allowed, self.given, self.orders = Rule(Mode.BARGE), [], []
+        self.over = set()
         keys = ((KEY, Scope.ADMIN), (OWN, Scope.CALLS), (AUDITOR, Scope.SUPERVISE))
         for key, scope in keys:
             account = Account(
@@ -58,6 +59,9 @@ class Api:
         if account_id == "nobody":
             raise LookupError
         return self.allowed
+
+    async def is_over(self, call_id, account_id):
+        return (call_id, account_id) in self.over
 
     async def order(self, account_id, rule, order):
         if account_id == "nobody":
@@ -156,7 +160,13 @@ async def test_there_must_be_a_call_in_which_somebody_has_answered(api):
         api.control.held = [msgspec.structs.replace(held, **changes)]
         assert await api.ask("POST", PATH, json=BECAUSE) == expected
     api.control.held = []
-    assert await api.ask("POST", PATH, json=BECAUSE) == (404, "call_not_found")
+    for path, key in ((PATH, KEY), (MINE, AUDITOR)):
+        api.over = set()
+        assert await api.ask("POST", path, key, json=BECAUSE) == (404, "call_not_found")
+        api.over = {("c1", None if key == KEY else "operators")}
+        assert await api.ask("POST", path, key, json=BECAUSE) == (409, "call_ended")
+        unfit = path.replace("c1", "c1%00")
+        assert await api.ask("POST", unfit, key, json=BECAUSE) == (404, "call_not_found")
     api.control.silent = ["n1"]
     assert await api.ask("POST", PATH, json=BECAUSE) == (503, "node_silent")
     assert api.given == []
