@@ -20,7 +20,7 @@ class LegQuality(msgspec.Struct, frozen=True, kw_only=True):
     """What one leg carried, how much of it was speech, and its quality.
 
     The browser leg's voice is the caller's as the phone hears it; the carrier leg's is the phone's
-    as the caller hears it. None is a figure that was not measured.
+    as the caller hears it. A figure that was not measured is null.
     """
 
     frames_in: int = 0

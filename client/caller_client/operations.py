@@ -234,7 +234,7 @@ class Caller(Transport):
     ) -> shapes.GrantView:
         """Return the token that lets a supervisor into a live call of the account, once.
 
-        It is good for a minute. The supervisor listens at first; docs/sdk.md has the messages.
+        It is good for a minute. The supervisor listens at first; docs/api.md has the messages.
         """
         return cast(
             "shapes.GrantView",
@@ -875,7 +875,7 @@ class Caller(Transport):
         )
 
     def replay_webhook_failures(self, *, webhook_id: str, since: datetime) -> shapes.Replayed:
-        """Send those again that were given up; at most `ports.REPLAYED_MAX` at a time."""
+        """Send those again that were given up; at most 1,000 at a time."""
         return cast(
             "shapes.Replayed",
             self.ask(
@@ -1588,7 +1588,7 @@ class AsyncCaller(AsyncTransport):
     ) -> shapes.GrantView:
         """Return the token that lets a supervisor into a live call of the account, once.
 
-        It is good for a minute. The supervisor listens at first; docs/sdk.md has the messages.
+        It is good for a minute. The supervisor listens at first; docs/api.md has the messages.
         """
         return cast(
             "shapes.GrantView",
@@ -2239,7 +2239,7 @@ class AsyncCaller(AsyncTransport):
         )
 
     async def replay_webhook_failures(self, *, webhook_id: str, since: datetime) -> shapes.Replayed:
-        """Send those again that were given up; at most `ports.REPLAYED_MAX` at a time."""
+        """Send those again that were given up; at most 1,000 at a time."""
         return cast(
             "shapes.Replayed",
             await self.ask(

@@ -122,7 +122,7 @@ class AttemptView(msgspec.Struct, kw_only=True):
     number: int
     at: datetime
     status: int | None
-    """None where there was no answer."""
+    """Null where there was no answer."""
     ms: int
     reason: str
     """Why it failed; empty for a success."""
@@ -233,7 +233,7 @@ class ButtonView(msgspec.Struct, kw_only=True):
     made_at: datetime
     paused_at: datetime | None
     usage: list[UsageView]
-    """The days with calls in the last `USAGE_DAYS`, the newest first."""
+    """The days with calls among the last 31, the newest first."""
 
 
 class CallPage(msgspec.Struct, kw_only=True):
@@ -468,7 +468,7 @@ class DeliveryView(msgspec.Struct, kw_only=True):
     """When it happened."""
     state: DeliveryState
     next_try_at: datetime | None
-    """None once it has ended."""
+    """Null once it has ended."""
     ended_at: datetime | None
     failure: str
     """Of the last attempt, or why it was given up."""
@@ -704,7 +704,7 @@ class LegQuality(msgspec.Struct, kw_only=True):
     """What one leg carried, how much of it was speech, and its quality.
 
     The browser leg's voice is the caller's as the phone hears it; the carrier leg's is the
-    phone's as the caller hears it. None is a figure that was not measured.
+    phone's as the caller hears it. A figure that was not measured is null.
     """
 
     frames_in: int = 0
@@ -869,7 +869,7 @@ class OneButtonView(msgspec.Struct, kw_only=True):
     made_at: datetime
     paused_at: datetime | None
     usage: list[UsageView]
-    """The days with calls in the last `USAGE_DAYS`, the newest first."""
+    """The days with calls among the last 31, the newest first."""
     live_calls: int
     """On all nodes."""
     refused_today: dict[str, int]
@@ -1346,7 +1346,7 @@ class WebhookSecretView(msgspec.Struct, kw_only=True):
     created_at: datetime
     disabled_at: datetime | None
     disabled_why: str
-    """A word of `webhooks.ports.Ended`; empty while it is enabled."""
+    """`by_owner`, `by_operator`, `gone` (it answered 410), `failing` (it took nothing for days) or `taken_back` (it was not its account's holder who made it); empty while it is enabled."""
     failing_since: datetime | None
     """Of the first failure since the last success."""
     old_secret_until: datetime | None
@@ -1369,7 +1369,7 @@ class WebhookView(msgspec.Struct, kw_only=True):
     created_at: datetime
     disabled_at: datetime | None
     disabled_why: str
-    """A word of `webhooks.ports.Ended`; empty while it is enabled."""
+    """`by_owner`, `by_operator`, `gone` (it answered 410), `failing` (it took nothing for days) or `taken_back` (it was not its account's holder who made it); empty while it is enabled."""
     failing_since: datetime | None
     """Of the first failure since the last success."""
     old_secret_until: datetime | None

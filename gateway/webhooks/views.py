@@ -27,7 +27,8 @@ class WebhookView(msgspec.Struct, kw_only=True):
     created_at: datetime
     disabled_at: datetime | None
     disabled_why: str
-    """A word of `webhooks.ports.Ended`; empty while it is enabled."""
+    """`by_owner`, `by_operator`, `gone` (it answered 410), `failing` (it took nothing for days) or
+    `taken_back` (it was not its account's holder who made it); empty while it is enabled."""
     failing_since: datetime | None
     """Of the first failure since the last success."""
     old_secret_until: datetime | None
@@ -47,7 +48,7 @@ class AttemptView(msgspec.Struct, kw_only=True):
     number: int
     at: datetime
     status: int | None
-    """None where there was no answer."""
+    """Null where there was no answer."""
     ms: int
     reason: str
     """Why it failed; empty for a success."""
@@ -64,7 +65,7 @@ class DeliveryView(msgspec.Struct, kw_only=True):
     """When it happened."""
     state: DeliveryState
     next_try_at: datetime | None
-    """None once it has ended."""
+    """Null once it has ended."""
     ended_at: datetime | None
     failure: str
     """Of the last attempt, or why it was given up."""

@@ -102,7 +102,7 @@ class ButtonView(msgspec.Struct, kw_only=True):
     made_at: datetime
     paused_at: datetime | None
     usage: Sequence[UsageView]
-    """The days with calls in the last `USAGE_DAYS`, the newest first."""
+    """The days with calls among the last 31, the newest first."""
 
 
 class OneButtonView(ButtonView, kw_only=True):

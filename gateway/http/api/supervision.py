@@ -173,7 +173,7 @@ class OwnSupervisionApi:
     async def supervise_call(self, request: Request, principal: Principal) -> Response:
         """Return the token that lets a supervisor into a live call of the account, once.
 
-        It is good for a minute. The supervisor listens at first; docs/sdk.md has the messages.
+        It is good for a minute. The supervisor listens at first; docs/api.md has the messages.
         """
         body = await read_json(request, GrantRequest)
         reason = readable(body.reason)

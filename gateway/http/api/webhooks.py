@@ -204,7 +204,7 @@ class WebhooksApi:
         problems=("webhook_not_found", "webhook_disabled"),
     )
     async def replay_webhook_failures(self, request: Request, principal: Principal) -> Response:
-        """Send those again that were given up; at most `ports.REPLAYED_MAX` at a time."""
+        """Send those again that were given up; at most 1,000 at a time."""
         body = await read_json(request, ReplayBody)
         replayed = await self.acts.replay_failed(principal.account.id, _id_in(request), body.since)
         return Json(replayed, 202)

@@ -1,6 +1,7 @@
 """The document says of each operation what it declares, in shapes that are JSON Schema."""
 
 import json
+import re
 from typing import Any
 
 import jsonschema
@@ -11,7 +12,9 @@ from gateway.http.access import Access
 from gateway.http.openapi import codes_of, document, operations
 from gateway.http.operation import Once
 from gateway.http.problems import problem
+from gateway.people.buttons import USAGE_DAYS
 from gateway.scopes import Scope
+from gateway.webhooks.ports import REPLAYED_MAX, Ended
 
 DOCUMENT = document()
 SCHEMAS = DOCUMENT["components"]["schemas"]
@@ -133,6 +136,27 @@ def test_a_body_takes_nothing_that_it_does_not_name_however_deep(operation):
         if (items := part.get("prefixItems")) is not None:
             # Else what comes after the last of them is dropped.
             assert part["maxItems"] == len(items), part
+
+
+def words_of(told):
+    """Yield all that is told people in a part of the document."""
+    for name, part in told.items() if isinstance(told, dict) else enumerate(told):
+        if name in ("summary", "description") and isinstance(part, str):
+            yield part
+        elif isinstance(part, dict | list):
+            yield from words_of(part)
+
+
+def test_nothing_is_told_by_a_name_of_the_source():
+    for words in words_of(DOCUMENT):
+        assert not re.search(r"`\w+(\.\w+)*\.[A-Z]\w*`|\b(?!CALLER_)[A-Z]+_[A-Z_]+\b", words), words
+    replay = DOCUMENT["paths"]["/v1/webhooks/{webhook_id}/replay"]["post"]["summary"]
+    assert f"{REPLAYED_MAX:,}" in replay
+    for name in ("ButtonView", "OneButtonView"):
+        assert f" {USAGE_DAYS}," in SCHEMAS[name]["properties"]["usage"]["description"]
+    why = SCHEMAS["WebhookView"]["properties"]["disabled_why"]["description"]
+    of_deliveries = {Ended.DISABLED, Ended.TOO_MANY, Ended.TOO_LONG, Ended.FORGOTTEN}
+    assert {each for each in Ended if f"`{each}`" in why} == set(Ended) - of_deliveries
 
 
 @pytest.mark.parametrize("code", PROBLEMS)
