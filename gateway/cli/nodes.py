@@ -104,7 +104,8 @@ def set_log_level(  # noqa: PLR0917
                 _fail_missing(node)
             except NodeSilentError:
                 fail(f"Node {node} does not answer.", "Try again.", EXIT_UNAVAILABLE)
-        out.print(f"Node {node} logs from {said}.", markup=False)
+        logs = "as it is set" if level is LogLevel.SETTING else f"from {said}"
+        out.print(f"Node {node} logs {logs}.", markup=False)
 
     run_with(context, storage.open_book, work)
 

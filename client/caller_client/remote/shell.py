@@ -164,8 +164,8 @@ def _set_log_level(caller: Caller, command: Command, console: Console) -> int:
     caller.set_node_log_level(
         node=command.node, level=level, minutes=minutes, reason=command.reason
     )
-    said = level if level == "setting" else f"{level} for {minutes} minutes"
-    console.say(f"Node {command.node} logs from {said}.")
+    logs = "as it is set" if level == "setting" else f"from {level} for {minutes} minutes"
+    console.say(f"Node {command.node} logs {logs}.")
     return 0
 
 

@@ -74,7 +74,7 @@ async def test_a_node_logs_more_for_a_while_and_the_audit_log_says_why(site, ope
         said = (0, "Node n1 logs from debug for 120 minutes.\n", "")
         assert await operator.types(*arguments) == said
         arguments[3] = "setting"
-        assert (await operator.types(*arguments))[1] == "Node n1 logs from setting.\n"
+        assert (await operator.types(*arguments))[1] == "Node n1 logs as it is set.\n"
     book = SqlAdministration(site.stores.engine, None)
     lines = await book.lines(NODES, limit=2, before=None)
     assert all("calls fail" in line.reason for line in lines)

@@ -177,7 +177,8 @@ async def test_a_node_logs_more_for_a_while(house):
     told = await house.run("nodes", "log-level", "n2", "debug", *why)
     assert told == (0, "Node n2 logs from debug for 15 minutes.\n")
     assert (await house.run("nodes", "log-level", "n1", "error", "--for", "2h", *why))[0] == 0
-    assert (await house.run("nodes", "log-level", "n1", "setting", "--for", "1d", *why))[0] == 0
+    told = await house.run("nodes", "log-level", "n1", "setting", "--for", "1d", *why)
+    assert told == (0, "Node n1 logs as it is set.\n")
     levels = [("n2", "debug", 15), ("n1", "error", 120), ("n1", "setting", 1440)]
     assert house.levels == levels
     for arguments in (
