@@ -5,6 +5,7 @@ import test from 'node:test';
 import { languages } from 'languages:../../../web/src/live/languages';
 import { causes } from '../../../web/src/i18n/endings/en';
 import { alarmInWords } from '../../../web/src/live/alarm-words';
+import { english as call } from '../../../web/src/live/call-words';
 import type { Alarm } from '../../../web/src/live/contract';
 import { english as door } from '../../../web/src/live/door-words';
 import { entryOf } from '../../../web/src/live/language';
@@ -20,7 +21,7 @@ type Said = (...values: unknown[]) => string;
 /** Names joined by dots -> text, or what makes one. */
 type Flat = Map<string, string | Said>;
 
-const ENGLISH = flat({ page, door, operators, reports, supervision, causes });
+const ENGLISH = flat({ page, call, door, operators, reports, supervision, causes });
 
 const TABLES = Object.fromEntries(
   await Promise.all(Object.entries(languages).map(async ([code, load]) => [code, (await load!()).words as unknown as Words] as const)),

@@ -7,6 +7,7 @@ import { fields } from '../ui/fields';
 import { theme } from '../ui/theme';
 import { Board, SAMPLED } from './board';
 import { MEASURED, isOver, numberOf, secondsOf } from './call-list';
+import { words } from './call-words';
 import './chart';
 import type { Line } from './chart';
 import type { Row } from './contract';
@@ -15,7 +16,7 @@ import { Feed } from './feed';
 import type { Connection } from './feed';
 import { entryOf, spoken } from './language';
 import { costs, fire, look, quality, stateOf } from './look';
-import { words } from './words';
+import { words as common } from './words';
 
 type Sampled = (typeof SAMPLED)[number];
 
@@ -152,7 +153,7 @@ export class CallView extends LitElement {
         <div class="row">
           <h2>${words.callTo(number)}</h2>
           <span>${stateOf(row.state)}</span>
-          ${isOver(row) ? nothing : html`<button type="button" class="danger end" @click=${() => fire(this, 'end-call', row)}>${words.endCall}</button>`}
+          ${isOver(row) ? nothing : html`<button type="button" class="danger end" @click=${() => fire(this, 'end-call', row)}>${common.endCall}</button>`}
         </div>
         ${row.state === 'lost' ? html`<p>${words.lostMeaning}</p>` : nothing}
         <dl>${this.#facts(row)}</dl>
@@ -182,20 +183,20 @@ export class CallView extends LitElement {
   #facts(row: Row): TemplateResult[] {
     const nowMs = this.board.timeMs(Date.now(), this.connection.phase === 'live');
     const seconds = secondsOf(row, nowMs);
-    const { columns: names } = words;
+    const { columns: names } = common;
     const facts: [string, unknown][] = [
-      [names.seconds, seconds === undefined ? words.none : duration(seconds)],
+      [names.seconds, seconds === undefined ? common.none : duration(seconds)],
       [names.cost_micros, costs(row, nowMs)],
-      [words.price, row.currency ? money(row.per_minute_micros, row.currency) : words.none],
+      [words.price, row.currency ? money(row.per_minute_micros, row.currency) : common.none],
       ...MEASURED.map((column): [string, unknown] => [names[column], quality(row, column)]),
-      [names.tags, row.tags.map((tag) => words.tags[tag]).join(', ') || words.none],
-      [names.path, words.paths[row.path]],
-      [words.figures.pdd[0], row.pdd_ms === null ? words.none : ms(row.pdd_ms)],
-      [names.country, country(row.country) || words.unknown],
+      [names.tags, row.tags.map((tag) => common.tags[tag]).join(', ') || common.none],
+      [names.path, common.paths[row.path]],
+      [common.figures.pdd[0], row.pdd_ms === null ? common.none : ms(row.pdd_ms)],
+      [names.country, country(row.country) || common.unknown],
       [names.node, row.node],
       ...(this.isOperator ? ([[words.account, row.account_id]] as [string, unknown][]) : []),
-      [words.key, row.key_id || words.none],
-      [words.origin, row.origin || words.none],
+      [words.key, row.key_id || common.none],
+      [words.origin, row.origin || common.none],
       [words.id, row.id],
     ];
     return facts.map(([name, value]) => html`<div><dt>${name}</dt><dd class="number">${value}</dd></div>`);

@@ -5,8 +5,9 @@ import type { TemplateResult } from 'lit';
 import uPlot from 'uplot';
 import { fields } from '../ui/fields';
 import type { Timeline } from './board';
+import { words } from './call-words';
 import { clock, short } from './format';
-import { words } from './words';
+import { words as common } from './words';
 
 /** A line of a chart: a column of the timeline. */
 export interface Line {
@@ -174,11 +175,11 @@ export class Chart extends LitElement {
       width: 1.5,
       points: { show: false },
       ...(dash && { dash }),
-      value: (_: uPlot, value: number | null) => (value === null ? words.none : (text?.(value) ?? String(value))),
+      value: (_: uPlot, value: number | null) => (value === null ? common.none : (text?.(value) ?? String(value))),
     }));
     const axis = { stroke: color('muted'), grid: { stroke: color('line'), width: 1 }, ticks: { show: false } };
     return {
-      series: [{ label: words.time, value: (_: uPlot, at: number | null) => (at === null ? words.none : clock(at * 1000)) }, ...series],
+      series: [{ label: words.time, value: (_: uPlot, at: number | null) => (at === null ? common.none : clock(at * 1000)) }, ...series],
       padding: [8, TIME_PX / 2 - 8, 0, 0],
       axes: [
         { ...axis, size: 30, space: TIME_PX, values: (_: uPlot, at: number[]) => at.map((second) => clock(second * 1000)) },

@@ -3,6 +3,7 @@
 import { languages } from 'languages:./languages';
 import { chosen } from '../i18n/choice';
 import type { Causes } from '../i18n/endings/en';
+import type { english as call } from './call-words';
 import type { AlarmRule } from './contract';
 import type { english as door } from './door-words';
 import type { english as operators } from './operator-words';
@@ -37,6 +38,7 @@ export type AlarmTitle = (subject: string, value: string, count: number) => stri
 /** Every word of the page in a language, by the part that says it. */
 export interface Words {
   page: typeof page;
+  call: typeof call;
   door: typeof door;
   operators: typeof operators;
   reports: typeof reports;

@@ -112,7 +112,6 @@ export const words: Words = {
       ended: 'beendet',
       lost: 'verloren',
     },
-    lostMeaning: 'Sein Knoten hat fünf Sekunden lang nichts gesagt; was aus dem Anruf wurde, steht in den Einzelnachweisen.',
     tags: {
       silence: 'Stille',
       high_jitter: 'Jitter',
@@ -133,8 +132,11 @@ export const words: Words = {
     ended: (number) => `Der Anruf an ${number} wird beendet.`,
     failed: 'Das ist fehlgeschlagen.',
     unreachable: 'Das Gateway ist nicht erreichbar. Versuchen Sie es erneut.',
+  },
 
+  call: {
     callTo: (number) => `Anruf an ${number}`,
+    lostMeaning: 'Sein Knoten hat fünf Sekunden lang nichts gesagt; was aus dem Anruf wurde, steht in den Einzelnachweisen.',
     back: 'Alle Anrufe',
     callGone: 'Dieser Anruf ist nicht unter den laufenden. Vielleicht hat er vor mehr als einer Minute geendet.',
     record: 'Sein Einzelnachweis',

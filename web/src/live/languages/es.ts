@@ -112,7 +112,6 @@ export const words: Words = {
       ended: 'terminada',
       lost: 'perdida',
     },
-    lostMeaning: 'Su nodo no ha dicho nada en cinco segundos; el registro dice qué fue de ella.',
     tags: {
       silence: 'silencio',
       high_jitter: 'jitter',
@@ -133,8 +132,11 @@ export const words: Words = {
     ended: (number) => `La llamada a ${number} se está terminando.`,
     failed: 'No ha funcionado.',
     unreachable: 'No se puede acceder al servicio. Inténtelo de nuevo.',
+  },
 
+  call: {
     callTo: (number) => `Llamada a ${number}`,
+    lostMeaning: 'Su nodo no ha dicho nada en cinco segundos; el registro dice qué fue de ella.',
     back: 'Todas las llamadas',
     callGone: 'Esta llamada no está entre las que están en curso. Puede que terminara hace más de un minuto.',
     record: 'Su registro',
