@@ -137,6 +137,32 @@ async def test_an_operator_ends_a_call_with_a_reason(browser: Browser, live: Liv
     await closed(page, faults)
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("locale", ["en-US", "de-DE", "es-ES"])
+async def test_what_ends_a_call_is_in_sight_however_wide_its_row_is(
+    browser: Browser, live: LiveGateway, locale: str, scheme: Literal["light", "dark"]
+) -> None:
+    begun = {"created_at": at(-5000), "ringing_at": at(-4990), "answered_at": at(-4980)}
+    measured = {"mos": 2.1, "rtt_ms": 1234, "jitter_ms": 123.0, "loss_percent": 12.3}
+    named = {"account_id": "a" * 60, "node": "n" * 60, "tags": ["silence", "high_latency"]}
+    wide = row("call_2", cost_micros=1_234_567_890, **begun, **measured, **named)
+    live.snapshot = {"calls": [row("call_1"), wide], "totals": totals(2)}
+    size: Any = {"width": 1280, "height": 800}
+    page, faults = await opened(
+        browser, live, "calls", locale=locale, viewport=size, color_scheme=scheme
+    )
+    ends = page.locator("live-calls tbody button")
+    await expect(ends).to_have_count(2)
+    for end in await ends.all():
+        await expect(end).to_be_in_viewport(ratio=1)
+        box = await end.bounding_box()
+        assert box is not None
+        await page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        await expect(page.get_by_role("dialog")).to_be_visible()
+        await page.keyboard.press("Escape")
+    await closed(page, faults)
+
+
 async def test_whoever_is_signed_in_ends_their_own_calls(
     browser: Browser, live: LiveGateway
 ) -> None:

@@ -28,7 +28,6 @@ export const callsLook = css`
     display: none;
   }
   .name {
-    max-width: 9rem;
     overflow: hidden;
     text-overflow: ellipsis;
   }
@@ -47,6 +46,22 @@ export const callsLook = css`
     th,
     td {
       padding-inline: 5px;
+    }
+    th {
+      white-space: normal;
+    }
+    .name {
+      max-width: 7rem;
+    }
+    .scroll {
+      scroll-padding-inline-end: 6rem;
+    }
+    /* What acts on a call stays in sight, and casts a shade on what goes on below it. */
+    tr > :last-child {
+      position: sticky;
+      inset-inline-end: 0;
+      padding-inline-start: var(--space-4);
+      background: linear-gradient(to left, var(--ground) calc(100% - 12px), var(--line) 0, transparent);
     }
     /* Rows keep their height, and columns their width, as what is in them changes each second. */
     tr {
@@ -106,9 +121,6 @@ export const callsLook = css`
       width: 100%;
       min-height: var(--target);
       margin-block-start: var(--space-2);
-    }
-    .name {
-      max-width: none;
     }
   }
 `;

@@ -136,7 +136,7 @@ export const look = css`
 `;
 
 /** What shows the order that a column is sorted in. */
-export const ARROWS = { none: '', ascending: ' ↑', descending: ' ↓' } as const;
+export const ARROWS = { none: '', ascending: '\u00a0↑', descending: '\u00a0↓' } as const;
 
 /** Filled by how far a call has come, so that states are told apart without colours. */
 const STATE_MARKS: Record<State, string> = {
