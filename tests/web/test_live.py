@@ -163,6 +163,25 @@ async def test_what_ends_a_call_is_in_sight_however_wide_its_row_is(
     await closed(page, faults)
 
 
+async def test_a_table_that_is_cut_off_casts_a_shade_until_its_end_is_reached(
+    browser: Browser, live: LiveGateway
+) -> None:
+    live.snapshot = {"calls": [row("call_1")], "totals": totals(1)}
+    live.reports["credit"] = credit_report(**{"x" * 60: 30_000})
+    size: Any = {"width": 320, "height": 800}
+    page, faults = await opened(browser, live, "credit", viewport=size)
+    table = page.get_by_role("region").filter(has=page.get_by_role("table"))
+    await expect(table.get_by_role("row")).to_have_count(2)
+    box = await table.bounding_box()
+    assert box is not None
+    # Above all letters.
+    edge: Any = {"x": box["x"] + box["width"] - 3, "y": box["y"] + 1, "width": 3, "height": 3}
+    shaded = await page.screenshot(clip=edge)
+    await table.evaluate("(table) => table.scrollTo(table.scrollWidth, 0)")
+    assert await page.screenshot(clip=edge) != shaded
+    await closed(page, faults)
+
+
 async def test_whoever_is_signed_in_ends_their_own_calls(
     browser: Browser, live: LiveGateway
 ) -> None:

@@ -68,6 +68,12 @@ export const look = css`
     position: relative;
     overflow-x: auto;
   }
+  /* A shade at the edge tells that there is more; what moves along covers it where there is none. */
+  .card .scroll {
+    background:
+      linear-gradient(var(--card) 0 0) right / 8px no-repeat local,
+      linear-gradient(to left, var(--muted), transparent) right / 8px no-repeat;
+  }
   table {
     width: 100%;
     border-collapse: collapse;
