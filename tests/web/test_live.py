@@ -34,6 +34,13 @@ _OBSERVE = """document.addEventListener('securitypolicyviolation',
   (event) => console.error(`CSP: ${event.violatedDirective} ${event.blockedURI}`));"""
 
 
+_FOCUSED = """() => {
+  let at = document.activeElement;
+  while (at.shadowRoot?.activeElement) at = at.shadowRoot.activeElement;
+  return at.ariaLabel ?? at.textContent.trim();
+}"""
+
+
 @async_fixture
 async def live(built_pages: Path) -> AsyncIterator[LiveGateway]:
     assert built_pages
@@ -179,6 +186,78 @@ async def test_a_table_that_is_cut_off_casts_a_shade_until_its_end_is_reached(
     shaded = await page.screenshot(clip=edge)
     await table.evaluate("(table) => table.scrollTo(table.scrollWidth, 0)")
     assert await page.screenshot(clip=edge) != shaded
+    await closed(page, faults)
+
+
+async def expect_focus(page: Page, name: str) -> None:
+    """Fail unless the focus comes to what is named so."""
+    await page.wait_for_function(f"(name) => ({_FOCUSED})() === name", arg=name, timeout=5000)
+
+
+@pytest.mark.parametrize("is_early", [False, True])
+async def test_whoever_ends_calls_by_keyboard_goes_on_at_the_next_one(
+    browser: Browser, live: LiveGateway, is_early: bool
+) -> None:
+    calls = [row(f"call_{n}", destination=f"+1415555000{n}", created_at=at(-n)) for n in (1, 2, 3)]
+    live.snapshot = {"calls": calls, "totals": totals(3)}
+    page, faults = await opened(browser, live, "calls")
+
+    async def end(number: int, left: int) -> None:
+        ending = row(f"call_{number}", state="ending", created_at=at(-number))
+        button = page.get_by_role("button", name=f"End the call: +1 415 555 000{number}")
+        await button.focus()
+        await page.keyboard.press("Enter")
+        await page.keyboard.type("Asked by the holder")
+        if is_early:
+            live.tell(calls=[ending])
+            await expect(page.locator("live-calls td button")).to_have_count(left)
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("dialog")).to_be_hidden()
+        if not is_early:
+            live.tell(calls=[ending])
+        await expect(button).to_have_count(0)
+
+    for number, left, then in (
+        (2, 2, "End the call: +1 415 555 0003"),
+        (3, 1, "End the call: +1 415 555 0001"),
+        (1, 0, "Calls"),
+    ):
+        await end(number, left)
+        await expect_focus(page, then)
+    await closed(page, faults)
+
+
+async def test_where_no_row_is_left_the_focus_goes_to_what_shows_all(
+    browser: Browser, live: LiveGateway
+) -> None:
+    live.snapshot = {"calls": [row("call_1")], "totals": totals(1)}
+    page, faults = await opened(browser, live, "calls")
+    await page.locator("live-calls select").first.select_option("answered")
+    await page.get_by_role("button", name="End the call").focus()
+    live.tell(calls=[row("call_1", state="ending")])
+    await expect_focus(page, "Show all calls")
+    live.tell(calls=[row("call_1", state="answered")])
+    await expect(page.locator("tbody tr")).to_have_count(1)
+    await page.get_by_role("button", name="End the call").focus()
+    await page.get_by_role("button", name="Pause").focus()
+    live.tell(calls=[row("call_1", state="ending")])
+    await expect(page.locator("tbody tr")).to_have_count(0)
+    await expect_focus(page, "Pause")
+    await closed(page, faults)
+
+
+async def test_whoever_ends_a_call_on_its_page_goes_on_at_its_heading(
+    browser: Browser, live: LiveGateway
+) -> None:
+    live.call = live.snapshot = {"calls": [row("call_1")]}
+    page, faults = await opened(browser, live, "call/call_1")
+    await page.get_by_role("button", name="End the call").focus()
+    await page.keyboard.press("Enter")
+    await page.keyboard.type("Asked by the holder")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("dialog")).to_be_hidden()
+    live.tell(calls=[row("call_1", state="ended", ended_at=at())])
+    await expect_focus(page, "Call to +1 415 555 2671")
     await closed(page, faults)
 
 

@@ -92,6 +92,8 @@ export class CallView extends LitElement {
   declare connection: Connection;
 
   #feed: Feed | undefined;
+  /** What ends the call, where it had the focus. */
+  #end: HTMLElement | undefined;
   #tick: ReturnType<typeof setInterval> | undefined;
 
   constructor() {
@@ -120,6 +122,14 @@ export class CallView extends LitElement {
 
   protected override willUpdate(changed: PropertyValues<this>): void {
     if (changed.has('address') && this.hasUpdated) this.#watch();
+  }
+
+  /** Where the focus went with its button, whoever types goes on at the heading. */
+  protected override updated(): void {
+    const button = this.#end;
+    if (!button || document.activeElement !== document.body) return;
+    this.#end = undefined;
+    if (!button.isConnected) this.renderRoot.querySelector<HTMLElement>('[tabindex]')?.focus();
   }
 
   #watch(): void {
@@ -151,9 +161,11 @@ export class CallView extends LitElement {
     const number = numberOf(row);
     return html`<section class="card stack">
         <div class="row">
-          <h2>${words.callTo(number)}</h2>
+          <h2 tabindex="-1">${words.callTo(number)}</h2>
           <span>${stateOf(row.state)}</span>
-          ${isOver(row) ? nothing : html`<button type="button" class="danger end" @click=${() => fire(this, 'end-call', row)}>${common.endCall}</button>`}
+          ${isOver(row)
+            ? nothing
+            : html`<button type="button" class="danger end" @focus=${this.#keep} @click=${() => fire(this, 'end-call', row)}>${common.endCall}</button>`}
         </div>
         ${row.state === 'lost' ? html`<p>${words.lostMeaning}</p>` : nothing}
         <dl>${this.#facts(row)}</dl>
@@ -179,6 +191,10 @@ export class CallView extends LitElement {
           </div>`
         : html`<p class="muted">${words.noSamples}</p>`}`;
   }
+
+  readonly #keep = ({ target }: FocusEvent): void => {
+    this.#end = target as HTMLElement;
+  };
 
   #facts(row: Row): TemplateResult[] {
     const nowMs = this.board.timeMs(Date.now(), this.connection.phase === 'live');

@@ -28,6 +28,10 @@ export class Calls extends LitElement {
   declare query: Query;
   declare longMinutes: number;
 
+  /** The button that had the focus last, and all of its kind while it was there. */
+  #focused: HTMLElement | undefined;
+  #ends: HTMLElement[] = [];
+
   constructor() {
     super();
     this.query = NEWEST;
@@ -36,6 +40,21 @@ export class Calls extends LitElement {
   /** Bring the focus to the filter. */
   focusFilter(): void {
     this.renderRoot.querySelector<HTMLInputElement>('input[type=search]')?.focus();
+  }
+
+  protected override willUpdate(): void {
+    if (this.#focused?.isConnected) this.#ends = [...this.renderRoot.querySelectorAll<HTMLElement>('td button')];
+  }
+
+  /** Where the focus went with its button, whoever types goes on at the next call. */
+  protected override updated(): void {
+    const button = this.#focused;
+    if (!button || document.activeElement !== document.body) return;
+    this.#focused = undefined;
+    if (button.isConnected) return;
+    const place = this.#ends.indexOf(button);
+    const next = [...this.#ends.slice(place), ...this.#ends.slice(0, place).reverse()].find((each) => each.isConnected);
+    (next ?? this.renderRoot.querySelector<HTMLElement>('[tabindex], section button, section a'))?.focus();
   }
 
   protected override render(): TemplateResult {
@@ -126,7 +145,7 @@ export class Calls extends LitElement {
       <td class="act">
         ${isOver(row) || row.state === 'ending'
           ? nothing
-          : html`<button type="button" aria-label="${words.endCall}: ${number}" @click=${() => fire(this, 'end-call', row)}>${words.end}</button>`}
+          : html`<button type="button" aria-label="${words.endCall}: ${number}" @focus=${this.#keep} @click=${() => fire(this, 'end-call', row)}>${words.end}</button>`}
       </td>
     </tr>`;
   }
@@ -139,6 +158,10 @@ export class Calls extends LitElement {
       <span class="muted small end">${words.keys}</span>
     </nav>`;
   }
+
+  readonly #keep = ({ target }: FocusEvent): void => {
+    this.#focused = target as HTMLElement;
+  };
 
   #ask(change: Partial<Query>): void {
     this.query = { ...this.query, page: 0, ...change };
