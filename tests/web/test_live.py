@@ -800,6 +800,21 @@ async def test_an_operator_says_of_alarms_what_is_done(browser: Browser, live: L
     await closed(page, faults)
 
 
+async def test_what_is_said_of_an_alarm_by_keyboard_can_be_taken_back_at_once(
+    browser: Browser, live: LiveGateway
+) -> None:
+    live.snapshot = {"alarms": [alarm("node_lost:n2")]}
+    page, faults = await opened(browser, live)
+    for said, state in (("I am at it", "acknowledged"), ("Silence", "silenced")):
+        live.tell(alarms=[alarm("node_lost:n2")])
+        await page.get_by_role("button", name=f"{said}: Node n2 is gone.").focus()
+        live.tell(alarms=[alarm("node_lost:n2", state=state, by="key ops", until=at(900))])
+        await expect_focus(page, "Take back: Node n2 is gone.")
+        live.tell(alarms=[alarm("node_lost:n2")])
+        await expect_focus(page, f"{said}: Node n2 is gone.")
+    await closed(page, faults)
+
+
 async def test_a_new_alarm_is_announced_once_on_every_view(
     browser: Browser, live: LiveGateway
 ) -> None:

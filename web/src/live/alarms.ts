@@ -139,11 +139,11 @@ export class Alarms extends LitElement {
       return html`<button type="button" aria-label="${label}: ${title}" @click=${act}>${label}</button>`;
     };
     const order: Order = { path: 'v1/admin/alarms/unsilence', body: { name }, done: words.takenBack };
+    const takeBack = (): TemplateResult => button(words.takeBack, () => fire(this, 'order', order));
+    // What was pressed becomes what takes it back, and keeps the focus.
     return html`<div class="row">
-      ${state === 'raised'
-        ? button(words.acknowledge, () => fire(this, 'ask', acknowledging(alarm)))
-        : button(words.takeBack, () => fire(this, 'order', order))}
-      ${state === 'silenced' ? nothing : button(words.silence, () => fire(this, 'ask', silencing(alarm)))}
+      ${state === 'silenced' ? nothing : state === 'raised' ? button(words.acknowledge, () => fire(this, 'ask', acknowledging(alarm))) : takeBack()}
+      ${state === 'silenced' ? takeBack() : button(words.silence, () => fire(this, 'ask', silencing(alarm)))}
     </div>`;
   }
 }
