@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Final
 
 import typer
@@ -21,12 +21,16 @@ from gateway.cli.command import out, read_settings, run, stop_on_signal
 from gateway.cli.nodes import level_shown
 from gateway.errors import EXIT_UNAVAILABLE
 from gateway.monitor.alarm_view import AlarmView
+from gateway.monitor.history import Minute
 from gateway.monitor.rows import LIVE, CallRow, NodeRow
-from gateway.monitor.totals import Totals
+from gateway.monitor.totals import WINDOW_S, Totals
 from gateway.roles.following import Following, away_said, open_following
 
 HEARD_S: Final = 1.5
 """How long one look waits: each node speaks of each call once a second."""
+MINUTE_S: Final = 60
+NOTED_FOR: Final = timedelta(minutes=3)
+"""How old figures may be that another process wrote down; one does so each minute."""
 CALLS_MIN: Final = 5
 _AROUND: Final = 13
 """Lines of a screen that are no calls, besides one for each node and alarm."""
@@ -80,7 +84,7 @@ def screen(following: Following, at: datetime, calls_max: int) -> RenderableType
     board = following.board
     rows = [row for row in board.rows(None) if row.state in LIVE]
     rows.sort(key=lambda row: row.created_at, reverse=True)
-    parts: list[RenderableType] = [_figures(following.totals(at), at)]
+    parts: list[RenderableType] = [_figures(following, at)]
     if following.away_since is not None:
         parts.append(Text(away_said(following.away_since), style="bold red"))
     parts += [_alarm(alarm) for alarm in following.alarms]
@@ -92,19 +96,41 @@ def screen(following: Following, at: datetime, calls_max: int) -> RenderableType
     return Group(*parts)
 
 
-def _figures(totals: Totals, at: datetime) -> Text:
+def _figures(following: Following, at: datetime) -> Text:
+    totals = following.totals(at)
     spend = [format_money(m, c) for c, m in sorted(totals.spend_micros_per_minute.items())]
     said = [
         f"{at:%H:%M:%S} UTC",
         f"{totals.calls} calls",
-        f"{totals.begun_per_minute} begun a minute",
         f"{' + '.join(spend) or '0'} a minute",
-        f"ASR {_or_none(totals.asr_percent, ' %')}",
-        f"PDD {_or_none(totals.pdd_ms, ' ms')}",
         f"round trip {_or_none(totals.rtt_p95_ms, ' ms')}",
         f"MOS {_or_none(totals.mos, '')}",
+        *_past(totals, following.listened_s(), following.minute, at),
     ]
     return Text("  ".join(said), style="bold")
+
+
+def _past(totals: Totals, listened_s: float, minute: Minute | None, at: datetime) -> list[str]:
+    """Return what follows from calls that may have ended before this command began to listen.
+
+    Until it has listened for as long as a figure looks back, it is what a process that serves
+    wrote down, with when that was.
+    """
+    own = [f"{totals.begun_per_minute} begun a minute", *_answered(totals)]
+    if listened_s >= WINDOW_S:
+        return own
+    noted = ["- begun a minute", "ASR -", "PDD -"]
+    when = []
+    if minute is not None and at - minute.at < NOTED_FOR:
+        noted = [f"{minute.begun} begun a minute", *_answered(minute)]
+        when = [f"at {minute.at:%H:%M}:"]
+    if listened_s >= MINUTE_S:
+        return [own[0], *when, *noted[1:]]
+    return [*when, *noted]
+
+
+def _answered(of: Totals | Minute) -> list[str]:
+    return [f"ASR {_or_none(of.asr_percent, ' %')}", f"PDD {_or_none(of.pdd_ms, ' ms')}"]
 
 
 def _or_none(value: float | None, unit: str) -> str:

@@ -20,12 +20,14 @@ from gateway.fleet.roster import Roster
 from gateway.heartbeat.cancelling import cancelled
 from gateway.monitor.alarm_view import AlarmView, alarm_views
 from gateway.monitor.board import LOST_NS, SUMMED_AT_ONCE, Board, News
+from gateway.monitor.history import Minute
 from gateway.monitor.rows import decode
 from gateway.monitor.totals import Totals
 from gateway.nanoseconds import SECOND_NS
 from gateway.roles.storage import open_redis_alone
 from gateway.settings import Settings
 from gateway.stores.alarms import RedisAlarms
+from gateway.stores.minutes import RedisMinutes
 from gateway.stores.node_facts import RedisNodeDirectory
 from gateway.stores.watch_channel import RedisWatchChannel
 
@@ -38,13 +40,24 @@ RETRY_NS: Final = SECOND_NS
 class Following:
     """What a command knows of live calls."""
 
-    def __init__(self, channel: RedisWatchChannel, roster: Roster, alarms: RedisAlarms) -> None:
+    def __init__(
+        self,
+        channel: RedisWatchChannel,
+        roster: Roster,
+        alarms: RedisAlarms,
+        minutes: RedisMinutes,
+    ) -> None:
         self.board = Board()
         self._channel = channel
         self._roster = roster
         self._store = alarms
+        self._minutes = minutes
         self._listening: asyncio.Task[None] | None = None
         self.alarms: list[AlarmView] = []
+        self.minute: Minute | None = None
+        """How all calls stood when a process that serves wrote it down last."""
+        self.listens_since_ns: int | None = None
+        """Since when nothing that nodes say has been missed."""
         self.away_since: datetime | None = None
         """Since when the store does not answer; None while it does."""
         self._tried_ns = 0
@@ -71,6 +84,7 @@ class Following:
             waiting.cancel()
         if self._listening.done():
             self._listening.result()
+        self.listens_since_ns = time.monotonic_ns()
 
     async def stop(self) -> None:
         """Listen no more."""
@@ -105,6 +119,7 @@ class Following:
                 await self._begin()
             await self._roster.look()
             standing, orders = await self._store.read()
+            self.minute = await self._minutes.last()
         except StoreUnavailableError:
             self.away_since = self.away_since or utc_now()
             return self.board.take_news()
@@ -112,14 +127,20 @@ class Following:
         if self.away_since is not None:
             # Nodes have yet to speak: none is lost because it could not.
             self.away_since, self._settled_ns = None, now_ns + LOST_NS
+            self.listens_since_ns = now_ns
         if now_ns >= self._settled_ns:
             self.board.see_nodes(self._roster.nodes(), now_ns)
             self.board.sweep(now_ns)
         self.alarms = alarm_views(standing or (), orders, time.time())
         return self.board.take_news()
 
+    def listened_s(self) -> float:
+        """Return of how many seconds all is known that has happened."""
+        since_ns = self.listens_since_ns
+        return 0 if since_ns is None else (time.monotonic_ns() - since_ns) / SECOND_NS
+
     def totals(self, at: datetime) -> Totals:
-        """Return the totals of all calls as they are now."""
+        """Return the totals of all calls as they are now, of what it was listened to."""
         for _ in range(len(self.board) // SUMMED_AT_ONCE + 2):
             self.board.sum_up_some(at)
         return self.board.totals(None, time.monotonic_ns(), at)
@@ -135,7 +156,8 @@ async def open_following(settings: Settings) -> AsyncIterator[Following]:
     """Open what a command follows live calls by. Raises StoreUnavailableError, SettingsError."""
     async with open_redis_alone(settings) as redis:
         roster = Roster(RedisNodeDirectory(redis), settings.origin, None, random.choice)
-        following = Following(RedisWatchChannel(redis), roster, RedisAlarms(redis, NOBODY))
+        alarms, minutes = RedisAlarms(redis, NOBODY), RedisMinutes(redis)
+        following = Following(RedisWatchChannel(redis), roster, alarms, minutes)
         await following.start()
         try:
             yield following

@@ -53,6 +53,12 @@ class RedisMinutes:
         found = [_minute(text) for text in reversed(texts)]
         return [minute for minute in found if minute is not None]
 
+    async def last(self) -> Minute | None:
+        """Return the newest minute; None where there is none, or what is there is none."""
+        async with bounded(_AWAY):
+            text = await self._redis.lindex(_KEY, 0)
+        return None if text is None else _minute(text)
+
 
 def _minute(text: bytes) -> Minute | None:
     try:

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,12 +16,15 @@ from rich.console import Console
 from gateway.cli import top
 from gateway.errors import EXIT_INTERRUPTED
 from gateway.monitor.alarms import Alarm
+from gateway.monitor.history import Minute
 from gateway.monitor.rows import encode
+from gateway.nanoseconds import SECOND_NS
 from gateway.roles import following
 from gateway.roles.following import open_following
 from gateway.roles.storage import open_redis_alone
 from gateway.settings_variables import from_mapping
 from gateway.stores.alarms import RedisAlarms
+from gateway.stores.minutes import RedisMinutes
 from gateway.stores.node_facts import RedisNodeDirectory
 from gateway.stores.watch_channel import RedisWatchChannel
 from tests.gateway.fleet.mailboxes import facts_of
@@ -94,12 +98,16 @@ async def test_the_table_is_shown_once_where_there_is_no_terminal(played):
         rule="node_lost", subject="n9", title="Node n9 is gone.", value=1, unit="", since_s=0
     )
     await RedisAlarms(played.redis, "process").write([standing])
+    noted = minute(datetime.now(UTC).replace(second=0, microsecond=0), begun=3)
+    assert await RedisMinutes(played.redis).add(noted)
     async with played.command("top", "--once") as process:
         await until_heard(played.redis)
         await played.says(row_of("c1", "alice", state="answered"), ended_of("c2", "alice"))
         said = (await process.stdout.read()).decode()
         assert await process.wait() == 0
     assert re.search(r"1 calls", said)
+    figures = f"at {noted.at:%H:%M}: 3 begun a minute ASR 50 % PDD 125 ms"
+    assert figures in " ".join(said.split()), "it has not listened for long"
     assert "raised: Node n9 is gone." in " ".join(said.split())
     assert any({"c1", "answered"} <= set(line.split()) for line in said.splitlines())
     assert "c2" not in said.split()
@@ -173,14 +181,63 @@ def drawn(played_board, calls_max, at=datetime(2026, 3, 1, 12, 0, tzinfo=UTC)):
     return console.export_text()
 
 
+def played_board(redis):
+    alarms, minutes = RedisAlarms(redis, "nobody"), RedisMinutes(redis)
+    return following.Following(RedisWatchChannel(redis), None, alarms, minutes)
+
+
 async def test_as_many_calls_are_shown_as_there_is_room_for_and_names_are_no_markup(redis):
     at = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-    followed = following.Following(RedisWatchChannel(redis), None, RedisAlarms(redis, "nobody"))
+    followed = played_board(redis)
     rows = [row_of(f"c{n}", "[red]x[/red]", state="answered") for n in range(5)]
     followed.board.apply(batch_of(*rows), 1, at)
     text = drawn(followed, 3, at + timedelta(seconds=1))
     assert "2 more calls." in text
     assert "[red]x[/red]" in text
-    assert "No call is live." in drawn(
-        following.Following(RedisWatchChannel(redis), None, RedisAlarms(redis, "nobody")), 3
-    )
+    assert "No call is live." in drawn(played_board(redis), 3)
+
+
+def minute(at, **values):
+    figures = {"calls": 1, "begun": 6, "spend_micros_per_minute": {}, "acd_s": None, "mos": None}
+    known = {"asr_percent": 50, "pdd_ms": 125, "rtt_p95_ms": None, "talk_percent": None}
+    return Minute(at=at, **figures | known | values)
+
+
+async def test_what_was_before_it_listened_is_what_a_process_that_serves_wrote_down(redis):
+    at = datetime(2026, 3, 1, 12, 0, 30, tzinfo=UTC)
+    followed = played_board(redis)
+    followed.board.apply(batch_of(row_of("c1", created_at=at)), time.monotonic_ns(), at)
+    ended = ended_of("c2", created_at=at, answered_at=at, ended_at=at, pdd_ms=1000)
+    followed.board.apply(batch_of(ended), time.monotonic_ns(), at)
+
+    def said():
+        return (
+            " ".join(drawn(followed, 3, at).split()).partition(" MOS - ")[2].partition(" node")[0]
+        )
+
+    assert said() == "- begun a minute ASR - PDD -"
+    followed.minute = minute(at - timedelta(minutes=1))
+    assert said() == "at 11:59: 6 begun a minute ASR 50 % PDD 125 ms"
+    for seconds, then in (
+        (59, "at 11:59: 6 begun a minute ASR 50 % PDD 125 ms"),
+        (61, "2 begun a minute at 11:59: ASR 50 % PDD 125 ms"),
+        (901, "2 begun a minute ASR 100 % PDD 1125 ms"),
+    ):
+        followed.listens_since_ns = time.monotonic_ns() - seconds * SECOND_NS
+        assert said() == then
+    followed.listens_since_ns = None
+    followed.minute = minute(at - timedelta(minutes=3))
+    assert said() == "- begun a minute ASR - PDD -"
+
+
+async def test_it_is_known_how_long_nothing_was_missed(played, own_valkey, monkeypatch):
+    monkeypatch.setattr(following, "RETRY_NS", 0)
+    settings = from_mapping({**played.environ, "CALLER_REDIS_URL": own_valkey.url})
+    async with open_following(settings) as followed:
+        since_ns = followed.listens_since_ns
+        assert 0 < followed.listened_s() < PATIENCE_S
+        own_valkey.kill()
+        await _until(followed, lambda _news: followed.away_since is not None)
+        own_valkey.start()
+        await _until(followed, lambda _news: followed.away_since is None)
+        assert followed.listens_since_ns > since_ns

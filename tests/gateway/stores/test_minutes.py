@@ -24,6 +24,7 @@ def minute(at=AT, calls=1):
 async def test_a_minute_is_kept_as_it_was(redis):
     store = RedisMinutes(redis)
     assert await store.read() == []
+    assert await store.last() is None
     kept = minute(calls=2)
     assert (kept.at, kept.calls, kept.begun) == (datetime(2026, 3, 1, 12, tzinfo=UTC), 2, 2)
     assert kept.spend_micros_per_minute == {"USD": 120_000}
@@ -39,6 +40,7 @@ async def test_of_each_minute_there_is_one_and_none_comes_late(redis):
     assert await second.add(later)
     assert not await first.add(minute(calls=9))
     assert [each.calls for each in await first.read()] == [1, 3]
+    assert await first.last() == later
 
 
 async def test_a_day_is_kept_and_no_more(redis, monkeypatch):
