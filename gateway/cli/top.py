@@ -11,14 +11,13 @@ from typing import Annotated, Final
 import typer
 from rich.console import Group, RenderableType
 from rich.live import Live
-from rich.markup import escape
-from rich.table import Column, Table
 from rich.text import Text
 
 from billing.clock import utc_now
 from billing.money import format_money
 from gateway.cli.command import out, read_settings, run, stop_on_signal
 from gateway.cli.nodes import level_shown
+from gateway.cli.top_tables import Fitting, Part, Row
 from gateway.errors import EXIT_UNAVAILABLE
 from gateway.monitor.alarm_view import AlarmView
 from gateway.monitor.history import Minute
@@ -34,6 +33,25 @@ NOTED_FOR: Final = timedelta(minutes=3)
 CALLS_MIN: Final = 5
 _AROUND: Final = 13
 """Lines of a screen that are no calls, besides one for each node and alarm."""
+NODE_PARTS: Final = (
+    Part("node"),
+    Part("calls", 2),
+    Part("late", 3, justify="right"),
+    Part("release", 5, least=8),
+    Part("logs", 4),
+    Part("state", 1),
+)
+CALL_PARTS: Final = (
+    Part("call"),
+    Part("state", 1),
+    Part("number", 2),
+    Part("account", 4, least=8),
+    Part("node", 8, least=8),
+    Part("lasts", 3, justify="right"),
+    Part("cost", 7, justify="right"),
+    Part("MOS", 6, justify="right"),
+    Part("wrong", 5, least=8),
+)
 
 app = typer.Typer(add_completion=False)
 
@@ -142,34 +160,26 @@ def _alarm(alarm: AlarmView) -> Text:
     return Text(f"{alarm.state}: {alarm.title} {alarm.action}", style=style)
 
 
-def _nodes(nodes: Sequence[NodeRow]) -> Table:
-    columns = "node", "calls", Column("late", justify="right"), "release", "logs", "state"
-    table = Table(*columns, box=None)
+def _nodes(nodes: Sequence[NodeRow]) -> Fitting:
+    rows = []
     for node in nodes:
         state = "lost" if node.is_lost else "draining" if node.is_draining else "open"
-        name, release = escape(node.node), escape(node.release)
-        logs = escape(level_shown(node.log_level, node.log_level_until))
         full = f"{node.calls} of {node.calls_max}"
-        style = "red" if node.is_lost else None
-        table.add_row(name, full, f"{node.lag_ms:g} ms", release, logs, state, style=style)
-    return table
+        logs = level_shown(node.log_level, node.log_level_until)
+        cells = (node.node, full, f"{node.lag_ms:g} ms", node.release, logs, state)
+        rows.append(Row(cells, "red" if node.is_lost else None))
+    return Fitting(NODE_PARTS, rows)
 
 
-def _calls(rows: Sequence[CallRow], at: datetime) -> Table:
-    table = Table(
-        *(Column(name, no_wrap=True) for name in ("call", "state", "number", "account", "node")),
-        *(Column(name, justify="right") for name in ("lasts", "cost", "MOS")),
-        "wrong",
-        box=None,
-    )
-    for row in rows:
-        since = row.answered_at or row.created_at
+def _calls(calls: Sequence[CallRow], at: datetime) -> Fitting:
+    rows = []
+    for call in calls:
+        since = call.answered_at or call.created_at
         minutes, seconds = divmod(max(0, round((at - since).total_seconds())), 60)
-        table.add_row(
-            *map(escape, (row.id, row.state, row.destination, row.account_id, row.node)),
-            f"{minutes}:{seconds:02}",
-            format_money(row.cost_micros, row.currency),
-            _or_none(row.mos, ""),
-            ", ".join(row.tags),
+        cost = format_money(call.cost_micros, call.currency)
+        cells = (
+            *(call.id, call.state, call.destination, call.account_id, call.node),
+            *(f"{minutes}:{seconds:02}", cost, _or_none(call.mos, ""), ", ".join(call.tags)),
         )
-    return table
+        rows.append(Row(cells))
+    return Fitting(CALL_PARTS, rows)

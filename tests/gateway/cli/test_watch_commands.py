@@ -174,8 +174,8 @@ async def _until(followed, is_so):
             await asyncio.sleep(0.05)
 
 
-def drawn(played_board, calls_max, at=datetime(2026, 3, 1, 12, 0, tzinfo=UTC)):
-    console = Console(width=120, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
+def drawn(played_board, calls_max, at=datetime(2026, 3, 1, 12, 0, tzinfo=UTC), width=120):
+    console = Console(width=width, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
     console.print(top.screen(played_board, at, calls_max))
     console.file.close()
     return console.export_text()
@@ -195,6 +195,29 @@ async def test_as_many_calls_are_shown_as_there_is_room_for_and_names_are_no_mar
     assert "2 more calls." in text
     assert "[red]x[/red]" in text
     assert "No call is live." in drawn(played_board(redis), 3)
+
+
+@pytest.mark.parametrize(
+    ("width", "words"),
+    [
+        (80, {"answered", "+15005551000", "0:01", "silence"}),
+        (60, {"answered", "+15005551000"}),
+        (40, {"answered"}),
+        (24, set()),
+    ],
+)
+async def test_what_ends_a_call_can_be_typed_however_narrow_the_terminal_is(redis, width, words):
+    at = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+    followed, account = played_board(redis), f"acc-with-a-name-{'x' * 60}"
+    call_id, node = "7ixox3k2m5q8r1t4v7w0zb", f"node-{'n' * 12}"
+    wide = row_of(call_id, account, node=node, created_at=at, answered_at=at, tags=("silence",))
+    followed.board.apply(batch_of(wide, node=node), 1, at)
+    followed.board.see_nodes([facts_of(node, calls=1)], 1)
+    lines = drawn(followed, 3, at + timedelta(seconds=1), width).splitlines()
+    (said,) = [line.split() for line in lines if call_id in line]
+    assert words <= set(said)
+    assert any(each.startswith("acc-") and each.endswith("…") for each in said) == (width >= 80)
+    assert any(node in line.split() for line in lines)
 
 
 def minute(at, **values):
