@@ -170,6 +170,21 @@ async def test_what_ends_a_call_is_in_sight_however_wide_its_row_is(
     await closed(page, faults)
 
 
+@pytest.mark.parametrize("locale", ["en-US", "de-DE", "es-ES"])
+async def test_what_is_asked_of_a_node_is_in_sight_however_long_its_name_is(
+    browser: Browser, live: LiveGateway, locale: str
+) -> None:
+    logs = {"log_level": "debug", "log_level_until": at(900)}
+    live.snapshot = {"nodes": [node("n" * 60, is_draining=True, lag_ms=1200, **logs)]}
+    size: Any = {"width": 1280, "height": 800}
+    page, faults = await opened(browser, live, "nodes", locale=locale, viewport=size)
+    buttons = page.locator("live-nodes tbody button")
+    await expect(buttons).to_have_count(2)
+    for button in await buttons.all():
+        await expect(button).to_be_in_viewport(ratio=1)
+    await closed(page, faults)
+
+
 async def test_a_table_that_is_cut_off_casts_a_shade_until_its_end_is_reached(
     browser: Browser, live: LiveGateway
 ) -> None:

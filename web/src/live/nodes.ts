@@ -36,6 +36,11 @@ export class Nodes extends LitElement {
         font-size: var(--letters-s);
         overflow-wrap: anywhere;
       }
+      tbody th {
+        min-width: 9rem;
+        overflow-wrap: anywhere;
+        white-space: normal;
+      }
       td button {
         min-height: 36px;
       }
