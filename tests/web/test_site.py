@@ -247,6 +247,8 @@ async def test_every_page_is_accessible(
     ):
         await page.goto(f"{site.origin}{path}")
         await check(page)
+        await page.evaluate("() => { document.documentElement.style.fontSize = '200%' }")
+        assert await page.evaluate(SIDEWAYS) == 0, path
     # What a page says with a status of its own.
     refused = "Failed to load resource"
     assert not [text for text in faults if refused not in text]
