@@ -34,7 +34,8 @@ def names_of(code: str) -> Mapping[str, str]:
 
 def sort_key(code: str, language: str) -> str:
     """Return by what countries are sorted: their names, without what stands above letters."""
-    return unicodedata.normalize("NFD", country_name(code, language)).casefold()
+    letters = unicodedata.normalize("NFD", country_name(code, language))
+    return "".join(each for each in letters if not unicodedata.combining(each)).casefold()
 
 
 def in_words(description: str, code: str, language: str) -> str:

@@ -27,3 +27,10 @@ def test_a_whole_country_is_named_in_the_readers_language():
 
 def test_what_stands_above_a_letter_sorts_nobody_last():
     assert sorted(["ES", "AT", "PL"], key=lambda code: sort_key(code, "de")) == ["AT", "PL", "ES"]
+
+
+@pytest.mark.parametrize(
+    ("language", "codes"), [("de", ["EG", "AL", "GQ", "AU"]), ("es", ["AO", "AQ", "AR", "AU"])]
+)
+def test_a_letter_with_a_mark_sorts_as_the_letter_alone(language, codes):
+    assert sorted(codes, key=lambda code: sort_key(code, language)) == codes
