@@ -10,6 +10,7 @@ from accounts.session import STEP_UP_MAX
 from gateway.call.supervision import Deed, Mode, Rule
 from gateway.http.site.supervision_pages import SupervisionPage
 from gateway.http.site.words import WORDS
+from gateway.words.data_map import words_in
 from tests.gateway.http.site.conftest import Form, place
 
 PATH = "/account/supervision"
@@ -128,6 +129,11 @@ async def test_all_that_may_be_done_by_anybody_has_words(site, language):
     for deed in deeds:
         assert f"{words[f'supervision_most.{deed.mode}']} · {words['supervision.call']}" in text
         assert f"{words[f'supervision_by.{deed.by}']} · training" in text
+
+
+@pytest.mark.parametrize("language", sorted(WORDS))
+def test_the_section_of_the_archive_has_the_name_that_it_has_there(language):
+    assert words_in(language)["kind.activity"] in WORDS[language]["supervision.all"]
 
 
 async def test_who_was_in_the_calls_is_listed_with_the_reason(ada):
