@@ -65,10 +65,10 @@ class SignInCodePages:
             case NotYet(Answer.TOO_MANY_CODES):
                 response = see(SIGN_IN, next=following, said="too_many_codes")
             case NotYet(answer) if answer in FAULTS:
-                page = SignInCodePage(
-                    *(following, fields.by == "recovery", outcome.minutes_fast),
-                    {"code": FAULTS[answer]},
-                )
+                by_recovery = fields.by == "recovery"
+                is_wrong = by_recovery and answer is Answer.CODE_WRONG
+                fault = "recovery_code_wrong" if is_wrong else FAULTS[answer]
+                page = SignInCodePage(following, by_recovery, outcome.minutes_fast, {"code": fault})
                 return self.door.show(request, page, status=422)
             case _:
                 response = see(SIGN_IN, next=following, said="code_too_late")

@@ -73,7 +73,10 @@ async def test_a_recovery_code_is_typed_into_a_form_of_its_own(site):
     assert form.input("by")["value"] == "recovery"
     assert "help@example.com" in form.text, "whom to ask who has lost both"
     wrong = await site.post("/sign-in/code", code="no code", by="recovery")
-    assert site.read(wrong).input("by")["value"] == "recovery"
+    form = site.read(wrong)
+    assert form.input("by")["value"] == "recovery"
+    assert "This recovery code is not right" in form.text
+    assert "your app shows" not in form.text
     reply = await site.post("/sign-in/code", code=codes[0], by="recovery")
     assert place(reply) == "/account?said=recovery_code_used"
     assert "used up" in (await site.get(place(reply))).text
