@@ -82,6 +82,14 @@ async def test_a_recovery_code_is_typed_into_a_form_of_its_own(site):
     assert "used up" in (await site.get(place(reply))).text
 
 
+async def test_who_never_set_up_an_app_is_told_of_no_mail_that_they_have_not_got(site):
+    await asked(site)
+    form = site.read(await site.get("/sign-in/code"))
+    assert "Never set up an app?" in form.text
+    assert "our last mail" not in form.text
+    assert "/reset" in [each["href"] for each in form.of("a")]
+
+
 async def test_too_many_tries_are_told_when_to_come_back(site):
     await asked(site)
     site.world.velocity.refuses["account_codes_hour"] = 600
