@@ -325,6 +325,12 @@ def test_a_mail_about_a_deletion_has_a_link_that_keeps_and_one_that_locks(langua
 
 
 @pytest.mark.parametrize("language", sorted(LANGUAGES))
+def test_a_restriction_that_nobody_asked_for_is_ended_where_it_can_be(language):
+    *_, said = flat(written("restricted", language).text).partition(f"{ORIGIN}/reset")
+    assert f"{ORIGIN}/account/restriction." in said
+
+
+@pytest.mark.parametrize("language", sorted(LANGUAGES))
 def test_a_mail_about_a_reset_names_what_stays(language):
     values = {"passkeys": "Phone", "keys": "robot, shop"}
     notice = Notice("password_changed", values=values, link=Purpose.NOT_ME)
