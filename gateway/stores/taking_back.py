@@ -49,8 +49,12 @@ _MARGIN: Final = timedelta(minutes=1)
 EVER: Final = datetime(2000, 1, 1, tzinfo=UTC)
 """Before the first account: clocks of nodes may differ by any time."""
 _NAMED_MAX: Final = 10
+_ADDRESS: Final = re.compile(r"\w\.[^\W\d]|:/|@")
+"""By which a program that shows mails knows an address, and makes a link of it."""
 _PLAIN: Final = re.compile(r"[^\w '-]+")
 """All that may be part of an address of a page, or end a sentence."""
+_QUOTES: Final = re.compile('["„“”«»]')
+"""What would end a quoted name."""
 _NAMES_LENGTH_MAX: Final = 500
 _PASSKEYS, _KEYS = people.passkeys.c, tables.api_keys.c
 _IS_SECRET: Final = _KEYS.scopes != Scope.EMBED.value
@@ -199,7 +203,12 @@ async def _found(connection: AsyncConnection, query: sa.Select[Any]) -> Sequence
 
 
 def _listed(found: Sequence[str]) -> str:
-    # A passkey may have no name, and one that a thief has chosen must not write into the mail.
-    names = ", ".join(f"“{_PLAIN.sub(' ', name).strip() or '?'}”" for name in found[:_NAMED_MAX])
+    names = ", ".join(f"“{_quotable(name)}”" for name in found[:_NAMED_MAX])
     is_whole = len(found) <= _NAMED_MAX and len(names) <= _NAMES_LENGTH_MAX
     return names if is_whole else f"{names[:_NAMES_LENGTH_MAX]} …"
+
+
+def _quotable(name: str) -> str:
+    # A passkey may have no name, and one that a thief has chosen must not write into the mail.
+    whole = _PLAIN.sub(" ", name) if _ADDRESS.search(name) else _QUOTES.sub("'", name)
+    return whole.strip() if re.search(r"\w", whole) else "?"

@@ -37,6 +37,7 @@ from gateway.people.supervision import RuleChosen, RuleForm, Supervision
 from gateway.post.notices import Reader, Service
 from gateway.post.sender import MailWriter
 from gateway.scopes import LEAST
+from gateway.stores import taking_back
 from gateway.stores.accounts import SqlAccountStore
 from gateway.stores.departures import SqlDepartures
 from gateway.stores.exports import SqlExports
@@ -423,6 +424,20 @@ async def test_names_in_a_mail_lead_nowhere_and_a_deletion_that_waits_is_named(h
         *("“?”", "“none  All is well  http evil example l a b”"),
     ]
     assert values["deletion"] == due_at.isoformat()
+
+
+@pytest.mark.parametrize(
+    ("name", "quoted"),
+    [
+        ("shop <b>", "“shop <b>”"),
+        ("R&D (v1.2): #3/4", "“R&D (v1.2): #3/4”"),
+        ("the “old” one", "“the 'old' one”"),
+        ("see evil.example", "“see evil example”"),
+        ("a:/b c", "“a b c”"),
+    ],
+)
+def test_a_name_is_quoted_whole_unless_a_link_could_be_made_of_it(name, quoted):
+    assert taking_back._listed([name]) == quoted
 
 
 @pytest.mark.parametrize("age", [LATE, LONG])
