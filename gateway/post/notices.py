@@ -239,6 +239,9 @@ def _context(
         if said.get(name):
             at = datetime.fromisoformat(said[name]).astimezone(UTC)
             context[name] = at.strftime("%Y-%m-%d %H:%M UTC")
+    # Names come in English quotation marks, which no name has.
+    quotes = str.maketrans("“”", words["quotes"])
+    context |= {name: said[name].translate(quotes) for name in _THINGS & said.keys()}
     if "left" in said:
         context["left"] = int(said["left"])
     if "reason" in said:

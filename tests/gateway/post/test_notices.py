@@ -340,6 +340,18 @@ def test_a_mail_about_a_reset_names_what_stays(language):
         assert said in text
 
 
+@pytest.mark.parametrize(
+    ("language", "names"),
+    [("en", "“Café”, “shop <b>”"), ("de", "„Café“, „shop <b>“"), ("es", "«Café», «shop <b>»")],
+)
+@pytest.mark.parametrize("thing", ["passkeys", "keys", "buttons"])
+@pytest.mark.parametrize("name", ["password_changed", "locked"])
+def test_names_are_quoted_as_the_language_does(language, names, thing, name):
+    mail = written(name, language, **{thing: "“Café”, “shop <b>”"})
+    assert f": {names}." in flat(mail.text)
+    assert "shop &lt;b&gt;" in mail.html
+
+
 @pytest.mark.parametrize("language", sorted(LANGUAGES))
 def test_what_supervisors_may_do_has_words_and_a_way_to_switch_it_off(language):
     words = notices._words(language)["supervision"]
