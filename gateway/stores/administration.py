@@ -15,9 +15,10 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from accounts.audit_log import Act, Actor
+from accounts.erasure import Unspent
 from accounts.link import STALE_AFTER_LOCK, Purpose
 from accounts.notice import Notice
-from accounts.stores import audit_log, countries, devices, holders
+from accounts.stores import audit_log, countries, devices, erasures, holders
 from accounts.stores import tables as people
 from billing.clock import Clock, utc_now
 from billing.freezes import FreezeReason
@@ -53,6 +54,11 @@ _FREEZES: Final = {
     FreezeReason.LOCKED: "its holder is locked out",
     FreezeReason.LEAVING: "its holder has asked for its deletion",
     FreezeReason.RESTRICTED: "its holder wants their data kept and not used",
+}
+_UNSPENT: Final = {
+    Unspent.REFUND: "credit goes back to the cards it was paid with",
+    Unspent.GIVE_UP: "credit is given up",
+    Unspent.KEEP: "there is no credit",
 }
 _ACCOUNTS, _HOLDERS = tables.accounts.c, people.holders.c
 _FOUND = sa.select(
@@ -312,10 +318,13 @@ async def _freezes(connection: AsyncConnection, found: FoundAccount) -> Sequence
         return ()
     reasons = ["the account is deleted"] if found.deleted else []
     last = await audit_log.last(connection, found.id, Act.FROZEN, Act.UNFROZEN)
+    erasure = await erasures.find(connection, found.id)
     for reason in sorted(await standing(connection, found.id)):
         text = _FREEZES[reason]
         if reason is FreezeReason.OPERATOR and last is not None and last.act is Act.FROZEN:
             text = f"{last.operator}, {last.at:%Y-%m-%d %H:%M} UTC: {last.reason}"
+        if reason is FreezeReason.LEAVING and erasure is not None and erasure.is_open:
+            text += f", due on {erasure.due_at:%Y-%m-%d %H:%M} UTC; {_UNSPENT[erasure.unspent]}"
         reasons.append(text)
     return reasons
 

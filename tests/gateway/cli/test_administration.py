@@ -167,3 +167,28 @@ def test_an_operators_key_can_do_nothing_else(desk):
     assert desk.run("new-key", "acme", "--scope", "admin")[0] == 0
     (key,) = desk.rows("SELECT id FROM api_keys WHERE scopes = 'admin'")[0]
     assert desk.run("change-key", "acme", key, *both)[0] == EXIT_SETTINGS
+
+
+@pytest.mark.parametrize(
+    ("unspent", "said"),
+    [
+        ("refund", "credit goes back to the cards it was paid with"),
+        ("give_up", "credit is given up"),
+    ],
+)
+def test_a_deletion_that_waits_is_shown_with_its_date_and_what_becomes_of_credit(
+    desk, unspent, said
+):
+    with closing(sqlite3.connect(desk.database)) as book, book:
+        book.execute(
+            "INSERT INTO erasures (account_id, state, step, unspent, actor, asked_at, due_at)"
+            " VALUES ('ada', 'waiting', 'close', ?, 'holder', '2026-11-27 12:00:00.000000',"
+            " '2126-12-04 12:30:00.000000')",
+            (unspent,),
+        )
+        book.execute("UPDATE accounts SET frozen = 1 WHERE id = 'ada'")
+        book.execute("INSERT INTO freezes VALUES ('ada', 'leaving', '2026-11-27 12:00:00.000000')")
+    (because,) = desk.read("show", "ada")["freezes"]
+    assert because == (
+        f"its holder has asked for its deletion, due on 2126-12-04 12:30 UTC; {said}"
+    )
