@@ -31,6 +31,8 @@ class Outcome(Enum):
     DELETED = "deleted"
     HAS_CREDIT = "has_credit"
     """Nothing was changed: what is left must be refunded or written off."""
+    NO_SERVICE = "no_service"
+    """Nothing was changed: the holder wants credit sent back, and here nobody can send it."""
     CALLS_GO_ON = "calls_go_on"
     """No new calls are possible, but not all calls have ended: nodes go on with the deletion."""
     HELD = "held"
@@ -65,6 +67,8 @@ class AccountDeletion:
     ) -> Deletion:
         """Delete an account; repeating it finishes what is left to do.
 
+        One whose holder has asked for that is deleted as they have chosen.
+
         Args:
             account_id: The account.
             order: Who wants it, and why, for the audit log; None: that has been written.
@@ -82,8 +86,12 @@ class AccountDeletion:
         await bring_credits(work.gate, work.ledger, account_id)
         left_micros = await self._left(account_id)
         # Credit that comes to a deleted account later does not undo its deletion.
-        if left_micros and not write_off and not profile.deleted:
-            return Deletion(Outcome.HAS_CREDIT, left_micros)
+        if left_micros and not profile.deleted:
+            choice = await self._choice(account_id)
+            if choice is Unspent.REFUND and left_micros > 0 and work.send_back is None:
+                return Deletion(Outcome.NO_SERVICE, left_micros)
+            if choice is None and not write_off:
+                return Deletion(Outcome.HAS_CREDIT, left_micros)
         unspent = Unspent.GIVE_UP if write_off else Unspent.KEEP
         if profile.deleted and not (write_off and left_micros):
             # It only finishes what another has ordered, who has their line.
@@ -111,6 +119,13 @@ class AccountDeletion:
                 return Deletion(Outcome.HELD, held_until=until)
             await asyncio.sleep(self.look_every_s)
         return Deletion(Outcome.CALLS_GO_ON, await self._left(account_id))
+
+    async def _choice(self, account_id: str) -> Unspent | None:
+        """Return what a holder who has asked for the deletion wants of what is left."""
+        erasure = await self.erasure.erasures.find(account_id)
+        if erasure is None or not erasure.is_open or erasure.unspent is Unspent.KEEP:
+            return None
+        return erasure.unspent
 
     def _outlasts(self, until: datetime | None, look: int) -> bool:
         """Return whether somebody may hold a deletion for longer than looks are left."""

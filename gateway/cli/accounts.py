@@ -14,7 +14,7 @@ import typer
 from rich.table import Table
 
 from accounts.audit_log import Actor
-from accounts.erasure import Unspent
+from accounts.erasure import Erasure, State, Unspent
 from billing.money import format_money
 from database.errors import StoreUnavailableError
 from gateway.charging.account_deletion import AccountDeletion, Deletion, Outcome
@@ -274,7 +274,6 @@ def change_key(
                 await book.accounts.set_key_scopes(account_id, key_id, scope)
         finally:
             # Even if only Redis could not be told about the scopes: SQL is changed either way.
-            # Even if only Redis could not be told about the scopes.
             if expires:
                 await book.accounts.set_key_expiry(account_id, key_id, expires_at)
         out.print("Key changed.")
@@ -338,8 +337,9 @@ def delete_account(  # noqa: PLR0917
         is_repeat = account.deleted_at is not None
         begins_here = write_off and not is_repeat
         if begins_here:
-            # SQL first, with who ordered it; keys are refused as soon as Redis can be reached.
             erasing = SqlErasing(book.engine)
+            _require_no_refund(await erasing.find(account_id))
+            # SQL first, with who ordered it; keys are refused as soon as Redis can be reached.
             await erasing.begin_now(account_id, Unspent.GIVE_UP, Actor.OPERATOR, order)
             with contextlib.suppress(StoreUnavailableError):
                 await book.accounts.keys_changed()
@@ -392,6 +392,10 @@ def _explain(deletion: Deletion, settings: Settings) -> None:
             "`caller payments refund` sends it back to the card; or delete it with --write-off.",
             EXIT_SETTINGS,
         )
+    if deletion.outcome is Outcome.NO_SERVICE:
+        said = f"Its holder wants {left} sent back, and no payment service is set up here."
+        hint = "Nothing was changed. Repeat the command where one is, or leave it to the nodes."
+        fail(said, hint, EXIT_SETTINGS)
     if deletion.outcome is Outcome.HELD:
         fail(
             "The account is closed. Another process is deleting it right now, or was killed while"
@@ -418,6 +422,19 @@ def _explain(deletion: Deletion, settings: Settings) -> None:
         out.print(
             f"No payment service is set up here: delete its customer {deletion.customer_id} there.",
         )
+
+
+def _require_no_refund(erasure: Erasure | None) -> None:
+    """Fail in words where the holder who has asked for the deletion wants credit sent back."""
+    if erasure is None or (erasure.state, erasure.unspent) != (State.WAITING, Unspent.REFUND):
+        return
+    fail(
+        "Its holder has asked for its deletion, and for credit to go back to the cards it was"
+        " paid with. Nothing was changed.",
+        f"That is done by itself from {erasure.due_at:%Y-%m-%d %H:%M} UTC on; the command"
+        " without --write-off does it now.",
+        EXIT_SETTINGS,
+    )
 
 
 def _require_apart(scopes: Collection[Scope] | None) -> None:

@@ -88,6 +88,49 @@ def test_credit_stands_in_the_way_until_it_is_written_off(desk):
     assert "All agree." in desk.says("audit", app=ledger.app)
 
 
+def has_left(desk, unspent):
+    """Let acme's holder have asked for its deletion."""
+    with closing(sqlite3.connect(f"{desk.environ['CALLER_DATA_DIR']}/caller.db")) as book, book:
+        book.execute(
+            "INSERT INTO erasures (account_id, state, step, unspent, actor, asked_at, due_at)"
+            " VALUES ('acme', 'waiting', 'close', ?, 'holder', '2126-11-27 12:30:00.000000',"
+            " '2126-12-04 12:30:00.000000')",
+            (unspent,),
+        )
+        book.execute("UPDATE accounts SET frozen = 1")
+        book.execute("INSERT INTO freezes VALUES ('acme', 'leaving', '2026-11-27 12:00:00.000000')")
+
+
+REFUNDED = "SELECT refunded_micros FROM payments"
+
+
+def test_credit_that_its_holder_wants_back_is_not_written_off(desk):
+    save_card(desk)
+    has_left(desk, "refund")
+    shown = "due on 2126-12-04 12:30 UTC; credit goes back to the cards it was paid with"
+    assert shown in asked(desk, "show", "acme")[1]
+    delete = ("delete", "acme", "--reason", "asked for", "--yes")
+    code, said = asked(desk, *delete, "--write-off")
+    assert code == EXIT_SETTINGS
+    assert "for credit to go back to the cards it was paid with. Nothing was changed." in said
+    assert "from 2126-12-04 12:30 UTC on; the command without --write-off does it now" in said
+    code, said = asked(desk, *delete, CALLER_STRIPE_API_KEY="")
+    assert (code, "Its holder wants $25.00 sent back" in said) == (EXIT_SETTINGS, True)
+    assert kept(desk, "SELECT deleted_at FROM accounts") == [(None,)]
+    assert asked(desk, *delete)[0] == 0
+    assert kept(desk, REFUNDED) == [(25_000_000,)]
+    assert "All agree." in desk.says("audit", app=ledger.app)
+
+
+def test_credit_that_its_holder_has_given_up_is_written_off_unasked(desk):
+    save_card(desk)
+    has_left(desk, "give_up")
+    assert "12:30 UTC; credit is given up" in asked(desk, "show", "acme")[1]
+    assert asked(desk, "delete", "acme", "--reason", "asked for", "--yes")[0] == 0
+    assert kept(desk, REFUNDED) == [(0,)]
+    assert kept(desk, "SELECT balance_micros FROM accounts") == [(0,)]
+
+
 def test_a_deletion_is_asked_about(desk):
     done = desk.run("delete", "acme", "--reason", "asked for", app=accounts.app)
     assert done.exit_code == 1
