@@ -321,8 +321,8 @@ def delete_account(  # noqa: PLR0917
 ) -> None:
     """Delete an account: end its calls, revoke its keys, erase its addresses and saved card.
 
-    Its call records, payments and ledger are kept for the books. Repeat the command to finish an
-    interrupted deletion.
+    Its payments and ledger are kept for the books, of its calls only what they cost. Repeat the
+    command to finish an interrupted deletion.
     """
     # Ask before anything is opened, so that answering no leaves no trace.
     order = order_of(context, by, reason)
@@ -409,7 +409,7 @@ def _explain(deletion: Deletion, settings: Settings) -> None:
             "Repeat the command in a minute, when they have been settled.",
             EXIT_UNAVAILABLE,
         )
-    out.print("Account deleted. Its call records, payments and ledger are kept for the books.")
+    out.print("Account deleted. Payments, ledger and what its calls cost are kept for the books.")
     if deletion.has_old_files:
         out.print(
             "Files of the databases may still have what was deleted: a node writes them anew"

@@ -76,7 +76,7 @@ def test_credit_stands_in_the_way_until_it_is_written_off(desk):
     assert "The account has $25.00, holds of running calls included. Nothing was changed." in said
     assert kept(desk, "SELECT frozen, deleted_at FROM accounts") == [(0, None)]
     code, said = asked(desk, "delete", "acme", "--reason", "asked for", "--yes", "--write-off")
-    assert (code, said.startswith("Account deleted. Its call records,")) == (0, True)
+    assert (code, said.startswith("Account deleted. Payments, ledger and what its")) == (0, True)
     assert asked(desk, "delete", "acme", "--reason", "asked for", "--yes")[0] == 0
     assert desk.does("GET", "/objects/customers")["data"] == []
     ((frozen, email, balance),) = kept(desk, "SELECT frozen, email, balance_micros FROM accounts")
