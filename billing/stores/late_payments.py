@@ -38,12 +38,8 @@ def late_payments() -> sa.Select[Any]:
     An account that has nothing has none: its credit was sent back or written off.
     """
     refunds = tables.credits.alias("refunds").c
-    begins = refund_reference("")
     sent = sa.select(refunds.reference).where(
-        refunds.payment_id == _payments.id,
-        # Not by LIKE, to which the `_` of an id is any character.
-        sa.func.substr(refunds.reference, 1, len(begins)) == begins,
-        sa.or_(*(_ends(refunds.reference, f":{end}") for end in (LEAVING, undone(LEAVING)))),
+        refunds.payment_id == _payments.id, _is_of_deletion(refunds.reference)
     )
     return (
         sa.select(
@@ -75,6 +71,24 @@ async def audit_late_payments(connection: AsyncConnection, now: datetime) -> lis
         )
         for row in await connection.execute(query)
     ]
+
+
+async def has_sent_back(connection: AsyncConnection, account_id: str) -> bool:
+    """Return whether a deletion sends an account's credit back to a card that has not refused."""
+    moved = sa.select(sa.func.sum(_credits.micros)).where(
+        _credits.account_id == account_id, _is_of_deletion(_credits.reference)
+    )
+    return int(await connection.scalar(moved) or 0) < 0
+
+
+def _is_of_deletion(reference: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+    """Return whether a credit is a refund that a deletion begins, or what undoes one."""
+    begins = refund_reference("")
+    return sa.and_(
+        # Not by LIKE, to which the `_` of an id is any character.
+        sa.func.substr(reference, 1, len(begins)) == begins,
+        sa.or_(*(_ends(reference, f":{end}") for end in (LEAVING, undone(LEAVING)))),
+    )
 
 
 def _ends(text: sa.ColumnElement[str], ending: str) -> sa.ColumnElement[bool]:

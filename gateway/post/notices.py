@@ -51,7 +51,8 @@ class Kind:
     opens; `passkeys`, `keys` and `buttons` are names of what
     stays, or was taken back, empty for none; `most` and `supervision`
     are what supervisors may do in live calls, a `gateway.call.supervision.Mode`; `language` is the
-    reader's, of whom nothing else is kept any more."""
+    reader's, of whom nothing else is kept any more; `sent_back` is empty where no credit goes
+    back to a card."""
     may_have: frozenset[str] = frozenset()
     """Names of values that count as empty where they are not given."""
     needs_link: bool = False
@@ -110,7 +111,7 @@ NOTICES: Final[Mapping[str, Kind]] = {
     "export_ready": _kind(),
     "deletion_asked": Kind(frozenset({"at"}), has_alarm=True, is_urgent=True),
     "deletion_cancelled": _kind(),
-    "account_deleted": _kind("language"),
+    "account_deleted": Kind(frozenset({"language"}), frozenset({"sent_back"})),
     "restricted": _kind(),
     "policy_changed": _kind("document", "version", "path", "material"),
 }

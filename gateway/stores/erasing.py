@@ -22,7 +22,7 @@ from accounts.stores import audit_log, consent_proofs, data_requests, erasures, 
 from accounts.stores import tables as people
 from billing.clock import Clock, utc_now
 from billing.stores import call_forgetting, tables
-from billing.stores.late_payments import late_payments
+from billing.stores.late_payments import has_sent_back, late_payments
 from database.engine import TIMEOUT_S, reading, writing
 from gateway.operators import Order
 from gateway.stores.accounts import close
@@ -216,7 +216,10 @@ class SqlErasing:
             await erase_webhook_rows(connection, account_id)
             if holder is not None and holder.is_proven:
                 # The holder's language goes with them, so the mail has it.
-                told = Notice(LAST_NOTICE, holder.email, {"language": holder.language})
+                values = {"language": holder.language}
+                if await has_sent_back(connection, account_id):
+                    values["sent_back"] = "yes"
+                told = Notice(LAST_NOTICE, holder.email, values)
                 await queue_notice(connection, account_id, told, at)
 
     async def _digest(self, account_id: str) -> str:

@@ -13,12 +13,15 @@ import sqlalchemy as sa
 
 from accounts.audit_log import Actor
 from accounts.erasure import State, Step, Unspent
+from accounts.holder import Holder
+from accounts.stores import holders
 from billing.clock import utc_now
 from billing.payments import Payment, PaymentState
 from billing.stores import late_payments, tables
 from billing.stores.audit import audit
 from billing.stores.payments import SqlPaymentStore
 from billing.stores.sql import SqlLedgerStore
+from database.engine import TIMEOUT_S, writing
 from gateway.charging.account_erasure import AccountErasure
 from gateway.charging.recovery import bring_credits
 from gateway.payments.credit_return import CreditReturn
@@ -30,6 +33,7 @@ from gateway.payments.stripe_client import StripePayments
 from gateway.settings import Settings
 from gateway.stores.accounts import SqlAccountStore
 from gateway.stores.erasing import LEASED, SqlErasing
+from gateway.stores.mail_outbox import SqlMailOutbox
 from simulators.payments.service import PaymentSimulatorService, PaymentSimulatorSettings
 from tests.money.ledger_world import UNIT
 
@@ -217,6 +221,34 @@ async def test_a_payment_after_a_deletion_goes_back_and_leaves_nothing(till, uns
     kept = await till.store.find(payment.id)
     assert (kept.receipt_url, kept.refunded_micros) == ("", 25 * UNIT)
     assert till.events == ["payment.received", "payment.account_deleted", "payment.refunded"]
+
+
+@pytest.mark.parametrize(
+    ("unspent", "is_refused", "told"),
+    [
+        (Unspent.REFUND, False, {"language": "de", "sent_back": "yes"}),
+        (Unspent.REFUND, True, {"language": "de"}),
+        (Unspent.GIVE_UP, False, {"language": "de"}),
+    ],
+)
+async def test_the_last_mail_says_whether_credit_goes_back(till, unspent, is_refused, told):
+    at, engine = till.now, till.world.engine
+    async with writing(engine, TIMEOUT_S) as connection:
+        alice = Holder("alice", "alice@example.com", at, "hash", 1, "de", at)
+        assert await holders.insert(connection, alice, "alice@example.com")
+    payment, url = await till.open_page("pay_1")
+    await till.pay(url)
+    payment = await till.payments.book_outcome(payment)
+    if is_refused:
+        await till.refuse_refunds()
+    till.now = utc_now()
+    await till.leave(unspent)
+    assert bool(await till.refunds()) == ("sent_back" in told)
+    mails = SqlMailOutbox(engine, clock=lambda: till.now)
+    claimed = await mails.claim(9, domain="example.com", until=till.now + timedelta(hours=1))
+    assert [(mail.notice.name, mail.notice.values) for mail in claimed] == [
+        ("account_deleted", told)
+    ]
 
 
 async def test_a_payment_goes_back_while_old_files_are_waited_for(till):

@@ -330,6 +330,14 @@ def test_a_restriction_that_nobody_asked_for_is_ended_where_it_can_be(language):
     assert f"{ORIGIN}/account/restriction." in said
 
 
+@pytest.mark.parametrize(
+    ("language", "words"), [("en", "the card"), ("de", "die Karte"), ("es", "la tarjeta")]
+)
+def test_the_last_mail_tells_of_a_card_only_where_credit_goes_back(language, words):
+    assert words in flat(written("account_deleted", language, sent_back="yes").text)
+    assert words not in flat(written("account_deleted", language).text)
+
+
 @pytest.mark.parametrize("language", sorted(LANGUAGES))
 def test_a_mail_about_a_reset_names_what_stays(language):
     values = {"passkeys": "Phone", "keys": "robot, shop"}
