@@ -48,8 +48,9 @@ class Kind:
     values: frozenset[str] = frozenset()
     """Names of its values. `micros` and `currency` are an amount (of the account's currency, where
     that is not said); `at` is an ISO 8601 time, `left` a number; `url` is a page that its button
-    opens; `passkeys`, `keys` and `buttons` are names of what
-    stays, or was taken back, empty for none; `most` and `supervision`
+    opens; `passkeys`, `keys`, `buttons` and `webhooks` are
+    names of what stays, or was taken back, empty for none, and `numbers` the last digits of those;
+    `most` and `supervision`
     are what supervisors may do in live calls, a `gateway.call.supervision.Mode`; `language` is the
     reader's, of whom nothing else is kept any more; `sent_back` is empty where no credit goes
     back to a card."""
@@ -76,7 +77,7 @@ def _way_in(*, needs_link: bool = True) -> Kind:
 
 
 _PAYMENT = ("micros", "currency", "payment_id")
-_THINGS: Final = frozenset({"passkeys", "keys", "buttons"})
+_THINGS: Final = frozenset({"passkeys", "keys", "buttons", "webhooks"})
 
 NOTICES: Final[Mapping[str, Kind]] = {
     "verify_email": _way_in(),
@@ -88,7 +89,7 @@ NOTICES: Final[Mapping[str, Kind]] = {
     "new_device": Kind(
         frozenset({"browser", "system", "at"}), frozenset({"country"}), needs_link=True
     ),
-    "locked": Kind(may_have=_THINGS, is_urgent=True, needs_proof=False),
+    "locked": Kind(may_have=_THINGS | {"app", "numbers"}, is_urgent=True, needs_proof=False),
     "second_factor_changed": Kind(frozenset({"change"}), needs_link=True, is_urgent=True),
     "recovery_code_used": _kind("left", needs_link=True),
     "wrong_codes": _kind("at", needs_link=True),

@@ -24,17 +24,18 @@ _UNSEEN: Final = (Act.BUTTON_CHANGED, Act.BUTTON_RESUMED)
 """After these nobody but the owner can tell whether a button does what it should."""
 
 
-async def take_buttons_back(change: Change, begin: datetime) -> Sequence[str]:
-    """Delete buttons that were made since, and withdraw keys and numbers; return their labels.
+async def take_buttons_back(change: Change, begin: datetime) -> tuple[Sequence[str], Sequence[str]]:
+    """Delete buttons that were made since, and withdraw keys and numbers.
 
     Older buttons are paused, until their owner has looked at them, where one was changed or resumed
     since: what their rules were before is not known. So are those that lead to a number which was
-    proven since.
+    proven since. Return the labels of the deleted ones, and the numbers.
     """
     made = await _delete_made(change, begin)
     await _withdraw_keys(change, begin)
-    await _pause(change, await _forget_numbers(change, begin), begin)
-    return made
+    numbers = await _forget_numbers(change, begin)
+    await _pause(change, numbers, begin)
+    return made, numbers
 
 
 async def _delete_made(change: Change, begin: datetime) -> Sequence[str]:

@@ -69,20 +69,23 @@ async def take_back(change: Change, since: datetime) -> Mapping[str, str]:
     are disabled.
     """
     connection, account_id, begin = change.connection, change.holder.account_id, since - _MARGIN
+    made, numbers = await take_buttons_back(change, begin)
     names = {
         "passkeys": await _remove_passkeys(change, begin),
         "keys": await _revoke_keys(change, begin),
-        "buttons": await take_buttons_back(change, begin),
+        "buttons": made,
+        # Their owner knows them by these; whoever else reads the mail does not.
+        "numbers": [number[-4:] for number in numbers],
+        "webhooks": await take_webhooks_back(connection, account_id, begin, change.at),
     }
-    await _take_codes_back(change, begin)
+    app = await _take_codes_back(change, begin)
     for country in await countries.close_since(connection, account_id, begin):
         await change.record(Act.COUNTRY_CLOSED, reason=country)
     if await erase_rule_since(connection, account_id, begin):
         await change.record(Act.SUPERVISION_SET, reason="off")
     await devices.forget_since(connection, account_id, begin)
-    await take_webhooks_back(connection, account_id, begin, change.at)
     await _drop_exports(change, begin)
-    return {name: _listed(found) for name, found in names.items()}
+    return {**{name: _listed(found) for name, found in names.items()}, "app": app}
 
 
 async def take_all_back(change: Change, language: str = "") -> Holder:
@@ -142,15 +145,18 @@ async def _recorded(change: Change, act: Act, names: Iterable[str]) -> Sequence[
     return found
 
 
-async def _take_codes_back(change: Change, begin: datetime) -> None:
+async def _take_codes_back(change: Change, begin: datetime) -> str:
+    """Remove an app for codes, or codes of an older one; return when the app was added, if so."""
     connection, account_id = change.connection, change.holder.account_id
     factor = await second_factors.find(connection, account_id)
     if factor is not None and factor.added_at >= begin:
         await second_factors.remove(connection, account_id)
         await change.record(Act.SECOND_FACTOR_REMOVED)
-    elif await audit_log.count_since(connection, account_id, Act.RECOVERY_CODES_RENEWED, begin):
+        return factor.added_at.isoformat()
+    if await audit_log.count_since(connection, account_id, Act.RECOVERY_CODES_RENEWED, begin):
         # Of an app that is the owner's: they make new ones, and whoever has read these cannot.
         await second_factors.remove_codes(connection, account_id)
+    return ""
 
 
 async def _drop_exports(change: Change, begin: datetime) -> None:

@@ -11,7 +11,6 @@ import secrets
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import msgspec
 import sqlalchemy as sa
@@ -27,6 +26,7 @@ from gateway.stores.webhook_tables import (
     DATA_LENGTH_MAX,
     REASON_LENGTH_MAX,
     attempts,
+    called,
     deliveries,
     endpoints,
 )
@@ -308,8 +308,7 @@ class SqlWebhookSpool:
             if is_over and row.disabled_at is None:
                 why = Ended.GONE if gone else Ended.FAILING
                 await disable(connection, row.id, why, at)
-                # The host alone: an address may have a password of its owner's in it.
-                label = row.label or urlsplit(row.url).hostname
+                label = called(row.label, row.url)
                 told = Notice("webhook_disabled", values={"label": label, "why": why})
                 await queue_notice(connection, row.account_id, told, at)
                 return False

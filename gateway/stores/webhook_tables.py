@@ -7,8 +7,10 @@ that is forgotten is told to nobody. Of a secret there is only what it is derive
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
+from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -117,14 +119,25 @@ async def erase_webhook_rows(connection: AsyncConnection, account_id: str) -> No
 
 async def take_webhooks_back(
     connection: AsyncConnection, account_id: str, begin: datetime, at: datetime
-) -> None:
-    """Disable endpoints whose address was set since then: whoever did it would read on there."""
+) -> Sequence[str]:
+    """Disable endpoints whose address was set since then: whoever did it would read on there.
+
+    Return what they are called.
+    """
     of = endpoints.c
-    await connection.execute(
+    taken = await connection.execute(
         sa.update(endpoints)
         .where(of.account_id == account_id, of.set_at >= begin)
         .values(disabled_at=at, disabled_why=Ended.TAKEN_BACK)
+        .returning(of.label, of.url)
     )
+    return [called(*row) for row in taken]
+
+
+def called(label: str, url: str) -> str:
+    """Return what an owner is told that an endpoint is called."""
+    # The host alone: an address may have a password of its owner's in it.
+    return label or urlsplit(url).hostname or ""
 
 
 def have_ended(before: datetime) -> sa.ColumnElement[bool]:

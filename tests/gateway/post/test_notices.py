@@ -361,6 +361,18 @@ def test_names_are_quoted_as_the_language_does(language, names, thing, name):
 
 
 @pytest.mark.parametrize("language", sorted(LANGUAGES))
+def test_a_mail_about_a_lock_names_what_goes(language):
+    words = {"passkeys": "Phone", "keys": "robot", "buttons": "shop", "numbers": "6789"}
+    words |= {"webhooks": "hooks"}
+    bare = flat(written("locked", language).text)
+    assert f"{ORIGIN}/account/webhooks" in bare
+    for name, said in words.items():
+        assert f": {said}." in flat(written("locked", language, **{name: said}).text)
+    app = flat(written("locked", language, app=VALUES["at"]).text)
+    assert "2026-11-24 12:00 UTC" in app
+
+
+@pytest.mark.parametrize("language", sorted(LANGUAGES))
 def test_what_supervisors_may_do_has_words_and_a_way_to_switch_it_off(language):
     words = notices._words(language)["supervision"]
     assert words.keys() == set(Mode)

@@ -3,6 +3,7 @@
 And what the first proof of an address takes back: everything.
 """
 
+import json
 import os
 from dataclasses import replace
 from datetime import timedelta
@@ -34,8 +35,11 @@ from gateway.stores.buttons import SqlButtons
 from gateway.stores.departures import SqlDepartures
 from gateway.stores.mail_outbox import mail_outbox, queue_notice
 from gateway.stores.passkeys import SqlPasskeys
+from gateway.stores.people import SqlPeople
 from gateway.stores.second_factors import SqlSecondFactors
 from gateway.stores.supervision import SqlHolderSupervision
+from gateway.stores.webhook_endpoints import SqlWebhookEndpoints
+from gateway.webhooks.ports import EndpointForm
 from tests.gateway.stores.test_buttons import NEW, PHONE, key
 from tests.gateway.stores.test_people import (
     DEVICE,
@@ -126,6 +130,30 @@ async def test_what_a_thief_added_is_gone_and_what_the_owner_had_is_there(proven
     acts = set((await proven.acts())[:4])
     removed = {Act.PASSKEY_REMOVED, Act.SECOND_FACTOR_REMOVED, Act.KEY_REVOKED}
     assert acts == removed | {Act.LOCKED}
+
+
+async def test_the_mail_about_a_lock_names_what_goes(proven):
+    link, added_at = await proven.ask(Purpose.NOT_ME), proven.now
+    await fill(proven)
+    hooks = SqlWebhookEndpoints(proven.engine, clock=lambda: proven.now)
+    for number, label in enumerate(["thief's", ""]):
+        form = EndpointForm("https://evil.example/?token=1", label, "")
+        await hooks.add("alice", await epoch(proven), f"wh_{number}", form, "seed")
+    store = SqlPeople(proven.engine, queue_notice, clock=lambda: proven.now)
+    assert await store.lock(link, LOCKED)
+    async with proven.engine.connect() as connection:
+        kept = mail_outbox.c
+        query = sa.select(kept.values_json).where(kept.notice == "locked")
+        values = json.loads((await connection.scalars(query)).one())
+    webhooks = values.pop("webhooks").split(", ")
+    assert sorted(webhooks) == ["“evil example”", "“thief's”"]
+    assert values == {
+        "app": added_at.isoformat(),
+        "passkeys": "“?”",
+        "keys": "“stranger's”",
+        "buttons": f"“{NEW.label}”",
+        "numbers": f"“{PHONE[-4:]}”",
+    }
 
 
 async def test_a_thief_who_listens_does_so_no_more(proven):
@@ -247,8 +275,9 @@ async def fill(world):
     """Add whatever can be added to an account; return links that were asked for."""
     await world.accounts.add_api_key("alice", "3" * 64, "stranger's", scopes=LEAST)
     await world.people.note_device("alice", DEVICE, None)
-    assert await world.buttons.note_proven("alice", 1, PHONE) is CodeTry.PROVEN
-    assert await world.buttons.make("alice", 1, NEW) is Change.DONE
+    stands = await epoch(world)
+    assert await world.buttons.note_proven("alice", stands, PHONE) is CodeTry.PROVEN
+    assert await world.buttons.make("alice", stands, NEW) is Change.DONE
     async with world.engine.begin() as connection:
         assert await countries.open_country(connection, "alice", "CU", world.now)
     await switched_on(world)
