@@ -31,6 +31,8 @@ class WebhookRow:
     """Its label, or its host."""
     url: str
     is_disabled: bool
+    disabled_why: str
+    """Key of a word under `webhook_ended.`; empty while it is enabled."""
     is_failing: bool
     deliveries: Sequence[DeliveryRow]
 
@@ -62,6 +64,7 @@ class WebhookSecretPage:
     template: ClassVar[str] = "webhook_secret.html"
     name: str
     secret: str = field(repr=False)
+    is_disabled: bool = False
 
 
 OfWebhooks = WebhooksPage | NewWebhookPage | WebhookSecretPage

@@ -59,6 +59,7 @@ class WebhookPages:
             own(NEW, self.show_form, step_up=True),
             own(NEW, self.add, method="POST", step_up=True),
             own(f"{WEBHOOKS}/turn", self.turn, method="POST", step_up=True, page=WEBHOOKS),
+            own(f"{WEBHOOKS}/enable", self.enable, method="POST", step_up=True, page=WEBHOOKS),
             own(f"{WEBHOOKS}/remove", self.remove, method="POST", step_up=True, page=WEBHOOKS),
             own(f"{WEBHOOKS}/test", self.test, method="POST", page=WEBHOOKS),
         ]
@@ -111,6 +112,19 @@ class WebhookPages:
         turned = await self.endpoints.turn(who.account.id, epoch, known, seed)
         return self._secret_of(request, turned, WEBHOOKS)
 
+    async def enable(self, request: Request, who: SignedIn) -> Response:
+        """Send events to an endpoint again that was disabled, for whatever reason."""
+        fields = await read_form(request, WebhookFields)
+        changed = await self.endpoints.change(
+            who.account.id,
+            who.session.credentials_epoch,
+            known_id(fields.webhook_id),
+            EndpointForm(is_disabled=False),
+        )
+        if changed is NotDone.SESSION_OVER:
+            return self.door.sign_in_first(request, WEBHOOKS)
+        return see(WEBHOOKS, said="" if isinstance(changed, NotDone) else "webhook_enabled")
+
     async def remove(self, request: Request, who: SignedIn) -> Response:
         """Delete an endpoint with all that waits for it."""
         fields = await read_form(request, WebhookFields)
@@ -140,7 +154,9 @@ class WebhookPages:
             return see(WEBHOOKS)
         secret = secret_text(self.maker.secret(outcome.id, outcome.seeds[0]))
         # No redirect to it: the secret would have to be kept for the page that follows.
-        return self.door.show(request, WebhookSecretPage(_name_of(outcome), secret))
+        is_disabled = outcome.disabled_at is not None
+        shown = WebhookSecretPage(_name_of(outcome), secret, is_disabled=is_disabled)
+        return self.door.show(request, shown)
 
     async def _row(self, endpoint: Endpoint) -> WebhookRow:
         assert endpoint.account_id is not None, "it is an account's"
@@ -152,6 +168,7 @@ class WebhookPages:
             _name_of(endpoint),
             endpoint.url,
             is_disabled=endpoint.disabled_at is not None,
+            disabled_why=endpoint.disabled_why,
             is_failing=endpoint.failing_since is not None,
             deliveries=[
                 DeliveryRow(each.type, each.at, each.state.value, each.failure) for each, _ in sent

@@ -2,12 +2,15 @@
 
 import re
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
+from accounts.session import STEP_UP_MAX
 from gateway.http.site.webhook_pages import NewWebhookPage, WebhookSecretPage
 from gateway.http.site.webhooks import SHOWN
-from gateway.webhooks.ports import DeliveryState
+from gateway.http.site.words import WORDS
+from gateway.webhooks.ports import DeliveryState, Ended
 from gateway.webhooks.signature import read_secret
 from tests.gateway.http.site.conftest import place
 
@@ -89,7 +92,7 @@ async def test_tests_and_removals_are_of_ones_own_alone(ada):
     assert "given up · status 500" in text
     # Of another's nothing is said, nor done.
     ada.webhooks.kept["wh_theirs"] = replace(kept, id="wh_theirs", account_id="somebody")
-    for act in ("test", "remove", "turn"):
+    for act in ("test", "remove", "turn", "enable"):
         for named in ("wh_theirs", "wh_none", "\0"):
             assert place(await ada.post(f"{PAGE}/{act}", webhook_id=named)) == PAGE
     assert place(await ada.post(f"{PAGE}/remove", webhook_id=endpoint_id)) == (
@@ -109,6 +112,44 @@ async def test_one_that_fails_or_is_disabled_is_marked(ada):
     text = ada.read(await ada.get(PAGE)).text
     assert "hooks.example.com disabled" in text
     assert "Send a test" not in text
+
+
+@pytest.mark.parametrize("language", ["en", "de", "es"])
+async def test_one_that_is_disabled_says_why_and_is_enabled_again(ada, language):
+    secret_in(await ada.post(NEW, **FORM))
+    ((endpoint_id, kept),) = ada.webhooks.kept.items()
+    of_deliveries = {Ended.DISABLED, Ended.TOO_MANY, Ended.TOO_LONG, Ended.FORGOTTEN}
+    await ada.post("/account/language", language=language)
+    ada.world.epochs.epoch = "e2"
+    said = set()
+    for why in set(Ended) - of_deliveries:
+        ada.webhooks.kept[endpoint_id] = replace(kept, disabled_at=ada.world.now, disabled_why=why)
+        text = ada.read(await ada.get(PAGE)).text
+        words = WORDS[language][f"webhook_ended.{why}"]
+        assert words in text
+        said.add(words)
+        # Another secret alone brings no events.
+        turned = await ada.post(f"{PAGE}/turn", webhook_id=endpoint_id)
+        assert WORDS[language]["webhook_secret.disabled"] in ada.read(turned).text
+        enabled = await ada.post(f"{PAGE}/enable", webhook_id=endpoint_id)
+        assert place(enabled) == f"{PAGE}?said=webhook_enabled"
+        text = ada.read(await ada.get(place(enabled))).text
+        assert WORDS[language]["said.webhook_enabled"] in text
+        assert words not in text
+        assert WORDS[language]["webhooks.test"] in text
+    assert len(said) == 5
+    assert WORDS[language]["webhook_secret.disabled"] not in (
+        ada.read(await ada.post(f"{PAGE}/turn", webhook_id=endpoint_id)).text
+    )
+
+
+async def test_whoever_has_not_just_proven_who_they_are_enables_nothing(ada):
+    secret_in(await ada.post(NEW, **FORM))
+    ((endpoint_id, kept),) = ada.webhooks.kept.items()
+    ada.webhooks.kept[endpoint_id] = replace(kept, disabled_at=ada.world.now, disabled_why="gone")
+    ada.world.now += STEP_UP_MAX + timedelta(seconds=1)
+    assert place(await ada.post(f"{PAGE}/enable", webhook_id=endpoint_id)).startswith("/confirm?")
+    assert ada.webhooks.kept[endpoint_id].disabled_at is not None
 
 
 def test_no_log_shows_a_secret_that_a_page_was_given():

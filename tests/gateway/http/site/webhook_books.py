@@ -9,6 +9,7 @@ from gateway.webhooks.ports import (
     Delivery,
     DeliveryState,
     Endpoint,
+    EndpointForm,
     NotDone,
 )
 
@@ -45,6 +46,14 @@ class MemoryEndpoints:
                 None,
                 (seed,),
             )
+        return self.kept[endpoint_id]
+
+    async def change(self, account_id, editor, endpoint_id, form):
+        found = await self.find(account_id, endpoint_id)
+        if found is None:
+            return NotDone.NOT_FOUND
+        assert form == EndpointForm(is_disabled=False)
+        self.kept[endpoint_id] = replace(found, disabled_at=None, disabled_why="")
         return self.kept[endpoint_id]
 
     async def turn(self, account_id, editor, endpoint_id, seed):
