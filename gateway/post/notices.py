@@ -97,6 +97,7 @@ NOTICES: Final[Mapping[str, Kind]] = {
     "passkey_removed": _kind(needs_link=True),
     "key_made": _kind("label", "at", needs_link=True),
     "button_made": _kind("label", "at", needs_link=True),
+    "webhook_set": _kind("label", "at", needs_link=True),
     "supervision_allowed": _kind("most", "silent", "at", needs_link=True),
     "button_budget": _kind("label", "period", "share", "micros"),
     "country_opened": _kind("country", needs_link=True),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import replace
 from datetime import UTC, date, datetime, time
 from typing import Any, Final
 
@@ -18,8 +17,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from accounts.audit_log import Act
 from accounts.notice import Notice
-from accounts.stores import holders, links
-from accounts.stores import tables as people
 from billing.clock import Clock, utc_now
 from billing.stores import tables
 from database.engine import TIMEOUT_S, reading, upsert, writing
@@ -45,9 +42,8 @@ from gateway.embed.ports import (
 from gateway.embed.rules import Rules
 from gateway.scopes import Scope
 from gateway.stores.accounts import CAP_KNOWN_AFTER, KEY_ID_CHARACTERS
-from gateway.stores.button_editors import key_hash_of, may_change, record, was_of
+from gateway.stores.button_editors import key_hash_of, may_change, record, tell_holder, was_of
 from gateway.stores.button_tables import button_keys, buttons, proven_destinations
-from gateway.stores.mail_outbox import queue_notice
 
 _BUTTONS, _TEXTS, _KEYS = buttons.c, button_keys.c, tables.api_keys.c
 _APART: Final = {"destination": "", "day_cap_micros": None, "month_cap_micros": None}
@@ -193,7 +189,7 @@ class SqlButtons:
             )
             await record(connection, account_id, editor, Act.BUTTON_MADE, at)
             if notice is not None:
-                await _tell(connection, account_id, notice, at)
+                await tell_holder(connection, account_id, notice, at)
         return Change.DONE
 
     async def change(
@@ -459,17 +455,6 @@ async def _locked(
     query = _SELECT.where(_BUTTONS.account_id == account_id, _BUTTONS.id == button_id)
     row = (await connection.execute(query.with_for_update(of=buttons))).one_or_none()
     return row, Change.NOT_FOUND
-
-
-async def _tell(connection: AsyncConnection, account_id: str, notice: Notice, at: datetime) -> None:
-    """Queue a mail, whose link works from now on, to the account's holder if there is one."""
-    holder = await holders.fetch(
-        connection, holders.SELECT.where(people.holders.c.account_id == account_id)
-    )
-    if holder is not None:
-        if notice.link is not None:
-            await links.expect(connection, account_id, notice.link, holder.email, at)
-        await queue_notice(connection, account_id, replace(notice, recipient=holder.email), at)
 
 
 async def _is_proven(connection: AsyncConnection, account_id: str, number: str) -> bool:

@@ -42,7 +42,7 @@ from gateway.stores.card_events import forget_card
 from gateway.stores.mail_outbox import forget_strangers_mails
 from gateway.stores.people_transactions import Change
 from gateway.stores.supervision import erase_rule_since, find_rule
-from gateway.stores.webhook_tables import take_webhooks_back
+from gateway.stores.webhook_tables import take_webhooks_back, working_webhooks
 
 _MARGIN: Final = timedelta(minutes=1)
 """Clocks of two nodes differ, and what is added is dated before its transaction."""
@@ -175,7 +175,7 @@ async def _drop_exports(change: Change, begin: datetime) -> None:
 
 
 async def what_stays(connection: AsyncConnection, account_id: str, at: datetime) -> dict[str, str]:
-    """Return the names of what lets somebody in or spend, as `password_changed` has them.
+    """Return names of what lets somebody in, spend or read along, as `password_changed` has them.
 
     An app for codes has none: it is named by when it was added, where the mail's link removes it.
     A deletion that was asked for is named by when it is due, supervision by its mode.
@@ -198,6 +198,7 @@ async def what_stays(connection: AsyncConnection, account_id: str, at: datetime)
     is_new = factor is not None and factor.added_at >= at - LIFETIMES[Purpose.NOT_ME]
     return {
         **{name: _listed(await _found(connection, query)) for name, query in own.items()},
+        "webhooks": _listed(await working_webhooks(connection, account_id, _NAMED_MAX + 1)),
         "app": factor.added_at.isoformat() if factor is not None and is_new else "",
         "supervision": "" if rule.most is None else rule.most.value,
         "deletion": erasure.due_at.isoformat() if erasure is not None and erasure.is_open else "",

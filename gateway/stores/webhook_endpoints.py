@@ -14,14 +14,16 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from accounts.audit_log import Act
+from accounts.link import Purpose
+from accounts.notice import Notice
 from billing.clock import Clock, utc_now
 from database.engine import TIMEOUT_S, reading, writing
 from gateway.embed.ports import Editor
 from gateway.operators import Order
 from gateway.scopes import Scope
-from gateway.stores.button_editors import may_change, record
+from gateway.stores.button_editors import may_change, record, tell_holder
 from gateway.stores.webhook_spool import delivery_in, disable, endpoint_in, rows_of
-from gateway.stores.webhook_tables import attempts, deliveries, endpoints
+from gateway.stores.webhook_tables import attempts, called, deliveries, endpoints
 from gateway.webhooks.events import TEST, Told, event_id
 from gateway.webhooks.ports import (
     ENDPOINTS_MAX,
@@ -77,9 +79,16 @@ class SqlWebhookEndpoints:
         return None if row is None else endpoint_in(row, self._clock())
 
     async def add(
-        self, account_id: str, editor: Editor, endpoint_id: str, form: EndpointForm, seed: str
+        self,
+        account_id: str,
+        editor: Editor,
+        endpoint_id: str,
+        form: EndpointForm,
+        seed: str,
+        *,
+        since: datetime | None = None,
     ) -> Endpoint | NotDone:
-        """Add an endpoint, or return the one of this id."""
+        """Add an endpoint and queue the mail about it, or return the one of this id."""
         at = self._clock()
         async with writing(self._engine, self._timeout_s) as connection:
             # Locks the account: of two who add at once the second counts the first's.
@@ -99,7 +108,9 @@ class SqlWebhookEndpoints:
             await record(
                 *(connection, account_id, editor, Act.WEBHOOK_ADDED, at), about=endpoint_id
             )
-            return await _shown(connection, account_id, endpoint_id, at)
+            added = await _shown(connection, account_id, endpoint_id, at)
+            await _tell(connection, added, at, since)
+            return added
 
     async def change(
         self, account_id: str, editor: Editor, endpoint_id: str, form: EndpointForm
@@ -120,7 +131,10 @@ class SqlWebhookEndpoints:
             await record(
                 *(connection, account_id, editor, Act.WEBHOOK_CHANGED, at), about=endpoint_id
             )
-            return await _shown(connection, account_id, endpoint_id, at)
+            changed = await _shown(connection, account_id, endpoint_id, at)
+            if changed.url != row.url:
+                await _tell(connection, changed, at)
+            return changed
 
     async def turn(
         self, account_id: str, editor: Editor, endpoint_id: str, seed: str
@@ -287,6 +301,19 @@ async def _shown(
     row = await _find(connection, account_id, endpoint_id)
     assert row is not None, "it is locked"
     return endpoint_in(row, at)
+
+
+async def _tell(
+    connection: AsyncConnection, endpoint: Endpoint, at: datetime, since: datetime | None = None
+) -> None:
+    """Tell the account's holder that events go to an address from now on.
+
+    The session that asks for it began `since` then: the mail's link takes back what came with it.
+    """
+    assert endpoint.account_id is not None, "it is an account's"
+    values = {"label": called(endpoint.label, endpoint.url), "at": at.isoformat()}
+    told = Notice("webhook_set", values=values, link=Purpose.NOT_ME, reach=since)
+    await tell_holder(connection, endpoint.account_id, told, at)
 
 
 async def _send_again(

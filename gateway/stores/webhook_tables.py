@@ -117,6 +117,16 @@ async def erase_webhook_rows(connection: AsyncConnection, account_id: str) -> No
     await connection.execute(sa.delete(endpoints).where(endpoints.c.account_id == account_id))
 
 
+async def working_webhooks(
+    connection: AsyncConnection, account_id: str, most: int
+) -> Sequence[str]:
+    """Return what an account's endpoints are called that are not disabled, the newest first."""
+    of = endpoints.c
+    query = sa.select(of.label, of.url).where(of.account_id == account_id, of.disabled_at.is_(None))
+    found = await connection.execute(query.order_by(of.created_at.desc()).limit(most))
+    return [called(*row) for row in found]
+
+
 async def take_webhooks_back(
     connection: AsyncConnection, account_id: str, begin: datetime, at: datetime
 ) -> Sequence[str]:

@@ -171,14 +171,27 @@ class Endpoints(Protocol):
         """Return an endpoint of this account."""
 
     async def add(
-        self, account_id: str, editor: Editor, endpoint_id: str, form: EndpointForm, seed: str
+        self,
+        account_id: str,
+        editor: Editor,
+        endpoint_id: str,
+        form: EndpointForm,
+        seed: str,
+        *,
+        since: datetime | None = None,
     ) -> Endpoint | NotDone:
-        """Add an endpoint, or return the one of this id."""
+        """Add an endpoint and tell the account's holder by mail, or return the one of this id.
+
+        `since` is when the session began that asks for it, if one does.
+        """
 
     async def change(
         self, account_id: str, editor: Editor, endpoint_id: str, form: EndpointForm
     ) -> Endpoint | NotDone:
-        """Change what the form says; one that is enabled again starts without its failures."""
+        """Change what the form says; one that is enabled again starts without its failures.
+
+        Of another address the account's holder is told by mail.
+        """
 
     async def turn(
         self, account_id: str, editor: Editor, endpoint_id: str, seed: str

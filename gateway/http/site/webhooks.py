@@ -98,6 +98,7 @@ class WebhookPages:
             new,
             EndpointForm(url, label),
             seed_of(self.maker, new, "add", fields.once),
+            since=who.session.began_at,
         )
         if added is NotDone.TOO_MANY:
             return self._again(request, fields, {"url": "webhooks_too_many"})

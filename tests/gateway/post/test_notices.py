@@ -72,6 +72,7 @@ PURPOSES = {
     "country_opened": Purpose.NOT_ME,
     "key_made": Purpose.NOT_ME,
     "supervision_allowed": Purpose.NOT_ME,
+    "webhook_set": Purpose.NOT_ME,
 }
 ALL = [(name, language) for name in NOTICES for language in sorted(LANGUAGES)]
 
@@ -340,12 +341,14 @@ def test_the_last_mail_tells_of_a_card_only_where_credit_goes_back(language, wor
 
 @pytest.mark.parametrize("language", sorted(LANGUAGES))
 def test_a_mail_about_a_reset_names_what_stays(language):
-    values = {"passkeys": "Phone", "keys": "robot, shop"}
+    values = {"passkeys": "Phone", "keys": "robot, shop", "webhooks": "hooks"}
     notice = Notice("password_changed", values=values, link=Purpose.NOT_ME)
     mail = write(notice, Reader(ALICE, language), SERVICE, LINK)
     text = " ".join(mail.text.split())
     for said in ("Phone", f"{ORIGIN}/account/security", "robot, shop", f"{ORIGIN}/account/keys"):
         assert said in text
+    assert ": hooks. " in text
+    assert f"{ORIGIN}/account/webhooks" in text
 
 
 @pytest.mark.parametrize(

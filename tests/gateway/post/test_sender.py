@@ -333,7 +333,7 @@ async def test_to_an_unproven_address_goes_what_proves_it_or_takes_it_back(engin
     }
     told = (
         *("button_made", "key_made", "passkey_added", "country_opened", "new_device"),
-        "supervision_allowed",
+        *("supervision_allowed", "webhook_set"),
         *("password_changed", "second_factor_changed", "wrong_codes", "deletion_asked"),
     )
     by_name |= dict.fromkeys(told, Purpose.NOT_ME)

@@ -49,6 +49,8 @@ from gateway.stores.people import SqlPeople
 from gateway.stores.people_transactions import tell_nobody
 from gateway.stores.second_factors import SqlSecondFactors
 from gateway.stores.supervision import SqlHolderSupervision
+from gateway.stores.webhook_endpoints import SqlWebhookEndpoints
+from gateway.webhooks.ports import EndpointForm
 from tests.gateway.calls.test_live import Velocity
 from tests.gateway.people.memory import BEGINNING
 
@@ -82,6 +84,7 @@ class House:
         self.accounts = SqlAccountStore(self.engine, clock=clock)
         holders = SqlHolderKeys(self.engine, self.accounts.keys_changed, clock=clock)
         self.keys = Keys(holders, Velocity(), clock)
+        self.hooks = SqlWebhookEndpoints(self.engine, clock=clock)
         self.outbox = SqlMailOutbox(self.engine, clock=clock)
 
     async def move_in(self):
@@ -217,6 +220,25 @@ async def test_a_key_that_a_thief_made_goes_by_the_mail_that_tells_of_it(house):
     await house.keys.make(thief, form, secret="ck_x", key_hash="2" * 64)
     assert await house.people.lock((await house.mails())["key_made", Purpose.NOT_ME][-1], LOCKED)
     assert await house.left() == ([], [], False, 0)
+
+
+async def test_a_webhook_that_a_thief_set_goes_by_the_mail_that_tells_of_it(house):
+    owners = EndpointForm("https://hooks.example.com/", "owner's", "")
+    await house.hooks.add("ada", await house.epoch(), "wh_1", owners, "seed")
+    house.now += LONG
+    thief = await house.sign_in("thief's")
+    house.now += LATE
+    for url, label in (("https://evil.example/1", "thief's"), ("https://evil.example/2", "")):
+        form = EndpointForm(url, label, "")
+        since, stands = thief.session.began_at, thief.session.credentials_epoch
+        # A repeat tells of it once.
+        for _ in range(2):
+            await house.hooks.add("ada", stands, url[-1:] + "_new", form, "seed", since=since)
+    links = (await house.mails())["webhook_set", Purpose.NOT_ME]
+    assert len(links) == 3
+    assert await house.people.lock(links[-1], LOCKED)
+    found = {each.id: each.disabled_why for each in await house.hooks.of_account("ada")}
+    assert found == {"wh_1": "", "1_new": "taken_back", "2_new": "taken_back"}
 
 
 async def allow(house, who, most):
@@ -390,11 +412,17 @@ async def test_a_chunk_that_is_being_added_to_an_export_holds_no_lock_up(house):
 async def test_a_reset_names_what_stays(house):
     await break_in(house)
     await allow(house, await house.sign_in("owner's"), "whisper")
+    for number in range(2):
+        form = EndpointForm("https://evil.example/", "", "")
+        await house.hooks.add("ada", await house.epoch(), f"wh_{number}", form, "seed")
+    off = EndpointForm(is_disabled=True)
+    await house.hooks.change("ada", await house.epoch(), "wh_1", off)
     ask = Notice("reset_password", HOME, link=Purpose.RESET_PASSWORD)
     await house.people.tell("ada", ask)
     link = (await house.mails())["reset_password", Purpose.RESET_PASSWORD][-1]
     assert await house.people.reset_password(link, "another", password_changed(HOME))
-    (mail,) = await house.outbox.claim(9, domain="x", until=house.now + DAY)
+    claimed = await house.outbox.claim(9, domain="x", until=house.now + DAY)
+    (mail,) = [each for each in claimed if each.notice.name == "password_changed"]
     names = "“thief's”, “owner's”"
     assert mail.notice.values == {
         "passkeys": names,
@@ -402,6 +430,7 @@ async def test_a_reset_names_what_stays(house):
         "buttons": "",
         "app": "",
         "supervision": "whisper",
+        "webhooks": "“evil example”",
         "deletion": "",
     }
 

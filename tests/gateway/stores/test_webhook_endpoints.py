@@ -1,15 +1,23 @@
 """Endpoints of accounts, as programs read and change them by `/v1/webhooks` on a real database."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
+import sqlalchemy as sa
 
+from accounts.notice import Notice
+from accounts.ports import NewHolder
+from accounts.stores import holders
+from gateway.embed.ports import ByKey
 from gateway.http.api.webhooks import WebhooksApi
 from gateway.http.app import create_app
 from gateway.http.bearer import Authenticator, key_hash, new_api_key
 from gateway.scopes import PAGE, Scope
-from gateway.stores.accounts import SqlAccountStore
+from gateway.stores.accounts import KEY_ID_CHARACTERS, SqlAccountStore
+from gateway.stores.mail_outbox import mail_outbox, queue_notice
+from gateway.stores.people import SqlPeople
 from gateway.webhooks.acts import WebhookActs
 from gateway.webhooks.ports import ENDPOINTS_MAX, EndpointForm
 from gateway.webhooks.signature import SecretMaker, read_secret
@@ -120,6 +128,44 @@ async def test_a_repeat_adds_and_turns_nothing_more(api, alice):
     for path in ("/v1/webhooks", f"{one}/rotate"):
         refused = await alice.post(path, json=body)
         assert (refused.status_code, refused.json()["field"]) == (400, "Idempotency-Key")
+
+
+async def test_the_holder_is_told_of_each_new_address_once_whoever_sets_it(api, engine):
+    await api.accounts.create_account("nobodys", "USD")
+    people = SqlPeople(engine, queue_notice)
+    assert await people.sign_up(
+        NewHolder("ada", "USD", "ada@example.com", "ada@example.com", "hash", "en", {}),
+        Notice("verify_email", "ada@example.com"),
+    )
+    async with engine.begin() as connection:
+        await holders.change(connection, "ada", email_proven_at=api.world.clock())
+
+    async def told():
+        async with engine.connect() as connection:
+            of = mail_outbox.c
+            query = sa.select(of.recipient, of.values_json, of.link_purpose).where(
+                of.notice == "webhook_set", of.account_id.in_(("ada", "nobodys"))
+            )
+            rows = await connection.execute(query.order_by(of.created_at))
+            return [(to, json.loads(kept)["label"], link) for to, kept, link in rows]
+
+    key = new_api_key()
+    await api.accounts.add_api_key("ada", key_hash(key), "", scopes={Scope.WEBHOOKS})
+    editor = ByKey(key_hash(key)[:KEY_ID_CHARACTERS])
+    for _ in range(2):
+        await api.world.endpoints.add("ada", editor, "wh_1", EndpointForm(URL, "", ""), "seed")
+    mail = ("ada@example.com", "hooks.example.com", "not_me")
+    assert await told() == [mail]
+    for form in (EndpointForm(label="shop"), EndpointForm(URL), EndpointForm(is_disabled=True)):
+        await api.world.endpoints.change("ada", editor, "wh_1", form)
+    assert await told() == [mail]
+    api.world.pass_time(seconds=1)
+    other = EndpointForm("https://evil.example/")
+    await api.world.endpoints.change("ada", editor, "wh_1", other)
+    assert await told() == [mail, (mail[0], "shop", mail[2])]
+    # Of an account without a holder nobody is told.
+    await api.world.endpoints.add("nobodys", None, "wh_2", EndpointForm(URL, "", ""), "seed")
+    assert len(await told()) == 2
 
 
 async def test_another_accounts_endpoint_is_none(api, alice, bob):

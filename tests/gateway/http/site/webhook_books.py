@@ -29,7 +29,8 @@ class MemoryEndpoints:
         found = self.kept.get(endpoint_id)
         return found if found is not None and found.account_id == account_id else None
 
-    async def add(self, account_id, editor, endpoint_id, form, seed):
+    async def add(self, account_id, editor, endpoint_id, form, seed, *, since=None):
+        assert since is not None
         if endpoint_id not in self.kept:
             if len(await self.of_account(account_id)) >= ENDPOINTS_MAX:
                 return NotDone.TOO_MANY
