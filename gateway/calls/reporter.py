@@ -6,16 +6,19 @@ next second says it all again.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import structlog
 
 from gateway.calls.bridge import Bridge
 from gateway.calls.call_row import row_of
-from gateway.monitor.rows import ROWS_MAX, Batch, CallRow, Sound, encode
+from gateway.monitor.rows import COUNTED_BYTES_MAX, Batch, CallRow, Sound, encode
 
 CHANGED_MAX: Final = 4000
 """Calls that are noted at once; beyond the live ones these can only be calls that have ended."""
+_ROWS: Final = 20
+"""As many as usually fit into one message: some 600 bytes each, and half as many of its sound."""
 
 log = structlog.get_logger(__name__)
 
@@ -47,9 +50,16 @@ class Reporter:
             calls.append(row)
             if sound is not None:
                 sounds[row.id] = sound
-        texts = []
-        for begin in range(0, len(calls), ROWS_MAX):
-            some = calls[begin : begin + ROWS_MAX]
-            heard = {row.id: sounds[row.id] for row in some if row.id in sounds}
-            texts.append(encode(Batch(node=self._node, calls=some, sounds=heard)))
-        return texts
+        parts = (calls[begin : begin + _ROWS] for begin in range(0, len(calls), _ROWS))
+        return [text for part in parts for text in self._texts(part, sounds)]
+
+    def _texts(self, calls: Sequence[CallRow], sounds: Mapping[str, Sound]) -> Iterator[bytes]:
+        """Yield batches of calls that are short enough to be counted."""
+        heard = {row.id: sounds[row.id] for row in calls if row.id in sounds}
+        text = encode(Batch(node=self._node, calls=calls, sounds=heard))
+        half = len(calls) // 2
+        if len(text) <= COUNTED_BYTES_MAX or not half:
+            yield text
+        else:
+            yield from self._texts(calls[:half], sounds)
+            yield from self._texts(calls[half:], sounds)

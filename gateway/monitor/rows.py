@@ -17,7 +17,10 @@ from gateway.unreadable import UNREADABLE
 BATCH_BYTES_MAX: Final = 1 << 20
 """A longer message is no batch."""
 ROWS_MAX: Final = 500
-"""Rows of one batch: some 600 bytes each."""
+"""Rows of a batch that is taken."""
+COUNTED_BYTES_MAX: Final = (16 << 10) - 1
+"""Of a message. One of 16 KiB and more Valkey 9 does not count among what it keeps for a listener:
+whoever stands still would never be cut off, and take all its memory (valkey issue 2396)."""
 WARNINGS_MAX: Final = 64
 """Warnings of one batch; who has more says the newest."""
 

@@ -5,7 +5,14 @@ import pytest
 from gateway.calls import reporter as reporter_module
 from gateway.calls.reporter import CHANGED_MAX, Reporter
 from gateway.monitor.board import Board
-from gateway.monitor.rows import BATCH_BYTES_MAX, ROWS_MAX, Batch, decode, encode
+from gateway.monitor.rows import (
+    BATCH_BYTES_MAX,
+    COUNTED_BYTES_MAX,
+    ROWS_MAX,
+    Batch,
+    decode,
+    encode,
+)
 from tests.gateway.monitor.played import AT, SOUND, row_of
 
 
@@ -70,14 +77,13 @@ def test_a_call_that_changes_often_is_told_once_as_it_is_then():
 @pytest.mark.usefixtures("many")
 def test_many_calls_are_told_in_batches_that_are_taken():
     reporter = Reporter("n1")
-    for n in range(2 * ROWS_MAX + 1):
+    for n in range(1001):
         reporter.note(Call(f"c{n}", SOUND if n % 3 == 0 else None))
     texts = reporter.batches()
-    assert max(map(len, texts)) < BATCH_BYTES_MAX
+    assert max(map(len, texts)) <= COUNTED_BYTES_MAX
     batches = [decode(text) for text in texts]
-    assert [len(batch.calls) for batch in batches] == [ROWS_MAX, ROWS_MAX, 1]
     ids = [row.id for batch in batches for row in batch.calls]
-    assert ids == [f"c{n}" for n in range(2 * ROWS_MAX + 1)]
+    assert ids == [f"c{n}" for n in range(1001)]
     for batch in batches:
         ours = {row.id for row in batch.calls if int(row.id[1:]) % 3 == 0}
         assert batch.sounds.keys() == ours, "each sound beside its row"
@@ -99,10 +105,9 @@ def test_while_nothing_can_be_said_no_more_is_kept_than_may_be():
     assert [row.id for row in said(reporter)[0].calls] == [calls[-1].call_id]
 
 
-def test_a_full_batch_of_long_rows_is_one_that_is_taken():
-    """What a node says must fit into what others take."""
-    longest = row_of(
-        "call_" + "x" * 40,
+def longest(call_id="call_" + "x" * 40):
+    return row_of(
+        call_id,
         "account_" + "x" * 40,
         node="n" * 64,
         key_id="k" * 64,
@@ -112,8 +117,32 @@ def test_a_full_batch_of_long_rows_is_one_that_is_taken():
         tags=("high_jitter", "high_latency", "high_packet_loss", "high_pdd", "silence"),
         **dict.fromkeys(("mos", "rtt_ms", "jitter_ms", "loss_percent"), 1.2345678901234567),
     )
-    rows = [longest] * ROWS_MAX
-    sounds = {f"{longest.id}{n}": SOUND for n in range(ROWS_MAX)}
-    batch = Batch(node=longest.node, calls=rows, sounds=sounds)
+
+
+def test_of_long_rows_fewer_go_into_a_message(monkeypatch):
+    monkeypatch.setattr(reporter_module, "row_of", lambda call: (longest(call.call_id), SOUND))
+    reporter = Reporter("n" * 64)
+    for n in range(100):
+        reporter.note(Call(f"c{n}"))
+    texts = reporter.batches()
+    assert max(map(len, texts)) <= COUNTED_BYTES_MAX
+    batches = [decode(text) for text in texts]
+    assert [row.id for batch in batches for row in batch.calls] == [f"c{n}" for n in range(100)]
+    assert all(batch.sounds.keys() == {row.id for row in batch.calls} for batch in batches)
+
+
+def test_a_row_that_is_too_long_is_said_all_the_same(monkeypatch):
+    row = row_of("c1", origin="o" * COUNTED_BYTES_MAX)
+    monkeypatch.setattr(reporter_module, "row_of", lambda _call: (row, None))
+    reporter = Reporter("n1")
+    reporter.note(Call("c1"))
+    assert len(reporter.batches()) == 1
+
+
+def test_a_full_batch_of_long_rows_is_one_that_is_taken():
+    """What a node says must fit into what others take."""
+    rows = [longest()] * ROWS_MAX
+    sounds = {f"{rows[0].id}{n}": SOUND for n in range(ROWS_MAX)}
+    batch = Batch(node=rows[0].node, calls=rows, sounds=sounds)
     assert len(encode(batch)) < BATCH_BYTES_MAX
     assert len(decode(encode(batch)).calls) == ROWS_MAX

@@ -7,6 +7,7 @@ import pytest
 
 from billing.stores.redis_client import connect, disconnect
 from database.errors import StoreUnavailableError
+from gateway.monitor.rows import COUNTED_BYTES_MAX
 from gateway.stores import watch_channel
 from gateway.stores.watch_channel import RedisWatchChannel
 from tests.valkey import free_port
@@ -150,6 +151,7 @@ async def test_who_listens_too_slowly_is_cut_off_and_listens_again(own_valkey):
 
     Over a Unix socket: the kernel keeps 200 KB of it, and over TCP up to 36 MB.
     """
+    text, count = b"x" * COUNTED_BYTES_MAX, 640
     url = own_valkey.url
     own_valkey.command("CONFIG", "SET", "client-output-buffer-limit", "pubsub 1mb 0 0")
     heard = []
@@ -167,8 +169,8 @@ async def test_who_listens_too_slowly_is_cut_off_and_listens_again(own_valkey):
 
         async with AsyncExitStack() as stack:
             messages = await stack.enter_async_context(channel.listen())
-            for _ in range(64):
-                await node.publish(b"x" * 500_000)
+            for _ in range(count):
+                await node.publish(text)
             tasks.create_task(goes_on())
             # It is told, or has subscribed anew before it could be.
             try:
@@ -176,7 +178,7 @@ async def test_who_listens_too_slowly_is_cut_off_and_listens_again(own_valkey):
             except StoreUnavailableError:
                 async with channel.listen() as messages:
                     await hears(messages)
-    assert heard.count(b"x" * 500_000) < 64
+    assert heard.count(text) < count
 
 
 async def test_a_server_that_is_away_is_an_outage():
