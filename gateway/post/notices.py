@@ -48,12 +48,11 @@ class Kind:
     values: frozenset[str] = frozenset()
     """Names of its values. `micros` and `currency` are an amount (of the account's currency, where
     that is not said); `at` is an ISO 8601 time, `left` a number; `url` is a page that its button
-    opens; `passkeys`, `keys`, `buttons` and `webhooks` are
-    names of what stays, or was taken back, empty for none, and `numbers` the last digits of those;
-    `most` and `supervision`
-    are what supervisors may do in live calls, a `gateway.call.supervision.Mode`; `language` is the
-    reader's, of whom nothing else is kept any more; `sent_back` is empty where no credit goes
-    back to a card."""
+    opens; `passkeys`, `keys`, `buttons` and `webhooks` are names of what stays, or was taken back,
+    empty for none, and `numbers` the last digits of those; `most` and `supervision` are what
+    supervisors may do in live calls, a `gateway.call.supervision.Mode`; `language` is the
+    reader's, of whom nothing else is kept any more; `sent_back` is empty where no credit goes back
+    to a card."""
     may_have: frozenset[str] = frozenset()
     """Names of values that count as empty where they are not given."""
     needs_link: bool = False
@@ -78,6 +77,7 @@ def _way_in(*, needs_link: bool = True) -> Kind:
 
 _PAYMENT = ("micros", "currency", "payment_id")
 _THINGS: Final = frozenset({"passkeys", "keys", "buttons", "webhooks"})
+_LISTED: Final = _THINGS | {"numbers"}
 
 NOTICES: Final[Mapping[str, Kind]] = {
     "verify_email": _way_in(),
@@ -89,7 +89,7 @@ NOTICES: Final[Mapping[str, Kind]] = {
     "new_device": Kind(
         frozenset({"browser", "system", "at"}), frozenset({"country"}), needs_link=True
     ),
-    "locked": Kind(may_have=_THINGS | {"app", "numbers"}, is_urgent=True, needs_proof=False),
+    "locked": Kind(may_have=_LISTED | {"app"}, is_urgent=True, needs_proof=False),
     "second_factor_changed": Kind(frozenset({"change"}), needs_link=True, is_urgent=True),
     "recovery_code_used": _kind("left", needs_link=True),
     "wrong_codes": _kind("at", needs_link=True),
@@ -244,7 +244,7 @@ def _context(
             context[name] = at.strftime("%Y-%m-%d %H:%M UTC")
     # Names come in English quotation marks, which no name has.
     quotes = str.maketrans("“”", words["quotes"])
-    context |= {name: said[name].translate(quotes) for name in _THINGS & said.keys()}
+    context |= {name: said[name].translate(quotes) for name in _LISTED & said.keys()}
     if "left" in said:
         context["left"] = int(said["left"])
     if "reason" in said:

@@ -355,8 +355,17 @@ def test_a_mail_about_a_reset_names_what_stays(language):
     ("language", "names"),
     [("en", "“Café”, “shop <b>”"), ("de", "„Café“, „shop <b>“"), ("es", "«Café», «shop <b>»")],
 )
-@pytest.mark.parametrize("thing", ["passkeys", "keys", "buttons"])
-@pytest.mark.parametrize("name", ["password_changed", "locked"])
+@pytest.mark.parametrize(
+    ("name", "thing"),
+    [
+        *[
+            (name, thing)
+            for name in ("password_changed", "locked")
+            for thing in sorted(notices._THINGS)
+        ],
+        ("locked", "numbers"),
+    ],
+)
 def test_names_are_quoted_as_the_language_does(language, names, thing, name):
     mail = written(name, language, **{thing: "“Café”, “shop <b>”"})
     assert f": {names}." in flat(mail.text)
