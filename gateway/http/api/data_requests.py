@@ -73,7 +73,7 @@ class DataRequestsAsked(NumberedPage, kw_only=True):
 
     state: Literal["", "all", "open"] = ""
     """`open` are those that are, the first due before the others; else all, the newest first."""
-    account: str = ""
+    account: Annotated[str, msgspec.Meta(pattern=r"^[^\u0000]*$")] = ""
     """Id of the account; empty for all."""
 
 
