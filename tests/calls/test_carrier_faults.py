@@ -55,6 +55,8 @@ async def assert_media_lost(world: World, customer: Customer) -> None:
     """A call whose media breaks off ends, and says so."""
     async with customer.call() as phone:
         sid = await in_call(customer, phone)
+        # Else that the call is over may be told before the break is seen.
+        await world.carrier_faults({"callbacks": {"delay_s": 2.0}})
         await world.carrier_act(sid, action="drop_tcp")
         ended = await phone.wait("disconnect")
     assert (ended["cause"], ended["ended_by"]) == (38, "carrier")
