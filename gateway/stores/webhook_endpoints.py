@@ -23,7 +23,7 @@ from gateway.operators import Order
 from gateway.scopes import Scope
 from gateway.stores.button_editors import may_change, record, tell_holder
 from gateway.stores.webhook_spool import delivery_in, disable, endpoint_in, rows_of
-from gateway.stores.webhook_tables import attempts, called, deliveries, endpoints
+from gateway.stores.webhook_tables import attempts, deliveries, endpoints
 from gateway.webhooks.events import TEST, Told, event_id
 from gateway.webhooks.ports import (
     ENDPOINTS_MAX,
@@ -36,6 +36,7 @@ from gateway.webhooks.ports import (
     Endpoint,
     EndpointForm,
     NotDone,
+    called,
 )
 
 TEST_PAUSE_S: Final = 10

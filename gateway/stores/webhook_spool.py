@@ -26,7 +26,6 @@ from gateway.stores.webhook_tables import (
     DATA_LENGTH_MAX,
     REASON_LENGTH_MAX,
     attempts,
-    called,
     deliveries,
     endpoints,
 )
@@ -39,6 +38,7 @@ from gateway.webhooks.ports import (
     Ended,
     Endpoint,
     Outcome,
+    called,
 )
 from gateway.webhooks.schedule import NEW_FOR, Verdict, is_given_up, rest_of
 

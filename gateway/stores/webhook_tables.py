@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
-from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from database.columns import NAMING_CONVENTION, UtcDateTime
-from gateway.webhooks.ports import LABEL_MAX, Ended
+from gateway.webhooks.ports import LABEL_MAX, Ended, called
 from gateway.webhooks.target import URL_CHARS_MAX
 
 DATA_LENGTH_MAX: Final = 16_000
@@ -142,12 +141,6 @@ async def take_webhooks_back(
         .returning(of.label, of.url)
     )
     return [called(*row) for row in taken]
-
-
-def called(label: str, url: str) -> str:
-    """Return what an owner is told that an endpoint is called."""
-    # The host alone: an address may have a password of its owner's in it.
-    return label or urlsplit(url).hostname or ""
 
 
 def have_ended(before: datetime) -> sa.ColumnElement[bool]:

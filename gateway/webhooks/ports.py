@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, Protocol
+from urllib.parse import urlsplit
 
 from gateway.embed.ports import Editor
 from gateway.operators import Order
@@ -80,6 +81,12 @@ class Endpoint:
     def is_doubtful(self, at: datetime) -> bool:
         """Return whether nobody can say that it answers: it fails, or is new."""
         return self.failing_since is not None or at - self.created_at < NEW_FOR
+
+
+def called(label: str, url: str) -> str:
+    """Return what an owner is told that an endpoint is called."""
+    # The host alone: an address may have a password of its owner's in it.
+    return label or urlsplit(url).hostname or ""
 
 
 @dataclass(frozen=True, slots=True)

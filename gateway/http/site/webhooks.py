@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -26,7 +25,14 @@ from gateway.people.sessions import SignedIn
 from gateway.shown_name import NameFault, fault_of
 from gateway.webhooks.acts import known_id, seed_of
 from gateway.webhooks.events import endpoint_id
-from gateway.webhooks.ports import LABEL_MAX, Endpoint, EndpointForm, Endpoints, NotDone
+from gateway.webhooks.ports import (
+    LABEL_MAX,
+    Endpoint,
+    EndpointForm,
+    Endpoints,
+    NotDone,
+    called,
+)
 from gateway.webhooks.signature import SecretMaker, secret_text
 from gateway.webhooks.target import UnfitTargetError, read_target
 
@@ -178,4 +184,4 @@ class WebhookPages:
 
 
 def _name_of(endpoint: Endpoint) -> str:
-    return endpoint.label or urlsplit(endpoint.url).hostname or endpoint.id
+    return called(endpoint.label, endpoint.url) or endpoint.id
