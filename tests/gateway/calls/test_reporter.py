@@ -82,6 +82,7 @@ def test_many_calls_are_told_in_batches_that_are_taken():
     texts = reporter.batches()
     assert max(map(len, texts)) <= COUNTED_BYTES_MAX
     batches = [decode(text) for text in texts]
+    assert [len(batch.calls) for batch in batches] == [20] * 50 + [1]
     ids = [row.id for batch in batches for row in batch.calls]
     assert ids == [f"c{n}" for n in range(1001)]
     for batch in batches:

@@ -18,7 +18,6 @@ from gateway.errors import EXIT_INTERRUPTED
 from gateway.monitor.alarms import Alarm
 from gateway.monitor.history import Minute
 from gateway.monitor.rows import encode
-from gateway.nanoseconds import SECOND_NS
 from gateway.roles import following
 from gateway.roles.following import open_following
 from gateway.roles.storage import open_redis_alone
@@ -226,7 +225,9 @@ def minute(at, **values):
     return Minute(at=at, **figures | known | values)
 
 
-async def test_what_was_before_it_listened_is_what_a_process_that_serves_wrote_down(redis):
+async def test_what_was_before_it_listened_is_what_a_process_that_serves_wrote_down(
+    redis, monkeypatch
+):
     at = datetime(2026, 3, 1, 12, 0, 30, tzinfo=UTC)
     followed = played_board(redis)
     followed.board.apply(batch_of(row_of("c1", created_at=at)), time.monotonic_ns(), at)
@@ -242,13 +243,14 @@ async def test_what_was_before_it_listened_is_what_a_process_that_serves_wrote_d
     followed.minute = minute(at - timedelta(minutes=1))
     assert said() == "at 11:59: 6 begun a minute ASR 50 % PDD 125 ms"
     for seconds, then in (
-        (59, "at 11:59: 6 begun a minute ASR 50 % PDD 125 ms"),
-        (61, "2 begun a minute at 11:59: ASR 50 % PDD 125 ms"),
-        (901, "2 begun a minute ASR 100 % PDD 1125 ms"),
+        (59.9, "at 11:59: 6 begun a minute ASR 50 % PDD 125 ms"),
+        (60, "2 begun a minute at 11:59: ASR 50 % PDD 125 ms"),
+        (899.9, "2 begun a minute at 11:59: ASR 50 % PDD 125 ms"),
+        (900, "2 begun a minute ASR 100 % PDD 1125 ms"),
     ):
-        followed.listens_since_ns = time.monotonic_ns() - seconds * SECOND_NS
+        monkeypatch.setattr(followed, "listened_s", lambda seconds=seconds: seconds)
         assert said() == then
-    followed.listens_since_ns = None
+    monkeypatch.setattr(followed, "listened_s", lambda: 0)
     followed.minute = minute(at - timedelta(minutes=3))
     assert said() == "- begun a minute ASR - PDD -"
 

@@ -102,7 +102,7 @@ def test_a_time_is_one_wherever_it_stands():
 
 
 def test_what_a_request_may_have_is_no_shape():
-    assert not {"LinesAsked", "RateAsked"} & SCHEMAS.keys()
+    assert not {"PageAsked", "LinesAsked", "RateAsked"} & SCHEMAS.keys()
     (limit, before) = DOCUMENT["paths"]["/v1/ledger"]["get"]["parameters"]
     assert (limit["schema"]["maximum"], limit["required"]) == (200, False)
     assert before["schema"] == {"type": "string", "pattern": r"^(charge|credit):[^\u0000]+$"}

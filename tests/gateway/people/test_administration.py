@@ -122,12 +122,13 @@ async def test_an_act_that_nodes_are_not_told_of_is_to_be_repeated(world):
 
 
 async def test_credit_is_booked_before_it_is_written_down(world):
-    assert await world.admin.credit("ada", 50_000, "r1", BY_KIM)
-    assert world.done == [
-        ("credit", "ada", 50_000, "r1"),
-        ("note_credit", "ada", "r1", "$0.05", BY_KIM),
-    ]
-    world.done.clear()
+    for micros, amount in ((-5, "$0.0000"), (50_000, "$0.05")):
+        assert await world.admin.credit("ada", micros, "r1", BY_KIM)
+        assert world.done == [
+            ("credit", "ada", micros, "r1"),
+            ("note_credit", "ada", "r1", amount, BY_KIM),
+        ]
+        world.done.clear()
     with pytest.raises(RequestRefusedError) as refused:
         await world.admin.credit("ada", -6, "r2", BY_KIM)
     assert refused.value.code == "balance_too_low"
