@@ -8,7 +8,7 @@ import os
 import sys
 
 # What is imported lives as long as the process: to look for garbage among it again and again, as it
-# grows, is an eighth of the time until the first command runs.
+# grows, is a sixth of the time until a command's work begins (`roles.process.run`).
 gc.disable()
 from gateway.roles import children  # noqa: E402
 
@@ -24,8 +24,6 @@ else:
     from gateway.cli.app import main as command
 from gateway.errors import EXIT_CRASHED  # noqa: E402
 from gateway.logs import formats  # noqa: E402
-
-gc.enable()
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 import sys
 import threading
@@ -62,8 +63,9 @@ def run(work: Coroutine[Any, Any, None], settings: Settings | None = None) -> No
     Work that uses a store gives the settings that say where it is. Raises EndedError after a
     failure.
     """
-    # Applies to the whole process.
+    # Both apply to the whole process.
     sys.setswitchinterval(SWITCH_S)
+    _collect_from_now_on()
     try:
         with (
             # With this handler, asyncio cancels the work and raises KeyboardInterrupt at its end.
@@ -89,6 +91,13 @@ def run(work: Coroutine[Any, Any, None], settings: Settings | None = None) -> No
     # After SettingsError, which is a subclass with a hint of its own.
     except GatewayError as error:
         _fail(str(error), "`caller check` says more.", EXIT_UNAVAILABLE)
+
+
+def _collect_from_now_on() -> None:
+    """Look for garbage again, if that was off while things were imported, but not among those."""
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
 
 
 def _of_failure(

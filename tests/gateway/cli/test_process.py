@@ -44,6 +44,23 @@ sys.argv = ["caller", "settings"]
 main()
 """
 
+WITHOUT_GARBAGE = """
+import gc, sys
+looks = []
+gc.callbacks.append(lambda phase, _info: looks.append(phase))
+from gateway.cli import process
+from gateway.roles.process import run
+
+async def work():
+    print(len(looks), gc.isenabled(), gc.get_freeze_count() > 100_000, file=sys.stderr)
+
+sys.argv = ["caller", "serve", "--help"]
+try:
+    process.main()
+except SystemExit:
+    run(work())
+"""
+
 
 def ended(script, *arguments, **options):
     environ = {k: v for k, v in os.environ.items() if not k.startswith("CALLER_")}
@@ -85,6 +102,10 @@ def test_while_something_is_imported(module, tmp_path):
 def test_while_it_works(work):
     code, said = ended(AT_WORK.format(work))
     assert (code, said) == (EXIT_INTERRUPTED, "")
+
+
+def test_garbage_is_looked_for_when_its_work_begins_and_not_among_what_it_has_imported():
+    assert ended(WITHOUT_GARBAGE) == (0, "0 True True\n")
 
 
 def test_while_it_asks():
