@@ -10,7 +10,7 @@ from gateway.fleet.control import FleetControl
 from gateway.http.access import DeclaredRoute
 from gateway.http.api.admin import AdminApi, AdminRoutes
 from gateway.http.api.data_requests import DataRequestsApi
-from gateway.http.api.fleet import FleetApi
+from gateway.http.api.fleet import CallFinder, FleetApi
 from gateway.http.api.supervision import FleetSupervisionApi, GrantDesk, OwnSupervisionApi
 from gateway.people.administration import Administration
 from gateway.roles.access import Access
@@ -51,19 +51,13 @@ def admin_routes(
     administration, auth = compose_administration(stores, sessions), access.auth
     networks = settings.admin_networks
     routing = AdminRoutes(auth, networks)
-    desk = GrantDesk(
-        *(
-            settings,
-            control,
-            SqlSupervision(stores.engine),
-            RedisGrants(stores.redis),
-            access.velocity,
-        )
-    )
+    supervision = SqlSupervision(stores.engine)
+    finder = CallFinder(control, supervision)
+    desk = GrantDesk(settings, finder, supervision, RedisGrants(stores.redis), access.velocity)
     return [
         *AdminApi(auth, administration, networks).routes(),
         *DataRequestsApi(routing, SqlRegister(stores.engine), utc_now).routes(),
-        *FleetApi(routing, control, administration).routes(),
+        *FleetApi(routing, finder, administration).routes(),
         *OwnSupervisionApi(auth, desk).routes(),
         *FleetSupervisionApi(routing, desk).routes(),
     ]

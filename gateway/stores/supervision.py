@@ -122,7 +122,7 @@ class SqlSupervision:
             return await find_rule(connection, account_id)
 
     async def is_over(self, call_id: str, account_id: str | None) -> bool:
-        """Return whether a call is over: of one account, or of anybody without one."""
+        """Return whether there was such a call, of one account or of anybody."""
         calls = tables.calls.c
         over = sa.select(calls.id).where(
             calls.id == call_id, calls.closed, calls.forgotten_at.is_(None)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import msgspec
 from starlette.requests import Request
@@ -73,18 +74,35 @@ class FleetCallsAsked(msgspec.Struct, kw_only=True):
     """Id of the account; left out or empty for all."""
 
 
-async def find_call(
-    control: FleetControl, request: Request, account_id: str | None = None
-) -> LiveCall:
-    """Return the live call that a request names, of one account or of anybody, on any node.
+class EndedCalls(Protocol):
+    """Knows which calls have been. Raises StoreUnavailableError."""
 
-    Raises RequestRefusedError, StoreUnavailableError.
-    """
-    call_id = request.path_params["call_id"]
-    found = await control.calls(account_id=account_id, call_id=call_id)
-    if not found.calls:
-        raise RequestRefusedError("node_silent" if found.silent else "call_not_found")
-    return found.calls[0]
+    async def is_over(self, call_id: str, account_id: str | None) -> bool:
+        """Return whether there was such a call, of one account or of anybody."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallFinder:
+    """Finds live calls, on any node."""
+
+    control: FleetControl
+    ended: EndedCalls
+
+    async def find(self, request: Request, account_id: str | None = None) -> LiveCall:
+        """Return the live call that a request names, of one account or of anybody.
+
+        Raises RequestRefusedError, with a code of its own for one that is over;
+        StoreUnavailableError.
+        """
+        call_id = request.path_params["call_id"]
+        found = await self.control.calls(account_id=account_id, call_id=call_id)
+        if found.calls:
+            return found.calls[0]
+        if found.silent:
+            raise RequestRefusedError("node_silent")
+        # PostgreSQL cannot look for text with NUL, and no call has such an id.
+        is_over = "\0" not in call_id and await self.ended.is_over(call_id, account_id)
+        raise RequestRefusedError("call_ended" if is_over else "call_not_found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +110,7 @@ class FleetApi:
     """Handlers of nodes and of everybody's live calls."""
 
     routing: AdminRoutes
-    control: FleetControl
+    finder: CallFinder
     administration: Administration
 
     def routes(self) -> list[DeclaredRoute]:
@@ -105,7 +123,7 @@ class FleetApi:
 
         With what each says of itself, such as how many calls it has and how late its loop was.
         """
-        return Json(Nodes(nodes=self.control.roster.nodes()))
+        return Json(Nodes(nodes=self.finder.control.roster.nodes()))
 
     @operation(f"POST {NODES}/{{node}}/drain", Scope.ADMIN, problems=_TELLING)
     async def drain_node(self, request: Request, _principal: Principal) -> Response:
@@ -137,10 +155,10 @@ class FleetApi:
         order = order_of(principal, body.reason)
         said = level_said(body.level, body.minutes)
         try:
-            self.control.require(node)
+            self.finder.control.require(node)
             # Written first: whatever happens then, it is known who wanted it.
             await self.administration.note_log_level(node, said, order)
-            await self.control.set_log_level(node, body.level, body.minutes)
+            await self.finder.control.set_log_level(node, body.level, body.minutes)
         except LookupError:
             raise RequestRefusedError("node_not_found") from None
         except NodeSilentError:
@@ -159,7 +177,9 @@ class FleetApi:
 
         The newest first.
         """
-        found = await self.control.calls(account_id=request.query_params.get("account") or None)
+        found = await self.finder.control.calls(
+            account_id=request.query_params.get("account") or None
+        )
         calls = [
             AccountCall(account_id=call.opened.account_id, call=live_view(call))
             for call in found.calls
@@ -171,26 +191,26 @@ class FleetApi:
         Scope.ADMIN,
         status=202,
         body=ActRequest,
-        problems=("call_not_found", "node_silent"),
+        problems=("call_not_found", "call_ended", "node_silent"),
     )
     async def end_any_call(self, request: Request, principal: Principal) -> Response:
         """End a live call, for a reason that the audit log of its account keeps."""
         body = await read_json(request, ActRequest)
         order = order_of(principal, body.reason)
-        call = await find_call(self.control, request)
+        call = await self.finder.find(request)
         # Written first: whatever happens then, it is known who wanted it.
         await self.administration.note_ended_call(
             call.opened.account_id, call.opened.call_id, order
         )
         try:
-            await self.control.end(call)
+            await self.finder.control.end(call)
         except NodeSilentError:
             raise RequestRefusedError("node_silent") from None
         return Response(status_code=202)
 
     async def _tell(self, request: Request, *, takes: bool) -> Response:
         try:
-            await self.control.take_calls(request.path_params["node"], takes=takes)
+            await self.finder.control.take_calls(request.path_params["node"], takes=takes)
         except LookupError:
             raise RequestRefusedError("node_not_found") from None
         except NodeStoppingError:

@@ -15,10 +15,9 @@ from starlette.responses import Response
 from gateway.call.supervision import GRANT_S, SILENT_REASON_MAX, Grant, Mode, Rule, readable
 from gateway.calls.media_address import media_url
 from gateway.errors import RequestRefusedError
-from gateway.fleet.control import FleetControl
 from gateway.http.access import DeclaredRoute
 from gateway.http.api.admin import ACCOUNT, ActRequest, AdminRoutes, Reason, account_in, order_of
-from gateway.http.api.fleet import CALLS, find_call
+from gateway.http.api.fleet import CALLS, CallFinder
 from gateway.http.bearer import Authenticator
 from gateway.http.body import read_json
 from gateway.http.operation import operation
@@ -73,7 +72,7 @@ class RuleView(msgspec.Struct, kw_only=True):
 
 
 class Rules(Protocol):
-    """What accounts allow, and which of their calls are over. Raises StoreUnavailableError."""
+    """What accounts allow. Raises StoreUnavailableError."""
 
     async def rule(self, account_id: str) -> Rule:
         """Return what an account allows; nothing for an unknown one."""
@@ -83,9 +82,6 @@ class Rules(Protocol):
 
     async def order(self, account_id: str, rule: Rule, order: Order) -> bool:
         """Let an operator set it; False where a person decides. Raises LookupError."""
-
-    async def is_over(self, call_id: str, account_id: str | None) -> bool:
-        """Return whether a call is over: of one account, or of anybody without one."""
 
 
 class NewGrants(Protocol):
@@ -100,26 +96,10 @@ class GrantDesk:
     """Gives grants for live calls, wherever they are."""
 
     settings: Settings
-    control: FleetControl
+    finder: CallFinder
     rules: Rules
     grants: NewGrants
     velocity: Velocity
-
-    async def find(self, request: Request, account_id: str | None = None) -> LiveCall:
-        """Return the live call that a request names, of one account or of anybody.
-
-        Raises RequestRefusedError, also for one that is over.
-        """
-        try:
-            return await find_call(self.control, request, account_id)
-        except RequestRefusedError as refused:
-            call_id = request.path_params["call_id"]
-            # PostgreSQL cannot look for text with NUL, and no call has such an id.
-            if refused.code != "call_not_found" or "\0" in call_id:
-                raise
-            if not await self.rules.is_over(call_id, account_id):
-                raise
-        raise RequestRefusedError("call_ended")
 
     async def give(self, call: LiveCall, grant: Grant) -> Response:
         """Return a grant where the call stands and its account allows it.
@@ -179,7 +159,7 @@ class OwnSupervisionApi:
         reason = readable(body.reason)
         if body.reason and not reason:
             raise RequestRefusedError("bad_request", field="reason")
-        call = await self.desk.find(request, principal.account.id)
+        call = await self.desk.finder.find(request, principal.account.id)
         who = principal.signed_in
         grant = Grant(
             call_id=call.opened.call_id,
@@ -220,7 +200,7 @@ class FleetSupervisionApi:
         """
         body = await read_json(request, ActRequest)
         order = order_of(principal, body.reason)
-        call = await self.desk.find(request)
+        call = await self.desk.finder.find(request)
         grant = Grant(
             call_id=call.opened.call_id,
             account_id=call.opened.account_id,

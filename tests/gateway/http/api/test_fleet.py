@@ -6,7 +6,7 @@ import pytest
 from gateway.fleet.control import FoundCalls, NodeStoppingError
 from gateway.fleet.exchange import NodeSilentError
 from gateway.http.api.admin import AdminRoutes
-from gateway.http.api.fleet import FleetApi
+from gateway.http.api.fleet import CallFinder, FleetApi
 from gateway.http.app import create_app
 from gateway.http.bearer import key_hash
 from gateway.operators import Order
@@ -69,14 +69,17 @@ class Control:
 class Api:
     def __init__(self, clock_ns, networks=()):
         self.control, accounts = Control(), Accounts()
-        self.noted = []
+        self.noted, self.over = [], set()
         for key, scope in ((KEY, Scope.ADMIN), (OTHER, Scope.PAYMENTS)):
             account = Account("operators", scopes=frozenset({scope}))
             accounts.by_hash[key_hash(key)] = account
         routing = AdminRoutes(authenticator(accounts, clock_ns), networks)
-        routes = FleetApi(routing, self.control, self).routes()
+        routes = FleetApi(routing, CallFinder(self.control, self), self).routes()
         transport = httpx.ASGITransport(create_app(routes), client=("192.0.2.1", 9))
         self.client = httpx.AsyncClient(transport=transport, base_url="http://test")
+
+    async def is_over(self, call_id, account_id):
+        return (call_id, account_id) in self.over
 
     async def note_ended_call(self, account_id, call_id, order):
         self.noted.append((account_id, call_id, order))
@@ -155,6 +158,9 @@ async def test_a_call_is_ended_for_a_reason_that_is_kept(api):
     assert api.noted == [("ada", "c1", Order("key k1", "abuse"))]
     assert api.control.done == [("end", "c1")]
     assert await api.ask("POST", f"{CALLS}/c9/end", json=BECAUSE) == (404, "call_not_found")
+    api.over = {("c9", None)}
+    assert await api.ask("POST", f"{CALLS}/c9/end", json=BECAUSE) == (409, "call_ended")
+    assert await api.ask("POST", f"{CALLS}/c9%00/end", json=BECAUSE) == (404, "call_not_found")
     for body in ({}, {"reason": ""}, {"reason": "x" * 1000}, {"reason": "a", "x": 1}):
         assert (await api.ask("POST", f"{CALLS}/c1/end", json=body))[0] == 400
     assert len(api.noted) == len(api.control.done) == 1

@@ -8,6 +8,7 @@ import pytest
 
 from gateway.call.supervision import Grant, Mode, Rule
 from gateway.http.api.admin import AdminRoutes
+from gateway.http.api.fleet import CallFinder
 from gateway.http.api.supervision import (
     OWN_REASON,
     FleetSupervisionApi,
@@ -44,7 +45,7 @@ class Api:
             )
             accounts.by_hash[key_hash(key)] = account
         auth = authenticator(accounts, clock_ns)
-        desk = GrantDesk(SETTINGS, self.control, self, self, self.velocity)
+        desk = GrantDesk(SETTINGS, CallFinder(self.control, self), self, self, self.velocity)
         routes = [
             *OwnSupervisionApi(auth, desk).routes(),
             *FleetSupervisionApi(AdminRoutes(auth, ()), desk).routes(),
