@@ -1,4 +1,4 @@
-"""Decides in a transaction who may change a button or a webhook; writes down, and tells, who has.
+"""Decides in a transaction who may change a button or a webhook; writes down who has.
 
 On the caller's connection. Knows no rules of either.
 """
@@ -6,23 +6,20 @@ On the caller's connection. Knows no rules of either.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from accounts.audit_log import Act, Actor
-from accounts.notice import Notice
 from accounts.session import is_of_epoch
-from accounts.stores import audit_log, holders, links
+from accounts.stores import audit_log, holders
 from accounts.stores import tables as people
 from billing.stores import tables
 from gateway import scopes as scope_names
 from gateway.embed.ports import ByKey, Editor
 from gateway.operators import Order
 from gateway.scopes import Scope
-from gateway.stores.mail_outbox import queue_notice
 
 _KEYS = tables.api_keys.c
 
@@ -101,16 +98,3 @@ async def record(
         case _:
             actor = Actor.HOLDER
     await audit_log.record(connection, account_id, act, at, actor, reason=reason, operator=operator)
-
-
-async def tell_holder(
-    connection: AsyncConnection, account_id: str, notice: Notice, at: datetime
-) -> None:
-    """Queue a mail, whose link works from now on, to the account's holder if there is one."""
-    holder = await holders.fetch(
-        connection, holders.SELECT.where(people.holders.c.account_id == account_id)
-    )
-    if holder is not None:
-        if notice.link is not None:
-            await links.expect(connection, account_id, notice.link, holder.email, at)
-        await queue_notice(connection, account_id, replace(notice, recipient=holder.email), at)

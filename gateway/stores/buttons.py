@@ -42,8 +42,9 @@ from gateway.embed.ports import (
 from gateway.embed.rules import Rules
 from gateway.scopes import Scope
 from gateway.stores.accounts import CAP_KNOWN_AFTER, KEY_ID_CHARACTERS
-from gateway.stores.button_editors import key_hash_of, may_change, record, tell_holder, was_of
+from gateway.stores.button_editors import key_hash_of, may_change, record, was_of
 from gateway.stores.button_tables import button_keys, buttons, proven_destinations
+from gateway.stores.mail_outbox import tell_holder
 
 _BUTTONS, _TEXTS, _KEYS = buttons.c, button_keys.c, tables.api_keys.c
 _APART: Final = {"destination": "", "day_cap_micros": None, "month_cap_micros": None}

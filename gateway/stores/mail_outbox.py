@@ -1,14 +1,15 @@
 """Keeps the mails to people in SQL until they have left, and for a while after that.
 
 A row has the name of a notice and its values, never a text or a link. Whatever queues a mail
-together with a change calls `queue_notice` in the change's own transaction. Knows no mail server
-and no words.
+together with a change calls `queue_notice`, or `tell_holder`, in the change's own transaction.
+Knows no mail server and no words.
 """
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -18,6 +19,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from accounts.link import Purpose
 from accounts.notice import MailCounts, MailState, Notice, QueuedMail
+from accounts.stores import holders, links
+from accounts.stores import tables as people
 from billing.clock import Clock, utc_now
 from database.columns import NAMING_CONVENTION, UtcDateTime
 from database.engine import TIMEOUT_S, reading, upsert, writing
@@ -104,6 +107,19 @@ async def queue_notice(
         )
         .on_conflict_do_nothing()
     )
+
+
+async def tell_holder(
+    connection: AsyncConnection, account_id: str, notice: Notice, at: datetime
+) -> None:
+    """Queue a mail, whose link works from now on, to the account's holder if there is one."""
+    holder = await holders.fetch(
+        connection, holders.SELECT.where(people.holders.c.account_id == account_id)
+    )
+    if holder is not None:
+        if notice.link is not None:
+            await links.expect(connection, account_id, notice.link, holder.email, at)
+        await queue_notice(connection, account_id, replace(notice, recipient=holder.email), at)
 
 
 async def erase_mails(connection: AsyncConnection, account_id: str) -> None:

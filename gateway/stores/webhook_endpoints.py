@@ -21,7 +21,8 @@ from database.engine import TIMEOUT_S, reading, writing
 from gateway.embed.ports import Editor
 from gateway.operators import Order
 from gateway.scopes import Scope
-from gateway.stores.button_editors import may_change, record, tell_holder
+from gateway.stores.button_editors import may_change, record
+from gateway.stores.mail_outbox import tell_holder
 from gateway.stores.webhook_spool import delivery_in, disable, endpoint_in, rows_of
 from gateway.stores.webhook_tables import attempts, deliveries, endpoints
 from gateway.webhooks.events import TEST, Told, event_id
