@@ -13,9 +13,10 @@ from typing import Any, Final, Protocol
 
 import structlog
 
+from accounts.link import Purpose
 from accounts.notice import Notice
 from billing.clock import Clock, utc_now
-from billing.payments import AUTOMATIC, PaymentProfile
+from billing.payments import AUTOMATIC, BY_TAP, PaymentProfile
 from gateway.post.notices import NOTICES
 from gateway.post.patience import DELAYS_S, Patience
 
@@ -27,6 +28,9 @@ class Outbox(Protocol):
 
     async def queue(self, account_id: str, notice: Notice) -> None:
         """Queue a mail."""
+
+    async def queue_to_holder(self, account_id: str, notice: Notice) -> None:
+        """Queue a mail with a link; to an account without a holder it goes without the link."""
 
 
 class Addresses(Protocol):
@@ -40,24 +44,32 @@ class Addresses(Protocol):
 class _Told:
     """How an event is mailed."""
 
+    event: str
     notice: str
     condition: Mapping[str, object] = field(default_factory=dict)
     """Fields that it must have to be mailed at all."""
     once: str = ""
     """Of an account's mails with the same word only the first is sent."""
+    link: Purpose | None = None
+    """The link that it has for an account's holder."""
 
 
-_EVENTS: Final[Mapping[str, _Told]] = {
-    "auto_top_up.off": _Told("auto_top_up_off"),
-    # Payments on a page or by a tap need no mail: the holder was there.
-    "payment.received": _Told("auto_top_up", {"kind": AUTOMATIC}, "auto_top_up:{payment_id}"),
-    "payment.refunded": _Told("refunded"),
-    "payment.refund_failed": _Told("refund_failed"),
-    "payment.disputed": _Told("disputed"),
-    "payment.dispute_won": _Told("dispute_won"),
-    "call.cut_off": _Told("out_of_credit", {"cause": "credit"}, "out_of_credit:{day}"),
-    "call.refunded": _Told("call_refunded", once="call_refunded:{call_id}"),
-}
+_TOLD: Final = (
+    _Told("auto_top_up.off", "auto_top_up_off"),
+    # A payment on a page needs no mail: the card's owner was there. Charges of a saved card whoever
+    # has a key, or an open page, can ask for.
+    _Told("payment.received", "auto_top_up", {"kind": AUTOMATIC}, "auto_top_up:{payment_id}"),
+    _Told(
+        *("payment.received", "card_charged", {"kind": BY_TAP}, "card_charged:{payment_id}"),
+        link=Purpose.NOT_ME,
+    ),
+    _Told("payment.refunded", "refunded"),
+    _Told("payment.refund_failed", "refund_failed"),
+    _Told("payment.disputed", "disputed"),
+    _Told("payment.dispute_won", "dispute_won"),
+    _Told("call.cut_off", "out_of_credit", {"cause": "credit"}, "out_of_credit:{day}"),
+    _Told("call.refunded", "call_refunded", once="call_refunded:{call_id}"),
+)
 
 
 def notice_of(name: str, data: Mapping[str, Any], at: datetime) -> Notice | None:
@@ -66,16 +78,17 @@ def notice_of(name: str, data: Mapping[str, Any], at: datetime) -> Notice | None
     Args:
         name: The event's name.
         data: Its fields; amounts are micros.
-        at: Now: some mails come once a UTC day.
+        at: Now: some mails say it, some come once a UTC day.
 
     """
-    told = _EVENTS.get(name)
-    if told is None or any(data.get(key) != value for key, value in told.condition.items()):
-        return None
-    # What the text names and no more: the row is kept for weeks.
-    values = {key: str(data[key]) for key in sorted(NOTICES[told.notice].values)}
-    once = told.once.format(**data, day=at.date())
-    return Notice(told.notice, values=values, once=once)
+    for told in _TOLD:
+        if told.event == name and told.condition.items() <= data.items():
+            # What the text names and no more: the row is kept for weeks.
+            known = {"at": at.isoformat(), **data}
+            values = {key: str(known[key]) for key in sorted(NOTICES[told.notice].values)}
+            once = told.once.format(**data, day=at.date())
+            return Notice(told.notice, values=values, link=told.link, once=once)
+    return None
 
 
 class MailQueue:
@@ -102,10 +115,12 @@ class MailQueue:
         if notice is None:
             return
 
-        async def queue() -> None:
+        async def put() -> None:
             # No address is normal: account holders need not give one.
             if (await self._addresses.profile(account_id)).email:
-                await self._outbox.queue(account_id, notice)
+                has_link = notice.link is not None
+                queue = self._outbox.queue_to_holder if has_link else self._outbox.queue
+                await queue(account_id, notice)
 
         def tell(error: Exception) -> None:
             log.warning(
@@ -115,5 +130,5 @@ class MailQueue:
                 failure=type(error).__name__,
             )
 
-        if not self._patience.begin(queue, tell):
+        if not self._patience.begin(put, tell):
             log.warning("mail not queued, too many wait", about=name, account=account_id)

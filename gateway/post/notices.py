@@ -101,6 +101,7 @@ NOTICES: Final[Mapping[str, Kind]] = {
     "supervision_allowed": _kind("most", "silent", "at", needs_link=True),
     "button_budget": _kind("label", "period", "share", "micros"),
     "country_opened": _kind("country", needs_link=True),
+    "card_charged": _kind(*_PAYMENT, "at"),
     "auto_top_up": _kind(*_PAYMENT),
     "auto_top_up_off": _kind(*_PAYMENT, "reason", "url"),
     "disputed": _kind(*_PAYMENT),

@@ -24,6 +24,7 @@ from accounts.stores import tables as people
 from billing.clock import Clock, utc_now
 from database.columns import NAMING_CONVENTION, UtcDateTime
 from database.engine import TIMEOUT_S, reading, upsert, writing
+from gateway.stores.people_transactions import locked
 
 VALUES_LENGTH_MAX: Final = 4_000
 EXPIRED_MAX: Final = 500
@@ -179,6 +180,19 @@ class SqlMailOutbox:
         """Queue a mail that belongs to no other change. Raises ValueError as `queue_notice`."""
         async with writing(self._engine, self._timeout_s) as connection:
             await queue_notice(connection, account_id, notice, self._clock())
+
+    async def queue_to_holder(self, account_id: str, notice: Notice) -> None:
+        """Queue a mail as `queue` does, whose link works from now on, to the account's holder.
+
+        To an account without one it goes without the link, which would have nobody to lock out.
+        """
+        at = self._clock()
+        async with writing(self._engine, self._timeout_s) as connection:
+            # Locked: a change that ends links either waits, or has moved the holder already.
+            if await locked(connection, account_id) is not None:
+                await tell_holder(connection, account_id, notice, at)
+            else:
+                await queue_notice(connection, account_id, replace(notice, link=None), at)
 
     async def claim(
         self, count: int, *, domain: str, until: datetime, first: Collection[str] = ()

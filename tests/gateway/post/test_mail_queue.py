@@ -5,11 +5,17 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import sqlalchemy as sa
 from structlog.testing import capture_logs
 
+from accounts.holder import Holder
+from accounts.link import Purpose
 from accounts.notice import Notice
+from accounts.stores import holders, links
 from billing.meter import CutOff
 from billing.payments import PaymentProfile
+from billing.stores import tables
+from billing.stores.payments import SqlPaymentStore
 from database.errors import StoreUnavailableError
 from gateway.post.mail_queue import MailQueue, notice_of
 from gateway.post.notices import NOTICES, Reader, Service, write
@@ -19,6 +25,7 @@ from gateway.stores.mail_outbox import SqlMailOutbox
 AT = datetime(2026, 11, 24, 23, 59, tzinfo=UTC)
 UNIT = 1_000_000
 PAYMENT = {"account_id": "alice", "payment_id": "pay_1", "micros": 25 * UNIT, "currency": "USD"}
+CHARGED = {**PAYMENT, "kind": "saved"}
 OFF = {**PAYMENT, "reason": "expired_card", "url": "https://checkout.example/1"}
 CUT_OFF = {"account_id": "alice", "call_id": "c1", "cause": CutOff.CREDIT.value, "seconds": 3}
 REFUNDED = {
@@ -31,6 +38,7 @@ REFUNDED = {
 EVENTS = [
     ("auto_top_up.off", OFF, "auto_top_up_off"),
     ("payment.received", {**PAYMENT, "kind": "auto"}, "auto_top_up"),
+    ("payment.received", CHARGED, "card_charged"),
     ("payment.refunded", {**PAYMENT, "kind": "checkout"}, "refunded"),
     ("payment.refund_failed", {**PAYMENT, "kind": "auto"}, "refund_failed"),
     ("payment.disputed", {**PAYMENT, "kind": "checkout"}, "disputed"),
@@ -45,7 +53,9 @@ def test_an_event_becomes_a_notice_that_can_be_written(name, data, notice):
     made = notice_of(name, data, AT)
     assert made.name == notice
     # Whose address, and in which language, is known when it leaves.
-    assert (made.recipient, made.link) == ("", None)
+    assert made.recipient == ""
+    # Only what somebody else may have asked for can be disputed.
+    assert made.link == (Purpose.NOT_ME if notice == "card_charged" else None)
     assert made.values.keys() == NOTICES[notice].values
     reader = Reader(PaymentProfile("alice", "USD", email="alice@example.com"))
     assert write(made, reader, Service("Caller", "https://x.example")).subject
@@ -55,8 +65,8 @@ def test_an_event_becomes_a_notice_that_can_be_written(name, data, notice):
     ("name", "data"),
     [
         ("payment.received", {**PAYMENT, "kind": "checkout"}),
-        ("payment.received", {**PAYMENT, "kind": "saved"}),
         ("payment.account_deleted", {**PAYMENT, "kind": "auto"}),
+        ("payment.account_deleted", {**PAYMENT, "kind": "saved"}),
         ("auto_top_up.failed", OFF),
         ("call.credit_warning", {**CUT_OFF, "seconds_left": 10}),
         *(
@@ -76,9 +86,10 @@ def test_what_happens_once_is_told_once():
         return notice_of(name, data, at).once
 
     assert once("call.refunded", REFUNDED) != once("call.refunded", {**REFUNDED, "call_id": "c2"})
-    charged = {**PAYMENT, "kind": "auto"}
-    other = {**charged, "payment_id": "pay_2"}
-    assert once("payment.received", charged) != once("payment.received", other)
+    for kind in ("auto", "saved"):
+        charged = {**PAYMENT, "kind": kind}
+        other = {**charged, "payment_id": "pay_2"}
+        assert "" != once("payment.received", charged) != once("payment.received", other)
     # A payment may be refunded in parts.
     assert once("payment.refunded", PAYMENT) == ""
     next_day = AT + timedelta(minutes=1)
@@ -90,7 +101,7 @@ class Outbox:
     """Notices in memory; away for some attempts."""
 
     def __init__(self, failures=0, error=StoreUnavailableError):
-        self.queued = []
+        self.queued, self.to_holders = [], []
         self.failures = failures
         self.error = error
         self.news = asyncio.Event()
@@ -101,6 +112,10 @@ class Outbox:
             self.news.set()
             raise self.error
         self.queued.append((account_id, notice))
+
+    async def queue_to_holder(self, account_id, notice):
+        await self.queue(account_id, notice)
+        self.to_holders.append(account_id)
 
 
 class Addresses:
@@ -130,12 +145,18 @@ async def test_an_event_is_queued_behind_the_back_of_who_tells_it():
     await queue.stop()
 
 
-async def test_an_outbox_that_is_away_is_asked_again():
+@pytest.mark.parametrize(
+    ("name", "data", "to_holders"),
+    [("call.refunded", REFUNDED, []), ("payment.received", CHARGED, ["alice"])],
+)
+async def test_an_outbox_that_is_away_is_asked_again(name, data, to_holders):
     outbox = Outbox(failures=2)
     queue = queue_of(outbox)
-    queue.notify("call.refunded", REFUNDED)
+    queue.notify(name, data)
     assert await queue.leave(20)
-    assert len(outbox.queued) == 1
+    assert outbox.queued == [("alice", notice_of(name, data, AT))]
+    # What has a link is for who can be locked out.
+    assert outbox.to_holders == to_holders
 
 
 @pytest.mark.parametrize("error", [StoreUnavailableError, ValueError])
@@ -202,3 +223,57 @@ async def test_all_nodes_together_tell_of_a_cut_off_once_a_day(engine):
     mails = await SqlMailOutbox(engine).of_account("alice")
     assert Counter(mail.notice.name for mail in mails) == {"out_of_credit": 1, "refunded": 6}
     assert isinstance(mails[0].notice, Notice)
+
+
+async def open_accounts(engine):
+    """Make an account with a holder, and one that a program uses."""
+    async with engine.begin() as connection:
+        for name in ("ada", "robot"):
+            account = tables.new_account(name, "USD", AT) | {"email": f"{name}@example.com"}
+            await connection.execute(sa.insert(tables.accounts).values(account))
+        ada = Holder("ada", "ada@example.com", AT, "hash", 1, "en", AT)
+        assert await holders.insert(connection, ada, ada.email)
+
+
+async def test_all_nodes_together_tell_of_a_charge_once_with_a_link_that_works(engine):
+    await open_accounts(engine)
+    nodes = [
+        MailQueue(
+            SqlMailOutbox(engine, clock=lambda: AT), SqlPaymentStore(engine), clock=lambda: AT
+        )
+        for _ in range(2)
+    ]
+    for node in nodes * 2:
+        for account_id in ("ada", "robot"):
+            node.notify("payment.received", {**CHARGED, "account_id": account_id})
+            # On a page: nobody is told of it.
+            paid = {**CHARGED, "kind": "checkout", "payment_id": "pay_2"}
+            node.notify("payment.received", {**paid, "account_id": account_id})
+    for node in nodes:
+        assert await node.leave(20)
+    (mail,) = await SqlMailOutbox(engine).of_account("ada")
+    values = {"micros": str(25 * UNIT), "currency": "USD", "payment_id": "pay_1"}
+    values["at"] = AT.isoformat()
+    assert (mail.notice.name, mail.notice.values) == ("card_charged", values)
+    assert (mail.notice.recipient, mail.notice.link) == ("ada@example.com", Purpose.NOT_ME)
+    (mail,) = await SqlMailOutbox(engine).of_account("robot")
+    assert (mail.notice.name, mail.notice.values) == ("card_charged", values)
+    # Nobody could be locked out; it goes where other mails about its payments go.
+    assert (mail.notice.recipient, mail.notice.link) == ("", None)
+    async with engine.begin() as connection:
+        for account_id, works in (("ada", True), ("robot", False)):
+            email = f"{account_id}@example.com"
+            assert works is await links.make_link(
+                *(connection, Purpose.NOT_ME, account_id, email, AT, f"secret of {account_id}")
+            )
+
+
+async def test_of_an_account_that_was_deleted_no_address_is_written_down_again(engine):
+    await open_accounts(engine)
+    async with engine.begin() as connection:
+        gone = sa.update(tables.accounts).where(tables.accounts.c.id == "ada")
+        await connection.execute(gone.values(deleted_at=AT))
+    charged = notice_of("payment.received", CHARGED, AT)
+    await SqlMailOutbox(engine, clock=lambda: AT).queue_to_holder("ada", charged)
+    (mail,) = await SqlMailOutbox(engine).of_account("ada")
+    assert (mail.notice.recipient, mail.notice.link) == ("", None)

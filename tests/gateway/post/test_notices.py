@@ -196,6 +196,26 @@ def test_a_link_that_may_be_missing_may_be_there(name, purpose, language):
 
 
 @pytest.mark.parametrize("language", sorted(LANGUAGES))
+def test_a_mail_about_a_charge_has_a_link_that_locks_where_there_is_a_holder(language):
+    values = {name: VALUES[name] for name in NOTICES["card_charged"].values}
+    charged = Notice("card_charged", values=values, link=Purpose.NOT_ME)
+    mail = write(charged, Reader(ALICE, language), SERVICE, LINK)
+    assert LINK in mail.text.splitlines()
+    assert Page(mail.html).links == [LINK, LINK]
+    text = flat(mail.text)
+    for said in ("$25.00", "2026-11-24 12:00 UTC", "pay_1", f"{ORIGIN}/account/keys"):
+        assert said in text
+    assert f"{ORIGIN}/account/credit" in text
+    assert re.search(r"\b14\b", mail.text.replace(LINK, ""))
+    # Nobody has signed up for it: no page of an account is theirs.
+    without = flat(written("card_charged", language).text)
+    assert "$25.00" in without
+    assert "pay_1" in without
+    assert f"{ORIGIN}/" not in without
+    assert Page(written("card_charged", language).html).links == []
+
+
+@pytest.mark.parametrize("language", sorted(LANGUAGES))
 def test_a_lock_says_where_automatic_top_ups_are_switched_on_again(language):
     assert f"{ORIGIN}/account/credit" in written("locked", language).text
 

@@ -333,12 +333,13 @@ async def test_to_an_unproven_address_goes_what_proves_it_or_takes_it_back(engin
     }
     told = (
         *("button_made", "key_made", "passkey_added", "country_opened", "new_device"),
-        *("supervision_allowed", "webhook_set"),
+        *("supervision_allowed", "webhook_set", "card_charged"),
         *("password_changed", "second_factor_changed", "wrong_codes", "deletion_asked"),
     )
     by_name |= dict.fromkeys(told, Purpose.NOT_ME)
     values = dict.fromkeys(("label", "browser", "system", "country", "change"), "x")
     values |= {"most": "listen", "silent": ""}
+    values |= {"micros": "1000000", "currency": "USD", "payment_id": "pay_1"}
     values["at"] = AT.isoformat()
     for account_id in ("ada", "eve"):
         for name, link in by_name.items():

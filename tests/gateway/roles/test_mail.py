@@ -15,10 +15,11 @@ from billing.clock import utc_now
 from billing.stores import tables
 from billing.stores.payments import SqlPaymentStore
 from database.engine import reading, writing
-from gateway.errors import SettingsError
+from gateway.errors import RequestRefusedError, SettingsError
 from gateway.roles.mail import MailDuty, build_writer, mail_server, open_queue
 from gateway.settings_variables import from_mapping
 from gateway.stores.mail_outbox import SqlMailOutbox, queue_notice
+from gateway.stores.people import SqlPeople
 from tests.gateway.payments.conftest import UNIT, shop
 from tests.gateway.post.conftest import closed_mailbox, mailbox
 from tests.gateway.post.mailbox import SENDER
@@ -26,7 +27,7 @@ from tests.gateway.post.mailbox import SENDER
 __all__ = ["closed_mailbox", "mailbox", "shop"]
 
 AT = datetime(2026, 11, 24, 12, tzinfo=UTC)
-ORIGIN = "https://calls.example.com"
+ORIGIN, ADDRESS = "https://calls.example.com", "alice@example.com"
 
 
 def settings_for(mailbox=None, **changes):
@@ -151,3 +152,38 @@ async def test_what_payments_tell_is_mailed(shop, mailbox):
     assert page in texts["Automatic top-up is switched off"]
     assert "is frozen meanwhile" in texts["A payment is disputed: $10.00"]
     assert "Your account can place calls." in texts["A dispute was decided: $10.00"]
+
+
+async def test_a_charge_of_the_saved_card_is_told_once_and_its_link_stops_the_next(shop, mailbox):
+    async with shop.engine.begin() as connection:
+        accounts = tables.accounts
+        named = sa.update(accounts).where(accounts.c.id == "alice").values(email=ADDRESS)
+        await connection.execute(named)
+        assert await holders.insert(
+            connection, Holder("alice", ADDRESS, AT, "hash", 1, "en", AT), ADDRESS
+        )
+    await shop.paid(units=10, save_card=True)
+    for _ in range(2):
+        payment = await shop.auto.charge_now("alice", 25 * UNIT, "tap")
+        await shop.payments.book_object("payment_intent", payment.payment_intent_id)
+    queues = [open_queue(shop.engine) for _ in range(2)]
+    for queue in queues:
+        for event in shop.events:
+            queue.notify(*event)
+        assert await queue.leave(20)
+        await queue.stop()
+    duty = MailDuty(settings_for(mailbox), shop.engine)
+    duty.start()
+    await mailbox.wait_for_mails(1)
+    await duty.stop()
+    (mail,) = mailbox.mails
+    assert (mail["To"], mail["Subject"]) == (ADDRESS, "Your saved card was charged $25.00")
+    text = mail.get_body(("plain",)).get_content()
+    assert f"Payment: {payment.id}" in text
+    (secret,) = re.findall(rf"^{ORIGIN}/l/(\S+)\r?$", text, re.MULTILINE)
+    people = SqlPeople(shop.engine, queue_notice)
+    assert await people.lock(digest(secret), Notice("locked", link=Purpose.RESET_PASSWORD))
+    with pytest.raises(RequestRefusedError) as refused:
+        await shop.auto.charge_now("alice", 25 * UNIT, "another tap")
+    assert refused.value.code == "account_frozen"
+    assert await shop.balance() == 35
