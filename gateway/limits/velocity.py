@@ -337,6 +337,11 @@ def button_making_uses(account_id: str) -> Sequence[Use]:
     return (Use("account_buttons_hour", account_id),)
 
 
+def webhook_setting_uses(account_id: str) -> Sequence[Use]:
+    """Return what an account uses by letting events go to an address, in a page or by a key."""
+    return (Use("account_webhooks_hour", account_id),)
+
+
 def proof_mail_uses(email_key: str) -> Sequence[Use]:
     """Return the uses of a mail to an address that nobody has proven."""
     return (Use("account_proof_mails_hour", email_key),)

@@ -219,6 +219,11 @@ TABLE = (
         "the same of buttons: as many as an account may have; whoever deletes one makes no more",
     ),
     Limit(
+        "account_webhooks_hour",
+        *(20, HOUR_S, "rate_limited"),
+        "the same of webhooks, each time that one is added, gets an address or is enabled again",
+    ),
+    Limit(
         "address_embeds_minute",
         *(120, MINUTE_S, "rate_limited"),
         "what a page with a button asks: three requests for each call, in an office behind one "

@@ -120,7 +120,7 @@ def api_routes(
         *ButtonsApi(
             auth, own_buttons(settings, stores, velocity), settings.twilio_auth_token.reveal()
         ).routes(),
-        *WebhooksApi(auth, webhooks).routes(),
+        *WebhooksApi(auth, webhooks, velocity).routes(),
     ]
 
 

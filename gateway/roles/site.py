@@ -103,7 +103,7 @@ def site_routes(
         *ReferencePages(door, settings.origin).routes(),
         *(design.routes() if settings.design_page == "on" else ()),
         *KeyPages(door, keys, _new_once).routes(),
-        *_webhook_pages(door, settings, stores).routes(),
+        *_webhook_pages(door, settings, stores, velocity).routes(),
         *ButtonPages(door, buttons, index.credit, settings.origin, _new_once).routes(),
         *DestinationPages(door, buttons, proofs).routes(),
         *http.page_routes(
@@ -112,12 +112,15 @@ def site_routes(
     ]
 
 
-def _webhook_pages(door: Door, settings: Settings, stores: Stores) -> WebhookPages:
+def _webhook_pages(
+    door: Door, settings: Settings, stores: Stores, velocity: Velocity
+) -> WebhookPages:
     return WebhookPages(
         door,
         SqlWebhookEndpoints(stores.engine),
         secret_maker(settings),
         settings.webhook_private_hosts,
+        velocity,
         _new_once,
     )
 

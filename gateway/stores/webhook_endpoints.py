@@ -101,7 +101,7 @@ class SqlWebhookEndpoints:
             mine = sa.select(sa.func.count()).where(_E.account_id == account_id)
             if int(await connection.scalar(mine) or 0) >= ENDPOINTS_MAX:
                 return NotDone.TOO_MANY
-            times = dict.fromkeys(("created_at", "rests_until", "claimed_until"), at)
+            times = dict.fromkeys(("created_at", "rests_until", "claimed_until", "set_at"), at)
             await connection.execute(
                 sa.insert(endpoints).values(
                     id=endpoint_id, account_id=account_id, seed=seed, **times, **_columns(form, at)
@@ -115,15 +115,27 @@ class SqlWebhookEndpoints:
             return added
 
     async def change(
-        self, account_id: str, editor: Editor, endpoint_id: str, form: EndpointForm
+        self,
+        account_id: str,
+        editor: Editor,
+        endpoint_id: str,
+        form: EndpointForm,
+        *,
+        since: datetime | None = None,
     ) -> Endpoint | NotDone:
-        """Change what the form says; one that is enabled again starts without its failures."""
+        """Change what the form says; one that is enabled again starts without its failures.
+
+        A mail is queued about an address that events go to from now on.
+        """
         at = self._clock()
         async with writing(self._engine, self._timeout_s) as connection:
             row = await _lock(connection, account_id, editor, endpoint_id)
             if isinstance(row, NotDone):
                 return row
-            if values := _columns(form, at):
+            is_enabled = row.disabled_at is not None and form.is_disabled is False
+            # Whoever has events sent again to where none went reads there, too.
+            is_set = is_enabled or form.url not in (None, row.url)
+            if values := _columns(form, at) | ({"set_at": at} if is_set else {}):
                 await connection.execute(
                     sa.update(endpoints).where(_E.id == endpoint_id).values(values)
                 )
@@ -134,8 +146,8 @@ class SqlWebhookEndpoints:
                 *(connection, account_id, editor, Act.WEBHOOK_CHANGED, at), about=endpoint_id
             )
             changed = await _shown(connection, account_id, endpoint_id, at)
-            if changed.url != row.url:
-                await _tell(connection, changed, at)
+            if is_set:
+                await _tell(connection, changed, at, since)
             return changed
 
     async def turn(
@@ -266,7 +278,7 @@ def _columns(form: EndpointForm, at: datetime) -> dict[str, Any]:
     """Return the columns that a form sets."""
     values: dict[str, Any] = {}
     if form.url is not None:
-        values |= {"url": form.url, "set_at": at}
+        values["url"] = form.url
     if form.label is not None:
         values["label"] = form.label
     if form.types is not None:

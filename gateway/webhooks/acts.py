@@ -86,6 +86,10 @@ class WebhookActs:
             _done(await self.endpoints.add(account_id, editor, new, form, seed))
         )
 
+    async def has_added(self, account_id: str, once: str) -> bool:
+        """Return whether what is asked for was added, and is there."""
+        return await self.endpoints.find(account_id, endpoint_id(account_id, once)) is not None
+
     async def change(
         self, account_id: str, editor: Editor, webhook_id: str, body: WebhookChangeBody
     ) -> WebhookView:

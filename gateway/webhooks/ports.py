@@ -193,11 +193,17 @@ class Endpoints(Protocol):
         """
 
     async def change(
-        self, account_id: str, editor: Editor, endpoint_id: str, form: EndpointForm
+        self,
+        account_id: str,
+        editor: Editor,
+        endpoint_id: str,
+        form: EndpointForm,
+        *,
+        since: datetime | None = None,
     ) -> Endpoint | NotDone:
         """Change what the form says; one that is enabled again starts without its failures.
 
-        Of another address the account's holder is told by mail.
+        Of another address, and of one that is enabled again, the account's holder is told by mail.
         """
 
     async def turn(

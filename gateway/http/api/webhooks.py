@@ -22,6 +22,8 @@ from gateway.http.idempotency import needed_idempotency_key, was_done
 from gateway.http.operation import Once, operation
 from gateway.http.principal import Principal
 from gateway.http.problems import Json
+from gateway.limits.velocity import refuse, webhook_setting_uses
+from gateway.ports import Velocity
 from gateway.scopes import Scope
 from gateway.webhooks.acts import WebhookActs
 from gateway.webhooks.views import (
@@ -53,6 +55,7 @@ class WebhooksApi:
 
     auth: Authenticator
     acts: WebhookActs
+    velocity: Velocity
 
     def routes(self) -> list[DeclaredRoute]:
         """Return the resource's routes."""
@@ -107,12 +110,15 @@ class WebhooksApi:
         """
         once = needed_idempotency_key(request)
         body = await read_json(request, WebhookBody)
-        account_id, editor = principal.account.id, _editor(principal)
+        account_id, editor, was_added = principal.account.id, _editor(principal), was_done(request)
+        # A repeat adds nothing, and is how its sender learns what was added.
+        if not (was_added or await self.acts.has_added(account_id, once)):
+            refuse(await self.velocity.hit(webhook_setting_uses(account_id)))
         added = await self.acts.add(
             *(account_id, editor, body),
             once=once,
             is_proven=principal.is_proven,
-            was_added=was_done(request),
+            was_added=was_added,
         )
         return _secret(added, 201)
 
@@ -127,6 +133,8 @@ class WebhooksApi:
     async def change_webhook(self, request: Request, principal: Principal) -> Response:
         """Change an endpoint; one that is enabled again starts without its failures."""
         body = await read_json(request, WebhookChangeBody)
+        if body.url is not None or body.disabled is False:
+            refuse(await self.velocity.hit(webhook_setting_uses(principal.account.id)))
         return Json(await self.acts.change(*_place(request, principal), body))
 
     @operation(

@@ -21,7 +21,9 @@ from gateway.http.site.webhook_pages import (
     WebhookSecretPage,
     WebhooksPage,
 )
+from gateway.limits.velocity import refuse, webhook_setting_uses
 from gateway.people.sessions import SignedIn
+from gateway.ports import Velocity
 from gateway.shown_name import NameFault, fault_of
 from gateway.webhooks.acts import known_id, seed_of
 from gateway.webhooks.events import endpoint_id
@@ -55,6 +57,7 @@ class WebhookPages:
     endpoints: Endpoints
     maker: SecretMaker
     private_hosts: Sequence[str]
+    velocity: Velocity
     new_once: Callable[[], str]
 
     def routes(self) -> list[DeclaredRoute]:
@@ -98,6 +101,8 @@ class WebhookPages:
             raise RequestRefusedError("address_unproven")
         account_id = who.account.id
         new = endpoint_id(account_id, fields.once)
+        if await self.endpoints.find(account_id, new) is None:
+            refuse(await self.velocity.hit(webhook_setting_uses(account_id)))
         added = await self.endpoints.add(
             account_id,
             who.session.credentials_epoch,
@@ -122,11 +127,13 @@ class WebhookPages:
     async def enable(self, request: Request, who: SignedIn) -> Response:
         """Send events to an endpoint again that was disabled, for whatever reason."""
         fields = await read_form(request, WebhookFields)
+        refuse(await self.velocity.hit(webhook_setting_uses(who.account.id)))
         changed = await self.endpoints.change(
             who.account.id,
             who.session.credentials_epoch,
             known_id(fields.webhook_id),
             EndpointForm(is_disabled=False),
+            since=who.session.began_at,
         )
         if changed is NotDone.SESSION_OVER:
             return self.door.sign_in_first(request, WEBHOOKS)

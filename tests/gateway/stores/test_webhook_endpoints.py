@@ -14,10 +14,12 @@ from gateway.embed.ports import ByKey
 from gateway.http.api.webhooks import WebhooksApi
 from gateway.http.app import create_app
 from gateway.http.bearer import Authenticator, key_hash, new_api_key
+from gateway.limits.velocity import Use
 from gateway.scopes import PAGE, Scope
 from gateway.stores.accounts import KEY_ID_CHARACTERS, SqlAccountStore
 from gateway.stores.mail_outbox import mail_outbox, queue_notice
 from gateway.stores.people import SqlPeople
+from gateway.stores.webhook_tables import take_webhooks_back
 from gateway.webhooks.acts import WebhookActs
 from gateway.webhooks.ports import ENDPOINTS_MAX, EndpointForm
 from gateway.webhooks.signature import SecretMaker, read_secret
@@ -34,11 +36,14 @@ class Api:
     def __init__(self, engine, maker=None):
         self.world = World(engine)
         self.accounts = SqlAccountStore(engine)
+        self.velocity = Velocity()
         auth = Authenticator(
             self.accounts, Epochs(), Velocity(), lambda: 0, lambda: datetime.now(UTC)
         )
         self.routes = WebhooksApi(
-            auth, WebhookActs(self.world.endpoints, maker or self.world.maker, ("127.0.0.1",))
+            auth,
+            WebhookActs(self.world.endpoints, maker or self.world.maker, ("127.0.0.1",)),
+            self.velocity,
         ).routes()
         self.count = 0
 
@@ -162,10 +167,44 @@ async def test_the_holder_is_told_of_each_new_address_once_whoever_sets_it(api, 
     api.world.pass_time(seconds=1)
     other = EndpointForm("https://evil.example/")
     await api.world.endpoints.change("ada", editor, "wh_1", other)
-    assert await told() == [mail, (mail[0], "shop", mail[2])]
+    again = (mail[0], "shop", mail[2])
+    assert await told() == [mail, again]
+    # Whoever enables what was set long ago reads on there: a lock reaches it as well.
+    api.world.pass_time(days=30)
+    for _ in range(2):
+        await api.world.endpoints.change("ada", editor, "wh_1", EndpointForm(is_disabled=False))
+    assert await told() == [mail, again, again]
+    lock_at = api.world.clock()
+    async with engine.begin() as connection:
+        taken = await take_webhooks_back(connection, "ada", lock_at, lock_at)
+    assert taken == ["shop"]
     # Of an account without a holder nobody is told.
     await api.world.endpoints.add("nobodys", None, "wh_2", EndpointForm(URL, "", ""), "seed")
-    assert len(await told()) == 2
+    assert len(await told()) == 3
+
+
+async def test_an_hour_has_so_many_addresses_and_a_repeat_is_none(api, alice):
+    body = {"url": URL}
+    for _ in range(2):
+        added = await alice.post("/v1/webhooks", json=body, headers=api.once("a"))
+    one = f"/v1/webhooks/{added.json()['id']}"
+    for change in ({"label": "x"}, {"types": []}, {"disabled": True}):
+        assert (await alice.patch(one, json=change)).is_success
+    once = Use("account_webhooks_hour", "alice")
+    assert api.velocity.used == [once]
+    for change in ({"url": "https://evil.example/"}, {"disabled": False}):
+        assert (await alice.patch(one, json=change)).is_success
+    assert api.velocity.used == [once] * 3
+    api.velocity.refuses["account_webhooks_hour"] = 60
+    before = (await alice.get(one)).json()
+    for refused in (
+        await alice.patch(one, json={"url": "https://evil.example/2"}),
+        await alice.patch(one, json={"disabled": False}),
+        await alice.post("/v1/webhooks", json=body, headers=api.once("b")),
+    ):
+        assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
+        assert refused.headers["Retry-After"] == "60"
+    assert (await alice.get("/v1/webhooks")).json()["webhooks"] == [before]
 
 
 async def test_another_accounts_endpoint_is_none(api, alice, bob):

@@ -122,7 +122,8 @@ class Site:
         )
         self.webhooks = MemoryEndpoints(lambda: world.now)
         self.webhook_pages = WebhookPages(
-            *(door, self.webhooks, SecretMaker(["k" * 32]), ()), lambda: secrets.token_urlsafe(18)
+            *(door, self.webhooks, SecretMaker(["k" * 32]), (), world.velocity),
+            lambda: secrets.token_urlsafe(18),
         )
         self.supervision = MemorySupervision()
         self.buttons = MemoryButtons()

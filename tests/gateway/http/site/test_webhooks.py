@@ -10,6 +10,7 @@ from accounts.session import STEP_UP_MAX
 from gateway.http.site.webhook_pages import NewWebhookPage, WebhookSecretPage
 from gateway.http.site.webhooks import SHOWN
 from gateway.http.site.words import WORDS
+from gateway.limits.velocity import Use
 from gateway.webhooks.ports import DeliveryState, Ended
 from gateway.webhooks.signature import read_secret
 from tests.gateway.http.site.conftest import place
@@ -133,6 +134,7 @@ async def test_one_that_is_disabled_says_why_and_is_enabled_again(ada, language)
         assert WORDS[language]["webhook_secret.disabled"] in ada.read(turned).text
         enabled = await ada.post(f"{PAGE}/enable", webhook_id=endpoint_id)
         assert place(enabled) == f"{PAGE}?said=webhook_enabled"
+        assert ada.webhooks.since is not None
         text = ada.read(await ada.get(place(enabled))).text
         assert WORDS[language]["said.webhook_enabled"] in text
         assert words not in text
@@ -150,6 +152,22 @@ async def test_whoever_has_not_just_proven_who_they_are_enables_nothing(ada):
     ada.world.now += STEP_UP_MAX + timedelta(seconds=1)
     assert place(await ada.post(f"{PAGE}/enable", webhook_id=endpoint_id)).startswith("/confirm?")
     assert ada.webhooks.kept[endpoint_id].disabled_at is not None
+
+
+async def test_an_hour_has_so_many_addresses_and_the_same_form_again_is_none(ada):
+    once = Use("account_webhooks_hour", "ada")
+    for _ in range(2):
+        secret_in(await ada.post(NEW, **FORM))
+    assert ada.world.velocity.used.count(once) == 1
+    ((endpoint_id, kept),) = ada.webhooks.kept.items()
+    ada.webhooks.kept[endpoint_id] = replace(kept, disabled_at=ada.world.now, disabled_why="gone")
+    ada.world.velocity.refuses["account_webhooks_hour"] = 300
+    for refused in (
+        await ada.post(f"{PAGE}/enable", webhook_id=endpoint_id),
+        await ada.post(NEW, **FORM | {"once": "another-form-of-today"}),
+    ):
+        assert (refused.status_code, refused.headers["Retry-After"]) == (429, "300")
+    assert [each.disabled_why for each in ada.webhooks.kept.values()] == ["gone"]
 
 
 def test_no_log_shows_a_secret_that_a_page_was_given():

@@ -49,11 +49,12 @@ class MemoryEndpoints:
             )
         return self.kept[endpoint_id]
 
-    async def change(self, account_id, editor, endpoint_id, form):
+    async def change(self, account_id, editor, endpoint_id, form, *, since=None):
         found = await self.find(account_id, endpoint_id)
         if found is None:
             return NotDone.NOT_FOUND
         assert form == EndpointForm(is_disabled=False)
+        self.since = since
         self.kept[endpoint_id] = replace(found, disabled_at=None, disabled_why="")
         return self.kept[endpoint_id]
 
