@@ -78,6 +78,8 @@ class Act(StrEnum):
     UNFROZEN = "unfrozen"
     UNLOCKED = "unlocked"
     CREDITED = "credited"
+    PAYMENT_REFUNDED = "payment_refunded"
+    """By an operator; the reason begins with the payment, the refund's reference and amount."""
     CARD_FORGOTTEN = "card_forgotten"
     """The saved card; with a reason where nobody asked for it."""
     AUTO_TOP_UP_ON = "auto_top_up_on"

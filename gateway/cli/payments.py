@@ -17,6 +17,7 @@ from rich.text import Text
 from billing.money import format_money
 from billing.stores.payments import SqlPaymentStore
 from database.errors import StoreUnavailableError
+from gateway.cli.administration import As, Reason, order_of
 from gateway.cli.command import (
     complain,
     err,
@@ -46,6 +47,8 @@ from gateway.roles import storage
 from gateway.roles.payments import PaymentServices, compose_payments
 from gateway.roles.post import open_post
 from gateway.settings import Settings
+from gateway.stores.administration import SqlAdministration
+from gateway.stores.mail_outbox import queue_notice
 
 app = typer.Typer(
     add_completion=False, help="Payments by card, refunds and disputes.", no_args_is_help=True
@@ -88,6 +91,8 @@ def refund_payment(
     context: typer.Context,
     payment_id: PaymentId,
     amount: Annotated[str, typer.Argument(help="Amount, such as 10.00.")],
+    *,
+    reason: Reason,
     reference: Annotated[
         str | None,
         typer.Option(
@@ -95,8 +100,10 @@ def refund_payment(
             " Default: a new one."
         ),
     ] = None,
+    by: As = "",
 ) -> None:
     """Send unspent credit back to the card it was paid with."""
+    order = order_of(context, by, reason)
     micros = read_amount(amount)
     if not micros:
         fail("There is nothing to send back.", "Write an amount such as 10.00.", EXIT_SETTINGS)
@@ -105,7 +112,7 @@ def refund_payment(
         hint = f"Write 1 to {REFERENCE_CHARS_MAX} characters, all to be seen, or leave it out."
         fail("This cannot be the reference of a refund.", hint, EXIT_SETTINGS)
 
-    async def work(_stores: storage.Stores, services: PaymentServices) -> None:
+    async def work(stores: storage.Stores, services: PaymentServices) -> None:
         # Printed first: it is needed to finish a command that is interrupted.
         out.print(f"Refund {name}")
         try:
@@ -116,6 +123,9 @@ def refund_payment(
                 raise
             hint = f"Finish it with the same command and --reference {shlex.quote(name)}."
             fail("It is not known whether the refund was made.", hint, EXIT_UNAVAILABLE)
+        book = SqlAdministration(stores.engine, queue_notice)
+        sent = format_money(micros, payment.currency)
+        await book.note_refund(payment.account_id, payment_id, name, sent, order)
         refunded = format_money(payment.refunded_micros, payment.currency)
         out.print(f"Refunded. Total of this payment: {refunded}")
 

@@ -218,19 +218,35 @@ class SqlAdministration:
 
     async def note_credit(self, account_id: str, reference: str, amount: str, order: Order) -> None:
         """Write down once that credit was given or taken back; the ledger has its reference."""
+        await self._note_once(account_id, Act.CREDITED, f"{reference}: ", amount, order)
+
+    async def note_refund(
+        self, account_id: str, payment_id: str, reference: str, amount: str, order: Order
+    ) -> None:
+        """Write down once that a payment was sent back, by its reference among such."""
+        name = f"{payment_id}: {reference}: "
+        await self._note_once(account_id, Act.PAYMENT_REFUNDED, name, amount, order)
+
+    async def _note_once(
+        self, account_id: str, act: Act, name: str, amount: str, order: Order
+    ) -> None:
         # Whole, so that a repeat with another reason is known by it.
-        name = f"{reference}: "[: people.REASON_MAX]
+        name = name[: people.REASON_MAX]
         reason = f"{name}{amount}: {order.reason}"
         events = people.account_events.c
-        async with self._account(account_id) as connection:
+        # Also where the account is deleted: money that came late goes back then.
+        account = sa.select(_ACCOUNTS.id).where(_ACCOUNTS.id == account_id)
+        async with writing(self._engine, self._timeout_s) as connection:
+            if await connection.scalar(account.with_for_update()) is None:
+                raise LookupError("no such account")
             known = sa.select(events.id).where(
                 events.account_id == account_id,
-                events.act == Act.CREDITED.value,
+                events.act == act.value,
                 # Not by LIKE, which takes capitals for small letters in SQLite.
                 sa.func.substr(events.reason, 1, len(name)) == name,
             )
             if await connection.scalar(known.limit(1)) is None:
-                await self._record(connection, account_id, Act.CREDITED, order, reason)
+                await self._record(connection, account_id, act, order, reason)
 
     async def note_ended_call(self, account_id: str, call_id: str, order: Order) -> None:
         """Note that an operator ends a call."""

@@ -26,6 +26,7 @@ from simulators.payments.service import PaymentSimulatorService, PaymentSimulato
 
 API_KEY = "sk_test_desk"
 UNIT = 1_000_000
+WHY = ("--reason", "asked for")
 
 
 @pytest.fixture
@@ -160,14 +161,19 @@ def test_what_was_paid_without_our_knowing_is_found_and_listed(desk):
 def test_unspent_credit_is_refunded_once_by_its_reference(desk):
     payment_id = desk.paid(25)
     for _ in range(2):
-        said = desk.says("refund", payment_id, "5", "--reference", "sorry")
+        said = desk.says("refund", payment_id, "5", "--reference", "sorry", *WHY)
         assert said == "Refund sorry Refunded. Total of this payment: $5.00"
     assert re.fullmatch(
         r"Refund [0-9a-f]{12} Refunded\. Total of this payment: \$8\.00",
-        desk.says("refund", payment_id, "3.00"),
+        desk.says("refund", payment_id, "3.00", *WHY, "--as", "kim"),
     )
     balance = desk.says("credit", "acme", "1", "--reference", "look", app=accounts.app)
     assert balance == "Credit granted. Balance: $18.00"
+    query = "SELECT operator, reason FROM account_events WHERE act = 'payment_refunded' ORDER BY id"
+    first, (who, why) = damage(desk, query)
+    assert first == ("operator", f"{payment_id}: sorry: $5.00: asked for")
+    assert who == "kim"
+    assert re.fullmatch(rf"{payment_id}: [0-9a-f]{{12}}: \$3\.00: asked for", why)
 
 
 def test_what_a_command_has_to_tell_is_queued_before_it_ends(desk):
@@ -177,7 +183,7 @@ def test_what_a_command_has_to_tell_is_queued_before_it_ends(desk):
     }
     payment_id = desk.pays(25)
     assert desk.says("reconcile", **told) == "Checked 1 payments."
-    desk.says("refund", payment_id, "5", **told)
+    desk.says("refund", payment_id, "5", *WHY, **told)
     query = "SELECT type FROM webhook_deliveries ORDER BY created_at"
     assert damage(desk, query) == [("payment.received",), ("payment.refunded",)]
 
@@ -194,12 +200,13 @@ def test_what_a_command_has_to_tell_is_queued_before_it_ends(desk):
         (("{id}", "5", "--reference", ""), "Write 1 to 100 characters"),
         (("{id}", "5", "--reference", "x" * 101), "Write 1 to 100 characters"),
         (("{id}", "5", "--reference", "a\nb"), "all to be seen"),
+        (("{id}", "5", "--reason", ""), "Give --reason, and --as if needed."),
     ],
 )
 def test_what_cannot_be_refunded_is_said_in_words(desk, arguments, words):
     payment_id = desk.paid(25)
     asked = [each.format(id=payment_id) for each in arguments]
-    done = desk.run("refund", *asked[2:], "--", *asked[:2])
+    done = desk.run("refund", *WHY, *asked[2:], "--", *asked[:2])
     assert done.exit_code == EXIT_SETTINGS
     assert words in " ".join(done.output.split())
 
@@ -207,19 +214,21 @@ def test_what_cannot_be_refunded_is_said_in_words(desk, arguments, words):
 def test_a_refund_without_an_answer_says_how_it_is_finished(desk):
     payment_id = desk.paid(25)
     desk.does("PUT", "/faults", requests={"status": 500, "count": 9, "path": "/v1/refunds"})
-    done = desk.run("refund", payment_id, "5", "--reference", "for you")
+    done = desk.run("refund", payment_id, "5", "--reference", "for you", *WHY)
     assert done.exit_code == EXIT_UNAVAILABLE
     assert "--reference 'for you'" in " ".join(done.output.split())
     desk.does("DELETE", "/faults")
-    assert desk.says("refund", payment_id, "5", "--reference", "for you").endswith("$5.00")
+    said = desk.says("refund", payment_id, "5", "--reference", "for you", *WHY)
+    assert said.endswith("$5.00")
 
 
 def test_a_refund_that_is_refused_is_said_so(desk):
     payment_id = desk.paid(25)
     desk.does("POST", "/refunds", payment_intent=desk.intent_id())
-    done = desk.run("refund", payment_id, "5")
+    done = desk.run("refund", payment_id, "5", *WHY)
     assert done.exit_code == EXIT_UNAVAILABLE
     assert "refused" in done.output
+    assert damage(desk, "SELECT act FROM account_events WHERE act = 'payment_refunded'") == []
 
 
 def test_a_dispute_freezes_and_is_answered(desk):
