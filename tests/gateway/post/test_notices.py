@@ -404,6 +404,23 @@ def test_a_mail_about_a_lock_names_what_goes(language):
     assert "2026-11-24 12:00 UTC" in app
 
 
+@pytest.mark.parametrize(
+    ("language", "never", "again"),
+    [
+        ("en", "is not sent there", "given up before it was disabled, or waited then"),
+        ("de", "wird nicht dorthin gesendet", "vor dem Abschalten aufgegeben wurde oder da noch"),
+        ("es", "no se envía allí", "se abandonó antes de desactivarlo, o esperaba entonces"),
+    ],
+)
+def test_what_a_disabled_webhook_misses_is_not_said_to_come_later(language, never, again):
+    for why in ("gone", "failing"):
+        text = flat(written("webhook_disabled", language, why=why).text)
+        assert again in text
+        assert never in text
+    assert never in flat(written("locked", language, webhooks="hooks").text)
+    assert never not in flat(written("locked", language).text)
+
+
 @pytest.mark.parametrize("language", sorted(LANGUAGES))
 def test_what_supervisors_may_do_has_words_and_a_way_to_switch_it_off(language):
     words = notices._words(language)["supervision"]

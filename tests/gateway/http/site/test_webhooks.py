@@ -128,6 +128,7 @@ async def test_one_that_is_disabled_says_why_and_is_enabled_again(ada, language)
         text = ada.read(await ada.get(PAGE)).text
         words = WORDS[language][f"webhook_ended.{why}"]
         assert words in text
+        assert WORDS[language]["webhooks.enable_help"] in text
         said.add(words)
         # Another secret alone brings no events.
         turned = await ada.post(f"{PAGE}/turn", webhook_id=endpoint_id)
