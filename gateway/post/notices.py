@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from accounts.choices import Choices
-from accounts.link import LIFETIMES
+from accounts.link import DISPUTABLE, LIFETIMES
 from accounts.notice import Notice
 from billing.money import format_money
 from billing.payments import PaymentProfile
@@ -228,6 +228,7 @@ def _context(
         **said,
         "href": link or said.get("url", ""),
         "frozen": profile.frozen,
+        "reach_days": DISPUTABLE // timedelta(days=1),
         "auto_enabled": profile.auto_enabled,
         "auto_amount": format_money(profile.auto_amount_micros, profile.currency),
         "auto_threshold": format_money(profile.auto_threshold_micros, profile.currency),

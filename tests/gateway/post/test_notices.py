@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import UndefinedError
 
-from accounts.link import Purpose
+from accounts.link import DISPUTABLE, Purpose
 from accounts.notice import Notice
 from billing.call_refunds import RefundRule
 from billing.payments import PaymentProfile
@@ -419,6 +419,16 @@ def test_what_a_disabled_webhook_misses_is_not_said_to_come_later(language, neve
         assert never in text
     assert never in flat(written("locked", language, webhooks="hooks").text)
     assert never not in flat(written("locked", language).text)
+
+
+@pytest.mark.parametrize("language", sorted(LANGUAGES))
+def test_how_far_a_lock_reaches_is_told_in_the_days_that_it_does(language):
+    values = {name: VALUES[name] for name in NOTICES["card_charged"].values}
+    charged = Notice("card_charged", values=values, link=Purpose.NOT_ME)
+    mails = (written("locked", language), write(charged, Reader(ALICE, language), SERVICE, LINK))
+    words = {"en": "days", "de": "Tage", "es": "días"}
+    for mail in mails:
+        assert f" {DISPUTABLE.days} {words[language]}" in flat(mail.text)
 
 
 @pytest.mark.parametrize("language", sorted(LANGUAGES))
