@@ -41,6 +41,9 @@ class Departures(Protocol):
     async def deletion(self, account_id: str) -> Erasure | None:
         """Return an account's deletion that is open; None where there is none."""
 
+    async def is_frozen_otherwise(self, account_id: str) -> bool:
+        """Return whether an account is frozen for another reason than its deletion."""
+
     async def strongest_proof_since(self, account_id: str) -> datetime | None:
         """Return when the newest of a holder's second factor and passkeys was added."""
 

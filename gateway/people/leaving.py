@@ -56,6 +56,9 @@ class Leaves:
 class Stays:
     """The account is kept."""
 
+    is_frozen: bool = False
+    """Whether it stays frozen for another reason."""
+
 
 @dataclass(frozen=True, slots=True)
 class TooLate:
@@ -124,12 +127,17 @@ class Leaving:
     async def cancel(self, who: SignedIn) -> Stays | TooLate | SessionOver:
         """Keep the account of who is signed in."""
         session = who.session
+        is_frozen = await self.stays_frozen(session.account_id)
         is_kept = await self.departures.cancel_deletion(
             session.account_id, session.credentials_epoch
         )
         if is_kept is None:
             return SessionOver()
-        return Stays() if is_kept else TooLate()
+        return Stays(is_frozen) if is_kept else TooLate()
+
+    async def stays_frozen(self, account_id: str) -> bool:
+        """Return whether an account that is kept after all stays frozen for another reason."""
+        return await self.departures.is_frozen_otherwise(account_id)
 
     async def cancel_by_link(self, secret: str) -> Stays | TooLate:
         """Keep the account that a link in a mail is about; whoever reads the mail may do so."""

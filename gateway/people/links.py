@@ -75,6 +75,10 @@ class Links:
                 has_worked = False
         return LinkUsed(link.purpose, link.email) if has_worked else LinkDead()
 
+    async def stays_frozen(self, account_id: str) -> bool:
+        """Return whether an account that is kept after all stays frozen for another reason."""
+        return self.leaving is not None and await self.leaving.stays_frozen(account_id)
+
     async def _find(self, secret: str) -> Link | None:
         link = await self.people.look_at_link(digest(secret))
         return link if link is not None and link.works(self.clock()) else None

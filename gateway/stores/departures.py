@@ -30,7 +30,7 @@ from accounts.stores import (
     second_factors,
 )
 from billing.freezes import FreezeReason
-from billing.stores import tables
+from billing.stores import freezes, tables
 from gateway.stores.people_transactions import Change, PeopleTransactions
 
 
@@ -45,6 +45,11 @@ class SqlDepartures:
         async with self._people.reading() as connection:
             erasure = await erasures.find(connection, account_id)
         return erasure if erasure is not None and erasure.is_open else None
+
+    async def is_frozen_otherwise(self, account_id: str) -> bool:
+        """Return whether an account is frozen for another reason than its deletion."""
+        async with self._people.reading() as connection:
+            return bool(await freezes.standing(connection, account_id) - {FreezeReason.LEAVING})
 
     async def strongest_proof_since(self, account_id: str) -> datetime | None:
         """Return when the newest of a holder's second factor and passkeys was added."""

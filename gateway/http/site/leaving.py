@@ -87,8 +87,8 @@ class LeavingPages:
         await read_form(request, Nothing)
         outcome = await self.leaving.cancel(who)
         match outcome:
-            case Stays():
-                return see(ACCOUNT, said="deletion_cancelled")
+            case Stays(is_frozen):
+                return see(ACCOUNT, said="deletion_cancelled" + "_frozen" * is_frozen)
             case TooLate():
                 return see(ACCOUNT, said="deletion_too_late")
             case SessionOver():

@@ -5,6 +5,7 @@ A GET only shows what a link will do, for mail scanners open links. Knows no sto
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,13 +14,15 @@ from starlette.responses import Response
 
 from accounts.link import Link, Purpose
 from accounts.sign_in import Answer
+from database.errors import StoreUnavailableError
+from gateway.errors import RequestRefusedError
 from gateway.http.access import DeclaredRoute
 from gateway.http.site.door import ACCOUNT, PHONE, SIGN_IN, Door, language_of, said_in, see
 from gateway.http.site.forms import AddressFields, Nothing, PasswordFields, read_form
+from gateway.http.site.link_pages import LinkPage
 from gateway.http.site.pages import (
     AddressTakenPage,
     DeadLinkPage,
-    LinkPage,
     NewPasswordPage,
     ProofPage,
     ResetPage,
@@ -74,7 +77,8 @@ class LinkPages:
         if link.purpose is Purpose.CHANGE_ADDRESS:
             needs_password = await self._own_session(request, link) is None
             return self.door.show(request, TakeAddressPage(link.email, needs_password))
-        return self.door.show(request, LinkPage(link.purpose, link.email))
+        is_frozen = await self._stays_frozen(link)
+        return self.door.show(request, LinkPage(link.purpose, link.email, is_frozen))
 
     async def use(self, request: Request) -> Response:
         """Do what a link is for."""
@@ -90,14 +94,26 @@ class LinkPages:
                 return await self._take_address(request, link)
             case Purpose.SIGN_IN:
                 return await self._sign_in(request)
-        return await self._use(request)
+        return await self._use(request, link)
 
-    async def _use(self, request: Request) -> Response:
+    async def _use(self, request: Request, link: Link) -> Response:
         await read_form(request, Nothing)
+        is_elsewhere = await self._is_elsewhere(request, link)
+        said = _SAID[link.purpose] + ("_frozen" if await self._stays_frozen(link) else "")
         outcome = await self.links.use(request.path_params["secret"])
-        if isinstance(outcome, LinkUsed):
-            return see(SIGN_IN, said=_SAID[outcome.purpose])
-        return await self._dead(request)
+        if not isinstance(outcome, LinkUsed):
+            return await self._dead(request)
+        if not is_elsewhere:
+            return see(SIGN_IN, said=said)
+        # Nothing of whoever is signed in belongs on this page.
+        request.state.is_signed_in = None
+        return self.door.show(request, LinkPage(link.purpose, link.email, said=said))
+
+    async def _stays_frozen(self, link: Link) -> bool:
+        """Return whether the account is frozen for another reason than the deletion that ends."""
+        if link.purpose is not Purpose.CANCEL_DELETION:
+            return False
+        return await self.links.stays_frozen(link.account_id)
 
     async def _reset(self, request: Request, link: Link) -> Response:
         fields = await read_form(request, PasswordFields)
@@ -168,6 +184,14 @@ class LinkPages:
                 page = TakeAddressPage(link.email, needs_password=True, errors=errors)
                 return self.door.show(request, page, status=422)
         return await self._dead(request)
+
+    async def _is_elsewhere(self, request: Request, link: Link) -> bool:
+        """Return whether somebody is signed in, to another account than the one of the link."""
+        # The link works whatever comes of this.
+        with suppress(RequestRefusedError, StoreUnavailableError):
+            principal = await self.door.who(request)
+            return principal is not None and principal.account.id != link.account_id
+        return False
 
     async def _own_session(self, request: Request, link: Link) -> SignedIn | None:
         """Return who is signed in, if it is to the account that the link is of."""

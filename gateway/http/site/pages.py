@@ -19,6 +19,7 @@ from gateway.http.site.credit_pages import OfCredit
 from gateway.http.site.design_pages import OfDesign
 from gateway.http.site.key_pages import OfKeys
 from gateway.http.site.landing_pages import OfPrices
+from gateway.http.site.link_pages import LinkPage
 from gateway.http.site.own_text import Block
 from gateway.http.site.reference_pages import OfReference
 from gateway.http.site.supervision_pages import SupervisionPage
@@ -73,15 +74,6 @@ class ResetPage:
     said: str = ""
     email: str = ""
     errors: Errors = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class LinkPage:
-    """What a link in a mail will do, and the button that does it."""
-
-    template: ClassVar[str] = "link.html"
-    purpose: str
-    email: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ class MemoryDepartures:
         self.world = world
         self.erasures: dict[str, Erasure] = {}
         self.kept: list[DataRequest] = []
+        self.frozen_otherwise: set[str] = set()
         self.proof_since = world.now - GRACE
         self.versions: dict[str, dict[str, str]] = {}
 
@@ -29,6 +30,9 @@ class MemoryDepartures:
     async def deletion(self, account_id):
         found = self.erasures.get(account_id)
         return found if found is not None and found.is_open else None
+
+    async def is_frozen_otherwise(self, account_id):
+        return account_id in self.frozen_otherwise
 
     async def strongest_proof_since(self, account_id):
         return self.proof_since

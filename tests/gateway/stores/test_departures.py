@@ -124,6 +124,15 @@ async def test_the_link_keeps_the_account_once(house):
     assert (await house.departures.requests("alice"))[0].done_at == NOW
 
 
+async def test_what_freezes_an_account_beside_its_deletion_is_told(house):
+    await house.leave()
+    assert not await house.departures.is_frozen_otherwise("alice")
+    await house.ledger.freeze("alice", True)
+    assert await house.departures.is_frozen_otherwise("alice")
+    assert await house.departures.cancel_deletion("alice", 1)
+    assert await house.is_frozen()
+
+
 async def test_an_old_link_does_not_cancel_a_later_deletion(house):
     await house.leave()
     link = await house.link(Purpose.CANCEL_DELETION)

@@ -6,8 +6,12 @@ from datetime import timedelta
 import pytest
 
 from accounts.erasure import GRACE, State, Unspent
+from database.errors import StoreUnavailableError
 from gateway.http.site.forms import OWNER
+from gateway.http.site.link_pages import LinkPage
+from gateway.http.site.words import WORDS
 from tests.gateway.http.site.conftest import place
+from tests.gateway.people.memory import EMAIL
 
 DELETE = "/account/delete"
 
@@ -62,6 +66,59 @@ async def test_a_person_comes_back_by_the_link_in_the_mail(ada):
     # Looking at it does nothing: mail scanners open links.
     assert ada.world.departures.erasures["ada"].state is State.WAITING
     assert place(await ada.post(link)) == "/sign-in?said=deletion_cancelled"
+    assert ada.world.departures.erasures["ada"].state is State.CANCELLED
+
+
+@pytest.mark.parametrize("language", ["en", "de", "es"])
+@pytest.mark.parametrize("is_frozen", [True, False])
+async def test_an_account_that_stays_frozen_is_not_said_to_call_again(ada, is_frozen, language):
+    words = WORDS[language]
+    await ada.post("/account/language", language=language)
+    ada.world.epochs.epoch = "e2"
+    if is_frozen:
+        ada.world.departures.frozen_otherwise.add("ada")
+    said = "deletion_cancelled" + "_frozen" * is_frozen
+    await ada.post(DELETE)
+    secret = ada.world.people.mails[-1].secret
+    kept = await ada.post(f"{DELETE}/cancel")
+    assert place(kept) == f"/account?said={said}"
+    assert words[f"said.{said}"] in ada.read(await ada.get(place(kept))).text
+    await ada.post(DELETE)
+    ada.client = ada.new_browser()
+    headers = {"accept-language": language}
+    before = ada.read(await ada.client.get(f"/l/{secret}", headers=headers)).text
+    shown = words["link.cancel_deletion_" + ("frozen" if is_frozen else "text")]
+    assert shown.format(email=EMAIL) in before
+    assert place(await ada.post(f"/l/{secret}")) == f"/sign-in?said={said}"
+
+
+async def test_a_link_used_where_somebody_else_is_signed_in_tells_nothing_on_their_page(ada):
+    await ada.post(DELETE)
+    (mail,) = ada.world.people.mails
+    ada.world.add("bob", "bob@example.com")
+    ada.client = ada.new_browser()
+    await ada.enter("bob@example.com")
+    reply = await ada.post(f"/l/{mail.secret}")
+    assert reply.status_code == 200
+    done = LinkPage("cancel_deletion", EMAIL, said="deletion_cancelled")
+    assert reply.content == ada.door.pages.render(done, "en", is_signed_in=None).body
+    form = ada.read(reply)
+    assert "Your account is kept" in form.text
+    assert form.of("button") == []
+    assert "/account" not in [each["href"] for each in form.of("a")]
+    assert "Your account is kept" not in ada.read(await ada.get("/account")).text
+    assert ada.world.departures.erasures["ada"].state is State.CANCELLED
+
+
+async def test_a_link_works_also_where_nobody_can_tell_who_is_signed_in(ada, monkeypatch):
+    await ada.post(DELETE)
+    (mail,) = ada.world.people.mails
+
+    async def away(_request):
+        raise StoreUnavailableError("away")
+
+    monkeypatch.setattr(type(ada.door), "who", lambda _door, request: away(request))
+    assert place(await ada.post(f"/l/{mail.secret}")) == "/sign-in?said=deletion_cancelled"
     assert ada.world.departures.erasures["ada"].state is State.CANCELLED
 
 
