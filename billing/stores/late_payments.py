@@ -73,12 +73,25 @@ async def audit_late_payments(connection: AsyncConnection, now: datetime) -> lis
     ]
 
 
-async def has_sent_back(connection: AsyncConnection, account_id: str) -> bool:
-    """Return whether a deletion sends an account's credit back to a card that has not refused."""
-    moved = sa.select(sa.func.sum(_credits.micros)).where(
-        _credits.account_id == account_id, _is_of_deletion(_credits.reference)
-    )
-    return int(await connection.scalar(moved) or 0) < 0
+async def sent_back(connection: AsyncConnection, account_id: str) -> int:
+    """Return how much of an account's credit a deletion sends back to cards, in micros.
+
+    Without what a card has refused.
+    """
+    return await _taken(connection, account_id, _is_of_deletion(_credits.reference))
+
+
+async def given_up(connection: AsyncConnection, account_id: str) -> int:
+    """Return how much of an account's credit a deletion has written off, in micros."""
+    return await _taken(connection, account_id, _credits.kind == "closing")
+
+
+async def _taken(
+    connection: AsyncConnection, account_id: str, which: sa.ColumnElement[bool]
+) -> int:
+    """Return how much these credits have taken; 0 where they have given."""
+    moved = sa.select(sa.func.sum(_credits.micros)).where(_credits.account_id == account_id, which)
+    return max(0, -int(await connection.scalar(moved) or 0))
 
 
 def _is_of_deletion(reference: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:

@@ -98,15 +98,19 @@ class Leaving:
             return StepUpNeeded()
         if form.is_now and not await self._may_be_now(who):
             return Faults({"when": STRONG_NEEDED})
-        if form.unspent is None and await self.balance_of(who.account.id) > 0:
+        balance = await self.balance_of(who.account.id)
+        if form.unspent is None and balance > 0:
             return Faults({"unspent": UNSPENT_NEEDED})
         # Credit that comes meanwhile is treated as what is there: given up only where that is said.
         unspent = form.unspent or Unspent.REFUND
         due_at = at if form.is_now else at + GRACE
+        values = {"at": due_at.isoformat()}
+        if balance > 0:
+            values |= {"unspent": unspent.value, "micros": str(balance)}
         notice = Notice(
             "deletion_asked",
             who.holder.email,
-            {"at": due_at.isoformat()},
+            values,
             # A deletion at once leaves no time to cancel it.
             link=None if form.is_now else Purpose.CANCEL_DELETION,
             reach=who.session.began_at,

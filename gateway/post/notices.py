@@ -51,8 +51,9 @@ class Kind:
     opens; `passkeys`, `keys`, `buttons` and `webhooks` are names of what stays, or was taken back,
     empty for none, and `numbers` the last digits of those; `most` and `supervision` are what
     supervisors may do in live calls, a `gateway.call.supervision.Mode`; `language` is the
-    reader's, of whom nothing else is kept any more; `sent_back` is empty where no credit goes back
-    to a card."""
+    reader's, of whom nothing else is kept any more; `unspent` is what happens to credit, an
+    `accounts.erasure.Unspent`; `sent_back_micros` goes back to a card, `given_up_micros` does
+    not."""
     may_have: frozenset[str] = frozenset()
     """Names of values that count as empty where they are not given."""
     needs_link: bool = False
@@ -112,9 +113,13 @@ NOTICES: Final[Mapping[str, Kind]] = {
     "out_of_credit": _kind(),
     "webhook_disabled": _kind("label", "why"),
     "export_ready": _kind(),
-    "deletion_asked": Kind(frozenset({"at"}), has_alarm=True, is_urgent=True),
+    "deletion_asked": Kind(
+        frozenset({"at"}), frozenset({"unspent", "micros"}), has_alarm=True, is_urgent=True
+    ),
     "deletion_cancelled": _kind(),
-    "account_deleted": Kind(frozenset({"language"}), frozenset({"sent_back"})),
+    "account_deleted": Kind(
+        frozenset({"language"}), frozenset({"sent_back_micros", "given_up_micros"})
+    ),
     "restricted": _kind(),
     "policy_changed": _kind("document", "version", "path", "material"),
 }
@@ -237,9 +242,7 @@ def _context(
         lifetime = LIFETIMES[notice.link]
         for unit in ("days", "hours", "minutes"):
             context[f"link_{unit}"] = lifetime // timedelta(**{unit: 1})
-    if "micros" in said:
-        currency = said.get("currency", profile.currency)
-        context["amount"] = format_money(int(said["micros"]), currency)
+    context |= _amounts(said, profile.currency)
     for name in ("at", "app", "deletion"):
         if said.get(name):
             at = datetime.fromisoformat(said[name]).astimezone(UTC)
@@ -260,6 +263,17 @@ def _context(
     if "rule" in said:
         context["refund"] = words["refunds"].get(said["rule"], "")
     return context
+
+
+def _amounts(said: Mapping[str, str], currency: str) -> dict[str, str]:
+    """Return the values that are money; each is empty where it is not given."""
+    names = {"micros": "amount", "sent_back_micros": "sent_back", "given_up_micros": "given_up"}
+    own = said.get("currency", currency)
+    return {
+        name: format_money(int(said[value]), own) if said[value] else ""
+        for value, name in names.items()
+        if value in said
+    }
 
 
 def _known(language: str) -> str:

@@ -22,7 +22,7 @@ from accounts.stores import audit_log, consent_proofs, data_requests, erasures, 
 from accounts.stores import tables as people
 from billing.clock import Clock, utc_now
 from billing.stores import call_forgetting, tables
-from billing.stores.late_payments import has_sent_back, late_payments
+from billing.stores.late_payments import given_up, late_payments, sent_back
 from database.engine import TIMEOUT_S, reading, writing
 from gateway.operators import Order
 from gateway.stores.accounts import close
@@ -217,8 +217,9 @@ class SqlErasing:
             if holder is not None and holder.is_proven:
                 # The holder's language goes with them, so the mail has it.
                 values = {"language": holder.language}
-                if await has_sent_back(connection, account_id):
-                    values["sent_back"] = "yes"
+                for name, ended in (("sent_back", sent_back), ("given_up", given_up)):
+                    if micros := await ended(connection, account_id):
+                        values[f"{name}_micros"] = str(micros)
                 told = Notice(LAST_NOTICE, holder.email, values)
                 await queue_notice(connection, account_id, told, at)
 

@@ -216,7 +216,7 @@ async def send_last_mail(house):
         ("account_deleted", EMAIL)
     ]
     # Who is forgotten is written to in their language.
-    assert last[0].notice.values == {"language": "de"}
+    assert last[0].notice.values == {"language": "de", "given_up_micros": "4970000"}
     for mail in claimed:
         await house.mails.sent(mail)
 

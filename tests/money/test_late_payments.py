@@ -226,9 +226,12 @@ async def test_a_payment_after_a_deletion_goes_back_and_leaves_nothing(till, uns
 @pytest.mark.parametrize(
     ("unspent", "is_refused", "told"),
     [
-        (Unspent.REFUND, False, {"language": "de", "sent_back": "yes"}),
-        (Unspent.REFUND, True, {"language": "de"}),
-        (Unspent.GIVE_UP, False, {"language": "de"}),
+        (
+            *(Unspent.REFUND, False),
+            {"language": "de", "sent_back_micros": "25000000", "given_up_micros": "5000000"},
+        ),
+        (Unspent.REFUND, True, {"language": "de", "given_up_micros": "30000000"}),
+        (Unspent.GIVE_UP, False, {"language": "de", "given_up_micros": "30000000"}),
     ],
 )
 async def test_the_last_mail_says_whether_credit_goes_back(till, unspent, is_refused, told):
@@ -243,7 +246,7 @@ async def test_the_last_mail_says_whether_credit_goes_back(till, unspent, is_ref
         await till.refuse_refunds()
     till.now = utc_now()
     await till.leave(unspent)
-    assert bool(await till.refunds()) == ("sent_back" in told)
+    assert bool(await till.refunds()) == ("sent_back_micros" in told)
     mails = SqlMailOutbox(engine, clock=lambda: till.now)
     claimed = await mails.claim(9, domain="example.com", until=till.now + timedelta(hours=1))
     assert [(mail.notice.name, mail.notice.values) for mail in claimed] == [

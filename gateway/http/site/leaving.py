@@ -55,13 +55,14 @@ class LeavingPages:
     ) -> Response:
         parting = await self.leaving.look(who)
         erasure, currency = parting.erasure, who.account.currency
+        chosen = fields.unspent if fields else ""
         page = DeletePage(
             balance=_money(parting.balance_micros, currency),
             refundable=_money(parting.refundable_micros, currency),
             may_be_now=parting.may_be_now,
             due_at=erasure.due_at if erasure else None,
             may_cancel=erasure is not None and erasure.state is State.WAITING,
-            unspent=fields.unspent if fields else "",
+            unspent=erasure.unspent.value if erasure else chosen,
             is_now=fields is not None and fields.when == NOW,
             said=said_in(request),
             errors=errors or {},

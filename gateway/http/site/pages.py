@@ -375,6 +375,7 @@ class DeletePage:
     """When the deletion that was asked for begins; None where none was."""
     may_cancel: bool
     unspent: str = ""
+    """What was chosen: in the form, or for the deletion that waits."""
     is_now: bool = False
     said: str = ""
     errors: Errors = field(default_factory=dict)

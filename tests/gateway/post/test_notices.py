@@ -355,8 +355,28 @@ def test_a_restriction_that_nobody_asked_for_is_ended_where_it_can_be(language):
     ("language", "words"), [("en", "the card"), ("de", "die Karte"), ("es", "la tarjeta")]
 )
 def test_the_last_mail_tells_of_a_card_only_where_credit_goes_back(language, words):
-    assert words in flat(written("account_deleted", language, sent_back="yes").text)
-    assert words not in flat(written("account_deleted", language).text)
+    sent = flat(written("account_deleted", language, sent_back_micros="20000000").text)
+    assert words in sent
+    assert "$20.00" in sent
+    given_up = flat(written("account_deleted", language, given_up_micros="5000000").text)
+    assert "$5.00" in given_up
+    for without in (given_up, flat(written("account_deleted", language).text)):
+        assert words not in without
+        assert "$20.00" not in without
+    assert "$" not in written("account_deleted", language).text
+
+
+@pytest.mark.parametrize("language", sorted(LANGUAGES))
+def test_a_mail_about_a_deletion_says_what_happens_to_credit(language):
+    told = {
+        unspent: flat(written("deletion_asked", language, unspent=unspent, micros="25000000").text)
+        for unspent in ("refund", "give_up")
+    }
+    assert all("$25.00" in text for text in told.values())
+    assert told["refund"] != told["give_up"]
+    cards = {"en": "the cards", "de": "die Karten", "es": "las tarjetas"}[language]
+    assert (cards in told["refund"], cards in told["give_up"]) == (True, False)
+    assert "$" not in written("deletion_asked", language).text
 
 
 @pytest.mark.parametrize("language", sorted(LANGUAGES))

@@ -140,6 +140,13 @@ async def test_credit_that_is_left_needs_a_choice(ada):
     assert ada.world.departures.erasures == {}
     await ada.post(DELETE, unspent="give_up")
     assert ada.world.departures.erasures["ada"].unspent is Unspent.GIVE_UP
+    told = {"at": "2026-12-04T12:00:00+00:00", "unspent": "give_up", "micros": "5000000"}
+    assert [mail.values for mail in ada.world.people.mails] == [told]
+    assert "Your credit of $5.00 is given up." in ada.read(await ada.get(DELETE)).text
+    await ada.post(f"{DELETE}/cancel")
+    await ada.post(DELETE, unspent="refund")
+    text = ada.read(await ada.get(DELETE)).text
+    assert "Your credit of $5.00 goes back to the cards" in text
 
 
 async def test_where_no_card_takes_anything_back_no_refund_is_offered(ada):
