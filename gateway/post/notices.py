@@ -51,9 +51,9 @@ class Kind:
     opens; `passkeys`, `keys`, `buttons` and `webhooks` are names of what stays, or was taken back,
     empty for none, and `numbers` the last digits of those; `most` and `supervision` are what
     supervisors may do in live calls, a `gateway.call.supervision.Mode`; `language` is the
-    reader's, of whom nothing else is kept any more; `unspent` is what happens to credit, an
-    `accounts.erasure.Unspent`; `sent_back_micros` goes back to a card, `given_up_micros` does
-    not."""
+    reader's, of whom nothing else is kept any more; `kept` is empty where no deletion was
+    cancelled; `unspent` is what happens to credit, an `accounts.erasure.Unspent`;
+    `sent_back_micros` goes back to a card, `given_up_micros` does not."""
     may_have: frozenset[str] = frozenset()
     """Names of values that count as empty where they are not given."""
     needs_link: bool = False
@@ -90,7 +90,7 @@ NOTICES: Final[Mapping[str, Kind]] = {
     "new_device": Kind(
         frozenset({"browser", "system", "at"}), frozenset({"country"}), needs_link=True
     ),
-    "locked": Kind(may_have=_LISTED | {"app"}, is_urgent=True, needs_proof=False),
+    "locked": Kind(may_have=_LISTED | {"app", "kept"}, is_urgent=True, needs_proof=False),
     "second_factor_changed": Kind(frozenset({"change"}), needs_link=True, is_urgent=True),
     "recovery_code_used": _kind("left", needs_link=True),
     "wrong_codes": _kind("at", needs_link=True),

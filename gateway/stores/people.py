@@ -419,7 +419,8 @@ class SqlPeople(PeopleTransactions):
         await change.freeze(LOCKED, True)
         await stop_automatic_top_ups(use.connection, use.account_id, use.at)
         taken = await take_back(change, use.made.takes_back_since)
-        await departures.cancel(change)
+        if await departures.cancel(change):
+            taken = {**taken, "kept": "yes"}
         # To the address as it is now: at another one the link would open nothing.
         told = replace(notice, recipient=changed.email, values={**notice.values, **taken})
         await self._queue(use.connection, use.account_id, told, use.at)

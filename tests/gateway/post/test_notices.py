@@ -441,6 +441,15 @@ def test_what_a_disabled_webhook_misses_is_not_said_to_come_later(language, neve
     assert never not in flat(written("locked", language).text)
 
 
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [("en", "is cancelled"), ("de", "ist abgebrochen"), ("es", "se ha cancelado")],
+)
+def test_a_lock_that_cancels_a_deletion_says_so(language, words):
+    assert words in flat(written("locked", language, kept="yes").text)
+    assert words not in flat(written("locked", language).text)
+
+
 @pytest.mark.parametrize("language", sorted(LANGUAGES))
 def test_how_far_a_lock_reaches_is_told_in_the_days_that_it_does(language):
     values = {name: VALUES[name] for name in NOTICES["card_charged"].values}

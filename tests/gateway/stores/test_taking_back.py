@@ -153,6 +153,7 @@ async def test_the_mail_about_a_lock_names_what_goes(proven):
         "keys": "“stranger's”",
         "buttons": f"“{NEW.label}”",
         "numbers": f"“{PHONE[-4:]}”",
+        "kept": "yes",
     }
 
 
