@@ -19,7 +19,7 @@ from gateway.people.password import StepUpNeeded
 from gateway.people.sessions import SessionOver, SignedIn
 from gateway.people.sign_up import Faults
 from gateway.ports import Velocity
-from gateway.scopes import PAGE, Scope
+from gateway.scopes import PAGE, Scope, to_text
 from gateway.shown_name import NameFault, fault_of
 
 LABEL_CHARS_MAX: Final = 40
@@ -98,8 +98,9 @@ class Keys:
             None if form.days is None else at + LIFETIMES[form.days],
         )
         session = who.session
+        values = {"label": label, "at": at.isoformat(), "scopes": to_text(form.scopes)}
         notice = Notice(
-            *("key_made", who.holder.email, {"label": label, "at": at.isoformat()}),
+            *("key_made", who.holder.email, values),
             link=Purpose.NOT_ME,
             reach=session.began_at,
         )

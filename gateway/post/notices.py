@@ -53,7 +53,8 @@ class Kind:
     supervisors may do in live calls, a `gateway.call.supervision.Mode`; `language` is the
     reader's, of whom nothing else is kept any more; `kept` is empty where no deletion was
     cancelled; `unspent` is what happens to credit, an `accounts.erasure.Unspent`;
-    `sent_back_micros` goes back to a card, `given_up_micros` does not."""
+    `sent_back_micros` goes back to a card, `given_up_micros` does not; `scopes` are a key's, as
+    `gateway.scopes` writes them."""
     may_have: frozenset[str] = frozenset()
     """Names of values that count as empty where they are not given."""
     needs_link: bool = False
@@ -96,7 +97,7 @@ NOTICES: Final[Mapping[str, Kind]] = {
     "wrong_codes": _kind("at", needs_link=True),
     "passkey_added": _kind(needs_link=True),
     "passkey_removed": _kind(needs_link=True),
-    "key_made": _kind("label", "at", needs_link=True),
+    "key_made": Kind(frozenset({"label", "at"}), frozenset({"scopes"}), needs_link=True),
     "button_made": _kind("label", "at", needs_link=True),
     "webhook_set": _kind("label", "at", needs_link=True),
     "supervision_allowed": _kind("most", "silent", "at", needs_link=True),
@@ -260,6 +261,10 @@ def _context(
         context["document_name"] = words["documents"].get(said["document"], "")
     if most := said.get("most") or said.get("supervision"):
         context["may"] = words["supervision"].get(most, "")
+    if "scopes" in said:
+        # In the order in which they are stored, as the page of keys has them.
+        names = words["scopes"]
+        context["scopes"] = ", ".join(names[each] for each in said["scopes"].split())
     if "rule" in said:
         context["refund"] = words["refunds"].get(said["rule"], "")
     return context

@@ -62,7 +62,8 @@ async def test_a_key_is_made_as_the_form_says(ada):
     assert (new.day_cap_micros, new.expires_at) == (5_000_000, world.now + timedelta(days=30))
     assert (notice.name, notice.recipient) == ("key_made", who.holder.email)
     assert (notice.link, notice.reach) == (Purpose.NOT_ME, who.session.began_at)
-    assert notice.values == {"label": "my robot", "at": world.now.isoformat()}
+    told = {"label": "my robot", "at": world.now.isoformat(), "scopes": "calls"}
+    assert notice.values == told
     await make(ada, store, replace(FORM, days=None))
     assert store.made[-1][2].expires_at is None
 

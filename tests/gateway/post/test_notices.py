@@ -15,7 +15,9 @@ from accounts.link import DISPUTABLE, Purpose
 from accounts.notice import Notice
 from billing.call_refunds import RefundRule
 from billing.payments import PaymentProfile
+from gateway import scopes
 from gateway.call.supervision import Mode
+from gateway.http.site.words import WORDS
 from gateway.post import notices
 from gateway.post.notices import LANGUAGES, NOTICES, WIDTH, Reader, Service, write
 
@@ -448,6 +450,17 @@ def test_what_a_disabled_webhook_misses_is_not_said_to_come_later(language, neve
 def test_a_lock_that_cancels_a_deletion_says_so(language, words):
     assert words in flat(written("locked", language, kept="yes").text)
     assert words not in flat(written("locked", language).text)
+
+
+@pytest.mark.parametrize("language", sorted(LANGUAGES))
+def test_a_mail_about_a_key_says_what_it_may_as_the_page_of_keys_does(language):
+    names = {scope: WORDS[language][f"scope.{scope}"] for scope in scopes.PAGE}
+    assert notices._words(language)["scopes"] == names
+    some = flat(written("key_made", language, scopes="calls records").text)
+    for scope, name in names.items():
+        assert (name in some) is (scope in {"calls", "records"})
+    # One that was queued before had none.
+    assert names[scopes.Scope.CALLS] not in flat(written("key_made", language).text)
 
 
 @pytest.mark.parametrize("language", sorted(LANGUAGES))
