@@ -59,6 +59,8 @@ _NAMES_LENGTH_MAX: Final = 500
 _PASSKEYS, _KEYS = people.passkeys.c, tables.api_keys.c
 _IS_SECRET: Final = _KEYS.scopes != Scope.EMBED.value
 """Those of buttons are on pages for anybody to read."""
+_KEY_NAME: Final = sa.func.coalesce(sa.func.nullif(_KEYS.label, ""), _KEYS.id)
+"""As the page of keys names one: many that an operator has made have no label."""
 
 
 async def take_back(change: Change, since: datetime) -> Mapping[str, str]:
@@ -132,7 +134,7 @@ async def _revoke_keys(change: Change, begin: datetime) -> Sequence[str]:
             *(_KEYS.revoked_at.is_(None), _IS_SECRET),
         )
         .values(revoked_at=change.at)
-        .returning(_KEYS.label)
+        .returning(_KEY_NAME)
     )
     return await _recorded(change, Act.KEY_REVOKED, revoked)
 
@@ -184,7 +186,7 @@ async def what_stays(connection: AsyncConnection, account_id: str, at: datetime)
         "passkeys": sa.select(_PASSKEYS.name)
         .where(_PASSKEYS.account_id == account_id)
         .order_by(_PASSKEYS.added_at.desc()),
-        "keys": sa.select(_KEYS.label)
+        "keys": sa.select(_KEY_NAME)
         .where(_KEYS.account_id == account_id, _KEYS.revoked_at.is_(None), _IS_SECRET)
         .order_by(_KEYS.created_at.desc()),
         "buttons": sa.select(buttons.c.label)

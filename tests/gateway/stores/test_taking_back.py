@@ -30,7 +30,7 @@ from billing.stores.payments import SqlPaymentStore
 from gateway.call.supervision import Mode, Rule
 from gateway.embed.ports import Change, CodeTry
 from gateway.scopes import LEAST
-from gateway.stores.accounts import SqlAccountStore
+from gateway.stores.accounts import KEY_ID_CHARACTERS, SqlAccountStore
 from gateway.stores.buttons import SqlButtons
 from gateway.stores.departures import SqlDepartures
 from gateway.stores.mail_outbox import mail_outbox, queue_notice
@@ -38,6 +38,7 @@ from gateway.stores.passkeys import SqlPasskeys
 from gateway.stores.people import SqlPeople
 from gateway.stores.second_factors import SqlSecondFactors
 from gateway.stores.supervision import SqlHolderSupervision
+from gateway.stores.taking_back import what_stays
 from gateway.stores.webhook_endpoints import SqlWebhookEndpoints
 from gateway.webhooks.ports import EndpointForm
 from tests.gateway.stores.test_buttons import NEW, PHONE, key
@@ -132,6 +133,14 @@ async def test_what_a_thief_added_is_gone_and_what_the_owner_had_is_there(proven
     assert acts == removed | {Act.LOCKED}
 
 
+async def told_of_lock(world):
+    """Return the values of the mail that tells of a lock."""
+    async with world.engine.connect() as connection:
+        kept = mail_outbox.c
+        query = sa.select(kept.values_json).where(kept.notice == "locked")
+        return json.loads((await connection.scalars(query)).one())
+
+
 async def test_the_mail_about_a_lock_names_what_goes(proven):
     link, added_at = await proven.ask(Purpose.NOT_ME), proven.now
     await fill(proven)
@@ -141,10 +150,7 @@ async def test_the_mail_about_a_lock_names_what_goes(proven):
         await hooks.add("alice", await epoch(proven), f"wh_{number}", form, "seed")
     store = SqlPeople(proven.engine, queue_notice, clock=lambda: proven.now)
     assert await store.lock(link, LOCKED)
-    async with proven.engine.connect() as connection:
-        kept = mail_outbox.c
-        query = sa.select(kept.values_json).where(kept.notice == "locked")
-        values = json.loads((await connection.scalars(query)).one())
+    values = await told_of_lock(proven)
     webhooks = values.pop("webhooks").split(", ")
     assert sorted(webhooks) == ["“evil example”", "“thief's”"]
     assert values == {
@@ -155,6 +161,17 @@ async def test_the_mail_about_a_lock_names_what_goes(proven):
         "numbers": f"“{PHONE[-4:]}”",
         "kept": "yes",
     }
+
+
+async def test_a_key_without_a_label_is_named_as_the_page_of_keys_does(proven):
+    link = await proven.ask(Purpose.NOT_ME)
+    await proven.accounts.add_api_key("alice", "2" * 64, "", scopes=LEAST)
+    names = f"“{'2' * KEY_ID_CHARACTERS}”"
+    async with proven.engine.connect() as connection:
+        assert (await what_stays(connection, "alice", proven.now))["keys"] == names
+    store = SqlPeople(proven.engine, queue_notice, clock=lambda: proven.now)
+    assert await store.lock(link, LOCKED)
+    assert (await told_of_lock(proven))["keys"] == names
 
 
 async def test_a_thief_who_listens_does_so_no_more(proven):
