@@ -332,7 +332,11 @@ async def _freezes(connection: AsyncConnection, found: FoundAccount) -> Sequence
     """Return why an account is frozen, as far as the book says."""
     if not found.frozen:
         return ()
-    reasons = ["the account is deleted"] if found.deleted else []
+    if found.deleted:
+        # Whatever else it was frozen for is over with it.
+        query = sa.select(_ACCOUNTS.deleted_at).where(_ACCOUNTS.id == found.id)
+        return [f"the account was deleted on {await connection.scalar(query):%Y-%m-%d %H:%M} UTC"]
+    reasons = []
     last = await audit_log.last(connection, found.id, Act.FROZEN, Act.UNFROZEN)
     erasure = await erasures.find(connection, found.id)
     for reason in sorted(await standing(connection, found.id)):

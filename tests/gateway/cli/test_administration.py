@@ -192,3 +192,9 @@ def test_a_deletion_that_waits_is_shown_with_its_date_and_what_becomes_of_credit
     assert because == (
         f"its holder has asked for its deletion, due on 2126-12-04 12:30 UTC; {said}"
     )
+    with closing(sqlite3.connect(desk.database)) as book, book:
+        book.execute("UPDATE erasures SET state = 'erasing'")
+        book.execute("UPDATE accounts SET deleted_at = '2126-12-04 12:31:00.000000'")
+    assert desk.read("show", "ada")["freezes"] == [
+        "the account was deleted on 2126-12-04 12:31 UTC"
+    ]

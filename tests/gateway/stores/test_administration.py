@@ -108,7 +108,9 @@ async def test_a_freeze_has_its_reason_and_a_repeat_no_second_line(world):
     with pytest.raises(LookupError):
         await world.admin.freeze("bob", False, BY_KIM)
     assert await world.log("bob") == []
-    assert (await world.admin.state("bob")).freezes == ["the account is deleted"]
+    assert (await world.admin.state("bob")).freezes == [
+        "the account was deleted on 2026-11-27 12:30 UTC"
+    ]
 
 
 async def test_a_lock_stops_automatic_top_ups(world):
