@@ -32,6 +32,8 @@ async def test_the_page_says_what_goes_and_what_stays(ada):
     form = ada.read(await ada.get(DELETE))
     for words in ("API keys stop working", "ten years", "under a digest", "in 7 days"):
         assert words in form.text
+    for thing in ("Webhooks", "call buttons", "numbers", "passkeys", "the app for codes"):
+        assert thing in form.text
     assert asked(form) == []
 
 
