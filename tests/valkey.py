@@ -17,6 +17,8 @@ import subprocess
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
+from functools import cache
+from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,8 @@ from gateway.stores.embedded import bundled_server
 START_TIMEOUT_S = 20
 PATIENCE_S = 30.0
 """How long a store waits for a server that is there: a busy machine keeps both of them waiting."""
+_PORTS = range(20_000, 32_000)
+_WORKERS_MAX = 8
 IMPATIENT = (
     "accounts.stores.valkey.TIMEOUT_S",
     *("gateway.stores.aof._TIMEOUT_S", "gateway.stores.ghosts._TIMEOUT_S"),
@@ -117,13 +121,28 @@ class ValkeyServer:
             return False
 
 
+def ports_of(worker: int) -> range:
+    """Return the ports that the tests of a worker of this number may be given."""
+    return _PORTS[worker % _WORKERS_MAX :: _WORKERS_MAX]
+
+
+@cache
+def _own_ports() -> Iterator[int]:
+    own = ports_of(int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")))
+    # Other runs on this machine begin elsewhere.
+    first = secrets.randbelow(len(own))
+    return cycle([*own[first:], *own[:first]])
+
+
 def free_port() -> int:
     """Return a port that nobody uses, for TCP and UDP, below those that outgoing sockets are given.
 
-    Any of those might be taken again before a server gets there.
+    Any of those might be taken again before a server gets there. So might one that a test of
+    another worker is given meanwhile: each worker has ports of its own, and gives all others before
+    it gives one again.
     """
     while True:
-        port = 20_000 + secrets.randbelow(12_000)
+        port = next(_own_ports())
         with (
             contextlib.suppress(OSError),
             socket.socket() as tcp,
