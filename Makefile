@@ -13,8 +13,9 @@ export PYTHON VENV
 RUN := requirements/env.sh run
 DEV := requirements/env.sh dev
 TEST := requirements/env.sh test
-# More workers than cores: half of what tests do is to wait. A fourth would starve the browsers.
-PYTEST := python -m pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder
+# More workers than cores: half of what tests do is to wait. The last takes those that only compute,
+# and gives way to the others (tests/sharing_out.py).
+PYTEST := python -m pytest --numprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-all coverage check bench docs lock clean
@@ -26,7 +27,7 @@ run: ## Start everything and open a phone in the browser
 	@$(RUN) caller demo $(ARGS)
 
 test: ## Pass the tests that tell whether a change is right: minutes
-	@exec $(TEST) $(PYTEST) --numprocesses=4 $(ARGS)
+	@exec $(TEST) $(PYTEST) $(ARGS)
 
 test-all: ## Pass all tests: also real servers, browsers, faults, compiled modules
 	@$(RUN) true

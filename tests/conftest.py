@@ -34,12 +34,13 @@ from hypothesis import HealthCheck, settings
 from tests.thorough import ROOT, is_left_out
 from tests.trees import parsed
 
-pytest_plugins = ("tests.alone", "tests.postgres", "tests.valkey")
+pytest_plugins = ("tests.alone", "tests.sharing_out", "tests.postgres", "tests.valkey")
 
 IS_CI = os.environ.get("CI", "").lower() not in ("", "0", "false")
 ALWAYS_ALLOWED = "platform:"
 LONGEST = (
-    *("benchmarks/", "calls/", "e2e/", "web/"),
+    # Those that are alone come while nobody is in the middle of a long one.
+    *("benchmarks/", "calls/test_two_nodes.py", "calls/", "e2e/", "web/"),
     *("whole_calls/test_variations.py", "gateway/cli/test_ledger.py", "money/"),
     "gateway/cli/test_setup.py",
     *("gateway/payments/test_proof.py", "gateway/cli/test_payments.py"),
