@@ -62,8 +62,8 @@ class Kind:
     has_alarm: bool = False
     """Whether it also has a NOT_ME link, as its own does something milder."""
     is_urgent: bool = False
-    """Whether it lets somebody in, or takes back what shuts them out: other mails do not hold it
-    up."""
+    """Whether it lets somebody in, takes back what shuts them out, or stops who spends their card:
+    other mails do not hold it up."""
     needs_proof: bool = True
     """Whether it goes only to an address that somebody has proven: whose another one is, nobody
     knows. False for what a person must have to prove it, or to take the account over."""
@@ -103,7 +103,7 @@ NOTICES: Final[Mapping[str, Kind]] = {
     "supervision_allowed": _kind("most", "silent", "at", needs_link=True),
     "button_budget": _kind("label", "period", "share", "micros"),
     "country_opened": _kind("country", needs_link=True),
-    "card_charged": _kind(*_PAYMENT, "at"),
+    "card_charged": Kind(frozenset({*_PAYMENT, "at"}), is_urgent=True),
     "auto_top_up": _kind(*_PAYMENT),
     "auto_top_up_off": _kind(*_PAYMENT, "reason", "url"),
     "disputed": _kind(*_PAYMENT),

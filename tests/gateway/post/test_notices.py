@@ -19,7 +19,7 @@ from gateway import scopes
 from gateway.call.supervision import Mode
 from gateway.http.site.words import WORDS
 from gateway.post import notices
-from gateway.post.notices import LANGUAGES, NOTICES, WIDTH, Reader, Service, write
+from gateway.post.notices import LANGUAGES, NOTICES, URGENT, WIDTH, Reader, Service, write
 
 UNIT = 1_000_000
 ORIGIN = "https://calls.example.com"
@@ -201,6 +201,8 @@ def test_a_link_that_may_be_missing_may_be_there(name, purpose, language):
 def test_a_mail_about_a_charge_has_a_link_that_locks_where_there_is_a_holder(language):
     values = {name: VALUES[name] for name in NOTICES["card_charged"].values}
     charged = Notice("card_charged", values=values, link=Purpose.NOT_ME)
+    # No flood of others holds it up: it stops the next charge.
+    assert "card_charged" in URGENT
     mail = write(charged, Reader(ALICE, language), SERVICE, LINK)
     assert LINK in mail.text.splitlines()
     assert Page(mail.html).links == [LINK, LINK]
