@@ -56,12 +56,15 @@ class LeavingPages:
         parting = await self.leaving.look(who)
         erasure, currency = parting.erasure, who.account.currency
         chosen = fields.unspent if fields else ""
+        may_cancel = erasure is not None and erasure.state is State.WAITING
+        stays_frozen = may_cancel and await self.leaving.stays_frozen(who.account.id)
         page = DeletePage(
             balance=_money(parting.balance_micros, currency),
             refundable=_money(parting.refundable_micros, currency),
             may_be_now=parting.may_be_now,
             due_at=erasure.due_at if erasure else None,
-            may_cancel=erasure is not None and erasure.state is State.WAITING,
+            may_cancel=may_cancel,
+            stays_frozen=stays_frozen,
             unspent=erasure.unspent.value if erasure else chosen,
             is_now=fields is not None and fields.when == NOW,
             said=said_in(request),

@@ -105,8 +105,8 @@ class LinkPages:
             return await self._dead(request)
         if not is_elsewhere:
             return see(SIGN_IN, said=said)
-        # Nothing of whoever is signed in belongs on this page.
-        request.state.is_signed_in = None
+        # Nothing of whoever is signed in belongs on this page: it speaks as the one before did.
+        request.state.is_signed_in, request.state.language = None, ""
         return self.door.show(request, LinkPage(link.purpose, link.email, said=said))
 
     async def _stays_frozen(self, link: Link) -> bool:

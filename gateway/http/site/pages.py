@@ -374,6 +374,8 @@ class DeletePage:
     due_at: datetime | None
     """When the deletion that was asked for begins; None where none was."""
     may_cancel: bool
+    stays_frozen: bool = False
+    """Whether an account that is kept is frozen for another reason as well."""
     unspent: str = ""
     """What was chosen: in the form, or for the deletion that waits."""
     is_now: bool = False

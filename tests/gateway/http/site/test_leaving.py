@@ -82,6 +82,9 @@ async def test_an_account_that_stays_frozen_is_not_said_to_call_again(ada, is_fr
     said = "deletion_cancelled" + "_frozen" * is_frozen
     await ada.post(DELETE)
     secret = ada.world.people.mails[-1].secret
+    waiting = ada.read(await ada.get(DELETE)).text
+    assert (words["delete.may_cancel"] in waiting) is not is_frozen
+    assert words["delete.may_cancel_frozen"].rstrip(".") in waiting
     kept = await ada.post(f"{DELETE}/cancel")
     assert place(kept) == f"/account?said={said}"
     assert words[f"said.{said}"] in ada.read(await ada.get(place(kept))).text
@@ -100,12 +103,17 @@ async def test_a_link_used_where_somebody_else_is_signed_in_tells_nothing_on_the
     ada.world.add("bob", "bob@example.com")
     ada.client = ada.new_browser()
     await ada.enter("bob@example.com")
+    await ada.post("/account/language", language="de")
+    ada.world.epochs.epoch = "e2"
+    before = ada.read(await ada.get(f"/l/{mail.secret}")).text
+    assert WORDS["en"]["link.cancel_deletion_title"] in before
     reply = await ada.post(f"/l/{mail.secret}")
     assert reply.status_code == 200
     done = LinkPage("cancel_deletion", EMAIL, said="deletion_cancelled")
     assert reply.content == ada.door.pages.render(done, "en", is_signed_in=None).body
     form = ada.read(reply)
     assert "Your account is kept" in form.text
+    assert EMAIL in form.text
     assert form.of("button") == []
     assert "/account" not in [each["href"] for each in form.of("a")]
     assert "Your account is kept" not in ada.read(await ada.get("/account")).text
