@@ -129,7 +129,7 @@ async def working_webhooks(
 async def take_webhooks_back(
     connection: AsyncConnection, account_id: str, begin: datetime, at: datetime
 ) -> Sequence[str]:
-    """Disable endpoints whose address was set since then: whoever did it would read on there.
+    """Disable endpoints that were set or enabled since then: whoever did it would read on there.
 
     Return what they are called.
     """
