@@ -39,8 +39,9 @@ pytest_plugins = ("tests.alone", "tests.sharing_out", "tests.postgres", "tests.v
 IS_CI = os.environ.get("CI", "").lower() not in ("", "0", "false")
 ALWAYS_ALLOWED = "platform:"
 LONGEST = (
-    # Those that are alone come while nobody is in the middle of a long one.
-    *("benchmarks/", "calls/test_two_nodes.py", "calls/", "e2e/", "web/"),
+    # The first two have tests that are alone: all wait then until nobody is in the middle of one.
+    # So those come first, and beside them the pages, of which each takes seconds.
+    *("benchmarks/", "calls/test_two_nodes.py", "web/", "calls/", "e2e/"),
     *("whole_calls/test_variations.py", "gateway/cli/test_ledger.py", "money/"),
     "gateway/cli/test_setup.py",
     *("gateway/payments/test_proof.py", "gateway/cli/test_payments.py"),
