@@ -57,7 +57,7 @@ def admin_routes(
     return [
         *AdminApi(auth, administration, networks).routes(),
         *DataRequestsApi(routing, SqlRegister(stores.engine), utc_now).routes(),
-        *FleetApi(routing, finder, administration).routes(),
+        *FleetApi(routing, control, finder, administration).routes(),
         *OwnSupervisionApi(auth, desk).routes(),
         *FleetSupervisionApi(routing, desk).routes(),
     ]

@@ -110,6 +110,7 @@ class FleetApi:
     """Handlers of nodes and of everybody's live calls."""
 
     routing: AdminRoutes
+    control: FleetControl
     finder: CallFinder
     administration: Administration
 
@@ -123,7 +124,7 @@ class FleetApi:
 
         With what each says of itself, such as how many calls it has and how late its loop was.
         """
-        return Json(Nodes(nodes=self.finder.control.roster.nodes()))
+        return Json(Nodes(nodes=self.control.roster.nodes()))
 
     @operation(f"POST {NODES}/{{node}}/drain", Scope.ADMIN, problems=_TELLING)
     async def drain_node(self, request: Request, _principal: Principal) -> Response:
@@ -155,10 +156,10 @@ class FleetApi:
         order = order_of(principal, body.reason)
         said = level_said(body.level, body.minutes)
         try:
-            self.finder.control.require(node)
+            self.control.require(node)
             # Written first: whatever happens then, it is known who wanted it.
             await self.administration.note_log_level(node, said, order)
-            await self.finder.control.set_log_level(node, body.level, body.minutes)
+            await self.control.set_log_level(node, body.level, body.minutes)
         except LookupError:
             raise RequestRefusedError("node_not_found") from None
         except NodeSilentError:
@@ -177,9 +178,7 @@ class FleetApi:
 
         The newest first.
         """
-        found = await self.finder.control.calls(
-            account_id=request.query_params.get("account") or None
-        )
+        found = await self.control.calls(account_id=request.query_params.get("account") or None)
         calls = [
             AccountCall(account_id=call.opened.account_id, call=live_view(call))
             for call in found.calls
@@ -203,14 +202,14 @@ class FleetApi:
             call.opened.account_id, call.opened.call_id, order
         )
         try:
-            await self.finder.control.end(call)
+            await self.control.end(call)
         except NodeSilentError:
             raise RequestRefusedError("node_silent") from None
         return Response(status_code=202)
 
     async def _tell(self, request: Request, *, takes: bool) -> Response:
         try:
-            await self.finder.control.take_calls(request.path_params["node"], takes=takes)
+            await self.control.take_calls(request.path_params["node"], takes=takes)
         except LookupError:
             raise RequestRefusedError("node_not_found") from None
         except NodeStoppingError:

@@ -74,7 +74,7 @@ class Api:
             account = Account("operators", scopes=frozenset({scope}))
             accounts.by_hash[key_hash(key)] = account
         routing = AdminRoutes(authenticator(accounts, clock_ns), networks)
-        routes = FleetApi(routing, CallFinder(self.control, self), self).routes()
+        routes = FleetApi(routing, self.control, CallFinder(self.control, self), self).routes()
         transport = httpx.ASGITransport(create_app(routes), client=("192.0.2.1", 9))
         self.client = httpx.AsyncClient(transport=transport, base_url="http://test")
 
