@@ -1,17 +1,18 @@
-"""Declares the pages of links that one click uses; the dataclass is all that its template is given.
+"""Declares the pages of links in mails; each dataclass is all that its template is given.
 
 Holds shapes only; knows no request and no store.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 
 @dataclass(frozen=True, slots=True)
 class LinkPage:
-    """What a link in a mail will do, and the button that does it; or what it has done."""
+    """What a link that one click uses will do, and the button that does it; or what it has done."""
 
     template: ClassVar[str] = "link.html"
     purpose: str
@@ -20,3 +21,70 @@ class LinkPage:
     """Whether an account whose deletion ends stays frozen for another reason."""
     said: str = ""
     """What it has done, for a browser in which somebody else is signed in."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResetPage:
+    """The form for somebody who has forgotten the password."""
+
+    template: ClassVar[str] = "reset.html"
+    said: str = ""
+    email: str = ""
+    errors: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ProofPage:
+    """The form of a link that proves the address: it takes the account's password."""
+
+    template: ClassVar[str] = "proof.html"
+    email: str
+    said: str = ""
+    errors: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TakeAddressPage:
+    """The form of a link that takes another address."""
+
+    template: ClassVar[str] = "take_address.html"
+    email: str
+    needs_password: bool
+    """Whether nobody is signed in to the account that asked for it."""
+    errors: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class NewPasswordPage:
+    """The form of a link that resets the password."""
+
+    template: ClassVar[str] = "new_password.html"
+    email: str
+    errors: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLinkPage:
+    """A link that works no more."""
+
+    template: ClassVar[str] = "dead_link.html"
+
+
+@dataclass(frozen=True, slots=True)
+class AddressTakenPage:
+    """A link to take an address that belongs to another account by now."""
+
+    template: ClassVar[str] = "address_taken.html"
+    email: str
+
+
+OfLinks = (
+    LinkPage
+    | ResetPage
+    | ProofPage
+    | TakeAddressPage
+    | NewPasswordPage
+    | DeadLinkPage
+    | AddressTakenPage
+)
+"""The pages of links in mails, and the one that asks for such a link."""

@@ -19,10 +19,10 @@ from gateway.errors import RequestRefusedError
 from gateway.http.access import DeclaredRoute
 from gateway.http.site.door import ACCOUNT, PHONE, SIGN_IN, Door, language_of, said_in, see
 from gateway.http.site.forms import AddressFields, Nothing, PasswordFields, read_form
-from gateway.http.site.link_pages import LinkPage
-from gateway.http.site.pages import (
+from gateway.http.site.link_pages import (
     AddressTakenPage,
     DeadLinkPage,
+    LinkPage,
     NewPasswordPage,
     ProofPage,
     ResetPage,

@@ -19,7 +19,7 @@ from gateway.http.site.credit_pages import OfCredit
 from gateway.http.site.design_pages import OfDesign
 from gateway.http.site.key_pages import OfKeys
 from gateway.http.site.landing_pages import OfPrices
-from gateway.http.site.link_pages import LinkPage
+from gateway.http.site.link_pages import OfLinks
 from gateway.http.site.own_text import Block
 from gateway.http.site.reference_pages import OfReference
 from gateway.http.site.supervision_pages import SupervisionPage
@@ -64,61 +64,6 @@ class SignInPage:
     errors: Errors = field(default_factory=dict)
     passkey_host: str = ""
     """The host that passkeys belong to; empty where there can be none."""
-
-
-@dataclass(frozen=True, slots=True)
-class ResetPage:
-    """The form for somebody who has forgotten the password."""
-
-    template: ClassVar[str] = "reset.html"
-    said: str = ""
-    email: str = ""
-    errors: Errors = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class ProofPage:
-    """The form of a link that proves the address: it takes the account's password."""
-
-    template: ClassVar[str] = "proof.html"
-    email: str
-    said: str = ""
-    errors: Errors = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class TakeAddressPage:
-    """The form of a link that takes another address."""
-
-    template: ClassVar[str] = "take_address.html"
-    email: str
-    needs_password: bool
-    """Whether nobody is signed in to the account that asked for it."""
-    errors: Errors = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class NewPasswordPage:
-    """The form of a link that resets the password."""
-
-    template: ClassVar[str] = "new_password.html"
-    email: str
-    errors: Errors = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLinkPage:
-    """A link that works no more."""
-
-    template: ClassVar[str] = "dead_link.html"
-
-
-@dataclass(frozen=True, slots=True)
-class AddressTakenPage:
-    """A link to take an address that belongs to another account by now."""
-
-    template: ClassVar[str] = "address_taken.html"
-    email: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -453,13 +398,7 @@ Page = (
     SignUpPage
     | SignUpDonePage
     | SignInPage
-    | ResetPage
-    | LinkPage
-    | ProofPage
-    | TakeAddressPage
-    | NewPasswordPage
-    | DeadLinkPage
-    | AddressTakenPage
+    | OfLinks
     | AccountPage
     | ChangePasswordPage
     | ChangeAddressPage

@@ -14,6 +14,7 @@ from accounts.errors import REFUSALS
 from gateway.errors import PROBLEMS
 from gateway.http.site import pages, rendering
 from gateway.http.site.branding import Branding, read_logo
+from gateway.http.site.link_pages import DeadLinkPage
 from gateway.http.site.links import _SAID
 from gateway.http.site.rendering import HEADERS, SCRIPT_HEADERS, Pages, environment
 from gateway.http.site.words import WORDS
@@ -279,7 +280,7 @@ def test_what_is_not_given_is_a_fault():
 
 @pytest.mark.parametrize("contact", ["", "help@example.com"])
 def test_a_contact_is_shown_where_there_is_one(contact):
-    reply = Pages(Branding("Caller", contact)).render(pages.DeadLinkPage(), "en")
+    reply = Pages(Branding("Caller", contact)).render(DeadLinkPage(), "en")
     assert (b"Questions" in bytes(reply.body)) == bool(contact)
 
 
@@ -300,7 +301,7 @@ async def test_whose_service_it_is_stands_on_each_page(site):
     accents = ("#7a1fa2", "#e2b6ff")
     branding = Branding("Calls", "", "Example & Sons", "1 High Street", logo, accents)
     made = Pages(branding)
-    html = bytes(made.render(pages.DeadLinkPage(), "en").body).decode()
+    html = bytes(made.render(DeadLinkPage(), "en").body).decode()
     assert "Example &amp; Sons, 1 High Street" in html
     assert f'<img src="/site/{logo.name}" alt=""' in html
     assert f'<link rel="icon" href="/site/{logo.name}">' in html
