@@ -51,7 +51,7 @@ NOT_PERSONAL: Final[tuple[NotPersonal, ...]] = (
         tuple(
             f"log:{name}"
             for name in (
-                *("beyond", "carrier_code", "code", "event_id", "failure"),
+                *("beyond", "carrier_code", "code", "event_id", "failure", "file"),
                 *("alarm", "hint", "http_status", "kind", "limit", "log_level", "node"),
                 *("part", "partition", "partitions", "reason", "received"),
                 *("question", "report", "request_id", "result", "role", "smtp_code", "state"),

@@ -62,7 +62,9 @@ class Settings:
         knobs.origin,
         "http(s) origins",
     )
-    data_dir: Path = knobs.folder(".caller", "Folder of the embedded stores.")
+    data_dir: Path = knobs.folder(
+        ".caller", "Folder of the embedded stores, and of the list of erased accounts."
+    )
     redis_url: Secret = knobs.store(
         "Redis or Valkey >= 7.0 that holds the credits; noeviction required. "
         "Empty: an embedded Valkey in the data folder.",

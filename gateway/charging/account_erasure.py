@@ -16,7 +16,7 @@ from typing import Final, Protocol
 import structlog
 
 from accounts.audit_log import Actor
-from accounts.erasure import Erasure, State, Step, Unspent, after
+from accounts.erasure import STEPS, Erasure, State, Step, Unspent, after
 from billing.clock import Clock, utc_now
 from billing.payment_reasons import ACCOUNT_DELETED_REASON
 from billing.payments import PaymentProfile
@@ -39,6 +39,8 @@ LATE_INTERVAL_S: Final = 60.0
 """How soon what was paid after a deletion begins to go back."""
 CREDIT_ROUNDS_MAX: Final = 4
 """Attempts to bring a balance to nothing; refunds, and credit that arrives meanwhile, cost one."""
+
+_BEFORE_NOTED: Final = STEPS[: STEPS.index(Step.PERSON) + 1]
 
 log = structlog.get_logger(__name__)
 
@@ -139,6 +141,8 @@ class AccountErasure:
     """Deletes a customer and the saved cards at the payment service; None if none is set up."""
     end_sessions: Callable[[str], Awaitable[None]]
     """Signs an account's holder out everywhere. Raises StoreUnavailableError."""
+    require_journal: Callable[[], Awaitable[None]]
+    """Makes sure that `note` can write. Raises StoreUnavailableError."""
     note: Callable[[str, datetime], Awaitable[None]]
     """Writes down outside the database that an account is erased, before it is."""
     rewrite_files: Callable[[], Awaitable[bool]]
@@ -193,6 +197,9 @@ class AccountErasure:
     async def _go_on(self, erasure: Erasure) -> Progress:
         account_id, customer_id = erasure.account_id, ""
         step: Step | None = erasure.step
+        if step in _BEFORE_NOTED:
+            # Before money leaves: who is not noted cannot be erased, and would stay half erased.
+            await self.require_journal()
         while step is not None:
             if step is Step.CUSTOMER:
                 customer_id = await self._forget_customer(account_id)

@@ -15,8 +15,8 @@ from typing import Final, Protocol
 import structlog
 
 from gateway.heartbeat.cancelling import cancelled
-from gateway.monitor.alarms import AUDIT_LINE
 from gateway.monitor.audited import Audited
+from gateway.monitor.error_lines import AUDIT_LINE
 
 DUTY: Final = "audit of the book"
 EVERY: Final = timedelta(days=1)

@@ -36,7 +36,7 @@ from gateway.operators import NODES, Order
 from gateway.ports import to_nobody
 from gateway.post.mail import is_address
 from gateway.roles import storage
-from gateway.roles.erasure import compose_erasure
+from gateway.roles.erasure import compose_erasure, open_book
 from gateway.roles.payments import compose_payments
 from gateway.scopes import LEAST, Scope, are_apart
 from gateway.settings import Settings
@@ -361,7 +361,7 @@ def delete_account(  # noqa: PLR0917
             fail("The payment service did not delete the card.", hint, EXIT_UNAVAILABLE)
         _explain(deletion, settings)
 
-    run_with(context, storage.open_book, work)
+    run_with(context, open_book, work)
 
 
 async def _delete(

@@ -13,6 +13,7 @@ from typing import Annotated, Final
 import msgspec
 
 from gateway.monitor.audited import Audited
+from gateway.monitor.error_lines import JOURNAL_LINE, LEFT_LINES, TOLD_OTHERWISE
 from gateway.monitor.left_calls import LeftCalls
 from gateway.monitor.rows import NodeRow
 from gateway.monitor.totals import Health, LastMinute, Totals
@@ -25,13 +26,6 @@ CALLS_MIN: Final = 5
 PERCENT: Final = 100
 SUBJECT_MAX: Final = 200
 TITLE_MAX: Final = SUBJECT_MAX + 100
-UNTOLD: Final = frozenset({"alarm not mailed"})
-"""Errors of telling itself: to tell of them would make more of them."""
-LEFT_LINES: Final = frozenset({"ghost given up", "ghost dropped", "ghost list full"})
-"""Errors that the rule of calls of nobody tells of."""
-AUDIT_LINE: Final = "ledger audit found what disagrees"
-"""The error that the rule of the audit tells of."""
-_TOLD_OTHERWISE: Final = UNTOLD | LEFT_LINES | {AUDIT_LINE}
 PARTS_AFTER_S: Final = 120.0
 """How long a prefix is bad before it is told of beside its country: long enough that the country
 comes first where all its prefixes are bad, for their figures cross a bound minutes apart."""
@@ -194,7 +188,7 @@ def _spend(figures: Figures) -> Reading:
 
 
 def _errors(figures: Figures) -> Reading:
-    return {event: float(n) for event, n in figures.errors.items() if event not in _TOLD_OTHERWISE}
+    return {event: float(n) for event, n in figures.errors.items() if event not in TOLD_OTHERWISE}
 
 
 def _left(figures: Figures) -> Reading:
@@ -208,6 +202,10 @@ def _audit(figures: Figures) -> Reading:
         return {}
     days = (figures.at_s - figures.audit.at_s) // _DAY_S
     return figures.audit.findings | {UNAUDITED: days if days >= UNAUDITED_DAYS_MIN else 0}
+
+
+def _journal(figures: Figures) -> Reading:
+    return {"": float(figures.errors.get(JOURNAL_LINE, 0))}
 
 
 def _away(figures: Figures) -> Reading:
@@ -308,6 +306,13 @@ RULES: Final = (
         "Run `caller ledger audit`: it names whose money it is, and what to do.",
         # What is found was there at two audits in a row.
         *(_audit, 1, 0),
+    ),
+    Rule(
+        "deletions_wait",
+        "No account can be deleted: who is erased cannot be written down ({value} times).",
+        "Make the folder of CALLER_DATA_DIR writable, or free its disk, where the log has a line of"
+        " that name; `caller check` says what is wrong. Deletions then go on by themselves.",
+        *(_journal, 1, 0, 0, 1),
     ),
     Rule(
         STORE_AWAY,

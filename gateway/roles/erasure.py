@@ -11,12 +11,14 @@ from collections.abc import Sequence
 from accounts.stores.sessions import RedisSessions
 from billing.stores.payments import SqlPaymentStore
 from database.engine import TIMEOUT_S, empty_log
+from database.errors import StoreUnavailableError
 from gateway.charging import account_erasure
 from gateway.charging.account_erasure import AccountErasure
+from gateway.errors import SettingsError
 from gateway.heartbeat.periodic_task import PeriodicTask
 from gateway.payments.credit_return import CreditReturn
 from gateway.payments.last_payments import LastPayments
-from gateway.roles import storage
+from gateway.roles import preflight, storage
 from gateway.roles.payments import PaymentServices
 from gateway.roles.storage import Stores
 from gateway.settings import Settings
@@ -37,10 +39,26 @@ def last_payments(payments: PaymentServices) -> LastPayments:
 
 
 def open_journal(settings: Settings, stores: Stores) -> ErasureJournal:
-    """Return the file in which this node writes down what is erased."""
+    """Return the file in which this node writes down what is erased; its folder is made.
+
+    Raises SettingsError for a folder that cannot be used.
+    """
+    private_files.restrict_folder(settings.data_dir)
     path = settings.data_dir / private_files.ERASED
     erasing = SqlErasing(stores.engine, stores.gate.restate)
     return ErasureJournal(path, erasing, stores.accounts.mark_deleted)
+
+
+async def open_book(settings: Settings) -> storage.Book:
+    """Open the book of record where a deletion can be written down, too.
+
+    Raises SettingsError for a data folder that cannot be used, and StoreUnavailableError.
+    """
+    for finding in preflight.files(settings):
+        if finding.is_fatal:
+            error = StoreUnavailableError if finding.is_away else SettingsError
+            raise error(f"{finding.text} Nothing was changed.")
+    return await storage.open_book(settings)
 
 
 def compose_erasure(
@@ -49,7 +67,11 @@ def compose_erasure(
     payments: PaymentServices | None,
     journal: ErasureJournal | None = None,
 ) -> AccountErasure:
-    """Return what deletes accounts; without `payments` no card and no customer is reached."""
+    """Return what deletes accounts; without `payments` no card and no customer is reached.
+
+    Raises SettingsError for a data folder that cannot be used.
+    """
+    journal = journal or open_journal(settings, stores)
     return AccountErasure(
         gate=stores.gate,
         ledger=stores.ledger,
@@ -61,7 +83,8 @@ def compose_erasure(
         send_back=credit_return(stores, payments).send_back if payments else None,
         forget_customer=payments.service.forget_customer if payments else None,
         end_sessions=RedisSessions(stores.redis, secrets.token_bytes).end_all,
-        note=(journal or open_journal(settings, stores)).note,
+        require_journal=journal.require,
+        note=journal.note,
         rewrite_files=lambda: _rewrite_files(stores),
     )
 
@@ -76,7 +99,10 @@ async def _rewrite_files(stores: Stores) -> bool:
 def of_erasure(
     settings: Settings, stores: Stores, payments: PaymentServices | None
 ) -> Sequence[PeriodicTask]:
-    """Return the tasks that delete accounts; of several nodes one does each deletion."""
+    """Return the tasks that delete accounts; of several nodes one does each deletion.
+
+    Raises SettingsError for a data folder that cannot be used.
+    """
     journal = open_journal(settings, stores)
     erasure = compose_erasure(settings, stores, payments, journal)
     tasks = [

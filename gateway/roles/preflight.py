@@ -162,22 +162,21 @@ async def own_documents(settings: Settings) -> list[Finding]:
 
 
 def files(settings: Settings) -> list[Finding]:
-    """Look at the folder of the embedded stores, and write to it."""
-    # No store is embedded, so the folder is not used.
-    if settings.redis_url and settings.database_url:
-        return []
+    """Look at the data folder, and write to it."""
     folder = settings.data_dir
+    # Where both stores are elsewhere, who is erased is still written down here.
+    has_store = not (settings.redis_url and settings.database_url)
     if problem := private_files.refusal(folder):
         return [wrong("files", problem)]
-    found = disk("files", folder, "CALLER_DATA_DIR")
+    found = disk("files", folder, "CALLER_DATA_DIR", has_store=has_store)
     if private_files.is_open_to_everyone(folder):
         text = f"Everyone on this machine may look into {folder}; the next start closes it."
         found.append(Finding("files", text, is_weak=True))
     return found
 
 
-def disk(subject: str, folder: Path, name: str) -> list[Finding]:
-    """Write to a folder that a setting names, and measure what is free there."""
+def disk(subject: str, folder: Path, name: str, *, has_store: bool = True) -> list[Finding]:
+    """Write to a folder that a setting names, and measure what is free there for a store."""
     where = f"{name}: {folder.absolute()}"
     try:
         private_files.try_to_write(folder)
@@ -189,6 +188,8 @@ def disk(subject: str, folder: Path, name: str) -> list[Finding]:
         # Full for this user, by a quota or reserved blocks, whatever is free otherwise.
         free_mib = 0
     else:
+        if not has_store:
+            return []
         free_mib = private_files.free_bytes(folder) // _MEBIBYTE
     if free_mib < FREE_MIB_MIN:
         text = f"{where}: its disk is full ({free_mib} MiB left). Free {FREE_MIB_WEAK} MiB."

@@ -54,6 +54,7 @@ from gateway.roles.watching import Speaker, Watching
 from gateway.settings import Settings
 from gateway.sockets.one_port import Entrance, OnePortServer, create_server
 from gateway.sockets.tls import ServerTls
+from gateway.stores import private_files
 from gateway.stores.button_eras import RedisButtonEras
 from gateway.stores.watch_channel import RedisWatchChannel
 
@@ -153,6 +154,8 @@ class Gateway:
         # Files and settings first: their errors must show before any store is touched.
         fallback = adapters.load_deck(settings)
         tls = _certificate(settings)
+        # Also where no store is in it: who is erased is written down there.
+        private_files.restrict_folder(settings.data_dir)
         instance = settings.node if role.holds_calls else role
         self._tracing = tracing = compose_tracing(settings, self._environ, instance)
         carrier = adapters.build_carrier(settings)

@@ -8,12 +8,14 @@ so that any that outlives the database serves. Knows no step of an erasure.
 from __future__ import annotations
 
 import asyncio
+import errno
+import fcntl
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 import structlog
 
@@ -21,11 +23,16 @@ from accounts.audit_log import Actor
 from accounts.erasure import Erasure, Unspent, must_repeat
 from database.errors import StoreUnavailableError
 from gateway import regular_files
+from gateway.monitor.error_lines import JOURNAL_LINE
+from gateway.stores import private_files
 
 INTERVAL_S: Final = 600.0
 OVERLAP: Final = timedelta(hours=1)
 """How far back finished erasures are looked for again: clocks of nodes differ."""
+HINT: Final = "make the data folder writable on this machine: `caller check` says what is wrong"
 _BEGINNING: Final = datetime(2026, 1, 1, tzinfo=UTC)
+
+_Done = TypeVar("_Done")
 
 log = structlog.get_logger(__name__)
 
@@ -55,6 +62,14 @@ class ErasureJournal:
     _is_read: bool = False
     _looked_from: datetime = _BEGINNING
 
+    async def require(self) -> None:
+        """Try to write, before anything is done that cannot be taken back.
+
+        Raises StoreUnavailableError where nothing can be noted.
+        """
+        await self._read()
+        await self._on_file(lambda: _try(self.path))
+
     async def note(self, account_id: str, at: datetime) -> None:
         """Write down that an account is erased; on the disk when this returns.
 
@@ -63,11 +78,8 @@ class ErasureJournal:
         await self._read()
         if account_id in self._known:
             return
-        try:
-            await asyncio.to_thread(_append, self.path, f"{at.isoformat()} {account_id}\n")
-        except OSError as error:
-            said = f"{self.path.name} in the data folder cannot be written ({error.strerror})"
-            raise StoreUnavailableError(said) from error
+        line = f"{at.isoformat()} {account_id}\n".encode()
+        await self._on_file(lambda: _append(self.path, line))
         self._known[account_id] = at
 
     async def apply(self) -> None:
@@ -91,18 +103,57 @@ class ErasureJournal:
 
     async def _read(self) -> None:
         if not self._is_read:
-            self._known = dict(await asyncio.to_thread(_read, self.path))
+            self._known = dict(await self._on_file(lambda: _read(self.path)))
             self._is_read = True
 
+    async def _on_file(self, work: Callable[[], _Done]) -> _Done:
+        try:
+            return await asyncio.to_thread(work)
+        except OSError as error:
+            why = error.strerror or "no regular file"
+            # Each time, so that its alarm lasts as long as the failure.
+            log.error(  # noqa: TRY400 - no fault of the program
+                JOURNAL_LINE, file=str(self.path.absolute()), reason=why, hint=HINT
+            )
+            said = f"{self.path.absolute()} cannot be written ({why})"
+            raise StoreUnavailableError(said) from error
 
-def _append(path: Path, line: str) -> None:
-    # O_APPEND: lines of two processes never mix. Nobody but this user reads it.
-    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+
+def _try(path: Path) -> None:
+    """See that a line can be written. Raises OSError."""
+    os.close(_open(path))
+    private_files.try_to_write(path.parent)
+
+
+def _open(path: Path) -> int:
+    # Nobody but this user reads it.
+    return os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _append(path: Path, line: bytes) -> None:
+    """Write a line, whole or not at all. Raises OSError."""
+    handle = _open(path)
     try:
-        os.write(handle, line.encode())
-        os.fsync(handle)
+        # Lines of two processes never mix, and what is cut off here is nobody else's.
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        size = os.fstat(handle).st_size
+        if size and os.pread(handle, 1, size - 1) != b"\n":
+            line = b"\n" + line
+        try:
+            _write_whole(handle, line)
+            os.fsync(handle)
+        except OSError:
+            # A number that is cut short may be another account's.
+            os.ftruncate(handle, size)
+            raise
     finally:
         os.close(handle)
+
+
+def _write_whole(handle: int, line: bytes) -> None:
+    # On a disk that is nearly full less is written than is asked, without an error.
+    if os.write(handle, line) < len(line):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _read(path: Path) -> Mapping[str, datetime]:

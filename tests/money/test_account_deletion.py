@@ -54,6 +54,7 @@ class Office:
             send_back=None,
             forget_customer=self.forget_customer,
             end_sessions=self.sessions.end_all,
+            require_journal=self.require_journal,
             note=self.note,
             rewrite_files=RedisAof(world.gate._redis).rewrite,
         )
@@ -65,6 +66,9 @@ class Office:
         """Return what deletes accounts with other parts."""
         erasure = dataclasses.replace(self.deletion.erasure, **parts)
         return dataclasses.replace(self.deletion, erasure=erasure)
+
+    async def require_journal(self):
+        """Let deletions begin."""
 
     async def note(self, account_id, at):
         self.noted.setdefault(account_id, at)

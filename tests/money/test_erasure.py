@@ -25,6 +25,7 @@ from billing.clock import utc_now
 from billing.stores import tables
 from billing.stores.payments import SqlPaymentStore
 from database.engine import TIMEOUT_S, reading, writing
+from database.errors import StoreUnavailableError
 from gateway.charging.account_erasure import REST, AccountErasure
 from gateway.charging.recovery import fill_gate
 from gateway.post import outbox_rules
@@ -94,6 +95,7 @@ class House:
             send_back=None,
             forget_customer=self.forget_customer,
             end_sessions=self.sessions.end_all,
+            require_journal=self.journal.require,
             note=self.journal.note,
             rewrite_files=RedisAof(self.redis).rewrite,
             clock=self.clock,
@@ -281,6 +283,34 @@ async def test_only_what_was_there_at_the_ask_is_given_up(house, unspent):
     assert (await house.work.perform("alice")).is_erased
     assert sent == [("alice", asked_at if unspent is Unspent.GIVE_UP else None, True)]
     assert await gate.balance("alice") == 0
+
+
+async def test_nothing_is_done_that_cannot_be_taken_back_before_it_can_be_noted(house, tmp_path):
+    done = []
+
+    async def send_back(account_id, _since):
+        done.append(account_id)
+
+    house.work = dataclasses.replace(house.work, send_back=send_back)
+    path, house.journal.path = house.journal.path, tmp_path / "unmounted" / "erased.log"
+    before, balance = await house.found(*NEEDLES), await house.world.gate.balance("alice")
+    await house.leave(unspent=Unspent.REFUND)
+    waiting = await house.found(*NEEDLES)
+    house.now += GRACE
+    for _ in range(2):
+        with pytest.raises(StoreUnavailableError, match="unmounted"):
+            await house.work.perform()
+        house.now += LEASED
+    assert (done, house.forgotten) == ([], [])
+    assert await house.world.gate.balance("alice") == balance > 0
+    assert before <= await house.found(*NEEDLES) == waiting
+    async with reading(house.engine, TIMEOUT_S) as connection:
+        closed = sa.select(tables.accounts.c.deleted_at).where(tables.accounts.c.id == "alice")
+        assert await connection.scalar(closed) is None
+    house.journal.path = path
+    assert (await finish(house)).is_erased
+    assert (done, set(house.forgotten)) == (["alice"], {CUSTOMER})
+    assert "alice" in path.read_text()
 
 
 async def test_calls_end_at_once_and_the_number_of_one_that_was_live_goes_too(house):

@@ -119,6 +119,7 @@ class Till:
             send_back=CreditReturn(self.store, refunds, world.gate.balance).send_back,
             forget_customer=service.forget_customer,
             end_sessions=self.nothing,
+            require_journal=self.nothing,
             note=self.nothing,
             rewrite_files=self.rewritten,
             clock=lambda: self.now,

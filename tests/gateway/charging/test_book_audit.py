@@ -15,8 +15,8 @@ from gateway.charging.book_audit import (
     RENEWED_EVERY_S,
     BookAudit,
 )
-from gateway.monitor.alarms import AUDIT_LINE
 from gateway.monitor.audited import Audited
+from gateway.monitor.error_lines import AUDIT_LINE
 from tests.gateway.virtual_time import virtual_loop
 
 FAULT = {"balance is not ledger less holds": 2}

@@ -2,6 +2,7 @@
 
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 import httpx
 import pytest
@@ -199,6 +200,23 @@ def test_a_deleted_account_stays_deleted(desk, arguments):
     asked(desk, "delete", "acme", "--reason", "asked for", "--yes")
     assert asked(desk, *arguments)[0] == EXIT_SETTINGS
     assert kept(desk, "SELECT frozen, email, balance_micros FROM accounts") == [(1, "", 0)]
+
+
+def test_nobody_is_deleted_where_that_cannot_be_written_down(desk):
+    """Both stores are elsewhere, and the data folder cannot be made."""
+    away = {
+        "CALLER_DATABASE_URL": f"sqlite:///{desk.environ['CALLER_DATA_DIR']}/caller.db",
+        "CALLER_DATA_DIR": "/proc/nope",
+    }
+    arguments = ("delete", "acme", "--reason", "asked for", "--yes", "--write-off")
+    code, said = asked(desk, *arguments, **away)
+    assert (code, "CALLER_DATA_DIR: /proc/nope cannot be used" in said) == (EXIT_SETTINGS, True)
+    assert "Nothing was changed." in said
+    assert kept(desk, "SELECT frozen, deleted_at FROM accounts") == [(0, None)]
+    assert kept(desk, "SELECT state FROM erasures") == []
+    away["CALLER_DATA_DIR"] = f"{desk.environ['CALLER_DATA_DIR']}/made/for/it"
+    assert asked(desk, *arguments, **away)[0] == 0
+    assert Path(away["CALLER_DATA_DIR"], "erased.log").read_text().endswith(" acme\n")
 
 
 def test_nobody_is_deleted_who_is_not_there(desk):

@@ -10,18 +10,16 @@ from hypothesis import strategies as st
 
 from gateway.monitor.alarms import (
     ALARMS_MAX,
-    AUDIT_LINE,
     BY_NAME,
-    LEFT_LINES,
     PARTS_AFTER_S,
     RULES,
     STORE_AWAY,
     SUBJECT_MAX,
-    UNTOLD,
     Alarm,
     Alarms,
 )
 from gateway.monitor.audited import Audited
+from gateway.monitor.error_lines import AUDIT_LINE, JOURNAL_LINE, LEFT_LINES, UNTOLD
 from gateway.monitor.left_calls import LeftCalls
 from gateway.monitor.totals import LastMinute
 from tests.gateway.monitor.watched import LOST, WELL, country_of, figures_of, node_of, prefix_of
@@ -78,6 +76,7 @@ CASES = {
     "errors": [figures_of(errors={"it broke": n} if n else {}) for n in (1, 0, 0, 1)],
     "ghost_calls": [figures_of(left=LeftCalls(at_carrier=n)) for n in (1, 0, 0, 1)],
     "audit_failure": [audited(n) for n in (1, 0, 0, 1)],
+    "deletions_wait": [figures_of(errors={JOURNAL_LINE: n} if n else {}) for n in (1, 0, 0, 1)],
     "store_away": [figures_of(away_s=seconds) for seconds in (10, 9.9, 1, 1.1)],
 }
 
@@ -392,6 +391,17 @@ def test_what_to_do_about_calls_of_nobody_names_lines_that_the_manual_of_operati
     assert {"ghost not ended", *LEFT_LINES, "call placed"} == named
     events = (Path(__file__).parents[3] / "docs/operations.md").read_text()
     assert all(f"`{line}`" in events for line in named)
+
+
+def test_a_journal_that_cannot_be_written_rings_by_its_rule_with_the_next_step():
+    failing = figures_of(errors={JOURNAL_LINE: 2})
+    # It is over as soon as the line is not logged any more.
+    assert after(Alarms(), *[failing] * 3, *[figures_of()] * 2) == [
+        (0, "deletions_wait:", False),
+        (4, "deletions_wait:", True),
+    ]
+    assert "`caller check`" in BY_NAME["deletions_wait"].action
+    assert f"`{JOURNAL_LINE}`" in (Path(__file__).parents[3] / "docs/operations.md").read_text()
 
 
 def test_what_an_audit_finds_rings_by_its_rule_and_not_as_an_error():

@@ -11,9 +11,10 @@ from billing.stores import audit, gate_audit
 from billing.stores.gate_audit import INCOMPARABLE
 from gateway.charging import book_audit
 from gateway.charging.recovery import bring_credits
-from gateway.monitor.alarms import ALARMS_MAX, AUDIT_LINE, SUBJECT_MAX
+from gateway.monitor.alarms import ALARMS_MAX, SUBJECT_MAX
 from gateway.monitor.audited import RULES_MAX, Audited
 from gateway.monitor.board import Board
+from gateway.monitor.error_lines import AUDIT_LINE
 from gateway.monitor.rows import Batch, Warned
 from gateway.roles import storage
 from gateway.roles.alarms import Alarming

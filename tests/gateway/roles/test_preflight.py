@@ -1,5 +1,6 @@
 """What is looked at before a start: the same by `check`, which reports, as by `serve`."""
 
+import errno
 import os
 import re
 import socket
@@ -213,6 +214,36 @@ def test_a_data_folder_that_cannot_be_one_is_named(tmp_path):
         code, said = run("accounts", "create", "acme", DATA_DIR=folder)
         assert code == 2
         assert "CALLER_PORT" not in said
+
+
+def outside(tmp_path, valkey_url):
+    """Settings with both stores outside the data folder."""
+    return {"REDIS_URL": valkey_url, "DATABASE_URL": f"sqlite:///{tmp_path}/elsewhere.db"}
+
+
+@pytest.mark.parametrize("folder", ["/proc/nope", "{}/file/below"])
+def test_a_data_folder_that_cannot_be_one_is_named_also_where_no_store_is_in_it(
+    tmp_path, valkey_url, folder
+):
+    (tmp_path / "file").write_text("")
+    folder = folder.format(tmp_path)
+    given = outside(tmp_path, valkey_url) | {"DATA_DIR": folder}
+    assert_both_say(2, f"CALLER_DATA_DIR: {folder} cannot be used", **given)
+
+
+def test_only_who_was_erased_needs_no_room_for_a_store(tmp_path, valkey_url, monkeypatch):
+    """A volume of a few MiB is enough where both stores are elsewhere; a full one is not."""
+    monkeypatch.setattr("os.statvfs", lambda _path: SimpleNamespace(f_bavail=256, f_frsize=4096))
+    given = environ(DATA_DIR=tmp_path / "data", **outside(tmp_path, valkey_url))
+    assert preflight.files(from_mapping(given)) == []
+
+    def full(_folder):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("gateway.stores.private_files.try_to_write", full)
+    (found,) = preflight.files(from_mapping(given))
+    assert found.is_away
+    assert "its disk is full" in found.text
 
 
 def test_a_data_folder_of_a_file_system_that_holds_no_files_is_named():

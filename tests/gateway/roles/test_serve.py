@@ -5,9 +5,11 @@ import asyncio
 import aiohttp
 import pytest
 
+from billing.clock import utc_now
 from billing.errors import RateDeckError
 from billing.stores.redis_client import connect, disconnect
 from gateway.errors import SettingsError
+from gateway.roles.erasure import open_journal
 from gateway.roles.serve import Gateway
 from gateway.roles.stopping import Stops
 from gateway.settings_variables import from_mapping
@@ -36,6 +38,27 @@ async def test_a_node_serves_keeps_its_lease_and_gives_it_back(environ):
     again = Gateway(from_mapping(environ), environ)
     await again.start()
     await again.stop()
+
+
+async def test_a_node_whose_stores_are_elsewhere_makes_the_folder_of_its_own_files(
+    environ, tmp_path
+):
+    """It is where erased accounts are written down, the first perhaps after months."""
+    folder = tmp_path / "var" / "caller"
+    environ["CALLER_DATABASE_URL"] = f"sqlite:///{tmp_path}/book.db"
+    environ["CALLER_DATA_DIR"] = str(folder)
+    node = Gateway(from_mapping(environ), environ)
+    await node.start()
+    try:
+        assert folder.stat().st_mode & 0o777 == 0o700
+        await open_journal(node.settings, node.stores).note("ada", utc_now())
+    finally:
+        await node.stop()
+    assert (folder / "erased.log").read_text().endswith(" ada\n")
+    folder.rename(tmp_path / "away")
+    folder.write_text("")
+    with pytest.raises(SettingsError, match=f"CALLER_DATA_DIR: {folder} cannot be used"):
+        await Gateway(from_mapping(environ), environ).start()
 
 
 @pytest.mark.thorough

@@ -1,12 +1,16 @@
 """The file of erased accounts: what is written outlives a death, and nothing else is believed."""
 
+import contextlib
+import resource
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from accounts.audit_log import Actor
 from accounts.erasure import STEPS, Erasure, State, Unspent
 from database.errors import StoreUnavailableError
+from gateway.monitor.error_lines import JOURNAL_LINE
 from gateway.stores.erasure_journal import ErasureJournal
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
@@ -74,3 +78,54 @@ async def test_where_nothing_can_be_written_nobody_is_erased(tmp_path):
     journal = journal_of(tmp_path / "nowhere" / "erased.log", Erasures())
     with pytest.raises(StoreUnavailableError, match="cannot be written"):
         await journal.note("ada", NOW)
+
+
+@contextlib.contextmanager
+def disk_full_after(size_bytes):
+    """Let no file of this process become longer, as a disk would that is full then."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+async def test_a_line_that_does_not_fit_leaves_nothing_of_it_and_is_written_later(tmp_path):
+    path = tmp_path / "erased.log"
+    journal = journal_of(path, Erasures())
+    await journal.note("ada", NOW)
+    written = path.read_bytes()
+    # Cut short it would name another account: `be`.
+    with disk_full_after(len(written) + len(f"{NOW.isoformat()} be")), capture_logs() as logs:
+        with pytest.raises(StoreUnavailableError, match="cannot be written"):
+            await journal.note("bea", NOW)
+        with pytest.raises(StoreUnavailableError):
+            await journal.require()
+    assert path.read_bytes() == written
+    assert [(line["event"], line["log_level"]) for line in logs] == [(JOURNAL_LINE, "error")] * 2
+    assert logs[0]["file"] == str(path)
+    await journal.require()
+    await journal.note("bea", NOW)
+    assert path.read_bytes() == written + f"{NOW.isoformat()} bea\n".encode()
+    assert [each.name for each in tmp_path.iterdir()] == ["erased.log"]
+
+
+async def test_a_last_line_without_an_end_is_kept_apart_from_the_next(tmp_path):
+    path = tmp_path / "erased.log"
+    path.write_text(f"{NOW.isoformat()} ada")
+    await journal_of(path, Erasures()).note("bea", NOW)
+    assert path.read_text() == f"{NOW.isoformat()} ada\n{NOW.isoformat()} bea\n"
+
+
+@pytest.mark.parametrize("what", ["folder", "nothing", "no folder"])
+async def test_a_file_that_cannot_be_one_is_said_before_anything_is_done(tmp_path, what):
+    path = tmp_path / "data" / "erased.log"
+    if what == "folder":
+        path.mkdir(parents=True)
+    elif what == "no folder":
+        path.parent.write_text("")
+    with capture_logs() as logs, pytest.raises(StoreUnavailableError, match=str(path)):
+        await journal_of(path, Erasures()).require()
+    assert logs[0]["event"] == JOURNAL_LINE
+    assert "caller check" in logs[0]["hint"]
