@@ -74,9 +74,9 @@ PACKETS: Final = ArrivalProfile(
 where one does not, the lead grows within seconds."""
 STREAM: Final = ArrivalProfile(
     start_ns=30 * MS_NS,
-    tick_ns=10 * MS_NS,
-    grown_ns=18 * MS_NS,
-    aim_ns=24 * MS_NS,
+    tick_ns=2_500_000,
+    grown_ns=20 * MS_NS,
+    aim_ns=26 * MS_NS,
     early_ceil_ns=36 * MS_NS,
     # A talker would hear a correction sooner than this much delay.
     ceil_ns=50 * MS_NS,

@@ -41,6 +41,7 @@ class LeadControl:
         "_aim_ns",
         "_ceil_ns",
         "_early_ceil_ns",
+        "_early_limit_ns",
         "_floor_ns",
         "_grown_ns",
         "_is_early_review",
@@ -76,6 +77,8 @@ class LeadControl:
         """A slack that is neither below this nor negative needs no `observe`."""
         self._is_early_review = False
         self._kept_ns = 0
+        self._early_limit_ns = 0
+        """Slack above which the early review takes delay away."""
         self.review_ns = 0
         """From this time on `observe` is due for the next frame, whatever its slack."""
         self.reset(0)
@@ -92,14 +95,20 @@ class LeadControl:
         self.lead_ns = self.lead_ns_min = profile.start_ns
         """Lead for a stream that begins: what the steered slack has amounted to."""
 
-    def reset(self, now_ns: int) -> None:
-        """Forget all slack: the frames from now on have nothing to do with those before."""
+    def reset(self, now_ns: int, *, is_start: bool = False) -> None:
+        """Forget all slack: the frames from now on have nothing to do with those before.
+
+        `is_start` is said of a stream that begins with its lead: its first frame may have been as
+        late as the lead allows, and what the others have more than that is no delay to be rid of.
+        """
         self._least_ns = self._second_ns = self.low_ns = NEVER_NS
         self._least_at_ns = -NEVER_NS
         self._past_ns: tuple[int, ...] = ()
         self._window_end_ns = now_ns + WINDOW_NS
         self.grow_ns = 0
         self.review_soon(now_ns)
+        if is_start:
+            self._early_limit_ns = max(self._early_limit_ns, self._ceil_ns)
 
     def review_soon(self, now_ns: int) -> None:
         """Judge the slack `EARLY_REVIEW_NS` after a join or a cut."""
@@ -108,6 +117,7 @@ class LeadControl:
             self._joined_at_ns = now_ns
             self._kept_ns = KEPT_NS if since_ns < REPEAT_NS else 0
         self._is_early_review = True
+        self._early_limit_ns = self._early_ceil_ns + self._kept_ns
         # Frames of the same burst that are late are no second event.
         self._least_ns = self._second_ns = self.low_ns = NEVER_NS
         self._least_at_ns = now_ns
@@ -167,8 +177,12 @@ class LeadControl:
         self.low_ns = max(0, self._second_ns)
 
     def _ask(self, excess_ns: int) -> None:
-        """Ask for as many whole frames to be removed as leave the slack above the floor."""
-        frames = max(0, excess_ns + self._aim_ns - self._floor_ns) // FRAME_NS
+        """Ask for as many whole frames to be removed as leave the slack above the floor.
+
+        It may end half a frame below what is aimed at, no more.
+        """
+        below_ns = min(FRAME_NS // 2, self._aim_ns - self._floor_ns)
+        frames = max(0, excess_ns + below_ns) // FRAME_NS
         self.excess_ns = frames * FRAME_NS
 
     def _review(self, now_ns: int, slack_ns: int) -> None:
@@ -179,7 +193,7 @@ class LeadControl:
             self._is_early_review = False
             # The window goes on, and is judged at its own end.
             self.review_ns = max(self._window_end_ns, now_ns)
-            if is_known and second_ns > self._early_ceil_ns + self._kept_ns:
+            if is_known and second_ns > self._early_limit_ns:
                 self._ask(second_ns - self._aim_ns - self._kept_ns)
             return
         if is_known:

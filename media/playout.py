@@ -317,9 +317,10 @@ class Playout(Waiter):
         if self._phase is IDLE or not lead_ns:
             carrier.gap_ns = max(0, lead.lead_ns - lead_ns + self._whole_frames.over_ns(size))
         self._phase = ON_ARRIVAL[self._phase]
-        lead.reset(now_ns)
-        if is_another_kind and not carrier.gap_ns:
-            lead.grow_ns = max(0, lead.lead_ns - lead_ns)
+        lead.reset(now_ns, is_start=carrier.gap_ns > 0)
+        # What is there may do; if frames come late nevertheless, the lead grows as ever.
+        if is_another_kind and not carrier.gap_ns and lead_ns < profile.grown_ns:
+            lead.grow_ns = lead.lead_ns - lead_ns
 
     def _resume(self, now_ns: int, ahead: int) -> None:
         """Continue a sequence that broke off: at the frame's turn, if that is still to come."""
@@ -353,7 +354,6 @@ class Playout(Waiter):
         self._buffer.clear()
         self._sequencer.detach()
         self._carrier.gap_ns = 0
-        self.tick_ns = self._lead_control.profile.tick_ns
         self._phase = ON_BROKEN[self._phase]
         self._on_fast_path = False
 
@@ -412,7 +412,6 @@ class Playout(Waiter):
         """Return when a frame may be sent that ends a gap, or is to be made longer."""
         carrier = self._carrier
         if carrier.gap_ns:
-            self.tick_ns = self._packets.tick_ns
             return carrier.end_ns + carrier.gap_ns % FRAME_NS
         return carrier.end_ns - self._cap_ns + PITCH_MAX * SAMPLE_NS
 
@@ -437,7 +436,6 @@ class Playout(Waiter):
         waited_ns = max(0, now_ns - carrier.end_ns)
         self._catch_up(now_ns)
         if carrier.gap_ns:
-            self.tick_ns = self._lead_control.profile.tick_ns
             self._counters.waited_ms += carrier.end_gap(waited_ns, output) // MS_NS
 
     def _break_off(self, output: list[bytes]) -> None:

@@ -4,7 +4,7 @@ Deadlines are absolute, so that a late beat never moves the next one. Each beat 
 that are playing, the deadlines that have passed and one fiftieth of the once-a-second duties. Those
 run a few at a time, and between them the loop reads what has arrived, so that no frame waits for
 all of them. Twice a beat the ticker polls all who wait for audio that may never come, and in
-between the urgent ones. Knows no call and no socket.
+between those whose deadlines come before the next time. Knows no call and no socket.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ BEATS_PER_SECOND = 50
 POLL_NS = 10_000_000
 """How often all waiters are polled."""
 URGENT_NS = 2_500_000
-"""How often urgent waiters are polled, while there are any."""
+"""How often those are polled whose deadlines come before all are, while there are any."""
 REREAD_NS = 100_000_000
 """How often the backlog is looked at after the process stood still, until all has been read."""
 LAG_WINDOW_NS = 60_000_000_000
@@ -87,7 +87,7 @@ class Ticker:
         self._players: set[Player] = set()
         self._waiters: dict[Waiter, Polled] = {}
         self._urgent: dict[Waiter, Polled] = {}
-        """The waiters that were urgent when all were last polled."""
+        """The waiters whose deadlines come before all are polled next."""
         self._deadlines: list[tuple[int, int, Deadline]] = []
         # Breaks ties: deadlines of one time are called in the order in which they were set.
         self._order = itertools.count()
@@ -150,7 +150,8 @@ class Ticker:
     def add_waiter(self, waiter: Waiter, polled: Polled) -> None:
         """Poll `polled` within a tick of the waiter after each of its deadlines.
 
-        A tick shorter than POLL_NS makes it urgent, from the next poll of all waiters on.
+        A deadline is seen when all are polled: a tick shorter than POLL_NS is kept where that was
+        set POLL_NS ahead at least.
         """
         self._waiters[waiter] = polled
 
@@ -205,7 +206,7 @@ class Ticker:
                 self._handle.cancel()
                 self._arm()
         else:
-            _ask(self._urgent, self.clock_ns())
+            _ask(self._urgent, self.clock_ns(), self._waiters)
 
     def _catch_up(self, now_ns: int) -> None:
         self._lag_ns.note(now_ns - self._due_ns, now_ns)
@@ -229,10 +230,16 @@ class Ticker:
             asyncio.get_running_loop().call_soon(self._serve_part)
 
     def poll(self, now_ns: int) -> None:
-        """Poll the waiters whose deadlines have passed, and note which are urgent."""
-        _ask(self._waiters, now_ns)
-        waiters = self._waiters
-        self._urgent = {w: waiters[w] for w in waiters if w.tick_ns < POLL_NS}
+        """Poll the waiters whose deadlines have passed; note which come before the next poll."""
+        waiters, next_ns = self._waiters, now_ns + POLL_NS
+        # Of hundreds few are near: a frame that comes in time moves its stream's deadline on.
+        near = {w: waiters[w] for w in waiters if w.deadline_ns < next_ns}
+        _ask(near, now_ns, waiters)
+        self._urgent = {
+            w: polled
+            for w, polled in near.items()
+            if w.tick_ns < POLL_NS and w.deadline_ns < next_ns and w in waiters
+        }
 
     def beat(self, now_ns: int) -> None:
         """Serve what is due at one beat."""
@@ -272,11 +279,11 @@ class Ticker:
                 _guarded(duty, now_ns)
 
 
-def _ask(waiters: dict[Waiter, Polled], now_ns: int) -> None:
+def _ask(near: dict[Waiter, Polled], now_ns: int, waiters: dict[Waiter, Polled]) -> None:
     # A copy, and looked up again: what is called may end its call, or another one.
-    for waiter in tuple(waiters):
+    for waiter, polled in tuple(near.items()):
         if waiter.deadline_ns <= now_ns and waiter in waiters:
-            _guarded(waiters[waiter].poll, now_ns)
+            _guarded(polled.poll, now_ns)
 
 
 def _next_ns(due_ns: int, period_ns: int, now_ns: int) -> int:

@@ -47,8 +47,8 @@ def test_frames_late_together_are_one_event() -> None:
 def test_lateness_that_repeats_asks_for_its_size() -> None:
     stream = Stream()
     slack = stream.come(30, -10, *[30] * 30, -10)
-    assert slack.grow_ns == (18 + 10) * MS
-    slack.grown(28 * MS)
+    assert slack.grow_ns == (20 + 10) * MS
+    slack.grown(30 * MS)
     assert slack.grow_ns == 0
     assert stream.come(*[58] * 5, 18).grow_ns == 0
 

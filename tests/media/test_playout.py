@@ -183,7 +183,7 @@ def test_short_frames_are_concealed_as_well_as_long_ones() -> None:
             pieces.put(T0 + at * 125_000, tone[piece : piece + 16])
     now = T0 + 520 * MS
     concealed, begun_alike = (
-        b"".join([*stream.poll(now - 10 * MS), *stream.poll(now + 10 * MS)])
+        b"".join([*stream.poll(now + 8 * MS), *stream.poll(now + 18 * MS)])
         for stream in (whole, pieces)
     )
     assert len(begun_alike) >= 160

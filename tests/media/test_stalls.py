@@ -112,7 +112,7 @@ def at_frames(every: int, length_ms: float, count: int) -> Stalls:
 
 @pytest.mark.parametrize(
     ("is_packets", "often_ms", "once_ms", "twice_ms", "dry_ms"),
-    [(True, 7.5, 10.9, 11.5, 16.6), (False, 16.0, 19.4, 18.6, 32.6)],
+    [(True, 7.5, 10.9, 11.5, 16.6), (False, 23.5, 26.9, 25.0, 32.6)],
 )
 def test_what_a_stop_of_the_process_changes_is_known_to_the_millisecond(
     is_packets: bool, often_ms: float, once_ms: float, twice_ms: float, dry_ms: float

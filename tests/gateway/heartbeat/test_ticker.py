@@ -232,10 +232,10 @@ async def test_beats_come_every_20_ms_whatever_they_take():
     assert max(late) < 1_000_000, "a beat's own time moves the next one"
 
 
-async def test_the_urgent_are_asked_each_2_5_ms_and_all_others_each_10():
+async def test_those_that_are_due_are_asked_each_2_5_ms_and_the_patient_each_10():
     loop = virtual_loop()
     ticker = Ticker(loop.clock_ns)
-    patient, changeable = Waiter(0, STREAM.tick_ns), Waiter(0, STREAM.tick_ns)
+    patient, changeable = Waiter(0, POLL_NS), Waiter(0, POLL_NS)
     asked: list[list[int]] = [[], []]
     ticker.add_waiter(patient, Polled(asked[0].append))
     ticker.add_waiter(changeable, Polled(asked[1].append))
@@ -252,9 +252,9 @@ async def test_the_urgent_are_asked_each_2_5_ms_and_all_others_each_10():
     assert await gaps() == ({polls}, {polls})
     changeable.tick_ns = PACKETS.tick_ns
     assert await gaps() == ({polls}, {urgent})
-    changeable.tick_ns = STREAM.tick_ns
+    changeable.tick_ns = POLL_NS
     assert await gaps() == ({polls}, {polls})
-    changeable.tick_ns = PACKETS.tick_ns
+    changeable.tick_ns = STREAM.tick_ns
     await gaps()
     ticker.remove_waiter(changeable)
     asked[1].clear()
@@ -262,8 +262,34 @@ async def test_the_urgent_are_asked_each_2_5_ms_and_all_others_each_10():
     ticker.stop()
 
 
-@pytest.mark.parametrize(("tick_ns", "wakes"), [(STREAM.tick_ns, 20), (PACKETS.tick_ns, 80)])
-async def test_the_loop_is_woken_no_more_often_than_somebody_asks_for(monkeypatch, tick_ns, wakes):
+@pytest.mark.parametrize("ahead_ns", range(POLL_NS, 4 * POLL_NS, 300_000))
+async def test_a_deadline_that_is_set_a_poll_ahead_is_met_within_the_tick(ahead_ns):
+    loop = virtual_loop()
+    ticker, asked = Ticker(loop.clock_ns), []
+    waiter = Waiter(NEVER_NS, STREAM.tick_ns)
+
+    def ask(now_ns):
+        asked.append(now_ns)
+        waiter.deadline_ns = NEVER_NS
+
+    ticker.add_waiter(waiter, Polled(ask))
+    ticker.start()
+    await asyncio.sleep(0.0501)
+    waiter.deadline_ns = due_ns = loop.clock_ns() + ahead_ns
+    await asyncio.sleep(0.1)
+    ticker.stop()
+    (at_ns,) = asked
+    assert due_ns <= at_ns <= due_ns + STREAM.tick_ns
+
+
+@pytest.mark.parametrize(
+    ("tick_ns", "ahead_ns", "wakes"),
+    [(POLL_NS, 0, 20), (STREAM.tick_ns, NEVER_NS, 20), (STREAM.tick_ns, 0, 80)],
+    ids=["patient", "in time", "due"],
+)
+async def test_the_loop_is_woken_no_more_often_than_somebody_asks_for(
+    monkeypatch, tick_ns, ahead_ns, wakes
+):
     loop = virtual_loop()
     ticker, timers = Ticker(loop.clock_ns), []
     call_later = loop.call_later
@@ -272,7 +298,7 @@ async def test_the_loop_is_woken_no_more_often_than_somebody_asks_for(monkeypatc
         timers.append(timer)
         return call_later(*timer, **more)
 
-    ticker.add_waiter(Waiter(NEVER_NS, tick_ns), Polled(broken))
+    ticker.add_waiter(Waiter(ahead_ns, tick_ns), Polled(lambda _: None))
     ticker.start()
     await asyncio.sleep(0.0201)
     monkeypatch.setattr(loop, "call_later", counted)
