@@ -138,6 +138,7 @@ MONEY_KINDS: Final[tuple[Kind, ...]] = (
                     *("auto_threshold_micros", "auto_amount_micros", "auto_off_reason"),
                 ),
             ),
+            Columns("charge_requests", ("payment_id", "account_id", "body", "tried_at")),
         ),
         services=("Stripe: customer",),
         corrected_at="/account/credit",

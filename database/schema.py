@@ -19,7 +19,14 @@ from database.errors import UnfitBookError
 TABLES: Final = frozenset(
     (
         *("account_events", "accounts", "api_keys", "button_keys", "buttons", "call_refusals"),
-        *("calls", "closed_books", "closed_credits", "consent_proofs", "proven_destinations"),
+        *(
+            "calls",
+            "charge_requests",
+            "closed_books",
+            "closed_credits",
+            "consent_proofs",
+            "proven_destinations",
+        ),
         *("consents", "credits", "data_requests", "devices", "duties", "erasures"),
         *("event_forgetting",),
         *("expected_links", "export_chunks", "exports", "freezes", "high_risk_lists", "holders"),

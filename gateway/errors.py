@@ -131,6 +131,25 @@ class PaymentError(GatewayError):
         """Whether the service knows no such object."""
         return self.service_code == "resource_missing"
 
+    @property
+    def is_key_in_use(self) -> bool:
+        """Whether a request with the same idempotency key is still being answered."""
+        return self.service_code == "idempotency_key_in_use"
+
+    @property
+    def is_key_spent(self) -> bool:
+        """Whether the idempotency key belongs to another request, or only repeats a failure.
+
+        The key will give no other answer, and does not say what became of the first request: the
+        service must be asked.
+        """
+        return self.service_code in {"idempotency_error", "failure_replayed"}
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether the service has refused for good, and has done nothing."""
+        return not (self.retryable or self.is_key_in_use or self.is_key_spent)
+
 
 class UnexpectedEventError(GatewayError):
     """An event that the transition table does not allow in the call's state."""

@@ -46,6 +46,10 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
         "tests/gateway/stores/test_taking_back.py",
     ),
     "billing.stores.payments": ("tests/billing/sql/test_payment_store.py",),
+    "billing.stores.saved_card_charges": (
+        "tests/billing/sql/test_payment_store.py",
+        "tests/gateway/payments/test_lost_charges.py",
+    ),
     "billing.stores.redis_outbox": (
         "tests/billing/stores/test_redis.py",
         "tests/billing/stores/test_redis_outbox.py",

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from billing.freezes import FreezeReason
 from billing.payments import PaymentProfile
-from billing.stores import tables
+from billing.stores import saved_card_charges, tables
 
 _ACCOUNTS = tables.accounts.c
 _PROFILES = tables.payment_profiles
@@ -65,10 +65,11 @@ async def forget_card(
 ) -> tuple[PaymentProfile, PaymentProfile]:
     """Forget the card, its customer and its payer's address, and switch automatic top-ups off.
 
-    Return the profile before and after. The caller holds the account's lock. Raises LookupError if
-    there is no such account.
+    A charge whose outcome is not known is not requested again. Return the profile before and after.
+    The caller holds the account's lock. Raises LookupError if there is no such account.
     """
     before = await find(connection, account_id)
+    await saved_card_charges.forget_requests(connection, account_id)
     await connection.execute(
         sa.update(_PROFILES)
         .where(_PROFILES.c.account_id == account_id)

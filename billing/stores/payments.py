@@ -13,14 +13,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from billing.charges import ChargeRequest, WriteRequest
 from billing.clock import Clock, utc_now
 from billing.payments import (
     AUTOMATIC,
     BY_PAGE,
-    DAY,
     PAID_STATES,
-    PENDING,
-    SAVED_CARD_KINDS,
     TAKEN_BACK,
     AutoHistory,
     AutoRefusal,
@@ -31,7 +29,7 @@ from billing.payments import (
     PaymentState,
 )
 from billing.payments import advance as further
-from billing.stores import payment_profiles, tables
+from billing.stores import payment_profiles, saved_card_charges, tables
 from billing.stores.closed_books import OF_PAYMENTS
 from billing.stores.closed_names import names_of
 from billing.stores.pages import newest_first
@@ -41,8 +39,6 @@ PAGE_ROWS_MAX = 200
 
 _payments = tables.payments
 _credits = tables.credits.c
-_PENDING = sorted(state.value for state in PENDING)
-_FRUITLESS = (PaymentState.FAILED.value, PaymentState.EXPIRED.value)
 OnProfile = Callable[
     [AsyncConnection, PaymentProfile, PaymentProfile, datetime, str], Awaitable[None]
 ]
@@ -127,12 +123,18 @@ class SqlPaymentStore:
             return await _get(connection, payment_id)
 
     async def begin_charge(
-        self, account_id: str, payment_id: str, decide: Decide, *, kind: str = AUTOMATIC
+        self,
+        account_id: str,
+        payment_id: str,
+        decide: Decide,
+        write: WriteRequest,
+        *,
+        kind: str = AUTOMATIC,
     ) -> Payment | AutoRefusal:
         """Create a charge of the saved card if `decide` says so, or return the one of this id.
 
         At most one is ever in flight: `decide` sees a history that no other node can add to before
-        this returns.
+        this returns. The request that `write` gives is stored with it.
         """
         async with writing(self._engine, self._timeout_s) as connection:
             await _lock_account(connection, account_id)
@@ -144,7 +146,7 @@ class SqlPaymentStore:
             ).one_or_none()
             if known is not None:
                 return _payment(known)
-            history = await _history(connection, account_id, self._clock())
+            history = await saved_card_charges.history(connection, account_id, self._clock())
             amount = decide(profile, history)
             if isinstance(amount, AutoRefusal):
                 return amount
@@ -156,7 +158,25 @@ class SqlPaymentStore:
                 micros=amount,
                 currency=profile.currency,
             )
-            return await _get(connection, payment_id)
+            begun = await _get(connection, payment_id)
+            await saved_card_charges.keep_request(connection, begun, write(begun, profile))
+            return begun
+
+    async def charge_request(self, payment_id: str) -> ChargeRequest | None:
+        """Return the request of a charge that has no outcome yet."""
+        async with reading(self._engine, self._timeout_s) as connection:
+            return await saved_card_charges.find_request(connection, payment_id)
+
+    async def note_try(self, payment_id: str) -> None:
+        """Note that the request of a charge is sent now."""
+        async with writing(self._engine, self._timeout_s) as connection:
+            await saved_card_charges.note_try(connection, payment_id, self._clock())
+
+    async def given_up(self, since: datetime, limit: int) -> Sequence[Payment]:
+        """Return charges begun since then that failed without the service's word, oldest first."""
+        async with reading(self._engine, self._timeout_s) as connection:
+            rows = await connection.execute(saved_card_charges.given_up(since).limit(limit))
+            return [_payment(row) for row in rows]
 
     async def _insert(
         self,
@@ -219,6 +239,7 @@ class SqlPaymentStore:
                 )
             )
             recorded = await _get(connection, payment_id)
+            await saved_card_charges.forget_request(connection, recorded)
             is_new = known.state not in PAID_STATES and recorded.state in PAID_STATES
             if is_new and self._on_paid is not None:
                 await self._on_paid(connection, recorded, now)
@@ -254,7 +275,10 @@ class SqlPaymentStore:
         """
         query = (
             sa.select(_payments)
-            .where(_payments.c.state.in_(_PENDING), _payments.c.updated_at < before)
+            .where(
+                _payments.c.state.in_(saved_card_charges.PENDING_STATES),
+                _payments.c.updated_at < before,
+            )
             # Looking at a payment updates it (`record`), which sends it to the end of this order.
             .order_by(_payments.c.updated_at)
             .limit(limit)
@@ -340,17 +364,13 @@ class SqlPaymentStore:
 
     async def is_disputed(self, account_id: str, *, besides: str) -> bool:
         """Whether a payment of the account, other than this one, is disputed or was lost."""
-        states = [state.value for state in TAKEN_BACK]
-        return await self._find_any(
+        query = sa.select(_payments.c.id).where(
             _payments.c.account_id == account_id,
             _payments.c.id != besides,
-            _payments.c.state.in_(states),
+            _payments.c.state.in_([state.value for state in TAKEN_BACK]),
         )
-
-    async def _find_any(self, *conditions: sa.ColumnElement[bool]) -> bool:
         async with reading(self._engine, self._timeout_s) as connection:
-            query = sa.select(_payments.c.id).where(*conditions).limit(1)
-            return await connection.scalar(query) is not None
+            return await connection.scalar(query.limit(1)) is not None
 
     async def profile(self, account_id: str) -> PaymentProfile:
         """Return an account's profile, a blank one if nothing was ever saved.
@@ -432,7 +452,7 @@ class SqlPaymentStore:
     async def history(self, account_id: str) -> AutoHistory:
         """Return the charges of an account's saved card within the last day."""
         async with reading(self._engine, self._timeout_s) as connection:
-            return await _history(connection, account_id, self._clock())
+            return await saved_card_charges.history(connection, account_id, self._clock())
 
 
 def _credit_query(*conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:
@@ -473,25 +493,6 @@ async def _get(connection: AsyncConnection, payment_id: str) -> Payment:
     if row is None:
         raise LookupError("no such payment")
     return _payment(row)
-
-
-async def _history(connection: AsyncConnection, account_id: str, now: datetime) -> AutoHistory:
-    rows = await connection.execute(
-        sa.select(_payments.c.state, _payments.c.micros, _payments.c.created_at).where(
-            _payments.c.account_id == account_id,
-            _payments.c.kind.in_(SAVED_CARD_KINDS),
-            # A pending charge counts at any age: while its outcome is open no other may begin.
-            sa.or_(_payments.c.created_at > now - DAY, _payments.c.state.in_(_PENDING)),
-        )
-    )
-    found = rows.all()
-    return AutoHistory(
-        is_in_flight=any(row.state in _PENDING for row in found),
-        # A charge whose outcome is open counts as made: the daily limit must hold if it succeeds.
-        charged_micros=sum(row.micros for row in found if row.state not in _FRUITLESS),
-        failures=sum(row.state == PaymentState.FAILED.value for row in found),
-        last_at=max((row.created_at for row in found), default=None),
-    )
 
 
 def _payment(row: sa.Row[Any]) -> Payment:

@@ -302,6 +302,19 @@ payments = sa.Table(
     sa.Index(None, "account_id", "created_at"),
 )
 
+charge_requests = sa.Table(
+    "charge_requests",
+    metadata,
+    # Of a charge of a saved card that has no outcome yet. Without a foreign key: an old payment may
+    # be deleted, whoever has edited it.
+    sa.Column("payment_id", sa.String, primary_key=True),
+    sa.Column("account_id", sa.ForeignKey("accounts.id"), nullable=False, index=True),
+    # What is sent to the payment service, the same each time: ids, no card and no address.
+    _text("body"),
+    # NULL until it is first sent.
+    sa.Column("tried_at", UtcDateTime),
+)
+
 payment_profiles = sa.Table(
     "payment_profiles",
     metadata,

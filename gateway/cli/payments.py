@@ -119,7 +119,7 @@ def refund_payment(
             payment = await services.refunds.send_back(payment_id, micros, reference=name)
         except PaymentError as error:
             # A definite refusal has given the credit back, so there is nothing to finish.
-            if not error.retryable:
+            if error.is_refusal:
                 raise
             hint = f"Finish it with the same command and --reference {shlex.quote(name)}."
             fail("It is not known whether the refund was made.", hint, EXIT_UNAVAILABLE)
@@ -144,7 +144,7 @@ def reconcile_payments(
     ] = "",
     after: Annotated[str, typer.Option(help="Continue an interrupted run with --since.")] = "",
 ) -> None:
-    """Find payments whose webhooks were lost, and book them.
+    """Find payments whose webhooks were lost, or that were called failed, and book them.
 
     With --since it exits with 1 if a payment cannot be booked, or is booked otherwise than the
     service says; such payments are listed for a person to look at.

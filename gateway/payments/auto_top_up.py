@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
 
+from billing.charges import ChargeRequest, is_settled, may_send
 from billing.clock import Clock, utc_now
 from billing.money import LIMIT
 from billing.payments import (
@@ -42,10 +44,10 @@ ACCOUNTS_MAX: Final = 10_000
 """Accounts cached; the oldest are looked up again."""
 WORK_MAX: Final = 8
 """Accounts topped up at once; the others follow a second later."""
-RESUME_MAX: Final = timedelta(hours=20)
-"""How long a charge without an answer is repeated: the service remembers it for 24 hours."""
 
 _DECLINED = 402
+_MADE = frozenset({"succeeded", "processing"})
+"""States of an intent whose charge was made, or is under way at a bank."""
 REFUSALS = {
     AutoRefusal.NO_CARD: "no_saved_card",
     AutoRefusal.IN_FLIGHT: "charge_in_flight",
@@ -132,7 +134,7 @@ class AutoTopUps:
         def decide(profile: PaymentProfile, history: AutoHistory) -> int | AutoRefusal:
             return auto_amount(profile, history, self._limits, balance_micros, self._clock())
 
-        begun = await self._store.begin_charge(account_id, self._new_id(), decide)
+        begun = await self._store.begin_charge(account_id, self._new_id(), decide, self._write)
         return begun if isinstance(begun, AutoRefusal) else await self.charge(begun)
 
     async def charge_now(self, account_id: str, micros: int, key: str) -> Payment:
@@ -163,7 +165,9 @@ class AutoTopUps:
 
         # The id is derived from the key, so a repetition on any node finds the same row.
         payment_id = payment_id_of(account_id, key)
-        begun = await self._store.begin_charge(account_id, payment_id, decide, kind=BY_TAP)
+        begun = await self._store.begin_charge(
+            account_id, payment_id, decide, self._write, kind=BY_TAP
+        )
         if begun is AutoRefusal.FROZEN:
             raise frozen_account(restricted=profile.restricted)
         if isinstance(begun, AutoRefusal):
@@ -192,38 +196,98 @@ class AutoTopUps:
         if len(self._thresholds) > ACCOUNTS_MAX:
             self._thresholds.popitem(last=False)
 
+    def _write(self, payment: Payment, profile: PaymentProfile) -> str:
+        """Write the request of a charge that is begun; it is stored before it is ever sent."""
+        return self._service.charge_request(
+            Charge(
+                payment=payment,
+                minor=to_minor(payment.micros, payment.currency),
+                customer_id=profile.customer_id or "",
+                payment_method_id=profile.payment_method_id or "",
+            )
+        )
+
     async def charge(self, payment: Payment) -> Payment:
         """Charge a payment's amount, or find out how that went; repeating it is harmless.
 
-        Raises the same as `maybe_top_up`.
+        It stays pending while its outcome is not known. Raises the same as `maybe_top_up`.
         """
+        request = await self._store.charge_request(payment.id)
         profile = await self._store.profile(payment.account_id)
-        # The service may have forgotten the key by then, and would charge twice. If the first
-        # attempt succeeded, its event still brings the credit.
-        is_late = self._clock() - payment.created_at > RESUME_MAX
-        if is_late or profile.customer_id is None or profile.payment_method_id is None:
-            return await self._store.record(payment.id, PaymentState.FAILED, failure="abandoned")
-        charge = Charge(
-            payment=payment,
-            minor=to_minor(payment.micros, payment.currency),
-            customer_id=profile.customer_id,
-            payment_method_id=profile.payment_method_id,
-            email=profile.email,
-        )
+        is_ours = may_send(payment, request, is_frozen=profile.frozen, now=self._clock())
+        if request is None or not is_ours:
+            return await self._find_out(payment, request)
+        # Asked first: the answer to an earlier attempt may have been lost, and by now the service
+        # may say something else of the same request, or have forgotten it.
+        if request.tried_at is not None:
+            made = await self._service.find_charge(payment, request.body)
+            if made is not None and made.status in _MADE:
+                return await self._book(payment, made.id)
+        await self._store.note_try(payment.id)
         try:
             # The payment's id is the idempotency key: a repetition by anyone gets the first answer.
-            intent = await self._service.charge(charge)
+            intent = await self._service.charge(payment.id, request.body)
         except PaymentError as error:
             # The card may have been charged: the payment stays in flight, which blocks another
             # charge.
-            if error.retryable:
+            if error.is_key_in_use:
+                return payment
+            if error.retryable and not error.is_key_spent:
                 raise
+            return await self._refused(payment, request, error)
+        return await self._book(payment, intent.id)
+
+    async def _refused(
+        self, payment: Payment, request: ChargeRequest, error: PaymentError
+    ) -> Payment:
+        """Record a decline; find out what any other refusal means."""
+        if error.status == _DECLINED:
             return await self._declined(payment, error)
+        if error.is_key_spent:
+            # Such as by a request made before an older copy of the database was restored.
+            log.warning("charge not known yet", payment=payment.id, code=error.service_code)
+            return await self._find_out(payment, None)
+        if request.tried_at is None:
+            return await self._declined(payment, error)
+        # An earlier attempt may still be worked on.
+        return await self._find_out(payment, replace(request, tried_at=None), error)
+
+    async def _find_out(
+        self, payment: Payment, request: ChargeRequest | None, error: PaymentError | None = None
+    ) -> Payment:
+        """Ask what became of a charge that is not to be requested (again).
+
+        It has failed if the service knows nothing of it and nothing can be under way any more;
+        `error` says why.
+        """
+        made = await self._service.find_charge(payment, request.body if request else "")
+        is_over = is_settled(payment, request, self._clock())
+        if made is not None and (made.status in _MADE or is_over):
+            return await self._book(payment, made.id)
+        if made is not None or not is_over:
+            return payment
+        if error is not None:
+            return await self._declined(payment, error)
+        return await self._store.record(payment.id, PaymentState.FAILED, failure="abandoned")
+
+    async def _book(self, payment: Payment, intent_id: str) -> Payment:
         # Record the intent first: should this process die here, the reconciler looks it up.
         payment = await self._store.record(
-            payment.id, PaymentState.PROCESSING, payment_intent_id=intent.id
+            payment.id, PaymentState.PROCESSING, payment_intent_id=intent_id
         )
         return await self._payments.book_outcome(payment)
+
+    async def recheck(self, payment: Payment) -> bool:
+        """Ask again about a charge that failed without the service's word; return if it was made.
+
+        Its credit is booked then. Raises the same as `maybe_top_up`.
+        """
+        made = await self._service.find_charge(payment, "")
+        if made is None or made.status not in _MADE:
+            return False
+        log.warning("charge was made after all", payment=payment.id, account=payment.account_id)
+        await self._payments.book_outcome(payment, made.id)
+        return True
 
     async def _declined(self, payment: Payment, error: PaymentError) -> Payment:
         account_id, code = payment.account_id, error.service_code

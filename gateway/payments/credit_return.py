@@ -82,7 +82,7 @@ class CreditReturn:
             return
         except PaymentError as error:
             # Refused for good, such as by a card that is closed: its credit is back.
-            if error.retryable:
+            if not error.is_refusal:
                 raise
 
 

@@ -6,13 +6,14 @@ vendor and no reason why.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
 import structlog
 
 from billing.errors import MoneyError
-from billing.payments import BY_PAGE, PENDING, Payment, PaymentState
+from billing.payments import BY_PAGE, PENDING, SAVED_CARD_KINDS, Payment, PaymentState
 from gateway.errors import PaymentError
 from gateway.payments.credit_return import payments_of
 from gateway.payments.ports import PaymentService, PaymentStore
@@ -30,6 +31,8 @@ class LastPayments:
     payments: Payments
     service: PaymentService
     store: PaymentStore
+    find_out: Callable[[Payment], Awaitable[Payment]]
+    """Finds out what became of a charge of a saved card, of a frozen account without making it."""
 
     async def settle(self, account_id: str) -> None:
         """Close the pages that are open, and book what each pending payment has come to.
@@ -49,6 +52,12 @@ class LastPayments:
 
     async def _settle(self, payment: Payment) -> None:
         checkout_id = payment.checkout_id or ""
+        if payment.kind in SAVED_CARD_KINDS and not payment.payment_intent_id:
+            found = await self.find_out(payment)
+            # What was requested a moment ago may still be made, and would come back to nobody.
+            if found.state in PENDING and not found.payment_intent_id:
+                raise PaymentError("A card may be being charged.", retryable=True)
+            return
         if payment.kind == BY_PAGE and payment.state in _MAY_BE_PAID:
             if not checkout_id:
                 # Whoever opened it may have died before it was noted.

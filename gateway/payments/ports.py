@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from billing.charges import ChargeRequest, WriteRequest
 from billing.payments import (
     AUTOMATIC,
     AutoHistory,
@@ -53,7 +54,6 @@ class Charge:
     minor: int
     customer_id: str
     payment_method_id: str
-    email: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +115,25 @@ class PaymentService(Protocol):
     async def find_checkout(self, payment: Payment) -> CheckoutPage | None:
         """Look for a page that was opened for a payment but not recorded; None if there is none."""
 
-    async def charge(self, charge: Charge) -> Intent:
-        """Charge a saved card. A decline is a PaymentError with the intent that failed."""
+    def charge_request(self, charge: Charge) -> str:
+        """Write the request that charges a saved card; sends nothing.
+
+        It names the card and its customer by their ids, and no address.
+        """
+
+    async def charge(self, payment_id: str, request: str) -> Intent:
+        """Charge a saved card. A decline is a PaymentError with the intent that failed.
+
+        The same request each time: with another one the service says that the key is taken.
+        """
+
+    async def find_charge(self, payment: Payment, request: str) -> Intent | None:
+        """Look for the charge of a payment, whatever came of it; None if there is none.
+
+        Without refunds and disputes. `request` is empty where it is not known any more, or where
+        the charge may have been made by another one. A PaymentError that is not retryable: there
+        are too many charges to tell.
+        """
 
     async def intent(self, intent_id: str) -> Intent:
         """Fetch a payment intent with its refunds and disputes."""
@@ -169,12 +186,28 @@ class PaymentStore(Protocol):
         """Create a checkout, or return an open one of the same amount begun since then."""
 
     async def begin_charge(
-        self, account_id: str, payment_id: str, decide: Decide, *, kind: str = AUTOMATIC
+        self,
+        account_id: str,
+        payment_id: str,
+        decide: Decide,
+        write: WriteRequest,
+        *,
+        kind: str = AUTOMATIC,
     ) -> Payment | AutoRefusal:
         """Create a charge of the saved card if `decide` allows it, or return the one with this id.
 
-        At most one is in flight at a time, of any kind.
+        At most one is in flight at a time, of any kind. The request that `write` gives is stored
+        with it, until its outcome is known.
         """
+
+    async def charge_request(self, payment_id: str) -> ChargeRequest | None:
+        """Return the request of a charge that has no outcome yet."""
+
+    async def note_try(self, payment_id: str) -> None:
+        """Note that the request of a charge is sent now."""
+
+    async def given_up(self, since: datetime, limit: int) -> Sequence[Payment]:
+        """Return charges begun since then that failed without the service's word, oldest first."""
 
     async def record(
         self,

@@ -31,6 +31,8 @@ LOOK_BACK: Final = timedelta(days=3)
 """How far back the first round looks: Stripe itself retries for so long."""
 OVERLAP: Final = timedelta(minutes=2)
 """Overlap of two rounds, for clocks that differ and events that are listed late."""
+GIVEN_UP_MAX: Final = 20
+"""Charges that failed without the service's word, and that the first round asks about again."""
 LOST_AFTER: Final = timedelta(hours=2)
 """A checkout that the service has never named within this time will not be paid."""
 
@@ -57,6 +59,7 @@ class PaymentReconciler:
         self._since = clock() - LOOK_BACK
         self._began = self._since
         self._after = ""
+        self._is_first = True
 
     async def reconcile(self) -> int:
         """Do one round; return how many payments were checked.
@@ -66,6 +69,7 @@ class PaymentReconciler:
         """
         # Least recently checked first; every check updates the row's time, whatever it finds.
         waiting = await self._store.pending(self._clock() - QUIET, PAYMENTS_MAX)
+        away: PaymentError | None = None
         for payment in waiting:
             try:
                 await self._look_at(payment)
@@ -74,8 +78,29 @@ class PaymentReconciler:
                 # Moves it to the end of the queue, so that the others get their turn.
                 state = PaymentState.EXPIRED if is_gone else payment.state
                 await self._store.record(payment.id, state)
+                if isinstance(error, PaymentError) and error.retryable:
+                    # The service is likely away: the next payment would wait for nothing, too.
+                    away = error
+                    break
                 _go_on(payment.id, error)
-        return len(waiting) + await self._read_missed()
+        # Also then: a payment that is never answered must not keep all others from being heard of.
+        found = await self._recheck() + await self._read_missed()
+        if away is not None:
+            raise away
+        return len(waiting) + found
+
+    async def _recheck(self) -> int:
+        """Ask once more about charges that lately failed without the service's word."""
+        if not self._is_first:
+            return 0
+        made = 0
+        for payment in await self._store.given_up(self._clock() - LOOK_BACK, GIVEN_UP_MAX):
+            try:
+                made += await self._auto.recheck(payment)
+            except (MoneyError, PaymentError) as error:
+                _go_on(payment.id, error)
+        self._is_first = False
+        return made
 
     async def _look_at(self, payment: Payment) -> None:
         # The service knows it, and its object decides.

@@ -84,7 +84,7 @@ class Refunds:
             await self._service.refund(intent_id, minor, our_id)
         except PaymentError as error:
             # Only a definite refusal returns the credit; otherwise the refund may have been made.
-            is_refused = not error.retryable
+            is_refused = error.is_refusal
             if is_refused:
                 reason = "The refund failed."
                 is_undone = await self._credit(payment, micros, undone(booked_as), reason)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -19,6 +20,7 @@ import httpx
 import stripe
 import structlog
 
+from billing.charges import REPEATED_MAX
 from billing.payments import CheckoutPage, Intent, Payment, Refund
 from gateway.errors import PaymentError
 from gateway.payments.events import CHECKOUT, EVENT_TYPES, INTENT
@@ -47,6 +49,13 @@ FIND_PAGES_MAX: Final = 5
 """Pages of a list that are searched for one object."""
 CLOCKS_DIFFER_MAX: Final = timedelta(minutes=1)
 """How far Stripe's clock may be behind ours."""
+CHARGE_PAGES_MAX: Final = 20
+"""Pages of charges that are searched for one whose customer is not known."""
+CHARGE_BEFORE_MAX: Final = timedelta(hours=1)
+"""How long before its payment a charge may be dated, by two clocks."""
+KEY_LIFE_MAX: Final = timedelta(hours=30)
+"""How long before its payment a charge may have been made that has its idempotency key: the
+payment's row may have been lost with an older copy of the database, and made again."""
 
 # It would store an id of this machine in the home folder, and send it to Stripe.
 stripe.enable_telemetry = False
@@ -121,13 +130,54 @@ class StripePayments:
                 params["starting_after"] = found["data"][-1]["id"]
         return None
 
-    async def charge(self, charge: Charge) -> Intent:
-        """Charge a saved card in its holder's absence."""
-        params, key = charge_params(charge), f"{charge.payment.id}:intent"
+    def charge_request(self, charge: Charge) -> str:
+        """Write the request that charges a saved card."""
+        return json.dumps(charge_params(charge))
+
+    async def charge(self, payment_id: str, request: str) -> Intent:
+        """Charge a saved card in its holder's absence, by a request of `charge_request`."""
+        params, key = json.loads(request), f"{payment_id}:intent"
         async with self._asking():
-            reply = await self._intents.create_async(cast(Any, params), {"idempotency_key": key})
+            reply = await self._intents.create_async(params, {"idempotency_key": key})
             # Just created: no refunds or disputes yet.
             return intent_in(reply.to_dict(), (), ())
+
+    async def find_charge(self, payment: Payment, request: str) -> Intent | None:
+        """Look for the charge of a payment, one that succeeded first; None if there is none.
+
+        With the request among those of its customer, with "" among all.
+        """
+        try:
+            return await self._find_charge(payment, request)
+        except PaymentError as error:
+            if not (error.is_missing and request):
+                raise
+        # Of a customer who was deleted there.
+        return await self._find_charge(payment, "")
+
+    async def _find_charge(self, payment: Payment, request: str) -> Intent | None:
+        since = payment.created_at - (CHARGE_BEFORE_MAX if request else KEY_LIFE_MAX)
+        until = payment.created_at + REPEATED_MAX + CHARGE_BEFORE_MAX
+        params: Reply = {
+            "created": {"gte": int(since.timestamp()), "lte": int(until.timestamp())},
+            "limit": LIST_MAX,
+        }
+        if request:
+            params["customer"] = json.loads(request)["customer"]
+        best: Intent | None = None
+        async with self._asking():
+            for _ in range(CHARGE_PAGES_MAX):
+                found = (await self._intents.list_async(cast(Any, params))).to_dict()
+                for intent in (intent_in(each, (), ()) for each in found["data"]):
+                    if intent.payment_id != payment.id:
+                        continue
+                    if intent.received_minor:
+                        return intent
+                    best = best or intent
+                if not found["has_more"] or not found["data"]:
+                    return best
+                params["starting_after"] = found["data"][-1]["id"]
+        raise PaymentError("The payment service has too many charges to look for one.")
 
     async def intent(self, intent_id: str) -> Intent:
         """Fetch a payment intent with its refunds and disputes."""
@@ -263,18 +313,22 @@ _NONSENSE = (ValueError, AttributeError, TypeError, LookupError)
 
 def _refusal(error: stripe.StripeError) -> PaymentError:
     status = error.http_status or 0
-    code = error.code or ""
+    body: Any = error.json_body
+    detail = body["error"] if isinstance(body, dict) else {}
+    # The SDK gives the code of some errors only.
+    code = error.code or detail.get("code") or ""
     intent_id = ""
     if isinstance(error, stripe.CardError):
-        body: Any = error.json_body
-        detail = body["error"] if isinstance(body, dict) else {}
         # `decline_code` is more precise, except for this code, which asks the holder to act.
         if code != "authentication_required":
             code = detail.get("decline_code") or code
         intent_id = id_in(detail.get("payment_intent"))
-    # The same key with other parameters: see `Payments._page_of`.
+    # The same key with other parameters, which has no code of its own.
     elif isinstance(error, stripe.IdempotencyError) and status not in _RETRYABLE:
         code = "idempotency_error"
+    # It keeps failures of its own for as long as answers (Stripe, "Idempotent requests").
+    elif status >= 500 and "idempotent-replayed" in {name.lower() for name in error.headers or ()}:
+        code = "failure_replayed"
     refused = PaymentError(
         "The payment service refused the request.",
         # A 4xx is final. Without a status, or at 5xx, the request may have taken effect.

@@ -30,19 +30,18 @@ Reply = dict[str, Any]
 """An object of Stripe's API as plain data."""
 _SAVES_CARD: Final = "save_card"
 
-_DESCRIPTIONS = {
+_DESCRIPTIONS: Final = {
     AUTOMATIC: "Automatic top-up of calling credit",
     BY_TAP: "Top-up of calling credit by saved card",
 }
-"""Distinguishes charges of a saved card from payments on a page: every such charge carries one.
-Metadata added to a request would break its repetition, whose parameters must be equal."""
-_KINDS = {description: kind for kind, description in _DESCRIPTIONS.items()}
+"""Distinguishes charges of a saved card from payments on a page: every such charge carries one."""
+_KINDS: Final = {description: kind for kind, description in _DESCRIPTIONS.items()}
 
 
 def charge_params(charge: Charge) -> dict[str, Any]:
-    """Return the request that charges a saved card."""
+    """Return the request that charges a saved card; its holder's address is no part of it."""
     payment = charge.payment
-    params: dict[str, Any] = {
+    return {
         "amount": charge.minor,
         "currency": payment.currency.lower(),
         "customer": charge.customer_id,
@@ -55,9 +54,6 @@ def charge_params(charge: Charge) -> dict[str, Any]:
         "metadata": {"account": payment.account_id, "payment": payment.id},
         "expand": ["latest_charge"],
     }
-    if charge.email:
-        params["receipt_email"] = charge.email
-    return params
 
 
 def checkout_params(order: CheckoutOrder) -> dict[str, Any]:

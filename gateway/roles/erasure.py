@@ -35,7 +35,7 @@ def credit_return(stores: Stores, payments: PaymentServices) -> CreditReturn:
 
 def last_payments(payments: PaymentServices) -> LastPayments:
     """Return what ends the payments of an account that leaves."""
-    return LastPayments(payments.payments, payments.service, payments.store)
+    return LastPayments(payments.payments, payments.service, payments.store, payments.auto.charge)
 
 
 def open_journal(settings: Settings, stores: Stores) -> ErasureJournal:

@@ -20,6 +20,9 @@ class RequestFault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     status: int = 0
     """HTTP status to answer with instead of doing anything; 0 does what was asked."""
+    is_kept: bool = False
+    """Whether the request is carried out before it fails with the status, and its idempotency key
+    gives that failure from then on (https://docs.stripe.com/api/idempotent_requests)."""
     count: int = 1
     """How many requests are disturbed."""
     method: str = ""

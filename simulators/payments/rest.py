@@ -228,11 +228,12 @@ class RestApi:
         # Taken at once: a plan that replaces this one ends the wait.
         over = self._world.faults.over
         try:
-            if fault is not None and fault.status:
+            failure = fault.status if fault is not None else 0
+            if fault is not None and failure and not fault.is_kept:
                 # Nothing was carried out, and nothing is kept: a repetition with the same key
                 # works.
-                raise _injected(fault.status)
-            reply = await self._perform(request, handler, key, request_id)
+                raise _injected(failure)
+            reply = await self._perform(request, handler, key, request_id, failure)
         except ApiError as error:
             reply = _refuse(error, request_id)
         if fault is not None and fault.hold_s:
@@ -240,7 +241,7 @@ class RestApi:
         return reply
 
     async def _perform(
-        self, request: Request, handler: Handler, key: str, request_id: str
+        self, request: Request, handler: Handler, key: str, request_id: str, failure: int
     ) -> KeptReply:
         text = request.url.query if request.method == "GET" else await read_text(request)
         tree, path = parse(text), request.url.path
@@ -269,6 +270,9 @@ class RestApi:
             self._world.cause = Cause()
             # Also after a refusal: a decline has caused events.
             self._wake()
+        if failure:
+            failed = _refuse(_injected(failure), request_id)
+            reply = KeptReply(fingerprint, failure, failed.body, request_id, now_ns)
         if key:
             self._kept.keep(key, reply)
         return reply

@@ -16,7 +16,7 @@ from accounts.erasure import State, Step, Unspent
 from accounts.holder import Holder
 from accounts.stores import holders
 from billing.clock import utc_now
-from billing.payments import Payment, PaymentState
+from billing.payments import AutoLimits, Payment, PaymentState
 from billing.stores import late_payments, tables
 from billing.stores.audit import audit
 from billing.stores.payments import SqlPaymentStore
@@ -24,6 +24,7 @@ from billing.stores.sql import SqlLedgerStore
 from database.engine import TIMEOUT_S, writing
 from gateway.charging.account_erasure import AccountErasure
 from gateway.charging.recovery import bring_credits
+from gateway.payments.auto_top_up import AutoTopUps
 from gateway.payments.credit_return import CreditReturn
 from gateway.payments.last_payments import LastPayments
 from gateway.payments.ports import CheckoutOrder
@@ -108,6 +109,13 @@ class Till:
             SETTINGS, **parts, on_credit=on_credit, on_freeze=world.gate.freeze
         )
         refunds = Refunds(self.payments, **parts, on_credit=on_credit, balance=world.gate.balance)
+        auto = AutoTopUps(
+            self.payments,
+            service=self.service,
+            store=self.store,
+            limits=AutoLimits(100 * UNIT, timedelta(seconds=60)),
+            notify=notify,
+        )
         self.work = AccountErasure(
             gate=world.gate,
             ledger=book,
@@ -115,7 +123,7 @@ class Till:
             accounts=self.deaths.of(SqlAccountStore(world.engine)),
             profiles=self.store,
             drain=world.drainer.drain_once,
-            settle=LastPayments(self.payments, self.service, self.store).settle,
+            settle=LastPayments(self.payments, self.service, self.store, auto.charge).settle,
             send_back=CreditReturn(self.store, refunds, world.gate.balance).send_back,
             forget_customer=service.forget_customer,
             end_sessions=self.nothing,

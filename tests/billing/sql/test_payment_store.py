@@ -59,10 +59,15 @@ async def test_nobody_pays_for_an_account_that_is_not_there(payments):
     with pytest.raises(LookupError):
         await payments.create_checkout("pay_1", "nobody", UNIT, "USD", since=START)
     with pytest.raises(LookupError):
-        await payments.begin_charge("nobody", "pay_1", lambda profile, history: UNIT)
+        await payments.begin_charge("nobody", "pay_1", lambda profile, history: UNIT, written)
     with pytest.raises(LookupError):
         await payments.profile("nobody")
     assert await payments.find("pay_1") is None
+
+
+def written(payment, profile):
+    """Write a request that says what it was written for."""
+    return f"{payment.id} of {profile.account_id}"
 
 
 async def test_two_clicks_at_once_are_one_payment(payments):
@@ -224,13 +229,13 @@ async def test_at_most_one_automatic_top_up_is_in_flight(payments):
         return AutoRefusal.IN_FLIGHT if history.is_in_flight else UNIT
 
     outcomes = await asyncio.gather(
-        *(payments.begin_charge("alice", f"pay_{n}", decide) for n in range(6))
+        *(payments.begin_charge("alice", f"pay_{n}", decide, written) for n in range(6))
     )
     begun = [each for each in outcomes if each is not AutoRefusal.IN_FLIGHT]
     assert len(begun) == 1
     assert (begun[0].kind, begun[0].micros, begun[0].currency) == ("auto", UNIT, "USD")
     await payments.record(begun[0].id, PaymentState.PAID)
-    again = await payments.begin_charge("alice", "pay_9", decide)
+    again = await payments.begin_charge("alice", "pay_9", decide, written)
     assert again.id == "pay_9"
 
 

@@ -1,8 +1,11 @@
 """An account that leaves is paid no more: open pages are closed, and what was paid is booked."""
 
+from datetime import timedelta
+
 import httpx
 import pytest
 
+from billing.charges import SETTLED_AFTER
 from billing.payments import PaymentState
 from gateway.errors import PaymentError
 from gateway.payments.last_payments import LastPayments
@@ -11,7 +14,7 @@ from tests.gateway.payments.conftest import UNIT
 
 @pytest.fixture
 def last(shop):
-    return LastPayments(shop.payments, shop.service, shop.store)
+    return LastPayments(shop.payments, shop.service, shop.store, shop.auto.charge)
 
 
 async def try_to_pay(url):
@@ -80,3 +83,30 @@ async def test_a_service_that_is_away_is_asked_again_and_one_that_refuses_holds_
     await last.settle("alice")
     assert await state_of(shop, payment) is PaymentState.EXPIRED
     assert await state_of(shop, strange) is PaymentState.PROCESSING
+
+
+async def begin_charge(shop):
+    await shop.paid(units=10, save_card=True)
+    payment = await shop.store.begin_charge(
+        "alice", "pay_auto", lambda profile, history: 25 * UNIT, shop.auto._write
+    )
+    await shop.ledger.freeze("alice", True)
+    return payment
+
+
+async def test_a_charge_that_may_be_under_way_is_waited_for_and_not_made(shop, last):
+    payment = await begin_charge(shop)
+    with pytest.raises(PaymentError) as waiting:
+        await last.settle("alice")
+    assert waiting.value.retryable
+    shop.clock.ahead += SETTLED_AFTER + timedelta(seconds=1)
+    await last.settle("alice")
+    assert (await state_of(shop, payment), await shop.balance()) == (PaymentState.FAILED, 10)
+
+
+async def test_a_charge_whose_answer_was_lost_is_booked(shop, last):
+    payment = await begin_charge(shop)
+    request = await shop.store.charge_request(payment.id)
+    await shop.service.charge(payment.id, request.body)
+    await last.settle("alice")
+    assert (await state_of(shop, payment), await shop.balance()) == (PaymentState.PAID, 35)

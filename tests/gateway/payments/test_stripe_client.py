@@ -22,7 +22,11 @@ def payment(payment_id="pay_1", micros=25_000_000):
 
 
 def charge(payment_method="pm_card_visa", customer_id="", minor=2_500):
-    return Charge(payment(), minor, customer_id, payment_method, "")
+    return Charge(payment(), minor, customer_id, payment_method)
+
+
+async def pay(shop, order):
+    return await shop.service.charge(order.payment.id, shop.service.charge_request(order))
 
 
 @pytest.fixture
@@ -43,7 +47,7 @@ async def test_a_decline_says_why_and_what_for(shop, customer, behaviour, code):
     method = customer.payment_method_id
     await shop.does("PUT", f"/payment_methods/{method}", behaviour=behaviour)
     with pytest.raises(PaymentError) as declined:
-        await shop.service.charge(charge(method, customer.customer_id))
+        await pay(shop, charge(method, customer.customer_id))
     error = declined.value
     assert (error.service_code, error.status, error.retryable) == (code, 402, False)
     assert (await shop.service.intent(error.payment_intent_id)).failure == code
@@ -61,11 +65,11 @@ async def test_no_proxy_of_the_environment_is_used(shop, monkeypatch, name, prox
 
 async def test_a_charge_that_is_repeated_is_the_same(shop, customer):
     order = charge(customer.payment_method_id, customer.customer_id)
-    first, second = [await shop.service.charge(order) for _ in range(2)]
+    first, second = [await pay(shop, order) for _ in range(2)]
     assert first == second
     assert (first.status, first.received_minor, first.currency) == ("succeeded", 2_500, "USD")
     with pytest.raises(PaymentError) as refused:
-        await shop.service.charge(charge(customer.payment_method_id, customer.customer_id, 100))
+        await pay(shop, charge(customer.payment_method_id, customer.customer_id, 100))
     assert (refused.value.service_code, refused.value.retryable) == ("idempotency_error", False)
 
 
@@ -127,7 +131,7 @@ async def test_nonsense_is_no_answer(body):
             service.refund("pi_1", 5, "a"),
             service.missed_events(datetime.now(UTC), ""),
             service.forget_customer("cus_1"),
-            service.charge(charge()),
+            service.charge("pay_1", service.charge_request(charge())),
         ):
             with pytest.raises(PaymentError) as failed:
                 await ask
@@ -250,7 +254,7 @@ async def test_a_customer_is_forgotten_with_the_card(shop, customer):
         await shop.service.forget_customer(customer.customer_id)
     assert await shop.objects("customers") == []
     with pytest.raises(PaymentError) as refused:
-        await shop.service.charge(charge(customer.payment_method_id, customer.customer_id))
+        await pay(shop, charge(customer.payment_method_id, customer.customer_id))
     assert refused.value.is_missing
 
 

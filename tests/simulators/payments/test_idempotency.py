@@ -70,6 +70,21 @@ async def test_a_refused_request_can_be_corrected_under_its_key(payments: Paymen
     assert (await intents.create_async({"amount": 700, "currency": "eur"}, key)).amount == 700
 
 
+async def test_a_failure_of_the_service_itself_is_kept_with_what_it_did(payments: Payments) -> None:
+    await payments.order("PUT", "/faults", requests={"status": 500, "is_kept": True})
+    replies = [
+        await payments.browser.post(
+            f"{payments.service.origin}/v1/customers",
+            headers={"Authorization": f"Bearer {KEY}", "Idempotency-Key": "k1"},
+        )
+        for _ in range(2)
+    ]
+    assert [reply.status_code for reply in replies] == [500, 500]
+    assert [reply.headers.get("idempotent-replayed") for reply in replies] == [None, "true"]
+    assert replies[0].json() == replies[1].json()
+    assert len((await payments.order("GET", "/objects/customers"))["data"]) == 1
+
+
 async def test_a_key_in_use_is_refused_until_its_request_is_answered(payments: Payments) -> None:
     await payments.order("PUT", "/faults", requests={"hold_s": 600, "path": "/v1/customers"})
 
