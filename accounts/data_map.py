@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Final
 
 from accounts.button_kinds import BUTTON_KINDS
-from accounts.money_kinds import BOOK_YEARS, BY_LAW, MONEY_KINDS, PSEUDONYMISED
+from accounts.link import MAIL_MAX
+from accounts.money_kinds import BOOK_YEARS, BY_LAW, FOR_GOOD, MONEY_KINDS, PSEUDONYMISED
 from accounts.personal_data import (
     Columns,
     Erasure,
@@ -42,6 +43,7 @@ KINDS: Final[tuple[Kind, ...]] = (
         Erasure(
             Fate.ANONYMOUS,
             "books are closed under its number, which leads to nobody and is given to nobody again",
+            FOR_GOOD,
         ),
         sql=(
             Columns(
@@ -58,6 +60,7 @@ KINDS: Final[tuple[Kind, ...]] = (
         ),
         valkey=(Key("{cr:<partition>}:froz"),),
         logs=("account",),
+        files=("erased.log",),
         corrected_at="/account",
     ),
     Kind(
@@ -118,7 +121,7 @@ KINDS: Final[tuple[Kind, ...]] = (
         (_PROVIDE, _FRAUD),
         (),
         Period(Span.MINUTES, "a person must find a code or a key", 15),
-        Erasure(Fate.EXPIRES, "only the browser that began it can go on", 0),
+        Erasure(Fate.EXPIRES, "only the browser that began it can go on"),
         valkey=(Key("caller:ceremony:1:<digest>", Via.NAME),),
         not_exported="it is over before a file is made",
     ),
@@ -135,7 +138,7 @@ KINDS: Final[tuple[Kind, ...]] = (
         (_COMPLY,),
         (_OPERATOR,),
         Period(Span.MONTHS, "claims lapse by then", 48),
-        Erasure(Fate.KEPT, "it proves that the terms were accepted, to whoever has the address", 4),
+        Erasure(Fate.KEPT, "it proves that the terms were accepted, to whoever has the address"),
         sql=(
             Columns(
                 "consent_proofs",
@@ -160,7 +163,7 @@ KINDS: Final[tuple[Kind, ...]] = (
         (_COMPLY,),
         (_PERSON, _OPERATOR),
         Period(Span.YEARS, "it proves that requests were answered in time", BOOK_YEARS, BY_LAW),
-        Erasure(Fate.PSEUDONYMISED, "it has an account number and dates, and nobody's name", 4),
+        Erasure(Fate.PSEUDONYMISED, "it has an account number and dates, and nobody's words"),
         sql=(
             Columns(
                 "data_requests",
@@ -177,7 +180,6 @@ KINDS: Final[tuple[Kind, ...]] = (
                 ),
             ),
         ),
-        files=("erased.log",),
     ),
     Kind(
         "links",
@@ -235,7 +237,10 @@ KINDS: Final[tuple[Kind, ...]] = (
         (_FRAUD, _COMPLY),
         (_PERSON, _OPERATOR),
         Period(Span.MONTHS, "long enough to find out what somebody else did", 12),
-        PSEUDONYMISED,
+        Erasure(
+            Fate.PSEUDONYMISED,
+            "it proves what was done with the account; the reasons that were given go with it",
+        ),
         sql=(
             Columns(
                 "account_events",
@@ -285,7 +290,11 @@ KINDS: Final[tuple[Kind, ...]] = (
         (_NOTIFY,),
         (_PERSON, _OPERATOR, Viewer.MAIL_SERVER),
         Period(Span.DAYS, "somebody may ask what became of one", 30),
-        _DELETED,
+        Erasure(
+            Fate.EXPIRES,
+            "the last mail says that the account is deleted; it goes once it has left",
+            Period(Span.DAYS, "a mail server may be away for so long", MAIL_MAX.days),
+        ),
         sql=(
             Columns(
                 "mail_outbox",

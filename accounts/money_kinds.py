@@ -26,8 +26,8 @@ BY_LAW: Final = "CALLER_BOOKS_KEPT_YEARS"
 PSEUDONYMISED: Final = Erasure(
     Fate.PSEUDONYMISED,
     "the books need the entry, and nothing leads from its account number to a person any more",
-    BOOK_YEARS,
 )
+FOR_GOOD: Final = Period(Span.EVER, "all books together must add up")
 _BOOKS: Final = Period(Span.BOOKS, "books must show what was paid and charged", BOOK_YEARS, BY_LAW)
 
 MONEY_KINDS: Final[tuple[Kind, ...]] = (
@@ -36,7 +36,7 @@ MONEY_KINDS: Final[tuple[Kind, ...]] = (
         (Purpose.TRANSACT,),
         (Viewer.OPERATOR,),
         Period(Span.YEARS, "money may hang on it: the operator books it", BOOK_YEARS, BY_LAW),
-        Erasure(Fate.PSEUDONYMISED, "what cannot be read is blanked; that it came stays", 0),
+        Erasure(Fate.PSEUDONYMISED, "what cannot be read is blanked; that it came stays"),
         sql=(
             Columns(
                 "rejected_entries",
@@ -91,6 +91,7 @@ MONEY_KINDS: Final[tuple[Kind, ...]] = (
             Fate.ANONYMOUS,
             "all books together must add up; it is one sum for each ledger account, and digests of"
             " what entries were called",
+            FOR_GOOD,
         ),
         sql=(
             Columns(

@@ -9,8 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from accounts.link import Purpose
+
+LAST_NOTICE: Final = "account_deleted"
+"""Name of the last mail of an account, which says what stays."""
 
 
 @dataclass(frozen=True, slots=True)

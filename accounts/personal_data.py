@@ -56,6 +56,8 @@ class Span(StrEnum):
     MINUTES = "minutes"
     LOGS = "logs"
     """As long as the operator keeps log files."""
+    EVER = "ever"
+    """For good: only of what is left once an account is deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +108,8 @@ class Erasure:
 
     fate: Fate
     reason: str = ""
-    years: int = 0
-    """How long it is kept then; 0 where it is not."""
+    period: Period | None = None
+    """How long what is left is kept; None for as long as the kind is kept otherwise."""
 
 
 class Via(StrEnum):
@@ -186,6 +188,13 @@ class Kind:
     def is_exported(self) -> bool:
         """Whether the person's export has it."""
         return not self.not_exported
+
+    @property
+    def stays(self) -> Period | None:
+        """How long something of it is kept once the account is deleted; None where nothing is."""
+        if self.erasure.fate is Fate.DELETED:
+            return None
+        return self.erasure.period or self.period
 
     def tables(self) -> frozenset[str]:
         """Return the names of its tables."""

@@ -1,6 +1,7 @@
 """Keeps the audit log of accounts in SQL: what was done, when, by whom and why.
 
-No line changes, and none goes before its time: the database itself refuses both.
+No line changes, and none goes before its time: the database itself refuses both. Only the reason
+of a line can be taken from it, with the account whose line it is.
 
 Functions on the caller's connection, so that an act and its line commit together.
 """
@@ -20,6 +21,7 @@ from accounts.stores import tables
 
 _EVENTS = tables.account_events
 _FORGETTING = tables.event_forgetting
+HAS_REASON = _EVENTS.c.reason != ""
 _SELECT = sa.select(
     *(_EVENTS.c.at, _EVENTS.c.act, _EVENTS.c.actor),
     *(_EVENTS.c.reason, _EVENTS.c.operator, _EVENTS.c.id),
@@ -120,6 +122,22 @@ async def forget(connection: AsyncConnection, is_old: sa.ColumnElement[bool], *,
     if ids:
         await connection.execute(sa.insert(_FORGETTING).values(id=1))
         await connection.execute(sa.delete(_EVENTS).where(_EVENTS.c.id.in_(ids)))
+        await connection.execute(sa.delete(_FORGETTING))
+    return len(ids)
+
+
+async def erase_reasons(
+    connection: AsyncConnection, of: sa.ColumnElement[bool], *, limit: int | None = None
+) -> int:
+    """Take the reasons from lines that meet a condition, which have somebody's words in them.
+
+    Return from how many, at most `limit`. The database refuses every other change of a line.
+    """
+    with_reason = sa.select(_EVENTS.c.id).where(of, HAS_REASON).limit(limit)
+    ids = (await connection.scalars(with_reason.with_for_update())).all()
+    if ids:
+        await connection.execute(sa.insert(_FORGETTING).values(id=1))
+        await connection.execute(sa.update(_EVENTS).where(_EVENTS.c.id.in_(ids)).values(reason=""))
         await connection.execute(sa.delete(_FORGETTING))
     return len(ids)
 

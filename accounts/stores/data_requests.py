@@ -85,6 +85,13 @@ async def answer_all(
     )
 
 
+async def erase_notes(connection: AsyncConnection, account_id: str) -> None:
+    """Forget what was noted of an account's requests, in somebody's words."""
+    await connection.execute(
+        sa.update(_REQUESTS).where(_REQUESTS.c.account_id == account_id).values(note="")
+    )
+
+
 async def close(
     connection: AsyncConnection, number: int, at: datetime, actor: Actor, note: str = ""
 ) -> DataRequest | None:

@@ -190,8 +190,8 @@ passkeys = sa.Table(
     sa.Column("used_at", UtcDateTime),
 )
 
-# The audit log: no row changes, and none goes before its time. It outlives the holder, of whom it
-# says nothing but what was done and why.
+# The audit log: no row changes, but that its reason goes with the account, and none goes before its
+# time. It outlives the holder, of whom it then says nothing but what was done.
 account_events = sa.Table(
     "account_events",
     metadata,
@@ -204,6 +204,8 @@ account_events = sa.Table(
     # Who of the operators, or which API key; empty for all other actors.
     *_text_or_none("operator", NAME_MAX),
     sa.Index(None, "account_id", "id"),
+    # Of lines with a reason: said by the migration alone, as in `mail_outbox`.
+    sa.Index("ix_account_events_reason", "account_id"),
 )
 
 # Has a row within the transaction that forgets events whose time is up, and never else: a trigger

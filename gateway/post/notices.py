@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from accounts.choices import Choices
 from accounts.link import DISPUTABLE, LIFETIMES
-from accounts.notice import Notice
+from accounts.notice import LAST_NOTICE, Notice
 from billing.money import format_money
 from billing.payments import PaymentProfile
 from gateway import tokens
+from gateway.words.data_map import Kept, left_in, words_in
 from gateway.words.languages import DEFAULT_LANGUAGE
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ WIDTH: Final = 72
 VALUE_LENGTH_MAX: Final = 2_000
 """Characters of one value: the address of a payment page has some hundreds."""
 NO_CHOICES: Final = Choices()
+KEPT: Final = Kept()
+"""Where an operator has set nothing."""
 
 _HERE = Path(__file__).parent
 LANGUAGES: Final = frozenset(path.stem for path in (_HERE / "languages").glob("*.toml"))
@@ -118,9 +121,7 @@ NOTICES: Final[Mapping[str, Kind]] = {
         frozenset({"at"}), frozenset({"unspent", "micros"}), has_alarm=True, is_urgent=True
     ),
     "deletion_cancelled": _kind(),
-    "account_deleted": Kind(
-        frozenset({"language"}), frozenset({"sent_back_micros", "given_up_micros"})
-    ),
+    LAST_NOTICE: Kind(frozenset({"language"}), frozenset({"sent_back_micros", "given_up_micros"})),
     "restricted": _kind(),
     "policy_changed": _kind("document", "version", "path", "material"),
 }
@@ -141,6 +142,8 @@ class Service:
     """Mail address for questions; empty for none."""
     operator: str = ""
     """Who runs it, with their postal address; empty for nobody named."""
+    kept: Kept = KEPT
+    """How long data are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +196,7 @@ def write(
         "origin": service.origin,
         "service": service.name,
         "contact": service.contact,
+        "stays": left_in(words_in(language), service.kept) if notice.name == LAST_NOTICE else (),
     }
     subject = _fill(own["subject"], context)
     foot = [_fill(words[name], context) for name in ("reason", "sender")]

@@ -28,6 +28,7 @@ from gateway.settings import Settings
 from gateway.stores import policy_notices
 from gateway.stores.mail_outbox import SqlMailOutbox
 from gateway.stores.policy_notices import PolicyNotices
+from gateway.words.data_map import Kept
 from gateway.words.languages import DEFAULT_LANGUAGE
 
 LINK_SECRET_BYTES = 32
@@ -69,7 +70,9 @@ def build_writer(settings: Settings, engine: AsyncEngine) -> MailWriter:
         return f"{settings.origin}/l/{secret}"
 
     operator = ", ".join(filter(None, (settings.operator, settings.operator_address)))
-    service = Service(settings.service_name, settings.origin, settings.contact_email, operator)
+    kept = Kept(settings.calls_kept_months, settings.books_kept_years)
+    named = (settings.service_name, settings.origin, settings.contact_email, operator)
+    service = Service(*named, kept)
     return MailWriter(reader, new_link, service)
 
 

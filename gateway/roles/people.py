@@ -225,7 +225,7 @@ def people_routes(
             *(door, passwords, addresses, browsers, sign_outs, stores.gate.balance),
             *(kept.privacy, is_leaving),
         ).routes(),
-        *LeavingPages(door, leaving).routes(),
+        *LeavingPages(door, leaving, how_long).routes(),
         *PrivacyPages(door, kept.privacy, documents, utc_now).routes(),
         *RestrictionPages(door, kept.privacy).routes(),
         *SupervisionPages(door, supervision).routes(),

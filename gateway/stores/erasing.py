@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from accounts.audit_log import Act, Actor
 from accounts.erasure import STEPS, Erasure, State, Step, Unspent
-from accounts.notice import Notice
+from accounts.notice import LAST_NOTICE, Notice
 from accounts.stores import audit_log, consent_proofs, data_requests, erasures, holders
 from accounts.stores import tables as people
 from billing.clock import Clock, utc_now
@@ -28,7 +28,7 @@ from gateway.operators import Order
 from gateway.stores.accounts import close
 from gateway.stores.button_tables import erase_button_rows
 from gateway.stores.fraud import erase_fraud_rows
-from gateway.stores.mail_outbox import LAST_NOTICE, erase_mails, queue_notice
+from gateway.stores.mail_outbox import erase_mails, queue_notice
 from gateway.stores.supervision import erase_rule
 from gateway.stores.webhook_tables import erase_webhook_rows
 
@@ -189,8 +189,8 @@ class SqlErasing:
     async def erase_person(self, account_id: str) -> None:
         """Erase the holder and all that is kept of the person, and queue the last mail.
 
-        A proof of what they accepted is kept under a digest; also the labels of keys go, and the
-        card. Repeating it changes nothing.
+        A proof of what they accepted is kept under a digest; also the labels of keys go, the card,
+        and the reasons of what was done. Repeating it changes nothing.
         """
         digest = await self._digest(account_id)
         at = self._clock()
@@ -215,6 +215,9 @@ class SqlErasing:
             await erase_rule(connection, account_id)
             await erase_button_rows(connection, account_id)
             await erase_webhook_rows(connection, account_id)
+            is_own = people.account_events.c.account_id == account_id
+            await audit_log.erase_reasons(connection, is_own)
+            await data_requests.erase_notes(connection, account_id)
             if holder is not None and holder.is_proven:
                 # The holder's language goes with them, so the mail has it.
                 values = {"language": holder.language}

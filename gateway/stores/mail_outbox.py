@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from accounts.link import Purpose
-from accounts.notice import MailCounts, MailState, Notice, QueuedMail
+from accounts.notice import LAST_NOTICE, MailCounts, MailState, Notice, QueuedMail
 from accounts.stores import holders, links
 from accounts.stores import tables as people
 from billing.clock import Clock, utc_now
@@ -30,9 +30,6 @@ VALUES_LENGTH_MAX: Final = 4_000
 EXPIRED_MAX: Final = 500
 """Rows of one transaction that gives up: another writer must not wait for long."""
 ENDED_LATELY: Final = timedelta(days=1)
-
-LAST_NOTICE: Final = "account_deleted"
-"""The mail that tells a person that they are forgotten; its row alone still has the address."""
 
 _PENDING: Final = (MailState.QUEUED, MailState.SENDING)
 

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from accounts.data_map import CALL_MONTHS_MAX, KINDS
+from accounts.erasure import State
 from accounts.money_kinds import BOOK_YEARS
 from accounts.retention import (
     DELIVERIES_KEPT,
@@ -156,6 +157,16 @@ def sweeps(
             lambda now: _count(people.account_events, is_old_event(now)),
             forget_events,
         ),
+        "reasons": Sweep(
+            BATCH,
+            lambda _now: _count(people.account_events, _are_reasons_of_erased()),
+            _erase_reasons,
+        ),
+        "notes": Sweep(
+            BATCH,
+            lambda _now: _count(people.data_requests, _are_notes_of_erased()),
+            _erase_notes,
+        ),
         "refusals": _unrestricted(
             call_refusals, lambda now: call_refusals.c.hour < now - REFUSALS_KEPT
         ),
@@ -205,6 +216,33 @@ def _of_books(before: Callable[[datetime], datetime]) -> Mapping[str, Sweep]:
         "receipts": _receipts(before),
         "unread": _deletion(rejected, lambda now: rejected.c.at < before(now)),
     }
+
+
+def _is_erased(account_id: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+    erasures = people.erasures.c
+    return account_id.in_(sa.select(erasures.account_id).where(erasures.state == State.DONE))
+
+
+def _are_reasons_of_erased() -> sa.ColumnElement[bool]:
+    """Return which lines have words of somebody, given after the account was erased."""
+    return sa.and_(audit_log.HAS_REASON, _is_erased(people.account_events.c.account_id))
+
+
+async def _erase_reasons(connection: AsyncConnection, _now: datetime) -> int:
+    return await audit_log.erase_reasons(connection, _are_reasons_of_erased(), limit=BATCH)
+
+
+def _are_notes_of_erased() -> sa.ColumnElement[bool]:
+    requests = people.data_requests.c
+    return sa.and_(requests.note != "", _is_erased(requests.account_id))
+
+
+async def _erase_notes(connection: AsyncConnection, _now: datetime) -> int:
+    requests = people.data_requests
+    found = sa.select(requests.c.id).where(_are_notes_of_erased()).limit(BATCH)
+    ids = (await connection.scalars(found.with_for_update(skip_locked=True))).all()
+    await connection.execute(sa.update(requests).where(requests.c.id.in_(ids)).values(note=""))
+    return len(ids)
 
 
 def _count(table: sa.Table, condition: sa.ColumnElement[bool]) -> sa.Select[Any]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from accounts.data_map import CALL_MONTHS_MAX
+from accounts.data_map import CALL_MONTHS_MAX, KINDS
 from accounts.money_kinds import BOOK_YEARS
 from accounts.personal_data import Kind, Period
 from gateway.words.languages import DEFAULT_LANGUAGE, read_words
@@ -52,13 +52,50 @@ def list_in(words: Mapping[str, str], table: str, names: tuple[str, ...]) -> str
     return ", ".join(words[f"{table}.{name}"] for name in names)
 
 
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What is left of a kind once the account is deleted, in words."""
+
+    title: str
+    text: str
+    """What, and for how long."""
+
+
+def left_in(words: Mapping[str, str], kept: Kept) -> list[Left]:
+    """Return what stays after a deletion, and for how long: by the map, kind by kind.
+
+    Behind the kinds comes what others keep, and what lies in log files and copies.
+    """
+    stays = [
+        Left(words[f"kind.{kind.name}"], after_in(words, kind, kept))
+        for kind in KINDS
+        if kind.stays is not None
+    ]
+    others = [Left(words[f"left_title.{name}"], words[f"left.{name}"]) for name in BESIDE]
+    return [*stays, *others]
+
+
+BESIDE: Final = ("logs", "services", "copies")
+"""What is left beside the kinds: lines of logs, what the services keep, copies of the database."""
+
+
+def after_in(words: Mapping[str, str], kind: Kind, kept: Kept) -> str:
+    """Return what is left of a kind after a deletion, and for how long; or that nothing is."""
+    if kind.stays is None:
+        return words["fate.deleted"]
+    # What expires by itself is then what it always is.
+    same = f"what.{kind.name}"
+    what = words.get(f"left.{kind.name}", words[same])
+    return words["left.for"].format(what=what, period=period_in(words, kind.stays, kept))
+
+
 def row_in(words: Mapping[str, str], kind: Kind, kept: Kept) -> tuple[str, ...]:
-    """Return a kind as a row of text: title, what it is, purposes, period, viewers, erasure."""
+    """Return a kind as a row of text: title, what it is, purposes, period, viewers, what stays."""
     return (
         words[f"kind.{kind.name}"],
         words[f"what.{kind.name}"],
         list_in(words, "purpose", kind.purposes),
         period_in(words, kind.period, kept),
         list_in(words, "viewer", kind.seen_by) or words["viewer.nobody"],
-        words[f"fate.{kind.erasure.fate}"],
+        after_in(words, kind, kept),
     )

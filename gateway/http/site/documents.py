@@ -16,7 +16,7 @@ from gateway.http.site.door import Door, language_of
 from gateway.http.site.own_documents import OwnDocuments
 from gateway.http.site.own_text import Block
 from gateway.http.site.pages import PrivacyPage, TermsPage
-from gateway.words.data_map import Kept, period_in, words_in
+from gateway.words.data_map import Kept, left_in, period_in, words_in
 
 CALLS = next(kind for kind in KINDS if kind.name == "calls")
 
@@ -47,7 +47,8 @@ class DocumentPages:
         words = words_in(language_of(request))
         kinds = [kind_in(words, kind, self.kept) for kind in KINDS]
         months = period_in(words, CALLS.period, self.kept)
-        page = PrivacyPage(*self._own(request, Document.PRIVACY), kinds, months)
+        stays = left_in(words, self.kept)
+        page = PrivacyPage(*self._own(request, Document.PRIVACY), kinds, months, stays)
         return self.door.show(request, page)
 
     def _own(self, request: Request, document: Document) -> tuple[str, Sequence[Block]]:

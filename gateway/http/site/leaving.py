@@ -20,6 +20,7 @@ from gateway.people.leaving import Leaves, Leaving, LeavingForm, Stays, TooLate
 from gateway.people.password import StepUpNeeded
 from gateway.people.sessions import SessionOver, SignedIn
 from gateway.people.sign_up import Faults
+from gateway.words.data_map import Kept, left_in, words_in
 
 _UNSPENT = {each.value: each for each in (Unspent.REFUND, Unspent.GIVE_UP)}
 NOW = "now"
@@ -31,6 +32,7 @@ class LeavingPages:
 
     door: Door
     leaving: Leaving
+    kept: Kept
 
     def routes(self) -> list[DeclaredRoute]:
         """Return the pages' routes; all are open to whoever does not accept new terms."""
@@ -62,6 +64,7 @@ class LeavingPages:
             balance=_money(parting.balance_micros, currency),
             refundable=_money(parting.refundable_micros, currency),
             may_be_now=parting.may_be_now,
+            stays=left_in(words_in(self.door.language(request)), self.kept),
             due_at=erasure.due_at if erasure else None,
             may_cancel=may_cancel,
             stays_frozen=stays_frozen,

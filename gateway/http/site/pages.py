@@ -24,6 +24,7 @@ from gateway.http.site.own_text import Block
 from gateway.http.site.reference_pages import OfReference
 from gateway.http.site.supervision_pages import SupervisionPage
 from gateway.http.site.webhook_pages import OfWebhooks
+from gateway.words.data_map import Left
 
 Errors = Mapping[str, str]
 """Field of a form -> code of what is wrong with it, a key of the words under `error.`."""
@@ -143,6 +144,8 @@ class DataKind:
     purposes: str
     period: str
     viewers: str
+    after: str
+    """What is left of it once the account is deleted."""
     count: int
     has_more: bool
     """Whether there are more than are counted."""
@@ -293,6 +296,8 @@ class PrivacyPage:
     kinds: Sequence[DataKind]
     months: str
     """How long records of calls are kept."""
+    stays: Sequence[Left]
+    """What is kept once the account is deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,6 +321,8 @@ class DeletePage:
     refundable: str
     """How much of it cards take back, as money; empty for nothing."""
     may_be_now: bool
+    stays: Sequence[Left]
+    """What is kept once the account is deleted."""
     due_at: datetime | None
     """When the deletion that was asked for begins; None where none was."""
     may_cancel: bool

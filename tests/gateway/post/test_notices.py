@@ -20,6 +20,7 @@ from gateway.call.supervision import Mode
 from gateway.http.site.words import WORDS
 from gateway.post import notices
 from gateway.post.notices import LANGUAGES, NOTICES, URGENT, WIDTH, Reader, Service, write
+from gateway.words.data_map import Kept, left_in, words_in
 
 UNIT = 1_000_000
 ORIGIN = "https://calls.example.com"
@@ -368,6 +369,16 @@ def test_the_last_mail_tells_of_a_card_only_where_credit_goes_back(language, wor
         assert words not in without
         assert "$20.00" not in without
     assert "$" not in written("account_deleted", language).text
+
+
+@pytest.mark.parametrize("language", sorted(LANGUAGES))
+def test_the_last_mail_says_all_that_stays_and_for_how_long_it_is_kept_here(language):
+    kept = Kept(3, 7)
+    notice = Notice("account_deleted", values={"language": language})
+    mail = write(notice, Reader(ALICE, "en"), replace(SERVICE, kept=kept))
+    for each in left_in(words_in(language), kept):
+        assert f"{each.title}: {each.text}." in flat(mail.text)
+        assert each.text.split("; ")[-1] in flat(mail.html)
 
 
 @pytest.mark.parametrize("language", sorted(LANGUAGES))

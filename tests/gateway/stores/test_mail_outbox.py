@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from accounts.link import Purpose
-from accounts.notice import MailState, Notice
+from accounts.notice import LAST_NOTICE, MailState, Notice
 from database.engine import create_engine, writing
 from database.errors import StoreUnavailableError
 from gateway.stores import mail_outbox
@@ -319,6 +319,6 @@ async def test_who_forgets_the_last_mail_to_a_person_says_so(engine, clock, ends
 
     await end(PLAIN)
     assert told == []
-    await end(Notice(mail_outbox.LAST_NOTICE, "alice@example.com"))
+    await end(Notice(LAST_NOTICE, "alice@example.com"))
     assert told == [1]
     assert [mail.notice.name for mail in await outbox.newest(9)] == [PLAIN.name]

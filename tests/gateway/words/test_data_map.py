@@ -6,7 +6,17 @@ import pytest
 
 from accounts.data_map import KINDS
 from accounts.personal_data import Fate, Period, Purpose, Span, Viewer
-from gateway.words.data_map import WORDS, Kept, list_in, period_in, row_in, words_in
+from gateway.words.data_map import (
+    BESIDE,
+    WORDS,
+    Kept,
+    after_in,
+    left_in,
+    list_in,
+    period_in,
+    row_in,
+    words_in,
+)
 from gateway.words.languages import DEFAULT_LANGUAGE
 
 EXPECTED = {
@@ -15,7 +25,15 @@ EXPECTED = {
     *(f"purpose.{each}" for each in Purpose),
     *(f"viewer.{each}" for each in (*Viewer, "nobody")),
     *(f"period.{each}" for each in (*Span, "minutes_one", "months_one", "years_one")),
-    *(f"fate.{each}" for each in Fate),
+    "fate.deleted",
+    "left.for",
+    *(
+        f"left.{kind.name}"
+        for kind in KINDS
+        # What expires by itself is then what it always is, but for the last mail.
+        if kind.stays and (kind.erasure.fate is not Fate.EXPIRES or kind.name == "mails")
+    ),
+    *(f"{table}.{name}" for name in BESIDE for table in ("left", "left_title")),
     *(
         f"field.{name}"
         for kind in KINDS
@@ -63,3 +81,35 @@ def test_a_row_says_who_sees_it_even_if_nobody_does():
     assert (title, period, fate) == ("Calls", "6 months", "deleted with the account")
     assert "Twilio" in viewers
     assert "to prevent fraud" in purposes
+
+
+@pytest.mark.parametrize("language", sorted(WORDS))
+def test_what_stays_is_what_the_map_says_for_as_long_as_it_says(language):
+    words, kept = words_in(language), Kept(6, 7)
+    staying = [kind for kind in KINDS if kind.erasure.fate is not Fate.DELETED]
+    left = left_in(words, kept)
+    assert [each.title for each in left[: len(staying)]] == [
+        words[f"kind.{kind.name}"] for kind in staying
+    ]
+    assert [each.title for each in left[len(staying) :]] == [
+        words[f"left_title.{name}"] for name in BESIDE
+    ]
+    for kind, each in zip(staying, left, strict=False):
+        period = kind.erasure.period or kind.period
+        assert each.text.endswith(f"; {period_in(words, period, kept)}")
+        assert each.text == after_in(words, kind, kept)
+    for kind in set(KINDS) - set(staying):
+        assert after_in(words, kind, kept) == words["fate.deleted"]
+    # Whoever keeps something by their own duties is named.
+    vendors = {each.partition(":")[0] for kind in KINDS for each in kind.services}
+    assert all(vendor in words["left_title.services"] for vendor in vendors)
+
+
+def test_how_long_what_stays_is_kept():
+    by_title = {each.title: each.text for each in left_in(words_in("en"), Kept(books_years=7))}
+    assert by_title["Account"].endswith("; for good")
+    assert by_title["Activity"].endswith("; 12 months")
+    assert by_title["Your requests"].endswith("; 7 years, from the end of that year on")
+    assert by_title["Proof of your agreement"].endswith("; 48 months")
+    assert by_title["Mails to you"].endswith("; 3 days")
+    assert "7 years as a rule" in by_title["Charges and credit"]

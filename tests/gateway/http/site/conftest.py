@@ -155,7 +155,7 @@ class Site:
                 *(door, world.passwords, world.addresses, world.browsers, world.sign_outs),
                 *(self.balance_of, world.privacy, world.is_leaving),
             ).routes(),
-            *LeavingPages(door, world.leaving).routes(),
+            *LeavingPages(door, world.leaving, Kept()).routes(),
             *PrivacyPages(door, world.privacy, self.documents, lambda: world.now).routes(),
             *RestrictionPages(door, world.privacy).routes(),
             *SupervisionPages(

@@ -10,6 +10,8 @@ from database.errors import StoreUnavailableError
 from gateway.http.site.forms import OWNER
 from gateway.http.site.link_pages import LinkPage
 from gateway.http.site.words import WORDS
+from gateway.words.data_map import WORDS as DATA_WORDS
+from gateway.words.data_map import Kept, left_in
 from tests.gateway.http.site.conftest import place
 from tests.gateway.people.memory import EMAIL
 
@@ -30,11 +32,21 @@ def asked(form):
 
 async def test_the_page_says_what_goes_and_what_stays(ada):
     form = ada.read(await ada.get(DELETE))
-    for words in ("API keys stop working", "ten years", "under a digest", "in 7 days"):
+    for words in ("API keys stop working", "10 years as a rule", "under a hash", "in 7 days"):
         assert words in form.text
     for thing in ("Webhooks", "call buttons", "numbers", "passkeys", "the app for codes"):
         assert thing in form.text
     assert asked(form) == []
+
+
+@pytest.mark.parametrize("language", sorted(DATA_WORDS))
+async def test_the_page_lists_all_that_stays_and_for_how_long(ada, language):
+    await ada.post("/account/language", language=language)
+    ada.world.epochs.epoch = "e2"
+    text = ada.read(await ada.get(DELETE)).text
+    words = DATA_WORDS[language]
+    for each in left_in(words, Kept()):
+        assert f"{each.title}: {each.text}." in text
 
 
 async def test_an_old_proof_does_not_do(ada):
