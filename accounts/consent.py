@@ -45,6 +45,8 @@ HISTORY: Final[History] = {
         Version("2026-11-27"),
         # It allows nothing by itself: calls are heard only where their account's owner says so.
         Version("2026-11-29", is_material=False),
+        # It says more of what is done, and nothing else is done.
+        Version("2026-12-02", is_material=False),
     ),
     Document.ADULT: (Version("2026-11-27"),),
 }

@@ -105,6 +105,7 @@ async def findings(settings: Settings, *, is_starting: bool) -> list[Finding]:
         *certificate(settings, datetime.now(UTC)),
         *carrier_account(settings),
         *sign_up(settings),
+        *contact(settings),
         *branding(settings),
         *await own_documents(settings),
         *second_factors(settings),
@@ -243,6 +244,17 @@ def sign_up(settings: Settings) -> list[Finding]:
         " CALLER_SMTP_URL and CALLER_MAIL_FROM, or CALLER_SIGN_UP=closed."
     )
     return [Finding("sign-up", text, is_weak=True)]
+
+
+def contact(settings: Settings) -> list[Finding]:
+    """See that somebody is named whom people may ask about their data."""
+    if settings.contact_email:
+        return []
+    text = (
+        "CALLER_CONTACT_EMAIL is empty: /privacy says that you have named no address for questions,"
+        " and mails name none either."
+    )
+    return [Finding("contact", text, is_weak=True)]
 
 
 def second_factors(settings: Settings) -> list[Finding]:

@@ -307,6 +307,12 @@ def test_traces_without_their_package_are_refused_before_a_start(monkeypatch):
     assert "pip install 'caller[otel]'" in found.text
 
 
+def test_whoever_names_no_address_for_questions_is_told_where_that_is_said():
+    (found,) = preflight.contact(from_mapping(environ()))
+    assert (found.verdict, "CALLER_CONTACT_EMAIL is empty" in found.text) == ("warning", True)
+    assert preflight.contact(from_mapping(environ(CONTACT_EMAIL="help@example.com"))) == []
+
+
 def test_a_sign_up_without_mail_is_a_weakness(tmp_path):
     mail = {"SMTP_URL": "smtp://127.0.0.1:25", "MAIL_FROM": "a@example.com"}
     for given in ({}, mail, mail | {"SIGN_UP": "open"}):

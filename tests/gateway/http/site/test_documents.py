@@ -2,14 +2,19 @@
 
 import gzip
 import random
+import re
 import string
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from accounts.consent import Document, Version, current, with_own
+from accounts.consent import AGE_MIN, HISTORY, Document, Version, current, with_own
 from accounts.data_map import KINDS
+from gateway.http.site.branding import Branding
 from gateway.http.site.own_documents import EVERYBODY, OwnDocuments
 from gateway.http.site.own_text import BYTES_MAX, read_own_text
+from gateway.http.site.rendering import Pages
 from gateway.http.site.words import WORDS as SITE_WORDS
 from gateway.words.data_map import WORDS, Kept, left_in, row_in
 
@@ -34,6 +39,60 @@ async def test_the_policy_lists_every_kind_of_data_in_every_language(site, langu
     _, stays = text.split(SITE_WORDS[language]["privacy.stays"])
     assert all(f"{each.title}: {each.text}." in stays for each in left_in(words, Kept()))
     assert {"en": "12 months", "de": "12 Monate", "es": "12 meses"}[language] in text
+
+
+@pytest.mark.parametrize("language", sorted(SITE_WORDS))
+async def test_the_policy_says_whom_to_ask_or_that_nobody_is_named(site, language):
+    words = SITE_WORDS[language]
+    headers = {"accept-language": language}
+    named = site.read(await site.client.get("/privacy", headers=headers)).text
+    assert words["privacy.contact"].format(contact="help@example.com") in named
+    assert words["privacy.no_contact"] not in named
+    site.door = replace(site.door, pages=Pages(Branding("Example Calls")))
+    site.rebuild()
+    unnamed = site.read(await site.client.get("/privacy", headers=headers)).text
+    assert words["privacy.no_contact"] in unnamed
+    assert "@" not in unnamed
+
+
+@pytest.mark.parametrize("language", sorted(SITE_WORDS))
+async def test_the_policy_says_all_that_the_service_promises(site, language):
+    text = site.read(await site.client.get("/privacy", headers={"accept-language": language})).text
+    promises = ("improve", "legal", "transfer", "security", "adults", "cookies", "storage")
+    for name in (*promises, "what", "why", "who", "rights", "changes"):
+        assert SITE_WORDS[language][f"privacy.{name}"] in text
+    assert str(AGE_MIN) in SITE_WORDS[language]["privacy.adults"]
+    # The newest version is told of in the same words to whoever has an account.
+    (note,) = OwnDocuments(HISTORY, {}).changes(
+        Document.PRIVACY, current()[Document.PRIVACY], language
+    )
+    assert note
+
+
+STORED = {
+    "caller-number": "number",
+    "caller-key": "API key",
+    "caller-webrtc-blocked": "WebRTC",
+    "caller-call:": "a call again",
+    "caller-labels": "names that you give to numbers",
+    "caller-sound": "microphone",
+}
+"""Key of the browser's storage -> words of the policy."""
+
+
+def test_pages_and_sdk_store_in_the_browser_what_the_policy_says_and_nothing_else():
+    folder = Path(__file__).parents[4] / "web" / "src"
+    stored, said = set(), SITE_WORDS["en"]["privacy.storage"]
+    for file in folder.glob("**/*.ts"):
+        text = file.read_text()
+        assert not re.search(r"indexedDB|document\.cookie|\bcaches\b|cookieStore", text), file
+        if re.search(r"(local|session)Storage", text):
+            named = set(re.findall(r"'(caller-[a-z:-]+)'", text))
+            imported = re.findall(r"import \{[^}]*\bSTORED\b[^}]*\} from '\./([\w-]+)'", text)
+            assert named or imported, file
+            stored |= named
+    assert stored == STORED.keys()
+    assert all(words in said for words in STORED.values())
 
 
 HOSTILE = """# </h2><script>alert(1)</script>
