@@ -24,6 +24,7 @@ from gateway.limits import fraud, velocity
 from gateway.monitor.alarms import PARTS_AFTER_S, RULES, Rule
 from gateway.scopes import Scope
 from gateway.telemetry import spans
+from gateway.twilio import refusals
 from gateway.webhooks.events import EVENT_TYPES, body_of
 from gateway.words.data_map import Kept, list_in, row_in, words_in
 
@@ -262,6 +263,7 @@ def main() -> None:
     replace_after(DOCS / "webhooks.md", "## Events", webhooks())
     replace_after(DOCS / "PRIVACY.md", "## Kinds", privacy())
     replace_after(DOCS / "telemetry.md", "## Spans", spans.markdown())
+    replace_after(DOCS / "carrier.md", "## Codes", refusals.markdown())
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ Values up to 127 are ITU-T Q.850; the higher ones are FreeSWITCH's extensions of
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import IntEnum
 
 
@@ -92,6 +94,18 @@ _FROM_SIP = {
     603: Cause.CALL_REJECTED,
     604: Cause.UNALLOCATED_NUMBER,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class CarrierRefusal:
+    """What a carrier answered in place of a call."""
+
+    code: int
+    """The carrier's own; 0 for none."""
+    text: str
+    """The carrier's own words, for the operator; they name no number of a person."""
+    told: Mapping[str, str]
+    """One sentence for the caller, by language (BCP 47)."""
 
 
 def from_sip(response_code: int) -> Cause | None:

@@ -18,7 +18,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from gateway.button_problems import BUTTON_PROBLEMS
-from gateway.cause import Cause
+from gateway.cause import CarrierRefusal, Cause
 from gateway.payment_problems import PAYMENT_PROBLEMS
 from gateway.problem import Problem
 from gateway.watching_problems import WATCHING_PROBLEMS
@@ -89,7 +89,7 @@ class CarrierError(GatewayError):
         cause: Cause,
         retryable: bool = False,
         ambiguous: bool = False,
-        carrier_code: int = 0,
+        refusal: CarrierRefusal | None = None,
         status: int = 0,
     ) -> None:
         super().__init__(message)
@@ -98,8 +98,19 @@ class CarrierError(GatewayError):
         """The request was certainly not carried out and may be sent again."""
         self.ambiguous = ambiguous
         """The request may have been carried out although no answer came."""
-        self.carrier_code = carrier_code
+        self.refusal = refusal
+        """What the carrier answered; None where it gave no answer."""
         self.status = status
+
+    @property
+    def carrier_code(self) -> int:
+        """The carrier's own code; 0 for none."""
+        return 0 if self.refusal is None else self.refusal.code
+
+    @property
+    def carrier_text(self) -> str:
+        """The carrier's own words; they name no number of a person."""
+        return "" if self.refusal is None else self.refusal.text
 
 
 class PaymentError(GatewayError):

@@ -26,6 +26,7 @@ from gateway.cli.app import COMMANDS
 from gateway.http.openapi import operations
 from gateway.settings import SETTINGS_FILE
 from gateway.telemetry import spans
+from gateway.twilio import refusals
 from gateway.webhooks.events import CALL_ENDED
 from tests.trees import tree_of
 
@@ -48,6 +49,7 @@ def test_generated_parts_are_current():
     assert (ROOT / "docs/PRIVACY.md").read_text().endswith(privacy())
     assert (ROOT / "docs/webhooks.md").read_text().endswith(f"## Events\n\n{webhooks()}")
     assert (ROOT / "docs/telemetry.md").read_text().endswith(f"## Spans\n\n{spans.markdown()}")
+    assert (ROOT / "docs/carrier.md").read_text().endswith(f"## Codes\n\n{refusals.markdown()}")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)

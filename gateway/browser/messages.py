@@ -6,7 +6,7 @@ token names. `schema()` returns the contract published in `docs/wire/`. Knows no
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from inspect import cleandoc
 from typing import Annotated, Any, Literal
 
@@ -396,6 +396,9 @@ class _End(_Tagged):
     """What to do next; empty if that is obvious."""
     cut_off: Lack | None = None
     """What the call ran out of when it was cut off; null if it ended otherwise."""
+    messages: Mapping[str, str] = {}
+    """`message` in each language that is spoken, by its tag, such as `de`, where the carrier has
+    told more than the cause says; otherwise empty."""
 
 
 class Cancel(_End, tag="cancel"):

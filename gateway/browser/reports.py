@@ -180,18 +180,20 @@ def end_message(
         (message, action), lack = words, lack_of(ran_out_of, hides_money=hides_money)
     elif hides_money and cause is Cause.MANAGER_REQUEST:
         message = CLOSED_BUTTON
+    told = {} if call.carrier_refusal is None else call.carrier_refusal.told
     gave_up = call.answered_ns is None and call.ended_by == "caller"
     kind = wire.Cancel if gave_up else wire.Disconnect
     return kind(
         call_id=call_id,
         cause=cause,
         name=cause.name,
-        message=message,
+        message=told.get("en", message),
         ended_by=call.ended_by,
         seconds=seconds,
         cost=None if hides_money else cost,
         action=action,
         cut_off=lack,
+        messages=told,
     )
 
 

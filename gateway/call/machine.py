@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from billing.cdr import EndedBy
-from gateway.cause import Cause
+from gateway.cause import CarrierRefusal, Cause
 from gateway.errors import UnexpectedEventError
 
 
@@ -91,6 +91,7 @@ class DialFailed(Event):
     """It is certain that the carrier did not accept the call."""
 
     cause: Cause
+    refusal: CarrierRefusal | None = None
 
 
 class Ringing(Event):
@@ -221,6 +222,7 @@ class Call:
     __slots__ = (
         "answered_ns",
         "carrier_call_id",
+        "carrier_refusal",
         "carrier_seconds",
         "cause",
         "ended_by",
@@ -236,6 +238,8 @@ class Call:
         """None until the call has ended."""
         self.ended_by: EndedBy = "gateway"
         self.carrier_seconds: int | None = None
+        self.carrier_refusal: CarrierRefusal | None = None
+        """What the carrier answered in place of the call, where that has ended it."""
         self.ringing_ns: int | None = None
         self.answered_ns: int | None = None
         self.ended_ns: int | None = None
@@ -272,8 +276,12 @@ class Call:
                 self.carrier_seconds = self._first_known(carrier_seconds)
                 self._end(cause, ended_by, now_ns)
             # Where it is ignored, because the phone rings or talks all the same, it ends nothing.
-            case HoldRefused(cause) | DialFailed(cause) if self.state in (*_CLOSED, State.ENDING):
-                self._end(cause, "gateway" if isinstance(event, HoldRefused) else "carrier", now_ns)
+            case DialFailed(cause, refusal) if self.state in (*_CLOSED, State.ENDING):
+                if self.cause is None:
+                    self.carrier_refusal = refusal
+                self._end(cause, "carrier", now_ns)
+            case HoldRefused(cause) if self.state in (*_CLOSED, State.ENDING):
+                self._end(cause, "gateway", now_ns)
 
     def _first_known(self, carrier_seconds: int | None) -> int | None:
         return carrier_seconds if self.carrier_seconds is None else self.carrier_seconds

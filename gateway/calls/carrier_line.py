@@ -107,10 +107,11 @@ class CarrierLine:
                 "call not placed",
                 call_id=self._order.call_id,
                 carrier_code=error.carrier_code,
+                carrier_text=error.carrier_text,
                 http_status=error.status,
                 reason=str(error),
             )
-            self._on_event(DialFailed(error.cause))
+            self._on_event(DialFailed(error.cause, error.refusal))
         else:
             # A callback has overtaken the reply and named another call: this one rings beside it.
             if not self.named(carrier_call_id):
@@ -182,6 +183,8 @@ class CarrierLine:
                 "call not ended at the carrier",
                 call_id=self._order.call_id,
                 carrier_call_id=self.carrier_call_id,
+                carrier_code=error.carrier_code,
+                carrier_text=error.carrier_text,
                 http_status=error.status,
             )
             return False

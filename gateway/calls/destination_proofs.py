@@ -110,7 +110,11 @@ class DestinationProofs:
             await self.announcer.announce(number, text, tag)
         except CarrierError as error:
             if not error.ambiguous:
-                log.warning("proof call not placed", carrier_code=error.carrier_code)
+                log.warning(
+                    "proof call not placed",
+                    carrier_code=error.carrier_code,
+                    carrier_text=error.carrier_text,
+                )
                 await self.codes.forget(place)
                 return ProofStart.NOT_REACHED
             # It may ring: the code stays good.

@@ -15,31 +15,10 @@ from twilio.rest import Client
 
 from gateway.cause import Cause
 from gateway.errors import CarrierError
+from gateway.twilio.refusals import meaning_of, refusal
 
 TOO_MANY_REQUESTS = 429
 """Never processed, and always safe to retry (Twilio error 20429)."""
-_CALLER_ID = "CALLER_CALLER_ID must be a number of this Twilio account, or verified there"
-_REFUSALS: dict[int, tuple[Cause, str]] = {
-    13224: (Cause.UNALLOCATED_NUMBER, ""),
-    20429: (Cause.SWITCH_CONGESTION, ""),
-    21210: (Cause.FACILITY_NOT_SUBSCRIBED, f"{_CALLER_ID}: it is neither."),
-    21211: (Cause.INVALID_NUMBER_FORMAT, ""),
-    21212: (Cause.FACILITY_NOT_SUBSCRIBED, f"{_CALLER_ID}: it is not a valid number."),
-    21213: (Cause.FACILITY_NOT_SUBSCRIBED, f"{_CALLER_ID}: it is missing."),
-    21214: (Cause.UNALLOCATED_NUMBER, ""),
-    21215: (
-        Cause.OUTGOING_CALL_BARRED,
-        "Calls to this country are not enabled in Twilio's geographic permissions.",
-    ),
-    21216: (Cause.OUTGOING_CALL_BARRED, "Twilio blocks this number."),
-    21217: (Cause.INVALID_NUMBER_FORMAT, ""),
-    21219: (
-        Cause.OUTGOING_CALL_BARRED,
-        "A trial account calls verified numbers only; verify the number at Twilio, or upgrade.",
-    ),
-    21606: (Cause.FACILITY_NOT_SUBSCRIBED, f"{_CALLER_ID}, and able to place calls."),
-}
-"""Twilio's error code -> the cause, and a hint for the operator."""
 
 
 class _HttpClient(AsyncTwilioHttpClient):  # type: ignore[misc]
@@ -93,19 +72,15 @@ def no_answer() -> CarrierError:
 
 def _refusal(error: TwilioRestException) -> CarrierError:
     code = error.code if isinstance(error.code, int) else 0
-    # Codes that are not listed are refusals all the same.
-    cause, words = _REFUSALS.get(code, (Cause.CALL_REJECTED, ""))
-    if error.status >= 500:
-        cause = Cause.NETWORK_OUT_OF_ORDER
-    # The credentials are wrong, not the number: the cause must not blame what was dialled.
-    elif error.status in (401, 403) and code not in _REFUSALS:
-        cause, words = Cause.NETWORK_OUT_OF_ORDER, "It does not accept the Twilio credentials."
+    meaning = meaning_of(code, error.status)
+    refused = refusal(code, str(error.msg or ""), error.status)
+    said = f" (Twilio {code}: {refused.text})" if code else ""
     return CarrierError(
-        f"The carrier refused the request. {words}".rstrip(),
-        cause=cause,
+        f"The carrier refused the request. {meaning.what} {meaning.do}{said}",
+        cause=meaning.cause,
         retryable=error.status == TOO_MANY_REQUESTS,
         # A 5xx may come after the call was placed: never repeated, but looked for.
         ambiguous=error.status >= 500,
-        carrier_code=code,
+        refusal=refused,
         status=error.status,
     )

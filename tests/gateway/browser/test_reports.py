@@ -9,9 +9,18 @@ from billing.meter import CutOff
 from billing.ports import OpenResult
 from billing.rating import Rate
 from gateway.browser import reports
-from gateway.browser.messages import Cancel, Disconnect
-from gateway.call.machine import Answered, Call, CarrierEnded, Ended, HoldPlaced, Requested, Ringing
-from gateway.cause import Cause
+from gateway.browser.messages import Cancel, Disconnect, encode
+from gateway.call.machine import (
+    Answered,
+    Call,
+    CarrierEnded,
+    DialFailed,
+    Ended,
+    HoldPlaced,
+    Requested,
+    Ringing,
+)
+from gateway.cause import CarrierRefusal, Cause
 from gateway.errors import PROBLEMS
 from tests.gateway.stage import order
 
@@ -100,6 +109,20 @@ def test_only_the_caller_gives_up_and_only_before_the_answer(events, kind):
     assert message.message == events[-1].cause.message
     assert message.ended_by == events[-1].ended_by
     assert (message.action, message.cut_off) == ("", None)
+
+
+def test_what_the_carrier_answered_is_told_in_every_language():
+    told = {"en": "All lines are in use.", "de": "Alle Leitungen sind belegt."}
+    refusal = CarrierRefusal(10004, "Call concurrency limit exceeded", told)
+    call = Call()
+    for event in (Requested(), HoldPlaced(), DialFailed(Cause.NORMAL_CIRCUIT_CONGESTION, refusal)):
+        call.receive(event, SECOND_NS)
+    message = reports.end_message("c1", call, 0, None)
+    assert (message.message, message.messages) == ("All lines are in use.", told)
+    assert message.cause == Cause.NORMAL_CIRCUIT_CONGESTION
+    # Code and words are about the operator's account.
+    assert "10004" not in encode(message).decode()
+    assert "concurrency" not in encode(message).decode()
 
 
 def test_money_is_exact_and_readable():

@@ -15,12 +15,13 @@ from gateway.call.machine import (
 )
 from gateway.calls.carrier_line import CONFIRM_S, PROOF_WAIT_S, CarrierLine
 from gateway.calls.reachability import Reachability
-from gateway.cause import Cause
+from gateway.cause import CarrierRefusal, Cause
 from gateway.errors import CarrierError
 from tests.gateway.stage import ScriptedCarrier, dial_order, order
 from tests.gateway.virtual_time import virtual_loop
 
-REFUSED = CarrierError("no", cause=Cause.UNALLOCATED_NUMBER, status=400, carrier_code=21214)
+REFUSAL = CarrierRefusal(21214, "cannot be reached", {"en": "Check the number."})
+REFUSED = CarrierError("no", cause=Cause.UNALLOCATED_NUMBER, status=400, refusal=REFUSAL)
 NO_ANSWER = CarrierError("?", cause=Cause.RECOVERY_ON_TIMER_EXPIRE, ambiguous=True)
 
 
@@ -79,17 +80,21 @@ async def test_a_refused_call_has_certainly_failed(ends):
     ends.carrier.on_place = REFUSED
     started_ns = virtual_loop().now_ns
     await ends.line.dial()
-    assert ends.events == [DialFailed(Cause.UNALLOCATED_NUMBER)]
+    assert ends.events == [DialFailed(Cause.UNALLOCATED_NUMBER, REFUSAL)]
     assert virtual_loop().now_ns == started_ns
 
 
 async def test_why_a_call_was_refused_is_told_to_the_operator(ends):
-    ends.carrier.on_place = CarrierError("It is neither.", cause=Cause.FACILITY_NOT_SUBSCRIBED)
+    ends.carrier.on_place = CarrierError(
+        "It is neither.", cause=Cause.FACILITY_NOT_SUBSCRIBED, refusal=REFUSAL, status=400
+    )
     with capture_logs() as logs:
         await ends.line.dial()
     (told,) = logs
     assert (told["event"], told["call_id"]) == ("call not placed", "c1")
     assert told["reason"] == "It is neither."
+    assert (told["carrier_code"], told["carrier_text"]) == (21214, "cannot be reached")
+    assert told["http_status"] == 400
 
 
 async def test_a_call_that_is_never_proven_has_failed_within_seconds(ends):

@@ -74,6 +74,8 @@ test('who ended a call is said', () => {
   globalThis.document ??= { documentElement: { lang: 'en' } } as Document;
   assert.deepEqual(['callee', 'caller', 'carrier'].map((by) => said(by)), ['The other side hung up.', 'You hung up.', 'The call has ended.']);
   assert.equal(said('callee', 17), 'The call has ended.');
+  const messages = { en: 'All lines are in use.', de: 'Alle Leitungen sind belegt.' };
+  assert.deepEqual(endingInWords({ ...end, cause: 34, ended_by: 'carrier', messages }), [messages.en, '']);
   assert.deepEqual([30, 1].map(seconds), ['30 seconds', '1 second']);
 });
 

@@ -18,7 +18,9 @@ export function seconds(count: number): string {
  * Return how the call ended, and what to do next if that is not obvious: the gateway's words in English, a table's in
  * other languages.
  */
-export function endingInWords({ cause, message, action, ended_by: by, cut_off: lack }: Ending): [string, string] {
+export function endingInWords({ cause, message, messages, action, ended_by: by, cut_off: lack }: Ending): [string, string] {
+  const told = messages?.[document.documentElement.lang];
+  if (told) return [told, action];
   const isEnglish = document.documentElement.lang === 'en';
   const who = cause === 16 ? known(`endedBy.${by}`) : undefined;
   const what = known(`cutOff.${lack}`) ?? who ?? (isEnglish && message ? message : causeInWords(cause));

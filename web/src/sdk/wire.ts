@@ -73,6 +73,8 @@ export interface Ending {
   action: string;
   /** What the call was cut off for want of; null where it ended otherwise. */
   cut_off: Lack | null;
+  /** `message` by language, where the carrier has told more than the cause says. */
+  messages?: Readonly<Record<string, string>>;
 }
 
 /** One direction of the call during the last seconds. */

@@ -1,0 +1,357 @@
+"""What each of Twilio's error codes means here: why the call ends, what to do, what a caller reads.
+
+Source: Twilio, "Error and warning dictionary" (https://www.twilio.com/docs/api/errors). Pure. The
+operator reads meaning and next step; the caller gets one sentence in their own language, which
+tells nothing of the operator's account.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from gateway.cause import CarrierRefusal, Cause
+
+TEXT_MAX: Final = 300
+"""Characters of Twilio's own words that are kept."""
+_NUMBER: Final = re.compile(r"[+(]?\d[\d() .-]{5,}\d")
+"""A phone number in Twilio's words, however it is written."""
+_SPACES: Final = re.compile(r"\s+")
+
+
+class Told(Enum):
+    """The sentence for a caller: English, German, Spanish."""
+
+    NUMBER = (
+        "This number cannot be reached. Check it and call again.",
+        "Diese Nummer ist nicht erreichbar. Prüfen Sie sie und rufen Sie noch einmal an.",
+        "No se puede contactar con este número. Revíselo y vuelva a llamar.",
+    )
+    DESTINATION = (
+        "Calls to this destination are not switched on here. Ask the operator of this service.",
+        "Anrufe in dieses Ziel sind hier nicht freigeschaltet. Fragen Sie den Betreiber.",
+        "Las llamadas a este destino no están activadas aquí. Consulte al operador del servicio.",
+    )
+    BLOCKED = (
+        "The phone network does not put calls through to this number. Call another one.",
+        "Das Telefonnetz stellt zu dieser Nummer nicht durch. Rufen Sie eine andere an.",
+        "La red telefónica no admite llamadas a este número. Llame a otro.",
+    )
+    LINES = (
+        "All lines are in use. Try again in a moment.",
+        "Alle Leitungen sind belegt. Versuchen Sie es gleich noch einmal.",
+        "Todas las líneas están ocupadas. Inténtelo de nuevo en un momento.",
+    )
+    TRIAL = (
+        "This service is still being tried out and calls only numbers that its operator has"
+        " confirmed.",
+        "Dieser Dienst wird noch erprobt und ruft nur Nummern an, die der Betreiber bestätigt hat.",
+        "Este servicio está en pruebas y solo llama a números que el operador ha confirmado.",
+    )
+    OUT_OF_SERVICE = (
+        "No calls are possible at the moment. Try later, or tell the operator of this service.",
+        "Zurzeit sind keine Anrufe möglich. Versuchen Sie es später, oder sagen Sie es dem"
+        " Betreiber.",
+        "Ahora mismo no es posible llamar. Inténtelo más tarde o avise al operador del servicio.",
+    )
+    OWN_NUMBER = (
+        "The phone network does not accept the number that this service calls from. Tell the"
+        " operator.",
+        "Das Telefonnetz nimmt die Nummer nicht an, von der dieser Dienst anruft. Sagen Sie es dem"
+        " Betreiber.",
+        "La red telefónica no acepta el número desde el que llama este servicio. Avise al"
+        " operador.",
+    )
+    OVERLOADED = (
+        "The phone network is overloaded. Try again in a moment.",
+        "Das Telefonnetz ist überlastet. Versuchen Sie es gleich noch einmal.",
+        "La red telefónica está saturada. Inténtelo de nuevo en un momento.",
+    )
+    FAULT = (
+        "The phone network has a fault. Try again in a few minutes.",
+        "Das Telefonnetz hat eine Störung. Versuchen Sie es in ein paar Minuten noch einmal.",
+        "La red telefónica tiene una avería. Inténtelo de nuevo en unos minutos.",
+    )
+    NO_SOUND = (
+        "The sound connection to the phone could not be set up. Try again, or tell the operator.",
+        "Die Tonverbindung zum Telefon kam nicht zustande. Versuchen Sie es noch einmal, oder sagen"
+        " Sie es dem Betreiber.",
+        "No se pudo establecer el sonido con el teléfono. Inténtelo de nuevo o avise al operador.",
+    )
+    TOO_LONG = (
+        "The call has reached the longest time allowed. Call again to go on.",
+        "Der Anruf hat die längste erlaubte Dauer erreicht. Rufen Sie noch einmal an, um"
+        " weiterzusprechen.",
+        "La llamada ha alcanzado la duración máxima. Vuelva a llamar para continuar.",
+    )
+
+    @property
+    def words(self) -> Mapping[str, str]:
+        """The sentence by language (BCP 47)."""
+        return dict(zip(("en", "de", "es"), self.value, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """One code of Twilio's, as it concerns this gateway."""
+
+    cause: Cause
+    what: str
+    """What it says of the account or the call, for the operator."""
+    do: str
+    """The operator's next step."""
+    told: Told
+
+
+_CONSOLE: Final = "Twilio's console"
+_FUNDS: Final = f"Look at {_CONSOLE}, Billing: pay what is open, or ask Twilio's support."
+_UPGRADE: Final = f"Upgrade the account: {_CONSOLE}, Billing."
+_VERIFY: Final = f"Verify it: {_CONSOLE}, Verified Caller IDs; or upgrade the account."
+_GEO: Final = f"Switch the country on: {_CONSOLE}, Voice, Settings, Geo permissions."
+_SID: Final = (
+    "Set CALLER_CALLER_ID to a number of the account that can do voice, or a verified one."
+)
+_CREDENTIALS: Final = (
+    "Check CALLER_TWILIO_ACCOUNT_SID with CALLER_TWILIO_AUTH_TOKEN or the API key."
+)
+_ORIGIN: Final = "Run `caller check`: it opens CALLER_PUBLIC_ORIGIN from outside in."
+_CERTIFICATE: Final = "Serve the certificate of a public authority for this name, whole chain."
+_BUG: Final = "Tell the makers of this gateway, with this code: it should not send that."
+_NOTHING: Final = "Nothing: the number that was dialled is wrong or out of service."
+_SCREENED: Final = "Nothing, or ask Twilio's support to open the number."
+_STATUS: Final = "Wait, and look at status.twilio.com."
+
+_ACCOUNT: Final = Cause.FACILITY_NOT_SUBSCRIBED
+_DOWN: Final = Cause.NETWORK_OUT_OF_ORDER
+_BARRED: Final = Cause.OUTGOING_CALL_BARRED
+_UNKNOWN: Final = Cause.UNALLOCATED_NUMBER
+_FORMAT: Final = Cause.INVALID_NUMBER_FORMAT
+_UNREACHED: Final = Cause.GATEWAY_DOWN
+_SOUND: Final = Cause.BEARERCAPABILITY_NOTAVAIL
+
+_OUT, _OWN, _TRIAL, _NO_SOUND = Told.OUT_OF_SERVICE, Told.OWN_NUMBER, Told.TRIAL, Told.NO_SOUND
+
+MEANINGS: Final[Mapping[int, Meaning]] = {
+    # The account.
+    10001: Meaning(_DOWN, "The account is suspended or closed.", _FUNDS, _OUT),
+    10002: Meaning(_DOWN, "A trial account may not do this.", _UPGRADE, _OUT),
+    10004: Meaning(
+        Cause.NORMAL_CIRCUIT_CONGESTION,
+        "The account has as many calls at once as it may: 5 on trial, 2 without an approved"
+        " profile, 3 with that of an individual.",
+        f"Have a business profile approved: {_CONSOLE}, Trust Hub. Until then set CALLER_CALLS_MAX"
+        " to what the account may.",
+        Told.LINES,
+    ),
+    10005: Meaning(
+        _DOWN, "Voice calls are disabled for the account.", "Ask Twilio's support why.", _OUT
+    ),
+    20003: Meaning(
+        _DOWN, "The credentials are wrong, or have no right to this.", _CREDENTIALS, _OUT
+    ),
+    20005: Meaning(
+        _DOWN, "The account is not active, for want of funds or by choice.", _FUNDS, _OUT
+    ),
+    20006: Meaning(_DOWN, "The credentials may not do this.", _CREDENTIALS, _OUT),
+    20008: Meaning(
+        _DOWN,
+        "These are test credentials, which reach no phone.",
+        f"Use the live ones: {_CONSOLE}, API keys and tokens.",
+        _OUT,
+    ),
+    20010: Meaning(
+        _DOWN, "This is disabled for the account.", "Ask Twilio's support to enable it.", _OUT
+    ),
+    20403: Meaning(_DOWN, "The credentials may not do this.", _CREDENTIALS, _OUT),
+    20404: Meaning(
+        _DOWN,
+        "There is no such account or call.",
+        "Check CALLER_TWILIO_ACCOUNT_SID and CALLER_CARRIER_URL.",
+        _OUT,
+    ),
+    70051: Meaning(
+        _DOWN,
+        "The API key lacks a right, is revoked, or is of another account.",
+        f"Give it the rights that docs/carrier.md lists: {_CONSOLE}, API keys.",
+        _OUT,
+    ),
+    90010: Meaning(_DOWN, "The account is suspended.", _FUNDS, _OUT),
+    20429: Meaning(
+        Cause.SWITCH_CONGESTION,
+        "Too many requests at once; Twilio did not process this one.",
+        "Nothing: it is repeated. If it stays, place fewer calls at once.",
+        Told.OVERLOADED,
+    ),
+    20500: Meaning(_DOWN, "Twilio failed.", _STATUS, Told.FAULT),
+    20503: Meaning(_DOWN, "Twilio's service is not available.", _STATUS, Told.FAULT),
+    # The trial.
+    13805: Meaning(
+        Cause.ALLOTTED_TIMEOUT,
+        "A trial account's call ends after 10 minutes.",
+        _UPGRADE,
+        Told.TOO_LONG,
+    ),
+    21219: Meaning(_BARRED, "A trial account calls verified numbers only.", _VERIFY, _TRIAL),
+    573002: Meaning(
+        _ACCOUNT,
+        "On trial each verified recipient has a number of its own to be called from, and"
+        " CALLER_CALLER_ID is not the one of this recipient.",
+        f"Set CALLER_CALLER_ID to the trial number that {_CONSOLE} shows beside the recipient"
+        " (Voice, Try out Voice), or upgrade the account.",
+        _TRIAL,
+    ),
+    573005: Meaning(
+        _BARRED,
+        "The recipient was added to the trial, and the code sent there was never entered.",
+        f"Enter the code: {_CONSOLE}, Verified Caller IDs; at most five numbers can be verified.",
+        _TRIAL,
+    ),
+    # The number that is shown.
+    13214: Meaning(_ACCOUNT, "CALLER_CALLER_ID cannot be shown.", _SID, _OWN),
+    13247: Meaning(
+        _ACCOUNT,
+        "CALLER_CALLER_ID is invalid, not assigned, or on a list of numbers that never call.",
+        _SID,
+        _OWN,
+    ),
+    21210: Meaning(
+        _ACCOUNT, "CALLER_CALLER_ID is neither the account's nor verified there.", _SID, _OWN
+    ),
+    21212: Meaning(_ACCOUNT, "CALLER_CALLER_ID is not a valid number.", _SID, _OWN),
+    21213: Meaning(_ACCOUNT, "CALLER_CALLER_ID is missing.", _SID, _OWN),
+    21606: Meaning(_ACCOUNT, "CALLER_CALLER_ID cannot place calls.", _SID, _OWN),
+    # The number that is called.
+    13223: Meaning(_FORMAT, "The number is not E.164.", _NOTHING, Told.NUMBER),
+    13224: Meaning(_UNKNOWN, "Twilio cannot reach the number.", _NOTHING, Told.NUMBER),
+    13226: Meaning(_FORMAT, "The number has no known country code.", _NOTHING, Told.NUMBER),
+    21201: Meaning(_FORMAT, "No number was named.", _BUG, Told.NUMBER),
+    21211: Meaning(_FORMAT, "The number is not valid.", _NOTHING, Told.NUMBER),
+    21214: Meaning(_UNKNOWN, "The number cannot be reached.", _NOTHING, Told.NUMBER),
+    21217: Meaning(_FORMAT, "The number does not seem to be valid.", _NOTHING, Told.NUMBER),
+    21401: Meaning(_FORMAT, "The number is not valid.", _NOTHING, Told.NUMBER),
+    # What may be called.
+    13225: Meaning(_BARRED, "Twilio blocks the number.", _SCREENED, Told.BLOCKED),
+    13227: Meaning(_BARRED, "The country is switched off.", _GEO, Told.DESTINATION),
+    21202: Meaning(_BARRED, "The number is a premium one.", _SCREENED, Told.BLOCKED),
+    21203: Meaning(_BARRED, "International calls are switched off.", _GEO, Told.DESTINATION),
+    21215: Meaning(_BARRED, "The country or range is switched off.", _GEO, Told.DESTINATION),
+    21216: Meaning(_BARRED, "Twilio blocks the number.", _SCREENED, Told.BLOCKED),
+    # What we ask for.
+    11100: Meaning(_UNREACHED, "An address of ours has no valid form.", _ORIGIN, _OUT),
+    20001: Meaning(_DOWN, "A parameter is unknown or wrong.", _BUG, _OUT),
+    20422: Meaning(_DOWN, "A parameter is invalid.", _BUG, _OUT),
+    21205: Meaning(_UNREACHED, "An address of ours is not valid.", _ORIGIN, _OUT),
+    21609: Meaning(
+        _UNREACHED,
+        "Our callback address is not valid: Twilio takes no host with an underscore.",
+        "Set CALLER_PUBLIC_ORIGIN to https and a name of letters, digits and hyphens.",
+        _OUT,
+    ),
+    # How Twilio reaches us.
+    11200: Meaning(_UNREACHED, "Our answer to a callback was no success.", _ORIGIN, _OUT),
+    11205: Meaning(_UNREACHED, "Twilio cannot connect to us.", _ORIGIN, _OUT),
+    11210: Meaning(_UNREACHED, "DNS does not know our host.", _ORIGIN, _OUT),
+    11220: Meaning(_UNREACHED, "TLS with us fails.", _CERTIFICATE, _OUT),
+    11235: Meaning(_UNREACHED, "Our certificate is for another name.", _CERTIFICATE, _OUT),
+    11236: Meaning(_UNREACHED, "Our certificate has expired.", "Renew it.", _OUT),
+    11237: Meaning(_UNREACHED, "Our certificate's chain is not complete.", _CERTIFICATE, _OUT),
+    12100: Meaning(_SOUND, "Twilio cannot read our TwiML.", _BUG, _NO_SOUND),
+    12300: Meaning(
+        _SOUND,
+        "What answered Twilio is no XML.",
+        "Something in front of the gateway answers in its place: look at the proxy's log.",
+        _NO_SOUND,
+    ),
+    # The media stream.
+    31901: Meaning(_SOUND, "The media socket got no answer.", _ORIGIN, _NO_SOUND),
+    31902: Meaning(_SOUND, "The media socket was refused.", _ORIGIN, _NO_SOUND),
+    31903: Meaning(_SOUND, "The media socket broke.", "Look at the proxy's time-outs.", _NO_SOUND),
+    31904: Meaning(_SOUND, "Our host cannot be reached.", _ORIGIN, _NO_SOUND),
+    31910: Meaning(_SOUND, "TLS of the media socket fails.", _CERTIFICATE, _NO_SOUND),
+    31920: Meaning(
+        _SOUND,
+        "The media socket was not let through.",
+        "Let the proxy pass WebSockets below /n/ (headers Upgrade and Connection).",
+        _NO_SOUND,
+    ),
+    31921: Meaning(
+        _SOUND,
+        "We have closed the media socket, as we do at the end of a call.",
+        "Nothing, unless calls end before people hang up.",
+        _NO_SOUND,
+    ),
+    31922: Meaning(
+        _SOUND, "The media socket is not wss.", "Set CALLER_PUBLIC_ORIGIN to https.", _NO_SOUND
+    ),
+    31923: Meaning(_SOUND, "The media socket's address has no valid form.", _ORIGIN, _NO_SOUND),
+    31924: Meaning(_SOUND, "Our WebSocket breaks the protocol.", _BUG, _NO_SOUND),
+    31941: Meaning(_SOUND, "The stream's track is not supported.", _BUG, _NO_SOUND),
+    31950: Meaning(_SOUND, "A message of ours cannot be decoded.", _BUG, _NO_SOUND),
+    31951: Meaning(_SOUND, "A message of ours is not valid.", _BUG, _NO_SOUND),
+    32015: Meaning(
+        Cause.ALLOTTED_TIMEOUT,
+        "The call was as long as Twilio lets calls be.",
+        "Nothing; CALLER_CALL_DURATION_MAX_S ends calls sooner, with a warning.",
+        Told.TOO_LONG,
+    ),
+}
+"""By Twilio's code."""
+
+_TRIAL_RULE: Final = Meaning(
+    _BARRED,
+    "A rule of Twilio's trial forbids the call; a trial ends 30 days after its beginning.",
+    f"Look at the trial in {_CONSOLE}, Voice, or upgrade the account.",
+    _TRIAL,
+)
+_REFUSED_CREDENTIALS: Final = Meaning(
+    _DOWN, "It does not accept the Twilio credentials.", _CREDENTIALS, _OUT
+)
+_FAILED: Final = Meaning(_DOWN, "Twilio failed.", _STATUS, Told.FAULT)
+_OTHER: Final = Meaning(
+    Cause.CALL_REJECTED,
+    "Twilio names a reason that is not listed here.",
+    "Look the code up at https://www.twilio.com/docs/api/errors.",
+    _OUT,
+)
+
+
+def meaning_of(code: int, status: int = 0) -> Meaning:
+    """Return what an error code means; one that is not listed is judged by the HTTP status.
+
+    0 is no code, and no status.
+    """
+    # The codes of one refusal tell more than the status that they come with.
+    if code in MEANINGS:
+        return MEANINGS[code]
+    # Twilio numbers the rules of a trial by product: 573… are those of voice.
+    if code // 1000 == 573:
+        return _TRIAL_RULE
+    if status >= 500:
+        return _FAILED
+    return _REFUSED_CREDENTIALS if status in (401, 403) else _OTHER
+
+
+def refusal(code: int, text: str, status: int = 0) -> CarrierRefusal:
+    """Return a refusal as it is kept and told."""
+    meaning = meaning_of(code, status)
+    return CarrierRefusal(code, without_numbers(text), meaning.told.words)
+
+
+def without_numbers(text: str) -> str:
+    """Return Twilio's own words on one line, shortened, and without the numbers of people."""
+    words = _SPACES.sub(" ", _NUMBER.sub("…", text.replace("\0", " "))).strip()
+    return words if len(words) <= TEXT_MAX else words[: TEXT_MAX - 1] + "…"
+
+
+def markdown() -> str:
+    """Return the table of all codes, for the operator."""
+    rows = [
+        f"| [{code}](https://www.twilio.com/docs/api/errors/{code}) | {each.what} | {each.do} |"
+        f" {each.cause.name} | {each.told.words['en']} |"
+        for code, each in sorted(MEANINGS.items())
+    ]
+    head = ["| code | what it means | what to do | cause | what the caller reads |"]
+    return "\n".join([*head, "|---|---|---|---|---|", *rows]) + "\n"
