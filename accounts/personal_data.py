@@ -141,7 +141,8 @@ class Columns:
     beside: tuple[str, ...] = ()
     """Columns of other kinds that an export shows beside them, so that a row can be understood."""
     withheld: tuple[str, ...] = ()
-    """Columns that no export has: digests of secrets, which help only who steals the file."""
+    """Columns that no export has: digests of secrets, which help only who steals the file, and what
+    the carrier answers about the operator's account."""
 
     @property
     def exported(self) -> tuple[str, ...]:

@@ -86,6 +86,10 @@ class CallClosed(msgspec.Struct, frozen=True, kw_only=True):
     carrier_call_id: str = ""
     carrier_seconds: int | None = None
     """Duration by the carrier's account; None until it has reported one."""
+    carrier_code: int | None = None
+    """The carrier's error code where it has refused the call; for the operator only."""
+    carrier_text: str | None = None
+    """The carrier's own words, which name no number; for the operator only."""
     browser: LegQuality = LegQuality()
     carrier: LegQuality = LegQuality()
 

@@ -26,6 +26,7 @@ _ENDING: Final[Mapping[str, Any]] = {
     "carrier_call_id": "",
     "ringing_at": None,
     "carrier_seconds": None,
+    "carrier_code": None,
 }
 BLANKS: Final[Mapping[str, Any]] = {
     **_OPENING,
@@ -34,6 +35,7 @@ BLANKS: Final[Mapping[str, Any]] = {
     "browser_quality": "{}",
     "carrier_quality": "{}",
     "feedback": "",
+    "carrier_text": "",
 }
 """Column of the call's row -> what is there once it is forgotten; the times are in `TimesLeft`."""
 
@@ -71,6 +73,10 @@ def memory_left(opened: CallOpened, closed: CallClosed, times: TimesLeft) -> tup
     """Return what a spend gate is to remember of a call: its opening, and its end in brief."""
     beginning: CallOpened = msgspec.structs.replace(opened, **opening_left(times))
     end: CallClosed = msgspec.structs.replace(
-        closed, **_ENDING, answered_at=times.answered_at, ended_at=times.ended_at
+        closed,
+        **_ENDING,
+        carrier_text=None,
+        answered_at=times.answered_at,
+        ended_at=times.ended_at,
     )
     return msgspec.json.encode(beginning), in_brief(msgspec.json.encode(end))

@@ -275,7 +275,7 @@ def _decode_closed(value: bytes) -> CallClosed:
     times = (detail.ringing_at, detail.answered_at, detail.ended_at)
     if any(at is not None and at.tzinfo is None for at in times):
         raise _MalformedError
-    for count in (detail.cause, detail.carrier_seconds or 0):
+    for count in (detail.cause, detail.carrier_seconds or 0, detail.carrier_code or 0):
         # PostgreSQL refuses a larger number, and with it the whole batch.
         if not 0 <= count <= COUNT_MAX:
             raise _MalformedError

@@ -68,6 +68,8 @@ def closed_in(
         ended_by=row.ended_by,
         carrier_call_id=row.carrier_call_id,
         carrier_seconds=row.carrier_seconds,
+        carrier_code=row.carrier_code,
+        carrier_text=row.carrier_text or None,
         browser=browser,
         carrier=carrier,
     )

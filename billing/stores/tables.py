@@ -175,6 +175,9 @@ calls = sa.Table(
     sa.Column("ended_by", sa.String),
     _text("carrier_call_id"),
     sa.Column("carrier_seconds", sa.Integer),
+    # What the carrier answered in place of the call: its code, and its own words.
+    sa.Column("carrier_code", sa.Integer),
+    sa.Column("carrier_text", sa.String, nullable=False, server_default=sa.text("''")),
     # `LegQuality` as JSON.
     _text("browser_quality"),
     _text("carrier_quality"),

@@ -245,6 +245,7 @@ def closed(
     """Return the record of a call's end; without the legs' figures where its holder objects."""
     browser, carrier = legs if order.keeps_quality else (LegQuality(), LegQuality())
     cause = call.cause or Cause.NORMAL_TEMPORARY_FAILURE
+    refusal = call.carrier_refusal
     return CallClosed(
         ringing_at=clock.date_or_none(call.ringing_ns),
         answered_at=clock.date_or_none(call.answered_ns),
@@ -255,6 +256,8 @@ def closed(
         ended_by=call.ended_by,
         carrier_call_id=call.carrier_call_id,
         carrier_seconds=call.carrier_seconds,
+        carrier_code=None if refusal is None else refusal.code,
+        carrier_text=None if refusal is None else refusal.text,
         browser=browser,
         carrier=carrier,
     )

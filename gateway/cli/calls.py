@@ -1,4 +1,4 @@
-"""Implements `caller calls`: the live calls of all nodes, for the operator."""
+"""Implements `caller calls`: live calls of all nodes, and how one has ended, for the operator."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import typer
 from rich.table import Column, Table
 from rich.text import Text
 
+from billing.cdr import CallClosed, CallRecord
 from billing.money import format_money
 from gateway.cli.administration import (
     As,
@@ -39,6 +40,8 @@ from gateway.roles import storage
 from gateway.roles.fleet import open_fleet
 from gateway.roles.following import away_said, open_following
 from gateway.settings import Settings
+from gateway.stores.operator_reports import SqlOperatorReports
+from gateway.twilio.refusals import meaning_of
 
 TAIL_EVERY_S: Final = 0.25
 
@@ -73,6 +76,54 @@ def list_calls(
             raise typer.Exit(EXIT_UNAVAILABLE)
 
     run(work(), settings)
+
+
+@app.command("show")
+def show_call(
+    context: typer.Context,
+    call_id: Annotated[str, typer.Argument(help="Id of the call, as the log and `tail` have it.")],
+) -> None:
+    """Show how a call has ended, and what the carrier answered where it refused it.
+
+    Its number is shown: it is personal data.
+    """
+
+    async def work(book: storage.Book, _: Settings) -> None:
+        record = await SqlOperatorReports(book.engine).call(call_id)
+        if record is None or record.closed is None:
+            hint = "`caller calls list` shows those that are live; old ones are forgotten."
+            fail("No call with this id has ended.", hint, EXIT_SETTINGS)
+        out.print(_record(record, record.closed))
+
+    run_with(context, storage.open_book, work)
+
+
+def _record(record: CallRecord, closed: CallClosed) -> Table:
+    opened = record.opened
+    table = Table("", "", show_header=False, show_edge=False)
+    lines = [
+        ("call", opened.call_id),
+        ("account", opened.account_id),
+        ("number", opened.destination),
+        ("node", opened.node),
+        ("begun (UTC)", f"{opened.created_at:%Y-%m-%d %H:%M:%S}"),
+        ("ended (UTC)", f"{closed.ended_at:%Y-%m-%d %H:%M:%S}"),
+        ("seconds", str(closed.seconds)),
+        ("cost", format_money(record.cost_micros, opened.currency)),
+        ("cause", f"{closed.cause_name} ({closed.cause}), by {closed.ended_by}"),
+        ("call at the carrier", closed.carrier_call_id),
+    ]
+    if closed.carrier_code is not None:
+        meaning = meaning_of(closed.carrier_code)
+        lines += [
+            ("carrier's code", str(closed.carrier_code or "none")),
+            ("carrier's words", closed.carrier_text or ""),
+            ("what it means", meaning.what),
+            ("what to do", meaning.do),
+        ]
+    for name, value in lines:
+        table.add_row(name, Text(value))
+    return table
 
 
 @app.command("end")

@@ -1,7 +1,7 @@
 """Reads from SQL what operators watch of all accounts: refusals, freezes, credit that ran out.
 
-Everything is bounded, found by indexes, and names nobody but accounts by their ids. Writes nothing,
-and knows no rule's meaning.
+Everything is bounded, found by indexes, and names nobody but accounts by their ids; one call, asked
+for by its id, has its number. Writes nothing, and knows no rule's meaning.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from billing.cdr import CallRecord
 from billing.clock import Clock, utc_now
 from billing.stores import tables
+from billing.stores.call_rows import record_in
 from billing.stores.freezes import is_used
 from database.engine import TIMEOUT_S, reading
 from gateway.monitor.fraud_report import (
@@ -97,6 +99,17 @@ class SqlOperatorReports:
                 )
                 found |= {each: (currency, micros) for each, currency, micros in rows}
         return found
+
+    async def call(self, call_id: str) -> CallRecord | None:
+        """Return a call that has ended and may be used; None for any other."""
+        calls = tables.calls.c
+        is_whole = sa.and_(calls.closed, calls.opened, calls.forgotten_at.is_(None))
+        query = sa.select(tables.calls).where(
+            calls.id == call_id, is_whole, is_used(calls.account_id)
+        )
+        async with reading(self._engine, self._timeout_s) as connection:
+            row = (await connection.execute(query)).one_or_none()
+        return None if row is None else record_in(row)
 
     async def cut_off(self, hours: int) -> tuple[Sequence[CutOffCalls], int]:
         """Return whose calls the end of their credit has ended, most calls first, and how many.

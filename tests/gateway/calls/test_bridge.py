@@ -1,6 +1,7 @@
 """One call, from its token to its record, with everybody else played and time virtual."""
 
 import asyncio
+import json
 
 import pytest
 from structlog.testing import capture_logs
@@ -9,7 +10,7 @@ from billing.rating import Rate
 from gateway.call.machine import Ringing, State
 from gateway.call.resume_token import generation_of
 from gateway.calls.polling import QUIET_NS
-from gateway.cause import Cause
+from gateway.cause import CarrierRefusal, Cause
 from gateway.errors import CarrierError
 from gateway.ports import SessionState
 from media import tones
@@ -807,6 +808,32 @@ async def test_the_carrier_refuses(stage, cause, tone):
     assert call.end["ended_by"] == "carrier"
     assert [t["name"] for t in call.browser.of("tone")] == [tone] * (tone is not None)
     assert stage.balance() == CREDIT
+
+
+async def test_what_the_carrier_answers_is_kept_for_the_operator_and_told_in_the_callers_words(
+    stage,
+):
+    told = {"en": "All lines are in use.", "de": "Alle Leitungen sind belegt."}
+    stage.carrier.on_place = CarrierError(
+        "no",
+        cause=Cause.NORMAL_CIRCUIT_CONGESTION,
+        refusal=CarrierRefusal(10004, "Call concurrency limit exceeded", told),
+        status=400,
+    )
+    call = stage.call()
+    await stage.until(lambda: call.browser.closed)
+    assert (call.end["message"], call.end["messages"]) == (told["en"], told)
+    assert "concurrency" not in json.dumps(call.end)
+    record = stage.record()
+    assert (record.carrier_code, record.carrier_text) == (10004, "Call concurrency limit exceeded")
+
+
+async def test_a_call_that_was_not_refused_has_no_answer_of_the_carrier(stage):
+    stage.carrier.on_place = refused(Cause.NETWORK_OUT_OF_ORDER)
+    call = stage.call()
+    await stage.until(lambda: call.browser.closed)
+    assert call.end["messages"] == {}
+    assert (stage.record().carrier_code, stage.record().carrier_text) == (None, None)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,8 @@ from billing.ports import Opening
 from billing.rating import Rate
 from billing.stores.redis import RedisSpendGate
 from billing.stores.redis_client import connect, disconnect
+from billing.stores.sql import SqlLedgerStore
+from database.engine import create_engine
 from gateway.calls import answers
 from gateway.cause import Cause
 from gateway.cli import app as app_module
@@ -21,10 +23,14 @@ from gateway.fleet.exchange import Exchange
 from gateway.fleet.messages import Done, SetLogLevel
 from gateway.operators import NODES
 from gateway.ports import LiveCall
+from gateway.roles import storage
+from gateway.settings_variables import from_mapping
+from gateway.stores.accounts import SqlAccountStore
 from gateway.stores.mailboxes import RedisMailboxes
 from gateway.stores.node_facts import RedisNodeDirectory
 from tests.billing.conftest import fill
 from tests.gateway.fleet.mailboxes import facts_of
+from tests.gateway.stores.test_operator_reports import refused_call
 
 BEGUN = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
 
@@ -276,3 +282,19 @@ async def test_a_store_that_is_away_is_said_to_be(house):
     ):
         code, said = await house.run(*arguments)
         assert code == EXIT_UNAVAILABLE, said
+
+
+async def test_how_a_call_has_ended_is_shown_with_what_the_carrier_answered(house, tmp_path):
+    unknown = await house.run("calls", "show", "c1")
+    assert unknown[0] == EXIT_SETTINGS
+    assert "No call with this id has ended." in unknown[1]
+    engine = create_engine(storage.database_url(from_mapping(house.environ)))
+    try:
+        await SqlAccountStore(engine).create_account("alice", "USD")
+        await SqlLedgerStore(engine).apply_outbox(0, refused_call())
+    finally:
+        await engine.dispose()
+    code, said = await house.run("calls", "show", "c1")
+    assert code == 0
+    for words in ("alice", "10004", "Call concurrency limit exceeded", "Trust Hub"):
+        assert words in said

@@ -1,13 +1,17 @@
 """What operators watch of all accounts, read on both databases."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
+from accounts.data_map import KINDS
 from billing.freezes import FreezeReason
 from billing.stores import tables
 from billing.stores.freezes import set_freeze
+from billing.stores.sql import SqlLedgerStore
 from database.engine import TIMEOUT_S, writing
 from gateway.monitor import fraud_report
 from gateway.monitor.fraud_report import FrozenAccount, RefusedAccount, RefusingRule
@@ -15,6 +19,8 @@ from gateway.stores import operator_reports
 from gateway.stores.accounts import SqlAccountStore
 from gateway.stores.fraud import SqlFraudBook
 from gateway.stores.operator_reports import CutOffCalls, SqlOperatorReports
+from gateway.stores.retention import SqlRetention
+from tests.billing.outbox_entries import BOOKED_AT, START, closed, closing, opened
 
 NOW = datetime(2026, 11, 27, 12, 30, tzinfo=UTC)
 HOUR = NOW.replace(minute=0)
@@ -203,3 +209,37 @@ async def test_only_what_is_of_the_day_is_read(reports, engine):
     assert any("ix_call_refusals_hour" in each for each in read), plans
     assert any("ix_freezes_at" in each for each in plans), plans
     assert all(each.startswith("SEARCH ") for each in read), plans
+
+
+def refused_call():
+    """Entries of a call that the carrier has refused."""
+    refused = msgspec.structs.replace(
+        closing(0, at=START), carrier_code=10004, carrier_text="Call concurrency limit exceeded"
+    )
+    end = closed("c1", 0, 0)
+    return [
+        opened("c1", 50),
+        replace(end, fields={**end.fields, "m": msgspec.json.encode(refused)}),
+    ]
+
+
+async def test_what_the_carrier_answered_is_shown_to_the_operator(reports, engine):
+    ledger = SqlLedgerStore(engine, clock=lambda: BOOKED_AT)
+    await ledger.apply_outbox(0, refused_call())
+    record = await reports.call("c1")
+    assert (record.closed.carrier_code, record.closed.carrier_text) == (
+        10004,
+        "Call concurrency limit exceeded",
+    )
+    assert await reports.call("c2") is None
+    # To whom the call belongs it is not exported, and after its time it is gone.
+    (calls,) = [each for kind in KINDS for each in kind.sql if "carrier_code" in each.names]
+    assert {"carrier_code", "carrier_text"}.isdisjoint(calls.exported)
+    later = SqlRetention(engine, clock=lambda: START + timedelta(days=400))
+    assert await later.sweep("calls") == (1, False)
+    assert await reports.call("c1") is None
+
+
+async def test_a_call_that_goes_on_is_not_shown_as_ended(reports, engine):
+    await SqlLedgerStore(engine, clock=lambda: BOOKED_AT).apply_outbox(0, [opened("c1", 50)])
+    assert await reports.call("c1") is None

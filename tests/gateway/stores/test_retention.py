@@ -403,7 +403,7 @@ def no_pause(monkeypatch):
 
 PERSONAL = (
     *("node", "destination", "country", "codec", "origin", "cause_name", "carrier_call_id"),
-    *("ringing_at", "carrier_seconds"),
+    *("ringing_at", "carrier_seconds", "carrier_code"),
 )
 
 
@@ -422,7 +422,8 @@ async def test_what_is_left_of_a_call_is_what_its_charge_follows_from(store, eng
     after = {row["id"]: row for row in await rows(engine, tables.calls)}
     assert after["live"] == before["live"]
     for name in ("paid", "unanswered"):
-        assert [after[name][column] for column in PERSONAL] == [*[""] * 7, None, None]
+        assert [after[name][column] for column in PERSONAL] == [*[""] * 7, None, None, None]
+        assert after[name]["carrier_text"] == ""
         assert after[name]["browser_quality"] == after[name]["carrier_quality"] == "{}"
         for column in ("spent_micros", "seconds", "rate", "key_id", "cause", "ended_by"):
             assert after[name][column] == before[name][column]
