@@ -1,4 +1,4 @@
-"""Judges exports of personal data: who may ask, who may fetch, how a cell is written.
+"""Judges exports of personal data: who may ask, and who may fetch.
 
 Pure: time is an argument. Knows no store, no archive and no page.
 """
@@ -20,8 +20,6 @@ TRIES_MAX: Final = 3
 CLAIM: Final = timedelta(minutes=2)
 """How long a maker may be silent before it counts as dead: many times what one chunk takes."""
 _DAY: Final = timedelta(days=1)
-_FORMULA: Final = frozenset("=+-@\t\r\n＝＋－＠")
-"""What a spreadsheet may take for the beginning of a formula (OWASP, CSV Injection)."""
 
 
 class ExportState(StrEnum):
@@ -85,31 +83,3 @@ def refusal(asked: Sequence[Export], at: datetime) -> ExportRefusal | None:
 def expiry(at: datetime) -> datetime:
     """Return until when an export can be fetched that becomes ready now."""
     return at + EXPORT_KEPT
-
-
-def cell(value: object) -> object:
-    """Return a value as a writer of CSV is to have it, so that no spreadsheet runs it.
-
-    Only text can be one: numbers keep their sign. OWASP, CSV Injection: an apostrophe before it.
-    """
-    if isinstance(value, str):
-        return f"'{value}" if value[:1] in _FORMULA else value
-    if isinstance(value, datetime):
-        return value.isoformat()
-    # A writer makes nothing of None, and text of a number.
-    return value
-
-
-_SHOWN_AS_THEY_ARE: Final = frozenset({int, bool, type(None)})
-
-
-def cells(row: Sequence[object]) -> list[object]:
-    """Return the cells of a row."""
-    # Most values are text that needs no look but at its first character, or numbers: to call `cell`
-    # for each would take twice as long.
-    return [
-        (f"'{value}" if value[:1] in _FORMULA else value)
-        if type(value) is str
-        else (value if type(value) in _SHOWN_AS_THEY_ARE else cell(value))
-        for value in row
-    ]

@@ -133,6 +133,17 @@ def in_units(micros: int) -> str:
     return f"{sign}{units}.{rest:06d}"
 
 
+def format_exact(micros: int, currency: str) -> str:
+    """Format an amount with all its digits where `format_money` would round: "0.000001 USD".
+
+    For amounts that people add up. Raises MoneyError on an unknown currency.
+    """
+    if micros % 10 ** (6 - min(exponent(currency) + 2, _DECIMALS_MAX)):
+        # A no-break space, as in `format_money`.
+        return f"{in_units(micros)}\N{NO-BREAK SPACE}{currency}"
+    return format_money(micros, currency)
+
+
 def _currency(currency: str) -> tuple[int, str]:
     try:
         return _CURRENCIES[currency]

@@ -15,6 +15,7 @@ from importlib import resources
 
 import msgspec
 
+from billing.csv_lines import as_it_is, as_text
 from billing.errors import MoneyError, RateDeckError
 from billing.money import MICROS_PER_UNIT, parse_money
 from billing.rating import Rate
@@ -147,20 +148,13 @@ class RateDeck:
 
     def to_csv(self) -> str:
         """Return the deck as `from_csv` reads it; denied prefixes are bare."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow((*COLUMNS, *OPTIONAL_COLUMNS))
-        writer.writerows(_cells(prefix, entry) for prefix, entry in self._entries.items())
-        return text.getvalue()
+        rows = (_cells(prefix, entry) for prefix, entry in self._entries.items())
+        return as_text([(*COLUMNS, *OPTIONAL_COLUMNS), *rows], "\n")
 
     def to_costs_csv(self) -> str:
         """Return the prices of a minute as `from_costs_csv` reads them."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(COST_COLUMNS)
-        for entry in self:
-            writer.writerow((entry.prefix, _decimal(entry.rate.per_minute_micros)))
-        return text.getvalue()
+        rows = ((entry.prefix, _decimal(entry.rate.per_minute_micros)) for entry in self)
+        return as_text([COST_COLUMNS, *rows], "\n")
 
 
 def _cells(prefix: str, entry: DeckEntry | None) -> tuple[str | int, ...]:
@@ -258,7 +252,7 @@ def _rows(text: str, required: Collection[str], optional: Collection[str]) -> It
             elif len(cells) != len(header):
                 raise _error("wrong number of cells", reader.line_num)
             else:
-                stripped = (cell.strip() for cell in cells)
+                stripped = (as_it_is(cell.strip()) for cell in cells)
                 named = dict(zip(header, stripped, strict=True))
                 # A missing optional column reads like an empty cell.
                 yield _Row(reader.line_num, dict.fromkeys(optional, "") | named)

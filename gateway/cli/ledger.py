@@ -6,18 +6,19 @@ Thin: the rules are in `billing.stores` and `gateway.charging`; here they are ru
 from __future__ import annotations
 
 import asyncio
-import csv
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Annotated
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from billing.money import format_money, in_units, is_currency
+from billing.csv_lines import as_text
+from billing.money import format_exact, in_units, is_currency
 from billing.partition import PARTITIONS
 from billing.ports import GateEnding
 from billing.reconcile import Surplus
@@ -449,24 +450,17 @@ def _statement_table(statement: Iterable[StatementLine]) -> Table:
 
 def _print_csv(statement: Iterable[StatementLine]) -> None:
     # Plain decimal amounts and ISO times, for spreadsheets.
-    writer = csv.writer(sys.stdout)
     head = ("at", "kind", "reason", "amount", "balance", "currency", "call_id", "reference")
-    writer.writerow(head)
-    for line in statement:
-        writer.writerow(
-            (
-                line.at.isoformat(),
-                line.kind,
-                line.reason,
-                in_units(line.micros),
-                in_units(line.balance_micros),
-                line.currency,
-                line.call_id or "",
-                line.reference,
-            )
+    rows = (
+        (
+            *(line.at, line.kind, line.reason, Decimal(in_units(line.micros))),
+            *(Decimal(in_units(line.balance_micros)), line.currency, line.call_id, line.reference),
         )
+        for line in statement
+    )
+    sys.stdout.write(as_text([head, *rows]))
 
 
 def _shown(micros: int, currency: str) -> str:
-    """Format an amount; an account that was lost may have a currency unknown to us."""
-    return format_money(micros, currency) if is_currency(currency) else in_units(micros)
+    """Format an amount in full; an account that was lost may have a currency unknown to us."""
+    return format_exact(micros, currency) if is_currency(currency) else in_units(micros)

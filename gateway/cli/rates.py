@@ -20,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from billing.clock import utc_now
+from billing.csv_lines import harmless
 from billing.errors import RateDeckError
 from billing.rate_changes import Margin, at_margin, diff, margins
 from billing.rate_deck import DESCRIPTION_CHARS_MAX, DeckEntry, RateDeck, carrier_rate
@@ -125,8 +126,8 @@ def show(
     async def work() -> None:
         name, content = await _find(settings, version)
         if as_csv:
-            # Byte for byte as it was imported.
-            sys.stdout.write(content)
+            # Byte for byte as it was imported, where a spreadsheet takes none of it for a formula.
+            sys.stdout.write(harmless(content))
             return
         deck = RateDeck.from_csv(content)
         found = [p for p in deck.prefixes if p.startswith(prefix.removeprefix("+"))]

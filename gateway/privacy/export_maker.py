@@ -6,8 +6,6 @@ left is begun anew. Knows no table and no page.
 
 from __future__ import annotations
 
-import csv
-import io
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,10 +16,11 @@ import msgspec
 import structlog
 
 from accounts.data_map import KINDS
-from accounts.export import Export, cells
+from accounts.export import Export
 from accounts.notice import Notice
 from accounts.personal_data import Columns, Kind
 from accounts.ports import PersonalRows, RowPage
+from billing.csv_lines import lines
 from gateway.privacy.archive import Archive
 from gateway.privacy.readme import readme
 
@@ -126,7 +125,7 @@ class _Kept:
         """Keep a page, unless it is too much."""
         if self._size > KEPT_BYTES_MAX:
             return
-        packed = zlib.compress(_csv(page.rows), 1)
+        packed = zlib.compress(lines(page.rows), 1)
         self.pages.append(packed)
         self.rows += len(page.rows)
         self._size += len(packed)
@@ -198,7 +197,7 @@ class _Making:
         # The mark by which spreadsheets know UTF-8.
         self._archive.write(b"\xef\xbb\xbf")
         self._counts[name] = 0
-        self._archive.write(_csv([columns.exported]))
+        self._archive.write(lines([columns.exported]))
         for packed in kept.pages:
             await self._in_thread(_add_packed, packed)
             await self._pass_on()
@@ -232,7 +231,7 @@ class _Making:
         self._archive.write(_encode({SESSIONS: rows}) + b"\n")
         self._archive.end()
         self._archive.begin(f"tables/{SESSIONS}.csv")
-        self._archive.write(_csv([names, *values]))
+        self._archive.write(lines([names, *values]))
         self._archive.end()
         for name in (f"data/{SESSIONS}.json", f"tables/{SESSIONS}.csv"):
             self._counts[name] = len(rows)
@@ -290,15 +289,8 @@ def _add_json(
 
 
 def _add_csv(archive: Archive, rows: Sequence[Sequence[Any]]) -> None:
-    archive.write(_csv(rows))
+    archive.write(lines(rows))
 
 
 def _add_packed(archive: Archive, packed: bytes) -> None:
     archive.write(zlib.decompress(packed))
-
-
-def _csv(rows: Sequence[Sequence[Any]]) -> bytes:
-    text = io.StringIO()
-    # RFC 4180: lines end in CRLF, as they do here by default.
-    csv.writer(text).writerows(map(cells, rows))
-    return text.getvalue().encode()

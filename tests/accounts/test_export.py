@@ -1,19 +1,15 @@
-"""Who may ask for an export, how long it is there, and what a cell may not be."""
+"""Who may ask for an export, and how long it is there."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from accounts.export import (
     A_DAY_MAX,
     Export,
     ExportRefusal,
     ExportState,
-    cell,
-    cells,
     expiry,
     refusal,
 )
@@ -48,39 +44,5 @@ def test_it_is_there_for_a_week_once_it_is_ready():
     assert not replace(READY, expires_at=None).can_be_fetched(NOW)
 
 
-@pytest.mark.parametrize(
-    ("value", "written"),
-    [
-        ("=1+1", "'=1+1"),
-        ("+49123", "'+49123"),
-        ("-2", "'-2"),
-        ("@SUM(A1)", "'@SUM(A1)"),
-        ("\t=1", "'\t=1"),
-        ("＝1", "'＝1"),
-        ("a=1", "a=1"),
-        ("", ""),
-        (-2, -2),
-        (None, None),
-        (True, True),
-        (NOW, "2026-11-24T12:00:00+00:00"),
-    ],
-)
-def test_only_text_that_a_spreadsheet_would_run_is_changed(value, written):
-    assert cell(value) == written
-
-
-@given(st.text())
-def test_no_text_begins_like_a_formula(text):
-    written = cell(text)
-    assert isinstance(written, str)
-    assert written[:1] not in ("=", "+", "-", "@", "\t", "\r", "\n")
-    assert written.removeprefix("'") == text.removeprefix("'")
-
-
 def test_an_export_names_no_session_where_it_is_shown():
     assert "0" * 64 not in repr(READY)
-
-
-@given(st.lists(st.text() | st.integers() | st.none() | st.just(NOW)))
-def test_a_row_is_its_cells(row):
-    assert cells(row) == [cell(value) for value in row]

@@ -10,9 +10,9 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from billing.money import format_exact
 from billing.statement import StatementLine, StatementStore
 from gateway.browser import messages as wire
-from gateway.browser.reports import money
 from gateway.http.access import DeclaredRoute
 from gateway.http.bearer import Authenticator
 from gateway.http.body import PageAsked, page_asked_for
@@ -82,7 +82,12 @@ def _view(line: StatementLine) -> LedgerLineView:
         at=line.at,
         kind=line.kind,
         reason=line.reason,
-        amount=money(line.micros, line.currency),
-        balance=money(line.balance_micros, line.currency),
+        amount=_exact(line.micros, line.currency),
+        balance=_exact(line.balance_micros, line.currency),
         call_id=line.call_id,
     )
+
+
+def _exact(micros: int, currency: str) -> wire.Money:
+    # All digits: people add lines up.
+    return wire.Money(micros, currency, format_exact(micros, currency))

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Final
 
 from starlette.requests import Request
@@ -17,7 +18,8 @@ from starlette.responses import Response, StreamingResponse
 from billing.call_filter import CallFilter
 from billing.call_refunds import RefundRule
 from billing.cdr import CallRecord
-from billing.money import format_money, in_units
+from billing.csv_lines import lines
+from billing.money import format_exact, format_money, in_units
 from billing.statement import CallLine, StatementStore
 from gateway.calls.index import CallIndex
 from gateway.calls.outcome import outcome_of, quality_of
@@ -26,9 +28,8 @@ from gateway.errors import RequestRefusedError
 from gateway.http.access import DeclaredRoute
 from gateway.http.site.call_pages import CallFacts, CallLineRow, CallPage, CallsPage
 from gateway.http.site.call_query import ENDED_BY, OUTCOMES, filter_of, read_query
-from gateway.http.site.csv_lines import lines
 from gateway.http.site.door import CALLS, Door, cursor_in
-from gateway.http.site.receipts import exact, per_minute_of, steps_of
+from gateway.http.site.receipts import per_minute_of, steps_of
 from gateway.http.site.rendering import HEADERS
 from gateway.people.sessions import SignedIn
 from gateway.ports import LiveCall
@@ -213,13 +214,13 @@ def _line(booked: CallLine) -> CallLineRow:
     return CallLineRow(
         at=booked.at,
         kind=booked.kind.replace("-", "_"),
-        amount=exact(booked.micros, booked.currency),
+        amount=format_exact(booked.micros, booked.currency),
         why=why,
         reason="" if why else booked.reason,
     )
 
 
-def _cells(record: CallRecord) -> Sequence[str]:
+def _cells(record: CallRecord) -> Sequence[object]:
     opened, closed = record.opened, record.closed
     return (
         _iso(opened.created_at),
@@ -230,7 +231,7 @@ def _cells(record: CallRecord) -> Sequence[str]:
         _iso(closed.answered_at if closed else None),
         _iso(closed.ended_at if closed else None),
         str(_seconds(record)),
-        in_units(record.cost_micros),
+        Decimal(in_units(record.cost_micros)),
         opened.currency,
         str(closed.cause) if closed else "",
         opened.call_id,

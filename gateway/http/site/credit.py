@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from billing.call_refunds import RefundRule
-from billing.money import format_money, in_units
+from billing.money import format_exact, format_money, in_units
 from billing.payment_reasons import ACCOUNT_LOCKED, KEYS
 from billing.payments import PENDING, TOP_UP_REASONS, Payment, PaymentProfile, PaymentState
 from billing.rate_table import RateGroup, lasting_minutes
@@ -124,7 +124,7 @@ class CreditPages:
         account, language = who.account, language_of(request)
         try:
             micros = await self.credit_of(account.id)
-            balance = format_money(micros, account.currency)
+            balance = format_exact(micros, account.currency)
         except StoreUnavailableError:
             micros, balance = 0, ""
         countries = await self.rate_table.countries()
@@ -410,8 +410,9 @@ def _row(line: StatementLine) -> StatementRow:
         why=why,
         payment_reason=KEYS.get(line.reason, ""),
         reason="" if has_words else line.reason,
-        amount=format_money(line.micros, line.currency),
-        balance=format_money(line.balance_micros, line.currency),
+        # All digits: people add lines up.
+        amount=format_exact(line.micros, line.currency),
+        balance=format_exact(line.balance_micros, line.currency),
         call_id="" if line.is_forgotten else line.call_id or "",
         is_forgotten=line.is_forgotten,
     )

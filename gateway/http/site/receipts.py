@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from billing.errors import RateDeckError
-from billing.money import exponent, format_money, in_units
+from billing.money import format_exact
 from billing.rating import Rate
-
-_DECIMALS_SHOWN_MAX: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,22 +20,13 @@ class Step:
     """As money, exact; empty for a line that only says a rule."""
 
 
-def exact(micros: int, currency: str) -> str:
-    """Return an amount as people read it, with all its digits where fewer would say less."""
-    # What `format_money` shows: two digits beyond the minor unit.
-    decimals = min(exponent(currency) + 2, _DECIMALS_SHOWN_MAX)
-    if micros % 10 ** (6 - decimals):
-        return f"{in_units(micros)}\u00a0{currency}"
-    return format_money(micros, currency)
-
-
 def per_minute_of(rate_text: str, currency: str) -> tuple[str, str]:
     """Return the price of a minute and the connect fee; empty where they cannot be read."""
     rate = _read(rate_text)
     if rate is None:
         return "", ""
-    fee = exact(rate.connect_fee_micros, currency) if rate.connect_fee_micros else ""
-    return exact(rate.per_minute_micros, currency), fee
+    fee = format_exact(rate.connect_fee_micros, currency) if rate.connect_fee_micros else ""
+    return format_exact(rate.per_minute_micros, currency), fee
 
 
 def steps_of(rate_text: str, seconds: int, currency: str) -> Sequence[Step]:
@@ -52,7 +40,7 @@ def steps_of(rate_text: str, seconds: int, currency: str) -> Sequence[Step]:
     price = rate.cost(seconds)
 
     def money(micros: int) -> str:
-        return exact(micros, currency)
+        return format_exact(micros, currency)
 
     per_minute = {"seconds": str(billed), "price": money(rate.per_minute_micros)}
     return [

@@ -21,6 +21,7 @@ from billing.cdr import CallClosed, CallOpened
 from billing.partition import PARTITIONS, partition_of
 from billing.ports import Closing, Opening
 from billing.rating import Rate
+from billing.statement import StatementLine
 from billing.stores.redis import RedisSpendGate
 from billing.stores.redis_client import connect, disconnect
 from billing.stores.sql import SqlLedgerStore
@@ -133,6 +134,13 @@ def test_a_statement_is_to_be_had_for_spreadsheets(caller):
     assert (newest["amount"], newest["balance"]) == ("-0.000001", "12.499999")
     assert (oldest["kind"], oldest["currency"], oldest["balance"]) == ("grant", "USD", "12.500000")
     assert oldest["reference"] == "credit:grant:acme:first"
+
+
+def test_a_statement_for_spreadsheets_has_no_formula(capsys):
+    line = StatementLine("r3", datetime.now(UTC), "grant", "＝1+1", -1, -1, "USD", None)
+    ledger._print_csv([line])
+    (row,) = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    assert (row["reason"], row["amount"]) == ("'＝1+1", "-0.000001")
 
 
 def test_a_long_statement_is_read_page_by_page(caller, monkeypatch):

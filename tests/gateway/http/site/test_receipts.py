@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from billing.money import format_exact
 from billing.rating import Rate
-from gateway.http.site.receipts import Step, exact, per_minute_of, steps_of
+from gateway.http.site.receipts import Step, per_minute_of, steps_of
 from gateway.http.site.words import WORDS
 from tests.strategies import rates
 
@@ -55,7 +56,7 @@ def test_what_bounds_a_price_is_a_line_of_its_own(rate, seconds, name, amount):
 @given(rates(), st.integers(1, 100_000))
 def test_the_last_line_is_what_the_meter_charges(rate, seconds):
     steps = steps_of(rate.to_json(), seconds, "USD")
-    assert steps[-1] == Step("price", {}, exact(rate.cost(seconds), "USD"))
+    assert steps[-1] == Step("price", {}, format_exact(rate.cost(seconds), "USD"))
     assert all(f"receipt.{step.name}" in WORDS["en"] for step in steps)
 
 
@@ -69,7 +70,7 @@ def test_the_last_line_is_what_the_meter_charges(rate, seconds):
     ],
 )
 def test_no_digit_of_an_amount_is_lost(micros, currency, said):
-    assert exact(micros, currency) == said
+    assert format_exact(micros, currency) == said
 
 
 @pytest.mark.parametrize(("rate", "seconds", "currency"), [("{}", 5, "USD"), ("x", 5, "USD")])
