@@ -18,6 +18,9 @@ PREFIX = "CALLER_"
 SETTINGS_FILE = "CALLER_SETTINGS"
 """Names the file of settings, so that it cannot be one of them."""
 
+REGION_EDGES = {"us1": "ashburn", "ie1": "dublin", "au1": "sydney"}
+"""Twilio's regions that have media streams, and the edge where each is."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -83,6 +86,21 @@ class Settings:
     )
     twilio_auth_token: Secret = knobs.secret(
         "Its auth token; also signs webhooks and media handshakes."
+    )
+    twilio_auth_token_secondary: Secret = knobs.secret(
+        "The other auth token while the account has two: what either has signed is accepted. "
+        "docs/carrier.md has the steps of a rotation."
+    )
+    twilio_region: str = knobs.text(
+        "",
+        "Twilio region that handles the calls, one of those with media streams; its credentials "
+        "and numbers are its own. Empty: us1.",
+        pattern=r"us1|ie1|au1",
+    )
+    twilio_edge: str = knobs.text(
+        "",
+        "Edge by which requests enter Twilio, such as frankfurt. Empty: the region's own.",
+        pattern=r"[a-z][a-z-]{1,30}",
     )
     twilio_webhook_keys: tuple[Secret, ...] = knobs.secrets(
         "Secrets of the SharedKeys that sign webhooks if Twilio has a webhook rule for this "
@@ -390,6 +408,23 @@ class Settings:
         scheme = "https" if self.tls_certificate else "http"
         port = "" if self.port == knobs.SCHEME_PORTS[scheme] else f":{self.port}"
         return self.public_origin or f"{scheme}://{host}{port}"
+
+    @property
+    def is_twilio(self) -> bool:
+        """Whether the carrier is Twilio itself, and no service in its place."""
+        return (urlsplit(self.carrier_url).hostname or "").endswith(".twilio.com")
+
+    @property
+    def carrier_origin(self) -> str:
+        """The origin of the carrier's REST API, at the region and edge that are set.
+
+        Twilio takes a region and an edge together only ("Using the Twilio REST API in a non-US
+        Region").
+        """
+        if not (self.twilio_region or self.twilio_edge):
+            return self.carrier_url
+        region = self.twilio_region or "us1"
+        return f"https://api.{self.twilio_edge or REGION_EDGES[region]}.{region}.twilio.com"
 
     @property
     def media_origin(self) -> str:

@@ -51,6 +51,11 @@ def _contradictions(read: Settings) -> Iterator[str]:
     """Yield what cannot hold together, although each setting by itself is within its bounds."""
     if bool(read.twilio_api_key_sid) != bool(read.twilio_api_key_secret):
         yield "CALLER_TWILIO_API_KEY_SID and CALLER_TWILIO_API_KEY_SECRET need each other."
+    if (read.twilio_region or read.twilio_edge) and read.carrier_url != Settings().carrier_url:
+        yield (
+            "CALLER_TWILIO_REGION and CALLER_TWILIO_EDGE name the host of Twilio's API: leave"
+            " CALLER_CARRIER_URL out."
+        )
     if read.top_up_min > read.top_up_max:
         yield "CALLER_TOP_UP_MIN is above CALLER_TOP_UP_MAX: nobody could top up."
     if not read.top_up_min:

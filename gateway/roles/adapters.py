@@ -50,7 +50,7 @@ def build_carrier(settings: Settings) -> TwilioCarrier:
     """Return the carrier. Raises SettingsError naming what is missing."""
     require_carrier(settings)
     return TwilioCarrier(
-        base_url=settings.carrier_url,
+        base_url=settings.carrier_origin,
         account_sid=settings.twilio_account_sid,
         # Falls back to the auth token, which is needed for signatures anyway.
         username=settings.twilio_api_key_sid or settings.twilio_account_sid,
@@ -61,11 +61,14 @@ def build_carrier(settings: Settings) -> TwilioCarrier:
     )
 
 
-def build_account(settings: Settings, *, by_key: bool) -> TwilioAccount:
-    """Return the carrier's account as its API key sees it, or as its auth token does."""
-    sid, token = settings.twilio_account_sid, settings.twilio_auth_token
+def build_account(
+    settings: Settings, *, by_key: bool = False, is_secondary: bool = False
+) -> TwilioAccount:
+    """Return the carrier's account as its API key sees it, or as one of its auth tokens does."""
+    sid = settings.twilio_account_sid
+    token = settings.twilio_auth_token_secondary if is_secondary else settings.twilio_auth_token
     return TwilioAccount(
-        base_url=settings.carrier_url,
+        base_url=settings.carrier_origin,
         account_sid=sid,
         username=settings.twilio_api_key_sid if by_key else sid,
         password=(settings.twilio_api_key_secret if by_key else token).reveal(),
@@ -100,7 +103,7 @@ def build_reader(settings: Settings, api: str, what: str) -> TwilioReader:
         raise SettingsError("CALLER_TWILIO_ACCOUNT_SID and CALLER_TWILIO_AUTH_TOKEN are missing.")
     return TwilioReader(
         what,
-        base_url=origin_of(settings.carrier_url, api),
+        base_url=origin_of(settings.carrier_origin, api),
         username=settings.twilio_api_key_sid or settings.twilio_account_sid,
         password=(settings.twilio_api_key_secret or settings.twilio_auth_token).reveal(),
         timeout_s=settings.carrier_timeout_ms / 1000,

@@ -57,6 +57,7 @@ class Question:
 ACCOUNT: Final = (
     Question("twilio_account_sid", "Twilio's Account SID (AC…)", is_needed=True),
     Question("twilio_auth_token", "Its auth token", is_needed=True),
+    Question("twilio_region", "Region of the account, if not us1: ie1 or au1"),
     Question("twilio_api_key_sid", "SID of an API key (SK…), to place calls without the token"),
     Question(
         "twilio_api_key_secret",

@@ -80,8 +80,12 @@ def compose_carrier_side(
         kept=closings.find,
     )
     verifier = TwilioSignatureVerifier(
-        # Twilio signs webhooks with the auth token, even where REST uses an API key.
-        settings.twilio_auth_token.reveal(),
+        # Twilio signs webhooks with an auth token, even where REST uses an API key.
+        [
+            token.reveal()
+            for token in (settings.twilio_auth_token, settings.twilio_auth_token_secondary)
+            if token
+        ],
         [key.reveal() for key in settings.twilio_webhook_keys],
     )
     return CarrierSide(carrier, verifier, ghosts, closings, settler)

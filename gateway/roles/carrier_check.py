@@ -1,36 +1,31 @@
 """Examines the carrier's account, its number and what it may call, for `caller check` and `setup`.
 
-Only reads: no call is placed.
+No call is placed, and nothing is changed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import Final
-from urllib.parse import urlsplit
 
 from gateway.errors import CarrierError
 from gateway.roles import adapters
 from gateway.roles.preflight import Finding, away, wrong
 from gateway.settings import Settings
-from gateway.twilio.account import Number, Standing
+from gateway.twilio.account import NUMBER_RIGHTS, Number, Standing
 from gateway.twilio.dialing import Country, TwilioDialing
 
 PERMISSIONS: Final = "permissions to call countries"
 _NAMED_MAX: Final = 12
 """Countries that are listed; of more, their count says as much."""
 _TRIAL: Final = (
-    "on trial: it reaches verified numbers only, for 10 minutes at most, and announces itself to"
-    " the callee, who must press a key. Upgrade it at Twilio to call others."
+    "on trial for 30 days: it reaches verified numbers only, five at most, each from the number"
+    " that Twilio has assigned to it, for 10 minutes at most, and announces itself to the callee,"
+    " who must press a key. Upgrade it at Twilio to call others."
 )
 _GEO: Final = "Twilio's console, Voice, Settings, Geo permissions"
 _UNREADABLE: Final = (401, 403)
 """Answers to a key that may not read this; the credentials have a finding of their own."""
-
-
-def is_twilio(settings: Settings) -> bool:
-    """Return whether the carrier is Twilio itself, and no service in its place."""
-    return (urlsplit(settings.carrier_url).hostname or "").endswith(".twilio.com")
 
 
 async def account(settings: Settings) -> list[Finding]:
@@ -43,7 +38,27 @@ async def account(settings: Settings) -> list[Finding]:
         # Only the account's own token reads the account, so only it knows of a trial.
         known = found if token.is_fatal else [token]
         found = [*known, Finding("auth token", text, token.is_fatal, is_away=token.is_away)]
+    if settings.twilio_auth_token_secondary:
+        found.append(await _secondary(settings))
     return found
+
+
+async def _secondary(settings: Settings) -> Finding:
+    """Try the other auth token of a rotation."""
+    carrier = adapters.build_account(settings, is_secondary=True)
+    try:
+        await carrier.standing()
+    except CarrierError as error:
+        if error.status not in _UNREADABLE:
+            return Finding("second token", f"Not known whether it is valid: {error}", is_weak=True)
+        text = (
+            "Twilio does not accept CALLER_TWILIO_AUTH_TOKEN_SECONDARY: if the rotation is over,"
+            " clear it."
+        )
+        return Finding("second token", text, is_weak=True)
+    finally:
+        await carrier.close()
+    return Finding("second token", "Valid: what either auth token has signed is accepted.")
 
 
 async def _credentials(settings: Settings, *, by_key: bool) -> Finding:
@@ -70,6 +85,12 @@ def refused(error: CarrierError, *, by_key: bool) -> str:
 def account_finding(standing: Standing) -> Finding:
     """Judge what an account is."""
     # A Standard API key may place calls, but not read the account (Twilio error 20003).
+    if standing.missing:
+        text = (
+            f"The API key lacks {', '.join(standing.missing)}: add it in Twilio's console, API"
+            " keys, or use a Standard key."
+        )
+        return away("carrier", text)
     if not standing.status:
         return Finding("carrier", "Answers; the API key may place calls, not read the account.")
     if standing.status != "active":
@@ -83,16 +104,34 @@ async def caller_id(settings: Settings) -> Finding:
     """See that the account may show the number."""
     carrier = adapters.build_account(settings, by_key=bool(settings.twilio_api_key_sid))
     try:
-        return number_finding(await carrier.number(settings.caller_id))
+        number = await carrier.number(settings.caller_id)
+        # Asked only then: an API key may not read the account.
+        is_trial = number is Number.FOREIGN and await _is_trial(settings)
+        return number_finding(number, is_trial=is_trial)
     except CarrierError as error:
-        return unread("number", error)
+        return unread("number", error, NUMBER_RIGHTS)
     finally:
         await carrier.close()
 
 
-def number_finding(number: Number) -> Finding:
+async def _is_trial(settings: Settings) -> bool:
+    carrier = adapters.build_account(settings)
+    try:
+        return (await carrier.standing()).is_trial
+    finally:
+        await carrier.close()
+
+
+def number_finding(number: Number, *, is_trial: bool = False) -> Finding:
     """Judge the number that is shown."""
     match number:
+        case Number.FOREIGN if is_trial:
+            text = (
+                "CALLER_CALLER_ID is not listed for the account. On trial it must be the number"
+                " that Twilio has assigned to the recipient, and reaches no other one: Twilio's"
+                " console, Voice, Try out Voice."
+            )
+            return Finding("number", text, is_weak=True)
         case Number.OWN:
             return Finding("number", "CALLER_CALLER_ID is a number of the account.")
         case Number.VERIFIED:
@@ -150,9 +189,10 @@ def _named(codes: Iterable[str]) -> str:
     return ", ".join(listed) or "none"
 
 
-def unread(subject: str, error: CarrierError) -> Finding:
+def unread(subject: str, error: CarrierError, rights: Sequence[str] = ()) -> Finding:
     """Say that something could not be read: which a key may lack the right to."""
     if error.status in _UNREADABLE:
-        text = "Not known: the API key, or the credentials, may not read it."
+        named = f" A Restricted key needs {' and '.join(rights)}." if rights else ""
+        text = f"Not known: the API key, or the credentials, may not read it.{named}"
         return Finding(subject, text, is_weak=True)
     return away(subject, f"{error} Check again in a minute.")

@@ -40,6 +40,7 @@ from gateway.sockets import tls
 from gateway.stores import append_only, embedded, private_files
 from gateway.stores.address_countries import read_countries
 from gateway.stores.leases import RedisNodeLeases
+from gateway.twilio.hooks import unreachable
 
 CERTIFICATE_DAYS_LEFT_MIN = 14
 """Certificates that renew themselves do so a month before their end."""
@@ -104,6 +105,7 @@ async def findings(settings: Settings, *, is_starting: bool) -> list[Finding]:
         *files(settings),
         *certificate(settings, datetime.now(UTC)),
         *carrier_account(settings),
+        *callbacks(settings),
         *sign_up(settings),
         *contact(settings),
         *branding(settings),
@@ -233,6 +235,14 @@ def carrier_account(settings: Settings) -> list[Finding]:
     except GatewayError as error:
         return [wrong("carrier", str(error))]
     return []
+
+
+def callbacks(settings: Settings) -> list[Finding]:
+    """See that Twilio comes to the public origin at all, whoever listens there."""
+    # Without https it comes to none; what is said of that belongs to the examination of the way.
+    is_asked = settings.is_twilio and settings.origin.startswith("https://")
+    why = unreachable(settings.origin) if is_asked else ""
+    return [wrong("origin", f"CALLER_PUBLIC_ORIGIN {why}")] if why else []
 
 
 def sign_up(settings: Settings) -> list[Finding]:

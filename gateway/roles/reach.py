@@ -10,7 +10,7 @@ from typing import Final
 
 from billing.stores.redis_client import disconnect
 from database.errors import StoreUnavailableError
-from gateway.roles import carrier_check, probe, public_origin
+from gateway.roles import probe, public_origin
 from gateway.roles.preflight import CERTIFICATE_DAYS_LEFT_MIN, Finding, away, credit_client, wrong
 from gateway.roles.probe import Probe
 from gateway.roles.public_origin import Answer
@@ -41,7 +41,7 @@ def _scheme(settings: Settings) -> list[Finding]:
         return []
     text = f"CALLER_PUBLIC_ORIGIN is {settings.origin}; Twilio and microphones need https."
     # A weakness only where the carrier is simulated: the demo runs this way.
-    if carrier_check.is_twilio(settings):
+    if settings.is_twilio:
         return [wrong("origin", f"{text} Put a proxy with a certificate in front.")]
     return [Finding("origin", text, is_weak=True)]
 

@@ -29,7 +29,8 @@ async def _number(settings: Settings) -> list[Finding]:
 
 
 async def _origin(settings: Settings) -> list[Finding]:
-    found = await preflight.ports(settings, is_starting=False)
+    found = preflight.callbacks(settings)
+    found += await preflight.ports(settings, is_starting=False)
     return [*found, *await reach.findings(settings)]
 
 

@@ -1,4 +1,6 @@
-"""Reads from Twilio what an account is and which numbers it may show. Never writes.
+"""Reads from Twilio what an account is and which numbers it may show.
+
+Asks for nothing that could be carried out: what tries a right to write names no number and no call.
 
 Knows no call, and no setting but the number that it is asked about.
 """
@@ -6,7 +8,6 @@ Knows no call, and no setting but the number that it is asked about.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -18,6 +19,16 @@ from gateway.twilio.client import connect, translated
 ATTEMPTS: Final = 3
 BACKOFF_S: Final = 0.25
 """Pause before the second attempt; doubled before the third."""
+CALL_RIGHTS: Final = tuple(f"/twilio/voice/calls/{each}" for each in ("create", "read", "update"))
+"""What a Restricted API key must be allowed, to place, follow and end calls."""
+NUMBER_RIGHTS: Final = (
+    "/twilio/phone-numbers/incoming-phone-numbers/list",
+    "/twilio/voice/outgoing-caller-ids/list",
+)
+"""What it must be allowed so that the number can be checked."""
+_NOBODY: Final = "+15005550001"
+"""Invalid, as From and as To (Twilio, "Test credentials")."""
+_NO_CALL: Final = "CA" + "0" * 32
 _LISTED_MAX: Final = 20
 """Twilio's filter takes patterns; a whole number fits itself, and hardly another."""
 
@@ -29,6 +40,8 @@ class Standing:
     status: str
     """`active`, `suspended` or `closed`; empty where the key may not read the account."""
     is_trial: bool
+    missing: tuple[str, ...] = ()
+    """Rights that an API key lacks and calls need, by Twilio's names."""
 
 
 class Number(Enum):
@@ -54,20 +67,41 @@ class TwilioAccount:
     async def standing(self) -> Standing:
         """Check address and credentials; return what the account is. Raises CarrierError.
 
-        A Standard API key may place calls but not read the account (Twilio error 20003); it may
-        read its calls.
+        A Standard API key may place calls but not read the account (Twilio error 20003), and a
+        Restricted one may do what its rights name; both are proved by what calls need.
         """
         try:
             account = await _read(self._client.api.v2010.account.fetch_async)
         except CarrierError as error:
             if not (self._has_key and error.status in (401, 403)):
                 raise
-            # A Standard key is proved by reading calls, which an invalid one may not.
-            with contextlib.suppress(CarrierError):
-                await _read(lambda: self._client.calls.list_async(limit=1, page_size=1))
-                return Standing("", is_trial=False)
-            raise
+            missing = await self._missing()
+            # An invalid key may do nothing at all.
+            if len(missing) == len(CALL_RIGHTS):
+                raise
+            return Standing("", is_trial=False, missing=missing)
         return Standing(str(account.status), is_trial=account.type == "Trial")
+
+    async def _missing(self) -> tuple[str, ...]:
+        """Try what calls need, on nothing; return the rights that the key lacks."""
+        nobody = self._client.calls(_NO_CALL)
+        tries = (
+            # Neither number is anybody's, and nothing says what the call is to do.
+            lambda: self._client.calls.create_async(to=_NOBODY, from_=_NOBODY),
+            nobody.fetch_async,
+            lambda: nobody.update_async(status="completed"),
+        )
+        missing = []
+        for right, request in zip(CALL_RIGHTS, tries, strict=True):
+            try:
+                await _read(request)
+            except CarrierError as error:
+                # Any other refusal comes after the right was found.
+                if error.status in (401, 403):
+                    missing.append(right)
+                elif error.status == 0 or error.status >= 500:
+                    raise
+        return tuple(missing)
 
     async def number(self, number: str) -> Number:
         """Return what an E.164 number is to the account. Raises CarrierError.

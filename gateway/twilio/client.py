@@ -5,10 +5,12 @@ Knows no resource: who asks for one defines it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable
 from typing import Any
 
 import aiohttp
+import msgspec
 from twilio.base.exceptions import TwilioException, TwilioRestException
 from twilio.http.async_http_client import AsyncTwilioHttpClient
 from twilio.rest import Client
@@ -16,9 +18,14 @@ from twilio.rest import Client
 from gateway.cause import Cause
 from gateway.errors import CarrierError
 from gateway.twilio.refusals import meaning_of, refusal
+from gateway.unreadable import UNREADABLE
 
 TOO_MANY_REQUESTS = 429
 """Never processed, and always safe to retry (Twilio error 20429)."""
+
+
+_OPENING = re.compile(r"Unable to \w+ record: ")
+"""What the client puts in front of Twilio's words."""
 
 
 class _HttpClient(AsyncTwilioHttpClient):  # type: ignore[misc]
@@ -55,8 +62,24 @@ async def translated(request: Awaitable[Any]) -> Any:
         raise CarrierError(
             "The carrier could not be connected.", cause=Cause.NETWORK_OUT_OF_ORDER, retryable=True
         ) from error
-    except (TimeoutError, aiohttp.ClientError, OSError, TwilioException, *_NONSENSE) as error:
+    except TwilioException as error:
+        raise _of_list(error) from error
+    except (TimeoutError, aiohttp.ClientError, OSError, *_NONSENSE) as error:
         raise no_answer() from error
+
+
+def _of_list(error: TwilioException) -> CarrierError:
+    """Return the error of a list that was not shown: the client hands on the reply as it is."""
+    reply = error.args[1] if len(error.args) > 1 else None
+    status, text = getattr(reply, "status_code", 0), getattr(reply, "text", "")
+    if not isinstance(status, int) or status < 400:
+        return no_answer()
+    try:
+        body = msgspec.json.decode(text)
+    except UNREADABLE:
+        body = {}
+    fields = body if isinstance(body, dict) else {}
+    return _refusal(TwilioRestException(status, "", fields.get("message"), fields.get("code")))
 
 
 _NONSENSE = (ValueError, AttributeError, TypeError, LookupError)
@@ -73,7 +96,7 @@ def no_answer() -> CarrierError:
 def _refusal(error: TwilioRestException) -> CarrierError:
     code = error.code if isinstance(error.code, int) else 0
     meaning = meaning_of(code, error.status)
-    refused = refusal(code, str(error.msg or ""), error.status)
+    refused = refusal(code, _OPENING.sub("", str(error.msg or "")), error.status)
     said = f" (Twilio {code}: {refused.text})" if code else ""
     return CarrierError(
         f"The carrier refused the request. {meaning.what} {meaning.do}{said}",

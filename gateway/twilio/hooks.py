@@ -6,7 +6,7 @@ Computes only; knows no HTTP and no live call.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from gateway.twilio.stream_token import call_of, stream_token
 
@@ -22,6 +22,25 @@ class CallHooks:
     """What follows when the media stream has closed is asked for here."""
     token: str
     """Secret of this call; its media stream must bring it back."""
+
+
+def unreachable(origin: str) -> str:
+    """Return why Twilio would not come to an https origin, as a sentence; empty where it would.
+
+    Source: Twilio, "Media Streams Configuration" (TCP port 443) and error 21609 (no underscores).
+    """
+    parts = urlsplit(origin)
+    if parts.port not in (None, 443):
+        return (
+            f"names port {parts.port}, and Twilio opens media sockets on port 443 only. Put a proxy"
+            " on port 443 in front, and leave the port out."
+        )
+    if "_" in (parts.hostname or ""):
+        return (
+            f"names the host {parts.hostname}, and Twilio calls back to no host with an underscore."
+            " Give it a name of letters, digits and hyphens."
+        )
+    return ""
 
 
 class NodeHooks:

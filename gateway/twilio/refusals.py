@@ -17,7 +17,7 @@ from gateway.cause import CarrierRefusal, Cause
 
 TEXT_MAX: Final = 300
 """Characters of Twilio's own words that are kept."""
-_NUMBER: Final = re.compile(r"[+(]?\d[\d() .-]{5,}\d")
+_NUMBER: Final = re.compile(r"\+\d(?:[\d() .-]*\d)?|\(?\d[\d() .-]{5,}\d")
 """A phone number in Twilio's words, however it is written."""
 _SPACES: Final = re.compile(r"\s+")
 
@@ -112,10 +112,11 @@ _UPGRADE: Final = f"Upgrade the account: {_CONSOLE}, Billing."
 _VERIFY: Final = f"Verify it: {_CONSOLE}, Verified Caller IDs; or upgrade the account."
 _GEO: Final = f"Switch the country on: {_CONSOLE}, Voice, Settings, Geo permissions."
 _SID: Final = (
-    "Set CALLER_CALLER_ID to a number of the account that can do voice, or a verified one."
+    "CALLER_CALLER_ID must be a number of this Twilio account that can do voice, or verified there."
 )
 _CREDENTIALS: Final = (
-    "Check CALLER_TWILIO_ACCOUNT_SID with CALLER_TWILIO_AUTH_TOKEN or the API key."
+    "Check CALLER_TWILIO_ACCOUNT_SID with CALLER_TWILIO_AUTH_TOKEN or the API key; each region has"
+    " credentials of its own (CALLER_TWILIO_REGION)."
 )
 _ORIGIN: Final = "Run `caller check`: it opens CALLER_PUBLIC_ORIGIN from outside in."
 _CERTIFICATE: Final = "Serve the certificate of a public authority for this name, whole chain."
@@ -168,8 +169,8 @@ MEANINGS: Final[Mapping[int, Meaning]] = {
     20403: Meaning(_DOWN, "The credentials may not do this.", _CREDENTIALS, _OUT),
     20404: Meaning(
         _DOWN,
-        "There is no such account or call.",
-        "Check CALLER_TWILIO_ACCOUNT_SID and CALLER_CARRIER_URL.",
+        "There is no such account or call in this region.",
+        "Check CALLER_TWILIO_ACCOUNT_SID, CALLER_TWILIO_REGION and CALLER_CARRIER_URL.",
         _OUT,
     ),
     70051: Meaning(

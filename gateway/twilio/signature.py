@@ -19,12 +19,12 @@ from gateway.twilio.markup import WEBHOOK_OVERRIDES
 class TwilioSignatureVerifier:
     """Checks the signature of a webhook or of a media handshake."""
 
-    def __init__(self, auth_token: str, shared_keys: Sequence[str] = ()) -> None:
-        """Take the auth token, and the secrets of SharedKeys that a webhook rule may name.
+    def __init__(self, auth_tokens: Sequence[str], shared_keys: Sequence[str] = ()) -> None:
+        """Take the auth tokens, and the secrets of SharedKeys that a webhook rule may name.
 
-        Any of `shared_keys` may have signed: during a rotation both the old and the new one do.
+        Any of either may have signed: during a rotation both the old and the new one do.
         """
-        self._by_token = [RequestValidator(auth_token)]
+        self._by_token = [RequestValidator(token) for token in auth_tokens]
         self._by_shared_key = [RequestValidator(secret) for secret in shared_keys]
 
     def verify(

@@ -39,6 +39,10 @@ class Refusal:
 
 
 AUTHENTICATE = Refusal(401, 20003, "Authenticate")
+NOT_AUTHORISED = Refusal(403, 70051, "Authorization Failed: missing permission {}")
+ACCOUNT_NOT_ACTIVE = Refusal(401, 20005, "Account not active")
+VOICE_DISABLED = Refusal(403, 10005, "Voice calling has been disabled for this account")
+TOO_MANY_CALLS = Refusal(429, 10004, "Call concurrency limit exceeded")
 NOT_FOUND = Refusal(404, 20404, "The requested resource {} was not found")
 METHOD_NOT_ALLOWED = Refusal(405, 20004, "Method not allowed")
 # Twilio: such a request was never processed and is always safe to repeat.
@@ -65,6 +69,15 @@ TO_NOT_PERMITTED = Refusal(
 )
 TO_BLOCKED = Refusal(400, 21216, "Account not allowed to call {}")
 TO_NO_NUMBER = Refusal(400, 21217, "Phone number {} does not appear to be valid")
+TO_NOT_VERIFIED = Refusal(
+    400,
+    21219,
+    "The number {} is unverified. Trial accounts may only make calls to verified numbers.",
+)
+FROM_NOT_ASSIGNED = Refusal(
+    400, 573002, "The 'From' number {} isn't assigned to this verified Voice recipient"
+)
+TO_NOT_CONFIRMED = Refusal(400, 573005, "Destination number {} has not completed verification")
 # Also what a second request to end a call gets, which a client has to take as done.
 CALL_OVER = Refusal(400, 21220, "Call is not in-progress. Cannot redirect.")
 CALLER_ID_KNOWN = Refusal(400, 21450, "Phone number already validated for your account")

@@ -51,9 +51,13 @@ class Exchange:
         """Queue a call.
 
         Raises:
-            RestError: 20429, the queue is full.
+            RestError: 10004, too many are live; 20429, the queue is full.
         """
         settings = self._equipment.settings
+        if settings.live_calls_max:
+            on = sum(not line.call.over for line in self._lines.values())
+            if on >= settings.live_calls_max:
+                raise RestError(errors.TOO_MANY_CALLS)
         if len(self._queue) >= settings.queue_max:
             raise RestError(errors.TOO_MANY_REQUESTS)
         call = Call(

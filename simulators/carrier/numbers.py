@@ -6,6 +6,7 @@ Knows Twilio's magic test numbers and no call.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 import phonenumbers
@@ -47,6 +48,18 @@ def refusal_from(number: str, owned: frozenset[str]) -> Refusal | None:
     if number == MAGIC_FROM_INVALID or not _E164.fullmatch(number):
         return errors.FROM_INVALID
     return errors.FROM_NOT_OWNED
+
+
+def refusal_on_trial(to: str, from_: str, assigned: Mapping[str, str]) -> Refusal | None:
+    """Return why a trial account cannot place this call, or None.
+
+    `assigned` has the verified recipients, and the number that each is called from.
+    """
+    if to not in assigned:
+        return errors.TO_NOT_VERIFIED
+    if not assigned[to]:
+        return errors.TO_NOT_CONFIRMED
+    return None if from_ == assigned[to] else errors.FROM_NOT_ASSIGNED
 
 
 def is_dialable(number: str) -> bool:

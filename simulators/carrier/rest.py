@@ -36,6 +36,13 @@ CALLER_IDS_MAX: Final = 1000
 TOKEN_TTL_DEFAULT_S: Final = 86400
 _ACCOUNT: Final = "/2010-04-01/Accounts/{account}"
 
+_RIGHTS: Final = {
+    "/Calls": "voice/calls",
+    "/OutgoingCallerIds": "voice/outgoing-caller-ids",
+    "/IncomingPhoneNumbers": "phone-numbers/incoming-phone-numbers",
+}
+"""Part of a path -> the resource, as Restricted API keys name it."""
+
 _FAULT_REFUSALS: Final[dict[int, Refusal]] = {
     401: errors.AUTHENTICATE,
     404: errors.NOT_FOUND,
@@ -104,13 +111,27 @@ class RestApi:
     # --- calls -----------------------------------------------------------------------------
 
     def _create_call(self, request: Request, form: Form) -> Reply:  # noqa: ARG002 - handler shape
-        order = read_order(form, frozenset((*self._caller_ids, *self._settings.own_numbers)))
+        self._require_voice()
+        settings = self._settings
+        assigned = dict(settings.trial_numbers)
+        own = (*self._caller_ids, *settings.own_numbers, *filter(None, assigned.values()))
+        order = read_order(form, frozenset(own))
+        refusal = numbers.refusal_on_trial(order.to, order.from_, assigned) if assigned else None
+        if refusal is not None:
+            is_of_sender = refusal is errors.FROM_NOT_ASSIGNED
+            raise RestError(refusal, order.from_ if is_of_sender else order.to)
         # After the order was read: a malformed request uses up no attempt of the number's script.
         fault = self._exchange.create_fault(order.to)
         if fault is not None and fault.status:
             raise RestError(_fault_refusal(fault.status))
         line = self._exchange.place(order)
         return Reply(self._call_json(line.call.sid), 201, fault)
+
+    def _require_voice(self) -> None:
+        if self._settings.account_status != "active":
+            raise RestError(errors.ACCOUNT_NOT_ACTIVE)
+        if self._settings.voice_disabled:
+            raise RestError(errors.VOICE_DISABLED)
 
     def _list_calls(self, request: Request, form: Form) -> Reply:  # noqa: ARG002 - handler shape
         query = dict(request.query_params)
@@ -294,7 +315,10 @@ class RestApi:
         return injected
 
     def _authenticate(self, request: Request, operation: str) -> None:
-        """Know the account's token, and its API key: a Standard one, which reads no account."""
+        """Know the account's token, and its API key: a Standard or Restricted one.
+
+        Neither reads the account.
+        """
         username, password = _basic(request.headers.get("Authorization", ""))
         settings = self._settings
         pairs = [(settings.account_sid, settings.auth_token)]
@@ -308,8 +332,13 @@ class RestApi:
         # The Voice and Pricing APIs name no account in their paths.
         own = request.path_params.get("account", settings.account_sid) == settings.account_sid
         is_key = username != settings.account_sid
-        if not (known and own) or (is_key and operation == "account"):
+        rights = settings.api_key_rights
+        if not (known and own) or (is_key and operation == "account" and rights is None):
             raise RestError(errors.AUTHENTICATE)
+        if is_key and rights is not None:
+            right = _right(request.url.path, operation)
+            if right not in rights:
+                raise RestError(errors.NOT_AUTHORISED, right)
 
     async def _hold(self, fault: RestFault | None) -> None:
         if fault is None or not fault.hold_s:
@@ -324,6 +353,15 @@ class RestApi:
 
 def _fault_refusal(status: int) -> Refusal:
     return _FAULT_REFUSALS.get(status) or Refusal(status, 20000 + status, "Service unavailable")
+
+
+def _right(path: str, operation: str) -> str:
+    """Return the right of a Restricted API key that an operation needs."""
+    action = {"fetch": "read", "validate": "create"}.get(operation, operation)
+    for part, resource in _RIGHTS.items():
+        if part in path:
+            return f"/twilio/{resource}/{action}"
+    return f"/twilio/other/{action}"
 
 
 def _base(request: Request) -> str:

@@ -19,6 +19,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "cps": (0.01, 100_000),
     "concurrency_max": (1, 100_000),
     "queue_max": (0, 1_000_000),
+    "live_calls_max": (0, 100_000),
     "price_delay_s": (0, 86400),
     "time_limit_default_s": (1, 86400),
     "trial_limit_s": (1, 86400),
@@ -57,7 +58,17 @@ class SimulatorSettings:
     """Numbers of the account that cannot do voice, and place no calls."""
     account_status: str = "active"
     account_type: str = "Full"
-    """`Full` or `Trial`, as the Account resource says; calls are the same."""
+    """`Full` or `Trial`, as the Account resource says; `trial_numbers` bounds its calls."""
+    trial_numbers: tuple[tuple[str, str], ...] = ()
+    """Recipients that a trial account may call, and the number that each is called from; an empty
+    one is of a recipient who has not entered the code yet. Empty: calls go anywhere."""
+    voice_disabled: bool = False
+    """Whether each create is refused with 10005."""
+    live_calls_max: int = 0
+    """Calls at once above which a create is refused with 10004; 0: any number."""
+    api_key_rights: tuple[str, ...] | None = None
+    """What the API key may do, such as `/twilio/voice/calls/create`, if it is a Restricted one;
+    None for a Standard one."""
     countries_off: tuple[str, ...] = ()
     """ISO 3166 codes that the dialling permissions show as switched off, beside those of high risk
     altogether; `*` is all. Calls there are placed all the same."""

@@ -122,7 +122,7 @@ async def test_reaching_the_account_with_a_standard_key(
     account = account_by(twilio.url, "SK" + "b" * 32)
     assert await account.standing() == Standing("", is_trial=False)
     await account.close()
-    assert graded(api, twilio) == ["FetchAccount", "ListCall"]
+    assert graded(api, twilio) == ["FetchAccount", "CreateCall", "FetchCall", "UpdateCall"]
 
 
 async def test_looking_a_number_up(api: Document, twilio: TwilioServer) -> None:

@@ -81,7 +81,7 @@ class World:
 
     def _compose(self) -> None:
         clock_ns = self.loop.clock_ns
-        verifier = TwilioSignatureVerifier("secret")
+        verifier = TwilioSignatureVerifier(["secret"])
         self.carrier = build_carrier(self.settings)
         self.metering = Metering(self.gate, clock_ns)
         self.media = compose_media(

@@ -27,6 +27,7 @@ NUMBER = "+15005550111"
 CTRL_C, CTRL_D = b"\x03", b"\x04"
 
 SID_ASKED, TOKEN_ASKED, KEY_ASKED = "Account SID", "Its auth token", "SID of an API key"
+REGION_ASKED = "Region of the account"
 NUMBER_ASKED, PORT_ASKED, ORIGIN_ASKED = "Number that phones", "TCP port here", "Public origin,"
 FOLDER_ASKED, SQL_ASKED, VALKEY_ASKED = "Folder for what", "URL of PostgreSQL", "URL of Redis"
 FAILED = "leave (l)?"
@@ -51,7 +52,7 @@ class Desk:
                 assert secret not in terminal.shown
 
     def account(self, token=TOKEN):
-        return [(SID_ASKED, SID), (TOKEN_ASKED, token), (KEY_ASKED, "")]
+        return [(SID_ASKED, SID), (TOKEN_ASKED, token), (REGION_ASKED, ""), (KEY_ASKED, "")]
 
     def stores(self, sql="", valkey=""):
         return [(FOLDER_ASKED, "data"), (SQL_ASKED, sql), (VALKEY_ASKED, valkey)]
@@ -136,7 +137,7 @@ async def test_what_fails_is_corrected_or_kept(tmp_path):
             ("✗ failed  carrier: ", None),
             ("credentials (HTTP 401)", None),
             (FAILED, ""),
-            *[(SID_ASKED, ""), (TOKEN_ASKED, TOKEN), (KEY_ASKED, "")],
+            *[(SID_ASKED, ""), (TOKEN_ASKED, TOKEN), (REGION_ASKED, ""), (KEY_ASKED, "")],
             ("✓ ok  carrier", None),
             (NUMBER_ASKED, "5550111"),
             ("CALLER_CALLER_ID must", None),
@@ -194,9 +195,9 @@ async def test_an_origin_that_does_not_lead_here(tmp_path, issue, passes_upgrade
         (0, SID_ASKED, CTRL_C, 130),
         (1, TOKEN_ASKED, CTRL_C, 130),
         (1, TOKEN_ASKED, CTRL_D, 1),
-        (4, FOLDER_ASKED, CTRL_C, 130),
-        (9, WRITE, CTRL_C, 130),
-        (9, WRITE, CTRL_D, 1),
+        (5, FOLDER_ASKED, CTRL_C, 130),
+        (10, WRITE, CTRL_C, 130),
+        (10, WRITE, CTRL_D, 1),
     ],
 )
 async def test_leaving_midway_leaves_nothing(tmp_path, answers, prompt, key, code):
@@ -235,8 +236,9 @@ async def test_a_file_that_is_there_gives_the_defaults_and_keeps_the_rest(tmp_pa
         )
         desk.file.chmod(0o644)
         before = desk.file.read_text()
-        talk = [(SID_ASKED, ""), (f"{TOKEN_ASKED} [the one that is set]", TOKEN), (KEY_ASKED, "")]
-        talk += desk.all()[3:]
+        talk = [(SID_ASKED, ""), (f"{TOKEN_ASKED} [the one that is set]", TOKEN)]
+        talk += [(REGION_ASKED, ""), (KEY_ASKED, "")]
+        talk += desk.all()[4:]
         replace = ("Its comments and other settings stay. [Y/n]", "n")
         with desk.terminal() as terminal:
             told = [(f"{desk.file} gives the defaults", None)]
@@ -260,9 +262,9 @@ async def test_a_file_that_is_there_gives_the_defaults_and_keeps_the_rest(tmp_pa
 async def test_an_api_key_is_proved_beside_the_token(tmp_path):
     key = "SK" + "b" * 32
     async with desk_at(tmp_path, api_key_sid=key, api_key_secret="hunter2") as desk:
-        talk = [*desk.account()[:2], (KEY_ASKED, key), ("Secret of that API key", "hunter2")]
+        talk = [*desk.account()[:3], (KEY_ASKED, key), ("Secret of that API key", "hunter2")]
         with desk.terminal() as terminal:
-            await converse(terminal, *talk, *desk.all()[3:], (WRITE, ""))
+            await converse(terminal, *talk, *desk.all()[4:], (WRITE, ""))
             assert await ended(terminal) == 0
     assert "✓ ok  auth token: Valid." in terminal.shown
     assert settings_in(desk).twilio_api_key_secret.reveal() == "hunter2"

@@ -12,7 +12,7 @@ from gateway.settings import PREFIX
 from gateway.settings_file import parse, updated
 
 ASKED = {question.field: question for question in QUESTIONS}
-SID, TOKEN, KEY, KEY_SECRET = ACCOUNT
+SID, TOKEN, REGION, KEY, KEY_SECRET = ACCOUNT
 FOLDER = Path("/srv/gateway")
 ACCOUNT_SID = "AC" + "0" * 32
 

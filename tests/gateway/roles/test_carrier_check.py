@@ -1,6 +1,7 @@
 """What is said of the carrier's account, its number and the countries that it may call."""
 
 import contextlib
+import dataclasses
 
 import pytest
 
@@ -13,8 +14,9 @@ from gateway.roles.carrier_check import (
     permissions_finding,
     refused,
 )
+from gateway.secret import Secret
 from gateway.settings_variables import from_mapping
-from gateway.twilio.account import Number, Standing
+from gateway.twilio.account import CALL_RIGHTS, NUMBER_RIGHTS, Number, Standing
 from gateway.twilio.dialing import Country
 from simulators.carrier.service import SimulatorService, SimulatorSettings
 
@@ -133,3 +135,39 @@ def test_what_a_key_may_not_read_is_no_fault():
     for status, verdict in ((403, "warning"), (500, "failed")):
         error = CarrierError("No.", cause=Cause.NETWORK_OUT_OF_ORDER, status=status)
         assert carrier_check.unread("number", error).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("secondary", "verdict", "words"),
+    [("secret", "ok", "either auth token"), ("of before", "warning", "clear it")],
+)
+async def test_the_second_token_of_a_rotation_is_tried(secondary, verdict, words):
+    async with settings_on() as settings:
+        rotating = dataclasses.replace(settings, twilio_auth_token_secondary=Secret(secondary))
+        _, finding = await carrier_check.account(rotating)
+    assert (finding.subject, finding.verdict) == ("second token", verdict)
+    assert words in finding.text
+
+
+@pytest.mark.parametrize(("kind", "verdict"), [("Trial", "warning"), ("Full", "failed")])
+async def test_a_number_that_is_assigned_on_trial_is_accepted(kind, verdict):
+    async with settings_on(account_type=kind) as settings:
+        finding = await carrier_check.caller_id(settings)
+    assert finding.verdict == verdict
+    assert ("assigned to the recipient" in finding.text) == (kind == "Trial")
+
+
+async def test_the_right_that_a_restricted_key_lacks_is_named():
+    key = {"api_key_sid": "SK" + "b" * 32, "api_key_secret": "k"}
+    rights = CALL_RIGHTS[:2]
+    async with settings_on(**key, api_key_rights=rights) as settings:
+        by_key = dataclasses.replace(
+            settings,
+            twilio_api_key_sid=key["api_key_sid"],
+            twilio_api_key_secret=Secret("k"),
+        )
+        (finding,) = await carrier_check.account(by_key)
+        number = await carrier_check.caller_id(by_key)
+    assert (finding.is_away, "/twilio/voice/calls/update" in finding.text) == (True, True)
+    assert "calls/create" not in finding.text
+    assert (number.verdict, NUMBER_RIGHTS[0] in number.text) == ("warning", True)

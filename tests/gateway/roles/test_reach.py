@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.roles import probe, public_origin, reach
+from gateway.roles import preflight, probe, public_origin, reach
 from gateway.roles.serve import Gateway
 from gateway.settings_variables import from_mapping
 from tests.certificates import DAY, Authority
@@ -114,6 +114,16 @@ async def test_plain_http_is_fatal_where_the_carrier_is_twilio(tmp_path):
     weak = await found(simulated)
     assert (weak["origin"].verdict, weak["reach"].verdict) == ("warning", "ok")
     assert "certificate" not in weak
+
+
+@pytest.mark.parametrize("origin", ["https://calls.example.com:8443", "https://my_calls.example"])
+def test_an_origin_where_twilio_does_not_come_is_refused_also_at_a_start(tmp_path, origin):
+    settings = settings_of(tmp_path, origin, 8080)
+    (finding,) = preflight.callbacks(settings)
+    assert (finding.subject, finding.is_fatal, finding.is_away) == ("origin", True, False)
+    simulated = settings_of(tmp_path, origin, 8080, CARRIER_URL="http://127.0.0.1:9")
+    assert preflight.callbacks(simulated) == []
+    assert preflight.callbacks(settings_of(tmp_path, "https://calls.example.com", 8080)) == []
 
 
 async def test_a_gateway_that_runs_is_asked_itself(tmp_path, authority, environ):

@@ -1,12 +1,19 @@
 """What an account is, and which numbers it may show; and replies that make no sense."""
 
+import asyncio
 import contextlib
 
 import pytest
 
 from gateway.errors import CarrierError
 from gateway.twilio import account as twilio_account
-from gateway.twilio.account import Number, Standing, TwilioAccount
+from gateway.twilio.account import (
+    CALL_RIGHTS,
+    NUMBER_RIGHTS,
+    Number,
+    Standing,
+    TwilioAccount,
+)
 from tests.simulators.carrier.conftest import peer, start
 from tests.simulators.carrier.peer import ACCOUNT, FROM, TOKEN
 from tests.valkey import free_port
@@ -104,3 +111,32 @@ async def test_nobody_there():
     async with account_on(f"http://127.0.0.1:{free_port()}") as account:
         with pytest.raises(CarrierError, match="could not be connected"):
             await account.standing()
+
+
+RIGHTS = (*CALL_RIGHTS, *NUMBER_RIGHTS)
+
+
+@pytest.mark.parametrize(
+    ("rights", "missing"),
+    [(RIGHTS, ()), (RIGHTS[1:], RIGHTS[:1]), (RIGHTS[:1], RIGHTS[1:3])],
+)
+async def test_the_rights_that_a_restricted_key_lacks_are_named(start, rights, missing):
+    key = {"api_key_sid": KEY, "api_key_secret": "s", "api_key_rights": rights}
+    async with (
+        start(**key) as simulated,
+        account_on(simulated.service.url, KEY, "s") as account,
+    ):
+        assert await account.standing() == Standing("", is_trial=False, missing=missing)
+        # What tries the rights places no call.
+        assert await asyncio.to_thread(simulated.client.calls.list) == []
+
+
+async def test_a_key_without_any_right_is_refused(start):
+    key = {"api_key_sid": KEY, "api_key_secret": "s", "api_key_rights": ()}
+    async with (
+        start(**key) as simulated,
+        account_on(simulated.service.url, KEY, "s") as account,
+    ):
+        with pytest.raises(CarrierError) as caught:
+            await account.standing()
+    assert (caught.value.status, caught.value.carrier_code) == (403, 70051)

@@ -1,6 +1,8 @@
 """What Twilio is given for a call: addresses of this node, and a token that names the call."""
 
-from gateway.twilio.hooks import NodeHooks
+import pytest
+
+from gateway.twilio.hooks import NodeHooks, unreachable
 
 HOOKS = NodeHooks(
     origin="https://calls.example.com",
@@ -31,3 +33,17 @@ def test_a_calls_token_names_it_and_no_other_text_does():
 
 def test_a_name_that_is_no_word_leaves_the_path_as_it_is():
     assert HOOKS.of_call("a/b?c").status_url.endswith("/status/a/b%3Fc")
+
+
+@pytest.mark.parametrize(
+    ("origin", "words"),
+    [
+        ("https://calls.example.com:8443", "port 8443, and Twilio opens media sockets on port 443"),
+        ("https://my_calls.example.com", "no host with an underscore"),
+        ("https://calls.example.com", ""),
+        ("https://[2001:db8::1]", ""),
+    ],
+)
+def test_where_twilio_does_not_come_is_told(origin, words):
+    assert words in unreachable(origin)
+    assert bool(unreachable(origin)) == bool(words)

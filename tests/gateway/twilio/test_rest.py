@@ -411,3 +411,59 @@ async def test_at_debug_level_each_request_is_a_line_without_a_number(desk):
     assert [line["failure"] for line in lines] == ["", "", "", str(refused.value)]
     assert [line["carrier_code"] for line in lines] == [0, 0, 0, refused.value.carrier_code]
     assert ECHO not in str(lines)
+
+
+# What a new account meets.
+
+PENDING, ASSIGNED = "+15005550119", "+15005550118"
+
+
+@pytest.mark.parametrize(
+    ("account", "to", "code", "cause", "sentence"),
+    [
+        ({"trial_numbers": ((ECHO, ASSIGNED),)}, ECHO, 573002, "FACILITY_NOT_SUBSCRIBED", "tried"),
+        ({"trial_numbers": ((PENDING, ""),)}, PENDING, 573005, "OUTGOING_CALL_BARRED", "tried"),
+        ({"trial_numbers": ((PENDING, ""),)}, ECHO, 21219, "OUTGOING_CALL_BARRED", "tried"),
+        ({"account_status": "suspended"}, ECHO, 20005, "NETWORK_OUT_OF_ORDER", "No calls"),
+        ({"voice_disabled": True}, ECHO, 10005, "NETWORK_OUT_OF_ORDER", "No calls"),
+    ],
+)
+async def test_what_a_new_account_meets_is_explained(start, account, to, code, cause, sentence):
+    async with start(**account) as simulated, carrier_on(simulated.service.url) as carrier:
+        order = DialOrder(call_id="c1", destination=to, ring_timeout_s=30, time_limit_s=600)
+        with pytest.raises(CarrierError) as caught:
+            await carrier.place(order)
+    error = caught.value
+    assert (error.carrier_code, error.cause.name) == (code, cause)
+    assert sentence in error.refusal.told["en"]
+    # The operator reads Twilio's own words, without anybody's number, and what to do.
+    assert error.carrier_text
+    assert to not in f"{error} {error.carrier_text}"
+    assert "does not accept the Twilio credentials" not in str(error)
+
+
+async def test_calls_beyond_what_the_account_may_have_at_once_are_told_so(start):
+    async with start(live_calls_max=1) as simulated:
+        hooks = hooks_at(simulated.peer.media_url, simulated.peer.http)
+        async with carrier_on(simulated.service.url, hooks=hooks, timeout_s=0.5) as carrier:
+            first, second = (
+                DialOrder(call_id=name, destination=SILENT, ring_timeout_s=30, time_limit_s=600)
+                for name in ("c1", "c2")
+            )
+            sid = await carrier.place(first)
+            with pytest.raises(CarrierError) as caught:
+                await carrier.place(second)
+            await carrier.hang_up(sid)
+    assert (caught.value.carrier_code, caught.value.cause) == (
+        10004,
+        Cause.NORMAL_CIRCUIT_CONGESTION,
+    )
+    assert caught.value.refusal.told["de"].startswith("Alle Leitungen sind belegt.")
+
+
+async def test_a_number_that_is_assigned_to_its_recipient_is_called_on_trial(start):
+    async with start(trial_numbers=((ECHO, FROM),)) as simulated:
+        hooks = hooks_at(simulated.peer.media_url, simulated.peer.http)
+        async with carrier_on(simulated.service.url, hooks=hooks) as carrier:
+            order = DialOrder(call_id="c1", destination=ECHO, ring_timeout_s=30, time_limit_s=600)
+            assert (await carrier.place(order)).startswith("CA")

@@ -19,7 +19,7 @@ MEDIA = "wss://calls.example.com/n/n1/media/carrier"
 FORM = {"CallSid": "CA1", "CallStatus": "ringing", "From": "+15005550006", "Digits": ""}
 SHARED_KEY = "key=webhooks_sharedkey_1,algorithm=HMAC_SHA256"
 
-verifier = TwilioSignatureVerifier(TOKEN)
+verifier = TwilioSignatureVerifier([TOKEN])
 
 
 def sign(url, form=None, hash_function=sha1, token=TOKEN):
@@ -130,7 +130,7 @@ def test_repeated_fields_count_once_each_value_and_in_any_order():
 
 @pytest.mark.parametrize("secret", ["new", "old"])
 def test_a_shared_key_signs_with_its_own_secret(secret):
-    rotating = TwilioSignatureVerifier(TOKEN, ["new", "old"])
+    rotating = TwilioSignatureVerifier([TOKEN], ["new", "old"])
     signature = sign(WEBHOOK, FORM, sha256, secret)
     assert RequestValidator(secret).validate(WEBHOOK, FORM, signature, "HMAC_SHA256")
     assert rotating.verify(WEBHOOK, FORM, signature, SHARED_KEY)
@@ -141,14 +141,14 @@ def test_a_shared_key_signs_with_its_own_secret(secret):
 
 @pytest.mark.parametrize("hash_function", [sha1, sha256])
 def test_the_token_does_not_stand_in_for_a_shared_key(hash_function):
-    rotating = TwilioSignatureVerifier(TOKEN, ["new"])
+    rotating = TwilioSignatureVerifier([TOKEN], ["new"])
     signature = sign(WEBHOOK, FORM, hash_function)
     for each in (verifier, rotating):
         assert not each.verify(WEBHOOK, FORM, signature, SHARED_KEY)
 
 
 def test_the_token_signs_as_before_beside_shared_keys():
-    rotating = TwilioSignatureVerifier(TOKEN, ["new"])
+    rotating = TwilioSignatureVerifier([TOKEN], ["new"])
     assert rotating.verify(WEBHOOK, FORM, sign(WEBHOOK, FORM))
     assert not rotating.verify(WEBHOOK, FORM, sign(WEBHOOK, FORM, token="new"))
 
@@ -175,3 +175,13 @@ def test_nothing_made_up_is_genuine(signature, settings, form):
 
 def test_a_form_that_cannot_be_encoded_is_forged():
     assert not verifier.verify(WEBHOOK, {"a": "\udcff"}, "x")
+
+
+@pytest.mark.parametrize("token", [TOKEN, "the other one"])
+@pytest.mark.parametrize("url", [WEBHOOK, MEDIA])
+def test_either_of_two_auth_tokens_signs_while_the_account_has_two(url, token):
+    rotating = TwilioSignatureVerifier([TOKEN, "the other one"])
+    form = FORM if url is WEBHOOK else {}
+    assert rotating.verify(url, form, sign(url, form, token=token))
+    assert not rotating.verify(url, form, sign(url, form, token="a third"))
+    assert not rotating.verify(url, form, sign(url, form, token=""))

@@ -53,7 +53,7 @@ class Hooks:
 async def hooks(stage, client_of):
     node = Node(stage)
     await node.starts()
-    verifier = TwilioSignatureVerifier("secret")
+    verifier = TwilioSignatureVerifier(["secret"])
     running = []
     webhooks = TwilioWebhooks(
         SETTINGS,
