@@ -126,9 +126,9 @@ NOT_PERSONAL: Final[tuple[NotPersonal, ...]] = (
     NotPersonal(("caller:aof-rewritten",), "when the files of Valkey were last written anew"),
     NotPersonal(("caller:key-epoch",), "a random word for all accounts together"),
     NotPersonal(
-        ("caller:challenges-given:1:<key>:<minute>",),
-        "how many challenges of a publishable key were given within a minute, of everybody "
-        "together; beside it the same of a network, by its digest of the day",
+        ("caller:challenges-given:1:<digest>:<minute>",),
+        "how many challenges of a publishable key were given within a minute in a network, and in "
+        "the range around it (/16, /32), by digests of the day",
     ),
     NotPersonal(
         ("caller:refused-visitors:1:<button>:<day>",),

@@ -16,11 +16,11 @@ import msgspec
 LIFETIME_S: Final = 120
 """How long one may be solved: a slow phone, and a person who has to allow the microphone."""
 NUMBERS_MIN: Final = 20_000
-"""Numbers to try at most where a key is hardly used; a browser does it within 0.2 s."""
+"""Numbers to try at most where hardly anybody asks; a browser does it within 0.2 s."""
 NUMBERS_MAX: Final = 1_280_000
 """The same under a flood: some seconds of a phone."""
 CALM: Final = 30
-"""Challenges of one key within a minute up to which they stay easy."""
+"""Challenges of one key within a minute, in one network or range, up to which they stay easy."""
 SOLUTION_CHARS_MAX: Final = 2_048
 
 _PARAMETERS: Final = ("expires", "key", "visitor")
@@ -41,8 +41,8 @@ class Solution(msgspec.Struct, frozen=True):
 def numbers_of(recent: int) -> int:
     """Return how many numbers a challenge makes its solver try at most.
 
-    `recent` is how many challenges of the key were given within the last minute: each doubling
-    beyond `CALM` doubles the work.
+    `recent` is how many challenges of the key were given within the last minute where the visitor
+    is: each doubling beyond `CALM` doubles the work.
     """
     numbers = NUMBERS_MIN
     while recent > CALM and numbers < NUMBERS_MAX:

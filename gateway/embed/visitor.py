@@ -11,7 +11,7 @@ import hmac
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from gateway.limits.source import network_of, subject_of
+from gateway.limits.source import network_of, range_of, subject_of
 
 SALT_BYTES: Final = 32
 DIGEST_CHARS: Final = 32
@@ -26,6 +26,11 @@ def visitor_digest(salt: bytes, button_id: str, address: str) -> str:
 def network_digest(salt: bytes, button_id: str, address: str) -> str:
     """Return the same of its network: the /24 in IPv4, the /48 in IPv6."""
     return _digest(salt, "network", button_id, network_of(address))
+
+
+def range_digest(salt: bytes, button_id: str, address: str) -> str:
+    """Return the same of the range that it is rented in: the /16 in IPv4, the /32 in IPv6."""
+    return _digest(salt, "range", button_id, range_of(address))
 
 
 def named_digest(button_id: str, name: str) -> str:

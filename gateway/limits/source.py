@@ -80,6 +80,23 @@ def network_of(address: str) -> str:
     return f"{IPv4Address(packed.ljust(4, bytes(1)))}/24"
 
 
+def range_of(address: str) -> str:
+    """Return the range that an address is rented in, as text: its /16 in IPv4, its /32 in IPv6.
+
+    The /32 is what a provider is given first (RIPE-738, 5.1.2); a /16 has as many /24 as one who
+    floods takes turns with. Takes what `subject_of` takes; what is no address is one range.
+    """
+    source = source_of(address)
+    if source is _UNKNOWN:
+        source = source_of(host_of(address))
+    packed = source.network
+    if not packed:
+        return UNKNOWN_ADDRESS
+    if len(packed) == _NETWORK_BYTES:
+        return f"{IPv6Address(packed[:4].ljust(16, bytes(1)))}/32"
+    return f"{IPv4Address(packed[:2].ljust(4, bytes(1)))}/16"
+
+
 def _unmapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
     """Return the IPv4 address that an IPv6 socket shows as one of its own (RFC 4291, 2.5.5.2)."""
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:

@@ -31,6 +31,7 @@ from gateway.embed.visitor import (
     day_ends_in_s,
     day_of,
     network_digest,
+    range_digest,
     visitor_digest,
 )
 
@@ -38,7 +39,7 @@ _BURNT: Final = "caller:challenge:1:"
 _GIVEN: Final = "caller:challenges-given:1:"
 _SALT: Final = "caller:visitor-salt:1:"
 _PERIOD_S: Final = 60
-"""Over which the challenges of a key are counted."""
+"""Over which the challenges of a network are counted."""
 _AWAY: Final = "challenges cannot be kept right now"
 _SLACK_S: Final = 60
 """How much longer something is kept than it counts, as the clocks of nodes differ."""
@@ -64,12 +65,16 @@ class RedisChallenges:
         self._salts: dict[str, bytes] = {}
 
     async def give(self, key: str, address: str) -> Challenge:
-        """Return a fresh challenge, harder the more of the key's were given lately."""
+        """Return a fresh challenge, harder the more were given lately where the address is.
+
+        It rises for the networks and ranges that flood, so that people elsewhere wait no longer.
+        """
         at = self._clock()
         visitor = await self._network(key, address, at)
         own = await self._given(visitor, at, 1)
-        # One network alone makes it hard for itself, and for nobody else.
-        recent = max(own, await self._given(key, at, 1 if own <= CALM // 2 else 0))
+        # One network alone makes it hard for itself, and not for the range around it.
+        around = range_digest(await self._salt(at), key, address)
+        recent = max(own, await self._given(around, at, 1 if own <= CALM // 2 else 0))
         expires_s = int(at.timestamp()) + LIFETIME_S
         made = altcha.create_challenge(
             altcha.ChallengeOptions(

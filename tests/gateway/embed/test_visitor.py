@@ -11,6 +11,7 @@ from gateway.embed.visitor import (
     day_of,
     named_digest,
     network_digest,
+    range_digest,
     visitor_digest,
 )
 
@@ -24,6 +25,8 @@ SALT = bytes(SALT_BYTES)
         (network_digest, ("192.0.2.7", "192.0.2.200"), "192.0.3.7"),
         (visitor_digest, ("2001:db8:1::7", "2001:db8:1::8"), "2001:db8:1:ff::1"),
         (network_digest, ("2001:db8:1::7", "2001:db8:1:ff::1"), "2001:db8:2::7"),
+        (range_digest, ("192.0.2.7", "192.0.255.1"), "192.1.2.7"),
+        (range_digest, ("2001:db8:1::7", "2001:db8:2::7"), "2001:db9:1::7"),
     ],
 )
 def test_one_place_has_one_name_at_one_button_under_one_salt(digest, same, other):

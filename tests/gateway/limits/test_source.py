@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.limits.source import Source, host_of, network_of, source_of, subject_of
+from gateway.limits.source import Source, host_of, network_of, range_of, source_of, subject_of
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,22 @@ def test_an_address_is_in_a_network(address: str, expected: str) -> None:
     assert network_of(address) == expected
 
 
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("192.0.2.1", "192.0.0.0/16"),
+        ("192.0.2.1:5060", "192.0.0.0/16"),
+        ("::ffff:192.0.2.1", "192.0.0.0/16"),
+        ("[2001:db8:1:2::9]:443", "2001:db8::/32"),
+        ("", "unknown"),
+    ],
+)
+def test_an_address_is_in_a_range(address: str, expected: str) -> None:
+    assert range_of(address) == expected
+
+
 @given(st.text(max_size=60))
 def test_no_address_raises(text):
     assert subject_of(text)
+    assert range_of(text)
     assert network_of(text)
