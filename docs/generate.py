@@ -14,6 +14,7 @@ import msgspec
 from accounts.data_map import HOSTS, KINDS
 from accounts.not_personal import NOT_PERSONAL
 from accounts.personal_data import Kind
+from docs import button_limits
 from docs.client import Client
 from gateway import settings_table
 from gateway.browser import messages
@@ -263,6 +264,7 @@ def main() -> None:
     replace_after(DOCS / "webhooks.md", "## Events", webhooks())
     replace_after(DOCS / "PRIVACY.md", "## Kinds", privacy())
     replace_after(DOCS / "telemetry.md", "## Spans", spans.markdown())
+    replace_after(DOCS / "buttons.md", "## Limits", button_limits.markdown())
     replace_after(DOCS / "carrier.md", "## Codes", refusals.markdown())
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from docs import button_limits
 from docs.generate import (
     CLIENT,
     OPENAPI,
@@ -49,6 +50,8 @@ def test_generated_parts_are_current():
     assert (ROOT / "docs/PRIVACY.md").read_text().endswith(privacy())
     assert (ROOT / "docs/webhooks.md").read_text().endswith(f"## Events\n\n{webhooks()}")
     assert (ROOT / "docs/telemetry.md").read_text().endswith(f"## Spans\n\n{spans.markdown()}")
+    limits = f"## Limits\n\n{button_limits.markdown()}"
+    assert (ROOT / "docs/buttons.md").read_text().endswith(limits)
     assert (ROOT / "docs/carrier.md").read_text().endswith(f"## Codes\n\n{refusals.markdown()}")
 
 

@@ -168,8 +168,9 @@ class ButtonBody(msgspec.Struct, kw_only=True):
     calls_at_once: int | msgspec.UnsetType = msgspec.UNSET
     amounts: Amounts | msgspec.UnsetType = msgspec.UNSET
     day_cap: str | msgspec.UnsetType | None = msgspec.UNSET
-    """In the account's currency, such as "5.00"; null for none."""
+    """In the account's currency, such as "5.00"; null for none, and 5 where no cap is named."""
     month_cap: str | msgspec.UnsetType | None = msgspec.UNSET
+    """The same of a month; 50 where no cap is named."""
 
 
 class ButtonKeyView(msgspec.Struct, kw_only=True):

@@ -19,9 +19,13 @@ from gateway.shown_name import NameFault, fault_of
 ORIGINS_MAX: Final = 20
 TITLE_CHARS_MAX: Final = 60
 SECONDS_MIN: Final = 10
-SECONDS_DEFAULT: Final = 600
+SECONDS_DEFAULT: Final = 300
 CALLS_AT_ONCE_MAX: Final = 100
 AMOUNT_MAX: Final = 100_000
+DAY_CAP_DEFAULT: Final = 5
+MONTH_CAP_DEFAULT: Final = 50
+"""In whole units of the account's currency: little enough to lose, and enough to be called by
+people."""
 MICROS_MAX: Final = 10**12
 """A million units: more than any button spends, and exact in every store."""
 _TITLE_FAULTS: Final = {
@@ -34,9 +38,9 @@ _TITLE_FAULTS: Final = {
 class Amounts(msgspec.Struct, frozen=True):
     """How many calls may begin; within an hour, and within a day."""
 
-    visitor_hour: int = 4
+    visitor_hour: int = 3
     """Of one visitor: one address, in IPv6 its /64, or whom the owner's back end names."""
-    visitor_day: int = 12
+    visitor_day: int = 9
     network_hour: int = 20
     """Of one network, /24 or /48: an office, or a rented range."""
     network_day: int = 60

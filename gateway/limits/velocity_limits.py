@@ -241,11 +241,11 @@ TABLE = (
     ),
     Limit(
         "visitor_button_calls_hour",
-        *(4, HOUR_S, "button_limited"),
+        *(3, HOUR_S, "button_limited"),
         "calls of one visitor with one button; each button has its own amount, and so it has of "
         "networks, tokens and all calls",
     ),
-    Limit("visitor_button_calls_day", *(12, DAY_S, "button_limited"), "the same, by the day"),
+    Limit("visitor_button_calls_day", *(9, DAY_S, "button_limited"), "the same, by the day"),
     Limit(
         "network_button_calls_hour",
         *(20, HOUR_S, "button_limited"),
@@ -254,13 +254,13 @@ TABLE = (
     Limit("network_button_calls_day", *(60, DAY_S, "button_limited"), "the same, by the day"),
     Limit(
         "visitor_button_tokens_minute",
-        *(4, MINUTE_S, "button_limited"),
+        *(3, MINUTE_S, "button_limited"),
         "tokens of one visitor that wait for their calls: as many as may begin within the hour, "
         "and at least three",
     ),
     Limit(
         "visitor_button_tokens_hour",
-        *(16, HOUR_S, "button_limited"),
+        *(12, HOUR_S, "button_limited"),
         "tokens are asked for again where a call does not come about: four for each that may begin",
     ),
     Limit("network_button_tokens_hour", *(80, HOUR_S, "button_limited"), "the same, of a network"),

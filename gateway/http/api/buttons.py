@@ -23,8 +23,8 @@ from gateway.embed.hours import MINUTES_A_DAY
 from gateway.embed.hours import Hours as KeptHours
 from gateway.embed.ports import Button, Buttons, ByKey, DayUsage
 from gateway.embed.refusals import Reason
+from gateway.embed.rules import DAY_CAP_DEFAULT, MONTH_CAP_DEFAULT, Rules
 from gateway.embed.rules import Amounts as KeptAmounts
-from gateway.embed.rules import Rules
 from gateway.errors import RequestRefusedError
 from gateway.http.access import DeclaredRoute
 from gateway.http.bearer import Authenticator
@@ -160,12 +160,16 @@ class ButtonBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     seconds_max: int = Rules(title="").seconds_max
     calls_at_once: int = Rules(title="").calls_at_once
     amounts: Amounts = Amounts()
-    day_cap: str | None = None
-    """In the account's currency, such as "5.00"; null for none."""
-    month_cap: str | None = None
+    day_cap: str | msgspec.UnsetType | None = msgspec.UNSET
+    """In the account's currency, such as "5.00"; null for none, and 5 where no cap is named."""
+    month_cap: str | msgspec.UnsetType | None = msgspec.UNSET
+    """The same of a month; 50 where no cap is named."""
 
     def form(self) -> ButtonForm:
         """Return what it says. Raises RequestRefusedError."""
+        day, month = self.day_cap, self.month_cap
+        if day is msgspec.UNSET and month is msgspec.UNSET:
+            day, month = str(DAY_CAP_DEFAULT), str(MONTH_CAP_DEFAULT)
         rules = Rules(
             title=self.title,
             origins=self.origins,
@@ -174,8 +178,8 @@ class ButtonBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
             seconds_max=self.seconds_max,
             calls_at_once=self.calls_at_once,
             amounts=_as(KeptAmounts, self.amounts),
-            day_cap_micros=_micros(self.day_cap, "day_cap"),
-            month_cap_micros=_micros(self.month_cap, "month_cap"),
+            day_cap_micros=_micros(day, "day_cap"),
+            month_cap_micros=_micros(month, "month_cap"),
         )
         return ButtonForm(self.label, rules)
 
@@ -442,8 +446,8 @@ def _id_in(request: Request) -> str:
     return "" if "\0" in button_id else button_id
 
 
-def _micros(text: str | None, field: str) -> int | None:
-    if text is None:
+def _micros(text: str | msgspec.UnsetType | None, field: str) -> int | None:
+    if text is None or text is msgspec.UNSET:
         return None
     try:
         return parse_money(text)

@@ -16,7 +16,7 @@ import msgspec
 
 from gateway.embed.hours import ALWAYS, Hours, Span
 from gateway.embed.origins import OriginError, parse_origin
-from gateway.embed.rules import Amounts, Rules
+from gateway.embed.rules import DAY_CAP_DEFAULT, MONTH_CAP_DEFAULT, Rules
 from gateway.http.site.amounts import parse_amount, typed
 from gateway.http.site.forms import ButtonFields
 from gateway.http.site.opening_hours import parse_day, write_day
@@ -36,13 +36,9 @@ _OFFICE_WEEK: Final = (_OFFICE,) * 5 + ((),) * 2
 _UNIT: Final = 10**6
 
 NEW: Final = Rules(
-    title="",
-    seconds_max=300,
-    amounts=Amounts(visitor_hour=3, visitor_day=9),
-    day_cap_micros=5 * _UNIT,
-    month_cap_micros=50 * _UNIT,
+    title="", day_cap_micros=DAY_CAP_DEFAULT * _UNIT, month_cap_micros=MONTH_CAP_DEFAULT * _UNIT
 )
-"""What a form begins with: little enough to lose, and enough to be called by people."""
+"""What a form begins with, as does a button that a program makes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,7 +135,7 @@ async def test_a_token_counts_as_a_token_and_not_as_a_call(door):
     ]
     assert door.desk.velocity.looked[:6] == [
         Use("visitor_button_calls_hour", f"v of {ADDRESS}", 3),
-        Use("visitor_button_calls_day", f"v of {ADDRESS}", 12),
+        Use("visitor_button_calls_day", f"v of {ADDRESS}", 9),
         Use("network_button_calls_hour", f"n of {ADDRESS}", 20),
         Use("network_button_calls_day", f"n of {ADDRESS}", 60),
         Use("button_calls_hour", "b1", 100),

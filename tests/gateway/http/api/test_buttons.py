@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
 from gateway.embed.keys import Mode
@@ -9,6 +10,7 @@ from gateway.embed.ports import ByKey, Change, DayUsage, NewButton, ProvenDestin
 from gateway.embed.refusals import Reason
 from gateway.http.api.buttons import ButtonsApi
 from gateway.http.bearer import key_hash
+from gateway.http.site.button_forms import NEW
 from gateway.limits.velocity import Use
 from gateway.people.button_acts import ButtonActs
 from gateway.people.buttons import OwnButtons
@@ -84,7 +86,7 @@ async def test_buttons_are_listed_with_their_rules_keys_and_cost(client, buttons
     assert (first["destination"], first["paused_at"]) == (NUMBER, None)
     assert (first["day_cap"]["text"], first["month_cap"]) == ("$5.00", None)
     assert first["hours"] == {"zone": "UTC", "week": [[[0, 1_440]]] * 7, "holidays": []}
-    assert first["amounts"]["visitor_hour"] == 4
+    assert first["amounts"]["visitor_hour"] == 3
     assert [(key["key"], key["mode"], key["ends_at"]) for key in first["keys"]] == [
         (LIVE, "live", None),
         (TEST, "test", None),
@@ -121,6 +123,21 @@ async def test_a_button_is_made_once_for_one_idempotency_key(client, buttons):
     other = {"idempotency-key": "fedcba9876543210"}
     assert (await client.post("/v1/buttons", json=BODY, headers=other)).status_code == 201
     assert len(buttons.kept) == 2
+
+
+async def test_what_a_program_leaves_out_is_as_the_form_begins_with(client, buttons):
+    buttons.proven.append(ProvenDestination(NUMBER, AT))
+    body = {name: BODY[name] for name in ("label", "title", "destination")}
+    assert (await client.post("/v1/buttons", json=body, headers=ONCE)).status_code == 201
+    (button,) = buttons.kept.values()
+    assert button.rules == msgspec.structs.replace(NEW, title="Sales", destination=NUMBER)
+    assert (button.rules.seconds_max, button.rules.amounts.visitor_hour) == (300, 3)
+    # Who names one cap has that one alone, however high.
+    other = {"idempotency-key": "fedcba9876543210"}
+    named = body | {"day_cap": "80.00"}
+    assert (await client.post("/v1/buttons", json=named, headers=other)).status_code == 201
+    caps = {(b.rules.day_cap_micros, b.rules.month_cap_micros) for b in buttons.kept.values()}
+    assert caps == {(5_000_000, 50_000_000), (80_000_000, None)}
 
 
 async def test_a_repeat_uses_nothing_up_also_where_no_more_may_be_made(client, buttons, velocity):

@@ -96,7 +96,7 @@ async def test_how_a_button_stands(desk):
         "hours": [[[540, 1020]]] * 5 + [[], []],
         "name": "Sales",
         "human_check": False,
-        "seconds_max": 600,
+        "seconds_max": 300,
         "takes_feedback": True,
         "operator": {"name": "Example Calls Ltd", "privacy_url": f"{OWN}/privacy"},
         "codec": "pcmu",
