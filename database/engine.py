@@ -29,9 +29,10 @@ TIMEOUT_S = 5.0
 up a connection that does not answer adds the two seconds of SQLAlchemy's graceful close."""
 AUDIT_TIMEOUT_S = 300.0
 """Bound of an audit, which reads the whole ledger."""
-LOCK_WAIT_MS = 2_000
+LOCK_WAIT_MS = 4_000
 """Bound of the wait for another writer; below `TIMEOUT_S`, so that the database gives up first
-and the connection survives."""
+and the connection survives. Not much below: SQLite's writers do not queue, and the worker, which
+gives way to all others, may be kept from ending its turn."""
 CONNECT_TIMEOUT_S = 3.0
 POOL_SIZE = 5
 """Connections of one process; the book is off the media path and never needs many."""

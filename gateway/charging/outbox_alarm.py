@@ -16,12 +16,19 @@ from billing.ports import SpendGate
 INTERVAL_S = 5.0
 DRAINED_AGE_S_MAX = 15.0
 """How long ago the outbox may have been drained completely: a drainer does it each second, and
-needs a few seconds to start."""
+needs a few seconds to start anew."""
+STARTING_S_MAX = 60.0
+"""How long a drainer that starts with its node may take: an interpreter on a busy machine, whose
+tables may have to be brought up to date."""
 
-_LONG_HINT = "Is the drainer running?"
+_LONG_HINT = (
+    "More calls end than are booked: the log of `caller serve` (or of `caller drain`) says whether"
+    " the drainer runs and what it waits for. Calls go on, and nothing is lost."
+)
 _OVERDUE_HINT = (
-    "The drainer is stopped, stuck or cannot reach the database; it is restarted if it does not"
-    " answer."
+    "The drainer is stopped, stuck or cannot reach the database. One that `caller serve` started"
+    " is replaced by itself; else start `caller drain`. Its lines `outbox not drained` say which"
+    " store is away, and `caller check` tries both. Calls go on, and nothing is lost."
 )
 
 log = structlog.get_logger(__name__)
@@ -64,7 +71,7 @@ class DrainerAlarm:
         self._mark = mark
         self._clock_s = clock_s
         # As if drained just now: a node that starts gives its drainer the time to start as well.
-        self._drained_s = clock_s()
+        self._drained_s = self._begun_s = clock_s()
         self._was_raised = False
 
     @property
@@ -74,9 +81,13 @@ class DrainerAlarm:
 
     @property
     def is_raised(self) -> bool:
-        """Whether the outbox has not been drained completely for `DRAINED_AGE_S_MAX`."""
+        """Whether the outbox has not been drained completely for `DRAINED_AGE_S_MAX`.
+
+        Or for `STARTING_S_MAX`, where it has not been since this process began.
+        """
         # By time alone: while the mark cannot be read, it only grows older.
-        return self.age_s > DRAINED_AGE_S_MAX
+        is_starting = self._drained_s <= self._begun_s
+        return self.age_s > (STARTING_S_MAX if is_starting else DRAINED_AGE_S_MAX)
 
     async def look(self) -> None:
         """Read the mark; log when the alarm begins and when it ends.

@@ -24,6 +24,8 @@ from gateway.settings import Settings
 
 DRAIN_INTERVAL_S = 1.0
 """How soon after its end a call is found in the list."""
+STARTING_NICENESS = 5
+"""A quarter of a core that others want, too."""
 DRAIN_TURN_S_MAX = 60.0
 """How long one batch may take before the drainer counts as stuck: several times what all time-outs
 of its stores come to."""
@@ -32,8 +34,9 @@ of its stores come to."""
 async def work(settings: Settings, *, is_child: bool) -> None:
     """Drain until told to stop."""
     formats.sign(role="worker")
-    # First, so that opening stores and migrations give way too.
-    _yield_to_audio()
+    # Opening stores and migrations give way too, but come to an end on a busy machine: who runs
+    # only where nothing else wants to would not, and keep others waiting for the tables it locks.
+    os.nice(STARTING_NICENESS)
     stop = stop_on_signal(is_child=is_child)
     ending = asyncio.ensure_future(wait(stop, is_child=is_child))
     # Wait for both: opening takes as long as a store is away, and the end must not wait for it.
@@ -46,6 +49,7 @@ async def work(settings: Settings, *, is_child: bool) -> None:
         stop.leave()
         return
     stores, enough = opening.result(), asyncio.Event()
+    _yield_to_audio()
     post = open_post(settings, stores)
     hooks = WebhookDuty(settings, stores)
     privacy = PrivacyDuty(settings, stores)
