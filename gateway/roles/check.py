@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from billing.stores.redis import RedisSpendGate
 from billing.stores.redis_client import disconnect
+from database import schema
 from database.engine import create_engine
 from database.errors import StoreUnavailableError
 from database.url import UrlError
@@ -21,7 +22,7 @@ from gateway.charging.outbox_alarm import DRAINED_AGE_S_MAX
 from gateway.errors import PaymentError, SettingsError
 from gateway.limits.velocity import LIMITS
 from gateway.post import mail
-from gateway.roles import carrier_check, preflight, reach, storage
+from gateway.roles import carrier_check, machine_check, preflight, reach, storage
 from gateway.roles.addresses import webrtc_addresses
 from gateway.roles.preflight import Finding, away, credit_client, wrong
 from gateway.roles.tracing import compose_tracing
@@ -46,6 +47,7 @@ async def findings(settings: Settings, file: Path | None = None) -> list[Finding
         build_finding(playout.__file__),
         _kept(file),
         *start,
+        *await machine_check.findings(settings),
         await _high_risk(settings),
         _velocity(settings),
         _webrtc(settings),
@@ -92,8 +94,12 @@ async def _synced_list(settings: Settings) -> SyncedList | None:
         raise StoreUnavailableError("the database is not usable") from None
     try:
         # Connecting would create a missing SQLite file.
-        is_there = engine.dialect.name != "sqlite" or _is_file(engine.url.database)
-        return await SqlHighRiskLists(engine).newest() if is_there else None
+        if engine.dialect.name == "sqlite" and not _is_file(engine.url.database):
+            return None
+        # In a database that is empty yet nothing is missing.
+        if (await schema.look(engine)).age is schema.Age.NEW:
+            return None
+        return await SqlHighRiskLists(engine).newest()
     finally:
         await engine.dispose()
 

@@ -35,15 +35,24 @@ def raise_limit(wanted: int) -> int:
     return wanted if soft == resource.RLIM_INFINITY else soft
 
 
+def needed(calls_max: int) -> int:
+    """Return how many descriptors a node needs for so many calls, strangers and its own files."""
+    return _connections_max(calls_max) + _RESERVED + MediaLimits().strangers_max
+
+
+def _connections_max(calls_max: int) -> int:
+    return 3 * calls_max + 100
+
+
 def media_limits(calls_max: int) -> MediaLimits:
     """Return the limits of the sockets, as far as the system gives the process descriptors."""
-    connections_max = 3 * calls_max + 100
+    connections_max = _connections_max(calls_max)
     # A program may begin all calls of a node together, and the carrier of a test has one address.
     at_once = max(MediaLimits().connections_at_once, connections_max)
     reserved = connections_max + _RESERVED
     wished = MediaLimits().strangers_max
     # Verified sockets and our own files come first; strangers share the rest.
-    given = raise_limit(reserved + wished)
+    given = raise_limit(needed(calls_max))
     # At least a quarter: every connection starts as a stranger.
     strangers_max = min(wished, max(given - reserved, given // 4))
     if strangers_max < wished:

@@ -76,7 +76,7 @@ async def test_everything_is_looked_at_once(tmp_path):
     findings = await found(DATA_DIR=tmp_path)
     assert set(findings) == {
         *("build", "settings", "origin", "rates", "webrtc", "redis", "drainer", "database"),
-        *("carrier", "high risk", "velocity", "reach", "sockets"),
+        *("carrier", "high risk", "velocity", "reach", "sockets", "descriptors"),
     }
 
 
@@ -132,7 +132,7 @@ async def test_a_sound_node_has_nothing_to_correct(tmp_path, valkey_url):
 async def test_what_is_broken_is_fatal_and_the_rest_is_still_looked_at(tmp_path, subject, environ):
     findings = await found(DATA_DIR=tmp_path, **environ)
     assert findings[subject].is_fatal
-    assert len(findings) == 13
+    assert len(findings) == 14
 
 
 async def tls_found(tmp_path, pair, origin="https://127.0.0.1"):
@@ -340,11 +340,22 @@ async def test_the_age_of_the_carriers_list_is_told(tmp_path):
     assert "names +3718, which opens nothing" in opened.text
 
 
-async def test_a_carriers_list_that_cannot_be_looked_at_is_told(tmp_path):
-    (tmp_path / "book.db").write_text("")
-    for url in (f"sqlite:///{tmp_path}/book.db", f"postgresql://127.0.0.1:{free_port()}/x"):
-        finding = (await found(DATABASE_URL=url))["high risk"]
-        assert (finding.is_weak, "is not known" in finding.text) == (True, True)
+async def test_a_carriers_list_that_cannot_be_looked_at_is_told():
+    finding = (await found(DATABASE_URL=f"postgresql://127.0.0.1:{free_port()}/x"))["high risk"]
+    assert (finding.is_weak, "is not known" in finding.text) == (True, True)
+
+
+async def test_of_a_database_that_is_empty_one_thing_is_said(database_url, tmp_path):
+    (tmp_path / "book.db").touch(0o600)
+    findings = await found(DATA_DIR=tmp_path / "data", DATABASE_URL=database_url)
+    said = "Answers; it has no tables yet; `caller serve` makes them."
+    assert (findings["database"].text, findings["database"].verdict) == (said, "ok")
+    # What is missing there is not missed anywhere else.
+    texts = [each.text.replace(str(tmp_path), "") for each in findings.values()]
+    assert [text for text in texts if "database" in text.lower()] == []
+    assert findings["high risk"].text.endswith(
+        "Twilio's list was never synced: run `caller rates sync-high-risk`."
+    )
 
 
 async def test_a_deck_below_the_carriers_minute_is_fatal(tmp_path):
