@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import date
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_address, ip_network
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from billing.errors import MoneyError
@@ -24,23 +24,40 @@ SCHEME_PORTS = {"http": 80, "https": 443}
 """Ports that an origin leaves out (RFC 6454 section 6.1)."""
 
 
-def text(default: str, doc: str, *, pattern: str = "") -> Any:
-    """Return a setting that is text; it must match the pattern if one is given."""
-    matching = _matching(pattern)
-    return _knob(default, doc, lambda value: matching(value) or default, pattern or "text")
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How a text must look."""
+
+    words: str
+    """What follows "must be": for people, with an example where that says more."""
+    pattern: str
+    """A regular expression for all of it."""
+
+    def matching(self, value: str) -> str:
+        """Return the value, which may be empty: that leaves the setting out. Raises ValueError."""
+        if value and not re.fullmatch(self.pattern, value, re.ASCII):
+            raise ValueError(f"must be {self.words}")
+        return value
 
 
-def secret(doc: str, *, pattern: str = "", is_url: bool = False) -> Any:
+ANY: Final = Form("text", r"(?s:.*)")
+
+
+def text(default: str, doc: str, form: Form = ANY) -> Any:
+    """Return a setting that is text of a form."""
+    return _knob(default, doc, lambda value: form.matching(value) or default, form.words)
+
+
+def secret(doc: str, form: Form = ANY, *, is_url: bool = False) -> Any:
     """Return a setting that no log shows; one that is a URL must name a host that can be asked."""
-    matching = _matching(pattern)
 
     def parse(value: str) -> Secret:
-        text = matching(value)
+        text = form.matching(value)
         if text and is_url and not _can_be_asked(text):
             raise ValueError("must be a URL with a host and, if any, a port from 1 to 65535")
         return Secret(text)
 
-    return _knob(Secret(), doc, parse, pattern or "text", show="", is_secret=True)
+    return _knob(Secret(), doc, parse, form.words, show="", is_secret=True)
 
 
 def _can_be_asked(url: str) -> bool:
@@ -53,14 +70,14 @@ def _can_be_asked(url: str) -> bool:
         return False
 
 
-def store(doc: str, *, pattern: str) -> Any:
+def store(doc: str, form: Form) -> Any:
     """Return a setting that is a store's URL, whose user and password must be percent-encoded.
 
     Otherwise a part of the password would be read as a host, and shown as one.
     """
 
     def parse(value: str) -> Secret:
-        text = _matching(pattern)(value)
+        text = form.matching(value)
         kind, _, rest = text.partition("://")
         # RFC 3986, 3.2: the authority ends at the first of these, and has one "@" at most.
         authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
@@ -69,7 +86,7 @@ def store(doc: str, *, pattern: str) -> Any:
             raise ValueError("must have its user and password percent-encoded (RFC 3986, 2.1)")
         return Secret(text)
 
-    return _knob(Secret(), doc, parse, pattern, show="", is_secret=True)
+    return _knob(Secret(), doc, parse, form.words, show="", is_secret=True)
 
 
 def secrets(doc: str) -> Any:
@@ -79,16 +96,6 @@ def secrets(doc: str) -> Any:
         return tuple(Secret(part.strip()) for part in value.split(",") if part.strip())
 
     return _knob((), doc, parse, "text, separated by commas", is_secret=True)
-
-
-def _matching(pattern: str) -> Callable[[str], str]:
-    def parse(value: str) -> str:
-        # Empty is always allowed: it leaves the setting out.
-        if pattern and value and not re.fullmatch(pattern, value, re.ASCII):
-            raise ValueError(f"must match {pattern}")
-        return value
-
-    return parse
 
 
 def number(default: int, doc: str, least: int, most: int, unit: str) -> Any:

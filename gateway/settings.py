@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from gateway import knobs
+from gateway import knobs, setting_forms
 from gateway.limits.velocity import Override, parse_override
 from gateway.secret import Secret
 
@@ -35,7 +35,7 @@ class Settings:
     node: str = knobs.text(
         "n1",
         "This process's id in a cluster; part of the paths of its media and webhooks.",
-        pattern=r"[a-z0-9][a-z0-9-]{0,31}",
+        setting_forms.NODE,
     )
     public_origin: str = knobs.origin_knob(
         "",
@@ -71,18 +71,18 @@ class Settings:
     redis_url: Secret = knobs.store(
         "Redis or Valkey >= 7.0 that holds the credits; noeviction required. "
         "Empty: an embedded Valkey in the data folder.",
-        pattern=r"(rediss?|unix|rediss?\+sentinel|rediss?\+cluster)://\S+",
+        setting_forms.REDIS,
     )
     database_url: Secret = knobs.store(
         "SQL book of record: postgresql://… or sqlite:///file. Empty: SQLite in the data folder.",
-        pattern=r"(postgresql|postgresql\+asyncpg|sqlite|sqlite\+aiosqlite)://\S+",
+        setting_forms.DATABASE,
     )
     carrier_url: str = knobs.origin_knob(
         "https://api.twilio.com",
         "Origin of the carrier's REST API, which must be Twilio's or compatible.",
     )
     twilio_account_sid: str = knobs.text(
-        "", "Twilio account that pays for the phone legs.", pattern=r"AC[0-9a-fA-F]{32}"
+        "", "Twilio account that pays for the phone legs.", setting_forms.ACCOUNT
     )
     twilio_auth_token: Secret = knobs.secret(
         "Its auth token; also signs webhooks and media handshakes."
@@ -95,25 +95,25 @@ class Settings:
         "",
         "Twilio region that handles the calls, one of those with media streams; its credentials "
         "and numbers are its own. Empty: us1.",
-        pattern=r"us1|ie1|au1",
+        setting_forms.REGION,
     )
     twilio_edge: str = knobs.text(
         "",
         "Edge by which requests enter Twilio, such as frankfurt. Empty: the region's own.",
-        pattern=r"[a-z][a-z-]{1,30}",
+        setting_forms.EDGE,
     )
     twilio_webhook_keys: tuple[Secret, ...] = knobs.secrets(
         "Secrets of the SharedKeys that sign webhooks if Twilio has a webhook rule for this "
         "origin; both the new and the old one during a rotation."
     )
     twilio_api_key_sid: str = knobs.text(
-        "", "API key for REST instead of the auth token.", pattern=r"SK[0-9a-fA-F]{32}"
+        "", "API key for REST instead of the auth token.", setting_forms.KEY
     )
     twilio_api_key_secret: Secret = knobs.secret("Secret of that API key.")
     caller_id: str = knobs.text(
         "",
         "Number shown to the callee: one of yours at Twilio, or verified there.",
-        pattern=r"\+\d{7,15}",
+        setting_forms.NUMBER,
     )
     carrier_timeout_ms: int = knobs.number(
         5000, "Timeout of one REST request to the carrier.", 100, 60_000, "ms"
@@ -151,13 +151,13 @@ class Settings:
         "",
         "Test key of a button that newcomers may try at /welcome: it reaches the gateway's own "
         "echo and costs nothing. Empty: none.",
-        pattern=r"pk_test_[0-9A-Za-z]{24}",
+        setting_forms.TEST_KEY,
     )
     human_check: str = knobs.text(
         "",
         "Async function that tells whether a visitor who calls by a button is a person, as "
         "package.module:function; docs/buttons.md has an example. Empty: none.",
-        pattern=r"[A-Za-z_][\w.]*:[A-Za-z_]\w*",
+        setting_forms.FUNCTION,
     )
     design_page: str = knobs.choice(
         "off",
@@ -224,7 +224,7 @@ class Settings:
     )
     stripe_api_key: Secret = knobs.secret(
         "Stripe's secret or restricted key; empty: nobody can top up by card.",
-        pattern=r"(sk|rk)_(test|live)_\w+",
+        setting_forms.STRIPE,
     )
     stripe_webhook_secrets: tuple[Secret, ...] = knobs.secrets(
         "Signing secrets of the webhook endpoint /stripe/webhook; both the new and the old one "
@@ -256,12 +256,12 @@ class Settings:
     )
     events_url: Secret = knobs.secret(
         "Where events (low credit, cut-off, top-up, refund) are posted, signed; empty: nowhere.",
-        pattern=r"https?://\S+",
+        setting_forms.POSTED,
         is_url=True,
     )
     events_secret: Secret = knobs.secret(
         "Signs those posts (Standard Webhooks); `echo whsec_$(openssl rand -base64 32)` makes one.",
-        pattern=r"whsec_[A-Za-z0-9+/]{32,86}={0,2}",
+        setting_forms.SIGNS,
     )
     webhook_private_hosts: tuple[str, ...] = knobs.hosts(
         "Hosts inside a network that account holders' webhooks may be sent to all the same, also "
@@ -275,23 +275,23 @@ class Settings:
     smtp_url: Secret = knobs.secret(
         "Mail server for notices to account holders; user and password percent-encoded. Plain "
         "smtp:// accepts a password on this machine only. Empty: no mail leaves.",
-        pattern=r"(smtps?|smtp\+starttls)://([^\s:/?#@]+:[^\s:/?#@]+@)?[A-Za-z0-9.-]+:\d{1,5}",
+        setting_forms.SMTP,
         is_url=True,
     )
     mail_from: str = knobs.text(
         "",
         "Sender address of that mail.",
-        pattern=r"[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+",
+        setting_forms.EMAIL,
     )
     service_name: str = knobs.text(
         "Caller",
         "What this service is called in mails and on pages.",
-        pattern=r"[^<>@,;:\x00-\x1f]{1,60}",
+        setting_forms.NAME,
     )
     alarm_email: str = knobs.text(
         "",
         "Where alarms are mailed; needs CALLER_SMTP_URL. Empty: nowhere.",
-        pattern=r"[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+",
+        setting_forms.EMAIL,
     )
     alarm_spend_per_minute: int = knobs.number(
         0,
@@ -302,7 +302,7 @@ class Settings:
     contact_email: str = knobs.text(
         "",
         "Address for questions, shown in each mail, and where answers to it go. Empty: none.",
-        pattern=r"[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+",
+        setting_forms.EMAIL,
     )
     calls_kept_months: int = knobs.number(
         12,
@@ -319,12 +319,12 @@ class Settings:
     operator: str = knobs.text(
         "",
         "The company or person who runs this service, shown on each page and in each mail.",
-        pattern=r"[^<>\x00-\x1f]{1,120}",
+        setting_forms.OPERATOR,
     )
     operator_address: str = knobs.text(
         "",
         "Their postal address, on one line.",
-        pattern=r"[^<>\x00-\x1f]{1,240}",
+        setting_forms.ADDRESS,
     )
     logo: str = knobs.text(
         "", "PNG or SVG file of at most 64 KiB, shown beside the service's name on each page."
@@ -390,7 +390,7 @@ class Settings:
     )
     otlp_url: Secret = knobs.secret(
         "Collector of traces, by OTLP over HTTP: http://127.0.0.1:4318. Empty: no call is traced.",
-        pattern=r"https?://[^\s?#]+",
+        setting_forms.COLLECTOR,
         is_url=True,
     )
     otlp_headers: Secret = knobs.secret("Headers for it: name=value,name=value, percent-encoded.")

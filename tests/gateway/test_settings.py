@@ -5,7 +5,9 @@ from dataclasses import fields
 
 import pytest
 
+from gateway import setting_forms
 from gateway.errors import SettingsError
+from gateway.knobs import Form
 from gateway.secret import Secret
 from gateway.settings import Settings
 from gateway.settings_variables import from_mapping
@@ -28,12 +30,16 @@ def test_nothing_set_is_the_defaults():
         ("CALLER_PUBLIC_ORIGIN", "calls.example.com", "origin"),
         ("CALLER_PUBLIC_ORIGIN", "https://calls.example.com/path", "origin"),
         ("CALLER_PUBLIC_ORIGIN", "https://user@calls.example.com", "origin"),
-        ("CALLER_NODE", "Node 1", "must match"),
-        ("CALLER_CALLER_ID", "0123", "must match"),
+        ("CALLER_NODE", "Node 1", "small letters, digits and -, such as n1"),
+        ("CALLER_CALLER_ID", "0123", "a number with its country code, such as +1"),
         ("CALLER_LOG_LEVEL", "loud", "debug, info"),
         ("CALLER_CURRENCY", "XXX", "currency"),
         ("CALLER_PHONEBOOK", "1=a", "+number=label"),
-        ("CALLER_REDIS_URL", "http://redis", "must match"),
+        (
+            "CALLER_REDIS_URL",
+            "http://redis",
+            "such as redis://user:password@host:6379/0 (rediss://",
+        ),
         ("CALLER_REDIS_URL", "redis://u:p@ss@redis", "percent-encoded"),
         ("CALLER_TOP_UP_AMOUNTS", "10,0", "amounts such as"),
         ("CALLER_TRUSTED_PROXIES", "proxy.example.com", "IP addresses"),
@@ -56,8 +62,8 @@ def test_nothing_set_is_the_defaults():
         ("CALLER_EVENTS_URL", "https://a.example:99999/x", "a port from 1 to 65535"),
         ("CALLER_EVENTS_URL", "https://a.example:0/x", "a port from 1 to 65535"),
         ("CALLER_EVENTS_URL", "https://:80/x", "a URL with a host"),
-        ("CALLER_OTLP_URL", "127.0.0.1:4318", "must match"),
-        ("CALLER_OTLP_URL", "http://127.0.0.1:4318/?a=b", "must match"),
+        ("CALLER_OTLP_URL", "127.0.0.1:4318", "such as http://127.0.0.1:4318"),
+        ("CALLER_OTLP_URL", "http://127.0.0.1:4318/?a=b", "without ? and #"),
         ("CALLER_OTLP_URL", "http://127.0.0.1:43180000", "a port from 1 to 65535"),
         ("CALLER_OTLP_HEADERS", "a=b", "CALLER_OTLP_URL"),
         *(
@@ -271,7 +277,7 @@ def test_a_region_and_its_edge_name_twilios_host(region, edge, origin):
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"CALLER_TWILIO_REGION": "de1"}, "CALLER_TWILIO_REGION must match"),
+        ({"CALLER_TWILIO_REGION": "de1"}, "CALLER_TWILIO_REGION must be us1, ie1 or au1"),
         (
             {"CALLER_TWILIO_REGION": "ie1", "CALLER_CARRIER_URL": "https://carrier.example"},
             "leave CALLER_CARRIER_URL out",
@@ -281,3 +287,14 @@ def test_a_region_and_its_edge_name_twilios_host(region, edge, origin):
 def test_a_region_without_media_streams_or_at_another_carrier_is_none(given, words):
     with pytest.raises(SettingsError, match=words):
         from_mapping(given)
+
+
+def test_no_refusal_shows_a_pattern_and_each_example_in_one_passes():
+    forms = {name: each for name, each in vars(setting_forms).items() if isinstance(each, Form)}
+    assert len(forms) > 10
+    for name, form in forms.items():
+        assert not set(r"[]{}\^$*?") & set(form.words.replace("$(", "").replace("? and", "")), name
+        with pytest.raises(ValueError, match="must be "):
+            form.matching("\n<>")
+        for example in re.findall(r"such as (\S+?),?(?= |$)", form.words):
+            assert form.matching(example) == example
