@@ -38,7 +38,7 @@ async def findings(
 
 
 async def _clock(settings: Settings, clock: Callable[[], datetime]) -> list[Finding]:
-    origins = [settings.carrier_url, *([settings.stripe_url] if settings.stripe_api_key else [])]
+    origins = [settings.carrier_origin, *([settings.stripe_url] if settings.stripe_api_key else [])]
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_TIMEOUT_S)) as session:
         asked = await asyncio.gather(*(_off_s(session, origin, clock) for origin in origins))
     hosts = [urlsplit(origin).netloc for origin in origins]
