@@ -14,11 +14,17 @@ from gateway.people.button_acts import LABEL_CHARS_MAX
 from gateway.settings import Settings
 
 _RULES: Final = Rules(title="")
-_OF_BUTTONS: Final = ("account_buttons_hour", "address_embeds_minute", "network_embeds_minute")
-_OF_PROOFS: Final = (
-    *("account_proof_calls_day", "number_proof_calls_day", "network_proof_calls_day"),
-    "all_proof_calls_hour",
-)
+_BY_NAME: Final = {
+    "account_buttons_hour": "buttons that an account makes within an hour",
+    "address_embeds_minute": "requests of pages with a button within a minute, from one address",
+    "network_embeds_minute": "the same, from one network",
+    "address_wrong_buttons_minute": "keys that are none within a minute, from one address",
+    "account_proof_calls_day": "calls that speak a code within a day, of one account",
+    "number_proof_calls_day": "the same, to one number",
+    "network_proof_calls_day": "the same, asked for from one network",
+    "all_proof_calls_hour": "the same within an hour, of everybody",
+}
+"""Limits that `CALLER_VELOCITY_LIMITS` changes."""
 _AMOUNTS: Final = {
     "visitor_hour": "calls that one visitor begins within an hour",
     "visitor_day": "the same, within a day",
@@ -95,9 +101,8 @@ def _fixed() -> Iterator[tuple[str, str]]:
         f"{human_check.TIMEOUT_S:g} s, {human_check.AT_ONCE_MAX} at once",
     )
     yield "feedback after a call", f"{int(FEEDBACK_WITHIN.total_seconds()) // 60} minutes"
-    for name in (*_OF_BUTTONS, *_OF_PROOFS, "address_wrong_buttons_minute"):
-        limit = LIMITS[name]
-        yield f"`{name}` of `CALLER_VELOCITY_LIMITS`: {limit.reason}", f"{limit.amount:,}"
+    for name, what in _BY_NAME.items():
+        yield f"{what} (`{name}`)", f"{LIMITS[name].amount:,}"
     yield (
         "calls at once of an account",
         f"{Settings().account_calls_max} (`CALLER_ACCOUNT_CALLS_MAX`)",
