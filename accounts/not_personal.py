@@ -89,6 +89,7 @@ NOT_PERSONAL: Final[tuple[NotPersonal, ...]] = (
                 "report",
                 "request_id",
                 "result",
+                "rights",
                 "role",
                 "smtp_code",
                 "state",

@@ -2,6 +2,7 @@
 
 StoreUnavailableError   - a store did not answer; retry later
 ├── StoreFullError      - the disk of a store is full
+├── StoreRightError     - our user at a store lacks a right: retrying does not help
 ├── DatabaseLockedError - another process has locked the SQLite file
 └── UnfitBookError      - the database refuses us, or is not ours: retrying does not help
     └── UnfitFileError  - the SQLite file is no database, is damaged or may not be used
@@ -10,6 +11,8 @@ Domains add their own below it, as `billing.errors` does.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 class StoreUnavailableError(Exception):
@@ -20,6 +23,15 @@ class StoreUnavailableError(Exception):
 
 class StoreFullError(StoreUnavailableError):
     """A store refuses to write because its disk is full, or cannot be written."""
+
+
+class StoreRightError(StoreUnavailableError):
+    """Our user at the credit store lacks rights; the message says what to write."""
+
+    def __init__(self, message: str, rules: Sequence[str]) -> None:
+        super().__init__(message)
+        self.rules = tuple(rules)
+        """As access lists write them, such as `+publish`."""
 
 
 class DatabaseLockedError(StoreUnavailableError):

@@ -6,6 +6,7 @@ names a host: if the password in a URL is not encoded, a part of it may be parse
 
 from __future__ import annotations
 
+import re
 import socket
 import sqlite3
 import ssl
@@ -17,11 +18,16 @@ import sqlalchemy as sa
 from redis.exceptions import (
     AuthenticationError,
     InvalidResponse,
-    NoPermissionError,
     ResponseError,
 )
 
-from database.errors import StoreFullError, StoreUnavailableError, UnfitBookError, UnfitFileError
+from database.errors import (
+    StoreFullError,
+    StoreRightError,
+    StoreUnavailableError,
+    UnfitBookError,
+    UnfitFileError,
+)
 
 RIGHTS: Final = (
     "The user of CALLER_DATABASE_URL lacks rights in the database: make it the database's owner, or"
@@ -95,6 +101,10 @@ _PASSING: Final = {
 }
 
 
+_COMMAND: Final = re.compile(r"'([a-z_|-]{1,40})' command", re.IGNORECASE)
+"""In the message of a server that lets a user run no such command (its source, acl.c)."""
+
+
 def lasting(error: BaseException) -> str:
     """Return why the book of record refuses us for good; empty for any other failure."""
     chain = list(_chain(error))
@@ -138,10 +148,33 @@ def is_full(error: BaseException) -> bool:
 
 
 def unavailable(what: str, error: BaseException) -> StoreUnavailableError:
-    """Return the error to raise for a store that failed; a full disk gets its own class."""
+    """Return the error to raise for a store that failed.
+
+    A full disk gets its own class, and so does a right that is missing.
+    """
     if is_full(error):
         return StoreFullError(f"{what}: its disk is full, or cannot be written")
+    if rule := _lacked(error):
+        return StoreRightError(f"{what}: the {_right(rule)}", [rule])
     return StoreUnavailableError(what)
+
+
+def _right(rule: str) -> str:
+    return f"user of CALLER_REDIS_URL lacks {rule} there; `caller check` says what to write"
+
+
+def _lacked(error: BaseException) -> str:
+    """Return the right for want of which the credit store has refused; empty for another failure.
+
+    Servers name the command, but not the key or channel that may not be used. Of what a script
+    does they say it in an error that has no class of its own.
+    """
+    for each in _chain(error):
+        if isinstance(each, ResponseError) and "no permissions" in str(each).lower():
+            if found := _COMMAND.search(str(each)):
+                return f"+{found[1].lower()}"
+            return "channels" if "channel" in str(each) else "keys"
+    return ""
 
 
 def _sqlstate(error: BaseException) -> str:
@@ -157,8 +190,8 @@ def of_credit_store(error: BaseException) -> str:
     """Return why the credit store refuses us for good; empty for any other failure."""
     for each in _chain(error):
         text = str(each).upper()
-        if isinstance(each, NoPermissionError):
-            return "The user of CALLER_REDIS_URL lacks rights there: see its ACL (`ACL GETUSER`)."
+        if lacked := _lacked(each):
+            return f"The {_right(lacked)}."
         if isinstance(each, AuthenticationError):
             return "The server refuses the user or the password of CALLER_REDIS_URL."
         if isinstance(each, ResponseError) and "NOAUTH" in text:

@@ -15,12 +15,21 @@ case "${VALKEY_PASSWORD:-}" in
         ;;
 esac
 
+# Exactly what the gateway does: its keys, its channel, its commands. One line for the configuration.
+rights="~caller:* ~{cr:*}:* &caller/watch/* -@all
++bgrewriteaof +blmpop +client|setinfo +config|get +del +eval +evalsha +exec +exists +expire +get
++getdel +getrange +hdel +hexists +hget +hgetall +hincrby +hkeys +hlen +hmget +hset +incrby +info
++lindex +llen +lpush +lrange +ltrim +multi +pexpire +ping +pttl +publish +rename +rpush +sadd
++script|load +set +sismember +smembers +smismember +srem +subscribe +time +ttl +type +xadd +xdel
++xinfo|stream +xlen +xrange +xread +zadd +zrange +zrangebyscore +zrem +zremrangebyscore
++zrevrange"
+rights=$(printf %s "$rights" | tr '\n' ' ')
+
 config=$(mktemp)
-# Whoever gives no password may see that the server lives. INFO and CONFIG GET are what the
-# gateway judges a server by before it trusts it with credits.
+# Whoever gives no password may see that the server lives.
 cat >"$config" <<CONFIG
 user default on nopass resetkeys resetchannels -@all +ping
-user caller on >$VALKEY_PASSWORD ~* resetchannels +@all -@admin -@dangerous +info +config|get
+user caller on >$VALKEY_PASSWORD resetchannels $rights
 protected-mode no
 dir ${VALKEY_DATA:-/data}
 # Credits must never be evicted, and must survive a restart.

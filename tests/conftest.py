@@ -34,7 +34,7 @@ from hypothesis import HealthCheck, settings
 from tests.thorough import ROOT, is_left_out
 from tests.trees import parsed
 
-pytest_plugins = ("tests.alone", "tests.sharing_out", "tests.postgres", "tests.valkey")
+pytest_plugins = ("tests.alone", "tests.sharing_out", "tests.valkey", "tests.postgres")
 
 IS_CI = os.environ.get("CI", "").lower() not in ("", "0", "false")
 ALWAYS_ALLOWED = "platform:"

@@ -3,6 +3,9 @@
 Fixtures for all tests: `postgres_server`; `database_url`, one empty file or database for each test,
 SQLite and PostgreSQL in turn; `engine`, the same with its tables, copied from one that was migrated
 once (`sqlite_engine`, `postgres_engine`: one of the two).
+
+Whoever connects by a server's `url` is the role that `deploy/postgres.sh` makes: it owns its
+databases and may do nothing else. Tests that look behind it do so as `operator`.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -30,10 +33,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from database.engine import create_engine
 from database.migrations import migrate
+from tests.valkey import PASSWORD
 
 START_TIMEOUT_S = 30
 BOOK = "book"
 """The PostgreSQL database of each test that wants tables."""
+SCRIPT = Path(__file__).parents[1] / "deploy" / "postgres.sh"
 DEBIAN_BINARIES = Path("/usr/lib/postgresql")
 
 FAST = {
@@ -53,7 +58,7 @@ WHERE datname = current_database() AND pid <> pg_backend_pid();
 _WATCHED = """
 CREATE SCHEMA watch;
 CREATE TABLE watch.changes (what text);
-CREATE FUNCTION watch.note() RETURNS event_trigger LANGUAGE plpgsql AS
+CREATE FUNCTION watch.note() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER AS
     $$ BEGIN INSERT INTO watch.changes VALUES (tg_tag); END $$;
 CREATE VIEW watch.books AS
     SELECT relname FROM pg_class
@@ -96,8 +101,10 @@ END $$;
 class PostgresServer:
     """A private cluster on a Unix socket, in a directory of its own."""
 
-    def __init__(self, binaries: Path) -> None:
+    def __init__(self, binaries: Path, told: Mapping[str, str] | None = None) -> None:
+        """Take the server's programs, and what the script is told that makes the role."""
         self._binaries = binaries
+        self._told = told or {"DATABASE_PASSWORD": PASSWORD}
         # Not pytest's directory: that is closed to the user the server runs as, and its path is
         # longer than a socket's may be.
         self.directory = Path(tempfile.mkdtemp(prefix="caller-pg-"))
@@ -109,12 +116,13 @@ class PostgresServer:
         self._names = (f"test{number}" for number in itertools.count())
         self._clean: list[str] = []
         self._copies: dict[str, str] = {}
+        self._has_role = False
 
     def initialise(self) -> None:
         """Create the cluster."""
         subprocess.run(
             [
-                *(self._binaries / "initdb", "-D", self._data, "-U", "caller", "-A", "trust"),
+                *(self._binaries / "initdb", "-D", self._data, "-U", "operator", "-A", "trust"),
                 *("-E", "UTF8", "--locale=C", "--no-sync"),
             ],
             check=True,
@@ -141,6 +149,20 @@ class PostgresServer:
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError((self.directory / "log").read_text()[-2000:])
             time.sleep(0.01)
+        if not self._has_role:
+            self._make_role()
+
+    def _make_role(self) -> None:
+        """Make the gateway's role and database as they are made where it is deployed."""
+        told = {"PGHOST": str(self.directory), "POSTGRES_USER": "operator"}
+        path = f"{self._binaries}:{os.environ['PATH']}"
+        subprocess.run(
+            ["sh", SCRIPT],
+            env={**os.environ, **told, **self._told, "PATH": path},
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        self._has_role = True
 
     def kill(self) -> None:
         """End the server as a crash would; its data survives."""
@@ -166,20 +188,25 @@ class PostgresServer:
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def url(self, database: str) -> str:
-        """Return the URL of a database."""
+        """Return the URL by which the gateway reaches a database."""
         return f"postgresql://caller@/{database}?host={self.directory}"
+
+    def operator_url(self, database: str) -> str:
+        """Return the URL by which a superuser reaches it."""
+        return f"postgresql://operator@/{database}?host={self.directory}"
 
     def lend_database(self) -> str:
         """Return the name of an empty database that nobody else uses."""
         if self._clean:
             return self._clean.pop()
         name = next(self._names)
-        self._execute("postgres", f"CREATE DATABASE {name}")
+        self._execute("postgres", f"CREATE DATABASE {name} OWNER caller")
         return name
 
     def copy_database(self, template: str, name: str) -> None:
         """Make a copy of a database to which nobody is connected."""
-        self._execute("postgres", f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+        copied = f"OWNER caller TEMPLATE {template} STRATEGY FILE_COPY"
+        self._execute("postgres", f"CREATE DATABASE {name} {copied}")
 
     def drop_database(self, name: str) -> None:
         """Remove a database, ending whoever is still connected."""
@@ -210,13 +237,15 @@ class PostgresServer:
         """Empty a database, ending whoever is still connected; ten times faster than a new one."""
         self._execute(
             name,
-            _END_OTHERS + "DROP SCHEMA public CASCADE; CREATE SCHEMA public",
+            # As a new database has it.
+            _END_OTHERS
+            + "DROP SCHEMA public CASCADE; CREATE SCHEMA public AUTHORIZATION pg_database_owner",
         )
         self._clean.append(name)
 
     def _execute(self, database: str, statements: str) -> None:
         async def execute() -> None:
-            connection = await asyncpg.connect(self.url(database))
+            connection = await asyncpg.connect(self.operator_url(database))
             try:
                 await connection.execute(statements)
             finally:

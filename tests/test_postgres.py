@@ -17,7 +17,7 @@ CREATE TRIGGER immutable BEFORE DELETE ON words FOR EACH ROW EXECUTE FUNCTION re
 @pytest.fixture
 def template(postgres_server):
     name = "template_of_words"
-    postgres_server._execute("postgres", f"CREATE DATABASE {name}")
+    postgres_server._execute("postgres", f"CREATE DATABASE {name} OWNER caller")
     yield name
     for each in (name, COPY):
         postgres_server.drop_database(each)
@@ -25,7 +25,7 @@ def template(postgres_server):
 
 async def ask(server, *statements, database=COPY):
     """Return what the last statement says."""
-    connection = await asyncpg.connect(server.url(database))
+    connection = await asyncpg.connect(server.operator_url(database))
     try:
         for each in statements[:-1]:
             await connection.execute(each)
@@ -87,7 +87,7 @@ async def test_rows_of_a_template_are_there_each_time(postgres_server, template)
 async def test_who_is_still_connected_is_put_out(postgres_server, template):
     await ask(postgres_server, TABLE, "SELECT 1", database=template)
     postgres_server.lend_copy(template, COPY)
-    connection = await asyncpg.connect(postgres_server.url(COPY))
+    connection = await asyncpg.connect(postgres_server.operator_url(COPY))
     await connection.execute("BEGIN; INSERT INTO words (word) VALUES ('left open')")
     postgres_server.lend_copy(template, COPY)
     assert await ask(postgres_server, COUNT) == 0

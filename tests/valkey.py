@@ -3,6 +3,10 @@
 Fixtures for all tests: `valkey_server`, one process for each worker, `valkey_url`, the same
 emptied, and `redis`, a client of it. Tests that kill or stop a server make one of their own:
 `ValkeyServer`.
+
+Whoever connects by a server's `url` may do there what the user may whom `deploy/valkey.sh` makes,
+and nothing else: a test in which the gateway wants more fails. Tests that look behind it, or plant
+something, do so as `operator`.
 """
 
 from __future__ import annotations
@@ -29,6 +33,10 @@ from billing.stores.redis_client import connect, disconnect
 from gateway.stores.embedded import bundled_server
 
 START_TIMEOUT_S = 20
+SCRIPT = Path(__file__).parents[1] / "deploy" / "valkey.sh"
+PASSWORD = "0f" * 24
+CREDENTIALS = f"caller:{PASSWORD}"
+"""What a URL has of the user whom `deploy/valkey.sh` makes."""
 PATIENCE_S = 30.0
 """How long a store waits for a server that is there: a busy machine keeps both of them waiting."""
 _PORTS = range(20_000, 32_000)
@@ -50,12 +58,12 @@ class ValkeyServer:
         self.directory = Path(tempfile.mkdtemp(prefix="caller-vk-"))
         self.socket = self.directory / "s"
         self.port = free_port() if with_port else 0
-        self.url = f"unix://{self.socket}"
+        self.url = f"unix://{CREDENTIALS}@{self.socket}"
+        self.operator_url = f"unix://{self.socket}"
         self._arguments = arguments
-        # Sentinels keep their state in their own configuration file.
-        self._config = [self.directory / "valkey.conf"] if config else []
-        for path in self._config:
-            path.write_text(config)
+        # Sentinels keep their state in their configuration file, and have commands of their own.
+        self._config = self.directory / "valkey.conf"
+        self._config.write_text(config or shipped_user())
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> ValkeyServer:
@@ -66,7 +74,7 @@ class ValkeyServer:
             [
                 *guard,
                 find_binary(),
-                *self._config,
+                self._config,
                 *("--port", str(self.port), "--bind", "127.0.0.1"),
                 *("--unixsocket", str(self.socket), "--dir", str(self.directory)),
                 *("--logfile", str(self.directory / "log"), "--save", ""),
@@ -119,6 +127,30 @@ class ValkeyServer:
             return self.command("PING") == b"+PONG\r\n"
         except OSError:
             return False
+
+
+@cache
+def shipped_user() -> str:
+    """Return the line of configuration by which `deploy/valkey.sh` makes the gateway's user."""
+    with tempfile.TemporaryDirectory() as folder:
+        server = Path(folder, "valkey-server")
+        server.write_text('#!/bin/sh\nexec cat "$1"\n')
+        server.chmod(0o700)
+        told = {"PATH": f"{folder}:{os.environ['PATH']}", "TMPDIR": folder}
+        config = subprocess.run(
+            ["sh", SCRIPT],
+            env={**told, "VALKEY_PASSWORD": PASSWORD},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+    (line,) = (line for line in config.splitlines() if line.startswith("user caller "))
+    return f"{line}\n"
+
+
+def operator_of(url: str) -> str:
+    """Return the URL by which an operator reaches what the gateway reaches by this one."""
+    return url.replace(f"{CREDENTIALS}@", "")
 
 
 def ports_of(worker: int) -> range:
@@ -193,6 +225,16 @@ def valkey_url(valkey_server: ValkeyServer) -> str:
 async def redis(valkey_url: str) -> AsyncIterator[Redis]:
     """A client of an empty database."""
     client = connect(valkey_url)
+    assert isinstance(client, Redis)
+    yield client
+    await disconnect(client)
+
+
+@pytest.fixture
+async def operator(valkey_url: str, valkey_server: ValkeyServer) -> AsyncIterator[Redis]:
+    """A client of the same database that may do anything there."""
+    del valkey_url
+    client = connect(valkey_server.operator_url)
     assert isinstance(client, Redis)
     yield client
     await disconnect(client)

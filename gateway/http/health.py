@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from database.errors import StoreFullError
+from database.errors import StoreFullError, StoreRightError
 from gateway.heartbeat.ticker import Ticker
 from gateway.http.access import DeclaredRoute, public
 from gateway.http.problems import Json
@@ -126,6 +126,8 @@ async def _state(check: Check) -> str:
             await check()
     except StoreFullError:
         return "disk full"
+    except StoreRightError as error:
+        return f"lacks {' '.join(error.rules)}"
     except Exception:
         # Without the driver's message, which may contain hosts and passwords: the probe is public.
         return "unreachable"

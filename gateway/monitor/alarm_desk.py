@@ -103,7 +103,7 @@ class AlarmDesk:
         self._settling_since_s = clock_s()
         self._is_holder = False
         self._is_alone = False
-        """Whether the alarm that the store is away is this process's own."""
+        """Whether alarms of the store are this process's own."""
         self._telling: set[tuple[str, float]] = set()
         """Names and beginnings of alarms that are on their way to an operator."""
 
@@ -123,7 +123,7 @@ class AlarmDesk:
         except StoreUnavailableError:
             # Told by each process for itself: nobody can hold the duty, and all else is old.
             self._judge(now_s, only_store=True)
-            self._is_alone = self._alarms.is_store_away
+            self._is_alone = self._alarms.is_store_told_of
             self._show(self._alarms.standing(), self._orders)
             return
         # The process was stopped in between: the duty has lapsed, or will before this is done.
@@ -164,7 +164,7 @@ class AlarmDesk:
                 self._tell_of(alarm, is_reminder=False)
         if self._alarms.is_store_away:
             self._settling_since_s = now_s
-        else:
+        if not self._alarms.is_store_told_of:
             self._is_alone = False
 
     def _tell_of(self, alarm: Alarm, *, is_reminder: bool) -> None:

@@ -64,6 +64,8 @@ class Figures:
     """The last audit of the book; None where none is known."""
     at_s: float = 0.0
     """When that was read; since the epoch."""
+    lacking: str = ""
+    """The rights that our user lacks at Valkey, as access lists write them; empty for none."""
     standing: Collection[str] = ()
     """Subjects of the rule that reads whose alarm stands, if it is one with parts."""
 
@@ -208,10 +210,16 @@ def _journal(figures: Figures) -> Reading:
     return {"": float(figures.errors.get(JOURNAL_LINE, 0))}
 
 
+def _lacking(figures: Figures) -> Reading:
+    return {figures.lacking[:SUBJECT_MAX]: 1.0} if figures.lacking else {}
+
+
 def _away(figures: Figures) -> Reading:
-    return {"": figures.store_away_s}
+    # It answers, and says itself why nobody speaks.
+    return {"": 0.0 if figures.lacking else figures.store_away_s}
 
 
+STORE_RIGHTS: Final = "store_rights"
 STORE_AWAY: Final = "store_away"
 
 RULES: Final = (
@@ -220,28 +228,40 @@ RULES: Final = (
         "Node {subject} is gone.",
         "Look whether its process runs and reaches Valkey; its calls are settled by another node.",
         # What is kept of nodes may have been emptied: each speaks again within a second or two.
-        *(_lost, 1, 0, 3, 5),
+        read=_lost,
+        raise_at=1,
+        clear_at=0,
+        raise_after_s=3,
+        clear_after_s=5,
     ),
     Rule(
         "loop_lag",
         "Node {subject} is late: {value} ms.",
         "Something else takes its processor: drain it, and look at the machine.",
         # A gap that everybody hears, in every call.
-        *(_lag, 250, 100),
+        read=_lag,
+        raise_at=250,
+        clear_at=100,
         unit="ms",
     ),
     Rule(
         "node_full",
         "Node {subject} is {value} % full.",
         "Start another node, or raise CALLER_CALLS_MAX if its processor is idle.",
-        *(_fullness, 90, 80, 30),
+        read=_fullness,
+        raise_at=90,
+        clear_at=80,
+        raise_after_s=30,
         unit="%",
     ),
     Rule(
         "calls_fail",
         "{value} % of the calls to {subject} fail.",
         "Look at the causes of failed calls on the live page, then at the carrier's status page.",
-        *(_failures, 30, 20, 30),
+        read=_failures,
+        raise_at=30,
+        clear_at=20,
+        raise_after_s=30,
         unit="%",
         has_parts=True,
     ),
@@ -250,7 +270,10 @@ RULES: Final = (
         "no_network",
         "{value} % of the calls of the last minute found no phone network.",
         "Run `caller check`: it asks the carrier; then look at the carrier's status page.",
-        *(_no_network, 50, 10, 10),
+        read=_no_network,
+        raise_at=50,
+        clear_at=10,
+        raise_after_s=10,
         unit="%",
     ),
     # The bounds are those of E.721 for international calls: mean and 95 of 100.
@@ -258,7 +281,10 @@ RULES: Final = (
         "slow_ringing",
         "Calls to {subject} take {value} s until they ring.",
         "The carrier's route is slow: look at its status page, or ask it.",
-        *(_delay, 11_000, 8_000, 30),
+        read=_delay,
+        raise_at=11_000,
+        clear_at=8_000,
+        raise_after_s=30,
         unit="s",
         scale=1000,
         has_parts=True,
@@ -268,27 +294,40 @@ RULES: Final = (
         "low_mos",
         "Calls sound bad: MOS {value}.",
         "Look on the live page whether one node, one country or one path is behind it.",
-        *(_mos, 3.1, 3.6, 30),
+        read=_mos,
+        raise_at=3.1,
+        clear_at=3.6,
+        raise_after_s=30,
     ),
     Rule(
         "one_way_audio",
         "In {value} % of calls one side is silent.",
         "Look whether media sockets and the UDP port are open from outside.",
-        *(_silence, 20, 10, 20),
+        read=_silence,
+        raise_at=20,
+        clear_at=10,
+        raise_after_s=20,
         unit="%",
     ),
     Rule(
         "spend",
         "Calls cost {value} % of the bound a minute, in {subject}.",
         "Look who calls where on the live page; `caller fraud` freezes an account.",
-        *(_spend, 100, 80, 10),
+        read=_spend,
+        raise_at=100,
+        clear_at=80,
+        raise_after_s=10,
         unit="%",
     ),
     Rule(
         "errors",
         "An error is logged: {subject} ({value} times).",
         "Look the line up under Other events in the manual of operations.",
-        *(_errors, 1, 0, 0, 1),
+        read=_errors,
+        raise_at=1,
+        clear_at=0,
+        raise_after_s=0,
+        clear_after_s=1,
     ),
     Rule(
         "ghost_calls",
@@ -298,31 +337,59 @@ RULES: Final = (
         " `ghost not ended`, `ghost given up`, `ghost dropped` and `ghost list full`, of those of"
         " lost nodes in that node's `call placed`. A node that runs settles the latter.",
         # Who takes over the duty counts from the beginning how long calls have been left.
-        *(_left, 1, 0, 0, LEFT_CLEAR_S),
+        read=_left,
+        raise_at=1,
+        clear_at=0,
+        raise_after_s=0,
+        clear_after_s=LEFT_CLEAR_S,
     ),
     Rule(
         "audit_failure",
         "The audit of the ledger: {subject} ({value}).",
         "Run `caller ledger audit`: it names whose money it is, and what to do.",
         # What is found was there at two audits in a row.
-        *(_audit, 1, 0),
+        read=_audit,
+        raise_at=1,
+        clear_at=0,
     ),
     Rule(
         "deletions_wait",
         "No account can be deleted: who is erased cannot be written down ({value} times).",
         "Make the folder of CALLER_DATA_DIR writable, or free its disk, where the log has a line of"
         " that name; `caller check` says what is wrong. Deletions then go on by themselves.",
-        *(_journal, 1, 0, 0, 1),
+        read=_journal,
+        raise_at=1,
+        clear_at=0,
+        raise_after_s=0,
+        clear_after_s=1,
+    ),
+    Rule(
+        STORE_RIGHTS,
+        "Valkey refuses what nodes need: {subject}.",
+        "Add that to the line of our user in Valkey's access list (see The access list of Valkey in"
+        " the manual of operations).",
+        read=_lacking,
+        raise_at=1,
+        clear_at=0,
+        raise_after_s=0,
+        clear_after_s=5,
     ),
     Rule(
         STORE_AWAY,
         "Valkey cannot be reached, or no node speaks, for {value} s.",
-        "Look whether Valkey runs: calls go on for CALLER_GRACE_S without it.",
-        *(_away, 10, 1, 0, 5),
+        "Look whether Valkey runs, and whether nodes reach it: `caller check` on each of them says"
+        " why. Calls go on for CALLER_GRACE_S without it.",
+        read=_away,
+        raise_at=10,
+        clear_at=1,
+        raise_after_s=0,
+        clear_after_s=5,
         unit="s",
     ),
 )
 """All rules; `docs/operations.md` says what to do about each."""
+_OF_STORE: Final = tuple(rule for rule in RULES if rule.name in (STORE_RIGHTS, STORE_AWAY))
+"""Those that are judged whatever is known of calls and nodes."""
 BY_NAME: Final[Mapping[str, Rule]] = {rule.name: rule for rule in RULES}
 
 
@@ -387,10 +454,16 @@ class Alarms:
     @property
     def is_store_away(self) -> bool:
         """Whether that alarm stands."""
+        return any(alarm.rule == STORE_AWAY for alarm in self.standing())
+
+    @property
+    def is_store_told_of(self) -> bool:
+        """Whether any alarm of the store stands."""
         return any(each.alarm is not None for each in self._of_store().values())
 
     def _of_store(self) -> dict[tuple[str, str], _Watched]:
-        return {key: each for key, each in self._watched.items() if key[0] == STORE_AWAY}
+        names = [rule.name for rule in _OF_STORE]
+        return {key: each for key, each in self._watched.items() if key[0] in names}
 
     def adopt(self, alarms: Sequence[Alarm], *, keeps_away: bool = False) -> None:
         """Go on from what another process has found; keep by wish what is said of the store."""
@@ -405,8 +478,8 @@ class Alarms:
     def look(self, figures: Figures, now_s: float, *, only_store: bool = False) -> list[Change]:
         """Judge the figures; return what has begun and what is over. `now_s` is the wall's time."""
         # What is known of everything else is old then.
-        is_away = only_store or RULES[-1].is_bad(figures.store_away_s)
-        rules = RULES[-1:] if is_away else RULES
+        is_away = only_store or BY_NAME[STORE_AWAY].is_bad(figures.store_away_s)
+        rules = _OF_STORE if is_away else RULES
         return [change for rule in rules for change in self._judge(rule, figures, now_s)]
 
     def _judge(self, rule: Rule, figures: Figures, now_s: float) -> list[Change]:
@@ -432,7 +505,7 @@ class Alarms:
         # Of names nobody has but who may write to the store.
         is_name = len(subject) <= SUBJECT_MAX and subject.isprintable()
         # That nothing can be heard is told whatever else stands.
-        return is_name and (len(self._watched) < ALARMS_MAX or rule.name == STORE_AWAY)
+        return is_name and (len(self._watched) < ALARMS_MAX or rule in _OF_STORE)
 
     def _step(self, rule: Rule, subject: str, value: float, now_s: float) -> list[Change]:
         watched = self._watched[rule.name, subject]

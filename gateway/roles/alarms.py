@@ -25,6 +25,7 @@ from gateway.post.alarm_mails import AlarmLine, AlarmMails
 from gateway.post.webhook_queue import WebhookQueue
 from gateway.roles.mail import mail_server
 from gateway.roles.storage import Stores
+from gateway.roles.store_rights import StoreRights
 from gateway.settings import Settings
 from gateway.stores.alarms import RedisAlarms
 from gateway.stores.audited import RedisAudited
@@ -57,6 +58,7 @@ class Alarming:
         self._ghosts = RedisGhostStore(stores.redis)
         self._leases = RedisNodeLeases(stores.redis)
         self._audited = RedisAudited(stores.redis)
+        self._rights = StoreRights(stores.redis)
         self._open_calls = stores.gate.open_calls
         self._orphans = Orphans()
         self._left = LeftCalls()
@@ -76,6 +78,7 @@ class Alarming:
             PeriodicTask("look for alarms", self._desk.look, LOOKS_EVERY_S),
             PeriodicTask("history of calls", self._write_history, HISTORY_EVERY_S),
             PeriodicTask("look for calls of nobody", self._look_for_left, LEFT_LOOKED_EVERY_S),
+            PeriodicTask("look at the rights at the store", self._look_at_rights, LOOKS_EVERY_S),
         )
 
     async def _look_for_left(self) -> None:
@@ -90,6 +93,10 @@ class Alarming:
         calls = [(call.call_id, call.node) for call in await self._open_calls()]
         left = self._orphans.left(calls, await self._leases.alive(), time.monotonic_ns())
         self._left = replace(self._left, of_lost_nodes=left)
+
+    async def _look_at_rights(self) -> None:
+        """See whether nodes are silent because they may not speak."""
+        await self._rights.watch(self._board.silence_s(time.monotonic_ns()))
 
     async def _write_history(self) -> None:
         """Keep how calls stand once a minute, for all processes."""
@@ -111,6 +118,7 @@ class Alarming:
             silent_calls=self._board.silent_calls,
             errors=self._board.errors(now_ns),
             store_away_s=self._board.silence_s(now_ns),
+            lacking=" ".join(self._rights.lacking),
             spend_micros_max=self._spend_micros_max,
             left=self._left,
             last_minute=self._board.last_minute(now_ns),

@@ -43,6 +43,7 @@ from gateway.roles.payments import PaymentServices
 from gateway.roles.periodic_tasks import Alarms
 from gateway.roles.prices import Prices
 from gateway.roles.storage import Stores
+from gateway.roles.store_rights import StoreRights
 from gateway.roles.webhooks import secret_maker
 from gateway.settings import Settings
 from gateway.stores.webhook_endpoints import SqlWebhookEndpoints
@@ -184,7 +185,7 @@ def health_routes(
         # Without Redis no hold can be placed, so no call can start.
         checks={"redis": ask_redis},
         # Without SQL calls go on: keys are cached and records wait in the outbox.
-        weaknesses={"database": ask_sql},
+        weaknesses={"database": ask_sql, "redis_rights": StoreRights(stores.redis).require},
         alarms={
             "outbox": lambda: alarms.outbox.is_raised,
             "drainer": lambda: alarms.drainer.is_raised,

@@ -6,10 +6,11 @@ nothing behind: no file, no table, no connection.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -37,7 +38,7 @@ from gateway.roles.branding import load_branding
 from gateway.roles.tracing import compose_tracing
 from gateway.settings import Settings
 from gateway.sockets import tls
-from gateway.stores import append_only, embedded, private_files
+from gateway.stores import append_only, embedded, private_files, rights
 from gateway.stores.address_countries import read_countries
 from gateway.stores.leases import RedisNodeLeases
 from gateway.twilio.hooks import unreachable
@@ -114,7 +115,7 @@ async def findings(settings: Settings, *, is_starting: bool) -> list[Finding]:
         *home_countries(settings),
         *countries_of_addresses(settings),
         *traces(settings),
-        await credit_store(settings),
+        *await credit_store(settings, is_starting=is_starting),
         await database(settings),
     ]
     # Last, because it may have to ask Redis which nodes are alive.
@@ -312,26 +313,53 @@ def traces(settings: Settings) -> list[Finding]:
     return []
 
 
-async def credit_store(settings: Settings) -> Finding:
-    """Reach Redis, and judge whether credits may be kept there."""
+async def credit_store(settings: Settings, *, is_starting: bool) -> list[Finding]:
+    """Reach Redis, and judge whether credits may be kept there, and all be done that is."""
     if not settings.redis_url:
         # Read without starting a server: a check starts nothing.
         if fault := append_only.fault(settings.data_dir / private_files.VALKEY):
-            return away("redis", f"Valkey's file {fault}")
+            return [away("redis", f"Valkey's file {fault}")]
         text = f"Embedded Valkey in {settings.data_dir}: fine for one machine."
-        return Finding("redis", text, is_weak=True)
+        return [Finding("redis", text, is_weak=True)]
     try:
         redis = connect(settings.redis_url.reveal())
     except ValueError as error:
-        return wrong("redis", f"CALLER_REDIS_URL is not usable: {error}.")
+        return [wrong("redis", f"CALLER_REDIS_URL is not usable: {error}.")]
     try:
         report = await preflight(redis)
+        lacking = await rights.missing(redis)
     except StoreUnavailableError as error:
-        return away("redis", _sentence(error))
+        return await _without_report(redis, error, is_starting=is_starting)
     finally:
         await disconnect(redis)
     text = "; ".join([f"Answers, version {report.version}.", *report.warnings])
-    return Finding("redis", text, is_weak=bool(report.warnings))
+    found = Finding("redis", text, is_weak=bool(report.warnings))
+    return [found, *_rights(lacking, is_starting=is_starting)]
+
+
+async def _without_report(
+    redis: Any, error: StoreUnavailableError, *, is_starting: bool
+) -> list[Finding]:
+    """Say why a server was not judged: it may be for want of a right, beside others."""
+    with contextlib.suppress(StoreUnavailableError):
+        if lacking := await rights.missing(redis):
+            return _rights(lacking, is_starting=is_starting)
+    return [away("redis", _sentence(error))]
+
+
+def _rights(lacking: Sequence[str], *, is_starting: bool) -> list[Finding]:
+    """Judge what our user may not do: a node starts where calls can be made all the same."""
+    if not lacking:
+        return []
+    text = rights.what_to_write(lacking)
+    spared = rights.SPARED | (rights.WATCHING if is_starting else frozenset())
+    if rights.WATCHING & set(lacking):
+        text += " Nobody sees live calls until then."
+    if "+bgrewriteaof" in lacking:
+        text += " What is erased stays in its files until it writes them anew by itself."
+    if set(lacking) <= spared:
+        return [Finding("redis rights", text, is_weak=True)]
+    return [away("redis rights", text)]
 
 
 async def database(settings: Settings) -> Finding:

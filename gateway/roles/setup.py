@@ -37,7 +37,7 @@ async def _origin(settings: Settings) -> list[Finding]:
 async def _stores(settings: Settings) -> list[Finding]:
     return [
         *preflight.files(settings),
-        await preflight.credit_store(settings),
+        *await preflight.credit_store(settings, is_starting=False),
         await preflight.database(settings),
     ]
 

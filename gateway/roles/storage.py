@@ -30,7 +30,7 @@ from gateway.charging.refilling import Refilling
 from gateway.errors import SettingsError
 from gateway.ports import Notify, to_nobody
 from gateway.settings import Settings
-from gateway.stores import private_files
+from gateway.stores import private_files, rights
 from gateway.stores.accounts import SqlAccountStore
 from gateway.stores.drain_mark import RedisDrainMark
 from gateway.stores.embedded import EmbeddedValkey
@@ -154,6 +154,7 @@ async def open_stores(
         redis, valkey = await _open_redis(settings, stack, is_child=is_child)
         # Before SQL: credits must not be put into a server that evicts keys or is too old.
         await preflight(redis)
+        await rights.require(redis)
         engine = await _open_migrated(settings, PATIENT_MS if is_node else COMMAND_LOCK_WAIT_MS)
         stack.push_async_callback(engine.dispose)
         gate = RedisSpendGate(redis)

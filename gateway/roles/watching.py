@@ -43,6 +43,8 @@ UPDATES_EVERY: Final = 5
 REFRESHED_AT_ONCE: Final = 50
 """Audiences that are told their totals at one beat: all that there may be, within a second."""
 RETRY_S: Final = 0.5
+STANDS_S: Final = 5.0
+"""How long it must be listened without a break until an outage is over."""
 EVENT_CHARACTERS_MAX: Final = 256
 SAID_EVERY_S: Final = 60.0
 """How often messages that nobody understands are logged."""
@@ -184,22 +186,32 @@ class Watching:
         self._live.serve_turn(slot % TURNS)
 
     async def _listen(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
+            standing = None
             try:
                 async with self._channel.listen() as messages:
-                    if self._is_failing:
-                        log.info("live calls can be watched again")
-                        self._is_failing = False
+                    # Not at once: a server that cuts us off again and again is one outage.
+                    standing = loop.call_later(STANDS_S, self._is_listened)
                     async for message in messages:
                         self._hear(message)
             except StoreUnavailableError as error:
                 if not self._is_failing:
                     log.warning("live calls cannot be watched", reason=str(error))
-                self._is_failing = True
             except Exception:
                 # The edge of the task: a bug must not blind this process for good.
-                log.exception("live calls cannot be watched")
+                if not self._is_failing:
+                    log.exception("live calls cannot be watched")
+            finally:
+                if standing is not None:
+                    standing.cancel()
+            self._is_failing = True
             await asyncio.sleep(RETRY_S)
+
+    def _is_listened(self) -> None:
+        if self._is_failing:
+            log.info("live calls can be watched again")
+        self._is_failing = False
 
     def _hear(self, message: bytes) -> None:
         try:

@@ -39,6 +39,9 @@ class RedisWatchChannel:
         try:
             async with bounded(_AWAY):
                 await subscription.subscribe(_CHANNEL)
+                # Until now it was only asked for, and may yet be refused.
+                while await subscription.get_message(timeout=None) is None:
+                    pass
             yield self._messages(subscription)
         finally:
             # Its connection is given up, whatever is on the way in it.

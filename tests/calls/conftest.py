@@ -1,21 +1,43 @@
-"""Fixtures: one world for tests that leave it as it was, a fresh one for those that break it."""
+"""Fixtures: one world for tests that leave it as it was, a fresh one for those that break it.
+
+With `--thorough` the stores of the former are those that the scripts of `deploy/` make, else the
+gateway's own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
+from tests.calls.deployed_stores import TOLD, deployed_postgres, deployed_valkey
 from tests.calls.world import Customer, World
 
 
 @pytest.fixture(scope="package")
-def shared_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def shared_world(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[World]:
     """Serve all tests of one worker, and end with those of this folder: a gateway never rests."""
-    world = World(tmp_path_factory.mktemp("world")).start()
-    yield world
-    world.stop()
+    folder = tmp_path_factory.mktemp("world")
+    with contextlib.ExitStack() as stack:
+        stores: Mapping[str, str] = {}
+        if request.config.getoption("thorough"):
+            binaries = request.getfixturevalue("postgres_server")._binaries
+            valkey = stack.enter_context(deployed_valkey(folder / "valkey", TOLD))
+            postgres = stack.enter_context(deployed_postgres(binaries, TOLD))
+            stores = {
+                "CALLER_REDIS_URL": valkey.url(),
+                "CALLER_DATABASE_URL": postgres.url("caller"),
+            }
+        world = World(folder, **stores)
+        if stores:
+            world.operator_url = valkey.operator_url
+        world.start()
+        yield world
+        world.stop()
 
 
 @pytest.fixture

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 
 from tests.postgres import PostgresServer
-from tests.valkey import find_binary, free_port
+from tests.valkey import PASSWORD, find_binary, free_port
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
-PASSWORD = "0f" * 24
 START_TIMEOUT_S = 20
+TOLD = {"VALKEY_PASSWORD": PASSWORD, "DATABASE_PASSWORD": PASSWORD}
+OPERATOR = ["--user", "operator", "on", "nopass", "~*", "&*", "+@all"]
+"""Makes a user of Valkey beside those of the script, by whom tests look behind the gateway."""
 
 
 class Valkey:
@@ -41,9 +41,14 @@ class Valkey:
     def url(self, user: str = "caller", password: str = PASSWORD) -> str:
         return f"redis://{user}:{password}@127.0.0.1:{self.port}/0"
 
+    @property
+    def operator_url(self) -> str:
+        return self.url("operator", "any")
+
     def start(self) -> None:
+        listening = ("--port", str(self.port), "--bind", "127.0.0.1")
         self.process = subprocess.Popen(
-            ["sh", DEPLOY / "valkey.sh", "--port", str(self.port), "--bind", "127.0.0.1"],
+            ["sh", DEPLOY / "valkey.sh", *listening, *OPERATOR],
             env=self.environ,
             stdout=subprocess.DEVNULL,
         )
@@ -73,28 +78,11 @@ def deployed_valkey(folder: Path, told: Mapping[str, str]) -> Iterator[Valkey]:
 
 @contextlib.contextmanager
 def deployed_postgres(binaries: Path, told: Mapping[str, str]) -> Iterator[PostgresServer]:
-    """Run a server that nobody else uses and on which `postgres.sh` has run."""
-    server = PostgresServer(binaries)
+    """Run a server that nobody else uses and on which `postgres.sh` has run, told so."""
+    server = PostgresServer(binaries, told)
     try:
         server.initialise()
         server.start()
-        # Its first superuser is named as the script names the gateway's role.
-        server._execute("postgres", "CREATE ROLE operator SUPERUSER LOGIN")
-        renaming = executed(as_operator(server), "ALTER ROLE caller RENAME TO first")
-        # Whoever wants the server may run an event loop.
-        with ThreadPoolExecutor(1) as pool:
-            pool.submit(asyncio.run, renaming).result()
-        subprocess.run(
-            ["sh", DEPLOY / "postgres.sh"],
-            env={
-                **os.environ,
-                "PGHOST": str(server.directory),
-                "POSTGRES_USER": "operator",
-                **told,
-            },
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
         yield server
     finally:
         server.close()
@@ -102,7 +90,7 @@ def deployed_postgres(binaries: Path, told: Mapping[str, str]) -> Iterator[Postg
 
 def as_operator(server: PostgresServer) -> str:
     """Return the URL by which a superuser connects."""
-    return f"postgresql://operator@/postgres?host={server.directory}"
+    return server.operator_url("postgres")
 
 
 async def executed(url: str, statement: str) -> Any:

@@ -14,9 +14,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.calls.deployed_stores import PASSWORD, deployed_postgres
+from tests.calls.deployed_stores import deployed_postgres
 from tests.calls.world import PATIENCE_S, Customer, World
 from tests.deploy.pages import run
+from tests.valkey import PASSWORD
 
 pytestmark = pytest.mark.thorough
 

@@ -11,14 +11,15 @@ from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
 from billing.stores.redis_client import connect, disconnect, preflight
+from gateway.stores import rights
 from tests.calls.deployed_stores import (
     DEPLOY,
-    PASSWORD,
     as_operator,
     deployed_postgres,
     deployed_valkey,
     executed,
 )
+from tests.valkey import PASSWORD
 
 
 @pytest.fixture
@@ -46,6 +47,7 @@ async def test_the_gateways_user_of_valkey_may_use_it_but_not_administer_it(valk
     client = connect(valkey.url())
     try:
         report = await preflight(client)
+        assert await rights.missing(client) == []
     finally:
         await disconnect(client)
     assert (report.persistence, report.warnings) == ("everysec", ())

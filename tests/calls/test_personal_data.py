@@ -67,13 +67,13 @@ async def kept(world: World) -> list[tuple[str, bytes]]:
     paths = [path for path in world.folder.rglob("*") if path.is_file()]
     paths += [path for path in Path(tempfile.gettempdir()).glob("caller*") if path.is_file()]
     found = [(str(path), path.read_bytes()) for path in paths]
-    async with world.stores() as stores:
-        found += [(key, await value_of(stores.redis, key)) for key in await keys_of(stores.redis)]
-        async with stores.engine.connect() as connection:
-            names = await connection.run_sync(lambda c: sa.inspect(c).get_table_names())
-            for name in names:
-                rows = (await connection.execute(sa.text(f"SELECT * FROM {name}"))).all()
-                found.append((name, "\n".join(map(repr, rows)).encode()))
+    async with world.valkey() as redis:
+        found += [(key, await value_of(redis, key)) for key in await keys_of(redis)]
+    async with world.stores() as stores, stores.engine.connect() as connection:
+        names = await connection.run_sync(lambda c: sa.inspect(c).get_table_names())
+        for name in names:
+            rows = (await connection.execute(sa.text(f"SELECT * FROM {name}"))).all()
+            found.append((name, "\n".join(map(repr, rows)).encode()))
     return found
 
 
@@ -144,7 +144,7 @@ async def test_no_sound_of_a_call_is_kept_anywhere(world: World, customer: Custo
 
 async def test_a_whole_call_leaves_no_key_that_the_map_lacks(world: World, customer: Customer):
     await customer.ordinary_call()
-    async with world.stores() as stores:
-        keys = await keys_of(stores.redis)
+    async with world.valkey() as redis:
+        keys = await keys_of(redis)
     assert len(keys) > 10
     assert [key for key in sorted(keys) if not template_of(key)] == []

@@ -31,7 +31,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from billing.stores import tables
 from billing.stores.audit import audit
 from billing.stores.redis import RedisSpendGate
-from billing.stores.redis_client import connect
+from billing.stores.redis_client import connect, disconnect
 from billing.stores.sql import SqlCdrStore, SqlLedgerStore
 from database.engine import create_engine
 from gateway.charging.recovery import bring_credits
@@ -152,6 +152,8 @@ class World:
             **changes,
         }
         self.settings = from_mapping(self.environ)
+        self.operator_url = ""
+        """Of whoever may do anything on Valkey; empty: the gateway may."""
         self.carrier: Process | None = None
         self.gateway: Process | None = None
         self.account_ids: list[str] = []
@@ -215,6 +217,19 @@ class World:
         finally:
             await stores.close()
             self._engines.append(engine)
+
+    @contextlib.asynccontextmanager
+    async def valkey(self) -> AsyncIterator[Any]:
+        """Open Valkey alone, to look behind the gateway."""
+        if self.operator_url:
+            redis = connect(self.operator_url)
+            try:
+                yield redis
+            finally:
+                await disconnect(redis)
+            return
+        async with self.stores() as stores:
+            yield stores.redis
 
     def _new_engine(self) -> AsyncEngine:
         # On a busy machine those that write at once may leave two seconds no room for another.

@@ -38,7 +38,7 @@ async def server(postgres_server):
     class Server:
         @staticmethod
         async def run(*statements):
-            connection = await asyncpg.connect(postgres_server.url(name))
+            connection = await asyncpg.connect(postgres_server.operator_url(name))
             try:
                 return [await connection.fetch(statement) for statement in statements][-1]
             finally:
@@ -225,7 +225,7 @@ async def test_each_refusal_of_the_credit_store_is_told_apart():
     server = ValkeyServer(with_port=True)
     try:
         server.start()
-        owner = connect(server.url)
+        owner = connect(server.operator_url)
         await owner.config_set("requirepass", "secret")
         await disconnect(owner)
         base = f"127.0.0.1:{server.port}"
@@ -243,7 +243,7 @@ async def test_each_refusal_of_the_credit_store_is_told_apart():
     assert "refuses the user or the password" in str(wrong)
     assert "wants a password" in str(none) or "refuses the user or the password" in str(none)
     assert "no database of the number" in str(index)
-    assert "lacks rights" in str(rights)
+    assert str(rights).startswith("The user of CALLER_REDIS_URL lacks +info there; `caller check`")
     gone = await asked(f"redis://:hunter2@127.0.0.1:{free_port()}/0")
     assert not isinstance(gone, UnfitStoreError)
     assert "Nothing listens" in str(gone)

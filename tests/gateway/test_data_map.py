@@ -145,7 +145,7 @@ async def keys_of(client):
 
 
 @pytest.fixture
-async def used(gate, client):
+async def used(gate, client, operator):
     """A Valkey in which each part has done what it keeps something for."""
     caps = [SpendCap("day alice", 4 * CENT)]
     await gate.open(opening("c1", caps=caps, per_minute_micros=UNIT))
@@ -204,11 +204,11 @@ async def used(gate, client):
     await RedisAudited(client).write(Audited(at_s=1.0, findings={"balance is odd": 1}))
     await RedisDrainMark(client).set()
     await RedisKeyEpochs(client).current()
-    await client.config_set("appendonly", "yes")
+    await operator.config_set("appendonly", "yes")
     await RedisAof(client).rewrite()
-    await client.config_set("appendonly", "no")
+    await operator.config_set("appendonly", "no")
     await RedisGhostStore(client).note("CA1", Ghost(call_id="c", node="n", noted_s=1, due_s=1))
-    return client
+    return operator
 
 
 async def test_each_key_of_valkey_is_mapped_and_none_besides(used):
@@ -218,10 +218,10 @@ async def test_each_key_of_valkey_is_mapped_and_none_besides(used):
     assert KEYS - {template for templates in found.values() for template in templates} == set()
 
 
-async def test_a_key_that_nobody_mapped_is_found(client):
+async def test_a_key_that_nobody_mapped_is_found(client, operator):
     await client.set("caller:contacts:alice", b"bob")
     await client.set("{cr:1}:names", b"bob")
-    assert [template_of(key) for key in await keys_of(client)] == [set(), set()]
+    assert [template_of(key) for key in await keys_of(operator)] == [set(), set()]
 
 
 async def test_what_is_said_to_expire_by_itself_does(used):

@@ -46,5 +46,5 @@ async def world(new_world: Callable[..., World], valkey_url: str) -> World:
 @pytest.fixture
 async def redis(own_valkey: ValkeyServer) -> AsyncIterator[Redis]:
     """Reach a test's own server past the gate."""
-    async with Redis.from_url(own_valkey.url) as client:
+    async with Redis.from_url(own_valkey.operator_url) as client:
         yield client

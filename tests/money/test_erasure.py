@@ -69,8 +69,8 @@ class Mortal:
 class House:
     """All that is kept of alice, and what deletes it."""
 
-    def __init__(self, world, folder):
-        self.world, self.engine = world, world.engine
+    def __init__(self, world, operator, folder):
+        self.world, self.engine, self.operator = world, world.engine, operator
         self.redis = world.gate._redis
         self.now = utc_now()
         self.accounts = SqlAccountStore(self.engine)
@@ -189,15 +189,15 @@ class House:
         }
         return {
             key.decode(): str(await read[await self.redis.type(key)](key))
-            async for key in self.redis.scan_iter()
+            async for key in self.operator.scan_iter()
         }
 
 
 @pytest.fixture
-async def house(new_world, valkey_url, tmp_path):
+async def house(new_world, valkey_url, operator, tmp_path):
     world = new_world(valkey_url)
     await world.open_accounts(alice=5 * UNIT, bob=5 * UNIT)
-    house = House(world, tmp_path)
+    house = House(world, operator, tmp_path)
     await house.move_in()
     return house
 
@@ -381,7 +381,7 @@ async def test_a_gate_that_lost_all_learns_of_a_forgotten_call_what_is_left(hous
     world = house.world
     unread = sorted(await world.findings())
     assert await house.kept.blank_records("alice")
-    await house.redis.flushall()
+    await house.operator.flushall()
     await fill_gate(world.gate, world.book, world.partitions, world.drainer.drain_once)
     assert sorted(await world.findings()) == unread
     assert not any(DIALLED in each for each in (await house.everything()).values())

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from tests.valkey import ValkeyServer, free_port
+from gateway.stores import rights
+from tests.valkey import CREDENTIALS, ValkeyServer, free_port, shipped_user
 
 WAIT_S = 20
 SLOTS = 16_384
@@ -54,7 +55,7 @@ def sentinels(master: ValkeyServer, count: int = 3) -> Iterator[tuple[str, list[
         for server in servers:
             until(partial(_knows_all, server, count))
         ports = ",".join(f"127.0.0.1:{server.port}" for server in servers)
-        yield f"redis+sentinel://{ports}/main", servers
+        yield f"redis+sentinel://{CREDENTIALS}@{ports}/main", servers
     finally:
         for server in servers:
             server.close()
@@ -89,8 +90,15 @@ class Cluster:
     @property
     def url(self) -> str:
         """What a client connects to."""
-        hosts = ",".join(f"127.0.0.1:{server.port}" for server in self.servers)
-        return f"redis+cluster://{hosts}"
+        return f"redis+cluster://{CREDENTIALS}@{self._hosts()}"
+
+    @property
+    def operator_url(self) -> str:
+        """By what somebody connects who may do anything."""
+        return f"redis+cluster://{self._hosts()}"
+
+    def _hosts(self) -> str:
+        return ",".join(f"127.0.0.1:{server.port}" for server in self.servers)
 
     def owner(self, key: str) -> int:
         """Return which server has the slot of a key, as the first server knows it."""
@@ -125,7 +133,8 @@ class Cluster:
     def _server() -> ValkeyServer:
         bus = str(free_port())
         arguments = ("--cluster-enabled", "yes", "--cluster-port", bus)
-        return ValkeyServer(*arguments, with_port=True).start()
+        user = f"{shipped_user().rstrip()} {' '.join(rights.CLUSTER)}\n"
+        return ValkeyServer(*arguments, with_port=True, config=user).start()
 
 
 def bulk(reply: bytes) -> bytes:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from redis.asyncio import RedisCluster
 
 from accounts.session import AGE_MAX, IDLE_MAX, Session, name_of
 from accounts.stores.sessions import SESSIONS_MAX, RedisSessions
@@ -44,6 +45,15 @@ async def redis(request):
 
 
 @pytest.fixture
+async def operator(request, redis):
+    """Whoever may look at all keys."""
+    name = "cluster" if isinstance(redis, RedisCluster) else "valkey_server"
+    client = connect(request.getfixturevalue(name).operator_url)
+    yield client
+    await disconnect(client)
+
+
+@pytest.fixture
 def sessions(redis):
     return RedisSessions(redis, secrets.token_bytes)
 
@@ -52,11 +62,11 @@ def tag_of(account_id):
     return hashlib.sha256(account_id.encode()).hexdigest()[:4]
 
 
-async def keys(redis, pattern="*"):
-    return [key.decode() async for key in redis.scan_iter(pattern)]
+async def keys(operator, pattern="*"):
+    return [key.decode() async for key in operator.scan_iter(pattern)]
 
 
-async def test_a_session_is_found_by_its_secret_until_it_is_ended(sessions, redis):
+async def test_a_session_is_found_by_its_secret_until_it_is_ended(sessions, operator):
     mine, other = await sessions.begin(ALICE), await sessions.begin(BOB)
     assert mine != other
     assert await sessions.find(mine) == ALICE
@@ -66,14 +76,14 @@ async def test_a_session_is_found_by_its_secret_until_it_is_ended(sessions, redi
     assert await sessions.find(mine) is None
     assert await sessions.of_account("alice") == []
     assert await sessions.find(other) == BOB
-    assert len(await keys(redis)) == 2
+    assert len(await keys(operator)) == 2
 
 
-async def test_no_secret_is_kept(sessions, redis):
+async def test_no_secret_is_kept(sessions, redis, operator):
     secret = await sessions.begin(ALICE)
     random = secret.partition(".")[2]
     assert len(random) == 43
-    for key in await keys(redis):
+    for key in await keys(operator):
         assert random not in key
         assert ":1:{" in key
         if key.startswith("caller:session:"):
@@ -97,20 +107,23 @@ def test_whatever_is_sent_as_a_secret_is_no_session(secret):
     asyncio.run(ask())
 
 
-async def test_a_session_lives_as_long_as_it_may_be_idle_and_its_index_longer(sessions, redis):
+async def test_a_session_lives_as_long_as_it_may_be_idle_and_its_index_longer(sessions, operator):
     await sessions.begin(ALICE)
-    (key,), (index,) = await keys(redis, "caller:session:*"), await keys(redis, "caller:sessions:*")
+    (key,), (index,) = (
+        await keys(operator, "caller:session:*"),
+        await keys(operator, "caller:sessions:*"),
+    )
     idle_s = IDLE_MAX.total_seconds()
-    assert 0 < await redis.ttl(key) <= idle_s
+    assert 0 < await operator.ttl(key) <= idle_s
     # Were it measured late, both would be less by the same.
-    assert await redis.ttl(index) > idle_s >= await redis.ttl(key)
+    assert await operator.ttl(index) > idle_s >= await operator.ttl(key)
 
 
-async def test_no_session_outlives_its_age(sessions, redis):
+async def test_no_session_outlives_its_age(sessions, operator):
     old = replace(ALICE, began_at=NOW - AGE_MAX + timedelta(minutes=5))
     await sessions.begin(old)
-    (key,) = await keys(redis, "caller:session:*")
-    assert 0 < await redis.ttl(key) <= 300
+    (key,) = await keys(operator, "caller:session:*")
+    assert 0 < await operator.ttl(key) <= 300
     # One that is over already is kept for a moment, and judged elsewhere.
     secret = await sessions.begin(replace(BOB, began_at=NOW - 2 * AGE_MAX))
     assert await sessions.find(secret) in {None, replace(BOB, began_at=NOW - 2 * AGE_MAX)}
@@ -173,13 +186,13 @@ async def test_what_is_told_again_after_a_lost_answer_does_nothing_more(sessions
     assert [session for _, session in await sessions.of_account("alice")] == [risen]
 
 
-async def test_a_session_that_is_seen_lives_on(sessions, redis):
+async def test_a_session_that_is_seen_lives_on(sessions, redis, operator):
     secret, other = await sessions.begin(ALICE), await sessions.begin(ALICE)
-    (key,) = await keys(redis, f"caller:session:*{name_of(secret)}")
+    (key,) = await keys(operator, f"caller:session:*{name_of(secret)}")
     await redis.expire(key, 5)
     later = NOW + timedelta(hours=1)
     await sessions.touch(secret, later)
-    assert await redis.ttl(key) > 5
+    assert await operator.ttl(key) > 5
     seen = replace(ALICE, seen_at=later)
     assert await sessions.find(secret) == seen
     listed = [(name_of(secret), seen), (name_of(other), ALICE)]
@@ -206,7 +219,7 @@ async def test_a_session_that_ends_while_it_is_seen_stays_ended(sessions, redis)
     assert await sessions.of_account("alice") == []
 
 
-async def test_all_sessions_of_an_account_end_but_one(sessions, redis):
+async def test_all_sessions_of_an_account_end_but_one(sessions, operator):
     mine, *others = [await sessions.begin(ALICE) for _ in range(4)]
     bobs = await sessions.begin(BOB)
     await sessions.end_all("alice", but=mine)
@@ -219,7 +232,7 @@ async def test_all_sessions_of_an_account_end_but_one(sessions, redis):
     await sessions.end_all("alice")
     assert await sessions.find(again) is None
     # Nothing is left of alice.
-    assert len(await keys(redis)) == 2
+    assert len(await keys(operator)) == 2
 
 
 async def test_one_session_ends_by_its_name_and_only_for_its_account(sessions):
@@ -232,14 +245,14 @@ async def test_one_session_ends_by_its_name_and_only_for_its_account(sessions):
     assert await sessions.of_account("alice") == [(name_of(second), ALICE)]
 
 
-async def test_too_many_sessions_end_the_one_not_seen_for_longest(sessions, redis):
+async def test_too_many_sessions_end_the_one_not_seen_for_longest(sessions, redis, operator):
     held = [
         await sessions.begin(replace(ALICE, seen_at=NOW + timedelta(minutes=n)))
         for n in range(SESSIONS_MAX)
     ]
     await sessions.touch(held[0], NOW + timedelta(hours=2))
     # Those that are over by themselves count no more.
-    await redis.delete(*await keys(redis, f"caller:session:*{name_of(held[5])}"))
+    await redis.delete(*await keys(operator, f"caller:session:*{name_of(held[5])}"))
     newest = await sessions.begin(replace(ALICE, seen_at=NOW + timedelta(hours=3)))
     assert await sessions.find(held[1]) is not None
     await sessions.begin(replace(ALICE, seen_at=NOW + timedelta(hours=3)))
@@ -258,11 +271,11 @@ async def test_a_session_of_a_moment_long_ago_is_not_the_one_that_is_ended(sessi
     assert len(await sessions.of_account("alice")) == SESSIONS_MAX
 
 
-async def test_keys_of_one_account_share_a_slot_and_accounts_are_spread(sessions, redis):
+async def test_keys_of_one_account_share_a_slot_and_accounts_are_spread(sessions, operator):
     tags = set()
     for n in range(20):
         await sessions.begin(replace(ALICE, account_id=f"a{n}"))
-    for key in await keys(redis):
+    for key in await keys(operator):
         tags.add(key[key.index("{") : key.index("}")])
     assert len(tags) == 20
 

@@ -250,10 +250,12 @@ async def test_positions_are_what_a_gate_is_filled_from(gate, engine, store):
     assert accounts == {"alice": [900_000, 1], "bob": [0, 0]}
 
 
-async def test_an_empty_gate_is_named_and_so_are_the_live_calls_of_the_book(gate, engine, store):
+async def test_an_empty_gate_is_named_and_so_are_the_live_calls_of_the_book(
+    gate, engine, store, operator
+):
     await open_call(gate, "c1")
     await Drainer(gate, store, PARTITIONS).drain_once()
-    await gate._redis.flushall()
+    await operator.flushall()
     assert await audit_gate(gate, engine, PARTITIONS) == [
         f"{EMPTY}: 2 of 2 partitions (not filled: 0, 1)",
         f"{reconcile.CALL_MISSING}: c1 (account alice, holds 0.080000)",

@@ -15,17 +15,21 @@ async def redis(own_valkey):
 
 
 def keys_of(partition):
-    return [b"{%d}:%d" % (partition, n) for n in range(14)]
+    return [b"{cr:%d}:%d" % (partition, n) for n in range(14)]
 
 
-async def test_a_script_that_the_server_does_not_know_is_sent(redis):
+async def test_a_script_that_the_server_does_not_know_is_sent(redis, own_valkey):
+    def is_known():
+        return own_valkey.command("SCRIPT", "EXISTS", script.sha) == b"*1\r\n:1\r\n"
+
     script = Script("withdraw")
     assert await evaluate(redis, script, keys_of(0), [""]) == 1
-    assert (await redis.script_exists(script.sha)) == [True]
-    await redis.script_flush()
+    assert is_known()
+    assert own_valkey.command("SCRIPT", "FLUSH") == b"+OK\r\n"
+    assert not is_known()
     requests = [(keys_of(0), ["another filling"]), (keys_of(1), [""])]
     assert await evaluate_all(redis, script, requests) == [0, 1]
-    assert (await redis.script_exists(script.sha)) == [True]
+    assert is_known()
 
 
 async def test_a_script_that_fails_stops_none_of_the_others(redis):

@@ -170,14 +170,14 @@ async def test_entries_of_many_partitions_are_forgotten_together(gate):
     assert await gate.outbox_length() == 2
 
 
-async def test_a_server_that_forgot_the_scripts_is_told_them(gate, client):
+async def test_a_server_that_forgot_the_scripts_is_told_them(gate, client, operator):
     await gate.open(opening())
-    await client.script_flush()
+    await operator.script_flush()
     outcome = await gate.tick(gate.partition("alice"), [tick(9 * CENT, 1)])
     assert outcome.balances == {"alice": 10 * UNIT - 9 * CENT}
 
 
-async def test_what_is_wrong_with_one_partition_stops_no_other_of_its_script(gate, client):
+async def test_what_is_wrong_with_one_partition_stops_no_other_of_its_script(gate, operator):
     accounts = {gate.partition(name): name for name in (f"n{n}" for n in range(200))}
     unfit, unready, *others = list(accounts)[:5]
     claims = {}
@@ -186,8 +186,8 @@ async def test_what_is_wrong_with_one_partition_stops_no_other_of_its_script(gat
         await gate.credit(account_id, 1, UNIT)
         await gate.open(opening(account_id, account_id))
         claims[partition] = [tick(9 * CENT, 1, account_id, account_id)]
-    await client.rename(f"{{cr:{unfit}}}:call", "elsewhere")
-    await client.set(f"{{cr:{unfit}}}:call", "no hash")
+    await operator.rename(f"{{cr:{unfit}}}:call", "elsewhere")
+    await operator.set(f"{{cr:{unfit}}}:call", "no hash")
     assert await gate.withdraw(unready)
     for _ in range(2):
         outcomes = await gate.tick_all(claims)
@@ -195,7 +195,7 @@ async def test_what_is_wrong_with_one_partition_stops_no_other_of_its_script(gat
             assert isinstance(outcomes[partition], StoreUnavailableError)
         for partition in others:
             assert outcomes[partition].balances == {accounts[partition]: UNIT - 9 * CENT}
-    await client.rename("elsewhere", f"{{cr:{unfit}}}:call")
+    await operator.rename("elsewhere", f"{{cr:{unfit}}}:call")
     assert (await gate.tick_all(claims))[unfit].balances == {accounts[unfit]: UNIT - 9 * CENT}
 
 
@@ -220,7 +220,7 @@ async def test_one_partition_that_fails_leaves_the_others_their_round(own):
         [("CONFIG", "SET", "maxmemory", "1")],  # OOM
         [("CONFIG", "SET", "min-replicas-to-write", "1")],  # NOREPLICAS
         [("REPLICAOF", "127.0.0.1", "1")],  # READONLY
-        [("ACL", "SETUSER", "default", "-@scripting")],  # NOPERM
+        [("ACL", "SETUSER", "caller", "-@scripting")],  # NOPERM
     ],
 )
 async def test_a_server_that_refuses_to_write_is_unavailable(own, commands):
@@ -231,13 +231,13 @@ async def test_a_server_that_refuses_to_write_is_unavailable(own, commands):
         await gate.open(opening())
 
 
-async def test_tombstones_are_kept_for_a_day_and_then_trimmed(gate, client):
+async def test_tombstones_are_kept_for_a_day_and_then_trimmed(gate, client, operator):
     for n in range(3):
         await gate.open(opening(f"c{n}"))
         await gate.close(closing(f"c{n}"))
     age, done = [key_of(gate, name) for name in ("age", "done")]
-    await client.zincrby(age, -redis_store.TOMBSTONE_S - 5, "c0")
-    await client.zincrby(age, -redis_store.TOMBSTONE_S + 60, "c1")
+    await operator.zincrby(age, -redis_store.TOMBSTONE_S - 5, "c0")
+    await operator.zincrby(age, -redis_store.TOMBSTONE_S + 60, "c1")
     await gate.open(opening("c3"))
     await gate.close(closing("c3"))
     assert sorted(await client.hkeys(done)) == [b"c1", b"c2", b"c3"]
@@ -284,14 +284,14 @@ async def test_an_entry_of_no_kind_is_read_to_be_set_aside(gate, client):
     assert [entry.kind for entry in fold(entries[1:]).rejected] == [""]
 
 
-async def test_caps_of_past_periods_are_trimmed(gate, client, monkeypatch):
+async def test_caps_of_past_periods_are_trimmed(gate, client, operator, monkeypatch):
     monkeypatch.setattr(redis_store, "CAPS_TRIMMED_MAX", 2)
     for n in range(5):
         await gate.open(opening(f"c{n}", caps=[SpendCap(f"day {n}", UNIT)]))
     used, caps = [key_of(gate, name) for name in ("used", "caps")]
     for n in range(3):
-        await client.zincrby(used, -redis_store.CAP_UNUSED_S - 5, f"day {n}")
-    await client.zincrby(used, -redis_store.CAP_UNUSED_S + 60, "day 3")
+        await operator.zincrby(used, -redis_store.CAP_UNUSED_S - 5, f"day {n}")
+    await operator.zincrby(used, -redis_store.CAP_UNUSED_S + 60, "day 3")
     await gate.open(opening("c5"))
     assert len(await client.hkeys(caps)) == 5
     await gate.open(opening("c6", caps=[SpendCap("day 4", UNIT)]))
@@ -302,7 +302,7 @@ async def test_caps_of_past_periods_are_trimmed(gate, client, monkeypatch):
     # A call that outlives its cap begins it anew, and its end may still be counted.
     await gate.close(closing("c0", final_micros=9 * CENT))
     assert await client.hget(caps, "day 0") == b"%d" % CENT
-    assert await client.zscore(used, "day 0") is not None
+    assert await operator.zscore(used, "day 0") is not None
 
 
 async def test_calls_of_the_first_version_are_read_named_and_closed(gate, client):

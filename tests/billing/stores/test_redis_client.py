@@ -163,7 +163,7 @@ async def test_weak_persistence_is_told(own_valkey, setting, persistence, warnin
 
 
 async def test_a_server_that_hides_its_configuration_is_taken(own_valkey):
-    own_valkey.command("ACL", "SETUSER", "default", "-config")
+    own_valkey.command("ACL", "SETUSER", "caller", "-config|get")
     client = connect(own_valkey.url)
     assert (await preflight(client)).persistence == "unknown"
     await disconnect(client)

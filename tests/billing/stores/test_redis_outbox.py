@@ -7,7 +7,7 @@ from billing.stores.redis_client import connect, disconnect
 
 async def test_partitions_are_read_together(own_valkey):
     redis = connect(own_valkey.url)
-    first, second, third = outboxes = [b"{0}:led", b"{1}:led", b"{2}:led"]
+    first, second, third = outboxes = [b"{cr:0}:led", b"{cr:1}:led", b"{cr:2}:led"]
     for n in range(5):
         await redis.xadd(first, {"k": "T", "d": str(n)}, id=f"{n + 1}-0")
     await redis.xadd(third, {"\xff": "1"}, id="7-7")

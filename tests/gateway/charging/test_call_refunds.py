@@ -70,7 +70,6 @@ class World:
 @pytest.fixture
 async def make_world(engine, valkey_url):
     redis = connect(valkey_url)
-    await redis.flushall()
 
     async def make(per_day_max=5):
         gate = RedisSpendGate(redis, 4, timeout_s=5)

@@ -27,36 +27,38 @@ async def test_a_gate_that_agrees_is_left_alone(books):
 
 
 @pytest.mark.parametrize("times", [1, ATTEMPTS_PER_ROUND - 1])
-async def test_a_gate_that_loses_its_data_while_it_is_filled_is_filled_again_at_once(books, times):
+async def test_a_gate_that_loses_its_data_while_it_is_filled_is_filled_again_at_once(
+    books, operator, times
+):
     rebuild, losses, fillings = books.gate.rebuild, [], []
 
     async def lose_what_was_filled(partition, state):
         filled = await rebuild(partition, state)
         if partition == PARTITIONS - 1 and len(losses) < times:
             losses.append(partition)
-            await books.gate._redis.flushall()
+            await operator.flushall()
         return filled
 
     books.gate.rebuild = lose_what_was_filled
     books.reconciler._on_filled = lambda: fillings.append(True)
-    await books.gate._redis.flushall()
+    await operator.flushall()
     await books.reconciler.round()
     assert len(fillings) == times + 1
     await books.assert_agreed()
 
 
-async def test_a_gate_that_loses_its_data_each_time_ends_the_round(books):
+async def test_a_gate_that_loses_its_data_each_time_ends_the_round(books, operator):
     rebuild, fillings = books.gate.rebuild, []
 
     async def lose_what_was_filled(partition, state):
         filled = await rebuild(partition, state)
         if partition == PARTITIONS - 1:
-            await books.gate._redis.flushall()
+            await operator.flushall()
         return filled
 
     books.gate.rebuild = lose_what_was_filled
     books.reconciler._on_filled = lambda: fillings.append(True)
-    await books.gate._redis.flushall()
+    await operator.flushall()
     with pytest.raises(StoreUnavailableError):
         await books.reconciler.round()
     assert len(fillings) == ATTEMPTS_PER_ROUND
@@ -91,12 +93,12 @@ async def test_a_store_that_is_away_is_asked_once_in_a_round(books):
     assert len(asked) == 2
 
 
-async def test_an_empty_gate_is_filled_while_calls_go_on(books):
+async def test_an_empty_gate_is_filled_while_calls_go_on(books, operator):
     await cycle(books)
     await books.open()
     await books.use(3)
     await books.drain()
-    await books.gate._redis.flushall()
+    await operator.flushall()
     with pytest.raises(StoreUnavailableError):
         await books.use(4)
     with capture_logs() as logs:

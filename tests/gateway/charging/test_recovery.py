@@ -315,11 +315,11 @@ async def test_a_price_beyond_the_hold_is_cut_to_it(books):
     assert await books.gate.balance("alice") == CREDIT - 60 * CENT
 
 
-async def test_a_gate_filled_from_the_book_knows_its_open_calls(books):
+async def test_a_gate_filled_from_the_book_knows_its_open_calls(books, operator):
     await books.open()
     await books.use(3)
     await books.drain()
-    await books.gate._redis.flushall()
+    await operator.flushall()
     assert await books.fill() == PARTITIONS
     assert await books.settle() == 1
     assert await books.gate.balance("alice") == CREDIT - 3 * CENT

@@ -32,7 +32,7 @@ from gateway.errors import EXIT_CRASHED, EXIT_FINDINGS, EXIT_SETTINGS, EXIT_UNAV
 from gateway.monitor.audited import Audited
 from gateway.stores.audited import RedisAudited
 from gateway.stores.leases import RedisNodeLeases
-from tests.valkey import free_port
+from tests.valkey import free_port, operator_of
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +101,7 @@ def on_redis(url, work):
     """Run something on the server of the test."""
 
     async def connected():
-        redis = connect(url)
+        redis = connect(operator_of(url))
         try:
             return await work(redis)
         finally:

@@ -35,9 +35,9 @@ PATIENCE_S = 30
 class Played:
     """What nodes say, and a command beside them."""
 
-    def __init__(self, tmp_path, url, redis):
+    def __init__(self, tmp_path, url, redis, server):
         self.environ = {"CALLER_DATA_DIR": str(tmp_path), "CALLER_REDIS_URL": url}
-        self.redis = redis
+        self.redis, self.server = redis, server
         self.channel = RedisWatchChannel(redis)
 
     async def says(self, *rows, **batch):
@@ -61,22 +61,22 @@ class Played:
 
 
 @pytest.fixture
-def played(tmp_path, valkey_url, redis, monkeypatch):
+def played(tmp_path, valkey_url, valkey_server, redis, monkeypatch):
     monkeypatch.setattr("gateway.stores.node_facts.LAPSES_MS", 60_000)
-    return Played(tmp_path, valkey_url, redis)
+    return Played(tmp_path, valkey_url, redis, valkey_server)
 
 
-async def until_heard(redis):
+async def until_heard(server):
     """Return once somebody listens."""
     async with asyncio.timeout(PATIENCE_S):
-        while not dict(await redis.pubsub_numsub("caller/watch/1"))[b"caller/watch/1"]:
+        while not server.command("PUBSUB", "NUMSUB", "caller/watch/1").endswith(b":1\r\n"):
             await asyncio.sleep(0.05)
 
 
 @pytest.mark.thorough
 async def test_each_change_of_a_call_is_one_line(played):
     async with played.command("calls", "tail", "--account", "alice", "--json") as process:
-        await until_heard(played.redis)
+        await until_heard(played.server)
         await played.says(row_of("c1", "alice", state="ringing"))
         # What changes between two looks is one change: the next comes once this is seen.
         lines = [json.loads(await process.stdout.readline())]
@@ -100,7 +100,7 @@ async def test_the_table_is_shown_once_where_there_is_no_terminal(played):
     noted = minute(datetime.now(UTC).replace(second=0, microsecond=0), begun=3)
     assert await RedisMinutes(played.redis).add(noted)
     async with played.command("top", "--once") as process:
-        await until_heard(played.redis)
+        await until_heard(played.server)
         await played.says(row_of("c1", "alice", state="answered"), ended_of("c2", "alice"))
         said = (await process.stdout.read()).decode()
         assert await process.wait() == 0
@@ -151,7 +151,7 @@ async def test_a_tail_says_once_that_the_store_is_away_and_once_that_it_is_back(
         played.command("calls", "tail") as process,
         asyncio.timeout(PATIENCE_S),
     ):
-        await until_heard(redis)
+        await until_heard(own_valkey)
         own_valkey.pause()
         said = await process.stdout.readline()
         assert re.match(rb"Valkey has not answered since \d\d:\d\d:\d\d UTC", said)

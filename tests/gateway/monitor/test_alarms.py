@@ -77,6 +77,7 @@ CASES = {
     "ghost_calls": [figures_of(left=LeftCalls(at_carrier=n)) for n in (1, 0, 0, 1)],
     "audit_failure": [audited(n) for n in (1, 0, 0, 1)],
     "deletions_wait": [figures_of(errors={JOURNAL_LINE: n} if n else {}) for n in (1, 0, 0, 1)],
+    "store_rights": [figures_of(lacking=rights) for rights in ("+set", "", "", "+set")],
     "store_away": [figures_of(away_s=seconds) for seconds in (10, 9.9, 1, 1.1)],
 }
 
@@ -462,3 +463,24 @@ def test_only_the_alarm_that_was_told_of_is_noted_as_told():
     gone = msgspec.structs.replace(change.alarm, subject="n9")
     alarms.note_told(gone, NOW_S + 1)
     assert len(alarms.standing()) == 1
+
+
+def test_a_right_that_is_missing_is_named_and_the_store_is_not_said_to_be_away():
+    alarms = Alarms()
+    silent = figures_of(away_s=600, lacking="&caller/watch/*")
+    found = [change for n in range(60) for change in alarms.look(silent, NOW_S + n)]
+    assert names(found) == [("store_rights:&caller/watch/*", False)]
+    assert found[0].alarm.title == "Valkey refuses what nodes need: &caller/watch/*."
+    assert not alarms.is_store_away
+    # Nothing else is judged while nothing is heard: not by what was known before.
+    assert after(Alarms(), *[figures_of(LOST.nodes[0], away_s=600, lacking="+publish")] * 60) == [
+        (0, "store_rights:+publish", False)
+    ]
+
+
+def test_an_alarm_that_the_store_is_away_ends_where_it_answers_that_a_right_is_missing():
+    alarms = Alarms()
+    (raised,) = after(alarms, figures_of(away_s=10))
+    assert raised == (0, "store_away:", False)
+    told = after(alarms, *[figures_of(away_s=20, lacking="+publish")] * 10)
+    assert told == [(0, "store_rights:+publish", False), (5, "store_away:", True)]

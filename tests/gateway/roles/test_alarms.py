@@ -217,7 +217,7 @@ def look_at(hours):
     """Return what is told within a number of minutes, in which nodes speak."""
 
     async def look(alarming, events, board, minutes, work=None):
-        looking, _, left = alarming.tasks()
+        looking, _, left, _ = alarming.tasks()
         for _ in range(minutes * 4):
             hours[0] += 15
             board.apply(Batch(node="n1"), time.monotonic_ns(), utc_now())

@@ -55,7 +55,7 @@ async def watched(stores, environ, monkeypatch):
     board, events, now_s = Board(), Events(), [time.time()]
     monkeypatch.setattr("gateway.roles.alarms.time.time", lambda: now_s[0])
     alarming = Alarming(from_mapping(environ), stores, "one", board, events)
-    looking, _, left = alarming.tasks()
+    looking, _, left, _ = alarming.tasks()
 
     async def look(*warnings):
         now_s[0] += 60

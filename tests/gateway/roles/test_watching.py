@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from types import SimpleNamespace
 
 import pytest
@@ -215,6 +215,7 @@ class House:
 async def start(monkeypatch):
     """Start processes that watch; they are stopped in the end."""
     monkeypatch.setattr(watching_module, "RETRY_S", 0.02)
+    monkeypatch.setattr(watching_module, "STANDS_S", 0.02)
     async with AsyncExitStack() as stack:
 
         def start(redis):
@@ -306,6 +307,52 @@ async def test_a_bug_does_not_blind_a_process_for_good(redis, start, monkeypatch
             while house.board.row("c1") is None:
                 await channel.publish(encode(batch_of(row_of("c1"))))
                 await asyncio.sleep(0.02)
+        await until(lambda: not house.watching._is_failing)
+    events = [line["event"] for line in lines]
+    assert events == ["live calls cannot be watched", "live calls can be watched again"]
+
+
+async def test_a_right_that_is_missing_is_named_once_until_it_is_given(own_valkey, start):
+    own_valkey.command("ACL", "SETUSER", "caller", "resetchannels")
+    redis = connect(own_valkey.url)
+    with capture_logs() as lines:
+        house = start(redis)
+        await until(lambda: lines)
+        # It has been tried again and again.
+        await asyncio.sleep(0.5)
+        (line,) = lines
+        assert (line["event"], line["log_level"]) == ("live calls cannot be watched", "warning")
+        assert "the user of CALLER_REDIS_URL lacks channels there" in line["reason"]
+        own_valkey.command("ACL", "SETUSER", "caller", "&caller/watch/*")
+        await house.listens(RedisWatchChannel(redis))
+        await until(lambda: len(lines) > 1)
+    assert [line["event"] for line in lines[1:]] == ["live calls can be watched again"]
+    await house.watching.stop()
+    await disconnect(redis)
+
+
+async def test_a_server_that_cuts_off_again_and_again_is_one_outage(redis, start, monkeypatch):
+    """As it does with whoever reads too slowly, and as a proxy does whose server is away."""
+    monkeypatch.setattr(watching_module, "STANDS_S", PATIENCE_S)
+    breaks = []
+
+    class Broken(RedisWatchChannel):
+        @asynccontextmanager
+        async def listen(self):
+            async with super().listen() as messages:
+                breaks.append(True)
+                yield self._cut(messages)
+
+        async def _cut(self, messages):
+            yield await anext(messages)
+            raise StoreUnavailableError("cut off")
+
+    monkeypatch.setattr(watching_module, "RedisWatchChannel", Broken)
+    with capture_logs() as lines:
+        start(redis)
+        while len(breaks) < 10:
+            await RedisWatchChannel(redis).publish(encode(batch_of(node="n1")))
+            await asyncio.sleep(0.01)
     assert [line["event"] for line in lines] == ["live calls cannot be watched"]
 
 

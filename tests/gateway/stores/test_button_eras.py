@@ -7,7 +7,7 @@ from database.errors import StoreUnavailableError
 from gateway.stores.button_eras import KEPT_S, RedisButtonEras
 
 
-async def test_each_end_begins_an_era_that_no_other_is(redis):
+async def test_each_end_begins_an_era_that_no_other_is(redis, operator):
     one, other = RedisButtonEras(redis), RedisButtonEras(redis)
     assert await one.current(["b1", "b2"]) == {}
     assert await one.current([]) == {}
@@ -17,7 +17,7 @@ async def test_each_end_begins_an_era_that_no_other_is(redis):
     await other.end("b2")
     eras = await one.current({"b1", "b2"})
     assert len({first, *eras.values()}) == 3
-    assert 0 < await redis.ttl("caller:button-era:1:b1") <= KEPT_S
+    assert 0 < await operator.ttl("caller:button-era:1:b1") <= KEPT_S
 
 
 async def test_a_store_that_is_away_says_so(own_valkey):

@@ -43,10 +43,10 @@ async def test_those_who_come_first_at_once_agree(clients):
     assert len(set(await asyncio.gather(*(reader.current() for reader in readers)))) == 1
 
 
-async def test_a_server_that_lost_its_data_is_in_another_epoch(clients):
+async def test_a_server_that_lost_its_data_is_in_another_epoch(clients, operator):
     epochs = RedisKeyEpochs(clients[0])
     before = await epochs.current()
-    await clients[1].flushall()
+    await operator.flushall()
     assert await epochs.current() != before
 
 

@@ -85,7 +85,7 @@ async def test_a_node_id_that_is_used_twice_is_logged(redis, capsys):
     assert [line["event"] for line in said] == ["another process serves as this node"]
 
 
-async def test_a_renewal_says_whether_the_one_before_was_held(redis):
+async def test_a_renewal_says_whether_the_one_before_was_held(redis, operator):
     """What a store that was emptied, rolled back or whose clock was set does not."""
     leases, key = RedisNodeLeases(redis, ttl_s=20), "caller:lease:n1"
     assert not await leases.renew("n1"), "there was none"
@@ -97,7 +97,7 @@ async def test_a_renewal_says_whether_the_one_before_was_held(redis):
         redis.set(key, held, px=20_000),
         redis.pexpire(key, 16_000),
         redis.pexpire(key, 24_000),
-        redis.persist(key),
+        operator.persist(key),
     ):
         await spoil
         assert not await leases.renew("n1")
@@ -121,13 +121,13 @@ async def test_a_renewal_of_unknown_fate_proves_nothing(redis, monkeypatch):
     assert await leases.renew("n1")
 
 
-async def test_a_lease_is_given_back(redis):
+async def test_a_lease_is_given_back(redis, operator):
     leases = RedisNodeLeases(redis)
     await leases.renew("n1")
     for _ in range(2):
         await leases.forget("n1")
     assert await leases.nodes() == {}
-    assert await redis.keys("*") == []
+    assert await operator.keys("*") == []
 
 
 async def test_nodes_that_never_came_back_are_forgotten_after_a_week(redis, monkeypatch):

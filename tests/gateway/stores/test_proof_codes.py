@@ -15,9 +15,9 @@ def codes(redis):
     return RedisProofCodes(redis)
 
 
-async def test_a_code_is_right_until_it_is_forgotten(codes, redis):
+async def test_a_code_is_right_until_it_is_forgotten(codes, redis, operator):
     await codes.keep("p1", "right")
-    assert 0 < await redis.ttl("caller:proof-code:1:p1") <= CODE_LIFETIME_S
+    assert 0 < await operator.ttl("caller:proof-code:1:p1") <= CODE_LIFETIME_S
     assert await codes.compare("p1", "wrong") is Comparison.WRONG
     assert await codes.compare("p1", "right") is Comparison.RIGHT
     assert await codes.compare("p1", "right") is Comparison.RIGHT

@@ -78,27 +78,27 @@ async def test_looking_counts_nothing(redis):
     assert (await node_on(redis, number_calls_hour=1).look([ONCE])).wait_s > 3590
 
 
-async def test_a_limit_that_is_off_refuses_nothing(redis):
+async def test_a_limit_that_is_off_refuses_nothing(redis, operator):
     node = node_on(redis, number_calls_hour=None)
     assert [await node.hit([ONCE]) for _ in range(100)] == [None] * 100
-    assert await redis.keys("*") == []
+    assert await operator.keys("*") == []
 
 
-async def test_no_number_address_or_account_is_stored(redis):
+async def test_no_number_address_or_account_is_stored(redis, operator):
     node = node_on(redis)
     await node.hit([ONCE, Use("address_calls_hour", "192.0.2.1"), Use("key_calls_hour", "k1")])
     await node.count(of_account("alice", 3))
-    keys = await redis.keys("*")
+    keys = await operator.keys("*")
     assert len(keys) == 4
     for key in keys:
         assert key.startswith(b"caller:velocity:{")
         for secret in (NUMBER[1:], "192.0.2.1", "alice", "k1"):
             assert secret.encode() not in key
         # Twice the window is as long as anybody is counted.
-        assert 0 < await redis.ttl(key) <= 2 * 3600
+        assert 0 < await operator.ttl(key) <= 2 * 3600
 
 
-async def test_a_refused_subject_costs_no_request_until_its_time_is_up(redis):
+async def test_a_refused_subject_costs_no_request_until_its_time_is_up(redis, operator):
     clock = Clock()
     node = node_on(redis, clock, number_calls_hour=1)
     await node.hit([ONCE])
@@ -109,7 +109,7 @@ async def test_a_refused_subject_costs_no_request_until_its_time_is_up(redis):
     assert again == refusal._replace(wait_s=refusal.wait_s - 10)
     assert (await redis.info("stats"))["total_commands_processed"] == before + 1
     clock.now_ns += refusal.wait_s * SECOND_NS
-    await redis.flushall()
+    await operator.flushall()
     assert await node.hit([ONCE]) is None
 
 
@@ -140,9 +140,9 @@ async def test_short_calls_refuse_while_they_are_more_than_the_long_ones(redis):
     assert await nodes[1].hit([Use(SHORT_CALLS, "bob")]) is None
 
 
-async def test_short_calls_are_not_counted_where_nobody_asks(redis):
+async def test_short_calls_are_not_counted_where_nobody_asks(redis, operator):
     await node_on(redis, **{SHORT_CALLS: None}).count(of_account("alice", 3))
-    assert await redis.keys("*") == []
+    assert await operator.keys("*") == []
 
 
 async def test_while_valkey_is_away_each_node_counts_for_itself_and_nobody_waits_long(
