@@ -297,7 +297,7 @@ def send_test(  # noqa: PLR0917
     by: As = "",
     as_json: AsJson = False,
 ) -> None:
-    """Send a webhook an event that tells nothing, once in ten seconds."""
+    """Send a webhook an event that tells nothing, a new one each time."""
     order = order_of(context, by, reason)
 
     async def work(acts: WebhookActs, _is_proven: bool) -> None:

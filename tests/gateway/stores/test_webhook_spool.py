@@ -10,9 +10,10 @@ from billing.freezes import FreezeReason
 from billing.news import News
 from billing.stores.freezes import set_freeze
 from billing.stores.sql import SqlLedgerStore
+from gateway.operators import Order
 from gateway.post.webhook_queue import WebhookQueue
 from gateway.stores import webhook_spool
-from gateway.stores.webhook_endpoints import TEST_PAUSE_S
+from gateway.stores.webhook_endpoints import TESTS_MAX
 from gateway.stores.webhook_spool import (
     SqlWebhookSpool,
     queue_ended_calls,
@@ -163,11 +164,20 @@ async def test_beyond_a_number_the_oldest_are_given_up(world, monkeypatch):
     assert [name for name in ids if states[name] == "too_many"] == ids[:3]
 
 
-async def test_tests_follow_one_another_after_a_pause(world):
+async def test_each_test_is_a_delivery_of_its_own(world):
     endpoint = await world.add("alice", URL)
-    first = await world.endpoints.test("alice", endpoint.id)
-    world.pass_time(seconds=TEST_PAUSE_S)
-    assert (await world.endpoints.test("alice", endpoint.id)).id != first.id
+    sent = [(await world.endpoints.test("alice", endpoint.id)).id for _ in range(TESTS_MAX)]
+    assert len(set(sent)) == TESTS_MAX
+    # Its owner is no tool to hit others with: the newest is found again.
+    assert (await world.endpoints.test("alice", endpoint.id)).id in sent
+    assert len(await world.deliveries(endpoint)) == TESTS_MAX
+    # An operator's comes all the same.
+    order = Order("operator", "a test")
+    tests = [await world.endpoints.test("alice", endpoint.id, order) for _ in range(2)]
+    by_operator = [each.id for each in tests]
+    assert len({*sent, *by_operator}) == TESTS_MAX + 2
+    world.pass_time(seconds=60)
+    assert (await world.endpoints.test("alice", endpoint.id)).id not in {*sent, *by_operator}
     assert await world.endpoints.test("bob", endpoint.id) == "not_found"
 
 
