@@ -1,7 +1,7 @@
 """Sums up live calls, and those that ended within a quarter of an hour. Pure: time is an argument.
 
-ASR and ACD are those of ITU-T E.425: the share of attempts that were answered, and the mean length
-of answered calls.
+ASR and ACD are those of ITU-T E.425: the share of attempts that were answered, those that are on
+among them, and the mean length of answered calls that have ended.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ _RTT_STEPS_MAX: Final = 2000
 _Prefix = tuple[str, str]
 """Country and prefix: +1 alone is priced alike in two dozen countries."""
 _Key = TypeVar("_Key", str, _Prefix)
-_Live = tuple[int, int, float]
-"""Calls that run, those with a MOS, and the sum of it."""
-_NOBODY: Final[_Live] = 0, 0, 0.0
+_Live = tuple[int, int, int, float]
+"""Calls that run, those that are answered, those with a MOS, and the sum of it."""
+_NOBODY: Final[_Live] = 0, 0, 0, 0.0
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,9 +138,10 @@ class _Ended:
         # What has come to nothing goes.
         self.pdd -= other.pdd
 
-    @property
-    def asr_percent(self) -> float | None:
-        return round(100 * self.answered / self.attempts, 1) if self.attempts else None
+    def asr_percent(self, on: int) -> float | None:
+        """Return the share that was answered, with so many that are and go on."""
+        attempts = self.attempts + on
+        return round(100 * (self.answered + on) / attempts, 1) if attempts else None
 
     @property
     def acd_s(self) -> float | None:
@@ -221,7 +222,7 @@ class Window:
             by_state=dict(live.by_state),
             begun_per_minute=sum(step.begun for step in self._of_late(now_ns)),
             spend_micros_per_minute=dict(live.spend),
-            asr_percent=ended.asr_percent,
+            asr_percent=ended.asr_percent(sum(live.by_state[state] for state in TALKING)),
             acd_s=ended.acd_s,
             pdd_ms=ended.pdd_ms,
             rtt_p95_ms=_quantile(live.rtt, 0.95),
@@ -283,9 +284,9 @@ class LiveSums:
                 self.rtt[min(round(row.rtt_ms), _RTT_STEPS_MAX)] += 1
             if row.mos is not None:
                 self.mos = self.mos[0] + 1, self.mos[1] + row.mos
-            _count(self.countries, row.country, row.mos)
+            _count(self.countries, row.country, row)
             if row.prefix:
-                _count(self.prefixes, (row.country, row.prefix), row.mos)
+                _count(self.prefixes, (row.country, row.prefix), row)
 
 
 def _take_out(all_of: dict[_Key, _Ended], lapsed: Mapping[_Key, _Ended]) -> None:
@@ -295,9 +296,11 @@ def _take_out(all_of: dict[_Key, _Ended], lapsed: Mapping[_Key, _Ended]) -> None
             del all_of[key]
 
 
-def _count(found: dict[_Key, _Live], key: _Key, mos: float | None) -> None:
-    calls, rated, total = found.get(key, _NOBODY)
-    found[key] = (calls + 1, rated, total) if mos is None else (calls + 1, rated + 1, total + mos)
+def _count(found: dict[_Key, _Live], key: _Key, row: CallRow) -> None:
+    calls, on, rated, total = found.get(key, _NOBODY)
+    on += row.state in TALKING
+    rated, total = (rated, total) if row.mos is None else (rated + 1, total + row.mos)
+    found[key] = calls + 1, on, rated, total
 
 
 def _countries(
@@ -335,11 +338,11 @@ def _busiest(
 
 def _health(key: _Key, past: Mapping[_Key, _Ended], live: Mapping[_Key, _Live]) -> dict[str, Any]:
     ended = past.get(key) or _Ended()
-    calls, rated, mos = live.get(key, _NOBODY)
+    calls, on, rated, mos = live.get(key, _NOBODY)
     return {
         "calls": calls,
         "attempts": ended.attempts,
-        "asr_percent": ended.asr_percent,
+        "asr_percent": ended.asr_percent(on),
         "pdd_ms": ended.pdd_ms,
         "mos": _mean(rated, mos),
         "failed": ended.failed,

@@ -276,18 +276,21 @@ def test_totals_of_an_account_are_of_its_calls_since_somebody_watches(wall):
     wall.hears(row_of("a1", "alice"), row_of("b1", "bob"))
     wall.hears(ended_of("a0", "alice"))
     wall.board.watch("alice")
-    assert wall.totals("alice").asr_percent is None
+    # Of the one that is on; the one that has ended was not watched.
+    totals = wall.totals("alice")
+    assert (totals.asr_percent, totals.acd_s) == (100, None)
     wall.hears(ended_of("a1", "alice"), ended_of("b1", "bob", answered_at=None))
     wall.hears(row_of("a2", "alice"), row_of("b2", "bob"), sounds={"b2": Sound(-99, -99, 0)})
     totals = wall.totals("alice")
     assert (totals.calls, totals.asr_percent, totals.begun_per_minute) == (1, 100, 1)
     assert totals.talk_percent is None
     everybody = wall.totals()
-    assert (everybody.calls, everybody.asr_percent) == (2, pytest.approx(66.7))
+    # Two of three that have ended, and the two that are on.
+    assert (everybody.calls, everybody.asr_percent) == (2, 80)
     assert (everybody.begun_per_minute, everybody.talk_percent) == (5, 0)
     wall.board.unwatch("alice")
     wall.board.unwatch("alice")
-    assert wall.totals("alice").asr_percent is None
+    assert wall.totals("alice").acd_s is None
 
 
 def test_a_call_that_was_begun_before_this_process_looked_has_not_begun_now(wall):
