@@ -33,6 +33,8 @@ MEAN_LOSS_PERCENT_MAX: Final = 3
 MEAN_LOSS_PERCENT_FINE: Final = 1
 MEAN_LOSS_SAMPLES: Final = 7
 SAME_LEVEL_S: Final = 10
+INAUDIBLE_DBOV: Final = -66
+"""Twice the smallest step of mu-law (ITU-T G.711): what changes by that is no voice."""
 
 BACKLOG_MS_MAX: Final = 400
 BACKLOG_S: Final = 3
@@ -253,7 +255,7 @@ RULES: Final = (
     ),
     _in_a_row(
         "constant-audio-input-level",
-        f"The level of your microphone has not changed for {SAME_LEVEL_S} seconds: it may be off.",
+        f"Your microphone has given no sound for {SAME_LEVEL_S} seconds: it may be off.",
         lambda s: s.is_spoken and not s.is_browser_silent and s.is_same_level,
         SAME_LEVEL_S,
     ),
@@ -432,9 +434,11 @@ class LineQuality:
         if losses:
             self._losses = (*self._losses[1 - MEAN_LOSS_SAMPLES :], max(losses))
         is_full = len(self._losses) == MEAN_LOSS_SAMPLES
-        # A live microphone does not repeat the same level for long; a dead one does.
-        is_same_level = measured.uplink_level_dbov == self._level_dbov
-        self._level_dbov = measured.uplink_level_dbov
+        # A dead microphone repeats one level that nobody hears. A tone, music or a steady noise
+        # repeats its level as well, and is no silence.
+        level_dbov = measured.uplink_level_dbov
+        is_same_level = level_dbov == self._level_dbov and level_dbov <= INAUDIBLE_DBOV
+        self._level_dbov = level_dbov
         # A carrier sends silence as frames, too: both their absence and their content count.
         is_phone_still = measured.downlink_frames == self._downlink_frames
         self._downlink_frames = measured.downlink_frames

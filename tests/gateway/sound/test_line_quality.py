@@ -333,6 +333,7 @@ def names(messages):
         ("low-mos", {"carrier_rtt_ms": 900.0}, {"carrier_rtt_ms": 60.0}, 3, 4),
         ("high-delay", {"delay_ms": 401.0}, {"delay_ms": 400.0}, 3, 3),
         ("constant-audio-input-level", {"uplink_level_dbov": -127}, {}, 11, 1),
+        ("constant-audio-input-level", {"uplink_level_dbov": -66}, {}, 11, 1),
         ("no-audio-from-phone", {"frames": 0}, {}, 8, 1),
         (
             "no-audio-from-phone",
@@ -363,6 +364,13 @@ def test_every_warning_is_a_sentence():
         assert rule.message[0].isupper()
         assert rule.message.endswith(".")
     assert len({rule.name for rule in RULES}) == len(RULES)
+
+
+@pytest.mark.parametrize("level", [-65, -30, -3])
+def test_a_level_that_stays_and_can_be_heard_is_no_silence(level):
+    line = Line()
+    line.seconds(60, uplink_level_dbov=level)
+    assert line.standing == set()
 
 
 def test_the_phones_silence_is_told_in_seconds():

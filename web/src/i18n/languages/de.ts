@@ -115,7 +115,7 @@ export const words: Strings = {
   'warning.high-packets-lost-fraction': 'Viel Ton geht unterwegs verloren.',
   'warning.low-mos': 'Die Leitung klingt schlecht.',
   'warning.high-delay': 'Ihre Stimme erreicht das Telefon verspätet.',
-  'warning.constant-audio-input-level': 'Der Pegel Ihres Mikrofons ändert sich nicht: Vielleicht ist es aus.',
+  'warning.constant-audio-input-level': 'Ihr Mikrofon gibt keinen Ton: Vielleicht ist es aus.',
   'warning.no-audio-from-phone': 'Von der Gegenseite kommt seit einigen Sekunden kein Ton.',
   'warning.no-audio-from-browser': 'Ihre Stimme kommt seit einigen Sekunden nicht an.',
 

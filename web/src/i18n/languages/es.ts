@@ -115,7 +115,7 @@ export const words: Strings = {
   'warning.high-packets-lost-fraction': 'Mucho sonido se pierde por el camino.',
   'warning.low-mos': 'La línea se oye mal.',
   'warning.high-delay': 'Su voz llega al teléfono con retraso.',
-  'warning.constant-audio-input-level': 'El nivel de su micrófono no cambia: quizá esté apagado.',
+  'warning.constant-audio-input-level': 'Su micrófono no da ningún sonido: quizá esté apagado.',
   'warning.no-audio-from-phone': 'Desde hace unos segundos no llega sonido del otro lado.',
   'warning.no-audio-from-browser': 'Desde hace unos segundos su voz no llega.',
 
