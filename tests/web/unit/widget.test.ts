@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import { languages } from 'languages:../../../web/src/widget/frame/words';
 import type { Ending } from '../../../web/src/sdk/core';
-import { outcomeOf } from '../../../web/src/widget/frame/outcome';
+import { outcomeOf, toldIn } from '../../../web/src/widget/frame/outcome';
 import { PROBLEMS, isLocal, mayTryAgain, problemOf, signedCodeOf } from '../../../web/src/widget/frame/problem';
 import { find, payload } from '../../../web/src/widget/frame/proof';
 import { digester } from '../../../web/src/widget/frame/sha256';
@@ -44,6 +44,14 @@ test('the solution says all but how far was searched', () => {
 
 const ending = (cause: number, fields: Partial<Ending> = {}): Ending =>
   ({ cause, ended_by: 'callee', cut_off: null, ...fields }) as Ending;
+
+test('what the carrier has told is said in the language of the phone', () => {
+  const messages = { en: 'All lines are in use.', de: 'Alle Leitungen sind belegt.' };
+  assert.equal(toldIn(ending(34, { messages }), 'de'), messages.de);
+  assert.equal(toldIn(ending(34, { messages: {} }), 'de'), undefined);
+  assert.equal(toldIn(ending(34), 'de'), undefined);
+  assert.equal(toldIn(undefined, 'de'), undefined);
+});
 
 test('an outcome follows from the cause, unless somebody has talked', () => {
   assert.equal(outcomeOf(ending(17), false), 'busy');

@@ -11,7 +11,7 @@ import { EmbedApi } from './embed-api';
 import type { Status } from './embed-api';
 import { Host } from './host';
 import { endsIn, InCall } from './in-call';
-import { outcomeOf } from './outcome';
+import { outcomeOf, toldIn } from './outcome';
 import { mayTryAgain, problemOf } from './problem';
 import { Screen } from './screen';
 import { solve } from './solve';
@@ -148,7 +148,8 @@ class Frame {
         const seconds = elapsedSeconds(state, performance.now());
         this.host.tell({ type: 'ended', outcome, seconds });
         const asked = this.#takesFeedback && state.answeredAtMs !== undefined && h('div');
-        this.#show('ended', t(outcome), views.ended(outcome, seconds, known(`${outcome}.next`), this.#actions, asked));
+        const next = toldIn(ending, document.documentElement.lang) ?? known(`${outcome}.next`);
+        this.#show('ended', t(outcome), views.ended(outcome, seconds, next, this.#actions, asked));
         if (asked) void this.#askHow(asked, state.callId as string);
       }
     } else if (phase === 'live') {

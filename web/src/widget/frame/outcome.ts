@@ -30,3 +30,8 @@ export function outcomeOf(ending: Ending | undefined, wasAnswered: boolean): Out
   if (!ending || ending.ended_by === 'caller') return 'cancelled';
   return CAUSES[ending.cause] ?? 'failed';
 }
+
+/** Return why the carrier placed no call, and what to do, in one sentence of this language; undefined where it did not say. */
+export function toldIn(ending: Ending | undefined, language: string): string | undefined {
+  return ending?.messages?.[language];
+}
