@@ -48,7 +48,7 @@ StoreUnavailableError."""
 
 OnEnded = Callable[[sa.Connection, Sequence[tuple[str, str]], datetime], None]
 """Told of calls (call, account) whose end is booked, and when, on the connection of that."""
-OnNews = Callable[[sa.Connection, News, datetime], None]
+OnNews = Callable[[AsyncConnection, News, datetime], Awaitable[None]]
 """Told of what comes with a credit, and when, on the connection that books it."""
 
 
@@ -141,7 +141,7 @@ class SqlLedgerStore:
                 await _move_payment(connection, payment_id, kind, amount_micros)
             await connection.run_sync(insert_transfers, [transfer], at)
             if news is not None and self._on_news is not None:
-                await connection.run_sync(self._on_news, news, at)
+                await self._on_news(connection, news, at)
         return sequence
 
     async def _seen_at_gate(self, account_id: str) -> int:

@@ -16,7 +16,7 @@ import structlog
 from accounts.link import Purpose
 from accounts.notice import Notice
 from billing.clock import Clock, utc_now
-from billing.payments import AUTOMATIC, BY_TAP, PaymentProfile
+from billing.payments import AUTOMATIC, BY_PAGE, BY_TAP, PaymentProfile
 from gateway.post.notices import NOTICES
 from gateway.post.patience import DELAYS_S, Patience
 
@@ -56,8 +56,9 @@ class _Told:
 
 _TOLD: Final = (
     _Told("auto_top_up.off", "auto_top_up_off"),
-    # A payment on a page needs no mail: the card's owner was there. Charges of a saved card whoever
-    # has a key, or an open page, can ask for.
+    # A receipt: on a page the card's owner paid. Charges of a saved card whoever has a key, or an
+    # open page, can ask for.
+    _Told("payment.received", "topped_up", {"kind": BY_PAGE}, "topped_up:{payment_id}"),
     _Told("payment.received", "auto_top_up", {"kind": AUTOMATIC}, "auto_top_up:{payment_id}"),
     _Told(
         *("payment.received", "card_charged", {"kind": BY_TAP}, "card_charged:{payment_id}"),
@@ -85,7 +86,9 @@ def notice_of(name: str, data: Mapping[str, Any], at: datetime) -> Notice | None
         if told.event == name and told.condition.items() <= data.items():
             # What the text names and no more: the row is kept for weeks.
             known = {"at": at.isoformat(), **data}
-            values = {key: str(known[key]) for key in sorted(NOTICES[told.notice].values)}
+            kind = NOTICES[told.notice]
+            named = kind.values | (kind.may_have & known.keys())
+            values = {key: str(known[key]) for key in sorted(named)}
             once = told.once.format(**data, day=at.date())
             return Notice(told.notice, values=values, link=told.link, once=once)
     return None

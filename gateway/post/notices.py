@@ -56,8 +56,8 @@ class Kind:
     supervisors may do in live calls, a `gateway.call.supervision.Mode`; `language` is the
     reader's, of whom nothing else is kept any more; `kept` is empty where no deletion was
     cancelled; `unspent` is what happens to credit, an `accounts.erasure.Unspent`;
-    `sent_back_micros` goes back to a card, `given_up_micros` does not; `scopes` are a key's, as
-    `gateway.scopes` writes them."""
+    `sent_back_micros` goes back to a card, `given_up_micros` does not; `balance_micros` is the
+    credit after a payment; `scopes` are a key's, as `gateway.scopes` writes them."""
     may_have: frozenset[str] = frozenset()
     """Names of values that count as empty where they are not given."""
     needs_link: bool = False
@@ -107,6 +107,7 @@ NOTICES: Final[Mapping[str, Kind]] = {
     "button_budget": _kind("label", "period", "share", "micros"),
     "country_opened": _kind("country", needs_link=True),
     "card_charged": Kind(frozenset({*_PAYMENT, "at"}), is_urgent=True),
+    "topped_up": Kind(frozenset({*_PAYMENT, "at"}), frozenset({"balance_micros"})),
     "auto_top_up": _kind(*_PAYMENT),
     "auto_top_up_off": _kind(*_PAYMENT, "reason", "url"),
     "disputed": _kind(*_PAYMENT),
@@ -276,7 +277,12 @@ def _context(
 
 def _amounts(said: Mapping[str, str], currency: str) -> dict[str, str]:
     """Return the values that are money; each is empty where it is not given."""
-    names = {"micros": "amount", "sent_back_micros": "sent_back", "given_up_micros": "given_up"}
+    names = {
+        "micros": "amount",
+        "sent_back_micros": "sent_back",
+        "given_up_micros": "given_up",
+        "balance_micros": "balance",
+    }
     own = said.get("currency", currency)
     return {
         name: format_money(int(said[value]), own) if said[value] else ""

@@ -29,13 +29,14 @@ from gateway.charging.call_refunds import CallRefunds
 from gateway.charging.refilling import Refilling
 from gateway.errors import SettingsError
 from gateway.ports import Notify, to_nobody
+from gateway.roles.booked_news import tell_of_credit
 from gateway.settings import Settings
 from gateway.stores import private_files, rights
 from gateway.stores.accounts import SqlAccountStore
 from gateway.stores.drain_mark import RedisDrainMark
 from gateway.stores.embedded import EmbeddedValkey
 from gateway.stores.key_epochs import UNTOLD, RedisKeyEpochs
-from gateway.stores.webhook_spool import queue_ended_calls, queue_news
+from gateway.stores.webhook_spool import queue_ended_calls
 
 
 @dataclass(slots=True)
@@ -162,7 +163,7 @@ async def open_stores(
             engine,
             gate_sequence=gate.credit_sequence,
             on_ended=queue_ended_calls,
-            on_news=queue_news,
+            on_news=tell_of_credit,
         )
         epochs = RedisKeyEpochs(redis)
         accounts = SqlAccountStore(engine, on_change=epochs.invalidate)

@@ -37,6 +37,7 @@ REFUNDED = {
 }
 EVENTS = [
     ("auto_top_up.off", OFF, "auto_top_up_off"),
+    ("payment.received", {**PAYMENT, "kind": "checkout"}, "topped_up"),
     ("payment.received", {**PAYMENT, "kind": "auto"}, "auto_top_up"),
     ("payment.received", CHARGED, "card_charged"),
     ("payment.refunded", {**PAYMENT, "kind": "checkout"}, "refunded"),
@@ -64,7 +65,7 @@ def test_an_event_becomes_a_notice_that_can_be_written(name, data, notice):
 @pytest.mark.parametrize(
     ("name", "data"),
     [
-        ("payment.received", {**PAYMENT, "kind": "checkout"}),
+        ("payment.account_deleted", {**PAYMENT, "kind": "checkout"}),
         ("payment.account_deleted", {**PAYMENT, "kind": "auto"}),
         ("payment.account_deleted", {**PAYMENT, "kind": "saved"}),
         ("auto_top_up.failed", OFF),
@@ -86,7 +87,7 @@ def test_what_happens_once_is_told_once():
         return notice_of(name, data, at).once
 
     assert once("call.refunded", REFUNDED) != once("call.refunded", {**REFUNDED, "call_id": "c2"})
-    for kind in ("auto", "saved"):
+    for kind in ("checkout", "auto", "saved"):
         charged = {**PAYMENT, "kind": kind}
         other = {**charged, "payment_id": "pay_2"}
         assert "" != once("payment.received", charged) != once("payment.received", other)
@@ -235,6 +236,14 @@ async def open_accounts(engine):
         assert await holders.insert(connection, ada, ada.email)
 
 
+async def two_mails(engine, account_id):
+    """Return the mail about a charge, and the receipt: all that there is."""
+    found = await SqlMailOutbox(engine).of_account(account_id)
+    mail, receipt = sorted(found, key=lambda each: each.notice.name)
+    assert receipt.notice.name == "topped_up"
+    return mail, receipt
+
+
 async def test_all_nodes_together_tell_of_a_charge_once_with_a_link_that_works(engine):
     await open_accounts(engine)
     nodes = [
@@ -246,17 +255,20 @@ async def test_all_nodes_together_tell_of_a_charge_once_with_a_link_that_works(e
     for node in nodes * 2:
         for account_id in ("ada", "robot"):
             node.notify("payment.received", {**CHARGED, "account_id": account_id})
-            # On a page: nobody is told of it.
+            # On a page: its receipt is another mail, without a link.
             paid = {**CHARGED, "kind": "checkout", "payment_id": "pay_2"}
             node.notify("payment.received", {**paid, "account_id": account_id})
     for node in nodes:
         assert await node.leave(20)
-    (mail,) = await SqlMailOutbox(engine).of_account("ada")
+    mail, receipt = await two_mails(engine, "ada")
     values = {"micros": str(25 * UNIT), "currency": "USD", "payment_id": "pay_1"}
     values["at"] = AT.isoformat()
     assert (mail.notice.name, mail.notice.values) == ("card_charged", values)
     assert (mail.notice.recipient, mail.notice.link) == ("ada@example.com", Purpose.NOT_ME)
-    (mail,) = await SqlMailOutbox(engine).of_account("robot")
+    assert receipt.notice.values == {**values, "payment_id": "pay_2"}
+    assert (receipt.notice.recipient, receipt.notice.link) == ("", None)
+    mail, receipt = await two_mails(engine, "robot")
+    assert receipt.notice.values == {**values, "payment_id": "pay_2"}
     assert (mail.notice.name, mail.notice.values) == ("card_charged", values)
     # Nobody could be locked out; it goes where other mails about its payments go.
     assert (mail.notice.recipient, mail.notice.link) == ("", None)

@@ -498,3 +498,15 @@ def test_what_supervisors_may_do_has_words_and_a_way_to_switch_it_off(language):
     silent = written("supervision_allowed", language, silent="yes")
     assert flat(silent.text) != flat(written("supervision_allowed", language).text)
     assert "/account/supervision" not in written("password_changed", language).text
+
+
+@pytest.mark.parametrize("language", sorted(LANGUAGES))
+def test_a_receipt_says_what_was_paid_when_what_it_became_and_where_to_see_it(language):
+    balance = str(37 * UNIT + 500_000)
+    text = flat(written("topped_up", language, balance_micros=balance).text)
+    for said in ("$25.00", "2026-11-24 12:00 UTC", "$37.50", "pay_1"):
+        assert said in text
+    assert f"{ORIGIN}/account/credit/payments" in text
+    # Who does not know the balance says nothing of it.
+    without = flat(written("topped_up", language).text)
+    assert ("$37.50" in without, "$25.00" in without) == (False, True)

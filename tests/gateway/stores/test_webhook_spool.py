@@ -12,13 +12,13 @@ from billing.stores.freezes import set_freeze
 from billing.stores.sql import SqlLedgerStore
 from gateway.operators import Order
 from gateway.post.webhook_queue import WebhookQueue
+from gateway.roles.booked_news import tell_of_credit
 from gateway.stores import webhook_spool
 from gateway.stores.webhook_endpoints import TESTS_MAX
 from gateway.stores.webhook_spool import (
     SqlWebhookSpool,
     queue_ended_calls,
     queue_events,
-    queue_news,
 )
 from gateway.stores.webhook_tables import deliveries, endpoints, take_webhooks_back
 from gateway.webhooks.events import CALL_ENDED, Told
@@ -222,7 +222,7 @@ async def test_a_database_without_listeners_is_not_written_to(engine, monkeypatc
 
 async def test_what_comes_with_a_credit_is_queued_in_its_transaction_and_once(engine, world):
     endpoint = await world.add("alice", URL)
-    ledger = SqlLedgerStore(engine, on_news=queue_news)
+    ledger = SqlLedgerStore(engine, on_news=tell_of_credit)
     data = {"account_id": "alice", "payment_id": "p1", "reference": "payment:p1"}
     news = News("payment.received", data)
     for _ in range(2):
