@@ -105,6 +105,10 @@ NOT_PERSONAL: Final[tuple[NotPersonal, ...]] = (
         "names of parts of the program, and codes of what failed",
     ),
     NotPersonal(("event_forgetting.id",), "that old lines of the audit log are being deleted"),
+    NotPersonal(
+        ("sent_forms.digest", "sent_forms.at"),
+        "that a form was received, by a digest of a random word in it, for a week",
+    ),
     NotPersonal(("alembic_version.version_num",), "which release made the tables"),
     NotPersonal(
         tuple(f"policy_notices.{name}" for name in ("version", "told_to", "done_at")),
@@ -138,7 +142,7 @@ NOT_PERSONAL: Final[tuple[NotPersonal, ...]] = (
     NotPersonal(
         ("caller:wish:1:<digest>",),
         "that something was made by an idempotency key, for a day: keyed digests of which key of "
-        "which account, and of what was said",
+        "which account, and of what was said; and of a form, the page that it led to",
     ),
     NotPersonal(("caller:button-era:1:<button>",), "a random word, by which its calls end"),
     NotPersonal(("caller:ghosts",), "calls of nobody at the carrier, for some minutes"),

@@ -17,7 +17,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from database import refusals
+from database import refusals, undertaking
 from database import url as urls
 from database.errors import DatabaseLockedError
 
@@ -115,7 +115,10 @@ async def writing(engine: AsyncEngine, timeout_s: float) -> AsyncIterator[AsyncC
     written this way must be safe to write again.
     """
     async with _bounded(engine, timeout_s), _engine_for_writing(engine).begin() as connection:
+        await undertaking.take_along(connection)
         yield connection
+        # Whatever becomes of the commit, from now on it may have happened.
+        undertaking.note_commit()
 
 
 def _engine_for_writing(engine: AsyncEngine) -> AsyncEngine:
@@ -149,6 +152,7 @@ class Transactions:
                 return await connection.run_sync(work)
         # Giving up does not stop the thread: the transaction may still commit, so its outcome is
         # unknown.
+        undertaking.note_change()
         async with _bounded(self._engine, self._timeout_s):
             return await asyncio.to_thread(_run, self._threaded, work)
 

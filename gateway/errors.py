@@ -173,6 +173,10 @@ class UnexpectedEventError(GatewayError):
         self.event = event
 
 
+class FormSentBeforeError(GatewayError):
+    """The form of a page was received before, and what it asks for was done then."""
+
+
 class RequestRefusedError(GatewayError):
     """A request refused for a reason its sender can act on; `code` is a key of `PROBLEMS`."""
 

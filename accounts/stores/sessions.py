@@ -20,6 +20,7 @@ import msgspec
 
 from accounts.session import AGE_MAX, IDLE_MAX, Session, name_of
 from accounts.stores.valkey import bounded
+from database.undertaking import note_change
 
 SESSIONS_MAX = 50
 """Sessions of one account; beyond them the one not seen for longest ends."""
@@ -155,6 +156,7 @@ class RedisSessions:
         """End a session."""
         if (key := _key_of(secret)) is None:
             return
+        note_change()
         async with bounded(_AWAY):
             session = _read(await self._redis.getdel(key))
             if session is not None:
@@ -179,6 +181,7 @@ class RedisSessions:
         await self._end(account_id, name, "only")
 
     async def _end(self, account_id: str, name: str, which: str) -> None:
+        note_change()
         async with bounded(_AWAY):
             prefix = _prefix(_tag(account_id))
             await self._run(_END, (_index(account_id),), prefix, name, which)

@@ -68,7 +68,9 @@ from gateway.stores.password_hashes import Argon2Hasher
 from gateway.stores.people import SqlPeople
 from gateway.stores.personal_rows import SqlPersonalRows
 from gateway.stores.second_factors import SqlSecondFactors
+from gateway.stores.sent_forms import SqlSentForms
 from gateway.stores.supervision import SqlHolderSupervision
+from gateway.stores.wishes import RedisWishes
 from gateway.words.data_map import Kept
 
 ChargeNow = Callable[[str], Awaitable[None]]
@@ -99,6 +101,7 @@ class People:
     """Tells in which country an address is; None where the operator has set no file."""
     can_seal: bool
     """Whether there is a key that second factors can be kept under."""
+    forms: SqlSentForms
 
     async def close(self) -> None:
         """End the threads in which passwords are hashed."""
@@ -148,14 +151,14 @@ def compose_people(
         documents,
         read_countries(settings.address_countries),
         can_seal=box is not None,
+        forms=SqlSentForms(RedisWishes(stores.redis, secret=settings.twilio_auth_token.reveal())),
     )
 
 
 def new_door(kept: People, velocity: Velocity) -> Door:
     """Return what all pages are opened by."""
-    if kept.countries is None:
-        return Door(kept.holders, kept.pages, utc_now, velocity)
-    return Door(kept.holders, kept.pages, utc_now, velocity, kept.countries.country)
+    opens = (kept.holders, kept.pages, utc_now, velocity, kept.forms)
+    return Door(*opens) if kept.countries is None else Door(*opens, kept.countries.country)
 
 
 def _secret_box(settings: Settings) -> SecretBox | None:

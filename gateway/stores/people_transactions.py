@@ -158,13 +158,20 @@ class PeopleTransactions:
 
     @asynccontextmanager
     async def _writing(self) -> AsyncIterator[AsyncConnection]:
-        async with writing(self._engine, self._timeout_s) as connection:
-            # What a transaction that was rolled back has left.
-            holders.take_changed(connection)
-            connection.info.pop(_FREEZES, None)
-            yield connection
-            has_changed = holders.take_changed(connection)
-            frozen: dict[str, bool] = connection.info.pop(_FREEZES, {})
+        has_changed, frozen = False, dict[str, bool]()
+        try:
+            async with writing(self._engine, self._timeout_s) as connection:
+                # What a transaction that was rolled back has left.
+                holders.take_changed(connection)
+                connection.info.pop(_FREEZES, None)
+                yield connection
+                has_changed = holders.take_changed(connection)
+                frozen = connection.info.pop(_FREEZES, {})
+        except StoreUnavailableError:
+            # The commit may have happened all the same.
+            if has_changed or frozen:
+                await self.forget_remembered()
+            raise
         # After the commit: before it, a node could read the old row and believe it from now on.
         for account_id, is_frozen in frozen.items():
             # Where this fails the comparison of gate and book follows within a minute.

@@ -39,6 +39,7 @@ from gateway.stores.book_closing import SqlBookClosing
 from gateway.stores.fraud import REFUSALS_KEPT, call_refusals, erase_fraud_rows
 from gateway.stores.mail_outbox import erase_mails, have_ended, mail_outbox
 from gateway.stores.old_keys import SqlOldKeys
+from gateway.stores.sent_forms import SENT_KEPT, sent_forms
 from gateway.stores.webhook_tables import deliveries, erase_webhook_rows
 
 BATCH: Final = 100
@@ -157,6 +158,7 @@ def sweeps(
             lambda now: _count(people.account_events, is_old_event(now)),
             forget_events,
         ),
+        "forms": _deletion(sent_forms, lambda now: sent_forms.c.at < now - SENT_KEPT),
         "reasons": Sweep(
             BATCH,
             lambda _now: _count(people.account_events, _are_reasons_of_erased()),

@@ -18,13 +18,20 @@ from starlette.responses import RedirectResponse, Response
 from accounts.ports import HasherBusyError
 from billing.clock import Clock
 from database.errors import StoreUnavailableError
-from gateway.errors import PROBLEMS, RequestRefusedError
+from database.undertaking import undertaken
+from gateway.errors import PROBLEMS, FormSentBeforeError, RequestRefusedError
 from gateway.http.access import Access, DeclaredRoute
 from gateway.http.holders import Holders
 from gateway.http.principal import Principal
 from gateway.http.site.countries import names_of
-from gateway.http.site.forms import owner_of
-from gateway.http.site.pages import ErrorPage, Page
+from gateway.http.site.forms import (
+    AnsweredBeforeError,
+    Outcome,
+    Sending,
+    SentForms,
+    owner_of,
+)
+from gateway.http.site.pages import ErrorPage, Page, SentFormPage
 from gateway.http.site.rendering import HEADERS, Pages
 from gateway.http.site.words import WORDS, best_language
 from gateway.http.velocity import address_of
@@ -83,6 +90,8 @@ class Door:
     pages: Pages
     clock: Clock
     velocity: Velocity
+    forms: SentForms | None = None
+    """Which forms were received; None where that is not kept."""
     country_of: Callable[[str], str] = field(default=lambda _address: "")
     """Returns in which country an address is, ISO 3166 alpha-2; empty where nobody can tell."""
 
@@ -238,14 +247,22 @@ class Door:
         """Answer with a page also where a request is refused, or a store is away."""
 
         async def endpoint(request: Request) -> Response:
-            try:
-                return await self._answered(request, handler)
-            except RequestRefusedError as error:
-                return await self._refused(request, error.code, error.retry_after_s)
-            except HasherBusyError:
-                return await self._refused(request, "busy", _BUSY_S)
-            except StoreUnavailableError:
-                return await self._refused(request, "store_unavailable", _BUSY_S)
+            with undertaken() as work:
+                if self.forms is not None:
+                    request.state.sending = Sending(self.forms, work)
+                try:
+                    return await self._answered(request, handler)
+                except RequestRefusedError as error:
+                    return await self._refused(request, error.code, error.retry_after_s)
+                except HasherBusyError:
+                    return await self._refused(request, "busy", _BUSY_S)
+                except FormSentBeforeError:
+                    return await self._of_sent_form(request, "before", 409)
+                except StoreUnavailableError:
+                    # A commit whose answer was lost may have happened.
+                    if work.may_be_done:
+                        return await self._of_sent_form(request, "uncertain", 503)
+                    return await self._refused(request, "store_unavailable", _BUSY_S)
 
         return endpoint
 
@@ -254,7 +271,12 @@ class Door:
         cookies, said = self.holders.cookies, request.query_params.get("said", "")
         is_said = f"said.{said}" in WORDS[DEFAULT_LANGUAGE] and cookies.vouches(request, said)
         request.state.said, request.state.is_said = said if is_said else "", False
-        response = await handler(request)
+        try:
+            response = await handler(request)
+        except AnsweredBeforeError as error:
+            response = SeeOther(error.outcome.path, error.outcome.said)
+        else:
+            await _keep_outcome(request, response)
         if isinstance(response, SeeOther):
             if response.said:
                 cookies.set_said(response, response.said)
@@ -262,12 +284,24 @@ class Door:
             cookies.drop_said(response)
         return response
 
+    async def _of_sent_form(self, request: Request, code: str, status: int) -> Response:
+        await self.recognise(request)
+        return self.show(request, SentFormPage(code), status=status)
+
     async def _refused(self, request: Request, code: str, wait_s: int) -> Response:
         await self.recognise(request)
         status = PROBLEMS[code].status if code in PROBLEMS else 503
         page = ErrorPage(code, wait_minutes=-(-wait_s // 60))
         headers = {"Retry-After": str(wait_s)} if wait_s else None
         return self.show(request, page, status=status, headers=headers)
+
+
+async def _keep_outcome(request: Request, response: Response) -> None:
+    sending: Sending | None = getattr(request.state, "sending", None)
+    # A cookie holds a secret, which is kept nowhere.
+    if sending is None or not isinstance(response, SeeOther) or "set-cookie" in response.headers:
+        return
+    await sending.led_to(Outcome(response.headers["location"], response.said))
 
 
 def own_page(path: str) -> str:

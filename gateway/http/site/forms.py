@@ -5,12 +5,18 @@ Judges no meaning: what is wrong with an address or a password is for the flows 
 
 from __future__ import annotations
 
-from typing import Annotated, Final, TypeVar
+import hashlib
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Protocol, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
 from starlette.requests import Request
 
+from database.errors import StoreUnavailableError
+from database.undertaking import Undertaking
 from gateway.errors import RequestRefusedError
 from gateway.http.body import read_body
 
@@ -19,6 +25,13 @@ MEDIA_TYPE: Final = "application/x-www-form-urlencoded"
 """What every form of ours is sent as (HTML, "form submission"): none declares another `enctype`."""
 OWNER: Final = "owner"
 """Field of all forms of whoever is signed in: the account that the page was shown to."""
+SENT: Final = "form"
+"""Field of all forms that change something: a random word, made with the form, by which one that is
+sent again is known."""
+SENT_BYTES: Final = 16
+_SENT: Final = re.compile(rf"[0-9a-f]{{{2 * SENT_BYTES}}}")
+_OWN: Final = "once"
+"""Field of forms whose making is done once for each of its values for good, and shown again."""
 _FIELDS_MAX: Final = 32
 
 # Longer than what is accepted, so that a person is told what is too long.
@@ -264,12 +277,75 @@ class LanguageFields(msgspec.Struct):
     language: _Line = ""
 
 
+class SentForms(Protocol):
+    """Which forms were received, and where they led to."""
+
+    async def note(self, connection: Any, digest: str) -> None:
+        """Note that a form is done by this transaction. Raises FormSentBeforeError."""
+
+    async def outcome(self, digest: str) -> bytes | None:
+        """Return where a form led to; None where that is not known.
+
+        Raises StoreUnavailableError.
+        """
+
+    async def keep(self, digest: str, outcome: bytes) -> None:
+        """Keep where a form led to. Raises StoreUnavailableError."""
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """Where a form led to: the page, and what it says."""
+
+    path: str
+    said: str
+
+
+class AnsweredBeforeError(Exception):
+    """The form was received before, and where it led to is known."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__()
+        self.outcome: Final = outcome
+
+
+@dataclass(slots=True)
+class Sending:
+    """One form that is being received."""
+
+    forms: SentForms
+    work: Undertaking
+    _digest: str = ""
+
+    async def begin(self, name: str) -> None:
+        """Let what the form changes take along that it was received.
+
+        Raises AnsweredBeforeError where it was, and where it led to is known.
+        """
+        self._digest = digest = hashlib.sha256(name.encode()).hexdigest()
+        with suppress(StoreUnavailableError, msgspec.MsgspecError):
+            # Without it the change itself finds that it was done.
+            if (kept := await self.forms.outcome(digest)) is not None:
+                raise AnsweredBeforeError(msgspec.json.decode(kept, type=Outcome))
+
+        async def note(connection: Any) -> None:
+            await self.forms.note(connection, digest)
+
+        self.work.along = note
+
+    async def led_to(self, outcome: Outcome) -> None:
+        """Keep where a form led to that has changed something."""
+        if self._digest and self.work.may_be_done:
+            with suppress(StoreUnavailableError):
+                await self.forms.keep(self._digest, msgspec.json.encode(outcome))
+
+
 async def read_form(request: Request, kind: type[_F]) -> _F:
     """Return what a form was filled in with.
 
     Raises RequestRefusedError for a body that is too long, or that no form of ours sends, such as
     one that names a field twice, or of another media type; and for one of another account: a page
-    may be left open while somebody else signs in with the same browser.
+    may be left open while somebody else signs in with the same browser. Raises AnsweredBeforeError
+    for one that was received before.
     """
     body = await read_body(request, FORM_BYTES_MAX)
     if not _is_form(request, body):
@@ -289,6 +365,10 @@ async def read_form(request: Request, kind: type[_F]) -> _F:
         owner = owner_of(request)
         if owner and fields.get(OWNER, owner) != owner:
             raise RequestRefusedError("form_of_another_account")
+        sending: Sending | None = getattr(request.state, "sending", None)
+        sent = fields.get(SENT, "")
+        if sending is not None and _OWN not in fields and _SENT.fullmatch(sent):
+            await sending.begin(f"{owner}\0{request.url.path}\0{sent}")
         # Not strict: a checkbox says "true", as text.
         return msgspec.convert(fields, kind, strict=False)
     except (ValueError, msgspec.ValidationError):

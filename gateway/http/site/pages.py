@@ -144,8 +144,6 @@ class DataKind:
     purposes: str
     period: str
     viewers: str
-    after: str
-    """What is left of it once the account is deleted."""
     count: int
     has_more: bool
     """Whether there are more than are counted."""
@@ -312,6 +310,15 @@ class ErrorPage:
 
 
 @dataclass(frozen=True, slots=True)
+class SentFormPage:
+    """A form that was received before, or of which nobody knows whether it was done."""
+
+    template: ClassVar[str] = "sent_form.html"
+    code: str
+    """A key of the words under `sent_form.`: `before` or `uncertain`."""
+
+
+@dataclass(frozen=True, slots=True)
 class DeletePage:
     """What a deletion does, its form; or that one waits, and the way back."""
 
@@ -425,6 +432,7 @@ Page = (
     | TermsPage
     | PrivacyPage
     | ErrorPage
+    | SentFormPage
     | CallsPage
     | CallPage
     | OfCredit

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from importlib import resources
@@ -23,7 +24,7 @@ from starlette.responses import HTMLResponse, Response
 from gateway.http.access import DeclaredRoute, public
 from gateway.http.site.branding import Branding
 from gateway.http.site.countries import country_name
-from gateway.http.site.forms import OWNER
+from gateway.http.site.forms import OWNER, SENT, SENT_BYTES
 from gateway.http.site.pages import WITH_SCRIPT, Page
 from gateway.http.site.phone import in_name_of, manifest_of, with_welcome
 from gateway.http.site.words import WORDS
@@ -69,6 +70,8 @@ _ASSET_HEADERS: Final = {
 
 _FORM: Final = re.compile('<form method="post"[^>]*>')
 """No attribute holds the last character of it: autoescaping writes another."""
+_REPEATED: Final = re.compile(r'action="/(sign-in|sign-out|confirm)|data-passkey')
+"""Forms that let in or out, of which each one sent counts by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +128,8 @@ class Pages:
         has_script = isinstance(page, WITH_SCRIPT) and page.passkey_host
         own = SCRIPT_HEADERS if has_script else HEADERS
         html = template.render(context, is_signed_in=is_signed_in)
-        if owner:
-            field = f'<input type="hidden" name="{OWNER}" value="{escape(owner)}">'
-            html = _FORM.sub(lambda form: form[0] + field, html)
+        whose = f'<input type="hidden" name="{OWNER}" value="{escape(owner)}">' if owner else ""
+        html = _FORM.sub(lambda form: form[0] + whose + _one_time(form[0]), html)
         return HTMLResponse(html, status, {**own, **(headers or {})})
 
     def phone_page(self, html: str) -> str:
@@ -168,6 +170,13 @@ class Pages:
         hashed = f"{stem}-{hashlib.sha256(content).hexdigest()[:8]}.{suffix}"
         self._assets[hashed] = _Asset(content, media_type)
         return f"/site/{hashed}"
+
+
+def _one_time(form: str) -> str:
+    """Return the field by which a form is known when it is sent again."""
+    if _REPEATED.search(form):
+        return ""
+    return f'<input type="hidden" name="{SENT}" value="{secrets.token_hex(SENT_BYTES)}">'
 
 
 class _Compiled(BytecodeCache):

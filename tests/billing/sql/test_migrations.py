@@ -27,13 +27,14 @@ from gateway.stores.button_tables import metadata as buttons
 from gateway.stores.duties import metadata as duties
 from gateway.stores.fraud import metadata as fraud
 from gateway.stores.mail_outbox import metadata as mails
+from gateway.stores.sent_forms import metadata as forms
 from gateway.stores.supervision import metadata as supervision
 from gateway.stores.webhook_tables import metadata as webhooks
 from tests.billing.outbox_entries import closed, closing, opened
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 REPOSITORY = Path(__file__).parents[3]
-DOMAINS = [metadata, people, mails, duties, fraud, buttons, supervision, webhooks]
+DOMAINS = [metadata, people, mails, duties, fraud, buttons, supervision, webhooks, forms]
 """All that share the one database."""
 
 

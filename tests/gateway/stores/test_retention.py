@@ -27,6 +27,7 @@ from billing.stores.sql import SqlCdrStore, SqlLedgerStore
 from gateway.stores.fraud import REFUSALS_KEPT, call_refusals
 from gateway.stores.mail_outbox import mail_outbox
 from gateway.stores.retention import SqlRetention, sweeps
+from gateway.stores.sent_forms import SENT_KEPT, sent_forms
 from gateway.stores.webhook_tables import deliveries, endpoints
 from tests.billing.outbox_entries import BOOKED_AT, START, closed, opened
 from tests.billing.sql.conftest import store
@@ -84,6 +85,7 @@ TOO_OLD = {
     "webhook_deliveries": NOW - DELIVERIES_KEPT - BEFORE,
     "exports": NOW - EXPORT_NOTED - BEFORE,
     "proof": NOW - BEFORE,
+    "forms": NOW - SENT_KEPT - BEFORE,
     "requests": years_before(NOW, 10) - BEFORE,
     "requests_to_delete": years_before(NOW, 10) - BEFORE,
     "unread": years_before(NOW, 10) - BEFORE,
@@ -123,6 +125,8 @@ def row_of(kind, at, name):
             times = dict.fromkeys(("at", "created_at", "ended_at", "next_try_at"), at)
             what = {"endpoint_id": "wh_1", "event_id": name, "state": "sent"}
             return deliveries, mine | times | what | {"id": name}
+        case "forms":
+            return sent_forms, {"digest": name.ljust(64, "0"), "at": at}
         case "proof":
             what = {"document": "terms", "version": "1", "at": at - 1_000 * HOUR}
             return people.consent_proofs, what | {"digest": name.ljust(64, "0"), "kept_until": at}

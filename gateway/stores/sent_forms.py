@@ -1,0 +1,62 @@
+"""Keeps which forms of pages were received, so that the same one sent again is not done twice.
+
+That it was done is a row of the transaction that did it, for a week; where it led to is kept as
+with idempotency keys, for a day. Knows no form.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from billing.clock import Clock, utc_now
+from database.columns import NAMING_CONVENTION, UtcDateTime
+from database.engine import upsert
+from gateway.errors import FormSentBeforeError
+from gateway.stores.wishes import RedisWishes
+
+SENT_KEPT: Final = timedelta(days=7)
+"""A page is left open for days, and sent once more when the browser brings its tabs back."""
+
+metadata = sa.MetaData(naming_convention=NAMING_CONVENTION)
+
+sent_forms = sa.Table(
+    "sent_forms",
+    metadata,
+    sa.Column("digest", sa.String(64), primary_key=True),
+    sa.Column("at", UtcDateTime, nullable=False, index=True),
+)
+
+
+class SqlSentForms:
+    """`http.site.forms.SentForms`, with where they led to in Valkey."""
+
+    def __init__(self, wishes: RedisWishes, *, clock: Clock = utc_now) -> None:
+        self._wishes = wishes
+        self._clock = clock
+
+    async def note(self, connection: AsyncConnection, digest: str) -> None:
+        """Note that a form is done by this transaction. Raises FormSentBeforeError."""
+        # Of two at once the second waits here for the commit of the first.
+        noted = await connection.execute(
+            upsert(connection, sent_forms)
+            .values(digest=digest, at=self._clock())
+            .on_conflict_do_nothing()
+            .returning(sent_forms.c.digest)
+        )
+        if noted.scalar() is None:
+            raise FormSentBeforeError
+
+    async def outcome(self, digest: str) -> bytes | None:
+        """Return where a form led to; None where that is not known.
+
+        Raises StoreUnavailableError.
+        """
+        return await self._wishes.find(f"form\0{digest}")
+
+    async def keep(self, digest: str, outcome: bytes) -> None:
+        """Keep where a form led to. Raises StoreUnavailableError."""
+        await self._wishes.keep(f"form\0{digest}", outcome)

@@ -1,0 +1,52 @@
+"""Forms that were received: one transaction does each, and where it led to is kept for a day."""
+
+import asyncio
+
+import pytest
+import sqlalchemy as sa
+
+from database.engine import TIMEOUT_S, writing
+from gateway.errors import FormSentBeforeError
+from gateway.stores.sent_forms import SqlSentForms, sent_forms
+from gateway.stores.wishes import KEPT_S, RedisWishes
+from tests.billing.conftest import client
+
+__all__ = ["client"]
+
+DIGEST = "a" * 64
+
+
+@pytest.fixture
+def forms(client):
+    return SqlSentForms(RedisWishes(client, secret="s"))
+
+
+async def do(engine, forms, digest=DIGEST, *, change="SELECT 1"):
+    async with writing(engine, TIMEOUT_S) as connection:
+        await forms.note(connection, digest)
+        await connection.execute(sa.text(change))
+
+
+async def test_of_many_at_once_one_does_it(engine, forms):
+    done = await asyncio.gather(*(do(engine, forms) for _ in range(4)), return_exceptions=True)
+    assert [type(each) for each in done if each is not None] == [FormSentBeforeError] * 3
+    await do(engine, forms, "b" * 64)
+    async with engine.connect() as connection:
+        rows = await connection.scalars(sa.select(sent_forms.c.digest))
+        assert sorted(rows) == [DIGEST, "b" * 64]
+
+
+async def test_one_that_was_rolled_back_may_be_sent_again(engine, forms):
+    with pytest.raises(sa.exc.IntegrityError):
+        await do(engine, forms, change="INSERT INTO duties (name) VALUES (NULL)")
+    await do(engine, forms)
+
+
+async def test_where_it_led_to_is_kept_for_a_day_and_the_first_stays(forms, client):
+    assert await forms.outcome(DIGEST) is None
+    await forms.keep(DIGEST, b"first")
+    await forms.keep(DIGEST, b"second")
+    assert await forms.outcome(DIGEST) == b"first"
+    (key,) = await client.keys("*")
+    assert DIGEST.encode() not in key
+    assert 0 < await client.ttl(key) <= KEPT_S
