@@ -1,4 +1,4 @@
-"""Answers the probes: liveness, readiness, and the figures an operator asks for first.
+"""Answers the probes: liveness, and readiness with the figures an operator asks for first.
 
 Knows no store: what must answer is given as checks by name.
 """
@@ -6,6 +6,7 @@ Knows no store: what must answer is given as checks by name.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -13,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from database.errors import StoreFullError, StoreRightError
+from gateway.fleet.instances import NONCE, NONCE_PATTERN, PROOF, proof_of
 from gateway.heartbeat.ticker import Ticker
 from gateway.http.access import DeclaredRoute, public
 from gateway.http.problems import Json
@@ -70,9 +72,7 @@ class Health:
     alarms: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
     """Name -> whether its alarm is raised."""
     figures: Mapping[str, Callable[[], float]] = field(default_factory=dict)
-    """Name, with its unit -> a figure that both probes show."""
-    refusals: Mapping[str, int] = field(default_factory=dict)
-    """Velocity limit -> uses refused since the start."""
+    """Name, with its unit -> a figure that is shown with the readiness."""
     instance: str = ""
     """What this process calls itself: `caller check` asks whether it is the one that answers."""
     _latest: _Latest = field(default_factory=_Latest, init=False, repr=False)
@@ -84,18 +84,17 @@ class Health:
             public("/readyz", self.ready),
         ]
 
-    async def live(self, _request: Request) -> Response:
-        """Say that the process serves; it must not be restarted while a store is away."""
-        return Json(
-            {
-                "status": "ok",
-                "instance": self.instance,
-                "calls": len(self.calls),
-                "loop_lag_ms_max": round(self.ticker.lag_ns_max() / 1e6, 3),
-                "velocity_refusals": dict(self.refusals),
-                **self._figures(),
-            }
-        )
+    async def live(self, request: Request) -> Response:
+        """Say that the process serves; it must not be restarted while a store is away.
+
+        No more to everybody: figures are at `/metrics`. Whoever knows what the process calls itself
+        can ask whether it is the one that answers.
+        """
+        said = {"status": "ok"}
+        nonce = request.query_params.get(NONCE, "")
+        if re.fullmatch(NONCE_PATTERN, nonce):
+            said[PROOF] = proof_of(self.instance, nonce)
+        return Json(said)
 
     async def ready(self, _request: Request) -> Response:
         """Say whether new calls can be taken, and what is missing.
@@ -113,11 +112,9 @@ class Health:
         is_ready = all(state == "ok" for state in needed.values())
         is_whole = all(state == "ok" for state in weak.values())
         status = ("ok" if is_whole else "degraded") if is_ready else "unready"
-        said = {"status": status, **needed, **weak, **self._figures()}
+        figures = {name: round(figure(), 1) for name, figure in self.figures.items()}
+        said = {"status": status, **needed, **weak, **figures}
         return Json(said, 200 if is_ready else 503)
-
-    def _figures(self) -> dict[str, float]:
-        return {name: round(figure(), 1) for name, figure in self.figures.items()}
 
 
 async def _state(check: Check) -> str:

@@ -156,7 +156,6 @@ def payment_routes(
 
 def health_routes(
     stores: Stores,
-    access: Access,
     alarms: Alarms,
     *,
     load: NodeLoad,
@@ -196,7 +195,6 @@ def health_routes(
             "drained_age_s": lambda: alarms.drainer.age_s,
             "mails_waiting": lambda: alarms.mails.waiting,
         },
-        refusals=access.velocity.refusals,
         instance=instance,
     ).routes()
 

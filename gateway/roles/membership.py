@@ -64,14 +64,15 @@ class Membership:
 
     async def look_at_origin(self) -> str:
         """Return what is wrong with the public origin, as far as it shows from here."""
-        found = await public_origin.ask(self.origin)
-        # A balancer may have picked another node of this deployment, which is fine.
-        if found.instance and found.instance != self.instance:
-            with contextlib.suppress(StoreUnavailableError):
-                # Without Redis the answer cannot be attributed, so it is not called a fault.
-                if found.instance not in await self.leases.instances():
-                    return public_origin.other_gateway(self.origin)
-        return found.fault
+        known = None
+        with contextlib.suppress(StoreUnavailableError):
+            known = await self.leases.instances()
+        found = await public_origin.ask(self.origin, known={self.instance, *(known or ())})
+        # Without Redis the answer cannot be attributed, so it is not called a fault; and a balancer
+        # may have picked another node of this deployment, which is fine.
+        if known is None or found.instance in {"", self.instance, *known}:
+            return found.fault
+        return public_origin.other_gateway(self.origin)
 
 
 def new_membership(settings: Settings, redis: Any) -> Membership:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import msgspec
 
+from gateway.fleet.instances import NONCE, PROOF, found_in, new_nonce
 from gateway.knobs import SCHEME_PORTS
 from gateway.unreadable import UNREADABLE
 
@@ -37,6 +39,8 @@ _CERTIFICATE: Final = "Serve one of a public authority for this name, with its w
 _DNS: Final = "Make an A or AAAA record that leads to this machine, or correct the name."
 _TLS: Final = "Put a proxy with TLS in front, or set CALLER_TLS_CERTIFICATE and CALLER_TLS_KEY."
 _OPEN: Final = "Open its port in the firewall, and see that the proxy runs."
+UNKNOWN: Final = "unknown"
+"""A gateway, and none of those that were known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +58,23 @@ class Answer:
 
 
 async def ask(
-    origin: str, context: ssl.SSLContext | None = None, *, path: str = "/healthz"
+    origin: str,
+    context: ssl.SSLContext | None = None,
+    *,
+    known: Iterable[str] = (),
+    path: str = "/healthz",
 ) -> Answer:
-    """Fetch what tells the instance; verify the certificate by `context`, or the system's roots."""
+    """Fetch what tells the instance; verify the certificate by `context`, or the system's roots.
+
+    A gateway tells only whether it is one of those that are `known`; else it is `UNKNOWN`.
+    """
+    nonce = new_nonce()
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_S)) as session,
             session.get(
                 f"{origin}{path}",
+                params={NONCE: nonce},
                 # The carrier's media sockets follow no redirect, so it would be a fault.
                 allow_redirects=False,
                 ssl=context or ssl.create_default_context(),
@@ -73,7 +86,7 @@ async def ask(
                 # Whatever answers may not be a gateway, and may never end.
                 if len(body) > _BYTES_MAX:
                     break
-            return _judge(origin, reply.status, bytes(body))
+            return _judge(origin, reply.status, bytes(body), known, nonce)
     except (aiohttp.ClientError, OSError, ValueError) as error:
         return _failure(origin, error)
 
@@ -147,14 +160,17 @@ def _failure(origin: str, error: Exception) -> Answer:
             return Answer(fault=f"What answers at {origin} is not this gateway.")
 
 
-def _judge(origin: str, status: int, body: bytes) -> Answer:
+def _judge(origin: str, status: int, body: bytes, known: Iterable[str], nonce: str) -> Answer:
     if 300 <= status < 400:
         fault = f"{origin} redirects elsewhere, which the carrier's sockets cannot."
         return Answer(fault=fault, hint="Name the origin that it leads to.")
     try:
-        said = msgspec.json.decode(body)
-        instance = said["instance"] if status == 200 else ""
-    except (*UNREADABLE, KeyError, TypeError):
+        said = msgspec.json.decode(body) if status == 200 else {}
+        # The probe that listens in a gateway's place says its name.
+        instance = said.get("instance", "")
+        if isinstance(proof := said.get(PROOF), str):
+            instance = found_in(known, nonce, proof) or UNKNOWN
+    except (*UNREADABLE, AttributeError):
         instance = ""
     if isinstance(instance, str) and instance:
         return Answer(instance=instance)

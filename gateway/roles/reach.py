@@ -66,7 +66,7 @@ async def _of_probe(settings: Settings, listening: Probe) -> list[Finding]:
 async def _of_gateway(settings: Settings, served: frozenset[str]) -> list[Finding]:
     """Ask for the gateway that runs, by what it calls itself."""
     # Asked from this machine: a firewall may still keep the carrier out.
-    answer = await public_origin.ask(settings.origin)
+    answer = await public_origin.ask(settings.origin, known=served)
     # Compared by random instance names, since any gateway could answer there.
     if answer.instance in served:
         text = f"{settings.origin} leads to this gateway."

@@ -198,7 +198,7 @@ class Gateway:
         routes = [
             *telemetry.routes(routing, settings.node if role.holds_calls else ""),
             *http.health_routes(
-                *(stores, self._access, alarms),
+                *(stores, alarms),
                 load=self._calls,
                 ticker=self._port.ticker,
                 instance=membership.instance,

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway.fleet.instances import found_in, new_nonce
 from gateway.http.bearer import key_hash, new_api_key
 from gateway.scopes import Scope
 from tests.calls.world import Process, World
@@ -70,7 +71,9 @@ class Site:
         async with self.worlds["n1"].stores() as stores:
             holder = (await stores.redis.get("caller:alarm-holder:1")).decode()
         for name, client in self.operators.items():
-            if (await client.get("/healthz")).json()["instance"] == holder:
+            nonce = new_nonce()
+            reply = await client.get("/healthz", params={"nonce": nonce})
+            if found_in([holder], nonce, reply.json()["proof"]):
                 return name
         raise AssertionError(holder)
 

@@ -76,8 +76,8 @@ async def test_a_hundred_calls_with_one_key_to_one_number_are_bounded(nodes: lis
         assert all(0 < wait_s <= 61 for _, wait_s in refused)
         # Each node has counted what it refused, and neither has named the number.
         for node in nodes:
-            counted = (await customer.http.get(f"{node.base}/healthz")).json()["velocity_refusals"]
-            assert counted["number_calls_minute"] > 0
+            counted = await node.figures()
+            assert counted['caller_velocity_refusals_total{limit="number_calls_minute"}'] > 0
             assert ECHO[1:] not in node.gateway.log.read_text()
 
 

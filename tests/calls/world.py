@@ -37,7 +37,7 @@ from database.engine import create_engine
 from gateway.charging.recovery import bring_credits
 from gateway.http.bearer import key_hash, new_api_key
 from gateway.roles import storage
-from gateway.scopes import PAGE
+from gateway.scopes import PAGE, Scope
 from gateway.settings_variables import from_mapping
 from gateway.stores.accounts import SqlAccountStore
 from gateway.stores.embedded import EmbeddedValkey
@@ -248,6 +248,20 @@ class World:
         headers = {"authorization": f"Bearer {key}"}
         http = httpx.AsyncClient(base_url=self.base, headers=headers, timeout=PATIENCE_S)
         return Customer(self, account_id, key, http)
+
+    async def figures(self) -> dict[str, float]:
+        """Return what the gateway's process shows of itself to operators, by sample and labels."""
+        key = new_api_key()
+        async with self.stores() as stores:
+            with contextlib.suppress(LookupError, ValueError):
+                await stores.accounts.create_account("operators", "USD")
+            digest = key_hash(key)
+            await stores.accounts.add_api_key("operators", digest, "x", scopes={Scope.ADMIN})
+        async with httpx.AsyncClient(headers={"authorization": f"Bearer {key}"}) as client:
+            reply = await client.get(f"{self.base}/metrics", timeout=2)
+        assert reply.status_code == 200
+        lines = [line.rpartition(" ") for line in reply.text.splitlines() if line[:1] != "#"]
+        return {sample: float(value) for sample, _, value in lines}
 
     @staticmethod
     async def grant(stores: storage.Stores, account_id: str, micros: int) -> None:

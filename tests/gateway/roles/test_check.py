@@ -76,7 +76,7 @@ async def test_everything_is_looked_at_once(tmp_path):
     findings = await found(DATA_DIR=tmp_path)
     assert set(findings) == {
         *("build", "settings", "origin", "rates", "webrtc", "redis", "drainer", "database"),
-        *("carrier", "high risk", "velocity", "reach", "sockets", "descriptors"),
+        *("carrier", "high risk", "velocity", "reach", "sockets", "descriptors", "contact"),
     }
 
 
@@ -132,7 +132,7 @@ async def test_a_sound_node_has_nothing_to_correct(tmp_path, valkey_url):
 async def test_what_is_broken_is_fatal_and_the_rest_is_still_looked_at(tmp_path, subject, environ):
     findings = await found(DATA_DIR=tmp_path, **environ)
     assert findings[subject].is_fatal
-    assert len(findings) == 14
+    assert len(findings) == 15
 
 
 async def tls_found(tmp_path, pair, origin="https://127.0.0.1"):

@@ -13,6 +13,7 @@ from gateway.calls.index import CallIndex
 from gateway.calls.no_calls import NoCalls
 from gateway.charging.recovery import bring_credits
 from gateway.errors import SettingsError
+from gateway.fleet.instances import found_in, new_nonce
 from gateway.heartbeat.ticker import Ticker
 from gateway.http.app import create_app
 from gateway.http.bearer import key_hash, new_api_key
@@ -73,7 +74,7 @@ class Office:
                 on_balance=self.payments.auto.consider,
             ),
             *http.health_routes(
-                *(stores, self.access, self.alarms),
+                *(stores, self.alarms),
                 load=NoCalls(),
                 ticker=Ticker(lambda: 0),
                 instance=self.membership.instance,
@@ -146,8 +147,11 @@ async def test_it_says_where_a_call_is_that_it_cannot_end(office, client):
 async def test_it_is_ready_and_shows_what_is_in_the_books(office, client):
     ready = await client.get("/readyz")
     assert (ready.status_code, ready.json()["status"]) == (200, "ok")
-    healthy = (await client.get("/healthz")).json()
-    assert (healthy["calls"], healthy["instance"]) == (0, office.membership.instance)
+    nonce = new_nonce()
+    healthy = (await client.get("/healthz", params={"nonce": nonce})).json()
+    assert found_in(["n9", office.membership.instance], nonce, healthy["proof"]) == (
+        office.membership.instance
+    )
     assert (await client.get("/v1/ledger")).json()["lines"][0]["reference"] == "credit:grant"
     assert (await client.get("/v1/top-ups")).json()["enabled"]
     assert (await client.get("/v1/live-calls")).json() == {"calls": []}
@@ -252,7 +256,9 @@ async def test_a_public_origin_of_another_gateway_is_found_out(
     instance = membership.instance if instance == "self" else instance
     said = Answer(instance=instance, fault="" if instance else "nothing listens")
 
-    async def ask(_origin):
+    async def ask(_origin, *, known):
+        # Those of this deployment are asked about.
+        assert {membership.instance, "known"} <= set(known)
         return said
 
     monkeypatch.setattr(public_origin, "ask", ask)

@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import re
 import socket
 import ssl
 
 import pytest
 
+from gateway.fleet.instances import proof_of
 from gateway.roles import public_origin
 from tests.certificates import DAY, Authority
 from tests.tcp_server import tcp_server
@@ -37,6 +39,23 @@ async def test_a_gateway_is_known_by_its_instance():
     async with serving() as port:
         answer = await public_origin.ask(f"http://127.0.0.1:{port}")
     assert (answer.instance, answer.fault) == ("0123456789abcdef", "")
+
+
+async def test_a_gateway_says_whether_it_is_one_of_those_that_are_known_and_not_which():
+    async def serve(reader, writer):
+        head = await reader.readuntil(b"\r\n\r\n")
+        nonce = re.search(rb"nonce=([0-9a-f]{32}) ", head)[1].decode()
+        body = b'{"status":"ok","proof":"%s"}' % proof_of("n1's", nonce).encode()
+        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + body)
+        await writer.drain()
+
+    async with tcp_server(serve) as port:
+        origin = f"http://127.0.0.1:{port}"
+        found = [
+            (await public_origin.ask(origin, known=known)).instance
+            for known in (["n2's", "n1's"], ["n2's"], [])
+        ]
+    assert found == ["n1's", public_origin.UNKNOWN, public_origin.UNKNOWN]
 
 
 async def test_an_answer_in_pieces_is_one_and_an_endless_one_is_none():
