@@ -33,6 +33,13 @@ _ESTIMATED_MAX = 32
 _CHOICES_MAX = 64
 """At least 8 characters remain: no 8 characters have more choices (`({[1!|7+` has 54)."""
 
+_NAME_MIN: Final = 4
+_BESIDE_NAME_MAX: Final = 2
+"""Letters that a password may have beside a name and still be nothing but the name."""
+_LEET: Final = str.maketrans("0345678$@+(", "oeasgtbsatc")
+"""Symbols and digits that are written for letters."""
+_ENDS: Final = (r"^[\W\d_]+", r"[\W\d_]+$", r"^[\W\d_]+|[\W\d_]+$")
+
 _CONTEXT_TEXT_MAX = 254
 _CONTEXT_WORDS_MAX = 64
 _CONTEXT_WORD_MIN = 3
@@ -59,8 +66,42 @@ def check_password(password: str, context: Iterable[str] = ()) -> None:
         raise PasswordError("password_short")
     if len(normal) > LENGTH_MAX:
         raise PasswordError("password_long")
-    if _guesses(normal, context_words(*context)) < GUESSES_MIN:
+    words = context_words(*context)
+    if _is_name(normal, words) or _guesses(normal, words) < GUESSES_MIN:
         raise PasswordError("password_guessable")
+
+
+def _is_name(password: str, words: Iterable[str]) -> bool:
+    """Return whether a password is one of the words, however it is written.
+
+    Case, spaces, marks and digits around it, accents, and symbols for letters make no other word of
+    it; nor do its repetition and its writing backwards.
+    """
+    names = {name for word in words for name in _spelled(word) if len(name) >= _NAME_MIN}
+    spelled = _spelled(password)
+    return any(
+        _consists_of(letters, name) or _consists_of(letters, name[::-1])
+        for letters in spelled
+        for name in names
+    )
+
+
+def _consists_of(letters: str, name: str) -> bool:
+    beside = letters.replace(name, "")
+    return beside != letters and len(beside) <= _BESIDE_NAME_MAX
+
+
+def _spelled(text: str) -> set[str]:
+    """Return the letters that a text may be read as, without accents and marks.
+
+    Of a digit at an end nobody knows whether it is one or stands for a letter, and `1` may be two.
+    """
+    plain = unicodedata.normalize("NFKD", text).casefold()
+    cores = {plain, *(re.sub(ends, "", plain) for ends in _ENDS)}
+    tables = [_LEET | dict.fromkeys(map(ord, "1!|"), each) for each in "il"]
+    return {
+        "".join(filter(str.isalpha, core.translate(table))) for core in cores for table in tables
+    }
 
 
 def context_words(*context: str) -> tuple[str, ...]:

@@ -82,6 +82,38 @@ def test_what_is_known_of_a_person_is_guessed_first(password):
     assert refused(password, CONTEXT) == "password_guessable"
 
 
+@pytest.mark.parametrize(
+    "password",
+    [
+        *("Example Calls", "EXAMPLECALLS", "example calls 2026", "3x4mpl3 C4ll5", "Éxample-Cälls"),
+        *("e x a m p l e c a l l s", "12345ExampleCalls98765", "examplecallsexamplecalls"),
+        *(
+            "sllacelpmaxe",
+            "Ex@mple-C@!!s!",
+            "myExampleCalls",
+            "3xample_c@11s_2027",
+            "ｅxampleCalls7",
+        ),
+        *("\u200bexample\u200bcalls", "eXaMpLe.CaLlS...", "2027.5LL4C.3LPM4X3"),
+    ],
+)
+def test_the_name_of_the_service_is_no_password_however_it_is_written(password):
+    assert refused(password, ("ada@mail.example", "Example Calls")) == "password_guessable"
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "correct-zebra-tram-92",
+        "violin under seven lakes",
+        "calls horse battery staple",
+        "xk!example#92vbnQz",
+    ],
+)
+def test_a_password_that_only_has_a_word_of_the_name_in_it_is_one(password):
+    check_password(password, ("ada@mail.example", "Example Calls"))
+
+
 def test_a_long_address_is_no_password_of_its_holder():
     address = "maximiliane.wolkenstein-trostburg@quittenbaum-verlag.example.com"
     check_password(address)
