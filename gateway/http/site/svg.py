@@ -49,7 +49,8 @@ def fault_of(content: bytes) -> str:
         if fault := _fault_of_attributes(element):
             return fault
         if name.lower() == "style":
-            sheet = element.text or ""
+            # Also what stands behind elements in it.
+            sheet = "".join(element.itertext())
             # An at-rule fetches without brackets, and an escape may hide its name.
             if fault := _fault_of_style(sheet + "(" if "@" in sheet else sheet):
                 return fault
