@@ -21,7 +21,7 @@ export const compactLoader = {
 const sharing = {
   name: 'sharing',
   setup({ onLoad }) {
-    onLoad({ filter: /frame\/feedback\.ts$/ }, async ({ path: file }) => {
+    onLoad({ filter: /frame\/(closed|feedback)\.ts$/ }, async ({ path: file }) => {
       return { loader: 'ts', contents: `${await readFile(file, 'utf8')}\nimport './frame';` };
     });
   },

@@ -9,6 +9,7 @@ import { InCall } from '../widget/frame/in-call';
 import { OUTCOMES } from '../widget/frame/outcome';
 import { PROBLEMS } from '../widget/frame/problem';
 import { Screen } from '../widget/frame/screen';
+import { closed } from '../widget/frame/closed';
 import * as views from '../widget/frame/views';
 import { known, t } from '../widget/frame/words';
 
@@ -70,8 +71,8 @@ export function frameSpecimens(main: HTMLElement): Record<string, () => readonly
   add('ready, test', () => t('ready'), () => views.ready(STATUS, '', ACTIONS), false, true);
   add('ready, with terms', () => t('ready'), () => views.ready(STATUS, 'https://shop.example/terms', ACTIONS));
   const opens = { ...STATUS, opens_at: '2026-11-30T08:00:00Z' };
-  add('closed', () => t('closed'), () => views.closed(opens, ACTIONS));
-  add('closed for long', () => t('closed'), () => views.closed({ ...STATUS, hours: [] }, ACTIONS));
+  add('closed', () => t('closed'), () => closed(opens, ACTIONS));
+  add('closed for long', () => t('closed'), () => closed({ ...STATUS, hours: [] }, ACTIONS));
   for (const what of PROBLEMS) add(`problem: ${what}`, () => t(what), () => views.problem(what, 90, ACTIONS));
   add('connecting', () => t('connecting'), () => views.waiting(false, ACTIONS), true);
   add('ringing', () => t('ringing'), () => views.waiting(true, ACTIONS), true);

@@ -90,7 +90,10 @@ class Frame {
       if (found.state === 'closed') {
         // After a call that failed for it the page around has been told.
         if (!this.#wasCalling) this.host.tell({ type: 'error', code: 'button_closed', retry: false });
-        this.#show('closed', t('closed'), views.closed(found, this.#actions));
+        // Shown at once, and the hours once they can be drawn.
+        this.#show('closed', t('closed'), []);
+        const { closed } = await import('./closed');
+        if (this.#phase === 'closed') this.#show('closed', t('closed'), closed(found, this.#actions));
       } else if (found.state !== 'open') this.#fail(`button_${found.state}`);
       else if (!isAllowed()) this.#fail('blocked_by_page');
       else this.#show('ready', ready, views.ready(found, terms(), this.#actions));

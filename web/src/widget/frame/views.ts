@@ -8,7 +8,7 @@ import type { Child } from './dom';
 import type { Status } from './embed-api';
 import { isLocal, mayTryAgain } from './problem';
 import type { Problem } from './problem';
-import { clock, minute, moment, t, weekday } from './words';
+import { clock, t } from './words';
 import type { Key } from './words';
 
 /** What stands below the name of the button and how it stands. */
@@ -45,20 +45,6 @@ export function ready({ operator }: Status, terms: string, { call }: Actions): V
     terms && needed,
     button(t('call'), start, 'go main'),
     consent,
-  ];
-}
-
-/** Draw when the button takes calls again: on the visitor's clock, and on the owner's. */
-export function closed({ opens_at: opensAt, zone, hours }: Status, { again }: Actions): View {
-  const at = opensAt ? new Date(opensAt) : undefined;
-  const week = hours.flatMap((spans, day) => [h('dt', {}, weekday(day)), h('dd', {}, spansOf(spans))]);
-  const [here, there] = at ? [moment(at), moment(at, zone)] : [];
-  return [
-    h('p', {}, at ? t('opensAt', { time: here as string }) : t('opensNever')),
-    there !== here && h('p', { className: 'muted small' }, t('opensAtToo', { time: there as string, zone: place(zone) })),
-    h('h2', {}, t('hoursIn', { zone: place(zone) })),
-    h('dl', { className: 'hours small' }, ...week),
-    button(t('tryAgain'), again),
   ];
 }
 
@@ -112,14 +98,4 @@ function handset(): SVGElement {
 function withLink(key: 'terms', href: string): (Node | string)[] {
   const [before, after] = t(key, { terms: '\n' }).split('\n');
   return [before, link(t('termsLink'), href), after];
-}
-
-function spansOf(spans: Status['hours'][number]): string {
-  const times = spans.map(([start, end]) => (end - start === 1440 ? t('dayOpen') : `${minute(start)}\u2060–\u2060${minute(end)}`));
-  return times.join(', ') || t('dayClosed');
-}
-
-/** Europe/Berlin -> Berlin; UTC. */
-function place(zone: string): string {
-  return zone.split('/').pop()?.replace(/_/g, ' ') ?? zone;
 }

@@ -1,4 +1,4 @@
-/** The frame's words and times in the visitor's language. The language is chosen once, before anything is drawn. */
+/** The frame's words in the visitor's language. The language is chosen once, before anything is drawn. */
 
 import { languages } from 'languages:./words';
 import type { words as english } from './words/en';
@@ -37,24 +37,4 @@ export function clock(seconds: number): string {
   const [h, m, s] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60];
   const two = (value: number): string => String(value).padStart(2, '0');
   return h ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
-}
-
-/** Return a moment as people of the language write it, on the wall of a zone or, without one, of the visitor. */
-export function moment(at: Date, timeZone?: string): string {
-  return format(at, { weekday: 'long', day: 'numeric', month: 'long', hour: 'numeric', minute: '2-digit' }, timeZone);
-}
-
-/** Return the name of a day of the week, 0 for Monday. */
-export function weekday(day: number): string {
-  // The first of January 2024 was a Monday.
-  return format(new Date(Date.UTC(2024, 0, 1 + day)), { weekday: 'short' }, 'UTC');
-}
-
-/** Return a minute of the day as on a wall. */
-export function minute(of: number): string {
-  return format(new Date(Date.UTC(2024, 0, 1, 0, of)), { hour: 'numeric', minute: '2-digit' }, 'UTC');
-}
-
-function format(at: Date, options: Intl.DateTimeFormatOptions, timeZone?: string): string {
-  return new Intl.DateTimeFormat(locale, timeZone ? { ...options, timeZone } : options).format(at);
 }
