@@ -142,6 +142,8 @@ class Line:
     messages: list[dict[str, Any]] = field(default_factory=list)
     frames: list[tuple[float, bytes]] = field(default_factory=list)
     """Arrival, in monotonic seconds, and bytes of each audio message."""
+    sent: int = 0
+    """Frames that were given back by this socket."""
     close_code: int | None = None
     beat: asyncio.Task[None] | None = None
     peer: EchoPeer = field(default_factory=EchoPeer)
@@ -243,6 +245,8 @@ class FakeGateway:
     """What ends a call that is quoted."""
     quoted: list[str] = field(default_factory=list)
     """Numbers that quotes were asked of."""
+    is_silent: bool = False
+    """Gives back nothing that comes by the socket."""
     is_mute: bool = False
     """Says and takes nothing any more, as a network that swallows all."""
     token_requests: list[dict[str, Any]] = field(default_factory=list)
@@ -508,7 +512,8 @@ class FakeGateway:
 
     async def _echo(self, line: Line, audio: bytes) -> None:
         line.frames.append((time.monotonic(), audio))
-        if not line.peer.selected:
+        if not line.peer.selected and not self.is_silent:
+            line.sent += 1
             await line.socket.send_bytes(audio)
         if line.start["token"] == "check_1" and line.seconds == 1:
             await line.send("check-result", **{**VERDICT, **self.check_verdict})

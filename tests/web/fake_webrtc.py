@@ -33,6 +33,7 @@ class Echo(MediaStreamTrack):
             if self._peer.selected:
                 self._peer.loudest = max(self._peer.loudest or 0, _peak(frame))
             if self._peer.selected and not self._peer.silent:
+                self._peer.sent += 1
                 return frame
 
 
@@ -53,6 +54,8 @@ class EchoPeer:
         self.selected = False
         self.silent = False
         """Send nothing, though the page expects it."""
+        self.sent = 0
+        """Frames that were given back."""
         self._connection: RTCPeerConnection | None = None
 
     async def answer(self, offer: str) -> str:

@@ -79,6 +79,26 @@ async def test_reports_come_each_second_and_count_on(page: Page, gateway: FakeGa
     assert 0 <= last["buffer_ms"] < 2000
 
 
+async def test_reports_hold_all_that_was_sent_through_three_changes_of_path(
+    page: Page, gateway: FakeGateway
+) -> None:
+    line = await on_webrtc(page, gateway)
+    await until(lambda: line.peer.sent > 60)
+    line.peer.silent = True
+    await until(lambda: not line.peer.selected)
+    await heard(line, 60)
+    line.peer.silent = False
+    sent = line.peer.sent
+    await until(lambda: line.peer.selected and line.peer.sent > sent + 60, seconds=20)
+    # Nothing more, by either: what is under way arrives.
+    line.peer.silent = gateway.is_silent = True
+    told = len(line.of_type("report"))
+    await until(lambda: len(line.of_type("report")) >= told + 3)
+    [before, last] = line.of_type("report")[-2:]
+    assert before["packets"] == last["packets"] == line.sent + line.peer.sent
+    assert last["lost"] == 0
+
+
 async def test_muting_leaves_the_stream_of_silence(page: Page, gateway: FakeGateway) -> None:
     line = await on_webrtc(page, gateway)
     await page.get_by_role("button", name="Mute").click()

@@ -11,6 +11,7 @@ import type { AudioProcessor } from './microphone';
 import { PathChoice } from './path-choice';
 import type { PathAction } from './path-choice';
 import { ReportSum } from './report';
+import type { Heard } from './report';
 import { Absence, isKept } from './resumption';
 import { Sound } from './sound';
 import { followChoice } from './sound-choice';
@@ -68,6 +69,7 @@ export class Line {
   #isClosed = false;
   #offerId = 0;
   #isOffering = false;
+  #isLooking = false;
   #roundTripMs: number | null = null;
   #ticks = 0;
   #ticker = 0;
@@ -79,7 +81,7 @@ export class Line {
     private readonly setup: LineSetup,
   ) {
     const { level, dead, ended: lost } = events;
-    this.#sound = new Sound({ level, dead, lost, changed: () => void this.#decide() }, setup.audioProcessor);
+    this.#sound = new Sound({ level, dead, lost, changed: () => void this.#look() }, setup.audioProcessor);
     this.#unfollow = followChoice(() => this.#sound.applyChoice());
     document.addEventListener('visibilitychange', this.#revive);
     window.addEventListener('online', this.#networkChanged);
@@ -178,7 +180,7 @@ export class Line {
       case 'stalled':
         if (message.leg === 'carrier') this.#isHeldUp = message.stalled;
         else if (message.stalled) this.#choice.unheard();
-        void this.#decide();
+        void this.#look();
         break;
       case 'error':
         this.#problem = { code: message.code, detail: message.message, action: message.action, retry: message.retry };
@@ -253,21 +255,26 @@ export class Line {
   }
 
   async #tick(): Promise<void> {
-    await this.#decide();
+    await this.#look();
     if (++this.#ticks % TICKS_PER_REPORT || !this.#isReady || this.#isClosed) return;
     if (this.#kept) keepCall({ ...this.#kept, seenAt: Date.now() });
-    const { path } = this.#choice;
-    const heard =
-      path === 'webrtc' ? await this.#sound.heardByWebRtc() : this.#sound.heardBySocket(this.#roundTripMs);
-    if (heard) this.send({ type: 'report', ...this.#report.add(path, heard) });
+    const report = this.#report.report();
+    if (report) this.send({ type: 'report', ...report });
   }
 
-  async #decide(): Promise<void> {
+  /** See what has come, and decide by it. One at a time: figures taken in another order would count twice. */
+  async #look(): Promise<void> {
+    if (this.#isLooking) return;
+    this.#isLooking = true;
+    const websocket = this.#sound.heardBySocket(this.#roundTripMs);
+    const webrtc = await this.#sound.heardByWebRtc().catch(() => undefined);
+    this.#isLooking = false;
+    this.#report.take({ webrtc, websocket }, this.#choice.path);
+    this.#decide(webrtc);
+  }
+
+  #decide(heard: Heard | undefined): void {
     if (this.#offerId === 0 || this.#isClosed) return;
-    const heard = await this.#sound.heardByWebRtc();
-    const played = this.#sound.heardBySocket(this.#roundTripMs);
-    if (this.#choice.path === 'webrtc' && played) this.#report.ignore('websocket', played);
-    if (this.#choice.path === 'websocket' && heard) this.#report.ignore('webrtc', heard);
     const action = this.#choice.poll(performance.now(), {
       up: this.#sound.isUp,
       reachable: this.#isReady,

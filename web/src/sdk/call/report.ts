@@ -16,36 +16,53 @@ export interface Heard {
   answered?: number | undefined;
 }
 
-const COUNTS = ['packets', 'lost', 'concealedMs'] as const;
-
-type Counts = Record<(typeof COUNTS)[number], number>;
+export type HeardByPath = Partial<Record<Path, Heard | undefined>>;
 
 export class ReportSum {
-  readonly #total: Counts = { packets: 0, lost: 0, concealedMs: 0 };
-  readonly #seen: Partial<Record<Path, Counts>> = {};
+  #packets = 0;
+  #lost = 0;
+  #concealedMs = 0;
+  #path: Path | undefined;
+  #seen: HeardByPath = {};
 
-  /** Leave out what this path has counted so far: nobody was to hear it. */
-  ignore(path: Path, heard: Heard): void {
-    this.#seen[path] = heard;
+  /**
+   * Take in what each path has brought by now, given the one that is heard. What comes by the other one counts as well:
+   * it was sent while that one was heard, and arrives around the change.
+   */
+  take(heard: HeardByPath, path: Path): void {
+    for (const each of ['webrtc', 'websocket'] as const) {
+      const now = heard[each];
+      if (!now) continue;
+      const before = this.#seen[each];
+      // A path that was opened again counts from zero.
+      const since = before && before.packets <= now.packets ? before : NOTHING;
+      this.#packets += now.packets - since.packets;
+      // A packet that was lost and comes after all takes nothing back.
+      this.#lost += Math.max(0, now.lost - since.lost);
+      // What nobody sends is concealed as well, until the first look after a change.
+      if (each === path && path === this.#path) this.#concealedMs += Math.max(0, now.concealedMs - since.concealedMs);
+      this.#seen[each] = now;
+    }
+    this.#path = path;
   }
 
-  /** Return the report after what this path has brought by now. */
-  add(path: Path, heard: Heard): Report {
-    const before = this.#seen[path];
-    // A path that was opened again counts from zero.
-    const isSame = before && before.packets <= heard.packets;
-    for (const name of COUNTS) this.#total[name] += Math.max(0, heard[name] - (isSame ? before[name] : 0));
-    this.#seen[path] = heard;
-    return {
-      packets: this.#total.packets,
-      lost: this.#total.lost,
-      concealed_ms: round(this.#total.concealedMs),
-      jitter_ms: bounded(heard.jitterMs),
-      buffer_ms: bounded(heard.bufferMs),
-      rtt_ms: heard.roundTripMs === null ? null : bounded(heard.roundTripMs),
-    };
+  /** Return the report; undefined before anything was heard by the path that is heard. */
+  report(): Report | undefined {
+    const now = this.#path && this.#seen[this.#path];
+    return (
+      now && {
+        packets: this.#packets,
+        lost: this.#lost,
+        concealed_ms: round(this.#concealedMs),
+        jitter_ms: bounded(now.jitterMs),
+        buffer_ms: bounded(now.bufferMs),
+        rtt_ms: now.roundTripMs === null ? null : bounded(now.roundTripMs),
+      }
+    );
   }
 }
+
+const NOTHING = { packets: 0, lost: 0, concealedMs: 0 };
 
 /** The gateway ends a call whose report is beyond this; no figure is worth that, whatever a browser says. */
 const MS_MAX = 600_000;
