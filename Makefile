@@ -55,6 +55,7 @@ lock: ## Refresh the locked packages (ARGS=--upgrade: to their newest releases)
 
 clean: ## Remove all that these commands made, except call data
 	rm -rf .venv .venv-* web/node_modules tests/contract/node_modules
+	rm -rf tests/e2e/bundlers/node_modules tests/e2e/bundlers/build tests/e2e/bundlers/.parcel-cache
 	rm -rf gateway/http/static web/dist build dist
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find gateway media billing accounts database simulators tests benchmarks web -name __pycache__ -prune -exec rm -rf {} +

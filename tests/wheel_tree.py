@@ -20,7 +20,7 @@ TREE = Path(sys.prefix, "tested").resolve()
 NOT_COPIED = {"build", "dist", "var"}
 HIDDEN = {".ci", ".dockerignore", ".editorconfig", ".gitignore"}
 """Hidden names that belong to the project; others are caches, environments and data."""
-NPM = ("web/node_modules", "tests/contract/node_modules")
+NPM = ("web/node_modules", "tests/contract/node_modules", "tests/e2e/bundlers/node_modules")
 """Used where they lie: nothing of them is tested."""
 
 

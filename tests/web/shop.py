@@ -42,13 +42,15 @@ class Shop:
     origin: str = ""
     faults: list[str] = field(default_factory=list)
     """What the browser complained of."""
+    policy_changes: tuple[tuple[str, str], ...] = ()
+    """Parts of the policy, and what stands in their place; `{gateway}` is its origin."""
 
     @property
     def _policy(self) -> str:
         origin = self.gateway.origin
         socket = origin.replace("http", "ws", 1)
         # What is inline is the examples' own, and no business of the SDK's.
-        return "; ".join(
+        policy = "; ".join(
             (
                 "default-src 'none'",
                 f"script-src 'self' 'unsafe-inline' {origin}",
@@ -57,6 +59,12 @@ class Shop:
                 "worker-src 'self' blob:",
             )
         )
+        for before, after in self.policy_changes:
+            assert before.replace("{gateway}", origin) in policy
+            policy = policy.replace(
+                *(part.replace("{gateway}", origin) for part in (before, after))
+            )
+        return policy
 
     def app(self) -> Starlette:
         """Return the site's server."""

@@ -252,6 +252,58 @@ async def test_refusals_are_typed_and_in_the_words_of_the_gateway(
     assert gateway.lines == []
 
 
+async def test_a_page_that_may_have_no_worker_calls_as_well(
+    browser: Browser, gateway: FakeGateway, shop: Shop
+) -> None:
+    gateway.resume_seconds = 15
+    shop.policy_changes = (("worker-src 'self' blob:", "worker-src 'none'"),)
+    page = await shop.open(browser)
+    await page.wait_for_function("() => window.sdk")
+    line = await begin(page, gateway)
+    await told(page, "accept")
+    assert len({*await heard(line, 50)}) > 1
+    gateway.cut()
+    await told(page, "reconnected")
+    assert len({*await heard(gateway.line, 50)}) > 1
+    await page.evaluate("call.disconnect()")
+    await told(page, "disconnect")
+    # The second call does not try again what the policy refuses.
+    assert [fault.split()[1] for fault in shop.faults] == ["worker-src"]
+    await begin(page, gateway)
+    await told(page, "accept")
+    assert len(shop.faults) == 1
+    shop.faults.clear()
+    await page.context.close()
+
+
+async def test_a_policy_that_refuses_the_worklets_is_named(
+    browser: Browser, gateway: FakeGateway, shop: Shop
+) -> None:
+    """It lets in the one file that the page names, and not what that loads."""
+    shop.policy_changes = (
+        (
+            "script-src 'self' 'unsafe-inline' {gateway}",
+            "script-src 'self' 'unsafe-inline' {gateway}/sdk/v1/caller.js",
+        ),
+    )
+    page = await shop.open(browser)
+    await page.wait_for_function("() => window.sdk")
+    error = await page.evaluate(
+        f"""() => new Promise((done) => {{
+          const call = new sdk.Caller({{ getToken }}).call({ECHO!r});
+          call.on('error', ({{ code, title, action }}) => done([code, title, action]));
+        }})"""
+    )
+    assert error == [
+        "policy_refused",
+        "The content security policy of this page does not let the sound of calls load.",
+        f"Add {gateway.origin} to script-src of its Content-Security-Policy.",
+    ]
+    assert gateway.lines == []
+    shop.faults.clear()
+    await page.context.close()
+
+
 @pytest.mark.parametrize(
     ("options", "code"),
     [

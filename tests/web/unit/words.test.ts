@@ -89,7 +89,7 @@ test('every failure has a next step in every language', () => {
 
 test('whatever fails in the phone has words of its own', () => {
   // What only other pages can do wrong is told in the words of the SDK.
-  const others = ['audio_processor_failed', 'already_in_call', 'token_missing', 'token_expired', 'token_unavailable', 'digits_invalid'];
+  const others = ['audio_processor_failed', 'already_in_call', 'token_missing', 'token_expired', 'token_unavailable', 'digits_invalid', 'policy_refused', 'file_missing'];
   for (const kind of Object.keys(OWN_WORDS)) assert.equal(`failure.${kind}` in beside, !others.includes(kind), kind);
 });
 

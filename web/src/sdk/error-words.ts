@@ -12,6 +12,8 @@ export type OwnCode =
   | 'microphone_busy'
   | 'microphone_timeout'
   | 'audio_blocked'
+  | 'policy_refused'
+  | 'file_missing'
   | 'audio_processor_failed'
   | 'already_in_call'
   | 'token_missing'
@@ -169,6 +171,16 @@ export const OWN_WORDS: OwnWords = {
     'The browser did not let sound start.',
     'Call again by a click or a key; check that this page may play sound.',
     true,
+  ],
+  policy_refused: [
+    'The content security policy of this page does not let the sound of calls load.',
+    'Allow worklets.js in its script-src.',
+    false,
+  ],
+  file_missing: [
+    'A file that calls need is not beside this page’s script.',
+    'Put worklets.js there.',
+    false,
   ],
   audio_processor_failed: [
     'What this page does to the voice before it is sent has failed.',

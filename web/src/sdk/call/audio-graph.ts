@@ -6,13 +6,10 @@
 import { CAPTURE, PLAYBACK } from '../audio/ports';
 import type { AudioPorts, FromCapture, FromPlayback, ToCapture, ToPlayback } from '../audio/ports';
 import { within } from './deadline';
-import { CallerError, unreachable } from './error';
+import { CallerError } from './error';
+import { loadWorklets } from './own-files';
 import { soundChoice } from './sound-choice';
 
-/** File name of the built worklets, put in by the build. */
-declare const AUDIO_WORKLET_FILE: string;
-
-const LOAD_MS = 10_000;
 const RESUME_MS = 2000;
 
 /** A running context's clock moves within a few milliseconds; a stuck one's never does. */
@@ -44,12 +41,7 @@ export class AudioGraph {
   /** Build the nodes; return the ports the socket worker needs. Throws CallerError. */
   async load(): Promise<AudioPorts> {
     const context = this.#context;
-    const file = new URL(AUDIO_WORKLET_FILE, import.meta.url);
-    try {
-      await within(LOAD_MS, context.audioWorklet.addModule(file));
-    } catch {
-      throw unreachable();
-    }
+    await loadWorklets(context);
     const capture = new AudioWorkletNode(context, CAPTURE, {
       numberOfOutputs: 0,
       channelCount: 1,
