@@ -80,7 +80,8 @@ export function ended(outcome: Key, seconds: number, next: string, { call }: Act
   return [
     seconds > 0 && h('p', {}, t('lasted', { time: clock(seconds) })),
     next && h('p', {}, next),
-    button(t('callAgain'), call, outcome === 'answered' ? 'main' : 'go main'),
+    // Once the budget is spent another call would be refused; a frame that is opened later asks anew.
+    outcome !== 'budget' && button(t('callAgain'), call, outcome === 'answered' ? 'main' : 'go main'),
     asked,
   ];
 }
