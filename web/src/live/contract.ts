@@ -137,6 +137,8 @@ export type AlarmRule =
   | 'errors'
   | 'ghost_calls'
   | 'audit_failure'
+  | 'deletions_wait'
+  | 'store_rights'
   | 'store_away';
 
 /** What is wrong enough to be told. */

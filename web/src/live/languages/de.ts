@@ -431,9 +431,17 @@ export const words: Words = {
         (what, count) => `Die Prüfung der Bücher: ${what} (${count}).`,
         'Rufen Sie `caller ledger audit` auf: Es nennt, wessen Geld es ist, und was zu tun ist.',
       ],
+      deletions_wait: [
+        (_, count) => `Kein Konto kann gelöscht werden: Wer gelöscht wird, lässt sich nicht festhalten (${count}-mal).`,
+        'Machen Sie den Ordner von CALLER_DATA_DIR beschreibbar, oder schaffen Sie Platz auf seinem Datenträger, wo das Log eine solche Zeile hat; `caller check` sagt, was fehlt. Danach gehen Löschungen von selbst weiter.',
+      ],
+      store_rights: [
+        (rights) => `Valkey verweigert, was Knoten brauchen: ${rights}.`,
+        'Ergänzen Sie das in der Zeile unseres Benutzers in der Zugriffsliste von Valkey („The access list of Valkey“ im Betriebshandbuch).',
+      ],
       store_away: [
         (_, seconds) => `Seit ${seconds} s ist Valkey nicht erreichbar, oder kein Knoten meldet sich.`,
-        'Sehen Sie nach, ob Valkey läuft: Ohne es gehen Anrufe CALLER_GRACE_S lang weiter.',
+        'Sehen Sie nach, ob Valkey läuft und ob Knoten es erreichen: `caller check` sagt auf jedem von ihnen, woran es liegt. Ohne es gehen Anrufe CALLER_GRACE_S lang weiter.',
       ],
     },
     subjects: {

@@ -431,9 +431,17 @@ export const words: Words = {
         (what, count) => `La auditoría de los libros: ${what} (${count}).`,
         'Ejecute `caller ledger audit`: dice de quién es el dinero y qué hay que hacer.',
       ],
+      deletions_wait: [
+        (_, count) => `No se puede eliminar ninguna cuenta: no se puede anotar cuáles se eliminan (${count} veces).`,
+        'Haga que se pueda escribir en la carpeta de CALLER_DATA_DIR, o libere espacio en su disco, donde el log tenga una línea así; `caller check` dice qué falla. Después, las eliminaciones siguen por sí solas.',
+      ],
+      store_rights: [
+        (rights) => `Valkey rechaza lo que los nodos necesitan: ${rights}.`,
+        'Añádalo a la línea de nuestro usuario en la lista de acceso de Valkey («The access list of Valkey», en el manual de operaciones).',
+      ],
       store_away: [
         (_, seconds) => `Desde hace ${seconds} s no se llega a Valkey, o ningún nodo dice nada.`,
-        'Mire si Valkey funciona: sin él, las llamadas siguen durante CALLER_GRACE_S.',
+        'Mire si Valkey funciona y si los nodos lo alcanzan: `caller check` dice en cada uno cuál es la causa. Sin él, las llamadas siguen durante CALLER_GRACE_S.',
       ],
     },
     subjects: {
