@@ -82,7 +82,9 @@ class CarrierModel:
 
     def is_clear_due(self, now_ns: int) -> bool:
         """Return whether to clear the carrier: a doubt is to end, and no frames are being cut."""
-        is_due = self.marks.clear_control.is_due(now_ns, self.lead_ns(now_ns))
+        # A carrier that was dry may have begun up to a frame later than the model says.
+        lead_ns = self.lead_ns(now_ns) + FRAME_NS
+        is_due = self.marks.clear_control.is_due(now_ns, lead_ns)
         return is_due and not self.gap_ns and now_ns >= self.cut_until_ns
 
     def cleared(self, now_ns: int) -> None:

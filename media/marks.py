@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import Final
 
 from media.clear_control import PATIENCE_NS, ClearControl
-from media.mark_spread import MarkSpread
+from media.mark_history import MarkHistory
 from media.nanoseconds import MS_NS, NEVER_NS, SECOND_NS
 from media.surplus import SURPLUS_NS_MIN, SurplusFilter
 
@@ -33,7 +33,8 @@ LONGER_NS_MIN: Final = 24 * MS_NS
 """A round trip longer than the floor by more than this is not explained by another beat: the way
 is longer, or a stall delayed the clear before it."""
 LEARN_MARKS: Final = 8
-"""This many marks after the carrier was dry may lower the floor; later ones lower the model."""
+"""This many marks after the carrier was dry may lower the floor; later ones lower the model, unless
+marks come back unevenly: the least of eight is late as well."""
 OVERDUE_NS: Final = SECOND_NS
 """A mark that is late by this shows by its absence that the carrier has so much too much to play,
 or that the way to it stands still."""
@@ -41,6 +42,10 @@ USUAL_NS_MAX: Final = 80 * MS_NS
 FIRST_PATIENCE_NS: Final = 8 * SECOND_NS
 """A first round trip above `USUAL_NS_MAX` may have been measured during a stall. It is measured
 again in a pause, or after this time."""
+KNOWN_AFTER_NS: Final = 6_500 * MS_NS
+KNOWN_MARKS: Final = 6
+"""No pause is used before it can be told whether the first marks are late by chance; if they are,
+the floor is that of twice as many."""
 UNMARKED_PATIENCE_NS: Final = 6 * SECOND_NS
 """How long after a mark was sent the clear of a carrier that never returned one waits for a pause.
 A mark follows a clear within a second, so what a stall left is gone after 7 s even without one."""
@@ -60,11 +65,11 @@ class Marks:
         "_checks",
         "_count",
         "_forced",
+        "_history",
         "_learnt",
         "_longer_ns",
         "_name",
         "_sent_ns",
-        "_spread",
         "_surplus",
         "_waiting",
         "clear_control",
@@ -73,8 +78,8 @@ class Marks:
 
     def __init__(self) -> None:
         self.clear_control = ClearControl()
-        self._spread = MarkSpread()
-        self._surplus = SurplusFilter(self.clear_control)
+        self._history = MarkHistory()
+        self._surplus = SurplusFilter(self.clear_control, self._history)
         self._waiting: dict[str, tuple[int, int]] = {}
         """By name: when the mark was sent, and the audio before it by the model, in ns."""
         self._name = ""
@@ -135,27 +140,53 @@ class Marks:
         trip_ns = max(0, now_ns - sent_ns - audio_ns)
         self.clear_control.mark_returned()
         self._learnt += 1
+        self._history.returned(trip_ns)
         if self.clear_control.is_measuring or self.rtt_ns is None:
-            self._spread.returned(trip_ns, is_first=True)
             self._measured(now_ns, trip_ns)
             return 0
-        self._spread.returned(trip_ns, is_first=False)
+        if self._history.is_way_longer:
+            # Or it stood still once more.
+            self.rtt_ns = trip_ns
+            self._check(now_ns, CHECKS)
         surplus_ns = trip_ns - self.rtt_ns
-        if surplus_ns < 0 and self._learnt <= LEARN_MARKS:
+        is_even = self._history.is_even
+        if surplus_ns < 0 and (self._learnt <= LEARN_MARKS or not is_even):
             # The whole stream is new, not only what the carrier plays.
             is_new = self._count <= LEARN_MARKS
             if audio_ns or is_new:
                 self.rtt_ns = trip_ns
-            if surplus_ns < -max(BEAT_NS, self._spread.lateness_ns):
-                self.clear_control.doubt(NEVER_NS if is_new else now_ns + PATIENCE_NS)
-            return 0
+            self._doubt_floor(now_ns, surplus_ns, is_even=is_even, is_new=is_new)
+            surplus_ns = 0
+        if not is_even:
+            self._learn_uneven(now_ns)
         return surplus_ns
+
+    def _doubt_floor(self, now_ns: int, change_ns: int, *, is_even: bool, is_new: bool) -> None:
+        """Doubt a floor that has become lower by more than chance or another beat explain."""
+        if change_ns >= -max(BEAT_NS, self._history.chance_ns()):
+            return
+        if is_even or self._count < KNOWN_MARKS:
+            self.clear_control.doubt(NEVER_NS if is_new else now_ns + PATIENCE_NS)
+        elif self._count > 2 * KNOWN_MARKS:
+            self._surplus.doubted(now_ns)
+            self.clear_control.doubt(NEVER_NS)
+
+    def _learn_uneven(self, now_ns: int) -> None:
+        """Learn the floor of marks that come back unevenly, or that are still few."""
+        control, history = self.clear_control, self._history
+        self.rtt_ns = floor_ns = history.least_ns() or self.rtt_ns or 0
+        is_long = floor_ns > USUAL_NS_MAX
+        if self._count == KNOWN_MARKS and (not is_long or history.chance_ns() > BEAT_NS):
+            control.trust()
+        elif self._count == 2 * KNOWN_MARKS and is_long:
+            self._surplus.doubted(now_ns)
+            control.doubt(now_ns + 2 * PATIENCE_NS)
 
     def correct(self, now_ns: int, surplus_ns: int) -> int:
         """Return what to add to the model for the surplus of a mark that came back."""
-        added_ns = self._surplus.correct(now_ns, surplus_ns, self._spread.lateness_ns)
-        self._spread.corrected(added_ns)
-        return added_ns
+        if self.rtt_ns is None:
+            return 0
+        return self._surplus.correct(now_ns, surplus_ns, self.rtt_ns)
 
     def relearn(self) -> None:
         """Let marks lower the floor again: the carrier was dry and begins on a beat of its own.
@@ -168,7 +199,8 @@ class Marks:
         """Note a clear. The carrier returns all marks at once, which say nothing."""
         self._waiting.clear()
         self._learnt = 0
-        self._surplus.cleared()
+        self._history.cleared((self.rtt_ns or 0) + SURPLUS_NS_MIN)
+        self._surplus.cleared(now_ns)
         self.clear_control.cleared(now_ns, has_marks=self.rtt_ns is not None)
 
     def _overdue(self, now_ns: int) -> None:
@@ -184,39 +216,45 @@ class Marks:
 
         One that is longer than the floor is believed when another says the same: the way may have
         stood still. One that is much shorter is believed and measured again: the way may have stood
-        still for less than it became shorter by. Where marks come back unevenly, what chance
-        explains changes nothing by itself.
+        still for less than it became shorter by. Where marks come back unevenly, one of them says
+        nothing: those that follow are compared with those before.
         """
         control = self.clear_control
         longer_ns, self._longer_ns = self._longer_ns, None
         control.is_measuring = False
-        lateness_ns = self._spread.lateness_ns
-        noise_ns = max(SURPLUS_NS_MIN, lateness_ns)
+        is_first = self.rtt_ns is None
+        if self.rtt_ns is not None and not self._history.is_even:
+            control.trust()
+            self.rtt_ns = min(self.rtt_ns, trip_ns)
+            self._check(now_ns, max(0, self._checks - 1))
+            return
         change_ns = 0 if self.rtt_ns is None else trip_ns - self.rtt_ns
         is_confirmed = longer_ns is not None and abs(trip_ns - longer_ns) <= SURPLUS_NS_MIN
         if change_ns > LONGER_NS_MIN and not is_confirmed:
             # Not believed yet: the next measurement either says the same or shows a stall.
             self._longer_ns = trip_ns
-            if change_ns > lateness_ns:
-                self._forced += 1
-                control.doubt(now_ns if self._forced <= FORCED_MAX else NEVER_NS)
-                return
-        is_first = self.rtt_ns is None
-        if not lateness_ns or change_ns < 0 or is_confirmed:
-            self.rtt_ns = trip_ns
+            self._forced += 1
+            control.doubt(now_ns if self._forced <= FORCED_MAX else NEVER_NS)
+            return
+        self.rtt_ns = trip_ns
         self._forced = 0
         control.trust()
-        if is_first and trip_ns > USUAL_NS_MAX:
-            control.doubt(now_ns + FIRST_PATIENCE_NS)
-        self._checks = CHECKS if abs(change_ns) > noise_ns else max(0, self._checks - 1)
-        if self._checks == CHECKS:
-            control.doubt(now_ns + PATIENCE_NS)
+        if is_first:
+            control.wait_until(now_ns + KNOWN_AFTER_NS)
+            if trip_ns > USUAL_NS_MAX:
+                control.doubt(now_ns + FIRST_PATIENCE_NS)
+        if abs(change_ns) > SURPLUS_NS_MIN:
+            self._history.restart()
+            self._check(now_ns, CHECKS)
         else:
-            self._check_later(now_ns)
+            self._check(now_ns, max(0, self._checks - 1))
 
-    def _check_later(self, now_ns: int) -> None:
-        """Measure again in a pause if the floor is to be confirmed."""
-        if self._checks:
+    def _check(self, now_ns: int, checks: int) -> None:
+        """Measure the floor so many times more: soon, and then in pauses."""
+        self._checks = checks
+        if checks == CHECKS:
+            self.clear_control.doubt(now_ns + PATIENCE_NS)
+        elif checks:
             # Not at once: whatever stood still during the last measurement could still do so.
             self.clear_control.wait_until(now_ns + CHECKED_AFTER_NS)
             self.clear_control.doubt(NEVER_NS)

@@ -10,16 +10,21 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 import random
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from statistics import median
 
+import numpy as np
+
 from media.playout import Playout
 from media.vad import TalkDetector
 from media.way_back import WayBack
 from tests.media.playout_world import FRAME, MS, SAMPLE, SECOND, SPEECH
+from tests.media.signals import from_mulaw
 
 Stalls = Sequence[tuple[float, float]]
 """(begin, end) in seconds, in order."""
@@ -28,6 +33,10 @@ CALM_S = 16
 """How long nothing stands still at the end of a call."""
 VOICE = 5 * FRAME
 """How far apart the frames of the phone's voice are that are looked at."""
+LOUD_PEAK = 500
+"""A frame that anybody hears if it is missing."""
+Wander = Callable[[random.Random, float], float]
+"""(chance, second) -> ms."""
 SIDES = ("before us", "process", "to the carrier", "from the carrier")
 
 
@@ -49,6 +58,52 @@ TALK = _talks(SPEECH)
 """Each frame, and whether the talker talks."""
 LOUD = _talks(random.Random(1).randbytes(160 * 500))
 """Noise without a pause."""
+SAID = {frame for frame, _ in TALK + LOUD}
+
+
+def is_loud(audio: bytes) -> bool:
+    """Whether anybody hears it if it is missing."""
+    return bool(np.abs(from_mulaw(audio)).max() >= LOUD_PEAK)
+
+
+# -- how marks wander, by a spread that is the deviation of a normal one ---------------------------
+
+
+def half_normal(spread_ms: float) -> Wander:
+    """Late by the magnitude of a normal deviate."""
+    return lambda chance, _second: abs(chance.gauss(0, spread_ms))
+
+
+def clipped(spread_ms: float) -> Wander:
+    """Every other mark in time, the rest late by a normal deviate."""
+    return lambda chance, _second: max(0.0, chance.gauss(0, spread_ms))
+
+
+def shifted(spread_ms: float) -> Wander:
+    """Around twice the deviation."""
+    return lambda chance, _second: max(0.0, chance.gauss(2 * spread_ms, spread_ms))
+
+
+def exponential(spread_ms: float) -> Wander:
+    """Most nearly in time, few very late."""
+    return lambda chance, _second: chance.expovariate(1 / spread_ms) if spread_ms else 0.0
+
+
+def uniform(spread_ms: float) -> Wander:
+    """Any time up to 3.5 deviations."""
+    return lambda chance, _second: chance.uniform(0, spread_ms * 12**0.5)
+
+
+def lasting(spread_ms: float, seconds: float = 10) -> Wander:
+    """Late by the magnitude of a normal deviate that changes in so many seconds."""
+    kept = math.exp(-1 / seconds)
+    state = [0.0]
+
+    def wander(chance: random.Random, _second: float) -> float:
+        state[0] = kept * state[0] + math.sqrt(1 - kept**2) * chance.gauss(0, spread_ms)
+        return abs(state[0])
+
+    return wander
 
 
 @dataclass
@@ -65,8 +120,10 @@ class Call:
     """Of the frames before us, and of both ways to the carrier."""
     bunch_ms: float = 0
     """One mark of six is held back by so much at most, until the last stall."""
-    wander_ms: float = 0
-    """Each mark is held back by any time up to this, alone."""
+    wander: Wander | None = None
+    """By how much each mark is held back, alone."""
+    marks_lost: float = 0
+    """Share of the marks that never come back."""
     ppm: float = 0
     """How much faster than ours the carrier's clock is."""
     talker_ppm: float = 0
@@ -80,6 +137,10 @@ class Call:
     playout: Playout = field(default_factory=Playout)
 
     cleared_at: list[int] = field(default_factory=list)
+    lost_loud: int = 0
+    """Loud frames that a clear took away."""
+    altered_loud: int = 0
+    """Loud frames that the carrier was sent otherwise, but in the first and the last second."""
     end: int = 0
     """When the carrier runs dry."""
     backlogs: list[tuple[int, int, int]] = field(default_factory=list)
@@ -93,6 +154,8 @@ class Call:
         self._marks: list[tuple[int, str]] = []
         self._polls_at = -1
         self._way_back = WayBack()
+        self._waiting: deque[tuple[int, bytes]] = deque()
+        """What the carrier has to play, by the time at which that is over."""
 
     def run(self, observe: tuple[float, float]) -> Call:
         """Play the call; look at the carrier in this span of seconds."""
@@ -184,15 +247,21 @@ class Call:
 
     def _send(self, now: int, given: Sequence[bytes]) -> None:
         for audio in given:
+            if SECOND < now < (self.seconds - 1) * SECOND:
+                pieces = [audio[at : at + 160] for at in range(0, len(audio), 160)]
+                self.altered_loud += sum(each not in SAID and is_loud(each) for each in pieces)
             at = self._through("to the carrier", now, self._way(now, 1))
-            self._at(at, partial(self._hear, len(audio)))
+            self._at(at, partial(self._hear, audio))
 
     # -- the carrier -----------------------------------------------------------------------------
 
-    def _hear(self, size: int, now: int) -> None:
+    def _hear(self, audio: bytes, now: int) -> None:
         if self.end < now:
             self.end = -(-now // self.beat) * self.beat
-        self.end += int(size * SAMPLE / (1 + self.ppm * 1e-6))
+        self.end += int(len(audio) * SAMPLE / (1 + self.ppm * 1e-6))
+        self._waiting.append((self.end, audio))
+        while self._waiting[0][0] <= now:
+            self._waiting.popleft()
 
     def _mark(self, now: int, name: str) -> None:
         entry = (max(now, self.end), name)
@@ -204,9 +273,11 @@ class Call:
             self._marks.remove(entry)
             if now < (self.seconds - CALM_S) * SECOND and self._chance.random() < 1 / 6:
                 now += int(self._chance.uniform(0, self.bunch_ms) * MS)
-            if self.wander_ms:
-                now += int(self._chance.uniform(0, self.wander_ms) * MS)
+            if self.marks_lost and self._chance.random() < self.marks_lost:
+                return
             at = self._through("from the carrier", now, self._way(now, 2))
+            if self.wander is not None:
+                at += int(self.wander(self._chance, now / SECOND) * MS)
             self._at(at, lambda at: self._mark_back(at, entry[1]), is_ours=True)
 
     def _speak(self, now: int) -> None:
@@ -217,6 +288,9 @@ class Call:
 
     def _cleared(self, now: int) -> None:
         self.end = min(self.end, now)
+        # A frame of which half has been played is heard.
+        while self._waiting and self._waiting[-1][0] > now + FRAME // 2:
+            self.lost_loud += is_loud(self._waiting.pop()[1])
         for entry in tuple(self._marks):
             self._played(now, entry)
 

@@ -16,7 +16,7 @@ def trip(marks: Marks, at: int, *, lead: int, rtt: int, surplus: int = 0) -> int
     return marks.correct(back, marks.returned(back, name))
 
 
-def learnt(rtt: int = 40 * MS, count: int = 8) -> Marks:
+def learnt(rtt: int = 40 * MS, count: int = 12) -> Marks:
     marks = Marks()
     for second in range(count):
         assert trip(marks, second * SECOND, lead=30 * MS, rtt=rtt) == 0
@@ -248,17 +248,17 @@ def steady(marks: Marks, at: int, surplus: int) -> int:
 
 
 def test_a_small_surplus_that_comes_at_once_and_stays_is_a_doubt() -> None:
-    marks = learnt(count=9)
+    marks = learnt(count=17)
     assert steady(marks, 20 * SECOND, 12 * MS) == 0
     assert not marks.clear_control.is_in_doubt
-    marks = learnt(count=9)
+    marks = learnt(count=17)
     assert steady(marks, 20 * SECOND, 25 * MS) == 0
     assert steady(marks, 23 * SECOND, 25 * MS) == 0, "until a clear tells, it may be the way's"
     assert marks.clear_control.is_due(24 * SECOND + 95 * MS, 50 * MS)
 
 
 def test_a_small_surplus_that_comes_slowly_is_a_clocks() -> None:
-    marks = learnt(count=9)
+    marks = learnt(count=17)
     assert steady(marks, 20 * SECOND, 4 * MS) == 0
     assert steady(marks, 23 * SECOND, 6 * MS + 1) == 6 * MS + 1
     assert not marks.clear_control.is_in_doubt
@@ -334,32 +334,89 @@ def test_marks_that_a_clear_brings_back_say_nothing() -> None:
     assert marks.due(21 * SECOND, 21 * SECOND) is not None
 
 
-def wandering() -> Marks:
-    """Marks of a way of 40 ms that come back up to 29 ms late by chance."""
-    marks = learnt(count=3)
-    for second in range(3, 8):
-        wander = 0 if second % 2 else 29 * MS
-        trip(marks, second * SECOND, lead=30 * MS, rtt=40 * MS, surplus=wander)
-    marks.clear_control.trust()
+def wandering(count: int = 12) -> Marks:
+    """Marks of a way of 40 ms that come back up to 90 ms late by chance."""
+    marks = learnt(count=1)
+    for second in range(1, count):
+        trip(marks, second * SECOND, lead=30 * MS, rtt=40 * MS, surplus=second % 4 * 30 * MS)
     return marks
 
 
-def test_where_marks_wander_chance_does_not_raise_the_floor() -> None:
-    marks = wandering()
-    measured(marks, 20 * SECOND, 140 * MS)
-    assert marks.rtt_ns == 40 * MS
+def test_first_marks_that_are_late_by_chance_ask_for_no_clear() -> None:
+    marks = Marks()
+    for second, rtt in enumerate((190, 90, 60, 170, 130)):
+        trip(marks, second * SECOND, lead=0, rtt=rtt * MS)
+    assert not marks.clear_control.is_due(6 * SECOND, 50 * MS), "no pause is used so soon"
+    trip(marks, 5 * SECOND, lead=0, rtt=110 * MS)
+    assert marks.rtt_ns == 60 * MS
     assert not marks.clear_control.is_in_doubt
-    measured(marks, 30 * SECOND, 340 * MS)
-    assert marks.rtt_ns == 40 * MS
-    assert marks.clear_control.is_in_doubt
-    measured(marks, 40 * SECOND, 330 * MS)
-    assert marks.rtt_ns == 330 * MS, "two measurements say so"
 
 
-def test_what_chance_explains_raises_the_floor_when_two_measurements_agree_on_it() -> None:
+def test_a_floor_that_stays_long_where_marks_wander_is_measured_after_twelve() -> None:
+    marks = Marks()
+    for second in range(12):
+        assert marks.clear_control.is_in_doubt == (0 < second < 6)
+        trip(marks, second * SECOND, lead=30 * MS, rtt=(190 - 10 * second) * MS)
+    assert marks.rtt_ns == 80 * MS
+    assert not marks.clear_control.is_in_doubt
+    marks = Marks()
+    for second in range(12):
+        trip(marks, second * SECOND, lead=30 * MS, rtt=(200 - 10 * second) * MS)
+    assert marks.rtt_ns == 90 * MS
+    assert not marks.clear_control.is_due(15 * SECOND, 50 * MS)
+    assert marks.clear_control.is_due(15 * SECOND + 120 * MS, 50 * MS)
+
+
+def test_where_marks_wander_the_least_is_the_floor_and_chance_no_doubt() -> None:
     marks = wandering()
-    measured(marks, 20 * SECOND, 140 * MS)
-    measured(marks, 30 * SECOND, 90 * MS)
-    assert marks.rtt_ns == 40 * MS, "they differ as chance does"
-    measured(marks, 40 * SECOND, 110 * MS)
-    assert marks.rtt_ns == 110 * MS
+    assert not marks.clear_control.is_in_doubt
+    assert trip(marks, 20 * SECOND, lead=30 * MS, rtt=35 * MS) == 0
+    assert marks.rtt_ns == 35 * MS
+    for second, surplus in enumerate((90, 60, 85, 0)):
+        at = (21 + second) * SECOND
+        assert trip(marks, at, lead=30 * MS, rtt=40 * MS, surplus=surplus * MS) == 0
+    assert not marks.clear_control.is_in_doubt
+
+
+def test_where_marks_wander_a_single_measurement_says_nothing() -> None:
+    marks = wandering()
+    for at, rtt in ((20, 340), (30, 95), (40, 140)):
+        measured(marks, at * SECOND, rtt * MS)
+        assert marks.rtt_ns == 40 * MS
+        assert not marks.clear_control.is_in_doubt
+
+
+def test_where_marks_wander_a_row_that_is_no_chance_waits_for_a_pause() -> None:
+    marks = wandering(count=40)
+    for second, surplus in enumerate((150, 210)):
+        assert not marks.clear_control.is_in_doubt
+        at = (40 + second) * SECOND
+        assert trip(marks, at, lead=30 * MS, rtt=40 * MS, surplus=surplus * MS) == 0
+    assert not marks.clear_control.is_due(100 * SECOND, 50 * MS)
+    marks.clear_control.sent(200 * MS, is_quiet=True)
+    assert marks.clear_control.is_due(100 * SECOND, 50 * MS)
+
+
+def test_a_row_that_is_no_chance_is_trusted_again_when_a_mark_comes_back_in_time() -> None:
+    marks = wandering(count=40)
+    for second, surplus in enumerate((150, 210)):
+        trip(marks, (40 + second) * SECOND, lead=30 * MS, rtt=40 * MS, surplus=surplus * MS)
+    assert marks.clear_control.is_in_doubt
+    trip(marks, 44 * SECOND, lead=30 * MS, rtt=45 * MS)
+    assert not marks.clear_control.is_in_doubt
+
+
+def test_a_way_that_is_longer_is_seen_by_a_clear_that_takes_nothing_away() -> None:
+    marks = wandering(count=40)
+    for second in range(40, 43):
+        trip(marks, second * SECOND, lead=30 * MS, rtt=340 * MS)
+    assert marks.clear_control.is_in_doubt
+    marks.cleared(44 * SECOND)
+    trip(marks, 45 * SECOND, lead=30 * MS, rtt=341 * MS)
+    assert marks.rtt_ns == 40 * MS
+    trip(marks, 46 * SECOND, lead=30 * MS, rtt=339 * MS)
+    trip(marks, 47 * SECOND, lead=30 * MS, rtt=342 * MS)
+    assert marks.rtt_ns == 342 * MS
+    at = 49 * SECOND + 372 * MS
+    assert not marks.clear_control.is_due(at - 1, 50 * MS)
+    assert marks.clear_control.is_due(at, 50 * MS), "the way may have stood still"

@@ -423,7 +423,7 @@ def test_marks_detect_a_backlog_and_a_clear_ends_it() -> None:
 
 def test_speech_is_cut_while_the_carrier_has_a_lesser_backlog() -> None:
     playout, now = begun()
-    for backlog in (0, 900 * MS, 900 * MS):
+    for backlog in (*[0] * 12, 900 * MS, 900 * MS):
         name = playout.mark_due(now)
         assert name is not None
         now += SECOND + 200 * MS

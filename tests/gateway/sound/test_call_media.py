@@ -423,7 +423,7 @@ def test_marks_that_return_tell_the_way_to_the_carrier(studio):
     assert sample.carrier_rtt_ms == 80
 
 
-def behind(studio, seconds, late_ns):
+def behind(studio, seconds, late_ns, *, even=2):
     """Let marks come back late, as those of a carrier that is so far behind; the first are not.
 
     After a clear it is no longer.
@@ -433,7 +433,7 @@ def behind(studio, seconds, late_ns):
         studio.media.watch_delay(studio.now_ns)
         sent = studio.marks[-1]
         due_ns = studio.now_ns + studio.playout.lead_ns(studio.now_ns) + 50_000_000
-        if second >= 2 and not studio.clears:
+        if second >= even and not studio.clears:
             due_ns += late_ns
         while studio.now_ns < due_ns:
             studio.talk(1)
@@ -452,7 +452,7 @@ def test_a_carrier_that_is_over_a_second_behind_is_cleared(studio):
 
 
 def test_a_carrier_that_is_a_little_behind_is_cleared_when_that_does_not_pass(studio):
-    behind(studio.joined(), 4, 300_000_000)
+    behind(studio.joined(), 14, 300_000_000, even=12)
     assert studio.clears == 0
     behind(studio, 8, 0)
     assert studio.clears == 1
@@ -460,7 +460,7 @@ def test_a_carrier_that_is_a_little_behind_is_cleared_when_that_does_not_pass(st
 
 
 def test_a_mark_that_is_not_back_in_time_tells_by_its_absence(studio):
-    behind(studio.joined(), 2, 0)
+    behind(studio.joined(), 7, 0)
     for _ in range(2):
         studio.talk(50)
         studio.media.watch_delay(studio.now_ns)
@@ -471,7 +471,7 @@ def test_a_mark_that_is_not_back_in_time_tells_by_its_absence(studio):
 
 
 def test_a_doubt_is_ended_in_the_next_pause(studio):
-    behind(studio.joined(), 4, 300_000_000)
+    behind(studio.joined(), 14, 300_000_000, even=12)
     studio.talk(20, b"\xff" * 160)
     assert studio.clears == 1
 
