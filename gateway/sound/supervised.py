@@ -1,7 +1,7 @@
 """Carries the sound of one supervisor: what they hear of a call, and who of its parties hears them.
 
-Nothing is kept: audio passes through lanes of some hundredths of a second. The frames of the call
-never wait for it. Knows no grant and no call state.
+Nothing is kept: audio passes through lanes that are as short as jitter allows. The frames of the
+call never wait for it. Knows no grant and no call state.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from media.lane import Lane
 from media.mixer import Mixer
 
 HEARD_LEAD: Final = 20 * SAMPLES_PER_MS
-"""Of both parties' voices, which come evenly: the beat that mixes them comes 20 ms apart."""
-HEARD_MOST: Final = 60 * SAMPLES_PER_MS
+"""Of both parties' voices, while they come evenly: the beat that mixes them comes 20 ms apart."""
+HEARD_MOST: Final = 240 * SAMPLES_PER_MS
 VOICE_LEAD: Final = 40 * SAMPLES_PER_MS
 """Of the supervisor's own voice, which comes over a network."""
-VOICE_MOST: Final = 120 * SAMPLES_PER_MS
+VOICE_MOST: Final = 240 * SAMPLES_PER_MS
 IDLE_BEATS: Final = 3
 """Beats without a frame of the call after which a voice gets frames of its own to ride on."""
 STUCK_BEATS: Final = 150

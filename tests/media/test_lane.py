@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media.lane import Lane
+from media.lane import GROWN_TAKES_MAX, LATE_TAKES_MAX, WINDOW_TAKES, Lane
 
 FRAME = bytes(range(160))
 SILENCE = b"\xff"
@@ -23,16 +23,54 @@ def test_nothing_is_given_before_the_lead_has_come() -> None:
     assert lane.take(160) == FRAME
 
 
-def test_a_gap_is_silence_and_then_a_new_lead() -> None:
+def test_a_gap_is_silence_and_then_a_lead_that_is_longer_by_it() -> None:
     lane = Lane(160, 960)
     lane.put(FRAME[:100] + FRAME)
     assert lane.take(160) == (FRAME[:100] + FRAME)[:160]
     assert lane.take(160) == FRAME[60:] + SILENCE * 60
-    assert lane.take(160) == b""
-    lane.put(FRAME[:80])
+    lane.put(FRAME)
     assert lane.take(160) == b"", "it fills again"
-    lane.put(FRAME[:80])
-    assert lane.take(160) == FRAME[:80] + FRAME[:80]
+    lane.put(FRAME[:150])
+    assert lane.take(160) == b""
+    lane.put(FRAME[:10])
+    assert lane.take(160) == FRAME
+
+
+def dried(lane: Lane, takes: int) -> int:
+    """Let a source pause for so many pieces; return how much must come before it is heard."""
+    lane.put(FRAME * 6)
+    while lane.take(160):
+        pass
+    for _ in range(takes - 1):
+        assert lane.take(160) == b""
+    before = len(lane)
+    while True:
+        lane.put(FRAME)
+        if lane.take(160):
+            return len(lane) + 160 - before
+
+
+def test_a_source_that_was_late_gets_a_longer_lead_and_one_that_paused_none() -> None:
+    assert dried(Lane(160, 1_920), 1) == 320
+    assert dried(Lane(160, 1_920), LATE_TAKES_MAX - 1) == 160 * (1 + GROWN_TAKES_MAX)
+    assert dried(Lane(160, 1_920), LATE_TAKES_MAX) == 160
+
+
+def test_a_lead_is_half_of_what_is_held_at_most() -> None:
+    lane = Lane(160, 960)
+    assert [dried(lane, 5) for _ in range(4)] == [480] * 4
+
+
+@pytest.mark.parametrize("is_quiet", [True, False])
+def test_what_is_not_needed_for_five_seconds_goes_in_a_pause(is_quiet: bool) -> None:
+    lane = Lane(160, 1_920)
+    dried(lane, 5)
+    quiet, loud = SILENCE * 160, b"\x10" * 160
+    lane.put(loud)
+    for _ in range(3 * WINDOW_TAKES):
+        lane.put(quiet if is_quiet else loud)
+        assert lane.take(160)
+    assert lane.dropped == (320 if is_quiet else 0)
 
 
 def test_a_source_that_has_paused_adds_nothing() -> None:

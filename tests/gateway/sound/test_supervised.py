@@ -1,8 +1,13 @@
 """A supervisor's part in the sound of a call: what they hear, who hears them, and when it ends."""
 
+import itertools
+import random
+from collections import deque
+
 import pytest
 
 from gateway.call.supervision import Mode
+from gateway.heartbeat.ticker import URGENT_NS
 from gateway.sound.supervised import (
     HEARD_MOST,
     IDLE_BEATS,
@@ -11,11 +16,13 @@ from gateway.sound.supervised import (
     VOICE_MOST,
 )
 from media import tones
-from media.g711 import SILENCE_FRAME
+from media.g711 import MULAW_SILENCE, SILENCE_FRAME
 from media.mixer import Mixer
+from simulators.carrier.playout import Playout as CarrierPlayout
 from tests.gateway.recording import RecordingConnection
 from tests.gateway.sound.test_call_media import Session, Studio
 from tests.gateway.stage import SPEECH_FRAME
+from tests.thorough import first_of
 
 CALLER, PHONE, OURS = SPEECH_FRAME, bytes(range(0x90, 0xA0)) * 10, bytes(range(0x20, 0x30)) * 10
 TONE = tones.supervision()
@@ -294,3 +301,50 @@ def test_before_the_phone_has_said_anything_its_first_word_is_heard():
     booth.goes_on(5, caller=None)
     assert PHONE in booth.heard
     assert fresh.sounds == 1
+
+
+class Jittered:
+    """A call of which one party speaks without a pause, over a network that delays unevenly."""
+
+    def __init__(self, seed, spread_ms, *, is_phone):
+        self.booth = Booth().enter()
+        self.studio, self.carrier = self.booth.studio, CarrierPlayout()
+        self.gaps = {"phone": 0, "supervisor": 0}
+        chance = random.Random(seed)
+        # In order, as on a socket.
+        late = (abs(chance.gauss(0, spread_ms)) for _ in range(FRAMES))
+        arrivals = deque(itertools.accumulate((n * 20 + each for n, each in enumerate(late)), max))
+        was = dict.fromkeys(self.gaps, True)
+        for step in range(FRAMES * 8):
+            while arrivals and arrivals[0] <= step * 2.5:
+                arrivals.popleft()
+                self.booth.phone_said(CALLER) if is_phone else self.booth.media.take_frame(CALLER)
+            self.studio.now_ns += URGENT_NS
+            self.studio.ticker.poll(self.studio.now_ns)
+            for payload in self.studio.to_phone:
+                self.carrier.push(payload)
+            self.studio.phone.forget()
+            if step % 8 == 7:
+                self.studio.ticker.beat(self.studio.now_ns)
+                sounds = {"phone": self.carrier.pull(), "supervisor": self.booth.heard.pop()}
+                for who, frame in sounds.items():
+                    is_heard = not {*frame} <= {0x7F, MULAW_SILENCE}
+                    self.gaps[who] += was[who] and not is_heard and step > FRAMES
+                    was[who] = is_heard
+
+
+FRAMES = 500
+"""Ten seconds, of which the first 1.25 are not counted: the lead is learnt."""
+
+
+@pytest.mark.parametrize("spread_ms", first_of([20, 5, 40]))
+@pytest.mark.parametrize("seed", range(3))
+def test_whoever_listens_hears_no_more_gaps_of_the_caller_than_the_phone(seed, spread_ms):
+    gaps = Jittered(seed, spread_ms, is_phone=False).gaps
+    assert gaps["supervisor"] <= gaps["phone"]
+
+
+@pytest.mark.parametrize("spread_ms", first_of([20, 5, 40]))
+@pytest.mark.parametrize("seed", range(3))
+def test_a_phone_that_jitters_is_heard_without_gaps_once_that_is_known(seed, spread_ms):
+    assert Jittered(seed, spread_ms, is_phone=True).gaps["supervisor"] <= 1
