@@ -108,12 +108,12 @@ def _told_of(history: History) -> Iterator[tuple[Document, Version]]:
 
 
 def _next(told_to: str, document: Document, version: Version) -> sa.Select[Any]:
-    """Return the query of the next holders, but for those who have accepted this version."""
+    """Return the query of the next holders, but for those who have accepted it, or a later one."""
     holders, accounts, consents = people.holders.c, tables.accounts.c, people.consents.c
     accepted = sa.select(consents.account_id).where(
         consents.account_id == holders.account_id,
         consents.document == document,
-        consents.version == version.date,
+        consents.version >= version.date,
     )
     return (
         sa.select(holders.account_id)

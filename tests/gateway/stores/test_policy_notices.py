@@ -58,6 +58,17 @@ async def test_all_are_told_once_at_a_pace(engine, notices):
     assert '"version":"2027-02-01"' in found[0][2]
 
 
+async def test_who_accepted_a_later_version_is_told_of_no_earlier_one(engine, notices):
+    history = {Document.TERMS: (*HISTORY[Document.TERMS], Version("2027-03-01", False))}
+    async with writing(engine, TIMEOUT_S) as connection:
+        for name in ("ada", "bea"):
+            await consents.accept(connection, name, {"terms": "2027-03-01"}, NOW)
+    for _ in range(4):
+        await PolicyNotices(engine, history, clock=lambda: NOW).round()
+    # `cid` has accepted the second version, and is told of the third alone.
+    assert [row[0] for row in await told(engine)] == ["cid", "eve", "eve"]
+
+
 async def test_a_first_version_is_told_to_nobody(engine, notices):
     first = {Document.TERMS: HISTORY[Document.TERMS][:1]}
     await PolicyNotices(engine, first, clock=lambda: NOW).round()
