@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import structlog
 
 from billing.errors import BillingError
 from database.errors import StoreUnavailableError
+
+_AWAY: Final = (
+    "SQL does not answer: `caller check` says why. What is in use stays, and it is tried again by"
+    " itself."
+)
+_UNREADABLE: Final = (
+    "What SQL holds cannot be read: import it again (`caller rates import`, `caller rates"
+    " sync-high-risk`). What is in use stays."
+)
 
 log = structlog.get_logger(__name__)
 
@@ -38,5 +47,6 @@ class Refreshed(ABC):
             failure = error.code
         # Another code is another fault: a store that is back may hold data that cannot be read.
         if failure and failure != self._failure:
-            log.error("shared data not refreshed", what=self.NAME, code=failure)
+            hint = _AWAY if failure == StoreUnavailableError.code else _UNREADABLE
+            log.error("shared data not refreshed", what=self.NAME, code=failure, hint=hint)
         self._failure = failure

@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from gateway.monitor.alarm_desk import AlarmOrder
-from gateway.monitor.alarms import BY_NAME, Alarm
+from gateway.monitor.alarms import Alarm, action_of
 
 
 class AlarmView(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,7 +50,7 @@ def _view(alarm: Alarm, order: AlarmOrder | None, now_s: float) -> AlarmView:
         rule=alarm.rule,
         subject=alarm.subject,
         title=alarm.title,
-        action=BY_NAME[alarm.rule].action if alarm.rule in BY_NAME else "",
+        action=action_of(alarm),
         value=alarm.value,
         unit=alarm.unit,
         since=datetime.fromtimestamp(alarm.since_s, UTC),

@@ -15,6 +15,7 @@ import msgspec
 from gateway.monitor.audited import Audited
 from gateway.monitor.error_lines import JOURNAL_LINE, LEFT_LINES, TOLD_OTHERWISE
 from gateway.monitor.left_calls import LeftCalls
+from gateway.monitor.next_steps import NEXT_STEPS
 from gateway.monitor.rows import NodeRow
 from gateway.monitor.totals import Health, LastMinute, Totals
 
@@ -219,6 +220,7 @@ def _away(figures: Figures) -> Reading:
     return {"": 0.0 if figures.lacking else figures.store_away_s}
 
 
+ERRORS: Final = "errors"
 STORE_RIGHTS: Final = "store_rights"
 STORE_AWAY: Final = "store_away"
 
@@ -320,7 +322,7 @@ RULES: Final = (
         unit="%",
     ),
     Rule(
-        "errors",
+        ERRORS,
         "An error is logged: {subject} ({value} times).",
         "Look the line up under Other events in the manual of operations.",
         read=_errors,
@@ -563,6 +565,14 @@ def _alarm(rule: Rule, subject: str, value: float, now_s: float) -> Alarm:
 
 def _told(rule: Rule, value: float) -> float:
     return round(value / rule.scale, 1)
+
+
+def action_of(alarm: Alarm) -> str:
+    """Return what to do first about an alarm; empty for one of another release."""
+    if alarm.rule == ERRORS and alarm.subject in NEXT_STEPS:
+        return NEXT_STEPS[alarm.subject]
+    rule = BY_NAME.get(alarm.rule)
+    return "" if rule is None else rule.action
 
 
 def _title(rule: Rule, subject: str, told: float) -> str:

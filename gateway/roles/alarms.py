@@ -16,7 +16,7 @@ from gateway.http.api.alarms import AlarmsApi
 from gateway.http.api.history import HistoryApi
 from gateway.monitor.alarm_desk import AlarmDesk, AlarmOrder
 from gateway.monitor.alarm_view import alarm_views
-from gateway.monitor.alarms import BY_NAME, Alarm, Change, Figures
+from gateway.monitor.alarms import Alarm, Change, Figures, action_of
 from gateway.monitor.audited import Audited
 from gateway.monitor.board import Board
 from gateway.monitor.history import minute_of
@@ -152,7 +152,7 @@ class Alarming:
             return
         words = {"over": "Over", "reminder": "Lasts", "raised": "Began"}[kind]
         at = utc_now() if change.is_over else since
-        action = "" if change.is_over else BY_NAME[alarm.rule].action
+        action = "" if change.is_over else action_of(alarm)
         self._mails.tell(AlarmLine(words, at, alarm.title, action), on_told)
 
 

@@ -1,7 +1,7 @@
 """Names what the gateway's user may do on Valkey, and finds out what of it that user may not.
 
-`deploy/valkey.sh` and docs/operations.md give exactly these rights. A right is named as access lists
-write it (valkey.io/topics/acl): `+command`, `+command|subcommand`, `~keys`, `&channels`.
+`deploy/valkey.sh` and docs/operations.md give exactly these rights. A right is named as access
+lists write it (valkey.io/topics/acl): `+command`, `+command|subcommand`, `~keys`, `&channels`.
 """
 
 from __future__ import annotations

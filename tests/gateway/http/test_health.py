@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from database.errors import StoreFullError
+from database.errors import StoreFullError, StoreRightError
 from gateway.fleet.instances import found_in, new_nonce
 from gateway.heartbeat.ticker import Ticker
 from gateway.http.health import Health
@@ -88,6 +88,15 @@ async def test_a_full_disk_is_named(probe):
 
     reply = await probe("/readyz", redis=is_full)
     assert (reply.status_code, reply.json()["redis"]) == (503, "disk full")
+
+
+async def test_a_right_that_is_missing_is_named(probe):
+    async def lacks():
+        raise StoreRightError("lacks rights", ["&caller/watch/*", "+publish"])
+
+    reply = await probe("/readyz", redis=lacks)
+    said = (reply.status_code, reply.json()["redis"])
+    assert said == (503, "lacks &caller/watch/* +publish")
 
 
 async def test_a_check_that_hangs_is_given_up(probe):

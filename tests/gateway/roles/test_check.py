@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from billing.stores.redis_client import connect, disconnect
-from gateway.roles import check, storage
+from database.errors import StoreRightError
+from gateway.roles import check, preflight, storage
 from gateway.roles.preflight import Finding
 from gateway.settings_variables import from_mapping
 from gateway.stores import embedded
@@ -430,3 +431,38 @@ async def test_the_collector_of_traces_is_tried(tmp_path):
     assert finding.is_fatal
     assert "CALLER_OTLP_HEADERS must be" in finding.text
     assert "hunter2" not in finding.text
+
+
+async def test_a_right_that_is_missing_at_the_credit_store_is_named(own_valkey, tmp_path):
+    """As the user had none of the channel whom `deploy/valkey.sh` made once."""
+    given = {"DATA_DIR": tmp_path, "REDIS_URL": own_valkey.url}
+    assert "redis rights" not in await found(**given)
+    own_valkey.command("ACL", "SETUSER", "caller", "resetchannels")
+    channel = (await found(**given))["redis rights"]
+    assert (channel.is_fatal, channel.is_away) == (True, True)
+    assert channel.text == (
+        "The user of CALLER_REDIS_URL lacks rights at the server: add &caller/watch/* to its line"
+        " in the access list, or run ACL SETUSER with its name and &caller/watch/*. Nobody sees"
+        " live calls until then."
+    )
+    own_valkey.command("ACL", "SETUSER", "caller", "&caller/watch/*", "-bgrewriteaof")
+    spared = (await found(**given))["redis rights"]
+    assert (spared.verdict, "add +bgrewriteaof to" in spared.text) == ("warning", True)
+    # Also of one without which the server cannot be judged.
+    own_valkey.command("ACL", "SETUSER", "caller", "+bgrewriteaof", "-info", "-evalsha")
+    needed = await found(**given)
+    assert "add +evalsha +info to" in needed["redis rights"].text
+    assert needed["redis rights"].is_fatal
+
+
+async def test_a_node_starts_without_the_channel_and_without_nothing_else(own_valkey, tmp_path):
+    settings = from_mapping({"CALLER_DATA_DIR": str(tmp_path), "CALLER_REDIS_URL": own_valkey.url})
+    own_valkey.command("ACL", "SETUSER", "caller", "resetchannels")
+    (_, weak) = await preflight.credit_store(settings, is_starting=True)
+    assert weak.verdict == "warning"
+    await (await storage.open_stores(settings)).close()
+    own_valkey.command("ACL", "SETUSER", "caller", "-rename")
+    (_, fatal) = await preflight.credit_store(settings, is_starting=True)
+    assert fatal.verdict == "failed"
+    with pytest.raises(StoreRightError, match=r"add \+rename to its line"):
+        await storage.open_stores(settings)

@@ -6,7 +6,7 @@ from structlog.testing import capture_logs
 from billing.stores.redis_client import connect, disconnect
 from database.errors import StoreRightError
 from gateway.roles import store_rights
-from gateway.roles.store_rights import StoreRights
+from gateway.roles.store_rights import RETRY_S, StoreRights
 
 
 @pytest.fixture
@@ -48,3 +48,17 @@ async def test_it_is_logged_when_something_goes_and_when_all_is_back(
         ("rights missing at the credit store", "+publish +xadd"),
         ("rights at the credit store complete", None),
     ]
+
+
+async def test_where_nodes_are_silent_it_is_looked_at_before_the_store_is_said_to_be_away(
+    rights, own_valkey, monkeypatch
+):
+    now_s = [1_000.0]
+    monkeypatch.setattr("gateway.roles.store_rights.time.monotonic", lambda: now_s[0])
+    await rights.watch(0.0)
+    own_valkey.command("ACL", "SETUSER", "caller", "resetchannels")
+    now_s[0] += RETRY_S
+    await rights.watch(1.0)
+    assert rights.lacking == []
+    await rights.watch(RETRY_S)
+    assert rights.lacking == ["&caller/watch/*"]
