@@ -24,6 +24,8 @@ async def test_a_replica_that_lacks_three_seconds_takes_over(new_world):
         calls = [await world.call(f"c{n}", rate=RATE) for n in range(5)]
         await world.pass_seconds(10)
         before = await world.gate.balance("alice")
+        # On the connection that has written, which no node may do.
+        master.command("ACL", "SETUSER", "caller", "+wait")
         assert await world.nodes[0].client.execute_command("WAIT", 1, 5_000) == 1
         replica.command("REPLICAOF", "NO", "ONE")
         await world.pass_seconds(3)
