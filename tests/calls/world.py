@@ -259,7 +259,7 @@ class World:
             await stores.accounts.add_api_key("operators", digest, "x", scopes={Scope.ADMIN})
         async with httpx.AsyncClient(headers={"authorization": f"Bearer {key}"}) as client:
             reply = await client.get(f"{self.base}/metrics", timeout=2)
-        assert reply.status_code == 200
+        reply.raise_for_status()
         lines = [line.rpartition(" ") for line in reply.text.splitlines() if line[:1] != "#"]
         return {sample: float(value) for sample, _, value in lines}
 
