@@ -83,7 +83,7 @@ async def test_sqlite_keeps_what_it_acknowledged(tmp_path):
         "journal_mode": "wal",
         "synchronous": full,
         "foreign_keys": 1,
-        "busy_timeout": 2000,
+        "busy_timeout": 4000,
     }
 
 

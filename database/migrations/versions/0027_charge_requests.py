@@ -18,7 +18,7 @@ def upgrade() -> None:
         sa.Column("tried_at", sa.DateTime(timezone=True)),
         sa.PrimaryKeyConstraint("payment_id", name=op.f("pk_charge_requests")),
         sa.ForeignKeyConstraint(
-            ["account_id"], ["accounts.id"], name=op.f("fk_charge_requests_account_id_accounts")
+            ["account_id"], ["accounts.id"], name=op.f("fk_charge_requests_account_id")
         ),
     )
     op.create_index(op.f("ix_charge_requests_account_id"), "charge_requests", ["account_id"])
