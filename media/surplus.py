@@ -217,11 +217,14 @@ class SurplusFilter:
             if self._steady_marks == STEADY_MARKS_MAX:
                 self._restart_steady(before_ns)
             return 0
+        marks = self._steady_marks
         self._restart_steady(steady_ns)
         # Risen slowly, as a clock's error does. After a step the cause is unknown until the next
         # clear.
         if steady_ns - before_ns < STEP_NS_MIN and not self._has_stepped:
             self._steady_before_ns = 0
+            # They are no measure of chance: the next row of a slow clock is as late.
+            self._history.corrected(marks, steady_ns)
             self._added(steady_ns)
             return steady_ns
         if steady_ns > STEPPED_NS_MIN:

@@ -114,6 +114,14 @@ def wanders(kind: str, spread_ms: int, seeds: range, **changes: object) -> list[
     ]
 
 
+@pytest.mark.parametrize("ppm", first_of([-500, 500]))
+def test_a_clock_that_is_far_off_is_followed_without_a_clear(ppm: int) -> None:
+    call = Call(1, 300, ppm=ppm).run((20, 298))
+    assert (call.clears, call.lost_loud) == (0, 0)
+    assert call.backlog_ms <= BACKLOG_MS_MAX
+    assert call.error_ms <= ERROR_MS_MAX
+
+
 @pytest.mark.parametrize("spread_ms", first_of([100, 50, 20, 0, 10, 30, 70]))
 @pytest.mark.parametrize("kind", ["half_normal", "clipped", "exponential", "uniform", "shifted"])
 def test_marks_that_wander_cost_no_word_and_one_clear_in_two_minutes_at_most(
