@@ -27,7 +27,7 @@ from gateway.http.site.rendering import HEADERS
 from gateway.people.exports import NotThere, OwnExports
 from gateway.people.password import StepUpNeeded
 from gateway.people.sessions import BrowserSessions, SessionOver, SignedIn
-from gateway.words.data_map import Kept, after_in, list_in, period_in, words_in
+from gateway.words.data_map import Kept, list_in, period_in, words_in
 
 DATA: Final = f"{ACCOUNT}/data"
 NEWEST: Final = 3
@@ -179,7 +179,6 @@ def kind_in(
         purposes=list_in(words, "purpose", kind.purposes),
         period=period_in(words, kind.period, kept),
         viewers=list_in(words, "viewer", kind.seen_by) or words["viewer.nobody"],
-        after=after_in(words, kind, kept),
         count=min(count, COUNT_MAX),
         has_more=count > COUNT_MAX,
         newest=newest,

@@ -144,8 +144,6 @@ class DataKind:
     purposes: str
     period: str
     viewers: str
-    after: str
-    """What is left of it once the account is deleted."""
     count: int
     has_more: bool
     """Whether there are more than are counted."""
