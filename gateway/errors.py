@@ -176,6 +176,8 @@ class UnexpectedEventError(GatewayError):
 class FormSentBeforeError(GatewayError):
     """The form of a page was received before, and what it asks for was done then."""
 
+    code = "form_sent_before"
+
 
 class RequestRefusedError(GatewayError):
     """A request refused for a reason its sender can act on; `code` is a key of `PROBLEMS`."""

@@ -126,7 +126,7 @@ async def test_what_payments_tell_is_mailed(shop, mailbox):
         shop.events.clear()
         await mailbox.wait_for_mails(mails)
 
-    await tell(2)
+    await tell(3)
     await shop.does("POST", f"/disputes/{opened_dispute['id']}", status="won")
     await shop.payments.book_object("dispute", opened_dispute["id"])
     profile = await shop.store.profile("alice")
@@ -137,11 +137,12 @@ async def test_what_payments_tell_is_mailed(shop, mailbox):
     )
     shop.clock.ahead += shop.auto._limits.pause * 2
     await shop.auto.maybe_top_up("alice", UNIT)
-    await tell(4)
+    await tell(5)
     await duty.stop()
     await queue.stop()
     texts = {mail["Subject"]: mail.get_body(("plain",)).get_content() for mail in mailbox.mails}
     assert texts.keys() == {
+        "Receipt: $10.00 of calling credit",
         "Automatic top-up of $25.00",
         "A payment is disputed: $10.00",
         "A dispute was decided: $10.00",

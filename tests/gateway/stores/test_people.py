@@ -948,7 +948,8 @@ async def test_nobody_is_told_in_a_transaction_for_writing_too(sqlite_engine):
     await world.people.tell(NOBODY, RESET)
     assert await world.rows() == before
     people = SqlPeople(engine, world.queue, clock=lambda: NOW, timeout_s=0.2)
-    async with writing(engine, TIMEOUT_S):
+    # Each of the two gives up only once SQLite's own wait for the lock is over.
+    async with writing(engine, 3 * TIMEOUT_S):
         for account_id in ("alice", NOBODY):
             with pytest.raises(StoreUnavailableError):
                 await people.tell(account_id, RESET)

@@ -42,11 +42,11 @@ async def test_one_that_was_rolled_back_may_be_sent_again(engine, forms):
     await do(engine, forms)
 
 
-async def test_where_it_led_to_is_kept_for_a_day_and_the_first_stays(forms, client):
+async def test_where_it_led_to_is_kept_for_a_day_and_the_first_stays(forms, operator):
     assert await forms.outcome(DIGEST) is None
     await forms.keep(DIGEST, b"first")
     await forms.keep(DIGEST, b"second")
     assert await forms.outcome(DIGEST) == b"first"
-    (key,) = await client.keys("*")
+    (key,) = await operator.keys("*")
     assert DIGEST.encode() not in key
-    assert 0 < await client.ttl(key) <= KEPT_S
+    assert 0 < await operator.ttl(key) <= KEPT_S
