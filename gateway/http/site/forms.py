@@ -316,12 +316,13 @@ class Sending:
     work: Undertaking
     _digest: str = ""
 
-    async def begin(self, name: str) -> None:
+    async def begin(self, form: bytes) -> None:
         """Let what the form changes take along that it was received.
 
-        Raises AnsweredBeforeError where it was, and where it led to is known.
+        `form` is all that makes it this one: account, path and body. Raises AnsweredBeforeError
+        where it was received, and where it led to is known.
         """
-        self._digest = digest = hashlib.sha256(name.encode()).hexdigest()
+        self._digest = digest = hashlib.sha256(form).hexdigest()
         with suppress(StoreUnavailableError, msgspec.MsgspecError):
             # Without it the change itself finds that it was done.
             if (kept := await self.forms.outcome(digest)) is not None:
@@ -368,7 +369,9 @@ async def read_form(request: Request, kind: type[_F]) -> _F:
         sending: Sending | None = getattr(request.state, "sending", None)
         sent = fields.get(SENT, "")
         if sending is not None and _OWN not in fields and _SENT.fullmatch(sent):
-            await sending.begin(f"{owner}\0{request.url.path}\0{sent}")
+            # With all that was filled in: a page that a browser shows again by its Back button has
+            # the same word, and may be filled in otherwise.
+            await sending.begin(f"{owner}\0{request.url.path}\0".encode() + body)
         # Not strict: a checkbox says "true", as text.
         return msgspec.convert(fields, kind, strict=False)
     except (ValueError, msgspec.ValidationError):

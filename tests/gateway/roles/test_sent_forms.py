@@ -214,3 +214,15 @@ async def test_two_accounts_and_two_forms_have_nothing_to_do_with_each_other(hou
     other = await house.browser()
     reset = await send(other, "/reset", {"email": ADA, "form": word})
     assert reset[0] == 303
+
+
+async def test_a_page_that_a_browser_shows_again_may_be_filled_in_otherwise(house):
+    """By its Back button, from a copy that it has kept: with the same word."""
+    browser, word = await signed_up(house), secrets.token_hex(16)
+    for fields in ({"objects": "true"}, {}, {"restricts": "true", "out_of_credit": "true"}):
+        form = {**fields, "form": word}
+        assert (await send(browser, "/account/privacy-choices", form))[0] == 303
+        async with house.node.stores.engine.connect() as connection:
+            rows = await connection.execute(sa.text("SELECT * FROM holders"))
+            (holder,) = rows.mappings().all()
+        assert bool(holder["objected_at"]) is ("objects" in fields)
