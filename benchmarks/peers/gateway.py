@@ -108,8 +108,10 @@ class RunningGateway:
         parts: dict[str, list[int]] = {"gateway": [self.pid], "valkey": [], "drainer": []}
         started = [pid for pid in descendants(self.pid) if pid != self.pid]
         for pid in (*started, *self.others.values()):
-            # There are these two and nothing else, but for the process of the pages.
-            parts["valkey" if "valkey" in command_line(pid) else "drainer"].append(pid)
+            # Beside these two there are the process of the pages, and the idle hasher of passwords.
+            command = command_line(pid)
+            if "password_child" not in command:
+                parts["valkey" if "valkey" in command else "drainer"].append(pid)
         return parts
 
 

@@ -133,7 +133,7 @@ TABLE = (
     Limit(
         "all_sign_ins_minute",
         *(600, MINUTE_S, "rate_limited"),
-        "stolen passwords tried from everywhere: a third of what two threads can hash; browsers "
+        "stolen passwords tried from everywhere: a quarter of what one core can hash; browsers "
         "that have been signed in before are not counted",
     ),
     Limit(

@@ -17,6 +17,7 @@ from accounts.audit_log import Act, Actor
 from accounts.consent import HISTORY, History, current
 from accounts.holder import Holder
 from accounts.link import Purpose
+from accounts.password import normalise
 from accounts.stores import audit_log, consents, holders, links, second_factors
 from billing.clock import utc_now
 from billing.stores import tables
@@ -26,7 +27,7 @@ from gateway.embed.origins import LOOPBACK
 from gateway.embed.ports import NewButton
 from gateway.embed.rules import Amounts, Rules
 from gateway.stores.buttons import SqlButtons
-from gateway.stores.password_hashes import Argon2Hasher
+from gateway.stores.password_hashes import Argon2Hashes
 from gateway.stores.people_transactions import locked
 
 HOST_ORIGINS: Final = tuple(f"http://{host}:8000" for host in sorted(LOOPBACK))
@@ -49,9 +50,11 @@ async def make_holder(
     async with reading(engine, TIMEOUT_S) as connection:
         if await holders.find(connection, account_id) is not None:
             return
-    at, address, hasher = utc_now(), parse_address(EMAIL), Argon2Hasher()
-    password_hash = await hasher.hash(password)
-    hasher.close()
+    at, address = utc_now(), parse_address(EMAIL)
+    # In this process and at once: nobody calls yet.
+    password_hash = Argon2Hashes().hash(normalise(password).encode())
+    if password_hash is None:
+        raise MemoryError
     holder = Holder(
         account_id=account_id,
         email=address.text,

@@ -64,7 +64,7 @@ from gateway.stores.exports import SqlExports
 from gateway.stores.holder_countries import SqlHolderCountries
 from gateway.stores.mail_outbox import queue_notice
 from gateway.stores.passkeys import SqlPasskeys
-from gateway.stores.password_hashes import Argon2Hasher
+from gateway.stores.password_process import PasswordProcess
 from gateway.stores.people import SqlPeople
 from gateway.stores.personal_rows import SqlPersonalRows
 from gateway.stores.second_factors import SqlSecondFactors
@@ -92,7 +92,7 @@ class People:
     privacy: Privacy
     sessions: RedisSessions
     ceremonies: RedisCeremonies
-    hasher: Argon2Hasher
+    hasher: PasswordProcess
     browsers: BrowserSessions
     holders: Holders
     pages: Pages
@@ -104,8 +104,8 @@ class People:
     forms: SqlSentForms
 
     async def close(self) -> None:
-        """End the threads in which passwords are hashed."""
-        self.hasher.close()
+        """End the process in which passwords are hashed."""
+        await self.hasher.close()
 
 
 def compose_people(
@@ -144,7 +144,7 @@ def compose_people(
         privacy,
         sessions,
         RedisCeremonies(stores.redis, secrets.token_bytes, box),
-        Argon2Hasher(),
+        PasswordProcess(),
         browsers,
         holders,
         pages,

@@ -249,6 +249,8 @@ class Gateway:
         settings, stores = self.settings, self.stores
         self._people = people = compose_people(settings, stores, self._charge_now)
         stops.add("password hasher", people.close)
+        if self.role.answers_people:
+            await people.hasher.start()
         await post_documents(people.documents, settings, stores.engine)
         self._fraud = fraud = compose_fraud(settings, stores)
         stops.add("counts of refused calls", fraud.refusals.close)

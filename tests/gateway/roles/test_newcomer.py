@@ -9,7 +9,7 @@ from gateway.roles.newcomer import EMAIL, HOST_ORIGINS, make_button, make_holder
 from gateway.stores.accounts import SqlAccountStore
 from gateway.stores.buttons import SqlButtons
 from gateway.stores.mail_outbox import queue_notice
-from gateway.stores.password_hashes import Argon2Hasher
+from gateway.stores.password_hashes import Argon2Hashes
 from gateway.stores.people import SqlPeople
 
 
@@ -19,7 +19,7 @@ async def test_the_account_gets_one_holder_and_keeps_it(engine):
     await make_holder(engine, "demo", "second password", "de")
     holder = await SqlPeople(engine, queue_notice).holder("demo")
     assert (holder.email, holder.language, holder.is_proven) == (EMAIL, "en", True)
-    assert await Argon2Hasher().verify("first password", holder.password_hash)
+    assert Argon2Hashes().is_of(b"first password", holder.password_hash)
 
 
 async def test_a_link_signs_the_holder_in_once_and_ends_the_one_before(engine):

@@ -1,0 +1,90 @@
+"""The process that hashes passwords: reads requests from its standard input, which is a socket.
+
+Its parent starts it (`password_process`). It gives way to everything else, answers as many requests
+at a time as it was told, and ends when its parent closes the socket, or has ended.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import socket
+import sys
+import threading
+from contextlib import suppress
+from typing import Final
+
+from gateway.stores.password_hashes import Argon2Hashes
+from gateway.stores.password_wire import REQUEST, Outcome, Task, answer
+
+NICENESS: Final = 19
+
+
+class Service:
+    """Answers what comes by one socket."""
+
+    def __init__(self, line: socket.socket) -> None:
+        self._line = line
+        self._hashes = Argon2Hashes()
+        self._reading, self._writing = threading.Lock(), threading.Lock()
+
+    def run(self) -> None:
+        """Answer until the other end is closed."""
+        # The other end may be gone when an answer is ready.
+        with suppress(OSError):
+            while True:
+                with self._reading:
+                    head = self._take(REQUEST.size)
+                    if not head:
+                        return
+                    number, task, stored_bytes, password_bytes = REQUEST.unpack(head)
+                    stored, password = self._take(stored_bytes), self._take(password_bytes)
+                made = self._answer(number, Task(task), stored, password)
+                with self._writing:
+                    self._line.sendall(made)
+
+    def _answer(self, number: int, task: Task, stored: bytes, password: bytes) -> bytes:
+        if task is Task.HASH:
+            made = self._hashes.hash(password)
+            outcome = Outcome.FAILED if made is None else Outcome.YES
+            return answer(number, outcome, (made or "").encode())
+        is_same = self._hashes.is_of(password, stored.decode(errors="replace"))
+        if is_same is None:
+            return answer(number, Outcome.FAILED)
+        return answer(number, Outcome.YES if is_same else Outcome.NO)
+
+    def _take(self, count: int) -> bytes:
+        """Return so many bytes; fewer at the end of the stream."""
+        taken = b""
+        while len(taken) < count and (more := self._line.recv(count - len(taken))):
+            taken += more
+        return taken
+
+
+def give_way() -> None:
+    """Run only where nothing else wants the core, and leave no image of the memory behind."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.nice(NICENESS)
+    # Once running, a process that is only nicer keeps the core for its whole slice.
+    if sys.platform == "linux":
+        with suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+
+
+def main() -> None:
+    """Serve with as many threads as the first argument says."""
+    # A service manager tells all processes of a service to stop: this one ends with its parent.
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    give_way()
+    service = Service(socket.socket(fileno=0))
+    threads = [threading.Thread(target=service.run) for _ in range(int(sys.argv[1]))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+if __name__ == "__main__":
+    main()

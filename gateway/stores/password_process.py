@@ -1,0 +1,255 @@
+"""Has passwords hashed in a process of its own, so that no frame of a call waits for a hash.
+
+The process is started at once and again when it is needed and gone; what it was asked then is asked
+once more. A password travels by a socket that only the two have, and is in no traceback of what is
+raised here: it is wrapped, and nothing that a library raises over it is passed on. Knows no person
+and no store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import socket
+import sys
+import time
+from asyncio import StreamReader, StreamWriter
+from asyncio.subprocess import Process
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from accounts.password import TYPED_MAX, normalise
+from accounts.ports import HasherBusyError
+from gateway.secret import Secret
+from gateway.stores import password_hashes
+from gateway.stores.password_wire import ANSWER, Outcome, Task, request
+
+log = structlog.get_logger(__name__)
+
+AT_ONCE: Final = max(1, (os.cpu_count() or 1) - 1)
+"""Hashes that are made at the same time: one on each core but one."""
+WAITING_MAX: Final = 16
+"""With 25 ms for each, the last one waits less than half a second."""
+ANSWER_S_MAX: Final = 10.0
+"""How long an answer may take on a busy machine; then the process is taken to be stuck."""
+RESTART_S: Final = 1.0
+"""Least time between two starts."""
+_END_S_MAX: Final = 5.0
+_MODULE = "gateway.stores.password_child"
+_HOME: Final = str(Path(__file__).parents[2])
+"""Where this gateway was imported from: its child must be the same one."""
+
+
+_Answer = tuple[Outcome, bytes]
+
+
+class _GoneError(Exception):
+    """The process has ended without an answer."""
+
+
+class _Line:
+    """One process, and what it has been asked."""
+
+    def __init__(self, process: Process, reader: StreamReader, writer: StreamWriter) -> None:
+        self.process = process
+        self._writer = writer
+        self._numbers = itertools.count()
+        self._asked: dict[int, asyncio.Future[_Answer]] = {}
+        self.is_open = True
+        self._hearing = asyncio.get_running_loop().create_task(self._hear(reader))
+
+    def ask(self, task: Task, stored: str, wrapped: Secret) -> asyncio.Future[_Answer]:
+        """Return what will be the outcome, and its text. The future raises _GoneError."""
+        number = next(self._numbers) & 0xFFFFFFFF
+        future: asyncio.Future[_Answer] = asyncio.get_running_loop().create_future()
+        if not self.is_open:
+            future.set_exception(_GoneError())
+            return future
+        self._asked[number] = future
+        future.add_done_callback(lambda _: self._asked.pop(number, None))
+        self._writer.write(request(number, task, stored.encode(), _hashed_form(wrapped)))
+        return future
+
+    async def _hear(self, reader: StreamReader) -> None:
+        with suppress(asyncio.IncompleteReadError, OSError):
+            while True:
+                number, outcome, size = ANSWER.unpack(await reader.readexactly(ANSWER.size))
+                text = await reader.readexactly(size)
+                future = self._asked.get(number)
+                if future is not None and not future.done():
+                    future.set_result((Outcome(outcome), text))
+        self.is_open = False
+        self._writer.close()
+        for future in tuple(self._asked.values()):
+            if not future.done():
+                future.set_exception(_GoneError())
+
+    async def end(self, patience_s: float) -> None:
+        """Let the process end, and kill it where that takes too long."""
+        self._writer.close()
+        try:
+            async with asyncio.timeout(patience_s):
+                await self.process.wait()
+        except TimeoutError:
+            with suppress(ProcessLookupError):
+                self.process.kill()
+            await self.process.wait()
+        await self._hearing
+
+
+class PasswordProcess:
+    """Implements `accounts.ports.PasswordHasher`."""
+
+    def __init__(self, clock_s: Callable[[], float] = time.monotonic) -> None:
+        self._clock_s = clock_s
+        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._places = AT_ONCE + WAITING_MAX
+        self._line: _Line | None = None
+        self._starting = asyncio.Lock()
+        self._started_s: float | None = None
+        self._is_closed = False
+        self._working: set[asyncio.Task[_Answer | None]] = set()
+
+    @property
+    def pid(self) -> int | None:
+        """The process that was started last."""
+        return None if self._line is None else self._line.process.pid
+
+    async def start(self) -> None:
+        """Start the process, so that nobody waits for that. Raises OSError."""
+        async with self._starting:
+            self._line = await self._begun()
+
+    async def hash(self, password: str) -> str:
+        """Return a hash with a salt of its own, in PHC format. Raises HasherBusyError."""
+        wrapped = Secret(password)
+        del password
+        _, text = await self._run(Task.HASH, "", wrapped)
+        return text.decode()
+
+    async def verify(self, password: str, stored: str) -> bool:
+        """Return whether the hash is of this password. Raises HasherBusyError.
+
+        False for an empty and for an unreadable hash, after the same work.
+        """
+        wrapped = Secret(password)
+        del password
+        # Longer than any password that was accepted: no reason to read it, nor to answer sooner.
+        if len(wrapped.reveal()) > TYPED_MAX:
+            wrapped, stored = Secret(), ""
+        outcome, _ = await self._run(Task.VERIFY, stored, wrapped)
+        return outcome is Outcome.YES
+
+    def is_outdated(self, stored: str) -> bool:
+        """Return whether a hash was made with other parameters than today's; not of an empty."""
+        return password_hashes.is_outdated(stored)
+
+    async def close(self) -> None:
+        """Give up what waits, and let the process end."""
+        self._is_closed = True
+        async with self._starting:
+            if self._line is not None:
+                await self._line.end(_END_S_MAX)
+        await asyncio.gather(*self._working, return_exceptions=True)
+
+    async def _run(self, task: Task, stored: str, wrapped: Secret) -> _Answer:
+        if not self._places or self._is_closed:
+            raise HasherBusyError
+        self._places -= 1
+        try:
+            await self._turns.acquire()
+        except asyncio.CancelledError:
+            self._places += 1
+            raise
+        work = asyncio.get_running_loop().create_task(self._work(task, stored, wrapped))
+        self._working.add(work)
+        work.add_done_callback(self._leave)
+        # Shielded: the process goes on with what nobody waits for any more, and keeps its turn.
+        answer = await asyncio.shield(work)
+        if answer is None:
+            raise HasherBusyError
+        return answer
+
+    def _leave(self, work: asyncio.Task[_Answer | None]) -> None:
+        self._working.discard(work)
+        self._turns.release()
+        self._places += 1
+
+    async def _work(self, task: Task, stored: str, wrapped: Secret) -> _Answer | None:
+        """Return the answer; None where there is none to be had."""
+        # Twice: a process that was killed has done nothing that cannot be done again.
+        for _ in range(2):
+            line = await self._open()
+            if line is None:
+                return None
+            try:
+                async with asyncio.timeout(ANSWER_S_MAX):
+                    outcome, text = await line.ask(task, stored, wrapped)
+            except _GoneError:
+                continue
+            except TimeoutError:
+                break
+            return None if outcome is Outcome.FAILED else (outcome, text)
+        else:
+            return None
+        log.error("password hasher stands still; ending it")
+        await line.end(0)
+        return None
+
+    async def _open(self) -> _Line | None:
+        """Return the process, a new one if it has ended; None if there is none to be had."""
+        async with self._starting:
+            line = self._line
+            if self._is_closed or (line is not None and line.is_open):
+                return None if self._is_closed else line
+            if line is not None:
+                await line.end(_END_S_MAX)
+                log.error("password hasher ended", code=line.process.returncode)
+                self._line = None
+            # One that cannot start must not keep a core busy with starts.
+            if self._started_s is not None and self._clock_s() - self._started_s < RESTART_S:
+                return None
+            try:
+                self._line = await self._begun()
+            except OSError as error:  # such as no descriptor or no memory left
+                why = error.strerror
+            else:
+                return self._line
+            log.error("password hasher cannot be started", reason=why)
+            return None
+
+    async def _begun(self) -> _Line:
+        self._started_s = self._clock_s()
+        ours, its = socket.socketpair()
+        # Closed in this process, or its end would not show as the end of the stream.
+        with its:
+            reader, writer = await asyncio.open_connection(sock=ours)
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    # -P keeps the current folder out of its import path.
+                    *(sys.executable, "-P", "-m", _MODULE, str(AT_ONCE)),
+                    stdin=its.fileno(),
+                    env=_environment(),
+                    # Ctrl-C is for the gateway, which ends its children last.
+                    start_new_session=True,
+                )
+            except OSError:
+                writer.close()
+                raise
+        return _Line(process, reader, writer)
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment of the process, without our settings, some of which are secrets."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("CALLER_")}
+    search = os.pathsep.join(filter(None, (_HOME, kept.get("PYTHONPATH"))))
+    return kept | {"PYTHONPATH": search}
+
+
+def _hashed_form(wrapped: Secret) -> bytes:
+    return normalise(wrapped.reveal()).encode(errors="surrogatepass")

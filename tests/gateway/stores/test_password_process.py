@@ -1,0 +1,263 @@
+"""Passwords that another process hashes: how many at once, what a kill costs, and what is told."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+import traceback
+import unicodedata
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from accounts.password import TYPED_MAX
+from accounts.ports import HasherBusyError
+from gateway.stores import password_process
+from gateway.stores.password_child import NICENESS
+from gateway.stores.password_process import AT_ONCE, RESTART_S, WAITING_MAX, PasswordProcess
+
+PASSWORD = "correct horse battery staple"
+
+
+class Clock:
+    """What the hasher takes for the time."""
+
+    def __init__(self):
+        self.s = 100.0
+
+    def __call__(self):
+        return self.s
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+async def hasher(clock):
+    hasher = PasswordProcess(clock)
+    await hasher.start()
+    yield hasher
+    await hasher.close()
+
+
+class Held:
+    """Lets the process of a hasher stand still while this is open."""
+
+    def __init__(self, hasher):
+        self._pid = hasher.pid
+
+    def __enter__(self):
+        os.kill(self._pid, signal.SIGSTOP)
+
+    def __exit__(self, *_):
+        os.kill(self._pid, signal.SIGCONT)
+
+
+def asked(hasher, count):
+    return [asyncio.ensure_future(hasher.verify(PASSWORD, "")) for _ in range(count)]
+
+
+async def test_a_password_is_that_of_its_hash_and_no_other_is(hasher):
+    stored = await hasher.hash(PASSWORD)
+    assert await hasher.verify(PASSWORD, stored)
+    assert not await hasher.verify(PASSWORD + " ", stored)
+    assert not await hasher.verify("", stored)
+    assert not hasher.is_outdated(stored)
+
+
+async def test_two_keyboards_send_one_password(hasher):
+    stored = await hasher.hash("Ka\u0308sebro\u0308tchen")
+    assert await hasher.verify(unicodedata.normalize("NFC", "Ka\u0308sebro\u0308tchen"), stored)
+
+
+async def test_any_text_can_be_hashed(hasher):
+    for text in ("\ud800 surrogate", "nul\0byte", "🦊" * 128, "\u0390" * TYPED_MAX):
+        stored = await hasher.hash(text)
+        assert await hasher.verify(text, stored)
+    assert not await hasher.verify("nul", await hasher.hash("nul\0byte"))
+
+
+@pytest.mark.parametrize("stored", ["", "x", "$argon2id$", "ünlesbar"])
+async def test_no_password_is_that_of_an_empty_or_unreadable_hash(hasher, stored):
+    assert not await hasher.verify(PASSWORD, stored)
+
+
+async def test_a_text_longer_than_any_password_is_not_read(hasher):
+    stored = await hasher.hash("x" * TYPED_MAX)
+    assert await hasher.verify("x" * TYPED_MAX, stored)
+    assert not await hasher.verify("x" * (TYPED_MAX + 1), stored)
+    assert not await hasher.verify("x" * 200_000, stored)
+
+
+async def test_sixteen_wait_and_the_next_is_refused(hasher):
+    with Held(hasher):
+        waiting = asked(hasher, AT_ONCE + WAITING_MAX)
+        await asyncio.sleep(0)
+        with pytest.raises(HasherBusyError):
+            await hasher.verify(PASSWORD, "")
+        with pytest.raises(HasherBusyError):
+            await hasher.hash(PASSWORD)
+    assert await asyncio.gather(*waiting) == [False] * len(waiting)
+    assert await hasher.hash(PASSWORD)
+
+
+async def test_who_goes_away_gives_up_a_place_only_when_nothing_is_done_for_it(hasher):
+    with Held(hasher):
+        waiting = asked(hasher, AT_ONCE + WAITING_MAX)
+        await asyncio.sleep(0.01)
+        for each in waiting:
+            each.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        # Those that wait have gone; what the process has goes on.
+        again = asked(hasher, WAITING_MAX)
+        await asyncio.sleep(0.01)
+        with pytest.raises(HasherBusyError):
+            await hasher.verify(PASSWORD, "")
+    assert await asyncio.gather(*again) == [False] * WAITING_MAX
+    assert not await hasher.verify(PASSWORD, "")
+
+
+async def test_the_process_gives_way_to_all_others_and_knows_no_setting(hasher, monkeypatch):
+    monkeypatch.setenv("CALLER_TWILIO_AUTH_TOKEN", "a secret")
+    other = PasswordProcess()
+    assert await other.hash(PASSWORD)
+    assert os.getpriority(os.PRIO_PROCESS, other.pid) >= NICENESS
+    if sys.platform == "linux":
+        assert os.sched_getscheduler(other.pid) == os.SCHED_IDLE
+        assert b"CALLER_" not in Path(f"/proc/{other.pid}/environ").read_bytes()
+        assert "Max core file size        0" in Path(f"/proc/{other.pid}/limits").read_text()
+        assert PASSWORD.encode() not in Path(f"/proc/{other.pid}/cmdline").read_bytes()
+    await other.close()
+
+
+async def test_one_that_is_killed_is_started_again_and_asked_once_more(hasher, clock):
+    stored = await hasher.hash(PASSWORD)
+    clock.s += RESTART_S
+    first = hasher.pid
+    with capture_logs() as logs:
+        os.kill(first, signal.SIGSTOP)
+        waiting = [
+            *(asyncio.ensure_future(hasher.verify(PASSWORD, stored)) for _ in range(3)),
+            asyncio.ensure_future(hasher.verify("another", stored)),
+        ]
+        await asyncio.sleep(0.01)
+        os.kill(first, signal.SIGKILL)
+        assert await asyncio.gather(*waiting) == [True, True, True, False]
+    assert hasher.pid != first
+    assert [(line["event"], line["code"]) for line in logs] == [("password hasher ended", -9)]
+
+
+async def test_one_that_cannot_stay_is_not_started_again_and_again(hasher, clock, monkeypatch):
+    clock.s += RESTART_S
+    monkeypatch.setattr(password_process, "_MODULE", "no.such.module")
+    os.kill(hasher.pid, signal.SIGKILL)
+    with pytest.raises(HasherBusyError):
+        await hasher.verify(PASSWORD, "")
+    tried = hasher.pid
+    for _ in range(3):
+        with pytest.raises(HasherBusyError):
+            await hasher.verify(PASSWORD, "")
+    assert hasher.pid in (tried, None)
+    monkeypatch.undo()
+    clock.s += RESTART_S
+    assert not await hasher.verify(PASSWORD, "")
+
+
+async def test_one_that_stands_still_is_ended_and_the_next_is_asked(hasher, clock, monkeypatch):
+    monkeypatch.setattr(password_process, "ANSWER_S_MAX", 0.05)
+    os.kill(hasher.pid, signal.SIGSTOP)
+    with capture_logs() as logs, pytest.raises(HasherBusyError):
+        await hasher.verify(PASSWORD, "")
+    assert [line["event"] for line in logs] == ["password hasher stands still; ending it"]
+    monkeypatch.undo()
+    clock.s += RESTART_S
+    assert not await hasher.verify(PASSWORD, "")
+
+
+async def test_a_system_that_starts_nothing_is_no_failure_of_ours(clock, monkeypatch):
+    hasher = PasswordProcess(clock)
+
+    async def refuse(*_, **__):
+        raise OSError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", refuse)
+    with capture_logs() as logs, pytest.raises(HasherBusyError):
+        await hasher.hash(PASSWORD)
+    assert [line["event"] for line in logs] == ["password hasher cannot be started"]
+    monkeypatch.undo()
+    clock.s += RESTART_S
+    assert await hasher.hash(PASSWORD)
+    await hasher.close()
+
+
+async def test_the_process_ends_with_its_parent(hasher):
+    child = hasher.pid
+    assert not await hasher.verify(PASSWORD, ""), "it runs, and has seen to its signals"
+    # One for the whole service is not for it.
+    os.kill(child, signal.SIGTERM)
+    assert not await hasher.verify(PASSWORD, "")
+    assert hasher.pid == child
+    program = (
+        "import asyncio, os, signal\n"
+        "from gateway.stores.password_process import PasswordProcess\n"
+        "async def main():\n"
+        "    hasher = PasswordProcess()\n"
+        "    await hasher.hash('x')\n"
+        "    print(hasher.pid, flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "asyncio.run(main())\n"
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE
+    )
+    out, _ = await process.communicate()
+    until = time.monotonic() + 20
+    while Path(f"/proc/{int(out)}").exists() and time.monotonic() < until:
+        await asyncio.sleep(0.01)
+    assert not Path(f"/proc/{int(out)}").exists()
+
+
+def all_of(error: BaseException) -> str:
+    """Return an exception as a tool shows it that prints variables, with all that is behind it."""
+    texts, seen = [], error
+    while seen is not None:
+        shown = traceback.TracebackException.from_exception(seen, capture_locals=True)
+        texts.extend(shown.format())
+        seen = seen.__context__
+    return "".join(texts)
+
+
+@pytest.mark.parametrize("work", ["hash", "verify"])
+async def test_what_is_refused_says_no_password(hasher, clock, work, monkeypatch):
+    stored = await hasher.hash(PASSWORD)
+    arguments = () if work == "hash" else (stored,)
+    # Put together here, so that no line of this file shows it.
+    secret = "".join(reversed("terces"))
+    monkeypatch.setattr(password_process, "ANSWER_S_MAX", 0.05)
+    os.kill(hasher.pid, signal.SIGSTOP)
+    for _ in range(2):  # without an answer, then without a process
+        with pytest.raises(HasherBusyError) as caught:
+            await getattr(hasher, work)(secret, *arguments)
+        error = caught.value.with_traceback(caught.value.__traceback__.tb_next)
+        assert "password_process.py" in all_of(error)
+        assert secret not in all_of(error)
+
+
+async def test_a_hasher_that_is_closed_refuses_and_says_no_password(hasher):
+    waiting = asked(hasher, AT_ONCE + 2)
+    await asyncio.sleep(0)
+    await hasher.close()
+    assert all(
+        each is False or isinstance(each, HasherBusyError)
+        for each in await asyncio.gather(*waiting, return_exceptions=True)
+    )
+    secret = "".join(reversed("terces"))
+    with pytest.raises(HasherBusyError) as caught:
+        await hasher.hash(secret)
+    error = caught.value.with_traceback(caught.value.__traceback__.tb_next)
+    assert secret not in all_of(error)
+    await hasher.close()
