@@ -152,6 +152,17 @@ class Ghosts:
             self._noted[carrier_call_id] = noted
         return noted
 
+    async def note(self) -> None:
+        """Note the ghosts that the shared list has not taken yet. Raises StoreUnavailableError.
+
+        A process that is no node does this and no more: it can judge none.
+        """
+        for carrier_call_id, ghost in tuple(self._unnoted.items()):
+            await self._note(carrier_call_id, ghost)
+            if carrier_call_id in self._unnoted:
+                # The list is full, for those behind it as well.
+                break
+
     async def round(self) -> int:
         """End the due ghosts of this node and of nodes that are gone; return how many were tried.
 
@@ -160,11 +171,7 @@ class Ghosts:
         outage: StoreUnavailableError | None = None
         judged: Mapping[str, Ghost] = {}
         try:
-            for carrier_call_id, ghost in tuple(self._unnoted.items()):
-                await self._note(carrier_call_id, ghost)
-                if carrier_call_id in self._unnoted:
-                    # The list is full, for those behind it as well.
-                    break
+            await self.note()
             # Taken before the list is read: a ghost that is noted meanwhile is not in the copy, and
             # would be taken for one that the list has lost.
             known = tuple(self._noted)

@@ -12,6 +12,7 @@ from typing import Annotated, Final
 
 import msgspec
 
+from gateway.call.carrier_status import CarrierStatus
 from gateway.ports import LiveCall
 
 LETTER_BYTES_MAX: Final = 1 << 20
@@ -75,6 +76,19 @@ class SetLogLevel(msgspec.Struct, frozen=True, kw_only=True, tag="set_log_level"
     minutes: LevelMinutes
 
 
+class CarrierNews(msgspec.Struct, frozen=True, kw_only=True, tag="carrier_news"):
+    """What a verified callback of the carrier has said of a call, at whichever process it came."""
+
+    call_id: str
+    """The call in the callback's address."""
+    carrier_call_id: str
+    is_running: bool
+    """Whether it shows that the carrier's call goes on."""
+    status: CarrierStatus | None = None
+    """None where it was about the media stream."""
+    has_stream_failed: bool = False
+
+
 def level_said(level: LogLevel, minutes: int) -> str:
     """Return what is written down of a level that was asked for."""
     return level if level is LogLevel.SETTING else f"{level} for {minutes} minutes"
@@ -102,7 +116,7 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
 
 CallQuestion = FindCalls | EndCall | ChargeNow | TakeCalls
 """About the calls of a node."""
-Question = CallQuestion | SetLogLevel
+Question = CallQuestion | SetLogLevel | CarrierNews
 Reply = Calls | Done | Stopping | Failed
 
 

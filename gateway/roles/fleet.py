@@ -23,7 +23,7 @@ from gateway.calls.draining import NOTICE_S
 from gateway.calls.fleet import FleetCalls
 from gateway.fleet.control import FleetControl
 from gateway.fleet.exchange import Exchange
-from gateway.fleet.messages import Done, Failed, LogLevel, Question, Reply, SetLogLevel
+from gateway.fleet.messages import CarrierNews, Done, Failed, LogLevel, Question, Reply, SetLogLevel
 from gateway.fleet.roster import NodeFacts, Roster
 from gateway.heartbeat.ticker import Ticker
 from gateway.logs import formats
@@ -152,11 +152,20 @@ def new_log_level(settings: Settings) -> NodeLogLevel:
 
 
 def of_process(
-    held: HeldCalls, charge_now: Callable[[str], Awaitable[None]], logged: NodeLogLevel
+    held: HeldCalls,
+    charge_now: Callable[[str], Awaitable[None]],
+    logged: NodeLogLevel,
+    take: Callable[[CarrierNews], None],
 ) -> Callable[[Question], Awaitable[Reply]]:
-    """Return what answers questions about this process and its calls."""
+    """Return what answers questions about this process and its calls.
+
+    `take` is told what the carrier has said of them elsewhere.
+    """
 
     async def answer(question: Question) -> Reply:
+        if isinstance(question, CarrierNews):
+            take(question)
+            return Done()
         if isinstance(question, SetLogLevel):
             if question.level is LogLevel.SETTING:
                 logged.restore()

@@ -17,6 +17,7 @@ from billing.stores.payments import SqlPaymentStore
 from billing.stores.statement import SqlStatementStore
 from database import refusals
 from gateway.calls.admission import Admission
+from gateway.calls.carrier_news import Elsewhere
 from gateway.calls.index import CallIndex
 from gateway.heartbeat.ticker import Ticker
 from gateway.http import pages
@@ -128,17 +129,20 @@ def api_routes(
 def carrier_routes(
     settings: Settings,
     carrier_side: CarrierSide,
-    callbacks: CarrierCallbacks,
+    calls: CarrierCallbacks | None,
     refused_signatures: RefusedSignatures,
+    elsewhere: Elsewhere,
 ) -> Routes:
-    """Return the routes that the carrier calls."""
+    """Return the routes that the carrier calls; `calls` are those of a process that is a node."""
     return TwilioWebhooks(
-        settings,
-        callbacks,
+        settings.origin,
+        settings.node if calls is not None else "",
+        calls,
         carrier_side.verifier,
         refused_signatures,
         hangup_twiml(),
         carrier_side.ghosts.found,
+        elsewhere.tell,
     ).routes()
 
 

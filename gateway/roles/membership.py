@@ -75,11 +75,14 @@ class Membership:
         return public_origin.other_gateway(self.origin)
 
 
-def new_membership(settings: Settings, redis: Any) -> Membership:
-    """Return a node's membership; its first renewal takes the lease."""
+def new_membership(settings: Settings, redis: Any, node: str) -> Membership:
+    """Return a node's membership; its first renewal takes the lease.
+
+    A process that holds no calls is no node, and watches under none's name: `node` is empty.
+    """
     instance = secrets.token_hex(8)
     # Longer than a call may live without Redis, so that nobody settles a live call.
     ttl_s = node_watch.lease_s(settings.prepaid_horizon_s, settings.grace_s)
     leases = RedisNodeLeases(redis, ttl_s=ttl_s, instance=instance)
-    watch = NodeWatch(leases, settings.node, time.monotonic_ns)
+    watch = NodeWatch(leases, node, time.monotonic_ns)
     return Membership(settings.origin, instance, leases, watch)

@@ -133,6 +133,12 @@ def of_node(
     )
 
 
+def of_no_node(carrier_side: CarrierSide) -> Sequence[PeriodicTask]:
+    """Return the task of a process that answers the carrier and holds no calls."""
+    note = carrier_side.ghosts.note
+    return (PeriodicTask("noting of lost carrier calls", note, ghosts.INTERVAL_S),)
+
+
 def of_books(
     stores: Stores,
     drain: Drain,

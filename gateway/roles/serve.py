@@ -18,12 +18,15 @@ from starlette.applications import Starlette
 
 from accounts import device
 from gateway.call import number
+from gateway.calls import carrier_news
+from gateway.calls.carrier_news import Elsewhere
 from gateway.calls.ended_buttons import EndedButtons
 from gateway.calls.fleet import FleetCalls
 from gateway.calls.index import CallIndex
 from gateway.calls.no_calls import NoCalls
 from gateway.charging import recovery
 from gateway.charging.rounds import Metering
+from gateway.fleet.messages import CarrierNews
 from gateway.heartbeat.periodic_task import PeriodicTask
 from gateway.http.api.admin import AdminRoutes
 from gateway.http.app import create_app
@@ -124,6 +127,7 @@ class Gateway:
         self._calls: Calls | NoCalls = NoCalls()
         """Those of this process."""
         self._live: FleetCalls
+        self._elsewhere: Elsewhere
         self._speaker: Speaker
         self._telemetry: Telemetry
         self._tracing: Tracing
@@ -131,6 +135,7 @@ class Gateway:
         """None where nobody is answered, as are alarms."""
         self._alarming: Alarming | None = None
         self._port: Port
+        self._refused: RefusedSignatures
         self._server: OnePortServer
 
     @property
@@ -171,7 +176,9 @@ class Gateway:
         # Started last, but stopped only after everything that writes to the outbox.
         stops.add("drainer", self._drainer.stop)
         prices = await load_prices(settings, stores.engine, fallback)
-        self._membership = membership = new_membership(settings, stores.redis)
+        self._membership = membership = new_membership(
+            settings, stores.redis, settings.node if role.holds_calls else ""
+        )
         self._carrier_side = side = compose_carrier_side(
             *(settings, stores, carrier, membership), owns=self._owns, notify=post.notify
         )
@@ -184,6 +191,7 @@ class Gateway:
             await self._hold_calls(stops)
         else:
             self._port = compose_port(settings, new_beat(), serve_no_media)
+            self._refused = RefusedSignatures(self._port.ticker)
         self._join(stops)
         alarms = periodic_tasks.new_alarms(settings, stores)
         routing = AdminRoutes(self._access.auth, settings.admin_networks)
@@ -204,7 +212,7 @@ class Gateway:
                 instance=membership.instance,
                 has_node=None if role.holds_calls else self._has_node,
             ),
-            *self._routes_of_media(),
+            *self._routes_of_carrier(),
             *people,
         ]
         self.app = create_app(
@@ -278,6 +286,7 @@ class Gateway:
             turned_away=self._fraud.visitors.note,
         )
         self._calls, self._port = media.calls, media.port
+        self._refused = media.calls.refused_signatures
         # Before anything is settled: whoever holds the lease owns the calls.
         await self._membership.enter()
         # Returned only after the calls are settled, or other nodes would settle them.
@@ -298,9 +307,14 @@ class Gateway:
             self.fleet = fleet = compose_fleet(
                 *shared,
                 facts=of_node(settings, self._membership, media.calls, media.port.ticker, logged),
-                answer=of_process(media.calls, media.metering.charge_now, logged),
+                answer=of_process(
+                    *(media.calls, media.metering.charge_now, logged), take=self._take_news
+                ),
             )
         stops.add("questions of other processes", fleet.exchange.stop)
+        found = self._carrier_side.ghosts.found
+        self._elsewhere = elsewhere = Elsewhere(fleet.control.ask, found)
+        stops.add("the carrier's news for other nodes", elsewhere.stop)
         self._live = fleet.calls(self._calls, node, self.stores)
         channel = RedisWatchChannel(self.stores.redis)
         self._speaker = Speaker(
@@ -308,12 +322,17 @@ class Gateway:
         )
         stops.add("what is said of live calls", self._speaker.stop)
 
-    def _routes_of_media(self) -> http.Routes:
-        if self.media is None:
-            return ()
-        calls = self.media.calls
-        refused = calls.refused_signatures
-        return http.carrier_routes(self.settings, self._carrier_side, calls, refused)
+    def _routes_of_carrier(self) -> http.Routes:
+        """Return what the carrier asks; also without a node, for those that are gone."""
+        calls = None if self.media is None else self.media.calls
+        side, refused = self._carrier_side, self._refused
+        return http.carrier_routes(self.settings, side, calls, refused, self._elsewhere)
+
+    def _take_news(self, news: CarrierNews) -> None:
+        if self.media is not None:
+            carrier_news.take(self.media.calls, news)
+        if news.is_running:
+            self._carrier_side.ghosts.found(news.carrier_call_id, news.call_id)
 
     def _routes_of_people(self, prices: Prices, routing: AdminRoutes) -> http.Routes:
         settings, stores, payments = self.settings, self.stores, self._payments
@@ -321,12 +340,6 @@ class Gateway:
         index = CallIndex(self._live.node, self._live, stores.records, stores.gate)
         kept, carrier = (settings, stores, access.velocity), self._carrier_side.carrier
         proofs = compose_proofs(*kept, prices=prices, fraud=fraud, announcer=carrier)
-        media = self.media
-        refused = (
-            RefusedSignatures(self._port.ticker)
-            if media is None
-            else media.calls.refused_signatures
-        )
         self._watching = Watching(
             *(stores, self.fleet.roster, self._port.ticker, access.auth), routing=routing
         )
@@ -342,7 +355,7 @@ class Gateway:
                 choose_node=self.fleet.choose_node,
                 on_balance=_tell_nobody if payments is None else payments.auto.consider,
             ),
-            *(http.payment_routes(settings, payments, refused) if payments else ()),
+            *(http.payment_routes(settings, payments, self._refused) if payments else ()),
             *site_routes(
                 *(settings, stores, people, prices, payments),
                 velocity=access.velocity,
@@ -358,7 +371,10 @@ class Gateway:
         media, side, membership = self.media, self._carrier_side, self._membership
         drain = side.settler.drain
         if media is None:
-            return periodic_tasks.of_books(self.stores, drain, alarms)
+            return [
+                *periodic_tasks.of_no_node(side),
+                *periodic_tasks.of_books(self.stores, drain, alarms),
+            ]
         sweeps = periodic_tasks.new_sweeper(membership, side, media.calls.holds)
         ended = EndedButtons(RedisButtonEras(self.stores.redis), media.calls)
         return [

@@ -1,25 +1,31 @@
 """Handles one connection of a shared port: hands it to the process that a request is for.
 
-Everything that is for this process is answered here, as by `OnePortProtocol`. Knows no route.
+Everything that is for this process is answered here, as by `OnePortProtocol`, and so is what a node
+does not take: it is gone, starts again, or stands still. Knows no route.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
 from gateway.sockets.door import DATA_BYTES_MAX, Door
-from gateway.sockets.http_protocol import OnePortProtocol
+from gateway.sockets.http_protocol import OnePortProtocol, is_media_request
 from gateway.sockets.owner import MAY_BE_A_NODES, node_of
 from gateway.sockets.parcel import Parcel
-from gateway.sockets.plain_answers import TOO_LARGE, plain_answer, without_body
+from gateway.sockets.plain_answers import TOO_LARGE, plain_answer
 
 AWAY: Final = plain_answer(
     HTTPStatus.SERVICE_UNAVAILABLE,
     "The node is not there at the moment. Try again.\n",
     {"Retry-After": "1"},
 )
+"""What a media socket is answered: only the node could take it."""
+PATIENCE_S: Final = 2.0
+"""How long a node may take to take a connection over. One that lives does so within milliseconds;
+the carrier waits for an answer for 15 s."""
 _UNWRITTEN_S: Final = 0.02
 """How soon an answer that has not left yet is looked at again: the kernel takes most at once."""
 
@@ -33,16 +39,28 @@ class FrontProtocol(OnePortProtocol):
         super().__init__(*args, **kwargs)
         self._doors = doors
         self._parcel: Parcel | None = None
+        self._patience: asyncio.TimerHandle | None = None
+        self._is_ours = False
+        """Whether the next request is answered here, whichever node it asks for."""
+        self._is_last = False
+        """Whether the next request is the connection's last: a node may have it as well."""
+
+    def on_headers_complete(self) -> None:
+        """Let the application begin."""
+        super().on_headers_complete()
+        if self._is_last:
+            self.cycle.keep_alive = False
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Leave the engine's watch, and what is to be handed over."""
-        if self._parcel is not None:
-            self._parcel.withdraw()
-            self._parcel = None
+        self._take_back()
         super().connection_lost(exc)
 
     def _is_set_aside(self, data: bytes) -> bool:
         """Hand a request for a node over, or keep what may be one until its turn."""
+        if self._is_ours:
+            self._is_ours = False
+            return super()._is_set_aside(data)
         node = node_of(data)
         door = None if node is None else self._doors.get(node)
         if node is not None and door is None:
@@ -76,21 +94,44 @@ class FrontProtocol(OnePortProtocol):
         # What still comes is for the node to read. The deadline of the head runs on.
         self._ignores_input = True
         self.flow.pause_reading()
-        answer = without_body(AWAY) if data.startswith(b"HEAD ") else AWAY
-        self._parcel = Parcel(
-            self._descriptor, data, lambda is_taken: self._settle(is_taken, answer)
-        )
+        self._parcel = Parcel(self._descriptor, data, lambda is_taken: self._settle(is_taken, data))
+        # A media socket has nobody else to go to: it waits as long as its head may take.
+        if is_media_request(data) is False:
+            self._patience = self.loop.call_later(PATIENCE_S, self._give_up, data)
         door.hand_over(self._parcel)
+
+    def _give_up(self, data: bytes) -> None:
+        """Take a connection back from a node that stands still, and may wake any time.
+
+        It would then answer what has been answered. Callbacks may be told twice, and an end of the
+        connection that is shut down leaves the second answer nowhere to go.
+        """
+        self._is_last = True
+        self._settle(False, data)
+
+    def _take_back(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+        if self._parcel is not None:
+            self._parcel.withdraw()
+            self._parcel = None
 
     def _descriptor(self) -> int:
         raw = self._raw
         return -1 if raw.is_closing() else int(raw.get_extra_info("socket").fileno())
 
-    def _settle(self, is_taken: bool, answer: bytes) -> None:
-        self._parcel = None
+    def _settle(self, is_taken: bool, data: bytes) -> None:
+        self._take_back()
         if is_taken:
             # Closes our descriptor and nothing else: the connection lives by the node's.
             self._raw.abort()
-        else:
-            self.transport.write(answer)
+        elif is_media_request(data):
+            self.transport.write(AWAY)
             self.transport.close()
+        else:
+            self._is_ours = True
+            self._ignores_input = False
+            self.flow.resume_reading()
+            self._undecided = data
+            self.data_received(b"")

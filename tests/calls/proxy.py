@@ -29,10 +29,19 @@ def configuration(port: int, nodes: Mapping[str, int], others: Iterable[int]) ->
     text = re.sub(r"server \{\n\s+listen 80;.*?\n\}\n", "", text, count=1, flags=re.DOTALL)
     text = re.sub(r"\n\s+(ssl_certificate|listen \[::\]|server_name)[^;]*;", "", text)
     text = text.replace("listen 443 ssl;", f"listen 127.0.0.1:{port};")
-    lines = "".join(f"    {node} 127.0.0.1:{port};\n" for node, port in nodes.items())
-    text = re.sub(r"    n1 +127\.0\.0\.1:8080;\n", lines, text)
-    servers = "".join(f"    server 127.0.0.1:{port};\n" for port in others)
-    return text.replace("    server 127.0.0.1:8080;\n", servers)
+    others = list(others)
+    if (*nodes,) == ("n1", "n2") and others == [*nodes.values()]:
+        # As it is, but for the addresses.
+        return text.replace(":8080", f":{nodes['n1']}").replace(":8081", f":{nodes['n2']}")
+    names = "".join(f"    {node} node_{node};\n" for node in nodes)
+    text = re.sub(r"    n1 +node_n1;\n    n2 +node_n2;\n", names, text)
+    text = re.sub(r"upstream .*?\n\}\n", "", text, flags=re.DOTALL)
+    first = "    server 127.0.0.1:{} max_fails=0;\n"
+    rest = "".join(f"    server 127.0.0.1:{each} max_fails=0 backup;\n" for each in others)
+    of_nodes = {f"node_{node}": first.format(number) + rest for node, number in nodes.items()}
+    of_others = "".join(f"    server 127.0.0.1:{each};\n" for each in others)
+    upstreams = {**of_nodes, "caller": of_others}
+    return text + "".join(f"upstream {name} {{\n{body}}}\n" for name, body in upstreams.items())
 
 
 @contextlib.contextmanager
@@ -60,15 +69,11 @@ def nginx(folder: Path, text: str) -> Iterator[None]:
 def haproxy_configuration(port: int, nodes: Mapping[str, int]) -> str:
     """Return the deployed configuration of two nodes, n1 and n2, on a port without TLS."""
     text = (DEPLOY / "haproxy.cfg").read_text()
-    text = re.sub(r"frontend plain\n.*?\n\n", "", text, flags=re.DOTALL)
+    text = re.sub(r"frontend plain[^\n]*\n.*?\n\n", "", text, flags=re.DOTALL)
     text = re.sub(r"bind :443 .*", f"bind 127.0.0.1:{port}", text)
     # For as many it needs more descriptors than the user of tests may have.
     text = text.replace("maxconn 20000", "maxconn 1000")
-    deployed = {"n1": 8080, "n2": 8081}
-    for node, number in deployed.items():
-        assert f"127.0.0.1:{number}" in text
-        text = text.replace(f"127.0.0.1:{number}", f"127.0.0.1:{nodes[node]}")
-    return text
+    return text.replace(":8080", f":{nodes['n1']}").replace(":8081", f":{nodes['n2']}")
 
 
 def caddy_configuration() -> str:
@@ -91,8 +96,19 @@ def caddy_environment(
     return {
         "CALLER_SITE": f"http://127.0.0.1:{port}",
         "CALLER_OTHERS": " ".join(rest),
+        "CADDY_KEEP_BODIES": "buffer_requests"
+        if caddy_is_before(2, 7)
+        else "request_buffers 64KiB",
         **hosts,
     }
+
+
+def caddy_is_before(major: int, minor: int) -> bool:
+    """Whether the Caddy that is installed is older."""
+    if CADDY is None:
+        return False
+    said = subprocess.run([CADDY, "version"], capture_output=True, text=True, check=True).stdout
+    return tuple(map(int, re.findall(r"\d+", said)[:2])) < (major, minor)
 
 
 @contextlib.contextmanager

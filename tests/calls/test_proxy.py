@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tests.calls.proxy import (
     HAPROXY,
     caddy_configuration,
     caddy_environment,
+    configuration,
     haproxy_configuration,
 )
 from tests.certificates import Authority
@@ -53,14 +55,20 @@ def test_caddy_understands_its_file_of_several_nodes(tmp_path: Path) -> None:
     assert "/readyz" in done.stdout
 
 
-def test_a_node_s_own_paths_lead_to_it_alone() -> None:
+def test_a_node_s_own_paths_lead_to_it_first() -> None:
     nodes = {"n1": 1001, "n2": 1002}
-    text = haproxy_configuration(1, nodes)
+    texts = haproxy_configuration(1, nodes), configuration(1, nodes, nodes.values())
     for node, port in nodes.items():
-        assert f"backend node_{node}\n    server {node} 127.0.0.1:{port}\n" in text
+        for text in texts:
+            own = re.search(
+                rf"(?:backend|upstream) node_{node}.*?127\.0\.0\.1:(\d+)", text, re.DOTALL
+            )
+            assert own is not None
+            assert own[1] == str(port)
     text, told = caddy_configuration(), caddy_environment(1, nodes)
     for node, port in nodes.items():
         handled = text.partition(f"handle /n/{node}/* {{\n")[2].partition("\n")[0]
-        name, _, default = handled.strip().removeprefix("reverse_proxy {$").partition(":")
-        assert told[name] == f"127.0.0.1:{port}"
-        assert default == {"n1": "127.0.0.1:8080}", "n2": "127.0.0.1:8081}"}[node]
+        name, default, others, _ = re.findall(r"\$(\w+)|:(127[^}]*)", handled)
+        assert told[name[0]] == f"127.0.0.1:{port}"
+        assert default[1] == {"n1": "127.0.0.1:8080", "n2": "127.0.0.1:8081"}[node]
+        assert others[0] == "CALLER_OTHERS"

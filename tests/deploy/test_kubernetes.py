@@ -149,7 +149,7 @@ def test_each_node_is_reached_below_its_name_also_while_it_drains() -> None:
     (rule,) = OBJECTS["Ingress", "caller"]["spec"]["rules"]
     paths = {each["path"]: each["backend"]["service"]["name"] for each in rule["http"]["paths"]}
     replicas = SETS["media"]["spec"]["replicas"]
-    assert paths == {"/": "web"} | {f"/n/media-{n}/": f"media-{n}" for n in range(replicas)}
+    assert paths == {"/": "web"} | {f"/n/media-{n}/media/": f"media-{n}" for n in range(replicas)}
     for n in range(replicas):
         service = OBJECTS["Service", f"media-{n}"]["spec"]
         assert service["selector"] == {"statefulset.kubernetes.io/pod-name": f"media-{n}"}

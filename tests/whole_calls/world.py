@@ -20,6 +20,7 @@ from billing.rating import Rate
 from gateway.calls.bridge import END_TONE_NS
 from gateway.charging.closings import keep_nothing
 from gateway.charging.rounds import Metering
+from gateway.fleet.messages import CarrierNews
 from gateway.http.app import create_app
 from gateway.http.hooks.twilio import TwilioWebhooks
 from gateway.nanoseconds import SECOND_NS
@@ -44,6 +45,11 @@ from tests.whole_calls.network import NetworkLoop, Requests
 MS_NS = 1_000_000
 DOLLAR = 100 * CENT
 URL = "wss://calls.example.com/n/n1/media/browser"
+
+
+def no_other_node(node: str, _news: CarrierNews) -> None:
+    """Stand for the other nodes, of which there are none."""
+    raise AssertionError(node)
 
 
 class World:
@@ -101,12 +107,14 @@ class World:
             clock_ns=clock_ns,
         )
         webhooks = TwilioWebhooks(
-            self.settings,
+            self.settings.origin,
+            self.settings.node,
             self.media.calls,
             verifier,
             self.media.calls.refused_signatures,
             hangup_twiml(),
             self._seen_running,
+            no_other_node,
         )
         self.app = create_app(webhooks.routes())
 

@@ -1,8 +1,9 @@
 """The carrier's callbacks: verified first, then handed to the call they are about.
 
-A callback that shows a call of the carrier to be running proves that it was made for the call in
-its address. Where that call does not live on it, the carrier's call is ended; whichever node gets
-the callback sees to that. Such a callback is answered with success, so that it is not repeated.
+Any process answers for any node: what comes for another one is passed on to it. A callback that
+shows a call of the carrier to be running proves that it was made for the call in its address. Where
+that call does not live on it, the carrier's call is ended; whichever process gets the callback sees
+to that. Such a callback is answered with success, so that it is not repeated.
 """
 
 from __future__ import annotations
@@ -15,13 +16,15 @@ import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.call.carrier_status import CarrierStatus
+from gateway.calls import carrier_news
 from gateway.errors import RequestRefusedError
+from gateway.fleet.messages import CarrierNews
 from gateway.http.access import DeclaredRoute, signed
 from gateway.http.body import read_body
 from gateway.http.velocity import address_of
 from gateway.logs.refused_signatures import CARRIER_HINT, RefusedSignatures
 from gateway.ports import CarrierCallbacks, SignatureVerifier
-from gateway.settings import Settings
 from gateway.twilio.status import from_callback
 
 log = structlog.get_logger(__name__)
@@ -37,8 +40,12 @@ _FIELDS_MAX = 200
 class TwilioWebhooks:
     """Handlers of Twilio's callbacks; all run on the loop and wait for nothing but the body."""
 
-    settings: Settings
-    calls: CarrierCallbacks
+    origin: str
+    """The public origin, over which callbacks are signed."""
+    node: str
+    """The node of this process; empty for one that holds no calls."""
+    calls: CarrierCallbacks | None
+    """Those of the node."""
     verifier: SignatureVerifier
     refused_signatures: RefusedSignatures
     reattach_reply: str
@@ -46,6 +53,8 @@ class TwilioWebhooks:
     stray: Callable[[str, str, str], None]
     """Ends a call of the carrier unless a call lives on it: its id there, the id here of the call
     that it was made for, and the node of that one."""
+    tell_elsewhere: Callable[[str, CarrierNews], None]
+    """Tells another node, which may be gone."""
 
     def routes(self) -> list[DeclaredRoute]:
         """Return the callbacks' routes, those of other nodes as well, which may be gone."""
@@ -59,48 +68,64 @@ class TwilioWebhooks:
     async def status(self, request: Request) -> Response:
         """Take a call's status."""
         status = from_callback(await self._verified(request, "status"))
-        # A balancer may send a dead node's callbacks to any other node, which does not know the
-        # call.
-        if self._is_for_this_node(request):
-            self.calls.carrier_status(request.path_params["call_id"], status)
-        if not status.is_terminal:
-            self._is_running(request, status.carrier_call_id)
+        self._tell(
+            request, status.carrier_call_id, status=status, is_running=not status.is_terminal
+        )
         return Response(status_code=204)
 
     async def stream(self, request: Request) -> Response:
         """Take a stream's status: the only place where a failed media handshake shows."""
         form = await self._verified(request, "stream")
         event = form.get("StreamEvent")
-        if event == "stream-error":
+        has_failed = event == "stream-error"
+        if has_failed:
             log.warning(
                 "media stream failed",
                 call_id=request.path_params["call_id"],
                 # Twilio's own text, of unknown length.
                 reason=form.get("StreamError", "")[:200],
             )
-            if self._is_for_this_node(request):
-                self.calls.stream_failed(request.path_params["call_id"], form.get("CallSid", ""))
         # When a stream fails, the carrier's call itself goes on.
-        if event in ("stream-started", "stream-error"):
-            self._is_running(request, form.get("CallSid", ""))
+        if has_failed or event == "stream-started":
+            self._tell(
+                request, form.get("CallSid", ""), has_stream_failed=has_failed, is_running=True
+            )
         return Response(status_code=204)
 
     async def reattach(self, request: Request) -> Response:
         """Say what follows when a media socket has closed: nothing, the call is over."""
         form = await self._verified(request, "reattach")
-        self._is_running(request, form.get("CallSid", ""))
+        self._tell(request, form.get("CallSid", ""), is_running=True)
         return Response(self.reattach_reply, media_type="text/xml")
 
-    def _is_for_this_node(self, request: Request) -> bool:
-        return bool(request.path_params["node"] == self.settings.node)
-
-    def _is_running(self, request: Request, carrier_call_id: str) -> None:
-        place = request.path_params
-        self.stray(carrier_call_id, place["call_id"], place["node"])
+    def _tell(
+        self,
+        request: Request,
+        carrier_call_id: str,
+        *,
+        is_running: bool,
+        status: CarrierStatus | None = None,
+        has_stream_failed: bool = False,
+    ) -> None:
+        """Tell the node that the address names what the carrier says of its call."""
+        node, call_id = request.path_params["node"], request.path_params["call_id"]
+        news = CarrierNews(
+            call_id=call_id,
+            carrier_call_id=carrier_call_id,
+            is_running=is_running,
+            status=status,
+            has_stream_failed=has_stream_failed,
+        )
+        if self.calls is not None and node == self.node:
+            carrier_news.take(self.calls, news)
+            if is_running:
+                self.stray(carrier_call_id, call_id, node)
+        else:
+            self.tell_elsewhere(node, news)
 
     async def _verified(self, request: Request, what: str) -> Mapping[str, str]:
         # Twilio signs the public URL; the request's scheme and Host may be a proxy's.
-        url = self.settings.origin + request.scope["path"]
+        url = self.origin + request.scope["path"]
         if query := request.scope["query_string"]:
             # Unchanged bytes: decoding and encoding again could differ from what was signed.
             url += "?" + query.decode("latin-1")
@@ -112,7 +137,8 @@ class TwilioWebhooks:
             self.refused_signatures.note(address_of(request), "callback", CARRIER_HINT)
             raise RequestRefusedError("bad_signature")
         # Any verified callback proves that the carrier can reach the public origin.
-        self.calls.carrier_reached()
+        if self.calls is not None:
+            self.calls.carrier_reached()
         log.debug(
             "carrier called back",
             # Of the form only what names no number.

@@ -475,6 +475,29 @@ async def test_what_could_not_be_noted_is_noted_later(cluster):
     assert node.ghosts._unnoted == {}
 
 
+async def test_a_process_without_calls_notes_what_it_is_told_of_others_and_ends_nothing(cluster):
+    pages = cluster.node("")
+    pages.duty.cancel()
+    cluster.store.is_away = True
+    pages.ghosts.found("CA1", "c1", "n1")
+    await asyncio.sleep(1)
+    with pytest.raises(StoreUnavailableError):
+        await pages.ghosts.note()
+    cluster.store.is_away = False
+    pages.ghosts.found("CA2", "c2", "n1")
+    await pages.ghosts.note()
+    await asyncio.sleep(1)
+    assert {i: ghost.node for i, ghost in cluster.store.ghosts.items()} == {
+        "CA1": "n1",
+        "CA2": "n1",
+    }
+    assert (cluster.carrier.read, cluster.carrier.ended) == ([], [])
+    # The node itself ends them.
+    cluster.node("n1")
+    await asyncio.sleep(2)
+    assert {sid for _, sid in cluster.carrier.ended} == {"CA1", "CA2"}
+
+
 async def test_what_is_remembered_here_is_bounded(cluster, monkeypatch):
     monkeypatch.setattr(ghosts_module, "GHOSTS_MAX", 3)
     node = cluster.node("n1")

@@ -47,7 +47,7 @@ class Office:
         self.stores, self.post, self.prices = stores, post, prices
         self.settings = settings
         self.access = compose_access(settings, stores)
-        self.membership = new_membership(settings, stores.redis)
+        self.membership = new_membership(settings, stores.redis, settings.node)
         self.carrier_side = compose_carrier_side(
             *(settings, stores, adapters.build_carrier(settings), self.membership),
             owns=lambda _call_id, _carrier_call_id: False,

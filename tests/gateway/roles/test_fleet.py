@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from database.errors import StoreUnavailableError
-from gateway.fleet.messages import Calls, Done, FindCalls, LogLevel, SetLogLevel
+from gateway.fleet.messages import Calls, CarrierNews, Done, FindCalls, LogLevel, SetLogLevel
 from gateway.fleet.roster import Roster
 from gateway.heartbeat.ticker import Ticker
 from gateway.roles.fleet import Fleet, new_log_level, of_node, of_process
@@ -55,10 +55,10 @@ async def test_no_call_is_called_one_of_a_restart_while_nodes_have_yet_to_speak(
 
 async def test_a_node_logs_what_it_is_told_to_and_says_so():
     settings = from_mapping({"CALLER_LOG_LEVEL": "warning", "CALLER_NODE": "n1"})
-    logged = new_log_level(settings)
+    logged, heard = new_log_level(settings), []
     membership = SimpleNamespace(instance="i1")
     facts = of_node(settings, membership, Load(), Ticker(lambda: 0), logged)
-    answer = of_process(PlayedCalls(live("c1")), nobody, logged)
+    answer = of_process(PlayedCalls(live("c1")), nobody, logged, heard.append)
     assert (facts().log_level, facts().log_level_until) == ("warning", None)
     question = SetLogLevel(level=LogLevel.DEBUG, minutes=15)
     # Every question may be asked twice.
@@ -72,6 +72,8 @@ async def test_a_node_logs_what_it_is_told_to_and_says_so():
     found = await answer(FindCalls(call_id="c1"))
     assert isinstance(found, Calls)
     assert len(found.calls) == 1
+    news = CarrierNews(call_id="c1", carrier_call_id="CA1", is_running=True)
+    assert (await answer(news), heard) == (Done(), [news])
     # A process that is started again begins with its setting.
     assert new_log_level(settings).level == "warning"
     assert len(asyncio.all_tasks()) == 1

@@ -21,7 +21,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from gateway.ports import Acceptance, HandshakeRequest, Refusal
-from gateway.sockets import MediaEngine, create_server
+from gateway.sockets import MediaEngine, create_server, front_protocol
 from gateway.sockets.door import DATA_BYTES_MAX, NOT_TAKEN, TAKEN, Door, inbox_of
 from gateway.sockets.front_protocol import AWAY, FrontProtocol
 from gateway.sockets.inbox import Inbox
@@ -30,6 +30,7 @@ from tests.gateway.sockets.socket_peers import Clock, EchoLeg, Peer, handshake
 
 FOR_WEB = b"GET /hello HTTP/1.1\r\nHost: a\r\n\r\n"
 FOR_NODE = b"POST /n/one/hook HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody"
+FOR_NODE_ALONE = FOR_NODE.replace(b"Host: a", b"Host: a\r\nConnection: close")
 CALL = "/n/one/media/browser"
 
 
@@ -192,14 +193,45 @@ async def test_a_media_socket_of_no_node_is_refused_as_ever(house: House) -> Non
     assert b" 404 " in await house.ask(handshake("/n/two/media/browser"))
 
 
-async def test_a_node_that_is_away_is_said_to_be_so_and_found_again(house: House) -> None:
+async def test_for_a_node_that_is_away_the_pages_answer_until_it_is_found_again(
+    house: House,
+) -> None:
     await house.node.server.stop()
-    assert await house.ask(FOR_NODE) == AWAY
-    assert await house.ask(b"HEAD /n/one/hook HTTP/1.1\r\nHost: a\r\n\r\n") in AWAY
-    assert (await house.ask(FOR_NODE)).startswith(b"HTTP/1.1 503")
+    reader, writer = await house.open()
+    for size in (1, 7, len(FOR_NODE)):
+        for begin in range(0, len(FOR_NODE), size):
+            writer.write(FOR_NODE[begin : begin + size])
+            await asyncio.sleep(0)
+        assert await answer(reader) == b"web body"
+    # The connection is kept, as it is web's alone, and its requests are answered in their order.
+    writer.write(FOR_WEB + FOR_NODE + FOR_WEB)
+    assert [await answer(reader) for _ in range(3)] == [b"web ", b"web body", b"web "]
     house.node = house.new_node()
     await house.node.server.start()
-    assert (await house.ask(FOR_NODE)).endswith(b"node body")
+    writer.write(FOR_NODE)
+    assert await answer(reader) == b"node body"
+    writer.close()
+    assert house.web.hosts.count("127.0.0.1") == 6
+
+
+async def test_a_media_socket_of_a_node_that_is_away_is_told_to_come_again(house: House) -> None:
+    await house.node.server.stop()
+    request = handshake(CALL)
+    assert await house.ask(request) == AWAY
+    for size in (1, 5):
+        reader, writer = await house.open()
+        for begin in range(0, len(request), size):
+            writer.write(request[begin : begin + size])
+            await asyncio.sleep(0.001)
+        async with asyncio.timeout(10):
+            assert await reader.read(-1) == AWAY
+        writer.close()
+    house.node = house.new_node()
+    await house.node.server.start()
+    reader, writer = await house.open()
+    writer.write(request)
+    assert b" 101 " in await reader.readuntil(b"\r\n\r\n")
+    writer.close()
 
 
 async def test_too_much_before_the_owner_is_known_is_refused(house: House) -> None:
@@ -215,6 +247,9 @@ class Mute:
         self.listener.listen()
         self.listener.setblocking(False)
         self.way: socket.socket
+        self.keeps = False
+        """Whether it keeps what it is sent, as one who wakes later."""
+        self.kept: list[socket.socket] = []
 
     async def receive(self) -> bytes:
         """Return the bytes of the next packet; its descriptor is closed, as by one who dies."""
@@ -225,6 +260,9 @@ class Mute:
         while True:
             with contextlib.suppress(BlockingIOError):
                 data, descriptors, _, _ = socket.recv_fds(self.way, DATA_BYTES_MAX, 1)
+                if self.keeps:
+                    self.kept += [socket.socket(fileno=each) for each in descriptors]
+                    return data
                 for each in descriptors:
                     os.close(each)
                 return data
@@ -245,42 +283,72 @@ async def mute(house: House) -> AsyncIterator[Mute]:
 
 
 async def test_what_a_node_had_not_taken_when_it_died_is_answered(house: House, mute: Mute) -> None:
-    asking = [asyncio.create_task(house.ask(FOR_NODE)) for _ in range(70)]
-    assert await mute.receive() == FOR_NODE
+    asking = [asyncio.create_task(house.ask(FOR_NODE_ALONE)) for _ in range(70)]
+    assert house.web.hosts == []
+    assert await mute.receive() == FOR_NODE_ALONE
     # Also those that wait behind the window.
     await asyncio.sleep(0.05)
     mute.close()
-    assert set(await asyncio.gather(*asking)) == {AWAY}
+    for each in await asyncio.gather(*asking):
+        assert each.endswith(b"web body")
 
 
 async def test_a_descriptor_that_found_no_place_is_answered(house: House, mute: Mute) -> None:
-    asking = asyncio.create_task(house.ask(FOR_NODE))
+    asking = asyncio.create_task(house.ask(FOR_NODE_ALONE))
     await mute.receive()
     mute.way.send(NOT_TAKEN)
-    assert await asking == AWAY
+    assert (await asking).endswith(b"web body")
 
 
-async def test_a_node_that_stands_still_keeps_no_place_here(house: House, mute: Mute) -> None:
-    asking = asyncio.create_task(house.ask(FOR_NODE))
+async def test_a_node_that_stands_still_keeps_no_media_socket_here(
+    house: House, mute: Mute
+) -> None:
+    asking = asyncio.create_task(house.ask(handshake(CALL)))
     await mute.receive()
     house.web.clock.now_ns += house.web.engine.limits.handshake_timeout_ns
     house.web.engine.sweep(house.web.clock())
     await asking
     assert len(house.web.engine.strangers) == 0
     # Its late answer is for nobody, and the next one for who is there.
-    later = asyncio.create_task(house.ask(FOR_NODE))
+    later = asyncio.create_task(house.ask(handshake(CALL)))
     await mute.receive()
     mute.way.send(TAKEN)
     mute.way.send(NOT_TAKEN)
     assert await later == AWAY
 
 
+async def test_for_a_node_that_stands_still_the_pages_answer_and_its_own_answer_is_lost(
+    house: House, mute: Mute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(front_protocol, "PATIENCE_S", 0.05)
+    mute.keeps = True
+    async with asyncio.timeout(10):
+        reader, writer = await house.open()
+        writer.write(FOR_NODE)
+        await mute.receive()
+        head = await reader.readuntil(b"\r\n\r\n")
+        # A proxy sends nothing more on it, and takes nothing more from it.
+        assert b"\r\nconnection: close\r\n" in head.lower()
+        assert await reader.read(-1) == b"web body"
+        # It wakes, and has the connection still.
+        (mine,) = mute.kept
+        with mine, pytest.raises(BrokenPipeError):
+            mine.send(b"HTTP/1.1 204 No Content\r\n\r\n")
+        writer.close()
+    mute.keeps = False
+    mute.way.send(TAKEN)
+    later = asyncio.create_task(house.ask(FOR_NODE_ALONE))
+    await mute.receive()
+    mute.way.send(NOT_TAKEN)
+    assert (await later).endswith(b"web body")
+
+
 async def test_an_answer_that_nothing_was_sent_for_ends_the_way(house: House, mute: Mute) -> None:
-    asking = asyncio.create_task(house.ask(FOR_NODE))
+    asking = asyncio.create_task(house.ask(FOR_NODE_ALONE))
     await mute.receive()
     for _ in range(2):
         mute.way.send(NOT_TAKEN)
-    assert await asking == AWAY
+    assert (await asking).endswith(b"web body")
     assert await asyncio.get_running_loop().sock_recv(mute.way, 1) == b""
 
 
@@ -303,7 +371,7 @@ def no_descriptors() -> Iterator[None]:
 
 
 async def finds_no_descriptor(house: House) -> None:
-    """Ask for the node while there is no descriptor left, and be told to come again."""
+    """Ask for the node while there is no descriptor left, and be answered by the pages."""
     reader, writer = await house.open()
     writer.write(FOR_NODE[:9])
     while len(house.web.engine.strangers) != 1:
@@ -311,7 +379,7 @@ async def finds_no_descriptor(house: House) -> None:
     with no_descriptors():
         writer.write(FOR_NODE[9:])
         async with asyncio.timeout(10):
-            assert await reader.read(-1) == AWAY
+            assert await answer(reader) == b"web body"
     writer.close()
 
 

@@ -2,12 +2,15 @@
 
 from urllib.parse import urlencode
 
+import httpx
 import pytest
 from structlog.testing import capture_logs
 from twilio.request_validator import RequestValidator
 
+from gateway.call.carrier_status import CarrierState, CarrierStatus
 from gateway.call.machine import State
 from gateway.cause import Cause
+from gateway.fleet.messages import CarrierNews
 from gateway.http.hooks.twilio import TwilioWebhooks
 from gateway.twilio.markup import hangup_twiml
 from gateway.twilio.signature import TwilioSignatureVerifier
@@ -25,11 +28,26 @@ STATUS = [
 class Hooks:
     """The webhooks of a node with one call, and the carrier's own way of calling them."""
 
-    def __init__(self, node, client, running):
+    def __init__(self, node):
         self.node = node
-        self.client = client
-        self.running = running
+        self.running = []
         """What the callbacks have shown to be running: carrier call, call, node."""
+        self.told = []
+        """What other nodes were told."""
+        self.client: httpx.AsyncClient
+
+    def routes(self, name="n1", calls=None):
+        webhooks = TwilioWebhooks(
+            SETTINGS.origin,
+            name,
+            calls,
+            TwilioSignatureVerifier(["secret"]),
+            self.node.calls.refused_signatures,
+            hangup_twiml(),
+            lambda *call: self.running.append(call),
+            lambda *news: self.told.append(news),
+        )
+        return webhooks.routes()
 
     @property
     def call_id(self):
@@ -53,18 +71,18 @@ class Hooks:
 async def hooks(stage, client_of):
     node = Node(stage)
     await node.starts()
-    verifier = TwilioSignatureVerifier(["secret"])
-    running = []
-    webhooks = TwilioWebhooks(
-        SETTINGS,
-        node.calls,
-        verifier,
-        node.calls.refused_signatures,
-        hangup_twiml(),
-        lambda *call: running.append(call),
-    )
-    async with client_of(webhooks.routes()) as client:
-        yield Hooks(node, client, running)
+    hooks = Hooks(node)
+    async with client_of(hooks.routes(calls=node.calls)) as hooks.client:
+        yield hooks
+
+
+@pytest.fixture
+async def hooks_of_no_node(stage, client_of):
+    """The webhooks of a process of pages, and a call that is elsewhere."""
+    hooks = Hooks(Node(stage))
+    await hooks.node.starts()
+    async with client_of(hooks.routes(name="")) as hooks.client:
+        yield hooks
 
 
 async def test_a_status_reaches_its_call(hooks):
@@ -220,6 +238,47 @@ async def test_only_posts_are_taken(hooks):
     assert (await hooks.client.get(f"/n/n1/twilio/status/{hooks.call_id}")).status_code == 405
 
 
+# What comes for other nodes.
+
+
+@pytest.fixture(params=["hooks", "hooks_of_no_node"])
+def anywhere(request):
+    return request.getfixturevalue(request.param)
+
+
+async def test_what_comes_for_another_node_is_passed_on_to_it(anywhere):
+    hooks = anywhere
+    ended = [("CallSid", "CA1"), ("CallStatus", "completed"), ("CallDuration", "7")]
+    assert (await hooks.post("status", STATUS, node="n2")).status_code == 204
+    assert (await hooks.post("status", ended, node="n2")).status_code == 204
+    failed = [("CallSid", "CA1"), ("StreamEvent", "stream-error"), ("StreamError", "31902")]
+    assert (await hooks.post("stream", failed, node="n2")).status_code == 204
+    assert (await hooks.post("reattach", STATUS, node="n2")).text == hangup_twiml()
+    assert [node for node, _ in hooks.told] == ["n2"] * 4
+    about = {"call_id": hooks.call_id, "carrier_call_id": "CA1"}
+    assert [news for _, news in hooks.told] == [
+        CarrierNews(**about, is_running=True, status=CarrierStatus("CA1", CarrierState.RINGING)),
+        CarrierNews(
+            **about, is_running=False, status=CarrierStatus("CA1", CarrierState.COMPLETED, 7)
+        ),
+        CarrierNews(**about, is_running=True, has_stream_failed=True),
+        CarrierNews(**about, is_running=True),
+    ]
+    # That node judges for itself.
+    assert hooks.running == []
+    assert hooks.node.bridge.call.state is State.DIALLING
+
+
+async def test_what_is_forged_is_not_passed_on(anywhere):
+    forged = await anywhere.post("status", STATUS, node="n2", token="other")
+    assert (forged.status_code, anywhere.told) == (403, [])
+
+
+async def test_what_is_a_node_s_own_is_told_to_nobody(hooks):
+    await hooks.post("status", STATUS)
+    assert hooks.told == []
+
+
 # What shows that a call of the carrier is running.
 
 
@@ -227,7 +286,10 @@ async def test_a_callback_shows_a_running_call_wherever_it_comes(hooks):
     """Whose it is, and whether it lives, others judge."""
     for node in ("n1", "n2"):
         assert (await hooks.post("status", STATUS, call_id="gone", node=node)).status_code == 204
-    assert hooks.running == [("CA1", "gone", "n1"), ("CA1", "gone", "n2")]
+    assert hooks.running == [("CA1", "gone", "n1")]
+    assert [(node, news.call_id, news.is_running) for node, news in hooks.told] == [
+        ("n2", "gone", True)
+    ]
     assert hooks.node.bridge.call.state is State.DIALLING
 
 
