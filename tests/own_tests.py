@@ -41,6 +41,7 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
         "tests/billing/sql/test_cdr_store.py",
         "tests/billing/sql/test_payment_store.py",
     ),
+    "billing.stores.payment_entries": ("tests/gateway/payments/test_proof.py",),
     "billing.stores.payment_profiles": (
         "tests/billing/sql/test_payment_store.py",
         "tests/gateway/stores/test_taking_back.py",

@@ -29,7 +29,7 @@ from billing.payments import (
     PaymentState,
 )
 from billing.payments import advance as further
-from billing.stores import payment_profiles, saved_card_charges, tables
+from billing.stores import payment_entries, payment_profiles, saved_card_charges, tables
 from billing.stores.closed_books import OF_PAYMENTS
 from billing.stores.closed_names import names_of
 from billing.stores.pages import newest_first
@@ -296,12 +296,17 @@ class SqlPaymentStore:
             return await connection.scalar(query) is not None
 
     async def closed(self, references: Collection[str]) -> Collection[str]:
-        """Return those whose credits were booked and are closed; a few hundred at a time."""
+        """Return those whose credits were booked and are closed; a few hundred at a time.
+
+        Those that cannot be read are among them: they were booked, and say nothing more.
+        """
         closed = tables.closed_credits.c.reference
         names = {name: reference for reference in references for name in names_of(reference)}
         async with reading(self._engine, self._timeout_s) as connection:
+            unreadable = payment_entries.unreadable_references(connection.dialect.name, references)
+            found = set(await connection.scalars(unreadable))
             query = sa.select(closed).where(closed.in_(names))
-            return frozenset(names[name] for name in await connection.scalars(query))
+            return found.union(names[name] for name in await connection.scalars(query))
 
     async def booked(self, references: Collection[str]) -> Mapping[str, BookedCredit]:
         """Return the credits of these references, by reference; a few hundred at a time."""
@@ -327,20 +332,22 @@ class SqlPaymentStore:
         begins after ("", 0).
         """
         key = sa.tuple_(_credits.account_id, _credits.sequence)
-        query = (
-            _credit_query(_credits.at >= since, _credits.kind.in_(OF_PAYMENTS), key > after)
-            .add_columns(_credits.sequence)
-            .order_by(_credits.account_id, _credits.sequence)
-            .limit(limit)
-        )
+        these = (_credits.at >= since, _credits.kind.in_(OF_PAYMENTS), key > after)
         async with reading(self._engine, self._timeout_s) as connection:
+            query = (
+                payment_entries.credits_of(connection.dialect.name, *these)
+                .add_columns(_credits.sequence)
+                .order_by(_credits.account_id, _credits.sequence)
+                .limit(limit)
+            )
             rows = (await connection.execute(query)).all()
         found = [BookedCredit(*row[:-1]) for row in rows]
         return found, (rows[-1].account_id, rows[-1].sequence) if len(rows) == limit else None
 
     async def _credits(self, *conditions: sa.ColumnElement[bool]) -> Sequence[BookedCredit]:
         async with reading(self._engine, self._timeout_s) as connection:
-            rows = await connection.execute(_credit_query(*conditions))
+            query = payment_entries.credits_of(connection.dialect.name, *conditions)
+            rows = await connection.execute(query)
             return [BookedCredit(*row) for row in rows]
 
     async def find_all(
@@ -351,15 +358,15 @@ class SqlPaymentStore:
     ) -> Mapping[str, Payment]:
         """Return the payments of these ids, pages and intents, by id; a few hundred at a time.
 
-        One with an unknown state is left out: the audit of the book reports it.
+        One that cannot be read is left out: the audit of the book reports it.
         """
-        query = sa.select(_payments).where(
+        these = (
             _payments.c.id.in_(payment_ids)
             | _payments.c.checkout_id.in_(checkout_ids)
-            | _payments.c.payment_intent_id.in_(intent_ids),
-            _payments.c.state.in_([state.value for state in PaymentState]),
+            | _payments.c.payment_intent_id.in_(intent_ids)
         )
         async with reading(self._engine, self._timeout_s) as connection:
+            query = payment_entries.payments_of(connection.dialect.name, these)
             return {row.id: _payment(row) for row in await connection.execute(query)}
 
     async def is_disputed(self, account_id: str, *, besides: str) -> bool:
@@ -453,17 +460,6 @@ class SqlPaymentStore:
         """Return the charges of an account's saved card within the last day."""
         async with reading(self._engine, self._timeout_s) as connection:
             return await saved_card_charges.history(connection, account_id, self._clock())
-
-
-def _credit_query(*conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:
-    return (
-        sa.select(
-            *(_credits.reference, _credits.account_id, _credits.micros),
-            *(tables.accounts.c.currency, _credits.kind, _credits.payment_id, _credits.at),
-        )
-        .join_from(tables.credits, tables.accounts)
-        .where(*conditions)
-    )
 
 
 async def _require_account(connection: AsyncConnection, account_id: str) -> None:

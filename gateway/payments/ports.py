@@ -239,7 +239,7 @@ class PaymentStore(Protocol):
         """Return whether a credit with this reference is, or was, booked."""
 
     async def closed(self, references: Collection[str]) -> Collection[str]:
-        """Return the references of those that were booked in books that are closed."""
+        """Return the references of those booked in closed books, or booked and unreadable."""
 
     async def booked(self, references: Collection[str]) -> Mapping[str, BookedCredit]:
         """Return the credits with these references, by reference."""
@@ -258,7 +258,7 @@ class PaymentStore(Protocol):
         checkout_ids: Collection[str] = (),
         intent_ids: Collection[str] = (),
     ) -> Mapping[str, Payment]:
-        """Return payments with these ids, pages and intents; none in an unknown state."""
+        """Return payments with these ids, pages and intents; none that cannot be read."""
 
     async def is_disputed(self, account_id: str, *, besides: str) -> bool:
         """Return whether another payment of the account is disputed or was lost."""
