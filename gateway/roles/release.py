@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import metadata
 
 
+@cache
 def release() -> str:
     """Return the version; of sources that are not installed nobody knows it."""
     try:

@@ -2,7 +2,23 @@
 
 from importlib import metadata
 
+import pytest
+
 from gateway.roles.release import release
+
+
+@pytest.fixture(autouse=True)
+def forgotten():
+    release.cache_clear()
+    yield
+    release.cache_clear()
+
+
+def test_what_a_process_says_many_times_it_looks_up_once(monkeypatch):
+    asked = []
+    monkeypatch.setattr(metadata, "version", lambda name: asked.append(name) or "1.2")
+    assert [release() for _ in range(3)] == ["1.2"] * 3
+    assert asked == ["caller"]
 
 
 def test_the_release_is_that_of_the_package(monkeypatch):
