@@ -96,8 +96,7 @@ class Reconciler:
 
     async def _is_emptied(self) -> bool:
         """Whether the gate answers and has lost data."""
-        ready = [await self._gate.is_ready(partition) for partition in range(self._partitions)]
-        return not all(ready)
+        return len(await self._gate.fillings(range(self._partitions))) < self._partitions
 
     async def _fill_and_compare(self) -> None:
         try:

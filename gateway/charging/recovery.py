@@ -51,7 +51,8 @@ Drain = Callable[[], Awaitable[int]]
 
 async def fill_gate(gate: SpendGate, ledger: LedgerStore, partitions: int, drain: Drain) -> int:
     """Fill the partitions of an empty spend gate from the book of record; return how many."""
-    empty = [p for p in range(partitions) if not await gate.is_ready(p)]
+    filled = await gate.fillings(range(partitions))
+    empty = [p for p in range(partitions) if p not in filled]
     if empty:
         # The outbox outlives the rest: what it still tells belongs into the filling.
         await drain()

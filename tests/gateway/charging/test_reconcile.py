@@ -83,11 +83,11 @@ async def test_a_book_that_is_away_ends_the_round_where_the_gate_has_its_data(bo
 async def test_a_store_that_is_away_is_asked_once_in_a_round(books):
     asked = []
 
-    async def away(partition):
-        asked.append(partition)
+    async def away(partitions):
+        asked.append(partitions)
         raise StoreUnavailableError("away")
 
-    books.gate.is_ready = away
+    books.gate.fillings = away
     with pytest.raises(StoreUnavailableError):
         await books.reconciler.round()
     assert len(asked) == 2
@@ -223,7 +223,7 @@ async def test_a_partition_is_compared_once_a_cycle_and_all_after_an_outage(book
     compared.clear()
     await books.reconciler.round()
     assert len(compared) == 1
-    monkeypatch.setattr(books.gate, "is_ready", fails)
+    monkeypatch.setattr(books.gate, "fillings", fails)
     with pytest.raises(StoreUnavailableError):
         await books.reconciler.round()
     monkeypatch.undo()
