@@ -257,13 +257,14 @@ class Board:
         """Count it no more."""
         self._windows.pop(account_id, None)
 
-    def sum_up_some(self, at: datetime) -> None:
-        """Add some calls to the sums of all; to be called many times a second."""
+    def sum_up_some(self, at: datetime) -> bool:
+        """Add some calls to the sums of all; return whether that was the last of them."""
         if self._summing is None:
             self._summing = _summing([held.row for held in self._held.values()], at)
         sums = next(self._summing, None)
         if sums is not None:
             self._sums, self._summing = sums, None
+        return self._summing is None
 
     def last_minute(self, now_ns: int) -> LastMinute:
         """Return how the calls of all have ended of late."""

@@ -93,6 +93,11 @@ class Feed:
     def __len__(self) -> int:
         return sum(map(len, self._turns))
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether anybody watches, or did a moment ago."""
+        return bool(self._rooms)
+
     # Viewers come and go.
 
     def check_room(self, audience: Audience) -> None:
@@ -145,6 +150,9 @@ class Feed:
     def _open(self, audience: Audience, now_ns: int) -> _Room:
         if len(self._rooms) >= AUDIENCES_MAX:
             self._close_emptiest()
+        if not self._rooms:
+            # Nobody is left to tell it to, and the snapshot has it all.
+            self._board.take_news()
         self._made += 1
         channel = Channel(f"{self._epoch}.{self._made}")
         _, samples = self._board.samples(audience.call_id or "", 0)
@@ -168,7 +176,7 @@ class Feed:
     def update(self, now_ns: int, at: datetime) -> None:
         """Make a text of what is new for each audience that it concerns; ten times a second."""
         news = self._board.take_news()
-        if not news:
+        if not (news and self._rooms):
             return
         for audience, content in self._addressed(news).items():
             if (room := self._rooms.get(audience)) is not None:

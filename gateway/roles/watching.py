@@ -40,6 +40,8 @@ SPEAKS_EVERY: Final = 10
 SPEAKS_PER_S: Final = BEATS_PER_SECOND // SPEAKS_EVERY
 UPDATES_EVERY: Final = 5
 """Beats between two times that viewers' texts are made: a tenth of a second."""
+SUMMED_SLOT: Final = BEATS_PER_SECOND // 2
+"""Beat at which the calls of all begin to be summed up: half a second before totals are told."""
 REFRESHED_AT_ONCE: Final = 50
 """Audiences that are told their totals at one beat: all that there may be, within a second."""
 RETRY_S: Final = 0.5
@@ -141,6 +143,7 @@ class Watching:
         self._channel = RedisWatchChannel(stores.redis)
         self._roster = roster
         self._ticker = ticker
+        self._is_summing = False
         self._refreshing: Iterator[None] = iter(())
         self._listening: asyncio.Task[None] | None = None
         self._is_failing = False
@@ -172,8 +175,14 @@ class Watching:
             log.error("part not stopped", part="what nodes say of live calls")
 
     def _beat(self, slot: int, now_ns: int) -> None:
+        if slot == SUMMED_SLOT:
+            self._is_summing = True
+        # What nobody looks at is seen to once a second, for the alarms.
+        if slot and not (self._is_summing or self._feed.is_watched):
+            return
         at = utc_now()
-        self.board.sum_up_some(at)
+        if self._is_summing:
+            self._is_summing = not self.board.sum_up_some(at)
         if slot == 0:
             self.board.sweep(now_ns)
             self.board.see_nodes(self._roster.nodes(), now_ns)

@@ -71,6 +71,16 @@ def test_a_warning_that_comes_with_a_viewer_is_told_it_once(house):
     assert [each["event"] for each in screen.warnings] == ["first", "second"]
 
 
+def test_the_first_to_look_is_told_nothing_that_the_snapshot_has(house):
+    house.hears(row_of("c1"), warnings=[warned_of("w")])
+    viewer = house.joins(ALL)
+    assert set(viewer.calls) == {"c1"}
+    assert [each["event"] for each in viewer.warnings] == ["w"]
+    told = list(viewer.texts)
+    house.tells()
+    assert viewer.texts == told
+
+
 def test_no_text_for_an_account_names_another(house):
     alice, own_call = house.joins(ALICE), house.joins(Audience("alice", "b1"))
     for state in ("ringing", "answered", "held"):

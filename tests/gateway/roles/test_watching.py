@@ -394,6 +394,32 @@ async def test_all_viewers_are_served_twice_a_second(redis, start):
         assert {len(screen.calls) for screen in screens} == {n}
 
 
+async def test_what_nobody_looks_at_is_seen_to_once_a_second(redis, start, monkeypatch):
+    house, summed, served = start(redis), [], []
+    sum_up_some, viewers = house.board.sum_up_some, house.feed.viewers
+
+    def count_sums(at):
+        summed.append(at)
+        return sum_up_some(at)
+
+    def count_turns(turn):
+        served.append(turn)
+        return viewers(turn)
+
+    monkeypatch.setattr(house.board, "sum_up_some", count_sums)
+    monkeypatch.setattr(house.feed, "viewers", count_turns)
+    house.board.apply(batch_of(row_of("c1", tags=("silence",))), house.heart.now_ns, utc_now())
+    house.heart.beats(BEATS_PER_SECOND)
+    assert house.board.silent_calls == 1, "alarms look at it"
+    assert len(summed) == 2
+    # At the beats of the sums, and at the one that begins a second.
+    assert len(served) == 3
+    house.joins()
+    house.heart.beats(BEATS_PER_SECOND)
+    assert len(summed) == 4
+    assert len(served) == 3 + BEATS_PER_SECOND
+
+
 async def test_who_stops_watching_closes_all_streams_and_listens_no_more(redis, start):
     house = start(redis)
     await house.listens(RedisWatchChannel(redis))
