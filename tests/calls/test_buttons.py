@@ -143,7 +143,7 @@ async def test_a_visitor_calls_and_reads_nothing_of_the_owners_money(shop: Shop)
     state = await shop.state()
     assert (state["state"], state["mode"], state["name"]) == ("open", "live", "Sales of Example")
     assert state["hours"] == [[[0, 1440]]] * 7
-    assert (state["opens_at"], state["seconds_max"]) == (None, 600)
+    assert (state["opens_at"], state["seconds_max"]) == (None, 300)
     token = await shop.token()
     assert set(token) == {"token", "expires_at", "expires_in_seconds", "media_url", "codec"}
     async with shop.call(token) as phone:
