@@ -125,7 +125,7 @@ async def test_a_signal_to_all_processes_takes_nothing_from_a_node_that_drains(
     await asyncio.to_thread(world.start_gateway)
     customer = await world.new_customer()
     family = gateway_of(world).family()
-    assert len(family) == 3, "the gateway, its Valkey and its drainer"
+    assert len(family) == 4, "the gateway, its Valkey, its drainer and its hasher of passwords"
     async with customer.call() as phone:
         await phone.wait("accept")
         tell(world, number)
