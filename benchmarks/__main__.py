@@ -20,7 +20,16 @@ from pathlib import Path
 
 import uvloop
 
-from benchmarks import charging, installed, metering, report, speech, webrtc, webrtc_report
+from benchmarks import (
+    charging,
+    creep,
+    installed,
+    metering,
+    report,
+    speech,
+    webrtc,
+    webrtc_report,
+)
 from benchmarks.bridge import Plan, Results, Sample, run
 from benchmarks.dial import DialError
 from benchmarks.generator import CompilerMissingError, compile_library
@@ -37,7 +46,7 @@ PEERS: dict[str, Callable[[], Peer]] = {
 }
 LADDER = (400, 550, 700)
 """Loads at which the highest one held is sought."""
-FAULTS_EXIT, UNABLE_EXIT = 1, 2
+FAULTS_EXIT, UNABLE_EXIT, WORSE_EXIT = 1, 2, 3
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -45,7 +54,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks",
         description=__doc__,
         epilog="Exit code 1: frames of the gateway were lost, changed, doubled or out of order "
-        "at a load of --calls. 2: the benchmark cannot run here.",
+        "at a load of --calls. 2: the benchmark cannot run here. 3: CPU beside a peer's, or memory "
+        "is a tenth worse than the best median in benchmarks/history.jsonl.",
     )
     parser.add_argument("--quick", action="store_true", help="one short round, under a minute")
     parser.add_argument(
@@ -187,8 +197,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not (options.no_speech or options.quick):
         print(flush=True)
         record["speech"] = speech.run()
+    judged = creep.judge(report.read_history(HISTORY), record)
+    print("\nBeside the best that three runs in a row have shown:")
+    for each in judged:
+        print(each.line())
     report.append_history(options.history, record)
-    return code
+    return code or (WORSE_EXIT if any(each.is_worse for each in judged) else 0)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from benchmarks.bridge import Results, Sample
 
@@ -237,6 +238,13 @@ def history_record(results: Results, context: Mapping[str, object]) -> dict[str,
             **{f"{part}_ms": round(ms, 4) for part, ms in row.beside_ms.items()},
         }
     return {**context, "generator_calls": results.ceiling_calls, "peers": peers}
+
+
+def read_history(path: Path) -> list[dict[str, Any]]:
+    """Return the runs that the history holds, oldest first; none where there is no file yet."""
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def append_history(path: Path, record: Mapping[str, object]) -> None:
