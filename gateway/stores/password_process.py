@@ -234,9 +234,8 @@ class PasswordProcess:
                     # -P keeps the current folder out of its import path.
                     *(sys.executable, "-P", "-m", _MODULE, str(AT_ONCE)),
                     stdin=its.fileno(),
+                    # In our session: Linux weighs sessions alike, however nice what is in one.
                     env=_environment(),
-                    # Ctrl-C is for the gateway, which ends its children last.
-                    start_new_session=True,
                 )
             except OSError:
                 writer.close()
@@ -245,10 +244,8 @@ class PasswordProcess:
 
 
 def _environment() -> dict[str, str]:
-    """Return the environment of the process, without our settings, some of which are secrets."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("CALLER_")}
-    search = os.pathsep.join(filter(None, (_HOME, kept.get("PYTHONPATH"))))
-    return kept | {"PYTHONPATH": search}
+    """Return the environment of the process: where its imports are, and nothing of ours."""
+    return {"PYTHONPATH": os.pathsep.join((_HOME, *filter(None, sys.path)))}
 
 
 def _hashed_form(wrapped: Secret) -> bytes:

@@ -123,15 +123,42 @@ async def test_who_goes_away_gives_up_a_place_only_when_nothing_is_done_for_it(h
 
 async def test_the_process_gives_way_to_all_others_and_knows_no_setting(hasher, monkeypatch):
     monkeypatch.setenv("CALLER_TWILIO_AUTH_TOKEN", "a secret")
+    monkeypatch.setenv("DATABASE_URL", "a secret")
     other = PasswordProcess()
     assert await other.hash(PASSWORD)
     assert os.getpriority(os.PRIO_PROCESS, other.pid) >= NICENESS
     if sys.platform == "linux":
-        assert os.sched_getscheduler(other.pid) == os.SCHED_IDLE
-        assert b"CALLER_" not in Path(f"/proc/{other.pid}/environ").read_bytes()
+        # With a session of its own it would have as much of a core as all else together.
+        assert os.getsid(other.pid) == os.getsid(0)
+        known = Path(f"/proc/{other.pid}/environ").read_bytes().split(b"\0")
+        assert {line.partition(b"=")[0] for line in known} == {b"PYTHONPATH", b""}
         assert "Max core file size        0" in Path(f"/proc/{other.pid}/limits").read_text()
         assert PASSWORD.encode() not in Path(f"/proc/{other.pid}/cmdline").read_bytes()
     await other.close()
+
+
+@pytest.mark.thorough
+@pytest.mark.skipif(sys.platform != "linux", reason="platform: Linux only")
+async def test_a_core_that_is_full_keeps_nobody_from_signing_in(hasher):
+    stored = await hasher.hash(PASSWORD)
+    core = min(os.sched_getaffinity(0))
+    for each in Path(f"/proc/{hasher.pid}/task").iterdir():
+        os.sched_setaffinity(int(each.name), {core})
+    program = f"import os; os.sched_setaffinity(0, {{{core}}}); print(flush=True)\nwhile 1: pass"
+    others = [
+        await asyncio.create_subprocess_exec(
+            sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE
+        )
+        for _ in range(2)
+    ]
+    try:
+        for other in others:
+            await other.stdout.readline()
+        assert await hasher.verify(PASSWORD, stored)
+    finally:
+        for other in others:
+            other.kill()
+            await other.wait()
 
 
 async def test_one_that_is_killed_is_started_again_and_asked_once_more(hasher, clock):
