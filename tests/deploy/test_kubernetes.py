@@ -118,6 +118,14 @@ def test_the_settings_are_read_and_its_secrets_are_files(role: str) -> None:
     assert settings.data_dir.parent == Path(mounts["data"]["mountPath"])
 
 
+@pytest.mark.parametrize("role", ["web", "media", "worker"])
+def test_no_address_is_believed_until_the_operator_names_the_proxy(role: str) -> None:
+    environ = environment(role)
+    assert "CALLER_TRUSTED_PROXIES" in environ
+    named = {k: v for k, v in environ.items() if k not in SECRET_FILES.values()}
+    assert not from_mapping(named).trusted_proxies
+
+
 def test_calls_may_end_by_themselves_before_a_pod_is_killed() -> None:
     settings = from_mapping(
         {k: v for k, v in environment("media").items() if k not in SECRET_FILES.values()}
