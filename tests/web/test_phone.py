@@ -500,6 +500,57 @@ async def test_next_microphone_is_taken_when_the_device_goes(
     assert set(await heard(line, 50)) != {SILENCE}
 
 
+_UNPLUG = """() => {
+  window.plugged = navigator.mediaDevices.getUserMedia;
+  navigator.mediaDevices.getUserMedia = async () => {
+    throw new DOMException('There is none.', 'NotFoundError');
+  };
+  const [track] = opened.streams.at(-1).getTracks();
+  track.stop();
+  track.dispatchEvent(new Event('ended'));
+}"""
+
+_PLUG_IN = """() => {
+  navigator.mediaDevices.getUserMedia = window.plugged;
+  navigator.mediaDevices.dispatchEvent(new Event('devicechange'));
+}"""
+
+
+@pytest.mark.parametrize("webrtc", [False, True])
+@pytest.mark.parametrize("was_muted", [False, True])
+async def test_a_call_without_a_microphone_goes_on_muted_and_takes_the_next_one(
+    page: Page, gateway: FakeGateway, webrtc: bool, was_muted: bool
+) -> None:
+    gateway.webrtc = webrtc
+    line = await dial(page, gateway)
+    if webrtc:
+        await until(lambda: line.peer.selected, seconds=20)
+    if was_muted:
+        await page.get_by_role("button", name="Mute").click()
+        await until(lambda: line.of_type("mute"))
+    await page.evaluate(_UNPLUG)
+    gone = page.get_by_text("There is no microphone: you are not heard.")
+    await expect(gone).to_be_visible()
+    assert await gone.locator("xpath=ancestor-or-self::*[@role='status']").count() == 1
+    await until(lambda: line.of_type("mute") and line.of_type("mute")[-1]["muted"])
+    # It goes on: the stream of silence does not pause, by either path.
+    frames, by_webrtc = len(line.frames), line.peer.frames
+    await until(lambda: len(line.frames) > frames + 150 or line.peer.frames > by_webrtc + 150)
+    assert line.peer.selected == webrtc
+    await expect(status(page)).to_have_text("In call, muted")
+    await expect(page.get_by_text("Your microphone delivers no sound.")).to_have_count(0)
+    await page.evaluate(_PLUG_IN)
+    await expect(gone).to_have_count(0)
+    await until(lambda: line.of_type("mute")[-1]["muted"] == was_muted)
+    if not webrtc and not was_muted:
+        await heard(line, 25)
+        assert set(await heard(line, 50)) != {SILENCE}
+    if was_muted:
+        mute = page.get_by_role("button", name="Mute")
+        await expect(mute).to_have_attribute("aria-pressed", "true")
+    assert line.close_code is None
+
+
 async def test_dead_audio_is_rebuilt_when_the_page_is_seen_again(
     page: Page, gateway: FakeGateway
 ) -> None:

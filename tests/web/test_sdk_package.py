@@ -23,7 +23,7 @@ from tests.web.sdk_project import (
 )
 
 PUBLIC = [
-    *("Call", "Caller", "CallerError", "Devices", "MICROPHONE_SILENT"),
+    *("Call", "Caller", "CallerError", "Devices", "MICROPHONE_LOST", "MICROPHONE_SILENT"),
     *("elapsedSeconds", "fetchToken", "speaking"),
 ]
 """All that the SDK promises, by name."""

@@ -42,5 +42,5 @@ export function isOfNetwork(name: string): boolean {
 /** Return what is wrong with the call, and what to do: the gateway's words in English, a table's in other languages. */
 export function warningInWords(name: string, message: string): [string, string] {
   const about = ABOUT.find(([names]) => names.test(name))?.[1];
-  return [known(`warning.${name}`) ?? message, known(`warning.${about}.next`) ?? ''];
+  return [known(`warning.${name}`) ?? message, known(`warning.${name}.next`) ?? known(`warning.${about}.next`) ?? ''];
 }

@@ -9,7 +9,7 @@ import type { TopUpOffer } from '../answers';
 import type { Api } from '../api';
 import { clock, t } from '../i18n';
 import { seconds, warningInWords } from '../i18n/outcomes';
-import { MICROPHONE_SILENT } from '../sdk/core';
+import { MICROPHONE_LOST, MICROPHONE_SILENT } from '../sdk/core';
 import type { CallState } from '../sdk/core';
 import { fields } from './fields';
 import { theme } from './theme';
@@ -100,7 +100,7 @@ export class CallNotices extends LitElement {
     const shown = Object.entries(warnings).filter(
       ([name]) =>
         // Of a gateway that is not heard nothing else is known.
-        (!lost || name === MICROPHONE_SILENT) &&
+        (!lost || name === MICROPHONE_SILENT || name === MICROPHONE_LOST) &&
         // Who loses much loses some; what to do is the same.
         !(name === 'high-packet-loss' && 'high-packets-lost-fraction' in warnings),
     );

@@ -67,6 +67,8 @@ export const beside = {
   'problem.form_of_another_account': 'This page shows the account of somebody else who was signed in with this browser.',
   'problem.form_of_another_account.next': 'Nothing was done. Load the page again to go on with yours.',
 
+  'warning.microphone-lost': 'There is no microphone: you are not heard.',
+  'warning.microphone-lost.next': 'Connect or allow one, and the call goes on.',
   'warning.microphone-silent': 'Your microphone delivers no sound.',
   'warning.network.next': 'Move closer to the Wi-Fi or use a cable; end what else uses the network.',
   'warning.microphone.next': 'Check that it is switched on and not muted.',

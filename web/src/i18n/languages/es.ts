@@ -105,6 +105,8 @@ export const words: Strings = {
   silent: 'en silencio',
   sent: 'Enviado: {digits}',
   received: 'Recibido: {digits}',
+  'warning.microphone-lost': 'No hay micrófono: no se le oye.',
+  'warning.microphone-lost.next': 'Conecte o permita uno y la llamada seguirá con él.',
   'warning.microphone-silent': 'Su micrófono no da sonido.',
   'warning.network.next': 'Acérquese al wifi o use un cable; cierre lo demás que use la red.',
   'warning.microphone.next': 'Compruebe que está encendido y no silenciado.',

@@ -65,6 +65,14 @@ export class AudioGraph {
     this.#connectSource();
   }
 
+  /** Return a track without sound, for WebRTC while that carries the call. */
+  silence(): MediaStreamTrack | undefined {
+    const silent = this.#context.createMediaStreamDestination();
+    // Without any source it would deliver nothing at all; this one is silent where the track is sent, by WebRTC.
+    this.#playback?.connect(silent);
+    return silent.stream.getAudioTracks()[0];
+  }
+
   /** Play at this linear loudness, 0 to 1. */
   setVolume(volume: number): void {
     this.#volume = volume;

@@ -39,6 +39,7 @@ const PRESSED = /w|[^w]{1,32}/g;
 
 /** Told like the gateway's own warnings. */
 export const MICROPHONE_SILENT = 'microphone-silent';
+export const MICROPHONE_LOST = 'microphone-lost';
 
 /** What listeners are given. A call is told to have ended once, by `disconnect`, after what says why. */
 export interface CallEvents {
@@ -100,6 +101,8 @@ export class Call extends Emitter<CallEvents> {
   #silentWatches = 0;
   /** Whether the microphone was muted on this page, which holds whatever a call taken up again says. */
   #wishesMuted: boolean | undefined;
+  /** There is no microphone: muted until there is one, as a person may have it besides. */
+  #isLost = false;
   #letSleep: () => void = () => {};
 
   /**
@@ -120,8 +123,8 @@ export class Call extends Emitter<CallEvents> {
       away: (away: boolean) => this.#away(away),
       ended: (failure?: CallerError) => this.#end(this.#hangupTimer ? undefined : failure),
       level: (input: number, output: number) => this.emit('volume', input, output),
-      dead: (isDead: boolean) =>
-        this.#take({ type: isDead ? 'warning' : 'warning-cleared', name: MICROPHONE_SILENT, message: '' }),
+      dead: (isDead: boolean) => this.#isLost || this.#warn(MICROPHONE_SILENT, isDead),
+      lost: (failure?: CallerError) => this.#lose(failure),
     };
     this.#line = new Line(events, setup);
     this.#abort = new Promise((_, reject) => (this.#fail = reject));
@@ -157,8 +160,7 @@ export class Call extends Emitter<CallEvents> {
   /** Stop or resume sending the microphone. It is silent here at once, whatever the network does. */
   mute(on = true): void {
     this.#wishesMuted = on;
-    this.#change({ ...this.#state, muted: on });
-    this.#line.send({ type: 'mute', muted: on });
+    this.#applyMute();
   }
 
   /** Play the phone's voice at this loudness, 0 to 1; iOS leaves that to the keys of the device. */
@@ -189,6 +191,27 @@ export class Call extends Emitter<CallEvents> {
       else if (afterMs) window.setTimeout(() => this.#press(part), afterMs);
       else this.#press(part);
     }
+  }
+
+  #applyMute(): void {
+    const muted = this.#isLost || Boolean(this.#wishesMuted);
+    this.#change({ ...this.#state, muted });
+    this.#line.send({ type: 'mute', muted });
+  }
+
+  /** Go on muted without a microphone, and as before once there is one. */
+  #lose(failure?: CallerError): void {
+    const isLost = Boolean(failure);
+    if (isLost === this.#isLost) return;
+    this.#wishesMuted ??= this.#state.muted;
+    this.#isLost = isLost;
+    this.#warn(MICROPHONE_LOST, isLost);
+    this.#applyMute();
+  }
+
+  /** Tell of what is wrong on this page like of the gateway's own warnings. */
+  #warn(name: string, isOn: boolean): void {
+    this.#take({ type: isOn ? 'warning' : 'warning-cleared', name, message: '' });
   }
 
   #press(keys: string): void {
@@ -240,7 +263,7 @@ export class Call extends Emitter<CallEvents> {
       this.#ready();
       if (this.#hangupTimer) this.#sendHangup();
     }
-    if (message.type === 'mute' && message.muted !== (this.#wishesMuted ?? message.muted)) {
+    if (message.type === 'mute' && message.muted !== (this.#isLost || (this.#wishesMuted ?? message.muted))) {
       this.#line.send({ type: 'mute', muted: !message.muted });
       return;
     }

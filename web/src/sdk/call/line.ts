@@ -42,6 +42,8 @@ export interface LineEvents {
   /** Linear levels of the microphone and the phone's voice, 0 to 1, ten times a second. */
   level: (microphone: number, phone: number) => void;
   dead: (isDead: boolean) => void;
+  /** No microphone is left; or, without a failure, there is one. */
+  lost: (failure?: CallerError) => void;
 }
 
 /** Where the browser has it (W3C Network Information API); it also tells of each change of speed. */
@@ -80,8 +82,7 @@ export class Line {
     private readonly events: LineEvents,
     private readonly setup: LineSetup,
   ) {
-    const { level, dead, ended: lost } = events;
-    this.#sound = new Sound({ level, dead, lost, changed: () => void this.#look() }, setup.audioProcessor);
+    this.#sound = new Sound({ ...events, changed: () => void this.#look() }, setup.audioProcessor);
     this.#unfollow = followChoice(() => this.#sound.applyChoice());
     document.addEventListener('visibilitychange', this.#revive);
     window.addEventListener('online', this.#networkChanged);

@@ -22,8 +22,9 @@ export class Microphone {
   #stream: MediaStream | undefined;
   #processing: AbortController | undefined;
   #closed = false;
+  #isOpening = false;
 
-  /** `onStream` gets the first stream and each later one; `onLost` says that no device is left. */
+  /** `onStream` gets the first stream and each later one; `onLost` says that no device is left, until one comes. */
   constructor(
     private readonly onStream: (stream: MediaStream) => void,
     private readonly onLost: (failure: CallerError) => void,
@@ -33,7 +34,11 @@ export class Microphone {
   /** Ask for the microphone, on a secure page. Throws CallerError with a microphone-… code. */
   async open(): Promise<void> {
     await this.#acquire(PROMPT_MS);
-    if (!this.#closed) navigator.mediaDevices.addEventListener('devicechange', this.#check);
+    if (this.#closed) return;
+    navigator.mediaDevices.addEventListener('devicechange', this.#check);
+    // Not every browser knows the name.
+    const permission = await navigator.permissions?.query({ name: 'microphone' as PermissionName }).catch(() => {});
+    if (permission) permission.onchange = this.#check;
   }
 
   /** Open it again, if it is open, as is chosen now. Throws CallerError; the one in use goes on then. */
@@ -85,15 +90,13 @@ export class Microphone {
     this.onStream(sent);
   }
 
-  /** Take the default device when the one in use is gone: a headset was unplugged. */
+  /** Take whatever device there is when the one in use is gone: a headset was unplugged, or is back. */
   readonly #check = async (): Promise<void> => {
-    const gone = this.#stream?.getAudioTracks().every((track) => track.readyState === 'ended');
-    if (this.#closed || !gone) return;
-    try {
-      await this.#acquire(REOPEN_MS);
-    } catch (error) {
-      if (!this.#closed) this.onLost(errorOfMicrophone(error));
-    }
+    const isGone = this.#stream?.getAudioTracks().every((track) => track.readyState === 'ended');
+    if (this.#closed || !isGone || this.#isOpening) return;
+    this.#isOpening = true;
+    await this.#acquire(REOPEN_MS).catch((failure: CallerError) => this.#closed || this.onLost(failure));
+    this.#isOpening = false;
   };
 }
 

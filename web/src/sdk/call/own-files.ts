@@ -26,7 +26,7 @@ const SCRIPT =
 
 /** Let the context know the worklets. Throws CallerError. */
 export async function loadWorklets({ audioWorklet }: AudioContext): Promise<void> {
-  const file = workletsAddress();
+  const file = BUILT_FOR === 'package' ? workletsOfPackage() : new URL(AUDIO_WORKLET_FILE, import.meta.url);
   try {
     await within(LOAD_MS, audioWorklet.addModule(file));
   } catch {
@@ -34,33 +34,38 @@ export async function loadWorklets({ audioWorklet }: AudioContext): Promise<void
   }
 }
 
-/**
- * Return a new worker for the media socket; it may yet fail to run. Pages may start none of another origin, but a blob of
- * their own that loads one (HTML 10.2.6.3). Throws where the browser refuses at once.
- */
+/** Return a new worker for the media socket; it may yet fail to run. Throws where the browser refuses at once. */
 export function startWorker(): Worker {
-  if (BUILT_FOR === 'page') return new Worker(new URL(SOCKET_WORKER_FILE, import.meta.url));
-  if (BUILT_FOR === 'package') {
-    try {
-      return new Worker(new URL(SOCKET_WORKER_FILE, import.meta.url), { type: 'module' });
-    } catch {
-      return new Worker(new URL(SOCKET_WORKER_FILE, SCRIPT), { type: 'module' });
-    }
-  }
-  const url = new URL(SOCKET_WORKER_FILE, import.meta.url);
-  if (url.origin === location.origin) return new Worker(url);
-  const own = URL.createObjectURL(new Blob([`importScripts(${JSON.stringify(url.href)})`], { type: 'text/javascript' }));
-  window.setTimeout(() => URL.revokeObjectURL(own), BLOB_MS);
-  return new Worker(own);
+  return BUILT_FOR === 'page'
+    ? new Worker(new URL(SOCKET_WORKER_FILE, import.meta.url))
+    : BUILT_FOR === 'package'
+      ? workerOfPackage()
+      : workerOfGateway();
 }
 
-function workletsAddress(): URL {
-  if (BUILT_FOR !== 'package') return new URL(AUDIO_WORKLET_FILE, import.meta.url);
+function workletsOfPackage(): URL {
   try {
     return new URL(AUDIO_WORKLET_FILE, import.meta.url);
   } catch {
     return new URL(AUDIO_WORKLET_FILE, SCRIPT);
   }
+}
+
+function workerOfPackage(): Worker {
+  try {
+    return new Worker(new URL(SOCKET_WORKER_FILE, import.meta.url), { type: 'module' });
+  } catch {
+    return new Worker(new URL(SOCKET_WORKER_FILE, SCRIPT), { type: 'module' });
+  }
+}
+
+/** Pages may start no worker of another origin, but a blob of their own that loads one (HTML 10.2.6.3). */
+function workerOfGateway(): Worker {
+  const url = new URL(SOCKET_WORKER_FILE, import.meta.url);
+  if (url.origin === location.origin) return new Worker(url);
+  const own = URL.createObjectURL(new Blob([`importScripts(${JSON.stringify(url.href)})`], { type: 'text/javascript' }));
+  window.setTimeout(() => URL.revokeObjectURL(own), BLOB_MS);
+  return new Worker(own);
 }
 
 /** Return why this file did not come. */

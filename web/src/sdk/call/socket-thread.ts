@@ -26,16 +26,14 @@ export interface Connection {
 type Take = (message: FromWorker) => void;
 
 /** Start it; `take` gets what it says, `failed` why its worker broke. */
-export function startConnection(take: Take, failed: (why: CallerError) => void): Connection {
-  return BUILT_FOR === 'page' ? inWorker(startWorker(), take, failed) : whereItCan(take, failed);
-}
+export const startConnection = BUILT_FOR === 'page' ? inWorker : whereItCan;
 
 function whereItCan(take: Take, failed: (why: CallerError) => void): Connection {
   let connection: Connection | undefined;
   let isClosed = false;
   const waiting: Parameters<Connection['post']>[] = [];
   void runningWorker().then((worker) => {
-    connection = worker ? inWorker(worker, take, failed) : onPage(take);
+    connection = worker ? inWorker(take, failed, worker) : onPage(take);
     for (const message of waiting) connection.post(...message);
     if (isClosed) connection.close();
   });
@@ -48,7 +46,7 @@ function whereItCan(take: Take, failed: (why: CallerError) => void): Connection 
   };
 }
 
-function inWorker(worker: Worker, take: Take, failed: (why: CallerError) => void): Connection {
+function inWorker(take: Take, failed: (why: CallerError) => void, worker = startWorker()): Connection {
   worker.onmessage = ({ data }: MessageEvent<FromWorker>) => take(data);
   // HTML 10.2.4: a script that cannot be fetched is a plain event, one that throws an ErrorEvent.
   worker.onerror = (event: Event) => failed(event instanceof ErrorEvent ? asCallerError(event) : unreachable());

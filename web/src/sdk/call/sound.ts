@@ -21,8 +21,8 @@ export interface SoundEvents {
   level: (microphone: number, phone: number) => void;
   /** The microphone delivers nothing, or something again. */
   dead: (isDead: boolean) => void;
-  /** No microphone is left. */
-  lost: (failure: CallerError) => void;
+  /** No microphone is left; or, without a failure, there is one. */
+  lost: (failure?: CallerError) => void;
   /** WebRTC came up or went down. */
   changed: () => void;
 }
@@ -51,7 +51,7 @@ export class Sound {
     this.#audio.autoplay = true;
     void this.#audio.play().catch(() => {});
     this.#webrtc = new WebRtc(this.#audio, events.changed);
-    this.#microphone = new Microphone((stream) => this.#speakFrom(stream), events.lost, process);
+    this.#microphone = new Microphone((stream) => this.#speakFrom(stream), (failure) => this.#lose(failure), process);
   }
 
   /** Open the microphone and build the audio graph; return the ports the socket needs. Throws CallerError. */
@@ -136,6 +136,13 @@ export class Sound {
     this.#zeroReports = 0;
     this.#graph.attach(stream);
     this.#webrtc.setTrack(stream.getAudioTracks()[0]);
+    this.events.lost();
+  }
+
+  /** Send silence by either path: a stream that pauses would be taken for a network that does. */
+  #lose(failure: CallerError): void {
+    this.#webrtc.setTrack(this.#graph.silence());
+    this.events.lost(failure);
   }
 
   #apply(): void {

@@ -119,6 +119,7 @@ class Frame {
       const call = (this.#call = new Call('', { before, getToken: () => this.#token(prepared), origin: BASE.origin }));
       call.on('changed', (state) => this.#follow(call, state));
       call.on('disconnect', () => over.abort());
+      call.on('mute', (muted) => this.host.tell({ type: 'mute', muted }));
       call.on('volume', (input, output) => this.#inCall?.level(input, output));
       this.host.tell({ type: 'connecting' });
       this.#follow(call, call.state);
@@ -181,10 +182,7 @@ class Frame {
   #answer(call: Call, state: CallState): void {
     this.host.tell({ type: 'accept' });
     this.#inCall = new InCall(state, {
-      mute: (isMuted) => {
-        call.mute(isMuted);
-        this.host.tell({ type: 'mute', muted: isMuted });
-      },
+      mute: (isMuted) => call.mute(isMuted),
       press: (key) => this.#press(key),
       volume: (volume) => call.setVolume(volume),
       hangUp: () => call.disconnect(),

@@ -53,6 +53,7 @@ export const words: Words = {
   unknown: 'wird gemessen',
   endsIn: 'Dieser Anruf endet in {time}.',
   'endsIn.duration': 'Dieser Anruf endet in {time}. Danach können Sie noch einmal anrufen.',
+  gone: 'Kein Mikrofon: Man hört Sie nicht. Schließen Sie eines an oder erlauben Sie es, dann geht es weiter.',
   silent: 'Ihr Mikrofon liefert keinen Ton. Prüfen Sie, ob es eingeschaltet und nicht stumm ist.',
   notHeard: 'Ihre Stimme kommt nicht an. Prüfen Sie Ihre Verbindung.',
   noPhone: 'Von der Gegenseite kommt kein Ton. Fragen Sie, ob man Sie hört.',

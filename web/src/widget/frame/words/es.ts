@@ -53,6 +53,7 @@ export const words: Words = {
   unknown: 'midiéndose',
   endsIn: 'Esta llamada termina en {time}.',
   'endsIn.duration': 'Esta llamada termina en {time}. Después puede llamar otra vez.',
+  gone: 'No hay micrófono: no se le oye. Conecte o permita uno y la llamada sigue.',
   silent: 'Su micrófono no da sonido. Compruebe que está encendido y no silenciado.',
   notHeard: 'Su voz no llega. Compruebe su conexión.',
   noPhone: 'No llega sonido del otro lado. Pregunte si le oyen.',
