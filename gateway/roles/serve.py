@@ -399,6 +399,7 @@ class Gateway:
             host=settings.host,
             port=settings.port,
             tls=tls,
+            hsts=settings.origin.startswith("https:"),
             entrance=self._entrance,
         )
 

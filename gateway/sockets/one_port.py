@@ -153,6 +153,7 @@ def create_server(
     host: str,
     port: int,
     tls: ServerTls | None = None,
+    hsts: bool = False,
     entrance: Entrance | None = None,
     backlog: int = 4096,
     keep_alive_s: int = 30,
@@ -167,13 +168,14 @@ def create_server(
         host: Address to bind; an IPv6 one if it has a colon.
         port: Port to bind; 0 lets the kernel choose.
         tls: Certificate of the port; without one it speaks plain HTTP.
+        hsts: Send HSTS without a certificate too: a proxy in front speaks TLS with browsers.
         entrance: Where connections come from, if not from that address.
         backlog: Connections the kernel keeps while they are not accepted.
         keep_alive_s: Seconds that an idle HTTP connection is kept.
         grace_s: Seconds that `stop` waits for responses and closing handshakes.
 
     """
-    headers = [] if tls is None else [_HSTS]
+    headers = [_HSTS] if hsts or tls is not None else []
     if entrance is not None and entrance.inbox is not None:
         headers.append(_CLOSE)
     config = uvicorn.Config(

@@ -40,6 +40,23 @@ async def test_a_node_serves_keeps_its_lease_and_gives_it_back(environ):
     await again.stop()
 
 
+@pytest.mark.parametrize(
+    ("origin", "said"),
+    [("https://calls.example.com", "max-age=31536000"), ("http://127.0.0.1:8000", None)],
+)
+async def test_browsers_are_told_to_come_by_tls_where_the_origin_is_https(environ, origin, said):
+    node = Gateway(from_mapping({**environ, "CALLER_PUBLIC_ORIGIN": origin}), environ)
+    await node.start()
+    try:
+        async with (
+            aiohttp.ClientSession(f"http://127.0.0.1:{node.port}") as session,
+            session.get("/readyz") as reply,
+        ):
+            assert reply.headers.get("Strict-Transport-Security") == said
+    finally:
+        await node.stop()
+
+
 async def test_a_node_whose_stores_are_elsewhere_makes_the_folder_of_its_own_files(
     environ, tmp_path
 ):

@@ -117,6 +117,14 @@ async def test_without_a_certificate_nothing_is_said_of_tls(start):
     await peer.leave()
 
 
+async def test_behind_a_proxy_that_speaks_tls_browsers_are_told_to_come_by_tls(start):
+    site = await start(None, hsts=True)
+    peer = await site.connect(HELLO)
+    _, headers, _ = await peer.response()
+    assert headers["strict-transport-security"] == "max-age=31536000"
+    await peer.leave()
+
+
 async def test_a_client_library_agrees(start, pair):
     site = await start(pair)
     url = f"wss://localhost:{site.server.port}/n/a/media/browser"
