@@ -194,14 +194,14 @@ export class Call extends Emitter<CallEvents> {
   }
 
   #applyMute(): void {
-    const muted = this.#isLost || Boolean(this.#wishesMuted);
+    const muted = this.#isLost || !!this.#wishesMuted;
     this.#change({ ...this.#state, muted });
     this.#line.send({ type: 'mute', muted });
   }
 
   /** Go on muted without a microphone, and as before once there is one. */
   #lose(failure?: CallerError): void {
-    const isLost = Boolean(failure);
+    const isLost = failure !== undefined;
     if (isLost === this.#isLost) return;
     this.#wishesMuted ??= this.#state.muted;
     this.#isLost = isLost;
