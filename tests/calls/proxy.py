@@ -96,9 +96,6 @@ def caddy_environment(
     return {
         "CALLER_SITE": f"http://127.0.0.1:{port}",
         "CALLER_OTHERS": " ".join(rest),
-        "CADDY_KEEP_BODIES": "buffer_requests"
-        if caddy_is_before(2, 7)
-        else "request_buffers 64KiB",
         **hosts,
     }
 
@@ -135,7 +132,9 @@ def caddy(folder: Path, told: Mapping[str, str]) -> Iterator[None]:
     file = own / "configuration"
     file.write_text(caddy_configuration())
     command = [CADDY or "caddy", "run", "--adapter", "caddyfile", "--config", str(file)]
-    with _running(command, own, told):
+    # As compose.roles.yaml says it, in the words of the Caddy that is installed.
+    bodies = "buffer_requests" if caddy_is_before(2, 7) else "request_buffers 64KiB"
+    with _running(command, own, {**told, "CADDY_KEEP_BODIES": bodies}):
         yield
 
 

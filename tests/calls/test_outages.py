@@ -218,7 +218,11 @@ def locked(path: Path) -> Iterator[None]:
         connection.close()
 
 
-async def test_calls_are_recorded_late_when_the_database_is_away(world: World, customer: Customer):
+async def test_calls_are_recorded_late_when_the_database_is_away(new_world: Callable[..., World]):
+    # Its own SQLite, whose lock keeps everybody else from writing.
+    world = new_world()
+    await asyncio.to_thread(world.start_gateway)
+    customer = await world.new_customer()
     async with contextlib.AsyncExitStack() as stack:
         phone, _ = await live_call(customer, stack)
         with locked(world.settings.data_dir / "caller.db"):
