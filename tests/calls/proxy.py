@@ -35,7 +35,7 @@ def configuration(port: int, nodes: Mapping[str, int], others: Iterable[int]) ->
         return text.replace(":8080", f":{nodes['n1']}").replace(":8081", f":{nodes['n2']}")
     names = "".join(f"    {node} node_{node};\n" for node in nodes)
     text = re.sub(r"    n1 +node_n1;\n    n2 +node_n2;\n", names, text)
-    text = re.sub(r"upstream .*?\n\}\n", "", text, flags=re.DOTALL)
+    text = re.sub(r"^upstream .*?\n\}\n", "", text, flags=re.DOTALL | re.MULTILINE)
     first = "    server 127.0.0.1:{} max_fails=0;\n"
     rest = "".join(f"    server 127.0.0.1:{each} max_fails=0 backup;\n" for each in others)
     of_nodes = {f"node_{node}": first.format(number) + rest for node, number in nodes.items()}
