@@ -16,7 +16,12 @@ def forgotten():
 
 def test_what_a_process_says_many_times_it_looks_up_once(monkeypatch):
     asked = []
-    monkeypatch.setattr(metadata, "version", lambda name: asked.append(name) or "1.2")
+
+    def version(name):
+        asked.append(name)
+        return "1.2"
+
+    monkeypatch.setattr(metadata, "version", version)
     assert [release() for _ in range(3)] == ["1.2"] * 3
     assert asked == ["caller"]
 
