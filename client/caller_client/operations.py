@@ -429,9 +429,9 @@ class Caller(Transport):
     ) -> shapes.OneButtonView:
         """Make a button; the same idempotency key again makes none, and shows the first.
 
-        Label, title and one of the two caps are needed. `destination` is a number that is
-        proven, or left out: then your back end names each call's. An account has 20 at most.
-        One that was deleted since is not made again.
+        Label and title are needed; where neither cap is named, it may spend 5 a day and 50 a
+        month. `destination` is a number that is proven, or left out: then your back end names
+        each call's. An account has 20 at most. One that was deleted since is not made again.
         """
         return cast(
             "shapes.OneButtonView",
@@ -1789,9 +1789,9 @@ class AsyncCaller(AsyncTransport):
     ) -> shapes.OneButtonView:
         """Make a button; the same idempotency key again makes none, and shows the first.
 
-        Label, title and one of the two caps are needed. `destination` is a number that is
-        proven, or left out: then your back end names each call's. An account has 20 at most.
-        One that was deleted since is not made again.
+        Label and title are needed; where neither cap is named, it may spend 5 a day and 50 a
+        month. `destination` is a number that is proven, or left out: then your back end names
+        each call's. An account has 20 at most. One that was deleted since is not made again.
         """
         return cast(
             "shapes.OneButtonView",

@@ -79,6 +79,7 @@ async def test_reports_come_each_second_and_count_on(page: Page, gateway: FakeGa
     assert 0 <= last["buffer_ms"] < 2000
 
 
+@pytest.mark.alone
 async def test_reports_hold_all_that_was_sent_through_three_changes_of_path(
     page: Page, gateway: FakeGateway
 ) -> None:
