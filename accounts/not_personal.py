@@ -80,6 +80,7 @@ NOT_PERSONAL: Final[tuple[NotPersonal, ...]] = (
                 "limit",
                 "log_level",
                 "node",
+                "of_node",
                 "part",
                 "partition",
                 "partitions",
