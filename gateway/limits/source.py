@@ -53,9 +53,7 @@ def subject_of(address: str) -> str:
     Takes `host`, `host:port` and `[host]:port`. What is no address, such as the empty one of a
     unix socket, is one subject.
     """
-    source = source_of(address)
-    if source is _UNKNOWN:
-        source = source_of(host_of(address))
+    source = _source_named(address)
     if source is _UNKNOWN:
         return UNKNOWN_ADDRESS
     packed = source.address
@@ -69,10 +67,7 @@ def network_of(address: str) -> str:
 
     Takes what `subject_of` takes; what is no address is one network.
     """
-    source = source_of(address)
-    if source is _UNKNOWN:
-        source = source_of(host_of(address))
-    packed = source.network
+    packed = _source_named(address).network
     if not packed:
         return UNKNOWN_ADDRESS
     if len(packed) == _NETWORK_BYTES:
@@ -86,15 +81,18 @@ def range_of(address: str) -> str:
     The /32 is what a provider is given first (RIPE-738, 5.1.2); a /16 has as many /24 as one who
     floods takes turns with. Takes what `subject_of` takes; what is no address is one range.
     """
-    source = source_of(address)
-    if source is _UNKNOWN:
-        source = source_of(host_of(address))
-    packed = source.network
+    packed = _source_named(address).network
     if not packed:
         return UNKNOWN_ADDRESS
     if len(packed) == _NETWORK_BYTES:
         return f"{IPv6Address(packed[:4].ljust(16, bytes(1)))}/32"
     return f"{IPv4Address(packed[:2].ljust(4, bytes(1)))}/16"
+
+
+def _source_named(address: str) -> Source:
+    """Return the source of an address, with or without the port of its peer."""
+    source = source_of(address)
+    return source_of(host_of(address)) if source is _UNKNOWN else source
 
 
 def _unmapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
