@@ -157,7 +157,8 @@ async def test_a_node_stops_its_sockets_first_and_its_stores_last(environ, monke
     assert order == [
         *("media sockets", "server", "viewers", "alarms", "metering", "periodic work", "ticker"),
         "UDP port",
-        *("figures of calls", "what is said of live calls", "questions of other processes"),
+        *("figures of calls", "what is said of live calls", "the carrier's news for other nodes"),
+        "questions of other processes",
         "lease",
         *(
             "counts of refused visitors",
