@@ -153,6 +153,12 @@ class Ticker:
         A deadline is seen when all are polled: a tick shorter than POLL_NS is kept where that was
         set POLL_NS ahead at least.
         """
+        if not self._waiters and self._handle is not None:
+            # Nobody was polled until now: the series goes on from here.
+            self._poll_ns = self._urgent_ns = _next_ns(self._poll_ns, POLL_NS, self.clock_ns())
+            self._handle.cancel()
+            self._waiters[waiter] = polled
+            self._arm()
         self._waiters[waiter] = polled
 
     def remove_waiter(self, waiter: Waiter) -> None:
@@ -171,13 +177,22 @@ class Ticker:
     def _arm(self) -> None:
         # One timer for beats and polls alike: what is due together wakes the loop once.
         loop = asyncio.get_running_loop()
-        self._armed_ns = min(self._due_ns, self._poll_ns, self._urgent_ns)
+        self._armed_ns = self._due_ns
+        if self._waiters:
+            self._armed_ns = min(self._due_ns, self._poll_ns, self._urgent_ns)
         delay_s = max(0, self._armed_ns - self.clock_ns()) / 1e9
         self._handle = loop.call_later(delay_s, self._wake)
 
     def _wake(self) -> None:
         # A loop's timers may be coarse, and fire slightly early.
         now_ns = max(self.clock_ns(), self._armed_ns)
+        if self._waiters:
+            self._poll_soon(now_ns)
+        if now_ns >= self._due_ns:
+            self._catch_up(now_ns)
+        self._arm()
+
+    def _poll_soon(self, now_ns: int) -> None:
         loop = asyncio.get_running_loop()
         # Two passes of the loop first: they read the frames that have arrived, which then need
         # not be concealed.
@@ -188,9 +203,6 @@ class Ticker:
         self._urgent_ns = self._poll_ns
         if self._urgent:
             self._urgent_ns = _next_ns(self._urgent_ns - POLL_NS, URGENT_NS, now_ns)
-        if now_ns >= self._due_ns:
-            self._catch_up(now_ns)
-        self._arm()
 
     def _poll_after_reading(self, is_for_all: bool) -> None:
         # Stopped since this was scheduled.
@@ -220,7 +232,8 @@ class Ticker:
             self._serve(now_ns, len(self._owed))
             self._begin_beat(now_ns)
             self._due_ns += BEAT_NS
-        self._part = -(-len(self._owed) // DUTY_PARTS)
+        # Without calls no frame waits for them, and each pass of the loop costs.
+        self._part = -(-len(self._owed) // DUTY_PARTS) if self._waiters else len(self._owed)
         if not is_under_way:
             self._serve_part()
 

@@ -43,17 +43,15 @@ class Port:
     def start(self, *readers: PacedReader) -> None:
         """Start the heartbeat; the port is bound already. `readers` are paced with the sockets."""
         self.ticker.start()
-        # The sweep reschedules itself at each beat, until the ticker stops.
-        self._sweep()
+        for slot in range(BEATS_PER_SECOND):
+            self.ticker.add_duty(slot, self._sweep)
         self.moderation.add(self.engine.reader, *readers)
         # Ten of the second's fifty slots, evenly spaced.
         for slot in range(0, BEATS_PER_SECOND, MODERATION_BEATS):
             self.ticker.add_duty(slot, self.moderation.judge)
 
-    def _sweep(self) -> None:
+    def _sweep(self, _now_ns: int) -> None:
         self.engine.sweep(self.ticker.read_ns, SWEEP_PARTS)
-        # One nanosecond ahead means the next beat.
-        self.ticker.at(self.ticker.clock_ns() + 1, self._sweep)
 
     async def stop_beating(self) -> None:
         """Stop the heartbeat."""

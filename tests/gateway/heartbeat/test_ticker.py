@@ -308,6 +308,43 @@ async def test_the_loop_is_woken_no_more_often_than_somebody_asks_for(
     assert len(timers) - 1 == wakes, "one is the test's own"
 
 
+async def test_who_begins_to_wait_beside_nobody_is_polled_as_among_others():
+    loop = virtual_loop()
+    ticker, asked = Ticker(loop.clock_ns), []
+    ticker.start()
+    # Between two beats, so that only a poll of its own series can come in time.
+    await asyncio.sleep(0.1031)
+    waiter = Waiter(loop.now_ns, POLL_NS)
+    begun_ns = loop.now_ns
+    ticker.add_waiter(waiter, Polled(asked.append))
+    await asyncio.sleep(0.1)
+    ticker.stop()
+    assert 0 < asked[0] - begun_ns <= POLL_NS + 500_000
+    assert {round((b - a) / 1e6) for a, b in pairwise(asked)} == {10}
+
+
+async def test_where_nobody_waits_the_loop_is_woken_for_beats_alone(monkeypatch):
+    loop = virtual_loop()
+    ticker, timers = Ticker(loop.clock_ns), []
+    waiter = Waiter(NEVER_NS, STREAM.tick_ns)
+    ticker.start()
+    ticker.add_waiter(waiter, Polled(broken))
+    await asyncio.sleep(0.1)
+    ticker.remove_waiter(waiter)
+    await asyncio.sleep(0.0301)
+    call_later = loop.call_later
+
+    def counted(*timer, **more):
+        timers.append(timer)
+        return call_later(*timer, **more)
+
+    monkeypatch.setattr(loop, "call_later", counted)
+    await asyncio.sleep(0.2)
+    monkeypatch.undo()
+    ticker.stop()
+    assert len(timers) - 1 == 10, "one is the test's own"
+
+
 async def test_what_has_arrived_is_taken_before_anybody_is_asked():
     """After a stall of the loop frames wait in its sockets: they are not late."""
     loop = virtual_loop()
@@ -348,6 +385,7 @@ async def test_between_duties_of_one_beat_the_loop_reads_what_has_arrived():
             loop.call_soon(read)
 
     ticker.add_duty(1, lambda _: ticker.remove_duty(1, duties[0]))
+    ticker.add_waiter(Waiter(NEVER_NS, POLL_NS), Polled(broken))
     ticker.start()
     loop.call_later(BEAT_NS / 1e9, read)
     await asyncio.sleep(BEAT_NS / 1e9 + 0.001)
