@@ -8,7 +8,7 @@ cd "$(dirname "$0")"
 images='
 VALKEY_IMAGE=valkey/valkey:9.1.2
 POSTGRES_IMAGE=postgres:17.7
-CADDY_IMAGE=caddy:2.10.2
+CADDY_IMAGE=caddy:2.11.7
 PYTHON_IMAGE=python:3.13.9-slim-trixie
 '
 

@@ -193,10 +193,8 @@ ensure_servers() { # what cannot be had is left to the tests: they skip, and und
         say "PostgreSQL is missing: its tests will not run (Debian: apt install postgresql)."
     have haproxy || [ -x /usr/sbin/haproxy ] || { is_apt_root && install_packages haproxy; } ||
         say "HAProxy is missing: its tests will not run (Debian: apt install haproxy)."
-    for server in nginx caddy; do
-        have $server || [ -x /usr/sbin/$server ] || { is_apt_root && install_packages $server; } ||
-            say "$server is missing: its tests will not run (Debian: apt install $server)."
-    done
+    have nginx || [ -x /usr/sbin/nginx ] || { is_apt_root && install_packages nginx; } ||
+        say "nginx is missing: its tests will not run (Debian: apt install nginx)."
     # Go's example is tested where Go is: it would be the largest of all that is installed here.
     have php || { is_apt_root && install_packages php-cli; } ||
         say "PHP is missing: the test of its example will not run (Debian: apt install php-cli)."

@@ -7,13 +7,14 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 CONFIGURATION = DEPLOY / "nginx.conf"
-_PATH = f"{os.environ['PATH']}:/usr/sbin"
+_PATH = f"{Path(sys.executable).parent}:{os.environ['PATH']}:/usr/sbin"
 NGINX = shutil.which("nginx", path=_PATH)
 HAPROXY = shutil.which("haproxy", path=_PATH)
 CADDY = shutil.which("caddy", path=_PATH)
@@ -100,14 +101,6 @@ def caddy_environment(
     }
 
 
-def caddy_is_before(major: int, minor: int) -> bool:
-    """Whether the Caddy that is installed is older."""
-    if CADDY is None:
-        return False
-    said = subprocess.run([CADDY, "version"], capture_output=True, text=True, check=True).stdout
-    return tuple(map(int, re.findall(r"\d+", said)[:2])) < (major, minor)
-
-
 @contextlib.contextmanager
 def _running(
     command: list[str], folder: Path, told: Mapping[str, str] = MappingProxyType({})
@@ -132,9 +125,7 @@ def caddy(folder: Path, told: Mapping[str, str]) -> Iterator[None]:
     file = own / "configuration"
     file.write_text(caddy_configuration())
     command = [CADDY or "caddy", "run", "--adapter", "caddyfile", "--config", str(file)]
-    # As compose.roles.yaml says it, in the words of the Caddy that is installed.
-    bodies = "buffer_requests" if caddy_is_before(2, 7) else "request_buffers 64KiB"
-    with _running(command, own, {**told, "CADDY_KEEP_BODIES": bodies}):
+    with _running(command, own, told):
         yield
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.calls.proxy import INSTALLED, caddy_is_before, proxy_of
+from tests.calls.proxy import INSTALLED, proxy_of
 from tests.calls.world import PATIENCE_S
 from tests.valkey import free_port
 
@@ -142,12 +142,10 @@ def test_another_answers_for_a_node_that_is_gone_and_the_node_once_it_is_back(
 
 @pytest.mark.parametrize("does", ["hang", "hang up"])
 def test_another_answers_for_a_node_that_hangs_or_dies_over_a_callback(
-    front: tuple[int, dict[str, Node]], does: str, request: pytest.FixtureRequest
+    front: tuple[int, dict[str, Node]], does: str
 ) -> None:
     port, nodes = front
     nodes["n1"].does = does
-    if request.node.callspec.params["front"] == "caddy" and caddy_is_before(2, 8):
-        pytest.skip("before 2.8 Caddy repeats no body that a node has read")
     assert callback(port, "n1", "reattach") == "n2"
     assert callback(port, "n1") == "n2"
     assert callback(port, "n2") == "n2"

@@ -55,6 +55,14 @@ def test_caddy_understands_its_file_of_several_nodes(tmp_path: Path) -> None:
     assert "/readyz" in done.stdout
 
 
+@pytest.mark.skipif(CADDY is None, reason="caddy is not installed")
+def test_caddy_is_the_release_whose_image_is_shipped() -> None:
+    pinned = re.search(r"^CADDY_IMAGE=caddy:(\S+)$", (DEPLOY / "pin_images.sh").read_text(), re.M)
+    assert pinned is not None
+    done = subprocess.run([str(CADDY), "version"], capture_output=True, text=True, check=True)
+    assert done.stdout.split()[0] == f"v{pinned[1]}"
+
+
 def test_a_node_s_own_paths_lead_to_it_first() -> None:
     nodes = {"n1": 1001, "n2": 1002}
     texts = haproxy_configuration(1, nodes), configuration(1, nodes, nodes.values())

@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import os
 import random
-import shutil
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -23,6 +22,7 @@ from starlette.routing import Route
 from gateway.ports import Refusal
 from gateway.sockets import MediaEngine, MediaLimits, OnePortServer, create_server
 from gateway.sockets.strangers import Stranger
+from tests.calls.proxy import INSTALLED
 from tests.gateway.sockets.framings import FRAMINGS
 from tests.gateway.sockets.socket_peers import Clock
 
@@ -95,10 +95,9 @@ RELAYS = {
 
 
 def program(name: str) -> str:
-    path = os.environ.get("PATH", "") + ":/usr/sbin"  # Debian's place for servers
-    found = shutil.which(name, path=path)
+    found = INSTALLED[name]
     if found is None:
-        pytest.skip(f"{name} is missing: apt install {name}")
+        pytest.skip(f"{name} is missing")
     return found
 
 
