@@ -129,6 +129,9 @@ NOT_PERSONAL: Final[tuple[NotPersonal, ...]] = (
     NotPersonal(("caller:minutes:1",), "how many calls there were, and how they sounded, in all"),
     NotPersonal(("caller:audited:1",), "how the last audit has ended: counts, and of nobody"),
     NotPersonal(("caller:drained",), "when the outbox was last empty"),
+    NotPersonal(
+        ("caller:unnamed-proxy",), "the private address of a proxy that all requests come through"
+    ),
     NotPersonal(("caller:aof-rewritten",), "when the files of Valkey were last written anew"),
     NotPersonal(("caller:key-epoch",), "a random word for all accounts together"),
     NotPersonal(

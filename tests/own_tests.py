@@ -191,6 +191,7 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
         "tests/gateway/test_settings.py",
         "tests/gateway/roles/test_preflight.py",
     ),
+    "gateway.stores.unnamed_proxy": ("tests/gateway/roles/test_unnamed_proxy.py",),
     "gateway.stores.people_transactions": (
         "tests/gateway/stores/test_people.py",
         "tests/gateway/stores/test_second_factors.py",

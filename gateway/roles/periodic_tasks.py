@@ -25,6 +25,7 @@ from gateway.heartbeat.periodic_task import PeriodicTask
 from gateway.payments.reconciler import PERIOD_S
 from gateway.post import mail_alarm
 from gateway.post.mail_alarm import MailAlarm
+from gateway.roles import unnamed_proxy
 from gateway.roles.carrier import CarrierSide
 from gateway.roles.fraud import Fraud
 from gateway.roles.membership import Membership
@@ -32,6 +33,7 @@ from gateway.roles.payments import PaymentServices
 from gateway.roles.people import People
 from gateway.roles.prices import Prices
 from gateway.roles.storage import Stores
+from gateway.roles.unnamed_proxy import UnnamedProxy
 from gateway.settings import Settings
 from gateway.sockets.tls import CERTIFICATE_INTERVAL_S, ServerTls
 from gateway.stores import address_countries
@@ -65,6 +67,11 @@ def of_port(tls: ServerTls | None) -> Sequence[PeriodicTask]:
     if tls is None:
         return ()
     return (PeriodicTask("look for a new certificate", tls.refresh, CERTIFICATE_INTERVAL_S),)
+
+
+def of_proxy(proxy: UnnamedProxy) -> Sequence[PeriodicTask]:
+    """Return the task that looks whether a proxy stands in front which is not trusted."""
+    return (PeriodicTask("look for a proxy", proxy.look, unnamed_proxy.INTERVAL_S),)
 
 
 def of_people(people: People) -> Sequence[PeriodicTask]:

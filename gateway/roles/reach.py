@@ -14,8 +14,11 @@ from gateway.roles import probe, public_origin
 from gateway.roles.preflight import CERTIFICATE_DAYS_LEFT_MIN, Finding, away, credit_client, wrong
 from gateway.roles.probe import Probe
 from gateway.roles.public_origin import Answer
+from gateway.roles.unnamed_proxy import what_to_set
 from gateway.settings import Settings
+from gateway.sockets.proxies import Proxies
 from gateway.stores.leases import RedisNodeLeases
+from gateway.stores.unnamed_proxy import RedisUnnamedProxy
 
 _ONLY: Final = "The carrier reaches this gateway by CALLER_PUBLIC_ORIGIN only."
 _BELOW: Final = "Let the proxy pass WebSockets below /n/ (headers Upgrade and Connection)."
@@ -33,7 +36,7 @@ async def findings(settings: Settings) -> list[Finding]:
                 found += await _of_gateway(settings, served)
             else:
                 found += await _of_probe(settings, listening)
-    return [*found, *await _certificate(settings)]
+    return [*found, *await _proxy(settings), *await _certificate(settings)]
 
 
 def _scheme(settings: Settings) -> list[Finding]:
@@ -81,6 +84,33 @@ async def _of_gateway(settings: Settings, served: frozenset[str]) -> list[Findin
         text = f"{answer.fault} Start `caller serve`, then check again."
         return [Finding("reach", text, is_weak=True)]
     return [away("reach", _told(answer, settings))]
+
+
+async def _proxy(settings: Settings) -> list[Finding]:
+    """Say that the gateway which runs has all its requests from an address that is not trusted."""
+    redis = credit_client(settings)
+    if redis is None:
+        return []
+    try:
+        address = await RedisUnnamedProxy(redis).address()
+    except StoreUnavailableError:
+        # The credit store has a finding of its own.
+        return []
+    finally:
+        await disconnect(redis)
+    return proxy_finding(settings, address)
+
+
+def proxy_finding(settings: Settings, address: str) -> list[Finding]:
+    """Judge the one address that all requests come from; empty for none."""
+    if not address:
+        return []
+    text = f"All requests come from {address}, which is not trusted."
+    if address in Proxies(settings.trusted_proxies):
+        hint = "It will be from the next start of `caller serve` on."
+    else:
+        hint = what_to_set(settings, address)
+    return [Finding("proxy", f"{text} {hint}", is_weak=True)]
 
 
 def _told(answer: Answer, settings: Settings) -> str:

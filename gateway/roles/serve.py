@@ -53,6 +53,7 @@ from gateway.roles.stopping import Stops
 from gateway.roles.supervision import compose_grants
 from gateway.roles.telemetry import Telemetry, compose_telemetry
 from gateway.roles.tracing import Tracing, compose_tracing
+from gateway.roles.unnamed_proxy import UnnamedProxy
 from gateway.roles.watching import Speaker, Watching
 from gateway.settings import Settings
 from gateway.sockets.one_port import Entrance, OnePortServer, create_server
@@ -227,8 +228,10 @@ class Gateway:
         self, tls: ServerTls | None, alarms: periodic_tasks.Alarms, prices: Prices
     ) -> Sequence[PeriodicTask]:
         settings = self.settings
+        proxy = UnnamedProxy(settings, self.stores.redis, self._port.engine.peer)
         tasks = [
             *periodic_tasks.of_port(tls),
+            *periodic_tasks.of_proxy(proxy),
             *periodic_tasks.of_fleet(self.fleet.roster),
             *self._tasks_of_books(alarms),
             *periodic_tasks.of_mails(settings, alarms),

@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 
 import structlog
 
+from gateway.limits.sole_peer import SolePeer
 from gateway.limits.source import source_of
 from gateway.limits.source_budget import SourceBudget
 from gateway.nanoseconds import SECOND_NS
@@ -71,6 +72,8 @@ class MediaEngine:
         """New connections by address; `_of_network` has them by network."""
         self._of_network = SourceBudget(2 * per_s, 2 * at_once)
         self.requests = SourceBudget(self.limits.requests_per_s, self.limits.requests_at_once)
+        self.peer = SolePeer()
+        """Who sends all requests and handshakes, if it is one."""
         # In the past, so that the first crowd is logged at once.
         self._logged_ns = clock_ns() - _LOG_INTERVAL_NS
         self._logged_dropped = self._logged_turned_away = 0

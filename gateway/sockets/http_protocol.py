@@ -10,8 +10,8 @@ a peer does not send or read. These parts of its `HttpToolsProtocol` are relied 
 test: `on_message_begin`, `on_url`, `on_header`, `on_headers_complete`, `on_body`,
 `on_message_complete`, `on_response_complete`, `timeout_keep_alive_handler`,
 `_unset_keepalive_if_required`, `connections`, `server_state`, `transport`, `parser`, `app`,
-`headers`, `scope`, `flow`, `pipeline`, and `cycle` with its `keep_alive`, `disconnected`,
-`message_event`, `response_started`, `response_complete`.
+`headers`, `scope`, `url`, `client`, `flow`, `pipeline`, and `cycle` with its `keep_alive`,
+`disconnected`, `message_event`, `response_started`, `response_complete`.
 """
 
 from __future__ import annotations
@@ -54,6 +54,9 @@ Browsers and proxies send none before they have the answer to the last."""
 _FRAMING_BYTES_MAX: Final = 16
 """Bytes of chunk headers and trailers allowed per byte of body, beyond 32 KiB."""
 
+
+_PROBES: Final = (b"/healthz", b"/readyz", b"/metrics")
+"""What machines beside this one ask for, past the proxy that visitors come through."""
 
 _BAD_REQUEST: Final = plain_answer(HTTPStatus.BAD_REQUEST, "This is not a valid HTTP request.\n")
 
@@ -226,6 +229,8 @@ class OnePortProtocol(HttpToolsProtocol):
         # HttpParserCallbackError, which `_parse` answers with `_fault`.
         if len(self.pipeline) >= _PIPELINED_MAX:
             raise OverflowError
+        if not self.url.startswith(_PROBES):
+            self._note_peer()
         source = self._source()
         if source is not None and not self._engine.requests.take(
             source.address, self._engine.clock_ns()
@@ -342,6 +347,13 @@ class OnePortProtocol(HttpToolsProtocol):
         # Silent since now: a peer that has sent a head is not the one that did nothing longest.
         if stranger.is_silent:
             engine.strangers.peer_due(stranger)
+
+    def _note_peer(self) -> None:
+        """Note from where a request or a handshake comes, or that a trusted proxy brings it."""
+        if self._is_relayed:
+            self._engine.peer.note_relayed()
+        elif self.client is not None:
+            self._engine.peer.note(self.client[0])
 
     def _source(self) -> Source | None:
         """Return the source of a request: the client that a trusted proxy names, else the peer."""
@@ -467,6 +479,7 @@ class OnePortProtocol(HttpToolsProtocol):
         return True
 
     def _give_away(self, data: bytes) -> None:
+        self._note_peer()
         self._unset_keepalive_if_required()
         self.connections.discard(self)
         self._engine.watched.discard(self)

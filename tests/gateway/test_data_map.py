@@ -46,6 +46,7 @@ from gateway.stores.personal_rows import TABLES
 from gateway.stores.proof_codes import RedisProofCodes
 from gateway.stores.supervision import RedisGrants
 from gateway.stores.tokens import RedisCallTokens
+from gateway.stores.unnamed_proxy import RedisUnnamedProxy
 from gateway.stores.velocity import RedisVelocity
 from gateway.stores.visitor_refusals import RedisVisitorRefusals
 from gateway.stores.wishes import RedisWishes
@@ -203,6 +204,7 @@ async def used(gate, client, operator):
     assert await RedisMinutes(client).add(minute)
     await RedisAudited(client).write(Audited(at_s=1.0, findings={"balance is odd": 1}))
     await RedisDrainMark(client).set()
+    await RedisUnnamedProxy(client).tell("10.0.0.1")
     await RedisKeyEpochs(client).current()
     await operator.config_set("appendonly", "yes")
     await RedisAof(client).rewrite()
