@@ -25,6 +25,7 @@ from gateway.http.site.forms import (
     read_form,
 )
 from gateway.http.site.pages import (
+    PASSWORD_BUSY,
     AccountPage,
     ChangeAddressPage,
     ChangePasswordPage,
@@ -136,6 +137,7 @@ class AccountPages:
     async def change_password(self, request: Request, who: SignedIn) -> Response:
         """Set another password; this browser stays signed in under another id."""
         fields = await read_form(request, PasswordFields)
+        self.door.if_busy(request, ChangePasswordPage(who.holder.email, PASSWORD_BUSY))
         outcome = await self.passwords.change(who, fields.password)
         match outcome:
             case Faults(by_field):

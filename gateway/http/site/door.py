@@ -199,6 +199,10 @@ class Door:
             is_signed_in=getattr(request.state, "is_signed_in", False),
         )
 
+    def if_busy(self, request: Request, page: Page) -> None:
+        """Say what is shown where a form needs a password checked, and none can be now."""
+        request.state.if_busy = page
+
     async def show_missing(self, request: Request) -> Response:
         """Return the page for an address where there is none."""
         await self.recognise(request)
@@ -255,7 +259,7 @@ class Door:
                 except RequestRefusedError as error:
                     return await self._refused(request, error.code, error.retry_after_s)
                 except HasherBusyError:
-                    return await self._refused(request, "busy", _BUSY_S)
+                    return await self._busy(request)
                 except FormSentBeforeError:
                     return await self._of_sent_form(request, "before", 409)
                 except StoreUnavailableError:
@@ -287,6 +291,13 @@ class Door:
     async def _of_sent_form(self, request: Request, code: str, status: int) -> Response:
         await self.recognise(request)
         return self.show(request, SentFormPage(code), status=status)
+
+    async def _busy(self, request: Request) -> Response:
+        """Show the form again with what was filled in, where it takes a password."""
+        page: Page | None = getattr(request.state, "if_busy", None)
+        if page is None:
+            return await self._refused(request, "busy", _BUSY_S)
+        return self.show(request, page, status=503, headers={"Retry-After": str(_BUSY_S)})
 
     async def _refused(self, request: Request, code: str, wait_s: int) -> Response:
         await self.recognise(request)

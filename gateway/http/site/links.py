@@ -28,6 +28,7 @@ from gateway.http.site.link_pages import (
     ResetPage,
     TakeAddressPage,
 )
+from gateway.http.site.pages import PASSWORD_BUSY
 from gateway.people.address import Addresses, AddressTaken, Taken
 from gateway.people.links import Links, LinkUsed
 from gateway.people.password import LinkDead, Passwords
@@ -118,6 +119,7 @@ class LinkPages:
     async def _reset(self, request: Request, link: Link) -> Response:
         fields = await read_form(request, PasswordFields)
         await self.sign_in.check_ready(link.account_id)
+        self.door.if_busy(request, NewPasswordPage(link.email, PASSWORD_BUSY))
         reset = await self.passwords.reset(
             request.path_params["secret"], fields.password, language_of(request)
         )
@@ -138,6 +140,7 @@ class LinkPages:
     async def _prove(self, request: Request, link: Link) -> Response:
         fields = await read_form(request, PasswordFields)
         secret, visitor = request.path_params["secret"], self.door.visitor(request)
+        self.door.if_busy(request, ProofPage(link.email, errors=PASSWORD_BUSY))
         outcome = await self.sign_in.by_proof(secret, fields.password, visitor)
         match outcome:
             case Welcome():
@@ -171,6 +174,8 @@ class LinkPages:
         if who is not None:
             outcome = await self.addresses.take_signed_in(secret, who)
         else:
+            page = TakeAddressPage(link.email, needs_password=True, errors=PASSWORD_BUSY)
+            self.door.if_busy(request, page)
             visitor = self.door.visitor(request)
             outcome = await self.addresses.take_by_password(secret, fields.password, visitor)
         match outcome:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from typing import ClassVar, Final
 
 from markupsafe import Markup
@@ -50,6 +51,10 @@ class SignUpDonePage:
     said: str = ""
     email: str = ""
     errors: Errors = field(default_factory=dict)
+
+
+PASSWORD_BUSY: Final[Errors] = MappingProxyType({"password": "busy"})
+"""What is said beside a password that could not be looked at, as when too many sign in."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from accounts.sign_in import Answer
 from gateway.http.access import DeclaredRoute
 from gateway.http.site.door import ACCOUNT, CONFIRM, SIGN_IN, Door, own_page, said_in, see
 from gateway.http.site.forms import ConfirmFields, Nothing, SignInFields, read_form
-from gateway.http.site.pages import ConfirmPage, SignInPage
+from gateway.http.site.pages import PASSWORD_BUSY, ConfirmPage, SignInPage
 from gateway.http.site.sign_in_code import FAULTS
 from gateway.people.passkeys import Passkeys
 from gateway.people.sessions import BrowserSessions, SignedIn
@@ -53,6 +53,11 @@ class SignInPages:
         """Begin a session."""
         fields = await read_form(request, SignInFields)
         following = own_page(fields.next)
+        host = self.passkeys.proofs.party.id
+        self.door.if_busy(
+            request,
+            SignInPage(self.can_sign_up, "", fields.email, following, PASSWORD_BUSY, host),
+        )
         outcome = await self.flow.by_password(
             fields.email, fields.password, self.door.visitor(request)
         )
@@ -71,7 +76,6 @@ class SignInPages:
             case _:
                 # Beside no field: which of the two is wrong is not told.
                 errors = {"email": "credentials_wrong"}
-        host = self.passkeys.proofs.party.id
         page = SignInPage(self.can_sign_up, said, fields.email, following, errors, host)
         return self.door.show(request, page, status=422)
 
@@ -96,6 +100,8 @@ class SignInPages:
         fields = await read_form(request, ConfirmFields)
         following = own_page(fields.next)
         visitor = self.door.visitor(request)
+        again = await self._confirm_page(who, following)
+        self.door.if_busy(request, replace(again, errors=PASSWORD_BUSY))
         outcome = await self.flow.confirm(who, fields.password, fields.code, visitor)
         match outcome:
             case NotYet(Answer.BEGIN_AGAIN):
@@ -104,8 +110,7 @@ class SignInPages:
                 errors = (
                     {"code": FAULTS[answer]} if answer in FAULTS else {"password": "password_wrong"}
                 )
-                page = await self._confirm_page(who, following)
-                page = replace(page, minutes_fast=minutes_fast, errors=errors)
+                page = replace(again, minutes_fast=minutes_fast, errors=errors)
                 return self.door.show(request, page, status=422)
             case secret:
                 response = see(following)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -11,7 +11,7 @@ from gateway.errors import RequestRefusedError
 from gateway.http.access import DeclaredRoute
 from gateway.http.site.door import Door, said_in, see
 from gateway.http.site.forms import AddressFields, SignUpFields, read_form
-from gateway.http.site.pages import SignUpDonePage, SignUpPage
+from gateway.http.site.pages import PASSWORD_BUSY, SignUpDonePage, SignUpPage
 from gateway.people.sign_up import Faults, SignUp, SignUpForm
 
 SIGN_UP, DONE = "/sign-up", "/sign-up/done"
@@ -44,11 +44,11 @@ class SignUpPages:
             raise RequestRefusedError("sign_up_closed")
         fields = await read_form(request, SignUpFields)
         form = SignUpForm(fields.email, fields.password, fields.terms, fields.adult)
+        page = SignUpPage(self.is_open, fields.email, fields.terms, fields.adult, PASSWORD_BUSY)
+        self.door.if_busy(request, page)
         outcome = await self.flow.sign_up(form, self.door.visitor(request))
         if isinstance(outcome, Faults):
-            page = SignUpPage(
-                self.is_open, fields.email, fields.terms, fields.adult, outcome.by_field
-            )
+            page = replace(page, errors=outcome.by_field)
             return self.door.show(request, page, status=422)
         return see(DONE)
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from accounts.ports import HasherBusyError
 from tests.gateway.http.site.conftest import place
 from tests.gateway.people.memory import EMAIL, PASSWORD
 
@@ -130,13 +131,74 @@ async def test_signing_out_twice_is_no_fault(site):
     assert place(await site.post("/sign-out")) == "/sign-in?said=signed_out"
 
 
-async def test_too_many_people_at_once_are_told_to_come_back(site):
-    from accounts.ports import HasherBusyError
+LATER = {
+    "en": "Passwords cannot be checked this very moment",
+    "de": "Passwörter können gerade nicht geprüft werden",
+    "es": "En este momento no se pueden comprobar contraseñas",
+}
 
-    async def busy(*_):
+
+def busy(site):
+    async def refuse(*_):
         raise HasherBusyError
 
-    site.world.hasher.verify = busy
-    reply = await site.enter()
+    site.world.hasher.verify = site.world.hasher.hash = site.world.hasher.fault = refuse
+
+
+def asked_again(site, reply, language="en"):
+    """Return the form of a page that says to try again; it never has the password."""
     assert (reply.status_code, reply.headers["retry-after"]) == (503, "5")
-    assert "Try again in a moment" in reply.text
+    form = site.read(reply)
+    assert LATER[language] in form.text
+    assert form.input("password")["aria-invalid"] == "true"
+    assert PASSWORD not in reply.text
+    return form
+
+
+@pytest.mark.parametrize("language", LATER)
+async def test_too_many_people_at_once_are_told_to_come_back_and_keep_what_they_filled_in(
+    site, language
+):
+    site.world.add()
+    busy(site)
+    site.client.headers["accept-language"] = language
+    fields = {"email": "ada+1@example.com", "password": PASSWORD}
+    form = asked_again(site, await site.post("/sign-in", **fields, next="/account/calls"), language)
+    assert form.input("email")["value"] == "ada+1@example.com"
+    assert form.input("next")["value"] == "/account/calls"
+    ticked = {"terms": "true", "adult": "true"}
+    form = asked_again(site, await site.post("/sign-up", **fields, **ticked), language)
+    assert form.input("email")["value"] == "ada+1@example.com"
+    assert "checked" in form.input("terms")
+    assert "checked" in form.input("adult")
+
+
+async def test_whoever_changes_or_confirms_a_password_has_the_form_again(site):
+    site.world.add()
+    await site.enter()
+    busy(site)
+    asked_again(site, await site.post("/account/password", password=PASSWORD))
+    site.world.later(minutes=11)
+    form = asked_again(
+        site, await site.post("/confirm", password=PASSWORD, next="/account/password")
+    )
+    assert form.input("next")["value"] == "/account/password"
+
+
+@pytest.mark.parametrize("purpose", ["verify_email", "reset_password", "change_address"])
+async def test_whoever_follows_a_link_has_its_form_again_and_the_link_still_works(site, purpose):
+    site.world.add(proven=purpose != "verify_email")
+    if purpose == "change_address":
+        await site.enter()
+        await site.post("/account/address", email="countess@example.com")
+        site.client = site.new_browser()
+    else:
+        again = {"verify_email": "/sign-up/again", "reset_password": "/reset"}[purpose]
+        await site.post(again, email=EMAIL)
+    link = f"/l/{site.world.link(purpose)}"
+    hasher = vars(site.world.hasher).copy()
+    busy(site)
+    asked_again(site, await site.post(link, password=PASSWORD))
+    vars(site.world.hasher).clear()
+    vars(site.world.hasher).update(hasher)
+    assert (await site.post(link, password=PASSWORD)).status_code == 303
