@@ -29,7 +29,7 @@ from typing import Any
 
 import asyncpg
 import pytest
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from database.engine import create_engine
 from database.migrations import migrate
@@ -279,6 +279,39 @@ class PostgresServer:
         for pid in map(int, children.read_text().split()):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
+
+
+@contextlib.asynccontextmanager
+async def past_the_rules(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """Open a transaction that may change any row of a book, as its operator's own tools can.
+
+    PostgreSQL lets only a superuser past triggers and foreign keys. SQLite's triggers are gone in
+    the meantime, and its foreign keys are checked by nobody.
+    """
+    if engine.dialect.name == "postgresql":
+        operator = create_engine(engine.url.set(username="operator"))
+        try:
+            async with operator.begin() as connection:
+                await connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
+                yield connection
+        finally:
+            await operator.dispose()
+        return
+    async with engine.connect() as connection:
+        # Before the transaction: within one it has no effect.
+        raw: Any = await connection.get_raw_connection()
+        await raw.driver_connection.execute("PRAGMA foreign_keys = OFF")
+        try:
+            async with connection.begin():
+                triggers = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
+                rows = (await connection.exec_driver_sql(triggers)).all()
+                for name, _ in rows:
+                    await connection.exec_driver_sql(f"DROP TRIGGER {name}")
+                yield connection
+                for _, statement in rows:
+                    await connection.exec_driver_sql(statement)
+        finally:
+            await raw.driver_connection.execute("PRAGMA foreign_keys = ON")
 
 
 async def sqlite_threads_ended() -> None:

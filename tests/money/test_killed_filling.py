@@ -26,18 +26,18 @@ class Mortal(RedisSpendGate):
 
     def __init__(self, world, life):
         super().__init__(world.gate._redis, world.partitions)
-        self.life, self.fills = life, False
+        self.life, self.filled = life, []
 
     async def withdraw(self, partition, filling=""):
-        self.fills = True
+        self.filled.append(partition)
         return await super().withdraw(partition, filling)
 
     async def rebuild(self, partition, state):
-        self.fills = True
+        self.filled.append(partition)
         return await super().rebuild(partition, state)
 
     async def _bounded(self, answer, timeout_s=None):
-        if not self.fills:
+        if not self.filled:
             return await super()._bounded(answer, timeout_s)
         if self.life == 0:
             if inspect.iscoroutine(answer):
@@ -75,13 +75,17 @@ COMMANDS = {"rebuild": rebuild, "a node's start": start_node, "a node's rounds":
 
 async def lives(world, work):
     """Do the work as a process that is killed before each of its requests; yield after each."""
+    killed_in = set()
     for life in range(1000):
+        mortal = Mortal(world, life)
         try:
-            await work(Mortal(world, life))
+            await work(mortal)
         except asyncio.CancelledError:
+            killed_in.add(mortal.filled[-1])
             yield life
         else:
-            assert life > world.partitions, "killed in each partition"
+            assert killed_in == {*mortal.filled}, "killed in each partition that is filled"
+            assert life > len(killed_in)
             return
 
 

@@ -15,6 +15,7 @@ from gateway.charging.retelling import Retelling
 from tests.limits import limits
 from tests.money.ledger_world import CENT, UNIT
 from tests.money.test_nodes import Carrier
+from tests.postgres import past_the_rules
 
 
 @pytest.fixture
@@ -36,22 +37,12 @@ async def copy_of(world):
 
 async def restore(world, copy):
     """Put a copy in the place of the book, past the triggers that keep it from being changed."""
-    async with world.engine.begin() as connection:
-        triggers = []
-        if connection.dialect.name == "postgresql":
-            await connection.execute(sa.text("SET LOCAL session_replication_role = replica"))
-        else:
-            query = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
-            triggers = (await connection.execute(sa.text(query))).all()
-        for name, _ in triggers:
-            await connection.exec_driver_sql(f"DROP TRIGGER {name}")
+    async with past_the_rules(world.engine) as connection:
         for table in reversed(tables.metadata.sorted_tables):
             await connection.execute(sa.delete(table))
         for table, rows in copy.items():
             if rows:
                 await connection.execute(sa.insert(table), rows)
-        for _, statement in triggers:
-            await connection.exec_driver_sql(statement)
 
 
 async def rebuild(world, *, gate=None, drain=None):
