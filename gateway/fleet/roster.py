@@ -67,6 +67,9 @@ class Roster:
     """Returns the facts of this process's own node; None where it is none."""
     pick: Callable[[Sequence[NodeFacts]], NodeFacts]
     """Picks one of several by chance, such as `random.choice`."""
+    takes: Callable[[str], bool] = lambda _node: True
+    """Tells of a node whether connections for it arrive, where this process knows sooner than facts
+    lapse."""
     _seen: Sequence[NodeFacts] = field(default=(), init=False)
     _was_away: bool = field(default=False, init=False)
     """Whether the store was away, and nothing has been seen since."""
@@ -103,7 +106,9 @@ class Roster:
     def choose(self) -> NodeFacts | None:
         """Return the node that is to hold a new call; None where none takes any."""
         own = self.own() if self.own is not None else None
-        reachable = [each for each in self.nodes() if each.origin == self.origin]
+        reachable = [
+            each for each in self.nodes() if each.origin == self.origin and self.takes(each.node)
+        ]
         fit = emptiest(reachable)
         if own is not None and own in fit:
             return own

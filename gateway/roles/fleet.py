@@ -79,6 +79,7 @@ def compose_fleet(
     stores: Stores,
     membership: Membership,
     *,
+    takes: Callable[[str], bool],
     facts: Callable[[], NodeFacts] | None = None,
     answer: Callable[[Question], Awaitable[Reply]] | None = None,
 ) -> Fleet:
@@ -88,12 +89,13 @@ def compose_fleet(
         settings: What the operator has set.
         stores: What all processes share.
         membership: Names this process.
+        takes: Tells of a node whether connections for it arrive, as far as this process knows.
         facts: What its node says of itself; None where it is none.
         answer: Answers what its node is asked.
 
     """
     return Fleet(
-        Roster(RedisNodeDirectory(stores.redis), settings.origin, facts, random.choice),
+        Roster(RedisNodeDirectory(stores.redis), settings.origin, facts, random.choice, takes),
         Exchange(RedisMailboxes(stores.redis), membership.instance, answer or _answer_nothing),
         stores.gate,
     )

@@ -107,7 +107,7 @@ class Gateway:
         entrance: Entrance | None = None,
     ) -> None:
         self.settings = settings
-        self._entrance = entrance
+        self._entrance = entrance or Entrance()
         self._environ = environ
         self.role = role
         self._drainer = Child(["drain"], environ, silence_s_max=DRAINER_SILENCE_S_MAX)
@@ -304,11 +304,12 @@ class Gateway:
         settings, media = self.settings, self.media
         shared, node = (settings, self.stores, self._membership), ""
         if media is None:
-            self.fleet = fleet = compose_fleet(*shared)
+            self.fleet = fleet = compose_fleet(*shared, takes=self._entrance.takes)
         else:
             node, logged = settings.node, new_log_level(settings)
             self.fleet = fleet = compose_fleet(
                 *shared,
+                takes=self._entrance.takes,
                 facts=of_node(settings, self._membership, media.calls, media.port.ticker, logged),
                 answer=of_process(
                     *(media.calls, media.metering.charge_now, logged), take=self._take_news

@@ -51,6 +51,10 @@ class Door:
             return
         self._send_some()
 
+    def is_open(self) -> bool:
+        """Tell whether the node takes connections: its process lives, and serves."""
+        return self._is_connected()
+
     def close(self) -> None:
         """Close the way; what has not been taken is given back."""
         self._disconnect()

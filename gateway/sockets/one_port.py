@@ -45,6 +45,11 @@ class Entrance:
     """Where such a node is handed its connections. It answers one request on each: the next might
     be for another process, which the one that accepts has to see."""
 
+    def takes(self, node: str) -> bool:
+        """Tell whether connections for a node arrive, as far as is known here."""
+        door = self.doors.get(node)
+        return door is None or door.is_open()
+
 
 class OnePortServer(uvicorn.Server):
     """A uvicorn server that is started and stopped, instead of owning the process."""

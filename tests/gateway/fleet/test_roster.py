@@ -20,7 +20,10 @@ class House:
         self.own = facts_of(own) if own else None
         self.picked_from = []
         facts = (lambda: self.own) if own else None
-        self.roster = Roster(self.directory, ORIGIN, facts, self.pick)
+        self.gone = set()
+        self.roster = Roster(
+            *(self.directory, ORIGIN, facts, self.pick), takes=lambda node: node not in self.gone
+        )
 
     def pick(self, nodes):
         self.picked_from = [each.node for each in nodes]
@@ -101,6 +104,19 @@ async def test_a_process_that_holds_no_calls_picks_one_of_the_emptiest():
     assert house.chosen() == "b"
     assert house.picked_from == ["a", "b"]
     assert not house.directory.kept.keys() - {"a", "b", "c"}
+
+
+async def test_a_node_that_is_known_to_be_gone_gets_no_call_though_its_facts_still_stand():
+    house = House(facts_of("a"), facts_of("b"), own="")
+    await house.roster.look()
+    house.gone = {"b"}
+    assert (house.chosen(), house.picked_from) == ("a", ["a"])
+    house.gone = {"a", "b"}
+    assert house.chosen() is None
+    # Its calls are still asked for.
+    assert [each.node for each in house.roster.nodes()] == ["a", "b"]
+    house.gone = set()
+    assert house.chosen() == "b"
 
 
 NODES = st.lists(

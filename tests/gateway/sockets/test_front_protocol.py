@@ -435,3 +435,22 @@ async def test_an_inbox_replaces_what_a_killed_process_left(tmp_path: Path) -> N
 
 def test_the_front_is_the_one_ports_protocol_with_doors() -> None:
     assert FrontProtocol.may_be_elsewhere.search(b"PUT /n/")
+
+
+async def test_it_is_known_at_once_that_a_node_is_gone_and_that_it_serves_again(
+    house: House,
+) -> None:
+    takes = Entrance(doors={"one": house.door}).takes
+    assert takes("one")
+    # Of a node that is elsewhere nothing is known here.
+    assert takes("two")
+    assert Entrance().takes("one")
+    assert (await house.ask(FOR_NODE)).endswith(b"node body")
+    await house.node.server.stop()
+    async with asyncio.timeout(5):
+        while takes("one"):
+            await asyncio.sleep(0)
+    house.node = house.new_node()
+    assert not takes("one")
+    await house.node.server.start()
+    assert takes("one")
