@@ -1,7 +1,7 @@
 """Judges passwords that people choose: their length, and how soon they are guessed.
 
-Takes up to 70 ms, and the first time as long again to load its dictionaries: not for a loop that
-carries audio. Knows no hash and no store.
+Takes up to 70 ms, and the first time as long again to load its dictionaries: not for a process
+that carries audio. Knows no hash and no store.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ _LEET: Final = str.maketrans("0345678$@+(", "oeasgtbsatc")
 """Symbols and digits that are written for letters."""
 _ENDS: Final = (r"^[\W\d_]+", r"[\W\d_]+$", r"^[\W\d_]+|[\W\d_]+$")
 
-_CONTEXT_TEXT_MAX = 254
+CONTEXT_TEXT_MAX: Final = 254
+"""What is read of an address, or of another text that a password must not be."""
 _CONTEXT_WORDS_MAX = 64
 _CONTEXT_WORD_MIN = 3
 
@@ -110,7 +111,7 @@ def context_words(*context: str) -> tuple[str, ...]:
     Uncut, an address that is longer than that would not be recognised as a password. Words of
     words are the same words.
     """
-    texts = [text[:_CONTEXT_TEXT_MAX].lower() for text in context]
+    texts = [text[:CONTEXT_TEXT_MAX].lower() for text in context]
     local_parts = [text.partition("@")[0] for text in texts]
     parts = [part for text in texts for part in re.split(r"[\W_]+", text)]
     words = dict.fromkeys(word[:_ESTIMATED_MAX] for word in (*texts, *local_parts, *parts))

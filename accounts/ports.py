@@ -262,13 +262,19 @@ class TooManyPasskeysError(Exception):
 
 
 class PasswordHasher(Protocol):
-    """Hashes passwords off the loop, a bounded number at a time. Raises HasherBusyError."""
+    """Hashes and judges passwords off the loop, so many at a time. Raises HasherBusyError."""
 
     async def hash(self, password: str) -> str:
         """Return a hash with a salt of its own."""
 
     async def verify(self, password: str, stored: str) -> bool:
         """Return whether the hash is of this password; as slow for an empty hash."""
+
+    async def fault(self, password: str, context: Sequence[str]) -> str:
+        """Return the code of what is wrong with a new password; empty for nothing.
+
+        `context` has what it must not be, such as the address of its holder.
+        """
 
     def is_outdated(self, stored: str) -> bool:
         """Return whether a hash was made with weaker parameters than today's."""

@@ -181,7 +181,7 @@ def people_routes(
     `refundable_of` tells how much of an account's credit cards take back, where cards are taken.
     """
     people, sessions, hasher, browsers = kept.people, kept.sessions, kept.hasher, kept.browsers
-    policy = PasswordPolicy(settings.service_name)
+    policy = PasswordPolicy(hasher, settings.service_name)
     pages, documents = kept.pages, kept.documents
     how_long = Kept(settings.calls_kept_months, settings.books_kept_years)
     is_open = settings.sign_up == "open"

@@ -1,7 +1,8 @@
-"""The process that hashes passwords: reads requests from its standard input, which is a socket.
+"""The process that hashes passwords, and judges new ones.
 
-Its parent starts it (`password_process`). It gives way to everything else, answers as many requests
-at a time as it was told, and ends when its parent closes the socket, or has ended.
+Its parent starts it (`password_process`) with a socket as its standard input, where requests come.
+It gives way to everything else, answers as many requests at a time as it was told, and ends when
+its parent closes the socket, or has ended.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ import threading
 from contextlib import suppress
 from typing import Final
 
+from accounts.errors import PasswordError
+from accounts.password import check_password
 from gateway.stores.password_hashes import Argon2Hashes
-from gateway.stores.password_wire import REQUEST, Outcome, Task, answer
+from gateway.stores.password_wire import REQUEST, Outcome, Task, answer, context_read
 
 NICENESS: Final = 10
 """A tenth of the weight of what carries audio: on a core that is full a hash takes half a second.
@@ -51,6 +54,9 @@ class Service:
             made = self._hashes.hash(password)
             outcome = Outcome.FAILED if made is None else Outcome.YES
             return answer(number, outcome, (made or "").encode())
+        if task is Task.JUDGE:
+            fault = _fault(password, stored)
+            return answer(number, Outcome.NO if fault else Outcome.YES, fault.encode())
         is_same = self._hashes.is_of(password, stored.decode(errors="replace"))
         if is_same is None:
             return answer(number, Outcome.FAILED)
@@ -62,6 +68,15 @@ class Service:
         while len(taken) < count and (more := self._line.recv(count - len(taken))):
             taken += more
         return taken
+
+
+def _fault(password: bytes, context: bytes) -> str:
+    """Return the code of what is wrong with a new password; empty for nothing."""
+    try:
+        check_password(password.decode(errors="surrogatepass"), context_read(context))
+    except PasswordError as error:
+        return error.code
+    return ""
 
 
 def give_way() -> None:

@@ -1,4 +1,4 @@
-"""Has passwords hashed in a process of its own, so that no frame of a call waits for a hash.
+"""Has passwords hashed, and new ones judged, in a process of its own: no frame of a call waits.
 
 The process is started at once and again when it is needed and gone; what it was asked then is asked
 once more. A password travels by a socket that only the two have, and is in no traceback of what is
@@ -16,18 +16,18 @@ import sys
 import time
 from asyncio import StreamReader, StreamWriter
 from asyncio.subprocess import Process
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import structlog
 
-from accounts.password import TYPED_MAX, normalise
+from accounts.password import CONTEXT_TEXT_MAX, TYPED_MAX, normalise
 from accounts.ports import HasherBusyError
 from gateway.secret import Secret
 from gateway.stores import password_hashes
-from gateway.stores.password_wire import ANSWER, Outcome, Task, request
+from gateway.stores.password_wire import ANSWER, Outcome, Task, context_sent, request
 
 log = structlog.get_logger(__name__)
 
@@ -63,7 +63,7 @@ class _Line:
         self.is_open = True
         self._hearing = asyncio.get_running_loop().create_task(self._hear(reader))
 
-    def ask(self, task: Task, stored: str, wrapped: Secret) -> asyncio.Future[_Answer]:
+    def ask(self, task: Task, stored: bytes, wrapped: Secret) -> asyncio.Future[_Answer]:
         """Return what will be the outcome, and its text. The future raises _GoneError."""
         number = next(self._numbers) & 0xFFFFFFFF
         future: asyncio.Future[_Answer] = asyncio.get_running_loop().create_future()
@@ -72,7 +72,7 @@ class _Line:
             return future
         self._asked[number] = future
         future.add_done_callback(lambda _: self._asked.pop(number, None))
-        self._writer.write(request(number, task, stored.encode(), _hashed_form(wrapped)))
+        self._writer.write(request(number, task, stored, _hashed_form(wrapped)))
         return future
 
     async def _hear(self, reader: StreamReader) -> None:
@@ -129,7 +129,7 @@ class PasswordProcess:
         """Return a hash with a salt of its own, in PHC format. Raises HasherBusyError."""
         wrapped = Secret(password)
         del password
-        _, text = await self._run(Task.HASH, "", wrapped)
+        _, text = await self._run(Task.HASH, b"", wrapped)
         return text.decode()
 
     async def verify(self, password: str, stored: str) -> bool:
@@ -142,8 +142,22 @@ class PasswordProcess:
         # Longer than any password that was accepted: no reason to read it, nor to answer sooner.
         if len(wrapped.reveal()) > TYPED_MAX:
             wrapped, stored = Secret(), ""
-        outcome, _ = await self._run(Task.VERIFY, stored, wrapped)
+        outcome, _ = await self._run(Task.VERIFY, stored.encode(), wrapped)
         return outcome is Outcome.YES
+
+    async def fault(self, password: str, context: Sequence[str]) -> str:
+        """Return the code of what is wrong with a new password; empty for nothing.
+
+        `context` has what it must not be. Raises HasherBusyError.
+        """
+        wrapped = Secret(password)
+        del password
+        # Longer than any password in whatever form: no reason to read it.
+        if len(wrapped.reveal()) > TYPED_MAX:
+            return "password_long"
+        sent = context_sent([text[:CONTEXT_TEXT_MAX] for text in context])
+        _, code = await self._run(Task.JUDGE, sent, wrapped)
+        return code.decode()
 
     def is_outdated(self, stored: str) -> bool:
         """Return whether a hash was made with other parameters than today's; not of an empty."""
@@ -157,7 +171,7 @@ class PasswordProcess:
                 await self._line.end(_END_S_MAX)
         await asyncio.gather(*self._working, return_exceptions=True)
 
-    async def _run(self, task: Task, stored: str, wrapped: Secret) -> _Answer:
+    async def _run(self, task: Task, stored: bytes, wrapped: Secret) -> _Answer:
         if not self._places or self._is_closed:
             raise HasherBusyError
         self._places -= 1
@@ -180,7 +194,7 @@ class PasswordProcess:
         self._turns.release()
         self._places += 1
 
-    async def _work(self, task: Task, stored: str, wrapped: Secret) -> _Answer | None:
+    async def _work(self, task: Task, stored: bytes, wrapped: Secret) -> _Answer | None:
         """Return the answer; None where there is none to be had."""
         # Twice: a process that was killed has done nothing that cannot be done again.
         for _ in range(2):

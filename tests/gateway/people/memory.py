@@ -10,9 +10,11 @@ from datetime import UTC, datetime, timedelta
 
 from accounts.address import parse_address
 from accounts.consent import Document, Version, current, missing
+from accounts.errors import PasswordError
 from accounts.holder import Device, Holder
 from accounts.link import LIFETIMES, Link, Purpose, digest
 from accounts.notice import Notice
+from accounts.password import check_password
 from accounts.ports import AddressTakenError, NewHolder
 from accounts.session import Session, is_of_epoch
 from billing.spend_limits import UNLIMITED, SpendLimits
@@ -350,6 +352,13 @@ class PlainHasher:
         self.verified.append(stored)
         return stored.removeprefix("old ") == f"hash of {password}"
 
+    async def fault(self, password, context):
+        try:
+            check_password(password, context)
+        except PasswordError as error:
+            return error.code
+        return ""
+
     def is_outdated(self, stored):
         return stored.startswith("old ")
 
@@ -376,7 +385,7 @@ class World:
         self.people, self.sessions = MemoryPeople(self), MemorySessions()
         self.hasher, self.velocity, self.epochs = PlainHasher(), Velocity(), Epochs()
         self._ids = itertools.count()
-        clock, policy = (lambda: self.now), PasswordPolicy("Caller")
+        clock, policy = (lambda: self.now), PasswordPolicy(self.hasher, "Caller")
         people, sessions, hasher, velocity = (
             self.people,
             self.sessions,

@@ -535,9 +535,11 @@ def test_uvicorn_still_has_the_parts_that_one_port_builds_on():
         assert protocol.connections is state.connections
         assert protocol.server_state is state
         assert protocol.cycle is None
-        for name in ("parser", "transport", "app", "headers", "scope", "flow"):
+        for name in ("parser", "transport", "app", "headers", "scope", "flow", "client"):
             assert hasattr(protocol, name), name
         assert protocol.pipeline == deque()
+        protocol.on_message_begin()
+        assert protocol.url == b""
         names = inspect.signature(RequestResponseCycle).parameters
         cycle = RequestResponseCycle(**dict.fromkeys(names))
         for name in ("keep_alive", "disconnected", "message_event"):

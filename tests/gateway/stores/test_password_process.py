@@ -93,6 +93,50 @@ async def test_a_text_longer_than_any_password_is_not_read(hasher):
     assert not await hasher.verify("x" * 200_000, stored)
 
 
+JUDGED = {
+    "correct-zebra-tram-92": "",
+    "short": "password_short",
+    "ä" * 129: "password_long",
+    # In NFC it has 128 characters, and is read; one more is not.
+    "a\u0308" * 128: "password_guessable",
+    "x" * (TYPED_MAX + 1): "password_long",
+    "CallerCaller": "password_guessable",
+    "ada@example.com": "password_guessable",
+    "\ud800" * 9: "password_guessable",
+    "\0" * 9: "password_guessable",
+}
+
+
+@pytest.mark.parametrize("password", JUDGED)
+async def test_what_is_wrong_with_a_new_password_is_said(hasher, password):
+    assert await hasher.fault(password, ("ada@example.com", "Caller")) == JUDGED[password]
+
+
+async def test_what_a_password_must_not_be_may_be_any_text(hasher):
+    for text in ("\ud800", "\0", "@", "x" * 100_000, "😀" * 100_000):
+        assert await hasher.fault("correct-zebra-tram-92", (text, text)) == ""
+
+
+async def test_new_passwords_are_judged_nowhere_but_in_that_process(hasher):
+    program = (
+        "import asyncio, sys\n"
+        "from gateway.people.password_policy import PasswordPolicy\n"
+        "from gateway.stores.password_process import PasswordProcess\n"
+        "async def main():\n"
+        "    hasher = PasswordProcess()\n"
+        "    policy = PasswordPolicy(hasher, 'Caller')\n"
+        "    print(await policy.fault('1234567890' * 12, 'ada@example.com'))\n"
+        "    print('zxcvbn' in sys.modules)\n"
+        "    await hasher.close()\n"
+        "asyncio.run(main())\n"
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE
+    )
+    out, _ = await process.communicate()
+    assert out.decode().split() == ["password_guessable", "False"]
+
+
 async def test_sixteen_wait_and_the_next_is_refused(hasher):
     with Held(hasher):
         waiting = asked(hasher, AT_ONCE + WAITING_MAX)
@@ -101,6 +145,8 @@ async def test_sixteen_wait_and_the_next_is_refused(hasher):
             await hasher.verify(PASSWORD, "")
         with pytest.raises(HasherBusyError):
             await hasher.hash(PASSWORD)
+        with pytest.raises(HasherBusyError):
+            await hasher.fault(PASSWORD, ())
     assert await asyncio.gather(*waiting) == [False] * len(waiting)
     assert await hasher.hash(PASSWORD)
 
@@ -176,6 +222,23 @@ async def test_one_that_is_killed_is_started_again_and_asked_once_more(hasher, c
         assert await asyncio.gather(*waiting) == [True, True, True, False]
     assert hasher.pid != first
     assert [(line["event"], line["code"]) for line in logs] == [("password hasher ended", -9)]
+
+
+async def test_ten_whose_process_is_killed_in_the_middle_are_all_answered(hasher, clock):
+    stored = await hasher.hash(PASSWORD)
+    clock.s += RESTART_S
+    with capture_logs() as logs:
+        waiting = [
+            *(asyncio.ensure_future(hasher.verify(PASSWORD, stored)) for _ in range(4)),
+            *(asyncio.ensure_future(hasher.verify("another", stored)) for _ in range(3)),
+            *(asyncio.ensure_future(hasher.fault("short", ())) for _ in range(3)),
+        ]
+        # Some have been answered, some are being worked at, the others wait.
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        os.kill(hasher.pid, signal.SIGKILL)
+        answers = await asyncio.gather(*waiting)
+    assert answers == [True] * 4 + [False] * 3 + ["password_short"] * 3
+    assert [line["event"] for line in logs] == ["password hasher ended"]
 
 
 async def test_one_that_cannot_stay_is_not_started_again_and_again(hasher, clock, monkeypatch):
@@ -258,10 +321,10 @@ def all_of(error: BaseException) -> str:
     return "".join(texts)
 
 
-@pytest.mark.parametrize("work", ["hash", "verify"])
+@pytest.mark.parametrize("work", ["hash", "verify", "fault"])
 async def test_what_is_refused_says_no_password(hasher, clock, work, monkeypatch):
     stored = await hasher.hash(PASSWORD)
-    arguments = () if work == "hash" else (stored,)
+    arguments = {"hash": (), "verify": (stored,), "fault": (("Caller",),)}[work]
     # Put together here, so that no line of this file shows it.
     secret = "".join(reversed("terces"))
     monkeypatch.setattr(password_process, "ANSWER_S_MAX", 0.05)

@@ -1,6 +1,17 @@
 """What a process and its hasher of passwords send each other is read as it was written."""
 
-from gateway.stores.password_wire import ANSWER, REQUEST, Outcome, Task, answer, request
+import pytest
+
+from gateway.stores.password_wire import (
+    ANSWER,
+    REQUEST,
+    Outcome,
+    Task,
+    answer,
+    context_read,
+    context_sent,
+    request,
+)
 
 LARGEST = b"x" * 0xFFFF
 
@@ -20,3 +31,8 @@ def test_a_request_says_how_long_its_texts_are():
 def test_an_answer_has_a_text_only_where_there_is_one():
     assert answer(7, Outcome.NO) == ANSWER.pack(7, Outcome.NO, 0)
     assert answer(7, Outcome.YES, b"hash") == ANSWER.pack(7, Outcome.YES, 4) + b"hash"
+
+
+@pytest.mark.parametrize("texts", [("ada@example.com", "Caller"), ("", ""), ("\ud800", "Ünïcode")])
+def test_what_a_password_must_not_be_is_read_as_it_was_sent(texts):
+    assert tuple(context_read(context_sent(texts))) == texts
