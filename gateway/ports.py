@@ -16,7 +16,7 @@ import msgspec
 from billing.cdr import CallOpened, EndedBy
 from billing.spend_limits import UNLIMITED, SpendLimits
 from gateway.call.carrier_status import CarrierStatus
-from gateway.cause import Cause
+from gateway.cause import CarrierRefusal, Cause
 from gateway.connection_counters import ConnectionCounters
 from gateway.embed.terms import VisitorTerms
 from gateway.limits.velocity import Refusal as VelocityRefusal
@@ -200,6 +200,9 @@ class Carrier(Protocol):
 
     async def fetch(self, carrier_call_id: str) -> CarrierStatus:
         """Return a call's state: unknown, and not ended, if the carrier does not show the call."""
+
+    async def why_failed(self, carrier_call_id: str) -> CarrierRefusal | None:
+        """Return what the carrier has noted of a call that it failed; None for nothing."""
 
     async def close(self) -> None:
         """Give back connections."""
@@ -479,8 +482,10 @@ class CarrierCallbacks(Protocol):
     def carrier_status(self, call_id: str, status: CarrierStatus) -> None:
         """Take a call's status."""
 
-    def stream_failed(self, call_id: str, carrier_call_id: str) -> None:
-        """Note that the carrier could not open the media stream of a call."""
+    def stream_failed(
+        self, call_id: str, carrier_call_id: str, refusal: CarrierRefusal | None
+    ) -> None:
+        """Note that the carrier could not open the media stream of a call, and what it says."""
 
 
 Notify = Callable[[str, Mapping[str, Any]], None]

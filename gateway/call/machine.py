@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import Final
 
 from billing.cdr import EndedBy
 from gateway.cause import CarrierRefusal, Cause
@@ -121,6 +122,7 @@ class Ended(Event):
 
     cause: Cause
     ended_by: EndedBy
+    refusal: CarrierRefusal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +218,12 @@ TRANSITIONS: dict[tuple[State, type[Event]], _Row] = {
 }
 
 
+_FAILED_ON_THE_WAY: Final = (Cause.BEARERCAPABILITY_NOTAVAIL, Cause.GATEWAY_DOWN)
+"""The carrier's way to us failed: for the stream, or for its callbacks."""
+_OF_THE_CALLEE: Final = (Cause.USER_BUSY, Cause.NO_USER_RESPONSE, Cause.NO_ANSWER)
+"""Ends that explain themselves."""
+
+
 class Call:
     """The state of one call and how it ended."""
 
@@ -239,7 +247,7 @@ class Call:
         self.ended_by: EndedBy = "gateway"
         self.carrier_seconds: int | None = None
         self.carrier_refusal: CarrierRefusal | None = None
-        """What the carrier answered in place of the call, where that has ended it."""
+        """What the carrier says of it, where that or a failure there has ended the call."""
         self.ringing_ns: int | None = None
         self.answered_ns: int | None = None
         self.ended_ns: int | None = None
@@ -248,6 +256,21 @@ class Call:
     def is_live(self) -> bool:
         """Whether the call has not ended yet."""
         return self.cause is None
+
+    @property
+    def is_unexplained(self) -> bool:
+        """Whether the carrier took the call and failed it, and has not said why by a code."""
+        if not self.carrier_call_id or (self.carrier_refusal and self.carrier_refusal.code):
+            return False
+        if self.cause in _FAILED_ON_THE_WAY:
+            return True
+        is_refused = self.ended_by == "carrier" and self.answered_ns is None
+        return is_refused and self.cause not in (None, *_OF_THE_CALLEE)
+
+    def explain(self, refusal: CarrierRefusal) -> None:
+        """Learn why the carrier failed the call."""
+        if self.is_unexplained:
+            self.carrier_refusal = refusal
 
     def receive(self, event: Event, now_ns: int) -> tuple[Command, ...]:
         """Advance by one event; return the commands for the bridge, in order.
@@ -270,7 +293,9 @@ class Call:
                 self.ringing_ns = now_ns
             case Answered() | StreamStarted() if before in (State.DIALLING, State.RINGING):
                 self.answered_ns = now_ns
-            case Ended(cause, ended_by):
+            case Ended(cause, ended_by, refusal):
+                if self.cause is None:
+                    self.carrier_refusal = refusal
                 self._end(cause, ended_by, now_ns)
             case CarrierEnded(cause, ended_by, carrier_seconds):
                 self.carrier_seconds = self._first_known(carrier_seconds)

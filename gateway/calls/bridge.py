@@ -40,7 +40,7 @@ from gateway.call.resume_token import resume_token
 from gateway.calls.carrier_line import CarrierLine
 from gateway.calls.reachability import UNREACHED_NS
 from gateway.calls.services import Services
-from gateway.cause import Cause
+from gateway.cause import CarrierRefusal, Cause
 from gateway.charging.call_charge import CallCharge
 from gateway.charging.context import CallContext
 from gateway.charging.node_watch import RENEWAL_S, lease_s
@@ -192,11 +192,11 @@ class Bridge:
             if is_heard and status.is_terminal:
                 self._s.stray(status.carrier_call_id, self.call_id)
 
-    def stream_failed(self, carrier_call_id: str) -> None:
+    def stream_failed(self, carrier_call_id: str, refusal: CarrierRefusal | None = None) -> None:
         """Note that the carrier could not open the media stream: nobody will be heard."""
         # Once a stream has begun its own socket says how it ends, and better.
         if self._carrier_leg is None and self._is_ours(carrier_call_id):
-            self.receive(Ended(Cause.BEARERCAPABILITY_NOTAVAIL, "carrier"))
+            self.receive(Ended(Cause.BEARERCAPABILITY_NOTAVAIL, "carrier", refusal))
 
     def _is_ours(self, carrier_call_id: str) -> bool:
         is_ours = self.owns(carrier_call_id) or carrier_call_id == self._line.carrier_call_id != ""
@@ -404,6 +404,8 @@ class Bridge:
             self._carrier_leg.close()
 
     async def _settle(self) -> None:
+        if self.call.is_unexplained and (said := await self._line.why_failed()) is not None:
+            self.call.explain(said)
         await self.charge.settle()
         self._log.settled(self.call, *self.charge.final)
         self.receive(Settled())

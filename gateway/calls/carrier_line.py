@@ -22,7 +22,7 @@ from gateway.call.machine import (
     Event,
 )
 from gateway.calls.reachability import Reachability
-from gateway.cause import Cause
+from gateway.cause import CarrierRefusal, Cause
 from gateway.errors import CarrierError
 from gateway.ports import Carrier, DialOrder
 
@@ -31,6 +31,10 @@ log = structlog.get_logger(__name__)
 PROOF_WAIT_S = 4.0
 """How long to wait for the carrier's first message after placing got no answer: longer than a
 callback takes, short enough for a caller who hears that the call is being placed."""
+
+WHY_S_MAX = 2.0
+"""How long a call that has failed at the carrier may wait for the reason before it is settled.
+Nothing is owed for it; its hold goes back that much later."""
 
 CONFIRM_S = 60.0
 """How long after its end a call may wait for the carrier to confirm it, whatever the requests take:
@@ -147,6 +151,26 @@ class CarrierLine:
         event = status.event()
         if event is not None and not self.is_over:
             self._on_event(event)
+
+    async def why_failed(self) -> CarrierRefusal | None:
+        """Return what the carrier has noted of a call that it failed; None where that is not known.
+
+        Asked once, and for a moment only: the call is settled behind it.
+        """
+        ids = {"call_id": self._order.call_id, "carrier_call_id": self.carrier_call_id}
+        try:
+            async with asyncio.timeout(WHY_S_MAX):
+                said = await self._carrier.why_failed(self.carrier_call_id)
+        except (CarrierError, TimeoutError):
+            return None
+        if said is not None:
+            log.warning(
+                "call failed at the carrier",
+                carrier_code=said.code,
+                carrier_text=said.text,
+                **ids,
+            )
+        return said
 
     async def end(self) -> None:
         """End the call and make sure that it is over; a call without an id yet is ended later."""

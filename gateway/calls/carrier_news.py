@@ -30,7 +30,7 @@ def take(calls: CarrierCallbacks, news: CarrierNews) -> None:
     if news.status is not None:
         calls.carrier_status(news.call_id, news.status)
     if news.has_stream_failed:
-        calls.stream_failed(news.call_id, news.carrier_call_id)
+        calls.stream_failed(news.call_id, news.carrier_call_id, news.refusal)
 
 
 class Elsewhere:

@@ -31,7 +31,7 @@ from gateway.calls.polling import INTERVAL_BEATS, Polling
 from gateway.calls.reachability import Probe, Reachability, not_looked_at
 from gateway.calls.services import Services
 from gateway.calls.supervision import Grants, SupervisorDesk
-from gateway.cause import Cause
+from gateway.cause import CarrierRefusal, Cause
 from gateway.charging.closings import keep_nothing
 from gateway.charging.context import Keep
 from gateway.charging.rounds import Metering
@@ -387,10 +387,12 @@ class Calls:
         if (call := self._calls.get(call_id)) is not None:
             call.carrier_status(status)
 
-    def stream_failed(self, call_id: str, carrier_call_id: str) -> None:
-        """Note that the carrier could not open the media stream of a call."""
+    def stream_failed(
+        self, call_id: str, carrier_call_id: str, refusal: CarrierRefusal | None
+    ) -> None:
+        """Note that the carrier could not open the media stream of a call, and what it says."""
         if (call := self._calls.get(call_id)) is not None:
-            call.stream_failed(carrier_call_id)
+            call.stream_failed(carrier_call_id, refusal)
 
     # Carrier legs.
 

@@ -13,6 +13,7 @@ from typing import Annotated, Final
 import msgspec
 
 from gateway.call.carrier_status import CarrierStatus
+from gateway.cause import CarrierRefusal
 from gateway.ports import LiveCall
 
 LETTER_BYTES_MAX: Final = 1 << 20
@@ -87,6 +88,8 @@ class CarrierNews(msgspec.Struct, frozen=True, kw_only=True, tag="carrier_news")
     status: CarrierStatus | None = None
     """None where it was about the media stream."""
     has_stream_failed: bool = False
+    refusal: CarrierRefusal | None = None
+    """What it said of a stream that has failed."""
 
 
 def level_said(level: LogLevel, minutes: int) -> str:

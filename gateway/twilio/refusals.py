@@ -8,10 +8,11 @@ tells nothing of the operator's account.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
+from urllib.parse import parse_qs
 
 from gateway.cause import CarrierRefusal, Cause
 
@@ -19,6 +20,8 @@ TEXT_MAX: Final = 300
 """Characters of Twilio's own words that are kept."""
 _NUMBER: Final = re.compile(r"\+\d(?:[\d() .-]*\d)?|\(?\d[\d() .-]{5,}\d")
 """A phone number in Twilio's words, however it is written."""
+_STREAM_CODE: Final = re.compile(r"(?<!\d)3\d{4}(?!\d)")
+"""A code of Twilio's voice products, of which those of media streams are 319…."""
 _SPACES: Final = re.compile(r"\s+")
 
 
@@ -339,6 +342,38 @@ def refusal(code: int, text: str, status: int = 0) -> CarrierRefusal:
     """Return a refusal as it is kept and told."""
     meaning = meaning_of(code, status)
     return CarrierRefusal(code, without_numbers(text), meaning.told.words)
+
+
+def of_notes(notes: Iterable[tuple[object, object, object]]) -> CarrierRefusal | None:
+    """Return the refusal that Twilio's notifications of a call tell; None where none is an error.
+
+    Each is level ("0" for an error), code and text, as strings, the newest first ("Notifications",
+    https://www.twilio.com/docs/api/rest/notification). The text is a form with Twilio's words in
+    its field `Msg`, as the replies in the tests of Twilio's own libraries show.
+    """
+    errors = [(_whole(code), str(text or "")) for level, code, text in notes if str(level) == "0"]
+    # What comes of the failure may be noted behind it: the first that is known here explains most.
+    known = [each for each in reversed(errors) if each[0] in MEANINGS]
+    for code, text in known or errors:
+        return refusal(code, parse_qs(text).get("Msg", [text])[0])
+    return None
+
+
+def of_stream(text: str) -> CarrierRefusal:
+    """Return the refusal that a stream callback's `StreamError` tells.
+
+    Twilio's documents call it a detailed error message and show none. A code is looked for in it;
+    one without a known code is kept as words, and Twilio's notifications are asked.
+    """
+    codes = [int(each) for each in _STREAM_CODE.findall(text) if int(each) in MEANINGS]
+    if codes:
+        return refusal(codes[0], text)
+    return CarrierRefusal(0, without_numbers(text), _NO_SOUND.words)
+
+
+def _whole(code: object) -> int:
+    text = str(code)
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 8 else 0
 
 
 def without_numbers(text: str) -> str:

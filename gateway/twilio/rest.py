@@ -13,11 +13,13 @@ from typing import Any
 import structlog
 
 from gateway.call.carrier_status import CarrierState, CarrierStatus
+from gateway.cause import CarrierRefusal
 from gateway.errors import CarrierError
 from gateway.ports import DialOrder
 from gateway.twilio.client import connect, no_answer, translated
 from gateway.twilio.hooks import CallHooks
 from gateway.twilio.markup import WEBHOOK_OVERRIDES, connect_twiml, say_twiml
+from gateway.twilio.refusals import of_notes
 from gateway.twilio.status import from_reply
 
 log = structlog.get_logger(__name__)
@@ -31,6 +33,11 @@ QUEUE_S_MAX = 86_400
 _PLACE_ATTEMPTS = 4
 _END_ATTEMPTS = 5
 _BACKOFF_S = 0.25
+
+_ERRORS = 0
+"""The level of notifications that are errors; 1 are warnings."""
+_NOTES_MAX = 20
+"""Notifications that are read of one call, in one page."""
 
 _NOT_TO_BE_ENDED = frozenset({20404, 21220})
 """Refusals to end a call that may have ended already: then its state is fetched."""
@@ -154,6 +161,17 @@ class TwilioCarrier:
                 return CarrierStatus(carrier_call_id, CarrierState.UNKNOWN)
             raise
         return _status(carrier_call_id, call)
+
+    async def why_failed(self, carrier_call_id: str) -> CarrierRefusal | None:
+        """Return what Twilio's debugger has noted of a call, as far as it is an error."""
+        notes = await _asked(
+            "why a call failed",
+            self._client.calls(carrier_call_id).notifications.list_async(
+                log=_ERRORS, limit=_NOTES_MAX, page_size=_NOTES_MAX
+            ),
+            carrier_call_id=carrier_call_id,
+        )
+        return of_notes((each.log, each.error_code, each.message_text) for each in notes)
 
     async def close(self) -> None:
         """Close the HTTP session."""

@@ -17,6 +17,9 @@ CODES: Final[dict[int, tuple[str, str]]] = {
     11200: ("error", "HTTP retrieval failure"),
     12100: ("error", "Document parse failure"),
     12200: ("warning", "Schema validation warning"),
+    13224: ("error", "Dial: Twilio does not support calling this number"),
+    13225: ("error", "Dial: forbidden phone number"),
+    13227: ("error", "Dial: no international authorization"),
     13805: ("warning", "Trial account: call exceeded its time limit"),
     31901: ("error", "Stream: WebSocket connection timeout"),
     31902: ("error", "Stream: WebSocket connection refused"),
@@ -69,6 +72,10 @@ class Debugger:
     def entries(self) -> list[dict[str, object]]:
         """Return all entries, oldest first."""
         return [asdict(entry) for entry in self._entries]
+
+    def of_call(self, call_sid: str) -> list[Entry]:
+        """Return the entries of one call, newest first."""
+        return [entry for entry in reversed(self._entries) if entry.call_sid == call_sid]
 
     def codes(self, call_sid: str = "") -> list[int]:
         """Return the codes of one call, or of all, oldest first."""

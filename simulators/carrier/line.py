@@ -132,6 +132,8 @@ class Line:
             outcome = Outcome.NO_ANSWER if timed_out else self.script.outcome
         if outcome in _REFUSED:
             self._ending = (_REFUSED[outcome], outcome.value)
+            if self.script.failure:
+                self._note(self.script.failure)
 
     async def _talk(self) -> None:
         loop = asyncio.get_running_loop()
@@ -242,9 +244,9 @@ class Line:
 
     def _exhaust(self) -> None:
         trial = self.script.trial and self._time_limit_s == self._equipment.settings.trial_limit_s
-        self._equipment.debugger.note(
-            _TRIAL_LIMIT if trial else _TIME_LIMIT,
-            self._equipment.clock.epoch_ns(),
-            call_sid=self.call.sid,
-        )
+        self._note(_TRIAL_LIMIT if trial else _TIME_LIMIT)
         self.end()
+
+    def _note(self, code: int) -> None:
+        at_ns = self._equipment.clock.epoch_ns()
+        self._equipment.debugger.note(code, at_ns, call_sid=self.call.sid)

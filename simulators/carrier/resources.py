@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 from simulators.carrier import numbers, tariff
 from simulators.carrier.callbacks import API_VERSION, rfc2822
 from simulators.carrier.calls import NS_PER_S, Call, Status
+from simulators.carrier.debugger import Entry
 from simulators.carrier.errors import RestError
 
 Json = dict[str, object]
@@ -85,6 +86,42 @@ def call(record: Call, now_ns: int, price_delay_s: float) -> Json:
         "to_formatted": numbers.formatted(record.to),
         "trunk_sid": None,
         "uri": f"{uri}.json",
+    }
+
+
+def log_level(entry: Entry) -> str:
+    """Return the level of a notification: 0 for an error, 1 for a warning."""
+    return "0" if entry.level == "error" else "1"
+
+
+def notification(account_sid: str, entry: Entry) -> Json:
+    """Return what the debugger notes of a call, as its list of notifications has it.
+
+    https://www.twilio.com/docs/api/rest/notification, and the replies in the tests of Twilio's
+    libraries: the text is a form.
+    """
+    sid = "NO" + hashlib.sha256(repr(entry).encode()).hexdigest()[:32]
+    text = {
+        "ErrorCode": entry.code,
+        "LogLevel": entry.level.upper(),
+        "Msg": f"{entry.message} {entry.detail}".strip(),
+    }
+    at = rfc2822(entry.at_ns)
+    return {
+        "account_sid": account_sid,
+        "api_version": API_VERSION,
+        "call_sid": entry.call_sid,
+        "date_created": at,
+        "date_updated": at,
+        "error_code": str(entry.code),
+        "log": log_level(entry),
+        "message_date": at,
+        "message_text": urlencode(text),
+        "more_info": f"https://www.twilio.com/docs/errors/{entry.code}",
+        "request_method": None,
+        "request_url": "",
+        "sid": sid,
+        "uri": f"{account_uri(account_sid)}/Notifications/{sid}.json",
     }
 
 

@@ -92,6 +92,9 @@ class RestApi:
             self._route(one, "GET", "fetch", self._fetch_call),
             self._route(one, "POST", "update", self._update_call),
             self._route(one, "DELETE", "delete", self._delete_call),
+            self._route(
+                f"{_ACCOUNT}/Calls/{{sid}}/Notifications.json", "GET", "list", self._list_notes
+            ),
             self._route(f"{_ACCOUNT}.json", "GET", "account", self._fetch_account),
             self._route(f"{_ACCOUNT}/Tokens.json", "POST", "token", self._create_token),
             self._route(caller_ids, "GET", "list", self._list_caller_ids),
@@ -154,6 +157,18 @@ class RestApi:
     def _delete_call(self, request: Request, form: Form) -> Reply:  # noqa: ARG002 - handler shape
         self._exchange.remove(request.path_params["sid"])
         return Reply(None, 204)
+
+    def _list_notes(self, request: Request, form: Form) -> Reply:  # noqa: ARG002 - handler shape
+        call = self._exchange.find(request.path_params["sid"]).call
+        query = request.query_params
+        items = [
+            resources.notification(call.account_sid, each)
+            for each in self._equipment.debugger.of_call(call.sid)
+            if query.get("Log", resources.log_level(each)) == resources.log_level(each)
+        ]
+        filters: Json = {k: query[k] for k in ("Log",) if k in query}
+        page = read_page(dict(query))
+        return Reply(resources.page(request.url.path, "notifications", items, page, filters))
 
     def _call_json(self, sid: str) -> Json:
         return resources.call(

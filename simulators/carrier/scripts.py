@@ -77,6 +77,8 @@ class Script:
     """An answering machine, for machine detection."""
     impaired: bool = False
     """Audio towards the gateway is lost and delayed as on a bad radio link."""
+    failure: int = 0
+    """What the debugger notes of a call that fails; 0 for nothing."""
     trial: bool = False
     """A trial account's announcement comes before the TwiML, and calls are cut short."""
     stream_fault: StreamFault = StreamFault.NONE
@@ -141,6 +143,16 @@ SCRIPTS: Final[dict[str, Script]] = {
         stream_fault=StreamFault.NOT_READ,
     ),
     "+15005551024": Script("status callbacks come callback_late_s late", callbacks_late=True),
+    "+15005551025": Script(
+        "accepted by REST, then fails (404) with 13224 in the debugger",
+        outcome=Outcome.FAILED,
+        failure=13224,
+    ),
+    "+15005551026": Script(
+        "accepted by REST, then fails (404) with 13227 in the debugger",
+        outcome=Outcome.FAILED,
+        failure=13227,
+    ),
 }
 
 

@@ -10,7 +10,7 @@ import base64
 import json
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -23,6 +23,7 @@ from gateway.calls.bridge import Bridge
 from gateway.calls.polling import INTERVAL_BEATS, Polling
 from gateway.calls.reachability import Reachability
 from gateway.calls.services import Services
+from gateway.cause import CarrierRefusal
 from gateway.charging.rounds import Metering
 from gateway.errors import CarrierError
 from gateway.heartbeat.ticker import BEATS_PER_SECOND, Ticker
@@ -63,6 +64,9 @@ class ScriptedCarrier:
         self.on_hang_up: list[str | CarrierError] = []
         """States in the next replies; `completed` when there are no more."""
         self.on_fetch: str | CarrierError = "answered"
+        self.asked_why: list[str] = []
+        self.on_why: CarrierRefusal | CarrierError | None = None
+        self.why_takes_s = 0.0
 
     async def place(self, order: DialOrder) -> str:
         self.placed.append(order)
@@ -79,6 +83,11 @@ class ScriptedCarrier:
         self.fetched.append(carrier_call_id)
         await asyncio.sleep(0)
         return CarrierStatus(carrier_call_id, CarrierState(_outcome(self.on_fetch)))
+
+    async def why_failed(self, carrier_call_id: str) -> CarrierRefusal | None:
+        self.asked_why.append(carrier_call_id)
+        await asyncio.sleep(self.why_takes_s)
+        return cast("CarrierRefusal | None", _outcome(self.on_why))
 
     async def close(self) -> None:
         pass

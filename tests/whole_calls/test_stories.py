@@ -179,6 +179,18 @@ async def test_a_phone_that_is_not_reached_costs_nothing(world, status, sip, cau
         assert tone_of(tone("US"), seconds=2) in browser.heard
 
 
+async def test_a_call_that_fails_at_the_carrier_has_its_code_in_the_record(world):
+    browser = await world.dials()
+    await browser.wait("ringing")
+    line = world.phone.line
+    line._note(13227)
+    line.end(Status.FAILED, 404)
+    end, record = await browser.wait("disconnect"), await world.settled([13227])
+    assert (end["cause"], record.cause, record.carrier_code) == (1, 1, 13227)
+    assert record.carrier_text == "Dial: no international authorization"
+    assert (record.seconds, world.balance) == (0, world.credit)
+
+
 async def test_the_caller_gives_up_while_it_rings(world):
     browser = await world.dials()
     await browser.wait("ringing")

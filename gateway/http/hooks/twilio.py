@@ -18,6 +18,7 @@ from starlette.responses import Response
 
 from gateway.call.carrier_status import CarrierStatus
 from gateway.calls import carrier_news
+from gateway.cause import CarrierRefusal
 from gateway.errors import RequestRefusedError
 from gateway.fleet.messages import CarrierNews
 from gateway.http.access import DeclaredRoute, signed
@@ -25,6 +26,7 @@ from gateway.http.body import read_body
 from gateway.http.velocity import address_of
 from gateway.logs.refused_signatures import CARRIER_HINT, RefusedSignatures
 from gateway.ports import CarrierCallbacks, SignatureVerifier
+from gateway.twilio.refusals import of_stream
 from gateway.twilio.status import from_callback
 
 log = structlog.get_logger(__name__)
@@ -77,19 +79,18 @@ class TwilioWebhooks:
         """Take a stream's status: the only place where a failed media handshake shows."""
         form = await self._verified(request, "stream")
         event = form.get("StreamEvent")
-        has_failed = event == "stream-error"
-        if has_failed:
+        refusal = None
+        if event == "stream-error":
+            refusal = of_stream(form.get("StreamError", ""))
             log.warning(
                 "media stream failed",
                 call_id=request.path_params["call_id"],
-                # Twilio's own text, of unknown length.
-                reason=form.get("StreamError", "")[:200],
+                carrier_code=refusal.code,
+                reason=refusal.text,
             )
         # When a stream fails, the carrier's call itself goes on.
-        if has_failed or event == "stream-started":
-            self._tell(
-                request, form.get("CallSid", ""), has_stream_failed=has_failed, is_running=True
-            )
+        if refusal is not None or event == "stream-started":
+            self._tell(request, form.get("CallSid", ""), is_running=True, stream_error=refusal)
         return Response(status_code=204)
 
     async def reattach(self, request: Request) -> Response:
@@ -105,7 +106,7 @@ class TwilioWebhooks:
         *,
         is_running: bool,
         status: CarrierStatus | None = None,
-        has_stream_failed: bool = False,
+        stream_error: CarrierRefusal | None = None,
     ) -> None:
         """Tell the node that the address names what the carrier says of its call."""
         node, call_id = request.path_params["node"], request.path_params["call_id"]
@@ -114,7 +115,8 @@ class TwilioWebhooks:
             carrier_call_id=carrier_call_id,
             is_running=is_running,
             status=status,
-            has_stream_failed=has_stream_failed,
+            has_stream_failed=stream_error is not None,
+            refusal=stream_error,
         )
         if self.calls is not None and node == self.node:
             carrier_news.take(self.calls, news)

@@ -861,6 +861,82 @@ async def test_the_phone_is_not_reached(stage, status, sip, cause, tone):
     assert stage.balance() == CREDIT
 
 
+NO_ROUTE = CarrierRefusal(13227, "No international authorization", {"en": "Not switched on."})
+
+
+def ending(stage, status="failed", **fields):
+    call = stage.call()
+    return lambda: call.status(status, **fields)
+
+
+async def test_a_call_that_was_taken_and_then_failed_is_explained_to_the_operator(stage):
+    stage.carrier.on_why = NO_ROUTE
+    fails = ending(stage, sip_response=404)
+    await stage.run(0.1)
+    with capture_logs() as logs:
+        fails()
+        await stage.until(lambda: stage.released)
+    assert stage.carrier.asked_why == ["CA1"]
+    record = stage.record()
+    assert (record.carrier_code, record.carrier_text) == (13227, "No international authorization")
+    assert record.cause_name == "UNALLOCATED_NUMBER"
+    (line,) = [each for each in logs if each["event"] == "call failed at the carrier"]
+    assert (line["carrier_code"], line["call_id"], line["carrier_call_id"]) == (13227, "c1", "CA1")
+    assert stage.balance() == CREDIT
+
+
+@pytest.mark.parametrize("trouble", [None, refused(Cause.NETWORK_OUT_OF_ORDER), "silence"])
+async def test_whatever_becomes_of_that_question_the_call_is_settled_within_two_seconds(
+    stage, trouble
+):
+    if trouble == "silence":
+        stage.carrier.why_takes_s = 3600
+    else:
+        stage.carrier.on_why = trouble
+    fails = ending(stage)
+    await stage.run(0.1)
+    fails()
+    await stage.run(2.1)
+    assert len(stage.released) == 1
+    assert stage.carrier.asked_why == ["CA1"]
+    assert (stage.record().carrier_code, stage.record().carrier_text) == (None, None)
+    assert stage.balance() == CREDIT
+
+
+@pytest.mark.parametrize("status", ["busy", "no_answer", "cancelled", "completed"])
+async def test_what_explains_itself_is_not_asked_for(stage, status):
+    ends = ending(stage, status)
+    await stage.run(0.1)
+    ends()
+    await stage.until(lambda: stage.released)
+    assert stage.carrier.asked_why == []
+
+
+async def test_a_call_that_was_answered_or_never_placed_is_not_asked_for(stage):
+    call = await stage.call().answered()
+    call.status("completed", seconds=1)
+    await stage.until(lambda: stage.released)
+    stage.carrier.on_place = refused(Cause.NETWORK_OUT_OF_ORDER)
+    stage.call("c2")
+    await stage.until(lambda: len(stage.released) == 2)
+    assert stage.carrier.asked_why == []
+
+
+async def test_words_of_a_failed_stream_stay_unless_the_carrier_knows_a_code(stage):
+    words = CarrierRefusal(0, "handshake", {"en": "No sound."})
+    for call_id, known, kept in (("c1", None, (0, "handshake")), ("c2", NO_ROUTE, None)):
+        stage.carrier.on_why, before = known, len(stage.released)
+        call = stage.call(call_id)
+        await stage.run(0.1)
+        call.bridge.stream_failed("CA1", words)
+        await stage.until(lambda before=before: len(stage.released) == before + 1)
+        record = call.bridge.closed(0)
+        assert (record.carrier_code, record.carrier_text) == (
+            kept or (NO_ROUTE.code, NO_ROUTE.text)
+        )
+        assert call.end["messages"] == {"en": "No sound."}
+
+
 async def test_a_busy_tone_is_heard_before_the_words(stage):
     call = stage.call()
     await stage.run(0.1)

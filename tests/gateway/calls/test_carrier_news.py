@@ -10,7 +10,7 @@ from gateway.call.carrier_status import CarrierState, CarrierStatus
 from gateway.call.machine import State
 from gateway.calls import carrier_news
 from gateway.calls.carrier_news import Elsewhere
-from gateway.cause import Cause
+from gateway.cause import CarrierRefusal, Cause
 from gateway.fleet.exchange import NodeSilentError
 from gateway.fleet.messages import DECODER, ENCODER, Asked, CarrierNews, Done
 from tests.gateway.calls.test_live import Node
@@ -43,6 +43,19 @@ async def test_a_stream_that_failed_ends_its_call_and_no_other(node):
     assert node.bridge.call.is_live
     carrier_news.take(node.calls, news_of(node, has_stream_failed=True))
     assert node.bridge.call.cause is Cause.BEARERCAPABILITY_NOTAVAIL
+
+
+async def test_what_the_carrier_says_of_a_failed_stream_is_kept(node):
+    said = CarrierRefusal(31902, "refused", {"en": "No sound."})
+    carrier_news.take(node.calls, news_of(node, has_stream_failed=True, refusal=said))
+    assert node.bridge.call.carrier_refusal is said
+
+
+async def test_what_the_carrier_says_is_read_as_it_was_written(node):
+    said = CarrierRefusal(31902, "refused", {"en": "No sound."})
+    news = news_of(node, has_stream_failed=True, refusal=said)
+    asked = Asked(number=1, sender="a", question=news)
+    assert DECODER.decode(ENCODER.encode(asked)) == asked
 
 
 async def test_news_are_read_as_they_were_written(node):

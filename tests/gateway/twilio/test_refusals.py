@@ -7,7 +7,15 @@ import pytest
 from gateway.cause import Cause
 from gateway.settings import KNOBS
 from gateway.twilio import refusals
-from gateway.twilio.refusals import MEANINGS, Told, meaning_of, refusal, without_numbers
+from gateway.twilio.refusals import (
+    MEANINGS,
+    Told,
+    meaning_of,
+    of_notes,
+    of_stream,
+    refusal,
+    without_numbers,
+)
 
 NEW_ACCOUNTS = [10001, 10004, 10005, 20005, 21219, 573002, 573005, 70051]
 
@@ -78,3 +86,59 @@ def test_the_table_has_a_row_for_each_code():
     rows = refusals.markdown().splitlines()[2:]
     assert len(rows) == len(MEANINGS)
     assert all(row.count("|") == 6 for row in rows)
+
+
+def noted(code, text="Msg=why", level="0"):
+    return (level, str(code), text)
+
+
+@pytest.mark.parametrize(
+    ("notes", "code", "text"),
+    [
+        ([noted(13224)], 13224, "why"),
+        (
+            [noted(13224, "ErrorCode=13224&LogLevel=ERROR&Msg=Dial%3A+no+%2B14155550123")],
+            13224,
+            None,
+        ),
+        # No form: the text as it is.
+        ([noted(13224, "plain words")], 13224, "plain words"),
+        ([noted(13224, None)], 13224, ""),
+        # The newest comes first; what began it explains most.
+        ([noted(31921), noted(11205)], 11205, "why"),
+        # One that is known explains more than one that is not, whenever it came.
+        ([noted(13227), noted(99999)], 13227, "why"),
+        ([noted(99999), noted(88888)], 99999, "why"),
+        ([noted("none")], 0, "why"),
+        ([noted("9" * 400)], 0, "why"),
+    ],
+)
+def test_a_call_that_failed_is_explained_by_what_twilio_has_noted(notes, code, text):
+    said = of_notes(notes)
+    assert said.code == code
+    assert text is None or said.text == text
+    assert "+14155550123" not in said.text
+    assert set(said.told) == {"en", "de", "es"}
+
+
+@pytest.mark.parametrize("notes", [[], [noted(15003, level="1")], [noted(13224, level="1")]])
+def test_a_warning_explains_nothing(notes):
+    assert of_notes(notes) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("31920", 31920),
+        ("31920: handshake failed", 31920),
+        ("Error 31910 - TLS", 31910),
+        ("Stream - WebSocket - Handshake Error", 0),
+        ("131920", 0),
+        ("31999 then 31902", 31902),
+        ("", 0),
+    ],
+)
+def test_the_code_of_a_stream_error_is_found_in_its_words(text, code):
+    said = of_stream(text)
+    assert (said.code, said.text) == (code, text)
+    assert said.told == Told.NO_SOUND.words

@@ -14,6 +14,7 @@ from gateway.errors import CarrierError
 from gateway.ports import DialOrder
 from gateway.twilio.hooks import CallHooks
 from gateway.twilio.markup import WEBHOOK_OVERRIDES
+from gateway.twilio.refusals import refusal
 from gateway.twilio.rest import TwilioCarrier
 from simulators.carrier.signing import split_overrides
 from tests.simulators.carrier.conftest import peer, start
@@ -467,3 +468,32 @@ async def test_a_number_that_is_assigned_to_its_recipient_is_called_on_trial(sta
         async with carrier_on(simulated.service.url, hooks=hooks) as carrier:
             order = DialOrder(call_id="c1", destination=ECHO, ring_timeout_s=30, time_limit_s=600)
             assert (await carrier.place(order)).startswith("CA")
+
+
+# What fails once it was taken.
+
+
+@pytest.mark.parametrize(("to", "code"), [("+15005551025", 13224), ("+15005551026", 13227)])
+async def test_a_call_that_fails_later_is_explained_by_its_notifications(start, to, code):
+    async with start(ring_s=0) as simulated:
+        hooks = hooks_at(simulated.peer.media_url, simulated.peer.http)
+        async with carrier_on(simulated.service.url, hooks=hooks) as carrier:
+            order = DialOrder(call_id="c1", destination=to, ring_timeout_s=30, time_limit_s=600)
+            sid = await carrier.place(order)
+            async with asyncio.timeout(20):
+                while (await carrier.fetch(sid)).state is not CarrierState.FAILED:
+                    await asyncio.sleep(0.02)
+            said = await carrier.why_failed(sid)
+            with pytest.raises(CarrierError):
+                await carrier.why_failed("CA" + "0" * 32)
+    assert said == refusal(code, said.text)
+    assert said.text.startswith("Dial: ")
+
+
+async def test_a_call_of_which_nothing_is_noted_stays_unexplained(start):
+    async with start() as simulated:
+        hooks = hooks_at(simulated.peer.media_url, simulated.peer.http)
+        async with carrier_on(simulated.service.url, hooks=hooks) as carrier:
+            order = DialOrder(call_id="c1", destination=SILENT, ring_timeout_s=30, time_limit_s=600)
+            sid = await carrier.place(order)
+            assert await carrier.why_failed(sid) is None

@@ -13,6 +13,7 @@ from gateway.cause import Cause
 from gateway.fleet.messages import CarrierNews
 from gateway.http.hooks.twilio import TwilioWebhooks
 from gateway.twilio.markup import hangup_twiml
+from gateway.twilio.refusals import refusal
 from gateway.twilio.signature import TwilioSignatureVerifier
 from tests.gateway.calls.test_live import Node
 from tests.gateway.stage import SETTINGS
@@ -181,7 +182,7 @@ async def test_a_failed_stream_is_logged(hooks):
     with capture_logs() as logs:
         assert (await hooks.post("stream", fields)).status_code == 204
     (line,) = [each for each in logs if each["event"] == "media stream failed"]
-    assert line["reason"] == "31920 handshake"
+    assert (line["carrier_code"], line["reason"]) == (31920, "31920 handshake")
     assert line["call_id"] == hooks.call_id
     assert hooks.node.bridge.call.is_live, "of another carrier call"
     with capture_logs() as logs:
@@ -195,6 +196,16 @@ async def test_a_failed_stream_ends_its_call(hooks):
     assert hooks.node.bridge.call.is_live
     assert (await hooks.post("stream", fields)).status_code == 204
     assert hooks.node.bridge.call.cause is Cause.BEARERCAPABILITY_NOTAVAIL
+    assert hooks.node.bridge.call.carrier_refusal == refusal(31902, "31902")
+
+
+async def test_words_without_a_code_are_kept_without_a_number_of_a_person(hooks):
+    words = "Stream - WebSocket - Handshake Error, called +14155550123"
+    fields = [("StreamEvent", "stream-error"), ("StreamError", words), ("CallSid", "CA1")]
+    assert (await hooks.post("stream", fields)).status_code == 204
+    kept = hooks.node.bridge.call.carrier_refusal
+    assert (kept.code, kept.text) == (0, "Stream - WebSocket - Handshake Error, called …")
+    assert "sound" in kept.told["en"]
 
 
 async def test_a_closed_media_socket_is_followed_by_a_hang_up(hooks):
@@ -261,7 +272,9 @@ async def test_what_comes_for_another_node_is_passed_on_to_it(anywhere):
         CarrierNews(
             **about, is_running=False, status=CarrierStatus("CA1", CarrierState.COMPLETED, 7)
         ),
-        CarrierNews(**about, is_running=True, has_stream_failed=True),
+        CarrierNews(
+            **about, is_running=True, has_stream_failed=True, refusal=refusal(31902, "31902")
+        ),
         CarrierNews(**about, is_running=True),
     ]
     # That node judges for itself.
