@@ -305,11 +305,11 @@ async def past_the_rules(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
             async with connection.begin():
                 triggers = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
                 rows = (await connection.exec_driver_sql(triggers)).all()
-                for name, _ in rows:
-                    await connection.exec_driver_sql(f"DROP TRIGGER {name}")
+                for row in rows:
+                    await connection.exec_driver_sql(f"DROP TRIGGER {row.name}")
                 yield connection
-                for _, statement in rows:
-                    await connection.exec_driver_sql(statement)
+                for row in rows:
+                    await connection.exec_driver_sql(row.sql)
         finally:
             await raw.driver_connection.execute("PRAGMA foreign_keys = ON")
 
