@@ -15,6 +15,7 @@ import re
 import shutil
 import subprocess
 import tarfile
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -71,9 +72,18 @@ def install_sdk(package: Path, site: Path) -> None:
     subprocess.run(command, cwd=package, check=True, stdout=subprocess.DEVNULL)
     [tarball] = site.glob("caller-sdk-*.tgz")
     with tarfile.open(tarball) as archive:
-        archive.extractall(site, filter="data")
+        archive.extractall(site, filter=_new)
     (site / "node_modules").mkdir()
     (site / "package").rename(site / "node_modules/caller-sdk")
+
+
+def _new(member: tarfile.TarInfo, place: str) -> tarfile.TarInfo | None:
+    """As npm unpacks, with the time of now: in the archive all have that of 1985.
+
+    A bundler that keeps a cache, as Parcel does, tells by it that the package is another one.
+    """
+    checked = tarfile.data_filter(member, place)
+    return checked.replace(mtime=time.time(), deep=False)
 
 
 def build(bundler: str, package: Path, *options: str) -> Path:

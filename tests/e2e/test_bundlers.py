@@ -93,6 +93,17 @@ async def test_a_site_calls(
         assert faults == []
 
 
+async def test_a_cache_of_the_last_build_holds_no_other_package(
+    package: Path, tmp_path: Path
+) -> None:
+    other = shutil.copytree(package, tmp_path / "sdk")
+    with (other / "caller.js").open("a") as script:
+        script.write("globalThis.isOther = 1;")
+    for each, is_other in ((package, False), (other, True)):
+        built = "".join(path.read_text() for path in build("Parcel", each).glob("*.js"))
+        assert ("isOther" in built) is is_other
+
+
 async def test_a_site_without_workers_calls_as_well(
     chromium: Browser, caller: Customer, package: Path, speech: Samples, port: int
 ) -> None:
