@@ -1,4 +1,4 @@
-"""Keeps which forms of pages were received, so that the same one sent again is not done twice.
+"""Keeps what forms of pages were last received with, so that no form is done twice in a row.
 
 That it was done is a row of the transaction that did it, for a week; where it led to is kept as
 with idempotency keys, for a day. Knows no form.
@@ -18,6 +18,8 @@ from database.engine import upsert
 from gateway.errors import FormSentBeforeError
 from gateway.stores.wishes import RedisWishes
 
+_HALF: Final = 32
+"""Characters of a digest's halves."""
 SENT_KEPT: Final = timedelta(days=7)
 """A page is left open for days, and sent once more when the browser brings its tabs back."""
 
@@ -39,7 +41,18 @@ class SqlSentForms:
         self._clock = clock
 
     async def note(self, connection: AsyncConnection, digest: str) -> None:
-        """Note that a form is done by this transaction. Raises FormSentBeforeError."""
+        """Note that a form is done by this transaction. Raises FormSentBeforeError.
+
+        It may have been sent so before, if it was sent otherwise since then: whoever goes back to
+        the page and sets the first value again wants it.
+        """
+        shown = digest[:_HALF]
+        await connection.execute(
+            sa.delete(sent_forms).where(
+                sent_forms.c.digest.between(shown + "0" * _HALF, shown + "f" * _HALF),
+                sent_forms.c.digest != digest,
+            )
+        )
         # Of two at once the second waits here for the commit of the first.
         noted = await connection.execute(
             upsert(connection, sent_forms)
@@ -55,8 +68,14 @@ class SqlSentForms:
 
         Raises StoreUnavailableError.
         """
-        return await self._wishes.find(f"form\0{digest}")
+        kept = await self._wishes.find(_name(digest))
+        is_same = kept is not None and kept.startswith(digest[_HALF:].encode())
+        return kept[_HALF:] if kept is not None and is_same else None
 
     async def keep(self, digest: str, outcome: bytes) -> None:
         """Keep where a form led to. Raises StoreUnavailableError."""
-        await self._wishes.keep(f"form\0{digest}", outcome)
+        await self._wishes.replace(_name(digest), digest[_HALF:].encode() + outcome)
+
+
+def _name(digest: str) -> str:
+    return f"form\0{digest[:_HALF]}"

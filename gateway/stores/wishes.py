@@ -35,6 +35,11 @@ class RedisWishes:
         async with bounded(_AWAY):
             await self._redis.set(self._name(wish), fingerprint, nx=True, ex=KEPT_S)
 
+    async def replace(self, wish: str, fingerprint: bytes) -> None:
+        """Keep another fingerprint of a wish, or the first."""
+        async with bounded(_AWAY):
+            await self._redis.set(self._name(wish), fingerprint, ex=KEPT_S)
+
     def _name(self, wish: str) -> str:
         digest = hmac.digest(self._secret, wish.encode(), "sha256")
         return _PREFIX + digest[:_DIGEST_BYTES].hex()

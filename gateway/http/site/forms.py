@@ -277,8 +277,14 @@ class LanguageFields(msgspec.Struct):
     language: _Line = ""
 
 
+_HALF_CHARS: Final = 32
+
+
 class SentForms(Protocol):
-    """Which forms were received, and where they led to."""
+    """What each form was last received with, and where that led to.
+
+    A digest has two halves: of the form as it was shown, and of what it was filled in with.
+    """
 
     async def note(self, connection: Any, digest: str) -> None:
         """Note that a form is done by this transaction. Raises FormSentBeforeError."""
@@ -316,13 +322,13 @@ class Sending:
     work: Undertaking
     _digest: str = ""
 
-    async def begin(self, form: bytes) -> None:
+    async def begin(self, shown: bytes, filled: bytes) -> None:
         """Let what the form changes take along that it was received.
 
-        `form` is all that makes it this one: account, path and body. Raises AnsweredBeforeError
-        where it was received, and where it led to is known.
+        `shown` is what makes it this one: account, path and word; `filled` what came with it.
+        Raises AnsweredBeforeError where the same was received last, and where it led to is known.
         """
-        self._digest = digest = hashlib.sha256(form).hexdigest()
+        self._digest = digest = _half(shown) + _half(filled)
         with suppress(StoreUnavailableError, msgspec.MsgspecError):
             # Without it the change itself finds that it was done.
             if (kept := await self.forms.outcome(digest)) is not None:
@@ -338,6 +344,10 @@ class Sending:
         if self._digest and self.work.may_be_done:
             with suppress(StoreUnavailableError):
                 await self.forms.keep(self._digest, msgspec.json.encode(outcome))
+
+
+def _half(text: bytes) -> str:
+    return hashlib.sha256(text).hexdigest()[:_HALF_CHARS]
 
 
 async def read_form(request: Request, kind: type[_F]) -> _F:
@@ -368,10 +378,10 @@ async def read_form(request: Request, kind: type[_F]) -> _F:
             raise RequestRefusedError("form_of_another_account")
         sending: Sending | None = getattr(request.state, "sending", None)
         sent = fields.get(SENT, "")
-        if sending is not None and _OWN not in fields and _SENT.fullmatch(sent):
+        if sending is not None and not fields.get(_OWN) and _SENT.fullmatch(sent):
             # With all that was filled in: a page that a browser shows again by its Back button has
             # the same word, and may be filled in otherwise.
-            await sending.begin(f"{owner}\0{request.url.path}\0".encode() + body)
+            await sending.begin(f"{owner}\0{request.url.path}\0{sent}".encode(), body)
         # Not strict: a checkbox says "true", as text.
         return msgspec.convert(fields, kind, strict=False)
     except (ValueError, msgspec.ValidationError):

@@ -38,7 +38,10 @@ function readable(credential) {
 }
 
 async function challenge(form, signal) {
-  const reply = await fetch(form.dataset.options, { method: 'POST', signal });
+  // Of whose page it is: somebody else may have signed in with the same browser since.
+  const owner = form.elements.owner?.value;
+  const body = owner === undefined ? null : new URLSearchParams({ owner });
+  const reply = await fetch(form.dataset.options, { method: 'POST', body, signal });
   if (reply.redirected) {
     // To the page that asks once more who it is.
     location.assign(reply.url);

@@ -70,7 +70,7 @@ _ASSET_HEADERS: Final = {
 
 _FORM: Final = re.compile('<form method="post"[^>]*>')
 """No attribute holds the last character of it: autoescaping writes another."""
-_REPEATED: Final = re.compile(r'action="/(sign-in|sign-out|confirm)|data-passkey')
+_REPEATED: Final = re.compile(r'action="/(sign-in|sign-out|confirm)|data-passkey="get"')
 """Forms that let in or out, of which each one sent counts by itself."""
 
 

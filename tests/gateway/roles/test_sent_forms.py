@@ -216,6 +216,18 @@ async def test_two_accounts_and_two_forms_have_nothing_to_do_with_each_other(hou
     assert reset[0] == 303
 
 
+async def test_what_was_set_first_may_be_set_again_from_the_same_page(house):
+    """By the Back button: one thing, another, and the first once more, all with the same word."""
+    browser, word = await signed_up(house), secrets.token_hex(16)
+    for fields in ({"objects": "true"}, {"restricts": "true"}, {"objects": "true"}, {}, {}):
+        answer = await send(browser, "/account/privacy-choices", {**fields, "form": word})
+        assert answer[:2] == (303, "/account/privacy-choices?said=choices_kept")
+        async with house.node.stores.engine.connect() as connection:
+            rows = await connection.execute(sa.text("SELECT * FROM holders"))
+            (holder,) = rows.mappings().all()
+        assert bool(holder["objected_at"]) is ("objects" in fields)
+
+
 async def test_a_page_that_a_browser_shows_again_may_be_filled_in_otherwise(house):
     """By its Back button, from a copy that it has kept: with the same word."""
     browser, word = await signed_up(house), secrets.token_hex(16)
@@ -226,3 +238,35 @@ async def test_a_page_that_a_browser_shows_again_may_be_filled_in_otherwise(hous
             rows = await connection.execute(sa.text("SELECT * FROM holders"))
             (holder,) = rows.mappings().all()
         assert bool(holder["objected_at"]) is ("objects" in fields)
+
+
+PAGES = [
+    *("/account", "/account/password", "/account/address", "/account/devices", "/account/security"),
+    *("/account/privacy-choices", "/account/restriction", "/account/supervision"),
+    *("/account/countries", "/account/data", "/account/delete", "/account/keys", "/account/calls"),
+    *("/account/keys/new", "/account/webhooks", "/account/webhooks/new", "/account/buttons"),
+    *("/account/buttons/new", "/account/destinations", "/account/credit"),
+]
+LET_OUT = {"/sign-out", "/confirm"}
+"""Where forms lead of which each one sent counts by itself."""
+
+
+def fields_of(form):
+    return dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', form))
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_each_form_of_an_account_says_whose_it_is_and_which(house, path):
+    browser = await signed_up(house)
+    async with browser.client.get(browser.origin + path) as reply:
+        assert reply.status == 200
+        text = await reply.text()
+    for head, form in re.findall(r'<form method="post"([^>]*)>(.*?)</form>', text, re.DOTALL):
+        target = re.search(r'action="([^"]*)"', head)
+        if target is not None and target[1] in LET_OUT:
+            continue
+        fields = fields_of(form)
+        assert fields.get("owner"), head
+        assert re.fullmatch(r"[0-9a-f]{32}", fields["form"]), head
+        # Empty it would only keep the word from being looked at.
+        assert fields.get("once") != "", head

@@ -13,7 +13,9 @@ from tests.billing.conftest import client
 
 __all__ = ["client"]
 
-DIGEST = "a" * 64
+SHOWN = "a" * 32
+DIGEST = SHOWN + "a" * 32
+"""Of a form as it was shown, and of what it was filled in with."""
 
 
 @pytest.fixture
@@ -42,11 +44,37 @@ async def test_one_that_was_rolled_back_may_be_sent_again(engine, forms):
     await do(engine, forms)
 
 
-async def test_where_it_led_to_is_kept_for_a_day_and_the_first_stays(forms, operator):
+async def test_what_is_sent_again_after_something_else_is_done_again(engine, forms):
+    other = SHOWN + "b" * 32
+    for digest in (DIGEST, other, DIGEST, other):
+        await do(engine, forms, digest)
+        with pytest.raises(FormSentBeforeError):
+            await do(engine, forms, digest)
+    async with engine.connect() as connection:
+        assert list(await connection.scalars(sa.select(sent_forms.c.digest))) == [other]
+
+
+@pytest.mark.parametrize("half", ["0" * 32, "f" * 32, "9f" * 16])
+async def test_of_another_form_nothing_is_forgotten(engine, forms, half):
+    others = [name + half for name in ("a" * 31 + "9", "a" * 31 + "b", "0" * 32, "f" * 32)]
+    for digest in (*others, SHOWN + half, SHOWN + "5" * 32):
+        await do(engine, forms, digest)
+    for digest in others:
+        with pytest.raises(FormSentBeforeError):
+            await do(engine, forms, digest)
+
+
+async def test_where_it_led_to_is_kept_for_a_day_until_it_is_sent_otherwise(forms, operator):
+    other = SHOWN + "b" * 32
     assert await forms.outcome(DIGEST) is None
     await forms.keep(DIGEST, b"first")
-    await forms.keep(DIGEST, b"second")
     assert await forms.outcome(DIGEST) == b"first"
+    assert await forms.outcome(other) is None
+    await forms.keep(other, b"second")
+    assert await forms.outcome(other) == b"second"
+    assert await forms.outcome(DIGEST) is None
+    await forms.keep(DIGEST, b"third")
+    assert await forms.outcome(DIGEST) == b"third"
     (key,) = await operator.keys("*")
     assert DIGEST.encode() not in key
     assert 0 < await operator.ttl(key) <= KEPT_S
