@@ -20,6 +20,8 @@ requests"), and would charge a second time after that."""
 SETTLED_AFTER: Final = timedelta(minutes=10)
 """How long after a request was sent its charge may still appear. A request is worked on for about a
 minute at most; this is well beyond."""
+ABANDONED: Final = "abandoned"
+"""The failure of a charge that only we call failed: the payment service has said nothing of it."""
 
 WriteRequest = Callable[[Payment, PaymentProfile], str]
 """Writes the request of a charge, which holds all that it is made of."""

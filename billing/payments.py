@@ -420,7 +420,7 @@ class AutoHistory:
 
     is_in_flight: bool = False
     charged_micros: int = 0
-    """Of charges that succeeded or still may."""
+    """Of charges that succeeded, still may, or are only taken to have failed."""
     failures: int = 0
     last_at: datetime | None = None
 

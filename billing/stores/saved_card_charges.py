@@ -12,7 +12,7 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from billing.charges import ChargeRequest
+from billing.charges import ABANDONED, ChargeRequest
 from billing.payments import DAY, PENDING, SAVED_CARD_KINDS, AutoHistory, Payment, PaymentState
 from billing.stores import tables
 
@@ -25,7 +25,7 @@ _requests = tables.charge_requests
 async def history(connection: AsyncConnection, account_id: str, now: datetime) -> AutoHistory:
     """Return the charges of an account's saved card within the last day."""
     rows = await connection.execute(
-        sa.select(_payments.state, _payments.micros, _payments.created_at).where(
+        sa.select(_payments.state, _payments.micros, _payments.created_at, _payments.failure).where(
             _payments.account_id == account_id,
             _payments.kind.in_(SAVED_CARD_KINDS),
             # A pending charge counts at any age: while its outcome is open no other may begin.
@@ -36,7 +36,10 @@ async def history(connection: AsyncConnection, account_id: str, now: datetime) -
     return AutoHistory(
         is_in_flight=any(row.state in PENDING_STATES for row in found),
         # A charge whose outcome is open counts as made: the daily limit must hold if it succeeds.
-        charged_micros=sum(row.micros for row in found if row.state not in _FRUITLESS),
+        # So does one that only we call failed: it may turn out to have been made.
+        charged_micros=sum(
+            row.micros for row in found if row.state not in _FRUITLESS or row.failure == ABANDONED
+        ),
         failures=sum(row.state == PaymentState.FAILED.value for row in found),
         last_at=max((row.created_at for row in found), default=None),
     )

@@ -15,7 +15,7 @@ from typing import Final
 
 import structlog
 
-from billing.charges import ChargeRequest, is_settled, may_send
+from billing.charges import ABANDONED, ChargeRequest, is_settled, may_send
 from billing.clock import Clock, utc_now
 from billing.money import LIMIT
 from billing.payments import (
@@ -268,7 +268,7 @@ class AutoTopUps:
             return payment
         if error is not None:
             return await self._declined(payment, error)
-        return await self._store.record(payment.id, PaymentState.FAILED, failure="abandoned")
+        return await self._store.record(payment.id, PaymentState.FAILED, failure=ABANDONED)
 
     async def _book(self, payment: Payment, intent_id: str) -> Payment:
         # Record the intent first: should this process die here, the reconciler looks it up.

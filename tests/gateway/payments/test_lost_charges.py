@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from billing.charges import REPEATED_MAX, SETTLED_AFTER
-from billing.payments import Payment, PaymentState
+from billing.payments import AutoRefusal, Payment, PaymentState
 from billing.stores import payment_profiles, tables
 from database.engine import writing
 from gateway.errors import PaymentError, RequestRefusedError
@@ -403,6 +403,44 @@ async def test_a_charge_that_has_failed_is_asked_about_once(card):
     for _ in range(2):
         assert await card.reconciler.reconcile() == 0
     assert asked == ["pay_1"]
+
+
+async def test_the_daily_limit_counts_what_only_we_call_failed(card, monkeypatch):
+    """The card was charged, the service says nothing of it, and the account was frozen."""
+    await lose_answer(card, monkeypatch)
+    await card.auto.charge_now("alice", 60 * UNIT, "tap")
+    await card.does("DELETE", "/faults")
+    await card.ledger.freeze("alice", True)
+    card.clock.ahead += SETTLED_AFTER + LATER
+    with monkeypatch.context() as patched:
+
+        async def knows_none(payment, request):
+            return None
+
+        patched.setattr(card.service, "find_charge", knows_none)
+        payment = await card.store.find(payment_id_of("alice", "tap"))
+        assert (await card.auto.charge(payment)).failure == "abandoned"
+    await card.ledger.freeze("alice", False)
+    assert (await card.store.history("alice")).charged_micros == 60 * UNIT
+    with pytest.raises(RequestRefusedError) as refused:
+        await card.auto.charge_now("alice", 41 * UNIT, "other")
+    assert refused.value.code == "card_limit_reached"
+    await card.payments.set_auto(
+        "alice", enabled=True, threshold_micros=5 * UNIT, amount_micros=50 * UNIT
+    )
+    # Past the pause after a failure.
+    card.clock.ahead += timedelta(minutes=10)
+    assert await card.auto.maybe_top_up("alice", LOW) is AutoRefusal.DAY_CAP
+    assert (await card.auto.charge_now("alice", 40 * UNIT, "other")).state is PaymentState.PAID
+    assert await charges(card) == 2
+
+
+async def test_the_daily_limit_counts_no_decline(card):
+    profile = await card.store.profile("alice")
+    path = f"/payment_methods/{profile.payment_method_id}"
+    await card.does("PUT", path, behaviour="insufficient_funds")
+    await card.auto.charge_now("alice", 60 * UNIT, "tap")
+    assert (await card.store.history("alice")).charged_micros == 0
 
 
 # -- refunds --------------------------------------------------------------------------------------
