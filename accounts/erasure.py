@@ -84,7 +84,7 @@ class Erasure:
     """Who asked for it."""
     asked_at: datetime
     due_at: datetime
-    """When it begins, unless it is cancelled before."""
+    """When it begins, unless it is cancelled before; or when it was taken up again."""
     ended_at: datetime | None = None
 
     @property

@@ -15,8 +15,8 @@ REFUND_REASONS: Final = (REFUND_REASON, REFUND_FAILED_REASON)
 """Why the money of a refund goes, and why it comes back."""
 DISPUTE_WON_REASON: Final = "The dispute was decided in favour of the payment."
 ACCOUNT_DELETED_REASON: Final = "The account was deleted."
-LEAVING: Final = "leaving"
-"""Ends the name of each refund of a leaving account's credit."""
+LEAVING_NAMES: Final = ("leaving", "leaving-2", "leaving-3")
+"""End the names of refunds of a leaving account's credit: each of another attempt."""
 ACCOUNT_LOCKED: Final = "account_locked"
 """Why automatic top-ups are off that a lock of the account has stopped: a code, as of declines."""
 

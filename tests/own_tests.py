@@ -35,6 +35,7 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
         "tests/billing/sql/test_audit.py",
         "tests/billing/sql/test_planted_faults.py",
     ),
+    "billing.stores.deletion_refunds": ("tests/money/test_failed_refunds.py",),
     "billing.stores.late_payments": ("tests/money/test_late_payments.py",),
     "billing.stores.findings": ("tests/billing/sql/test_audit.py",),
     "billing.stores.pages": (
@@ -116,7 +117,8 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
     "gateway.people.leaving": ("tests/gateway/http/site/test_leaving.py",),
     "gateway.people.privacy": ("tests/gateway/http/site/test_privacy.py",),
     "gateway.stores.button_editors": ("tests/gateway/stores/test_buttons.py",),
-    "gateway.stores.erasing": ("tests/money/test_erasure.py",),
+    "gateway.stores.erasing": ("tests/money/test_erasure.py", "tests/money/test_failed_refunds.py"),
+    "gateway.stores.leaving_accounts": ("tests/gateway/cli/test_departures.py",),
     "gateway.charging.account_deletion": ("tests/money/test_account_deletion.py",),
     "gateway.charging.account_erasure": (
         "tests/money/test_erasure.py",

@@ -183,15 +183,15 @@ async def finish(connection: AsyncConnection, account_id: str, at: datetime) -> 
     return finished.scalar() is not None
 
 
-async def reopen(connection: AsyncConnection, account_id: str, step: Step) -> bool:
-    """Let a deletion that is done, but for old files, be done again from this step on.
+async def reopen(connection: AsyncConnection, account_id: str, step: Step, at: datetime) -> bool:
+    """Let a deletion that is done, but for old files, be done again from this step on, now.
 
     False where none is.
     """
     reopened = await connection.execute(
         sa.update(_ERASURES)
         .where(_ERASURES.c.account_id == account_id, IS_DONE_BUT_FILES)
-        .values(state=State.ERASING, step=step, ended_at=None, leased_until=None)
+        .values(state=State.ERASING, step=step, due_at=at, ended_at=None, leased_until=None)
         .returning(_ERASURES.c.account_id)
     )
     return reopened.scalar() is not None

@@ -22,6 +22,7 @@ from billing.stores import (
     call_audit,
     closed_audit,
     column_audit,
+    deletion_refunds,
     late_payments,
     payment_audit,
     row_audit,
@@ -50,6 +51,7 @@ async def audit(
         found += await _broken(connection, _QUERIES.keys() - payment_audit.RULES.keys())
         found += await row_audit.audit_rows(connection, now := clock())
         found += await late_payments.audit_late_payments(connection, now)
+        found += await deletion_refunds.audit_failed_refunds(connection, now)
         passing = await _broken(connection, payment_audit.RULES)
     # What payments' rules find may be a payment under way, whose row is about to follow its credit.
     if passing:
@@ -297,6 +299,7 @@ _LIMITED = {rule: query.limit(FINDINGS_MAX) for rule, (query, _) in _QUERIES.ite
 ADVICE: Mapping[str, str] = {
     **{rule: advice for rule, (_, advice) in _QUERIES.items()},
     column_audit.UNREADABLE: column_audit.ADVICE,
+    deletion_refunds.RULE: deletion_refunds.ADVICE,
     late_payments.RULE: late_payments.ADVICE,
     row_audit.PRICE_DIFFERS: BY_HAND,
     row_audit.PRICE_UNKNOWN: FROM_LEDGER,

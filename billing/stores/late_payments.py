@@ -12,10 +12,10 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from billing.payment_reasons import LEAVING
-from billing.payments import PaymentState, refund_reference, undone
+from billing.payments import PaymentState
 from billing.reconcile import Disagreement
 from billing.stores import tables
+from billing.stores.deletion_refunds import is_of_deletion
 from billing.stores.findings import FINDINGS_MAX, figures_of
 
 RULE: Final = "paid after its account was deleted, and not sent back"
@@ -39,7 +39,7 @@ def late_payments() -> sa.Select[Any]:
     """
     refunds = tables.credits.alias("refunds").c
     sent = sa.select(refunds.reference).where(
-        refunds.payment_id == _payments.id, _is_of_deletion(refunds.reference)
+        refunds.payment_id == _payments.id, is_of_deletion(refunds.reference)
     )
     return (
         sa.select(
@@ -78,7 +78,7 @@ async def sent_back(connection: AsyncConnection, account_id: str) -> int:
 
     Without what a card has refused.
     """
-    return await _taken(connection, account_id, _is_of_deletion(_credits.reference))
+    return await _taken(connection, account_id, is_of_deletion(_credits.reference))
 
 
 async def given_up(connection: AsyncConnection, account_id: str) -> int:
@@ -92,18 +92,3 @@ async def _taken(
     """Return how much these credits have taken; 0 where they have given."""
     moved = sa.select(sa.func.sum(_credits.micros)).where(_credits.account_id == account_id, which)
     return max(0, -int(await connection.scalar(moved) or 0))
-
-
-def _is_of_deletion(reference: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
-    """Return whether a credit is a refund that a deletion begins, or what undoes one."""
-    begins = refund_reference("")
-    return sa.and_(
-        # Not by LIKE, to which the `_` of an id is any character.
-        sa.func.substr(reference, 1, len(begins)) == begins,
-        sa.or_(*(_ends(reference, f":{end}") for end in (LEAVING, undone(LEAVING)))),
-    )
-
-
-def _ends(text: sa.ColumnElement[str], ending: str) -> sa.ColumnElement[bool]:
-    start = sa.func.length(text) - len(ending) + 1
-    return sa.func.substr(text, start) == ending

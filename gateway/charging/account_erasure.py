@@ -36,7 +36,7 @@ ROUND_MAX: Final = 20
 BATCHES_MAX: Final = 200
 """Batches of records that one look works on, so that a heavy caller's do not hold up others."""
 LATE_INTERVAL_S: Final = 60.0
-"""How soon what was paid after a deletion begins to go back."""
+"""How soon credit that comes after a deletion begins to go back."""
 CREDIT_ROUNDS_MAX: Final = 4
 """Attempts to bring a balance to nothing; refunds, and credit that arrives meanwhile, cost one."""
 
@@ -79,6 +79,12 @@ class Erasures(Protocol):
 
     async def reopen_paid_late(self) -> Sequence[str]:
         """Let deletions be done again from the credit on that something was paid after."""
+
+    async def reopen_failed_refunds(self) -> Sequence[str]:
+        """Let those be done again of which a refund is to be tried again."""
+
+    async def has_failed_before(self, erasure: Erasure) -> bool:
+        """Return whether what was on its way to a card before this go has failed."""
 
     async def blank_records(self, account_id: str) -> bool:
         """Blank some of an account's calls and payments; return whether none is left."""
@@ -162,10 +168,12 @@ class AccountErasure:
                     object=progress.customer_id,
                 )
 
-    async def look_for_late_payments(self) -> None:
-        """Take deletions up again that something was paid after; `round` sends it back."""
+    async def look_for_late_credit(self) -> None:
+        """Take deletions up again that credit has come after; `round` sends it back."""
         for account_id in await self.erasures.reopen_paid_late():
             log.warning("payment for a deleted account goes back", account=account_id)
+        for account_id in await self.erasures.reopen_failed_refunds():
+            log.warning("refund of a deleted account is tried again", account=account_id)
 
     async def perform(self, account_id: str = "") -> Progress | None:
         """Go on with a deletion as far as it goes now; None where there is none to take.
@@ -282,10 +290,18 @@ class AccountErasure:
             # Refunds, or a credit that nobody has tried to send back yet.
             if await self.gate.credit_sequence(account_id) != sequence:
                 continue
-            if balance_micros and unspent is not Unspent.KEEP:
+            if balance_micros and not await self._is_kept(erasure):
                 await self._write_off(account_id, balance_micros, sequence)
             return True
         return False
+
+    async def _is_kept(self, erasure: Erasure) -> bool:
+        """Return whether what no card takes now stays on the account.
+
+        What is refused at once is given up, as the person was told. What was on its way to a card
+        when they left is not: it is tried again, and then left to an operator.
+        """
+        return erasure.unspent is Unspent.KEEP or await self.erasures.has_failed_before(erasure)
 
     async def _write_off(self, account_id: str, balance_micros: int, sequence: int) -> None:
         # The number of the last credit is part of the reference: a later write-off is another one,

@@ -23,6 +23,7 @@ from gateway.charging.recovery import bring_credits
 from gateway.cli import administration
 from gateway.cli.administration import As, Reason, order_of
 from gateway.cli.command import Yes, confirm, fail, out, read_amount, run_with, when_to_try
+from gateway.cli.departures import departures
 from gateway.cli.supervision import supervision
 from gateway.errors import (
     EXIT_SETTINGS,
@@ -295,6 +296,7 @@ def revoke_key(context: typer.Context, account_id: AccountId, key_id: KeyId) -> 
 
 administration.add_to(app)
 app.command()(supervision)
+app.command()(departures)
 
 
 _DELETION_BROKEN_OFF = (

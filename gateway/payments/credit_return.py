@@ -1,7 +1,7 @@
 """Sends an account's unspent credit back to the cards it came from.
 
-The newest payments first, as their refunds fail least often. What no card takes back stays. Knows
-no vendor and no reason why.
+The newest payments first, as their refunds fail least often. What no card takes back stays, and is
+tried again some hours later (`billing.credit_returns`). Knows no vendor and no reason why.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from billing.clock import Clock, utc_now
+from billing.credit_returns import begun, due
 from billing.money import exponent
-from billing.payment_reasons import LEAVING
-from billing.payments import Payment, PaymentState, refund_reference
+from billing.payments import Payment, PaymentState
 from gateway.errors import PaymentError, RequestRefusedError
 from gateway.payments.ports import PaymentStore
 from gateway.payments.refunds import Refunds
@@ -31,6 +32,7 @@ class CreditReturn:
     store: PaymentStore
     refunds: Refunds
     balance: Callable[[str], Awaitable[int]]
+    clock: Clock = utc_now
 
     async def refundable(self, account_id: str) -> int:
         """Return how much of the balance cards can take back, in micros."""
@@ -44,39 +46,29 @@ class CreditReturn:
         """Send back what cards can take; a repeat finishes refunds whose outcome is not known.
 
         With `since` only of payments whose credit was booked then or later, whenever they were
-        begun.
+        begun; and of those whose refund has failed.
         """
         for payment in await self._payments(account_id):
-            if since is not None and not await self._is_booked_since(payment, since):
+            entries = await self.store.entries(payment)
+            if standing := begun(payment.id, entries):
+                await self._refund(payment, standing.name, standing.micros or 0)
                 continue
-            for micros in await self._begun(payment):
-                await self._refund(payment, micros)
+            attempt = due(payment.id, entries, self.clock(), since)
+            if attempt is None:
+                continue
             micros = _part(payment, await self.balance(account_id))
+            if attempt.micros is not None:
+                micros = min(micros, attempt.micros)
             if micros > 0:
-                await self._refund(payment, micros)
+                await self._refund(payment, attempt.name, micros)
 
     async def _payments(self, account_id: str) -> list[Payment]:
         found = await payments_of(self.store, account_id)
         return [each for each in found if each.payment_intent_id and each.state in _REFUNDABLE]
 
-    async def _is_booked_since(self, payment: Payment, since: datetime) -> bool:
-        return any(
-            entry.kind == "top-up" and entry.at is not None and entry.at >= since
-            for entry in await self.store.entries(payment)
-        )
-
-    async def _begun(self, payment: Payment) -> list[int]:
-        """Return the amounts of refunds that were begun here: their credit is taken already."""
-        first, last = refund_reference(f"{payment.id}:"), f":{LEAVING}"
-        return [
-            -entry.micros
-            for entry in await self.store.entries(payment)
-            if entry.reference.startswith(first) and entry.reference.endswith(last)
-        ]
-
-    async def _refund(self, payment: Payment, micros: int) -> None:
+    async def _refund(self, payment: Payment, name: str, micros: int) -> None:
         try:
-            await self.refunds.send_back(payment.id, micros, reference=LEAVING)
+            await self.refunds.send_back(payment.id, micros, reference=name)
         except RequestRefusedError:
             # Refunded or spent meanwhile, or refused before.
             return

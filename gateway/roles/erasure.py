@@ -112,7 +112,7 @@ def of_erasure(
     if payments is not None:
         tasks.append(
             PeriodicTask(
-                *("payments of deleted accounts", erasure.look_for_late_payments),
+                *("credit of deleted accounts", erasure.look_for_late_credit),
                 account_erasure.LATE_INTERVAL_S,
             )
         )

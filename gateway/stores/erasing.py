@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -21,7 +21,7 @@ from accounts.notice import LAST_NOTICE, Notice
 from accounts.stores import audit_log, consent_proofs, data_requests, erasures, holders
 from accounts.stores import tables as people
 from billing.clock import Clock, utc_now
-from billing.stores import call_forgetting, saved_card_charges, tables
+from billing.stores import call_forgetting, deletion_refunds, saved_card_charges, tables
 from billing.stores.late_payments import given_up, late_payments, sent_back
 from database.engine import TIMEOUT_S, reading, writing
 from gateway.operators import Order
@@ -145,16 +145,46 @@ class SqlErasing:
             .where(erasures.IS_DONE_BUT_FILES)
             .limit(REOPENED_MAX)
         )
+        return await self._reopen(query)
+
+    async def reopen_failed_refunds(self) -> Sequence[str]:
+        """Let deletions be done again from the credit on of which a refund is to be tried again.
+
+        Return their accounts, as `reopen_paid_late` does.
+        """
+        failed = deletion_refunds.to_be_tried(self._clock()).subquery()
+        of = people.erasures.c
+        return await self._reopen(
+            sa.select(failed.c.account)
+            .join(people.erasures, of.account_id == failed.c.account)
+            .where(erasures.IS_DONE_BUT_FILES)
+            .limit(REOPENED_MAX)
+        )
+
+    async def has_failed_before(self, erasure: Erasure) -> bool:
+        """Return whether what was on its way to a card before this go has failed.
+
+        Only of a deletion that was taken up again: what was asked for anew is done as it says.
+        """
+        if erasure.due_at <= erasure.asked_at:
+            return False
+        async with reading(self._engine, self._timeout_s) as connection:
+            return await deletion_refunds.has_failed_begun_before(
+                connection, erasure.account_id, erasure.due_at
+            )
+
+    async def _reopen(self, query: sa.Select[Any]) -> Sequence[str]:
         # First: the write lock of SQLite is not taken each time for nothing.
         async with reading(self._engine, self._timeout_s) as connection:
             found = (await connection.scalars(query)).all()
         if not found:
             return ()
         async with writing(self._engine, self._timeout_s) as connection:
+            at = self._clock()
             return [
                 account_id
                 for account_id in found
-                if await erasures.reopen(connection, account_id, Step.CREDIT)
+                if await erasures.reopen(connection, account_id, Step.CREDIT, at)
             ]
 
     async def done(self, since: datetime) -> Sequence[Erasure]:

@@ -43,7 +43,15 @@ SETTINGS = Settings(public_origin="https://calls.example.com")
 CHANGES = frozenset(
     {
         *("expire_checkout", "refund", "add_credit", "record"),
-        *("reopen_paid_late", "lease", "proceed", "rest", "finish", "blank_records"),
+        *(
+            "reopen_paid_late",
+            "reopen_failed_refunds",
+            "lease",
+            "proceed",
+            "rest",
+            "finish",
+            "blank_records",
+        ),
         *("erase_person", "mark_deleted"),
     }
 )
@@ -96,7 +104,8 @@ class Till:
         self.service = self.deaths.of(service)
         self.store = self.deaths.of(SqlPaymentStore(world.engine))
         self.kept = SqlErasing(world.engine, world.gate.restate, clock=lambda: self.now)
-        book = self.deaths.of(SqlLedgerStore(world.engine))
+        self.at = utc_now
+        book = self.deaths.of(SqlLedgerStore(world.engine, clock=self.clock))
 
         async def on_credit(account_id):
             await bring_credits(world.gate, book, account_id)
@@ -108,7 +117,9 @@ class Till:
         self.payments = Payments(
             SETTINGS, **parts, on_credit=on_credit, on_freeze=world.gate.freeze
         )
-        refunds = Refunds(self.payments, **parts, on_credit=on_credit, balance=world.gate.balance)
+        self.refunds_of = Refunds(
+            self.payments, **parts, on_credit=on_credit, balance=world.gate.balance
+        )
         auto = AutoTopUps(
             self.payments,
             service=self.service,
@@ -120,11 +131,13 @@ class Till:
             gate=world.gate,
             ledger=book,
             erasures=self.deaths.of(self.kept),
-            accounts=self.deaths.of(SqlAccountStore(world.engine)),
+            accounts=self.deaths.of(SqlAccountStore(world.engine, clock=self.clock)),
             profiles=self.store,
             drain=world.drainer.drain_once,
             settle=LastPayments(self.payments, self.service, self.store, auto.charge).settle,
-            send_back=CreditReturn(self.store, refunds, world.gate.balance).send_back,
+            send_back=CreditReturn(
+                self.store, self.refunds_of, world.gate.balance, clock=self.clock
+            ).send_back,
             forget_customer=service.forget_customer,
             end_sessions=self.nothing,
             require_journal=self.nothing,
@@ -133,6 +146,10 @@ class Till:
             clock=lambda: self.now,
         )
         self.browser = httpx.AsyncClient()
+
+    def clock(self):
+        """Return the time of what is booked: the real one, unless a test sets another."""
+        return self.at()
 
     async def nothing(self, *_arguments):
         """Do what is proven elsewhere."""
@@ -172,7 +189,7 @@ class Till:
 
     async def go_on(self):
         """Do what nodes do within some minutes."""
-        await self.work.look_for_late_payments()
+        await self.work.look_for_late_credit()
         await self.work.round()
 
     async def refunds(self):

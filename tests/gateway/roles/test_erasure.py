@@ -43,7 +43,7 @@ async def test_payments_of_deleted_accounts_are_looked_for_where_there_are_payme
     payments = compose_payments(settings, stores, notify=to_nobody)
     names = ["deletion of accounts", "journal of erasures"]
     assert [task._name for task in of_erasure(settings, stores, None)] == names
-    names.append("payments of deleted accounts")
+    names.append("credit of deleted accounts")
     assert [task._name for task in of_erasure(settings, stores, payments)] == names
     await payments.service.close()
 
