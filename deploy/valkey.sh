@@ -3,7 +3,8 @@
 #
 # Runs in the containers of compose.stores.yaml and compose.roles.yaml. The password, or the file
 # with it that VALKEY_PASSWORD_FILE names, reaches neither a command line nor an image; it goes into a
-# URL too, so that it is of letters, digits, - and _.
+# URL too, so that it is of letters, digits, - and _. By hand it listens on this machine only; the
+# containers set VALKEY_BIND, the addresses to listen on, for their own network.
 set -eu
 umask 077
 
@@ -25,16 +26,16 @@ rights="~caller:* ~{cr:*}:* &caller/watch/* -@all
 +zrevrange"
 rights=$(printf %s "$rights" | tr '\n' ' ')
 
-config=$(mktemp)
-# Whoever gives no password may see that the server lives.
-cat >"$config" <<CONFIG
+# From its standard input, the configuration lies in no file: it has the password. Whoever gives none
+# may see that the server lives.
+exec valkey-server "$@" - <<CONFIG
 user default on nopass resetkeys resetchannels -@all +ping
 user caller on >$VALKEY_PASSWORD resetchannels $rights
 protected-mode no
+bind ${VALKEY_BIND:-127.0.0.1 -::1}
 dir ${VALKEY_DATA:-/data}
 # Credits must never be evicted, and must survive a restart.
 maxmemory ${VALKEY_MEMORY:-1gb}
 maxmemory-policy noeviction
 appendonly yes
 CONFIG
-exec valkey-server "$config" "$@"

@@ -134,7 +134,7 @@ def shipped_user() -> str:
     """Return the line of configuration by which `deploy/valkey.sh` makes the gateway's user."""
     with tempfile.TemporaryDirectory() as folder:
         server = Path(folder, "valkey-server")
-        server.write_text('#!/bin/sh\nexec cat "$1"\n')
+        server.write_text("#!/bin/sh\nexec cat\n")
         server.chmod(0o700)
         told = {"PATH": f"{folder}:{os.environ['PATH']}", "TMPDIR": folder}
         config = subprocess.run(

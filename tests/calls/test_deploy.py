@@ -86,12 +86,80 @@ def test_a_password_that_could_be_read_as_something_else_is_refused(tmp_path, pa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_valkey_is_told_its_password_by_is_for_its_owner_only(valkey):
-    (config,) = (p for p in valkey.folder.iterdir() if p.is_file() and p.name.startswith("tmp."))
-    assert PASSWORD in config.read_text()
-    assert config.stat().st_mode & 0o077 == 0
+def test_the_password_of_valkey_lies_in_no_file(valkey):
     command = Path(f"/proc/{valkey.process.pid}/cmdline")
     assert not command.exists() or PASSWORD not in command.read_text()
+    # Dead, it leaves what it has written as it is.
+    valkey.process.kill()
+    valkey.process.wait()
+    files = [path for path in valkey.folder.rglob("*") if path.is_file() and not path.is_symlink()]
+    assert files
+    assert [path for path in files if PASSWORD.encode() in path.read_bytes()] == []
+
+
+def listening(arguments, environ, folder):
+    """Return the line that says on what the script lets Valkey listen, and its arguments."""
+    server = folder / "valkey-server"
+    server.write_text('#!/bin/sh\necho "$@"\nexec cat\n')
+    server.chmod(0o755)
+    told = {"PATH": f"{folder}:{os.environ['PATH']}", "VALKEY_PASSWORD": PASSWORD}
+    command = ["sh", DEPLOY / "valkey.sh", *arguments]
+    shown = subprocess.run(
+        command, env=told | environ, capture_output=True, text=True, check=True
+    ).stdout
+    called, *lines = shown.splitlines()
+    (bound,) = [line for line in lines if line.startswith("bind ")]
+    return called, bound
+
+
+def test_by_hand_valkey_listens_on_this_machine_only(tmp_path):
+    assert listening([], {}, tmp_path) == ("-", "bind 127.0.0.1 -::1")
+    everywhere = {"VALKEY_BIND": "* -::*"}
+    assert listening(["--port", "7"], everywhere, tmp_path) == ("--port 7 -", "bind * -::*")
+    for file in ("compose.stores.yaml", "compose.roles.yaml"):
+        assert 'VALKEY_BIND: "* -::*"' in (DEPLOY / file).read_text(), file
+
+
+def run_again(postgres, password):
+    """Run the script as an operator does; return what it says where it fails."""
+    told = {"PGHOST": str(postgres.directory), "POSTGRES_USER": "operator"}
+    path = f"{postgres._binaries}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["sh", DEPLOY / "postgres.sh"],
+        env={**os.environ, **told, "PATH": path, "DATABASE_PASSWORD": password},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert password not in done.stdout + done.stderr
+    return done.stderr if done.returncode else ""
+
+
+def test_what_makes_the_database_may_run_again_and_sets_the_password(postgres):
+    operator = as_operator(postgres)
+
+    def rows(statement):
+        return asyncio.run(executed(operator, statement))
+
+    kept = "SELECT oid, datdba, datacl FROM pg_database WHERE datname = 'caller'"
+    secret = "SELECT rolpassword FROM pg_authid WHERE rolname = 'caller'"
+    before, old = rows(kept), rows(secret)
+    rows("ALTER ROLE caller CREATEDB")
+    assert run_again(postgres, "another-password") == ""
+    assert rows(kept) == before
+    assert rows(secret) != old
+    assert rows("SELECT rolcreatedb FROM pg_roles WHERE rolname = 'caller'")[0][0] is False
+
+
+def test_a_database_of_somebody_else_is_left_alone(postgres):
+    operator = as_operator(postgres)
+    asyncio.run(executed(operator, "ALTER DATABASE caller OWNER TO operator"))
+    secret = "SELECT rolpassword FROM pg_authid WHERE rolname = 'caller'"
+    before = asyncio.run(executed(operator, secret))
+    said = run_again(postgres, "another-password")
+    assert "belongs to another role" in said
+    assert "ALTER DATABASE caller OWNER TO caller" in said
+    assert asyncio.run(executed(operator, secret)) == before
 
 
 def test_the_gateways_role_in_postgres_owns_its_database_and_nothing_else(postgres):
