@@ -11,7 +11,7 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, expect
 
-from gateway.monitor.alarms import AT_CARRIER, UNAUDITED
+from gateway.monitor.alarms import AT_CARRIER, ERRORS, UNAUDITED
 from gateway.monitor.alarms import RULES as ALARM_RULES
 from tests.web.conftest import Faults, async_fixture
 from tests.web.design import design_served
@@ -273,6 +273,7 @@ async def test_every_alarm_is_told_in_the_readers_language(
         "slow_ringing": "no country",
         "ghost_calls": AT_CARRIER,
         "audit_failure": UNAUDITED,
+        ERRORS: "drainer overdue",
     }
     told = [
         alarm(
@@ -292,6 +293,8 @@ async def test_every_alarm_is_told_in_the_readers_language(
     assert [each["title"] for each in told if each["title"] in said or each["action"] in said] == []
     assert said.count("12,5") == sum("{value}" in rule.title for rule in ALARM_RULES)
     assert f"{language.country} +1415" in said
+    # What is done first about this line, not how any line is looked up.
+    assert "`caller drain`" in said
     assert [each for each in ("no country", AT_CARRIER, UNAUDITED) if each in said] == []
     live.tell(alarms=[*told, of_another])
     news = page.locator("live-alarms [role=status]")

@@ -18,6 +18,7 @@ from gateway.call.supervision import Mode
 from gateway.cause import Cause
 from gateway.errors import PROBLEMS
 from gateway.monitor.alarms import RULES
+from gateway.monitor.next_steps import NEXT_STEPS
 from tests.web.conftest import WEB
 
 UNIT = Path(__file__).parent / "unit"
@@ -119,6 +120,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "messages": messages,
         "causes": list(Cause),
         "alarm_rules": [rule.name for rule in RULES],
+        "next_steps": dict(NEXT_STEPS),
         "refusals": refusals,
     }
     vectors.write_text(json.dumps(said))

@@ -82,6 +82,16 @@ for (const [code, table] of Object.entries(TABLES)) {
     }
   });
 
+  test(`${code} says what to do first of each error that has a step of its own`, () => {
+    assert.deepEqual(Object.keys(gateway.nextSteps).sort(), Object.keys(vectors.next_steps).sort());
+    for (const [line, step] of Object.entries(gateway.nextSteps)) {
+      const inEnglish = vectors.next_steps[line]!;
+      assert.ok(step.endsWith('.') && step !== inEnglish, line);
+      const named = (text: string): string[] => [...text.matchAll(/`[^`]+`|CALLER_\w+/g)].map(String).sort();
+      assert.deepEqual(named(step), named(inEnglish), line);
+    }
+  });
+
   test(`${code} has words for refusals that the gateway knows`, () => {
     for (const [problem, text] of Object.entries(gateway.problems)) {
       assert.ok(problem in vectors.refusals, problem);

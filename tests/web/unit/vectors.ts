@@ -11,6 +11,8 @@ interface Vectors {
   causes: number[];
   /** Each rule by which an alarm is raised. */
   alarm_rules: string[];
+  /** Line of the log that rings as an error -> what to do first, where the gateway knows a step of its own. */
+  next_steps: Record<string, string>;
   /** Code of each refusal -> what it says in English. */
   refusals: Record<string, string>;
 }

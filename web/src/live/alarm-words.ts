@@ -12,7 +12,8 @@ export function alarmInWords({ rule, subject, value, title, action }: Alarm): re
   const own = ofGateway();
   const found = own && entryOf(own.alarms, rule);
   if (!found) return [title, action];
-  const [titleOf, next] = found;
+  const [titleOf, ofRule] = found;
+  const next = (rule === 'errors' && entryOf(own.nextSteps, subject)) || ofRule;
   const [name, prefix] = OF_COUNTRIES.includes(rule) ? subject.split(' +') : [subject];
   const about = entryOf(own.subjects, name) ?? (OF_COUNTRIES.includes(rule) ? country(name) : name);
   return [titleOf(prefix ? `${about} +${prefix}` : about, short(value), value), next];

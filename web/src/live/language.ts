@@ -29,6 +29,18 @@ export type Problem =
   | 'too_many_silences'
   | 'unauthorized';
 
+/** Lines of the log that ring as errors, and of which the gateway knows what to do first. */
+export type NextStep =
+  | 'another process serves as this node'
+  | 'credits of closed books missing at the gate'
+  | 'drainer overdue'
+  | 'mails not sent'
+  | 'older copy not refilled'
+  | 'outbox of a partition not drained'
+  | 'outbox too long'
+  | 'shared data not refreshed'
+  | 'too many endings not booked';
+
 /** Subjects of alarms that are no name of anything. */
 export type Subject = 'no country' | 'at the carrier' | 'of lost nodes' | 'not done for days';
 
@@ -48,6 +60,8 @@ export interface Words {
   gateway: {
     /** Of each rule of alarms its title, and what to do first. */
     alarms: Record<AlarmRule, readonly [AlarmTitle, string]>;
+    /** Of each line of the log that rings as an error and has a step of its own, that step. */
+    nextSteps: Record<NextStep, string>;
     /** Subjects that are words. */
     subjects: Record<Subject, string>;
     problems: Record<Problem, string>;

@@ -444,6 +444,22 @@ export const words: Words = {
         'Sehen Sie nach, ob Valkey läuft und ob Knoten es erreichen: `caller check` sagt auf jedem von ihnen, woran es liegt. Ohne es gehen Anrufe CALLER_GRACE_S lang weiter.',
       ],
     },
+    nextSteps: {
+      'another process serves as this node':
+        'Halten Sie einen der beiden Prozesse an, oder geben Sie ihm ein eigenes CALLER_NODE: Die Zeile nennt den Knoten und kommt von beiden Maschinen.',
+      'credits of closed books missing at the gate': 'Rufen Sie `caller ledger rebuild` auf: Es füllt Valkey aus SQL.',
+      'drainer overdue':
+        'Anrufe gehen weiter, und was sie kosten, wartet in Valkey: Rufen Sie `caller check` auf der Maschine des Workers auf. Antwortet Valkey oder SQL nicht, beheben Sie das; antworten beide, starten Sie `caller drain`, oder starten Sie `caller serve` neu, das einen neben sich hat.',
+      'mails not sent': 'Rufen Sie `caller check` auf: Es versucht den Mailserver zu erreichen. Die Mails warten auf ihn.',
+      'older copy not refilled': 'Rufen Sie `caller ledger audit` auf: Es nennt, was nicht gebucht ist, und was zu tun ist.',
+      'outbox of a partition not drained': 'Rufen Sie `caller ledger audit` auf: Es nennt, was nicht gebucht ist, und was zu tun ist.',
+      'outbox too long':
+        'Anrufe gehen weiter, und was sie kosten, wartet in Valkey: Sehen Sie im Log des Workers nach, ob er läuft, und ob Zeilen `outbox not drained` SQL nennen; `caller check` versucht es.',
+      'shared data not refreshed':
+        'Anrufe gehen mit der Preistabelle und der Liste weiter, die gerade gelten. Rufen Sie `caller check` auf: Antwortet SQL nicht, beheben Sie das, dann werden sie von selbst gelesen; antwortet es, importieren Sie neu, was die Zeile nennt (`caller rates import`, `caller rates sync-high-risk`).',
+      'too many endings not booked':
+        'Rufen Sie `caller check` auf: SQL antwortet nicht, oder Valkey. Danach nennt `caller ledger audit` Anrufe, die nicht gebucht wurden.',
+    },
     subjects: {
       'no country': 'ohne Land',
       'at the carrier': 'beim Netzbetreiber',

@@ -444,6 +444,22 @@ export const words: Words = {
         'Mire si Valkey funciona y si los nodos lo alcanzan: `caller check` dice en cada uno cuál es la causa. Sin él, las llamadas siguen durante CALLER_GRACE_S.',
       ],
     },
+    nextSteps: {
+      'another process serves as this node':
+        'Detenga uno de los dos procesos, o dele un CALLER_NODE propio: la línea nombra el nodo y llega de ambas máquinas.',
+      'credits of closed books missing at the gate': 'Ejecute `caller ledger rebuild`: llena Valkey desde SQL.',
+      'drainer overdue':
+        'Las llamadas siguen y su coste espera en Valkey: ejecute `caller check` en la máquina del worker. Si Valkey o SQL no responde, arréglelo; si responden los dos, inicie `caller drain` o reinicie `caller serve`, que tiene uno a su lado.',
+      'mails not sent': 'Ejecute `caller check`: prueba el servidor de correo. Los correos lo esperan.',
+      'older copy not refilled': 'Ejecute `caller ledger audit`: dice qué no está contabilizado y qué hay que hacer.',
+      'outbox of a partition not drained': 'Ejecute `caller ledger audit`: dice qué no está contabilizado y qué hay que hacer.',
+      'outbox too long':
+        'Las llamadas siguen y su coste espera en Valkey: mire en el registro del worker si funciona y si las líneas `outbox not drained` nombran SQL; `caller check` lo prueba.',
+      'shared data not refreshed':
+        'Las llamadas siguen con la tabla de precios y la lista en uso. Ejecute `caller check`: si SQL no responde, arréglelo y se leerán solas; si responde, vuelva a importar lo que nombra la línea (`caller rates import`, `caller rates sync-high-risk`).',
+      'too many endings not booked':
+        'Ejecute `caller check`: no responde SQL, o no responde Valkey. Después `caller ledger audit` nombra las llamadas que no se contabilizaron.',
+    },
     subjects: {
       'no country': 'sin país',
       'at the carrier': 'en la red telefónica',
