@@ -8,13 +8,6 @@ import { build } from 'esbuild';
 const WEB = import.meta.dirname;
 const SOURCE = path.join(WEB, 'src/sdk');
 
-/**
- * Names that only one part of a call has for another: in no message, in no page and in no program that uses the SDK. They
- * are made short, as a minifier dares for local names alone.
- */
-const INTERNAL =
-  /^(heardByWebRtc|heardBySocket|closeWebRtc|setSending|setTrack|setPath|applyChoice|applySpeaker|networkChanged|onStream|onLost|onChange|revive|probe|isDue|reopen|concealedMs|reachable|setMuted|carry|unheard|setup|poll|attach|roundTrip)$/;
-
 /** What all that is built here has in common. */
 export const common = {
   absWorkingDir: WEB,
@@ -25,7 +18,6 @@ export const common = {
   charset: 'utf8',
   legalComments: 'none',
   metafile: true,
-  mangleProps: INTERNAL,
 };
 
 /**

@@ -6,8 +6,9 @@
 import { AudioGraph } from './call/audio-graph';
 import { within } from './call/deadline';
 import { errorOfClose } from './call/error';
-import { MediaSocket, mediaAddress } from './call/media-socket';
 import { Microphone } from './call/microphone';
+import { mediaAddress, startConnection } from './call/socket-thread';
+import type { Connection } from './call/socket-thread';
 import { WIRE_VERSION } from './wire';
 import type { GatewayMessage, MediaToken, Problem, SupervisionMode } from './wire';
 import { JOINING, chosen, confirmed, entered, left, speaks, troubleOf, unchanged } from './call/supervision-state';
@@ -28,7 +29,7 @@ export interface SupervisingEvents {
 export class Supervising {
   #state = JOINING;
   readonly #graph: AudioGraph;
-  #socket: MediaSocket | undefined;
+  #connection: Connection | undefined;
   #microphone: Microphone | undefined;
   /** The microphone is being opened. */
   #isOpening = false;
@@ -58,14 +59,16 @@ export class Supervising {
       if (this.#isOver) return;
       this.#graph.applySpeaker();
       const ready = new Promise<void>((resolve) => (this.#ready = resolve));
-      this.#socket = new MediaSocket({
-        message: (message) => this.#take(message),
-        roundTrip: () => {},
-        closed: (code) => this.#closed(code),
-        failed: (failure) => this.#end(troubleOf(failure)),
-      });
-      this.#socket.attach(ports);
-      this.#socket.open(mediaAddress(url, location.origin), { type: 'start', version: WIRE_VERSION, token });
+      this.#connection = startConnection(
+        (news) => {
+          if (news.kind === 'message') this.#take(news.message);
+          else if (news.kind === 'closed') this.#closed(news.code);
+        },
+        (failure) => this.#end(troubleOf(failure)),
+      );
+      this.#connection.post({ kind: 'attach', ...ports });
+      const first = { type: 'start', version: WIRE_VERSION, token } as const;
+      this.#connection.post({ kind: 'open', url: mediaAddress(url, location.origin), first });
       await within(READY_MS, ready);
     } catch (error) {
       this.#end(troubleOf(error));
@@ -80,7 +83,7 @@ export class Supervising {
       if (this.#isOpening || !(await this.#open())) return;
     }
     // Also where it holds already: something else may be on its way.
-    if (!this.#isOver) this.#socket?.send({ type: 'supervise', mode: this.#state.wanted });
+    if (!this.#isOver) this.#connection?.post({ kind: 'send', message: { type: 'supervise', mode: this.#state.wanted } });
   }
 
   /** Leave the call; it goes on. */
@@ -110,7 +113,7 @@ export class Supervising {
 
   #lostMicrophone(): void {
     this.#set(unchanged({ ...this.#state, mode: 'listen' }, { code: 'microphone_lost', title: '', action: '' }));
-    this.#socket?.send({ type: 'supervise', mode: 'listen' });
+    this.#connection?.post({ kind: 'send', message: { type: 'supervise', mode: 'listen' } });
   }
 
   #take(message: GatewayMessage): void {
@@ -151,7 +154,7 @@ export class Supervising {
     // Lets `join` settle if it still waits.
     this.#ready();
     this.#microphone?.close();
-    this.#socket?.close();
+    this.#connection?.close();
     this.#graph.close();
     this.events.changed(left(this.#state, trouble));
   }
@@ -160,7 +163,7 @@ export class Supervising {
     if (document.visibilityState !== 'visible') return;
     try {
       const ports = await this.#graph.revive();
-      if (ports) this.#socket?.attach(ports);
+      if (ports) this.#connection?.post({ kind: 'attach', ...ports });
     } catch (error) {
       this.#end(troubleOf(error));
     }

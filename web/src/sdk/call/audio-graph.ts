@@ -8,7 +8,7 @@ import type { AudioPorts, FromCapture, FromPlayback, ToCapture, ToPlayback } fro
 import { within } from './deadline';
 import { CallerError } from './error';
 import { loadWorklets } from './own-files';
-import { soundChoice } from './sound-choice';
+import { applySpeaker } from './sound-choice';
 
 const RESUME_MS = 2000;
 
@@ -93,9 +93,7 @@ export class AudioGraph {
 
   /** Play through the chosen loudspeaker, where the browser lets a page choose. */
   applySpeaker(): void {
-    const context: AudioContext & { setSinkId?: (id: string) => Promise<void> } = this.#context;
-    // Gone, or refused: the system's own goes on.
-    void context.setSinkId?.(soundChoice().speaker).catch(() => {});
+    applySpeaker(this.#context);
   }
 
   /** Throw CallerError if the browser does not let the context run. */

@@ -74,14 +74,12 @@ export function errorOfClose(code: number, problem?: Partial<Problem>): CallerEr
   return new CallerError(CLOSES[code] ?? 'protocol_error', problem);
 }
 
-/** Names that getUserMedia rejects with (W3C Media Capture and Streams, 10.2). */
+/** Names that getUserMedia rejects with (W3C Media Capture and Streams, 10.2); by others the device is in use, or fails. */
 const MICROPHONE: Record<string, OwnCode> = {
   NotAllowedError: 'microphone_refused',
   SecurityError: 'microphone_refused',
   NotFoundError: 'microphone_missing',
   OverconstrainedError: 'microphone_missing',
-  NotReadableError: 'microphone_busy',
-  AbortError: 'microphone_busy',
 };
 
 /** Return what a refusal of getUserMedia means. */

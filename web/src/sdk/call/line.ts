@@ -3,16 +3,18 @@
  * getting back what was lost. Knows neither why there is a line nor who shows it.
  */
 
+import type { AudioPorts } from '../audio/ports';
 import type { ClientMessage, FirstMessage, GatewayMessage, MediaToken, Path, Problem, Ready } from '../wire';
 import { WIRE_VERSION } from '../wire';
 import { CallerError, asCallerError, errorOfClose } from './error';
-import { MediaSocket, mediaAddress } from './media-socket';
 import type { AudioProcessor } from './microphone';
 import { PathChoice } from './path-choice';
 import type { PathAction } from './path-choice';
 import { ReportSum } from './report';
 import type { Heard } from './report';
 import { Absence, isKept } from './resumption';
+import { mediaAddress, startConnection } from './socket-thread';
+import type { Connection } from './socket-thread';
 import { Sound } from './sound';
 import { followChoice } from './sound-choice';
 import { dropCall, isBlocked, keepCall, setBlocked } from './tab-store';
@@ -60,7 +62,7 @@ export class Line {
   readonly #network = (navigator as Navigator & { connection?: NetworkInformation }).connection;
   #networkType = this.#network?.type;
   readonly #unfollow: () => void;
-  #socket: MediaSocket | undefined;
+  #connection: Connection | undefined;
   #mediaUrl = '';
   #kept: KeptCall | undefined;
   #absence: Absence | undefined;
@@ -93,13 +95,12 @@ export class Line {
   async open(): Promise<void> {
     const ports = await this.#sound.open();
     if (this.#isClosed) return;
-    this.#socket = new MediaSocket({
-      message: (message) => this.#receive(message),
-      roundTrip: (ms) => (this.#roundTripMs = ms),
-      closed: (code) => this.#lost(code),
-      failed: (failure) => this.events.ended(failure),
-    });
-    this.#socket.attach(ports);
+    this.#connection = startConnection((news) => {
+      if (news.kind === 'message') this.#receive(news.message);
+      else if (news.kind === 'closed') this.#lost(news.code);
+      else this.#roundTripMs = news.ms;
+    }, this.events.ended);
+    this.#attach(ports);
     this.#ticker = window.setInterval(() => void this.#tick(), TICK_MS);
   }
 
@@ -119,7 +120,7 @@ export class Line {
   }
 
   send(message: ClientMessage): void {
-    if (this.#isReady) this.#socket?.send(message);
+    if (this.#isReady) this.#connection?.post({ kind: 'send', message });
   }
 
   setMuted(isMuted: boolean): void {
@@ -132,7 +133,7 @@ export class Line {
 
   /** Find out soon whether the gateway still answers. */
   probe(): void {
-    this.#socket?.probe();
+    this.#connection?.post({ kind: 'probe' });
   }
 
   /** Give everything back. */
@@ -144,13 +145,17 @@ export class Line {
     window.clearInterval(this.#ticker);
     window.clearTimeout(this.#retry);
     this.#unfollow();
-    this.#socket?.close();
+    this.#connection?.close();
     this.#sound.close();
     if (this.#kept) dropCall(this.#kept.account);
   }
 
   #connect(first: FirstMessage): void {
-    this.#socket?.open(this.#mediaUrl, first);
+    this.#connection?.post({ kind: 'open', url: this.#mediaUrl, first });
+  }
+
+  #attach(ports: AudioPorts): void {
+    this.#connection?.post({ kind: 'attach', ...ports });
   }
 
   #receive(message: GatewayMessage): void {
@@ -319,7 +324,7 @@ export class Line {
       window.clearTimeout(this.#retry);
       this.#takeUp();
     } else {
-      this.#socket?.probe();
+      this.probe();
     }
   };
 
@@ -327,7 +332,7 @@ export class Line {
     if (document.visibilityState !== 'visible') return;
     try {
       const ports = await this.#sound.revive();
-      if (ports) this.#socket?.attach(ports);
+      if (ports) this.#attach(ports);
     } catch (error) {
       this.events.ended(asCallerError(error));
     }

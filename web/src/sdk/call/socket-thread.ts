@@ -4,7 +4,7 @@
  */
 
 import { mediaConnection } from '../audio/media-connection';
-import type { FromWorker, ToConnection } from '../audio/ports';
+import type { FromConnection, FromWorker, ToConnection } from '../audio/ports';
 import { asCallerError, unreachable } from './error';
 import type { CallerError } from './error';
 import { startWorker } from './own-files';
@@ -19,11 +19,12 @@ const UP_MS = 3000;
 const CLOSE_MS = 500;
 
 export interface Connection {
-  post: (message: ToConnection, transfer?: Transferable[]) => void;
+  post: (message: ToConnection) => void;
+  /** Close the socket; nothing is told of it any more. */
   close: () => void;
 }
 
-type Take = (message: FromWorker) => void;
+type Take = (message: FromConnection) => void;
 
 /** Start it; `take` gets what it says, `failed` why its worker broke. */
 export const startConnection = BUILT_FOR === 'page' ? inWorker : whereItCan;
@@ -31,14 +32,14 @@ export const startConnection = BUILT_FOR === 'page' ? inWorker : whereItCan;
 function whereItCan(take: Take, failed: (why: CallerError) => void): Connection {
   let connection: Connection | undefined;
   let isClosed = false;
-  const waiting: Parameters<Connection['post']>[] = [];
+  const waiting: ToConnection[] = [];
   void runningWorker().then((worker) => {
     connection = worker ? inWorker(take, failed, worker) : onPage(take);
-    for (const message of waiting) connection.post(...message);
+    for (const message of waiting) connection.post(message);
     if (isClosed) connection.close();
   });
   return {
-    post: (...message) => (connection ? connection.post(...message) : void waiting.push(message)),
+    post: (message) => (connection ? connection.post(message) : void waiting.push(message)),
     close: () => {
       isClosed = true;
       connection?.close();
@@ -47,11 +48,11 @@ function whereItCan(take: Take, failed: (why: CallerError) => void): Connection 
 }
 
 function inWorker(take: Take, failed: (why: CallerError) => void, worker = startWorker()): Connection {
-  worker.onmessage = ({ data }: MessageEvent<FromWorker>) => take(data);
+  worker.onmessage = ({ data }: MessageEvent<FromWorker>) => data.kind === 'up' || take(data);
   // HTML 10.2.4: a script that cannot be fetched is a plain event, one that throws an ErrorEvent.
   worker.onerror = (event: Event) => failed(event instanceof ErrorEvent ? asCallerError(event) : unreachable());
   return {
-    post: (message, transfer = []) => worker.postMessage(message, transfer),
+    post: (message) => worker.postMessage(message, message.kind === 'attach' ? [message.uplink, message.downlink] : []),
     close: () => {
       worker.onmessage = worker.onerror = null;
       worker.postMessage({ kind: 'close' } satisfies ToConnection);
@@ -65,7 +66,7 @@ function onPage(take: Take): Connection {
   let isClosed = false;
   const ask = mediaConnection((message) => isClosed || take(message));
   return {
-    post: (message) => ask(message),
+    post: ask,
     close: () => {
       isClosed = true;
       ask({ kind: 'close' });
@@ -96,4 +97,12 @@ function isUp(worker: Worker): Promise<boolean> {
     worker.onerror = () => resolve(false);
     window.setTimeout(() => resolve(false), UP_MS);
   });
+}
+
+/** Return the socket's address on this origin, whatever name the gateway knows itself by; as it is without one. */
+export function mediaAddress(mediaUrl: string, origin: string | undefined): string {
+  if (!origin) return mediaUrl;
+  const url = new URL(new URL(mediaUrl).pathname, origin);
+  url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
+  return url.href;
 }

@@ -39,6 +39,12 @@ export function followChoice(apply: () => Promise<void>): () => void {
   return () => void followers.delete(apply);
 }
 
+/** Play this through the chosen loudspeaker, where the browser lets a page choose. */
+export function applySpeaker(player: EventTarget & { setSinkId?: (id: string) => Promise<void> }): void {
+  // Gone, or refused: the system's own goes on.
+  void player.setSinkId?.(soundChoice().speaker).catch(() => {});
+}
+
 /** Return what to ask of the microphone. A device that is gone must not keep a call from starting: all is `ideal`. */
 export function constraints({ microphone, ...processing }: SoundChoice): MediaTrackConstraints {
   return {

@@ -10,7 +10,7 @@ import type { CallerError } from './error';
 import { Microphone } from './microphone';
 import type { AudioProcessor } from './microphone';
 import type { Heard } from './report';
-import { soundChoice } from './sound-choice';
+import { applySpeaker } from './sound-choice';
 import { WebRtc } from './webrtc';
 
 /** A microphone that delivers exact zeros for so many 100 ms reports is dead, not quiet. */
@@ -154,8 +154,7 @@ export class Sound {
 
   #applySpeaker(): void {
     this.#graph.applySpeaker();
-    const audio: HTMLAudioElement & { setSinkId?: (id: string) => Promise<void> } = this.#audio;
-    void audio.setSinkId?.(soundChoice().speaker).catch(() => {});
+    applySpeaker(this.#audio);
   }
 
   #measured(rms: number, peak: number): void {
