@@ -71,17 +71,20 @@ class Refunds:
         booked_as = refund_reference(our_id)
         if await self._store.is_booked(undone(booked_as)):
             raise RequestRefusedError("refund_reference_reused")
-        is_first = False
-        if not await self._store.is_booked(booked_as):
+        is_first = is_made = False
+        if await self._store.is_booked(booked_as):
+            is_made = await self._is_refunded(intent_id, our_id)
+        else:
             guard = _one_amount(payment, minor, reference)
             # Before anything is said of how much is left.
             guard([entry.reference for entry in await self._store.entries(payment)])
             is_first = await self._take_back(payment, micros, booked_as, guard)
-        elif await self._is_refunded(intent_id, our_id):
-            return await self._payments.book_outcome(payment)
         is_refused = False
         try:
-            await self._service.refund(intent_id, minor, our_id)
+            # Now too: the book may be a copy from before this refund, and its key is forgotten.
+            is_made = is_made or (is_first and await self._is_refunded(intent_id, our_id))
+            if not is_made:
+                await self._service.refund(intent_id, minor, our_id)
         except PaymentError as error:
             # Only a definite refusal returns the credit; otherwise the refund may have been made.
             is_refused = error.is_refusal
@@ -96,7 +99,10 @@ class Refunds:
             # Here, because `Payments` finds it booked; also if its outcome is unknown.
             if is_first and not is_refused:
                 self._notify(REFUNDED, told(payment, micros, booked_as))
-        return await self._payments.book_outcome(payment)
+        payment = await self._payments.book_outcome(payment)
+        if is_made and await self._store.is_booked(undone(booked_as)):
+            raise RequestRefusedError("refund_reference_reused")
+        return payment
 
     async def _is_refunded(self, intent_id: str, our_id: str) -> bool:
         """Return whether the service has made a refund; it forgets idempotency keys after a day."""

@@ -193,6 +193,28 @@ async def test_a_refund_whose_answer_was_lost_is_not_made_again_when_its_key_is_
     assert (await shop.balance(), len(await shop.objects("refunds"))) == (20, 1)
 
 
+@pytest.mark.parametrize("has_failed", [False, True])
+async def test_a_refund_that_an_older_copy_of_the_book_lacks_is_not_made_again(shop, has_failed):
+    """The copy is from before the refund; by now the service has forgotten its key."""
+    payment = await shop.paid()
+    refund = await shop.service.refund(payment.payment_intent_id, 500, f"{payment.id}:500:a")
+    if has_failed:
+        await shop.does("POST", f"/refunds/{refund.id}/fail")
+    await shop.does("PUT", "/clock", offset_s=2 * 86_400)
+    for _ in range(2):
+        if has_failed:
+            with pytest.raises(RequestRefusedError) as refused:
+                await shop.refunds.send_back(payment.id, 5 * UNIT, reference="a")
+            assert refused.value.code == "refund_reference_reused"
+        else:
+            await shop.refunds.send_back(payment.id, 5 * UNIT, reference="a")
+    gone = 0 if has_failed else 5
+    refunded = await shop.store.find(payment.id)
+    assert (refunded.refunded_micros, await shop.balance()) == (gone * UNIT, 25 - gone)
+    assert len(await shop.objects("refunds")) == 1
+    await shop.check()
+
+
 async def test_what_cannot_be_refunded_is_refused(shop):
     open_payment, _ = await shop.payments.start_checkout("alice", 25 * UNIT)
     paid = await shop.paid(units=10)
