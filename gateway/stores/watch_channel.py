@@ -14,7 +14,7 @@ from typing import Any, Final
 from accounts.stores.valkey import bounded
 
 _CHANNEL: Final = "caller/watch/1"
-"""No key: nothing lies under it."""
+"""Of database 0. No key: nothing lies under it."""
 _AWAY: Final = "what nodes say of their calls cannot be passed on"
 _WAIT_S: Final = 1.0
 _SILENT_S: Final = 10.0
@@ -26,11 +26,12 @@ class RedisWatchChannel:
 
     def __init__(self, redis: Any) -> None:
         self._redis = redis
+        self.name = _name_for(redis)
 
     async def publish(self, message: bytes) -> None:
         """Say something to all who listen now."""
         async with bounded(_AWAY):
-            await self._redis.publish(_CHANNEL, message)
+            await self._redis.publish(self.name, message)
 
     @asynccontextmanager
     async def listen(self) -> AsyncIterator[AsyncIterator[bytes]]:
@@ -38,7 +39,7 @@ class RedisWatchChannel:
         subscription = self._redis.pubsub()
         try:
             async with bounded(_AWAY):
-                await subscription.subscribe(_CHANNEL)
+                await subscription.subscribe(self.name)
                 # Until now it was only asked for, and may yet be refused.
                 while await subscription.get_message(timeout=None) is None:
                     pass
@@ -65,3 +66,11 @@ class RedisWatchChannel:
                         raise TimeoutError
                     await subscription.ping()
                 heard_s, is_asked = loop.time(), True
+
+
+def _name_for(redis: Any) -> str:
+    """Return the channel of a client's database: channels know none, and servers are shared."""
+    # A cluster has database 0 only, and no pool.
+    pool = getattr(redis, "connection_pool", None)
+    number = 0 if pool is None else int(pool.connection_kwargs.get("db") or 0)
+    return f"{_CHANNEL}/{number}" if number else _CHANNEL

@@ -53,6 +53,34 @@ async def test_all_who_listen_hear_everything_in_order_from_then_on(redis):
             assert [await first(messages) for _ in said] == said
 
 
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("redis://h/0", "caller/watch/1"),
+        ("redis://h", "caller/watch/1"),
+        ("redis://h/3", "caller/watch/1/3"),
+        ("unix:///s?db=3", "caller/watch/1/3"),
+        ("redis+sentinel://h:1/m/5", "caller/watch/1/5"),
+        ("redis+cluster://h:1", "caller/watch/1"),
+    ],
+)
+async def test_each_database_of_a_server_has_a_channel_of_its_own(url, name):
+    assert RedisWatchChannel(connect(url)).name == name
+
+
+async def test_two_deployments_on_one_server_do_not_hear_each_other(redis):
+    one, other = RedisWatchChannel(redis), RedisWatchChannel(redis)
+    # Who may choose another database has a right that our user lacks.
+    other.name = RedisWatchChannel(connect("redis://h/3")).name
+    async with one.listen() as heard_by_one, other.listen() as heard_by_other:
+        await one.publish(b"one")
+        await other.publish(b"other")
+        assert await first(heard_by_one) == b"one"
+        assert await first(heard_by_other) == b"other"
+        await one.publish(b"last")
+        assert await first(heard_by_one) == b"last"
+
+
 async def test_nothing_is_kept_in_the_store(redis, operator):
     channel = RedisWatchChannel(redis)
     async with channel.listen() as messages:
