@@ -279,6 +279,11 @@ class Door:
             response = await handler(request)
         except AnsweredBeforeError as error:
             response = SeeOther(error.outcome.path, error.outcome.said)
+        except FormSentBeforeError:
+            sending: Sending = request.state.sending
+            if (outcome := await sending.outcome_soon()) is None:
+                raise
+            response = SeeOther(outcome.path, outcome.said)
         else:
             await _keep_outcome(request, response)
         if isinstance(response, SeeOther):

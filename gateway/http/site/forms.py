@@ -5,6 +5,7 @@ Judges no meaning: what is wrong with an address or a password is for the flows 
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 from contextlib import suppress
@@ -278,6 +279,9 @@ class LanguageFields(msgspec.Struct):
 
 
 _HALF_CHARS: Final = 32
+_LOOKS: Final = 10
+_LOOK_S: Final = 0.1
+"""A form is answered within a second of the commit of what it did."""
 
 
 class SentForms(Protocol):
@@ -329,15 +333,31 @@ class Sending:
         Raises AnsweredBeforeError where the same was received last, and where it led to is known.
         """
         self._digest = digest = _half(shown) + _half(filled)
-        with suppress(StoreUnavailableError, msgspec.MsgspecError):
-            # Without it the change itself finds that it was done.
-            if (kept := await self.forms.outcome(digest)) is not None:
-                raise AnsweredBeforeError(msgspec.json.decode(kept, type=Outcome))
+        # Without it the change itself finds that it was done.
+        if (outcome := await self._outcome()) is not None:
+            raise AnsweredBeforeError(outcome)
 
         async def note(connection: Any) -> None:
             await self.forms.note(connection, digest)
 
         self.work.along = note
+
+    async def outcome_soon(self) -> Outcome | None:
+        """Return where the same form led to that was received a moment before; None for nowhere.
+
+        Of two presses of a button the browser shows the second answer, which is due first.
+        """
+        for _ in range(_LOOKS):
+            if (outcome := await self._outcome()) is not None:
+                return outcome
+            await asyncio.sleep(_LOOK_S)
+        return None
+
+    async def _outcome(self) -> Outcome | None:
+        with suppress(StoreUnavailableError, msgspec.MsgspecError):
+            kept = await self.forms.outcome(self._digest)
+            return None if kept is None else msgspec.json.decode(kept, type=Outcome)
+        return None
 
     async def led_to(self, outcome: Outcome) -> None:
         """Keep where a form led to that has changed something."""

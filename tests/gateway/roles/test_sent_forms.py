@@ -3,6 +3,7 @@
 The database commits, and its answer does not arrive; the form is then sent again, as it was.
 """
 
+import asyncio
 import re
 import secrets
 from contextlib import asynccontextmanager
@@ -179,6 +180,22 @@ async def test_what_came_back_with_an_answer_leads_there_again(house, faults):
     assert await everything(house) == done
     # The sentence is said as it was.
     assert WORDS["en"]["said.choices_kept"] in (await browser.get(again[1]))[2]
+
+
+@pytest.mark.parametrize(
+    ("path", "place"),
+    [
+        ("/account/privacy-choices", "/account/privacy-choices?said=choices_kept"),
+        ("/account/supervision", "/account/supervision?said=supervision_set"),
+        ("/account/address", "/account?said=change_asked"),
+        ("/account/data/export", "/account/data?said=export_asked"),
+    ],
+)
+async def test_whoever_presses_a_button_twice_sees_what_the_first_press_led_to(house, path, place):
+    browser = await signed_up(house)
+    form = {**OWN[path], "form": secrets.token_hex(16)}
+    answers = await asyncio.gather(*(send(browser, path, form) for _ in range(4)))
+    assert [answer[:2] for answer in answers] == [(303, place)] * 4
 
 
 async def test_a_form_that_was_not_done_says_so_and_may_be_sent_again(house, faults):
