@@ -23,11 +23,11 @@ from gateway.errors import EXIT_INTERRUPTED, EXIT_SETTINGS, SettingsError
 from gateway.logs import formats
 from gateway.roles import process
 from gateway.roles.console import err, out
-from gateway.roles.process import complain, stop_on_signal
+from gateway.roles.process import announce, complain, stop_on_signal
 from gateway.settings import Settings
 from gateway.stores import settings_files
 
-__all__ = ["complain", "err", "out", "stop_on_signal"]
+__all__ = ["announce", "complain", "err", "out", "stop_on_signal"]
 
 _log = structlog.get_logger(__name__)
 
@@ -151,16 +151,6 @@ def leaving_at_ctrl_c() -> contextlib.AbstractContextManager[None]:
 def _end_interrupted(_number: int, _frame: FrameType | None) -> NoReturn:
     err.print()
     raise typer.Exit(EXIT_INTERRUPTED)
-
-
-def announce(text: str) -> None:
-    """Print the progress of a long-running command, as a log line if those are JSON."""
-    if formats.is_json():
-        _log.info(text)
-        return
-    # The terminal may be closed, and a node that drains goes on without it.
-    with contextlib.suppress(OSError):
-        err.print(text, soft_wrap=True)
 
 
 def warn_of_open_settings(context: typer.Context) -> None:

@@ -20,7 +20,7 @@ from gateway.cli.command import (
 )
 from gateway.errors import EXIT_SETTINGS, SettingsError
 from gateway.logs import formats
-from gateway.roles import drain, machine, preflight
+from gateway.roles import drain, earlier_run, machine, preflight
 from gateway.roles.children import HOME
 from gateway.roles.serve import Gateway, Role
 from gateway.settings import Settings
@@ -94,6 +94,7 @@ def _supervise(settings: Settings, environ: Mapping[str, str], role: Role, media
         machine.refuse_unfit(settings, media)
     except SettingsError as error:
         fail(str(error), "See docs/operations.md, One machine.", EXIT_SETTINGS)
+    run(earlier_run.ended(settings), settings)
     run(require_preflight(settings), settings)
     # Replaced, because what the checks and the command line have imported, some 100 MB, would stay.
     # A child is of the same release, as `children.Child` has it.

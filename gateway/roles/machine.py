@@ -17,21 +17,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-import structlog
-
 from gateway.errors import EXIT_UNAVAILABLE, SettingsError
 from gateway.logs import formats
-from gateway.roles import listening, process
+from gateway.roles import earlier_run, listening, process
 from gateway.roles.children import Child
-from gateway.roles.console import err
-from gateway.roles.process import EndedError
+from gateway.roles.process import EndedError, announce
 from gateway.roles.stopping import STOP_S_MAX
 from gateway.settings import PREFIX, Settings
 from gateway.sockets.door import inbox_of
 from gateway.stores import private_files
 from gateway.stores.embedded import SOCKET_PATH_BYTES_MAX, EmbeddedValkey
-
-_log = structlog.get_logger(__name__)
 
 NODES_MAX: Final = 32
 """More than a machine has cores for; each is some 130 MB."""
@@ -109,30 +104,36 @@ class Machine:
 
     async def _start(self, stack: contextlib.AsyncExitStack) -> None:
         settings = self._settings
+        private_files.restrict_folder(settings.data_dir)
+        stack.callback(os.close, earlier_run.hold_own(settings))
+        shared = await earlier_run.hold_shared(settings)
+        stack.callback(os.close, shared)
         listener = stack.enter_context(_listen(settings))
         if not settings.redis_url:
-            private_files.restrict_folder(settings.data_dir)
             valkey = EmbeddedValkey(settings.data_dir / private_files.VALKEY)
             stack.push_async_callback(valkey.stop)
             self._environ[f"{PREFIX}REDIS_URL"] = await valkey.start()
         folder = _inboxes(settings, listener.getsockname()[1], self.nodes)
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        worker = Child(["drain"], self._environ, silence_s_max=_WORKER_SILENCE_S_MAX)
+        worker = Child(
+            ["drain"], self._environ, silence_s_max=_WORKER_SILENCE_S_MAX, keeps=[shared]
+        )
         web = Child(
             [
                 *("web", "--listener", str(listener.fileno())),
                 *("--folder", str(folder), "--nodes", ",".join(self.nodes)),
             ],
             self._environ,
-            keeps=[listener.fileno()],
+            keeps=[listener.fileno(), shared],
         )
         # Stopped last of the three: what the others leave in the outbox is booked by it.
         stack.push_async_callback(worker.stop)
         stack.push_async_callback(web.stop)
         for index, node in enumerate(self.nodes):
             environ = environ_of(self._environ, settings, index, node)
-            self._media.append(Child(["media", "--folder", str(folder)], environ))
-            stack.push_async_callback(self._media[-1].stop)
+            child = Child(["media", "--folder", str(folder)], environ, keeps=[shared])
+            self._media.append(child)
+            stack.push_async_callback(child.stop)
         await worker.start()
         codes = await asyncio.gather(*(each.start_serving() for each in (web, *self._media)))
         for code in codes:
@@ -168,15 +169,6 @@ def _listen(settings: Settings) -> socket.socket:
         text, code = listening.refusal(f"{PREFIX}HOST", f"{PREFIX}PORT", address, error)
         process.complain(text, "`caller check` says more.")
         raise EndedError(code) from None
-
-
-def announce(text: str) -> None:
-    """Print what the machine does, as a log line if those are JSON."""
-    if formats.is_json():
-        _log.info(text)
-        return
-    with contextlib.suppress(OSError):  # the terminal may be closed
-        err.print(text, soft_wrap=True)
 
 
 async def work(settings: Settings, environ: Mapping[str, str], count: int) -> None:

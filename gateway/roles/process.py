@@ -285,6 +285,15 @@ async def _serve(service: Service, host: str, port: int, *, is_child: bool) -> N
         await service.stop()
 
 
+def announce(text: str) -> None:
+    """Print what the process does, as a log line if those are JSON."""
+    if formats.is_json():
+        _log.info(text)
+        return
+    with contextlib.suppress(OSError):  # the terminal may be closed
+        err.print(text, soft_wrap=True)
+
+
 def complain(what: str, hint: str) -> None:
     """Print what is wrong and what to do about it; as a log line if those are JSON."""
     if formats.is_json():

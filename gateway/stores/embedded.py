@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import hashlib
 import importlib.util
 import os
@@ -28,6 +27,7 @@ import structlog
 
 from database.errors import StoreFullError, StoreUnavailableError
 from gateway.stores import append_only, private_files
+from gateway.stores.file_lock import try_lock
 
 log = structlog.get_logger(__name__)
 
@@ -171,7 +171,7 @@ class EmbeddedValkey:
         if self._server is not None:
             self._server = None
             raise self._failure("ended at once", _last_words(self._log_path))
-        lock = _try_lock(self._dir / "server.lock")
+        lock = try_lock(self._dir / "server.lock")
         if lock is None:
             # Only Linux ends a server with its owner; elsewhere this does. Either takes its time,
             # and the caller comes again.
@@ -229,7 +229,7 @@ class EmbeddedValkey:
     def _take_ownership(self) -> bool:
         """Become the owner if there is none and we may; return whether we are the owner."""
         if self._lock is None and self._may_own:
-            self._lock = _try_lock(self._dir / "owner.lock")
+            self._lock = try_lock(self._dir / "owner.lock")
         return self._lock is not None
 
     async def _keep_up(self) -> None:
@@ -338,18 +338,6 @@ async def _version(path: str) -> tuple[int, int]:
     output, _ = await process.communicate()
     match = re.search(rb"v=(\d+)\.(\d+)", output)
     return (int(match[1]), int(match[2])) if match else (0, 0)
-
-
-def _try_lock(path: Path) -> int | None:
-    """Return a descriptor that holds the file's lock; None if another process holds it."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        # The kernel frees it however its holder ends, so no lock is ever left over.
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    return descriptor
 
 
 def _socket_path(folder: Path) -> Path:

@@ -280,3 +280,37 @@ async def test_children_end_with_a_supervisor_that_is_killed(house: Any) -> None
         return not any(Path(f"/proc/{pid}").exists() for pid in family[1:])
 
     await eventually(gone, 40)
+
+
+async def test_a_start_right_after_a_kill_waits_until_what_was_left_has_ended(house: Any) -> None:
+    world, customer = house
+    waits = "Waiting up to 30 s until the processes of an earlier run have ended their calls."
+    async with call_on(customer, "n1-1") as phone:
+        call_id = (await phone.wait("ready"))["call_id"]
+        left = world.gateway.family()[1:]
+        # One of them takes longer to end than the next run to come so far.
+        (slow,) = world.pids("n1-2")
+        os.kill(slow, signal.SIGSTOP)
+        world.gateway.popen.kill()
+        world.gateway.popen.wait()
+        world.gateway = again = Process(
+            ["serve", "--media", "2"], world.environ, world.folder / "again.log"
+        )
+        assert (await phone.wait("disconnect"))["ended_by"] == "gateway"
+
+    async def says(text: str) -> bool:
+        said = again.log.read_text()
+        assert again.popen.poll() is None, said
+        return text in said
+
+    await eventually(lambda: says(waits), 60)
+    os.kill(slow, signal.SIGCONT)
+    await eventually(lambda: says("Caller serves"), 90)
+    assert not any(Path(f"/proc/{pid}").exists() for pid in left)
+    said = [json.loads(line)["event"] for line in again.log.read_text().splitlines()]
+    assert (said[0], said.count(waits)) == (waits, 1)
+    await takes_calls(customer)
+    await customer.ordinary_call()
+    assert (await customer.record(call_id))["ended_by"] == "gateway"
+    await world.assert_books_balance()
+    assert again.terminate() == 0

@@ -144,7 +144,10 @@ async def test_nodes_drain_with_the_pages_up(tmp_path: Path, children: list[Stan
     assert [each.role for each in children] == ["drain", "web", "media", "media"]
     web = children[1]
     assert web.arguments[-1] == "n1-1,n1-2"
-    assert web.options["keeps"] == [int(web.arguments[2])]
+    listener, shared = web.options["keeps"]
+    assert listener == int(web.arguments[2])
+    # What every one of them has: as long as one lives, the next run waits.
+    assert [each.options["keeps"] for each in children if each is not web] == [[shared]] * 3
     folder = Path(web.arguments[4])
     assert folder.stat().st_mode & 0o777 == 0o700
     stopping = asyncio.create_task(running.stop(end_now))

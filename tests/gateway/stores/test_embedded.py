@@ -19,6 +19,7 @@ from billing.stores.redis import connect, disconnect, preflight
 from database.errors import StoreUnavailableError
 from gateway.stores import embedded
 from gateway.stores.embedded import EmbeddedValkey
+from gateway.stores.file_lock import try_lock
 
 PATIENCE_S = 20
 
@@ -230,7 +231,7 @@ async def test_a_server_without_an_owner_is_ended_before_the_next_starts(valkey,
     """As where the operating system lets a process outlive its parent."""
     folder.mkdir()
     arguments = EmbeddedValkey(folder)._arguments()
-    lock = embedded._try_lock(folder / "server.lock")
+    lock = try_lock(folder / "server.lock")
     with subprocess.Popen([await embedded.find_server(), *arguments], pass_fds=[lock]) as orphan:
         os.close(lock)
         await until(lambda: embedded._socket_path(folder).exists())
@@ -291,7 +292,7 @@ async def test_an_owner_that_starts_no_server_is_not_waited_for_for_ever(
 ):
     monkeypatch.setattr(embedded, "START_TIMEOUT_S", 0.1)
     folder.mkdir()
-    lock = embedded._try_lock(folder / "owner.lock")
+    lock = try_lock(folder / "owner.lock")
     with pytest.raises(StoreUnavailableError, match="does not answer"):
         await valkey.start()
     os.close(lock)
