@@ -122,6 +122,66 @@ _SEES_FOUR = """() => void (window.four = new Promise((seen) => {
 """Looks at each picture that is drawn, as a second of the timer may pass between two questions."""
 
 
+_LISTEN = """
+window.told = [];
+document.addEventListener('caller-ended', ({ detail, target }) => {
+  const { outcome, seconds, cost } = detail;
+  told.push({ outcome, seconds, cost, at: target.nodeName });
+});
+"""
+
+_REMOVED = "document.querySelector('caller-button').remove()"
+_FRAME = "document.querySelector('caller-button').shadowRoot.querySelector('iframe')"
+
+
+@pytest.mark.parametrize(
+    ("act", "at"),
+    [
+        ("hang up", "CALLER-BUTTON"),
+        ("phone hangs up", "CALLER-BUTTON"),
+        (_REMOVED, "#document"),
+        ("document.querySelector('caller-button').close()", "CALLER-BUTTON"),
+        (f"{_FRAME}.src = 'about:blank'", "CALLER-BUTTON"),
+        ("document.body.innerHTML = ''", "#document"),
+    ],
+)
+async def test_the_end_of_a_call_is_told_once_whatever_becomes_of_the_phone(
+    chromium: Browser, shop: Shop, pages: HostPages, caller: Customer, act: str, at: str
+) -> None:
+    async with visited(chromium, pages.add("/ended", button=tag(shop.key))) as (page, _):
+        await page.evaluate(_LISTEN)
+        await page.locator("caller-button button").click()
+        await phone(page).get_by_role("button", name="Call now").click()
+        await expect(phone(page).locator("[role=timer]")).to_have_text("0:01", timeout=15_000)
+        call = await live_call(caller)
+        if act == "hang up":
+            await phone(page).get_by_role("button", name="Hang up").click()
+        elif act == "phone hangs up":
+            await caller.world.carrier_act(call["carrier_call_id"], action="hangup")
+        else:
+            await page.evaluate(act)
+        await page.wait_for_function("() => told.length", timeout=5000)
+        record = await caller.record(call["id"])
+        [told] = await page.evaluate("() => told")
+        assert (told["outcome"], told["cost"], told["at"]) == ("answered", None, at)
+        # A second that has begun is charged.
+        assert told["seconds"] in (record["seconds"] - 1, record["seconds"])
+        assert await page.locator("caller-button[live]").count() == 0
+
+
+async def test_what_ends_before_the_answer_is_told_as_well(
+    chromium: Browser, shop: Shop, pages: HostPages
+) -> None:
+    async with visited(chromium, pages.add("/ringing", button=tag(shop.key))) as (page, _):
+        await page.evaluate(_LISTEN)
+        await page.locator("caller-button button").click()
+        await phone(page).get_by_role("button", name="Call now").click()
+        await expect(phone(page).locator(".status")).to_have_text("Ringing…", timeout=15_000)
+        await page.evaluate(_REMOVED)
+        said = {"outcome": "cancelled", "seconds": 0, "cost": None, "at": "#document"}
+        assert await page.evaluate("() => told") == [said]
+
+
 async def test_the_page_of_its_own_speaks_the_same_and_shows_its_code(
     chromium: Browser, shop: Shop
 ) -> None:

@@ -446,9 +446,12 @@ async def test_a_page_is_told_once_that_the_button_is_closed(
         assert "409" in visit.faults.pop()
     gateway.status = open_now
     told = [each for each in await visit.events() if each["name"] != "connecting"]
-    assert [(each["name"], each["code"], each["retry"]) for each in told] == [
-        ("error", "button_closed", False)
-    ]
+    error, *ended = told
+    assert (error["name"], error["code"], error["retry"]) == ("error", "button_closed", False)
+    # A call that was connecting has ended as well.
+    assert [(each["name"], each["outcome"], each["seconds"], each["cost"]) for each in ended] == (
+        [] if is_closed_before else [("ended", "failed", 0, None)]
+    )
 
 
 @pytest.mark.parametrize(

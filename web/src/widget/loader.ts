@@ -23,7 +23,9 @@
  *
  * Events, which bubble and are composed
  * - `caller-connecting`, `caller-ringing`, `caller-accept`, `caller-mute` { muted }
- * - `caller-ended` { outcome, seconds }, `caller-error` { code, retry }, `caller-close`
+ * - `caller-ended` { outcome, seconds, cost }: once for each call that was connecting, also where phone or element is taken away
+ * - `caller-error` { code, retry }, `caller-close`
+ * Of an element that was removed they are events of the document.
  *
  * During a call it has the attribute `live`, and its button a dot: the phone may have been put away.
  *
@@ -32,7 +34,7 @@
  */
 
 import { LOADED_MS, READY_MS, VERSION } from './protocol';
-import type { FromFrame, SignedToken, ToFrame } from './protocol';
+import type { Ended, FromFrame, SignedToken, ToFrame } from './protocol';
 
 /** The gateway that this file came from. */
 const GATEWAY = new URL('..', import.meta.url);
@@ -42,7 +44,7 @@ const CSS = `
 button,a{
   display:inline-block;padding:.9em 2em;background:var(--caller-color,var(--go));color:var(--caller-text,var(--on-go));
   font:600 1rem system-ui}
-button,a,iframe{border-radius:var(--caller-radius,1em);border:1px solid #8886}
+*{border-radius:var(--caller-radius,1em);border:1px solid #8886}
 :host([placement=none]) button{display:none}
 :host([live]) button::after{content:' ●'}
 :host([placement=floating]),iframe{position:fixed;inset-block:auto 1rem;inset-inline:auto 1rem;z-index:99}
@@ -56,6 +58,9 @@ type Signer = () => SignedToken | Promise<SignedToken>;
 
 /** The one whose phone is open: a visitor has one microphone. */
 let opened: Caller | null | undefined;
+
+/** What would be told if its call ended now, while there is one. */
+let now: Ended | null | undefined;
 
 export class Caller extends HTMLElement {
   static observedAttributes = ['label'];
@@ -94,14 +99,14 @@ export class Caller extends HTMLElement {
   connectedCallback(): void {
     const words = this.getAttribute('label') || (this.textContent as string).trim();
     // The page's own words are in its language; the sign is read out in the listener's.
-    this.#button.ariaLabel = words || `☎ ${document.title}`;
+    this.#button.ariaLabel = words || '☎ ' + document.title;
     this.#button.textContent = words || '☎';
   }
 
   call(): void {
     if (!this.isConnected) throw Error('not connected');
     if (opened !== this) {
-      if (opened?.hasAttribute('live')) return opened.call();
+      if (now) return (opened as Caller).call();
       opened?.close();
       opened = this;
       this.#opener = document.activeElement as HTMLElement | null;
@@ -115,7 +120,8 @@ export class Caller extends HTMLElement {
       // Stays, and is the same one for each frame; a frame that is gone has no window to speak from.
       addEventListener('message', this);
       // The link of an attempt that failed goes.
-      (this.shadowRoot as ShadowRoot).replaceChildren(this.#button, frame);
+      this.#button.nextSibling?.remove();
+      this.#button.after(frame);
     }
     (this.#frame as HTMLIFrameElement).togglePopover?.(true);
     (this.#frame as HTMLIFrameElement).focus();
@@ -128,9 +134,12 @@ export class Caller extends HTMLElement {
   close(): void {
     if (opened !== this) return;
     opened = null;
-    this.toggleAttribute('live', false);
-    this.#frame?.remove();
+    (this.#frame as HTMLIFrameElement).remove();
     this.#focusBack();
+    // The phone can tell it no more.
+    const ended = now;
+    now = null;
+    if (ended) this.#fire('ended', ended);
     this.#fire('close');
   }
 
@@ -139,7 +148,7 @@ export class Caller extends HTMLElement {
     // The frame that is gone has no window, and the one that has spoken no handler.
     if (!frame.contentWindow || !frame.onload) return;
     const link = make('a');
-    link.textContent = `${this.#button.ariaLabel} ↗`;
+    link.textContent = this.#button.ariaLabel + ' ↗';
     link.href = this.#address('c');
     link.target = '_blank';
     // Beside the button: another click tries again, as the network may have been slow.
@@ -160,27 +169,27 @@ export class Caller extends HTMLElement {
   }
 
   /** Take a message, if it is one of the frame. */
-  handleEvent({ data, origin, source }: MessageEvent<FromFrame & { caller?: number }>): void {
+  handleEvent({ data, origin, source }: MessageEvent<FromFrame & { now?: Ended; caller?: number }>): void {
     const frame = this.#frame as HTMLIFrameElement;
-    if (origin !== GATEWAY.origin || source !== frame.contentWindow || data?.caller !== VERSION) return;
+    // A frame that is led elsewhere says that its call has ended, and has no window any more by then.
+    if (opened !== this || origin !== GATEWAY.origin || (source && source !== frame.contentWindow) || data?.caller !== VERSION) return;
     const { type } = data;
+    now = data.now;
     if (type === 'ready') frame.onload = null;
     else if (type === 'size') frame.height = data.height;
     else if (type === 'sign') void this.#sign();
     else if (type === 'close') {
-      if (this.hasAttribute('live')) {
+      if (now) {
         // The phone is put away and the call goes on.
         frame.togglePopover?.(false);
         this.#focusBack();
       } else this.close();
-    } else {
-      this.toggleAttribute('live', type !== 'error' && type !== 'ended');
-      this.#fire(type, data);
-    }
+    } else this.#fire(type, data);
   }
 
   #fire(name: string, detail?: object): void {
-    this.dispatchEvent(new CustomEvent('caller-' + name, { detail, bubbles: true, composed: true }));
+    this.toggleAttribute('live', !!now);
+    (this.isConnected ? this : document).dispatchEvent(new CustomEvent('caller-' + name, { detail, bubbles: true, composed: true }));
   }
 
   /** The settings are of no concern to any server: they stand behind the #. */

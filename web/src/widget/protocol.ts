@@ -3,6 +3,8 @@
  * one window and the one origin that it must come from. Knows neither end.
  */
 
+import type { Money } from '../sdk/wire';
+
 /** Every message carries it as `caller`; a later version speaks by another number. */
 export const VERSION = 1;
 
@@ -28,7 +30,20 @@ export type ToFrame =
   /** Answers `sign`; without anything where the host page has nothing to say. */
   { type: 'token'; token: SignedToken | undefined } | { type: 'hang-up' };
 
-/** From the frame to the host page; what an owner may listen to is fired there as `caller-…`. */
+/** How a call went. */
+export interface Ended {
+  /** In one word; see frame/outcome.ts. */
+  outcome: string;
+  /** Of talk. */
+  seconds: number;
+  /** Null where the gateway does not tell it: to whoever pays nothing for the call. */
+  cost: Money | null;
+}
+
+/**
+ * From the frame to the host page; what an owner may listen to is fired there as `caller-…`. During a call each message
+ * has what would be told if it ended now, as `now`, and one comes with each second of it: a frame that is gone tells nothing.
+ */
 export type FromFrame =
   | { type: 'ready' }
   /** A call is about to begin: is it signed, and who says that a person makes it? */
@@ -40,6 +55,5 @@ export type FromFrame =
   | { type: 'ringing' }
   | { type: 'accept' }
   | { type: 'mute'; muted: boolean }
-  /** How it went, in one word (see frame/outcome.ts), and seconds of talk. */
-  | { type: 'ended'; outcome: string; seconds: number }
+  | ({ type: 'ended' } & Ended)
   | { type: 'error'; code: string; retry: boolean };

@@ -12,6 +12,8 @@ import type { Status } from './embed-api';
 import { Host } from './host';
 import { endsIn, InCall } from './in-call';
 import { outcomeOf, toldIn } from './outcome';
+import type { Outcome } from './outcome';
+import type { Ended } from '../protocol';
 import { mayTryAgain, problemOf } from './problem';
 import { Screen } from './screen';
 import { solve } from './solve';
@@ -40,14 +42,17 @@ class Frame {
   #wasCalling = false;
   #takesFeedback = false;
   #clock = 0;
+  /** Seconds of the call that the page around knows of. */
+  #told: number | undefined;
 
   constructor(
-    main: HTMLElement,
+    private readonly main: HTMLElement,
     private readonly api: EmbedApi,
     private readonly host: Host,
   ) {
     const { isThere } = host;
     host.hangUp = () => this.#call?.disconnect();
+    host.now = () => this.#call && endOf(this.#call.state);
     this.#actions = {
       call: () => this.#start(),
       again: () => void this.#again(),
@@ -59,10 +64,10 @@ class Frame {
     this.#screen = new Screen(main, isThere, () => host.tell({ type: 'close' }));
     document.addEventListener('keydown', (event) => this.#key(event));
     // A page that is left, or kept for the way back, must not go on talking.
-    window.addEventListener('pagehide', () => this.#call?.disconnect());
+    window.addEventListener('pagehide', () => this.#leave());
     // Only looks: whoever wanted to call may be gone, or speak with somebody else by now.
     window.addEventListener('online', () => this.#phase === 'offline' && void this.#look(this.api.status(), t('online')));
-    new ResizeObserver(() => this.host.tell({ type: 'size', height: String(main.offsetHeight) })).observe(main);
+    new ResizeObserver(() => this.#tellSize()).observe(main);
   }
 
   /** Show how the button stands; call at once where the page around wants that. */
@@ -143,19 +148,9 @@ class Frame {
 
   #follow(call: Call, state: CallState): void {
     if (call !== this.#call) return;
-    const { phase, tone, muted, lost, failure, ending, endWarning } = state;
+    const { phase, tone, muted, lost, endWarning } = state;
     if (phase === 'ended') {
       this.#end(state);
-      if (failure) this.#fail(failure.code);
-      else {
-        const outcome = outcomeOf(ending, state.answeredAtMs !== undefined);
-        const seconds = elapsedSeconds(state, performance.now());
-        this.host.tell({ type: 'ended', outcome, seconds });
-        const asked = this.#takesFeedback && state.answeredAtMs !== undefined && h('div');
-        const next = toldIn(ending, document.documentElement.lang) ?? known(`${outcome}.next`);
-        this.#show('ended', t(outcome), views.ended(outcome, seconds, next, this.#actions, asked));
-        if (asked) void this.#askHow(asked, state.callId as string);
-      }
     } else if (phase === 'live') {
       if (this.#phase !== 'live') this.#answer(call, state);
       this.#inCall?.update(state, performance.now());
@@ -188,16 +183,40 @@ class Frame {
       hangUp: () => call.disconnect(),
     });
     this.#show('live', t('live'), this.#inCall.nodes);
-    this.#clock = window.setInterval(() => this.#inCall?.update(call.state, performance.now()), REDRAW_MS);
+    this.#clock = window.setInterval(() => {
+      this.#inCall?.update(call.state, performance.now());
+      if (elapsedSeconds(call.state, performance.now()) !== this.#told) this.#tellSize();
+    }, REDRAW_MS);
   }
 
-  #end({ failure }: CallState): void {
+  /** Show and tell how the call went. */
+  #end(state: CallState): void {
+    const { failure, ending, answeredAtMs, callId } = state;
     window.clearInterval(this.#clock);
     this.#inCall = undefined;
     this.#call = undefined;
     this.#wasCalling = failure !== undefined;
     this.#screen.warn('');
     stopKeys();
+    const end = endOf(state);
+    if (failure) this.#fail(failure.code);
+    this.host.tell({ type: 'ended', ...end });
+    if (failure) return;
+    const asked = this.#takesFeedback && answeredAtMs !== undefined && h('div');
+    const next = toldIn(ending, document.documentElement.lang) ?? known(`${end.outcome}.next`);
+    this.#show('ended', t(end.outcome), views.ended(end.outcome, end.seconds, next, this.#actions, asked));
+    if (asked) void this.#askHow(asked, callId as string);
+  }
+
+  /** End the call of a page that is left, without waiting for the gateway: it could not be told any more. */
+  #leave(): void {
+    this.#call?.disconnect();
+    if (this.#call) this.#end(this.#call.state);
+  }
+
+  #tellSize(): void {
+    this.#told = this.#call && elapsedSeconds(this.#call.state, performance.now());
+    this.host.tell({ type: 'size', height: String(this.main.offsetHeight) });
   }
 
   #fail(code: string): void {
@@ -223,6 +242,13 @@ class Frame {
     if (key === 'Escape') this.host.tell({ type: 'close' });
     else if (this.#phase === 'live' && KEYS.test(key) && !ctrlKey && !altKey && !metaKey) this.#press(key);
   }
+}
+
+/** Return how a call went, or would have gone if it ended now. */
+function endOf(state: CallState): Ended & { outcome: Outcome } {
+  const { failure, ending, answeredAtMs, cost = null } = state;
+  const outcome = failure ? 'failed' : outcomeOf(ending, answeredAtMs !== undefined);
+  return { outcome, seconds: elapsedSeconds(state, performance.now()), cost };
 }
 
 /** What a token is got for: a call that the owner has signed, or a solution. */

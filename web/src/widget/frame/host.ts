@@ -5,7 +5,7 @@
 
 import { CallerError } from '../../sdk/core';
 import { VERSION } from '../protocol';
-import type { FromFrame, SignedToken, ToFrame } from '../protocol';
+import type { Ended, FromFrame, SignedToken, ToFrame } from '../protocol';
 import { signedCodeOf } from './problem';
 
 /** How long the owner's back end may take to sign a call. */
@@ -19,6 +19,9 @@ export class Host {
   /** Called when the page around the frame wants the call ended. */
   hangUp: () => void = () => {};
 
+  /** Returns what would be told if the call ended now, while there is one. */
+  now: () => Ended | undefined = () => undefined;
+
   constructor() {
     if (this.isThere) window.addEventListener('message', this.#receive);
   }
@@ -29,7 +32,7 @@ export class Host {
   }
 
   tell(message: FromFrame): void {
-    if (this.origin) window.parent.postMessage({ ...message, caller: VERSION }, this.origin);
+    if (this.origin) window.parent.postMessage({ ...message, now: this.now(), caller: VERSION }, this.origin);
   }
 
   /**
