@@ -273,6 +273,8 @@ class CallRow(msgspec.Struct, kw_only=True):
     """Q.850, or one of ours above 127; None while it is live."""
     cause_name: str = ""
     ended_by: str = ""
+    carrier_code: int | None = None
+    """The carrier's own, where it has refused or failed the call; told to operators only."""
     path: str = ""
     """`webrtc` or `websocket`; empty before the legs are joined."""
     pdd_ms: int | None = None

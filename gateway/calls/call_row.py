@@ -76,6 +76,8 @@ def row_of(bridge: Bridge) -> tuple[CallRow, Sound | None]:
         cause=call.cause,
         cause_name="" if call.cause is None else call.cause.name,
         ended_by="" if call.cause is None else call.ended_by,
+        # 0 is the carrier's silence on a code.
+        carrier_code=(call.carrier_refusal.code or None) if call.carrier_refusal else None,
         path="" if sample is None else sample.path,
         pdd_ms=pdd_ms,
         mos=None if sample is None else min(sample.browser.mos, sample.carrier.mos),

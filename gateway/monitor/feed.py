@@ -14,6 +14,7 @@ from typing import Any, Final
 from gateway.monitor.board import Board, News
 from gateway.monitor.channel import Audience, Channel, end_event
 from gateway.monitor.feed_events import FeedDelta, FeedSnapshot
+from gateway.monitor.rows import for_its_account
 from gateway.monitor.stream import Stream
 from gateway.monitor.totals import Totals
 from gateway.nanoseconds import SECOND_NS
@@ -191,7 +192,7 @@ class Feed:
 
         for row in news.calls.values():
             put(None, "calls", row)
-            put(row.account_id, "calls", row)
+            put(row.account_id, "calls", for_its_account(row))
         for call_id, account_id in news.gone.items():
             put(account_id, "gone", call_id)
             # It may be somebody else's by now.
@@ -240,10 +241,11 @@ class Feed:
 
     def _visible(self, audience: Audience) -> list[Any]:
         if audience.call_id is None:
-            return list(self._board.rows(audience.account_id))
-        row = self._board.row(audience.call_id)
-        is_theirs = row is not None and audience.account_id in {None, row.account_id}
-        return [row] if is_theirs else []
+            rows = list(self._board.rows(audience.account_id))
+        else:
+            row = self._board.row(audience.call_id)
+            rows = [row] if row and audience.account_id in {None, row.account_id} else []
+        return rows if audience.account_id is None else [for_its_account(each) for each in rows]
 
     # Who gets it.
 

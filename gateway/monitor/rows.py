@@ -70,6 +70,8 @@ class CallRow(msgspec.Struct, frozen=True, kw_only=True):
     """Q.850, or one of ours above 127; None while it is live."""
     cause_name: _Name = ""
     ended_by: _Name = ""
+    carrier_code: _Whole | None = None
+    """The carrier's own, where it has refused or failed the call; told to operators only."""
     path: _Name = ""
     """`webrtc` or `websocket`; empty before the legs are joined."""
     pdd_ms: _Whole | None = None
@@ -83,6 +85,11 @@ class CallRow(msgspec.Struct, frozen=True, kw_only=True):
     loss_percent: _Figure | None = None
     """Of the worse direction."""
     tags: tuple[Tag, ...] = ()
+
+
+def for_its_account(row: CallRow) -> CallRow:
+    """Return a call as its account sees it, without what concerns the operator's carrier."""
+    return row if row.carrier_code is None else msgspec.structs.replace(row, carrier_code=None)
 
 
 class Sound(msgspec.Struct, frozen=True, array_like=True):

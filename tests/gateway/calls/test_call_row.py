@@ -6,7 +6,7 @@ from gateway.call.machine import TALKING as TALKING_STATES
 from gateway.call.machine import State
 from gateway.calls import call_row
 from gateway.calls.call_row import PDD_MS_MAX, row_of
-from gateway.cause import Cause
+from gateway.cause import CarrierRefusal, Cause
 from gateway.monitor.rows import LIVE, TALKING, Batch, decode, encode
 from gateway.sound.line_quality import RULES
 from tests.gateway.stage import CENT
@@ -80,6 +80,18 @@ async def test_a_row_follows_its_call_from_the_request_to_the_end(stage):
     assert ended.ended_at >= ended.answered_at >= ended.ringing_at >= ended.created_at
     record = stage.record()
     assert (ended.seconds, ended.cause) == (record.seconds, record.cause)
+
+
+async def test_the_row_of_a_call_that_the_carrier_has_failed_has_its_code(stage):
+    stage.carrier.on_why = CarrierRefusal(13227, "No international authorization", {})
+    call = stage.call()
+    await stage.run(0.1)
+    assert row_of(call.bridge)[0].carrier_code is None
+    call.status("failed", sip_response=404)
+    await stage.until(lambda: stage.released)
+    assert row_of(call.bridge)[0].carrier_code == 13227
+    # Told to whoever watches when the call is released at the latest.
+    assert stage.changed[-1] is call.bridge
 
 
 async def test_the_worse_direction_counts(stage):

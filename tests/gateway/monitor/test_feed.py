@@ -106,6 +106,19 @@ def test_no_text_for_an_account_names_another(house):
     assert set(own_call.calls) == set()
 
 
+def test_the_carriers_code_of_a_call_is_told_to_operators_and_nobody_else(house):
+    one, of_alice = Audience(None, "a1"), Audience("alice", "a1")
+    early = [house.joins(audience) for audience in (ALL, one, ALICE, of_alice)]
+    house.hears(ended_of("a1", cause=1, ended_by="carrier", carrier_code=13227))
+    house.tells()
+    house.refreshes()
+    late = [house.joins(audience) for audience in (ALL, one, ALICE, of_alice)]
+    for screens in (early, late):
+        told = [[row["carrier_code"] for row in screen.calls.values()] for screen in screens]
+        assert told == [[13227], [13227], [None], [None]]
+        assert all("13227" not in str(screen.events) for screen in screens[2:])
+
+
 def test_a_call_is_watched_with_its_samples_by_whom_it_belongs_to(house):
     house.hears(row_of("a1"), sounds={"a1": SOUND})
     screens = [house.joins(Audience(who, "a1")) for who in ("alice", None, "bob")]

@@ -12,6 +12,7 @@ export const english = {
   created: 'Begun',
   rang: 'Ringing',
   answered: 'Answered',
+  carrierCode: (code: number) => `the carrier’s code ${code}`,
   endedBy: { caller: 'Ended by the caller', callee: 'Ended by the phone', gateway: 'Ended by the gateway', '': 'Ended' },
   after: (time: string) => `after ${time}`,
   id: 'Id',

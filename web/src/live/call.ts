@@ -235,7 +235,7 @@ function lineOf(name: Sampled, which: number): Line {
 /** Return what has happened, in order, each with how long after the beginning. */
 function events(row: Row): TemplateResult[] {
   const cause = row.cause === null ? '' : (entryOf(causes, `cause.${row.cause}`) ?? row.cause_name);
-  const how = [entryOf(words.endedBy, row.ended_by) ?? words.endedBy[''], cause].filter(Boolean).join(' · ');
+  const how = [entryOf(words.endedBy, row.ended_by) ?? words.endedBy[''], cause, row.carrier_code ? words.carrierCode(row.carrier_code) : ''].filter(Boolean).join(' · ');
   const happened: [string, string | null][] = [
     [words.created, row.created_at],
     [words.rang, row.ringing_at],

@@ -27,6 +27,8 @@ export interface Row {
   cause: number | null;
   cause_name: string;
   ended_by: string;
+  /** The carrier's own, told to operators only. */
+  carrier_code?: number | null;
   path: 'webrtc' | 'websocket' | '';
   pdd_ms: number | null;
   mos: number | null;

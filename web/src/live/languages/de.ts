@@ -144,6 +144,7 @@ export const words: Words = {
     created: 'Begonnen',
     rang: 'Klingelt',
     answered: 'Angenommen',
+    carrierCode: (code) => `Code des Netzbetreibers ${code}`,
     endedBy: { caller: 'Vom Anrufer beendet', callee: 'Vom Telefon beendet', gateway: 'Vom Gateway beendet', '': 'Beendet' },
     after: (time) => `nach ${time}`,
     id: 'ID',

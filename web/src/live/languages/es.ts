@@ -144,6 +144,7 @@ export const words: Words = {
     created: 'Iniciada',
     rang: 'Suena',
     answered: 'Contestada',
+    carrierCode: (code) => `código del operador de red ${code}`,
     endedBy: { caller: 'La terminó quien llamó', callee: 'La terminó el teléfono', gateway: 'La terminó el servicio', '': 'Fin' },
     after: (time) => `tras ${time}`,
     id: 'Id',
