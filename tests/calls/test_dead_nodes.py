@@ -151,6 +151,21 @@ def test_another_answers_for_a_node_that_hangs_or_dies_over_a_callback(
     assert callback(port, "n2") == "n2"
 
 
+def test_one_failure_keeps_nobody_from_the_only_node_that_is_left(
+    front: tuple[int, dict[str, Node]],
+) -> None:
+    port, nodes = front
+    nodes["n1"].shutdown()
+    nodes["n1"].server_close()
+    assert callback(port, "n1", "reattach") == "n2"
+    nodes["n2"].does = "hang up"
+    status, _ = ask(port, "POST", "/n/n1/twilio/reattach/c1", BODY)
+    assert status in (502, 503, 504)
+    # It is asked again at once: the carrier repeats no document.
+    nodes["n2"].does = "answer"
+    assert callback(port, "n1", "reattach") == "n2"
+
+
 def test_of_a_node_that_is_unknown_any_is_asked(front: tuple[int, dict[str, Node]]) -> None:
     port, _ = front
     assert {callback(port, "elsewhere-7") for _ in range(4)} <= set(NODES)
