@@ -25,6 +25,7 @@ from tests.valkey import free_port
 pytestmark = pytest.mark.thorough
 
 NODES = ("n1", "n2")
+SECOND_MICROS = 1000
 
 
 @dataclass
@@ -190,3 +191,38 @@ async def test_no_call_is_refused_while_one_of_two_nodes_stops(site: Site) -> No
         await running.hang_up()
     assert gateway.terminate() == 0
     await site.customer.ordinary_call()
+
+
+@pytest.mark.parametrize("proxy", sorted(INSTALLED))
+async def test_whoever_is_on_the_phone_hears_no_error_when_its_node_is_killed(site: Site) -> None:
+    world = site.worlds["n2"]
+    assert world.gateway is not None
+    async with site.at("n2").call() as phone:
+        call_id = (await phone.wait("ready"))["call_id"]
+        await phone.wait("accept")
+        carrier_call_id = await site.at("n2").carrier_call_id(call_id)
+        await eventually(lambda: _confirmed_s(world, call_id, 2), 20)
+        world.gateway.popen.kill()
+        world.gateway.popen.wait()
+        world.gateway = None
+        # The node confirms nothing more.
+        seconds = await _confirmed_s(world, call_id, 2)
+        await phone.wait_closed()
+    # What follows the closed stream is asked for at an address of the node that is gone.
+    await eventually(lambda: world.is_over(carrier_call_id), 20)
+    said = (await world.carrier_get("/debugger"))["entries"]
+    assert {entry["code"] for entry in said} <= {31903, 31921}, str(said)
+    # The other node settles it: what the carrier carried beyond that, nobody heard.
+    record = await site.at("n1").record(call_id, 60)
+    assert (record["node"], record["seconds"]) == ("n2", seconds)
+    assert record["cost"]["micros"] == seconds * SECOND_MICROS
+    await site.customer.ordinary_call()
+
+
+async def _confirmed_s(world: World, call_id: str, at_least: int) -> int:
+    """Return the seconds of an open call that the spend gate knows of; 0 while fewer."""
+    async with world.stores() as stores:
+        (seconds,) = (
+            call.seconds for call in await stores.gate.open_calls() if call.call_id == call_id
+        )
+    return seconds if seconds >= at_least else 0
