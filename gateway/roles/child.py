@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.roles import process
+from gateway.roles.children import give_step
 
 ROLES: Final = {
     "drain": "gateway.roles.drain",
@@ -46,6 +47,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     del options["child"]
     # Imports this role only: the others' libraries would cost memory.
     name = options.pop("role")
+    give_step("imports")
     role = import_module(ROLES[name])
     if name in _WITH_ENVIRON:
         options["environ"] = environ

@@ -3,8 +3,10 @@
 A child's standard input is a socket to its parent. The child reads it and ends when it closes,
 which it does however the parent ends; so no child outlives its parent. It ignores the signals that
 tell a whole service to stop (`ignore_signals`), because a gateway that drains needs its children
-until its last call is settled. A child with a `Pulse` writes to it as long as it gets on with its
-work; one that falls silent (stopped, or stuck) is ended and started again, as one that died.
+until its last call is settled. What it writes there are signs of life: `+`, the name of a step of
+its start and a line feed, and `.` once it serves. A child with a `Pulse` writes a `.` as long as it
+gets on with its work; one that falls silent (stopped, or stuck) is ended and started again, as one
+that died.
 """
 
 from __future__ import annotations
@@ -30,8 +32,11 @@ _RESTART_DELAY_S_MAX = 30.0
 _LONG_LIFE_S = 60.0
 """A child that lives this long was no failure of its start: the next one is not delayed for it."""
 _STOP_TIMEOUT_S = 15.0
-_START_S_MAX = 60.0
-"""How long a child may take to its first pulse: an interpreter that starts on a busy machine."""
+START_SILENCE_S_MAX = 60.0
+"""How long a step of a child's start may take: an interpreter that starts on a busy machine."""
+START_S_MAX = 600.0
+"""How long a start may take in all, of a child that goes on from step to step."""
+_STEP_BYTES_MAX = 64
 _END_S_MAX = 5.0
 """How long a silent child has to end when told to, before it is killed."""
 _LAST_S_MAX = 20
@@ -46,6 +51,9 @@ HOME = str(Path(__file__).parents[2])
 """Where this gateway was imported from: a child must be the same one."""
 
 
+_SERVING = b"."
+_STEP = b"+"
+_STEP_END = b"\n"
 DRAIN = b"d"
 """Written to a child that has `orders`: end once what runs has ended."""
 END_NOW = b"e"
@@ -71,6 +79,43 @@ class Backoff:
         # A start that fails is no life.
         self._born_s = now_s
         return self._delay_s
+
+
+class Start:
+    """Decides whether a child that starts is still waited for. Pure; seconds of one clock."""
+
+    def __init__(self, now_s: float) -> None:
+        """Begin with a child that has just been started."""
+        self._due_s = now_s + START_S_MAX
+        self._heard_s = now_s
+        self._line: bytes | None = None
+        """What has come of the name of a step; None between two signs."""
+        self.step = "start of the interpreter"
+        """What the child does, by the last that it said."""
+        self.has_ended = False
+        """Whether the child serves."""
+
+    def take(self, signs: bytes, now_s: float) -> None:
+        """Take what the child has written."""
+        self._heard_s = now_s
+        for sign in signs:
+            if self._line is None:
+                self.has_ended |= sign == _SERVING[0]
+                self._line = b"" if sign == _STEP[0] else None
+            elif sign == _STEP_END[0]:
+                self.step, self._line = self._line.decode(errors="replace"), None
+            else:
+                self._line = (self._line + bytes([sign]))[:_STEP_BYTES_MAX]
+
+    def left_s(self, now_s: float) -> float:
+        """Return how long it is still waited for unless it says more; 0 or less: it is given up."""
+        return min(self._due_s, self._heard_s + START_SILENCE_S_MAX) - now_s
+
+    def why(self, now_s: float) -> str:
+        """Return why it is given up, for the log."""
+        if now_s >= self._due_s:
+            return f"did not serve within {START_S_MAX:.0f} s"
+        return f"showed no progress for {START_SILENCE_S_MAX:.0f} s"
 
 
 class Child:
@@ -111,11 +156,7 @@ class Child:
         Returns the exit code of one that ends before that: it has said why, and would again.
         """
         process, pulses = await self._spawn()
-        is_serving = False
-        with contextlib.suppress(OSError):  # also the time-out
-            async with asyncio.timeout(_START_S_MAX):
-                is_serving = bool(await pulses.read(1))
-        if is_serving:
+        if await self._serves(pulses):
             self._watch = asyncio.get_running_loop().create_task(self._keep(process, pulses))
             return None
         self._hang_up()
@@ -125,6 +166,26 @@ class Child:
         if code < 0:
             log.error("Process %s ended with %s before it served.", self._arguments[0], code)
         return code
+
+    async def _serves(self, pulses: StreamReader) -> bool:
+        """Wait until the process serves; False if it has ended, or is given up."""
+        start = Start(time.monotonic())
+        while not start.has_ended:
+            reading = asyncio.ensure_future(pulses.read(_PULSES_MAX))
+            try:
+                await asyncio.wait((reading,), timeout=max(0.0, start.left_s(time.monotonic())))
+            finally:
+                # Has no effect on one that is done.
+                reading.cancel()
+            if not reading.done():
+                why = start.why(time.monotonic())
+                log.error("Process %s %s: %s.", self._arguments[0], why, start.step)
+                return False
+            # End of stream, or a socket that broke: the child has ended.
+            if reading.exception() is not None or not reading.result():
+                return False
+            start.take(reading.result(), time.monotonic())
+        return True
 
     async def stop(self) -> None:
         """Let the process finish what it does; kill it when that takes too long."""
@@ -209,8 +270,9 @@ class Child:
         Silence is what was listened to: the time in which this process itself stood still tells
         nothing of its child, whose pulses wait to be read.
         """
-        # The first pulse may take longer: imports are slow on a busy machine.
-        left_s = max(_START_S_MAX, self._silence_s_max or 0)
+        # Until the first pulse each step may take longer: imports are slow on a busy machine.
+        start, silence_s_max = Start(0.0), self._silence_s_max or 0.0
+        left_s = max(START_SILENCE_S_MAX, silence_s_max)
         reading = asyncio.ensure_future(pulses.read(_PULSES_MAX))
         try:
             while left_s > 0:
@@ -220,9 +282,13 @@ class Child:
                     left_s -= look_s
                     continue
                 # End of stream: the child has exited, or closed its input.
-                if not reading.result():
+                if not (signs := reading.result()):
                     return False
-                left_s = self._silence_s_max or 0
+                start.take(signs, 0.0)
+                if start.has_ended:
+                    left_s = silence_s_max
+                else:
+                    left_s = max(START_SILENCE_S_MAX, silence_s_max)
                 reading = asyncio.ensure_future(pulses.read(_PULSES_MAX))
         except OSError:
             return False
@@ -272,7 +338,13 @@ def give_sign() -> None:
     """Tell the parent that this process gets on with its work; without a parent, nobody."""
     # Fails where standard input is a terminal or closed: then nobody listens.
     with contextlib.suppress(OSError, ValueError):
-        os.write(sys.stdin.fileno(), b".")
+        os.write(sys.stdin.fileno(), _SERVING)
+
+
+def give_step(name: str) -> None:
+    """Tell the parent which step of its start this process begins; the name has no line feed."""
+    with contextlib.suppress(OSError, ValueError):
+        os.write(sys.stdin.fileno(), _STEP + name.encode() + _STEP_END)
 
 
 def ignore_signals() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from gateway.roles.children import DRAIN, END_NOW, give_sign, parent_gone
+from gateway.roles.children import DRAIN, END_NOW, give_sign, give_step, parent_gone
 from gateway.roles.process import Stop
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ async def run(gateway: Gateway) -> None:
     stop = Stop()
     obeying = asyncio.ensure_future(obey(stop))
     try:
-        if not await stop.covers(gateway.start()):
+        if not await stop.covers(gateway.start(give_step)):
             give_sign()
             await stop.wait()
             await gateway.stop(stop.end_now)

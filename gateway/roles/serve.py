@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,6 +71,10 @@ DRAINER_SILENCE_S_MAX = 15.0
 
 _GEN2_THRESHOLD = 1000
 """Full collections are made rare: one of them is a gap in every call's audio."""
+
+
+def _nobody(_step: str) -> None:
+    pass
 
 
 class Role(StrEnum):
@@ -138,17 +142,19 @@ class Gateway:
         self._port: Port
         self._refused: RefusedSignatures
         self._server: OnePortServer
+        self._on_step: Callable[[str], None] = _nobody
 
     @property
     def port(self) -> int:
         """The port that is listened on."""
         return self._server.port
 
-    async def start(self) -> None:
+    async def start(self, on_step: Callable[[str], None] = _nobody) -> None:
         """Open the stores, settle what an earlier run left, and listen.
 
-        When it raises, nothing stays open.
+        `on_step` is told what begins. When it raises, nothing stays open.
         """
+        self._on_step = on_step
         try:
             await self._start(self._stops)
         except BaseException:
@@ -157,6 +163,7 @@ class Gateway:
 
     async def _start(self, stops: Stops) -> None:
         settings, role = self.settings, self.role
+        self._on_step("settings and files")
         # Files and settings first: their errors must show before any store is touched.
         fallback = adapters.load_deck(settings)
         tls = _certificate(settings)
@@ -170,12 +177,14 @@ class Gateway:
         # Stopped after all that a span may be about.
         stops.add("traces", tracing.stop)
         tracing.start()
+        self._on_step("stores")
         self.stores = stores = await storage.open_stores(settings, is_node=True)
         stops.add("stores", stores.close)
         self.post = post = open_post(settings, stores)
         stops.add("mails", post.mails.stop)
         # Started last, but stopped only after everything that writes to the outbox.
         stops.add("drainer", self._drainer.stop)
+        self._on_step("rates")
         prices = await load_prices(settings, stores.engine, fallback)
         self._membership = membership = new_membership(
             settings, stores.redis, settings.node if role.holds_calls else ""
@@ -187,6 +196,7 @@ class Gateway:
         stops.add("events", post.events.stop)
         if settings.stripe_api_key:
             self._take_payments(stops)
+        self._on_step("documents and passwords")
         await self._let_people_in(stops)
         if role.holds_calls:
             await self._hold_calls(stops)
@@ -290,12 +300,15 @@ class Gateway:
         )
         self._calls, self._port = media.calls, media.port
         self._refused = media.calls.refused_signatures
+        self._on_step("lease of the node")
         # Before anything is settled: whoever holds the lease owns the calls.
         await self._membership.enter()
         # Returned only after the calls are settled, or other nodes would settle them.
         stops.add("lease", self._membership.leave)
+        self._on_step("calls of an earlier run")
         # Before the port opens: calls of an earlier run still hold credit.
         await recovery.settle_own(side.settler, settings.node)
+        self._on_step("accounts that were erased")
         # And an older copy of the database, if one was put back, has people who were erased.
         await open_journal(settings, stores).apply()
 
@@ -424,6 +437,7 @@ class Gateway:
             stops.add("viewers", self._watching.stop)
         stops.add("server", self._server.stop)
         stops.add("media sockets", port.close_sockets)
+        self._on_step("numbering plans and tones")
         # Before anybody can come: half a second in which the loop does nothing else.
         number.load_numbering_plans()
         if media is not None:
@@ -434,6 +448,7 @@ class Gateway:
         if media is not None:
             # UDP before TCP: the first WebRTC offer may come as soon as TCP is open.
             await media.bind()
+        self._on_step("port")
         await self._server.start()
         if media is not None:
             media.start()

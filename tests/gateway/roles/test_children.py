@@ -14,7 +14,15 @@ import pytest
 
 import gateway
 from gateway.roles import children
-from gateway.roles.children import Backoff, Child, Pulse
+from gateway.roles.children import (
+    START_S_MAX,
+    START_SILENCE_S_MAX,
+    Backoff,
+    Child,
+    Pulse,
+    Start,
+    give_step,
+)
 
 STAND_IN = """
 import os, signal, sys, time
@@ -30,6 +38,12 @@ if name == "killed":
     os.kill(os.getpid(), signal.SIGKILL)
 if name == "serving":
     os.write(0, b".")
+if name in ("climbing", "stuck"):
+    for step in range(8):
+        os.write(0, f"+step {step}\\n".encode())
+        time.sleep(0.3)
+    if name == "climbing":
+        os.write(0, b".")
 if name == "beating":
     while True:
         os.write(0, b".")
@@ -179,7 +193,7 @@ async def test_a_parent_that_stood_still_itself_finds_its_child_alive(yard, capl
 
 
 async def test_a_child_that_never_shows_a_sign_of_life_is_replaced(yard, monkeypatch):
-    monkeypatch.setattr(children, "_START_S_MAX", 0.5)
+    monkeypatch.setattr(children, "START_SILENCE_S_MAX", 0.5)
     monkeypatch.setattr(children, "_STOP_TIMEOUT_S", 0.2)
     monkeypatch.setattr(children, "_END_S_MAX", 0.2)
     child = Child(["stubborn"], environ(), silence_s_max=0.1)
@@ -191,7 +205,7 @@ async def test_a_child_that_never_shows_a_sign_of_life_is_replaced(yard, monkeyp
 
 
 async def test_a_silent_child_that_nobody_listens_to_is_left_alone(yard, monkeypatch):
-    monkeypatch.setattr(children, "_START_S_MAX", 0.1)
+    monkeypatch.setattr(children, "START_SILENCE_S_MAX", 0.1)
     child = Child(["drain"], environ())
     await child.start()
     await started(yard, 1)
@@ -213,7 +227,7 @@ async def test_a_child_that_serves_is_watched_over(yard):
 async def test_a_child_that_never_serves_is_not_started_again(
     name, code, yard, monkeypatch, caplog
 ):
-    monkeypatch.setattr(children, "_START_S_MAX", 2 if name == "stubborn" else 60)
+    monkeypatch.setattr(children, "START_SILENCE_S_MAX", 2 if name == "stubborn" else 60)
     monkeypatch.setattr(children, "_END_S_MAX", 0.2)
     child = Child([name], environ())
     assert await child.start_serving() == code
@@ -221,6 +235,65 @@ async def test_a_child_that_never_serves_is_not_started_again(
     await asyncio.sleep(0.2)
     await child.stop()
     assert len((yard / "started").read_text().splitlines()) <= 1
+
+
+async def test_a_child_is_waited_for_while_it_goes_from_step_to_step(yard, monkeypatch, caplog):
+    monkeypatch.setattr(children, "START_SILENCE_S_MAX", 1.5)
+    child = Child(["climbing"], {})
+    # Longer in all than any step of it may take.
+    assert await child.start_serving() is None
+    await child.stop()
+    assert (yard / "finished").exists()
+    assert caplog.text == ""
+
+
+async def test_a_child_that_is_stuck_in_its_start_is_ended_and_its_last_step_named(
+    yard, monkeypatch, caplog
+):
+    monkeypatch.setattr(children, "START_SILENCE_S_MAX", 1.5)
+    child = Child(["stuck"], {})
+    assert await child.start_serving() == 0
+    await child.stop()
+    assert "Process stuck showed no progress for 2 s: step 7." in caplog.text
+
+
+def test_a_start_is_given_up_after_a_minute_without_a_sign_or_ten_in_all():
+    start = Start(100.0)
+    assert start.left_s(100.0) == START_SILENCE_S_MAX
+    # However the steps are cut, and whatever is in their names.
+    for second, signs in ((130.0, b"+a."), (150.0, b"b+"), (155.0, b"\n+sto"), (200.0, b"res\n")):
+        start.take(signs, second)
+        assert not start.has_ended
+        assert start.left_s(second) == START_SILENCE_S_MAX
+    assert start.step == "stores"
+    assert start.left_s(260.0) == 0
+    assert start.why(260.0) == "showed no progress for 60 s"
+    for second in range(200, 700, 50):
+        start.take(b"+again\n", second)
+    assert start.left_s(660.0) == 100.0 + START_S_MAX - 660.0
+    assert start.left_s(700.0) == 0
+    assert start.why(700.0) == "did not serve within 600 s"
+    start.take(b"+late\n.", 699.0)
+    assert (start.has_ended, start.step) == (True, "late")
+
+
+def test_what_is_no_step_grows_without_bound_nowhere():
+    start = Start(0.0)
+    start.take(b"+" + b"x" * 100_000, 1.0)
+    start.take(b"\xff\n.", 1.0)
+    assert (start.has_ended, start.step) == (True, "x" * 64)
+
+
+def test_steps_are_told_to_a_parent_and_to_nobody_else(monkeypatch):
+    ours, its = socket.socketpair()
+    with ours, its:
+        monkeypatch.setattr("sys.stdin", SimpleNamespace(fileno=its.fileno))
+        give_step("stores")
+        start = Start(0.0)
+        start.take(ours.recv(100), 0.0)
+        assert start.step == "stores"
+    # Its parent is gone.
+    give_step("stores")
 
 
 async def test_a_pulse_ceases_when_the_work_comes_to_no_turn(monkeypatch):

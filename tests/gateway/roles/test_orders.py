@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -58,8 +58,8 @@ class FakeGateway:
         self.stopped_by: asyncio.Event | None = None
         FakeGateway.made.append(self)
 
-    async def start(self) -> None:
-        pass
+    async def start(self, on_step: Callable[[str], None]) -> None:
+        on_step("stores")
 
     async def stop(self, end_now: asyncio.Event) -> None:
         self.stopped_by = end_now
@@ -87,7 +87,10 @@ async def test_each_role_has_its_entrance_and_says_when_it_serves(
     )
     working = asyncio.create_task(work)
     parent.setblocking(False)
-    assert await asyncio.get_running_loop().sock_recv(parent, 1) == b"."
+    said = b""
+    while not said.endswith(b"."):
+        said += await asyncio.get_running_loop().sock_recv(parent, 100)
+    assert said == b"+stores\n."
     parent.send(DRAIN)
     await working
     (made,) = FakeGateway.made
