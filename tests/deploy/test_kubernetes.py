@@ -170,6 +170,27 @@ def test_each_node_is_reached_below_its_name_also_while_it_drains() -> None:
     ).origin.removeprefix("https://")
 
 
+def test_a_callback_that_a_pod_dies_over_goes_to_another_in_time() -> None:
+    callbacks, media = OBJECTS["Ingress", "caller-callbacks"], OBJECTS["Ingress", "caller"]
+    told = {
+        name.rpartition("/")[2]: value
+        for name, value in callbacks["metadata"]["annotations"].items()
+    }
+    # As nginx.conf has it, which is tested with nodes that hang and die.
+    text = (DEPLOY / "nginx.conf").read_text()
+    repeated = text.partition("# The carrier's callbacks")[2].partition("}\n")[0]
+    for name in ("proxy-connect-timeout", "proxy-read-timeout", "proxy-next-upstream"):
+        number_or_words = told[name] if " " in told[name] else f"{told[name]}s"
+        assert f"{name.replace('-', '_')} {number_or_words};" in repeated
+    (rule,), (other,) = callbacks["spec"]["rules"], media["spec"]["rules"]
+    (path,) = rule["http"]["paths"]
+    assert (path["path"], path["backend"]["service"]["name"]) == ("/n/", "web")
+    assert SETS["web"]["spec"]["replicas"] > 1
+    # The same site: a media socket's path is longer, and wins.
+    assert rule["host"] == other["host"]
+    assert callbacks["spec"]["tls"] == media["spec"]["tls"]
+
+
 def test_every_selector_finds_its_pods() -> None:
     labels = {role: each["spec"]["template"]["metadata"]["labels"] for role, each in SETS.items()}
     for role, each in SETS.items():
