@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from billing.payments import PaymentState
 from billing.reconcile import Disagreement
 from billing.stores import tables
-from billing.stores.deletion_refunds import is_of_deletion
+from billing.stores.deletion_refunds import is_of_deletion, with_credit
 from billing.stores.findings import FINDINGS_MAX, figures_of
 
 RULE: Final = "paid after its account was deleted, and not sent back"
@@ -39,7 +39,10 @@ def late_payments() -> sa.Select[Any]:
     """
     refunds = tables.credits.alias("refunds").c
     sent = sa.select(refunds.reference).where(
-        refunds.payment_id == _payments.id, is_of_deletion(refunds.reference)
+        # By the account first, whose index it is.
+        refunds.account_id == _payments.account_id,
+        refunds.payment_id == _payments.id,
+        is_of_deletion(refunds.reference),
     )
     return (
         sa.select(
@@ -51,8 +54,8 @@ def late_payments() -> sa.Select[Any]:
         .join_from(tables.accounts, tables.payments, _payments.account_id == _accounts.id)
         .join(tables.credits, _credits.payment_id == _payments.id)
         .where(
-            _accounts.deleted_at.is_not(None),
-            _accounts.balance_micros > 0,
+            _credits.account_id == _payments.account_id,
+            _payments.account_id.in_(with_credit()),
             _payments.state.in_(_REFUNDABLE),
             _credits.kind == "top-up",
             _credits.at >= _accounts.deleted_at,
