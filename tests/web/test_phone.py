@@ -551,6 +551,37 @@ async def test_a_call_without_a_microphone_goes_on_muted_and_takes_the_next_one(
     assert line.close_code is None
 
 
+_SYSTEM_MUTES = """(muted) => {
+  const [track] = opened.streams.at(-1).getTracks();
+  Object.defineProperty(track, 'muted', { value: muted, configurable: true });
+  track.dispatchEvent(new Event(muted ? 'mute' : 'unmute'));
+}"""
+
+
+@pytest.mark.parametrize("webrtc", [False, True])
+async def test_a_microphone_that_the_system_mutes_is_said_and_the_call_goes_on(
+    page: Page, gateway: FakeGateway, webrtc: bool
+) -> None:
+    gateway.webrtc = webrtc
+    line = await dial(page, gateway)
+    if webrtc:
+        await until(lambda: line.peer.selected, seconds=20)
+    await page.evaluate(_SYSTEM_MUTES, True)
+    said = page.get_by_text("The system has muted your microphone: you are not heard.")
+    await expect(said).to_be_visible()
+    await expect(status(page)).to_have_text("In call, muted")
+    await until(lambda: line.of_type("mute") and line.of_type("mute")[-1]["muted"])
+    # Muted by nobody here, it cannot be unmuted here.
+    await button(page, "Mute").click()
+    await until(lambda: len(line.of_type("mute")) == 2)
+    assert line.of_type("mute")[-1]["muted"]
+    await page.evaluate(_SYSTEM_MUTES, False)
+    await expect(said).to_have_count(0)
+    await expect(status(page)).to_have_text("In call")
+    await until(lambda: not line.of_type("mute")[-1]["muted"])
+    assert line.close_code is None
+
+
 async def test_dead_audio_is_rebuilt_when_the_page_is_seen_again(
     page: Page, gateway: FakeGateway
 ) -> None:

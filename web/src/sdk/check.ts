@@ -44,7 +44,7 @@ export async function checkLine(getToken: () => Promise<MediaToken>, options: Ch
       ended: (failure) => fail(failure ?? new CallerError('connection_lost')),
       level: (microphone) => options.level?.(microphone),
       dead: () => {},
-      lost: (failure) => failure && fail(failure),
+      lost: (_, failure) => failure && fail(failure),
     },
     options,
   );

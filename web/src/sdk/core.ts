@@ -3,7 +3,7 @@
  * the rest of the SDK when it is wanted. Not for others: it changes with those pages.
  */
 
-export { Call, MICROPHONE_LOST, MICROPHONE_SILENT } from './call/call';
+export { Call } from './call/call';
 export type { CallEvents, CallSetup, CallStatus } from './call/call';
 export { CallerError, asCallerError, isUnreachable, unreachable } from './call/error';
 export type { ErrorCode } from './call/error';

@@ -3,7 +3,8 @@
  * is below /sdk/v1; docs/sdk.md says what each is for.
  */
 
-export { Call, MICROPHONE_LOST, MICROPHONE_SILENT } from './call/call';
+export { Call, MICROPHONE_SILENT } from './call/call';
+export { MICROPHONE_LOST, MICROPHONE_MUTED } from './call/microphone';
 export type { CallEvents, CallStatus } from './call/call';
 export { CallerError } from './call/error';
 export type { ErrorCode } from './call/error';

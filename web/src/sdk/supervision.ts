@@ -94,7 +94,7 @@ export class Supervising {
   /** Return whether there is a microphone to speak by. */
   async #open(): Promise<boolean> {
     if (this.#microphone) return true;
-    const microphone = new Microphone((stream) => this.#graph.attach(stream), () => this.#lostMicrophone());
+    const microphone = new Microphone((stream) => this.#graph.attach(stream), (_, failure) => failure && this.#lostMicrophone());
     this.#microphone = microphone;
     this.#isOpening = true;
     try {

@@ -9,7 +9,6 @@ import type { TopUpOffer } from '../answers';
 import type { Api } from '../api';
 import { clock, t } from '../i18n';
 import { seconds, warningInWords } from '../i18n/outcomes';
-import { MICROPHONE_LOST, MICROPHONE_SILENT } from '../sdk/core';
 import type { CallState } from '../sdk/core';
 import { fields } from './fields';
 import { theme } from './theme';
@@ -99,8 +98,8 @@ export class CallNotices extends LitElement {
     const { lost, warnings } = this.state;
     const shown = Object.entries(warnings).filter(
       ([name]) =>
-        // Of a gateway that is not heard nothing else is known.
-        (!lost || name === MICROPHONE_SILENT || name === MICROPHONE_LOST) &&
+        // Of a gateway that is not heard nothing is known but what this page knows itself.
+        (!lost || name.startsWith('microphone-')) &&
         // Who loses much loses some; what to do is the same.
         !(name === 'high-packet-loss' && 'high-packets-lost-fraction' in warnings),
     );

@@ -69,6 +69,8 @@ export const beside = {
 
   'warning.microphone-lost': 'There is no microphone: you are not heard.',
   'warning.microphone-lost.next': 'Connect or allow one, and the call goes on.',
+  'warning.microphone-muted': 'The system has muted your microphone: you are not heard.',
+  'warning.microphone-muted.next': 'Switch it on again on the headset or in the system, or end what else uses it.',
   'warning.microphone-silent': 'Your microphone delivers no sound.',
   'warning.network.next': 'Move closer to the Wi-Fi or use a cable; end what else uses the network.',
   'warning.microphone.next': 'Check that it is switched on and not muted.',

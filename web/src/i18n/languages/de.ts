@@ -107,6 +107,8 @@ export const words: Strings = {
   received: 'Empfangen: {digits}',
   'warning.microphone-lost': 'Es ist kein Mikrofon da: Man hört Sie nicht.',
   'warning.microphone-lost.next': 'Schließen Sie eines an oder erlauben Sie es, dann geht der Anruf damit weiter.',
+  'warning.microphone-muted': 'Das System hat Ihr Mikrofon stummgeschaltet: Man hört Sie nicht.',
+  'warning.microphone-muted.next': 'Schalten Sie es am Headset oder im System wieder ein, oder beenden Sie, was es sonst noch nutzt.',
   'warning.microphone-silent': 'Ihr Mikrofon liefert keinen Ton.',
   'warning.network.next': 'Gehen Sie näher ans WLAN oder nehmen Sie ein Kabel; beenden Sie, was das Netz sonst noch nutzt.',
   'warning.microphone.next': 'Prüfen Sie, ob es eingeschaltet und nicht stumm ist.',

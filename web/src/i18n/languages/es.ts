@@ -107,6 +107,8 @@ export const words: Strings = {
   received: 'Recibido: {digits}',
   'warning.microphone-lost': 'No hay micrófono: no se le oye.',
   'warning.microphone-lost.next': 'Conecte o permita uno y la llamada seguirá con él.',
+  'warning.microphone-muted': 'El sistema ha silenciado su micrófono: no se le oye.',
+  'warning.microphone-muted.next': 'Vuelva a activarlo en los auriculares o en el sistema, o cierre lo demás que lo use.',
   'warning.microphone-silent': 'Su micrófono no da sonido.',
   'warning.network.next': 'Acérquese al wifi o use un cable; cierre lo demás que use la red.',
   'warning.microphone.next': 'Compruebe que está encendido y no silenciado.',

@@ -39,7 +39,6 @@ const PRESSED = /w|[^w]{1,32}/g;
 
 /** Told like the gateway's own warnings. */
 export const MICROPHONE_SILENT = 'microphone-silent';
-export const MICROPHONE_LOST = 'microphone-lost';
 
 /** What listeners are given. A call is told to have ended once, by `disconnect`, after what says why. */
 export interface CallEvents {
@@ -101,8 +100,8 @@ export class Call extends Emitter<CallEvents> {
   #silentWatches = 0;
   /** Whether the microphone was muted on this page, which holds whatever a call taken up again says. */
   #wishesMuted: boolean | undefined;
-  /** There is no microphone: muted until there is one, as a person may have it besides. */
-  #isLost = false;
+  /** Why the microphone gives no sound: muted until it does, as a person may have it besides. */
+  #lack: string | undefined;
   #letSleep: () => void = () => {};
 
   /**
@@ -123,8 +122,8 @@ export class Call extends Emitter<CallEvents> {
       away: (away: boolean) => this.#away(away),
       ended: (failure?: CallerError) => this.#end(this.#hangupTimer ? undefined : failure),
       level: (input: number, output: number) => this.emit('volume', input, output),
-      dead: (isDead: boolean) => this.#isLost || this.#warn(MICROPHONE_SILENT, isDead),
-      lost: (failure?: CallerError) => this.#lose(failure),
+      dead: (isDead: boolean) => this.#lack || this.#warn(MICROPHONE_SILENT, isDead),
+      lost: (why?: string) => this.#lose(why),
     };
     this.#line = new Line(events, setup);
     this.#abort = new Promise((_, reject) => (this.#fail = reject));
@@ -194,18 +193,19 @@ export class Call extends Emitter<CallEvents> {
   }
 
   #applyMute(): void {
-    const muted = this.#isLost || !!this.#wishesMuted;
+    const muted = !!(this.#lack || this.#wishesMuted);
     this.#change({ ...this.#state, muted });
     this.#line.send({ type: 'mute', muted });
   }
 
-  /** Go on muted without a microphone, and as before once there is one. */
-  #lose(failure?: CallerError): void {
-    const isLost = failure !== undefined;
-    if (isLost === this.#isLost) return;
+  /** Go on muted without sound of the microphone, and as before once there is some. */
+  #lose(why?: string): void {
+    const before = this.#lack;
+    if (why === before) return;
     this.#wishesMuted ??= this.#state.muted;
-    this.#isLost = isLost;
-    this.#warn(MICROPHONE_LOST, isLost);
+    this.#lack = why;
+    if (before) this.#warn(before, false);
+    if (why) this.#warn(why, true);
     this.#applyMute();
   }
 
@@ -263,7 +263,7 @@ export class Call extends Emitter<CallEvents> {
       this.#ready();
       if (this.#hangupTimer) this.#sendHangup();
     }
-    if (message.type === 'mute' && message.muted !== (this.#isLost || (this.#wishesMuted ?? message.muted))) {
+    if (message.type === 'mute' && message.muted !== (!!this.#lack || (this.#wishesMuted ?? message.muted))) {
       this.#line.send({ type: 'mute', muted: !message.muted });
       return;
     }

@@ -74,12 +74,14 @@ export function errorOfClose(code: number, problem?: Partial<Problem>): CallerEr
   return new CallerError(CLOSES[code] ?? 'protocol_error', problem);
 }
 
-/** Names that getUserMedia rejects with (W3C Media Capture and Streams, 10.2); by others the device is in use, or fails. */
+/**
+ * Names that getUserMedia rejects with (W3C Media Capture and Streams, 10.2), but those of a device that is in use or
+ * fails. None is of constraints that no device meets: each is ideal alone (sound-choice.ts).
+ */
 const MICROPHONE: Record<string, OwnCode> = {
   NotAllowedError: 'microphone_refused',
   SecurityError: 'microphone_refused',
   NotFoundError: 'microphone_missing',
-  OverconstrainedError: 'microphone_missing',
 };
 
 /** Return what a refusal of getUserMedia means. */

@@ -44,8 +44,8 @@ export interface LineEvents {
   /** Linear levels of the microphone and the phone's voice, 0 to 1, ten times a second. */
   level: (microphone: number, phone: number) => void;
   dead: (isDead: boolean) => void;
-  /** No microphone is left; or, without a failure, there is one. */
-  lost: (failure?: CallerError) => void;
+  /** Why the microphone gives no sound, and what kept it from being opened; or, with nothing, it gives some. */
+  lost: (why?: string, failure?: CallerError) => void;
 }
 
 /** Where the browser has it (W3C Network Information API); it also tells of each change of speed. */
@@ -173,7 +173,7 @@ export class Line {
         this.#begin(message.webrtc);
         break;
       case 'answer':
-        if (message.id === this.#offerId) void this.#sound.answer(message.sdp).catch(() => this.#choice.refused());
+        if (message.id === this.#offerId) void this.#sound.webrtc.answer(message.sdp).catch(() => this.#choice.refused());
         break;
       case 'offer-refused':
         if (message.id === this.#offerId) this.#choice.refused();
@@ -224,7 +224,7 @@ export class Line {
     if (this.#isOffering) return;
     this.#isOffering = true;
     try {
-      const sdp = await this.#sound.offer();
+      const sdp = await this.#sound.webrtc.offer();
       this.send({ type: 'offer', id: ++this.#offerId, sdp });
       this.#choice.offered(performance.now());
     } catch {
@@ -273,7 +273,7 @@ export class Line {
     if (this.#isLooking) return;
     this.#isLooking = true;
     const websocket = this.#sound.heardBySocket(this.#roundTripMs);
-    const webrtc = await this.#sound.heardByWebRtc().catch(() => undefined);
+    const webrtc = await this.#sound.webrtc.heard().catch(() => undefined);
     this.#isLooking = false;
     this.#report.take({ webrtc, websocket }, this.#choice.path);
     this.#decide(webrtc);
@@ -282,7 +282,7 @@ export class Line {
   #decide(heard: Heard | undefined): void {
     if (this.#offerId === 0 || this.#isClosed) return;
     const action = this.#choice.poll(performance.now(), {
-      up: this.#sound.isUp,
+      up: this.#sound.webrtc.isUp,
       reachable: this.#isReady,
       due: this.isDue && !this.#isHeldUp,
       received: heard?.packets ?? 0,
@@ -297,7 +297,7 @@ export class Line {
       void this.#offer();
     } else if (action === 'give-up') {
       setBlocked(true);
-      this.#sound.closeWebRtc();
+      this.#sound.webrtc.close();
     } else {
       this.send({ type: 'media', path: action });
       this.#follow();

@@ -18,16 +18,20 @@ const REOPEN_MS = 10_000;
  */
 export type AudioProcessor = (stream: MediaStream, signal: AbortSignal) => MediaStream | Promise<MediaStream>;
 
+/** Why nobody hears the caller: no device is left, or the system keeps its sound back. */
+export const MICROPHONE_LOST = 'microphone-lost';
+export const MICROPHONE_MUTED = 'microphone-muted';
+
 export class Microphone {
   #stream: MediaStream | undefined;
   #processing: AbortController | undefined;
   #closed = false;
   #isOpening = false;
 
-  /** `onStream` gets the first stream and each later one; `onLost` says that no device is left, until one comes. */
+  /** `onStream` gets the first stream and each later one; `onLost` why there is no sound, until there is: then nothing. */
   constructor(
     private readonly onStream: (stream: MediaStream) => void,
-    private readonly onLost: (failure: CallerError) => void,
+    private readonly onLost: (why?: string, failure?: CallerError) => void,
     private readonly process?: AudioProcessor,
   ) {}
 
@@ -86,7 +90,11 @@ export class Microphone {
     this.#processing?.abort();
     this.#processing = processing;
     this.#stream = stream;
-    for (const track of stream.getAudioTracks()) track.addEventListener('ended', this.#check);
+    for (const track of stream.getAudioTracks()) {
+      track.addEventListener('ended', this.#check);
+      // A key of the headset, a switch for privacy, another program that takes it (W3C Media Capture and Streams, 4.3.1).
+      track.onmute = track.onunmute = () => this.onLost(track.muted ? MICROPHONE_MUTED : undefined);
+    }
     this.onStream(sent);
   }
 
@@ -95,7 +103,7 @@ export class Microphone {
     const isGone = this.#stream?.getAudioTracks().every((track) => track.readyState === 'ended');
     if (this.#closed || !isGone || this.#isOpening) return;
     this.#isOpening = true;
-    await this.#acquire(REOPEN_MS).catch((failure: CallerError) => this.#closed || this.onLost(failure));
+    await this.#acquire(REOPEN_MS).catch((failure: CallerError) => this.#closed || this.onLost(MICROPHONE_LOST, failure));
     this.#isOpening = false;
   };
 }

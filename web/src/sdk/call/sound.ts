@@ -21,8 +21,8 @@ export interface SoundEvents {
   level: (microphone: number, phone: number) => void;
   /** The microphone delivers nothing, or something again. */
   dead: (isDead: boolean) => void;
-  /** No microphone is left; or, without a failure, there is one. */
-  lost: (failure?: CallerError) => void;
+  /** Why the microphone gives no sound, and what kept it from being opened; or, with nothing, it gives some. */
+  lost: (why?: string, failure?: CallerError) => void;
   /** WebRTC came up or went down. */
   changed: () => void;
 }
@@ -30,7 +30,7 @@ export interface SoundEvents {
 export class Sound {
   readonly #audio = new Audio();
   readonly #graph: AudioGraph;
-  readonly #webrtc: WebRtc;
+  readonly webrtc: WebRtc;
   readonly #microphone: Microphone;
   #path: Path = 'websocket';
   #isMuted = false;
@@ -50,8 +50,8 @@ export class Sound {
     });
     this.#audio.autoplay = true;
     void this.#audio.play().catch(() => {});
-    this.#webrtc = new WebRtc(this.#audio, events.changed);
-    this.#microphone = new Microphone((stream) => this.#speakFrom(stream), (failure) => this.#lose(failure), process);
+    this.webrtc = new WebRtc(this.#audio, events.changed);
+    this.#microphone = new Microphone((stream) => this.#speakFrom(stream), (...why) => this.#lose(...why), process);
   }
 
   /** Open the microphone and build the audio graph; return the ports the socket needs. Throws CallerError. */
@@ -62,25 +62,6 @@ export class Sound {
     this.#apply();
     this.#applySpeaker();
     return ports;
-  }
-
-  get isUp(): boolean {
-    return this.#webrtc.isUp;
-  }
-
-  /** Return an offer of WebRTC. */
-  offer(): Promise<string> {
-    return this.#webrtc.offer();
-  }
-
-  /** Take the answer to the last offer. */
-  answer(sdp: string): Promise<void> {
-    return this.#webrtc.answer(sdp);
-  }
-
-  /** Give WebRTC up for this call. */
-  closeWebRtc(): void {
-    this.#webrtc.close();
   }
 
   /** Let this path carry the audio. */
@@ -102,11 +83,6 @@ export class Sound {
     this.#graph.setVolume(volume);
   }
 
-  /** Return what WebRTC has brought; undefined while there is none. */
-  heardByWebRtc(): Promise<Heard | undefined> {
-    return this.#webrtc.heard();
-  }
-
   /** Return what the socket has brought, given its round trip. */
   heardBySocket(roundTripMs: number | null): Heard | undefined {
     if (!this.#played) return undefined;
@@ -126,7 +102,7 @@ export class Sound {
   }
 
   close(): void {
-    this.#webrtc.close();
+    this.webrtc.close();
     this.#microphone.close();
     this.#graph.close();
     this.#audio.srcObject = null;
@@ -135,20 +111,20 @@ export class Sound {
   #speakFrom(stream: MediaStream): void {
     this.#zeroReports = 0;
     this.#graph.attach(stream);
-    this.#webrtc.setTrack(stream.getAudioTracks()[0]);
+    this.webrtc.setTrack(stream.getAudioTracks()[0]);
     this.events.lost();
   }
 
   /** Send silence by either path: a stream that pauses would be taken for a network that does. */
-  #lose(failure: CallerError): void {
-    this.#webrtc.setTrack(this.#graph.silence());
-    this.events.lost(failure);
+  #lose(why?: string, failure?: CallerError): void {
+    if (failure) this.webrtc.setTrack(this.#graph.silence());
+    this.events.lost(why, failure);
   }
 
   #apply(): void {
     const byWebRtc = this.#path === 'webrtc';
     this.#graph.carry(!byWebRtc, this.#isMuted);
-    this.#webrtc.setSending(byWebRtc, this.#isMuted);
+    this.webrtc.setSending(byWebRtc, this.#isMuted);
     this.#audio.muted = !byWebRtc;
   }
 
@@ -162,7 +138,7 @@ export class Sound {
     const isDead = this.#zeroReports >= DEAD_REPORTS;
     if (isDead !== this.#isDead) this.events.dead(isDead);
     this.#isDead = isDead;
-    const phone = this.#path === 'webrtc' ? this.#webrtc.level : (this.#played?.rms ?? 0);
+    const phone = this.#path === 'webrtc' ? this.webrtc.level : (this.#played?.rms ?? 0);
     this.events.level(this.#isMuted ? 0 : rms, phone);
   }
 }

@@ -12,6 +12,7 @@ const FLOOR_DB = -55;
 /** The gateway's and the SDK's warnings that a visitor can do something about. */
 const WARNINGS: Record<string, Key> = {
   'microphone-lost': 'gone',
+  'microphone-muted': 'systemMuted',
   'microphone-silent': 'silent',
   'constant-audio-input-level': 'silent',
   'no-audio-from-browser': 'notHeard',
