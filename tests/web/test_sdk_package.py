@@ -23,7 +23,8 @@ from tests.web.sdk_project import (
 )
 
 PUBLIC = [
-    *("Call", "Caller", "CallerError", "Devices", "MICROPHONE_LOST", "MICROPHONE_SILENT"),
+    *("Call", "Caller", "CallerError", "Devices", "MICROPHONE_LOST"),
+    *("MICROPHONE_MUTED", "MICROPHONE_SILENT"),
     *("elapsedSeconds", "fetchToken", "speaking"),
 ]
 """All that the SDK promises, by name."""

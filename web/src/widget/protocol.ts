@@ -3,7 +3,7 @@
  * one window and the one origin that it must come from. Knows neither end.
  */
 
-import type { Money } from '../sdk/wire';
+import type { Money } from '../sdk/core';
 
 /** Every message carries it as `caller`; a later version speaks by another number. */
 export const VERSION = 1;
