@@ -179,7 +179,8 @@ class Child:
                 reading.cancel()
             if not reading.done():
                 why = start.why(time.monotonic())
-                log.error("Process %s %s: %s.", self._arguments[0], why, start.step)
+                name = self._arguments[0]
+                log.error("Process %s %s. Its last step: %s.", name, why, start.step)
                 return False
             # End of stream, or a socket that broke: the child has ended.
             if reading.exception() is not None or not reading.result():

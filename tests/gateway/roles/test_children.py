@@ -254,7 +254,7 @@ async def test_a_child_that_is_stuck_in_its_start_is_ended_and_its_last_step_nam
     child = Child(["stuck"], {})
     assert await child.start_serving() == 0
     await child.stop()
-    assert "Process stuck showed no progress for 2 s: step 7." in caplog.text
+    assert "Process stuck showed no progress for 2 s. Its last step: step 7." in caplog.text
 
 
 def test_a_start_is_given_up_after_a_minute_without_a_sign_or_ten_in_all():
