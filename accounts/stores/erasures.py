@@ -25,6 +25,7 @@ _ERASURES = tables.erasures
 _WAITS_FOR_FILES = sa.and_(_ERASURES.c.state == State.ERASING, _ERASURES.c.step == STEPS[-1])
 IS_DONE_BUT_FILES = sa.or_(_ERASURES.c.state == State.DONE, _WAITS_FOR_FILES)
 """All that a deletion was to do is done, but for old files."""
+_PERSON_IS_GONE = STEPS[STEPS.index(Step.PERSON) + 1 :]
 _COLUMNS = tuple(column for column in _ERASURES.c if column.name != "leased_until")
 
 
@@ -197,12 +198,23 @@ async def reopen(connection: AsyncConnection, account_id: str, step: Step, at: d
     return reopened.scalar() is not None
 
 
-async def done(connection: AsyncConnection, since: datetime) -> Sequence[Erasure]:
-    """Return deletions that were finished since then, at most `LISTED_MAX`, the first first."""
+async def erased(
+    connection: AsyncConnection, since: datetime, after: str = ""
+) -> Sequence[Erasure]:
+    """Return deletions whose person is gone, but those that ended before a moment.
+
+    At most `LISTED_MAX`, by account number, behind the number `after`.
+    """
+    state, step = _ERASURES.c.state, _ERASURES.c.step
+    is_erased = sa.or_(
+        sa.and_(state == State.DONE, _ERASURES.c.ended_at >= since),
+        # Its last steps may wait for hours.
+        sa.and_(state == State.ERASING, step.in_(_PERSON_IS_GONE)),
+    )
     rows = await connection.execute(
         sa.select(*_COLUMNS)
-        .where(_ERASURES.c.state == State.DONE, _ERASURES.c.ended_at >= since)
-        .order_by(_ERASURES.c.ended_at, _ERASURES.c.account_id)
+        .where(is_erased, _ERASURES.c.account_id > after)
+        .order_by(_ERASURES.c.account_id)
         .limit(LISTED_MAX)
     )
     return [_read(row) for row in rows.mappings()]

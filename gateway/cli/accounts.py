@@ -38,12 +38,15 @@ from gateway.ports import to_nobody
 from gateway.post.mail import is_address
 from gateway.roles import storage
 from gateway.roles.erasure import compose_erasure, open_book
+from gateway.roles.journal import is_folder_known, open_journal
 from gateway.roles.payments import compose_payments
 from gateway.scopes import LEAST, Scope, are_apart
 from gateway.settings import Settings
+from gateway.stores import private_files
 from gateway.stores.accounts import KeyRow, SqlAccountStore
 from gateway.stores.administration import SqlAdministration
 from gateway.stores.erasing import SqlErasing
+from gateway.stores.erasure_journal import COPY_INTERVAL_S
 from gateway.stores.mail_outbox import queue_notice
 
 app = typer.Typer(
@@ -377,7 +380,8 @@ async def _delete(
     services = (
         compose_payments(settings, stores, notify=to_nobody) if settings.stripe_api_key else None
     )
-    deletion = AccountDeletion(compose_erasure(settings, stores, services))
+    journal = open_journal(settings, stores) if is_folder_known(settings) else None
+    deletion = AccountDeletion(compose_erasure(settings, stores, services, journal))
     try:
         return await deletion.delete(account_id, write_off=write_off, order=order)
     finally:
@@ -412,6 +416,7 @@ def _explain(deletion: Deletion, settings: Settings) -> None:
             EXIT_UNAVAILABLE,
         )
     out.print("Account deleted. Payments, ledger and what its calls cost are kept for the books.")
+    _say_where_it_is_noted(settings)
     if deletion.has_old_files:
         out.print(
             "Files of the databases may still have what was deleted: a node writes them anew"
@@ -424,6 +429,16 @@ def _explain(deletion: Deletion, settings: Settings) -> None:
         out.print(
             f"No payment service is set up here: delete its customer {deletion.customer_id} there.",
         )
+
+
+def _say_where_it_is_noted(settings: Settings) -> None:
+    soon = f"within {COPY_INTERVAL_S:.0f} seconds, or when it starts"
+    if is_folder_known(settings):
+        path = settings.data_dir.absolute() / private_files.ERASED
+        said = f"Noted in {path}; each node notes it in its own data folder {soon}."
+    else:
+        said = f"Each node notes it in {private_files.ERASED} of its data folder {soon}."
+    out.print(said, soft_wrap=True)
 
 
 def _require_no_refund(erasure: Erasure | None) -> None:

@@ -15,6 +15,7 @@ from gateway.roles import storage
 from gateway.roles.audit import audit_daily
 from gateway.roles.budgets import watch_budgets
 from gateway.roles.children import Pulse
+from gateway.roles.journal import JournalDuty
 from gateway.roles.mail import MailDuty
 from gateway.roles.post import open_post
 from gateway.roles.privacy import PrivacyDuty
@@ -32,7 +33,7 @@ of its stores come to."""
 
 
 async def work(settings: Settings, *, is_child: bool) -> None:
-    """Drain until told to stop."""
+    """Drain until told to stop. Raises SettingsError for a data folder that cannot be used."""
     formats.sign(role="worker")
     # Opening stores and migrations give way too, but come to an end on a busy machine: who runs
     # only where nothing else wants to would not, and keep others waiting for the tables it locks.
@@ -50,6 +51,8 @@ async def work(settings: Settings, *, is_child: bool) -> None:
         return
     stores, enough = opening.result(), asyncio.Event()
     _yield_to_audio()
+    # First, as it may end the start.
+    journal = JournalDuty(settings, stores, is_child=is_child)
     post = open_post(settings, stores)
     hooks = WebhookDuty(settings, stores)
     privacy = PrivacyDuty(settings, stores)
@@ -61,6 +64,7 @@ async def work(settings: Settings, *, is_child: bool) -> None:
     auditing = audit_daily(stores)
     auditing.start()
     hooks.start()
+    journal.start()
 
     # `turn` runs before and after each pass; if a pass hangs, the pulse stops and the parent
     # replaces this process.
@@ -87,6 +91,7 @@ async def work(settings: Settings, *, is_child: bool) -> None:
         await post.events.stop()
         await duty.stop()
         await hooks.stop()
+        await journal.stop()
         await stores.close()
     stop.leave()
 

@@ -19,10 +19,10 @@ from gateway.heartbeat.periodic_task import PeriodicTask
 from gateway.payments.credit_return import CreditReturn
 from gateway.payments.last_payments import LastPayments
 from gateway.roles import preflight, storage
+from gateway.roles.journal import is_folder_known
 from gateway.roles.payments import PaymentServices
 from gateway.roles.storage import Stores
 from gateway.settings import Settings
-from gateway.stores import erasure_journal, private_files
 from gateway.stores.aof import RedisAof
 from gateway.stores.erasing import SqlErasing
 from gateway.stores.erasure_journal import ErasureJournal
@@ -38,23 +38,12 @@ def last_payments(payments: PaymentServices) -> LastPayments:
     return LastPayments(payments.payments, payments.service, payments.store, payments.auto.charge)
 
 
-def open_journal(settings: Settings, stores: Stores) -> ErasureJournal:
-    """Return the file in which this node writes down what is erased; its folder is made.
-
-    Raises SettingsError for a folder that cannot be used.
-    """
-    private_files.restrict_folder(settings.data_dir)
-    path = settings.data_dir / private_files.ERASED
-    erasing = SqlErasing(stores.engine, stores.gate.restate)
-    return ErasureJournal(path, erasing, stores.accounts.mark_deleted)
-
-
 async def open_book(settings: Settings) -> storage.Book:
     """Open the book of record where a deletion can be written down, too.
 
     Raises SettingsError for a data folder that cannot be used, and StoreUnavailableError.
     """
-    for finding in preflight.files(settings):
+    for finding in preflight.files(settings) if is_folder_known(settings) else ():
         if finding.is_fatal:
             error = StoreUnavailableError if finding.is_away else SettingsError
             raise error(f"{finding.text} Nothing was changed.")
@@ -65,13 +54,17 @@ def compose_erasure(
     settings: Settings,
     stores: Stores,
     payments: PaymentServices | None,
-    journal: ErasureJournal | None = None,
+    journal: ErasureJournal | None,
 ) -> AccountErasure:
-    """Return what deletes accounts; without `payments` no card and no customer is reached.
+    """Return what deletes accounts.
 
-    Raises SettingsError for a data folder that cannot be used.
+    Args:
+        settings: Of this process.
+        stores: Of this process.
+        payments: What reaches cards and customers; None where there is none.
+        journal: Where it is written down; None leaves that to the nodes, which find it in SQL.
+
     """
-    journal = journal or open_journal(settings, stores)
     return AccountErasure(
         gate=stores.gate,
         ledger=stores.ledger,
@@ -83,10 +76,14 @@ def compose_erasure(
         send_back=credit_return(stores, payments).send_back if payments else None,
         forget_customer=payments.service.forget_customer if payments else None,
         end_sessions=RedisSessions(stores.redis, secrets.token_bytes).end_all,
-        require_journal=journal.require,
-        note=journal.note,
+        require_journal=_leave_it_to_nodes if journal is None else journal.require,
+        note=_leave_it_to_nodes if journal is None else journal.note,
         rewrite_files=lambda: _rewrite_files(stores),
     )
+
+
+async def _leave_it_to_nodes(*_: object) -> None:
+    """Write nothing down here."""
 
 
 async def _rewrite_files(stores: Stores) -> bool:
@@ -97,18 +94,11 @@ async def _rewrite_files(stores: Stores) -> bool:
 
 
 def of_erasure(
-    settings: Settings, stores: Stores, payments: PaymentServices | None
+    settings: Settings, stores: Stores, payments: PaymentServices | None, journal: ErasureJournal
 ) -> Sequence[PeriodicTask]:
-    """Return the tasks that delete accounts; of several nodes one does each deletion.
-
-    Raises SettingsError for a data folder that cannot be used.
-    """
-    journal = open_journal(settings, stores)
+    """Return the tasks that delete accounts; of several nodes one does each deletion."""
     erasure = compose_erasure(settings, stores, payments, journal)
-    tasks = [
-        PeriodicTask("deletion of accounts", erasure.round, account_erasure.INTERVAL_S),
-        PeriodicTask("journal of erasures", journal.round, erasure_journal.INTERVAL_S),
-    ]
+    tasks = [PeriodicTask("deletion of accounts", erasure.round, account_erasure.INTERVAL_S)]
     if payments is not None:
         tasks.append(
             PeriodicTask(

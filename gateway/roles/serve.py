@@ -39,9 +39,10 @@ from gateway.roles.carrier import CarrierSide, compose_carrier_side
 from gateway.roles.children import Child
 from gateway.roles.documents import post_documents
 from gateway.roles.embed import compose_proofs
-from gateway.roles.erasure import of_erasure, open_journal
+from gateway.roles.erasure import of_erasure
 from gateway.roles.fleet import Fleet, compose_fleet, new_log_level, of_node, of_process
 from gateway.roles.fraud import Fraud, compose_fraud
+from gateway.roles.journal import of_journal, open_journal
 from gateway.roles.membership import Membership, new_membership
 from gateway.roles.payments import PaymentServices, compose_payments
 from gateway.roles.people import People, compose_people, new_door
@@ -60,6 +61,7 @@ from gateway.sockets.one_port import Entrance, OnePortServer, create_server
 from gateway.sockets.tls import ServerTls
 from gateway.stores import private_files
 from gateway.stores.button_eras import RedisButtonEras
+from gateway.stores.erasure_journal import ErasureJournal
 from gateway.stores.watch_channel import RedisWatchChannel
 
 if TYPE_CHECKING:
@@ -129,6 +131,7 @@ class Gateway:
         self._fraud: Fraud
         self._people: People
         self._payments: PaymentServices | None = None
+        self._journal: ErasureJournal
         self._calls: Calls | NoCalls = NoCalls()
         """Those of this process."""
         self._live: FleetCalls
@@ -203,6 +206,11 @@ class Gateway:
         else:
             self._port = compose_port(settings, new_beat(), serve_no_media)
             self._refused = RefusedSignatures(self._port.ticker)
+        self._on_step("accounts that were erased")
+        self._journal = journal = open_journal(settings, stores)
+        # Before the port opens: an older copy of the database, if one was put back, has people who
+        # were erased.
+        await journal.apply()
         self._join(stops)
         alarms = periodic_tasks.new_alarms(settings, stores)
         routing = AdminRoutes(self._access.auth, settings.admin_networks)
@@ -245,11 +253,12 @@ class Gateway:
             *periodic_tasks.of_fleet(self.fleet.roster),
             *self._tasks_of_books(alarms),
             *periodic_tasks.of_mails(settings, alarms),
+            *of_journal(self._journal),
         ]
         if self.role.answers_people:
             tasks += [
                 *periodic_tasks.of_payments(self._payments),
-                *of_erasure(settings, self.stores, self._payments),
+                *of_erasure(settings, self.stores, self._payments, self._journal),
                 *periodic_tasks.of_quotes(prices, self._fraud),
                 *periodic_tasks.of_people(self._people),
             ]
@@ -279,10 +288,7 @@ class Gateway:
         self._access = self._tracing.follow(compose_access(settings, stores, people.holders))
 
     async def _hold_calls(self, stops: Stops) -> None:
-        """Become a node: the owner of the calls under its id; those of an earlier run are settled.
-
-        Accounts that were erased before, and came back, are closed.
-        """
+        """Become a node: own the calls under its id, and settle those of an earlier run."""
         # Imported here: what only audio needs is 20 MB, and a process of pages has none.
         from gateway.roles.media import compose_media  # noqa: PLC0415
 
@@ -308,9 +314,6 @@ class Gateway:
         self._on_step("calls of an earlier run")
         # Before the port opens: calls of an earlier run still hold credit.
         await recovery.settle_own(side.settler, settings.node)
-        self._on_step("accounts that were erased")
-        # And an older copy of the database, if one was put back, has people who were erased.
-        await open_journal(settings, stores).apply()
 
     def _join(self, stops: Stops) -> None:
         """Let other processes ask about the calls here, and reach theirs."""

@@ -8,7 +8,7 @@ never brings a number back into the other. Knows no order of steps.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -187,20 +187,27 @@ class SqlErasing:
                 if await erasures.reopen(connection, account_id, Step.CREDIT, at)
             ]
 
-    async def done(self, since: datetime) -> Sequence[Erasure]:
-        """Return deletions that were finished since then, the first first."""
-        async with reading(self._engine, self._timeout_s) as connection:
-            return await erasures.done(connection, since)
+    async def erased(self, since: datetime, after: str = "") -> Sequence[Erasure]:
+        """Return deletions whose person is gone, but those that ended before a moment.
 
-    async def standing_since(self, account_id: str) -> datetime | None:
-        """Return when an account was made that is neither erased nor being erased; else None."""
-        query = sa.select(tables.accounts.c.created_at).where(tables.accounts.c.id == account_id)
+        A page of them, by account number, behind the number `after`; none where none is left.
+        """
         async with reading(self._engine, self._timeout_s) as connection:
-            erasure = await erasures.find(connection, account_id)
-            if erasure is not None and erasure.state in {State.ERASING, State.DONE}:
-                return None
-            created_at: datetime | None = await connection.scalar(query)
-            return created_at
+            return await erasures.erased(connection, since, after)
+
+    async def standing(self, account_ids: Collection[str]) -> Mapping[str, datetime]:
+        """Return those that are neither erased nor being erased, and when they were made."""
+        accounts, of = tables.accounts.c, people.erasures.c
+        # Of one that was erased many years ago the deletion is forgotten, but not that it is gone.
+        query = sa.select(accounts.id, accounts.created_at).where(
+            accounts.id.in_(account_ids),
+            accounts.deleted_at.is_(None),
+            accounts.id.not_in(
+                sa.select(of.account_id).where(of.state.in_((State.ERASING, State.DONE)))
+            ),
+        )
+        async with reading(self._engine, self._timeout_s) as connection:
+            return {row.id: row.created_at for row in await connection.execute(query)}
 
     async def blank_records(self, account_id: str) -> bool:
         """Forget some of an account's calls, and what its payments tell; return if none is left."""

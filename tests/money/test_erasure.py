@@ -457,24 +457,47 @@ async def test_an_older_copy_of_the_database_does_not_bring_a_person_back(house)
     async with writing(house.engine, TIMEOUT_S) as connection:
         # As the copy has it.
         await connection.execute(sa.text("DELETE FROM erasures"))
+        await connection.execute(sa.text("UPDATE accounts SET deleted_at = NULL"))
         at = house.now
         await holders.insert(connection, Holder("alice", EMAIL, at, "hash", 1, "de", at), EMAIL)
     other = ErasureJournal(house.journal.path, house.kept, house.accounts.mark_deleted)
-    await other.round()
+    await other.apply()
     await house.redis.delete("caller:aof-rewritten")
     assert (await house.work.perform()).account_id == "alice"
     assert await house.people.holder("alice") is None
-    await other.round()
+    await other.apply()
     assert await house.work.perform() is None
 
 
-async def test_a_node_that_erased_nothing_writes_down_what_others_did(house, tmp_path):
+async def test_who_is_gone_is_not_erased_again_once_the_deletion_is_forgotten(house):
+    """After the years for which books are kept its row goes, and the line in the file stays."""
     await house.leave()
     house.now += GRACE
     await house.work.perform("alice")
+    async with writing(house.engine, TIMEOUT_S) as connection:
+        await connection.execute(sa.text("DELETE FROM erasures"))
+    await house.journal.apply()
+    assert await house.kept.find("alice") is None
+
+
+@pytest.mark.parametrize("is_rewritten", [True, False])
+async def test_a_process_that_erased_nothing_writes_down_what_others_did(
+    house, tmp_path, is_rewritten
+):
+    """Also while old files wait to be written anew, and nothing more is left of the person."""
+
+    async def rewrite():
+        return is_rewritten
+
+    house.work = dataclasses.replace(house.work, rewrite_files=rewrite)
+    await house.leave()
+    house.now += GRACE
     other = ErasureJournal(tmp_path / "other.log", house.kept, house.accounts.mark_deleted)
-    await other.round()
-    await other.round()
+    await other.copy()
+    assert not other.path.exists()
+    await house.work.perform("alice")
+    for _ in range(2):
+        await other.copy()
     (line,) = other.path.read_text().splitlines()
     assert line.endswith(" alice")
 

@@ -9,6 +9,7 @@ from billing.stores import tables
 from database.engine import TIMEOUT_S, create_engine, reading
 from gateway.ports import to_nobody
 from gateway.roles.erasure import _rewrite_files, of_erasure
+from gateway.roles.journal import open_journal
 from gateway.roles.payments import compose_payments
 from gateway.roles.storage import database_url, open_stores
 from gateway.settings_variables import from_mapping
@@ -41,10 +42,10 @@ async def test_payments_of_deleted_accounts_are_looked_for_where_there_are_payme
     settings, stores
 ):
     payments = compose_payments(settings, stores, notify=to_nobody)
-    names = ["deletion of accounts", "journal of erasures"]
-    assert [task._name for task in of_erasure(settings, stores, None)] == names
+    journal, names = open_journal(settings, stores), ["deletion of accounts"]
+    assert [task._name for task in of_erasure(settings, stores, None, journal)] == names
     names.append("credit of deleted accounts")
-    assert [task._name for task in of_erasure(settings, stores, payments)] == names
+    assert [task._name for task in of_erasure(settings, stores, payments, journal)] == names
     await payments.service.close()
 
 

@@ -9,7 +9,7 @@ from billing.clock import utc_now
 from billing.errors import RateDeckError
 from billing.stores.redis_client import connect, disconnect
 from gateway.errors import SettingsError
-from gateway.roles.erasure import open_journal
+from gateway.roles.journal import open_journal
 from gateway.roles.serve import Gateway
 from gateway.roles.stopping import Stops
 from gateway.settings_variables import from_mapping

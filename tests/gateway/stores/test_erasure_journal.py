@@ -1,5 +1,6 @@
 """The file of erased accounts: what is written outlives a death, and nothing else is believed."""
 
+import asyncio
 import contextlib
 import resource
 from datetime import UTC, datetime, timedelta
@@ -11,20 +12,22 @@ from accounts.audit_log import Actor
 from accounts.erasure import STEPS, Erasure, State, Unspent
 from database.errors import StoreUnavailableError
 from gateway.monitor.error_lines import JOURNAL_LINE
-from gateway.stores.erasure_journal import ErasureJournal
+from gateway.stores.erasure_journal import ASKED_MAX, ErasureJournal
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
+PAGE = 3
 
 
 class Erasures:
     """What the database says of erasures."""
 
     def __init__(self, standing=None, done=()):
-        self.standing, self.finished = standing or {}, list(done)
-        self.begun, self.closed = [], []
+        self.made, self.finished = standing or {}, list(done)
+        self.begun, self.closed, self.asked = [], [], []
 
-    async def standing_since(self, account_id):
-        return self.standing.get(account_id)
+    async def standing(self, account_ids):
+        self.asked.append(len(account_ids))
+        return {each: self.made[each] for each in account_ids if each in self.made}
 
     async def begin_now(self, account_id, unspent, actor):
         self.begun.append((account_id, unspent, actor))
@@ -32,8 +35,10 @@ class Erasures:
     async def close(self, account_id):
         self.closed.append(account_id)
 
-    async def done(self, since):
-        return [each for each in self.finished if each.ended_at >= since]
+    async def erased(self, since, after):
+        found = [each for each in self.finished if each.ended_at is None or each.ended_at >= since]
+        by_number = sorted(found, key=lambda each: each.account_id)
+        return [each for each in by_number if each.account_id > after][:PAGE]
 
 
 def journal_of(path, erasures):
@@ -53,7 +58,7 @@ async def test_who_came_back_is_erased_again_and_who_is_new_is_not(tmp_path):
     path = tmp_path / "erased.log"
     path.write_text(f"{NOW.isoformat()} old\n{NOW.isoformat()} new\n{NOW.isoformat()} gone\n")
     erasures = Erasures({"old": NOW - timedelta(days=1), "new": NOW + timedelta(days=1)})
-    await journal_of(path, erasures).round()
+    await journal_of(path, erasures).apply()
     assert erasures.begun == [("old", Unspent.KEEP, Actor.SERVICE)]
     assert erasures.closed == ["old"]
 
@@ -62,16 +67,93 @@ async def test_what_is_no_line_of_ours_is_not_believed(tmp_path):
     path = tmp_path / "erased.log"
     path.write_bytes(b"\xff\xfe\nada\n2026-11-27T12:00:00 naive\n2026-11-27T12:00:00+00:00 \n")
     erasures = Erasures({"ada": NOW - timedelta(days=1), "naive": NOW - timedelta(days=1)})
-    await journal_of(path, erasures).round()
+    await journal_of(path, erasures).apply()
     assert erasures.begun == []
 
 
-async def test_what_other_nodes_erased_is_written_down(tmp_path):
-    done = Erasure("bea", State.DONE, STEPS[-1], Unspent.REFUND, Actor.HOLDER, NOW, NOW, NOW)
-    journal = journal_of(tmp_path / "erased.log", Erasures(done=[done]))
+def ended(account_id, at=NOW):
+    return Erasure(account_id, State.DONE, STEPS[-1], Unspent.REFUND, Actor.HOLDER, NOW, NOW, at)
+
+
+def lines_of(journal):
+    return [line.split(" ")[1] for line in journal.path.read_text().splitlines()]
+
+
+async def test_what_others_erased_is_written_down(tmp_path):
+    journal = journal_of(tmp_path / "erased.log", Erasures(done=[ended("bea")]))
     for _ in range(2):
-        await journal.round()
+        await journal.copy()
     assert journal.path.read_text() == "2026-11-27T12:00:00+00:00 bea\n"
+
+
+async def test_who_is_erased_is_written_down_before_the_last_step_is_done(tmp_path):
+    journal = journal_of(tmp_path / "erased.log", Erasures(done=[ended("bea", None)]))
+    for _ in range(2):
+        await journal.copy()
+    assert journal.path.read_text() == "2026-11-27T12:00:00+00:00 bea\n"
+
+
+async def test_all_are_written_down_however_many_end_at_once(tmp_path):
+    """Files are written anew for all that wait for it, in one moment."""
+    erasures = Erasures(done=[ended(f"a{number}") for number in range(3 * PAGE + 1)])
+    journal = journal_of(tmp_path / "erased.log", erasures)
+    await journal.copy()
+    assert lines_of(journal) == [f"a{number}" for number in range(3 * PAGE + 1)]
+    erasures.finished += [ended("b"), ended("a-late", NOW - timedelta(minutes=50))]
+    await journal.copy()
+    assert lines_of(journal)[-2:] == ["a-late", "b"]
+
+
+async def test_whom_a_clock_hides_that_is_far_ahead_is_written_down_at_the_next_full_look(tmp_path):
+    erasures = Erasures(done=[ended("ahead", NOW + timedelta(days=2))])
+    journal = journal_of(tmp_path / "erased.log", erasures)
+    await journal.copy()
+    erasures.finished.append(ended("bea"))
+    await journal.copy()
+    assert lines_of(journal) == ["ahead"]
+    await journal.apply()
+    await journal.copy()
+    assert lines_of(journal) == ["ahead", "bea"]
+
+
+@pytest.mark.parametrize("older", [None, f"{NOW.isoformat()} ada\n"])
+async def test_a_file_that_was_lost_or_replaced_gets_its_lines_back(tmp_path, older):
+    erasures = Erasures(done=[ended("ada"), ended("bea", NOW + timedelta(days=2))])
+    journal = journal_of(tmp_path / "erased.log", erasures)
+    await journal.copy()
+    journal.path.unlink()
+    if older is not None:
+        journal.path.write_text(older)
+    await journal.copy()
+    assert lines_of(journal) == ["ada", "bea"]
+
+
+async def test_a_newer_file_that_is_put_in_its_place_is_believed(tmp_path):
+    erasures = Erasures({"old": NOW - timedelta(days=1)})
+    journal = journal_of(tmp_path / "erased.log", erasures)
+    await journal.apply()
+    journal.path.write_text(f"{NOW.isoformat()} old\n")
+    await journal.apply()
+    assert erasures.closed == ["old"]
+
+
+async def test_processes_of_one_folder_write_each_line_once(tmp_path):
+    erasures = Erasures(done=[ended("ada"), ended("bea")])
+    journals = [journal_of(tmp_path / "erased.log", erasures) for _ in range(3)]
+    await asyncio.gather(*(journal.copy() for journal in journals))
+    await asyncio.gather(*(journal.note("cid", NOW) for journal in journals))
+    assert sorted(lines_of(journals[0])) == ["ada", "bea", "cid"]
+
+
+async def test_many_are_looked_for_in_few_questions(tmp_path):
+    path = tmp_path / "erased.log"
+    path.write_text(
+        "".join(f"{NOW.isoformat()} a{number}\n" for number in range(2 * ASKED_MAX + 1))
+    )
+    erasures = Erasures({f"a{2 * ASKED_MAX}": NOW - timedelta(days=1)})
+    await journal_of(path, erasures).apply()
+    assert erasures.asked == [ASKED_MAX, ASKED_MAX, 1]
+    assert erasures.closed == [f"a{2 * ASKED_MAX}"]
 
 
 async def test_where_nothing_can_be_written_nobody_is_erased(tmp_path):
