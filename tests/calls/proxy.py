@@ -72,8 +72,6 @@ def haproxy_configuration(port: int, nodes: Mapping[str, int]) -> str:
     text = (DEPLOY / "haproxy.cfg").read_text()
     text = re.sub(r"frontend plain[^\n]*\n.*?\n\n", "", text, flags=re.DOTALL)
     text = re.sub(r"bind :443 .*", f"bind 127.0.0.1:{port}", text)
-    # For as many it needs more descriptors than the user of tests may have.
-    text = text.replace("maxconn 20000", "maxconn 1000")
     return text.replace(":8080", f":{nodes['n1']}").replace(":8081", f":{nodes['n2']}")
 
 

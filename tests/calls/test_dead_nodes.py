@@ -31,6 +31,7 @@ class Node(socketserver.ThreadingTCPServer):
         self.name, self.asked = name, list[str]()
         """What it was asked, but for whether it is there."""
         self.does = "answer"
+        self.is_ready = True
         super().__init__(("127.0.0.1", port), Handler)
 
     def __enter__(self) -> Node:
@@ -67,10 +68,11 @@ class Handler(socketserver.StreamRequestHandler):
                 self.connection.settimeout(60)
                 self.connection.recv(1)
                 return
+        is_well = self.server.is_ready or asked != "GET /readyz"
+        status = b"200 OK" if is_well else b"503 Service Unavailable"
         said = f"{self.server.name} {asked} ".encode() + body
-        self.wfile.write(
-            b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(said) + said
-        )
+        head = b"HTTP/1.1 %s\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+        self.wfile.write(head % (status, len(said)) + said)
 
 
 @contextlib.contextmanager
@@ -190,3 +192,52 @@ def test_what_a_page_posts_passes_a_node_that_cannot_be_reached(
         status, said = ask(port, "POST", "/v1/call-tokens", BODY)
         assert (status, said[:2]) == (200, b"n2")
     assert nodes["n2"].asked == ["POST /v1/call-tokens"] * 6
+
+
+def until_answered_by(port: int, names: set[bytes]) -> None:
+    """Wait until exactly these nodes answer what may go to any; there is always one that does."""
+    due_s = time.monotonic() + PATIENCE_S
+    while True:
+        replies = [ask(port, "GET", f"/look{n}") for n in range(6)]
+        assert {status for status, _ in replies} == {200}
+        if {said[:2] for _, said in replies} == names:
+            return
+        assert time.monotonic() < due_s
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("proxy", ["caddy", "haproxy"])
+def test_while_no_node_is_ready_each_that_lives_serves_pages_and_api(
+    tmp_path: Path, proxy: str
+) -> None:
+    if INSTALLED[proxy] is None:
+        pytest.skip(f"{proxy} is not installed")
+    with standing(tmp_path, proxy) as (port, nodes):
+        nodes["n1"].is_ready = False
+        until_answered_by(port, {b"n2"})
+        nodes["n2"].is_ready = False
+        # From the first on, also while the proxy finds out.
+        until_answered_by(port, {b"n1", b"n2"})
+        for node in nodes.values():
+            node.asked.clear()
+        for _ in range(6):
+            status, said = ask(port, "POST", "/v1/call-tokens", BODY)
+            assert (status, said.split(b" ", 3)[-1]) == (200, BODY)
+        asked = [each for node in nodes.values() for each in node.asked]
+        assert asked == ["POST /v1/call-tokens"] * 6
+        status, said = ask(port, "GET", "/n/n1/media/browser")
+        assert (status, said[:2]) == (200, b"n1")
+        assert callback(port, "elsewhere-7") in NODES
+        # One that is gone is passed over.
+        nodes["n1"].shutdown()
+        nodes["n1"].server_close()
+        for _ in range(6):
+            status, said = ask(port, "POST", "/v1/call-tokens", BODY)
+            assert (status, said[:2], said.split(b" ", 3)[-1]) == (200, b"n2", BODY)
+        # One that is ready gets everything again.
+        with Node("n1", nodes["n1"].server_address[1]):
+            until_answered_by(port, {b"n1"})
+            nodes["n2"].asked.clear()
+            for _ in range(6):
+                assert ask(port, "POST", "/v1/call-tokens", BODY)[1][:2] == b"n1"
+            assert nodes["n2"].asked == []

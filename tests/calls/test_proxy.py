@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import socket
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -18,7 +21,9 @@ from tests.calls.proxy import (
     configuration,
     haproxy_configuration,
 )
+from tests.calls.world import PATIENCE_S
 from tests.certificates import Authority
+from tests.valkey import free_port
 
 
 @pytest.mark.skipif(HAPROXY is None, reason="haproxy is not installed")
@@ -38,6 +43,43 @@ def test_haproxy_accepts_its_file_without_a_warning(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "WARNING" not in done.stderr
+
+
+@pytest.mark.skipif(HAPROXY is None, reason="haproxy is not installed")
+@pytest.mark.parametrize(("descriptors", "least", "most"), [(1024, 400, 512), (16384, 8000, 8192)])
+def test_haproxy_takes_as_many_connections_as_its_descriptors_allow(
+    tmp_path: Path, descriptors: int, least: int, most: int
+) -> None:
+    port = free_port()
+    file, stats = tmp_path / "haproxy.cfg", tmp_path / "stats"
+    text = haproxy_configuration(port, {"n1": free_port(), "n2": free_port()})
+    file.write_text(text.replace("global\n", f"global\n    stats socket {stats}\n", 1))
+    limited = f"ulimit -n {descriptors} && exec {HAPROXY} -db -f {file}"
+    log = tmp_path / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(["bash", "-c", limited], stdout=output, stderr=output)
+    try:
+        due_s = time.monotonic() + PATIENCE_S
+        while not (told := _asked(stats, "show info")):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < due_s
+            time.sleep(0.05)
+    finally:
+        process.terminate()
+        process.wait(10)
+    assert "ALERT" not in log.read_text()
+    found = re.search(r"^Maxconn: (\d+)$", told, re.M)
+    assert found is not None
+    assert least <= int(found[1]) <= most
+
+
+def _asked(path: Path, command: str) -> str:
+    """Return what HAProxy says at its socket; empty while it does not listen."""
+    with socket.socket(socket.AF_UNIX) as client, contextlib.suppress(OSError):
+        client.connect(str(path))
+        client.sendall(f"{command}\n".encode())
+        return b"".join(iter(lambda: client.recv(65536), b"")).decode()
+    return ""
 
 
 @pytest.mark.skipif(CADDY is None, reason="caddy is not installed")
