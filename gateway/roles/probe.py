@@ -1,6 +1,7 @@
 """Listens in the gateway's place for a moment, so that the way to it can be tried before a start.
 
-Answers one random path below the node's own, where the carrier's sockets are, and nothing else.
+Answers one random path below the node's own, where the carrier's sockets are, and passes a proxy's
+health checks where no gateway runs. Everything else is refused.
 """
 
 from __future__ import annotations
@@ -27,10 +28,11 @@ class Probe:
 
 
 @contextlib.asynccontextmanager
-async def listening(settings: Settings) -> AsyncIterator[Probe | None]:
+async def listening(settings: Settings, *, is_alone: bool) -> AsyncIterator[Probe | None]:
     """Listen on the settings' host and port inside the block; None where that is not possible.
 
-    Another gateway may run there, or the port may be closed to us: `preflight.ports` tells.
+    Another gateway may run there, or the port may be closed to us: `preflight.ports` tells. Unless
+    it `is_alone`, health checks are not passed: a proxy would send visitors here instead of there.
     """
     instance = secrets.token_hex(16)
     probe = Probe(f"/n/{settings.node}/media/probe-{instance}", instance)
@@ -44,8 +46,20 @@ async def listening(settings: Settings) -> AsyncIterator[Probe | None]:
         await socket.close()
         return socket
 
+    async def is_well(_request: web.Request) -> web.Response:
+        # No gateway's answer: who asks for one must not take this for it.
+        return web.json_response({"status": "checking"})
+
+    async def refuse(_request: web.Request) -> web.Response:
+        # As a proxy says while no gateway runs.
+        return web.Response(status=503, headers={"Retry-After": "10"})
+
     app = web.Application()
     app.router.add_get(probe.path, answer)
+    if is_alone:
+        app.router.add_get("/healthz", is_well)
+        app.router.add_get("/readyz", is_well)
+    app.router.add_route("*", "/{path:.*}", refuse)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
     await runner.setup()
     try:

@@ -38,6 +38,8 @@ _CERTIFICATE_FAULTS: Final = {
 _CERTIFICATE: Final = "Serve one of a public authority for this name, with its whole chain."
 _DNS: Final = "Make an A or AAAA record that leads to this machine, or correct the name."
 _TLS: Final = "Put a proxy with TLS in front, or set CALLER_TLS_CERTIFICATE and CALLER_TLS_KEY."
+_PROXY_STATUSES: Final = frozenset({502, 503, 504})
+"""What a proxy answers that reaches nobody (RFC 9110, 15.6.3 to 15.6.5)."""
 _OPEN: Final = "Open its port in the firewall, and see that the proxy runs."
 UNKNOWN: Final = "unknown"
 """A gateway, and none of those that were known."""
@@ -55,6 +57,8 @@ class Answer:
     """What to do about it, as far as that follows from the fault."""
     is_silent: bool = False
     """Whether nothing answered at all, as if no gateway was started."""
+    is_from_proxy: bool = False
+    """Whether a proxy answered that reaches nobody; perhaps it has not looked again yet."""
 
 
 async def ask(
@@ -174,7 +178,8 @@ def _judge(origin: str, status: int, body: bytes, known: Iterable[str], nonce: s
         instance = ""
     if isinstance(instance, str) and instance:
         return Answer(instance=instance)
-    return Answer(fault=f"What answers at {origin} is not this gateway (HTTP {status}).")
+    fault = f"What answers at {origin} is not this gateway (HTTP {status})."
+    return Answer(fault=fault, is_from_proxy=status in _PROXY_STATUSES)
 
 
 def other_gateway(origin: str) -> str:

@@ -5,6 +5,7 @@ Where no gateway runs, something listens in its place for as long as that is ask
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -21,6 +22,9 @@ from gateway.stores.leases import RedisNodeLeases
 from gateway.stores.unnamed_proxy import RedisUnnamedProxy
 
 _ONLY: Final = "The carrier reaches this gateway by CALLER_PUBLIC_ORIGIN only."
+_LOOK_S: Final = 10.0
+"""How long a proxy is given to find that something listens where nothing did."""
+_LOOK_AGAIN_S: Final = 0.3
 _BELOW: Final = "Let the proxy pass WebSockets below /n/ (headers Upgrade and Connection)."
 
 
@@ -31,9 +35,10 @@ async def findings(settings: Settings) -> list[Finding]:
     if served:
         found += await _of_gateway(settings, served)
     else:
-        async with probe.listening(settings) as listening:
+        # Not known to be alone where Redis does not say who serves.
+        async with probe.listening(settings, is_alone=served is not None) as listening:
             if listening is None:
-                found += await _of_gateway(settings, served)
+                found += await _of_gateway(settings, frozenset())
             else:
                 found += await _of_probe(settings, listening)
     return [*found, *await _proxy(settings), *await _certificate(settings)]
@@ -51,7 +56,7 @@ def _scheme(settings: Settings) -> list[Finding]:
 
 async def _of_probe(settings: Settings, listening: Probe) -> list[Finding]:
     """Ask for what listens in the gateway's place."""
-    answer = await public_origin.ask(settings.origin, path=listening.path)
+    answer = await _once_it_is_found(settings, listening)
     if answer.instance != listening.instance:
         if answer.is_silent or not (await public_origin.ask(settings.origin)).instance:
             return [away("reach", _told(answer, settings))]
@@ -64,6 +69,17 @@ async def _of_probe(settings: Settings, listening: Probe) -> list[Finding]:
     if fault:
         return [Finding("reach", text), away("sockets", f"{fault} {_BELOW}")]
     return [Finding("reach", text), Finding("sockets", "WebSockets pass.")]
+
+
+async def _once_it_is_found(settings: Settings, listening: Probe) -> Answer:
+    """Ask until the proxy has looked and found what listens; return the last answer."""
+    loop = asyncio.get_running_loop()
+    until_s = loop.time() + _LOOK_S
+    while True:
+        answer = await public_origin.ask(settings.origin, path=listening.path)
+        if not answer.is_from_proxy or loop.time() >= until_s:
+            return answer
+        await asyncio.sleep(_LOOK_AGAIN_S)
 
 
 async def _of_gateway(settings: Settings, served: frozenset[str]) -> list[Finding]:
@@ -115,6 +131,9 @@ def proxy_finding(settings: Settings, address: str) -> list[Finding]:
 
 def _told(answer: Answer, settings: Settings) -> str:
     hint = answer.hint or f"Let it lead to TCP port {settings.port} of this machine."
+    if answer.is_from_proxy:
+        well = "If it does, see that it asks there for GET /healthz or /readyz."
+        hint = f"A proxy answers that reaches no gateway. {hint} {well}"
     return f"{answer.fault} {hint}"
 
 
@@ -144,14 +163,14 @@ def certificate_finding(until: datetime, now: datetime) -> Finding:
     return Finding("certificate", text)
 
 
-async def _instances(settings: Settings) -> frozenset[str]:
-    """Return what the processes call themselves that serve on these stores."""
+async def _instances(settings: Settings) -> frozenset[str] | None:
+    """Return what the processes call themselves that serve on these stores; None if not known."""
     redis = credit_client(settings)
     if redis is None:
         return frozenset()
     try:
         return await RedisNodeLeases(redis).instances()
     except StoreUnavailableError:
-        return frozenset()
+        return None
     finally:
         await disconnect(redis)

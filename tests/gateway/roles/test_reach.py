@@ -158,9 +158,12 @@ async def test_a_gateway_of_other_stores_that_has_the_port_is_not_taken_for_ours
 
 async def test_a_port_that_is_taken_is_no_place_for_a_probe(tmp_path):
     settings = settings_of(tmp_path, "", free_port())
-    async with probe.listening(settings) as first, probe.listening(settings) as second:
+    async with (
+        probe.listening(settings, is_alone=True) as first,
+        probe.listening(settings, is_alone=True) as second,
+    ):
         assert (first is None, second is None) == (False, True)
-    async with probe.listening(settings_of(tmp_path, "", 0)) as nowhere:
+    async with probe.listening(settings_of(tmp_path, "", 0), is_alone=True) as nowhere:
         assert nowhere is None
 
 
@@ -168,12 +171,53 @@ async def test_a_probe_answers_one_path_and_speaks_the_ports_tls(tmp_path, autho
     pair = authority.issue(tmp_path)
     port, files = free_port(), {"TLS_CERTIFICATE": pair.certificate, "TLS_KEY": pair.key}
     settings = settings_of(tmp_path, f"https://127.0.0.1:{port}", port, **files)
-    async with probe.listening(settings) as listening:
+    async with probe.listening(settings, is_alone=True) as listening:
         right = await public_origin.ask(settings.origin, path=listening.path)
-        wrong = await public_origin.ask(settings.origin)
+        wrong = await public_origin.ask(settings.origin, path="/v1/account")
     assert (right.instance, wrong.instance) == (listening.instance, "")
-    assert "HTTP 404" in wrong.fault
+    assert "HTTP 503" in wrong.fault
     assert {each.verdict for each in (await found(settings)).values()} == {"ok"}
+
+
+@pytest.mark.parametrize(("is_alone", "status"), [(True, 200), (False, 503)])
+async def test_a_probe_is_well_where_no_gateway_is_and_never_taken_for_one(
+    tmp_path, is_alone, status
+):
+    port = free_port()
+    settings = settings_of(tmp_path, f"http://127.0.0.1:{port}", port)
+    async with probe.listening(settings, is_alone=is_alone):
+        for path in ("/healthz", "/readyz"):
+            answer = await public_origin.ask(settings.origin, path=path)
+            assert answer.instance == ""
+            assert f"(HTTP {status})" in answer.fault
+
+
+async def test_it_is_not_known_to_be_alone_while_redis_does_not_answer(tmp_path, monkeypatch):
+    told = []
+    listening = probe.listening
+
+    def noted(settings, *, is_alone):
+        told.append(is_alone)
+        return listening(settings, is_alone=is_alone)
+
+    monkeypatch.setattr(probe, "listening", noted)
+    port = free_port()
+    away = {"REDIS_URL": f"redis://127.0.0.1:{free_port()}/0"}
+    for more in ({}, away):
+        await found(settings_of(tmp_path, f"http://127.0.0.1:{port}", port, **more))
+    assert told == [True, False]
+
+
+async def test_a_proxy_that_reaches_nobody_is_told_apart_and_looked_at_until_it_has_looked(
+    tmp_path, authority, monkeypatch
+):
+    monkeypatch.setattr(reach, "_LOOK_S", 0.5)
+    port = free_port()
+    async with Proxy(free_port(), authority.issue(tmp_path)) as proxy:
+        findings = await found(settings_of(tmp_path, proxy.origin, port))
+    assert findings["reach"].is_away
+    assert "is not this gateway (HTTP 502). A proxy answers" in findings["reach"].text
+    assert f"TCP port {port} of this machine. If it does," in findings["reach"].text
 
 
 async def test_a_socket_that_says_nothing_is_not_waited_for(monkeypatch):
