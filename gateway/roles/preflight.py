@@ -25,6 +25,7 @@ from database import refusals, schema
 from database.engine import create_engine
 from database.errors import (
     DatabaseLockedError,
+    StoreRightError,
     StoreUnavailableError,
     UnfitBookError,
     UnfitFileError,
@@ -334,7 +335,7 @@ async def credit_store(settings: Settings, *, is_starting: bool) -> list[Finding
         await disconnect(redis)
     text = "; ".join([f"Answers, version {report.version}.", *report.warnings])
     found = Finding("redis", text, is_weak=bool(report.warnings))
-    return [found, *_rights(lacking, is_starting=is_starting)]
+    return [found, *_rights(redis, lacking, is_starting=is_starting)]
 
 
 async def _without_report(
@@ -342,16 +343,21 @@ async def _without_report(
 ) -> list[Finding]:
     """Say why a server was not judged: it may be for want of a right, beside others."""
     with contextlib.suppress(StoreUnavailableError):
-        if lacking := await rights.missing(redis):
-            return _rights(lacking, is_starting=is_starting)
+        try:
+            lacking = await rights.missing(redis)
+        except StoreRightError as refused:
+            # Not even a connection begins without it.
+            lacking = refused.rules
+        if lacking:
+            return _rights(redis, lacking, is_starting=is_starting)
     return [away("redis", _sentence(error))]
 
 
-def _rights(lacking: Sequence[str], *, is_starting: bool) -> list[Finding]:
+def _rights(redis: Any, lacking: Sequence[str], *, is_starting: bool) -> list[Finding]:
     """Judge what our user may not do: a node starts where calls can be made all the same."""
     if not lacking:
         return []
-    text = rights.what_to_write(lacking)
+    text = rights.what_to_write(redis, lacking)
     spared = rights.SPARED | (rights.WATCHING if is_starting else frozenset())
     if rights.WATCHING & set(lacking):
         text += " Nobody sees live calls until then."

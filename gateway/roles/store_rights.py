@@ -40,7 +40,8 @@ class StoreRights:
         """Raise StoreRightError where one is missing; StoreUnavailableError."""
         await self.look()
         if self.lacking:
-            raise StoreRightError(rights.what_to_write(self.lacking), self.lacking)
+            text = rights.what_to_write(self._redis, self.lacking)
+            raise StoreRightError(text, self.lacking)
 
     async def watch(self, silence_s: float) -> None:
         """Look, and log what is missing once; soon where nodes have been silent for so long.

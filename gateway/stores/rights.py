@@ -26,6 +26,10 @@ SPARED: Final = frozenset({"+bgrewriteaof", "+client|setinfo", "+config|get"})
 CLUSTER: Final = ("+asking", "+cluster|slots", "+command")
 """What a Cluster's client needs beside all others; without these it cannot begin."""
 
+_NOT_TO_DEFAULT: Final = (
+    "Give `default` no rights: whoever reaches the port is that user, as a rule without a password."
+)
+
 _KEY: Final = KEYS[0].replace("*", "right")
 _OTHER_KEY: Final = KEYS[1].replace("*", "right")
 _CHANNEL: Final = CHANNELS[0].replace("*", "right")
@@ -90,6 +94,8 @@ _TRIES: Final[Mapping[str, str]] = {
 }
 """Right -> a command that needs it, as short as one may be. It is queued, never run."""
 _TRANSACTION: Final = ("+multi", "+exec")
+_SELECT: Final = "+select"
+"""Without it no connection to a database of another number than 0 begins."""
 COMMANDS: Final = frozenset(_TRIES) | {*_TRANSACTION}
 
 
@@ -109,16 +115,44 @@ async def missing(redis: Any) -> Sequence[str]:
 async def require(redis: Any) -> None:
     """Raise StoreRightError where the user lacks a right that calls need; StoreUnavailableError."""
     if lacking := [right for right in await missing(redis) if right not in WATCHING | SPARED]:
-        raise StoreRightError(what_to_write(lacking), lacking)
+        raise StoreRightError(what_to_write(redis, lacking), lacking)
 
 
-def what_to_write(lacking: Sequence[str]) -> str:
-    """Return what to do where the user lacks these rights."""
+def what_to_write(redis: Any, lacking: Sequence[str]) -> str:
+    """Return what to do where the user of this client lacks these rights."""
+    user, password = _credentials(redis)
+    # Where only such are missing the server means `default` to be used, as hosted ones do.
+    is_meant = set(lacking) <= SPARED
+    if not user and not password and not is_meant:
+        return (
+            "CALLER_REDIS_URL names no user and no password, and without them the server allows"
+            " too little: write redis://caller:password@host:6379/0, with the user that the server"
+            " has for Caller (`caller` where deploy/valkey.sh has started it, with its"
+            f" VALKEY_PASSWORD). {_NOT_TO_DEFAULT}"
+        )
+    if user in ("", "default") and not is_meant:
+        return (
+            f"CALLER_REDIS_URL leads to the user `default`, who lacks {' '.join(lacking)}: name the"
+            " user that the server has for Caller, redis://caller:password@host:6379/0."
+            f" {_NOT_TO_DEFAULT}"
+        )
+    if _SELECT in lacking:
+        return (
+            "The user of CALLER_REDIS_URL may use database 0 only: write /0 at the end of"
+            f" CALLER_REDIS_URL, or add {_SELECT} to its line in the access list."
+        )
     named = " ".join(lacking)
     return (
         f"The user of CALLER_REDIS_URL lacks rights at the server: add {named} to its line in the"
         f" access list, or run ACL SETUSER with its name and {named}."
     )
+
+
+def _credentials(redis: Any) -> tuple[str, str]:
+    """Return user and password of a client; both empty where its URL has none."""
+    is_cluster = isinstance(redis, WaitingCluster)
+    options = redis.connection_kwargs if is_cluster else redis.connection_pool.connection_kwargs
+    return options.get("username") or "", options.get("password") or ""
 
 
 async def _connections(redis: Any) -> AsyncIterator[Any]:

@@ -11,6 +11,8 @@ from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
 from billing.stores.redis_client import connect, disconnect, preflight
+from gateway.roles import preflight as start
+from gateway.settings_variables import from_mapping
 from gateway.stores import rights
 from tests.calls.deployed_stores import (
     DEPLOY,
@@ -71,6 +73,34 @@ async def test_without_the_password_valkey_only_says_that_it_lives(valkey):
             await asked(nobody, *words)
     with pytest.raises((AuthenticationError, RedisError)):
         await asked(valkey.url(password="another"), "PING")
+
+
+async def advice(url, folder):
+    settings = from_mapping({"CALLER_DATA_DIR": str(folder), "CALLER_REDIS_URL": url})
+    (found,) = await start.credit_store(settings, is_starting=False)
+    assert (found.is_fatal, found.is_away) == (True, True)
+    return found.text
+
+
+async def test_nobody_is_advised_to_open_valkey_to_everybody(valkey, tmp_path):
+    """Without a name, and by any password, who comes is `default`, who needs none."""
+    at = f"127.0.0.1:{valkey.port}/0"
+    unnamed = await advice(f"redis://{at}", tmp_path)
+    assert unnamed.startswith("CALLER_REDIS_URL names no user and no password")
+    assert "write redis://caller:password@host:6379/0" in unnamed
+    default = await advice(f"redis://default:any@{at}", tmp_path)
+    assert default.startswith("CALLER_REDIS_URL leads to the user `default`")
+    for text in (unnamed, default):
+        assert "add +" not in text
+        assert "ACL SETUSER" not in text
+        assert "Give `default` no rights" in text
+
+
+async def test_another_database_number_is_told_with_both_ways_out(valkey, tmp_path):
+    text = await advice(valkey.url().replace("/0", "/1"), tmp_path)
+    assert "/0 at the end of CALLER_REDIS_URL" in text
+    assert "add +select to its line" in text
+    assert "`caller check`" not in text
 
 
 @pytest.mark.parametrize("password", ["", "with space", "a@b", "line\nuser eve on nopass ~* +@all"])

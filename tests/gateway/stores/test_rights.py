@@ -132,3 +132,18 @@ async def test_whoever_is_refused_later_is_told_what_for(client, own_valkey):
     assert caught.value.rules == ("+set",)
     with pytest.raises(StoreRightError, match=r"lacks \+set there"):
         await RedisAlarms(client, "one").hold()
+
+
+async def test_the_default_user_of_a_hosted_server_is_not_replaced_for_what_it_gives_nobody(
+    own_valkey,
+):
+    client = connect(own_valkey.operator_url)
+    try:
+        own_valkey.command("ACL", "SETUSER", "default", "-bgrewriteaof")
+        lacking = await rights.missing(client)
+        assert "add +bgrewriteaof to its line" in rights.what_to_write(client, lacking)
+        own_valkey.command("ACL", "SETUSER", "default", "-set")
+        lacking = await rights.missing(client)
+        assert rights.what_to_write(client, lacking).startswith("CALLER_REDIS_URL names no user")
+    finally:
+        await disconnect(client)
