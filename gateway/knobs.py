@@ -55,6 +55,9 @@ def secret(doc: str, form: Form = ANY, *, is_url: bool = False) -> Any:
         text = form.matching(value)
         if text and is_url and not _can_be_asked(text):
             raise ValueError("must be a URL with a host and, if any, a port from 1 to 65535")
+        if text and is_url:
+            # One that ends with a dot is looked up all the same.
+            _require_name((urlsplit(text).hostname or "").removesuffix("."))
         return Secret(text)
 
     return _knob(Secret(), doc, parse, form.words, show="", is_secret=True)
@@ -207,6 +210,7 @@ def _knob(
 
 _ALL_MAPPED = IPv6Network("::ffff:0:0/96")
 """All addresses of IPv4, as IPv6 writes them."""
+_LABEL_MAX = 63
 _THIS_NETWORK = ip_network("0.0.0.0/8")
 _BROADCAST = ip_address("255.255.255.255")
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
@@ -222,9 +226,23 @@ def origin(value: str) -> str:
         raise ValueError("must be an origin such as https://calls.example.com")
     if parts.query or parts.fragment or parts.username:
         raise ValueError("must be an origin such as https://calls.example.com")
+    _require_name(parts.hostname or "")
     # Browsers leave the scheme's own port out (RFC 6454, 6.1), and origins are compared as text.
     place = parts.netloc.lower().removesuffix(_DEFAULT_PORTS[parts.scheme])
     return f"{parts.scheme}://{place}"
+
+
+def _require_name(host_name: str) -> None:
+    """Raise ValueError if DNS can have no such name (RFC 1035, 2.3.4), or browsers another one."""
+    if ".." in host_name:
+        raise ValueError("names a host with two dots in a row, which no host has")
+    if host_name.startswith("."):
+        raise ValueError("names a host that begins with a dot, as none does")
+    if host_name.endswith("."):
+        # What a browser says it comes from is compared as text, dot included.
+        raise ValueError("names a host that ends with a dot: leave the dot out")
+    if any(len(label) > _LABEL_MAX for label in host_name.split(".")):
+        raise ValueError(f"names a host with a part of more than {_LABEL_MAX} characters")
 
 
 def address(value: str) -> str:
@@ -250,6 +268,7 @@ def host(value: str) -> str:
     """Return a host's name or address in lower case. Raises ValueError."""
     if not re.fullmatch(r"[A-Za-z0-9_.-]{1,253}|[0-9A-Fa-f:.]{2,45}", value, re.ASCII):
         raise ValueError("must be names or addresses of hosts, without scheme, port and path")
+    _require_name(value)
     return value.lower()
 
 
