@@ -10,6 +10,7 @@ import asyncio
 import base64
 import binascii
 import hmac
+import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -42,6 +43,11 @@ _RIGHTS: Final = {
     "/IncomingPhoneNumbers": "phone-numbers/incoming-phone-numbers",
 }
 """Part of a path -> the resource, as Restricted API keys name it."""
+
+_HOST: Final = re.compile(r"[a-z]+(\.[a-z-]+\.(?P<region>[a-z]{2}[0-9]))?\.twilio\.com")
+"""A host of Twilio's: product, edge and region, the last two together or not at all."""
+_REGION_DEFAULT: Final = "us1"
+"""Serves the hosts that name no region (Twilio, "Using the Twilio REST API in a non-US Region")."""
 
 _FAULT_REFUSALS: Final[dict[int, Refusal]] = {
     401: errors.AUTHENTICATE,
@@ -332,7 +338,7 @@ class RestApi:
     def _authenticate(self, request: Request, operation: str) -> None:
         """Know the account's token, and its API key: a Standard or Restricted one.
 
-        Neither reads the account.
+        Neither key reads the account. Both token and key are of one region.
         """
         username, password = _basic(request.headers.get("Authorization", ""))
         settings = self._settings
@@ -348,12 +354,18 @@ class RestApi:
         own = request.path_params.get("account", settings.account_sid) == settings.account_sid
         is_key = username != settings.account_sid
         rights = settings.api_key_rights
-        if not (known and own) or (is_key and operation == "account" and rights is None):
+        known = known and own and self._is_here(request)
+        if not known or (is_key and operation == "account" and rights is None):
             raise RestError(errors.AUTHENTICATE)
         if is_key and rights is not None:
             right = _right(request.url.path, operation)
             if right not in rights:
                 raise RestError(errors.NOT_AUTHORISED, right)
+
+    def _is_here(self, request: Request) -> bool:
+        """Return whether a request is for the region that the credentials are of."""
+        own, asked = self._settings.region, _region(request)
+        return not own or not asked or asked == own
 
     async def _hold(self, fault: RestFault | None) -> None:
         if fault is None or not fault.hold_s:
@@ -368,6 +380,12 @@ class RestApi:
 
 def _fault_refusal(status: int) -> Refusal:
     return _FAULT_REFUSALS.get(status) or Refusal(status, 20000 + status, "Service unavailable")
+
+
+def _region(request: Request) -> str:
+    """Return the region that a request is for; empty where its host is none of Twilio's."""
+    host = _HOST.fullmatch(request.url.hostname or "")
+    return "" if host is None else host["region"] or _REGION_DEFAULT
 
 
 def _right(path: str, operation: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from simulators.carrier.errors import SimulatorSettingsError
 
 _ACCOUNT_SID = re.compile(r"AC[0-9a-f]{32}")
+_REGION = re.compile(r"([a-z]{2}[0-9])?")
 _BOUNDS: dict[str, tuple[float, float]] = {
     "port": (0, 65535),
     "dispatch_delay_s": (0, 60),
@@ -49,6 +50,9 @@ class SimulatorSettings:
     api_key_sid: str = ""
     api_key_secret: str = field(default="", repr=False)
     """A second pair of REST credentials (`SK…`); unused when empty."""
+    region: str = ""
+    """Region of Twilio's that both pairs of credentials are of, such as `ie1`: a request to a host
+    of another region is refused with 20003. Empty: any."""
     caller_ids: tuple[str, ...] = ("+15005550006",)
     """Numbers of others that are verified for the account, and so accepted as `From`; the default
     is Twilio's valid test number."""
@@ -124,6 +128,8 @@ class SimulatorSettings:
             raise SimulatorSettingsError("account_sid", "must be AC and 32 lower-case hex digits")
         if not self.auth_token:
             raise SimulatorSettingsError("auth_token", "must not be empty")
+        if not _REGION.fullmatch(self.region):
+            raise SimulatorSettingsError("region", "must be such as ie1")
         for name, (low, high) in _BOUNDS.items():
             if not low <= getattr(self, name) <= high:
                 raise SimulatorSettingsError(name, f"must be between {low} and {high}")

@@ -1,9 +1,12 @@
 """What `caller check` finds, on real stores and a carrier that is there or not."""
 
 import contextlib
+import socket
 from datetime import UTC, datetime, timedelta
 
+import aiohttp
 import pytest
+from aiohttp.abc import AbstractResolver
 
 from billing.stores.redis_client import connect, disconnect
 from database.errors import StoreRightError
@@ -14,10 +17,12 @@ from gateway.stores import embedded
 from gateway.stores.drain_mark import RedisDrainMark
 from gateway.stores.high_risk import SqlHighRiskLists
 from gateway.stores.leases import RedisNodeLeases
+from gateway.twilio.refusals import MEANINGS
 from simulators.carrier.service import SimulatorService
 from simulators.carrier.settings import SimulatorSettings
 from tests.certificates import DAY, Authority
 from tests.gateway.telemetry.collector import collecting
+from tests.proxy import Proxy
 from tests.tcp_server import tcp_server
 from tests.valkey import free_port
 
@@ -66,6 +71,74 @@ async def twilio(status, body):
 
     async with tcp_server(serve) as port:
         yield f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture
+def regional(tmp_path, monkeypatch):
+    """Return a context that serves Twilio's hosts for credentials of a region.
+
+    It yields the hosts that were looked up.
+    """
+    authority = Authority(tmp_path)
+    hosts = ("*.twilio.com", "*.dublin.ie1.twilio.com", "*.sydney.au1.twilio.com")
+    pair = authority.issue(tmp_path, hosts=hosts)
+
+    @contextlib.asynccontextmanager
+    async def serving(region):
+        options = {"region": region, "own_numbers": ("+15005550006",)}
+        async with simulated(**options) as url, Proxy(int(url.rpartition(":")[2]), pair) as proxy:
+            asked = set()
+
+            class Names(AbstractResolver):
+                def __init__(self, **_):
+                    pass
+
+                async def resolve(self, host, port=0, family=socket.AF_INET):
+                    if not host.endswith(".twilio.com"):
+                        raise OSError("no such name")
+                    asked.add(host)
+                    at = {"host": "127.0.0.1", "port": int(proxy.origin.rpartition(":")[2])}
+                    kind = {"family": family or socket.AF_INET, "proto": 0, "flags": 0}
+                    return [{"hostname": host, **at, **kind}]
+
+                async def close(self):
+                    pass
+
+            monkeypatch.setattr(aiohttp.connector, "DefaultResolver", Names)
+            monkeypatch.setattr(aiohttp.connector, "_SSL_CONTEXT_VERIFIED", authority.client())
+            yield asked
+
+    return serving
+
+
+@pytest.mark.parametrize(
+    ("region", "host"),
+    [
+        ("us1", "api.twilio.com"),
+        ("ie1", "api.dublin.ie1.twilio.com"),
+        ("au1", "api.sydney.au1.twilio.com"),
+    ],
+)
+async def test_credentials_of_another_region_name_the_setting(tmp_path, regional, region, host):
+    async with regional(region) as asked:
+        for own in ("us1", "ie1", "au1"):
+            asked.clear()
+            setting = None if own == "us1" else own
+            findings = await found(DATA_DIR=tmp_path, CARRIER_URL=None, TWILIO_REGION=setting)
+            carrier = findings["carrier"]
+            if own == region:
+                assert host in asked
+                assert carrier.text == "Answers; the account is active."
+                assert findings["number"].verdict == "ok"
+            else:
+                assert carrier.is_fatal
+                assert MEANINGS[20003].do in carrier.text
+                assert "CALLER_TWILIO_REGION" in carrier.text
+                assert "Twilio 20003: Authenticate" in carrier.text
+                assert "number" not in findings
+            # Read at a global host, which credentials of another region do not open.
+            if own == region != "us1":
+                assert findings["permissions"].text.startswith("Not known")
 
 
 def test_a_mark_reads_without_colour():

@@ -167,6 +167,23 @@ async def test_an_api_key_works_too(start: Start) -> None:
         assert await asyncio.to_thread(client.calls.list) == []
 
 
+async def test_credentials_are_of_one_region(start: Start) -> None:
+    hosts = {
+        "api.dublin.ie1.twilio.com": 200,
+        "api.frankfurt.ie1.twilio.com": 200,
+        "api.sydney.au1.twilio.com": 401,
+        "api.dublin.us1.twilio.com": 401,
+        "api.twilio.com": 401,
+        "127.0.0.1": 200,
+    }
+    async with start(region="ie1") as carrier, httpx.AsyncClient() as http:
+        url = f"{carrier.service.url}{PREFIX}/Calls.json"
+        for host, status in hosts.items():
+            reply = await http.get(url, auth=(ACCOUNT, TOKEN), headers={"Host": host})
+            assert reply.status_code == status, host
+            assert status == 200 or reply.json()["code"] == 20003
+
+
 async def test_errors_have_twilios_body(carrier: Carrier) -> None:
     table = [
         ("GET", f"{PREFIX}/Calls/CA{'0' * 32}.json", 404, 20404),

@@ -21,6 +21,7 @@ from .peer import ACCOUNT
     [
         ("account_sid", "AC1"),
         ("auth_token", ""),
+        ("region", "ireland"),
         ("port", -1),
         ("port", 65536),
         ("cps", 0),
