@@ -146,7 +146,8 @@ NOT_PERSONAL: Final[tuple[NotPersonal, ...]] = (
     NotPersonal(
         ("caller:wish:1:<digest>",),
         "that something was made by an idempotency key, for a day: keyed digests of which key of "
-        "which account, and of what was said; and of a form, the page that it led to",
+        "which account, and of what was said; of a form, the page that it led to, and for half a "
+        "minute, sealed, the cookies of its answer",
     ),
     NotPersonal(("caller:button-era:1:<button>",), "a random word, by which its calls end"),
     NotPersonal(("caller:ghosts",), "calls of nobody at the carrier, for some minutes"),

@@ -116,7 +116,9 @@ class BrowserSessions:
             # What is remembered may be older than the session: its password was changed elsewhere.
             known = await self._holder(session.account_id, remembered=False)
         if known is None or not is_alive(session, known.holder, at):
-            await self.sessions.end(secret)
+            # Whatever began the next epoch may be about to go on with the session there.
+            if known is None or not _is_of_epoch_before(session, known.holder):
+                await self.sessions.end(secret)
             return None
         if at - session.seen_at >= TOUCHED_EVERY:
             await self.sessions.touch(secret, at)
@@ -217,3 +219,7 @@ def _which(session: Session) -> tuple[str, datetime]:
     """Return by what a session is the same one for as long as it goes on."""
     # `seen_at` moves with each use, and the secret is known of one's own only.
     return session.device_id, session.began_at
+
+
+def _is_of_epoch_before(session: Session, holder: Holder) -> bool:
+    return session.credentials_epoch + 1 == holder.credentials_epoch

@@ -68,7 +68,7 @@ from gateway.stores.password_process import PasswordProcess
 from gateway.stores.people import SqlPeople
 from gateway.stores.personal_rows import SqlPersonalRows
 from gateway.stores.second_factors import SqlSecondFactors
-from gateway.stores.sent_forms import SqlSentForms
+from gateway.stores.sent_answers import SqlAnsweredForms
 from gateway.stores.supervision import SqlHolderSupervision
 from gateway.stores.wishes import RedisWishes
 from gateway.words.data_map import Kept
@@ -101,7 +101,7 @@ class People:
     """Tells in which country an address is; None where the operator has set no file."""
     can_seal: bool
     """Whether there is a key that second factors can be kept under."""
-    forms: SqlSentForms
+    forms: SqlAnsweredForms
 
     async def close(self) -> None:
         """End the process in which passwords are hashed."""
@@ -151,7 +151,9 @@ def compose_people(
         documents,
         read_countries(settings.address_countries),
         can_seal=box is not None,
-        forms=SqlSentForms(RedisWishes(stores.redis, secret=settings.twilio_auth_token.reveal())),
+        forms=SqlAnsweredForms(
+            RedisWishes(stores.redis, secret=settings.twilio_auth_token.reveal())
+        ),
     )
 
 

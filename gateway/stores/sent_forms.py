@@ -16,12 +16,15 @@ from billing.clock import Clock, utc_now
 from database.columns import NAMING_CONVENTION, UtcDateTime
 from database.engine import upsert
 from gateway.errors import FormSentBeforeError
-from gateway.stores.wishes import RedisWishes
+from gateway.stores.wishes import KEPT_S, RedisWishes
 
 _HALF: Final = 32
 """Characters of a digest's halves."""
 SENT_KEPT: Final = timedelta(days=7)
 """A page is left open for days, and sent once more when the browser brings its tabs back."""
+
+ANSWER_KEPT_S: Final = 30
+"""Far longer than a browser needs that sends a form twice."""
 
 metadata = sa.MetaData(naming_convention=NAMING_CONVENTION)
 
@@ -34,10 +37,10 @@ sent_forms = sa.Table(
 
 
 class SqlSentForms:
-    """`http.site.forms.SentForms`, with where they led to in Valkey."""
+    """Which forms were received, with where they led to in Valkey."""
 
     def __init__(self, wishes: RedisWishes, *, clock: Clock = utc_now) -> None:
-        self._wishes = wishes
+        self.wishes = wishes
         self._clock = clock
 
     async def note(self, connection: AsyncConnection, digest: str) -> None:
@@ -68,13 +71,17 @@ class SqlSentForms:
 
         Raises StoreUnavailableError.
         """
-        kept = await self._wishes.find(_name(digest))
+        kept = await self.wishes.find(_name(digest))
         is_same = kept is not None and kept.startswith(digest[_HALF:].encode())
         return kept[_HALF:] if kept is not None and is_same else None
 
-    async def keep(self, digest: str, outcome: bytes) -> None:
-        """Keep where a form led to. Raises StoreUnavailableError."""
-        await self._wishes.replace(_name(digest), digest[_HALF:].encode() + outcome)
+    async def keep(self, digest: str, outcome: bytes, *, is_brief: bool = False) -> None:
+        """Keep where a form led to, for a day, or as long as an answer.
+
+        Raises StoreUnavailableError.
+        """
+        kept_s = ANSWER_KEPT_S if is_brief else KEPT_S
+        await self.wishes.replace(_name(digest), digest[_HALF:].encode() + outcome, kept_s)
 
 
 def _name(digest: str) -> str:

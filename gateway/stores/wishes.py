@@ -35,10 +35,10 @@ class RedisWishes:
         async with bounded(_AWAY):
             await self._redis.set(self._name(wish), fingerprint, nx=True, ex=KEPT_S)
 
-    async def replace(self, wish: str, fingerprint: bytes) -> None:
+    async def replace(self, wish: str, fingerprint: bytes, kept_s: int = KEPT_S) -> None:
         """Keep another fingerprint of a wish, or the first."""
         async with bounded(_AWAY):
-            await self._redis.set(self._name(wish), fingerprint, ex=KEPT_S)
+            await self._redis.set(self._name(wish), fingerprint, ex=kept_s)
 
     def _name(self, wish: str) -> str:
         digest = hmac.digest(self._secret, wish.encode(), "sha256")

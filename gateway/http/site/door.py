@@ -30,6 +30,7 @@ from gateway.http.site.forms import (
     Sending,
     SentForms,
     owner_of,
+    receive_form,
 )
 from gateway.http.site.pages import ErrorPage, Page, SentFormPage
 from gateway.http.site.rendering import HEADERS, Pages
@@ -132,6 +133,8 @@ class Door:
             principal = await self.who(request)
             back = (page or path).format(**request.path_params)
             if principal is None or principal.signed_in is None:
+                if method == "POST":
+                    await receive_form(request)
                 return self.sign_in_first(request, back)
             request.state.owner = principal.signed_in.holder.account_id
             if not before_terms and not principal.has_accepted:
@@ -253,7 +256,8 @@ class Door:
         async def endpoint(request: Request) -> Response:
             with undertaken() as work:
                 if self.forms is not None:
-                    request.state.sending = Sending(self.forms, work)
+                    session = self.holders.cookies.session(request)
+                    request.state.sending = Sending(self.forms, work, session)
                 try:
                     return await self._answered(request, handler)
                 except RequestRefusedError as error:
@@ -278,19 +282,36 @@ class Door:
         try:
             response = await handler(request)
         except AnsweredBeforeError as error:
-            response = SeeOther(error.outcome.path, error.outcome.said)
+            response = _again(error.outcome)
         except FormSentBeforeError:
             sending: Sending = request.state.sending
             if (outcome := await sending.outcome_soon()) is None:
                 raise
-            response = SeeOther(outcome.path, outcome.said)
+            response = _again(outcome)
         else:
-            await _keep_outcome(request, response)
+            response = await self._settled(request, response)
         if isinstance(response, SeeOther):
             if response.said:
                 cookies.set_said(response, response.said)
         elif request.state.is_said and request.method != "HEAD":
             cookies.drop_said(response)
+        return response
+
+    async def _settled(self, request: Request, response: Response) -> Response:
+        """Keep where a form led to that has changed something.
+
+        One that has changed nothing may have come twice, and the first may have ended its session:
+        then it is answered as that one.
+        """
+        sending: Sending | None = getattr(request.state, "sending", None)
+        if sending is None or not isinstance(response, SeeOther):
+            return response
+        if sending.may_be_overtaken:
+            is_over = await self.holders.sessions.who(sending.session) is None
+            outcome = await sending.outcome_soon() if is_over else None
+            return response if outcome is None else _again(outcome)
+        cookies = tuple(response.headers.getlist("set-cookie"))
+        await sending.led_to(Outcome(response.headers["location"], response.said, cookies))
         return response
 
     async def _of_sent_form(self, request: Request, code: str, status: int) -> Response:
@@ -312,12 +333,12 @@ class Door:
         return self.show(request, page, status=status, headers=headers)
 
 
-async def _keep_outcome(request: Request, response: Response) -> None:
-    sending: Sending | None = getattr(request.state, "sending", None)
-    # A cookie holds a secret, which is kept nowhere.
-    if sending is None or not isinstance(response, SeeOther) or "set-cookie" in response.headers:
-        return
-    await sending.led_to(Outcome(response.headers["location"], response.said))
+def _again(outcome: Outcome) -> SeeOther:
+    """Return the answer that a form was given before."""
+    response = SeeOther(outcome.path, outcome.said)
+    for cookie in outcome.cookies:
+        response.headers.append("set-cookie", cookie)
+    return response
 
 
 def own_page(path: str) -> str:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import hmac
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Protocol, TypeVar
@@ -299,8 +301,24 @@ class SentForms(Protocol):
         Raises StoreUnavailableError.
         """
 
-    async def keep(self, digest: str, outcome: bytes) -> None:
-        """Keep where a form led to. Raises StoreUnavailableError."""
+    async def keep(self, digest: str, outcome: bytes, *, is_brief: bool = False) -> None:
+        """Keep where a form led to, for a day or for some seconds.
+
+        Raises StoreUnavailableError.
+        """
+
+    async def answer(self, proof: bytes) -> bytes | None:
+        """Return the answer to a form that was received a moment before; None for none.
+
+        `proof` is known only to who sends that very form with the session that it came with.
+        Raises StoreUnavailableError.
+        """
+
+    async def keep_answer(self, proof: bytes, answer: bytes) -> None:
+        """Keep the answer to a form for some seconds; only its proof opens it.
+
+        Raises StoreUnavailableError.
+        """
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -308,6 +326,8 @@ class Outcome(msgspec.Struct, frozen=True):
 
     path: str
     said: str
+    cookies: tuple[str, ...] = ()
+    """Fields `Set-Cookie` of the answer."""
 
 
 class AnsweredBeforeError(Exception):
@@ -324,7 +344,20 @@ class Sending:
 
     forms: SentForms
     work: Undertaking
+    session: str
+    """Secret of the session that it came with; empty for none."""
     _digest: str = ""
+    _proof: bytes = b""
+
+    @property
+    def may_be_overtaken(self) -> bool:
+        """Whether the same form may have ended the session, while this one has changed nothing."""
+        return bool(self._proof) and not self.work.may_be_done
+
+    def receive(self, path: str, body: bytes) -> None:
+        """Note what came in, all of it."""
+        if self.session:
+            self._proof = hmac.digest(self.session.encode(), path.encode() + b"\0" + body, "sha256")
 
     async def begin(self, shown: bytes, filled: bytes) -> None:
         """Let what the form changes take along that it was received.
@@ -355,15 +388,25 @@ class Sending:
 
     async def _outcome(self) -> Outcome | None:
         with suppress(StoreUnavailableError, msgspec.MsgspecError):
-            kept = await self.forms.outcome(self._digest)
+            # In this order: what has cookies is kept first, and the session needs them.
+            place = await self.forms.outcome(self._digest) if self._digest else None
+            answer = await self.forms.answer(self._proof) if self._proof else None
+            kept = answer or place
             return None if kept is None else msgspec.json.decode(kept, type=Outcome)
         return None
 
     async def led_to(self, outcome: Outcome) -> None:
         """Keep where a form led to that has changed something."""
-        if self._digest and self.work.may_be_done:
-            with suppress(StoreUnavailableError):
-                await self.forms.keep(self._digest, msgspec.json.encode(outcome))
+        if not self._digest or not self.work.may_be_done:
+            return
+        place = msgspec.json.encode(Outcome(outcome.path, outcome.said))
+        with suppress(StoreUnavailableError):
+            if not outcome.cookies:
+                await self.forms.keep(self._digest, place)
+            elif self._proof:
+                await self.forms.keep_answer(self._proof, msgspec.json.encode(outcome))
+                # For a browser that has had the answer.
+                await self.forms.keep(self._digest, place, is_brief=True)
 
 
 def _half(text: bytes) -> str:
@@ -379,33 +422,51 @@ async def read_form(request: Request, kind: type[_F]) -> _F:
     for one that was received before.
     """
     body = await read_body(request, FORM_BYTES_MAX)
-    if not _is_form(request, body):
-        raise RequestRefusedError("unsupported_media_type")
     try:
-        # WHATWG URL, 5.1: forms are UTF-8, percent-encoded to ASCII.
-        pairs = parse_qsl(
-            body.decode("ascii"),
-            keep_blank_values=True,
-            max_num_fields=_FIELDS_MAX,
-            errors="strict",
-        )
-        fields = dict(pairs)
-        # What has looked at the form before may have read the other value of a field.
-        if len(fields) < len(pairs):
-            raise RequestRefusedError("bad_request")
+        fields = _fields(request, body)
         owner = owner_of(request)
         if owner and fields.get(OWNER, owner) != owner:
             raise RequestRefusedError("form_of_another_account")
         sending: Sending | None = getattr(request.state, "sending", None)
-        sent = fields.get(SENT, "")
-        if sending is not None and not fields.get(_OWN) and _SENT.fullmatch(sent):
+        if sending is not None and _is_known(fields):
+            path = request.url.path
+            sending.receive(path, body)
             # With all that was filled in: a page that a browser shows again by its Back button has
             # the same word, and may be filled in otherwise.
-            await sending.begin(f"{owner}\0{request.url.path}\0{sent}".encode(), body)
+            await sending.begin(f"{owner}\0{path}\0{fields[SENT]}".encode(), body)
         # Not strict: a checkbox says "true", as text.
         return msgspec.convert(fields, kind, strict=False)
     except (ValueError, msgspec.ValidationError):
         raise RequestRefusedError("bad_request") from None
+
+
+async def receive_form(request: Request) -> None:
+    """Note which form came in with a session that is over: the same one may have ended it."""
+    sending: Sending | None = getattr(request.state, "sending", None)
+    with suppress(RequestRefusedError, ValueError):
+        body = await read_body(request, FORM_BYTES_MAX)
+        if sending is not None and _is_known(_fields(request, body)):
+            sending.receive(request.url.path, body)
+
+
+def _fields(request: Request, body: bytes) -> dict[str, str]:
+    """Return the fields of a form. Raises RequestRefusedError, ValueError."""
+    if not _is_form(request, body):
+        raise RequestRefusedError("unsupported_media_type")
+    # WHATWG URL, 5.1: forms are UTF-8, percent-encoded to ASCII.
+    pairs = parse_qsl(
+        body.decode("ascii"), keep_blank_values=True, max_num_fields=_FIELDS_MAX, errors="strict"
+    )
+    fields = dict(pairs)
+    # What has looked at the form before may have read the other value of a field.
+    if len(fields) < len(pairs):
+        raise RequestRefusedError("bad_request")
+    return fields
+
+
+def _is_known(fields: Mapping[str, str]) -> bool:
+    """Return whether a form is known when it comes again."""
+    return not fields.get(_OWN) and _SENT.fullmatch(fields.get(SENT, "")) is not None
 
 
 def owner_of(request: Request) -> str:

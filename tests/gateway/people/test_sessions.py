@@ -50,6 +50,19 @@ async def test_whoever_is_locked_or_has_changed_the_password_is_out_within_secon
     assert await world.browsers.who(who.secret) is None
 
 
+async def test_one_that_is_about_to_go_on_in_the_next_epoch_is_refused_and_left(world):
+    world.add()
+    who = await world.enter()
+    world.change(credentials_epoch=2)
+    world.later(seconds=10)
+    assert await world.browsers.who(who.secret) is None
+    assert list(world.sessions.kept) == [who.secret]
+    world.change(credentials_epoch=3)
+    world.later(seconds=10)
+    assert await world.browsers.who(who.secret) is None
+    assert not world.sessions.kept
+
+
 async def test_a_session_of_a_newer_epoch_than_what_is_remembered_goes_on(world):
     world.add()
     who = await world.enter()

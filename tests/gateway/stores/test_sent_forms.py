@@ -7,7 +7,8 @@ import sqlalchemy as sa
 
 from database.engine import TIMEOUT_S, writing
 from gateway.errors import FormSentBeforeError
-from gateway.stores.sent_forms import SqlSentForms, sent_forms
+from gateway.stores.sent_answers import SqlAnsweredForms
+from gateway.stores.sent_forms import ANSWER_KEPT_S, sent_forms
 from gateway.stores.wishes import KEPT_S, RedisWishes
 from tests.billing.conftest import client
 
@@ -20,7 +21,7 @@ DIGEST = SHOWN + "a" * 32
 
 @pytest.fixture
 def forms(client):
-    return SqlSentForms(RedisWishes(client, secret="s"))
+    return SqlAnsweredForms(RedisWishes(client, secret="s"))
 
 
 async def do(engine, forms, digest=DIGEST, *, change="SELECT 1"):
@@ -78,3 +79,28 @@ async def test_where_it_led_to_is_kept_for_a_day_until_it_is_sent_otherwise(form
     (key,) = await operator.keys("*")
     assert DIGEST.encode() not in key
     assert 0 < await operator.ttl(key) <= KEPT_S
+
+
+async def test_an_answer_is_opened_by_its_proof_alone_and_kept_for_seconds(forms, operator):
+    proof, other = b"p" * 32, b"o" * 32
+    assert await forms.answer(proof) is None
+    await forms.keep_answer(proof, b"set-cookie: secret")
+    assert await forms.answer(proof) == b"set-cookie: secret"
+    assert await forms.answer(other) is None
+    (key,) = await operator.keys("*")
+    assert 0 < await operator.ttl(key) <= ANSWER_KEPT_S
+    sealed = await operator.get(key)
+    for word in (b"secret", proof):
+        assert word not in key + sealed
+    await forms.keep_answer(other, b"theirs")
+    (name,) = set(await operator.keys("*")) - {key}
+    # What lies under another's name opens for nobody, nor what is cut off.
+    for value in (sealed, sealed[:5], b""):
+        await operator.set(name, value)
+        assert await forms.answer(other) is None
+
+
+async def test_a_place_may_be_kept_for_seconds(forms, operator):
+    await forms.keep(DIGEST, b"place", is_brief=True)
+    (key,) = await operator.keys("*")
+    assert 0 < await operator.ttl(key) <= ANSWER_KEPT_S
