@@ -37,7 +37,7 @@ def list_requests(
     context: typer.Context,
     account_id: Annotated[str, typer.Argument(help="Only of this account.")] = "",
 ) -> None:
-    """List the newest requests, the newest first."""
+    """List the newest requests, the newest first; deletions that operators ordered are in it."""
 
     async def work(book: storage.Book, _settings: Settings) -> None:
         async with reading(book.engine, TIMEOUT_S) as connection:

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from accounts.audit_log import Act, Actor
+from accounts.data_request import Right
 from accounts.erasure import STEPS, Erasure, State, Step, Unspent
 from accounts.notice import LAST_NOTICE, Notice
 from accounts.stores import audit_log, consent_proofs, data_requests, erasures, holders
@@ -74,8 +75,9 @@ class SqlErasing:
     ) -> None:
         """Note a deletion that is due at once; one that was done is done again.
 
-        An operator's order closes the account and gets its line in the audit log with it. One that
-        only repeats what is being done gets none: whoever ordered it first has it. Raises
+        An operator's order closes the account and gets its line in the audit log with it, and one
+        in the register of requests, as does what is erased again after an older copy came back. An
+        order that only repeats what is being done gets none: whoever gave it first has them. Raises
         LookupError: no such account.
         """
         at = self._clock()
@@ -83,7 +85,13 @@ class SqlErasing:
         async with writing(self._engine, self._timeout_s) as connection:
             # Before the account: so do those who ask for their own deletion.
             has_begun = await erasures.begin_now(connection, erasure)
-            if order is not None and (await close(connection, account_id, at) or has_begun):
+            if order is not None:
+                is_new = await close(connection, account_id, at) or has_begun
+            else:
+                is_new = has_begun and actor is Actor.SERVICE
+            if is_new:
+                await data_requests.ask(connection, account_id, Right.DELETION, at)
+            if is_new and order is not None:
                 await audit_log.record(
                     *(connection, account_id, Act.DELETION_ASKED, at, actor),
                     reason=order.reason,

@@ -8,10 +8,11 @@ from datetime import timedelta
 import pytest
 
 from accounts.audit_log import Act, Actor
+from accounts.data_request import Right
 from accounts.erasure import Unspent
 from accounts.holder import Device, Holder
 from accounts.session import Session
-from accounts.stores import audit_log, devices, holders
+from accounts.stores import audit_log, data_requests, devices, holders
 from accounts.stores.sessions import RedisSessions
 from billing.clock import utc_now
 from billing.stores.payments import SqlPaymentStore
@@ -384,6 +385,18 @@ async def asked_by(world):
     async with reading(world.engine, TIMEOUT_S) as connection:
         lines = await audit_log.of_account(connection, "alice", limit=9)
     return [(each.operator, each.reason) for each in lines if each.act is Act.DELETION_ASKED]
+
+
+async def test_an_operators_deletion_is_in_the_register_of_requests_once(office):
+    """By it deletions are known again where a copy of the database is older than they are."""
+    deletion = office.having(rewrite_files=answering(True))
+    for number in range(2):
+        order = Order("kim", f"asked for by letter {number}")
+        assert await deletion.delete("alice", write_off=True, order=order) == DELETED
+    async with reading(office.world.engine, TIMEOUT_S) as connection:
+        (listed,) = await data_requests.newest(connection)
+    assert (listed.account_id, listed.right) == ("alice", Right.DELETION)
+    assert (listed.done_by, listed.note) == (Actor.SERVICE, "")
 
 
 @pytest.mark.parametrize("is_rewritten", [True, False])

@@ -462,6 +462,10 @@ async def test_an_older_copy_of_the_database_does_not_bring_a_person_back(house)
         await holders.insert(connection, Holder("alice", EMAIL, at, "hash", 1, "de", at), EMAIL)
     other = ErasureJournal(house.journal.path, house.kept, house.accounts.mark_deleted)
     await other.apply()
+    async with reading(house.engine, TIMEOUT_S) as connection:
+        again, first = await data_requests.of_account(connection, "alice")
+    assert (again.right, again.done_at) == (Right.DELETION, None)
+    assert (first.right, first.done_by) == (Right.DELETION, Actor.SERVICE)
     await house.redis.delete("caller:aof-rewritten")
     assert (await house.work.perform()).account_id == "alice"
     assert await house.people.holder("alice") is None
