@@ -163,6 +163,10 @@ class CloseOutcome:
     written_off_micros: int = 0
     """The price of seconds already used that balance and caps could not pay."""
     balance_micros: int = 0
+    seconds: int = 0
+    """For which a call was charged that had been closed before; 0 where the gate does not know."""
+    is_repeat: bool = False
+    """It was this very closing that had closed the call, and its answer was lost."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@
 -- ARGV: call, account, final, seconds, record, seconds for which tombstones are kept, most tombstones
 --   to trim, the record in brief, '1' if the call ended for want of credit, and for each of its caps
 --   name and limit
--- Returns {result, charged, written off, balance}.
+-- Returns {result, charged, written off, balance}, and of a call that is closed already also for how
+-- many seconds, 0 where that is not known, and 1 if these very arguments have closed it.
 if not is_ready() then return not_ready() end
 local call, account, final = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local balance = available(account)
@@ -12,7 +13,17 @@ local balance = available(account)
 -- The node, another that takes it for dead, and the carrier's callback may all close a call: the
 -- first one counts.
 local done = redis.call('HGET', DONE, call)
-if done then return {'already_closed', tonumber(done), 0, balance} end
+if done then
+  local seconds, is_repeat, row = 0, 0, redis.call('HGET', ENDS, call)
+  if row then
+    local _, charged, written_off, owed, record = end_in(row)
+    seconds = tonumber(owed)
+    -- The answer to whoever has closed it was lost, and they ask again.
+    local is_price = tonumber(charged) + tonumber(written_off) == final
+    if is_price and owed == ARGV[4] and record == ARGV[8] then is_repeat = 1 end
+  end
+  return {'already_closed', tonumber(done), 0, balance, seconds, is_repeat}
+end
 local open = redis.call('HGET', CALL, call)
 if not open then return {'unknown', 0, 0, balance} end
 local owner = owner_in(redis.call('HGET', OWN, call))

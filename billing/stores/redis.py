@@ -201,7 +201,7 @@ class RedisSpendGate:
 
     async def close(self, closing: Closing) -> CloseOutcome:
         """Post a call's final price and void the rest of its hold."""
-        result, charged, written_off, balance = await self._run(
+        result, charged, written_off, balance, *before = await self._run(
             self._close,
             self.partition(closing.account_id),
             closing.call_id,
@@ -216,7 +216,10 @@ class RedisSpendGate:
             *[argument for cap in closing.caps for argument in (cap.name, cap.limit_micros)],
         )
         assert result != b"other_account", "a call is closed by the account that opened it"
-        return CloseOutcome(CloseResult(result.decode()), charged, written_off, balance)
+        seconds, is_repeat = before or (0, 0)
+        return CloseOutcome(
+            CloseResult(result.decode()), charged, written_off, balance, seconds, bool(is_repeat)
+        )
 
     async def tell_again(self, call_id: str, account_id: str, opened: bytes = b"") -> bool:
         """Put a call's end into the outbox again unless it waits there; True if it was put."""

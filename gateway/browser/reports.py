@@ -147,21 +147,6 @@ def end_tone(call: Call) -> wire.ToneName | None:
     return _TONES.get(call.cause)
 
 
-def final_figures(
-    call: Call, seconds: int, cost_micros: int, currency: str, *, has_stood: bool
-) -> tuple[int | None, wire.Money | None]:
-    """Return the seconds charged and their price, as far as this node knows them.
-
-    It does not if it has just stood still for so long that its lease may have run out: another node
-    may have settled the call meanwhile, by what the spend gate knew.
-    """
-    # How a call ends for want of grace, or because another node has settled it.
-    is_without_gate = (call.cause, call.ended_by) == (Cause.NORMAL_TEMPORARY_FAILURE, "gateway")
-    if has_stood and is_without_gate:
-        return None, None
-    return seconds, money(cost_micros, currency)
-
-
 def end_message(
     call_id: str,
     call: Call,

@@ -43,7 +43,6 @@ from gateway.calls.services import Services
 from gateway.cause import CarrierRefusal, Cause
 from gateway.charging.call_charge import CallCharge
 from gateway.charging.context import CallContext
-from gateway.charging.node_watch import RENEWAL_S, lease_s
 from gateway.errors import UnexpectedEventError
 from gateway.heartbeat.ticker import BEATS_PER_SECOND, Deadline
 from gateway.logs.call_events import CallLog
@@ -330,10 +329,12 @@ class Bridge:
             self.receive(Ended(cause, ended_by), at_ns)
 
     def used(self) -> tuple[int, int]:
-        """Return the seconds charged for so far and their price in micros."""
-        if self.call.answered_ns is None or self.call.ended_ns is not None:
-            return self.charge.final
-        return self.charge.used()
+        """Return the seconds charged for so far and their price in micros.
+
+        Nothing where another node may have settled the call, until what it has posted is known.
+        """
+        is_talked = self.call.answered_ns is not None and self.call.ended_ns is None
+        return (self.charge.used() if is_talked else self.charge.final) or (0, 0)
 
     # Commands. None of them waits: what takes time is spawned and reports back as an event.
 
@@ -387,12 +388,9 @@ class Bridge:
             self._end_tone = None
         self.media.stop_tone()
         self._path.close()
-        # After a standstill as long as its lease another node may have settled the call.
-        settings, stood_ns = self._s.settings, self._clock_ns() - self._s.ticker.read_ns
-        lease = lease_s(settings.prepaid_horizon_s, settings.grace_s)
-        has_stood = stood_ns >= (lease - RENEWAL_S) * SECOND_NS
-        final, currency = self.charge.final, self.order.currency
-        seconds, cost = reports.final_figures(self.call, *final, currency, has_stood=has_stood)
+        seconds, cost = None, None
+        if (final := self.charge.final) is not None:
+            seconds, cost = final[0], reports.money(final[1], self.order.currency)
         ran_out_of = self.charge.ran_out_of
         told = (self.call_id, self.call, seconds, cost, ran_out_of)
         self.tell(reports.end_message(*told, hides_money=self.order.visitor is not None))
@@ -406,8 +404,12 @@ class Bridge:
     async def _settle(self) -> None:
         if self.call.is_unexplained and (said := await self._line.why_failed()) is not None:
             self.call.explain(said)
-        await self.charge.settle()
-        self._log.settled(self.call, *self.charge.final)
+        is_ours = await self.charge.settle()
+        seconds, cost_micros = self.used()
+        if is_ours:
+            self._log.settled(self.call, seconds, cost_micros)
+        else:
+            self._log.settled_elsewhere(self.call, seconds, cost_micros)
         self.receive(Settled())
 
     def _release(self) -> None:

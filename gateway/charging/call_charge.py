@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import structlog
 
 from billing.meter import CallMeter, CutOff
-from billing.ports import OpenOutcome, OpenResult, SpendCap
+from billing.ports import CloseResult, OpenOutcome, OpenResult, SpendCap
 from billing.rating import Rate
 from database.errors import StoreUnavailableError
 from gateway.browser import messages as wire
@@ -38,9 +38,11 @@ class CallCharge:
         "_caps",
         "_context",
         "_cut_off",
+        "_final",
+        "_has_stood",
         "_hold",
+        "_is_posted",
         "account_id",
-        "final",
         "meter",
         "rate",
         "refusal",
@@ -59,8 +61,10 @@ class CallCharge:
         self._advice = AdviceOfCharge(context)
         self.refusal = ""
         """Why the first hold was refused, as a code for the caller."""
-        self.final = (0, 0)
+        self._final = (0, 0)
         """Seconds charged and their price in micros, once the call has ended."""
+        self._has_stood = self._is_posted = False
+        """Whether another node may have settled the call; whether it is known who has."""
 
     # The first hold.
 
@@ -163,13 +167,20 @@ class CallCharge:
         # A claim may still be on its way: what it gets granted the closing gives back.
         self._context.services.metering.remove(self)
         self._cut_off.cancel()
-        self.final = self.meter.final(ended_ns)
+        self._final = self.meter.final(ended_ns)
+        self._has_stood = self._context.may_be_settled()
 
-    async def settle(self) -> None:
-        """Post the final price."""
+    async def settle(self) -> bool:
+        """Post the final price; return whether that was done here and not by another node."""
         settlement = Settlement(self._context, self._hold)
         is_out_of_credit = self.ran_out_of is CutOff.CREDIT
-        await settlement.settle(*self.final, is_out_of_credit=is_out_of_credit)
+        outcome = await settlement.settle(*self._final, is_out_of_credit=is_out_of_credit)
+        seconds, _ = self._final
+        is_ours = outcome.result is not CloseResult.ALREADY_CLOSED or outcome.is_repeat
+        if outcome.result is not CloseResult.UNKNOWN:
+            self._final = seconds if is_ours else outcome.seconds, outcome.charged_micros
+        self._is_posted = True
+        return is_ours
 
     # What the bridge asks.
 
@@ -184,9 +195,23 @@ class CallCharge:
         """What the call ran out of when it was cut off; None if it was not."""
         return self._cut_off.ran_out_of
 
-    def used(self) -> tuple[int, int]:
-        """Return the seconds charged for so far and their price in micros."""
+    @property
+    def final(self) -> tuple[int, int] | None:
+        """Seconds charged and their price in micros, once the call has ended.
+
+        None until the price is posted where another node may have posted it.
+        """
+        is_doubtful = self._has_stood or self._hold.is_settled_elsewhere
+        return None if is_doubtful and not self._is_posted else self._final
+
+    def used(self) -> tuple[int, int] | None:
+        """Return the seconds charged for so far and their price in micros.
+
+        None where this process has stood still past the call's end, and does not know them.
+        """
         now_ns = self._context.now_ns()
+        if self.meter.is_overdue(now_ns):
+            return None
         return self.meter.owed_s(now_ns), self.meter.cost_micros(now_ns)
 
     @property
@@ -195,7 +220,12 @@ class CallCharge:
         return self.meter.unused_micros(self._context.now_ns()) if self._hold.is_open else 0
 
     def bill(self, now_ns: int) -> tuple[wire.Cost | wire.Credit, ...]:
-        """Return what has been used and what is left; nothing for who does not pay."""
+        """Return what has been used and what is left; nothing for who does not pay.
+
+        Nor after a standstill past the call's end.
+        """
+        if self.meter.is_overdue(now_ns):
+            return ()
         return self._advice.bill(self.meter, now_ns)
 
     def warn(self, now_ns: int) -> None:

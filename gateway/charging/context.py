@@ -12,8 +12,10 @@ from gateway.browser import messages as wire
 from gateway.browser.reports import WallClock
 from gateway.call.machine import Event
 from gateway.charging.closings import keep_nothing
+from gateway.charging.node_watch import RENEWAL_S, lease_s
 from gateway.charging.rounds import Metering
 from gateway.heartbeat.ticker import Ticker
+from gateway.nanoseconds import SECOND_NS
 from gateway.ports import CallOrder, Notify, to_nobody
 from gateway.settings import Settings
 
@@ -79,6 +81,15 @@ class CallContext:
     def now_ns(self) -> int:
         """Return the monotonic time."""
         return self.services.ticker.clock_ns()
+
+    def may_be_settled(self) -> bool:
+        """Return whether another node may have settled the call, for all that is known here.
+
+        So it is after a standstill as long as this node's lease.
+        """
+        settings, stood_ns = self.services.settings, self.now_ns() - self.services.ticker.read_ns
+        lease = lease_s(settings.prepaid_horizon_s, settings.grace_s)
+        return stood_ns >= (lease - RENEWAL_S) * SECOND_NS
 
     def notify(self, name: str, **data: Any) -> None:
         """Tell the operator's program of an event of this call."""

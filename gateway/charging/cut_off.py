@@ -124,5 +124,6 @@ class CutOffTimer:
         cause, ended_by = _CUT_OFFS[ran_out_of]
         # As of the cut-off: the time it took to ask is not charged.
         self._context.call.receive(Ended(cause, ended_by), due_ns)
-        seconds, _ = self._meter.final(due_ns)
+        # Of a call that another node may have settled its record tells the seconds.
+        seconds = None if self._context.may_be_settled() else self._meter.final(due_ns)[0]
         self._context.notify("call.cut_off", cause=ran_out_of.value, seconds=seconds)

@@ -40,6 +40,7 @@ class Hold:
         "_named_in",
         "_rate",
         "is_open",
+        "is_settled_elsewhere",
     )
 
     _meter: CallMeter
@@ -51,6 +52,8 @@ class Hold:
         self._caps = caps
         self.is_open = False
         """Whether the gate holds credit for the call, as far as is known."""
+        self.is_settled_elsewhere = False
+        """Whether the gate has said that the call was settled, and not by this node."""
         self._lock: asyncio.Lock | None = None
         self._is_reopening = False
         self._carrier_call_id = ""
@@ -175,4 +178,6 @@ class Hold:
 
     def settled_elsewhere(self) -> None:
         """End the call: another node has settled it."""
+        # Before the event, whose commands tell the caller what the call has cost.
+        self.is_settled_elsewhere = True
         self._context.call.receive(Ended(Cause.NORMAL_TEMPORARY_FAILURE, "gateway"))

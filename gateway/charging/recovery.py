@@ -181,7 +181,7 @@ class Settler:
                 carrier_call_id=orphan.carrier_call_id,
                 cause=Cause.NORMAL_TEMPORARY_FAILURE,
                 seconds=seconds,
-                cost_micros=price,
+                cost_micros=outcome.charged_micros,
             )
         if orphan.carrier_call_id and not is_over:
             self.stray(orphan.carrier_call_id, orphan.call_id)

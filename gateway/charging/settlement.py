@@ -13,7 +13,7 @@ from typing import TypeVar
 import msgspec
 import structlog
 
-from billing.ports import CloseResult, Closing
+from billing.ports import CloseOutcome, CloseResult, Closing
 from database.errors import StoreUnavailableError
 from gateway.charging.closings import reopening
 from gateway.charging.context import CallContext
@@ -39,30 +39,36 @@ class Settlement:
         self._context = context
         self._hold = hold
 
-    async def settle(self, seconds: int, micros: int, *, is_out_of_credit: bool) -> None:
-        """Post the final price; the account's other calls get what was held in excess."""
+    async def settle(self, seconds: int, micros: int, *, is_out_of_credit: bool) -> CloseOutcome:
+        """Post the final price; the account's other calls get what was held in excess.
+
+        Returns the gate's answer: another node may have posted another one before.
+        """
         services, call_id = self._context.services, self._context.opened.call_id
         # A reopening under way would open what this closes; one that waits finds it closed.
         async with self._hold.lock:
             closing = self._closing(seconds, micros, is_out_of_credit=is_out_of_credit)
             # Before the gate has it: from here on the end is known even if the gate loses it.
             services.keep(reopening(self._hold.opening(0), micros), closing)
-            if await self._close(closing) is CloseResult.UNKNOWN:
+            outcome = await self._close(closing)
+            if outcome.result is CloseResult.UNKNOWN:
                 # Neither open nor closed there: the gate has lost the call, and can charge it only
                 # once it is open again.
                 await self._persist(lambda: self._hold.open_again(micros))
-                if await self._close(closing) is CloseResult.UNKNOWN:
+                outcome = await self._close(closing)
+                if outcome.result is CloseResult.UNKNOWN:
                     # Lost once more in this moment. `closings` tells the end again.
                     log.error("call not settled", call_id=call_id)
             self._hold.is_open = False
             services.metering.release(call_id)
         # They may be at their cut-off, waiting for what this call gives back.
         await services.metering.charge_now(closing.account_id)
+        return outcome
 
     async def void(self) -> None:
         """Void a first hold that got no answer: it may have been placed, or may still be."""
         closing = self._closing(0, 0, is_out_of_credit=False)
-        if await self._close(closing) is CloseResult.UNKNOWN:
+        if (await self._close(closing)).result is CloseResult.UNKNOWN:
             # Closing leaves a tombstone only for an open call, so an opening that arrives later
             # would succeed.
             await asyncio.sleep(_LATE_HOLD_S)
@@ -79,8 +85,8 @@ class Settlement:
             caps=self._hold.caps,
         )
 
-    async def _close(self, closing: Closing) -> CloseResult:
-        return (await self._persist(lambda: self._context.services.gate.close(closing))).result
+    async def _close(self, closing: Closing) -> CloseOutcome:
+        return await self._persist(lambda: self._context.services.gate.close(closing))
 
     async def _persist(self, ask: Callable[[], Awaitable[_T]]) -> _T:
         """Ask the spend gate until it answers."""

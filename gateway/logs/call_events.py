@@ -27,9 +27,10 @@ EVENTS: Final[Mapping[str, tuple[str, ...]]] = {
     "call answered": ("after_s",),
     "call ended": (*_CAUSE, "ended_by", "seconds"),
     "call settled": (*_CAUSE, "seconds", "cost_micros"),
+    "call was settled by another node": ("seconds", "cost_micros"),
 }
 """Event -> its own fields besides `FIELDS`. Every requested call is eventually refused or settled,
-once."""
+once; if another node has settled it, its own says so as well."""
 
 LISTENERS: Final[set[Callable[[str, Mapping[str, Any]], None]]] = set()
 """Told of each event and its own fields, whatever is logged."""
@@ -118,9 +119,14 @@ class CallLog:
         _log.debug("call received", **ids, received=what, state=call.state.name)
 
     def settled(self, call: Call, seconds: int, cost_micros: int) -> None:
-        """Log what the call is charged."""
+        """Log what this node has posted as the price of the call."""
         cause = call.cause or Cause.NORMAL_TEMPORARY_FAILURE
         _settled(self._ids(call.carrier_call_id), cause, seconds, cost_micros)
+
+    def settled_elsewhere(self, call: Call, seconds: int, cost_micros: int) -> None:
+        """Log that another node has settled the call, and what it has posted."""
+        charged = {"seconds": seconds, "cost_micros": cost_micros}
+        _write("call was settled by another node", self._ids(call.carrier_call_id), **charged)
 
     def _tell(self, of_call: Callable[[Follower], None]) -> None:
         if self._follower is None:

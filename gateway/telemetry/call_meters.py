@@ -44,6 +44,12 @@ class CallMeters:
             registry=registry,
         )
 
+        self._settled_elsewhere = Counter(
+            "caller_calls_settled_elsewhere",
+            "Calls of this process that another node has settled, taking it for gone.",
+            registry=registry,
+        )
+
     def note(self, event: str, fields: Mapping[str, Any]) -> None:
         """Count an event of a call."""
         match event:
@@ -59,3 +65,5 @@ class CallMeters:
                 self._ended.labels(fields["cause_name"], fields["ended_by"]).inc()
             case "call settled":
                 self._lengths.observe(fields["seconds"])
+            case "call was settled by another node":
+                self._settled_elsewhere.inc()

@@ -94,7 +94,8 @@ EVENT_TYPES: Final[Mapping[str, EventType]] = {
         EventType(
             "call.cut_off",
             "a call was cut off, for want of `cause`: `credit`, `cap`, `duration`, or `grace`, "
-            "where the stores were away",
+            "where the stores were away or the gateway stood still; `seconds` is null where "
+            "another node may have settled the call, whose record then tells them",
             {**_CALL, "cause": "credit", "seconds": 412},
         ),
         EventType(

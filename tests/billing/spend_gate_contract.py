@@ -336,8 +336,21 @@ class SpendGateContract:
         await gate.close(closing())
         outcome = await gate.close(closing(final_micros=7 * CENT, seconds=7))
         left = 10 * UNIT - 3 * CENT
-        assert outcome == CloseOutcome(CloseResult.ALREADY_CLOSED, 3 * CENT, 0, left)
+        assert outcome == CloseOutcome(CloseResult.ALREADY_CLOSED, 3 * CENT, 0, left, seconds=3)
         assert await gate.balance("alice") == left
+
+    async def test_whoever_closes_again_because_an_answer_was_lost_is_told_it_was_they(self, gate):
+        await gate.open(opening(want_micros=10 * UNIT - 2 * CENT))
+        first = closing(final_micros=10 * UNIT + 3 * CENT)
+        assert not (await gate.close(first)).is_repeat
+        again = await gate.close(first)
+        assert again == CloseOutcome(
+            CloseResult.ALREADY_CLOSED, 10 * UNIT, 0, 0, seconds=3, is_repeat=True
+        )
+        other = b'{"closed":"by another"}'
+        assert not (await gate.close(replace(first, detail=other))).is_repeat
+        assert not (await gate.close(replace(first, final_micros=9 * UNIT))).is_repeat
+        assert not (await gate.close(replace(first, seconds=4))).is_repeat
 
     async def test_close_takes_grace_from_the_balance_and_writes_the_rest_off(self, gate):
         await gate.open(opening(want_micros=10 * UNIT - 2 * CENT))

@@ -23,11 +23,13 @@ from billing.rating import Rate
 from billing.stores.audit import audit
 from billing.stores.gate_audit import audit_gate
 from gateway.roles.storage import Stores
+from tests.calls.test_logs import lines
 from tests.calls.test_outages import live_call, locked, seconds_pass
 from tests.calls.world import Customer, World, eventually
 from tests.valkey import ValkeyServer
 
 CREDIT = 10_000_000
+SETTLED, SETTLED_ELSEWHERE = "call settled", "call was settled by another node"
 RINGS_ON = "+15005551005"
 """Nobody answers it."""
 SETTLE_TIMEOUT_S = 60
@@ -133,6 +135,17 @@ async def test_calls_of_a_killed_and_of_a_frozen_node_are_settled_once_by_anothe
         await eventually(lambda: has_no_calls(frozen), 20)
         assert await other.record(stalled_id) == records[1]
         assert await other.balance() == before == CREDIT - records[1]["cost"]["micros"]
+        # Its price is logged where it was posted, once, and the other node says that it was.
+        posted = {"seconds": records[1]["seconds"], "cost_micros": records[1]["cost"]["micros"]}
+        for node, events in ((sweeping, [SETTLED]), (frozen, [SETTLED_ELSEWHERE])):
+            assert node.gateway is not None
+            written = [
+                line
+                for line in lines(node.gateway.log)
+                if line.get("call_id") == stalled_id and "settled" in line["event"]
+            ]
+            assert [line["event"] for line in written] == events
+            assert {name: written[0][name] for name in posted} == posted
     await assert_all_agree(sweeping)
     await sweeping.assert_books_balance()
     await one.http.aclose()

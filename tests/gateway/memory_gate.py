@@ -250,7 +250,17 @@ class MemorySpendGate(OneByOne):
         balance = part.balances.get(account_id, 0)
         if closing.call_id in part.closed:
             charged = part.closed[closing.call_id]
-            return CloseOutcome(CloseResult.ALREADY_CLOSED, charged, 0, balance)
+            _, end = part.ends.get(closing.call_id, ("", {}))
+            is_repeat = end == {
+                "c": closing.call_id.encode(),
+                "a": account_id.encode(),
+                "s": b"%d" % charged,
+                "d": b"%d" % closing.seconds,
+                "w": b"%d" % (closing.final_micros - charged),
+                "m": in_brief(closing.detail),
+            }
+            seconds = int(end.get("d", 0))
+            return CloseOutcome(CloseResult.ALREADY_CLOSED, charged, 0, balance, seconds, is_repeat)
         call = part.calls.pop(closing.call_id, None)
         if call is None:
             return CloseOutcome(CloseResult.UNKNOWN, 0, 0, balance)

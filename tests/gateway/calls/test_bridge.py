@@ -6,13 +6,17 @@ import json
 import pytest
 from structlog.testing import capture_logs
 
+from billing.ports import Closing
 from billing.rating import Rate
 from gateway.call.machine import Ringing, State
 from gateway.call.resume_token import generation_of
+from gateway.calls.call_row import row_of
+from gateway.calls.live_view import live_view
 from gateway.calls.polling import QUIET_NS
 from gateway.cause import CarrierRefusal, Cause
 from gateway.errors import CarrierError
-from gateway.ports import SessionState
+from gateway.logs import call_events
+from gateway.ports import SessionState, StreamEnd
 from media import tones
 from media.arrival_profile import STREAM
 from media.g711 import FRAME_NS
@@ -1681,6 +1685,110 @@ async def test_what_another_node_may_have_settled_is_not_told(stage):
     await stage.until(lambda: stage.released)
     assert (call.end["cause"], call.end["ended_by"]) == (41, "gateway")
     assert (call.end["seconds"], call.end["cost"]) == (None, None)
+
+
+class Shown:
+    """Everything of a call's figures that leaves its process."""
+
+    def __init__(self, stage):
+        self.stage = stage
+        self.rows, self.views, self.metered, self.traced = [], [], [], []
+        # What is told each time that a call has changed.
+        stage.changed = self
+
+    def append(self, bridge):
+        row, view = row_of(bridge)[0], live_view(bridge)
+        self.rows.append((row.state, row.seconds, row.cost_micros))
+        self.views.append((view.seconds, view.cost_micros))
+
+    def note(self, event, fields):
+        self.metered.append((event, dict(fields)))
+
+    def figures(self, call):
+        """Return all seconds and prices that anybody was told."""
+        pages = [m for m in call.browser.messages if m.get("cost") and m["type"] != "ready"]
+        told = {(m["seconds"], m["cost"]["micros"]) for m in pages}
+        of_rows = {(seconds, micros) for _, seconds, micros in self.rows}
+        of_programs = {data["seconds"] for _, data in self.stage.events if "seconds" in data}
+        return told | of_rows | set(self.views), of_programs - {None}
+
+
+WAKING = {
+    "nothing": lambda _call: None,
+    "hangup": lambda call: call.says(type="hangup"),
+    "the carrier's last callback": lambda call: call.status("completed", seconds=2),
+    "the end of the stream": lambda call: call.bridge.stream_ended(StreamEnd.STOPPED),
+    "the page is gone": lambda call: call.browser.end(1001),
+    "an operator": lambda call: call.bridge.end(Cause.MANAGER_REQUEST, "operator"),
+}
+
+
+@pytest.mark.parametrize("has_credit", [True, False])
+@pytest.mark.parametrize("first", WAKING)
+async def test_of_a_call_that_another_node_has_settled_only_what_that_has_posted_is_told(
+    stage, first, has_credit
+):
+    """Whatever comes first when the process wakes: log, page, programs, metrics, live rows."""
+    if not has_credit:
+        stage.gate.fill(alice=5 * CENT)
+    shown = Shown(stage)
+    call = await stage.call(media_silence_s=3_600, resume_s=0).answered()
+    call.phone_speaks()
+    await stage.run(1.5)
+    before, _ = shown.figures(call)
+    assert max(before)[0] == 2
+    stage.stand_still(25)
+    await stage.gate.close(Closing("c1", "alice", CENT, 1, b"{}"))
+    call_events.LISTENERS.add(shown.note)
+    try:
+        with capture_logs() as logs:
+            # Somebody may look before the first beat, and that beat may bill.
+            shown.append(call.bridge)
+            assert call.bridge.charge.bill(stage.clock_ns()) == ()
+            WAKING[first](call)
+            await stage.until(lambda: stage.released)
+            await stage.until(lambda: call.browser.closed or first == "the page is gone")
+    finally:
+        call_events.LISTENERS.discard(shown.note)
+    figures, of_programs = shown.figures(call)
+    assert figures - before <= {(0, 0), (1, CENT)}
+    assert of_programs == set()
+    assert shown.rows[-1] == ("ended", 1, CENT)
+    posted = [line for line in logs if "settled" in line["event"]]
+    assert [(line["event"], line["seconds"], line["cost_micros"]) for line in posted] == [
+        ("call was settled by another node", 1, CENT)
+    ]
+    assert shown.metered[-1] == (posted[0]["event"], {"seconds": 1, "cost_micros": CENT})
+    assert [event for event, _ in shown.metered] == ["call ended", posted[0]["event"]]
+
+
+async def test_a_call_whose_settlement_was_answered_too_late_is_this_nodes_own(stage):
+    """The gate has closed it, and the repetition finds it closed."""
+    call = await stage.call(media_silence_s=60).answered()
+    call.phone_speaks()
+    await stage.run(1.5)
+    with capture_logs() as logs:
+        stage.gate.loses_answers = True
+        call.says(type="hangup")
+        await stage.run(0.3)
+        stage.gate.loses_answers = False
+        await stage.until(lambda: stage.released)
+    posted = [line["event"] for line in logs if "settled" in line["event"]]
+    assert posted[-1] == "call settled"
+    assert set(posted[:-1]) == {"call not settled yet"}
+
+
+async def test_what_an_account_could_not_pay_is_no_part_of_the_posted_price(stage):
+    call = await stage.call(media_silence_s=60).answered()
+    call.phone_speaks()
+    await stage.run(3.5)
+    stage.gate._of("alice").calls.clear()
+    stage.gate._of("alice").balances["alice"] = 3 * CENT
+    with capture_logs() as logs:
+        call.says(type="hangup")
+        await stage.ended(call)
+    (settled,) = [line for line in logs if line["event"] == "call settled"]
+    assert (settled["seconds"], settled["cost_micros"]) == (4, 3 * CENT)
 
 
 async def test_a_call_that_ends_for_want_of_its_credit_store_is_told_what_it_cost(stage):

@@ -12,7 +12,9 @@ async def test_a_call_that_another_node_settled_ends(stage):
     await stage.gate.close(Closing("c1", "alice", 2 * CENT, 2, b"{}"))
     await stage.run(1)
     assert (call.end["name"], call.end["ended_by"]) == ("NORMAL_TEMPORARY_FAILURE", "gateway")
+    assert (call.end["seconds"], call.end["cost"]) == (None, None), "not what this node counted"
     await stage.until(lambda: stage.released)
+    assert call.bridge.used() == (2, 2 * CENT)
     assert stage.carrier.hung_up == ["CA1"]
 
 

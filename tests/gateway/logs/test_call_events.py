@@ -32,7 +32,7 @@ def events(lines):
 
 def test_the_documentation_names_each_event_and_its_fields():
     text = DOCUMENT.read_text().partition("## Events of calls")[2].partition("\n## ")[0]
-    rows = re.findall(r"^\| `(call \w+)` \|[^|]*\| ([^|]*) \|$", text, re.MULTILINE)
+    rows = re.findall(r"^\| `(call [\w ]+)` \|[^|]*\| ([^|]*) \|$", text, re.MULTILINE)
     told = {name: tuple(re.findall(r"`(\w+)`", fields)) for name, fields in rows}
     assert told == call_events.EVENTS
     common = text.partition("Each line has")[2].partition(".")[0]

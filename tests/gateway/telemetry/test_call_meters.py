@@ -14,6 +14,7 @@ ONE_OF_EACH: dict[str, dict[str, object]] = {
     "call answered": {"after_s": 3.0},
     "call ended": {**CAUSE, "ended_by": "caller", "seconds": 9},
     "call settled": {**CAUSE, "seconds": 10, "cost_micros": 5},
+    "call was settled by another node": {"seconds": 10, "cost_micros": 5},
 }
 COUNTED = {
     "call requested": ("caller_calls_requested_total", {}),
@@ -22,6 +23,7 @@ COUNTED = {
     "call answered": ("caller_call_answer_seconds_count", {}),
     "call ended": ("caller_calls_ended_total", {"cause": "NORMAL_CLEARING", "by": "caller"}),
     "call settled": ("caller_call_seconds_count", {}),
+    "call was settled by another node": ("caller_calls_settled_elsewhere_total", {}),
 }
 
 
