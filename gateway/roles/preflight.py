@@ -10,8 +10,9 @@ import contextlib
 import errno
 import os
 import socket
+import ssl
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ from database.url import UrlError
 from gateway import regular_files
 from gateway.call import number
 from gateway.errors import EXIT_SETTINGS, EXIT_UNAVAILABLE, GatewayError, SettingsError
-from gateway.roles import adapters, documents, listening, storage
+from gateway.roles import adapters, documents, listening, public_origin, storage
 from gateway.roles.branding import load_branding
 from gateway.roles.tracing import compose_tracing
 from gateway.settings import Settings
@@ -449,22 +450,34 @@ async def ports(settings: Settings, *, is_starting: bool) -> list[Finding]:
     problems = list(dict.fromkeys(_port_problems(settings)))
     # Beside a running node, a check finds the ports taken by that node. A start must fail
     # nevertheless.
-    if problems and not is_starting and settings.node in await _living_nodes(settings):
+    if problems and not is_starting and await _is_running(settings):
         return [Finding("ports", f"In use, by this node itself ({settings.node}) as it seems.")]
     return problems
 
 
-async def _living_nodes(settings: Settings) -> frozenset[str]:
+async def _is_running(settings: Settings) -> bool:
+    """Tell whether this node runs: by its lease, or, where that says nothing, by its answer."""
     redis = credit_client(settings)
     if redis is None:
-        return frozenset()
+        return False
     try:
-        # Redis has a finding of its own.
-        return await RedisNodeLeases(redis).alive()
+        nodes = await RedisNodeLeases(redis).nodes()
     except StoreUnavailableError:
-        return frozenset()
+        # Redis has a finding of its own.
+        nodes = {settings.node: False}
     finally:
         await disconnect(redis)
+    # On a full disk nothing is written, so that the lease of a node that lives ends.
+    return settings.node in nodes and (nodes[settings.node] or await _gateway_answers(settings))
+
+
+async def _gateway_answers(settings: Settings) -> bool:
+    """Ask the port itself whether a gateway is behind it."""
+    context = ssl.create_default_context()
+    # Certificates are for the public name, which need not lead here.
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    here = replace(settings, public_origin="").origin
+    return bool((await public_origin.ask(here, context)).instance)
 
 
 def credit_client(settings: Settings) -> Any:

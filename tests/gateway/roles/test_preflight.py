@@ -28,6 +28,7 @@ from gateway.stores import append_only
 from gateway.stores.leases import RedisNodeLeases
 from tests import mmdb
 from tests.certificates import Authority
+from tests.tcp_server import tcp_server
 from tests.valkey import free_port
 
 ACCOUNT = {
@@ -205,6 +206,36 @@ async def test_the_ports_of_a_node_that_runs_are_its_own(tmp_path, valkey_url):
         assert [f.is_fatal for f in await preflight.ports(settings, is_starting=False)] == [False]
         assert [f.is_fatal for f in await preflight.ports(settings, is_starting=True)] == [True]
     await disconnect(redis)
+
+
+@pytest.mark.parametrize("store", ["full", "gone"])
+@pytest.mark.parametrize(
+    ("body", "is_own"), [(b'{"status":"ok","proof":"ab"}', True), (b'{"status":"ok"}', False)]
+)
+async def test_a_node_whose_lease_cannot_be_renewed_is_known_by_its_answer(
+    store, body, is_own, tmp_path, valkey_url
+):
+    """On a full disk Valkey takes no write, so that the lease of a node that lives ends."""
+    redis = connect(valkey_url)
+    await RedisNodeLeases(redis).renew("n1")
+    await redis.delete("caller:lease:n1")
+
+    async def serve(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        writer.write(head.encode() + body)
+        await writer.drain()
+
+    url = valkey_url if store == "full" else f"redis://127.0.0.1:{free_port()}/0"
+    async with tcp_server(serve) as port:
+        told = {"DATA_DIR": tmp_path, "REDIS_URL": url, "PORT": port, "WEBRTC": "off"}
+        settings = from_mapping(environ(**told, HOST="0.0.0.0"))
+        (found,) = await preflight.ports(settings, is_starting=False)
+        (starting,) = await preflight.ports(settings, is_starting=True)
+    await disconnect(redis)
+    assert found.is_fatal is not is_own
+    assert ("by this node itself (n1)" in found.text) is is_own
+    assert "in use by another process" in starting.text
 
 
 def test_a_data_folder_that_cannot_be_one_is_named(tmp_path):
