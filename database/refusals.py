@@ -38,7 +38,8 @@ OPTIONS: Final = (
     " take that value, or lets no session set it."
 )
 _SQLSTATES: Final = {
-    "28P01": "The database refuses the password of CALLER_DATABASE_URL.",
+    "28P01": "The database refuses the password of CALLER_DATABASE_URL: correct it there, or give"
+    " the role that one (ALTER ROLE … PASSWORD).",
     "28000": "The database refuses the user of CALLER_DATABASE_URL: see the server's pg_hba.conf.",
     "3D000": "The server has no database of that name: create it (CREATE DATABASE), or correct"
     " CALLER_DATABASE_URL.",
@@ -91,13 +92,16 @@ _ASYNCPG_WORDS: Final = {
 """Parts of the messages of asyncpg's plain ConnectionErrors, which in full name a host."""
 
 _PASSING: Final = {
-    InvalidResponse: "What listens there does not speak Redis: see its port.",
-    ssl.SSLCertVerificationError: "Its certificate is not accepted.",
-    socket.gaierror: "Its name is not known to DNS.",
-    ConnectionRefusedError: "Nothing listens at its address.",
-    FileNotFoundError: "Its socket does not exist.",
-    PermissionError: "Its socket may not be opened.",
-    TimeoutError: "It does not answer in time.",
+    InvalidResponse: "What listens there does not speak Redis: correct host and port.",
+    ssl.SSLCertVerificationError: "Its certificate is not accepted: let it have one for"
+    " its name, of an authority that this machine trusts.",
+    socket.gaierror: "Its name is not known to DNS: correct it, or this machine's resolver.",
+    ConnectionRefusedError: "Nothing listens at its address: start the server, or correct host and"
+    " port.",
+    FileNotFoundError: "Its socket does not exist: start the server, or correct the path.",
+    PermissionError: "Its socket may not be opened: let this user read and write it.",
+    TimeoutError: "It does not answer in time: see whether it runs, and whether a firewall is"
+    " in the way.",
 }
 
 
@@ -133,7 +137,7 @@ def passing(error: BaseException) -> str:
         for kind, sentence in _PASSING.items():
             if isinstance(each, kind):
                 return sentence
-    return "It does not answer."
+    return "It does not answer: see whether it runs, and what its log says."
 
 
 def is_full(error: BaseException) -> bool:
@@ -192,13 +196,26 @@ def of_credit_store(error: BaseException) -> str:
         text = str(each).upper()
         if lacked := _lacked(each):
             return f"The {_right(lacked)}."
+        # Said to nobody who has given a password; redis-py leaves the code out of what it knows.
+        if isinstance(each, ResponseError | AuthenticationError) and _wants_password(text):
+            return (
+                "The server wants a password; CALLER_REDIS_URL has none: write"
+                " redis://user:password@host:6379/0."
+            )
         if isinstance(each, AuthenticationError):
-            return "The server refuses the user or the password of CALLER_REDIS_URL."
-        if isinstance(each, ResponseError) and "NOAUTH" in text:
-            return "The server wants a password; CALLER_REDIS_URL has none."
+            return (
+                "The server refuses the user or the password of CALLER_REDIS_URL. Write there what"
+                " the server's access list has (deploy/valkey.sh: `caller`, VALKEY_PASSWORD)."
+            )
         if isinstance(each, ResponseError) and "INDEX" in text:
-            return "The server has no database of the number in CALLER_REDIS_URL."
+            return (
+                "The server has no database of the number in CALLER_REDIS_URL: write /0 at its end."
+            )
     return ""
+
+
+def _wants_password(text: str) -> bool:
+    return "NOAUTH" in text or "AUTHENTICATION REQUIRED" in text or "HELLO MUST BE" in text
 
 
 @contextmanager

@@ -4,10 +4,11 @@ import asyncio
 import os
 import socket
 import sqlite3
+import ssl
 
 import asyncpg
 import pytest
-from redis.exceptions import ResponseError
+from redis.exceptions import InvalidResponse, ResponseError
 
 from billing.stores.redis_client import UnfitStoreError, connect, disconnect, preflight
 from database import refusals, schema
@@ -76,6 +77,7 @@ async def test_each_refusal_of_postgresql_is_told_apart(server):
         os.chown(hba, owner.st_uid, owner.st_gid)
         await server.run("SELECT pg_reload_conf()")
     assert "refuses the password" in wrong
+    assert "ALTER ROLE … PASSWORD" in wrong
     assert "refuses the user" in stranger
     assert "has no database of that name" in missing
     for text in (wrong, stranger, missing):
@@ -176,7 +178,9 @@ async def test_a_user_that_may_not_make_tables_is_told_so(server):
 async def test_a_dead_server_is_no_refusal():
     _, error = await refused(f"postgresql://u:p@127.0.0.1:{free_port()}/db", StoreUnavailableError)
     assert not isinstance(error, UnfitBookError)
-    assert refusals.passing(error) == "Nothing listens at its address."
+    assert refusals.passing(error) == (
+        "Nothing listens at its address: start the server, or correct host and port."
+    )
 
 
 @pytest.mark.parametrize(
@@ -241,8 +245,11 @@ async def test_each_refusal_of_the_credit_store_is_told_apart():
     for error in (wrong, none, index, rights):
         assert isinstance(error, UnfitStoreError)
     assert "refuses the user or the password" in str(wrong)
-    assert "wants a password" in str(none) or "refuses the user or the password" in str(none)
+    assert "Write there what the server's access list has" in str(wrong)
+    assert "wants a password" in str(none)
+    assert "redis://user:password@host:6379/0" in str(none)
     assert "no database of the number" in str(index)
+    assert "write /0 at its end" in str(index)
     assert str(rights).startswith("The user of CALLER_REDIS_URL lacks +info there; `caller check`")
     gone = await asked(f"redis://:hunter2@127.0.0.1:{free_port()}/0")
     assert not isinstance(gone, UnfitStoreError)
@@ -252,5 +259,19 @@ async def test_each_refusal_of_the_credit_store_is_told_apart():
 def test_a_name_that_dns_does_not_know():
     error = StoreUnavailableError("away")
     error.__cause__ = socket.gaierror(-2, "Name or service not known")
-    assert refusals.passing(error) == "Its name is not known to DNS."
+    assert refusals.passing(error) == (
+        "Its name is not known to DNS: correct it, or this machine's resolver."
+    )
     assert refusals.lasting(error) == ""
+
+
+def test_every_way_in_which_a_server_is_away_says_what_to_do():
+    kinds = [
+        *(ConnectionRefusedError, FileNotFoundError, PermissionError, TimeoutError),
+        *(socket.gaierror, ssl.SSLCertVerificationError, InvalidResponse, OSError),
+    ]
+    for kind in kinds:
+        said = refusals.passing(kind())
+        what, _, step = said.rstrip(".").partition(": ")
+        assert what, kind
+        assert step.split()[0] in {"start", "see", "correct", "let", "give"}, said

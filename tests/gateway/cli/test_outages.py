@@ -202,4 +202,5 @@ def test_what_watches_calls_names_a_server_that_does_not_answer_at_its_start(cal
     lose_redis(caller)
     code, said = caller(*arguments)
     assert code == EXIT_UNAVAILABLE
-    assert "Error: The server of CALLER_REDIS_URL: Nothing listens at its address. Check" in said
+    assert "Error: The server of CALLER_REDIS_URL: Nothing listens at its address: start" in said
+    assert "host and port. Check CALLER_REDIS_URL" in " ".join(said.split())
