@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Sequence
 from typing import Annotated, Final, NoReturn
@@ -9,6 +10,7 @@ from typing import Annotated, Final, NoReturn
 import typer
 from rich.table import Column, Table
 
+from database.errors import StoreUnavailableError
 from gateway.cli.administration import (
     As,
     AsJson,
@@ -20,15 +22,24 @@ from gateway.cli.administration import (
     print_json,
     show_log,
 )
-from gateway.cli.command import fail, out, read_settings, run, run_with
+from gateway.cli.command import announce, err, fail, out, read_settings, run, run_with
 from gateway.errors import EXIT_FINDINGS, EXIT_SETTINGS, EXIT_UNAVAILABLE
-from gateway.fleet.control import NodeStoppingError
+from gateway.fleet.control import NodeStoppingError, NotStartedAgainError
 from gateway.fleet.exchange import NodeSilentError
-from gateway.fleet.messages import LEVEL_MINUTES, LEVEL_MINUTES_MAX, LogLevel, level_said
-from gateway.fleet.roster import NodeFacts
+from gateway.fleet.following import BACK_S_MAX, Following, Stage
+from gateway.fleet.messages import (
+    LEVEL_MINUTES,
+    LEVEL_MINUTES_MAX,
+    LogLevel,
+    Restarting,
+    level_said,
+)
+from gateway.fleet.roster import INTERVAL_S, NodeFacts, emptiest
 from gateway.operators import NODES
 from gateway.roles import storage
-from gateway.roles.fleet import open_fleet
+from gateway.roles.fleet import Fleet, open_fleet
+from gateway.roles.release import release
+from gateway.roles.stopping import STOPPING_S
 from gateway.settings import Settings
 
 app = typer.Typer(
@@ -74,6 +85,39 @@ def drain(context: typer.Context, node: Node) -> None:
 def resume(context: typer.Context, node: Node) -> None:
     """Let a node take new calls again; one that is stopping does not."""
     _tell(context, node, f"Node {node} takes new calls.", takes=True)
+
+
+@app.command("restart")
+def restart(context: typer.Context, node: Node) -> None:
+    """Restart a node of `caller serve --media`, on whichever machine; the others go on.
+
+    It takes no new calls, and ends when its calls have ended: they have CALLER_DRAIN_TIMEOUT_S,
+    then they are ended. To give them longer, `drain` it first, and restart it when `list` shows no
+    call. Waits until the node is back; Ctrl-C ends the waiting, not the restart.
+    """
+    settings = read_settings(context)
+
+    async def work() -> None:
+        async with open_fleet(settings) as fleet:
+            facts = fleet.roster.find(node)
+            if facts is None:
+                _fail_missing(node)
+            told = await _begin_restart(fleet, facts)
+            announce(
+                f"Node {node} takes no new calls; those that it has may go on for {told.calls_s} s."
+            )
+            others = [
+                each
+                for each in fleet.roster.nodes()
+                if each.node != node and each.origin == facts.origin
+            ]
+            if not emptiest(others):
+                announce("No other node takes calls: nobody can make one until it is back.")
+            now_s = asyncio.get_running_loop().time()
+            await _follow(fleet, facts, Following(facts.process, now_s + told.calls_s + STOPPING_S))
+        out.print(f"Node {node} was restarted.", markup=False)
+
+    run(work(), settings)
 
 
 @app.command("log-level")
@@ -136,6 +180,70 @@ def level_shown(level: str, until: str | None) -> str:
 def _fail_missing(node: str) -> NoReturn:
     what = f"No node {node} runs, or it stands still."
     fail(what, "`caller nodes list` shows which run.", EXIT_SETTINGS)
+
+
+async def _begin_restart(fleet: Fleet, facts: NodeFacts) -> Restarting:
+    node = facts.node
+    try:
+        return await fleet.control.restart(node)
+    except NotStartedAgainError:
+        what = f"Node {node} is not run by `caller serve --media`: nothing would start it again."
+        fail(what, "Restart its service instead; that drains its calls as well.", EXIT_SETTINGS)
+    except NodeStoppingError:
+        hint = "Start its service again once it has ended."
+        fail(f"Node {node} is stopping for good.", hint, EXIT_FINDINGS)
+    except NodeSilentError:
+        hint = "Try again: it restarts only once, however often it is asked."
+        if facts.release != release():
+            hint = (
+                f"It has release {facts.release}, which may not know this command: restart its"
+                " service if trying again does not help."
+            )
+        fail(f"Node {node} does not answer.", hint, EXIT_UNAVAILABLE)
+
+
+async def _follow(fleet: Fleet, told: NodeFacts, following: Following) -> None:
+    """Show how far a restart is, and return when the node is back; exit where it does not come."""
+    node, said, loop = told.node, "", asyncio.get_running_loop()
+    with err.status("") as status:
+        while True:
+            away: StoreUnavailableError | None = None
+            try:
+                await fleet.roster.look()
+            except StoreUnavailableError as error:
+                # What runs goes on without it.
+                away = error
+            facts = fleet.roster.find(node)
+            stage = following.see(facts, loop.time())
+            if stage is Stage.BACK:
+                return
+            if stage in {Stage.LATE, Stage.MISSING}:
+                break
+            now = f"Node {node}: {_progress(facts)}"
+            if away is not None:
+                now = f"Node {node}: nothing is seen of it while Valkey does not answer."
+            if now != said and not err.is_terminal:
+                announce(now)
+            status.update(now)
+            said = now
+            await asyncio.sleep(INTERVAL_S)
+    if away is not None:
+        raise away
+    if stage is Stage.LATE:
+        hint = "See its log. If it stands still, kill its process: then it is started again."
+        fail(f"Node {node} has not ended in its time.", hint, EXIT_UNAVAILABLE)
+    hint = "See the log of `caller serve`; if that was stopped meanwhile, start it."
+    fail(
+        f"Node {node} has ended, and is not back after {BACK_S_MAX:.0f} s.", hint, EXIT_UNAVAILABLE
+    )
+
+
+def _progress(facts: NodeFacts | None) -> str:
+    if facts is None:
+        return "it has ended, and starts again."
+    if facts.calls == 0:
+        return "no call left; it ends."
+    return f"{facts.calls} call{'s' * (facts.calls != 1)} left."
 
 
 def _tell(context: typer.Context, node: str, done: str, *, takes: bool) -> None:

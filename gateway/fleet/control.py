@@ -14,8 +14,11 @@ from gateway.fleet.messages import (
     EndCall,
     FindCalls,
     LogLevel,
+    NotStartedAgain,
     Question,
     Reply,
+    Restart,
+    Restarting,
     SetLogLevel,
     Stopping,
     TakeCalls,
@@ -26,6 +29,10 @@ from gateway.ports import LiveCall
 
 class NodeStoppingError(Exception):
     """A node is about to stop, and takes no new calls any more."""
+
+
+class NotStartedAgainError(Exception):
+    """Nobody would start a node again that ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +115,23 @@ class FleetControl:
         reply = await self.ask(node, TakeCalls(takes=takes))
         if isinstance(reply, Stopping):
             raise NodeStoppingError
+
+    async def restart(self, node: str) -> Restarting:
+        """Let a node end once its calls have ended, and be started again.
+
+        Raises LookupError for no such node, NodeStoppingError for one that ends for good,
+        NotStartedAgainError, NodeSilentError, also for one of a release that cannot.
+        """
+        self.require(node)
+        match await self.ask(node, Restart()):
+            case Restarting() as reply:
+                return reply
+            case Stopping():
+                raise NodeStoppingError
+            case NotStartedAgain():
+                raise NotStartedAgainError
+            case _:
+                raise NodeSilentError
 
     async def set_log_level(self, node: str, level: LogLevel, minutes: int) -> None:
         """Let a node log from a level on, for at most `LEVEL_MINUTES_MAX`, or as it is set.

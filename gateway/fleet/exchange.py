@@ -109,9 +109,12 @@ class Exchange:
         self._taking = asyncio.get_running_loop().create_task(self._run())
 
     async def stop(self) -> None:
-        """Take nothing more; what is being answered is left."""
+        """Take nothing more; what is being answered has the time of an answer."""
         has_ended = self._taking is None or await cancelled(self._taking)
         self._queued.clear()
+        # Who has asked this process to end is told so.
+        if self._answering:
+            await asyncio.wait(self._answering, timeout=self._answer_s)
         if not all([has_ended, *await asyncio.gather(*map(cancelled, self._answering))]):
             log.error("part not stopped", part="questions of other processes")
 

@@ -56,6 +56,10 @@ class TakeCalls(msgspec.Struct, frozen=True, kw_only=True, tag="take_calls"):
     takes: bool
 
 
+class Restart(msgspec.Struct, frozen=True, tag="restart"):
+    """Take no new calls, end once those that run have ended, and be started again."""
+
+
 class LogLevel(StrEnum):
     """From which level on a node logs."""
 
@@ -113,14 +117,25 @@ class Stopping(msgspec.Struct, frozen=True, tag="stopping"):
     """The node is about to stop, and takes no new calls any more."""
 
 
+class Restarting(msgspec.Struct, frozen=True, kw_only=True, tag="restarting"):
+    """The node takes no new calls, and will end and be started again."""
+
+    calls_s: int
+    """How long its calls may go on from when it was told first; then they are ended."""
+
+
+class NotStartedAgain(msgspec.Struct, frozen=True, tag="not_started_again"):
+    """The node goes on as before: nobody that it knows of would start it again."""
+
+
 class Failed(msgspec.Struct, frozen=True, tag="failed"):
     """It could not be answered, for a reason that the asked process has logged."""
 
 
 CallQuestion = FindCalls | EndCall | ChargeNow | TakeCalls
 """About the calls of a node."""
-Question = CallQuestion | SetLogLevel | CarrierNews
-Reply = Calls | Done | Stopping | Failed
+Question = CallQuestion | SetLogLevel | CarrierNews | Restart
+Reply = Calls | Done | Stopping | Restarting | NotStartedAgain | Failed
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True, tag="asked"):

@@ -58,6 +58,8 @@ DRAIN = b"d"
 """Written to a child that has `orders`: end once what runs has ended."""
 END_NOW = b"e"
 """End what runs, in good order."""
+RESTART_CODE = 64
+"""With this exit code a child has ended in good order, to be started again at once."""
 
 
 class Backoff:
@@ -248,17 +250,22 @@ class Child:
                 log.error("Process %s stands still; ending it.", self._arguments[0])
                 self._hang_up()
                 await _ended(process, _END_S_MAX)
-            # Any exit is unexpected here: `stop` cancels this task first.
+            # `stop` cancels this task first, so no other exit is expected here.
             code = await process.wait()
-            log.error("Process %s ended with %s; starting it again.", self._arguments[0], code)
-            process, pulses = await self._spawn_again()
+            if is_asked := code == RESTART_CODE:
+                log.info("Process %s ended to be started again.", self._arguments[0])
+            else:
+                log.error("Process %s ended with %s; starting it again.", self._arguments[0], code)
+            process, pulses = await self._spawn_again(at_once=is_asked)
 
-    async def _spawn_again(self) -> tuple[Process, StreamReader]:
+    async def _spawn_again(self, *, at_once: bool) -> tuple[Process, StreamReader]:
         """Start the process anew, however often the system refuses."""
         while True:
             self._hang_up()
-            # Keeps a child that cannot start from occupying a core with restarts.
-            await asyncio.sleep(self._backoff.next_delay_s(time.monotonic()))
+            if not at_once:
+                # Keeps a child that cannot start from occupying a core with restarts.
+                await asyncio.sleep(self._backoff.next_delay_s(time.monotonic()))
+            at_once = False
             try:
                 return await self._spawn()
             except OSError as error:  # such as no descriptor or no memory left
@@ -373,5 +380,10 @@ async def parent_gone(on_order: Callable[[bytes], None] = lambda _order: None) -
         # The stream ends however the parent dies, even by SIGKILL.
         while order := await reader.read(1):
             on_order(order)
+    end_within(_LAST_S_MAX)
+
+
+def end_within(seconds: int) -> None:
+    """Let the kernel end this process unless it has ended by then; the last call counts."""
     # A kernel timer, because a stuck event loop could not end itself.
-    signal.alarm(_LAST_S_MAX)
+    signal.alarm(seconds)

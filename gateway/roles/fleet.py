@@ -23,7 +23,17 @@ from gateway.calls.draining import NOTICE_S
 from gateway.calls.fleet import FleetCalls
 from gateway.fleet.control import FleetControl
 from gateway.fleet.exchange import Exchange
-from gateway.fleet.messages import CarrierNews, Done, Failed, LogLevel, Question, Reply, SetLogLevel
+from gateway.fleet.messages import (
+    CarrierNews,
+    Done,
+    Failed,
+    LogLevel,
+    NotStartedAgain,
+    Question,
+    Reply,
+    Restart,
+    SetLogLevel,
+)
 from gateway.fleet.roster import NodeFacts, Roster
 from gateway.heartbeat.ticker import Ticker
 from gateway.logs import formats
@@ -158,16 +168,20 @@ def of_process(
     charge_now: Callable[[str], Awaitable[None]],
     logged: NodeLogLevel,
     take: Callable[[CarrierNews], None],
+    restart: Callable[[], Reply] = NotStartedAgain,
 ) -> Callable[[Question], Awaitable[Reply]]:
     """Return what answers questions about this process and its calls.
 
-    `take` is told what the carrier has said of them elsewhere.
+    `take` is told what the carrier has said of them elsewhere; `restart` ends this process in good
+    order, to be started again.
     """
 
     async def answer(question: Question) -> Reply:
         if isinstance(question, CarrierNews):
             take(question)
             return Done()
+        if isinstance(question, Restart):
+            return restart()
         if isinstance(question, SetLogLevel):
             if question.level is LogLevel.SETTING:
                 logged.restore()

@@ -22,7 +22,7 @@ from gateway.logs import formats
 from gateway.roles import earlier_run, listening, process
 from gateway.roles.children import Child
 from gateway.roles.process import EndedError, announce
-from gateway.roles.stopping import STOP_S_MAX
+from gateway.roles.stopping import STOPPING_S
 from gateway.settings import PREFIX, Settings
 from gateway.sockets.door import inbox_of
 from gateway.stores import private_files
@@ -35,8 +35,6 @@ _BACKLOG: Final = 4096
 _NODE_LENGTH_MAX: Final = 32
 _PORT_MAX: Final = 65535
 _WORKER_SILENCE_S_MAX: Final = 15.0
-_STOPPING_S: Final = 6 * STOP_S_MAX
-"""What a node may take beside its drain: for the parts of it that hang, and some for the rest."""
 
 
 def node_ids(node: str, count: int) -> tuple[str, ...]:
@@ -142,7 +140,7 @@ class Machine:
 
     async def stop(self, end_now: asyncio.Event) -> None:
         """Drain the nodes, until `end_now` is set, with the pages up; then stop everything."""
-        patience_s = self._settings.drain_timeout_s + _STOPPING_S
+        patience_s = self._settings.drain_timeout_s + STOPPING_S
         await asyncio.gather(*(each.finish(end_now, patience_s) for each in self._media))
         await self._stack.aclose()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from gateway.fleet.messages import Reply, Restarting, Stopping
 from gateway.logs import formats
 from gateway.roles import orders
 from gateway.roles.serve import Gateway, Role
@@ -19,5 +20,9 @@ async def work(
     """Hold calls until told to stop; `folder` is where its inbox goes."""
     assert is_child
     formats.sign(node=settings.node)
-    entrance = Entrance(inbox=inbox_of(folder, settings.node))
-    await orders.run(Gateway(settings, environ, Role.MEDIA, entrance))
+    entrance, stop = Entrance(inbox=inbox_of(folder, settings.node)), orders.ChildStop()
+
+    def restart() -> Reply:
+        return Restarting(calls_s=settings.drain_timeout_s) if stop.restart() else Stopping()
+
+    await orders.run(Gateway(settings, environ, Role.MEDIA, entrance, restart), stop)

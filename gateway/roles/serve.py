@@ -26,7 +26,7 @@ from gateway.calls.index import CallIndex
 from gateway.calls.no_calls import NoCalls
 from gateway.charging import recovery
 from gateway.charging.rounds import Metering
-from gateway.fleet.messages import CarrierNews
+from gateway.fleet.messages import CarrierNews, NotStartedAgain, Reply
 from gateway.heartbeat.periodic_task import PeriodicTask
 from gateway.http.api.admin import AdminRoutes
 from gateway.http.app import create_app
@@ -111,8 +111,11 @@ class Gateway:
         environ: Mapping[str, str],
         role: Role = Role.ALL,
         entrance: Entrance | None = None,
+        restart: Callable[[], Reply] = NotStartedAgain,
     ) -> None:
+        """Compose a process; `restart` answers who wants it to end and be started again."""
         self.settings = settings
+        self._restart = restart
         self._entrance = entrance or Entrance()
         self._environ = environ
         self.role = role
@@ -328,7 +331,9 @@ class Gateway:
                 takes=self._entrance.takes,
                 facts=of_node(settings, self._membership, media.calls, media.port.ticker, logged),
                 answer=of_process(
-                    *(media.calls, media.metering.charge_now, logged), take=self._take_news
+                    *(media.calls, media.metering.charge_now, logged),
+                    take=self._take_news,
+                    restart=self._restart,
                 ),
             )
         stops.add("questions of other processes", fleet.exchange.stop)

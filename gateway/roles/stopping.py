@@ -15,6 +15,8 @@ log = structlog.get_logger(__name__)
 
 STOP_S_MAX = 20.0
 """How long one part may take to stop: longer than any of its own time-outs."""
+STOPPING_S = 6 * STOP_S_MAX
+"""What a node may take beside its drain: for the parts of it that hang, and some for the rest."""
 
 
 class Stops:

@@ -38,4 +38,4 @@ async def work(
     formats.sign(role=Role.WEB.value)
     doors = {node: Door(node, inbox_of(folder, node)) for node in nodes}
     entrance = Entrance(socket.socket(fileno=listener), doors)
-    await orders.run(Gateway(settings, environ, Role.WEB, entrance))
+    await orders.run(Gateway(settings, environ, Role.WEB, entrance), orders.ChildStop())

@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway.errors import EXIT_FINDINGS, EXIT_INTERRUPTED
 from tests.calls.world import Customer, Process, World, eventually
 
 pytestmark = pytest.mark.thorough
@@ -255,6 +256,117 @@ async def test_nodes_drain_while_the_pages_stay(house: Any) -> None:
 async def _refused(customer: Customer) -> bool:
     reply = await customer.http.post("/v1/call-tokens", json={"destination": "+15005551000"})
     return reply.status_code == 503
+
+
+@pytest.fixture
+async def patient_house(new_world: Any) -> AsyncIterator[tuple[Machine, Customer]]:
+    """One whose calls have longer than a busy machine needs, before a drain ends them."""
+    world = new_world(Machine, CALLER_DRAIN_TIMEOUT_S="300")
+    world.start_gateway()
+    customer = await world.new_customer(100_000_000)
+    await takes_calls(customer)
+    yield world, customer
+    await customer.http.aclose()
+
+
+def restart(world: Machine, node: str, name: str = "restart") -> Process:
+    return Process(["nodes", "restart", node], world.environ, world.folder / f"{name}.log")
+
+
+async def says(process: Process, text: str) -> bool:
+    said = process.log.read_text()
+    assert process.popen.poll() is None, said
+    return text in said
+
+
+async def has_ended(process: Process) -> bool:
+    return process.popen.poll() is not None
+
+
+async def new_calls_go_to(customer: Customer, node: str) -> None:
+    """Return once no new call is sent to another node."""
+
+    async def only() -> bool:
+        urls = [(await customer.token())["media_url"] for _ in range(12)]
+        return all(f"/n/{node}/" in url for url in urls)
+
+    await eventually(only, 20)
+
+
+async def test_a_node_is_restarted_and_no_call_is_cut(patient_house: Any) -> None:
+    world, customer = patient_house
+    async with call_on(customer, "n1-1") as first, call_on(customer, "n1-2") as second:
+        family = {role: world.pids(role) for role in ("n1-1", "n1-2", "web", "drain")}
+        asking, again = restart(world, "n1-1"), restart(world, "n1-1", "again")
+        await eventually(lambda: says(asking, "1 call left"), 60)
+        await eventually(lambda: says(again, "1 call left"), 60)
+        await new_calls_go_to(customer, "n1-2")
+        record = await customer.ordinary_call()
+        assert record["node"] == "n1-2"
+        for phone in (first, second):
+            await phone.wait_frames(len(phone.frames) + 25)
+        assert world.pids("n1-1") == family["n1-1"]
+        assert asking.popen.poll() is None
+        assert (await first.hang_up())["cause"] == 16
+        await eventually(lambda: has_ended(asking), 90)
+        await eventually(lambda: has_ended(again), 90)
+        for told in (asking, again):
+            assert told.popen.returncode == 0, told.log.read_text()
+            assert told.log.read_text().endswith("Node n1-1 was restarted.\n")
+        # Once, however often it was asked.
+        (node,) = world.pids("n1-1")
+        assert [node] != family["n1-1"]
+        assert world.gateway.log.read_text().count("Process media ended to be started again.") == 1
+        await second.wait_frames(len(second.frames) + 25)
+        assert (await second.hang_up())["cause"] == 16
+    await takes_calls(customer)
+    for each in NODES:
+        async with call_on(customer, each) as phone:
+            await phone.wait_frames(5)
+            assert (await phone.hang_up())["cause"] == 16
+    assert {role: world.pids(role) for role in family} == family | {"n1-1": [node]}
+    await world.assert_books_balance()
+    assert world.gateway.terminate() == 0
+    assert '"level": "error"' not in world.gateway.log.read_text()
+
+
+async def test_a_node_that_is_killed_while_it_restarts_comes_back(patient_house: Any) -> None:
+    world, customer = patient_house
+    async with call_on(customer, "n1-1") as lost:
+        (node,) = world.pids("n1-1")
+        asking = restart(world, "n1-1")
+        await eventually(lambda: says(asking, "1 call left"), 60)
+        os.kill(node, signal.SIGKILL)
+        await lost.wait_closed()
+        await eventually(lambda: has_ended(asking), 90)
+    assert asking.popen.returncode == 0, asking.log.read_text()
+    assert await _is_another(world, node)
+    await takes_calls(customer)
+    await customer.ordinary_call()
+    await world.assert_books_balance()
+    assert world.gateway.terminate() == 0
+
+
+async def test_a_machine_that_is_stopped_while_a_node_restarts_ends(patient_house: Any) -> None:
+    world, customer = patient_house
+    async with call_on(customer, "n1-1") as phone:
+        (node,) = world.pids("n1-1")
+        asking = restart(world, "n1-1")
+        await eventually(lambda: says(asking, "1 call left"), 60)
+        world.gateway.popen.send_signal(signal.SIGTERM)
+        await eventually(lambda: _refused(customer), 20)
+        late = restart(world, "n1-1", "late")
+        await eventually(lambda: has_ended(late), 60)
+        assert late.popen.returncode == EXIT_FINDINGS, late.log.read_text()
+        assert "Node n1-1 is stopping for good." in late.log.read_text()
+        await phone.wait_frames(len(phone.frames) + 25)
+        assert world.pids("n1-1") == [node]
+        assert (await phone.hang_up())["cause"] == 16
+    assert world.gateway.popen.wait(60) == 0, world.gateway.log.read_text()
+    assert '"level": "error"' not in world.gateway.log.read_text()
+    assert world.gateway.family() == [world.gateway.popen.pid]
+    asking.popen.send_signal(signal.SIGINT)
+    assert asking.popen.wait(20) == EXIT_INTERRUPTED, asking.log.read_text()
 
 
 async def test_a_second_signal_ends_running_calls_at_once(house: Any) -> None:

@@ -14,16 +14,26 @@ from billing.stores.redis import RedisSpendGate
 from billing.stores.redis_client import connect, disconnect
 from billing.stores.sql import SqlLedgerStore
 from database.engine import create_engine
+from database.errors import StoreUnavailableError
 from gateway.calls import answers
 from gateway.cause import Cause
 from gateway.cli import app as app_module
 from gateway.cli import calls, nodes
 from gateway.errors import EXIT_FINDINGS, EXIT_SETTINGS, EXIT_UNAVAILABLE
 from gateway.fleet.exchange import Exchange
-from gateway.fleet.messages import Done, SetLogLevel
+from gateway.fleet.messages import (
+    Done,
+    Failed,
+    NotStartedAgain,
+    Restart,
+    Restarting,
+    SetLogLevel,
+    Stopping,
+)
 from gateway.operators import NODES
 from gateway.ports import LiveCall
 from gateway.roles import storage
+from gateway.roles.release import release
 from gateway.settings_variables import from_mapping
 from gateway.stores.accounts import SqlAccountStore
 from gateway.stores.mailboxes import RedisMailboxes
@@ -99,12 +109,16 @@ class House:
         self.redis = connect(url)
         self.exchanges = []
         self.levels = []
+        self.on_restart = None
+        """Answers a node that is told to restart."""
 
     async def add(self, node, held, *, answers_questions=True, **facts):
         async def answer(question):
             if isinstance(question, SetLogLevel):
                 self.levels.append((node, question.level.value, question.minutes))
                 return Done()
+            if isinstance(question, Restart):
+                return await self.on_restart(node)
             return await answers.answer(held, nobody, question)
 
         own = facts_of(node, calls=len(held.held), **facts)
@@ -168,6 +182,112 @@ async def test_nodes_are_listed_drained_and_resumed(house):
     held.is_stopping = True
     code, said = await house.run("nodes", "resume", "n1")
     assert (code, "Node n1 is stopping." in said) == (EXIT_FINDINGS, True)
+
+
+@pytest.mark.parametrize("is_alone", [False, True])
+async def test_a_node_is_restarted_and_its_calls_are_counted_down(house, monkeypatch, is_alone):
+    read, looks = RedisNodeDirectory.read, 0
+
+    async def restarted(node):
+        assert node == "n1"
+        return Restarting(calls_s=45)
+
+    async def look(directory):
+        # What is seen at each look: all nodes, then the node as it ends, and as it is back.
+        nonlocal looks
+        looks += 1
+        if looks == 3:
+            raise StoreUnavailableError("Valkey did not answer")
+        others = [each for each in await read(directory) if each.node != "n1"]
+        if looks < 6:
+            return [*others, facts_of("n1", calls=(2, 2, 1, 1, 0)[looks - 1])]
+        return others if looks < 8 else [*others, facts_of("n1", process="another")]
+
+    monkeypatch.setattr("gateway.cli.nodes.INTERVAL_S", 0.01)
+    house.on_restart = restarted
+    await house.add("n1", PlayedCalls())
+    if not is_alone:
+        await house.add("n2", PlayedCalls())
+    # It takes calls, but not those of this origin.
+    await house.add("n3", PlayedCalls(), origin="https://elsewhere.example.com")
+    monkeypatch.setattr(RedisNodeDirectory, "read", look)
+    code, said = await house.run("nodes", "restart", "n1")
+    lines = [
+        "Node n1 takes no new calls; those that it has may go on for 45 s.",
+        *["No other node takes calls: nobody can make one until it is back."][: int(is_alone)],
+        "Node n1: 2 calls left.",
+        "Node n1: nothing is seen of it while Valkey does not answer.",
+        "Node n1: 1 call left.",
+        "Node n1: no call left; it ends.",
+        "Node n1: it has ended, and starts again.",
+        "Node n1 was restarted.",
+    ]
+    assert (code, said.splitlines()) == (0, lines)
+
+
+@pytest.mark.parametrize(
+    ("reply", "code", "words"),
+    [
+        (
+            NotStartedAgain(),
+            EXIT_SETTINGS,
+            (
+                "Node n1 is not run by `caller serve --media`: nothing would start it again.",
+                "Restart its service instead; that drains its calls as well.",
+            ),
+        ),
+        (
+            Stopping(),
+            EXIT_FINDINGS,
+            ("Node n1 is stopping for good.", "Start its service again once it has ended."),
+        ),
+        (
+            Failed(),
+            EXIT_UNAVAILABLE,
+            ("Node n1 does not answer.", "Try again: it restarts only once"),
+        ),
+    ],
+)
+async def test_a_node_that_does_not_restart_is_said_why(house, reply, code, words):
+    async def answer(_node):
+        return reply
+
+    house.on_restart = answer
+    await house.add("n1", PlayedCalls(), release=release())
+    found, said = await house.run("nodes", "restart", "n1")
+    assert (found, [word for word in words if word not in said]) == (code, [])
+    found, said = await house.run("nodes", "restart", "n9")
+    assert (found, "No node n9 runs, or it stands still." in said) == (EXIT_SETTINGS, True)
+
+
+async def test_a_node_of_another_release_that_does_not_answer_is_named_with_its_release(house):
+    await house.add("n1", PlayedCalls(), release="0.1", answers_questions=False)
+    code, said = await house.run("nodes", "restart", "n1")
+    assert code == EXIT_UNAVAILABLE
+    assert "Node n1 does not answer." in said
+    assert "It has release 0.1, which may not know this command: restart its service if" in said
+
+
+@pytest.mark.parametrize(
+    ("has_ended", "words"),
+    [
+        (False, ("Node n1 has not ended in its time.", "kill its process")),
+        (True, ("Node n1 has ended, and is not back after 0 s.", "See the log of `caller serve`")),
+    ],
+)
+async def test_a_node_that_does_not_come_back_is_given_up(house, monkeypatch, has_ended, words):
+    async def answer(_node):
+        if has_ended:
+            await house.redis.delete("caller:node:1:n1")
+        return Restarting(calls_s=0)
+
+    house.on_restart = answer
+    await house.add("n1", PlayedCalls())
+    monkeypatch.setattr("gateway.cli.nodes.STOPPING_S", 0.0)
+    monkeypatch.setattr("gateway.cli.nodes.BACK_S_MAX", 0.0)
+    monkeypatch.setattr("gateway.fleet.following.BACK_S_MAX", 0.0)
+    code, said = await house.run("nodes", "restart", "n1")
+    assert (code, [word for word in words if word not in said]) == (EXIT_UNAVAILABLE, [])
 
 
 async def test_a_node_logs_more_for_a_while(house):

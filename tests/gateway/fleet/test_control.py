@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from billing.ports import Closing, Opening
-from gateway.fleet.control import FleetControl, NodeStoppingError
+from gateway.fleet.control import FleetControl, NodeStoppingError, NotStartedAgainError
 from gateway.fleet.exchange import Exchange, NodeSilentError
 from gateway.fleet.messages import (
     DECODER,
@@ -16,6 +16,9 @@ from gateway.fleet.messages import (
     EndCall,
     FindCalls,
     LogLevel,
+    NotStartedAgain,
+    Restart,
+    Restarting,
     SetLogLevel,
     Stopping,
     TakeCalls,
@@ -115,6 +118,22 @@ async def test_a_node_is_told_to_take_calls_or_none(house):
     house.replies = {"n2": Stopping()}
     with pytest.raises(NodeStoppingError):
         await house.control.take_calls("n2", takes=True)
+
+
+async def test_a_node_is_told_to_restart(house):
+    house.replies = {"n2": Restarting(calls_s=30)}
+    assert await house.control.restart("n2") == Restarting(calls_s=30)
+    assert house.asked == [("n2", Restart())]
+    with pytest.raises(LookupError):
+        await house.control.restart("n9")
+    for reply, error in (
+        *((Stopping(), NodeStoppingError), (NotStartedAgain(), NotStartedAgainError)),
+        # It answers something else than was asked.
+        (Calls(), NodeSilentError),
+    ):
+        house.replies = {"n2": reply}
+        with pytest.raises(error):
+            await house.control.restart("n2")
 
 
 async def test_a_node_is_told_what_to_log(house):

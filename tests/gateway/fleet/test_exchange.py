@@ -208,6 +208,14 @@ async def test_a_store_that_goes_before_the_answer_leaves_the_asker_its_time(hou
     assert "answer not sent" in [each["event"] for each in logs]
 
 
+async def test_who_stops_because_of_a_question_still_answers_it(house):
+    house.delay_s = 0.5
+    asking = asyncio.ensure_future(house.here.ask("there", ASKED))
+    await asyncio.sleep(0.1)
+    await house.there.stop()
+    assert await asking == Calls(more=1)
+
+
 async def test_who_stops_answers_no_more_and_leaves_nothing_running():
     house = House()
     before = asyncio.all_tasks()

@@ -34,6 +34,10 @@ if name == "stubborn":
         time.sleep(1)
 if name == "refused":
     sys.exit(3)
+if name == "restarting":
+    os.write(0, b".")
+    if open("started").read().count("\\n") < 4:
+        sys.exit(64)
 if name == "killed":
     os.kill(os.getpid(), signal.SIGKILL)
 if name == "serving":
@@ -126,6 +130,21 @@ async def test_a_child_that_dies_is_started_again(yard, caplog):
     assert first.split()[0] != second.split()[0]
     assert "Process drain ended with -9" in caplog.text
     assert len((yard / "started").read_text().splitlines()) == 2, "none is started after the end"
+
+
+async def test_a_child_that_ends_to_be_started_again_is_so_at_once(yard, monkeypatch, caplog):
+    assert children.RESTART_CODE == 64
+    # No test has the time to wait for this.
+    monkeypatch.setattr(children, "_RESTART_DELAY_S", 3600.0)
+    caplog.set_level("INFO", "gateway.roles.children")
+    child = Child(["restarting"], environ())
+    assert await child.start_serving() is None
+    await started(yard, 4)
+    await child.stop()
+    assert {(each.levelname, each.getMessage()) for each in caplog.records} == {
+        ("INFO", "Process restarting ended to be started again.")
+    }
+    assert len(caplog.records) == 3
 
 
 async def test_a_child_that_cannot_be_started_again_is_tried_again(yard, monkeypatch, caplog):

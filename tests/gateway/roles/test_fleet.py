@@ -6,7 +6,17 @@ from types import SimpleNamespace
 import pytest
 
 from database.errors import StoreUnavailableError
-from gateway.fleet.messages import Calls, CarrierNews, Done, FindCalls, LogLevel, SetLogLevel
+from gateway.fleet.messages import (
+    Calls,
+    CarrierNews,
+    Done,
+    FindCalls,
+    LogLevel,
+    NotStartedAgain,
+    Restart,
+    Restarting,
+    SetLogLevel,
+)
 from gateway.fleet.roster import Roster
 from gateway.heartbeat.ticker import Ticker
 from gateway.roles.fleet import Fleet, new_log_level, of_node, of_process
@@ -77,3 +87,11 @@ async def test_a_node_logs_what_it_is_told_to_and_says_so():
     # A process that is started again begins with its setting.
     assert new_log_level(settings).level == "warning"
     assert len(asyncio.all_tasks()) == 1
+
+
+async def test_a_node_restarts_only_where_somebody_starts_it_again():
+    logged = new_log_level(from_mapping({}))
+    held = (PlayedCalls(), nobody, logged, lambda _news: None)
+    assert await of_process(*held)(Restart()) == NotStartedAgain()
+    told = Restarting(calls_s=30)
+    assert await of_process(*held, lambda: told)(Restart()) == told
