@@ -21,7 +21,7 @@ from gateway.charging.account_deletion import AccountDeletion, Deletion, Outcome
 from gateway.charging.grants import book_grant
 from gateway.charging.recovery import bring_credits
 from gateway.cli import administration
-from gateway.cli.administration import As, Reason, order_of
+from gateway.cli.administration import NO_WHY, As, Reason, Why, order_of
 from gateway.cli.command import Yes, confirm, fail, out, read_amount, run_with, when_to_try
 from gateway.cli.departures import departures
 from gateway.cli.supervision import supervision
@@ -72,6 +72,8 @@ def create_account(  # noqa: PLR0917
     email: Annotated[str, typer.Option(help="The account holder's e-mail address.")] = "",
     scope: Scopes = None,
     expires: Expiry = "",
+    reason: Why = NO_WHY,
+    by: As = "",
 ) -> None:
     """Create an account and print its API key, which is shown only once.
 
@@ -82,20 +84,24 @@ def create_account(  # noqa: PLR0917
         fail("This id is reserved.", "Choose another id.", EXIT_SETTINGS)
     _require_apart(scope)
     micros, expires_at = read_amount(credit), _read_instant(expires)
+    order = order_of(context, by, reason)
     if email:
         _require_address(email)
 
     async def create(accounts: SqlAccountStore, settings: Settings) -> str:
-        if not await accounts.create_account(account_id, settings.currency):
+        if not await accounts.create_account(account_id, settings.currency, order):
             # Not repeatable on purpose: a second run would print another key for an account in use.
             fail("An account with this id exists.", "Choose another id.", EXIT_SETTINGS)
         key = new_api_key()
         # Only the hash is stored: what is printed below is the only copy.
         await accounts.add_api_key(
-            account_id, key_hash(key), "first key", scopes=scope or LEAST, expires_at=expires_at
+            *(account_id, key_hash(key), "first key"),
+            scopes=scope or LEAST,
+            expires_at=expires_at,
+            order=order,
         )
         if email:
-            await accounts.set_email(account_id, email)
+            await accounts.set_email(account_id, email, order)
         return key
 
     async def work(book: storage.Book, settings: Settings) -> None:
@@ -106,6 +112,9 @@ def create_account(  # noqa: PLR0917
         try:
             # The hint below repeats this reference, so that the repetition books nothing twice.
             await _grant(stores, account_id, micros, "first")
+            admin = SqlAdministration(stores.engine, queue_notice)
+            given = format_money(micros, settings.currency)
+            await admin.note_credit(account_id, "first", given, order)
         except StoreUnavailableError as error:
             raise StoreUnavailableError(
                 "The account was created, but its credit could not be sent to Redis. Repeat that"
@@ -123,11 +132,13 @@ def create_account(  # noqa: PLR0917
 
 
 @app.command("email")
-def set_address(
+def set_address(  # noqa: PLR0917
     context: typer.Context,
     account_id: AccountId,
     address: Annotated[str, typer.Argument(help="The account holder's e-mail address.")] = "",
     none: Annotated[bool, typer.Option("--none", help="Remove the address.")] = False,
+    reason: Why = NO_WHY,
+    by: As = "",
 ) -> None:
     """Set the account holder's e-mail address; it overrides one given with a payment."""
     if none == bool(address):
@@ -135,8 +146,10 @@ def set_address(
     if address:
         _require_address(address)
 
+    order = order_of(context, by, reason)
+
     async def work(book: storage.Book, _settings: Settings) -> None:
-        await book.accounts.set_email(account_id, address)
+        await book.accounts.set_email(account_id, address, order)
         out.print("E-mail saved." if address else "E-mail removed.")
 
     run_with(context, storage.open_book, work)
@@ -177,12 +190,14 @@ def credit_account(  # noqa: PLR0917
 
 
 @app.command("limit")
-def limit_account(
+def limit_account(  # noqa: PLR0917
     context: typer.Context,
     account_id: AccountId,
     call: Annotated[str, typer.Option(help="Limit per call; none removes it.")] = "",
     day: Annotated[str, typer.Option(help="Limit per day (UTC); none removes it.")] = "",
     month: Annotated[str, typer.Option(help="Limit per month (UTC); none removes it.")] = "",
+    reason: Why = NO_WHY,
+    by: As = "",
 ) -> None:
     """Show or set an account's spend limits. They apply to calls that start later."""
     wanted = {"call": call, "day": day, "month": month}
@@ -190,9 +205,10 @@ def limit_account(
     changes = {
         name: None if text == "none" else read_amount(text) for name, text in wanted.items() if text
     }
+    order = order_of(context, by, reason)
 
     async def work(book: storage.Book, settings: Settings) -> None:
-        caps = await book.accounts.set_caps(account_id, changes)
+        caps = await book.accounts.set_caps(account_id, changes, order)
         for name, micros in caps.items():
             shown = "no limit" if micros is None else format_money(micros, settings.currency)
             out.print(f"{name:<7}{shown}")
@@ -233,6 +249,8 @@ def make_key(  # noqa: PLR0917
     day: Annotated[str, typer.Option(help="Daily limit on the cost of its calls (UTC).")] = "",
     scope: Scopes = None,
     expires: Expiry = "",
+    reason: Why = NO_WHY,
+    by: As = "",
 ) -> None:
     """Create an API key and print it; it is shown only once.
 
@@ -240,11 +258,15 @@ def make_key(  # noqa: PLR0917
     """
     _require_apart(scope)
     cap, expires_at = read_amount(day) if day else None, _read_instant(expires)
+    order = order_of(context, by, reason)
 
     async def work(book: storage.Book, _settings: Settings) -> None:
         key = new_api_key()
         key_id = await book.accounts.add_api_key(
-            account_id, key_hash(key), label, scopes=scope or LEAST, expires_at=expires_at
+            *(account_id, key_hash(key), label),
+            scopes=scope or LEAST,
+            expires_at=expires_at,
+            order=order,
         )
         try:
             if cap is not None:
@@ -257,41 +279,51 @@ def make_key(  # noqa: PLR0917
 
 
 @app.command("change-key")
-def change_key(
+def change_key(  # noqa: PLR0917
     context: typer.Context,
     account_id: AccountId,
     key_id: KeyId,
     scope: Scopes = None,
     expires: Annotated[str, typer.Option(help="Expiry (UTC); never removes it.")] = "",
+    reason: Why = NO_WHY,
+    by: As = "",
 ) -> None:
     """Replace a key's scopes, its expiry, or both, on every node at once."""
     if not scope and not expires:
         fail("Nothing to change.", "Give --scope, --expires or both.", EXIT_SETTINGS)
     _require_apart(scope)
     expires_at = None if expires == "never" else _read_instant(expires)
+    order = order_of(context, by, reason)
 
     async def work(book: storage.Book, _settings: Settings) -> None:
         # A mistyped id must not change another account's key.
         await _require_key(book.accounts, account_id, key_id)
         try:
             if scope:
-                await book.accounts.set_key_scopes(account_id, key_id, scope)
+                await book.accounts.set_key_scopes(account_id, key_id, scope, order)
         finally:
             # Even if only Redis could not be told about the scopes: SQL is changed either way.
             if expires:
-                await book.accounts.set_key_expiry(account_id, key_id, expires_at)
+                await book.accounts.set_key_expiry(account_id, key_id, expires_at, order)
         out.print("Key changed.")
 
     run_with(context, storage.open_book, work)
 
 
 @app.command("revoke-key")
-def revoke_key(context: typer.Context, account_id: AccountId, key_id: KeyId) -> None:
+def revoke_key(
+    context: typer.Context,
+    account_id: AccountId,
+    key_id: KeyId,
+    reason: Why = NO_WHY,
+    by: As = "",
+) -> None:
     """Revoke a key on every node at once; calls already placed go on."""
+    order = order_of(context, by, reason)
 
     async def work(book: storage.Book, _settings: Settings) -> None:
         await _require_key(book.accounts, account_id, key_id)
-        await book.accounts.revoke_api_key(account_id, key_id)
+        await book.accounts.revoke_api_key(account_id, key_id, order)
         out.print("Key revoked.")
 
     run_with(context, storage.open_book, work)

@@ -6,10 +6,12 @@ first, and then tell Redis, so that they work while Redis is away.
 
 from __future__ import annotations
 
+import os
+import pwd
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 import typer
@@ -35,6 +37,11 @@ Reason = Annotated[
         "--reason", help="Why; kept in the audit log, for the holder of an account to read."
     ),
 ]
+Why = Annotated[
+    str,
+    typer.Option("--reason", help="Why; kept in the audit log, for its holder to read."),
+]
+NO_WHY: Final = "no reason given"
 As = Annotated[str, typer.Option("--as", help="Who acts; kept too. Default: this machine's user.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Limit = Annotated[int, typer.Option(min=1, max=FOUND_MAX, help="Maximum number shown.")]
@@ -55,11 +62,24 @@ def add_to(app: typer.Typer) -> None:
 def order_of(context: typer.Context, operator: str, reason: str) -> Order:
     """Return who acts and why; exit if that is not said."""
     environ: Mapping[str, str] = context.obj
-    users = (environ.get(name, "") for name in ("SUDO_USER", "USER", "LOGNAME"))
     try:
-        return Order(operator or next(filter(None, users), "operator"), reason)
+        return Order(operator or _user(environ), reason)
     except ValueError as error:
         fail(f"This cannot be kept: {error}.", "Give --reason, and --as if needed.", EXIT_SETTINGS)
+
+
+def _user(environ: Mapping[str, str]) -> str:
+    """Return who is signed in to this machine, behind `sudo` as well."""
+    # Those of `getpass.getuser`, which reads the process's own environment.
+    for name in ("SUDO_USER", "LOGNAME", "USER", "LNAME", "USERNAME"):
+        if user := environ.get(name):
+            return user
+    number = os.getuid()
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        # In a container the number may have no name.
+        return f"uid {number}"
 
 
 def administration(book: storage.Book, settings: Settings) -> SqlAdministration:

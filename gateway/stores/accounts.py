@@ -15,8 +15,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from accounts.audit_log import Act, Actor
+from accounts.stores import audit_log
 from accounts.stores.tables import holders
 from billing.clock import Clock, utc_now
+from billing.money import format_money
 from billing.ports import LedgerStore
 from billing.spend_limits import UNLIMITED, SpendLimits
 from billing.stores import tables
@@ -25,7 +28,7 @@ from billing.stores.freezes import is_used
 from database.columns import UtcDateTime
 from database.engine import TIMEOUT_S, reading, upsert, writing
 from gateway import scopes as scope_names
-from gateway.operators import NODES
+from gateway.operators import NODES, Order
 from gateway.scopes import LEAST, Scope
 
 KEY_ID_CHARACTERS = 16
@@ -90,6 +93,7 @@ async def _ignore_change() -> None:
 class SqlAccountStore:
     """Accounts and API keys in SQLite or PostgreSQL. Every method is idempotent.
 
+    With an operator's `order` a change gets its line in the audit log, in the same transaction.
     `on_change` is awaited after each committed change of what a key may do. If it raises
     StoreUnavailableError the change is kept, and a repeat of the operation calls it again.
     """
@@ -107,7 +111,9 @@ class SqlAccountStore:
         self._timeout_s = timeout_s
         self._clock = clock
 
-    async def create_account(self, account_id: str, currency: str) -> bool:
+    async def create_account(
+        self, account_id: str, currency: str, order: Order | None = None
+    ) -> bool:
         """Create an account without credit; return False, and change nothing, if it exists.
 
         Raises ValueError for an empty or reserved id or a currency that is not an ISO 4217 code,
@@ -122,7 +128,10 @@ class SqlAccountStore:
                 .on_conflict_do_nothing()
                 .returning(tables.accounts.c.id)
             )
-            return created.scalar() is not None
+            if created.scalar() is None:
+                return False
+            await self._record(connection, account_id, Act.ACCOUNT_MADE, order)
+            return True
 
     async def account(self, account_id: str) -> AccountRow | None:
         """Return an account. Raises StoreUnavailableError."""
@@ -147,6 +156,7 @@ class SqlAccountStore:
         *,
         scopes: Collection[Scope] = LEAST,
         expires_at: datetime | None = None,
+        order: Order | None = None,
     ) -> str:
         """Add a key, by its SHA-256 in hexadecimal, to an account; return the key's id.
 
@@ -165,7 +175,7 @@ class SqlAccountStore:
         key_id = key_hash[:KEY_ID_CHARACTERS]
         async with writing(self._engine, self._timeout_s) as connection:
             await require_account(connection, account_id)
-            await connection.execute(
+            added = await connection.execute(
                 upsert(connection, tables.api_keys)
                 .values(
                     id=key_id,
@@ -178,14 +188,19 @@ class SqlAccountStore:
                 )
                 # No column named: of two concurrent inserts, either constraint may fire first.
                 .on_conflict_do_nothing()
+                .returning(tables.api_keys.c.id)
             )
+            if added.scalar() is not None:
+                await self._record(connection, account_id, Act.KEY_MADE, order, key_id)
         return key_id
 
-    async def revoke_api_key(self, account_id: str, key_id: str) -> None:
+    async def revoke_api_key(
+        self, account_id: str, key_id: str, order: Order | None = None
+    ) -> None:
         """Revoke one of an account's keys. Raises StoreUnavailableError."""
         keys = tables.api_keys
         async with writing(self._engine, self._timeout_s) as connection:
-            await connection.execute(
+            revoked = await connection.execute(
                 sa.update(keys)
                 .where(
                     keys.c.id == key_id,
@@ -194,7 +209,10 @@ class SqlAccountStore:
                     keys.c.revoked_at.is_(None),
                 )
                 .values(revoked_at=self._clock())
+                .returning(keys.c.id)
             )
+            if revoked.scalar() is not None:
+                await self._record(connection, account_id, Act.KEY_REVOKED, order, key_id)
         # Also where nothing was changed: the first attempt may have failed in this very call.
         await self._on_change()
 
@@ -228,31 +246,44 @@ class SqlAccountStore:
         await self._change_key(
             account_id,
             key_id,
+            None,
             day_cap_micros=day_cap_micros,
             caps_counted_from=_counted_from(
                 keys.day_cap_micros.is_(None), keys.caps_counted_from, self._clock()
             ),
         )
 
-    async def set_key_scopes(self, account_id: str, key_id: str, scopes: Collection[Scope]) -> None:
+    async def set_key_scopes(
+        self,
+        account_id: str,
+        key_id: str,
+        scopes: Collection[Scope],
+        order: Order | None = None,
+    ) -> None:
         """Replace a key's scopes.
 
         Raises LookupError if the account has no such key, ValueError for scopes that no key may
         join, and StoreUnavailableError.
         """
         _require_apart(scopes)
-        await self._change_key(account_id, key_id, scopes=scope_names.to_text(scopes))
+        await self._change_key(account_id, key_id, order, scopes=scope_names.to_text(scopes))
 
     async def set_key_expiry(
-        self, account_id: str, key_id: str, expires_at: datetime | None
+        self,
+        account_id: str,
+        key_id: str,
+        expires_at: datetime | None,
+        order: Order | None = None,
     ) -> None:
         """Set when a key expires; None for never.
 
         Raises LookupError if the account has no such key, and StoreUnavailableError.
         """
-        await self._change_key(account_id, key_id, expires_at=expires_at)
+        await self._change_key(account_id, key_id, order, expires_at=expires_at)
 
-    async def _change_key(self, account_id: str, key_id: str, **values: Any) -> None:
+    async def _change_key(
+        self, account_id: str, key_id: str, order: Order | None, **values: Any
+    ) -> None:
         keys = tables.api_keys
         async with writing(self._engine, self._timeout_s) as connection:
             changed = await connection.execute(
@@ -263,17 +294,19 @@ class SqlAccountStore:
             )
             if changed.scalar() is None:
                 raise LookupError("no such key")
+            await self._record(connection, account_id, Act.KEY_CHANGED, order, key_id)
         # After the commit: before it, a node could look up the old row and believe it from now on.
         await self._on_change()
 
     async def set_caps(
-        self, account_id: str, changes: Mapping[str, int | None]
+        self, account_id: str, changes: Mapping[str, int | None], order: Order | None = None
     ) -> dict[str, int | None]:
         """Set some of an account's spend caps; None removes one. Return all of them.
 
         Args:
             account_id: Whose.
             changes: `call`, `day` or `month` -> micros.
+            order: Of the operator who sets them.
 
         Raises LookupError if there is no such account, and StoreUnavailableError.
 
@@ -303,16 +336,20 @@ class SqlAccountStore:
                     sa.update(tables.accounts).where(accounts.id == account_id).values(values)
                 )
             rows = await connection.execute(
-                sa.select(*columns.values()).where(accounts.id == account_id)
+                sa.select(accounts.currency, *columns.values()).where(accounts.id == account_id)
             )
             row = rows.one_or_none()
-        if row is None:
-            raise LookupError("no such account")
+            if row is None:
+                raise LookupError("no such account")
+            caps = dict(zip(columns, row[1:], strict=True))
+            if changes:
+                said = ", ".join(f"{name} {_shown(caps[name], row.currency)}" for name in caps)
+                await self._record(connection, account_id, Act.LIMITS_SET, order, said)
         if changes:
             await self._on_change()
-        return dict(zip(columns, row, strict=True))
+        return caps
 
-    async def set_email(self, account_id: str, email: str) -> None:
+    async def set_email(self, account_id: str, email: str, order: Order | None = None) -> None:
         """Store the account holder's address for notices; empty for none.
 
         Raises LookupError: no such account, or it was deleted; StoreUnavailableError.
@@ -323,6 +360,7 @@ class SqlAccountStore:
             await connection.execute(
                 sa.update(accounts).where(accounts.c.id == account_id).values(email=email)
             )
+            await self._record(connection, account_id, Act.NOTICE_ADDRESS_SET, order)
 
     async def mark_deleted(self, account_id: str) -> None:
         """Freeze an account for good and revoke its keys, without erasing anything yet.
@@ -336,6 +374,22 @@ class SqlAccountStore:
     async def keys_changed(self) -> None:
         """Let no process believe what it remembers of keys. Raises StoreUnavailableError."""
         await self._on_change()
+
+    async def _record(
+        self,
+        connection: AsyncConnection,
+        account_id: str,
+        act: Act,
+        order: Order | None,
+        said: str = "",
+    ) -> None:
+        """Write an operator's act into the audit log, in the transaction that does it."""
+        if order is not None:
+            await audit_log.record(
+                *(connection, account_id, act, self._clock(), Actor.OPERATOR),
+                reason=f"{said}: {order.reason}" if said else order.reason,
+                operator=order.operator,
+            )
 
     async def _find(self, query: sa.Select[*tuple[Any, ...]]) -> AccountRow | None:
         async with reading(self._engine, self._timeout_s) as connection:
@@ -389,6 +443,10 @@ async def close(connection: AsyncConnection, account_id: str, at: datetime) -> b
         .values(revoked_at=at)
     )
     return is_first
+
+
+def _shown(cap_micros: int | None, currency: str) -> str:
+    return "no limit" if cap_micros is None else format_money(cap_micros, currency)
 
 
 def _counted_from(

@@ -1,5 +1,6 @@
 """`caller accounts`: holders' addresses and deletion; the rest is in `test_cli`."""
 
+import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -313,3 +314,52 @@ def test_a_deletion_needs_a_reason_and_says_what_another_process_holds(desk):
     assert code == EXIT_UNAVAILABLE
     assert "or was killed while it did. Try again at 12:30:01 UTC" in said
     assert "not all of its calls" not in said
+
+
+def logged(desk, account_id):
+    """Return the lines of an account's audit log, the oldest first."""
+    lines = json.loads(desk.run("log", account_id, "--json", app=accounts.app).stdout)
+    return [(each["act"], each["operator"], each["reason"]) for each in reversed(lines)]
+
+
+def test_the_audit_log_has_what_operators_do_with_accounts_and_keys(desk):
+    by = ("--as", "kim", "--reason", "asked by phone")
+    mail = ("--email", "shop@example.com")
+    code, key = asked(desk, "create", "shop", "--credit", "5", *mail, *by)
+    assert code == 0
+    first, second = key_hash(key)[:16], key_hash(asked(desk, "new-key", "shop", *by)[1])[:16]
+    change = ("change-key", "shop", second)
+    done = [
+        ("limit", "shop", "--day", "20", *by),
+        (*change, "--scope", "records", *by),
+        (*change, "--expires", "2090-01-31", *by),
+        # What is done already has its line.
+        *[("revoke-key", "shop", second, *by)] * 2,
+        ("email", "shop", "--none", *by),
+        # To look is no act.
+        ("limit", "shop"),
+    ]
+    assert [asked(desk, *each)[0] for each in done] == [0] * len(done)
+    assert logged(desk, "shop") == [
+        (act, "kim", f"{said}asked by phone")
+        for act, said in [
+            ("account_made", ""),
+            ("key_made", f"{first}: "),
+            ("notice_address_set", ""),
+            ("credited", "first: $5.00: "),
+            ("key_made", f"{second}: "),
+            ("limits_set", "call no limit, day $20.00, month no limit: "),
+            ("key_changed", f"{second}: "),
+            ("key_changed", f"{second}: "),
+            ("key_revoked", f"{second}: "),
+            ("notice_address_set", ""),
+        ]
+    ]
+    assert "example.com" not in str(logged(desk, "shop"))
+
+
+def test_a_reason_may_be_left_out_where_nothing_is_taken_from_somebody_for_good(desk):
+    asked(desk, "limit", "acme", "--day", "20", USER="kim")
+    ((_, operator, reason),) = [each for each in logged(desk, "acme") if each[0] == "limits_set"]
+    assert reason == "call no limit, day $20.00, month no limit: no reason given"
+    assert operator

@@ -1,6 +1,8 @@
 """`caller accounts find`, `show`, `log`, `freeze`, `lock`, … as an operator types them."""
 
 import json
+import os
+import pwd
 import sqlite3
 from contextlib import closing
 
@@ -110,12 +112,13 @@ def test_each_act_is_done_and_written_down(desk):
         *(("passkey_removed", "kim"), ("sessions_ended", "kim")),
         *(("unlocked", "kim"), ("locked", "kim")),
         *(("unfrozen", "kim"), ("frozen", "kim")),
+        *(("key_made", "kim"), ("account_made", "kim")),
     ]
     assert lines[0]["reason"] == "r1: $5.00: calls at night"
     assert "sessions_ended operator kim" in desk.run("log", "ada")[1].replace(" │", "")
     older = desk.read("log", "ada", "--before", str(lines[5]["number"]))
     assert desk.run("log", "ada", "--before", str(2**63))[0] == 2
-    assert [each["act"] for each in older] == ["frozen"]
+    assert [each["act"] for each in older] == ["frozen", "key_made", "account_made"]
     assert desk.rows("SELECT notice FROM mail_outbox ORDER BY created_at") == [
         *(("locked",), ("second_factor_changed",)),
     ]
@@ -128,7 +131,8 @@ def test_a_reference_of_another_amount_is_no_repeat(desk):
     code, said = desk.run("credit", "ada", "6", "--reference", "r1", *REASON)
     assert (code, "another amount" in said) == (EXIT_SETTINGS, True)
     assert desk.rows("SELECT balance_micros FROM accounts WHERE id = 'ada'") == [(5_000_000,)]
-    assert len(desk.read("log", "ada")) == 1
+    acts = [each["act"] for each in desk.read("log", "ada")]
+    assert acts == ["credited", "key_made", "account_made"]
 
 
 def test_a_state_says_why_it_is_frozen_and_who_is_locked_out(desk):
@@ -141,12 +145,13 @@ def test_a_state_says_why_it_is_frozen_and_who_is_locked_out(desk):
 
 @pytest.mark.parametrize("act", ["freeze", "lock", "unlock", "sign-out", "reset-second-factor"])
 def test_an_act_needs_a_reason_and_somebody(desk, act):
+    before = desk.rows("SELECT * FROM account_events")
     assert desk.run(act, "ada")[0] == EXIT_SETTINGS
     assert desk.run(act, "ada", "--reason", " ")[0] == EXIT_SETTINGS
     assert desk.run(act, "nobody", *REASON)[0] == EXIT_SETTINGS
     if act != "freeze":
         assert "Nobody signs in to this account." in desk.run(act, "acme", *REASON)[1]
-    assert desk.rows("SELECT count(*) FROM account_events") == [(0,)]
+    assert desk.rows("SELECT * FROM account_events") == before
 
 
 def test_sessions_are_unknown_while_redis_is_away_and_a_lock_says_so(desk):
@@ -198,3 +203,29 @@ def test_a_deletion_that_waits_is_shown_with_its_date_and_what_becomes_of_credit
     assert desk.read("show", "ada")["freezes"] == [
         "the account was deleted on 2126-12-04 12:31 UTC"
     ]
+
+
+@pytest.mark.parametrize(
+    ("told", "operator"),
+    [
+        ({"USER": "", "LOGNAME": "lee"}, "lee"),
+        ({"USER": "root", "LOGNAME": "root", "SUDO_USER": "lee"}, "lee"),
+        # As under `env -i`, in a timer or in a container: the password database knows.
+        ({"USER": "", "LOGNAME": ""}, pwd.getpwuid(os.getuid()).pw_name),
+    ],
+)
+def test_who_acts_is_the_user_of_this_machine_where_nothing_else_is_said(desk, told, operator):
+    desk.environ |= told
+    assert desk.run("freeze", "acme", *REASON)[0] == 0
+    assert desk.read("log", "acme")[0]["operator"] == operator
+
+
+def test_who_acts_is_a_number_where_the_user_has_no_name(desk, monkeypatch):
+    desk.environ["USER"] = ""
+
+    def nobody(number):
+        raise KeyError(number)
+
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    assert desk.run("freeze", "acme", *REASON)[0] == 0
+    assert desk.read("log", "acme")[0]["operator"] == f"uid {os.getuid()}"

@@ -32,7 +32,9 @@ def test_a_request_by_letter_is_noted_due_and_closed(desk):
     for arguments in (("list",), ("list", "acme")):
         assert "acme" in asked(desk, *arguments)[1]
     assert "acme" not in asked(desk, "list", "other")[1]
-    lines = json.loads(desk.run("log", "acme", "--json", app=accounts.app).stdout)
+    listed = json.loads(desk.run("log", "acme", "--json", app=accounts.app).stdout)
+    *lines, key, account = listed
+    assert [key["act"], account["act"]] == ["key_made", "account_made"]
     assert [(each["act"], each["reason"]) for each in lines] == [
         ("request_answered", "access: sent by mail"),
         ("request_noted", "access"),

@@ -34,6 +34,7 @@ class Line:
 
     def __init__(self, desk: Desk):
         self.desk = desk
+        self.lines_before = len(desk.read("log", "acme"))
 
     def run(self, *arguments, said=""):
         """Return exit code and what is said, on one line."""
@@ -55,10 +56,12 @@ class Line:
         return self.read("create", URL, *BY, *arguments)
 
     def log(self):
-        return [
+        """Return what was written since the account was made, the oldest first."""
+        lines = [
             (each["act"], each["operator"], each["reason"])
             for each in reversed(self.desk.read("log", "acme"))
         ]
+        return lines[self.lines_before :]
 
 
 @pytest.fixture
