@@ -361,14 +361,13 @@ def delete_account(  # noqa: PLR0917
     Its payments and ledger are kept for the books, of its calls only what they cost. Repeat the
     command to finish an interrupted deletion.
     """
-    # Ask before anything is opened, so that answering no leaves no trace.
     order = order_of(context, by, reason)
-    confirm(f"Delete {account_id} for good?", yes=yes)
 
     async def work(book: storage.Book, settings: Settings) -> None:
         account = await book.accounts.account(account_id)
         if account is None:
             raise LookupError
+        confirm(f"Delete {account_id} for good?", yes=yes)
         # Without --write-off only the gate knows whether credit is left, so it is asked before
         # anything is marked. A deletion that has begun is continued.
         is_repeat = account.deleted_at is not None

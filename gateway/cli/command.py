@@ -19,7 +19,7 @@ from rich.text import Text
 from billing.errors import MoneyError
 from billing.money import parse_money
 from database.errors import StoreUnavailableError
-from gateway.errors import EXIT_INTERRUPTED, EXIT_SETTINGS, SettingsError
+from gateway.errors import EXIT_FINDINGS, EXIT_INTERRUPTED, EXIT_SETTINGS, SettingsError
 from gateway.logs import formats
 from gateway.roles import process
 from gateway.roles.console import err, out
@@ -117,10 +117,18 @@ def fail(what: str, hint: str, code: int) -> NoReturn:
 
 def confirm(question: str, *, yes: bool, default: bool = False) -> None:
     """Ask, unless the answer was given with the command; exit if it is no. Enter is `default`."""
-    if not yes:
+    if yes:
+        return
+    try:
         # A prompt blocks the loop, which otherwise takes Ctrl-C.
         with leaving_at_ctrl_c():
-            typer.confirm(question, default=default, abort=True)
+            is_agreed = typer.confirm(question, default=default)
+    except typer.Abort:
+        err.print()
+        hint = "Repeat it with --yes, or at a terminal."
+        fail("Nobody has answered, and nothing was changed.", hint, EXIT_FINDINGS)
+    if not is_agreed:
+        raise typer.Abort
 
 
 def prompt(question: str, default: str = "") -> str:

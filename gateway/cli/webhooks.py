@@ -210,9 +210,10 @@ def delete_webhook(  # noqa: PLR0917
 ) -> None:
     """Delete a webhook with all that waits for it; `change --disable` keeps it."""
     order = order_of(context, by, reason)
-    confirm(f"Delete {webhook_id} for good?", yes=yes)
 
     async def work(acts: WebhookActs, _is_proven: bool) -> None:
+        await acts.require(account_id, webhook_id)
+        confirm(f"Delete {webhook_id} for good?", yes=yes)
         await acts.remove(account_id, order, webhook_id)
         out.print("Webhook deleted.")
 

@@ -106,6 +106,10 @@ class WebhookActs:
         seed = seed_of(self.maker, known, "turn", once)
         return self._with_secret(_done(await self.endpoints.turn(account_id, editor, known, seed)))
 
+    async def require(self, account_id: str, webhook_id: str) -> None:
+        """Refuse what names no endpoint of the account, as all that change one do."""
+        await self._find(account_id, webhook_id)
+
     async def remove(self, account_id: str, editor: Editor, webhook_id: str) -> None:
         """Delete an endpoint with all that waits for it."""
         _done(await self.endpoints.remove(account_id, editor, known_id(webhook_id)))

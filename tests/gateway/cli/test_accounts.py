@@ -7,10 +7,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
 from gateway.cli import accounts, ledger
 from gateway.cli.command import out
-from gateway.errors import EXIT_SETTINGS, EXIT_UNAVAILABLE
+from gateway.errors import EXIT_FINDINGS, EXIT_SETTINGS, EXIT_UNAVAILABLE
 from gateway.http.bearer import key_hash
 from tests.gateway.cli.test_payments import Desk, desk, simulator
 
@@ -314,6 +315,23 @@ def test_a_deletion_needs_a_reason_and_says_what_another_process_holds(desk):
     assert code == EXIT_UNAVAILABLE
     assert "or was killed while it did. Try again at 12:30:01 UTC" in said
     assert "not all of its calls" not in said
+
+
+def test_nobody_is_asked_about_an_account_that_is_not_there(desk):
+    code, said = asked(desk, "delete", "nobody", "--reason", "asked for")
+    assert (code, "for good?" in said) == (EXIT_SETTINGS, False)
+    code, said = asked(desk, "delete", "acme", "--reason", "asked for")
+    assert (code, "Delete acme for good?" in said) == (EXIT_FINDINGS, True)
+    assert "Nobody has answered, and nothing was changed." in said
+    assert "Repeat it with --yes" in said
+    for answer, code in (("n", EXIT_FINDINGS), ("y", 0)):
+        done = CliRunner().invoke(
+            *(accounts.app, ["delete", "acme", "--reason", "asked for"]),
+            obj=desk.environ,
+            input=f"{answer}\n",
+        )
+        assert done.exit_code == code
+        assert kept(desk, "SELECT deleted_at IS NULL FROM accounts") == [(int(answer == "n"),)]
 
 
 def logged(desk, account_id):

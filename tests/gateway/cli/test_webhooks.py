@@ -87,6 +87,10 @@ def test_a_webhook_is_made_shown_changed_and_deleted(line):
     changed = line.read(*change, "--enable", "--all-types", "--label", "", "--url", f"{URL}/2")
     assert changed == made | {"types": [], "label": "", "url": f"{URL}/2"}
     assert line.run("delete", made["id"], *BY, said="n\n")[0] == EXIT_FINDINGS
+    code, said = line.run("delete", made["id"], *BY)
+    assert (code, "Repeat it with --yes" in said) == (EXIT_FINDINGS, True)
+    # Nobody is asked about what is not there.
+    assert "for good?" not in line.run("delete", NOWHERE, *BY, said="y\n")[1]
     assert line.run("delete", made["id"], *BY, "--yes") == (0, "Webhook deleted.")
     assert line.read("list", *ACME) == []
     why = f"{made['id']}: asked by phone"
