@@ -25,6 +25,7 @@ from simulators.carrier.recording import Recording
 from simulators.carrier.scripts import Script, StreamFault
 from simulators.carrier.signing import sign
 from simulators.carrier.stream import MediaLeg
+from simulators.carrier.trust import client_tls
 
 DOCUMENTS_MAX: Final = 100
 """Redirects followed in one call, so that a loop ends."""
@@ -126,7 +127,11 @@ class Conversation:
         settings = self._equipment.settings
         try:
             twiml.check_stream(verb)
-            await leg.open(verb.url, sign(verb.url, {}, settings.auth_token), plain=settings.plain)
+            # A stream's URL is always wss://. Where the application has no TLS, as its callbacks
+            # say, the socket is dialled without; the signature is over wss:// all the same.
+            is_plain = verb.status_callback.startswith("http://")
+            tls = None if is_plain else client_tls(settings.ca_file)
+            await leg.open(verb.url, sign(verb.url, {}, settings.auth_token), tls)
         except StreamError as error:
             self._note(error.code, str(error), stream_sid)
             # The only place where an application learns of a handshake that failed on the way.

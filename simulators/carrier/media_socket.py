@@ -191,14 +191,16 @@ class MediaSocket(asyncio.Protocol):
             self._owner.on_close(code)
 
 
-async def dial(url: str, signature: str, owner: SocketOwner, *, plain: bool) -> MediaSocket:
+async def dial(
+    url: str, signature: str, owner: SocketOwner, tls: ssl.SSLContext | None
+) -> MediaSocket:
     """Open a media socket to a `wss://` URL.
 
     Args:
         url: as written in the TwiML; the signature is over exactly this.
         signature: value of X-Twilio-Signature.
         owner: receives what arrives, from the first byte after the handshake on.
-        plain: speak plain TCP to the URL's host and port.
+        tls: trusts whom the server's certificate must be of; None for plain TCP to the same place.
 
     Raises:
         StreamError: 31901 timeout, 31902 refused, 31910 TLS, 31920 handshake.
@@ -206,14 +208,13 @@ async def dial(url: str, signature: str, owner: SocketOwner, *, plain: bool) -> 
     loop = asyncio.get_running_loop()
     parts = urlsplit(url)
     assert parts.hostname, "checked by twiml.check_stream"
-    context = None if plain else ssl.create_default_context()
     try:
         async with asyncio.timeout(OPEN_TIMEOUT_S):
             transport, socket = await loop.create_connection(
                 lambda: MediaSocket(url, signature, owner),
                 parts.hostname,
                 parts.port or 443,
-                ssl=context,
+                ssl=tls,
             )
             try:
                 await asyncio.shield(socket.opened)
@@ -228,7 +229,7 @@ async def dial(url: str, signature: str, owner: SocketOwner, *, plain: bool) -> 
         raise StreamError(31910, "TLS failed") from error
     except ConnectionResetError as error:
         # A server that speaks no TLS closes the connection on a TLS greeting.
-        code = _HANDSHAKE_ERROR if plain else 31910
+        code = _HANDSHAKE_ERROR if tls is None else 31910
         raise StreamError(code, "closed during the handshake") from error
     except OSError as error:
         raise StreamError(31902, "no connection") from error

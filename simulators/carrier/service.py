@@ -62,7 +62,7 @@ class SimulatorService:
         await asyncio.to_thread(prepare)
         # First of what has to be closed again: an address that is taken leaves nothing open.
         self._server = HttpServer(settings.host, settings.port, settings.listener)
-        webhooks = Webhooks(settings.auth_token, clock)
+        webhooks = Webhooks(settings.auth_token, clock, settings.ca_file)
         await webhooks.start()
         equipment = Equipment(settings, clock, webhooks, Debugger(), Ticker(clock))
         faults = Faults()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from simulators.carrier.errors import SimulatorSettingsError
 
@@ -78,9 +79,9 @@ class SimulatorSettings:
     altogether; `*` is all. Calls there are placed all the same."""
     high_risk_on: tuple[str, ...] = ()
     """ISO 3166 codes whose numbers of high risk they show as open."""
-    plain: bool = True
-    """Dial `wss://` stream URLs over plain TCP to the same host and port. The signature is made
-    over the `wss://` URL either way."""
+    ca_file: Path | None = None
+    """Certificates in PEM of authorities that media sockets and webhooks trust beside the
+    system's."""
     dispatch_delay_s: float = 0.1
     """From a call's turn in the queue until it is dialled: time for the reply to travel."""
     ring_s: float = 2.0

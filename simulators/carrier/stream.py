@@ -7,6 +7,7 @@ to the application. Counts what a test asks about the stream; knows no TwiML and
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -124,14 +125,14 @@ class MediaLeg:
 
     # --- lifecycle -------------------------------------------------------------------------
 
-    async def open(self, url: str, signature: str, *, plain: bool) -> None:
+    async def open(self, url: str, signature: str, tls: ssl.SSLContext | None) -> None:
         """Shake hands and send connected and start.
 
         Raises:
             StreamError: the handshake failed.
         """
         try:
-            self._socket = await dial(url, signature, self, plain=plain)
+            self._socket = await dial(url, signature, self, tls)
         except StreamError:
             # Nothing will report the end of a socket that never opened.
             self._finish(1006)

@@ -11,6 +11,7 @@ import uuid
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlencode
 
@@ -21,6 +22,7 @@ from simulators.carrier.clock import Clock
 from simulators.carrier.errors import FetchError
 from simulators.carrier.orders import Hook
 from simulators.carrier.signing import SIGNATURE_HEADER, Connection, sign, split_overrides
+from simulators.carrier.trust import client_tls
 from simulators.carrier.twiml import DOCUMENT_BYTES_MAX
 
 DELIVERIES_MAX: Final = 2000
@@ -67,8 +69,9 @@ class _Reply:
 class Webhooks:
     """The carrier's HTTP client; all webhooks of one process go through it."""
 
-    def __init__(self, auth_token: str, clock: Clock) -> None:
+    def __init__(self, auth_token: str, clock: Clock, ca_file: Path | None = None) -> None:
         self._auth_token = auth_token
+        self._ca_file = ca_file
         self._clock = clock
         self._log: deque[Delivery] = deque(maxlen=DELIVERIES_MAX)
         self._session: aiohttp.ClientSession | None = None
@@ -77,7 +80,7 @@ class Webhooks:
         """Open the client; must run inside the loop that uses it."""
         self._session = aiohttp.ClientSession(
             headers={"Accept": "*/*", "User-Agent": USER_AGENT},
-            connector=aiohttp.TCPConnector(limit=200),
+            connector=aiohttp.TCPConnector(limit=200, ssl=client_tls(self._ca_file)),
         )
 
     async def stop(self) -> None:

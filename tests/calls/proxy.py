@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+from tests.certificates import Pair
+
 DEPLOY = Path(__file__).parents[2] / "deploy"
 CONFIGURATION = DEPLOY / "nginx.conf"
 _PATH = f"{Path(sys.executable).parent}:{os.environ['PATH']}:/usr/sbin"
@@ -67,11 +69,11 @@ def nginx(folder: Path, text: str) -> Iterator[None]:
         process.wait(10)
 
 
-def haproxy_configuration(port: int, nodes: Mapping[str, int]) -> str:
-    """Return the deployed configuration of two nodes, n1 and n2, on a port without TLS."""
+def haproxy_configuration(port: int, nodes: Mapping[str, int], tls: str = "") -> str:
+    """Return the deployed configuration of two nodes, n1 and n2, on a port with `tls` or none."""
     text = (DEPLOY / "haproxy.cfg").read_text()
     text = re.sub(r"frontend plain[^\n]*\n.*?\n\n", "", text, flags=re.DOTALL)
-    text = re.sub(r"bind :443 .*", f"bind 127.0.0.1:{port}", text)
+    text = re.sub(r"bind :443 .*", f"bind 127.0.0.1:{port}{tls}", text)
     return text.replace(":8080", f":{nodes['n1']}").replace(":8081", f":{nodes['n2']}")
 
 
@@ -138,11 +140,28 @@ def proxy_of(name: str, folder: Path, port: int, nodes: Mapping[str, int]) -> It
         with caddy(folder, caddy_environment(port, nodes)):
             yield
         return
-    own = folder / name
+    with _haproxy(folder, haproxy_configuration(port, nodes)):
+        yield
+
+
+@contextlib.contextmanager
+def haproxy_with_tls(
+    folder: Path, port: int, nodes: Mapping[str, int], pair: Pair
+) -> Iterator[None]:
+    """Run HAProxy with its file in front of n1 and n2, on a port with TLS."""
+    both = folder / "both.pem"
+    both.write_bytes(pair.certificate.read_bytes() + pair.key.read_bytes())
+    with _haproxy(folder, haproxy_configuration(port, nodes, f" ssl crt {both} alpn http/1.1")):
+        yield
+
+
+@contextlib.contextmanager
+def _haproxy(folder: Path, text: str) -> Iterator[None]:
+    own = folder / "haproxy"
     own.mkdir()
     file = own / "configuration"
-    file.write_text(haproxy_configuration(port, nodes))
-    with _running([HAPROXY or name, "-db", "-f", str(file)], own):
+    file.write_text(text)
+    with _running([HAPROXY or "haproxy", "-db", "-f", str(file)], own):
         yield
 
 

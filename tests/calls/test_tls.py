@@ -5,43 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.calls.proxy import HAPROXY, haproxy_with_tls
 from tests.calls.test_whole_call import assert_heard, speech
-from tests.calls.world import ACCOUNT_SID, AUTH_TOKEN, Process, World, eventually
+from tests.calls.world import Process, World, eventually
 from tests.certificates import Authority
-
-CARRIER = """
-import asyncio
-from simulators.carrier.service import SimulatorService, SimulatorSettings
-
-async def serve():
-    service = SimulatorService(SimulatorSettings(
-        account_sid={sid!r}, auth_token={token!r}, port={port}, ring_s=0.3, cps=50.0, plain=False
-    ))
-    await service.start()
-    await service.serve()
-
-asyncio.run(serve())
-"""
-
-
-class Carrier(Process):
-    """A simulated carrier that dials its media sockets by TLS, as the real one does."""
-
-    def __init__(self, world: World) -> None:
-        self.log = world.folder / "carrier.log"
-        program = CARRIER.format(sid=ACCOUNT_SID, token=AUTH_TOKEN, port=world.carrier_port)
-        with self.log.open("ab") as output:
-            self.popen = subprocess.Popen(
-                [sys.executable, "-c", program], env=world.environ, stdout=output, stderr=output
-            )
+from tests.valkey import free_port
 
 
 @pytest.fixture
@@ -59,9 +33,8 @@ def secure_world(tmp_path: Path, authority: Authority) -> Iterator[World]:
     tls = {"CALLER_TLS_CERTIFICATE": str(certificate), "CALLER_TLS_KEY": str(key)}
     world = World(tmp_path, **tls)
     world.base = world.settings.origin
-    world.carrier = Carrier(world)
     try:
-        world.carrier.wait_for(world.control + "/state")
+        world.start_carrier()
         world.start_gateway()
         yield world
     finally:
@@ -109,6 +82,53 @@ async def test_a_call_over_tls_is_heard_and_outlives_its_certificate(
     assert "new TLS certificate in use" in [line["event"] for line in lines]
     await world.assert_books_balance()
     await customer.http.aclose()
+
+
+async def answers(port: int) -> bool:
+    """Whether something listens on a port."""
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+@pytest.mark.thorough
+@pytest.mark.skipif(HAPROXY is None, reason="haproxy is not installed")
+async def test_a_simulated_call_goes_through_a_proxy_whose_authority_is_private(
+    tmp_path: Path, authority: Authority
+):
+    port = free_port()
+    world = World(tmp_path, CALLER_NODE="n1", CALLER_PUBLIC_ORIGIN=f"https://127.0.0.1:{port}")
+    # The carrier trusts it by its option, or not at all.
+    del world.environ["SSL_CERT_FILE"]
+    pair, nodes = authority.issue(tmp_path), {"n1": world.port, "n2": free_port()}
+    spoken = speech(75)
+    try:
+        world.start_carrier("0.3", "--ca", str(authority.file))
+        world.start_gateway()
+        world.base = world.settings.origin
+        with haproxy_with_tls(tmp_path, port, nodes, pair):
+            customer = await world.new_customer()
+            await eventually(lambda: answers(port))
+            async with customer.call() as phone:
+                call_id = (await phone.wait("ready"))["call_id"]
+                await phone.wait("sample")
+                mark = len(phone.frames)
+                await phone.speak(spoken)
+                await phone.wait_frames(mark + 10)
+                assert (await phone.hang_up())["cause"] == 16
+            record = await customer.record(call_id)
+            assert_heard(spoken, b"".join(phone.frames[mark:]), record)
+            deliveries = (await world.carrier_get("/webhooks"))["deliveries"]
+            await world.assert_books_balance()
+            await customer.http.aclose()
+    finally:
+        world.stop()
+    assert deliveries
+    assert {each["url"].split("/n/")[0] for each in deliveries} == {world.base}
+    assert {each["failure"] for each in deliveries} == {""}
 
 
 def test_a_gateway_does_not_start_with_files_that_do_not_fit(tmp_path: Path, authority: Authority):

@@ -166,8 +166,8 @@ class World:
         self.start_gateway()
         return self
 
-    def start_carrier(self, ring_s: str = "0.3") -> None:
-        arguments = ["simulate", "--port", str(self.carrier_port), "--ring-s", ring_s]
+    def start_carrier(self, ring_s: str = "0.3", *more: str) -> None:
+        arguments = ["simulate", "--port", str(self.carrier_port), "--ring-s", ring_s, *more]
         self.carrier = Process(arguments, self.environ, self.folder / "carrier.log")
         self.carrier.wait_for(self.control + "/state")
 

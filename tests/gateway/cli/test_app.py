@@ -303,6 +303,12 @@ def test_a_simulated_service_refuses_an_address_that_is_none(option):
     assert option in done.output
 
 
+def test_a_file_of_authorities_that_holds_none_is_named(tmp_path):
+    done = caller("simulate", "--ca", str(tmp_path / "none.pem"), **SIMULATED)
+    assert done.exit_code == EXIT_SETTINGS
+    assert "--ca:" in done.output
+
+
 def test_simulated_payments_need_a_key_and_a_secret():
     done = caller("simulate-payments", STRIPE_API_KEY="sk_test_a")
     assert done.exit_code == EXIT_SETTINGS

@@ -325,11 +325,15 @@ async def test_streams_that_cannot_be_opened(carrier: Carrier) -> None:
         assert carrier.service.debugger.codes(call.sid) == [code]
 
 
-async def test_without_plain_the_socket_speaks_tls(start: Start) -> None:
-    async with start(plain=False) as carrier:
-        call = await carrier.place(ECHO)
+async def test_a_socket_speaks_tls_unless_the_streams_callback_is_plain_http(
+    carrier: Carrier,
+) -> None:
+    for callback in ("", ' statusCallback="https://127.0.0.1:1/stream"'):
+        stream = f'<Stream url="{carrier.peer.media_url}"{callback}/>'
+        call = await carrier.place(ECHO, twiml=f"<Response><Connect>{stream}</Connect></Response>")
         await carrier.over(call.sid)
-        assert carrier.codes() == [31910]
+        # What listens there speaks none.
+        assert carrier.service.debugger.codes(call.sid) == [31910]
 
 
 class _Owner:
@@ -355,7 +359,7 @@ async def test_servers_that_are_no_websocket(reply: bytes, code: int) -> None:
 
     async with tcp_server(serve) as port:
         with pytest.raises(StreamError) as caught:
-            await dial(f"wss://127.0.0.1:{port}/m", "s", _Owner(), plain=True)
+            await dial(f"wss://127.0.0.1:{port}/m", "s", _Owner(), None)
     assert caught.value.code == code
 
 
@@ -366,7 +370,7 @@ async def test_a_silent_server_is_a_timeout(monkeypatch: pytest.MonkeyPatch) -> 
         listening.listen(1)
         port = listening.getsockname()[1]
         with pytest.raises(StreamError) as caught:
-            await dial(f"wss://127.0.0.1:{port}/m", "s", _Owner(), plain=True)
+            await dial(f"wss://127.0.0.1:{port}/m", "s", _Owner(), None)
     assert caught.value.code == 31901
 
 
