@@ -116,5 +116,7 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
     written_off_micros: int = 0
     used_s: int = 0
     """Seconds used, as far as they are booked."""
+    answered_at: datetime | None = None
+    """Of a call whose end is not booked: when the phone was answered, by its first seconds."""
     feedback: Feedback | None = None
     """What the caller has said of it."""

@@ -201,6 +201,7 @@ def _open_calls(rows: GateRows, faults: list[Disagreement]) -> Iterator[OpenCall
             read.per_minute_micros,
             read.cap_names,
             read.key_id,
+            read.answered_ms,
         )
 
 
@@ -211,6 +212,7 @@ class _Owner(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     per_minute_micros: int
     cap_names: tuple[str, ...]
     key_id: str = ""
+    answered_ms: int = 0
 
 
 _OWNER = msgspec.json.Decoder(_Owner)

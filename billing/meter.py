@@ -124,6 +124,7 @@ class CallMeter:
 
     __slots__ = (
         "_abreast",
+        "_answered_ms",
         "_answered_ns",
         "_asked_micros",
         "_away",
@@ -131,6 +132,7 @@ class CallMeter:
         "_final",
         "_going_on_ns",
         "_granted_micros",
+        "_is_answer_told",
         "_is_capped",
         "_is_heard",
         "_is_part_known",
@@ -176,6 +178,8 @@ class CallMeter:
         self._granted_micros = granted_micros
         self._asked_micros: int | None = None
         self._answered_ns: int | None = None
+        self._answered_ms = 0
+        self._is_answer_told = False
         whole_micros = rate.cost(min(horizon_s, seconds_max))
         if asked_micros is None:
             asked_micros = whole_micros
@@ -263,11 +267,14 @@ class CallMeter:
         late_s = LATE_S if self._away else LATE_S + self.grace_s
         return now_ns > due_ns + late_s * _SECOND_NS
 
-    def answered(self, now_ns: int) -> None:
-        """Start charging; a repeated call changes nothing."""
+    def answered(self, now_ns: int, at_ms: int = 0) -> None:
+        """Start charging; a repeated call changes nothing.
+
+        `at_ms` is the same time since 1970, in ms, which the gate is told with the first second.
+        """
         # Callback and media stream may both report the answer; the first counts.
         if self._answered_ns is None and self._final is None:
-            self._answered_ns = now_ns
+            self._answered_ns, self._answered_ms = now_ns, at_ms
 
     def heard(self) -> None:
         """Note that sound has come from the phone: the seconds since the answer are owed."""
@@ -330,7 +337,9 @@ class CallMeter:
             # With several claims in flight the oldest counts: its answer comes first, and it asked
             # for least.
             self._asked_micros = want_micros
-        return Tick(self.call_id, self.account_id, want_micros, seconds, caps)
+        self._is_answer_told = bool(seconds)
+        answered_ms = self._answered_ms if seconds else 0
+        return Tick(self.call_id, self.account_id, want_micros, seconds, caps, answered_ms)
 
     def granted(self, outcome_micros: int | None, now_ns: int) -> None:
         """Take the gate's answer: None if all was granted, else the call's whole hold."""
@@ -339,6 +348,8 @@ class CallMeter:
         if self._final is not None:
             return
         asked_micros, self._asked_micros = self._asked_micros, None
+        if self._is_answer_told:
+            self._answered_ms = 0
         self._is_part_known = True
         self._away = False
         self._short = outcome_micros is not None

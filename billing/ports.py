@@ -109,6 +109,8 @@ class Tick:
     seconds: int
     """Whole seconds owed; none before sound has come from the phone."""
     caps: Sequence[SpendCap] = ()
+    answered_ms: int = 0
+    """When the phone was answered, in ms since 1970; 0 once the gate has been told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +186,8 @@ class OpenCall:
     per_minute_micros: int = 0
     cap_names: Sequence[str] = ()
     key_id: str = ""
+    answered_ms: int = 0
+    """When the phone was answered, in ms since 1970; 0 where its node has not told it."""
 
 
 @dataclass(frozen=True, slots=True)

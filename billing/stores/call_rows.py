@@ -33,6 +33,7 @@ def record_in(row: sa.Row[Any]) -> CallRecord:
         cost_micros=row.spent_micros if row.closed else _used_micros(row),
         written_off_micros=row.written_off_micros,
         used_s=row.seconds,
+        answered_at=None if row.closed else row.answered_at,
         feedback=feedback_in(row.feedback),
     )
 

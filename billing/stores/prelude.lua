@@ -3,7 +3,7 @@
 local BAL = KEYS[1]   -- hash: account -> available micros
 local CALL = KEYS[2]  -- hash: open call -> 'held:seconds', both cumulative
 local OWN = KEYS[3]   -- hash: open call -> '["account","node","carrier call",per minute,["cap",...],
-  -- "API key, or nothing"]'
+  -- "API key, or nothing"]', and once a second is confirmed when the phone was answered, in ms
 local DONE = KEYS[4]  -- hash: closed call -> final micros; the tombstones
 local CSEQ = KEYS[5]  -- hash: account -> sequence of the last credit applied
 local FROZ = KEYS[6]  -- set: frozen accounts
@@ -31,14 +31,16 @@ end
 local function owner_in(row)
   local fields = cjson.decode(row)
   return {account = fields[1], node = fields[2], carrier_call = fields[3] or '',
-    per_minute = fields[4] or 0, caps = fields[5] or {}, key = fields[6] or ''}
+    per_minute = fields[4] or 0, caps = fields[5] or {}, key = fields[6] or '',
+    answered = fields[7] or 0}
 end
 
 local function keep_owner(call, owner)
   local caps = #owner.caps > 0 and cjson.encode(owner.caps) or '[]'
-  redis.call('HSET', OWN, call, string.format('[%s,%s,%s,%s,%s,%s]', cjson.encode(owner.account),
+  local answered = owner.answered > 0 and ',' .. whole(owner.answered) or ''
+  redis.call('HSET', OWN, call, string.format('[%s,%s,%s,%s,%s,%s%s]', cjson.encode(owner.account),
     cjson.encode(owner.node), cjson.encode(owner.carrier_call), whole(owner.per_minute), caps,
-    cjson.encode(owner.key)))
+    cjson.encode(owner.key), answered))
 end
 
 -- Count one open call of an API key more, or less; a counter of nothing is not kept.

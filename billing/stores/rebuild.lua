@@ -26,13 +26,17 @@ for _, row in ipairs(accounts) do
   redis.call('HSET', CSEQ, row[1], whole(row[3]))
 end
 for _, row in ipairs(open) do
-  local call, account, node, held, seconds, carrier_call, per_minute, caps, key = unpack(row)
+  local call, account, node, held, seconds, carrier_call, per_minute, caps, key, answered = unpack(row)
   redis.call('HSET', CALL, call, whole(held) .. ':' .. whole(seconds))
   keep(BEGAN, began, call)
-  -- The book may be an older copy, to which the id was never told.
-  if carrier_call == '' and owners[call] then carrier_call = owner_in(owners[call]).carrier_call end
+  -- The book may be an older copy, to which the id was never told, and knows the answer less well.
+  if owners[call] then
+    local before = owner_in(owners[call])
+    if carrier_call == '' then carrier_call = before.carrier_call end
+    if answered == 0 then answered = before.answered end
+  end
   keep_owner(call, {account = account, node = node, carrier_call = carrier_call,
-    per_minute = per_minute, caps = caps, key = key})
+    per_minute = per_minute, caps = caps, key = key, answered = answered})
   redis.call('HINCRBY', META, 'n:' .. account, 1)
   count_key(key, 1)
   if seconds > 0 then change_burn(account, per_minute) end

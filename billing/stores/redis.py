@@ -181,7 +181,11 @@ class RedisSpendGate:
             for start in range(0, len(ticks), CALLS_PER_SCRIPT_MAX)
         ]
         requests = [
-            (self._keys[batch.partition], (batch.encoded, TICK_ENTRIES_MAX)) for batch in batches
+            (
+                self._keys[batch.partition],
+                (batch.encoded, TICK_ENTRIES_MAX, batch.answers),
+            )
+            for batch in batches
         ]
         try:
             answers = await self._bounded(evaluate_all(self._redis, self._tick, requests))
@@ -470,8 +474,10 @@ def _unavailable(cause: Exception) -> StoreUnavailableError:
 def _open_call(call_id: bytes, owner: bytes, state: bytes) -> OpenCall:
     """Return a call from its rows in OWN and CALL."""
     account_id, node, *fields = msgspec.json.decode(owner)
-    # Rows of the first version end here, those of the second before the key.
-    carrier_call_id, per_minute_micros, cap_names, key_id = (*(fields or ("", 0, ())), "")[:4]
+    # Rows of the first version end here, those of the second before the key, and of calls that
+    # nobody has answered before the time of the answer.
+    carrier_call_id, per_minute_micros, cap_names, *rest = fields or ("", 0, ())
+    key_id, answered_ms = (*rest, *("", 0)[len(rest) :])[:2]
     held, seconds = state.split(b":")
     return OpenCall(
         call_id.decode(),
@@ -483,6 +489,7 @@ def _open_call(call_id: bytes, owner: bytes, state: bytes) -> OpenCall:
         per_minute_micros,
         tuple(cap_names),
         key_id,
+        answered_ms,
     )
 
 

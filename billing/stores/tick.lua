@@ -2,7 +2,8 @@
 -- allow. Claims are totals and only ever grow, so a repeated, late or reordered tick changes nothing.
 -- Reads and writes whole columns at once: one command per key instead of one per call.
 -- ARGV: JSON [calls, accounts, account of each call (from 1), wants, seconds], and if any call has
---   caps [..., cap names, cap limits, caps of each call (from 1)]; outbox entries_max
+--   caps [..., cap names, cap limits, caps of each call (from 1)]; outbox entries_max; '' or JSON
+--   {call: when it was answered, in ms, ...} of calls of which no second is known to be confirmed
 -- Returns {{call (from 0), held or -1 for lost or -2 for closed, ...}, {balance of each account},
 --   {burn of each account}, {spent of each cap}, {short call (from 0) that a cap keeps short, ...},
 --   {frozen account (from 0), ...}, when the partition was filled, {open calls of each account},
@@ -28,6 +29,7 @@ if cap_names then
   end
 end
 
+local answers = ARGV[3] ~= '' and cjson.decode(ARGV[3]) or {}
 local exceptions, e = {}, 0
 local raised, r = {}, 0
 local capped, followed = {}, {}
@@ -77,7 +79,13 @@ for i = 1, #calls do
     end
     -- Heard for the first time: from now on the call burns credit.
     if confirmed == 0 and second > 0 then
-      change_burn(accounts[j], owner_in(redis.call('HGET', OWN, calls[i])).per_minute)
+      local owner = owner_in(redis.call('HGET', OWN, calls[i]))
+      change_burn(accounts[j], owner.per_minute)
+      -- For whoever may have to settle it.
+      if answers[calls[i]] then
+        owner.answered = answers[calls[i]]
+        keep_owner(calls[i], owner)
+      end
     end
     if total < want then
       exceptions[e + 1], exceptions[e + 2] = i - 1, total

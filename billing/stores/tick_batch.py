@@ -32,6 +32,8 @@ class TickBatch:
         self.partition = partition
         self.ticks = ticks
         self.encoded, self.accounts, self.caps = _encode_ticks(ticks)
+        answers = {tick.call_id: tick.answered_ms for tick in ticks if tick.answered_ms}
+        self.answers = _ENCODER.encode(answers) if answers else b""
 
 
 class TickReply:

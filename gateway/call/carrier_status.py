@@ -64,7 +64,9 @@ class CarrierStatus:
     """Whole seconds from answer to end; known only at the end."""
     sip_response: int = 0
     answered_at: datetime | None = None
-    """Known only at the end, to the second."""
+    """Known only at the end, and by two figures that are whole seconds: up to two too early."""
+    ended_at: datetime | None = None
+    """By the carrier's clock, to the second."""
 
     @property
     def is_terminal(self) -> bool:

@@ -154,7 +154,8 @@ class CallCharge:
 
     def start(self, answered_ns: int) -> None:
         """Begin to charge; the phone was answered."""
-        self.meter.answered(answered_ns)
+        answered_at = self._context.wall.date(answered_ns)
+        self.meter.answered(answered_ns, round(answered_at.timestamp() * 1000))
         self._context.services.metering.add(self)
         self._cut_off.start(self.meter)
 

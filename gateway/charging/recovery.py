@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import structlog
@@ -158,10 +158,9 @@ class Settler:
             return False
         seconds = _used_s(orphan, status)
         price = _price(orphan, record, seconds)
-        # Nobody knows when the call ended; by now it has.
-        ended_at = self.clock()
+        answered_at, ended_at = _times(orphan, record, status, seconds, self.clock())
         detail = CallClosed(
-            answered_at=_answered_at(status, ended_at, seconds),
+            answered_at=answered_at,
             ended_at=ended_at,
             seconds=seconds,
             cause=Cause.NORMAL_TEMPORARY_FAILURE,
@@ -221,15 +220,42 @@ def _used_s(orphan: OpenCall, status: CarrierStatus | None) -> int:
     return orphan.seconds if status.seconds is None else min(status.seconds, orphan.seconds)
 
 
-def _answered_at(status: CarrierStatus | None, ended_at: datetime, seconds: int) -> datetime | None:
-    """Return when the phone was answered by the carrier's record.
+def _times(
+    orphan: OpenCall,
+    record: CallRecord | None,
+    status: CarrierStatus | None,
+    seconds: int,
+    now: datetime,
+) -> tuple[datetime | None, datetime]:
+    """Return when the phone was answered, None if nobody says, and when the call ended.
 
-    None if that does not say; the book then fills it in from the first confirmed second.
+    The answer is what the call's node told the gate, else what the carrier's record says, else what
+    the book follows from the confirmed seconds. The end is the carrier's, else the last second
+    that is charged, else now. The clocks of all three may differ: nothing ends after now, and the
+    charged seconds fit between answer and end.
     """
-    if status is None or status.answered_at is None:
-        return None
-    # The carrier's clock and ours may differ: the charged seconds must fit between answer and end.
-    return min(status.answered_at, ended_at - timedelta(seconds=seconds))
+    charged = timedelta(seconds=seconds)
+    answered_at = _answered_at(orphan, record, status)
+    ended_at = None if status is None else status.ended_at
+    if ended_at is None:
+        ended_at = now if answered_at is None or not seconds else answered_at + charged
+    elif answered_at is not None:
+        # The carrier names the second in which it ended.
+        ended_at = max(ended_at, answered_at + charged)
+    if record is not None:
+        ended_at = max(ended_at, record.opened.created_at)
+    ended_at = min(ended_at, now)
+    return None if answered_at is None else min(answered_at, ended_at - charged), ended_at
+
+
+def _answered_at(
+    orphan: OpenCall, record: CallRecord | None, status: CarrierStatus | None
+) -> datetime | None:
+    if orphan.answered_ms:
+        return datetime.fromtimestamp(orphan.answered_ms / 1000, UTC)
+    if status is not None and status.answered_at is not None:
+        return status.answered_at
+    return None if record is None else record.answered_at
 
 
 def _price(orphan: OpenCall, record: CallRecord | None, seconds: int) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
-from gateway.call.carrier_status import CarrierState, CarrierStatus
+from gateway.call.carrier_status import TERMINAL, CarrierState, CarrierStatus
 
 _STATES: Final = {
     "queued": CarrierState.QUEUED,
@@ -43,8 +43,14 @@ def from_reply(
 ) -> CarrierStatus:
     """Read a Call resource; Twilio writes numbers as strings, and its `start_time` is no answer."""
     state, seconds = _state(status), _whole(duration)
-    answered_at = _answered_at(end_time, seconds) if state is CarrierState.COMPLETED else None
-    return CarrierStatus(carrier_call_id, state, seconds, answered_at=answered_at)
+    ended_at = _time(end_time) if state in TERMINAL else None
+    answered_at = None
+    if state is CarrierState.COMPLETED and seconds and ended_at is not None:
+        # Twilio counts the duration from the answer; `start_time` may be that of the dialling.
+        answered_at = ended_at - timedelta(seconds=seconds)
+    return CarrierStatus(
+        carrier_call_id, state, seconds, answered_at=answered_at, ended_at=ended_at
+    )
 
 
 def _state(status: object) -> CarrierState:
@@ -57,11 +63,9 @@ def _whole(text: object) -> int | None:
     return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 10 else None
 
 
-def _answered_at(end_time: object, seconds: int | None) -> datetime | None:
-    if not seconds or not isinstance(end_time, datetime):
+def _time(end_time: object) -> datetime | None:
+    if not isinstance(end_time, datetime):
         return None
     # Without a zone it could be off by hours, and a record would tell it as a fact.
-    if end_time.tzinfo is None or end_time.year < _YEAR_MIN:
-        return None
-    # Twilio counts the duration from the answer; `start_time` may be that of the dialling.
-    return end_time - timedelta(seconds=seconds)
+    is_told = end_time.tzinfo is not None and end_time.year >= _YEAR_MIN
+    return end_time if is_told else None

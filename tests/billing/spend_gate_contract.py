@@ -607,6 +607,19 @@ class SpendGateContract:
         await gate.name_carrier_call("c1", "alice", "CA1")
         assert await gate.open_calls() == [replace(described, carrier_call_id="CA1")]
 
+    async def test_the_answer_is_kept_as_it_was_told_with_the_first_second(self, gate):
+        await gate.open(opening(caps=[DAY]))
+        await gate.open(opening("c2"))
+        before = tick(8 * CENT, 0, caps=[DAY])
+        first, other = tick(9 * CENT, 1, caps=[DAY]), tick(9 * CENT, 1, "c2")
+        for claim in (before, replace(first, answered_ms=1_780_000_000_123)):
+            await self.tick(gate, claim, other)
+        await gate.name_carrier_call("c1", "alice", "CA1")
+        later = replace(first, seconds=2, answered_ms=5, caps=[MONTH])
+        await self.tick(gate, later, replace(other, seconds=2))
+        told = {call.call_id: call.answered_ms for call in await gate.open_calls()}
+        assert told == {"c1": 1_780_000_000_123, "c2": 0}
+
     async def test_a_carrier_names_only_an_open_call_of_that_account(self, gate):
         await gate.open(opening())
         before = await gate.open_calls()

@@ -49,6 +49,21 @@ def test_a_second_counts_when_it_has_begun(after_ns, seconds):
     assert meter.final(START + after_ns) == (seconds, seconds * CENT)
 
 
+def test_the_gate_is_told_of_the_answer_with_the_first_second_until_it_has_it():
+    meter = new_meter()
+    meter.answered(START, 1_780_000_000_123)
+    now_ns = START + 1
+    assert meter.tick(now_ns).answered_ms == 0, "nobody has been heard"
+    meter.granted(None, now_ns)
+    meter.heard()
+    for _ in range(2):
+        assert meter.tick(now_ns).answered_ms == 1_780_000_000_123
+        meter.unavailable(now_ns)
+    meter.tick(now_ns)
+    meter.granted(None, now_ns)
+    assert meter.tick(now_ns + S).answered_ms == 0
+
+
 def test_nothing_is_owed_before_sound_has_come_but_credit_is_held_for_it():
     meter = new_meter()
     meter.answered(START)

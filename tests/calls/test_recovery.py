@@ -25,7 +25,7 @@ from billing.stores.gate_audit import audit_gate
 from gateway.roles.storage import Stores
 from tests.calls.test_logs import lines
 from tests.calls.test_outages import live_call, locked, seconds_pass
-from tests.calls.world import Customer, World, eventually
+from tests.calls.world import Customer, Phone, World, eventually
 from tests.valkey import ValkeyServer
 
 CREDIT = 10_000_000
@@ -94,6 +94,19 @@ async def assert_over_at_carrier(world: World, record: dict) -> None:
     await eventually(lambda: world.is_over(record["carrier_call_id"]), 20)
 
 
+async def assert_times(world: World, record: dict, phone: Phone) -> None:
+    """The answer is the one that the page was told, and the end is the carrier's."""
+    (accept,) = [event for event in phone.events if event["type"] == "accept"]
+    answered_at, ended_at = (
+        datetime.fromisoformat(at) for at in (accept["at"], record["ended_at"])
+    )
+    assert datetime.fromisoformat(record["answered_at"]) == answered_at
+    state = await world.carrier_get(f"/calls/{record['carrier_call_id']}")
+    # It tells the second.
+    over_at = datetime.fromtimestamp(state["ended_at_ns"] // 10**9, UTC)
+    assert ended_at == max(over_at, answered_at + timedelta(seconds=record["seconds"]))
+
+
 async def test_calls_of_a_killed_and_of_a_frozen_node_are_settled_once_by_another(cluster: Cluster):
     sweeping = await cluster.node("n1")
     killed, frozen = await cluster.node("n2"), await cluster.node("n3")
@@ -128,6 +141,8 @@ async def test_calls_of_a_killed_and_of_a_frozen_node_are_settled_once_by_anothe
             assert 2 <= record["seconds"] <= 20
             assert record["cost"]["micros"] == 1000 * record["seconds"]
             await assert_over_at_carrier(sweeping, record)
+        for record, phone in zip(records, (lost, stalled), strict=True):
+            await assert_times(sweeping, record, phone)
         assert records[0]["seconds"] <= records[0]["carrier_seconds"]
         before = await other.balance()
         frozen.gateway.popen.send_signal(signal.SIGCONT)

@@ -549,5 +549,6 @@ def _raise(part: _Partition, call: OpenCall, tick: Tick) -> tuple[OpenCall, bool
         held_micros=call.held_micros + more,
         seconds=max(call.seconds, tick.seconds),
         cap_names=names if follows else call.cap_names,
+        answered_ms=tick.answered_ms if tick.seconds and not call.seconds else call.answered_ms,
     )
     return raised, reach < balance and reach < missing

@@ -83,7 +83,7 @@ class Books:
     async def grant(self, micros, reference):
         await self.ledger.add_credit("alice", micros, reference=reference, kind="grant")
 
-    async def open(self, call_id="c1", node="n1", **rate):
+    async def open(self, call_id="c1", node="n1", began_at=None, **rate):
         price = Rate(**{"per_minute_micros": 60 * CENT, **rate})
         opened = CallOpened(
             call_id=call_id,
@@ -95,7 +95,7 @@ class Books:
             origin="",
             currency="USD",
             rate=price.to_json(),
-            created_at=datetime.now(UTC),
+            created_at=began_at or datetime.now(UTC),
         )
         detail = msgspec.json.encode(opened)
         want = price.cost(8)
@@ -105,8 +105,9 @@ class Books:
         )
         await self.gate.open(first)
 
-    async def use(self, seconds, call_id="c1"):
-        tick = Tick(call_id, "alice", (seconds + 8) * CENT, seconds)
+    async def use(self, seconds, call_id="c1", answered_at=None):
+        answered_ms = round(answered_at.timestamp() * 1000) if answered_at else 0
+        tick = Tick(call_id, "alice", (seconds + 8) * CENT, seconds, answered_ms=answered_ms)
         await self.gate.tick(self.gate.partition("alice"), [tick])
 
     async def close(self, seconds, call_id="c1"):

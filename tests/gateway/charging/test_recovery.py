@@ -14,6 +14,7 @@ from gateway.cause import Cause
 from gateway.charging import recovery
 from gateway.charging.recovery import Settler
 from gateway.errors import CarrierError
+from gateway.twilio.status import from_reply
 from tests.gateway.charging.books import CREDIT, PARTITIONS
 from tests.gateway.stage import CENT
 
@@ -107,6 +108,65 @@ async def test_a_settled_call_says_when_its_phone_was_answered(books, is_named):
     assert closed.seconds == 5
     assert before_s == 50 if is_named else 0 < before_s <= 6
     assert await audit(books.engine) == []
+
+
+async def test_a_settled_call_has_the_times_of_its_node_and_of_its_carrier(books):
+    """To the millisecond and to the second, however long nobody has settled it."""
+    answered_at = datetime.now(UTC).replace(microsecond=300_000) - timedelta(seconds=25)
+    await books.open(began_at=answered_at - timedelta(seconds=3))
+    await books.use(1, answered_at=answered_at)
+    await books.use(4)
+    await books.gate.name_carrier_call("c1", "alice", "CA1")
+    over_at = answered_at.replace(microsecond=0) + timedelta(seconds=5)
+    # As Twilio tells it: the second of the end, and how many have begun.
+    books.carrier.known["CA1"] = from_reply("CA1", "completed", "5", over_at)
+    await books.settle()
+    closed = (await books.ended()).closed
+    assert (closed.seconds, closed.answered_at, closed.ended_at) == (4, answered_at, over_at)
+    assert await audit(books.engine) == []
+    await books.assert_agreed()
+
+
+async def test_a_call_of_whose_end_nobody_knows_ended_with_its_last_confirmed_second(books):
+    answered_at = datetime.now(UTC).replace(microsecond=300_000) - timedelta(seconds=25)
+    await books.open(began_at=answered_at - timedelta(seconds=3))
+    await books.use(4, answered_at=answered_at)
+    await books.settle()
+    closed = (await books.ended()).closed
+    last = answered_at + timedelta(seconds=4)
+    assert (closed.seconds, closed.answered_at, closed.ended_at) == (4, answered_at, last)
+    assert await audit(books.engine) == []
+
+
+@pytest.mark.parametrize("ahead_s", [-3600, -2, 2, 3600])
+async def test_times_of_a_settled_call_never_contradict_each_other(books, ahead_s):
+    """The carrier's clock may be another one than ours, and the book's than the node's."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    answered_at = now - timedelta(seconds=6)
+    await books.open(began_at=answered_at - timedelta(seconds=3))
+    await books.use(4, answered_at=answered_at)
+    await books.gate.name_carrier_call("c1", "alice", "CA1")
+    over_at = now + timedelta(seconds=ahead_s)
+    books.carrier.known["CA1"] = from_reply("CA1", "completed", "4", over_at)
+    await books.settle()
+    record = await books.ended()
+    closed = record.closed
+    assert record.opened.created_at <= closed.answered_at
+    assert closed.ended_at - closed.answered_at >= timedelta(seconds=4)
+    assert closed.ended_at <= datetime.now(UTC)
+    assert await audit(books.engine) == []
+
+
+async def test_a_gate_that_is_filled_again_still_knows_the_answer(books):
+    answered_at = datetime.now(UTC).replace(microsecond=300_000) - timedelta(seconds=5)
+    await books.open()
+    await books.use(2, answered_at=answered_at)
+    await books.drain()
+    partition = books.gate.partition("alice")
+    await books.gate.withdraw(partition)
+    await books.fill()
+    (call,) = await books.gate.open_calls("n1")
+    assert call.answered_ms == round(answered_at.timestamp() * 1000)
 
 
 async def test_charged_seconds_lie_between_answer_and_end_whatever_the_carriers_clock_says(books):

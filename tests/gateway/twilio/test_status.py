@@ -100,3 +100,17 @@ def test_a_completed_call_was_answered_its_duration_before_its_end(
 ):
     found = from_reply("CA1", status, duration, end_time).answered_at
     assert found == (None if answered_s is None else END - timedelta(seconds=answered_s))
+
+
+@pytest.mark.parametrize(
+    ("status", "end_time", "ended_at"),
+    [
+        ("completed", END, END),
+        ("canceled", END, END),
+        ("in-progress", END, None),
+        ("completed", None, None),
+        ("completed", END.replace(tzinfo=None), None),
+    ],
+)
+def test_a_call_that_is_over_ended_when_twilio_says(status, end_time, ended_at):
+    assert from_reply("CA1", status, "15", end_time).ended_at == ended_at
