@@ -16,8 +16,9 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from gateway.payments.signature import TOLERANCE_S
 from gateway.roles import descriptors
-from gateway.roles.preflight import Finding
+from gateway.roles.preflight import Finding, wrong
 from gateway.settings import Settings
 
 OFF_S_MAX: Final = 5.0
@@ -43,8 +44,12 @@ async def _clock(settings: Settings, clock: Callable[[], datetime]) -> list[Find
         asked = await asyncio.gather(*(_off_s(session, origin, clock) for origin in origins))
     hosts = [urlsplit(origin).netloc for origin in origins]
     known = [(host, off) for host, off in zip(hosts, asked, strict=True) if off is not None]
-    # Whoever does not answer has a finding of its own.
-    return [clock_finding(*max(known, key=lambda each: abs(each[1])))] if known else []
+    if not known:
+        text = (
+            f"Not compared: {' and '.join(hosts)} did not say what time it is. `date` tells ours."
+        )
+        return [Finding("clock", text)]
+    return [clock_finding(*max(known, key=lambda each: abs(each[1])))]
 
 
 async def _off_s(
@@ -81,6 +86,9 @@ def clock_finding(host: str, off_s: float) -> Finding:
         return Finding("clock", f"Agrees with that of {host}.")
     way = "ahead of" if off_s > 0 else "behind"
     text = f"The clock of this machine is {abs(off_s):.0f} s {way} that of {host}. {_SET}"
+    if abs(off_s) > TOLERANCE_S:
+        text += " As it is, neither webhooks nor codes for signing in are accepted."
+        return wrong("clock", text)
     return Finding("clock", text, is_weak=True)
 
 

@@ -151,6 +151,7 @@ async def test_everything_is_looked_at_once(tmp_path):
     assert set(findings) == {
         *("build", "settings", "origin", "rates", "webrtc", "redis", "drainer", "database"),
         *("carrier", "high risk", "velocity", "reach", "sockets", "descriptors", "contact"),
+        "clock",
     }
 
 

@@ -69,11 +69,21 @@ def test_a_clock_is_off_by_as_much_as_is_certain(before_s, after_s, ahead):
 )
 def test_more_than_five_seconds_are_told_with_what_to_do(off_s, words):
     finding = clock_finding("api.twilio.com", off_s)
-    assert (finding.subject, finding.is_weak, finding.is_fatal) == ("clock", bool(words), False)
+    assert (finding.subject, finding.verdict == "ok") == ("clock", not words)
     assert (words in finding.text, "timedatectl set-ntp true" in finding.text) == (
         True,
         bool(words),
     )
+
+
+@pytest.mark.parametrize(
+    ("off_s", "verdict"),
+    [(299.0, "warning"), (-300.0, "warning"), (301.0, "failed"), (-86_400.0, "failed")],
+)
+def test_a_clock_by_which_signed_webhooks_are_too_old_fails(off_s, verdict):
+    finding = clock_finding("api.twilio.com", off_s)
+    assert (finding.verdict, finding.is_away) == (verdict, False)
+    assert ("neither webhooks nor codes" in finding.text) == (verdict == "failed")
 
 
 async def test_carrier_and_payment_service_are_asked_and_the_worse_is_told():
@@ -89,10 +99,13 @@ async def test_carrier_and_payment_service_are_asked_and_the_worse_is_told():
 
 
 @pytest.mark.parametrize("date", ["", "Date: noon\r\n", "Date: \r\n"])
-async def test_who_does_not_say_what_time_it_is_is_passed_over(date):
+async def test_where_nobody_says_what_time_it_is_that_is_told(date):
     async with serving(date) as port:
-        assert await clock_of(TOLD, CARRIER_URL=f"http://127.0.0.1:{port}") == []
-    assert await clock_of(TOLD, CARRIER_URL=f"http://127.0.0.1:{free_port()}") == []
+        (silent,) = await clock_of(TOLD, CARRIER_URL=f"http://127.0.0.1:{port}")
+    (gone,) = await clock_of(TOLD, CARRIER_URL=f"http://127.0.0.1:{(away := free_port())}")
+    for found, at in ((silent, port), (gone, away)):
+        assert found.verdict == "ok"
+        assert found.text.startswith(f"Not compared: 127.0.0.1:{at} did not say what time it is.")
 
 
 @pytest.mark.parametrize("hard", [1_024, 4_096])
