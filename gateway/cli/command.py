@@ -9,6 +9,7 @@ import contextlib
 import getpass
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, Final, NoReturn, Protocol, TypeVar
 
@@ -33,6 +34,9 @@ _log = structlog.get_logger(__name__)
 
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
+
+UNIT_FOLDER: Final = Path("/var/lib/caller")
+"""The data folder of `deploy/systemd/`."""
 
 USAGE_ERROR: Final[Any] = typer.BadParameter.__base__
 """Raised by typer for an unknown command, option or argument; it exports only this one of its
@@ -79,6 +83,11 @@ def run_with(
         # Announced, because a command in the wrong folder would otherwise start a second book
         # unnoticed.
         announce(f"Creating a new store in {folder}.")
+        if UNIT_FOLDER.is_dir():
+            announce(
+                f"The gateway of this machine's systemd units has another one, in {UNIT_FOLDER}:"
+                " docs/operations.md says how to run commands beside it."
+            )
 
     async def opened() -> None:
         # Only while opening: once `work` has begun, "nothing was changed" may be wrong.

@@ -461,14 +461,17 @@ def test_the_documentation_lists_the_exit_codes():
     assert listed == {0, *codes}
 
 
-def test_a_new_store_is_not_begun_unsaid(tmp_path, valkey_url):
-    folder = tmp_path / "elsewhere"
+def test_a_new_store_is_not_begun_unsaid(tmp_path, valkey_url, monkeypatch):
+    folder, unit_folder = tmp_path / "elsewhere", tmp_path / "units"
+    unit_folder.mkdir()
+    monkeypatch.setattr("gateway.cli.command.UNIT_FOLDER", unit_folder)
     code, said = run("accounts", "keys", "acme", DATA_DIR=folder, REDIS_URL=valkey_url)
     assert (code, f"There is no store in {folder}" in said) == (2, True)
     assert not folder.exists()
     code, said = run("accounts", "create", "acme", DATA_DIR=folder, REDIS_URL=valkey_url)
     assert code == 0
     assert f"Creating a new store in {folder}" in said
+    assert f"systemd units has another one, in {unit_folder}:" in said
     code, said = run("accounts", "create", "other", DATA_DIR=folder, REDIS_URL=valkey_url)
     assert (code, "A new store" in said) == (0, False)
 
