@@ -366,7 +366,9 @@ class Gateway:
         kept, carrier = (settings, stores, access.velocity), self._carrier_side.carrier
         proofs = compose_proofs(*kept, prices=prices, fraud=fraud, announcer=carrier)
         self._watching = Watching(
-            *(stores, self.fleet.roster, self._port.ticker, access.auth), routing=routing
+            *(stores, self.fleet.roster, self._port.ticker, access.auth),
+            routing=routing,
+            answer_fields=self._port.engine.answer_fields,
         )
         self._alarming = Alarming(
             *(settings, stores, self._membership.instance, self._watching.board),

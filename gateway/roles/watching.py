@@ -9,7 +9,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -127,12 +127,15 @@ class Watching:
         ticker: Ticker,
         auth: Authenticator,
         routing: AdminRoutes,
+        *,
+        answer_fields: Mapping[str, str],
     ) -> None:
-        """Watch all nodes that share the stores."""
+        """Watch all nodes that share the stores; each answer to a viewer has `answer_fields`."""
         self.board = board = Board()
         self._feed = Feed(board, secrets.token_hex(4))
+        new_stream = partial(EventStream, answer_fields)
         self._live = LiveFeed(
-            *(self._feed, EventStream, stores.key_epochs, ticker.clock_ns, utc_now)
+            *(self._feed, new_stream, stores.key_epochs, ticker.clock_ns, utc_now)
         )
         reports = SqlOperatorReports(stores.engine)
         self._apis = (

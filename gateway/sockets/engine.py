@@ -59,6 +59,8 @@ class MediaEngine:
         """
         self.limits = limits or MediaLimits()
         self.clock_ns = clock_ns
+        self.answer_fields: dict[str, str] = {}
+        """Fields of every answer on the port, whoever writes it."""
         self.counters = EngineCounters()
         self.connections: set[MediaSocket] = set()
         """Every socket from its first byte to its last, in whatever phase."""

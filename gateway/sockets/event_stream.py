@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from email.utils import formatdate
+from types import MappingProxyType
 from typing import Final, cast
 
 from gateway.ports import ANSWER_FIELDS
@@ -34,11 +35,21 @@ class EventStream(asyncio.Protocol):
     """One stream. `on_close` is called once, when its connection has ended."""
 
     __slots__ = (
-        *("_is_closing", "_is_paused", "_pieces", "_taken", "_transport", "handed_on"),
+        *(
+            "_answer_fields",
+            "_is_closing",
+            "_is_paused",
+            "_pieces",
+            "_taken",
+            "_transport",
+            "handed_on",
+        ),
         "on_close",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, answer_fields: Mapping[str, str] = MappingProxyType({})) -> None:
+        """Make a stream whose answer has these fields too."""
+        self._answer_fields = answer_fields
         self.on_close: Callable[[], None] = _nothing
         self.handed_on = 0
         """Pieces that were kept until the peer had read those before."""
@@ -61,7 +72,8 @@ class EventStream(asyncio.Protocol):
         # The protocol before may have paused it.
         transport.resume_reading()
         transport.set_write_buffer_limits(high=PIECE_BYTES)
-        transport.write(f"{_HEAD}Date: {formatdate(usegmt=True)}\r\n\r\n".encode())
+        more = "".join(f"{name}: {value}\r\n" for name, value in self._answer_fields.items())
+        transport.write(f"{_HEAD}{more}Date: {formatdate(usegmt=True)}\r\n\r\n".encode())
 
     def send(self, text: bytes) -> None:
         """Send a text; what the peer does not read is kept, but not copied."""

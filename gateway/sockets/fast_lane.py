@@ -39,7 +39,7 @@ from gateway.sockets.frame_header import (
 from gateway.sockets.keepalive import Due, due_now
 from gateway.sockets.library import Library
 from gateway.sockets.limits import MediaLimits
-from gateway.sockets.opening import OpeningHandshake, answer, refuse
+from gateway.sockets.opening import OpeningHandshake, answer, refuse, with_fields
 from gateway.sockets.phase import Phase, Reads
 from gateway.sockets.receive_bounds import ReceiveBounds
 from gateway.sockets.sending import Sending
@@ -107,7 +107,7 @@ class MediaSocket(Sending):
         self._bounds = ReceiveBounds(limits, clock_ns, self._reading)
         self._library = Library(limits.message_bytes_max)
         self._opening: OpeningHandshake | None = OpeningHandshake(
-            self._library.protocol, limits.head_bytes_max
+            self._library.protocol, limits.head_bytes_max, standing.answer_fields
         )
         self._on_fast_path = False  # the phase delivers, and no fragmented message is in progress
         self._held = b""  # the beginning of an incomplete frame
@@ -341,6 +341,8 @@ class MediaSocket(Sending):
                 acceptance, response = None, refuse(protocol, _FULL)
             elif acceptance.peer:
                 self.peer = acceptance.peer
+        if acceptance is None:
+            with_fields(response, self._standing.answer_fields)
         protocol.send_response(response)
         if acceptance is None:
             self._flush()

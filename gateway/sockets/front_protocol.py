@@ -15,7 +15,7 @@ from gateway.sockets.door import DATA_BYTES_MAX, Door
 from gateway.sockets.http_protocol import OnePortProtocol, is_media_request
 from gateway.sockets.owner import MAY_BE_A_NODES, node_of
 from gateway.sockets.parcel import Parcel
-from gateway.sockets.plain_answers import TOO_LARGE, plain_answer
+from gateway.sockets.plain_answers import TOO_LARGE, plain_answer, with_fields
 
 AWAY: Final = plain_answer(
     HTTPStatus.SERVICE_UNAVAILABLE,
@@ -127,7 +127,7 @@ class FrontProtocol(OnePortProtocol):
             # Closes our descriptor and nothing else: the connection lives by the node's.
             self._raw.abort()
         elif is_media_request(data):
-            self.transport.write(AWAY)
+            self.transport.write(with_fields(AWAY, self._engine.answer_fields))
             self.transport.close()
         else:
             self._is_ours = True

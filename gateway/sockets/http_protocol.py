@@ -32,7 +32,13 @@ from gateway.monitor.stream import HAND_OVER
 from gateway.ports import ANSWER_FIELDS
 from gateway.sockets.engine import MediaEngine
 from gateway.sockets.half_closing import HalfClosing
-from gateway.sockets.plain_answers import HEAD_END, TOO_LARGE, plain_answer, without_body
+from gateway.sockets.plain_answers import (
+    HEAD_END,
+    TOO_LARGE,
+    plain_answer,
+    with_fields,
+    without_body,
+)
 from gateway.sockets.strangers import Stranger
 
 _PREFIX: Final = b"GET /n/"
@@ -440,6 +446,7 @@ class OnePortProtocol(HttpToolsProtocol):
         elif self._in_body and (cycle.response_started or cycle.response_complete):
             self._raw.abort()
         else:
+            answer = with_fields(answer, self._engine.answer_fields)
             self.transport.write(without_body(answer) if self._is_head_method else answer)
             self.transport.close()
             if self._in_body:  # the application waits for the rest of it

@@ -180,7 +180,9 @@ def create_server(
         grace_s: Seconds that `stop` waits for responses and closing handshakes.
 
     """
-    headers = [_HSTS] if hsts or tls is not None else []
+    if hsts or tls is not None:
+        engine.answer_fields.update([_HSTS])
+    headers = [*engine.answer_fields.items()]
     if entrance is not None and entrance.inbox is not None:
         headers.append(_CLOSE)
     config = uvicorn.Config(

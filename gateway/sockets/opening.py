@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from http import HTTPStatus
+from types import MappingProxyType
 
 from websockets.exceptions import InvalidHeader, InvalidMessage
 from websockets.http11 import Request, Response
@@ -54,10 +55,24 @@ class OpeningHandshake:
     blank line leaves it at a frame boundary, with pipelined frames still in our hands.
     """
 
-    __slots__ = ("_head_bytes", "_head_bytes_max", "_protocol", "_tail", "last_words")
+    __slots__ = (
+        "_answer_fields",
+        "_head_bytes",
+        "_head_bytes_max",
+        "_protocol",
+        "_tail",
+        "last_words",
+    )
 
-    def __init__(self, protocol: ServerProtocol, head_bytes_max: int) -> None:
+    def __init__(
+        self,
+        protocol: ServerProtocol,
+        head_bytes_max: int,
+        answer_fields: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """Judge heads of up to so many bytes; each refusal has `answer_fields`."""
         self._protocol = protocol
+        self._answer_fields = answer_fields
         self._head_bytes = 0
         self._head_bytes_max = head_bytes_max
         self._tail = b""
@@ -80,7 +95,7 @@ class OpeningHandshake:
         if self._head_bytes > self._head_bytes_max:
             status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
             refusal = Refusal(status, "The handshake is too large.")
-            protocol.send_response(refuse(protocol, refusal))
+            protocol.send_response(self._refuse(refusal))
             return taken, None
         self._tail = (tail + data[:taken])[-(len(_HEAD_END) - 1) :]
         protocol.receive_data(data[:taken])
@@ -88,11 +103,12 @@ class OpeningHandshake:
         # Nothing behind the head was fed, so there is no second event.
         request = events[0] if events else None
         if isinstance(protocol.handshake_exc, InvalidMessage):
-            bad_request = refuse(
-                protocol, Refusal(HTTPStatus.BAD_REQUEST, "This is no HTTP request.")
-            )
+            bad_request = self._refuse(Refusal(HTTPStatus.BAD_REQUEST, "This is no HTTP request."))
             self.last_words = bad_request.serialize()
         return taken, request if isinstance(request, Request) else None
+
+    def _refuse(self, refusal: Refusal) -> Response:
+        return with_fields(refuse(self._protocol, refusal), self._answer_fields)
 
 
 def answer(
@@ -109,7 +125,7 @@ def answer(
         fault = protocol.handshake_exc
         if isinstance(fault, InvalidHeader) and fault.name == _VERSION_HEADER and fault.value:
             return refuse(protocol, _WRONG_VERSION), None
-        return _with_fields(response, ANSWER_FIELDS), None
+        return with_fields(response, ANSWER_FIELDS), None
     path, _, query = request.path.partition("?")
     verdict = router(HandshakeRequest(path, query, HeaderMap(request.headers.raw_items()), peer))
     if isinstance(verdict, Acceptance):
@@ -120,10 +136,11 @@ def answer(
 def refuse(protocol: ServerProtocol, refusal: Refusal) -> Response:
     """Return the HTTP response that a refusal asks for: plain text, with its length, closing."""
     response = protocol.reject(refusal.status, f"{refusal.message}\n")
-    return _with_fields(response, {**ANSWER_FIELDS, **refusal.headers})
+    return with_fields(response, {**ANSWER_FIELDS, **refusal.headers})
 
 
-def _with_fields(response: Response, fields: Mapping[str, str]) -> Response:
+def with_fields(response: Response, fields: Mapping[str, str]) -> Response:
+    """Return a response with these fields set."""
     for name, value in fields.items():
         response.headers[name] = value
     return response

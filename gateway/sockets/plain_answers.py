@@ -27,6 +27,12 @@ def plain_answer(status: HTTPStatus, text: str, fields: Mapping[str, str] = _NO_
     ).encode()
 
 
+def with_fields(answer: bytes, fields: Mapping[str, str]) -> bytes:
+    """Return an answer with these fields too."""
+    more = "".join(f"\r\n{name}: {value}" for name, value in fields.items())
+    return answer.replace(HEAD_END, more.encode() + HEAD_END, 1)
+
+
 def without_body(answer: bytes) -> bytes:
     """Return what HEAD is answered: the head that GET would get (RFC 9110, 9.3.2)."""
     return answer[: answer.index(HEAD_END) + len(HEAD_END)]

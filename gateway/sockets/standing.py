@@ -5,7 +5,7 @@ Knows no handshake and no leg.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from gateway.limits.source import host_of, source_of
@@ -21,6 +21,8 @@ class Places(Protocol):
     strangers: Strangers
     authenticated: set[Any]
     """The sockets that are none."""
+    answer_fields: dict[str, str]
+    """Of every answer that refuses a handshake."""
 
     def admit(self, host: str, drop: Callable[[], object], /) -> Stranger:
         """Make a stranger of an address and of what drops its connection."""
@@ -35,6 +37,11 @@ class Standing:
         """Begin as this stranger, if another protocol had the connection before."""
         self._places = places
         self._stranger = stranger
+
+    @property
+    def answer_fields(self) -> Mapping[str, str]:
+        """Fields of every answer that refuses a handshake."""
+        return self._places.answer_fields
 
     def arrive(self, peer: str, drop: Callable[[], object]) -> None:
         """Count the connection, unless it is counted already; `drop` ends it from now on."""

@@ -26,6 +26,7 @@ from gateway.roles import watching as watching_module
 from gateway.roles.watching import SPEAKS_EVERY, Speaker, Watching
 from gateway.scopes import PAGE
 from gateway.sockets import MediaEngine, create_server
+from gateway.sockets.event_stream import EventStream
 from gateway.stores.watch_channel import RedisWatchChannel
 from tests.gateway.fleet.mailboxes import MemoryDirectory, facts_of
 from tests.gateway.http.test_bearer import Account, Accounts, Epochs, authenticator
@@ -41,6 +42,9 @@ async def until(condition):
     async with asyncio.timeout(PATIENCE_S):
         while not condition():
             await asyncio.sleep(0.005)
+
+
+HSTS = {"Strict-Transport-Security": "max-age=1"}
 
 
 class Heart:
@@ -189,7 +193,9 @@ class House:
         auth = authenticator(self.accounts, lambda: self.heart.now_ns)
         stores = SimpleNamespace(redis=redis, key_epochs=self.epochs, engine=None)
         self.watching = Watching(
-            *(stores, self.roster, self.heart.ticker, auth), routing=AdminRoutes(auth, ())
+            *(stores, self.roster, self.heart.ticker, auth),
+            routing=AdminRoutes(auth, ()),
+            answer_fields=HSTS,
         )
         self.board, self.feed = self.watching.board, self.watching._feed
 
@@ -468,3 +474,30 @@ async def test_a_viewer_watches_over_a_real_connection(redis, start):
         await until(lambda: len(house.feed) == 0)
     finally:
         await server.stop()
+
+
+class Written(asyncio.Transport):
+    """Holds what is written."""
+
+    def __init__(self):
+        super().__init__()
+        self.data = b""
+
+    def write(self, data):
+        self.data += data
+
+    def resume_reading(self):
+        """Read on."""
+
+    def set_write_buffer_limits(self, high=None, low=None):
+        """Take any."""
+
+
+async def test_a_feed_answers_with_the_fields_of_every_answer(redis):
+    transport = Written()
+    stream = House(redis).watching._live.new_stream()
+    assert isinstance(stream, EventStream)
+    stream.connection_made(transport)
+    head, _, rest = transport.data.partition(b"\r\n\r\n")
+    assert b"\r\nStrict-Transport-Security: max-age=1\r\n" in head
+    assert rest == b""

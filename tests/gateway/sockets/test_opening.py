@@ -103,3 +103,12 @@ def test_headers_ignore_case_and_join_repeats():
     assert dict(headers) == {"host": "a", "x": "1, 2"}
     assert len(headers) == 2
     assert "y" not in headers
+
+
+def test_a_handshake_that_is_too_large_is_refused_with_the_fields_of_every_answer() -> None:
+    protocol = ServerProtocol()
+    opening = OpeningHandshake(protocol, 100, {"Strict-Transport-Security": "max-age=1"})
+    opening.receive(b"GET / HTTP/1.1\r\nA: " + b"x" * 200)
+    said = b"".join(protocol.data_to_send())
+    assert said.startswith(b"HTTP/1.1 431 ")
+    assert b"\r\nStrict-Transport-Security: max-age=1\r\n" in said

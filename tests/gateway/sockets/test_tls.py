@@ -22,7 +22,7 @@ from structlog.testing import capture_logs
 from websockets.asyncio.client import connect
 
 from gateway.errors import SettingsError
-from gateway.ports import Acceptance, HandshakeRequest
+from gateway.ports import Acceptance, HandshakeRequest, Refusal
 from gateway.sockets import MediaEngine, MediaLimits, create_server
 from gateway.sockets.tls import CertificateFacts, ServerTls, load, read_facts
 from tests.certificates import DAY, Authority, Pair
@@ -39,6 +39,7 @@ class Site:
         self.client = None if pair is None else authority.client()
         self.peers: list[str] = []
         self.legs: list[EchoLeg] = []
+        self.refuses = False
         self.engine = MediaEngine(
             self._route, options.pop("limits", None), clock, options.pop("trusted_proxies", ())
         )
@@ -46,8 +47,10 @@ class Site:
         options = {"host": "127.0.0.1", "port": 0, "grace_s": 3, **options}
         self.server = create_server(app, engine=self.engine, tls=self.tls, **options)
 
-    def _route(self, request: HandshakeRequest) -> Acceptance:
+    def _route(self, request: HandshakeRequest) -> Acceptance | Refusal:
         self.peers.append(request.peer)
+        if self.refuses:
+            return Refusal(404, "No such socket.")
         self.legs.append(EchoLeg())
         return Acceptance(self.legs[-1].attach)
 
@@ -122,6 +125,29 @@ async def test_behind_a_proxy_that_speaks_tls_browsers_are_told_to_come_by_tls(s
     peer = await site.connect(HELLO)
     _, headers, _ = await peer.response()
     assert headers["strict-transport-security"] == "max-age=31536000"
+    await peer.leave()
+
+
+REFUSED: dict[bytes, int] = {
+    b"nonsense\r\n\r\n": 400,
+    b"GET /hello HTTP/1.1\r\nA: " + b"x" * 40_000 + b"\r\n\r\n": 431,
+    b"POST /hello HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n": 400,
+    b"GET /n/a/media/browser HTTP/1.1\r\nHost: a\r\n\r\n": 426,
+    b"GET /n/a/media/browser\r\nnonsense\r\n\r\n": 400,
+    handshake(): 404,
+}
+
+
+@pytest.mark.parametrize("request_bytes", REFUSED, ids=range(len(REFUSED)))
+@pytest.mark.parametrize("hsts", [True, False])
+async def test_what_is_refused_says_it_too(start, hsts, request_bytes):
+    site = await start(None, hsts=hsts)
+    site.refuses = True
+    peer = await site.connect(request_bytes)
+    status, headers, _ = await peer.response()
+    assert status == REFUSED[request_bytes]
+    said = "max-age=31536000" if hsts else None
+    assert headers.get("strict-transport-security") == said
     await peer.leave()
 
 
