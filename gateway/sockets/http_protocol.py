@@ -235,6 +235,9 @@ class OnePortProtocol(HttpToolsProtocol):
         # HttpParserCallbackError, which `_parse` answers with `_fault`.
         if len(self.pipeline) >= _PIPELINED_MAX:
             raise OverflowError
+        # RFC 9112, 3.2. HTTP/1.0 has no need of the field, and proxies ask for health by it.
+        if self.parser.get_http_version() == "1.1" and not self._names_one_host():
+            raise OverflowError
         if not self.url.startswith(_PROBES):
             self._note_peer()
         source = self._source()
@@ -372,6 +375,9 @@ class OnePortProtocol(HttpToolsProtocol):
             if client is not None:
                 self._engine.strangers.rename(self._stranger, source_of(client[0]))
         return self._stranger.source
+
+    def _names_one_host(self) -> bool:
+        return sum(name == b"host" for name, _ in self.headers) == 1
 
     def _announces_body(self) -> bool:
         return any(

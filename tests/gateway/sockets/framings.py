@@ -137,6 +137,12 @@ FRAMINGS = [
     Framing("two spaces", b"GET  /hello HTTP/1.1\r\nHost: x\r\n\r\n"),
     Framing("HTTP/0.9", b"GET /hello\r\n", is_answered=False),  # the parser waits for more
     Framing("HTTP/0.9, then a request", b"GET /hello\r\n" + SMUGGLED),
+    Framing("no host", b"GET /hello HTTP/1.1\r\n\r\n" + SMUGGLED, is_uvicorns=False),
+    Framing(
+        "two hosts",
+        b"GET /hello HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n" + SMUGGLED,
+        is_uvicorns=False,
+    ),
     Framing("HTTP/1.0", b"GET /hello HTTP/1.0\r\n\r\n"),
     Framing(
         "HTTP/1.0 that is to stay",

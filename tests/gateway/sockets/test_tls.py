@@ -151,6 +151,24 @@ async def test_what_is_refused_says_it_too(start, hsts, request_bytes):
     await peer.leave()
 
 
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"GET /hello HTTP/1.1\r\n\r\n", 400),
+        (b"GET /hello HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
+        (b"GET /hello HTTP/1.1\r\nHost:\r\n\r\n", 200),
+        # As HAProxy looks after its servers.
+        (b"GET /hello HTTP/1.0\r\n\r\n", 200),
+    ],
+)
+async def test_a_request_names_one_host(start, head, status):
+    """RFC 9112, 3.2: 400 where an HTTP/1.1 request has no Host, or several."""
+    site = await start(None)
+    peer = await site.connect(head)
+    assert (await peer.response())[0] == status
+    await peer.leave()
+
+
 async def test_a_client_library_agrees(start, pair):
     site = await start(pair)
     url = f"wss://localhost:{site.server.port}/n/a/media/browser"
