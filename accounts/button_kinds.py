@@ -36,8 +36,15 @@ BUTTON_KINDS: Final[tuple[Kind, ...]] = (
             Columns(
                 "buttons",
                 (
-                    *("id", "account_id", "key_id", "label", "destination", "rules"),
-                    *("made_at", "paused_at", "budget_told"),
+                    "id",
+                    "account_id",
+                    "key_id",
+                    "label",
+                    "destination",
+                    "rules",
+                    "made_at",
+                    "paused_at",
+                    "budget_told",
                 ),
             ),
             Columns("button_keys", ("key", "button_id", "account_id", "made_at", "ends_at")),

@@ -14,8 +14,14 @@ NOT_PERSONAL: Final[tuple[NotPersonal, ...]] = (
         tuple(
             f"rate_decks.{name}"
             for name in (
-                *("version", "digest", "source", "prefixes", "content"),
-                *("imported_at", "activates_at", "withdrawn_at"),
+                "version",
+                "digest",
+                "source",
+                "prefixes",
+                "content",
+                "imported_at",
+                "activates_at",
+                "withdrawn_at",
             )
         ),
         "prices by leading digits, the same for everybody",

@@ -156,7 +156,10 @@ class Traffic:
         )
         await self._stores.gate.close(
             Closing(
-                *(call.meter.call_id, call.account_id, micros, seconds),
+                call.meter.call_id,
+                call.account_id,
+                micros,
+                seconds,
                 detail=msgspec.json.encode(detail),
             )
         )
@@ -198,7 +201,10 @@ async def _draining(environ: dict[str, str]) -> AsyncIterator[int]:
     """Run the drainer; yield its process id."""
     # As an operator starts it; it reads the same settings, and so the same stores.
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gateway", "drain"),
+        sys.executable,
+        "-m",
+        "gateway",
+        "drain",
         env={**os.environ, **environ},
         cwd=Path(__file__).parents[1],
         stdin=asyncio.subprocess.DEVNULL,
@@ -276,7 +282,9 @@ async def _booked(stores: storage.Stores) -> int:
 def report(cost: Cost) -> dict[str, object]:
     """Print what was measured; return it as it is kept in the history."""
     table = Table(
-        *("process", "ms a call-second", "idle, % of a core"),
+        "process",
+        "ms a call-second",
+        "idle, % of a core",
         title=f"Charging {cost.calls} calls of {PARTITIONS} accounts, each in its own partition",
     )
     for name, busy_ms, share in zip(PROCESSES, cost.busy_ms, cost.idle_share, strict=True):

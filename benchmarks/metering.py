@@ -189,7 +189,13 @@ def opening_of(call_id: str, account_id: str) -> Opening:
         created_at=datetime.now(UTC),
     )
     return Opening(
-        *(call_id, account_id, "n1", 1, RATE.cost(HORIZON_S), 50, msgspec.json.encode(detail)),
+        call_id,
+        account_id,
+        "n1",
+        1,
+        RATE.cost(HORIZON_S),
+        50,
+        msgspec.json.encode(detail),
         per_minute_micros=RATE.per_minute_micros,
     )
 
@@ -275,15 +281,26 @@ async def measure_all(counts: Sequence[int], rounds: int) -> tuple[list[Cost], f
 def report(costs: Sequence[Cost], drain_us: float) -> dict[str, object]:
     """Print what was measured; return it as it is kept in the history."""
     table = Table(
-        *("calls", "scripts", "Valkey µs", "gateway µs", "group p50 ms", "p99 ms"),
-        *("loop held ms", "AOF bytes"),
+        "calls",
+        "scripts",
+        "Valkey µs",
+        "gateway µs",
+        "group p50 ms",
+        "p99 ms",
+        "loop held ms",
+        "AOF bytes",
         title="Metering, per call and second (64 partitions, AOF everysec)",
     )
     for cost in costs:
         table.add_row(
-            *(f"{cost.calls:,}", cost.scripts, f"{cost.server_us:.1f}", f"{cost.client_us:.1f}"),
-            *(f"{cost.round_p50_ms:.1f}", f"{cost.round_p99_ms:.1f}"),
-            *(f"{cost.block_ms:.2f}", f"{cost.aof_bytes:.0f}"),
+            f"{cost.calls:,}",
+            cost.scripts,
+            f"{cost.server_us:.1f}",
+            f"{cost.client_us:.1f}",
+            f"{cost.round_p50_ms:.1f}",
+            f"{cost.round_p99_ms:.1f}",
+            f"{cost.block_ms:.2f}",
+            f"{cost.aof_bytes:.0f}",
         )
     console = Console(width=110)
     console.print(table)

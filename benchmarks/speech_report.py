@@ -89,7 +89,13 @@ def tables(results: Results) -> list[Table]:
         heard.add_row(name, f"{results.quality.heard:.2f}")
         heard.add_row("G.711 alone, PESQ-NB", f"{results.quality.g711:.2f}")
     echoes = Table(
-        *("call", "round trip", "packet", "browser's buffer", "it wants", "backlog", "rest"),
+        "call",
+        "round trip",
+        "packet",
+        "browser's buffer",
+        "it wants",
+        "backlog",
+        "rest",
         "windows",
         title="Echo by WebRTC, microphone to loudspeaker, ms",
         caption="* measured while other work kept the machine busy",
@@ -97,8 +103,12 @@ def tables(results: Results) -> list[Table]:
     for number, echo in enumerate(results.echoes, 1):
         echoes.add_row(
             _named(f"{number}", disturbed=echo.disturbed),
-            *(f"{echo.round_trip_ms:.0f}", f"{PACKET_MS}", f"{echo.buffer_ms:.0f}"),
-            *(f"{echo.target_ms:.0f}", f"{echo.backlog_ms:.0f}", f"{echo.rest_ms:.0f}"),
+            f"{echo.round_trip_ms:.0f}",
+            f"{PACKET_MS}",
+            f"{echo.buffer_ms:.0f}",
+            f"{echo.target_ms:.0f}",
+            f"{echo.backlog_ms:.0f}",
+            f"{echo.rest_ms:.0f}",
             f"{len(echo.delays_ms)}",
         )
     return [heard, echoes]

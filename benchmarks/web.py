@@ -42,9 +42,16 @@ ANSWER_MS_MAX = 20_000
 FAULTS_EXIT, UNABLE_EXIT = 1, 2
 
 PAGES = (
-    *("/account", "/account/calls", "/account/credit", "/account/destinations"),
-    *("/account/buttons", "/account/buttons/new", "/account/keys", "/account/security"),
-    *("/account/devices", "/account/data"),
+    "/account",
+    "/account/calls",
+    "/account/credit",
+    "/account/destinations",
+    "/account/buttons",
+    "/account/buttons/new",
+    "/account/keys",
+    "/account/security",
+    "/account/devices",
+    "/account/data",
 )
 
 # Notes in every frame what keeps its main thread, when somebody clicks, and what WebRTC there is.

@@ -165,19 +165,35 @@ def _row(samples: Sequence[Sample]) -> Row:
 def table(results: Results) -> Table:
     """Return the result as a table."""
     found = Table(
-        *("server", "calls", "CPU ms", "connect ms", "p99", "up µs", "p99"),
-        *("down p99", "core", "RSS KB", "lost", "altered"),
+        "server",
+        "calls",
+        "CPU ms",
+        "connect ms",
+        "p99",
+        "up µs",
+        "p99",
+        "down p99",
+        "core",
+        "RSS KB",
+        "lost",
+        "altered",
         title="Whole calls by WebRTC: 50 packets a second each way (CPU per call-second)",
         caption="* measured while other work kept the machine busy",
     )
     for row in rows(results):
         found.add_row(
             row.server + (" *" if row.disturbed else ""),
-            *(f"{row.calls}", f"{row.cpu_ms:.2f}"),
-            *(f"{row.connect_p50_ms:.0f}", f"{row.connect_p99_ms:.0f}"),
-            *(f"{row.uplink_p50_us:.0f}", f"{row.uplink_p99_us:.0f}"),
-            *(f"{row.downlink_p99_us:.0f}", f"{row.core_share:.0%}", f"{row.resident_kb:.0f}"),
-            *(f"{row.lost}", f"{row.altered}"),
+            f"{row.calls}",
+            f"{row.cpu_ms:.2f}",
+            f"{row.connect_p50_ms:.0f}",
+            f"{row.connect_p99_ms:.0f}",
+            f"{row.uplink_p50_us:.0f}",
+            f"{row.uplink_p99_us:.0f}",
+            f"{row.downlink_p99_us:.0f}",
+            f"{row.core_share:.0%}",
+            f"{row.resident_kb:.0f}",
+            f"{row.lost}",
+            f"{row.altered}",
         )
     return found
 

@@ -84,7 +84,10 @@ def read_rows(rows: GateRows) -> GateContents:
     )
     is_ready, is_known = rows.meta.get(b"ready") == b"1", b"filling" in rows.meta
     return GateContents(
-        *(state, openings, endings, faults),
+        state,
+        openings,
+        endings,
+        faults,
         is_filled=is_ready or is_known,
         is_withdrawn=is_known and not is_ready,
         has_outbox=not rows.is_outbox_foreign,
@@ -166,7 +169,10 @@ def _ending(value: bytes) -> Ending | None:
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
     return Ending(
-        *(int(words[1]), int(words[2]), int(words[3]), _text(words[5] or b"")),
+        int(words[1]),
+        int(words[2]),
+        int(words[3]),
+        _text(words[5] or b""),
         cause=record.cause,
         ended_by=record.ended_by,
         ringing_at=record.ringing_at,

@@ -27,9 +27,17 @@ _CHARGED_DECIMALS_MAX = 2
 
 _SOFT_DECLINES = frozenset(
     {
-        *("approve_with_id", "call_issuer", "card_velocity_exceeded", "do_not_honor"),
-        *("generic_decline", "insufficient_funds", "issuer_not_available", "processing_error"),
-        *("reenter_transaction", "try_again_later", "withdrawal_count_limit_exceeded"),
+        "approve_with_id",
+        "call_issuer",
+        "card_velocity_exceeded",
+        "do_not_honor",
+        "generic_decline",
+        "insufficient_funds",
+        "issuer_not_available",
+        "processing_error",
+        "reenter_transaction",
+        "try_again_later",
+        "withdrawal_count_limit_exceeded",
     }
 )
 """Stripe, "Decline codes": those after which the same card may work later."""

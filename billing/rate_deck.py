@@ -162,10 +162,16 @@ def _cells(prefix: str, entry: DeckEntry | None) -> tuple[str | int, ...]:
         return prefix, "", "", DENY, "", "", "", "", "", "", ""
     rate = entry.rate
     return (
-        *(prefix, entry.description, entry.country),
-        *(_decimal(rate.per_minute_micros), _decimal(rate.connect_fee_micros)),
-        *(rate.first_s, rate.next_s),
-        *(_decimal(rate.minimum_micros), _decimal(rate.cap_micros), rate.free_s),
+        prefix,
+        entry.description,
+        entry.country,
+        _decimal(rate.per_minute_micros),
+        _decimal(rate.connect_fee_micros),
+        rate.first_s,
+        rate.next_s,
+        _decimal(rate.minimum_micros),
+        _decimal(rate.cap_micros),
+        rate.free_s,
         _decimal(entry.carrier_micros),
     )
 

@@ -175,7 +175,13 @@ def _place_row(words: Mapping[str, str], kind: Kind) -> str:
     ]
     kept = "" if kind.is_exported else f"no: {kind.not_exported}"
     corrected = f"`{kind.corrected_at}`" if kind.corrected_at else ""
-    cells = (*(words[f"kind.{kind.name}"], "; ".join(where), kind.period.reason, corrected, kept),)
+    cells = (
+        words[f"kind.{kind.name}"],
+        "; ".join(where),
+        kind.period.reason,
+        corrected,
+        kept,
+    )
     return f"| {' | '.join(cells)} |"
 
 

@@ -46,7 +46,8 @@ class Settings:
         "closed",
         "Whether people may make accounts for themselves at /sign-up; who has one may always sign "
         "in.",
-        *("closed", "open"),
+        "closed",
+        "open",
     )
     tls_certificate: str = knobs.text(
         "",
@@ -162,7 +163,8 @@ class Settings:
     design_page: str = knobs.choice(
         "off",
         "Whether /design shows every element of our pages in every state; a demo has it on.",
-        *("on", "off"),
+        "on",
+        "off",
     )
     home_countries: tuple[str, ...] = knobs.names(
         "Countries that every person may call, separated by commas; others they open themselves at "
@@ -297,7 +299,9 @@ class Settings:
         0,
         "What all calls together may cost a minute, in whole units of each currency, before an "
         "alarm is raised; 0: anything.",
-        *(0, 1_000_000, ""),
+        0,
+        1_000_000,
+        "",
     )
     contact_email: str = knobs.text(
         "",
@@ -308,13 +312,17 @@ class Settings:
         12,
         "How long records of calls are kept: numbers, times, quality. What the money needs "
         "of a call stays in the books.",
-        *(1, 12, "months"),
+        1,
+        12,
+        "months",
     )
     books_kept_years: int = knobs.number(
         10,
         "How many years of the calendar books are kept, as the law demands where you are: what was "
         "paid and charged, under account numbers, and the register of requests about data.",
-        *(1, 30, "years"),
+        1,
+        30,
+        "years",
     )
     operator: str = knobs.text(
         "",
@@ -374,12 +382,15 @@ class Settings:
     ptime_ms: str = knobs.choice(
         "20",
         "Length of a WebRTC packet in ms; 40 halves the packet rate and adds 20 ms of delay.",
-        *("20", "40"),
+        "20",
+        "40",
     )
     resume_s: int = knobs.number(
         15,
         "How long the phone is kept on the line for a caller whose socket was lost; 0: not at all.",
-        *(0, 120, "s"),
+        0,
+        120,
+        "s",
     )
     drain_timeout_s: int = knobs.number(
         30,

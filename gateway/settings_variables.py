@@ -15,8 +15,11 @@ _KEY_CHARS_MIN = 32
 """Of a key that secrets are sealed under: in base64 they have 192 random bits."""
 _DOCUMENTED_ELSEWHERE = frozenset(
     {
-        *(SETTINGS_FILE, "CALLER_CHROMIUM"),
-        *("CALLER_REMOTE_URL", "CALLER_REMOTE_KEY", "CALLER_REMOTE_KEY_FILE"),
+        SETTINGS_FILE,
+        "CALLER_CHROMIUM",
+        "CALLER_REMOTE_URL",
+        "CALLER_REMOTE_KEY",
+        "CALLER_REMOTE_KEY_FILE",
     }
 )
 """What the gateway itself does not read: the file of settings, a variable of the tests, and those

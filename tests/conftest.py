@@ -41,14 +41,28 @@ ALWAYS_ALLOWED = "platform:"
 LONGEST = (
     # The first two have tests that are alone: all wait then until nobody is in the middle of one.
     # So those come first, and beside them the pages, of which each takes seconds.
-    *("benchmarks/", "calls/test_two_nodes.py", "web/", "calls/", "e2e/"),
-    *("whole_calls/test_variations.py", "gateway/cli/test_ledger.py", "money/"),
+    "benchmarks/",
+    "calls/test_two_nodes.py",
+    "web/",
+    "calls/",
+    "e2e/",
+    "whole_calls/test_variations.py",
+    "gateway/cli/test_ledger.py",
+    "money/",
     "gateway/cli/test_setup.py",
-    *("gateway/payments/test_proof.py", "gateway/cli/test_payments.py"),
-    *("gateway/cli/test_outages.py", "billing/sql/test_gate_audit.py", "media/test_stalls.py"),
-    *("gateway/people/test_interleavings.py", "gateway/test_access.py", "gateway/roles/"),
-    *("gateway/test_api_document.py",),
-    *("whole_calls/", "test_tidy.py", "media/test_playout_simulation.py", "gateway/payments/"),
+    "gateway/payments/test_proof.py",
+    "gateway/cli/test_payments.py",
+    "gateway/cli/test_outages.py",
+    "billing/sql/test_gate_audit.py",
+    "media/test_stalls.py",
+    "gateway/people/test_interleavings.py",
+    "gateway/test_access.py",
+    "gateway/roles/",
+    "gateway/test_api_document.py",
+    "whole_calls/",
+    "test_tidy.py",
+    "media/test_playout_simulation.py",
+    "gateway/payments/",
 )
 """Folders and files of which some take half a minute and more: one worker runs a file."""
 

@@ -122,8 +122,17 @@ class PostgresServer:
         """Create the cluster."""
         subprocess.run(
             [
-                *(self._binaries / "initdb", "-D", self._data, "-U", "operator", "-A", "trust"),
-                *("-E", "UTF8", "--locale=C", "--no-sync"),
+                self._binaries / "initdb",
+                "-D",
+                self._data,
+                "-U",
+                "operator",
+                "-A",
+                "trust",
+                "-E",
+                "UTF8",
+                "--locale=C",
+                "--no-sync",
             ],
             check=True,
             stdout=subprocess.DEVNULL,
@@ -348,8 +357,13 @@ def _install() -> None:
         subprocess.run(
             [
                 # Other workers of the same session may be at it; one waits for the other.
-                *("apt-get", "-o", "DPkg::Lock::Timeout=300", "install", "-y"),
-                *("--no-install-recommends", "postgresql"),
+                "apt-get",
+                "-o",
+                "DPkg::Lock::Timeout=300",
+                "install",
+                "-y",
+                "--no-install-recommends",
+                "postgresql",
             ],
             check=False,
             capture_output=True,

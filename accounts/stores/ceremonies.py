@@ -115,8 +115,12 @@ class RedisCeremonies:
         if ceremony.payload and ceremony.account_id and self._box is not None:
             payload, is_sealed = self._box.seal(ceremony.payload, ceremony.account_id), True
         return _Kept(
-            *(ceremony.purpose, ceremony.account_id, ceremony.credentials_epoch),
-            *(payload, is_sealed, ceremony.by_link),
+            ceremony.purpose,
+            ceremony.account_id,
+            ceremony.credentials_epoch,
+            payload,
+            is_sealed,
+            ceremony.by_link,
         )
 
     def _read(self, stored: bytes | None, purpose: Purpose) -> Ceremony | None:
@@ -127,7 +131,7 @@ class RedisCeremonies:
         if kept.is_sealed and self._box is not None:
             payload = self._box.open(kept.payload, kept.account_id)
         return Ceremony(
-            *(kept.purpose, kept.account_id, kept.credentials_epoch, payload, kept.by_link)
+            kept.purpose, kept.account_id, kept.credentials_epoch, payload, kept.by_link
         )
 
     async def _run(self, script: str, key: str, *values: bytes | int) -> Any:

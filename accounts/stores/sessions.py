@@ -237,6 +237,9 @@ def _values(session: Session, name: str) -> tuple[bytes, int, str, float, int]:
     # A life of nothing would be refused; whoever judges its age ends it all the same.
     life_s = max(1, int(left.total_seconds()))
     return (
-        *(msgspec.json.encode(session), life_s),
-        *(name, session.seen_at.timestamp(), _INDEX_TTL_S),
+        msgspec.json.encode(session),
+        life_s,
+        name,
+        session.seen_at.timestamp(),
+        _INDEX_TTL_S,
     )

@@ -222,7 +222,8 @@ def _transfers_of_no_kind() -> sa.Select[Any]:
     return (
         shown_transfer()
         .add_columns(
-            *(transfers.kind.label("kind"), transfers.source.label("from")),
+            transfers.kind.label("kind"),
+            transfers.source.label("from"),
             transfers.target.label("to"),
         )
         .where(move.not_in(legal))

@@ -66,19 +66,31 @@ class BudgetKind:
 
 BUDGETS = (
     BudgetKind(
-        *("account", Period.DAY, tables.accounts, tables.accounts.c.day_cap_micros),
+        "account",
+        Period.DAY,
+        tables.accounts,
+        tables.accounts.c.day_cap_micros,
         of_call=tables.calls.c.account_id,
     ),
     BudgetKind(
-        *("account", Period.MONTH, tables.accounts, tables.accounts.c.month_cap_micros),
+        "account",
+        Period.MONTH,
+        tables.accounts,
+        tables.accounts.c.month_cap_micros,
         of_call=tables.calls.c.account_id,
     ),
     BudgetKind(
-        *("key", Period.DAY, tables.api_keys, tables.api_keys.c.day_cap_micros),
+        "key",
+        Period.DAY,
+        tables.api_keys,
+        tables.api_keys.c.day_cap_micros,
         of_call=tables.calls.c.key_id,
     ),
     BudgetKind(
-        *("key", Period.MONTH, tables.api_keys, tables.api_keys.c.month_cap_micros),
+        "key",
+        Period.MONTH,
+        tables.api_keys,
+        tables.api_keys.c.month_cap_micros,
         of_call=tables.calls.c.key_id,
     ),
 )

@@ -156,7 +156,8 @@ async def audit_failed_refunds(connection: AsyncConnection, now: datetime) -> li
     rows = await connection.execute(sa.select(found).where(is_left).limit(FINDINGS_MAX))
     return [
         Disagreement(
-            *(RULE, each.payment_id),
+            RULE,
+            each.payment_id,
             figures_of(
                 [
                     ("account", each.account_id),

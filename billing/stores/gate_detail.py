@@ -27,8 +27,16 @@ REMEMBERED = TOMBSTONE_AGE - timedelta(hours=1)
 is filled with those of a day. The hour less is for differing clocks and long audits."""
 
 _OPENING = (
-    *("account_id", "node", "destination", "country", "codec", "origin", "currency", "rate"),
-    *("created_at", "key_id"),
+    "account_id",
+    "node",
+    "destination",
+    "country",
+    "codec",
+    "origin",
+    "currency",
+    "rate",
+    "created_at",
+    "key_id",
 )
 """What the record of a call's opening says, under the names of the book's columns."""
 
@@ -73,8 +81,18 @@ _OPENINGS = (
     .where(tables.calls.c.id.in_(_IDS), tables.calls.c.opened, IS_HERE)
 )
 _ENDING = (
-    *("id", "spent_micros", "written_off_micros", "seconds", "account_id", "cause", "ended_by"),
-    *("answered_at", "ended_at", "ringing_at", "carrier_seconds", "booked_at"),
+    "id",
+    "spent_micros",
+    "written_off_micros",
+    "seconds",
+    "account_id",
+    "cause",
+    "ended_by",
+    "answered_at",
+    "ended_at",
+    "ringing_at",
+    "carrier_seconds",
+    "booked_at",
 )
 _ENDINGS = (
     sa.select(*(tables.calls.c[name] for name in _ENDING))

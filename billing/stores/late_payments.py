@@ -69,7 +69,8 @@ async def audit_late_payments(connection: AsyncConnection, now: datetime) -> lis
     query = late_payments().where(_credits.at < now - SENT_BACK_WITHIN).limit(FINDINGS_MAX)
     return [
         Disagreement(
-            *(RULE, row.id),
+            RULE,
+            row.id,
             figures_of([("account", row.account), ("booked", row.booked), ("at", row.at)]),
         )
         for row in await connection.execute(query)

@@ -22,8 +22,13 @@ def credits_of(dialect: str, *conditions: sa.ColumnElement[bool]) -> sa.Select[A
     """Return the query of the credits of payments, in the order of `BookedCredit`."""
     return (
         sa.select(
-            *(_credits.reference, _credits.account_id, _credits.micros),
-            *(tables.accounts.c.currency, _credits.kind, _credits.payment_id, _credits.at),
+            _credits.reference,
+            _credits.account_id,
+            _credits.micros,
+            tables.accounts.c.currency,
+            _credits.kind,
+            _credits.payment_id,
+            _credits.at,
         )
         .join_from(tables.credits, tables.accounts)
         .where(

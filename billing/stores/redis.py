@@ -77,8 +77,20 @@ CAPS_TRIMMED_MAX = 64
 """Spend caps of past periods removed by one opening: it adds three at most."""
 
 _KEY_NAMES = (
-    *("bal", "call", "own", "done", "cseq", "froz", "led", "meta", "age"),
-    *("caps", "used", "ends", "began", "out"),
+    "bal",
+    "call",
+    "own",
+    "done",
+    "cseq",
+    "froz",
+    "led",
+    "meta",
+    "age",
+    "caps",
+    "used",
+    "ends",
+    "began",
+    "out",
 )
 
 # Ticks join calls by ':' and ' ' in the outbox.
@@ -141,7 +153,11 @@ class RedisSpendGate:
         assert len(opening.caps) <= CAPS_PER_CALL_MAX
         names = [cap.name for cap in opening.caps]
         owner = (
-            *(opening.account_id, opening.node, "", opening.per_minute_micros, names),
+            opening.account_id,
+            opening.node,
+            "",
+            opening.per_minute_micros,
+            names,
             opening.key_id,
         )
         result, held, balance, wanted = await self._run(
@@ -312,7 +328,7 @@ class RedisSpendGate:
             some = state.memories[start : start + MEMORIES_PER_SCRIPT_MAX]
             told = chain.from_iterable(map(astuple, some))
             await self._run(
-                *(self._remember, partition, TOMBSTONE_S, *told), timeout_s=REBUILD_TIMEOUT_S
+                self._remember, partition, TOMBSTONE_S, *told, timeout_s=REBUILD_TIMEOUT_S
             )
         open_calls = [astuple(call) for call in state.open_calls]
         rows = (state.accounts, open_calls, state.closed_calls, state.frozen, state.spent)

@@ -64,8 +64,12 @@ _TOMBSTONES = (
 )
 _OPEN_CALLS = (
     sa.select(
-        *(tables.calls.c.id, tables.calls.c.node, tables.calls.c.spent_micros),
-        *(tables.calls.c.seconds, tables.calls.c.carrier_call_id, tables.calls.c.rate),
+        tables.calls.c.id,
+        tables.calls.c.node,
+        tables.calls.c.spent_micros,
+        tables.calls.c.seconds,
+        tables.calls.c.carrier_call_id,
+        tables.calls.c.rate,
         tables.calls.c.created_at,
         *(kind.of_call for kind in HOLDERS.values()),
         *limit_columns(*HOLDERS),

@@ -108,10 +108,22 @@ async def _look_at_calls(connection: AsyncConnection) -> Found:
     """Ended calls; what one was whose opening is lost, or still to come, is not known."""
     calls = tables.calls.c
     query = sa.select(
-        *(calls.id, calls.account_id, calls.rate, calls.seconds, calls.cause),
-        *(calls.spent_micros, calls.written_off_micros, calls.ended_by, calls.opened),
-        *(calls.created_at, calls.ringing_at, calls.answered_at, calls.ended_at, calls.booked_at),
-        *(calls.browser_quality, calls.carrier_quality),
+        calls.id,
+        calls.account_id,
+        calls.rate,
+        calls.seconds,
+        calls.cause,
+        calls.spent_micros,
+        calls.written_off_micros,
+        calls.ended_by,
+        calls.opened,
+        calls.created_at,
+        calls.ringing_at,
+        calls.answered_at,
+        calls.ended_at,
+        calls.booked_at,
+        calls.browser_quality,
+        calls.carrier_quality,
     ).where(calls.closed)
     async for rows in _pages(connection, query, calls.id):
         for row in rows:

@@ -191,8 +191,14 @@ calls = sa.Table(
     # The first three order an account's calls; the others let a filter look at no row.
     sa.Index(
         "ix_calls_account_id_created_at_id",
-        *("account_id", "created_at", "id"),
-        *("destination", "closed", "answered_at", "cause", "ended_by"),
+        "account_id",
+        "created_at",
+        "id",
+        "destination",
+        "closed",
+        "answered_at",
+        "cause",
+        "ended_by",
         "forgotten_at",
     ),
     # For what looks at all accounts by time: tombstones of a filling, recent calls of an audit.

@@ -211,8 +211,15 @@ TRANSITIONS: dict[tuple[State, type[Event]], _Row] = {
     (S.SETTLED, StreamStarted): (S.SETTLED, (C.CLOSE_CARRIER_SOCKET,)),
     **_ignored(
         _CLOSED,
-        *(DialAccepted, DialFailed, Ringing, Answered, Ended, CarrierEnded),
-        *(ConfirmationAbandoned, HeldByCaller, ResumedByCaller),
+        DialAccepted,
+        DialFailed,
+        Ringing,
+        Answered,
+        Ended,
+        CarrierEnded,
+        ConfirmationAbandoned,
+        HeldByCaller,
+        ResumedByCaller,
     ),
     (S.SETTLING, Settled): (S.SETTLED, (C.RELEASE,)),
 }

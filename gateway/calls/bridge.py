@@ -99,7 +99,10 @@ class Bridge:
             call_id, order, services.settings.node, self.wall.date(self._clock_ns())
         )
         self._line = CarrierLine(
-            *(services.carrier, dial_order, self.receive, services.reachability),
+            services.carrier,
+            dial_order,
+            self.receive,
+            services.reachability,
             services.stray,
         )
         self._browser: BrowserLeg | None = browser

@@ -95,7 +95,9 @@ def create_account(  # noqa: PLR0917
         key = new_api_key()
         # Only the hash is stored: what is printed below is the only copy.
         await accounts.add_api_key(
-            *(account_id, key_hash(key), "first key"),
+            account_id,
+            key_hash(key),
+            "first key",
             scopes=scope or LEAST,
             expires_at=expires_at,
             order=order,
@@ -222,7 +224,7 @@ def list_keys(context: typer.Context, account_id: AccountId) -> None:
 
     async def work(book: storage.Book, settings: Settings) -> None:
         table = Table(
-            *("key", "label", "scopes", "created (UTC)", "expires (UTC)", "daily limit", "state")
+            "key", "label", "scopes", "created (UTC)", "expires (UTC)", "daily limit", "state"
         )
         for key in await book.accounts.keys(account_id):
             cap = key.day_cap_micros
@@ -263,7 +265,9 @@ def make_key(  # noqa: PLR0917
     async def work(book: storage.Book, _settings: Settings) -> None:
         key = new_api_key()
         key_id = await book.accounts.add_api_key(
-            *(account_id, key_hash(key), label),
+            account_id,
+            key_hash(key),
+            label,
             scopes=scope or LEAST,
             expires_at=expires_at,
             order=order,

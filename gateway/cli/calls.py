@@ -215,13 +215,23 @@ def _fail_silent(nodes: str) -> NoReturn:
 
 def _table(calls: Sequence[LiveCall]) -> Table:
     table = Table(
-        *("call", "account", "number", "node", "state", Column("seconds", justify="right")),
-        *(Column("cost", justify="right"), "begun (UTC)"),
+        "call",
+        "account",
+        "number",
+        "node",
+        "state",
+        Column("seconds", justify="right"),
+        Column("cost", justify="right"),
+        "begun (UTC)",
     )
     for call in calls:
         opened = call.opened
         table.add_row(
-            *(opened.call_id, opened.account_id, opened.destination, opened.node, _state(call)),
+            opened.call_id,
+            opened.account_id,
+            opened.destination,
+            opened.node,
+            _state(call),
             str(call.seconds),
             format_money(call.cost_micros, opened.currency),
             f"{opened.created_at:%Y-%m-%d %H:%M:%S}",

@@ -437,8 +437,14 @@ def _print_csv(statement: Iterable[StatementLine]) -> None:
     head = ("at", "kind", "reason", "amount", "balance", "currency", "call_id", "reference")
     rows = (
         (
-            *(line.at, line.kind, line.reason, Decimal(in_units(line.micros))),
-            *(Decimal(in_units(line.balance_micros)), line.currency, line.call_id, line.reference),
+            line.at,
+            line.kind,
+            line.reason,
+            Decimal(in_units(line.micros)),
+            Decimal(in_units(line.balance_micros)),
+            line.currency,
+            line.call_id,
+            line.reference,
         )
         for line in statement
     )

@@ -266,19 +266,24 @@ def _tell(context: typer.Context, node: str, done: str, *, takes: bool) -> None:
 
 def _table(nodes: Sequence[NodeFacts]) -> Table:
     table = Table(
-        *(
-            "node",
-            "takes calls",
-            Column("calls", justify="right"),
-            Column("at most", justify="right"),
-        ),
-        *(Column("loop late, ms", justify="right"), "logs (UTC)", "release"),
+        "node",
+        "takes calls",
+        Column("calls", justify="right"),
+        Column("at most", justify="right"),
+        Column("loop late, ms", justify="right"),
+        "logs (UTC)",
+        "release",
         "running since (UTC)",
     )
     for each in nodes:
         table.add_row(
-            *(each.node, "no" if each.is_draining else "yes", str(each.calls), str(each.calls_max)),
-            *(f"{each.lag_ms:.1f}", level_shown(each.log_level, each.log_level_until)),
-            *(each.release, each.started_at.rstrip("Z").replace("T", " ")),
+            each.node,
+            "no" if each.is_draining else "yes",
+            str(each.calls),
+            str(each.calls_max),
+            f"{each.lag_ms:.1f}",
+            level_shown(each.log_level, each.log_level_until),
+            each.release,
+            each.started_at.rstrip("Z").replace("T", " "),
         )
     return table

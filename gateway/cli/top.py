@@ -178,8 +178,15 @@ def _calls(calls: Sequence[CallRow], at: datetime) -> Fitting:
         minutes, seconds = divmod(max(0, round((at - since).total_seconds())), 60)
         cost = format_money(call.cost_micros, call.currency)
         cells = (
-            *(call.id, call.state, call.destination, call.account_id, call.node),
-            *(f"{minutes}:{seconds:02}", cost, _or_none(call.mos, ""), ", ".join(call.tags)),
+            call.id,
+            call.state,
+            call.destination,
+            call.account_id,
+            call.node,
+            f"{minutes}:{seconds:02}",
+            cost,
+            _or_none(call.mos, ""),
+            ", ".join(call.tags),
         )
         rows.append(Row(cells))
     return Fitting(CALL_PARTS, rows)

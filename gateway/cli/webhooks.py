@@ -237,8 +237,13 @@ def list_deliveries(  # noqa: PLR0917
             print_json(page)
             return
         table = Table(
-            *(Column("delivery", no_wrap=True), "event", "at (UTC)", "state"),
-            *(Column("attempts", justify="right"), "last answer", "next attempt (UTC)"),
+            Column("delivery", no_wrap=True),
+            "event",
+            "at (UTC)",
+            "state",
+            Column("attempts", justify="right"),
+            "last answer",
+            "next attempt (UTC)",
         )
         for each in page.deliveries:
             table.add_row(*map(Text, _cells(each)))
@@ -401,8 +406,13 @@ def _cells(delivery: DeliveryView) -> tuple[str, ...]:
         answer = f"{attempts[-1].status} {answer}".rstrip()
     following = _at(delivery.next_try_at) if delivery.next_try_at else ""
     return (
-        *(delivery.id, delivery.type, _at(delivery.at), delivery.state.value),
-        *(str(len(attempts)), answer, following),
+        delivery.id,
+        delivery.type,
+        _at(delivery.at),
+        delivery.state.value,
+        str(len(attempts)),
+        answer,
+        following,
     )
 
 

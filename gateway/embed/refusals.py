@@ -21,12 +21,30 @@ REFUSALS: Final[Mapping[str, str]] = {
 }
 _KEPT: Final = frozenset(
     (
-        *("bad_token", "bad_origin", "bad_message", "bad_request", "bad_resume", "rate_limited"),
-        *("button_busy", "button_closed", "button_limited", "button_not_found", "button_paused"),
-        *("budget_reached", "button_unavailable", "challenge_used", "challenge_wrong"),
-        *("human_check_failed", "human_check_unavailable"),
-        *("gateway_draining", "gateway_full", "internal_error", "message_flood", "start_timeout"),
-        *("store_unavailable", "too_many_checks"),
+        "bad_token",
+        "bad_origin",
+        "bad_message",
+        "bad_request",
+        "bad_resume",
+        "rate_limited",
+        "button_busy",
+        "button_closed",
+        "button_limited",
+        "button_not_found",
+        "button_paused",
+        "budget_reached",
+        "button_unavailable",
+        "challenge_used",
+        "challenge_wrong",
+        "human_check_failed",
+        "human_check_unavailable",
+        "gateway_draining",
+        "gateway_full",
+        "internal_error",
+        "message_flood",
+        "start_timeout",
+        "store_unavailable",
+        "too_many_checks",
     )
 )
 """What concerns the visitor, or nobody in particular."""

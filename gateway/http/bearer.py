@@ -104,7 +104,10 @@ class Authenticator:
             if self._wishes is None or operation.once is Once.NO:
                 return await handler(request, principal)
             return await answer_once(
-                *(request, principal.account.id, operation.body, self._wishes),
+                request,
+                principal.account.id,
+                operation.body,
+                self._wishes,
                 lambda: handler(request, principal),
             )
 

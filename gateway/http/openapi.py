@@ -50,16 +50,14 @@ GROUPS: Final[Mapping[str, tuple[type, ...]]] = {
     "Webhooks": (WebhooksApi,),
     "This document": (DocumentApi,),
     "Administration": (
-        *(
-            AdminApi,
-            DataRequestsApi,
-            FleetApi,
-            AlarmsApi,
-            HistoryApi,
-            OperatorReportsApi,
-            FleetFeedApi,
-            FleetSupervisionApi,
-        ),
+        AdminApi,
+        DataRequestsApi,
+        FleetApi,
+        AlarmsApi,
+        HistoryApi,
+        OperatorReportsApi,
+        FleetFeedApi,
+        FleetSupervisionApi,
     ),
 }
 """Every class that serves operations, under the heading of its group."""

@@ -295,9 +295,18 @@ def _shown(row: CallRow) -> tuple[object, ...]:
     """
     charged = () if row.state in TALKING else (row.seconds, row.cost_micros)
     return (
-        *(row.state, row.ringing_at, row.answered_at, row.ended_at, row.cause, row.path, row.tags),
-        *(row.pdd_ms, _rounded(row.mos, 0.2), _rounded(row.rtt_ms, 20)),
-        *(_rounded(row.jitter_ms, 10), _rounded(row.loss_percent, 1)),
+        row.state,
+        row.ringing_at,
+        row.answered_at,
+        row.ended_at,
+        row.cause,
+        row.path,
+        row.tags,
+        row.pdd_ms,
+        _rounded(row.mos, 0.2),
+        _rounded(row.rtt_ms, 20),
+        _rounded(row.jitter_ms, 10),
+        _rounded(row.loss_percent, 1),
         *charged,
     )
 

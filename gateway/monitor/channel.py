@@ -91,8 +91,10 @@ class Channel:
 
     def _event(self, kind: str, offset: int, data: object) -> bytes:
         return b"id: %b:%d\nevent: %b\ndata: %b\n\n" % (
-            *(self._epoch.encode(), offset),
-            *(kind.encode(), ENCODER.encode(data)),
+            self._epoch.encode(),
+            offset,
+            kind.encode(),
+            ENCODER.encode(data),
         )
 
 

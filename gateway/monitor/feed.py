@@ -46,7 +46,13 @@ class _Room:
     """An audience that has viewers, or had some a moment ago."""
 
     __slots__ = (
-        *("audience", "channel", "empty_ns", "samples", "shows_call", "told_ns", "totals"),
+        "audience",
+        "channel",
+        "empty_ns",
+        "samples",
+        "shows_call",
+        "told_ns",
+        "totals",
         "viewers",
     )
 

@@ -37,8 +37,11 @@ SPOKEN_DBOV: Final = -45
 """Level from which somebody speaks: quieter is a room (ITU-T P.56 has speech some 20 dB above)."""
 NO_NETWORK: Final = frozenset(
     {
-        *(Cause.NORMAL_CIRCUIT_CONGESTION, Cause.NETWORK_OUT_OF_ORDER, Cause.SWITCH_CONGESTION),
-        *(Cause.RECOVERY_ON_TIMER_EXPIRE, Cause.GATEWAY_DOWN),
+        Cause.NORMAL_CIRCUIT_CONGESTION,
+        Cause.NETWORK_OUT_OF_ORDER,
+        Cause.SWITCH_CONGESTION,
+        Cause.RECOVERY_ON_TIMER_EXPIRE,
+        Cause.GATEWAY_DOWN,
     }
 )
 """Causes of calls for which there was no phone network, whomever they were to."""

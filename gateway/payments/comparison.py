@@ -58,8 +58,11 @@ _ADVICE: Final = (
 ADVICE: Final[Mapping[str, str]] = {
     **dict.fromkeys(
         (
-            *(AMOUNT_DIFFERS, ACCOUNT_DIFFERS, CURRENCY_DIFFERS),
-            *(ENTRY_DIFFERS, BOOKED_BEFORE),
+            AMOUNT_DIFFERS,
+            ACCOUNT_DIFFERS,
+            CURRENCY_DIFFERS,
+            ENTRY_DIFFERS,
+            BOOKED_BEFORE,
         ),
         _ADVICE,
     ),

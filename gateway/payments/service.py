@@ -64,8 +64,11 @@ REFUND_FAILED: Final = "payment.refund_failed"
 
 _HAS_PAGE = frozenset(
     {
-        *(PaymentState.CREATED, PaymentState.OPEN, PaymentState.PROCESSING),
-        *(PaymentState.FAILED, PaymentState.EXPIRED),
+        PaymentState.CREATED,
+        PaymentState.OPEN,
+        PaymentState.PROCESSING,
+        PaymentState.FAILED,
+        PaymentState.EXPIRED,
     }
 )
 """States in which the page may still report something new."""

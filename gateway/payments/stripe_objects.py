@@ -178,7 +178,11 @@ def _trace_of_intent(reply: Reply) -> PaymentTrace:
     intent = intent_in(reply, (), ())
     amounts = top_up_amounts(intent)
     return PaymentTrace(
-        *(intent.id, amounts, intent.currency, intent.account_id, intent.payment_id),
+        intent.id,
+        amounts,
+        intent.currency,
+        intent.account_id,
+        intent.payment_id,
         created_at=_created_at(reply),
     )
 

@@ -76,7 +76,8 @@ class Addresses:
             await self.people.tell(other.account_id, address_known(other.email))
             return LookIntoMail(address.text)
         notice = Notice(
-            *("change_address", address.text),
+            "change_address",
+            address.text,
             link=Purpose.CHANGE_ADDRESS,
             reach=who.session.began_at,
         )

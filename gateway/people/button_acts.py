@@ -145,7 +145,7 @@ class ButtonActs:
         if wrong := self.faults(label, rules):
             return Faults(wrong)
         changed = await self.store.change(
-            *(whose.account_id, whose.editor, button_id), label=label, rules=rules
+            whose.account_id, whose.editor, button_id, label=label, rules=rules
         )
         return await self._outcome(whose, button_id, changed)
 
@@ -161,7 +161,9 @@ class ButtonActs:
         if overlap_days not in OVERLAPS:
             return Faults({"overlap": "overlap_invalid"})
         turned = await self.store.turn(
-            *(whose.account_id, whose.editor, button_id),
+            whose.account_id,
+            whose.editor,
+            button_id,
             new_key=publishable_key(Mode.LIVE, seed.chance("live key")),
             ends_at=self.clock() + OVERLAPS[overlap_days],
         )

@@ -132,7 +132,9 @@ class Enrolment:
     ) -> Changed | SessionOver:
         refuse(await self.velocity.hit(epoch_uses(who.session.account_id, who.session.device_id)))
         holder = await self.factors.add(
-            *(who.session.account_id, who.session.credentials_epoch, new),
+            who.session.account_id,
+            who.session.credentials_epoch,
+            new,
             _changed(who, "on"),
         )
         # The code is a proof too: the session has passed both factors by now.
@@ -150,7 +152,8 @@ class Enrolment:
         # Before they count: killed in between, there is at worst something to show that is none.
         ceremony_secret = await self.ceremonies.begin(ceremony)
         holder = await self.factors.renew_codes(
-            *(who.session.account_id, who.session.credentials_epoch),
+            who.session.account_id,
+            who.session.credentials_epoch,
             _digests(_codes_of(ceremony)),
             _changed(who, "codes"),
         )
@@ -185,7 +188,8 @@ class Enrolment:
             return NothingToDo()
         refuse(await self.velocity.hit(epoch_uses(who.session.account_id, who.session.device_id)))
         holder = await self.factors.remove(
-            *(who.session.account_id, who.session.credentials_epoch),
+            who.session.account_id,
+            who.session.credentials_epoch,
             _changed(who, "off"),
         )
         return await self._go_on(who, holder)
@@ -218,7 +222,9 @@ def _changed(who: SignedIn, change: str) -> Notice:
 def second_factor_changed(email: str, change: str, *, reach: datetime | None = None) -> Notice:
     """Return the mail that tells of it; `change` is `on`, `off`, `codes` or `reset`."""
     return Notice(
-        *("second_factor_changed", email, {"change": change}),
+        "second_factor_changed",
+        email,
+        {"change": change},
         link=LinkPurpose.NOT_ME,
         reach=reach,
     )

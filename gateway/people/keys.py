@@ -100,7 +100,9 @@ class Keys:
         session = who.session
         values = {"label": label, "at": at.isoformat(), "scopes": to_text(form.scopes)}
         notice = Notice(
-            *("key_made", who.holder.email, values),
+            "key_made",
+            who.holder.email,
+            values,
             link=Purpose.NOT_ME,
             reach=session.began_at,
         )

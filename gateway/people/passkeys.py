@@ -154,7 +154,9 @@ class Passkeys:
     async def rename(self, who: SignedIn, credential_id: str, name: str) -> SessionOver | None:
         """Give a passkey another name; one that is gone stays so."""
         is_done = await self.passkeys.rename(
-            *(who.session.account_id, who.session.credentials_epoch, credential_id),
+            who.session.account_id,
+            who.session.credentials_epoch,
+            credential_id,
             read_name(name),
         )
         return None if is_done else SessionOver()
@@ -168,7 +170,7 @@ class Passkeys:
         refuse(await self.velocity.hit(epoch_uses(who.session.account_id, who.session.device_id)))
         notice = _told("passkey_removed", who)
         holder = await self.passkeys.remove(
-            *(who.session.account_id, who.session.credentials_epoch, credential_id), notice
+            who.session.account_id, who.session.credentials_epoch, credential_id, notice
         )
         if holder is not None and holder.credentials_epoch == who.session.credentials_epoch:
             # It was gone already: nothing has changed, and nobody is signed out.

@@ -213,7 +213,9 @@ class SignIn:
         attempt = advance(Attempt(has_second_factor), Event.PASSWORD_RIGHT)
         if attempt.state is State.NEEDS_SECOND_FACTOR:
             ceremony = Ceremony(
-                *(CeremonyPurpose.CODE, holder.account_id, holder.credentials_epoch),
+                CeremonyPurpose.CODE,
+                holder.account_id,
+                holder.credentials_epoch,
                 by_link=by_link,
             )
             return CodeNeeded(await self.ceremonies.begin(ceremony))

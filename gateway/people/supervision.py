@@ -107,7 +107,9 @@ class Supervision:
         }
         # The mail does not repeat the reason, which may name people.
         notice = Notice(
-            *("supervision_allowed", who.holder.email, values),
+            "supervision_allowed",
+            who.holder.email,
+            values,
             link=Purpose.NOT_ME,
             reach=session.began_at,
         )

@@ -61,7 +61,10 @@ _TOLD: Final = (
     _Told("payment.received", "topped_up", {"kind": BY_PAGE}, "topped_up:{payment_id}"),
     _Told("payment.received", "auto_top_up", {"kind": AUTOMATIC}, "auto_top_up:{payment_id}"),
     _Told(
-        *("payment.received", "card_charged", {"kind": BY_TAP}, "card_charged:{payment_id}"),
+        "payment.received",
+        "card_charged",
+        {"kind": BY_TAP},
+        "card_charged:{payment_id}",
         link=Purpose.NOT_ME,
     ),
     _Told("payment.refunded", "refunded"),

@@ -35,7 +35,11 @@ def compose_access(settings: Settings, stores: Stores, holders: Holders | None =
     # Monotonic time for intervals in this process, UTC for the expiry of keys.
     velocity = adapters.build_velocity(settings, stores, time.monotonic_ns)
     auth = Authenticator(
-        *(stores.accounts, stores.key_epochs, velocity, time.monotonic_ns, utc_now),
+        stores.accounts,
+        stores.key_epochs,
+        velocity,
+        time.monotonic_ns,
+        utc_now,
         holders=holders,
         buttons=SqlButtons(stores.engine, stores.key_epochs.invalidate),
         # The secret that all nodes share.

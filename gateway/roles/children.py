@@ -234,7 +234,11 @@ class Child:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 # -P keeps the current folder out of the child's import path.
-                *("-P", "-m", "gateway", *self._arguments, "--child"),
+                "-P",
+                "-m",
+                "gateway",
+                *self._arguments,
+                "--child",
                 stdin=its.fileno(),
                 pass_fds=self._keeps,
                 env=self._environ,

@@ -222,7 +222,10 @@ class Demo:
         )
         await bring_credits(stores.gate, stores.ledger, ACCOUNT_ID)
         await newcomer.make_holder(
-            *(stores.engine, ACCOUNT_ID, self._secrets["password"], DEFAULT_LANGUAGE),
+            stores.engine,
+            ACCOUNT_ID,
+            self._secrets["password"],
+            DEFAULT_LANGUAGE,
             read_history(self._settings),
         )
         if self._is_simulated:

@@ -59,7 +59,10 @@ def compose_embed(
     """
     buttons = buttons_of(stores)
     door = ButtonDoor(
-        *(buttons, stores.accounts, stores.key_epochs, velocity),
+        buttons,
+        stores.accounts,
+        stores.key_epochs,
+        velocity,
         own_origins=settings.own_origins,
         clock_ns=time.monotonic_ns,
         utc_now=utc_now,
@@ -85,7 +88,10 @@ def compose_embed(
 def own_buttons(settings: Settings, stores: Stores, velocity: Velocity) -> OwnButtons:
     """Return what people and programs do with their buttons."""
     acts = ButtonActs(
-        *(buttons_of(stores), RedisButtonEras(stores.redis), velocity, utc_now),
+        buttons_of(stores),
+        RedisButtonEras(stores.redis),
+        velocity,
+        utc_now,
         call_seconds_max=settings.call_duration_max_s,
     )
     return OwnButtons(acts, RedisVisitorRefusals(stores.redis), stores.gate.calls_of_key)

@@ -102,7 +102,8 @@ def of_erasure(
     if payments is not None:
         tasks.append(
             PeriodicTask(
-                *("credit of deleted accounts", erasure.look_for_late_credit),
+                "credit of deleted accounts",
+                erasure.look_for_late_credit,
                 account_erasure.LATE_INTERVAL_S,
             )
         )

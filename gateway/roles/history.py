@@ -33,15 +33,23 @@ _LOW_MICROS: Final = 4_000_000
 
 NUMBERS: Final = (
     # NANPA: 555-0100 to 555-0199.
-    *("+12125550142", "+14155550178", "+13125550119", "+16175550163"),
+    "+12125550142",
+    "+14155550178",
+    "+13125550119",
+    "+16175550163",
     # Ofcom: numbers for drama use. Its mobile ones are Jersey's, of another price.
-    *("+442079460812", "+441614960377"),
+    "+442079460812",
+    "+441614960377",
     # Bundesnetzagentur, Mitteilung 148/2021: Rufnummern fuer Medien.
-    *("+493023125088", "+498999998312", "+4917139200417"),
+    "+493023125088",
+    "+498999998312",
+    "+4917139200417",
     # ARCEP, plan de numérotation: numéros pour œuvres audiovisuelles.
-    *("+33199003142", "+33639981207"),
+    "+33199003142",
+    "+33639981207",
     # ACMA: numbers for use in radio, books, film and TV.
-    *("+61255505317", "+61491570156"),
+    "+61255505317",
+    "+61491570156",
 )
 _USUAL: Final = 0.6
 """Share of the calls that go to a person's few usual numbers."""

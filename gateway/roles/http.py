@@ -108,7 +108,11 @@ def api_routes(
     )
     return [
         *CallsApi(
-            *(settings, auth, admission, index, stores.gate),
+            settings,
+            auth,
+            admission,
+            index,
+            stores.gate,
             buttons=embed.door,
             button_admission=embed.admission,
         ).routes(),

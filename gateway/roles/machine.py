@@ -118,8 +118,13 @@ class Machine:
         )
         web = Child(
             [
-                *("web", "--listener", str(listener.fileno())),
-                *("--folder", str(folder), "--nodes", ",".join(self.nodes)),
+                "web",
+                "--listener",
+                str(listener.fileno()),
+                "--folder",
+                str(folder),
+                "--nodes",
+                ",".join(self.nodes),
             ],
             self._environ,
             keeps=[listener.fileno(), shared],

@@ -62,7 +62,10 @@ def build_writer(settings: Settings, engine: AsyncEngine) -> MailWriter:
         secret = secrets.token_urlsafe(LINK_SECRET_BYTES)
         async with writing(engine, TIMEOUT_S) as connection:
             await make_link(
-                *(connection, purpose, account_id, email),
+                connection,
+                purpose,
+                account_id,
+                email,
                 at=utc_now(),
                 secret=secret,
                 reach=reach,

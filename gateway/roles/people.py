@@ -123,7 +123,7 @@ def compose_people(
             await charge_now(account_id)
 
     people = SqlPeople(
-        *(stores.engine, queue_notice), on_epoch=stores.key_epochs.invalidate, on_freeze=freeze
+        stores.engine, queue_notice, on_epoch=stores.key_epochs.invalidate, on_freeze=freeze
     )
     departures = SqlDepartures(people)
     documents = load_documents(settings)
@@ -131,7 +131,12 @@ def compose_people(
     box = _secret_box(settings)
     sessions = RedisSessions(stores.redis, secrets.token_bytes)
     browsers = BrowserSessions(
-        *(people, sessions, stores.accounts, stores.key_epochs, utc_now, time.monotonic_ns),
+        people,
+        sessions,
+        stores.accounts,
+        stores.key_epochs,
+        utc_now,
+        time.monotonic_ns,
         missing=privacy.missing,
     )
     holders = Holders(browsers, Cookies(settings.origin), settings.own_origins)
@@ -189,23 +194,48 @@ def people_routes(
     is_open = settings.sign_up == "open"
     moment = AnswerMoment(time.monotonic_ns, asyncio.sleep)
     sign_up = SignUp(
-        *(people, hasher, policy, velocity, _new_account_id, settings.currency, moment),
+        people,
+        hasher,
+        policy,
+        velocity,
+        _new_account_id,
+        settings.currency,
+        moment,
         documents.history,
     )
     factors, ceremonies = kept.factors, kept.ceremonies
     codes = Codes(people, factors, velocity, utc_now)
     sign_in = SignIn(
-        *(people, sessions, hasher, velocity, utc_now, _new_secret),
-        *(factors, ceremonies, codes),
+        people,
+        sessions,
+        hasher,
+        velocity,
+        utc_now,
+        _new_secret,
+        factors,
+        ceremonies,
+        codes,
     )
     enrolment = Enrolment(
-        *(factors, ceremonies, sessions, codes, velocity, utc_now, secrets.token_bytes),
+        factors,
+        ceremonies,
+        sessions,
+        codes,
+        velocity,
+        utc_now,
+        secrets.token_bytes,
         service=settings.service_name,
     )
     passkeys = Passkeys(
-        *(people, kept.passkeys, sessions, ceremonies, sign_in),
+        people,
+        kept.passkeys,
+        sessions,
+        ceremonies,
+        sign_in,
         PasskeyProofs(relying_party(settings)),
-        *(velocity, utc_now, secrets.token_bytes),
+        velocity,
+        utc_now,
+        secrets.token_bytes,
     )
     passwords = Passwords(people, sessions, hasher, policy, velocity, utc_now, moment)
     addresses = Addresses(people, velocity, utc_now, sign_in)
@@ -227,8 +257,14 @@ def people_routes(
         *PasskeyPages(door, passkeys).routes(),
         *LinkPages(door, links, passwords, sign_in, addresses).routes(),
         *AccountPages(
-            *(door, passwords, addresses, browsers, sign_outs, stores.gate.balance),
-            *(kept.privacy, is_leaving),
+            door,
+            passwords,
+            addresses,
+            browsers,
+            sign_outs,
+            stores.gate.balance,
+            kept.privacy,
+            is_leaving,
         ).routes(),
         *LeavingPages(door, leaving, how_long).routes(),
         *PrivacyPages(door, kept.privacy, documents, utc_now).routes(),

@@ -196,7 +196,7 @@ class Gateway:
             settings, stores.redis, settings.node if role.holds_calls else ""
         )
         self._carrier_side = side = compose_carrier_side(
-            *(settings, stores, carrier, membership), owns=self._owns, notify=post.notify
+            settings, stores, carrier, membership, owns=self._owns, notify=post.notify
         )
         stops.add("ending of lost carrier calls", side.ghosts.stop)
         stops.add("events", post.events.stop)
@@ -219,7 +219,10 @@ class Gateway:
         routing = AdminRoutes(self._access.auth, settings.admin_networks)
         people = self._routes_of_people(prices, routing) if role.answers_people else ()
         self._telemetry = telemetry = compose_telemetry(
-            *(self._port, self._calls, alarms, self._access.velocity.refusals),
+            self._port,
+            self._calls,
+            alarms,
+            self._access.velocity.refusals,
             calls_max=settings.calls_max if role.holds_calls else 0,
             viewers=self._count_viewers,
             spans=tracing.counts,
@@ -228,7 +231,8 @@ class Gateway:
         routes = [
             *telemetry.routes(routing, settings.node if role.holds_calls else ""),
             *http.health_routes(
-                *(stores, alarms),
+                stores,
+                alarms,
                 load=self._calls,
                 ticker=self._port.ticker,
                 instance=membership.instance,
@@ -301,7 +305,11 @@ class Gateway:
             # Called with each balance that the gate reports, so also during calls.
             metering.on_balance = self._payments.auto.consider
         self.media = media = compose_media(
-            *(settings, stores, side, self._access, metering),
+            settings,
+            stores,
+            side,
+            self._access,
+            metering,
             notify=self.post.notify,
             probe=self._membership.look_at_origin,
             grants=compose_grants(stores, self._people.holders),
@@ -331,7 +339,9 @@ class Gateway:
                 takes=self._entrance.takes,
                 facts=of_node(settings, self._membership, media.calls, media.port.ticker, logged),
                 answer=of_process(
-                    *(media.calls, media.metering.charge_now, logged),
+                    media.calls,
+                    media.metering.charge_now,
+                    logged,
                     take=self._take_news,
                     restart=self._restart,
                 ),
@@ -366,17 +376,27 @@ class Gateway:
         kept, carrier = (settings, stores, access.velocity), self._carrier_side.carrier
         proofs = compose_proofs(*kept, prices=prices, fraud=fraud, announcer=carrier)
         self._watching = Watching(
-            *(stores, self.fleet.roster, self._port.ticker, access.auth),
+            stores,
+            self.fleet.roster,
+            self._port.ticker,
+            access.auth,
             routing=routing,
             answer_fields=self._port.engine.answer_fields,
         )
         self._alarming = Alarming(
-            *(settings, stores, self._membership.instance, self._watching.board),
+            settings,
+            stores,
+            self._membership.instance,
+            self._watching.board,
             events=self.post.events,
         )
         return [
             *http.api_routes(
-                *(settings, stores, access, prices, payments),
+                settings,
+                stores,
+                access,
+                prices,
+                payments,
                 fraud=fraud,
                 index=index,
                 choose_node=self.fleet.choose_node,
@@ -384,7 +404,11 @@ class Gateway:
             ),
             *(http.payment_routes(settings, payments, self._refused) if payments else ()),
             *site_routes(
-                *(settings, stores, people, prices, payments),
+                settings,
+                stores,
+                people,
+                prices,
+                payments,
                 velocity=access.velocity,
                 index=index,
                 proofs=proofs,
@@ -407,7 +431,7 @@ class Gateway:
         return [
             *periodic_tasks.of_node(membership, side, media.metering, sweeps, ended),
             *periodic_tasks.of_books(
-                *(self.stores, drain, alarms, sweeps.gate_filled, media.metering)
+                self.stores, drain, alarms, sweeps.gate_filled, media.metering
             ),
         ]
 

@@ -88,7 +88,10 @@ def site_routes(
         door, velocity, prices.rates, prices.closed_destinations, table, settings.currency
     )
     landing = LandingPages(
-        *(door, table, settings.currency, settings.home_countries),
+        door,
+        table,
+        settings.currency,
+        settings.home_countries,
         is_open=settings.sign_up == "open",
         button=settings.landing_button,
     )

@@ -134,9 +134,7 @@ class Watching:
         self.board = board = Board()
         self._feed = Feed(board, secrets.token_hex(4))
         new_stream = partial(EventStream, answer_fields)
-        self._live = LiveFeed(
-            *(self._feed, new_stream, stores.key_epochs, ticker.clock_ns, utc_now)
-        )
+        self._live = LiveFeed(self._feed, new_stream, stores.key_epochs, ticker.clock_ns, utc_now)
         reports = SqlOperatorReports(stores.engine)
         self._apis = (
             OwnFeedApi(auth, self._live),

@@ -35,15 +35,13 @@ class EventStream(asyncio.Protocol):
     """One stream. `on_close` is called once, when its connection has ended."""
 
     __slots__ = (
-        *(
-            "_answer_fields",
-            "_is_closing",
-            "_is_paused",
-            "_pieces",
-            "_taken",
-            "_transport",
-            "handed_on",
-        ),
+        "_answer_fields",
+        "_is_closing",
+        "_is_paused",
+        "_pieces",
+        "_taken",
+        "_transport",
+        "handed_on",
         "on_close",
     )
 

@@ -386,7 +386,11 @@ class SqlAccountStore:
         """Write an operator's act into the audit log, in the transaction that does it."""
         if order is not None:
             await audit_log.record(
-                *(connection, account_id, act, self._clock(), Actor.OPERATOR),
+                connection,
+                account_id,
+                act,
+                self._clock(),
+                Actor.OPERATOR,
                 reason=f"{said}: {order.reason}" if said else order.reason,
                 operator=order.operator,
             )

@@ -286,7 +286,11 @@ class SqlAdministration:
         reason: str = "",
     ) -> None:
         await audit_log.record(
-            *(connection, account_id, act, self._clock(), Actor.OPERATOR),
+            connection,
+            account_id,
+            act,
+            self._clock(),
+            Actor.OPERATOR,
             reason=reason or order.reason,
             operator=order.operator,
         )

@@ -32,8 +32,13 @@ class SqlButtonBudgets:
         """Return the buttons with a budget whose ids come after this one, in order."""
         query = (
             sa.select(
-                *(_BUTTONS.id, _BUTTONS.account_id, _BUTTONS.key_id, _BUTTONS.label),
-                *(_KEYS.day_cap_micros, _KEYS.month_cap_micros, _BUTTONS.budget_told),
+                _BUTTONS.id,
+                _BUTTONS.account_id,
+                _BUTTONS.key_id,
+                _BUTTONS.label,
+                _KEYS.day_cap_micros,
+                _KEYS.month_cap_micros,
+                _BUTTONS.budget_told,
             )
             .join(tables.api_keys, _KEYS.id == _BUTTONS.key_id)
             .where(

@@ -126,7 +126,11 @@ class SqlButtons:
                     keys.setdefault(text.button_id, []).append(key)
         return [
             Button(
-                *(row.id, row.account_id, row.key_id, row.label, _rules_of(row)),
+                row.id,
+                row.account_id,
+                row.key_id,
+                row.label,
+                _rules_of(row),
                 keys.get(row.id, ()),
                 row.made_at,
                 row.paused_at,

@@ -54,7 +54,7 @@ async def record_profile_change(
     actor = Actor.SERVICE if after.auto_off_reason else Actor.KEY if key_id else Actor.HOLDER
     for act, reason in changes(before, after):
         await audit_log.record(
-            *(connection, after.account_id, act, at, actor), reason=reason, operator=key_id
+            connection, after.account_id, act, at, actor, reason=reason, operator=key_id
         )
 
 
@@ -62,7 +62,11 @@ async def record_auto_top_up(connection: AsyncConnection, payment: Payment, at: 
     """Write a line for a payment that was made, if nobody asked for it at that moment."""
     if payment.kind == AUTOMATIC:
         await audit_log.record(
-            *(connection, payment.account_id, Act.AUTO_TOPPED_UP, at, Actor.SERVICE),
+            connection,
+            payment.account_id,
+            Act.AUTO_TOPPED_UP,
+            at,
+            Actor.SERVICE,
             reason=f"{in_units(payment.micros)} {payment.currency}",
         )
 

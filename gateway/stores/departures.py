@@ -86,7 +86,9 @@ class SqlDepartures:
             await change.tell(notice)
             # Its mail has this link too, beside the one that only keeps the account.
             await links.expect(
-                *(change.connection, account_id, Purpose.NOT_ME),
+                change.connection,
+                account_id,
+                Purpose.NOT_ME,
                 notice.recipient or change.holder.email,
                 at,
             )
@@ -153,7 +155,7 @@ async def cancel(change: Change) -> bool:
     await change.freeze(FreezeReason.LEAVING, False)
     await change.end_links({Purpose.CANCEL_DELETION})
     await data_requests.answer(
-        *(connection, account_id, Right.DELETION, at, Actor.HOLDER), note=WITHDRAWN
+        connection, account_id, Right.DELETION, at, Actor.HOLDER, note=WITHDRAWN
     )
     await change.record(Act.DELETION_CANCELLED)
     return True

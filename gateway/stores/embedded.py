@@ -183,8 +183,14 @@ class EmbeddedValkey:
             # Files of an earlier run may have been made by another umask, or put back from a copy.
             private_files.restrict_tree(self._dir)
             self._server = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid())),
-                *(binary, *self._arguments()),
+                sys.executable,
+                "-I",
+                "-S",
+                "-c",
+                _LAUNCHER,
+                str(os.getpid()),
+                binary,
+                *self._arguments(),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.DEVNULL,
@@ -199,13 +205,30 @@ class EmbeddedValkey:
 
     def _arguments(self) -> tuple[str, ...]:
         return (
-            *("--port", "0", "--unixsocket", str(self._socket), "--unixsocketperm", "700"),
-            *("--dir", str(self._dir), "--logfile", str(self._log_path)),
+            "--port",
+            "0",
+            "--unixsocket",
+            str(self._socket),
+            "--unixsocketperm",
+            "700",
+            "--dir",
+            str(self._dir),
+            "--logfile",
+            str(self._log_path),
             # No snapshots beside the append-only file, which has everything.
-            *("--appendonly", "yes", "--appendfsync", self._fsync, "--save", ""),
+            "--appendonly",
+            "yes",
+            "--appendfsync",
+            self._fsync,
+            "--save",
+            "",
             # Evicting would throw holds and credits away; refused writes are seen, and tried again.
-            *("--maxmemory-policy", "noeviction", "--maxmemory", str(self._memory_bytes_max)),
-            *("--daemonize", "no"),
+            "--maxmemory-policy",
+            "noeviction",
+            "--maxmemory",
+            str(self._memory_bytes_max),
+            "--daemonize",
+            "no",
         )
 
     @property

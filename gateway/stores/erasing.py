@@ -93,7 +93,11 @@ class SqlErasing:
                 await data_requests.ask(connection, account_id, Right.DELETION, at)
             if is_new and order is not None:
                 await audit_log.record(
-                    *(connection, account_id, Act.DELETION_ASKED, at, actor),
+                    connection,
+                    account_id,
+                    Act.DELETION_ASKED,
+                    at,
+                    actor,
                     reason=order.reason,
                     operator=order.operator,
                 )

@@ -57,8 +57,12 @@ class SqlHolderKeys:
         """Return an account's keys that are not revoked, the newest first; at most 200."""
         query = (
             sa.select(
-                *(_KEYS.id, _KEYS.label, _KEYS.created_at, _KEYS.day_cap_micros),
-                *(_KEYS.scopes, _KEYS.expires_at),
+                _KEYS.id,
+                _KEYS.label,
+                _KEYS.created_at,
+                _KEYS.day_cap_micros,
+                _KEYS.scopes,
+                _KEYS.expires_at,
             )
             .where(_KEYS.account_id == account_id, _KEYS.revoked_at.is_(None), _IS_SECRET)
             .order_by(_KEYS.created_at.desc(), _KEYS.id)

@@ -68,8 +68,13 @@ async def leaving_accounts(connection: AsyncConnection, *, limit: int) -> Sequen
 def _query() -> sa.Select[Any]:
     of, account = people.erasures.c, tables.accounts.c
     return sa.select(
-        *(account.id, account.balance_micros, account.currency),
-        *(of.state, of.step, of.asked_at, of.due_at),
+        account.id,
+        account.balance_micros,
+        account.currency,
+        of.state,
+        of.step,
+        of.asked_at,
+        of.due_at,
     ).join_from(tables.accounts, people.erasures, of.account_id == account.id, isouter=True)
 
 

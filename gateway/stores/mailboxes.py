@@ -41,7 +41,7 @@ class RedisMailboxes:
         """Wait for letters, and take the first; none where none has come for `WAIT_S`."""
         # Letters that are taken and lost with the connection are asked for again by their senders.
         taken = self._redis.execute_command(
-            *("BLMPOP", WAIT_S, 1, _PREFIX + own, "LEFT", "COUNT", TAKEN_MAX)
+            "BLMPOP", WAIT_S, 1, _PREFIX + own, "LEFT", "COUNT", TAKEN_MAX
         )
         async with bounded(_AWAY, waits_s=WAIT_S):
             found = await taken

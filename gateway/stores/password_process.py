@@ -246,7 +246,11 @@ class PasswordProcess:
             try:
                 process = await asyncio.create_subprocess_exec(
                     # -P keeps the current folder out of its import path.
-                    *(sys.executable, "-P", "-m", _MODULE, str(AT_ONCE)),
+                    sys.executable,
+                    "-P",
+                    "-m",
+                    _MODULE,
+                    str(AT_ONCE),
                     stdin=its.fileno(),
                     # In our session: Linux weighs sessions alike, however nice what is in one.
                     env=_environment(),

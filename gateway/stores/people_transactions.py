@@ -72,7 +72,11 @@ class Change:
     ) -> None:
         """Write a line into the audit log."""
         await audit_log.record(
-            *(self.connection, self.holder.account_id, act, self.at, actor),
+            self.connection,
+            self.holder.account_id,
+            act,
+            self.at,
+            actor,
             reason=reason,
             operator=operator,
         )

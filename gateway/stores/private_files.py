@@ -30,7 +30,12 @@ _COMPANIONS: Final = ("-wal", "-shm", "-journal")
 """Files that SQLite keeps beside a database, created with the database's mode."""
 _OURS: Final = frozenset(
     {
-        *(DATABASE, VALKEY, DEMO, SECOND_FACTOR_KEY, ERASED, SETTINGS),
+        DATABASE,
+        VALKEY,
+        DEMO,
+        SECOND_FACTOR_KEY,
+        ERASED,
+        SETTINGS,
         *(DATABASE + end for end in _COMPANIONS),
     }
 )

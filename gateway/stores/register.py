@@ -48,7 +48,11 @@ class SqlRegister:
             at = self._clock()
             if await data_requests.ask(connection, account_id, right, at):
                 await audit_log.record(
-                    *(connection, account_id, Act.REQUEST_NOTED, at, Actor.OPERATOR),
+                    connection,
+                    account_id,
+                    Act.REQUEST_NOTED,
+                    at,
+                    Actor.OPERATOR,
                     reason=right.value,
                     operator=operator,
                 )
@@ -61,7 +65,11 @@ class SqlRegister:
             if closed is None:
                 return False
             await audit_log.record(
-                *(connection, closed.account_id, Act.REQUEST_ANSWERED, at, Actor.OPERATOR),
+                connection,
+                closed.account_id,
+                Act.REQUEST_ANSWERED,
+                at,
+                Actor.OPERATOR,
                 reason=f"{closed.right.value}: {note}" if note else closed.right.value,
                 operator=operator,
             )

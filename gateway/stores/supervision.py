@@ -146,7 +146,11 @@ class SqlSupervision:
             at = self._clock()
             await _set(connection, account_id, rule, at)
             await audit_log.record(
-                *(connection, account_id, Act.SUPERVISION_SET, at, Actor.OPERATOR),
+                connection,
+                account_id,
+                Act.SUPERVISION_SET,
+                at,
+                Actor.OPERATOR,
                 reason=f"{_said(rule)}: {order.reason}",
                 operator=order.operator,
             )
@@ -157,7 +161,10 @@ class SqlSupervision:
         own = Actor.KEY if grant.key_id else Actor.HOLDER
         async with writing(self._engine, self._timeout_s) as connection:
             await audit_log.record(
-                *(connection, grant.account_id, Act.CALL_SUPERVISED, self._clock()),
+                connection,
+                grant.account_id,
+                Act.CALL_SUPERVISED,
+                self._clock(),
                 Actor.OPERATOR if grant.operator else own,
                 reason=f"{grant.call_id}: {mode}: {grant.reason}",
                 operator=grant.operator or grant.key_id,

@@ -130,8 +130,10 @@ async def _revoke_keys(change: Change, begin: datetime) -> Sequence[str]:
     revoked = await change.connection.scalars(
         sa.update(tables.api_keys)
         .where(
-            *(_KEYS.account_id == change.holder.account_id, _KEYS.created_at >= begin),
-            *(_KEYS.revoked_at.is_(None), _IS_SECRET),
+            _KEYS.account_id == change.holder.account_id,
+            _KEYS.created_at >= begin,
+            _KEYS.revoked_at.is_(None),
+            _IS_SECRET,
         )
         .values(revoked_at=change.at)
         .returning(_KEY_NAME)

@@ -45,7 +45,10 @@ through all of them at each use."""
 REFUSED_USES_MAX = 10_000
 """Refused subjects cached; asking again costs no request until their time is up."""
 _AWAY = (
-    *(RedisError, RedisClusterException, OSError, TimeoutError),
+    RedisError,
+    RedisClusterException,
+    OSError,
+    TimeoutError,
     # Raised by redis-py's cluster client on a connection that another task has just closed while it
     # reloads the slots.
     AttributeError,

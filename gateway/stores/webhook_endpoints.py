@@ -109,9 +109,7 @@ class SqlWebhookEndpoints:
                     id=endpoint_id, account_id=account_id, seed=seed, **times, **_columns(form, at)
                 )
             )
-            await record(
-                *(connection, account_id, editor, Act.WEBHOOK_ADDED, at), about=endpoint_id
-            )
+            await record(connection, account_id, editor, Act.WEBHOOK_ADDED, at, about=endpoint_id)
             added = await _shown(connection, account_id, endpoint_id, at)
             await _tell(connection, added, at, since)
             return added
@@ -144,9 +142,7 @@ class SqlWebhookEndpoints:
             if form.is_disabled:
                 why = Ended.BY_OPERATOR if isinstance(editor, Order) else Ended.BY_OWNER
                 await disable(connection, endpoint_id, why, at)
-            await record(
-                *(connection, account_id, editor, Act.WEBHOOK_CHANGED, at), about=endpoint_id
-            )
+            await record(connection, account_id, editor, Act.WEBHOOK_CHANGED, at, about=endpoint_id)
             changed = await _shown(connection, account_id, endpoint_id, at)
             if is_set:
                 await _tell(connection, changed, at, since)
@@ -168,7 +164,7 @@ class SqlWebhookEndpoints:
                     sa.update(endpoints).where(_E.id == endpoint_id).values(values)
                 )
                 await record(
-                    *(connection, account_id, editor, Act.WEBHOOK_TURNED, at), about=endpoint_id
+                    connection, account_id, editor, Act.WEBHOOK_TURNED, at, about=endpoint_id
                 )
             return await _shown(connection, account_id, endpoint_id, at)
 
@@ -180,7 +176,11 @@ class SqlWebhookEndpoints:
                 return row
             await connection.execute(sa.delete(endpoints).where(_E.id == endpoint_id))
             await record(
-                *(connection, account_id, editor, Act.WEBHOOK_REMOVED, self._clock()),
+                connection,
+                account_id,
+                editor,
+                Act.WEBHOOK_REMOVED,
+                self._clock(),
                 about=endpoint_id,
             )
             return None

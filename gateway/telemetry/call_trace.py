@@ -44,7 +44,8 @@ _FAILURES: Final = frozenset(
     {
         # All but the normal classes of Q.850, to which a busy line and no answer belong.
         *(cause for cause in Cause if 32 <= cause <= 127),
-        *(Cause.MEDIA_TIMEOUT, Cause.GATEWAY_DOWN),
+        Cause.MEDIA_TIMEOUT,
+        Cause.GATEWAY_DOWN,
     }
 )
 """Causes of calls that somebody has to look at."""

@@ -36,8 +36,11 @@ HANG_UP: Final = "caller.hang_up"
 SETTLE: Final = "caller.settle"
 
 _OF_REQUEST: Final = (
-    *("http.request.method", "http.route", "http.response.status_code"),
-    *("caller.country", "caller.refusal"),
+    "http.request.method",
+    "http.route",
+    "http.response.status_code",
+    "caller.country",
+    "caller.refusal",
 )
 
 ATTRIBUTES: Final[Mapping[str, str]] = {
@@ -65,24 +68,35 @@ class SpanType:
 
 SPANS: Final[Mapping[str, SpanType]] = {
     TOKEN: SpanType(
-        *(Kind.SERVER, "web", "a token is asked for, until the answer's head"),
+        Kind.SERVER,
+        "web",
+        "a token is asked for, until the answer's head",
         attributes=_OF_REQUEST,
     ),
     VISITOR_TOKEN: SpanType(
-        *(Kind.SERVER, "web", "the same of a visitor of a button"),
+        Kind.SERVER,
+        "web",
+        "the same of a visitor of a button",
         attributes=_OF_REQUEST,
     ),
     CALL: SpanType(
-        *(Kind.SERVER, "media", "the call, from its token's redemption to its settlement"),
+        Kind.SERVER,
+        "media",
+        "the call, from its token's redemption to its settlement",
         attributes=(
-            *("caller.call_id", "caller.country", "caller.refusal", "caller.cause"),
+            "caller.call_id",
+            "caller.country",
+            "caller.refusal",
+            "caller.cause",
             "caller.ended_by",
         ),
     ),
     ADMISSION: SpanType(Kind.INTERNAL, "media", "the token is redeemed, limits are looked at"),
     HOLD: SpanType(Kind.INTERNAL, "media", "the first credit is put on hold"),
     DIAL: SpanType(
-        *(Kind.CLIENT, "media", "the order to the carrier, until it has an id there"),
+        Kind.CLIENT,
+        "media",
+        "the order to the carrier, until it has an id there",
         attributes=("caller.cause",),
     ),
     RING: SpanType(Kind.INTERNAL, "media", "the phone rings"),
@@ -165,14 +179,16 @@ def markdown() -> str:
     attributes = [f"| `{name}` | {meaning} |" for name, meaning in ATTRIBUTES.items()]
     return "\n".join(
         [
-            *(
-                "| span | kind | process | from when to when | attributes |",
-                "|---|---|---|---|---|",
-            ),
+            "| span | kind | process | from when to when | attributes |",
+            "|---|---|---|---|---|",
             *spans,
-            *("", "| attribute | says |", "|---|---|"),
+            "",
+            "| attribute | says |",
+            "|---|---|",
             *attributes,
-            *("", "| event of `caller.call` | when it came first |", "|---|---|"),
+            "",
+            "| event of `caller.call` | when it came first |",
+            "|---|---|",
             *events,
             "",
         ]

@@ -230,8 +230,13 @@ def own_number(account_sid: str, number: str, at_ns: int, *, has_voice: bool) ->
     unset = ("address_sid", "bundle_sid", "emergency_address_sid", "identity_sid", "trunk_sid")
     # Twilio leaves these empty where the others are null.
     empty = (
-        *("sms_application_sid", "sms_fallback_url", "sms_url", "status_callback"),
-        *("voice_application_sid", "voice_fallback_url", "voice_url"),
+        "sms_application_sid",
+        "sms_fallback_url",
+        "sms_url",
+        "status_callback",
+        "voice_application_sid",
+        "voice_fallback_url",
+        "voice_url",
     )
     return {
         **{f"{each}_method": "POST" for each in methods},

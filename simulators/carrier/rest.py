@@ -113,7 +113,9 @@ class RestApi:
             self._route(f"{countries}/{{iso}}", "GET", "fetch", self._fetch_country),
             self._route(
                 f"{countries}/{{iso}}/HighRiskSpecialPrefixes",
-                *("GET", "list", self._list_special_prefixes),
+                "GET",
+                "list",
+                self._list_special_prefixes,
             ),
         ]
 

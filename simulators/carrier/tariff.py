@@ -39,7 +39,13 @@ def _country(  # noqa: PLR0917 - a row of the table
 _UK_SPECIAL = " ".join(
     [
         *(f"70{digit}" for digit in range(10)),
-        *("843", "844", "845", "870", "871", "872", "873"),
+        "843",
+        "844",
+        "845",
+        "870",
+        "871",
+        "872",
+        "873",
         *(f"90{digit}" for digit in range(10)),
         *(f"91{digit}" for digit in range(10)),
         *(f"98{digit}" for digit in range(10)),
@@ -64,7 +70,11 @@ COUNTRIES: Final[tuple[Country, ...]] = (
     _country("IT", "Italy", "EUROPE", "+39", "0.0240", "166 84 892 899"),
     _country("JP", "Japan", "ASIA", "+81", "0.0746", "570 990"),
     Country(
-        *("LV", "Latvia", "EUROPE", "+371", Decimal("0.4650")),
+        "LV",
+        "Latvia",
+        "EUROPE",
+        "+371",
+        Decimal("0.4650"),
         low_risk=False,
         # Twilio's own example of this list.
         special=("+37181", "+3719000"),

@@ -126,7 +126,14 @@ BY_BUTTON: Final[dict[str, Instrument]] = {
 
 
 _CARD_KEPT: Final = (
-    *("brand", "checks", "country", "exp_month", "exp_year", "fingerprint", "funding", "last4"),
+    "brand",
+    "checks",
+    "country",
+    "exp_month",
+    "exp_year",
+    "fingerprint",
+    "funding",
+    "last4",
 )
 _ACCOUNT_KEPT: Final = ("bank_code", "branch_code", "country", "fingerprint", "last4")
 

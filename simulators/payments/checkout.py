@@ -34,16 +34,35 @@ SESSION_ID: Final = "{CHECKOUT_SESSION_ID}"
 STATUSES: Final = ("open", "complete", "expired")
 FIELDS: Final = frozenset(
     {
-        *("mode", "ui_mode", "line_items", "success_url", "cancel_url", "client_reference_id"),
-        *("metadata", "payment_intent_data", "customer", "customer_creation", "customer_email"),
-        *("expires_at", "allowed_payment_method_types", "locale", "submit_type", "expand"),
-        *("billing_address_collection", "saved_payment_method_options", "automatic_tax"),
+        "mode",
+        "ui_mode",
+        "line_items",
+        "success_url",
+        "cancel_url",
+        "client_reference_id",
+        "metadata",
+        "payment_intent_data",
+        "customer",
+        "customer_creation",
+        "customer_email",
+        "expires_at",
+        "allowed_payment_method_types",
+        "locale",
+        "submit_type",
+        "expand",
+        "billing_address_collection",
+        "saved_payment_method_options",
+        "automatic_tax",
     }
 )
 INTENT_FIELDS: Final = frozenset(
     {
-        *("metadata", "setup_future_usage", "receipt_email", "description"),
-        *("statement_descriptor", "statement_descriptor_suffix"),
+        "metadata",
+        "setup_future_usage",
+        "receipt_email",
+        "description",
+        "statement_descriptor",
+        "statement_descriptor_suffix",
     }
 )
 LINE_FIELDS: Final = frozenset({"price_data", "quantity"})

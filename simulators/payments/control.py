@@ -41,8 +41,15 @@ SHOWN_MAX: Final = 200
 _KINDS: Final[dict[str, type[Resource]]] = {
     f"{kind.KIND}s": kind
     for kind in (
-        *(CheckoutSession, PaymentIntent, Charge, Refund, Dispute, Customer, PaymentMethod),
-        *(BalanceTransaction, Event),
+        CheckoutSession,
+        PaymentIntent,
+        Charge,
+        Refund,
+        Dispute,
+        Customer,
+        PaymentMethod,
+        BalanceTransaction,
+        Event,
     )
 }
 _BEHAVIOURS: Final[dict[str, Behaviour]] = {

@@ -17,10 +17,20 @@ from simulators.payments.world import World
 EVIDENCE_DUE_S: Final = 7 * 86400
 EVIDENCE_MAX: Final = 20_000
 REASONS: Final = (
-    *("bank_cannot_process", "check_returned", "credit_not_processed", "customer_initiated"),
-    *("debit_not_authorized", "duplicate", "fraudulent", "general", "incorrect_account_details"),
-    *("insufficient_funds", "product_not_received", "product_unacceptable"),
-    *("subscription_canceled", "unrecognized"),
+    "bank_cannot_process",
+    "check_returned",
+    "credit_not_processed",
+    "customer_initiated",
+    "debit_not_authorized",
+    "duplicate",
+    "fraudulent",
+    "general",
+    "incorrect_account_details",
+    "insufficient_funds",
+    "product_not_received",
+    "product_unacceptable",
+    "subscription_canceled",
+    "unrecognized",
 )
 DECISIONS: Final = ("under_review", "won", "lost", "warning_closed")
 # What Stripe's test mode obeys when it is the uncategorized text, https://docs.stripe.com/testing

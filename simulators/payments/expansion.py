@@ -16,8 +16,14 @@ DEPTH_MAX: Final = 5
 _REFUNDS_SHOWN: Final = 10
 _EXPANDABLE: Final = frozenset(
     {
-        *("balance_transaction", "charge", "customer", "default_payment_method"),
-        *("failure_balance_transaction", "latest_charge", "payment_intent", "payment_method"),
+        "balance_transaction",
+        "charge",
+        "customer",
+        "default_payment_method",
+        "failure_balance_transaction",
+        "latest_charge",
+        "payment_intent",
+        "payment_method",
         "source",
     }
 )

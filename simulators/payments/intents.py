@@ -30,14 +30,26 @@ from simulators.payments.world import World
 
 CONFIRM_FIELDS: Final = frozenset(
     {
-        *("payment_method", "off_session", "return_url", "error_on_requires_action"),
-        *("setup_future_usage", "receipt_email", "expand"),
+        "payment_method",
+        "off_session",
+        "return_url",
+        "error_on_requires_action",
+        "setup_future_usage",
+        "receipt_email",
+        "expand",
     }
 )
 CREATE_FIELDS: Final = CONFIRM_FIELDS | {
-    *("amount", "currency", "customer", "metadata", "description", "confirm"),
-    *("automatic_payment_methods", "allowed_payment_method_types"),
-    *("statement_descriptor", "statement_descriptor_suffix"),
+    "amount",
+    "currency",
+    "customer",
+    "metadata",
+    "description",
+    "confirm",
+    "automatic_payment_methods",
+    "allowed_payment_method_types",
+    "statement_descriptor",
+    "statement_descriptor_suffix",
 }
 CANCEL_REASONS: Final = ("abandoned", "duplicate", "fraudulent", "requested_by_customer")
 _CONFIRMABLE: Final = ("requires_payment_method", "requires_confirmation", "requires_action")

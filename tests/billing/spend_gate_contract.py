@@ -598,7 +598,9 @@ class SpendGateContract:
         capped = {"caps": [DAY, MONTH], "per_minute_micros": 10**12, "node": 'n/"é"'}
         await gate.open(opening(**capped))
         described = held_call(
-            *("c1", 8 * CENT, 0),
+            "c1",
+            8 * CENT,
+            0,
             node='n/"é"',
             per_minute_micros=10**12,
             cap_names=(DAY.name, MONTH.name),
@@ -652,10 +654,16 @@ class SpendGateContract:
         gate, partition = empty_gate, empty_gate.partition("alice")
         assert await gate.is_ready(partition) is False
         for attempt in (
-            *(gate.open(opening()), gate.close(closing()), self.tick(gate, tick(1, 1))),
-            *(gate.credit("alice", 1, 1), gate.balance("alice"), gate.credit_sequence("alice")),
-            *(gate.freeze("alice", True), gate.open_calls("n1")),
-            *(gate.name_carrier_call("c1", "alice", "CA1"), gate.nodes_of("alice")),
+            gate.open(opening()),
+            gate.close(closing()),
+            self.tick(gate, tick(1, 1)),
+            gate.credit("alice", 1, 1),
+            gate.balance("alice"),
+            gate.credit_sequence("alice"),
+            gate.freeze("alice", True),
+            gate.open_calls("n1"),
+            gate.name_carrier_call("c1", "alice", "CA1"),
+            gate.nodes_of("alice"),
         ):
             with pytest.raises(StoreUnavailableError):
                 await attempt
@@ -766,7 +774,10 @@ class SpendGateContract:
             open_calls=[
                 held_call("c1", LIMIT, 0, node="n/1"),
                 held_call(
-                    *("c2", 9 * CENT, 1, "debtor"),
+                    "c2",
+                    9 * CENT,
+                    1,
+                    "debtor",
                     carrier_call_id='CA"1',
                     per_minute_micros=10**12 - 1,
                     cap_names=(DAY.name, "key:k/1:day:2026-11-24"),

@@ -288,7 +288,17 @@ async def test_it_tells_of_its_turns_and_of_an_outbox_that_is_drained(outbox, bo
     with capture_logs():
         await drainer.run(stop, 2.0)
     assert told == [
-        *("turn", "turn", "turn", "turn", "drained", "pause"),
-        *("turn", "turn", "pause"),
-        *("turn", "turn", "drained", "pause"),
+        "turn",
+        "turn",
+        "turn",
+        "turn",
+        "drained",
+        "pause",
+        "turn",
+        "turn",
+        "pause",
+        "turn",
+        "turn",
+        "drained",
+        "pause",
     ]

@@ -33,8 +33,20 @@ def test_times_are_those_that_the_ledger_shows_and_are_the_same_a_second_time(
 
 def test_the_row_keeps_what_the_money_needs():
     kept = {
-        *("id", "account_id", "opened", "closed", "currency", "rate", "seconds", "key_id"),
-        *("spent_micros", "written_off_micros", "booked_at", "cause", "ended_by", "forgotten_at"),
+        "id",
+        "account_id",
+        "opened",
+        "closed",
+        "currency",
+        "rate",
+        "seconds",
+        "key_id",
+        "spent_micros",
+        "written_off_micros",
+        "booked_at",
+        "cause",
+        "ended_by",
+        "forgotten_at",
     }
     times = {"created_at", "answered_at", "ended_at"}
     assert {*BLANKS} | kept | times == {column.name for column in tables.calls.c}

@@ -128,9 +128,15 @@ WON = [*LOST, ("du:du_1:won", 25)]
 @pytest.mark.parametrize(
     ("status", "facts"),
     [
-        *(("needs_response", LOST), ("under_review", LOST), ("lost", LOST)),
-        *(("appeal_needs_response", LOST), ("appeal_under_review", LOST), ("won", WON)),
-        *(("warning_needs_response", []), ("warning_under_review", []), ("warning_closed", [])),
+        ("needs_response", LOST),
+        ("under_review", LOST),
+        ("lost", LOST),
+        ("appeal_needs_response", LOST),
+        ("appeal_under_review", LOST),
+        ("won", WON),
+        ("warning_needs_response", []),
+        ("warning_under_review", []),
+        ("warning_closed", []),
         ("prevented", []),
     ],
 )
@@ -294,12 +300,11 @@ def test_a_card_is_charged_when_credit_runs_low(changes):
 @pytest.mark.parametrize(
     ("code", "failures", "is_final"),
     [
-        *(("insufficient_funds", 1, False), ("insufficient_funds", 3, True)),
-        *(
-            ("stolen_card", 1, True),
-            ("authentication_required", 1, True),
-            ("expired_card", 1, True),
-        ),
+        ("insufficient_funds", 1, False),
+        ("insufficient_funds", 3, True),
+        ("stolen_card", 1, True),
+        ("authentication_required", 1, True),
+        ("expired_card", 1, True),
         ("a_code_of_next_year", 1, True),
     ],
 )

@@ -35,12 +35,20 @@ def changes(before, after):
 
 def test_each_kind_of_change_is_told():
     before = deck(
-        *("44,UK,GB,0.01,0,1,1", "49,Germany,DE,0.01,0,1,1", "33,France,FR,0.01,0,1,1"),
-        *("34,Spain,ES,0.01,0,1,1", "39,Italy,IT,0.01,0,1,1", "31,Holland,NL,0.01,0,1,1"),
+        "44,UK,GB,0.01,0,1,1",
+        "49,Germany,DE,0.01,0,1,1",
+        "33,France,FR,0.01,0,1,1",
+        "34,Spain,ES,0.01,0,1,1",
+        "39,Italy,IT,0.01,0,1,1",
+        "31,Holland,NL,0.01,0,1,1",
     )
     after = deck(
-        *("44,UK,GB,0.02,0,1,1", "49,Germany,DE,0.005,0,1,1", "33,,,deny,,,"),
-        *("81,Japan,JP,0.03,0,1,1", "39,Italy,IT,0.01,0,1,1", "31,Netherlands,NL,0.01,0,1,1"),
+        "44,UK,GB,0.02,0,1,1",
+        "49,Germany,DE,0.005,0,1,1",
+        "33,,,deny,,,",
+        "81,Japan,JP,0.03,0,1,1",
+        "39,Italy,IT,0.01,0,1,1",
+        "31,Netherlands,NL,0.01,0,1,1",
     )
     assert changes(before, after) == {
         "44": (Kind.DEARER, 100_000),

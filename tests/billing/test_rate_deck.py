@@ -55,7 +55,13 @@ def test_prefixes_of_one_row_share_its_price():
     [
         "+12125550100",  # no prefix begins it
         "+447012345678",  # its longest prefix is denied
-        *("442071234567", "+", "", "+44x", "+0442071234567", "+4420712345678901", "+44207123456\n"),
+        "442071234567",
+        "+",
+        "",
+        "+44x",
+        "+0442071234567",
+        "+4420712345678901",
+        "+44207123456\n",
         "+٤٤٢٠٧١٢٣٤٥٦٧",
     ],
 )
@@ -113,7 +119,9 @@ def test_prefixes_are_told_priced_and_denied():
     assert list(deck.prefixes) == ["44", "447", "4470", "44844", "1204", "1226"]
     assert [deck.prefix_of(d) for d in ("4470123", "44", "4", "49")] == ["4470", "44", None, None]
     assert [entry and entry.prefix for entry in map(deck.match, ("4470", "4471", "4"))] == [
-        *(None, "447", None)
+        None,
+        "447",
+        None,
     ]
 
 
@@ -222,8 +230,27 @@ FULL_HEADER = ",".join((*COLUMNS, *OPTIONAL_COLUMNS)) + "\n"
 GOOD = ("49", "Germany", "DE", "0.01", "0", "60", "6", "0.02", "1", "10")
 BAD = st.text(max_size=30) | st.sampled_from(
     [
-        *("-1", "1e9", "nan", "9" * 40, "0" * 40, "0.0000001", "٤٩", "1 1", "\x00", "\ud800"),
-        *("deny", "DENY", '"', '""', "'", "a,b", "\r", "\n", "4" * 16, "1" * 200_000, "2" * 5_000),
+        "-1",
+        "1e9",
+        "nan",
+        "9" * 40,
+        "0" * 40,
+        "0.0000001",
+        "٤٩",
+        "1 1",
+        "\x00",
+        "\ud800",
+        "deny",
+        "DENY",
+        '"',
+        '""',
+        "'",
+        "a,b",
+        "\r",
+        "\n",
+        "4" * 16,
+        "1" * 200_000,
+        "2" * 5_000,
     ]
 )
 spoilt = st.lists(

@@ -57,7 +57,12 @@ def test_beyond_its_cap_a_call_goes_on_free_of_charge():
 def test_free_head_costs_only_the_connect_fee():
     rate = Rate(per_minute_micros=60 * CENT, first_s=6, next_s=6, connect_fee_micros=CENT, free_s=5)
     assert [rate.cost(s) for s in (0, 1, 5, 6, 11, 12)] == [
-        *(0, CENT, CENT, 7 * CENT, 7 * CENT, 13 * CENT)
+        0,
+        CENT,
+        CENT,
+        7 * CENT,
+        7 * CENT,
+        13 * CENT,
     ]
 
 

@@ -19,7 +19,10 @@ def test_each_line_shows_what_it_moved_and_what_it_left():
     ]
     found = list(lines([(transfer, AT) for transfer in transfers], 550))
     assert [(line.micros, line.balance_micros) for line in found] == [
-        *((-300, 550), (-200, 850), (50, 1_050), (1_000, 1_000)),
+        (-300, 550),
+        (-200, 850),
+        (50, 1_050),
+        (1_000, 1_000),
     ]
     assert (found[2].reason, found[2].call_id, found[2].kind) == ("why", "c0", "call-refund")
     assert (found[1].reference, found[1].call_id, found[1].currency) == ("charge:c1", "c1", "USD")

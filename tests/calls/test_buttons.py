@@ -60,7 +60,10 @@ class Shop:
         given = reply.json()["challenge"]
         found = await asyncio.to_thread(
             altcha.solve_challenge,
-            *(given["challenge"], given["salt"], given["algorithm"], given["maxnumber"]),
+            given["challenge"],
+            given["salt"],
+            given["algorithm"],
+            given["maxnumber"],
         )
         payload = {k: given[k] for k in ("algorithm", "challenge", "salt", "signature")}
         return base64.b64encode(json.dumps(payload | {"number": found.number}).encode()).decode()
@@ -99,7 +102,9 @@ class Shop:
     async def change(self, **rules: Any) -> None:
         async with self.world.stores() as stores:
             found = await buttons_of(stores).change(
-                *(self.owner.account_id, None, self.button.id),
+                self.owner.account_id,
+                None,
+                self.button.id,
                 label="shop",
                 rules=msgspec.structs.replace(self.button.rules, **rules),
             )
@@ -223,9 +228,7 @@ async def test_the_owners_back_end_signs_a_number(shop: Shop):
     await shop.change(destination="")
     reply = await shop.signed(destination=TONE)
     assert reply.status_code == 201, reply.text
-    assert set(reply.json()) == {
-        *("token", "expires_at", "expires_in_seconds", "media_url", "codec")
-    }
+    assert set(reply.json()) == {"token", "expires_at", "expires_in_seconds", "media_url", "codec"}
     async with shop.call(reply.json()) as phone:
         ready = await phone.wait("ready")
         assert (ready["destination"], ready["rate"]) == ("", None)
@@ -277,7 +280,9 @@ async def test_a_key_that_was_turned_at_once_begins_no_call_by_a_token_of_before
         await phone.wait("accept")
         async with shop.world.stores() as stores:
             turned = await buttons_of(stores).turn(
-                *(shop.owner.account_id, None, shop.button.id),
+                shop.owner.account_id,
+                None,
+                shop.button.id,
                 new_key=publishable_key(Mode.LIVE, secrets.token_bytes(32)),
                 ends_at=datetime.now(UTC),
             )
@@ -329,7 +334,9 @@ async def test_two_keys_of_one_button_share_its_budget(shop: Shop):
     turned = publishable_key(Mode.LIVE, secrets.token_bytes(32))
     async with shop.world.stores() as stores:
         await buttons_of(stores).turn(
-            *(shop.owner.account_id, None, shop.button.id),
+            shop.owner.account_id,
+            None,
+            shop.button.id,
             new_key=turned,
             ends_at=datetime.now(UTC) + timedelta(days=1),
         )
@@ -350,7 +357,7 @@ async def test_a_number_is_proven_by_a_code_that_a_call_speaks(world: World, cus
         prices = await load_prices(world.settings, stores.engine, deck)
         fraud = compose_fraud(world.settings, stores)
         proofs = compose_proofs(
-            *(world.settings, stores, velocity), prices=prices, fraud=fraud, announcer=carrier
+            world.settings, stores, velocity, prices=prices, fraud=fraud, announcer=carrier
         )
         assert await proofs.start(caller, "+1 500 555 1001") is ProofStart.CALLED
 

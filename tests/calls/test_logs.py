@@ -188,9 +188,18 @@ async def test_a_call_at_the_most_talkative_level_names_nobody(new_world, tmp_pa
     (forged,) = [line for line in written if line["event"] == "signature refused"]
     assert (forged["source"], forged["count"], forged["what"]) == ("127.0.0.1", 1, "callback")
     secrets = [
-        *(ECHO, "+19005551234", "8675309", world.settings.caller_id),
-        *(customer.key, token["token"], "no" * 12, ready["resume_token"]),
-        *(AUTH_TOKEN, STRIPE_KEY, WEBHOOK_SECRET, ACCOUNT_SID),
+        ECHO,
+        "+19005551234",
+        "8675309",
+        world.settings.caller_id,
+        customer.key,
+        token["token"],
+        "no" * 12,
+        ready["resume_token"],
+        AUTH_TOKEN,
+        STRIPE_KEY,
+        WEBHOOK_SECRET,
+        ACCOUNT_SID,
     ]
     for secret in secrets:
         for written in (secret.removeprefix("+"), urllib.parse.quote(secret, safe="")):

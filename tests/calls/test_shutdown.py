@@ -182,7 +182,10 @@ async def start(world: World, **changes: str) -> tuple[int, str, float]:
     """Try to start a gateway; return its exit code, what it said and how long it took."""
     begun = time.monotonic()
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gateway", "serve"),
+        sys.executable,
+        "-m",
+        "gateway",
+        "serve",
         env={**world.environ, **changes},
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,

@@ -50,7 +50,10 @@ class Process:
 async def started(url, key, *arguments, stdout=asyncio.subprocess.PIPE):
     kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(LEFT)}
     popen = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "caller_client", *arguments),
+        sys.executable,
+        "-m",
+        "caller_client",
+        *arguments,
         env=kept | {"PYTHONPATH": str(CLIENT), "CALLER_REMOTE_URL": url, "CALLER_REMOTE_KEY": key},
         stdin=asyncio.subprocess.DEVNULL,
         stdout=stdout,

@@ -267,8 +267,14 @@ def test_a_name_that_dns_does_not_know():
 
 def test_every_way_in_which_a_server_is_away_says_what_to_do():
     kinds = [
-        *(ConnectionRefusedError, FileNotFoundError, PermissionError, TimeoutError),
-        *(socket.gaierror, ssl.SSLCertVerificationError, InvalidResponse, OSError),
+        ConnectionRefusedError,
+        FileNotFoundError,
+        PermissionError,
+        TimeoutError,
+        socket.gaierror,
+        ssl.SSLCertVerificationError,
+        InvalidResponse,
+        OSError,
     ]
     for kind in kinds:
         said = refusals.passing(kind())

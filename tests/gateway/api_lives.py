@@ -44,7 +44,7 @@ IDEMPOTENT: Final = {"delete_button"}
 """Done with what is not there, too."""
 OF_RUNNING: Final = {"supervise_call", "supervise_any_call", "end_any_call", "give_feedback"}
 """Do not find a call that is over, or that is not in the book yet."""
-OF_ANYBODY: Final = {"number", "key", *("end_any_call", "supervise_any_call")}
+OF_ANYBODY: Final = {"number", "key", "end_any_call", "supervise_any_call"}
 """What operators do with things of others."""
 WISHED: Final = ("label", "title", "url", "amount")
 """Fields by which two bodies differ, whatever else they leave out."""

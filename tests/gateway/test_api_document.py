@@ -108,13 +108,19 @@ KNOWN = {
 }
 JUDGED = {
     # Printable, and not only blanks.
-    *("reason", "silent_reason", "note", "label"),
+    "reason",
+    "silent_reason",
+    "note",
+    "label",
     # An event that there is.
     "types",
     # In the future; not nothing; no more than an amount of money can be.
-    *("until", "amount", "threshold"),
+    "until",
+    "amount",
+    "threshold",
     # With a button, or without one.
-    *("destination", "visitor"),
+    "destination",
+    "visitor",
 }
 """Fields whose rule no schema tells."""
 STREAMS = {"watch_live_calls", "watch_all_live_calls"}
@@ -162,30 +168,70 @@ BODIES: dict[str, dict[str, Any]] = {
 }
 ELSEWHERE = {
     # No call is live to be supervised.
-    *("supervise_call", "supervise_any_call"),
+    "supervise_call",
+    "supervise_any_call",
     # No call is live, no alarm stands, no card is saved, no request of this number is open.
-    *("end_call", "end_any_call", "acknowledge_alarm", "charge_saved_card", "close_data_request"),
+    "end_call",
+    "end_any_call",
+    "acknowledge_alarm",
+    "charge_saved_card",
+    "close_data_request",
     # A solved challenge; a call of a visitor; a holder.
-    *("issue_visitor_token", "give_visitor_feedback", "reset_second_factor", "sign_out"),
+    "issue_visitor_token",
+    "give_visitor_feedback",
+    "reset_second_factor",
+    "sign_out",
     # The life of a webhook.
-    *("add_webhook", "show_webhook", "show_webhook_secret", "change_webhook", "delete_webhook"),
-    *("turn_webhook_secret", "test_webhook", "list_webhook_deliveries"),
-    *("replay_webhook_delivery", "replay_webhook_failures"),
+    "add_webhook",
+    "show_webhook",
+    "show_webhook_secret",
+    "change_webhook",
+    "delete_webhook",
+    "turn_webhook_secret",
+    "test_webhook",
+    "list_webhook_deliveries",
+    "replay_webhook_delivery",
+    "replay_webhook_failures",
     # Other tests need what they take away.
-    *("delete_button", "turn_button_key", "take_back_destination", "lock", "unlock"),
+    "delete_button",
+    "turn_button_key",
+    "take_back_destination",
+    "lock",
+    "unlock",
 }
 """What the tests of those operations show."""
 WALKED = schemathesis.openapi.from_dict(document(), config=WALK_CONFIG).exclude(
     # They do not end, or they change the node for all tests.
     operation_id=[
         *STREAMS,
-        *("list_nodes", "drain_node", "resume_node", "set_node_log_level"),
+        "list_nodes",
+        "drain_node",
+        "resume_node",
+        "set_node_log_level",
         # What is said of accounts and prices, and done for holders, makes nothing and ends nothing.
-        *("lock", "unlock", "sign_out", "reset_second_factor", "set_supervision"),
-        *("show_supervision", "show_fraud", "show_credit", "show_history", "show_document"),
-        *("credit_account", "list_log", "show_phonebook", "find_rate", "show_rate", "quote_call"),
-        *("set_auto_top_up", "show_top_up_offer", "charge_saved_card", "issue_check_token"),
-        *("acknowledge_alarm", "list_ledger", "show_key"),
+        "lock",
+        "unlock",
+        "sign_out",
+        "reset_second_factor",
+        "set_supervision",
+        "show_supervision",
+        "show_fraud",
+        "show_credit",
+        "show_history",
+        "show_document",
+        "credit_account",
+        "list_log",
+        "show_phonebook",
+        "find_rate",
+        "show_rate",
+        "quote_call",
+        "set_auto_top_up",
+        "show_top_up_offer",
+        "charge_saved_card",
+        "issue_check_token",
+        "acknowledge_alarm",
+        "list_ledger",
+        "show_key",
     ]
 )
 RIGHT = [each for _, each in operations() if each.name not in STREAMS | ELSEWHERE]

@@ -42,7 +42,8 @@ def test_data_travels_in_attributes_not_in_texts():
 def test_a_carriers_failure_is_final_and_certain_unless_said_otherwise():
     error = CarrierError("x", cause=Cause.USER_BUSY)
     assert (error.retryable, error.ambiguous, error.carrier_code, error.status) == (
-        *(False, False),
+        False,
+        False,
         0,
         0,
     )

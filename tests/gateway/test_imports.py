@@ -11,21 +11,30 @@ from gateway.roles.child import ROLES
 from tests.thorough import first_of
 
 HEAVY = {
-    *(
-        "OpenSSL",
-        "aiohttp",
-        "aiosmtpd",
-        "aiosqlite",
-        "alembic",
-        "asyncpg",
-        "cryptography.hazmat",
-        "jinja2",
-        "limits",
-        "numpy",
-    ),
+    "OpenSSL",
+    "aiohttp",
+    "aiosmtpd",
+    "aiosqlite",
+    "alembic",
+    "asyncpg",
+    "cryptography.hazmat",
+    "jinja2",
+    "limits",
+    "numpy",
     "sqlalchemy.dialects.postgresql",
-    *("phonenumbers", "pydantic", "pylibsrtp", "redis", "smtplib", "sqlalchemy", "starlette"),
-    *("stripe", "twilio", "typer", "uvicorn", "webrtcvad", "websockets"),
+    "phonenumbers",
+    "pydantic",
+    "pylibsrtp",
+    "redis",
+    "smtplib",
+    "sqlalchemy",
+    "starlette",
+    "stripe",
+    "twilio",
+    "typer",
+    "uvicorn",
+    "webrtcvad",
+    "websockets",
 }
 """Packages of a megabyte and more."""
 
@@ -54,7 +63,9 @@ def test_a_process_carries_what_it_uses(command):
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     listed = subprocess.run(
         [
-            *(sys.executable, "-c", LIST),
+            sys.executable,
+            "-c",
+            LIST,
             *((ROLES[command], "--child") if command in ROLES else (COMMANDS[command],)),
         ],
         env=environ,

@@ -57,8 +57,15 @@ def beside() -> Carrier:
         ),
     ],
     ids=[
-        *("2 ms", "5 ms", "20 ms", "3 % lost", "5 % lost in bursts", "1 s stalls", "0.3 s stalls"),
-        *("fast talker", "slow talker"),
+        "2 ms",
+        "5 ms",
+        "20 ms",
+        "3 % lost",
+        "5 % lost in bursts",
+        "1 s stalls",
+        "0.3 s stalls",
+        "fast talker",
+        "slow talker",
     ],
 )
 def test_delay_and_silence_stay_small(

@@ -136,5 +136,11 @@ def test_after_much_noise_only_each_eighth_frame_is_looked_at():
         return stretcher.shrink(hum, 400, is_talking=True) != hum
 
     assert [changes_hum_after(failures) for failures in (0, 9, 10, 15, 16, 17, 24)] == [
-        *(True, True, False, False, True, False, True)
+        True,
+        True,
+        False,
+        False,
+        True,
+        False,
+        True,
     ]

@@ -106,7 +106,8 @@ async def test_it_is_tried_again_six_hours_later(bank, unspent):
     await bank.go_on(SECOND)
     assert await bank.balance() == before
     assert [(r["amount"], r["status"]) for r in await bank.refunds()] == [
-        *((2500, "failed"), (2500, "succeeded"))
+        (2500, "failed"),
+        (2500, "succeeded"),
     ]
     assert names(await bank.refunds()) == list(LEAVING_NAMES[:2])
     # Once more changes nothing, and nothing is left to be named.

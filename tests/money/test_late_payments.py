@@ -42,17 +42,19 @@ API_KEY = "sk_test_late"
 SETTINGS = Settings(public_origin="https://calls.example.com")
 CHANGES = frozenset(
     {
-        *("expire_checkout", "refund", "add_credit", "record"),
-        *(
-            "reopen_paid_late",
-            "reopen_failed_refunds",
-            "lease",
-            "proceed",
-            "rest",
-            "finish",
-            "blank_records",
-        ),
-        *("erase_person", "mark_deleted"),
+        "expire_checkout",
+        "refund",
+        "add_credit",
+        "record",
+        "reopen_paid_late",
+        "reopen_failed_refunds",
+        "lease",
+        "proceed",
+        "rest",
+        "finish",
+        "blank_records",
+        "erase_person",
+        "mark_deleted",
     }
 )
 """What a process may die before, and after."""
@@ -253,7 +255,8 @@ async def test_a_payment_after_a_deletion_goes_back_and_leaves_nothing(till, uns
     ("unspent", "is_refused", "told"),
     [
         (
-            *(Unspent.REFUND, False),
+            Unspent.REFUND,
+            False,
             {"language": "de", "sent_back_micros": "25000000", "given_up_micros": "5000000"},
         ),
         (Unspent.REFUND, True, {"language": "de", "given_up_micros": "30000000"}),

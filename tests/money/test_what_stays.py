@@ -39,8 +39,12 @@ GOING = {
     if column not in STAYING
 }
 FREE_TEXT = {
-    *("account_events.reason", "data_requests.note", "api_keys.label"),
-    *("supervision_rules.silent_reason", "rejected_entries.fields", "payments.receipt_url"),
+    "account_events.reason",
+    "data_requests.note",
+    "api_keys.label",
+    "supervision_rules.silent_reason",
+    "rejected_entries.fields",
+    "payments.receipt_url",
 }
 """Columns with somebody's words, or what leads to the person, in tables of which rows stay."""
 
@@ -115,7 +119,11 @@ async def test_words_that_come_after_a_deletion_are_gone_a_day_later(erased):
     async with writing(erased.engine, TIMEOUT_S) as connection:
         for account_id in (CAROL, "bob"):
             await audit_log.record(
-                *(connection, account_id, Act.CREDITED, at, Actor.OPERATOR),
+                connection,
+                account_id,
+                Act.CREDITED,
+                at,
+                Actor.OPERATOR,
                 reason=WORDS,
                 operator="ops",
             )

@@ -752,7 +752,13 @@ async def test_of_many_countries_each_shows_its_prefixes_to_whom_asks_for_them(
         await each.inner_text() for each in await page.locator("live-countries th[scope=row]").all()
     ]
     assert names[1:] == [
-        *("Austria", "Spain", "Italy", "United Kingdom", "France", "+2", "Other prefixes"),
+        "Austria",
+        "Spain",
+        "Italy",
+        "United Kingdom",
+        "France",
+        "+2",
+        "Other prefixes",
         "Germany",
     ]
     await closed(page, faults)

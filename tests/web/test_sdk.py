@@ -19,8 +19,21 @@ from tests.web.test_phone import SILENCE, heard
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 EVENTS = [
-    *("ringing", "accept", "disconnect", "cancel", "error", "mute", "hold", "dtmf", "sample"),
-    *("warning", "warning-cleared", "reconnecting", "reconnected", "cost", "credit"),
+    "ringing",
+    "accept",
+    "disconnect",
+    "cancel",
+    "error",
+    "mute",
+    "hold",
+    "dtmf",
+    "sample",
+    "warning",
+    "warning-cleared",
+    "reconnecting",
+    "reconnected",
+    "cost",
+    "credit",
 ]
 """All that a call tells but `changed` and `volume`."""
 

@@ -127,7 +127,12 @@ async def test_a_carrier_that_refuses_is_a_fault_of_the_order_and_of_the_call(tr
     assert_documented(found)
     assert_one_trace(found)
     assert found.keys() == {
-        *(spans.TOKEN, spans.CALL, spans.ADMISSION, spans.HOLD, spans.DIAL, spans.SETTLE)
+        spans.TOKEN,
+        spans.CALL,
+        spans.ADMISSION,
+        spans.HOLD,
+        spans.DIAL,
+        spans.SETTLE,
     }
     assert found[spans.DIAL].error == found[spans.CALL].error == "NETWORK_OUT_OF_ORDER"
 

@@ -58,9 +58,14 @@ def call_lines(calls: FleetCalls) -> Iterator[str]:
     heads = ("call", "account", "number", "node", "state", "seconds", "cost", "begun (UTC)")
     rows = [
         (
-            *(each.call.id, each.account_id, each.call.destination, each.call.node),
-            *(_state(each.call), str(each.call.seconds)),
-            *(each.call.cost.text if each.call.cost else "", _at(each.call.created_at)),
+            each.call.id,
+            each.account_id,
+            each.call.destination,
+            each.call.node,
+            _state(each.call),
+            str(each.call.seconds),
+            each.call.cost.text if each.call.cost else "",
+            _at(each.call.created_at),
         )
         for each in calls.calls
     ]
@@ -81,13 +86,24 @@ def node_lines(nodes: Sequence[NodeFacts]) -> Iterator[str]:
         yield "No node runs."
         return
     heads = (
-        *("node", "takes calls", "calls", "at most", "loop late, ms", "logs (UTC)", "release"),
+        "node",
+        "takes calls",
+        "calls",
+        "at most",
+        "loop late, ms",
+        "logs (UTC)",
+        "release",
         "running since (UTC)",
     )
     rows = [
         (
-            *(each.node, "no" if each.is_draining else "yes", str(each.calls), str(each.calls_max)),
-            *(f"{each.lag_ms:.1f}", _level(each), each.release),
+            each.node,
+            "no" if each.is_draining else "yes",
+            str(each.calls),
+            str(each.calls_max),
+            f"{each.lag_ms:.1f}",
+            _level(each),
+            each.release,
             each.started_at.rstrip("Z").replace("T", " "),
         )
         for each in nodes

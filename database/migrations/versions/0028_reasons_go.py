@@ -40,7 +40,9 @@ def upgrade() -> None:
     # Of accounts that were erased before, whose lines are looked for once a day.
     has_reason = sa.text("reason <> ''")
     op.create_index(
-        *("ix_account_events_reason", "account_events", ["account_id"]),
+        "ix_account_events_reason",
+        "account_events",
+        ["account_id"],
         sqlite_where=has_reason,
         postgresql_where=has_reason,
     )

@@ -39,11 +39,24 @@ from gateway.settings import Settings
 _CALL: Final = "^[a-z0-9]{12}$"
 """What the id of a call may be."""
 _CALL_REFUSALS: Final = (
-    *("address_unproven", "account_restricted", "country_closed", "bad_origin"),
-    *("number_invalid", "number_too_short", "number_emergency", "number_premium"),
-    *("number_high_risk", "destination_not_priced", "codec_unknown"),
-    *("insufficient_credit", "cap_reached", "new_card_limited"),
-    *("calls_limited", "number_limited", "short_calls_limited", "range_limited"),
+    "address_unproven",
+    "account_restricted",
+    "country_closed",
+    "bad_origin",
+    "number_invalid",
+    "number_too_short",
+    "number_emergency",
+    "number_premium",
+    "number_high_risk",
+    "destination_not_priced",
+    "codec_unknown",
+    "insufficient_credit",
+    "cap_reached",
+    "new_card_limited",
+    "calls_limited",
+    "number_limited",
+    "short_calls_limited",
+    "range_limited",
     "gateway_draining",
 )
 """Why a call token is not given."""

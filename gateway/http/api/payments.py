@@ -198,8 +198,11 @@ class PaymentsApi:
         body=SavedCardRequest,
         problems=(
             *_PAYING,
-            *("payment_key_reused", "payment_unavailable"),
-            *("no_saved_card", "charge_in_flight", "card_limit_reached"),
+            "payment_key_reused",
+            "payment_unavailable",
+            "no_saved_card",
+            "charge_in_flight",
+            "card_limit_reached",
         ),
         once=Once.REQUIRED,
         gives={"payment_id": "/id"},

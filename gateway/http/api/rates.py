@@ -106,8 +106,12 @@ class RatesApi:
         RateView,
         body=RateRequest,
         problems=(
-            *("number_invalid", "number_too_short", "number_emergency", "number_premium"),
-            *("number_high_risk", "destination_not_priced"),
+            "number_invalid",
+            "number_too_short",
+            "number_emergency",
+            "number_premium",
+            "number_high_risk",
+            "destination_not_priced",
         ),
         before_terms=True,
     )

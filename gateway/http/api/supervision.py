@@ -127,7 +127,11 @@ class GrantDesk:
 
 
 _REFUSALS: Final = (
-    *("call_not_found", "call_not_answered", "call_ended", "node_silent", "supervision_refused"),
+    "call_not_found",
+    "call_not_answered",
+    "call_ended",
+    "node_silent",
+    "supervision_refused",
 )
 
 

@@ -96,7 +96,10 @@ class WebhooksApi:
         status=201,
         body=WebhookBody,
         problems=(
-            *("address_unproven", "webhook_refused", "webhooks_too_many", "webhooks_off"),
+            "address_unproven",
+            "webhook_refused",
+            "webhooks_too_many",
+            "webhooks_off",
             "webhook_not_found",
         ),
         once=Once.REQUIRED,
@@ -115,7 +118,9 @@ class WebhooksApi:
         if not (was_added or await self.acts.has_added(account_id, once)):
             refuse(await self.velocity.hit(webhook_setting_uses(account_id)))
         added = await self.acts.add(
-            *(account_id, editor, body),
+            account_id,
+            editor,
+            body,
             once=once,
             is_proven=principal.is_proven,
             was_added=was_added,

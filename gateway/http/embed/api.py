@@ -38,8 +38,14 @@ FEEDBACK_WITHIN: Final = timedelta(minutes=10)
 
 
 VISITOR_REFUSALS: Final = (
-    *("button_not_found", "button_closed", "button_paused", "button_busy", "button_limited"),
-    *("button_unavailable", "budget_reached", "gateway_draining"),
+    "button_not_found",
+    "button_closed",
+    "button_paused",
+    "button_busy",
+    "button_limited",
+    "button_unavailable",
+    "budget_reached",
+    "gateway_draining",
 )
 """Why a visitor's call token is not given."""
 
@@ -193,8 +199,11 @@ class EmbedApi:
         body=VisitorTokenRequest,
         problems=(
             *VISITOR_REFUSALS,
-            *("bad_token", "challenge_wrong", "challenge_used"),
-            *("human_check_failed", "human_check_unavailable"),
+            "bad_token",
+            "challenge_wrong",
+            "challenge_used",
+            "human_check_failed",
+            "human_check_unavailable",
         ),
     )
     async def issue_visitor_token(self, request: Request, visit: Visit) -> Response:

@@ -316,7 +316,10 @@ class ButtonPages:
             chart=_chart(days, at),
             usage=[
                 UsageRow(
-                    *(each.day, each.calls, each.answered, each.seconds),
+                    each.day,
+                    each.calls,
+                    each.answered,
+                    each.seconds,
                     cost=format_money(each.micros, currency),
                 )
                 for each in days
@@ -420,7 +423,8 @@ def _chart(days: Sequence[DayUsage], at: datetime) -> Chart:
     calls = {each.day: each.calls for each in days}
     values = [calls.get(first + timedelta(days=place), 0) for place in range(CHART_DAYS)]
     return Chart(
-        *(CHART_WIDTH, CHART_HEIGHT),
+        CHART_WIDTH,
+        CHART_HEIGHT,
         bars=bars(values, width=CHART_WIDTH, height=CHART_HEIGHT),
         first=first,
         last=last,

@@ -42,8 +42,18 @@ DOWNLOADS_MAX: Final = 4
 _BUSY_S: Final = 10
 
 COLUMNS: Final = (
-    *("started_at", "number", "country", "outcome", "ended_by", "answered_at", "ended_at"),
-    *("seconds", "cost", "currency", "cause", "call_id"),
+    "started_at",
+    "number",
+    "country",
+    "outcome",
+    "ended_by",
+    "answered_at",
+    "ended_at",
+    "seconds",
+    "cost",
+    "currency",
+    "cause",
+    "call_id",
 )
 _WHY: Final = {rule.value: rule.name.lower() for rule in RefundRule}
 

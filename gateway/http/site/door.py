@@ -55,13 +55,35 @@ WEBHOOKS: Final = f"{ACCOUNT}/webhooks"
 SUPERVISION: Final = f"{ACCOUNT}/supervision"
 GO_ON: Final = frozenset(
     {
-        *(PHONE, ACCOUNT, f"{ACCOUNT}/password", f"{ACCOUNT}/address", f"{ACCOUNT}/devices", CALLS),
-        *(SECURITY, f"{ACCOUNT}/second-factor", f"{ACCOUNT}/recovery-codes"),
-        *(f"{ACCOUNT}/recovery-codes/download", f"{ACCOUNT}/data", COUNTRIES),
-        *(CREDIT, f"{CREDIT}/auto", f"{CREDIT}/payments", f"{CREDIT}/statement"),
-        *(KEYS, f"{KEYS}/new", WEBHOOKS, f"{WEBHOOKS}/new"),
-        *(BUTTONS, f"{BUTTONS}/new", DESTINATIONS),
-        *(DELETE, CHOICES, REQUESTS, RESTRICTION, TERMS, SUPERVISION),
+        PHONE,
+        ACCOUNT,
+        f"{ACCOUNT}/password",
+        f"{ACCOUNT}/address",
+        f"{ACCOUNT}/devices",
+        CALLS,
+        SECURITY,
+        f"{ACCOUNT}/second-factor",
+        f"{ACCOUNT}/recovery-codes",
+        f"{ACCOUNT}/recovery-codes/download",
+        f"{ACCOUNT}/data",
+        COUNTRIES,
+        CREDIT,
+        f"{CREDIT}/auto",
+        f"{CREDIT}/payments",
+        f"{CREDIT}/statement",
+        KEYS,
+        f"{KEYS}/new",
+        WEBHOOKS,
+        f"{WEBHOOKS}/new",
+        BUTTONS,
+        f"{BUTTONS}/new",
+        DESTINATIONS,
+        DELETE,
+        CHOICES,
+        REQUESTS,
+        RESTRICTION,
+        TERMS,
+        SUPERVISION,
     }
 )
 """Where a person may go on after they have signed in: a request never names another place."""
@@ -195,7 +217,8 @@ class Door:
     ) -> Response:
         """Return a page in the reader's language."""
         return self.pages.render(
-            *(page, language_of(request)),
+            page,
+            language_of(request),
             status=status,
             headers=headers,
             owner=owner_of(request),

@@ -13,10 +13,22 @@ _SVG: Final = "{http://www.w3.org/2000/svg}"
 _XHTML: Final = "{http://www.w3.org/1999/xhtml}"
 _ACTIVE: Final = frozenset(
     {
-        *("script", "handler", "listener", "foreignobject"),
-        *("iframe", "embed", "object", "audio", "video", "canvas"),
+        "script",
+        "handler",
+        "listener",
+        "foreignobject",
+        "iframe",
+        "embed",
+        "object",
+        "audio",
+        "video",
+        "canvas",
         # May set an attribute of another element to what would be refused in it.
-        *("animate", "animatecolor", "animatemotion", "animatetransform", "set"),
+        "animate",
+        "animatecolor",
+        "animatemotion",
+        "animatetransform",
+        "set",
     }
 )
 """Elements that run something, or hold a document (SVG 2, 5.12, 12 and 15.9; SVG Animations)."""

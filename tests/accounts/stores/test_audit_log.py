@@ -86,7 +86,11 @@ async def test_a_line_says_which_operator_and_why_and_can_be_paged(change):
     async with change() as connection:
         for reason in ("one", "two", "three"):
             await audit_log.record(
-                *(connection, "alice", Act.FROZEN, NOW, Actor.OPERATOR),
+                connection,
+                "alice",
+                Act.FROZEN,
+                NOW,
+                Actor.OPERATOR,
                 reason=reason,
                 operator="kim",
             )

@@ -135,8 +135,15 @@ async def test_no_text_is_longer_than_it_can_be(change, people, table, column):
 @pytest.mark.parametrize(
     "table",
     [
-        *("consents", "expected_links", "links", "devices", "exports", "opened_countries"),
-        *("second_factors", "recovery_codes", "passkeys"),
+        "consents",
+        "expected_links",
+        "links",
+        "devices",
+        "exports",
+        "opened_countries",
+        "second_factors",
+        "recovery_codes",
+        "passkeys",
     ],
 )
 async def test_nothing_is_kept_of_a_person_who_is_not_there(change, people, table):

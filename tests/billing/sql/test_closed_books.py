@@ -152,14 +152,21 @@ async def test_what_is_too_old_is_carried_forward_and_goes(book):
     assert await book.due() == 0
     (row,) = await book.rows("closed_books", "account_id", "until", "closing", *CARRIED)
     assert (*row[:3], dict(zip(CARRIED, row[3:], strict=True))) == (
-        *("alice", NEW_YEAR, None),
+        "alice",
+        NEW_YEAR,
+        None,
         CARRIED,
     )
     # What reaches into the next year stays whole, and so does what is not decided.
     assert await book.rows("calls", "id") == ["new", "reaching"]
     assert await book.rows("payments", "id") == ["p2", "p3"]
     assert await book.rows("credits", "reference") == [
-        *("call:reaching", "pi:p2", "du:p2", "pi:p3", "du:p3", "welcome"),
+        "call:reaching",
+        "pi:p2",
+        "du:p2",
+        "pi:p3",
+        "du:p3",
+        "welcome",
     ]
     closed_numbers = await book.rows("closed_credits", "sequence", "reference")
     assert closed_numbers == [
@@ -214,7 +221,8 @@ async def test_nothing_of_closed_books_is_booked_twice(book):
     assert await book.payments.closed(["pi:p1", "pi:p2"]) == {"pi:p1"}
     # A gate that is a copy of then tells its calls once more; that of another account is unknown.
     again = [
-        *(opened("c1", 100, at=SPRING, rate=costing(100)), closed("c1", 100, 30, at=SPRING)),
+        opened("c1", 100, at=SPRING, rate=costing(100)),
+        closed("c1", 100, 30, at=SPRING),
         closed("c2", 50, 30, at=SPRING),
     ]
     book.clock.now = NEW_YEAR + timedelta(days=400)
@@ -311,7 +319,8 @@ async def test_a_statement_begins_with_what_was_carried(book):
     left = await book.statements.page("alice", limit=50)
     first = left[-1]
     assert (first.kind, first.at, first.micros, first.balance_micros) == (
-        *("carried-forward", NEW_YEAR),
+        "carried-forward",
+        NEW_YEAR,
         *(CARRIED["customer_micros"],) * 2,
     )
     assert (left[0].reference, left[0].balance_micros) == (whole[0].reference, BALANCE)

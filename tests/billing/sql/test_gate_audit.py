@@ -299,7 +299,13 @@ async def about_to_be_capped(gate, engine, store):
         for call_id in ("live", "ended"):
             detail = msgspec.structs.replace(opening(call_id), key_id="k1")
             first = Opening(
-                *(call_id, "alice", "n1", 10_000, 80_000, 50, msgspec.json.encode(detail)),
+                call_id,
+                "alice",
+                "n1",
+                10_000,
+                80_000,
+                50,
+                msgspec.json.encode(detail),
                 caps=CAPS,
                 per_minute_micros=600_000,
             )

@@ -33,10 +33,14 @@ async def limit(engine, **values):
 async def test_a_call_over_midnight_counts_in_part(engine, store):
     await limit(engine, day_cap_micros=1_000, month_cap_micros=1_000)
     entries = [
-        *(opened("today", 5), closed("today", 1)),
-        *(opened("over", 50, at=SHORTLY_BEFORE), closed("over", 10, 60, at=SHORTLY_BEFORE)),
-        *(opened("live", 50, at=SHORTLY_BEFORE), ticked(("live", 100, 1))),
-        *(opened("before", 9, at=SHORTLY_BEFORE), closed("before", 7, 9, at=SHORTLY_BEFORE)),
+        opened("today", 5),
+        closed("today", 1),
+        opened("over", 50, at=SHORTLY_BEFORE),
+        closed("over", 10, 60, at=SHORTLY_BEFORE),
+        opened("live", 50, at=SHORTLY_BEFORE),
+        ticked(("live", 100, 1)),
+        opened("before", 9, at=SHORTLY_BEFORE),
+        closed("before", 7, 9, at=SHORTLY_BEFORE),
     ]
     await store.apply_outbox(0, entries)
     assert (await caps(engine)).caps == {DAY: (1, 111), MONTH: (118, 118)}

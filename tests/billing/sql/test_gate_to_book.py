@@ -149,7 +149,13 @@ async def test_a_rebuilt_gate_knows_what_its_caps_have_let_through(
     for call_id in ("live", "ended"):
         detail = msgspec.structs.replace(opening(call_id), rate=rate.to_json())
         first = Opening(
-            *(call_id, "alice", "n1", 10_000, 80_000, 50, msgspec.json.encode(detail)),
+            call_id,
+            "alice",
+            "n1",
+            10_000,
+            80_000,
+            50,
+            msgspec.json.encode(detail),
             caps=[cap],
             per_minute_micros=rate.per_minute_micros,
         )

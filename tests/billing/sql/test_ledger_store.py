@@ -62,7 +62,8 @@ async def test_a_guard_sees_what_is_booked_at_once_and_keeps_its_own_from_being(
     outcomes = await asyncio.gather(
         *(
             store.add_credit(
-                *("alice", 5),
+                "alice",
+                5,
                 reference=f"re_{n}",
                 kind="top-up",
                 payment_id="pay_1",

@@ -106,7 +106,8 @@ async def test_a_report_is_noted_and_a_late_one_takes_nothing_back(payments, clo
         failure="card_declined",
     )
     assert (paid.state, paid.checkout_id, paid.payment_intent_id) == (
-        *(PaymentState.PAID, "cs_1"),
+        PaymentState.PAID,
+        "cs_1",
         "pi_1",
     )
     assert (paid.receipt_url, paid.failure) == ("https://receipt", "card_declined")
@@ -215,7 +216,8 @@ async def test_a_profile_is_blank_until_something_is_kept(payments, store):
     await payments.switch_auto_off("alice", "stolen_card")
     profile = await payments.profile("alice")
     assert (profile.frozen, profile.auto_enabled, profile.auto_off_reason) == (
-        *(True, False),
+        True,
+        False,
         "stolen_card",
     )
     assert profile.has_card

@@ -38,8 +38,13 @@ from tests.clock import Clock
 from tests.postgres import past_the_rules, run_now
 
 MONEY_TABLES = (
-    *("accounts", "credits", "transfers", "calls", "payments"),
-    *("closed_books", "closed_credits"),
+    "accounts",
+    "credits",
+    "transfers",
+    "calls",
+    "payments",
+    "closed_books",
+    "closed_credits",
 )
 OTHER_TABLES = {
     "high_risk_lists": "what is refused; it holds no money, and a sync replaces it whole",
@@ -304,7 +309,8 @@ async def charge_calls(ledger):
     await ledger.apply_outbox(0, entries)
     cut_off = "The call was cut off by a fault on our side."
     await ledger.add_credit(
-        *("alice", 100_000),
+        "alice",
+        100_000,
         reference="call:many0",
         kind="call-refund",
         call_id="many0",

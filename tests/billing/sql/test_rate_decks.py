@@ -105,8 +105,10 @@ async def test_a_node_follows_what_is_imported_and_withdrawn(decks):
     await rates.load()
     prices = [rates.lookup("+442079460018").rate.per_minute_micros]
     for change in (
-        *(decks.add(deck("1"), "file", START), decks.add(deck("2"), "file", START)),
-        *(decks.withdraw(2), decks.withdraw(1)),
+        decks.add(deck("1"), "file", START),
+        decks.add(deck("2"), "file", START),
+        decks.withdraw(2),
+        decks.withdraw(1),
     ):
         await change
         await rates.refresh()
@@ -145,8 +147,12 @@ async def test_a_database_that_is_away_is_told(tmp_path):
     engine = create_engine(f"sqlite:///{tmp_path}/nowhere/book.db")
     decks = SqlRateDeckStore(engine)
     for work in (
-        *(decks.in_force(START), decks.version_in_force(START)),
-        *(decks.list(1), decks.content(1), decks.withdraw(1), decks.add(deck("1"), "", START)),
+        decks.in_force(START),
+        decks.version_in_force(START),
+        decks.list(1),
+        decks.content(1),
+        decks.withdraw(1),
+        decks.add(deck("1"), "", START),
     ):
         with pytest.raises(StoreUnavailableError):
             await work

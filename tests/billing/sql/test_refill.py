@@ -87,7 +87,8 @@ async def test_calls_that_live_and_that_have_ended_count_in_their_period(capped)
     await capped.apply_outbox(
         0,
         [
-            *(begun("live", 100, key_id="k1"), begun("ended", 100, key_id="k1")),
+            begun("live", 100, key_id="k1"),
+            begun("ended", 100, key_id="k1"),
             closed("ended", 30),
             begun("dawn", 7, at=midnight, key_id="k2"),
             begun("yesterday", 1_000, at=yesterday, key_id="k1"),
@@ -145,8 +146,10 @@ async def test_what_the_gate_would_have_to_tell_again_is_told_to_it(capped):
     await capped.apply_outbox(
         0,
         [
-            *(begun("ended", 100), closed("ended", 30, 3)),
-            *(begun("live", 100, "bob"), closed("headless", 5, 1)),
+            begun("ended", 100),
+            closed("ended", 30, 3),
+            begun("live", 100, "bob"),
+            closed("headless", 5, 1),
         ],
     )
     found = {one.call_id: one for one in (await capped.partition_state(0, 1)).memories}

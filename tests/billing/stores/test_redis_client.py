@@ -188,9 +188,17 @@ async def test_a_server_that_is_away_is_unavailable(tmp_path):
 @pytest.mark.parametrize(
     "url",
     [
-        *("", "127.0.0.1:6379", "http://127.0.0.1", "unix+cluster:///s", "redis+other://h"),
-        *("redis+sentinel://127.0.0.1", "redis+cluster://", "redis+cluster://a,,b"),
-        *("redis+sentinel://127.0.0.1/main/x", "redis+cluster", "redis+sentinel:///main"),
+        "",
+        "127.0.0.1:6379",
+        "http://127.0.0.1",
+        "unix+cluster:///s",
+        "redis+other://h",
+        "redis+sentinel://127.0.0.1",
+        "redis+cluster://",
+        "redis+cluster://a,,b",
+        "redis+sentinel://127.0.0.1/main/x",
+        "redis+cluster",
+        "redis+sentinel:///main",
     ],
 )
 def test_other_urls_are_refused(url):

@@ -13,7 +13,7 @@ from tests.valkey import ValkeyServer, free_port
 @pytest.fixture(scope="module")
 def server():
     server = ValkeyServer(
-        *("--cluster-enabled", "yes", "--cluster-port", str(free_port())), with_port=True
+        "--cluster-enabled", "yes", "--cluster-port", str(free_port()), with_port=True
     )
     try:
         server.start()

@@ -17,9 +17,14 @@ def test_accounts_and_caps_are_named_once():
     ]
     batch = TickBatch(7, ticks)
     assert json.loads(batch.encoded) == [
-        *(["c1", "c2", "c3"], ["alice", "bob"], [1, 2, 1]),
-        *([100, 200, 300], [1, 2, 3]),
-        *(["day", "month"], [10, 20], [[1, 2], [], [2]]),
+        ["c1", "c2", "c3"],
+        ["alice", "bob"],
+        [1, 2, 1],
+        [100, 200, 300],
+        [1, 2, 3],
+        ["day", "month"],
+        [10, 20],
+        [[1, 2], [], [2]],
     ]
     assert (batch.accounts, batch.caps) == (["alice", "bob"], ["day", "month"])
 

@@ -70,16 +70,15 @@ def test_a_node_is_told_any_level_that_there_is(level):
 @pytest.mark.parametrize(
     "line",
     [
-        *(
-            "",
-            "calls",
-            "nodes",
-            "calls end c1",
-            "calls list extra",
-            "calls list --jso",
-            "nodes drain",
-        ),
-        *("calls end .. --reason r", "nodes log-level n1 loud --reason r"),
+        "",
+        "calls",
+        "nodes",
+        "calls end c1",
+        "calls list extra",
+        "calls list --jso",
+        "nodes drain",
+        "calls end .. --reason r",
+        "nodes log-level n1 loud --reason r",
         *(
             f"nodes log-level n1 info --reason r --for {length}"
             for length in ("15", "0m", "2d", "m")
@@ -130,13 +129,33 @@ def test_a_url_is_of_a_gateway(url, origin):
 @pytest.mark.parametrize(
     "url",
     [
-        *("", " ", "calls.example.com", "ftp://a", "https://", "https:///x", "https://a/v1"),
-        *("https://a?x=1", "https://a#x", "https://user:pass@a", "https://a:99999", "https://[::1"),
-        *("https://a\x1b", "http://example.com", "http://127.0.0.1.example.com", "http://0.0.0.0"),
-        *("http://localhost.example.com", "http://2130706433", "http://10.0.0.1", "wss://a"),
-        *("https://a..b", f"https://{'a' * 64}.com", "https://a:0", "https://\u0378"),
+        "",
+        " ",
+        "calls.example.com",
+        "ftp://a",
+        "https://",
+        "https:///x",
+        "https://a/v1",
+        "https://a?x=1",
+        "https://a#x",
+        "https://user:pass@a",
+        "https://a:99999",
+        "https://[::1",
+        "https://a\x1b",
+        "http://example.com",
+        "http://127.0.0.1.example.com",
+        "http://0.0.0.0",
+        "http://localhost.example.com",
+        "http://2130706433",
+        "http://10.0.0.1",
+        "wss://a",
+        "https://a..b",
+        f"https://{'a' * 64}.com",
+        "https://a:0",
+        "https://\u0378",
         # What looks encoded, and is of no letters.
-        *("https://xn--a.invalid", "https://xn--zz--.invalid"),
+        "https://xn--a.invalid",
+        "https://xn--zz--.invalid",
     ],
 )
 def test_another_url_is_refused_with_what_to_do(url):

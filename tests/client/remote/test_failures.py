@@ -70,8 +70,10 @@ def test_a_field_that_is_wrong_is_named_and_nothing_commands_the_terminal():
 @pytest.mark.parametrize(
     ("status", "code"),
     [
-        *((200, EXIT_SETTINGS), (404, EXIT_SETTINGS)),
-        *((429, EXIT_UNAVAILABLE), (502, EXIT_UNAVAILABLE)),
+        (200, EXIT_SETTINGS),
+        (404, EXIT_SETTINGS),
+        (429, EXIT_UNAVAILABLE),
+        (502, EXIT_UNAVAILABLE),
     ],
 )
 def test_who_is_no_gateway_is_named(status, code):

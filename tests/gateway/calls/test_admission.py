@@ -134,7 +134,8 @@ async def test_the_order_holds_what_was_promised(desk):
     )
     order = desk.tokens.orders[ticket.token]
     assert (order.account_id, order.destination, order.country) == (
-        *("alice", "+442079460018"),
+        "alice",
+        "+442079460018",
         "GB",
     )
     assert (order.codec, order.origin, order.currency) == ("pcm16", PAGE, "USD")
@@ -452,9 +453,16 @@ async def test_the_rules_are_asked_in_the_order_that_is_documented(desk):
     order = [code for rule in RULES for code in rule.codes]
     assert told == sorted(told, key=order.index)
     assert told == [
-        *("account_frozen", "number_too_short", "number_premium", "number_high_risk"),
-        *("country_closed", "destination_not_priced", "insufficient_credit", "new_card_limited"),
-        *("cap_reached", "number_limited"),
+        "account_frozen",
+        "number_too_short",
+        "number_premium",
+        "number_high_risk",
+        "country_closed",
+        "destination_not_priced",
+        "insufficient_credit",
+        "new_card_limited",
+        "cap_reached",
+        "number_limited",
     ]
 
 

@@ -89,7 +89,8 @@ async def test_the_record_tells_the_whole_call(stage):
     record = stage.record()
     assert (record.seconds, record.cause, record.cause_name) == (5, 16, "NORMAL_CLEARING")
     assert (record.ended_by, record.carrier_call_id, record.carrier_seconds) == (
-        *("callee", "CA1"),
+        "callee",
+        "CA1",
         5,
     )
     assert record.ringing_at <= record.answered_at < record.ended_at

@@ -71,7 +71,12 @@ class Doorstep:
     @property
     def admission(self):
         return ButtonAdmission(
-            *(self.desk.admission, self.challenges, self.gate, self.eras, self.keys, self.humans),
+            self.desk.admission,
+            self.challenges,
+            self.gate,
+            self.eras,
+            self.keys,
+            self.humans,
             turned_away=lambda *told: self.turned_away.append(told),
             utc_now=lambda: AT,
         )

@@ -40,7 +40,8 @@ async def test_a_row_follows_its_call_from_the_request_to_the_end(stage):
     assert (row.id, row.node, row.account_id) == ("c1", opened.node, "alice")
     assert (row.destination, row.country, row.currency) == ("+15005551000", "US", "USD")
     assert (row.state, row.created_at, row.per_minute_micros) == (
-        *("connecting", opened.created_at),
+        "connecting",
+        opened.created_at,
         60 * CENT,
     )
     assert {row.ringing_at, row.answered_at, row.ended_at, row.pdd_ms, row.mos, row.cause} == {None}

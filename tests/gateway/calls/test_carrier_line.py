@@ -34,7 +34,10 @@ class Ends:
         self.strays = []
         reachability = Reachability(virtual_loop().clock_ns)
         self.line = CarrierLine(
-            *(self.carrier, dial_order("c1", order()), self._on_event, reachability),
+            self.carrier,
+            dial_order("c1", order()),
+            self._on_event,
+            reachability,
             self._stray,
         )
         reachability.reached()

@@ -52,7 +52,7 @@ async def test_a_synced_list_is_read_once_and_the_operators_word_stays(lists):
         assert lists.read_count == version
         assert [
             destinations.closed.closes(f"{p}12345") for p in ("37181", "37190", "537", "252")
-        ] == [*(prefix == "37181", prefix == "37190", False, True)]
+        ] == [prefix == "37181", prefix == "37190", False, True]
 
 
 async def test_a_store_that_is_away_leaves_the_present_list_and_is_told_once_each_time(lists):

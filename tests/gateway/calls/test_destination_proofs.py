@@ -148,8 +148,10 @@ async def test_these_calls_are_few(office):
     assert isinstance(error, TooFastError)
     assert (error.code, error.retry_after_s) == ("number_limited", 3_600)
     assert {use.limit for use in office.velocity.used} == {
-        *("account_proof_calls_day", "number_proof_calls_day"),
-        *("network_proof_calls_day", "all_proof_calls_hour"),
+        "account_proof_calls_day",
+        "number_proof_calls_day",
+        "network_proof_calls_day",
+        "all_proof_calls_hour",
     }
     assert office.calls == []
     office.velocity.refuses = {}

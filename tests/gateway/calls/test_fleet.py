@@ -200,8 +200,11 @@ async def test_a_node_answers_of_all_accounts_where_none_is_named(house):
     for named in (FindCalls(), FindCalls(call_id=call_id), FindCalls(account_id="alice")):
         assert ids(await found(here, named)) == {call_id}
     for question in (
-        *(FindCalls(account_id="bob"), FindCalls(call_id="nothing"), EndCall(call_id="nothing")),
-        *(FindCalls(account_id="bob", call_id=call_id), EndCall(call_id=call_id, account_id="bob")),
+        FindCalls(account_id="bob"),
+        FindCalls(call_id="nothing"),
+        EndCall(call_id="nothing"),
+        FindCalls(account_id="bob", call_id=call_id),
+        EndCall(call_id=call_id, account_id="bob"),
     ):
         assert await found(here, question) == ()
     (ended,) = await found(here, EndCall(call_id=call_id))

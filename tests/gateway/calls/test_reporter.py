@@ -27,7 +27,8 @@ class Call:
 def many(monkeypatch):
     """Let calls be as many as a test needs."""
     monkeypatch.setattr(
-        *(reporter_module, "row_of"),
+        reporter_module,
+        "row_of",
         lambda call: (row_of(call.call_id, seconds=call.seconds), call.sound),
     )
 

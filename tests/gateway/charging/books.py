@@ -67,7 +67,10 @@ class Books:
         self.accounts = SqlAccountStore(engine)
         self.strays = []
         self.settler = Settler(
-            *(self.gate, self.records, self.carrier, self.drain),
+            self.gate,
+            self.records,
+            self.carrier,
+            self.drain,
             stray=lambda *stray: self.strays.append(stray),
         )
         self.reconciler = self.new_reconciler()
@@ -75,7 +78,10 @@ class Books:
     def new_reconciler(self):
         """Return that of a node which has compared nothing yet."""
         return Reconciler(
-            *(self.gate, self.ledger, self.records, SqlPositions(self.engine)),
+            self.gate,
+            self.ledger,
+            self.records,
+            SqlPositions(self.engine),
             partitions=PARTITIONS,
             drain=self.drain,
         )
@@ -100,7 +106,13 @@ class Books:
         detail = msgspec.json.encode(opened)
         want = price.cost(8)
         first = Opening(
-            *(call_id, "alice", node, price.cost(1), want, 10, detail),
+            call_id,
+            "alice",
+            node,
+            price.cost(1),
+            want,
+            10,
+            detail,
             per_minute_micros=price.per_minute_micros,
         )
         await self.gate.open(first)

@@ -61,7 +61,7 @@ async def test_an_orphan_is_charged_for_its_confirmed_seconds(books):
     record = await books.ended()
     assert (record.cost_micros, record.closed.seconds) == (5 * CENT, 5)
     assert (record.closed.cause_name, record.closed.ended_by) == (
-        *("NORMAL_TEMPORARY_FAILURE",),
+        "NORMAL_TEMPORARY_FAILURE",
         "gateway",
     )
     assert await books.ledger.balance("alice") == CREDIT - 5 * CENT

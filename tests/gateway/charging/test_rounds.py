@@ -76,7 +76,13 @@ class Office:
 
     async def call(self, account_id, call_id="c1", *, node="n1", caps=()):
         opening = Opening(
-            *(call_id, account_id, node, CENT, HORIZON_S * CENT, 10, b"{}"),
+            call_id,
+            account_id,
+            node,
+            CENT,
+            HORIZON_S * CENT,
+            10,
+            b"{}",
             caps=caps,
             per_minute_micros=60 * CENT,
         )

@@ -326,7 +326,8 @@ def test_nobody_is_asked_about_an_account_that_is_not_there(desk):
     assert "Repeat it with --yes" in said
     for answer, code in (("n", EXIT_FINDINGS), ("y", 0)):
         done = CliRunner().invoke(
-            *(accounts.app, ["delete", "acme", "--reason", "asked for"]),
+            accounts.app,
+            ["delete", "acme", "--reason", "asked for"],
             obj=desk.environ,
             input=f"{answer}\n",
         )

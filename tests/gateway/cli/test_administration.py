@@ -109,10 +109,14 @@ def test_each_act_is_done_and_written_down(desk):
     lines = desk.read("log", "ada")
     assert [(each["act"], each["operator"]) for each in lines] == [
         ("credited", "lee"),
-        *(("passkey_removed", "kim"), ("sessions_ended", "kim")),
-        *(("unlocked", "kim"), ("locked", "kim")),
-        *(("unfrozen", "kim"), ("frozen", "kim")),
-        *(("key_made", "kim"), ("account_made", "kim")),
+        ("passkey_removed", "kim"),
+        ("sessions_ended", "kim"),
+        ("unlocked", "kim"),
+        ("locked", "kim"),
+        ("unfrozen", "kim"),
+        ("frozen", "kim"),
+        ("key_made", "kim"),
+        ("account_made", "kim"),
     ]
     assert lines[0]["reason"] == "r1: $5.00: calls at night"
     assert "sessions_ended operator kim" in desk.run("log", "ada")[1].replace(" │", "")
@@ -120,7 +124,8 @@ def test_each_act_is_done_and_written_down(desk):
     assert desk.run("log", "ada", "--before", str(2**63))[0] == 2
     assert [each["act"] for each in older] == ["frozen", "key_made", "account_made"]
     assert desk.rows("SELECT notice FROM mail_outbox ORDER BY created_at") == [
-        *(("locked",), ("second_factor_changed",)),
+        ("locked",),
+        ("second_factor_changed",),
     ]
 
 

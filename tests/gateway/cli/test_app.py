@@ -83,8 +83,20 @@ def test_help_names_every_command():
     done = caller("--help")
     assert done.exit_code == 0
     for command in (
-        *("serve", "demo", "check", "drain", "simulate", "simulate-payments", "simulate-mail"),
-        *("setup", "settings", "accounts", "fraud", "rates", "ledger", "payments"),
+        "serve",
+        "demo",
+        "check",
+        "drain",
+        "simulate",
+        "simulate-payments",
+        "simulate-mail",
+        "setup",
+        "settings",
+        "accounts",
+        "fraud",
+        "rates",
+        "ledger",
+        "payments",
     ):
         assert f" {command} " in done.output
 
@@ -92,14 +104,17 @@ def test_help_names_every_command():
 @pytest.mark.parametrize(
     "arguments",
     [
-        *(["serve"], ["check"], ["drain"], ["simulate"], ["simulate-payments"]),
+        ["serve"],
+        ["check"],
+        ["drain"],
+        ["simulate"],
+        ["simulate-payments"],
         ["simulate-mail"],
-        *(
-            ["accounts", "limit", "a"],
-            ["accounts", "freeze", "a", "--reason", "r"],
-            ["ledger", "audit"],
-        ),
-        *(["accounts", "create", "a"], ["accounts", "credit", "a", "1", "--reference", "r"]),
+        ["accounts", "limit", "a"],
+        ["accounts", "freeze", "a", "--reason", "r"],
+        ["ledger", "audit"],
+        ["accounts", "create", "a"],
+        ["accounts", "credit", "a", "1", "--reference", "r"],
     ],
 )
 @pytest.mark.parametrize(
@@ -335,7 +350,9 @@ def test_a_mail_servers_port_must_be_one(port):
 @pytest.mark.parametrize(
     "url",
     [
-        *(None, "smtps://127.0.0.1:465", "smtp://mail.example.com:25"),
+        None,
+        "smtps://127.0.0.1:465",
+        "smtp://mail.example.com:25",
         "smtp://u:hush@127.0.0.1:8101",
     ],
 )

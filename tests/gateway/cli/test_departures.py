@@ -65,15 +65,24 @@ def test_nobody_leaves(desk):
 def test_what_needs_an_operator_comes_first_and_says_what_is_next(desk):
     write(
         desk,
-        *(erasure("ada", "waiting"), erasure("bea", "done"), erasure("cleo", "erasing")),
-        *(*failures("bea", 1), *failures("dora", 3)),
+        erasure("ada", "waiting"),
+        erasure("bea", "done"),
+        erasure("cleo", "erasing"),
+        *failures("bea", 1),
+        *failures("dora", 3),
     )
     code, said = desk.run("departures")
     assert code == 0
     assert said.index("dora") < said.index("bea") < said.index("ada") < said.index("cleo")
     for words in (
-        *("left to you", "tried again 2026-11-27 17:00", "being deleted: close"),
-        *("begins 2026-11-27 12:00", "pay_dora", "25.000001 USD", "3 x", LEFT_TO_YOU),
+        "left to you",
+        "tried again 2026-11-27 17:00",
+        "being deleted: close",
+        "begins 2026-11-27 12:00",
+        "pay_dora",
+        "25.000001 USD",
+        "3 x",
+        LEFT_TO_YOU,
     ):
         assert words in said
     dora, bea, ada, _ = desk.read("departures")

@@ -308,7 +308,9 @@ async def test_a_node_logs_more_for_a_while(house):
     levels = [("n2", "debug", 15), ("n1", "error", 120), ("n1", "setting", 1440)]
     assert house.levels == levels
     for arguments in (
-        *(("n1", "debug"), ("n1", "trace", *why), ("n9", "debug", *why)),
+        ("n1", "debug"),
+        ("n1", "trace", *why),
+        ("n9", "debug", *why),
         *(("n1", "debug", "--for", length, *why) for length in ("2d", "0m", "15", "1441m", "-1m")),
     ):
         assert (await house.run("nodes", "log-level", *arguments))[0] == EXIT_SETTINGS, arguments

@@ -163,7 +163,14 @@ def test_an_audit_that_finds_nothing_shows_the_totals(caller):
     assert "All agree." in done.output
     (row,) = [line.split("│") for line in done.output.splitlines() if "USD" in line]
     assert [cell.strip() for cell in row] == [
-        *("USD", "1", "$0.00", "$12.50", "$0.00", "$0.00", "$12.50", "$0.00"),
+        "USD",
+        "1",
+        "$0.00",
+        "$12.50",
+        "$0.00",
+        "$0.00",
+        "$12.50",
+        "$0.00",
     ]
 
 
@@ -539,9 +546,7 @@ def test_a_call_that_cannot_be_booked_is_given_up_only_if_told_to(restored, lost
     assert restored("rebuild", "--yes", "--forget-calls").exit_code == 0
     assert restored("audit").exit_code == 0
     # What it said is to be done, as it was said.
-    taken = restored(
-        *("credit", "acme", "--reference", "acme-1", "--", "-0.300000"), app=accounts.app
-    )
+    taken = restored("credit", "acme", "--reference", "acme-1", "--", "-0.300000", app=accounts.app)
     assert taken.exit_code == 0, taken.output
     assert "Balance: $11.60" in taken.output
     assert restored("audit").exit_code == 0

@@ -80,8 +80,16 @@ def ended(script, *arguments, **options):
 @pytest.mark.parametrize(
     "module",
     [
-        *("gateway.cli.process", "asyncio", "typer", "structlog", "gateway.cli.app"),
-        *("gateway.cli.demo", "numpy", "stripe", "sqlalchemy", "gateway.roles.demo"),
+        "gateway.cli.process",
+        "asyncio",
+        "typer",
+        "structlog",
+        "gateway.cli.app",
+        "gateway.cli.demo",
+        "numpy",
+        "stripe",
+        "sqlalchemy",
+        "gateway.roles.demo",
     ],
 )
 def test_while_something_is_imported(module, tmp_path):

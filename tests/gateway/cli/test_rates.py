@@ -216,8 +216,16 @@ def test_a_quote_shows_prices_affordable_time_and_margin(terminal):
     terminal.imports("0.02")
     costs = terminal.file("prefix,price_per_minute\n44,0.01\n", "costs.csv")
     code, said = terminal.run(
-        *("quote", "+44 20 7946 0018", "--credit", "0.05", "--costs", costs),
-        *("--minutes", "2", "--minutes", "5"),
+        "quote",
+        "+44 20 7946 0018",
+        "--credit",
+        "0.05",
+        "--costs",
+        costs,
+        "--minutes",
+        "2",
+        "--minutes",
+        "5",
     )
     assert code == 0
     for words in ("+44 United Kingdom", "2 min │ $0.04", "5 min │ $0.10"):
@@ -320,8 +328,15 @@ def price_list(terminal):
 def test_twilios_prices_become_a_deck_with_a_margin(terminal, price_list):
     deck, costs = terminal.folder / "made.csv", terminal.folder / "costs.csv"
     code, said = terminal.run(
-        *("sync-twilio", "--margin", "30%", "--increment", "60/6"),
-        *("--out", str(deck), "--costs-out", str(costs)),
+        "sync-twilio",
+        "--margin",
+        "30%",
+        "--increment",
+        "60/6",
+        "--out",
+        str(deck),
+        "--costs-out",
+        str(costs),
     )
     assert code == 0, said
     made = RateDeck.from_csv(deck.read_text())
@@ -337,14 +352,19 @@ def test_twilios_prices_become_a_deck_with_a_margin(terminal, price_list):
     assert made.match("44").rate.next_s == 6
     assert made.match("44").description == "GB [bold]"
     assert {e.prefix for e in RateDeck.from_costs_csv(costs.read_text())} == {
-        *("1", "1907", "1876", "44", "447", "49")
+        "1",
+        "1907",
+        "1876",
+        "44",
+        "447",
+        "49",
     }
     assert not (terminal.folder / "caller.db").exists()
 
 
 def test_countries_that_share_a_code_with_chosen_ones_are_denied(terminal, price_list):
     code, said = terminal.run(
-        *("sync-twilio", "--margin", "0", "--countries", "us, gb", "--yes", "--activate", "now")
+        "sync-twilio", "--margin", "0", "--countries", "us, gb", "--yes", "--activate", "now"
     )
     assert code == 0, said
     assert set(price_list.asked) == {"US", "JM", "GB"}
@@ -359,7 +379,7 @@ def test_countries_that_share_a_code_with_chosen_ones_are_denied(terminal, price
 
 def test_by_the_second_without_margin_is_warned_of(terminal, price_list):
     code, said = terminal.run(
-        *("sync-twilio", "--margin", "0%", "--increment", "1/1", "--countries", "DE", "--dry-run")
+        "sync-twilio", "--margin", "0%", "--increment", "1/1", "--countries", "DE", "--dry-run"
     )
     assert (code, "Warning: prefixes sold below what they cost: 1" in said) == (1, True)
     assert terminal.versions() == []
@@ -368,8 +388,17 @@ def test_by_the_second_without_margin_is_warned_of(terminal, price_list):
 def test_twilios_prices_by_the_second_have_a_minimum_that_covers_its_minute(terminal, price_list):
     deck = terminal.folder / "made.csv"
     code, said = terminal.run(
-        *("sync-twilio", "--margin", "30%", "--increment", "1/1", "--countries", "DE"),
-        *("--stream-price", "0.004", "--out", str(deck)),
+        "sync-twilio",
+        "--margin",
+        "30%",
+        "--increment",
+        "1/1",
+        "--countries",
+        "DE",
+        "--stream-price",
+        "0.004",
+        "--out",
+        str(deck),
     )
     assert code == 0, said
     (entry,) = RateDeck.from_csv(deck.read_text())

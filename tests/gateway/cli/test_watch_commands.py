@@ -47,7 +47,10 @@ class Played:
     async def command(self, *arguments):
         kept = {name: value for name, value in os.environ.items() if name[:7] != "CALLER_"}
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "gateway", *arguments),
+            sys.executable,
+            "-m",
+            "gateway",
+            *arguments,
             env={**kept, **self.environ},
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,

@@ -39,7 +39,8 @@ class Line:
     def run(self, *arguments, said=""):
         """Return exit code and what is said, on one line."""
         done = CliRunner().invoke(
-            *(app_module.app, ["webhooks", *arguments]),
+            app_module.app,
+            ["webhooks", *arguments],
             obj=self.desk.environ,
             input=said,
             terminal_width=250,

@@ -25,6 +25,6 @@ NEVER = Hours(week=((),) * 7)
 def test_a_button_takes_calls_while_it_is_open_and_not_paused(is_paused, hours, code):
     rules = Rules(title="Sales", destination="+15005551000", hours=hours)
     standing = Standing(
-        *("b1", "alice", "k1", Mode.LIVE, rules), is_paused=is_paused, key="ck", ends_at=None
+        "b1", "alice", "k1", Mode.LIVE, rules, is_paused=is_paused, key="ck", ends_at=None
     )
     assert standing.refusal(datetime(2026, 11, 27, 12, tzinfo=UTC)) == code

@@ -127,7 +127,8 @@ async def test_a_node_is_told_to_restart(house):
     with pytest.raises(LookupError):
         await house.control.restart("n9")
     for reply, error in (
-        *((Stopping(), NodeStoppingError), (NotStartedAgain(), NotStartedAgainError)),
+        (Stopping(), NodeStoppingError),
+        (NotStartedAgain(), NotStartedAgainError),
         # It answers something else than was asked.
         (Calls(), NodeSilentError),
     ):
@@ -149,8 +150,11 @@ async def test_a_node_is_told_what_to_log(house):
 @pytest.mark.parametrize(
     ("level", "minutes", "is_read"),
     [
-        *(("debug", 1, True), ("setting", LEVEL_MINUTES_MAX, True)),
-        *(("debug", 0, False), ("debug", LEVEL_MINUTES_MAX + 1, False), ("trace", 5, False)),
+        ("debug", 1, True),
+        ("setting", LEVEL_MINUTES_MAX, True),
+        ("debug", 0, False),
+        ("debug", LEVEL_MINUTES_MAX + 1, False),
+        ("trace", 5, False),
     ],
 )
 def test_what_no_operator_can_ask_for_is_not_understood(level, minutes, is_read):

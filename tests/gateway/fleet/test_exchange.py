@@ -105,7 +105,12 @@ async def test_a_fault_of_who_is_asked_is_said_at_once_and_logged_there(house, f
 
 async def test_letters_that_are_none_change_nothing(house):
     letters = [
-        *(b"", b"{}", b"\xff\xff", b"null", b'{"type":"asked"}', b'{"type":"gossip"}'),
+        b"",
+        b"{}",
+        b"\xff\xff",
+        b"null",
+        b'{"type":"asked"}',
+        b'{"type":"gossip"}',
         ENCODER.encode(Answered(number=99, reply=Done())),
         b'{"type":"answered","number":1e99,"reply":{"type":"done"}}',
         b" " * (LETTER_BYTES_MAX + 1),

@@ -22,7 +22,7 @@ class House:
         facts = (lambda: self.own) if own else None
         self.gone = set()
         self.roster = Roster(
-            *(self.directory, ORIGIN, facts, self.pick), takes=lambda node: node not in self.gone
+            self.directory, ORIGIN, facts, self.pick, takes=lambda node: node not in self.gone
         )
 
     def pick(self, nodes):

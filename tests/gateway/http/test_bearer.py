@@ -103,7 +103,11 @@ class Door:
         self.accounts, self.epochs, self.velocity = Accounts(), Epochs(), Velocity()
         self.buttons = Buttons()
         self.authenticator = Authenticator(
-            *(self.accounts, self.epochs, self.velocity, lambda: self.now_ns, lambda: self.now),
+            self.accounts,
+            self.epochs,
+            self.velocity,
+            lambda: self.now_ns,
+            lambda: self.now,
             buttons=self.buttons,
         )
         self.key = new_api_key()

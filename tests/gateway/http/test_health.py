@@ -44,7 +44,12 @@ class Probe:
         ticker = Ticker(lambda: 0)
         ticker._lag_ns.note(12_345_678, 0)
         health = Health(
-            *(calls or Calls(), ticker, checks, dict(weaknesses), dict(alarms), dict(figures)),
+            calls or Calls(),
+            ticker,
+            checks,
+            dict(weaknesses),
+            dict(alarms),
+            dict(figures),
             instance="n1-of-them",
         )
         async with self.client_of(health.routes()) as client:

@@ -84,14 +84,18 @@ class House:
             self.accounts.by_hash[key_hash(key)] = account
         holders = Holders(self.world.browsers, Cookies(ORIGIN), frozenset({ORIGIN}))
         auth = Authenticator(
-            *(self.accounts, self.epochs, Velocity(), lambda: self.now_ns, lambda: self.now),
+            self.accounts,
+            self.epochs,
+            Velocity(),
+            lambda: self.now_ns,
+            lambda: self.now,
             holders=holders,
             buttons=Buttons(),
         )
         self.board = Board()
         self.feed = Feed(self.board, "e1")
         self.live = LiveFeed(
-            *(self.feed, Connection, self.epochs, lambda: self.now_ns, lambda: self.now)
+            self.feed, Connection, self.epochs, lambda: self.now_ns, lambda: self.now
         )
         own = OwnFeedApi(auth, self.live)
         fleet = FleetFeedApi(AdminRoutes(auth, networks), self.live)
@@ -186,7 +190,9 @@ async def test_who_may_watch_sees_what_is_theirs(house):
     assert set(bob.calls) == {"b1", "b2"}
     assert set(operator.calls) == {"a1", "a2", "b1", "b2"}
     assert [each.events[0][1]["audience"] for each in (alice, bob, operator)] == [
-        *("account", "account", "all"),
+        "account",
+        "account",
+        "all",
     ]
     for connection, other in ((alice, b"bob"), (bob, b"alice")):
         assert other not in b"".join(connection.texts)

@@ -52,8 +52,12 @@ def codes_of(node):
 
 
 TELLING = {
-    *("RequestRefusedError", "refuse", "problem", "_send_error"),
-    *("_refuse_hold", "_refuse_and_void"),
+    "RequestRefusedError",
+    "refuse",
+    "problem",
+    "_send_error",
+    "_refuse_hold",
+    "_refuse_and_void",
 }
 
 

@@ -92,8 +92,10 @@ def test_lifted_rules_take_their_limits_with_them_but_for_those_of_an_address():
     uses = call_uses("a", "k", "192.0.2.1", "+442079460018")
     left = {use.limit for use in uses_left(uses, {Allowance.VELOCITY})}
     assert left == {
-        *("address_calls_minute", "address_calls_hour"),
-        *("account_short_calls_hour", "range_short_calls_hour"),
+        "address_calls_minute",
+        "address_calls_hour",
+        "account_short_calls_hour",
+        "range_short_calls_hour",
     }
     left = {use.limit for use in uses_left(uses, {"short-calls"})}
     assert len(left) == len(uses) - 2

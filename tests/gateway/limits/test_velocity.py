@@ -207,10 +207,20 @@ def test_an_override_is_read(text, override):
 @pytest.mark.parametrize(
     "text",
     [
-        *("key_calls_hour", "key_calls_hour=", "key_calls_hour=0", "key_calls_hour=-1"),
-        *("key_calls_hour=1000001", "key_calls_hour=99999999999", "key_calls_hour=1e3"),
-        *("key_calls_hour=0000000019999999999", "key_calls_hour=" + "9" * 5_000),
-        *("all", "all=5", "calls=5", "=5", "key_calls_hour=٣"),
+        "key_calls_hour",
+        "key_calls_hour=",
+        "key_calls_hour=0",
+        "key_calls_hour=-1",
+        "key_calls_hour=1000001",
+        "key_calls_hour=99999999999",
+        "key_calls_hour=1e3",
+        "key_calls_hour=0000000019999999999",
+        "key_calls_hour=" + "9" * 5_000,
+        "all",
+        "all=5",
+        "calls=5",
+        "=5",
+        "key_calls_hour=٣",
     ],
 )
 def test_any_other_override_is_refused(text):

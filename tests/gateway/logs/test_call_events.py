@@ -55,7 +55,8 @@ async def test_a_call_that_goes_as_it_should(stage, lines):
         assert line["carrier_call_id"] == "CA1"
     assert placed["after_s"] <= answered["after_s"] < 1
     assert (ended["cause"], ended["cause_name"], ended["ended_by"]) == (
-        *(16, "NORMAL_CLEARING"),
+        16,
+        "NORMAL_CLEARING",
         "caller",
     )
     assert 2 <= ended["seconds"] < 2.2

@@ -39,7 +39,8 @@ def test_machines_get_one_object_a_line(written):
     structlog.get_logger("billing.test").info("drained", entries=3)
     ours, theirs = lines(written)
     assert (ours["event"], ours["level"], ours["logger"]) == (
-        *("Call c1 ended.", "warning"),
+        "Call c1 ended.",
+        "warning",
         "gateway.test",
     )
     assert (theirs["event"], theirs["entries"]) == ("drained", 3)
@@ -239,15 +240,21 @@ def test_a_library_that_repeats_itself_is_left_out(written):
 
 
 LIBRARIES = [
-    *("aiohttp.client", "aiosqlite", "alembic.runtime.migration", "asyncio", "asyncpg.pool"),
-    *("httpcore.http11", "httpx", "redis.connection", "push_response", "sqlalchemy.engine.Engine"),
-    *(
-        "sqlalchemy.pool",
-        "stripe",
-        "twilio.async_http_client",
-        "uvicorn.error",
-        "websockets.client",
-    ),
+    "aiohttp.client",
+    "aiosqlite",
+    "alembic.runtime.migration",
+    "asyncio",
+    "asyncpg.pool",
+    "httpcore.http11",
+    "httpx",
+    "redis.connection",
+    "push_response",
+    "sqlalchemy.engine.Engine",
+    "sqlalchemy.pool",
+    "stripe",
+    "twilio.async_http_client",
+    "uvicorn.error",
+    "websockets.client",
     "one_that_is_added_later",
 ]
 

@@ -53,7 +53,9 @@ def test_the_figure_that_is_shown_is_the_one_of_now():
 def test_who_said_what_of_it_is_shown_and_until_when():
     view = seen(order("acknowledged"))
     assert (view.state, view.by, view.reason, view.until) == (
-        *("acknowledged", "key k1", "repair"),
+        "acknowledged",
+        "key k1",
+        "repair",
         None,
     )
     view = seen(order("silenced", NOW_S + 60))

@@ -230,7 +230,9 @@ def test_an_alarm_says_its_figure_in_the_unit_that_people_read():
     after(alarms, *[slow] * 31)
     (alarm,) = alarms.standing()
     assert (alarm.title, alarm.value, alarm.unit, alarm.since_s) == (
-        *("Calls to DE take 12.3 s until they ring.", 12.3, "s"),
+        "Calls to DE take 12.3 s until they ring.",
+        12.3,
+        "s",
         NOW_S + 30,
     )
 

@@ -48,8 +48,14 @@ def test_whoever_comes_sees_all_there_is_and_then_what_changes(house):
     ((kind, first),) = operator.events
     assert (kind, first["audience"], first["at"]) == ("snapshot", "all", "2026-11-28T12:00:00Z")
     assert set(first) == {
-        *("at", "audience", "calls", "totals", "nodes", "alarms"),
-        *("warnings", "samples"),
+        "at",
+        "audience",
+        "calls",
+        "totals",
+        "nodes",
+        "alarms",
+        "warnings",
+        "samples",
     }
     assert (len(first["nodes"]), first["warnings"][0]["event"]) == (1, "carrier away")
     assert alice.events[0][1]["audience"] == "account"
@@ -85,7 +91,8 @@ def test_no_text_for_an_account_names_another(house):
     alice, own_call = house.joins(ALICE), house.joins(Audience("alice", "b1"))
     for state in ("ringing", "answered", "held"):
         house.hears(
-            *(row_of("a1", state=state), row_of("b1", "bob", state=state, country="FR")),
+            row_of("a1", state=state),
+            row_of("b1", "bob", state=state, country="FR"),
             sounds={"a1": SOUND, "b1": SOUND},
             warnings=[warned_of("secret of the house")],
         )

@@ -12,8 +12,12 @@ from tests.gateway.monitor.house import ALICE, ALL, BOB, House
 from tests.gateway.monitor.played import SOUND, ended_of, plain, row_of, warned_of
 
 AUDIENCES = (
-    *(ALL, ALICE, BOB),
-    *(Audience("alice", "c0"), Audience(None, "c0"), Audience("bob", "c0")),
+    ALL,
+    ALICE,
+    BOB,
+    Audience("alice", "c0"),
+    Audience(None, "c0"),
+    Audience("bob", "c0"),
 )
 OWNERS = {"c0": "alice", "c1": "alice", "c2": "bob", "c3": "bob"}
 CALLS = st.sampled_from(sorted(OWNERS))

@@ -104,8 +104,15 @@ def test_the_time_of_a_warning_has_a_zone():
 
 
 NUMBERS = [
-    *("seconds", "cost_micros", "per_minute_micros", "cause", "pdd_ms"),
-    *("mos", "rtt_ms", "jitter_ms", "loss_percent"),
+    "seconds",
+    "cost_micros",
+    "per_minute_micros",
+    "cause",
+    "pdd_ms",
+    "mos",
+    "rtt_ms",
+    "jitter_ms",
+    "loss_percent",
 ]
 
 
@@ -126,8 +133,11 @@ JSON = st.recursive(
 )
 TIMES = st.datetimes().map(lambda at: at.isoformat()) | st.sampled_from(
     [
-        *("0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "2026-11-28T12:00:00Z"),
-        *("0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59.999999-23:59"),
+        "0001-01-01T00:00:00Z",
+        "9999-12-31T23:59:59Z",
+        "2026-11-28T12:00:00Z",
+        "0001-01-01T00:00:00+23:59",
+        "9999-12-31T23:59:59.999999-23:59",
     ]
 )
 

@@ -197,7 +197,10 @@ def test_prefixes_that_are_shown_are_the_busiest_of_all_and_all_others_count_in_
     assert len(shown) == PREFIXES_MAX
     first, second = sorted(shown, key=lambda part: -part.attempts - part.calls)[:2]
     assert (first.prefix, first.attempts, second.prefix, second.calls) == (
-        *("+10007", 4, "+19999", 2),
+        "+10007",
+        4,
+        "+19999",
+        2,
     )
     of_first = next(each for each in countries if each.country == "C1").prefixes
     assert of_first[0] is first

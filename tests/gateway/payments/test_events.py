@@ -40,7 +40,13 @@ def test_an_event_points_at_its_object(kind, event_type):
 @pytest.mark.parametrize(
     "body",
     [
-        *(b"", b"[]", b"{", b"null", b'{"type": 7}', b"[" * 100_000, b"\xff"),
+        b"",
+        b"[]",
+        b"{",
+        b"null",
+        b'{"type": 7}',
+        b"[" * 100_000,
+        b"\xff",
         snapshot("payment_intent", "payment_intent.created"),
         snapshot("customer", "payment_intent.succeeded"),
         snapshot("payment_intent", "payment_intent.succeeded", data={}),

@@ -112,8 +112,15 @@ async def nothing(shop):
 
 
 CHANGES = [
-    *(nothing, another_address, another_payer, another_card, another_customer, no_card),
-    *(other_limits, other_words, other_shape),
+    nothing,
+    another_address,
+    another_payer,
+    another_card,
+    another_customer,
+    no_card,
+    other_limits,
+    other_words,
+    other_shape,
 ]
 
 
@@ -184,7 +191,13 @@ async def test_a_key_of_another_request_is_no_decline(card):
     profile, now = await card.store.profile("alice"), card.clock()
     gone = Payment(
         payment_id_of("alice", "tap"),
-        *("alice", "saved", 25 * UNIT, "USD", PaymentState.CREATED, now, now),
+        "alice",
+        "saved",
+        25 * UNIT,
+        "USD",
+        PaymentState.CREATED,
+        now,
+        now,
     )
     before = Charge(gone, 2_500, profile.customer_id, profile.payment_method_id)
     await card.service.charge(gone.id, card.service.charge_request(before))

@@ -266,7 +266,7 @@ async def test_what_is_booked_for_a_payment_that_failed_is_named(trade, prove):
         f"UPDATE payments SET state = 'paid', payment_intent_id = '{name}' WHERE id = 'pay_open'",
     )
     await trade.ledger.add_credit(
-        *("alice", 7 * UNIT), reference=f"pi:{name}", kind="top-up", payment_id="pay_open"
+        "alice", 7 * UNIT, reference=f"pi:{name}", kind="top-up", payment_id="pay_open"
     )
     assert await prove() == [
         f"{comparison.UNPROVEN}: pi:{name} (account alice: $7.00 here, $0.00 there)",
@@ -426,9 +426,20 @@ class Trade:
 
     async def step(self):
         deeds = (
-            *(self.call, self.call, self.call, self.drain),
-            *(self.pay, self.pay, self.refund, self.refund_there, self.dispute, self.decide),
-            *(self.grant, self.top_up, self.fail_refund, self.forget),
+            self.call,
+            self.call,
+            self.call,
+            self.drain,
+            self.pay,
+            self.pay,
+            self.refund,
+            self.refund_there,
+            self.dispute,
+            self.decide,
+            self.grant,
+            self.top_up,
+            self.fail_refund,
+            self.forget,
         )
         await self.chance.choice(deeds)()
 

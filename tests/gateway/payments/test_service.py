@@ -255,7 +255,9 @@ async def test_where_the_service_is_away_a_payment_is_read_as_it_is_known(shop):
     ("kind", "object_id"),
     [
         ("checkout.session", "cs_none"),
-        *(("payment_intent", "pi_none"), ("charge", "ch_none"), ("dispute", "du_none")),
+        ("payment_intent", "pi_none"),
+        ("charge", "ch_none"),
+        ("dispute", "du_none"),
     ],
 )
 async def test_what_the_service_does_not_know_is_nothing_of_ours(shop, kind, object_id):

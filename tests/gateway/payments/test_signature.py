@@ -53,7 +53,13 @@ def test_a_signature_is_worth_something_for_a_while_either_way(off_s, is_believe
 @pytest.mark.parametrize(
     "header",
     [
-        *("", "t=,v1=", "v1=abc", f"t={NOW}", f"t={NOW},v1=", "nonsense", "t=t,v1=v1"),
+        "",
+        "t=,v1=",
+        "v1=abc",
+        f"t={NOW}",
+        f"t={NOW},v1=",
+        "nonsense",
+        "t=t,v1=v1",
         signed(secret="whsec_other"),
         signed(BODY + b" "),
         signed().replace("v1=", "v0="),

@@ -39,8 +39,10 @@ async def customer(shop):
 @pytest.mark.parametrize(
     ("behaviour", "code"),
     [
-        *(("authentication_required",) * 2, ("insufficient_funds",) * 2),
-        *(("expired_card",) * 2, ("processing_error",) * 2),
+        ("authentication_required",) * 2,
+        ("insufficient_funds",) * 2,
+        ("expired_card",) * 2,
+        ("processing_error",) * 2,
     ],
 )
 async def test_a_decline_says_why_and_what_for(shop, customer, behaviour, code):

@@ -49,7 +49,8 @@ async def test_however_it_is_told_each_fact_is_booked_once(told_shop, deliveries
         [
             *["payment.received"] * 2,
             *["payment.refunded"] * 2,
-            *("payment.disputed", "payment.dispute_won"),
+            "payment.disputed",
+            "payment.dispute_won",
         ]
     )
 

@@ -397,7 +397,11 @@ class World:
         self.balance, self.refundable = 0, 0
         self.privacy = Privacy(self.departures, people, self.history)
         self.browsers = BrowserSessions(
-            *(people, sessions, self, self.epochs, clock),
+            people,
+            sessions,
+            self,
+            self.epochs,
+            clock,
             lambda: int(self.now.timestamp() * 1e9),
             missing=self.missing,
         )
@@ -409,17 +413,36 @@ class World:
         self.ceremonies = MemoryCeremonies(self)
         self.codes = Codes(people, self.factors, velocity, clock)
         self.sign_in = SignIn(
-            *(people, sessions, hasher, velocity, clock, self.new_secret),
-            *(self.factors, self.ceremonies, self.codes),
+            people,
+            sessions,
+            hasher,
+            velocity,
+            clock,
+            self.new_secret,
+            self.factors,
+            self.ceremonies,
+            self.codes,
         )
         self.passkeys = Passkeys(
-            *(people, self.passkey_store, sessions, self.ceremonies, self.sign_in),
+            people,
+            self.passkey_store,
+            sessions,
+            self.ceremonies,
+            self.sign_in,
             PasskeyProofs(RelyingParty(HOST, "Example Calls", frozenset({f"https://{HOST}"}))),
-            *(velocity, clock, random.Random(2).randbytes),
+            velocity,
+            clock,
+            random.Random(2).randbytes,
         )
         self.enrolment = Enrolment(
-            *(self.factors, self.ceremonies, sessions, self.codes, velocity, clock),
-            *(random.Random(1).randbytes, "Example Calls"),
+            self.factors,
+            self.ceremonies,
+            sessions,
+            self.codes,
+            velocity,
+            clock,
+            random.Random(1).randbytes,
+            "Example Calls",
         )
         self.passwords = Passwords(people, sessions, hasher, policy, velocity, clock, moment)
         self.addresses = Addresses(people, velocity, clock, self.sign_in)

@@ -100,11 +100,17 @@ class Node:
             return replace(flow, **{name: stores[name] for name in names}, **more)
 
         self.browsers = on(
-            *(world.browsers, "people", "sessions"), accounts=house.accounts, epochs=house.epochs
+            world.browsers, "people", "sessions", accounts=house.accounts, epochs=house.epochs
         )
         codes = on(world.codes, "people", "factors", "velocity")
         self.sign_in = on(
-            *(world.sign_in, "people", "sessions", "hasher", "velocity", "factors", "ceremonies"),
+            world.sign_in,
+            "people",
+            "sessions",
+            "hasher",
+            "velocity",
+            "factors",
+            "ceremonies",
             new_secret=secrets.token_urlsafe,
             codes=codes,
         )

@@ -79,15 +79,25 @@ def test_a_mail_of_several_changes_tells_all_in_order():
     text = written(LOST, BACK, LOST)
     assert text.subject == "Example Calls: 3 changes of alarms"
     assert [line.split(":")[0] for line in text.text.split("\n\n")[:-1]] == [
-        *("Began", "Over", "Began")
+        "Began",
+        "Over",
+        "Began",
     ]
 
 
 @pytest.mark.parametrize(
     "title",
     [
-        *("x\r\nBcc: eve@evil.example", "x\nBcc: eve@evil.example", "x\r\n\r\n<script>", "\x00"),
-        *("x\x0bBcc: y", "x\x85Bcc: y", "x\u2028Bcc: y", "\x1bx", "x" * 100_000, "\u202egone"),
+        "x\r\nBcc: eve@evil.example",
+        "x\nBcc: eve@evil.example",
+        "x\r\n\r\n<script>",
+        "\x00",
+        "x\x0bBcc: y",
+        "x\x85Bcc: y",
+        "x\u2028Bcc: y",
+        "\x1bx",
+        "x" * 100_000,
+        "\u202egone",
         "=?utf-8?q?=0D=0ABcc:_eve=40evil.example?=",
     ],
 )
@@ -101,8 +111,14 @@ def test_no_title_makes_another_header_or_keeps_a_mail_from_being_written(title)
     heads = [line.split(b":")[0] for line in raw.split(b"\r\n") if not line.startswith(b" ")]
     assert sorted(heads) == sorted(
         [
-            *(b"Subject", b"From", b"To", b"Date", b"Message-ID", b"Auto-Submitted"),
-            *(b"MIME-Version", b"Content-Type"),
+            b"Subject",
+            b"From",
+            b"To",
+            b"Date",
+            b"Message-ID",
+            b"Auto-Submitted",
+            b"MIME-Version",
+            b"Content-Type",
         ]
     )
 
@@ -137,8 +153,14 @@ async def test_what_changes_together_goes_in_one_mail(mailbox, new_mails):
 @pytest.mark.parametrize(
     "fault",
     [
-        *({"HELLO": "drop"}, {"HELLO": "421 full"}, {"MAIL": "451 later"}, {"RCPT": "450 later"}),
-        *({"DATA": "drop"}, {"END": "452 full"}, {"MAIL": "stall"}, {"HELLO": "stall"}),
+        {"HELLO": "drop"},
+        {"HELLO": "421 full"},
+        {"MAIL": "451 later"},
+        {"RCPT": "450 later"},
+        {"DATA": "drop"},
+        {"END": "452 full"},
+        {"MAIL": "stall"},
+        {"HELLO": "stall"},
     ],
     ids=str,
 )
@@ -300,7 +322,8 @@ def test_what_comes_while_a_mail_is_tried_again_goes_together_with_the_next(play
 
     server, _ = play(story, [TimeoutError()] * 3)
     assert [subject for subject, _ in server.mails] == [
-        *("Calls: began: Node n2 is gone.", "Calls: 2 changes of alarms")
+        "Calls: began: Node n2 is gone.",
+        "Calls: 2 changes of alarms",
     ]
 
 

@@ -40,10 +40,24 @@ def test_addresses(text):
 @pytest.mark.parametrize(
     "text",
     [
-        *("", "alice", "@example.com", "alice@", "a@b@c", "a b@example.com", "a..b@example.com"),
-        *("alice@example.com\r\nBcc: eve@example.com", "alice@example.com\n", "alice@-x.com"),
-        *("a@x.com,b@x.com", "a@x.com> SIZE=1", "Alice <alice@example.com>", '"a"@example.com'),
-        *("älice@example.com", "alice@exämple.com", "alice@[127.0.0.1]", "x" * 250 + "@x.com"),
+        "",
+        "alice",
+        "@example.com",
+        "alice@",
+        "a@b@c",
+        "a b@example.com",
+        "a..b@example.com",
+        "alice@example.com\r\nBcc: eve@example.com",
+        "alice@example.com\n",
+        "alice@-x.com",
+        "a@x.com,b@x.com",
+        "a@x.com> SIZE=1",
+        "Alice <alice@example.com>",
+        '"a"@example.com',
+        "älice@example.com",
+        "alice@exämple.com",
+        "alice@[127.0.0.1]",
+        "x" * 250 + "@x.com",
     ],
 )
 def test_what_is_no_address(text):

@@ -276,7 +276,7 @@ async def test_all_nodes_together_tell_of_a_charge_once_with_a_link_that_works(e
         for account_id, works in (("ada", True), ("robot", False)):
             email = f"{account_id}@example.com"
             assert works is await links.make_link(
-                *(connection, Purpose.NOT_ME, account_id, email, AT, f"secret of {account_id}")
+                connection, Purpose.NOT_ME, account_id, email, AT, f"secret of {account_id}"
             )
 
 

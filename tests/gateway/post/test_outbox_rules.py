@@ -18,7 +18,14 @@ URGENT = {"reset", "verify"}
 
 def mail(number, account_id="alice", notice="told"):
     return QueuedMail(
-        *(str(number), account_id, Notice(notice), MailState.SENDING, 1, AT, AT, "<1@x>"),
+        str(number),
+        account_id,
+        Notice(notice),
+        MailState.SENDING,
+        1,
+        AT,
+        AT,
+        "<1@x>",
         None,
         "",
     )

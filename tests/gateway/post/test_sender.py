@@ -212,7 +212,10 @@ async def test_what_is_refused_for_good_is_not_tried_again(
     assert (kept.state, kept.failure.partition(" ")[0]) == (MailState.ABANDONED, "550")
     ((line),) = logs
     assert (line["event"], line["smtp_code"], line["account"], line["about"]) == (
-        *("mail not sent", 550, "alice", "locked"),
+        "mail not sent",
+        550,
+        "alice",
+        "locked",
     )
     assert "example.com is" not in str(line) + kept.failure
     assert "alice@" not in str(line) + kept.failure
@@ -332,9 +335,18 @@ async def test_to_an_unproven_address_goes_what_proves_it_or_takes_it_back(engin
         "address_known": None,
     }
     told = (
-        *("button_made", "key_made", "passkey_added", "country_opened", "new_device"),
-        *("supervision_allowed", "webhook_set", "card_charged"),
-        *("password_changed", "second_factor_changed", "wrong_codes", "deletion_asked"),
+        "button_made",
+        "key_made",
+        "passkey_added",
+        "country_opened",
+        "new_device",
+        "supervision_allowed",
+        "webhook_set",
+        "card_charged",
+        "password_changed",
+        "second_factor_changed",
+        "wrong_codes",
+        "deletion_asked",
     )
     by_name |= dict.fromkeys(told, Purpose.NOT_ME)
     values = dict.fromkeys(("label", "browser", "system", "country", "change"), "x")
@@ -520,7 +532,10 @@ async def test_a_killed_sender_costs_a_second_copy_under_the_same_name_and_no_ma
     await outbox.queue("alice", LOCKED)
     arguments = (str(outbox._engine.url), f"smtp://127.0.0.1:{mailbox.port}", SENDER)
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.gateway.post.doomed_sender", *arguments),
+        sys.executable,
+        "-m",
+        "tests.gateway.post.doomed_sender",
+        *arguments,
         stdout=asyncio.subprocess.PIPE,
         cwd=Path(__file__).parents[3],
     )
@@ -604,7 +619,9 @@ async def test_a_mail_that_its_reader_switches_off_while_it_waits_is_not_sent(
     with capture_logs() as logs:
         await Sender(outbox, writer, server, clock=clock).round()
     assert sorted(mail["To"] for mail in mailbox.mails) == [
-        *("alice@example.com", "bob@example.com", "bob@example.com"),
+        "alice@example.com",
+        "bob@example.com",
+        "bob@example.com",
     ]
     by_name = {mail.notice.name: mail for mail in await outbox.of_account("alice")}
     muted = by_name[OPTIONAL.name]

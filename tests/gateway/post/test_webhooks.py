@@ -147,8 +147,13 @@ async def test_an_endpoint_that_fails_for_days_is_disabled_and_one_that_recovers
 @pytest.mark.parametrize(
     ("status", "asked", "rest_s"),
     [
-        *((429, "120", 120), (503, "120", 120), (429, "999999999", 3600), (429, "soon", 30)),
-        *((502, None, 30), (504, None, 30), (500, None, 0)),
+        (429, "120", 120),
+        (503, "120", 120),
+        (429, "999999999", 3600),
+        (429, "soon", 30),
+        (502, None, 30),
+        (504, None, 30),
+        (500, None, 0),
     ],
 )
 async def test_an_endpoint_that_asks_for_a_pause_is_left_alone(
@@ -324,7 +329,10 @@ async def test_a_worker_killed_between_sending_and_noting_costs_a_repetition_und
     # Its own clock is the machine's, which is no earlier.
     url = world.engine.url.render_as_string(hide_password=False)
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.gateway.post.doomed_webhooks", url),
+        sys.executable,
+        "-m",
+        "tests.gateway.post.doomed_webhooks",
+        url,
         stdout=asyncio.subprocess.PIPE,
         cwd=Path(__file__).parents[3],
     )

@@ -15,13 +15,23 @@ from gateway.stores.personal_rows import TABLES
 AT = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 FIRST = (
-    *("accounts", "holders", "payments", "buttons"),
-    *("webhook_endpoints", "webhook_deliveries"),
+    "accounts",
+    "holders",
+    "payments",
+    "buttons",
+    "webhook_endpoints",
+    "webhook_deliveries",
 )
 """Tables that others refer to."""
 NOBODYS = (
-    *("partitions", "rate_decks", "high_risk_lists", "rejected_entries", "export_chunks"),
-    *("consent_proofs", "policy_notices", "event_forgetting"),
+    "partitions",
+    "rate_decks",
+    "high_risk_lists",
+    "rejected_entries",
+    "export_chunks",
+    "consent_proofs",
+    "policy_notices",
+    "event_forgetting",
 )
 """Tables without rows of one account."""
 

@@ -60,8 +60,11 @@ async def test_all_kinds_are_swept_until_nothing_is_left():
     world = World(calls=12, devices=5)
     assert await world.retention().run() == {"calls": 12, "devices": 5}
     assert world.batches == [
-        *(("calls", 5), ("calls", 5), ("calls", 2)),
-        *(("devices", 5), ("devices", 0)),
+        ("calls", 5),
+        ("calls", 5),
+        ("calls", 2),
+        ("devices", 5),
+        ("devices", 0),
     ]
     assert world.finished == 1
 

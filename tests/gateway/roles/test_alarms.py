@@ -97,14 +97,17 @@ async def test_a_reminder_says_the_figure_of_now(new):
     alarming, events = new()
     lasting = replace(CHANGE, alarm=msgspec.structs.replace(CHANGE.alarm, now=100.5))
     for change, is_reminder in (
-        *((CHANGE, True), (lasting, False), (lasting, True)),
+        (CHANGE, True),
+        (lasting, False),
+        (lasting, True),
         (replace(lasting, is_over=True), False),
     ):
         alarming._tell(change, is_reminder=is_reminder, on_told=None)
     told = [(data["title"], data["value"]) for _, data in events.posted]
     began = CHANGE.alarm.title, 120.0
     assert told == [
-        *(began, began),
+        began,
+        began,
         ("Calls cost 100.5 % of the bound a minute, in USD.", 100.5),
         began,
     ]
@@ -134,7 +137,8 @@ async def test_an_event_says_all_of_an_alarm_and_a_mail_what_to_do(new, mailbox)
     await alarming.stop()
     (mail,) = mailbox.mails
     assert (mail["To"], mail["Subject"]) == (
-        *("ops@example.com", "Caller: began: Calls cost too much."),
+        "ops@example.com",
+        "Caller: began: Calls cost too much.",
     )
     text = mail.get_body(["plain"]).get_content()
     assert next(rule.action for rule in RULES if rule.name == "spend") in text
@@ -238,7 +242,9 @@ async def test_a_call_that_the_carrier_does_not_end_rings_until_it_is_over(
     alarming, events = new(board, gate=gate)
     leases = RedisNodeLeases(redis)
     ghosts = Ghosts(
-        *(RedisGhostStore(redis), NodeWatch(leases, "n1", time.monotonic_ns), carrier),
+        RedisGhostStore(redis),
+        NodeWatch(leases, "n1", time.monotonic_ns),
+        carrier,
         owns=lambda _call_id, _carrier_call_id: False,
         open_calls=gate.open_calls,
         lifetime_s=100_000.0,

@@ -82,7 +82,8 @@ async def test_a_booking_that_is_undone_takes_its_receipt_along(receipts):
 
     with pytest.raises(LookupError):
         await receipts.ledger.add_credit(
-            *("alice", UNIT),
+            "alice",
+            UNIT,
             reference="pi:1",
             kind="grant",
             payment_id="pay_1",

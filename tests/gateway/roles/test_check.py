@@ -149,8 +149,21 @@ def test_a_mark_reads_without_colour():
 async def test_everything_is_looked_at_once(tmp_path):
     findings = await found(DATA_DIR=tmp_path)
     assert set(findings) == {
-        *("build", "settings", "origin", "rates", "webrtc", "redis", "drainer", "database"),
-        *("carrier", "high risk", "velocity", "reach", "sockets", "descriptors", "contact"),
+        "build",
+        "settings",
+        "origin",
+        "rates",
+        "webrtc",
+        "redis",
+        "drainer",
+        "database",
+        "carrier",
+        "high risk",
+        "velocity",
+        "reach",
+        "sockets",
+        "descriptors",
+        "contact",
         "clock",
     }
 

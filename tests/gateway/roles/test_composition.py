@@ -49,7 +49,10 @@ class Office:
         self.access = compose_access(settings, stores)
         self.membership = new_membership(settings, stores.redis, settings.node)
         self.carrier_side = compose_carrier_side(
-            *(settings, stores, adapters.build_carrier(settings), self.membership),
+            settings,
+            stores,
+            adapters.build_carrier(settings),
+            self.membership,
             owns=lambda _call_id, _carrier_call_id: False,
             notify=post.notify,
         )
@@ -67,14 +70,19 @@ class Office:
         ]
         routes = [
             *http.api_routes(
-                *(settings, stores, self.access, prices, self.payments),
+                settings,
+                stores,
+                self.access,
+                prices,
+                self.payments,
                 fraud=fraud,
                 index=CallIndex("", NoCalls(), stores.records, stores.gate),
                 choose_node=lambda: "n1",
                 on_balance=self.payments.auto.consider,
             ),
             *http.health_routes(
-                *(stores, self.alarms),
+                stores,
+                self.alarms,
                 load=NoCalls(),
                 ticker=Ticker(lambda: 0),
                 instance=self.membership.instance,

@@ -81,7 +81,10 @@ async def has_line(folder, account_id):
 async def caller(environ, *arguments, folder):
     """Run a command as an operator does, in a folder; return its exit code and what it says."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gateway", *arguments),
+        sys.executable,
+        "-m",
+        "gateway",
+        *arguments,
         env=environ,
         cwd=folder,
         stdin=asyncio.subprocess.DEVNULL,
@@ -107,7 +110,7 @@ async def serving(environ, folder, role):
 async def working(environ, folder):
     mine = environ | {"CALLER_DATA_DIR": str(folder)}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gateway", "serve", "--role", "worker"), env=mine
+        sys.executable, "-m", "gateway", "serve", "--role", "worker", env=mine
     )
     try:
         yield

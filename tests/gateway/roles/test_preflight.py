@@ -479,7 +479,7 @@ def test_a_new_store_is_not_begun_unsaid(tmp_path, valkey_url, monkeypatch):
 def test_services_that_are_dead_are_reported_in_words_and_not_by_the_log_too(tmp_path):
     dead = f"http://127.0.0.1:{free_port()}"
     _, said = run(
-        *("check",), DATA_DIR=tmp_path, CARRIER_URL=dead, STRIPE_URL=dead,
+        "check", DATA_DIR=tmp_path, CARRIER_URL=dead, STRIPE_URL=dead,
         STRIPE_API_KEY="sk_test_a", PUBLIC_ORIGIN=dead,
     )  # fmt: skip
     assert "The payment service could not be reached." in said

@@ -258,11 +258,26 @@ async def test_a_page_that_a_browser_shows_again_may_be_filled_in_otherwise(hous
 
 
 PAGES = [
-    *("/account", "/account/password", "/account/address", "/account/devices", "/account/security"),
-    *("/account/privacy-choices", "/account/restriction", "/account/supervision"),
-    *("/account/countries", "/account/data", "/account/delete", "/account/keys", "/account/calls"),
-    *("/account/keys/new", "/account/webhooks", "/account/webhooks/new", "/account/buttons"),
-    *("/account/buttons/new", "/account/destinations", "/account/credit"),
+    "/account",
+    "/account/password",
+    "/account/address",
+    "/account/devices",
+    "/account/security",
+    "/account/privacy-choices",
+    "/account/restriction",
+    "/account/supervision",
+    "/account/countries",
+    "/account/data",
+    "/account/delete",
+    "/account/keys",
+    "/account/calls",
+    "/account/keys/new",
+    "/account/webhooks",
+    "/account/webhooks/new",
+    "/account/buttons",
+    "/account/buttons/new",
+    "/account/destinations",
+    "/account/credit",
 ]
 LET_OUT = {"/sign-out", "/confirm"}
 """Where forms lead of which each one sent counts by itself."""

@@ -193,7 +193,10 @@ class House:
         auth = authenticator(self.accounts, lambda: self.heart.now_ns)
         stores = SimpleNamespace(redis=redis, key_epochs=self.epochs, engine=None)
         self.watching = Watching(
-            *(stores, self.roster, self.heart.ticker, auth),
+            stores,
+            self.roster,
+            self.heart.ticker,
+            auth,
             routing=AdminRoutes(auth, ()),
             answer_fields=HSTS,
         )

@@ -18,8 +18,13 @@ from tests.gateway.sockets.socket_peers import Clock, MediaServer
 
 Loop = asyncio.AbstractEventLoop
 _ON_UVLOOP = (
-    *("test_one_port.py", "test_tls.py", "test_framings.py", "test_http_protocol.py"),
-    *("test_relays.py", "test_acceptor.py", "test_hand_over.py"),
+    "test_one_port.py",
+    "test_tls.py",
+    "test_framings.py",
+    "test_http_protocol.py",
+    "test_relays.py",
+    "test_acceptor.py",
+    "test_hand_over.py",
 )
 
 

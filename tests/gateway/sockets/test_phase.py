@@ -42,6 +42,4 @@ def test_every_wait_for_the_peer_has_a_deadline():
 
 
 def test_the_opening_handshake_leads_to_an_open_socket_or_to_its_end():
-    assert RULES[Phase.OPENING].followers == {
-        *(Phase.OPEN, Phase.ENDING, Phase.DRAINING, Phase.LOST)
-    }
+    assert RULES[Phase.OPENING].followers == {Phase.OPEN, Phase.ENDING, Phase.DRAINING, Phase.LOST}

@@ -24,7 +24,9 @@ class Booth:
         leg = BrowserLeg(self.socket, origin="", on_start=lambda *_: None)
         leg.started = True
         self.call = EchoCall(
-            *(leg, self.endpoint, self.ticker),
+            leg,
+            self.endpoint,
+            self.ticker,
             call_id="c1",
             seconds_max=seconds_max,
             on_end=self.ended.append,

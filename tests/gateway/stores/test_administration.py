@@ -153,7 +153,7 @@ async def test_a_lock_whose_mail_cannot_be_queued_has_not_happened(world):
 async def test_who_is_signed_out_has_another_epoch(world):
     await world.admin.sign_out("alice", BY_KIM)
     assert (await world.holder()).credentials_epoch == 2
-    assert await world.log() == [(Act.SESSIONS_ENDED, *(BY_KIM.operator, BY_KIM.reason))]
+    assert await world.log() == [(Act.SESSIONS_ENDED, BY_KIM.operator, BY_KIM.reason)]
 
 
 async def test_a_credit_is_noted_once_and_a_rule_is_lifted_and_restored(world):

@@ -104,8 +104,18 @@ async def test_no_more_orders_are_kept_than_may_be_and_a_known_one_can_be_change
 @pytest.mark.parametrize(
     "text",
     [
-        *(b"", b"garbage", b"\xff\xfe", b"{}", b"null", b"1", b"[null]", NESTED, b"[]" + NESTED),
-        *(b'[{"rule": "node_lost"}]', b"[" + b" " * STANDING_BYTES_MAX + b"]", b"x" * 10_000_000),
+        b"",
+        b"garbage",
+        b"\xff\xfe",
+        b"{}",
+        b"null",
+        b"1",
+        b"[null]",
+        NESTED,
+        b"[]" + NESTED,
+        b'[{"rule": "node_lost"}]',
+        b"[" + b" " * STANDING_BYTES_MAX + b"]",
+        b"x" * 10_000_000,
         b"[" + garbage(since_s=1e300) + b"]",
         b"[" + garbage(since_s=-1) + b"]",
         b"[" + garbage(told_s="never") + b"]",
@@ -125,7 +135,12 @@ async def test_what_is_no_list_of_alarms_is_as_if_nothing_was_written(redis, one
 @pytest.mark.parametrize(
     "text",
     [
-        *(b"", b"garbage", b"\xff", b"[]", NESTED, b"x" * 10_000_000),
+        b"",
+        b"garbage",
+        b"\xff",
+        b"[]",
+        NESTED,
+        b"x" * 10_000_000,
         garbage(order_of("a:b"), until_s=1e300),
         garbage(order_of("a:b"), until_s=-1),
         garbage(order_of("a:b"), at_s=1e11),
@@ -186,8 +201,11 @@ async def test_a_server_that_is_away_is_an_outage():
     redis = connect(f"redis://127.0.0.1:{free_port()}/0")
     alarms = RedisAlarms(redis, "one")
     for attempt in (
-        *(alarms.hold(), alarms.read(), alarms.write([ALARM])),
-        *(alarms.order(order_of()), alarms.forget(["x"])),
+        alarms.hold(),
+        alarms.read(),
+        alarms.write([ALARM]),
+        alarms.order(order_of()),
+        alarms.forget(["x"]),
     ):
         with pytest.raises(StoreUnavailableError, match="alarms"):
             await attempt

@@ -23,8 +23,15 @@ async def test_the_last_result_is_kept_as_it_was(redis):
 @pytest.mark.parametrize(
     "text",
     [
-        *(b"", b"{", b"[]", b"\xff", b"null", b"[" * 2_000, b'{"at_s": 1}'),
-        *(b'{"at_s": -1, "findings": {}}', b'{"at_s": 1e99, "findings": {}}'),
+        b"",
+        b"{",
+        b"[]",
+        b"\xff",
+        b"null",
+        b"[" * 2_000,
+        b'{"at_s": 1}',
+        b'{"at_s": -1, "findings": {}}',
+        b'{"at_s": 1e99, "findings": {}}',
         b'{"at_s": 1, "findings": {"r": -1}}',
         b'{"at_s": 1, "findings": {"%b": 1}}' % (b"r" * 201),
         b'{"at_s": 1, "findings": {%b}}' % b",".join(b'"r%d": 1' % n for n in range(RULES_MAX + 1)),

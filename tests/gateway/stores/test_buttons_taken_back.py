@@ -26,7 +26,9 @@ LONG, WEEK = DISPUTABLE + timedelta(days=1), timedelta(days=7)
 HOME, THIEFS = "ada@example.com", "+4930999999"
 LOCKED = Notice("locked", HOME, link=Purpose.RESET_PASSWORD)
 EVIL = NewButton(
-    *("b2", "evil", msgspec.structs.replace(RULES, destination=THIEFS)),
+    "b2",
+    "evil",
+    msgspec.structs.replace(RULES, destination=THIEFS),
     live_key=key(3),
     test_key=key(4, Mode.TEST),
 )

@@ -38,7 +38,7 @@ class Nodes:
         given = await self.one.give(key, address)
         solution = altcha.solve_challenge(
             altcha.Challenge(
-                *(given.algorithm, given.challenge, given.maxnumber, given.salt, given.signature)
+                given.algorithm, given.challenge, given.maxnumber, given.salt, given.signature
             )
         )
         payload = {

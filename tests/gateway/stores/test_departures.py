@@ -39,7 +39,8 @@ class House:
         self.engine = engine
         self.frozen, self.epochs, self.is_away = [], 0, False
         self.people = SqlPeople(
-            *(engine, queue_notice),
+            engine,
+            queue_notice,
             clock=lambda: NOW,
             on_epoch=self.on_epoch,
             on_freeze=self.on_freeze,

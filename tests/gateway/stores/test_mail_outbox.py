@@ -115,7 +115,9 @@ async def test_a_claim_takes_first_what_it_is_told_to(outbox, clock):
     first = {"verify_email", "reset_password"}
     claimed = [await claim(outbox, clock, count, first=first) for count in (1, 3, 9)]
     assert [[mail.account_id for mail in mails] for mails in claimed] == [
-        *(["b1"], ["b2", "a0", "a1"], ["a2"])
+        ["b1"],
+        ["b2", "a0", "a1"],
+        ["a2"],
     ]
 
 
@@ -193,7 +195,9 @@ async def test_an_abandoned_mail_is_never_sent(outbox, clock):
     await outbox.abandon(mail, "550 SMTPDataError")
     kept = await only(outbox)
     assert (kept.state, kept.failure, kept.ended_at) == (
-        *(MailState.ABANDONED, "550 SMTPDataError", clock.now),
+        MailState.ABANDONED,
+        "550 SMTPDataError",
+        clock.now,
     )
     clock.now += timedelta(days=9)
     assert await claim(outbox, clock) == ()

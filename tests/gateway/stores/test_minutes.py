@@ -56,8 +56,17 @@ async def test_a_day_is_kept_and_no_more(redis, operator, monkeypatch):
 @pytest.mark.parametrize(
     "text",
     [
-        *(b"", b"[]", b"{", b"3", b"null", b'"x"', b'{"at": 1}', b'{"at": "x"}', b'{"at": {}}'),
-        *(b"\xff", b"[" * 2_000),
+        b"",
+        b"[]",
+        b"{",
+        b"3",
+        b"null",
+        b'"x"',
+        b'{"at": 1}',
+        b'{"at": "x"}',
+        b'{"at": {}}',
+        b"\xff",
+        b"[" * 2_000,
     ],
 )
 async def test_what_is_no_minute_is_passed_over_and_keeps_none_out(redis, text):

@@ -46,7 +46,13 @@ async def test_an_older_and_a_newer_release_are_read(redis):
 @pytest.mark.parametrize(
     "text",
     [
-        *(b"", b"{}", b"\xff", b'{"node": 1}', b"[]", b'{"a":' * 5000, b"[" * 100_000),
+        b"",
+        b"{}",
+        b"\xff",
+        b'{"node": 1}',
+        b"[]",
+        b'{"a":' * 5000,
+        b"[" * 100_000,
         b'{"node":' * 5000 + b"1" + b"}" * 5000,
     ],
 )

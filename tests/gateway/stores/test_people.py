@@ -403,9 +403,7 @@ async def test_a_reset_proves_unlocks_and_begins_an_epoch(world):
     )
     assert await world.billed_to() == HOME
     assert (await world.queued())[-1] == ("password_changed", HOME)
-    assert await world.acts() == [
-        *(Act.PASSWORD_RESET, Act.ADDRESS_PROVEN, Act.LOCKED, Act.SIGNED_UP)
-    ]
+    assert await world.acts() == [Act.PASSWORD_RESET, Act.ADDRESS_PROVEN, Act.LOCKED, Act.SIGNED_UP]
 
 
 @pytest.mark.parametrize("is_reset", [True, False])
@@ -858,14 +856,12 @@ async def do_everything(people, link, account_id="alice", epoch=1):
         await people.end_sessions(account_id, epoch),
         await people.holder(account_id),
         await people.set_password(account_id, epoch, "hash two", notice),
-        *[
-            await people.prove_address(link(Purpose.PROVE_ADDRESS), "hash one"),
-            await people.reset_password(link(Purpose.RESET_PASSWORD), "hash two", notice),
-            await people.change_address(link(Purpose.CHANGE_ADDRESS), epoch, WORK, [notice]),
-            await people.undo_change(link(Purpose.UNDO_CHANGE), HOME, notice),
-            await people.lock(link(Purpose.NOT_ME), notice),
-            await people.use_sign_in_link(link(Purpose.SIGN_IN)),
-        ],
+        await people.prove_address(link(Purpose.PROVE_ADDRESS), "hash one"),
+        await people.reset_password(link(Purpose.RESET_PASSWORD), "hash two", notice),
+        await people.change_address(link(Purpose.CHANGE_ADDRESS), epoch, WORK, [notice]),
+        await people.undo_change(link(Purpose.UNDO_CHANGE), HOME, notice),
+        await people.lock(link(Purpose.NOT_ME), notice),
+        await people.use_sign_in_link(link(Purpose.SIGN_IN)),
         await people.note_device(account_id, DEVICE, notice) or None,
     ]
 

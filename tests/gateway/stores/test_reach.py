@@ -132,7 +132,10 @@ class House:
                 earlier.append(digest(secret))
                 async with writing(self.engine, TIMEOUT_S) as connection:
                     await links.make_link(
-                        *(connection, purpose, account_id, email),
+                        connection,
+                        purpose,
+                        account_id,
+                        email,
                         at=self.now,
                         secret=secret,
                         reach=reach,
@@ -441,7 +444,10 @@ async def test_names_in_a_mail_lead_nowhere_and_a_deletion_that_waits_is_named(h
     await house.add_passkey("...", house.now)
     due_at = house.now + 7 * DAY
     asked = await house.departures.ask_deletion(
-        *("ada", await house.epoch(), Unspent.REFUND, due_at),
+        "ada",
+        await house.epoch(),
+        Unspent.REFUND,
+        due_at,
         Notice("deletion_asked", HOME, {"at": due_at.isoformat()}),
     )
     assert asked
@@ -452,7 +458,8 @@ async def test_names_in_a_mail_lead_nowhere_and_a_deletion_that_waits_is_named(h
     claimed = await house.outbox.claim(9, domain="x", until=house.now + DAY)
     (values,) = [mail.notice.values for mail in claimed if mail.notice.name == "password_changed"]
     assert sorted(values["passkeys"].split(", ")) == [
-        *("“?”", "“none  All is well  http evil example l a b”"),
+        "“?”",
+        "“none  All is well  http evil example l a b”",
     ]
     assert values["deletion"] == due_at.isoformat()
 

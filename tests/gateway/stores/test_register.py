@@ -49,7 +49,9 @@ async def world(engine):
 
 async def test_requests_come_in_pages_the_newest_first(world):
     assert await world.page() == [
-        *((3, "ada", Right.DELETION), (2, "ben", Right.ACCESS), (1, "ada", Right.ACCESS)),
+        (3, "ada", Right.DELETION),
+        (2, "ben", Right.ACCESS),
+        (1, "ada", Right.ACCESS),
     ]
     assert await world.page(limit=1, before=3) == [(2, "ben", Right.ACCESS)]
     assert [each[0] for each in await world.page(account_id="ada")] == [3, 1]
@@ -66,7 +68,8 @@ async def test_of_those_that_are_open_the_first_due_comes_first(world):
     assert [each[0] for each in await world.page(is_open=True)] == [2, 1]
     (closed,) = await world.register.page(account_id="", is_open=False, limit=1, before=None)
     assert (closed.done_at, closed.done_by, closed.note) == (
-        *(world.now, Actor.OPERATOR),
+        world.now,
+        Actor.OPERATOR,
         "sent by post",
     )
 

@@ -406,8 +406,16 @@ def no_pause(monkeypatch):
 
 
 PERSONAL = (
-    *("node", "destination", "country", "codec", "origin", "cause_name", "carrier_call_id"),
-    *("ringing_at", "carrier_seconds", "carrier_code"),
+    "node",
+    "destination",
+    "country",
+    "codec",
+    "origin",
+    "cause_name",
+    "carrier_call_id",
+    "ringing_at",
+    "carrier_seconds",
+    "carrier_code",
 )
 
 

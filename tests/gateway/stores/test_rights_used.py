@@ -38,8 +38,20 @@ def test_every_right_that_is_given_is_used(tmp_path):
     place = tmp_path / "usage.json"
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "pytest", "-p", "tests.store_usage", "-q", "-x"),
-            *("-p", "no:xdist", "-p", "no:cacheprovider", "-k", "not postgres", *everything()),
+            sys.executable,
+            "-m",
+            "pytest",
+            "-p",
+            "tests.store_usage",
+            "-q",
+            "-x",
+            "-p",
+            "no:xdist",
+            "-p",
+            "no:cacheprovider",
+            "-k",
+            "not postgres",
+            *everything(),
         ],
         env={**os.environ, store_usage.PLACE: str(place)},
         capture_output=True,

@@ -342,8 +342,18 @@ async def test_who_proves_an_address_first_by_a_reset_gets_an_account_with_nothi
     reset = await world.ask(Purpose.RESET_PASSWORD)
     asked[Purpose.CHANGE_ADDRESS] = await world.ask(Purpose.CHANGE_ADDRESS, THIEF)
     assert before == {
-        *("app", "buttons", "calls", "card", "codes", "countries"),
-        *("deletion", "devices", "keys", "numbers", "passkeys", "supervision"),
+        "app",
+        "buttons",
+        "calls",
+        "card",
+        "codes",
+        "countries",
+        "deletion",
+        "devices",
+        "keys",
+        "numbers",
+        "passkeys",
+        "supervision",
     }
     stood = await epoch(world)
     assert await world.people.reset_password(reset, "hash two", CHANGED)
@@ -402,8 +412,11 @@ async def test_no_address_and_no_name_of_a_stranger_stays(world):
         # Of a stranger's act, and to be sent once the address is proven.
         await queue_notice(connection, "alice", Notice("key_made", HOME), world.now)
     known = (
-        *(people.links.c.email, people.expected_links.c.email, tables.api_keys.c.label),
-        *(mail_outbox.c.recipient, mail_outbox.c.link_email),
+        people.links.c.email,
+        people.expected_links.c.email,
+        tables.api_keys.c.label,
+        mail_outbox.c.recipient,
+        mail_outbox.c.link_email,
     )
 
     async def strange():

@@ -229,7 +229,8 @@ async def test_what_comes_with_a_credit_is_queued_in_its_transaction_and_once(en
         await ledger.add_credit("alice", 5_000_000, reference="payment:p1", kind="grant", news=news)
     with pytest.raises(ValueError, match="too long"):
         await ledger.add_credit(
-            *("alice", 5),
+            "alice",
+            5,
             reference="payment:p2",
             kind="grant",
             news=News("payment.received", {**data, "reference": "x" * 17_000}),

@@ -291,8 +291,14 @@ def test_the_end_of_the_socket_is_an_end(trunk, code, how):
 @pytest.mark.parametrize(
     "message",
     [
-        *(b"{", b'{"event":"media"}', media(sid="MZ2"), FRAME, START),
-        *(stop(callSid="CA2"), stop(accountSid="AC2"), stop(callSid=7)),
+        b"{",
+        b'{"event":"media"}',
+        media(sid="MZ2"),
+        FRAME,
+        START,
+        stop(callSid="CA2"),
+        stop(accountSid="AC2"),
+        stop(callSid=7),
     ],
 )
 def test_what_cannot_be_taken_ends_the_stream_at_once_and_once(trunk, message, closes_with):

@@ -140,7 +140,11 @@ async def test_a_refusal_is_told_with_its_status(service, pricing, status, reque
 @pytest.mark.parametrize(
     "body",
     [
-        *(b"", b"<html>", b"[" * 100_000, b'{"iso_country":"GB"}', b" " * (4 * 1024 * 1024 + 1)),
+        b"",
+        b"<html>",
+        b"[" * 100_000,
+        b'{"iso_country":"GB"}',
+        b" " * (4 * 1024 * 1024 + 1),
         GB | {"outbound_prefix_prices": [{"destination_prefixes": ["44"], "current_price": "NaN"}]},
         GB | {"outbound_prefix_prices": [{"destination_prefixes": ["44"], "current_price": -1}]},
         GB | {"outbound_prefix_prices": [{"destination_prefixes": ["4"], "current_price": "1e99"}]},

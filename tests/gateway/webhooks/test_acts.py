@@ -53,8 +53,13 @@ async def test_what_an_operator_does_is_written_down_with_its_webhook(world, act
     assert await lines_of(world, "alice") == [
         (act, *why)
         for act in (
-            *("webhook_added", "webhook_turned", "webhook_tested", "webhook_changed"),
-            *("webhook_replayed", "webhook_changed", "webhook_removed"),
+            "webhook_added",
+            "webhook_turned",
+            "webhook_tested",
+            "webhook_changed",
+            "webhook_replayed",
+            "webhook_changed",
+            "webhook_removed",
         )
     ]
 

@@ -100,7 +100,12 @@ def test_secrets_are_read_as_they_are_shown(secret):
 @pytest.mark.parametrize(
     "text",
     [
-        *("", "whsec_", SECRET[6:], SECRET + "!", "whsec_" + "a" * 31, "WHSEC_" + SECRET[6:]),
+        "",
+        "whsec_",
+        SECRET[6:],
+        SECRET + "!",
+        "whsec_" + "a" * 31,
+        "WHSEC_" + SECRET[6:],
         secret_text(b"x" * 23),
         secret_text(b"x" * 65),
         "whsec_é" + "A" * 32,
@@ -139,8 +144,12 @@ def test_without_its_key_no_secret_is_made_or_found():
 
 
 def test_the_headers_are_those_of_the_specification():
-    assert (*("webhook-id", "webhook-timestamp", "webhook-signature"),) == (
+    assert (
         signature.ID,
         signature.TIMESTAMP,
         signature.SIGNATURE,
+    ) == (
+        "webhook-id",
+        "webhook-timestamp",
+        "webhook-signature",
     )

@@ -91,7 +91,10 @@ def test_timestamps_follow_the_carriers_clock() -> None:
     wire.pump()
     start = wire.peer.audio[0][1]
     assert [(t - start & 0xFFFFFFFF, marker) for _, t, marker, _ in wire.peer.audio] == [
-        *((0, True), (160, False), (320, False), (480, False)),
+        (0, True),
+        (160, False),
+        (320, False),
+        (480, False),
         (480 + 8 * 500, True),
     ]
 

@@ -41,7 +41,10 @@ EXPECTED = {
         for columns in kind.sql
         for name in columns.exported
     ),
-    *("field.began_at", "field.seen_at", "value.yes", "value.no"),
+    "field.began_at",
+    "field.seen_at",
+    "value.yes",
+    "value.no",
 }
 
 

@@ -64,10 +64,28 @@ def test_a_mail_of_endless_depth_is_shown_as_unreadable() -> None:
 
 WORDS = st.sampled_from(
     [
-        *(b"Subject: ", b"Content-Type: ", b"Content-Transfer-Encoding: ", b"base64", b"\r\n"),
-        *(b"quoted-printable", b"multipart/mixed; boundary=x", b"\r\n\r\n", b"\r\n--x\r\n"),
-        *(b"message/rfc822", b"text/html; charset=", b"utf-7", b"utf-16", b"=?utf-8?q?=FF?="),
-        *(b"=?", b"?=", b"charset*=utf-8''%ff", b"--x--", b"=", b"\x00", b"\xff", b"punycode"),
+        b"Subject: ",
+        b"Content-Type: ",
+        b"Content-Transfer-Encoding: ",
+        b"base64",
+        b"\r\n",
+        b"quoted-printable",
+        b"multipart/mixed; boundary=x",
+        b"\r\n\r\n",
+        b"\r\n--x\r\n",
+        b"message/rfc822",
+        b"text/html; charset=",
+        b"utf-7",
+        b"utf-16",
+        b"=?utf-8?q?=FF?=",
+        b"=?",
+        b"?=",
+        b"charset*=utf-8''%ff",
+        b"--x--",
+        b"=",
+        b"\x00",
+        b"\xff",
+        b"punycode",
     ]
 )
 

@@ -35,7 +35,10 @@ def test_what_cannot_be_charged(amount: int, currency: str) -> None:
 
 def test_only_currencies_that_stripe_charges_in_are_taken() -> None:
     assert [read_currency(text) for text in ("EUR", "jpy", "kwd", "isk")] == [
-        *("eur", "jpy", "kwd", "isk"),
+        "eur",
+        "jpy",
+        "kwd",
+        "isk",
     ]
     for text in ("eu", "euro", "e1r", "", "xts", "xau", "zzz"):
         with pytest.raises(ApiError):

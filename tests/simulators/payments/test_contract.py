@@ -113,8 +113,15 @@ async def everything(payments: Payments, receiver: Receiver) -> None:
 
 
 KINDS = (
-    *("checkout.session", "payment_intent", "charge", "refund", "dispute", "customer"),
-    *("payment_method", "balance_transaction", "event"),
+    "checkout.session",
+    "payment_intent",
+    "charge",
+    "refund",
+    "dispute",
+    "customer",
+    "payment_method",
+    "balance_transaction",
+    "event",
 )
 
 

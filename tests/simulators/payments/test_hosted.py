@@ -27,7 +27,11 @@ async def test_the_page_says_what_it_is_and_what_it_costs(payments: Payments) ->
     assert CANCEL in page.text
     assert 'value="c@d.test"' in page.text
     assert re.findall(r'name="method" value="(\w+)"', page.text) == [
-        *("card", "authentication", "declined", "bank", "bank_fails")
+        "card",
+        "authentication",
+        "declined",
+        "bank",
+        "bank_fails",
     ]
     assert "<script" not in page.text
 

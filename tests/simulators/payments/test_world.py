@@ -42,7 +42,10 @@ def test_the_balance_is_the_sum_of_its_movements() -> None:
     world.book("charge", 700, "jpy", "ch_2", NOW_NS)
     assert world.balance == {"eur": -500, "jpy": 700}
     assert [movement.net for movement in world.registry.newest(BalanceTransaction)] == [
-        *(700, -2000, -1000, 2500)
+        700,
+        -2000,
+        -1000,
+        2500,
     ]
 
 

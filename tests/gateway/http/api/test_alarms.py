@@ -201,8 +201,10 @@ async def test_what_is_no_body_is_refused(api, text):
 
 
 ROUTES = [
-    *[("GET", ALARMS, None), ("POST", f"{ALARMS}/acknowledge", ACKNOWLEDGED)],
-    *[("POST", f"{ALARMS}/silence", SILENCED), ("POST", f"{ALARMS}/unsilence", {"name": NAME})],
+    ("GET", ALARMS, None),
+    ("POST", f"{ALARMS}/acknowledge", ACKNOWLEDGED),
+    ("POST", f"{ALARMS}/silence", SILENCED),
+    ("POST", f"{ALARMS}/unsilence", {"name": NAME}),
 ]
 
 

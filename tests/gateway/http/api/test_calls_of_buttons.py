@@ -31,13 +31,20 @@ class ShopApi(Api):
             STANDING, button_id="b9", account_id="bob", key_id="k9", key=OF_BOB
         )
         door = ButtonDoor(
-            *(buttons, self.accounts, Epochs(), self.node.velocity),
+            buttons,
+            self.accounts,
+            Epochs(),
+            self.node.velocity,
             own_origins={PAGE},
             clock_ns=stage.clock_ns,
             utc_now=lambda: NOW,
         )
         auth = Authenticator(
-            *(self.accounts, Epochs(), self.node.velocity, stage.clock_ns, lambda: NOW),
+            self.accounts,
+            Epochs(),
+            self.node.velocity,
+            stage.clock_ns,
+            lambda: NOW,
             holders=Holders(self.world.browsers, Cookies(PAGE), frozenset({PAGE})),
         )
         admission = ButtonAdmission(self.admission, Challenges(), stage.gate, Eras(), buttons)

@@ -102,7 +102,8 @@ async def test_requests_are_listed_with_their_dates(api):
 async def test_a_page_says_what_follows_it(api):
     reply = await api.ask("GET", f"{PATH}?state=open&account=ada&limit=1&before=7")
     assert ([each["number"] for each in reply.json()["requests"]], reply.json()["next"]) == (
-        *([2], "2"),
+        [2],
+        "2",
     )
     assert api.register.asked == [{"account_id": "ada", "is_open": True, "limit": 2, "before": 7}]
 

@@ -128,7 +128,11 @@ async def test_a_node_logs_more_for_a_reason_that_is_kept(api):
     noted = [("n1", "debug for 15 minutes", order), ("n1", "setting", order)]
     assert api.noted == noted
     for body in (
-        *({}, why, {"level": "debug"}, {"level": "debug", "reason": ""}, {"level": "trace", **why}),
+        {},
+        why,
+        {"level": "debug"},
+        {"level": "debug", "reason": ""},
+        {"level": "trace", **why},
         *({"level": "debug", "minutes": minutes, **why} for minutes in (0, 1441, "15", 1.5)),
         {"level": "debug", "for": 5, **why},
     ):
@@ -179,9 +183,12 @@ async def test_a_node_that_is_silent_is_said_to_be(api):
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        *[("GET", NODES), ("POST", f"{NODES}/n1/drain"), ("POST", f"{NODES}/n1/resume")],
+        ("GET", NODES),
+        ("POST", f"{NODES}/n1/drain"),
+        ("POST", f"{NODES}/n1/resume"),
         ("POST", f"{NODES}/n1/log-level"),
-        *[("GET", CALLS), ("POST", f"{CALLS}/c1/end")],
+        ("GET", CALLS),
+        ("POST", f"{CALLS}/c1/end"),
     ],
 )
 async def test_another_key_and_another_network_reach_none_of_it(stage, api, method, path):

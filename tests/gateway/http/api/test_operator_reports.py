@@ -98,7 +98,8 @@ async def test_credit_is_answered_with_what_live_calls_spend(api):
     assert (bob["account_id"], bob["calls"], bob["lasts_s"]) == ("bob", 1, 200)
     assert bob["per_minute"] == {"micros": 9000, "currency": "EUR", "text": "€0.0090"}
     assert (alice["account_id"], alice["lasts_s"], alice["balance"]["micros"]) == (
-        *("alice", 300),
+        "alice",
+        300,
         30_000,
     )
     assert (report["accounts_total"], report["cut_off_total"]) == (3, 1)

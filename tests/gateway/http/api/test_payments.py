@@ -280,8 +280,11 @@ async def test_what_keeps_a_payment_from_beginning_is_told(api, failure, status,
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        *(("GET", "/v1/top-ups"), ("POST", "/v1/top-ups"), ("GET", "/v1/top-ups/pay_1")),
-        *(("GET", "/v1/payments"), ("PUT", "/v1/auto-top-up")),
+        ("GET", "/v1/top-ups"),
+        ("POST", "/v1/top-ups"),
+        ("GET", "/v1/top-ups/pay_1"),
+        ("GET", "/v1/payments"),
+        ("PUT", "/v1/auto-top-up"),
     ],
 )
 async def test_nothing_is_told_without_a_key(api, method, path):

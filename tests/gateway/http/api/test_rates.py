@@ -68,7 +68,9 @@ async def test_a_rate_is_shown_with_prices_and_affordable_time(ask):
     assert (body["destination"], body["country"], body["prefix"]) == ("+442079460018", "GB", "44")
     assert (body["first_increment_s"], body["next_increment_s"], body["free_s"]) == (60, 6, 5)
     assert [(p["seconds"], p["cost"]["micros"]) for p in body["prices"]] == [
-        *((60, 1_250_000), (180, 3_000_000), (600, 3_000_000))
+        (60, 1_250_000),
+        (180, 3_000_000),
+        (600, 3_000_000),
     ]
     assert body["balance"]["micros"] == CREDIT
     assert body["affordable_seconds"] == 14_400

@@ -43,7 +43,10 @@ class Shop:
         self.velocity = Velocity()
         self.now, self.now_ns = NOW, 0
         self.door = ButtonDoor(
-            *(self.buttons, self.accounts, self.epochs, self.velocity),
+            self.buttons,
+            self.accounts,
+            self.epochs,
+            self.velocity,
             own_origins={OWN},
             clock_ns=lambda: self.now_ns,
             utc_now=lambda: self.now,

@@ -107,8 +107,14 @@ class Site:
         books, table = self.books, RateTable(self.rates, Closed)
         self.call_pages = CallPages(door, books.index, books.statements)
         self.credit_pages = CreditPages(
-            *(door, Settings(public_origin=origin), books.index.credit, table, books.statements),
-            *(PaymentBook(self.till), self.velocity, CardPayments(self.till, self.till)),
+            door,
+            Settings(public_origin=origin),
+            books.index.credit,
+            table,
+            books.statements,
+            PaymentBook(self.till),
+            self.velocity,
+            CardPayments(self.till, self.till),
             lambda: secrets.token_urlsafe(18),
         )
         self.rates_pages = RatesPages(door, self.velocity, self.rates, Closed, table, "USD")
@@ -122,7 +128,11 @@ class Site:
         )
         self.webhooks = MemoryEndpoints(lambda: world.now)
         self.webhook_pages = WebhookPages(
-            *(door, self.webhooks, SecretMaker(["k" * 32]), (), world.velocity),
+            door,
+            self.webhooks,
+            SecretMaker(["k" * 32]),
+            (),
+            world.velocity,
             lambda: secrets.token_urlsafe(18),
         )
         self.supervision = MemorySupervision()
@@ -140,7 +150,11 @@ class Site:
         door, world = self.door, self.world
         self.routes = [
             *LandingPages(
-                *(door, self.table, "USD", self.home_countries, self.is_open),
+                door,
+                self.table,
+                "USD",
+                self.home_countries,
+                self.is_open,
                 self.landing_button,
             ).routes(),
             *SignUpPages(door, world.sign_up, self.is_open).routes(),
@@ -152,8 +166,14 @@ class Site:
             *PasskeyPages(door, world.passkeys).routes(),
             *LinkPages(door, world.links, world.passwords, world.sign_in, world.addresses).routes(),
             *AccountPages(
-                *(door, world.passwords, world.addresses, world.browsers, world.sign_outs),
-                *(self.balance_of, world.privacy, world.is_leaving),
+                door,
+                world.passwords,
+                world.addresses,
+                world.browsers,
+                world.sign_outs,
+                self.balance_of,
+                world.privacy,
+                world.is_leaving,
             ).routes(),
             *LeavingPages(door, world.leaving, Kept()).routes(),
             *PrivacyPages(door, world.privacy, self.documents, lambda: world.now).routes(),
@@ -169,7 +189,10 @@ class Site:
             *self.key_pages.routes(),
             *self.webhook_pages.routes(),
             *ButtonPages(
-                *(door, self.own_buttons, self.balance_of, ORIGIN),
+                door,
+                self.own_buttons,
+                self.balance_of,
+                ORIGIN,
                 lambda: secrets.token_urlsafe(18),
             ).routes(),
             *DestinationPages(door, self.own_buttons, self.proofs).routes(),

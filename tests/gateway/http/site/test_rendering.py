@@ -25,8 +25,20 @@ from tests.gateway.http.site.books import HOSTED
 ROOT = Path(__file__).parents[4]
 PAGES = typing.get_args(pages.Page)
 CONSTANTS = {
-    *("t", "language", "country_name", "here", "caller", "is_signed_in"),
-    *("service", "contact", "operator", "address", "logo", "icon", "style", "script"),
+    "t",
+    "language",
+    "country_name",
+    "here",
+    "caller",
+    "is_signed_in",
+    "service",
+    "contact",
+    "operator",
+    "address",
+    "logo",
+    "icon",
+    "style",
+    "script",
 }
 TEMPLATES = Path(rendering.__file__).parent / "templates"
 SHARED = {"layout.html", "signed_in.html", "menu.html", "fields.html", "facts.html"} | {

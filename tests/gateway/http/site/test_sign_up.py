@@ -28,7 +28,9 @@ async def test_a_person_signs_up_by_form_and_mail(site):
     assert next(iter(site.world.people.holders.values())).is_proven
     cookies = reply.headers.get_list("set-cookie")
     assert [each.partition("=")[0] for each in cookies] == [
-        *("__Host-caller", "__Host-caller-device", "__Host-caller-said")
+        "__Host-caller",
+        "__Host-caller-device",
+        "__Host-caller-said",
     ]
     assert "Your address is confirmed" in (await site.get(place(reply))).text
     assert (await site.post(link, password=PASSWORD)).status_code == 410

@@ -80,8 +80,21 @@ class MemoryEndpoints:
         self.sent.insert(
             0,
             Delivery(
-                *(f"dlv_{len(self.sent)}", endpoint_id, account_id, "evt_1", "webhook.test"),
-                *(at, "", {}, DeliveryState.QUEUED, 0, 0, at, at, None, ""),
+                f"dlv_{len(self.sent)}",
+                endpoint_id,
+                account_id,
+                "evt_1",
+                "webhook.test",
+                at,
+                "",
+                {},
+                DeliveryState.QUEUED,
+                0,
+                0,
+                at,
+                at,
+                None,
+                "",
             ),
         )
         return self.sent[0]
