@@ -185,8 +185,8 @@ def raises_errors(source: Source) -> Iterator[str]:
 def writes_items_out(source: Source) -> Iterator[str]:
     """A literal behind a star only packs lines: its items stand by themselves."""
     for node in ast.walk(source.tree):
-        if isinstance(node, ast.Starred) and isinstance(node.ctx, ast.Load):
-            if isinstance(node.value, ast.Tuple | ast.List) and node.value.elts:
+        match node:
+            case ast.Starred(ast.Tuple([_, *_]) | ast.List([_, *_])):
                 yield f"{node.lineno}: a literal behind a star"
 
 
