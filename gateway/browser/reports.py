@@ -5,6 +5,7 @@ Pure conversions; knows no socket and no store.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from billing.cdr import CallClosed, CallOpened, LegQuality
@@ -165,7 +166,10 @@ def end_message(
         (message, action), lack = words, lack_of(ran_out_of, hides_money=hides_money)
     elif hides_money and cause is Cause.MANAGER_REQUEST:
         message = CLOSED_BUTTON
-    told = {} if call.carrier_refusal is None else call.carrier_refusal.told
+    told: Mapping[str, str] = {}
+    # What the carrier notes of a gateway that it cannot reach says less than the cause does.
+    if call.carrier_refusal is not None and cause is not Cause.GATEWAY_DOWN:
+        told = call.carrier_refusal.told
     gave_up = call.answered_ns is None and call.ended_by == "caller"
     kind = wire.Cancel if gave_up else wire.Disconnect
     return kind(

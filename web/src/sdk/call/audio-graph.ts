@@ -138,11 +138,11 @@ export class AudioGraph {
   }
 }
 
-/** The default rate: Firefox connects no microphone to a context of another one. */
+/** The default rate: Firefox connects no microphone to a context of another one. Latency is `interactive` by default. */
 function newContext(): AudioContext {
   if (!window.isSecureContext) throw new CallerError('insecure_page');
   if (typeof AudioWorkletNode === 'undefined') throw new CallerError('unsupported_browser');
-  const context = new AudioContext({ latencyHint: 'interactive' });
+  const context = new AudioContext();
   void context.resume();
   return context;
 }

@@ -164,7 +164,7 @@ export class Call extends Emitter<CallEvents> {
 
   /** Play the phone's voice at this loudness, 0 to 1; iOS leaves that to the keys of the device. */
   setVolume(volume: number): void {
-    this.#line.setVolume(Math.min(1, Math.max(0, volume)));
+    this.#line.sound.setVolume(Math.min(1, Math.max(0, volume)));
   }
 
   isMuted(): boolean {
@@ -331,7 +331,7 @@ export class Call extends Emitter<CallEvents> {
   #change(state: CallState): void {
     const before = this.#state;
     this.#state = state;
-    this.#line.setMuted(state.muted || state.held);
+    this.#line.sound.setMuted(state.muted || state.held);
     this.#line.isDue = state.phase === 'live' && !state.held;
     this.emit('changed', state);
     if (state.muted !== before.muted) this.emit('mute', state.muted);

@@ -56,7 +56,7 @@ interface NetworkInformation extends EventTarget {
 export class Line {
   /** Whether the phone's voice has to come: see PathChoice. */
   isDue = false;
-  readonly #sound: Sound;
+  readonly sound: Sound;
   readonly #choice = new PathChoice();
   readonly #report = new ReportSum();
   readonly #network = (navigator as Navigator & { connection?: NetworkInformation }).connection;
@@ -84,8 +84,8 @@ export class Line {
     private readonly events: LineEvents,
     private readonly setup: LineSetup,
   ) {
-    this.#sound = new Sound({ ...events, changed: () => void this.#look() }, setup.audioProcessor);
-    this.#unfollow = followChoice(() => this.#sound.applyChoice());
+    this.sound = new Sound({ ...events, changed: () => void this.#look() }, setup.audioProcessor);
+    this.#unfollow = followChoice(() => this.sound.applyChoice());
     document.addEventListener('visibilitychange', this.#revive);
     window.addEventListener('online', this.#networkChanged);
     this.#network?.addEventListener('change', this.#networkMayHaveChanged);
@@ -93,7 +93,7 @@ export class Line {
 
   /** Open microphone and sound. Throws CallerError. */
   async open(): Promise<void> {
-    const ports = await this.#sound.open();
+    const ports = await this.sound.open();
     if (this.#isClosed) return;
     this.#connection = startConnection((news) => {
       if (news.kind === 'message') this.#receive(news.message);
@@ -123,14 +123,6 @@ export class Line {
     if (this.#isReady) this.#connection?.post({ kind: 'send', message });
   }
 
-  setMuted(isMuted: boolean): void {
-    this.#sound.setMuted(isMuted);
-  }
-
-  setVolume(volume: number): void {
-    this.#sound.setVolume(volume);
-  }
-
   /** Find out soon whether the gateway still answers. */
   probe(): void {
     this.#connection?.post({ kind: 'probe' });
@@ -146,7 +138,7 @@ export class Line {
     window.clearTimeout(this.#retry);
     this.#unfollow();
     this.#connection?.close();
-    this.#sound.close();
+    this.sound.close();
     if (this.#kept) dropCall(this.#kept.account);
   }
 
@@ -163,17 +155,18 @@ export class Line {
     this.#problem = undefined;
     switch (message.type) {
       case 'ready':
-        this.#isReady = true;
-        this.#keep(message);
-        if (this.#absence) this.#isBack();
-        this.#begin(message.webrtc);
-        break;
       case 'check-ready':
         this.#isReady = true;
-        this.#begin(message.webrtc);
+        if (message.type === 'ready') this.#keep(message);
+        if (this.#absence) {
+          this.#absence = undefined;
+          this.send({ type: 'media', path: this.#choice.path });
+          this.events.away(false);
+        }
+        if (this.#offerId === 0 && message.webrtc && WebRtc.isPossible && !isBlocked()) void this.#offer();
         break;
       case 'answer':
-        if (message.id === this.#offerId) void this.#sound.webrtc.answer(message.sdp).catch(() => this.#choice.refused());
+        if (message.id === this.#offerId) void this.sound.webrtc.answer(message.sdp).catch(() => this.#choice.refused());
         break;
       case 'offer-refused':
         if (message.id === this.#offerId) this.#choice.refused();
@@ -210,21 +203,11 @@ export class Line {
     if (this.#kept) keepCall(this.#kept);
   }
 
-  #isBack(): void {
-    this.#absence = undefined;
-    this.send({ type: 'media', path: this.#choice.path });
-    this.events.away(false);
-  }
-
-  #begin(takesOffers: boolean): void {
-    if (this.#offerId === 0 && takesOffers && WebRtc.isPossible && !isBlocked()) void this.#offer();
-  }
-
   async #offer(): Promise<void> {
     if (this.#isOffering) return;
     this.#isOffering = true;
     try {
-      const sdp = await this.#sound.webrtc.offer();
+      const sdp = await this.sound.webrtc.offer();
       this.send({ type: 'offer', id: ++this.#offerId, sdp });
       this.#choice.offered(performance.now());
     } catch {
@@ -272,8 +255,8 @@ export class Line {
   async #look(): Promise<void> {
     if (this.#isLooking) return;
     this.#isLooking = true;
-    const websocket = this.#sound.heardBySocket(this.#roundTripMs);
-    const webrtc = await this.#sound.webrtc.heard().catch(() => undefined);
+    const websocket = this.sound.heardBySocket(this.#roundTripMs);
+    const webrtc = await this.sound.webrtc.heard().catch(() => undefined);
     this.#isLooking = false;
     this.#report.take({ webrtc, websocket }, this.#choice.path);
     this.#decide(webrtc);
@@ -282,7 +265,7 @@ export class Line {
   #decide(heard: Heard | undefined): void {
     if (this.#offerId === 0 || this.#isClosed) return;
     const action = this.#choice.poll(performance.now(), {
-      up: this.#sound.webrtc.isUp,
+      up: this.sound.webrtc.isUp,
       reachable: this.#isReady,
       due: this.isDue && !this.#isHeldUp,
       received: heard?.packets ?? 0,
@@ -297,7 +280,7 @@ export class Line {
       void this.#offer();
     } else if (action === 'give-up') {
       setBlocked(true);
-      this.#sound.webrtc.close();
+      this.sound.webrtc.close();
     } else {
       this.send({ type: 'media', path: action });
       this.#follow();
@@ -306,7 +289,7 @@ export class Line {
 
   /** Let the audio take the chosen path. */
   #follow(): void {
-    this.#sound.setPath(this.#choice.path);
+    this.sound.setPath(this.#choice.path);
     this.events.path(this.#choice.path);
   }
 
@@ -331,7 +314,7 @@ export class Line {
   readonly #revive = async (): Promise<void> => {
     if (document.visibilityState !== 'visible') return;
     try {
-      const ports = await this.#sound.revive();
+      const ports = await this.sound.revive();
       if (ports) this.#attach(ports);
     } catch (error) {
       this.events.ended(asCallerError(error));

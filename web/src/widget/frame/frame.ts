@@ -42,8 +42,6 @@ class Frame {
   #wasCalling = false;
   #takesFeedback = false;
   #clock = 0;
-  /** Seconds of the call that the page around knows of. */
-  #told: number | undefined;
 
   constructor(
     private readonly main: HTMLElement,
@@ -185,7 +183,7 @@ class Frame {
     this.#show('live', t('live'), this.#inCall.nodes);
     this.#clock = window.setInterval(() => {
       this.#inCall?.update(call.state, performance.now());
-      if (elapsedSeconds(call.state, performance.now()) !== this.#told) this.#tellSize();
+      this.#tellSize();
     }, REDRAW_MS);
   }
 
@@ -215,7 +213,6 @@ class Frame {
   }
 
   #tellSize(): void {
-    this.#told = this.#call && elapsedSeconds(this.#call.state, performance.now());
     this.host.tell({ type: 'size', height: String(this.main.offsetHeight) });
   }
 

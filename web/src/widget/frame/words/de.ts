@@ -53,7 +53,7 @@ export const words: Words = {
   unknown: 'wird gemessen',
   endsIn: 'Dieser Anruf endet in {time}.',
   'endsIn.duration': 'Dieser Anruf endet in {time}. Danach können Sie noch einmal anrufen.',
-  systemMuted: 'Das System hat Ihr Mikrofon stummgeschaltet: Man hört Sie nicht. Schalten Sie es am Headset oder im System wieder ein, oder beenden Sie, was es sonst noch nutzt.',
+  systemMuted: 'Ihr Mikrofon ist am Headset oder im System stumm: Man hört Sie nicht. Schalten Sie es dort ein.',
   gone: 'Kein Mikrofon: Man hört Sie nicht. Schließen Sie eines an oder erlauben Sie es, dann geht es weiter.',
   silent: 'Ihr Mikrofon liefert keinen Ton. Prüfen Sie, ob es eingeschaltet und nicht stumm ist.',
   notHeard: 'Ihre Stimme kommt nicht an. Prüfen Sie Ihre Verbindung.',

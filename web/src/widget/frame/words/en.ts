@@ -50,7 +50,7 @@ export const words = {
   unknown: 'being measured',
   endsIn: 'This call ends in {time}.',
   'endsIn.duration': 'This call ends in {time}. You can call again then.',
-  systemMuted: 'The system has muted your microphone: you are not heard. Switch it on again on the headset or in the system, or end what else uses it.',
+  systemMuted: 'Your microphone is muted on the headset or in the system: you are not heard. Switch it on there.',
   gone: 'There is no microphone: you are not heard. Connect or allow one, and the call goes on.',
   silent: 'Your microphone delivers no sound. Check that it is on and not muted.',
   notHeard: 'Your voice does not arrive. Check your connection.',

@@ -53,7 +53,7 @@ export const words: Words = {
   unknown: 'midiéndose',
   endsIn: 'Esta llamada termina en {time}.',
   'endsIn.duration': 'Esta llamada termina en {time}. Después puede llamar otra vez.',
-  systemMuted: 'El sistema ha silenciado su micrófono: no se le oye. Vuelva a activarlo en los auriculares o en el sistema, o cierre lo demás que lo use.',
+  systemMuted: 'Su micrófono está silenciado en los auriculares o en el sistema: no se le oye. Actívelo allí.',
   gone: 'No hay micrófono: no se le oye. Conecte o permita uno y la llamada sigue.',
   silent: 'Su micrófono no da sonido. Compruebe que está encendido y no silenciado.',
   notHeard: 'Su voz no llega. Compruebe su conexión.',
