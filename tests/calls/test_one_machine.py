@@ -157,6 +157,12 @@ async def test_a_node_that_is_killed_costs_its_own_calls_only_and_comes_back(hou
     assert world.gateway.terminate() == 0
 
 
+async def _has_confirmed(world: Machine, call_id: str) -> bool:
+    async with world.stores() as stores:
+        calls = await stores.gate.open_calls()
+    return any(call.call_id == call_id and call.seconds for call in calls)
+
+
 async def _is_another(world: Machine, node: int) -> bool:
     """Whether the node has a process again."""
     return world.pids("n1-1") not in ([], [node])
@@ -384,6 +390,8 @@ async def test_children_end_with_a_supervisor_that_is_killed(house: Any) -> None
     async with call_on(customer, "n1-1") as phone:
         call_id = (await phone.wait("ready"))["call_id"]
         carrier_call_id = await customer.carrier_call_id(call_id)
+        # Only a confirmed second tells the store when the phone was answered.
+        await eventually(lambda: _has_confirmed(world, call_id), 20)
         family = world.gateway.family()
         assert len(family) >= 5
         world.gateway.popen.kill()
