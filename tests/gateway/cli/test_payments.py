@@ -1,6 +1,8 @@
 """`caller payments`: lists, refunds, reconciling and evidence, and what is said when it fails."""
 
 import asyncio
+import os
+import pwd
 import re
 import shutil
 import sqlite3
@@ -171,7 +173,7 @@ def test_unspent_credit_is_refunded_once_by_its_reference(desk):
     assert balance == "Credit granted. Balance: $18.00"
     query = "SELECT operator, reason FROM account_events WHERE act = 'payment_refunded' ORDER BY id"
     first, (who, why) = damage(desk, query)
-    assert first == ("operator", f"{payment_id}: sorry: $5.00: asked for")
+    assert first == (pwd.getpwuid(os.getuid()).pw_name, f"{payment_id}: sorry: $5.00: asked for")
     assert who == "kim"
     assert re.fullmatch(rf"{payment_id}: [0-9a-f]{{12}}: \$3\.00: asked for", why)
 

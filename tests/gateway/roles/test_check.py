@@ -220,7 +220,7 @@ async def test_a_sound_node_has_nothing_to_correct(tmp_path, valkey_url):
 async def test_what_is_broken_is_fatal_and_the_rest_is_still_looked_at(tmp_path, subject, environ):
     findings = await found(DATA_DIR=tmp_path, **environ)
     assert findings[subject].is_fatal
-    assert len(findings) == 15
+    assert len(findings) == 16
 
 
 async def tls_found(tmp_path, pair, origin="https://127.0.0.1"):
