@@ -493,7 +493,8 @@ def _open_call(call_id: bytes, owner: bytes, state: bytes) -> OpenCall:
     # Rows of the first version end here, those of the second before the key, and of calls that
     # nobody has answered before the time of the answer.
     carrier_call_id, per_minute_micros, cap_names, *rest = fields or ("", 0, ())
-    key_id, answered_ms = (*rest, *("", 0)[len(rest) :])[:2]
+    key_id = rest[0] if rest else ""
+    answered_ms = rest[1] if len(rest) > 1 else 0
     held, seconds = state.split(b":")
     return OpenCall(
         call_id.decode(),

@@ -153,13 +153,13 @@ class Ticker:
         A deadline is seen when all are polled: a tick shorter than POLL_NS is kept where that was
         set POLL_NS ahead at least.
         """
-        if not self._waiters and self._handle is not None:
+        is_first = not self._waiters
+        self._waiters[waiter] = polled
+        if is_first and self._handle is not None:
             # Nobody was polled until now: the series goes on from here.
             self._poll_ns = self._urgent_ns = _next_ns(self._poll_ns, POLL_NS, self.clock_ns())
             self._handle.cancel()
-            self._waiters[waiter] = polled
             self._arm()
-        self._waiters[waiter] = polled
 
     def remove_waiter(self, waiter: Waiter) -> None:
         """Stop polling; an unknown waiter is ignored."""

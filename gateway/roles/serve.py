@@ -75,8 +75,8 @@ _GEN2_THRESHOLD = 1000
 """Full collections are made rare: one of them is a gap in every call's audio."""
 
 
-def _nobody(_step: str) -> None:
-    pass
+def _ignore_step(_step: str) -> None:
+    """Do nothing: no parent waits for the start."""
 
 
 class Role(StrEnum):
@@ -148,14 +148,14 @@ class Gateway:
         self._port: Port
         self._refused: RefusedSignatures
         self._server: OnePortServer
-        self._on_step: Callable[[str], None] = _nobody
+        self._on_step: Callable[[str], None] = _ignore_step
 
     @property
     def port(self) -> int:
         """The port that is listened on."""
         return self._server.port
 
-    async def start(self, on_step: Callable[[str], None] = _nobody) -> None:
+    async def start(self, on_step: Callable[[str], None] = _ignore_step) -> None:
         """Open the stores, settle what an earlier run left, and listen.
 
         `on_step` is told what begins. When it raises, nothing stays open.

@@ -212,6 +212,7 @@ class Frame {
     if (this.#call) this.#end(this.#call.state);
   }
 
+  /** Also during a call, when nothing but what would be told if it ended now has changed: that goes along (host.ts). */
   #tellSize(): void {
     this.host.tell({ type: 'size', height: String(this.main.offsetHeight) });
   }
