@@ -359,7 +359,7 @@ class Settings:
     )
     outbox_alarm: int = knobs.number(
         100_000,
-        "Entries waiting for the SQL database at which /readyz and the log raise an alarm.",
+        "Entries waiting for the SQL database at which /readyz?verbose and the log raise an alarm.",
         100,
         10_000_000,
         "entries",

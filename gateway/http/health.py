@@ -1,4 +1,4 @@
-"""Answers the probes: liveness, and readiness with the figures an operator asks for first.
+"""Answers the probes: liveness, and readiness, whose details an operator's key may see.
 
 Knows no store: what must answer is given as checks by name.
 """
@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from database.errors import StoreFullError, StoreRightError
+from database.errors import StoreFullError, StoreRightError, StoreUnavailableError
+from gateway.errors import RequestRefusedError
 from gateway.fleet.instances import NONCE, NONCE_PATTERN, PROOF, proof_of
 from gateway.heartbeat.ticker import Ticker
 from gateway.http.access import DeclaredRoute, public
@@ -26,6 +27,12 @@ _FRESH_NS = 1_000_000_000
 
 Check = Callable[[], Awaitable[object]]
 """Returns when a store answers; raises when it does not."""
+Admit = Callable[[Request], Awaitable[object]]
+"""Returns for a request with an operator's key. Raises RequestRefusedError for others, and
+StoreUnavailableError where that cannot be found out."""
+
+_VERBOSE = "verbose"
+_NO_KEY = "unauthorized"
 
 
 class _Latest:
@@ -65,6 +72,8 @@ class Health:
 
     calls: NodeLoad
     ticker: Ticker
+    admit: Admit
+    """Judges who may see details."""
     checks: Mapping[str, Check]
     """What must answer for the node to take calls, by name."""
     weaknesses: Mapping[str, Check] = field(default_factory=dict)
@@ -72,7 +81,7 @@ class Health:
     alarms: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
     """Name -> whether its alarm is raised."""
     figures: Mapping[str, Callable[[], float]] = field(default_factory=dict)
-    """Name, with its unit -> a figure that is shown with the readiness."""
+    """Name, with its unit -> a figure that is shown with the details."""
     instance: str = ""
     """What this process calls itself: `caller check` asks whether it is the one that answers."""
     _latest: _Latest = field(default_factory=_Latest, init=False, repr=False)
@@ -96,25 +105,49 @@ class Health:
             said[PROOF] = proof_of(self.instance, nonce)
         return Json(said)
 
-    async def ready(self, _request: Request) -> Response:
-        """Say whether new calls can be taken, and what is missing.
+    async def ready(self, request: Request) -> Response:
+        """Say whether new calls can be taken; with `?verbose`, tell operators what is missing.
 
-        A degraded node takes calls: sending them all elsewhere would help nobody when what is
-        missing is missing everywhere.
+        Everybody else is told no more, for what is missing helps whoever attacks. The status is the
+        same for all: a probe with a wrong key must not take a node away. A degraded node takes
+        calls: sending them all elsewhere would help nobody when what is missing is missing
+        everywhere.
         """
         checks = {**self.checks, **self.weaknesses}
         states = await self._latest.states(checks, self.ticker.clock_ns)
         needed = {name: states[name] for name in self.checks}
-        weak = {name: states[name] for name in self.weaknesses}
-        weak |= {name: "alarm" if is_raised() else "ok" for name, is_raised in self.alarms.items()}
         # Unready while draining, so that balancers stop sending calls that would be refused.
         needed["calls"] = "draining" if self.calls.is_draining else "ok"
         is_ready = all(state == "ok" for state in needed.values())
+        said: dict[str, object] = {"status": "ok" if is_ready else "unready"}
+        if _VERBOSE in request.query_params:
+            refusal = await self._refusal(request)
+            said |= {"details": refusal} if refusal else self._details(needed, states, is_ready)
+        return Json(said, 200 if is_ready else 503)
+
+    def _details(
+        self, needed: Mapping[str, str], states: Mapping[str, str], is_ready: bool
+    ) -> dict[str, object]:
+        weak = {name: states[name] for name in self.weaknesses}
+        weak |= {name: "alarm" if is_raised() else "ok" for name, is_raised in self.alarms.items()}
         is_whole = all(state == "ok" for state in weak.values())
         status = ("ok" if is_whole else "degraded") if is_ready else "unready"
         figures = {name: round(figure(), 1) for name, figure in self.figures.items()}
-        said = {"status": status, **needed, **weak, **figures}
-        return Json(said, 200 if is_ready else 503)
+        return {"status": status, **needed, **weak, **figures}
+
+    async def _refusal(self, request: Request) -> str:
+        """Return the code of why no details are given; empty for an operator."""
+        # Without a key nothing is asked of a store: anybody may call the probe.
+        if "authorization" not in request.headers:
+            return _NO_KEY
+        try:
+            async with asyncio.timeout(_CHECK_TIMEOUT_S):
+                await self.admit(request)
+        except RequestRefusedError as error:
+            return error.code
+        except (StoreUnavailableError, TimeoutError):
+            return StoreUnavailableError.code
+        return ""
 
 
 async def _state(check: Check) -> str:
@@ -126,6 +159,6 @@ async def _state(check: Check) -> str:
     except StoreRightError as error:
         return f"lacks {' '.join(error.rules)}"
     except Exception:
-        # Without the driver's message, which may contain hosts and passwords: the probe is public.
+        # Without the driver's message, which may contain hosts and passwords.
         return "unreachable"
     return "ok"

@@ -22,6 +22,7 @@ from gateway.calls.index import CallIndex
 from gateway.heartbeat.ticker import Ticker
 from gateway.http import pages
 from gateway.http.access import DeclaredRoute
+from gateway.http.api.admin import AdminRoutes
 from gateway.http.api.buttons import ButtonsApi
 from gateway.http.api.call_feedback import CallFeedbackApi
 from gateway.http.api.calls import CallsApi
@@ -168,10 +169,14 @@ def health_routes(
     *,
     load: NodeLoad,
     ticker: Ticker,
+    routing: AdminRoutes,
     instance: str,
     has_node: Callable[[], bool] | None,
 ) -> Routes:
-    """Return the probes' routes; `has_node` says whether a node of others takes calls."""
+    """Return the probes' routes, whose details are for whom `routing` lets in.
+
+    `has_node` says whether a node of others takes calls.
+    """
     # Its pages go on without one: a balancer must not take them away.
     nodes = {} if has_node is None else {"nodes": lambda: not has_node()}
 
@@ -189,6 +194,7 @@ def health_routes(
     return Health(
         load,
         ticker,
+        routing.admit,
         # Without Redis no hold can be placed, so no call can start.
         checks={"redis": ask_redis},
         # Without SQL calls go on: keys are cached and records wait in the outbox.

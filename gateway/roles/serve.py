@@ -235,6 +235,7 @@ class Gateway:
                 alarms,
                 load=self._calls,
                 ticker=self._port.ticker,
+                routing=routing,
                 instance=membership.instance,
                 has_node=None if role.holds_calls else self._has_node,
             ),

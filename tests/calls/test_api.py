@@ -150,7 +150,9 @@ async def test_what_is_not_served_says_so(world: World, customer: Customer):
     for path in ("/n/n1/media/nobody", "/n/other/media/browser"):
         assert (await http.get(path)).status_code in (400, 404, 426)
     assert (await http.get("/healthz")).json()["status"] == "ok"
-    assert (await http.get("/readyz")).json()["status"] == "ok"
+    assert (await http.get("/readyz")).json() == {"status": "ok"}
+    _, ready = await world.readiness(await world.new_operator())
+    assert ready["status"] == "ok"
 
 
 async def test_a_frozen_account_places_no_call(world: World):

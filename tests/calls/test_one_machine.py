@@ -98,8 +98,8 @@ async def test_calls_are_made_charged_and_recorded_on_both_nodes(house: Any) -> 
     while found != set(NODES):
         record = await customer.ordinary_call()
         found.add(record["node"])
-    ready = (await customer.http.get("/readyz")).json()
-    assert ready["status"] == "ok", ready
+    code, ready = await world.readiness(await world.new_operator())
+    assert (code, ready["status"], ready["nodes"]) == (200, "ok", "ok"), ready
     assert world.gateway.terminate() == 0, world.gateway.log.read_text()
     said = world.gateway.log.read_text()
     assert '"level": "error"' not in said

@@ -139,7 +139,7 @@ async def outer(
 
 async def test_a_credit_store_that_stalls(outer: tuple[World, Wire, ValkeyServer]):
     world, _, server = outer
-    customer = await world.new_customer()
+    customer, operator = await world.new_customer(), await world.new_operator()
     async with contextlib.AsyncExitStack() as stack:
         phone, call_id = await live_call(customer, stack)
         sid = await customer.carrier_call_id(call_id)
@@ -160,8 +160,10 @@ async def test_a_credit_store_that_stalls(outer: tuple[World, Wire, ValkeyServer
         assert (ended["cause"], ended["ended_by"]) == (41, "gateway")
         await eventually(lambda: world.is_over(sid))
         assert (await customer.http.get("/healthz")).status_code == 200
+        code, ready = await world.readiness(operator)
+        assert (code, ready["status"], ready["redis"]) == (503, "unready", "unreachable")
         ready = await customer.http.get("/readyz")
-        assert (ready.status_code, ready.json()["redis"]) == (503, "unreachable")
+        assert (ready.status_code, ready.json()) == (503, {"status": "unready"})
         server.resume()
     record = await assert_charged(customer, call_id, before=10_000_000)
     assert record["seconds"] == ended["seconds"] >= 6

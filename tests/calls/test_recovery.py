@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -262,13 +262,13 @@ async def test_a_call_outlives_the_loss_of_all_credits(cluster: Cluster):
 
 async def test_a_call_outlives_a_crash_of_the_credit_store(cluster: Cluster):
     world = await cluster.node("n1")
-    customer = await world.new_customer()
+    customer, operator = await world.new_customer(), await world.new_operator()
     async with contextlib.AsyncExitStack() as stack:
         phone, call_id = await live_call(customer, stack)
         cluster.server.kill()
         await seconds_pass(phone, 5)
-        reply = await customer.http.get("/readyz")
-        assert (reply.status_code, reply.json()["redis"]) == (503, "unreachable")
+        code, ready = await world.readiness(operator)
+        assert (code, ready["redis"]) == (503, "unreachable")
         await asyncio.to_thread(cluster.server.start)
         await seconds_pass(phone, 15)
         ended = await phone.hang_up()
@@ -285,16 +285,16 @@ async def test_a_full_outbox_gives_the_alarm_and_takes_no_calls_away(
 ):
     world = new_world(CALLER_OUTBOX_ALARM="100")
     await asyncio.to_thread(world.start_gateway)
-    customer = await world.new_customer()
+    customer, operator = await world.new_customer(), await world.new_operator()
     async with world.stores() as stores, contextlib.AsyncExitStack() as stack:
         phone, call_id = await live_call(customer, stack)
         with locked(world.settings.data_dir / "caller.db"):
             for n in range(60):
                 await short_call(stores, customer.account_id, f"short{n}")
-            await eventually(lambda: outbox_is(world, "alarm"), 30)
+            await eventually(lambda: outbox_is(world, operator, "alarm"), 30)
             await customer_may_call(customer)
             await seconds_pass(phone, 1)
-        await eventually(lambda: outbox_is(world, "ok"), 90)
+        await eventually(lambda: outbox_is(world, operator, "ok"), 90)
         ended = await phone.hang_up()
     assert (await customer.record(call_id))["cost"] == ended["cost"]
     assert world.gateway is not None
@@ -336,11 +336,10 @@ async def short_call(stores: Stores, account_id: str, call_id: str) -> None:
     )
 
 
-async def outbox_is(world: World, state: str) -> bool:
-    async with httpx.AsyncClient() as client:
-        reply = await client.get(world.base + "/readyz", timeout=5)
-    assert reply.status_code == 200
-    return reply.json()["outbox"] == state
+async def outbox_is(world: World, operator: Mapping[str, str], state: str) -> bool:
+    code, ready = await world.readiness(operator)
+    assert code == 200
+    return ready["outbox"] == state
 
 
 async def customer_may_call(customer: Customer) -> None:

@@ -111,8 +111,10 @@ async def test_each_process_serves_what_it_is_for_and_nothing_else(house: House)
             assert (await client.get(media + path)).status_code == 404, path
         assert (await client.post(f"{web}/n/{node}/twilio/status")).status_code == 404
         assert (await client.get(web + "/sign-in")).status_code == 200
+        operator = await house.world.new_operator()
         for base in (media, web):
-            assert (await client.get(base + "/readyz")).json()["status"] == "ok"
+            ready = await client.get(base + "/readyz?verbose", headers=operator)
+            assert (ready.json()["status"], ready.json()["redis_rights"]) == ("ok", "ok")
     token = await customer.token()
     url = f"ws://127.0.0.1:{house.ports['web']}/n/{node}/media/browser"
     with pytest.raises(Exception, match="404"):

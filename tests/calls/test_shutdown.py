@@ -27,7 +27,7 @@ async def test_a_stop_lets_calls_finish_and_ends_them_at_the_deadline(
         CALLER_DRAIN_TIMEOUT_S="3", CALLER_START_TIMEOUT_S="30", CALLER_REFUNDS_DAY_MAX="5"
     )
     await asyncio.to_thread(world.start_gateway)
-    customer = await world.new_customer()
+    customer, operator = await world.new_customer(), await world.new_operator()
     token = await customer.token()
     async with (
         customer.call() as leaver,
@@ -39,7 +39,7 @@ async def test_a_stop_lets_calls_finish_and_ends_them_at_the_deadline(
         assert world.gateway is not None
         world.gateway.popen.send_signal(signal.SIGTERM)
         begun = time.monotonic()
-        await assert_draining(customer, waiting, token)
+        await assert_draining(customer, operator, waiting, token)
         left = await leaver.hang_up()
         assert (left["cause"], left["ended_by"]) == (16, "caller")
         stayed = await stayer.wait("disconnect")
@@ -69,13 +69,15 @@ async def test_a_stop_lets_calls_finish_and_ends_them_at_the_deadline(
     await customer.http.aclose()
 
 
-async def assert_draining(customer: Customer, waiting: Phone, token: dict) -> None:
+async def assert_draining(
+    customer: Customer, operator: dict[str, str], waiting: Phone, token: dict
+) -> None:
     """A gateway that is stopping takes no new call, and says when to try again."""
     async with asyncio.timeout(5):
         while (await customer.http.get("/readyz")).status_code == 200:
             pass
-    ready = await customer.http.get("/readyz")
-    assert (ready.status_code, ready.json()["calls"]) == (503, "draining")
+    code, ready = await customer.world.readiness(operator)
+    assert (code, ready["calls"]) == (503, "draining")
     reply = await customer.http.post("/v1/call-tokens", json={"destination": "+15005551000"})
     assert (reply.status_code, reply.json()["code"]) == (503, "gateway_draining")
     assert reply.headers["retry-after"]

@@ -249,15 +249,28 @@ class World:
         http = httpx.AsyncClient(base_url=self.base, headers=headers, timeout=PATIENCE_S)
         return Customer(self, account_id, key, http)
 
-    async def figures(self) -> dict[str, float]:
-        """Return what the gateway's process shows of itself to operators, by sample and labels."""
+    async def new_operator(self) -> dict[str, str]:
+        """Return the headers of a request with a new key of an operator."""
         key = new_api_key()
         async with self.stores() as stores:
             with contextlib.suppress(LookupError, ValueError):
                 await stores.accounts.create_account("operators", "USD")
             digest = key_hash(key)
             await stores.accounts.add_api_key("operators", digest, "x", scopes={Scope.ADMIN})
-        async with httpx.AsyncClient(headers={"authorization": f"Bearer {key}"}) as client:
+        return {"authorization": f"Bearer {key}"}
+
+    async def readiness(self, operator: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
+        """Return the status of the gateway's readiness, and its details as an operator sees them.
+
+        `operator` is what `new_operator` has returned.
+        """
+        async with httpx.AsyncClient(headers=operator) as client:
+            reply = await client.get(f"{self.base}/readyz?verbose", timeout=PATIENCE_S)
+        return reply.status_code, reply.json()
+
+    async def figures(self) -> dict[str, float]:
+        """Return what the gateway's process shows of itself to operators, by sample and labels."""
+        async with httpx.AsyncClient(headers=await self.new_operator()) as client:
             reply = await client.get(f"{self.base}/metrics", timeout=2)
         reply.raise_for_status()
         lines = [line.rpartition(" ") for line in reply.text.splitlines() if line[:1] != "#"]

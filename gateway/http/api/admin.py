@@ -325,6 +325,14 @@ class AdminRoutes:
         """Return a GET route that is no part of the API, for keys of scope admin."""
         return self.auth.route(path, self._guarded(handler), Scope.ADMIN)
 
+    async def admit(self, request: Request) -> None:
+        """Return for a request with a key of scope admin, from where it is accepted.
+
+        Raises RequestRefusedError for any other, StoreUnavailableError.
+        """
+        await self.auth.principal(request, Scope.ADMIN)
+        self.check_network(request)
+
     def _guarded(self, handler: Handler) -> Handler:
         """Return a handler for whom comes from where it may; LookupError: there is no account."""
 

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from database.errors import StoreFullError, StoreRightError
+from database.errors import StoreFullError, StoreRightError, StoreUnavailableError
+from gateway.errors import RequestRefusedError
 from gateway.fleet.instances import found_in, new_nonce
 from gateway.heartbeat.ticker import Ticker
 from gateway.http.health import Health
@@ -33,12 +34,36 @@ async def hangs():
     await asyncio.Event().wait()
 
 
+class Keys:
+    """Judges keys as those of operators are judged: one may see details."""
+
+    def __init__(self):
+        self.judged = 0
+        self.is_away = self.hangs = False
+
+    async def __call__(self, request):
+        self.judged += 1
+        if self.hangs:
+            await asyncio.Event().wait()
+        if self.is_away:
+            raise StoreUnavailableError("postgresql://secret@host")
+        if request.headers["authorization"] != OPERATOR["authorization"]:
+            raise RequestRefusedError("scope_missing", scope="admin")
+
+
+OPERATOR = {"authorization": "Bearer ck_operator"}
+OTHER = {"authorization": "Bearer ck_other"}
+DETAILS = "/readyz?verbose"
+
+
 class Probe:
     """Asks a process twice how it is; `again` is the second answer."""
 
     def __init__(self, client_of):
         self.client_of = client_of
         self.again = None
+        self.keys = Keys()
+        self.headers = OPERATOR
 
     async def __call__(self, path, calls=None, weaknesses=(), alarms=(), figures=(), **checks):
         ticker = Ticker(lambda: 0)
@@ -46,6 +71,7 @@ class Probe:
         health = Health(
             calls or Calls(),
             ticker,
+            self.keys,
             checks,
             dict(weaknesses),
             dict(alarms),
@@ -53,8 +79,8 @@ class Probe:
             instance="n1-of-them",
         )
         async with self.client_of(health.routes()) as client:
-            first = await client.get(path)
-            self.again = await client.get(path)
+            first = await client.get(path, headers=self.headers)
+            self.again = await client.get(path, headers=self.headers)
             return first
 
 
@@ -71,13 +97,13 @@ async def test_a_process_lives_whatever_its_stores_do(probe):
 
 
 async def test_a_node_is_ready_when_all_answer(probe):
-    reply = await probe("/readyz", redis=answers, database=answers)
+    reply = await probe(DETAILS, redis=answers, database=answers)
     assert reply.status_code == 200
     assert reply.json() == {"status": "ok", "redis": "ok", "database": "ok", "calls": "ok"}
 
 
 async def test_a_node_says_what_is_missing_and_no_more(probe):
-    reply = await probe("/readyz", redis=fails, database=answers)
+    reply = await probe(DETAILS, redis=fails, database=answers)
     assert reply.status_code == 503
     assert reply.json() == {
         "status": "unready",
@@ -87,11 +113,48 @@ async def test_a_node_says_what_is_missing_and_no_more(probe):
     }
 
 
+@pytest.mark.parametrize("path", ["/readyz", "/readyz?verbose"])
+@pytest.mark.parametrize("redis", [answers, fails])
+async def test_everybody_is_told_whether_calls_are_taken_and_nothing_else(probe, path, redis):
+    probe.headers = {}
+    figures = {"drained_age_s": lambda: 20.26}
+    reply = await probe(path, redis=redis, weaknesses={"database": fails}, figures=figures)
+    is_ready = redis is answers
+    assert reply.status_code == (200 if is_ready else 503)
+    said = {"status": "ok" if is_ready else "unready"}
+    assert reply.json() == said | ({"details": "unauthorized"} if "?" in path else {})
+    assert probe.keys.judged == 0, "nothing is asked of a store for those who show no key"
+
+
+async def test_details_are_given_only_where_they_are_asked_for(probe):
+    reply = await probe("/readyz", redis=answers)
+    assert reply.json() == {"status": "ok"}
+    assert probe.keys.judged == 0
+
+
+async def test_a_key_that_is_no_operators_is_told_so_and_the_probe_answers_all_the_same(probe):
+    probe.headers = OTHER
+    for redis, code, status in [(answers, 200, "ok"), (fails, 503, "unready")]:
+        reply = await probe(DETAILS, redis=redis)
+        assert reply.status_code == code
+        assert reply.json() == {"status": status, "details": "scope_missing"}
+
+
+@pytest.mark.parametrize("fault", ["is_away", "hangs"])
+async def test_while_no_key_can_be_judged_the_plain_answer_stays(probe, fault):
+    setattr(probe.keys, fault, True)
+    before_ns = virtual_loop().now_ns
+    reply = await probe(DETAILS, redis=answers, weaknesses={"database": fails})
+    assert reply.status_code == 200
+    assert reply.json() == {"status": "ok", "details": "store_unavailable"}
+    assert virtual_loop().now_ns - before_ns < 5e9
+
+
 async def test_a_full_disk_is_named(probe):
     async def is_full():
         raise StoreFullError("its disk is full")
 
-    reply = await probe("/readyz", redis=is_full)
+    reply = await probe(DETAILS, redis=is_full)
     assert (reply.status_code, reply.json()["redis"]) == (503, "disk full")
 
 
@@ -99,14 +162,14 @@ async def test_a_right_that_is_missing_is_named(probe):
     async def lacks():
         raise StoreRightError("lacks rights", ["&caller/watch/*", "+publish"])
 
-    reply = await probe("/readyz", redis=lacks)
+    reply = await probe(DETAILS, redis=lacks)
     said = (reply.status_code, reply.json()["redis"])
     assert said == (503, "lacks &caller/watch/* +publish")
 
 
 async def test_a_check_that_hangs_is_given_up(probe):
     before_ns = virtual_loop().now_ns
-    reply = await probe("/readyz", redis=hangs)
+    reply = await probe(DETAILS, redis=hangs)
     assert (reply.status_code, reply.json()["redis"]) == (503, "unreachable")
     assert virtual_loop().now_ns - before_ns < 5e9
 
@@ -114,12 +177,12 @@ async def test_a_check_that_hangs_is_given_up(probe):
 async def test_a_draining_node_takes_no_calls(probe):
     calls = Calls()
     calls.is_draining = True
-    reply = await probe("/readyz", calls, redis=answers)
+    reply = await probe(DETAILS, calls, redis=answers)
     assert (reply.status_code, reply.json()["calls"]) == (503, "draining")
 
 
 async def test_a_node_without_its_book_takes_calls_and_says_so(probe):
-    reply = await probe("/readyz", redis=answers, weaknesses={"database": hangs})
+    reply = await probe(DETAILS, redis=answers, weaknesses={"database": hangs})
     assert reply.status_code == 200
     assert reply.json() == {
         "status": "degraded",
@@ -131,7 +194,7 @@ async def test_a_node_without_its_book_takes_calls_and_says_so(probe):
 
 async def test_an_alarm_is_shown_and_takes_no_node_away(probe):
     raised = [True, False]
-    reply = await probe("/readyz", redis=answers, alarms={"outbox": raised.pop})
+    reply = await probe(DETAILS, redis=answers, alarms={"outbox": raised.pop})
     assert (reply.status_code, reply.json()["status"]) == (200, "ok")
     assert (probe.again.status_code, probe.again.json()["outbox"]) == (200, "alarm")
     assert probe.again.json()["status"] == "degraded"
@@ -139,7 +202,7 @@ async def test_an_alarm_is_shown_and_takes_no_node_away(probe):
 
 async def test_a_node_without_credits_is_unready_whatever_else_is_wrong(probe):
     reply = await probe(
-        "/readyz", redis=fails, weaknesses={"database": fails}, alarms={"outbox": lambda: True}
+        DETAILS, redis=fails, weaknesses={"database": fails}, alarms={"outbox": lambda: True}
     )
     assert (reply.status_code, reply.json()["status"]) == (503, "unready")
 
@@ -160,8 +223,9 @@ class Store:
 async def watched(client_of):
     """Return a store, its probe's client, and a clock that the test sets."""
     store, now_ns = Store(), [0]
-    health = Health(Calls(), Ticker(lambda: now_ns[0]), {"redis": store.check})
+    health = Health(Calls(), Ticker(lambda: now_ns[0]), Keys(), {"redis": store.check})
     async with client_of(health.routes()) as client:
+        client.headers.update(OPERATOR)
         yield store, client, now_ns
 
 
@@ -180,7 +244,7 @@ async def test_what_was_found_is_told_for_a_second(watched):
     store.may_answer.set()
     for at_ns, looks in [(0, 1), (999_999_999, 1), (10**9, 2), (10**9, 2), (10**12, 3)]:
         now_ns[0] = at_ns
-        assert (await client.get("/readyz")).json()["redis"] == "ok"
+        assert (await client.get(DETAILS)).json()["redis"] == "ok"
         assert store.asked == looks
 
 
@@ -199,7 +263,7 @@ async def test_one_who_asks_and_goes_takes_nobody_elses_answer_away(watched):
 
 async def test_only_the_readiness_shows_figures(probe):
     figures = {"drained_age_s": lambda: 20.26}
-    assert (await probe("/readyz", figures=figures, redis=answers)).json()["drained_age_s"] == 20.3
+    assert (await probe(DETAILS, figures=figures, redis=answers)).json()["drained_age_s"] == 20.3
     assert (await probe("/healthz", figures=figures, redis=answers)).json() == {"status": "ok"}
 
 

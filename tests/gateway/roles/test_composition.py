@@ -15,6 +15,7 @@ from gateway.charging.recovery import bring_credits
 from gateway.errors import SettingsError
 from gateway.fleet.instances import found_in, new_nonce
 from gateway.heartbeat.ticker import Ticker
+from gateway.http.api.admin import AdminRoutes
 from gateway.http.app import create_app
 from gateway.http.bearer import key_hash, new_api_key
 from gateway.roles import adapters, http, periodic_tasks, public_origin, storage
@@ -28,7 +29,7 @@ from gateway.roles.post import open_post
 from gateway.roles.prices import load_prices
 from gateway.roles.public_origin import Answer
 from gateway.roles.stopping import Stops
-from gateway.scopes import PAGE
+from gateway.scopes import PAGE, Scope
 from gateway.secret import Secret
 from gateway.settings_variables import from_mapping
 from gateway.stores.leases import RedisNodeLeases
@@ -85,6 +86,7 @@ class Office:
                 self.alarms,
                 load=NoCalls(),
                 ticker=Ticker(lambda: 0),
+                routing=AdminRoutes(self.access.auth, settings.admin_networks),
                 instance=self.membership.instance,
                 has_node=lambda: True,
             ),
@@ -153,7 +155,12 @@ async def test_it_says_where_a_call_is_that_it_cannot_end(office, client):
 
 
 async def test_it_is_ready_and_shows_what_is_in_the_books(office, client):
-    ready = await client.get("/readyz")
+    ready = await client.get("/readyz?verbose")
+    assert (ready.status_code, ready.json()) == (200, {"status": "ok", "details": "scope_missing"})
+    operator = new_api_key()
+    await office.stores.accounts.add_api_key("alice", key_hash(operator), "", scopes={Scope.ADMIN})
+    headers = {"authorization": f"Bearer {operator}"}
+    ready = await client.get("/readyz?verbose", headers=headers)
     assert (ready.status_code, ready.json()["status"]) == (200, "ok")
     nonce = new_nonce()
     healthy = (await client.get("/healthz", params={"nonce": nonce})).json()

@@ -235,7 +235,20 @@ def test_the_first_command_works_and_ends_properly(environ, tmp_path):
     with running_demo(environ, tmp_path / "log") as (base, client):
         account = client.get("/v1/account").json()
         assert (account["id"], account["balance"]["text"]) == ("demo", "$10.00")
-        assert httpx.get(f"{base}/readyz").json()["status"] == "ok"
+        assert httpx.get(f"{base}/readyz").json() == {"status": "ok"}
+        made = subprocess.run(
+            [
+                sys.executable,
+                *["-m", "gateway", "accounts", "create", "operators", "--scope", "admin"],
+            ],
+            env=os.environ | environ,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        operator = {"authorization": f"Bearer {made.stdout.split()[-1]}"}
+        ready = httpx.get(f"{base}/readyz?verbose", headers=operator).json()
+        assert (ready["status"], ready["database"]) == ("ok", "ok")
         proves_an_address(base, (tmp_path / "log").read_text())
         signs_in(base, (tmp_path / "log").read_text())
 

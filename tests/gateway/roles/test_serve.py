@@ -9,9 +9,11 @@ from billing.clock import utc_now
 from billing.errors import RateDeckError
 from billing.stores.redis_client import connect, disconnect
 from gateway.errors import SettingsError
+from gateway.http.bearer import key_hash, new_api_key
 from gateway.roles.journal import open_journal
 from gateway.roles.serve import Gateway
 from gateway.roles.stopping import Stops
+from gateway.scopes import Scope
 from gateway.settings_variables import from_mapping
 from gateway.stores.leases import RedisNodeLeases
 
@@ -23,10 +25,12 @@ async def test_a_node_serves_keeps_its_lease_and_gives_it_back(environ):
     try:
         assert await leases.alive() == {"n1"}
         async with aiohttp.ClientSession(f"http://127.0.0.1:{node.port}") as session:
-            async with session.get("/readyz") as reply:
-                state = await reply.json()
-            assert reply.status == 200
-            assert state["status"] == "ok"
+            assert await readiness(session, {}) == (
+                200,
+                {"status": "ok", "details": "unauthorized"},
+            )
+            code, state = await readiness(session, await new_operator(node))
+            assert (code, state["status"]) == (200, "ok")
             assert state["outbox"] == state["database"] == "ok"
             # Payments are set up, so their webhook is served, and believes nobody.
             async with session.post("/stripe/webhook", data=b"{}") as reply:
@@ -38,6 +42,33 @@ async def test_a_node_serves_keeps_its_lease_and_gives_it_back(environ):
     again = Gateway(from_mapping(environ), environ)
     await again.start()
     await again.stop()
+
+
+async def new_operator(node):
+    """Return the headers of a request with a key of scope admin."""
+    key = new_api_key()
+    await node.stores.accounts.create_account("operators", "USD")
+    await node.stores.accounts.add_api_key("operators", key_hash(key), "x", scopes={Scope.ADMIN})
+    return {"authorization": f"Bearer {key}"}
+
+
+async def readiness(session, headers):
+    async with session.get("/readyz?verbose", headers=headers) as reply:
+        return reply.status, await reply.json()
+
+
+async def test_details_of_the_readiness_are_for_operators_and_from_their_networks(environ):
+    environ["CALLER_ADMIN_NETWORKS"] = "10.0.0.0/8"
+    node = Gateway(from_mapping(environ), environ)
+    await node.start()
+    try:
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{node.port}") as session:
+            said = await readiness(session, await new_operator(node))
+            assert said == (200, {"status": "ok", "details": "network_refused"})
+            said = await readiness(session, {"authorization": "Bearer ck_nobodys"})
+            assert said == (200, {"status": "ok", "details": "unauthorized"})
+    finally:
+        await node.stop()
 
 
 @pytest.mark.parametrize(
