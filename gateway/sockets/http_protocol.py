@@ -66,6 +66,10 @@ _PROBES: Final = (b"/healthz", b"/readyz", b"/metrics")
 
 _BAD_REQUEST: Final = plain_answer(HTTPStatus.BAD_REQUEST, "This is not a valid HTTP request.\n")
 
+_LATE: Final = plain_answer(
+    HTTPStatus.REQUEST_TIMEOUT, "The rest of the request did not come in time. Send it again.\n"
+)
+
 _TOO_MANY: Final = plain_answer(
     HTTPStatus.TOO_MANY_REQUESTS, "Too many requests come from your address. Wait a second.\n"
 )
@@ -286,6 +290,8 @@ class OnePortProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Wait for the next request, if it is not there yet."""
         super().on_response_complete()
+        if self._in_body and not self.pipeline and self._deadline_ns is None:
+            self._set_body_deadline()
         if not self._is_responding():
             self._engine.strangers.peer_due(self._stranger)
             self._set_head_deadline()
@@ -310,17 +316,23 @@ class OnePortProtocol(HttpToolsProtocol):
         self._raw.close()
 
     def check(self, now_ns: int) -> None:
-        """Drop a connection whose peer is late; uvicorn would wait for ever."""
+        """End a connection whose peer is late; uvicorn would wait for ever.
+
+        A peer whose body is late is told so (RFC 9110, 15.5.9), unless its answer has begun.
+        """
         due_ns, unread_due_ns = self._deadline_ns, self._unread_deadline_ns
         if due_ns is not None and self.transport.is_closing() and self._raw.get_write_buffer_size():
             # The end that the peer should answer has not left yet: an answer that it reads slowly
             # lies in front of it.
             due_ns += self._engine.limits.unread_timeout_ns
-        if (due_ns is not None and now_ns >= due_ns) or (
-            unread_due_ns is not None and now_ns >= unread_due_ns
-        ):
+        is_late = due_ns is not None and now_ns >= due_ns
+        is_unread = unread_due_ns is not None and now_ns >= unread_due_ns
+        if is_late or is_unread:
             self._engine.counters.late += 1
-            self._raw.abort()
+            if self._in_body and not is_unread and not self._ignores_input:
+                self._refuse(_LATE)
+            else:
+                self._raw.abort()
 
     # Our own.
 
@@ -350,12 +362,18 @@ class OnePortProtocol(HttpToolsProtocol):
         engine, stranger = self._engine, self._stranger
         self._is_expecting = False
         self._in_body = True
-        # From the head on; begun again by each byte it would let a body drip for ever.
-        self._deadline_ns = engine.clock_ns() + engine.limits.request_timeout_ns
+        # Behind another request nothing is read until that one is answered: the peer is not late.
+        if not self.pipeline:
+            self._set_body_deadline()
         engine.strangers.lift_deadline(stranger)
         # Silent since now: a peer that has sent a head is not the one that did nothing longest.
         if stranger.is_silent:
             engine.strangers.peer_due(stranger)
+
+    def _set_body_deadline(self) -> None:
+        # From the head on; begun again by each byte it would let a body drip for ever.
+        engine = self._engine
+        self._deadline_ns = engine.clock_ns() + engine.limits.request_timeout_ns
 
     def _note_peer(self) -> None:
         """Note from where a request or a handshake comes, or that a trusted proxy brings it."""

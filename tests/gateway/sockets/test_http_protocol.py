@@ -53,10 +53,48 @@ async def test_a_body_has_more_time_than_a_head_but_not_for_ever() -> None:
     client = Client(house)
     await client.says(HEAD + b"12")
     house.engine.sweep(house.clock.advance(9.9))
+    assert not client.transport.sent
+    assert not client.transport.has_ended
+    house.engine.sweep(house.clock.advance(0.1))
+    assert house.engine.counters.late == 1
+    await passes()
+    assert statuses(bytes(client.transport.sent)) == [408]
+    assert b"\r\nConnection: close\r\n" in client.transport.sent
+    assert b"no-store" in client.transport.sent
+    assert client.transport.has_ended
+    # What comes now is too late, and its sender has only so long to end the connection.
+    assert await client.says(b"345" + HELLO) == [408]
+    house.engine.sweep(house.clock.advance(4.9))
     assert not client.is_dropped
     house.engine.sweep(house.clock.advance(0.1))
     assert client.is_dropped
-    assert house.engine.counters.late == 1
+    assert not house.asked
+
+
+async def test_a_body_that_stalls_behind_an_answer_gets_no_second_one() -> None:
+    house = House()
+    client = Client(house)
+    early = HEAD.replace(b"/echo", b"/hello").replace(b"POST", b"GET")
+    assert await client.says(early + b"12") == [200]
+    house.engine.sweep(house.clock.advance(10))
+    await passes()
+    assert statuses(bytes(client.transport.sent)) == [200]
+    assert client.is_dropped
+
+
+async def test_a_body_behind_a_slow_answer_is_expected_from_the_answer_on() -> None:
+    house = House()
+    client = Client(house)
+    await client.says(SLOW + HEAD + b"12")
+    house.engine.sweep(house.clock.advance(60))
+    assert not client.is_dropped
+    house.release.set()
+    await passes()
+    house.engine.sweep(house.clock.advance(9.9))
+    assert not client.transport.has_ended
+    house.engine.sweep(house.clock.advance(0.1))
+    await passes()
+    assert statuses(bytes(client.transport.sent)) == [200, 408]
 
 
 async def test_a_head_behind_a_slow_answer_is_expected_from_the_answer_on() -> None:

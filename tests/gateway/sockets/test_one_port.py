@@ -403,6 +403,21 @@ async def test_a_slow_request_is_dropped_at_its_deadline(start, clock, sent):
     assert site.engine.counters.late == 1
 
 
+async def test_a_body_that_stalls_is_answered_408(start, clock):
+    site = await start()
+    head = HELLO.replace(b"GET /hello", b"POST /echo")
+    peer = await site.connect(head[:-2] + b"Content-Length: 5\r\n\r\n12")
+    await asyncio.sleep(0.02)
+    site.engine.sweep(clock.advance(10))
+    status, head, body = await peer.response()
+    assert (status, body) == (
+        408,
+        b"The rest of the request did not come in time. Send it again.\n",
+    )
+    assert head["connection"] == "close"
+    assert await peer.end() == b""
+
+
 async def test_an_idle_kept_connection_and_a_slow_answer_are_not_late(start, clock):
     site = await start()
     idle = await site.connect(HELLO)
