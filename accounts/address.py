@@ -1,6 +1,6 @@
-"""Reads e-mail addresses: which are accepted, and when two are one mailbox.
+"""Parses e-mail addresses: which are accepted, and when two name the same mailbox.
 
-Knows no DNS and no mail server: whether an address is somebody's is proven by a link sent to it.
+Syntax only, no DNS or mail server: a link sent to the address proves whose it is.
 """
 
 from __future__ import annotations
@@ -20,21 +20,22 @@ LENGTH_MAX: Final = 254
 LOCAL_LENGTH_MAX: Final = 64
 """Of the part before the @, in bytes of UTF-8 (RFC 5321, 4.5.3.1.1)."""
 
-# Of Default_Ignorable_Code_Point (UAX 44) what counts as a letter or a mark: invisible, so that two
-# addresses that look the same would be two accounts. The library refuses the others.
+# Characters that Default_Ignorable_Code_Point (UAX 44) counts as letters or marks: they are
+# invisible, so two addresses that look the same would be two accounts. The library refuses the
+# others.
 _INVISIBLE: Final = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
 _ENCODED_WORD: Final = "=?"
 _LETTERS: Final = frozenset({"Lu", "Ll", "Lt", "Lo"})
 _WORD_ENDS: Final = re.compile(r"[!-/:-@\[-`{-~]")
-"""ASCII punctuation: of a domain only dots and hyphens are left when it is asked."""
+"""ASCII punctuation; in a domain, only dots and hyphens are left by then."""
 _WRITTEN_TOGETHER: Final = (
     frozenset({"LATIN", "CJK", "IDEOGRAPHIC", "HIRAGANA", "KATAKANA"}),
     frozenset({"LATIN", "CJK", "IDEOGRAPHIC", "BOPOMOFO"}),
     frozenset({"LATIN", "CJK", "IDEOGRAPHIC", "HANGUL"}),
 )
-"""Scripts of one language, and Latin beside it: "highly restrictive" of UTS 39, 5.2."""
+"""Scripts of one language, each with Latin: "highly restrictive" in UTS 39, 5.2."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,27 +43,27 @@ class EmailAddress:
     """An address that mail can be sent to."""
 
     text: str = field(repr=False)
-    """As the person wrote it, but for Unicode forms and the case of the domain."""
+    """As the person wrote it, apart from Unicode normalisation and the case of the domain."""
     key: str = field(repr=False)
-    """The same for all spellings of one mailbox, and no address to send to: a mail goes to the text
-    that was stored when the key was taken, never to one that only has the same key."""
+    """The same for all spellings of one mailbox. Never send to it: a mail goes to the text that was
+    stored when the key was taken, not to another text with the same key."""
 
 
 def parse_address(text: str) -> EmailAddress:
-    """Read what was typed as an address. Raises AddressError.
+    """Parse what was typed as an address. Raises AddressError.
 
-    Refused besides what is no address (RFC 5321): local parts beyond ASCII, which need mail servers
-    that speak SMTPUTF8 (RFC 6531) all the way, or that look like an encoded word (RFC 2047), which
-    no header field can hold as they are; quoted local parts, domain literals,
-    special-use domains (RFC 6761: `.test`, `.local`, `.invalid`, `localhost`, `.onion`), invisible
-    characters, and words that mix scripts. `example.com` and its like are accepted, as RFC 6761
-    (6.5) wants it, so that tests and a demo have addresses that are nobody's.
+    Besides malformed addresses (RFC 5321), it refuses: local parts beyond ASCII, which need mail
+    servers that speak SMTPUTF8 (RFC 6531) all the way, or that look like an encoded word (RFC
+    2047), which no header field can hold as they are; quoted local parts; domain literals;
+    special-use domains (RFC 6761: `.test`, `.local`, `.invalid`, `localhost`, `.onion`); invisible
+    characters; and words that mix scripts. `example.com` and its like are accepted, as RFC 6761
+    (6.5) intends, so that tests and a demo have addresses that belong to no one.
     """
-    # Measured before it is looked at: what follows takes time by its length.
+    # Checked first, because everything below takes time proportional to the length.
     if len(text) > 2 * LENGTH_MAX:
         raise AddressError("address_too_long")
-    # Compatible forms of a character are one character: an @ or letters of full width, as typed
-    # with a Japanese keyboard, become those that mail servers know.
+    # Compatibility forms become plain characters: a full-width @ or full-width letters, as typed on
+    # a Japanese keyboard, become the ones mail servers know.
     typed = unicodedata.normalize("NFKC", text).strip()
     if _is_too_long(typed):
         raise AddressError("address_too_long")
@@ -73,8 +74,8 @@ def parse_address(text: str) -> EmailAddress:
         raise AddressError("address_confusable")
     if not address.local_part.isascii():
         raise AddressError("address_invalid")
-    # The case of a local part may matter to a mail server (RFC 5321, 2.4); no two people's
-    # mailboxes differ by it, and to most people it does not matter.
+    # A mail server may treat the case of a local part as significant (RFC 5321, 2.4), but no two
+    # people's mailboxes differ only by it, and most people do not expect it to matter.
     key = f"{address.local_part.lower()}@{address.ascii_domain}"
     # Punycode makes some domains longer.
     if _is_too_long(address.normalized) or len(key.encode()) > LENGTH_MAX:
@@ -96,7 +97,8 @@ def _read(typed: str) -> ValidatedEmail:
         )
     except (EmailNotValidError, UnicodeError):
         pass
-    # Outside, so that it drags along no exception whose text quotes the address.
+    # Raised outside the except block, so that it carries no exception whose text quotes the
+    # address.
     raise AddressError("address_invalid")
 
 
@@ -111,9 +113,9 @@ def _words(address: ValidatedEmail) -> list[str]:
 
 
 def _mixes_scripts(word: str) -> bool:
-    """Return whether letters of one word are of scripts that no language writes together.
+    """Return whether a word has letters of scripts that no language writes together.
 
-    The script is the first word of a letter's name, which is so for all scripts in use.
+    The script is the first word of a letter's Unicode name, which holds for all scripts in use.
     """
     scripts = {
         unicodedata.name(letter, "UNKNOWN").partition(" ")[0]

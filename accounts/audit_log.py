@@ -1,7 +1,4 @@
-"""Names what is written down of each change to an account or its holder, and who made it.
-
-Holds names only; knows no store.
-"""
+"""Names the entries of the audit log: each change to an account or its holder, and who made it."""
 
 from __future__ import annotations
 
@@ -40,17 +37,17 @@ class Act(StrEnum):
     PASSKEY_COUNTED_BACK = "passkey_counted_back"
     """A passkey's counter has not risen; one that is bound to its device was refused."""
     ACCOUNT_MADE = "account_made"
-    """By an operator; whoever signs up has a line of their own."""
+    """By an operator; an account that someone signs up for has an act of its own."""
     NOTICE_ADDRESS_SET = "notice_address_set"
-    """Where notices go, by an operator; the line has no address."""
+    """Where notices go, set by an operator; the line does not contain the address."""
     LIMITS_SET = "limits_set"
-    """By an operator; the reason begins with the limits that hold from now on."""
+    """By an operator; the reason begins with the limits that apply from now on."""
     KEY_MADE = "key_made"
-    """By its holder or an operator, of whom the reason begins with the key's id."""
+    """By its holder or an operator; the operator's reason begins with the key's id."""
     KEY_CHANGED = "key_changed"
     """Its scopes or its end, by an operator; the reason begins with its id."""
     KEY_REVOKED = "key_revoked"
-    """As for one that is made."""
+    """The reason is as for `KEY_MADE`."""
     BUTTON_MADE = "button_made"
     BUTTON_CHANGED = "button_changed"
     """Its name or its rules."""
@@ -74,7 +71,7 @@ class Act(StrEnum):
     DESTINATION_PROVEN = "destination_proven"
     """A code that was spoken to a number was typed back."""
     DESTINATION_TAKEN_BACK = "destination_taken_back"
-    """The number counts as proven no more."""
+    """The number no longer counts as proven."""
     DELETION_ASKED = "deletion_asked"
     DELETION_CANCELLED = "deletion_cancelled"
     TERMS_ACCEPTED = "terms_accepted"
@@ -91,7 +88,7 @@ class Act(StrEnum):
     PAYMENT_REFUNDED = "payment_refunded"
     """By an operator; the reason begins with the payment, the refund's reference and amount."""
     CARD_FORGOTTEN = "card_forgotten"
-    """The saved card; with a reason where nobody asked for it."""
+    """The saved card; with a reason if no one asked for it."""
     AUTO_TOP_UP_ON = "auto_top_up_on"
     """The reason says how much, and below which credit."""
     AUTO_TOP_UP_CHANGED = "auto_top_up_changed"
@@ -99,20 +96,21 @@ class Act(StrEnum):
     AUTO_TOPPED_UP = "auto_topped_up"
     """The saved card has paid without its holder; the reason says how much."""
     REQUEST_NOTED = "request_noted"
-    """What somebody asked for about their data by mail or letter; the reason says which right."""
+    """A request about someone's data that came by mail or letter; the reason says which right."""
     REQUEST_ANSWERED = "request_answered"
     """By an operator; the reason says which right, and what was done."""
     CALL_ENDED = "call_ended"
     """A live call, by an operator; the reason begins with its id."""
     CALL_SUPERVISED = "call_supervised"
-    """Somebody listens to a live call, or more; the reason begins with its id and what they do."""
+    """Someone listens to a live call, or speaks in it; the reason begins with its id and what they
+    do."""
     SUPERVISION_SET = "supervision_set"
     """The reason says what supervisors may do in the account's calls from now on."""
     RULE_ALLOWED = "rule_allowed"
-    """A rule of admission does not hold for the account until a moment."""
+    """A rule of admission is lifted from the account until a given moment."""
     RULE_RESTORED = "rule_restored"
     LOG_LEVEL_SET = "log_level_set"
-    """Of a node, with which the reason begins; the line is of no account (`operators.NODES`)."""
+    """Of a node, whose id begins the reason; the line belongs to no account (`operators.NODES`)."""
 
 
 class Actor(StrEnum):
@@ -123,4 +121,4 @@ class Actor(StrEnum):
     KEY = "key"
     """A program with an API key of the account."""
     SERVICE = "service"
-    """Nobody asked for it."""
+    """The service itself, without being asked."""

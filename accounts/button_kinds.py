@@ -1,7 +1,4 @@
-"""The part of the data map about buttons on other pages, their owners' numbers and visitors.
-
-Holds names only.
-"""
+"""The part of the data map about buttons on other pages, their owners' numbers and visitors."""
 
 from __future__ import annotations
 
@@ -60,7 +57,7 @@ BUTTON_KINDS: Final[tuple[Kind, ...]] = (
         # While a number is being proven.
         valkey=(Key("caller:proof-code:1:<digest>", Via.DIGEST),),
     ),
-    # People without an account, of whom nothing is kept but this.
+    # Visitors have no account; this is all that is kept of them.
     Kind(
         "visitors",
         (_FRAUD,),

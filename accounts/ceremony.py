@@ -1,7 +1,6 @@
-"""Describes what a browser does in more than one step: a code after a password, a passkey.
+"""Describes what a browser does in several steps, such as a code after a password, or a passkey.
 
-Its state is with us: the browser holds a secret only, which opens nothing by itself. Knows no
-cookie and no store.
+The state is kept here; the browser holds only a secret, which opens nothing by itself.
 """
 
 from __future__ import annotations
@@ -16,20 +15,20 @@ class Purpose(StrEnum):
     """What a ceremony is for; values are stored."""
 
     CODE = "code"
-    """A code after a right password."""
+    """The code that is asked for after a correct password."""
     SECOND_FACTOR = "second_factor"
-    """An app that shows codes, to be added."""
+    """Adding an app that shows codes."""
     RECOVERY_CODES = "recovery_codes"
-    """New recovery codes, to be written down."""
+    """New recovery codes, which the person writes down."""
     PASSKEY = "passkey"
-    """A challenge for a passkey that signs somebody in, or proves once more who they are."""
+    """A challenge for a passkey, to sign in or to prove one's identity again."""
     NEW_PASSKEY = "new_passkey"
-    """A challenge for a passkey that is added."""
+    """A challenge for a passkey that is being added."""
 
 
 LIVES: Final = {
     Purpose.CODE: timedelta(minutes=5),
-    # An app must be found, installed and shown the picture.
+    # The person has to find and install an app, and scan the picture.
     Purpose.SECOND_FACTOR: timedelta(minutes=15),
     Purpose.RECOVERY_CODES: timedelta(minutes=15),
     # Longer than a browser waits: W3C WebAuthn Level 3, 15.1, recommends 5 minutes at most.
@@ -45,10 +44,10 @@ class Ceremony:
 
     purpose: Purpose
     account_id: str = ""
-    """Whose; empty as long as nobody has said who they are."""
+    """Empty until the person has said who they are."""
     credentials_epoch: int = 0
-    """The holder's when it began: in another one it is over."""
+    """The holder's epoch when it began; a new epoch ends the ceremony."""
     payload: bytes = field(default=b"", repr=False)
-    """What the steps share, such as a challenge; kept sealed where it is a secret."""
+    """What the steps share, such as a challenge; sealed if it is secret."""
     by_link: bool = False
-    """Whether a link out of the account's mailbox came before, in place of the password."""
+    """Whether the person came by a link from the account's mailbox instead of the password."""

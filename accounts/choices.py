@@ -1,7 +1,4 @@
-"""Says what a person has chosen about the use of their data, and which mails they may switch off.
-
-Pure. Knows no store; a notice only by its name.
-"""
+"""Describes what a person has chosen about the use of their data, and which mails can be muted."""
 
 from __future__ import annotations
 
@@ -11,8 +8,8 @@ from datetime import datetime
 from typing import Final
 
 OPTIONAL_NOTICES: Final = ("out_of_credit", "call_refunded")
-"""Mails that can be switched off: what they tell is on the pages too. Nobody can switch off what
-tells of the account's security, of its payments, or of the terms."""
+"""Mails that can be switched off, because the pages show the same. Mails about the account's
+security, its payments or the terms cannot be switched off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +17,10 @@ class Choices:
     """What a person has chosen, and since when."""
 
     objected_at: datetime | None = None
-    """To the use of quality figures for improving the service (GDPR, article 21(1))."""
+    """When they objected to the use of quality figures for improving the service (GDPR, article
+    21(1))."""
     restricted_at: datetime | None = None
-    """Data are kept and not used (GDPR, article 18)."""
+    """When they restricted processing: data are kept and not used (GDPR, article 18)."""
     muted: frozenset[str] = frozenset()
     """Of `OPTIONAL_NOTICES`."""
 
@@ -34,10 +32,10 @@ class Choices:
 
 
 def muted_in(text: str) -> frozenset[str]:
-    """Return the notices that a stored text names; what can no more be switched off is left out."""
+    """Return the notices that a stored text names, without those that cannot be muted."""
     return frozenset(text.split()).intersection(OPTIONAL_NOTICES)
 
 
 def muted_text(muted: Collection[str]) -> str:
-    """Return what is stored of these notices."""
+    """Return the text that is stored for these notices."""
     return " ".join(name for name in OPTIONAL_NOTICES if name in muted)

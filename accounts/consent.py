@@ -1,9 +1,9 @@
-"""Says what a person must have accepted, in which version, and what is still to be accepted.
+"""Defines which documents a person must have accepted, in which version, and which are missing.
 
 An operator may have texts of their own, with versions of their own: see `with_own`.
 
-Knows no text and no store. The notice of privacy is taken note of, not consented to: consent is
-no ground on which a person's data are processed here (GDPR, article 6(1)(b), (c) and (f)).
+The privacy notice is acknowledged, not consented to: no personal data are processed here on the
+ground of consent (GDPR, article 6(1)(b), (c) and (f)).
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ class Version:
     """A version of a document."""
 
     date: str
-    """Its name: when it was posted, in ISO 8601, such as `2026-11-27`; of further ones on the same
-    day `2026-11-27.2` and so on. Names are in the order of time."""
+    """Its name: the date when it was posted, in ISO 8601, such as `2026-11-27`; further ones on the
+    same day are `2026-11-27.2` and so on. Names sort in the order of time."""
     is_material: bool = True
-    """Whether it must be accepted anew; else it is only told of."""
+    """Whether it must be accepted again; otherwise people are only notified."""
 
 
 History = Mapping[Document, Sequence[Version]]
@@ -43,9 +43,10 @@ HISTORY: Final[History] = {
     Document.TERMS: (Version("2026-11-27"),),
     Document.PRIVACY: (
         Version("2026-11-27"),
-        # It allows nothing by itself: calls are heard only where their account's owner says so.
+        # It permits nothing by itself: calls can only be supervised if the account's owner allows
+        # it.
         Version("2026-11-29", is_material=False),
-        # It says more of what is done, and nothing else is done.
+        # It describes the same processing in more detail.
         Version("2026-12-02", is_material=False),
     ),
     Document.ADULT: (Version("2026-11-27"),),
@@ -54,21 +55,21 @@ HISTORY: Final[History] = {
 
 
 def current(history: History = HISTORY) -> Mapping[str, str]:
-    """Return document -> the version that is in force."""
+    """Return document -> the version in force."""
     return {document: versions[-1].date for document, versions in history.items()}
 
 
 CURRENT: Final = current()
-"""What somebody accepts who signs up now."""
+"""What a person who signs up now accepts."""
 
 
 def with_own(
     terms: Sequence[Version], privacy: Sequence[Version], history: History = HISTORY
 ) -> History:
-    """Return the versions of all documents where an operator has texts of their own.
+    """Return the versions of all documents for an operator who has texts of their own.
 
-    Their terms stand in place of ours, so that ours are no more accepted. Their text on privacy is
-    beside ours: what changes materially in either is to be accepted.
+    The operator's terms replace ours. Their privacy text is shown beside ours, so a material change
+    to either must be accepted.
     """
     made = dict(history)
     if terms:
@@ -86,7 +87,7 @@ def with_own(
 def missing(accepted: Mapping[str, str], history: History = HISTORY) -> tuple[Document, ...]:
     """Return the documents that a person has not accepted since they last changed materially.
 
-    `accepted` has document -> version. A version that was never posted is none.
+    `accepted` has document -> version. A version that was never posted counts as not accepted.
     """
     return tuple(
         document

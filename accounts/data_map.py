@@ -1,7 +1,7 @@
-"""The data map: every kind of personal data; `not_personal` has what tells of no person.
+"""The data map: every kind of personal data; `not_personal` lists what says nothing about a person.
 
 Export, erasure, retention, the privacy policy and the list of hosts follow from it; a test compares
-it with what the stores really hold, both ways. Holds names only.
+it with what the stores really hold, both ways.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from accounts.personal_data import (
 from accounts.webhook_kinds import WEBHOOK_KINDS
 
 CALL_MONTHS_MAX: Final = 12
-"""How long records of calls are kept: what people are promised."""
+"""How long call records are kept, as people are promised."""
 _PROVIDE, _TRANSACT, _NOTIFY = Purpose.PROVIDE, Purpose.TRANSACT, Purpose.NOTIFY
 _IMPROVE, _FRAUD, _COMPLY = Purpose.IMPROVE, Purpose.PREVENT_FRAUD, Purpose.COMPLY
 _PERSON, _OPERATOR = Viewer.PERSON, Viewer.OPERATOR
@@ -284,7 +284,7 @@ KINDS: Final[tuple[Kind, ...]] = (
             Columns(
                 "account_events",
                 ("id", "account_id", "at", "act", "actor", "reason", "operator"),
-                # Who of the operators it was tells of them, not of the person.
+                # Which operator it was is data about the operator, not about the account holder.
                 withheld=("operator",),
             ),
         ),
@@ -522,4 +522,4 @@ HOSTS: Final[tuple[Host, ...]] = (
     Host("CALLER_DATABASE_URL", (_PROVIDE,), Viewer.OPERATOR),
     Host("CALLER_REDIS_URL", (_PROVIDE,), Viewer.OPERATOR),
 )
-"""All services that a node contacts of its own accord."""
+"""All services that a node contacts on its own initiative."""

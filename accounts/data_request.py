@@ -1,6 +1,6 @@
-"""Describes what a person asks for about their data, and until when it must be answered.
+"""Describes what a person asks for about their data, and when it must be answered.
 
-Pure: time is an argument. Holds no more than the account's number and dates.
+Pure: takes the time as an argument. Holds only the account's number and dates.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ NOTE_MAX = 200
 """Characters of an operator's note."""
 
 WITHDRAWN = "withdrawn"
-"""The note of a request whose holder has taken it back; stored."""
+"""The note of a request that its holder has withdrawn; stored."""
 
 
 class Right(StrEnum):
@@ -38,7 +38,7 @@ class Right(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DataRequest:
-    """A request, and how it stands."""
+    """A request and its status."""
 
     id: int
     account_id: str
@@ -48,11 +48,11 @@ class DataRequest:
     done_at: datetime | None = None
     done_by: Actor | None = None
     note: str = ""
-    """Of an operator: what was done; or `WITHDRAWN`. No personal data."""
+    """An operator's note on what was done, or `WITHDRAWN`. No personal data."""
 
     @property
     def is_withdrawn(self) -> bool:
-        """Whether its holder has taken it back."""
+        """Whether its holder has withdrawn it."""
         return self.done_by is Actor.HOLDER and self.note == WITHDRAWN
 
     def is_late(self, at: datetime) -> bool:
@@ -61,10 +61,10 @@ class DataRequest:
 
 
 def due(asked_at: datetime) -> datetime:
-    """Return until when a request must be answered: within one month (GDPR, article 12(3)).
+    """Return when a request must be answered: within one month (GDPR, article 12(3)).
 
-    A month ends with the day of the same number, or, where its last month has none, with its last
-    day (Regulation 1182/71, article 3(2)(c)).
+    The month ends on the day with the same number or, if the last month has no such day, on its
+    last day (Regulation 1182/71, article 3(2)(c)).
     """
     year, month = (asked_at.year + asked_at.month // 12, asked_at.month % 12 + 1)
     day = min(asked_at.day, calendar.monthrange(year, month)[1])

@@ -1,6 +1,6 @@
-"""Declares what the flows need in which people decide about their data.
+"""Declares the port for what people decide about their data: deletion, requests, choices, consent.
 
-Holds shapes only. Every method raises StoreUnavailableError, and is safe to repeat.
+Every method raises StoreUnavailableError, and is safe to repeat.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from accounts.notice import Notice
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What a form about the use of data says."""
+    """What a person has entered in the form about the use of their data."""
 
     objects: bool
     """To the use of quality figures for improving the service."""
@@ -29,7 +29,7 @@ class Wishes:
 
 
 NO_WISHES: Final = Wishes(objects=False, restricts=False, muted=frozenset())
-"""Of a new account."""
+"""The choices of a new account."""
 
 
 class Departures(Protocol):
@@ -39,7 +39,7 @@ class Departures(Protocol):
     """
 
     async def deletion(self, account_id: str) -> Erasure | None:
-        """Return an account's deletion that is open; None where there is none."""
+        """Return an account's open deletion; None if there is none."""
 
     async def is_frozen_otherwise(self, account_id: str) -> bool:
         """Return whether an account is frozen for another reason than its deletion."""
@@ -55,13 +55,13 @@ class Departures(Protocol):
         due_at: datetime,
         notice: Notice,
     ) -> bool:
-        """Note that a person leaves, and freeze the account; False where the session is over."""
+        """Note that a person leaves, and freeze the account; False if the session is over."""
 
     async def cancel_deletion(self, account_id: str, credentials_epoch: int) -> bool | None:
-        """Keep the account after all; False where it is too late, None: the session is over."""
+        """Keep the account after all; False if it is too late, None if the session is over."""
 
     async def cancel_by_link(self, digest: str) -> bool:
-        """Use a CANCEL_DELETION link; False where it does not work (any more)."""
+        """Use a CANCEL_DELETION link; False if it does not work, or no longer."""
 
     async def requests(self, account_id: str) -> Sequence[DataRequest]:
         """Return what a person has asked for about their data, the newest first."""
@@ -69,7 +69,7 @@ class Departures(Protocol):
     async def choose(
         self, account_id: str, credentials_epoch: int, wishes: Wishes
     ) -> Holder | None:
-        """Keep what a person wishes, and follow it; None where the session is over."""
+        """Store a person's choices and apply them; None if the session is over."""
 
     async def accepted(self, account_id: str) -> Mapping[str, str]:
         """Return document -> the version that a person accepted last."""
@@ -77,4 +77,4 @@ class Departures(Protocol):
     async def accept(
         self, account_id: str, credentials_epoch: int, versions: Mapping[str, str]
     ) -> bool:
-        """Note what a person accepts (document -> version); False where the session is over."""
+        """Record what a person accepts (document -> version); False if the session is over."""

@@ -1,6 +1,6 @@
 """Names the browser and the system of a device, for the person who owns it.
 
-Families only: what else a browser says of itself is neither returned nor kept. Knows no store.
+Only families are returned or kept, nothing else that a browser says about itself.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 USER_AGENT_MAX: Final = 512
 """Characters of the User-Agent header that are read; browsers send less than half."""
 
-# A family can be a word out of the header, and is told in a mail about an unknown device: whoever
-# signs in with a stolen password must not write into that mail. So these, and no others.
+# A family can be a word from the header, and it is quoted in a mail about an unknown device:
+# someone who signs in with a stolen password must not be able to write into that mail. So only
+# these are accepted.
 BROWSERS: Final[dict[str, str]] = {
     "Amazon Silk": "Amazon Silk",
     "Brave": "Brave",
@@ -46,7 +47,7 @@ BROWSERS: Final[dict[str, str]] = {
     "Whale": "Whale",
     "Yandex Browser": "Yandex Browser",
 }
-"""Families of browsers that are told -> their name for a person."""
+"""Known families of browsers -> their name for a person."""
 SYSTEMS: Final[dict[str, str]] = {
     "Android": "Android",
     "Chrome OS": "ChromeOS",
@@ -60,11 +61,11 @@ SYSTEMS: Final[dict[str, str]] = {
     "Windows": "Windows",
     "iOS": "iOS",
 }
-"""Families of systems that are told -> their name for a person."""
+"""Known families of systems -> their name for a person."""
 
 
 class Families(NamedTuple):
-    """What a browser is; each is empty where unknown, and one of a fixed list else."""
+    """A browser and its system; each is empty if unknown, otherwise a name from a fixed list."""
 
     browser: str
     system: str
@@ -82,14 +83,14 @@ def families(user_agent: str) -> Families:
 
 
 def load() -> None:
-    """Make what headers are read with: a tenth of a second's work, else at the first of them."""
+    """Load the header parser, which takes a tenth of a second, before the first header."""
     _parser()
 
 
 @cache
 def _parser() -> Parser:
-    # Imported here: it compiles hundreds of expressions, and most processes read no header.
+    # Imported here because it compiles hundreds of expressions, and most processes read no header.
     from ua_parser import BasicResolver, Parser, load_builtins  # noqa: PLC0415
 
-    # Not the library's own parser, which keeps the last thousands of headers.
+    # Not the library's default parser, which caches thousands of recent headers.
     return Parser(BasicResolver(load_builtins()))

@@ -1,9 +1,9 @@
-"""Judges the deletion of an account: when it begins, in which steps it is done, who may end it.
+"""Decides the deletion of an account: when it begins, in which steps it runs, who may cancel it.
 
     WAITING ──── ERASING ──── DONE
        └──────── CANCELLED
 
-Pure: time is an argument. Knows no store, and what a step does only by name.
+Pure: takes the time as an argument, and has the steps only by name.
 """
 
 from __future__ import annotations
@@ -17,44 +17,45 @@ from typing import Final
 from accounts.audit_log import Actor
 
 GRACE: Final = timedelta(days=7)
-"""How long a person may come back: a thief's click, or a moment's anger, must not be final."""
+"""How long a person may change their mind: a thief's click, or a moment's anger, must not be
+final."""
 STRONG_METHODS: Final = frozenset({"mfa"})
-"""Methods (RFC 8176) by which somebody has proven more than that they know a password."""
+"""Methods (RFC 8176) by which a person has proven more than knowledge of a password."""
 
 
 class State(StrEnum):
-    """How far a deletion has come; values are stored."""
+    """The state of a deletion; values are stored."""
 
     WAITING = "waiting"
     """It can be cancelled; the account is frozen."""
     ERASING = "erasing"
-    """It has begun, and nothing stops it."""
+    """It has begun, and cannot be stopped."""
     DONE = "done"
     CANCELLED = "cancelled"
 
 
 class Step(StrEnum):
-    """What is done, in this order; values are stored. Each may be repeated, and is until it ends.
+    """What is done, in this order; values are stored. A step is repeated until it completes.
 
-    What finds a person's things goes last: a step needs what those after it forget.
+    Whatever leads to a person's data goes last: a step needs what later steps forget.
     """
 
     CLOSE = "close"
-    """The account is closed for good, its keys are revoked."""
+    """The account is closed for good, and its keys are revoked."""
     CALLS = "calls"
-    """Its calls have ended, and are booked."""
+    """Its calls have ended and are booked."""
     CREDIT = "credit"
-    """Its credit is sent back, or written off."""
+    """Its credit is refunded or written off."""
     CUSTOMER = "customer"
     """The payment service forgets the customer and the saved cards."""
     RECORDS = "records"
-    """Of calls and payments only what the books need is left."""
+    """Only what the books need is left of calls and payments."""
     PERSON = "person"
-    """The holder, and all that is kept of the person, is gone; a last mail says so."""
+    """The holder and all data about the person are gone; a last mail says so."""
     SESSIONS = "sessions"
-    """Nobody is signed in, and no process remembers the holder."""
+    """All sessions are over, and no process remembers the holder."""
     FILES = "files"
-    """Files that still have what was deleted are written anew."""
+    """Files that still contain what was deleted are rewritten."""
 
 
 STEPS: Final = tuple(Step)
@@ -64,11 +65,11 @@ class Unspent(StrEnum):
     """What happens to credit that is left; values are stored."""
 
     REFUND = "refund"
-    """It goes back to the cards it came from; what no card takes back is given up."""
+    """It goes back to the cards it came from; what no card can take back is given up."""
     GIVE_UP = "give_up"
-    """It is given up, but for what was paid after that was asked: that goes back to its card."""
+    """It is given up, except for payments made after the request: those go back to their card."""
     KEEP = "keep"
-    """An operator has seen that there is none; what no card takes back stays in the books."""
+    """An operator has checked that there is none; what no card can take back stays in the books."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,18 +79,18 @@ class Erasure:
     account_id: str
     state: State
     step: Step
-    """The one that is to be done next, or being done."""
+    """The step that comes next, or is in progress."""
     unspent: Unspent
     actor: Actor
     """Who asked for it."""
     asked_at: datetime
     due_at: datetime
-    """When it begins, unless it is cancelled before; or when it was taken up again."""
+    """When it begins, unless it is cancelled before; or when it was resumed."""
     ended_at: datetime | None = None
 
     @property
     def is_open(self) -> bool:
-        """Whether it is going to happen, or happening."""
+        """Whether it is going to happen, or in progress."""
         return self.state in {State.WAITING, State.ERASING}
 
 
@@ -105,8 +106,8 @@ def is_strong(methods: Collection[str]) -> bool:
 
 
 def must_repeat(erased_at: datetime, created_at: datetime) -> bool:
-    """Return whether an account that is there, though it was erased, came back with an old copy.
+    """Return whether an account that exists although it was erased came back with an old backup.
 
-    One that was made after it only has the same number.
+    An account that was created after the erasure only has the same number.
     """
     return created_at < erased_at

@@ -4,7 +4,7 @@ AccountsError
 ├── AddressError   - an e-mail address that is not accepted
 └── PasswordError  - a password that is not accepted
 
-Knows no page: the words a person reads are written there, by code.
+The pages have the words that people read, by code.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 class AccountsError(Exception):
     """Root of the tree; `code` is stable and public, a key of `REFUSALS`.
 
-    Its text is static: neither an address nor a password gets into a log with it.
+    Its text is static, so that logging it reveals neither an address nor a password.
     """
 
     def __init__(self, code: str) -> None:
@@ -37,4 +37,4 @@ REFUSALS: dict[str, str] = {
     "password_long": "This password is too long.",
     "password_guessable": "This password is easily guessed.",
 }
-"""Every code -> what it says, in English."""
+"""Every code -> its message in English."""

@@ -1,6 +1,6 @@
-"""Judges exports of personal data: who may ask, and who may fetch.
+"""Decides who may ask for an export of personal data, and who may fetch one.
 
-Pure: time is an argument. Knows no store, no archive and no page.
+Pure: takes the time as an argument.
 """
 
 from __future__ import annotations
@@ -16,22 +16,23 @@ from accounts.retention import EXPORT_KEPT
 A_DAY_MAX: Final = 3
 """Exports of one account within 24 hours: each reads everything."""
 TRIES_MAX: Final = 3
-"""Makers of one export: one that kills its maker each time is given up."""
+"""Attempts at one export: one that kills its maker each time is abandoned."""
 CLAIM: Final = timedelta(minutes=2)
-"""How long a maker may be silent before it counts as dead: many times what one chunk takes."""
+"""How long a maker may be silent before it counts as dead: many times as long as one chunk
+takes."""
 _DAY: Final = timedelta(days=1)
 
 
 class ExportState(StrEnum):
-    """How far an export is; the value is stored."""
+    """The state of an export; the value is stored."""
 
     QUEUED = "queued"
     MAKING = "making"
     READY = "ready"
     EXPIRED = "expired"
-    """It was ready, and its file is gone."""
+    """It was ready, and its file has been deleted."""
     FAILED = "failed"
-    """Given up; another may be asked for."""
+    """Abandoned; another may be requested."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Export:
     """Name of the session that asked."""
     asked_at: datetime
     tries: int
-    """How often somebody began to make it; tells one maker from the next."""
+    """How often it was begun; distinguishes one maker from the next."""
     size_bytes: int
     ended_at: datetime | None
     """When it became ready, or failed."""
@@ -55,24 +56,24 @@ class Export:
 
     @property
     def is_under_way(self) -> bool:
-        """Whether it is still to become ready."""
+        """Whether it is queued or being made."""
         return self.state in (ExportState.QUEUED, ExportState.MAKING)
 
     def can_be_fetched(self, at: datetime) -> bool:
-        """Return whether its file is there."""
+        """Return whether its file can be fetched."""
         is_kept = self.expires_at is not None and at < self.expires_at
         return self.state is ExportState.READY and is_kept
 
 
 class ExportRefusal(StrEnum):
-    """Why no export is begun."""
+    """Why an export is refused."""
 
     UNDER_WAY = "export_under_way"
     TOO_MANY = "export_too_many"
 
 
 def refusal(asked: Sequence[Export], at: datetime) -> ExportRefusal | None:
-    """Return why another export is refused, given those that were asked for so far."""
+    """Return why another export is refused, given the earlier requests."""
     if any(export.is_under_way for export in asked):
         return ExportRefusal.UNDER_WAY
     if sum(export.asked_at > at - _DAY for export in asked) >= A_DAY_MAX:
@@ -81,5 +82,5 @@ def refusal(asked: Sequence[Export], at: datetime) -> ExportRefusal | None:
 
 
 def expiry(at: datetime) -> datetime:
-    """Return until when an export can be fetched that becomes ready now."""
+    """Return until when an export that becomes ready now can be fetched."""
     return at + EXPORT_KEPT

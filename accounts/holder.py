@@ -1,4 +1,4 @@
-"""Describes the adult whom an account belongs to. Knows no store and no money."""
+"""Describes the adult whom an account belongs to."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from accounts.choices import Choices, muted_in
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """What is kept of the person whom an account belongs to."""
+    """The person whom an account belongs to."""
 
     account_id: str
     email: str = field(repr=False)
     """As the person wrote it; compared by `EmailAddress.key`."""
     email_proven_at: datetime | None
-    """When a link in a mail to it was used; no call is admitted before."""
+    """When a link in a mail to it was used; no call is admitted before that."""
     password_hash: str = field(repr=False)
     """Empty for a person without a password."""
     credentials_epoch: int
@@ -25,7 +25,7 @@ class Holder:
     """BCP 47, of pages and mails."""
     created_at: datetime
     locked_at: datetime | None = None
-    """When somebody said that a sign-in was not theirs; a reset of the password unlocks."""
+    """When someone reported that a sign-in was not theirs; a password reset unlocks."""
     objected_at: datetime | None = None
     restricted_at: datetime | None = None
     muted: str = ""
@@ -33,7 +33,7 @@ class Holder:
 
     @property
     def is_proven(self) -> bool:
-        """Whether the address is known to be the person's."""
+        """Whether the person has proven that the address is theirs."""
         return self.email_proven_at is not None
 
     @property
@@ -44,14 +44,14 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A browser that a person has signed in with; families only, never a raw user agent."""
+    """A browser that a person has signed in from; families only, never a raw user agent."""
 
     id: str
     browser: str
-    """Such as `Firefox`; empty where unknown."""
+    """Such as `Firefox`; empty if unknown."""
     system: str
-    """Such as `Linux`; empty where unknown."""
+    """Such as `Linux`; empty if unknown."""
     first_seen_at: datetime
     last_seen_at: datetime
     country: str = ""
-    """Where it was at its last sign-in, ISO 3166 alpha-2; empty where nobody could tell."""
+    """Where it was at its last sign-in, ISO 3166 alpha-2; empty if unknown."""

@@ -1,7 +1,4 @@
-"""The kinds of personal data of which the books consist; a part of the data map.
-
-Holds names only.
-"""
+"""The kinds of personal data in the books; a part of the data map."""
 
 from __future__ import annotations
 
@@ -21,7 +18,7 @@ from accounts.personal_data import (
 )
 
 BOOK_YEARS: Final = 10
-"""How long books are kept as a rule: § 147 (3) AO, § 257 (4) HGB; less in some countries."""
+"""How long books are usually kept: § 147 (3) AO, § 257 (4) HGB; less in some countries."""
 BY_LAW: Final = "CALLER_BOOKS_KEPT_YEARS"
 PSEUDONYMISED: Final = Erasure(
     Fate.PSEUDONYMISED,

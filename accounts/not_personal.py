@@ -1,6 +1,6 @@
-"""Names what is kept, or logged, that tells of no person, and why; the rest of the data map.
+"""Lists stored or logged data that say nothing about a person, and why.
 
-Holds names only.
+This is the rest of the data map.
 """
 
 from __future__ import annotations

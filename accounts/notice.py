@@ -1,7 +1,4 @@
-"""Describes the mails to a person: which one, to whom, and how far it has come.
-
-Shapes only: knows no text, no server and no store.
-"""
+"""Describes the mails to a person: which one, to whom, and their state."""
 
 from __future__ import annotations
 
@@ -14,56 +11,56 @@ from typing import Final
 from accounts.link import Purpose
 
 LAST_NOTICE: Final = "account_deleted"
-"""Name of the last mail of an account, which says what stays."""
+"""Name of an account's last mail, which says what remains."""
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A mail to a person, by its name; its text is written when it leaves."""
+    """A mail to a person, by its name; its text is written when it is sent."""
 
     name: str
     """A key of `gateway.post.notices.NOTICES`."""
     recipient: str = field(default="", repr=False)
-    """Empty: the account's own address at the time when the mail leaves."""
+    """Empty: the account's address at the time when the mail is sent."""
     values: Mapping[str, str] = field(default_factory=dict)
-    """What the text says besides; no secret."""
+    """Further values of the text; no secret."""
     link: Purpose | None = None
-    """The link that is made for it when it leaves."""
+    """The link that is made for it when it is sent."""
     link_email: str = field(default="", repr=False)
     """The address that the link is about; empty: the recipient."""
     reach: datetime | None = field(default=None, kw_only=True)
-    """When the session began that did what the mail tells of: its link takes back what was added
-    since, and what `accounts.link.DISPUTABLE` adds. None: when the mail was queued."""
+    """When the session began that did what the mail reports: its link takes back what was added
+    since, extended by `accounts.link.DISPUTABLE`. None: when the mail was queued."""
     once: str = ""
-    """Of an account's notices with the same word only the first is kept; empty: each is."""
+    """Of an account's notices with the same word only the first is kept; empty: all are kept."""
 
 
 class MailState(StrEnum):
-    """How far a mail has come; the value is stored."""
+    """The state of a mail; the value is stored."""
 
     QUEUED = "queued"
-    """Waits to leave, for the first time or again."""
+    """Waits to be sent, for the first time or again."""
     SENDING = "sending"
-    """Some process is about to hand it over, or has died while it was."""
+    """A process is about to hand it over, or died doing so."""
     SENT = "sent"
     """Taken by the mail server."""
     ABANDONED = "abandoned"
-    """Refused for good, or not taken for too long."""
+    """Rejected for good, or not accepted for too long."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueuedMail:
-    """A notice as the outbox keeps it."""
+    """A notice as it is stored in the mail outbox."""
 
     id: str
     account_id: str
     notice: Notice
     state: MailState
     tries: int
-    """How often somebody began to hand it over; also tells one attempt from the next."""
+    """How often a process began to hand it over; also distinguishes one attempt from the next."""
     created_at: datetime
     next_try_at: datetime
-    """While it is queued. While it is being sent, when whoever sends it counts as dead."""
+    """While it is queued: when to try. While it is being sent: when the sender counts as dead."""
     message_id: str
     """RFC 5322 3.6.4, the same at each try; empty before the first."""
     ended_at: datetime | None
@@ -74,10 +71,10 @@ class QueuedMail:
 
 @dataclass(frozen=True, slots=True)
 class MailCounts:
-    """How the mails of a deployment stand."""
+    """Counts of the mails of a deployment."""
 
     by_state: Mapping[MailState, int]
     oldest_waiting_at: datetime | None
     """When the oldest mail was queued that is neither sent nor abandoned; None if there is none."""
     untaken: int
-    """Abandoned within the last day because no server took it, not because one refused it."""
+    """Abandoned within the last day because no server accepted it, not because one rejected it."""

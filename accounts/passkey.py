@@ -1,7 +1,4 @@
-"""Describes passkeys, and judges what their authenticators say of themselves.
-
-Pure. Knows neither CBOR nor signatures, and no store.
-"""
+"""Describes passkeys, and judges what their authenticators report."""
 
 from __future__ import annotations
 
@@ -22,7 +19,7 @@ PUBLIC_KEY_BYTES_MAX: Final = 1024
 
 @dataclass(frozen=True, slots=True)
 class Passkey:
-    """What is kept of a passkey: nothing that signs."""
+    """A passkey as it is stored: the public half only."""
 
     credential_id: str
     """Base64url without padding, as browsers write it."""
@@ -31,7 +28,7 @@ class Passkey:
     """COSE (RFC 9052)."""
     sign_count: int
     name: str
-    """As its owner calls it; empty where they gave it no name."""
+    """The name its owner gave it; empty if none."""
     is_synced: bool
     """Whether it may be on more than one device (W3C WebAuthn Level 3, 6.1.3: backup eligible)."""
     is_backed_up: bool
@@ -50,17 +47,17 @@ def has_counted_back(passkey: Passkey, sign_count: int) -> bool:
 
 
 def is_copied(passkey: Passkey, sign_count: int) -> bool:
-    """Return whether a counter that has not risen says that somebody else has the key too.
+    """Return whether a counter that has not risen shows that someone else has the key too.
 
-    What follows from it is for the relying party to decide (7.2, step 22). A passkey that is synced
-    is meant to be in several places, whose counters know nothing of one another: it is noted, and
-    goes on. One that is bound to its device was copied, and is refused.
+    The relying party decides what follows from it (7.2, step 22). A synced passkey is meant to be
+    in several places, each with its own counter: it is noted, and accepted. A device-bound one must
+    have been copied, and is refused.
     """
     return has_counted_back(passkey, sign_count) and not passkey.is_synced
 
 
 def read_name(typed: str) -> str:
-    """Return a name on one line, without what is invisible, no longer than `NAME_MAX`."""
+    """Return a name on one line, without invisible characters, at most `NAME_MAX` long."""
     shown = "".join(
         each if not unicodedata.category(each).startswith("C") else " " for each in typed[:512]
     )

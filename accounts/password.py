@@ -1,7 +1,7 @@
-"""Judges passwords that people choose: their length, and how soon they are guessed.
+"""Judges passwords that people choose: their length, and how easily they are guessed.
 
-Takes up to 70 ms, and the first time as long again to load its dictionaries: not for a process
-that carries audio. Knows no hash and no store.
+Takes up to 70 ms, and as long again the first time to load its dictionaries: never run it in a
+process that carries audio.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from typing import Final
 from accounts.errors import PasswordError
 
 LENGTH_MIN: Final = 8
-"""In characters. NIST SP 800-63B-4 wants 8, and 15 where nothing else is asked; how soon a password
-is guessed is measured instead, which refuses many of 15 and more."""
+"""In characters. NIST SP 800-63B-4 requires 8, or 15 if there is no second factor; guessability is
+measured instead, which refuses many passwords of 15 and more."""
 LENGTH_MAX: Final = 128
-"""At least 64 must be allowed (NIST SP 800-63B-4); OWASP ASVS 5.0 (6.2.9) the same."""
+"""At least 64 must be allowed (NIST SP 800-63B-4); OWASP ASVS 5.0 (6.2.9) says the same."""
 TYPED_MAX: Final = 4 * LENGTH_MAX
 """Beyond this nothing is normalised: more than any spelling of a password of 128 characters."""
 GUESSES_MIN: Final = 10**8
-"""What zxcvbn takes a random password of 8 characters for, so that one is long enough; its score 3,
-"safely unguessable", begins just above. Score 2 (10^6) resists whoever may guess a few times an
-hour, but a thief of the hashes makes so many guesses in half a day on one core."""
+"""zxcvbn's estimate for a random password of 8 characters, so that one is strong enough; its score
+3, "safely unguessable", begins just above. Score 2 (10^6) resists someone who may guess a few times
+an hour, but a thief of the hashes makes that many guesses in half a day on one core."""
 
-# The estimator's time grows with the square of the length, and with each choice of a letter that
-# symbols may stand for (`1` for i or l): 72 characters made for it take seconds. A password is at
+# The estimator's time grows with the square of the length, and with each symbol that may stand for
+# several letters (`1` for i or l): 72 characters crafted for it take seconds. A password is at
 # least as hard to guess as its beginning.
 _ESTIMATED_MAX = 32
 _CHOICES_MAX = 64
@@ -35,13 +35,13 @@ _CHOICES_MAX = 64
 
 _NAME_MIN: Final = 4
 _BESIDE_NAME_MAX: Final = 2
-"""Letters that a password may have beside a name and still be nothing but the name."""
+"""Letters that a password may have besides a name and still be nothing but the name."""
 _LEET: Final = str.maketrans("0345678$@+(", "oeasgtbsatc")
-"""Symbols and digits that are written for letters."""
+"""Symbols and digits that people write for letters."""
 _ENDS: Final = (r"^[\W\d_]+", r"[\W\d_]+$", r"^[\W\d_]+|[\W\d_]+$")
 
 CONTEXT_TEXT_MAX: Final = 254
-"""What is read of an address, or of another text that a password must not be."""
+"""How much is read of an address, or of another text that a password must not be."""
 _CONTEXT_WORDS_MAX = 64
 _CONTEXT_WORD_MIN = 3
 
@@ -49,7 +49,7 @@ _CONTEXT_WORD_MIN = 3
 def normalise(password: str) -> str:
     """Return the form in which a password is judged and hashed: NFC (RFC 8265, 4.2.2).
 
-    Two keyboards may send two forms of one text. Case, spaces and letters of full width are kept.
+    Two keyboards may send two forms of one text. Case, spaces and full-width letters are kept.
     """
     return unicodedata.normalize("NFC", password)
 
@@ -58,7 +58,7 @@ def check_password(password: str, context: Iterable[str] = ()) -> None:
     """Raise PasswordError if a password must not be chosen.
 
     `context` has what an attacker tries first for this person: their address, the service's name.
-    There are no rules of composition (NIST SP 800-63B-4). Each code point counts as a character.
+    There are no composition rules (NIST SP 800-63B-4). Each code point counts as a character.
     """
     if len(password) > TYPED_MAX:
         raise PasswordError("password_long")
@@ -75,8 +75,8 @@ def check_password(password: str, context: Iterable[str] = ()) -> None:
 def _is_name(password: str, words: Iterable[str]) -> bool:
     """Return whether a password is one of the words, however it is written.
 
-    Case, spaces, marks and digits around it, accents, and symbols for letters make no other word of
-    it; nor do its repetition and its writing backwards.
+    It stays the same word with another case, with spaces, marks and digits around it, with accents
+    or symbols for letters, repeated, or written backwards.
     """
     names = {name for word in words for name in _spelled(word) if len(name) >= _NAME_MIN}
     spelled = _spelled(password)
@@ -95,7 +95,7 @@ def _consists_of(letters: str, name: str) -> bool:
 def _spelled(text: str) -> set[str]:
     """Return the letters that a text may be read as, without accents and marks.
 
-    Of a digit at an end nobody knows whether it is one or stands for a letter, and `1` may be two.
+    A digit at an end may be a digit or stand for a letter, and `1` may stand for two letters.
     """
     plain = unicodedata.normalize("NFKD", text).casefold()
     cores = {plain, *(re.sub(ends, "", plain) for ends in _ENDS)}
@@ -106,10 +106,10 @@ def _spelled(text: str) -> set[str]:
 
 
 def context_words(*context: str) -> tuple[str, ...]:
-    """Return texts and their parts, the whole ones first, cut as the password is.
+    """Return texts and their parts, the whole ones first, truncated as the password is.
 
-    Uncut, an address that is longer than that would not be recognised as a password. Words of
-    words are the same words.
+    Otherwise an address longer than that would not be recognised as a password. Splitting the
+    result again gives the same words.
     """
     texts = [text[:CONTEXT_TEXT_MAX].lower() for text in context]
     local_parts = [text.partition("@")[0] for text in texts]
@@ -120,13 +120,13 @@ def context_words(*context: str) -> tuple[str, ...]:
 
 def _guesses(password: str, words: Sequence[str]) -> int:
     """Return how many guesses an attacker with dictionaries needs for a password's beginning."""
-    # Loaded where a password is chosen: its dictionaries take time and memory.
+    # Imported only when a password is chosen: its dictionaries take time and memory.
     from zxcvbn import matching, scoring  # noqa: PLC0415
 
     beginning = password[:_ESTIMATED_MAX]
     while _choices(beginning, matching.L33T_TABLE) > _CHOICES_MAX:
         beginning = beginning[:-1]
-    # Not `zxcvbn()`: it keeps one person's words where the next one, in another thread, meets them.
+    # Not `zxcvbn()`: it stores one person's words in global state that other threads see.
     dictionaries = {
         **matching.RANKED_DICTIONARIES,
         "user_inputs": matching.build_ranked_dict(words),
@@ -136,6 +136,6 @@ def _guesses(password: str, words: Sequence[str]) -> int:
 
 
 def _choices(password: str, symbols_of: dict[str, list[str]]) -> int:
-    """Return in how many ways the symbols in a password can be read as letters."""
+    """Return how many ways there are to read the symbols in a password as letters."""
     present = set(password)
     return math.prod(max(1, len(present.intersection(symbols))) for symbols in symbols_of.values())

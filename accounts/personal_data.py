@@ -1,7 +1,7 @@
 """Describes kinds of personal data: what for, who sees them, how long, where they are kept.
 
-The shapes of the data map, and what can be asked of it; `data_map` has the kinds themselves.
-Tables, keys and fields are names here: knows no store, and no domain but by name.
+The shapes of the data map, and the queries on it; `data_map` has the kinds themselves. Tables, keys
+and fields are only named here.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from enum import StrEnum
 
 
 class Purpose(StrEnum):
-    """What data are used for. The list is closed: it is what people are promised."""
+    """What data are used for. The list is closed: people are promised nothing else is done."""
 
     PROVIDE = "provide"
     """To place calls, keep the account and let its holder in."""
@@ -39,7 +39,8 @@ class Viewer(StrEnum):
     """Stripe."""
     MAIL_SERVER = "mail_server"
     SITE_OWNER = "site_owner"
-    """Whoever made the account, for a program of theirs, or is told of events by a webhook."""
+    """The person who created the account for their own program, or who receives its webhook
+    events."""
 
 
 class Span(StrEnum):
@@ -50,14 +51,15 @@ class Span(StrEnum):
     BOOKS = "books"
     """As long as the law wants books to be kept."""
     YEARS = "years"
-    """Of the calendar, from its end on: an entry of March is kept as long as one of December."""
+    """Calendar years, counted from the end of the year: an entry of March is kept as long as one of
+    December."""
     MONTHS = "months"
     DAYS = "days"
     MINUTES = "minutes"
     LOGS = "logs"
     """As long as the operator keeps log files."""
     EVER = "ever"
-    """For good: only of what is left once an account is deleted."""
+    """For good: only for what is left once an account is deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +70,18 @@ class Period:
     reason: str
     """Why so long."""
     count: int = 0
-    """Of years, months, days or minutes; of the books, the years that are usual. Else 0."""
+    """Of years, months, days or minutes; of the books, the usual years. Otherwise 0."""
     setting: str = ""
-    """The setting that may change it."""
+    """The setting that can change it."""
 
     @property
     def longest(self) -> timedelta | None:
-        """The most that data are kept after they have ended; None where no time bounds it."""
+        """The longest that data are kept after they have ended; None if no time bounds it."""
         match self.span:
             case Span.YEARS:
                 return timedelta(days=366 * (self.count + 1))
             case Span.MONTHS:
-                # A month is 31 days at most: nothing is promised for less.
+                # A month has 31 days at most, and no shorter time is promised.
                 return timedelta(days=31 * self.count)
             case Span.DAYS:
                 return timedelta(days=self.count)
@@ -89,31 +91,31 @@ class Period:
 
 
 class Fate(StrEnum):
-    """What becomes of a kind when its account is deleted."""
+    """What happens to a kind when its account is deleted."""
 
     DELETED = "deleted"
     PSEUDONYMISED = "pseudonymised"
-    """What is left leads to an account number, and the number to nobody."""
+    """What is left leads to an account number, and the number to no one."""
     ANONYMOUS = "anonymous"
-    """A number that leads to nobody stays for good, with sums and dates."""
+    """A number that leads to no one stays for good, with sums and dates."""
     KEPT = "kept"
     """As the law demands."""
     EXPIRES = "expires"
-    """Nothing leads from the person to it, and it is gone within its period."""
+    """Nothing leads from the person to it, and it disappears within its period."""
 
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
-    """What becomes of a kind when its account is deleted, and why where it is not deleted."""
+    """What happens to a kind when its account is deleted, and why if it is not deleted."""
 
     fate: Fate
     reason: str = ""
     period: Period | None = None
-    """How long what is left is kept; None for as long as the kind is kept otherwise."""
+    """How long what is left is kept; None if as long as the kind otherwise."""
 
 
 class Via(StrEnum):
-    """What leads from a row or key to a person."""
+    """What links a row or key to a person."""
 
     ACCOUNT = "account"
     """The account's id."""
@@ -126,7 +128,7 @@ class Via(StrEnum):
     DIGEST = "digest"
     """A keyed digest of an address or number; cannot be turned back."""
     NAME = "name"
-    """A random name that nothing here leads to; only whoever has the secret finds it."""
+    """A random name that nothing here leads to; only the owner of the secret can find it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +141,10 @@ class Columns:
     """The column that leads to the person."""
     via: Via = Via.ACCOUNT
     beside: tuple[str, ...] = ()
-    """Columns of other kinds that an export shows beside them, so that a row can be understood."""
+    """Columns of other kinds that an export shows with them, so that a row can be understood."""
     withheld: tuple[str, ...] = ()
-    """Columns that no export has: digests of secrets, which help only who steals the file, and what
-    the carrier answers about the operator's account."""
+    """Columns that are never exported: digests of secrets, which would only help a thief of the
+    file, and the carrier's answers about the operator's account."""
 
     @property
     def exported(self) -> tuple[str, ...]:
@@ -165,7 +167,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of personal data. Its title and words are in the languages of the pages."""
+    """One kind of personal data. Its title and description are in the languages of the pages."""
 
     name: str
     purposes: tuple[Purpose, ...]
@@ -179,11 +181,11 @@ class Kind:
     files: tuple[str, ...] = ()
     """Below the data folder."""
     services: tuple[str, ...] = ()
-    """What is kept by others, such as `Stripe: customer`."""
+    """What others keep, such as `Stripe: customer`."""
     corrected_at: str = ""
-    """The page on which the person corrects it; empty where it states what has happened."""
+    """The page on which the person corrects it; empty if it records what has happened."""
     not_exported: str = ""
-    """Why the person's export leaves it out; empty where it does not."""
+    """Why the person's export leaves it out; empty if it does not."""
 
     @property
     def is_exported(self) -> bool:
@@ -192,7 +194,7 @@ class Kind:
 
     @property
     def stays(self) -> Period | None:
-        """How long something of it is kept once the account is deleted; None where nothing is."""
+        """How long anything of it is kept once the account is deleted; None if nothing is."""
         if self.erasure.fate is Fate.DELETED:
             return None
         return self.erasure.period or self.period
@@ -204,7 +206,7 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class NotPersonal:
-    """Columns, keys or log fields that tell of no person, and why."""
+    """Columns, keys or log fields that say nothing about a person, and why."""
 
     names: tuple[str, ...]
     reason: str
@@ -212,7 +214,7 @@ class NotPersonal:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A service that a node contacts: what for, and by which setting it is named."""
+    """A service that a node contacts: what for, and which setting names it."""
 
     setting: str
     purposes: tuple[Purpose, ...]

@@ -1,6 +1,6 @@
-"""Declares what the flows of people need: the store of holders, sessions, a password hasher.
+"""Declares the ports of sign-up, sign-in and account pages: holders, sessions, a password hasher.
 
-Holds shapes only. Every method raises StoreUnavailableError, and is safe to repeat.
+Every method raises StoreUnavailableError, and is safe to repeat.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from accounts.second_factor import SecondFactor
 from accounts.session import Session
 
 NOBODY: Final = ""
-"""The account of an address that has none: what is done for it must be as much work, and must fail
-with it, as for an account, or addresses could be tried out."""
+"""The account of an unknown address. Handling it must take as much work, and fail the same way, as
+for an account; otherwise addresses could be probed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class NewHolder:
     password_hash: str = field(repr=False)
     language: str
     consents: Mapping[str, str]
-    """Document -> version that was accepted, such as `terms`, `privacy`, `adult`."""
+    """Document -> accepted version, for such as `terms`, `privacy`, `adult`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class NewSecondFactor:
 
     secret: bytes = field(repr=False)
     step: int
-    """Of that code, which is used by that."""
+    """Time step of that code, which counts as used."""
     digests: Sequence[str]
     """Of its recovery codes."""
 
@@ -54,18 +54,18 @@ class NewSecondFactor:
 class People(Protocol):
     """The book of holders. Each change and its notices are committed together.
 
-    What a signed-in person asks for carries the credentials epoch of their session. Where that is
-    over, or the holder locked, nothing changes, and the answer is None or False.
+    Requests of a signed-in person carry the credentials epoch of their session. If that epoch is
+    over, or the holder is locked, nothing changes, and the answer is None or False.
     """
 
     async def holder(self, account_id: str) -> Holder | None:
-        """Return the holder of an account; None where there is none, or it was deleted."""
+        """Return the holder of an account; None if there is none, or it was deleted."""
 
     async def holder_by_email(self, email_key: str) -> Holder | None:
         """Return the holder who has this address."""
 
     async def sign_up(self, new: NewHolder, notice: Notice) -> bool:
-        """Make account and holder; False, and nothing changes, where the address is known."""
+        """Create account and holder; False, and nothing changes, if the address is known."""
 
     async def tell(self, account_id: str, notice: Notice) -> None:
         """Queue a notice that belongs to no change.
@@ -77,13 +77,13 @@ class People(Protocol):
         """Queue a notice that a signed-in person asks for."""
 
     async def look_at_link(self, digest: str) -> Link | None:
-        """Return a link without using it; None where there is none."""
+        """Return a link without using it; None if there is none."""
 
     async def prove_address(self, digest: str, password_hash: str) -> Holder | None:
-        """Use a PROVE_ADDRESS link, and begin a credentials epoch; None where it does not work.
+        """Use a PROVE_ADDRESS link, and begin a credentials epoch; None if it does not work.
 
-        `password_hash` is what the reader's password was checked against: None also where the
-        holder has another by now. Return the holder as it is then.
+        `password_hash` is the hash that the reader's password was checked against: None also if the
+        holder has another by now. Return the holder after the change.
         """
 
     async def reset_password(
@@ -91,37 +91,38 @@ class People(Protocol):
     ) -> Holder | None:
         """Use a RESET_PASSWORD link: set the password, unlock, begin a credentials epoch.
 
-        The address counts as proven: the link was read there. Of an account that nobody had proven
-        nothing stays, and its language becomes this one. Return the holder as it is then.
+        The address counts as proven, because the link was read there. If no one had proven the
+        account before, nothing of it is kept, and its language is set to this one. Return the
+        holder after the change.
         """
 
     async def change_address(
         self, digest: str, credentials_epoch: int, email_key: str, notices: Sequence[Notice]
     ) -> Holder | None:
-        """Use a CHANGE_ADDRESS link, for whoever has proven within this epoch who they are.
+        """Use a CHANGE_ADDRESS link, for a person who has proven their identity within this epoch.
 
-        Raises AddressTakenError: the address became somebody else's; the link is not used up.
+        Raises AddressTakenError: someone else has the address by now; the link is not used up.
         """
 
     async def undo_change(self, digest: str, email_key: str, notice: Notice) -> Holder | None:
-        """Use an UNDO_CHANGE link: the address before, locked, another credentials epoch."""
+        """Use an UNDO_CHANGE link: restore the old address, lock, begin a credentials epoch."""
 
     async def lock(self, digest: str, notice: Notice) -> Holder | None:
-        """Use a NOT_ME link: locked, another credentials epoch, and back at the link's address."""
+        """Use a NOT_ME link: lock, begin a credentials epoch, and restore the link's address."""
 
     async def use_sign_in_link(self, digest: str) -> Holder | None:
-        """Use a SIGN_IN link; None where it does not work, or its holder is locked."""
+        """Use a SIGN_IN link; None if it does not work, or its holder is locked."""
 
     async def set_password(
         self, account_id: str, credentials_epoch: int, password_hash: str, notice: Notice
     ) -> Holder | None:
-        """Set another password, and begin a credentials epoch."""
+        """Set a new password, and begin a credentials epoch."""
 
     async def end_sessions(self, account_id: str, credentials_epoch: int) -> Holder | None:
-        """Begin a credentials epoch: every session that began before is over."""
+        """Begin a credentials epoch: every earlier session is over."""
 
     async def rehash(self, account_id: str, old_hash: str, new_hash: str) -> None:
-        """Replace a hash by one of the same password; does nothing if it has changed since."""
+        """Replace a hash by one of the same password; does nothing if it has changed meanwhile."""
 
     async def set_language(self, account_id: str, credentials_epoch: int, language: str) -> bool:
         """Set the language of pages and mails."""
@@ -136,20 +137,20 @@ class People(Protocol):
         """Return an account's devices, the last seen first."""
 
     async def forget_device(self, account_id: str, credentials_epoch: int, device_id: str) -> bool:
-        """Forget a device: it is unrecognised when it comes again."""
+        """Forget a device, so that it counts as new when it is seen again."""
 
 
 class Sessions(Protocol):
-    """Sessions of signed-in browsers. A secret is in the cookie only; its digest is the name."""
+    """Sessions of signed-in browsers. Only the cookie has the secret; its digest is the name."""
 
     async def begin(self, session: Session) -> str:
-        """Keep a session; return its secret."""
+        """Store a session; return its secret."""
 
     async def find(self, secret: str) -> Session | None:
-        """Return a session; None for unknown and ended ones. Its age is not judged here."""
+        """Return a session; None for unknown and ended ones. The caller judges its age."""
 
     async def rotate(self, secret: str, session: Session) -> str | None:
-        """Replace a session, and its secret, in one step; None where it has ended."""
+        """Replace a session and its secret in one step; None if it has ended."""
 
     async def touch(self, secret: str, seen_at: datetime) -> None:
         """Note when a session was seen; it expires by itself when it has been idle too long."""
@@ -168,7 +169,7 @@ class Sessions(Protocol):
 
 
 class SecondFactors(Protocol):
-    """The second factors of holders. What begins a credentials epoch returns the holder as then."""
+    """The second factors of holders. What begins a credentials epoch returns the new holder."""
 
     async def find(self, account_id: str) -> SecondFactor | None:
         """Return a holder's second factor."""
@@ -176,7 +177,7 @@ class SecondFactors(Protocol):
     async def add(
         self, account_id: str, credentials_epoch: int, new: NewSecondFactor, notice: Notice
     ) -> Holder | None:
-        """Add the only one, and begin a credentials epoch; None also where there is one."""
+        """Add the only one, and begin a credentials epoch; None also if there is one already."""
 
     async def renew_codes(
         self, account_id: str, credentials_epoch: int, digests: Sequence[str], notice: Notice
@@ -186,22 +187,25 @@ class SecondFactors(Protocol):
     async def remove(
         self, account_id: str, credentials_epoch: int, notice: Notice
     ) -> Holder | None:
-        """Remove it and its recovery codes, and begin an epoch; None also where there is none."""
+        """Remove it and its recovery codes, and begin an epoch; None also if there is none."""
 
     async def use_step(self, account_id: str, credentials_epoch: int, step: int) -> bool:
-        """Keep the step of a right code; False where it or a later one was used."""
+        """Store the step of a right code; False if it or a later one was used."""
 
     async def use_recovery_code(
         self, account_id: str, credentials_epoch: int, digest: str, notice: Notice
     ) -> bool:
-        """Use a recovery code up; False where there is no such. The notice is told `left`."""
+        """Use a recovery code up; False if there is no such code.
+
+        The notice gets the value `left`.
+        """
 
 
 class Passkeys(Protocol):
-    """The passkeys of holders. What begins a credentials epoch returns the holder as then."""
+    """The passkeys of holders. What begins a credentials epoch returns the new holder."""
 
     async def find(self, credential_id: str) -> Passkey | None:
-        """Return whose passkey this is, and what it is."""
+        """Return a passkey by its id."""
 
     async def of_account(self, account_id: str) -> Sequence[Passkey]:
         """Return a holder's passkeys, the newest first."""
@@ -212,72 +216,72 @@ class Passkeys(Protocol):
     async def rename(
         self, account_id: str, credentials_epoch: int, credential_id: str, name: str
     ) -> bool:
-        """Give one another name; False where the session is over. One that is gone stays so."""
+        """Rename a passkey; False if the session is over. Does nothing for one that was removed."""
 
     async def remove(
         self, account_id: str, credentials_epoch: int, credential_id: str, notice: Notice
     ) -> Holder | None:
-        """Remove one, and begin an epoch; one that is gone already begins none."""
+        """Remove one, and begin an epoch; no epoch begins if it was already removed."""
 
     async def use(self, passkey: Passkey, credentials_epoch: int, before: int) -> bool:
-        """Note a use; False where the epoch is over, or the count was not `before` any more."""
+        """Note a use; False if the epoch is over, or the count is no longer `before`."""
 
     async def note_counted_back(self, account_id: str, credentials_epoch: int) -> None:
-        """Write down that a passkey's counter has not risen."""
+        """Record that a passkey's counter has not risen."""
 
 
 class Ceremonies(Protocol):
-    """Ceremonies under way. A secret is in the browser's cookie only."""
+    """Ceremonies in progress. Only the browser's cookie has the secret."""
 
     async def begin(self, ceremony: Ceremony) -> str:
-        """Keep a ceremony; return its secret."""
+        """Store a ceremony; return its secret."""
 
     async def find(self, secret: str, purpose: CeremonyPurpose) -> Ceremony | None:
-        """Return a ceremony of this purpose; None for one that is over, or none."""
+        """Return a ceremony of this purpose; None if it is over or unknown."""
 
     async def attempt(self, secret: str, purpose: CeremonyPurpose) -> tuple[Ceremony, int] | None:
-        """Count a try of a ceremony; return it, and its tries with this one."""
+        """Count a try of a ceremony; return it, and the number of tries including this one."""
 
     async def take(self, secret: str, purpose: CeremonyPurpose) -> Ceremony | None:
-        """End a ceremony, and return it: once, to one of those who ask."""
+        """End a ceremony and return it; of concurrent callers only one gets it."""
 
     async def end(self, secret: str) -> None:
-        """End a ceremony; one that is over already stays so."""
+        """End a ceremony; does nothing if it is over."""
 
 
 class HasherBusyError(Exception):
-    """Too many passwords wait to be hashed; try again in some seconds."""
+    """Too many passwords are waiting to be hashed; try again in some seconds."""
 
 
 class AddressTakenError(Exception):
-    """An address belongs to another holder, or to one who may still go back to it."""
+    """An address belongs to another holder, or to one who can still go back to it."""
 
 
 class PasskeyTakenError(Exception):
-    """A passkey of this id is known already."""
+    """A passkey with this id exists already."""
 
 
 class TooManyPasskeysError(Exception):
-    """A holder has as many passkeys as one may have."""
+    """A holder has the maximum number of passkeys."""
 
 
 class PasswordHasher(Protocol):
-    """Hashes and judges passwords off the loop, so many at a time. Raises HasherBusyError."""
+    """Hashes and judges passwords off the loop, a few at a time. Raises HasherBusyError."""
 
     async def hash(self, password: str) -> str:
-        """Return a hash with a salt of its own."""
+        """Return a hash with its own salt."""
 
     async def verify(self, password: str, stored: str) -> bool:
-        """Return whether the hash is of this password; as slow for an empty hash."""
+        """Return whether the hash is of this password; takes as long for an empty hash."""
 
     async def fault(self, password: str, context: Sequence[str]) -> str:
-        """Return the code of what is wrong with a new password; empty for nothing.
+        """Return the code of what is wrong with a new password; empty if nothing is.
 
-        `context` has what it must not be, such as the address of its holder.
+        `context` has what it must not be, such as its holder's address.
         """
 
     def is_outdated(self, stored: str) -> bool:
-        """Return whether a hash was made with weaker parameters than today's."""
+        """Return whether a hash was made with weaker parameters than the current ones."""
 
 
 class RowPage(Protocol):
@@ -294,18 +298,18 @@ class RowPage(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What is held of one kind in one table: how much, and the newest of it."""
+    """What one table holds of one kind: how much, and the newest rows."""
 
     kind: Kind
     columns: Columns
     count: int
-    """At most what was asked for."""
+    """At most the requested number."""
     newest: Sequence[Sequence[Any]]
     """In the order of the exported columns."""
 
 
 class PersonalRows(Protocol):
-    """What the data map says is kept of a person in SQL."""
+    """Reads the SQL rows of a person, as the data map lists them."""
 
     async def count(self, kind: Kind, columns: Columns, account_id: str) -> int:
         """Return how many rows of a kind an account has in one table."""
@@ -318,10 +322,10 @@ class PersonalRows(Protocol):
         *,
         after: tuple[Any, ...] | None = None,
     ) -> RowPage:
-        """Return the rows of an account in one table that come after a place."""
+        """Return an account's rows in one table that come after a place."""
 
     async def held(self, account_id: str, *, newest: int, count_max: int) -> Sequence[Held]:
-        """Return what is held of an account, table by table, as of one moment."""
+        """Return what is stored about an account, table by table, as of one moment."""
 
 
 class Exports(Protocol):
@@ -330,13 +334,13 @@ class Exports(Protocol):
     async def ask(
         self, account_id: str, credentials_epoch: int, export_id: str, session_digest: str
     ) -> Export | ExportRefusal | None:
-        """Queue an export; None where the session that asks is over."""
+        """Queue an export; None if the session that asks is over."""
 
     async def of_account(self, account_id: str) -> Sequence[Export]:
         """Return an account's exports, the newest first."""
 
     async def note_fetched(self, account_id: str, credentials_epoch: int) -> bool:
-        """Note that an export is fetched; False where the session is over."""
+        """Note that an export is being fetched; False if the session is over."""
 
     async def chunk(self, export_id: str, number: int) -> bytes | None:
         """Return a chunk of a file; None after the last one."""

@@ -1,6 +1,6 @@
-"""Makes and reads recovery codes: ten one-use secrets for whoever has lost the second factor.
+"""Makes and reads recovery codes: ten one-use secrets for a person who has lost the second factor.
 
-Chance is an argument. Knows no store: whoever asks keeps digests, and deletes one when it is used.
+Takes random bytes as an argument. The caller stores the digests, and deletes one when it is used.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Final
 CODES: Final = 10
 CODE_BYTES: Final = 15
 """120 bits. From 112 on a plain digest may be stored (OWASP ASVS 5.0, 6.5.2; NIST SP 800-63B-4,
-3.1.2.2): no slow hash, which would have to be tried against ten."""
+3.1.2.2), instead of a slow hash, which would have to be tried against ten."""
 CHANCE_BYTES: Final = CODES * CODE_BYTES
-"""Random bytes that ten codes are made of."""
+"""Number of random bytes that ten codes are made of."""
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 """Crockford's base 32: no I, L, O, which look like digits, and no U, which makes words."""
@@ -34,7 +34,7 @@ def make(chance: bytes) -> tuple[str, ...]:
 
 
 def normalise(typed: str) -> str:
-    """Return a typed code as 24 characters without separators; empty if it can be none.
+    """Return a typed code as 24 characters without separators; empty if it cannot be a code.
 
     Case, spaces and dashes do not matter; O is read as 0, and I and L as 1.
     """
@@ -48,7 +48,7 @@ def normalise(typed: str) -> str:
 
 
 def digest(typed: str) -> str:
-    """Return what is stored of a code, in hexadecimal; empty if it can be none."""
+    """Return the digest of a code that is stored, in hexadecimal; empty if it cannot be a code."""
     code = normalise(typed)
     return hashlib.sha256(code.encode()).hexdigest() if code else ""
 

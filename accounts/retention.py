@@ -1,7 +1,7 @@
-"""Says from when on data are too old to be kept.
+"""Defines how old data may become.
 
-Pure: time is an argument. The periods that people are promised are those of the data map; here are
-those of what nobody is told of kind by kind. Knows no store.
+Pure: takes the time as an argument. The data map has the periods that people are promised; here are
+those that they are not told individually.
 """
 
 from __future__ import annotations
@@ -11,23 +11,23 @@ from datetime import datetime, timedelta
 from typing import Final
 
 UNPROVEN_KEPT: Final = timedelta(days=30)
-"""How long an account is kept whose address nobody has proven: ten times as long as its link works,
-and it can be sent anew."""
+"""How long an account with an unproven address is kept: ten times as long as its link works, and
+the link can be sent again."""
 EXPORT_KEPT: Final = timedelta(days=7)
 """How long an export can be fetched."""
 EXPORT_NOTED: Final = timedelta(days=30)
-"""How long it is known that there was one."""
+"""How long it is known that an export existed."""
 
 
 MAILS_KEPT: Final = timedelta(days=30)
-"""How long mails that were sent or abandoned are kept: somebody may ask what became of one."""
+"""How long sent and abandoned mails are kept, in case someone asks about one."""
 
 DELIVERIES_KEPT: Final = timedelta(days=30)
-"""How long it is kept what became of a webhook; until then it can be sent again."""
+"""How long the outcome of a webhook is kept; until then it can be sent again."""
 
 
 def years_before(at: datetime, years: int) -> datetime:
-    """Return since when entries are kept for so many years of the calendar.
+    """Return the moment since which entries are kept for this many calendar years.
 
     A year counts from its end: § 147 (4) AO, § 257 (5) HGB.
     """
@@ -35,7 +35,7 @@ def years_before(at: datetime, years: int) -> datetime:
 
 
 def months_before(at: datetime, months: int) -> datetime:
-    """Return the same day some months earlier; the last of a month that has no such day."""
+    """Return the same day some months earlier; the last day of a month that has no such day."""
     index = at.year * 12 + at.month - 1 - months
     year, month = index // 12, index % 12 + 1
     day = min(at.day, calendar.monthrange(year, month)[1])

@@ -1,6 +1,6 @@
-"""Describes a person's second factor: an authenticator app, and codes for whoever has lost it.
+"""Describes a person's second factor: an authenticator app, and codes in case it is lost.
 
-Shapes only: knows no store, and no form of a code (`totp`, `recovery_codes`).
+`totp` and `recovery_codes` define what a code looks like.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ from datetime import datetime
 from typing import Final
 
 CODES_LEFT_FEW: Final = 2
-"""From so many unused recovery codes on a person is asked to make new ones."""
+"""With this many unused recovery codes or fewer, a person is asked to make new ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class SecondFactor:
-    """What is kept of a second factor."""
+    """A second factor as it is stored."""
 
     secret: bytes = field(repr=False)
-    """What the app shares with us: from it both make the codes."""
+    """The secret shared with the app, from which both make the codes."""
     last_step: int
-    """Time step of the last code that was used (RFC 6238, 5.2)."""
+    """Time step of the last used code (RFC 6238, 5.2)."""
     added_at: datetime
     codes_left: int
-    """Recovery codes that were not used yet."""
+    """Number of unused recovery codes."""

@@ -1,9 +1,9 @@
-"""The way from a name to a session, as a table: what happens, what follows, what may be told.
+"""The steps from an address to a session, as a table: event, next state, what the person may learn.
 
     START ──── NEEDS_SECOND_FACTOR ──── SIGNED_IN
       └──────────────┴──────────────── REFUSED, LOCKED
 
-Pure. Knows no page, store or clock; how often an attempt may be begun is the velocity limits'.
+Pure. The velocity limits bound how often an attempt may be begun.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 CODE_TRIES_MAX: Final = 5
-"""Codes of the second factor that may be tried after one password; 100 are allowed at most by NIST
-SP 800-63B-4 (3.2.2)."""
+"""Codes of the second factor that may be tried after one password; NIST SP 800-63B-4 (3.2.2) allows
+100 at most."""
 
 
 class State(StrEnum):
@@ -23,48 +23,49 @@ class State(StrEnum):
 
     START = "start"
     NEEDS_SECOND_FACTOR = "needs_second_factor"
-    """The password was right; a code is asked for."""
+    """The password was right; a code is required."""
     SIGNED_IN = "signed_in"
     """A session may begin. Final."""
     REFUSED = "refused"
-    """Nothing more comes of this attempt; another may begin. Final."""
+    """This attempt is over; another may begin. Final."""
     LOCKED = "locked"
-    """The holder has locked the account; a reset of the password unlocks it. Final."""
+    """The holder has locked the account; a password reset unlocks it. Final."""
 
 
 class Event(StrEnum):
-    """What is found out about an attempt."""
+    """Something that happens in an attempt."""
 
     PASSWORD_RIGHT = "password_right"  # noqa: S105
     PASSWORD_WRONG = "password_wrong"  # noqa: S105
     UNKNOWN_ADDRESS = "unknown_address"
-    """No holder has the address; a password was checked all the same, which takes its time."""
+    """No holder has the address; a password was checked anyway, so that the answer takes as
+    long."""
     LOCKED = "locked"
-    """Password or passkey are right, and the holder is locked: said to nobody else."""
+    """Password or passkey are right, and the holder is locked: no one else is told so."""
     CODE_RIGHT = "code_right"
     CODE_WRONG = "code_wrong"
-    """Also of a recovery code that is wrong or was used."""
+    """Also for a recovery code that is wrong or was used."""
     CODE_USED = "code_used"
     CLOCK_OFF = "clock_off"
     RECOVERY_CODE_RIGHT = "recovery_code_right"
     PASSKEY_RIGHT = "passkey_right"
-    """Of a passkey that has verified its user: two factors in one, which suffices alone."""
+    """A passkey that has verified its user: two factors in one, sufficient on its own."""
     PASSKEY_WRONG = "passkey_wrong"
     LINK_RIGHT = "link_right"
-    """Of a link that stands for the password, where a password alone would do."""
+    """A link that replaces the password, for a holder without a second factor."""
     TOO_MANY = "too_many"
     """A velocity limit refuses the attempt."""
 
 
 class Answer(StrEnum):
-    """What the person may be told, and nothing else."""
+    """All that the person may learn."""
 
     NOTHING = "nothing"
     """Nothing has happened yet."""
     WELCOME = "welcome"
     ASK_CODE = "ask_code"
     WRONG = "wrong"
-    """Address or password are wrong: the same for both, or addresses could be tried out."""
+    """Address or password are wrong: the same answer for both, or addresses could be probed."""
     LOCKED = "locked"
     CODE_WRONG = "code_wrong"
     CODE_USED = "code_used"
@@ -74,16 +75,16 @@ class Answer(StrEnum):
     TOO_MANY_CODES = "too_many_codes"
     """Begin again with the password."""
     RECOVERY_CODE_USED = "recovery_code_used"
-    """Welcome, with one recovery code less."""
+    """Signed in, with one recovery code less."""
     PASSKEY_WRONG = "passkey_wrong"
     WAIT = "wait"
     """Too many attempts; try again later."""
     BEGIN_AGAIN = "begin_again"
-    """The steps came in another order than the pages ask for."""
+    """The steps came in an order that the pages never ask for."""
 
 
 FINAL: Final = frozenset({State.SIGNED_IN, State.REFUSED, State.LOCKED})
-"""States that no event changes: a repeated form neither signs anybody out nor in."""
+"""States that no event changes: a repeated form signs no one in or out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,21 +92,21 @@ class Attempt:
     """One attempt to sign in."""
 
     has_second_factor: bool
-    """Whether the holder wants a code after the password; False for an unknown address."""
+    """Whether the holder has a second factor; False for an unknown address."""
     state: State = State.START
     answer: Answer = Answer.NOTHING
     wrong_codes: int = 0
     methods: frozenset[str] = frozenset()
-    """How the person has proven who they are so far, in the names of RFC 8176."""
+    """How the person has proven who they are so far, as RFC 8176 names."""
 
 
 class Outcome(NamedTuple):
-    """What follows from an event."""
+    """The result of an event."""
 
     state: State
     answer: Answer
     counts: bool = False
-    """Whether it is one of the tries of a code."""
+    """Whether it counts as a try of a code."""
 
 
 _WRONG = Outcome(State.REFUSED, Answer.WRONG)
@@ -122,17 +123,17 @@ def _again(answer: Answer) -> Outcome:
 
 
 TABLE: Final[Mapping[tuple[State, Event], Outcome]] = {
-    # Of a holder with a second factor; without one it is welcome.
+    # For a holder with a second factor; without one it signs in.
     (State.START, Event.PASSWORD_RIGHT): _ASK_CODE,
     (State.START, Event.PASSWORD_WRONG): _WRONG,
     (State.START, Event.UNKNOWN_ADDRESS): _WRONG,
     (State.START, Event.LOCKED): _LOCKED,
     (State.START, Event.PASSKEY_RIGHT): _WELCOME,
     (State.START, Event.PASSKEY_WRONG): Outcome(State.REFUSED, Answer.PASSKEY_WRONG),
-    # Of a holder with a second factor; without one it is welcome.
+    # For a holder with a second factor; without one it signs in.
     (State.START, Event.LINK_RIGHT): _BEGIN_AGAIN,
     (State.START, Event.TOO_MANY): _WAIT,
-    # No code, however right, stands in for the password that was to come first.
+    # A right code does not replace the password that must come first.
     (State.START, Event.CODE_RIGHT): _BEGIN_AGAIN,
     (State.START, Event.CODE_WRONG): _BEGIN_AGAIN,
     (State.START, Event.CODE_USED): _BEGIN_AGAIN,
@@ -143,16 +144,16 @@ TABLE: Final[Mapping[tuple[State, Event], Outcome]] = {
         State.SIGNED_IN, Answer.RECOVERY_CODE_USED
     ),
     (State.NEEDS_SECOND_FACTOR, Event.PASSKEY_RIGHT): _WELCOME,
-    # Each is a try: what is told of a used code, or of one of another time, helps who guesses.
+    # Each counts as a try: hearing that a code was used, or is of another time, helps an attacker.
     (State.NEEDS_SECOND_FACTOR, Event.CODE_WRONG): _again(Answer.CODE_WRONG),
     (State.NEEDS_SECOND_FACTOR, Event.CODE_USED): _again(Answer.CODE_USED),
     (State.NEEDS_SECOND_FACTOR, Event.CLOCK_OFF): _again(Answer.CLOCK_OFF),
-    # A browser may ask for any of its owner's passkeys; the code is still good.
+    # A browser may offer any of its owner's passkeys; the code is still valid.
     (State.NEEDS_SECOND_FACTOR, Event.PASSKEY_WRONG): _again(Answer.PASSKEY_WRONG),
     (State.NEEDS_SECOND_FACTOR, Event.LINK_RIGHT): _BEGIN_AGAIN,
     (State.NEEDS_SECOND_FACTOR, Event.LOCKED): _LOCKED,
     (State.NEEDS_SECOND_FACTOR, Event.TOO_MANY): _WAIT,
-    # The form of the password once more, by the back button: it gives no more tries.
+    # The password form again, by the back button: it gives no more tries.
     (State.NEEDS_SECOND_FACTOR, Event.PASSWORD_RIGHT): _ASK_CODE,
     (State.NEEDS_SECOND_FACTOR, Event.PASSWORD_WRONG): _WRONG,
     (State.NEEDS_SECOND_FACTOR, Event.UNKNOWN_ADDRESS): _WRONG,
@@ -160,23 +161,23 @@ TABLE: Final[Mapping[tuple[State, Event], Outcome]] = {
 """What follows in each state that is not final."""
 
 ONE_FACTOR: Final = frozenset({Event.PASSWORD_RIGHT, Event.LINK_RIGHT})
-"""What lets in a holder who has no second factor."""
+"""What signs in a holder who has no second factor."""
 
 METHODS: Final[Mapping[Event, frozenset[str]]] = {
     Event.PASSWORD_RIGHT: frozenset({"pwd"}),
     Event.CODE_RIGHT: frozenset({"otp", "mfa"}),
     Event.RECOVERY_CODE_RIGHT: frozenset({"otp", "mfa"}),
     Event.PASSKEY_RIGHT: frozenset({"pop", "user", "mfa"}),
-    # For which there is no name.
+    # RFC 8176 has no name for it.
     Event.LINK_RIGHT: frozenset(),
 }
-"""What an event proves, in the names of RFC 8176: `pop` is possession of a key."""
+"""What an event proves, as RFC 8176 names: `pop` is possession of a key."""
 
 
 def advance(attempt: Attempt, event: Event) -> Attempt:
-    """Return the attempt after an event. Every event is decided in every state.
+    """Return the attempt after an event. The table decides every event in every state.
 
-    Who begins a session takes its `methods` from the attempt, and does so only if it is SIGNED_IN.
+    Take a session's `methods` from the attempt, and begin one only if it is SIGNED_IN.
     """
     if attempt.state in FINAL:
         return attempt

@@ -1,7 +1,7 @@
 """Checks codes of authenticator apps: time-based one-time passwords (RFC 6238).
 
-SHA-1, six digits, 30 seconds, which is what every app can do. Time is an argument. Knows no store:
-whoever asks keeps the secret, and the step of the last right code.
+SHA-1, six digits, 30 seconds, which every app supports. Takes the time as an argument. The caller
+stores the secret, and the step of the last right code.
 """
 
 from __future__ import annotations
@@ -16,40 +16,40 @@ from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 
 SECRET_BYTES: Final = 20
-"""Of a new secret: as many as SHA-1 has (RFC 4226, 4, requirement 6)."""
+"""For a new secret: the length of a SHA-1 digest (RFC 4226, 4, requirement 6)."""
 STEP_S: Final = 30
 DIGITS: Final = 6
 STEPS_ACCEPTED: Final = 1
 """Steps before and after the present one: a person types slowly, a clock is some seconds off."""
 STEPS_RECOGNISED: Final = 10
-"""Beyond, up to here a code is no proof, but tells how far off the clock of the app is."""
+"""Up to here a code is not accepted, but shows how far off the app's clock is."""
 
 _TYPED_MAX = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Right:
-    """The code is right; `step` must be kept as the last one before anything else happens."""
+    """The code is right; `step` must be stored as the last one before anything else happens."""
 
     step: int
 
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """The code is that of a step that was used, or of an earlier one (RFC 6238, 5.2)."""
+    """The code is of a step that was used, or of an earlier one (RFC 6238, 5.2)."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClockOff:
-    """The code would be right at another time: the clock of the app is off."""
+    """The code would be right at another time: the app's clock is off."""
 
     minutes: int
-    """How many minutes the clock of the app is fast; negative: slow. Never 0."""
+    """How many minutes the app's clock is fast; negative: slow. Never 0."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wrong:
-    """The code is none of this secret at this time, or no code."""
+    """Not a code of this secret at this time, or not a code."""
 
 
 Verdict = Right | Used | ClockOff | Wrong
@@ -67,8 +67,8 @@ def check(secret: bytes, code: str, now_s: int, last_step: int) -> Verdict:
     """Return whether a code is right at this Unix time, in seconds.
 
     `last_step` is that of the last right code; -1 if there was none. Each verdict but Right must
-    count as a try: ClockOff tells whoever guesses that a code will be right soon, so that a guess
-    hits one of 21 codes and not of 3.
+    count as a try: ClockOff tells an attacker that a code will be right soon, so that a guess hits
+    one of 21 codes instead of 3.
     """
     typed = _digits(code)
     now = now_s // STEP_S
@@ -89,12 +89,12 @@ def check(secret: bytes, code: str, now_s: int, last_step: int) -> Verdict:
 
 
 def otpauth_uri(secret: bytes, account: str, issuer: str) -> str:
-    """Return the address that an app reads from a QR code; it holds the secret.
+    """Return the URI that an app reads from a QR code; it contains the secret.
 
-    The form is that of Google Authenticator's "Key URI Format", which knows no colon in names.
+    The form is that of Google Authenticator's "Key URI Format", which allows no colon in names.
     """
     names = (name.replace(":", " ").strip() for name in (account, issuer))
-    # Apps read an address by RFC 3986, in which a plus is no space; nothing else here has one.
+    # Apps parse the URI by RFC 3986, in which a plus is not a space; nothing else here has one.
     return _totp(secret).get_provisioning_uri(*names).replace("+", "%20")
 
 
@@ -114,7 +114,7 @@ def _codes(secret: bytes, steps: range) -> list[_Code]:
 
 
 def _digits(code: str) -> bytes:
-    """Return what was typed without spaces between groups, in ASCII digits; empty if no code."""
+    """Return what was typed without spaces between groups, in ASCII digits; empty if not a code."""
     if len(code) > _TYPED_MAX:
         return b""
     digits = "".join(unicodedata.normalize("NFKC", code).split())

@@ -1,7 +1,4 @@
-"""The part of the data map about webhooks: where events are posted, and what became of them.
-
-Holds names only.
-"""
+"""The part of the data map about webhooks: where events are posted, and what became of them."""
 
 from __future__ import annotations
 

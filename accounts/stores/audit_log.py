@@ -1,9 +1,9 @@
-"""Keeps the audit log of accounts in SQL: what was done, when, by whom and why.
+"""Stores the audit log of accounts in SQL: what was done, when, by whom and why.
 
-No line changes, and none goes before its time: the database itself refuses both. Only the reason
-of a line can be taken from it, with the account whose line it is.
+The database refuses to change a line, or to delete it early. Only a line's reason can be erased,
+when its account is.
 
-Functions on the caller's connection, so that an act and its line commit together.
+The functions run on the caller's connection, so that an act and its line commit together.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ class Entry:
     act: Act
     actor: Actor
     reason: str = ""
-    """As its actor gave it; empty where none is asked for."""
+    """As its actor gave it; empty if none is required."""
     operator: str = ""
-    """Which operator, or which API key by its id; empty for all other actors."""
+    """The operator, or the id of the API key; empty for all other actors."""
     number: int = field(default=0, compare=False)
     """Rises from line to line."""
 
@@ -57,7 +57,7 @@ async def record(
     reason: str = "",
     operator: str = "",
 ) -> None:
-    """Write a line; of a reason that is too long, how it begins."""
+    """Write a line; a reason that is too long is cut."""
     await connection.execute(
         sa.insert(_EVENTS).values(
             account_id=account_id,
@@ -80,7 +80,7 @@ async def of_account(
 ) -> Sequence[Entry]:
     """Return an account's newest lines, the newest first.
 
-    With `before` those before a number, with `act` those of one act.
+    With `before` only those before a number, with `act` only those of one act.
     """
     query = (
         _SELECT.where(_EVENTS.c.account_id == account_id).order_by(_EVENTS.c.id.desc()).limit(limit)
@@ -103,7 +103,7 @@ async def count_since(
 
 
 async def last(connection: AsyncConnection, account_id: str, *acts: Act) -> Entry | None:
-    """Return the newest line of one of these acts; None where there is none."""
+    """Return the newest line of one of these acts; None if there is none."""
     row = (
         await connection.execute(
             _SELECT.where(
@@ -117,7 +117,7 @@ async def last(connection: AsyncConnection, account_id: str, *acts: Act) -> Entr
 
 
 async def forget(connection: AsyncConnection, is_old: sa.ColumnElement[bool], *, limit: int) -> int:
-    """Forget the oldest lines that meet a condition; return how many, at most `limit`.
+    """Delete the oldest lines that meet a condition; return how many, at most `limit`.
 
     The database refuses every other way to delete a line.
     """
@@ -133,9 +133,10 @@ async def forget(connection: AsyncConnection, is_old: sa.ColumnElement[bool], *,
 async def erase_reasons(
     connection: AsyncConnection, of: sa.ColumnElement[bool], *, limit: int | None = None
 ) -> int:
-    """Take the reasons from lines that meet a condition, which have somebody's words in them.
+    """Erase the reasons of lines that meet a condition, because they contain people's words.
 
-    Return from how many, at most `limit`. The database refuses every other change of a line.
+    Return how many lines were changed, at most `limit`. The database refuses every other change of
+    a line.
     """
     with_reason = sa.select(_EVENTS.c.id).where(of, HAS_REASON).limit(limit)
     ids = (await connection.scalars(with_reason.with_for_update())).all()

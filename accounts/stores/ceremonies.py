@@ -1,6 +1,6 @@
-"""Keeps ceremonies in Valkey for some minutes, each under the digest of its browser's secret.
+"""Stores ceremonies in Valkey for some minutes, each under the digest of its browser's secret.
 
-What is a secret of an account is sealed. Judges no step.
+Secrets of an account are sealed.
 """
 
 from __future__ import annotations
@@ -23,22 +23,21 @@ _VERSION: Final = 1
 _SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
 _AWAY: Final = "what a browser has begun cannot be kept right now"
 
-# KEYS: the ceremony. Counts a try of it in the same step as it is read; nothing brings back one
-# that is over.
+# KEYS: the ceremony. Counts a try in the same step as the read; nothing revives one that is over.
 _TRY = """
 local kept = redis.call('HGET', KEYS[1], 'kept')
 if not kept then return nil end
 return {kept, redis.call('HINCRBY', KEYS[1], 'tries', 1)}
 """
 
-# KEYS: the ceremony. Of two that take it at once one has it.
+# KEYS: the ceremony. Of two concurrent callers one gets it.
 _TAKE = """
 local kept = redis.call('HGET', KEYS[1], 'kept')
 redis.call('DEL', KEYS[1])
 return kept
 """
 
-# KEYS: the ceremony. ARGV: what is kept, its life in s.
+# KEYS: the ceremony. ARGV: its value, its lifetime in s.
 _BEGIN = """
 redis.call('HSET', KEYS[1], 'kept', ARGV[1], 'tries', 0)
 redis.call('EXPIRE', KEYS[1], ARGV[2])
@@ -63,7 +62,7 @@ class RedisCeremonies:
     def __init__(
         self, redis: Any, chance: Callable[[int], bytes], box: SecretBox | None = None
     ) -> None:
-        """Take a client, what gives random bytes, and what seals secrets.
+        """Take a client, a source of random bytes, and a box that seals secrets.
 
         Without a box no ceremony may have a payload that belongs to an account.
         """
@@ -72,7 +71,7 @@ class RedisCeremonies:
         self._box = box
 
     async def begin(self, ceremony: Ceremony) -> str:
-        """Keep a ceremony; return its secret."""
+        """Store a ceremony; return its secret."""
         secret = base64.urlsafe_b64encode(self._chance(SECRET_BYTES)).rstrip(b"=").decode()
         kept = msgspec.json.encode(self._written(ceremony))
         life_s = int(LIVES[ceremony.purpose].total_seconds())
@@ -81,7 +80,7 @@ class RedisCeremonies:
         return secret
 
     async def find(self, secret: str, purpose: Purpose) -> Ceremony | None:
-        """Return a ceremony of this purpose; None for one that is over, or none."""
+        """Return a ceremony of this purpose; None if it is over or unknown."""
         if not _SECRET.fullmatch(secret):
             return None
         async with bounded(_AWAY):
@@ -89,7 +88,7 @@ class RedisCeremonies:
         return self._read(stored, purpose)
 
     async def attempt(self, secret: str, purpose: Purpose) -> tuple[Ceremony, int] | None:
-        """Count a try of a ceremony; return it, and its tries with this one."""
+        """Count a try of a ceremony; return it, and the number of tries including this one."""
         if not _SECRET.fullmatch(secret):
             return None
         async with bounded(_AWAY):
@@ -98,7 +97,7 @@ class RedisCeremonies:
         return None if ceremony is None else (ceremony, int(found[1]))
 
     async def take(self, secret: str, purpose: Purpose) -> Ceremony | None:
-        """End a ceremony, and return it: once, to one of those who ask."""
+        """End a ceremony and return it; of concurrent callers only one gets it."""
         if not _SECRET.fullmatch(secret):
             return None
         async with bounded(_AWAY):
@@ -106,7 +105,7 @@ class RedisCeremonies:
         return self._read(stored, purpose)
 
     async def end(self, secret: str) -> None:
-        """End a ceremony; one that is over already stays so."""
+        """End a ceremony; does nothing if it is over."""
         async with bounded(_AWAY):
             await self._redis.delete(_key(secret))
 
@@ -135,7 +134,7 @@ class RedisCeremonies:
         )
 
     async def _run(self, script: str, key: str, *values: bytes | int) -> Any:
-        # Whole, not by its hash: it is short, seldom needed, and known to a server of any age.
+        # EVAL, not EVALSHA: it is short, seldom used, and works with every server version.
         return await self._redis.execute_command("EVAL", script, 1, key, *values)
 
 

@@ -1,7 +1,7 @@
-"""Keeps proof that a person had accepted the terms, once nothing else is kept of them.
+"""Stores proof that a person had accepted the terms, for when nothing else is kept about them.
 
-A row is found only by whoever brings the account's number and the address that it had. Functions on
-the caller's connection.
+Only someone who has the account's number and its address can find a row. The functions run on the
+caller's connection.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ KEPT: Final = timedelta(days=4 * 365)
 """How long proof is kept: claims lapse three years after the year in which they arose (§ 195 and
 § 199 BGB), and similarly elsewhere."""
 
-# OWASP Password Storage Cheat Sheet's parameters for scrypt: an address is easily guessed.
+# The OWASP Password Storage Cheat Sheet's parameters for scrypt: an address is easily guessed.
 _N, _R, _P = 2**14, 8, 5
 
 _PROOFS = tables.consent_proofs
 
 
 def digest(account_id: str, email_key: str) -> str:
-    """Return what a proof is found by; the number is its salt. Takes a tenth of a second."""
+    """Return the digest that finds a proof, salted with the number. Takes a tenth of a second."""
     return hashlib.scrypt(
         email_key.encode(), salt=account_id.encode(), n=_N, r=_R, p=_P, dklen=32
     ).hex()
 
 
 async def keep(connection: AsyncConnection, account_id: str, digest: str, at: datetime) -> None:
-    """Keep proof of all that a holder accepted; a repeat changes nothing."""
+    """Store proof of all that a holder accepted; a repeat changes nothing."""
     rows = [
         {
             "digest": digest,
@@ -52,7 +52,7 @@ async def keep(connection: AsyncConnection, account_id: str, digest: str, at: da
 
 
 async def find(connection: AsyncConnection, digest: str) -> Sequence[Consent]:
-    """Return what was accepted under a digest, the first first."""
+    """Return what was accepted under a digest, the earliest first."""
     rows = await connection.execute(
         sa.select(_PROOFS.c.document, _PROOFS.c.version, _PROOFS.c.at)
         .where(_PROOFS.c.digest == digest)

@@ -1,6 +1,6 @@
-"""Keeps in SQL which version of which document a person accepted, and when.
+"""Stores in SQL which version of which document a person accepted, and when.
 
-Functions on the caller's connection. A row is a proof and never changes.
+The functions run on the caller's connection. A row is a proof and never changes.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ async def accept(
 
 
 async def of_account(connection: AsyncConnection, account_id: str) -> Sequence[Consent]:
-    """Return what a holder accepted, the first first."""
+    """Return what a holder accepted, the earliest first."""
     rows = await connection.execute(
         sa.select(_CONSENTS.c.document, _CONSENTS.c.version, _CONSENTS.c.at)
         .where(_CONSENTS.c.account_id == account_id)

@@ -1,6 +1,6 @@
-"""Keeps in SQL which countries a holder has opened for their calls.
+"""Stores in SQL which countries a holder has opened for their calls.
 
-Functions on the caller's connection; the caller holds the holder's lock. Knows no number.
+The functions run on the caller's connection, with the holder's lock held.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _COUNTRIES = tables.opened_countries
 
 
 async def of_account(connection: AsyncConnection, account_id: str) -> frozenset[str]:
-    """Return the countries, as ISO 3166 alpha-2; there are no more than there are countries."""
+    """Return the countries as ISO 3166 alpha-2; bounded by the number of countries."""
     found = sa.select(_COUNTRIES.c.country).where(_COUNTRIES.c.account_id == account_id)
     return frozenset(await connection.scalars(found))
 
@@ -26,7 +26,7 @@ async def of_account(connection: AsyncConnection, account_id: str) -> frozenset[
 async def open_country(
     connection: AsyncConnection, account_id: str, country: str, at: datetime
 ) -> bool:
-    """Open a country; False, and nothing changes, where it is open."""
+    """Open a country; False, and nothing changes, if it is already open."""
     opened = await connection.execute(
         upsert(connection, _COUNTRIES)
         .values(account_id=account_id, country=country, opened_at=at)
@@ -49,7 +49,7 @@ async def close_since(
 
 
 async def close_country(connection: AsyncConnection, account_id: str, country: str) -> bool:
-    """Close a country; False where it is not open."""
+    """Close a country; False if it is not open."""
     closed = await connection.execute(
         sa.delete(_COUNTRIES)
         .where(_COUNTRIES.c.account_id == account_id, _COUNTRIES.c.country == country)

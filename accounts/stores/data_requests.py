@@ -1,7 +1,7 @@
-"""Keeps in SQL the register of what people asked for about their data.
+"""Stores in SQL the register of what people asked for about their data.
 
-Functions on the caller's connection. A row has an account's number and dates, and is kept when the
-account is deleted.
+The functions run on the caller's connection. A row has an account's number and dates, and is kept
+when the account is deleted.
 """
 
 from __future__ import annotations
@@ -32,16 +32,15 @@ async def ask(
     is_done: bool = False,
     actor: Actor = Actor.HOLDER,
 ) -> bool:
-    """Note a request; False, and nothing is noted, where the same one is open already.
+    """Note a request; False, and nothing is noted, if the same one is already open.
 
     Args:
         connection: With a transaction for writing.
-        account_id: Whose.
+        account_id: The account.
         right: What is asked for.
         at: Now.
-        is_done: Whether it is answered by the very act that notes it.
-        actor: Who answered it then.
-
+        is_done: Whether the act that notes it also answers it.
+        actor: Who answered it, if so.
     """
     if not is_done and await _open_id(connection, account_id, right) is not None:
         return False
@@ -68,7 +67,7 @@ async def answer(
     *,
     note: str = "",
 ) -> None:
-    """Note that an open request is answered; nothing where none is open."""
+    """Note that an open request is answered; does nothing if none is open."""
     number = await _open_id(connection, account_id, right)
     if number is not None:
         await close(connection, number, at, actor, note)
@@ -77,7 +76,7 @@ async def answer(
 async def answer_all(
     connection: AsyncConnection, account_id: str, at: datetime, actor: Actor
 ) -> None:
-    """Note that whatever an account has asked for is answered: there is nothing left of it."""
+    """Note that all requests of an account are answered, because nothing of it is left."""
     await connection.execute(
         sa.update(_REQUESTS)
         .where(_REQUESTS.c.account_id == account_id, _REQUESTS.c.done_at.is_(None))
@@ -86,7 +85,7 @@ async def answer_all(
 
 
 async def erase_notes(connection: AsyncConnection, account_id: str) -> None:
-    """Forget what was noted of an account's requests, in somebody's words."""
+    """Erase the notes on an account's requests, which contain people's words."""
     await connection.execute(
         sa.update(_REQUESTS).where(_REQUESTS.c.account_id == account_id).values(note="")
     )
@@ -95,7 +94,7 @@ async def erase_notes(connection: AsyncConnection, account_id: str) -> None:
 async def close(
     connection: AsyncConnection, number: int, at: datetime, actor: Actor, note: str = ""
 ) -> DataRequest | None:
-    """Note that the request of this number is answered; None where it is not open."""
+    """Note that the request with this number is answered; None if it is not open."""
     closed = await connection.execute(
         sa.update(_REQUESTS)
         .where(_REQUESTS.c.id == number, _REQUESTS.c.done_at.is_(None))
@@ -117,7 +116,7 @@ async def newest(connection: AsyncConnection) -> Sequence[DataRequest]:
 
 
 async def unanswered(connection: AsyncConnection) -> Sequence[DataRequest]:
-    """Return the requests that are open, the one that is due first before the others."""
+    """Return the open requests, the one due first at the top."""
     return await page(connection, is_open=True)
 
 
@@ -134,10 +133,9 @@ async def page(
     Args:
         connection: With any transaction.
         account_id: Only of this account; empty for all.
-        is_open: Only those that are open, the one that is due first before the others.
+        is_open: Only open ones, the one due first at the top.
         limit: How many at most.
-        before: Number of the request after which the page begins; none follows an unknown one.
-
+        before: Number of the request after which the page begins; unknown: an empty page.
     """
     rows = _REQUESTS.c
     query = sa.select(_REQUESTS).limit(min(limit, LISTED_MAX + 1))

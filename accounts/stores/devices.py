@@ -1,6 +1,6 @@
-"""Keeps in SQL which browsers a holder has signed in with: families, and the last country.
+"""Stores the browsers a holder has signed in from (family and last country only), in SQL.
 
-Functions on the caller's connection; the caller holds the holder's lock.
+The functions run on the caller's connection, with the holder's lock held.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from accounts.holder import Device
 from accounts.stores import tables
 
 DEVICES_MAX = 50
-"""Devices kept of one holder. A browser without cookies is another device at each sign-in."""
+"""Devices kept per holder. A browser without cookies is another device at each sign-in."""
 
 _DEVICES = tables.devices
 
@@ -31,12 +31,12 @@ class Seen(Enum):
 
 
 async def note(connection: AsyncConnection, account_id: str, device: Device) -> Seen:
-    """Note a sign-in with a device; of more than `DEVICES_MAX` the one seen longest ago goes."""
+    """Note a sign-in from a device; beyond `DEVICES_MAX` the one seen longest ago is dropped."""
     mine = _DEVICES.c.account_id == account_id
     updated = await connection.execute(
         sa.update(_DEVICES)
         .where(mine, _DEVICES.c.id == device.id)
-        # A browser's family changes with nothing but the browser, which is known by its id.
+        # The browser is known by its id, so its family never changes.
         .values(
             browser=device.browser,
             system=device.system,
@@ -90,7 +90,7 @@ async def forget_since(connection: AsyncConnection, account_id: str, since: date
 
 
 async def forget(connection: AsyncConnection, account_id: str, device_id: str) -> bool:
-    """Forget a device; False where there is none."""
+    """Forget a device; False if there is none."""
     forgotten = await connection.execute(
         sa.delete(_DEVICES)
         .where(_DEVICES.c.account_id == account_id, _DEVICES.c.id == device_id)

@@ -1,7 +1,7 @@
-"""Keeps in SQL which accounts are to be deleted, and how far each deletion has come.
+"""Stores in SQL which accounts are to be deleted, and the state of each deletion.
 
-Functions on the caller's connection. Every change of a row says from which state it goes, so that
-of a person who cancels and a worker that begins at the same moment one comes first.
+The functions run on the caller's connection. Every update names the state it starts from, so that
+of a person who cancels and a worker that begins at the same moment one wins.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ LISTED_MAX = 1_000
 _ERASURES = tables.erasures
 _WAITS_FOR_FILES = sa.and_(_ERASURES.c.state == State.ERASING, _ERASURES.c.step == STEPS[-1])
 IS_DONE_BUT_FILES = sa.or_(_ERASURES.c.state == State.DONE, _WAITS_FOR_FILES)
-"""All that a deletion was to do is done, but for old files."""
+"""All steps of a deletion are done, except for old files."""
 _PERSON_IS_GONE = STEPS[STEPS.index(Step.PERSON) + 1 :]
 _COLUMNS = tuple(column for column in _ERASURES.c if column.name != "leased_until")
 
 
 async def find(connection: AsyncConnection, account_id: str) -> Erasure | None:
-    """Return the deletion of an account, however it stands; None where none was ever asked for."""
+    """Return the deletion of an account in any state; None if none was ever asked for."""
     query = sa.select(*_COLUMNS).where(_ERASURES.c.account_id == account_id)
     row = (await connection.execute(query)).mappings().one_or_none()
     return None if row is None else _read(row)
 
 
 async def ask(connection: AsyncConnection, erasure: Erasure) -> bool:
-    """Note a deletion that is asked for; False, and nothing changes, where one is open already."""
+    """Note a requested deletion; False, and nothing changes, if one is already open."""
     values = _values(erasure)
     asked = await connection.execute(
         upsert(connection, _ERASURES)
@@ -53,10 +53,10 @@ async def ask(connection: AsyncConnection, erasure: Erasure) -> bool:
 
 
 async def begin_now(connection: AsyncConnection, erasure: Erasure) -> bool:
-    """Note a deletion that begins at once, however an earlier one stands; return if one begins.
+    """Note a deletion that begins at once, in any state of an earlier one; return if one begins.
 
-    One that is being done goes on where it is. One that was done is done again: a copy of the
-    database from before it came back, or credit has come since.
+    One in progress goes on where it is. One that was done is done again: an older backup of the
+    database was restored, or credit has come since.
     """
     state = _ERASURES.c.state
     values = _values(erasure) | {"leased_until": None}
@@ -83,7 +83,7 @@ async def begin_now(connection: AsyncConnection, erasure: Erasure) -> bool:
 
 
 async def cancel(connection: AsyncConnection, account_id: str, at: datetime) -> bool:
-    """Cancel a deletion that waits; False where none does."""
+    """Cancel a waiting deletion; False if there is none."""
     cancelled = await connection.execute(
         sa.update(_ERASURES)
         .where(_ERASURES.c.account_id == account_id, _ERASURES.c.state == State.WAITING)
@@ -96,9 +96,9 @@ async def cancel(connection: AsyncConnection, account_id: str, at: datetime) -> 
 async def lease(
     connection: AsyncConnection, at: datetime, until: datetime, *, account_id: str = ""
 ) -> Erasure | None:
-    """Take a deletion that is due, or this account's, so that nobody else does a step until then.
+    """Lease a deletion that is due, or this account's, so that no one else does a step until then.
 
-    A process that dies leaves its lease to run out.
+    The lease of a process that dies expires.
     """
     query = _due(at)
     if account_id:
@@ -116,7 +116,7 @@ async def lease(
 
 
 async def held_until(connection: AsyncConnection, account_id: str, at: datetime) -> datetime | None:
-    """Return until when a deletion that has begun is leased; None where it is free."""
+    """Return until when a deletion that has begun is leased; None if it is free."""
     query = sa.select(_ERASURES.c.leased_until).where(
         _ERASURES.c.account_id == account_id,
         _ERASURES.c.state == State.ERASING,
@@ -127,7 +127,7 @@ async def held_until(connection: AsyncConnection, account_id: str, at: datetime)
 
 
 async def is_any_due(connection: AsyncConnection, at: datetime) -> bool:
-    """Return whether there is a deletion that nobody works on, and that is due."""
+    """Return whether a deletion is due that no one works on."""
     return await connection.scalar(_due(at)) is not None
 
 
@@ -144,7 +144,7 @@ def _due(at: datetime) -> sa.Select[tuple[str]]:
 async def proceed(
     connection: AsyncConnection, account_id: str, step: Step, until: datetime
 ) -> None:
-    """Note that the steps before this one are done; a step that was reached is never lost."""
+    """Note that the steps before this one are done; progress is never lost."""
     before = STEPS[: STEPS.index(step)]
     await connection.execute(
         sa.update(_ERASURES)
@@ -158,7 +158,7 @@ async def proceed(
 
 
 async def rest(connection: AsyncConnection, account_id: str, until: datetime) -> None:
-    """Let nobody look at a deletion until then: something it waits for has not happened yet."""
+    """Set a deletion aside until then: something it waits for has not happened yet."""
     await connection.execute(
         sa.update(_ERASURES)
         .where(_ERASURES.c.account_id == account_id, _ERASURES.c.state == State.ERASING)
@@ -167,14 +167,17 @@ async def rest(connection: AsyncConnection, account_id: str, until: datetime) ->
 
 
 async def waiting_for_files(connection: AsyncConnection) -> Sequence[str]:
-    """Return accounts that wait for files to be written anew, at most `LISTED_MAX`."""
+    """Return accounts that wait for files to be rewritten, at most `LISTED_MAX`."""
     query = sa.select(_ERASURES.c.account_id).where(_WAITS_FOR_FILES)
     query = query.order_by(_ERASURES.c.due_at, _ERASURES.c.account_id).limit(LISTED_MAX)
     return (await connection.scalars(query)).all()
 
 
 async def finish(connection: AsyncConnection, account_id: str, at: datetime) -> bool:
-    """Note that the last step is done; False where that is noted, or others are to be done anew."""
+    """Note that the last step is done.
+
+    False if that is noted, or earlier steps must be repeated.
+    """
     finished = await connection.execute(
         sa.update(_ERASURES)
         .where(_ERASURES.c.account_id == account_id, _WAITS_FOR_FILES)
@@ -185,9 +188,9 @@ async def finish(connection: AsyncConnection, account_id: str, at: datetime) -> 
 
 
 async def reopen(connection: AsyncConnection, account_id: str, step: Step, at: datetime) -> bool:
-    """Let a deletion that is done, but for old files, be done again from this step on, now.
+    """Repeat a deletion that is done, except for old files, from this step on, now.
 
-    False where none is.
+    False if there is none.
     """
     reopened = await connection.execute(
         sa.update(_ERASURES)
@@ -201,9 +204,9 @@ async def reopen(connection: AsyncConnection, account_id: str, step: Step, at: d
 async def erased(
     connection: AsyncConnection, since: datetime, after: str = ""
 ) -> Sequence[Erasure]:
-    """Return deletions whose person is gone, but those that ended before a moment.
+    """Return deletions whose person is gone, without those that ended before a moment.
 
-    At most `LISTED_MAX`, by account number, behind the number `after`.
+    At most `LISTED_MAX`, by account number, after the number `after`.
     """
     state, step = _ERASURES.c.state, _ERASURES.c.step
     is_erased = sa.or_(

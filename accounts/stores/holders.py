@@ -1,7 +1,7 @@
-"""Keeps the holders of accounts in SQL.
+"""Stores the holders of accounts in SQL.
 
-Functions on the caller's connection, so that a change of a holder commits together with what
-belongs to it. All raise what the connection raises. Knows no account but its id.
+The functions run on the caller's connection, so that a change of a holder commits together with
+what belongs to it. All raise what the connection raises.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SELECT = sa.select(*_COLUMNS)
 
 
 async def fetch(connection: AsyncConnection, query: sa.Select[*tuple[Any, ...]]) -> Holder | None:
-    """Return the holder that a query, `SELECT` with conditions, finds."""
+    """Return the holder found by a query: `SELECT` with conditions."""
     row = (await connection.execute(query)).one_or_none()
     return None if row is None else Holder(**row._asdict())
 
@@ -43,7 +43,7 @@ async def find_by_email(connection: AsyncConnection, email_key: str) -> Holder |
 
 
 async def email_key(connection: AsyncConnection, account_id: str) -> str:
-    """Return what a holder's address is compared by. There must be a holder."""
+    """Return the key of a holder's address. There must be a holder."""
     query = sa.select(_HOLDERS.c.email_key).where(_HOLDERS.c.account_id == account_id)
     return str((await connection.execute(query)).scalar_one())
 
@@ -63,16 +63,15 @@ async def insert(connection: AsyncConnection, holder: Holder, email_key: str) ->
 async def change(
     connection: AsyncConnection, account_id: str, *, begins_epoch: bool = False, **values: Any
 ) -> Holder:
-    """Change columns of a holder, and return the holder as it is then. There must be one.
+    """Change columns of a holder, and return the holder after it. There must be one.
 
     Args:
         connection: With a transaction for writing.
-        account_id: Whose.
+        account_id: The account.
         begins_epoch: Whether every session that began before is over.
         values: Column -> value.
 
-    Raises IntegrityError: the address is somebody else's.
-
+    Raises IntegrityError: someone else has the address.
     """
     connection.info[_CHANGED] = True
     if begins_epoch:
@@ -88,19 +87,19 @@ async def change(
 
 def take_changed(connection: AsyncConnection) -> bool:
     """Return whether there was a `change` on this connection since this was last asked."""
-    # It is kept beside the connection, which a pool lends again: so it is taken, not read.
+    # Popped, not read, because a pool reuses the connection and its `info`.
     return bool(connection.info.pop(_CHANGED, False))
 
 
 async def erase_holder(connection: AsyncConnection, account_id: str) -> None:
-    """Delete a holder and all that is kept of the person; the audit log stays, as it names nobody.
+    """Delete a holder and all data about the person; the audit log stays, as it names no one.
 
-    Does nothing where there is none.
+    Does nothing if there is none.
     """
-    # Locked first, as every change does: what is under way is over before, or finds nobody after.
+    # Locked first, as every change does: concurrent work ends before, or finds no holder after.
     locked = sa.select(_HOLDERS.c.account_id).where(_HOLDERS.c.account_id == account_id)
     await connection.execute(locked.with_for_update())
-    # Whoever makes an export has not that lock: a chunk would come between the two deletions.
+    # An export is made without that lock, so a chunk could be written between the two deletions.
     exports = tables.exports.c
     making = sa.select(exports.id).where(exports.account_id == account_id)
     await connection.execute(making.with_for_update())
@@ -110,9 +109,9 @@ async def erase_holder(connection: AsyncConnection, account_id: str) -> None:
 
 @cache
 def parts() -> Sequence[sa.Table]:
-    """Return the tables whose rows belong to a holder, those that refer to another one first.
+    """Return the tables whose rows belong to a holder, each before the tables it refers to.
 
-    By what they refer to, so that no table of a person can be forgotten.
+    Derived from their foreign keys, so that no table can be forgotten.
     """
     found = {_HOLDERS}
     for table in tables.metadata.sorted_tables:

@@ -1,9 +1,9 @@
-"""Keeps one-use links in SQL: which are expected, and which have been made.
+"""Stores one-use links in SQL: which are expected, and which have been made.
 
-A link is expected from the act that wants it; it is made when its mail leaves, which may be days
-later, and only its digest is kept. A change that makes links stale ends both kinds, so that no
-mail that was delayed brings one back. Functions on the caller's connection; each that changes
-something is called with the holder's lock held, but `make_link`, which takes it.
+A link is expected from the act that needs it on; it is made when its mail is sent, which may be
+days later, and only its digest is stored. A change that makes links stale ends both kinds, so that
+a delayed mail revives none. The functions run on the caller's connection; those that change
+something need the holder's lock, except `make_link`, which takes it.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from accounts.stores import tables
 from database.engine import upsert
 
 KEPT = timedelta(days=30)
-"""How long a link that works no more can still be told from an unknown one; then the daily
-retention forgets it."""
+"""How long a link that no longer works can still be told from an unknown one; then the daily
+retention deletes it."""
 
 _EXPECTED = tables.expected_links
 _LINKS = tables.links
@@ -35,9 +35,9 @@ class MadeLink:
     asked_at: datetime
     """When its purpose was first asked for at this address."""
     reach: datetime
-    """When the session began whose act its mail tells of (see `accounts.notice.Notice.reach`)."""
+    """When the session began whose act its mail reports (see `accounts.notice.Notice.reach`)."""
     takes_back_since: datetime
-    """From when on it takes back what was added."""
+    """The moment from which it takes back what was added."""
 
 
 async def expect(
@@ -49,21 +49,20 @@ async def expect(
     *,
     email_key: str = "",
 ) -> None:
-    """Let mails to a holder have links of this purpose and address from now on.
+    """Allow mails to a holder to have links of this purpose and address from now on.
 
-    Asked for again, an expectation lasts longer; it counts from when it was first asked for.
+    Repeating it extends the expectation; `asked_at` stays that of the first request.
 
     Args:
         connection: With a transaction for writing, and the holder's lock.
-        account_id: Whose.
+        account_id: The account.
         purpose: What the links do.
         email: The address that they are about.
         at: Now.
-        email_key: Keeps the address for this holder as long as the links may work.
-
+        email_key: Reserves the address for this holder as long as the links may work.
     """
     mine = _EXPECTED.c.account_id == account_id
-    # Not for the room, which the daily retention makes: one that has lapsed must not go on.
+    # Not to save space, as the daily retention does: a lapsed expectation must not be extended.
     await connection.execute(sa.delete(_EXPECTED).where(mine, _EXPECTED.c.lapses_at <= at))
     lapses_at = at + LIFETIMES[purpose] + MAIL_MAX
     inserted = upsert(connection, _EXPECTED).values(
@@ -103,24 +102,23 @@ async def make_link(  # noqa: PLR0917
     *,
     reach: datetime | None = None,
 ) -> bool:
-    """Make a link for a mail that leaves; repeating it with the same secret changes nothing.
+    """Make a link for a mail that is being sent; repeating it with the same secret changes nothing.
 
     Args:
         connection: With a transaction for writing.
         purpose: What the link does.
-        account_id: Whose.
+        account_id: The account.
         email: The address that it is about.
         at: Now: its life begins.
-        secret: What the mail has, of at least 128 random bits.
-        reach: When the session began whose act its mail tells of; None: now.
+        secret: The secret in the mail, of at least 128 random bits.
+        reach: When the session began whose act its mail reports; None: now.
 
     Returns:
-        Whether it works. One that a change has made stale is kept, so that its page can say that
-        it is over. None is kept where there is no holder.
-
+        Whether it works. A link that a change has made stale is stored too, so that its page can
+        say that it is over. Nothing is stored if there is no holder.
     """
     holders = tables.holders
-    # A share is enough: what changes the holder waits for it, another mail does not.
+    # A shared lock is enough: a change of the holder waits for it, another mail does not.
     held = sa.select(holders.c.account_id).where(holders.c.account_id == account_id)
     held = held.with_for_update(read=True, key_share=True)
     if (await connection.execute(held)).scalar() is None:
@@ -157,7 +155,7 @@ async def find(connection: AsyncConnection, digest: str) -> MadeLink | None:
         return None
     purpose = Purpose(row.purpose)
     link = Link(purpose, row.account_id, row.email, row.expires_at, row.used_at)
-    # Of one that a change has ended this is too early; it takes nothing back any more.
+    # For a link that a change has ended this is too early, but it takes nothing back any more.
     made_at = row.expires_at - LIFETIMES[purpose]
     since = taken_back_since(made_at, row.reach)
     return MadeLink(link, row.asked_at, row.reach or made_at, since)
@@ -178,7 +176,7 @@ async def way_back(
 
 
 async def use(connection: AsyncConnection, digest: str, purpose: Purpose, at: datetime) -> bool:
-    """Use a link up, in one step; False if it does not work (any more)."""
+    """Use a link up, in one step; False if it does not work, or no longer."""
     used = await connection.execute(
         sa.update(_LINKS)
         .where(
@@ -209,16 +207,15 @@ async def end(
     asked_from: datetime | None = None,
     but_at: str | None = None,
 ) -> None:
-    """End a holder's links of these purposes, also those that are still to be made.
+    """End a holder's links of these purposes, including those that are still to be made.
 
     Args:
         connection: With a transaction for writing, and the holder's lock.
-        account_id: Whose.
-        purposes: Which.
+        account_id: The account.
+        purposes: Which purposes.
         at: Now.
         asked_from: Only those that were asked for then or later.
         but_at: Only those that are about another address than this one.
-
     """
     names = [purpose.value for purpose in purposes]
     expected = [_EXPECTED.c.account_id == account_id, _EXPECTED.c.purpose.in_(names)]

@@ -1,7 +1,6 @@
-"""Keeps passkeys in SQL: public keys, and what their authenticators say of themselves.
+"""Stores passkeys in SQL: public keys, and what their authenticators report.
 
-Functions on the caller's connection; each that changes something is called with the holder's lock
-held. Knows no signature.
+The functions run on the caller's connection; those that change something need the holder's lock.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ _PASSKEYS = tables.passkeys
 
 
 async def find(connection: AsyncConnection, credential_id: str) -> Passkey | None:
-    """Return a passkey by the id that browsers know it by."""
+    """Return a passkey by its credential id."""
     query = sa.select(_PASSKEYS).where(_PASSKEYS.c.credential_id == credential_id)
     row = (await connection.execute(query)).first()
     return None if row is None else _read(row)
@@ -38,7 +37,7 @@ async def of_account(connection: AsyncConnection, account_id: str) -> Sequence[P
 
 
 async def add(connection: AsyncConnection, passkey: Passkey) -> bool:
-    """Add one; False, and nothing changes, where its id is known."""
+    """Add one; False, and nothing changes, if its id exists."""
     row = {
         "credential_id": passkey.credential_id,
         "account_id": passkey.account_id,
@@ -62,7 +61,7 @@ async def add(connection: AsyncConnection, passkey: Passkey) -> bool:
 async def rename(
     connection: AsyncConnection, account_id: str, credential_id: str, name: str
 ) -> bool:
-    """Give one another name; False where it has that name, or there is none."""
+    """Rename one; False if it has that name already, or there is none."""
     renamed = await connection.execute(
         sa.update(_PASSKEYS)
         .where(*_mine(account_id, credential_id), _PASSKEYS.c.name != name)
@@ -73,7 +72,7 @@ async def rename(
 
 
 async def remove(connection: AsyncConnection, account_id: str, credential_id: str) -> bool:
-    """Remove one; False where there is none."""
+    """Remove one; False if there is none."""
     removed = await connection.execute(
         sa.delete(_PASSKEYS)
         .where(*_mine(account_id, credential_id))
@@ -83,7 +82,7 @@ async def remove(connection: AsyncConnection, account_id: str, credential_id: st
 
 
 async def use(connection: AsyncConnection, passkey: Passkey, before: int) -> bool:
-    """Note a use; False where there is none, or its count is not `before` any more."""
+    """Note a use; False if there is none, or its count is no longer `before`."""
     used = await connection.execute(
         sa.update(_PASSKEYS)
         .where(*_mine(passkey.account_id, passkey.credential_id), _PASSKEYS.c.sign_count == before)

@@ -1,7 +1,7 @@
-"""Keeps second factors and their recovery codes in SQL.
+"""Stores second factors and their recovery codes in SQL.
 
-Functions on the caller's connection; each that changes something is called with the holder's lock
-held. The secret comes sealed: knows no key.
+The functions run on the caller's connection; those that change something need the holder's lock.
+The caller seals the secret.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ async def replace_codes(
 
 
 async def remove(connection: AsyncConnection, account_id: str) -> bool:
-    """Remove a second factor and its recovery codes; False where there is none."""
+    """Remove a second factor and its recovery codes; False if there is none."""
     await remove_codes(connection, account_id)
     removed = await connection.execute(
         sa.delete(_FACTORS)
@@ -66,16 +66,16 @@ async def remove(connection: AsyncConnection, account_id: str) -> bool:
 
 
 async def remove_codes(connection: AsyncConnection, account_id: str) -> None:
-    """Remove the recovery codes of a second factor, which stays."""
+    """Remove the recovery codes of a second factor, which itself stays."""
     await connection.execute(sa.delete(_CODES).where(_CODES.c.account_id == account_id))
 
 
 async def use_step(
     connection: AsyncConnection, account_id: str, step: int, sealed_secret: str
 ) -> bool:
-    """Keep the step of a right code, and the secret as it is sealed today, in one step.
+    """Store the step of a right code, and the secret as newly sealed, in one step.
 
-    False where that step, or a later one, was used.
+    False if that step, or a later one, was used.
     """
     used = await connection.execute(
         sa.update(_FACTORS)
@@ -87,7 +87,7 @@ async def use_step(
 
 
 async def use_code(connection: AsyncConnection, account_id: str, digest: str) -> int | None:
-    """Use a recovery code up; return how many are left, None where there is no such."""
+    """Use a recovery code up; return how many are left, None if there is no such code."""
     used = await connection.execute(
         sa.delete(_CODES)
         .where(_CODES.c.account_id == account_id, _CODES.c.digest == digest)

@@ -1,7 +1,7 @@
-"""Seals secrets that the service must be able to read again, so that a copy of a store shows none.
+"""Seals secrets that the service must read again, so that a copy of a store reveals none.
 
-AES-256-GCM under keys that lie outside the stores; the first seals, the others are those of before,
-and only open. What is sealed for one account opens for no other. Knows no store.
+AES-256-GCM under keys that are kept outside the stores; the first key seals, the others are
+previous keys, which only open. What is sealed for one account cannot be opened for another.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from database.errors import StoreUnavailableError
 NONCE_BYTES: Final = 12
 """NIST SP 800-38D, 8.2.2: random, for at most 2^32 sealings under one key."""
 _FORM: Final = "1."
-"""Changes with the form of what is sealed."""
+"""Changes with the format of sealed text."""
 _LOST: Final = "secrets of second factors cannot be read: their key is missing"
 
 
@@ -29,12 +29,12 @@ class SecretBox:
     """Seals and opens."""
 
     def __init__(self, keys: Sequence[str], chance: Callable[[int], bytes]) -> None:
-        """Take at least one key, and what gives random bytes."""
+        """Take at least one key, and a source of random bytes."""
         self._ciphers = [AESGCM(_derived(key)) for key in keys]
         self._chance = chance
 
     def seal(self, plain: bytes, account_id: str) -> str:
-        """Return what may be stored, in ASCII."""
+        """Return the sealed text, in ASCII."""
         nonce = self._chance(NONCE_BYTES)
         sealed = self._ciphers[0].encrypt(nonce, plain, account_id.encode())
         return _FORM + base64.b64encode(nonce + sealed).decode()
@@ -42,7 +42,7 @@ class SecretBox:
     def open(self, sealed: str, account_id: str) -> bytes:
         """Return what was sealed for an account.
 
-        Raises StoreUnavailableError where no key opens it: an operator must bring the key back.
+        Raises StoreUnavailableError if no key opens it: an operator must restore the key.
         """
         try:
             stored = base64.b64decode(sealed.removeprefix(_FORM), validate=True)
@@ -53,13 +53,13 @@ class SecretBox:
                 return cipher.decrypt(
                     stored[:NONCE_BYTES], stored[NONCE_BYTES:], account_id.encode()
                 )
-            # A nonce of another length is what something else has left there.
+            # A nonce of another length means that this was not sealed here.
             except (InvalidTag, ValueError):
                 continue
         raise StoreUnavailableError(_LOST)
 
 
 def _derived(key: str) -> bytes:
-    # A key is random, as its length demands; deriving only gives it the length of AES-256 (RFC
-    # 5869, 3.3).
+    # A key is random, as its length demands; deriving only stretches it to the length of AES-256
+    # (RFC 5869, 3.3).
     return HKDF(SHA256(), 32, salt=None, info=b"caller: second factors").derive(key.encode())

@@ -1,9 +1,9 @@
-"""Keeps sessions of signed-in browsers in Valkey, each under the digest of its secret.
+"""Stores sessions of signed-in browsers in Valkey, each under the digest of its secret.
 
 All keys of an account share a hash tag, which a secret begins with: one script reaches them in one
 step, on a cluster too. An index names an account's sessions. It is written in the same step as a
-session and lives longer, so that none can be forgotten when all are ended; what it names in vain
-does no harm. Judges no session's age and knows no cookie.
+session and lives longer, so that ending all sessions misses none; names of sessions that have
+expired do no harm.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from accounts.stores.valkey import bounded
 from database.undertaking import note_change
 
 SESSIONS_MAX = 50
-"""Sessions of one account; beyond them the one not seen for longest ends."""
+"""Sessions per account; beyond them the one not seen for longest ends."""
 SECRET_BYTES = 32
-"""Random part of a secret. OWASP's Session Management Cheat Sheet asks for 64 bits at least."""
+"""Random part of a secret. OWASP's Session Management Cheat Sheet requires 64 bits at least."""
 
 _VERSION = 1
 """Changes with the form of a session: nodes of two releases never misread one."""
@@ -35,9 +35,9 @@ _TAG_CHARACTERS = 4
 """16 bits: enough to spread accounts over a cluster's 16,384 slots."""
 _SECRET = re.compile(r"(?P<tag>[0-9a-f]{4})\.[A-Za-z0-9_-]{43}")
 
-# KEYS: the index, the new session. ARGV: the session, its life in s, its name, when it was seen,
-# the index's life in s, most sessions, what names of keys begin with, the name before or "".
-# Told again, as after a lost answer, it does nothing more.
+# KEYS: the index, the new session. ARGV: the session, its lifetime in s, its name, when it was
+# seen, the index's lifetime in s, most sessions, prefix of key names, the previous name or "".
+# Repeating it, as after a lost reply, does nothing more.
 _KEEP = """
 local index, key = KEYS[1], KEYS[2]
 local name, prefix, before = ARGV[3], ARGV[7], ARGV[8]
@@ -64,8 +64,8 @@ end
 return 1
 """
 
-# KEYS: the index, the session. ARGV: the session, its life in s, its name, when it was seen, the
-# index's life in s. A session that has ended meanwhile does not come back.
+# KEYS: the index, the session. ARGV: the session, its lifetime in s, its name, when it was seen,
+# the index's lifetime in s. Does not revive a session that has ended meanwhile.
 _TOUCH = """
 if redis.call('SET', KEYS[2], ARGV[1], 'XX', 'EX', ARGV[2]) then
   redis.call('ZADD', KEYS[1], ARGV[4], ARGV[3])
@@ -74,7 +74,7 @@ end
 return 1
 """
 
-# KEYS: the index. ARGV: what names of keys begin with. Returns names and sessions in turn.
+# KEYS: the index. ARGV: prefix of key names. Returns names and sessions in turn.
 _LIST = """
 local found = {}
 for _, name in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
@@ -87,8 +87,7 @@ end
 return found
 """
 
-# KEYS: the index. ARGV: what names of keys begin with, a name, and whether all but that one end or
-# only that one.
+# KEYS: the index. ARGV: prefix of key names, a name, and whether all others end or only that one.
 _END = """
 for _, name in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
   if (name == ARGV[2]) == (ARGV[3] == 'only') then
@@ -104,28 +103,31 @@ class RedisSessions:
     """`accounts.ports.Sessions`. Every method raises StoreUnavailableError within 1 s."""
 
     def __init__(self, redis: Any, chance: Callable[[int], bytes]) -> None:
-        """Take a client of one server, a Sentinel or a Cluster, and what gives random bytes."""
+        """Take a client of one server, a Sentinel or a Cluster, and a source of random bytes."""
         self._redis = redis
         self._chance = chance
 
     async def begin(self, session: Session) -> str:
-        """Keep a session; return its secret. Too many end the one not seen for longest."""
+        """Store a session; return its secret.
+
+        Beyond the maximum the least recently used one ends.
+        """
         secret = self._new_secret(session.account_id)
         async with bounded(_AWAY):
             await self._keep(secret, session, before="")
         return secret
 
     async def find(self, secret: str) -> Session | None:
-        """Return a session; None for unknown and ended ones. Its age is not judged here."""
+        """Return a session; None for unknown and ended ones. The caller judges its age."""
         if (key := _key_of(secret)) is None:
             return None
         async with bounded(_AWAY):
             return _read(await self._redis.get(key))
 
     async def rotate(self, secret: str, session: Session) -> str | None:
-        """Replace a session of the same account, and its secret; None where it has ended.
+        """Replace a session of the same account, and its secret; None if it has ended.
 
-        One step: of two that replace a session at once one has it, the other gets None.
+        One step: of two concurrent callers one gets it, the other None.
         """
         tag = _tag(session.account_id)
         if (key := _key_of(secret)) is None or not secret.startswith(f"{tag}."):
@@ -146,8 +148,7 @@ class RedisSessions:
             session = _read(await self._redis.get(key))
             if session is None or session.seen_at >= seen_at:
                 return
-            # All else of a session is the same for its whole life, so nothing is lost between the
-            # two steps.
+            # Nothing else in a session ever changes, so nothing is lost between the two steps.
             seen = replace(session, seen_at=seen_at)
             index = _index(session.account_id)
             await self._run(_TOUCH, (index, key), *_values(seen, name_of(secret)))
@@ -200,7 +201,7 @@ class RedisSessions:
         )
 
     async def _run(self, script: str, keys: Sequence[str], *values: str | bytes | float) -> Any:
-        # Whole, not by its hash: it is short, seldom needed, and known to a server of any age.
+        # EVAL, not EVALSHA: it is short, seldom used, and works with every server version.
         return await self._redis.execute_command("EVAL", script, len(keys), *keys, *values)
 
     def _new_secret(self, account_id: str) -> str:
@@ -209,7 +210,7 @@ class RedisSessions:
 
 
 def _tag(account_id: str) -> str:
-    """Return the hash tag of an account's keys; it is in each secret and says nothing of whose."""
+    """Return the hash tag of an account's keys; each secret has it, and it reveals no account."""
     return hashlib.sha256(account_id.encode()).hexdigest()[:_TAG_CHARACTERS]
 
 
@@ -222,7 +223,7 @@ def _index(account_id: str) -> str:
 
 
 def _key_of(secret: str) -> str | None:
-    """Return a session's key; None for what cannot be a secret, which anybody may send."""
+    """Return a session's key; None for what cannot be a secret, which anyone may send."""
     form = _SECRET.fullmatch(secret)
     return None if form is None else _prefix(form["tag"]) + name_of(secret)
 
@@ -232,9 +233,9 @@ def _read(stored: bytes | None) -> Session | None:
 
 
 def _values(session: Session, name: str) -> tuple[bytes, int, str, float, int]:
-    """Return the session, its life in s, its name, when it was seen, its index's life in s."""
+    """Return the session, its lifetime in s, name, last use, and its index's lifetime in s."""
     left = min(IDLE_MAX, AGE_MAX - (session.seen_at - session.began_at))
-    # A life of nothing would be refused; whoever judges its age ends it all the same.
+    # Valkey refuses a lifetime of 0; the age check ends the session anyway.
     life_s = max(1, int(left.total_seconds()))
     return (
         msgspec.json.encode(session),

@@ -1,8 +1,8 @@
 """Tables of the holders of accounts, for SQLite and PostgreSQL alike.
 
-Says what is kept, not how it is used. `database/migrations/` builds these tables, and a trigger
-that refuses to change the audit log. Lengths are bounded here as well as where input is read, so
-that no way past a form fills the disk. Knows accounts by their id only: they are billing's.
+`database/migrations/` builds these tables, and a trigger that refuses to change the audit log.
+Lengths are bounded here as well as where input is read, so that no way past a form fills the disk.
+Accounts are billing's, and referred to by their id only.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def _text(
 
 
 def _text_or_none(name: str, longest: int) -> tuple[sa.Column[str], sa.CheckConstraint]:
-    """Return a column of text that is empty where nothing is said."""
+    """Return a column of text that may be empty."""
     return (
         sa.Column(name, sa.String, nullable=False, server_default=sa.text("''")),
         sa.CheckConstraint(_bounds(name, longest, 0), name=f"{name}_length"),
@@ -54,7 +54,7 @@ def _bounds(name: str, longest: int, shortest: int = 1) -> str:
 
 
 def _holder(*, primary_key: bool = False, index: bool = False) -> sa.Column[str]:
-    """Return the reference to a holder, without whom nothing of a person may be kept."""
+    """Return the reference to a holder, without whom no data about a person may be kept."""
     return sa.Column(
         "account_id",
         sa.ForeignKey("holders.account_id"),
@@ -70,7 +70,7 @@ holders = sa.Table(
     sa.Column("account_id", sa.String, primary_key=True),
     sa.CheckConstraint(_bounds("account_id", ID_MAX), name="account_id_length"),
     *_text("email", EMAIL_MAX, shortest=3),
-    # What the address is compared by: one mailbox, one account.
+    # The comparison key of the address: one mailbox, one account.
     *_text("email_key", EMAIL_KEY_MAX, shortest=3),
     sa.Column("email_proven_at", UtcDateTime),
     # With salt and parameters; empty for a person without a password.
@@ -80,15 +80,15 @@ holders = sa.Table(
     *_text("language", LANGUAGE_MAX, shortest=2),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("locked_at", UtcDateTime),
-    # Since when the person objects to improvement, and has their data kept but not used.
+    # Since when the person objects to improvement, and has processing restricted.
     sa.Column("objected_at", UtcDateTime),
     sa.Column("restricted_at", UtcDateTime),
-    # Names of mails that are switched off, with blanks between.
+    # Names of mails that are switched off, separated by blanks.
     sa.Column("muted", sa.String, nullable=False, server_default=sa.text("''")),
     sa.CheckConstraint(_bounds("muted", 200, 0), name="muted_length"),
     sa.UniqueConstraint("email_key"),
 )
-# Partial, of addresses that nobody has proven: said by the migration alone.
+# Partial, for unproven addresses only: the migration alone defines that.
 sa.Index("ix_holders_unproven", holders.c.created_at)
 
 consents = sa.Table(
@@ -102,18 +102,19 @@ consents = sa.Table(
     sa.CheckConstraint(_bounds("version", NAME_MAX), name="version_length"),
 )
 
-# What links a holder may still be sent: a mail may leave days after it was queued, and a link that
-# a change has made stale in between must not begin to work then.
+# Links that may still be mailed to a holder: a mail may leave days after it was queued, and must
+# not create a link that a change has made stale in between.
 expected_links = sa.Table(
     "expected_links",
     metadata,
     _holder(primary_key=True),
     sa.Column("purpose", sa.String, primary_key=True),
     sa.Column("email", sa.String, primary_key=True),
-    # Of an address that can be gone back to: nobody else gets it meanwhile. Else empty.
+    # The key of an address that can be gone back to: no one else gets it meanwhile. Otherwise
+    # empty.
     *_text("email_key", EMAIL_KEY_MAX, shortest=0),
     sa.Column("asked_at", UtcDateTime, nullable=False),
-    # When neither a mail can wait for it any longer nor a link of it can work.
+    # When no mail can be waiting for it any longer, and none of its links can work.
     sa.Column("lapses_at", UtcDateTime, nullable=False, index=True),
     sa.CheckConstraint(_bounds("purpose", NAME_MAX), name="purpose_length"),
     sa.CheckConstraint(_bounds("email", EMAIL_MAX, 3), name="email_length"),
@@ -123,7 +124,7 @@ expected_links = sa.Table(
 links = sa.Table(
     "links",
     metadata,
-    # SHA-256 of the secret, which is in the mail only.
+    # SHA-256 of the secret, which only the mail has.
     sa.Column("digest", sa.String, primary_key=True),
     sa.CheckConstraint(_bounds("digest", DIGEST_LENGTH, DIGEST_LENGTH), name="digest_length"),
     *_text("purpose", NAME_MAX),
@@ -131,7 +132,7 @@ links = sa.Table(
     *_text("email", EMAIL_MAX, shortest=3),
     # When its purpose was first asked for at this address.
     sa.Column("asked_at", UtcDateTime, nullable=False),
-    # From when on it takes back what was added: of its own mail, never of another's.
+    # The moment from which it takes back what was added, for its own mail only.
     sa.Column("reach", UtcDateTime),
     sa.Column("expires_at", UtcDateTime, nullable=False, index=True),
     sa.Column("used_at", UtcDateTime),
@@ -145,21 +146,21 @@ devices = sa.Table(
     sa.CheckConstraint(_bounds("id", ID_MAX), name="id_length"),
     *_text("browser", NAME_MAX, shortest=0),
     *_text("system", NAME_MAX, shortest=0),
-    # ISO 3166 alpha-2, by the address of the last sign-in; empty where nobody could tell.
+    # ISO 3166 alpha-2, from the address of the last sign-in; empty if unknown.
     sa.Column("country", sa.String, nullable=False, server_default=sa.text("''")),
     sa.CheckConstraint(_bounds("country", 2, 0), name="country_length"),
     sa.Column("first_seen_at", UtcDateTime, nullable=False),
     sa.Column("last_seen_at", UtcDateTime, nullable=False, index=True),
 )
 
-# An authenticator app, of which a holder has one at most.
+# An authenticator app, at most one per holder.
 second_factors = sa.Table(
     "second_factors",
     metadata,
     _holder(primary_key=True),
-    # What the app shares with us, under a key that is not in the database.
+    # The secret shared with the app, sealed under a key that is not in the database.
     *_text("sealed_secret", HASH_MAX),
-    # Of the last code that was used: no earlier one is right again.
+    # Of the last used code: no code of it or an earlier one is accepted.
     sa.Column("last_step", sa.BigInteger, nullable=False),
     sa.Column("added_at", UtcDateTime, nullable=False),
 )
@@ -168,7 +169,7 @@ recovery_codes = sa.Table(
     "recovery_codes",
     metadata,
     _holder(primary_key=True),
-    # SHA-256 of a code that was not used yet.
+    # SHA-256 of an unused code.
     sa.Column("digest", sa.String, primary_key=True),
     sa.CheckConstraint(_bounds("digest", DIGEST_LENGTH, DIGEST_LENGTH), name="digest_length"),
 )
@@ -176,7 +177,7 @@ recovery_codes = sa.Table(
 passkeys = sa.Table(
     "passkeys",
     metadata,
-    # Base64url; of all holders no two have the same.
+    # Base64url; unique across all holders.
     sa.Column("credential_id", sa.String, primary_key=True),
     sa.CheckConstraint(_bounds("credential_id", CREDENTIAL_ID_MAX), name="credential_id_length"),
     _holder(index=True),
@@ -190,8 +191,8 @@ passkeys = sa.Table(
     sa.Column("used_at", UtcDateTime),
 )
 
-# The audit log: no row changes, but that its reason goes with the account, and none goes before its
-# time. It outlives the holder, of whom it then says nothing but what was done.
+# The audit log: a row never changes, except that its reason goes with the account, and none is
+# deleted early. It outlives the holder, and then says only what was done.
 account_events = sa.Table(
     "account_events",
     metadata,
@@ -201,23 +202,23 @@ account_events = sa.Table(
     *_text("act", NAME_MAX),
     *_text("actor", NAME_MAX),
     *_text_or_none("reason", REASON_MAX),
-    # Who of the operators, or which API key; empty for all other actors.
+    # The operator, or the id of the API key; empty for all other actors.
     *_text_or_none("operator", NAME_MAX),
     sa.Index(None, "account_id", "id"),
-    # Of lines with a reason: said by the migration alone, as in `mail_outbox`.
+    # Partial, for lines with a reason: the migration alone defines that, as in `mail_outbox`.
     sa.Index("ix_account_events_reason", "account_id"),
 )
 
-# Has a row within the transaction that forgets events whose time is up, and never else: a trigger
-# refuses the deletion of events without it.
+# Has a row only within the transaction that deletes old events: a trigger refuses to delete events
+# without it.
 event_forgetting = sa.Table(
     "event_forgetting",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
 )
 
-# Personal data that a person has asked for, as a file in chunks: any node can hand it out, and a
-# copy of the database, or its erasure, has all of it.
+# Personal data that a person has asked for, as a file in chunks: any node can serve it, and a
+# backup of the database, or an erasure, covers all of it.
 exports = sa.Table(
     "exports",
     metadata,
@@ -230,9 +231,9 @@ exports = sa.Table(
     # Name of the session that asked.
     *_text("session_digest", DIGEST_LENGTH, shortest=DIGEST_LENGTH),
     sa.Column("asked_at", UtcDateTime, nullable=False),
-    # How often somebody began to make it; also tells one maker from the next.
+    # How often it was begun; also distinguishes one maker from the next.
     sa.Column("tries", sa.Integer, nullable=False),
-    # When whoever makes it counts as dead.
+    # When its maker counts as dead.
     sa.Column("claimed_until", UtcDateTime),
     sa.Column("size_bytes", sa.BigInteger, nullable=False),
     # When it became ready, or failed.
@@ -242,7 +243,7 @@ exports = sa.Table(
     sa.CheckConstraint("progress BETWEEN 0 AND 100", name="progress"),
     sa.Index(None, "account_id", "asked_at"),
 )
-# Of those that are queued or being made: said by the migration alone.
+# Partial, for those queued or being made: the migration alone defines that.
 sa.Index("ix_exports_pending", exports.c.asked_at)
 sa.Index("uq_exports_under_way", exports.c.account_id, unique=True)
 
@@ -257,7 +258,7 @@ export_chunks = sa.Table(
     sa.CheckConstraint(_bounds("content", CHUNK_BYTES_MAX), name="content_length"),
 )
 
-# Deletions of accounts. A row outlives the holder: it tells that there is nothing to find.
+# Deletions of accounts. A row outlives the holder: it shows that there is nothing to find.
 erasures = sa.Table(
     "erasures",
     metadata,
@@ -269,13 +270,13 @@ erasures = sa.Table(
     *_text("actor", NAME_MAX),
     sa.Column("asked_at", UtcDateTime, nullable=False),
     sa.Column("due_at", UtcDateTime, nullable=False),
-    # Until when nobody but whoever does a step may do one.
+    # Until when only the lease holder may do a step.
     sa.Column("leased_until", UtcDateTime),
     sa.Column("ended_at", UtcDateTime),
     sa.Index(None, "state", "due_at"),
 )
 
-# The register of what people asked for about their data: a number and dates, no person.
+# The register of what people asked for about their data: a number and dates, no names.
 data_requests = sa.Table(
     "data_requests",
     metadata,
@@ -291,11 +292,11 @@ data_requests = sa.Table(
     sa.Index(None, "done_at", "due_at"),
 )
 
-# Proof that an erased person had accepted, for whoever brings account number and address.
+# Proof that an erased person had accepted, for someone who has account number and address.
 consent_proofs = sa.Table(
     "consent_proofs",
     metadata,
-    # Of both together; neither can be read from it.
+    # Of both together; neither can be recovered from it.
     sa.Column("digest", sa.String, primary_key=True),
     sa.CheckConstraint(_bounds("digest", DIGEST_LENGTH, DIGEST_LENGTH), name="digest_length"),
     sa.Column("document", sa.String, primary_key=True),
@@ -306,24 +307,24 @@ consent_proofs = sa.Table(
     sa.Column("kept_until", UtcDateTime, nullable=False, index=True),
 )
 
-# How far the mails about a version of a document have come.
+# How many people have been mailed about a version of a document.
 policy_notices = sa.Table(
     "policy_notices",
     metadata,
     sa.Column("version", sa.String, primary_key=True),
     sa.CheckConstraint(_bounds("version", NAME_MAX), name="version_length"),
-    # The last account that was told.
+    # The last account that was notified.
     *_text("told_to", ID_MAX, shortest=0),
     sa.Column("done_at", UtcDateTime),
 )
 
-# Which text an operator has posted as which version; what was accepted is that text for good.
+# Which text an operator has posted as which version; the accepted text stays for good.
 posted_texts = sa.Table(
     "posted_texts",
     metadata,
     sa.Column("document", sa.String, primary_key=True),
     sa.Column("version", sa.String, primary_key=True),
-    # Empty for the text of whoever reads none of the other languages.
+    # Empty for the text that is shown to readers of none of the other languages.
     sa.Column("language", sa.String, primary_key=True),
     sa.Column("digest", sa.String, nullable=False),
     sa.Column("posted_at", UtcDateTime, nullable=False),
@@ -333,7 +334,7 @@ posted_texts = sa.Table(
     sa.CheckConstraint(_bounds("digest", DIGEST_LENGTH, DIGEST_LENGTH), name="digest_length"),
 )
 
-# The countries that a holder calls besides those that are open to everybody.
+# The countries that a holder may call besides those that are open to everyone.
 opened_countries = sa.Table(
     "opened_countries",
     metadata,

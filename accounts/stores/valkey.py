@@ -1,7 +1,4 @@
-"""Bounds what is asked of Valkey in time, and says as one error that it is away.
-
-Knows no key and no script.
-"""
+"""Bounds the time of Valkey requests, and reports every outage as one error."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ TIMEOUT_S: Final = 1.0
 
 @asynccontextmanager
 async def bounded(refusal: str, *, waits_s: float = 0.0) -> AsyncIterator[None]:
-    """Raise StoreUnavailableError that says `refusal` where the block takes too long, or fails.
+    """Raise StoreUnavailableError with the text `refusal` if the block takes too long, or fails.
 
     `waits_s` is how long the server itself may wait before it answers.
     """
