@@ -1,7 +1,7 @@
-"""Stores accounts and their API keys in SQL.
+"""Stores accounts and their API keys in SQL; of a key only its hash is stored.
 
-Knows keys only by their hashes, and no HTTP. Amounts belong to `billing`; a seeded account gets its
-credit through the book of record (`ensure_account`).
+Amounts belong to `billing`: an account made at the start gets its credit through the book of record
+(`ensure_account`).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ KEY_ID_CHARACTERS = 16
 """Leading part of the hash that identifies a key: 64 bits, enough to tell keys apart."""
 
 CAP_KNOWN_AFTER = timedelta(seconds=60)
-"""When every node knows a cap that was set: several times as long as nodes cache a key."""
+"""Delay until every node knows a new cap: several times as long as nodes cache a key."""
 
 _SHA256_HEX = re.compile(r"[0-9a-f]{64}")
 _CURRENCY = re.compile(r"[A-Z]{3}")
@@ -51,9 +51,9 @@ class AccountRow:
     frozen: bool
     created_at: datetime
     limits: SpendLimits = UNLIMITED
-    """The account's own, combined with those of the key it was found by."""
+    """Those of the account, combined with those of the key it was found by."""
     deleted_at: datetime | None = None
-    """None while the account exists."""
+    """None unless the account was deleted."""
     key_id: str = ""
     """Id of the key the account was found by; empty if it was found otherwise."""
     scopes: frozenset[Scope] = frozenset()
@@ -61,15 +61,15 @@ class AccountRow:
     key_expires_at: datetime | None = None
     """None for never."""
     keeps_quality: bool = True
-    """Whether figures of how its calls sound are kept; False once its holder objects."""
+    """Whether sound quality figures of its calls are stored; False once its holder objects."""
     has_holder: bool = False
-    """Whether it belongs to a person who has signed up."""
+    """Whether it belongs to a person who signed up."""
     is_unproven: bool = False
-    """Whether its holder has not proven their address: nobody stands for what its keys do."""
+    """Whether its holder's address is unproven: no known person is responsible for its keys."""
     is_locked: bool = False
-    """Whether its holder has said that somebody else was in it: no key of it works meanwhile."""
+    """Whether its holder is locked out: none of its keys works meanwhile."""
     is_restricted: bool = False
-    """Whether it is frozen because its holder wants their data kept and not used."""
+    """Whether it is frozen because its holder has restricted the use of their data (GDPR)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +93,9 @@ async def _ignore_change() -> None:
 class SqlAccountStore:
     """Accounts and API keys in SQLite or PostgreSQL. Every method is idempotent.
 
-    With an operator's `order` a change gets its line in the audit log, in the same transaction.
+    Given an operator's `order`, a change writes its line in the audit log in the same transaction.
     `on_change` is awaited after each committed change of what a key may do. If it raises
-    StoreUnavailableError the change is kept, and a repeat of the operation calls it again.
+    StoreUnavailableError, the change is kept, and repeating the operation calls it again.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class SqlAccountStore:
     async def create_account(
         self, account_id: str, currency: str, order: Order | None = None
     ) -> bool:
-        """Create an account without credit; return False, and change nothing, if it exists.
+        """Create an account without credit; return False, changing nothing, if it exists.
 
         Raises ValueError for an empty or reserved id or a currency that is not an ISO 4217 code,
         and StoreUnavailableError.
@@ -145,7 +145,7 @@ class SqlAccountStore:
         return await self._find(_KEYED.where(tables.api_keys.c.key_hash == key_hash))
 
     async def account_by_key_id(self, key_id: str) -> AccountRow | None:
-        """Return the same by the key's id. Raises StoreUnavailableError."""
+        """Return the account of the key with this id. Raises StoreUnavailableError."""
         return await self._find(_KEYED.where(tables.api_keys.c.id == key_id))
 
     async def add_api_key(
@@ -160,8 +160,8 @@ class SqlAccountStore:
     ) -> str:
         """Add a key, by its SHA-256 in hexadecimal, to an account; return the key's id.
 
-        A known key stays as it is: neither its account nor its label nor its scopes change, and a
-        revoked one stays revoked.
+        A known key is left as it is: its account, label and scopes stay, and a revoked one stays
+        revoked.
 
         Raises:
             ValueError: Not a SHA-256 in lower-case hexadecimal, or scopes that no key may join.
@@ -205,7 +205,7 @@ class SqlAccountStore:
                 .where(
                     keys.c.id == key_id,
                     keys.c.account_id == account_id,
-                    # A repeat leaves the time of the first.
+                    # A repeat keeps the time of the first.
                     keys.c.revoked_at.is_(None),
                 )
                 .values(revoked_at=self._clock())
@@ -213,7 +213,7 @@ class SqlAccountStore:
             )
             if revoked.scalar() is not None:
                 await self._record(connection, account_id, Act.KEY_REVOKED, order, key_id)
-        # Also where nothing was changed: the first attempt may have failed in this very call.
+        # Even if nothing changed: the first attempt may have failed at exactly this step.
         await self._on_change()
 
     async def keys(self, account_id: str) -> Sequence[KeyRow]:
@@ -295,7 +295,7 @@ class SqlAccountStore:
             if changed.scalar() is None:
                 raise LookupError("no such key")
             await self._record(connection, account_id, Act.KEY_CHANGED, order, key_id)
-        # After the commit: before it, a node could look up the old row and believe it from now on.
+        # After the commit: before it, a node could read the old row and then cache it.
         await self._on_change()
 
     async def set_caps(
@@ -304,9 +304,9 @@ class SqlAccountStore:
         """Set some of an account's spend caps; None removes one. Return all of them.
 
         Args:
-            account_id: Whose.
+            account_id: The account.
             changes: `call`, `day` or `month` -> micros.
-            order: Of the operator who sets them.
+            order: The order of the operator who sets them.
 
         Raises LookupError if there is no such account, and StoreUnavailableError.
 
@@ -322,9 +322,9 @@ class SqlAccountStore:
                 values: dict[str, Any] = {
                     columns[name].name: micros for name, micros in changes.items()
                 }
-                # Calls that began before a cap was known are in no counter of it, and the audit has
-                # to know that. Raising or lowering a cap keeps its counter; setting one where there
-                # was none begins it.
+                # Calls that began before a cap was known are not in its counter, and the audit has
+                # to allow for that. Raising or lowering a cap keeps its counter; setting a first
+                # one starts it.
                 begins = [
                     columns[n].is_(None) for n in ("day", "month") if changes.get(n) is not None
                 ]
@@ -372,7 +372,7 @@ class SqlAccountStore:
         await self._on_change()
 
     async def keys_changed(self) -> None:
-        """Let no process believe what it remembers of keys. Raises StoreUnavailableError."""
+        """Make every process drop the keys it has cached. Raises StoreUnavailableError."""
         await self._on_change()
 
     async def _record(
@@ -400,7 +400,7 @@ class SqlAccountStore:
             found = (await connection.execute(query)).mappings().one_or_none()
         if found is None:
             return None
-        # One query has no key in it: an account that is found by its own id.
+        # One query has no key in it: the one that finds an account by its own id.
         key_id = found.get("key_id", "")
         return AccountRow(
             id=found["id"],
@@ -421,16 +421,16 @@ class SqlAccountStore:
 
 
 async def close(connection: AsyncConnection, account_id: str, at: datetime) -> bool:
-    """Freeze an account for good and revoke its keys; False where it was marked deleted before.
+    """Freeze an account for good and revoke its keys; False if it was marked deleted before.
 
-    On the caller's connection; once it has committed, no process may believe what it remembers of
-    keys. Raises LookupError: no such account.
+    Runs on the caller's connection; once that has committed, every process must drop the keys it
+    has cached. Raises LookupError: no such account.
     """
     accounts, keys = tables.accounts, tables.api_keys
     mine = accounts.c.id == account_id
     marked = await connection.execute(
         sa.update(accounts)
-        # A deletion may break off and be repeated: the first time is the one that counts.
+        # A deletion may be interrupted and repeated: the first time is the one that counts.
         .where(mine, accounts.c.deleted_at.is_(None))
         .values(deleted_at=at)
         .returning(accounts.c.id)
@@ -457,7 +457,7 @@ def _counted_from(
     begins: sa.ColumnElement[bool], known: sa.ColumnElement[datetime], now: datetime
 ) -> sa.Case[datetime]:
     """Return from when calls count towards a cap: once all nodes know it."""
-    # Nodes remember keys for a while, and place calls by the old limits until then.
+    # Nodes cache keys for a while, and place calls under the old limits until then.
     soon = sa.literal(now + CAP_KNOWN_AFTER, UtcDateTime)
     return sa.case((begins, soon), else_=known)
 
@@ -478,7 +478,7 @@ async def ensure_account(
 
     Raises what `add_api_key` and `add_credit` raise.
     """
-    # Each step does nothing where it was done before, so that a start that broke off goes on.
+    # Each step does nothing if it was done before, so an interrupted start can simply be repeated.
     await accounts.create_account(account_id, currency)
     await accounts.add_api_key(account_id, key_hash, key_label, scopes=key_scopes)
     await ledger.add_credit(account_id, credit_micros, reference=credit_reference, kind="grant")
@@ -524,7 +524,7 @@ _KEYED = (
         tables.api_keys.c.expires_at.label("key_expires_at"),
     )
     .join(tables.api_keys, tables.api_keys.c.account_id == tables.accounts.c.id)
-    # Expired keys are found all the same: a row is remembered for longer than it may be valid, so
-    # that its end is looked at with each request.
+    # Expired keys are found as well: a row may be cached beyond its expiry, so the expiry is
+    # checked at each request.
     .where(tables.api_keys.c.revoked_at.is_(None))
 )

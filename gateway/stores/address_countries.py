@@ -1,7 +1,7 @@
-"""Says in which country an address is, by a database file in MaxMind's format.
+"""Looks up the country of an IP address in a database file in MaxMind's format.
 
-The file is the operator's; nobody is asked, and nothing is sent. Understands the records of
-country databases of MaxMind, DB-IP, IPinfo and ip-location-db. Knows no person and no request.
+The operator provides the file; no service is asked, and nothing leaves the machine. Understands the
+records of country databases by MaxMind, DB-IP, IPinfo and ip-location-db.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from maxminddb.reader import Reader
 
 INTERVAL_S: Final = 60.0
-"""How soon a file that was replaced is read."""
+"""How soon a replaced file is read."""
 SIZE_BYTES_MAX: Final = 64 << 20
-"""Country databases have 2 to 15 MB; one of cities would only fill the memory."""
+"""Country databases have 2 to 15 MB; a database of cities would only waste memory."""
 NETWORKS_LOOKED_AT: Final = 1_000
-"""Of so many one must have a country."""
+"""At least one of the first so many must have a country."""
 _SAMPLE: Final = "192.0.2.1"
 _CODE_CHARACTERS: Final = 2
 
@@ -34,26 +34,26 @@ _log = structlog.get_logger(__name__)
 
 
 class AddressCountries:
-    """The countries of one file. It is read as a whole, so that it may be written over at will."""
+    """The countries of one file, read as a whole so that the file may be overwritten."""
 
     def __init__(self, path: Path) -> None:
-        """Read a file. Raises SettingsError: it is not there, or no such database."""
+        """Read a file. Raises SettingsError: missing, or not such a database."""
         self._path = path
         self._reader, self._version = _read(path)
 
     def country(self, address: str) -> str:
-        """Return the ISO 3166 alpha-2 code of an IP address; empty where the file has none."""
+        """Return the ISO 3166 alpha-2 code of an IP address; empty if the file has none."""
         try:
             parsed = ipaddress.ip_address(address)
             found = self._reader.get(getattr(parsed, "ipv4_mapped", None) or parsed)
         except (ValueError, LookupError, RuntimeError):
-            # No address; an IPv6 one in a file of IPv4; a record that is damaged.
+            # Not an address; an IPv6 address in a file of IPv4; a damaged record.
             return ""
         return _code(found)
 
     async def refresh(self) -> None:
-        """Read the file again if it has changed; one that cannot be read leaves the one before."""
-        # Off the loop: megabytes are read and looked through.
+        """Read the file again if it has changed; if that fails, keep what was read before."""
+        # Off the loop: megabytes are read and checked.
         try:
             if await asyncio.to_thread(_version, self._path) == self._version:
                 return
@@ -65,7 +65,7 @@ class AddressCountries:
 
 
 def read_countries(file: str) -> AddressCountries | None:
-    """Return the countries of a file; None where none is named. Raises SettingsError."""
+    """Return the countries of a file; None if no file is named. Raises SettingsError."""
     return AddressCountries(Path(file)) if file else None
 
 
@@ -75,23 +75,23 @@ def _version(path: Path) -> tuple[int, int, int]:
     except OSError as error:
         raise _unusable(path, error.strerror or "it cannot be read") from error
     if not stat.S_ISREG(status.st_mode):
-        # A pipe would be waited for.
+        # Opening a pipe would block.
         raise _unusable(path, "it is no regular file")
     return status.st_mtime_ns, status.st_ino, status.st_size
 
 
 def _read(path: Path) -> tuple[Reader, tuple[int, int, int]]:
-    # Loaded where a file is set only: most gateways have none.
+    # Imported only when a file is set: most gateways have none.
     import maxminddb  # noqa: PLC0415
 
     version = _version(path)
     if version[-1] > SIZE_BYTES_MAX:
         raise _unusable(path, f"it is larger than {SIZE_BYTES_MAX >> 20} MiB")
     try:
-        # Not mapped: a file that is cut while it is read would end the process.
+        # Not mapped: a file truncated while it is being read would kill the process.
         reader = maxminddb.open_database(path, maxminddb.MODE_MEMORY)
         reader.get(_SAMPLE)
-        # A database of networks, or of cities alone, is one as well.
+        # A database of networks, or of cities alone, opens as well.
         has_country = any(_code(record) for _, record in islice(reader, NETWORKS_LOOKED_AT))
     except OSError as error:
         raise _unusable(path, error.strerror or "it cannot be read") from error

@@ -1,7 +1,6 @@
-"""Keeps what operators do in SQL: each act with its line in the audit log, in one transaction.
+"""Stores operators' acts in SQL, each with its line in the audit log, in one transaction.
 
-Joins, like `people`, what is kept of a person to the account. Reads no password, secret or second
-factor. Knows no HTTP and no spend gate.
+Like `people`, joins personal data to the account. Never reads a password, secret or second factor.
 """
 
 from __future__ import annotations
@@ -85,7 +84,7 @@ class SqlAdministration:
         timeout_s: float = TIMEOUT_S,
     ) -> None:
         self._engine = engine
-        # Whoever asks ends the key epoch: a command has to open Redis for it.
+        # The caller ends the key epoch: a command has to open Redis for that.
         self._people = PeopleTransactions(
             engine, queue, clock=clock, timeout_s=timeout_s, on_freeze=on_freeze
         )
@@ -93,7 +92,7 @@ class SqlAdministration:
         self._timeout_s = timeout_s
 
     async def find(self, text: str, *, limit: int, after: str = "") -> Sequence[FoundAccount]:
-        """Return accounts whose id or address holds a text, whatever its case, by their ids."""
+        """Return accounts whose id or address contains a text, ignoring case, ordered by id."""
         held = text.lower()
         query = (
             _FOUND.where(
@@ -111,7 +110,7 @@ class SqlAdministration:
             return [FoundAccount(*row) for row in await connection.execute(query)]
 
     async def state(self, account_id: str) -> AccountState:
-        """Return how an account stands. Raises LookupError."""
+        """Return the state of an account. Raises LookupError."""
         async with reading(self._engine, self._timeout_s) as connection:
             row = (await connection.execute(_FOUND.where(_ACCOUNTS.id == account_id))).one_or_none()
             if row is None:
@@ -146,7 +145,7 @@ class SqlAdministration:
     async def lines(
         self, account_id: str, *, limit: int, before: int | None = None
     ) -> Sequence[Line]:
-        """Return lines of the audit log, the newest first; they outlive the account."""
+        """Return lines of the audit log, newest first; they outlive the account."""
         limit = min(limit, LINES_MAX + 1)
         async with reading(self._engine, self._timeout_s) as connection:
             return [
@@ -157,7 +156,7 @@ class SqlAdministration:
             ]
 
     async def freeze(self, account_id: str, frozen: bool, order: Order) -> bool:
-        """Freeze or thaw; return whether it is frozen from now on, be it for another reason."""
+        """Freeze or thaw; return whether it is frozen from now on, perhaps for another reason."""
         act = Act.FROZEN if frozen else Act.UNFROZEN
         async with self._account(account_id) as connection:
             reason, at = FreezeReason.OPERATOR, self._clock()
@@ -168,9 +167,9 @@ class SqlAdministration:
             is_frozen = await set_freeze(connection, account_id, reason, frozen, at)
             last = await audit_log.last(connection, account_id, Act.FROZEN, Act.UNFROZEN)
             said = (act, order.operator, order.reason)
-            # A repeat, because the gate was away, is the same act.
+            # A repeat because the gate was unreachable is the same act.
             is_repeat = last is not None and (last.act, last.operator, last.reason) == said
-            # Another reason for a freeze is one more; a release changes something or nothing.
+            # Freezing adds one more reason; a release may turn out to change nothing.
             is_nothing = not frozen and before == (
                 await standing(connection, account_id),
                 is_frozen,
@@ -189,7 +188,7 @@ class SqlAdministration:
                 change.connection, account_id, begins_epoch=True, locked_at=change.at
             )
             await _record(change, Act.LOCKED, order)
-            # Its calls end as well: whoever is locked out may be in the middle of one.
+            # End its calls as well: the person being locked out may be in the middle of one.
             await change.freeze(FreezeReason.LOCKED, True)
             await stop_automatic_top_ups(change.connection, account_id, change.at)
             email = change.holder.email
@@ -210,31 +209,31 @@ class SqlAdministration:
             await _record(change, Act.SESSIONS_ENDED, order)
 
     async def reset_second_factor(self, account_id: str, order: Order) -> bool:
-        """Remove second factor and passkeys; False where there are none, or no holder."""
-        # Nothing is read with a key: what is removed may be what no key opens any more.
+        """Remove second factor and passkeys; False if there are none, or no holder."""
+        # No secret is decrypted: what is removed may be sealed under a key that no longer exists.
         factors = SqlSecondFactors(self._people, None)
         notice = Notice("second_factor_changed", values={"change": "reset"}, link=Purpose.NOT_ME)
         return await factors.reset(account_id, notice, operator=order.operator, reason=order.reason)
 
     async def note_credit(self, account_id: str, reference: str, amount: str, order: Order) -> None:
-        """Write down once that credit was given or taken back; the ledger has its reference."""
+        """Record once that credit was given or taken back; the ledger has its reference."""
         await self._note_once(account_id, Act.CREDITED, f"{reference}: ", amount, order)
 
     async def note_refund(
         self, account_id: str, payment_id: str, reference: str, amount: str, order: Order
     ) -> None:
-        """Write down once that a payment was sent back, by its reference among such."""
+        """Record once that a payment was refunded, under the reference of that refund."""
         name = f"{payment_id}: {reference}: "
         await self._note_once(account_id, Act.PAYMENT_REFUNDED, name, amount, order)
 
     async def _note_once(
         self, account_id: str, act: Act, name: str, amount: str, order: Order
     ) -> None:
-        # Whole, so that a repeat with another reason is known by it.
+        # Truncated here, so that a repeat with another reason is recognised by it.
         name = name[: people.REASON_MAX]
         reason = f"{name}{amount}: {order.reason}"
         events = people.account_events.c
-        # Also where the account is deleted: money that came late goes back then.
+        # Also for a deleted account: money that arrives late is sent back even then.
         account = sa.select(_ACCOUNTS.id).where(_ACCOUNTS.id == account_id)
         async with writing(self._engine, self._timeout_s) as connection:
             if await connection.scalar(account.with_for_update()) is None:
@@ -242,26 +241,26 @@ class SqlAdministration:
             known = sa.select(events.id).where(
                 events.account_id == account_id,
                 events.act == act.value,
-                # Not by LIKE, which takes capitals for small letters in SQLite.
+                # Not LIKE, which ignores case in SQLite.
                 sa.func.substr(events.reason, 1, len(name)) == name,
             )
             if await connection.scalar(known.limit(1)) is None:
                 await self._record(connection, account_id, act, order, reason)
 
     async def note_ended_call(self, account_id: str, call_id: str, order: Order) -> None:
-        """Note that an operator ends a call."""
+        """Record that an operator ended a call."""
         async with self._account(account_id) as connection:
             reason = f"{call_id}: {order.reason}"
             await self._record(connection, account_id, Act.CALL_ENDED, order, reason)
 
     async def note_log_level(self, node: str, level: str, order: Order) -> None:
-        """Note that an operator has a node log from another level on."""
+        """Record that an operator changed the log level of a node."""
         reason = f"{node}: {level}: {order.reason}"
         async with writing(self._engine, self._timeout_s) as connection:
             await self._record(connection, NODES, Act.LOG_LEVEL_SET, order, reason)
 
     async def lift(self, account_id: str, rule: Allowance, until: datetime, order: Order) -> None:
-        """Lift a rule of admission until a moment."""
+        """Lift a rule of admission until a given time."""
         async with self._account(account_id) as connection:
             lifted = await fraud.overrides_of(connection, account_id)
             if lifted.get(rule) == until:
@@ -271,7 +270,7 @@ class SqlAdministration:
             await self._record(connection, account_id, Act.RULE_ALLOWED, order, reason)
 
     async def restore(self, account_id: str, rule: Allowance, order: Order) -> None:
-        """Let a rule of admission hold again."""
+        """Put a rule of admission back in force."""
         async with self._account(account_id) as connection:
             if await fraud.restore(connection, account_id, rule):
                 reason = f"{rule.value}: {order.reason}"
@@ -320,7 +319,7 @@ async def _record(change: Change, act: Act, order: Order) -> None:
 
 
 async def _has_second_factor(connection: AsyncConnection, account_id: str) -> bool:
-    """Return whether codes or passkeys are there; neither is read."""
+    """Return whether the account has a second factor or passkeys, without reading either."""
     factors = (people.second_factors, people.passkeys)
     there = (sa.exists().where(table.c.account_id == account_id) for table in factors)
     return bool(await connection.scalar(sa.select(sa.or_(*there))))
@@ -333,11 +332,11 @@ async def _money_of(connection: AsyncConnection, account_id: str) -> dict[str, A
 
 
 async def _freezes(connection: AsyncConnection, found: FoundAccount) -> Sequence[str]:
-    """Return why an account is frozen, as far as the book says."""
+    """Return why an account is frozen, according to the book."""
     if not found.frozen:
         return ()
     if found.deleted:
-        # Whatever else it was frozen for is over with it.
+        # A deletion supersedes every other reason.
         query = sa.select(_ACCOUNTS.deleted_at).where(_ACCOUNTS.id == found.id)
         return [f"the account was deleted on {await connection.scalar(query):%Y-%m-%d %H:%M} UTC"]
     reasons = []

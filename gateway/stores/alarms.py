@@ -1,7 +1,4 @@
-"""Keeps in Valkey which alarms stand, what operators said of them, and who tells of them.
-
-Knows no rule.
-"""
+"""Stores in Valkey the active alarms, operators' notes on them, and which process sends them."""
 
 from __future__ import annotations
 
@@ -17,15 +14,15 @@ from gateway.monitor.alarms import Alarm
 from gateway.unreadable import UNREADABLE
 
 HELD_MS: Final = 10_000
-"""How long the duty stays with a process that says nothing more."""
+"""How long the duty stays with a process that has gone silent."""
 _HOLDER: Final = "caller:alarm-holder:1"
 _STANDING: Final = "caller:alarms:1"
 _ORDERS: Final = "caller:alarm-orders:1"
 _AWAY: Final = "alarms cannot be reached"
 STANDING_BYTES_MAX: Final = 1 << 20
-"""A longer text is nothing of ours."""
+"""A longer text was not written by us."""
 _ORDER_BYTES_MAX: Final = 1 << 14
-# What somebody else has put there, of another type or to stay, keeps nobody from the duty.
+# A foreign value (another type, or without an expiry) must not block the duty.
 _HOLD: Final = """
 local held = redis.pcall('GET', KEYS[1])
 local left = redis.call('PTTL', KEYS[1])
@@ -44,7 +41,7 @@ class RedisAlarms:
     """`monitor.alarm_desk.AlarmStore` in Valkey or Redis."""
 
     def __init__(self, redis: Any, instance: str) -> None:
-        """Hold the duty under a name that no other process has."""
+        """Hold the duty under a name unique to this process."""
         self._redis = redis
         self._instance = instance
 
@@ -55,25 +52,25 @@ class RedisAlarms:
             return _DUTIES[await held]
 
     async def read(self) -> tuple[Sequence[Alarm] | None, Mapping[str, AlarmOrder]]:
-        """Return the alarms that stand, and what was said of which.
+        """Return the active alarms, and operators' orders on them.
 
-        None where nothing is written that can be read.
+        The alarms are None if nothing readable is stored.
         """
         async with bounded(_AWAY):
             redis = self._redis
-            # One byte more than is ours tells one that is longer.
+            # One byte more than our limit reveals a value that is too long.
             standing = await self._of_type(
                 _STANDING, lambda: redis.getrange(_STANDING, 0, STANDING_BYTES_MAX)
             )
             said = await self._of_type(_ORDERS, lambda: redis.hgetall(_ORDERS)) or {}
             orders = {name: _order(name, text) for name, text in said.items()}
             if strange := [name for name, order in orders.items() if order is None]:
-                # They would take the room of others for good.
+                # They would occupy the space of valid ones for good.
                 await redis.hdel(_ORDERS, *strange)
         return _alarms(standing), {each.name: each for each in orders.values() if each is not None}
 
     async def _of_type(self, key: str, read: Callable[[], Awaitable[Any]]) -> Any:
-        """Return what is read; None for what somebody else has put there, which goes."""
+        """Return what is read; None for a foreign value of another type, which is deleted."""
         try:
             return await read()
         except ResponseError as error:
@@ -83,12 +80,12 @@ class RedisAlarms:
             return None
 
     async def write(self, alarms: Sequence[Alarm]) -> None:
-        """Replace the alarms that stand."""
+        """Replace the active alarms."""
         async with bounded(_AWAY):
             await self._redis.set(_STANDING, msgspec.json.encode(alarms))
 
     async def order(self, order: AlarmOrder) -> None:
-        """Keep what an operator says of an alarm. Raises LookupError where there are too many."""
+        """Store an operator's order on an alarm. Raises LookupError if there are too many."""
         async with bounded(_AWAY):
             is_known = await self._redis.hexists(_ORDERS, order.name)
             if not is_known and await self._redis.hlen(_ORDERS) >= ORDERS_MAX:
@@ -96,13 +93,13 @@ class RedisAlarms:
             await self._redis.hset(_ORDERS, order.name, msgspec.json.encode(order))
 
     async def forget(self, names: Sequence[str]) -> None:
-        """Forget what was said of alarms."""
+        """Delete the orders on these alarms."""
         async with bounded(_AWAY):
             await self._redis.hdel(_ORDERS, *names)
 
 
 def _alarms(text: bytes | None) -> Sequence[Alarm] | None:
-    """Return what is written; None for what another release has written, or somebody else."""
+    """Decode the alarms; None for what another release, or another program, has written."""
     if not text or len(text) > STANDING_BYTES_MAX:
         return None
     try:

@@ -1,7 +1,7 @@
-"""Lets Valkey write its append-only files anew, so that they lose what was deleted.
+"""Makes Valkey rewrite its append-only files, so that deleted data disappears from them.
 
-Until then a file of commands still has what the data have lost. At most one rewriting in `PAUSE_S`,
-by whatever process: it copies all data to the disk. Knows no account.
+Until then a file of commands still contains what was deleted from the data. All processes together
+start at most one rewrite per `PAUSE_S`, because it copies all data to disk.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class RedisAof:
         self._redis = redis
 
     async def rewrite(self) -> bool:
-        """Begin a rewriting of what is there now; False where it must wait. True without AOF.
+        """Start a rewrite of the current data; False if it must wait. True without AOF.
 
         Raises StoreUnavailableError.
         """
@@ -38,7 +38,7 @@ class RedisAof:
             async with asyncio.timeout(_TIMEOUT_S):
                 return await self._rewrite()
         except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
-            raise refusals.unavailable("the files cannot be written anew", error) from error
+            raise refusals.unavailable("the files cannot be rewritten", error) from error
 
     async def _rewrite(self) -> bool:
         if not await self._has_files():
@@ -48,17 +48,18 @@ class RedisAof:
         try:
             await self._everywhere("BGREWRITEAOF")
         except NoPermissionError:
-            # Of a service that is not ours to command: its files are written anew as it decides.
-            log.warning("append-only files are written anew by whoever runs the server")
+            # A managed service does not take this command: it rewrites its files when it decides
+            # to.
+            log.warning("append-only files must be rewritten by the server's operator")
         except ResponseError:
-            # Another is under way, and may have passed by what was deleted.
+            # Another rewrite is running, and may already have passed what was deleted.
             await self._redis.delete(_KEY)
             return False
         return True
 
     async def _has_files(self) -> bool:
         answer = await self._everywhere("INFO", "persistence")
-        # One server answers with its facts, a cluster with those of each node.
+        # A single server answers with its facts, a cluster with those of each node.
         each = [answer] if "aof_enabled" in answer else list(answer.values())
         return any(facts["aof_enabled"] for facts in each)
 

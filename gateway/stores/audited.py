@@ -1,4 +1,4 @@
-"""Keeps in Valkey how the last audit of the book has ended. Knows no rule."""
+"""Stores the result of the last audit of the book in Valkey."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from gateway.unreadable import UNREADABLE
 
 _KEY: Final = "caller:audited:1"
 _BYTES_MAX: Final = 1 << 16
-"""A longer text is nothing of ours."""
+"""A longer text was not written by us."""
 _AWAY: Final = "the result of the last audit cannot be reached"
 _DECODER: Final = msgspec.json.Decoder(Audited)
 
 
 class RedisAudited:
-    """The result for all processes. Every method raises StoreUnavailableError."""
+    """The result, shared by all processes. Every method raises StoreUnavailableError."""
 
     def __init__(self, redis: Any) -> None:
         self._redis = redis
 
     async def read(self) -> Audited | None:
-        """Return it; None where there is none that can be read."""
+        """Return the result; None if there is no readable one."""
         async with bounded(_AWAY):
             try:
-                # One byte more than is ours tells one that is longer.
+                # One byte more than our limit reveals a value that is too long.
                 text = await self._redis.getrange(_KEY, 0, _BYTES_MAX)
             except ResponseError as error:
-                # Somebody else has put it there, of another type: the next result replaces it.
+                # A foreign value of another type: the next result replaces it.
                 if not str(error).startswith("WRONGTYPE"):
                     raise
                 return None
@@ -43,6 +43,6 @@ class RedisAudited:
             return None
 
     async def write(self, audited: Audited) -> None:
-        """Replace it."""
+        """Replace the result."""
         async with bounded(_AWAY):
             await self._redis.set(_KEY, msgspec.json.encode(audited))

@@ -1,8 +1,7 @@
-"""Closes the books of whole years in SQL, a bounded batch at a time.
+"""Closes the books of whole years in SQL, in bounded batches.
 
-Who is due is looked for beside all writers, and only what is closed then waits for them. Each batch
-is a transaction of its own; whoever dies in between leaves nothing half done. Knows no duty and no
-schedule.
+Due accounts are searched for without blocking writers, which only wait while a batch is closed.
+Each batch is its own transaction, so a crash leaves nothing half done.
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ from billing.stores import closed_books
 from database.engine import AUDIT_TIMEOUT_S, Transactions, reading_long
 
 BATCH: Final = 100
-"""Calls, payments or credits of one transaction: more would cost no less for each."""
+"""Calls, payments or credits per transaction: larger batches would be no cheaper per row."""
 ACCOUNTS_BATCH: Final = 10
-"""Accounts of one transaction; each is half a dozen statements."""
+"""Accounts per transaction; each takes half a dozen statements."""
 
 
 class SqlBookClosing:
-    """The closing on one database. Every method raises StoreUnavailableError."""
+    """Closes the books of one database. Every method raises StoreUnavailableError."""
 
     def __init__(
         self, engine: AsyncEngine, books_kept_years: int, clock: Clock, timeout_s: float
@@ -35,7 +34,7 @@ class SqlBookClosing:
         self._clock = clock
         self._transactions = Transactions(engine, timeout_s)
         self._after = ""
-        """Account behind which the next batch begins: else each would pass by all before it."""
+        """Account after which the next batch begins, so that it skips all those before it."""
 
     async def due(self) -> int:
         """Return how many entries of the ledger are to be closed; changes nothing."""
@@ -67,7 +66,7 @@ class SqlBookClosing:
                     break
             return count, after
 
-        # Only after the commit: what is not committed is done once more.
+        # Only after the commit: what was not committed is done again.
         count, self._after = await self._transactions.run(close)
         return count, True
 

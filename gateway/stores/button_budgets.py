@@ -1,4 +1,4 @@
-"""Keeps in SQL what owners of buttons have been told of budgets. Knows no amount spent."""
+"""Records in SQL which budget notices the owners of buttons have been sent."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ class SqlButtonBudgets:
             return [Budgeted(*row) for row in await connection.execute(query)]
 
     async def tell(self, button: Budgeted, told: str, notices: Sequence[Notice]) -> bool:
-        """Queue mails, and note what is told, in one transaction."""
+        """Queue mails and record what they announce, in one transaction."""
         at = self._clock()
         async with writing(self._engine, self._timeout_s) as connection:
             noted = await connection.execute(
                 sa.update(buttons)
-                # Another process may have told it since this one looked.
+                # Another process may have sent it since this one looked.
                 .where(_BUTTONS.id == button.button_id, _BUTTONS.budget_told == button.told)
                 .values(budget_told=told)
                 .returning(_BUTTONS.id)

@@ -1,6 +1,6 @@
-"""Decides in a transaction who may change a button or a webhook; writes down who has.
+"""Decides who may change a button or a webhook, and records who did.
 
-On the caller's connection. Knows no rules of either.
+Runs within the caller's transaction.
 """
 
 from __future__ import annotations
@@ -26,19 +26,21 @@ _KEYS = tables.api_keys.c
 
 def key_hash_of(button_id: str) -> str:
     """Return the hash of the API key that pays for a button; the key's id is its beginning."""
-    # No key has this hash: nobody reaches by a bearer token what the button may do.
+    # No key has this hash: no bearer token can do what the button may do.
     return hashlib.sha256(f"button {button_id}".encode()).hexdigest()
 
 
 async def may_change(
     connection: AsyncConnection, account_id: str, editor: Editor, scope: Scope = Scope.BUTTONS
 ) -> bool:
-    """Return whether a change may be made, and lock whom it is made for until the commit.
+    """Return whether a change is allowed; lock the row that allows it until the commit.
 
     A program's key must have this scope.
     """
     accounts = tables.accounts
-    if isinstance(editor, ByKey) and not await _stands(connection, account_id, editor, scope):
+    if isinstance(editor, ByKey) and not await _key_has_scope(
+        connection, account_id, editor, scope
+    ):
         return False
     if not isinstance(editor, int):
         found = sa.select(accounts.c.id).where(
@@ -54,7 +56,7 @@ async def may_change(
     return holder is not None and is_of_epoch(editor, holder)
 
 
-async def _stands(
+async def _key_has_scope(
     connection: AsyncConnection, account_id: str, editor: ByKey, scope: Scope
 ) -> bool:
     """Return whether a program's key still has a scope."""
@@ -66,7 +68,7 @@ async def _stands(
 
 
 async def was_of(connection: AsyncConnection, account_id: str, button_id: str) -> bool:
-    """Return whether a button that is not there was an account's: its API key stays."""
+    """Return whether a button that no longer exists was an account's: its API key remains."""
     key = sa.select(_KEYS.id).where(
         _KEYS.account_id == account_id, _KEYS.key_hash == key_hash_of(button_id)
     )
@@ -82,9 +84,9 @@ async def record(
     *,
     about: str = "",
 ) -> None:
-    """Write into the audit log what was done, and by whom.
+    """Record in the audit log what was done, and by whom.
 
-    An operator's reason begins with what it is `about`: they act on what is somebody else's.
+    An operator's reason is prefixed with what it is `about`: they act on somebody else's things.
     """
     operator = reason = ""
     match editor:

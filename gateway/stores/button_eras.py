@@ -1,7 +1,6 @@
-"""Keeps the eras of buttons in Valkey: by another one every node learns to end their calls.
+"""Stores the eras of buttons in Valkey: a new era tells every node to end the button's calls.
 
-What is kept is looked at, not heard of: a message to nodes would be lost with a connection. Knows
-no call.
+Nodes poll it: a message to them would be lost with a connection.
 """
 
 from __future__ import annotations
@@ -15,9 +14,9 @@ from accounts.stores.valkey import bounded
 _PREFIX: Final = "caller:button-era:1:"
 _AWAY: Final = "calls of buttons cannot be ended right now"
 _ERA_BYTES: Final = 9
-"""Random, so that none comes back with an older copy of the store."""
+"""Random, so that restoring an older copy of the store brings no era back."""
 KEPT_S: Final = 2 * 86_400
-"""Longer than any call lasts; one that began before then is over, or was ended."""
+"""Longer than any call lasts, so calls from before then are over, or were ended."""
 
 
 class RedisButtonEras:
@@ -27,9 +26,9 @@ class RedisButtonEras:
         self._redis = redis
 
     async def current(self, button_ids: Collection[str]) -> Mapping[str, str]:
-        """Return button id -> its era; nothing of those in their first."""
+        """Return button id -> its era; buttons in their first era are left out."""
         ids = sorted(button_ids)
-        # One command a key: those of different buttons lie on different servers of a cluster.
+        # One command per key: in a cluster, keys of different buttons are on different servers.
         pipeline = self._redis.pipeline(transaction=False)
         for button_id in ids:
             pipeline.get(_PREFIX + button_id)
@@ -38,7 +37,7 @@ class RedisButtonEras:
         return {name: era.decode() for name, era in zip(ids, found, strict=True) if era}
 
     async def end(self, button_id: str) -> None:
-        """Begin another era."""
+        """Begin a new era."""
         era = secrets.token_urlsafe(_ERA_BYTES)
         async with bounded(_AWAY):
             await self._redis.set(_PREFIX + button_id, era, ex=KEPT_S)

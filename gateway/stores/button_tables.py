@@ -1,7 +1,7 @@
 """Tables of buttons, their publishable keys and proven numbers, for SQLite and PostgreSQL alike.
 
-Says what is kept, not how it is used. `database/migrations/` builds these tables. Accounts and API
-keys are billing's, and known by their ids.
+`database/migrations/` builds these tables. Accounts and API keys are billing's; here they are
+referred to by their ids.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from gateway.embed.budget_notices import TOLD_CHARS_MAX
 ID_MAX: Final = 64
 LABEL_MAX: Final = 40
 NUMBER_MAX: Final = 16
-"""E.164: fifteen digits, and the plus before them."""
+"""E.164: fifteen digits, preceded by a plus."""
 RULES_MAX: Final = 16_000
 
 metadata = sa.MetaData(naming_convention=NAMING_CONVENTION)
@@ -33,18 +33,18 @@ buttons = sa.Table(
     metadata,
     sa.Column("id", sa.String, primary_key=True),
     sa.Column("account_id", sa.String, nullable=False),
-    # The API key of scope `embed` that pays for its calls; it outlives the button, as call records
-    # name it.
+    # The API key of scope `embed` that pays for its calls; it outlives the button because call
+    # records name it.
     sa.Column("key_id", sa.String, nullable=False, unique=True),
     sa.Column("label", sa.String, nullable=False),
-    # E.164; empty where each call's is signed.
+    # E.164; empty if each call's destination is signed.
     sa.Column("destination", sa.String, nullable=False),
-    # The other rules as JSON; the budgets are the API key's.
+    # The other rules as JSON; the budgets are stored with the API key.
     sa.Column("rules", sa.Text, nullable=False),
     sa.Column("made_at", UtcDateTime, nullable=False),
-    # Since when it takes no calls; NULL while it takes some.
+    # Since when it has been paused; NULL while it takes calls.
     sa.Column("paused_at", UtcDateTime),
-    # How much of its budgets its owner has been told is used (`embed.budget_notices`).
+    # The last budget notice sent to its owner (`embed.budget_notices`).
     sa.Column("budget_told", sa.String, nullable=False, server_default=sa.text("''")),
     _bounded("budget_told", TOLD_CHARS_MAX, 0),
     _bounded("id", ID_MAX),
@@ -56,7 +56,7 @@ buttons = sa.Table(
     sa.Index(None, "account_id", "made_at"),
 )
 
-# Publishable keys stand in pages for everybody to read: they are kept as they are.
+# Publishable keys are public, in pages: they are stored in plain text.
 button_keys = sa.Table(
     "button_keys",
     metadata,
@@ -64,7 +64,7 @@ button_keys = sa.Table(
     sa.Column("button_id", sa.ForeignKey("buttons.id"), nullable=False, index=True),
     sa.Column("account_id", sa.String, nullable=False),
     sa.Column("made_at", UtcDateTime, nullable=False),
-    # NULL while it stands; then when its overlap with the one after it ends.
+    # NULL while it is the current one; otherwise the end of its overlap with its successor.
     sa.Column("ends_at", UtcDateTime),
     _bounded("key", ID_MAX),
     _bounded("account_id", ID_MAX),
@@ -82,7 +82,7 @@ proven_destinations = sa.Table(
 
 
 async def erase_button_rows(connection: AsyncConnection, account_id: str) -> None:
-    """Delete what is kept of an account here."""
+    """Delete an account's rows from these tables."""
     # Keys first: they refer to their buttons.
     for table in (button_keys, buttons, proven_destinations):
         await connection.execute(sa.delete(table).where(table.c.account_id == account_id))

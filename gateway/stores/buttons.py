@@ -1,7 +1,7 @@
-"""Keeps buttons in SQL: rules, publishable keys, pauses, and what their calls came to.
+"""Stores buttons in SQL: rules, publishable keys, pauses, and what their calls cost.
 
 A button has an API key of scope `embed`, which pays and has its budgets; its publishable keys only
-lead to it, so that a button with two of them spends no more than with one. Knows no HTTP.
+lead to it, so a button with two of them spends no more than with one.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ from gateway.stores.mail_outbox import tell_holder
 
 _BUTTONS, _TEXTS, _KEYS = buttons.c, button_keys.c, tables.api_keys.c
 _APART: Final = {"destination": "", "day_cap_micros": None, "month_cap_micros": None}
-"""Rules that have columns of their own."""
+"""Rules stored in columns of their own."""
 _decode = msgspec.json.Decoder(Rules).decode
 
 
@@ -56,7 +56,7 @@ class SqlButtons:
     """`embed.ports.Buttons` and `embed.ports.ButtonKeys` in SQLite or PostgreSQL.
 
     `on_change` is awaited after each commit that changes what a button may do; if it raises
-    StoreUnavailableError the change is kept, and a repeat calls it again.
+    StoreUnavailableError, the change is kept, and a repeat calls it again.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class SqlButtons:
     # For visitors.
 
     async def by_key(self, key: str) -> Standing | None:
-        """Return the button of a publishable key that stands."""
+        """Return the button of a publishable key that still works."""
         if (mode := mode_of(key)) is None:
             return None
         query = (
@@ -94,16 +94,16 @@ class SqlButtons:
     # For owners.
 
     async def of_account(self, account_id: str) -> Sequence[Button]:
-        """Return an account's buttons, the newest first."""
+        """Return an account's buttons, newest first."""
         return await self._find(_BUTTONS.account_id == account_id)
 
     async def read(self, account_id: str, button_id: str) -> Button | None:
-        """Return one of them."""
+        """Return one of an account's buttons."""
         found = await self._find(_BUTTONS.account_id == account_id, _BUTTONS.id == button_id)
         return found[0] if found else None
 
     async def was_made(self, account_id: str, button_id: str) -> bool:
-        """Return whether it was an account's at any time, also if it was deleted since."""
+        """Return whether it was ever an account's, even if it was deleted since."""
         async with self._reading() as connection:
             return await was_of(connection, account_id, button_id)
 
@@ -156,7 +156,7 @@ class SqlButtons:
             known = set(await connection.scalars(mine))
             if new.id in known:
                 return Change.DONE
-            # By a request that comes again: what was deleted stays deleted.
+            # If a request is repeated, what was deleted stays deleted.
             if await was_of(connection, account_id, new.id):
                 return Change.NOT_FOUND
             if len(known) >= BUTTONS_MAX:
@@ -212,7 +212,8 @@ class SqlButtons:
             known, change = await _locked(connection, account_id, editor, button_id)
             if known is None:
                 return change
-            # One that it has already was proven, whatever became of the proof.
+            # The current destination was proven when it was set, whatever happened to the proof
+            # since.
             if rules.destination != known.destination and not await _is_proven(
                 connection, account_id, rules.destination
             ):
@@ -228,7 +229,7 @@ class SqlButtons:
                     sa.update(buttons).where(_BUTTONS.id == button_id).values(values)
                 )
                 begins = any(cap is not None and before[name] is None for name, cap in caps.items())
-                # As at an account's caps: nodes remember a key for a while.
+                # As for an account's caps: nodes cache a key for a while.
                 counted = {"caps_counted_from": at + CAP_KNOWN_AFTER} if begins else {}
                 await connection.execute(
                     sa.update(tables.api_keys)
@@ -242,7 +243,7 @@ class SqlButtons:
     async def pause(
         self, account_id: str, editor: Editor, button_id: str, *, is_paused: bool
     ) -> Change:
-        """Let it take no calls, or take calls again."""
+        """Stop it from taking calls, or let it take calls again."""
         at = self._clock()
         async with self._writing() as connection:
             known, change = await _locked(connection, account_id, editor, button_id)
@@ -269,7 +270,7 @@ class SqlButtons:
         new_key: str,
         ends_at: datetime,
     ) -> Change:
-        """Give it another live key; the one that stands goes on until `ends_at`."""
+        """Give it a new live key; the current one works until `ends_at`."""
         assert mode_of(new_key) is Mode.LIVE
         at = self._clock()
         mine = _TEXTS.button_id == button_id
@@ -317,7 +318,7 @@ class SqlButtons:
         return Change.DONE
 
     async def note_ended(self, account_id: str, editor: Editor, button_id: str) -> Change:
-        """Note in the audit log that its calls are ended."""
+        """Record in the audit log that its calls were ended."""
         async with self._writing() as connection:
             known, change = await _locked(connection, account_id, editor, button_id)
             if known is None:
@@ -327,7 +328,7 @@ class SqlButtons:
         return Change.DONE
 
     async def usage(self, account_id: str, *, since: date) -> Mapping[str, Sequence[DayUsage]]:
-        """Return button id -> its days with calls since then, the newest first."""
+        """Return button id -> its days with calls since then, newest first."""
         calls = tables.calls.c
         is_sqlite = self._engine.dialect.name == "sqlite"
         moment: sa.ColumnElement[Any] = (
@@ -347,7 +348,7 @@ class SqlButtons:
             .where(
                 calls.account_id == account_id,
                 calls.created_at >= datetime.combine(since, time(), UTC),
-                # What a live call has spent is a hold.
+                # A live call has only a hold, no charge.
                 calls.closed,
                 # Refused once its hold was placed, as one of too many that began at once.
                 calls.cause.is_distinct_from(Cause.SERVICE_UNAVAILABLE.value),
@@ -366,7 +367,7 @@ class SqlButtons:
         return found
 
     async def destinations(self, account_id: str) -> Sequence[ProvenDestination]:
-        """Return the numbers that the account has proven, the newest first."""
+        """Return the numbers that the account has proven, newest first."""
         proven = proven_destinations.c
         query = (
             sa.select(proven.number, proven.proven_at)
@@ -378,7 +379,7 @@ class SqlButtons:
             return [ProvenDestination(*row) for row in await connection.execute(query)]
 
     async def take_back(self, account_id: str, editor: Editor, number: str) -> TakenBack | Change:
-        """Forget that a number is proven, and pause the buttons that call it."""
+        """Delete the proof of a number, and pause the buttons that call it."""
         at, of = self._clock(), proven_destinations.c
         theirs = (_BUTTONS.account_id == account_id, _BUTTONS.destination == number)
         async with self._writing() as connection:
@@ -400,7 +401,7 @@ class SqlButtons:
         return TakenBack(was_proven, await self._find(*theirs))
 
     async def note_proven(self, account_id: str, editor: Editor, number: str) -> CodeTry:
-        """Note that a number was proven: PROVEN, also a second time, TOO_MANY or SESSION_OVER."""
+        """Record a proven number: PROVEN (also the second time), TOO_MANY or SESSION_OVER."""
         at = self._clock()
         async with self._writing() as connection:
             if not await may_change(connection, account_id, editor):
@@ -463,7 +464,7 @@ async def _locked(
 
 
 async def _is_proven(connection: AsyncConnection, account_id: str, number: str) -> bool:
-    """Return whether a destination may be used; none at all is signed call by call."""
+    """Return whether a destination may be used; an empty one is signed call by call."""
     of = proven_destinations.c
     query = sa.select(of.number).where(of.account_id == account_id, of.number == number)
     return not number or await connection.scalar(query) is not None

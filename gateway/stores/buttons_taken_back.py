@@ -1,7 +1,7 @@
-"""Takes back what was done to an account's buttons by whoever its holder says they were not.
+"""Reverts what an intruder did to an account's buttons.
 
-A button spends its owner's credit for anybody who sees it, so a thief's would go on after the lock.
-Within the lock's transaction. Knows no visitor and no page.
+A button spends its owner's credit for anyone who sees it, so a thief's button would keep spending
+after the lock. Runs within the lock's transaction.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from gateway.stores.people_transactions import Change
 
 _BUTTONS, _TEXTS, _PROVEN = buttons.c, button_keys.c, proven_destinations.c
 _UNSEEN: Final = (Act.BUTTON_CHANGED, Act.BUTTON_RESUMED)
-"""After these nobody but the owner can tell whether a button does what it should."""
+"""After these, only the owner can tell whether a button does what it should."""
 
 
 async def take_buttons_back(change: Change, begin: datetime) -> tuple[Sequence[str], Sequence[str]]:
-    """Delete buttons that were made since, and withdraw keys and numbers.
+    """Delete buttons made since `begin`, and withdraw keys and numbers.
 
-    Older buttons are paused, until their owner has looked at them, where one was changed or resumed
-    since: what their rules were before is not known. So are those that lead to a number which was
-    proven since. Return the labels of the deleted ones, and the numbers.
+    Older buttons that were changed or resumed since are paused until their owner has looked at
+    them, because their earlier rules are not known. So are those that call a number proven since.
+    Return the labels of the deleted ones, and the numbers.
     """
     made = await _delete_made(change, begin)
     await _withdraw_keys(change, begin)
@@ -58,7 +58,7 @@ async def _delete_made(change: Change, begin: datetime) -> Sequence[str]:
 
 
 async def _withdraw_keys(change: Change, begin: datetime) -> None:
-    """Delete publishable keys that are newer; the one that each has replaced stands again."""
+    """Delete newer publishable keys; the one that each replaced works again."""
     connection = change.connection
     withdrawn = await connection.scalars(
         sa.delete(button_keys)
@@ -76,7 +76,7 @@ async def _withdraw_keys(change: Change, begin: datetime) -> None:
 
 
 async def _forget_numbers(change: Change, begin: datetime) -> Sequence[str]:
-    """Forget numbers that were proven since; return them."""
+    """Delete proofs of numbers made since `begin`; return the numbers."""
     numbers = await change.connection.scalars(
         sa.delete(proven_destinations)
         .where(_PROVEN.account_id == change.holder.account_id, _PROVEN.proven_at >= begin)

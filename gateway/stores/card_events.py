@@ -1,6 +1,6 @@
-"""Writes down in the audit log what becomes of saved cards and automatic top-ups.
+"""Records changes of saved cards and automatic top-ups in the audit log.
 
-Within the transaction of the change, whoever asks for it. Knows no payment service.
+Within the transaction of the change, whoever made it.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ async def stop_automatic_top_ups(
 ) -> None:
     """Switch automatic top-ups off with a lock: a thief may have switched them on.
 
-    The account's lock is held. They stay off when its holder is let in again.
+    The caller holds the account's lock. They stay off when its holder is let in again.
     """
     change = await payment_profiles.switch_auto_off(connection, account_id, ACCOUNT_LOCKED)
     await record_profile_change(connection, *change, at)
 
 
 async def forget_card(connection: AsyncConnection, account_id: str, at: datetime) -> None:
-    """Forget the saved card of somebody who was not the account's holder, and stop charging it.
+    """Forget the saved card of someone who was not the account's holder, and stop charging it.
 
-    The account's lock is held. The payment service keeps its customer: it is the payer's own, and
-    whoever pays next gets another one.
+    The caller holds the account's lock. The payment service keeps its customer, which belongs to
+    that payer; the next person to pay gets a new one.
     """
     change = await payment_profiles.forget_card(connection, account_id)
     await record_profile_change(connection, *change, at)
@@ -46,11 +46,11 @@ async def record_profile_change(
     at: datetime,
     key_id: str = "",
 ) -> None:
-    """Write a line for each thing that has changed; none for a repeat.
+    """Write a line for each change; none for a repeat.
 
-    `key_id` is the API key that asked; empty for the holder, and where nobody did.
+    `key_id` is the API key that asked; empty for the holder, and for automatic changes.
     """
-    # A reason is kept of what nobody asked for: a card that is declined for good, or gone.
+    # Only automatic changes have a reason: a card that is declined for good, or gone.
     actor = Actor.SERVICE if after.auto_off_reason else Actor.KEY if key_id else Actor.HOLDER
     for act, reason in changes(before, after):
         await audit_log.record(
@@ -59,7 +59,7 @@ async def record_profile_change(
 
 
 async def record_auto_top_up(connection: AsyncConnection, payment: Payment, at: datetime) -> None:
-    """Write a line for a payment that was made, if nobody asked for it at that moment."""
+    """Write a line for a payment that was made automatically."""
     if payment.kind == AUTOMATIC:
         await audit_log.record(
             connection,
@@ -72,7 +72,7 @@ async def record_auto_top_up(connection: AsyncConnection, payment: Payment, at: 
 
 
 def changes(before: PaymentProfile, after: PaymentProfile) -> Iterator[tuple[Act, str]]:
-    """Yield what is different in a profile, and what there is to say of it."""
+    """Yield each difference between two profiles, with its details."""
     if before.has_card and not after.has_card:
         yield Act.CARD_FORGOTTEN, after.auto_off_reason
     if after.auto_enabled:

@@ -1,7 +1,6 @@
-"""Gives challenges to visitors, and burns solved ones in Valkey; keeps the salt of each day.
+"""Issues challenges to visitors, and records used ones in Valkey; stores the salt of each day.
 
-A challenge is signed and kept nowhere; of a used one its digest is, until it is too old. Knows
-no rules and no request.
+A challenge is signed and not stored; the digest of a used one is, until it expires.
 """
 
 from __future__ import annotations
@@ -39,10 +38,10 @@ _BURNT: Final = "caller:challenge:1:"
 _GIVEN: Final = "caller:challenges-given:1:"
 _SALT: Final = "caller:visitor-salt:1:"
 _PERIOD_S: Final = 60
-"""Over which the challenges of a network are counted."""
+"""Period over which the challenges of a network are counted."""
 _AWAY: Final = "challenges cannot be kept right now"
 _SLACK_S: Final = 60
-"""How much longer something is kept than it counts, as the clocks of nodes differ."""
+"""How much longer than its validity something is stored, because nodes' clocks differ."""
 
 
 class RedisChallenges:
@@ -56,23 +55,23 @@ class RedisChallenges:
         secret: str,
         clock: Clock = utc_now,
     ) -> None:
-        """Take a source of random bytes, and a secret that all nodes share."""
+        """Take a source of random bytes, and a secret shared by all nodes."""
         self._redis = redis
         self._new_bytes = new_bytes
-        # Of its own kind: no signature of anything else with the same secret passes for one.
+        # Derived for this purpose: no other signature made with the same secret is valid here.
         self._key = hmac.digest(secret.encode(), b"challenges of buttons", "sha256").hex()
         self._clock = clock
         self._salts: dict[str, bytes] = {}
 
     async def give(self, key: str, address: str) -> Challenge:
-        """Return a fresh challenge, harder the more were given lately where the address is.
+        """Return a fresh challenge, harder the more were recently given to that network.
 
-        It rises for the networks and ranges that flood, so that people elsewhere wait no longer.
+        Only networks and ranges that flood get harder ones, so people elsewhere wait no longer.
         """
         at = self._clock()
         visitor = await self._network(key, address, at)
         own = await self._given(visitor, at, 1)
-        # One network alone makes it hard for itself, and not for the range around it.
+        # A single network makes it harder for itself, not for the range around it.
         around = range_digest(await self._salt(at), key, address)
         recent = max(own, await self._given(around, at, 1 if own <= CALM // 2 else 0))
         expires_s = int(at.timestamp()) + LIFETIME_S
@@ -86,7 +85,7 @@ class RedisChallenges:
         return Challenge(made.algorithm, made.challenge, made.max_number, made.salt, made.signature)
 
     async def _given(self, whose: str, at: datetime, more: int) -> int:
-        """Return how many were given within the last minute, these ones counted."""
+        """Return how many were given within the last minute, including these."""
         period = int(at.timestamp()) // _PERIOD_S
         counter = f"{_GIVEN}{whose}:{period}"
         pipeline = self._redis.pipeline(transaction=False)
@@ -95,12 +94,12 @@ class RedisChallenges:
         pipeline.get(f"{_GIVEN}{whose}:{period - 1}")
         async with bounded(_AWAY):
             given, _, before = await pipeline.execute()
-        # The minute before counts as far as it is within the last sixty seconds.
+        # The previous minute counts in proportion to its part of the last sixty seconds.
         left = 1 - at.timestamp() % _PERIOD_S / _PERIOD_S
         return int(given + int(before or 0) * left)
 
     async def spend(self, key: str, address: str, solution: str) -> Spent:
-        """Use a solution up."""
+        """Use up a solution."""
         at = self._clock()
         read = read_solution(solution)
         if read is None or not self._is_signed(read):
@@ -111,19 +110,19 @@ class RedisChallenges:
         if not is_for(read, key=key, visitors=tuple(visitors), now_s=now_s):
             return Spent.WRONG
         name = _BURNT + hashlib.sha256(read.challenge.encode()).hexdigest()
-        # In one step: of two that bring it at once, on any nodes, one is let in.
+        # Atomic: if two requests bring the same solution, to any nodes, only one is let in.
         async with bounded(_AWAY):
             is_first = await self._redis.set(name, b"1", nx=True, ex=LIFETIME_S + _SLACK_S)
         return Spent.RIGHT if is_first else Spent.USED
 
     def _is_signed(self, solution: Any) -> bool:
-        # When it ends is `is_for`'s to say, by the clock that is an argument here.
+        # `is_for` checks the expiry, with the clock passed to it.
         payload = altcha.Payload(**msgspec.structs.asdict(solution))
         is_right, _ = altcha.verify_solution(payload, self._key, check_expires=False)
         return is_right
 
     async def visitor(self, button_id: str, address: str) -> Visitor:
-        """Return how a visitor and their network are called today at this button."""
+        """Return today's pseudonyms at this button for a visitor and their network."""
         salt = await self._salt(self._clock())
         return Visitor(
             visitor_digest(salt, button_id, address), network_digest(salt, button_id, address)
@@ -133,7 +132,7 @@ class RedisChallenges:
         return network_digest(await self._salt(at), key, address)
 
     async def _salt(self, at: datetime) -> bytes:
-        """Return the salt of a moment's day, which all nodes share until its end."""
+        """Return the salt of the day of a given time; all nodes share it until that day ends."""
         day = day_of(at)
         if (known := self._salts.get(day)) is not None:
             return known
@@ -146,9 +145,9 @@ class RedisChallenges:
         if made is None:
             async with bounded(_AWAY):
                 salt = await self._redis.get(name)
-        # Gone between the two: of yesterday at midnight, whose challenges are over then.
+        # It expired between the two: yesterday's, at midnight, whose challenges are over by then.
         salt = bytes(salt or self._new_bytes(SALT_BYTES))
-        # Today's and yesterday's; of any other day nothing may be known here either.
+        # Only today's and yesterday's are remembered, here as in Valkey.
         now = self._clock()
         kept = {day_of(now), day_of(now - timedelta(seconds=LIFETIME_S))}
         self._salts = {known: self._salts[known] for known in kept & self._salts.keys()}
@@ -157,6 +156,6 @@ class RedisChallenges:
 
 
 def _left_s(at: datetime, now: datetime) -> int:
-    """Return how long the salt of a moment's day is kept: as long as its challenges are good."""
+    """Return how long a day's salt is stored: as long as its challenges are valid."""
     end = at.astimezone(UTC) + timedelta(seconds=day_ends_in_s(at))
     return max(1, int((end - now).total_seconds())) + LIFETIME_S + _SLACK_S

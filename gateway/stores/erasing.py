@@ -1,8 +1,8 @@
-"""Erases accounts in SQL, and keeps how far each erasure has come.
+"""Erases accounts in SQL, and records the progress of each erasure.
 
-Joins what `accounts` keeps of a person, what `billing` keeps of their calls and payments, and the
-mails. What a spend gate remembers of calls is changed before the book, so that a copy of either
-never brings a number back into the other. Knows no order of steps.
+Joins the personal data of `accounts`, the calls and payments of `billing`, and the mails. The spend
+gate's copy of call data is changed before the book, so that a restored copy of either never brings
+a number back into the other.
 """
 
 from __future__ import annotations
@@ -37,11 +37,10 @@ LEASED: Final = timedelta(minutes=5)
 """How long a step may take before another process does it too, which is harmless."""
 
 REOPENED_MAX: Final = 50
-"""Deletions that one look takes up again."""
+"""Deletions that one look reopens."""
 
 Restate = Callable[[str, Mapping[str, tuple[bytes, bytes]]], Awaitable[None]]
-"""Replaces what the spend gate remembers of an account's calls. May raise
-StoreUnavailableError."""
+"""Replaces the spend gate's copy of an account's calls. May raise StoreUnavailableError."""
 
 
 async def _remembers_nothing(_account_id: str, _calls: Mapping[str, tuple[bytes, bytes]]) -> None:
@@ -59,31 +58,31 @@ class SqlErasing:
         timeout_s: float = TIMEOUT_S,
         clock: Clock = utc_now,
     ) -> None:
-        """Take a database, and the spend gate's memory of calls."""
+        """Take a database, and what replaces the spend gate's copy of calls."""
         self._engine = engine
         self._restate = restate
         self._timeout_s = timeout_s
         self._clock = clock
 
     async def find(self, account_id: str) -> Erasure | None:
-        """Return an account's deletion, however it stands."""
+        """Return an account's deletion, in whatever state it is."""
         async with reading(self._engine, self._timeout_s) as connection:
             return await erasures.find(connection, account_id)
 
     async def begin_now(
         self, account_id: str, unspent: Unspent, actor: Actor, order: Order | None = None
     ) -> None:
-        """Note a deletion that is due at once; one that was done is done again.
+        """Record a deletion that is due at once; a completed one is done again.
 
-        An operator's order closes the account and gets its line in the audit log with it, and one
-        in the register of requests, as does what is erased again after an older copy came back. An
-        order that only repeats what is being done gets none: whoever gave it first has them. Raises
-        LookupError: no such account.
+        An operator's order closes the account, with a line in the audit log and one in the register
+        of requests; so does erasing again what came back with an older copy. An order that only
+        repeats a deletion in progress gets none: the first one has them. Raises LookupError: no
+        such account.
         """
         at = self._clock()
         erasure = Erasure(account_id, State.WAITING, STEPS[0], unspent, actor, at, at)
         async with writing(self._engine, self._timeout_s) as connection:
-            # Before the account: so do those who ask for their own deletion.
+            # Before the account, the same order as for people who ask for their own deletion.
             has_begun = await erasures.begin_now(connection, erasure)
             if order is not None:
                 is_new = await close(connection, account_id, at) or has_begun
@@ -103,14 +102,14 @@ class SqlErasing:
                 )
 
     async def held_until(self, account_id: str) -> datetime | None:
-        """Return until when somebody holds a deletion, if they say nothing more; else None."""
+        """Return until when a process holds a deletion unless it renews it; else None."""
         async with reading(self._engine, self._timeout_s) as connection:
             return await erasures.held_until(connection, account_id, self._clock())
 
     async def lease(self, account_id: str) -> Erasure | None:
-        """Take a deletion that is due, or this account's; None where there is none to take."""
+        """Take a deletion that is due, or this account's; None if there is none to take."""
         at = self._clock()
-        # First: the write lock of SQLite is not taken each time for nothing.
+        # A look first, so as not to take SQLite's write lock each time for nothing.
         async with reading(self._engine, self._timeout_s) as connection:
             if not await erasures.is_any_due(connection, at):
                 return None
@@ -118,19 +117,19 @@ class SqlErasing:
             return await erasures.lease(connection, at, at + LEASED, account_id=account_id)
 
     async def proceed(self, account_id: str, step: Step) -> None:
-        """Note that all before this step is done."""
+        """Record that everything before this step is done."""
         async with writing(self._engine, self._timeout_s) as connection:
             await erasures.proceed(connection, account_id, step, self._clock() + LEASED)
 
     async def rest(self, account_id: str, pause: timedelta) -> None:
-        """Give a deletion back; for this long nobody takes it."""
+        """Give a deletion back; no one takes it for this long."""
         async with writing(self._engine, self._timeout_s) as connection:
             await erasures.rest(connection, account_id, self._clock() + pause)
 
     async def finish(self, account_id: str) -> None:
-        """Note that the last step is done, and that the person's request is answered.
+        """Record that the last step is done, and that the person's request is fulfilled.
 
-        Nothing is noted where a deletion has begun anew meanwhile.
+        Records nothing if the deletion has started over meanwhile.
         """
         at = self._clock()
         async with writing(self._engine, self._timeout_s) as connection:
@@ -140,15 +139,15 @@ class SqlErasing:
             await audit_log.record(connection, account_id, Act.ERASED, at, Actor.SERVICE)
 
     async def waiting_for_files(self) -> Sequence[str]:
-        """Return accounts of which nothing is left but in old files."""
+        """Return accounts of which nothing is left except in old files."""
         async with reading(self._engine, self._timeout_s) as connection:
             return await erasures.waiting_for_files(connection)
 
     async def reopen_paid_late(self) -> Sequence[str]:
-        """Let deletions be done again from the credit on that something was paid after.
+        """Reopen, from the credit step on, deletions after which a payment arrived.
 
-        Return their accounts, at most `REOPENED_MAX`. One that waits for old files only begins
-        there again; another that is still being done is found once it comes so far.
+        Return their accounts, at most `REOPENED_MAX`. One that waits for old files only restarts
+        there; one still in progress is found once it gets that far.
         """
         late = late_payments().with_only_columns(tables.payments.c.account_id).distinct()
         of = people.erasures.c
@@ -160,7 +159,7 @@ class SqlErasing:
         return await self._reopen(query)
 
     async def reopen_failed_refunds(self) -> Sequence[str]:
-        """Let deletions be done again from the credit on of which a refund is to be tried again.
+        """Reopen, from the credit step on, deletions with a refund that is to be retried.
 
         Return their accounts, as `reopen_paid_late` does.
         """
@@ -174,9 +173,9 @@ class SqlErasing:
         )
 
     async def has_failed_before(self, erasure: Erasure) -> bool:
-        """Return whether what was on its way to a card before this go has failed.
+        """Return whether a refund that was on its way to a card before this run has failed.
 
-        Only of a deletion that was taken up again: what was asked for anew is done as it says.
+        Only for a reopened deletion: one requested again is done as requested.
         """
         if erasure.due_at <= erasure.asked_at:
             return False
@@ -186,7 +185,7 @@ class SqlErasing:
             )
 
     async def _reopen(self, query: sa.Select[Any]) -> Sequence[str]:
-        # First: the write lock of SQLite is not taken each time for nothing.
+        # A look first, so as not to take SQLite's write lock each time for nothing.
         async with reading(self._engine, self._timeout_s) as connection:
             found = (await connection.scalars(query)).all()
         if not found:
@@ -200,17 +199,17 @@ class SqlErasing:
             ]
 
     async def erased(self, since: datetime, after: str = "") -> Sequence[Erasure]:
-        """Return deletions whose person is gone, but those that ended before a moment.
+        """Return deletions whose person is gone, except those that ended before `since`.
 
-        A page of them, by account number, behind the number `after`; none where none is left.
+        One page, by account number, after the number `after`; empty if none is left.
         """
         async with reading(self._engine, self._timeout_s) as connection:
             return await erasures.erased(connection, since, after)
 
     async def standing(self, account_ids: Collection[str]) -> Mapping[str, datetime]:
-        """Return those that are neither erased nor being erased, and when they were made."""
+        """Return accounts neither erased nor being erased -> when they were created."""
         accounts, of = tables.accounts.c, people.erasures.c
-        # Of one that was erased many years ago the deletion is forgotten, but not that it is gone.
+        # For one erased many years ago the deletion is forgotten, but not that it is gone.
         query = sa.select(accounts.id, accounts.created_at).where(
             accounts.id.in_(account_ids),
             accounts.deleted_at.is_(None),
@@ -222,7 +221,7 @@ class SqlErasing:
             return {row.id: row.created_at for row in await connection.execute(query)}
 
     async def blank_records(self, account_id: str) -> bool:
-        """Forget some of an account's calls, and what its payments tell; return if none is left."""
+        """Blank some of an account's calls and its payments' details; return if none is left."""
         async with reading(self._engine, self._timeout_s) as connection:
             rows = await call_forgetting.whole_of(connection, account_id)
         if rows:
@@ -236,16 +235,16 @@ class SqlErasing:
         return len(rows) < call_forgetting.ACCOUNT_BATCH
 
     async def erase_person(self, account_id: str) -> None:
-        """Erase the holder and all that is kept of the person, and queue the last mail.
+        """Erase the holder and all personal data, and queue the last mail.
 
-        A proof of what they accepted is kept under a digest; also the labels of keys go, the card,
-        and the reasons of what was done. Repeating it changes nothing.
+        A proof of what they accepted is kept under a digest; the labels of keys, the card and the
+        reasons of operators' acts go as well. Repeating it changes nothing.
         """
         digest = await self._digest(account_id)
         at = self._clock()
         accounts, keys, profiles = tables.accounts, tables.api_keys, tables.payment_profiles
         async with writing(self._engine, self._timeout_s) as connection:
-            # First, as a holder's changes lock the holder before the account.
+            # First, because changes of a holder lock the holder before the account.
             holder = await holders.find(connection, account_id)
             if holder is not None:
                 await consent_proofs.keep(connection, account_id, digest, at)
@@ -256,7 +255,7 @@ class SqlErasing:
             await connection.execute(
                 sa.update(keys).where(keys.c.account_id == account_id).values(label="")
             )
-            # The card itself is the payment service's; this row is how we name it there.
+            # The payment service has the card itself; this row only has our name for it.
             await connection.execute(sa.delete(profiles).where(profiles.c.account_id == account_id))
             await saved_card_charges.forget_requests(connection, account_id)
             await erase_mails(connection, account_id)
@@ -268,7 +267,7 @@ class SqlErasing:
             await audit_log.erase_reasons(connection, is_own)
             await data_requests.erase_notes(connection, account_id)
             if holder is not None and holder.is_proven:
-                # The holder's language goes with them, so the mail has it.
+                # The holder's language is erased too, so the mail carries it.
                 values = {"language": holder.language}
                 for name, ended in (("sent_back", sent_back), ("given_up", given_up)):
                     if micros := await ended(connection, account_id):
@@ -281,14 +280,14 @@ class SqlErasing:
             if await holders.find(connection, account_id) is None:
                 return ""
             email_key = await holders.email_key(connection, account_id)
-        # Off the loop's way, and outside of a transaction: it takes a tenth of a second.
+        # Off the loop, and outside of a transaction: it takes a tenth of a second.
         return await asyncio.to_thread(consent_proofs.digest, account_id, email_key)
 
 
 async def _lift_caps(connection: AsyncConnection, account_id: str) -> None:
-    """Forget the limits that the person set.
+    """Remove the limits that the person set.
 
-    With the calls: these have other times now, by which no counter of a cap could be counted again.
+    Together with the calls: their times are changed, so no counter of a cap could be rebuilt.
     """
     accounts, keys = tables.accounts, tables.api_keys
     await connection.execute(
@@ -306,7 +305,7 @@ async def _lift_caps(connection: AsyncConnection, account_id: str) -> None:
 
 
 async def _blank_payments(connection: AsyncConnection, account_id: str) -> None:
-    """Forget the payment service's receipts: their pages name the person."""
+    """Delete the links to the payment service's receipts: those pages name the person."""
     payments = tables.payments
     await connection.execute(
         sa.update(payments)
@@ -316,7 +315,7 @@ async def _blank_payments(connection: AsyncConnection, account_id: str) -> None:
 
 
 async def _blank_rejected(connection: AsyncConnection, account_id: str) -> None:
-    """Blank entries that could not be read: that they came stays."""
+    """Blank entries that could not be read, keeping the fact that they arrived."""
     rejected = tables.rejected_entries
     # As a value of the entry, or within a record, which is JSON in JSON.
     named = (f'"{account_id}"', f'\\"{account_id}\\"')

@@ -1,9 +1,8 @@
-"""Keeps which accounts were erased in a file beside the data, and erases them again.
+"""Records erased accounts in a file beside the data, and erases them again if they come back.
 
-A copy of the database that is put back has people who were erased since it was made. The file is
-not part of such a copy; it has account numbers and times, nothing of a person. Every process of
-`caller serve` copies into its own who was erased by others, so that any that outlives the database
-serves. Knows no step of an erasure.
+A restored copy of the database contains people who were erased since it was made. The file is not
+part of such a copy; it has account numbers and times, no personal data. Every `caller serve`
+process copies erasures by others into its own file, so any file that outlives the database will do.
 """
 
 from __future__ import annotations
@@ -28,13 +27,13 @@ from gateway.monitor.error_lines import JOURNAL_LINE
 from gateway.stores import private_files
 
 COPY_INTERVAL_S: Final = 30.0
-"""How soon the file has who was erased by another process."""
+"""How soon the file lists an account that another process erased."""
 APPLY_INTERVAL_S: Final = 600.0
-"""How soon an account is closed that came back while the process ran; at a start it is at once."""
+"""How soon an account that comes back while the process runs is closed; at a start, at once."""
 ASKED_MAX: Final = 500
-"""Accounts that one question to the database is about."""
+"""Accounts per database query."""
 OVERLAP: Final = timedelta(hours=1)
-"""How far back finished erasures are looked for again: clocks of nodes differ."""
+"""How far back finished erasures are looked for again: nodes' clocks differ."""
 HINT: Final = "make the data folder writable on this machine: `caller check` says what is wrong"
 _BEGINNING: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -47,24 +46,24 @@ class Erasures(Protocol):
     """Erasures in the database. Raises StoreUnavailableError."""
 
     async def erased(self, since: datetime, after: str) -> Sequence[Erasure]:
-        """Return deletions whose person is gone, but those that ended before a moment.
+        """Return deletions whose person is gone, except those that ended before a given time.
 
-        A page of them, by account number, behind the number `after`; none where none is left.
+        One page, by account number, after the number `after`; empty if none is left.
         """
 
     async def standing(self, account_ids: Collection[str]) -> Mapping[str, datetime]:
-        """Return those that are neither erased nor being erased, and when they were made."""
+        """Return accounts neither erased nor being erased -> when they were created."""
 
     async def begin_now(self, account_id: str, unspent: Unspent, actor: Actor) -> None:
-        """Note a deletion that is due at once."""
+        """Record a deletion that is due at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Content:
-    """What the file has."""
+    """The content of the file."""
 
     mark: tuple[int, ...] | None = None
-    """Changes with the file; None where there is none."""
+    """Changes with the file; None if there is no file."""
     erased: Mapping[str, datetime] = field(default_factory=dict)
 
 
@@ -75,22 +74,22 @@ class ErasureJournal:
     path: Path
     erasures: Erasures
     close: Callable[[str], Awaitable[None]]
-    """Freezes an account for good: nobody signs in, and its keys open nothing."""
+    """Freezes an account for good: no one can sign in, and its keys stop working."""
     _content: _Content = field(default_factory=_Content)
     _looked_from: datetime = _BEGINNING
 
     async def require(self) -> None:
-        """Try to write, before anything is done that cannot be taken back.
+        """Try to write, before anything irreversible is done.
 
-        Raises StoreUnavailableError where nothing can be noted.
+        Raises StoreUnavailableError if the file cannot be written.
         """
         await self._read()
         await self._on_file(lambda: _try(self.path))
 
     async def note(self, account_id: str, at: datetime) -> None:
-        """Write down that an account is erased; on the disk when this returns.
+        """Record that an account is erased; it is on disk when this returns.
 
-        Raises StoreUnavailableError where the file cannot be written.
+        Raises StoreUnavailableError if the file cannot be written.
         """
         await self._read()
         await self._add({account_id: at})
@@ -98,8 +97,7 @@ class ErasureJournal:
     async def apply(self) -> None:
         """Close accounts that came back with an older copy, and erase them again."""
         await self._read()
-        # Now and then all are looked at again: one that ended by a clock that is far ahead hides
-        # the next ones.
+        # Occasionally check all again: an erasure dated by a clock far ahead would hide later ones.
         self._looked_from = _BEGINNING
         erased = self._content.erased
         account_ids = list(erased)
@@ -113,16 +111,16 @@ class ErasureJournal:
                     await self.close(account_id)
 
     async def copy(self) -> None:
-        """Write down who was erased by others, and whom this file has lost."""
+        """Add accounts erased by others, and any that this file has lost."""
         await self._read()
         after, looked_from = "", self._looked_from
         while found := await self.erasures.erased(self._looked_from, after):
-            # Of one that is not at its end, when it began: its account was there before.
+            # While one is unfinished, use when it began: its account existed before.
             await self._add({each.account_id: each.ended_at or each.due_at for each in found})
             ended = [each.ended_at - OVERLAP for each in found if each.ended_at is not None]
             looked_from = max([looked_from, *ended])
             after = found[-1].account_id
-        # Only now: by their numbers the last to end may be the first.
+        # Only now: pages are by account number, so the first page may have the latest end.
         self._looked_from = looked_from
 
     async def _add(self, erased: Mapping[str, datetime]) -> None:
@@ -131,12 +129,12 @@ class ErasureJournal:
             self._take(await self._on_file(lambda: _add(self.path, self._content, lacking)))
 
     async def _read(self) -> None:
-        """Read the file where it is another than before: somebody may have put one in its place."""
+        """Read the file if it has changed: someone may have replaced it."""
         self._take(await self._on_file(lambda: _reread(self.path, self._content)))
 
     def _take(self, content: _Content) -> None:
         if self._content.erased.keys() - content.erased.keys():
-            # What was written once is gone, and is in the database still.
+            # A line we wrote is gone, but the database still has it.
             self._looked_from = _BEGINNING
         self._content = content
 
@@ -145,7 +143,7 @@ class ErasureJournal:
             return await asyncio.to_thread(work)
         except OSError as error:
             why = error.strerror or "no regular file"
-            # Each time, so that its alarm lasts as long as the failure.
+            # Every time, so that its alarm lasts as long as the failure.
             log.error(  # noqa: TRY400 - no fault of the program
                 JOURNAL_LINE, file=str(self.path.absolute()), reason=why, hint=HINT
             )
@@ -154,26 +152,26 @@ class ErasureJournal:
 
 
 def _try(path: Path) -> None:
-    """See that a line can be written. Raises OSError."""
+    """Check that a line can be written. Raises OSError."""
     os.close(_open(path))
     private_files.try_to_write(path.parent)
 
 
 def _open(path: Path) -> int:
-    # Nobody but this user reads it.
+    # Readable by this user only.
     return os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
 def _add(path: Path, known: _Content, erased: Mapping[str, datetime]) -> _Content:
-    """Write lines for accounts that have none, all or nothing; return what the file has then.
+    """Write lines for accounts that have none, all or nothing; return the new content.
 
     Raises OSError.
     """
     handle = _open(path)
     try:
-        # Lines of two processes never mix, and what is cut off here is nobody else's.
+        # Lines of two processes never mix, and truncating never cuts another's line.
         fcntl.flock(handle, fcntl.LOCK_EX)
-        # Processes that share a folder have one file: another may just have written the same.
+        # Processes that share a folder share the file: another may just have written the same.
         known = _reread(path, known)
         lacking = {each: at for each, at in erased.items() if each not in known.erased}
         if lacking:
@@ -192,13 +190,13 @@ def _append(handle: int, lines: str) -> None:
         _write_whole(handle, lines.encode())
         os.fsync(handle)
     except OSError:
-        # A number that is cut short may be another account's.
+        # A truncated number may be another account's.
         os.ftruncate(handle, size)
         raise
 
 
 def _write_whole(handle: int, line: bytes) -> None:
-    # On a disk that is nearly full less is written than is asked, without an error.
+    # On a nearly full disk, write() may write less than asked, without an error.
     if os.write(handle, line) < len(line):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -208,9 +206,9 @@ def _mark(status: os.stat_result) -> tuple[int, ...]:
 
 
 def _reread(path: Path, known: _Content) -> _Content:
-    """Return what the file has; what is known, where it has not changed. Raises OSError."""
+    """Return the content, or what is known if the file has not changed. Raises OSError."""
     try:
-        # Before it is read: a line that comes meanwhile changes it once more.
+        # Taken before reading: a line that arrives meanwhile changes it again.
         mark = _mark(path.stat())
         return known if mark == known.mark else _Content(mark, _read(path))
     except FileNotFoundError:
@@ -218,7 +216,7 @@ def _reread(path: Path, known: _Content) -> _Content:
 
 
 def _read(path: Path) -> Mapping[str, datetime]:
-    """Return account -> when it was erased; what is no line of ours is left out."""
+    """Return account -> when it was erased; lines that are not ours are skipped."""
     found: dict[str, datetime] = {}
     for line in regular_files.read(path).decode(errors="replace").splitlines():
         at, _, account_id = line.partition(" ")

@@ -1,8 +1,8 @@
-"""Keeps exports of personal data in SQL, with their files in chunks.
+"""Stores exports of personal data in SQL, with their files in chunks.
 
-In SQL, so that any node hands out what one process has made, and an account's erasure takes it in
-the same transaction. Who makes an export holds a claim that each write renews and asks for: one
-that was silent too long writes nothing more. Knows no archive and no page.
+In SQL, so that any node can serve what one process has made, and erasing an account deletes it in
+the same transaction. The process that makes an export holds a claim, which each write checks and
+renews: one that was silent too long cannot write any more.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ class SqlExports:
     async def ask(
         self, account_id: str, credentials_epoch: int, export_id: str, session_digest: str
     ) -> Export | ExportRefusal | None:
-        """Queue an export; None where the session that asks is over.
+        """Queue an export; None if the session that asks is over.
 
-        A repeat with the same id finds what the first has queued.
+        A repeat with the same id finds the export already queued.
         """
         at = self._clock()
         async with writing(self._engine, self._timeout_s) as connection:
-            if not await _stands(connection, account_id, credentials_epoch):
+            if not await _lock_valid(connection, account_id, credentials_epoch):
                 return None
             asked = await _of_account(connection, account_id)
             for export in asked:
@@ -78,14 +78,14 @@ class SqlExports:
             return _export(queued.one())
 
     async def of_account(self, account_id: str) -> Sequence[Export]:
-        """Return an account's exports, the newest first, at most `SHOWN_MAX`."""
+        """Return an account's exports, newest first, at most `SHOWN_MAX`."""
         async with reading(self._engine, self._timeout_s) as connection:
             return await _of_account(connection, account_id)
 
     async def note_fetched(self, account_id: str, credentials_epoch: int) -> bool:
-        """Note in the audit log that an export is fetched; False where the session is over."""
+        """Record in the audit log that an export was fetched; False if the session is over."""
         async with writing(self._engine, self._timeout_s) as connection:
-            if not await _stands(connection, account_id, credentials_epoch):
+            if not await _lock_valid(connection, account_id, credentials_epoch):
                 return False
             await audit_log.record(connection, account_id, Act.EXPORT_FETCHED, self._clock())
             return True
@@ -100,9 +100,9 @@ class SqlExports:
         return content
 
     async def claim(self) -> tuple[Export, str] | None:
-        """Return the export that has waited longest, and its reader's language; None for none.
+        """Return the export that has waited longest, and its reader's language; None if none waits.
 
-        What an earlier maker left of it is gone. One that has had all its makers fails here.
+        Leftovers of an earlier attempt are deleted. An export with no attempts left fails here.
         """
         now, exports = self._clock(), _EXPORTS.c
         free = (
@@ -114,7 +114,7 @@ class SqlExports:
             .order_by(exports.asked_at)
             .limit(1)
         )
-        # Looked at first: SQLite's write lock is not taken every few seconds for nothing.
+        # A look first, so as not to take SQLite's write lock every few seconds for nothing.
         async with reading(self._engine, self._timeout_s) as connection:
             if await connection.scalar(free) is None:
                 return None
@@ -147,7 +147,7 @@ class SqlExports:
         return export, str(language or "")
 
     async def add_chunk(self, export: Export, number: int, content: bytes, progress: int) -> bool:
-        """Add a chunk, and renew the claim; False, and nothing happens, where it is lost."""
+        """Add a chunk, and renew the claim; False, changing nothing, if the claim is lost."""
         async with writing(self._engine, self._timeout_s) as connection:
             size = _EXPORTS.c.size_bytes + len(content)
             if not await self._set(connection, export, progress=progress, size_bytes=size):
@@ -158,12 +158,12 @@ class SqlExports:
             return True
 
     async def renew(self, export: Export, progress: int) -> bool:
-        """Renew the claim where nothing is to be added yet; False where it is lost."""
+        """Renew the claim when there is nothing to add yet; False if it is lost."""
         async with writing(self._engine, self._timeout_s) as connection:
             return await self._set(connection, export, progress=progress)
 
     async def finish(self, export: Export, notice: Notice) -> bool:
-        """Let an export be fetched, and its holder be told; False where the claim is lost."""
+        """Make an export available, and notify its holder; False if the claim is lost."""
         now = self._clock()
         async with writing(self._engine, self._timeout_s) as connection:
             is_mine = await self._set(
@@ -182,7 +182,7 @@ class SqlExports:
             return is_mine
 
     async def fail(self, export: Export) -> bool:
-        """Give an export up; False where the claim is lost."""
+        """Give up on an export; False if the claim is lost."""
         async with writing(self._engine, self._timeout_s) as connection:
             is_mine = await self._set(
                 connection, export, state=ExportState.FAILED, ended_at=self._clock()
@@ -193,7 +193,7 @@ class SqlExports:
             return is_mine
 
     async def _set(self, connection: AsyncConnection, export: Export, **values: Any) -> bool:
-        """Change an export that is being made by whoever holds this claim."""
+        """Change an export that is being made under this claim."""
         exports = _EXPORTS.c
         changed = await connection.execute(
             sa.update(_EXPORTS)
@@ -208,8 +208,8 @@ class SqlExports:
         return changed.scalar() is not None
 
 
-async def _stands(connection: AsyncConnection, account_id: str, credentials_epoch: int) -> bool:
-    """Return whether a session stands, and lock its holder."""
+async def _lock_valid(connection: AsyncConnection, account_id: str, credentials_epoch: int) -> bool:
+    """Return whether a session is still valid, and lock its holder."""
     query = holders.SELECT.where(tables.holders.c.account_id == account_id)
     holder = await holders.fetch(connection, query.with_for_update())
     return holder is not None and is_of_epoch(credentials_epoch, holder)

@@ -1,4 +1,4 @@
-"""Locks files between processes: the kernel frees each lock however its holders end."""
+"""Locks files between processes; the kernel releases a lock however its holder ends."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 def try_lock(path: Path) -> int | None:
     """Return a descriptor that holds the file's lock; None if another process holds it.
 
-    A child that inherits the descriptor holds the lock as well (flock(2)).
+    A child that inherits the descriptor also holds the lock (flock(2)).
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:

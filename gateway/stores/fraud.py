@@ -1,7 +1,7 @@
-"""Keeps in SQL what the rules of admission look at, which of them are lifted, and what they refuse.
+"""Stores in SQL what the rules of admission examine, which are lifted, and what they refuse.
 
-Refusals are counts by account, hour and rule, not a row for each try: a flood of tries would be a
-flood of rows. Knows no rule's meaning and no call.
+Refusals are counts by account, hour and rule, not one row per attempt: a flood of attempts would be
+a flood of rows.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def _name(name: str) -> tuple[sa.Column[str], sa.CheckConstraint]:
 rule_overrides = sa.Table(
     "rule_overrides",
     metadata,
-    # Without a foreign key, as the audit log, which says who made each row and why.
+    # No foreign key, as in the audit log, which says who made each row and why.
     *_name("account_id"),
     *_name("rule"),
     sa.Column("until", UtcDateTime, nullable=False),
@@ -53,7 +53,7 @@ call_refusals = sa.Table(
     *_name("account_id"),
     sa.Column("hour", UtcDateTime, primary_key=True, index=True),
     *_name("rule"),
-    # One run of one process counts from zero, and writes its whole count each time: to write it
+    # One run of one process counts from zero, and writes its whole count each time, so writing it
     # twice changes nothing.
     *_name("run"),
     sa.Column("count", sa.Integer, nullable=False),
@@ -84,14 +84,14 @@ class SqlFraudBook:
         self._timeout_s = timeout_s
 
     async def standing(self, account_id: str) -> Standing:
-        """Return what the rules look at of an account; the same as of nobody for an unknown one."""
+        """Return what the rules examine of an account; an unknown one looks like a new one."""
         first_paid = (
             sa.select(credits.c.at)
             .where(credits.c.account_id == account_id, credits.c.kind == "top-up")
             .order_by(credits.c.sequence)
             .limit(1)
         )
-        # Of payments whose books are closed no date is left but that all were before this one.
+        # Of payments in closed books no date is left, except that all were before this one.
         closed = sa.select(closed_books.c.until).where(
             closed_books.c.account_id == account_id, closed_books.c.payments_micros != 0
         )
@@ -109,7 +109,7 @@ class SqlFraudBook:
         return Standing(
             opened=opened,
             first_paid_at=first_paid_at,
-            # It bounds what is spent after a payment only.
+            # It only limits spending after a payment.
             is_disposable=first_paid_at is not None and await is_disposable(domain),
             seen_in=seen,
             lifted=lifted,
@@ -118,9 +118,9 @@ class SqlFraudBook:
     async def save_refusals(
         self, run: str, counts: Mapping[tuple[str, datetime, str], int]
     ) -> None:
-        """Keep (account, hour, rule) -> the whole count of a run."""
+        """Store (account, hour, rule) -> the total count of a run."""
         async with writing(self._engine, self._timeout_s) as connection:
-            # In one order, so that two processes never wait for each other.
+            # Sorted, so that two processes never deadlock.
             for (account_id, hour, rule), count in sorted(counts.items()):
                 row = upsert(connection, call_refusals).values(
                     account_id=account_id, hour=hour, rule=rule, run=run, count=count
@@ -136,7 +136,7 @@ class SqlFraudBook:
 async def refusals_of(
     connection: AsyncConnection, account_id: str, *, limit: int
 ) -> Sequence[RefusalCount]:
-    """Return an account's refusals, the newest hours first."""
+    """Return an account's refusals, newest hours first."""
     of = call_refusals.c
     rows = await connection.execute(
         sa.select(of.hour, of.rule, sa.func.sum(of.count))
@@ -151,7 +151,7 @@ async def refusals_of(
 async def overrides_of(
     connection: AsyncConnection, account_id: str
 ) -> Mapping[Allowance, datetime]:
-    """Return the rules that are lifted from an account, and until when, be it past or not."""
+    """Return the rules lifted from an account -> until when, including expired ones."""
     of = rule_overrides.c
     rows = await connection.execute(
         sa.select(of.rule, of.until).where(of.account_id == account_id).order_by(of.rule)
@@ -164,7 +164,7 @@ async def overrides_of(
 async def lift(
     connection: AsyncConnection, account_id: str, rule: Allowance, until: datetime
 ) -> None:
-    """Lift a rule until a moment, whatever moment it was lifted until."""
+    """Lift a rule until a given time, replacing any earlier limit."""
     row = upsert(connection, rule_overrides).values(
         account_id=account_id, rule=rule.value, until=until
     )
@@ -174,7 +174,7 @@ async def lift(
 
 
 async def restore(connection: AsyncConnection, account_id: str, rule: Allowance) -> bool:
-    """Let a rule hold again; False where it was not lifted."""
+    """Put a rule back in force; False if it was not lifted."""
     of = rule_overrides.c
     ended = await connection.execute(
         sa.delete(rule_overrides)
@@ -185,6 +185,6 @@ async def restore(connection: AsyncConnection, account_id: str, rule: Allowance)
 
 
 async def erase_fraud_rows(connection: AsyncConnection, account_id: str) -> None:
-    """Delete what is kept of an account here."""
+    """Delete an account's rows from these tables."""
     for table in (rule_overrides, call_refusals):
         await connection.execute(sa.delete(table).where(table.c.account_id == account_id))

@@ -1,6 +1,6 @@
 """Stores in Redis the carrier's calls that must be ended, for all nodes: one hash, usually empty.
 
-Knows no carrier; `calls.ghosts` decides when each is due and who ends it.
+`calls.ghosts` decides when each is due and who ends it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _KEY = "caller:ghosts"
 """Hash: the carrier's id of the call -> `Ghost` as JSON."""
 _TIMEOUT_S = 1.0
 
-# The one that is there wins, so that a repeated note changes neither its age nor who ends it.
+# The existing entry wins, so that a repeated note changes neither its age nor who ends it.
 _NOTE = """
 local known = redis.call('HGET', KEYS[1], ARGV[1])
 if known then return known end
@@ -27,7 +27,7 @@ if redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[3]) then return false end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 return ARGV[2]
 """
-# Compared as a whole: a node that has seen an older state of the ghost is too late.
+# Compared as a whole: a node that saw an older state of the ghost is too late.
 _CLAIM = """
 if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
@@ -56,7 +56,7 @@ class RedisGhostStore:
         return {
             name.decode(): msgspec.json.decode(value, type=Ghost)
             for name, value in zip(names, values, strict=True)
-            # It was forgotten between the two commands.
+            # It was deleted between the two commands.
             if value is not None
         }
 

@@ -1,6 +1,6 @@
-"""Stores the carrier's list of high-risk prefixes in SQL, from where every node reads it.
+"""Stores the carrier's list of high-risk prefixes in SQL, where every node reads it.
 
-Replaced as a whole or not at all. Knows no carrier and no number.
+It is replaced as a whole or not at all.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from database.engine import TIMEOUT_S, reading, writing
 from database.errors import StoreUnavailableError
 
 KEPT_VERSIONS = 10
-"""Lists kept, to show what a sync has changed."""
+"""Lists stored, to show what a sync has changed."""
 
 _Prefix = Annotated[str, msgspec.Meta(pattern=r"^[1-9][0-9]{0,14}$")]
 _Content = dict[_Prefix, str]
@@ -57,7 +57,8 @@ class SqlHighRiskLists:
         Raises StoreUnavailableError: perhaps not saved; try again.
         """
         lists = tables.high_risk_lists
-        # Sorted, so that the same list is the same text, whatever order the carrier gives it in.
+        # Sorted, so that the same list is always the same text, in whatever order the carrier sends
+        # it.
         content = msgspec.json.encode(dict(sorted(prefixes.items()))).decode()
         async with writing(self._engine, self._timeout_s) as connection:
             # Before the newest is read: two syncs could otherwise take the same version.

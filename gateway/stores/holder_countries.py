@@ -1,7 +1,4 @@
-"""Keeps which countries a person has opened: with the mail and the line about it, or not at all.
-
-Knows no HTTP and no country's name.
-"""
+"""Stores which countries a person has opened, together with the mail and audit line about it."""
 
 from __future__ import annotations
 
@@ -26,8 +23,8 @@ DAY: Final = timedelta(hours=24)
 class SqlHolderCountries:
     """`gateway.people.countries.HolderCountries` in SQLite or PostgreSQL.
 
-    `on_change` is awaited after each commit that opens or closes a country, so that no process
-    believes what it remembers. Where it fails the change has happened all the same.
+    `on_change` is awaited after each commit that opens or closes a country, so that processes drop
+    what they have cached. If it fails, the change has still happened.
     """
 
     def __init__(
@@ -56,9 +53,9 @@ class SqlHolderCountries:
         day_max: int,
         notice: Notice,
     ) -> bool | None:
-        """Open a country; None where the session is over, False where the day's are used up.
+        """Open a country; None if the session is over, False if the day's limit is reached.
 
-        A country that is open stays so, and is told of once. Raises StoreUnavailableError.
+        An open country stays open and causes one notice. Raises StoreUnavailableError.
         """
         async with self._people.changing(account_id, credentials_epoch) as change:
             if change is None:
@@ -66,7 +63,7 @@ class SqlHolderCountries:
             connection, at = change.connection, change.at
             if country in await countries.of_account(connection, account_id):
                 return True
-            # Of the log and not of the countries: who closes one again gets none back.
+            # Counted in the log, not in the countries: closing one does not win another.
             opened = await audit_log.count_since(
                 connection, account_id, Act.COUNTRY_OPENED, at - DAY
             )
@@ -79,7 +76,7 @@ class SqlHolderCountries:
         return True
 
     async def close_country(self, account_id: str, credentials_epoch: int, country: str) -> bool:
-        """Close a country; False where the session is over. Raises StoreUnavailableError."""
+        """Close a country; False if the session is over. Raises StoreUnavailableError."""
         async with self._people.changing(account_id, credentials_epoch) as change:
             if change is None:
                 return False
@@ -89,6 +86,6 @@ class SqlHolderCountries:
         return True
 
     async def _told(self) -> None:
-        # Where this fails what is remembered is used for some seconds more.
+        # If this fails, cached countries are used for a few more seconds.
         with suppress(StoreUnavailableError):
             await self._on_change()

@@ -1,6 +1,6 @@
-"""Keeps the API keys that people make for themselves, with the mail and the audit line of each.
+"""Stores the API keys that people make for themselves, with the mail and audit line of each.
 
-Knows keys only by their hashes, and no HTTP.
+Only hashes of keys are stored.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from gateway.stores.accounts import KEY_ID_CHARACTERS
 from gateway.stores.mail_outbox import queue_notice
 
 KEYS_MAX: Final = 20
-"""Keys that an account may have at once, expired ones included until they are revoked."""
+"""Keys that an account may have at once, including expired ones until they are revoked."""
 
 _KEYS = tables.api_keys.c
 _IS_SECRET: Final = _KEYS.scopes != Scope.EMBED.value
-"""Those of buttons are kept with their buttons."""
+"""Keys of buttons are listed with their buttons."""
 
 
 class SqlHolderKeys:
     """`HolderKeys` in SQLite or PostgreSQL. Every method raises StoreUnavailableError.
 
     `on_change` is awaited after each commit that revokes a key; if it raises
-    StoreUnavailableError the key is revoked, and a repeat calls it again.
+    StoreUnavailableError, the key is revoked, and a repeat calls it again.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class SqlHolderKeys:
         self._clock = clock
 
     async def standing(self, account_id: str) -> Sequence[OwnKey]:
-        """Return an account's keys that are not revoked, the newest first; at most 200."""
+        """Return an account's keys that are not revoked, newest first; at most 200."""
         query = (
             sa.select(
                 _KEYS.id,
@@ -78,10 +78,10 @@ class SqlHolderKeys:
     async def make(
         self, account_id: str, credentials_epoch: int, new: NewKey, notice: Notice
     ) -> KeyMaking:
-        """Make a key and queue the mail about it. A repeat makes nothing more."""
+        """Make a key and queue the mail about it. A repeat makes no second one."""
         at = self._clock()
         async with writing(self._engine, self._timeout_s) as connection:
-            if not await _stands(connection, account_id, credentials_epoch):
+            if not await _lock_valid(connection, account_id, credentials_epoch):
                 return KeyMaking.SESSION_OVER
             known = await connection.execute(
                 sa.select(_KEYS.revoked_at).where(_KEYS.key_hash == new.key_hash)
@@ -114,10 +114,10 @@ class SqlHolderKeys:
         return KeyMaking.MADE
 
     async def revoke(self, account_id: str, credentials_epoch: int, key_id: str) -> bool:
-        """Revoke a key; False where the session is over. A repeat is True, and changes nothing."""
+        """Revoke a key; False if the session is over. A repeat returns True, changing nothing."""
         at = self._clock()
         async with writing(self._engine, self._timeout_s) as connection:
-            if not await _stands(connection, account_id, credentials_epoch):
+            if not await _lock_valid(connection, account_id, credentials_epoch):
                 return False
             revoked = await connection.execute(
                 sa.update(tables.api_keys)
@@ -125,7 +125,7 @@ class SqlHolderKeys:
                     _KEYS.id == key_id,
                     _KEYS.account_id == account_id,
                     _IS_SECRET,
-                    # A repeat leaves the time of the first.
+                    # A repeat keeps the time of the first.
                     _KEYS.revoked_at.is_(None),
                 )
                 .values(revoked_at=at)
@@ -133,13 +133,13 @@ class SqlHolderKeys:
             )
             if revoked.scalar() is not None:
                 await audit_log.record(connection, account_id, Act.KEY_REVOKED, at)
-        # At a repeat too: the first attempt may have failed in this very call.
+        # At a repeat too: the first attempt may have failed at exactly this step.
         await self._on_change()
         return True
 
 
-async def _stands(connection: AsyncConnection, account_id: str, credentials_epoch: int) -> bool:
-    """Return whether a session's holder stands, and lock them until the commit."""
+async def _lock_valid(connection: AsyncConnection, account_id: str, credentials_epoch: int) -> bool:
+    """Return whether a session is valid, and lock its holder until the commit."""
     accounts = tables.accounts.c
     query = (
         holders.SELECT.join(tables.accounts, accounts.id == people.holders.c.account_id)

@@ -1,7 +1,7 @@
-"""Keeps one random key in a file that only this user may read.
+"""Stores one random key in a file that only this user may read.
 
-For a node by itself: what it keeps in its database is sealed under a key that a copy of the
-database alone does not have. Knows nothing of what is sealed.
+Used by a node that has no key configured: what it stores in its database is sealed under a key that
+a copy of the database alone does not contain.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from gateway.errors import SettingsError
 
 
 def kept_key(path: Path, new: Callable[[], str]) -> str:
-    """Return the key in a file; make both where there is none.
+    """Return the key in a file; create both if there is none.
 
-    Of processes that make it at once all return the same. Killed at any point, there is a whole key
-    or none. Raises SettingsError.
+    Processes that create it at the same time all return the same key. After a crash at any point
+    there is a whole key or none. Raises SettingsError.
     """
     try:
         if not path.exists():
@@ -32,7 +32,8 @@ def kept_key(path: Path, new: Callable[[], str]) -> str:
 
 
 def _make(path: Path, key: str) -> None:
-    # Made with a mode of 600, and named at once when it is whole; a link never replaces a file.
+    # Created with mode 600, and named in one step once it is complete; a link never replaces a
+    # file.
     with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".caller-") as file:
         file.write(f"{key}\n")
         file.flush()

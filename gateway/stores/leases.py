@@ -1,7 +1,6 @@
 """Tracks which nodes are alive: one lease per node in Redis, renewed every few seconds.
 
-A lease is a key that expires by itself, beside a list of all nodes that ever had one. Knows no
-call, nor what happens to a node's calls when its lease is gone.
+A lease is a key that expires by itself, beside a list of all nodes that ever had one.
 """
 
 from __future__ import annotations
@@ -27,13 +26,13 @@ _CLOCK_SLACK_MS = 2_000
 
 
 _LOOK_S = 0.25
-"""How often a lease is looked at that another process may hold."""
+"""How often a lease that another process may hold is checked."""
 _TWICE = (
     "CALLER_NODE must differ: stop one of the two processes. Its calls are settled when the node is"
     " started next."
 )
-# In one script, or two processes of one node id could both find it free. ARGV[3] is a lease that
-# nobody has renewed for long enough, and that may be replaced; empty for none.
+# One script, or two processes with one node id could both find it free. ARGV[3] is a lease that
+# no one has renewed for long enough, so it may be replaced; empty for none.
 _TAKE = """
 local held = redis.call('GET', KEYS[1])
 if held and held ~= ARGV[3] then return held end
@@ -58,17 +57,17 @@ class RedisNodeLeases:
     async def claim(
         self, node: str, silence_s: float, on_wait: Callable[[], None] = lambda: None
     ) -> bool:
-        """Take a node's lease, unless a process that lives holds it; return whether it was taken.
+        """Take a node's lease unless a live process holds it; return whether it was taken.
 
-        A lease that was not given back stays its last holder's until nobody has renewed it for
-        `silence_s`, which is longer than any node lets pass. `on_wait` is called before the wait.
+        A lease that was not released stays with its last holder until it has not been renewed for
+        `silence_s`, which is longer than any live node waits. `on_wait` is called before the wait.
         """
-        # None is how Redis tells `false`: it was free and is ours.
+        # None is how Redis returns `false`: it was free and is ours.
         held = await self._take(node, b"")
         if held is None:
             return True
         on_wait()
-        # Not until it expires: a process that lives renews more often than that.
+        # No need to wait until it expires: a live process renews more often than that.
         due_s = time.monotonic() + silence_s
         while time.monotonic() < due_s:
             await asyncio.sleep(min(_LOOK_S, silence_s))
@@ -76,7 +75,7 @@ class RedisNodeLeases:
             if now != held:
                 # Renewed, or given back.
                 return now is None and await self._take(node, b"") is None
-        # Only in place of the very lease that was silent: a renewal since then wins.
+        # Only in place of exactly the lease that was silent: a renewal since then wins.
         return await self._take(node, held) is None
 
     async def _take(self, node: str, dead: bytes) -> bytes | None:
@@ -91,42 +90,44 @@ class RedisNodeLeases:
         return None
 
     def _new_name(self) -> bytes:
-        # A name of its own for each renewal: an older copy of the store is known by an older name.
+        # A new name for each renewal, so that an older copy of the store shows by its older name.
         return f"{secrets.token_hex(8)} {self._instance}".encode()
 
     async def renew(self, node: str) -> bool:
         """Renew this node's lease for the next `ttl_s` seconds.
 
         Returns whether the lease was as this process left it: a store that was emptied or rolled
-        back, or whose clock was set, holds another one, or holds it for another time.
+        back, or whose clock was set, holds another one, or holds it for a different time.
         """
         now_s, key = int(time.time()), _key(node)
         name = self._new_name()
-        # Taken out until the reply is there: where it stays unknown what was written, the next
-        # renewal cannot be compared and proves nothing.
+        # Removed until the reply arrives: if the outcome stays unknown, the next renewal cannot be
+        # compared and proves nothing.
         before, begun_s = self._renewed.pop(node, None), time.monotonic()
         held, left_ms, *_ = await self._pipeline(
-            # Read before it is replaced: what the store held until now is what is judged below.
+            # Read before it is replaced: this is what the store held until now, and it is checked
+            # below.
             ("GET", key),
             ("PTTL", key),
             ("SET", key, name, "PX", self._ttl_s * 1000),
             ("ZADD", _NODES, now_s, node),
-            # Wall clocks of nodes differ; against a week that does not matter.
+            # Nodes' wall clocks differ, but against a week that does not matter.
             ("ZREMRANGEBYSCORE", _NODES, "-inf", now_s - _FORGOTTEN_AFTER_S),
         )
         self._renewed[node] = (name, begun_s)
         if before is None or held != before[0]:
-            # A name of this process is an older one, out of a store that was rolled back.
+            # A name of this process that differs is an older one, from a store that was rolled
+            # back.
             if before is not None and held and self._instance not in held.decode():
                 log.error("another process serves as this node", node=node, hint=_TWICE)
             return False
-        # A clock of the store that was set shows here: both sides should have counted the same
+        # This shows whether the store's clock was set: both sides should have counted the same
         # time.
         expected_ms = 1000 * (self._ttl_s - (begun_s - before[1]))
         return bool(abs(left_ms - expected_ms) <= _CLOCK_SLACK_MS)
 
     async def nodes(self) -> Mapping[str, bool]:
-        """Return all nodes known -> whether they are alive."""
+        """Return all known nodes -> whether they are alive."""
         (members,) = await self._pipeline(("ZRANGE", _NODES, 0, -1))
         known = [member.decode() for member in members]
         if not known:
@@ -150,7 +151,7 @@ class RedisNodeLeases:
         await self._pipeline(("DEL", _key(node)), ("ZREM", _NODES, node))
 
     async def _pipeline(self, *commands: tuple[str | bytes | int, ...]) -> list[Any]:
-        # In a cluster these keys lie in different slots, which no transaction may span.
+        # In a cluster these keys are in different slots, which no transaction may span.
         pipeline = self._redis.pipeline(transaction=False)
         for command in commands:
             pipeline.execute_command(*command)

@@ -1,6 +1,6 @@
-"""Lists accounts that are being deleted, and deleted ones of whose credit a refund has failed.
+"""Lists accounts being deleted, and deleted accounts with a failed refund of their credit.
 
-Functions on the caller's connection. Joins the rows of deletions with the book's. Changes nothing.
+Functions on the caller's connection, which only read. They join deletions with the book.
 """
 
 from __future__ import annotations
@@ -21,31 +21,31 @@ from billing.stores.deletion_refunds import FailedRefund
 
 
 class LeavingAccount(msgspec.Struct, frozen=True):
-    """How a deletion stands, and a refund of it that failed; one of each such refund."""
+    """The state of a deletion, with one failed refund of it; one object per such refund."""
 
     account_id: str
     state: str
-    """One of `accounts.erasure.State`; empty where no deletion is noted."""
+    """One of `accounts.erasure.State`; empty if no deletion is recorded."""
     step: str
-    """What is done next, of a deletion that is not done."""
+    """The next step of a deletion that is not done."""
     asked_at: datetime | None
     due_at: datetime | None
     balance_micros: int
     currency: str
     payment_id: str | None = None
-    """Whose refund has failed; None where none has, and so are all that follow."""
+    """Payment whose refund has failed; this and all that follow are None if none has."""
     refund_micros: int | None = None
     attempts: int | None = None
     """How many have failed."""
     failed_at: datetime | None = None
     retry_at: datetime | None = None
-    """From when on it is tried again; None where it is left to an operator."""
+    """When it is retried; None if it is left to an operator."""
 
 
 async def leaving_accounts(connection: AsyncConnection, *, limit: int) -> Sequence[LeavingAccount]:
-    """Return those that need somebody first, then the others by when they begin; `limit` of each.
+    """Return those that need a person first, then the others by when they begin; `limit` of each.
 
-    Those with a refund that failed come as often as they have one.
+    An account appears once for each failed refund.
     """
     failed = await deletion_refunds.listed(connection, limit)
     failed = sorted(failed, key=lambda each: (not each.is_given_up, each.failed_at))

@@ -1,8 +1,7 @@
-"""Keeps the mails to people in SQL until they have left, and for a while after that.
+"""Stores mails to people in SQL until they have been sent, and for a while after that.
 
-A row has the name of a notice and its values, never a text or a link. Whatever queues a mail
+A row has the name of a notice and its values, never a text or a link. Code that queues a mail
 together with a change calls `queue_notice`, or `tell_holder`, in the change's own transaction.
-Knows no mail server and no words.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from gateway.stores.people_transactions import locked
 
 VALUES_LENGTH_MAX: Final = 4_000
 EXPIRED_MAX: Final = 500
-"""Rows of one transaction that gives up: another writer must not wait for long."""
+"""Rows per transaction when giving up: another writer must not wait for long."""
 ENDED_LATELY: Final = timedelta(days=1)
 
 _PENDING: Final = (MailState.QUEUED, MailState.SENDING)
@@ -45,10 +44,10 @@ mail_outbox = sa.Table(
     "mail_outbox",
     metadata,
     sa.Column("id", sa.String, primary_key=True),
-    # Without a foreign key: the row outlives nothing, but may come before the account is known.
+    # No foreign key: the row may be written before the account is known.
     sa.Column("account_id", sa.String, nullable=False, index=True),
     sa.Column("notice", sa.String, nullable=False),
-    # Empty for the account's own address at the time when it leaves.
+    # Empty for whatever the account's own address is when the mail is sent.
     *_text("recipient", 320),
     # JSON, an object of strings.
     *_text("values_json", VALUES_LENGTH_MAX),
@@ -57,21 +56,21 @@ mail_outbox = sa.Table(
     *_text("once", 200),
     sa.Column("state", sa.String, nullable=False),
     sa.Column("tries", sa.Integer, nullable=False, server_default=sa.text("0")),
-    # While it is sent: when whoever sends it counts as dead.
+    # While it is being sent: when the sending process counts as dead.
     sa.Column("next_try_at", UtcDateTime, nullable=False),
-    # Given at the first try.
+    # Assigned at the first attempt.
     *_text("message_id", 400),
     sa.Column("created_at", UtcDateTime, nullable=False),
     # When it was sent or abandoned.
     sa.Column("ended_at", UtcDateTime),
     *_text("failure", 200),
-    # From when on its link takes back what was added; null: from when it was queued.
+    # From when its link takes back what was added; NULL: from when it was queued.
     sa.Column("reach", UtcDateTime),
     sa.CheckConstraint("state IN ('queued', 'sending', 'sent', 'abandoned')", name="state"),
 )
 sa.Index("ix_mail_outbox_created_at", mail_outbox.c.created_at)
-# Of rows that wait, and of rows that have such a word: said by the migration alone, for SQLAlchemy
-# would bring the other database's dialect into every process.
+# On pending rows, and on rows with a `once`: the condition is in the migration only, because
+# SQLAlchemy would load the other database's dialect into every process.
 sa.Index("ix_mail_outbox_pending", mail_outbox.c.next_try_at)
 sa.Index("uq_mail_outbox_once", mail_outbox.c.account_id, mail_outbox.c.once, unique=True)
 
@@ -81,7 +80,7 @@ async def queue_notice(
 ) -> None:
     """Queue a mail within the caller's transaction.
 
-    Of an account's notices with the same `once` only the first is kept. Raises ValueError for
+    Only the first of an account's notices with the same `once` is stored. Raises ValueError for
     values that are too long.
     """
     values = msgspec.json.encode(dict(notice.values)).decode()
@@ -110,7 +109,7 @@ async def queue_notice(
 async def tell_holder(
     connection: AsyncConnection, account_id: str, notice: Notice, at: datetime
 ) -> None:
-    """Queue a mail, whose link works from now on, to the account's holder if there is one."""
+    """Queue a mail to the account's holder, if there is one; its link works from now on."""
     holder = await holders.fetch(
         connection, holders.SELECT.where(people.holders.c.account_id == account_id)
     )
@@ -121,9 +120,9 @@ async def tell_holder(
 
 
 async def erase_mails(connection: AsyncConnection, account_id: str) -> None:
-    """Forget all mails of an account, also those that wait, within the caller's transaction.
+    """Delete all mails of an account, also pending ones, within the caller's transaction.
 
-    But for the last one: it is forgotten once it has been sent or given up.
+    Except the last one, which is deleted once it has been sent or abandoned.
     """
     rows = mail_outbox.c
     await connection.execute(
@@ -135,9 +134,9 @@ async def erase_mails(connection: AsyncConnection, account_id: str) -> None:
 
 
 async def forget_strangers_mails(connection: AsyncConnection, account_id: str, email: str) -> None:
-    """Forget an account's mails to, or about, another address than this, and all that wait.
+    """Delete an account's mails to, or about, any address but this, and all pending ones.
 
-    What waits tells of acts that are undone, and its links are dead.
+    Pending mails describe acts that are undone, and their links are dead.
     """
     rows = mail_outbox.c
     ours = ("", email)
@@ -164,9 +163,9 @@ class SqlMailOutbox:
         clock: Clock = utc_now,
         on_forgotten: Callable[[], None] = lambda: None,
     ) -> None:
-        """Take a database, and what is called after each commit that forgets a last mail.
+        """Take a database, and what is called after each commit that deletes a last mail.
 
-        The files of the database have it until they are emptied.
+        The files of the database still contain it until they are compacted.
         """
         self._engine = engine
         self._on_forgotten = on_forgotten
@@ -179,9 +178,9 @@ class SqlMailOutbox:
             await queue_notice(connection, account_id, notice, self._clock())
 
     async def queue_to_holder(self, account_id: str, notice: Notice) -> None:
-        """Queue a mail as `queue` does, whose link works from now on, to the account's holder.
+        """Queue a mail as `queue` does, to the account's holder; its link works from now on.
 
-        To an account without one it goes without the link, which would have nobody to lock out.
+        An account without a holder gets it without the link, which would have no one to lock out.
         """
         at = self._clock()
         async with writing(self._engine, self._timeout_s) as connection:
@@ -194,12 +193,12 @@ class SqlMailOutbox:
     async def claim(
         self, count: int, *, domain: str, until: datetime, first: Collection[str] = ()
     ) -> Sequence[QueuedMail]:
-        """Return mails that are due and that nobody else will send, the longest due first.
+        """Return due mails that no other process will send, longest due first.
 
         Args:
             count: How many at most.
             domain: Right-hand side of their Message-ID, which is given at the first claim.
-            until: When the claim ends, and whoever holds it counts as dead.
+            until: When the claim ends, and its holder counts as dead.
             first: Names of the notices whose mails come before all others.
 
         """
@@ -210,7 +209,7 @@ class SqlMailOutbox:
             .order_by(sa.case((rows.notice.in_(first), 0), else_=1), rows.next_try_at)
             .limit(count)
         )
-        # Looked at first: the write lock of SQLite is not taken each second for nothing.
+        # A look first, so as not to take SQLite's write lock each second for nothing.
         async with reading(self._engine, self._timeout_s) as connection:
             if await connection.scalar(due.limit(1)) is None:
                 return ()
@@ -237,13 +236,13 @@ class SqlMailOutbox:
         )
 
     async def sent(self, mail: QueuedMail) -> None:
-        """Note that a mail was taken, whoever holds it by now."""
+        """Record that a mail was accepted by the server, whoever holds the claim by now."""
         await self._set(
             mail, mail_outbox.c.state != MailState.SENT, state=MailState.SENT, failure=""
         )
 
     async def put_off(self, mail: QueuedMail, failure: str, next_try_at: datetime) -> None:
-        """Queue a claimed mail again; nothing changes once somebody else has claimed it."""
+        """Queue a claimed mail again; changes nothing once another process has claimed it."""
         await self._set(
             mail,
             _still_holds(mail),
@@ -254,7 +253,7 @@ class SqlMailOutbox:
         )
 
     async def give_back(self, mails: Sequence[QueuedMail], next_try_at: datetime) -> None:
-        """Queue claimed mails again that were not tried, as if they had not been claimed."""
+        """Queue claimed mails again that were not attempted, as if they had not been claimed."""
         async with writing(self._engine, self._timeout_s) as connection:
             for mail in mails:
                 await connection.execute(
@@ -264,7 +263,7 @@ class SqlMailOutbox:
                 )
 
     async def abandon(self, mail: QueuedMail, failure: str) -> None:
-        """Give a claimed mail up; nothing changes once somebody else has claimed it."""
+        """Give up a claimed mail; changes nothing once another process has claimed it."""
         await self._set(mail, _still_holds(mail), state=MailState.ABANDONED, failure=failure)
 
     async def _set(
@@ -286,7 +285,7 @@ class SqlMailOutbox:
     ) -> Mapping[tuple[str, str], int]:
         """Return how many other mails the accounts of these get now, or got since then.
 
-        By account and name of the notice; those without any are left out.
+        By account and name of the notice; zeros are left out.
         """
         rows = mail_outbox.c
         query = (
@@ -306,14 +305,14 @@ class SqlMailOutbox:
         return {(account_id, notice): count for account_id, notice, count in found}
 
     async def counts(self) -> MailCounts:
-        """Return how many mails there are in each state, and what an operator should know."""
+        """Return the number of mails in each state, and what else an operator should know."""
         rows = mail_outbox.c
         states = sa.select(rows.state, sa.func.count()).group_by(rows.state)
         oldest = sa.select(sa.func.min(rows.created_at)).where(rows.state.in_(_PENDING))
         untaken = sa.select(sa.func.count()).where(
             rows.state == MailState.ABANDONED,
             rows.ended_at > self._clock() - ENDED_LATELY,
-            # A refusal says something about an address, which anybody may make up.
+            # A refusal says something about an address, and anyone can invent one.
             sa.not_(rows.failure.startswith("5")),
             rows.tries > 1,
         )
@@ -326,7 +325,7 @@ class SqlMailOutbox:
             )
 
     async def expire(self, created_before: datetime) -> int:
-        """Abandon mails that were queued before this time and wait; return how many."""
+        """Abandon pending mails that were queued before this time; return how many."""
         rows = mail_outbox.c
         old = (
             sa.select(rows.id)
@@ -346,15 +345,15 @@ class SqlMailOutbox:
         return len(ids)
 
     async def newest(self, count: int) -> Sequence[QueuedMail]:
-        """Return the mails that were queued last, of all accounts, the newest first."""
+        """Return the most recently queued mails of all accounts, newest first."""
         return await self._find(_NEWEST.limit(count))
 
     async def of_account(self, account_id: str) -> Sequence[QueuedMail]:
-        """Return all mails of an account that are kept, the newest first."""
+        """Return all stored mails of an account, newest first."""
         return await self._find(_NEWEST.where(mail_outbox.c.account_id == account_id))
 
     async def erase(self, account_id: str) -> None:
-        """Forget all mails of an account."""
+        """Delete all mails of an account."""
         async with writing(self._engine, self._timeout_s) as connection:
             await erase_mails(connection, account_id)
 
@@ -365,7 +364,7 @@ class SqlMailOutbox:
 
 def have_ended(before: datetime) -> sa.ColumnElement[bool]:
     """Return the condition that a mail was sent or abandoned before a time."""
-    # Whatever ended was queued before it ended, which an index tells.
+    # A mail that ended was queued before it ended, which an index can find.
     return sa.and_(mail_outbox.c.created_at < before, mail_outbox.c.ended_at < before)
 
 
@@ -373,7 +372,7 @@ _NEWEST = sa.select(mail_outbox).order_by(mail_outbox.c.created_at.desc(), mail_
 
 
 async def _forget_last(connection: AsyncConnection, ids: Collection[str]) -> bool:
-    """Forget those of these mails that were a person's last, and have ended; False for none."""
+    """Delete those of these mails that were a person's last and have ended; False for none."""
     rows = mail_outbox.c
     forgotten = await connection.scalars(
         sa.delete(mail_outbox)
@@ -384,7 +383,7 @@ async def _forget_last(connection: AsyncConnection, ids: Collection[str]) -> boo
 
 
 def _still_holds(mail: QueuedMail) -> sa.ColumnElement[bool]:
-    """Return whether nobody has claimed a mail since it was claimed as this."""
+    """Return whether no one else has claimed a mail since this claim."""
     rows = mail_outbox.c
     return sa.and_(rows.state == MailState.SENDING, rows.tries == mail.tries)
 

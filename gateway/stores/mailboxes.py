@@ -1,4 +1,4 @@
-"""Keeps the mailboxes of processes in Valkey: bounded lists that lapse. Knows no letter."""
+"""Stores the mailboxes of processes in Valkey: bounded lists that expire."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any, Final
 from accounts.stores.valkey import bounded
 
 LETTERS_MAX: Final = 1000
-"""Letters that wait in one mailbox; more are refused."""
+"""Letters that may wait in one mailbox; more are refused."""
 LAPSES_MS: Final = 10_000
-"""How long a mailbox outlives its last letter: one of a process that is gone takes no room."""
+"""How long a mailbox outlives its last letter, so that those of dead processes go away."""
 TAKEN_MAX: Final = 64
-"""Letters that are taken at once."""
+"""Letters taken at once."""
 WAIT_S: Final = 2
-"""How long one look for a letter takes: less than a connection may be silent."""
+"""How long one look for a letter blocks: less than a connection may be silent."""
 _PREFIX: Final = "caller:mailbox:1:"
 _AWAY: Final = "the mailboxes of processes cannot be reached"
 _SEND: Final = """
@@ -38,8 +38,8 @@ class RedisMailboxes:
             return bool(await sent)
 
     async def receive(self, own: str) -> Sequence[bytes]:
-        """Wait for letters, and take the first; none where none has come for `WAIT_S`."""
-        # Letters that are taken and lost with the connection are asked for again by their senders.
+        """Wait for letters, and take the first ones; empty if none arrives within `WAIT_S`."""
+        # If letters are lost with the connection after they were taken, their senders ask again.
         taken = self._redis.execute_command(
             "BLMPOP", WAIT_S, 1, _PREFIX + own, "LEFT", "COUNT", TAKEN_MAX
         )

@@ -1,4 +1,4 @@
-"""Keeps in Valkey how all calls stood at each minute of the last day. Knows no call."""
+"""Stores in Valkey a summary of all calls for each minute of the last day."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _KEY: Final = "caller:minutes:1"
 _LAPSES_S: Final = 86_400
 _AWAY: Final = "the history of calls cannot be reached"
 _DECODER: Final = msgspec.json.Decoder(Minute)
-# The duty to write may have changed hands within the minute: one of each.
+# The duty to write may have changed hands within the minute: write one only.
 _ADD: Final = """
 local last = redis.call('LINDEX', KEYS[1], 0)
 if last then
-    -- What others have put there is no minute, and keeps none out.
+    -- A foreign value is not a minute, and must not block one.
     local is_read, minute = pcall(cjson.decode, last)
     local at = is_read and type(minute) == 'table' and minute.at
     if type(at) == 'string' and #at == #ARGV[2] and at >= ARGV[2] then return 0 end
@@ -38,23 +38,23 @@ class RedisMinutes:
         self._redis = redis
 
     async def add(self, minute: Minute) -> bool:
-        """Add a minute; False where it, or a later one, is there."""
+        """Add a minute; False if it, or a later one, is already there."""
         text = msgspec.json.encode(minute)
-        # As it is written: times of one form and length are in the order of their texts.
+        # As encoded: times of the same form and length sort like their texts.
         at = msgspec.json.decode(text)["at"]
         added = self._redis.eval(_ADD, 1, _KEY, text, at, MINUTES_KEPT, _LAPSES_S)
         async with bounded(_AWAY):
             return bool(await added)
 
     async def read(self) -> Sequence[Minute]:
-        """Return the minutes that are kept, the oldest first; what is none is passed over."""
+        """Return the stored minutes, oldest first; anything unreadable is skipped."""
         async with bounded(_AWAY):
             texts = await self._redis.lrange(_KEY, 0, -1)
         found = [_minute(text) for text in reversed(texts)]
         return [minute for minute in found if minute is not None]
 
     async def last(self) -> Minute | None:
-        """Return the newest minute; None where there is none, or what is there is none."""
+        """Return the newest minute; None if there is none, or it is unreadable."""
         async with bounded(_AWAY):
             text = await self._redis.lindex(_KEY, 0)
         return None if text is None else _minute(text)

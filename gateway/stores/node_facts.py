@@ -1,6 +1,6 @@
-"""Keeps in Valkey what nodes say of themselves: a key each that lapses, and a list of their names.
+"""Stores in Valkey what nodes report about themselves: an expiring key each, and a list of names.
 
-Not their leases, by which it is decided whose a call is.
+Not their leases, which decide whose a call is.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from gateway.fleet.roster import INTERVAL_S, NodeFacts
 from gateway.unreadable import UNREADABLE
 
 LAPSES_MS: Final = round(3 * INTERVAL_S * 1000)
-"""A node that is gone, or stands still, gets no new call for longer than this."""
+"""A node that is gone, or has stalled, gets no new call after this time at the latest."""
 _PREFIX: Final = "caller:node:1:"
 _NAMES: Final = "caller:nodes"
 """Sorted set: node -> when it last wrote, in seconds of its own clock."""
@@ -32,9 +32,9 @@ class RedisNodeDirectory:
         self._redis = redis
 
     async def write(self, facts: NodeFacts) -> None:
-        """Replace a node's facts, which lapse by themselves."""
+        """Replace a node's facts, which expire by themselves."""
         now_s = int(time.time())
-        # One command a key: in a cluster they lie on different servers.
+        # One command per key: in a cluster they are on different servers.
         pipeline = self._redis.pipeline(transaction=False)
         pipeline.set(_PREFIX + facts.node, msgspec.json.encode(facts), px=LAPSES_MS)
         pipeline.zadd(_NAMES, {facts.node: now_s})
@@ -43,9 +43,9 @@ class RedisNodeDirectory:
             await pipeline.execute()
 
     async def read(self) -> Sequence[NodeFacts]:
-        """Return the facts of all nodes that have lately written any."""
+        """Return the facts of all nodes that have recently written any."""
         async with bounded(_AWAY):
-            # The newest: what somebody else has put there hides no node.
+            # The newest, so that foreign entries hide no node.
             names = await self._redis.zrevrange(_NAMES, 0, NODES_MAX - 1)
         if not names:
             return []
@@ -55,7 +55,7 @@ class RedisNodeDirectory:
         async with bounded(_AWAY):
             found = await pipeline.execute(raise_on_error=False)
             for each in found:
-                # Of another type it is nothing of ours, and hides no node.
+                # A value of another type is not ours, and must not hide a node.
                 if isinstance(each, Exception) and not str(each).startswith("WRONGTYPE"):
                     raise each
         texts = (each for each in found if isinstance(each, bytes))
@@ -66,5 +66,5 @@ def _read(text: bytes) -> NodeFacts | None:
     try:
         return msgspec.json.decode(text, type=NodeFacts)
     except UNREADABLE:
-        # Of a release whose facts are others: it is asked nothing, and given no call from here.
+        # Of a release with other facts: it is asked nothing, and given no call from here.
         return None

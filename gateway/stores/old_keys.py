@@ -1,7 +1,7 @@
-"""Forgets in SQL the API keys that ended years ago, once no call names them.
+"""Deletes from SQL the API keys that ended years ago, once no call names them.
 
-Which they are is looked for beside all writers: of an account with many calls it may take a while.
-A key that ended is used no more, so nothing can come in between. Knows no duty and no schedule.
+The search blocks no writers: for an account with many calls it may take a while. An ended key is no
+longer used, so nothing can change in between.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from database.engine import AUDIT_TIMEOUT_S, reading_long, writing
 from gateway.stores.button_tables import buttons
 
 BATCH: Final = 100
-"""Keys of one transaction."""
+"""Keys per transaction."""
 
 _KEYS = tables.api_keys.c
 
 
 class SqlOldKeys:
-    """The keys of one database. Every method raises StoreUnavailableError."""
+    """Deletes the old keys of one database. Every method raises StoreUnavailableError."""
 
     def __init__(
         self, engine: AsyncEngine, books_kept_years: int, clock: Clock, timeout_s: float
@@ -37,13 +37,13 @@ class SqlOldKeys:
         self._timeout_s = timeout_s
 
     async def due(self) -> int:
-        """Return how many keys are to be forgotten; changes nothing."""
+        """Return how many keys are to be deleted; changes nothing."""
         counted = sa.select(sa.func.count()).select_from(tables.api_keys)
         async with reading_long(self._engine, AUDIT_TIMEOUT_S) as connection:
             return int(await connection.scalar(counted.where(self._is_due())) or 0)
 
     async def sweep(self) -> tuple[int, bool]:
-        """Forget one batch; return how many keys, and whether more may be left."""
+        """Delete one batch; return how many keys, and whether more may be left."""
         query = sa.select(_KEYS.id).where(self._is_due()).limit(BATCH)
         async with reading_long(self._engine, AUDIT_TIMEOUT_S) as connection:
             found = (await connection.scalars(query)).all()

@@ -1,7 +1,7 @@
-"""Reads from SQL what operators watch of all accounts: refusals, freezes, credit that ran out.
+"""Reads from SQL what operators monitor across accounts: refusals, freezes, spent credit.
 
-Everything is bounded, found by indexes, and names nobody but accounts by their ids; one call, asked
-for by its id, has its number. Writes nothing, and knows no rule's meaning.
+Everything is bounded, found by indexes, and identifies accounts only by their ids; a single call,
+requested by its id, includes its number. Read-only.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from gateway.monitor.fraud_report import (
 from gateway.stores.fraud import call_refusals
 
 _IDS_AT_ONCE: Final = 1000
-"""Parameters of one statement: both databases take many more."""
+"""Parameters per statement: both databases accept many more."""
 _COUNTS_MAX: Final = 500_000
 """Counts of refusals, by account, hour and rule, that are added up; the oldest are left out."""
 _CALLS_MAX: Final = 50_000
-"""Calls that were cut off that are counted; the oldest are left out."""
+"""Cut-off calls that are counted; the oldest are left out."""
 _HOUR: Final = timedelta(hours=1)
 _OF, _FREEZES, _ACCOUNTS = call_refusals.c, tables.freezes.c, tables.accounts.c
 
@@ -64,10 +64,10 @@ class SqlOperatorReports:
         self._timeout_s = timeout_s
 
     async def fraud(self, hours: int) -> FraudReport:
-        """Return the report of the hour that goes on and of those before it, `hours` in all."""
+        """Return the report of the current hour and those before it, `hours` in all."""
         at = self._clock()
         since = at.replace(minute=0, second=0, microsecond=0) - (hours - 1) * _HOUR
-        # A clock that is ahead elsewhere may have written hours that are to come.
+        # Another node's clock that is ahead may have written future hours.
         within = sa.and_(_OF.hour >= since, _OF.hour < since + hours * _HOUR)
         seen = _counts(within)
         async with reading(self._engine, self._timeout_s) as connection:
@@ -84,9 +84,10 @@ class SqlOperatorReports:
             )
 
     async def balances(self, account_ids: Sequence[str]) -> Mapping[str, tuple[str, int]]:
-        """Return currency and balance in micros of accounts by id; without those unknown.
+        """Return account id -> currency and balance in micros; unknown accounts are left out.
 
-        Of the book, which follows the spend gate within seconds; what live calls hold is deducted.
+        From the book, which follows the spend gate within seconds; holds of live calls are
+        deducted.
         """
         found: dict[str, tuple[str, int]] = {}
         async with reading(self._engine, self._timeout_s) as connection:
@@ -112,15 +113,15 @@ class SqlOperatorReports:
         return None if row is None else record_in(row)
 
     async def cut_off(self, hours: int) -> tuple[Sequence[CutOffCalls], int]:
-        """Return whose calls the end of their credit has ended, most calls first, and how many.
+        """Return whose calls ended because credit ran out, most calls first, and how many.
 
-        ACCOUNTS_MAX at most are listed.
+        At most ACCOUNTS_MAX are listed.
         """
         calls = tables.calls.c
         seen = (
             sa.select(calls.account_id, calls.ended_at)
             .where(
-                # No parameter, so that it is known to be the condition of `ix_calls_cut_off`.
+                # A literal, so that the database recognises the condition of `ix_calls_cut_off`.
                 calls.ended_by == sa.literal_column("'credit'"),
                 calls.ended_at >= self._clock() - hours * _HOUR,
                 is_used(calls.account_id),
@@ -145,7 +146,7 @@ class SqlOperatorReports:
 def _counts(within: sa.ColumnElement[bool]) -> sa.Subquery:
     """Return the newest counts of refusals.
 
-    Grouped in the same statement, SQLite would read those of all times in the order of accounts.
+    With grouping in the same statement, SQLite would read those of all times, account by account.
     """
     return (
         sa.select(_OF.account_id, _OF.hour, _OF.rule, _OF.count)
@@ -159,10 +160,10 @@ def _counts(within: sa.ColumnElement[bool]) -> sa.Subquery:
 async def _rules(
     connection: AsyncConnection, counts: sa.Subquery, since: datetime, hours: int
 ) -> Sequence[RefusingRule]:
-    """Return the rules; sums name nobody, so that accounts that are not to be used are in them."""
+    """Return the rules; sums name no one, so accounts restricted in use are included."""
     of = counts.c
     by_hour: dict[str, list[int]] = defaultdict(lambda: [0] * hours)
-    # Rules are as many as the releases of a day have names for.
+    # There are only as many rules as the releases of one day have names for.
     rows = await connection.execute(
         sa.select(of.rule, of.hour, sa.func.sum(of.count)).group_by(of.rule, of.hour)
     )
@@ -230,7 +231,7 @@ async def _frozen(connection: AsyncConnection) -> tuple[Sequence[FrozenAccount],
         .order_by(_FREEZES.at.desc(), _FREEZES.account_id)
         .limit(ACCOUNTS_MAX)
     )
-    # One that is frozen for several reasons came several times.
+    # An account frozen for several reasons comes several times.
     reasons: dict[str, list[str]] = {each: [] for each in newest}
     since: dict[str, datetime] = {}
     for account_id, reason, at in await connection.execute(
@@ -244,7 +245,7 @@ async def _frozen(connection: AsyncConnection) -> tuple[Sequence[FrozenAccount],
     listed = [
         FrozenAccount(account_id=each, reasons=why, since=since[each])
         for each, why in reasons.items()
-        # It was released since it was listed.
+        # Skipped if it was released since it was listed.
         if why
     ]
     return listed, int(await connection.scalar(total) or 0)

@@ -1,7 +1,4 @@
-"""Keeps passkeys in SQL, each change with its mail and its line in the audit log.
-
-Knows no signature, and no HTTP.
-"""
+"""Stores passkeys in SQL, each change with its mail and its line in the audit log."""
 
 from __future__ import annotations
 
@@ -24,19 +21,19 @@ class SqlPasskeys:
         self._people = people
 
     async def find(self, credential_id: str) -> Passkey | None:
-        """Return whose passkey this is, and what it is."""
+        """Return a passkey and whose it is."""
         async with self._people.reading() as connection:
             return await passkeys.find(connection, credential_id)
 
     async def of_account(self, account_id: str) -> Sequence[Passkey]:
-        """Return a holder's passkeys, the newest first."""
+        """Return a holder's passkeys, newest first."""
         async with self._people.reading() as connection:
             return await passkeys.of_account(connection, account_id)
 
     async def add(self, passkey: Passkey, credentials_epoch: int, notice: Notice) -> Holder | None:
-        """Add one, and begin an epoch; None where the session is over.
+        """Add one, and begin an epoch; None if the session is over.
 
-        Raises PasskeyTakenError, TooManyPasskeysError; nothing changes then.
+        Raises PasskeyTakenError, TooManyPasskeysError; then nothing changes.
         """
         account_id = passkey.account_id
         async with self._people.changing(account_id, credentials_epoch) as change:
@@ -54,7 +51,7 @@ class SqlPasskeys:
     async def rename(
         self, account_id: str, credentials_epoch: int, credential_id: str, name: str
     ) -> bool:
-        """Give one another name; False where the session is over. One that is gone stays so."""
+        """Rename one; False if the session is over. Does nothing if it is gone."""
         async with self._people.changing(account_id, credentials_epoch) as change:
             if change is None:
                 return False
@@ -65,9 +62,9 @@ class SqlPasskeys:
     async def remove(
         self, account_id: str, credentials_epoch: int, credential_id: str, notice: Notice
     ) -> Holder | None:
-        """Remove one, and begin an epoch; None where the session is over.
+        """Remove one, and begin an epoch; None if the session is over.
 
-        One that is gone already begins none.
+        If it is already gone, no epoch begins.
         """
         async with self._people.changing(account_id, credentials_epoch) as change:
             if change is None:
@@ -80,12 +77,12 @@ class SqlPasskeys:
             return await change.begin_epoch()
 
     async def use(self, passkey: Passkey, credentials_epoch: int, before: int) -> bool:
-        """Note a use; False where the epoch is over, or the count was not `before` any more."""
+        """Record a use; False if the epoch is over, or the count is no longer `before`."""
         async with self._people.changing(passkey.account_id, credentials_epoch) as change:
             return change is not None and await passkeys.use(change.connection, passkey, before)
 
     async def note_counted_back(self, account_id: str, credentials_epoch: int) -> None:
-        """Write down that a passkey's counter has not risen."""
+        """Record that a passkey's counter has not risen."""
         async with self._people.changing(account_id, credentials_epoch) as change:
             if change is not None:
                 await change.record(Act.PASSKEY_COUNTED_BACK, Actor.SERVICE)

@@ -1,8 +1,8 @@
-"""The process that hashes passwords, and judges new ones.
+"""The process that hashes passwords, and checks new ones.
 
-Its parent starts it (`password_process`) with a socket as its standard input, where requests come.
-It gives way to everything else, answers as many requests at a time as it was told, and ends when
-its parent closes the socket, or has ended.
+Its parent starts it (`password_process`) with a socket as its standard input, on which requests
+arrive. It yields to all other processes, answers as many requests at a time as its argument says,
+and ends when its parent closes the socket or dies.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from gateway.stores.password_hashes import Argon2Hashes
 from gateway.stores.password_wire import REQUEST, Outcome, Task, answer, context_read
 
 NICENESS: Final = 10
-"""A tenth of the weight of what carries audio: on a core that is full a hash takes half a second.
-With 19, or SCHED_IDLE, it takes ten seconds and more, and nobody signs in."""
+"""A tenth of the weight of what carries audio: on a busy core a hash takes half a second.
+With 19, or SCHED_IDLE, it takes ten seconds and more, and no one can sign in."""
 
 
 class Service:
-    """Answers what comes by one socket."""
+    """Answers the requests on one socket."""
 
     def __init__(self, line: socket.socket) -> None:
         self._line = line
@@ -36,7 +36,7 @@ class Service:
 
     def run(self) -> None:
         """Answer until the other end is closed."""
-        # The other end may be gone when an answer is ready.
+        # The other end may be gone by the time an answer is ready.
         with suppress(OSError):
             while True:
                 with self._reading:
@@ -63,7 +63,7 @@ class Service:
         return answer(number, Outcome.YES if is_same else Outcome.NO)
 
     def _take(self, count: int) -> bytes:
-        """Return so many bytes; fewer at the end of the stream."""
+        """Return this many bytes; fewer at the end of the stream."""
         taken = b""
         while len(taken) < count and (more := self._line.recv(count - len(taken))):
             taken += more
@@ -71,7 +71,7 @@ class Service:
 
 
 def _fault(password: bytes, context: bytes) -> str:
-    """Return the code of what is wrong with a new password; empty for nothing."""
+    """Return the code of what is wrong with a new password; empty if nothing is."""
     try:
         check_password(password.decode(errors="surrogatepass"), context_read(context))
     except PasswordError as error:
@@ -80,14 +80,14 @@ def _fault(password: bytes, context: bytes) -> str:
 
 
 def give_way() -> None:
-    """Let all others go first, and leave no image of the memory behind."""
+    """Yield to all other processes, and disable core dumps."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.nice(NICENESS)
 
 
 def main() -> None:
     """Serve with as many threads as the first argument says."""
-    # A service manager tells all processes of a service to stop: this one ends with its parent.
+    # A service manager signals every process of a service: this one ends with its parent instead.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     give_way()

@@ -1,8 +1,7 @@
-"""Makes and checks hashes of passwords with Argon2id; each takes some 25 ms.
+"""Makes and checks hashes of passwords with Argon2id; each takes about 25 ms.
 
-Knows no person, no store and no loop. What carries audio leaves this to another process
-(`password_process`): a hash takes the processor's cache, and a thread that gives way takes the
-interpreter's lock along.
+Processes that carry audio leave this to another process (`password_process`): a hash thrashes the
+processor's cache, and a low-priority thread may still hold the interpreter's lock.
 """
 
 from __future__ import annotations
@@ -21,14 +20,14 @@ PASSES: Final = 3
 LANES: Final = 1
 """One of the sets that OWASP's Password Storage Cheat Sheet calls equal: 12 MiB, t=3, p=1.
 
-Of them it takes a third less time here than 19 MiB and t=2: it is memory that is slow.
+Of them it takes a third less time here than 19 MiB and t=2, because memory is what is slow.
 """
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _MAPPED_BYTES_MIN: Final = 1024 * 1024
-"""From this size on memory goes back to the system when it is freed."""
+"""From this size on, freed memory goes back to the system."""
 
-# With salt and hash at least as long as Argon2 takes them (RFC 9106, 3.1), without padding.
+# With salt and hash at least as long as Argon2 requires (RFC 9106, 3.1), without padding.
 _FORM = re.compile(
     r"\$argon2id\$v=19\$m=\d{1,9},t=\d{1,3},p=\d{1,3}\$[A-Za-z0-9+/]{11,64}\$[A-Za-z0-9+/]{16,128}",
     re.ASCII,
@@ -36,25 +35,25 @@ _FORM = re.compile(
 
 
 class Argon2Hashes:
-    """Hashes, made and checked one at a time by whoever calls."""
+    """Hashes, made and checked one at a time in the calling thread."""
 
     def __init__(self) -> None:
-        """Take 25 ms to make the hash that stands in for those that are missing."""
+        """Take 25 ms to make the hash that stands in for missing ones."""
         _give_memory_back()
         self._argon2 = PasswordHasher(PASSES, MEMORY_KIB, LANES)
         self._decoy = self._argon2.hash(secrets.token_bytes(32))
 
     def hash(self, password: bytes) -> str | None:
-        """Return a hash with a salt of its own, in PHC format; None where it could not be made."""
-        # Nothing that a library raises over a password is passed on.
+        """Return a hash with a fresh salt, in PHC format; None if it could not be made."""
+        # An exception that a library raises about a password is not passed on.
         with suppress(Argon2Error, MemoryError):
             return self._argon2.hash(password)
         return None
 
     def is_of(self, password: bytes, stored: str) -> bool | None:
-        """Return whether the hash is of this password; None where that could not be told.
+        """Return whether the hash is of this password; None if that could not be determined.
 
-        False for an empty and for an unreadable hash, after the same work.
+        False for an empty or unreadable hash, after the same work.
         """
         is_hash = _FORM.fullmatch(stored) is not None
         with suppress(Argon2Error, MemoryError):
@@ -72,9 +71,9 @@ class Argon2Hashes:
 
 
 def is_outdated(stored: str) -> bool:
-    """Return whether a hash was made with weaker parameters than today's; not of an empty one.
+    """Return whether a hash was made with other parameters than today's; False for an empty one.
 
-    True also for stronger ones: what a hash costs must not tell whose it is.
+    True also for stronger ones: the cost of a hash must not reveal whose it is.
     """
     if not stored:
         return False
@@ -85,12 +84,12 @@ def is_outdated(stored: str) -> bool:
 
 
 def _give_memory_back() -> None:
-    """Let go of the 12 MiB of a hash when it is made, in the whole process.
+    """Release the 12 MiB of a hash once it is made, in the whole process.
 
-    glibc takes the first of them for the usual size of a block (mallopt(3), M_MMAP_THRESHOLD): from
-    then on each heap keeps up to twice that many bytes. Bounds that are set stay.
+    glibc takes the first of them for the usual size of a block (mallopt(3), M_MMAP_THRESHOLD), and
+    then each heap retains up to twice that many bytes. A fixed threshold stops that.
     """
-    # Other C libraries have no such function, nor that rule.
+    # Other C libraries have neither this function nor this behaviour.
     if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):
         mallopt(_M_MMAP_THRESHOLD, _MAPPED_BYTES_MIN)
         mallopt(_M_TRIM_THRESHOLD, _MAPPED_BYTES_MIN)

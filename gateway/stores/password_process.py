@@ -1,9 +1,8 @@
-"""Has passwords hashed, and new ones judged, in a process of its own: no frame of a call waits.
+"""Has passwords hashed and checked in a separate process, so that no frame of a call waits.
 
-The process is started at once and again when it is needed and gone; what it was asked then is asked
-once more. A password travels by a socket that only the two have, and is in no traceback of what is
-raised here: it is wrapped, and nothing that a library raises over it is passed on. Knows no person
-and no store.
+The process is started at once, and restarted when it is needed and gone; requests it had are then
+sent again. A password travels over a socket that only the two have, and appears in no traceback
+raised here: it is wrapped, and no exception that a library raises about it is passed on.
 """
 
 from __future__ import annotations
@@ -32,17 +31,17 @@ from gateway.stores.password_wire import ANSWER, Outcome, Task, context_sent, re
 log = structlog.get_logger(__name__)
 
 AT_ONCE: Final = max(1, (os.cpu_count() or 1) - 1)
-"""Hashes that are made at the same time: one on each core but one."""
+"""Hashes made at the same time: one on each core but one."""
 WAITING_MAX: Final = 16
-"""With 25 ms for each, the last one waits less than half a second."""
+"""At 25 ms each, the last one waits less than half a second."""
 ANSWER_S_MAX: Final = 10.0
-"""How long an answer may take on a busy machine; then the process is taken to be stuck."""
+"""How long an answer may take on a busy machine before the process is considered stuck."""
 RESTART_S: Final = 1.0
-"""Least time between two starts."""
+"""Minimum time between two starts."""
 _END_S_MAX: Final = 5.0
 _MODULE = "gateway.stores.password_child"
 _HOME: Final = str(Path(__file__).parents[2])
-"""Where this gateway was imported from: its child must be the same one."""
+"""Where this gateway was imported from: its child must be the same version."""
 
 
 _Answer = tuple[Outcome, bytes]
@@ -53,7 +52,7 @@ class _GoneError(Exception):
 
 
 class _Line:
-    """One process, and what it has been asked."""
+    """One process, and its pending requests."""
 
     def __init__(self, process: Process, reader: StreamReader, writer: StreamWriter) -> None:
         self.process = process
@@ -64,7 +63,7 @@ class _Line:
         self._hearing = asyncio.get_running_loop().create_task(self._hear(reader))
 
     def ask(self, task: Task, stored: bytes, wrapped: Secret) -> asyncio.Future[_Answer]:
-        """Return what will be the outcome, and its text. The future raises _GoneError."""
+        """Return a future of the outcome and its text. The future raises _GoneError."""
         number = next(self._numbers) & 0xFFFFFFFF
         future: asyncio.Future[_Answer] = asyncio.get_running_loop().create_future()
         if not self.is_open:
@@ -90,7 +89,7 @@ class _Line:
                 future.set_exception(_GoneError())
 
     async def end(self, patience_s: float) -> None:
-        """Let the process end, and kill it where that takes too long."""
+        """Let the process end; kill it if that takes too long."""
         self._writer.close()
         try:
             async with asyncio.timeout(patience_s):
@@ -117,16 +116,16 @@ class PasswordProcess:
 
     @property
     def pid(self) -> int | None:
-        """The process that was started last."""
+        """Id of the process that was started last."""
         return None if self._line is None else self._line.process.pid
 
     async def start(self) -> None:
-        """Start the process, so that nobody waits for that. Raises OSError."""
+        """Start the process now, so that no request waits for it. Raises OSError."""
         async with self._starting:
             self._line = await self._begun()
 
     async def hash(self, password: str) -> str:
-        """Return a hash with a salt of its own, in PHC format. Raises HasherBusyError."""
+        """Return a hash with a fresh salt, in PHC format. Raises HasherBusyError."""
         wrapped = Secret(password)
         del password
         _, text = await self._run(Task.HASH, b"", wrapped)
@@ -135,24 +134,24 @@ class PasswordProcess:
     async def verify(self, password: str, stored: str) -> bool:
         """Return whether the hash is of this password. Raises HasherBusyError.
 
-        False for an empty and for an unreadable hash, after the same work.
+        False for an empty or unreadable hash, after the same work.
         """
         wrapped = Secret(password)
         del password
-        # Longer than any password that was accepted: no reason to read it, nor to answer sooner.
+        # Longer than any accepted password: no reason to read it, nor to answer sooner.
         if len(wrapped.reveal()) > TYPED_MAX:
             wrapped, stored = Secret(), ""
         outcome, _ = await self._run(Task.VERIFY, stored.encode(), wrapped)
         return outcome is Outcome.YES
 
     async def fault(self, password: str, context: Sequence[str]) -> str:
-        """Return the code of what is wrong with a new password; empty for nothing.
+        """Return the code of what is wrong with a new password; empty if nothing is.
 
-        `context` has what it must not be. Raises HasherBusyError.
+        `context` lists what it must not be. Raises HasherBusyError.
         """
         wrapped = Secret(password)
         del password
-        # Longer than any password in whatever form: no reason to read it.
+        # Longer than any password in any form: no reason to read it.
         if len(wrapped.reveal()) > TYPED_MAX:
             return "password_long"
         sent = context_sent([text[:CONTEXT_TEXT_MAX] for text in context])
@@ -160,11 +159,11 @@ class PasswordProcess:
         return code.decode()
 
     def is_outdated(self, stored: str) -> bool:
-        """Return whether a hash was made with other parameters than today's; not of an empty."""
+        """Return whether a hash was made with other parameters than today's; not an empty one."""
         return password_hashes.is_outdated(stored)
 
     async def close(self) -> None:
-        """Give up what waits, and let the process end."""
+        """Give up pending requests, and let the process end."""
         self._is_closed = True
         async with self._starting:
             if self._line is not None:
@@ -183,7 +182,7 @@ class PasswordProcess:
         work = asyncio.get_running_loop().create_task(self._work(task, stored, wrapped))
         self._working.add(work)
         work.add_done_callback(self._leave)
-        # Shielded: the process goes on with what nobody waits for any more, and keeps its turn.
+        # Shielded: the process finishes work that no one waits for any more, and it keeps its turn.
         answer = await asyncio.shield(work)
         if answer is None:
             raise HasherBusyError
@@ -195,8 +194,8 @@ class PasswordProcess:
         self._places += 1
 
     async def _work(self, task: Task, stored: bytes, wrapped: Secret) -> _Answer | None:
-        """Return the answer; None where there is none to be had."""
-        # Twice: a process that was killed has done nothing that cannot be done again.
+        """Return the answer; None if none can be had."""
+        # Twice: a process that was killed did nothing that cannot be repeated.
         for _ in range(2):
             line = await self._open()
             if line is None:
@@ -211,12 +210,12 @@ class PasswordProcess:
             return None if outcome is Outcome.FAILED else (outcome, text)
         else:
             return None
-        log.error("password hasher stands still; ending it")
+        log.error("password hasher is stuck; ending it")
         await line.end(0)
         return None
 
     async def _open(self) -> _Line | None:
-        """Return the process, a new one if it has ended; None if there is none to be had."""
+        """Return the process, a new one if it has ended; None if none can be started."""
         async with self._starting:
             line = self._line
             if self._is_closed or (line is not None and line.is_open):
@@ -225,7 +224,7 @@ class PasswordProcess:
                 await line.end(_END_S_MAX)
                 log.error("password hasher ended", code=line.process.returncode)
                 self._line = None
-            # One that cannot start must not keep a core busy with starts.
+            # If it cannot start, repeated starts must not keep a core busy.
             if self._started_s is not None and self._clock_s() - self._started_s < RESTART_S:
                 return None
             try:
@@ -240,7 +239,7 @@ class PasswordProcess:
     async def _begun(self) -> _Line:
         self._started_s = self._clock_s()
         ours, its = socket.socketpair()
-        # Closed in this process, or its end would not show as the end of the stream.
+        # Closed in this process, or the child's end would not show as the end of the stream.
         with its:
             reader, writer = await asyncio.open_connection(sock=ours)
             try:
@@ -252,7 +251,8 @@ class PasswordProcess:
                     _MODULE,
                     str(AT_ONCE),
                     stdin=its.fileno(),
-                    # In our session: Linux weighs sessions alike, however nice what is in one.
+                    # In our session: Linux weighs sessions equally, however nice the processes in
+                    # them are.
                     env=_environment(),
                 )
             except OSError:
@@ -262,7 +262,7 @@ class PasswordProcess:
 
 
 def _environment() -> dict[str, str]:
-    """Return the environment of the process: where its imports are, and nothing of ours."""
+    """Return the environment of the process: its import path, and none of our settings."""
     return {"PYTHONPATH": os.pathsep.join((_HOME, *filter(None, sys.path)))}
 
 

@@ -1,8 +1,7 @@
-"""Keeps people in SQL: holders, what they did, and the mails about it, in one transaction each.
+"""Stores people in SQL: each change of a holder with its mails, in one transaction.
 
-Joins what `accounts` keeps of a person to the account that `billing` keeps. Every change holds its
-holder's lock, so that of two at once one comes after the other and finds what that one left. Knows
-no HTTP, and no mail but its name.
+Joins what `accounts` stores of a person to the account in `billing`. Every change holds its
+holder's lock, so of two at once the second sees what the first has done.
 """
 
 from __future__ import annotations
@@ -46,12 +45,12 @@ _ADDRESS_TAKEN = ("uq_holders_email_key", "UNIQUE constraint failed: holders.ema
 
 
 class _NotDoneError(Exception):
-    """Rolls a transaction back; nobody outside sees it."""
+    """Rolls a transaction back; never leaves this module."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Use:
-    """A link in the hand of somebody who uses it, and its holder, whose lock is held."""
+    """A link that is being used, and its holder, whose lock is held."""
 
     connection: AsyncConnection
     digest: str
@@ -68,14 +67,14 @@ class _Use:
         return self.holder.account_id
 
     async def use_up(self) -> bool:
-        """Use the link up; False if it does not work (any more)."""
+        """Use up the link; False if it does not work (any more)."""
         return await links.use(self.connection, self.digest, self.link.purpose, self.at)
 
     async def end(self, purposes: frozenset[Purpose]) -> None:
         await links.end(self.connection, self.account_id, purposes, self.at)
 
     async def end_since(self, changed_at: datetime) -> None:
-        """End the ways back from what has changed since, and all links elsewhere since then."""
+        """End the ways back from changes since then, and all links sent elsewhere since then."""
         whose = (self.connection, self.account_id)
         await links.end(*whose, {Purpose.UNDO_CHANGE}, self.at, asked_from=changed_at)
         email = self.link.email
@@ -89,7 +88,7 @@ class SqlPeople(PeopleTransactions):
     """`accounts.ports.People` in SQLite or PostgreSQL."""
 
     async def holder(self, account_id: str) -> Holder | None:
-        """Return the holder of an account; None where there is none, or it was deleted."""
+        """Return the holder of an account; None if there is none, or it was deleted."""
         return await self._find(people.holders.c.account_id == account_id)
 
     async def holder_by_email(self, email_key: str) -> Holder | None:
@@ -97,10 +96,10 @@ class SqlPeople(PeopleTransactions):
         return await self._find(people.holders.c.email_key == email_key)
 
     async def sign_up(self, new: NewHolder, notice: Notice) -> bool:
-        """Make account and holder; False, and nothing changes, where the address is known.
+        """Create account and holder; False, changing nothing, if the address is known.
 
-        An address that its last holder can still go back to counts as known. A repeat of a sign-up
-        that has happened is True.
+        An address that its last holder can still go back to counts as known. Repeating a completed
+        sign-up returns True.
         """
         at = self._clock()
         holder = Holder(
@@ -128,7 +127,7 @@ class SqlPeople(PeopleTransactions):
         return True
 
     async def tell(self, account_id: str, notice: Notice) -> None:
-        """Queue a notice that belongs to no change; without a holder only takes the write lock.
+        """Queue a notice that belongs to no change; without a holder only take the write lock.
 
         A link to prove the address or to reset the password works only if it is about the address
         as the holder spells it.
@@ -138,7 +137,7 @@ class SqlPeople(PeopleTransactions):
                 await self._queue(connection, account_id, notice, self._clock())
 
     async def tell_signed_in(self, account_id: str, credentials_epoch: int, notice: Notice) -> bool:
-        """Queue a notice that a signed-in person asks for; False where their session is over."""
+        """Queue a notice requested by a signed-in person; False if their session is over."""
         async with self._writing() as connection:
             if await standing(connection, account_id, credentials_epoch) is None:
                 return False
@@ -146,16 +145,16 @@ class SqlPeople(PeopleTransactions):
             return True
 
     async def look_at_link(self, digest: str) -> Link | None:
-        """Return a link without using it; None where there is none."""
+        """Return a link without using it; None if there is none."""
         async with reading(self._engine, self._timeout_s) as connection:
             made = await links.find(connection, digest)
         return None if made is None else made.link
 
     async def prove_address(self, digest: str, password_hash: str) -> Holder | None:
-        """Use a PROVE_ADDRESS link, and begin a credentials epoch; None where it does not work.
+        """Use a PROVE_ADDRESS link, and begin a credentials epoch; None if it does not work.
 
-        Every session that began before is over: anybody can sign up with an address. None also
-        where the holder's password is no more the one that its reader gave.
+        Every session that began before is over, because anyone can sign up with an address. Also
+        None if the holder's password is no longer the one that the reader gave.
         """
         async with self._using(digest, Purpose.PROVE_ADDRESS) as use:
             # A link proves the address that it was sent to, and no other.
@@ -172,10 +171,10 @@ class SqlPeople(PeopleTransactions):
     ) -> Holder | None:
         """Use a RESET_PASSWORD link: set the password, unlock, begin a credentials epoch.
 
-        The address counts as proven: the link was read there. Where it was not proven before,
-        nothing stays of what was added or chosen until now: whoever did so had proven nothing, and
-        the account's language is the reader's. The notice names what stays. Return the holder as it
-        is then.
+        The address counts as proven: the link was read there. If it was not proven before, all
+        that was added or chosen until now is removed, because it was not proven to be the owner's,
+        and the account's language becomes the reader's. The notice lists what stays. Return the
+        holder as then.
         """
         async with self._using(digest, Purpose.RESET_PASSWORD) as use:
             if use is None or use.link.email != use.holder.email or not await use.use_up():
@@ -188,7 +187,7 @@ class SqlPeople(PeopleTransactions):
             if not use.holder.is_proven:
                 changed = await take_all_back(self._change(use.connection, changed), language)
                 await use.record(Act.ADDRESS_PROVEN)
-            # Whoever else was signed in with one is a stranger from now on.
+            # Anyone else who was signed in with one is a stranger from now on.
             await devices.forget_since(use.connection, use.account_id, EVER)
             await use.record(Act.PASSWORD_RESET)
             stays = await what_stays(use.connection, use.account_id, use.at)
@@ -199,17 +198,17 @@ class SqlPeople(PeopleTransactions):
     async def change_address(
         self, digest: str, credentials_epoch: int, email_key: str, notices: Sequence[Notice]
     ) -> Holder | None:
-        """Use a CHANGE_ADDRESS link; None where it does not work (any more).
+        """Use a CHANGE_ADDRESS link; None if it does not work (any more).
 
-        `credentials_epoch` is that in which its reader proved who they are: None also where it is
+        `credentials_epoch` is the one in which its reader proved who they are: also None if it is
         over, or the holder is locked.
 
-        Raises AddressTakenError where the address became somebody else's; nothing changes then.
+        Raises AddressTakenError if the address became somebody else's; then nothing changes.
 
-        The address before is kept for its holder while an UNDO_CHANGE link can go back to it. One
-        that was never proven is not: nobody knows whose it is, so that it is told nothing either.
-        Nor is one from which the holder returns to where an UNDO_CHANGE link leads: that mailbox
-        may undo all changes since, however it does so.
+        The previous address is reserved for its holder while an UNDO_CHANGE link can go back to it.
+        One that was never proven is not: its owner is unknown, so it gets no mail either. Nor is
+        one from which the holder returns to where an UNDO_CHANGE link leads: that mailbox may undo
+        all changes since, however it does so.
         """
         try:
             async with self._using(digest, Purpose.CHANGE_ADDRESS) as use:
@@ -238,7 +237,8 @@ class SqlPeople(PeopleTransactions):
                 )
                 for notice in notices:
                     if can_go_back or notice.link is not Purpose.UNDO_CHANGE:
-                        # Whoever asked may have taken the address elsewhere, without a session.
+                        # The person who asked may have moved the address elsewhere, without a
+                        # session.
                         reach = min(notice.reach or use.at, use.made.reach)
                         told = replace(notice, reach=reach)
                         await self._queue(use.connection, use.account_id, told, use.at)
@@ -247,10 +247,10 @@ class SqlPeople(PeopleTransactions):
             raise AddressTakenError from None
 
     async def undo_change(self, digest: str, email_key: str, notice: Notice) -> Holder | None:
-        """Use an UNDO_CHANGE link: the address before, locked, another credentials epoch.
+        """Use an UNDO_CHANGE link: restore the previous address, lock, begin a credentials epoch.
 
-        It ends the links that would undo this change or a later one, never those of an earlier:
-        whoever took the account over has the addresses that came last.
+        It ends the links that would undo this change or a later one, never those of an earlier one:
+        an intruder has the addresses that came last.
         """
         try:
             async with self._using(digest, Purpose.UNDO_CHANGE) as use:
@@ -263,10 +263,10 @@ class SqlPeople(PeopleTransactions):
             return None
 
     async def lock(self, digest: str, notice: Notice) -> Holder | None:
-        """Use a NOT_ME link: locked, another credentials epoch.
+        """Use a NOT_ME link: lock, and begin a credentials epoch.
 
-        One that was sent to an address before goes back to it, as the link in the mail about its
-        change would: whoever took the account over reads the mails that come after.
+        If it was sent to an earlier address, that address is restored, as by the link in the mail
+        about its change: an intruder reads the mails that come after.
         """
         try:
             async with self._using(digest, Purpose.NOT_ME) as use:
@@ -291,7 +291,7 @@ class SqlPeople(PeopleTransactions):
             return None
 
     async def use_sign_in_link(self, digest: str) -> Holder | None:
-        """Use a SIGN_IN link; None where it does not work, or its holder is locked."""
+        """Use a SIGN_IN link; None if it does not work, or its holder is locked."""
         async with self._using(digest, Purpose.SIGN_IN) as use:
             if use is None or use.holder.locked_at is not None or not await use.use_up():
                 return None
@@ -300,10 +300,10 @@ class SqlPeople(PeopleTransactions):
     async def set_password(
         self, account_id: str, credentials_epoch: int, password_hash: str, notice: Notice
     ) -> Holder | None:
-        """Set another password, and begin a credentials epoch; None where the session is over.
+        """Set a new password, and begin a credentials epoch; None if the session is over.
 
-        A reset that was asked for stays: a thief who knows the password must not keep out the owner
-        of the mailbox.
+        A pending reset stays: a thief who knows the password must not keep out the owner of the
+        mailbox.
         """
         at = self._clock()
         async with self._writing() as connection:
@@ -319,7 +319,7 @@ class SqlPeople(PeopleTransactions):
             return changed
 
     async def end_sessions(self, account_id: str, credentials_epoch: int) -> Holder | None:
-        """Begin a credentials epoch; None where the session that asks is over already."""
+        """Begin a credentials epoch; None if the session that asks is already over."""
         async with self._writing() as connection:
             if await standing(connection, account_id, credentials_epoch) is None:
                 return None
@@ -328,7 +328,7 @@ class SqlPeople(PeopleTransactions):
             return changed
 
     async def rehash(self, account_id: str, old_hash: str, new_hash: str) -> None:
-        """Replace a hash by one of the same password; does nothing if it has changed since."""
+        """Replace a hash by one of the same password; do nothing if it has changed since."""
         async with self._writing() as connection:
             holder = await locked(connection, account_id)
             if holder is None or holder.password_hash != old_hash:
@@ -339,7 +339,7 @@ class SqlPeople(PeopleTransactions):
             )
 
     async def set_language(self, account_id: str, credentials_epoch: int, language: str) -> bool:
-        """Set the language of pages and mails; False where the session is over."""
+        """Set the language of pages and mails; False if the session is over."""
         async with self._writing() as connection:
             holder = await standing(connection, account_id, credentials_epoch)
             if holder is None:
@@ -351,7 +351,7 @@ class SqlPeople(PeopleTransactions):
             return True
 
     async def note_device(self, account_id: str, device: Device, notice: Notice | None) -> bool:
-        """Note a sign-in with a device; return whether it is new.
+        """Record a sign-in with a device; return whether it is new.
 
         The notice is queued for a new device, unless it is the account's first.
         """
@@ -364,7 +364,7 @@ class SqlPeople(PeopleTransactions):
             is_new = seen is not devices.Seen.BEFORE
             is_told = seen is devices.Seen.NEW
             if seen is devices.Seen.FIRST_OF_ALL:
-                # The log knows those that were forgotten, as by a lock.
+                # The log also has devices that were forgotten, for example by a lock.
                 is_told = (
                     await audit_log.count_since(
                         connection, account_id, Act.DEVICE_ADDED, holder.created_at
@@ -378,14 +378,14 @@ class SqlPeople(PeopleTransactions):
             return is_new
 
     async def devices(self, account_id: str) -> Sequence[Device]:
-        """Return an account's devices, the last seen first."""
+        """Return an account's devices, most recently seen first."""
         async with reading(self._engine, self._timeout_s) as connection:
             return await devices.of_account(connection, account_id)
 
     async def forget_device(self, account_id: str, credentials_epoch: int, device_id: str) -> bool:
-        """Forget a device: it is unrecognised when it comes again; False: the session is over.
+        """Forget a device, so that it counts as new next time; False if the session is over.
 
-        A repeat is True, and changes nothing.
+        A repeat returns True, and changes nothing.
         """
         async with self._writing() as connection:
             if await standing(connection, account_id, credentials_epoch) is None:
@@ -400,13 +400,13 @@ class SqlPeople(PeopleTransactions):
 
     @asynccontextmanager
     async def _using(self, digest: str, purpose: Purpose) -> AsyncIterator[_Use | None]:
-        """Open a transaction with a link and its holder; None where there is no such link."""
+        """Open a transaction with a link and its holder; None if there is no such link."""
         async with self._writing() as connection:
             made = await links.find(connection, digest)
             if made is None or made.link.purpose is not purpose:
                 yield None
                 return
-            # Before the link: two links of one holder would otherwise wait for each other.
+            # Before the link: two links of one holder would otherwise deadlock.
             holder = await locked(connection, made.link.account_id)
             if holder is None:
                 yield None
@@ -414,23 +414,23 @@ class SqlPeople(PeopleTransactions):
             yield _Use(connection, digest, made, holder, self._clock())
 
     async def _disown(self, use: _Use, changed: Holder, notice: Notice) -> None:
-        """Freeze the account, take back what was added or asked for, and tell what that was."""
+        """Freeze the account, take back what was added or asked for, and report what that was."""
         change = self._change(use.connection, use.holder)
         await change.freeze(LOCKED, True)
         await stop_automatic_top_ups(use.connection, use.account_id, use.at)
         taken = await take_back(change, use.made.takes_back_since)
         if await departures.cancel(change):
             taken = {**taken, "kept": "yes"}
-        # To the address as it is now: at another one the link would open nothing.
+        # To the current address: at any other, the link would open nothing.
         told = replace(notice, recipient=changed.email, values={**notice.values, **taken})
         await self._queue(use.connection, use.account_id, told, use.at)
 
     async def _go_back(self, use: _Use, email_key: str, changed_at: datetime) -> Holder:
-        """Give a locked holder the link's address, which they left then.
+        """Give a locked holder back the link's address, which they left at `changed_at`.
 
-        The ways back from that change and from later ones end, never those from an earlier one;
-        and whatever else was sent since to another address, where whoever took the account over
-        reads it. Raises _NotDoneError.
+        The ways back from that change and from later ones end, never those from an earlier one. So
+        does anything else sent since to another address, where an intruder would read it. Raises
+        _NotDoneError.
         """
         await use.end_since(changed_at)
         changed = await self._move(
@@ -442,15 +442,15 @@ class SqlPeople(PeopleTransactions):
     async def _move(
         self, use: _Use, email_key: str, stale: frozenset[Purpose], **values: Any
     ) -> Holder:
-        """Give a holder the link's address, proven, as the link was read there.
+        """Give a holder the link's address, proven, because the link was read there.
 
-        Raises _NotDoneError where somebody else has it.
+        Raises _NotDoneError if somebody else has it.
         """
         await use.end(stale)
         try:
             changed = await _prove(use, email=use.link.email, email_key=email_key, **values)
         except sa.exc.IntegrityError as error:
-            # Anything else that is refused here is our own mistake.
+            # Any other refusal here is our own mistake.
             if not any(sign in str(error.orig) for sign in _ADDRESS_TAKEN):
                 raise
             raise _NotDoneError from None
@@ -459,7 +459,7 @@ class SqlPeople(PeopleTransactions):
 
 
 async def _prove(use: _Use, **values: Any) -> Holder:
-    """Mark the link's address as proven, and let billing's notices go there."""
+    """Mark the link's address as proven, and send billing's notices there."""
     proven_at = use.at if use.link.email != use.holder.email else use.holder.email_proven_at
     changed = await holders.change(
         use.connection, use.account_id, email_proven_at=proven_at or use.at, **values
@@ -479,9 +479,9 @@ def _lock_of(use: _Use) -> dict[str, Any]:
 async def _require_free(
     connection: AsyncConnection, account_id: str, email_key: str, at: datetime
 ) -> None:
-    """Raise _NotDoneError where another holder may still go back to an address.
+    """Raise _NotDoneError if another holder may still go back to an address.
 
-    Asked once the address is taken: whoever gave it up has committed by then.
+    Checked once the address is taken: a holder who gave it up has committed by then.
     """
     if await links.is_kept_for_another(connection, account_id, email_key, at):
         raise _NotDoneError

@@ -1,7 +1,6 @@
-"""Opens the transactions in which people are changed: with the holder's lock, and what goes along.
+"""Opens the transactions that change people: with the holder's lock and everything that goes along.
 
-A change, its mails, its line in the audit log and the end of an epoch commit together. Knows no
-change, no HTTP, and no mail but its name.
+A change, its mails, its line in the audit log and the end of an epoch commit together.
 """
 
 from __future__ import annotations
@@ -38,12 +37,12 @@ STANDING = holders.SELECT.join(
 
 
 OnFreeze = Callable[[str, bool], Awaitable[None]]
-"""Tells the spend gate whether an account is frozen. May raise StoreUnavailableError."""
+"""Notifies the spend gate whether an account is frozen. May raise StoreUnavailableError."""
 _FREEZES: Final = "caller.freezes"
 
 
 async def tell_nobody() -> None:
-    """Do nothing: no process remembers holders."""
+    """Do nothing: no process caches holders."""
 
 
 async def freeze_nobody(_account_id: str, _is_frozen: bool) -> None:
@@ -52,7 +51,7 @@ async def freeze_nobody(_account_id: str, _is_frozen: bool) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A change of a holder under way, whose lock is held."""
+    """A change of a holder in progress, whose lock is held."""
 
     connection: AsyncConnection
     holder: Holder
@@ -95,12 +94,11 @@ class Change:
 
 
 class PeopleTransactions:
-    """What every change of people stands on.
+    """The base of every change of people.
 
-    `on_epoch` is awaited after each commit that changes a holder, so that no process believes what
-    it remembers of them, and `on_freeze` after each that freezes an account or
-    releases it. If they raise StoreUnavailableError the change has happened all the same, and is
-    reported so.
+    `on_epoch` is awaited after each commit that changes a holder, so that every process drops what
+    it has cached of them, and `on_freeze` after each that freezes an account or releases it. If
+    they raise StoreUnavailableError, the change has still happened, and is reported as done.
     """
 
     def __init__(
@@ -130,7 +128,7 @@ class PeopleTransactions:
     async def changing(
         self, account_id: str, credentials_epoch: int
     ) -> AsyncIterator[Change | None]:
-        """Open a transaction of whoever proved within this epoch who they are; None: it is over.
+        """Open a transaction of a person identified in this epoch; None if it is over.
 
         Raises StoreUnavailableError.
         """
@@ -140,19 +138,19 @@ class PeopleTransactions:
 
     @asynccontextmanager
     async def changing_by_link(self, digest: str, purpose: Purpose) -> AsyncIterator[Change | None]:
-        """Open a transaction of whoever has a link; None where there is none of this purpose."""
+        """Open a transaction by a link; None if there is none of this purpose."""
         async with self._writing() as connection:
             made = await links.find(connection, digest)
             if made is None or made.link.purpose is not purpose:
                 yield None
                 return
-            # Before the link: two links of one holder would otherwise wait for each other.
+            # Before the link: two links of one holder would otherwise deadlock.
             holder = await locked(connection, made.link.account_id)
             yield None if holder is None else self._change(connection, holder)
 
     @asynccontextmanager
     async def changing_for_operator(self, account_id: str) -> AsyncIterator[Change | None]:
-        """Open a transaction on a holder whoever is signed in; None where there is no holder."""
+        """Open a transaction on a holder, whoever is signed in; None if there is no holder."""
         async with self._writing() as connection:
             holder = await locked(connection, account_id)
             yield None if holder is None else self._change(connection, holder)
@@ -165,29 +163,29 @@ class PeopleTransactions:
         has_changed, frozen = False, dict[str, bool]()
         try:
             async with writing(self._engine, self._timeout_s) as connection:
-                # What a transaction that was rolled back has left.
+                # Left over from a transaction that was rolled back.
                 holders.take_changed(connection)
                 connection.info.pop(_FREEZES, None)
                 yield connection
                 has_changed = holders.take_changed(connection)
                 frozen = connection.info.pop(_FREEZES, {})
         except StoreUnavailableError:
-            # The commit may have happened all the same.
+            # Even after an error, the commit may have happened.
             if has_changed or frozen:
                 await self.forget_remembered()
             raise
-        # After the commit: before it, a node could read the old row and believe it from now on.
+        # After the commit: before it, a node could read the old row and then cache it.
         for account_id, is_frozen in frozen.items():
-            # Where this fails the comparison of gate and book follows within a minute.
+            # If this fails, the comparison of gate and book corrects it within a minute.
             with suppress(StoreUnavailableError):
                 await self._on_freeze(account_id, is_frozen)
         if has_changed or frozen:
             await self.forget_remembered()
 
     async def forget_remembered(self) -> None:
-        """Let no process believe what it remembers of holders.
+        """Make every process drop the holders it has cached.
 
-        Where this fails sessions cannot be read either, as they are kept in the same place.
+        If this fails, sessions cannot be read either, because they are stored in the same place.
         """
         with suppress(StoreUnavailableError):
             await self._on_epoch()
@@ -200,7 +198,7 @@ class PeopleTransactions:
         frozen: bool,
         at: datetime,
     ) -> None:
-        """Freeze an account for a reason, or release it; the gate is told after the commit."""
+        """Freeze an account for a reason, or release it; the gate is notified after the commit."""
         is_frozen = await set_freeze(connection, account_id, reason, frozen, at)
         connection.info.setdefault(_FREEZES, {})[account_id] = is_frozen
 
@@ -208,10 +206,10 @@ class PeopleTransactions:
         self, connection: AsyncConnection, account_id: str, notice: Notice, at: datetime
     ) -> None:
         if notice.link is Purpose.NOT_ME:
-            # To the address of now: whoever asked may remember another, which has been left since.
+            # To the current address: the caller may know an older one, which has been left since.
             holder = await holders.find(connection, account_id)
             notice = replace(notice, recipient=holder.email if holder else notice.recipient)
-        # What may be gone back to is decided where an address changes, not by a notice.
+        # A change of address decides what can be undone, not a notice.
         if notice.link is not None and notice.link is not Purpose.UNDO_CHANGE:
             email = notice.link_email or notice.recipient
             if not email:
@@ -230,6 +228,6 @@ async def locked(connection: AsyncConnection, account_id: str) -> Holder | None:
 async def standing(
     connection: AsyncConnection, account_id: str, credentials_epoch: int
 ) -> Holder | None:
-    """Return and lock the holder of a session; None where the session is over."""
+    """Return and lock the holder of a session; None if the session is over."""
     holder = await locked(connection, account_id)
     return holder if holder is not None and is_of_epoch(credentials_epoch, holder) else None

@@ -1,7 +1,7 @@
-"""Reads in SQL what the data map says is kept of a person, a page of rows at a time.
+"""Reads from SQL the personal rows that the data map lists, one page at a time.
 
-What is read, and by which column it is found, is the map's; here is only in which order, so that
-each page is one range of an index. Knows no archive and no page of people.
+The map says what is read, and by which column it is found; this module only orders the rows, so
+that each page is one range of an index.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ _ORDER: Final[Mapping[str, tuple[str, ...]]] = {
     "webhook_deliveries": ("created_at", "id"),
     "credits": ("sequence",),
 }
-"""Table -> what orders the rows of one account; of others the primary key."""
+"""Table -> what orders the rows of one account; for others the primary key."""
 
 _MAILED: Final = frozenset({"links", "mails"})
-"""Kinds that tell what was sent to a mailbox."""
+"""Kinds that describe what was sent to a mailbox."""
 
 _READABLE: Final = tuple(
     (kind, columns) for kind in KINDS if kind.is_exported for columns in kind.sql
@@ -77,9 +77,9 @@ class SqlPersonalRows:
             return int(await connection.scalar(query) or 0)
 
     async def held(self, account_id: str, *, newest: int, count_max: int) -> Sequence[Held]:
-        """Return what is held of an account, table by table, as of one moment.
+        """Return what is stored about an account, table by table, as of one moment.
 
-        Of each table the newest rows, and how many there are, counted no further than `count_max`.
+        For each table the newest rows, and the number of rows, counted no further than `count_max`.
         """
         found = []
         async with reading(self._engine, self._timeout_s) as connection:
@@ -105,7 +105,7 @@ class SqlPersonalRows:
         after: tuple[Any, ...] | None = None,
         limit: int = PAGE_ROWS,
     ) -> RowPage:
-        """Return the rows of an account in one table that come after a place."""
+        """Return the rows of an account in one table after a given position."""
         table = TABLES[columns.table]
         order = [table.c[name] for name in _order(table, columns)]
         position = sa.tuple_(*order)
@@ -131,7 +131,7 @@ def _order(table: sa.Table, columns: Columns) -> tuple[str, ...]:
     if columns.table in _ORDER:
         return _ORDER[columns.table]
     keys = tuple(column.name for column in table.primary_key)
-    # The account is the same in all of them; a table with nothing else has one row of each.
+    # The account is the same in all of them; a table with no other key has one row per account.
     return tuple(name for name in keys if name != columns.key) or keys
 
 
@@ -139,11 +139,11 @@ def _conditions(kind: Kind, columns: Columns, account_id: str) -> Sequence[sa.Co
     assert columns.via is Via.ACCOUNT, columns
     table = TABLES[columns.table]
     mine = [table.c[columns.key] == account_id]
-    # A call that is forgotten is none any more; its charge is.
+    # A forgotten call no longer counts as a call; its charge does.
     if (kind.name, columns.table) == ("calls", "calls"):
         mine.append(table.c.forgotten_at.is_(None))
     if kind.name in _MAILED:
-        # Whoever has not proven the address may not be its owner, who may be asking for a way in.
+        # Someone who has not proven the address may not be its owner, who may be asking to get in.
         holders = people.holders.c
         proven = sa.exists().where(
             holders.account_id == account_id, holders.email_proven_at.is_not(None)

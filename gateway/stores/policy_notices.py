@@ -1,7 +1,7 @@
-"""Tells all holders by mail that a document has changed, some each minute, each of them once.
+"""Mails all holders once when a document has changed, a batch each minute.
 
-How far it has come is a row that changes in the same transaction as the mails are queued: whoever
-goes on after a death tells nobody twice. Knows no text.
+The progress is a row that changes in the same transaction that queues the mails, so that no one is
+mailed twice after a crash.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from gateway.stores.mail_outbox import queue_notice
 
 INTERVAL_S: Final = 60.0
 PACE: Final = 100
-"""Holders told in one interval: a mail server takes them beside the mails that people wait for."""
+"""Holders mailed per interval: the mail server must still deliver mails that people wait for."""
 
 _NOTICES = people.policy_notices
 _PATHS: Final = {Document.TERMS: "/terms", Document.PRIVACY: "/privacy", Document.ADULT: "/terms"}
 
 
 class PolicyNotices:
-    """The mails about versions that were posted after the first. Raises StoreUnavailableError."""
+    """Mails about versions posted after the first. Raises StoreUnavailableError."""
 
     def __init__(
         self,
@@ -44,17 +44,17 @@ class PolicyNotices:
         self._clock = clock
         self._timeout_s = timeout_s
         self._done: set[str] = set()
-        """Names of versions of which all are told."""
+        """Names of versions that everyone has been mailed about."""
 
     async def round(self) -> None:
-        """Tell the next holders of each version that not all have been told of."""
+        """Mail the next holders about each version that not everyone knows yet."""
         for document, version in _told_of(self._history):
             name = f"{document}:{version.date}"
             if name not in self._done and await self._tell(name, document, version):
                 self._done.add(name)
 
     async def _tell(self, name: str, document: Document, version: Version) -> bool:
-        """Tell the next holders; return whether all have been told."""
+        """Mail the next holders; return whether all have been mailed."""
         async with reading(self._engine, self._timeout_s) as connection:
             done_at = await connection.scalar(
                 sa.select(_NOTICES.c.done_at).where(_NOTICES.c.version == name)
@@ -72,7 +72,7 @@ class PolicyNotices:
             upsert(connection, _NOTICES).values(version=name, told_to="").on_conflict_do_nothing()
         )
         row = sa.select(_NOTICES.c.told_to).where(_NOTICES.c.version == name)
-        # Locked: of two processes one tells these, and the other the next.
+        # Locked: of two processes, one mails these, and the other the next.
         told_to = await connection.scalar(row.with_for_update())
         next_ones: Sequence[str] = (
             await connection.scalars(_next(str(told_to), document, version))
@@ -101,14 +101,14 @@ class PolicyNotices:
 
 
 def _told_of(history: History) -> Iterator[tuple[Document, Version]]:
-    """Yield the versions that holders are told of; the first ones changed nothing for anybody."""
+    """Yield the versions that holders are mailed about: not the first, which changed nothing."""
     for document, versions in history.items():
         for version in versions[1:]:
             yield document, version
 
 
 def _next(told_to: str, document: Document, version: Version) -> sa.Select[Any]:
-    """Return the query of the next holders, but for those who have accepted it, or a later one."""
+    """Return the query of the next holders, except those who have accepted it, or a later one."""
     holders, accounts, consents = people.holders.c, tables.accounts.c, people.consents.c
     accepted = sa.select(consents.account_id).where(
         consents.account_id == holders.account_id,
@@ -120,7 +120,7 @@ def _next(told_to: str, document: Document, version: Version) -> sa.Select[Any]:
         .join(tables.accounts, accounts.id == holders.account_id)
         .where(
             holders.account_id > told_to,
-            # An address that nobody has proven is nobody's to write to.
+            # No mail to an address that no one has proven.
             holders.email_proven_at.is_not(None),
             accounts.deleted_at.is_(None),
             ~accepted.exists(),

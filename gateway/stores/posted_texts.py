@@ -1,6 +1,6 @@
-"""Keeps in SQL which text was posted as which version: the digest of each, and since when.
+"""Stores in SQL which text was posted as which version: the digest of each, and since when.
 
-What somebody has accepted is a version, so that a version is one text for good. Knows no text.
+People accept a version, so a version must be the same text for good.
 """
 
 from __future__ import annotations
@@ -27,23 +27,22 @@ class Posted:
     document: Document
     version: str
     language: str
-    """Empty for the text of everybody else."""
+    """Empty for the text that applies to everybody else."""
     digest: str
 
 
 @dataclass(frozen=True, slots=True)
 class Other:
-    """A text that is not the one that was posted as its version."""
+    """A text that differs from the one that was posted as its version."""
 
     text: Posted
     posted_at: datetime
 
 
 async def post(engine: AsyncEngine, texts: Sequence[Posted], at: datetime) -> Sequence[Other]:
-    """Note texts that are posted from now on; return those of which others were posted.
+    """Record texts as posted from now on; return those whose version was posted with another text.
 
-    Where there is one of these, nothing is noted. A repeat changes nothing. Raises
-    StoreUnavailableError.
+    If there are any, nothing is recorded. A repeat changes nothing. Raises StoreUnavailableError.
     """
     async with writing(engine, TIMEOUT_S) as connection:
         if others := await _others(connection, texts):
@@ -60,12 +59,12 @@ async def post(engine: AsyncEngine, texts: Sequence[Posted], at: datetime) -> Se
         ]
         if rows:
             await connection.execute(upsert(connection, _POSTED).on_conflict_do_nothing(), rows)
-        # Another node may have come first with another text.
+        # Another node may have been first with a different text.
         return await _others(connection, texts)
 
 
 async def others(engine: AsyncEngine, texts: Sequence[Posted]) -> Sequence[Other]:
-    """Return the texts of which others were posted; notes nothing. Raises StoreUnavailableError."""
+    """Return texts that differ from those posted; read-only. Raises StoreUnavailableError."""
     async with reading(engine, TIMEOUT_S) as connection:
         return await _others(connection, texts)
 

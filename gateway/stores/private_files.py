@@ -1,7 +1,7 @@
 """Restricts files to the user of this process: call records, credits, keys.
 
-Access for everyone is removed where that can harm nobody else; where it might, a sentence says what
-to do. Group access granted on purpose stays. Knows which files are Caller's, not their contents.
+Access for everyone is removed if that can harm no one else; otherwise a message says what to do.
+Group access granted on purpose stays.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ VALKEY: Final = "valkey"
 DEMO: Final = "demo.json"
 SECOND_FACTOR_KEY: Final = "second-factor.key"
 ERASED: Final = "erased.log"
-"""Which accounts were erased."""
+"""The erased accounts."""
 SETTINGS: Final = "caller.env"
-"""Settings, where the gateway is started in its data folder."""
+"""Settings, if the gateway is started in its data folder."""
 
 _TRIAL_BYTES: Final = 64 * 1024
 
 _COMPANIONS: Final = ("-wal", "-shm", "-journal")
-"""Files that SQLite keeps beside a database, created with the database's mode."""
+"""Files that SQLite creates beside a database, with the database's mode."""
 _OURS: Final = frozenset(
     {
         DATABASE,
@@ -57,10 +57,10 @@ def restrict_folder(folder: Path) -> None:
 
 def restrict_database(path: Path) -> None:
     """Restrict SQLite's database and its companion files; create a missing database."""
-    # If no file can be created, SQLite will report it.
+    # If the file cannot be created, SQLite will report it.
     with contextlib.suppress(OSError):
-        # Before SQLite does, which would make it by the umask; what it makes beside it follows the
-        # mode of the database.
+        # Before SQLite does, which would create it with the umask; the files it creates beside it
+        # take the mode of the database.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     for end in ("", *_COMPANIONS):
         restrict(Path(f"{path}{end}"))
@@ -75,7 +75,7 @@ def restrict_tree(folder: Path) -> None:
 def restrict(path: Path) -> None:
     """Restrict a file or folder of ours to this user; a missing one is ignored."""
     with contextlib.suppress(FileNotFoundError):
-        # A link may lead to anything, and what is another user's is not ours to change.
+        # A link may lead to anything, and another user's file is not ours to change.
         if (
             is_open_to_everyone(path)
             and not path.is_symlink()
@@ -105,7 +105,7 @@ def refusal(folder: Path) -> str:
         return f"{told} can be written by everyone. Choose a folder of Caller's own."
     if status.st_uid != os.getuid():
         return f"{told} is open to everyone and not ours to close. Set its mode to 770, or own it."
-    # Other programs may need what lies there, and it would be cut off from them.
+    # Other programs may need these files, and would be cut off from them.
     if any(entry.name not in _OURS for entry in folder.iterdir()):
         return (
             f"{told} is open to everyone and holds more than Caller's files. "
@@ -115,9 +115,9 @@ def refusal(folder: Path) -> str:
 
 
 def try_to_write(folder: Path) -> None:
-    """Write to a folder, or to where it will be made, and leave nothing. Raises OSError.
+    """Write to a folder, or to where it will be created, and clean up. Raises OSError.
 
-    Rights do not tell: a file system can be read-only, full, of no files at all, or out of quota.
+    Permissions are not enough: a file system can be read-only, full, out of inodes, or over quota.
     """
     with (
         tempfile.TemporaryDirectory(prefix=".caller-", dir=_nearest(folder)) as made,
@@ -129,10 +129,10 @@ def try_to_write(folder: Path) -> None:
 
 
 def replace(path: Path, data: bytes) -> None:
-    """Write a file that only this user may open, in the place of an older one. Raises OSError.
+    """Write a file that only this user may open, replacing an older one. Raises OSError.
 
-    Whoever reads it meanwhile, or after a crash, finds the old one or the new one, whole. A file of
-    another user's stays theirs where this one may give it to them.
+    A reader, or anyone after a crash, finds the old file or the new one, whole. Another user's file
+    stays theirs if this one may give it to them.
     """
     fresh = path.with_name(f"{path.name}.new")
     # May be left by an interrupted write; O_EXCL would refuse it.
@@ -152,14 +152,14 @@ def replace(path: Path, data: bytes) -> None:
         raise
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        # The new name, too, must outlive a power failure.
+        # The new name must survive a power failure too.
         os.fsync(folder)
     finally:
         os.close(folder)
 
 
 def free_bytes(folder: Path) -> int:
-    """Return what is free for this user on the disk of a folder, or of where it will be made."""
+    """Return the bytes free for this user on the disk of a folder, or where it will be created."""
     disk = os.statvfs(_nearest(folder))
     return disk.f_bavail * disk.f_frsize
 

@@ -1,6 +1,6 @@
-"""Keeps in Valkey the codes of numbers that are being proven: digests, for ten minutes.
+"""Stores in Valkey the codes of numbers being proven, for ten minutes.
 
-Knows no number and no code, only digests of them.
+Numbers and codes are stored as digests only.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class RedisProofCodes:
         self._redis = redis
 
     async def keep(self, place: str, code_digest: str) -> None:
-        """Keep a code in place of the one before it."""
+        """Store a code, replacing the previous one."""
         name = _PREFIX + place
         pipeline = self._redis.pipeline(transaction=True)
         pipeline.delete(name)
@@ -32,16 +32,16 @@ class RedisProofCodes:
             await pipeline.execute()
 
     async def compare(self, place: str, code_digest: str) -> Comparison:
-        """Try a code. A right one stays, so that what follows from it may be repeated."""
+        """Try a code. A right one stays, so that what follows may be repeated."""
         name = _PREFIX + place
         pipeline = self._redis.pipeline(transaction=True)
-        # Counted before it is compared: of many at once no more than the first few are.
+        # Counted before it is compared, so that many at once get no more than the first few tries.
         pipeline.hincrby(name, "tries", 1)
         pipeline.hget(name, "code")
         async with bounded(_AWAY):
             tries, kept = await pipeline.execute()
         if kept is None:
-            # What was counted has begun a row of nothing.
+            # Counting has created an entry without a code.
             async with bounded(_AWAY):
                 await self._redis.delete(name)
             return Comparison.OVER

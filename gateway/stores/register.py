@@ -1,6 +1,6 @@
-"""Keeps the register of what people asked for about their data, as operators read and fill it.
+"""Stores the register of what people requested about their data, for operators.
 
-What they write commits together with its line in the audit log. Knows no HTTP, and nobody's name.
+What operators write commits together with its line in the audit log.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ class SqlRegister:
             )
 
     async def ask(self, account_id: str, right: Right, operator: str) -> None:
-        """Note a request; nothing where the same one is open. Raises LookupError: no account."""
+        """Record a request, unless the same one is open. Raises LookupError: no account."""
         accounts = tables.accounts.c
         async with writing(self._engine, self._timeout_s) as connection:
-            # Also of one that was deleted: whoever it was may ask what is left.
+            # Also for a deleted account: the person may ask what is left.
             found = sa.select(accounts.id).where(accounts.id == account_id).with_for_update()
             if await connection.scalar(found) is None:
                 raise LookupError("no such account")
@@ -58,7 +58,7 @@ class SqlRegister:
                 )
 
     async def close(self, number: int, note: str, operator: str) -> bool:
-        """Note that a request is answered; False where none of this number is open."""
+        """Record that a request is answered; False if none with this number is open."""
         at = self._clock()
         async with writing(self._engine, self._timeout_s) as connection:
             closed = await data_requests.close(connection, number, at, Actor.OPERATOR, note)

@@ -1,8 +1,8 @@
-"""Forgets in SQL what is older than people are promised, a bounded batch at a time.
+"""Deletes from SQL what has passed its promised retention period, in bounded batches.
 
-One sweep for each kind of the data map whose period the database does not end by itself. Each batch
-is a transaction of its own that finds its rows by an index; what a batch has done the next one does
-not find, so that whoever dies in between leaves nothing half done. Knows no duty and no schedule.
+One sweep for each kind of the data map that the database does not expire by itself. Each batch is
+its own transaction and finds its rows by an index; the next one no longer finds what it has done,
+so a crash leaves nothing half done.
 """
 
 from __future__ import annotations
@@ -43,17 +43,17 @@ from gateway.stores.sent_forms import SENT_KEPT, sent_forms
 from gateway.stores.webhook_tables import deliveries, erase_webhook_rows
 
 BATCH: Final = 100
-"""Rows of one transaction, so that no other writer waits for long; more cost no less for each."""
+"""Rows per transaction, so that no other writer waits for long; more would be no cheaper each."""
 ACCOUNTS_BATCH: Final = 50
-"""Accounts of one transaction; each is a dozen statements."""
+"""Accounts per transaction; each takes a dozen statements."""
 CHUNKS_BATCH: Final = 20
-"""Megabytes of exports of one transaction."""
+"""Megabytes of exports per transaction."""
 KEYS: Final = "keys"
 BOOKS: Final = "books"
-"""The kind that is carried forward as well, see `billing.stores.closed_books`."""
+"""This kind is also carried forward, see `billing.stores.closed_books`."""
 _IN_VAIN: Final = (PaymentState.EXPIRED.value, PaymentState.FAILED.value)
 _MONTHS: Final = {kind.name: kind.period.count for kind in KINDS}
-"""Kind -> months that it is kept, where its period is one of months."""
+"""Kind -> months that it is kept, if its period is in months."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +61,18 @@ class Sweep:
     """How one kind is swept."""
 
     batch: int
-    """Rows of one batch; fewer mean that none is left."""
+    """Rows per batch; fewer mean that none is left."""
     due: Callable[[datetime], sa.Select[Any]]
-    """Returns the query that counts what is to go (now)."""
+    """Returns the query that counts what is due for deletion (now)."""
     forget: Callable[[AsyncConnection, datetime], Awaitable[int]] | None
-    """Forgets one batch (connection, now); returns how many rows."""
+    """Deletes one batch (connection, now); returns how many rows."""
     forget_at_once: Callable[[sa.Connection, datetime], int] | None = None
-    """The same where it takes long: SQLite does it in one visit of a thread, and no other writer
-    waits for the loop."""
+    """The same if it takes long: SQLite does it in one visit to a thread, so that no other writer
+waits for the event loop."""
 
 
 class SqlRetention:
-    """The sweeps on one database. Every method raises StoreUnavailableError."""
+    """The sweeps of one database. Every method raises StoreUnavailableError."""
 
     def __init__(
         self,
@@ -88,12 +88,12 @@ class SqlRetention:
         self._timeout_s = timeout_s
         self._transactions = Transactions(engine, timeout_s)
         self._sweeps = sweeps(calls_kept_months, books_kept_years)
-        # Books last: calls of an account are forgotten before them.
+        # Books last: calls of an account are deleted before them.
         self._apart: Mapping[str, SqlOldKeys | SqlBookClosing] = {
             KEYS: SqlOldKeys(engine, books_kept_years, clock, timeout_s),
             BOOKS: SqlBookClosing(engine, books_kept_years, clock, timeout_s),
         }
-        """Kinds that are looked for outside of the transaction that forgets them."""
+        """Kinds whose rows are searched for outside of the transaction that deletes them."""
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -101,14 +101,14 @@ class SqlRetention:
         return (*self._sweeps, *self._apart)
 
     async def due(self, kind: str) -> int:
-        """Return how many rows of a kind are to be forgotten; changes nothing."""
+        """Return how many rows of a kind are to be deleted; changes nothing."""
         if kind in self._apart:
             return await self._apart[kind].due()
         async with reading_long(self._engine, AUDIT_TIMEOUT_S) as connection:
             return int(await connection.scalar(self._sweeps[kind].due(self._clock())) or 0)
 
     async def sweep(self, kind: str) -> tuple[int, bool]:
-        """Forget one batch of a kind; return how many rows, and whether more may be left."""
+        """Delete one batch of a kind; return how many rows, and whether more may be left."""
         if kind in self._apart:
             return await self._apart[kind].sweep()
         sweep, now = self._sweeps[kind], self._clock()
@@ -195,7 +195,7 @@ def sweeps(
                 people.exports.c.asked_at < now - EXPORT_NOTED, ~_has_chunks().exists()
             ),
         ),
-        # Last: it is the only one that deletes what others may come to refer to.
+        # Last: it is the only one that deletes what other rows may still come to refer to.
         "account": Sweep(
             ACCOUNTS_BATCH,
             lambda now: _counted(_unproven(now)),
@@ -205,7 +205,7 @@ def sweeps(
 
 
 def _of_books(before: Callable[[datetime], datetime]) -> Mapping[str, Sweep]:
-    """Return the sweeps of what is kept for the years that the law demands."""
+    """Return the sweeps of records kept for the years that the law demands."""
     requests, erasures = people.data_requests, people.erasures
     payments, rejected = tables.payments, tables.rejected_entries
     return {
@@ -226,7 +226,7 @@ def _is_erased(account_id: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
 
 
 def _are_reasons_of_erased() -> sa.ColumnElement[bool]:
-    """Return which lines have words of somebody, given after the account was erased."""
+    """Return the condition for lines whose free text was written after the account was erased."""
     return sa.and_(audit_log.HAS_REASON, _is_erased(people.account_events.c.account_id))
 
 
@@ -273,12 +273,12 @@ def _deletion(table: sa.Table, condition: Callable[[datetime], sa.ColumnElement[
 def _unrestricted(
     table: sa.Table, condition: Callable[[datetime], sa.ColumnElement[bool]]
 ) -> Sweep:
-    """Return the same of accounts whose data may be used."""
+    """Return the same sweep, limited to accounts whose data may be used."""
     return _deletion(table, lambda now: sa.and_(condition(now), is_used(table.c.account_id)))
 
 
 def _came_to_nothing() -> sa.ColumnElement[bool]:
-    """Return which payments moved no money: no entry of the ledger hangs on them."""
+    """Return the condition for payments that moved no money: no ledger entry refers to them."""
     payments, credits = tables.payments.c, tables.credits.c
     entry = sa.select(credits.payment_id).where(
         credits.account_id == payments.account_id, credits.payment_id == payments.id
@@ -287,7 +287,7 @@ def _came_to_nothing() -> sa.ColumnElement[bool]:
 
 
 def _receipts(before: Callable[[datetime], datetime]) -> Sweep:
-    """Return the sweep of the payment service's receipts, whose pages name the person."""
+    """Return the sweep of links to the payment service's receipts, whose pages name the person."""
     payments = tables.payments
 
     def is_due(now: datetime) -> sa.ColumnElement[bool]:
@@ -305,7 +305,7 @@ def _receipts(before: Callable[[datetime], datetime]) -> Sweep:
 
 
 def _unproven(now: datetime) -> sa.Select[Any]:
-    """Accounts that nobody has proven an address of, and that hold nothing of value."""
+    """Return accounts whose address was never proven, and that hold nothing of value."""
     holders = people.holders.c
     return sa.select(holders.account_id).where(
         holders.email_proven_at.is_(None),
@@ -322,18 +322,18 @@ _VALUABLE: Final = tuple(
     for table in tables.metadata.sorted_tables
     if any(key.target_fullname == "accounts.id" for key in table.foreign_keys)
 )
-"""Tables of which a row keeps an account: somebody gave it credit, a key or something else."""
+"""Tables in which a row keeps an account: it was given credit, a key or something else."""
 
 
 async def _forget_unproven(connection: AsyncConnection, now: datetime) -> int:
     holders, accounts = people.holders.c, tables.accounts.c
-    # Locked, holder before account as everywhere: whoever proves the address, or gives the account
-    # credit, is done before or finds nobody.
+    # Locked, holder before account as everywhere: a transaction that proves the address, or gives
+    # the account credit, is done before or finds no holder.
     query = _unproven(now).order_by(holders.created_at).limit(ACCOUNTS_BATCH)
     found = (await connection.scalars(query.with_for_update(skip_locked=True))).all()
     locked = sa.select(accounts.id).where(accounts.id.in_(found)).order_by(accounts.id)
     await connection.execute(locked.with_for_update())
-    # Once more: the first look may have waited for nobody, and seen no credit of a moment ago.
+    # Again: the first query does not wait for others, and may have missed recent credit.
     still = _unproven(now).where(holders.account_id.in_(found))
     for account_id in (await connection.scalars(still)).all():
         await erase_holder(connection, account_id)
@@ -345,7 +345,7 @@ async def _forget_unproven(connection: AsyncConnection, now: datetime) -> int:
 
 
 def _is_over(now: datetime) -> sa.ColumnElement[bool]:
-    """Return which chunks belong to an export that nobody can fetch."""
+    """Return the condition for chunks of an export that can no longer be downloaded."""
     exports = people.exports.c
     over = sa.select(exports.id).where(
         sa.or_(exports.state.in_(("expired", "failed")), exports.expires_at <= now)

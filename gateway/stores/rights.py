@@ -1,6 +1,6 @@
-"""Names what the gateway's user may do on Valkey, and finds out what of it that user may not.
+"""Lists the rights that the gateway's user needs on Valkey, and finds those it lacks.
 
-`deploy/valkey.sh` and docs/operations.md give exactly these rights. A right is named as access
+`deploy/valkey.sh` and docs/operations.md grant exactly these rights. A right is named as access
 lists write it (valkey.io/topics/acl): `+command`, `+command|subcommand`, `~keys`, `&channels`.
 """
 
@@ -19,15 +19,16 @@ KEYS: Final = ("caller:*", "{cr:*}:*")
 CHANNELS: Final = ("caller/watch/*",)
 
 WATCHING: Final = frozenset({"+publish", "+subscribe", *(f"&{each}" for each in CHANNELS)})
-"""Without these, calls are made all the same, and nobody sees them live."""
+"""Without these, calls still work, but no one can watch them live."""
 SPARED: Final = frozenset({"+bgrewriteaof", "+client|setinfo", "+config|get"})
-"""Hosted servers give these to nobody."""
+"""Hosted servers grant these to no one."""
 
 CLUSTER: Final = ("+asking", "+cluster|slots", "+command")
-"""What a Cluster's client needs beside all others; without these it cannot begin."""
+"""What a cluster client needs in addition; without these it cannot start."""
 
 _NOT_TO_DEFAULT: Final = (
-    "Give `default` no rights: whoever reaches the port is that user, as a rule without a password."
+    "Give `default` no rights: anyone who reaches the port is that user, usually without a"
+    " password."
 )
 
 _KEY: Final = KEYS[0].replace("*", "right")
@@ -92,18 +93,18 @@ _TRIES: Final[Mapping[str, str]] = {
     "+zremrangebyscore": f"ZREMRANGEBYSCORE {_KEY} 0 0",
     "+zrevrange": f"ZREVRANGE {_KEY} 0 0",
 }
-"""Right -> a command that needs it, as short as one may be. It is queued, never run."""
+"""Right -> a command that needs it, as short as possible. It is queued, never run."""
 _TRANSACTION: Final = ("+multi", "+exec")
 _SELECT: Final = "+select"
-"""Without it no connection to a database of another number than 0 begins."""
+"""Without it, no connection to a database other than 0 can be opened."""
 COMMANDS: Final = frozenset(_TRIES) | {*_TRANSACTION}
 
 
 async def missing(redis: Any) -> Sequence[str]:
     """Return the rights that the user lacks on any master, each once; harmless at any time.
 
-    Whether a command may be run is decided when it is queued in a transaction, so that each is
-    queued and none is run (valkey.io/topics/transactions). Raises StoreUnavailableError.
+    Access is checked when a command is queued in a transaction, so each command is queued and none
+    is run (valkey.io/topics/transactions). Raises StoreUnavailableError.
     """
     lacking: set[str] = set()
     async with bounded("what the user of CALLER_REDIS_URL may do cannot be tried"):
@@ -113,15 +114,15 @@ async def missing(redis: Any) -> Sequence[str]:
 
 
 async def require(redis: Any) -> None:
-    """Raise StoreRightError where the user lacks a right that calls need; StoreUnavailableError."""
+    """Raise StoreRightError if the user lacks a right that calls need; StoreUnavailableError."""
     if lacking := [right for right in await missing(redis) if right not in WATCHING | SPARED]:
         raise StoreRightError(what_to_write(redis, lacking), lacking)
 
 
 def what_to_write(redis: Any, lacking: Sequence[str]) -> str:
-    """Return what to do where the user of this client lacks these rights."""
+    """Return what to do if the user of this client lacks these rights."""
     user, password = _credentials(redis)
-    # Where only such are missing the server means `default` to be used, as hosted ones do.
+    # If only these are missing, `default` is the intended user, as on hosted servers.
     is_meant = set(lacking) <= SPARED
     if not user and not password and not is_meant:
         return (
@@ -149,14 +150,14 @@ def what_to_write(redis: Any, lacking: Sequence[str]) -> str:
 
 
 def _credentials(redis: Any) -> tuple[str, str]:
-    """Return user and password of a client; both empty where its URL has none."""
+    """Return user and password of a client; both empty if its URL has none."""
     is_cluster = isinstance(redis, WaitingCluster)
     options = redis.connection_kwargs if is_cluster else redis.connection_pool.connection_kwargs
     return options.get("username") or "", options.get("password") or ""
 
 
 async def _connections(redis: Any) -> AsyncIterator[Any]:
-    """Yield a connection to each master. It is closed, and with it what was queued on it."""
+    """Yield a connection to each master; closing it discards what was queued on it."""
     if isinstance(redis, WaitingCluster):
         await redis.initialize()
         async with redis.turn():
@@ -179,7 +180,7 @@ async def _connections(redis: Any) -> AsyncIterator[Any]:
 
 
 async def _missing(connection: Any) -> set[str]:
-    # An empty transaction first: what follows must find itself in one, or would be run.
+    # An empty transaction first: what follows must be inside one, or it would be run.
     for rule in _TRANSACTION:
         if await _refusals(connection, [rule.removeprefix("+").upper()]) != [""]:
             return {rule}
@@ -190,7 +191,7 @@ async def _missing(connection: Any) -> set[str]:
 
 
 async def _refusals(connection: Any, commands: Sequence[str]) -> Sequence[str]:
-    """Send commands at once; return for each why it is refused for want of a right, or nothing."""
+    """Send commands at once; return for each the refusal for lack of a right, or empty."""
     packed = connection.pack_commands([command.split() for command in commands])
     await connection.send_packed_command(packed)
     answers = []
@@ -201,7 +202,7 @@ async def _refusals(connection: Any, commands: Sequence[str]) -> Sequence[str]:
             # The latter is how EXEC is refused.
             answers.append(str(error))
         except ResponseError:
-            # Of a key that another master has, for one: rights come first.
+            # For example, another master has the key: rights are checked first.
             answers.append("")
         else:
             answers.append("")
@@ -209,7 +210,7 @@ async def _refusals(connection: Any, commands: Sequence[str]) -> Sequence[str]:
 
 
 def _lacked(rule: str, text: str) -> str:
-    """Return the right that a refusal is about: the command's, or that of what it names."""
+    """Return the right that a refusal is about: the command's, or that of its argument."""
     if text.endswith(" command"):
         return rule
     if "channel" in text:

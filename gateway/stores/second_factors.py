@@ -1,6 +1,6 @@
-"""Keeps second factors in SQL, each change with its mail and its line in the audit log.
+"""Stores second factors in SQL, each change with its mail and its line in the audit log.
 
-What is read again is sealed, what is only compared is a digest. Knows no code's form, and no HTTP.
+Secrets that must be read again are sealed; those only compared are stored as digests.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ class SqlSecondFactors:
     """`accounts.ports.SecondFactors` in SQLite or PostgreSQL."""
 
     def __init__(self, people: PeopleTransactions, box: SecretBox | None) -> None:
-        """Take what seals; without it none can be added, and those that there are not read."""
+        """Take the sealing box; without it none can be added, and existing ones cannot be read."""
         self._people = people
         self._box = box
 
     async def find(self, account_id: str) -> SecondFactor | None:
         """Return a holder's second factor.
 
-        Raises StoreUnavailableError also where its secret cannot be opened: then nobody is signed
+        Also raises StoreUnavailableError if its secret cannot be opened, so that no one is signed
         in without it.
         """
         async with self._people.reading() as connection:
@@ -44,7 +44,7 @@ class SqlSecondFactors:
     async def add(
         self, account_id: str, credentials_epoch: int, new: NewSecondFactor, notice: Notice
     ) -> Holder | None:
-        """Add the only one, and begin a credentials epoch; None also where there is one."""
+        """Add the only one, and begin a credentials epoch; None also if there already is one."""
         sealed = self._opener().seal(new.secret, account_id)
         async with self._people.changing(account_id, credentials_epoch) as change:
             if change is None or await second_factors.find(change.connection, account_id):
@@ -66,17 +66,17 @@ class SqlSecondFactors:
     async def remove(
         self, account_id: str, credentials_epoch: int, notice: Notice
     ) -> Holder | None:
-        """Remove it and its recovery codes, and begin an epoch; None also where there is none."""
+        """Remove it and its recovery codes, and begin an epoch; None also if there is none."""
         async with self._people.changing(account_id, credentials_epoch) as change:
             if change is None or not await second_factors.remove(change.connection, account_id):
                 return None
             return await _finish(change, Act.SECOND_FACTOR_REMOVED, notice)
 
     async def reset(self, account_id: str, notice: Notice, *, operator: str, reason: str) -> bool:
-        """Remove second factor and passkeys for an operator, of somebody who has lost them.
+        """Remove second factor and passkeys for an operator, when a person has lost them.
 
-        The password stays, and is all that is asked for then. False where there was neither: a
-        repeat changes nothing.
+        The password stays, and is all that is then required. False if there was neither: a repeat
+        changes nothing.
         """
         async with self._people.changing_for_operator(account_id) as change:
             if change is None:
@@ -100,14 +100,14 @@ class SqlSecondFactors:
             return True
 
     async def use_step(self, account_id: str, credentials_epoch: int, step: int) -> bool:
-        """Keep the step of a right code; False where it or a later one was used."""
+        """Record the time step of a correct code; False if it or a later one was used."""
         async with self._people.changing(account_id, credentials_epoch) as change:
             if change is None:
                 return False
             found = await second_factors.find(change.connection, account_id)
             if found is None:
                 return False
-            # Under today's key: so one of before is not needed for ever.
+            # Sealed again under today's key, so that an older one need not be kept for ever.
             secret = self._opener().open(found.sealed_secret, account_id)
             sealed = self._opener().seal(secret, account_id)
             return await second_factors.use_step(change.connection, account_id, step, sealed)
@@ -115,7 +115,7 @@ class SqlSecondFactors:
     async def use_recovery_code(
         self, account_id: str, credentials_epoch: int, digest: str, notice: Notice
     ) -> bool:
-        """Use a recovery code up; False where there is no such. The notice is told `left`."""
+        """Use up a recovery code; False if there is none. The notice gets the number `left`."""
         async with self._people.changing(account_id, credentials_epoch) as change:
             if change is None:
                 return False

@@ -1,7 +1,7 @@
 """Reads secrets from files: `CALLER_X_FILE` names the file that holds the value of `CALLER_X`.
 
-Docker, Kubernetes and systemd hand secrets over as files, so that neither an environment nor a
-command line holds them.
+Docker, Kubernetes and systemd pass secrets as files, so that neither an environment nor a
+command line contains them.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from gateway.errors import SettingsError
 from gateway.settings import SECRET_FILES
 
 BYTES_MAX: Final = 16 * 1024
-"""Of one secret; several webhook keys stand in one file, separated by commas."""
+"""Per secret; several webhook keys are in one file, separated by commas."""
 
 
 def filled(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment with each secret in the place of the variable that names its file.
+    """Return the environment with each secret in place of the variable that names its file.
 
-    Raises SettingsError, which names the variable, and neither the file nor anything in it: what is
-    written where a file is to be named may be the secret itself.
+    Raises SettingsError, which names the variable, but neither the file nor its content: somebody
+    may have put the secret itself where a file name belongs.
     """
     read = dict(environ)
-    # Sorted, so that of several faults the same one is named each time.
+    # Sorted, so that of several faults the same one is reported each time.
     for name, variable in sorted(SECRET_FILES.items()):
-        # What is empty is not set, as everywhere in settings.
+        # Empty means not set, as everywhere in settings.
         if not (file := read.pop(variable, "").strip()):
             continue
         if environ.get(name, "").strip():
@@ -48,7 +48,7 @@ def _read(variable: str, file: Path) -> str:
     if len(data) > BYTES_MAX:
         raise SettingsError(f"{variable} names a file of more than {BYTES_MAX} bytes: no secret.")
     try:
-        # Some editors begin a file with a mark of the byte order.
+        # Some editors begin a file with a byte order mark.
         text = data.decode("utf-8-sig").strip()
     except UnicodeDecodeError:
         raise SettingsError(f"{variable} names a file that is not written in UTF-8.") from None

@@ -1,6 +1,6 @@
-"""Keeps the answers to forms that give a browser a secret, for seconds, in Valkey.
+"""Stores in Valkey, for seconds, the answers to forms that give a browser a secret.
 
-They are sealed: only the form and the session that it came with open one. Knows no form.
+They are sealed: an answer can only be opened with its form and the session that sent it.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _NONCE_BYTES: Final = 12
 
 
 class SqlAnsweredForms(SqlSentForms):
-    """`http.site.forms.SentForms`: also what each form was answered."""
+    """`http.site.forms.SentForms`, including the answer to each form."""
 
     async def answer(self, proof: bytes) -> bytes | None:
-        """Return the answer to a form of somebody signed in; None where that is not known.
+        """Return the answer to a signed-in person's form; None if it is not known.
 
         Raises StoreUnavailableError.
         """
@@ -31,12 +31,12 @@ class SqlAnsweredForms(SqlSentForms):
             return None
         try:
             return _cipher(proof).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], None)
-        # A nonce of another length is what something else has left there.
+        # A nonce of another length means a foreign value.
         except (InvalidTag, ValueError):
             return None
 
     async def keep_answer(self, proof: bytes, answer: bytes) -> None:
-        """Keep the answer to a form, sealed. Raises StoreUnavailableError."""
+        """Store the answer to a form, sealed. Raises StoreUnavailableError."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
         sealed = nonce + _cipher(proof).encrypt(nonce, answer, None)
         await self.wishes.replace(_name(proof), sealed, ANSWER_KEPT_S)

@@ -1,7 +1,7 @@
-"""Keeps what forms of pages were last received with, so that no form is done twice in a row.
+"""Records submitted page forms, so that no form is processed twice in a row.
 
-That it was done is a row of the transaction that did it, for a week; where it led to is kept as
-with idempotency keys, for a day. Knows no form.
+A row written in the same transaction records for a week that it was done; where it led to is stored
+with idempotency keys, for a day.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from gateway.errors import FormSentBeforeError
 from gateway.stores.wishes import KEPT_S, RedisWishes
 
 _HALF: Final = 32
-"""Characters of a digest's halves."""
+"""Characters of each half of a digest."""
 SENT_KEPT: Final = timedelta(days=7)
-"""A page is left open for days, and sent once more when the browser brings its tabs back."""
+"""A page may stay open for days, and is sent again when the browser restores its tabs."""
 
 ANSWER_KEPT_S: Final = 30
-"""Far longer than a browser needs that sends a form twice."""
+"""Far longer than a browser takes to send a form twice."""
 
 metadata = sa.MetaData(naming_convention=NAMING_CONVENTION)
 
@@ -37,17 +37,17 @@ sent_forms = sa.Table(
 
 
 class SqlSentForms:
-    """Which forms were received, with where they led to in Valkey."""
+    """The submitted forms; where each led to is in Valkey."""
 
     def __init__(self, wishes: RedisWishes, *, clock: Clock = utc_now) -> None:
         self.wishes = wishes
         self._clock = clock
 
     async def note(self, connection: AsyncConnection, digest: str) -> None:
-        """Note that a form is done by this transaction. Raises FormSentBeforeError.
+        """Record that this transaction processes a form. Raises FormSentBeforeError.
 
-        It may have been sent so before, if it was sent otherwise since then: whoever goes back to
-        the page and sets the first value again wants it.
+        The same form may be sent again if it was sent with other values since: a person who goes
+        back to the page and sets the first value again means it.
         """
         shown = digest[:_HALF]
         await connection.execute(
@@ -56,7 +56,7 @@ class SqlSentForms:
                 sent_forms.c.digest != digest,
             )
         )
-        # Of two at once the second waits here for the commit of the first.
+        # Of two at once, the second waits here for the commit of the first.
         noted = await connection.execute(
             upsert(connection, sent_forms)
             .values(digest=digest, at=self._clock())
@@ -67,7 +67,7 @@ class SqlSentForms:
             raise FormSentBeforeError
 
     async def outcome(self, digest: str) -> bytes | None:
-        """Return where a form led to; None where that is not known.
+        """Return where a form led to; None if that is not known.
 
         Raises StoreUnavailableError.
         """
@@ -76,7 +76,7 @@ class SqlSentForms:
         return kept[_HALF:] if kept is not None and is_same else None
 
     async def keep(self, digest: str, outcome: bytes, *, is_brief: bool = False) -> None:
-        """Keep where a form led to, for a day, or as long as an answer.
+        """Store where a form led to, for a day, or (`is_brief`) as long as an answer.
 
         Raises StoreUnavailableError.
         """

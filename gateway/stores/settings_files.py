@@ -1,6 +1,6 @@
-"""Finds, reads and replaces the file of settings. Knows its place and its rights, not its syntax.
+"""Finds, reads and replaces the settings file, and checks its permissions.
 
-What the environment sets goes before what the file says.
+The environment takes precedence over the file.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from gateway.settings import SETTINGS_FILE
 from gateway.stores import private_files
 
 NAME: Final = private_files.SETTINGS
-"""Read in the working folder where no other file is named."""
+"""Read in the working folder if no other file is named."""
 
 
 def place(environ: Mapping[str, str]) -> Path | None:
-    """Return where the settings are, or would be; None where the environment wants no file."""
+    """Return where the settings are, or would be; None if the environment disables the file."""
     named = environ.get(SETTINGS_FILE)
     if named is None:
         return Path(NAME)
@@ -37,10 +37,10 @@ def overlaid(environ: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def read(path: Path, *, is_named: bool) -> str:
-    """Return the text of a file of settings. Raises SettingsError.
+    """Return the text of a settings file. Raises SettingsError.
 
-    One that nobody has named may be missing, and must be this user's or root's: a command must not
-    obey whoever can write to the folder that it is started in.
+    A file that was not named explicitly may be missing, and must be this user's or root's: a
+    command must not obey anyone who can write to the folder it is started in.
     """
     try:
         if not is_named and not path.is_file():
@@ -54,20 +54,20 @@ def read(path: Path, *, is_named: bool) -> str:
         raise SettingsError(f"{path} can be written by everyone. Set its mode to 600.")
     if not is_named and found.st_uid not in (os.getuid(), 0):
         raise SettingsError(
-            f"{path.absolute()} is another user's. Set {SETTINGS_FILE}={path} to use it all the"
-            f" same, or {SETTINGS_FILE}= to use none."
+            f"{path.absolute()} is another user's. Set {SETTINGS_FILE}={path} to use it anyway,"
+            f" or {SETTINGS_FILE}= to use none."
         )
     if len(data) > settings_file.BYTES_MAX:
         raise SettingsError(f"{path} is longer than {settings_file.BYTES_MAX} bytes.")
     try:
-        # Some editors begin a file with a mark of the byte order.
+        # Some editors begin a file with a byte order mark.
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise SettingsError(f"{path} is not written in UTF-8.") from None
 
 
 def exposure(path: Path | None) -> str:
-    """Return that everyone may read a file of settings, and what to do; empty where nobody may."""
+    """Return a warning that everyone may read a settings file, and what to do; empty if not so."""
     if path is None or not path.is_file() or not private_files.is_open_to_everyone(path):
         return ""
     told = f"Everyone on this machine may read {path.absolute()}."
@@ -75,7 +75,7 @@ def exposure(path: Path | None) -> str:
 
 
 def refusal(path: Path) -> str:
-    """Return why a file of settings cannot be written there, and what to do; empty if it can."""
+    """Return why a settings file cannot be written there, and what to do; empty if it can."""
     path = Path(os.path.realpath(path))
     folder = path.parent
     if not folder.is_dir():
@@ -92,5 +92,5 @@ def refusal(path: Path) -> str:
 
 
 def write(path: Path, text: str) -> None:
-    """Replace a file of settings at once, as one that its owner alone may read. Raises OSError."""
+    """Replace a settings file atomically; only its owner may read it. Raises OSError."""
     private_files.replace(Path(os.path.realpath(path)), text.encode())

@@ -1,7 +1,6 @@
-"""Keeps what accounts let supervisors do, in SQL, and grants that wait to be used, in Valkey.
+"""Stores what accounts allow supervisors to do, in SQL, and unused grants, in Valkey.
 
-Each change of a rule, and whatever a supervisor does, has its line in the audit log of the account.
-Knows no call and no page.
+Each change of a rule, and each act of a supervisor, has its line in the account's audit log.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ metadata = sa.MetaData(naming_convention=NAMING_CONVENTION)
 supervision_rules = sa.Table(
     "supervision_rules",
     metadata,
-    # Without a foreign key, as the audit log, which says who made each row and why.
+    # No foreign key, as in the audit log, which says who made each row and why.
     sa.Column("account_id", sa.String, primary_key=True),
     sa.Column("most", sa.String, nullable=False),
     sa.Column("silent_reason", sa.String, nullable=False, server_default=sa.text("''")),
@@ -59,15 +58,15 @@ supervision_rules = sa.Table(
 
 
 async def erase_rule(connection: AsyncConnection, account_id: str) -> None:
-    """Forget an account's rule, within the caller's transaction: nothing is allowed any more."""
+    """Delete an account's rule, within the caller's transaction: nothing is allowed any more."""
     rows = supervision_rules
     await connection.execute(sa.delete(rows).where(rows.c.account_id == account_id))
 
 
 async def erase_rule_since(connection: AsyncConnection, account_id: str, begin: datetime) -> bool:
-    """Forget a rule that was set since, as `erase_rule` does; return whether there was one.
+    """Delete a rule that was set since, as `erase_rule` does; return whether there was one.
 
-    What held before is not known: nothing is allowed any more.
+    The earlier rule is not known, so nothing is allowed any more.
     """
     rows = supervision_rules
     erased = await connection.execute(
@@ -79,7 +78,7 @@ async def erase_rule_since(connection: AsyncConnection, account_id: str, begin: 
 
 
 async def find_rule(connection: AsyncConnection, account_id: str) -> Rule:
-    """Return what an account allows; nothing for an unknown one."""
+    """Return what an account allows; nothing for an unknown account."""
     rows = supervision_rules.c
     query = sa.select(rows.most, rows.silent_reason).where(rows.account_id == account_id)
     found = (await connection.execute(query)).one_or_none()
@@ -109,7 +108,7 @@ class SqlSupervision:
         self._timeout_s = timeout_s
 
     async def rule(self, account_id: str) -> Rule:
-        """Return what an account allows; nothing for an unknown one."""
+        """Return what an account allows; nothing for an unknown account."""
         async with reading(self._engine, self._timeout_s) as connection:
             return await find_rule(connection, account_id)
 
@@ -122,7 +121,7 @@ class SqlSupervision:
             return await find_rule(connection, account_id)
 
     async def is_over(self, call_id: str, account_id: str | None) -> bool:
-        """Return whether there was such a call, of one account or of anybody."""
+        """Return whether there was such a call, of this account or (None) of any."""
         calls = tables.calls.c
         over = sa.select(calls.id).where(
             calls.id == call_id, calls.closed, calls.forgotten_at.is_(None)
@@ -133,9 +132,9 @@ class SqlSupervision:
             return await connection.scalar(over) is not None
 
     async def order(self, account_id: str, rule: Rule, order: Order) -> bool:
-        """Let an operator set the rule of an account that belongs to no person.
+        """Set, for an operator, the rule of an account that belongs to no person.
 
-        False where it does: that person decides. Raises LookupError: no such account.
+        False if it belongs to one: that person decides. Raises LookupError: no such account.
         """
         held = sa.select(people.holders.c.account_id)
         async with writing(self._engine, self._timeout_s) as connection:
@@ -157,7 +156,7 @@ class SqlSupervision:
         return True
 
     async def note(self, grant: Grant, mode: Mode) -> None:
-        """Write into the audit log of the call's account what is about to be done."""
+        """Record in the audit log of the call's account what is about to be done."""
         own = Actor.KEY if grant.key_id else Actor.HOLDER
         async with writing(self._engine, self._timeout_s) as connection:
             await audit_log.record(
@@ -194,10 +193,10 @@ class SqlHolderSupervision:
         may_widen: bool,
         notice: Notice,
     ) -> bool | None:
-        """Set the rule of a holder's account; the notice tells of one that allows more than before.
+        """Set the rule of a holder's account; the notice announces one that allows more.
 
-        None where the session is over; False, and nothing is changed, where it allows more and that
-        may not be. What holds already stays, and is told of once.
+        None if the session is over; False, changing nothing, if it allows more and `may_widen` is
+        False. A rule already in force stays, and is announced once.
         """
         async with self._people.changing(account_id, credentials_epoch) as change:
             if change is None:
@@ -218,7 +217,7 @@ class SqlHolderSupervision:
         return True
 
     async def deeds(self, account_id: str, limit: int) -> Sequence[Deed]:
-        """Return what was done in an account's live calls, the newest first."""
+        """Return what was done in an account's live calls, newest first."""
         async with self._people.reading() as connection:
             lines = await audit_log.of_account(
                 connection, account_id, limit=limit, act=Act.CALL_SUPERVISED
@@ -227,7 +226,7 @@ class SqlHolderSupervision:
 
 
 def _deed(line: audit_log.Entry) -> Deed:
-    # As `SqlSupervision.note` has written it.
+    # The format that `SqlSupervision.note` writes.
     call_id, mode, reason = line.reason.split(": ", 2)
     key_id = line.operator if line.actor is Actor.KEY else ""
     return Deed(line.at, line.actor.value, key_id, call_id, Mode(mode), reason)
@@ -240,13 +239,13 @@ def _said(rule: Rule) -> str:
 
 
 class RedisGrants:
-    """Grants that wait to be used. Every method raises StoreUnavailableError."""
+    """Unused grants. Every method raises StoreUnavailableError."""
 
     def __init__(self, redis: Any) -> None:
         self._redis = redis
 
     async def issue(self, grant: Grant) -> str:
-        """Return a new token for a grant, good once and for `GRANT_S`."""
+        """Return a new token for a grant, valid once and for `GRANT_S`."""
         token = GRANT_PREFIX + secrets.token_urlsafe(24)
         async with bounded(_AWAY):
             await self._redis.set(_key(token), msgspec.json.encode(grant), ex=GRANT_S)
@@ -254,12 +253,12 @@ class RedisGrants:
 
     async def redeem(self, token: str) -> Grant | None:
         """Return the grant of a token and delete it; None for a wrong, used or expired one."""
-        # One step: of two that bring the same token at once, on any nodes, one gets the grant.
+        # Atomic: if the same token is brought twice at once, to any nodes, one gets the grant.
         async with bounded(_AWAY):
             stored = await self._redis.getdel(_key(token))
         return None if stored is None else msgspec.json.decode(stored, type=Grant)
 
 
 def _key(token: str) -> str:
-    # Hashed, so that nobody who reads Redis, or a copy of it, can listen to a call.
+    # Hashed, so that no one who reads Redis, or a copy of it, can listen to a call.
     return _KEY_PREFIX + hashlib.sha256(token.encode()).hexdigest()

@@ -1,11 +1,10 @@
-"""Takes back what was added to an account by whoever its holder says they were not.
+"""Removes what an intruder added to an account.
 
-A thief who adds a passkey, an app for codes, a key of the API or a button, or lets supervisors
-into live calls, would otherwise come back, go on spending, or listen on after the lock. What is
-older stays: a mailbox alone must not be enough to take a second factor away. What was removed does
-not come back. Before an address was proven nobody stood for the account, and whoever made it may
-not be the address's owner: all of it goes when somebody without the password is the first to prove
-it. Knows no link and no lock.
+A thief who adds a passkey, an app for codes, an API key or a button, or lets supervisors into live
+calls, could otherwise come back, keep spending, or listen after the lock. Older things stay: access
+to a mailbox must not be enough to remove a second factor. What was removed does not come back.
+Before an address is proven no one is responsible for the account, and its creator may not be the
+address's owner: all of it goes when somebody without the password is the first to prove it.
 """
 
 from __future__ import annotations
@@ -45,30 +44,30 @@ from gateway.stores.supervision import erase_rule_since, find_rule
 from gateway.stores.webhook_tables import take_webhooks_back, working_webhooks
 
 _MARGIN: Final = timedelta(minutes=1)
-"""Clocks of two nodes differ, and what is added is dated before its transaction."""
+"""Nodes' clocks differ, and an addition is dated before its transaction."""
 EVER: Final = datetime(2000, 1, 1, tzinfo=UTC)
-"""Before the first account: clocks of nodes may differ by any time."""
+"""Before the first account: nodes' clocks may differ by any amount."""
 _NAMED_MAX: Final = 10
 _ADDRESS: Final = re.compile(r"\w\.[^\W\d]|:/|@")
-"""By which a program that shows mails knows an address, and makes a link of it."""
+"""How a mail program recognises an address, and turns it into a link."""
 _PLAIN: Final = re.compile(r"[^\w '-]+")
-"""All that may be part of an address of a page, or end a sentence."""
+"""All that may be part of a URL, or end a sentence."""
 _QUOTES: Final = re.compile('["„“”«»]')
 """What would end a quoted name."""
 _NAMES_LENGTH_MAX: Final = 500
 _PASSKEYS, _KEYS = people.passkeys.c, tables.api_keys.c
 _IS_SECRET: Final = _KEYS.scopes != Scope.EMBED.value
-"""Those of buttons are on pages for anybody to read."""
+"""Keys of buttons are public, on pages."""
 _KEY_NAME: Final = sa.func.coalesce(sa.func.nullif(_KEYS.label, ""), _KEYS.id)
-"""As the page of keys names one: many that an operator has made have no label."""
+"""The page of keys names one the same way: many made by operators have no label."""
 
 
 async def take_back(change: Change, since: datetime) -> Mapping[str, str]:
-    """Remove what was added since, whoever added it; return names, as the notice `locked` has them.
+    """Remove what was added since, whoever added it; return names for the notice `locked`.
 
     Passkeys, a second factor, recovery codes, API keys, buttons and their keys, proven numbers,
-    opened countries, what supervisors may do, exports, and which browsers are recognised. Webhooks
-    are disabled.
+    opened countries, what supervisors may do, exports, and recognised browsers. Webhooks are
+    disabled.
     """
     connection, account_id, begin = change.connection, change.holder.account_id, since - _MARGIN
     made, numbers = await take_buttons_back(change, begin)
@@ -76,7 +75,7 @@ async def take_back(change: Change, since: datetime) -> Mapping[str, str]:
         "passkeys": await _remove_passkeys(change, begin),
         "keys": await _revoke_keys(change, begin),
         "buttons": made,
-        # Their owner knows them by these; whoever else reads the mail does not.
+        # Their owner recognises them by these digits; anyone else who reads the mail does not.
         "numbers": [number[-4:] for number in numbers],
         "webhooks": await take_webhooks_back(connection, account_id, begin, change.at),
     }
@@ -91,18 +90,18 @@ async def take_back(change: Change, since: datetime) -> Mapping[str, str]:
 
 
 async def take_all_back(change: Change, language: str = "") -> Holder:
-    """Remove whatever was added, chosen or asked for in the account's whole life, whoever did it.
+    """Remove everything that was ever added, chosen or requested in the account, by anyone.
 
-    What `take_back` removes, and the saved card with automatic top-ups, all links, a deletion that
-    waits, choices, other people's addresses, and names of keys. Return the holder as it is then, in
-    this language if one is given.
+    In addition to what `take_back` removes: the saved card with automatic top-ups, all links, a
+    pending deletion, choices, other people's addresses, and names of keys. Return the holder as
+    then, in this language if one is given.
     """
     connection, holder = change.connection, change.holder
     await take_back(change, EVER)
     await forget_card(connection, holder.account_id, change.at)
     await departures.cancel(change)
     await change.end_links(set(Purpose))
-    # Whoever asked to change the address named one that is none of its owner's.
+    # A requested change of address may name one that is not the owner's.
     await links.forget_elsewhere(connection, holder.account_id, holder.email)
     await forget_strangers_mails(connection, holder.account_id, holder.email)
     await connection.execute(
@@ -142,7 +141,7 @@ async def _revoke_keys(change: Change, begin: datetime) -> Sequence[str]:
 
 
 async def _recorded(change: Change, act: Act, names: Iterable[str]) -> Sequence[str]:
-    """Write a line for each of what was taken back; return their names."""
+    """Write a line for each thing taken back; return their names."""
     found = list(names)
     for _ in found:
         await change.record(act)
@@ -150,7 +149,7 @@ async def _recorded(change: Change, act: Act, names: Iterable[str]) -> Sequence[
 
 
 async def _take_codes_back(change: Change, begin: datetime) -> str:
-    """Remove an app for codes, or codes of an older one; return when the app was added, if so."""
+    """Remove an app for codes, or newer codes of an older app; return when that app was added."""
     connection, account_id = change.connection, change.holder.account_id
     factor = await second_factors.find(connection, account_id)
     if factor is not None and factor.added_at >= begin:
@@ -158,31 +157,31 @@ async def _take_codes_back(change: Change, begin: datetime) -> str:
         await change.record(Act.SECOND_FACTOR_REMOVED)
         return factor.added_at.isoformat()
     if await audit_log.count_since(connection, account_id, Act.RECOVERY_CODES_RENEWED, begin):
-        # Of an app that is the owner's: they make new ones, and whoever has read these cannot.
+        # The app is the owner's: they make new codes, and an intruder who read these has nothing.
         await second_factors.remove_codes(connection, account_id)
     return ""
 
 
 async def _drop_exports(change: Change, begin: datetime) -> None:
-    """Drop files that were asked for; whoever is making one finds that it is gone, and stops."""
+    """Delete requested export files; a process making one finds that it is gone, and stops."""
     connection, account_id = change.connection, change.holder.account_id
     exports, chunks = people.exports.c, people.export_chunks.c
     asked = sa.select(exports.id).where(exports.account_id == account_id, exports.asked_at >= begin)
-    # Locked first: a chunk that is being added would come between the two deletions.
+    # Locked first: a chunk being added would otherwise slip in between the two deletions.
     dropped = (await connection.scalars(asked.with_for_update())).all()
     if not dropped:
         return
     await connection.execute(sa.delete(people.export_chunks).where(chunks.export_id.in_(dropped)))
     await connection.execute(sa.delete(people.exports).where(exports.id.in_(dropped)))
-    # Nobody waits for one any more.
+    # No one waits for one any more.
     await data_requests.answer(connection, account_id, Right.EXPORT, change.at, Actor.HOLDER)
 
 
 async def what_stays(connection: AsyncConnection, account_id: str, at: datetime) -> dict[str, str]:
-    """Return names of what lets somebody in, spend or read along, as `password_changed` has them.
+    """Return names of what still gives access, spends or reads along, for `password_changed`.
 
-    An app for codes has none: it is named by when it was added, where the mail's link removes it.
-    A deletion that was asked for is named by when it is due, supervision by its mode.
+    An app for codes has no name: the date it was added stands for it, if the mail's link removes
+    it. A requested deletion is named by its due date, supervision by its mode.
     """
     own = {
         "passkeys": sa.select(_PASSKEYS.name)
@@ -198,7 +197,7 @@ async def what_stays(connection: AsyncConnection, account_id: str, at: datetime)
     factor = await second_factors.find(connection, account_id)
     erasure = await erasures.find(connection, account_id)
     rule = await find_rule(connection, account_id)
-    # The link is made when the mail leaves, and reaches back this much further than `MAIL_MAX`.
+    # The link is created when the mail is sent, and reaches back this much further than `MAIL_MAX`.
     is_new = factor is not None and factor.added_at >= at - LIFETIMES[Purpose.NOT_ME]
     return {
         **{name: _listed(await _found(connection, query)) for name, query in own.items()},
@@ -220,6 +219,6 @@ def _listed(found: Sequence[str]) -> str:
 
 
 def _quotable(name: str) -> str:
-    # A passkey may have no name, and one that a thief has chosen must not write into the mail.
+    # A passkey may have no name, and a name that a thief chose must not write into the mail.
     whole = _PLAIN.sub(" ", name) if _ADDRESS.search(name) else _QUOTES.sub("'", name)
     return whole.strip() if re.search(r"\w", whole) else "?"

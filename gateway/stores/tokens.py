@@ -1,7 +1,7 @@
 """Stores one-use call tokens in Redis: who may place which call, for a minute.
 
-A token is a random secret; only its hash is stored, and redeeming deletes it in the same step, on
-any node. Knows no HTTP and no call.
+A token is a random secret; only its hash is stored, and redeeming deletes it atomically, on any
+node.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from gateway.ports import CallOrder
 
 TOKEN_PREFIX = "ct_"  # noqa: S105
 _KEY_PREFIX = "caller:call-token:7:"
-"""The number changes with the form of an order: nodes of two releases never misread one."""
+"""The number changes with the format of an order: nodes of two releases never misread one."""
 _AWAY: Final = "call tokens cannot be stored right now"
 _COMMON = ("account_id", "codec", "country", "currency", "key_epoch", "key_id", "rate")
 """Fields of an order whose texts are the same in many."""
@@ -35,9 +35,9 @@ class RedisCallTokens:
         ttl_s: int,
         at_redemption: Callable[[CallOrder], Awaitable[tuple[CallOrder, str] | None]],
     ) -> None:
-        """Take the lifetime of tokens, and what says how an order stands when it is redeemed.
+        """Take the lifetime of tokens, and a callback that rechecks an order when it is redeemed.
 
-        That returns what `redeem` does.
+        The callback returns what `redeem` does.
         """
         self._redis = redis
         self._at_redemption = at_redemption
@@ -51,9 +51,9 @@ class RedisCallTokens:
         return token
 
     async def look(self, token: str) -> tuple[CallOrder, int] | None:
-        """Return the token's order and the seconds that are left of it; it stays good.
+        """Return the token's order and its remaining seconds; the token stays valid.
 
-        None for a token that `redeem` would return none for, as far as that is known now.
+        None for a token for which `redeem` would return None, as far as that is known now.
         """
         pipeline = self._redis.pipeline(transaction=True)
         pipeline.get(_key(token)).ttl(_key(token))
@@ -67,28 +67,27 @@ class RedisCallTokens:
         return order, max(0, left_s)
 
     async def redeem(self, token: str) -> tuple[CallOrder, str] | None:
-        """Return the token's order as it holds now, and delete the token.
+        """Return the token's order as currently valid, and delete the token.
 
-        The text is the code of why its call may not begin, empty where it may. None for a wrong,
-        used or expired token, and if its key may no longer place calls. Raises
-        StoreUnavailableError.
+        The text is the code of why its call may not begin, empty if it may. None for a wrong, used
+        or expired token, and if its key may no longer place calls. Raises StoreUnavailableError.
         """
-        # One step: of two that bring the same token at once, on any nodes, one gets the order.
+        # Atomic: if the same token is brought twice at once, to any nodes, one gets the order.
         async with bounded(_AWAY):
             stored = await self._redis.getdel(_key(token))
         if stored is None:
             return None
         order = _shared(msgspec.json.decode(stored, type=CallOrder))
-        # After the deletion: a token whose key was revoked is used up all the same.
+        # After the deletion: a token whose key was revoked is used up as well.
         return await self._at_redemption(order)
 
 
 def _shared(order: CallOrder) -> CallOrder:
-    """Return the order with texts that it shares with those of other calls, which are many."""
+    """Return the order, its repeated texts shared with other calls' orders to save memory."""
     texts = {name: sys.intern(getattr(order, name)) for name in _COMMON}
     return msgspec.structs.replace(order, **texts)
 
 
 def _key(token: str) -> str:
-    # Hashed, so that nobody who reads Redis, or a copy of it, can place a call.
+    # Hashed, so that no one who reads Redis, or a copy of it, can place a call.
     return _KEY_PREFIX + hashlib.sha256(token.encode()).hexdigest()

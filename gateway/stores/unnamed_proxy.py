@@ -1,6 +1,6 @@
-"""Stores in Redis that a process has all its requests from one address, for as long as it says so.
+"""Stores in Redis that all requests to a process come from one address, while it keeps saying so.
 
-For `caller check`, which is a process of its own. Knows no request.
+For `caller check`, which runs in another process.
 """
 
 from __future__ import annotations
@@ -11,25 +11,25 @@ from accounts.stores.valkey import bounded
 
 _KEY: Final = "caller:unnamed-proxy"
 _LAPSES_MS: Final = 60_000
-"""It is written anew more often than that."""
+"""It is written more often than that."""
 _ADDRESS_BYTES_MAX: Final = 64
 _AWAY: Final = "what nodes say of their proxy cannot be reached"
 
 
 class RedisUnnamedProxy:
-    """The address that was told last, by any process. Methods raise StoreUnavailableError."""
+    """The address reported last, by any process. Methods raise StoreUnavailableError."""
 
     def __init__(self, redis: Any) -> None:
         self._redis = redis
 
     async def tell(self, address: str) -> None:
-        """Say that all requests come from this address; it lapses by itself."""
+        """Report that all requests come from this address; the report expires by itself."""
         async with bounded(_AWAY):
             await self._redis.set(_KEY, address, px=_LAPSES_MS)
 
     async def address(self) -> str:
-        """Return the address; empty where no process has told one lately."""
+        """Return the address; empty if no process has reported one recently."""
         async with bounded(_AWAY):
-            # What somebody else has put there may be longer.
+            # A foreign value may be longer.
             text: bytes = await self._redis.getrange(_KEY, 0, _ADDRESS_BYTES_MAX)
         return text.decode(errors="replace")

@@ -2,7 +2,6 @@
 
 The `limits` library counts, one script per limit, over the gateway's client. While Valkey is away
 each node counts for itself: no credit can be held then, but keys can be tried and payments begun.
-Knows no request and no call.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ log = structlog.get_logger(__name__)
 TIMEOUT_S = 0.5
 """How long Valkey may take to count before the node counts for itself."""
 AWAY_NS = 1_000_000_000
-"""How long an unavailable Valkey is not asked, so that requests do not queue up for it."""
+"""How long an unavailable Valkey is left alone, so that requests do not queue up for it."""
 LOCAL_KEYS_MAX = 1_000
 """Counters a node keeps while Valkey is away; beyond them it starts from zero. The library goes
 through all of them at each use."""
@@ -60,7 +59,7 @@ _Storage = RedisStorage | MemoryStorage
 _Counter = tuple[RateLimitItemPerSecond, str]
 """The library's limit, and its subject."""
 _Ask = Callable[[_Storage, Limit, Use], Awaitable[int]]
-"""Returns after how many seconds a use may be made; 0 for now."""
+"""Returns the seconds until a use may be made; 0 for now."""
 
 
 class _SharedStorage(RedisStorage):
@@ -70,7 +69,7 @@ class _SharedStorage(RedisStorage):
     """
 
     STORAGE_SCHEME = None  # type: ignore[assignment]
-    # It imports all that are named here and installed, of which one is used.
+    # It imports every library named here that is installed; only one is used.
     DEPENDENCIES = {"redis": RedisStorage.DEPENDENCIES["redis"]}  # noqa: RUF012 - as declared there
 
     def __init__(self, client: Any) -> None:
@@ -121,9 +120,9 @@ class RedisVelocity:
                 await self._either(partial(_acquire, counter))
 
     async def _ask(self, uses: Sequence[Use], ask: _Ask) -> Refusal | None:
-        # A use that one limit refuses has counted at the others, as all are asked in one round
-        # trip. So what is refused is remembered, and asked about no more until its time is up: a
-        # flood that is refused costs no request, and uses up nobody else's limit.
+        # A use that one limit refuses has counted at the others, because all are asked in one round
+        # trip. So a refused use is remembered, and not asked about until its time is up: a flood of
+        # them costs no requests, and uses up no other limit.
         asked = [(self._limit_of(use), use) for use in uses if use.limit in self._limits]
         refusal = longest([r for limit, use in asked if (r := self._remembered(limit, use))])
         if refusal is None:
@@ -133,7 +132,7 @@ class RedisVelocity:
         return refusal
 
     def _limit_of(self, use: Use) -> Limit:
-        # Counters of another amount are others: a change of it begins anew.
+        # The amount is part of the counter's name, so changing a limit restarts its count.
         limit = self._limits[use.limit]
         return replace(limit, amount=use.amount) if use.amount else limit
 
@@ -149,12 +148,12 @@ class RedisVelocity:
         return longest(refusals)
 
     async def _hit(self, storage: _Storage, limit: Limit, use: Use) -> int:
-        # Outcomes are counted when a call has ended; a use only asks how they stand.
+        # Outcomes are counted when a call has ended; a use only checks their counts.
         if limit.outweighed_by:
             return await self._look(storage, limit, use)
         if await _acquire(self._counter(limit, use), storage):
             return 0
-        # The window may have moved on between the two scripts; it was refused, so it waits.
+        # The window may have moved between the two scripts; this use was refused, so it waits.
         return max(1, await self._look(storage, limit, use))
 
     async def _look(self, storage: _Storage, limit: Limit, use: Use) -> int:
@@ -171,9 +170,9 @@ class RedisVelocity:
                 async with asyncio.timeout(TIMEOUT_S):
                     return await work(self._shared)
             except _AWAY:
-                # From now, not from the beginning of the attempt: the time-out has passed since.
+                # From now, not from the start of the attempt: the time-out has passed since.
                 self._away_until_ns = self._clock_ns() + AWAY_NS
-        # A client with many addresses must not grow this process; limits are looser then.
+        # A client with many addresses must not grow this process; the limits are looser then.
         if len(self._local.storage) > LOCAL_KEYS_MAX:
             await self._local.reset()
         return await work(self._local)
@@ -191,8 +190,8 @@ class RedisVelocity:
     def _remember(self, limit: Limit, use: Use, wait: int) -> None:
         if limit.outweighed_by:
             return  # the next good outcome may end it
-        # Once for each refusal that begins: anyone can repeat a use. No subject: it may be a
-        # number.
+        # Logged once at the start of each refusal: anyone can repeat a use. Without the subject,
+        # which may be a number.
         if use not in self._refused:
             log.info("velocity limit reached", limit=limit.name, wait_s=wait)
         self._refused[use] = self._clock_ns() + wait * SECOND_NS

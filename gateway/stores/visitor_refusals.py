@@ -1,6 +1,6 @@
-"""Keeps in Valkey for a day how many visitors each button has refused, by reason.
+"""Counts in Valkey, for a day, how many visitors each button has refused, by reason.
 
-A number beside a word, and nothing of any visitor. Knows no call.
+Only counts are stored, nothing about a visitor.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from gateway.embed.visitor import day_of
 _PREFIX: Final = "caller:refused-visitors:1:"
 _AWAY: Final = "refused visitors cannot be counted now"
 KEPT_S: Final = 86_400
-"""After the last one that was added: today's are there all day."""
+"""After the last addition, so that today's counts last all day."""
 
 
 class RedisVisitorRefusals:
@@ -36,7 +36,7 @@ class RedisVisitorRefusals:
             await pipeline.execute()
 
     async def of_day(self, button_id: str, at: datetime) -> Mapping[Reason, int]:
-        """Return reason -> how often on a moment's day in UTC, the most frequent first."""
+        """Return reason -> count for the UTC day of a given time, most frequent first."""
         async with bounded(_AWAY):
             kept = await self._redis.hgetall(f"{_PREFIX}{button_id}:{day_of(at)}")
         # Another release may have reasons that this one does not know.

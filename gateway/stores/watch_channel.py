@@ -1,7 +1,7 @@
-"""Carries what nodes say of their calls through Valkey, without keeping it. Knows no call.
+"""Publishes what nodes report about their calls through Valkey, without storing it.
 
-A channel and not a stream: what is written goes into the append-only file, and this is ten times as
-much as the money's.
+A channel, not a stream: streams go into the append-only file, and this is ten times as much data as
+the money's.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any, Final
 from accounts.stores.valkey import bounded
 
 _CHANNEL: Final = "caller/watch/1"
-"""Of database 0. No key: nothing lies under it."""
+"""For database 0. It is not a key: nothing is stored under it."""
 _AWAY: Final = "what nodes say of their calls cannot be passed on"
 _WAIT_S: Final = 1.0
 _SILENT_S: Final = 10.0
-"""How long a subscription may be silent before it is asked whether it still stands."""
+"""How long a subscription may be silent before it is pinged."""
 
 
 class RedisWatchChannel:
@@ -29,23 +29,23 @@ class RedisWatchChannel:
         self.name = _name_for(redis)
 
     async def publish(self, message: bytes) -> None:
-        """Say something to all who listen now."""
+        """Send a message to all current subscribers."""
         async with bounded(_AWAY):
             await self._redis.publish(self.name, message)
 
     @asynccontextmanager
     async def listen(self) -> AsyncIterator[AsyncIterator[bytes]]:
-        """Listen as long as this is open: yields what is said from then on."""
+        """Subscribe while this is open; yields the messages from then on."""
         subscription = self._redis.pubsub()
         try:
             async with bounded(_AWAY):
                 await subscription.subscribe(self.name)
-                # Until now it was only asked for, and may yet be refused.
+                # Until now the subscription was only requested, and may still be refused.
                 while await subscription.get_message(timeout=None) is None:
                     pass
             yield self._messages(subscription)
         finally:
-            # Its connection is given up, whatever is on the way in it.
+            # The connection is dropped, with anything in flight on it.
             async with bounded(_AWAY):
                 await subscription.aclose()
 
@@ -62,14 +62,14 @@ class RedisWatchChannel:
             elif loop.time() - heard_s >= _SILENT_S:
                 async with bounded(_AWAY):
                     if is_asked:
-                        # Gone without a word: no connection breaks for a quarter of an hour.
+                        # A connection lost silently would not fail for a quarter of an hour.
                         raise TimeoutError
                     await subscription.ping()
                 heard_s, is_asked = loop.time(), True
 
 
 def _name_for(redis: Any) -> str:
-    """Return the channel of a client's database: channels know none, and servers are shared."""
+    """Return the channel for a client's database: channels span databases, servers are shared."""
     # A cluster has database 0 only, and no pool.
     pool = getattr(redis, "connection_pool", None)
     number = 0 if pool is None else int(pool.connection_kwargs.get("db") or 0)

@@ -1,6 +1,6 @@
-"""Keeps which body an idempotency key first came with, for a day, in Valkey.
+"""Stores in Valkey, for a day, which body an idempotency key was first used with.
 
-Digests only, keyed: neither account nor key can be read from them. Knows no request.
+Only keyed digests: neither account nor key can be read from them.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ class RedisWishes:
     """`http.idempotency.Wishes` in Valkey or Redis."""
 
     def __init__(self, redis: Any, *, secret: str) -> None:
-        """Take a secret that all nodes share."""
+        """Take a secret shared by all nodes."""
         self._redis = redis
         self._secret = secret.encode()
 
     async def find(self, wish: str) -> bytes | None:
-        """Return the fingerprint of a wish; None for one that is new."""
+        """Return the fingerprint of a wish; None for a new one."""
         async with bounded(_AWAY):
             found: bytes | None = await self._redis.get(self._name(wish))
         return found
 
     async def keep(self, wish: str, fingerprint: bytes) -> None:
-        """Keep the fingerprint of a wish, unless one is kept."""
+        """Store the fingerprint of a wish, unless one is stored."""
         async with bounded(_AWAY):
             await self._redis.set(self._name(wish), fingerprint, nx=True, ex=KEPT_S)
 
     async def replace(self, wish: str, fingerprint: bytes, kept_s: int = KEPT_S) -> None:
-        """Keep another fingerprint of a wish, or the first."""
+        """Replace the fingerprint of a wish, or store its first."""
         async with bounded(_AWAY):
             await self._redis.set(self._name(wish), fingerprint, ex=kept_s)
 

@@ -262,7 +262,7 @@ async def test_one_that_stands_still_is_ended_and_the_next_is_asked(hasher, cloc
     os.kill(hasher.pid, signal.SIGSTOP)
     with capture_logs() as logs, pytest.raises(HasherBusyError):
         await hasher.verify(PASSWORD, "")
-    assert [line["event"] for line in logs] == ["password hasher stands still; ending it"]
+    assert [line["event"] for line in logs] == ["password hasher is stuck; ending it"]
     monkeypatch.undo()
     clock.s += RESTART_S
     assert not await hasher.verify(PASSWORD, "")
