@@ -162,8 +162,8 @@ async def test_a_credit_store_that_stalls(outer: tuple[World, Wire, ValkeyServer
         assert (await customer.http.get("/healthz")).status_code == 200
         code, ready = await world.readiness(operator)
         assert (code, ready["status"], ready["redis"]) == (503, "unready", "unreachable")
-        ready = await customer.http.get("/readyz")
-        assert (ready.status_code, ready.json()) == (503, {"status": "unready"})
+        public = await customer.http.get("/readyz")
+        assert (public.status_code, public.json()) == (503, {"status": "unready"})
         server.resume()
     record = await assert_charged(customer, call_id, before=10_000_000)
     assert record["seconds"] == ended["seconds"] >= 6
